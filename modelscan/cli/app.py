@@ -1,0 +1,109 @@
+"""The entry point: parse, run, print the answer or the error, return the exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from modelscan.cli.context import Context, current, reset
+from modelscan.core.errors import EXIT_INTERRUPTED, ModelscanError, UsageError
+
+PROGRAM = "modelscan"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    context = reset()
+    _preset_flags(context, arguments)
+    try:
+        return _dispatch(list(arguments))
+    except click.exceptions.NoArgsIsHelpError as error:
+        return _help(error)
+    except click.ClickException as error:
+        return _fail(usage_error(error))
+    except ModelscanError as error:
+        if context.flags.debug:
+            raise
+        return _fail(error)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        sys.stderr.write("interrupted\n")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        return _quiet_pipe()
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from modelscan.cli.framework import Root
+
+    root = Root(
+        name=PROGRAM,
+        help="Pick an open model that fits, run it, verify it, and know where it is served.",
+        epilog="Start with: modelscan catalog search, then modelscan plan MODEL.",
+        rich_markup_mode=None,
+        no_args_is_help=True,
+        params=[click.Option(["--version", "-V"], is_flag=True, is_eager=True, expose_value=False,
+                             callback=_print_version, help="Print the version.")],
+    )  # fmt: skip
+    result: Any = root.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    sys.stdout.flush()
+    return result if isinstance(result, int) else 0
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from modelscan import __version__
+
+        click.echo(f"{PROGRAM} {__version__}")
+        ctx.exit(0)
+
+
+def _preset_flags(context: Context, arguments: Sequence[str]) -> None:
+    """Read the output flags before parsing, so that a parse error is printed in the right form."""
+    words = list(arguments)
+    words = words[: words.index("--")] if "--" in words else words
+    context.flags.as_json = "--json" in words
+    context.flags.quiet = "-q" in words or "--quiet" in words
+
+
+def usage_error(error: click.ClickException) -> ModelscanError:
+    """Click's complaint in our form: exit 2, with a command to paste."""
+    path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
+    nearest = getattr(error, "nearest", None)
+    possible = sorted(getattr(error, "possibilities", None) or [])
+    message = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
+    if nearest:
+        hint = f"{path} {nearest}"
+    elif possible:
+        hint = f"did you mean {' or '.join(possible)}? see {path} --help"
+    else:
+        hint = f"{path} --help"
+    return UsageError(_sentence(message), hint=hint)
+
+
+def _sentence(message: str) -> str:
+    text = message.strip().rstrip(".")
+    return text[:1].lower() + text[1:] if text[:2].istitle() else text
+
+
+def _help(error: click.exceptions.NoArgsIsHelpError) -> int:
+    """A bare ``modelscan`` or a bare group: its help, on stderr, and exit 2."""
+    if current().flags.as_json:
+        return _fail(UsageError("no command was given", hint=f"{PROGRAM} --help"))
+    sys.stderr.write(error.format_message() + "\n")
+    return UsageError.exit_code
+
+
+def _fail(error: ModelscanError) -> int:
+    sys.stdout.flush()
+    current().output.error(error)
+    return error.exit_code
+
+
+def _quiet_pipe() -> int:
+    """The reader went away (``| head``): leave without a word, also at interpreter exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,131 @@
+"""Typer with three additions: lazy commands, global flags everywhere, and returned documents.
+
+A command function returns a ``Document``; this module prints it and leaves with its exit code.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import click
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from modelscan.cli.context import current
+from modelscan.cli.document import Document
+from modelscan.cli.registry import COMMANDS, find
+
+_GLOBAL_FLAGS = (
+    (("--json",), "as_json", "One JSON document on stdout."),
+    (("-q", "--quiet"), "quiet", "Print ids only."),
+    (("--offline",), "offline", "Send no request off this machine."),
+    (("--debug",), "debug", "Show the traceback of an error."),
+)
+
+
+def _remember(_: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    if value:
+        setattr(current().flags, str(parameter.name), True)
+    return value
+
+
+def global_options() -> list[click.Option]:
+    """Fresh option objects for the flags of the contract."""
+    return [
+        click.Option(
+            [*names, name],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_remember,
+            help=text,
+        )
+        for names, name, text in _GLOBAL_FLAGS
+    ]
+
+
+class Command(TyperCommand):
+    """A leaf: accepts the global flags, prints the document its function returns."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(global_options())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        result = super().invoke(ctx)
+        if isinstance(result, Document):
+            current().output.emit(result)
+            return result.exit_code
+        return result or 0
+
+
+class Group(TyperGroup):
+    """A group whose own flags are the global ones."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.params.extend(global_options())
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            raise unknown_command(ctx, name, self.list_commands(ctx))
+        return super().resolve_command(ctx, args)
+
+
+class Root(Group):
+    """The top level: commands are imported when they are run, never for ``--help``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [entry.name for entry in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        entry = find(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.target.partition(":")
+        command = get_command(getattr(importlib.import_module(module), attribute))
+        command.name = entry.name
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for section in dict.fromkeys(entry.section for entry in COMMANDS):
+            rows = [(e.name, e.help) for e in COMMANDS if e.section == section]
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+
+def unknown_command(ctx: click.Context, name: str, names: list[str]) -> click.UsageError:
+    """``no such command`` with the nearest one, as a hint to paste."""
+    known = (
+        [*names, *(alias for e in COMMANDS for alias in e.aliases)] if ctx.parent is None else names
+    )
+    near = difflib.get_close_matches(name, known, n=1)
+    error = click.UsageError(f"there is no command '{ctx.command_path} {name}'", ctx)
+    error.nearest = near[0] if near else None  # type: ignore[attr-defined]
+    return error
+
+
+def group(help_text: str) -> typer.Typer:
+    """A command group (``modelscan catalog …``)."""
+    return typer.Typer(
+        help=help_text, cls=Group, rich_markup_mode=None, add_completion=False, no_args_is_help=True
+    )
+
+
+def single(
+    function: Callable[..., Document | int | None], *, epilog: str | None = None, **kwargs: Any
+) -> typer.Typer:
+    """An app with one command (``modelscan plan``)."""
+    app = typer.Typer(rich_markup_mode=None, add_completion=False)
+    app.command(cls=Command, epilog=epilog, **kwargs)(function)
+    return app
+
+
+def command(app: typer.Typer, name: str | None = None, **kwargs: Any) -> Callable[[Any], Any]:
+    """``@command(app, "search")``: a command of a group."""
+    return app.command(name, cls=Command, **kwargs)

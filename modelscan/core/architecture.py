@@ -1,0 +1,155 @@
+"""A model's shape, normalised from config.json, a GGUF header or safetensors headers.
+
+Everything an estimator needs and nothing it must ask again. Element counts are values, not bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class Attention(str, enum.Enum):
+    """What a layer keeps per token."""
+
+    FULL = "full"  # one cell per token, whole context
+    SLIDING = "sliding"  # stops growing at the window
+    CHUNKED = "chunked"  # window restarts at chunk borders
+    MLA = "mla"  # compressed latent: kv_lora_rank + rope per token
+    LINEAR = "linear"  # gated delta net and kin: a state per sequence
+    SSM = "ssm"  # Mamba: a state per sequence
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentState:
+    """A per-sequence state, independent of context length.
+
+    ``inner`` = values of the recurrent stream, ``groups`` x ``state`` = the B/C (or key) part that
+    goes through the convolution as well: values per sequence =
+    (conv_kernel - 1) x (inner + 2 x groups x state) + inner x state.
+    """
+
+    conv_kernel: int
+    inner: int
+    state: int
+    groups: int
+    heads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One block. Head counts and sizes are this layer's own; ``window_tokens`` for sliding/chunked.
+
+    ``owns_cache`` is False where a layer reads another's KV (shared KV layers).
+    """
+
+    attention: Attention
+    heads: int = 0
+    kv_heads: int = 0
+    key_length: int = 0
+    value_length: int = 0
+    window_tokens: int | None = None
+    owns_cache: bool = True
+    state: RecurrentState | None = None  # may stand beside attention (falcon-h1)
+    feed_forward: int = 0  # dense width; 0 where the block is experts only
+    moe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Experts:
+    """Mixture of experts. ``shared`` experts run for every token with width ``shared_width``."""
+
+    total: int
+    active: int
+    width: int
+    shared: int = 0
+    shared_width: int = 0
+    gated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """MLA ranks: the cache holds ``kv_lora_rank + rope_length`` values per token and layer."""
+
+    kv_lora_rank: int
+    rope_length: int
+    q_lora_rank: int | None = None
+    nope_length: int | None = None
+    value_length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """The normalised shape. ``known`` is False when layer kinds had to be guessed (-> a range)."""
+
+    name: str  # GGUF general.architecture or HF model_type
+    layers: tuple[Layer, ...]
+    hidden: int
+    vocabulary: int
+    context_tokens: int | None  # trained context
+    experts: Experts | None = None
+    latent: Latent | None = None
+    tied_embeddings: bool = False
+    gated_feed_forward: bool = True
+    embedding_model: bool = False
+    encoder_only: bool = False
+    vision: bool = False
+    vision_heads: int | None = None
+    mtp_layers: int = 0  # multi-token-prediction blocks stored beyond ``layers``
+    dtype: str | None = None  # config's torch_dtype
+    quantization: str | None = None  # config's quantization_config method, normalised
+    known: bool = True
+    notes: tuple[str, ...] = ()
+    extra: Mapping[str, int | float | str | bool] = field(default_factory=dict)
+
+    @property
+    def max_heads(self) -> int:
+        return max((layer.heads for layer in self.layers), default=0)
+
+    @property
+    def max_kv_heads(self) -> int:
+        return max((layer.kv_heads for layer in self.layers), default=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a file: ``type`` is the GGUF type or safetensors dtype name."""
+
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Bytes of weights. ``basis``: exact (headers/file sizes) | computed (parameters x format)."""
+
+    total_bytes: int
+    basis: str
+    parameters: int | None = None
+    active_parameters: int | None = None
+    embedding_bytes: int | None = None  # token embedding: stays on the host in llama.cpp
+    output_bytes: int | None = None  # output head stored apart; None/0 when tied
+    expert_bytes: int | None = None  # routed experts, all layers
+    layer_bytes: tuple[int, ...] = ()  # per block, when known
+    vision_bytes: int = 0
+    low_bytes: int | None = None  # range when ``basis`` is "range"
+    high_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """What the estimator takes: the shape and the bytes of one variant.
+
+    ``tensors`` is filled for GGUF (llama.cpp's compute buffer needs shapes), empty otherwise.
+    """
+
+    architecture: Architecture
+    weights: Weights
+    format: str  # gguf | safetensors
+    quantization: str | None
+    tensors: tuple[Tensor, ...] = ()
+    path: str | None = None  # a local file or folder, when there is one

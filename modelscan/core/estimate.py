@@ -1,0 +1,80 @@
+"""How many bytes an engine will allocate, itemised, per device, with its uncertainty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Bytes by purpose. They add up to the total; a part an engine does not have is 0."""
+
+    weights_bytes: int = 0
+    kv_cache_bytes: int = 0
+    recurrent_state_bytes: int = 0
+    compute_bytes: int = 0  # activation peak / compute buffers
+    output_bytes: int = 0
+    non_torch_bytes: int = 0  # device context, NCCL, workspaces
+    cuda_graph_bytes: int = 0
+    vision_bytes: int = 0
+    other_bytes: int = 0
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEstimate:
+    """One device's share. ``index`` None is host memory (CPU part of llama.cpp)."""
+
+    index: int | None
+    parts: Parts
+    total_bytes: int
+    kv_pool_bytes: int | None = None  # what vLLM/SGLang will set aside for KV
+    budget_bytes: int | None = None  # utilisation x total, where the engine works that way
+    memory_bytes: int | None = None
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Tokens per second of ONE request; ``low``/``high`` bound decode; None = unknown."""
+
+    decode_tokens_per_s: float | None
+    prefill_tokens_per_s: float | None
+    low: float | None
+    high: float | None
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """``basis``: exact (the engine's own dry run) | computed (formulas) | range (guessed shape).
+
+    ``verdict`` is fits | tight | does_not_fit against free memory per device, None without
+    hardware. ``parts`` sum over devices and add up to ``total_bytes``.
+    """
+
+    model: str
+    backend: str
+    backend_version: str | None
+    quantization: str | None
+    context_tokens: int
+    parallel: int
+    tensor_parallel: int
+    parts: Parts
+    total_bytes: int
+    per_gpu: tuple[DeviceEstimate, ...]
+    kv_bytes_per_token: int  # on one GPU, growing layers only
+    kv_capacity_tokens: int | None
+    max_concurrency: float | None
+    basis: str
+    margin_bytes: int
+    verdict: str | None = None
+    speed: Speed | None = None
+    low_bytes: int | None = None
+    high_bytes: int | None = None
+    host: DeviceEstimate | None = None
+    assumptions: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,117 @@
+"""The hardware: devices, host, and what is wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that holds device memory. ``memory_bytes`` is None where the driver hides it."""
+
+    pid: int
+    name: str | None
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One schedulable device: a card, a MIG instance, or the GPU part of a unified-memory chip.
+
+    ``memory_bytes`` is what an engine can use of it at most, ``free_bytes`` what is free now,
+    ``used_bytes`` what processes hold, ``reserved_bytes`` what driver and firmware keep. For a
+    unified-memory device all of these describe host memory. Unknown is None.
+    """
+
+    index: int
+    name: str
+    vendor: str  # nvidia | amd | intel | apple | ascend | ...
+    memory_bytes: int | None
+    free_bytes: int | None
+    source: str  # nvml | nvidia-smi | rocm-smi | amd-smi | sysfs | ... | simulated | gpustack
+    uuid: str | None = None
+    used_bytes: int | None = None
+    reserved_bytes: int | None = None
+    compute_capability: str | None = None  # "8.9" on NVIDIA
+    gfx_target: str | None = None  # "gfx942" on AMD
+    driver_version: str | None = None
+    memory_bandwidth_bytes_per_s: int | None = None
+    unified_memory: bool = False
+    mig: str | None = None  # MIG profile, e.g. "1g.10gb"
+    integrated: bool = False  # an iGPU beside a card
+    pci_bus_id: str | None = None
+    visible_index: int | None = None  # index after CUDA_/HIP_VISIBLE_DEVICES; None = hidden
+    worker: str | None = None  # the cluster worker that owns it; None = this machine
+    backends: tuple[str, ...] = ()  # engines that support it; () = none here does
+    processes: tuple[GpuProcess, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine around the GPUs. ``free_bytes`` is MemAvailable, never counting swap."""
+
+    cpus: int | None
+    memory_bytes: int | None
+    free_bytes: int | None
+    cpu_name: str | None = None
+    platform: str | None = None
+    memory_bandwidth_bytes_per_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a probe or device, and the command that would mend it."""
+
+    code: str
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How two devices are joined: ``nvlink``, ``pcie``, ``xgmi``, ``system``."""
+
+    first: int
+    second: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What hardware there is. An empty ``gpus`` is an ordinary answer, not an error."""
+
+    gpus: tuple[Gpu, ...]
+    host: Host
+    problems: tuple[Problem, ...] = ()
+    links: tuple[Link, ...] = ()
+    source: str = "local"  # local | simulated | a target's name
+
+    @property
+    def simulated(self) -> bool:
+        return self.source == "simulated"
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFacts:
+    """A row of the table of GPUs. None is unknown; ``fp8`` etc. are native | weight_only | no."""
+
+    vendor: str
+    name: str
+    architecture: str | None
+    memory_bytes: int | None
+    memory_bandwidth_bytes_per_s: int | None
+    compute_capability: str | None = None
+    gfx_target: str | None = None
+    fp16: str | None = None
+    bf16: str | None = None
+    int8: str | None = None
+    fp8: str | None = None
+    fp4: str | None = None
+    fp16_tflops: float | None = None  # dense, without sparsity
+    interconnect: str | None = None
+    tdp_watts: int | None = None
+    unified_memory: bool = False
+    mobile: bool = False
+    note: str | None = None
+    source: str | None = None
+    aliases: tuple[str, ...] = field(default=())

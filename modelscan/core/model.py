@@ -1,0 +1,146 @@
+"""A model as the catalog knows it: facts, who hosts it, how to deploy it, where the weights are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a field's value came from, and what the other sources said."""
+
+    source: str
+    retrieved_at: str | None  # RFC 3339 UTC; None for a bundled snapshot of unknown time
+    others: tuple[tuple[str, Any], ...] = ()  # (source, value), total order by source
+
+    @property
+    def conflict(self) -> bool:
+        return bool(self.others)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """True, false or None = unknown; an absent key is never false."""
+
+    tools: bool | None = None
+    reasoning: bool | None = None
+    vision: bool | None = None
+    attachment: bool | None = None
+    structured_output: bool | None = None
+    temperature: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Tokens. A source's 0 means unknown and becomes None."""
+
+    context_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pricing:
+    """US dollars per million tokens (``_usd_per_mtok``); None = unknown, 0.0 = free."""
+
+    input_usd_per_mtok: float | None = None
+    output_usd_per_mtok: float | None = None
+    reasoning_usd_per_mtok: float | None = None
+    cache_read_usd_per_mtok: float | None = None
+    cache_write_usd_per_mtok: float | None = None
+    tiers: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """A hosted provider's row for a model."""
+
+    provider: str
+    id: str  # the provider's own id, e.g. "openrouter/qwen/qwen3-8b"
+    pricing: Pricing | None
+    limits: Limits
+    name: str | None = None
+    status: str | None = None
+    api: str | None = None
+    capabilities: Capabilities = Capabilities()
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """A deployment recipe, carried verbatim from the catalog that publishes it."""
+
+    source: str  # huggingface | model_scope | local_path
+    repo: str
+    backend: str  # verbatim: vLLM, SGLang, MindIE, VoxBox
+    quantization: str | None
+    mode: str | None = None  # standard | throughput | latency
+    filename: str | None = None
+    backend_version: str | None = None
+    backend_parameters: tuple[str, ...] = ()
+    gpu_filters: Mapping[str, Any] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict)
+    categories: tuple[str, ...] = ()
+    speculative_config: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WeightFile:
+    """A file of a repository; ``sha256`` is the hub's LFS hash where it publishes one."""
+
+    path: str
+    size_bytes: int | None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One downloadable set of weights: repository x format x quantization."""
+
+    repo: str
+    format: str  # gguf | safetensors | mlx | pickle | onnx | unknown
+    quantization: str | None  # BF16, FP8, AWQ, GPTQ-Int4, NVFP4, Q4_K_M, ...; open set
+    source: str = "huggingface"  # huggingface | modelscope | local_path
+    weight_bytes: int | None = None
+    parameters: int | None = None
+    files: tuple[WeightFile, ...] = ()
+    revision: str | None = None
+    gated: bool | None = None
+    modelscope_repo: str | None = None
+    downloads: int | None = None
+    link_reason: str | None = None  # the rule that joined it to this model
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One canonical model. Every non-empty field has an entry in ``provenance``."""
+
+    id: str  # "lab/name", lower case
+    name: str
+    lab: str | None = None
+    family: str | None = None
+    description: str | None = None
+    task: str | None = None  # chat | embedding | rerank | image | speech_to_text | text_to_speech
+    open_weights: bool | None = None
+    license: str | None = None
+    parameters: int | None = None
+    active_parameters: int | None = None
+    capabilities: Capabilities = Capabilities()
+    limits: Limits = Limits()
+    modalities_in: tuple[str, ...] = ()
+    modalities_out: tuple[str, ...] = ()
+    knowledge: str | None = None
+    release_date: str | None = None
+    last_updated: str | None = None
+    status: str | None = None
+    tags: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    offerings: tuple[Offering, ...] = ()
+    specs: tuple[Spec, ...] = ()
+    variants: tuple[Variant, ...] = ()
+    repos: tuple[str, ...] = ()
+    benchmarks: tuple[Mapping[str, Any], ...] = ()
+    downloads: int | None = None
+    architecture: Mapping[str, Any] | None = None  # the config.json, where one is bundled
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)

@@ -1,0 +1,94 @@
+"""The planner's answer: how to run a model here, or why it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Estimate
+from modelscan.core.model import Model, Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A variant of the model with its shape, ready for the estimator."""
+
+    variant: Variant
+    shape: ModelShape
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What MODEL resolved to: everything the planner may choose from."""
+
+    id: str
+    name: str
+    task: str  # chat | embedding | rerank | ...
+    candidates: tuple[Candidate, ...]
+    model: Model | None = None
+    closed: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A launch that fits. ``gpus`` are device indices ((), with llama.cpp: CPU).
+
+    ``parameters`` are the engine's launch flags exactly as they will be passed.
+    """
+
+    model: str
+    quantization: str | None
+    backend: str
+    backend_version: str | None
+    source: str  # huggingface | modelscope | local_path
+    repo: str  # repository, or the path for local_path
+    files: tuple[str, ...]
+    gpus: tuple[int, ...]
+    tensor_parallel: int
+    pipeline_parallel: int
+    context_tokens: int
+    parallel: int
+    parameters: tuple[str, ...]
+    env: Mapping[str, str]
+    estimate: Estimate
+    reasons: tuple[str, ...]
+    task: str = "chat"
+    format: str = "gguf"
+    revision: str | None = None
+    worker: str | None = None
+    adapters: tuple[str, ...] = ()
+    settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RequiredHardware:
+    """The smallest hardware that would do."""
+
+    name: str
+    count: int
+    memory_bytes: int  # per device
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoFit:
+    """Why nothing fits: with numbers, the hardware that would do, and what does fit."""
+
+    model: str
+    reasons: tuple[str, ...]
+    needed_bytes: int | None  # the smallest candidate's total
+    available_bytes: int | None  # the largest usable set's free bytes
+    required: tuple[RequiredHardware, ...] = ()
+    alternatives: tuple[Plan, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything ``plan`` prints: exactly one of ``plan`` and ``no_fit`` is set."""
+
+    plan: Plan | None
+    no_fit: NoFit | None
+    alternatives: tuple[Plan, ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()  # (what, why) of the options left out

@@ -1,0 +1,66 @@
+"""What a user may write for MODEL, told apart without looking anything up."""
+
+from __future__ import annotations
+
+import enum
+import re
+from dataclasses import dataclass
+
+from modelscan.core.errors import UsageError
+
+
+class Kind(str, enum.Enum):
+    NAME = "name"  # catalog id, part of one, alias, offering id, or a known repository
+    HUGGINGFACE = "huggingface"
+    MODELSCOPE = "modelscope"
+    PATH = "path"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """``value`` is the name, ``org/repo`` or path; ``revision`` only for hubs."""
+
+    kind: Kind
+    value: str
+    revision: str | None = None
+
+
+_HUB_URL = re.compile(
+    r"^https?://(?P<host>huggingface\.co|hf\.co|(?:www\.)?modelscope\.(?:cn|ai))/(?:models/)?"
+    r"(?P<repo>[\w.-]+/[\w.-]+?)(?:/(?:tree|blob|resolve|files|summary)(?:/(?P<rev>[^/?#]+).*)?)?/?(?:[?#].*)?$"
+)
+_REPO = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+
+
+def parse_reference(text: str) -> Reference:
+    """Tell hub references, paths and names apart; raises UsageError for an empty or broken one."""
+    value = text.strip()
+    if not value:
+        raise UsageError("the model name is empty", hint="modelscan catalog search")
+    url = _HUB_URL.match(value)
+    if url:
+        kind = Kind.MODELSCOPE if "modelscope" in url["host"] else Kind.HUGGINGFACE
+        return Reference(kind, url["repo"], url["rev"])
+    for prefix, kind in (("hf:", Kind.HUGGINGFACE), ("ms:", Kind.MODELSCOPE)):
+        if value.startswith(prefix):
+            return _hub_reference(kind, value, value[len(prefix) :])
+    if _looks_like_path(value):
+        return Reference(Kind.PATH, value)
+    return Reference(Kind.NAME, value)
+
+
+def _hub_reference(kind: Kind, text: str, rest: str) -> Reference:
+    repo, _, revision = rest.partition("@")
+    if not _REPO.match(repo):
+        raise UsageError(
+            f"'{text}' is not a repository", hint=f"write {text[:3]}ORG/REPO[@REVISION]"
+        )
+    return Reference(kind, repo, revision or None)
+
+
+def _looks_like_path(value: str) -> bool:
+    return (
+        value.startswith(("/", "./", "../", "~"))
+        or value.endswith((".gguf", ".json"))
+        or value in (".", "..")
+    )

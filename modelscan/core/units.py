@@ -1,0 +1,76 @@
+"""Reading and writing quantities. Inside, bytes and tokens are ``int``; text exists at the rim."""
+
+from __future__ import annotations
+
+import re
+
+from modelscan.core.errors import UsageError
+
+KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
+
+_BYTE_UNITS = {
+    "": 1, "b": 1,
+    "k": KIB, "kib": KIB, "kb": 1000,
+    "m": MIB, "mib": MIB, "mb": 1000**2,
+    "g": GIB, "gib": GIB, "gb": 1000**3,
+    "t": TIB, "tib": TIB, "tb": 1000**4,
+}  # fmt: skip
+_QUANTITY = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$", re.IGNORECASE)
+
+
+def parse_bytes(text: str) -> int:
+    """``24GiB`` -> bytes. ``GB`` is decimal, ``GiB`` and a bare ``G`` are binary.
+
+    Raises UsageError when it is not a size.
+    """
+    match = _QUANTITY.match(text)
+    unit = match.group(2).lower() if match else ""
+    if not match or unit not in _BYTE_UNITS:
+        raise UsageError(f"'{text}' is not a size", hint="write it like 24GiB, 512MiB or 80GB")
+    return round(float(match.group(1)) * _BYTE_UNITS[unit])
+
+
+def parse_tokens(text: str) -> int:
+    """``32k`` -> 32768 tokens, ``1m`` -> 1048576, ``32000`` -> 32000.
+
+    Raises UsageError when it is not a positive number of tokens.
+    """
+    match = _QUANTITY.match(text)
+    scale = {"": 1, "k": KIB, "m": MIB}.get(match.group(2).lower() if match else "?")
+    tokens = round(float(match.group(1)) * scale) if match and scale else 0
+    if tokens < 1:
+        raise UsageError(f"'{text}' is not a number of tokens", hint="write it like 8192 or 32k")
+    return tokens
+
+
+def format_bytes(value: int | None) -> str:
+    """Bytes for people, binary units, three significant digits; unknown is ``-``."""
+    if value is None:
+        return "-"
+    if value < 0:
+        return "-" + format_bytes(-value)
+    for size, unit in ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if value >= size:
+            number = value / size
+            digits = 0 if number >= 100 else 1 if number >= 10 else 2
+            return f"{number:.{digits}f} {unit}"
+    return f"{value} B"
+
+
+def format_tokens(value: int | None) -> str:
+    """Tokens for people: whole multiples of 1024 as ``32k``; unknown is ``-``."""
+    if value is None:
+        return "-"
+    if value >= KIB and value % KIB == 0:
+        return f"{value // KIB}k"
+    return str(value)
+
+
+def format_count(value: int | float | None) -> str:
+    """Parameters and similar counts: ``8.19B``, ``494M``; unknown is ``-``."""
+    if value is None:
+        return "-"
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if value >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:g}"

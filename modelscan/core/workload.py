@@ -1,0 +1,49 @@
+"""What the user wants of a deployment: the options that estimate, plan and deploy share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BACKENDS = ("llama.cpp", "vllm", "sglang", "ollama")
+GOALS = ("quality", "speed", "context")
+MODES = ("standard", "throughput", "latency")
+SOURCES = ("huggingface", "modelscope", "local_path")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """None = not asked for: the planner or the engine's default decides.
+
+    ``context_tokens`` is what ONE request may use, ``parallel`` how many are served at once.
+    ``parameters`` are the engine's own long options without dashes, in order; a bare flag has the
+    value None. The last one of a name wins.
+    """
+
+    quantization: str | None = None
+    backend: str | None = None
+    backend_version: str | None = None
+    context_tokens: int | None = None
+    parallel: int | None = None
+    kv_cache_k: str | None = None
+    kv_cache_v: str | None = None
+    flash_attention: str | None = None  # on | off | auto
+    ubatch: int | None = None
+    embedding: bool | None = None
+    parameters: tuple[tuple[str, str | None], ...] = ()
+    tensor_parallel: int | None = None
+    pipeline_parallel: int | None = None
+    gpus: tuple[int, ...] | None = None
+    memory_utilization: float | None = None
+    goal: str = "quality"
+    mode: str = "standard"
+    source: str | None = None
+    adapters: tuple[str, ...] = ()
+    force: bool = False
+
+    def parameter(self, name: str) -> str | None:
+        """The value of an engine option (last wins); "true" for a bare flag, None if not given."""
+        wanted = name.replace("_", "-")
+        for key, value in reversed(self.parameters):
+            if key.replace("_", "-") == wanted:
+                return "true" if value is None else value
+        return None

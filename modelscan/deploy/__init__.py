@@ -1,0 +1,1 @@
+"""THE LIFECYCLE: deploy, start, stop, remove, list, verify: joins planner, engines and routing."""

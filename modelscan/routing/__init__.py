@@ -1,0 +1,1 @@
+"""WHERE TO: the routing file: schema, edit, validate, resolve, exports."""

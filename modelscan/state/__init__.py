@@ -1,0 +1,1 @@
+"""What modelscan remembers: paths, settings, atomic files, locks, the store, secret references."""

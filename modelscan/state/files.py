@@ -1,0 +1,86 @@
+"""Atomic files: a crash at any instant leaves the old or the new file, never a mixture."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelscan.core.errors import ModelscanError
+
+PRIVATE_FILE = 0o600
+PRIVATE_DIR = 0o700
+
+
+def ensure_dir(path: Path) -> Path:
+    """Create a private folder (mode 0700) and its parents; explains a failure."""
+    with explain_os_errors(path):
+        path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIR)
+    return path
+
+
+def write_atomic(path: Path, data: bytes | str, *, mode: int = PRIVATE_FILE) -> None:
+    """Replace ``path`` by ``data``: temporary file in the same folder, fsync, rename, fsync folder.
+
+    An existing file keeps its permission bits. A symbolic link is followed, so that a routing
+    file linked from a dotfiles repository stays linked.
+    """
+    target = path.resolve() if path.is_symlink() else path
+    payload = data.encode() if isinstance(data, str) else data
+    ensure_dir(target.parent)
+    with explain_os_errors(target):
+        keep = target.stat().st_mode & 0o777 if target.exists() else mode
+        fd, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent)
+        try:
+            with os.fdopen(fd, "wb") as stream:
+                stream.write(payload)
+                stream.flush()
+                os.fsync(stream.fileno())
+            Path(name).chmod(keep)
+            Path(name).replace(target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync_dir(target.parent)
+
+
+def _sync_dir(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:  # some network file systems cannot sync a folder
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def explain_os_errors(path: Path) -> Iterator[None]:
+    """Turn the file system's refusals (full, read-only, no permission) into a user's error."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _EXPLAINED:
+            raise
+        raise ModelscanError(
+            f"cannot write {path}: {error.strerror}",
+            hint=_EXPLAINED[error.errno],
+            code="file_system",
+            details={"path": str(path), "errno": errno.errorcode.get(error.errno, "?")},
+        ) from error
+
+
+_EXPLAINED = {
+    errno.ENOSPC: "free some space, or set MODELSCAN_HOME to a folder on another disk",
+    errno.EDQUOT: "free some space, or set MODELSCAN_HOME to a folder on another disk",
+    errno.EROFS: "set MODELSCAN_HOME to a folder that can be written",
+    errno.EACCES: "set MODELSCAN_HOME to a folder that can be written",
+    errno.EPERM: "set MODELSCAN_HOME to a folder that can be written",
+    errno.ENOTDIR: "something on that path is a file: set MODELSCAN_HOME to a folder",
+    errno.EEXIST: "something on that path is a file: set MODELSCAN_HOME to a folder",
+    errno.ENAMETOOLONG: "choose a shorter name or MODELSCAN_HOME",
+}

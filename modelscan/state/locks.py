@@ -1,0 +1,36 @@
+"""Cross-process locks. A read that gates a change happens under the owner's lock.
+
+``flock`` locks vanish with their holder, so a killed command never leaves a lock behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelscan.core.errors import ModelscanError
+from modelscan.state.files import ensure_dir, explain_os_errors
+
+
+@contextlib.contextmanager
+def hold(lock_file: Path, *, timeout_s: float = 30.0, what: str | None = None) -> Iterator[None]:
+    """Hold an exclusive lock; raises ModelscanError when another command keeps it too long."""
+    import filelock
+
+    ensure_dir(lock_file.parent)
+    lock = filelock.FileLock(lock_file, timeout=timeout_s)
+    with explain_os_errors(lock_file):
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise ModelscanError(
+                f"{what or lock_file.stem} is being changed by another modelscan command "
+                f"(waited {timeout_s:g} s)",
+                hint="wait for the other command to finish, then try again",
+                code="locked",
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()

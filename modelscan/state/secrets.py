@@ -1,0 +1,61 @@
+"""Credentials by reference. A key itself is never in a file of ours, a log or an argument list."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelscan.core.errors import AuthError, UsageError
+
+_ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+REDACTED = "<redacted>"
+_SECRET_IN_TEXT = re.compile(
+    r"(?i)(?:\b(?:sk|hf|gpustack|ghp|xox[bp])[-_][A-Za-z0-9_\-]{8,}"
+    r"|(?<=bearer )[A-Za-z0-9._\-]{8,}"
+    r"|\beyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+"
+    r"|(?<=://)[^/\s:@]+:[^/\s:@]+(?=@))"
+)
+_SECRET_ASSIGNMENT = re.compile(
+    r"(?i)(\b[\w-]*(?:api[_-]?key|token|secret|passwo?r?d|passwd|credential)s?[\"']?\s*[=:]\s*[\"']?)"
+    r"([^\s\"',;]{4,})"
+)
+
+
+def check_reference(reference: str) -> str:
+    """Return the reference if it is ``env:NAME`` or ``file:PATH``; raises UsageError otherwise."""
+    scheme, _, rest = reference.partition(":")
+    if scheme == "env" and _ENV_NAME.match(rest):
+        return reference
+    if scheme == "file" and rest:
+        return reference
+    raise UsageError(
+        "a key must be given by reference, never literally",
+        hint="write env:NAME (an environment variable) or file:PATH",
+        code="literal_secret",
+    )
+
+
+def resolve(reference: str, environ: Mapping[str, str] | None = None) -> str:
+    """The secret a reference names; raises AuthError when it is missing or empty."""
+    check_reference(reference)
+    scheme, _, rest = reference.partition(":")
+    if scheme == "env":
+        value = (os.environ if environ is None else environ).get(rest, "").strip()
+        if not value:
+            raise AuthError(f"the variable {rest} is not set", hint=f"export {rest}=…")
+        return value
+    try:
+        value = Path(rest).expanduser().read_text().strip()
+    except OSError as error:
+        raise AuthError(f"cannot read the key file {rest}: {error.strerror}") from error
+    if not value:
+        raise AuthError(f"the key file {rest} is empty")
+    return value
+
+
+def redact(text: str) -> str:
+    """Blank out what looks like a credential: engine logs may dump their environment."""
+    text = _SECRET_ASSIGNMENT.sub(lambda m: m.group(1) + REDACTED, text)
+    return _SECRET_IN_TEXT.sub(REDACTED, text)
