@@ -1,0 +1,22 @@
+"""Where the bundled facts and examples are: inside the wheel, or beside a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def bundled_dir() -> Path:
+    """The folder of bundled facts: ``modelscan/_catalogs`` in a wheel, else ``catalogs/``."""
+    return _bundled("_catalogs", "catalogs")
+
+
+def examples_dir() -> Path:
+    """The folder of runnable examples: ``modelscan/_examples`` in a wheel, else ``examples/``."""
+    return _bundled("_examples", "examples")
+
+
+def _bundled(in_wheel: str, in_checkout: str) -> Path:
+    installed = _PACKAGE / in_wheel
+    return installed if installed.is_dir() else _PACKAGE.parent / in_checkout
