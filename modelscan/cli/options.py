@@ -1,0 +1,183 @@
+"""The options that estimate, plan and deploy share, and the Workload they mean.
+
+    @workload_options
+    def plan(model: ModelArgument, wanted: Wanted) -> Document: ...
+
+The decorator replaces the parameter ``wanted`` by the options of the contract.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import click
+import typer
+
+from modelscan.cli.context import current
+from modelscan.core.errors import UsageError
+from modelscan.core.units import parse_tokens
+from modelscan.core.workload import BACKENDS, GOALS, MODES, SOURCES, Workload
+
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A catalog name, hf:ORG/REPO, ms:ORG/REPO, a .gguf file or a folder.",
+    ),
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Insist on an override the engine might accept.")
+]
+Adapter = Annotated[
+    list[str] | None,
+    typer.Option("--adapter", metavar="REPO", help="A LoRA adapter (repeatable)."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The shared options as they were typed: ``workload`` of it, and ``--gpu``'s text."""
+
+    workload: Workload
+    gpu: str | None
+
+
+def workload_from(
+    *,
+    quantization: str | None = None,
+    backend: str | None = None,
+    backend_version: str | None = None,
+    context: str | None = None,
+    parallel: int | None = None,
+    kv_cache: str | None = None,
+    flash_attention: str | None = None,
+    ubatch: int | None = None,
+    embedding: bool = False,
+    param: Sequence[str] | None = None,
+    tensor_parallel: int | None = None,
+    memory_utilization: float | None = None,
+    goal: str | None = None,
+    mode: str | None = None,
+    source: str | None = None,
+    adapters: Sequence[str] = (),
+    force: bool = False,
+) -> Workload:
+    """The options' texts as a Workload; raises UsageError for what cannot be read."""
+    keys, values = kv_types(kv_cache)
+    parameters = tuple(engine_parameter(text) for text in param or ())
+    return Workload(
+        quantization=quantization,
+        backend=backend,
+        backend_version=backend_version,
+        context_tokens=None if context is None else parse_tokens(context),
+        parallel=parallel,
+        kv_cache_k=keys,
+        kv_cache_v=values,
+        flash_attention=flash_attention,
+        ubatch=ubatch,
+        embedding=True if embedding else None,
+        parameters=parameters,
+        tensor_parallel=tensor_parallel,
+        memory_utilization=memory_utilization,
+        goal=goal or current().config.text("goal"),
+        mode=mode or "standard",
+        source=source,
+        adapters=tuple(adapters),
+        force=force,
+    )
+
+
+def kv_types(text: str | None) -> tuple[str | None, str | None]:
+    """``--kv-cache``: one type for keys and values, or two; raises UsageError otherwise."""
+    if text is None:
+        return None, None
+    types = [part.strip().lower() for part in text.split(",")]
+    if not all(types) or len(types) > 2:
+        raise UsageError(
+            f"'{text}' is not a cache type", hint="write --kv-cache q8_0, or f16,q8_0 for K,V"
+        )
+    return types[0], types[-1]
+
+
+def engine_parameter(text: str) -> tuple[str, str | None]:
+    """``--param``: ``KEY`` or ``KEY=VALUE``, with or without the engine's dashes."""
+    key, equals, value = text.strip().partition("=")
+    name = key.lstrip("-").strip()
+    if not name or any(character.isspace() for character in name):
+        raise UsageError(f"'{text}' is not an engine option", hint="write --param KEY[=VALUE]")
+    return name, value if equals else None
+
+
+def _option(annotation: Any, *names: str, **settings: Any) -> Any:
+    return Annotated[annotation, typer.Option(*names, **settings)]
+
+
+def _choice(name: str, choices: Sequence[str], text: str) -> Any:
+    kind = click.Choice(list(choices), case_sensitive=False)
+    return _option(str | None, name, click_type=kind, help=text)
+
+
+def _options() -> dict[str, tuple[Any, Any]]:
+    """Parameter name -> (annotation, default), in the order of the contract."""
+    positive = {"min": 1, "metavar": "N"}
+    return {
+        "quantization": (_option(str | None, "--quantization", "--quant", metavar="Q",
+            help="Weights of this format, e.g. Q4_K_M, FP8, INT4."), None),
+        "backend": (_choice("--backend", BACKENDS, "Use this engine."), None),
+        "backend_version": (_option(str | None, "--backend-version", metavar="V",
+            help="The engine's version."), None),
+        "context": (_option(str | None, "--context", metavar="TOKENS",
+            help="What one request may use, e.g. 32k."), None),
+        "parallel": (_option(int | None, "--parallel", help="Requests served at once.",
+            **positive), None),
+        "kv_cache": (_option(str | None, "--kv-cache", metavar="TYPE[,TYPE]",
+            help="Cache type of keys[,values]: f16 q8_0 q4_0 fp8."), None),
+        "flash_attention": (_choice("--flash-attention", ("on", "off", "auto"),
+            "Flash attention."), None),
+        "ubatch": (_option(int | None, "--ubatch", help="Tokens per compute step (llama.cpp).",
+            **positive), None),
+        "embedding": (_option(bool, "--embedding", help="Serve as an embedding model."), False),
+        "param": (_option(list[str] | None, "--param", metavar="KEY[=VALUE]",
+            help="The engine's own long option (repeatable)."), None),
+        "tensor_parallel": (_option(int | None, "--tensor-parallel",
+            help="Split each layer over N GPUs.", **positive), None),
+        "gpu": (_option(str | None, "--gpu", metavar="SPEC",
+            help="Simulated hardware ('2x H100 80GB', '24GiB') or device indices (0,1)."), None),
+        "memory_utilization": (_option(float | None, "--memory-utilization", min=0.05, max=1.0,
+            metavar="F", help="Share of each GPU the engine may take."), None),
+        "goal": (_choice("--goal", GOALS, "What to prefer (default: quality)."), None),
+        "mode": (_choice("--mode", MODES, "Tune for throughput or latency."), None),
+        "source": (_choice("--source", SOURCES, "Where weights come from."), None),
+    }  # fmt: skip
+
+
+def workload_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the shared options in place of its parameter ``wanted: Wanted``.
+
+    ``force`` and ``adapter``, where the command declares them, go into the workload as well.
+    """
+    options = _options()
+
+    @functools.wraps(function)
+    def command(**given: Any) -> Any:
+        shared = {name: given.pop(name) for name in options}
+        gpu = shared.pop("gpu")
+        workload = workload_from(
+            **shared, force=bool(given.get("force")), adapters=given.get("adapter") or ()
+        )
+        return function(wanted=Wanted(workload, gpu), **given)
+
+    own = inspect.signature(function, eval_str=True).parameters.values()
+    kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name != "wanted"]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, (kind, default) in options.items()
+    ]
+    del vars(command)["__wrapped__"]  # Typer must see the new signature
+    vars(command)["__signature__"] = inspect.Signature([*kept, *added])
+    command.__annotations__ = {p.name: p.annotation for p in [*kept, *added]}
+    return command
