@@ -1,0 +1,227 @@
+"""The routing file's data, checked. Pure: text and numbers in, findings out.
+
+Two forms of the mode names are accepted (``proxy`` and ``embedded`` occur in older documents);
+the canonical one is what we write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from modelscan.core.errors import UsageError
+from modelscan.core.route import MODES, ROUTE_TYPES, Route
+from modelscan.state.secrets import check_reference
+
+VERSION = 1
+MODE_ALIASES = {"proxy": "plano_proxy", "embedded": "plano_embedded"}
+ENTRY_FIELDS = (
+    "name", "type", "base_url", "model", "served_model", "api_key", "context_tokens", "tags",
+    "deployment", "enabled",
+)  # fmt: skip
+_REQUIRED = ("name", "type", "base_url", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about the file: ``level`` is error or warning, ``where`` a path into it."""
+
+    level: str
+    where: str
+    message: str
+    hint: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingFile:
+    """A file that was read: its entries, in order, and what is wrong with it."""
+
+    mode: str
+    routes: tuple[Route, ...]
+    default_provider: str | None
+    fallback: bool
+    findings: tuple[Finding, ...]
+    exists: bool = True
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(f for f in self.findings if f.level == "error")
+
+    def route(self, name: str) -> Route | None:
+        return next((r for r in self.routes if r.name == name), None)
+
+
+def parse(data: Any) -> RoutingFile:
+    """The typed file. Never raises: everything that is wrong becomes a finding."""
+    if data is None:
+        return RoutingFile("direct", (), None, False, ())
+    findings: list[Finding] = []
+    top = _mapping(data, "the file", findings)
+    findings += _version(top)
+    routing = _mapping(top.get("routing"), "routing", findings)
+    mode = _mode(routing, findings)
+    direct = _mapping(routing.get("direct"), "routing.direct", findings)
+    entries = _sequence(direct.get("providers"), "routing.direct.providers", findings)
+    routes = [route for i, entry in enumerate(entries) if (route := _entry(entry, i, findings))]
+    default = direct.get("default_provider")
+    fallback = routing.get("fallback") is True
+    findings += _relations(mode, routes, default, fallback, routing)
+    default_name = default if isinstance(default, str) else None
+    return RoutingFile(mode, tuple(routes), default_name, fallback, tuple(findings))
+
+
+def _mapping(value: Any, where: str, findings: list[Finding]) -> Mapping[str, Any]:
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return value
+    findings.append(Finding("error", where, f"{where} must be a mapping, not {_kind(value)}"))
+    return {}
+
+
+def _sequence(value: Any, where: str, findings: list[Finding]) -> Sequence[Any]:
+    if value is None:
+        return []
+    if isinstance(value, list):
+        return value
+    findings.append(Finding("error", where, f"{where} must be a list, not {_kind(value)}"))
+    return []
+
+
+def _kind(value: Any) -> str:
+    return {str: "text", int: "a number", float: "a number", bool: "a boolean", list: "a list"}.get(
+        type(value), type(value).__name__
+    )
+
+
+def _version(top: Mapping[str, Any]) -> Iterator[Finding]:
+    version = top.get("version")
+    if version is None and top:
+        yield Finding("warning", "version", "version is missing", f"add: version: {VERSION}")
+    elif version is not None and version != VERSION:
+        yield Finding("error", "version", f"version {version!r} is not known (this is {VERSION})")
+
+
+def _mode(routing: Mapping[str, Any], findings: list[Finding]) -> str:
+    raw = routing.get("mode", "direct")
+    mode = MODE_ALIASES.get(raw, raw) if isinstance(raw, str) else raw
+    if mode in MODES:
+        return str(mode)
+    hint = f"use one of {', '.join(MODES)}"
+    findings.append(Finding("error", "routing.mode", f"mode {raw!r} is not known", hint))
+    return "direct"
+
+
+def _entry(entry: Any, index: int, findings: list[Finding]) -> Route | None:
+    where = f"routing.direct.providers[{index}]"
+    before = len(findings)
+    fields = _mapping(entry, where, findings)
+    if len(findings) > before:
+        return None
+    findings += _check_entry(fields, where)
+    if any(f.level == "error" for f in findings[before:]):
+        return None
+    context = fields.get("context_tokens")
+    return Route(
+        name=str(fields["name"]),
+        type=str(fields["type"]),
+        base_url=str(fields["base_url"]),
+        model=str(fields["model"]),
+        served_model=fields.get("served_model"),
+        api_key=fields.get("api_key"),
+        context_tokens=context,
+        tags=tuple(str(tag) for tag in fields.get("tags") or ()),
+        deployment=fields.get("deployment"),
+        enabled=fields.get("enabled", True) is not False,
+    )
+
+
+def _check_entry(fields: Mapping[str, Any], where: str) -> Iterator[Finding]:
+    for key in _REQUIRED:
+        if not isinstance(fields.get(key), str) or not fields.get(key):
+            yield Finding("error", f"{where}.{key}", f"{where} needs {key} (text)")
+    for key in fields:
+        if key not in ENTRY_FIELDS:
+            yield Finding("warning", f"{where}.{key}", f"{where}: unknown field '{key}'")
+    kind = fields.get("type")
+    if isinstance(kind, str) and kind and kind not in ROUTE_TYPES:
+        hint = f"use one of {', '.join(ROUTE_TYPES)}"
+        yield Finding("error", f"{where}.type", f"{where}: type '{kind}' is not known", hint)
+    yield from _check_url(fields.get("base_url"), where)
+    yield from _check_key(fields.get("api_key"), where)
+    yield from _check_kinds(fields, where)
+
+
+def _check_url(url: Any, where: str) -> Iterator[Finding]:
+    if not isinstance(url, str) or not url:
+        return
+    try:
+        parts = urlsplit(url)
+        ok = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        ok = False
+    if not ok:
+        yield Finding("error", f"{where}.base_url", f"{where}: '{url}' is not an http(s) URL")
+        return
+    if parts.username or parts.password:
+        yield Finding("error", f"{where}.base_url", f"{where}: credentials in a URL",
+                      "use api_key: env:NAME")  # fmt: skip
+    if parts.path.rstrip("/").endswith("/v1"):
+        yield Finding("warning", f"{where}.base_url", f"{where}: base_url ends in /v1",
+                      "write the server's root: clients add /v1")  # fmt: skip
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        yield Finding("warning", f"{where}.base_url",
+                      f"{where}: plain http to {parts.hostname} can be read on the way",
+                      "use https")  # fmt: skip
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address stays on this machine."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def _check_key(key: Any, where: str) -> Iterator[Finding]:
+    if key is None:
+        return
+    try:
+        check_reference(str(key))
+    except UsageError as error:
+        yield Finding("error", f"{where}.api_key", f"{where}: {error.message}", error.hint)
+
+
+def _check_kinds(fields: Mapping[str, Any], where: str) -> Iterator[Finding]:
+    context = fields.get("context_tokens")
+    if context is not None and (type(context) is not int or context < 1):
+        message = f"{where}: context_tokens must be a positive whole number"
+        yield Finding("error", f"{where}.context_tokens", message)
+    for key in ("served_model", "deployment"):
+        if fields.get(key) is not None and not isinstance(fields[key], str):
+            yield Finding("error", f"{where}.{key}", f"{where}: {key} must be text")
+    if "enabled" in fields and not isinstance(fields["enabled"], bool):
+        yield Finding("error", f"{where}.enabled", f"{where}: enabled must be true or false")
+    tags = fields.get("tags")
+    if tags is not None and not isinstance(tags, list):
+        yield Finding("error", f"{where}.tags", f"{where}: tags must be a list")
+
+
+def _relations(
+    mode: str, routes: list[Route], default: Any, fallback: bool, routing: Mapping[str, Any]
+) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for route in routes:
+        if route.name in seen:
+            where = "routing.direct.providers"
+            yield Finding("error", where, f"the name '{route.name}' is used twice")
+        seen.add(route.name)
+    if default is not None and default not in seen:
+        where = "routing.direct.default_provider"
+        yield Finding("error", where, f"default_provider '{default}' is not among the providers",
+                      f"use one of {', '.join(sorted(seen))}" if seen else None)  # fmt: skip
+    if fallback and not any(route.enabled for route in routes):
+        yield Finding("error", "routing.fallback", "fallback needs at least one enabled provider")
+    section = {"plano_proxy": "proxy", "plano_embedded": "embedded"}.get(mode)
+    if section and not isinstance(routing.get(section), Mapping):
+        yield Finding("error", f"routing.{section}", f"mode {mode} needs routing.{section}")
