@@ -95,7 +95,7 @@ def load(data: bytes, *, where: str = "snapshot") -> SourceSnapshot:
         if body.pop("format", None) != FORMAT:
             raise ValueError("another format")
         records = tuple(_record(item) for item in body.pop("records", ()))
-        return SourceSnapshot(records=records, **body)
+        return SourceSnapshot(records=records, **{"retrieved_at": None, **body})
     except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
         raise ModelscanError(
             f"{where} is not a catalog snapshot: {error}",

@@ -1,0 +1,141 @@
+"""GPUStack's model catalogue (YAML of the wheel, sets of a server) as records.
+
+Keys that start with a dot are YAML variables, also inside a set. ``size`` counts billions unless
+``size_unit`` says M or T. A capability that is not listed is unknown, not absent. Parameters and
+GPU filters are carried verbatim; ``{data_dir}`` stays for the engine to fill in or refuse.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from modelscan.catalog.records import SourceRecord
+from modelscan.core.errors import RemoteError
+from modelscan.core.model import Spec
+
+TASKS = {
+    "llm": "chat",
+    "image": "image",
+    "text_to_speech": "text_to_speech",
+    "speech_to_text": "speech_to_text",
+    "embedding": "embedding",
+    "reranker": "rerank",
+}
+_UNITS = {"M": 10**6, "B": 10**9, "T": 10**12}
+_CONTEXT = re.compile(r"^context/(\d+(?:\.\d+)?)([KM]?)$", re.IGNORECASE)
+
+
+def parse_catalog(text: str | bytes, *, flavour: str = "huggingface") -> tuple[SourceRecord, ...]:
+    """One ``set`` record per model set; raises RemoteError when it is not that catalogue.
+
+    ``flavour`` (huggingface | modelscope) tells the two files apart, which name the same sets.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        data = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
+    except yaml.YAMLError as error:
+        raise RemoteError(f"GPUStack's catalogue is not YAML: {error}") from error
+    sets = data if isinstance(data, list) else data.get("model_sets") if _is_map(data) else None
+    if not isinstance(sets, list):
+        raise RemoteError("GPUStack's catalogue has no model_sets")
+    return tuple(record(entry, flavour) for entry in sets if _is_map(entry) and entry.get("name"))
+
+
+def record(
+    entry: Mapping[str, Any],
+    flavour: str = "huggingface",
+    specs: Iterable[Mapping[str, Any]] | None = None,
+) -> SourceRecord:
+    """One model set; ``specs`` where a server sends them apart from the set."""
+    name = str(entry["name"])
+    given = entry.get("specs") or () if specs is None else specs
+    made = tuple(spec(item) for item in given if _is_map(item) and _repo(item))
+    hub = tuple(dict.fromkeys(s.repo for s in made if s.source == "huggingface"))
+    return SourceRecord(
+        key=name if flavour == "huggingface" else f"{flavour}:{name}",
+        kind="set",
+        name=name,
+        repos=hub,
+        facts=facts(entry),
+        specs=made,
+    )
+
+
+def facts(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts a set states, by ``Model`` field."""
+    capabilities = [str(item) for item in entry.get("capabilities") or ()]
+    licenses = [str(item) for item in entry.get("licenses") or ()]
+    tasks = [TASKS[c] for c in entry.get("categories") or () if c in TASKS]
+    release = entry.get("release_date")
+    unit = str(entry.get("size_unit") or "B").upper()
+    stated = {
+        "name": str(entry["name"]),
+        "parameters": _count(entry.get("size"), unit),
+        "active_parameters": _count(entry.get("activated_size"), unit),
+        "license": ", ".join(licenses) or None,
+        "task": tasks[0] if tasks else None,
+        "release_date": str(release) if release else None,
+        "open_weights": True,
+        "limits.context_tokens": context_tokens(capabilities),
+        "capabilities.tools": True if "tools" in capabilities else None,
+        "capabilities.vision": True if "vision" in capabilities else None,
+    }
+    return {field: value for field, value in stated.items() if value is not None}
+
+
+def context_tokens(capabilities: Iterable[str]) -> int | None:
+    """``context/128K`` -> 131072 tokens."""
+    for item in capabilities:
+        match = _CONTEXT.match(item)
+        if match:
+            scale = {"": 1, "K": 1 << 10, "M": 1 << 20}[match[2].upper()]
+            return round(float(match[1]) * scale)
+    return None
+
+
+def spec(item: Mapping[str, Any]) -> Spec:
+    """One recipe, verbatim; variables (dot keys) are dropped."""
+    backend = item.get("backend_version")
+    speculative = item.get("speculative_config")
+    return Spec(
+        source=str(item.get("source") or "huggingface"),
+        repo=str(_repo(item)),
+        backend=str(item.get("backend") or "vLLM"),
+        quantization=_optional(item.get("quantization")),
+        mode=_optional(item.get("mode")),
+        filename=_optional(item.get("huggingface_filename") or item.get("model_scope_file_path")),
+        backend_version=None if backend is None else str(backend),
+        backend_parameters=tuple(str(p) for p in item.get("backend_parameters") or ()),
+        gpu_filters=_plain(item.get("gpu_filters")),
+        env={k: str(v) for k, v in _plain(item.get("env")).items()},
+        categories=tuple(str(c) for c in item.get("categories") or ()),
+        speculative_config=_plain(speculative) if speculative else None,
+    )
+
+
+def _repo(item: Mapping[str, Any]) -> str | None:
+    keys = ("huggingface_repo_id", "model_scope_model_id", "local_path")
+    return next((str(item[k]) for k in keys if item.get(k)), None)
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {str(k): v for k, v in value.items() if not str(k).startswith(".") and v is not None}
+
+
+def _optional(value: Any) -> str | None:
+    return None if value in (None, "") else str(value)
+
+
+def _count(value: Any, unit: str) -> int | None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    return round(value * _UNITS[unit]) if number and unit in _UNITS else None
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, Mapping)
