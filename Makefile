@@ -1,8 +1,6 @@
 # Every target does its own set-up: a virtual environment in .venv, then what it needs.
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
 MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
@@ -11,13 +9,8 @@ MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
 
-setup: $(STAMP) ## create .venv and install modelscan with every extra the tests need
-
-$(STAMP): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "modelscan needs Python 3.10 or newer")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[local,gateway,hub,dev]'
-	@touch $@
+setup: ## create .venv and install modelscan with every extra the tests need
+	@VENV=$(VENV) sh scripts/setup.sh local,gateway,hub,dev
 
 demo: ## install if needed and run the main job on the bundled model
 	@sh scripts/demo.sh
