@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 import typer
+from click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -91,6 +92,16 @@ class Root(Group):
         command = get_command(getattr(importlib.import_module(module), attribute))
         command.name = entry.name
         return command
+
+    def _main_shell_completion(self, *args: Any, **kwargs: Any) -> None:
+        """Click's own completion protocol: Typer's needs its classes registered at start-up."""
+        click.Group._main_shell_completion(self, *args, **kwargs)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Command names from the registry: completing must not import every command."""
+        names = [e for e in COMMANDS if e.name.startswith(incomplete)]
+        items = [CompletionItem(e.name, help=e.help) for e in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for section in dict.fromkeys(entry.section for entry in COMMANDS):
