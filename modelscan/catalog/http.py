@@ -264,7 +264,7 @@ class HttpClient:
     ) -> Answer:
         headers = {name.lower(): value for name, value in response.headers.items()}
         self.requests += 1
-        if response.status_code >= 400:
+        if response.status_code >= 300 and response.status_code != 304:
             body = self._error_body(response)
             raise status_error(url, response.status_code, headers, body)
         if want_range and response.status_code != 206:
