@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import Ran
 
 from modelscan import __version__
-from conftest import Ran
 
 
 def test_version(cli: Callable[..., Ran]) -> None:

@@ -135,7 +135,9 @@ def test_removing_the_last_entry_leaves_a_valid_file() -> None:
 
 def test_update_keeps_fields_and_comments_a_person_added() -> None:
     """A new port changes the one value."""
-    text = put("", entry_fields(OURS)).replace("type: local", "type: local  # here\n        tags: [x]")
+    text = put("", entry_fields(OURS)).replace(
+        "type: local", "type: local  # here\n        tags: [x]"
+    )
     moved = Route("demo", "local", "http://127.0.0.1:41001", "modelscan/demo", deployment="demo")
     updated = put(text, entry_fields(moved))
     assert removed_lines(text, updated) == ["        base_url: http://127.0.0.1:41000"]
