@@ -44,6 +44,12 @@ class Gpu:
     worker: str | None = None  # the cluster worker that owns it; None = this machine
     backends: tuple[str, ...] = ()  # engines that support it; () = none here does
     processes: tuple[GpuProcess, ...] = ()
+    parent_uuid: str | None = None  # of a MIG instance: its card
+    pci_device_id: str | None = None  # "0x744c"
+    dedicated_bytes: int | None = None  # of a unified chip: the carve-out (VRAM total)
+    shared_bytes: int | None = None  # of a unified chip: system memory it may map (GTT total)
+    utilization_percent: float | None = None
+    fp16_tflops: float | None = None  # dense, from the table of facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,3 +121,5 @@ class GpuFacts:
     note: str | None = None
     source: str | None = None
     aliases: tuple[str, ...] = field(default=())
+    reported_bytes: int | None = None  # what the driver's tool shows as total
+    reserved_bytes: int | None = None  # what driver and firmware keep of it on an idle card

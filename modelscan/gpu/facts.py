@@ -1,0 +1,175 @@
+"""Facts about GPUs, from ``catalogs/gpus.tsv`` (built by scripts/build_gpu_facts.py).
+
+The probe's reading always beats this table; the table knows what no driver tells: bandwidth,
+native formats, compute rate, and what a card that is not here would report.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+
+from modelscan.core.gpu import GpuFacts
+from modelscan.core.units import GIB, MIB
+from modelscan.gpu.names import Name, bracketed, parse_name
+from modelscan.state.bundled import bundled_dir
+
+_SAME_MEMORY = 0.08  # nominal and reported sizes differ by ECC and firmware, variants by more
+
+
+@functools.cache
+def _lines() -> dict[str, list[str]]:
+    """Core name -> lines of the table; lines are split only when asked for."""
+    text = (bundled_dir() / "gpus.tsv").read_text(encoding="utf-8")
+    index: dict[str, list[str]] = {}
+    for line in text.split("\n")[1:]:
+        if line:
+            for key in line[line.rindex("\t") + 1 :].split("|"):
+                index.setdefault(key, []).append(line)
+    return index
+
+
+@functools.cache
+def _parse(line: str) -> GpuFacts:
+    (vendor, name, architecture, memory, reported, reserved, bandwidth, capability, gfx, fp16, bf16,
+     int8, fp8, fp4, tflops, interconnect, tdp, unified, mobile, note, source, aliases,
+     _keys) = line.split("\t")  # fmt: skip
+    return GpuFacts(
+        vendor=vendor, name=name, architecture=architecture or None,
+        memory_bytes=int(memory) * MIB if memory else None,
+        reported_bytes=int(reported) * MIB if reported else None,
+        reserved_bytes=int(reserved) * MIB if reserved else None,
+        memory_bandwidth_bytes_per_s=round(float(bandwidth) * 1e9) if bandwidth else None,
+        compute_capability=capability or None, gfx_target=gfx or None,
+        fp16=fp16 or None, bf16=bf16 or None, int8=int8 or None, fp8=fp8 or None, fp4=fp4 or None,
+        fp16_tflops=float(tflops) if tflops else None, interconnect=interconnect or None,
+        tdp_watts=int(tdp) if tdp else None, unified_memory=unified == "yes",
+        mobile=mobile == "yes", note=note or None, source=source or None,
+        aliases=tuple(aliases.split("|")) if aliases else (),
+    )  # fmt: skip
+
+
+def all_facts() -> tuple[GpuFacts, ...]:
+    """Every row, in the table's order."""
+    lines = dict.fromkeys(line for found in _lines().values() for line in found)
+    return tuple(_parse(line) for line in lines)
+
+
+def lookup(name: str, memory_bytes: int | None = None) -> GpuFacts | None:
+    """The row a name means, or None. ``memory_bytes``, as probed, chooses between variants.
+
+    Never guesses across chips, nor between a laptop part and a desktop one.
+    """
+    found = [row for part in bracketed(name) for row in _best(parse_name(part), memory_bytes)]
+    if not found:
+        return None
+    if memory_bytes is not None:
+        sized = [row for row in found if _memory_distance(row, memory_bytes) <= _SAME_MEMORY]
+        found = sized or found
+    if len({row.memory_bandwidth_bytes_per_s for row in found}) > 1 and "[" in name:
+        return None  # a PCI name for several products that differ
+    return found[0]
+
+
+def variants(name: str) -> tuple[GpuFacts, ...]:
+    """Every row a name might mean, the best first: more than one where memory sizes differ."""
+    wanted = parse_name(name)
+    scored = _scored(wanted, None)
+    rows = [row for _, row in sorted(scored, key=lambda pair: pair[0], reverse=True)]
+    return tuple(dict.fromkeys(rows))
+
+
+def suggest(name: str, limit: int = 3) -> tuple[str, ...]:
+    """The nearest names of the table, for a mistyped one."""
+    import difflib
+
+    known: dict[str, str] = {}
+    for row in all_facts():
+        for text in (row.name, *row.aliases):
+            known.setdefault(_spoken(parse_name(text)), text)
+    near = difflib.get_close_matches(_spoken(parse_name(name)), known, n=limit, cutoff=0.6)
+    return tuple(dict.fromkeys(known[key] for key in near))
+
+
+def _spoken(name: Name) -> str:
+    """As a person would say it: ``rtx 4090 laptop``."""
+    brand = sorted(name.soft & {"rtx", "gtx", "rx", "arc"})
+    return " ".join([*brand, name.core, *(["laptop"] if name.mobile else [])])
+
+
+def _best(wanted: Name, memory_bytes: int | None) -> list[GpuFacts]:
+    scored = _scored(wanted, memory_bytes)
+    return [max(scored, key=lambda pair: pair[0])[1]] if scored else []
+
+
+def _scored(wanted: Name, memory_bytes: int | None) -> list[tuple[tuple[float, ...], GpuFacts]]:
+    """Rows whose core is the wanted one and that nothing in the name contradicts, with a rank."""
+    scored = []
+    for line in _lines().get(wanted.core, ()) if wanted.core else ():
+        row = _parse(line)
+        for known in _names_of(row, wanted.core):
+            score = _score(wanted, known, row, memory_bytes)
+            if score is not None:
+                scored.append((score, row))
+    if scored or wanted.memory_gib is None:
+        return scored
+    # A size no variant was sold with, e.g. an RTX 4090 refitted to 48 GB: the chip is still known.
+    bare = Name(wanted.core, wanted.soft, None, wanted.form, wanted.memory_type, wanted.mobile)
+    return _scored(bare, memory_bytes)
+
+
+@functools.cache
+def _names_of(row: GpuFacts, core: str) -> tuple[Name, ...]:
+    names = (parse_name(text) for text in (row.name, *row.aliases))
+    return tuple(name for name in names if name.core == core)
+
+
+def _score(
+    wanted: Name, known: Name, row: GpuFacts, memory_bytes: int | None
+) -> tuple[float, ...] | None:
+    """None where they contradict; otherwise larger is better, first the hard facts."""
+    if wanted.mobile != (known.mobile or row.mobile) and not row.unified_memory:
+        if not (row.mobile and not known.mobile):  # "RX 6800M" says it without the word
+            return None
+        if not _says_mobile(row.name):
+            return None
+    if wanted.form and known.form and wanted.form[:3] != known.form[:3]:
+        return None
+    if wanted.memory_gib is not None and not _has_memory(row, known, wanted.memory_gib):
+        return None
+    near = -_memory_distance(row, memory_bytes) if memory_bytes else 0.0
+    form = _form_score(wanted, known)
+    shared = len(wanted.soft & known.soft) - len(wanted.soft ^ known.soft) / 10
+    exact_size = float(known.memory_gib is None or wanted.memory_gib is not None)
+    small = -(row.memory_bytes or 0) / GIB / 1e4
+    return (round(near, 2), form, exact_size, float(wanted.max_q == known.max_q), shared, small)
+
+
+def _form_score(wanted: Name, known: Name) -> float:
+    if wanted.form == known.form:
+        return 1.0
+    implied = {"hbm3": "sxm5", "hbm3e": "sxm5"}.get(wanted.memory_type or "")
+    if wanted.form is None and known.form is None:
+        return 1.0
+    if implied and known.form == implied:
+        return 0.9
+    return 0.5 if known.form is None else 0.0
+
+
+def _says_mobile(name: str) -> bool:
+    return any(word[-1:] in "MS" and word[:1].isalnum() and word[-2:-1].isdigit()
+               for word in name.split())  # fmt: skip
+
+
+def _has_memory(row: GpuFacts, known: Name, memory_gib: float) -> bool:
+    if row.unified_memory and row.memory_bytes is None:
+        return True
+    sizes: Iterable[float | None] = (known.memory_gib, row.memory_bytes and row.memory_bytes / GIB)
+    return any(size and abs(size / memory_gib - 1) <= _SAME_MEMORY for size in sizes)
+
+
+def _memory_distance(row: GpuFacts, memory_bytes: int) -> float:
+    sizes = [size for size in (row.memory_bytes, row.reported_bytes) if size]
+    if not sizes:
+        return 0.0
+    return min(abs(memory_bytes / size - 1) for size in sizes)

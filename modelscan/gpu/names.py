@@ -1,0 +1,103 @@
+"""GPU names taken apart, so that a driver's name, a person's and the table's meet.
+
+``NVIDIA A100-SXM4-80GB``, ``a100 80gb`` and ``A100 SXM4 80 GB`` share the core ``a100``; memory,
+form factor and laptop are kept apart, because they change the numbers. Pure functions.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# Words that say nothing about which chip it is.
+_NOISE = frozenset(
+    "nvidia amd ati intel apple corporation corp inc gpu gpus graphics generation card with w design "
+    "edition workstation series oam hgx advanced micro devices device the r tm nvgpu orin_ "
+    "accelerator developer kit chip superchip".split()
+)
+# Brands people leave out; they decide only between equals.
+_SOFT = frozenset(
+    "geforce quadro tesla radeon instinct grid rtx gtx rx gt arc data center jetson".split()
+)
+_MOBILE = frozenset({"laptop", "mobile", "notebook", "maxq"})
+_FORM = re.compile(r"^(sxm\d?|pcie|nvl|dgxs)$")
+_MEMORY_TYPE = re.compile(r"^(hbm\d?e?|gddr\d\w?)$")
+_SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gib|gb|g)(?![\w.])")
+_PREFIXED = re.compile(r"^(rtx|gtx|rx|gt)(\d{3,4}\w*)$")
+_SUFFIXED = re.compile(r"^(\d{3,4})(ti|super|xtx|xt|gre)(ti|super)?$")
+_MIG = re.compile(r"(?<!\w)(?:mig[ -]?)?(\d+g\.\d+gb(?:\+\w+)*)(?!\w)")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """``core`` words joined by spaces; ``memory_gib`` and ``form`` where the name says them."""
+
+    core: str
+    soft: frozenset[str] = frozenset()
+    memory_gib: float | None = None
+    form: str | None = None
+    memory_type: str | None = None
+    mobile: bool = False
+    max_q: bool = False
+    mig: str | None = None
+
+
+def parse_name(text: str) -> Name:
+    """Take a name apart; any text has an answer, perhaps with an empty core."""
+    lowered = re.sub(r"[®™]|\((r|tm|nvgpu)\)", " ", text.lower()[:200])
+    lowered = re.sub(r"max-?\s?q\b", "maxq", lowered)
+    mig = _MIG.search(lowered)
+    if mig:
+        lowered = lowered.replace(mig.group(0), " ")
+    lowered = re.sub(r"[-_/,:;()\[\]|]+", " ", lowered)
+    size = _SIZE.search(lowered)
+    words = _words(_SIZE.sub(" ", lowered))
+    core = [w for w in words if not _set_aside(w)]
+    return Name(
+        core=" ".join(core),
+        soft=frozenset(w for w in words if w in _SOFT),
+        memory_gib=float(size.group(1)) if size else None,
+        form=next((w for w in words if _FORM.match(w)), None),
+        memory_type=next((w for w in words if _MEMORY_TYPE.match(w)), None),
+        mobile=any(w in _MOBILE for w in words),
+        max_q="maxq" in words,
+        mig=mig.group(1) if mig else None,
+    )
+
+
+def _set_aside(word: str) -> bool:
+    return (
+        word in _NOISE
+        or word in _SOFT
+        or word in _MOBILE
+        or bool(_FORM.match(word) or _MEMORY_TYPE.match(word))
+    )
+
+
+def _words(text: str) -> list[str]:
+    words: list[str] = []
+    for word in re.findall(r"[^\s]+", text):
+        prefixed = _PREFIXED.match(word)
+        parts = list(prefixed.groups()) if prefixed else [word]
+        suffixed = _SUFFIXED.match(parts[-1])
+        if suffixed:
+            parts[-1:] = [part for part in suffixed.groups() if part]
+        words.extend(parts)
+    return words
+
+
+def bracketed(text: str) -> list[str]:
+    """The products a PCI database name stands for.
+
+    ``Navi 22 [Radeon RX 6700/6700 XT / 6800M]`` -> RX 6700, RX 6700 XT, RX 6800M.
+    """
+    match = re.search(r"\[([^\]]{1,160})\]", text)
+    if not match:
+        return [text]
+    inside = [part.strip() for part in match.group(1).split("/") if part.strip()]
+    if not inside:
+        return [text]
+    brand = re.match(r"^(.*?)(?=\S*\d)", inside[0])
+    prefix = brand.group(1) if brand else ""
+    return [inside[0], *(part if re.match(r"[A-Za-z]{3}", part) else prefix + part
+                         for part in inside[1:])]  # fmt: skip
