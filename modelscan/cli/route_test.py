@@ -21,7 +21,10 @@ def try_route(route: Route, *, chat: bool, timeout_s: float, offline: bool) -> d
 
     endpoint = route.base_url.rstrip("/") + "/v1"
     if offline and not is_loopback(httpx.URL(endpoint).host):
-        raise OfflineError(f"{endpoint} is not on this machine and --offline is set")
+        raise OfflineError(
+            f"{endpoint} is not on this machine and --offline is set",
+            hint=f"modelscan route test {route.name}",
+        )
     headers = {"Authorization": f"Bearer {resolve(route.api_key)}"} if route.api_key else {}
     result: dict[str, Any] = {
         "ok": False, "endpoint": endpoint, "status": None, "models": None, "answer": None,
