@@ -1,0 +1,135 @@
+"""Weights on one GPU: what tensor and pipeline parallelism divide, and what every rank repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelscan.core.architecture import Architecture, Attention, Layer, ModelShape
+
+_TWO_BYTES = 2  # norms, routers and biases stay in 16 bits in every quantization
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """How a model is cut: ``pipeline`` stages of ``tensor`` GPUs each."""
+
+    tensor: int = 1
+    pipeline: int = 1
+
+
+def stage_layers(architecture: Architecture, ranks: Ranks, stage: int) -> tuple[Layer, ...]:
+    """The blocks of one pipeline stage; leftover blocks go to the stages before the last.
+
+    Code: vllm/distributed/utils.py, get_pp_indices.
+    """
+    layers, count = architecture.layers, ranks.pipeline
+    base, left = divmod(len(layers), count)
+    sizes = [base] * count
+    for offset in range(left):
+        sizes[count - 2 - offset if count > 1 else 0] += 1
+    start = sum(sizes[:stage])
+    return layers[start : start + sizes[stage]]
+
+
+def rank_bytes(
+    shape: ModelShape, ranks: Ranks, stage: int, *, dtype: str | None = None, mtp: bool = False
+) -> int:
+    """Bytes of weights on one GPU of ``stage``.
+
+    ``mtp`` keeps the multi-token-prediction blocks, which engines only load for speculation.
+    ``dtype`` float32 doubles an unquantized 16-bit checkpoint.
+    """
+    architecture, weights = shape.architecture, shape.weights
+    scale = _dtype_scale(shape, dtype)
+    total = weights.total_bytes * scale
+    ends = [(weights.embedding_bytes or 0) * scale, (weights.output_bytes or 0) * scale]
+    vision = weights.vision_bytes * scale
+    blocks = max(0.0, total - sum(ends) - vision)
+    if not mtp:
+        blocks -= mtp_bytes(shape) * scale
+    layers = stage_layers(architecture, ranks, stage)
+    mine = blocks * len(layers) / max(1, len(architecture.layers))
+    mine += _end_bytes(architecture, ends, ranks, stage)
+    repeated = min(mine, sum(_repeated_bytes(architecture, layer) for layer in layers))
+    copied = sum(_copied_heads_bytes(architecture, layer, ranks.tensor) for layer in layers)
+    tower = vision if stage == 0 else 0.0
+    tower = tower / ranks.tensor if _vision_divides(architecture, ranks.tensor) else tower
+    return round((mine - repeated) / ranks.tensor + repeated + copied + tower)
+
+
+def _dtype_scale(shape: ModelShape, dtype: str | None) -> float:
+    asked_four = dtype in ("float32", "float")
+    quantized = shape.architecture.quantization is not None
+    stored_four = shape.architecture.dtype == "float32"
+    if quantized or asked_four == stored_four:
+        return 1.0
+    return 2.0 if asked_four else 0.5 if dtype is None or dtype != "float32" else 1.0
+
+
+def mtp_bytes(shape: ModelShape) -> int:
+    """Bytes of the stored prediction blocks: as large as a block of the model each."""
+    architecture = shape.architecture
+    if not architecture.mtp_layers or not architecture.layers:
+        return 0
+    weights = shape.weights
+    ends = (weights.embedding_bytes or 0) + (weights.output_bytes or 0) + weights.vision_bytes
+    blocks = len(architecture.layers) + architecture.mtp_layers
+    return (weights.total_bytes - ends) * architecture.mtp_layers // blocks
+
+
+def _end_bytes(
+    architecture: Architecture, ends: Sequence[float], ranks: Ranks, stage: int
+) -> float:
+    """Embedding on the first stage, head on the last; a tied head needs the embedding there too."""
+    embedding, output = ends
+    first, last = stage == 0, stage == ranks.pipeline - 1
+    mine = embedding if first else 0.0
+    if last:
+        mine += output or (embedding if architecture.tied_embeddings and not first else 0.0)
+    return mine
+
+
+def _repeated_bytes(architecture: Architecture, layer: Layer) -> float:
+    """What every GPU holds in full: norms, routers, MLA's down projections."""
+    values = 2 * architecture.hidden
+    if layer.moe and architecture.experts:
+        values += architecture.hidden * architecture.experts.total
+    latent = architecture.latent
+    if layer.attention is Attention.MLA and latent:
+        down = latent.kv_lora_rank + latent.rope_length + (latent.q_lora_rank or 0)
+        values += architecture.hidden * down
+    return values * _TWO_BYTES
+
+
+def _copied_heads_bytes(architecture: Architecture, layer: Layer, tensor: int) -> float:
+    """Key and value projections of heads that several GPUs share (fewer KV heads than GPUs)."""
+    if layer.attention is Attention.MLA or not layer.kv_heads or layer.kv_heads >= tensor:
+        return 0.0
+    width = layer.key_length + layer.value_length
+    return architecture.hidden * width * (1 - layer.kv_heads / tensor) * _TWO_BYTES
+
+
+def _vision_divides(architecture: Architecture, tensor: int) -> bool:
+    heads = architecture.vision_heads
+    return heads is not None and heads % tensor == 0
+
+
+def rope_table_bytes(architecture: Architecture, dtype_bytes: int) -> int:
+    """The cos/sin table engines build beside the weights: trained context x rotary size.
+
+    Llama-3.1-8B: 131,072 x 128 x 2 B = 32 MiB, which is the 14.99 GiB of the logs beside
+    14.96 GiB of parameters.
+    """
+    rotary = max(
+        (
+            architecture.latent.rope_length
+            if layer.attention is Attention.MLA and architecture.latent
+            else layer.key_length
+            for layer in architecture.layers
+            if layer.heads
+        ),
+        default=0,
+    )
+    partial = float(architecture.extra.get("partial_rotary_factor", 1.0) or 1.0)
+    return round((architecture.context_tokens or 0) * rotary * partial) * dtype_bytes

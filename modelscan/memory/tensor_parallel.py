@@ -1,0 +1,131 @@
+"""Which tensor-parallel degrees a model allows on an engine, and why the others are refused.
+
+vLLM (code: model_executor/layers, config/model.py) and SGLang (server_args.py, linear layers) cut
+attention by heads, feed-forward and vocabulary by columns. KV heads are copied when there are
+fewer than GPUs, which needs a whole number of copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelscan.core.architecture import Architecture, Attention
+
+_VOCABULARY_PAD = 64  # both engines pad the embedding to this before cutting it
+_BLOCK_QUANTIZATION = 128  # FP8 blocks are 128 x 128: a rank's share must be whole blocks
+
+
+@dataclass(frozen=True, slots=True)
+class TensorParallel:
+    """``allowed`` degrees in ascending order; ``rejected`` ones with a sentence each."""
+
+    allowed: tuple[int, ...]
+    rejected: tuple[tuple[int, str], ...]
+
+
+def degrees(architecture: Architecture, gpu_count: int, backend: str) -> TensorParallel:
+    """Every degree from 1 to ``gpu_count``, allowed or refused with its reason.
+
+    llama.cpp and Ollama split by layers: any number of GPUs up to the number of layers.
+    """
+    allowed: list[int] = []
+    rejected: list[tuple[int, str]] = []
+    for degree in range(1, max(1, gpu_count) + 1):
+        reason = reject_reason(architecture, degree, backend)
+        if reason:
+            rejected.append((degree, reason))
+        else:
+            allowed.append(degree)
+    return TensorParallel(tuple(allowed), tuple(rejected))
+
+
+def allowed(architecture: Architecture, gpu_count: int, backend: str) -> tuple[int, ...]:
+    """The degrees that ``backend`` accepts on up to ``gpu_count`` GPUs."""
+    return degrees(architecture, gpu_count, backend).allowed
+
+
+def reject_reason(architecture: Architecture, degree: int, backend: str) -> str | None:
+    """Why ``degree`` is refused; None when it works."""
+    if degree <= 1:
+        return None
+    if backend in ("llama.cpp", "ollama"):
+        layers = len(architecture.layers)
+        if degree > layers:
+            return f"{layers} layers cannot be spread over {degree} GPUs"
+        return None
+    for rule in _RULES:
+        reason = rule(architecture, degree)
+        if reason:
+            return reason
+    return None
+
+
+def _heads(architecture: Architecture, degree: int) -> str | None:
+    for heads in sorted({layer.heads for layer in architecture.layers if layer.heads}):
+        if heads % degree:
+            return f"{heads} attention heads do not divide by {degree}"
+    return None
+
+
+def _kv_heads(architecture: Architecture, degree: int) -> str | None:
+    grouped = {
+        layer.kv_heads
+        for layer in architecture.layers
+        if layer.kv_heads and layer.attention is not Attention.MLA
+    }
+    for heads in sorted(grouped):
+        if heads % degree and degree % heads:
+            return f"{heads} key-value heads can neither be divided by nor copied to {degree}"
+    return None
+
+
+def _states(architecture: Architecture, degree: int) -> str | None:
+    for layer in architecture.layers:
+        state = layer.state
+        heads = state.heads if state else None
+        if heads and heads % degree:
+            return f"{heads} state heads do not divide by {degree}"
+    return None
+
+
+def _vocabulary(architecture: Architecture, degree: int) -> str | None:
+    padded = -(-architecture.vocabulary // _VOCABULARY_PAD) * _VOCABULARY_PAD
+    if padded % degree:
+        return f"a vocabulary of {padded} (padded) does not divide by {degree}"
+    return None
+
+
+def _feed_forward(architecture: Architecture, degree: int) -> str | None:
+    widths = {layer.feed_forward for layer in architecture.layers if layer.feed_forward}
+    experts = architecture.experts
+    if experts:
+        widths.add(experts.width)
+    for width in sorted(widths):
+        if width % degree:
+            return f"a feed-forward width of {width} does not divide by {degree}"
+    return _blocks(architecture, degree, widths)
+
+
+def _blocks(architecture: Architecture, degree: int, widths: set[int]) -> str | None:
+    if not architecture.extra.get("weight_block_size"):
+        return None
+    for width in sorted(widths):
+        if (width // degree) % _BLOCK_QUANTIZATION:
+            return (
+                f"{width} / {degree} = {width // degree} is no multiple of the "
+                f"quantization's {_BLOCK_QUANTIZATION}-wide blocks"
+            )
+    return None
+
+
+def _vision(architecture: Architecture, degree: int) -> str | None:
+    heads = architecture.vision_heads
+    if heads and heads % degree:
+        return f"{heads} vision heads do not divide by {degree}"
+    return None
+
+
+_RULES: tuple[Callable[[Architecture, int], str | None], ...] = (
+    _heads, _kv_heads, _states, _vocabulary, _feed_forward, _vision,
+)  # fmt: skip

@@ -1,0 +1,229 @@
+"""vLLM: what it allocates on every GPU, how many tokens its pool holds, and whether it starts.
+
+The budget (exact to 0.00 GiB in published logs): pool = utilisation x total - (weights +
+activation peak + non-torch increase, + CUDA graphs in newer versions). Constants and their sources:
+``vllm_versions``. ``docs/memory-vllm-sglang.md`` explains the terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelscan.core.architecture import Layer, ModelShape
+from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.units import format_bytes
+from modelscan.core.workload import Workload
+from modelscan.memory import vllm_kv, vllm_overhead
+from modelscan.memory.pool_estimate import Rank, assemble, margin_bytes, unsplittable
+from modelscan.memory.rank_weights import Ranks, rank_bytes, rope_table_bytes, stage_layers
+from modelscan.memory.vllm_activation import activation_bytes
+from modelscan.memory.vllm_kv import Capacity
+from modelscan.memory.vllm_settings import VllmSettings, resolve
+from modelscan.memory.vllm_versions import DEFAULT_VERSION, VllmVersion, facts_for
+
+
+def estimate(
+    shape: ModelShape,
+    workload: Workload,
+    inventory: Inventory,
+    *,
+    version: str | None = None,
+) -> Estimate:
+    """Bytes per GPU and in sum, pool, capacity and verdict.
+
+    ``kv_cache_bytes`` is what ``context_tokens`` x ``parallel`` needs; ``kv_pool_bytes`` of each
+    GPU what vLLM will set aside. ``verdict`` is None where the inventory has no GPU. A predicted
+    failed start is ``does_not_fit`` with vLLM's own reason in ``warnings``.
+    """
+    version = version or workload.backend_version or DEFAULT_VERSION
+    facts = facts_for(version)
+    settings = resolve(shape.architecture, workload, inventory, facts)
+    ranks = [
+        _rank(shape, settings, facts, stage, slot)
+        for stage in range(settings.pipeline_parallel)
+        for slot in range(settings.tensor_parallel)
+    ]
+    problems = _problems(shape, settings, facts, ranks)
+    return assemble(
+        shape,
+        workload,
+        ranks,
+        backend="vllm",
+        version=version,
+        context_tokens=settings.max_model_len,
+        parallel=settings.parallel,
+        tensor_parallel=settings.tensor_parallel,
+        problems=problems,
+        assumptions=_assumptions(settings, facts),
+        known_hardware=bool(settings.gpus),
+    )
+
+
+def _rank(
+    shape: ModelShape, settings: VllmSettings, facts: VllmVersion, stage: int, slot: int
+) -> Rank:
+    """One GPU's parts, pool and capacity."""
+    architecture = shape.architecture
+    ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
+    layers = stage_layers(architecture, ranks, stage)
+    index = stage * settings.tensor_parallel + slot
+    gpu = settings.gpus[index] if index < len(settings.gpus) else None
+    parts = _parts(shape, settings, facts, layers, stage)
+    graphs = parts.cuda_graph_bytes if facts.graphs_charged else 0
+    context = parts.other_bytes if facts.context_charged else 0
+    charged = parts.weights_bytes + parts.compute_bytes + parts.non_torch_bytes + graphs + context
+    budget = (
+        None
+        if gpu is None or gpu.memory_bytes is None
+        else round(gpu.memory_bytes * settings.utilization)
+    )
+    pool_bytes = settings.kv_pool_bytes
+    if pool_bytes is None and budget is not None:
+        pool_bytes = budget - charged
+    pool = vllm_kv.layout(architecture, layers, settings, facts)
+    held = vllm_kv.capacity(pool, pool_bytes or 0, settings, facts)
+    parts = _with_cache(parts, pool, held, settings, facts)
+    return Rank(
+        device=_device(gpu, index, parts, pool_bytes, budget),
+        tokens=held.tokens if held and pool_bytes is not None else None,
+        concurrency=held.concurrency if held and pool_bytes is not None else None,
+        bytes_per_token=held.bytes_per_token if held else 0.0,
+        request_bytes=held.request_bytes if held else 0,
+        host_bytes=min(settings.cpu_offload_bytes, _weights(shape, settings, stage)),
+    )
+
+
+def _weights(shape: ModelShape, settings: VllmSettings, stage: int) -> int:
+    ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
+    loaded = rank_bytes(
+        shape, ranks, stage, dtype=settings.dtype_asked, mtp=settings.speculative_mtp
+    )
+    return loaded + rope_table_bytes(shape.architecture, settings.dtype_bytes)
+
+
+def _parts(
+    shape: ModelShape,
+    settings: VllmSettings,
+    facts: VllmVersion,
+    layers: tuple[Layer, ...],
+    stage: int,
+) -> Parts:
+    """Everything but the cache. ``other_bytes`` is the CUDA context; adapters count as weights."""
+    architecture = shape.architecture
+    weights = max(0, _weights(shape, settings, stage) - settings.cpu_offload_bytes)
+    last = stage == settings.pipeline_parallel - 1
+    return Parts(
+        weights_bytes=weights + vllm_overhead.lora_bytes(architecture, layers, settings),
+        compute_bytes=activation_bytes(architecture, layers, settings, facts, last_stage=last),
+        non_torch_bytes=vllm_overhead.non_torch_bytes(settings, facts),
+        cuda_graph_bytes=vllm_overhead.graph_bytes(architecture, layers, settings, facts),
+        other_bytes=vllm_overhead.context_bytes(settings, facts),
+    )
+
+
+def _with_cache(
+    parts: Parts,
+    pool: vllm_kv.Pool,
+    held: Capacity | None,
+    settings: VllmSettings,
+    facts: VllmVersion,
+) -> Parts:
+    from dataclasses import replace
+
+    if held is None:
+        return parts
+    states = vllm_kv.state_blocks(pool, settings, facts) * pool.block_bytes
+    return replace(
+        parts,
+        kv_cache_bytes=(held.request_bytes - states) * settings.parallel,
+        recurrent_state_bytes=states * settings.parallel,
+    )
+
+
+def _device(
+    gpu: Gpu | None, slot: int, parts: Parts, pool_bytes: int | None, budget: int | None
+) -> DeviceEstimate:
+    return DeviceEstimate(
+        index=gpu.index if gpu else slot,
+        parts=parts,
+        total_bytes=parts.total_bytes,
+        kv_pool_bytes=None if pool_bytes is None else max(0, pool_bytes),
+        budget_bytes=budget,
+        memory_bytes=gpu.memory_bytes if gpu else None,
+        free_bytes=gpu.free_bytes if gpu else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The start checks of one GPU, in vLLM's order."""
+
+    rank: Rank
+    settings: VllmSettings
+
+    def problem(self) -> str | None:
+        return self._free() or self._blocks() or self._length()
+
+    def _free(self) -> str | None:
+        device = self.rank.device
+        budget, free = device.budget_bytes, device.free_bytes
+        if self.settings.kv_pool_bytes is not None or budget is None or free is None:
+            return None
+        if free >= budget:
+            return None
+        return (
+            f"free memory on GPU {device.index} ({format_bytes(free)}) is less than the desired "
+            f"utilisation ({self.settings.utilization:g}, {format_bytes(budget)})"
+        )
+
+    def _blocks(self) -> str | None:
+        if not self.rank.request_bytes or self.rank.tokens is None or self.rank.tokens > 0:
+            return None
+        device = self.rank.device
+        need = device.parts.weights_bytes + device.parts.compute_bytes
+        return (
+            f"no memory for the cache blocks on GPU {device.index}: weights and activations take "
+            f"{format_bytes(need)} of a budget of {format_bytes(device.budget_bytes)}"
+        )
+
+    def _length(self) -> str | None:
+        pool = self.rank.device.kv_pool_bytes
+        if pool is None or self.rank.request_bytes <= pool:
+            return None
+        return (
+            f"one request of {self.settings.max_model_len} tokens needs "
+            f"{format_bytes(self.rank.request_bytes)} of KV cache, more than the "
+            f"{format_bytes(pool)} there are on GPU {self.rank.device.index}"
+        )
+
+
+def _problems(
+    shape: ModelShape, settings: VllmSettings, facts: VllmVersion, ranks: list[Rank]
+) -> tuple[str, ...]:
+    """Why vLLM would not start; empty when it does."""
+    found: list[str] = []
+    needed = settings.tensor_parallel * settings.pipeline_parallel
+    if settings.gpus and len(settings.gpus) < needed:
+        found.append(f"{needed} GPUs are needed, {len(settings.gpus)} are there")
+    found += unsplittable(shape.architecture, settings.tensor_parallel, "vllm")
+    for rank in ranks:
+        problem = _Start(rank, settings).problem()
+        if problem:
+            found.append(problem)
+    return tuple(dict.fromkeys(found))
+
+
+def _assumptions(settings: VllmSettings, facts: VllmVersion) -> tuple[str, ...]:
+    charged = "charged to" if facts.graphs_charged else "outside"
+    lines = [
+        f"utilisation {settings.utilization:g} of total memory, "
+        f"{settings.max_num_seqs} sequences, {settings.max_num_batched_tokens} tokens a step",
+        "eager: no CUDA graphs" if settings.eager else f"CUDA graphs are {charged} the budget",
+    ]
+    if not settings.gpus:
+        lines.append("no GPU is known: no pool, no capacity, no verdict")
+    return tuple(lines)
+
+
+__all__ = ["estimate", "margin_bytes"]

@@ -1,0 +1,73 @@
+"""vLLM's memory beside weights, activations and cache: non-torch, CUDA graphs, context, LoRA."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelscan.core.architecture import Architecture, Layer
+from modelscan.core.units import GIB
+from modelscan.memory.vllm_settings import VllmSettings
+from modelscan.memory.vllm_versions import VllmVersion
+
+# Fit over the 20 dense rows of 0.19 on H100 (median error 0.02 GiB, worst 0.16):
+# 0.506 + layers x (0.00312 + 0.00884 x hidden / (4096 x tensor parallel)) for 2 x 51 captures.
+_GRAPH_BASE_BYTES = 0.506 * GIB
+_GRAPH_LAYER_BYTES = 0.00312 * GIB
+_GRAPH_WIDTH_BYTES = 0.00884 * GIB
+_GRAPH_REFERENCE_SIZES = 51
+_GRAPH_EXPERTS_BYTES = 0.42 * GIB  # Qwen1.5-MoE and gpt-oss: 0.42 to 0.49 above the dense fit
+_NON_TORCH_DOUBLING_BYTES = 0.06 * GIB  # 2.07 -> 2.13 GiB from two to four GPUs
+
+
+def non_torch_bytes(settings: VllmSettings, facts: VllmVersion) -> int:
+    """Increase that is not torch's: communication buffers and workspaces of libraries."""
+    tensor = settings.tensor_parallel
+    if tensor > 1:
+        doublings = max(0, tensor.bit_length() - 2)
+        return facts.non_torch_tp_bytes + round(doublings * _NON_TORCH_DOUBLING_BYTES)
+    return facts.non_torch_pp_bytes if settings.pipeline_parallel > 1 else facts.non_torch_bytes
+
+
+def context_bytes(settings: VllmSettings, facts: VllmVersion) -> int:
+    """CUDA context and communicators made before the profile; not charged to the budget."""
+    several = settings.tensor_parallel * settings.pipeline_parallel > 1
+    return facts.context_tp_bytes if several else facts.context_bytes
+
+
+def graph_bytes(
+    architecture: Architecture,
+    layers: Sequence[Layer],
+    settings: VllmSettings,
+    facts: VllmVersion,
+) -> int:
+    """CUDA graphs: per captured size and layer, wider layers more; none when eager."""
+    if settings.eager or not settings.capture_sizes:
+        return 0
+    sizes = settings.capture_sizes / _GRAPH_REFERENCE_SIZES
+    if not facts.piecewise_graphs:
+        sizes /= 2  # one graph per size instead of two
+    width = architecture.hidden / (4096 * settings.tensor_parallel)
+    total = _GRAPH_BASE_BYTES + len(layers) * (_GRAPH_LAYER_BYTES + _GRAPH_WIDTH_BYTES * width)
+    if architecture.experts is not None:
+        total += _GRAPH_EXPERTS_BYTES
+    return round(total * min(sizes, 2.0))
+
+
+def lora_bytes(architecture: Architecture, layers: Sequence[Layer], settings: VllmSettings) -> int:
+    """Preallocated adapters: rank x (inputs + outputs) of every projection, per adapter."""
+    if not settings.loras:
+        return 0
+    per_layer = sum(_lora_width(architecture, layer, settings) for layer in layers)
+    return settings.loras * settings.lora_rank * per_layer * settings.dtype_bytes
+
+
+def _lora_width(architecture: Architecture, layer: Layer, settings: VllmSettings) -> int:
+    """Inputs are held in full, outputs are divided by tensor parallelism."""
+    hidden, tensor = architecture.hidden, settings.tensor_parallel
+    query = layer.heads * layer.key_length
+    keys = layer.kv_heads * (layer.key_length + layer.value_length)
+    attention = 3 * hidden + (query + keys) // tensor + query // tensor + hidden
+    gates = 2 if architecture.gated_feed_forward else 1
+    dense = gates * (hidden + layer.feed_forward // tensor)
+    dense += layer.feed_forward // tensor + hidden
+    return attention + (dense if layer.feed_forward else 0)

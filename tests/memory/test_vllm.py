@@ -1,0 +1,312 @@
+"""vLLM's memory: budget, padded groups, tokens and concurrency, failed starts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelscan.core.architecture import (
+    Architecture,
+    Attention,
+    Experts,
+    Latent,
+    Layer,
+    ModelShape,
+    RecurrentState,
+    Weights,
+)
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Gpu, Host, Inventory
+from modelscan.core.units import GIB, MIB
+from modelscan.core.workload import Workload
+from modelscan.memory import vllm
+
+H100 = round(79.19 * GIB)
+
+
+def cards(count: int = 1, memory: int = H100, free: int | None = None) -> Inventory:
+    one = [
+        Gpu(i, "NVIDIA H100 80GB HBM3", "nvidia", memory, memory - GIB if free is None else free,
+            "simulated", compute_capability="9.0")
+        for i in range(count)
+    ]  # fmt: skip
+    return Inventory(tuple(one), Host(cpus=8, memory_bytes=64 * GIB, free_bytes=60 * GIB))
+
+
+def dense(
+    layers: int = 32, hidden: int = 4096, heads: int = 32, kv: int = 8, head: int = 128,
+    feed_forward: int = 14336, vocabulary: int = 128256, parameters: int = 8_030_261_248,
+) -> ModelShape:  # fmt: skip
+    """A plain decoder with grouped heads; the defaults are a common 8B shape."""
+    layer = Layer(Attention.FULL, heads, kv, head, head, feed_forward=feed_forward)
+    architecture = Architecture("llama", (layer,) * layers, hidden, vocabulary, 131072)
+    embedding = vocabulary * hidden * 2
+    weights = Weights(
+        parameters * 2, "exact", parameters, embedding_bytes=embedding, output_bytes=embedding
+    )
+    return ModelShape(architecture, weights, "safetensors", "BF16")
+
+
+def workload(context: int = 8192, **options: str | None) -> Workload:
+    parameters = tuple((name.replace("_", "-"), value) for name, value in options.items())
+    return Workload(context_tokens=context, parameters=parameters)
+
+
+def run(shape: ModelShape, wanted: Workload, inventory: Inventory, version: str) -> Estimate:
+    return vllm.estimate(shape, wanted, inventory, version=version)
+
+
+def test_an_8b_model_on_an_h100_is_what_version_0_19_logs() -> None:
+    found = run(dense(), workload(gpu_memory_utilization="0.95"), cards(), "0.19.0")
+    parts = found.parts
+    assert parts.weights_bytes / GIB == pytest.approx(14.99, abs=0.01)
+    assert parts.compute_bytes / GIB == pytest.approx(1.89, abs=0.02)
+    assert parts.non_torch_bytes / GIB == pytest.approx(0.25, abs=0.01)
+    assert parts.cuda_graph_bytes / GIB == pytest.approx(0.91, abs=0.05)
+    assert found.kv_bytes_per_token == 131072
+    assert found.kv_capacity_tokens == pytest.approx(476_016, rel=0.002)
+    assert found.max_concurrency == pytest.approx(58.11, rel=0.002)
+    assert found.verdict == "fits"
+
+
+def test_the_parts_add_up_to_the_total() -> None:
+    found = run(dense(), workload(), cards(2), "0.32.0")
+    assert found.total_bytes == found.parts.total_bytes
+    assert found.total_bytes == sum(device.total_bytes for device in found.per_gpu)
+
+
+def test_tensor_parallel_halves_weights_and_cache_but_not_the_peak() -> None:
+    one = run(dense(), workload(), cards(2), "0.19.0")
+    two = run(dense(), replace(workload(), tensor_parallel=2), cards(2), "0.19.0")
+    first = two.per_gpu[0].parts
+    assert first.weights_bytes / GIB == pytest.approx(7.51, abs=0.01)
+    assert first.compute_bytes == one.parts.compute_bytes
+    assert first.non_torch_bytes / GIB == pytest.approx(2.07, abs=0.02)
+    assert two.kv_bytes_per_token * 2 == one.kv_bytes_per_token
+
+
+def test_pipeline_stages_hold_their_layers_and_the_scarcest_decides() -> None:
+    two = run(dense(), replace(workload(gpu_memory_utilization="0.95"), pipeline_parallel=2),
+              cards(2), "0.19.0")  # fmt: skip
+    first, last = two.per_gpu
+    assert first.parts.compute_bytes < last.parts.compute_bytes
+    assert two.kv_bytes_per_token == 65536
+    assert two.kv_capacity_tokens == pytest.approx(1_075_312, rel=0.01)
+    assert two.kv_capacity_tokens == (last.kv_pool_bytes or 0) // (65536 * 16) * 16
+
+
+def sliding(full: int, window: int, width: int = 1024, kv: int = 8, head: int = 256) -> ModelShape:
+    """``full`` and ``window`` layers of one size, as Gemma-3 has them."""
+    base = dense(layers=1)
+    layers = tuple(
+        Layer(Attention.SLIDING, 16, kv, head, head, width, feed_forward=15360)
+        for _ in range(window)
+    ) + tuple(Layer(Attention.FULL, 16, kv, head, head, feed_forward=15360) for _ in range(full))
+    return replace(base, architecture=replace(base.architecture, layers=layers))
+
+
+@pytest.mark.parametrize(
+    ("full", "window", "slots"),
+    [(10, 52, 70), (5, 29, 35), (8, 40, 48), (13, 13, 26), (13, 12, 26), (12, 12, 24)],
+)
+def test_sliding_layers_are_stored_in_padded_groups(full: int, window: int, slots: int) -> None:
+    found = run(sliding(full, window), workload(), cards(), "0.19.0")
+    assert found.kv_bytes_per_token == slots * 8 * 512 * 2
+
+
+def test_a_window_holds_its_tokens_one_step_and_a_block_of_border() -> None:
+    """Gemma-3-12b at 0.19: 130,304 tokens printed, 15.88 requests of 8192."""
+    shape = sliding(8, 40)
+    pool = str(130_304 * 48 * 8192)
+    found = run(shape, workload(kv_cache_memory_bytes=pool), cards(), "0.19.0")
+    assert found.kv_capacity_tokens == 130_304
+    assert found.max_concurrency == 15.88
+
+
+def test_newer_versions_print_concurrency_times_length_for_hybrids() -> None:
+    options = workload(kv_cache_memory_bytes=str(130_304 * 48 * 8192))
+    found = run(sliding(8, 40), options, cards(), "0.27.1")
+    assert found.kv_capacity_tokens == int(48864 / (512 + 5 * 513) * 8192)
+
+
+def linear(kv_dtype: str = "fp8") -> tuple[ModelShape, Workload]:
+    """10 full and 30 linear layers: 2 KV heads of 256, 32 value heads and 16 key heads of 128."""
+    state = RecurrentState(conv_kernel=4, inner=4096, state=128, groups=16, heads=32)
+    layers = (
+        Layer(Attention.LINEAR, state=state),
+        Layer(Attention.LINEAR, state=state),
+        Layer(Attention.LINEAR, state=state),
+        Layer(Attention.FULL, 16, 2, 256, 256),
+    ) * 10
+    base = dense()
+    shape = replace(base, architecture=replace(base.architecture, layers=layers))
+    pool = str(304 * 10 * 2096 * 1024)
+    return shape, workload(65536, kv_cache_dtype=kv_dtype, kv_cache_memory_bytes=pool)
+
+
+def test_states_enlarge_the_block_and_take_whole_pages() -> None:
+    """A 0.17 log of this shape: block size 2096, 159,296 tokens, 8.00 requests of 65,536."""
+    shape, options = linear()
+    found = run(shape, options, cards(), "0.17.0")
+    assert found.kv_capacity_tokens == 159_296
+    assert found.max_concurrency == 8.0
+    assert found.parts.recurrent_state_bytes == 6 * 10 * 2096 * 1024
+
+
+def latent() -> ModelShape:
+    layer = Layer(Attention.MLA, 16, 16, 192, 128, moe=True)
+    base = dense()
+    architecture = replace(
+        base.architecture,
+        layers=(layer,) * 27,
+        hidden=2048,
+        vocabulary=102400,
+        experts=Experts(64, 6, 1408, 2, 1408),
+        latent=Latent(512, 64),
+    )
+    return replace(base, architecture=architecture)
+
+
+def test_a_latent_cache_is_not_divided_by_tensor_parallel() -> None:
+    one = run(latent(), workload(), cards(2), "0.19.0")
+    two = run(latent(), replace(workload(), tensor_parallel=2), cards(2), "0.19.0")
+    assert one.kv_bytes_per_token == two.kv_bytes_per_token == 27 * 576 * 2
+
+
+def test_experts_add_their_workspace_to_the_peak() -> None:
+    found = run(latent(), workload(), cards(), "0.19.0")
+    assert found.parts.compute_bytes / GIB == pytest.approx(1.93, abs=0.05)  # logs: 1.93
+
+
+def test_eight_bit_cache_doubles_the_capacity() -> None:
+    plain = run(dense(), workload(), cards(), "0.19.0")
+    small = run(dense(), workload(kv_cache_dtype="fp8"), cards(), "0.19.0")
+    assert small.kv_bytes_per_token * 2 == plain.kv_bytes_per_token
+    assert (small.kv_capacity_tokens or 0) == pytest.approx(
+        2 * (plain.kv_capacity_tokens or 0), abs=32
+    )
+
+
+def test_versions_differ_where_vllm_differs() -> None:
+    by_version = {
+        version: run(dense(vocabulary=151936), workload(), cards(), version)
+        for version in ("0.16.0", "0.17.0", "0.19.0", "0.21.0", "0.32.0")
+    }
+    peak = {name: found.parts.compute_bytes / GIB for name, found in by_version.items()}
+    assert peak["0.16.0"] == pytest.approx(5.62, abs=0.05)
+    assert peak["0.17.0"] == peak["0.32.0"] == pytest.approx(2.21, abs=0.02)
+    pool = {name: found.per_gpu[0].kv_pool_bytes or 0 for name, found in by_version.items()}
+    graphs = by_version["0.21.0"].parts.cuda_graph_bytes
+    assert pool["0.21.0"] == pool["0.19.0"] - graphs
+    assert pool["0.32.0"] - pool["0.21.0"] == pytest.approx(0.02 * H100, abs=2)
+
+
+def test_eager_has_no_graphs() -> None:
+    found = run(dense(), workload(enforce_eager=None), cards(), "0.32.0")
+    assert found.parts.cuda_graph_bytes == 0
+
+
+def test_smaller_cards_default_to_256_sequences() -> None:
+    small = cards(memory=24 * GIB)
+    found = run(dense(vocabulary=151936, parameters=4_000_000_000), workload(), small, "0.19.0")
+    assert "256 sequences, 2048 tokens" in found.assumptions[0]
+
+
+def test_adapters_take_room() -> None:
+    plain = run(dense(), workload(), cards(), "0.19.0")
+    adapted = replace(workload(max_lora_rank="64", max_loras="4"), adapters=("a",))
+    with_adapters = run(dense(), adapted, cards(), "0.19.0")
+    extra = with_adapters.parts.weights_bytes - plain.parts.weights_bytes
+    # rank 64 over q, k, v, o, gate, up and down of an 8B model is 168M parameters an adapter
+    assert extra == pytest.approx(4 * 168e6 * 2, rel=0.01)
+
+
+def test_cpu_offload_moves_weights_to_the_host() -> None:
+    found = run(dense(), workload(cpu_offload_gb="4"), cards(), "0.19.0")
+    assert found.host is not None
+    assert found.host.total_bytes == 4 * GIB
+    assert found.parts.weights_bytes / GIB == pytest.approx(10.99, abs=0.01)
+
+
+def test_float32_doubles_weights_and_cache() -> None:
+    found = run(dense(), workload(dtype="float32", gpu_memory_utilization="0.95"), cards(), "0.19")
+    assert found.parts.weights_bytes / GIB == pytest.approx(29.98, abs=0.03)
+    assert found.parts.compute_bytes / GIB == pytest.approx(2.21, abs=0.1)
+    assert found.kv_bytes_per_token == 262144
+
+
+class TestFailedStarts:
+    def test_longer_than_the_pool(self) -> None:
+        """0.6 on a 3090: 29,000 tokens asked for, 23,648 there."""
+        card = cards(memory=round(23.58 * GIB), free=round(23.3 * GIB))
+        card = replace(card, gpus=(replace(card.gpus[0], name="NVIDIA GeForce RTX 3090"),))
+        starts = run(dense(), workload(20000, gpu_memory_utilization="0.9"), card, "0.6.4")
+        fails = run(dense(), workload(29000, gpu_memory_utilization="0.9"), card, "0.6.4")
+        assert starts.verdict in ("fits", "tight")
+        assert starts.kv_capacity_tokens == pytest.approx(31_232, rel=0.03)
+        assert fails.verdict == "does_not_fit"
+        assert fails.kv_capacity_tokens == pytest.approx(23_648, rel=0.03)
+        assert "29000 tokens" in fails.warnings[0]
+
+    def test_no_room_for_blocks(self) -> None:
+        found = run(dense(), workload(), cards(memory=16 * GIB), "0.32.0")
+        assert found.verdict == "does_not_fit"
+        assert "no memory for the cache blocks" in found.warnings[0]
+
+    def test_somebody_else_holds_the_card(self) -> None:
+        found = run(dense(), workload(), cards(free=40 * GIB), "0.32.0")
+        assert found.verdict == "does_not_fit"
+        assert "desired utilisation" in found.warnings[0]
+        assert "40.0 GiB" in found.warnings[0]
+
+    def test_too_few_gpus(self) -> None:
+        found = run(dense(), replace(workload(), tensor_parallel=4), cards(2), "0.32.0")
+        assert found.verdict == "does_not_fit"
+        assert found.warnings[0] == "4 GPUs are needed, 2 are there"
+
+    def test_heads_that_do_not_divide(self) -> None:
+        found = run(dense(), replace(workload(), tensor_parallel=3), cards(3), "0.32.0")
+        assert found.verdict == "does_not_fit"
+        assert "32 attention heads" in found.warnings[0]
+
+
+def test_no_gpu_is_no_verdict() -> None:
+    found = run(dense(), workload(), Inventory((), Host(8, 64 * GIB, 60 * GIB)), "0.32.0")
+    assert found.verdict is None
+    assert found.kv_capacity_tokens is None
+    assert found.parts.weights_bytes > 14 * GIB
+
+
+def test_a_pool_that_is_given_is_kept() -> None:
+    found = run(dense(), workload(kv_cache_memory_bytes="4GiB"), cards(free=30 * GIB), "0.32.0")
+    assert found.per_gpu[0].kv_pool_bytes == 4 * GIB
+    assert found.kv_capacity_tokens == 32768
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    context=st.integers(1, 64).map(lambda n: n * 1024),
+    step=st.integers(0, 16).map(lambda n: n * 1024),
+    parallel=st.integers(1, 32),
+    layers=st.integers(1, 80),
+    full=st.integers(1, 12),
+)
+def test_more_context_more_slots_more_layers_never_take_less(
+    context: int, step: int, parallel: int, layers: int, full: int
+) -> None:
+    shape = sliding(full, layers)
+
+    def total(length: int, slots: int, model: ModelShape) -> int:
+        wanted = replace(workload(length), parallel=slots)
+        return run(model, wanted, cards(memory=512 * GIB), "0.32.0").total_bytes
+
+    base = total(context, parallel, shape)
+    assert total(context + step, parallel, shape) >= base
+    assert total(context, parallel + 1, shape) >= base
+    heavier = replace(
+        shape, weights=replace(shape.weights, total_bytes=shape.weights.total_bytes + MIB)
+    )
+    assert total(context, parallel, heavier) >= base
