@@ -1,0 +1,95 @@
+"""How many bytes, on any engine: dispatch, then verdict, margin and speed."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import replace
+from typing import Protocol, cast
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.errors import UsageError
+from modelscan.core.estimate import Estimate, Speed
+from modelscan.core.gpu import Inventory
+from modelscan.core.workload import BACKENDS, Workload
+from modelscan.memory import margin as margins
+from modelscan.memory.verdict import verdict
+
+_MODULES = {"llama.cpp": "llamacpp", "vllm": "vllm", "sglang": "sglang", "ollama": "ollama"}
+
+
+class Engine(Protocol):
+    """What an engine's module offers."""
+
+    def estimate(
+        self,
+        shape: ModelShape,
+        workload: Workload,
+        inventory: Inventory | None,
+        *,
+        version: str | None = None,
+    ) -> Estimate: ...
+
+
+class SpeedModel(Protocol):
+    def speed(
+        self,
+        shape: ModelShape,
+        workload: Workload,
+        inventory: Inventory | None,
+        estimate: Estimate,
+    ) -> Speed | None: ...
+
+
+def default_backend(shape: ModelShape) -> str:
+    """GGUF files run on llama.cpp, everything else on vLLM."""
+    return "llama.cpp" if shape.format == "gguf" else "vllm"
+
+
+def estimate(
+    shape: ModelShape, workload: Workload, inventory: Inventory | None, *,
+    model: str, backend: str | None = None,
+) -> Estimate:  # fmt: skip
+    """The itemised estimate of one model on one engine.
+
+    ``backend`` None: the workload's, else the one that runs the format. Raises UsageError for an
+    unknown engine, NotDeployableError where it cannot run this variant.
+    """
+    name = backend or workload.backend or default_backend(shape)
+    if name not in _MODULES:
+        raise UsageError(
+            f"there is no backend '{name}'", hint="--backend " + "|".join(BACKENDS)
+        )  # fmt: skip
+    engine = cast(Engine, importlib.import_module(f"modelscan.memory.{_MODULES[name]}"))
+    found = engine.estimate(shape, workload, inventory, version=workload.backend_version)
+    return finish(found, shape, workload, inventory, model)
+
+
+def finish(
+    found: Estimate, shape: ModelShape, workload: Workload, inventory: Inventory | None, model: str
+) -> Estimate:
+    """Add what all engines share: name, margin, range, verdict, speed."""
+    margin = found.margin_bytes or margins.margin_bytes(found, shape)
+    found = replace(found, model=model, margin_bytes=margin)
+    found = _ranged(found, shape)
+    devices = found.per_gpu or ((found.host,) if found.host else ())
+    found = replace(
+        found, verdict=found.verdict or (verdict(devices, margin) if inventory else None)
+    )
+    if found.speed or not importlib.util.find_spec("modelscan.memory.speed"):
+        return found
+    speeds = cast(SpeedModel, importlib.import_module("modelscan.memory.speed"))
+    return replace(found, speed=speeds.speed(shape, workload, inventory, found))
+
+
+def _ranged(found: Estimate, shape: ModelShape) -> Estimate:
+    """An unknown architecture: from a model without any cache to one that keeps all of it."""
+    if found.basis != "range" or found.low_bytes is not None:
+        return found
+    weights = shape.weights
+    low = found.total_bytes - found.parts.kv_cache_bytes - found.margin_bytes
+    high = found.total_bytes + found.margin_bytes
+    if weights.low_bytes is not None and weights.high_bytes is not None:
+        low -= max(0, weights.total_bytes - weights.low_bytes)
+        high += max(0, weights.high_bytes - weights.total_bytes)
+    return replace(found, low_bytes=max(0, low), high_bytes=high)

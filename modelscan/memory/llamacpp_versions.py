@@ -1,0 +1,42 @@
+"""llama.cpp by build: what changed in what it allocates.
+
+Builds are ``bNNNN`` (upstream) or xllamacpp's ``YYYY.MM.NNNNN``; the number is the build's.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from modelscan.memory.llamacpp_compute import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class LlamacppVersion:
+    """Constants from build ``since`` on. ``cuda_context_bytes``: driver context and cuBLAS
+    workspace per CUDA device, in no log line.
+    """
+
+    since: int
+    graph: Graph
+    cuda_context_bytes: int
+    sched_copies: int  # GGML_SCHED_MAX_COPIES: input sets of a pipeline over several devices
+
+
+# b9180 (2026-05): the server reserves one output row per slot; before, n_ubatch rows
+# (shared logs up to 2026-05 and `llama-fit-params` of that time follow n_ubatch x n_vocab).
+TABLE = (
+    LlamacppVersion(0, Graph(all_rows=True), 512 << 20, 4),
+    LlamacppVersion(9180, Graph(), 512 << 20, 4),
+)
+NEWEST = TABLE[-1]
+_BUILD = re.compile(r"b(\d{3,6})\b|\b\d{4}\.\d{1,2}\.(\d{4,6})\b")
+
+
+def lookup(version: str | None) -> LlamacppVersion:
+    """The row of a build; unknown is the newest."""
+    match = _BUILD.search(version or "")
+    if not match:
+        return NEWEST
+    build = int(match.group(1) or match.group(2))
+    return next(row for row in reversed(TABLE) if row.since <= build)

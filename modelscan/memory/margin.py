@@ -1,0 +1,46 @@
+"""How far an estimate may be off: from the residuals of its engine's measured rows.
+
+The table is made by ``benchmarks/bench_memory.py --margins`` from the rows it compares; each
+entry is the 95th percentile of |estimate - measured| as a share of the part's bytes plus a floor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Estimate
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """p95 of the error: ``compute`` of the compute part, ``weights`` of computed weights (exact
+    ones have none), ``floor_bytes`` per device for what no log line shows.
+    """
+
+    compute: float
+    weights: float
+    kv: float
+    floor_bytes: int
+
+
+_MIB = 1 << 20
+TABLE: dict[str, Residuals] = {
+    "llama.cpp": Residuals(compute=0.02, weights=0.02, kv=0.0, floor_bytes=8 * _MIB),
+    "llama.cpp/gpu": Residuals(compute=0.10, weights=0.02, kv=0.0, floor_bytes=256 * _MIB),
+    "ollama": Residuals(compute=0.10, weights=0.02, kv=0.0, floor_bytes=256 * _MIB),
+    "vllm": Residuals(compute=0.25, weights=0.01, kv=0.005, floor_bytes=256 * _MIB),
+    "sglang": Residuals(compute=0.25, weights=0.01, kv=0.05, floor_bytes=512 * _MIB),
+}
+
+
+def margin_bytes(found: Estimate, shape: ModelShape) -> int:
+    """Bytes to keep free on top of the estimate, over all its devices."""
+    key = found.backend
+    if key == "llama.cpp" and found.per_gpu:
+        key = "llama.cpp/gpu"
+    residuals = TABLE.get(key, TABLE["vllm"])
+    parts = found.parts
+    weights = 0.0 if shape.weights.basis == "exact" else residuals.weights * parts.weights_bytes
+    spread = weights + residuals.compute * parts.compute_bytes + residuals.kv * parts.kv_cache_bytes
+    return round(spread) + residuals.floor_bytes * max(1, len(found.per_gpu))
