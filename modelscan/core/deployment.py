@@ -18,11 +18,23 @@ class State(str, enum.Enum):
     FAILED = "failed"
 
 
+ACTIVE_STATES = (
+    State.PENDING,
+    State.DOWNLOADING,
+    State.STARTING,
+    State.RUNNING,
+    State.STOPPING,
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Deployment:
     """``plan`` is the JSON form of the Plan that was launched, ``measured`` what the engine said.
 
-    ``pid`` counts only together with ``pid_started_at`` (epoch seconds): pids are reused.
+    ``request`` is what was asked for: a second deploy that asks the same changes nothing.
+    ``launch`` is how its target starts it, so that ``start`` needs no new plan. ``run_id`` names
+    one start: a process of another run is not ours. ``pid`` counts only together with
+    ``pid_started_at`` (epoch seconds): pids are reused.
     """
 
     name: str
@@ -49,3 +61,9 @@ class Deployment:
     plan: Mapping[str, Any] | None = None
     measured: Mapping[str, Any] | None = None
     remote: Mapping[str, Any] | None = None  # cluster ids and raw state
+    request: Mapping[str, Any] | None = None
+    launch: Mapping[str, Any] | None = None
+    run_id: str | None = None
+    route: str | None = None  # its entry in the routing file; None: not wanted there
+    routed: bool = False  # the entry was written
+    started_at: str | None = None  # when it last became ready

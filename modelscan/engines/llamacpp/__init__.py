@@ -1,0 +1,1 @@
+"""llama.cpp: the embedded server (xllamacpp), or a llama-server binary."""

@@ -1,0 +1,78 @@
+"""llama.cpp as an engine: a plan becomes the command line of the embedded server or a binary."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from modelscan.core.plan import Plan
+from modelscan.engines.base import Failure, Launch, Serving
+from modelscan.engines.llamacpp import failures, measure
+from modelscan.engines.llamacpp.launcher import API_KEY_VARIABLE, ENVIRONMENT, MODULE
+from modelscan.engines.llamacpp.options import parse
+
+NAME = "llama.cpp"
+
+# Before the plan's own flags, so that those win. Why: the host-memory prompt cache would take up to
+# 8 GiB that no estimate knows of; ``fit`` changes what the plan decided; verbosity 4 prints the
+# buffer sizes; without a key any web page in the user's browser could read answers: no CORS.
+_ALWAYS = (
+    "--cache-ram", "0", "--fit", "off", "--verbosity", "4", "--no-ui", "--metrics",
+    "--cors-origins", "",
+)  # fmt: skip
+# Repacked weights are a second copy of them in memory (CPU_REPACK).
+_ON_CPU = ("--n-gpu-layers", "0", "--no-repack")
+_TASKS = {"embedding": ("--embeddings",), "rerank": ("--rerank",)}
+
+
+class LlamaCpp:
+    """See ``engines.base.Engine``."""
+
+    def launch(self, plan: Plan, serving: Serving) -> Launch:
+        options = (*self._own(plan, serving), *plan.parameters)
+        if serving.binary is None:
+            parse(options)
+        program = (serving.binary,) if serving.binary else (sys.executable, "-m", MODULE)
+        return Launch(
+            engine=NAME,
+            argv=(*program, *options),
+            embedded=serving.binary is None,
+            env={**ENVIRONMENT, **plan.env},
+            secrets={API_KEY_VARIABLE: serving.api_key} if serving.api_key else {},
+            host=serving.host,
+            port=serving.port,
+            served_model=serving.served_model,
+            task=plan.task,
+        )
+
+    def moved(self, launch: Launch, port: int) -> Launch:
+        argv = list(launch.argv)
+        argv[argv.index("--port") + 1] = str(port)
+        return dataclasses.replace(launch, argv=tuple(argv), port=port)
+
+    def failure(self, log: str) -> Failure | None:
+        return failures.failure(log)
+
+    def measured(self, log: str) -> Mapping[str, Any] | None:
+        return measure.measured(log)
+
+    def _own(self, plan: Plan, serving: Serving) -> tuple[str, ...]:
+        words = ["--model", serving.model_file, "--alias", serving.served_model]
+        words += ["--host", serving.host, "--port", str(serving.port), *_ALWAYS]
+        words += _ON_CPU if not plan.gpus else ()
+        words += ["--ctx-size", str(plan.context_tokens * plan.parallel)]
+        words += ["--parallel", str(plan.parallel)]
+        words += _TASKS.get(plan.task, ())
+        if plan.task == "embedding" and not _given(plan, "pooling"):
+            words += ["--pooling", "mean"]
+        if serving.mmproj_file:
+            words += ["--mmproj", serving.mmproj_file]
+        for adapter in serving.adapter_files:
+            words += ["--lora", adapter]
+        return tuple(words)
+
+
+def _given(plan: Plan, option: str) -> bool:
+    return any(word.lstrip("-").partition("=")[0] == option for word in plan.parameters)

@@ -1,0 +1,141 @@
+"""An engine's log: bounded on disk, read back as lines, followed while the engine lives."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+_FOLLOW_POLL_S = 0.1
+_READ_LIMIT_BYTES = 16 << 20
+
+
+def older(file: Path) -> Path:
+    """The rotated part of a log."""
+    return file.with_name(file.name + ".1")
+
+
+class RotatingLog:
+    """Appends bytes; at ``limit_bytes`` the file becomes ``.1``, so at most twice that is kept.
+
+    A log that cannot be written (disk full) loses lines but never stops the engine.
+    """
+
+    def __init__(self, file: Path, limit_bytes: int) -> None:
+        self._file, self._limit, self._size, self._fd = file, limit_bytes, 0, -1
+        if file.exists():
+            file.replace(older(file))
+        self._open()
+
+    def write(self, data: bytes) -> None:
+        if self._size + len(data) > self._limit:
+            self._rotate(data)
+            return
+        self._append(data)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def _rotate(self, data: bytes) -> None:
+        """Cut at the end of a line, so that no line is torn between the files."""
+        cut = data.rfind(b"\n", 0, max(0, self._limit - self._size)) + 1
+        self._append(data[:cut])
+        self.close()
+        try:
+            self._file.replace(older(self._file))
+        except OSError:
+            return
+        self._open()
+        self._append(data[cut:])
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        try:
+            self._fd = os.open(self._file, flags, 0o600)
+        except OSError:
+            self._fd = -1
+        self._size = 0
+
+    def _append(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._fd < 0 or not data:
+            return
+        try:
+            os.write(self._fd, data)
+        except OSError:
+            return
+
+
+def read_text(file: Path) -> str:
+    """The whole log, the rotated part first; "" when there is none."""
+    return "".join(_read(part) for part in (older(file), file))
+
+
+def current_text(file: Path) -> str:
+    """The log since the last rotation; each start begins a new file."""
+    return _read(file)
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(_READ_LIMIT_BYTES).decode("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+def tail(file: Path, count: int | None) -> list[str]:
+    """The last ``count`` lines (None: all that are kept)."""
+    lines = read_text(file).splitlines()
+    return lines if count is None else list(deque(lines, maxlen=count))
+
+
+def follow(
+    file: Path, alive: Callable[[], bool], *, count: int | None = None, poll_s: float | None = None
+) -> Iterator[str]:
+    """The last ``count`` lines, then new ones as they come; ends when the writer has ended."""
+    kept = _read(older(file)).splitlines()
+    stream, rest = None, ""
+    try:
+        stream = _try_open(file)
+        here = stream.read().decode("utf-8", "replace") if stream else ""
+        *lines, rest = here.split("\n")
+        yield from deque([*kept, *lines], maxlen=count)
+        while True:
+            was_alive = alive()
+            data = stream.read().decode("utf-8", "replace") if stream else ""
+            *lines, rest = (rest + data).split("\n")
+            yield from lines
+            if not data:
+                if _replaced(stream, file):
+                    if stream:
+                        stream.close()
+                    stream = _try_open(file)
+                elif not was_alive:
+                    break
+                else:
+                    time.sleep(poll_s or _FOLLOW_POLL_S)
+        if rest:
+            yield rest
+    finally:
+        if stream:
+            stream.close()
+
+
+def _try_open(file: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a binary stream
+    try:
+        return file.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+def _replaced(stream, file: Path) -> bool:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    try:
+        there = file.stat().st_ino
+    except FileNotFoundError:
+        return False
+    return stream is None or os.fstat(stream.fileno()).st_ino != there

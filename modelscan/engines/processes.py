@@ -1,0 +1,90 @@
+"""Processes told apart for certain: a pid counts only together with when it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+_PROC = Path("/proc")
+_STATE_FIELD, _START_FIELD = 0, 19  # counted after the command's closing parenthesis, proc(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """``started`` compares equal only for the same process: boot id and start ticks on Linux."""
+
+    pid: int
+    started: str
+    started_at: float | None = None  # epoch seconds, for people
+
+
+def identify(pid: int) -> Identity | None:
+    """Who has that pid now; None if nobody or only a zombie."""
+    if _PROC.is_dir() and (_PROC / "self").exists():
+        return _identify_linux(pid)
+    return _identify_psutil(pid)
+
+
+def is_alive(identity: Identity) -> bool:
+    """Whether that very process still runs."""
+    found = identify(identity.pid)
+    return found is not None and found.started == identity.started
+
+
+def send(identity: Identity, number: signal.Signals, *, group: bool = False) -> bool:
+    """Signal that very process (or the process group it leads); False if it is gone."""
+    if not is_alive(identity):
+        return False
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if group:
+            os.killpg(identity.pid, number)
+        else:
+            os.kill(identity.pid, number)
+        return True
+    return False
+
+
+def boot_id() -> str:
+    """Changes with every boot of this machine."""
+    file = _PROC / "sys/kernel/random/boot_id"
+    if file.is_file():
+        return file.read_text().strip()
+    import psutil
+
+    return f"{psutil.boot_time():.0f}"
+
+
+def _identify_linux(pid: int) -> Identity | None:
+    try:
+        text = (_PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    values = text[text.rindex(")") + 2 :].split()
+    if values[_STATE_FIELD] in ("Z", "X"):
+        return None
+    ticks = int(values[_START_FIELD])
+    at = _boot_time() + ticks / os.sysconf("SC_CLK_TCK")
+    return Identity(pid, f"{boot_id()}:{ticks}", round(at, 2))
+
+
+def _boot_time() -> float:
+    for line in (_PROC / "stat").read_text().splitlines():
+        if line.startswith("btime "):
+            return float(line.split()[1])
+    return 0.0
+
+
+def _identify_psutil(pid: int) -> Identity | None:
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        created = process.create_time()
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+    except psutil.Error:
+        return None
+    return Identity(pid, f"{boot_id()}:{created:.2f}", created)

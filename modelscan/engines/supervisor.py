@@ -1,0 +1,195 @@
+"""The small process beside each local engine: starts it, keeps its log bounded, notes its end.
+
+    python -m modelscan.engines.supervisor FOLDER RUN_ID
+
+It runs in a session of its own and survives the command that started it; the engine dies with
+it. It does nothing unless ``FOLDER/spec.json`` still asks for RUN_ID (see ``rundir``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from modelscan.engines.logfile import RotatingLog
+from modelscan.engines.processes import identify
+from modelscan.engines.rundir import Ended, RunDir, Running, Spec
+
+_PR_SET_PDEATHSIG = 1
+_READ_BYTES = 1 << 16
+PATH_MARK = "MODELSCAN_ENGINE_PYTHONPATH"
+RUN_MARK = "MODELSCAN_RUN"
+
+
+def main(arguments: list[str]) -> int:
+    """Detach, claim the run, supervise it to its end."""
+    folder, run_id = arguments
+    if os.fork():
+        os._exit(0)  # the command waits for this; the grandchild belongs to nobody
+    os.setsid()
+    rundir = RunDir(Path(folder))
+    spec = rundir.claim(run_id)
+    if spec is None:
+        return 0
+    os.chdir("/")
+    return Supervisor(rundir, spec).run()
+
+
+class Supervisor:
+    """One engine from fork to its last log line."""
+
+    def __init__(self, rundir: RunDir, spec: Spec) -> None:
+        self._rundir, self._spec = rundir, spec
+        self._engine = 0
+        self._status: int | None = None
+        self._stopping = False
+
+    def run(self) -> int:
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGALRM, self._kill)
+        signal.signal(signal.SIGCHLD, self._reap)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        log = RotatingLog(self._rundir.log_file, self._spec.log_limit_bytes)
+        self._write_running(None)
+        reader, writer = os.pipe()
+        signals = {signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # none may arrive half-way
+        self._engine = os.fork()
+        if self._engine == 0:
+            self._become_engine(reader, writer, signals)
+        os.close(writer)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        self._pump(reader, log)
+        self._note_end(self._wait())
+        log.close()
+        return 0
+
+    def _become_engine(self, reader: int, writer: int, blocked: set[signal.Signals]) -> None:
+        """The forked child: never returns."""
+        code = 1
+        try:
+            parent = os.getppid()
+            os.setpgid(0, 0)
+            _die_with_parent(parent)
+            for number in (*blocked, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+            os.close(reader)
+            os.dup2(writer, 1)
+            os.dup2(writer, 2)
+            self._write_running(os.getpid(), parent)
+            code = self._engine_main()
+        except BaseException as error:  # noqa: BLE001 - the reason must reach the log
+            with contextlib.suppress(OSError):
+                os.write(2, f"{type(error).__name__}: {error}\n".encode())
+        finally:
+            os._exit(code)
+
+    def _engine_main(self) -> int:
+        environment = engine_environment(self._spec)
+        if not self._spec.embedded:
+            program = self._spec.argv[0]
+            os.execvpe(program, list(self._spec.argv), environment)  # noqa: S606 - no shell
+        os.environ.clear()
+        os.environ.update(environment)
+        from modelscan.engines.llamacpp.launcher import serve
+
+        return serve(self._spec.argv, self._rundir.ready_file, self._spec.run_id)
+
+    def _write_running(self, engine: int | None, supervisor: int | None = None) -> None:
+        me = identify(supervisor or os.getpid())
+        assert me is not None
+        found = identify(engine) if engine else None
+        self._rundir.write_running(Running(self._spec.run_id, me, found))
+
+    def _pump(self, reader: int, log: RotatingLog) -> None:
+        while data := os.read(reader, _READ_BYTES):
+            log.write(data)
+        os.close(reader)
+
+    def _wait(self) -> int:
+        """The engine's wait status; an engine that only closed its output is waited for."""
+        while self._status is None:
+            signal.pause()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return self._status
+
+    def _reap(self, number: int, frame: FrameType | None) -> None:
+        """The engine ended: end what it started, too, so that the log's pipe closes."""
+        with contextlib.suppress(ChildProcessError):
+            pid, status = os.waitpid(self._engine, os.WNOHANG)
+            if pid:
+                self._status = status
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._engine, signal.SIGKILL)
+
+    def _note_end(self, status: int) -> None:
+        from modelscan.state.clock import now_text
+
+        code = os.waitstatus_to_exitcode(status)
+        killed = -code if code < 0 else None
+        ended = Ended(
+            self._spec.run_id, None if killed else code, killed, self._stopping, now_text()
+        )
+        self._rundir.write_ended(ended)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        self._signal_engine(signal.SIGTERM)
+        signal.setitimer(signal.ITIMER_REAL, self._spec.stop_grace_s)
+
+    def _kill(self, number: int, frame: FrameType | None) -> None:
+        self._signal_engine(signal.SIGKILL)
+
+    def _signal_engine(self, number: signal.Signals) -> None:
+        if self._status is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._engine, number)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self._engine, number)  # before it leads its own group
+
+
+def engine_environment(spec: Spec, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the engine sees: the user's environment without credentials, plus its own.
+
+    Raises AuthError when a referenced secret is missing.
+    """
+    from modelscan.state.secrets import resolve
+
+    inherited = dict(os.environ if environ is None else environ)
+    own_path = inherited.pop(PATH_MARK, None)
+    if own_path is not None:
+        inherited["PYTHONPATH"] = own_path
+        if not own_path:
+            del inherited["PYTHONPATH"]
+    secrets = {name: resolve(reference, inherited) for name, reference in spec.secrets.items()}
+    kept = {name: value for name, value in inherited.items() if not looks_secret(name)}
+    return {**kept, **spec.env, **secrets, RUN_MARK: f"{spec.name}/{spec.run_id}"}
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a variable's name says that it holds a credential."""
+    words = name.upper().split("_")
+    return bool({"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"} & set(words))
+
+
+def _die_with_parent(parent: int) -> None:
+    """Linux: SIGKILL us when the supervisor dies. Elsewhere the launcher watches its parent."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

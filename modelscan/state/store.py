@@ -1,0 +1,165 @@
+"""What modelscan remembers of its deployments: SQLite in WAL mode, one row per deployment.
+
+A row changes only under its deployment's lock (``deployment_lock``); the store itself serialises
+writers, so that commands for different deployments never wait long for each other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from modelscan.core.deployment import Deployment, State
+from modelscan.core.errors import ModelscanError
+from modelscan.core.jsonform import to_json
+from modelscan.state.files import PRIVATE_FILE, ensure_dir
+from modelscan.state.migrations import LATEST, migrate, version
+
+_BUSY_TIMEOUT_S = 20.0
+_FIELDS = tuple(field.name for field in fields(Deployment))
+
+
+class PortTaken(Exception):
+    """Another deployment has reserved that port."""
+
+
+class Store:
+    """The deployments on record. Use it as a context manager, or ``close`` it."""
+
+    def __init__(self, connection: sqlite3.Connection, file: Path) -> None:
+        self._connection = connection
+        self._file = file
+
+    @classmethod
+    def open(cls, file: Path) -> Store:
+        """Open or create the store; raises ModelscanError for one that is damaged or newer."""
+        ensure_dir(file.parent)
+        with _explained(file):
+            connection = sqlite3.connect(file, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+            try:
+                _prepare(connection, file)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(connection, file)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get(self, name: str) -> Deployment | None:
+        """The deployment of that name."""
+        rows = self._rows("WHERE name = ?", name)
+        return rows[0] if rows else None
+
+    def all(self) -> tuple[Deployment, ...]:
+        """Every deployment, by name."""
+        return tuple(self._rows(""))
+
+    def put(self, deployment: Deployment) -> None:
+        """Insert or replace one row; raises PortTaken when another one has its port."""
+        document = json.dumps(to_json(deployment), ensure_ascii=False)
+        row = (
+            deployment.name, deployment.target, deployment.state.value, deployment.port,
+            deployment.created_at, deployment.updated_at, document,
+        )  # fmt: skip
+        try:
+            with _explained(self._file):
+                self._connection.execute(_UPSERT, row)
+        except sqlite3.IntegrityError as error:
+            raise PortTaken(str(deployment.port)) from error
+
+    def delete(self, name: str) -> bool:
+        """Forget a deployment; False if there was none."""
+        with _explained(self._file):
+            cursor = self._connection.execute("DELETE FROM deployments WHERE name = ?", (name,))
+        return cursor.rowcount > 0
+
+    def ports(self) -> frozenset[int]:
+        """The ports that deployments have reserved."""
+        with _explained(self._file):
+            rows = self._connection.execute(
+                "SELECT port FROM deployments WHERE port IS NOT NULL"
+            ).fetchall()
+        return frozenset(row[0] for row in rows)
+
+    def _rows(self, where: str, *values: str) -> list[Deployment]:
+        sql = f"SELECT document FROM deployments {where} ORDER BY name"  # noqa: S608 - fixed text
+        with _explained(self._file):
+            rows = self._connection.execute(sql, values).fetchall()
+        return [_deployment(json.loads(row[0])) for row in rows]
+
+
+_UPSERT = """
+INSERT INTO deployments (name, target, state, port, created_at, updated_at, document)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET target = excluded.target, state = excluded.state,
+    port = excluded.port, created_at = excluded.created_at, updated_at = excluded.updated_at,
+    document = excluded.document
+"""
+
+
+def _deployment(document: dict[str, Any]) -> Deployment:
+    """A row as a Deployment. Fields an older version did not write keep their defaults."""
+    values = {key: document[key] for key in _FIELDS if key in document}
+    values["state"] = State(values["state"])
+    values["gpus"] = tuple(values["gpus"])
+    return Deployment(**values)
+
+
+def _prepare(connection: sqlite3.Connection, file: Path) -> None:
+    found = version(connection)
+    if found > LATEST:
+        raise ModelscanError(
+            f"{file} was written by a newer modelscan (schema {found}, this one knows {LATEST})",
+            hint="pip install --upgrade modelscan-deploy",
+            code="store_newer",
+        )
+    if found < LATEST:
+        _initialise(connection, file)
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _initialise(connection: sqlite3.Connection, file: Path) -> None:
+    """Switching to WAL ignores the busy timeout, so the first commands take turns."""
+    from modelscan.state.locks import hold
+
+    with hold(file.with_suffix(".lock"), what="the store"):
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrate(connection)
+        file.chmod(PRIVATE_FILE)
+
+
+@contextlib.contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as error:
+        if "locked" in str(error):
+            raise ModelscanError(
+                f"the store {file} is busy (waited {_BUSY_TIMEOUT_S:g} s)",
+                hint="wait for the other modelscan commands to finish, then try again",
+                code="locked",
+            ) from error
+        raise ModelscanError(
+            f"the store {file} cannot be used: {error}",
+            hint=f"mv '{file}' '{file}.broken'   (modelscan then starts an empty one)",
+            code="store",
+        ) from error
+
+
+def deployment_lock(locks_dir: Path, name: str) -> Path:
+    """The lock file of one deployment."""
+    return locks_dir / f"deployment-{name}.lock"
