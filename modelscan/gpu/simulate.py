@@ -1,0 +1,254 @@
+"""``--gpu SPEC``: the inventory a probe of that machine would give, without the machine.
+
+    SPEC  = ITEM {"," ITEM}
+    ITEM  = [COUNT "x"] (NAME [SIZE] | SIZE)
+
+``2x RTX 4090`` · ``H200,RTX 4090`` · ``M4 Max 64GB`` · ``24GiB`` · ``H100 MIG 1g.10gb`` · ``none``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from modelscan.core.errors import UsageError
+from modelscan.core.gpu import Gpu, GpuFacts, Host, Inventory, Link, Problem
+from modelscan.core.units import GIB, MIB, format_bytes, parse_bytes
+from modelscan.gpu.facts import lookup, suggest, variants
+from modelscan.gpu.host import run_host
+from modelscan.gpu.machine import Machine
+from modelscan.gpu.names import parse_name
+from modelscan.gpu.support import backends_for
+from modelscan.gpu.unified import (
+    IDLE_SYSTEM_BYTES,
+    apple_working_set,
+    apu_usable,
+    default_unified_memory,
+)
+
+MAX_DEVICES = 256
+_COUNT = re.compile(r"^\s*(\d{1,3})\s*(?:[x×*]\s*|\s+)(?=\S)", re.IGNORECASE)
+_COUNT_AFTER = re.compile(r"\s+[x×*]\s*(\d{1,3})\s*$", re.IGNORECASE)
+_BARE_SIZE = re.compile(r"^\d+(\.\d+)?\s*(gib|gb|g|mib|mb|m|tib|tb|t)$", re.IGNORECASE)
+_EMPTY = {"none", "cpu", "no gpu"}
+# What drivers show for MIG slices, MiB (NVIDIA MIG user guide and published nvidia-smi outputs).
+_MIG_MIB = {
+    ("A100", 40): {"1g.5gb": 4864, "2g.10gb": 9984, "3g.20gb": 20096, "4g.20gb": 20096,
+                   "7g.40gb": 40192},
+    ("A100", 80): {"1g.10gb": 9728, "2g.20gb": 19968, "3g.40gb": 40192, "4g.40gb": 40192,
+                   "7g.80gb": 80640},
+    ("H100", 80): {"1g.10gb": 9984, "2g.20gb": 20096, "3g.40gb": 40448, "4g.40gb": 40448,
+                   "7g.80gb": 80896},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One kind of device: how many, its name, and the size written after it."""
+
+    count: int
+    name: str
+    size_bytes: int | None
+
+
+def simulate(spec: str, machine: Machine | None = None) -> Inventory:
+    """The inventory of ``spec``; unknown names raise UsageError with suggestions."""
+    here = run_host(machine or Machine())
+    if spec.strip().lower() in _EMPTY:
+        return Inventory((), here, source="simulated")
+    gpus: list[Gpu] = []
+    notes: list[Problem] = []
+    rows: list[GpuFacts | None] = []
+    host = here
+    for item in parse_spec(spec):
+        gpu, facts, note = _device(item)
+        if facts is not None and facts.unified_memory:
+            host = _unified_host(gpu, item, facts, here)
+        notes.extend(n for n in note if n not in notes)
+        for _ in range(item.count):
+            gpus.append(replace(gpu, index=len(gpus), visible_index=len(gpus)))
+            rows.append(facts)
+    return Inventory(tuple(gpus), host, tuple(notes), links(rows), "simulated")
+
+
+def parse_spec(spec: str) -> tuple[Item, ...]:
+    """Take a specification apart; raises UsageError for an empty or impossible one."""
+    parts = [part.strip() for part in re.split(r"[,;]|\s\+\s", spec) if part.strip()]
+    if not parts:
+        raise UsageError("--gpu is empty", hint="modelscan gpu --gpu 'RTX 4090'")
+    items = tuple(_parse_item(part) for part in parts)
+    total = sum(item.count for item in items)
+    if total > MAX_DEVICES:
+        raise UsageError(f"--gpu asks for {total} devices; at most {MAX_DEVICES} are simulated")
+    return items
+
+
+def _parse_item(text: str) -> Item:
+    count = 1
+    before, after = _COUNT.match(text), _COUNT_AFTER.search(text)
+    rest = text[before.end() :] if before else ""
+    if before and not _BARE_SIZE.match(text) and not re.match(r"(gib|gb|g|mib|mb)\b", rest, re.I):
+        count, text = int(before.group(1)), rest
+    elif after:
+        count, text = int(after.group(1)), text[: after.start()]
+    if count < 1:
+        raise UsageError(f"'{text}' is asked for {count} times", hint="write it like 2x RTX 4090")
+    text = text.strip()
+    if _BARE_SIZE.match(text):
+        return Item(count, "", _size(text))
+    size = parse_name(text).memory_gib
+    return Item(count, text, round(size * GIB) if size else None)
+
+
+def _size(text: str) -> int:
+    """Sizes of devices are binary whatever the unit's spelling: an ``80GB`` card has 80 GiB."""
+    size = parse_bytes(re.sub(r"(?i)([kmgt])i?b?$", r"\1iB", text.replace(" ", "")))
+    if not 256 * MIB <= size <= 16384 * GIB:
+        raise UsageError(f"{text} is no device's memory", hint="write it like 24GiB")
+    return size
+
+
+def _device(item: Item) -> tuple[Gpu, GpuFacts | None, tuple[Problem, ...]]:
+    if not item.name:
+        return _sized_device(item)
+    facts = lookup(item.name)
+    if facts is None:
+        raise _unknown(item.name)
+    mig = parse_name(item.name).mig
+    if mig is not None:
+        return _mig_device(facts, mig), facts, ()
+    total, free, shared = _memory(item, facts)
+    gpu = Gpu(
+        index=0, name=_driver_name(facts), vendor=facts.vendor, memory_bytes=total, free_bytes=free,
+        source="simulated", used_bytes=0, reserved_bytes=facts.reserved_bytes,
+        compute_capability=facts.compute_capability, gfx_target=facts.gfx_target,
+        memory_bandwidth_bytes_per_s=facts.memory_bandwidth_bytes_per_s,
+        unified_memory=facts.unified_memory, integrated=facts.unified_memory, shared_bytes=shared,
+        fp16_tflops=facts.fp16_tflops,
+    )  # fmt: skip
+    return replace(gpu, backends=backends_for(gpu)), facts, _notes(item, facts)
+
+
+def _driver_name(facts: GpuFacts) -> str:
+    prefix = {"nvidia": "NVIDIA ", "amd": "AMD ", "intel": "Intel ", "apple": "Apple "}
+    return prefix.get(facts.vendor, "") + facts.name.replace(" Mobile", " Laptop GPU")
+
+
+def _memory(item: Item, facts: GpuFacts) -> tuple[int | None, int | None, int | None]:
+    """(usable, free, what the GPU may map of system memory) on an idle machine."""
+    if facts.unified_memory:
+        whole = _whole(item, facts)
+        if facts.vendor == "apple":
+            usable = apple_working_set(whole)
+        elif facts.vendor == "amd" and facts.memory_bytes is None:
+            usable = apu_usable(whole)
+        else:
+            usable = whole
+        return usable, min(usable, max(0, whole - IDLE_SYSTEM_BYTES)), None
+    nominal = facts.memory_bytes
+    other_size = item.size_bytes is not None and (
+        nominal is None or abs(item.size_bytes / nominal - 1) > 0.08
+    )
+    total = item.size_bytes if other_size else facts.reported_bytes or nominal
+    free = None if total is None else total - (facts.reserved_bytes or 0)
+    return total, free, None
+
+
+def _whole(item: Item, facts: GpuFacts) -> int:
+    """All memory of a unified machine, as its system shows it where that is known."""
+    nominal = facts.memory_bytes
+    if item.size_bytes is not None and item.size_bytes != nominal:
+        return item.size_bytes
+    return facts.reported_bytes or nominal or default_unified_memory(facts.name)
+
+
+def _mig_device(facts: GpuFacts, mig: str) -> Gpu:
+    family = next((name for name in ("A100", "H100") if facts.name.startswith(name)), "")
+    sizes = _MIG_MIB.get((family, round((facts.memory_bytes or 0) / GIB)), {})
+    if mig not in sizes:
+        known = ", ".join(sizes) or "none are"
+        raise UsageError(
+            f"the memory of a {mig} slice of {facts.name} is not known; {known} known",
+            hint="give its size instead, e.g. --gpu 10GiB",
+        )
+    gpu = Gpu(
+        index=0, name=f"{_driver_name(facts)} MIG {mig}", vendor="nvidia",
+        memory_bytes=sizes[mig] * MIB, free_bytes=sizes[mig] * MIB, source="simulated", mig=mig,
+        compute_capability=facts.compute_capability, used_bytes=0,
+    )  # fmt: skip
+    return replace(gpu, backends=backends_for(gpu))
+
+
+def _sized_device(item: Item) -> tuple[Gpu, None, tuple[Problem, ...]]:
+    size = item.size_bytes
+    name = f"{format_bytes(size)} GPU"
+    gpu = Gpu(
+        index=0, name=name, vendor="nvidia", memory_bytes=size, free_bytes=size,
+        source="simulated", used_bytes=0,
+    )  # fmt: skip
+    note = Problem(
+        "assumed_vendor",
+        f"{name}: a size names no chip; taken as an NVIDIA card of unknown generation and speed",
+        "name a card for exact answers, e.g. --gpu 'RTX 4090'",
+    )
+    return replace(gpu, backends=backends_for(gpu)), None, (note,)
+
+
+def _notes(item: Item, facts: GpuFacts) -> tuple[Problem, ...]:
+    if facts.unified_memory:
+        whole = item.size_bytes or facts.memory_bytes
+        if whole is not None:
+            return ()
+        size = default_unified_memory(facts.name)
+        text = f"{facts.name} was taken with {format_bytes(size)}: the name does not say"
+        return (Problem("assumed_memory", text, f"--gpu '{facts.name} 64GB' chooses"),)
+    if item.size_bytes is not None or parse_name(item.name).memory_gib:
+        return ()
+    others = sorted(
+        {round(v.memory_bytes / GIB, 1) for v in variants(item.name) if v.memory_bytes}
+        - {round((facts.memory_bytes or 0) / GIB, 1)}
+    )
+    if not others or parse_name(item.name).mobile != facts.mobile:
+        return ()
+    core = parse_name(item.name).core
+    usual = any(parse_name(alias) == parse_name(item.name) for alias in facts.aliases)
+    half = round((facts.memory_bytes or 0) / GIB / 2, 1)
+    if usual and core and half not in others:
+        return ()  # the size everybody means, e.g. H100
+    sizes = ", ".join(f"{size:g} GiB" for size in others)
+    text = f"'{item.name}' was taken as {facts.name}; it also exists with {sizes}"
+    return (Problem("assumed_variant", text, f"--gpu '{item.name} {others[0]:g}GB' chooses"),)
+
+
+def _unified_host(gpu: Gpu, item: Item, facts: GpuFacts, here: Host) -> Host:
+    whole = _whole(item, facts)
+    platform = "darwin-arm64" if facts.vendor == "apple" else here.platform
+    return Host(
+        here.cpus, whole, max(0, whole - IDLE_SYSTEM_BYTES), gpu.name, platform,
+        facts.memory_bandwidth_bytes_per_s,
+    )  # fmt: skip
+
+
+def _unknown(name: str) -> UsageError:
+    near = suggest(name)
+    hint = (
+        "did you mean " + " or ".join(near) + "?"
+        if near
+        else "modelscan gpu facts lists every GPU; or give its memory: --gpu 24GiB"
+    )
+    return UsageError(
+        f"no GPU is called '{name}'", hint=hint, code="unknown_gpu", details={"suggestions": near}
+    )
+
+
+def links(rows: list[GpuFacts | None]) -> tuple[Link, ...]:
+    """How devices of one kind are joined where the part fixes it; a bridge is an option, so PCIe."""
+    found = []
+    for first, one in enumerate(rows):
+        for second in range(first + 1, len(rows)):
+            same = one is not None and one is rows[second]
+            words = (one.interconnect or "") if same and one is not None else ""
+            fabric = "xgmi" if words.startswith("Infinity") else "nvlink"
+            joined = words.startswith(("NVLink ", "Infinity")) and "bridge" not in words
+            found.append(Link(first, second, fabric if joined else "pcie"))
+    return tuple(found)

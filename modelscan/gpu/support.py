@@ -1,0 +1,48 @@
+"""Which engines can use a device at all. Empty means: detected, but no engine here supports it."""
+
+from __future__ import annotations
+
+from modelscan.core.gpu import Gpu
+
+_ALL = ("llama.cpp", "vllm", "sglang", "ollama")
+
+
+def backends_for(gpu: Gpu) -> tuple[str, ...]:
+    """Engines by vendor and generation; an unknown generation is given the benefit of the doubt.
+
+    Sources: vLLM's and SGLang's installation pages (compute capability 7.0 and 7.5 upward, ROCm
+    targets), llama.cpp's CUDA, HIP, SYCL and Metal back ends, Ollama's GPU page (5.0 upward).
+    """
+    if gpu.vendor == "nvidia":
+        return _nvidia(gpu.compute_capability)
+    if gpu.vendor == "amd":
+        return _amd(gpu.gfx_target)
+    if gpu.vendor == "apple":
+        return ("llama.cpp", "ollama")
+    if gpu.vendor == "intel":
+        return () if "gaudi" in gpu.name.lower() or gpu.name.startswith("HL-") else ("llama.cpp",)
+    return ()
+
+
+def _nvidia(capability: str | None) -> tuple[str, ...]:
+    if capability is None:
+        return _ALL
+    major, _, minor = capability.partition(".")
+    cc = (int(major), int(minor or 0)) if major.isdigit() and (minor or "0").isdigit() else (99, 0)
+    if cc < (5, 0):
+        return ()
+    if cc < (7, 0):
+        return ("llama.cpp", "ollama")
+    return _ALL if cc >= (7, 5) else ("llama.cpp", "vllm", "ollama")
+
+
+def _amd(gfx: str | None) -> tuple[str, ...]:
+    if gfx is None:
+        return ("llama.cpp", "ollama")
+    if gfx in ("gfx90a", "gfx942", "gfx950"):
+        return _ALL
+    if gfx.startswith(("gfx11", "gfx12")):
+        return ("llama.cpp", "vllm", "ollama")
+    if gfx in ("gfx906", "gfx908", "gfx900") or gfx.startswith("gfx103"):
+        return ("llama.cpp", "ollama")
+    return ("llama.cpp",)

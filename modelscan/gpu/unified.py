@@ -1,0 +1,51 @@
+"""Chips whose GPU uses the machine's own memory: how much of it an engine can really have."""
+
+from __future__ import annotations
+
+from modelscan.core.units import GIB
+
+# What an idle system itself holds, assumed for simulated machines; a probe measures it.
+IDLE_SYSTEM_BYTES = 3 * GIB
+
+
+def apple_working_set(memory_bytes: int) -> int:
+    """Metal's recommendedMaxWorkingSetSize: two thirds of memory, three quarters from 36 GB up.
+
+    As llama.cpp logs it on Macs: 10.7 of 16 GiB, 21.3 of 32, 27 of 36, 48 of 64, 96 of 128.
+    ``sysctl iogpu.wired_limit_mb`` raises it.
+    """
+    if memory_bytes >= 36 * GIB:
+        return memory_bytes * 3 // 4
+    return memory_bytes * 2 // 3
+
+
+def apu_usable(memory_bytes: int) -> int:
+    """What an AMD APU can be given at most: three quarters, the largest carve-out of its BIOS.
+
+    A Linux kernel maps half of memory without options; ``ttm.pages_limit`` allows more.
+    """
+    return memory_bytes * 3 // 4
+
+
+def apu_memory(vram_bytes: int | None, gtt_bytes: int | None, host_bytes: int | None) -> int | None:
+    """Usable by an engine on an APU: the larger of carve-out and GTT, never more than there is.
+
+    They are not added up: llama.cpp and Ollama allocate from one of them, and on some machines
+    their sum is more than the memory fitted (132 GiB on a 128 GiB Strix Halo).
+    """
+    known = [size for size in (vram_bytes, gtt_bytes) if size]
+    if not known:
+        return None
+    best = max(known)
+    if host_bytes is not None and best != vram_bytes:
+        best = min(best, host_bytes)  # GTT lies in host memory; a carve-out is outside it
+    return best
+
+
+def default_unified_memory(name: str) -> int:
+    """The size simulated when only the chip is named: its commonest smaller configuration."""
+    sizes = {"Ultra": 64, "Max": 36, "Pro": 24, "8060S": 64, "8050S": 32}
+    for word, gib in sizes.items():
+        if name.endswith(word):
+            return gib * GIB
+    return 16 * GIB
