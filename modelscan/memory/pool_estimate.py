@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
 
 from modelscan.core.architecture import Architecture, ModelShape
+from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
-from modelscan.core.units import MIB, format_bytes
+from modelscan.core.gpu import Inventory
+from modelscan.core.units import format_bytes
 from modelscan.core.workload import Workload
+from modelscan.memory import margin as margins
 from modelscan.memory import tensor_parallel as tensor_rules
 
-# Residuals of the rows with all terms (benchmarks/bench_memory_gpu.py prints them): 90 % of the
-# start-up terms beside the pool are within 256 MiB + 1 % of the weights of one GPU.
-_MARGIN_FIXED_BYTES = 256 * MIB
-_MARGIN_WEIGHTS_SHARE = 0.01
+_FORMATS = ("gguf",)  # only llama.cpp and Ollama run these
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,39 @@ def unsplittable(architecture: Architecture, degree: int, backend: str) -> list[
     return [f"tensor parallel {degree}: {reason}"] if reason else []
 
 
-def margin_bytes(ranks: Sequence[Rank]) -> int:
-    """How far the sum over GPUs may be off."""
-    return sum(
-        _MARGIN_FIXED_BYTES + round(rank.device.parts.weights_bytes * _MARGIN_WEIGHTS_SHARE)
-        for rank in ranks
-    )
+def refuse_format(shape: ModelShape, workload: Workload, backend: str) -> None:
+    """Raises NotDeployableError for GGUF files, unless ``--force`` insists."""
+    if shape.format in _FORMATS and not workload.force:
+        raise NotDeployableError(
+            f"{backend} does not run GGUF files", hint="use --backend llama.cpp"
+        )
+
+
+def fewest_gpus(
+    architecture: Architecture,
+    workload: Workload,
+    inventory: Inventory | None,
+    backend: str,
+    run: Callable[[Workload], Estimate],
+) -> Estimate:
+    """``run`` with the smallest tensor-parallel degree that fits, where none was asked for.
+
+    The largest degree's answer where none fits.
+    """
+    count = len(inventory.gpus) if inventory else 0
+    options = ("tensor-parallel-size", "tp-size", "tp", "pipeline-parallel-size", "pp-size")
+    said = workload.tensor_parallel or workload.pipeline_parallel or workload.gpus is not None
+    if count < 2 or said or any(workload.parameter(name) for name in options):
+        return run(workload)
+    for degree in tensor_rules.allowed(architecture, count, backend):
+        found = run(replace(workload, tensor_parallel=degree))
+        if found.verdict != "does_not_fit":
+            break
+    return found
 
 
 def assemble(
     shape: ModelShape,
-    workload: Workload,
     ranks: Sequence[Rank],
     *,
     backend: str,
@@ -59,10 +81,9 @@ def assemble(
 ) -> Estimate:
     """The Estimate of a pool engine: sums, the scarcest rank's capacity, verdict."""
     parts = _sum(ranks)
-    margin = margin_bytes(ranks)
     scarcest = min(ranks, key=lambda rank: (rank.tokens is None, rank.tokens or 0))
     spread = _weights_spread(shape)
-    return Estimate(
+    found = Estimate(
         model=shape.architecture.name,
         backend=backend,
         backend_version=version,
@@ -77,14 +98,16 @@ def assemble(
         kv_capacity_tokens=scarcest.tokens,
         max_concurrency=None if scarcest.concurrency is None else round(scarcest.concurrency, 2),
         basis=_basis(shape),
-        margin_bytes=margin,
-        verdict=_verdict(ranks, problems, parallel) if known_hardware else None,
+        margin_bytes=0,
         low_bytes=None if spread is None else parts.total_bytes - spread[0],
         high_bytes=None if spread is None else parts.total_bytes + spread[1],
         host=_host(ranks),
         assumptions=assumptions,
         warnings=(*problems, *_notes(shape, ranks, parallel, problems)),
     )
+    margin = margins.margin_bytes(found, shape)
+    verdict = _verdict(ranks, problems, parallel, margin // len(ranks)) if known_hardware else None
+    return replace(found, margin_bytes=margin, verdict=verdict)
 
 
 def _sum(ranks: Sequence[Rank]) -> Parts:
@@ -109,7 +132,7 @@ def _weights_spread(shape: ModelShape) -> tuple[int, int] | None:
     return weights.total_bytes - weights.low_bytes, weights.high_bytes - weights.total_bytes
 
 
-def _verdict(ranks: Sequence[Rank], problems: tuple[str, ...], parallel: int) -> str:
+def _verdict(ranks: Sequence[Rank], problems: tuple[str, ...], parallel: int, margin: int) -> str:
     """``tight``: it starts, but within the margin, or cannot serve ``parallel`` at full length."""
     if problems:
         return "does_not_fit"
@@ -117,7 +140,6 @@ def _verdict(ranks: Sequence[Rank], problems: tuple[str, ...], parallel: int) ->
         pool = rank.device.kv_pool_bytes
         if pool is None:
             continue
-        margin = margin_bytes([rank])
         if pool - rank.request_bytes < margin or pool < rank.request_bytes * parallel:
             return "tight"
     return "tight" if any(_overfull(rank) for rank in ranks) else "fits"

@@ -15,7 +15,7 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import format_bytes
 from modelscan.core.workload import Workload
 from modelscan.memory import vllm_kv, vllm_overhead
-from modelscan.memory.pool_estimate import Rank, assemble, margin_bytes, unsplittable
+from modelscan.memory.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
 from modelscan.memory.rank_weights import Ranks, rank_bytes, rope_table_bytes, stage_layers
 from modelscan.memory.vllm_activation import activation_bytes
 from modelscan.memory.vllm_kv import Capacity
@@ -26,7 +26,7 @@ from modelscan.memory.vllm_versions import DEFAULT_VERSION, VllmVersion, facts_f
 def estimate(
     shape: ModelShape,
     workload: Workload,
-    inventory: Inventory,
+    inventory: Inventory | None,
     *,
     version: str | None = None,
 ) -> Estimate:
@@ -34,9 +34,20 @@ def estimate(
 
     ``kv_cache_bytes`` is what ``context_tokens`` x ``parallel`` needs; ``kv_pool_bytes`` of each
     GPU what vLLM will set aside. ``verdict`` is None where the inventory has no GPU. A predicted
-    failed start is ``does_not_fit`` with vLLM's own reason in ``warnings``.
+    failed start is ``does_not_fit`` with vLLM's own reason in ``warnings``. Without a degree asked
+    for, the fewest GPUs that fit. Raises NotDeployableError for GGUF.
     """
-    version = version or workload.backend_version or DEFAULT_VERSION
+    refuse_format(shape, workload, "vLLM")
+    chosen = version or workload.backend_version or DEFAULT_VERSION
+    return fewest_gpus(
+        shape.architecture, workload, inventory, "vllm",
+        lambda wanted: _estimate(shape, wanted, inventory, chosen),
+    )  # fmt: skip
+
+
+def _estimate(
+    shape: ModelShape, workload: Workload, inventory: Inventory | None, version: str
+) -> Estimate:
     facts = facts_for(version)
     settings = resolve(shape.architecture, workload, inventory, facts)
     ranks = [
@@ -47,7 +58,6 @@ def estimate(
     problems = _problems(shape, settings, facts, ranks)
     return assemble(
         shape,
-        workload,
         ranks,
         backend="vllm",
         version=version,
@@ -224,6 +234,3 @@ def _assumptions(settings: VllmSettings, facts: VllmVersion) -> tuple[str, ...]:
     if not settings.gpus:
         lines.append("no GPU is known: no pool, no capacity, no verdict")
     return tuple(lines)
-
-
-__all__ = ["estimate", "margin_bytes"]

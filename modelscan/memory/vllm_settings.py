@@ -54,11 +54,11 @@ class VllmSettings:
 
 
 def resolve(
-    architecture: Architecture, workload: Workload, inventory: Inventory, facts: VllmVersion
+    architecture: Architecture, workload: Workload, inventory: Inventory | None, facts: VllmVersion
 ) -> VllmSettings:
     """Settings for one deployment; an option that was not asked for has the version's default."""
     tensor, pipeline = _parallelism(workload)
-    gpus = _selected(workload, inventory, tensor * pipeline)
+    gpus = selected_gpus(workload, inventory, tensor * pipeline)
     dtype_asked = workload.parameter("dtype")
     max_len = _context(architecture, workload)
     seqs = _number(workload, "max-num-seqs") or _default_seqs(gpus, facts)
@@ -103,8 +103,10 @@ def _parallelism(workload: Workload) -> tuple[int, int]:
     return tensor or 1, pipeline
 
 
-def _selected(workload: Workload, inventory: Inventory, count: int) -> tuple[Gpu, ...]:
+def selected_gpus(workload: Workload, inventory: Inventory | None, count: int) -> tuple[Gpu, ...]:
     """The devices in use: the ones asked for, else those with the most free memory."""
+    if inventory is None:
+        return ()
     if workload.gpus is not None:
         by_index = {gpu.index: gpu for gpu in inventory.gpus}
         return tuple(by_index[index] for index in workload.gpus if index in by_index)[:count]
