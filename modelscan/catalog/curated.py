@@ -1,0 +1,68 @@
+"""``catalogs/aliases.yaml`` as values: labs and their organisations, converters, curated links."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from modelscan.catalog.link_names import owner
+from modelscan.state.bundled import bundled_dir
+
+
+@dataclass(frozen=True, slots=True)
+class Curated:
+    """What rules cannot know. Every key is lower case."""
+
+    orgs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> its organisations
+    labs: Mapping[str, str] = field(default_factory=dict)  # any name of a lab -> lab
+    converters: frozenset[str] = frozenset()
+    families: Mapping[str, str] = field(default_factory=dict)  # first word -> lab
+    moving: frozenset[str] = frozenset()
+    brands: frozenset[str] = frozenset()
+    known_repositories: tuple[str, ...] = ()
+    repositories: Mapping[str, str] = field(default_factory=dict)  # catalog id -> repository
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # catalog id -> other names
+
+    def lab(self, name: str | None) -> str | None:
+        """The lab of that name or organisation, None when it is not known."""
+        return self.labs.get(name.lower()) if name else None
+
+    def lab_of_repo(self, repo: str) -> str | None:
+        return self.labs.get(owner(repo))
+
+    def official(self, repo: str) -> bool:
+        """Published by a known lab: an original, unless its name says it was converted."""
+        return owner(repo) in self.labs and owner(repo) not in self.converters
+
+
+def from_mapping(data: Mapping[str, Any]) -> Curated:
+    """The parsed YAML as values."""
+    orgs: dict[str, tuple[str, ...]] = {}
+    labs: dict[str, str] = {}
+    for lab, entry in data.get("labs", {}).items():
+        orgs[lab] = tuple(entry.get("orgs", ()))
+        for name in (lab, *entry.get("orgs", ()), *entry.get("names", ())):
+            labs[name.lower()] = lab
+    return Curated(
+        orgs=orgs,
+        labs=labs,
+        converters=frozenset(o.lower() for o in data.get("converters", ())),
+        families=dict(data.get("families", {})),
+        moving=frozenset(data.get("moving", ())),
+        brands=frozenset(data.get("brands", ())),
+        known_repositories=tuple(data.get("known_repositories", ())),
+        repositories={k.lower(): v for k, v in data.get("repositories", {}).items()},
+        names={k: tuple(v) for k, v in data.get("names", {}).items()},
+    )
+
+
+@lru_cache(maxsize=1)
+def curated() -> Curated:
+    """The bundled file."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    text = (bundled_dir() / "aliases.yaml").read_text(encoding="utf-8")
+    return from_mapping(yaml.load(text, Loader=loader))  # noqa: S506 - both are safe loaders

@@ -1,0 +1,306 @@
+"""Which records are about one model: every source's entries joined into groups, with reasons.
+
+A group is a canonical model: an id that a source states, else the released weights (a repository),
+else a hosted name. Nothing is dropped: what matches nothing is a group of its own. The result does
+not depend on the order of snapshots or records.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from modelscan.catalog.curated import Curated
+from modelscan.catalog.link_names import key, owner, short, split_repo_name, tokens
+from modelscan.catalog.link_rules import Link, Linker
+from modelscan.catalog.records import SourceRecord, SourceSnapshot
+
+T = TypeVar("T")
+STRENGTH = (
+    "weights", "curated", "exact", "name", "display name", "rows agree", "serving word",
+    "completion", "decoration",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A record, its source's name and time, and why it is in the group."""
+
+    source: str
+    retrieved_at: str | None
+    record: SourceRecord
+    reason: str
+
+
+@dataclass(slots=True)
+class Group:
+    """One model's records. ``links`` are its repositories and the rule that joined each."""
+
+    id: str
+    lab: str | None = None
+    members: list[Member] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)  # released weights -> rule
+    primary: bool = True  # False where the same weights belong to another canonical id first
+
+
+def link(snapshots: Iterable[SourceSnapshot], curated: Curated) -> list[Group]:
+    """Every record in exactly one group; groups in the order of their ids."""
+    return Grouping(snapshots, curated).run()
+
+
+def repositories(snapshots: Sequence[SourceSnapshot], curated: Curated) -> dict[str, int]:
+    """Every repository that is named anywhere, with downloads (0 when unknown)."""
+    found = dict.fromkeys(curated.known_repositories, 0)
+    for snapshot in snapshots:
+        for record in snapshot.records:
+            downloads = record.facts.get("downloads") or 0
+            for repo in record.repos:
+                found[repo] = max(found.get(repo, 0), downloads)
+    return found
+
+
+class Grouping:
+    """The state of one run; ``linker`` may be asked afterwards (``catalog info``, benchmarks)."""
+
+    def __init__(self, snapshots: Iterable[SourceSnapshot], curated: Curated) -> None:
+        self.snapshots = sorted(snapshots, key=lambda s: s.source)
+        self.curated = curated
+        self.repos = repositories(self.snapshots, curated)
+        self.linker = Linker(self.repos, curated)
+        self.groups: dict[str, Group] = {}
+        self._bases: dict[str, tuple[str, str]] = {}
+        self._by_repo: dict[str, str] = {}  # released weights -> id of the group that owns them
+        self._names: dict[str, set[str]] = defaultdict(set)  # key of a short name -> group ids
+        self._sets: dict[str, str] = {}  # key of a recipe set's name -> group id
+        self._stated_base = self._read_bases()
+
+    def run(self) -> list[Group]:
+        members = [
+            Member(s.source, s.retrieved_at, record, "")
+            for s in self.snapshots
+            for record in sorted(s.records, key=lambda r: (r.key, r.kind))
+        ]
+        self._canonical([m for m in members if m.record.canonical])
+        loose = [m for m in members if not m.record.canonical]
+        weights = [m for m in loose if m.record.kind != "offering"]
+        for member in sorted(weights, key=lambda m: not m.record.repos):
+            self._weights(member)
+        self._hosted([m for m in loose if m.record.kind == "offering"])
+        return [group for _, group in sorted(self.groups.items())]
+
+    # --- canonical ids ---------------------------------------------------------------------
+
+    def _canonical(self, members: list[Member]) -> None:
+        stated: dict[str, list[Member]] = defaultdict(list)
+        for member in members:
+            stated[str(member.record.canonical).lower()].append(member)
+        for model_id, own in sorted(stated.items()):
+            group = self._group(model_id)
+            for member in own:
+                self._join(group, member, "canonical id")
+            found = self._canonical_link(model_id, own)
+            if found:
+                base, _ = self.base_of(found.repo)
+                group.links[base] = found.rule
+        for group in sorted(self.groups.values(), key=_strength):
+            for repo in group.links:
+                group.primary = self._by_repo.setdefault(repo.lower(), group.id) == group.id
+
+    def _canonical_link(self, model_id: str, members: list[Member]) -> Link | None:
+        weights = sorted({r for m in members for r in m.record.repos if m.record.kind == "model"})
+        if weights:
+            return Link(weights[0], "weights")
+        opened = _majority(m.record.facts.get("open_weights") for m in members)
+        name = _majority(m.record.name for m in members)
+        found = self.linker.link(model_id, display=name, open_weights=opened)
+        if found or opened is False or self.linker.moving(short(model_id)):
+            return found
+        return self._rows_agree(model_id, members)
+
+    def _rows_agree(self, model_id: str, members: list[Member]) -> Link | None:
+        """Providers spell the repository out: two thirds of those that do must mean the same."""
+        votes: Counter[str] = Counter()
+        for member in members:
+            found = self.linker.link(member.record.key, open_weights=False, provider=True)
+            if found and found.rule in ("exact", "name"):
+                votes[self.base_of(found.repo)[0]] += 1
+        if not votes:
+            return None
+        repo, count = min(votes.items(), key=lambda item: (-item[1], item[0]))
+        if count < 2 or count * 3 < votes.total() * 2:
+            return None
+        if not _within(short(model_id), short(repo)):
+            return None
+        return Link(repo, "rows agree")
+
+    # --- weights ---------------------------------------------------------------------------
+
+    def _weights(self, member: Member) -> None:
+        """Sets and repositories go where the weights they are made from belong."""
+        record = member.record
+        repo = self._main_repo(record)
+        if repo is None:
+            self._by_name(member)
+            return
+        base, reason = self.base_of(repo)
+        group = self._owner_of(base)
+        self._join(group, member, reason)
+        if record.kind == "set":
+            self._sets.setdefault(key(record.name or ""), group.id)
+
+    def _main_repo(self, record: SourceRecord) -> str | None:
+        """The released weights among a record's repositories: the base that most of them share."""
+        repos = record.repos or ((record.base,) if record.base else ())
+        known = [r for r in repos if r.count("/") == 1]
+        if not known:
+            return None
+        bases = Counter(self.base_of(r)[0] for r in known)
+        named = key(record.name or "")
+        return min(bases, key=lambda b: (key(short(b)) != named, -bases[b], b))
+
+    def _owner_of(self, base: str) -> Group:
+        model_id = self._by_repo.get(base.lower())
+        if model_id is None:
+            lab = self.curated.lab_of_repo(base)
+            model_id = f"{lab or owner(base)}/{split_repo_name(short(base)).base.lower()}"
+            self._by_repo[base.lower()] = model_id
+        group = self._group(model_id)
+        group.links.setdefault(self.linker.canonical_repo(base), "repository")
+        return group
+
+    def base_of(self, repo: str) -> tuple[str, str]:
+        """The released weights that ``repo`` was made from, and why; itself when it is those."""
+        known = self._bases.get(repo.lower())
+        if known is None:
+            self._bases[repo.lower()] = (repo, "repository")  # ends a circle of stated bases
+            known = self._bases[repo.lower()] = self._find_base(self.linker.canonical_repo(repo))
+        return known
+
+    def _find_base(self, repo: str) -> tuple[str, str]:
+        stated = self._stated_base.get(repo.lower())
+        if stated and stated.lower() != repo.lower():
+            return self.base_of(stated)[0], "stated base"
+        name = split_repo_name(short(repo))
+        converted = owner(repo) in self.curated.converters
+        if not name.derived and not converted:
+            return repo, "repository"
+        same_owner = self.linker.known(f"{owner(repo)}/{name.base}") if name.derived else None
+        if same_owner and not converted:
+            return self.base_of(same_owner)[0], "quantization suffix"
+        lab = self.curated.lab_of_repo(repo) if not converted else None
+        found = self.linker.equal(name.base, lab) or self.linker.equal(name.base, None)
+        if found and found.lower() != repo.lower():
+            return found, "quantization suffix" if name.derived else "converter's copy"
+        return repo, "repository"
+
+    def _read_bases(self) -> dict[str, str]:
+        """Repository -> base, where the sources that say it agree."""
+        said: dict[str, set[str]] = defaultdict(set)
+        for snapshot in self.snapshots:
+            for record in snapshot.records:
+                if record.kind == "repository" and record.base and record.base.count("/") == 1:
+                    for repo in record.repos:
+                        said[repo.lower()].add(self.linker.canonical_repo(record.base))
+        return {repo: next(iter(bases)) for repo, bases in said.items() if len(bases) == 1}
+
+    # --- hosted names ----------------------------------------------------------------------
+
+    def _hosted(self, members: list[Member]) -> None:
+        unlinked: dict[str, list[tuple[Member, str | None, str]]] = defaultdict(list)
+        for member in members:
+            record = member.record
+            found = self.linker.link(
+                record.key,
+                display=record.name,
+                open_weights=record.facts.get("open_weights"),
+                provider=True,
+            )
+            if found:
+                self._join(self._owner_of(self.base_of(found.repo)[0]), member, found.rule)
+                continue
+            hosted = self.linker.take_apart(record.key, provider=True)
+            name = self._without_lab(hosted.name)
+            lab = hosted.lab or self.curated.families.get(next(iter(tokens(name)), ""))
+            same = self._same_name(name, lab)
+            if same:
+                self._join(same, member, "same name")
+            else:
+                unlinked[key(name)].append((member, lab, name))
+        for _, rows in sorted(unlinked.items()):
+            self._new_names(rows)
+
+    def _new_names(self, rows: list[tuple[Member, str | None, str]]) -> None:
+        """Rows of one name: one group per lab; rows without a lab join the only lab there is."""
+        labs = {lab for _, lab, _ in rows if lab}
+        only = next(iter(labs)) if len(labs) == 1 else None
+        by_lab: dict[str, list[tuple[Member, str]]] = defaultdict(list)
+        for member, lab, name in rows:
+            parts = member.record.key.split("/")
+            namespace = parts[-2] if len(parts) > 2 else parts[0]
+            by_lab[lab or only or namespace.lstrip("@").lower()].append((member, name))
+        for lab, own in sorted(by_lab.items()):
+            slug = _majority(_slug(name) for _, name in own) or "unnamed"
+            group = self._group(f"{lab}/{slug}")
+            for member, _ in own:
+                self._join(group, member, "same name" if len(own) > 1 else "unmatched")
+
+    def _by_name(self, member: Member) -> None:
+        """A recipe or repository that names no Hugging Face repository: by its name."""
+        name = member.record.name or member.record.key
+        twin = self._sets.get(key(name)) if member.record.kind == "set" else None
+        if twin:
+            self._join(self.groups[twin], member, "same set")
+            return
+        lab = self.curated.families.get(next(iter(tokens(name)), ""))
+        group = self._same_name(name, lab) or self._group(f"{lab or member.source}/{_slug(name)}")
+        self._join(group, member, "same name")
+
+    def _same_name(self, name: str, lab: str | None) -> Group | None:
+        """The only group of that name; of the same lab, where both labs are known."""
+        found = sorted(self._names.get(key(name), ()))
+        if lab is not None:
+            found = [f for f in found if self.groups[f].lab in (lab, None)]
+        return self.groups[found[0]] if len(found) == 1 else None
+
+    def _without_lab(self, name: str) -> str:
+        """``openai-gpt-5.4-nano`` -> ``gpt-5.4-nano``."""
+        head, dash, rest = name.partition("-")
+        known = self.curated.lab(head)
+        family = next(iter(tokens(rest)), "")
+        return rest if dash and known and self.curated.families.get(family) == known else name
+
+    # --- groups ----------------------------------------------------------------------------
+
+    def _group(self, model_id: str) -> Group:
+        group = self.groups.get(model_id)
+        if group is None:
+            lab = self.curated.lab(model_id.partition("/")[0])
+            group = self.groups[model_id] = Group(model_id, lab)
+            self._names[key(short(model_id))].add(model_id)
+        return group
+
+    def _join(self, group: Group, member: Member, reason: str) -> None:
+        group.members.append(Member(member.source, member.retrieved_at, member.record, reason))
+
+
+def _strength(group: Group) -> tuple[int, int, str]:
+    rules = [STRENGTH.index(rule) for rule in group.links.values() if rule in STRENGTH]
+    return (min(rules, default=len(STRENGTH)), len(group.id), group.id)
+
+
+def _within(name: str, repo: str) -> bool:
+    """All words of the name stand in the repository's name, in order."""
+    rest = iter(tokens(repo))
+    return all(word in rest for word in key(name).split())
+
+
+def _majority(values: Iterable[T | None]) -> T | None:
+    """The most frequent value that is known; equal counts: the smallest."""
+    counts = Counter(v for v in values if v is not None)
+    return min(counts, key=lambda v: (-counts[v], str(v)), default=None)
+
+
+def _slug(name: str) -> str:
+    return "-".join(name.lower().replace("/", "-").split()).strip("-")

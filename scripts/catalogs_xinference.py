@@ -1,0 +1,189 @@
+"""Xinference's model list: repositories on both hubs, with format, quantization and file names.
+
+Its descriptions are left out. ``model_size_in_billions`` is the nominal size ("0_6" = 0.6).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from modelscan.catalog.records import SourceRecord, SourceSnapshot
+from modelscan.core.model import Variant, WeightFile
+from scripts.catalogs_packages import XINFERENCE, members
+
+SOURCE = "xinference"
+_TASKS = {
+    "llm": "chat", "embedding": "embedding", "rerank": "rerank", "image": "image",
+    "video": "video",
+}  # fmt: skip
+_FORMATS = {
+    "pytorch": ("safetensors", None), "ggufv2": ("gguf", None), "mlx": ("mlx", None),
+    "awq": ("safetensors", "AWQ"), "gptq": ("safetensors", "GPTQ"), "fp8": ("safetensors", "FP8"),
+    "bnb": ("safetensors", "BNB-4bit"), "fp4": ("safetensors", "FP4"),
+}  # fmt: skip
+
+
+def snapshot() -> SourceSnapshot:
+    """One record per repository."""
+    found: dict[str, list[SourceRecord]] = defaultdict(list)
+    for path, data in members(XINFERENCE, inside="/models/", suffix=".json"):
+        kind = path.split("/")[2]
+        entries = json.loads(data)
+        for entry in entries if isinstance(entries, list) else [entries]:
+            for record in _entry(kind, entry):
+                found[record.key].append(record)
+    return SourceSnapshot(
+        source=SOURCE,
+        retrieved_at=XINFERENCE.published,
+        records=tuple(_joined(records) for _, records in sorted(found.items())),
+        origin=XINFERENCE.origin,
+        licence=XINFERENCE.licence,
+    )
+
+
+def _entry(kind: str, entry: Mapping[str, Any]) -> Iterator[SourceRecord]:
+    specs = entry.get("model_specs") or [entry]
+    bases = {_size(spec): _hub(spec)[0] for spec in reversed(specs) if _unquantized(spec)}
+    for spec in specs:
+        base = bases.get(_size(spec))
+        for variant in _variants(spec):
+            repo = variant.repo
+            original = repo == base
+            yield SourceRecord(
+                key=repo if variant.source == "huggingface" else f"modelscope:{repo}",
+                kind="repository",
+                name=repo.partition("/")[2],
+                repos=(repo,) if variant.source == "huggingface" else (),
+                base=None if original else base,
+                facts=_facts(kind, entry, spec) if original else {},
+                variants=(variant,),
+            )
+
+
+def _unquantized(spec: Mapping[str, Any]) -> bool:
+    plain = spec.get("model_format", "pytorch") == "pytorch"
+    quantizations = _source(spec, "huggingface").get("quantizations") or ["none"]
+    return plain and "none" in quantizations and _hub(spec)[0] is not None
+
+
+def _source(spec: Mapping[str, Any], hub: str) -> Mapping[str, Any]:
+    sources = spec.get("model_src") or {}
+    found: Mapping[str, Any] = sources.get(hub) or {}
+    return found
+
+
+def _hub(spec: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """(Hugging Face repository, ModelScope id)."""
+    ids = (_source(spec, hub).get("model_id") for hub in ("huggingface", "modelscope"))
+    first, second = (i if isinstance(i, str) and i.count("/") == 1 else None for i in ids)
+    return first, second
+
+
+def _variants(spec: Mapping[str, Any]) -> Iterator[Variant]:
+    repo, modelscope = _hub(spec)
+    hub = "huggingface" if repo else "modelscope"
+    source = _source(spec, hub)
+    name = repo or modelscope
+    if name is None:
+        return
+    kind, label = _FORMATS.get(str(spec.get("model_format", "pytorch")), ("unknown", None))
+    revision = source.get("model_revision")
+    for quantization in source.get("quantizations") or ["none"]:
+        place = {"quantization": quantization}
+        resolved = name.replace("{quantization}", quantization)
+        yield Variant(
+            repo=resolved,
+            format=kind if spec.get("model_format") else "unknown",
+            quantization=_quantization(label, kind, quantization),
+            source=hub,
+            files=_files(source, place) if kind == "gguf" else (),
+            revision=revision if isinstance(revision, str) and len(revision) == 40 else None,
+            modelscope_repo=modelscope.replace("{quantization}", quantization)
+            if modelscope
+            else None,
+        )
+
+
+def _quantization(label: str | None, kind: str, quantization: str) -> str | None:
+    if quantization.lower() == "none":
+        return label
+    if label == "GPTQ":
+        return f"GPTQ-{quantization}"
+    if label is not None:
+        return label
+    if kind == "gguf":
+        return quantization.upper().replace("UD-IQ", "UD-IQ")
+    return quantization if "bit" in quantization else quantization.upper()
+
+
+def _files(source: Mapping[str, Any], place: Mapping[str, str]) -> tuple[WeightFile, ...]:
+    template = source.get("model_file_name_template")
+    parts = (source.get("quantization_parts") or {}).get(place["quantization"])
+    split = source.get("model_file_name_split_template")
+    if parts and split:
+        names = [split.format(**place, part=part) for part in parts]
+    else:
+        names = [template.format(**place)] if template else []
+    return tuple(WeightFile(name, None) for name in names)
+
+
+def _facts(kind: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+    abilities = set(entry.get("model_ability") or ())
+    context = entry.get("context_length") or entry.get("max_tokens")
+    stated = {
+        "task": _task(kind, abilities),
+        "open_weights": True,
+        "parameters": _size(spec),
+        "active_parameters": _billions(spec.get("activated_size_in_billions")),
+        "limits.context_tokens": context if isinstance(context, int) and context > 0 else None,
+        "capabilities.tools": True if "tools" in abilities else None,
+        "capabilities.vision": True if "vision" in abilities else None,
+        "capabilities.reasoning": True if "reasoning" in abilities else None,
+    }
+    return {field: value for field, value in stated.items() if value is not None}
+
+
+def _task(kind: str, abilities: set[str]) -> str | None:
+    if kind == "audio":
+        speaks = {"text2audio", "text-to-audio", "tts"} & abilities
+        hears = {"audio2text", "audio-to-text"} & abilities
+        return "text_to_speech" if speaks else "speech_to_text" if hears else None
+    return _TASKS.get(kind)
+
+
+def _size(spec: Mapping[str, Any]) -> int | None:
+    return _billions(spec.get("model_size_in_billions"))
+
+
+def _billions(value: Any) -> int | None:
+    if value is None:
+        return None
+    try:
+        number = float(str(value).replace("_", "."))
+    except ValueError:
+        return None
+    return round(number * 1e9) if number > 0 else None
+
+
+def _joined(records: list[SourceRecord]) -> SourceRecord:
+    """One record for a repository that several entries name."""
+    facts: dict[str, Any] = {}
+    for record in records:
+        facts = {**record.facts, **facts}
+    variants = {(v.quantization, v.files): v for r in reversed(records) for v in r.variants}
+    stated = [r.base for r in records if r.base]
+    first = records[0]
+    return SourceRecord(
+        key=first.key,
+        kind=first.kind,
+        name=first.name,
+        repos=first.repos,
+        base=None if facts else next(iter(stated), None),
+        facts=facts,
+        variants=tuple(
+            v for _, v in sorted(variants.items(), key=lambda x: (str(x[0][0]), str(x)))
+        ),
+    )
