@@ -72,7 +72,7 @@ def test_huggingface_hub_works_against_it(hub, tmp_path):
     assert f"('model.safetensors', {file.size}, '{file.sha256}')" in siblings
     assert found == "['acme/tiny', 'acme/tiny-2', 'acme/tiny-3']"  # two pages, by Link
     assert entries == "6"
-    assert counts == "{'BF16': 107264}"
+    assert counts == "{'BF16': 131392}"
     assert errors == ["GatedRepoError", "RepositoryNotFoundError", "RemoteEntryNotFoundError"]
 
 

@@ -123,7 +123,7 @@ def _api(hub: FakeHub, seen: Seen, repo_id: str, rest: list[str]) -> Reply:
     if repo_id in hub.redirects:
         path = seen.path.replace(repo_id, hub.redirects[repo_id])
         return _make(b"", 307, {"Location": path})
-    refused = _refusal(hub, seen, repo_id, content=bool(rest) and rest[0] == "tree")
+    refused = _refusal(hub, seen, repo_id, content=False)
     if refused is not None:
         return refused
     repo = hub.repos[repo_id]
