@@ -11,11 +11,38 @@ from modelscan.core.model import Model, Variant
 
 
 @dataclass(frozen=True, slots=True)
+class Quality:
+    """What a quantization costs: ``loss`` = ln(perplexity / perplexity of the original).
+
+    ``basis``: measured (``source`` says by whom, on which ``model``) | original (published in this
+    format) | interpolated (by bits per weight between measured ones) | unknown.
+    """
+
+    loss: float
+    basis: str
+    source: str | None = None
+    model: str | None = None
+    kl_divergence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A variant of the model with its shape, ready for the estimator."""
 
     variant: Variant
     shape: ModelShape
+    quality: Quality | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Memory promised to another deployment that the probe does not show yet.
+
+    ``index`` is a device's index, None the host.
+    """
+
+    index: int | None
+    memory_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +56,7 @@ class Subject:
     model: Model | None = None
     closed: bool = False
     warnings: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()  # open models like it, where ``closed``
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +88,7 @@ class Plan:
     worker: str | None = None
     adapters: tuple[str, ...] = ()
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    support: str = "native"  # native | weight_only | forced: how the GPU computes in this format
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,188 @@
+"""``modelscan plan``: the best way to run a model on this hardware, or why there is none."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Annotated, Any
+
+import typer
+
+from modelscan.cli.context import current
+from modelscan.cli.document import Block, Document, Fields, Note, Table
+from modelscan.cli.framework import single
+from modelscan.cli.options import Force, ModelArgument, Wanted, workload_options
+from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
+from modelscan.core.gpu import Inventory
+from modelscan.core.jsonform import to_json
+from modelscan.core.plan import Decision, NoFit, Plan, RequiredHardware, Subject
+from modelscan.core.units import format_bytes, format_tokens
+
+_COLUMNS = ("QUANTIZATION", "BACKEND", "GPUS", "CONTEXT", "MEMORY", "TOKENS/S", "FROM")
+_NUMERIC = ("CONTEXT", "MEMORY", "TOKENS/S")
+_SHOWN_REJECTED = 40
+
+
+@workload_options
+def plan(
+    model: ModelArgument,
+    wanted: Wanted,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Compare every way that fits, and say why others do not.")
+    ] = False,
+    gpus_needed: Annotated[
+        bool, typer.Option("--gpus-needed", help="The smallest hardware for each quantization.")
+    ] = False,
+    force: Force = False,
+) -> Document:
+    """The best way to run a model on this hardware: format, engine, GPUs, context, flags."""
+    from modelscan.deploy.subject import load_subject
+    from modelscan.gpu.inventory import inventory
+    from modelscan.planner.decide import decide
+
+    subject = load_subject(model, current().config, wanted.workload)
+    hardware = inventory(wanted.gpu)
+    if gpus_needed:
+        return _needed(subject, wanted, hardware)
+    decision = decide(subject, hardware, wanted.workload, everything=everything)
+    warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
+    return document(decision, warnings, everything)
+
+
+def document(decision: Decision, warnings: list[str], everything: bool = False) -> Document:
+    """A decision in every output form; exit 3 when nothing fits."""
+    body = decision_json(decision)
+    chosen = decision.plan
+    if chosen is not None:
+        warnings = [*warnings, *chosen.estimate.warnings]
+        shown = _fits(chosen, decision, everything)
+        hint = f"modelscan deploy {shlex.quote(chosen.model)}"
+        return Document(
+            "plan", body, shown, [chosen.repo], warnings, hint=None if everything else hint
+        )
+    assert decision.no_fit is not None
+    shown = _does_not_fit(decision.no_fit, decision, everything)
+    return Document("plan", body, shown, [], warnings, EXIT_NOT_DEPLOYABLE)
+
+
+def decision_json(decision: Decision) -> dict[str, Any]:
+    """The body of the ``plan`` document."""
+    no_fit = decision.no_fit
+    others = decision.alternatives if no_fit is None else no_fit.alternatives
+    model = decision.plan.model if decision.plan else no_fit.model if no_fit else None
+    return {
+        "verdict": "fits" if decision.plan else "does_not_fit",
+        "model": model,
+        "plan": plan_json(decision.plan) if decision.plan else None,
+        "alternatives": [plan_json(other) for other in others],
+        "required": {"gpus": to_json(no_fit.required if no_fit else ())},
+        "reasons": list(
+            no_fit.reasons if no_fit else decision.plan.reasons if decision.plan else ()
+        ),
+        "needed_bytes": no_fit.needed_bytes if no_fit else None,
+        "available_bytes": no_fit.available_bytes if no_fit else None,
+        "rejected": [{"option": what, "reason": why} for what, why in decision.rejected],
+    }
+
+
+def plan_json(chosen: Plan) -> dict[str, Any]:
+    """The JSON of one plan."""
+    body: dict[str, Any] = to_json(chosen)
+    return body
+
+
+def _fits(chosen: Plan, decision: Decision, everything: bool) -> list[Block]:
+    pairs: list[tuple[str, object]] = [
+        ("model", chosen.model),
+        ("quantization", chosen.quantization),
+        ("backend", _backend(chosen)),
+        ("from", _where(chosen)),
+        ("gpus", ",".join(map(str, chosen.gpus)) if chosen.gpus else "CPU"),
+        ("context", f"{format_tokens(chosen.context_tokens)} x {chosen.parallel}"),
+        ("memory", format_bytes(chosen.estimate.total_bytes)),
+        ("flags", shlex.join(chosen.parameters)),
+        *((("environment", " ".join(f"{k}={v}" for k, v in chosen.env.items())),)
+          if chosen.env else ()),
+        *(("because", reason) for reason in chosen.reasons),
+    ]  # fmt: skip
+    if everything:
+        return [*_comparison((chosen, *decision.alternatives)), *_rejected(decision)]
+    found: list[Block] = [Fields(pairs)]
+    if decision.alternatives:
+        found.append(Note("\nalternatives:"))
+        found += _comparison(decision.alternatives)
+    return found
+
+
+def _does_not_fit(no_fit: NoFit, decision: Decision, everything: bool) -> list[Block]:
+    pairs: list[tuple[str, object]] = [
+        ("model", no_fit.model),
+        ("verdict", "does not fit"),
+        ("needed", format_bytes(no_fit.needed_bytes)),
+        ("free", format_bytes(no_fit.available_bytes)),
+        *(("because", reason) for reason in no_fit.reasons),
+        *(("would do", _hardware(row)) for row in no_fit.required),
+    ]
+    found: list[Block] = [Fields(pairs)]
+    if no_fit.alternatives:
+        found.append(Note("\nwhat fits here:"))
+        found += _comparison(no_fit.alternatives)
+    return [*found, *(_rejected(decision) if everything else ())]
+
+
+def _comparison(plans: tuple[Plan, ...]) -> list[Block]:
+    return [Table(_COLUMNS, [_row(item) for item in plans], numeric=_NUMERIC)]
+
+
+def _row(item: Plan) -> tuple[object, ...]:
+    speed = item.estimate.speed.decode_tokens_per_s if item.estimate.speed else None
+    return (
+        item.quantization,
+        item.backend,
+        ",".join(map(str, item.gpus)) if item.gpus else "CPU",
+        format_tokens(item.context_tokens),
+        format_bytes(item.estimate.total_bytes),
+        None if speed is None else f"{speed:.3g}",
+        _where(item),
+    )
+
+
+def _rejected(decision: Decision) -> list[Block]:
+    rows = [(what, why) for what, why in decision.rejected[:_SHOWN_REJECTED]]
+    return [Note("\nleft out:"), Table(("OPTION", "REASON"), rows)] if rows else []
+
+
+def _needed(subject: Subject, wanted: Wanted, hardware: Inventory) -> Document:
+    from modelscan.planner.hardware import needed
+
+    rows = needed(subject, wanted.workload, hardware)
+    body: dict[str, Any] = {
+        "verdict": None,
+        "model": subject.id,
+        "plan": None,
+        "alternatives": [],
+        "required": {"gpus": to_json(rows)},
+        "reasons": [],
+        "needed_bytes": None,
+        "available_bytes": None,
+        "rejected": [],
+    }
+    cells = [(f"{r.count} x {r.name}", format_bytes(r.memory_bytes), r.reason) for r in rows]
+    empty = "none of the usual GPUs, eight at most, would do"
+    table = Table(("GPUS", "MEMORY EACH", "RUNS"), cells, numeric=("MEMORY EACH",), empty=empty)
+    return Document("plan", body, [table], [f"{r.count}x {r.name}" for r in rows], subject.warnings)
+
+
+def _hardware(row: RequiredHardware) -> str:
+    return f"{row.count} x {row.name} ({row.reason})" if row.reason else f"{row.count} x {row.name}"
+
+
+def _backend(chosen: Plan) -> str:
+    return chosen.backend + (f" {chosen.backend_version}" if chosen.backend_version else "")
+
+
+def _where(chosen: Plan) -> str:
+    prefix = {"huggingface": "hf:", "modelscope": "ms:"}.get(chosen.source, "")
+    return prefix + chosen.repo
+
+
+app = single(plan)

@@ -1,0 +1,36 @@
+"""What MODEL means: a file, a folder, a catalog name or a hub repository, as a Subject."""
+
+from __future__ import annotations
+
+from modelscan.core.errors import UsageError
+from modelscan.core.plan import Subject
+from modelscan.core.reference import Kind, parse_reference
+from modelscan.core.workload import Workload
+from modelscan.state.bundled import examples_dir
+from modelscan.state.config import Config
+
+DEMO = "demo"
+DEMO_FILE = "demo-model.gguf"
+
+
+def load_subject(text: str, config: Config, workload: Workload) -> Subject:
+    """Everything the planner may choose from for what the user wrote.
+
+    Raises UsageError (exit 2) for an unknown or ambiguous name or a file that is none,
+    OfflineError when only the network could answer. A model of closed weights is a Subject with
+    ``closed`` set: the planner refuses it.
+    """
+    if text.strip() == DEMO:
+        return _demo(workload)
+    reference = parse_reference(text)
+    if reference.kind is Kind.PATH:
+        from modelscan.deploy.subject_local import from_path
+
+        return from_path(reference.value, workload)
+    raise UsageError(f"'{text}' is not a file here", hint="give the path of a .gguf file")
+
+
+def _demo(workload: Workload) -> Subject:
+    from modelscan.deploy.subject_local import from_path
+
+    return from_path(str(examples_dir() / DEMO_FILE), workload, name=DEMO)

@@ -1,0 +1,223 @@
+"""Which way: every option that may work, made to fit, ranked, and explained.
+
+Hard constraints come first (``support``), then memory (``fit``), then preference (``rank``).
+Pure: the same arguments always give the same Decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.gpu import Inventory
+from modelscan.core.plan import Decision, Held, NoFit, Plan, Subject
+from modelscan.core.workload import Workload
+from modelscan.planner import describe, hardware, refuse
+from modelscan.planner.fit import Case, Estimator, Fitted, Miss, fit
+from modelscan.planner.fit import estimator as own_estimator
+from modelscan.planner.rank import cost, order
+from modelscan.planner.search import Option, options
+
+ALTERNATIVES = 4
+_WANTED_FITS = 3  # the choice and two alternatives
+_OFFLOAD_COST = 0.3  # an offloaded option can never cost less (rank._OFFLOAD)
+
+
+def decide(
+    subject: Subject,
+    inventory: Inventory,
+    workload: Workload,
+    held: Sequence[Held] = (),
+    *,
+    estimator: Estimator | None = None,
+    explain: bool = True,
+    everything: bool = False,
+) -> Decision:
+    """The best plan and its alternatives, or why nothing fits and what would.
+
+    ``held`` is memory promised to deployments that the probe does not show yet. ``explain=False``
+    leaves out what only people read (alternatives, hardware that would do); ``everything`` keeps
+    every way that fits as an alternative. Raises NotDeployableError for closed weights.
+    """
+    refuse.closed(subject)
+    case = Case(
+        inventory=_without(inventory, held),
+        wanted=workload,
+        task="embedding" if workload.embedding else subject.task,
+        estimate=estimator or own_estimator(subject.id),
+    )
+    run = _Search(subject, case, explain, everything).run()
+    if not run.fitted:
+        return _no_fit(subject, case, run, explain)
+    ranked = sorted(run.fitted, key=lambda found: order(found, workload))
+    best, others = (
+        ranked[0],
+        _distinct(ranked, len(ranked) if everything else ALTERNATIVES if explain else 0),
+    )
+    return Decision(
+        plan=describe.plan(subject, best, case, run.misses, len(subject.candidates)),
+        no_fit=None,
+        alternatives=tuple(
+            describe.plan(subject, other, case, (), len(subject.candidates)) for other in others
+        ),
+        rejected=(*run.rejected, *((m.option.label, m.reason) for m in run.misses)),
+    )
+
+
+def _without(inventory: Inventory, held: Sequence[Held]) -> Inventory:
+    """The inventory less what is promised to others."""
+    if not held:
+        return inventory
+
+    def left(free: int | None, index: int | None) -> int | None:
+        promised = sum(item.memory_bytes for item in held if item.index == index)
+        return None if free is None else max(0, free - promised)
+
+    gpus = tuple(replace(g, free_bytes=left(g.free_bytes, g.index)) for g in inventory.gpus)
+    host = replace(inventory.host, free_bytes=left(inventory.host.free_bytes, None))
+    return replace(inventory, gpus=gpus, host=host)
+
+
+@dataclass
+class _Search:
+    """Tries options, cheapest possible cost first, until nothing left can be better."""
+
+    subject: Subject
+    case: Case
+    explain: bool
+    everything: bool = False
+    fitted: list[Fitted] = field(default_factory=list)
+    misses: list[Miss] = field(default_factory=list)
+    rejected: tuple[tuple[str, str], ...] = ()
+    _done: dict[tuple[int, str], int] = field(default_factory=dict)
+
+    def run(self) -> _Search:
+        found = options(self.subject, self.case.inventory, self.case.wanted)
+        self.rejected = found.rejected
+        on_gpu = [option for option in found.found if option.gpus]
+        on_host = [option for option in found.found if not option.gpus]
+        self._try(on_gpu or on_host, replace(self.case, offload=False), "none")
+        if on_gpu and self._worth_offloading():
+            largest = max(len(option.gpus) for option in on_gpu)
+            spread = [o for o in on_gpu if len(o.gpus) == largest and o.backend == "llama.cpp"]
+            self._try(spread, replace(self.case, offload=True), "partial")
+            self._try(on_host, replace(self.case, offload=False), "cpu")
+        return self
+
+    def _worth_offloading(self) -> bool:
+        if self.everything:
+            return True
+        best = min((cost(f, self.case.wanted).total for f in self.fitted), default=None)
+        return best is None or best > _OFFLOAD_COST or (self.explain and len(self.fitted) < 2)
+
+    def _try(self, choices: Iterable[Option], case: Case, offload: str) -> None:
+        ranked = sorted(choices, key=self._hope)
+        for option in ranked:
+            if self._enough(option) or self._covered(option, offload):
+                continue
+            found = self._fit(option, case)
+            if found is None:
+                continue
+            if offload == "cpu":
+                found = replace(found, offload="cpu")
+            self.fitted.append(found)
+            if not found.tight and found.launch.context_tokens >= found.target_tokens:
+                key = (id(option.candidate), option.backend)
+                self._done.setdefault(key, len(option.gpus))
+
+    def _fit(self, option: Option, case: Case) -> Fitted | None:
+        """Make it fit; an engine's refusal only stops everything when that engine was asked for."""
+        try:
+            found = fit(option, case)
+        except (NotDeployableError, UsageError) as error:
+            if case.wanted.backend and isinstance(error, UsageError):
+                raise
+            self.rejected = (*self.rejected, (option.label, error.message))
+            return None
+        if isinstance(found, Miss):
+            self.misses.append(found)
+            return None
+        return found
+
+    def _hope(self, option: Option) -> tuple[float, int, int]:
+        """The smallest cost this option can have, for the order of trying."""
+        quality = option.candidate.quality
+        weights = option.candidate.shape.weights.total_bytes
+        return (quality.loss if quality else 0.0, len(option.gpus), weights)
+
+    def _enough(self, option: Option) -> bool:
+        """Under ``--goal quality`` nothing of lower quality can win once a good fit is found."""
+        wanted = self.case.wanted
+        if self.everything or wanted.goal != "quality" or wanted.mode == "latency":
+            return False
+        if len(self.fitted) < (_WANTED_FITS if self.explain else 1):
+            return False
+        best = min(cost(found, self.case.wanted).total for found in self.fitted)
+        quality = option.candidate.quality
+        return 10.0 * (quality.loss if quality else 0.0) - 0.05 > best
+
+    def _covered(self, option: Option, offload: str) -> bool:
+        """More devices do not help what already fits as wanted, unless speed is the goal."""
+        if self.case.wanted.goal == "speed" or self.case.wanted.mode == "latency":
+            return False
+        fewer = self._done.get((id(option.candidate), option.backend))
+        return fewer is not None and (offload != "none" or len(option.gpus) > fewer)
+
+
+def _distinct(ranked: Sequence[Fitted], count: int) -> list[Fitted]:
+    """The next best that differ from the choice and each other in format, engine or devices."""
+
+    def kind(found: Fitted) -> tuple[object, ...]:
+        variant = found.option.candidate.variant
+        return (variant.repo, variant.quantization, found.option.backend, found.offload)
+
+    seen = {kind(ranked[0])}
+    others: list[Fitted] = []
+    for found in ranked[1:]:
+        if kind(found) not in seen and len(others) < count:
+            seen.add(kind(found))
+            others.append(found)
+    return others
+
+
+def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decision:
+    absent = refuse.absent(subject, case.wanted)
+    smallest = min(run.misses, key=lambda miss: miss.needed_bytes, default=None)
+    required = hardware.required(subject, case) if explain else ()
+    nearest = _nearest(subject, case) if explain else ()
+    no_fit = NoFit(
+        model=subject.id,
+        reasons=describe.no_fit_reasons(subject, case, run.misses, run.rejected, absent),
+        needed_bytes=smallest.needed_bytes if smallest else refuse.least_bytes(subject, case),
+        available_bytes=describe.most_available(case.inventory),
+        required=required,
+        alternatives=nearest,
+    )
+    rejected = (*run.rejected, *((m.option.label, m.reason) for m in run.misses))
+    return Decision(plan=None, no_fit=no_fit, rejected=rejected)
+
+
+def _nearest(subject: Subject, case: Case) -> tuple[Plan, ...]:
+    """What would fit on this hardware if one wish were dropped."""
+    wanted = case.wanted
+    relaxed: list[Workload] = []
+    if wanted.quantization:
+        relaxed.append(replace(wanted, quantization=None))
+    if wanted.context_tokens:
+        relaxed.append(replace(wanted, context_tokens=None))
+    if wanted.backend:
+        relaxed.append(replace(wanted, backend=None, backend_version=None, parameters=()))
+    if len(relaxed) > 1:
+        relaxed.append(replace(relaxed[-1], quantization=None, context_tokens=None))
+    plans: list[Plan] = []
+    for workload in relaxed:
+        try:
+            found = decide(
+                subject, case.inventory, workload, estimator=case.estimate, explain=False
+            ).plan
+        except NotDeployableError:
+            continue
+        if found is not None and found.parameters not in [plan.parameters for plan in plans]:
+            plans.append(found)
+    return tuple(plans)

@@ -1,0 +1,164 @@
+"""Decisions in words: the Plan with its reasons, and why nothing fits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelscan.core.gpu import Inventory
+from modelscan.core.plan import Plan, Subject
+from modelscan.core.units import format_bytes, format_tokens
+from modelscan.planner import quality as quality_words
+from modelscan.planner import refuse
+from modelscan.planner.fit import Case, Fitted, Miss, available_bytes, free_bytes
+from modelscan.planner.launch import environment, render
+from modelscan.planner.search import device_label
+
+_SHOWN_MISSES = 3
+
+
+def plan(
+    subject: Subject, found: Fitted, case: Case, misses: Sequence[Miss], variants: int
+) -> Plan:
+    """The Plan of a fitted option."""
+    option, launch = found.option, found.launch
+    variant = option.candidate.variant
+    indices = tuple(gpu.index for gpu in option.gpus)
+    vendor = option.gpus[0].vendor if option.gpus else None
+    every = len(option.gpus) == len(case.inventory.gpus)
+    local = variant.source == "local_path"
+    shape_path = option.candidate.shape.path
+    return Plan(
+        model=subject.id,
+        quantization=variant.quantization,
+        backend=option.backend,
+        backend_version=case.wanted.backend_version or found.estimate.backend_version,
+        source=variant.source,
+        repo=(shape_path or variant.repo) if local else variant.repo,
+        files=tuple(file.path for file in variant.files),
+        gpus=indices,
+        tensor_parallel=launch.tensor_parallel,
+        pipeline_parallel=launch.pipeline_parallel,
+        context_tokens=found.estimate.context_tokens,
+        parallel=found.estimate.parallel,
+        parameters=render(found.chosen),
+        env=environment(launch, case.wanted, vendor, indices, every),
+        estimate=found.estimate,
+        reasons=tuple(reasons(found, case, misses, variants)),
+        task=case.task,
+        format=variant.format,
+        revision=variant.revision,
+        worker=option.gpus[0].worker if option.gpus else None,
+        adapters=case.wanted.adapters,
+        support=option.support.kind or "forced",
+        settings={name: value if value is not None else True for name, value in found.chosen},
+    )
+
+
+def reasons(found: Fitted, case: Case, misses: Sequence[Miss], variants: int) -> list[str]:
+    """Why this quantization, engine, device, context; and what it costs."""
+    lines = [_quantization(found, variants)]
+    lines += [f"not {miss.reason}" for miss in _better(found, misses)]
+    lines.append(_engine(found))
+    lines.append(_devices(found, case))
+    lines.append(_context(found, case))
+    lines += found.option.support.notes
+    lines += found.notes
+    lines += _speed(found)
+    return lines
+
+
+def _quantization(found: Fitted, variants: int) -> str:
+    candidate = found.option.candidate
+    name = candidate.variant.quantization or "the weights as they are"
+    what = quality_words.describe(candidate.quality) if candidate.quality else "quality unknown"
+    among = f", of {variants} variants" if variants > 1 else ", the only variant"
+    return f"{name}: {what}{among}"
+
+
+def _better(found: Fitted, misses: Sequence[Miss]) -> list[Miss]:
+    """Misses of a higher quality: what the user may have hoped for."""
+    mine = _loss(found.option.candidate)
+    better = [miss for miss in misses if _loss(miss.option.candidate) < mine]
+    best: dict[str | None, Miss] = {}
+    for miss in sorted(better, key=lambda m: m.needed_bytes - m.available_bytes):
+        best.setdefault(miss.option.candidate.variant.quantization, miss)
+    return sorted(best.values(), key=lambda m: _loss(m.option.candidate))[:_SHOWN_MISSES]
+
+
+def _loss(candidate: object) -> float:
+    quality = getattr(candidate, "quality", None)
+    return quality.loss if quality else 0.0
+
+
+def _engine(found: Fitted) -> str:
+    option = found.option
+    recipe = "; the catalog has a recipe for it" if option.recommended else ""
+    return f"{option.backend}: {option.support.reason}{recipe}"
+
+
+def _devices(found: Fitted, case: Case) -> str:
+    option = found.option
+    total = format_bytes(found.estimate.total_bytes)
+    free = format_bytes(available_bytes(option.gpus, case.inventory))
+    margin = format_bytes(found.estimate.margin_bytes)
+    if not option.gpus:
+        there = "no GPU" if not case.inventory.gpus else "not on the GPU"
+        return f"CPU ({there}): takes {total} of {free} free memory (margin {margin})"
+    split = ""
+    if len(option.gpus) > 1:
+        degree = option.tensor_parallel
+        split = f", tensor parallel {degree}" if degree > 1 else ", split by layers"
+    return f"{device_label(option.gpus)}{split}: takes {total} of {free} free (margin {margin})"
+
+
+def _context(found: Fitted, case: Case) -> str:
+    estimate = found.estimate
+    trained = found.option.candidate.shape.architecture.context_tokens
+    asked = "as asked" if case.wanted.context_tokens else "chosen"
+    text = f"context {format_tokens(estimate.context_tokens)} {asked}"
+    if trained:
+        text += f", the model was trained for {format_tokens(trained)}"
+    if estimate.kv_capacity_tokens:
+        text += f"; the cache holds {estimate.kv_capacity_tokens} tokens"
+    if trained and estimate.context_tokens > trained:
+        text += "; longer than trained: quality is not assured"
+    return text
+
+
+def _speed(found: Fitted) -> list[str]:
+    speed = found.estimate.speed
+    if speed is None or speed.decode_tokens_per_s is None:
+        return []
+    between = ""
+    if speed.low is not None and speed.high is not None:
+        between = f" ({speed.low:.0f} to {speed.high:.0f})"
+    return [f"about {speed.decode_tokens_per_s:.0f} tokens/s for one request{between}"]
+
+
+def most_available(inventory: Inventory) -> int:
+    """Free bytes of the largest set one model may use: the GPUs of one worker, else the host."""
+    by_worker: dict[str | None, int] = {}
+    for gpu in inventory.gpus:
+        by_worker[gpu.worker] = by_worker.get(gpu.worker, 0) + free_bytes(gpu)
+    return max(by_worker.values(), default=available_bytes((), inventory))
+
+
+def no_fit_reasons(
+    subject: Subject,
+    case: Case,
+    misses: Sequence[Miss],
+    rejected: Sequence[tuple[str, str]],
+    absent: str | None,
+) -> tuple[str, ...]:
+    """Why nothing fits, the nearest miss first, with numbers."""
+    lines = [absent] if absent else []
+    sentence = refuse.size_sentence(subject, case, most_available(case.inventory))
+    if sentence and (absent or not misses):
+        lines.append(sentence)
+    nearest = sorted(misses, key=lambda m: (m.needed_bytes - m.available_bytes, m.option.label))
+    lines += list(dict.fromkeys(miss.reason for miss in nearest))[:_SHOWN_MISSES]
+    if not subject.candidates:
+        lines.append(f"no downloadable weights of {subject.id} are known")
+    if not misses:
+        lines += [f"{what}: {why}" for what, why in rejected[:_SHOWN_MISSES]]
+    return tuple(lines) or ("nothing here can run it",)

@@ -1,0 +1,358 @@
+"""Make one option fit, or say by how much it does not: context, utilization and offload.
+
+The estimator is a parameter, so that tests can count calls and the benchmark can time it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from modelscan.core.architecture import Architecture, ModelShape
+from modelscan.core.estimate import DeviceEstimate, Estimate
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.units import MIB, format_bytes, format_tokens
+from modelscan.core.workload import Workload
+from modelscan.planner.launch import Launch, Options, estimate_workload, options
+from modelscan.planner.search import Option
+
+Estimator = Callable[[ModelShape, Workload, Inventory], Estimate]
+
+DEFAULT_CONTEXT_TOKENS = 32_768  # what a chat with documents and tools needs; not a limit
+MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use
+EMBEDDING_CONTEXT_TOKENS = 8_192
+THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
+_STEP_TOKENS = 1_024
+_SPARE_UTILIZATION_BYTES = 256 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """An option that fits. ``offload``: none | partial | cpu (there is a GPU, unused)."""
+
+    option: Option
+    launch: Launch
+    chosen: Options
+    estimate: Estimate
+    target_tokens: int
+    offload: str = "none"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tight(self) -> bool:
+        return self.estimate.verdict == "tight"
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices."""
+
+    option: Option
+    needed_bytes: int
+    available_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What all options of one decision share."""
+
+    inventory: Inventory
+    wanted: Workload
+    task: str
+    estimate: Estimator
+    offload: bool = True  # whether llama.cpp may keep part of the model in host memory
+
+
+def estimator(model: str) -> Estimator:
+    """``memory.estimate`` for one model."""
+    from modelscan.memory.estimate import estimate
+
+    def call(shape: ModelShape, workload: Workload, inventory: Inventory) -> Estimate:
+        return estimate(shape, workload, inventory, model=model)
+
+    return call
+
+
+def target_context(architecture: Architecture, wanted: Workload, task: str) -> int:
+    """The context to aim at: asked for, else by task and goal, at most what was trained."""
+    if wanted.context_tokens:
+        return wanted.context_tokens
+    trained = architecture.context_tokens
+    if task in ("embedding", "rerank"):
+        return min(trained or 512, EMBEDDING_CONTEXT_TOKENS)
+    if wanted.goal == "context":
+        return trained or DEFAULT_CONTEXT_TOKENS
+    return min(trained or MINIMUM_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS)
+
+
+def fit(option: Option, case: Case) -> Fitted | Miss:
+    """The best settings of an option; raises NotDeployableError where the engine refuses them."""
+    available = available_bytes(option.gpus, case.inventory)
+    least = least_bytes(option, case)
+    room = available + (_host_free(case.inventory) if _may_offload(option, case) else 0)
+    if least > room:
+        return _miss(option, least, available, "the weights alone are larger than the free memory")
+    target = target_context(option.candidate.shape.architecture, case.wanted, case.task)
+    trial = _Trial(option, case, target)
+    if least <= available:
+        found = trial.whole()
+        if found is not None:
+            return found
+    if _may_offload(option, case):
+        found = trial.offloaded()
+        if found is not None:
+            return found
+    return trial.miss(least, available)
+
+
+def available_bytes(gpus: tuple[Gpu, ...], inventory: Inventory) -> int:
+    """Free bytes of a set of devices, or of the host for ()."""
+    if not gpus:
+        return _host_free(inventory)
+    return sum(free_bytes(gpu) for gpu in gpus)
+
+
+def free_bytes(gpu: Gpu) -> int:
+    """Free memory; where only the total is known, that."""
+    return (gpu.free_bytes if gpu.free_bytes is not None else gpu.memory_bytes) or 0
+
+
+def least_bytes(option: Option, case: Case) -> int:
+    """A lower bound without an estimate: the weights."""
+    weights = option.candidate.shape.weights
+    low = weights.low_bytes if weights.low_bytes is not None else weights.total_bytes
+    offloaded = case.wanted.parameter("cpu-offload-gb") or case.wanted.parameter("n-gpu-layers")
+    return 0 if offloaded else low
+
+
+def _host_free(inventory: Inventory) -> int:
+    host = inventory.host
+    return (host.free_bytes if host.free_bytes is not None else host.memory_bytes) or 0
+
+
+def _may_offload(option: Option, case: Case) -> bool:
+    unified = any(gpu.unified_memory for gpu in option.gpus)
+    capable = option.backend == "llama.cpp" and bool(option.gpus) and not unified
+    return case.offload and capable
+
+
+def _miss(option: Option, needed: int, available: int, why: str) -> Miss:
+    text = f"{option.label}: {why} ({format_bytes(needed)} > {format_bytes(available)})"
+    return Miss(option, needed, available, text)
+
+
+class _Trial:
+    """The attempts at one option."""
+
+    def __init__(self, option: Option, case: Case, target: int) -> None:
+        self.option, self.case, self.target = option, case, target
+        self.architecture = option.candidate.shape.architecture
+        self.inventory = replace(case.inventory, gpus=option.gpus)
+        self.last: Estimate | None = None
+
+    def attempt(self, context: int, **changes: object) -> Fitted:
+        """One estimate at one setting."""
+        launch = replace(self._launch(context), **changes)  # type: ignore[arg-type]
+        chosen = options(launch, self.case.wanted)
+        workload = estimate_workload(
+            self.case.wanted,
+            backend=self.option.backend,
+            backend_version=self.case.wanted.backend_version,
+            chosen=chosen,
+            context_tokens=context,
+            parallel=self._slots(),
+            gpus=tuple(gpu.index for gpu in self.option.gpus),
+            tensor_parallel=launch.tensor_parallel,
+            pipeline_parallel=launch.pipeline_parallel,
+        )
+        found = self.case.estimate(self.option.candidate.shape, workload, self.inventory)
+        self.last = found
+        return Fitted(self.option, launch, chosen, found, self.target)
+
+    def whole(self) -> Fitted | None:
+        """Everything on the chosen devices; the context shrinks only if nobody asked for it."""
+        changes: dict[str, object] = {}
+        found = self.attempt(self.target)
+        lower = self._lower_utilization(found.estimate)
+        if lower is not None:
+            changes["memory_utilization"] = lower
+            found = self.attempt(self.target, **changes)
+        if _fits(found):
+            return self._noted(found, changes)
+        if self.case.wanted.context_tokens:
+            return self._noted(found, changes) if found.tight else None
+        smaller = self._smaller_context(found, changes)
+        if smaller is not None:
+            return smaller
+        return self._noted(found, changes) if found.tight else None
+
+    def _smaller_context(self, found: Fitted, changes: dict[str, object]) -> Fitted | None:
+        least = self.minimum()
+        context = self._guess(found.estimate)
+        tight: Fitted | None = None
+        for _ in range(4):
+            context = max(least, context // _STEP_TOKENS * _STEP_TOKENS)
+            if context >= found.estimate.context_tokens:
+                context = max(least, found.estimate.context_tokens // 2)
+            found = self.attempt(context, **changes)
+            if _fits(found):
+                return self._noted(found, changes)
+            tight = found if found.tight else tight
+            if context <= least:
+                break
+            context = min(self._guess(found.estimate), context * 3 // 4)
+        return self._noted(tight, changes) if tight else None
+
+    def _guess(self, estimate: Estimate) -> int:
+        """A context that should fit, from what one token takes and what is missing."""
+        slots = self._slots()
+        if estimate.kv_capacity_tokens is not None:
+            pool = min((d.kv_pool_bytes or 0 for d in estimate.per_gpu), default=0)
+            margin = estimate.margin_bytes / max(1, len(estimate.per_gpu))
+            share = max(0.0, 1 - margin / pool) if pool else 0.0
+            return int(estimate.kv_capacity_tokens * share / slots)
+        missing = max((_missing(d) for d in _devices(estimate)), default=0)
+        per_token = max(1, estimate.kv_bytes_per_token) * slots
+        room = estimate.context_tokens - (missing + estimate.margin_bytes) // per_token
+        return int(room)
+
+    def offloaded(self) -> Fitted | None:
+        """Part of the model in host memory: experts first, then whole layers."""
+        if self.case.wanted.parameter("n-gpu-layers"):
+            return None
+        context = self.case.wanted.context_tokens or min(self.target, 2 * self.minimum())
+        layers = len(self.architecture.layers)
+        if self.architecture.experts is not None:
+            found = self._least(lambda n: {"cpu_experts": n}, layers, context)
+            if found is not None:
+                return self._noted(replace(found, offload="partial"), {})
+        found = self._least(lambda n: {"gpu_layers": layers - n}, layers - 1, context)
+        return self._noted(replace(found, offload="partial"), {}) if found else None
+
+    def _least(
+        self, change: Callable[[int], dict[str, object]], most: int, context: int
+    ) -> Fitted | None:
+        """The smallest number (1 … most) of parts moved to the host that fits, by bisection."""
+        best = self.attempt(context, **change(most)) if most > 0 else None
+        if best is None or not _fits(best):
+            return None
+        low, high = 1, most
+        while low < high:
+            middle = (low + high) // 2
+            trial = self.attempt(context, **change(middle))
+            if _fits(trial):
+                best, high = trial, middle
+            else:
+                low = middle + 1
+        return best
+
+    def minimum(self) -> int:
+        """The smallest context worth offering; what was asked for is never reduced."""
+        if self.case.wanted.context_tokens:
+            return self.case.wanted.context_tokens
+        return min(self.architecture.context_tokens or MINIMUM_CONTEXT_TOKENS,
+                   MINIMUM_CONTEXT_TOKENS, self.target)  # fmt: skip
+
+    def miss(self, least: int, available: int) -> Miss:
+        """With the numbers of the last attempt, which was the smallest one."""
+        estimate = self.last
+        if estimate is None:
+            return _miss(self.option, least, available, "the weights alone do not leave room")
+        context = format_tokens(estimate.context_tokens)
+        needed = max(estimate.total_bytes, least)
+        if self.option.backend in ("vllm", "sglang") and estimate.warnings:
+            text = f"{self.option.label}: {estimate.warnings[0]}"
+            return Miss(self.option, needed, available, text)
+        text = (
+            f"{self.option.label}: needs {format_bytes(needed)} with a context of {context}, "
+            f"{format_bytes(available)} are free"
+        )
+        return Miss(self.option, needed, available, text)
+
+    def _slots(self) -> int:
+        """Requests whose full context must be held at once."""
+        if self.case.wanted.parallel:
+            return self.case.wanted.parallel
+        throughput = self.case.wanted.mode == "throughput" and self.case.task == "chat"
+        return THROUGHPUT_SLOTS if throughput else 1
+
+    def _launch(self, context: int) -> Launch:
+        option, wanted = self.option, self.case.wanted
+        pooled = option.backend in ("vllm", "sglang")
+        return Launch(
+            backend=option.backend,
+            task=self.case.task,
+            context_tokens=context,
+            parallel=wanted.parallel if pooled else self._slots(),
+            tensor_parallel=option.tensor_parallel,
+            pipeline_parallel=wanted.pipeline_parallel or 1,
+            gpu_count=len(option.gpus),
+            memory_utilization=wanted.memory_utilization if pooled else None,
+            half=_needs_half(option),
+            pooling=_pooling(self.architecture),
+        )
+
+    def _lower_utilization(self, estimate: Estimate) -> float | None:
+        """The share to ask for when others already hold part of a device (vLLM, SGLang)."""
+        if self.option.backend not in ("vllm", "sglang") or self.case.wanted.memory_utilization:
+            return None
+        shares = [
+            (gpu.free_bytes - _SPARE_UTILIZATION_BYTES) / gpu.memory_bytes
+            for gpu, device in zip(self.option.gpus, estimate.per_gpu, strict=False)
+            if gpu.free_bytes is not None and gpu.memory_bytes
+            and (device.budget_bytes or 0) > gpu.free_bytes - _SPARE_UTILIZATION_BYTES
+        ]  # fmt: skip
+        lowest = min(shares, default=None)
+        return None if lowest is None or lowest <= 0.05 else int(lowest * 100) / 100
+
+    def _noted(self, found: Fitted, changes: dict[str, object]) -> Fitted:
+        notes: list[str] = []
+        context = found.estimate.context_tokens
+        if found.launch.context_tokens < self.target:
+            trained = format_tokens(self.target)
+            notes.append(f"context reduced from {trained} to {format_tokens(context)} to fit")
+        if "memory_utilization" in changes:
+            notes.append(
+                f"--gpu-memory-utilization {changes['memory_utilization']:g}: "
+                "other programs hold part of the device"
+            )
+        if found.offload == "partial":
+            notes.append(_offload_note(found.launch, len(self.architecture.layers)))
+        if found.tight:
+            notes.append("tight: within the estimate's margin of the free memory")
+        return replace(found, notes=tuple(notes))
+
+
+def _fits(found: Fitted) -> bool:
+    """The engine's own verdict, and for llama.cpp with GPUs the host's share as well."""
+    estimate = found.estimate
+    host = estimate.host
+    if estimate.per_gpu and host is not None and host.free_bytes is not None:
+        return estimate.verdict in ("fits", None) and host.total_bytes <= host.free_bytes
+    return estimate.verdict in ("fits", None)
+
+
+def _devices(estimate: Estimate) -> tuple[DeviceEstimate, ...]:
+    return (*estimate.per_gpu, *((estimate.host,) if estimate.host else ()))
+
+
+def _missing(device: DeviceEstimate) -> int:
+    free = device.free_bytes if device.free_bytes is not None else device.memory_bytes
+    return 0 if free is None else device.total_bytes - free
+
+
+def _needs_half(option: Option) -> bool:
+    """BF16 weights on a GPU without bfloat16 arithmetic run as float16."""
+    return any("--dtype half" in note for note in option.support.notes)
+
+
+def _pooling(architecture: Architecture) -> str | None:
+    """llama.cpp needs a pooling type to embed; most embedding models name theirs."""
+    return None if "pooling_type" in architecture.extra else "mean"
+
+
+def _offload_note(launch: Launch, layers: int) -> str:
+    if launch.cpu_experts:
+        return f"the experts of {launch.cpu_experts} of {layers} layers stay in host memory"
+    return f"{layers - (launch.gpu_layers or 0)} of {layers} layers run on the CPU"

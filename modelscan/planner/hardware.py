@@ -1,0 +1,145 @@
+"""The smallest hardware that would do: a ladder of common cards, tried from small to large."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+from modelscan.core.gpu import Gpu, Host, Inventory
+from modelscan.core.plan import RequiredHardware, Subject
+from modelscan.core.units import GIB, format_bytes
+from modelscan.core.workload import Workload
+from modelscan.planner import refuse
+from modelscan.planner.fit import Case, Fitted, estimator, fit, least_bytes
+from modelscan.planner.search import Option, options
+
+_DRIVER_SHARE = 0.02  # what firmware and driver keep of a card, about
+
+
+class Card(NamedTuple):
+    """A card people buy or rent; memory and bandwidth as its maker states them."""
+
+    name: str
+    memory_gib: int
+    capability: str
+    bandwidth_gb_s: int
+
+
+LADDER = (
+    Card("RTX 4060 8GB", 8, "8.9", 272),
+    Card("RTX 3060 12GB", 12, "8.6", 360),
+    Card("RTX 5060 Ti 16GB", 16, "12.0", 448),
+    Card("RTX 4090 24GB", 24, "8.9", 1008),
+    Card("RTX 5090 32GB", 32, "12.0", 1792),
+    Card("L40S 48GB", 48, "8.9", 864),
+    Card("H100 80GB", 80, "9.0", 3350),
+    Card("RTX PRO 6000 96GB", 96, "12.0", 1792),
+    Card("H200 141GB", 141, "9.0", 4800),
+    Card("B200 180GB", 180, "10.0", 7700),
+)
+_COUNTS = (1, 2, 4, 8)
+_HOST = Host(cpus=16, memory_bytes=64 * GIB, free_bytes=56 * GIB)
+
+
+def cards(card: Card, count: int) -> tuple[Gpu, ...]:
+    """``count`` idle cards."""
+    memory = card.memory_gib * GIB
+    return tuple(
+        Gpu(
+            index=index, name=card.name, vendor="nvidia", memory_bytes=memory,
+            free_bytes=int(memory * (1 - _DRIVER_SHARE)), source="simulated",
+            compute_capability=card.capability,
+            memory_bandwidth_bytes_per_s=card.bandwidth_gb_s * 10**9,
+        )
+        for index in range(count)
+    )  # fmt: skip
+
+
+def _rungs() -> Iterator[tuple[Card, int]]:
+    rungs = [(card, count) for card in LADDER for count in _COUNTS]
+    return iter(sorted(rungs, key=lambda rung: (rung[0].memory_gib * rung[1], rung[1])))
+
+
+def required(subject: Subject, case: Case) -> tuple[RequiredHardware, ...]:
+    """The smallest single card, the smallest set of cards, and how many of the ones here."""
+    wanted = replace(case.wanted, gpus=None, tensor_parallel=None)
+    base = replace(case, wanted=wanted, offload=False)
+    found: list[RequiredHardware] = []
+    single = several = False
+    for card, count in _rungs():
+        if (single and count == 1) or (several and count > 1) or (single and several):
+            continue
+        fitted = smallest(subject, base, cards(card, count))
+        if fitted is None:
+            continue
+        found.append(_row(card.name, count, card.memory_gib * GIB, fitted))
+        single, several = single or count == 1, several or count > 1
+    return (*found, *_more_of_these(subject, base, case.inventory))
+
+
+def needed(subject: Subject, workload: Workload, here: Inventory) -> tuple[RequiredHardware, ...]:
+    """The smallest hardware for each format: ``plan --gpus-needed``. Raises for closed weights."""
+    refuse.closed(subject)
+    case = Case(
+        inventory=here,
+        wanted=replace(workload, gpus=None, tensor_parallel=None),
+        task="embedding" if workload.embedding else subject.task,
+        estimate=estimator(subject.id),
+        offload=False,
+    )
+    rows: dict[tuple[str, str | None], RequiredHardware] = {}
+    for candidate in subject.candidates:
+        key = (candidate.variant.format, candidate.variant.quantization)
+        if key in rows:
+            continue
+        alone = replace(subject, candidates=(candidate,))
+        for card, count in _rungs():
+            fitted = smallest(alone, case, cards(card, count))
+            if fitted is not None:
+                rows[key] = _row(card.name, count, card.memory_gib * GIB, fitted)
+                break
+    return tuple(sorted(rows.values(), key=lambda row: row.memory_bytes * row.count))
+
+
+def _more_of_these(subject: Subject, case: Case, here: Inventory) -> Iterator[RequiredHardware]:
+    kinds = {(gpu.name, gpu.memory_bytes): gpu for gpu in here.gpus if gpu.memory_bytes}
+    for gpu in kinds.values():
+        for count in (2, 4, 8):
+            if count <= sum(other.name == gpu.name for other in here.gpus):
+                continue
+            idle = tuple(replace(gpu, index=index, worker=None) for index in range(count))
+            fitted = smallest(subject, case, idle)
+            if fitted is not None:
+                yield _row(gpu.name, count, gpu.memory_bytes or 0, fitted)
+                break
+
+
+def _row(name: str, count: int, memory: int, fitted: Fitted) -> RequiredHardware:
+    variant = fitted.option.candidate.variant
+    total = format_bytes(fitted.estimate.total_bytes)
+    return RequiredHardware(
+        name=name, count=count, memory_bytes=memory,
+        reason=f"{variant.quantization or variant.format} on {fitted.option.backend} takes {total}",
+    )  # fmt: skip
+
+
+def smallest(subject: Subject, case: Case, gpus: tuple[Gpu, ...]) -> Fitted | None:
+    """The smallest variant that fits on exactly these idle cards, whole; None if none."""
+    inventory = Inventory(gpus=gpus, host=_HOST, source="simulated")
+    there = replace(case, inventory=inventory)
+    room = sum(gpu.free_bytes or 0 for gpu in gpus)
+    choices = [
+        option
+        for option in options(subject, inventory, case.wanted).found
+        if len(option.gpus) == len(gpus) and least_bytes(option, there) <= room
+    ]
+    for option in sorted(choices, key=_size):
+        found = fit(option, there)
+        if isinstance(found, Fitted) and not found.tight:
+            return found
+    return None
+
+
+def _size(option: Option) -> int:
+    return option.candidate.shape.weights.total_bytes

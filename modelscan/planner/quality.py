@@ -1,0 +1,81 @@
+"""What a weight format costs in quality: measured perplexity, never a fixed order.
+
+The measurements are in ``catalogs/quality.tsv`` (a source per row); reading the file is the
+caller's business. Formats without a measurement are interpolated by bits per weight and say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from modelscan.core.plan import Quality
+from modelscan.planner.formats import bits_per_weight, canonical
+
+QualityTable = Mapping[str, tuple[float, Quality]]
+_LOSSLESS_BITS = 16.0
+_RELATIVE = {"FP8-BLOCK": "FP8", "GPTQ-INT8": "W8A16", "INT4": "AWQ", "BNB-8BIT": "INT8",
+             "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M", "Q3_K": "Q3_K_M"}  # fmt: skip
+
+
+def parse_quality(text: str) -> dict[str, tuple[float, Quality]]:
+    """``catalogs/quality.tsv`` as format -> (bits per weight, Quality)."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    header = lines[0].split("\t")
+    table = {}
+    for line in lines[1:]:
+        row = dict(zip(header, line.split("\t"), strict=True))
+        quality = Quality(
+            loss=max(0.0, float(row["loss"])),
+            basis="measured",
+            source=row["source"],
+            model=row["model"],
+            kl_divergence=float(row["kl"]) if row["kl"] else None,
+        )
+        table[str(canonical(row["quantization"]))] = (float(row["bits"]), quality)
+    return table
+
+
+def quality_of(
+    quantization: str | None, table: QualityTable, *, original: str | None = None
+) -> Quality:
+    """The quality of a format; ``original`` is the format the model was published in (loss 0).
+
+    Unpacking an original of few bits to 16 bits neither adds nor loses anything: loss 0 too.
+    """
+    name = canonical(quantization)
+    if name is None:
+        return Quality(0.0, "unknown")
+    if name == canonical(original):
+        return Quality(0.0, "original")
+    if name in ("BF16", "FP32"):
+        return Quality(0.0, "original")
+    found = table.get(name) or table.get(_RELATIVE.get(name, ""))
+    return found[1] if found else _interpolated(name, table)
+
+
+def _interpolated(name: str, table: QualityTable) -> Quality:
+    bits = bits_per_weight(name)
+    if bits is None:
+        return Quality(1.0, "unknown")
+    if bits >= _LOSSLESS_BITS or not table:
+        return Quality(0.0 if bits >= _LOSSLESS_BITS else 2.0 ** -(bits - 1), "interpolated")
+    points = sorted((known, quality.loss) for known, quality in table.values())
+    below = [point for point in points if point[0] <= bits]
+    above = [point for point in points if point[0] >= bits]
+    if not below or not above:
+        return Quality(points[0][1] if not below else points[-1][1], "interpolated")
+    (low, worse), (high, better) = below[-1], above[0]
+    share = 0.0 if high == low else (bits - low) / (high - low)
+    return Quality(worse + share * (better - worse), "interpolated")
+
+
+def describe(quality: Quality) -> str:
+    """The quality as half a sentence for a reason."""
+    if quality.basis == "original":
+        return "no loss (the published precision)"
+    change = f"perplexity +{100 * quality.loss:.2g} %"
+    if quality.basis == "measured":
+        return f"{change} measured on {quality.model}"
+    if quality.basis == "interpolated":
+        return f"about {change} (interpolated by bits per weight)"
+    return "quality unknown"

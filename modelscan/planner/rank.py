@@ -1,0 +1,96 @@
+"""The order of what fits: one cost per option, made of terms that the reasons can name.
+
+The unit is arbitrary; what matters is the exchange rate, chosen so that an experienced person
+would agree: 1 % of perplexity weighs 0.1, halving the context below the target 0.15, halving the
+speed below a comfortable reading speed 0.3, leaving part of the model in host memory 0.3.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from modelscan.core.workload import Workload
+from modelscan.planner.fit import Fitted
+
+COMFORTABLE_TOKENS_PER_S = 10.0  # a person reads about 5 to 8 tokens a second
+
+_LOSS = 10.0
+_CONTEXT_HALVED = 0.15
+_SPEED_HALVED = 0.3
+_OFFLOAD = {"none": 0.0, "partial": 0.3, "cpu": 0.6}
+_TIGHT = 0.2
+_DEVICES_DOUBLED = 0.04
+_RECIPE = -0.05  # the catalog's maintainers run exactly this
+_WEIGHT_ONLY = 0.01
+
+# Of two engines that serve the same bytes: the batching server on GPUs, llama.cpp elsewhere.
+_BACKEND = {"vllm": 0.0, "sglang": 0.02, "llama.cpp": 0.03, "ollama": 0.06}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What speaks against an option; the smallest sum wins."""
+
+    terms: tuple[tuple[str, float], ...]
+
+    @property
+    def total(self) -> float:
+        return sum(value for _, value in self.terms)
+
+    @property
+    def largest(self) -> str:
+        return max(self.terms, key=lambda term: term[1])[0] if self.terms else ""
+
+
+def cost(found: Fitted, wanted: Workload) -> Cost:
+    """The cost of a fitted option under ``--goal`` and ``--mode``."""
+    speed = found.estimate.speed.decode_tokens_per_s if found.estimate.speed else None
+    context = max(1, found.estimate.context_tokens)
+    quality = found.option.candidate.quality
+    terms = {
+        "quality": _LOSS * (quality.loss if quality else 0.0),
+        "context": _CONTEXT_HALVED * max(0.0, math.log2(found.target_tokens / context)),
+        "speed": _slowness(speed),
+        "offload": _OFFLOAD[found.offload],
+        "tight": _TIGHT if found.tight else 0.0,
+        "devices": _DEVICES_DOUBLED * math.log2(max(1, len(found.option.gpus))),
+        "engine": _engine(found, wanted),
+    }
+    if wanted.goal == "speed" or wanted.mode == "latency":
+        terms["speed"] = -math.log2(speed) if speed else 0.0
+    if wanted.goal == "context":
+        terms["context"] = -math.log2(context)
+        terms["quality"] /= 2
+    return Cost(tuple(terms.items()))
+
+
+def _slowness(speed: float | None) -> float:
+    if speed is None or speed <= 0:
+        return 0.0
+    return _SPEED_HALVED * max(0.0, math.log2(COMFORTABLE_TOKENS_PER_S / speed))
+
+
+def _engine(found: Fitted, wanted: Workload) -> float:
+    """Recipes and the kind of service asked for outweigh the default order of engines."""
+    backend = found.option.backend
+    value = _BACKEND[backend]
+    if found.option.recommended:
+        value += _RECIPE
+    if wanted.mode == "throughput" and backend in ("llama.cpp", "ollama"):
+        value += 0.3  # no continuous batching to speak of
+    if found.option.support.kind == "weight_only":
+        value += _WEIGHT_ONLY
+    return value
+
+
+def order(found: Fitted, wanted: Workload) -> tuple[float, float, int, str, str]:
+    """A total, stable order: cost, then memory, then names."""
+    variant = found.option.candidate.variant
+    return (
+        round(cost(found, wanted).total, 6),
+        found.estimate.total_bytes,
+        len(found.option.gpus),
+        found.option.backend,
+        f"{variant.repo}/{variant.quantization}",
+    )

@@ -1,0 +1,79 @@
+"""What is refused before any arithmetic: closed weights, formats that do not exist."""
+
+from __future__ import annotations
+
+from modelscan.core.errors import NotDeployableError
+from modelscan.core.plan import Subject
+from modelscan.core.units import format_bytes, format_count
+from modelscan.core.workload import Workload
+from modelscan.planner.fit import Case
+from modelscan.planner.formats import bits_per_weight, means
+
+
+def closed(subject: Subject) -> None:
+    """Closed weights run nowhere but at their provider: exit 3, with open alternatives."""
+    if not subject.closed:
+        return
+    named = ", ".join(subject.alternatives[:3])
+    raise NotDeployableError(
+        f"{subject.id} has closed weights: it is served by its providers only"
+        + (f"; open models like it: {named}" if named else ""),
+        hint=(
+            f"modelscan plan {subject.alternatives[0]}"
+            if subject.alternatives
+            else "modelscan catalog search --open-weights"
+        ),
+        code="closed_weights",
+        details={"model": subject.id, "alternatives": list(subject.alternatives)},
+    )
+
+
+def absent(subject: Subject, wanted: Workload) -> str | None:
+    """Why the asked quantization is not there, naming what is; None when it is."""
+    asked = wanted.quantization
+    if asked is None or any(
+        means(asked, c.variant.quantization, c.variant.format) for c in subject.candidates
+    ):
+        return None
+    there = dict.fromkeys(
+        f"{c.variant.quantization or '?'} ({c.variant.format})" for c in subject.candidates
+    )
+    listed = ", ".join(there) or "none"
+    return f"no {asked} weights of {subject.id} are known; there are: {listed}"
+
+
+def least_bytes(subject: Subject, case: Case) -> int | None:
+    """What the asked (or smallest) format needs at least: parameters x bits per weight."""
+    asked = bits_per_weight(case.wanted.quantization)
+    parameters = parameters_of(subject)
+    if asked is not None and parameters:
+        return int(parameters * min(asked, _whole_bits(asked)) / 8)
+    sizes = [candidate.shape.weights.total_bytes for candidate in subject.candidates]
+    return min(sizes, default=None)
+
+
+def _whole_bits(bits: float) -> float:
+    """Without scales: the figure nobody can go below (INT4: 4 bits)."""
+    return float(int(bits))
+
+
+def parameters_of(subject: Subject) -> int | None:
+    """All parameters, active or not: what memory must hold."""
+    if subject.model and subject.model.parameters:
+        return subject.model.parameters
+    counts = [candidate.shape.weights.parameters for candidate in subject.candidates]
+    return max((count for count in counts if count), default=None)
+
+
+def size_sentence(subject: Subject, case: Case, available: int) -> str | None:
+    """``INT4 of 671B parameters is at least 312 GiB of weights; 24.0 GiB are free``."""
+    parameters, least = parameters_of(subject), least_bytes(subject, case)
+    if not parameters or not least or least <= available:
+        return None
+    name = case.wanted.quantization
+    what = f"{name} of " if name else "the smallest variant of "
+    decimal = f"{least / 1e9:.0f} GB"
+    return (
+        f"{what}{format_count(parameters)} parameters is at least {decimal} "
+        f"({format_bytes(least)}) of weights; {format_bytes(available)} are free"
+    )
