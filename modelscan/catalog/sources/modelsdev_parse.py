@@ -174,7 +174,8 @@ def _flag(value: Any) -> bool | None:
 
 
 def _words(value: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(w for w in value if isinstance(w, str))) if value else ()
+    items = value if isinstance(value, (list, tuple)) else ()
+    return tuple(dict.fromkeys(w for w in items if isinstance(w, str)))
 
 
 def _tokens(value: Any) -> int | None:

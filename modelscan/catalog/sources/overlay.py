@@ -1,0 +1,199 @@
+"""A user's own catalogue files: TOML or YAML with models.dev's fields, which win over all sources.
+
+A file holds ``[models."lab/name"]`` tables, or the fields of one model with its ``id``. An entry
+changes the model of that id, or makes a new one; with ``base_model`` it inherits every fact of
+another model except those that ``base_model_omit`` lists. See examples/overlay.toml.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelscan.catalog.records import USER, SourceRecord, SourceSnapshot
+from modelscan.catalog.repo_info import TASKS, rows, strings, text, whole
+from modelscan.catalog.sources import modelsdev_parse
+from modelscan.core.errors import UsageError
+from modelscan.core.model import Offering
+from modelscan.core.reference import Kind, parse_reference
+
+SUFFIXES = (".toml", ".yaml", ".yml")
+MAX_FILE_BYTES = 4 << 20
+FIELDS = frozenset({
+    "id", "name", "family", "description", "attachment", "reasoning", "tool_call",
+    "structured_output", "temperature", "open_weights", "knowledge", "release_date",
+    "last_updated", "modalities", "limit", "cost", "license", "weights", "status", "benchmarks",
+    "base_model", "base_model_omit", "lab", "task", "parameters", "active_parameters", "tags",
+    "aliases", "repos", "links", "experimental", "interleaved", "provider", "reasoning_options",
+})  # fmt: skip
+_TASKS = frozenset(TASKS.values())
+_ID = re.compile(r"^[\w.@:+-]+(?:/[\w.@:+-]+)+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Overlay:
+    """What the user's files say. ``warnings`` name the file and the key."""
+
+    snapshot: SourceSnapshot
+    warnings: tuple[str, ...] = ()
+
+
+def read(folder: Path) -> Overlay:
+    """Every overlay file of a folder, in the order of their names; none is an ordinary answer.
+
+    Raises UsageError naming the file: a broken file of one's own must not be passed over.
+    """
+    found: dict[str, SourceRecord] = {}
+    warnings: list[str] = []
+    newest = 0.0
+    files = sorted(p for p in folder.glob("*") if p.suffix in SUFFIXES) if folder.is_dir() else []
+    for file in files:
+        records, notes = parse(_load(file), str(file))
+        for record in records:
+            if record.key in found:
+                raise UsageError(f"{file}: '{record.key}' is in another overlay file too")
+            found[record.key] = record
+        warnings += notes
+        newest = max(newest, file.stat().st_mtime)
+    when = _rfc3339(newest) if files else None
+    snapshot = SourceSnapshot(USER, when, tuple(found.values()), state="live", origin=str(folder))
+    return Overlay(snapshot, tuple(warnings))
+
+
+def _load(file: Path) -> Any:
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise UsageError(f"{file} is larger than {MAX_FILE_BYTES >> 20} MiB")
+        source = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8 text") from error
+    return _toml(source, file) if file.suffix == ".toml" else _yaml(source, file)
+
+
+def _toml(source: str, file: Path) -> Any:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is not valid TOML: {error}", hint=f"edit {file}") from error
+
+
+def _yaml(source: str, file: Path) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(source)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file} is not valid YAML: {error}", hint=f"edit {file}") from error
+
+
+def parse(data: Any, where: str) -> tuple[list[SourceRecord], list[str]]:
+    """Records and warnings of one file's contents; raises UsageError."""
+    if not isinstance(data, dict):
+        raise UsageError(f"{where} must be a table of models", hint="see examples/overlay.toml")
+    if isinstance(data.get("models"), dict):
+        entries = list(data["models"].items())
+    elif isinstance(data.get("id"), str):
+        entries = [(data["id"], data)]
+    else:
+        raise UsageError(
+            f"{where} has neither a [models] table nor an id", hint="see examples/overlay.toml"
+        )
+    warnings: list[str] = []
+    return [_record(str(key), entry, where, warnings) for key, entry in entries], warnings
+
+
+def _record(model_id: str, entry: Any, where: str, warnings: list[str]) -> SourceRecord:
+    if not isinstance(entry, dict) or not _ID.match(model_id):
+        raise UsageError(f"{where}: '{model_id}' is not a model (its id looks like lab/name)")
+    for key in sorted(set(entry) - FIELDS):
+        near = difflib.get_close_matches(key, FIELDS, n=1)
+        meant = f", did you mean '{near[0]}'?" if near else ""
+        warnings.append(f"{where}: '{model_id}' has an unknown key '{key}'{meant}")
+    entry = {key: _plain(value) for key, value in entry.items()}
+    base = text(entry.get("base_model"))
+    return SourceRecord(
+        key=model_id.lower(),
+        kind="overlay",
+        name=text(entry.get("name")),
+        canonical=model_id.lower(),
+        repos=_repos(entry),
+        base=base.lower() if base and base.lower() != model_id.lower() else None,
+        facts=_facts(entry, where, model_id),
+        aliases=strings(entry.get("aliases")),
+        offerings=_offering(model_id.lower(), entry),
+        benchmarks=tuple(rows(entry.get("benchmarks"))),
+    )
+
+
+def _facts(entry: Mapping[str, Any], where: str, model_id: str) -> dict[str, Any]:
+    made = modelsdev_parse.facts(entry)
+    task = text(entry.get("task"))
+    if task is not None and task not in _TASKS:
+        known = ", ".join(sorted(_TASKS))
+        raise UsageError(f"{where}: '{model_id}': task '{task}' is none of {known}")
+    ours = {
+        "lab": text(entry.get("lab")),
+        "description": text(entry.get("description")),
+        "task": task,
+        "parameters": whole(entry.get("parameters")),
+        "active_parameters": whole(entry.get("active_parameters")),
+        "tags": strings(entry.get("tags")),
+    }
+    _refuse_wrong(entry, where, model_id)
+    made |= {name: value for name, value in ours.items() if value not in (None, ())}
+    omitted = strings(entry.get("base_model_omit"))
+    return {**made, "base_model_omit": omitted} if omitted else made
+
+
+def _refuse_wrong(entry: Mapping[str, Any], where: str, model_id: str) -> None:
+    """A value of the wrong type would vanish without a word: say so instead."""
+    kinds: dict[type, tuple[str, ...]] = {
+        bool: ("tool_call", "reasoning", "attachment", "structured_output", "open_weights"),
+        dict: ("limit", "cost", "modalities"),
+        str: ("name", "family", "license", "description", "release_date", "base_model"),
+    }
+    for kind, names in kinds.items():
+        for name in names:
+            if name in entry and not isinstance(entry[name], kind):
+                raise UsageError(
+                    f"{where}: '{model_id}': {name} = {entry[name]!r} is not a {kind.__name__}"
+                )
+
+
+def _offering(model_id: str, entry: Mapping[str, Any]) -> tuple[Offering, ...]:
+    """A price makes the user a provider of the model."""
+    pricing = modelsdev_parse.pricing(entry.get("cost"))
+    if pricing is None:
+        return ()
+    limits = modelsdev_parse.limits(entry.get("limit"))
+    return (Offering(provider=USER, id=f"{USER}/{model_id}", pricing=pricing, limits=limits),)
+
+
+def _repos(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """Hugging Face repositories: as they are, or from the addresses of ``weights``."""
+    urls = [text(row.get("url")) for row in rows(entry.get("weights"))]
+    found = [parse_reference(url) for url in urls if url]
+    hub = [ref.value for ref in found if ref.kind is Kind.HUGGINGFACE]
+    return tuple(dict.fromkeys([*strings(entry.get("repos")), *hub]))
+
+
+def _plain(value: Any) -> Any:
+    """TOML and YAML know dates; models.dev writes them as text."""
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _rfc3339(seconds: float) -> str:
+    from datetime import datetime, timezone
+
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
