@@ -82,7 +82,7 @@ class Output:
                 self.stderr.write(f"\nhint: {document.hint}\n")
         self.stdout.flush()
 
-    def event(self, name: str, **values: Any) -> None:
+    def event(self, name: str, /, **values: Any) -> None:
         """One line of a JSON Lines stream; nothing in the other modes."""
         if self.mode is Mode.JSON:
             self.stdout.write(json.dumps({"event": name, **to_json(values)}) + "\n")

@@ -15,7 +15,7 @@ import modelscan
 from modelscan.core.errors import RemoteError
 from modelscan.engines.processes import Identity, send
 from modelscan.engines.rundir import RunDir, Spec
-from modelscan.engines.supervisor import PATH_MARK
+from modelscan.engines.supervisor import NOT_CLAIMED, PATH_MARK
 
 _POLL_S = 0.01
 _KILL_WAIT_S = 5.0
@@ -26,10 +26,10 @@ def new_run_id() -> str:
 
 
 def start(rundir: RunDir, spec: Spec) -> None:
-    """Start the supervisor and return at once. The caller holds the deployment's lock.
+    """Start the supervisor; returns once it lives. The caller holds the deployment's lock.
 
-    The supervisor's working folder is the deployment's own, so that ``python -m`` finds no
-    foreign module in the user's current folder.
+    Raises RemoteError when it does not come to life. The supervisor's working folder is the
+    deployment's own, so that ``python -m`` finds no foreign module in the user's current folder.
     """
     rundir.prepare(spec)
     environment = dict(os.environ)
@@ -39,11 +39,29 @@ def start(rundir: RunDir, spec: Spec) -> None:
     environment["PYTHONPATH"] = os.pathsep.join(part for part in (root, own) if part)
     errors = rundir.folder / "supervisor.err"
     with errors.open("wb") as stderr:
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "modelscan.engines.supervisor", str(rundir.folder), spec.run_id],
             cwd=rundir.folder, env=environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=stderr, check=True, start_new_session=True,
+            stdout=subprocess.DEVNULL, stderr=stderr, check=False, start_new_session=True,
         )  # fmt: skip
+    if done.returncode != 0:
+        raise _not_started(rundir, done.returncode, errors)
+
+
+def _not_started(rundir: RunDir, code: int, errors: Path) -> RemoteError:
+    name = rundir.folder.name
+    if code == NOT_CLAIMED:
+        return RemoteError(
+            f"another process of {name} is still there",
+            hint=f"modelscan stop {name}",
+            code="still_running",
+        )
+    lines = errors.read_text(errors="replace").strip().splitlines()
+    return RemoteError(
+        f"the supervisor of {name} ended with code {code}: {lines[-1] if lines else 'no message'}",
+        hint="modelscan doctor",
+        code="supervisor_failed",
+    )
 
 
 def stop(rundir: RunDir, grace_s: float = 5.0) -> bool:

@@ -22,20 +22,25 @@ from modelscan.engines.rundir import Ended, RunDir, Running, Spec
 
 _PR_SET_PDEATHSIG = 1
 _READ_BYTES = 1 << 16
+NOT_CLAIMED = 3
 PATH_MARK = "MODELSCAN_ENGINE_PYTHONPATH"
 RUN_MARK = "MODELSCAN_RUN"
 
 
 def main(arguments: list[str]) -> int:
-    """Detach, claim the run, supervise it to its end."""
+    """Claim the run, detach, supervise it to its end; 3 when the run is not wanted (any more).
+
+    The command that started us waits until we detach. The claim comes first, so that it then
+    finds the deployment alive, and its lock passes to the detached process with the fork.
+    """
     folder, run_id = arguments
-    if os.fork():
-        os._exit(0)  # the command waits for this; the grandchild belongs to nobody
-    os.setsid()
     rundir = RunDir(Path(folder))
     spec = rundir.claim(run_id)
     if spec is None:
-        return 0
+        return NOT_CLAIMED
+    if os.fork():
+        os._exit(0)
+    os.setsid()
     os.chdir("/")
     return Supervisor(rundir, spec).run()
 

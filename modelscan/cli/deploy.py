@@ -1,0 +1,199 @@
+"""``modelscan deploy``: run a model, verify it, route to it."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Annotated, Any
+
+import typer
+
+from modelscan.cli import deployment_view as view
+from modelscan.cli.context import current
+from modelscan.cli.document import Block, Document, Fields, Note
+from modelscan.cli.framework import single
+from modelscan.cli.options import Adapter, Force, ModelArgument, Wanted, workload_options
+from modelscan.core.deployment import Deployment
+from modelscan.core.jsonform import to_json
+from modelscan.core.units import format_tokens
+
+_DOING = {
+    "planning": "planning {name}",
+    "starting": "starting {name} on port {port}",
+    "port_moved": "the port was taken: starting {name} on port {port}",
+    "verifying": "{name} is loaded: asking it for a first token",
+}
+
+
+@workload_options
+def deploy(
+    model: ModelArgument,
+    wanted: Wanted,
+    name: Annotated[
+        str | None, typer.Option("--name", help="The deployment's name (default: the model's).")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="TARGET", help="local, gpustack or auto.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="PORT", help="Listen there.")
+    ] = None,
+    expose: Annotated[
+        bool, typer.Option("--expose", help="Listen on every interface (needs --api-key).")
+    ] = False,
+    api_key: Annotated[
+        str | None,
+        typer.Option("--api-key", metavar="REF", help="Require this key: env:NAME or file:PATH."),
+    ] = None,
+    adapter: Adapter = None,
+    no_route: Annotated[
+        bool, typer.Option("--no-route", help="Leave the routing file alone.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print exactly what would be started.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Return when it answers, or at once.")
+    ] = True,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="For it to become ready.")
+    ] = None,
+    force: Force = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Answer yes to every question.")] = False,
+    progress: Annotated[
+        bool, typer.Option("--progress", help="With --json: a line per event, then the answer.")
+    ] = False,
+) -> Document | None:
+    """Run a model on the best plan for this hardware, verify that it answers, and route to it."""
+    from modelscan.deploy.request import Request
+    from modelscan.deploy.targets import resolve_target
+
+    config = current().config
+    request = Request(
+        model=model,
+        workload=wanted.workload,
+        target=resolve_target(target, config),
+        name=name,
+        gpu=wanted.gpu,
+        port=port,
+        expose=expose,
+        api_key=api_key,
+        route=not no_route,
+        wait=wait,
+        timeout_s=config.number("start_timeout_s") if timeout is None else timeout,
+        replace=force or yes,
+        dry_run=dry_run,
+    )
+    if dry_run:
+        return _dry_run(request)
+    return _deploy(request, progress and current().flags.as_json)
+
+
+def _dry_run(request: Any) -> Document:
+    from modelscan.deploy.lifecycle import preview
+    from modelscan.deploy.targets import find_target
+
+    deployment = preview(request, current().config)
+    launch = find_target(deployment.target, current().config).preview(deployment)
+    return _document(deployment, changed=True, dry_run=launch)
+
+
+def _deploy(request: Any, stream: bool) -> Document | None:
+    from modelscan.deploy.lifecycle import deploy as run
+
+    output = current().output
+    with interruptible(), output.status(f"reading {request.model}") as status:
+
+        def events(event: str, /, **values: Any) -> None:
+            if stream:
+                output.event(event, **values)
+            if event in _DOING:
+                status.update(_DOING[event].format(**values))
+
+        outcome = run(request, current().config, events)
+    document = _document(outcome.deployment, outcome.changed)
+    if not stream:
+        return document
+    from modelscan.cli.output import envelope
+
+    output.event("done", **envelope(document, output.warnings))
+    return None
+
+
+def _document(
+    deployment: Deployment, changed: bool, dry_run: dict[str, Any] | Any = None
+) -> Document:
+    body = {
+        "deployment": view.as_json(deployment),
+        "plan": deployment.plan,
+        "route": route_json(deployment),
+        "measured": deployment.measured,
+        "memory": view.memory(deployment),
+        "curl": view.curl(deployment),
+        "changed": changed,
+        "dry_run": dry_run is not None,
+        "launch": dry_run,
+    }
+    return Document("deploy", to_json(body), _blocks(deployment, changed, dry_run),
+                    [deployment.name])  # fmt: skip
+
+
+def route_json(deployment: Deployment) -> Any:
+    """Its entry in the routing file, as written; None where there is none."""
+    from modelscan.deploy.routes import route_of
+    from modelscan.deploy.targets import find_target
+
+    kind = find_target(deployment.target, current().config).route_type
+    return to_json(route_of(deployment, kind))
+
+
+def _blocks(deployment: Deployment, changed: bool, dry_run: Any) -> list[Block]:
+    pairs: list[tuple[str, object]] = [
+        ("name", deployment.name),
+        ("state", "would be started" if dry_run is not None else deployment.state),
+        ("model", deployment.model),
+        ("quantization", deployment.quantization),
+        ("backend", deployment.backend),
+        ("context", format_tokens(deployment.context_tokens)),
+        ("endpoint", deployment.endpoint),
+        ("route", deployment.route),
+    ]
+    if dry_run is not None:
+        return [Fields([*pairs, *_launch_pairs(dry_run)])]
+    blocks: list[Block] = [Fields(pairs)]
+    if deployment.measured:
+        blocks.append(view.memory_table(deployment))
+    if not changed:
+        blocks.append(Note(f"{deployment.name} was running already with these options"))
+    line = view.curl(deployment)
+    return [*blocks, Note(f"\nask it: {line}")] if line else blocks
+
+
+def _launch_pairs(launch: Any) -> list[tuple[str, object]]:
+    import shlex
+
+    values = [f"{name}={shlex.quote(value)}" for name, value in launch.get("env", {}).items()]
+    values += [f"{name}=<{reference}>" for name, reference in launch.get("secrets", {}).items()]
+    words = [shlex.quote(word) for word in launch.get("argv", [])]
+    return [("launch", " ".join([*values, *words]))]
+
+
+class interruptible:
+    """SIGTERM and a closed terminal undo a deploy like Ctrl-C does."""
+
+    def __enter__(self) -> None:
+        self._before = [
+            (number, signal.signal(number, self._interrupt))
+            for number in (signal.SIGTERM, signal.SIGHUP)
+        ]
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before:
+            signal.signal(number, handler)
+
+    @staticmethod
+    def _interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+
+app = single(deploy)

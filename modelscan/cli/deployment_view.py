@@ -1,0 +1,193 @@
+"""A deployment as rows, fields and JSON: shared by deploy, list, show, start, stop, remove."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from modelscan.cli.context import current
+from modelscan.cli.document import Fields, Note, Table
+from modelscan.core.deployment import Deployment, State
+from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.jsonform import to_json
+from modelscan.core.units import format_bytes, format_tokens
+
+_PUBLIC = (
+    "name", "model", "target", "backend", "quantization", "state", "health", "reason", "endpoint",
+    "served_model", "task", "context_tokens", "gpus", "port", "pid", "api_key", "route", "managed",
+    "log_path", "created_at", "started_at", "updated_at",
+)  # fmt: skip
+_PARTS = (
+    ("weights", "weights_bytes"), ("kv_cache", "kv_cache_bytes"),
+    ("recurrent_state", "recurrent_state_bytes"), ("compute", "compute_bytes"),
+    ("output", "output_bytes"),
+)  # fmt: skip
+COLUMNS = ("NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "ENDPOINT", "TARGET")
+
+
+def as_json(deployment: Deployment) -> dict[str, Any]:
+    """What the contract shows of a deployment; the rest of the row is how it is kept."""
+    return {name: to_json(getattr(deployment, name)) for name in _PUBLIC}
+
+
+def table(deployments: Sequence[Deployment]) -> Table:
+    """One row each."""
+    rows = [
+        (
+            one.name, one.state, one.health, one.model, one.quantization, one.backend,
+            format_tokens(one.context_tokens), one.endpoint, one.target,
+        )
+        for one in deployments
+    ]  # fmt: skip
+    return Table(COLUMNS, rows, numeric=("CONTEXT",),
+                 empty="no deployments yet: modelscan deploy demo")  # fmt: skip
+
+
+def reasons(deployments: Iterable[Deployment]) -> list[Note]:
+    """Why the ones that do not run do not."""
+    return [
+        Note(f"{one.name}: {one.reason}")
+        for one in deployments
+        if one.reason and one.state in (State.FAILED, State.STOPPED)
+    ]
+
+
+def fields(deployment: Deployment) -> Fields:
+    """The deployment itself, for people."""
+    pairs: list[tuple[str, object]] = [
+        ("name", deployment.name),
+        ("state", deployment.state),
+        ("health", deployment.health),
+        ("model", deployment.model),
+        ("quantization", deployment.quantization),
+        ("backend", deployment.backend),
+        ("target", deployment.target),
+        ("context", format_tokens(deployment.context_tokens)),
+        ("gpus", ",".join(map(str, deployment.gpus)) or "none (CPU)"),
+        ("endpoint", deployment.endpoint),
+        ("route", deployment.route),
+        ("pid", deployment.pid),
+        ("created", deployment.created_at),
+        ("log", deployment.log_path),
+    ]
+    if deployment.reason:
+        pairs.insert(2, ("reason", deployment.reason))
+    return Fields(pairs)
+
+
+def memory(deployment: Deployment) -> list[dict[str, Any]]:
+    """Estimate beside what the engine says: per part and in total; None where one is unknown."""
+    estimate = (deployment.plan or {}).get("estimate") or {}
+    measured = deployment.measured or {}
+    guessed, said = estimate.get("parts") or {}, measured.get("parts") or {}
+    rows = [_compare(label, guessed.get(key), said.get(key)) for label, key in _PARTS]
+    rows = [row for row in rows if row["estimated_bytes"] or row["measured_bytes"]]
+    return [*rows, _compare("total", estimate.get("total_bytes"), measured.get("total_bytes"))]
+
+
+def _compare(part: str, estimated: int | None, measured: int | None) -> dict[str, Any]:
+    known = estimated is not None and measured is not None
+    difference = measured - estimated if known else None  # type: ignore[operator]
+    return {
+        "part": part,
+        "estimated_bytes": estimated,
+        "measured_bytes": measured,
+        "difference_bytes": difference,
+        "difference_fraction": round(difference / estimated, 4)
+        if difference is not None and estimated
+        else None,
+    }
+
+
+def memory_table(deployment: Deployment) -> Table:
+    """``memory`` for people."""
+    rows = [
+        (
+            row["part"],
+            format_bytes(row["estimated_bytes"]),
+            format_bytes(row["measured_bytes"]),
+            format_bytes(row["difference_bytes"]),
+            None if row["difference_fraction"] is None else f"{row['difference_fraction']:+.1%}",
+        )
+        for row in memory(deployment)
+    ]
+    columns = ("MEMORY", "ESTIMATED", "MEASURED", "DIFFERENCE", "PERCENT")
+    return Table(columns, rows, numeric=columns[1:])
+
+
+def curl(deployment: Deployment) -> str | None:
+    """A command to paste that asks the deployment something."""
+    if deployment.endpoint is None:
+        return None
+    path, body = _REQUESTS.get(deployment.task, _REQUESTS["chat"])
+    data = json.dumps({"model": deployment.served_model or deployment.model, **body})
+    words = ["curl", f"{deployment.endpoint}{path}", *_key_header(deployment.api_key)]
+    words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(data)]
+    return " ".join(words)
+
+
+_REQUESTS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello"}]}),
+    "embedding": ("/v1/embeddings", {"input": "Hello"}),
+    "rerank": ("/v1/rerank", {"query": "Hello", "documents": ["Hello", "Goodbye"]}),
+}
+
+
+def _key_header(reference: str | None) -> list[str]:
+    if reference is None:
+        return []
+    scheme, _, rest = reference.partition(":")
+    value = f"${rest}" if scheme == "env" else f"$(cat {shlex.quote(rest)})"
+    return ["-H", f'"Authorization: Bearer {value}"']
+
+
+def chosen(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:
+    """NAME… or --all, exactly one of them; raises UsageError otherwise."""
+    if every and names:
+        raise UsageError("give names or --all, not both", hint=f"modelscan {verb} --all")
+    if every:
+        from modelscan.deploy.reconcile import list_deployments
+
+        return [one.name for one in list_deployments(current().config)]
+    if not names:
+        raise UsageError("no deployment was named", hint=f"modelscan {verb} NAME, or --all")
+    return list(dict.fromkeys(names))
+
+
+def confirm(question: str, yes: bool, command: str) -> None:
+    """Ask on a terminal; without one, ``--yes`` is needed. Raises UsageError for a no."""
+    if yes:
+        return
+    import sys
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            f"{question} needs a yes, and nobody can be asked",
+            hint=f"{command} --yes",
+            code="needs_yes",
+        )
+    import click
+
+    if not click.confirm(question + "?", err=True):
+        raise UsageError("nothing was done", code="declined")
+
+
+def each(names: Sequence[str], act: Any) -> tuple[list[Deployment], ModelscanError | None]:
+    """Do it to every name; a failure is said and does not keep the others from their turn.
+
+    Returns what was done and, when something failed, the first error (raised by the caller if
+    nothing else was to be reported).
+    """
+    done: list[Deployment] = []
+    first: ModelscanError | None = None
+    for name in names:
+        try:
+            done.append(act(name))
+        except ModelscanError as error:
+            if len(names) == 1:
+                raise
+            current().output.warn(f"{name}: {error.message}")
+            first = first or error
+    return done, first

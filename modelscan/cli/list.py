@@ -1,0 +1,21 @@
+"""``modelscan list``: every deployment, as it really is."""
+
+from __future__ import annotations
+
+from modelscan.cli import deployment_view as view
+from modelscan.cli.context import current
+from modelscan.cli.document import Document
+from modelscan.cli.framework import single
+
+
+def list_() -> Document:
+    """Every deployment and its state, checked against what really runs."""
+    from modelscan.deploy.reconcile import list_deployments
+
+    found = list_deployments(current().config)
+    body = {"deployments": [view.as_json(one) for one in found]}
+    return Document("list", body, [view.table(found), *view.reasons(found)],
+                    [one.name for one in found])  # fmt: skip
+
+
+app = single(list_)

@@ -1,0 +1,44 @@
+"""``modelscan logs``: an engine's log, without what looks like a credential."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from modelscan.cli.context import current
+from modelscan.cli.document import Document, Text
+from modelscan.cli.framework import single
+
+
+def logs(
+    name: Annotated[str, typer.Argument(help="A deployment's name.", metavar="NAME")],
+    follow: Annotated[
+        bool, typer.Option("-f", "--follow", help="Go on until the engine ends.")
+    ] = False,
+    tail: Annotated[
+        int | None, typer.Option("--tail", min=0, metavar="N", help="Only the last N lines.")
+    ] = None,
+) -> Document | None:
+    """An engine's log, redacted. With -f and --json: one line of JSON per log line."""
+    from modelscan.deploy.reconcile import recorded
+    from modelscan.deploy.targets import find_target
+    from modelscan.state.secrets import redact
+
+    config, output = current().config, current().output
+    deployment = recorded(name, config)
+    target = find_target(deployment.target, config)
+    lines = (redact(line) for line in target.logs(deployment, tail, follow))
+    if not follow:
+        whole = list(lines)
+        text = [Text("\n".join(whole))] if whole else []
+        return Document("logs", {"name": name, "lines": whole}, text, whole)
+    for line in lines:
+        if current().flags.as_json:
+            output.event("log", name=name, line=line)
+        else:
+            output.line(line)
+    return None
+
+
+app = single(logs)

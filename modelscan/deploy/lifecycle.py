@@ -1,0 +1,301 @@
+"""deploy, start, stop, remove: each takes the deployment's lock, acts, and verifies.
+
+A row is written *before* anything can come to life and changed *after* what it says has been
+seen, so that a command killed at any point leaves a state that ``deploy.reconcile`` can read
+from reality. See docs/lifecycle.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from modelscan.core.deployment import ACTIVE_STATES, Deployment, State
+from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.plan import Subject
+from modelscan.deploy import routes
+from modelscan.deploy.reconcile import finish, reconcile, unknown
+from modelscan.deploy.request import Events, Request, check_name, derive_name, silent
+from modelscan.deploy.targets import Target, find_target
+from modelscan.state.clock import now_text
+from modelscan.state.config import Config
+from modelscan.state.locks import hold
+from modelscan.state.store import Store, deployment_lock
+
+DRAIN_S = 10.0
+_STOP_LOCK_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """``changed`` is False when it already was as asked."""
+
+    deployment: Deployment
+    changed: bool
+
+
+@dataclass(slots=True)
+class _Session:
+    """What one command works with."""
+
+    config: Config
+    store: Store
+    name: str
+
+    def save(self, deployment: Deployment) -> None:
+        self.store.put(replace(deployment, updated_at=now_text()))
+
+    @property
+    def routing_file(self) -> Path:
+        return self.config.routing_file
+
+    def target(self, deployment: Deployment) -> Target:
+        return find_target(deployment.target, self.config)
+
+
+def preview(request: Request, config: Config) -> Deployment:
+    """``--dry-run``: the deployment as it would be; nothing is written or started."""
+    request.check()
+    subject = _subject(request, config)
+    name = check_name(request.name or derive_name(subject.id))
+    target = find_target(request.target, config)
+
+    def save(_: Deployment) -> None:
+        """A preview is not remembered."""
+
+    return target.propose(name, subject, request, save, now_text())
+
+
+def deploy(request: Request, config: Config, events: Events = silent) -> Outcome:
+    """Bring MODEL to life under its name; asking the same again changes nothing.
+
+    Raises NotDeployableError (it does not fit), UsageError (the name is taken by another model),
+    RemoteError (the engine failed: its own reason), KeyboardInterrupt after undoing everything.
+    """
+    request.check()
+    target = find_target(request.target, config)
+    subject = _subject(request, config)
+    name = check_name(request.name or derive_name(subject.id))
+    with _working_on(name, config, request.timeout_s) as session:
+        before = _refreshed(session)
+        if before is not None and _same(before, request):
+            if before.state is State.RUNNING:
+                return Outcome(before, changed=False)
+            if before.state is State.STARTING:
+                with _undone_by_interrupt(session, None):
+                    return Outcome(_settle(session, before, request.timeout_s, events), True)
+        _refuse_replacing(before, request)
+        if request.route:
+            routes.check_free(session.routing_file, name)
+        if before is not None and before.state in ACTIVE_STATES:
+            _end(session, before)
+        with _undone_by_interrupt(session, before):
+            events("planning", name=name, model=subject.id)
+            proposed = target.propose(name, subject, request, session.save, _created(before))
+            events("planned", name=name, backend=proposed.backend,
+                   quantization=proposed.quantization, port=proposed.port)  # fmt: skip
+            return _run(session, proposed, request.wait, request.timeout_s, events)
+
+
+def start(name: str, config: Config, *, wait: bool, timeout_s: float, events: Events) -> Outcome:
+    """Start a stopped or failed deployment as it was; nothing to do when it runs."""
+    with _working_on(name, config, timeout_s) as session:
+        deployment = _known(session)
+        if deployment.state is State.RUNNING:
+            return Outcome(deployment, changed=False)
+        if deployment.launch is None and deployment.remote is None:
+            raise UsageError(
+                f"{name} was never planned to its end, so there is nothing to start again",
+                hint=f"modelscan deploy {deployment.model} --name {name}",
+            )
+        with _undone_by_interrupt(session, deployment):
+            if deployment.state is State.STARTING:
+                return Outcome(_settle(session, deployment, timeout_s, events), True)
+            return _run(session, deployment, wait, timeout_s, events)
+
+
+def stop(name: str, config: Config, *, drain_s: float = DRAIN_S) -> Outcome:
+    """End a deployment and keep it: no process, route disabled, ``start`` brings it back."""
+    _interrupt_start(name, config)
+    with _working_on(name, config, _STOP_LOCK_S) as session:
+        deployment = _known(session)
+        if deployment.state is State.STOPPED:
+            return Outcome(deployment, changed=False)
+        return Outcome(_end(session, deployment, drain_s), changed=True)
+
+
+def remove(name: str, config: Config, *, drain_s: float = DRAIN_S) -> Deployment:
+    """End a deployment and forget it: process, route, log, row."""
+    _interrupt_start(name, config)
+    with _working_on(name, config, _STOP_LOCK_S) as session:
+        deployment = _known(session)
+        if deployment.state in ACTIVE_STATES:
+            deployment = _end(session, deployment, drain_s)
+        _forget(session, deployment)
+        return deployment
+
+
+def _subject(request: Request, config: Config) -> Subject:
+    from modelscan.deploy.subject import load_subject
+
+    return load_subject(request.model, config, request.workload)
+
+
+@contextlib.contextmanager
+def _working_on(name: str, config: Config, timeout_s: float) -> Iterator[_Session]:
+    lock = deployment_lock(config.paths.locks_dir, name)
+    with (
+        hold(lock, timeout_s=timeout_s, what=f"deployment {name}"),
+        Store.open(config.paths.store_file) as store,
+    ):
+        yield _Session(config, store, name)
+
+
+def _refreshed(session: _Session) -> Deployment | None:
+    """The row as reality says it is."""
+    deployment = session.store.get(session.name)
+    if deployment is None:
+        return None
+    return reconcile(deployment, session.target(deployment), session.store, session.routing_file)
+
+
+def _known(session: _Session) -> Deployment:
+    deployment = _refreshed(session)
+    if deployment is None:
+        raise unknown(session.name, [one.name for one in session.store.all()])
+    return deployment
+
+
+def _same(before: Deployment, request: Request) -> bool:
+    return before.request is not None and dict(before.request) == dict(request.fingerprint())
+
+
+def _refuse_replacing(before: Deployment | None, request: Request) -> None:
+    if before is None or request.replace or before.state not in (State.RUNNING, State.STARTING):
+        return
+    raise UsageError(
+        f"{before.name} is {before.state.value} with another model or other options "
+        f"({before.model}, {before.backend}, {before.quantization or 'unknown quantization'})",
+        hint=f"modelscan deploy {request.model} --name ANOTHER_NAME, or --force to replace it",
+        code="name_taken",
+        details={"name": before.name, "state": before.state.value},
+    )
+
+
+def _created(before: Deployment | None) -> str:
+    return before.created_at if before else now_text()
+
+
+def _run(
+    session: _Session, deployment: Deployment, wait: bool, timeout_s: float, events: Events
+) -> Outcome:
+    try:
+        started = session.target(deployment).start(deployment, session.save)
+    except ModelscanError as error:
+        _fail(session, deployment, error)
+        raise
+    if not wait:
+        return Outcome(started, changed=True)
+    return Outcome(_settle(session, started, timeout_s, events), changed=True)
+
+
+def _settle(
+    session: _Session, deployment: Deployment, timeout_s: float, events: Events
+) -> Deployment:
+    target = session.target(deployment)
+    try:
+        running = target.settle(deployment, session.save, timeout_s, events)
+    except ModelscanError as error:
+        _fail(session, deployment, error)
+        raise
+    running = finish(running, target, session.store, session.routing_file)
+    events("running", name=running.name, endpoint=running.endpoint)
+    return running
+
+
+def _fail(session: _Session, deployment: Deployment, error: ModelscanError) -> None:
+    """Nothing is left behind but the row that says why."""
+    deployment = session.store.get(session.name) or deployment
+    session.target(deployment).stop(deployment, drain_s=0)
+    routes.withdraw(session.routing_file, deployment)
+    reason = error.details.get("reason") or error.message
+    session.save(replace(deployment, state=State.FAILED, reason=str(reason), health=None, pid=None))
+
+
+def _end(session: _Session, deployment: Deployment, drain_s: float = DRAIN_S) -> Deployment:
+    """Route first, then the process, then the row; each step can be repeated."""
+    session.save(replace(deployment, state=State.STOPPING))
+    routes.withdraw(session.routing_file, deployment)
+    session.target(deployment).stop(deployment, drain_s=drain_s)
+    ended = stopped(deployment)
+    session.save(ended)
+    return ended
+
+
+def stopped(deployment: Deployment, reason: str | None = None) -> Deployment:
+    """The row of a deployment that runs no more."""
+    return replace(
+        deployment, state=State.STOPPED, reason=reason, health=None, pid=None,
+        pid_started_at=None, updated_at=now_text(),
+    )  # fmt: skip
+
+
+def _forget(session: _Session, deployment: Deployment) -> None:
+    routes.forget(session.routing_file, deployment)
+    session.target(deployment).remove(deployment)
+    session.store.delete(deployment.name)
+
+
+def _interrupt_start(name: str, config: Config) -> None:
+    """A ``deploy`` that waits for a slow start holds the lock: end its engine, and it lets go."""
+    lock = deployment_lock(config.paths.locks_dir, name)
+    try:
+        with hold(lock, timeout_s=0.2):
+            return
+    except ModelscanError as error:
+        if error.code != "locked":
+            raise
+    with Store.open(config.paths.store_file) as store:
+        deployment = store.get(name)
+    if deployment is not None and deployment.state is State.STARTING:
+        find_target(deployment.target, config).interrupt(deployment)
+
+
+@contextlib.contextmanager
+def _undone_by_interrupt(session: _Session, before: Deployment | None) -> Iterator[None]:
+    """Ctrl-C: end what was started and put the row back to what it was before."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        with _undisturbed():
+            _undo(session, before)
+        raise
+
+
+def _undo(session: _Session, before: Deployment | None) -> None:
+    now = session.store.get(session.name)
+    if now is None:
+        return
+    session.target(now).stop(now, drain_s=0)
+    if before is None:
+        _forget(session, now)
+        return
+    routes.withdraw(session.routing_file, before)
+    session.save(stopped(before) if before.state in ACTIVE_STATES else before)
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C does not tear the clean-up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

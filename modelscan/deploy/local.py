@@ -1,0 +1,277 @@
+"""This machine as a target: a plan for its hardware, a port, a supervised engine process."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from modelscan.core.deployment import Deployment, State
+from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.jsonform import to_json
+from modelscan.core.plan import Decision, Held, Plan, Subject
+from modelscan.deploy import readiness
+from modelscan.deploy.request import Events, Request
+from modelscan.deploy.targets import Observation, Save
+from modelscan.deploy.weights import local_weights
+from modelscan.engines import ports, spawn
+from modelscan.engines.base import Launch, Serving
+from modelscan.engines.health import busy_requests, health
+from modelscan.engines.registry import engine
+from modelscan.engines.rundir import RunDir, Spec
+from modelscan.state.config import Config
+from modelscan.state.locks import hold
+from modelscan.state.store import Store
+
+_DRAIN_POLL_S = 0.05
+_NOT_YET_SEEN = (State.PENDING, State.DOWNLOADING, State.STARTING)
+
+
+class LocalTarget:
+    """See ``deploy.targets.Target``."""
+
+    route_type = "local"
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def propose(
+        self, name: str, subject: Subject, request: Request, save: Save, now: str
+    ) -> Deployment:
+        """Two deploys never get the same free bytes or port: one is placed after the other."""
+        with self._placement() as store:
+            plan = self._plan(subject, request, store, name)
+            port = self._port(request, store, name)
+            launch = self._launch(name, plan, request, port)
+            deployment = _describe(name, subject, request, plan, launch, now)
+            deployment = replace(deployment, log_path=str(self.rundir(name).log_file))
+            save(deployment)
+        return deployment
+
+    def _plan(self, subject: Subject, request: Request, store: Store, name: str) -> Plan:
+        from modelscan.gpu.inventory import inventory
+        from modelscan.planner.decide import decide
+
+        hardware = inventory(request.gpu)
+        if hardware.simulated and not request.dry_run:
+            raise UsageError(
+                f"--gpu '{request.gpu}' is simulated hardware: nothing can be started on it",
+                hint=f"modelscan deploy {request.model} --gpu '{request.gpu}' --dry-run",
+                code="simulated",
+            )
+        held = held_bytes(store, name)
+        decision = decide(subject, hardware, request.workload, held=held, explain=False)
+        if decision.plan is None:
+            raise no_fit(decision)
+        return decision.plan
+
+    def _launch(self, name: str, plan: Plan, request: Request, port: int) -> Launch:
+        weights = local_weights(plan)
+        binary = self._config.path("llama_server") if plan.backend == "llama.cpp" else None
+        serving = Serving(
+            model_file=str(weights.model),
+            host=request.host,
+            port=port,
+            served_model=name,
+            api_key=request.api_key,
+            binary=str(binary) if binary else None,
+            mmproj_file=str(weights.projector) if weights.projector else None,
+        )
+        return engine(plan.backend).launch(plan, serving)
+
+    def _port(self, request: Request, store: Store, name: str) -> int:
+        """The port asked for, the one it had, or a free one."""
+        own = store.get(name)
+        had = own.port if own else None
+        taken = store.ports() - {had}
+        if request.port is not None:
+            if request.port in taken or not ports.is_free(request.host, request.port):
+                raise UsageError(
+                    f"port {request.port} is in use",
+                    hint="choose another --port, or leave it out",
+                    code="port_in_use",
+                )
+            return request.port
+        if had is not None and ports.is_free(request.host, had):
+            return had
+        return self._free_port(request.host, taken)
+
+    def _free_port(self, host: str, taken: frozenset[int]) -> int:
+        return ports.choose(host, ports.parse_range(self._config.text("port_range")), taken)
+
+    def preview(self, deployment: Deployment) -> Mapping[str, Any]:
+        launch = launch_of(deployment)
+        return {
+            "argv": list(launch.argv),
+            "env": dict(launch.env),
+            "secrets": dict(launch.secrets),
+            "log_path": deployment.log_path,
+        }
+
+    def start(self, deployment: Deployment, save: Save) -> Deployment:
+        launch = launch_of(deployment)
+        run_id = spawn.new_run_id()
+        started = replace(
+            deployment, state=State.STARTING, run_id=run_id, reason=None, health=None,
+            measured=None, pid=None, pid_started_at=None, started_at=None,
+        )  # fmt: skip
+        save(started)
+        spec = Spec(run_id, started.name, launch.argv, launch.embedded, launch.env, launch.secrets)
+        spawn.start(self.rundir(started.name), spec)
+        return started
+
+    def settle(
+        self, deployment: Deployment, save: Save, timeout_s: float, events: Events
+    ) -> Deployment:
+        deadline = time.monotonic() + timeout_s
+        rundir = self.rundir(deployment.name)
+        fixed = (deployment.request or {}).get("port") is not None
+        for _ in range(readiness.PORT_ATTEMPTS):
+            try:
+                return readiness.wait(rundir, deployment, launch_of(deployment), deadline, events)
+            except readiness.PortConflict:
+                if fixed:
+                    raise
+                deployment = self._move(deployment, save, events)
+        return readiness.wait(rundir, deployment, launch_of(deployment), deadline, events)
+
+    def _move(self, deployment: Deployment, save: Save, events: Events) -> Deployment:
+        """Somebody took the port between our test and the engine's bind: take another one."""
+        with self._placement() as store:
+            launch = launch_of(deployment)
+            port = self._free_port(launch.host, store.ports())
+            launch = engine(launch.engine).moved(launch, port)
+            moved = replace(
+                deployment, port=port, endpoint=endpoint_of(launch), launch=to_json(launch)
+            )
+            events("port_moved", name=deployment.name, port=port)
+            return self.start(moved, save)
+
+    @contextlib.contextmanager
+    def _placement(self) -> Iterator[Store]:
+        """Under this lock: free memory and ports are looked at and promised."""
+        paths = self._config.paths
+        with (
+            hold(paths.locks_dir / "placement.lock", what="the placement of deployments"),
+            Store.open(paths.store_file) as store,
+        ):
+            yield store
+
+    def observe(self, deployment: Deployment) -> Observation:
+        rundir = self.rundir(deployment.name)
+        if deployment.state not in (State.STARTING, State.RUNNING):
+            return Observation(deployment.state, reason=deployment.reason)
+        alive = rundir.alive() and _same_run(rundir, deployment)
+        if deployment.state is State.STARTING:
+            if alive:
+                ready = readiness.is_ready(rundir, launch_of(deployment))
+                return Observation(State.STARTING, ready=ready)
+            return Observation(State.FAILED, reason=readiness.reason(rundir, deployment).reason)
+        if not alive:
+            return readiness.ended(rundir, deployment)
+        found = health(readiness.address_of(launch_of(deployment)))
+        return Observation(State.RUNNING, "ok" if found == "ok" else "unhealthy")
+
+    def interrupt(self, deployment: Deployment) -> None:
+        spawn.stop(self.rundir(deployment.name))
+
+    def stop(self, deployment: Deployment, *, drain_s: float) -> None:
+        rundir = self.rundir(deployment.name)
+        if drain_s > 0 and deployment.launch and rundir.ready_file.exists() and rundir.alive():
+            _drain(launch_of(deployment), drain_s)
+        spawn.stop(rundir)
+
+    def remove(self, deployment: Deployment) -> None:
+        import shutil
+
+        folder = self.rundir(deployment.name).folder
+        if folder.is_dir():
+            shutil.rmtree(folder)
+
+    def logs(self, deployment: Deployment, tail: int | None, follow: bool) -> Iterator[str]:
+        from modelscan.engines import logfile
+
+        rundir = self.rundir(deployment.name)
+        if follow:
+            return logfile.follow(rundir.log_file, rundir.alive, count=tail)
+        return iter(logfile.tail(rundir.log_file, tail))
+
+    def rundir(self, name: str) -> RunDir:
+        return RunDir(self._config.paths.deployments_dir / name)
+
+
+def launch_of(deployment: Deployment) -> Launch:
+    """How it is started, as it was written down."""
+    assert deployment.launch is not None
+    return Launch.from_json(deployment.launch)
+
+
+def endpoint_of(launch: Launch) -> str:
+    return f"http://{launch.address}:{launch.port}"
+
+
+def _describe(
+    name: str, subject: Subject, request: Request, plan: Plan, launch: Launch, now: str
+) -> Deployment:
+    return Deployment(
+        name=name,
+        model=subject.id,
+        target="local",
+        backend=plan.backend,
+        quantization=plan.quantization,
+        state=State.PENDING,
+        endpoint=endpoint_of(launch),
+        context_tokens=plan.context_tokens,
+        gpus=plan.gpus,
+        created_at=now,
+        updated_at=now,
+        served_model=name,
+        task=plan.task,
+        port=launch.port,
+        api_key=request.api_key,
+        plan=to_json(plan),
+        request=request.fingerprint(),
+        launch=to_json(launch),
+        route=name if request.route else None,
+    )
+
+
+def _same_run(rundir: RunDir, deployment: Deployment) -> bool:
+    """Whoever lives there belongs to this start (None: it has not said so yet)."""
+    running = rundir.running()
+    return running is None or running.run_id == deployment.run_id
+
+
+def held_bytes(store: Store, name: str) -> tuple[Held, ...]:
+    """What starting deployments will take and the probe of free memory cannot see yet."""
+    held: list[Held] = []
+    for other in store.all():
+        if other.name == name or other.target != "local" or other.plan is None:
+            continue
+        if other.state in _NOT_YET_SEEN:
+            estimate = other.plan["estimate"]
+            devices = [*estimate["per_gpu"], *([estimate["host"]] if estimate["host"] else [])]
+            held += [Held(device["index"], device["total_bytes"]) for device in devices]
+    return tuple(held)
+
+
+def no_fit(decision: Decision) -> NotDeployableError:
+    """``does_not_fit`` as the error of ``deploy``: exit 3, with the planner's numbers."""
+    answer = decision.no_fit
+    assert answer is not None
+    return NotDeployableError(
+        f"{answer.model} does not fit here: {'; '.join(answer.reasons)}",
+        hint=f"modelscan plan {answer.model}",
+        code="does_not_fit",
+        details=to_json(answer),
+    )
+
+
+def _drain(launch: Launch, drain_s: float) -> None:
+    """Let running requests finish (their route is disabled already), for a while."""
+    address = readiness.address_of(launch, with_key=True)
+    deadline = time.monotonic() + drain_s
+    while time.monotonic() < deadline and busy_requests(address):
+        time.sleep(_DRAIN_POLL_S)

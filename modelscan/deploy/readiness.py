@@ -1,0 +1,214 @@
+"""From a started process to a deployment that answers, or the reason why it never will."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from modelscan.core.deployment import Deployment, State
+from modelscan.core.errors import RemoteError
+from modelscan.deploy.request import Events
+from modelscan.deploy.targets import Observation
+from modelscan.engines import logfile
+from modelscan.engines.base import Failure, Launch
+from modelscan.engines.health import Address, health, verify
+from modelscan.engines.processes import boot_id
+from modelscan.engines.registry import engine
+from modelscan.engines.rundir import Ended, RunDir
+from modelscan.state.clock import now_text
+from modelscan.state.secrets import redact, resolve
+
+PORT_ATTEMPTS = 5
+_FIRST_POLL_S, _LONGEST_POLL_S = 0.01, 0.25
+_MIN_VERIFY_S = 5.0
+_LAST_LINES = 3
+
+
+class PortConflict(RemoteError):
+    """Somebody else listens on the port that we had chosen."""
+
+    default_code = "port_in_use"
+
+
+class EngineFailed(RemoteError):
+    """The engine did not start, died, or gives no answer."""
+
+    default_code = "engine_failed"
+
+
+def wait(
+    rundir: RunDir, deployment: Deployment, launch: Launch, deadline: float, events: Events
+) -> Deployment:
+    """Until the engine answers a real request; the deployment as running, with ``measured``.
+
+    ``deadline`` is on ``time.monotonic``'s clock. Raises EngineFailed or PortConflict.
+    """
+    begun, poll_s = time.monotonic(), _FIRST_POLL_S
+    events("starting", name=deployment.name, port=launch.port)
+    while not is_ready(rundir, launch):
+        if not rundir.alive() and _still_dead(rundir, deployment):
+            raise failed(rundir, deployment)
+        if time.monotonic() >= deadline:
+            raise _timed_out(deployment, time.monotonic() - begun)
+        time.sleep(poll_s)
+        poll_s = min(poll_s * 1.1, _LONGEST_POLL_S)
+    events("verifying", name=deployment.name)
+    return verified(rundir, deployment, launch, max(_MIN_VERIFY_S, deadline - time.monotonic()))
+
+
+def _still_dead(rundir: RunDir, deployment: Deployment) -> bool:
+    """A supervisor that has just been started takes a moment to take its lock."""
+    ended = rundir.ended()
+    if ended is not None and ended.run_id == deployment.run_id:
+        return True
+    return rundir.retire()
+
+
+def is_ready(rundir: RunDir, launch: Launch) -> bool:
+    """Our own engine (not whoever has the port) says that it is ready, and ``/health`` agrees."""
+    if launch.embedded and not rundir.ready_file.exists():
+        return False
+    return health(address_of(launch)) == "ok"
+
+
+def verified(
+    rundir: RunDir, deployment: Deployment, launch: Launch, timeout_s: float
+) -> Deployment:
+    """One real answer, then the deployment as running; raises EngineFailed without it."""
+    wrong = verify(address_of(launch, with_key=True), launch.task, launch.served_model,
+                   timeout_s=timeout_s)  # fmt: skip
+    if not rundir.alive():
+        raise failed(rundir, deployment)
+    if wrong is not None:
+        raise EngineFailed(
+            f"{deployment.name} started but gives no answer: {redact(wrong)}",
+            hint=f"modelscan logs {deployment.name}",
+            code="no_answer",
+        )
+    running = rundir.running()
+    who = running.engine if running else None
+    now = now_text()
+    return replace(
+        deployment,
+        state=State.RUNNING,
+        health="ok",
+        reason=None,
+        pid=who.pid if who else None,
+        pid_started_at=who.started_at if who else None,
+        measured=measured(rundir, launch),
+        started_at=now,
+        updated_at=now,
+    )
+
+
+def measured(rundir: RunDir, launch: Launch) -> Mapping[str, Any] | None:
+    """What the engine said it allocated, how long it took to load, and its process's size."""
+    memory = engine(launch.engine).measured(logfile.read_text(rundir.log_file))
+    ready = rundir.ready() or {}
+    return {
+        "source": None,
+        "parts": None,
+        "total_bytes": None,
+        "devices": None,
+        **(memory or {}),
+        "load_s": ready.get("load_s"),
+        "import_s": ready.get("import_s"),
+        "engine_version": ready.get("engine_version"),
+        "rss_bytes": _rss(rundir),
+    }
+
+
+def _rss(rundir: RunDir) -> int | None:
+    import psutil
+
+    running = rundir.running()
+    if running is None or running.engine is None:
+        return None
+    try:
+        return int(psutil.Process(running.engine.pid).memory_info().rss)
+    except psutil.Error:
+        return None
+
+
+def address_of(launch: Launch, *, with_key: bool = False) -> Address:
+    """Where to ask; the key only where it is needed."""
+    reference = next(iter(launch.secrets.values()), None) if with_key else None
+    return Address(launch.address, launch.port, resolve(reference) if reference else None)
+
+
+def failed(rundir: RunDir, deployment: Deployment) -> RemoteError:
+    """The error for an engine that ended before it answered."""
+    failure = reason(rundir, deployment)
+    kind = PortConflict if failure.port_taken else EngineFailed
+    return kind(
+        f"{deployment.name} did not start: {failure.reason}",
+        hint=failure.hint or f"modelscan logs {deployment.name}",
+        details={"reason": failure.reason, "log_tail": _tail(rundir)},
+    )
+
+
+def _timed_out(deployment: Deployment, waited_s: float) -> EngineFailed:
+    return EngineFailed(
+        f"{deployment.name} was not ready after {waited_s:.0f} s",
+        hint=f"modelscan logs {deployment.name}, or deploy it with a longer --timeout",
+        code="timeout",
+    )
+
+
+def reason(rundir: RunDir, deployment: Deployment) -> Failure:
+    """Why a start came to nothing: the engine's own words first."""
+    ended = rundir.ended()
+    if ended is None or ended.run_id != deployment.run_id:
+        return _never_ran(rundir, deployment)
+    if ended.asked:
+        return Failure("it was stopped while it was starting")
+    log = logfile.current_text(rundir.log_file)
+    said = engine(deployment.backend).failure(log)
+    if said is not None:
+        return replace(said, reason=redact(said.reason))
+    return Failure(_end(ended, _tail(rundir)), _end_hint(ended, deployment))
+
+
+def _never_ran(rundir: RunDir, deployment: Deployment) -> Failure:
+    running = rundir.running()
+    if running is not None and running.run_id == deployment.run_id:
+        if not running.supervisor.started.startswith(boot_id()):
+            return Failure("the machine was restarted", f"modelscan start {deployment.name}")
+        return Failure("it was killed together with its supervisor",
+                       f"modelscan start {deployment.name}")  # fmt: skip
+    return Failure("it was interrupted before the engine started",
+                   f"modelscan start {deployment.name}")  # fmt: skip
+
+
+def ended(rundir: RunDir, deployment: Deployment) -> Observation:
+    """What became of a running deployment whose engine is gone."""
+    end = rundir.ended()
+    if end is not None and end.run_id == deployment.run_id:
+        if end.asked:
+            return Observation(State.STOPPED, reason="the engine was told to stop (SIGTERM)")
+        return Observation(State.FAILED, reason=redact(_end(end, _tail(rundir))))
+    failure = _never_ran(rundir, deployment)
+    restarted = failure.reason == "the machine was restarted"
+    return Observation(State.STOPPED if restarted else State.FAILED, reason=failure.reason)
+
+
+def _end(ended: Ended, last_lines: list[str]) -> str:
+    if ended.signal is not None:
+        name = signal.Signals(ended.signal).name
+        return f"the engine was killed by signal {ended.signal} ({name})"
+    said = "; ".join(last_lines)
+    return f"the engine ended with code {ended.code}" + (f": {said}" if said else "")
+
+
+def _end_hint(ended: Ended, deployment: Deployment) -> str | None:
+    if ended.signal == signal.SIGKILL:
+        return "free some memory (the kernel kills what takes too much), then try again"
+    return f"modelscan logs {deployment.name}"
+
+
+def _tail(rundir: RunDir) -> list[str]:
+    lines = [line.strip() for line in logfile.current_text(rundir.log_file).splitlines()]
+    return [redact(line) for line in lines if line][-_LAST_LINES:]

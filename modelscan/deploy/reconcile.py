@@ -1,0 +1,162 @@
+"""What is recorded against what is there: the row and the route follow reality.
+
+Runs under the deployment's lock. ``list`` and ``show`` call it for every deployment whose lock
+is free (where it is not, another command is at work and the row says what it does).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from modelscan.core.deployment import Deployment, State
+from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.deploy import routes
+from modelscan.deploy.request import silent
+from modelscan.deploy.targets import Target, find_target
+from modelscan.state.clock import now_text
+from modelscan.state.config import Config
+from modelscan.state.locks import hold
+from modelscan.state.store import Store, deployment_lock
+
+_TRY_LOCK_S = 0.0
+_VERIFY_S = 30.0
+
+
+def list_deployments(config: Config) -> tuple[Deployment, ...]:
+    """Every deployment, as it really is, by name."""
+    if not config.paths.store_file.exists():
+        return ()
+    with Store.open(config.paths.store_file) as store:
+        return tuple(refreshed(row, store, config) for row in store.all())
+
+
+def refreshed(row: Deployment, store: Store, config: Config) -> Deployment:
+    """The row after a look at reality; as it is while another command works on it."""
+    target = find_target(row.target, config)
+    seen = target.observe(row)
+    if _agrees(row, seen.state, seen.ready):
+        return replace(row, health=seen.health)
+    lock = deployment_lock(config.paths.locks_dir, row.name)
+    try:
+        with hold(lock, timeout_s=_TRY_LOCK_S):
+            again = store.get(row.name)
+            if again is None:
+                return row
+            return reconcile(again, target, store, config.routing_file)
+    except ModelscanError as error:
+        if error.code != "locked":
+            raise
+        return replace(row, health=seen.health)
+
+
+def _agrees(row: Deployment, state: State, ready: bool) -> bool:
+    """Nothing to write: the usual case, which takes no lock."""
+    settled = row.state in (State.RUNNING, State.STARTING, State.STOPPED, State.FAILED)
+    routed = row.routed or row.route is None or row.state is not State.RUNNING
+    return settled and state is row.state and not ready and routed
+
+
+def reconcile(
+    deployment: Deployment, target: Target, store: Store, routing_file: Path
+) -> Deployment:
+    """Make row and route agree with what is there; the caller holds the lock."""
+    if deployment.state in (State.PENDING, State.DOWNLOADING):
+        target.stop(deployment, drain_s=0)
+        return _failed(deployment, "it was interrupted before the engine started", store,
+                       routing_file)  # fmt: skip
+    if deployment.state is State.STOPPING:
+        return _finish_stop(deployment, target, store, routing_file)
+    seen = target.observe(deployment)
+    if seen.state is State.FAILED and deployment.state is not State.FAILED:
+        target.stop(deployment, drain_s=0)
+        return _failed(deployment, seen.reason, store, routing_file)
+    if seen.state is State.STOPPED and deployment.state is not State.STOPPED:
+        return _finish_stop(deployment, target, store, routing_file, seen.reason)
+    if seen.ready:
+        return _catch_up(deployment, target, store, routing_file)
+    if deployment.state is State.RUNNING and deployment.route and not deployment.routed:
+        deployment = finish(deployment, target, store, routing_file)
+    return replace(deployment, health=seen.health)
+
+
+def finish(deployment: Deployment, target: Target, store: Store, routing_file: Path) -> Deployment:
+    """It runs: write that down, then its route, then that the route is written."""
+    store.put(deployment)
+    if routes.publish(routing_file, deployment, target.route_type):
+        deployment = replace(deployment, routed=True)
+        store.put(deployment)
+    return deployment
+
+
+def _catch_up(
+    deployment: Deployment, target: Target, store: Store, routing_file: Path
+) -> Deployment:
+    """The engine is ready, and the command that waited for it is gone (or did not wait)."""
+    try:
+        running = target.settle(deployment, store.put, _VERIFY_S, silent)
+    except ModelscanError as error:
+        target.stop(deployment, drain_s=0)
+        reason = error.details.get("reason") or error.message
+        return _failed(deployment, str(reason), store, routing_file)
+    return finish(running, target, store, routing_file)
+
+
+def _failed(
+    deployment: Deployment, reason: str | None, store: Store, routing_file: Path
+) -> Deployment:
+    routes.withdraw(routing_file, deployment)
+    failed = replace(
+        deployment, state=State.FAILED, reason=reason, health=None, pid=None,
+        pid_started_at=None, updated_at=now_text(),
+    )  # fmt: skip
+    store.put(failed)
+    return failed
+
+
+def _finish_stop(
+    deployment: Deployment,
+    target: Target,
+    store: Store,
+    routing_file: Path,
+    reason: str | None = None,
+) -> Deployment:
+    routes.withdraw(routing_file, deployment)
+    target.stop(deployment, drain_s=0)
+    ended = replace(
+        deployment, state=State.STOPPED, reason=reason, health=None, pid=None,
+        pid_started_at=None, updated_at=now_text(),
+    )  # fmt: skip
+    store.put(ended)
+    return ended
+
+
+def recorded(name: str, config: Config) -> Deployment:
+    """The row as it is, without a look at reality; raises UsageError for an unknown name."""
+    if not config.paths.store_file.exists():
+        raise unknown(name, ())
+    with Store.open(config.paths.store_file) as store:
+        row = store.get(name)
+        if row is None:
+            raise unknown(name, [one.name for one in store.all()])
+        return row
+
+
+def find_deployment(name: str, config: Config) -> Deployment:
+    """The deployment as it really is; raises UsageError for an unknown name."""
+    row = recorded(name, config)
+    with Store.open(config.paths.store_file) as store:
+        return refreshed(row, store, config)
+
+
+def unknown(name: str, names: Sequence[str]) -> UsageError:
+    """There is no such deployment; the nearest name as a hint."""
+    near = difflib.get_close_matches(name, names, n=1)
+    return UsageError(
+        f"there is no deployment '{name}'",
+        hint=f"modelscan show {near[0]}" if near else "modelscan list",
+        code="unknown_deployment",
+        details={"nearest": near},
+    )

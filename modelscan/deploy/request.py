@@ -1,0 +1,108 @@
+"""What a user asks of ``deploy``, and the name a deployment gets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from modelscan.core.errors import UsageError
+from modelscan.core.jsonform import to_json
+from modelscan.core.reference import Kind, parse_reference
+from modelscan.core.workload import Workload
+
+LOOPBACK = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - only with --expose and a key
+MAX_NAME = 63
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
+_NOT_IN_NAME = re.compile(r"[^a-z0-9._-]+")
+
+
+class Events(Protocol):
+    """Told what happens while it happens: ``events("starting", port=41000)``."""
+
+    def __call__(self, event: str, /, **values: Any) -> None: ...
+
+
+def silent(event: str, /, **values: Any) -> None:
+    """Events that nobody wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``deploy MODEL`` with its options. ``target`` is resolved by ``deploy.targets``."""
+
+    model: str
+    workload: Workload
+    target: str = "local"
+    name: str | None = None
+    gpu: str | None = None
+    port: int | None = None
+    expose: bool = False
+    api_key: str | None = None  # a reference
+    route: bool = True
+    wait: bool = True
+    timeout_s: float = 600.0
+    replace: bool = False  # --force: a running deployment of that name may be replaced
+    dry_run: bool = False
+
+    @property
+    def host(self) -> str:
+        return EVERYWHERE if self.expose else LOOPBACK
+
+    def check(self) -> None:
+        """Raises UsageError for what can be seen to be wrong without looking anything up."""
+        if self.expose and not self.api_key:
+            raise UsageError(
+                "--expose makes the engine reachable from other machines, so it needs a key",
+                hint="modelscan deploy MODEL --expose --api-key env:MY_KEY",
+                code="expose_needs_key",
+            )
+        if self.api_key:
+            from modelscan.state.secrets import resolve
+
+            resolve(self.api_key)
+        if self.port is not None and not 1 <= self.port <= 65535:
+            raise UsageError(f"{self.port} is not a port", hint="choose one of 1024-65535")
+        if self.timeout_s <= 0:
+            raise UsageError("--timeout must be more than 0 seconds")
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """What makes two requests the same: asking it again changes nothing."""
+        reference = parse_reference(self.model)
+        model = self.model
+        if reference.kind is Kind.PATH:
+            model = str(Path(self.model).expanduser().resolve())
+        workload = to_json(self.workload)
+        del workload["force"]
+        return {
+            "model": model,
+            "target": self.target,
+            "workload": workload,
+            "gpu": self.gpu,
+            "port": self.port,
+            "expose": self.expose,
+            "api_key": self.api_key,
+            "route": self.route,
+        }
+
+
+def check_name(name: str) -> str:
+    """The name, if it is one; raises UsageError with the nearest that would do."""
+    if _NAME.match(name) and len(name) <= MAX_NAME:
+        return name
+    raise UsageError(
+        f"'{name}' is not a name for a deployment: lower-case letters, digits, '.', '_' and '-', "
+        f"at most {MAX_NAME}, starting with a letter or digit",
+        hint=f"--name {derive_name(name)}",
+        code="bad_name",
+    )
+
+
+def derive_name(text: str) -> str:
+    """A deployment's name from a model's id or name: ``Qwen/Qwen3-8B-GGUF`` -> qwen3-8b-gguf."""
+    last = text.rstrip("/").rsplit("/", 1)[-1].lower().removesuffix(".gguf")
+    name = _NOT_IN_NAME.sub("-", last).strip("-._")[:MAX_NAME].strip("-._")
+    return name or "model"
