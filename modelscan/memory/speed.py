@@ -1,0 +1,257 @@
+"""How fast one request decodes and prefills: bytes read per token, bandwidth, compute.
+
+decode time per token = sum over devices of active bytes x inverse efficiency / bandwidth, plus a
+launch cost per layer, plus what tensor parallelism waits for. The coefficients are least-squares
+fits over published llama.cpp and Ollama runs (``benchmarks/bench_speed.py --fit`` makes them, and
+shows their error on cards left out of the fit); engines without such rows say so in ``basis``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from modelscan.core.architecture import Architecture, Attention, Layer, ModelShape
+from modelscan.core.estimate import DeviceEstimate, Estimate, Speed
+from modelscan.core.gpu import Gpu, Host, Inventory
+from modelscan.core.workload import Workload
+from modelscan.memory import speed_table
+from modelscan.memory.speed_table import Coefficients
+
+_CACHE_BYTES = {"f32": 4.0, "q8_0": 1.0625, "q5_1": 0.75, "q5_0": 0.6875, "q4_1": 0.625,
+                "q4_0": 0.5625, "iq4_nl": 0.5625}  # fmt: skip
+_WIDE_BITS = 8.0  # formats of at least this many bits a weight stream without unpacking
+_HOST_BANDWIDTH = 50_000_000_000  # two channels of DDR4-3200, when nobody measured
+_ALLREDUCES_PER_LAYER = 2
+_ALLREDUCE_NVLINK_S, _ALLREDUCE_PCIE_S = 12e-6, 40e-6  # small messages, ring of 2 to 8 GPUs
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one token costs one device: ``read_bytes`` of weights and cache, and its layers."""
+
+    read_bytes: float
+    layers: float
+    bandwidth_bytes_per_s: float
+    coefficients: Coefficients
+
+
+def speed(
+    shape: ModelShape, workload: Workload, inventory: Inventory | None, estimate: Estimate
+) -> Speed | None:
+    """Tokens per second of one request with half of its context filled.
+
+    None where there is no hardware or no bandwidth is known; ``prefill_tokens_per_s`` is None
+    where the compute rate is not. ``low`` and ``high`` bound decode.
+    """
+    if inventory is None:
+        return None
+    loads = list(_loads(shape, workload, inventory, estimate))
+    if not loads:
+        return None
+    wide = _bits(shape) >= _WIDE_BITS
+    seconds = sum(_seconds(load, wide) for load in loads)
+    if estimate.tensor_parallel > 1 and estimate.backend in ("vllm", "sglang"):
+        seconds += _waiting(shape.architecture, inventory)
+    if seconds <= 0:
+        return None
+    slowest = max(loads, key=lambda load: _seconds(load, wide))
+    rate, spread = 1 / seconds, slowest.coefficients.spread
+    return Speed(
+        decode_tokens_per_s=_rounded(rate),
+        prefill_tokens_per_s=_prefill(shape, inventory, estimate),
+        low=_rounded(rate / (1 + spread)),
+        high=_rounded(rate * (1 + spread)),
+        basis=_basis(loads, estimate),
+    )
+
+
+def _loads(
+    shape: ModelShape, workload: Workload, inventory: Inventory, estimate: Estimate
+) -> Iterator[Load]:
+    """One load per device that works in turn; tensor-parallel ranks work at once: one of them."""
+    gpus = {gpu.index: gpu for gpu in inventory.gpus}
+    devices = estimate.per_gpu
+    if estimate.tensor_parallel > 1 and estimate.backend in ("vllm", "sglang"):
+        devices = devices[:: estimate.tensor_parallel]
+    reads = _device_reads(shape, workload, estimate)
+    layers = len(shape.architecture.layers)
+    for device in devices:
+        gpu = gpus.get(device.index if device.index is not None else -1)
+        bandwidth = gpu.memory_bandwidth_bytes_per_s if gpu else None
+        if gpu is None or not bandwidth:
+            return
+        share = reads.share(device)
+        yield Load(
+            reads.active(device),
+            layers * share,
+            bandwidth,
+            speed_table.for_gpu(gpu, estimate.backend),
+        )
+    host = _host_load(inventory.host, estimate, reads, layers)
+    if host:
+        yield host
+
+
+@dataclass(frozen=True, slots=True)
+class _Reads:
+    """Bytes a token reads: the active share of weights, and the cache."""
+
+    weights_bytes: int
+    active_bytes: float
+    cache_bytes: float
+    embedding_bytes: int
+    experts_share: float | None  # of the host's weights, when only experts are there
+    ranks: int
+
+    def share(self, device: DeviceEstimate) -> float:
+        total = max(1, self.weights_bytes)
+        return min(1.0, device.parts.weights_bytes * self.ranks / total)
+
+    def active(self, device: DeviceEstimate) -> float:
+        """Cache and active weights in proportion to the weights held."""
+        share = self.share(device)
+        return (self.active_bytes + self.cache_bytes) * share / self.ranks
+
+    def host_active(self, device: DeviceEstimate) -> float:
+        """The host only looks the embedding up; experts there are read by their active share."""
+        held = max(0, device.parts.weights_bytes - self.embedding_bytes)
+        if self.experts_share is not None:
+            return held * self.experts_share
+        cache = self.cache_bytes * min(1.0, held / max(1, self.weights_bytes))
+        return held * self.active_bytes / max(1, self.weights_bytes) + cache
+
+
+def _device_reads(shape: ModelShape, workload: Workload, estimate: Estimate) -> _Reads:
+    architecture, weights = shape.architecture, shape.weights
+    tokens = max(1, estimate.context_tokens // 2)
+    experts = architecture.experts
+    moved = any(workload.parameter(name) for name in ("n-cpu-moe", "ncmoe", "cpu-moe"))
+    pool = estimate.backend in ("vllm", "sglang")
+    return _Reads(
+        weights_bytes=weights.total_bytes,
+        active_bytes=active_bytes(shape),
+        cache_bytes=cache_read_bytes(architecture, tokens, _cache_element(workload)),
+        embedding_bytes=0 if architecture.tied_embeddings else weights.embedding_bytes or 0,
+        experts_share=experts.active / experts.total if moved and experts else None,
+        ranks=estimate.tensor_parallel if pool else 1,
+    )
+
+
+def active_bytes(shape: ModelShape) -> float:
+    """Weight bytes one token reads: not the embedding table, nor the experts it skips."""
+    architecture, weights = shape.architecture, shape.weights
+    total = float(weights.total_bytes - weights.vision_bytes)
+    if not architecture.tied_embeddings:
+        total -= weights.embedding_bytes or 0
+    experts = architecture.experts
+    if experts is None:
+        return total
+    if weights.expert_bytes is not None:
+        return total - weights.expert_bytes * (1 - experts.active / experts.total)
+    if weights.parameters and weights.active_parameters:
+        return total * weights.active_parameters / weights.parameters
+    return total
+
+
+def cache_read_bytes(architecture: Architecture, tokens: int, element_bytes: float) -> float:
+    """Cache and states that attention over ``tokens`` reads."""
+    return sum(_layer_cache(architecture, layer, tokens, element_bytes) for layer in
+               architecture.layers)  # fmt: skip
+
+
+def _layer_cache(
+    architecture: Architecture, layer: Layer, tokens: int, element_bytes: float
+) -> float:
+    state = layer.state
+    held = 0.0 if state is None else 4.0 * state.inner * state.state
+    if layer.attention in (Attention.LINEAR, Attention.SSM, Attention.NONE):
+        return held
+    seen = min(tokens, layer.window_tokens or tokens)
+    if layer.attention is Attention.MLA and architecture.latent:
+        latent = architecture.latent
+        return held + seen * (latent.kv_lora_rank + latent.rope_length) * element_bytes
+    return held + seen * layer.kv_heads * (layer.key_length + layer.value_length) * element_bytes
+
+
+def _cache_element(workload: Workload) -> float:
+    asked = (workload.parameter("kv-cache-dtype") or workload.kv_cache_k or "f16").lower()
+    if "fp8" in asked or asked == "int8":
+        return 1.0
+    return _CACHE_BYTES.get(asked, 2.0)
+
+
+def _host_load(host: Host, estimate: Estimate, reads: _Reads, layers: int) -> Load | None:
+    """The part that runs on the CPU: all of it without a GPU, else what was left there."""
+    device = estimate.host
+    if device is None:
+        return None
+    read = reads.host_active(device)
+    if not estimate.per_gpu:
+        read = reads.active_bytes + reads.cache_bytes
+    if read <= 0:
+        return None
+    share = min(1.0, read / max(1.0, reads.active_bytes))
+    bandwidth = host.memory_bandwidth_bytes_per_s or _HOST_BANDWIDTH
+    return Load(read, layers * share, bandwidth, speed_table.for_host(host))
+
+
+def _seconds(load: Load, wide: bool) -> float:
+    inverse = load.coefficients.wide if wide else load.coefficients.packed
+    streaming = load.read_bytes * inverse / load.bandwidth_bytes_per_s
+    return streaming + load.layers * load.coefficients.layer_s
+
+
+def _waiting(architecture: Architecture, inventory: Inventory) -> float:
+    fast = any(link.kind in ("nvlink", "xgmi") for link in inventory.links)
+    each = _ALLREDUCE_NVLINK_S if fast else _ALLREDUCE_PCIE_S
+    return len(architecture.layers) * _ALLREDUCES_PER_LAYER * each
+
+
+def _bits(shape: ModelShape) -> float:
+    """Bits per weight of what is stored; 16 when the number of weights is not known."""
+    parameters = shape.weights.parameters
+    return 8.0 * shape.weights.total_bytes / parameters if parameters else 16.0
+
+
+def _prefill(shape: ModelShape, inventory: Inventory, estimate: Estimate) -> float | None:
+    """Prompt tokens per second: 2 operations per active weight at the device's compute rate."""
+    weights = shape.weights
+    if not weights.parameters or not weights.total_bytes or _host_works(estimate):
+        return None
+    active = weights.parameters * active_bytes(shape) / weights.total_bytes
+    gpus = {gpu.index: gpu for gpu in inventory.gpus}
+    used = [gpus[d.index] for d in estimate.per_gpu if d.index is not None and d.index in gpus]
+    rates = [_compute(gpu, shape, estimate) for gpu in used]
+    known = [rate for rate in rates if rate]
+    if not known or len(known) < len(rates) or active <= 0:
+        return None
+    together = estimate.tensor_parallel if estimate.backend in ("vllm", "sglang") else 1
+    return _rounded(min(known) * max(1, together) ** 0.85 / (2 * active))
+
+
+def _host_works(estimate: Estimate) -> bool:
+    """Whether layers run on the CPU (the embedding alone does not count)."""
+    host = estimate.host
+    if not estimate.per_gpu:
+        return True
+    on_gpus = sum(device.parts.weights_bytes for device in estimate.per_gpu)
+    return host is not None and host.parts.weights_bytes > 0.25 * max(1, on_gpus)
+
+
+def _compute(gpu: Gpu, shape: ModelShape, estimate: Estimate) -> float | None:
+    """Operations per second that prefill reaches."""
+    if not gpu.fp16_tflops:
+        return None
+    dense = speed_table.prefill_tflops(gpu.fp16_tflops, estimate.backend)
+    sparse = speed_table.EXPERTS_PREFILL if shape.architecture.experts else 1.0
+    return dense * sparse * 1e12
+
+
+def _basis(loads: list[Load], estimate: Estimate) -> str:
+    names = ", ".join(dict.fromkeys(load.coefficients.basis for load in loads))
+    return f"{estimate.backend}: {names}; half of {estimate.context_tokens} tokens filled"
+
+
+def _rounded(value: float) -> float:
+    return round(value, 1) if value >= 10 else round(value, 2)
