@@ -1,0 +1,109 @@
+"""config.json under its many spellings: one reader for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Where multimodal configs keep the language model, outermost first.
+_TEXT_KEYS = ("thinker_config", "text_config", "llm_config", "language_config", "language_model",
+              "text_model", "decoder")  # fmt: skip
+_VISION_KEYS = ("vision_config", "vision_tower_config", "visual", "vit_config", "img_processor",
+                "vision_tower", "vision_encoder")  # fmt: skip
+_AUDIO_KEYS = ("audio_config", "audio_encoder", "speech_config", "whisper_config")
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Lookups by any of several names; nested text config first, the outer one after it."""
+
+    inner: Mapping[str, Any]
+    outer: Mapping[str, Any]
+
+    def get(self, *names: str) -> Any:
+        for source in (self.inner, self.outer):
+            for name in names:
+                value = source.get(name)
+                if value is not None:
+                    return value
+        return None
+
+    def number(self, *names: str) -> int | None:
+        """A positive or zero number; lists give their largest value."""
+        value = self.get(*names)
+        if isinstance(value, bool):
+            return int(value)
+        if isinstance(value, (int, float)):
+            return int(value)
+        numbers = [v for v in value if isinstance(v, (int, float))] if _listed(value) else []
+        return int(max(numbers)) if numbers else None
+
+    def at(self, layer: int, *names: str) -> int | None:
+        """This layer's value of a number that may be a list with one value per layer."""
+        value = self.get(*names)
+        if _listed(value):
+            item = value[layer] if layer < len(value) else None
+            return int(item) if isinstance(item, (int, float)) else None
+        return int(value) if isinstance(value, (int, float)) else None
+
+    def flag(self, *names: str) -> bool | None:
+        value = self.get(*names)
+        return bool(value) if isinstance(value, (bool, int)) else None
+
+    def text(self, *names: str) -> str:
+        value = self.get(*names)
+        return value if isinstance(value, str) else ""
+
+    def table(self, *names: str) -> Mapping[str, Any]:
+        value = self.get(*names)
+        return value if isinstance(value, Mapping) else {}
+
+    def items(self, *names: str) -> tuple[Any, ...]:
+        value = self.get(*names)
+        return tuple(value) if _listed(value) else ()
+
+
+def _listed(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def text_fields(config: Mapping[str, Any]) -> Fields:
+    """The language model's part, however deep it is nested."""
+    inner: Mapping[str, Any] = config
+    for _ in range(3):
+        nested = _first(inner, _TEXT_KEYS)
+        if nested is None or not _is_language(nested):
+            break
+        inner = nested
+    return Fields(inner, config)
+
+
+def vision_fields(config: Mapping[str, Any]) -> Fields | None:
+    for source in (config, _first(config, _TEXT_KEYS) or {}):
+        found = _first(source, _VISION_KEYS)
+        if found:
+            return Fields(found, {})
+    return None
+
+
+def audio_fields(config: Mapping[str, Any]) -> Fields | None:
+    for source in (config, _first(config, ("thinker_config",)) or {}):
+        found = _first(source, _AUDIO_KEYS)
+        if found:
+            return Fields(found, {})
+    return None
+
+
+def _first(source: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any] | None:
+    for name in names:
+        value = source.get(name)
+        if isinstance(value, Mapping) and value:
+            return value
+    return None
+
+
+def _is_language(config: Mapping[str, Any]) -> bool:
+    names = ("hidden_size", "num_hidden_layers", "vocab_size", "n_embd", "d_model", "model_type",
+             "text_config", "dim")  # fmt: skip
+    return any(name in config for name in names)

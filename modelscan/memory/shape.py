@@ -1,0 +1,135 @@
+"""Shapes: what an estimator takes, from a GGUF header or from config.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from modelscan.core.architecture import Architecture, Attention, Latent, Layer, ModelShape
+from modelscan.memory import architecture_gguf, llamacpp_archs, weights, weights_gguf
+from modelscan.memory.architecture import from_config as architecture_from_config
+from modelscan.memory.gguf import GgufHeader
+from modelscan.memory.gguf_names import gguf_name
+from modelscan.memory.gguf_types import FILE_TYPES
+from modelscan.memory.quantization_mix import quantized
+from modelscan.memory.tensor_table import tensor_table
+from modelscan.memory.vision_parameters import multimodal_parameters
+from modelscan.memory.weight_formats import weight_format
+
+
+def from_gguf(
+    header: GgufHeader, *, path: str | None = None, quantization: str | None = None,
+    vision_bytes: int = 0,
+) -> ModelShape:  # fmt: skip
+    """The shape of a GGUF file (shards: merge their headers first). Raises GgufError.
+
+    ``vision_bytes``: tensor bytes of its projector (mmproj) file, when one is loaded with it.
+    """
+    architecture = architecture_gguf.from_gguf(header)
+    file_type = header.integer("general.file_type")
+    name = quantization or (FILE_TYPES.get(file_type) if file_type is not None else None)
+    found = weights_gguf.from_tensors(header.tensors, architecture)
+    return ModelShape(
+        architecture=architecture,
+        weights=replace(found, vision_bytes=vision_bytes),
+        format="gguf",
+        quantization=name,
+        tensors=header.tensors,
+        path=path,
+    )
+
+
+def from_config(
+    config: Mapping[str, Any], *, quantization: str | None = None, parameters: int | None = None,
+    weight_bytes: int | None = None, safetensors: Mapping[str, int] | None = None,
+    hf_quant_config: Mapping[str, Any] | None = None, format: str = "safetensors",
+) -> ModelShape:  # fmt: skip
+    """The shape a config.json describes, in one variant.
+
+    ``weight_bytes``: the files' size; ``safetensors``: dtype -> element count, as hubs report;
+    ``parameters``: their total, used only when it agrees with the architecture.
+    ``format`` "gguf" projects what conversion and ``quantization`` would make of it.
+    Raises ConfigError without the basic numbers, UsageError for an unknown quantization.
+    """
+    architecture = architecture_from_config(config)
+    if format == "gguf":
+        return _projected(architecture, quantization or "Q4_K_M", weight_bytes)
+    form = weight_format(
+        quantization, weights.config_quantization(config), hf_quant_config, architecture.dtype,
+        config.get("expert_dtype"),
+    )  # fmt: skip
+    vision = multimodal_parameters(config, architecture.hidden)
+    known = weights.Known(weight_bytes, safetensors, parameters)
+    return ModelShape(
+        architecture=replace(architecture, quantization=form.name),
+        weights=weights.from_architecture(architecture, form, vision, known),
+        format=format,
+        quantization=quantization or form.name or architecture.dtype,
+    )
+
+
+def _projected(
+    architecture: Architecture, quantization: str, weight_bytes: int | None
+) -> ModelShape:
+    """A GGUF file that is not here: its tensors as llama-quantize would type them.
+
+    ``weight_bytes`` (the real file's size) wins over the recipe's sum.
+    """
+    converted = _as_llamacpp_reads(architecture)
+    tensors = quantized(tensor_table(converted), converted, quantization)
+    found = weights_gguf.from_tensors(tensors, converted)
+    basis = "computed" if converted.known else "range"
+    if weight_bytes:
+        tensors = _rescaled(tensors, weight_bytes / max(1, found.total_bytes))
+        found = weights_gguf.from_tensors(tensors, converted)
+        basis = "exact"
+    return ModelShape(
+        architecture=converted,
+        weights=replace(found, basis=basis),
+        format="gguf",
+        quantization=quantization,
+        tensors=tensors,
+    )
+
+
+def _rescaled(tensors: tuple[Any, ...], scale: float) -> tuple[Any, ...]:
+    """The recipe's proportions at the real file's size."""
+    return tuple(replace(t, size_bytes=round(t.size_bytes * scale)) for t in tensors)
+
+
+def _as_llamacpp_reads(architecture: Architecture) -> Architecture:
+    """Rename to the GGUF architecture and drop what llama.cpp leaves aside."""
+    name = gguf_name(architecture.name)
+    windows = name in llamacpp_archs.WINDOW_RULES or name in llamacpp_archs.WINDOW_LISTED
+    layers = architecture.layers
+    if not windows or name in llamacpp_archs.WINDOW_IGNORED:
+        layers = tuple(_without_window(layer) for layer in layers)
+    if architecture.latent:
+        layers = tuple(_with_latent(layer, architecture.latent) for layer in layers)
+    extra = {k: v for k, v in architecture.extra.items() if _wanted(name, k)}
+    own_design = name in llamacpp_archs.OWN_CACHE_DESIGN
+    return replace(
+        architecture,
+        name=name,
+        layers=layers,
+        extra=extra,
+        vision=False,
+        known=architecture.known and not own_design,
+    )
+
+
+def _wanted(name: str, key: str) -> bool:
+    return not key.startswith("indexer") or name in llamacpp_archs.INDEXER_CACHE
+
+
+def _without_window(layer: Layer) -> Layer:
+    if layer.attention not in (Attention.SLIDING, Attention.CHUNKED):
+        return layer
+    return replace(layer, attention=Attention.FULL, window_tokens=None)
+
+
+def _with_latent(layer: Layer, latent: Latent) -> Layer:
+    if layer.attention is not Attention.MLA:
+        return layer
+    return replace(layer, value_length=latent.kv_lora_rank)

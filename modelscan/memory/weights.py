@@ -1,0 +1,212 @@
+"""Bytes of a safetensors checkpoint: from its files or headers where known, else by its format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelscan.core.architecture import Architecture, Weights
+from modelscan.memory.tensor_table import Spec, tensor_table
+from modelscan.memory.weight_formats import WeightFormat
+from modelscan.memory.weights_gguf import is_expert
+
+# Element sizes of safetensors dtypes, in bits (packed formats count their storage elements).
+DTYPE_BITS = {
+    "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "BF16": 16, "F16": 16,
+    "I16": 16, "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "I8": 8, "U8": 8, "BOOL": 8,
+    "F4": 4, "FP4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+}  # fmt: skip
+_MODULES = (
+    ("attn_qkv", ("self_attn.qkv_proj", "linear_attn.in_proj_qkv")),
+    ("attn_q_a", ("self_attn.q_a_proj",)),
+    ("attn_q_b", ("self_attn.q_b_proj",)),
+    ("attn_kv_a_mqa", ("self_attn.kv_a_proj_with_mqa",)),
+    ("attn_k_b", ("self_attn.kv_b_proj",)),
+    ("attn_v_b", ("self_attn.kv_b_proj",)),
+    ("attn_output", ("self_attn.o_proj", "attn.o_proj", "mixer.o_proj")),
+    ("attn_gate", ("linear_attn.in_proj_z",)),
+    ("attn_q", ("self_attn.q_proj", "attn.q_proj", "mixer.q_proj")),
+    ("attn_k", ("self_attn.k_proj", "attn.k_proj", "mixer.k_proj")),
+    ("attn_v", ("self_attn.v_proj", "attn.v_proj", "mixer.v_proj")),
+    ("indexer", ("self_attn.indexer.wq_b",)),
+    ("ssm_in", ("mixer.in_proj", "mamba.in_proj")),
+    ("ssm_out", ("linear_attn.out_proj", "mixer.out_proj", "self_attn.o_proj")),
+    ("ssm_", ("linear_attn.in_proj_ba", "self_attn.b_proj")),
+    ("ffn_gate_exps", ("mlp.experts.0.gate_proj", "block_sparse_moe.experts.0.w1",
+                       "ffn.experts.0.w1", "experts.0.gate_proj", "mlp.experts")),
+    ("ffn_up_exps", ("mlp.experts.0.up_proj", "block_sparse_moe.experts.0.w3", "ffn.experts.0.w3",
+                     "experts.0.up_proj", "mixer.experts.0.up_proj", "mlp.experts")),
+    ("ffn_down_exps", ("mlp.experts.0.down_proj", "block_sparse_moe.experts.0.w2",
+                       "ffn.experts.0.w2", "experts.0.down_proj", "mixer.experts.0.down_proj",
+                       "mlp.experts")),
+    ("ffn_gate_shexp", ("mlp.shared_experts.gate_proj", "mlp.shared_expert.gate_proj",
+                        "block_sparse_moe.shared_experts.gate_proj",
+                        "ffn.shared_experts.w1")),
+    ("ffn_up_shexp", ("mlp.shared_experts.up_proj", "mlp.shared_expert.up_proj",
+                      "block_sparse_moe.shared_experts.up_proj", "mixer.shared_experts.up_proj",
+                      "ffn.shared_experts.w3")),
+    ("ffn_down_shexp", ("mlp.shared_experts.down_proj", "mlp.shared_expert.down_proj",
+                        "block_sparse_moe.shared_experts.down_proj",
+                        "mixer.shared_experts.down_proj", "ffn.shared_experts.w2")),
+    ("ffn_latent", ("mixer.fc1_latent_proj",)),
+    ("ffn_gate", ("mlp.gate_proj",)),
+    ("ffn_up", ("mlp.up_proj", "mixer.up_proj")),
+    ("ffn_down", ("mlp.down_proj", "mixer.down_proj")),
+    ("nextn", ("eh_proj",)),
+)  # fmt: skip
+_NEVER = ("ffn_gate_inp", "nextn.embed_tokens", "nextn.shared_head", "ssm_conv1d", "shortconv.conv", "token_embd", "position_embd",
+          "token_types", "per_layer", "_norm", "ssm_a", "ssm_d", "ssm_dt", "inp_gate")  # fmt: skip
+_TAIL = re.compile(r"^blk\.(\d+)\.(.*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of the files: any of a size, dtype counts, a parameter total."""
+
+    weight_bytes: int | None = None
+    dtypes: Mapping[str, int] | None = None
+    parameters: int | None = None
+
+
+def from_architecture(
+    architecture: Architecture, form: WeightFormat, vision_parameters: int, known: Known
+) -> Weights:
+    """Exact where a file size or dtype counts say so, else parameters x format per matrix.
+
+    A parameter total is used to scale only when it is plausible: totals of packed 4-bit files
+    count storage elements, which are fewer.
+    """
+    table = tensor_table(architecture, mtp=True)
+    sizes = {name: _bytes(name, shape, form) for name, shape in table}
+    counted = sum(_values(shape) for _, shape in table)
+    vision = round(vision_parameters * form.dtype_bits / 8)
+    computed = sum(sizes.values()) + vision
+    total, basis = _total(architecture, form, known, computed, counted + vision_parameters)
+    scale = total / computed if computed else 1.0
+    embedding = sizes.get("token_embd.weight", 0)
+    output = sizes.get("output.weight", 0)
+    blocks = _per_layer(table, sizes, len(architecture.layers))
+    known_total = known.parameters if _plausible(known, counted + vision_parameters) else None
+    inner = _inner_scale(total, computed, embedding + output)
+    return Weights(
+        total_bytes=total,
+        basis=basis,
+        parameters=known_total or counted + vision_parameters,
+        active_parameters=_active(table, architecture),
+        embedding_bytes=round(embedding),
+        output_bytes=round(output),
+        expert_bytes=round(sum(v for n, v in sizes.items() if is_expert(n)) * inner),
+        layer_bytes=tuple(round(value * inner) for value in blocks),
+        vision_bytes=round(vision * (scale if basis == "range" else 1.0)),
+        low_bytes=round(0.9 * total) if basis == "range" else None,
+        high_bytes=round(1.1 * total) if basis == "range" else None,
+    )
+
+
+def dtype_bytes(dtypes: Mapping[str, int]) -> int | None:
+    """Bytes of a repository from its safetensors dtype counts; None when a dtype is unknown."""
+    total = 0
+    for name, count in dtypes.items():
+        bits = DTYPE_BITS.get(name.upper())
+        if bits is None:
+            return None
+        total += count * bits // 8
+    return total
+
+
+def _total(
+    architecture: Architecture, form: WeightFormat, known: Known, computed: float, counted: int
+) -> tuple[int, str]:
+    exact = known.weight_bytes or (dtype_bytes(known.dtypes) if known.dtypes else None)
+    if exact:
+        return _without_copy(architecture, form, exact, computed), "exact"
+    basis = "computed" if architecture.known else "range"
+    if _plausible(known, counted) and known.parameters:
+        return round(computed * known.parameters / counted), basis
+    return round(computed), basis
+
+
+def _without_copy(
+    architecture: Architecture, form: WeightFormat, exact: int, computed: float
+) -> int:
+    """Tied embeddings that the file stores twice are loaded once."""
+    copy = round(architecture.hidden * architecture.vocabulary * form.dtype_bits / 8)
+    stored_twice = architecture.tied_embeddings and exact - computed > 0.9 * copy
+    return exact - copy if stored_twice else exact
+
+
+def _plausible(known: Known, counted: int) -> bool:
+    """Within 8 %: not a packed count, nor one that counts a tied matrix twice."""
+    return bool(known.parameters and counted and 0.92 < known.parameters / counted < 1.08)
+
+
+def _inner_scale(total: int, computed: float, ends: float) -> float:
+    inside = computed - ends
+    return (total - ends) / inside if inside > 0 and total > ends else 1.0
+
+
+def _values(shape: tuple[int, ...]) -> int:
+    count = 1
+    for dimension in shape:
+        count *= dimension
+    return count
+
+
+def _bytes(name: str, shape: tuple[int, ...], form: WeightFormat) -> float:
+    bits = form.dtype_bits
+    if len(shape) > 1 and not any(mark in name for mark in _NEVER):
+        bits = form.bits_of(_modules(name), is_expert(name))
+    return _values(shape) * bits / 8
+
+
+def _modules(name: str) -> tuple[str, ...]:
+    """The checkpoint's possible module paths of a matrix."""
+    if name == "output.weight":
+        return ("lm_head",)
+    match = _TAIL.match(name)
+    if not match:
+        return (name.removesuffix(".weight"),)
+    layer, rest = match.groups()
+    for mark, paths in _MODULES:
+        if rest.startswith(mark):
+            return tuple(f"layers.{layer}.{path}" for path in paths)
+    return (f"layers.{layer}.{rest.removesuffix('.weight')}",)
+
+
+def _per_layer(table: list[Spec], sizes: Mapping[str, float], count: int) -> list[float]:
+    layers = [0.0] * count
+    for name, _ in table:
+        match = _TAIL.match(name)
+        if match and int(match.group(1)) < count:
+            layers[int(match.group(1))] += sizes[name]
+    return layers
+
+
+def _active(table: list[Spec], architecture: Architecture) -> int:
+    """Parameters one token goes through in the trunk."""
+    experts, count = architecture.experts, len(architecture.layers)
+    share = experts.active / experts.total if experts else 1.0
+    total = 0.0
+    for name, shape in table:
+        match = _TAIL.match(name)
+        if match and int(match.group(1)) >= count:
+            continue
+        looked_up = name == "token_embd.weight" and not architecture.tied_embeddings
+        if looked_up or name.startswith("per_layer_token_embd"):
+            continue
+        total += _values(shape) * (share if is_expert(name) else 1.0)
+    return round(total)
+
+
+def config_quantization(config: Mapping[str, Any]) -> Any:
+    """The quantization_config, wherever a multimodal config keeps it."""
+    own = config.get("quantization_config")
+    if own:
+        return own
+    for name in ("text_config", "llm_config", "language_config"):
+        inner = config.get(name)
+        if isinstance(inner, Mapping) and inner.get("quantization_config"):
+            return inner["quantization_config"]
+    return None
