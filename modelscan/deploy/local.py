@@ -19,10 +19,12 @@ from modelscan.deploy.weights import local_weights
 from modelscan.engines import ports, spawn
 from modelscan.engines.base import Launch, Serving
 from modelscan.engines.health import busy_requests, health
+from modelscan.engines.processes import memory_bytes
 from modelscan.engines.registry import engine
 from modelscan.engines.rundir import RunDir, Spec
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
+from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
 
 _DRAIN_POLL_S = 0.05
@@ -112,6 +114,8 @@ class LocalTarget:
 
     def start(self, deployment: Deployment, save: Save) -> Deployment:
         launch = launch_of(deployment)
+        for reference in launch.secrets.values():
+            resolve(reference)
         run_id = spawn.new_run_id()
         started = replace(
             deployment, state=State.STARTING, run_id=run_id, reason=None, health=None,
@@ -245,16 +249,32 @@ def _same_run(rundir: RunDir, deployment: Deployment) -> bool:
 
 
 def held_bytes(store: Store, name: str) -> tuple[Held, ...]:
-    """What starting deployments will take and the probe of free memory cannot see yet."""
+    """What other deployments were promised and the probe of free memory does not see.
+
+    Of one that starts: everything. Of one that runs: on GPUs nothing, in host memory what it has
+    not touched yet and its mapped weights, which the kernel calls available.
+    """
     held: list[Held] = []
     for other in store.all():
         if other.name == name or other.target != "local" or other.plan is None:
             continue
-        if other.state in _NOT_YET_SEEN:
-            estimate = other.plan["estimate"]
-            devices = [*estimate["per_gpu"], *([estimate["host"]] if estimate["host"] else [])]
-            held += [Held(device["index"], device["total_bytes"]) for device in devices]
+        starting = other.state in _NOT_YET_SEEN
+        if not starting and other.state is not State.RUNNING:
+            continue
+        estimate = other.plan["estimate"]
+        devices = estimate["per_gpu"] if starting else []
+        held += [Held(device["index"], device["total_bytes"]) for device in devices]
+        seen = (memory_bytes(other.pid)[1] or 0) if other.pid else 0
+        host = _host_bytes(estimate) - seen
+        if host > 0:
+            held.append(Held(None, host))
     return tuple(held)
+
+
+def _host_bytes(estimate: Mapping[str, Any]) -> int:
+    if estimate["host"]:
+        return int(estimate["host"]["total_bytes"])
+    return 0 if estimate["per_gpu"] else int(estimate["total_bytes"])
 
 
 def no_fit(decision: Decision) -> NotDeployableError:

@@ -15,7 +15,7 @@ from modelscan.deploy.targets import Observation
 from modelscan.engines import logfile
 from modelscan.engines.base import Failure, Launch
 from modelscan.engines.health import Address, health, verify
-from modelscan.engines.processes import boot_id
+from modelscan.engines.processes import boot_id, memory_bytes
 from modelscan.engines.registry import engine
 from modelscan.engines.rundir import Ended, RunDir
 from modelscan.state.clock import now_text
@@ -98,13 +98,13 @@ def verified(
         reason=None,
         pid=who.pid if who else None,
         pid_started_at=who.started_at if who else None,
-        measured=measured(rundir, launch),
+        measured=measured(rundir, launch, who.pid if who else None),
         started_at=now,
         updated_at=now,
     )
 
 
-def measured(rundir: RunDir, launch: Launch) -> Mapping[str, Any] | None:
+def measured(rundir: RunDir, launch: Launch, pid: int | None) -> Mapping[str, Any]:
     """What the engine said it allocated, how long it took to load, and its process's size."""
     memory = engine(launch.engine).measured(logfile.read_text(rundir.log_file))
     ready = rundir.ready() or {}
@@ -117,20 +117,8 @@ def measured(rundir: RunDir, launch: Launch) -> Mapping[str, Any] | None:
         "load_s": ready.get("load_s"),
         "import_s": ready.get("import_s"),
         "engine_version": ready.get("engine_version"),
-        "rss_bytes": _rss(rundir),
+        "rss_bytes": memory_bytes(pid)[0] if pid else None,
     }
-
-
-def _rss(rundir: RunDir) -> int | None:
-    import psutil
-
-    running = rundir.running()
-    if running is None or running.engine is None:
-        return None
-    try:
-        return int(psutil.Process(running.engine.pid).memory_info().rss)
-    except psutil.Error:
-        return None
 
 
 def address_of(launch: Launch, *, with_key: bool = False) -> Address:

@@ -7,6 +7,7 @@ is free (where it is not, another command is at work and the row says what it do
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.deploy import routes
 from modelscan.deploy.request import silent
-from modelscan.deploy.targets import Target, find_target
+from modelscan.deploy.targets import Observation, Target, find_target
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
@@ -23,6 +24,7 @@ from modelscan.state.store import Store, deployment_lock
 
 _TRY_LOCK_S = 0.0
 _VERIFY_S = 30.0
+_OBSERVERS = 16
 
 
 def list_deployments(config: Config) -> tuple[Deployment, ...]:
@@ -30,13 +32,30 @@ def list_deployments(config: Config) -> tuple[Deployment, ...]:
     if not config.paths.store_file.exists():
         return ()
     with Store.open(config.paths.store_file) as store:
-        return tuple(refreshed(row, store, config) for row in store.all())
+        rows = store.all()
+        seen = _observe_all(rows, config)
+        return tuple(
+            refreshed(row, store, config, look) for row, look in zip(rows, seen, strict=True)
+        )
 
 
-def refreshed(row: Deployment, store: Store, config: Config) -> Deployment:
+def _observe_all(rows: Sequence[Deployment], config: Config) -> list[Observation]:
+    """All at once: one that hangs costs its time limit only once."""
+    looks = [functools.partial(find_target(row.target, config).observe, row) for row in rows]
+    if len(looks) < 2:
+        return [look() for look in looks]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(min(len(looks), _OBSERVERS)) as pool:
+        return list(pool.map(lambda look: look(), looks))
+
+
+def refreshed(
+    row: Deployment, store: Store, config: Config, seen: Observation | None = None
+) -> Deployment:
     """The row after a look at reality; as it is while another command works on it."""
     target = find_target(row.target, config)
-    seen = target.observe(row)
+    seen = seen or target.observe(row)
     if _agrees(row, seen.state, seen.ready):
         return replace(row, health=seen.health)
     lock = deployment_lock(config.paths.locks_dir, row.name)

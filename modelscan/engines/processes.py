@@ -88,3 +88,21 @@ def _identify_psutil(pid: int) -> Identity | None:
     except psutil.Error:
         return None
     return Identity(pid, f"{boot_id()}:{created:.2f}", created)
+
+
+def memory_bytes(pid: int) -> tuple[int | None, int | None]:
+    """(all resident bytes, those that are not a mapped file); None where it cannot be read.
+
+    The kernel counts mapped weights as available memory, so only the second part is missing
+    from ``MemAvailable``.
+    """
+    try:
+        text = (_PROC / str(pid) / "status").read_text()
+    except OSError:
+        return None, None
+    found = {
+        name: int(value.split()[0]) * 1024
+        for name, _, value in (line.partition(":") for line in text.splitlines())
+        if name in ("VmRSS", "RssAnon")
+    }
+    return found.get("VmRSS"), found.get("RssAnon")

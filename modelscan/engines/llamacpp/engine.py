@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelscan.core.plan import Plan
 from modelscan.engines.base import Failure, Launch, Serving
 from modelscan.engines.llamacpp import failures, measure
 from modelscan.engines.llamacpp.launcher import API_KEY_VARIABLE, ENVIRONMENT, MODULE
-from modelscan.engines.llamacpp.options import parse
+from modelscan.engines.llamacpp.options import ALIASES, parse
 
 NAME = "llama.cpp"
 
-# Before the plan's own flags, so that those win. Why: the host-memory prompt cache would take up to
+# Unless the plan says otherwise. Why: the host-memory prompt cache would take up to
 # 8 GiB that no estimate knows of; ``fit`` changes what the plan decided; verbosity 4 prints the
 # buffer sizes; without a key any web page in the user's browser could read answers: no CORS.
 _ALWAYS = (
-    "--cache-ram", "0", "--fit", "off", "--verbosity", "4", "--no-ui", "--metrics",
-    "--cors-origins", "",
+    ("--cache-ram", "0"), ("--fit", "off"), ("--verbosity", "4"), ("--no-ui",), ("--metrics",),
+    ("--cors-origins", ""),
 )  # fmt: skip
 # Repacked weights are a second copy of them in memory (CPU_REPACK).
-_ON_CPU = ("--n-gpu-layers", "0", "--no-repack")
-_TASKS = {"embedding": ("--embeddings",), "rerank": ("--rerank",)}
+_ON_CPU = (("--n-gpu-layers", "0"), ("--no-repack",))
+_TASKS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "embedding": (("--embeddings",), ("--pooling", "mean")),
+    "rerank": (("--rerank",),),
+}
+_EXCLUDES = {"--no-repack": ("repack",), "--no-ui": ("ui",)}
 
 
 class LlamaCpp:
@@ -59,20 +63,29 @@ class LlamaCpp:
         return measure.measured(log)
 
     def _own(self, plan: Plan, serving: Serving) -> tuple[str, ...]:
+        """What the plan does not say itself; an option that it gives is left to it."""
         words = ["--model", serving.model_file, "--alias", serving.served_model]
-        words += ["--host", serving.host, "--port", str(serving.port), *_ALWAYS]
-        words += _ON_CPU if not plan.gpus else ()
-        words += ["--ctx-size", str(plan.context_tokens * plan.parallel)]
-        words += ["--parallel", str(plan.parallel)]
-        words += _TASKS.get(plan.task, ())
-        if plan.task == "embedding" and not _given(plan, "pooling"):
-            words += ["--pooling", "mean"]
-        if serving.mmproj_file:
+        words += ["--host", serving.host, "--port", str(serving.port)]
+        given = _given(plan)
+        for option in self._defaults(plan):
+            if not given & {option[0].lstrip("-"), *_EXCLUDES.get(option[0], ())}:
+                words += option
+        if serving.mmproj_file and "mmproj" not in given:
             words += ["--mmproj", serving.mmproj_file]
         for adapter in serving.adapter_files:
             words += ["--lora", adapter]
         return tuple(words)
 
+    def _defaults(self, plan: Plan) -> Iterator[tuple[str, ...]]:
+        yield from _ALWAYS
+        if not plan.gpus:
+            yield from _ON_CPU
+        yield "--ctx-size", str(plan.context_tokens * plan.parallel)
+        yield "--parallel", str(plan.parallel)
+        yield from _TASKS.get(plan.task, ())
 
-def _given(plan: Plan, option: str) -> bool:
-    return any(word.lstrip("-").partition("=")[0] == option for word in plan.parameters)
+
+def _given(plan: Plan) -> set[str]:
+    """The names of the plan's own options, in their long form."""
+    names = (w.lstrip("-").partition("=")[0] for w in plan.parameters if w.startswith("-"))
+    return {ALIASES.get(name, name) for name in names}
