@@ -27,7 +27,11 @@ def load_subject(text: str, config: Config, workload: Workload) -> Subject:
         from modelscan.deploy.subject_local import from_path
 
         return from_path(reference.value, workload)
-    raise UsageError(f"'{text}' is not a file here", hint="give the path of a .gguf file")
+    if reference.kind is Kind.NAME:
+        raise UsageError(f"'{text}' is not a file here", hint="give a path, or hf:ORG/REPO")
+    from modelscan.deploy.subject_hub import from_hub
+
+    return from_hub(reference, config, workload)
 
 
 def _demo(workload: Workload) -> Subject:

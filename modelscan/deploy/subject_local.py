@@ -34,6 +34,8 @@ def from_path(text: str, workload: Workload, *, name: str | None = None) -> Subj
             code="no_such_file",
             details={"path": str(path)},
         )
+    if path.suffix.lower() == ".json":
+        return _config(path.resolve(), workload)
     return _gguf_subject([path.resolve()], name or path.name)
 
 
@@ -138,6 +140,8 @@ def _projector(folder: Path, shape: ModelShape) -> Path | None:
 
 
 def _folder(folder: Path, workload: Workload) -> Subject:
+    if (folder / "config.json").is_file():
+        return _config(folder / "config.json", workload)
     models = [path for path in sorted(folder.glob("*.gguf")) if _is_model(path)]
     if not models:
         raise UsageError(
@@ -152,3 +156,9 @@ def _is_model(path: Path) -> bool:
     match = _SHARD.match(path.name)
     first = match is None or int(match["number"]) == 1
     return first and "mmproj" not in path.name.lower()
+
+
+def _config(path: Path, workload: Workload) -> Subject:
+    from modelscan.deploy.subject_config import from_config_file
+
+    return from_config_file(path, workload)

@@ -21,6 +21,7 @@ from modelscan.planner.search import Option, options
 
 ALTERNATIVES = 4
 _WANTED_FITS = 3  # the choice and two alternatives
+_MORE_SLOTS = 4
 _OFFLOAD_COST = 0.3  # an offloaded option can never cost less (rank._OFFLOAD)
 
 
@@ -55,6 +56,8 @@ def decide(
         ranked[0],
         _distinct(ranked, len(ranked) if everything else ALTERNATIVES if explain else 0),
     )
+    if explain and len(others) < _WANTED_FITS - 1:
+        others = [*others, *_variations(best, case)]
     return Decision(
         plan=describe.plan(subject, best, case, run.misses, len(subject.candidates)),
         no_fit=None,
@@ -179,6 +182,27 @@ def _distinct(ranked: Sequence[Fitted], count: int) -> list[Fitted]:
             seen.add(kind(found))
             others.append(found)
     return others
+
+
+def _variations(best: Fitted, case: Case) -> list[Fitted]:
+    """The same weights and devices with other settings: all the context, more requests at once."""
+    wanted = case.wanted
+    wishes: list[Workload] = []
+    if not wanted.context_tokens and wanted.goal != "context":
+        wishes.append(replace(wanted, goal="context"))
+    if not wanted.parallel and case.task == "chat" and best.option.backend == "llama.cpp":
+        wishes.append(replace(wanted, parallel=_MORE_SLOTS, context_tokens=best.target_tokens))
+    if not wanted.kv_cache_k and best.launch.context_tokens < best.target_tokens:
+        wishes.append(replace(wanted, kv_cache_k="q8_0", kv_cache_v="q8_0"))
+    found: list[Fitted] = []
+    for wish in wishes if best.offload == "none" else ():
+        try:
+            other = fit(best.option, replace(case, wanted=wish, offload=False))
+        except (NotDeployableError, UsageError):
+            continue  # the engine takes no such setting for this model
+        if isinstance(other, Fitted) and not other.tight and other.chosen != best.chosen:
+            found.append(other)
+    return found
 
 
 def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decision:

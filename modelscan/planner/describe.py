@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Plan, Subject
 from modelscan.core.units import format_bytes, format_tokens
+from modelscan.core.workload import BACKENDS
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
 from modelscan.planner.fit import Case, Fitted, Miss, available_bytes, free_bytes
@@ -14,6 +16,7 @@ from modelscan.planner.launch import environment, render
 from modelscan.planner.search import device_label
 
 _SHOWN_MISSES = 3
+_SHOWN_DEVICES = 4
 
 
 def plan(
@@ -97,18 +100,37 @@ def _engine(found: Fitted) -> str:
 
 
 def _devices(found: Fitted, case: Case) -> str:
-    option = found.option
-    total = format_bytes(found.estimate.total_bytes)
-    free = format_bytes(available_bytes(option.gpus, case.inventory))
-    margin = format_bytes(found.estimate.margin_bytes)
+    option, estimate = found.option, found.estimate
+    margin = format_bytes(estimate.margin_bytes)
+    host = _share("host memory", estimate.host) if estimate.host else None
     if not option.gpus:
         there = "no GPU" if not case.inventory.gpus else "not on the GPU"
-        return f"CPU ({there}): takes {total} of {free} free memory (margin {margin})"
+        return f"CPU ({there}): {host or format_bytes(estimate.total_bytes)} (± {margin})"
     split = ""
     if len(option.gpus) > 1:
         degree = option.tensor_parallel
         split = f", tensor parallel {degree}" if degree > 1 else ", split by layers"
-    return f"{device_label(option.gpus)}{split}: takes {total} of {free} free (margin {margin})"
+    shares = _shares(estimate)
+    if found.offload == "partial" and host:
+        shares.append(host)
+    return f"{device_label(option.gpus)}{split}: {', '.join(shares)} (± {margin})"
+
+
+def _shares(estimate: Estimate) -> list[str]:
+    """What each device gives; equal shares are said once."""
+    devices = estimate.per_gpu
+    amounts = {(d.total_bytes, d.free_bytes, d.budget_bytes) for d in devices}
+    if len(devices) > 1 and len(amounts) == 1:
+        return [_share("each", devices[0])]
+    shown = [_share(f"GPU {device.index}", device) for device in devices[:_SHOWN_DEVICES]]
+    return [*shown, "…"] if len(devices) > _SHOWN_DEVICES else shown
+
+
+def _share(name: str, device: DeviceEstimate) -> str:
+    """``GPU 0 takes 9.1 GiB of 23.5 GiB free``; engines with a pool reserve their budget."""
+    free = f" of {format_bytes(device.free_bytes)} free" if device.free_bytes is not None else ""
+    pool = f", reserves {format_bytes(device.budget_bytes)}" if device.budget_bytes else ""
+    return f"{name} takes {format_bytes(device.total_bytes)}{free}{pool}"
 
 
 def _context(found: Fitted, case: Case) -> str:
@@ -155,8 +177,11 @@ def no_fit_reasons(
     sentence = refuse.size_sentence(subject, case, most_available(case.inventory))
     if sentence and (absent or not misses):
         lines.append(sentence)
-    nearest = sorted(misses, key=lambda m: (m.needed_bytes - m.available_bytes, m.option.label))
-    lines += list(dict.fromkeys(miss.reason for miss in nearest))[:_SHOWN_MISSES]
+    nearest = sorted(
+        misses, key=lambda m: (m.needed_bytes - m.available_bytes, BACKENDS.index(m.option.backend))
+    )
+    by_numbers = {(m.needed_bytes, m.available_bytes): m.reason for m in reversed(nearest)}
+    lines += list(by_numbers.values())[::-1][:_SHOWN_MISSES]
     if not subject.candidates:
         lines.append(f"no downloadable weights of {subject.id} are known")
     if not misses:

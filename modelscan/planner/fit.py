@@ -22,6 +22,7 @@ DEFAULT_CONTEXT_TOKENS = 32_768  # what a chat with documents and tools needs; n
 MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use
 EMBEDDING_CONTEXT_TOKENS = 8_192
 THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
+_POOLED = ("vllm", "sglang")  # engines that set a pool aside
 _STEP_TOKENS = 1_024
 _SPARE_UTILIZATION_BYTES = 256 * MIB
 
@@ -261,7 +262,7 @@ class _Trial:
             return _miss(self.option, least, available, "the weights alone do not leave room")
         context = format_tokens(estimate.context_tokens)
         needed = max(estimate.total_bytes, least)
-        if self.option.backend in ("vllm", "sglang") and estimate.warnings:
+        if self.option.backend in _POOLED and estimate.warnings:
             text = f"{self.option.label}: {estimate.warnings[0]}"
             return Miss(self.option, needed, available, text)
         text = (
@@ -279,7 +280,7 @@ class _Trial:
 
     def _launch(self, context: int) -> Launch:
         option, wanted = self.option, self.case.wanted
-        pooled = option.backend in ("vllm", "sglang")
+        pooled = option.backend in _POOLED
         return Launch(
             backend=option.backend,
             task=self.case.task,
@@ -288,14 +289,26 @@ class _Trial:
             tensor_parallel=option.tensor_parallel,
             pipeline_parallel=wanted.pipeline_parallel or 1,
             gpu_count=len(option.gpus),
-            memory_utilization=wanted.memory_utilization if pooled else None,
+            memory_utilization=self._utilization(),
             half=_needs_half(option),
             pooling=_pooling(self.architecture),
         )
 
+    def _utilization(self) -> float | None:
+        """vLLM's default differs between versions, so the plan always says which it counts on."""
+        if self.option.backend == "sglang":
+            return self.case.wanted.memory_utilization
+        if self.option.backend != "vllm":
+            return None
+        from modelscan.memory.vllm_versions import facts_for
+
+        wanted = self.case.wanted
+        default = facts_for(wanted.backend_version).utilization
+        return wanted.memory_utilization or default
+
     def _lower_utilization(self, estimate: Estimate) -> float | None:
         """The share to ask for when others already hold part of a device (vLLM, SGLang)."""
-        if self.option.backend not in ("vllm", "sglang") or self.case.wanted.memory_utilization:
+        if self.option.backend not in _POOLED or self.case.wanted.memory_utilization:
             return None
         shares = [
             (gpu.free_bytes - _SPARE_UTILIZATION_BYTES) / gpu.memory_bytes

@@ -127,7 +127,7 @@ def _sixteen_bit(name: str | None, found: tuple[int, int], here: str | None) -> 
         return Support(WEIGHT_ONLY, f"BF16 needs compute capability 8.0, this GPU has {here}",
                        ("computed in float16 (--dtype half): models with large activations may "
                         "overflow",))  # fmt: skip
-    return Support(NATIVE, f"{name or 'the weights'} run natively at compute capability {here}")
+    return Support(NATIVE, f"{name or '16-bit'} is native at compute capability {here}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,7 @@ def _amd(quantization: str | None, backend: str, gpu: Gpu) -> Support:
         return Support(None, f"{backend} for ROCm does not support {gpu.gfx_target}")
     name = canonical(quantization)
     if name in (None, "BF16", "FP16", "FP32"):
-        return Support(NATIVE, f"{name or 'the weights'} run natively on {gpu.gfx_target or 'AMD'}")
+        return Support(NATIVE, f"{name or '16-bit'} is native on {gpu.gfx_target or 'AMD'}")
     if name in _FP8 and name != "MXFP8":
         if targets & set(_AMD_FP8):
             return Support(NATIVE, f"FP8 is native on {gpu.gfx_target}")

@@ -1,0 +1,160 @@
+"""A hub's repository as a Subject: its file list, config.json, and the headers of its GGUF files.
+
+Never the weights: a GGUF header is a few MiB, read by ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.errors import OfflineError, UsageError
+from modelscan.core.model import Variant
+from modelscan.core.plan import Candidate, Subject
+from modelscan.core.reference import Kind, Reference
+from modelscan.core.workload import Workload
+from modelscan.deploy.qualities import quality
+from modelscan.deploy.subject_config import config_task, label
+from modelscan.deploy.subject_local import gguf_task
+from modelscan.memory import gguf, weights_gguf
+from modelscan.memory.shape import from_config, from_gguf
+from modelscan.planner.formats import means
+from modelscan.state.config import Config
+
+if TYPE_CHECKING:
+    from modelscan.catalog.hub import Hub
+    from modelscan.catalog.repo_info import RepoInfo
+
+
+def from_hub(reference: Reference, config: Config, workload: Workload) -> Subject:
+    """The Subject of ``hf:ORG/REPO`` or ``ms:ORG/REPO``.
+
+    A snapshot in the hub's own cache is used as it is. Raises OfflineError where only the
+    network could tell, UsageError for a repository without weights.
+    """
+    from modelscan.deploy.hub_cache import snapshot
+
+    cached = snapshot(reference)
+    if cached is not None:
+        from modelscan.deploy.subject_local import from_path
+
+        found = from_path(str(cached), workload, name=reference.value)
+        return replace(found, id=reference.value, name=reference.value)
+    if config.offline:
+        raise OfflineError(
+            f"{reference.value} is not on this machine and --offline forbids asking its hub",
+            hint=f"modelscan plan {_prefix(reference)}{reference.value}",
+            details={"repo": reference.value},
+        )
+    from modelscan.catalog.hub import Hub
+
+    with Hub.from_config(config) as hub:
+        return _read(hub, reference, workload)
+
+
+def _prefix(reference: Reference) -> str:
+    return "ms:" if reference.kind is Kind.MODELSCOPE else "hf:"
+
+
+def _read(hub: Hub, reference: Reference, workload: Workload) -> Subject:
+    from modelscan.catalog.repo_info import TASKS, variants
+
+    info = hub.repo_info(reference)
+    found = variants(info)
+    settings = hub.fetch_config(reference)
+    if any(variant.format == "gguf" for variant in found):
+        candidates, task = _gguf_candidates(hub, reference, found, workload)
+    else:
+        candidates, task = _repository(hub, reference, info, found, settings)
+    if not candidates:
+        raise UsageError(
+            f"{reference.value} has no weights that an engine here could load",
+            hint=f"modelscan catalog passport {_prefix(reference)}{reference.value}",
+            code="no_weights",
+        )
+    named = TASKS.get(info.task or "")
+    return Subject(
+        id=reference.value,
+        name=reference.value,
+        task=named if named and task == "chat" else task,
+        candidates=tuple(candidates),
+    )
+
+
+def _repository(
+    hub: Hub,
+    reference: Reference,
+    info: RepoInfo,
+    found: Sequence[Variant],
+    settings: dict[str, Any] | None,
+) -> tuple[list[Candidate], str]:
+    if settings is None:
+        raise UsageError(
+            f"{reference.value} has no config.json: it is not a model an engine here loads",
+            hint=f"modelscan catalog passport {_prefix(reference)}{reference.value}",
+            code="no_config",
+        )
+    extra = hub.fetch_optional(reference, "hf_quant_config.json")
+    quant = None
+    if extra is not None:
+        from modelscan.catalog.hub import parse_object
+
+        quant = parse_object(extra, "hf_quant_config.json")
+    variant = found[0]
+    shape = from_config(
+        settings,
+        weight_bytes=variant.weight_bytes,
+        safetensors=info.parameters or None,
+        parameters=info.total_parameters,
+        hf_quant_config=quant,
+    )
+    shape = replace(shape, format=variant.format)
+    named = replace(variant, quantization=variant.quantization or label(shape))
+    task = config_task(settings, shape.architecture, None)
+    return [Candidate(named, shape, quality(named.quantization, label(shape)))], task
+
+
+def _gguf_candidates(
+    hub: Hub, reference: Reference, found: Sequence[Variant], workload: Workload
+) -> tuple[list[Candidate], str]:
+    """One header is read; the other quantizations have its tensors at their files' sizes."""
+    wanted = [v for v in found if v.format == "gguf" and v.files]
+    asked = workload.quantization
+    first = next((v for v in wanted if asked and means(asked, v.quantization, "gguf")), wanted[0])
+    header = remote_header(hub, reference, first)
+    exact = from_gguf(header, quantization=first.quantization)
+    candidates = []
+    for variant in wanted:
+        shape = exact if variant is first else resized(exact, variant)
+        candidates.append(Candidate(variant, shape, quality(variant.quantization)))
+    return candidates, gguf_task(header)
+
+
+def remote_header(hub: Hub, reference: Reference, variant: Variant) -> gguf.GgufHeader:
+    """The merged header of a variant's files, by range requests."""
+    parts = [file for file in variant.files if file.path.endswith(".gguf")]
+    headers = [
+        gguf.parse_header(hub.open_file(reference, file.path).read, file.size_bytes)
+        for file in parts
+    ]
+    return gguf.merge_shards(headers)
+
+
+def resized(shape: ModelShape, variant: Variant) -> ModelShape:
+    """The same tensors at another file's size: what another quantization of it will be."""
+    size = variant.weight_bytes
+    if not size:
+        return replace(shape, quantization=variant.quantization)
+    scale = size / max(1, shape.weights.total_bytes)
+    tensors = tuple(
+        replace(tensor, size_bytes=round(tensor.size_bytes * scale)) for tensor in shape.tensors
+    )
+    weights = weights_gguf.from_tensors(tensors, shape.architecture)
+    return replace(
+        shape,
+        tensors=tensors,
+        weights=replace(weights, basis="computed"),
+        quantization=variant.quantization,
+    )
