@@ -77,7 +77,7 @@ def _send_much(handler: Any, hub: FakeHub, seen: Seen, mode: str) -> None:
     """``huge`` announces 2 GB, ``endless`` nothing, the bomb little; ``half`` stops halfway."""
     if mode == "half":
         reply = hub.reply(seen)
-        body = reply.body if reply.file is None else reply.file.read(0, reply.file.size)
+        body = reply.body if reply.file is None else reply.file.read(0, 1 << 16)
         handler.start(reply.status, {**reply.headers, "Content-Length": str(len(body))})
         handler.write(body[: len(body) // 2])
         return
