@@ -18,7 +18,7 @@ def older(file: Path) -> Path:
 
 
 class RotatingLog:
-    """Appends bytes; at ``limit_bytes`` the file becomes ``.1``, so at most twice that is kept.
+    """Appends bytes; at ``limit_bytes`` the file becomes ``.1``, so about twice that is kept.
 
     A log that cannot be written (disk full) loses lines but never stops the engine.
     """
@@ -30,27 +30,30 @@ class RotatingLog:
         self._open()
 
     def write(self, data: bytes) -> None:
-        if self._size + len(data) > self._limit:
-            self._rotate(data)
+        """Past the limit, the file ends with the piece's last whole line."""
+        if self._size + len(data) <= self._limit:
+            self._append(data)
             return
-        self._append(data)
+        cut = data.rfind(b"\n") + 1
+        if cut == 0 and self._size + len(data) <= 2 * self._limit:
+            self._append(data)  # in the middle of a long line
+            return
+        self._append(data[:cut])
+        self._rotate()
+        self._append(data[cut:])
 
     def close(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
-    def _rotate(self, data: bytes) -> None:
-        """Cut at the end of a line, so that no line is torn between the files."""
-        cut = data.rfind(b"\n", 0, max(0, self._limit - self._size)) + 1
-        self._append(data[:cut])
+    def _rotate(self) -> None:
         self.close()
         try:
             self._file.replace(older(self._file))
         except OSError:
             return
         self._open()
-        self._append(data[cut:])
 
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC

@@ -100,9 +100,9 @@ def parse_llamacpp(text: str) -> Measured:
         weights_bytes=_sum(_LLAMA_MODEL, text),
         kv_pool_bytes=_sum(_LLAMA_KV, text),
         kv_tokens=_integer(_LLAMA_CONTEXT, text),
-        compute_bytes=_sum(_LLAMA_COMPUTE, text),
+        compute_bytes=_sum_of_last(_LLAMA_COMPUTE, text),
         recurrent_state_bytes=_sum(_LLAMA_STATE, text),
-        output_bytes=_sum(_LLAMA_OUTPUT, text),
+        output_bytes=_sum_of_last(_LLAMA_OUTPUT, text),
         failure=_line(_LLAMA_FAILURES, text),
     )
 
@@ -209,6 +209,12 @@ def _integer(pattern: re.Pattern[str], text: str) -> int | None:
 def _sum(pattern: re.Pattern[str], text: str) -> int | None:
     found = pattern.findall(text)
     return round(sum(float(mib) for _, mib in found) * MIB) if found else None
+
+
+def _sum_of_last(pattern: re.Pattern[str], text: str) -> int | None:
+    """Per device the last line counts: a graph that changes is reserved again."""
+    last = {device: float(mib) for device, mib in pattern.findall(text)}
+    return round(sum(last.values()) * MIB) if last else None
 
 
 def _line(pattern: re.Pattern[str], text: str) -> str | None:

@@ -72,6 +72,12 @@ def _split(text: str) -> list[float]:
     return shares + [0.0] * (MAX_DEVICES - len(shares))
 
 
+def _overrides(text: str) -> str:
+    if not all(part.partition("=")[2] for part in text.split(",")):
+        raise ValueError(text)
+    return text
+
+
 def _reasoning(text: str) -> int:
     return {"auto": -1, "off": 0, "on": 1}[text.lower()]
 
@@ -119,7 +125,7 @@ OPTIONS: dict[str, Option] = {
     "split-mode": _choice("split_mode", "llama_split_mode",
                           _same("LLAMA_SPLIT_MODE_", "none", "layer", "row", "tensor")),
     "tensor-split": Option("tensor_split", _split),
-    "override-tensor": _text("tensor_buft_overrides"),
+    "override-tensor": Option("tensor_buft_overrides", lambda text: _overrides(text)),
     "cpu-moe": Option("tensor_buft_overrides", None, r"\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU"),
     "n-cpu-moe": Option("tensor_buft_overrides", lambda text: experts_on_cpu(int(text))),
     "no-kv-offload": _flag("no_kv_offload"),
@@ -191,7 +197,7 @@ OPTIONS: dict[str, Option] = {
     "log-prefix": Option("", None),  # the embedded server always prefixes its lines
     "lora": _text("lora"),
     "lora-scaled": _text("lora"),
-    "rerank": Option("rerank", None),
+    "rerank": Option("", None),
 }  # fmt: skip
 
 ALIASES = {
