@@ -21,6 +21,7 @@ class Curated:
     families: Mapping[str, str] = field(default_factory=dict)  # first word -> lab
     moving: frozenset[str] = frozenset()
     brands: frozenset[str] = frozenset()
+    endings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> silent endings
     known_repositories: tuple[str, ...] = ()
     repositories: Mapping[str, str] = field(default_factory=dict)  # catalog id -> repository
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # catalog id -> other names
@@ -52,6 +53,7 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
         families=dict(data.get("families", {})),
         moving=frozenset(data.get("moving", ())),
         brands=frozenset(data.get("brands", ())),
+        endings={lab: tuple(words) for lab, words in data.get("endings", {}).items()},
         known_repositories=tuple(data.get("known_repositories", ())),
         repositories={k.lower(): v for k, v in data.get("repositories", {}).items()},
         names={k: tuple(v) for k, v in data.get("names", {}).items()},

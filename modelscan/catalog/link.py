@@ -20,7 +20,7 @@ from modelscan.catalog.records import SourceRecord, SourceSnapshot
 T = TypeVar("T")
 STRENGTH = (
     "weights", "curated", "exact", "name", "display name", "rows agree", "serving word",
-    "completion", "decoration",
+    "completion", "decoration", "word order",
 )  # fmt: skip
 
 
@@ -221,7 +221,7 @@ class Grouping:
                 self._join(self._owner_of(self.base_of(found.repo)[0]), member, found.rule)
                 continue
             hosted = self.linker.take_apart(record.key, provider=True)
-            name = self._without_lab(hosted.name)
+            name = hosted.name
             lab = hosted.lab or self.curated.families.get(next(iter(tokens(name)), ""))
             same = self._same_name(name, lab)
             if same:
@@ -263,13 +263,6 @@ class Grouping:
         if lab is not None:
             found = [f for f in found if self.groups[f].lab in (lab, None)]
         return self.groups[found[0]] if len(found) == 1 else None
-
-    def _without_lab(self, name: str) -> str:
-        """``openai-gpt-5.4-nano`` -> ``gpt-5.4-nano``."""
-        head, dash, rest = name.partition("-")
-        known = self.curated.lab(head)
-        family = next(iter(tokens(rest)), "")
-        return rest if dash and known and self.curated.families.get(family) == known else name
 
     # --- groups ----------------------------------------------------------------------------
 

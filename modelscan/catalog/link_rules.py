@@ -25,10 +25,12 @@ SERVING = ("instruct", "it", "chat")  # words that say how a model is served, no
 _EXTRA = frozenset({*SERVING, "hf", "text", "preview", "v"})
 _DECORATION = frozenset({
     "free", "turbo", "fast", "highspeed", "maas", "tee", "cloud", "official", "nitro", "extended",
-    "lora", "original", "hf", "serverless", "exacto", "cheaper", "discounted",
+    "lora", "original", "hf", "serverless", "exacto", "cheaper", "discounted", "tput",
 })  # fmt: skip
 _REGION = re.compile(r"^(?:us|eu|apac|au|jp|global)\.")
 _REVISION = re.compile(r"-v\d+:\d+$")
+_SIZE_TAG = re.compile(r":\d+(?:\.\d+)?[bt]$", re.IGNORECASE)
+_VERSION_WORD = re.compile(r"^v\d+(?:\.\d+)*$")
 _DECIMAL_P = re.compile(r"(?<=\d)p(?=\d)")
 _DATE = re.compile(r"^(?:2[3-9](?:0[1-9]|1[0-2])|(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])|20[2-3]\d)$")
 
@@ -60,6 +62,7 @@ class Linker:
         self._exact = {repo.lower(): repo for repo in sorted(repos)}
         self._by_key: dict[str, list[str]] = defaultdict(list)
         self._by_word: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+        self._by_owner: dict[str, list[str]] = defaultdict(list)
         official = [r for r in repos if curated.official(r) and tokens(short(r))]
         plain = {r.lower() for r in official if not split_repo_name(short(r)).derived}
         for repo in sorted(official, key=lambda r: (-repos[r], r)):
@@ -70,9 +73,12 @@ class Linker:
         """Under its own words, and without the brand that its lab puts in front."""
         words = tuple(key(short(repo)).split())
         spellings = [words]
+        if words[-1] in self._curated.endings.get(self._curated.lab_of_repo(repo) or "", ()):
+            spellings.append(words[:-1])
         brand, _, rest = short(repo).partition("-")
         if brand.lower() in self._curated.brands and rest:
             spellings.append(tuple(key(rest).split()))
+        self._by_owner[owner(repo)].append(repo)
         for spelling in spellings:
             self._by_key[" ".join(spelling)].append(repo)
             self._by_word[spelling[0]].append((spelling, repo))
@@ -92,7 +98,7 @@ class Linker:
             host, parts = parts[0], parts[1:]
         else:
             host = None
-        name = _REVISION.sub("", _REGION.sub("", parts[-1]))
+        name = self._without_lab(_REVISION.sub("", _REGION.sub("", parts[-1])))
         lab = next((lab for p in reversed(parts[:-1]) if (lab := self._curated.lab(p))), None)
         head, dot, rest = name.partition(".")
         if dot and self._curated.lab(head) and not rest[:1].isdigit():  # meta.llama3-8b-instruct
@@ -100,7 +106,15 @@ class Linker:
         if "fireworks" in identifier or host == "fireworks-ai":
             name = _DECIMAL_P.sub(".", name)
         foreign = lab is None and len(parts) > 1
-        return HostedId("/".join(parts), lab or self._curated.lab(host), name, foreign)
+        family = self._curated.families.get(next(iter(tokens(name)), ""))
+        return HostedId("/".join(parts), lab or family or self._curated.lab(host), name, foreign)
+
+    def _without_lab(self, name: str) -> str:
+        """``openai-gpt-5.4-nano`` -> ``gpt-5.4-nano``."""
+        head, dash, rest = name.partition("-")
+        known = self._curated.lab(head)
+        family = next(iter(tokens(rest)), "")
+        return rest if dash and known and self._curated.families.get(family) == known else name
 
     def link(
         self,
@@ -147,7 +161,12 @@ class Linker:
     def _loose(self, hosted: HostedId, shown: str | None) -> Link | None:
         plain = _undecorated(shown) if shown else None
         texts = [hosted.name, _undecorated(hosted.name), shown, plain]
-        for rule, find in (("serving word", self._serving), ("completion", self._completion)):
+        steps = (
+            ("serving word", self._serving),
+            ("completion", self._completion),
+            ("word order", self._reordered),
+        )
+        for rule, find in steps:
             for text in texts:
                 found = find(text, hosted.lab) if text else None
                 if found and _agrees(hosted.name, found, lenient=rule == "completion"):
@@ -196,6 +215,20 @@ class Linker:
             repo
             for other, repo in self._by_word.get(words[0], ())
             if _completes(words, other, anchored=bool(dates & set(other)))
+        ]
+        return self._choose(found, lab)
+
+    def _reordered(self, text: str, lab: str | None) -> str | None:
+        """The named lab's only repository with the same words in another order."""
+        words = set(re.split(r"[-_:\s]+", text.lower()))
+        if lab is None or len(words) < 3:
+            return None
+        found = [
+            repo
+            for org in self._curated.orgs.get(lab, ())
+            for repo in self._by_owner.get(org.lower(), ())
+            if words <= (other := set(re.split(r"[-_]+", short(repo).lower())))
+            and all(_VERSION_WORD.match(w) or w in SERVING for w in other - words)
         ]
         return self._choose(found, lab)
 
@@ -276,15 +309,28 @@ def _harmless(other: tuple[str, ...], index: int, word: str, anchored: bool) -> 
     following = other[index + 1] if index + 1 < len(other) else ""
     previous = other[index - 1] if index else ""
     if word.isdigit():
-        size = following in ("b", "m", "t", "e", "x")
-        return size or anchored
+        if following in ("b", "m", "t", "e", "x"):
+            return True  # a size
+        if len(word) == 2 and len(following) == 4 and _DATE.match(following):
+            return True  # the month of a date
+        return anchored or _in_version_ending(other, index)
     if word in ("b", "m", "t", "e", "x"):
         return previous.isdigit()
     return word == "a" and following.isdigit()
 
 
+def _in_version_ending(words: tuple[str, ...], index: int) -> bool:
+    """The name ends in v1, v0.1 or v1.5, and the word at ``index`` is one of its numbers."""
+    start = index
+    while start and words[start - 1].isdigit():
+        start -= 1
+    return bool(start) and words[start - 1] == "v" and all(w.isdigit() for w in words[start:])
+
+
 def _undecorated(text: str) -> str | None:
-    """The name without words of price and speed; None when there were none."""
-    words = re.split(r"[-_:\s]+", text.lower())
+    """The name without words of price and speed and a size tag; None when there were none."""
+    plain = _SIZE_TAG.sub("", text.lower())
+    words = re.split(r"[-_:\s]+", plain)
     kept = [w for w in words if w not in _DECORATION]
-    return "-".join(kept) if kept and len(kept) < len(words) else None
+    changed = len(kept) < len(words) or plain != text.lower()
+    return "-".join(kept) if kept and changed else None
