@@ -42,20 +42,46 @@ def rank_bytes(
     """
     architecture, weights = shape.architecture, shape.weights
     scale = _dtype_scale(shape, dtype)
-    total = weights.total_bytes * scale
     ends = [(weights.embedding_bytes or 0) * scale, (weights.output_bytes or 0) * scale]
-    vision = weights.vision_bytes * scale
-    blocks = max(0.0, total - sum(ends) - vision)
-    if not mtp:
-        blocks -= mtp_bytes(shape) * scale
     layers = stage_layers(architecture, ranks, stage)
-    mine = blocks * len(layers) / max(1, len(architecture.layers))
+    mine = _block_bytes(shape, ranks, stage) * scale
     mine += _end_bytes(architecture, ends, ranks, stage)
+    if stage == ranks.pipeline - 1:
+        mine += _leftover_bytes(shape, mtp) * scale
     repeated = min(mine, sum(_repeated_bytes(architecture, layer) for layer in layers))
     copied = sum(_copied_heads_bytes(architecture, layer, ranks.tensor) for layer in layers)
-    tower = vision if stage == 0 else 0.0
+    tower = weights.vision_bytes * scale if stage == 0 else 0.0
     tower = tower / ranks.tensor if _vision_divides(architecture, ranks.tensor) else tower
     return round((mine - repeated) / ranks.tensor + repeated + copied + tower)
+
+
+def _block_bytes(shape: ModelShape, ranks: Ranks, stage: int) -> float:
+    """The stage's blocks: their own sizes where they are known, else an even share."""
+    count = len(shape.architecture.layers)
+    sizes = shape.weights.layer_bytes[:count]
+    start = sum(len(stage_layers(shape.architecture, ranks, early)) for early in range(stage))
+    mine = len(stage_layers(shape.architecture, ranks, stage))
+    if len(sizes) == count:
+        return float(sum(sizes[start : start + mine]))
+    return (_inner_bytes(shape) - mtp_bytes(shape)) * mine / max(1, count)
+
+
+def _inner_bytes(shape: ModelShape) -> int:
+    """Everything between the embedding and the head, vision tower apart."""
+    weights = shape.weights
+    ends = (weights.embedding_bytes or 0) + (weights.output_bytes or 0)
+    return max(0, weights.total_bytes - ends - weights.vision_bytes)
+
+
+def _leftover_bytes(shape: ModelShape, mtp: bool) -> float:
+    """Final norm and the like; with ``mtp`` the prediction blocks."""
+    sizes = shape.weights.layer_bytes[: len(shape.architecture.layers)]
+    rest = 0
+    if len(sizes) == len(shape.architecture.layers):
+        rest = max(0, _inner_bytes(shape) - sum(sizes))
+    if not shape.architecture.mtp_layers:
+        return float(rest)
+    return float(mtp_bytes(shape)) if mtp else 0.0
 
 
 def _dtype_scale(shape: ModelShape, dtype: str | None) -> float:
@@ -64,18 +90,19 @@ def _dtype_scale(shape: ModelShape, dtype: str | None) -> float:
     stored_four = shape.architecture.dtype == "float32"
     if quantized or asked_four == stored_four:
         return 1.0
-    return 2.0 if asked_four else 0.5 if dtype is None or dtype != "float32" else 1.0
+    return 2.0 if asked_four else 0.5
 
 
 def mtp_bytes(shape: ModelShape) -> int:
-    """Bytes of the stored prediction blocks: as large as a block of the model each."""
+    """Bytes of the stored prediction blocks: what the trunk leaves, else a block's share each."""
     architecture = shape.architecture
-    if not architecture.mtp_layers or not architecture.layers:
+    count = len(architecture.layers)
+    if not architecture.mtp_layers or not count:
         return 0
-    weights = shape.weights
-    ends = (weights.embedding_bytes or 0) + (weights.output_bytes or 0) + weights.vision_bytes
-    blocks = len(architecture.layers) + architecture.mtp_layers
-    return (weights.total_bytes - ends) * architecture.mtp_layers // blocks
+    sizes = shape.weights.layer_bytes[:count]
+    if len(sizes) == count:
+        return max(0, _inner_bytes(shape) - sum(sizes))
+    return _inner_bytes(shape) * architecture.mtp_layers // (count + architecture.mtp_layers)
 
 
 def _end_bytes(

@@ -1,0 +1,169 @@
+"""vLLM and SGLang: estimates beside the measured rows, part by part, with the targets.
+
+``python -m benchmarks.bench_memory_gpu [--rows] [--all]``: ``--rows`` prints every row, ``--all``
+counts rows of medium confidence too. Exits 1 where a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from benchmarks import gpu_rows
+from benchmarks.gpu_rows import Row
+from modelscan.core.estimate import Estimate
+from modelscan.core.units import GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One comparison: ``target`` is the median allowed, relative or in GiB."""
+
+    name: str
+    relative: bool
+    target: float
+
+
+MEASURES = {
+    "vllm": (
+        Measure("weights", True, 0.01),
+        Measure("KV bytes/token", True, 0.005),
+        Measure("activation", False, 0.25),
+        Measure("non-torch", False, 0.25),
+        Measure("graphs", False, 0.25),
+        Measure("KV pool", True, 0.03),
+        Measure("KV tokens", True, 0.03),
+        Measure("concurrency", True, 0.03),
+    ),
+    "sglang": (
+        Measure("weights", True, 0.01),
+        Measure("KV bytes/token", True, 0.005),
+        Measure("KV pool", True, 0.05),
+        Measure("KV tokens", True, 0.05),
+        Measure("state", True, 0.05),
+        Measure("graphs", False, 0.5),
+    ),
+}
+
+
+def pairs(row: Row, found: Estimate) -> dict[str, tuple[float, float]]:
+    """name -> (estimated, measured) for what the row measured."""
+    first = found.per_gpu[0]
+    parts = first.parts
+    gib = {
+        "weights": (parts.weights_bytes, "weights_gib"),
+        "activation": (parts.compute_bytes, "activation_gib"),
+        "non-torch": (parts.non_torch_bytes, "non_torch_gib"),
+        "graphs": (parts.cuda_graph_bytes, "cuda_graph_gib"),
+    }
+    result: dict[str, tuple[float, float]] = {}
+    for name, (estimated, column) in gib.items():
+        measured = row.value(column)
+        if measured is not None:
+            result[name] = (estimated / GIB, measured)
+    result.update(_capacity(row, found))
+    return result
+
+
+def _capacity(row: Row, found: Estimate) -> dict[str, tuple[float, float]]:
+    result: dict[str, tuple[float, float]] = {}
+    pool, tokens = row.value("kv_gib"), row.value("kv_tokens")
+    if pool and tokens and pool > 0.5 and row.value("pp") in (None, 1.0):
+        result["KV bytes/token"] = (found.kv_bytes_per_token, pool * GIB / tokens)
+    if not row.memory_bytes or row.failed:
+        return result
+    estimated = found.per_gpu[0].kv_pool_bytes
+    if pool and estimated is not None:
+        result["KV pool"] = (estimated / GIB, pool)
+    if tokens and found.kv_capacity_tokens is not None:
+        result["KV tokens"] = (found.kv_capacity_tokens, tokens)
+    times = row.value("max_concurrency")
+    if times and found.max_concurrency is not None:
+        result["concurrency"] = (found.max_concurrency, times)
+    return result
+
+
+def error(measure: Measure, pair: tuple[float, float]) -> float:
+    estimated, measured = pair
+    off = estimated - measured
+    return off / measured if measure.relative else off
+
+
+def summary(engine: str, table: dict[str, list[tuple[float, str]]]) -> bool:
+    """Print a line per measure; whether all targets are met."""
+    met = True
+    print(f"\n{engine}: {'':14} rows   median      p95    worst  target")
+    for measure in MEASURES[engine]:
+        found = table.get(measure.name)
+        if not found:
+            continue
+        sizes = sorted(abs(value) for value, _ in found)
+        median = statistics.median(sizes)
+        p95 = sizes[min(len(sizes) - 1, round(0.95 * (len(sizes) - 1)))]
+        worst = max(found, key=lambda pair: abs(pair[0]))
+        ok = median <= measure.target
+        met = met and ok
+        unit = (lambda v: f"{100 * v:7.2f}%") if measure.relative else (lambda v: f"{v:6.2f} G")
+        print(
+            f"  {measure.name:16} {len(sizes):5} {unit(median)} {unit(p95)} {unit(sizes[-1])} "
+            f" {unit(measure.target)} {'ok' if ok else 'MISSED'}   worst: {worst[1]}"
+        )
+    return met
+
+
+def compare(
+    rows: Iterable[Row], show: bool
+) -> tuple[dict[str, list[tuple[float, str]]], list[tuple[str, bool]], int]:
+    """Errors per measure, (label, predicted) of failed starts, and how many rows had no shape."""
+    table: dict[str, list[tuple[float, str]]] = {}
+    starts: list[tuple[str, bool]] = []
+    unknown = 0
+    for row in rows:
+        found = gpu_rows.estimate(row)
+        if found is None:
+            unknown += 1
+            continue
+        if found.verdict is not None:
+            starts.append((row.label, (found.verdict == "does_not_fit") == row.failed))
+        measured = pairs(row, found)
+        for measure in MEASURES[row.engine]:
+            if measure.name in measured:
+                table.setdefault(measure.name, []).append(
+                    (error(measure, measured[measure.name]), row.label)
+                )
+        if show:
+            _show(row, found, measured)
+    return table, starts, unknown
+
+
+def _show(row: Row, found: Estimate, measured: dict[str, tuple[float, float]]) -> None:
+    cells = " ".join(f"{name} {a:.6g}/{b:.6g}" for name, (a, b) in measured.items())
+    print(f"{row.number:4} {row.label:62} {found.verdict or '-':12} {cells}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", action="store_true")
+    parser.add_argument("--all", action="store_true")
+    options = parser.parse_args()
+    if not gpu_rows.SHARED.is_dir():
+        print("../shared/data is not here: nothing to compare with")
+        return 0
+    met = True
+    for engine in ("vllm", "sglang"):
+        chosen = [row for row in gpu_rows.rows((engine,)) if options.all or row.trusted]
+        table, starts, unknown = compare(chosen, options.rows)
+        met = summary(engine, table) and met
+        right = sum(correct for _, correct in starts)
+        print(f"  starts predicted: {right} of {len(starts)}; rows without a known shape: {unknown}")
+        for label, correct in starts:
+            if not correct:
+                print(f"    wrong: {label}")
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

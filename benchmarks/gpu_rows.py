@@ -1,0 +1,193 @@
+"""Measured rows of GPU engines -> what the estimators take: a shape, a workload, an inventory.
+
+Rows: ../shared/data/truth/memory_fit.csv. Shapes: ../shared/data/configs, and for models whose
+config is not there ``data/shapes.json`` (public figures written down by hand). A row whose model
+or card is not known is left out and counted, never guessed.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Gpu, Host, Inventory
+from modelscan.core.units import GIB
+from modelscan.core.workload import Workload
+from modelscan.memory import sglang, vllm
+from modelscan.memory.shape import from_config
+
+ROOT = Path(__file__).resolve().parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+SHAPES = Path(__file__).resolve().parent / "data" / "shapes.json"
+
+# Row's name -> config's name, where the row says it in other words.
+MODELS = {
+    "google/gemma-2-2b-it": "google/gemma-2-2b",
+    "RedHatAI/Meta-Llama-3.1-8B-Instruct-quantized.w4a16": "meta-llama/Llama-3.1-8B-Instruct",
+    "RedHatAI/Qwen2.5-7B-Instruct-quantized.w8a8": "Qwen/Qwen2.5-7B-Instruct",
+    "neuralmagic/Meta-Llama-3.1-70B-Instruct-quantized.w8a8": "meta-llama/Llama-3.1-70B-Instruct",
+    "lukealonso/GLM-5.1-NVFP4-MTP": "nvidia/GLM-5.1-NVFP4",
+    "Qwen2.5-7B-Instruct (weights match)": "Qwen/Qwen2.5-7B-Instruct",
+    "Qwen/Qwen2.5-0.5B-Instruct": "Qwen/Qwen2-0.5B-Instruct",
+    "Qwen/Qwen3-8B-AWQ": "Qwen/Qwen3-8B",
+    "Llama-3.1-70B FP8": "nvidia/Llama-3.1-70B-Instruct-FP8",
+    "Qwen3-0.6B (deduced: 28 layers x 8 kv heads; 1.25 GB load)": "Qwen/Qwen3-0.6B",
+    "Qwen2ForCausalLM 7B (DeepSeek-R1-Distill-Qwen-7B deduced)": (
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"
+    ),
+    "DeepSeek-R1-Distill-Qwen-1.5B (deduced)": "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
+    "GLM-5 NVFP4": "nvidia/GLM-5-NVFP4",
+}
+QUANTIZATIONS = (
+    ("w4a16", "w4a16"), ("quantized.w8a8", "w8a8"), ("w8a8", "w8a8"), ("gptq", "w4a16"),
+    ("awq", "awq"), ("nvfp4", "nvfp4"), ("mxfp4", "mxfp4"), ("fp8", "fp8"),
+)  # fmt: skip
+# torch's total of cards whose memory the row leaves out (driver figures, GiB).
+CARDS = {"RTX PRO 6000": 95.0, "RTX 3090": 23.57, "RTX 5090": 31.36, "L40S": 44.39,
+         "DGX Spark": 119.7, "24GB class": 23.52, "T4": 14.56, "H100": 79.19, "H200": 139.8,
+         "16GB class": 15.7, "24GB (RTX 4090": 23.52, "A100 class (avail 43.81": 46.6}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measured start: the raw columns, and what could be made of them."""
+
+    number: int
+    raw: dict[str, str]
+    shape: ModelShape | None
+    memory_bytes: int | None
+
+    def value(self, column: str) -> float | None:
+        text = self.raw[column].replace(",", "")
+        found = re.match(r"-?\d+(?:\.\d+)?", text)
+        return float(found.group(0)) if found else None
+
+    @property
+    def engine(self) -> str:
+        return self.raw["engine"].lower()
+
+    @property
+    def version(self) -> str:
+        return self.raw["engine_version"]
+
+    @property
+    def failed(self) -> bool:
+        return self.raw["status"].startswith("failed")
+
+    @property
+    def trusted(self) -> bool:
+        """What the targets count: measured, high confidence."""
+        return self.raw["kind"] == "measured" and self.raw["confidence"] == "high"
+
+    @property
+    def label(self) -> str:
+        raw = self.raw
+        cut = "".join(f" {key}{raw[key]}" for key in ("tp", "pp") if raw[key] not in ("", "1"))
+        return f"{self.version[:9]} {raw['model'].split('/')[-1][:34]} {raw['quant'][:9]}{cut}"
+
+
+def rows(engines: tuple[str, ...] = ("vllm", "sglang")) -> list[Row]:
+    """Every row of these engines, in the file's order."""
+    path = SHARED / "truth" / "memory_fit.csv"
+    with path.open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    return [
+        Row(number, raw, shape_of(raw), card_bytes(raw))
+        for number, raw in enumerate(table)
+        if raw["engine"].lower() in engines
+    ]
+
+
+def config_of(model: str) -> tuple[dict[str, Any], dict[str, Any] | None] | None:
+    """(config, hf_quant_config) of a model, None where nobody wrote it down."""
+    own = json.loads(SHAPES.read_text(encoding="utf-8"))
+    if model in own:
+        return own[model], None
+    path = SHARED / "configs" / f"{model.replace('/', '--')}.json"
+    if not path.exists():
+        return None
+    extra = path.with_name(path.stem + ".hf_quant_config.json")
+    quantization = json.loads(extra.read_text(encoding="utf-8")) if extra.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")), quantization
+
+
+def shape_of(raw: dict[str, str]) -> ModelShape | None:
+    """The shape of a row's model in its quantization."""
+    found = config_of(MODELS.get(raw["model"], raw["model"]))
+    if found is None:
+        return None
+    config, extra = found
+    named = f"{raw['quant']} {raw['model']}".lower()
+    wanted = next((name for word, name in QUANTIZATIONS if word in named), None)
+    own = "quantization_config" in config or extra is not None
+    return from_config(config, quantization=None if own else wanted, hf_quant_config=extra)
+
+
+def card_bytes(raw: dict[str, str]) -> int | None:
+    """torch's total memory of the row's card."""
+    if raw["gpu_mem_gib"]:
+        return round(float(raw["gpu_mem_gib"]) * GIB)
+    for name, gib in CARDS.items():
+        if raw["gpu"].startswith(name):
+            return round(gib * GIB)
+    return None
+
+
+def workload_of(row: Row) -> Workload:
+    """The row's settings as engine options."""
+    raw = row.raw
+    options: dict[str, str | None] = {}
+    names = {"max_num_seqs": "max-num-seqs", "max_batched_tokens": "max-num-batched-tokens"}
+    for column, option in names.items():
+        amount = row.value(column)
+        if amount:
+            options[option] = str(int(amount))
+    if raw["kv_dtype"] not in ("", "auto", "bf16", "bf16/fp16", "bfloat16"):
+        options["kv-cache-dtype"] = raw["kv_dtype"].split()[0]
+    if raw["eager"] == "1":
+        options["enforce-eager"] = None
+    if "float32" in raw["quant"]:
+        options["dtype"] = "float32"
+    parallel = re.search(r"dcp(\d+)-mtp(\d)", raw["raw"])
+    if parallel:
+        options["decode-context-parallel-size"] = parallel.group(1)
+        if parallel.group(2) == "1":
+            options["speculative-config"] = '{"method": "mtp", "num_speculative_tokens": 1}'
+    if "gpt-oss" in raw["model"]:  # vLLM's model-specific default
+        options["max-cudagraph-capture-size"] = "1024"
+    share = re.search(r"0\.\d+", raw["mem_util"])
+    return Workload(
+        context_tokens=int(row.value("max_ctx") or 8192),
+        tensor_parallel=int(row.value("tp") or 1),
+        pipeline_parallel=int(row.value("pp") or 1),
+        memory_utilization=float(share.group(0)) if share else None,
+        parameters=tuple(options.items()),
+    )
+
+
+def inventory_of(row: Row) -> Inventory | None:
+    """The row's cards, idle; None where their memory is not known."""
+    if row.memory_bytes is None:
+        return None
+    count = int(row.value("tp") or 1) * int(row.value("pp") or 1)
+    free = row.memory_bytes - (GIB // 2)
+    gpus = tuple(
+        Gpu(index, row.raw["gpu"], "nvidia", row.memory_bytes, free, "simulated")
+        for index in range(count)
+    )
+    return Inventory(gpus, Host(None, None, None), source="simulated")
+
+
+def estimate(row: Row) -> Estimate | None:
+    """Our estimate of the row; None where the model is not known."""
+    if row.shape is None:
+        return None
+    engine = {"vllm": vllm, "sglang": sglang}[row.engine]
+    version = row.version if re.match(r"\d+\.\d+", row.version) else None
+    return engine.estimate(row.shape, workload_of(row), inventory_of(row), version=version)
