@@ -132,7 +132,7 @@ def _device_reads(shape: ModelShape, workload: Workload, estimate: Estimate) -> 
         weights_bytes=weights.total_bytes,
         active_bytes=active_bytes(shape),
         cache_bytes=cache_read_bytes(architecture, tokens, _cache_element(workload)),
-        embedding_bytes=0 if architecture.tied_embeddings else weights.embedding_bytes or 0,
+        embedding_bytes=weights.embedding_bytes or 0,
         experts_share=experts.active / experts.total if moved and experts else None,
         ranks=estimate.tensor_parallel if pool else 1,
     )
