@@ -86,12 +86,18 @@ class RunDir:
     def ended_file(self) -> Path:
         return self.folder / "ended.json"
 
-    def prepare(self, spec: Spec) -> None:
-        """Write what the next supervisor is to run. The caller holds the deployment's lock."""
+    def prepare(self, spec: Spec) -> bool:
+        """Write what the next supervisor is to run; False, and nothing done, while one lives.
+
+        The caller holds the deployment's lock.
+        """
         ensure_dir(self.folder)
-        for name in ("process.json", "ready.json", "ended.json"):
-            (self.folder / name).unlink(missing_ok=True)
-        self._write("spec.json", asdict(spec))
+        with self._exclusive() as free:
+            if free:
+                for name in ("process.json", "ready.json", "ended.json"):
+                    (self.folder / name).unlink(missing_ok=True)
+                self._write("spec.json", asdict(spec))
+            return free
 
     def spec(self) -> Spec | None:
         value = self._read("spec.json")

@@ -31,7 +31,8 @@ def start(rundir: RunDir, spec: Spec) -> None:
     Raises RemoteError when it does not come to life. The supervisor's working folder is the
     deployment's own, so that ``python -m`` finds no foreign module in the user's current folder.
     """
-    rundir.prepare(spec)
+    if not rundir.prepare(spec):
+        raise _still_there(rundir)
     environment = dict(os.environ)
     own = environment.get("PYTHONPATH", "")
     environment[PATH_MARK] = own
@@ -51,16 +52,21 @@ def start(rundir: RunDir, spec: Spec) -> None:
 def _not_started(rundir: RunDir, code: int, errors: Path) -> RemoteError:
     name = rundir.folder.name
     if code == NOT_CLAIMED:
-        return RemoteError(
-            f"another process of {name} is still there",
-            hint=f"modelscan stop {name}",
-            code="still_running",
-        )
+        return _still_there(rundir)
     lines = errors.read_text(errors="replace").strip().splitlines()
     return RemoteError(
         f"the supervisor of {name} ended with code {code}: {lines[-1] if lines else 'no message'}",
         hint="modelscan doctor",
         code="supervisor_failed",
+    )
+
+
+def _still_there(rundir: RunDir) -> RemoteError:
+    name = rundir.folder.name
+    return RemoteError(
+        f"another process of {name} is still there",
+        hint=f"modelscan stop {name}",
+        code="still_running",
     )
 
 

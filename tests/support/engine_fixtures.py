@@ -1,16 +1,18 @@
-"""For tests that start real engines: a model, the processes of a home, and a clean end."""
+"""Fixtures for tests that start real engines: a model, a home, and a clean end.
+
+A test module asks for them with ``pytest_plugins = ("support.engine_fixtures",)``.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.engine_processes import living
 from support.tiny_gguf import write_tiny_gguf
 
 from modelscan.engines import spawn
@@ -40,31 +42,3 @@ def home(clean_environment: Path) -> Iterator[Path]:
 def config(home: Path) -> Config:
     """The settings of that home."""
     return load()
-
-
-def living(home: Path) -> list[int]:
-    """Processes (supervisors and engines) that belong to a home, by what the kernel says."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        ours = str(home).encode()
-        is_engine = any(w.startswith(b"modelscan.engines.supervisor") for w in words)
-        if is_engine and any(w.startswith(ours) for w in words) and state not in ("Z", "X"):
-            found.append(int(entry.name))
-    return found
-
-
-def eventually(check: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-    """The first true value of ``check``; fails the test after the time limit."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := check()):
-        if time.monotonic() > deadline:
-            pytest.fail(f"not within {timeout_s} s")
-        time.sleep(0.02)
-    return value
