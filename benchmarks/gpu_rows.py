@@ -51,7 +51,8 @@ QUANTIZATIONS = (
 # torch's total of cards whose memory the row leaves out (driver figures, GiB).
 CARDS = {"RTX PRO 6000": 95.0, "RTX 3090": 23.57, "RTX 5090": 31.36, "L40S": 44.39,
          "DGX Spark": 119.7, "24GB class": 23.52, "T4": 14.56, "H100": 79.19, "H200": 139.8,
-         "16GB class": 15.7, "24GB (RTX 4090": 23.52, "A100 class (avail 43.81": 46.6}  # fmt: skip
+         "16GB class": 15.99, "24GB (RTX 4090": 23.52, "288GB class": 287.98,
+         "H100 NVL 96GB": 93.6}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +177,23 @@ def inventory_of(row: Row) -> Inventory | None:
     if row.memory_bytes is None:
         return None
     count = int(row.value("tp") or 1) * int(row.value("pp") or 1)
-    free = row.memory_bytes - (GIB // 2)
+    free = _free_bytes(row, row.memory_bytes, count)
     gpus = tuple(
         Gpu(index, row.raw["gpu"], "nvidia", row.memory_bytes, free, "simulated")
         for index in range(count)
     )
     return Inventory(gpus, Host(None, None, None), source="simulated")
+
+
+def _free_bytes(row: Row, memory: int, count: int) -> int:
+    """Idle cards; where SGLang's log says what was free before loading, that."""
+    if row.engine != "sglang":
+        return memory - GIB // 2
+    before = re.search(r"avail ~?([\d.]+)(?: before load)?\)", row.raw["gpu"])
+    if not before or float(before.group(1)) * GIB > memory:
+        return memory
+    several = 1.6 if count > 1 else 0.6  # what the estimate takes off for contexts
+    return round((float(before.group(1)) + several) * GIB)
 
 
 def estimate(row: Row) -> Estimate | None:

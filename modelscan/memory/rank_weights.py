@@ -50,6 +50,7 @@ def rank_bytes(
         mine += _leftover_bytes(shape, mtp) * scale
     repeated = min(mine, sum(_repeated_bytes(architecture, layer) for layer in layers))
     copied = sum(_copied_heads_bytes(architecture, layer, ranks.tensor) for layer in layers)
+    copied += _expert_padding_bytes(shape, len(layers), ranks.tensor)
     tower = weights.vision_bytes * scale if stage == 0 else 0.0
     tower = tower / ranks.tensor if _vision_divides(architecture, ranks.tensor) else tower
     return round((mine - repeated) / ranks.tensor + repeated + copied + tower)
@@ -125,8 +126,17 @@ def _repeated_bytes(architecture: Architecture, layer: Layer) -> float:
     latent = architecture.latent
     if layer.attention is Attention.MLA and latent:
         down = latent.kv_lora_rank + latent.rope_length + (latent.q_lora_rank or 0)
-        values += architecture.hidden * down
+        values += architecture.hidden * down + _indexer_values(architecture)
     return values * _TWO_BYTES
+
+
+def _indexer_values(architecture: Architecture) -> int:
+    """Sparse attention's indexer runs whole on every GPU."""
+    length = int(architecture.extra.get("indexer_key_length", 0))
+    heads = int(architecture.extra.get("indexer_heads", 0))
+    latent = architecture.latent
+    query = (latent.q_lora_rank if latent else None) or architecture.hidden
+    return length * (heads * query + architecture.hidden) + heads * architecture.hidden
 
 
 def _copied_heads_bytes(architecture: Architecture, layer: Layer, tensor: int) -> float:
@@ -137,26 +147,56 @@ def _copied_heads_bytes(architecture: Architecture, layer: Layer, tensor: int) -
     return architecture.hidden * width * (1 - layer.kv_heads / tensor) * _TWO_BYTES
 
 
+def _expert_padding_bytes(shape: ModelShape, layers: int, tensor: int) -> float:
+    """MXFP4 kernels pad experts: hidden to 256, a GPU's share of the width to 128.
+
+    gpt-oss-20b on two GPUs: 2880 -> 3072 and 1440 -> 1536, 7.0 GiB where the file has 6.4.
+    """
+    experts, architecture = shape.architecture.experts, shape.architecture
+    held = shape.weights.expert_bytes
+    if architecture.quantization != "mxfp4" or experts is None or not held:
+        return 0.0
+    share = max(1, experts.width // tensor)
+    grown = _up(architecture.hidden, 256) * _up(share, 128) / (architecture.hidden * share)
+    return held * (grown - 1) * layers / len(architecture.layers) / tensor
+
+
+def _up(value: int, step: int) -> int:
+    return -(-value // step) * step
+
+
 def _vision_divides(architecture: Architecture, tensor: int) -> bool:
     heads = architecture.vision_heads
     return heads is not None and heads % tensor == 0
 
 
 def rope_table_bytes(architecture: Architecture, dtype_bytes: int) -> int:
-    """The cos/sin table engines build beside the weights: trained context x rotary size.
+    """The cos/sin tables engines build beside the weights: trained context x rotary size each.
 
-    Llama-3.1-8B: 131,072 x 128 x 2 B = 32 MiB, which is the 14.99 GiB of the logs beside
-    14.96 GiB of parameters.
+    Llama-3.1-8B: 131,072 x 128 x 2 B = 32 MiB, which is the 14.99 GiB of the logs beside 14.96 of
+    parameters. Linear scaling multiplies the length (Gemma-3: x 8, 512 MiB).
     """
-    rotary = max(
-        (
-            architecture.latent.rope_length
-            if layer.attention is Attention.MLA and architecture.latent
-            else layer.key_length
-            for layer in architecture.layers
-            if layer.heads
-        ),
-        default=0,
-    )
-    partial = float(architecture.extra.get("partial_rotary_factor", 1.0) or 1.0)
-    return round((architecture.context_tokens or 0) * rotary * partial) * dtype_bytes
+    rotary = max((_rotary(architecture, layer) for layer in architecture.layers), default=0)
+    extra = architecture.extra
+    partial = float(extra.get("partial_rotary_factor", 1.0) or 1.0)
+    lengths = float(extra.get("rope_linear_factor", 1.0)) + int(extra.get("rope_tables", 1)) - 1
+    return round((architecture.context_tokens or 0) * rotary * partial * lengths) * dtype_bytes
+
+
+def _rotary(architecture: Architecture, layer: Layer) -> int:
+    if layer.attention is Attention.MLA and architecture.latent:
+        return architecture.latent.rope_length
+    return layer.key_length if layer.heads else 0
+
+
+def latent_copies_bytes(architecture: Architecture, layers: Sequence[Layer], tensor: int) -> int:
+    """MLA's up projections in the form decoding takes, kept in 16 bits beside the loaded ones.
+
+    Code: vllm process_weights_after_loading of MLA (W_UV, W_UK_T); SGLang w_kc and w_vc.
+    """
+    latent = architecture.latent
+    if latent is None:
+        return 0
+    heads = sum(layer.heads for layer in layers if layer.attention is Attention.MLA)
+    width = (latent.nope_length or 128) + (latent.value_length or 128)
+    return heads // tensor * latent.kv_lora_rank * width * _TWO_BYTES

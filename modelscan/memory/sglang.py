@@ -18,7 +18,13 @@ from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
 from modelscan.memory.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
-from modelscan.memory.rank_weights import Ranks, rank_bytes, rope_table_bytes, stage_layers
+from modelscan.memory.rank_weights import (
+    Ranks,
+    latent_copies_bytes,
+    rank_bytes,
+    rope_table_bytes,
+    stage_layers,
+)
 from modelscan.memory.sglang_settings import SglangSettings, resolve
 from modelscan.memory.sglang_versions import DEFAULT_VERSION, facts_for
 
@@ -96,6 +102,7 @@ def _rank(shape: ModelShape, settings: SglangSettings, stage: int, slot: int) ->
     gpu = settings.gpus[index] if index < len(settings.gpus) else None
     weights = rank_bytes(shape, ranks, stage, mtp=settings.speculative_mtp)
     weights += rope_table_bytes(architecture, 4)  # the table is kept in float32
+    weights += latent_copies_bytes(architecture, layers, settings.tensor_parallel)
     held = min(settings.cpu_offload_bytes, weights)
     memory = gpu.memory_bytes if gpu else None
     there = memory if gpu is None or gpu.free_bytes is None else gpu.free_bytes
@@ -183,7 +190,7 @@ def _latent_bytes(architecture: Architecture, settings: SglangSettings) -> float
     """
     latent = architecture.latent
     assert latent is not None
-    indexer = int(architecture.extra.get("index_head_dim", 0) or 0)
+    indexer = int(architecture.extra.get("indexer_key_length", 0) or 0)
     extra = indexer + _INDEXER_SCALE_BYTES if indexer else 0
     if indexer and settings.kv_element_bytes == 1.0:
         return _SPARSE_FP8_BYTES + extra

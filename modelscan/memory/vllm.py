@@ -16,7 +16,13 @@ from modelscan.core.units import format_bytes
 from modelscan.core.workload import Workload
 from modelscan.memory import vllm_kv, vllm_overhead
 from modelscan.memory.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
-from modelscan.memory.rank_weights import Ranks, rank_bytes, rope_table_bytes, stage_layers
+from modelscan.memory.rank_weights import (
+    Ranks,
+    latent_copies_bytes,
+    rank_bytes,
+    rope_table_bytes,
+    stage_layers,
+)
 from modelscan.memory.vllm_activation import activation_bytes
 from modelscan.memory.vllm_kv import Capacity
 from modelscan.memory.vllm_settings import VllmSettings, resolve
@@ -109,7 +115,11 @@ def _weights(shape: ModelShape, settings: VllmSettings, stage: int) -> int:
     loaded = rank_bytes(
         shape, ranks, stage, dtype=settings.dtype_asked, mtp=settings.speculative_mtp
     )
-    return loaded + rope_table_bytes(shape.architecture, settings.dtype_bytes)
+    architecture = shape.architecture
+    copies = latent_copies_bytes(
+        architecture, stage_layers(architecture, ranks, stage), settings.tensor_parallel
+    )
+    return loaded + copies + rope_table_bytes(architecture, settings.dtype_bytes)
 
 
 def _parts(

@@ -113,7 +113,7 @@ def token_bytes(architecture: Architecture, layer: Layer, settings: VllmSettings
 def _latent_bytes(architecture: Architecture, settings: VllmSettings) -> float:
     latent = architecture.latent
     assert latent is not None
-    indexer = int(architecture.extra.get("index_head_dim", 0) or 0)
+    indexer = int(architecture.extra.get("indexer_key_length", 0) or 0)
     values = latent.kv_lora_rank + latent.rope_length
     if indexer and settings.kv_element_bytes < 2:  # sparse kernels have their own 8-bit layout
         return _FP8_DS_MLA_BYTES + indexer + _INDEXER_SCALE_BYTES

@@ -14,6 +14,7 @@ from modelscan.memory.vllm_versions import VllmVersion
 _GRAPH_BASE_BYTES = 0.506 * GIB
 _GRAPH_LAYER_BYTES = 0.00312 * GIB
 _GRAPH_WIDTH_BYTES = 0.00884 * GIB
+_ABSOLUTE_BIG_BYTES = round(1.79 * GIB)  # 0.6.5 logs, 80 GB cards: 1.79 with context, TP 2 3.58
 _GRAPH_REFERENCE_SIZES = 51
 _GRAPH_EXPERTS_BYTES = 0.42 * GIB  # Qwen1.5-MoE and gpt-oss: 0.42 to 0.49 above the dense fit
 _NON_TORCH_DOUBLING_BYTES = 0.06 * GIB  # 2.07 -> 2.13 GiB from two to four GPUs
@@ -22,6 +23,8 @@ _NON_TORCH_DOUBLING_BYTES = 0.06 * GIB  # 2.07 -> 2.13 GiB from two to four GPUs
 def non_torch_bytes(settings: VllmSettings, facts: VllmVersion) -> int:
     """Increase that is not torch's: communication buffers and workspaces of libraries."""
     tensor = settings.tensor_parallel
+    if facts.context_charged and settings.big_gpu:
+        return (1 + (tensor > 1)) * _ABSOLUTE_BIG_BYTES
     if tensor > 1:
         doublings = max(0, tensor.bit_length() - 2)
         return facts.non_torch_tp_bytes + round(doublings * _NON_TORCH_DOUBLING_BYTES)

@@ -46,6 +46,11 @@ class VllmSettings:
     gpus: tuple[Gpu, ...]
 
     @property
+    def big_gpu(self) -> bool:
+        """The 80 GB class."""
+        return bool(self.gpus) and (self.gpus[0].memory_bytes or 0) >= _BIG_GPU_BYTES
+
+    @property
     def kv_element_bytes(self) -> float:
         """Bytes per cached value; scales of the 8-bit kinds are in ``vllm_kv``."""
         if self.kv_dtype.startswith("nvfp4"):
@@ -63,13 +68,13 @@ def resolve(
     max_len = _context(architecture, workload)
     seqs = _number(workload, "max-num-seqs") or _default_seqs(gpus, facts)
     eager = workload.parameter("enforce-eager") not in (None, "false", "False")
-    tokens = _number(workload, "max-num-batched-tokens")
+    tokens = _number(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
     speculative = workload.parameter("speculative-config") or ""
     return VllmSettings(
         max_model_len=max_len,
         parallel=workload.parallel or 1,
-        max_num_seqs=min(seqs, tokens) if tokens else seqs,
-        max_num_batched_tokens=tokens or _default_tokens(gpus, facts, max_len),
+        max_num_seqs=min(seqs, tokens),
+        max_num_batched_tokens=tokens,
         block_size=_number(workload, "block-size") or _default_block(architecture),
         kv_dtype=_kv_dtype(workload),
         dtype_bytes=_dtype_bytes(architecture, dtype_asked),

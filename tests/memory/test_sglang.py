@@ -77,7 +77,7 @@ def test_sparse_latent_cache_counts_its_indexer() -> None:
     layer = Layer(Attention.MLA, 64, 64, 256, 256)
     shape = model((layer,) * 78, 57.06 * 8)
     architecture = replace(
-        shape.architecture, latent=Latent(512, 64), extra={"index_head_dim": 128}
+        shape.architecture, latent=Latent(512, 64), extra={"indexer_key_length": 128}
     )
     shape = replace(shape, architecture=architecture)
     wanted = replace(workload(mem_fraction_static="0.92"), tensor_parallel=8)
