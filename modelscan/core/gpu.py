@@ -45,6 +45,8 @@ class Gpu:
     backends: tuple[str, ...] = ()  # engines that support it; () = none here does
     processes: tuple[GpuProcess, ...] = ()
     parent_uuid: str | None = None  # of a MIG instance: its card
+    mig_index: int | None = None  # of a MIG instance: its number on that card
+    vendor_index: int | None = None  # the number the vendor's own tools give it
     pci_device_id: str | None = None  # "0x744c"
     dedicated_bytes: int | None = None  # of a unified chip: the carve-out (VRAM total)
     shared_bytes: int | None = None  # of a unified chip: system memory it may map (GTT total)
@@ -91,6 +93,7 @@ class Inventory:
     problems: tuple[Problem, ...] = ()
     links: tuple[Link, ...] = ()
     source: str = "local"  # local | simulated | a target's name
+    hidden: tuple[Gpu, ...] = ()  # devices that CUDA_VISIBLE_DEVICES and its like hide
 
     @property
     def simulated(self) -> bool:

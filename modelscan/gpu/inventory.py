@@ -6,10 +6,14 @@ import re
 from dataclasses import replace
 
 from modelscan.core.errors import UsageError
-from modelscan.core.gpu import Inventory
+from modelscan.core.gpu import Gpu, Host, Inventory, Link, Problem
+from modelscan.gpu.enrich import enrich
+from modelscan.gpu.found import Found
 from modelscan.gpu.host import run_host
 from modelscan.gpu.machine import Machine
-from modelscan.gpu.simulate import simulate
+from modelscan.gpu.pci import VENDORS, PciDevice, run_pci
+from modelscan.gpu.pci import gpu as pci_gpu
+from modelscan.gpu.visible import apply_visibility
 
 _INDICES = re.compile(r"^\s*\d{1,2}(\s*,\s*\d{1,2})*\s*$")
 
@@ -21,12 +25,86 @@ def inventory(spec: str | None = None, machine: Machine | None = None) -> Invent
         return probe(here)
     if _INDICES.match(spec):
         return select(probe(here), [int(part) for part in spec.split(",")])
+    from modelscan.gpu.simulate import simulate
+
     return simulate(spec, here)
 
 
 def probe(machine: Machine) -> Inventory:
-    """Everything this machine has."""
-    return Inventory((), run_host(machine))
+    """Everything this machine has, numbered once across vendors."""
+    host = run_host(machine)
+    on_pci = run_pci(machine) if machine.system == "linux" else ()
+    found = _vendors(machine, host, on_pci)
+    gpus, links = _number(found)
+    gpus = tuple(enrich(gpu) for gpu in gpus)
+    visible, hidden, oddities = apply_visibility(_beside_a_card(gpus), machine.environ)
+    unanswered = _unanswered(on_pci, (*visible, *hidden), len(gpus))
+    problems = [*(p for one in found for p in one.problems), *oddities, *unanswered]
+    kept = {gpu.index for gpu in visible}
+    return Inventory(
+        visible, host, tuple(dict.fromkeys(problems)),
+        tuple(link for link in links if {link.first, link.second} <= kept), hidden=hidden,
+    )  # fmt: skip
+
+
+def _vendors(machine: Machine, host: Host, on_pci: tuple[PciDevice, ...]) -> list[Found]:
+    """Each vendor's probe, imported only where there is a sign of the vendor."""
+    there = {VENDORS[device.vendor] for device in on_pci}
+    found = []
+    if machine.system == "darwin":
+        from modelscan.gpu.apple import run_apple
+
+        return [run_apple(machine, host)]
+    from modelscan.gpu.nvidia import run_nvidia
+
+    found.append(run_nvidia(machine, host, on_pci="nvidia" in there))
+    if "amd" in there or machine.tool("amd-smi") or machine.tool("rocm-smi"):
+        from modelscan.gpu.amd import run_amd
+
+        found.append(run_amd(machine, host, on_pci="amd" in there))
+    if "intel" in there or machine.tool("xpu-smi") or machine.tool("hl-smi"):
+        from modelscan.gpu.intel import run_intel
+
+        found.append(run_intel(machine, on_pci="intel" in there))
+    if "ascend" in there or machine.tool("npu-smi"):
+        from modelscan.gpu.ascend import run_ascend
+
+        found.append(run_ascend(machine))
+    return found
+
+
+def _number(found: list[Found]) -> tuple[tuple[Gpu, ...], tuple[Link, ...]]:
+    """The first vendor's numbers stay as its tools show them; the next go on after them."""
+    gpus: list[Gpu] = []
+    links: list[Link] = []
+    start = 0
+    for one in found:
+        gpus += [replace(gpu, index=gpu.index + start) for gpu in one.gpus]
+        links += [Link(link.first + start, link.second + start, link.kind) for link in one.links]
+        start = max((gpu.index for gpu in gpus), default=-1) + 1
+    return tuple(gpus), tuple(links)
+
+
+def _beside_a_card(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+    """A processor's graphics part beside a card is named, but no engine is offered it."""
+    cards = [gpu for gpu in gpus if not gpu.integrated and gpu.memory_bytes]
+    if not cards:
+        return gpus
+    return tuple(replace(gpu, backends=()) if gpu.integrated else gpu for gpu in gpus)
+
+
+def _unanswered(on_pci: tuple[PciDevice, ...], known: tuple[Gpu, ...], count: int) -> list[Problem]:
+    """Devices on the bus that no probe told of, of vendors that have no engine here."""
+    buses = {gpu.pci_bus_id for gpu in known}
+    problems = []
+    for device in on_pci:
+        vendor = VENDORS[device.vendor]
+        if device.bus in buses or vendor in ("nvidia", "amd", "intel"):
+            continue
+        name = pci_gpu(device, count).name
+        text = f"{name} at {device.bus}: no backend here supports it"
+        problems.append(Problem("unsupported_device", text))
+    return problems
 
 
 def select(found: Inventory, indices: list[int]) -> Inventory:
@@ -35,6 +113,8 @@ def select(found: Inventory, indices: list[int]) -> Inventory:
     missing = [index for index in indices if index not in by_index]
     if missing:
         known = ", ".join(map(str, by_index)) or "none"
+        if found.hidden:
+            known += f" ({len(found.hidden)} hidden by the environment)"
         raise UsageError(
             f"there is no GPU {', '.join(map(str, missing))} here; there are: {known}",
             hint="modelscan gpu",

@@ -242,7 +242,7 @@ def _unknown(name: str) -> UsageError:
 
 
 def links(rows: list[GpuFacts | None]) -> tuple[Link, ...]:
-    """How devices of one kind are joined where the part fixes it; a bridge is an option, so PCIe."""
+    """How devices of one kind are joined where the part fixes it; bridges are optional: PCIe."""
     found = []
     for first, one in enumerate(rows):
         for second in range(first + 1, len(rows)):

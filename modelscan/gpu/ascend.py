@@ -1,0 +1,25 @@
+"""Huawei Ascend, through npu-smi: detected and named; no engine here supports it."""
+
+from __future__ import annotations
+
+from modelscan.gpu.found import Found
+from modelscan.gpu.machine import Machine
+from modelscan.gpu.npu_smi import parse_info
+from modelscan.gpu.nvidia import tool_failure
+from modelscan.gpu.reading import Refusal
+
+
+def run_ascend(machine: Machine) -> Found:
+    """Chips npu-smi lists; nothing where there is no npu-smi."""
+    tool = machine.tool("npu-smi")
+    if tool is None:
+        return Found()
+    output = machine.run([tool, "info"], timeout_s=machine.timeout_s)
+    failure = tool_failure("npu-smi", output, machine.timeout_s)
+    try:
+        if failure is not None and not output.stdout.strip():
+            raise failure
+        reading = parse_info(output.stdout)
+    except Refusal as refusal:
+        return Found((), (refusal.problem(),))
+    return Found(reading.gpus, reading.problems)

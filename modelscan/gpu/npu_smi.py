@@ -1,0 +1,117 @@
+"""``npu-smi info`` (Huawei Ascend): a table of two lines per chip."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from modelscan.core.gpu import Gpu, GpuProcess, Problem
+from modelscan.core.units import MIB
+from modelscan.gpu.reading import (
+    MAX_DEVICES,
+    Reading,
+    Refusal,
+    free_of,
+    lines_of,
+    pci_address,
+    text_of,
+)
+
+SOURCE = "npu-smi"
+_VERSION = re.compile(r"Version:\s*([\w.]{1,30})")
+_PAIR = re.compile(r"(\d{1,9})\s{0,6}/\s{0,6}(\d{1,9})")
+
+
+@dataclass(slots=True)
+class Chip:
+    """One chip: the card's number and the chip's on it, as npu-smi counts."""
+
+    card: int
+    chip: int
+    name: str
+    health: str | None
+    bus: str | None
+    total: int | None
+    used: int | None
+    processes: list[GpuProcess] = field(default_factory=list)
+
+
+def parse_info(text: str) -> Reading:
+    """Chips of ``npu-smi info``, 22 to 25, one or two chips per card; raises Refusal."""
+    chips: list[Chip] = []
+    card: tuple[int, str, str] | None = None
+    version: str | None = None
+    for line in lines_of(text):
+        match = _VERSION.search(line)
+        version = version or (match.group(1) if match else None)
+        cells = [cell.strip() for cell in line.split("|")[1:-1]]
+        if len(cells) < 3 or _add_process(cells, chips):
+            continue
+        head = re.match(r"^(\d{1,4})\s+([A-Za-z0-9][\w -]{0,60})$", cells[0])
+        if pci_address(cells[1]) is None:
+            if head:
+                card = (int(head.group(1)), head.group(2).strip(), cells[1])
+        elif card and len(chips) < MAX_DEVICES:
+            chips.append(_chip(card, cells))
+    if not chips:
+        raise _complaint(text)
+    gpus = tuple(_gpu(chip, i, version) for i, chip in enumerate(chips) if _healthy(chip))
+    sick = tuple(_problem(chip) for chip in chips if not _healthy(chip))
+    return Reading(SOURCE, gpus, sick, driver_version=version)
+
+
+def _healthy(chip: Chip) -> bool:
+    return chip.health not in ("Alarm", "Critical", "UNKNOWN")
+
+
+def _problem(chip: Chip) -> Problem:
+    where = f"NPU {chip.card} chip {chip.chip} ({chip.bus})"
+    return Problem(
+        "broken_gpu", f"{where} reports its health as {chip.health}; it is left out",
+        f"npu-smi info -t health -i {chip.card}",
+    )  # fmt: skip
+
+
+def _chip(card: tuple[int, str, str], cells: list[str]) -> Chip:
+    """The last column's last ``used / total`` that is not ``0 / 0``: HBM where there is any."""
+    pairs = [(int(a), int(b)) for a, b in _PAIR.findall(cells[-1])]
+    sized = [pair for pair in pairs if pair[1] > 0]
+    used, total = sized[-1] if sized else (None, None)
+    number, name, health = card
+    chip = re.match(r"^\d{1,3}", cells[0])
+    return Chip(
+        number, int(chip.group()) if chip else 0, name, text_of(health), pci_address(cells[1]),
+        None if total is None else total * MIB, None if used is None else used * MIB,
+    )  # fmt: skip
+
+
+def _gpu(chip: Chip, index: int, version: str | None) -> Gpu:
+    name = chip.name if chip.name.startswith("Ascend") else f"Ascend {chip.name}"
+    return Gpu(
+        index=index, name=name, vendor="ascend", memory_bytes=chip.total,
+        free_bytes=free_of(chip.total, chip.used), source=SOURCE, used_bytes=chip.used,
+        driver_version=version, vendor_index=index, pci_bus_id=chip.bus,
+        processes=tuple(chip.processes),
+    )  # fmt: skip
+
+
+def _add_process(cells: list[str], chips: list[Chip]) -> bool:
+    """``| 0       0 | 12345 | python | 3210 |``: card and chip, pid, name, MiB."""
+    if len(cells) != 4 or not re.match(r"^\d{1,10}$", cells[1]):
+        return False
+    head = re.match(r"^(\d{1,4})\s+(\d{1,3})$", cells[0])
+    held = re.match(r"^\d{1,9}$", cells[3])
+    if not head or not held:
+        return False
+    for chip in chips:
+        if (chip.card, chip.chip) == (int(head.group(1)), int(head.group(2))):
+            pid, name = int(cells[1]), text_of(cells[2])
+            chip.processes.append(GpuProcess(pid, name, int(held.group()) * MIB))
+    return True
+
+
+def _complaint(text: str) -> Refusal:
+    lowered = text[:20_000].lower()
+    if "dcmi" in lowered or ("driver" in lowered and "error" in lowered):
+        return Refusal("driver_not_running", "npu-smi cannot reach the Ascend driver (DCMI)")
+    return Refusal("no_devices", "npu-smi lists no device")

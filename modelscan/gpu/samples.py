@@ -1,0 +1,130 @@
+"""Which parser would meet a text in life: by the command that printed it, else by its shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from modelscan.core.gpu import Gpu, Problem
+from modelscan.gpu import (
+    amd_smi,
+    apple,
+    npu_smi,
+    nvidia_csv,
+    nvidia_table,
+    nvidia_text,
+    nvidia_xml,
+    pci,
+    rocm_smi,
+    xpu_smi,
+)
+from modelscan.gpu.amd_smi import fill
+from modelscan.gpu.bundle import split_bundle
+from modelscan.gpu.jetson import parse_tegrastats
+from modelscan.gpu.reading import MAX_TEXT, Reading, Refusal
+
+Parser = Callable[[str], Reading]
+# (name, what the text begins with or has near its beginning, parser); the first match holds.
+_SHAPES: tuple[tuple[str, str, Parser], ...] = (
+    ("nvidia-smi XML", r"<nvidia_smi_log|nvsmi_device_v\d+\.dtd", nvidia_xml.parse_xml),
+    ("nvidia-smi -q", r"^=+NVSMI LOG=+|^\s+FB Memory Usage\s*$", nvidia_text.parse_query),
+    ("nvidia-smi topo", r"^\s*GPU0\s+(GPU1|CPU Affinity)", lambda t: _topology(t)),
+    ("nvidia-smi nvlink", r"^GPU \d+: .*\n(\s+Link \d+:|Nvlink queries)",
+     nvidia_table.parse_nvlink),
+    ("nvidia-smi -L", r"^GPU \d+: .* \(UUID: ", nvidia_csv.parse_list),
+    ("npu-smi", r"npu-smi|NPU\s+Name\s+\|", npu_smi.parse_info),
+    ("nvidia-smi table", r"\| (NVIDIA-SMI|HL-SMI)", nvidia_table.parse_table),
+    ("nvidia-smi complaint", r"NVIDIA-SMI has failed|Failed to initialize NVML|^No devices were "
+     r"found|Unable to determine the device handle", nvidia_table.parse_table),
+    ("rocm-smi CSV", r"^device,", rocm_smi.parse_csv),
+    ("rocm-smi text", r"^GPU\[\d+\]\s*:", rocm_smi.parse_text),
+    ("rocm-smi JSON", r'"card\d+"\s*:', rocm_smi.parse_json),
+    ("amd-smi JSON", r'"gpu_data"|"gpu"\s*:\s*\d|"mem_usage"|AMDSMI|AmdSmi', amd_smi.parse_json),
+    ("amd-smi text", r"^GPU:\s*\d+|^\$? ?amd-smi|^GPU\s+.*(VRAM|VIOL|POWER)", amd_smi.parse_text),
+    ("xpu-smi JSON", r'"device_list"|"device_name"|"device_level"|"pci_bdf_address"',
+     xpu_smi.parse_json),
+    ("xpu-smi text", r"^\$? ?(sudo )?xpu-smi|^\| Device ID|^Timestamp,\s*DeviceId|^GPU \d+/\d+",
+     xpu_smi.parse_text),
+    ("nvidia-smi CSV",
+     r"^(index|name|timestamp|uuid|gpu_uuid|pid|driver_version|memory)[^\n,]{0,60},",
+     nvidia_csv.parse_csv),
+    ("lspci", r"^([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] .* \[[0-9a-f]{4}\]: ",
+     pci.parse_lspci),
+    ("system_profiler", r"SPDisplaysDataType|Chipset Model:", apple.parse_system_profiler),
+    ("tegrastats", r"^(\d\d-\d\d-\d{4} )?.{0,20}RAM \d+/\d+MB", parse_tegrastats),
+)  # fmt: skip
+
+
+def recognise(text: str) -> str | None:
+    """The name of the parser a text is for, or None."""
+    return next((name for name, _, _ in _matching(text)), None)
+
+
+def parse_sample(text: str, command_or_filename: str = "") -> Reading:
+    """The devices of any tool's output; raises Refusal with a named reason, nothing else."""
+    text = text[:MAX_TEXT]
+    parts = split_bundle(text)
+    if parts:
+        return _bundle([(part.command, part.output) for part in parts])
+    refusal: Refusal | None = None
+    for _, _, parser in _matching(text, command_or_filename):
+        try:
+            return parser(text)
+        except Refusal as error:
+            refusal = refusal or error
+    if refusal is None:
+        for complaint in (nvidia_table.complaint, rocm_smi.complaint):
+            refusal = refusal or complaint(text)
+    raise refusal or Refusal("unknown_output", "this is no output that a probe here asks for")
+
+
+def _matching(text: str, hint: str = "") -> list[tuple[str, str, Parser]]:
+    head = text[:60_000]
+    found = [shape for shape in _SHAPES if re.search(shape[1], head, re.MULTILINE)]
+    tool = re.search(r"(nvidia-smi|rocm-smi|amd-smi|xpu-smi|npu-smi|lspci)", hint)
+    if tool and any(shape[0].startswith(tool.group(1)) for shape in found):
+        found.sort(key=lambda shape: not shape[0].startswith(tool.group(1)))
+    return found
+
+
+def _topology(text: str) -> Reading:
+    links = nvidia_table.parse_topology(text)
+    numbers = {n for link in links for n in (link.first, link.second)}
+    if re.search(r"^\s*(\x1b\[4m)?\s*GPU0\b", text, re.MULTILINE):
+        numbers.add(0)
+    if not numbers:
+        raise Refusal("no_devices", "the topology lists no device")
+    gpus = tuple(Gpu(n, "NVIDIA GPU", "nvidia", None, None, "nvidia-smi") for n in sorted(numbers))
+    problem = Problem("no_memory", "a topology tells no memory")
+    return Reading("nvidia-smi", gpus, (problem,), links)
+
+
+def _bundle(parts: list[tuple[str, str]]) -> Reading:
+    """The most telling of the first of each command: ``-q``, then CSV, table and list."""
+    readings: list[Reading] = []
+    refusal: Refusal | None = None
+    for wanted in (r"\S+ -q -x$", r"\S+ -q$", r"--query-gpu=", r"^\S+$", r" -L$"):
+        for command, output in parts:
+            if re.search(wanted, command) and " --help" not in command:
+                try:
+                    readings.append(parse_sample(output, command))
+                except Refusal as error:
+                    refusal = refusal or error
+                break
+    if not readings:
+        raise refusal or Refusal("no_devices", "no command of the capture lists a device")
+    return _merged(readings)
+
+
+def _merged(readings: list[Reading]) -> Reading:
+    """The first reading, with what it lacks from those that list the same devices."""
+    first = readings[0]
+    gpus = list(first.gpus)
+    for reading in readings[1:]:
+        others = {(g.vendor_index, g.mig_index): g for g in reading.gpus}
+        for position, gpu in enumerate(gpus):
+            other = others.get((gpu.vendor_index, gpu.mig_index))
+            if other is not None:
+                gpus[position] = replace(fill(gpu, other), free_bytes=gpu.free_bytes)
+    return replace(first, gpus=tuple(gpus))
