@@ -18,6 +18,7 @@ from modelscan.core.architecture import (
     Layer,
 )
 from modelscan.core.errors import UsageError
+from modelscan.memory.config_extras import engine_extras
 from modelscan.memory.config_fields import Fields, audio_fields, text_fields, vision_fields
 from modelscan.memory.config_quantization import quantization_method
 from modelscan.memory.layer_kinds import Kinds, layer_kinds
@@ -354,7 +355,7 @@ def _extra(
         extra["m_rope"] = True
     if audio_fields(config) is not None:
         extra["audio"] = True
-    return extra
+    return {**extra, **engine_extras(fields, config)}
 
 
 def _notes(fields: Fields, kinds: Kinds) -> tuple[str, ...]:

@@ -177,5 +177,6 @@ def _matches(name: str, pattern: str) -> bool:
             return False
     short = _plain(pattern)
     if "*" in short:
-        return fnmatchcase(name, short) or fnmatchcase("model." + name, short)
+        inside = fnmatchcase(name, short + ".*")  # a module's pattern covers what is in it
+        return inside or fnmatchcase(name, short) or fnmatchcase("model." + name, short)
     return name == short or name.startswith(short + ".") or f".{short}." in f".{name}."
