@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelscan.core.deployment import Deployment, State
-from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.errors import AuthError, NotDeployableError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Decision, Held, Plan, Subject
 from modelscan.deploy import readiness
@@ -291,7 +291,10 @@ def no_fit(decision: Decision) -> NotDeployableError:
 
 def _drain(launch: Launch, drain_s: float) -> None:
     """Let running requests finish (their route is disabled already), for a while."""
-    address = readiness.address_of(launch, with_key=True)
+    try:
+        address = readiness.address_of(launch, with_key=True)
+    except AuthError:
+        return  # a stop must work without the key
     deadline = time.monotonic() + drain_s
     while time.monotonic() < deadline and busy_requests(address):
         time.sleep(_DRAIN_POLL_S)
