@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from modelscan.core.errors import UsageError
 from modelscan.core.plan import Subject
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
@@ -28,7 +27,9 @@ def load_subject(text: str, config: Config, workload: Workload) -> Subject:
 
         return from_path(reference.value, workload)
     if reference.kind is Kind.NAME:
-        raise UsageError(f"'{text}' is not a file here", hint="give a path, or hf:ORG/REPO")
+        from modelscan.deploy.subject_catalog import from_name
+
+        return from_name(reference.value, config, workload)
     from modelscan.deploy.subject_hub import from_hub
 
     return from_hub(reference, config, workload)

@@ -11,11 +11,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from modelscan.core.architecture import Architecture, Attention, Layer, ModelShape
+from modelscan.core.errors import UsageError
 from modelscan.core.units import format_count
 from modelscan.memory import weights, weights_gguf
 from modelscan.memory.quantization_mix import quantized
 from modelscan.memory.tensor_table import tensor_table
-from modelscan.memory.weight_formats import weight_format
+from modelscan.memory.weight_formats import WeightFormat, weight_format
 from modelscan.planner.formats import bits_per_weight
 
 _SPREAD = 0.1  # of the weights: mixed formats, unquantized embeddings
@@ -64,7 +65,7 @@ def shape_by_parameters(
     if file_format == "gguf":
         shape = _gguf(architecture, quantization or "Q4_K_M", total)
     else:
-        form = weight_format(quantization if bits < 16 else None, None, None, None)
+        form = _form(quantization if bits < 16 else None)
         known = weights.Known(weight_bytes=total)
         found = weights.from_architecture(architecture, form, 0, known)
         shape = ModelShape(architecture, found, file_format, quantization)
@@ -78,6 +79,14 @@ def shape_by_parameters(
         high_bytes=total + spread,
     )
     return replace(shape, weights=known_weights)
+
+
+def _form(quantization: str | None) -> WeightFormat:
+    """The format's proportions; an unknown one has those of unquantized weights."""
+    try:
+        return weight_format(quantization, None, None, None)
+    except UsageError:
+        return weight_format(None, None, None, None)
 
 
 def _architecture(parameters: int, active: int | None, context: int | None) -> Architecture:
@@ -103,7 +112,11 @@ def _architecture(parameters: int, active: int | None, context: int | None) -> A
 
 
 def _gguf(architecture: Architecture, quantization: str, total: int) -> ModelShape:
-    tensors = quantized(tensor_table(architecture), architecture, quantization)
+    table = tensor_table(architecture)
+    try:
+        tensors = quantized(table, architecture, quantization)
+    except UsageError:  # a type llama-quantize here does not make: only the proportions matter
+        tensors = quantized(table, architecture, "Q4_K_M")
     computed = sum(tensor.size_bytes for tensor in tensors)
     scaled = tuple(
         replace(tensor, size_bytes=round(tensor.size_bytes * total / max(1, computed)))

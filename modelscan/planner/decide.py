@@ -14,8 +14,9 @@ from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Decision, Held, NoFit, Plan, Subject
 from modelscan.core.workload import Workload
 from modelscan.planner import describe, hardware, refuse
-from modelscan.planner.fit import Case, Estimator, Fitted, Miss, fit
-from modelscan.planner.fit import estimator as own_estimator
+from modelscan.planner.case import Case, Estimator, Fitted, Miss
+from modelscan.planner.case import estimator as own_estimator
+from modelscan.planner.fit import fit
 from modelscan.planner.rank import cost, order
 from modelscan.planner.search import Option, options
 

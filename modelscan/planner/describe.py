@@ -11,7 +11,7 @@ from modelscan.core.units import format_bytes, format_tokens
 from modelscan.core.workload import BACKENDS
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
-from modelscan.planner.fit import Case, Fitted, Miss, available_bytes, free_bytes
+from modelscan.planner.case import Case, Fitted, Miss, available_bytes, free_bytes
 from modelscan.planner.launch import environment, render
 from modelscan.planner.search import device_label
 

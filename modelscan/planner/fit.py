@@ -6,92 +6,35 @@ The estimator is a parameter, so that tests can count calls and the benchmark ca
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from modelscan.core.architecture import Architecture, ModelShape
+from modelscan.core.architecture import Architecture
 from modelscan.core.estimate import DeviceEstimate, Estimate
-from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import MIB, format_bytes, format_tokens
-from modelscan.core.workload import Workload
-from modelscan.planner.launch import Launch, Options, estimate_workload, options
+from modelscan.planner.case import (
+    MINIMUM_CONTEXT_TOKENS,
+    Case,
+    Fitted,
+    Miss,
+    available_bytes,
+    devices,
+    host_free,
+    target_context,
+)
+from modelscan.planner.launch import Launch, estimate_workload, options
 from modelscan.planner.search import Option
 
-Estimator = Callable[[ModelShape, Workload, Inventory], Estimate]
-
-DEFAULT_CONTEXT_TOKENS = 32_768  # what a chat with documents and tools needs; not a limit
-MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use
-EMBEDDING_CONTEXT_TOKENS = 8_192
 THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
 _POOLED = ("vllm", "sglang")  # engines that set a pool aside
 _STEP_TOKENS = 1_024
 _SPARE_UTILIZATION_BYTES = 256 * MIB
 
 
-@dataclass(frozen=True, slots=True)
-class Fitted:
-    """An option that fits. ``offload``: none | partial | cpu (there is a GPU, unused)."""
-
-    option: Option
-    launch: Launch
-    chosen: Options
-    estimate: Estimate
-    target_tokens: int
-    offload: str = "none"
-    notes: tuple[str, ...] = ()
-
-    @property
-    def tight(self) -> bool:
-        return self.estimate.verdict == "tight"
-
-
-@dataclass(frozen=True, slots=True)
-class Miss:
-    """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices."""
-
-    option: Option
-    needed_bytes: int
-    available_bytes: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What all options of one decision share."""
-
-    inventory: Inventory
-    wanted: Workload
-    task: str
-    estimate: Estimator
-    offload: bool = True  # whether llama.cpp may keep part of the model in host memory
-
-
-def estimator(model: str) -> Estimator:
-    """``memory.estimate`` for one model."""
-    from modelscan.memory.estimate import estimate
-
-    def call(shape: ModelShape, workload: Workload, inventory: Inventory) -> Estimate:
-        return estimate(shape, workload, inventory, model=model)
-
-    return call
-
-
-def target_context(architecture: Architecture, wanted: Workload, task: str) -> int:
-    """The context to aim at: asked for, else by task and goal, at most what was trained."""
-    if wanted.context_tokens:
-        return wanted.context_tokens
-    trained = architecture.context_tokens
-    if task in ("embedding", "rerank"):
-        return min(trained or 512, EMBEDDING_CONTEXT_TOKENS)
-    if wanted.goal == "context":
-        return trained or DEFAULT_CONTEXT_TOKENS
-    return min(trained or MINIMUM_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS)
-
-
 def fit(option: Option, case: Case) -> Fitted | Miss:
     """The best settings of an option; raises NotDeployableError where the engine refuses them."""
     available = available_bytes(option.gpus, case.inventory)
     least = least_bytes(option, case)
-    room = available + (_host_free(case.inventory) if _may_offload(option, case) else 0)
+    room = available + (host_free(case.inventory) if _may_offload(option, case) else 0)
     if least > room:
         return _miss(option, least, available, "the weights alone are larger than the free memory")
     target = target_context(option.candidate.shape.architecture, case.wanted, case.task)
@@ -107,29 +50,12 @@ def fit(option: Option, case: Case) -> Fitted | Miss:
     return trial.miss(least, available)
 
 
-def available_bytes(gpus: tuple[Gpu, ...], inventory: Inventory) -> int:
-    """Free bytes of a set of devices, or of the host for ()."""
-    if not gpus:
-        return _host_free(inventory)
-    return sum(free_bytes(gpu) for gpu in gpus)
-
-
-def free_bytes(gpu: Gpu) -> int:
-    """Free memory; where only the total is known, that."""
-    return (gpu.free_bytes if gpu.free_bytes is not None else gpu.memory_bytes) or 0
-
-
 def least_bytes(option: Option, case: Case) -> int:
     """A lower bound without an estimate: the weights."""
     weights = option.candidate.shape.weights
     low = weights.low_bytes if weights.low_bytes is not None else weights.total_bytes
     offloaded = case.wanted.parameter("cpu-offload-gb") or case.wanted.parameter("n-gpu-layers")
     return 0 if offloaded else low
-
-
-def _host_free(inventory: Inventory) -> int:
-    host = inventory.host
-    return (host.free_bytes if host.free_bytes is not None else host.memory_bytes) or 0
 
 
 def _may_offload(option: Option, case: Case) -> bool:
@@ -213,7 +139,7 @@ class _Trial:
             margin = estimate.margin_bytes / max(1, len(estimate.per_gpu))
             share = max(0.0, 1 - margin / pool) if pool else 0.0
             return int(estimate.kv_capacity_tokens * share / slots)
-        missing = max((_missing(d) for d in _devices(estimate)), default=0)
+        missing = max((_missing(d) for d in devices(estimate)), default=0)
         per_token = max(1, estimate.kv_bytes_per_token) * slots
         room = estimate.context_tokens - (missing + estimate.margin_bytes) // per_token
         return int(room)
@@ -340,14 +266,12 @@ class _Trial:
 def _fits(found: Fitted) -> bool:
     """The engine's own verdict, and for llama.cpp with GPUs the host's share as well."""
     estimate = found.estimate
+    if estimate.verdict not in ("fits", None) or found.tight:
+        return False
     host = estimate.host
     if estimate.per_gpu and host is not None and host.free_bytes is not None:
-        return estimate.verdict in ("fits", None) and host.total_bytes <= host.free_bytes
-    return estimate.verdict in ("fits", None)
-
-
-def _devices(estimate: Estimate) -> tuple[DeviceEstimate, ...]:
-    return (*estimate.per_gpu, *((estimate.host,) if estimate.host else ()))
+        return host.total_bytes <= host.free_bytes
+    return True
 
 
 def _missing(device: DeviceEstimate) -> int:

@@ -49,10 +49,12 @@ def canonical(name: str | None) -> str | None:
 def _gguf_name(text: str) -> str:
     if text in _BITS:
         return text
-    for ending in ("_XXL", "_XL", "_L", "_M", "_S"):
+    for ending in ("_XXL", "_XL", "_L", "_M", "_XS", "_S"):
         if text.endswith(ending):
             stem = text.removesuffix(ending)
-            return next((n for n in (stem + "_M", stem) if n in _BITS), text)
+            nearest = (stem + "_S", stem + "_M", stem) if "S" in ending else (stem + "_M", stem)
+            whole = stem.removesuffix("_K") + "_0"  # UD-Q8_K_XL is Q8_0 with larger parts
+            return next((n for n in (*nearest, whole) if n in _BITS), text)
     return text
 
 

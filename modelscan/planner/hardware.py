@@ -11,7 +11,8 @@ from modelscan.core.plan import RequiredHardware, Subject
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
 from modelscan.planner import refuse
-from modelscan.planner.fit import Case, Fitted, estimator, fit, least_bytes
+from modelscan.planner.case import Case, Fitted, estimator
+from modelscan.planner.fit import fit, least_bytes
 from modelscan.planner.search import Option, options
 
 _DRIVER_SHARE = 0.02  # what firmware and driver keep of a card, about
@@ -39,6 +40,7 @@ LADDER = (
     Card("B200 180GB", 180, "10.0", 7700),
 )
 _COUNTS = (1, 2, 4, 8)
+_WORST_LOSS = 0.15  # about Q3_K_M: below, a smaller model is the better choice
 _HOST = Host(cpus=16, memory_bytes=64 * GIB, free_bytes=56 * GIB)
 
 
@@ -129,16 +131,26 @@ def smallest(subject: Subject, case: Case, gpus: tuple[Gpu, ...]) -> Fitted | No
     inventory = Inventory(gpus=gpus, host=_HOST, source="simulated")
     there = replace(case, inventory=inventory)
     room = sum(gpu.free_bytes or 0 for gpu in gpus)
-    choices = [
-        option
-        for option in options(subject, inventory, case.wanted).found
-        if len(option.gpus) == len(gpus) and least_bytes(option, there) <= room
-    ]
+    found_here = options(subject, inventory, case.wanted).found
+    choices = _decent([option for option in found_here if len(option.gpus) == len(gpus)])
     for option in sorted(choices, key=_size):
+        if least_bytes(option, there) > room:
+            break
         found = fit(option, there)
         if isinstance(found, Fitted) and not found.tight:
             return found
     return None
+
+
+def _decent(choices: list[Option]) -> list[Option]:
+    """Without the formats that ruin a model, where it has better ones."""
+    good = [option for option in choices if _loss(option) <= _WORST_LOSS]
+    return good or choices
+
+
+def _loss(option: Option) -> float:
+    quality = option.candidate.quality
+    return quality.loss if quality else 0.0
 
 
 def _size(option: Option) -> int:

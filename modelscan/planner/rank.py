@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 from modelscan.core.workload import Workload
-from modelscan.planner.fit import Fitted
+from modelscan.planner.case import Fitted
 
 COMFORTABLE_TOKENS_PER_S = 10.0  # a person reads about 5 to 8 tokens a second
 

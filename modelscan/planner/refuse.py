@@ -6,7 +6,7 @@ from modelscan.core.errors import NotDeployableError
 from modelscan.core.plan import Subject
 from modelscan.core.units import format_bytes, format_count
 from modelscan.core.workload import Workload
-from modelscan.planner.fit import Case
+from modelscan.planner.case import Case
 from modelscan.planner.formats import bits_per_weight, means
 
 

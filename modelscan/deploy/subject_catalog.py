@@ -1,0 +1,190 @@
+"""A catalog name as a Subject: every known variant of the model with its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.errors import UsageError
+from modelscan.core.model import Model, Variant
+from modelscan.core.plan import Candidate, Subject
+from modelscan.core.workload import Workload
+from modelscan.deploy.qualities import quality
+from modelscan.memory.config_quantization import quantization_method
+from modelscan.memory.shape import from_config
+from modelscan.planner.formats import canonical, means
+from modelscan.state.config import Config
+
+ENGINE_FORMATS = ("safetensors", "gguf")
+_SIMILAR = 3
+# Who publishes a quantization, best first, where its makers do not: people who publish many and
+# say how they made them. Only breaks ties between equal formats.
+_PUBLISHERS = ("redhatai", "nvidia", "unsloth", "bartowski", "ggml-org", "lmstudio-community")
+
+
+def from_name(text: str, config: Config, workload: Workload) -> Subject:
+    """The Subject of a catalog name; raises UsageError (exit 2) for unknown or ambiguous ones."""
+    from modelscan.catalog.lookup import find_model
+
+    return from_model(find_model(text, config.paths), config, workload)
+
+
+def from_model(model: Model, config: Config, workload: Workload) -> Subject:
+    """Every variant of a catalog model that an engine here could load."""
+    if model.open_weights is False and not model.variants:
+        return Subject(
+            id=model.id, name=model.name, task=model.task or "chat", candidates=(), model=model,
+            closed=True, alternatives=open_models_like(model, config),
+        )  # fmt: skip
+    original = _original(model)
+    source = workload.source or str(config.get("source") or "huggingface")
+    there = _from_source(model.variants, source, explicit=workload.source is not None)
+    labelled = [_labelled(variant, original) for variant in there]
+    chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])
+    candidates = []
+    for variant in _asked_first(chosen, workload):
+        shape = shape_of(model, variant)
+        if shape is not None:
+            candidates.append(Candidate(variant, shape, quality(variant.quantization, original)))
+    return Subject(
+        id=model.id,
+        name=model.name,
+        task=model.task or "chat",
+        candidates=tuple(candidates),
+        model=model,
+        warnings=tuple(_warnings(labelled, candidates)),
+    )
+
+
+def _original(model: Model) -> str:
+    """The format the model was published in: its own config says (FP8, MXFP4), else 16 bits."""
+    method = None
+    if model.architecture is not None:
+        method = quantization_method(_quantization_config(model.architecture))
+    return canonical(method) or "BF16"
+
+
+def _quantization_config(config: Mapping[str, Any]) -> Any:
+    for holder in (config, config.get("text_config") or {}):
+        if isinstance(holder, Mapping) and holder.get("quantization_config"):
+            return holder["quantization_config"]
+    return None
+
+
+def _labelled(variant: Variant, original: str) -> Variant:
+    """A repository whose label nobody states holds the original weights; a GGUF one may not."""
+    if variant.quantization or variant.format != "safetensors":
+        return variant
+    return replace(variant, quantization=original)
+
+
+def _from_source(
+    variants: tuple[Variant, ...], source: str, *, explicit: bool
+) -> tuple[Variant, ...]:
+    """The variants of the hub that is wanted; ModelScope's mirrors under their own names."""
+    if source == "modelscope":
+        there = tuple(
+            replace(v, source="modelscope", repo=v.modelscope_repo or v.repo)
+            for v in variants
+            if v.modelscope_repo or v.source == "modelscope"
+        )
+        return there or (() if explicit else variants)
+    here = tuple(v for v in variants if v.source == source or v.source == "local_path")
+    return here or (() if explicit else variants)
+
+
+def _best_of_each(variants: Iterable[Variant]) -> list[Variant]:
+    """One variant per format and quantization: the makers' own, else a known publisher's."""
+    listed = list(variants)
+    makers = listed[0].repo.partition("/")[0].lower() if listed else ""
+    best: dict[tuple[str, str | None], Variant] = {}
+    for variant in listed:
+        key = (variant.format, canonical(variant.quantization))
+        known = best.get(key)
+        if known is None or _standing(variant, makers) < _standing(known, makers):
+            best[key] = variant
+    return list(best.values())
+
+
+def _standing(variant: Variant, makers: str) -> tuple[bool, int, bool, bool, str]:
+    owner = variant.repo.partition("/")[0].lower()
+    rank = _PUBLISHERS.index(owner) if owner in _PUBLISHERS else len(_PUBLISHERS)
+    dynamic = (variant.quantization or "").upper().startswith("UD-")
+    return (owner != makers, rank, dynamic, variant.weight_bytes is None, variant.repo)
+
+
+def _asked_first(variants: list[Variant], workload: Workload) -> list[Variant]:
+    """Only what was asked for is sized, unless nothing is: a refusal names what exists."""
+    asked = workload.quantization
+    matching = [v for v in variants if asked and means(asked, v.quantization, v.format)]
+    return matching or variants
+
+
+def shape_of(model: Model, variant: Variant) -> ModelShape | None:
+    """The shape of one variant: by its architecture where known, else by the parameter count."""
+    if model.architecture is not None:
+        try:
+            return from_config(
+                _config_for(model.architecture, variant),
+                quantization=canonical(variant.quantization),
+                weight_bytes=variant.weight_bytes,
+                parameters=model.parameters,
+                format=variant.format,
+            )
+        except UsageError:
+            pass  # a config or a format nobody here can read: size it by its parameters
+    parameters = model.parameters or variant.parameters
+    if not parameters:
+        return None
+    from modelscan.deploy.unknown_shape import shape_by_parameters
+
+    return shape_by_parameters(
+        parameters,
+        active_parameters=model.active_parameters,
+        context_tokens=model.limits.context_tokens,
+        file_format=variant.format,
+        quantization=canonical(variant.quantization),
+        weight_bytes=variant.weight_bytes,
+    )
+
+
+def _config_for(config: Mapping[str, Any], variant: Variant) -> Mapping[str, Any]:
+    """The bundled config without its own quantization where this variant has another one."""
+    own = canonical(quantization_method(_quantization_config(config)))
+    named = canonical(variant.quantization)
+    if own is None or named is None or own == named:
+        return config
+    kept = {key: value for key, value in config.items() if key != "quantization_config"}
+    inner = kept.get("text_config")
+    if isinstance(inner, Mapping) and "quantization_config" in inner:
+        kept["text_config"] = {k: v for k, v in inner.items() if k != "quantization_config"}
+    return kept
+
+
+def _warnings(variants: list[Variant], candidates: list[Candidate]) -> Iterable[str]:
+    unlisted = [v.repo for v in variants if v.format == "gguf" and not v.quantization]
+    if unlisted and not any(c.variant.format == "gguf" for c in candidates):
+        yield (
+            f"{unlisted[0]} has GGUF files, but which is not known offline: "
+            f"modelscan plan hf:{unlisted[0]}"
+        )
+
+
+def open_models_like(model: Model, config: Config) -> tuple[str, ...]:
+    """Open models for the same task: of the same lab first, then the most used ones."""
+    from modelscan.catalog.index_read import open_index
+    from modelscan.catalog.search import Query, search
+
+    index = open_index(config.paths)
+    try:
+        same = Query(text=model.lab or "", open_weights=True, task=model.task, limit=40)
+        others = Query(open_weights=True, task=model.task, limit=_SIMILAR)
+        rows = (
+            [row for row in search(index, same).rows if row.lab == model.lab] if model.lab else []
+        )
+        found = [row.id for row in (*rows[:_SIMILAR], *search(index, others).rows)]
+    finally:
+        index.close()
+    return tuple(dict.fromkeys(found))[:_SIMILAR]

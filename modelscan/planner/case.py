@@ -1,0 +1,119 @@
+"""What a decision weighs: one case for all options, and what became of each option."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from modelscan.core.architecture import Architecture, ModelShape
+from modelscan.core.estimate import DeviceEstimate, Estimate
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.workload import Workload
+from modelscan.planner.launch import Launch, Options
+from modelscan.planner.search import Option
+
+Estimator = Callable[[ModelShape, Workload, Inventory], Estimate]
+
+DEFAULT_CONTEXT_TOKENS = 32_768  # what a chat with documents and tools needs; not a limit
+MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use
+EMBEDDING_CONTEXT_TOKENS = 8_192
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """An option that fits. ``offload``: none | partial | cpu (there is a GPU, unused)."""
+
+    option: Option
+    launch: Launch
+    chosen: Options
+    estimate: Estimate
+    target_tokens: int
+    offload: str = "none"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tight(self) -> bool:
+        """It starts, but an error of the estimate's own size would stop it."""
+        verdict = self.estimate.verdict
+        return verdict == "tight" or (verdict == "fits" and worst_case_overflows(self.estimate))
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices."""
+
+    option: Option
+    needed_bytes: int
+    available_bytes: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What all options of one decision share."""
+
+    inventory: Inventory
+    wanted: Workload
+    task: str
+    estimate: Estimator
+    offload: bool = True  # whether llama.cpp may keep part of the model in host memory
+
+
+def estimator(model: str) -> Estimator:
+    """``memory.estimate`` for one model."""
+    from modelscan.memory.estimate import estimate
+
+    def call(shape: ModelShape, workload: Workload, inventory: Inventory) -> Estimate:
+        return estimate(shape, workload, inventory, model=model)
+
+    return call
+
+
+def target_context(architecture: Architecture, wanted: Workload, task: str) -> int:
+    """The context to aim at: asked for, else by task and goal, at most what was trained."""
+    if wanted.context_tokens:
+        return wanted.context_tokens
+    trained = architecture.context_tokens
+    if task in ("embedding", "rerank"):
+        return min(trained or 512, EMBEDDING_CONTEXT_TOKENS)
+    if wanted.goal == "context":
+        return trained or DEFAULT_CONTEXT_TOKENS
+    return min(trained or MINIMUM_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS)
+
+
+def available_bytes(gpus: tuple[Gpu, ...], inventory: Inventory) -> int:
+    """Free bytes of a set of devices, or of the host for ()."""
+    if not gpus:
+        return host_free(inventory)
+    return sum(free_bytes(gpu) for gpu in gpus)
+
+
+def free_bytes(gpu: Gpu) -> int:
+    """Free memory; where only the total is known, that."""
+    return (gpu.free_bytes if gpu.free_bytes is not None else gpu.memory_bytes) or 0
+
+
+def host_free(inventory: Inventory) -> int:
+    host = inventory.host
+    return (host.free_bytes if host.free_bytes is not None else host.memory_bytes) or 0
+
+
+def worst_case_overflows(estimate: Estimate) -> bool:
+    """Whether the upper end of a range would not fit: a guessed shape must leave room for it."""
+    if estimate.basis != "range" or estimate.high_bytes is None:
+        return False
+    more = estimate.high_bytes - estimate.total_bytes
+    shares = estimate.per_gpu or devices(estimate)
+    for device in shares:
+        share = more * device.total_bytes // max(1, estimate.total_bytes)
+        cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
+        pool = device.budget_bytes is not None and device.kv_pool_bytes is not None
+        if pool and cache + share > (device.kv_pool_bytes or 0):
+            return True
+        if device.free_bytes is not None and device.total_bytes + share > device.free_bytes:
+            return True
+    return False
+
+
+def devices(estimate: Estimate) -> tuple[DeviceEstimate, ...]:
+    return (*estimate.per_gpu, *((estimate.host,) if estimate.host else ()))
