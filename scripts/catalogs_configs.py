@@ -10,6 +10,7 @@ from scripts.catalogs_packages import CONFIGS, members
 
 SOURCE = "configs"
 _SUFFIX = "_config.json"
+_QUANT_SUFFIX = "_hf_quant_config.json"  # NVIDIA's own file beside a config.json
 # Fields about tokenization, training and other programs; nothing that a size follows from.
 _DROPPED = (
     "token_id", "token_index", "token_ids", "_id", "dropout", "initializer", "transformers_version",
@@ -21,13 +22,17 @@ _LONG = 300  # longer lists are per-layer ignore lists of quantizers, not layer 
 
 def snapshot() -> SourceSnapshot:
     """One record per config file; its name is the repository with ``--`` for the slash."""
+    files = dict(members(CONFIGS, inside="/model_configs/", suffix=_SUFFIX))
+    configs = {p: json.loads(d) for p, d in files.items() if not p.endswith(_QUANT_SUFFIX)}
+    for path, config in configs.items():
+        quant = files.get(path.removesuffix(_SUFFIX) + _QUANT_SUFFIX)
+        if quant and "quantization_config" not in config:
+            stated = json.loads(quant).get("quantization", {})
+            config["quantization_config"] = {"quant_method": "modelopt", **stated}
     return SourceSnapshot(
         source=SOURCE,
         retrieved_at=CONFIGS.published,
-        records=tuple(
-            _record(path, json.loads(data))
-            for path, data in members(CONFIGS, inside="/model_configs/", suffix=_SUFFIX)
-        ),
+        records=tuple(_record(path, config) for path, config in sorted(configs.items())),
         origin=CONFIGS.origin,
         licence=f"{CONFIGS.licence} (package); facts of each model's own config.json",
     )

@@ -80,7 +80,7 @@ def _record(row: Mapping[str, Any]) -> SourceRecord:
     mlx = name.format is None and owner(repo) == "mlx-community"
     released = not name.derived and not mlx
     downloads = row.get("hf_downloads") or None
-    parameters = row.get("parameters_raw") or None
+    parameters = _plausible(row.get("parameters_raw"))
     facts = {
         "parameters": parameters,
         "license": _license(row.get("license")),
@@ -123,3 +123,8 @@ def _conversions(row: Mapping[str, Any]) -> Iterator[SourceRecord]:
 
 def _license(value: Any) -> str | None:
     return value if isinstance(value, str) and value not in ("", "other", "unknown") else None
+
+
+def _plausible(parameters: Any) -> int | None:
+    """A count below five trillion; a few rows read a number of training tokens as one."""
+    return parameters if isinstance(parameters, int) and 0 < parameters < 5 * 10**12 else None

@@ -13,8 +13,9 @@ from scripts.catalogs_packages import MODELSDEV, members
 
 _START = re.compile(rb'\{[\w"-]+:\{id:"[^"]+",env:\[')
 _TOKEN = re.compile(
-    rb"""(?P<space>\s+)|(?P<punct>[{}\[\]:,])|(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`(?:[^`\\]|\\.)*`)"""
-    rb"|(?P<number>-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<bool>![01])|(?P<void>void 0)|(?P<word>[A-Za-z_$][\w$]*)",
+    rb"""(?P<space>\s+)|(?P<punct>[{}\[\]:,])|(?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+    rb"""|`(?:[^`\\]|\\.)*`)|(?P<number>-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<bool>![01])"""
+    rb"""|(?P<void>void 0)|(?P<word>[A-Za-z_$][\w$]*)"""
 )
 _ESCAPE = re.compile(r"\\(u\{[0-9a-fA-F]+\}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _SIMPLE = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0", "\n": ""}

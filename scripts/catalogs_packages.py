@@ -1,4 +1,4 @@
-"""The published packages that the bundled catalog is made from, pinned, fetched once into .cache/."""
+"""The packages that the bundled catalog is made from: pinned, fetched once into .cache/."""
 
 from __future__ import annotations
 

@@ -55,7 +55,10 @@ def choose(group: Group, curated: Curated) -> dict[str, tuple[Any, Provenance]]:
             said.setdefault(field, []).append(Said(source, members[0].retrieved_at, value))
     for field, value in _of_name(group).items():
         said.setdefault(field, []).append(Said(NAME, None, value))
-    return {field: _pick(field, values) for field, values in sorted(said.items())}
+    chosen = {field: _pick(field, values) for field, values in sorted(said.items())}
+    if chosen.get("active_parameters", (0,))[0] > chosen.get("parameters", (1 << 62,))[0]:
+        del chosen["active_parameters"]  # a draft or adapter that bears the big model's name
+    return chosen
 
 
 def _pick(field: str, values: Sequence[Said]) -> tuple[Any, Provenance]:

@@ -32,11 +32,13 @@ def variants_of(group: Group) -> tuple[Variant, ...]:
     _drop_unnamed(found)
     merged = [_merged([v for _, v in sorted(vs, key=_rank)]) for vs in found.values()]
     have = {v.repo.lower() for v in merged}
-    merged += [
-        Variant(repo, "unknown", labels.get(repo.lower()), link_reason=rule)
-        for repo, rule in group.links.items()
-        if repo.lower() not in have
-    ]
+    only_named = {r.lower(): (r, m.reason) for m in group.members for r in m.record.repos}
+    only_named |= {repo.lower(): (repo, rule) for repo, rule in group.links.items()}
+    for lower, (repo, reason) in sorted(only_named.items()):
+        if lower not in have:
+            name = split_repo_name(short(repo))
+            label = labels.get(lower) or name.quantization
+            merged.append(Variant(repo, name.format or "unknown", label, link_reason=reason))
     bases = {repo.lower() for repo in group.links}
     return tuple(sorted(_paired(merged), key=lambda v: _position(v, bases)))
 
@@ -118,6 +120,8 @@ def config_label(config: Mapping[str, Any]) -> str | None:
     quantized = config.get("quantization_config")
     if isinstance(quantized, Mapping):
         method = str(quantized.get("quant_method", "")).lower()
+        if method == "modelopt":
+            return str(quantized["quant_algo"]).upper() if quantized.get("quant_algo") else None
         if method == "gptq":
             return f"GPTQ-Int{quantized.get('bits', 4)}"
         return _METHODS.get(method)

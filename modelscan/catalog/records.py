@@ -19,8 +19,10 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.model import (
     Capabilities,
     Limits,
+    Model,
     Offering,
     Pricing,
+    Provenance,
     Spec,
     Variant,
     WeightFile,
@@ -83,7 +85,7 @@ def sorted_snapshot(snapshot: SourceSnapshot) -> SourceSnapshot:
 
 def dump(snapshot: SourceSnapshot) -> bytes:
     """A snapshot as compressed JSON; the same snapshot gives the same bytes."""
-    body = {"format": FORMAT, **_compact(sorted_snapshot(snapshot))}
+    body = {"format": FORMAT, **compact(sorted_snapshot(snapshot))}
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)
 
@@ -104,15 +106,15 @@ def load(data: bytes, *, where: str = "snapshot") -> SourceSnapshot:
         ) from error
 
 
-def _compact(value: Any) -> Any:
-    """JSON without the defaults, which make up most of a record."""
+def compact(value: Any) -> Any:
+    """JSON without the empty values, which make up most of a record or model."""
     if hasattr(value, "__dataclass_fields__"):
         empty: tuple[Any, ...] = (None, (), {}, [], "")
         pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
-        compacted = {name: _compact(item) for name, item in pairs if item not in empty}
+        compacted = {name: compact(item) for name, item in pairs if item not in empty}
         return {name: item for name, item in compacted.items() if item != {}}
     if isinstance(value, (list, tuple)):
-        return [_compact(item) for item in value]
+        return [compact(item) for item in value]
     return to_json(value)
 
 
@@ -158,3 +160,21 @@ def variant_from(item: Mapping[str, Any]) -> Variant:
         WeightFile(**{"size_bytes": None, **file}) for file in item.get("files", ())
     )
     return Variant(**made)
+
+
+def model_from(item: Mapping[str, Any]) -> Model:
+    """A Model from its (compact) JSON form."""
+    names = ("modalities_in", "modalities_out", "tags", "aliases", "repos", "benchmarks")
+    made = _tuples(item, names)
+    made["capabilities"] = Capabilities(**item.get("capabilities", {}))
+    made["limits"] = Limits(**item.get("limits", {}))
+    made["offerings"] = tuple(offering_from(x) for x in item.get("offerings", ()))
+    made["specs"] = tuple(spec_from(x) for x in item.get("specs", ()))
+    made["variants"] = tuple(variant_from(x) for x in item.get("variants", ()))
+    made["provenance"] = {k: _provenance(v) for k, v in item.get("provenance", {}).items()}
+    return Model(**made)
+
+
+def _provenance(item: Mapping[str, Any]) -> Provenance:
+    others = tuple((source, _frozen(value)) for source, value in item.get("others", ()))
+    return Provenance(item["source"], item.get("retrieved_at"), others)

@@ -72,10 +72,14 @@ def facts(entry: Mapping[str, Any]) -> dict[str, Any]:
     tasks = [TASKS[c] for c in entry.get("categories") or () if c in TASKS]
     release = entry.get("release_date")
     unit = str(entry.get("size_unit") or "B").upper()
+    size = _count(entry.get("size"), unit)
+    active = _count(entry.get("activated_size"), unit)
+    if size and active and active > size:  # the unit belongs to ``size`` alone
+        active = _count(entry.get("activated_size"), "B")
     stated = {
         "name": str(entry["name"]),
-        "parameters": _count(entry.get("size"), unit),
-        "active_parameters": _count(entry.get("activated_size"), unit),
+        "parameters": size,
+        "active_parameters": active,
         "license": ", ".join(licenses) or None,
         "task": tasks[0] if tasks else None,
         "release_date": str(release) if release else None,

@@ -1,0 +1,1 @@
+"""Measurements: one program per question, run by make targets."""

@@ -1,0 +1,119 @@
+"""Reading the catalog index: names to rows, rows to models, the sources' state."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelscan.core.errors import ModelscanError
+from modelscan.core.model import Model
+from modelscan.state.bundled import bundled_dir
+from modelscan.state.paths import Paths
+
+FORMAT = "3"  # of the file: another number is another form
+FILE_NAME = "index.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """A row of ``catalog sources``: ``models`` with a fact from it, ``entries`` of its own."""
+
+    name: str
+    state: str  # bundled | live | stale | failed
+    retrieved_at: str | None
+    models: int
+    entries: int
+    origin: str | None
+    licence: str | None
+    error: str | None
+
+
+class Index:
+    """An open index. Use ``open_index``; it is read-only and may be shared within a thread."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        self.connection = sqlite3.connect(uri, uri=True)
+        self._dictionary: bytes | None = None
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def meta(self, key: str) -> Any:
+        row = self.connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+        return row[0] if row else None
+
+    def count(self) -> int:
+        return int(self.meta("models"))
+
+    def sources(self) -> list[SourceState]:
+        rows = self.connection.execute("SELECT * FROM source ORDER BY name")
+        return [SourceState(*row) for row in rows]
+
+    def by_name(self, key: str, kinds: Iterable[int] | None = None) -> list[tuple[int, int]]:
+        """``(kind, row)`` of every model with that name, best kind first, popular first."""
+        rows = self.connection.execute(
+            "SELECT kind, model FROM name WHERE key=? ORDER BY kind, model", (key.lower(),)
+        ).fetchall()
+        wanted = None if kinds is None else set(kinds)
+        return [(kind, row) for kind, row in rows if wanted is None or kind in wanted]
+
+    def model(self, row: int) -> Model:
+        """Everything about one model."""
+        found = self.connection.execute("SELECT body FROM detail WHERE rowid=?", (row,)).fetchone()
+        if self._dictionary is None:
+            self._dictionary = bytes(self.meta("dictionary"))
+        unpack = zlib.decompressobj(-15, zdict=self._dictionary)
+        from modelscan.catalog.records import model_from
+
+        return model_from(json.loads(unpack.decompress(found[0])))
+
+    def ids(self, rows: Iterable[int]) -> list[str]:
+        wanted = list(rows)
+        marks = ",".join("?" * len(wanted))
+        query = f"SELECT rowid, id FROM model WHERE rowid IN ({marks})"  # noqa: S608 - only marks
+        found = dict(self.connection.execute(query, wanted).fetchall())
+        return [found[row] for row in wanted]
+
+
+def bundled_index() -> Path:
+    return bundled_dir() / FILE_NAME
+
+
+def synced_index(paths: Paths) -> Path:
+    return paths.catalog_dir / FILE_NAME
+
+
+def open_index(paths: Paths) -> Index:
+    """The user's synced index where there is a usable one, else the bundled one."""
+    for file in (synced_index(paths), bundled_index()):
+        index = _usable(file)
+        if index is not None:
+            return index
+    raise ModelscanError(
+        f"there is no catalog index at {bundled_index()}",
+        hint="modelscan catalog sync",
+        code="no_catalog",
+    )
+
+
+def _usable(file: Path) -> Index | None:
+    """None for a missing, foreign or damaged file, or one of another version's form."""
+    if not file.is_file():
+        return None
+    index = None
+    try:
+        index = Index(file)
+        if index.meta("format") == FORMAT:
+            return index
+    except sqlite3.DatabaseError:
+        pass
+    if index is not None:
+        index.close()
+    return None

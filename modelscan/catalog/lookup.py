@@ -1,0 +1,135 @@
+"""MODEL as a user writes it -> the one model it means, or why it means none or several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from modelscan.catalog.index_read import Index, open_index
+from modelscan.catalog.search import Query, correct, search
+from modelscan.catalog.search_words import query_words
+from modelscan.core.errors import UsageError
+from modelscan.core.model import Model
+from modelscan.core.reference import Kind, parse_reference
+from modelscan.state.bundled import examples_dir
+from modelscan.state.paths import Paths
+
+_CANDIDATES = 8
+# The kinds of names an index keeps (index.ID ... index.MODELSCOPE_ID), in the order of certainty.
+_STEPS = ((0,), (5,), (3,), (2, 1), (4, 6))
+_HUB_STEPS = {Kind.HUGGINGFACE: ((3,), (4,)), Kind.MODELSCOPE: ((6,),)}
+
+
+def find_model(text: str, paths: Paths) -> Model:
+    """The model that ``text`` names: an id, an offering, a repository (also of a converted
+    variant), an alias, a short name, a hub URL, or words that only one model has.
+
+    Raises UsageError (exit 2) with the candidates when it is ambiguous, with the nearest names
+    when it is unknown.
+    """
+    index = open_index(paths)
+    try:
+        return load_model(index, find_row(index, text))
+    finally:
+        index.close()
+
+
+def find_known(text: str, paths: Paths) -> Model | None:
+    """As ``find_model``, but None where the catalog does not know exactly that name."""
+    index = open_index(paths)
+    try:
+        row = _named(index, text)
+        return None if row is None else load_model(index, row)
+    finally:
+        index.close()
+
+
+def load_model(index: Index, row: int) -> Model:
+    """A model of the index; files that come with the package get their place on this machine."""
+    model = index.model(row)
+    local = [v for v in model.variants if v.source == "local_path"]
+    if not local:
+        return model
+    placed = tuple(
+        replace(v, repo=str(examples_dir() / v.repo)) if v.source == "local_path" else v
+        for v in model.variants
+    )
+    return replace(model, variants=placed)
+
+
+def find_row(index: Index, text: str) -> int:
+    """The row of the one model; raises UsageError as ``find_model``."""
+    row = _named(index, text)
+    if row is not None:
+        return row
+    reference = parse_reference(text)
+    if reference.kind in _HUB_STEPS:
+        raise _unknown(index, reference.value, hub=True)
+    if reference.kind is Kind.PATH:
+        raise UsageError(
+            f"'{text}' is a path, not a model of the catalog",
+            hint=f"modelscan plan {text}",
+            code="not_in_catalog",
+        )
+    found = search(index, Query(text=text, limit=_CANDIDATES))
+    if found.total == 1 and found.corrected is None:
+        return found.rows[0].row
+    if found.total and found.corrected is None:
+        raise ambiguous(text, [row.id for row in found.rows], found.total)
+    raise _unknown(index, text, [row.id for row in found.rows])
+
+
+def _named(index: Index, text: str) -> int | None:
+    """The row with exactly that name; raises UsageError where several have it."""
+    reference = parse_reference(text)
+    steps = _HUB_STEPS.get(reference.kind, _STEPS)
+    for kinds in steps:
+        rows = list(dict.fromkeys(row for _, row in index.by_name(reference.value, kinds)))
+        if len(rows) == 1 or (rows and kinds in ((3,), (4,), (6,), (4, 6))):
+            return _first_owner(index, rows, reference.value)
+        if rows:
+            raise ambiguous(text, index.ids(rows[:_CANDIDATES]), len(rows))
+    return None
+
+
+def _first_owner(index: Index, rows: list[int], repo: str) -> int:
+    """Of several names for the same weights: the one nearest to the repository's own."""
+    if len(rows) == 1:
+        return rows[0]
+    own = repo.rpartition("/")[2].lower()
+    ids = dict(zip(rows, index.ids(rows), strict=True))
+    return min(rows, key=lambda r: (ids[r].rpartition("/")[2] != own, len(ids[r]), r))
+
+
+def ambiguous(text: str, candidates: list[str], total: int) -> UsageError:
+    """Exit 2, with what it may mean."""
+    more = f" and {total - len(candidates)} more" if total > len(candidates) else ""
+    return UsageError(
+        f"'{text}' may mean {total} models: {', '.join(candidates)}{more}",
+        hint=f"modelscan catalog info {candidates[0]}",
+        code="ambiguous_model",
+        details={"candidates": candidates, "total": total},
+    )
+
+
+def _unknown(
+    index: Index, text: str, near: list[str] | None = None, *, hub: bool = False
+) -> UsageError:
+    names = near or nearest(index, text)
+    what = f"the catalog does not know the repository '{text}'" if hub else f"no model '{text}'"
+    where = f"; nearest: {', '.join(names[:5])}" if names else ""
+    return UsageError(
+        what + where,
+        hint=f"modelscan catalog info {names[0]}" if names else "modelscan catalog search",
+        code="unknown_model",
+        details={"nearest": names[:5]},
+    )
+
+
+def nearest(index: Index, text: str) -> list[str]:
+    """Ids of what the words of ``text`` may have meant, best first."""
+    words = correct(index, query_words(text.replace("/", " ")))
+    for count in range(len(words), 0, -1):
+        found = search(index, Query(text=" ".join(words[:count]), limit=5))
+        if found.rows:
+            return [row.id for row in found.rows]
+    return []

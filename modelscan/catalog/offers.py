@@ -1,0 +1,55 @@
+"""Who hosts a model, cheapest first, and what one's own machine costs per million tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelscan.core.model import Model, Offering
+
+_INPUT_SHARE = 0.75  # of three tokens read for one written, as chats with context have it
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCost:
+    """US dollars per million output tokens of this machine; None where an input is unknown."""
+
+    usd_per_mtok: float | None
+    watts: float | None
+    usd_per_kwh: float | None
+    tokens_per_s: float | None
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The settings that would make it known."""
+        given = (
+            ("--watts", self.watts),
+            ("--usd-per-kwh", self.usd_per_kwh),
+            ("--tokens-per-s", self.tokens_per_s),
+        )
+        return tuple(name for name, value in given if value is None)
+
+
+def own_cost(watts: float | None, usd_per_kwh: float | None, tokens_per_s: float | None) -> OwnCost:
+    """Energy of a million tokens times its price: W x s / 3.6e6 = kWh. Hardware not included."""
+    cost = None
+    if watts is not None and usd_per_kwh is not None and tokens_per_s:
+        cost = watts * (1e6 / tokens_per_s) / 3.6e6 * usd_per_kwh
+    return OwnCost(cost, watts, usd_per_kwh, tokens_per_s)
+
+
+def ranked_offers(model: Model) -> tuple[Offering, ...]:
+    """Cheapest first by blended price; unknown prices last, then by provider."""
+    return tuple(sorted(model.offerings, key=_rank))
+
+
+def blended_price(offering: Offering) -> float | None:
+    """US dollars per million tokens, three read for one written; None when either is unknown."""
+    price = offering.pricing
+    if price is None or price.input_usd_per_mtok is None or price.output_usd_per_mtok is None:
+        return None
+    return _INPUT_SHARE * price.input_usd_per_mtok + (1 - _INPUT_SHARE) * price.output_usd_per_mtok
+
+
+def _rank(offering: Offering) -> tuple[bool, float, str]:
+    price = blended_price(offering)
+    return (price is None, price or 0.0, offering.id)
