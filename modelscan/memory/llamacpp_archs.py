@@ -82,3 +82,10 @@ INDEXER_CACHE = frozenset({"glm-dsa", "deepseek32", "hy-v4"})
 OWN_CACHE_DESIGN = frozenset(
     {"deepseek4", "minimax-m3", "dots3note", "glm5-next", "qwen4exp", "kimi-k3", "dflash"}
 )
+
+# No rotary positions at all (llama_model_rope_type), or none in every n-th layer.
+NO_ROPE = frozenset(
+    {"nemotron_h", "nemotron_h_moe", "jamba", "gpt2", "bloom", "mpt", "starcoder", "jais", "refact",
+     "kimi-linear", "t5"}
+)  # fmt: skip
+NO_ROPE_INTERVAL = {"smollm3": 4}

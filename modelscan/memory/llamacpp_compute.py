@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, Attention, Layer, Tensor
 from modelscan.memory import llamacpp_cache as cache
+from modelscan.memory.llamacpp_archs import NO_ROPE, NO_ROPE_INTERVAL
 from modelscan.memory.llamacpp_settings import Settings
 
 F32 = 4
@@ -36,7 +37,19 @@ class Block:
     tensors: Mapping[str, Tensor]
 
     def has(self, name: str) -> bool:
-        return f"{name}.weight" in self.tensors
+        return f"{name}.weight" in self.tensors or name in self.tensors
+
+    @property
+    def parallel(self) -> bool:
+        """Attention and feed-forward side by side: one norm for both."""
+        later = ("ffn_norm", "post_attention_norm", "attn_output_norm")
+        feeds = self.has("ffn_down") or self.has("ffn_down_exps")
+        return feeds and self.has("attn_norm") and not any(self.has(name) for name in later)
+
+    @property
+    def two_feeds(self) -> bool:
+        """A dense feed-forward beside the experts, each with norms of its own (Gemma 4)."""
+        return self.has("ffn_down") and self.has("ffn_down_exps")
 
     def rows(self, name: str) -> int:
         """Output width of a matrix (0 when absent)."""
@@ -84,59 +97,79 @@ def input_bytes(architecture: Architecture, settings: Settings) -> int:
         total += cache.cells(group[0], settings) * tokens * element
         if not settings.flash_attention and group[0].attention is not Attention.MLA:
             total += tokens * widest * 8
+        total += rotation_bytes(group, settings, latent=architecture.latent is not None)
     positions = 16 if architecture.extra.get("m_rope") else 4
     total += tokens * (4 + positions + 16 * len(kinds))
-    return total + len(kinds) * rotation_bytes(architecture, settings)
+    return total
 
 
-def rotation_bytes(architecture: Architecture, settings: Settings) -> int:
-    """Hadamard matrices that spread outliers before K and V are quantised, of one cache."""
-    sizes = {layer.key_length for layer in architecture.layers if layer.kv_heads}
+def rotation_bytes(layers: list[Layer], settings: Settings, *, latent: bool) -> int:
+    """Hadamard matrices that spread outliers before K and V of one cache are quantised.
+
+    Only where all layers of that cache have one head size, a multiple of 64.
+    """
+    sizes = {layer.key_length for layer in layers}
+    size = sizes.pop() if len(sizes) == 1 else 0
+    if not size or size % 64:
+        return 0
     total = 0
-    for size in sizes if len(sizes) == 1 else ():
-        if size % 64:
-            continue
-        if settings.type_k.block > 1:
-            side = max(n for n in (64, 128, 256, 512) if size % n == 0)
-            total += F32 * side * side
-        if settings.type_v.block > 1 and architecture.latent is None:
-            total += F32 * 64 * 64
+    if settings.type_k.block > 1:
+        side = max(n for n in (64, 128, 256, 512) if size % n == 0)
+        total += F32 * side * side
+    if settings.type_v.block > 1 and not latent:
+        total += F32 * 64 * 64
     return total
 
 
 def live_values(block: Block, architecture: Architecture, settings: Settings, graph: Graph) -> int:
     """float32 values per token alive at the widest moment of this block."""
-    base = graph.residual * architecture.hidden
+    hidden = architecture.hidden
+    base = graph.residual * hidden
+    quantised = settings.type_k.block > 1
+    sliding = any(layer.attention in cache.SLIDING for layer in architecture.layers)
+    parallel = block.parallel and block.layer.kv_heads > 0
     return max(
-        base + feed_forward_values(block, architecture),
+        base + feed_forward_values(block, architecture)
+        + (hidden if parallel and (sliding or quantised) else 0),
         base + expert_values(block, architecture),
-        architecture.hidden + base + 3 * block.width("ffn_down_shexp"),
-        base + attention_values(block, architecture, settings),
+        base + shared_values(block, hidden),
+        base + attention_values(block, architecture, settings)
+        + (hidden if parallel and sliding == quantised else 0),
         base + latent_values(block, architecture, settings),
         base + state_values(block, settings),
-    )
+    )  # fmt: skip
 
 
 def feed_forward_values(block: Block, architecture: Architecture) -> int:
     width = block.width("ffn_down")
     gated = block.has("ffn_gate") or block.rows("ffn_up") == 2 * width
-    values = (3 if gated else 1) * width
+    return (3 if gated else 1) * width + per_layer_values(architecture)
+
+
+def per_layer_values(architecture: Architecture) -> int:
+    """Per-layer embeddings (Gemma E models) stay alive through the whole graph."""
     n = architecture.extra.get("per_layer_embedding")
-    if isinstance(n, int):
-        values += n * len(architecture.layers) + 2 * n
-    return values
+    return n * len(architecture.layers) + 2 * n if isinstance(n, int) else 0
 
 
 def expert_values(block: Block, architecture: Architecture) -> int:
     width, experts = block.width("ffn_down_exps"), architecture.experts
     if not width or experts is None:
         return 0
-    hidden, used = architecture.hidden, experts.active
+    inside = block.rows("ffn_down_exps")  # the hidden size, or the experts' own (latent) one
     gated = block.has("ffn_gate_exps") or block.has("ffn_gate_up_exps")
-    values = (3 if gated else 1) * used * width
-    if hidden > 2 * width or not gated:
-        values += used * hidden
+    values = (3 if gated else 1) * experts.active * width
+    if inside > 2 * width or not gated:
+        values += experts.active * inside
     return values
+
+
+def shared_values(block: Block, hidden: int) -> int:
+    """A shared expert runs beside the routed ones' result; one with its own gate after it."""
+    width = block.width("ffn_down_shexp")
+    if not width:
+        return 0
+    return 3 * width + (0 if "ffn_gate_inp_shexp.weight" in block.tensors else hidden)
 
 
 def attention_values(block: Block, architecture: Architecture, settings: Settings) -> int:
@@ -144,27 +177,30 @@ def attention_values(block: Block, architecture: Architecture, settings: Setting
     layer = block.layer
     if settings.flash_attention or layer.attention is Attention.MLA or not layer.kv_heads:
         return 0
-    cells = cache.cells(layer, settings)
     if not cache.has_cache(architecture):
-        cells = settings.graph_tokens
-    return layer.heads * cells + _query_values(block, architecture, settings)
+        return layer.heads * (settings.graph_tokens + 2 * layer.key_length)
+    values = layer.heads * cache.cells(layer, settings)
+    values += _query_values(block, architecture, settings)
+    n = per_layer_values(architecture)
+    if n:
+        values += n + architecture.hidden
+    return values + (architecture.hidden if n or block.two_feeds else 0)
 
 
 def _query_values(block: Block, architecture: Architecture, settings: Settings) -> int:
+    """Queries alive beside the scores: copied by rotation, by gating and when wider than hidden."""
     layer = block.layer
     query = layer.heads * layer.key_length
-    fused = block.has("attn_qkv")
-    post_norm = not block.has("attn_norm")
-    one_norm = block.has("attn_norm") and not any(
-        block.has(name) for name in ("ffn_norm", "post_attention_norm")
-    )
-    if fused or post_norm or one_norm or layer.state is not None:
+    if block.has("attn_qkv") or not block.has("attn_norm") or block.parallel or layer.state:
         return 0
-    gated = block.rows("attn_q") == 2 * query
-    values = 3 * query if gated else 2 * query if query > architecture.hidden else query
-    if settings.type_k.block > 1:
-        values += query if gated else -query
-    return values
+    wide = query > architecture.hidden
+    quantised = settings.type_k.block > 1
+    if block.rows("attn_q") == 2 * query:
+        return query * (2 + wide + quantised)
+    if architecture.name in NO_ROPE:
+        return query * (wide + quantised)
+    rotated = quantised and not NO_ROPE_INTERVAL.get(architecture.name)
+    return query * (1 + wide - rotated)
 
 
 def latent_values(block: Block, architecture: Architecture, settings: Settings) -> int:
@@ -181,11 +217,11 @@ def latent_values(block: Block, architecture: Architecture, settings: Settings) 
 
 
 def state_values(block: Block, settings: Settings) -> int:
+    """A Mamba-2 mixer: both streams, the convolution's three copies, and every slot's state."""
     state = block.layer.state
     if state is None or not block.has("ssm_in"):
         return 0
     convolution = state.inner + 2 * state.groups * state.state
     values = 2 * state.inner + 3 * convolution + (state.heads or 0)
-    if settings.parallel > 1:
-        values += settings.parallel * state.inner * state.state // settings.graph_tokens
-    return values
+    kept = state.inner * state.state + 2 * (state.conv_kernel - 1) * convolution
+    return values + settings.parallel * kept // settings.graph_tokens
