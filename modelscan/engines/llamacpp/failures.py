@@ -13,7 +13,7 @@ _SPACES = re.compile(r"\s+")
 _PORT = re.compile(r"couldn't bind HTTP server socket")
 _HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
     (_PORT, "choose another --port, or leave it out"),
-    (re.compile(r"failed to allocate|unable to allocate|insufficient memory|out of memory|buffer of size"),
+    (re.compile(r"(?:failed|unable) to allocate|insufficient memory|out of memory|buffer of size"),
      "deploy it with less --context or --parallel, or a smaller --quantization"),
     (re.compile(r"No such file|failed to open GGUF"),
      "check that the file is still there, then deploy it again"),
