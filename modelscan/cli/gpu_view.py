@@ -107,6 +107,7 @@ def facts_document(name: str | None) -> Document:
     """The document of ``gpu facts``: every row, or the one a name means and its variants."""
     from modelscan.gpu.facts import all_facts
 
+    body: dict[str, Any]
     if name is None:
         rows = all_facts()
         body = {"query": None, "facts": [to_json(row) for row in rows], "variants": []}

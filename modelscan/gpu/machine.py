@@ -2,7 +2,7 @@
 
 Everything that touches the outside goes through a ``Machine``, so that a test can hand in another.
 ``MODELSCAN_HOST_ROOT`` reads /proc, /sys and /dev below another folder (a container with the
-host's file system mounted).
+host's file system mounted). ``MODELSCAN_PROBE_TIMEOUT_S`` (10) bounds each program and driver.
 """
 
 from __future__ import annotations
@@ -27,6 +27,13 @@ def _default_root() -> Path:
     return Path(os.environ.get("MODELSCAN_HOST_ROOT") or "/")
 
 
+def _default_timeout() -> float:
+    try:
+        return max(0.1, min(120.0, float(os.environ.get("MODELSCAN_PROBE_TIMEOUT_S", "10"))))
+    except ValueError:
+        return 10.0
+
+
 @dataclass(frozen=True)
 class Machine:
     """``system`` is ``linux``, ``darwin`` or ``win32``; ``timeout_s`` bounds each program."""
@@ -35,7 +42,7 @@ class Machine:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     system: str = sys.platform
     run: Runner = run_tool
-    timeout_s: float = 10.0
+    timeout_s: float = field(default_factory=_default_timeout)
 
     def path(self, name: str) -> Path:
         """``/proc/meminfo`` below the root."""
