@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,8 +36,8 @@ class Fields:
         if isinstance(value, bool):
             return int(value)
         if isinstance(value, (int, float)):
-            return int(value)
-        numbers = [v for v in value if isinstance(v, (int, float))] if _listed(value) else []
+            return _whole(value)
+        numbers = [v for v in value if _whole(v) is not None] if _listed(value) else []
         return int(max(numbers)) if numbers else None
 
     def at(self, layer: int, *names: str) -> int | None:
@@ -44,8 +45,14 @@ class Fields:
         value = self.get(*names)
         if _listed(value):
             item = value[layer] if layer < len(value) else None
-            return int(item) if isinstance(item, (int, float)) else None
-        return int(value) if isinstance(value, (int, float)) else None
+            return _whole(item)
+        return _whole(value)
+
+    def entry(self, name: str, layer: int) -> Mapping[str, Any]:
+        """This layer's table of a list of tables; empty where there is none."""
+        listed = self.items(name)
+        found = listed[layer] if layer < len(listed) else None
+        return found if isinstance(found, Mapping) else {}
 
     def flag(self, *names: str) -> bool | None:
         value = self.get(*names)
@@ -62,6 +69,13 @@ class Fields:
     def items(self, *names: str) -> tuple[Any, ...]:
         value = self.get(*names)
         return tuple(value) if _listed(value) else ()
+
+
+def _whole(value: Any) -> int | None:
+    """A finite number as an int; JSON may hold infinities and anything else."""
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    return int(value)
 
 
 def _listed(value: Any) -> bool:
