@@ -61,7 +61,7 @@ def layout(
     """The pool of the rank that runs ``layers``. No cache at all: an empty pool."""
     kinds = [
         kind
-        for layer in layers
+        for layer in (*layers, *_drafters(architecture, layers, settings))
         for kind in _layer_kinds(architecture, layer, settings)
         if kind.token_bytes or kind.state_bytes
     ]
@@ -74,6 +74,16 @@ def layout(
     if _one_table(types):
         return Pool((kinds[0],), len(kinds), sum(kind.page_bytes for kind in kinds), True)
     return _grouped(types, facts)
+
+
+def _drafters(
+    architecture: Architecture, layers: Sequence[Layer], settings: VllmSettings
+) -> tuple[Layer, ...]:
+    """Prediction layers in use cache like the model's own attention (GLM-5.1 logs: 79 / 78)."""
+    if not settings.speculative_mtp:
+        return ()
+    whole = [layer for layer in layers if layer.attention in (Attention.FULL, Attention.MLA)]
+    return tuple(whole[-1:]) * (architecture.mtp_layers or 1)
 
 
 def _layer_kinds(
@@ -122,11 +132,14 @@ def _latent_bytes(architecture: Architecture, settings: VllmSettings) -> float:
 
 
 def _state_bytes(state: RecurrentState, architecture: Architecture, settings: VllmSettings) -> int:
-    """Convolution part in the model's type, recurrent part in ``mamba_ssm_dtype``."""
+    """Convolution part in the model's type; recurrent part too, unless the config says float32.
+
+    Code: MambaStateDtypeCalculator, "auto" is the model's type.
+    """
     convolution = (state.conv_kernel - 1) * (state.inner + 2 * state.groups * state.state)
     recurrent = state.inner * state.state
-    named = str(architecture.extra.get("mamba_ssm_dtype", "float32"))
-    size = 4 if named == "float32" else 2
+    named = settings.state_dtype or architecture.extra.get("mamba_ssm_dtype")
+    size = 4 if named == "float32" else settings.dtype_bytes
     return (convolution * settings.dtype_bytes + recurrent * size) // settings.tensor_parallel
 
 

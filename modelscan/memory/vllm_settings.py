@@ -43,6 +43,7 @@ class VllmSettings:
     lora_rank: int
     prefix_caching: bool
     hybrid_groups: bool
+    state_dtype: str | None
     gpus: tuple[Gpu, ...]
 
     @property
@@ -96,6 +97,7 @@ def resolve(
         prefix_caching=workload.parameter("no-enable-prefix-caching") is None,
         hybrid_groups=facts.hybrid_groups
         and workload.parameter("disable-hybrid-kv-cache-manager") is None,
+        state_dtype=workload.parameter("mamba-ssm-cache-dtype"),
         gpus=gpus,
     )
 

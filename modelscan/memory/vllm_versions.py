@@ -92,7 +92,7 @@ def _after(base: VllmVersion, **changes: object) -> VllmVersion:
 
 
 _HYBRID = _after(
-    _V1_EARLY, since=(0, 11, 0), hybrid_groups=True, padding_ratio=1.25,
+    _V1_EARLY, since=(0, 9, 1), hybrid_groups=True, padding_ratio=1.25,
     source="code: hybrid KV cache manager on by default, groups of equal size with padding",
 )  # fmt: skip
 _WORKSPACE = _after(

@@ -142,7 +142,8 @@ def linear(kv_dtype: str = "fp8") -> tuple[ModelShape, Workload]:
         Layer(Attention.FULL, 16, 2, 256, 256),
     ) * 10
     base = dense()
-    shape = replace(base, architecture=replace(base.architecture, layers=layers))
+    extra = {"mamba_ssm_dtype": "float32"}
+    shape = replace(base, architecture=replace(base.architecture, layers=layers, extra=extra))
     pool = str(304 * 10 * 2096 * 1024)
     return shape, workload(65536, kv_cache_dtype=kv_dtype, kv_cache_memory_bytes=pool)
 
@@ -154,6 +155,23 @@ def test_states_enlarge_the_block_and_take_whole_pages() -> None:
     assert found.kv_capacity_tokens == 159_296
     assert found.max_concurrency == 8.0
     assert found.parts.recurrent_state_bytes == 6 * 10 * 2096 * 1024
+
+
+def test_fewer_heads_and_two_gpus_give_the_block_of_a_larger_hybrid() -> None:
+    """A 0.16 log: 122B on two GPUs, fp8 cache: 75,168 tokens = 18 blocks of 4176."""
+    state = RecurrentState(conv_kernel=4, inner=8192, state=128, groups=16, heads=64)
+    layers = (*(Layer(Attention.LINEAR, state=state),) * 3, Layer(Attention.FULL, 32, 2, 256, 256))
+    base = dense()
+    extra = {"mamba_ssm_dtype": "float32"}
+    architecture = replace(base.architecture, layers=layers * 12, extra=extra)
+    pool = str(72 * 12 * 4176 * 512)
+    wanted = workload(131072, kv_cache_dtype="fp8", kv_cache_memory_bytes=pool)
+    found = run(
+        replace(base, architecture=architecture), replace(wanted, tensor_parallel=2), cards(2),
+        "0.17.0",
+    )  # fmt: skip
+    assert found.kv_capacity_tokens == 75_168
+    assert found.max_concurrency == 1.89
 
 
 def latent() -> ModelShape:
