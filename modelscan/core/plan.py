@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from modelscan.core.architecture import ModelShape
@@ -25,13 +25,34 @@ class Quality:
     kl_divergence: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A variant of the model with its shape, ready for the estimator."""
+    """A variant of the model with its shape, ready for the estimator.
 
-    variant: Variant
-    shape: ModelShape
-    quality: Quality | None = None
+    ``shape`` may be given as a function, which is called when the shape is first asked for: a
+    model has dozens of variants, and most are ruled out by ``floor_bytes``, a lower bound of
+    their weights (None: not known without the shape).
+    """
+
+    __slots__ = ("_shape", "floor_bytes", "quality", "variant")
+
+    def __init__(
+        self,
+        variant: Variant,
+        shape: ModelShape | Callable[[], ModelShape],
+        quality: Quality | None = None,
+        floor_bytes: int | None = None,
+    ) -> None:
+        self.variant = variant
+        self.quality = quality
+        self.floor_bytes = floor_bytes
+        self._shape = shape
+
+    @property
+    def shape(self) -> ModelShape:
+        """The shape and bytes of this variant."""
+        if not isinstance(self._shape, ModelShape):
+            self._shape = self._shape()
+        return self._shape
 
 
 @dataclass(frozen=True, slots=True)

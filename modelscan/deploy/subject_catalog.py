@@ -7,18 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 from modelscan.core.architecture import ModelShape
-from modelscan.core.errors import UsageError
+from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.model import Model, Variant
 from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import Workload
 from modelscan.deploy.qualities import quality
 from modelscan.memory.config_quantization import quantization_method
 from modelscan.memory.shape import from_config
-from modelscan.planner.formats import canonical, means
+from modelscan.planner.formats import bits_per_weight, canonical, means
 from modelscan.state.config import Config
 
 ENGINE_FORMATS = ("safetensors", "gguf")
 _SIMILAR = 3
+_FLOOR_SHARE = 0.9  # prediction layers and second copies that are counted but not loaded
 # Who publishes a quantization, best first, where its makers do not: people who publish many and
 # say how they made them. Only breaks ties between equal formats.
 _PUBLISHERS = ("redhatai", "nvidia", "unsloth", "bartowski", "ggml-org", "lmstudio-community")
@@ -36,18 +37,18 @@ def from_model(model: Model, config: Config, workload: Workload) -> Subject:
     if model.open_weights is False and not model.variants:
         return Subject(
             id=model.id, name=model.name, task=model.task or "chat", candidates=(), model=model,
-            closed=True, alternatives=open_models_like(model, config),
+            closed=True, alternatives=_open_models_like(model, config),
         )  # fmt: skip
     original = _original(model)
     source = workload.source or str(config.get("source") or "huggingface")
     there = _from_source(model.variants, source, explicit=workload.source is not None)
     labelled = [_labelled(variant, original) for variant in there]
     chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])
-    candidates = []
-    for variant in _asked_first(chosen, workload):
-        shape = shape_of(model, variant)
-        if shape is not None:
-            candidates.append(Candidate(variant, shape, quality(variant.quantization, original)))
+    candidates = [
+        _candidate(model, variant, original)
+        for variant in _asked_first(chosen, workload)
+        if variant.weight_bytes or model.parameters or variant.parameters or model.architecture
+    ]
     return Subject(
         id=model.id,
         name=model.name,
@@ -56,6 +57,23 @@ def from_model(model: Model, config: Config, workload: Workload) -> Subject:
         model=model,
         warnings=tuple(_warnings(labelled, candidates)),
     )
+
+
+def _open_models_like(model: Model, config: Config) -> tuple[str, ...]:
+    from modelscan.catalog.alternatives import open_alternatives
+
+    return tuple(open_alternatives(model, config.paths, limit=_SIMILAR))
+
+
+def _candidate(model: Model, variant: Variant, original: str) -> Candidate:
+    """A variant whose shape is worked out when the planner looks at it."""
+    parameters = model.parameters or variant.parameters
+    bits = bits_per_weight(variant.quantization)
+    floor = variant.weight_bytes
+    if floor is None and parameters and bits:
+        floor = int(_FLOOR_SHARE * parameters * bits / 8)
+    found = quality(variant.quantization, original)
+    return Candidate(variant, lambda: shape_of(model, variant), found, floor)
 
 
 def _original(model: Model) -> str:
@@ -122,7 +140,7 @@ def _asked_first(variants: list[Variant], workload: Workload) -> list[Variant]:
     return matching or variants
 
 
-def shape_of(model: Model, variant: Variant) -> ModelShape | None:
+def shape_of(model: Model, variant: Variant) -> ModelShape:
     """The shape of one variant: by its architecture where known, else by the parameter count."""
     if model.architecture is not None:
         try:
@@ -137,7 +155,7 @@ def shape_of(model: Model, variant: Variant) -> ModelShape | None:
             pass  # a config or a format nobody here can read: size it by its parameters
     parameters = model.parameters or variant.parameters
     if not parameters:
-        return None
+        raise NotDeployableError(f"the size of {variant.repo} is not known", code="unknown_size")
     from modelscan.deploy.unknown_shape import shape_by_parameters
 
     return shape_by_parameters(
@@ -170,21 +188,3 @@ def _warnings(variants: list[Variant], candidates: list[Candidate]) -> Iterable[
             f"{unlisted[0]} has GGUF files, but which is not known offline: "
             f"modelscan plan hf:{unlisted[0]}"
         )
-
-
-def open_models_like(model: Model, config: Config) -> tuple[str, ...]:
-    """Open models for the same task: of the same lab first, then the most used ones."""
-    from modelscan.catalog.index_read import open_index
-    from modelscan.catalog.search import Query, search
-
-    index = open_index(config.paths)
-    try:
-        same = Query(text=model.lab or "", open_weights=True, task=model.task, limit=40)
-        others = Query(open_weights=True, task=model.task, limit=_SIMILAR)
-        rows = (
-            [row for row in search(index, same).rows if row.lab == model.lab] if model.lab else []
-        )
-        found = [row.id for row in (*rows[:_SIMILAR], *search(index, others).rows)]
-    finally:
-        index.close()
-    return tuple(dict.fromkeys(found))[:_SIMILAR]

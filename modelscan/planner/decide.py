@@ -16,7 +16,8 @@ from modelscan.core.workload import Workload
 from modelscan.planner import describe, hardware, refuse
 from modelscan.planner.case import Case, Estimator, Fitted, Miss
 from modelscan.planner.case import estimator as own_estimator
-from modelscan.planner.fit import fit
+from modelscan.planner.fit import fit, reject_reason
+from modelscan.planner.formats import bits_per_weight
 from modelscan.planner.rank import cost, order
 from modelscan.planner.search import Option, options
 
@@ -132,6 +133,10 @@ class _Search:
 
     def _fit(self, option: Option, case: Case) -> Fitted | None:
         """Make it fit; an engine's refusal only stops everything when that engine was asked for."""
+        why = reject_reason(option)
+        if why:
+            self.rejected = (*self.rejected, (option.label, why))
+            return None
         try:
             found = fit(option, case)
         except (NotDeployableError, UsageError) as error:
@@ -144,11 +149,11 @@ class _Search:
             return None
         return found
 
-    def _hope(self, option: Option) -> tuple[float, int, int]:
+    def _hope(self, option: Option) -> tuple[float, int, float]:
         """The smallest cost this option can have, for the order of trying."""
         quality = option.candidate.quality
-        weights = option.candidate.shape.weights.total_bytes
-        return (quality.loss if quality else 0.0, len(option.gpus), weights)
+        bits = bits_per_weight(option.candidate.variant.quantization) or 0.0
+        return (quality.loss if quality else 0.0, len(option.gpus), bits)
 
     def _enough(self, option: Option) -> bool:
         """Under ``--goal quality`` nothing of lower quality can win once a good fit is found."""

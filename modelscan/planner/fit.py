@@ -30,6 +30,16 @@ _STEP_TOKENS = 1_024
 _SPARE_UTILIZATION_BYTES = 256 * MIB
 
 
+def reject_reason(option: Option) -> str | None:
+    """Why this number of tensor-parallel ranks cannot be, or None."""
+    if option.tensor_parallel == 1:
+        return None
+    from modelscan.memory import tensor_parallel
+
+    architecture = option.candidate.shape.architecture
+    return tensor_parallel.reject_reason(architecture, option.tensor_parallel, option.backend)
+
+
 def fit(option: Option, case: Case) -> Fitted | Miss:
     """The best settings of an option; raises NotDeployableError where the engine refuses them."""
     available = available_bytes(option.gpus, case.inventory)
@@ -52,10 +62,13 @@ def fit(option: Option, case: Case) -> Fitted | Miss:
 
 def least_bytes(option: Option, case: Case) -> int:
     """A lower bound without an estimate: the weights."""
+    if case.wanted.parameter("cpu-offload-gb") or case.wanted.parameter("n-gpu-layers"):
+        return 0
+    floor = option.candidate.floor_bytes
+    if floor is not None:
+        return floor
     weights = option.candidate.shape.weights
-    low = weights.low_bytes if weights.low_bytes is not None else weights.total_bytes
-    offloaded = case.wanted.parameter("cpu-offload-gb") or case.wanted.parameter("n-gpu-layers")
-    return 0 if offloaded else low
+    return weights.low_bytes if weights.low_bytes is not None else weights.total_bytes
 
 
 def _may_offload(option: Option, case: Case) -> bool:

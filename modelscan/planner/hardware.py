@@ -12,7 +12,7 @@ from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
 from modelscan.planner import refuse
 from modelscan.planner.case import Case, Fitted, estimator
-from modelscan.planner.fit import fit, least_bytes
+from modelscan.planner.fit import fit, least_bytes, reject_reason
 from modelscan.planner.search import Option, options
 
 _DRIVER_SHARE = 0.02  # what firmware and driver keep of a card, about
@@ -131,15 +131,24 @@ def smallest(subject: Subject, case: Case, gpus: tuple[Gpu, ...]) -> Fitted | No
     inventory = Inventory(gpus=gpus, host=_HOST, source="simulated")
     there = replace(case, inventory=inventory)
     room = sum(gpu.free_bytes or 0 for gpu in gpus)
-    found_here = options(subject, inventory, case.wanted).found
-    choices = _decent([option for option in found_here if len(option.gpus) == len(gpus)])
+    if _least(subject) > room:
+        return None
+    found_here = options(subject, inventory, case.wanted, [gpus]).found
+    choices = _decent([option for option in found_here if option.gpus])
     for option in sorted(choices, key=_size):
         if least_bytes(option, there) > room:
             break
+        if reject_reason(option):
+            continue
         found = fit(option, there)
         if isinstance(found, Fitted) and not found.tight:
             return found
     return None
+
+
+def _least(subject: Subject) -> int:
+    """The smallest lower bound of any variant."""
+    return min((candidate.floor_bytes or 0 for candidate in subject.candidates), default=0)
 
 
 def _decent(choices: list[Option]) -> list[Option]:
@@ -154,4 +163,4 @@ def _loss(option: Option) -> float:
 
 
 def _size(option: Option) -> int:
-    return option.candidate.shape.weights.total_bytes
+    return option.candidate.floor_bytes or option.candidate.shape.weights.total_bytes

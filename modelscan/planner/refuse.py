@@ -48,7 +48,7 @@ def least_bytes(subject: Subject, case: Case) -> int | None:
     parameters = parameters_of(subject)
     if asked is not None and parameters:
         return int(parameters * min(asked, _whole_bits(asked)) / 8)
-    sizes = [candidate.shape.weights.total_bytes for candidate in subject.candidates]
+    sizes = [c.floor_bytes or c.shape.weights.total_bytes for c in subject.candidates]
     return min(sizes, default=None)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import BACKENDS, Workload
-from modelscan.memory.tensor_parallel import reject_reason
 from modelscan.planner import support
 from modelscan.planner.formats import means
 from modelscan.planner.support import Support
@@ -46,11 +45,16 @@ def device_label(gpus: Sequence[Gpu]) -> str:
     return " + ".join(f"{count} x {name}" if count > 1 else name for count, name in counts)
 
 
-def options(subject: Subject, inventory: Inventory, workload: Workload) -> Options:
-    """Every option the hard constraints leave, best-supported engines first."""
+def options(
+    subject: Subject,
+    inventory: Inventory,
+    workload: Workload,
+    sets: Sequence[tuple[Gpu, ...]] | None = None,
+) -> Options:
+    """Every option the hard constraints leave, on every set of devices or only these ``sets``."""
     found: list[Option] = []
     rejected: dict[str, str] = {}
-    sets = device_sets(inventory, workload)
+    sets = device_sets(inventory, workload) if sets is None else sets
     for candidate in subject.candidates:
         if not _wanted(candidate, workload):
             continue
@@ -127,10 +131,6 @@ def _on(
             yield where, "tensor parallelism needs equal GPUs"
             return
         degree = len(gpus) // (workload.pipeline_parallel or 1)
-        why = reject_reason(candidate.shape.architecture, degree, backend)
-        if why:
-            yield where, why
-            return
     yield Option(candidate, backend, gpus, degree, found, recommended)
 
 

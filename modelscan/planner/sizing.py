@@ -10,7 +10,7 @@ from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import Workload
 from modelscan.planner import refuse
-from modelscan.planner.formats import means
+from modelscan.planner.formats import bits_per_weight, means
 from modelscan.planner.support import engine_formats
 
 
@@ -42,11 +42,12 @@ def choose(subject: Subject, workload: Workload) -> Candidate:
     return min(found, key=_order)
 
 
-def _order(candidate: Candidate) -> tuple[bool, float, int, str]:
+def _order(candidate: Candidate) -> tuple[bool, float, float, str]:
     """Runnable formats first, then quality, then fewer bytes."""
     known = candidate.variant.format in ("gguf", "safetensors")
     loss = candidate.quality.loss if candidate.quality else 0.0
-    return (not known, loss, candidate.shape.weights.total_bytes, candidate.variant.repo)
+    bits = bits_per_weight(candidate.variant.quantization) or 16.0
+    return (not known, loss, bits, candidate.variant.repo)
 
 
 def _require(found: Sequence[Candidate], subject: Subject, message: str) -> None:
