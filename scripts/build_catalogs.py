@@ -19,6 +19,7 @@ from modelscan.catalog.records import SourceSnapshot, dump, load
 from modelscan.state.files import write_atomic
 from scripts import (
     catalogs_configs,
+    catalogs_curated,
     catalogs_gpustack,
     catalogs_llmfit,
     catalogs_modelsdev,
@@ -30,6 +31,7 @@ from scripts.catalogs_packages import REPOSITORY
 CATALOGS = REPOSITORY / "catalogs"
 SOURCES: tuple[Callable[[], SourceSnapshot], ...] = (
     catalogs_configs.snapshot,
+    catalogs_curated.snapshot,
     catalogs_gpustack.snapshot,
     catalogs_llmfit.snapshot,
     catalogs_modelsdev.snapshot,

@@ -23,6 +23,7 @@ class Curated:
     brands: frozenset[str] = frozenset()
     endings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> silent endings
     known_repositories: tuple[str, ...] = ()
+    known_repositories_of_unknown_format: tuple[str, ...] = ()
     repositories: Mapping[str, str] = field(default_factory=dict)  # catalog id -> repository
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # catalog id -> other names
 
@@ -55,6 +56,9 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
         brands=frozenset(data.get("brands", ())),
         endings={lab: tuple(words) for lab, words in data.get("endings", {}).items()},
         known_repositories=tuple(data.get("known_repositories", ())),
+        known_repositories_of_unknown_format=tuple(
+            data.get("known_repositories_of_unknown_format", ())
+        ),
         repositories={k.lower(): v for k, v in data.get("repositories", {}).items()},
         names={k: tuple(v) for k, v in data.get("names", {}).items()},
     )

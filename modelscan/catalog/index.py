@@ -18,14 +18,14 @@ from pathlib import Path
 
 from modelscan.catalog.index_read import FORMAT, Index, open_index
 from modelscan.catalog.records import SourceSnapshot, compact
-from modelscan.catalog.search_words import deletions, kind_words, name_tokens
+from modelscan.catalog.search_words import deletions, kind_words, name_tokens, spelling
 from modelscan.catalog.sizing import Least, least_memory
 from modelscan.core.errors import ModelscanError
 from modelscan.core.model import Model
 from modelscan.state.files import ensure_dir, explain_os_errors
 
 __all__ = ["FORMAT", "Index", "build", "open_index", "ranked"]
-ID, SHORT, ALIAS, REPOSITORY, WEIGHTS, OFFERING, MODELSCOPE_ID = range(7)
+ID, SHORT, ALIAS, REPOSITORY, WEIGHTS, OFFERING, MODELSCOPE_ID, SPELLING = range(8)
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE source(
@@ -191,6 +191,8 @@ def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
     yield model.id.rpartition("/")[2].lower(), SHORT, number
     for alias in (*model.aliases, model.name):
         yield alias.lower(), ALIAS, number
+    for name in (model.id.rpartition("/")[2], model.name):
+        yield spelling(name), SPELLING, number
     for repo in model.repos:
         yield repo.lower(), REPOSITORY, number
     for variant in model.variants:

@@ -6,21 +6,21 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.model import Model
 from modelscan.state.bundled import bundled_dir
-from modelscan.state.paths import Paths
+
+if TYPE_CHECKING:  # importing the dataclasses costs a tenth of a search
+    from modelscan.core.model import Model
+    from modelscan.state.paths import Paths
 
 FORMAT = "3"  # of the file: another number is another form
 FILE_NAME = "index.sqlite3"
 
 
-@dataclass(frozen=True, slots=True)
-class SourceState:
+class SourceState(NamedTuple):
     """A row of ``catalog sources``: ``models`` with a fact from it, ``entries`` of its own."""
 
     name: str
@@ -91,7 +91,14 @@ def synced_index(paths: Paths) -> Path:
 
 
 def open_index(paths: Paths) -> Index:
-    """The user's synced index where there is a usable one, else the bundled one."""
+    """The user's synced index where there is a usable one, else the bundled one.
+
+    Overlay files that changed since are read first.
+    """
+    if paths.overlay_dir.is_dir():
+        from modelscan.catalog.publish import ensure_overlay
+
+        ensure_overlay(paths)
     for file in (synced_index(paths), bundled_index()):
         index = _usable(file)
         if index is not None:

@@ -50,9 +50,9 @@ def link(snapshots: Iterable[SourceSnapshot], curated: Curated) -> list[Group]:
     return Grouping(snapshots, curated).run()
 
 
-def repositories(snapshots: Sequence[SourceSnapshot], curated: Curated) -> dict[str, int]:
+def repositories(snapshots: Sequence[SourceSnapshot]) -> dict[str, int]:
     """Every repository that is named anywhere, with downloads (0 when unknown)."""
-    found = dict.fromkeys(curated.known_repositories, 0)
+    found: dict[str, int] = {}
     for snapshot in snapshots:
         for record in snapshot.records:
             downloads = record.facts.get("downloads") or 0
@@ -67,7 +67,7 @@ class Grouping:
     def __init__(self, snapshots: Iterable[SourceSnapshot], curated: Curated) -> None:
         self.snapshots = sorted(snapshots, key=lambda s: s.source)
         self.curated = curated
-        self.repos = repositories(self.snapshots, curated)
+        self.repos = repositories(self.snapshots)
         self.linker = Linker(self.repos, curated)
         self.groups: dict[str, Group] = {}
         self._bases: dict[str, tuple[str, str]] = {}

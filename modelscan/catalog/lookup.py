@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from modelscan.catalog.index_read import Index, open_index
 from modelscan.catalog.search import Query, correct, search
-from modelscan.catalog.search_words import query_words
+from modelscan.catalog.search_words import query_words, spelling
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model
 from modelscan.core.reference import Kind, parse_reference
@@ -14,7 +14,8 @@ from modelscan.state.bundled import examples_dir
 from modelscan.state.paths import Paths
 
 _CANDIDATES = 8
-# The kinds of names an index keeps (index.ID ... index.MODELSCOPE_ID), in the order of certainty.
+# The kinds of names an index keeps (index.ID ... index.SPELLING), in the order of certainty.
+_SPELLING = 7
 _STEPS = ((0,), (5,), (3,), (2, 1), (4, 6))
 _HUB_STEPS = {Kind.HUGGINGFACE: ((3,), (4,)), Kind.MODELSCOPE: ((6,),)}
 
@@ -88,6 +89,10 @@ def _named(index: Index, text: str) -> int | None:
             return _first_owner(index, rows, reference.value)
         if rows:
             raise ambiguous(text, index.ids(rows[:_CANDIDATES]), len(rows))
+    if reference.kind is Kind.NAME:
+        rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (_SPELLING,))))
+        if len(rows) == 1:
+            return rows[0]
     return None
 
 

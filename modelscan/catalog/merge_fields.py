@@ -22,8 +22,8 @@ from modelscan.core.model import Provenance
 
 NAME = "name of the repository"  # the source of a size that only the name states
 _COUNTED = (HUGGINGFACE, "llmfit", MODELSCOPE)
-_FACTS = (USER, MODELSDEV, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference")
-_WEIGHTS = (USER, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", MODELSDEV)
+_FACTS = (USER, MODELSDEV, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", "curated")
+_WEIGHTS = (USER, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", "curated", MODELSDEV)
 _SIZE = (USER, *_COUNTED, GPUSTACK, "xinference", MODELSDEV, NAME)
 _BY_FIELD = {
     "open_weights": _WEIGHTS,

@@ -10,10 +10,10 @@ beginning of a longer one. Nothing found: words are corrected by one typo, then 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from modelscan.catalog.index_read import Index
-from modelscan.catalog.search_words import KINDS, deletions, distance, query_words
+from modelscan.catalog.search_words import KINDS, deletions, distance, query_words, spelling
 
 _FEW, _MANY_MORE = 3, 10  # so few matches may be a typo, if its correction has so many more
 SORTS = ("relevance", "release", "params", "context", "downloads")
@@ -23,6 +23,7 @@ _ORDER = {
     "context": "m.context DESC NULLS LAST, m.rowid",
     "downloads": "m.downloads DESC NULLS LAST, m.rowid",
 }
+_SPELLING = 7
 _EXACT_KINDS = (0, 1, 2, 3, 4)  # id, short name, alias, repository, weights
 _FIELDS = (
     "id", "name", "family", "license", "task", "lab", "open_weights", "parameters",
@@ -33,8 +34,7 @@ _BOOLEANS = ("open_weights", "tools", "reasoning", "vision")
 _LISTS = ("modalities", "sources")
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """What to find. A filter never matches a model for which the fact is unknown."""
 
     text: str = ""
@@ -55,8 +55,7 @@ class Query:
     offset: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A model in a list: what the narrow table knows. ``memory_bytes`` is the least it can run in,
     ``memory_for`` the weights that takes."""
 
@@ -84,14 +83,13 @@ class Row:
     variants: int
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """``total`` counts every match, ``rows`` are the page asked for. ``corrected`` is the query
     that was answered where the one asked has no match."""
 
     total: int
     rows: tuple[Row, ...] = ()
-    corrected: str | None = field(default=None)
+    corrected: str | None = None
 
 
 def search(index: Index, query: Query) -> Found:
@@ -106,7 +104,7 @@ def search(index: Index, query: Query) -> Found:
     if fixed != words:
         again = _matching(index, query, fixed)
         if again.total > found.total * _MANY_MORE:
-            return replace(again, corrected=" ".join(fixed))
+            return again._replace(corrected=" ".join(fixed))
     return found if found.total else _all_but_one(index, query, fixed)
 
 
@@ -118,7 +116,7 @@ def _all_but_one(index: Index, query: Query, words: list[str]) -> Found:
         kept = [w for w in words if w != given_up]
         found = _matching(index, query, kept)
         if found.total:
-            return replace(found, corrected=" ".join(kept))
+            return found._replace(corrected=" ".join(kept))
     return Found(0)
 
 
@@ -180,14 +178,15 @@ def _tier_queries(
     wanted: int,
 ) -> Iterator[list[Row]]:
     named = index.by_name(query.text.strip(), _EXACT_KINDS)
+    named += index.by_name(spelling(query.text), (_SPELLING,))
     if named:
         marks = ",".join("?" * len(named))
         conditions = " AND ".join([f"m.rowid IN ({marks})", *where])
-        rows = [row for _, row in named]
+        rows = list(dict.fromkeys(row for _, row in named))
         order = {row: place for place, row in reversed(list(enumerate(rows)))}
         sql = f"SELECT m.* FROM model m WHERE {conditions}"
         found = [_row(r) for r in index.connection.execute(sql, [*rows, *values])]
-        yield sorted(found, key=lambda r: order[r.row])
+        yield sorted(found, key=lambda r: (len(r.id), order[r.row]))
     conditions = " AND ".join(["text MATCH ?", *where])
     sql = f"SELECT m.* {_JOIN} WHERE {conditions} ORDER BY text.rowid LIMIT ?"
     whole = " AND ".join(f'"{w}"' for w in words)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from modelscan.core.model import Model
+if TYPE_CHECKING:
+    from modelscan.core.model import Model
 
 _WORD = re.compile(r"[^\W_]+(?:\.\d+)*", re.UNICODE)
+_RUNS = re.compile(r"[^\W\d_]+|\d+", re.UNICODE)
 _PARTS = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)*", re.UNICODE)
 _IDLE = frozenset(
     (
@@ -56,6 +59,11 @@ KINDS = frozenset(
 def words(text: str) -> list[str]:
     """Lower-case words of a query, in order, once each."""
     return list(dict.fromkeys(w for w in _WORD.findall(text.lower())))
+
+
+def spelling(text: str) -> str:
+    """What all spellings of a name share: ``Qwen3-8B`` and ``qwen 3 8b`` are ``qwen 3 8 b``."""
+    return " ".join(_RUNS.findall(text.lower()))
 
 
 def query_words(text: str) -> list[str]:

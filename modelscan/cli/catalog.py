@@ -93,7 +93,9 @@ def search(
         reasoning=reasoning, vision=vision, min_context=min_context, max_vram=max_vram,
         max_params=max_params, fits=fits, gpu=gpu, sort=sort, limit=limit, offset=offset,
     )  # fmt: skip
-    return _listing("catalog.search", query)
+    from modelscan.cli.catalog_hub import asks_hub, hub_search
+
+    return hub_search(query) if asks_hub(query) else _listing("catalog.search", query)
 
 
 @command(app, "list")
@@ -184,11 +186,11 @@ def _listing(schema: str, query: Query) -> Document:
         found = find(index, query)
     finally:
         index.close()
-    return _found(schema, query, found)
+    return found_document(schema, query, found)
 
 
 def _check_source(sources: list[Any], wanted: str | None) -> None:
-    names = sorted({s.name for s in sources} | {"user"})
+    names = sorted({s.name for s in sources} | {"huggingface", "modelscope", "user"})
     if wanted is not None and wanted not in names:
         from modelscan.core.errors import UsageError
 
@@ -199,7 +201,9 @@ def _check_source(sources: list[Any], wanted: str | None) -> None:
         )
 
 
-def _found(schema: str, query: Query, found: Found) -> Document:
+def found_document(schema: str, query: Query, found: Found) -> Document:
+    """A page of models in every output form."""
+    """A page of models as ``catalog.search`` and ``catalog.list`` show it."""
     body = {
         "query": query.text,
         "corrected": found.corrected,
@@ -223,9 +227,7 @@ def _found(schema: str, query: Query, found: Found) -> Document:
 
 def row_json(row: Row) -> dict[str, Any]:
     """A model in a list, as JSON."""
-    from modelscan.core.jsonform import to_json
-
-    body: dict[str, Any] = to_json(row)
+    body = {name: list(v) if isinstance(v, tuple) else v for name, v in row._asdict().items()}
     del body["row"]
     return body
 
@@ -305,8 +307,9 @@ def offers(
 
 def _register_others() -> None:
     """``sync`` and ``passport`` are in files of their own."""
-    from modelscan.cli import catalog_passport
+    from modelscan.cli import catalog_passport, catalog_sync
 
+    catalog_sync.register(app)
     catalog_passport.register(app)
 
 

@@ -75,15 +75,10 @@ def fit_of(model: Model, gpu: str | None) -> Fit:
 
 
 def alternatives(index: Index, model: Model, count: int = 5) -> list[str]:
-    """Open models of the same task and abilities, the most used first."""
-    from modelscan.catalog.search import Query, search
+    """Open models of the same task and abilities: the lab's own first, then the most used."""
+    from modelscan.catalog.alternatives import among
 
-    can = model.capabilities
-    query = Query(
-        open_weights=True, task=model.task, tools=bool(can.tools), vision=bool(can.vision),
-        reasoning=bool(can.reasoning), limit=count,
-    )  # fmt: skip
-    return [row.id for row in search(index, query).rows]
+    return among(index, model, limit=count)
 
 
 def runnable(gpu: str | None, task: str, limit: int) -> Document:

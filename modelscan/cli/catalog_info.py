@@ -240,7 +240,7 @@ def sources() -> Document:
 
 
 def _source_json(state: SourceState, max_age_s: float) -> dict[str, Any]:
-    row: dict[str, Any] = to_json(state)
+    row: dict[str, Any] = state._asdict()
     if state.state == "live" and _age_s(state.retrieved_at) > max_age_s:
         row["state"] = "stale"
     return row
