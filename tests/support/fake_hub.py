@@ -75,6 +75,7 @@ class FakeHub:
         self.model_sets: list[dict[str, Any]] = []  # GPUStack
         self.specs: dict[int, list[dict[str, Any]]] = {}
         self.gpustack_key: str | None = None
+        self.gpustack_version = "v2.3.0"
         self.tokens: set[str] = {"hf_valid"}
         self.granted: set[str] = {"hf_valid"}
         self.redirects: dict[str, str] = {}  # renamed repositories
@@ -167,10 +168,11 @@ class FakeHub:
                 return found
         if path in self.documents:
             return self._document(seen)
-        if path.startswith("/v2/model-sets"):
+        served = "/v1" if self.gpustack_version.startswith("0.") else "/v2"
+        if path.startswith(f"{served}/model-sets"):
             return self._model_sets(seen)
         if path == "/version":
-            return Reply({"version": "v2.3.0", "git_commit": "0" * 8})
+            return Reply({"version": self.gpustack_version, "git_commit": "0" * 8})
         return Reply({"error": "Not Found"}, 404)
 
     def _document(self, seen: Seen) -> Reply:

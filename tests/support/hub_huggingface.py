@@ -89,10 +89,26 @@ def _search(hub: FakeHub, seen: Seen) -> Reply:
     end = start + min(int(query.get("limit") or 1000), hub.page_size)
     headers = {}
     if end < len(found):
-        again = urlencode({**query, "cursor": end})
+        again = urlencode({**seen.query, "cursor": end}, doseq=True)
         headers["Link"] = f'<{hub.url}/api/models?{again}>; rel="next"'
     full = query.get("full", "").lower() in ("1", "true")
-    return _make([_listed(repo, full) for repo in found[start:end]], 200, headers)
+    expand = seen.query.get("expand[]", [])
+    rows = [_expanded(repo, expand) if expand else _listed(repo, full) for repo in found[start:end]]
+    return _make(rows, 200, headers)
+
+
+def _expanded(repo: Repo, names: list[str]) -> dict[str, Any]:
+    """Only what was asked for, besides the ids."""
+    known = {**_listed(repo, full=True), "cardData": repo.card, "safetensors": _counts(repo),
+             "gguf": repo.gguf}  # fmt: skip
+    kept = {name: known[name] for name in names if known.get(name) is not None}
+    return {"_id": known["_id"], "id": repo.id, **kept}
+
+
+def _counts(repo: Repo) -> dict[str, Any] | None:
+    if not repo.safetensors:
+        return None
+    return {"parameters": repo.safetensors, "total": sum(repo.safetensors.values())}
 
 
 def _tags(repo: Repo) -> list[str]:
@@ -154,8 +170,7 @@ def _info(repo: Repo, commit: str, files: dict[str, File], seen: Seen) -> dict[s
         "usedStorage": sum(file.size for file in files.values()),
     }  # fmt: skip
     if repo.safetensors:
-        total = sum(repo.safetensors.values())
-        info["safetensors"] = {"parameters": repo.safetensors, "total": total}
+        info["safetensors"] = _counts(repo)
     if repo.gguf:
         info["gguf"] = repo.gguf
     return info

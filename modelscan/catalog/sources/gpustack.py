@@ -1,36 +1,57 @@
 """A GPUStack server's own catalogue: fetch. The parser is ``gpustack_parse``.
 
-Version 2 serves ``/v2/model-sets`` and the recipes of each set apart; the recipes differ by
-cluster, so those of every cluster would have to be asked for. Without a cluster all are sent.
+The list of sets and the recipes of each set are separate requests. Without a cluster's id the
+recipes for every kind of hardware are sent. Version 2 serves ``/v2``, version 0.7 ``/v1``; which
+one it is, the server says at ``/version``.
 """
 
 from __future__ import annotations
 
+import concurrent.futures
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from modelscan.catalog.http import HttpClient
 from modelscan.catalog.http_errors import HttpError
 from modelscan.catalog.records import SourceRecord
-from modelscan.catalog.repo_info import mapping, rows
+from modelscan.catalog.repo_info import mapping, rows, text
 from modelscan.catalog.sources.gpustack_parse import record
 from modelscan.core.errors import AuthError, RemoteError
+
+AT_ONCE = 6
 
 
 def fetch(http: HttpClient, server: str, key: str | None) -> tuple[SourceRecord, ...]:
     """Every model set of a server with its recipes; raises AuthError, RemoteError."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    sets = _items(_get(http, f"{server}/v2/model-sets?page=-1", headers), "model sets")
-    if not sets:
+    base = f"{server}/{_prefix(http, server)}/model-sets"
+    sets = _items(_get(http, f"{base}?page=-1", headers), "model sets")
+    known = [s for s in sets if isinstance(s.get("name"), str) and isinstance(s.get("id"), int)]
+    if not known:
         raise RemoteError(f"{server} has an empty catalogue")
-    found = {}
-    for entry in sets:
-        if isinstance(entry.get("name"), str) and isinstance(entry.get("id"), int):
-            url = f"{server}/v2/model-sets/{entry['id']}/specs?page=-1"
-            specs = _items(_get(http, url, headers), f"recipes of {entry['name']}")
-            made = record(entry, specs=specs)
-            found[made.key] = made
-    return tuple(found.values())
+
+    def complete(entry: Mapping[str, Any]) -> SourceRecord:
+        payload = _get(http, f"{base}/{entry['id']}/specs?page=-1", headers)
+        return record(entry, specs=_items(payload, f"recipes of {entry['name']}"))
+
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        made = [pool.submit(complete, entry) for entry in known]
+        try:
+            records = [future.result() for future in made]
+        finally:
+            for future in made:
+                future.cancel()
+    return tuple({record.key: record for record in records}.values())
+
+
+def _prefix(http: HttpClient, server: str) -> str:
+    """``v2``, or ``v1`` for servers before version 2."""
+    version = text(mapping(http.get(f"{server}/version").json()).get("version"))
+    match = re.match(r"v?(\d+)\.", version or "")
+    if match is None:
+        raise RemoteError(f"{server} is not a GPUStack server: /version says {version!r}")
+    return "v2" if int(match[1]) >= 2 else "v1"
 
 
 def _get(http: HttpClient, url: str, headers: Mapping[str, str]) -> Any:

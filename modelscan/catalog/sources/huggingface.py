@@ -55,6 +55,11 @@ class HuggingFace:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
+    @property
+    def _list_url(self) -> str:
+        """Listings carry only what is asked for."""
+        return f"{self.endpoint}/api/models?" + "&".join(f"expand[]={name}" for name in _EXPAND)
+
     def info(self, repo: str, revision: str | None = None) -> RepoInfo:
         """One repository with its files' sizes and hashes."""
         path = f"/api/models/{repo}" + (f"/revision/{quote(revision, safe='')}" if revision else "")
@@ -80,10 +85,9 @@ class HuggingFace:
     def search(self, words: str, *, limit: int = 20, **filters: str) -> list[RepoInfo]:
         """Repositories by name, most downloaded first."""
         query = {"search": words, "sort": "downloads", "direction": "-1", "limit": str(limit)}
-        url = f"{self.endpoint}/api/models"
         found: list[RepoInfo] = []
         asked = {key: value for key, value in {**query, **filters}.items() if value}
-        for payload in self._pages("", url, {**asked, "full": "true"}):
+        for payload in self._pages("", self._list_url, asked):
             found.extend(parse_search(payload))
             if len(found) >= limit:
                 break
@@ -99,9 +103,8 @@ class HuggingFace:
             "sort": "downloads", "direction": "-1", "limit": str(min(limit, PAGE)),
             "filter": "text-generation",
         }  # fmt: skip
-        url = f"{self.endpoint}/api/models?" + "&".join(f"expand[]={name}" for name in _EXPAND)
         found: dict[str, SourceRecord] = {}
-        for payload in self._pages("", url, query, cached=True):
+        for payload in self._pages("", self._list_url, query, cached=True):
             for info in parse_search(payload):
                 found[info.repo] = record(info)
             if len(found) >= limit:

@@ -1,0 +1,101 @@
+"""``catalog search --source hf|ms``: the hub's own search; and overlays without a sync."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.fake_hub import FakeHub
+
+from modelscan.state.paths import paths
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    with FakeHub() as running:
+        for i in range(5):
+            running.add(f"acme/tiny-{i}", {"model.safetensors": bytes(16)}, downloads=100 - i,
+                        card={"license": "mit"}, safetensors={"BF16": 8})  # fmt: skip
+            running.add(f"Acme/Tiny-{i}", {"a.bin": b"x"}, on="ms")
+        for name, value in running.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("HF_TOKEN", "hf_decoy")
+        yield running
+
+
+def test_the_query_arrives_anonymously(hub, run_in_process):
+    done = run_in_process("catalog", "search", "tiny", "--source", "hf", "--limit", "2", "--json")
+    assert done.code == 0, done.err
+    assert [row["id"] for row in done.json["models"]] == ["hf:acme/tiny-0", "hf:acme/tiny-1"]
+    row = done.json["models"][0]
+    assert (row["license"], row["parameters"], row["tools"]) == ("mit", 8, None)
+    (request,) = hub.log
+    assert request.query["search"] == ["tiny"] and request.query["limit"] == ["2"]
+    assert "authorization" not in request.headers
+
+
+def test_the_form_is_that_of_every_search(hub, run_in_process):
+    local = run_in_process("catalog", "search", "qwen3", "--limit", "1", "--json").json
+    live = run_in_process("catalog", "search", "tiny", "--source", "ms", "--json").json
+    assert live.keys() == local.keys()
+    assert live["models"][0].keys() == local["models"][0].keys()
+    assert live["models"][0]["id"] == "ms:Acme/Tiny-0"
+
+
+def test_license_is_passed_on_and_other_filters_are_refused(hub, run_in_process):
+    done = run_in_process("catalog", "search", "tiny", "--source", "hf", "--license", "mit")
+    assert done.code == 0 and hub.log[0].query["filter"] == ["license:mit"]
+    done = run_in_process("catalog", "search", "tiny", "--source", "hf", "--tools")
+    assert done.code == 2 and "cannot search by --tools" in done.err
+
+
+def test_offset(hub, run_in_process):
+    done = run_in_process(
+        "catalog", "search", "tiny", "--source", "hf", "--limit", "2", "--offset", "2", "-q"
+    )
+    assert done.out.split() == ["hf:acme/tiny-2", "hf:acme/tiny-3"]
+
+
+def test_dead_hub(hub, run_in_process):
+    hub.fault("/api/models", "404")
+    done = run_in_process("catalog", "search", "tiny", "--source", "hf", "--json")
+    assert done.code == 5 and "answered 404" in done.json["error"]["message"]
+
+
+def test_an_overlay_counts_without_a_sync(hub, run_in_process):
+    before = run_in_process("catalog", "info", "qwen3-8b", "--json").json["model"]
+    folder = paths().overlay_dir
+    folder.mkdir(parents=True)
+    (folder / "mine.toml").write_text(f'[models."{before["id"]}"]\nlimit = {{ context = 12345 }}\n')
+    done = run_in_process("catalog", "info", "qwen3-8b", "--json", "--offline").json
+    assert done["model"]["limits"]["context_tokens"] == 12345
+    origin = done["provenance"]["limits.context_tokens"]
+    assert origin["source"] == "user"
+    assert before["limits"]["context_tokens"] in [o["value"] for o in origin["others"]]
+    (folder / "mine.toml").unlink()
+    after = run_in_process("catalog", "info", "qwen3-8b", "--json").json["model"]
+    assert after["limits"] == before["limits"]
+    assert hub.log == []
+
+
+def test_a_broken_overlay_is_named(run_in_process):
+    folder = paths().overlay_dir
+    folder.mkdir(parents=True)
+    (folder / "mine.toml").write_text("models = [")
+    done = run_in_process("catalog", "search", "qwen")
+    assert done.code == 2 and str(folder / "mine.toml") in done.err
+
+
+def test_the_example_overlay_fits_the_bundled_catalog(run_in_process):
+    folder = paths().overlay_dir
+    folder.mkdir(parents=True)
+    example = Path(__file__).parents[2] / "examples/overlay.toml"
+    (folder / "mine.toml").write_text(example.read_text())
+    done = run_in_process("catalog", "info", "support-bot", "--json")
+    assert done.code == 0, done.err
+    body = json.loads(done.out)
+    assert body["model"]["id"] == "our-lab/support-bot-8b"
+    assert body["model"]["knowledge"] is None
+    assert body["model"]["limits"]["context_tokens"] == 32768
+    assert body["model"]["capabilities"]["tools"] is True
