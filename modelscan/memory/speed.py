@@ -32,6 +32,7 @@ class Load:
 
     read_bytes: float
     layers: float
+    expert_layers: float
     bandwidth_bytes_per_s: float
     coefficients: Coefficients
 
@@ -76,6 +77,7 @@ def _loads(
         devices = devices[:: estimate.tensor_parallel]
     reads = _device_reads(shape, workload, estimate)
     layers = len(shape.architecture.layers)
+    sparse = sum(layer.moe for layer in shape.architecture.layers)
     for device in devices:
         gpu = gpus.get(device.index if device.index is not None else -1)
         bandwidth = gpu.memory_bandwidth_bytes_per_s if gpu else None
@@ -85,10 +87,11 @@ def _loads(
         yield Load(
             reads.active(device),
             layers * share,
+            sparse * share,
             bandwidth,
             speed_table.for_gpu(gpu, estimate.backend),
         )
-    host = _host_load(inventory.host, estimate, reads, layers)
+    host = _host_load(inventory.host, estimate, reads, (layers, sparse))
     if host:
         yield host
 
@@ -181,7 +184,9 @@ def _cache_element(workload: Workload) -> float:
     return _CACHE_BYTES.get(asked, 2.0)
 
 
-def _host_load(host: Host, estimate: Estimate, reads: _Reads, layers: int) -> Load | None:
+def _host_load(
+    host: Host, estimate: Estimate, reads: _Reads, layers: tuple[int, int]
+) -> Load | None:
     """The part that runs on the CPU: all of it without a GPU, else what was left there."""
     device = estimate.host
     if device is None:
@@ -193,13 +198,14 @@ def _host_load(host: Host, estimate: Estimate, reads: _Reads, layers: int) -> Lo
         return None
     share = min(1.0, read / max(1.0, reads.active_bytes))
     bandwidth = host.memory_bandwidth_bytes_per_s or _HOST_BANDWIDTH
-    return Load(read, layers * share, bandwidth, speed_table.for_host(host))
+    return Load(read, layers[0] * share, layers[1] * share, bandwidth, speed_table.for_host(host))
 
 
 def _seconds(load: Load, wide: bool) -> float:
     inverse = load.coefficients.wide if wide else load.coefficients.packed
     streaming = load.read_bytes * inverse / load.bandwidth_bytes_per_s
-    return streaming + load.layers * load.coefficients.layer_s
+    launching = load.layers * load.coefficients.layer_s
+    return streaming + launching + load.expert_layers * load.coefficients.expert_layer_s
 
 
 def _waiting(architecture: Architecture, inventory: Inventory) -> float:
@@ -241,9 +247,9 @@ def _host_works(estimate: Estimate) -> bool:
 
 def _compute(gpu: Gpu, shape: ModelShape, estimate: Estimate) -> float | None:
     """Operations per second that prefill reaches."""
-    if not gpu.fp16_tflops:
+    dense = speed_table.prefill_tflops(gpu, estimate.backend)
+    if dense is None:
         return None
-    dense = speed_table.prefill_tflops(gpu.fp16_tflops, estimate.backend)
     sparse = speed_table.EXPERTS_PREFILL if shape.architecture.experts else 1.0
     return dense * sparse * 1e12
 

@@ -1,8 +1,9 @@
 """Coefficients of the speed model by kind of device, fitted or, where said, assumed.
 
 ``wide`` and ``packed`` are seconds per byte relative to the nominal bandwidth (1 / efficiency) for
-weights of 8 bits and more, and below; ``layer_s`` is the launch cost of a layer. The fits are over
-published llama.cpp and Ollama runs (2024-05 to 2026), ``benchmarks/bench_speed.py --fit``.
+weights of 8 bits and more, and below; ``layer_s`` is the launch cost of a layer, ``expert_layer_s``
+what routing adds to it. The fits are over published llama.cpp and Ollama runs (2024-05 to 2026):
+``benchmarks/bench_speed.py --fit``.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ class Coefficients:
     wide: float
     packed: float
     layer_s: float
+    expert_layer_s: float
     spread: float
     basis: str
 
 
-NVIDIA = Coefficients(1.064, 1.154, 58e-6, 0.15, "fit of 77 rows, GeForce and RTX")
-NVIDIA_HBM = Coefficients(1.70, 1.59, 102e-6, 0.15, "fit of 18 rows, A100 and H100, 2024-05")
-AMD = Coefficients(1.167, 1.238, 110e-6, 0.35, "fit of 24 rows, Radeon and Strix Halo")
-APPLE = Coefficients(1.093, 1.325, 166e-6, 0.3, "fit of 33 rows, M1 to M4")
-OTHER = Coefficients(1.5, 1.7, 150e-6, 0.6, "assumed: no measured rows for this kind of GPU")
-CPU = Coefficients(1.5, 1.6, 30e-6, 0.5, "assumed for the CPU part: no measured rows")
+NVIDIA = Coefficients(1.080, 1.179, 52e-6, 0.0, 0.16, "fit of 77 runs, GeForce and RTX")
+NVIDIA_HBM = Coefficients(1.701, 1.590, 102e-6, 0.0, 0.19, "fit of 18 runs, A100 and H100, 2024")
+AMD = Coefficients(1.167, 1.238, 69e-6, 102e-6, 0.35, "fit of 24 runs, 21 on Strix Halo")
+APPLE = Coefficients(1.101, 1.332, 158e-6, 47e-6, 0.40, "fit of 33 runs, M1 to M4")
+OTHER = Coefficients(1.5, 1.7, 150e-6, 60e-6, 0.6, "assumed: no measured rows for this kind of GPU")
+CPU = Coefficients(1.5, 1.6, 30e-6, 10e-6, 0.5, "assumed for the CPU part: no measured rows")
 
 # Engines with fused kernels and CUDA graphs; no rows of them are in the data, so the range is wide.
 _SERVING = 1.35
@@ -36,8 +38,10 @@ _SERVING_LAYER_S = 20e-6
 _SERVING_SPREAD = 0.4
 
 EXPERTS_PREFILL = 0.35  # Strix Halo: 0.2 of the rate with experts against 0.7 dense
-_PREFILL_PEAK = 1.1
-_PREFILL_HALF_TFLOPS = 130.0  # llama.cpp gains less from faster cards
+# (share of the nominal rate when small, TFLOPS at which half of it is lost): fits of 84 runs.
+_PREFILL = {"nvidia": (1.5, 80.0), "apple": (0.55, 1e6), "amd": (0.8, 160.0)}
+_PREFILL_OTHER = (0.5, 160.0)
+_PREFILL_SERVING = 0.45
 _HBM_CAPABILITIES = ("6.0", "7.0", "8.0", "9.0", "10.0", "10.3")
 
 
@@ -51,6 +55,7 @@ def for_gpu(gpu: Gpu, backend: str) -> Coefficients:
         wide=min(base.wide, _SERVING),
         packed=min(base.packed, _SERVING),
         layer_s=_SERVING_LAYER_S,
+        expert_layer_s=_SERVING_LAYER_S,
         spread=_SERVING_SPREAD,
         basis=f"assumed for {backend} (bandwidth / {_SERVING}): no measured rows",
     )
@@ -69,11 +74,16 @@ def for_host(host: Host) -> Coefficients:
     return replace(CPU, spread=0.8, basis="assumed for the CPU part: 50 GB/s, no measured rows")
 
 
-def prefill_tflops(fp16_tflops: float, backend: str) -> float:
+def prefill_tflops(gpu: Gpu, backend: str) -> float | None:
     """The part of the nominal half-precision rate that prefill reaches, in TFLOPS.
 
     llama.cpp saturates: 61 of 71 (3090), 112 of 165 (4090), 94 of 312 (A100), 128 of 756 (H100).
+    None where the nominal rate is not known.
     """
+    nominal = gpu.fp16_tflops
+    if not nominal:
+        return None
     if backend in ("vllm", "sglang"):
-        return 0.45 * fp16_tflops
-    return _PREFILL_PEAK * fp16_tflops / (1 + fp16_tflops / _PREFILL_HALF_TFLOPS)
+        return _PREFILL_SERVING * nominal
+    share, half = _PREFILL.get(gpu.vendor, _PREFILL_OTHER)
+    return share * nominal / (1 + nominal / half)

@@ -191,7 +191,7 @@ def test_prefill_of_an_8b_on_a_4090() -> None:
     subject = shape()
     answer = model.speed(subject, Workload(), inventory(), estimated(subject))
     assert answer is not None
-    assert answer.prefill_tokens_per_s == pytest.approx(9056 * 0.7, rel=0.3)
+    assert answer.prefill_tokens_per_s == pytest.approx(9056, rel=0.45)
 
 
 @settings(max_examples=60, deadline=None)
