@@ -65,5 +65,5 @@ class Deployment:
     launch: Mapping[str, Any] | None = None
     run_id: str | None = None
     route: str | None = None  # its entry in the routing file; None: not wanted there
-    routed: bool = False  # the entry was written
+    routed: bool = False  # the entry is written and enabled
     started_at: str | None = None  # when it last became ready

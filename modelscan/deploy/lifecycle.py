@@ -223,7 +223,11 @@ def _fail(session: _Session, deployment: Deployment, error: ModelscanError) -> N
     session.target(deployment).stop(deployment, drain_s=0)
     routes.withdraw(session.routing_file, deployment)
     reason = error.details.get("reason") or error.message
-    session.save(replace(deployment, state=State.FAILED, reason=str(reason), health=None, pid=None))
+    session.save(
+        replace(
+            deployment, state=State.FAILED, reason=str(reason), health=None, routed=False, pid=None
+        )
+    )
 
 
 def _end(session: _Session, deployment: Deployment, drain_s: float = DRAIN_S) -> Deployment:
@@ -239,7 +243,7 @@ def _end(session: _Session, deployment: Deployment, drain_s: float = DRAIN_S) ->
 def stopped(deployment: Deployment, reason: str | None = None) -> Deployment:
     """The row of a deployment that runs no more."""
     return replace(
-        deployment, state=State.STOPPED, reason=reason, health=None, pid=None,
+        deployment, state=State.STOPPED, reason=reason, health=None, routed=False, pid=None,
         pid_started_at=None, updated_at=now_text(),
     )  # fmt: skip
 

@@ -118,7 +118,7 @@ class LocalTarget:
             resolve(reference)
         run_id = spawn.new_run_id()
         started = replace(
-            deployment, state=State.STARTING, run_id=run_id, reason=None, health=None,
+            deployment, state=State.STARTING, run_id=run_id, reason=None, health=None, routed=False,
             measured=None, pid=None, pid_started_at=None, started_at=None,
         )  # fmt: skip
         save(started)
@@ -175,8 +175,11 @@ class LocalTarget:
             return Observation(State.FAILED, reason=readiness.reason(rundir, deployment).reason)
         if not alive:
             return readiness.ended(rundir, deployment)
-        found = health(readiness.address_of(launch_of(deployment)))
-        return Observation(State.RUNNING, "ok" if found == "ok" else "unhealthy")
+        if health(readiness.address_of(launch_of(deployment))) == "ok":
+            return Observation(State.RUNNING, "ok")
+        if not rundir.alive():  # it was just ending
+            return readiness.ended(rundir, deployment)
+        return Observation(State.RUNNING, "unhealthy")
 
     def interrupt(self, deployment: Deployment) -> None:
         spawn.stop(self.rundir(deployment.name))

@@ -128,7 +128,7 @@ def _failed(
 ) -> Deployment:
     routes.withdraw(routing_file, deployment)
     failed = replace(
-        deployment, state=State.FAILED, reason=reason, health=None, pid=None,
+        deployment, state=State.FAILED, reason=reason, health=None, routed=False, pid=None,
         pid_started_at=None, updated_at=now_text(),
     )  # fmt: skip
     store.put(failed)
@@ -145,7 +145,7 @@ def _finish_stop(
     routes.withdraw(routing_file, deployment)
     target.stop(deployment, drain_s=0)
     ended = replace(
-        deployment, state=State.STOPPED, reason=reason, health=None, pid=None,
+        deployment, state=State.STOPPED, reason=reason, health=None, routed=False, pid=None,
         pid_started_at=None, updated_at=now_text(),
     )  # fmt: skip
     store.put(ended)
