@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-shared bench bench-cli catalogs clean
+.PHONY: help setup demo test check lint types test-shared bench bench-cli bench-speed bench-peers catalogs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -30,10 +30,16 @@ types: setup ## mypy --strict
 
 check: lint types test ## lint, types and tests
 
-bench: bench-cli ## every benchmark
+bench: bench-cli bench-speed bench-peers ## every benchmark
 
 bench-cli: setup ## start-up: CPU time as a ratio to a bare interpreter, beside peers
 	$(BIN)/python benchmarks/bench_cli.py
+
+bench-speed: setup ## decode and prefill speed beside published runs, cards left out of the fit
+	$(BIN)/python -m benchmarks.bench_speed
+
+bench-peers: setup ## memory estimates of modelscan and its peers over the same measured rows
+	$(BIN)/python -m benchmarks.peers
 
 catalogs: setup ## rebuild catalogs/ from packages on PyPI and npm
 	$(BIN)/python -m scripts.build_catalogs

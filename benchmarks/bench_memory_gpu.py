@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from benchmarks import gpu_rows
@@ -151,11 +151,12 @@ def _show(row: Row, found: Estimate, measured: dict[str, tuple[float, float]]) -
     print(f"{row.number:4} {row.label:62} {found.verdict or '-':12} {cells}")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
+    """1 where a target is missed; ``arguments`` as on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", action="store_true")
     parser.add_argument("--all", action="store_true")
-    options = parser.parse_args()
+    options = parser.parse_args(list(arguments))
     if not gpu_rows.SHARED.is_dir():
         print("../shared/data is not here: nothing to compare with")
         return 0
@@ -173,4 +174,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
