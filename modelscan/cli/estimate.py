@@ -22,6 +22,9 @@ _PARTS = tuple(field.name for field in fields(Parts))
 def estimate(
     model: ModelArgument,
     wanted: Wanted,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="Ask llama.cpp itself (needs xllamacpp).")
+    ] = False,
     history: Annotated[
         bool, typer.Option("--history", help="Past estimates of MODEL beside what was measured.")
     ] = False,
@@ -37,7 +40,12 @@ def estimate(
 
     subject = load_subject(model, current().config, wanted.workload)
     hardware = inventory(wanted.gpu)
-    found = size(subject, wanted.workload, hardware)
+    if exact:
+        from modelscan.deploy.exact import exact_estimate
+
+        found = exact_estimate(subject, wanted.workload, hardware, current().config)
+    else:
+        found = size(subject, wanted.workload, hardware)
     warnings = [*subject.warnings, *found.warnings, *(p.message for p in hardware.problems)]
     return document(found, warnings)
 

@@ -59,10 +59,11 @@ def _require(found: Sequence[Candidate], subject: Subject, message: str) -> None
         )
     )
     listed = f"; there are: {', '.join(there)}" if there else ""
-    first = subject.candidates[0].variant.quantization if subject.candidates else None
     raise NotDeployableError(
         message + listed,
-        hint=f"--quantization {first}" if first else f"modelscan catalog info {subject.id}",
+        hint=f"modelscan plan {subject.id} --all"
+        if there
+        else f"modelscan catalog info {subject.id}",
         code="no_such_variant",
         details={"variants": there},
     )

@@ -1,0 +1,167 @@
+"""``estimate`` and ``plan`` on the command line: documents, exit codes, overrides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from conftest import REPOSITORY, Ran
+from support.hub_content import llama_config
+from support.tiny_gguf import Shape, write_tiny_gguf
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> str:
+    return str(write_tiny_gguf(tmp_path / "tiny.gguf", shape=Shape(context=8192)))
+
+
+def checked(ran: Ran) -> Any:
+    """The JSON document, validated against its schema."""
+    name = ran.json["schema"].removeprefix("modelscan.").partition("/")[0]
+    schema = json.loads((REPOSITORY / "modelscan" / "schemas" / f"{name}.json").read_text())
+    jsonschema.validate(ran.json, schema, jsonschema.Draft202012Validator)
+    return ran.json
+
+
+def test_estimate_adds_up(run_in_process: Run, tiny: str) -> None:
+    found = checked(run_in_process("estimate", tiny, "--context", "2k", "--json"))
+    assert sum(found["parts"].values()) == found["total_bytes"]
+    assert (found["backend"], found["context_tokens"]) == ("llama.cpp", 2048)
+    more = checked(run_in_process("estimate", tiny, "--context", "4k", "--json"))
+    assert more["parts"]["kv_cache_bytes"] == 2 * found["parts"]["kv_cache_bytes"]
+    assert more["parts"]["weights_bytes"] == found["parts"]["weights_bytes"]
+
+
+def test_estimate_honours_the_engines_own_options(run_in_process: Run, tiny: str) -> None:
+    def cache(*options: str) -> int:
+        ran = run_in_process("estimate", tiny, "--context", "4096", *options, "--json")
+        value: int = checked(ran)["parts"]["kv_cache_bytes"]
+        return value
+
+    whole = cache()
+    assert cache("--parallel", "2") == 2 * whole
+    assert cache("--parallel", "2", "--param", "kv-unified", "--param", "ctx-size=4096") == whole
+    assert cache("--kv-cache", "q8_0") == whole * 34 // 64
+
+
+def test_estimate_with_simulated_gpus(run_in_process: Run, tiny: str) -> None:
+    found = checked(run_in_process("estimate", tiny, "--gpu", "RTX 4090", "--json"))
+    assert found["verdict"] == "fits"
+    assert [device["index"] for device in found["per_gpu"]] == [0]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--context", "many"], ["--kv-cache", "a,b,c"], ["--param", "="], ["--goal", "cheap"],
+     ["--parallel", "0"], ["--backend", "tgi"], ["--kv-cache", "q9_9"]],
+)  # fmt: skip
+def test_wrong_options_exit_2(run_in_process: Run, tiny: str, options: list[str]) -> None:
+    ran = run_in_process("estimate", tiny, *options, "--json")
+    assert ran.code == 2
+    assert ran.json["schema"] == "modelscan.error/1"
+    assert ran.json["error"]["hint"]
+
+
+def test_exact_mode_equals_the_computed_one(run_in_process: Run, tiny: str) -> None:
+    pytest.importorskip("xllamacpp")
+    exact = checked(run_in_process("estimate", tiny, "--exact", "--context", "4096", "--json"))
+    computed = checked(run_in_process("estimate", tiny, "--context", "4096", "--json"))
+    assert (exact["basis"], computed["basis"]) == ("exact", "computed")
+    for part in ("weights_bytes", "kv_cache_bytes", "output_bytes"):
+        assert exact["parts"][part] == pytest.approx(computed["parts"][part], abs=20_000)
+    assert exact["parts"]["compute_bytes"] == pytest.approx(
+        computed["parts"]["compute_bytes"], abs=1 << 18
+    )
+
+
+def test_exact_mode_needs_a_gguf_file(run_in_process: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(llama_config()))
+    ran = run_in_process("estimate", str(tmp_path / "config.json"), "--exact", "--json")
+    assert ran.code == 3
+    ran = run_in_process("estimate", "x.gguf", "--exact", "--backend", "vllm", "--json")
+    assert ran.code == 2
+
+
+def test_history_is_empty_before_any_deployment(run_in_process: Run, tiny: str) -> None:
+    found = checked(run_in_process("estimate", tiny, "--history", "--json"))
+    assert found["rows"] == []
+
+
+def test_plan_on_this_machine(run_in_process: Run, tiny: str) -> None:
+    found = checked(run_in_process("plan", tiny, "--gpu", "none", "--json"))
+    plan = found["plan"]
+    assert (found["verdict"], plan["backend"], plan["gpus"]) == ("fits", "llama.cpp", [])
+    assert plan["context_tokens"] == 8192
+    assert plan["parameters"][:2] == ["--ctx-size", "8192"]
+    assert len(found["alternatives"]) >= 2
+    assert plan["reasons"]
+
+
+def test_plan_text_says_why_and_quiet_says_what(run_in_process: Run, tiny: str) -> None:
+    ran = run_in_process("plan", tiny, "--gpu", "RTX 4090")
+    rows = [line.split("\t") for line in ran.out.splitlines()]
+    assert ["backend", "llama.cpp"] in rows
+    assert sum(row[0] == "because" for row in rows) >= 4
+    assert "\x1b" not in ran.out
+    assert run_in_process("plan", tiny, "-q").out.strip() == tiny
+
+
+def test_plan_that_does_not_fit_is_a_document_with_exit_3(
+    run_in_process: Run, tmp_path: Path
+) -> None:
+    config = llama_config(hidden=8192, layers=80, vocabulary=128256)
+    (tmp_path / "big.json").write_text(json.dumps(config))
+    ran = run_in_process("plan", str(tmp_path / "big.json"), "--gpu", "RTX 4090", "--json")
+    found = checked(ran)
+    assert ran.code == 3
+    assert (found["verdict"], found["plan"]) == ("does_not_fit", None)
+    assert found["needed_bytes"] > found["available_bytes"] > 20 << 30
+    assert found["required"]["gpus"]
+    assert found["reasons"]
+
+
+def test_plan_refuses_weights_that_do_not_exist(run_in_process: Run, tiny: str) -> None:
+    ran = run_in_process("plan", tiny, "--quantization", "FP8", "--gpu", "H100", "--json")
+    assert ran.code == 3
+    assert "no FP8 weights" in checked(ran)["reasons"][0]
+    assert "F32 (gguf)" in ran.json["reasons"][0]
+
+
+def test_plan_all_and_gpus_needed(run_in_process: Run, tiny: str) -> None:
+    everything = checked(run_in_process("plan", tiny, "--all", "--gpu", "2x RTX 4090", "--json"))
+    assert any("vllm" in item["option"] for item in everything["rejected"])
+    needed = checked(run_in_process("plan", tiny, "--gpus-needed", "--json"))
+    assert needed["required"]["gpus"][0]["count"] == 1
+
+
+def test_support_is_said_in_json(run_in_process: Run, tmp_path: Path) -> None:
+    """FP8: native on 8.9, weight-only on 8.6, absent on 7.0."""
+    file = tmp_path / "config.json"
+    config = llama_config(hidden=4096, layers=32) | {"quantization_config": {"quant_method": "fp8"}}
+    file.write_text(json.dumps(config))
+    kinds = {}
+    for name in ("RTX 4090", "RTX 3090", "V100"):
+        plan = checked(run_in_process("plan", str(file), "--gpu", name, "--json"))["plan"]
+        kinds[name] = plan and plan["support"]
+    assert kinds == {"RTX 4090": "native", "RTX 3090": "weight_only", "V100": None}
+
+
+def test_pickle_only_is_refused(run_in_process: Run, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(llama_config()))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x" * 1000)
+    ran = run_in_process("plan", str(tmp_path), "--gpu", "RTX 4090", "--json")
+    assert ran.code == 3
+    assert "pickle" in json.dumps(checked(ran)["rejected"])
+
+
+def test_same_answer_as_a_real_process(cli: Run, run_in_process: Run, tiny: str) -> None:
+    here = run_in_process("plan", tiny, "--gpu", "RTX 3060 12GB", "--json")
+    there = cli("plan", tiny, "--gpu", "RTX 3060 12GB", "--json")
+    assert there.code == here.code == 0
+    assert there.json["plan"]["parameters"] == here.json["plan"]["parameters"]
