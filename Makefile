@@ -41,6 +41,9 @@ bench-speed: setup ## decode and prefill speed beside published runs, cards left
 bench-peers: setup ## memory estimates of modelscan and its peers over the same measured rows
 	$(BIN)/python -m benchmarks.peers
 
+bench-memory: setup ## estimates beside the engines' own figures, part by part, and peers
+	$(BIN)/python -m benchmarks.bench_memory
+
 catalogs: setup ## rebuild catalogs/ from packages on PyPI and npm
 	$(BIN)/python -m scripts.build_catalogs
 
