@@ -16,6 +16,7 @@ from modelscan.catalog.index_read import FILE_NAME
 from modelscan.catalog.load import demo_snapshot
 from modelscan.catalog.merge import merge
 from modelscan.catalog.records import SourceSnapshot, dump, load
+from modelscan.deploy.least import least_memory
 from modelscan.state.files import write_atomic
 from scripts import (
     catalogs_configs,
@@ -54,7 +55,7 @@ def main(target: Path = CATALOGS) -> int:
         return 1
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / FILE_NAME
-        build(models, made, sources=snapshots)
+        build(models, made, sources=snapshots, least=least_memory)
         for source, data in dumped.items():
             write_atomic(target / "snapshots" / f"{source}.json.gz", data, mode=0o644)
         write_atomic(target / FILE_NAME, made.read_bytes(), mode=0o644)

@@ -13,10 +13,10 @@ import sqlite3
 import tempfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from modelscan.catalog.index_read import FORMAT, Index, open_index
+from modelscan.catalog.index_read import FORMAT, Index, bundled_index, open_index
 from modelscan.catalog.records import SourceSnapshot, compact
 from modelscan.catalog.search_words import deletions, kind_words, name_tokens, spelling
 from modelscan.catalog.sizing import Least, least_memory
@@ -34,8 +34,8 @@ CREATE TABLE source(
 CREATE TABLE model(
   rowid INTEGER PRIMARY KEY, id TEXT, name TEXT, family TEXT, license TEXT, task TEXT, lab TEXT,
   open INT, parameters INT, active INT, context INT, release TEXT, downloads INT, tools INT,
-  reasoning INT, vision INT, modalities TEXT, memory INT, memory_for TEXT, sources TEXT,
-  providers INT, variants INT);
+  reasoning INT, vision INT, modalities TEXT, memory INT, memory_for TEXT, memory_basis TEXT,
+  sources TEXT, providers INT, variants INT);
 CREATE TABLE detail(rowid INTEGER PRIMARY KEY, body BLOB);
 CREATE TABLE name(key TEXT, kind INT, model INT, PRIMARY KEY(key, kind, model)) WITHOUT ROWID;
 CREATE TABLE word(word TEXT PRIMARY KEY, models INT) WITHOUT ROWID;
@@ -43,7 +43,7 @@ CREATE TABLE typo(deletion TEXT, word TEXT, PRIMARY KEY(deletion, word)) WITHOUT
 CREATE VIRTUAL TABLE text USING fts5(
   ident, kind, content='', detail=column, columnsize=0, tokenize="unicode61 tokenchars '.'");
 """
-_COLUMNS = 22
+_COLUMNS = 23
 LeastMemory = Callable[[Model], Least | None]
 
 
@@ -52,12 +52,14 @@ def build(
     path: Path,
     *,
     sources: Sequence[SourceSnapshot] = (),
-    least: LeastMemory = least_memory,
+    least: LeastMemory | None = None,
 ) -> None:
     """Write the index beside ``path`` and put it in place in one step.
 
-    A crash at any instant leaves the old index or the new one. ``least`` gives the memory column.
+    A crash at any instant leaves the old index or the new one. ``least`` gives the memory column;
+    without it, what the bundled index has by the estimator is kept and the rest is a lower bound.
     """
+    least = least or remembered(estimated(bundled_index()))
     ensure_dir(path.parent)
     with explain_os_errors(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -72,6 +74,32 @@ def build(
         except BaseException:
             made.unlink(missing_ok=True)
             raise
+
+
+def remembered(known: Mapping[str, Least]) -> LeastMemory:
+    """The estimate made when the bundle was built, for models that still have those weights."""
+
+    def least(model: Model) -> Least | None:
+        found = known.get(model.id)
+        if found and any(v.quantization == found.quantization for v in model.variants):
+            return found
+        return least_memory(model)
+
+    return least
+
+
+def estimated(file: Path) -> dict[str, Least]:
+    """Model id -> the estimator's figure in an index; empty for a missing or foreign file."""
+    if not file.is_file():
+        return {}
+    sql = "SELECT id, memory, memory_for, memory_basis FROM model WHERE memory_basis='estimate'"
+    connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        return {row[0]: Least(*row[1:]) for row in connection.execute(sql)}
+    except sqlite3.DatabaseError:
+        return {}
+    finally:
+        connection.close()
 
 
 def _write(
@@ -163,6 +191,7 @@ def _row(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
         model.limits.context_tokens, model.release_date, model.downloads, _bit(can.tools),
         _bit(can.reasoning), _bit(can.vision), _list(modalities),
         least.memory_bytes if least else None, least.quantization if least else None,
+        least.basis if least else None,
         _list(sources_of(model)), len({o.provider for o in model.offerings}), len(model.variants),
     )  # fmt: skip
 

@@ -28,7 +28,8 @@ _EXACT_KINDS = (0, 1, 2, 3, 4)  # id, short name, alias, repository, weights
 _FIELDS = (
     "id", "name", "family", "license", "task", "lab", "open_weights", "parameters",
     "active_parameters", "context_tokens", "release_date", "downloads", "tools", "reasoning",
-    "vision", "modalities", "memory_bytes", "memory_for", "sources", "providers", "variants",
+    "vision", "modalities", "memory_bytes", "memory_for", "memory_basis",
+    "sources", "providers", "variants",
 )  # fmt: skip
 _BOOLEANS = ("open_weights", "tools", "reasoning", "vision")
 _LISTS = ("modalities", "sources")
@@ -56,8 +57,11 @@ class Query(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A model in a list: what the narrow table knows. ``memory_bytes`` is the least it can run in,
-    ``memory_for`` the weights that takes."""
+    """A model in a list: what the narrow table knows.
+
+    ``memory_bytes`` is the least it can run in, ``memory_for`` the weights that takes,
+    ``memory_basis`` what it was computed from (files | parameters | estimate).
+    """
 
     row: int
     id: str
@@ -78,6 +82,7 @@ class Row(NamedTuple):
     modalities: tuple[str, ...]
     memory_bytes: int | None
     memory_for: str | None
+    memory_basis: str | None
     sources: tuple[str, ...]
     providers: int
     variants: int

@@ -1,12 +1,12 @@
 """The least memory a model can run in, from what the catalog knows: for filters and sorting.
 
-A lower bound by design, not the estimate: the bytes of its smallest published weights plus a tenth
-(``basis`` says from what). ``modelscan estimate`` computes the real figure for one model.
+The bytes of its smallest published weights (four bits and more) that an engine here loads, plus a
+twentieth and what a short request takes; ``basis`` says from what. ``deploy.least`` does better
+where the architecture is known, and ``modelscan estimate`` answers for one model and workload.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from modelscan.core.model import Model, Variant
@@ -21,7 +21,8 @@ _BITS = {
     "IQ4_NL": 4.6, "IQ4_XS": 4.4, "8BIT": 8.6, "6BIT": 6.6, "5BIT": 5.6, "4BIT": 4.6,
 }  # fmt: skip
 _GGUF_USUAL = "Q4_K_M"  # what a GGUF repository of unknown content practically always holds
-OVERHEAD = 1.1
+_ENGINE_FORMATS = ("safetensors", "gguf", "unknown")
+OVERHEAD, REQUEST_BYTES = 1.05, 384 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Least:
 
     memory_bytes: int
     quantization: str | None
-    basis: str  # files | parameters
+    basis: str  # files | parameters | estimate
 
 
 def least_memory(model: Model) -> Least | None:
@@ -40,17 +41,20 @@ def least_memory(model: Model) -> Least | None:
 
 
 def _of_variant(variant: Variant, model: Model) -> Least | None:
-    if variant.format in ("exl", "onnx"):
+    if variant.format not in _ENGINE_FORMATS:
         return None
     if variant.weight_bytes:
-        size = round(variant.weight_bytes * OVERHEAD)
-        return Least(size, variant.quantization, "files")
+        return Least(_with_room(variant.weight_bytes), variant.quantization, "files")
     parameters = model.parameters or variant.parameters
     bits = bits_of(variant)
     if parameters is None or bits is None:
         return None
     label = variant.quantization or (_GGUF_USUAL if variant.format == "gguf" else None)
-    return Least(round(parameters * bits / 8 * OVERHEAD), label, "parameters")
+    return Least(_with_room(parameters * bits / 8), label, "parameters")
+
+
+def _with_room(weight_bytes: float) -> int:
+    return round(weight_bytes * OVERHEAD) + REQUEST_BYTES
 
 
 def bits_of(variant: Variant) -> float | None:
@@ -62,10 +66,3 @@ def bits_of(variant: Variant) -> float | None:
         stem = label.replace("_XL", "_M").replace("_L", "_M")
         return _BITS.get(stem)
     return _BITS.get(label)
-
-
-def smallest_first(models: Iterable[Model]) -> list[Model]:
-    """By the least memory, unknown last."""
-    return sorted(
-        models, key=lambda m: (least.memory_bytes if (least := least_memory(m)) else 1 << 62, m.id)
-    )

@@ -9,8 +9,11 @@ from modelscan.cli.document import Document
 from modelscan.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from modelscan.catalog.index_read import Index
     from modelscan.catalog.repo_info import RepoInfo
     from modelscan.catalog.search import Query, Row
+    from modelscan.core.model import Model
+    from modelscan.core.reference import Reference
 
 HUBS = ("huggingface", "modelscope")
 _PREFIX = {"huggingface": "hf:", "modelscope": "ms:"}
@@ -84,7 +87,41 @@ def row(info: RepoInfo) -> Row:
         modalities=(),
         memory_bytes=None,
         memory_for=None,
+        memory_basis=None,
         sources=(info.source,),
         providers=0,
         variants=len(variants(info)),
     )
+
+
+def known_or_on_hub(index: Index, text: str) -> Model:
+    """The catalog's model, or a hub's repository that the catalog does not know.
+
+    Raises what ``find_row`` raises for names, and what the hub raises.
+    """
+    from modelscan.catalog.lookup import find_row, load_model
+    from modelscan.core.reference import Kind, parse_reference
+
+    try:
+        return load_model(index, find_row(index, text))
+    except UsageError as error:
+        reference = parse_reference(text)
+        hub = reference.kind in (Kind.HUGGINGFACE, Kind.MODELSCOPE)
+        if error.code != "unknown_model" or not hub:
+            raise
+        return hub_model(reference)
+
+
+def hub_model(reference: Reference) -> Model:
+    """A repository as a model whose every fact has the hub as its source."""
+    from modelscan.catalog.http import utc_now
+    from modelscan.catalog.hub import Hub
+    from modelscan.catalog.merge import merge
+    from modelscan.catalog.records import LIVE, SourceSnapshot
+    from modelscan.catalog.repo_info import record
+
+    with Hub.from_config(current().config) as hub, current().output.status("asking the hub"):
+        info = hub.repo_info(reference)
+        url = hub.page_url(reference)
+    snapshot = SourceSnapshot(info.source, utc_now(), (record(info),), state=LIVE, origin=url)
+    return merge([snapshot])[0]
