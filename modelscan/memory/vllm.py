@@ -89,11 +89,7 @@ def _rank(
     graphs = parts.cuda_graph_bytes if facts.graphs_charged else 0
     context = parts.other_bytes if facts.context_charged else 0
     charged = parts.weights_bytes + parts.compute_bytes + parts.non_torch_bytes + graphs + context
-    budget = (
-        None
-        if gpu is None or gpu.memory_bytes is None
-        else round(gpu.memory_bytes * settings.utilization)
-    )
+    budget = _budget(gpu, settings)
     pool_bytes = settings.kv_pool_bytes
     if pool_bytes is None and budget is not None:
         pool_bytes = budget - charged
@@ -108,6 +104,13 @@ def _rank(
         request_bytes=held.request_bytes if held else 0,
         host_bytes=min(settings.cpu_offload_bytes, _weights(shape, settings, stage)),
     )
+
+
+def _budget(gpu: Gpu | None, settings: VllmSettings) -> int | None:
+    """Utilisation of what CUDA calls total: without what the driver keeps (H100: 79.19 GiB)."""
+    if gpu is None or gpu.memory_bytes is None:
+        return None
+    return round((gpu.memory_bytes - (gpu.reserved_bytes or 0)) * settings.utilization)
 
 
 def _weights(shape: ModelShape, settings: VllmSettings, stage: int) -> int:

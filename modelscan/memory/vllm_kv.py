@@ -62,6 +62,7 @@ def layout(
     kinds = [
         kind
         for layer in (*layers, *_drafters(architecture, layers, settings))
+        if not architecture.encoder_only
         for kind in _layer_kinds(architecture, layer, settings)
         if kind.token_bytes or kind.state_bytes
     ]

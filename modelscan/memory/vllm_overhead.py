@@ -47,7 +47,7 @@ def graph_bytes(
     if settings.eager or not settings.capture_sizes:
         return 0
     sizes = settings.capture_sizes / _GRAPH_REFERENCE_SIZES
-    if not facts.piecewise_graphs:
+    if not facts.two_graphs:
         sizes /= 2  # one graph per size instead of two
     width = architecture.hidden / (4096 * settings.tensor_parallel)
     total = _GRAPH_BASE_BYTES + len(layers) * (_GRAPH_LAYER_BYTES + _GRAPH_WIDTH_BYTES * width)

@@ -44,6 +44,7 @@ class VllmSettings:
     prefix_caching: bool
     hybrid_groups: bool
     state_dtype: str | None
+    pooling: bool  # embeddings and scores: nothing is sampled
     gpus: tuple[Gpu, ...]
 
     @property
@@ -98,6 +99,7 @@ def resolve(
         hybrid_groups=facts.hybrid_groups
         and workload.parameter("disable-hybrid-kv-cache-manager") is None,
         state_dtype=workload.parameter("mamba-ssm-cache-dtype"),
+        pooling=_pooling(architecture, workload),
         gpus=gpus,
     )
 
@@ -181,6 +183,13 @@ def _speculative_tokens(config: str) -> int:
 
     found = re.search(r"num_speculative_tokens\W+(\d+)", config)
     return int(found.group(1)) if found else 0
+
+
+def _pooling(architecture: Architecture, workload: Workload) -> bool:
+    if workload.embedding is not None:
+        return workload.embedding
+    asked = workload.parameter("runner") or workload.parameter("task")
+    return architecture.embedding_model or asked in ("pooling", "embed", "score", "classify")
 
 
 def _loras(workload: Workload) -> int:

@@ -37,7 +37,7 @@ class VllmVersion:
     context_charged: bool
     graphs_charged: bool
     graph_sizes_step: int  # between 256 and the largest captured batch
-    piecewise_graphs: bool
+    two_graphs: bool  # a full and a piecewise graph of every size
     big_gpu_defaults: bool  # 1024 sequences and 8192 tokens on 70 GiB cards
     whole_prompt_profile: bool  # V0: the profile runs max_model_len tokens at once
     hybrid_groups: bool  # padded groups of equal size; before: every layer kept in full
@@ -56,7 +56,7 @@ _V0 = VllmVersion(
     moe_workspace_kept=False,
     non_torch_bytes=_gib(0.35), non_torch_tp_bytes=_gib(1.0), non_torch_pp_bytes=_gib(0.35),
     context_bytes=0, context_tp_bytes=0, context_charged=True,
-    graphs_charged=False, graph_sizes_step=8, piecewise_graphs=False,
+    graphs_charged=False, graph_sizes_step=8, two_graphs=False,
     big_gpu_defaults=False, whole_prompt_profile=True, hybrid_groups=False, padding_ratio=1.0,
     tokens_by_concurrency=False, mamba_blocks=1,
     source="0.6 logs, RTX 3090: non-torch 0.35 GiB with the context; 2.07 GiB at 20,000 and 2.99 "
@@ -67,7 +67,7 @@ _INCREASE = VllmVersion(
     moe_workspace_kept=False,
     non_torch_bytes=_gib(0.1), non_torch_tp_bytes=_gib(0.5), non_torch_pp_bytes=_gib(0.07),
     context_bytes=_gib(0.51), context_tp_bytes=_gib(1.5), context_charged=False,
-    graphs_charged=False, graph_sizes_step=8, piecewise_graphs=False,
+    graphs_charged=False, graph_sizes_step=8, two_graphs=False,
     big_gpu_defaults=False, whole_prompt_profile=True, hybrid_groups=False, padding_ratio=1.0,
     tokens_by_concurrency=False, mamba_blocks=1,
     source="0.7 log, 48 GB Ada card: non-torch 0.08 GiB, an increase over the start",
@@ -77,7 +77,7 @@ _V1_EARLY = VllmVersion(
     moe_workspace_kept=False,
     non_torch_bytes=_gib(0.13), non_torch_tp_bytes=_gib(0.55), non_torch_pp_bytes=_gib(0.07),
     context_bytes=_gib(0.51), context_tp_bytes=_gib(1.5), context_charged=False,
-    graphs_charged=False, graph_sizes_step=8, piecewise_graphs=True,
+    graphs_charged=False, graph_sizes_step=8, two_graphs=False,
     big_gpu_defaults=True, whole_prompt_profile=False, hybrid_groups=False, padding_ratio=1.0,
     tokens_by_concurrency=False, mamba_blocks=1,
     source="0.8 to 0.16: peak = sequences x vocabulary x 38 B at two-byte logits; non-torch became "
@@ -95,8 +95,12 @@ _HYBRID = _after(
     _V1_EARLY, since=(0, 9, 1), hybrid_groups=True, padding_ratio=1.25,
     source="code: hybrid KV cache manager on by default, groups of equal size with padding",
 )  # fmt: skip
+_BOTH = _after(
+    _HYBRID, since=(0, 11, 0), two_graphs=True,
+    source="code: cudagraph_mode FULL_AND_PIECEWISE by default",
+)  # fmt: skip
 _WORKSPACE = _after(
-    _HYBRID, since=(0, 13, 0), moe_workspace_kept=True, graph_sizes_step=16,
+    _BOTH, since=(0, 13, 0), moe_workspace_kept=True, graph_sizes_step=16,
     source="code: WorkspaceManager keeps the largest workspace; captures every 16 above 256",
 )  # fmt: skip
 _SAMPLER = _after(
@@ -126,7 +130,7 @@ _NEWEST = _after(
 )  # fmt: skip
 
 VERSIONS = (
-    _V0, _INCREASE, _V1_EARLY, _HYBRID, _WORKSPACE, _SAMPLER, _NON_TORCH, _BY_CONCURRENCY,
+    _V0, _INCREASE, _V1_EARLY, _HYBRID, _BOTH, _WORKSPACE, _SAMPLER, _NON_TORCH, _BY_CONCURRENCY,
     _CHARGED, _NEWEST,
 )  # fmt: skip
 

@@ -328,3 +328,37 @@ def test_more_context_more_slots_more_layers_never_take_less(
         shape, weights=replace(shape.weights, total_bytes=shape.weights.total_bytes + MIB)
     )
     assert total(context, parallel, heavier) >= base
+
+
+def test_embedding_models_sample_nothing_and_encoders_cache_nothing() -> None:
+    chat = run(dense(), workload(), cards(), "0.32.0")
+    embedding = run(dense(), replace(workload(), embedding=True), cards(), "0.32.0")
+    assert embedding.parts.compute_bytes < chat.parts.compute_bytes
+    base = dense()
+    encoder = replace(base, architecture=replace(base.architecture, encoder_only=True))
+    found = run(encoder, workload(), cards(), "0.32.0")
+    assert found.parts.kv_cache_bytes == 0
+    assert found.kv_capacity_tokens is None
+    assert found.verdict == "fits"
+
+
+def test_the_budget_is_of_what_cuda_calls_total() -> None:
+    """The driver reports 79.65 GiB of an H100 and keeps 0.47; vLLM's logs say 79.19."""
+    card = replace(
+        cards().gpus[0],
+        memory_bytes=round(79.6475 * GIB), reserved_bytes=round(0.4678 * GIB),
+        free_bytes=round(79.18 * GIB),
+    )  # fmt: skip
+    found = run(dense(), workload(), Inventory((card,), Host(8, None, None)), "0.19.0")
+    assert (found.per_gpu[0].budget_bytes or 0) / GIB == pytest.approx(79.18 * 0.9, abs=0.01)
+
+
+def test_prediction_layers_in_use_have_a_cache_too() -> None:
+    base = latent()
+    shape = replace(base, architecture=replace(base.architecture, mtp_layers=1))
+    plain = run(shape, workload(), cards(), "0.21.0")
+    config = '{"method": "mtp", "num_speculative_tokens": 1}'
+    drafting = run(shape, workload(speculative_config=config), cards(), "0.21.0")
+    assert plain.kv_bytes_per_token == 27 * 576 * 2
+    assert drafting.kv_bytes_per_token == 28 * 576 * 2
+    assert drafting.parts.weights_bytes > plain.parts.weights_bytes
