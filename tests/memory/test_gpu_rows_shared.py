@@ -1,0 +1,49 @@
+"""The targets over the measured rows of ../shared, as ``make bench-memory`` prints them."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+import pytest
+
+from benchmarks import bench_memory_gpu, gpu_rows
+
+pytestmark = pytest.mark.shared
+
+
+@pytest.fixture(scope="module")
+def errors(shared: Path) -> dict[str, dict[str, list[float]]]:
+    del shared
+    tables: dict[str, dict[str, list[float]]] = {}
+    for engine in ("vllm", "sglang"):
+        rows = [row for row in gpu_rows.rows((engine,)) if row.trusted]
+        found, _, _ = bench_memory_gpu.compare(rows, show=False)
+        tables[engine] = {name: [value for value, _ in table] for name, table in found.items()}
+    return tables
+
+
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_medians_are_within_their_targets(
+    errors: dict[str, dict[str, list[float]]], engine: str
+) -> None:
+    for measure in bench_memory_gpu.MEASURES[engine]:
+        sizes = [abs(value) for value in errors[engine].get(measure.name, [])]
+        if sizes:
+            assert statistics.median(sizes) <= measure.target, measure.name
+
+
+def test_the_rows_are_really_compared(errors: dict[str, dict[str, list[float]]]) -> None:
+    assert len(errors["vllm"]["weights"]) >= 55
+    assert len(errors["vllm"]["KV tokens"]) >= 45
+    assert len(errors["sglang"]["KV pool"]) >= 4
+
+
+def test_the_failed_start_of_vllm_is_predicted(shared: Path) -> None:
+    del shared
+    failed = [row for row in gpu_rows.rows(("vllm",)) if row.failed]
+    assert failed
+    for row in failed:
+        found = gpu_rows.estimate(row)
+        assert found is not None
+        assert found.verdict == "does_not_fit", row.label
