@@ -1,7 +1,8 @@
 """vLLM and SGLang: estimates beside the measured rows, part by part, with the targets.
 
 ``python -m benchmarks.bench_memory_gpu [--rows] [--all]``: ``--rows`` prints every row, ``--all``
-counts rows of medium confidence too. Exits 1 where a target is missed.
+counts rows of medium confidence too, ``--margins`` prints p95 residuals for ``memory.margin``.
+Exits 1 where a target is missed.
 """
 
 from __future__ import annotations
@@ -114,6 +115,23 @@ def summary(engine: str, table: dict[str, list[tuple[float, str]]]) -> bool:
     return met
 
 
+def margins(rows: Iterable[Row]) -> None:
+    """p95 of the residuals as ``memory.margin.TABLE`` wants them."""
+    shares: dict[str, list[float]] = {"weights": [], "activation": [], "KV bytes/token": []}
+    rest: list[float] = []
+    for row in rows:
+        found = gpu_rows.estimate(row)
+        measured = pairs(row, found) if found else {}
+        for name, values in shares.items():
+            if name in measured:
+                values.append(abs(measured[name][0] / measured[name][1] - 1))
+        gaps = [abs(a - b) for name, (a, b) in measured.items() if name in ("non-torch", "graphs")]
+        rest += [sum(gaps)] if gaps else []
+    for name, values in {**shares, "non-torch + graphs, GiB": rest}.items():
+        if values:
+            print(f"    margin p95 {name}: {sorted(values)[round(0.95 * (len(values) - 1))]:.4f}")
+
+
 def compare(
     rows: Iterable[Row], show: bool
 ) -> tuple[dict[str, list[tuple[float, str]]], list[tuple[str, bool]], int]:
@@ -156,6 +174,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", action="store_true")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--margins", action="store_true")
     options = parser.parse_args(list(arguments))
     if not gpu_rows.SHARED.is_dir():
         print("../shared/data is not here: nothing to compare with")
@@ -167,6 +186,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         met = summary(engine, table) and met
         right = sum(correct for _, correct in starts)
         print(f"  starts predicted: {right} of {len(starts)}; no known shape: {unknown} rows")
+        if options.margins:
+            margins(chosen)
         for label, correct in starts:
             if not correct:
                 print(f"    wrong: {label}")

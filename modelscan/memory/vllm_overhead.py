@@ -16,7 +16,11 @@ _GRAPH_LAYER_BYTES = 0.00312 * GIB
 _GRAPH_WIDTH_BYTES = 0.00884 * GIB
 _ABSOLUTE_BIG_BYTES = round(1.79 * GIB)  # 0.6.5 logs, 80 GB cards: 1.79 with context, TP 2 3.58
 _GRAPH_REFERENCE_SIZES = 51
-_GRAPH_EXPERTS_BYTES = 0.42 * GIB  # Qwen1.5-MoE and gpt-oss: 0.42 to 0.49 above the dense fit
+# What the dense fit leaves, per layer: Qwen1.5-MoE 0.0175, gpt-oss 0.0125 GiB; GLM-5.1 (experts and
+# sparse attention, 19 sizes) 1.2 GiB in all, 2.2 to 2.4 with its drafter.
+_GRAPH_EXPERTS_BYTES = 0.016 * GIB
+_GRAPH_SPARSE_BYTES = 0.016 * GIB
+_GRAPH_DRAFTER = 1.9
 _NON_TORCH_DOUBLING_BYTES = 0.06 * GIB  # 2.07 -> 2.13 GiB from two to four GPUs
 
 
@@ -51,8 +55,11 @@ def graph_bytes(
         sizes /= 2  # one graph per size instead of two
     width = architecture.hidden / (4096 * settings.tensor_parallel)
     total = _GRAPH_BASE_BYTES + len(layers) * (_GRAPH_LAYER_BYTES + _GRAPH_WIDTH_BYTES * width)
-    if architecture.experts is not None:
-        total += _GRAPH_EXPERTS_BYTES
+    total += sum(layer.moe for layer in layers) * _GRAPH_EXPERTS_BYTES
+    if architecture.extra.get("indexer_key_length"):
+        total += len(layers) * _GRAPH_SPARSE_BYTES
+    if settings.speculative_tokens:
+        total *= _GRAPH_DRAFTER
     return round(total * min(sizes, 2.0))
 
 
