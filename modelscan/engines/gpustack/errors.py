@@ -1,0 +1,83 @@
+"""GPUStack's error answers as our errors. Pure.
+
+Four shapes occur, and one server switches between the first two while it runs: ``{code, reason,
+message}``, ``{error: {message, code, type}}``, ``{detail}``, and for 422 a Python repr inside
+``message``. Observed on 0.7.1 and 2.3.0.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageError
+from modelscan.state.secrets import redact
+
+_MAX_TEXT = 600
+_REPR_MESSAGE = re.compile(r"'msg': (['\"])(?P<msg>.*?)\1")
+_REPR_FIELD = re.compile(r"'loc': \((?P<loc>[^)]*)\)")
+
+
+def message_of(body: Any, text: str = "") -> str:
+    """The sentence in an error answer, whichever shape it has; redacted and bounded."""
+    found = text
+    if isinstance(body, dict):
+        inner = body.get("error")
+        if isinstance(inner, dict):
+            found = str(inner.get("message") or inner.get("type") or "")
+        elif "message" in body:
+            found = str(body["message"])
+        elif "detail" in body:
+            detail = body["detail"]
+            found = detail if isinstance(detail, str) else json.dumps(detail)
+    return redact(_readable(found))[:_MAX_TEXT]
+
+
+def _readable(text: str) -> str:
+    """Pydantic's repr in a string becomes ``field: what is wrong``."""
+    messages = [match["msg"] for match in _REPR_MESSAGE.finditer(text)]
+    if not messages:
+        return " ".join(text.split())
+    fields = [
+        ".".join(
+            part.strip(" '\"")
+            for part in m["loc"].split(",")
+            if part.strip(" '\"") not in ("", "body")
+        )
+        for m in _REPR_FIELD.finditer(text)
+    ]
+    fields += [""] * (len(messages) - len(fields))
+    return "; ".join(f"{f}: {m}" if f else m for f, m in zip(fields, messages, strict=False))
+
+
+def error_from(status: int, body: Any, text: str, *, what: str, target: str) -> ModelscanError:
+    """The error for an answer that is not 2xx. ``what`` names the request for a person."""
+    said = message_of(body, text) or f"HTTP {status}"
+    details = {"status": status, "target": target}
+    if status == 401:
+        return AuthError(
+            f"{target} refused the key ({what}): {said}",
+            hint=f"modelscan target test {target}", details=details,
+        )  # fmt: skip
+    if status == 403:
+        return AuthError(
+            f"the key for {target} may not {what}: {said}",
+            hint="create a key with the scope * (management and inference) in GPUStack's UI",
+            code="scope", details=details,
+        )  # fmt: skip
+    if status in (400, 409, 422):
+        code = {409: "already_exists"}.get(status, "refused")
+        return UsageError(
+            f"{target} refused to {what}: {said}",
+            hint="add --dry-run to see exactly what is sent", code=code, details=details,
+        )  # fmt: skip
+    if status == 404:
+        return RemoteError(
+            f"{target} has no such thing ({what}): {said}",
+            hint="modelscan list", code="not_found", details=details,
+        )  # fmt: skip
+    return RemoteError(
+        f"{target} answered {status} ({what}): {said}",
+        hint=f"modelscan target test {target}", details=details,
+    )  # fmt: skip
