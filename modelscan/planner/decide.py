@@ -19,7 +19,7 @@ from modelscan.planner.case import estimator as own_estimator
 from modelscan.planner.fit import fit, reject_reason
 from modelscan.planner.formats import bits_per_weight
 from modelscan.planner.rank import cost, order
-from modelscan.planner.search import Option, options
+from modelscan.planner.search import Option, options, ruined
 
 ALTERNATIVES = 4
 _WANTED_FITS = 3  # the choice and two alternatives
@@ -232,6 +232,9 @@ def _nearest(subject: Subject, case: Case) -> tuple[Plan, ...]:
     """What would fit on this hardware if one wish were dropped."""
     wanted = case.wanted
     relaxed: list[Workload] = []
+    if not wanted.quantization:
+        names = [c.variant.quantization for c in subject.candidates if ruined(c)]
+        relaxed += [replace(wanted, quantization=name) for name in names[:1]]
     if wanted.quantization:
         relaxed.append(replace(wanted, quantization=None))
     if wanted.context_tokens:

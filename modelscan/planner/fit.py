@@ -161,14 +161,19 @@ class _Trial:
         """Part of the model in host memory: experts first, then whole layers."""
         if self.case.wanted.parameter("n-gpu-layers"):
             return None
-        context = self.case.wanted.context_tokens or min(self.target, 2 * self.minimum())
+        for context in dict.fromkeys((self.target, min(self.target, 2 * self.minimum()))):
+            found = self._moved(context)
+            if found is not None:
+                return self._noted(replace(found, offload="partial"), {})
+        return None
+
+    def _moved(self, context: int) -> Fitted | None:
         layers = len(self.architecture.layers)
         if self.architecture.experts is not None:
             found = self._least(lambda n: {"cpu_experts": n}, layers, context)
             if found is not None:
-                return self._noted(replace(found, offload="partial"), {})
-        found = self._least(lambda n: {"gpu_layers": layers - n}, layers - 1, context)
-        return self._noted(replace(found, offload="partial"), {}) if found else None
+                return found
+        return self._least(lambda n: {"gpu_layers": layers - n}, layers - 1, context)
 
     def _least(
         self, change: Callable[[int], dict[str, object]], most: int, context: int

@@ -6,6 +6,7 @@ caller's business. Formats without a measurement are interpolated by bits per we
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from modelscan.core.plan import Quality
@@ -73,7 +74,7 @@ def describe(quality: Quality) -> str:
     """The quality as half a sentence for a reason."""
     if quality.basis == "original":
         return "no loss (the published precision)"
-    change = f"perplexity +{100 * quality.loss:.2g} %"
+    change = f"perplexity +{100 * math.expm1(quality.loss):.2g} %"
     if quality.basis == "measured":
         return f"{change} measured on {quality.model}"
     if quality.basis == "interpolated":

@@ -2,7 +2,8 @@
 
 The unit is arbitrary; what matters is the exchange rate, chosen so that an experienced person
 would agree: 1 % of perplexity weighs 0.1, halving the context below the target 0.15, halving the
-speed below a comfortable reading speed 0.3, leaving part of the model in host memory 0.3.
+speed below a comfortable reading speed 0.35 and below a brisk one 0.05, leaving part of the model
+in host memory 0.3. tests/planner/golden.tsv shows what comes out.
 """
 
 from __future__ import annotations
@@ -10,17 +11,24 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from modelscan.core.gpu import Gpu
+from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.planner.case import Fitted
 
 COMFORTABLE_TOKENS_PER_S = 10.0  # a person reads about 5 to 8 tokens a second
+BRISK_TOKENS_PER_S = 40.0  # beyond, only a server notices
 
 _LOSS = 10.0
 _CONTEXT_HALVED = 0.15
 _SPEED_HALVED = 0.3
+_BRISK_HALVED = 0.05
 _OFFLOAD = {"none": 0.0, "partial": 0.3, "cpu": 0.6}
 _TIGHT = 0.2
-_DEVICES_DOUBLED = 0.04
+_DEVICES_DOUBLED = 0.005  # of two equal answers, the one that leaves devices free
+_SPLIT_DOUBLED = 0.1  # llama.cpp's layers take turns on several GPUs: no faster than one
+_SERVER_CARD_BYTES = 40 * GIB  # cards bought to serve many requests at once
+_NO_BATCHING = 0.09  # llama.cpp on such a card
 _RECIPE = -0.05  # the catalog's maintainers run exactly this
 _WEIGHT_ONLY = 0.01
 
@@ -68,7 +76,9 @@ def cost(found: Fitted, wanted: Workload) -> Cost:
 def _slowness(speed: float | None) -> float:
     if speed is None or speed <= 0:
         return 0.0
-    return _SPEED_HALVED * max(0.0, math.log2(COMFORTABLE_TOKENS_PER_S / speed))
+    comfortable = max(0.0, math.log2(COMFORTABLE_TOKENS_PER_S / speed))
+    brisk = max(0.0, math.log2(BRISK_TOKENS_PER_S / speed))
+    return _SPEED_HALVED * comfortable + _BRISK_HALVED * brisk
 
 
 def _engine(found: Fitted, wanted: Workload) -> float:
@@ -77,11 +87,21 @@ def _engine(found: Fitted, wanted: Workload) -> float:
     value = _BACKEND[backend]
     if found.option.recommended:
         value += _RECIPE
+    if backend in ("llama.cpp", "ollama"):
+        value += _llamacpp_on(found.option.gpus)
     if wanted.mode == "throughput" and backend in ("llama.cpp", "ollama"):
         value += 0.3  # no continuous batching to speak of
     if found.option.support.kind == "weight_only":
         value += _WEIGHT_ONLY
     return value
+
+
+def _llamacpp_on(gpus: tuple[Gpu, ...]) -> float:
+    """What llama.cpp leaves unused of large or several GPUs."""
+    if not gpus or gpus[0].unified_memory:
+        return 0.0
+    large = (gpus[0].memory_bytes or 0) >= _SERVER_CARD_BYTES
+    return (_NO_BATCHING if large else 0.0) + _SPLIT_DOUBLED * math.log2(len(gpus))
 
 
 def order(found: Fitted, wanted: Workload) -> tuple[float, float, int, str, str]:

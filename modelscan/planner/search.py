@@ -10,7 +10,10 @@ from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import BACKENDS, Workload
 from modelscan.planner import support
 from modelscan.planner.formats import means
+from modelscan.planner.quality import describe as quality_words
 from modelscan.planner.support import Support
+
+RUINED_LOSS = 1.0  # perplexity x 2.7: formats of less than two bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,10 @@ def options(
     for candidate in subject.candidates:
         if not _wanted(candidate, workload):
             continue
+        if ruined(candidate) and not workload.quantization:
+            name = str(candidate.variant.quantization)
+            rejected.setdefault(name, f"{describe(candidate)}: only on --quantization {name}")
+            continue
         for backend in _backends(workload):
             for option in _of(subject, candidate, backend, sets, inventory, workload):
                 if isinstance(option, Option):
@@ -68,15 +75,18 @@ def options(
 
 
 def _wanted(candidate: Candidate, workload: Workload) -> bool:
-    asked, source = workload.quantization, workload.source
-    variant = candidate.variant
-    if (
-        source
-        and variant.source != source
-        and not (source == "modelscope" and variant.modelscope_repo)
-    ):
-        return variant.source == "local_path"
+    asked, variant = workload.quantization, candidate.variant
     return asked is None or means(asked, variant.quantization, variant.format)
+
+
+def ruined(candidate: Candidate) -> bool:
+    """Whether so little is left of the model that a smaller one is better in every respect."""
+    return candidate.quality is not None and candidate.quality.loss > RUINED_LOSS
+
+
+def describe(candidate: Candidate) -> str:
+    """The quality of a candidate in words."""
+    return quality_words(candidate.quality) if candidate.quality else "quality unknown"
 
 
 def _backends(workload: Workload) -> tuple[str, ...]:
@@ -118,9 +128,11 @@ def _on(
     recommended: bool,
     workload: Workload,
 ) -> Iterator[Option | tuple[str, str]]:
+    original = candidate.quality is None or candidate.quality.basis == "original"
     found = support.gpu_support(
-        candidate.variant.format, candidate.variant.quantization, backend, gpus[0]
-    )
+        candidate.variant.format, candidate.variant.quantization, backend, gpus[0],
+        original=original,
+    )  # fmt: skip
     where = f"{label}, {device_label(gpus)}"
     if not found and not (workload.force and workload.backend):
         yield where, found.reason

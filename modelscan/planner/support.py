@@ -64,14 +64,31 @@ def task_support(task: str, backend: str) -> Support:
     return Support(NATIVE, f"{backend} serves {task} models")
 
 
-def gpu_support(file_format: str, quantization: str | None, backend: str, gpu: Gpu) -> Support:
-    """Format x engine x GPU."""
+def gpu_support(
+    file_format: str,
+    quantization: str | None,
+    backend: str,
+    gpu: Gpu,
+    *,
+    original: bool = True,
+) -> Support:
+    """Format x engine x GPU. ``original``: the model was published in this format."""
     if backend in ("llama.cpp", "ollama"):
         return _gguf_on(gpu, backend)
+    if canonical(quantization) == "MXFP4" and not original and not _has_fp4(gpu):
+        return Support(None, "MXFP4 made from other weights needs FP4 arithmetic (compute "
+                             "capability 10.0, gfx950)")  # fmt: skip
     by_vendor = {"nvidia": _nvidia, "amd": _amd, "intel": _intel}.get(gpu.vendor)
     if by_vendor is None:
         return Support(None, f"{backend} does not run on {gpu.vendor} devices here")
     return by_vendor(quantization, backend, gpu)
+
+
+def _has_fp4(gpu: Gpu) -> bool:
+    found = capability(gpu.compute_capability)
+    if gpu.vendor == "nvidia":
+        return found is None or found >= (10, 0)
+    return "gfx950" in _gfx_targets(gpu.gfx_target)
 
 
 def host_support(file_format: str, backend: str, inventory: Inventory) -> Support:
@@ -117,8 +134,10 @@ def _nvidia(quantization: str | None, backend: str, gpu: Gpu) -> Support:
     if name in (None, "BF16", "FP16", "FP32"):
         return _sixteen_bit(name, found, here)
     rule = _NVIDIA_RULES.get(str(name))
+    if rule is None and is_weight_only_four_bit(name):
+        rule = _NVIDIA_RULES["INT4"]
     if rule is None:
-        rule = _NVIDIA_RULES["INT4"] if is_weight_only_four_bit(name) else _UNKNOWN
+        return Support(None, f"{name} is no format that {backend} is known to load")
     return rule.judge(str(name), found, here)
 
 
@@ -163,7 +182,6 @@ _NVIDIA_RULES = {
     "INT8": _Rule((7, 5), below=(10, 0)),
     "W8A16": _Rule(None, (7, 5)),
     "GPTQ-INT8": _Rule(None, (7, 0)),
-    "W4A8": _Rule((9, 0)),
     "INT4": _Rule(None, (7, 5)),
     "AWQ": _Rule(None, (7, 5)),
     "GPTQ-INT4": _Rule(None, (7, 0)),
@@ -172,7 +190,6 @@ _NVIDIA_RULES = {
     "BNB-4BIT": _Rule(None, (7, 0)),
     "BNB-8BIT": _Rule(None, (7, 0)),
 }
-_UNKNOWN = _Rule((7, 0), note="the format is unknown here: support not checked")
 
 _AMD_DATA_CENTRE = ("gfx90a", "gfx942", "gfx950")
 _AMD_VLLM = (*_AMD_DATA_CENTRE, "gfx1100", "gfx1101", "gfx1200", "gfx1201", "gfx1150", "gfx1151")
