@@ -6,7 +6,9 @@ lock; files are replaced atomically and the index comes last, so that a reader a
 
 from __future__ import annotations
 
+import contextlib
 import json
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,13 +19,14 @@ from modelscan.catalog.inherit import inherited, inheriting
 from modelscan.catalog.records import FAILED, SourceSnapshot, dump, load
 from modelscan.core.errors import ModelscanError
 from modelscan.core.model import Model
-from modelscan.state.files import ensure_dir, write_atomic
+from modelscan.state.files import ensure_dir, explain_os_errors, write_atomic
 from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
 
 LOCK_WAIT_S = 120.0
 _SUFFIX = ".json.gz"
 _OLD_S = 3600.0
+_ANSWER_S = 14 * 86_400.0  # addresses with a cursor are never asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,15 @@ def bundled_snapshots() -> dict[str, SourceSnapshot]:
 
 
 def stored_snapshots(paths: Paths) -> dict[str, SourceSnapshot]:
-    """The newest snapshot of every source: bundled ones, replaced by synced ones.
+    """The newest snapshot of every source: the synced one, or a newer release's bundled one.
 
     A damaged file is as good as none. Sources whose last sync failed are marked so.
     """
-    found = {**bundled_snapshots(), **_read_folder(snapshots_dir(paths))}
+    found = bundled_snapshots()
+    for source, synced in _read_folder(snapshots_dir(paths)).items():
+        bundled = found.get(source)
+        if bundled is None or (bundled.retrieved_at or "") <= (synced.retrieved_at or ""):
+            found[source] = synced
     for source, error in failures(paths).items():
         last = found.get(source, SourceSnapshot(source, None))
         found[source] = replace(last, state=FAILED, error=error)
@@ -64,6 +71,13 @@ def failures(paths: Paths) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return {str(k): str(v) for k, v in data.items()} if isinstance(data, dict) else {}
+
+
+def prepare(paths: Paths) -> None:
+    """Raise ModelscanError before anything is asked where nothing could be stored."""
+    ensure_dir(snapshots_dir(paths))
+    with explain_os_errors(snapshots_dir(paths)), tempfile.TemporaryFile(dir=snapshots_dir(paths)):
+        pass
 
 
 def publish(paths: Paths, results: Sequence[SourceSnapshot]) -> Published:
@@ -148,8 +162,13 @@ def _read_folder(folder: Path) -> dict[str, SourceSnapshot]:
 
 
 def _sweep(folder: Path) -> None:
-    """Temporary files of killed commands, once they are surely nobody's."""
-    limit = time.time() - _OLD_S
-    for file in [*folder.glob(".*.tmp*"), *folder.glob("snapshots/.*.tmp*")]:
-        if file.stat().st_mtime < limit:
-            file.unlink(missing_ok=True)
+    """Temporary files of killed commands, once they are surely nobody's, and unused answers."""
+    now = time.time()
+    for pattern, limit_s in (
+        (".*.tmp*", _OLD_S), ("snapshots/.*.tmp*", _OLD_S), ("http/.*.tmp*", _OLD_S),
+        ("http/*", _ANSWER_S),
+    ):  # fmt: skip
+        for file in folder.glob(pattern):
+            with contextlib.suppress(FileNotFoundError):
+                if now - file.stat().st_mtime > limit_s:
+                    file.unlink()

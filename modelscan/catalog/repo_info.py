@@ -136,7 +136,6 @@ def _variant(
         files=files,
         revision=info.commit,
         gated=info.gated,
-        modelscope_repo=info.repo if info.source == "modelscope" else None,
         downloads=info.downloads,
     )
 

@@ -21,13 +21,12 @@ _SHOWN = 12
 def info(text: str, gpu: str | None) -> Document:
     """Every fact about one model; its fit on this machine where it can be told."""
     from modelscan.catalog.index_read import open_index
-    from modelscan.catalog.lookup import find_row, load_model
     from modelscan.cli.catalog_fit import alternatives, fit_of
+    from modelscan.cli.catalog_hub import known_or_on_hub
 
     index = open_index(current().config.paths)
     try:
-        row = find_row(index, text)
-        model = load_model(index, row)
+        model = known_or_on_hub(index, text)
         instead = alternatives(index, model) if is_closed(model) else []
     finally:
         index.close()

@@ -36,6 +36,8 @@ def sync(
 
     config, output = current().config, current().output
     asked, lacking = syncing.choose(source or [], config)
+    if not dry_run:
+        publish.prepare(config.paths)
     stored = publish.stored_snapshots(config.paths)
     last = syncing.last_of(stored)
     with output.status("asking the sources") as progress:

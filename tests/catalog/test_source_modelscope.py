@@ -97,7 +97,35 @@ def test_record(hub, http):
     made = record(ms.ModelScope(http, hub.url).info("Acme/Tiny"))
     assert made.repos == ()  # ModelScope states no Hugging Face repository
     assert made.variants[0].source == "modelscope"
-    assert made.variants[0].modelscope_repo == "Acme/Tiny"
+    assert made.variants[0].repo == "Acme/Tiny"
+
+
+@pytest.mark.parametrize(
+    ("repo", "name"),
+    [
+        ("Qwen/Qwen3-8B", "Qwen3-8B"),
+        ("LLM-Research/Meta-Llama-3-8B", "Meta-Llama-3-8B"),
+        ("unsloth/Qwen3-8B-GGUF", "Qwen3-8B-GGUF"),
+        ("somebody/Qwen3-8B", "somebody/Qwen3-8B"),
+    ],
+)
+def test_a_famous_name_is_believed_of_known_owners_only(repo, name):
+    assert ms.record_of(ms.parse_info({"id": repo})).name == name
+
+
+def test_a_strangers_copy_is_not_joined_to_the_model():
+    from modelscan.catalog.merge import merge
+    from modelscan.catalog.records import HUGGINGFACE, MODELSCOPE, SourceRecord, SourceSnapshot
+
+    own = SourceRecord("Qwen/Qwen3-8B", "repository", "Qwen3-8B", repos=("Qwen/Qwen3-8B",))
+    copies = [
+        ms.record_of(ms.parse_info({"id": f"{who}/Qwen3-8B"})) for who in ("Qwen", "somebody")
+    ]
+    models = merge([SourceSnapshot(HUGGINGFACE, None, (own,)),
+                    SourceSnapshot(MODELSCOPE, None, tuple(copies))])  # fmt: skip
+    found = {m.id: [v.repo for v in m.variants] for m in models}
+    assert found.pop("alibaba/qwen3-8b") == ["Qwen/Qwen3-8B"]
+    assert list(found.values()) == [["somebody/Qwen3-8B"]]
 
 
 @pytest.mark.parametrize(

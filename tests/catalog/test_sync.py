@@ -302,7 +302,7 @@ def test_kill_9_at_any_moment_leaves_a_whole_index(hub, sync):
     sync()
     names = sorted(models())
     chance = random.Random(7)
-    for trial in range(12):
+    for trial in range(10):
         rows = [catalog_world.row(f"x/trial-{trial}", canonical_model_id=f"x/trial-{trial}")]
         hub.documents["/api.json"] = catalog_world.api(*rows)
         process = start("--json")

@@ -63,6 +63,41 @@ def test_dead_hub(hub, run_in_process):
     assert done.code == 5 and "answered 404" in done.json["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("model", "source"),
+    [("hf:acme/tiny-1", "huggingface"), ("ms:Acme/Tiny-1", "modelscope"),
+     ("https://huggingface.co/acme/tiny-1", "huggingface")],
+)  # fmt: skip
+def test_info_of_a_repository_the_catalog_does_not_know(hub, run_in_process, model, source):
+    done = run_in_process("catalog", "info", model, "--json")
+    assert done.code == 0, done.out
+    body = done.json
+    assert body["deployable"] and body["variants"][0]["source"] == source
+    assert {origin["source"] for origin in body["provenance"].values()} <= {
+        source, "link: repository", "link", "name",
+    }  # fmt: skip
+    if source == "huggingface":
+        assert (body["model"]["license"], body["model"]["parameters"]) == ("mit", 8)
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"),
+    [("500", 5), ("garbage", 5), ("redirect-loop", 5), ("slow-body", 5), ("huge", 5), ("429", 5),
+     ("reset", 5), ("half", 5), ("401", 4)],
+)  # fmt: skip
+def test_info_when_the_hub_misbehaves(hub, run_in_process, monkeypatch, mode, code):
+    monkeypatch.setenv("MODELSCAN_HTTP_TIMEOUT_S", "0.7")
+    hub.fault("/api/models", mode)
+    done = run_in_process("catalog", "info", "hf:acme/tiny-1", "--json")
+    assert done.code == code and done.json["error"]["message"]
+    assert run_in_process("catalog", "info", "qwen3-8b").code == 0
+
+
+def test_info_offline(hub, run_in_process):
+    done = run_in_process("catalog", "info", "hf:acme/tiny-1", "--offline", "--json")
+    assert (done.code, done.json["error"]["code"]) == (5, "offline") and hub.log == []
+
+
 def test_an_overlay_counts_without_a_sync(hub, run_in_process):
     before = run_in_process("catalog", "info", "qwen3-8b", "--json").json["model"]
     folder = paths().overlay_dir

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
+from modelscan.catalog.curated import curated
 from modelscan.catalog.http import HttpClient
 from modelscan.catalog.http_errors import HttpError
 from modelscan.catalog.records import MODELSCOPE, SourceRecord
@@ -35,6 +36,13 @@ FILES_LIMIT = 3000  # a listing of that length may have been cut
 MAX_LISTINGS = 64  # requests spent on a repository with more files than that
 _MISSING = ("不存在", "not exist", "not found")
 _NO_LOGIN = ("not logged in", "未登录", "login", "accesstoken")
+
+
+# Organisations that mirror other labs' repositories under the repository's own name.
+MIRRORS = frozenset({
+    "01ai", "ai-modelscope", "iic", "llm-research", "mirror013", "nv-community", "openai-mirror",
+    "shanghai_ai_laboratory", "xorbits",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +144,7 @@ class ModelScope:
 
     def popular(self, limit: int) -> tuple[SourceRecord, ...]:
         """The first models of the listing, for ``catalog sync``."""
-        found = {info.repo: record(info) for info in self.search("", limit=limit)}
+        found = {info.repo: record_of(info) for info in self.search("", limit=limit)}
         if not found:
             raise RemoteError(f"{self.endpoint} lists no models", hint="modelscan config show")
         return tuple(found.values())
@@ -239,6 +247,19 @@ def parse_info(payload: Any) -> RepoInfo:
         description=text(data.get("description")),
         size_bytes=whole(data.get("file_size")) or None,
     )
+
+
+def record_of(info: RepoInfo) -> SourceRecord:
+    """A record that may be joined to another hub's model of the same name, where that is safe.
+
+    Anyone may publish under a famous name: only labs, converters and mirrors keep the bare name,
+    by which records are joined; everybody else's owner is part of it.
+    """
+    owner = info.repo.partition("/")[0].lower()
+    known = curated()
+    trusted = known.lab(owner) is not None or owner in known.converters or owner in MIRRORS
+    made = record(info)
+    return made if trusted else replace(made, name=info.repo)
 
 
 def parse_listing(payload: Any) -> list[RepoInfo]:
