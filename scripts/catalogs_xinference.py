@@ -19,6 +19,12 @@ _TASKS = {
     "llm": "chat", "embedding": "embedding", "rerank": "rerank", "image": "image",
     "video": "video",
 }  # fmt: skip
+# Families whose every layer is full attention and a dense feed-forward: these fields are all.
+_DENSE = ("llama", "mistral", "qwen2", "qwen3")
+_SHAPE = (
+    "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "num_key_value_heads",
+)  # fmt: skip
 _FORMATS = {
     "pytorch": ("safetensors", None), "ggufv2": ("gguf", None), "mlx": ("mlx", None),
     "awq": ("safetensors", "AWQ"), "gptq": ("safetensors", "GPTQ"), "fp8": ("safetensors", "FP8"),
@@ -60,6 +66,7 @@ def _entry(kind: str, entry: Mapping[str, Any]) -> Iterator[SourceRecord]:
                 base=None if original else base,
                 facts=_facts(kind, entry, spec) if original else {},
                 variants=(variant,),
+                architecture=_architecture(entry, spec) if original else None,
             )
 
 
@@ -146,6 +153,21 @@ def _facts(kind: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> dict
     return {field: value for field, value in stated.items() if value is not None}
 
 
+def _architecture(entry: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The config.json fields that the list repeats, where they say all of a dense model's shape."""
+    stated = _source(spec, "huggingface").get("model_metadata") or {}
+    kind = entry.get("model_type")
+    if kind not in _DENSE or not all(stated.get(field) for field in _SHAPE):
+        return None
+    fields = {field: stated[field] for field in (*_SHAPE, "head_dim") if stated.get(field)}
+    return {
+        "architectures": list(entry.get("architectures") or ()),
+        "model_type": kind,
+        "max_position_embeddings": entry.get("context_length"),
+        **fields,
+    }
+
+
 def _task(kind: str, abilities: set[str]) -> str | None:
     if kind == "audio":
         speaks = {"text2audio", "text-to-audio", "tts"} & abilities
@@ -183,6 +205,7 @@ def _joined(records: list[SourceRecord]) -> SourceRecord:
         repos=first.repos,
         base=None if facts else next(iter(stated), None),
         facts=facts,
+        architecture=next((r.architecture for r in records if r.architecture), None),
         variants=tuple(
             v for _, v in sorted(variants.items(), key=lambda x: (str(x[0][0]), str(x)))
         ),

@@ -64,6 +64,15 @@ class Index:
         wanted = None if kinds is None else set(kinds)
         return [(kind, row) for kind, row in rows if wanted is None or kind in wanted]
 
+    def is_provider(self, name: str) -> bool:
+        """Some offering is this provider's."""
+        start = name.lower() + "/"
+        row = self.connection.execute(
+            "SELECT 1 FROM name WHERE key >= ? AND key < ? AND kind = 5 LIMIT 1",
+            (start, start + "\U0010ffff"),
+        ).fetchone()
+        return row is not None
+
     def model(self, row: int) -> Model:
         """Everything about one model."""
         found = self.connection.execute("SELECT body FROM detail WHERE rowid=?", (row,)).fetchone()

@@ -164,7 +164,8 @@ class Grouping:
         model_id = self._by_repo.get(base.lower())
         if model_id is None:
             lab = self.curated.lab_of_repo(base)
-            model_id = f"{lab or owner(base)}/{split_repo_name(short(base)).base.lower()}"
+            name = self._without_brand(split_repo_name(short(base)).base)
+            model_id = f"{lab or owner(base)}/{name.lower()}"
             self._by_repo[base.lower()] = model_id
         group = self._group(model_id)
         group.links.setdefault(self.linker.canonical_repo(base), "repository")
@@ -183,17 +184,36 @@ class Grouping:
         if stated and stated.lower() != repo.lower():
             return self.base_of(stated)[0], "stated base"
         name = split_repo_name(short(repo))
+        original = self._original(repo, name.base)
+        if original:
+            return original, "quantization suffix" if name.derived else "same name"
         converted = owner(repo) in self.curated.converters
         if not name.derived and not converted:
             return repo, "repository"
         same_owner = self.linker.known(f"{owner(repo)}/{name.base}") if name.derived else None
         if same_owner and not converted:
             return self.base_of(same_owner)[0], "quantization suffix"
-        lab = self.curated.lab_of_repo(repo) if not converted else None
-        found = self.linker.equal(name.base, lab) or self.linker.equal(name.base, None)
+        found = self.linker.equal(name.base, None)
         if found and found.lower() != repo.lower():
             return found, "quantization suffix" if name.derived else "converter's copy"
         return repo, "repository"
+
+    def _original(self, repo: str, base: str) -> str | None:
+        """The repository of the lab whose family the name begins with; None when it is ``repo``."""
+        plain = self._without_brand(base)
+        family = self.curated.families.get(next(iter(tokens(plain)), ""))
+        lab = family or self.curated.lab_of_repo(repo)
+        if lab is None:
+            return None
+        found = self.linker.equal(plain, lab)
+        if found is None or found.lower() == repo.lower():
+            return None
+        return found if self.curated.lab_of_repo(found) == lab else None
+
+    def _without_brand(self, name: str) -> str:
+        """``NVIDIA-Nemotron-Nano-9B-v2`` -> ``Nemotron-Nano-9B-v2``."""
+        brand, _, rest = name.partition("-")
+        return rest if rest and brand.lower() in self.curated.brands else name
 
     def _read_bases(self) -> dict[str, str]:
         """Repository -> base, where the sources that say it agree."""
@@ -233,16 +253,18 @@ class Grouping:
 
     def _new_names(self, rows: list[tuple[Member, str | None, str]]) -> None:
         """Rows of one name: one group per lab; rows without a lab join the only lab there is."""
-        labs = {lab for _, lab, _ in rows if lab}
-        only = next(iter(labs)) if len(labs) == 1 else None
         by_lab: dict[str, list[tuple[Member, str]]] = defaultdict(list)
         for member, lab, name in rows:
             parts = member.record.key.split("/")
-            namespace = parts[-2] if len(parts) > 2 else parts[0]
-            by_lab[lab or only or namespace.lstrip("@").lower()].append((member, name))
+            namespace = parts[-2].lstrip("@").lower() if len(parts) > 2 else ""
+            by_lab[lab or namespace].append((member, name))
+        if "" in by_lab and len(by_lab) == 2:
+            nameless = by_lab.pop("")
+            next(iter(by_lab.values())).extend(nameless)
         for lab, own in sorted(by_lab.items()):
             slug = _majority(_slug(name) for _, name in own) or "unnamed"
-            group = self._group(f"{lab}/{slug}")
+            host = min(member.record.key.partition("/")[0] for member, _ in own)
+            group = self._group(f"{lab or host}/{slug}")
             for member, _ in own:
                 self._join(group, member, "same name" if len(own) > 1 else "unmatched")
 

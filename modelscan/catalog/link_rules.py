@@ -26,9 +26,10 @@ _EXTRA = frozenset({*SERVING, "hf", "text", "preview", "v"})
 _DECORATION = frozenset({
     "free", "turbo", "fast", "highspeed", "maas", "tee", "cloud", "official", "nitro", "extended",
     "lora", "original", "hf", "serverless", "exacto", "cheaper", "discounted", "tput",
+    "versatile", "instant",
 })  # fmt: skip
 _REGION = re.compile(r"^(?:us|eu|apac|au|jp|global)\.")
-_REVISION = re.compile(r"-v\d+:\d+$")
+_REVISION = re.compile(r"-(?:v?\d+):\d+$")
 _SIZE_TAG = re.compile(r":\d+(?:\.\d+)?[bt]$", re.IGNORECASE)
 _VERSION_WORD = re.compile(r"^v\d+(?:\.\d+)*$")
 _DECIMAL_P = re.compile(r"(?<=\d)p(?=\d)")
@@ -102,7 +103,9 @@ class Linker:
         lab = next((lab for p in reversed(parts[:-1]) if (lab := self._curated.lab(p))), None)
         head, dot, rest = name.partition(".")
         if dot and self._curated.lab(head) and not rest[:1].isdigit():  # meta.llama3-8b-instruct
-            lab, name = lab or self._curated.lab(head), rest
+            lab = lab or self._curated.lab(head)
+            if self._curated.families.get(next(iter(tokens(rest)), "")) or head != lab:
+                name = rest  # else the lab's name is the model's first word: deepseek.r1
         if "fireworks" in identifier or host == "fireworks-ai":
             name = _DECIMAL_P.sub(".", name)
         foreign = lab is None and len(parts) > 1
@@ -152,10 +155,10 @@ class Linker:
         plain = _undecorated(hosted.name)
         if plain and self.moving(plain):
             return None
-        found = self.equal(plain, hosted.lab) if plain else None
+        found = self._served(plain, hosted.lab) if plain else None
         if found:
             return Link(found, "decoration")
-        found = self.equal(shown, hosted.lab) if shown else None
+        found = self._served(shown, hosted.lab) if shown else None
         return Link(found, "display name") if found and _agrees(hosted.name, found) else None
 
     def _loose(self, hosted: HostedId, shown: str | None) -> Link | None:
@@ -191,6 +194,12 @@ class Linker:
         """The official repository of that name, spelling and quantization words aside."""
         return self._choose(self._by_key.get(key(text), ()), lab)
 
+    def _served(self, text: str, lab: str | None) -> str | None:
+        """As ``equal``, but where a loose name fits a base model too, the one that is served."""
+        words = key(text)
+        found = {r for word in SERVING for r in self._by_key.get(f"{words} {word}", ())}
+        return self._choose(sorted(found), lab) or self.equal(text, lab)
+
     def _serving(self, text: str, lab: str | None) -> str | None:
         """Add or drop instruct / it / chat."""
         words = key(text).split()
@@ -202,6 +211,7 @@ class Linker:
         dated = bool(words) and bool(_DATE.match(words[-1]))
         if dated:
             variants += [[*words[:-1], word, words[-1]] for word in SERVING]
+        variants.append([word for word in words if word not in SERVING])
         found = {r for v in variants for r in self._by_key.get(" ".join(v), ())}
         return self._choose(sorted(found), lab)
 

@@ -74,6 +74,9 @@ def find_row(index: Index, text: str) -> int:
     found = search(index, Query(text=text, limit=_CANDIDATES))
     if found.total == 1 and found.corrected is None:
         return found.rows[0].row
+    host, slash, rest = text.partition("/")
+    if not found.total and slash and "/" in rest and index.is_provider(host):
+        return find_row(index, rest)
     if found.total and found.corrected is None:
         raise ambiguous(text, [row.id for row in found.rows], found.total)
     raise _unknown(index, text, [row.id for row in found.rows])

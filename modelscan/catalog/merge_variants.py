@@ -176,7 +176,13 @@ def architecture_of(group: Group) -> tuple[Mapping[str, Any], str, str | None] |
     bases = {repo.lower() for repo in group.links}
     best = min(
         having,
-        key=lambda m: (m.source != USER, not _of_base(m, bases), m.source, m.record.key),
+        key=lambda m: (
+            m.source != USER,
+            not _of_base(m, bases),
+            m.source == "xinference",
+            m.source,
+            m.record.key,
+        ),
     )
     config = dict(best.record.architecture or {})
     if not _of_base(best, bases):
