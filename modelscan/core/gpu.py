@@ -51,6 +51,7 @@ class Gpu:
     dedicated_bytes: int | None = None  # of a unified chip: the carve-out (VRAM total)
     shared_bytes: int | None = None  # of a unified chip: system memory it may map (GTT total)
     utilization_percent: float | None = None
+    memory_clock_mhz: int | None = None  # the highest; tells memory types of one name apart
     fp16_tflops: float | None = None  # dense, from the table of facts
 
 

@@ -11,7 +11,8 @@ from modelscan.gpu.support import backends_for
 
 def enrich(gpu: Gpu) -> Gpu:
     """Bandwidth, capability and compute rate where the driver is silent; supported engines."""
-    facts = lookup(gpu.name, gpu.memory_bytes if not gpu.unified_memory and not gpu.mig else None)
+    memory = None if gpu.unified_memory or gpu.mig else gpu.memory_bytes
+    facts = lookup(gpu.name, memory, gpu.memory_clock_mhz)
     if facts is not None and facts.vendor == gpu.vendor:
         gpu = _fill(gpu, facts)
     return replace(gpu, backends=backends_for(gpu))

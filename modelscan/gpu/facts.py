@@ -55,14 +55,20 @@ def all_facts() -> tuple[GpuFacts, ...]:
     return tuple(_parse(line) for line in lines)
 
 
-def lookup(name: str, memory_bytes: int | None = None) -> GpuFacts | None:
-    """The row a name means, or None. ``memory_bytes``, as probed, chooses between variants.
+def lookup(
+    name: str, memory_bytes: int | None = None, memory_clock_mhz: int | None = None
+) -> GpuFacts | None:
+    """The row a name means, or None. ``memory_bytes`` and clock, as probed, choose a variant.
 
     Never guesses across chips, nor between a laptop part and a desktop one.
     """
     found = [row for part in bracketed(name) for row in _best(parse_name(part), memory_bytes)]
     if not found:
         return None
+    if memory_clock_mhz and "[" not in name and not _clock_fits(found[0], memory_clock_mhz):
+        others = [row for row in variants(name) if _clock_fits(row, memory_clock_mhz)]
+        same = [row for row in others if row.memory_bytes == found[0].memory_bytes]
+        found = same or found
     if memory_bytes is not None:
         sized = [row for row in found if _memory_distance(row, memory_bytes) <= _SAME_MEMORY]
         found = sized or found
@@ -137,12 +143,32 @@ def _score(
         return None
     if wanted.memory_gib is not None and not _has_memory(row, known, wanted.memory_gib):
         return None
-    near = -_memory_distance(row, memory_bytes) if memory_bytes else 0.0
+    target = memory_bytes or (wanted.memory_gib and round(wanted.memory_gib * GIB))
+    near = -_memory_distance(row, target) if target else 0.0
     form = _form_score(wanted, known)
     shared = len(wanted.soft & known.soft) - len(wanted.soft ^ known.soft) / 10
+    kind = float(wanted.memory_type == known.memory_type)
     exact_size = float(known.memory_gib is None or wanted.memory_gib is not None)
     small = -(row.memory_bytes or 0) / GIB / 1e4
-    return (round(near, 2), form, exact_size, float(wanted.max_q == known.max_q), shared, small)
+    return (
+        round(near, 2),
+        form,
+        exact_size,
+        kind,
+        float(wanted.max_q == known.max_q),
+        shared,
+        small,
+    )
+
+
+def _clock_fits(row: GpuFacts, clock_mhz: int) -> bool:
+    """Whether the row's bandwidth is that clock on a bus of whole 32-bit channels.
+
+    GTX 1650 has one name and PCI id with GDDR5 (4,001 MHz) and GDDR6 (6,001 MHz).
+    """
+    bits = (row.memory_bandwidth_bytes_per_s or 0) * 8 / (clock_mhz * 2e6)
+    channels = bits / 32
+    return round(channels) > 0 and abs(channels - round(channels)) < 0.01 * channels
 
 
 def _form_score(wanted: Name, known: Name) -> float:

@@ -51,6 +51,7 @@ class Card:
     driver: str | None = None
     utilization: float | None = None
     pci_device_id: str | None = None
+    memory_clock: float | None = None
     mig_enabled: bool = False
     slices: list[Slice] = field(default_factory=list)
     # (process, GPU instance or None)
@@ -105,6 +106,7 @@ def _whole(card: Card, source: str, vendor: str) -> Gpu:
         compute_capability=card.capability, driver_version=card.driver, unified_memory=unified,
         pci_bus_id=pci_address(card.bus), vendor_index=card.index, pci_device_id=card.pci_device_id,
         utilization_percent=card.utilization, processes=tuple(p for p, _ in card.processes),
+        memory_clock_mhz=round(card.memory_clock) if card.memory_clock else None,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from modelscan.gpu.reading import (
 SOURCE = "nvidia-smi"
 QUERY = (
     "index,name,uuid,pci.bus_id,driver_version,memory.total,memory.reserved,memory.used,"
-    "memory.free,compute_cap,utilization.gpu,mig.mode.current"
+    "memory.free,compute_cap,utilization.gpu,mig.mode.current,clocks.max.memory"
 )
 MAX_CSV_LINE = 1 << 16  # every field there is makes lines of 8,000 characters
 # What drivers before R510 know.
@@ -117,4 +117,5 @@ def _card(row: dict[str, str], position: int) -> Card:
         capability=capability if re.match(r"^\d{1,2}\.\d$", capability) else None,
         driver=text_of(row.get("driver_version")),
         utilization=number(row.get("utilization.gpu")),
+        memory_clock=number(row.get("clocks.max.memory")),
     )

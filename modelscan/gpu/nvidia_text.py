@@ -82,6 +82,7 @@ def _card(heading: str, lines: list[str], position: int, driver: str | None) -> 
         driver=driver,
         utilization=number(found.get(("Utilization", "GPU")) or found.get(("Utilization", "Gpu"))),
         pci_device_id=f"0x{device.group(1).lower()}" if device else None,
+        memory_clock=number(found.get(("Max Clocks", "Memory"))),
         mig_enabled=found.get(("MIG Mode", "Current")) == "Enabled",
         slices=_slices(listed),
         processes=_processes(listed),

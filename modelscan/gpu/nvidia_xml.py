@@ -61,6 +61,7 @@ def _card(gpu: Element, position: int, driver: str | None) -> Card:
         driver=driver,
         utilization=number(gpu.findtext("utilization/gpu_util")),
         pci_device_id=_device_id(device),
+        memory_clock=number(gpu.findtext("max_clocks/mem_clock")),
         mig_enabled=(gpu.findtext("mig_mode/current_mig") or "").strip() == "Enabled",
         slices=[_slice(m) for m in gpu.findall("mig_devices/mig_device")],
         processes=[p for e in gpu.findall("processes/process_info") if (p := _process(e))],

@@ -100,6 +100,7 @@ def _card(nvml: Any, handle: Any, index: int, driver: str | None) -> Card:
     memory, said = _memory(nvml, handle)
     capability = _ask(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle)
     pci = _ask(nvml, nvml.nvmlDeviceGetPciInfo, handle)
+    clock = _ask(nvml, nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)
     usage = _ask(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
     mode = _ask(nvml, nvml.nvmlDeviceGetMigMode, handle)
     device = getattr(pci, "pciDeviceId", 0) or 0
@@ -113,6 +114,7 @@ def _card(nvml: Any, handle: Any, index: int, driver: str | None) -> Card:
         capability=f"{capability[0]}.{capability[1]}" if capability else None,
         utilization=getattr(usage, "gpu", None),
         pci_device_id=f"0x{device >> 16:04x}" if device else None,
+        memory_clock=clock,
         mig_enabled=bool(mode and mode[0] == 1),
         processes=[(process, None) for process in _processes(nvml, handle)],
     )
@@ -191,7 +193,7 @@ def _with_bandwidth(nvml: Any, handles: dict[int, Any], gpu: Gpu) -> Gpu:
     handle = handles.get(gpu.vendor_index if gpu.vendor_index is not None else -1)
     if handle is None or gpu.mig or gpu.unified_memory:
         return gpu
-    clock = _ask(nvml, nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)
+    clock = gpu.memory_clock_mhz
     bus = _ask(nvml, nvml.nvmlDeviceGetMemoryBusWidth, handle)
     if not clock or not bus or not 32 <= bus <= 16384:
         return gpu

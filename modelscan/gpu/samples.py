@@ -28,9 +28,11 @@ Parser = Callable[[str], Reading]
 # (name, what the text begins with or has near its beginning, parser); the first match holds.
 _SHAPES: tuple[tuple[str, str, Parser], ...] = (
     ("nvidia-smi XML", r"<nvidia_smi_log|nvsmi_device_v\d+\.dtd", nvidia_xml.parse_xml),
-    ("nvidia-smi -q", r"^=+NVSMI LOG=+|^\s+FB Memory Usage\s*$", nvidia_text.parse_query),
-    ("nvidia-smi topo", r"^\s*GPU0\s+(GPU1|CPU Affinity)", lambda t: _topology(t)),
-    ("nvidia-smi nvlink", r"^GPU \d+: .*\n(\s+Link \d+:|Nvlink queries)",
+    ("nvidia-smi -q", r"^=+NVSMI LOG=+|^[ \t]{1,40}FB Memory Usage[ \t]*$",
+     nvidia_text.parse_query),
+    ("nvidia-smi topo", r"^(\x1b\[4m)?[ \t]{0,40}GPU0[ \t]{1,40}(GPU1|CPU Affinity)",
+     lambda text: _topology(text)),
+    ("nvidia-smi nvlink", r"^GPU \d+: .*\n([ \t]{1,40}Link \d+:|Nvlink queries)",
      nvidia_table.parse_nvlink),
     ("nvidia-smi -L", r"^GPU \d+: .* \(UUID: ", nvidia_csv.parse_list),
     ("npu-smi", r"npu-smi|NPU\s+Name\s+\|", npu_smi.parse_info),
@@ -91,7 +93,7 @@ def _matching(text: str, hint: str = "") -> list[tuple[str, str, Parser]]:
 def _topology(text: str) -> Reading:
     links = nvidia_table.parse_topology(text)
     numbers = {n for link in links for n in (link.first, link.second)}
-    if re.search(r"^\s*(\x1b\[4m)?\s*GPU0\b", text, re.MULTILINE):
+    if re.search(r"^(\x1b\[4m)?[ \t]{0,40}GPU0\b", text, re.MULTILINE):
         numbers.add(0)
     if not numbers:
         raise Refusal("no_devices", "the topology lists no device")

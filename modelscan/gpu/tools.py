@@ -103,9 +103,10 @@ def _end(process: object) -> None:
     import subprocess
 
     assert isinstance(process, subprocess.Popen)
-    if process.poll() is None:
-        with contextlib.suppress(OSError):
-            os.killpg(process.pid, signal.SIGKILL)
+    process.poll()
+    with contextlib.suppress(OSError):  # its children too, also where it has ended itself
+        os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(2)
     for pipe in (process.stdout, process.stderr):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.gpu_texts import amd_list, rocm_json
 
 from modelscan.core.gpu import Link
 from modelscan.core.units import GIB, MIB
 from modelscan.gpu import amd_smi, rocm_smi
 from modelscan.gpu.amd_names import gfx_name, is_apu, parse_amdgpu_ids, plain_name
 from modelscan.gpu.reading import Refusal
-from support.gpu_texts import amd_list, rocm_json
 
 MEMORY = {
     "VRAM Total Memory (B)": str(24 * GIB),

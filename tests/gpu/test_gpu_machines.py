@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support import fake_pynvml
+from support.gpu_machine import FakeMachine
+from support.gpu_texts import Board, amd_list, nvidia_csv, nvidia_list, nvidia_xml, rocm_json
 
 from modelscan.core.gpu import Link
 from modelscan.core.units import GIB, MIB
@@ -14,9 +17,6 @@ from modelscan.gpu.nvidia_csv import OLD_QUERY, QUERY
 from modelscan.gpu.reading import Refusal
 from modelscan.gpu.rocm_smi import ARGUMENTS
 from modelscan.gpu.tools import ToolOutput
-from support import fake_pynvml
-from support.gpu_machine import FakeMachine
-from support.gpu_texts import Board, amd_list, nvidia_csv, nvidia_list, nvidia_xml, rocm_json
 
 KB = 1024
 CSV = f"nvidia-smi --query-gpu={QUERY} --format=csv"

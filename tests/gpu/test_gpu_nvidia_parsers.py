@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from support.gpu_texts import (
+    Board,
+    nvidia_csv,
+    nvidia_list,
+    nvidia_query,
+    nvidia_table,
+    nvidia_xml,
+)
 
 from modelscan.core.gpu import GpuProcess, Link
 from modelscan.core.units import MIB
@@ -13,14 +21,6 @@ from modelscan.gpu.nvidia_table import complaint, parse_nvlink, parse_table, par
 from modelscan.gpu.nvidia_text import parse_query
 from modelscan.gpu.nvidia_xml import parse_xml
 from modelscan.gpu.reading import Refusal
-from support.gpu_texts import (
-    Board,
-    nvidia_csv,
-    nvidia_list,
-    nvidia_query,
-    nvidia_table,
-    nvidia_xml,
-)
 
 PROCESS = (4711, "/usr/bin/llama-server", "512 MiB")
 SLICED = Board(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support import fake_pynvml
 
 from modelscan.core.gpu import GpuProcess, Link
 from modelscan.core.units import GIB, MIB
 from modelscan.gpu.nvml import read_nvml
 from modelscan.gpu.reading import Refusal
-from support import fake_pynvml
 
 
 def device(number: int = 0, **changes: Any) -> dict[str, Any]:
