@@ -2,14 +2,13 @@
 
 Peers that install (llmfit, hf-mem) run here, in .cache/peers; hf-mem's network is answered from
 the rows' configs, llmfit asks its own catalogue. GPUStack's rule is computed as its source says
-(2.3.0: weights x 1.2 + 2 GiB). Published numbers (llm-d planner, gguf-parser, Ollama's predictor)
-are printed as recorded, with where they are from. ``python -m benchmarks.peers``.
+(2.3.0: weights x 1.2 + 2 GiB). Published numbers (llm-d planner) and values read
+off other tools before (``peers_memory``) are printed as recorded. ``python -m benchmarks.peers``.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import statistics
 import subprocess
 import sys
@@ -18,37 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import gpu_rows
+from benchmarks import gpu_rows, peers_memory
 from benchmarks.bench_cli import install_peers
 from benchmarks.gpu_rows import Row
 from modelscan.core.units import GIB
-from modelscan.core.workload import Workload
-from modelscan.memory import llamacpp
-from modelscan.memory.shape import from_config
 
 DRIVER = Path(__file__).resolve().parent / "peer_hf_mem.py"
 _QUANTIZATIONS = {None: "F16", "fp8": "Q8_0", "w8a8": "Q8_0", "w4a16": "Q4_K_M", "awq": "Q4_K_M",
                   "mxfp4": "Q4_K_M", "nvfp4": "Q4_K_M"}  # fmt: skip
-
-# KV cache at 131,072 tokens in GiB: llama.cpp's dry run, then tools as recorded in the notes.
-KV_131K = {
-    "reference (llama.cpp)": (16.0, 12.0, 8.58, 3.02, 10.61, 40.0),
-    "llmfit 1.1.17": (16.0, 12.0, 213.5, 6.0, 62.0, 40.0),
-    "hf-mem 0.5.6, safetensors": (16.0, 12.0, 213.5, 6.0, 62.0, 40.0),
-    "hf-mem 0.5.6, GGUF": (16.0, 6.0, 0.082, 4.22, 81.4, 40.0),
-    "Ollama PredictServerVRAM": (16.0, 6.0, 1.67, 4.22, 81.4, 40.0),
-    "gguf-parser": (16.0, 12.0, 4.77, 6.0, 12.2, 40.0),
-    "whichllm 0.5.21": (3.5, 5.8, 64.8, 3.15, 2.08, 31.8),
-    "xinference": (64.0, 48.0, 213.0, 33.8, 163.0, 320.0),
-}
-KV_MODELS = (
-    "meta-llama/Llama-3.1-8B-Instruct",
-    "Qwen/Qwen3-30B-A3B",
-    "deepseek-ai/DeepSeek-R1",
-    "openai/gpt-oss-20b",
-    "google/gemma-3-27b-it",
-    "Qwen/Qwen2.5-72B-Instruct",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,39 +203,6 @@ def pool_table(engine: str, peers: Path | None) -> bool:
     )
 
 
-def cache_131k(model: str) -> float:
-    """Our KV at 131,072 tokens on llama.cpp, GiB."""
-    found = gpu_rows.config_of(model)
-    assert found is not None, model
-    shape = from_config(found[0], quantization="Q4_K_M", format="gguf")
-    workload = Workload(context_tokens=131072, parallel=1)
-    parts = llamacpp.estimate(shape, workload, None).parts
-    return parts.kv_cache_bytes / GIB
-
-
-def llamacpp_table() -> bool:
-    """KV at 131k tokens of six models; whether modelscan's worst is the least."""
-    print("\nllama.cpp: KV cache at 131,072 tokens, GiB")
-    names = ("llama-8b", "qwen3-30b", "ds-r1", "gpt-oss-20b", "gemma3-27b", "qwen2.5-72b")
-    print(f"  {'':28}" + "".join(f"{name:>12}" for name in names) + f"{'worst':>10}")
-    reference = KV_131K["reference (llama.cpp)"]
-    table: dict[str, tuple[float, ...]] = {
-        **KV_131K, "modelscan (run here)": tuple(cache_131k(model) for model in KV_MODELS)
-    }  # fmt: skip
-    worst: dict[str, float] = {}
-    for name, values in table.items():
-        worst[name] = max(_factor(v, r) for v, r in zip(values, reference, strict=True))
-        cells = "".join(f"{value:12.2f}" for value in values)
-        print(f"  {name:28}{cells}{worst[name]:9.2f}x")
-    best = worst.pop("modelscan (run here)")
-    worst.pop("reference (llama.cpp)")
-    return all(best < value for value in worst.values())
-
-
-def _factor(value: float, reference: float) -> float:
-    return math.exp(abs(math.log(value / reference)))
-
-
 def main(arguments: Iterable[str] = ()) -> int:
     del arguments
     if not gpu_rows.SHARED.is_dir():
@@ -269,7 +212,7 @@ def main(arguments: Iterable[str] = ()) -> int:
     ahead = [pool_table("vllm", peers)]
     print("  llm-d planner, published, 39 runs of its own: weights 0.24 %, KV 4.2 % (worst 62),")
     print("  tokens 5.1 % (worst 287), everything else 3.45 GiB off on average")
-    ahead += [pool_table("sglang", peers), llamacpp_table()]
+    ahead += [pool_table("sglang", peers), peers_memory.compare()]
     print(f"\nmodelscan ahead of every tool: {'yes' if all(ahead) else 'NO'}")
     return 0 if all(ahead) else 1
 

@@ -56,10 +56,12 @@ def _estimate(
 ) -> Estimate:
     facts = facts_for(version)
     settings = resolve(shape.architecture, workload, inventory, facts)
+    stages = [_stage(shape, settings, facts, i) for i in range(settings.pipeline_parallel)]
+    count = settings.tensor_parallel
     ranks = [
-        _rank(shape, settings, facts, stage, slot)
-        for stage in range(settings.pipeline_parallel)
-        for slot in range(settings.tensor_parallel)
+        _rank(stage, settings, facts, index * count + slot)
+        for index, stage in enumerate(stages)
+        for slot in range(count)
     ]
     problems = _problems(shape, settings, facts, ranks)
     return assemble(
@@ -76,33 +78,46 @@ def _estimate(
     )
 
 
-def _rank(
-    shape: ModelShape, settings: VllmSettings, facts: VllmVersion, stage: int, slot: int
-) -> Rank:
-    """One GPU's parts, pool and capacity."""
-    architecture = shape.architecture
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What all GPUs of a pipeline stage have in common."""
+
+    parts: Parts
+    charged_bytes: int
+    pool: vllm_kv.Pool
+    offloaded_bytes: int
+
+
+def _stage(shape: ModelShape, settings: VllmSettings, facts: VllmVersion, stage: int) -> _Stage:
     ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
-    layers = stage_layers(architecture, ranks, stage)
-    index = stage * settings.tensor_parallel + slot
-    gpu = settings.gpus[index] if index < len(settings.gpus) else None
-    parts = _parts(shape, settings, facts, layers, stage)
+    layers = stage_layers(shape.architecture, ranks, stage)
+    weights = _weights(shape, settings, stage)
+    offloaded = min(settings.cpu_offload_bytes, weights)
+    parts = _parts(shape, settings, facts, layers, weights - offloaded, stage)
     graphs = parts.cuda_graph_bytes if facts.graphs_charged else 0
     context = parts.other_bytes if facts.context_charged else 0
-    charged = parts.weights_bytes + parts.compute_bytes + parts.non_torch_bytes + graphs + context
+    charged = parts.weights_bytes + parts.compute_bytes + parts.non_torch_bytes
+    pool = vllm_kv.layout(shape.architecture, layers, settings, facts)
+    return _Stage(parts, charged + graphs + context, pool, offloaded)
+
+
+def _rank(stage: _Stage, settings: VllmSettings, facts: VllmVersion, slot: int) -> Rank:
+    """One GPU: its budget, pool and capacity."""
+    gpu = settings.gpus[slot] if slot < len(settings.gpus) else None
     budget = _budget(gpu, settings)
     pool_bytes = settings.kv_pool_bytes
     if pool_bytes is None and budget is not None:
-        pool_bytes = budget - charged
-    pool = vllm_kv.layout(architecture, layers, settings, facts)
-    held = vllm_kv.capacity(pool, pool_bytes or 0, settings, facts)
-    parts = _with_cache(parts, pool, held, settings, facts)
+        pool_bytes = budget - stage.charged_bytes
+    held = vllm_kv.capacity(stage.pool, pool_bytes or 0, settings, facts)
+    parts = _with_cache(stage.parts, stage.pool, held, settings, facts)
+    known = held if pool_bytes is not None else None
     return Rank(
-        device=_device(gpu, index, parts, pool_bytes, budget),
-        tokens=held.tokens if held and pool_bytes is not None else None,
-        concurrency=held.concurrency if held and pool_bytes is not None else None,
+        device=_device(gpu, slot, parts, pool_bytes, budget),
+        tokens=known.tokens if known else None,
+        concurrency=known.concurrency if known else None,
         bytes_per_token=held.bytes_per_token if held else 0.0,
         request_bytes=held.request_bytes if held else 0,
-        host_bytes=min(settings.cpu_offload_bytes, _weights(shape, settings, stage)),
+        host_bytes=stage.offloaded_bytes,
     )
 
 
@@ -130,11 +145,11 @@ def _parts(
     settings: VllmSettings,
     facts: VllmVersion,
     layers: tuple[Layer, ...],
+    weights: int,
     stage: int,
 ) -> Parts:
     """Everything but the cache. ``other_bytes`` is the CUDA context; adapters count as weights."""
     architecture = shape.architecture
-    weights = max(0, _weights(shape, settings, stage) - settings.cpu_offload_bytes)
     last = stage == settings.pipeline_parallel - 1
     return Parts(
         weights_bytes=weights + vllm_overhead.lora_bytes(architecture, layers, settings),

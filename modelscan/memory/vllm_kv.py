@@ -168,12 +168,11 @@ def _paged(kinds: list[Kind], block: int) -> list[Kind]:
 
 
 def _widened(kind: Kind, page: int) -> Kind:
-    """Enlarge to the common page: more tokens per block where that divides, else padding."""
-    if kind.token_bytes and page % kind.page_bytes == 0:
-        return replace(
-            kind, page_bytes=page, block_tokens=kind.block_tokens * (page // kind.page_bytes)
-        )
-    return replace(kind, page_bytes=page)
+    """Enlarge to the common page: as many whole blocks of tokens as go in, the rest is padding."""
+    if not kind.token_bytes:
+        return replace(kind, page_bytes=page)
+    tokens = kind.block_tokens * max(1, page // kind.page_bytes)
+    return replace(kind, page_bytes=page, block_tokens=tokens)
 
 
 def _types(kinds: Sequence[Kind]) -> dict[Kind, int]:
