@@ -183,9 +183,12 @@ def _bytes(mebibytes: str) -> int:
 
 
 def _reason(log: str) -> str:
-    """The engine's own words: the last line it marked as an error, without its prefix."""
-    errors = [line for line in log.splitlines() if " E " in line or "error" in line.lower()]
-    return errors[-1].partition(" E ")[2].strip() or errors[-1].strip() if errors else "no reason"
+    """The engine's own words: the first line it marked as an error, without its prefixes."""
+    for line in log.splitlines():
+        if " E " in line or "fatal error" in line or "GGML_ASSERT" in line:
+            words = line.partition(" E ")[2] or line
+            return words.rpartition("error loading model: ")[2].strip()
+    return "it gave no reason"
 
 
 def _environment() -> dict[str, str]:
@@ -202,7 +205,7 @@ def _adopt(found: Estimate, ran: DryRun, shape: ModelShape) -> Estimate:
     old = found.parts
     parts = dataclasses.replace(
         old,
-        weights_bytes=_weights(old, ran),
+        weights_bytes=_weights(old, ran, shape.weights.embedding_bytes or 0),
         kv_cache_bytes=_closer(old.kv_cache_bytes, ran.kv_cache_bytes),
         recurrent_state_bytes=_closer(old.recurrent_state_bytes, ran.recurrent_state_bytes),
         compute_bytes=ran.compute_bytes,
@@ -225,10 +228,16 @@ def _adopt(found: Estimate, ran: DryRun, shape: ModelShape) -> Estimate:
     )
 
 
-def _weights(old: Parts, ran: DryRun) -> int:
-    """The header's bytes, unless the engine loads a different amount (it prints whole MiB)."""
-    if ran.model_bytes is None or 0 <= old.weights_bytes - ran.model_bytes < 2 * MIB:
+def _weights(old: Parts, ran: DryRun, embedding_bytes: int) -> int:
+    """The header's bytes, unless the engine loads a different amount (it prints whole MiB).
+
+    Some architectures count a tied embedding twice in the dry run and map it once when loading.
+    """
+    if ran.model_bytes is None:
         return old.weights_bytes
+    for expected in (old.weights_bytes, old.weights_bytes + embedding_bytes):
+        if 0 <= expected - ran.model_bytes < 2 * MIB:
+            return old.weights_bytes
     return ran.model_bytes
 
 

@@ -68,6 +68,7 @@ class Habits:
     fused_up: bool
     qk_norm: bool
     bias: bool
+    expert_bias: bool = False
 
 
 def gguf_name(model_type: str) -> str:
@@ -88,4 +89,5 @@ def habits(name: str) -> Habits:
         fused_up=gguf in _FUSED_UP,
         qk_norm=gguf in _QK_NORM,
         bias=gguf in _QKV_BIAS,
+        expert_bias=gguf == "gpt-oss",
     )

@@ -60,6 +60,8 @@ def _block(p: str, layer: Layer, architecture: Architecture, style: Habits) -> I
         yield from _recurrent(p, layer, layer.state, architecture)
     if layer.moe and architecture.experts:
         yield from _experts(p, architecture, architecture.experts)
+        if style.expert_bias:
+            yield from _expert_biases(p, hidden, architecture.experts)
     if layer.feed_forward:
         yield from _dense(p, layer, architecture, style)
     each = int(architecture.extra.get("per_layer_embedding", 0))
@@ -202,6 +204,13 @@ def _experts(p: str, architecture: Architecture, experts: Experts) -> Iterator[S
             yield f"{p}ffn_gate_shexp.weight", (hidden, experts.shared_width)
         yield f"{p}ffn_up_shexp.weight", (hidden, experts.shared_width)
         yield f"{p}ffn_down_shexp.weight", (experts.shared_width, hidden)
+
+
+def _expert_biases(p: str, hidden: int, experts: Experts) -> Iterator[Spec]:
+    yield f"{p}ffn_gate_inp.bias", (experts.total,)
+    yield f"{p}ffn_gate_exps.bias", (experts.width, experts.total)
+    yield f"{p}ffn_up_exps.bias", (experts.width, experts.total)
+    yield f"{p}ffn_down_exps.bias", (hidden, experts.total)
 
 
 def _dense(p: str, layer: Layer, architecture: Architecture, style: Habits) -> Iterator[Spec]:
