@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelscan.core.architecture import Architecture, Attention, Layer, ModelShape
+from modelscan.core.architecture import Architecture, Layer, ModelShape
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB, format_bytes
@@ -25,29 +25,24 @@ from modelscan.memory.rank_weights import (
     rope_table_bytes,
     stage_layers,
 )
+from modelscan.memory.sglang_pool import Pools, context_bytes, sized, state_bytes, token_bytes
 from modelscan.memory.sglang_settings import SglangSettings, resolve
 from modelscan.memory.sglang_versions import DEFAULT_VERSION, facts_for
 
-# Free before loading against the card's memory, published logs: 0.6 GiB on one 24 GiB card,
-# 1.3 (H100, four GPUs) to 2.5 (H200, eight GPUs).
-_CONTEXT_BYTES = round(0.6 * GIB)
-_CONTEXT_PARALLEL_BYTES = round(1.6 * GIB)
-_INDEXER_SCALE_BYTES = 4
-_SPARSE_FP8_BYTES = 656  # 512 fp8 + scales + bf16 rope
 _GRAPH_BASE_BYTES = 0.08 * GIB  # 0.09 to 0.11 GiB at a batch of 8
 _GRAPH_REQUEST_BYTES = 0.0035 * GIB  # 0.42 GiB at 24 + vocabulary, 1.7 at the largest seen
 
 
 @dataclass(frozen=True, slots=True)
-class Pools:
-    """One GPU's pools. ``token_bytes`` is what a token of the full pool brings along."""
+class _Stage:
+    """What all GPUs of a pipeline stage have in common."""
 
-    tokens: int
-    kv_bytes: int
+    weights_bytes: int
+    offloaded_bytes: int
     token_bytes: float
-    state_slots: int
     state_bytes: int
-    rest_bytes: int  # before it was divided; negative: nothing is left after the weights
+    compute_bytes: int
+    graph_bytes: int
 
 
 def estimate(
@@ -75,10 +70,12 @@ def _estimate(
 ) -> Estimate:
     facts = facts_for(version)
     settings = resolve(shape.architecture, workload, inventory, facts)
+    stages = [_stage(shape, settings, index) for index in range(settings.pipeline_parallel)]
+    count = settings.tensor_parallel
     ranks = [
-        _rank(shape, settings, stage, slot)
-        for stage in range(settings.pipeline_parallel)
-        for slot in range(settings.tensor_parallel)
+        _rank(stage, settings, index * count + slot)
+        for index, stage in enumerate(stages)
+        for slot in range(count)
     ]
     return assemble(
         shape,
@@ -94,24 +91,43 @@ def _estimate(
     )
 
 
-def _rank(shape: ModelShape, settings: SglangSettings, stage: int, slot: int) -> Rank:
+def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
     architecture = shape.architecture
     ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
     layers = stage_layers(architecture, ranks, stage)
-    index = stage * settings.tensor_parallel + slot
-    gpu = settings.gpus[index] if index < len(settings.gpus) else None
     weights = rank_bytes(shape, ranks, stage, mtp=settings.speculative_mtp)
     weights += rope_table_bytes(architecture, 4)  # the table is kept in float32
     weights += latent_copies_bytes(architecture, layers, settings.tensor_parallel)
-    held = min(settings.cpu_offload_bytes, weights)
+    offloaded = min(settings.cpu_offload_bytes, weights)
+    return _Stage(
+        weights - offloaded,
+        offloaded,
+        token_bytes(architecture, layers, settings),
+        state_bytes(layers, settings),
+        activation_bytes(architecture, layers, settings),
+        graph_bytes(architecture, settings),
+    )
+
+
+def _rank(stage: _Stage, settings: SglangSettings, slot: int) -> Rank:
+    """One GPU: its pools, and what a request of full length takes of them."""
+    gpu = settings.gpus[slot] if slot < len(settings.gpus) else None
     memory = gpu.memory_bytes if gpu else None
-    there = memory if gpu is None or gpu.free_bytes is None else gpu.free_bytes
-    pools = sized(architecture, layers, settings, there, weights - held)
-    need = needed(architecture, layers, settings)
-    parts = _parts(architecture, layers, settings, weights - held, need, pools)
+    free = memory if gpu is None or gpu.free_bytes is None else gpu.free_bytes
+    pools = sized(settings, stage.token_bytes, stage.state_bytes, free, stage.weights_bytes)
+    request = round(settings.context_tokens * stage.token_bytes)
+    parts = Parts(
+        weights_bytes=stage.weights_bytes,
+        kv_cache_bytes=request * settings.parallel,
+        recurrent_state_bytes=stage.state_bytes * settings.parallel,
+        compute_bytes=stage.compute_bytes,
+        non_torch_bytes=context_bytes(settings),
+        cuda_graph_bytes=stage.graph_bytes,
+        other_bytes=_table_bytes(settings, pools),
+    )
     return Rank(
         device=DeviceEstimate(
-            index=gpu.index if gpu else index,
+            index=gpu.index if gpu else slot,
             parts=parts,
             total_bytes=parts.total_bytes,
             kv_pool_bytes=pools.kv_bytes if pools else None,
@@ -120,123 +136,10 @@ def _rank(shape: ModelShape, settings: SglangSettings, stage: int, slot: int) ->
             free_bytes=gpu.free_bytes if gpu else None,
         ),
         tokens=pools.tokens if pools else None,
-        concurrency=pools.tokens / settings.context_tokens if pools else None,
-        bytes_per_token=token_bytes(architecture, layers, settings),
-        request_bytes=round(settings.context_tokens * token_bytes(architecture, layers, settings)),
-        host_bytes=held,
-    )
-
-
-def sized(
-    architecture: Architecture,
-    layers: Sequence[Layer],
-    settings: SglangSettings,
-    free_bytes: int | None,
-    weights_bytes: int,
-) -> Pools | None:
-    """The pools of one GPU with ``free_bytes`` before the start; None where that is unknown."""
-    if free_bytes is None:
-        return None
-    before = free_bytes - context_bytes(settings)
-    rest = round(before * settings.fraction) - weights_bytes
-    state = state_bytes(layers, settings)
-    slots = 0
-    left = rest
-    if state:
-        slots = settings.state_slots or max(
-            0, int(rest * settings.state_ratio / (1 + settings.state_ratio) // state)
-        )
-        left = rest - slots * state
-    per_token = token_bytes(architecture, layers, settings)
-    tokens = max(0, int(left / per_token)) if per_token else 0
-    tokens = min(tokens, settings.pool_tokens or tokens) // settings.page * settings.page
-    return Pools(tokens, round(tokens * per_token), per_token, slots, slots * state, rest)
-
-
-def context_bytes(settings: SglangSettings) -> int:
-    """What is gone before the weights: CUDA context and communicators."""
-    several = settings.tensor_parallel * settings.pipeline_parallel > 1
-    return _CONTEXT_PARALLEL_BYTES if several else _CONTEXT_BYTES
-
-
-def token_bytes(
-    architecture: Architecture, layers: Sequence[Layer], settings: SglangSettings
-) -> float:
-    """Bytes per token of capacity; a sliding layer counts for its shorter pool."""
-    kinds = {layer.attention for layer in layers if layer.owns_cache}
-    shorter = settings.sliding_pool and Attention.FULL in kinds
-    total = 0.0
-    for layer in layers:
-        sliding = layer.attention in (Attention.SLIDING, Attention.CHUNKED)
-        share = settings.sliding_ratio if sliding and shorter else 1.0
-        total += _layer_token_bytes(architecture, layer, settings) * share
-    return total
-
-
-def _layer_token_bytes(architecture: Architecture, layer: Layer, settings: SglangSettings) -> float:
-    stateful = (Attention.LINEAR, Attention.SSM, Attention.NONE)
-    if not layer.owns_cache or layer.attention in stateful:
-        return 0.0
-    if layer.attention is Attention.MLA and architecture.latent:
-        return _latent_bytes(architecture, settings)
-    heads = max(1, layer.kv_heads // settings.tensor_parallel)
-    return heads * (layer.key_length + layer.value_length) * settings.kv_element_bytes
-
-
-def _latent_bytes(architecture: Architecture, settings: SglangSettings) -> float:
-    """The latent, and for sparse attention the indexer's key (fp8 and a scale).
-
-    GLM-5 in BF16: 78 x (576 x 2 + 132) = 100,152 bytes, as in its log.
-    """
-    latent = architecture.latent
-    assert latent is not None
-    indexer = int(architecture.extra.get("indexer_key_length", 0) or 0)
-    extra = indexer + _INDEXER_SCALE_BYTES if indexer else 0
-    if indexer and settings.kv_element_bytes == 1.0:
-        return _SPARSE_FP8_BYTES + extra
-    return (latent.kv_lora_rank + latent.rope_length) * settings.kv_element_bytes + extra
-
-
-def state_bytes(layers: Sequence[Layer], settings: SglangSettings) -> int:
-    """A slot of all layers: convolution in 16 bits, recurrent part in float32 (the default).
-
-    granite-4.0-h-micro: 36 layers x (4096 x 128 x 4 B + conv) = 72 MiB, 39 slots = 2.74 GiB.
-    """
-    total = 0
-    for layer in layers:
-        state = layer.state
-        if state is None:
-            continue
-        convolution = (state.conv_kernel - 1) * (state.inner + 2 * state.groups * state.state)
-        total += (convolution * 2 + state.inner * state.state * 4) // settings.tensor_parallel
-    return total
-
-
-def needed(
-    architecture: Architecture, layers: Sequence[Layer], settings: SglangSettings
-) -> tuple[int, int]:
-    """(KV bytes, state bytes) of ``parallel`` requests of full length."""
-    tokens = settings.context_tokens * settings.parallel
-    kv = round(tokens * token_bytes(architecture, layers, settings))
-    return kv, state_bytes(layers, settings) * settings.parallel
-
-
-def _parts(
-    architecture: Architecture,
-    layers: Sequence[Layer],
-    settings: SglangSettings,
-    weights: int,
-    need: tuple[int, int],
-    pools: Pools | None,
-) -> Parts:
-    return Parts(
-        weights_bytes=weights,
-        kv_cache_bytes=need[0],
-        recurrent_state_bytes=need[1],
-        compute_bytes=activation_bytes(architecture, layers, settings),
-        non_torch_bytes=context_bytes(settings),
-        cuda_graph_bytes=graph_bytes(architecture, settings),
-        other_bytes=_table_bytes(settings, pools),
+        concurrency=pools.requests(settings.context_tokens) if pools else None,
+        bytes_per_token=stage.token_bytes,
+        request_bytes=request,
+        host_bytes=stage.offloaded_bytes,
     )
 
 

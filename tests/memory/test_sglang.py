@@ -19,7 +19,7 @@ from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
-from modelscan.memory import sglang
+from modelscan.memory import sglang, sglang_pool
 from modelscan.memory.sglang_settings import resolve
 from modelscan.memory.sglang_versions import auto_fraction, facts_for, vision_factor
 
@@ -62,14 +62,15 @@ def test_states_take_their_ratio_first() -> None:
     shape = model(layers, 5.98, hidden=2048)
     inventory = cards(16, free_gib=15.24 + 0.6)
     settings = resolve(shape.architecture, workload(), inventory, facts_for("0.5.8"))
-    pools = sglang.sized(
-        shape.architecture, layers, replace(settings, fraction=0.7756), round(15.84 * GIB),
-        round(5.98 * GIB),
-    )  # fmt: skip
+    settings = replace(settings, fraction=0.7756)
+    per_token = sglang_pool.token_bytes(shape.architecture, layers, settings)
+    slot = sglang_pool.state_bytes(layers, settings)
+    pools = sglang_pool.sized(settings, per_token, slot, round(15.84 * GIB), round(5.98 * GIB))
     assert pools is not None
     assert pools.state_slots == 38
     assert pools.kv_bytes / GIB == pytest.approx(3.04, rel=0.05)
     assert pools.tokens == pytest.approx(399_740, rel=0.05)
+    assert pools.requests(8192) == 38  # 48 by tokens, but a request needs a slot
 
 
 def test_sparse_latent_cache_counts_its_indexer() -> None:
