@@ -162,6 +162,9 @@ def report(
             kept = replace(result.snapshot, state=LIVE, error=None)
             outcome = _outcome(before, kept, None)
             warnings += result.warnings
+            if outcome.models * 2 < outcome.before:
+                now, then = outcome.models, outcome.before
+                warnings.append(f"{source.name}: {now} entries now, {then} before")
         snapshots.append(kept)
         outcomes.append(replace(outcome, elapsed_s=round(elapsed_s, 3), moved_bytes=moved))
     return Report(tuple(outcomes), tuple(snapshots), tuple(warnings))

@@ -113,7 +113,7 @@ def test_popular_pages_and_expands(hub, http):
     hub.page_size = 2
     found = client(hub, http).popular(10)
     assert {r.key for r in found} == set(hub.repos) - {"acme/secret"}
-    assert "safetensors" in hub.log[0].query["expand[]"]
+    assert "safetensors" in hub.log[0].query["expand"]
 
 
 def test_token_is_sent_only_when_configured(hub, http, monkeypatch):

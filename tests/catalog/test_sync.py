@@ -130,15 +130,21 @@ def test_dry_run_changes_nothing(hub, sync, clean_environment):
     assert not publish.snapshots_dir(paths()).exists()
 
 
-MODES = ["500", "garbage", "html", "huge", "redirect-loop", "slow-body", "reset", "half", "429"]
+# Every kind of failure, every source at least twice.
+FAILURES = [
+    ("models.dev", "500"), ("gpustack", "garbage"), ("huggingface", "html"),
+    ("modelscope", "huge"), ("models.dev", "redirect-loop"), ("gpustack", "slow-body"),
+    ("huggingface", "reset"), ("modelscope", "half"), ("models.dev", "429"),
+    ("gpustack", "endless"), ("huggingface", "slow-headers"), ("modelscope", "401"),
+    ("models.dev", "slow-body"), ("gpustack", "half"), ("models.dev", "huge"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_each_source_fails_alone_and_keeps_its_data(hub, sync, monkeypatch, mode):
+@pytest.mark.parametrize(("name", "mode"), FAILURES)
+def test_each_source_fails_alone_and_keeps_its_data(hub, sync, monkeypatch, name, mode):
     monkeypatch.setenv("MODELSCAN_HTTP_TIMEOUT_S", "1.0")
     sync()
     before = {key: untimed(model) for key, model in models().items()}
-    name = random.Random(mode).choice(sorted(PREFIX))
     hub.fault(PREFIX[name], mode)
     document, rows = sync()
     assert (rows[name]["result"], rows[name]["state"]) == ("failed", "failed")
@@ -197,6 +203,15 @@ def test_unknown_source_and_missing_server(hub, run_in_process, monkeypatch):
     done = run_in_process("catalog", "sync", "--json")
     rows = {row["source"]: row for row in done.json["sources"]}
     assert done.code == 0 and rows["gpustack"]["result"] == "skipped"
+
+
+def test_a_source_that_shrinks_is_named(hub, sync):
+    sync()
+    row = catalog_world.row("alibaba/qwen3-1b", canonical_model_id="alibaba/qwen3-1b")
+    hub.documents["/api.json"] = catalog_world.api(row)
+    document, rows = sync("--source", "models.dev")
+    assert (rows["models.dev"]["models"], rows["models.dev"]["before"]) == (2, 8)
+    assert document["warnings"] == ["models.dev: 2 entries now, 8 before"]
 
 
 def test_wrong_gpustack_key(hub, sync, monkeypatch):

@@ -92,7 +92,7 @@ def _search(hub: FakeHub, seen: Seen) -> Reply:
         again = urlencode({**seen.query, "cursor": end}, doseq=True)
         headers["Link"] = f'<{hub.url}/api/models?{again}>; rel="next"'
     full = query.get("full", "").lower() in ("1", "true")
-    expand = seen.query.get("expand[]", [])
+    expand = [*seen.query.get("expand", []), *seen.query.get("expand[]", [])]
     rows = [_expanded(repo, expand) if expand else _listed(repo, full) for repo in found[start:end]]
     return _make(rows, 200, headers)
 

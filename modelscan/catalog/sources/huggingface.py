@@ -58,7 +58,7 @@ class HuggingFace:
     @property
     def _list_url(self) -> str:
         """Listings carry only what is asked for."""
-        return f"{self.endpoint}/api/models?" + "&".join(f"expand[]={name}" for name in _EXPAND)
+        return f"{self.endpoint}/api/models?" + "&".join(f"expand={name}" for name in _EXPAND)
 
     def info(self, repo: str, revision: str | None = None) -> RepoInfo:
         """One repository with its files' sizes and hashes."""
@@ -84,7 +84,7 @@ class HuggingFace:
 
     def search(self, words: str, *, limit: int = 20, **filters: str) -> list[RepoInfo]:
         """Repositories by name, most downloaded first."""
-        query = {"search": words, "sort": "downloads", "direction": "-1", "limit": str(limit)}
+        query = {"search": words, "sort": "downloads", "limit": str(limit)}
         found: list[RepoInfo] = []
         asked = {key: value for key, value in {**query, **filters}.items() if value}
         for payload in self._pages("", self._list_url, asked):
@@ -100,7 +100,7 @@ class HuggingFace:
     def popular(self, limit: int) -> tuple[SourceRecord, ...]:
         """The most downloaded text models, for ``catalog sync``."""
         query: dict[str, str] = {
-            "sort": "downloads", "direction": "-1", "limit": str(min(limit, PAGE)),
+            "sort": "downloads", "limit": str(min(limit, PAGE)),
             "filter": "text-generation",
         }  # fmt: skip
         found: dict[str, SourceRecord] = {}
