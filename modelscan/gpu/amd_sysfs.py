@@ -10,6 +10,7 @@ from modelscan.core.gpu import Gpu, GpuProcess
 from modelscan.gpu.amd_names import gfx_name, is_apu, local_name, plain_name
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.reading import MAX_DEVICES, free_of
+from modelscan.gpu.rocm_smi import rocr_uuid
 
 SOURCE = "sysfs"
 _AMD = "0x1002"
@@ -82,7 +83,7 @@ def _gpu(machine: Machine, folder: str, bus: str | None, node: Node | None) -> G
     busy = machine.read_int(f"{folder}/gpu_busy_percent")
     return Gpu(
         index=0, name=name or f"AMD GPU {device or ''}".strip(), vendor="amd", memory_bytes=total,
-        free_bytes=free_of(total, used), source=SOURCE, uuid=f"GPU-{unique}" if unique else None,
+        free_bytes=free_of(total, used), source=SOURCE, uuid=rocr_uuid(unique),
         used_bytes=used, gfx_target=gfx, driver_version=_driver(machine), unified_memory=apu,
         integrated=apu, pci_bus_id=bus, pci_device_id=device,
         dedicated_bytes=total if apu else None, shared_bytes=gtt if apu else None,

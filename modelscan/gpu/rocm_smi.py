@@ -130,12 +130,18 @@ def _gpu(index: int, card: Card, driver: str | None) -> Gpu:
     apu = is_apu(gfx, device, name)
     return Gpu(
         index=index, name=name, vendor="amd", memory_bytes=total, free_bytes=free_of(total, used),
-        source=SOURCE, uuid=text_of(card.get("unique id")), used_bytes=used,
+        source=SOURCE, uuid=rocr_uuid(text_of(card.get("unique id"))), used_bytes=used,
         gfx_target=gfx if gfx and gfx.startswith("gfx") else None, driver_version=driver,
         unified_memory=apu, integrated=apu, pci_bus_id=pci_address(card.get("pci bus")),
         vendor_index=index, pci_device_id=device, dedicated_bytes=total if apu else None,
         shared_bytes=gtt if apu else None, utilization_percent=number(card.get("gpu use (%)")),
     )  # fmt: skip
+
+
+def rocr_uuid(unique_id: str | None) -> str | None:
+    """A unique id as ROCR_VISIBLE_DEVICES takes it: ``GPU-`` and 16 hexadecimal digits."""
+    match = re.match(r"^(?:0x)?([0-9a-f]{1,16})$", (unique_id or "").lower())
+    return f"GPU-{int(match.group(1), 16):016x}" if match and int(match.group(1), 16) else None
 
 
 def _hex(card: Card, *keys: str) -> str | None:

@@ -21,6 +21,7 @@ from modelscan.gpu import (
 )
 from modelscan.gpu.amd_smi import fill
 from modelscan.gpu.bundle import split_bundle
+from modelscan.gpu.enrich import enrich
 from modelscan.gpu.jetson import parse_tegrastats
 from modelscan.gpu.reading import MAX_TEXT, Reading, Refusal
 
@@ -64,8 +65,16 @@ def recognise(text: str) -> str | None:
 
 
 def parse_sample(text: str, command_or_filename: str = "") -> Reading:
-    """The devices of any tool's output; raises Refusal with a named reason, nothing else."""
-    text = text[:MAX_TEXT]
+    """The devices of any tool's output, with what the table of facts adds to them as in a probe.
+
+    Raises Refusal with a named reason, nothing else.
+    """
+    reading = parse_raw(text[:MAX_TEXT], command_or_filename)
+    return replace(reading, gpus=tuple(enrich(gpu) for gpu in reading.gpus))
+
+
+def parse_raw(text: str, command_or_filename: str = "") -> Reading:
+    """The same without the table of facts: what the tool itself told."""
     parts = split_bundle(text)
     if parts:
         return _bundle([(part.command, part.output) for part in parts])
@@ -110,7 +119,7 @@ def _bundle(parts: list[tuple[str, str]]) -> Reading:
         for command, output in parts:
             if re.search(wanted, command) and " --help" not in command:
                 try:
-                    readings.append(parse_sample(output, command))
+                    readings.append(parse_raw(output, command))
                 except Refusal as error:
                     refusal = refusal or error
                 break
