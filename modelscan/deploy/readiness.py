@@ -12,7 +12,7 @@ from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import RemoteError
 from modelscan.deploy.request import Events
 from modelscan.deploy.targets import Observation
-from modelscan.engines import logfile
+from modelscan.engines import logfile, spawn
 from modelscan.engines.base import Failure, Launch
 from modelscan.engines.health import Address, health, verify
 from modelscan.engines.processes import boot_id, memory_bytes
@@ -48,8 +48,10 @@ def wait(
     """
     begun, poll_s = time.monotonic(), _FIRST_POLL_S
     events("starting", name=deployment.name, port=launch.port)
+    _use_the_time()
     while not is_ready(rundir, launch):
-        if not rundir.alive() and _still_dead(rundir, deployment):
+        spawn.reap()
+        if not rundir.alive():
             raise failed(rundir, deployment)
         if time.monotonic() >= deadline:
             raise _timed_out(deployment, time.monotonic() - begun)
@@ -59,12 +61,14 @@ def wait(
     return verified(rundir, deployment, launch, max(_MIN_VERIFY_S, deadline - time.monotonic()))
 
 
-def _still_dead(rundir: RunDir, deployment: Deployment) -> bool:
-    """A supervisor that has just been started takes a moment to take its lock."""
-    ended = rundir.ended()
-    if ended is not None and ended.run_id == deployment.run_id:
-        return True
-    return rundir.retire()
+def _use_the_time() -> None:
+    """Import what comes next (60 ms of it) while the engine loads on another core."""
+    import http.client
+
+    import ruamel.yaml
+    import yaml
+
+    del http, ruamel, yaml
 
 
 def is_ready(rundir: RunDir, launch: Launch) -> bool:
@@ -167,6 +171,9 @@ def _never_ran(rundir: RunDir, deployment: Deployment) -> Failure:
             return Failure("the machine was restarted", f"modelscan start {deployment.name}")
         return Failure("it was killed together with its supervisor",
                        f"modelscan start {deployment.name}")  # fmt: skip
+    said = spawn.last_error(rundir)
+    if said is not None:
+        return Failure(f"its supervisor failed: {redact(said)}", "modelscan doctor")
     return Failure("it was interrupted before the engine started",
                    f"modelscan start {deployment.name}")  # fmt: skip
 

@@ -1,10 +1,9 @@
 """A deployment's folder: what its supervisor is to run, who runs, how it ended.
 
 Whether something runs is never guessed from a pid: supervisor and engine hold ``alive.lock``
-(flock, which the kernel drops with its last holder, also after kill -9 and a reboot). A start
-is *claimed*: the supervisor takes the lock, then checks that ``spec.json`` still asks for its
-run. ``retire`` removes the spec under the same lock, so a supervisor that comes late (its
-command was killed, somebody else already reported the start as failed) finds nothing to do.
+(flock, which the kernel drops with its last holder, also after kill -9 and a reboot). The command
+that starts them takes the lock, writes ``spec.json`` and passes the locked file descriptor on:
+there is no instant at which a process is on its way and the lock is free.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Any
 from modelscan.engines.processes import Identity
 from modelscan.state.files import ensure_dir, write_atomic
 
-_POLL_S = 0.01
+_POLL_S, _OBSERVED_S = 0.002, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +85,19 @@ class RunDir:
     def ended_file(self) -> Path:
         return self.folder / "ended.json"
 
-    def prepare(self, spec: Spec) -> bool:
-        """Write what the next supervisor is to run; False, and nothing done, while one lives.
+    @contextlib.contextmanager
+    def claim(self, spec: Spec) -> Iterator[int | None]:
+        """Write what is to run and give the locked descriptor for the supervisor to inherit.
 
-        The caller holds the deployment's lock.
+        None, and nothing done, while another run lives. Leaving closes our copy only.
         """
         ensure_dir(self.folder)
-        with self._exclusive() as free:
-            if free:
+        with self._exclusive() as fd:
+            if fd is not None:
                 for name in ("process.json", "ready.json", "ended.json"):
                     (self.folder / name).unlink(missing_ok=True)
                 self._write("spec.json", asdict(spec))
-            return free
+            yield fd
 
     def spec(self) -> Spec | None:
         value = self._read("spec.json")
@@ -119,37 +119,11 @@ class RunDir:
             os.close(fd)
         return False
 
-    def claim(self, run_id: str, *, timeout_s: float = 2.0) -> Spec | None:
-        """Take the lock for the life of this process; None when this run is not wanted."""
-        try:
-            fd = os.open(self.folder / "alive.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            return None  # the deployment was removed meanwhile
-        if not _lock(fd, timeout_s):
-            os.close(fd)
-            return None
-        spec = self.spec()
-        if spec is None or spec.run_id != run_id:
-            os.close(fd)
-            return None
-        os.set_inheritable(fd, True)  # the engine and its children hold it, too
-        return spec
-
-    def retire(self) -> bool:
-        """Make sure no start of ours can come to life any more; False if one lives."""
-        with self._exclusive() as free:
-            if free:
-                self.spec_file.unlink(missing_ok=True)
-            return free
-
     @contextlib.contextmanager
-    def _exclusive(self) -> Iterator[bool]:
-        if not self.folder.is_dir():
-            yield True
-            return
+    def _exclusive(self) -> Iterator[int | None]:
         fd = os.open(self.folder / "alive.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            yield _lock(fd, 0.0)
+            yield fd if _lock(fd) else None
         finally:
             os.close(fd)
 
@@ -192,8 +166,9 @@ class RunDir:
         return value
 
 
-def _lock(fd: int, timeout_s: float) -> bool:
-    deadline = time.monotonic() + timeout_s
+def _lock(fd: int) -> bool:
+    """An observer holds a shared lock for an instant: one refusal proves nothing yet."""
+    deadline = time.monotonic() + _OBSERVED_S
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,10 +15,14 @@ import modelscan
 from modelscan.core.errors import RemoteError
 from modelscan.engines.processes import Identity, send
 from modelscan.engines.rundir import RunDir, Spec
-from modelscan.engines.supervisor import NOT_CLAIMED, PATH_MARK
+from modelscan.engines.supervisor import PATH_MARK
 
+MODULE = "modelscan.engines.supervisor"
+ERRORS = "supervisor.err"
 _POLL_S = 0.01
 _KILL_WAIT_S = 5.0
+_BORN_S = 5.0  # until a supervisor has said who it is
+_started: list[subprocess.Popen[bytes]] = []
 
 
 def new_run_id() -> str:
@@ -26,39 +30,44 @@ def new_run_id() -> str:
 
 
 def start(rundir: RunDir, spec: Spec) -> None:
-    """Start the supervisor; returns once it lives. The caller holds the deployment's lock.
+    """Start the supervisor and return at once: it counts as alive from now on.
 
-    Raises RemoteError when it does not come to life. The supervisor's working folder is the
-    deployment's own, so that ``python -m`` finds no foreign module in the user's current folder.
+    The caller holds the deployment's lock. Raises RemoteError while another run lives. The
+    supervisor's working folder is the deployment's own, so that ``python -m`` finds no foreign
+    module in the user's current folder.
     """
-    if not rundir.prepare(spec):
-        raise _still_there(rundir)
-    environment = dict(os.environ)
-    own = environment.get("PYTHONPATH", "")
-    environment[PATH_MARK] = own
-    root = str(Path(modelscan.__file__).resolve().parent.parent)
-    environment["PYTHONPATH"] = os.pathsep.join(part for part in (root, own) if part)
-    errors = rundir.folder / "supervisor.err"
-    with errors.open("wb") as stderr:
-        done = subprocess.run(
-            [sys.executable, "-m", "modelscan.engines.supervisor", str(rundir.folder), spec.run_id],
-            cwd=rundir.folder, env=environment, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=stderr, check=False, start_new_session=True,
+    reap()
+    command = [sys.executable, "-m", MODULE, str(rundir.folder), spec.run_id]
+    with rundir.claim(spec) as lock, (rundir.folder / ERRORS).open("wb") as stderr:
+        if lock is None:
+            raise _still_there(rundir)
+        _started.append(
+            subprocess.Popen(
+                command, cwd=rundir.folder, env=_environment(), stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True, pass_fds=[lock],
+            )
         )  # fmt: skip
-    if done.returncode != 0:
-        raise _not_started(rundir, done.returncode, errors)
 
 
-def _not_started(rundir: RunDir, code: int, errors: Path) -> RemoteError:
-    name = rundir.folder.name
-    if code == NOT_CLAIMED:
-        return _still_there(rundir)
-    lines = errors.read_text(errors="replace").strip().splitlines()
-    return RemoteError(
-        f"the supervisor of {name} ended with code {code}: {lines[-1] if lines else 'no message'}",
-        hint="modelscan doctor",
-        code="supervisor_failed",
-    )
+def reap() -> None:
+    """Take note of started commands that have detached, so that none stays as a zombie."""
+    _started[:] = [process for process in _started if process.poll() is None]
+
+
+def last_error(rundir: RunDir) -> str | None:
+    """What a supervisor that failed said last (it normally says nothing)."""
+    try:
+        lines = (rundir.folder / ERRORS).read_text(errors="replace").strip().splitlines()
+    except FileNotFoundError:
+        return None
+    return lines[-1] if lines else None
+
+
+def _environment() -> dict[str, str]:
+    own = os.environ.get("PYTHONPATH", "")
+    root = str(Path(modelscan.__file__).resolve().parent.parent)
+    path = os.pathsep.join(part for part in (root, own) if part)
+    return {**os.environ, PATH_MARK: own, "PYTHONPATH": path}
 
 
 def _still_there(rundir: RunDir) -> RemoteError:
@@ -74,19 +83,20 @@ def stop(rundir: RunDir, grace_s: float = 5.0) -> bool:
     """End supervisor and engine and wait until both are gone; False if nothing ran.
 
     SIGTERM first; after the grace period (kept by the supervisor, too) SIGKILL. Raises RemoteError
-    when something survives even that. On return no start of ours can come to life any more.
+    when something survives even that.
     """
-    if rundir.retire():
+    if not rundir.alive():
         return False
     _signal(rundir, signal.SIGTERM)
-    if not _wait(rundir.retire, grace_s + 1.0):
+    if not _wait(lambda: not rundir.alive(), grace_s + 1.0):
         _signal(rundir, signal.SIGKILL)
-        if not _wait(rundir.retire, _KILL_WAIT_S):
+        if not _wait(lambda: not rundir.alive(), _KILL_WAIT_S):
             raise RemoteError(
                 f"the engine of {rundir.folder.name} does not end",
                 hint=f"ps -fp {_pids(rundir)}",
                 code="engine_survives",
             )
+    reap()
     return True
 
 
@@ -101,7 +111,7 @@ def _wait(done: Callable[[], bool], timeout_s: float) -> bool:
 
 def _signal(rundir: RunDir, number: signal.Signals) -> None:
     """The supervisor, which ends the engine; the engine itself where that is gone or deaf."""
-    _wait(lambda: rundir.running() is not None or not rundir.alive(), 1.0)
+    _wait(lambda: rundir.running() is not None or not rundir.alive(), _BORN_S)
     supervisor, engine = _identities(rundir)
     if number is signal.SIGKILL and engine is not None:
         send(engine, number, group=True)

@@ -2,8 +2,8 @@
 
     python -m modelscan.engines.supervisor FOLDER RUN_ID
 
-It runs in a session of its own and survives the command that started it; the engine dies with
-it. It does nothing unless ``FOLDER/spec.json`` still asks for RUN_ID (see ``rundir``).
+It runs in a session of its own and survives the command that started it (``engines.spawn``); the
+engine dies with it. It does nothing unless ``FOLDER/spec.json`` asks for RUN_ID (``rundir``).
 """
 
 from __future__ import annotations
@@ -22,25 +22,24 @@ from modelscan.engines.rundir import Ended, RunDir, Running, Spec
 
 _PR_SET_PDEATHSIG = 1
 _READ_BYTES = 1 << 16
-NOT_CLAIMED = 3
 PATH_MARK = "MODELSCAN_ENGINE_PYTHONPATH"
 RUN_MARK = "MODELSCAN_RUN"
 
 
 def main(arguments: list[str]) -> int:
-    """Claim the run, detach, supervise it to its end; 3 when the run is not wanted (any more).
+    """Detach, see that the run is still wanted, supervise it to its end.
 
-    The command that started us waits until we detach. The claim comes first, so that it then
-    finds the deployment alive, and its lock passes to the detached process with the fork.
+    The lock ``alive.lock`` is held already: the command that started us took it and passed it on
+    as a file descriptor, so the deployment counts as alive from before we exist.
     """
     folder, run_id = arguments
-    rundir = RunDir(Path(folder))
-    spec = rundir.claim(run_id)
-    if spec is None:
-        return NOT_CLAIMED
     if os.fork():
-        os._exit(0)
+        os._exit(0)  # not a child of the command: nobody has to wait for us
     os.setsid()
+    rundir = RunDir(Path(folder))
+    spec = rundir.spec()
+    if spec is None or spec.run_id != run_id:
+        return 0
     os.chdir("/")
     return Supervisor(rundir, spec).run()
 
@@ -55,6 +54,9 @@ class Supervisor:
         self._stopping = False
 
     def run(self) -> int:
+        """Signals wait until there is an engine to pass them to."""
+        signals = {signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGALRM, self._kill)
         signal.signal(signal.SIGCHLD, self._reap)
@@ -63,11 +65,10 @@ class Supervisor:
         log = RotatingLog(self._rundir.log_file, self._spec.log_limit_bytes)
         self._write_running(None)
         reader, writer = os.pipe()
-        signals = {signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD}
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # none may arrive half-way
+        supervisor = os.getpid()
         self._engine = os.fork()
         if self._engine == 0:
-            self._become_engine(reader, writer, signals)
+            self._become_engine(supervisor, reader, writer, signals)
         os.close(writer)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         self._pump(reader, log)
@@ -75,11 +76,12 @@ class Supervisor:
         log.close()
         return 0
 
-    def _become_engine(self, reader: int, writer: int, blocked: set[signal.Signals]) -> None:
+    def _become_engine(
+        self, parent: int, reader: int, writer: int, blocked: set[signal.Signals]
+    ) -> None:
         """The forked child: never returns."""
         code = 1
         try:
-            parent = os.getppid()
             os.setpgid(0, 0)
             _die_with_parent(parent)
             for number in (*blocked, signal.SIGINT, signal.SIGHUP):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -151,16 +152,33 @@ def test_a_second_start_is_refused_while_the_first_lives(rundir: RunDir) -> None
     assert first is not None and first.engine is not None and is_alive(first.engine)
 
 
-def test_a_late_supervisor_finds_its_run_taken_back(rundir: RunDir) -> None:
-    """Its command was killed and somebody else has already called the start failed."""
-    spec = python(SLEEP)
-    rundir.prepare(spec)
-    assert rundir.retire()
-    assert rundir.claim(spec.run_id) is None
-    newer = python(SLEEP)
-    rundir.prepare(newer)
-    assert rundir.claim(spec.run_id) is None
+def test_a_supervisor_of_another_run_does_nothing(rundir: RunDir) -> None:
+    with rundir.claim(python("print('must not run')")) as lock:
+        assert lock is not None
+        late = subprocess.run(
+            [sys.executable, "-m", spawn.MODULE, str(rundir.folder), "another-run"],
+            capture_output=True, timeout=30, check=True, cwd=rundir.folder, pass_fds=[lock],
+        )  # fmt: skip
+    eventually(lambda: not rundir.alive())
+    assert (late.stderr, rundir.running(), rundir.log_file.exists()) == (b"", None, False)
+
+
+def test_a_start_counts_as_alive_before_its_process_exists(rundir: RunDir) -> None:
+    with rundir.claim(python(SLEEP)) as lock:
+        assert lock is not None
+        assert rundir.alive()
+        with rundir.claim(python(SLEEP)) as second:
+            assert second is None
     assert not rundir.alive()
+
+
+def test_a_supervisor_that_cannot_start_leaves_its_last_words(
+    rundir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spawn, "MODULE", "modelscan.engines.nothing_of_that_name")
+    spawn.start(rundir, python(SLEEP))
+    eventually(lambda: not rundir.alive())
+    assert "nothing_of_that_name" in (spawn.last_error(rundir) or "")
 
 
 def test_the_log_stays_bounded(rundir: RunDir) -> None:

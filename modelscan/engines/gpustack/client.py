@@ -56,7 +56,7 @@ def dialect_of(version: str) -> Dialect:
     """``v2.3.0`` -> the 2.x API, ``0.7.1`` -> the old one; raises UsageError for others."""
     text = version.lstrip("vV")
     try:
-        major, minor = (int(part) for part in (text.split(".") + ["0"])[:2])
+        major, minor = (int(part) for part in ([*text.split("."), "0"])[:2])
     except ValueError:
         major, minor = (2, 0) if text.startswith("0.0.0") else (-1, 0)
     if major >= 2 or text.startswith("0.0.0"):  # 0.0.0 is a build from the main branch

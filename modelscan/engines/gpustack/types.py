@@ -44,7 +44,7 @@ class RemoteInstance:
 
 @dataclass(frozen=True, slots=True)
 class RemoteGpu:
-    """A worker's device. ``allocated_bytes`` is what GPUStack has promised, ``used`` what it sees."""
+    """A worker's device. ``allocated_bytes``: promised by GPUStack; ``used_bytes``: seen."""
 
     id: str
     worker: str
