@@ -160,8 +160,6 @@ def workload_of(row: Row) -> Workload:
         options["decode-context-parallel-size"] = parallel.group(1)
         if parallel.group(2) == "1":
             options["speculative-config"] = '{"method": "mtp", "num_speculative_tokens": 1}'
-    if "gpt-oss" in raw["model"]:  # vLLM's model-specific default
-        options["max-cudagraph-capture-size"] = "1024"
     share = re.search(r"0\.\d+", raw["mem_util"])
     return Workload(
         context_tokens=int(row.value("max_ctx") or 8192),
@@ -179,7 +177,15 @@ def inventory_of(row: Row) -> Inventory | None:
     count = int(row.value("tp") or 1) * int(row.value("pp") or 1)
     free = _free_bytes(row, row.memory_bytes, count)
     gpus = tuple(
-        Gpu(index, row.raw["gpu"], "nvidia", row.memory_bytes, free, "simulated")
+        Gpu(
+            index,
+            row.raw["gpu"],
+            "nvidia",
+            row.memory_bytes,
+            free,
+            "simulated",
+            unified_memory="GB10" in row.raw["gpu"],
+        )
         for index in range(count)
     )
     return Inventory(gpus, Host(None, None, None), source="simulated")

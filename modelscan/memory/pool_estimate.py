@@ -103,7 +103,7 @@ def assemble(
         high_bytes=None if spread is None else parts.total_bytes + spread[1],
         host=_host(ranks),
         assumptions=assumptions,
-        warnings=(*problems, *_notes(shape, ranks, parallel, problems)),
+        warnings=(*problems, *_notes(shape, ranks, context_tokens, parallel, problems)),
     )
     margin = margins.margin_bytes(found, shape)
     verdict = _verdict(ranks, problems, parallel, margin // len(ranks)) if known_hardware else None
@@ -164,9 +164,19 @@ def _host(ranks: Sequence[Rank]) -> DeviceEstimate | None:
 
 
 def _notes(
-    shape: ModelShape, ranks: Sequence[Rank], parallel: int, problems: tuple[str, ...]
+    shape: ModelShape,
+    ranks: Sequence[Rank],
+    context_tokens: int,
+    parallel: int,
+    problems: tuple[str, ...],
 ) -> tuple[str, ...]:
     notes = list(shape.architecture.notes) if not shape.architecture.known else []
+    trained = shape.architecture.context_tokens
+    if trained and context_tokens > trained:
+        notes.append(
+            f"{context_tokens} tokens are more than the {trained} the model was trained for: the "
+            "engine refuses to start unless its position scaling is configured"
+        )
     short = [rank for rank in ranks if (rank.concurrency or parallel) < parallel]
     if short and not problems:
         notes.append(

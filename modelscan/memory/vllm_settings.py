@@ -13,6 +13,7 @@ from modelscan.memory.vllm_versions import VllmVersion
 
 _BIG_GPU_BYTES = 70 * GIB  # code: get_batch_defaults, "a100" excluded by name
 _FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "int8", "int8_per_token_head")
+_CAPTURE_MAXIMA = {"gpt_oss": 1024}
 _DTYPE_BYTES = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
 
 
@@ -86,7 +87,7 @@ def resolve(
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
         context_parallel=_number(workload, "decode-context-parallel-size") or 1,
-        capture_sizes=0 if eager else _capture_sizes(seqs, workload, facts),
+        capture_sizes=0 if eager else _capture_sizes(architecture, seqs, workload, facts),
         speculative_tokens=_speculative_tokens(speculative),
         speculative_mtp="mtp" in speculative,
         kv_pool_bytes=_size(workload, "kv-cache-memory-bytes")
@@ -131,8 +132,9 @@ def _context(architecture: Architecture, workload: Workload) -> int:
 def _is_big(gpus: tuple[Gpu, ...], facts: VllmVersion) -> bool:
     if not gpus or not facts.big_gpu_defaults:
         return False
-    gpu = gpus[0]
-    return (gpu.memory_bytes or 0) >= _BIG_GPU_BYTES and "a100" not in gpu.name.lower()
+    gpu = gpus[0]  # unified memory: NVML has no total, which counts as a small card
+    large = (gpu.memory_bytes or 0) >= _BIG_GPU_BYTES and not gpu.unified_memory
+    return large and "a100" not in gpu.name.lower()
 
 
 def _default_seqs(gpus: tuple[Gpu, ...], facts: VllmVersion) -> int:
@@ -167,12 +169,16 @@ def _utilization(workload: Workload, facts: VllmVersion) -> float:
     return float(asked) if asked else facts.utilization
 
 
-def _capture_sizes(seqs: int, workload: Workload, facts: VllmVersion) -> int:
+def _capture_sizes(
+    architecture: Architecture, seqs: int, workload: Workload, facts: VllmVersion
+) -> int:
     """How many sizes: 1, 2, 4, every 8 to 256, then in the version's step to the maximum.
 
-    Code: the maximum is min(2 x max_num_seqs, 512) unless ``max-cudagraph-capture-size`` says.
+    Code: the maximum is min(2 x max_num_seqs, 512) unless ``max-cudagraph-capture-size`` says, and
+    vLLM's own table of model types raises it (model_executor/models/config.py).
     """
-    largest = _number(workload, "max-cudagraph-capture-size") or min(2 * seqs, 512)
+    most = _CAPTURE_MAXIMA.get(architecture.name, 512) if facts.two_graphs else 512
+    largest = _number(workload, "max-cudagraph-capture-size") or min(2 * seqs, most)
     small = sum(size <= largest for size in (1, 2, 4))
     middle = min(largest, 256) // 8
     return small + middle + max(0, largest - 256) // facts.graph_sizes_step

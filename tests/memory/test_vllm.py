@@ -362,3 +362,25 @@ def test_prediction_layers_in_use_have_a_cache_too() -> None:
     assert plain.kv_bytes_per_token == 27 * 576 * 2
     assert drafting.kv_bytes_per_token == 28 * 576 * 2
     assert drafting.parts.weights_bytes > plain.parts.weights_bytes
+
+
+def test_a_context_beyond_the_training_is_said() -> None:
+    found = run(dense(), workload(1_000_000, kv_cache_dtype="fp8"), cards(), "0.32.0")
+    assert any("131072 the model was trained for" in text for text in found.warnings)
+    assert not run(dense(), workload(), cards(), "0.32.0").warnings
+
+
+def test_vllms_own_table_captures_more_sizes_for_gpt_oss() -> None:
+    base = dense()
+    named = replace(base, architecture=replace(base.architecture, name="gpt_oss"))
+    plain = run(base, workload(), cards(), "0.19.0").parts.cuda_graph_bytes
+    assert run(named, workload(), cards(), "0.19.0").parts.cuda_graph_bytes == pytest.approx(
+        plain * 83 / 51, rel=1e-6
+    )
+
+
+def test_unified_memory_counts_as_a_small_card() -> None:
+    spark = cards(memory=120 * GIB)
+    spark = replace(spark, gpus=(replace(spark.gpus[0], unified_memory=True),))
+    found = run(dense(), workload(), spark, "0.32.0")
+    assert "256 sequences, 2048 tokens" in found.assumptions[0]
