@@ -57,7 +57,8 @@ _MODULES = (
     ("nextn", ("eh_proj",)),
 )  # fmt: skip
 _NEVER = ("ffn_gate_inp", "nextn.embed_tokens", "nextn.shared_head", "ssm_conv1d",
-          "shortconv.conv", "token_embd", "position_embd", "token_types", "per_layer", "_norm", "ssm_a", "ssm_d", "ssm_dt", "inp_gate")  # fmt: skip
+          "shortconv.conv", "token_embd", "position_embd", "token_types", "per_layer", "_norm",
+          "ssm_a", "ssm_d", "ssm_dt", "inp_gate")  # fmt: skip
 _TAIL = re.compile(r"^blk\.(\d+)\.(.*)$")
 
 
