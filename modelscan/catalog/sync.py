@@ -17,6 +17,7 @@ from modelscan.catalog.http import HttpClient
 from modelscan.catalog.records import (
     FAILED,
     LIVE,
+    USER,
     SourceRecord,
     SourceSnapshot,
     dump,
@@ -64,8 +65,10 @@ class Report:
         return tuple(outcome for outcome in self.sources if outcome.result == FAILURE)
 
     @property
-    def asked(self) -> tuple[Outcome, ...]:
-        return tuple(outcome for outcome in self.sources if outcome.result != SKIPPED)
+    def nothing_came(self) -> bool:
+        """Every source that was asked on the network failed."""
+        asked = [o for o in self.sources if o.result != SKIPPED and o.source != USER]
+        return bool(asked) and all(o.result == FAILURE for o in asked)
 
 
 def choose(names: Sequence[str], config: Config) -> tuple[tuple[Source, ...], list[Source]]:

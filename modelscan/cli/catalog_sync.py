@@ -57,8 +57,7 @@ def _document(report: Report, dry_run: bool, models: int | None, strict: bool) -
         "models": models,
         "index_updated": models is not None,
     }
-    nothing = bool(report.asked) and len(report.failed) == len(report.asked)
-    failed = nothing or (strict and bool(report.failed))
+    failed = report.nothing_came or (strict and bool(report.failed))
     return Document(
         "catalog.sync",
         body,

@@ -171,9 +171,9 @@ def test_when_everything_fails_it_is_a_failure(hub, sync):
     sync()
     before = models()
     hub.fault("/", "500")
-    for remote in PREFIX:
-        _, rows = sync("--source", remote, code=5)
-        assert rows[remote]["result"] == "failed"
+    for asked in ((), ("--source", "hf"), ("--dry-run",)):
+        _, rows = sync(*asked, code=5)
+        assert rows["huggingface"]["result"] == "failed"
     assert models().keys() == before.keys()
 
 
