@@ -115,13 +115,14 @@ def subjects() -> list[Subject]:
     return [from_model(model_of(row), config, Workload()) for row in rows]
 
 
-def table() -> str:
-    """The whole table as text, one row per model and machine."""
+def table(*, explain: bool = True) -> str:
+    """The whole table as text, one row per model and machine; the choice does not depend on
+    ``explain``, which only the column ``why`` needs."""
     lines = ["\t".join(COLUMNS)]
     machines = [(spec, machine(spec)) for spec in MACHINES]
     for subject in subjects():
         for spec, inventory in machines:
-            decision = decide(subject, inventory, Workload())
+            decision = decide(subject, inventory, Workload(), explain=explain)
             lines.append("\t".join((subject.id, spec, *row(decision))))
     return "\n".join(lines) + "\n"
 

@@ -55,6 +55,7 @@ def estimate(
 class _Model:
     shape: ModelShape
     blocks: list[compute.Block]
+    kinds: list[compute.Block]  # one of each sort: most models have one or two
     embedding_bytes: int
     input_bytes: int
     output_bytes: int
@@ -63,6 +64,16 @@ class _Model:
 
     @classmethod
     def of(cls, shape: ModelShape) -> _Model:
+        """Worked out once per shape: a planner asks many times about the same one."""
+        known = next((model for model in _recent if model.shape is shape), None)
+        if known is None:
+            known = cls._made(shape)
+            _recent.insert(0, known)
+            del _recent[_REMEMBERED:]
+        return known
+
+    @classmethod
+    def _made(cls, shape: ModelShape) -> _Model:
         layers = shape.architecture.layers
         tables = block_tensors(shape.tensors, len(layers))
         blocks = [compute.Block(layer, table) for layer, table in zip(layers, tables, strict=True)]
@@ -74,7 +85,18 @@ class _Model:
         inputs = sum(t.size_bytes for t in shape.tensors if _is_input(t.name))
         embedding = shape.weights.embedding_bytes or 0
         apart = shape.weights.total_bytes - sum(per_layer) - inputs
-        return cls(shape, blocks, embedding, inputs, apart, tuple(per_layer), tuple(experts))
+        kinds = list({_sort(block): block for block in reversed(blocks)}.values())
+        return cls(shape, blocks, kinds, embedding, inputs, apart, tuple(per_layer), tuple(experts))
+
+
+_REMEMBERED = 4
+_recent: list[_Model] = []
+
+
+def _sort(block: compute.Block) -> tuple[object, ...]:
+    """Equal for blocks that need the same memory while they are computed."""
+    shapes = tuple((name, tensor.shape) for name, tensor in block.tensors.items())
+    return (block.layer, shapes)
 
 
 def _is_input(name: str) -> bool:
@@ -202,7 +224,7 @@ def _compute(
     """
     architecture = model.shape.architecture
     if not placement.gpus:
-        return compute.compute_bytes(architecture, model.blocks, settings, facts.graph)
+        return compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
     inputs = compute.input_bytes(architecture, settings)
     rows = settings.graph_tokens * architecture.hidden * compute.F32
     on_host = HOST in placement.layers or place == placement.output == HOST
@@ -211,12 +233,12 @@ def _compute(
         extra = (facts.sched_copies - 1) * inputs + facts.sched_copies * rows
     if place == HOST:
         if on_host or placement.host_experts:
-            return compute.compute_bytes(architecture, model.blocks, settings, facts.graph)
+            return compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
         return inputs + rows + extra
     used = place in placement.layers or place == placement.output
     if not used:
         return 0
-    device = compute.compute_bytes(architecture, model.blocks, settings, facts.graph)
+    device = compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
     return device + extra + _copied_experts(model, placement)
 
 

@@ -59,12 +59,11 @@ def layout(
     facts: VllmVersion,
 ) -> Pool:
     """The pool of the rank that runs ``layers``. No cache at all: an empty pool."""
+    used = () if architecture.encoder_only else layers
+    used = (*used, *_drafters(architecture, used, settings))
+    of_layer = {layer: _layer_kinds(architecture, layer, settings) for layer in set(used)}
     kinds = [
-        kind
-        for layer in (*layers, *_drafters(architecture, layers, settings))
-        if not architecture.encoder_only
-        for kind in _layer_kinds(architecture, layer, settings)
-        if kind.token_bytes or kind.state_bytes
+        kind for layer in used for kind in of_layer[layer] if kind.token_bytes or kind.state_bytes
     ]
     if not kinds:
         return Pool((), 0, 0, True)
@@ -156,12 +155,13 @@ def _paged(kinds: list[Kind], block: int) -> list[Kind]:
     growing = [kind.token_bytes for kind in kinds if kind.token_bytes]
     if state and growing:
         block = max(block, block * math.ceil(state / (block * max(growing))))
-    paged = [
-        replace(kind, block_tokens=block, page_bytes=math.ceil(block * kind.token_bytes))
+    sized = {
+        kind: replace(kind, block_tokens=block, page_bytes=math.ceil(block * kind.token_bytes))
         if kind.token_bytes
         else replace(kind, page_bytes=kind.state_bytes)
-        for kind in kinds
-    ]
+        for kind in set(kinds)
+    }
+    paged = [sized[kind] for kind in kinds]
     if _one_table(_types(paged)):
         return paged
     return [_widened(kind, max(item.page_bytes for item in paged)) for kind in paged]

@@ -6,6 +6,7 @@ Pure: the same arguments always give the same Decision.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +19,7 @@ from modelscan.planner.case import Case, Estimator, Fitted, Miss
 from modelscan.planner.case import estimator as own_estimator
 from modelscan.planner.fit import fit, reject_reason
 from modelscan.planner.formats import bits_per_weight
-from modelscan.planner.rank import cost, order
+from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.search import Option, options, ruined
 
 ALTERNATIVES = 4
@@ -95,13 +96,15 @@ class _Search:
     fitted: list[Fitted] = field(default_factory=list)
     misses: list[Miss] = field(default_factory=list)
     rejected: tuple[tuple[str, str], ...] = ()
+    best: float = math.inf  # the smallest cost so far
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def run(self) -> _Search:
         found = options(self.subject, self.case.inventory, self.case.wanted)
         self.rejected = found.rejected
-        on_gpu = [option for option in found.found if option.gpus]
-        on_host = [option for option in found.found if not option.gpus]
+        wanted = [option for option in found.found if self._interesting(option)]
+        on_gpu = [option for option in wanted if option.gpus]
+        on_host = [option for option in wanted if not option.gpus]
         self._try(on_gpu or on_host, replace(self.case, offload=False), "none")
         if on_gpu and self._worth_offloading():
             largest = max(len(option.gpus) for option in on_gpu)
@@ -110,16 +113,20 @@ class _Search:
             self._try(on_host, replace(self.case, offload=False), "cpu")
         return self
 
+    def _interesting(self, option: Option) -> bool:
+        """Ollama runs llama.cpp with fewer choices: an alternative to show, never the winner."""
+        return option.backend != "ollama" or self.explain or self.case.wanted.backend == "ollama"
+
     def _worth_offloading(self) -> bool:
         if self.everything:
             return True
-        best = min((cost(f, self.case.wanted).total for f in self.fitted), default=None)
-        return best is None or best > _OFFLOAD_COST or (self.explain and len(self.fitted) < 2)
+        return self.best > _OFFLOAD_COST or (self.explain and len(self.fitted) < 2)
 
     def _try(self, choices: Iterable[Option], case: Case, offload: str) -> None:
-        ranked = sorted(choices, key=self._hope)
-        for option in ranked:
-            if self._enough(option) or self._covered(option, offload):
+        wanted = self.case.wanted
+        hopes = [(floor(option, wanted, offload), _bits(option), option) for option in choices]
+        for least, _, option in sorted(hopes, key=lambda hope: hope[:2]):
+            if self._enough(least) or self._covered(option, offload):
                 continue
             found = self._fit(option, case)
             if found is None:
@@ -127,6 +134,7 @@ class _Search:
             if offload == "cpu":
                 found = replace(found, offload="cpu")
             self.fitted.append(found)
+            self.best = min(self.best, cost(found, wanted).total)
             if not found.tight and found.launch.context_tokens >= found.target_tokens:
                 key = (id(option.candidate), option.backend)
                 self._done.setdefault(key, len(option.gpus))
@@ -149,22 +157,14 @@ class _Search:
             return None
         return found
 
-    def _hope(self, option: Option) -> tuple[float, int, float]:
-        """The smallest cost this option can have, for the order of trying."""
-        quality = option.candidate.quality
-        bits = bits_per_weight(option.candidate.variant.quantization) or 0.0
-        return (quality.loss if quality else 0.0, len(option.gpus), bits)
-
-    def _enough(self, option: Option) -> bool:
-        """Under ``--goal quality`` nothing of lower quality can win once a good fit is found."""
+    def _enough(self, least: float) -> bool:
+        """Under ``--goal quality`` an option that costs at least this cannot win any more."""
         wanted = self.case.wanted
         if self.everything or wanted.goal != "quality" or wanted.mode == "latency":
             return False
         if len(self.fitted) < (_WANTED_FITS if self.explain else 1):
             return False
-        best = min(cost(found, self.case.wanted).total for found in self.fitted)
-        quality = option.candidate.quality
-        return 10.0 * (quality.loss if quality else 0.0) - 0.05 > best
+        return least >= self.best
 
     def _covered(self, option: Option, offload: str) -> bool:
         """More devices do not help what already fits as wanted, unless speed is the goal."""
@@ -172,6 +172,11 @@ class _Search:
             return False
         fewer = self._done.get((id(option.candidate), option.backend))
         return fewer is not None and (offload != "none" or len(option.gpus) > fewer)
+
+
+def _bits(option: Option) -> float:
+    """Of two lossless formats the smaller one is tried first, and so chosen."""
+    return bits_per_weight(option.candidate.variant.quantization) or 0.0
 
 
 def _distinct(ranked: Sequence[Fitted], count: int) -> list[Fitted]:

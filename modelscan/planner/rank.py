@@ -15,6 +15,7 @@ from modelscan.core.gpu import Gpu
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.planner.case import Fitted
+from modelscan.planner.search import Option
 
 COMFORTABLE_TOKENS_PER_S = 10.0  # a person reads about 5 to 8 tokens a second
 BRISK_TOKENS_PER_S = 40.0  # beyond, only a server notices
@@ -51,6 +52,17 @@ class Cost:
         return max(self.terms, key=lambda term: term[1])[0] if self.terms else ""
 
 
+def floor(option: Option, wanted: Workload, offload: str = "none") -> float:
+    """What an option costs at least under ``--goal quality``, whatever its estimate says."""
+    quality = option.candidate.quality
+    return (
+        _LOSS * (quality.loss if quality else 0.0)
+        + _OFFLOAD[offload]
+        + _DEVICES_DOUBLED * math.log2(max(1, len(option.gpus)))
+        + _engine(option, wanted)
+    )
+
+
 def cost(found: Fitted, wanted: Workload) -> Cost:
     """The cost of a fitted option under ``--goal`` and ``--mode``."""
     speed = found.estimate.speed.decode_tokens_per_s if found.estimate.speed else None
@@ -63,7 +75,7 @@ def cost(found: Fitted, wanted: Workload) -> Cost:
         "offload": _OFFLOAD[found.offload],
         "tight": _TIGHT if found.tight else 0.0,
         "devices": _DEVICES_DOUBLED * math.log2(max(1, len(found.option.gpus))),
-        "engine": _engine(found, wanted),
+        "engine": _engine(found.option, wanted),
     }
     if wanted.goal == "speed" or wanted.mode == "latency":
         terms["speed"] = -math.log2(speed) if speed else 0.0
@@ -81,17 +93,17 @@ def _slowness(speed: float | None) -> float:
     return _SPEED_HALVED * comfortable + _BRISK_HALVED * brisk
 
 
-def _engine(found: Fitted, wanted: Workload) -> float:
+def _engine(option: Option, wanted: Workload) -> float:
     """Recipes and the kind of service asked for outweigh the default order of engines."""
-    backend = found.option.backend
+    backend = option.backend
     value = _BACKEND[backend]
-    if found.option.recommended:
+    if option.recommended:
         value += _RECIPE
     if backend in ("llama.cpp", "ollama"):
-        value += _llamacpp_on(found.option.gpus)
+        value += _llamacpp_on(option.gpus)
     if wanted.mode == "throughput" and backend in ("llama.cpp", "ollama"):
         value += 0.3  # no continuous batching to speak of
-    if found.option.support.kind == "weight_only":
+    if option.support.kind == "weight_only":
         value += _WEIGHT_ONLY
     return value
 
