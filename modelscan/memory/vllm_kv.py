@@ -67,7 +67,7 @@ def layout(
     ]
     if not kinds:
         return Pool((), 0, 0, True)
-    if not settings.hybrid_groups:
+    if not settings.hybrid_groups or not architecture.known:  # a guess keeps everything
         kinds = [_as_full(kind) for kind in kinds]
     kinds = _paged(kinds, settings.block_size)
     types = _types(kinds)

@@ -384,3 +384,30 @@ def test_unified_memory_counts_as_a_small_card() -> None:
     spark = replace(spark, gpus=(replace(spark.gpus[0], unified_memory=True),))
     found = run(dense(), workload(), spark, "0.32.0")
     assert "256 sequences, 2048 tokens" in found.assumptions[0]
+
+
+def test_pages_of_two_sizes_share_a_block_table() -> None:
+    """A 2026-05 log: 50 sliding layers of 16 x 256 and 10 full ones of 4 x 512, two GPUs, 8-bit
+    cache with a scale per head, 10.82 GiB: 466,892 tokens, 1.78 requests of 262,144.
+    """
+    window = Layer(Attention.SLIDING, 32, 16, 256, 256, 1024, feed_forward=21504)
+    whole = Layer(Attention.FULL, 32, 4, 512, 512, feed_forward=21504)
+    base = dense()
+    layers = (*(window,) * 5, whole) * 10
+    shape = replace(base, architecture=replace(base.architecture, layers=layers))
+    options = workload(
+        262144, kv_cache_dtype="int8_per_token_head", max_num_batched_tokens="4096",
+        kv_cache_memory_bytes=str(round(10.82 * GIB)),
+    )  # fmt: skip
+    found = run(shape, replace(options, tensor_parallel=2), cards(2), "0.20.2")
+    assert found.max_concurrency == 1.78
+    assert found.kv_capacity_tokens == pytest.approx(466_892, rel=0.001)
+
+
+def test_a_guessed_architecture_keeps_everything() -> None:
+    shape = sliding(0, 48)
+    guessed = replace(shape, architecture=replace(shape.architecture, known=False))
+    known = run(shape, workload(65536), cards(), "0.32.0")
+    unknown = run(guessed, workload(65536), cards(), "0.32.0")
+    assert unknown.parts.kv_cache_bytes > 5 * known.parts.kv_cache_bytes
+    assert unknown.basis == "range"
