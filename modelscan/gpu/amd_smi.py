@@ -6,7 +6,8 @@ import re
 from dataclasses import fields, replace
 from typing import Any
 
-from modelscan.core.gpu import Gpu, GpuProcess, Problem
+from modelscan.core.gpu import Gpu, GpuProcess, Link, Problem
+from modelscan.gpu import amd_smi_box
 from modelscan.gpu.amd_names import is_apu, name_by_id, plain_name
 from modelscan.gpu.reading import (
     MAX_DEVICES,
@@ -37,8 +38,9 @@ def parse_json(text: str) -> Reading:
     except Refusal as refusal:
         raise complaint(text) or refusal from None
     if isinstance(document, dict):
-        document = document.get("gpu_data", document.get("gpus", document))
-    devices = [d for d in dicts(document) if "gpu" in d or "asic" in d or "mem_usage" in d]
+        lists = [value for value in document.values() if isinstance(value, list)]
+        document = document.get("gpu_data", document.get("gpus", lists[0] if lists else document))
+    devices = [d for d in dicts(document) if {"gpu", "gpu_id", "asic", "mem_usage"} & set(d)]
     return with_preamble(_reading(devices), text)
 
 
@@ -64,18 +66,29 @@ def parse_text(text: str) -> Reading:
             stack[-1][1].setdefault(key, value.strip())
         elif len(stack) < 16:
             child: Device = {}
+            if key == "process_info":
+                stack[-1][1].setdefault("process_list", []).append(child)
             stack[-1][1].setdefault(key, child)
             stack.append((indent, child))
-    return _reading(devices) if devices else parse_table(text)
+    return _reading(devices) if devices else parse_tables(text)
+
+
+def parse_tables(text: str) -> Reading:
+    """The forms without ``GPU: N`` blocks: the box without options, matrices, plain tables."""
+    if re.search(r"^\| AMD-SMI|^\| BDF\s{1,40}GPU-Name", text[:20_000], re.MULTILINE):
+        return amd_smi_box.parse_box(text)
+    if re.search(r"^[A-Z ]{3,40} TABLE:", text[:20_000], re.MULTILINE):
+        return amd_smi_box.parse_matrix(text)
+    return parse_table(text)
 
 
 def parse_table(text: str) -> Reading:
-    """``amd-smi monitor``: a header row with GPU, then one row per device."""
+    """``amd-smi monitor``, ``partition``: a header row with GPU, then one row per device."""
     header: list[str] = []
     devices: list[Device] = []
     for line in lines_of(text):
         words = line.split()
-        if not header and "GPU" in words and len(words) > 1:
+        if not header and {"GPU", "GPU_ID"} & set(words) and len(words) > 1:
             header = [word.lower() for word in words]
         elif header and words and words[0].isdigit() and len(devices) < MAX_DEVICES:
             devices.append(_row(header, line))
@@ -91,6 +104,9 @@ def _row(header: list[str], line: str) -> Device:
     if len(cells) == len(header):
         row = dict(zip(header, cells, strict=True))
         total, used = row.get("vram_total"), row.get("vram_used")
+        both = re.match(r"^([\d.]{1,12})/([\d.]{1,12} ?[KMGT]B)$", row.get("vram_usage", ""))
+        if both:  # 0.3/191.7 GB
+            used, total = f"{both.group(1)} {both.group(2)[-2:]}", both.group(2)
         device["mem_usage"] = {"total_vram": total, "used_vram": used}
         device["usage"] = {"gfx_activity": row.get("gfx%", row.get("gfx"))}
     return device
@@ -104,7 +120,19 @@ def _reading(devices: list[Device]) -> Reading:
     if all(gpu.memory_bytes is None for gpu in gpus):
         said = "this amd-smi output tells no memory"
         problems = (Problem("no_memory", said, "amd-smi metric --mem-usage --json"),)
-    return Reading(SOURCE, gpus, problems, driver_version=gpus[0].driver_version)
+    return Reading(SOURCE, gpus, problems, _links(devices), gpus[0].driver_version)
+
+
+def _links(devices: list[Device]) -> tuple[Link, ...]:
+    """``amd-smi topology --json``: each device's ``links`` with the other's number and a type."""
+    found: dict[tuple[int, int], str] = {}
+    for position, device in enumerate(devices[:MAX_DEVICES]):
+        first = index_of(device.get("gpu"), position)
+        for link in dicts(device.get("links") or []):
+            second, kind = index_of(link.get("gpu"), -1), text_of(link.get("link_type"))
+            if first < second and kind is not None and len(found) < MAX_DEVICES * 8:
+                found[first, second] = "xgmi" if kind.upper() == "XGMI" else "pcie"
+    return tuple(Link(first, second, kind) for (first, second), kind in found.items())
 
 
 def _gpu(device: Device, position: int) -> Gpu:
@@ -116,7 +144,7 @@ def _gpu(device: Device, position: int) -> Gpu:
     if total is None:
         total = size_bytes(as_dict(device.get("vram")).get("size"), "MB")
     used = size_bytes(memory.get("used_vram"), "MB")
-    index = index_of(device.get("gpu"), position)
+    index = index_of(device.get("gpu", device.get("gpu_id")), position)
     apu = is_apu(gfx, device_id, name)
     return Gpu(
         index=index, name=name, vendor="amd", memory_bytes=total, free_bytes=free_of(total, used),

@@ -41,6 +41,14 @@ def parse_csv(text: str) -> Reading:
     return Reading(SOURCE, gpus, problems, driver_version=cards[0].driver)
 
 
+def with_header(text: str, command: str) -> str:
+    """The table of ``--query-gpu=A,B --format=csv,noheader`` with the header it lacks."""
+    asked = re.search(r"--query-gpu=([\w.,]{1,8000})", command)
+    if not asked or not re.search(r"--format=\S*noheader", command):
+        return text
+    return asked.group(1).replace(",", ", ") + "\n" + text
+
+
 def parse_apps(text: str) -> dict[str, tuple[GpuProcess, ...]]:
     """Processes of ``--query-compute-apps`` by the UUID of their GPU (or its bus id)."""
     found: dict[str, list[GpuProcess]] = {}

@@ -33,6 +33,16 @@ _LINE = re.compile(
 )
 
 
+# The same without -nn: no ids, so the vendor is taken from its name.
+_PLAIN = re.compile(
+    r"^([0-9a-f:.]{7,13}) "
+    r"(VGA compatible controller|3D controller|Display controller|Processing accelerators): "
+    r"(.{1,300})$"
+)
+_VENDOR_WORDS = (("NVIDIA", 0x10DE), ("AMD/ATI", 0x1002), ("Intel", 0x8086), ("Habana", 0x1DA3),
+                 ("Huawei", 0x19E5), ("Cambricon", 0xCABC))  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class PciDevice:
     """``bus`` address, ids, and a name where lspci's database has one."""
@@ -85,9 +95,20 @@ def _parse_line(line: str) -> PciDevice | None:
     match = _LINE.match(line)
     bus = pci_address(match.group(1)) if match else None
     if match is None or bus is None:
-        return None
+        return _parse_plain(line)
     _, _, kind, name, vendor, device = match.groups()
     return PciDevice(bus, int(kind, 16), int(vendor, 16), int(device, 16), _product(name))
+
+
+def _parse_plain(line: str) -> PciDevice | None:
+    match = _PLAIN.match(line)
+    bus = pci_address(match.group(1)) if match else None
+    if match is None or bus is None:
+        return None
+    name = re.sub(r" \((rev|prog-if) [^)]{1,40}\)", "", match.group(3))
+    vendor = next((number for word, number in _VENDOR_WORDS if word in name), 0)
+    kind = 0x1200 if match.group(2).startswith("Processing") else 0x0300
+    return PciDevice(bus, kind, vendor, 0, _product(name))
 
 
 def _product(name: str) -> str | None:
@@ -108,5 +129,5 @@ def gpu(found: PciDevice, index: int) -> Gpu:
     return Gpu(
         index=index, name=found.name or by_id or f"{_NAMES[vendor]} [{found.device:04x}]",
         vendor=vendor, memory_bytes=None, free_bytes=None, source="pci", pci_bus_id=found.bus,
-        pci_device_id=f"0x{found.device:04x}", vendor_index=None,
+        pci_device_id=f"0x{found.device:04x}" if found.device else None,
     )  # fmt: skip

@@ -97,9 +97,27 @@ def parse_text(text: str) -> Reading:
         match = re.match(r"^GPU\[(\d{1,3})\]\s*:\s*([^:]{1,80}?)\s*:\s*(.{1,200})$", line)
         if match:
             cards.setdefault(int(match.group(1)), {})[match.group(2).lower()] = match.group(3)
+    cards = cards or _concise(text)
     if not cards:
         raise complaint(text) or Refusal("no_devices", "rocm-smi lists no device")
     return _reading(cards, {})
+
+
+def _concise(text: str) -> dict[int, Card]:
+    """The table without options: numbers, and in newer versions PCI ids; no memory."""
+    cards: dict[int, Card] = {}
+    inside = False
+    for line in lines_of(text):
+        inside = inside or bool(re.match(r"^(GPU|Device)\s+(Temp|Node|\[Model)", line))
+        row = re.match(r"^(\d{1,3})\s+\S", line) if inside else None
+        if row and len(cards) < MAX_DEVICES:
+            device = re.search(r"\b(0x[0-9a-f]{4}),", line)
+            usage = re.search(r"(\d{1,3})%\s*$", line)
+            cards[int(row.group(1))] = {
+                "device id": device.group(1) if device else None,
+                "gpu use (%)": usage.group(1) if usage else None,
+            }
+    return cards
 
 
 def _lowered(value: Any) -> Card:

@@ -41,19 +41,24 @@ _SHAPES: tuple[tuple[str, str, Parser], ...] = (
     ("nvidia-smi complaint", r"NVIDIA-SMI has failed|Failed to initialize NVML|^No devices were "
      r"found|Unable to determine the device handle", nvidia_table.parse_table),
     ("rocm-smi CSV", r"^device,", rocm_smi.parse_csv),
-    ("rocm-smi text", r"^GPU\[\d+\]\s*:", rocm_smi.parse_text),
+    ("rocm-smi text", r"^GPU\[\d+\][ \t]*:|= Concise Info =|ROCm System Management Interface",
+     rocm_smi.parse_text),
     ("rocm-smi JSON", r'"card\d+"\s*:', rocm_smi.parse_json),
-    ("amd-smi JSON", r'"gpu_data"|"gpu"\s*:\s*\d|"mem_usage"|AMDSMI|AmdSmi', amd_smi.parse_json),
-    ("amd-smi text", r"^GPU:\s*\d+|^\$? ?amd-smi|^GPU\s+.*(VRAM|VIOL|POWER)", amd_smi.parse_text),
-    ("xpu-smi JSON", r'"device_list"|"device_name"|"device_level"|"pci_bdf_address"',
+    ("amd-smi JSON", r'"gpu_data"|"gpu(_id)?"\s{0,40}:\s{0,40}\d|"mem_usage"|AMDSMI|AmdSmi',
+     amd_smi.parse_json),
+    ("amd-smi text",
+     r"^GPU:[ \t]*\d+|^\$? ?(sudo )?amd-smi|^[ \t]*GPU(_ID)?[ \t]+.*(VRAM|VIOL|POWER|MEMORY|_T\b)"
+     r"|^\| AMD-SMI|^[A-Z ]{3,40} TABLE:", amd_smi.parse_text),
+    ("xpu-smi JSON",
+     r'"device_list"|"device_name"|"device_level"|"pci_bdf_address"|"device_util_by_proc_list"',
      xpu_smi.parse_json),
-    ("xpu-smi text", r"^\$? ?(sudo )?xpu-smi|^\| Device ID|^Timestamp,\s*DeviceId|^GPU \d+/\d+",
+    ("xpu-smi text", r"^\$? ?(sudo )?xpu-smi|^\| Device (ID|Type)|^Timestamp,\s*DeviceId|"
+     r"^[ \t]*GPU \d+/\d+|^PID +Command +DeviceID|^\"?Device ID\"?,",
      xpu_smi.parse_text),
     ("nvidia-smi CSV",
      r"^(index|name|timestamp|uuid|gpu_uuid|pid|driver_version|memory)[^\n,]{0,60},",
      nvidia_csv.parse_csv),
-    ("lspci", r"^([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] .* \[[0-9a-f]{4}\]: ",
-     pci.parse_lspci),
+    ("lspci", r"^([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] [^\n]{3,120}: ", pci.parse_lspci),
     ("system_profiler", r"SPDisplaysDataType|Chipset Model:", apple.parse_system_profiler),
     ("tegrastats", r"^(\d\d-\d\d-\d{4} )?.{0,20}RAM \d+/\d+MB", parse_tegrastats),
 )  # fmt: skip
@@ -79,6 +84,7 @@ def parse_raw(text: str, command_or_filename: str = "") -> Reading:
     if parts:
         return _bundle([(part.command, part.output) for part in parts])
     refusal: Refusal | None = None
+    text = nvidia_csv.with_header(text, command_or_filename)
     for _, _, parser in _matching(text, command_or_filename):
         try:
             return parser(text)

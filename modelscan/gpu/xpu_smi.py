@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from modelscan.core.gpu import Gpu, Link, Problem
+from modelscan.core.gpu import Gpu, GpuProcess, Link, Problem
 from modelscan.gpu.nvidia_table import link_kind
 from modelscan.gpu.reading import (
     MAX_DEVICES,
@@ -34,6 +34,8 @@ def parse_json(text: str) -> Reading:
     )
     devices = list(dicts(listed if listed is not None else document))
     devices = [d for d in devices if "device_id" in d or "device_name" in d]
+    if isinstance(document, dict) and "device_util_by_proc_list" in document:
+        devices = _users(list(dicts(document["device_util_by_proc_list"])))
     if isinstance(document, dict) and "error" in document and not devices:
         raise Refusal("tool_failed", f"xpu-smi says: {text_of(document['error'])}")
     for device in devices:
@@ -45,11 +47,12 @@ def parse_text(text: str) -> Reading:
     """Tables of two columns, CSV of ``dump``, the matrix of ``topology -m``; raises Refusal."""
     if re.search(r"^(Usage: )?xpu-smi \S+ \[Options\]|^optional arguments:", text[:20_000], re.M):
         raise Refusal("help_text", "this is xpu-smi's help, not an answer about devices")
-    if re.search(r"^Timestamp,\s*DeviceId", text[:20_000], re.MULTILINE):
+    head = text[:20_000]
+    if re.search(r"^Timestamp,\s*DeviceId|^\"?Device ID\"?,", head, re.MULTILINE):
         return _reading(_dump(text))
-    if re.search(r"GPU \d+/\d+\b", text[:20_000]) and "CPU Affinity" in text[:20_000]:
+    if re.search(r"GPU \d+/\d+\b", head) and "CPU Affinity" in head:
         return _matrix(text)
-    devices = _table(text)
+    devices = _process_table(text) if re.search(r"^PID\s+Command", head, re.M) else _table(text)
     if not devices:
         raise _complaint(text) or Refusal("no_devices", "xpu-smi lists no device")
     return _reading(devices)
@@ -65,6 +68,40 @@ def _complaint(text: str) -> Refusal | None:
     return None
 
 
+def _users(rows: list[Device]) -> list[Device]:
+    """``ps``: one row per process and device."""
+    devices: dict[int, Device] = {}
+    for row in rows[: MAX_DEVICES * 8]:
+        index = index_of(row.get("device_id"), 0)
+        device = devices.setdefault(index, {"device_id": index, "processes": []})
+        device["processes"].append(row)
+    return list(devices.values())
+
+
+def _process_table(text: str) -> list[Device]:
+    """``PID  Command  DeviceID  SHR  MEM``: memory in kB."""
+    rows = []
+    for line in lines_of(text):
+        match = re.match(
+            r"^(\d{1,10})\s+(\S{1,80})\s+(\d{1,3})\s+(\d{1,12})\s+(\d{1,12})\s*$", line
+        )
+        if match:
+            pid, name, device, _, used = match.groups()
+            row = {"process_id": pid, "process_name": name, "device_id": device, "mem_size": used}
+            rows.append(row)
+    return _users(rows)
+
+
+def _processes(device: Device) -> tuple[GpuProcess, ...]:
+    found = []
+    for row in dicts(device.get("processes") or []):
+        pid = number(row.get("process_id"))
+        if pid is not None and pid >= 0:
+            used = size_bytes(row.get("mem_size"), "kB")
+            found.append(GpuProcess(int(pid), text_of(row.get("process_name")), used))
+    return tuple(found)
+
+
 def _table(text: str) -> list[Device]:
     """``| 0 | Device Name: … |`` rows; rows with an empty first cell go on with the same device.
     Statistics have the names in the first cell: ``| GPU Memory Used (MiB) | 123 |``."""
@@ -77,6 +114,8 @@ def _table(text: str) -> list[Device]:
         first, second = cells[0], cells[1]
         if first.lower() == "device id" and re.match(r"^\d{1,3}$", second):
             first, second = second, ""
+        elif first == "GPU" and re.match(r"^\d{1,3}$", second):
+            first, second = second, cells[2] if len(cells) > 2 else ""
         if re.match(r"^\d{1,3}$", first) and len(devices) < MAX_DEVICES:
             current = devices.setdefault(int(first), {"device_id": int(first)})
             first = ""
@@ -97,13 +136,14 @@ def _dump(text: str) -> list[Device]:
     devices: dict[int, Device] = {}
     for line in lines_of(text):
         cells = [cell.strip() for cell in line.split(",")]
-        if cells[0] == "Timestamp":
+        cells = [cell.strip('"') for cell in cells]
+        if cells[0] in ("Timestamp", "Device ID"):
             header = [_key(cell) for cell in cells]
         elif header and len(cells) == len(header):
             row = dict(zip(header, cells, strict=True))
-            index = index_of(row.get("deviceid"), -1)
+            index = index_of(row.get("deviceid", row.get("device_id")), -1)
             if index >= 0 and len(devices) < MAX_DEVICES:
-                devices[index] = {"device_id": index, **row}
+                devices[index] = {**row, "device_id": index}
     return list(devices.values())
 
 
@@ -113,6 +153,7 @@ def _matrix(text: str) -> Reading:
     header: list[int] = []
     indices: set[int] = set()
     for line in lines_of(text):
+        line = line.replace("|", " ")
         row = re.match(r"^\s*GPU (\d{1,3})/\d{1,3}\s+(.*)$", line)
         if not row or re.match(r"^GPU \d", row.group(2).strip()):
             found = re.findall(r"GPU (\d{1,3})/\d{1,3}", line)
@@ -166,6 +207,7 @@ def _gpu(device: Device, position: int) -> Gpu:
         driver_version=text_of(device.get("driver_version")),
         pci_bus_id=pci_address(device.get("pci_bdf_address")), vendor_index=index,
         pci_device_id=f"0x{int(pci_id.group(1), 16):04x}" if pci_id else None,
+        processes=_processes(device),
         utilization_percent=number(device.get("gpu_utilization") or device.get("gpu_utilization_")),
     )  # fmt: skip
 
