@@ -19,7 +19,7 @@ from modelscan.core.architecture import (
 )
 from modelscan.core.errors import UsageError
 from modelscan.memory.config_extras import engine_extras
-from modelscan.memory.config_fields import Fields, audio_fields, text_fields, vision_fields
+from modelscan.memory.config_fields import Fields, audio_fields, text_fields, vision_fields, whole
 from modelscan.memory.config_quantization import quantization_method
 from modelscan.memory.feed_forward import experts as experts_of
 from modelscan.memory.feed_forward import feed_forward, gated
@@ -197,8 +197,8 @@ def _by_kind(
         value = fields.number("swa_v_head_dim") or value
         other = fields.table("attention_other_setting")
         if other:  # Step: the sliding layers' own head counts
-            heads = int(other.get("num_attention_heads") or heads)
-            kv_heads = int(other.get("num_attention_groups") or kv_heads)
+            heads = whole(other.get("num_attention_heads")) or heads
+            kv_heads = whole(other.get("num_attention_groups")) or kv_heads
     elif kind is Attention.FULL and fields.number("global_head_dim"):
         key = value = fields.number("global_head_dim") or key
         if fields.flag("attention_k_eq_v"):
@@ -237,7 +237,7 @@ def _extra(
         extra["attention_gate"] = True  # Qwen3-Next: q_proj is twice as wide, not in its config
     rope = fields.table("rope_parameters", "rope_scaling")
     partial = fields.get("partial_rotary_factor", "rotary_pct") or rope.get("partial_rotary_factor")
-    if isinstance(partial, (int, float)):
+    if isinstance(partial, (int, float)) and 0 < partial <= 1:
         extra["partial_rotary_factor"] = float(partial)
     if rope.get("mrope_section"):
         extra["m_rope"] = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ _TEXT_KEYS = ("thinker_config", "text_config", "llm_config", "language_config", 
               "text_model", "decoder")  # fmt: skip
 _VISION_KEYS = ("vision_config", "vision_tower_config", "visual", "vit_config", "img_processor",
                 "vision_tower", "vision_encoder")  # fmt: skip
+_MAX_NUMBER = 1 << 50
 _AUDIO_KEYS = ("audio_config", "audio_encoder", "speech_config", "whisper_config")
 
 
@@ -36,8 +36,8 @@ class Fields:
         if isinstance(value, bool):
             return int(value)
         if isinstance(value, (int, float)):
-            return _whole(value)
-        numbers = [v for v in value if _whole(v) is not None] if _listed(value) else []
+            return whole(value)
+        numbers = [v for v in value if whole(v) is not None] if _listed(value) else []
         return int(max(numbers)) if numbers else None
 
     def at(self, layer: int, *names: str) -> int | None:
@@ -45,8 +45,8 @@ class Fields:
         value = self.get(*names)
         if _listed(value):
             item = value[layer] if layer < len(value) else None
-            return _whole(item)
-        return _whole(value)
+            return whole(item)
+        return whole(value)
 
     def entry(self, name: str, layer: int) -> Mapping[str, Any]:
         """This layer's table of a list of tables; empty where there is none."""
@@ -71,9 +71,9 @@ class Fields:
         return tuple(value) if _listed(value) else ()
 
 
-def _whole(value: Any) -> int | None:
-    """A finite number as an int; JSON may hold infinities and anything else."""
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
+def whole(value: Any) -> int | None:
+    """A plausible size as an int: JSON may hold infinities, -1 for "none", and anything else."""
+    if not isinstance(value, (int, float)) or not 0 <= value <= _MAX_NUMBER:
         return None
     return int(value)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from modelscan.memory.config_fields import whole
+
 
 def quantization_method(config: Any) -> str | None:
     """The normalised format, None where the checkpoint is not quantised."""
@@ -24,7 +26,8 @@ def quantization_method(config: Any) -> str | None:
     if method == "fbgemm_fp8":
         return "fp8"
     if method in ("gptq", "gptq_marlin", "auto-round", "autoround"):
-        return "gptq" if int(config.get("bits") or 4) == 4 else f"gptq-{config.get('bits')}bit"
+        bits = whole(config.get("bits")) or 4
+        return "gptq" if bits == 4 else f"gptq-{bits}bit"
     if method == "quark":
         return _quark(config)
     return method or None
@@ -53,11 +56,13 @@ def _compressed(config: Mapping[str, Any]) -> str:
     weights = first.get("weights") if isinstance(first, Mapping) else None
     if not isinstance(weights, Mapping):
         return "fp8" if "float" in form else "w4a16" if "pack" in form else "w8a8"
-    bits, kind = int(weights.get("num_bits") or 8), str(weights.get("type") or "int")
+    bits, kind = whole(weights.get("num_bits")) or 8, str(weights.get("type") or "int")
     if kind == "float":
         return "fp8" if bits == 8 else "nvfp4"
     inputs = first.get("input_activations")
-    return f"w{bits}a16" if not inputs else f"w{bits}a{int(inputs.get('num_bits') or 8)}"
+    if not isinstance(inputs, Mapping) or not inputs:
+        return f"w{bits}a16"
+    return f"w{bits}a{whole(inputs.get('num_bits')) or 8}"
 
 
 def _quark(config: Mapping[str, Any]) -> str:

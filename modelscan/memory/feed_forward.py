@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.core.architecture import Experts
-from modelscan.memory.config_fields import Fields
+from modelscan.memory.config_fields import Fields, whole
 from modelscan.memory.layer_kinds import Kinds
 
 _MIXERS = frozenset({"-", "e", "moe", "mlp"})  # blocks that are a feed-forward and nothing else
@@ -120,7 +120,10 @@ def _block_width(ffn: Mapping[str, Any], hidden: int) -> int:
     """DeciLM: two thirds of ``ffn_mult`` x hidden, rounded up to 256."""
     if ffn.get("no_op"):
         return 0
-    if ffn.get("intermediate_size"):
-        return int(ffn["intermediate_size"])
-    width = int(2 * float(ffn.get("ffn_mult") or 0) * hidden / 3)
+    own, multiple = whole(ffn.get("intermediate_size")), ffn.get("ffn_mult")
+    if own:
+        return own
+    if not isinstance(multiple, (int, float)) or not 0 < multiple < 1024:
+        return 0
+    width = int(2 * multiple * hidden / 3)
     return -(-width // 256) * 256

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelscan.core.architecture import Attention
-from modelscan.memory.config_fields import Fields
+from modelscan.memory.config_fields import Fields, whole
 
 _WORDS = {
     "full_attention": Attention.FULL, "full": Attention.FULL, "attention": Attention.FULL,
@@ -108,8 +108,8 @@ def _from_hybrid_fields(fields: Fields, count: int) -> tuple[Attention, ...] | N
     """Layers with a state, marked by index lists, periods or flags."""
     linear = fields.table("linear_attn_config")
     if linear.get("kda_layers") or linear.get("full_attn_layers"):
-        full = {int(i) - 1 for i in linear.get("full_attn_layers") or ()}  # counted from one
-        state = {int(i) - 1 for i in linear.get("kda_layers") or ()}
+        full = _from_one(linear.get("full_attn_layers"))
+        state = _from_one(linear.get("kda_layers"))
         return tuple(
             Attention.LINEAR if i in state or (full and i not in full) else Attention.FULL
             for i in range(count)
@@ -121,6 +121,12 @@ def _from_hybrid_fields(fields: Fields, count: int) -> tuple[Attention, ...] | N
     if blocks:
         return tuple(_block_kind(block) for block in blocks[:count])
     return _from_periods(fields, count)
+
+
+def _from_one(listed: Any) -> set[int]:
+    """Layer numbers that count from one, as indices."""
+    items = listed if isinstance(listed, (list, tuple)) else ()
+    return {number - 1 for item in items if (number := whole(item))}
 
 
 def _block_kind(block: Any) -> Attention:

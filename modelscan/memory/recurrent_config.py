@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from modelscan.core.architecture import Attention, RecurrentState
-from modelscan.memory.config_fields import Fields
+from modelscan.memory.config_fields import Fields, whole
 
 
 def state_from(fields: Fields, kind: Attention, hidden: int) -> RecurrentState | None:
@@ -31,8 +31,8 @@ def _parallel_hybrid(fields: Fields) -> bool:
 def _linear(fields: Fields) -> RecurrentState | None:
     linear = fields.table("linear_attn_config")
     if linear:  # KDA: one state matrix per head; q, k and v each have a convolution
-        heads, size = int(linear.get("num_heads") or 0), int(linear.get("head_dim") or 0)
-        kernel = int(linear.get("short_conv_kernel_size") or 4)
+        heads, size = whole(linear.get("num_heads")) or 0, whole(linear.get("head_dim")) or 0
+        kernel = whole(linear.get("short_conv_kernel_size")) or 4
         return RecurrentState(kernel, heads * size, size, heads, heads)
     values = fields.number("linear_num_value_heads")
     if values:
