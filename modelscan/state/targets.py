@@ -1,0 +1,151 @@
+"""Configured GPUStack servers: ``targets.toml`` in the config folder. Keys only by reference."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from modelscan.core.errors import UsageError
+from modelscan.state.files import write_atomic
+from modelscan.state.locks import hold
+from modelscan.state.paths import Paths
+from modelscan.state.secrets import check_reference
+
+RESERVED = ("local", "auto")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetConfig:
+    """One server. ``api_key`` is a reference; ``cluster`` a cluster's name or id (2.x)."""
+
+    name: str
+    url: str
+    api_key: str | None = None
+    ca_file: str | None = None
+    cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Every configured server, by name, and which one ``--target auto`` means."""
+
+    items: tuple[TargetConfig, ...] = ()
+    default: str | None = None
+
+    def get(self, name: str) -> TargetConfig | None:
+        return next((item for item in self.items if item.name == name), None)
+
+    def find(self, name: str) -> TargetConfig:
+        """Raises UsageError with the nearest names."""
+        found = self.get(name)
+        if found is None:
+            names = [item.name for item in self.items]
+            near = difflib.get_close_matches(name, names, n=1)
+            raise UsageError(
+                f"there is no target '{name}' ({', '.join(['local', *names])} are there)",
+                hint=f"--target {near[0]}" if near else "modelscan target add NAME URL",
+                code="unknown_target", details={"nearest": near},
+            )  # fmt: skip
+        return found
+
+
+def load(where: Paths) -> Targets:
+    """Read the file; a missing one is empty. Raises UsageError for a broken one."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    file = where.config / "targets.toml"
+    try:
+        data = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Targets()
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {file}: {error}", hint=f"edit {file}") from error
+    rows = data.get("targets", {})
+    if not isinstance(rows, Mapping):
+        raise UsageError(f"{file}: targets must be a table", hint=f"edit {file}")
+    items = tuple(_parse(str(name), row, str(file)) for name, row in rows.items())
+    return Targets(items, data.get("default"))
+
+
+def _parse(name: str, row: Any, file: str) -> TargetConfig:
+    if not isinstance(row, Mapping) or not isinstance(row.get("url"), str):
+        raise UsageError(f"{file}: target '{name}' needs a url", hint=f"edit {file}")
+    known = ("url", "api_key", "ca_file", "cluster")
+    unknown = [key for key in row if key not in known]
+    if unknown:
+        raise UsageError(f"{file}: target '{name}' has an unknown key '{unknown[0]}'")
+    values = {key: str(row[key]) for key in known if row.get(key) is not None}
+    return check(TargetConfig(name, **values))
+
+
+def check(target: TargetConfig) -> TargetConfig:
+    """The target if name, URL and key reference are well formed; raises UsageError otherwise."""
+    if not _NAME.match(target.name) or target.name in RESERVED:
+        raise UsageError(
+            f"'{target.name}' cannot be a target's name",
+            hint="use lower-case letters, digits, '.', '_' and '-'; not local or auto",
+        )
+    parts = urlsplit(target.url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"'{target.url}' is not an http(s) URL", hint="http://HOST[:PORT]")
+    if parts.username or parts.password:
+        raise UsageError("credentials in a URL are not accepted", hint="use --key env:NAME")
+    if target.api_key is not None:
+        check_reference(target.api_key)
+    return replace(target, url=target.url.rstrip("/"))
+
+
+def put(where: Paths, target: TargetConfig, *, default: bool = False) -> Targets:
+    """Add or replace a target; the first one becomes the default."""
+    check(target)
+    with _lock(where):
+        old = load(where)
+        others = tuple(item for item in old.items if item.name != target.name)
+        chosen = target.name if default or old.default is None else old.default
+        return _write(where, Targets((*others, target), chosen))
+
+
+def use(where: Paths, name: str) -> Targets:
+    """Make a target the one that ``auto`` means."""
+    with _lock(where):
+        old = load(where)
+        return _write(where, replace(old, default=old.find(name).name))
+
+
+def drop(where: Paths, name: str) -> Targets:
+    """Forget a target; another one becomes the default."""
+    with _lock(where):
+        old = load(where)
+        old.find(name)
+        items = tuple(item for item in old.items if item.name != name)
+        default = old.default if old.default != name else (items[0].name if items else None)
+        return _write(where, Targets(items, default))
+
+
+def _lock(where: Paths) -> Any:
+    return hold(where.locks_dir / "targets.lock", what="the list of targets")
+
+
+def _write(where: Paths, targets: Targets) -> Targets:
+    lines = [f"default = {_quoted(targets.default)}"] if targets.default else []
+    for item in targets.items:
+        lines += ["", f"[targets.{_quoted(item.name)}]"]
+        values = {"url": item.url, "api_key": item.api_key, "ca_file": item.ca_file,
+                  "cluster": item.cluster}  # fmt: skip
+        lines += [f"{key} = {_quoted(value)}" for key, value in values.items() if value]
+    write_atomic(where.config / "targets.toml", "\n".join(lines) + "\n")
+    return targets
+
+
+def _quoted(text: str) -> str:
+    import json
+
+    return json.dumps(text, ensure_ascii=False)
