@@ -114,7 +114,10 @@ class Hub:
         """Facts of one repository. ``files`` False spares ModelScope's second request."""
         if _on_modelscope(ref):
             info = self.modelscope.info(ref.value, ref.revision)
-            return replace(info, files=self.list_files(ref)) if files else info
+            if not files:
+                return info
+            listing = self.modelscope.files(ref.value, ref.revision)
+            return replace(info, files=listing.files, files_complete=listing.complete)
         return self.huggingface.info(ref.value, ref.revision)
 
     def list_files(self, ref: Reference) -> tuple[WeightFile, ...]:

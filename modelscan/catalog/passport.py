@@ -95,6 +95,8 @@ def from_hub(hub: Hub, ref: Reference) -> Passport:
     before = hub.http.received_bytes
     info = hub.repo_info(ref)
     notes: list[str] = []
+    if not info.files_complete:
+        notes.append(f"the hub lists only a part of the files of {ref.value}")
     if ref.kind is Kind.MODELSCOPE:
         info = _with_card(info, hub, ref, notes)
     adapter = _adapter(hub, ref, info, notes)

@@ -70,6 +70,7 @@ class RepoInfo:
     architecture: str | None = None
     quantization: str | None = None  # config.json's quantization method
     files: tuple[WeightFile, ...] = ()
+    files_complete: bool = True  # False where the hub cut its list
     description: str | None = None
     size_bytes: int | None = None
 

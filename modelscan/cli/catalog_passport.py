@@ -54,7 +54,7 @@ def _made(text: str, *, checksum: bool) -> Passport:
         return _local(reference.value, checksum=checksum)
     if reference.kind is Kind.NAME:
         return _by_name(text)
-    return _from_hub(reference)
+    return _asked_or_known(reference, text)
 
 
 def _local(path: str, *, checksum: bool) -> Passport:
@@ -74,8 +74,6 @@ def _from_hub(reference: Reference) -> Passport:
 def _by_name(text: str) -> Passport:
     """A model of the catalog: from its hub, or from the catalog where there is nothing to ask."""
     from modelscan.catalog.lookup import find_model
-    from modelscan.catalog.passport import from_model
-    from modelscan.core.errors import RemoteError
 
     model = find_model(text, current().config.paths)
     local = next((v.repo for v in model.variants if v.source == "local_path"), None)
@@ -84,9 +82,21 @@ def _by_name(text: str) -> Passport:
     reference = _repository(text, model)
     if reference is None:
         return _without_weights(model)
+    return replace(_asked_or_known(reference, text, model), id=model.id)
+
+
+def _asked_or_known(reference: Reference, text: str, model: Model | None = None) -> Passport:
+    """From the hub; where it cannot be asked (offline included), what the catalog knows of it."""
+    from modelscan.catalog.lookup import find_known
+    from modelscan.catalog.passport import from_model
+    from modelscan.core.errors import RemoteError
+
     try:
-        return replace(_from_hub(reference), id=model.id)
-    except RemoteError as error:  # offline included: the catalog's own facts are still an answer
+        return _from_hub(reference)
+    except RemoteError as error:
+        model = model or find_known(text, current().config.paths)
+        if model is None:
+            raise
         note = f"the hub was not asked ({error.message}): these are the catalog's facts"
         return replace(from_model(model), repo=reference.value, warnings=(note,))
 
@@ -103,7 +113,13 @@ def _repository(text: str, model: Model) -> Reference | None:
     variant = variants.get(repo)
     if variant is not None and variant.source == "modelscope":
         return Reference(Kind.MODELSCOPE, repo)
+    if variant is not None and variant.modelscope_repo and _prefers_modelscope():
+        return Reference(Kind.MODELSCOPE, variant.modelscope_repo)
     return Reference(Kind.HUGGINGFACE, repo)
+
+
+def _prefers_modelscope() -> bool:
+    return current().config.text("source") == "modelscope"
 
 
 def _without_weights(model: Model) -> Passport:

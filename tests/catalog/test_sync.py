@@ -334,6 +334,41 @@ def test_kill_9_at_any_moment_leaves_a_whole_index(hub, sync):
     assert f"x/trial-{trial}" in models()
 
 
+KILLED = """
+import os, pathlib, signal, sys
+left, rename = int(sys.argv.pop(1)), pathlib.Path.replace
+def replace(self, target):
+    global left
+    if "/http/" not in str(target):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return rename(self, target)
+pathlib.Path.replace = replace
+"""
+
+
+def test_kill_9_before_each_file_is_put_in_place(hub, sync):
+    """Five snapshots, the list of failures, the index: whichever is missing, the old index holds."""
+    sync()
+    before = models()
+    hub.documents["/api.json"] = catalog_world.api(
+        catalog_world.row("new/brand-new", canonical_model_id="new/brand-new")
+    )
+    for number in range(8):
+        done = subprocess.run(
+            [sys.executable, "-c", KILLED + catalog_world.DRIVER, str(number), "catalog", "sync"],
+            capture_output=True, text=True, cwd=REPOSITORY, check=False,
+        )  # fmt: skip
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        assert models() == before
+    assert number == 7  # seven files are replaced
+    assert "new/brand-new" in models()
+    assert not list(synced_index(paths()).parent.glob("*.sqlite3-*"))
+
+
 def test_ctrl_c_stops_at_once_and_changes_nothing(hub, sync, monkeypatch):
     sync()
     before = synced_index(paths()).read_bytes()

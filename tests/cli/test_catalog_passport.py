@@ -63,10 +63,17 @@ def test_a_name_of_the_catalog_asks_for_its_repository(hub, passport):
     assert passport(REPO)["repo"] == REPO
 
 
+def test_the_setting_source_chooses_the_hub(hub, passport, monkeypatch):
+    hub.scope[REPO] = hub.repos[REPO]
+    monkeypatch.setenv("MODELSCAN_SOURCE", "modelscope")
+    assert passport("qwen3-8b")["source"] == "modelscope"
+
+
 def test_offline_falls_back_to_the_catalog(hub, passport):
     made = passport("qwen3-8b", "--offline")
     assert (made["source"], made["repo"], made["open_weights"]) == ("catalog", REPO, True)
     assert "the hub was not asked" in made["warnings"][0]
+    assert passport(f"hf:{REPO}", "--offline")["license"] == "apache-2.0"
     assert hub.log == []
     assert passport("hf:acme/unknown", "--offline", code=5)["error"]["code"] == "offline"
 
