@@ -15,7 +15,7 @@ from modelscan.memory.sglang_versions import (
     batch_defaults,
     vision_factor,
 )
-from modelscan.memory.vllm_settings import selected_gpus
+from modelscan.memory.vllm_settings import kv_dtype, selected_gpus
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def resolve(
         chunk=chunk,
         graph_batch=batch,
         running=_integer(workload, "max-running-requests"),
-        kv_dtype=(workload.parameter("kv-cache-dtype") or workload.kv_cache_k or "auto").lower(),
+        kv_dtype=kv_dtype(workload, "SGLang"),
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
         page=_integer(workload, "page-size") or 1,

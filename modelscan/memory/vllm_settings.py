@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, Attention
+from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB, parse_bytes
 from modelscan.core.workload import Workload
@@ -13,6 +15,7 @@ from modelscan.memory.vllm_versions import VllmVersion
 
 _BIG_GPU_BYTES = 70 * GIB  # code: get_batch_defaults, "a100" excluded by name
 _FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "int8", "int8_per_token_head")
+_GGML_TYPE = re.compile(r"(?:i?q\d|f32$)")
 _CAPTURE_MAXIMA = {"gpt_oss": 1024}
 _DTYPE_BYTES = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
 
@@ -79,7 +82,7 @@ def resolve(
         max_num_seqs=min(seqs, tokens),
         max_num_batched_tokens=tokens,
         block_size=_number(workload, "block-size") or _default_block(architecture),
-        kv_dtype=_kv_dtype(workload),
+        kv_dtype=kv_dtype(workload, "vLLM"),
         dtype_bytes=_dtype_bytes(architecture, dtype_asked),
         dtype_asked=dtype_asked,
         utilization=_utilization(workload, facts),
@@ -153,9 +156,15 @@ def _default_block(architecture: Architecture) -> int:
     return 64 if mla else 16
 
 
-def _kv_dtype(workload: Workload) -> str:
-    asked = workload.parameter("kv-cache-dtype") or workload.kv_cache_k or "auto"
-    return asked.lower()
+def kv_dtype(workload: Workload, backend: str) -> str:
+    """The cache type asked for. Raises UsageError for llama.cpp's types, which neither takes."""
+    asked = (workload.parameter("kv-cache-dtype") or workload.kv_cache_k or "auto").lower()
+    if _GGML_TYPE.match(asked):
+        raise UsageError(
+            f"{backend} has no cache type '{asked}'",
+            hint="--kv-cache fp8 halves the cache there; q8_0 and q4_0 are llama.cpp's",
+        )
+    return asked
 
 
 def _dtype_bytes(architecture: Architecture, asked: str | None) -> int:
@@ -185,8 +194,6 @@ def _capture_sizes(
 
 
 def _speculative_tokens(config: str) -> int:
-    import re
-
     found = re.search(r"num_speculative_tokens\W+(\d+)", config)
     return int(found.group(1)) if found else 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,11 +19,12 @@ from modelscan.core.architecture import (
     RecurrentState,
     Weights,
 )
+from modelscan.core.errors import UsageError
 from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.units import GIB, MIB
 from modelscan.core.workload import Workload
-from modelscan.memory import vllm
+from modelscan.memory import sglang, vllm
 
 H100 = round(79.19 * GIB)
 
@@ -411,3 +413,12 @@ def test_a_guessed_architecture_keeps_everything() -> None:
     unknown = run(guessed, workload(65536), cards(), "0.32.0")
     assert unknown.parts.kv_cache_bytes > 5 * known.parts.kv_cache_bytes
     assert unknown.basis == "range"
+
+
+@pytest.mark.parametrize("engine", [vllm, sglang])
+def test_llamacpps_cache_types_are_refused(engine: Any) -> None:
+    with pytest.raises(UsageError, match="no cache type 'q8_0'"):
+        engine.estimate(dense(), replace(workload(), kv_cache_k="q8_0"), cards())
+    halved = engine.estimate(dense(), replace(workload(), kv_cache_k="fp8"), cards())
+    plain = engine.estimate(dense(), replace(workload(), kv_cache_k="f16"), cards())
+    assert halved.kv_bytes_per_token * 2 == plain.kv_bytes_per_token
