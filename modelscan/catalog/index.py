@@ -18,7 +18,15 @@ from pathlib import Path
 
 from modelscan.catalog.index_read import FORMAT, Index, bundled_index, open_index
 from modelscan.catalog.records import SourceSnapshot, compact
-from modelscan.catalog.search_words import deletions, kind_words, name_tokens, spelling
+from modelscan.catalog.search_words import (
+    COMMON,
+    FLAGS,
+    deletions,
+    kind_words,
+    mark,
+    name_tokens,
+    spelling,
+)
 from modelscan.catalog.sizing import Least, least_memory
 from modelscan.core.errors import ModelscanError
 from modelscan.core.model import Model
@@ -36,12 +44,23 @@ CREATE TABLE model(
   open INT, parameters INT, active INT, context INT, release TEXT, downloads INT, tools INT,
   reasoning INT, vision INT, modalities TEXT, memory INT, memory_for TEXT, memory_basis TEXT,
   sources TEXT, providers INT, variants INT);
+CREATE TABLE facet(
+  rowid INTEGER PRIMARY KEY, flags INT, parameters INT, context INT, memory INT, downloads INT,
+  release INT);
 CREATE TABLE detail(rowid INTEGER PRIMARY KEY, body BLOB);
 CREATE TABLE name(key TEXT, kind INT, model INT, PRIMARY KEY(key, kind, model)) WITHOUT ROWID;
 CREATE TABLE word(word TEXT PRIMARY KEY, models INT) WITHOUT ROWID;
 CREATE TABLE typo(deletion TEXT, word TEXT, PRIMARY KEY(deletion, word)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE text USING fts5(
-  ident, kind, content='', detail=column, columnsize=0, tokenize="unicode61 tokenchars '.'");
+  ident, kind, facet, content='', detail=column, columnsize=0,
+  tokenize="unicode61 tokenchars '._'");
+"""
+_INDEXES = """
+CREATE INDEX facet_parameters ON facet(parameters DESC);
+CREATE INDEX facet_context ON facet(context DESC);
+CREATE INDEX facet_memory ON facet(memory);
+CREATE INDEX facet_downloads ON facet(downloads DESC);
+CREATE INDEX facet_release ON facet(release DESC);
 """
 _COLUMNS = 23
 LeastMemory = Callable[[Model], Least | None]
@@ -110,6 +129,8 @@ def _write(
         connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _SCHEMA)
         connection.execute("BEGIN")
         _fill(connection, models, sources, least)
+        for statement in filter(None, _INDEXES.split(";\n")):
+            connection.execute(statement)
         connection.execute("INSERT INTO text(text) VALUES('optimize')")
         connection.execute("COMMIT")
         connection.execute("VACUUM")
@@ -133,8 +154,10 @@ def _fill(
     counts: Counter[str] = Counter()
     vocabulary: Counter[str] = Counter()
     for number, model in enumerate(models, 1):
-        row = _row(number, model, least(model))
+        needs = least(model)
+        row = _row(number, model, needs)
         connection.execute(f"INSERT INTO model VALUES({marks})", row)
+        connection.execute("INSERT INTO facet VALUES(?,?,?,?,?,?,?)", _facet(number, model, needs))
         body = pack(model, dictionary)
         connection.execute("INSERT INTO detail VALUES(?,?)", (number, body))
         connection.executemany("INSERT OR IGNORE INTO name VALUES(?,?,?)", _names(number, model))
@@ -142,13 +165,15 @@ def _fill(
         kinds = name_tokens([model.family or "", model.lab or "", *model.tags, *model.repos])
         kinds += kind_words(model) + name_tokens([model.license or ""])
         connection.execute(
-            "INSERT INTO text(rowid, ident, kind) VALUES(?,?,?)",
-            (number, " ".join(ident), " ".join(dict.fromkeys(kinds))),
+            "INSERT INTO text(rowid, ident, kind, facet) VALUES(?,?,?,?)",
+            (number, " ".join(ident), " ".join(dict.fromkeys(kinds)), " ".join(_marks(model))),
         )
-        vocabulary.update({w for w in (*ident, *kinds) if w.isalpha() and 3 <= len(w) <= 20})
+        vocabulary.update({*ident, *kinds})
         counts.update(sources_of(model))
-    connection.executemany("INSERT INTO word VALUES(?,?)", sorted(vocabulary.items()))
-    typos = sorted((d, w) for w in vocabulary for d in deletions(w))
+    spelled = {w for w in vocabulary if w.isalpha() and 3 <= len(w) <= 20}
+    kept = sorted((w, n) for w, n in vocabulary.items() if n >= COMMON or w in spelled)
+    connection.executemany("INSERT INTO word VALUES(?,?)", kept)
+    typos = sorted((d, w) for w in spelled for d in deletions(w))
     connection.executemany("INSERT INTO typo VALUES(?,?)", typos)
     connection.executemany("INSERT INTO source VALUES(?,?,?,?,?,?,?,?)", _sources(sources, counts))
     meta = (("format", FORMAT), ("models", str(len(models))), ("dictionary", dictionary))
@@ -194,6 +219,37 @@ def _row(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
         least.basis if least else None,
         _list(sources_of(model)), len({o.provider for o in model.offerings}), len(model.variants),
     )  # fmt: skip
+
+
+def _facet(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
+    release = int((model.release_date or "").replace("-", "").ljust(8, "0") or 0) or None
+    return (
+        number, sum(FLAGS[name] for name in _true(model)), model.parameters,
+        model.limits.context_tokens, least.memory_bytes if least else None, model.downloads,
+        release,
+    )  # fmt: skip
+
+
+def _true(model: Model) -> set[str]:
+    """What a model is known to be, by the names in FLAGS."""
+    can = model.capabilities
+    named = {
+        "open": model.open_weights, "closed": model.open_weights is False, "tools": can.tools,
+        "reasoning": can.reasoning, "vision": can.vision,
+    }  # fmt: skip
+    return {name for name, value in named.items() if value}
+
+
+def _marks(model: Model) -> list[str]:
+    """Filters as words of the full text, so that they are met within it."""
+    licenses = (model.license or "").split(", ")
+    modalities = {*model.modalities_in, *model.modalities_out}
+    pairs: list[tuple[str, str | None]] = [("flag", name) for name in sorted(_true(model))]
+    pairs += [("family", model.family), ("task", model.task)]
+    pairs += [("license", part) for part in licenses]
+    pairs += [("source", source) for source in sources_of(model)]
+    pairs += [("modality", name) for name in sorted(modalities)]
+    return [mark(kind, value) for kind, value in pairs if value]
 
 
 def _bit(value: bool | None) -> int | None:

@@ -75,7 +75,8 @@ def find_row(index: Index, text: str) -> int:
     if found.total == 1 and found.corrected is None:
         return found.rows[0].row
     host, slash, rest = text.partition("/")
-    if not found.total and slash and "/" in rest and index.is_provider(host):
+    nothing = not found.total or found.corrected is not None
+    if nothing and slash and "/" in rest and index.is_provider(host):
         return find_row(index, rest)
     if found.total and found.corrected is None:
         raise ambiguous(text, [row.id for row in found.rows], found.total)

@@ -9,20 +9,26 @@ beginning of a longer one. Nothing found: words are corrected by one typo, then 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from modelscan.catalog.index_read import Index
-from modelscan.catalog.search_words import KINDS, deletions, distance, query_words, spelling
+from modelscan.catalog.search_words import (
+    COMMON,
+    FLAGS,
+    KINDS,
+    deletions,
+    distance,
+    mark,
+    query_words,
+    spelling,
+)
 
 _FEW, _MANY_MORE = 3, 10  # so few matches may be a typo, if its correction has so many more
 SORTS = ("relevance", "release", "params", "context", "downloads")
-_ORDER = {
-    "release": "m.release DESC NULLS LAST, m.rowid",
-    "params": "m.parameters DESC NULLS LAST, m.rowid",
-    "context": "m.context DESC NULLS LAST, m.rowid",
-    "downloads": "m.downloads DESC NULLS LAST, m.rowid",
-}
+_ORDER = {  # sort -> column of the narrow table; descending puts unknown last
+    "release": "release", "params": "parameters", "context": "context", "downloads": "downloads",
+}  # fmt: skip
 _SPELLING = 7
 _EXACT_KINDS = (0, 1, 2, 3, 4)  # id, short name, alias, repository, weights
 _FIELDS = (
@@ -126,113 +132,144 @@ def _all_but_one(index: Index, query: Query, words: list[str]) -> Found:
 
 
 def _everything(index: Index, query: Query) -> Found:
-    where, values = _filters(query)
-    total = _scalar(index, f"SELECT count(*) FROM model m{_where(where)}", values)
-    order = _ORDER.get(query.sort, "m.rowid")
-    sql = f"SELECT m.* FROM model m{_where(where)} ORDER BY {order} LIMIT ? OFFSET ?"
+    """No words: the narrow table alone, in the order of its rows or of an index."""
+    where, values = _bounds(query)
+    flags = sum(FLAGS[name] for name in _flags(query))
+    named = _marks(query, flags=False)
+    if flags:
+        where.append(f"f.flags & {flags} = {flags}")
+    if named:
+        where.append("f.rowid IN (SELECT rowid FROM text WHERE text MATCH ?)")
+        values.append(" AND ".join(named))
+    total = _total(index, query, "", where, values)
+    order = f"f.{_ORDER[query.sort]} DESC, f.rowid" if query.sort in _ORDER else "f.rowid"
+    sql = f"SELECT f.rowid FROM facet f{_where(where)} ORDER BY {order} LIMIT ? OFFSET ?"
     limit = -1 if query.limit is None else query.limit
-    rows = index.connection.execute(sql, [*values, limit, query.offset])
-    return Found(total, tuple(_row(r) for r in rows))
+    numbers = [r[0] for r in index.connection.execute(sql, [*values, limit, query.offset])]
+    return Found(total, tuple(rows_by_number(index, numbers)))
 
 
 def _matching(index: Index, query: Query, words: Sequence[str]) -> Found:
-    where, values = _filters(query)
-    match = _match(words)
-    if where:
-        counted = f"SELECT count(*) {_JOIN} WHERE text MATCH ? AND {' AND '.join(where)}"
-    else:
-        counted = "SELECT count(*) FROM text WHERE text MATCH ?"
-    total = _scalar(index, counted, [match, *values])
+    """Models with every word and every filter; filters by name are words of the text too."""
+    where, values = _bounds(query)
+    match = " AND ".join([_match(index, words), *_marks(query)])
+    total = _total(index, query, match, where, values)
     if not total:
         return Found(0)
+    end = total if query.limit is None else min(total, query.offset + query.limit)
     if query.sort in _ORDER:
         conditions = " AND ".join(["text MATCH ?", *where])
-        sql = (
-            f"SELECT m.* {_JOIN} WHERE {conditions} ORDER BY {_ORDER[query.sort]} LIMIT ? OFFSET ?"
-        )
-        limit = -1 if query.limit is None else query.limit
-        rows = index.connection.execute(sql, [match, *values, limit, query.offset])
-        return Found(total, tuple(_row(r) for r in rows))
-    end = total if query.limit is None else query.offset + query.limit
-    page = list(_tiers(index, query, words, min(end, total)))[query.offset :]
-    return Found(total, tuple(page))
+        order = f"f.{_ORDER[query.sort]} DESC, f.rowid"
+        sql = f"SELECT f.rowid {_JOIN} WHERE {conditions} ORDER BY {order} LIMIT ?"
+        numbers = [r[0] for r in index.connection.execute(sql, [match, *values, end])]
+    else:
+        numbers = _tiers(index, query, words, end)
+    return Found(total, tuple(rows_by_number(index, numbers[query.offset :])))
 
 
-_JOIN = "FROM text JOIN model m ON m.rowid = text.rowid"
+_JOIN = "FROM text JOIN facet f ON f.rowid = text.rowid"
 
 
-def _tiers(index: Index, query: Query, words: Sequence[str], wanted: int) -> Iterator[Row]:
-    """Rows in the order of relevance, each once, until ``wanted`` are found."""
-    where, values = _filters(query)
-    seen: set[int] = set()
-    for found in _tier_queries(index, query, words, where, values, wanted):
-        for row in found:
-            if row.row not in seen and len(seen) < wanted:
-                seen.add(row.row)
-                yield row
-        if len(seen) >= wanted:
-            return
+def _total(index: Index, query: Query, match: str, where: list[str], values: list[object]) -> int:
+    """How many match: by the full text alone unless a number bounds them."""
+    if not match and not where:
+        return index.count()
+    bounded = bool(_bounds(query)[0])
+    if not bounded:
+        found = match or " AND ".join(_marks(query))
+        return _scalar(index, "SELECT count(*) FROM text WHERE text MATCH ?", [found])
+    if match:
+        conditions = " AND ".join(["text MATCH ?", *where])
+        return _scalar(index, f"SELECT count(*) {_JOIN} WHERE {conditions}", [match, *values])
+    scan = where if len(where) == 1 else [f"+{condition}" for condition in where]
+    return _scalar(index, f"SELECT count(*) FROM facet f{_where(scan)}", values)
 
 
-def _tier_queries(
-    index: Index,
-    query: Query,
-    words: Sequence[str],
-    where: list[str],
-    values: list[object],
-    wanted: int,
-) -> Iterator[list[Row]]:
+def _tiers(index: Index, query: Query, words: Sequence[str], wanted: int) -> list[int]:
+    """Row numbers in the order of relevance, each once, until ``wanted`` are found."""
+    where, values = _bounds(query)
+    marks = _marks(query)
+    numbers: dict[int, None] = dict.fromkeys(_exact(index, query))
+    whole = " AND ".join(f'"{w}"' for w in words)
+    beginnings = _match(index, words)
+    tiers = [f"ident : ({whole})", f"ident : ({beginnings})", beginnings]
+    if KINDS.issuperset(words):  # a kind of model is asked for, not a name
+        tiers = [whole, beginnings]
+    source = _JOIN if where else "FROM text"
+    conditions = " AND ".join(["text MATCH ?", *where])
+    sql = f"SELECT text.rowid {source} WHERE {conditions} ORDER BY text.rowid LIMIT ?"
+    for tier in dict.fromkeys(tiers):
+        if len(numbers) >= wanted:
+            break
+        match = " AND ".join([f"({tier})" if ":" not in tier else tier, *marks])
+        found = index.connection.execute(sql, [match, *values, wanted])
+        numbers.update(dict.fromkeys(r[0] for r in found))
+    return list(numbers)[:wanted]
+
+
+def _exact(index: Index, query: Query) -> list[int]:
+    """Models that are called just that, and that pass the filters; the plainest id first."""
     named = index.by_name(query.text.strip(), _EXACT_KINDS)
     named += index.by_name(spelling(query.text), (_SPELLING,))
-    if named:
-        marks = ",".join("?" * len(named))
-        conditions = " AND ".join([f"m.rowid IN ({marks})", *where])
-        rows = list(dict.fromkeys(row for _, row in named))
-        order = {row: place for place, row in reversed(list(enumerate(rows)))}
-        sql = f"SELECT m.* FROM model m WHERE {conditions}"
-        found = [_row(r) for r in index.connection.execute(sql, [*rows, *values])]
-        yield sorted(found, key=lambda r: (len(r.id), order[r.row]))
-    conditions = " AND ".join(["text MATCH ?", *where])
-    sql = f"SELECT m.* {_JOIN} WHERE {conditions} ORDER BY text.rowid LIMIT ?"
-    whole = " AND ".join(f'"{w}"' for w in words)
-    tiers = [f"ident : ({whole})", f"ident : ({_match(words)})", _match(words)]
-    if KINDS.issuperset(words):  # a kind of model is asked for, not a name
-        tiers = [whole, _match(words)]
-    for match in tiers:
-        yield [_row(r) for r in index.connection.execute(sql, [match, *values, wanted])]
+    rows = rows_by_number(index, sorted({row for _, row in named}))
+    return [r.row for r in sorted(rows, key=lambda r: (len(r.id), r.row)) if _passes(r, query)]
 
 
-def _match(words: Sequence[str]) -> str:
-    """Every word, the beginning of a word counting from two characters on."""
-    return " AND ".join(f'"{w}"*' if len(w) > 1 else f'"{w}"' for w in words)
+def _passes(row: Row, query: Query) -> bool:
+    """The filters, of one row."""
+    asked = {"modality": query.modalities, "license": (query.license,), "task": (query.task,),
+             "family": (query.family,), "source": (query.source,)}  # fmt: skip
+    has = {"modality": row.modalities, "license": (row.license or "").split(", "),
+           "task": (row.task,), "family": (row.family,), "source": row.sources}  # fmt: skip
+    marks = {mark(kind, value) for kind, values in has.items() for value in values if value}
+    wanted = {mark(kind, value) for kind, values in asked.items() for value in values if value}
+    bounds = (
+        (query.min_context_tokens, row.context_tokens, 1),
+        (query.max_memory_bytes, row.memory_bytes, -1),
+        (query.max_parameters, row.parameters, -1),
+    )
+    return (
+        wanted <= marks
+        and query.open_weights in (None, row.open_weights)
+        and all(getattr(row, n) for n in ("tools", "reasoning", "vision") if getattr(query, n))
+        and all(b is None or (v is not None and (v - b) * sign >= 0) for b, v, sign in bounds)
+    )
 
 
-def _filters(query: Query) -> tuple[list[str], list[object]]:
-    where: list[str] = []
-    values: list[object] = []
+def _match(index: Index, words: Sequence[str]) -> str:
+    """Every word; one of three letters and more that is no common word may be a beginning."""
+    return " AND ".join(f'"{w}"' if len(w) < 3 or _common(index, w) else f'"{w}"*' for w in words)
 
-    def add(condition: str, *given: object) -> None:
-        where.append(condition)
-        values.extend(given)
 
-    if query.open_weights is not None:
-        add("m.open = ?", int(query.open_weights))
-    for name in ("tools", "reasoning", "vision"):
-        if getattr(query, name):
-            add(f"m.{name} = 1")
-    for condition, value in (
-        ("m.family = ? COLLATE NOCASE", query.family),
-        ("m.task = ?", query.task),
-        ("', ' || m.license || ', ' LIKE ?", query.license and f"%, {query.license}, %"),
-        ("m.sources LIKE ?", query.source and f"%,{query.source},%"),
-        ("m.context >= ?", query.min_context_tokens),
-        ("m.memory <= ?", query.max_memory_bytes),
-        ("m.parameters <= ?", query.max_parameters),
-        *(("m.modalities LIKE ?", f"%,{word},%") for word in query.modalities),
-    ):
-        if value is not None:
-            add(condition, value)
-    return where, values
+def _common(index: Index, word: str) -> bool:
+    found = index.connection.execute("SELECT models FROM word WHERE word = ?", (word,)).fetchone()
+    return found is not None and found[0] >= COMMON
+
+
+def _flags(query: Query) -> list[str]:
+    opened = {True: ["open"], False: ["closed"], None: []}[query.open_weights]
+    return opened + [n for n in ("tools", "reasoning", "vision") if getattr(query, n)]
+
+
+def _marks(query: Query, *, flags: bool = True) -> list[str]:
+    """The filters that are words of the text, quoted."""
+    pairs = [("flag", name) for name in _flags(query)] if flags else []
+    pairs += [("modality", name) for name in query.modalities]
+    for kind in ("family", "license", "source", "task"):
+        value = getattr(query, kind)
+        pairs += [(kind, value)] if value else []
+    return [f'"{mark(kind, value)}"' for kind, value in pairs]
+
+
+def _bounds(query: Query) -> tuple[list[str], list[object]]:
+    """The filters that compare numbers; unknown ones never match."""
+    given = (
+        ("f.context >= ?", query.min_context_tokens),
+        ("f.memory <= ?", query.max_memory_bytes),
+        ("f.parameters <= ?", query.max_parameters),
+    )
+    kept = [(condition, value) for condition, value in given if value is not None]
+    return [condition for condition, _ in kept], [value for _, value in kept]
 
 
 def _where(conditions: Sequence[str]) -> str:
@@ -245,9 +282,11 @@ def _scalar(index: Index, sql: str, values: Sequence[object]) -> int:
 
 def rows_by_number(index: Index, numbers: Sequence[int]) -> list[Row]:
     """The rows of these numbers, in that order."""
-    marks = ",".join("?" * len(numbers))
-    sql = f"SELECT m.* FROM model m WHERE m.rowid IN ({marks})"
-    found = {r[0]: _row(r) for r in index.connection.execute(sql, list(numbers))}
+    found: dict[int, Row] = {}
+    for start in range(0, len(numbers), 500):
+        some = list(numbers[start : start + 500])
+        sql = f"SELECT m.* FROM model m WHERE m.rowid IN ({','.join('?' * len(some))})"
+        found |= {r[0]: _row(r) for r in index.connection.execute(sql, some)}
     return [found[number] for number in numbers if number in found]
 
 

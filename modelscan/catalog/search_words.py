@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from modelscan.core.model import Model
 
 _WORD = re.compile(r"[^\W_]+(?:\.\d+)*", re.UNICODE)
+_PLAIN = re.compile(r"[^a-z0-9.]+")
 _RUNS = re.compile(r"[^\W\d_]+|\d+", re.UNICODE)
 _PARTS = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)*", re.UNICODE)
 _IDLE = frozenset(
@@ -45,6 +46,8 @@ _ABLE = {
     "vision": "vision visual image multimodal vlm",
     "tools": "tools tool function calling agent agentic",
 }
+COMMON = 20  # a word of so many models is not taken for the beginning of another
+FLAGS = {"open": 1, "closed": 2, "tools": 4, "reasoning": 8, "vision": 16}
 TINY, SMALL, LARGE = 1_500_000_000, 5_000_000_000, 60_000_000_000
 
 
@@ -59,6 +62,11 @@ KINDS = frozenset(
 def words(text: str) -> list[str]:
     """Lower-case words of a query, in order, once each."""
     return list(dict.fromkeys(w for w in _WORD.findall(text.lower())))
+
+
+def mark(kind: str, value: str) -> str:
+    """A filter's value as one word of the full text: ``license_apache_2.0``."""
+    return f"{kind}_{_PLAIN.sub('_', value.lower())}"
 
 
 def spelling(text: str) -> str:
