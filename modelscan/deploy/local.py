@@ -13,6 +13,7 @@ from modelscan.core.errors import AuthError, NotDeployableError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Decision, Held, Plan, Subject
 from modelscan.deploy import readiness
+from modelscan.deploy.recover import leave_copy
 from modelscan.deploy.request import Events, Request
 from modelscan.deploy.targets import Observation, Save
 from modelscan.deploy.weights import local_weights
@@ -123,7 +124,9 @@ class LocalTarget:
         )  # fmt: skip
         save(started)
         spec = Spec(run_id, started.name, launch.argv, launch.embedded, launch.env, launch.secrets)
-        spawn.start(self.rundir(started.name), spec)
+        rundir = self.rundir(started.name)
+        leave_copy(rundir, started)
+        spawn.start(rundir, spec)
         return started
 
     def settle(

@@ -15,6 +15,7 @@ from pathlib import Path
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.deploy import routes
+from modelscan.deploy.recover import find_lost
 from modelscan.deploy.request import silent
 from modelscan.deploy.targets import Observation, Target, find_target
 from modelscan.state.clock import now_text
@@ -29,10 +30,13 @@ _OBSERVERS = 16
 
 def list_deployments(config: Config) -> tuple[Deployment, ...]:
     """Every deployment, as it really is, by name."""
-    if not config.paths.store_file.exists():
+    paths = config.paths
+    if not paths.store_file.exists() and not paths.deployments_dir.exists():
         return ()
-    with Store.open(config.paths.store_file) as store:
+    with Store.open(paths.store_file) as store:
         rows = store.all()
+        if find_lost(config, {row.name for row in rows}, store):
+            rows = store.all()
         seen = _observe_all(rows, config)
         return tuple(
             refreshed(row, store, config, look) for row, look in zip(rows, seen, strict=True)

@@ -563,3 +563,39 @@ def test_running_requests_may_finish_before_a_stop(run: Run, deployed: dict[str,
     asking.join()
     assert answers and answers[0][0] == 200
     assert answers[0][1]["usage"]["completion_tokens"] == 400
+
+
+def test_a_lost_store_loses_no_deployment(
+    run: Run, deployed: dict[str, Any], home: Path, config: Config
+) -> None:
+    for file in (home / "state").glob("modelscan.sqlite3*"):
+        file.unlink()
+    row = only(run)
+    assert (row["name"], row["state"], row["pid"]) == ("tiny", "running", deployed["pid"])
+    assert run("show", "tiny", "--json").json["measured"]["total_bytes"] > 0
+    assert run("remove", "tiny", "--yes").code == 0
+    assert living(home) == []
+    assert load_routes(config.routing_file).routes == ()
+
+
+def test_a_llama_server_binary_is_used_when_one_is_configured(
+    run: Run, model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The launcher takes llama-server's options, so a script around it stands for the binary."""
+    import sys
+
+    program = tmp_path / "llama-server"
+    program.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -m modelscan.engines.llamacpp.launcher "$@"\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("MODELSCAN_LLAMA_SERVER", str(program))
+    monkeypatch.setenv("TINY_KEY", "k3y-for-the-binary")
+    done = run("deploy", str(model_file), "--api-key", "env:TINY_KEY", "--json")
+    assert done.code == 0, done.out
+    assert done.json["measured"]["total_bytes"] > 0
+    port = done.json["deployment"]["port"]
+    assert post(port, "/v1/chat/completions", CHAT)[0] == 401
+    assert post(port, "/v1/chat/completions", CHAT, "k3y-for-the-binary")[0] == 200
+    shown = run("show", "tiny", "--json").json
+    assert shown["launch"]["argv"][0] == str(program)

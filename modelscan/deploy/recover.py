@@ -1,0 +1,63 @@
+"""Deployments that live but are not on record: the store was deleted, damaged or restored.
+
+Each start leaves a copy of its row in the deployment's folder, so that ``list`` finds the engine
+again instead of leaving an orphan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import fields
+from typing import Any
+
+from modelscan.core.deployment import Deployment, State
+from modelscan.core.jsonform import to_json
+from modelscan.engines.rundir import RunDir
+from modelscan.state.config import Config
+from modelscan.state.files import write_atomic
+from modelscan.state.locks import hold
+from modelscan.state.store import PortTaken, Store, deployment_lock
+
+_COPY = "deployment.json"
+_FIELDS = frozenset(field.name for field in fields(Deployment))
+
+
+def leave_copy(rundir: RunDir, deployment: Deployment) -> None:
+    """Before a start: what ``find_lost`` needs to put the row back."""
+    write_atomic(rundir.folder / _COPY, json.dumps(to_json(deployment)))
+
+
+def find_lost(config: Config, known: Collection[str], store: Store) -> list[Deployment]:
+    """Put every living deployment that has no row back on record; returns those."""
+    folder = config.paths.deployments_dir
+    if not folder.is_dir():
+        return []
+    strangers = [entry for entry in folder.iterdir() if entry.name not in known]
+    return [
+        found
+        for entry in strangers
+        if RunDir(entry).alive() and (found := _put_back(RunDir(entry), config, store))
+    ]
+
+
+def _put_back(rundir: RunDir, config: Config, store: Store) -> Deployment | None:
+    lock = deployment_lock(config.paths.locks_dir, rundir.folder.name)
+    with hold(lock, what=f"deployment {rundir.folder.name}"):
+        row = store.get(rundir.folder.name) or _read(rundir)
+        if row is None or not rundir.alive():
+            return None
+        try:
+            store.put(row)
+        except PortTaken:
+            return None
+        return row
+
+
+def _read(rundir: RunDir) -> Deployment | None:
+    try:
+        document: dict[str, Any] = json.loads((rundir.folder / _COPY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    values = {key: value for key, value in document.items() if key in _FIELDS}
+    return Deployment(**{**values, "state": State(values["state"]), "gpus": tuple(values["gpus"])})
