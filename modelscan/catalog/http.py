@@ -57,7 +57,7 @@ class Answer:
         """The body as JSON; raises HttpError when it is not."""
         try:
             return json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise HttpError(
                 f"{self.url} answered with something that is not JSON "
                 f"({format_bytes(len(self.body))})",

@@ -64,7 +64,7 @@ def _message_in(body: bytes) -> str:
     """A JSON error's own words; nothing from a web page."""
     try:
         data = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     if not isinstance(data, dict):
         return ""

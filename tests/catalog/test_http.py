@@ -144,6 +144,12 @@ def test_garbage_is_not_json(hub):
         http.get(hub.url + "/api.json").json()
 
 
+def test_nested_without_end_is_not_json_either(hub):
+    hub.documents["/api.json"] = b"[" * 100_000
+    with client() as http, pytest.raises(HttpError, match="not JSON"):
+        http.get(hub.url + "/api.json").json()
+
+
 def test_rate_limit_names_the_wait(hub):
     hub.fault("/api.json", "429")
     started = time.monotonic()

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.fake_hub import FakeHub
 from support.hub_content import File, gguf, llama_config, llama_tensors, parameters, safetensors
+from test_source_huggingface import JSON
 
 from modelscan.catalog.card import parse_card
 from modelscan.catalog.hub import Hub
-from modelscan.catalog.passport import Passport, from_hub, weight_files
+from modelscan.catalog.passport import Passport, from_hub, parse_adapter, weight_files
 from modelscan.catalog.passport_local import local_passport
+from modelscan.catalog.safetensors_header import (
+    BadHeader,
+    parameters_by_dtype,
+    parse_header,
+    read_header,
+)
 from modelscan.cli.catalog_passport import _read_gguf
 from modelscan.core.errors import AuthError, OfflineError, RemoteError, UsageError
 from modelscan.core.model import WeightFile
@@ -278,3 +288,42 @@ def write(folder: Path, name: str, data: bytes) -> Path:
 
 def whole(file: File) -> bytes:
     return file.read(0, file.size)
+
+
+PIECES = ["license: ", "mit", "\n", "- ", "{", "}", "[", "]", "!!int x", "? ", ": ", "2025-13-45",
+          "&a ", "*a", "!!timestamp x", "0x", "0o9", "1_", ".inf", "|", ">", "'", '"', "\t", "<<: ",
+          "!!set ", "!!binary =", "=", "~", "é", "\x00"]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_any_card_is_fields_or_nothing(text):
+    assert isinstance(parse_card(f"---\n{text}\n---\n"), dict)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.one_of(st.binary(max_size=40), JSON.map(lambda v: json.dumps(v).encode())))
+def test_any_adapter_config_and_header_is_read_or_refused(data):
+    parse_adapter(data, None)
+    with contextlib.suppress(BadHeader):
+        parse_header(data)
+    with contextlib.suppress(BadHeader):
+        read_header(lambda offset, size: data[offset : offset + size])
+
+
+TENSORS = st.dictionaries(
+    st.text(min_size=1, max_size=8).filter(lambda n: n != "__metadata__"),
+    st.tuples(st.sampled_from(["BF16", "F32", "I8", "F8_E4M3"]),
+              st.lists(st.integers(0, 9), max_size=3)),
+    max_size=6,
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=100)
+@given(TENSORS)
+def test_counts_are_exact(tensors):
+    file = safetensors(tensors)
+    header = read_header(lambda offset, size: file.read(offset, offset + size), first_bytes=16)
+    counted = parameters_by_dtype(header.tensors)
+    assert counted == {d: n for d, n in parameters(tensors).items() if n or d in counted}
+    assert header.size_bytes == file.size

@@ -73,6 +73,8 @@ def test_one_model_in_a_file(tmp_path):
         ("a.toml", "= 3", "not valid TOML"),
         ("a.yaml", "a: [", "not valid YAML"),
         ("a.yaml", "- 1", "must be a table"),
+        ("a.yaml", "x: !!timestamp y", "not valid YAML"),
+        ("a.yaml", "x: !!bool y", "not valid YAML"),
         ("a.toml", "x = 1", "neither a"),
         ("a.toml", '[models."no-slash"]\nname = "x"', "not a model"),
         ("a.toml", '[models]\n"a/b" = 3', "not a model"),

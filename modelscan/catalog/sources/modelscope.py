@@ -153,7 +153,7 @@ class ModelScope:
         """What a refused request means for a person."""
         try:
             body = json.loads(error.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         if isinstance(body, dict) and error.status != 429 and (error.status or 0) < 500:
             refused = failure(body, repo)

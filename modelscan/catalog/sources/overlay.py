@@ -31,6 +31,8 @@ FIELDS = frozenset({
     "base_model", "base_model_omit", "lab", "task", "parameters", "active_parameters", "tags",
     "aliases", "repos", "links", "experimental", "interleaved", "provider", "reasoning_options",
 })  # fmt: skip
+# What PyYAML raises besides YAMLError for tags that do not suit their value (`!!timestamp x`).
+_YAML_BUGS = (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError)
 _TASKS = frozenset(TASKS.values())
 _ID = re.compile(r"^[\w.@:+-]+(?:/[\w.@:+-]+)+$")
 
@@ -84,7 +86,7 @@ def _toml(source: str, file: Path) -> Any:
         import tomli as tomllib
     try:
         return tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{file} is not valid TOML: {error}", hint=f"edit {file}") from error
 
 
@@ -93,7 +95,7 @@ def _yaml(source: str, file: Path) -> Any:
 
     try:
         return yaml.safe_load(source)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, *_YAML_BUGS) as error:
         raise UsageError(f"{file} is not valid YAML: {error}", hint=f"edit {file}") from error
 
 
