@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.deployments import plan
 from support.engine_processes import eventually
 
 from modelscan.core.errors import NotDeployableError, UsageError
-from modelscan.core.estimate import Estimate, Parts
 from modelscan.core.jsonform import to_json
-from modelscan.core.plan import Plan
 from modelscan.engines import spawn
 from modelscan.engines.base import Launch, Serving
 from modelscan.engines.llamacpp.engine import LlamaCpp
@@ -26,22 +25,6 @@ from modelscan.engines.registry import engine
 from modelscan.engines.rundir import RunDir, Spec
 
 pytest_plugins = ("support.engine_fixtures",)
-
-ESTIMATE = Estimate(
-    model="m", backend="llama.cpp", backend_version=None, quantization="F16", context_tokens=1024,
-    parallel=2, tensor_parallel=1, parts=Parts(), total_bytes=0, per_gpu=(), kv_bytes_per_token=0,
-    kv_capacity_tokens=None, max_concurrency=None, basis="computed", margin_bytes=0,
-)  # fmt: skip
-
-
-def plan(**changes: Any) -> Plan:
-    values: dict[str, Any] = {
-        "model": "m", "quantization": "F16", "backend": "llama.cpp", "backend_version": None,
-        "source": "local_path", "repo": "/m.gguf", "files": (), "gpus": (), "tensor_parallel": 1,
-        "pipeline_parallel": 1, "context_tokens": 1024, "parallel": 2, "parameters": (),
-        "env": {}, "estimate": ESTIMATE, "reasons": (),
-    }  # fmt: skip
-    return Plan(**{**values, **changes})
 
 
 def serving(**changes: Any) -> Serving:

@@ -7,26 +7,16 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY
+from support.deployments import make
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import State
 from modelscan.core.errors import ModelscanError
 from modelscan.state.migrations import LATEST, version
 from modelscan.state.store import PortTaken, Store
-
-
-def make(name: str, **changes: object) -> Deployment:
-    base = Deployment(
-        name=name, model="lab/model", target="local", backend="llama.cpp", quantization="Q4_K_M",
-        state=State.RUNNING, endpoint="http://127.0.0.1:41000", context_tokens=8192, gpus=(0, 2),
-        created_at="2026-01-01T00:00:00.000Z", updated_at="2026-01-01T00:00:00.000Z",
-        plan={"files": ["a.gguf"], "estimate": {"total_bytes": 1}}, launch={"argv": ["x", "ü"]},
-    )  # fmt: skip
-    return replace(base, **changes)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -106,7 +96,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from state.test_store import make
+from support.deployments import make
 from modelscan.state.store import Store
 for number in range(20):
     with Store.open(Path(sys.argv[1])) as store:

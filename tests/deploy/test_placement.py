@@ -1,0 +1,129 @@
+"""What was promised to one deployment is not promised to another; targets and weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Ran
+from support.deployments import make, plan
+
+from modelscan.core.deployment import State
+from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
+from modelscan.core.plan import Held
+from modelscan.core.units import GIB
+from modelscan.deploy.local import held_bytes
+from modelscan.deploy.targets import find_target, resolve_target
+from modelscan.deploy.weights import is_projector, local_weights
+from modelscan.state.config import Config, load
+from modelscan.state.store import Store
+
+pytest_plugins = ("support.engine_fixtures",)
+
+
+def planned(host: int | None, *gpus: tuple[int, int]) -> dict[str, Any]:
+    devices = [{"index": index, "total_bytes": size} for index, size in gpus]
+    return {
+        "estimate": {
+            "per_gpu": devices,
+            "host": None if host is None else {"index": None, "total_bytes": host},
+            "total_bytes": (host or 0) + sum(size for _, size in gpus),
+        }
+    }
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    with Store.open(tmp_path / "store.sqlite3") as opened:
+        yield opened
+
+
+def test_a_starting_deployment_holds_all_of_its_estimate(store: Store) -> None:
+    store.put(make("a", state=State.STARTING, plan=planned(GIB, (0, 5 * GIB), (1, 6 * GIB))))
+    store.put(make("me", state=State.STARTING, plan=planned(GIB, (0, GIB))))
+    assert held_bytes(store, "me") == (Held(0, 5 * GIB), Held(1, 6 * GIB), Held(None, GIB))
+
+
+def test_a_running_one_holds_only_what_the_probe_cannot_see(store: Store) -> None:
+    """On a GPU the driver shows it; in host memory untouched and mapped pages look available."""
+    store.put(make("gpu", plan=planned(None, (0, 5 * GIB)), pid=os.getpid()))
+    store.put(make("cpu", plan=planned(3 * GIB), pid=os.getpid()))
+    (held,) = held_bytes(store, "me")
+    assert held.index is None
+    assert 2 * GIB < held.memory_bytes < 3 * GIB
+
+
+def test_what_does_not_run_holds_nothing(store: Store) -> None:
+    for state in (State.STOPPED, State.FAILED):
+        store.put(make(state.value, state=state, plan=planned(GIB, (0, GIB))))
+    store.put(make("elsewhere", target="cluster", state=State.STARTING, plan=planned(GIB)))
+    store.put(make("unplanned", state=State.PENDING, plan=None))
+    assert held_bytes(store, "me") == ()
+
+
+def test_promised_memory_makes_the_next_deploy_not_fit(
+    run_in_process: Callable[..., Ran], home: Path, model_file: Path, config: Config
+) -> None:
+    """A deployment that is starting was promised all of this machine's memory."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    row = make("greedy", state=State.STARTING, endpoint=None, plan=planned(total), launch=None)
+    with Store.open(config.paths.store_file) as opened:
+        opened.put(dataclasses.replace(row, request=None))
+    refused = run_in_process("deploy", str(model_file), "--json")
+    assert refused.code == 3, refused.out
+    assert refused.json["error"]["code"] == "does_not_fit"
+    assert refused.json["error"]["details"]["needed_bytes"] > 0
+    with Store.open(config.paths.store_file) as opened:
+        assert opened.get("tiny") is None
+
+
+def test_targets(home: Path) -> None:
+    config = load()
+    assert resolve_target(None, config) == resolve_target("auto", config) == "local"
+    assert find_target("local", config).route_type == "local"
+    with pytest.raises(UsageError, match="no target 'locl'") as caught:
+        find_target("locl", config)
+    assert caught.value.hint == "--target local"
+
+
+def test_weights_are_found_by_their_plan(tmp_path: Path) -> None:
+    for name in ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf", "mmproj-m.gguf"):
+        (tmp_path / name).touch()
+    files = ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf", "mmproj-m.gguf")
+    found = local_weights(plan(repo=str(tmp_path), files=files))
+    assert found.model == tmp_path / files[0]
+    assert found.projector == tmp_path / files[2]
+    single = local_weights(plan(repo=str(tmp_path / files[0]), files=(str(tmp_path / files[0]),)))
+    assert (single.model, single.projector) == (tmp_path / files[0], None)
+
+
+def test_weights_that_are_not_here(tmp_path: Path) -> None:
+    with pytest.raises(ModelscanError, match="not there any more"):
+        local_weights(plan(repo=str(tmp_path), files=("gone.gguf",)))
+    with pytest.raises(NotDeployableError, match="not on this machine"):
+        local_weights(plan(source="huggingface", repo="org/repo", files=("m.gguf",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "projector"),
+    [("mmproj-F16.gguf", True), ("model-mmproj-f16.gguf", True), ("model.gguf", False)],
+)
+def test_projectors_are_told_by_name(name: str, projector: bool) -> None:
+    assert is_projector(name) is projector
+
+
+def test_the_row_is_private_and_holds_no_key(
+    run_in_process: Callable[..., Ran], home: Path, model_file: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("K", "literal-secret-value")
+    done = run_in_process("deploy", str(model_file), "--api-key", "env:K", "--json")
+    assert done.code == 0, done.out
+    assert json.loads(done.out)["deployment"]["api_key"] == "env:K"
+    for file in (home / "state").rglob("*"):
+        if file.is_file() and "lock" not in file.suffix:
+            assert file.stat().st_mode & 0o077 == 0 or file.parent.stat().st_mode & 0o077 == 0
