@@ -1,0 +1,168 @@
+"""A plan as the exact create body; the identity that every later change must repeat. Pure.
+
+Only fields that GPUStack knows are sent: it accepts unknown ones silently, so a typo would be
+lost. ``enable_model_route`` defaults to nothing there, and such a model answers 404 to everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelscan.core.errors import NotDeployableError
+from modelscan.core.model import Spec
+from modelscan.core.plan import Plan
+from modelscan.engines.gpustack.client import Dialect
+
+BACKENDS = {
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "mindie": "MindIE",
+    "voxbox": "VoxBox",
+    "custom": "Custom",
+}
+OLD_BACKENDS = {"vllm": "vllm", "llama.cpp": "llama-box", "voxbox": "vox-box"}
+CATEGORIES = {
+    "chat": "llm",
+    "embedding": "embedding",
+    "rerank": "reranker",
+    "image": "image",
+    "speech_to_text": "speech_to_text",
+    "text_to_speech": "text_to_speech",
+}
+_SOURCES = {"huggingface": "huggingface", "modelscope": "model_scope", "local_path": "local_path"}
+_REPO_FIELDS: dict[str, tuple[str, str | None]] = {
+    "huggingface": ("huggingface_repo_id", "huggingface_filename"),
+    "model_scope": ("model_scope_model_id", "model_scope_file_path"),
+    "local_path": ("local_path", None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the user adds to a plan for a cluster."""
+
+    replicas: int = 1
+    gpu_ids: tuple[str, ...] = ()  # "worker:cuda:0"
+    worker_selector: Mapping[str, str] | None = None
+    env: Mapping[str, str] | None = None
+    adapters: tuple[str, ...] = ()
+    restart_on_error: bool = True
+    extended_kv_cache: Mapping[str, Any] | None = None
+    speculative_config: Mapping[str, Any] | None = None
+
+
+def create_body(
+    name: str,
+    plan: Plan,
+    dialect: Dialect,
+    choices: Choices,
+    *,
+    cluster_id: int | None,
+    spec: Spec | None = None,
+) -> dict[str, Any]:
+    """What ``POST models`` takes. ``spec`` is the catalog's recipe that the plan follows.
+
+    Raises NotDeployableError for an engine this server version does not have.
+    """
+    body: dict[str, Any] = {"name": name, "replicas": choices.replicas, **source_fields(plan)}
+    body["backend"] = backend_name(plan.backend, dialect)
+    parameters = backend_parameters(spec.backend_parameters if spec else (), plan.parameters)
+    if parameters:
+        body["backend_parameters"] = parameters
+    env = {**(dict(spec.env) if spec else {}), **plan.env, **(choices.env or {})}
+    if env:
+        body["env"] = env
+    if plan.task in CATEGORIES:
+        body["categories"] = [CATEGORIES[plan.task]]
+    body["restart_on_error"] = choices.restart_on_error
+    body |= _placement(choices, dialect)
+    if dialect.modern:
+        body |= _modern(choices, spec, cluster_id)
+    return body
+
+
+def source_fields(plan: Plan) -> dict[str, Any]:
+    """``source`` and the repository field that belongs to it."""
+    source = _SOURCES[plan.source]
+    repo_field, file_field = _REPO_FIELDS[source]
+    fields: dict[str, Any] = {"source": source, repo_field: plan.repo}
+    if file_field and plan.format == "gguf" and plan.files:
+        fields[file_field] = plan.files[0]
+    return fields
+
+
+def identity(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What every PUT must repeat (else 422): name, source and its repository field."""
+    source = row.get("source")
+    fields = {"name": row.get("name"), "source": source}
+    for key in _REPO_FIELDS.get(str(source), ()):
+        if key and row.get(key):
+            fields[key] = row[key]
+    return fields
+
+
+def backend_name(backend: str, dialect: Dialect) -> str:
+    """The server's spelling of an engine; raises NotDeployableError where it has none."""
+    table = BACKENDS if dialect.modern else OLD_BACKENDS
+    name = table.get(backend.lower())
+    if name is None:
+        raise NotDeployableError(
+            f"GPUStack {dialect.version} does not run {backend}",
+            hint=f"--backend {' or '.join(sorted(table))}",
+        )
+    return name
+
+
+def backend_parameters(recipe: Sequence[str], planned: Sequence[str]) -> list[str]:
+    """``--key=value`` words; the planner's value replaces the recipe's, each flag occurs once."""
+    merged: dict[str, str | None] = {}
+    for words in (recipe, planned):
+        for key, value in pairs(words):
+            merged.pop(key, None)
+            merged[key] = value
+    return [f"--{key}" if value is None else f"--{key}={value}" for key, value in merged.items()]
+
+
+def pairs(words: Sequence[str]) -> list[tuple[str, str | None]]:
+    """``--a=1 --b 2 --c`` as pairs; underscores in names read as dashes."""
+    found: list[tuple[str, str | None]] = []
+    for word in (part for text in words for part in _split(text)):
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            found.append((key.replace("_", "-"), value if equals else None))
+        elif found and found[-1][1] is None:
+            found[-1] = (found[-1][0], word)
+    return found
+
+
+def _split(text: str) -> list[str]:
+    """A catalog may write ``--key value`` as one word."""
+    head, space, tail = text.partition(" ")
+    return [head, tail] if space and head.startswith("--") and "=" not in head else [text]
+
+
+def _placement(choices: Choices, dialect: Dialect) -> dict[str, Any]:
+    if choices.gpu_ids:
+        selector: dict[str, Any] = {"gpu_ids": list(choices.gpu_ids)}
+        if dialect.modern:
+            selector["gpus_per_replica"] = max(1, len(choices.gpu_ids) // max(1, choices.replicas))
+        return {"gpu_selector": selector}
+    return {"worker_selector": dict(choices.worker_selector)} if choices.worker_selector else {}
+
+
+def _modern(choices: Choices, spec: Spec | None, cluster_id: int | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {"enable_model_route": True}
+    if cluster_id is not None:
+        fields["cluster_id"] = cluster_id
+    if spec and spec.backend_version:
+        fields["backend_version"] = spec.backend_version
+    speculative = choices.speculative_config or (spec.speculative_config if spec else None)
+    if speculative:
+        fields["speculative_config"] = dict(speculative)
+    if choices.extended_kv_cache:
+        fields["extended_kv_cache"] = dict(choices.extended_kv_cache)
+    if choices.adapters:
+        fields["lora_list"] = list(choices.adapters)
+    return fields
