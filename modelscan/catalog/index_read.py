@@ -99,15 +99,28 @@ def synced_index(paths: Paths) -> Path:
     return paths.catalog_dir / FILE_NAME
 
 
+def bundle_stamp() -> str:
+    """Which bundle this is: a synced index is made again when another release brings another."""
+    try:
+        stat = bundled_index().stat()
+    except OSError:
+        return FORMAT
+    return f"{FORMAT} {stat.st_size} {stat.st_mtime_ns}"
+
+
 def open_index(paths: Paths) -> Index:
     """The user's synced index where there is a usable one, else the bundled one.
 
-    Overlay files that changed since are read first.
+    It is made anew first where overlay files changed since, or where it is another release's.
     """
     if paths.overlay_dir.is_dir():
         from modelscan.catalog.publish import ensure_overlay
 
         ensure_overlay(paths)
+    if synced_index(paths).is_file() and not _of_this_release(paths):
+        from modelscan.catalog.publish import remake
+
+        remake(paths)
     for file in (synced_index(paths), bundled_index()):
         index = _usable(file)
         if index is not None:
@@ -117,6 +130,18 @@ def open_index(paths: Paths) -> Index:
         hint="modelscan catalog sync",
         code="no_catalog",
     )
+
+
+def stamp_file(paths: Paths) -> Path:
+    """Says with which bundle the synced index was made."""
+    return paths.catalog_dir / "built.txt"
+
+
+def _of_this_release(paths: Paths) -> bool:
+    try:
+        return stamp_file(paths).read_text() == bundle_stamp()
+    except (OSError, ValueError):
+        return False
 
 
 def _usable(file: Path) -> Index | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelscan.catalog.index_read import synced_index
+from modelscan.catalog.index_read import bundle_stamp, stamp_file, synced_index
 from modelscan.catalog.inherit import inherited, inheriting
 from modelscan.catalog.records import FAILED, SourceSnapshot, dump, load
 from modelscan.core.errors import ModelscanError
@@ -109,6 +109,7 @@ def rebuild(paths: Paths, snapshots: Mapping[str, SourceSnapshot]) -> Published:
     models = merged(snapshots.values())
     shown = [s for s in snapshots.values() if s.records or s.state == FAILED]
     build(models, synced_index(paths), sources=shown)
+    write_atomic(stamp_file(paths), bundle_stamp())
     return Published(len(models), synced_index(paths))
 
 
@@ -142,6 +143,18 @@ def refresh_overlay(paths: Paths) -> tuple[str, ...]:
     read = overlay.read(paths.overlay_dir)
     publish(paths, [read.snapshot])
     return read.warnings
+
+
+def remake(paths: Paths) -> None:
+    """Merge what was synced with this release's bundle; where that fails the bundle serves alone.
+
+    The stamp is written in either case: one failure is not repeated with every command.
+    """
+    with contextlib.suppress(ModelscanError):
+        publish(paths, [])
+        return
+    with contextlib.suppress(ModelscanError):
+        write_atomic(stamp_file(paths), bundle_stamp())
 
 
 def ensure_overlay(paths: Paths) -> None:

@@ -4,36 +4,44 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelscan.catalog.http import HttpClient
+from modelscan.catalog.http import Answer, HttpClient
 from modelscan.catalog.http_errors import HttpError
 from modelscan.catalog.records import SourceRecord
 from modelscan.catalog.sources import modelsdev_parse
 
+WITHOUT_MODELS = "models.dev: no models.json there, so licences and benchmarks stay as they were"
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """``complete`` is False where the second document, with licences, could not be had."""
+    """``warning`` is set where the canonical models, with licences, could not be had."""
 
     records: tuple[SourceRecord, ...]
     retrieved_at: str
-    not_modified: bool
     warning: str | None = None
 
 
 def fetch(http: HttpClient, endpoint: str) -> Fetched:
-    """``api.json`` (providers' rows) and ``models.json`` (canonical models with licences).
+    """Providers' rows (``api.json``) and canonical models with licences (``models.json``).
 
-    Raises what the client and the parser raise for the first; the second is optional, because
-    mirrors often carry only one.
+    A mirror may carry only ``catalog.json``, which holds both, or only ``api.json``. Raises what
+    the client and the parser raise.
     """
-    api = http.get(f"{endpoint}/api.json", cached=True)
+    api = _optional(http, f"{endpoint}/api.json")
+    if api is None:
+        both = http.get(f"{endpoint}/catalog.json", cached=True)
+        return Fetched(modelsdev_parse.parse_api(both.body), both.retrieved_at)
     records = modelsdev_parse.parse_api(api.body)
+    models = _optional(http, f"{endpoint}/models.json")
+    if models is None:
+        return Fetched(records, api.retrieved_at, WITHOUT_MODELS)
+    return Fetched(records + modelsdev_parse.parse_models(models.body), api.retrieved_at)
+
+
+def _optional(http: HttpClient, url: str) -> Answer | None:
     try:
-        models = http.get(f"{endpoint}/models.json", cached=True)
+        return http.get(url, cached=True)
     except HttpError as error:
         if error.status != 404:
             raise
-        warning = "models.dev: no models.json there, so licences and benchmarks stay as they were"
-        return Fetched(records, api.retrieved_at, api.not_modified, warning)
-    records += modelsdev_parse.parse_models(models.body)
-    return Fetched(records, api.retrieved_at, api.not_modified and models.not_modified)
+        return None
