@@ -77,11 +77,7 @@ class Grouping:
         self._stated_base = self._read_bases()
 
     def run(self) -> list[Group]:
-        members = [
-            Member(s.source, s.retrieved_at, record, "")
-            for s in self.snapshots
-            for record in sorted(s.records, key=lambda r: (r.key, r.kind))
-        ]
+        members = self._members()
         self._canonical([m for m in members if m.record.canonical])
         loose = [m for m in members if not m.record.canonical]
         weights = [m for m in loose if m.record.kind != "offering"]
@@ -89,6 +85,18 @@ class Grouping:
             self._weights(member)
         self._hosted([m for m in loose if m.record.kind == "offering"])
         return [group for _, group in sorted(self.groups.items())]
+
+    def _members(self) -> list[Member]:
+        """Every record once, in a total order; of one told twice the newer telling counts."""
+        told: dict[tuple[str, str, str], Member] = {}
+        for snap in self.snapshots:
+            for record in snap.records:
+                member = Member(snap.source, snap.retrieved_at, record, "")
+                identity = (snap.source, record.key, record.kind)
+                known = told.get(identity)
+                if known is None or _newer(member, known):
+                    told[identity] = member
+        return [member for _, member in sorted(told.items())]
 
     # --- canonical ids ---------------------------------------------------------------------
 
@@ -298,6 +306,11 @@ class Grouping:
 
     def _join(self, group: Group, member: Member, reason: str) -> None:
         group.members.append(Member(member.source, member.retrieved_at, member.record, reason))
+
+
+def _newer(first: Member, second: Member) -> bool:
+    times = (first.retrieved_at or "", second.retrieved_at or "")
+    return times[0] > times[1] or (times[0] == times[1] and repr(first) > repr(second))
 
 
 def _strength(group: Group) -> tuple[int, int, str]:

@@ -14,7 +14,7 @@ from modelscan.catalog.link import Group, link
 from modelscan.catalog.link_names import key, short
 from modelscan.catalog.merge_fields import choose, nested
 from modelscan.catalog.merge_variants import architecture_of, specs_of, variants_of
-from modelscan.catalog.records import SourceSnapshot
+from modelscan.catalog.records import USER, SourceSnapshot
 from modelscan.core.model import (
     Capabilities,
     Limits,
@@ -94,7 +94,8 @@ def _borrow(
 ) -> None:
     """What belongs to the weights holds under every name of them."""
     for field in _OF_WEIGHTS:
-        if field in chosen and field not in values:
+        own = provenance.get(field)
+        if field in chosen and (own is None or own.source != USER):
             values[field], provenance[field] = chosen[field]
 
 

@@ -143,7 +143,8 @@ def _everything(index: Index, query: Query) -> Found:
         values.append(" AND ".join(named))
     total = _total(index, query, "", where, values)
     order = f"f.{_ORDER[query.sort]} DESC, f.rowid" if query.sort in _ORDER else "f.rowid"
-    sql = f"SELECT f.rowid FROM facet f{_where(where)} ORDER BY {order} LIMIT ? OFFSET ?"
+    ordered = [f"+{condition}" for condition in where]  # walk in order, test each row
+    sql = f"SELECT f.rowid FROM facet f{_where(ordered)} ORDER BY {order} LIMIT ? OFFSET ?"
     limit = -1 if query.limit is None else query.limit
     numbers = [r[0] for r in index.connection.execute(sql, [*values, limit, query.offset])]
     return Found(total, tuple(rows_by_number(index, numbers)))
