@@ -194,6 +194,12 @@ def _check_source(sources: list[Any], wanted: str | None) -> None:
     if wanted is not None and wanted not in names:
         from modelscan.core.errors import UsageError
 
+        if wanted in ("huggingface", "modelscope"):
+            raise UsageError(
+                f"nothing was fetched from {wanted} yet",
+                hint=f"modelscan catalog sync --source {wanted}",
+                details={"sources": names},
+            )
         raise UsageError(
             f"there is no source '{wanted}'",
             hint=f"modelscan catalog search --source {names[0]}",

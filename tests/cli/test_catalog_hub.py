@@ -50,6 +50,11 @@ def test_license_is_passed_on_and_other_filters_are_refused(hub, run_in_process)
     assert done.code == 2 and "cannot search by --tools" in done.err
 
 
+def test_a_hub_that_was_never_synced(hub, run_in_process):
+    done = run_in_process("catalog", "list", "--source", "hf")
+    assert done.code == 2 and "modelscan catalog sync --source huggingface" in done.err
+
+
 def test_offset(hub, run_in_process):
     done = run_in_process(
         "catalog", "search", "tiny", "--source", "hf", "--limit", "2", "--offset", "2", "-q"

@@ -47,9 +47,11 @@ def _openapi(hub: FakeHub, seen: Seen, rest: list[str]) -> Reply:
         return _openapi_error(400, "InputParameterError", "page_size is out of range")
     words = seen.query.get("search", [""])[0].lower()
     owner = seen.query.get("owner", [""])[0]
+    task = seen.query.get("filter.task", [""])[0]
     found = [
         repo for repo in sorted(hub.scope.values(), key=lambda r: (-r.downloads, r.id))
         if words in repo.id.lower() and (not owner or repo.id.split("/")[0] == owner)
+        and (not task or repo.pipeline_tag == task)
     ]  # fmt: skip
     data = {
         "models": [_row(repo) for repo in found[(page - 1) * size : page * size]],

@@ -122,11 +122,11 @@ class ModelScope:
         """The address a person opens."""
         return f"{self.endpoint}/models/{repo}"
 
-    def search(self, words: str, *, limit: int = 20) -> list[RepoInfo]:
-        """Repositories by name."""
+    def search(self, words: str, *, limit: int = 20, task: str | None = None) -> list[RepoInfo]:
+        """Repositories by name, most downloaded first."""
         found: list[RepoInfo] = []
         for page in range(1, WINDOW // PAGE + 1):
-            data = self._page(words, page)
+            data = self._page(words, page, task)
             found.extend(parse_listing(data))
             total = whole(mapping(data).get("total_count"))
             if len(found) >= min(limit, total if total is not None else limit):
@@ -135,16 +135,17 @@ class ModelScope:
                 break
         return found[:limit]
 
-    def _page(self, words: str, page: int) -> Any:
-        query: dict[str, str] = {"page_number": str(page), "page_size": str(PAGE)}
-        if words:
-            query["search"] = words
+    def _page(self, words: str, page: int, task: str | None) -> Any:
+        query = {"page_number": str(page), "page_size": str(PAGE), "sort": "downloads"}
+        query |= {"search": words} if words else {}
+        query |= {"filter.task": task} if task else {}
         url = f"{self.endpoint}/openapi/v1/models"
         return self._ask("", url, query, self.headers, unwrap_openapi)
 
     def popular(self, limit: int) -> tuple[SourceRecord, ...]:
-        """The first models of the listing, for ``catalog sync``."""
-        found = {info.repo: record_of(info) for info in self.search("", limit=limit)}
+        """The most downloaded text models, for ``catalog sync``."""
+        infos = self.search("", limit=limit, task="text-generation")
+        found = {info.repo: record_of(info) for info in infos}
         if not found:
             raise RemoteError(f"{self.endpoint} lists no models", hint="modelscan config show")
         return tuple(found.values())
