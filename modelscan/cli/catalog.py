@@ -194,12 +194,6 @@ def _check_source(sources: list[Any], wanted: str | None) -> None:
     if wanted is not None and wanted not in names:
         from modelscan.core.errors import UsageError
 
-        if wanted in ("huggingface", "modelscope"):
-            raise UsageError(
-                f"nothing was fetched from {wanted} yet",
-                hint=f"modelscan catalog sync --source {wanted}",
-                details={"sources": names},
-            )
         raise UsageError(
             f"there is no source '{wanted}'",
             hint=f"modelscan catalog search --source {names[0]}",
@@ -208,7 +202,6 @@ def _check_source(sources: list[Any], wanted: str | None) -> None:
 
 
 def found_document(schema: str, query: Query, found: Found) -> Document:
-    """A page of models in every output form."""
     """A page of models as ``catalog.search`` and ``catalog.list`` show it."""
     body = {
         "query": query.text,
@@ -221,6 +214,8 @@ def found_document(schema: str, query: Query, found: Found) -> Document:
     if found.corrected is not None:
         blocks.append(Note(f"nothing matches '{query.text}'; showing '{found.corrected}'"))
     empty = f"no model matches '{query.text}'" if query.text else "no model matches"
+    if query.source in ("huggingface", "modelscope"):
+        empty += f" (modelscan catalog sync --source {query.source} asks that hub)"
     cells = [row_cells(row) for row in found.rows]
     blocks.append(Table(_COLUMNS, cells, numeric=_NUMERIC, empty=empty))
     shown = query.offset + len(found.rows)
