@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +17,9 @@ from modelscan.cli.options import Adapter, Force, ModelArgument, Wanted, workloa
 from modelscan.core.deployment import Deployment
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_tokens
+
+if TYPE_CHECKING:
+    from modelscan.deploy.request import Request
 
 _DOING = {
     "planning": "planning {name}",
@@ -89,7 +93,7 @@ def deploy(
     return _deploy(request, progress and current().flags.as_json)
 
 
-def _dry_run(request: Any) -> Document:
+def _dry_run(request: Request) -> Document:
     from modelscan.deploy.lifecycle import preview
     from modelscan.deploy.targets import find_target
 
@@ -98,7 +102,7 @@ def _dry_run(request: Any) -> Document:
     return _document(deployment, changed=True, dry_run=launch)
 
 
-def _deploy(request: Any, stream: bool) -> Document | None:
+def _deploy(request: Request, stream: bool) -> Document | None:
     from modelscan.deploy.lifecycle import deploy as run
 
     output = current().output
@@ -121,7 +125,7 @@ def _deploy(request: Any, stream: bool) -> Document | None:
 
 
 def _document(
-    deployment: Deployment, changed: bool, dry_run: dict[str, Any] | Any = None
+    deployment: Deployment, changed: bool, dry_run: Mapping[str, Any] | None = None
 ) -> Document:
     body = {
         "deployment": view.as_json(deployment),
@@ -147,7 +151,9 @@ def route_json(deployment: Deployment) -> Any:
     return to_json(route_of(deployment, kind))
 
 
-def _blocks(deployment: Deployment, changed: bool, dry_run: Any) -> list[Block]:
+def _blocks(
+    deployment: Deployment, changed: bool, dry_run: Mapping[str, Any] | None
+) -> list[Block]:
     pairs: list[tuple[str, object]] = [
         ("name", deployment.name),
         ("state", "would be started" if dry_run is not None else deployment.state),
@@ -169,7 +175,7 @@ def _blocks(deployment: Deployment, changed: bool, dry_run: Any) -> list[Block]:
     return [*blocks, Note(f"\nask it: {line}")] if line else blocks
 
 
-def _launch_pairs(launch: Any) -> list[tuple[str, object]]:
+def _launch_pairs(launch: Mapping[str, Any]) -> list[tuple[str, object]]:
     import shlex
 
     values = [f"{name}={shlex.quote(value)}" for name, value in launch.get("env", {}).items()]

@@ -12,7 +12,7 @@ def list_() -> Document:
     """Every deployment and its state, checked against what really runs."""
     from modelscan.deploy.reconcile import list_deployments
 
-    found = list_deployments(current().config)
+    found = list_deployments(current().config, current().output.warn)
     body = {"deployments": [view.as_json(one) for one in found]}
     return Document("list", body, [view.table(found), *view.reasons(found)],
                     [one.name for one in found])  # fmt: skip

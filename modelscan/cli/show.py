@@ -20,7 +20,7 @@ def show(name: Name) -> Document:
     from modelscan.deploy.reconcile import find_deployment
     from modelscan.deploy.targets import find_target
 
-    found = find_deployment(name, current().config)
+    found = find_deployment(name, current().config, current().output.warn)
     plan = found.plan or {}
     target = find_target(found.target, current().config)
     body = {

@@ -15,10 +15,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelscan.core.deployment import ACTIVE_STATES, Deployment, State
-from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.errors import AuthError, ModelscanError, NotDeployableError, UsageError
 from modelscan.core.plan import Subject
 from modelscan.deploy import routes
-from modelscan.deploy.reconcile import finish, reconcile, unknown
+from modelscan.deploy.reconcile import end, fail, finish, reason_of, reconcile, unknown
 from modelscan.deploy.request import Events, Request, check_name, derive_name, silent
 from modelscan.deploy.targets import Target, find_target
 from modelscan.state.clock import now_text
@@ -64,10 +64,11 @@ def preview(request: Request, config: Config) -> Deployment:
     name = check_name(request.name or derive_name(subject.id))
     target = find_target(request.target, config)
 
-    def save(_: Deployment) -> None:
-        """A preview is not remembered."""
+    return target.propose(name, subject, request, forget_it, now_text())
 
-    return target.propose(name, subject, request, save, now_text())
+
+def forget_it(_: Deployment) -> None:
+    """A preview is not remembered."""
 
 
 def deploy(request: Request, config: Config, events: Events = silent) -> Outcome:
@@ -92,6 +93,7 @@ def deploy(request: Request, config: Config, events: Events = silent) -> Outcome
         if request.route:
             routes.check_free(session.routing_file, name)
         if before is not None and before.state in ACTIVE_STATES:
+            _check_replacement(target, name, subject, request)
             _end(session, before)
         with _undone_by_interrupt(session, before):
             events("planning", name=name, model=subject.id)
@@ -186,6 +188,13 @@ def _refuse_replacing(before: Deployment | None, request: Request) -> None:
     )
 
 
+def _check_replacement(target: Target, name: str, subject: Subject, request: Request) -> None:
+    """A wrong option must not cost the deployment that runs. That it does not fit beside the old
+    one proves nothing: the old one's memory will be free."""
+    with contextlib.suppress(NotDeployableError):
+        target.propose(name, subject, request, forget_it, now_text())
+
+
 def _created(before: Deployment | None) -> str:
     return before.created_at if before else now_text()
 
@@ -209,6 +218,8 @@ def _settle(
     target = session.target(deployment)
     try:
         running = target.settle(deployment, session.save, timeout_s, events)
+    except AuthError:
+        raise  # the key is not here: no reason to end the engine
     except ModelscanError as error:
         _fail(session, deployment, error)
         raise
@@ -218,34 +229,15 @@ def _settle(
 
 
 def _fail(session: _Session, deployment: Deployment, error: ModelscanError) -> None:
-    """Nothing is left behind but the row that says why."""
-    deployment = session.store.get(session.name) or deployment
-    session.target(deployment).stop(deployment, drain_s=0)
-    routes.withdraw(session.routing_file, deployment)
-    reason = error.details.get("reason") or error.message
-    session.save(
-        replace(
-            deployment, state=State.FAILED, reason=str(reason), health=None, routed=False, pid=None
-        )
-    )
+    deployment = session.store.get(session.name) or deployment  # it may have moved to another port
+    target = session.target(deployment)
+    fail(deployment, target, session.store, session.routing_file, reason_of(error))
 
 
 def _end(session: _Session, deployment: Deployment, drain_s: float = DRAIN_S) -> Deployment:
-    """Route first, then the process, then the row; each step can be repeated."""
     session.save(replace(deployment, state=State.STOPPING))
-    routes.withdraw(session.routing_file, deployment)
-    session.target(deployment).stop(deployment, drain_s=drain_s)
-    ended = stopped(deployment)
-    session.save(ended)
-    return ended
-
-
-def stopped(deployment: Deployment, reason: str | None = None) -> Deployment:
-    """The row of a deployment that runs no more."""
-    return replace(
-        deployment, state=State.STOPPED, reason=reason, health=None, routed=False, pid=None,
-        pid_started_at=None, updated_at=now_text(),
-    )  # fmt: skip
+    target = session.target(deployment)
+    return end(deployment, target, session.store, session.routing_file, drain_s=drain_s)
 
 
 def _forget(session: _Session, deployment: Deployment) -> None:
@@ -284,12 +276,15 @@ def _undo(session: _Session, before: Deployment | None) -> None:
     now = session.store.get(session.name)
     if now is None:
         return
-    session.target(now).stop(now, drain_s=0)
+    target = session.target(now)
     if before is None:
+        target.stop(now, drain_s=0)
         _forget(session, now)
-        return
-    routes.withdraw(session.routing_file, before)
-    session.save(stopped(before) if before.state in ACTIVE_STATES else before)
+    elif before.state in ACTIVE_STATES:
+        end(before, target, session.store, session.routing_file)
+    else:
+        end(now, target, session.store, session.routing_file)
+        session.save(before)
 
 
 @contextlib.contextmanager

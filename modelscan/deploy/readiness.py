@@ -9,12 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from modelscan.core.deployment import Deployment, State
-from modelscan.core.errors import RemoteError
+from modelscan.core.errors import AuthError, RemoteError
 from modelscan.deploy.request import Events
 from modelscan.deploy.targets import Observation
 from modelscan.engines import logfile, spawn
 from modelscan.engines.base import Failure, Launch
-from modelscan.engines.health import Address, health, verify
+from modelscan.engines.health import Address, health, serves, verify
 from modelscan.engines.processes import boot_id, memory_bytes
 from modelscan.engines.registry import engine
 from modelscan.engines.rundir import Ended, RunDir
@@ -75,7 +75,17 @@ def is_ready(rundir: RunDir, launch: Launch) -> bool:
     """Our own engine (not whoever has the port) says that it is ready, and ``/health`` agrees."""
     if launch.embedded and not rundir.ready_file.exists():
         return False
-    return health(address_of(launch)) == "ok"
+    if health(address_of(launch)) != "ok":
+        return False
+    return launch.embedded or _is_ours(launch)
+
+
+def _is_ours(launch: Launch) -> bool:
+    """A command tells us nothing when it is ready, so somebody else might have its port."""
+    try:
+        return serves(address_of(launch, with_key=True), launch.served_model)
+    except AuthError:
+        return False
 
 
 def verified(

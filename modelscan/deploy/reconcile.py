@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from modelscan.core.deployment import Deployment, State
-from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.deploy import routes
 from modelscan.deploy.recover import find_lost
 from modelscan.deploy.request import silent
@@ -26,10 +26,15 @@ from modelscan.state.store import Store, deployment_lock
 _TRY_LOCK_S = 0.0
 _VERIFY_S = 30.0
 _OBSERVERS = 16
+Warn = Callable[[str], None]
 
 
-def list_deployments(config: Config) -> tuple[Deployment, ...]:
-    """Every deployment, as it really is, by name."""
+def ignore(_: str) -> None:
+    """Nobody to warn."""
+
+
+def list_deployments(config: Config, warn: Warn = ignore) -> tuple[Deployment, ...]:
+    """Every deployment, as it really is, by name; ``warn`` is told what could not be written."""
     paths = config.paths
     if not paths.store_file.exists() and not paths.deployments_dir.exists():
         return ()
@@ -39,7 +44,7 @@ def list_deployments(config: Config) -> tuple[Deployment, ...]:
             rows = store.all()
         seen = _observe_all(rows, config)
         return tuple(
-            refreshed(row, store, config, look) for row, look in zip(rows, seen, strict=True)
+            refreshed(row, store, config, look, warn) for row, look in zip(rows, seen, strict=True)
         )
 
 
@@ -55,9 +60,16 @@ def _observe_all(rows: Sequence[Deployment], config: Config) -> list[Observation
 
 
 def refreshed(
-    row: Deployment, store: Store, config: Config, seen: Observation | None = None
+    row: Deployment,
+    store: Store,
+    config: Config,
+    seen: Observation | None = None,
+    warn: Warn = ignore,
 ) -> Deployment:
-    """The row after a look at reality; as it is while another command works on it."""
+    """The row after a look at reality; as it is while another command works on it.
+
+    A routing file that cannot be changed does not hide the truth: it is told to ``warn``.
+    """
     target = find_target(row.target, config)
     seen = seen or target.observe(row)
     if _agrees(row, seen.state, seen.ready):
@@ -70,9 +82,10 @@ def refreshed(
                 return row
             return reconcile(again, target, store, config.routing_file)
     except ModelscanError as error:
-        if error.code != "locked":
-            raise
-        return replace(row, health=seen.health)
+        if error.code == "locked":
+            return replace(row, health=seen.health)
+        warn(f"{row.name}: {error.message}")
+        return replace(row, state=seen.state, health=seen.health, reason=seen.reason)
 
 
 def _agrees(row: Deployment, state: State, ready: bool) -> bool:
@@ -87,17 +100,15 @@ def reconcile(
 ) -> Deployment:
     """Make row and route agree with what is there; the caller holds the lock."""
     if deployment.state in (State.PENDING, State.DOWNLOADING):
-        target.stop(deployment, drain_s=0)
-        return _failed(deployment, "it was interrupted before the engine started", store,
-                       routing_file)  # fmt: skip
+        reason = "it was interrupted before the engine started"
+        return fail(deployment, target, store, routing_file, reason)
     if deployment.state is State.STOPPING:
-        return _finish_stop(deployment, target, store, routing_file)
+        return end(deployment, target, store, routing_file)
     seen = target.observe(deployment)
     if seen.state is State.FAILED and deployment.state is not State.FAILED:
-        target.stop(deployment, drain_s=0)
-        return _failed(deployment, seen.reason, store, routing_file)
+        return fail(deployment, target, store, routing_file, seen.reason)
     if seen.state is State.STOPPED and deployment.state is not State.STOPPED:
-        return _finish_stop(deployment, target, store, routing_file, seen.reason)
+        return end(deployment, target, store, routing_file, seen.reason)
     if seen.ready:
         return _catch_up(deployment, target, store, routing_file)
     if deployment.state is State.RUNNING and deployment.route and not deployment.routed:
@@ -114,42 +125,57 @@ def finish(deployment: Deployment, target: Target, store: Store, routing_file: P
     return deployment
 
 
+def reason_of(error: ModelscanError) -> str:
+    """What the row keeps of a failure: the engine's own words, without the name before them."""
+    return str(error.details.get("reason") or error.message)
+
+
 def _catch_up(
     deployment: Deployment, target: Target, store: Store, routing_file: Path
 ) -> Deployment:
     """The engine is ready, and the command that waited for it is gone (or did not wait)."""
     try:
         running = target.settle(deployment, store.put, _VERIFY_S, silent)
+    except AuthError:
+        return deployment  # its key is not here; whoever has it will verify it
     except ModelscanError as error:
-        target.stop(deployment, drain_s=0)
-        reason = error.details.get("reason") or error.message
-        return _failed(deployment, str(reason), store, routing_file)
+        return fail(deployment, target, store, routing_file, reason_of(error))
     return finish(running, target, store, routing_file)
 
 
-def _failed(
-    deployment: Deployment, reason: str | None, store: Store, routing_file: Path
+def fail(
+    deployment: Deployment, target: Target, store: Store, routing_file: Path, reason: str | None
 ) -> Deployment:
-    routes.withdraw(routing_file, deployment)
-    failed = replace(
-        deployment, state=State.FAILED, reason=reason, health=None, routed=False, pid=None,
-        pid_started_at=None, updated_at=now_text(),
-    )  # fmt: skip
-    store.put(failed)
-    return failed
+    """Nothing is left behind but the row that says why."""
+    return _over(deployment, State.FAILED, target, store, routing_file, reason)
 
 
-def _finish_stop(
+def end(
     deployment: Deployment,
     target: Target,
     store: Store,
     routing_file: Path,
     reason: str | None = None,
+    *,
+    drain_s: float = 0,
+) -> Deployment:
+    """Route first, then the process, then the row; each step can be repeated."""
+    return _over(deployment, State.STOPPED, target, store, routing_file, reason, drain_s)
+
+
+def _over(
+    deployment: Deployment,
+    state: State,
+    target: Target,
+    store: Store,
+    routing_file: Path,
+    reason: str | None,
+    drain_s: float = 0,
 ) -> Deployment:
     routes.withdraw(routing_file, deployment)
-    target.stop(deployment, drain_s=0)
+    target.stop(deployment, drain_s=drain_s)
     ended = replace(
-        deployment, state=State.STOPPED, reason=reason, health=None, routed=False, pid=None,
+        deployment, state=state, reason=reason, health=None, routed=False, pid=None,
         pid_started_at=None, updated_at=now_text(),
     )  # fmt: skip
     store.put(ended)
@@ -167,11 +193,11 @@ def recorded(name: str, config: Config) -> Deployment:
         return row
 
 
-def find_deployment(name: str, config: Config) -> Deployment:
+def find_deployment(name: str, config: Config, warn: Warn = ignore) -> Deployment:
     """The deployment as it really is; raises UsageError for an unknown name."""
     row = recorded(name, config)
     with Store.open(config.paths.store_file) as store:
-        return refreshed(row, store, config)
+        return refreshed(row, store, config, warn=warn)
 
 
 def unknown(name: str, names: Sequence[str]) -> UsageError:

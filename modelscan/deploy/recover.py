@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import Any
 
 from modelscan.core.deployment import Deployment, State
+from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.engines.rundir import RunDir
 from modelscan.state.config import Config
@@ -42,16 +43,15 @@ def find_lost(config: Config, known: Collection[str], store: Store) -> list[Depl
 
 
 def _put_back(rundir: RunDir, config: Config, store: Store) -> Deployment | None:
-    lock = deployment_lock(config.paths.locks_dir, rundir.folder.name)
-    with hold(lock, what=f"deployment {rundir.folder.name}"):
-        row = store.get(rundir.folder.name) or _read(rundir)
-        if row is None or not rundir.alive():
-            return None
-        try:
-            store.put(row)
-        except PortTaken:
-            return None
-        return row
+    name = rundir.folder.name
+    try:
+        with hold(deployment_lock(config.paths.locks_dir, name), timeout_s=0):
+            row = None if store.get(name) else _read(rundir)
+            if row is not None:
+                store.put(row)
+            return row
+    except (ModelscanError, PortTaken):
+        return None  # another command is at work on it, or it must not have that port
 
 
 def _read(rundir: RunDir) -> Deployment | None:

@@ -71,6 +71,15 @@ def health(address: Address, *, timeout_s: float = 1.0) -> str:
     return {_OK: "ok", _LOADING: "loading"}.get(reply.status, "unhealthy")
 
 
+def serves(address: Address, model: str) -> bool:
+    """Whether ``/v1/models`` lists that name: whoever has the port is the engine we started."""
+    reply = ask(address, "GET", "/v1/models", timeout_s=2.0)
+    try:
+        return reply is not None and any(row["id"] == model for row in reply.body["data"])
+    except (KeyError, TypeError):
+        return False
+
+
 def verify(address: Address, task: str, model: str, *, timeout_s: float) -> str | None:
     """Ask for the smallest real answer; None if it is right, else what was wrong with it."""
     path, body, check = _SMALLEST.get(task, _SMALLEST["chat"])

@@ -38,13 +38,13 @@ def send(identity: Identity, number: signal.Signals, *, group: bool = False) -> 
     """Signal that very process (or the process group it leads); False if it is gone."""
     if not is_alive(identity):
         return False
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if group:
+    if group:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(identity.pid, number)
-        else:
-            os.kill(identity.pid, number)
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(identity.pid, number)  # also where it does not lead a group yet
         return True
-    return False
+    return group
 
 
 def boot_id() -> str:

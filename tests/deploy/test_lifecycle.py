@@ -599,3 +599,42 @@ def test_a_llama_server_binary_is_used_when_one_is_configured(
     assert post(port, "/v1/chat/completions", CHAT, "k3y-for-the-binary")[0] == 200
     shown = run("show", "tiny", "--json").json
     assert shown["launch"]["argv"][0] == str(program)
+
+
+def test_a_wrong_option_does_not_cost_the_deployment_that_runs(
+    run: Run, deployed: dict[str, Any], model_file: Path
+) -> None:
+    refused = run("deploy", str(model_file), "--force", "--param", "no-such-option=1")
+    assert refused.code == 2
+    assert only(run)["pid"] == deployed["pid"]
+
+
+def test_a_broken_routing_file_does_not_hide_the_truth(
+    run: Run, deployed: dict[str, Any], config: Config
+) -> None:
+    config.routing_file.write_text("version: [")
+    os.kill(deployed["pid"], signal.SIGKILL)
+    eventually(lambda: only(run)["state"] == "failed")
+    listed = run("list", "--json").json
+    assert "killed by signal 9" in listed["deployments"][0]["reason"]
+    assert any("tiny" in warning for warning in listed["warnings"])
+    refused = run("start", "tiny")
+    assert refused.code != 0
+    assert "Traceback" not in refused.err
+    config.routing_file.unlink()
+    assert run("start", "tiny").code == 0
+
+
+def test_a_list_without_the_key_does_not_end_a_start(
+    run: Run, model_file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TINY_KEY", "k3y")
+    options = ["--api-key", "env:TINY_KEY", "--no-wait"]
+    assert run("deploy", str(model_file), *options).code == 0
+    monkeypatch.delenv("TINY_KEY")
+    ready = home / "state/deployments/tiny/ready.json"
+    eventually(ready.exists)
+    assert only(run)["state"] == "starting"
+    assert len(living(home)) == 2
+    monkeypatch.setenv("TINY_KEY", "k3y")
+    assert only(run)["state"] == "running"
