@@ -155,6 +155,7 @@ def _matching(index: Index, query: Query, words: Sequence[str]) -> Found:
     where, values = _bounds(query)
     match = " AND ".join([_match(index, words), *_marks(query)])
     total = _total(index, query, match, where, values)
+    total += _beside(index, query, match, where, values)
     if not total:
         return Found(0)
     end = total if query.limit is None else min(total, query.offset + query.limit)
@@ -184,6 +185,20 @@ def _total(index: Index, query: Query, match: str, where: list[str], values: lis
         return _scalar(index, f"SELECT count(*) {_JOIN} WHERE {conditions}", [match, *values])
     scan = where if len(where) == 1 else [f"+{condition}" for condition in where]
     return _scalar(index, f"SELECT count(*) FROM facet f{_where(scan)}", values)
+
+
+def _beside(index: Index, query: Query, match: str, where: list[str], values: list[object]) -> int:
+    """Models that are called just that by a name which is no word of the text: a variant's."""
+    if query.sort in _ORDER:
+        return 0
+    rows = _exact(index, query)
+    if not rows:
+        return 0
+    conditions = " AND ".join(
+        ["text MATCH ?", f"text.rowid IN ({','.join('?' * len(rows))})", *where]
+    )
+    sql = f"SELECT count(*) {_JOIN} WHERE {conditions}"
+    return len(rows) - _scalar(index, sql, [match, *rows, *values])
 
 
 def _tiers(index: Index, query: Query, words: Sequence[str], wanted: int) -> list[int]:
