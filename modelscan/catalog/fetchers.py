@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelscan.catalog.http import HttpClient, utc_now
+from modelscan.catalog.http_errors import public
 from modelscan.catalog.hub import Hub
 from modelscan.catalog.records import (
     GPUSTACK,
@@ -54,7 +55,7 @@ class Source:
 
 
 def _live(source: str, origin: str, records: tuple[SourceRecord, ...], when: str) -> SourceSnapshot:
-    return SourceSnapshot(source, when, records, state=LIVE, origin=origin)
+    return SourceSnapshot(source, when, records, state=LIVE, origin=public(origin))
 
 
 def _modelsdev(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:

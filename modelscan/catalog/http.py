@@ -21,6 +21,7 @@ from modelscan.catalog.http_errors import (
     explain,
     host_of,
     out_of_time,
+    public,
     status_error,
     too_large,
 )
@@ -59,7 +60,7 @@ class Answer:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
             raise HttpError(
-                f"{self.url} answered with something that is not JSON "
+                f"{public(self.url)} answered with something that is not JSON "
                 f"({format_bytes(len(self.body))})",
                 url=self.url, status=self.status, code="garbage",
                 hint="check the endpoint: modelscan config show",
@@ -177,18 +178,20 @@ class HttpClient:
         """The full address. Offline, nothing gets past this line."""
         if self.offline:
             raise OfflineError(
-                f"offline: {url} was not asked",
+                f"offline: {public(url)} was not asked",
                 hint="run it without --offline (and unset MODELSCAN_OFFLINE)",
-                details={"url": url},
+                details={"url": public(url)},
             )
         import httpx
 
         try:
             address = httpx.URL(url, params=dict(params)) if params else httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise UsageError(f"'{url}' is not an address: {error}") from error
+            raise UsageError(f"'{public(url)}' is not an address: {error}") from error
         if address.scheme not in ("http", "https") or not address.host:
-            raise UsageError(f"'{url}' is not an http(s) address", hint="modelscan config show")
+            raise UsageError(
+                f"'{public(url)}' is not an http(s) address", hint="modelscan config show"
+            )
         return str(address)
 
     def _with_retries(
@@ -248,7 +251,7 @@ class HttpClient:
                 refuse_downgrade(request, response.next_request)
                 request = response.next_request
         raise HttpError(
-            f"{url} was redirected more than {MAX_REDIRECTS} times",
+            f"{public(url)} was redirected more than {MAX_REDIRECTS} times",
             url=url,
             code="redirects",
             hint="check the endpoint: modelscan config show",

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelscan.catalog.http_errors import public
 from modelscan.state.files import write_atomic
 
 
@@ -37,7 +38,7 @@ class AnswerCache:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             meta = json.loads(record.read_bytes())
             data = body.read_bytes()
-            if meta["url"] == url and meta["sha256"] == hashlib.sha256(data).hexdigest():
+            if meta["url"] == public(url) and meta["sha256"] == hashlib.sha256(data).hexdigest():
                 return Kept(data, meta["etag"], meta["last_modified"], meta["retrieved_at"])
         return None
 
@@ -46,7 +47,7 @@ class AnswerCache:
         record, body = self._files(url, private)
         write_atomic(body, kept.body)
         meta = {
-            "url": url,
+            "url": public(url),
             "etag": kept.etag,
             "last_modified": kept.last_modified,
             "retrieved_at": kept.retrieved_at,

@@ -29,9 +29,9 @@ class HttpError(RemoteError):
         hint: str | None = None,
         code: str | None = None,
     ) -> None:
-        details = {"url": url, "status": status}
+        details = {"url": public(url), "status": status}
         super().__init__(message, hint=hint, code=code, details=details)
-        self.url = url
+        self.url = public(url)
         self.status = status
         self.headers: Mapping[str, str] = headers or {}
         self.body = body
@@ -55,7 +55,7 @@ def too_large(url: str, size: int | None, limit: int) -> HttpError:
     """The error for a body that is larger than anything expected there."""
     said = "more than" if size is None else f"{format_bytes(size)}, over"
     return HttpError(
-        f"{url} sends {said} the {format_bytes(limit)} that are accepted there",
+        f"{public(url)} sends {said} the {format_bytes(limit)} that are accepted there",
         url=url, code="too_large", hint="check the endpoint: modelscan config show",
     )  # fmt: skip
 
@@ -72,6 +72,11 @@ def _message_in(body: bytes) -> str:
     if isinstance(found, dict):
         found = found.get("message")
     return found[:300] if isinstance(found, str) else ""
+
+
+def public(url: str) -> str:
+    """The address without the user and password that a mirror's endpoint may carry."""
+    return re.sub(r"^(\w+://)[^/@?#]*@", r"\1", url)
 
 
 def host_of(url: str) -> str:

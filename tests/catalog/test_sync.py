@@ -215,6 +215,26 @@ def test_a_source_that_shrinks_is_named(hub, sync):
     assert document["warnings"] == ["models.dev: 2 entries now, 8 before"]
 
 
+@pytest.mark.parametrize("mode", [None, "500", "garbage", "huge", "redirect-loop", "html"])
+def test_a_password_in_an_endpoint_is_never_shown_or_stored(hub, sync, monkeypatch, mode):
+    """A mirror may want basic authentication; what is told and kept has the host only."""
+    mirror = hub.url.replace("://", "://someone:open-sesame@")
+    for name in ("HF_ENDPOINT", "MODELSCOPE_ENDPOINT", "MODELSCAN_MODELSDEV_ENDPOINT",
+                 "MODELSCAN_GPUSTACK_URL"):  # fmt: skip
+        monkeypatch.setenv(name, mirror)
+    if mode:
+        hub.fault("/", mode)
+    document, _ = sync(code=5 if mode else 0)
+    assert "sesame" not in json.dumps(document)
+    assert hub.log[0].headers["authorization"].startswith("Basic ")
+    index = Index(synced_index(paths()))
+    stored = [str(row) for row in index.connection.execute("SELECT * FROM source")]
+    index.close()
+    assert "sesame" not in "".join(stored)
+    for file in paths().catalog_dir.rglob("*"):
+        assert not file.is_file() or b"sesame" not in file.read_bytes()
+
+
 def test_wrong_gpustack_key(hub, sync, monkeypatch):
     monkeypatch.setenv("GPUSTACK_SECRET", "gpustack_wrong")
     document, rows = sync()

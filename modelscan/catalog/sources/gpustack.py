@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.catalog.http import HttpClient
-from modelscan.catalog.http_errors import HttpError
+from modelscan.catalog.http_errors import HttpError, public
 from modelscan.catalog.records import SourceRecord
 from modelscan.catalog.repo_info import mapping, rows, text
 from modelscan.catalog.sources.gpustack_parse import record
@@ -29,7 +29,7 @@ def fetch(http: HttpClient, server: str, key: str | None) -> tuple[SourceRecord,
     sets = _items(_get(http, f"{base}?page=-1", headers), "model sets")
     known = [s for s in sets if isinstance(s.get("name"), str) and isinstance(s.get("id"), int)]
     if not known:
-        raise RemoteError(f"{server} has an empty catalogue")
+        raise RemoteError(f"{public(server)} has an empty catalogue")
 
     def complete(entry: Mapping[str, Any]) -> SourceRecord:
         payload = _get(http, f"{base}/{entry['id']}/specs?page=-1", headers)
@@ -50,7 +50,7 @@ def _prefix(http: HttpClient, server: str) -> str:
     version = text(mapping(http.get(f"{server}/version").json()).get("version"))
     match = re.match(r"v?(\d+)\.", version or "")
     if match is None:
-        raise RemoteError(f"{server} is not a GPUStack server: /version says {version!r}")
+        raise RemoteError(f"{public(server)} is not a GPUStack server: /version says {version!r}")
     return "v2" if int(match[1]) >= 2 else "v1"
 
 
@@ -62,7 +62,7 @@ def _get(http: HttpClient, url: str, headers: Mapping[str, str]) -> Any:
             raise AuthError(
                 f"the GPUStack server refused the key ({error.status})",
                 hint="check the key and that its scope covers management",
-                details={"url": url, "status": error.status},
+                details={"url": public(url), "status": error.status},
             ) from error
         raise
 

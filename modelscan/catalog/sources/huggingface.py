@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from modelscan.catalog.http import Answer, HttpClient
-from modelscan.catalog.http_errors import HttpError
+from modelscan.catalog.http_errors import HttpError, public
 from modelscan.catalog.records import HUGGINGFACE, SourceRecord
 from modelscan.catalog.repo_info import (
     RepoInfo,
@@ -49,7 +49,7 @@ class HuggingFace:
     token: str | None = None
 
     def __repr__(self) -> str:
-        return f"HuggingFace({self.endpoint!r})"
+        return f"HuggingFace({public(self.endpoint)!r})"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -80,7 +80,7 @@ class HuggingFace:
 
     def page_url(self, repo: str) -> str:
         """The address a person opens."""
-        return f"{self.endpoint}/{repo}"
+        return public(f"{self.endpoint}/{repo}")
 
     def search(self, words: str, *, limit: int = 20, **filters: str) -> list[RepoInfo]:
         """Repositories by name, most downloaded first."""
@@ -110,7 +110,9 @@ class HuggingFace:
             if len(found) >= limit:
                 break
         if not found:
-            raise RemoteError(f"{self.endpoint} lists no models", hint="modelscan config show")
+            raise RemoteError(
+                f"{public(self.endpoint)} lists no models", hint="modelscan config show"
+            )
         return tuple(found.values())[:limit]
 
     def explain(self, error: HttpError, repo: str) -> ModelscanError:

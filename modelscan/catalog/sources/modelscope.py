@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from modelscan.catalog.curated import curated
 from modelscan.catalog.http import HttpClient
-from modelscan.catalog.http_errors import HttpError
+from modelscan.catalog.http_errors import HttpError, public
 from modelscan.catalog.records import MODELSCOPE, SourceRecord
 from modelscan.catalog.repo_info import (
     RepoInfo,
@@ -62,7 +62,7 @@ class ModelScope:
     token: str | None = None
 
     def __repr__(self) -> str:
-        return f"ModelScope({self.endpoint!r})"
+        return f"ModelScope({public(self.endpoint)!r})"
 
     @property
     def headers(self) -> dict[str, str]:
@@ -120,7 +120,7 @@ class ModelScope:
 
     def page_url(self, repo: str) -> str:
         """The address a person opens."""
-        return f"{self.endpoint}/models/{repo}"
+        return public(f"{self.endpoint}/models/{repo}")
 
     def search(self, words: str, *, limit: int = 20, task: str | None = None) -> list[RepoInfo]:
         """Repositories by name, most downloaded first."""
@@ -147,7 +147,9 @@ class ModelScope:
         infos = self.search("", limit=limit, task="text-generation")
         found = {info.repo: record_of(info) for info in infos}
         if not found:
-            raise RemoteError(f"{self.endpoint} lists no models", hint="modelscan config show")
+            raise RemoteError(
+                f"{public(self.endpoint)} lists no models", hint="modelscan config show"
+            )
         return tuple(found.values())
 
     def explain(self, error: HttpError, repo: str) -> ModelscanError:
