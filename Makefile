@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-shared bench bench-cli bench-speed bench-peers bench-memory bench-links bench-catalog catalogs clean
+.PHONY: help setup demo test check lint types test-shared bench bench-cli bench-speed bench-peers bench-memory bench-links bench-catalog bench-gpu catalogs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -30,7 +30,7 @@ types: setup ## mypy --strict
 
 check: lint types test ## lint, types and tests
 
-bench: bench-cli bench-speed bench-peers bench-memory bench-links bench-catalog ## every benchmark
+bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-links bench-catalog ## every benchmark
 
 bench-cli: setup ## start-up: CPU time as a ratio to a bare interpreter, beside peers
 	$(BIN)/python benchmarks/bench_cli.py
@@ -46,6 +46,9 @@ bench-memory: setup ## estimates beside the engines' own figures, part by part, 
 
 bench-links: setup ## which repository a hosted id means, against known links
 	$(BIN)/python -m benchmarks.bench_links $(TRUTH)
+
+bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the same stand-in machines
+	$(BIN)/python -m benchmarks.bench_gpu
 
 bench-catalog: setup ## search latency over the bundle and over 100,000 models, merge and index time
 	$(BIN)/python -m benchmarks.bench_catalog

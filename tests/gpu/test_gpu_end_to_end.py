@@ -229,3 +229,53 @@ def test_facts(cli: Run) -> None:
     unknown = cli("gpu", "facts", "RTX 4091")
     assert unknown.code == 2
     assert "GeForce RTX 4090" in unknown.err
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A libnvidia-ml.so.1 of ours, compiled: the real nvidia-ml-py talks to it."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    source = Path(fake_pynvml.__file__).parent / "fake_nvml.c"
+    (tmp_path / "nvml").mkdir()
+    target = tmp_path / "nvml" / "libnvidia-ml.so.1"
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(target), str(source)], check=True)
+    return target.parent
+
+
+def test_through_nvidia_ml_py(cli: Run, env: dict[str, str], tmp_path: Path, library: Path) -> None:
+    devices = [
+        "NVIDIA GeForce RTX 4090|GPU-aaa|00000000:01:00.0|24564|400|2000|8|9|10501|384|-|4242",
+        "NVIDIA GB10|GPU-bbb|0000000F:01:00.0|0|0|0|12|1|0|0|nomem|0",
+        "NVIDIA L4|GPU-ccc|00000000:03:00.0|23034|300|0|8|9|6251|192|lost|0",
+        "Tesla T4|GPU-ddd|00000000:04:00.0|15360|388|100|7|5|5001|256|v1|0",
+    ]
+    (tmp_path / "devices").write_text("\n".join(devices) + "\n")
+    env = {
+        **env, "LD_LIBRARY_PATH": str(library), "FAKE_NVML_DEVICES": str(tmp_path / "devices"),
+    }  # fmt: skip
+    document = cli("gpu", "--json", env=env).json
+    first, unified, old = document["gpus"]
+    assert [gpu["index"] for gpu in document["gpus"]] == [0, 1, 3]
+    assert [problem["code"] for problem in document["problems"]] == ["broken_gpu"]
+    assert first["memory_bytes"] == 24564 * MIB
+    assert (first["reserved_bytes"], first["used_bytes"]) == (400 * MIB, 2000 * MIB)
+    assert first["free_bytes"] == (24564 - 2400) * MIB
+    assert first["memory_bandwidth_bytes_per_s"] == 1_008_096_000_000
+    assert first["processes"][0]["pid"] == 4242
+    assert first["processes"][0]["memory_bytes"] == 2000 * MIB
+    assert first["driver_version"] == "575.64.03"
+    assert unified["unified_memory"]
+    assert (unified["memory_bytes"], unified["free_bytes"]) == (32 * GIB, 16 * GIB)
+    assert (old["used_bytes"], old["reserved_bytes"]) == (488 * MIB, None)
+    assert {link["kind"] for link in document["links"]} == {"nvlink"}
+
+
+def test_a_mismatched_library_and_kernel_module(
+    cli: Run, env: dict[str, str], tmp_path: Path, library: Path
+) -> None:
+    env = {**env, "LD_LIBRARY_PATH": str(library), "FAKE_NVML_INIT": "18"}
+    ran = cli("gpu", "--json", env=env)
+    assert [problem["code"] for problem in ran.json["problems"]] == ["driver_mismatch"]
+    assert "reboot" in ran.json["problems"][0]["hint"]
