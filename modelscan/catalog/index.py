@@ -33,7 +33,7 @@ from modelscan.core.model import Model
 from modelscan.state.files import ensure_dir, explain_os_errors
 
 __all__ = ["FORMAT", "Index", "build", "open_index", "ranked"]
-ID, SHORT, ALIAS, REPOSITORY, WEIGHTS, OFFERING, MODELSCOPE_ID, SPELLING = range(8)
+ID, SHORT, ALIAS, REPOSITORY, WEIGHTS, OFFERING, MODELSCOPE_ID, SPELLING, DISPLAY = range(9)
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE source(
@@ -274,7 +274,8 @@ def sources_of(model: Model) -> list[str]:
 def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
     yield model.id.lower(), ID, number
     yield model.id.rpartition("/")[2].lower(), SHORT, number
-    for alias in (*model.aliases, model.name):
+    yield model.name.lower(), DISPLAY, number
+    for alias in model.aliases:
         yield alias.lower(), ALIAS, number
     for name in (model.id.rpartition("/")[2], model.name):
         yield spelling(name), SPELLING, number

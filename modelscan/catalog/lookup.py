@@ -14,9 +14,9 @@ from modelscan.state.bundled import examples_dir
 from modelscan.state.paths import Paths
 
 _CANDIDATES = 8
-# The kinds of names an index keeps (index.ID ... index.SPELLING), in the order of certainty.
+# The kinds of names an index keeps (index.ID ... index.DISPLAY), in the order of certainty.
 _SPELLING = 7
-_STEPS = ((0,), (5,), (3,), (2, 1), (4, 6))
+_STEPS = ((0,), (5,), (3,), (2,), (1,), (8,), (4, 6))
 _HUB_STEPS = {Kind.HUGGINGFACE: ((3,), (4,)), Kind.MODELSCOPE: ((6,),)}
 
 

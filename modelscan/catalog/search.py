@@ -30,7 +30,7 @@ _ORDER = {  # sort -> column of the narrow table; descending puts unknown last
     "release": "release", "params": "parameters", "context": "context", "downloads": "downloads",
 }  # fmt: skip
 _SPELLING = 7
-_EXACT_KINDS = (0, 1, 2, 3, 4)  # id, short name, alias, repository, weights
+_EXACT_KINDS = (0, 1, 2, 3, 4, 8)  # id, short name, alias, repository, weights, display name
 _FIELDS = (
     "id", "name", "family", "license", "task", "lab", "open_weights", "parameters",
     "active_parameters", "context_tokens", "release_date", "downloads", "tools", "reasoning",
