@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from modelscan.core.architecture import ModelShape
@@ -89,7 +90,7 @@ class _Model:
         return cls(shape, blocks, kinds, embedding, inputs, apart, tuple(per_layer), tuple(experts))
 
 
-_REMEMBERED = 4
+_REMEMBERED = 32
 _recent: list[_Model] = []
 
 
@@ -186,11 +187,16 @@ def _parts(
         caches = mine
     elif place != HOST:
         caches = []
-    layers = architecture.layers
+    sorts = Counter(architecture.layers[i] for i in caches)
     return Parts(
         weights_bytes=_weights(model, placement, place, mine),
-        kv_cache_bytes=sum(cache.layer_bytes(layers[i], architecture, settings) for i in caches),
-        recurrent_state_bytes=sum(cache.state_bytes(layers[i], settings) for i in caches),
+        kv_cache_bytes=sum(
+            count * cache.layer_bytes(layer, architecture, settings)
+            for layer, count in sorts.items()
+        ),
+        recurrent_state_bytes=sum(
+            count * cache.state_bytes(layer, settings) for layer, count in sorts.items()
+        ),
         compute_bytes=_compute(model, settings, facts, placement, place),
         output_bytes=_output(model, settings) if place == HOST else 0,
         non_torch_bytes=_context(facts, placement, place),

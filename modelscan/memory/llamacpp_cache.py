@@ -6,6 +6,8 @@ every formula checked against the engine's own dry run (benchmarks/bench_memory.
 
 from __future__ import annotations
 
+from collections import Counter
+
 from modelscan.core.architecture import Architecture, Attention, Layer
 from modelscan.memory.gguf_types import GgmlType
 from modelscan.memory.llamacpp_settings import Settings, pad
@@ -37,13 +39,20 @@ def row_bytes(kind: GgmlType, values: int) -> int:
 
 def layer_bytes_per_cell(layer: Layer, architecture: Architecture, settings: Settings) -> int:
     """K and V of one token in one layer; 0 where the layer owns no cache."""
-    if not layer.owns_cache or (architecture.encoder_only and not has_cache(architecture)):
+    if not layer.owns_cache and not _padded(layer, architecture, settings):
         return 0
     if layer.attention is Attention.MLA and architecture.latent:
         width = architecture.latent.kv_lora_rank + architecture.latent.rope_length
         return row_bytes(settings.type_k, width)
     keys = row_bytes(settings.type_k, layer.kv_heads * layer.key_length)
     return keys + row_bytes(settings.type_v, value_width(layer, architecture, settings))
+
+
+def _padded(layer: Layer, architecture: Architecture, settings: Settings) -> bool:
+    """A plain cache without flash attention pads V of layers that do not attend as well (Deci)."""
+    if settings.flash_attention or layer.attention is not Attention.NONE:
+        return False
+    return not any(other.state for other in architecture.layers)
 
 
 def has_cache(architecture: Architecture) -> bool:
@@ -81,14 +90,17 @@ def state_bytes(layer: Layer, settings: Settings) -> int:
 
 def bytes_per_token(architecture: Architecture, settings: Settings) -> int:
     """Growth per token of context: layers that see everything (their own cells only)."""
-    growing = (
+    growing = Counter(
         layer for layer in architecture.layers
         if layer.attention not in SLIDING or settings.swa_full
     )  # fmt: skip
     if not has_cache(architecture):
         return 0
     return sum(
-        layer_bytes_per_cell(layer, architecture, settings)
-        + (indexer_bytes(layer, architecture, settings) if layer.owns_cache else 0)
-        for layer in growing
+        count
+        * (
+            layer_bytes_per_cell(layer, architecture, settings)
+            + (indexer_bytes(layer, architecture, settings) if layer.owns_cache else 0)
+        )
+        for layer, count in growing.items()
     )

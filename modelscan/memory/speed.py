@@ -8,6 +8,7 @@ shows their error on cards left out of the fit); engines without such rows say s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -159,8 +160,10 @@ def active_bytes(shape: ModelShape) -> float:
 
 def cache_read_bytes(architecture: Architecture, tokens: int, element_bytes: float) -> float:
     """Cache and states that attention over ``tokens`` reads."""
-    return sum(_layer_cache(architecture, layer, tokens, element_bytes) for layer in
-               architecture.layers)  # fmt: skip
+    return sum(
+        count * _layer_cache(architecture, layer, tokens, element_bytes)
+        for layer, count in Counter(architecture.layers).items()
+    )
 
 
 def _layer_cache(

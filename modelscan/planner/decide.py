@@ -17,7 +17,7 @@ from modelscan.core.workload import Workload
 from modelscan.planner import describe, hardware, refuse
 from modelscan.planner.case import Case, Estimator, Fitted, Miss
 from modelscan.planner.case import estimator as own_estimator
-from modelscan.planner.fit import fit, reject_reason
+from modelscan.planner.fit import fit, reject_reason, too_large
 from modelscan.planner.formats import bits_per_weight
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.search import Option, options, ruined
@@ -141,6 +141,10 @@ class _Search:
 
     def _fit(self, option: Option, case: Case) -> Fitted | None:
         """Make it fit; an engine's refusal only stops everything when that engine was asked for."""
+        missed = too_large(option, case)
+        if missed is not None:
+            self.misses.append(missed)
+            return None
         why = reject_reason(option)
         if why:
             self.rejected = (*self.rejected, (option.label, why))

@@ -40,13 +40,23 @@ def reject_reason(option: Option) -> str | None:
     return tensor_parallel.reject_reason(architecture, option.tensor_parallel, option.backend)
 
 
-def fit(option: Option, case: Case) -> Fitted | Miss:
-    """The best settings of an option; raises NotDeployableError where the engine refuses them."""
+def too_large(option: Option, case: Case) -> Miss | None:
+    """A miss where the weights alone are larger than all the memory there is."""
     available = available_bytes(option.gpus, case.inventory)
     least = least_bytes(option, case)
     room = available + (host_free(case.inventory) if _may_offload(option, case) else 0)
-    if least > room:
-        return _miss(option, least, available, "the weights alone are larger than the free memory")
+    if least <= room:
+        return None
+    return _miss(option, least, available, "the weights alone are larger than the free memory")
+
+
+def fit(option: Option, case: Case) -> Fitted | Miss:
+    """The best settings of an option; raises NotDeployableError where the engine refuses them."""
+    missed = too_large(option, case)
+    if missed is not None:
+        return missed
+    available = available_bytes(option.gpus, case.inventory)
+    least = least_bytes(option, case)
     target = target_context(option.candidate.shape.architecture, case.wanted, case.task)
     trial = _Trial(option, case, target)
     if least <= available:

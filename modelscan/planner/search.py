@@ -133,14 +133,13 @@ def _on(
         candidate.variant.format, candidate.variant.quantization, backend, gpus[0],
         original=original,
     )  # fmt: skip
-    where = f"{label}, {device_label(gpus)}"
     if not found and not (workload.force and workload.backend):
-        yield where, found.reason
+        yield f"{label}, {device_label(gpus)}", found.reason
         return
     degree = 1
     if backend in ("vllm", "sglang"):
-        if len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
-            yield where, "tensor parallelism needs equal GPUs"
+        if len(gpus) > 1 and len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
+            yield f"{label}, {device_label(gpus)}", "tensor parallelism needs equal GPUs"
             return
         degree = len(gpus) // (workload.pipeline_parallel or 1)
     yield Option(candidate, backend, gpus, degree, found, recommended)
