@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-shared bench bench-cli bench-speed bench-peers bench-memory bench-links bench-catalog bench-gpu catalogs clean
+.PHONY: help setup demo test check lint types test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu catalogs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -30,7 +30,7 @@ types: setup ## mypy --strict
 
 check: lint types test ## lint, types and tests
 
-bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-links bench-catalog ## every benchmark
+bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-plan bench-links bench-catalog ## every benchmark
 
 bench-cli: setup ## start-up: CPU time as a ratio to a bare interpreter, beside peers
 	$(BIN)/python benchmarks/bench_cli.py
@@ -40,6 +40,9 @@ bench-speed: setup ## decode and prefill speed beside published runs, cards left
 
 bench-peers: setup ## memory estimates of modelscan and its peers over the same measured rows
 	$(BIN)/python -m benchmarks.peers
+
+bench-plan: setup ## every catalog model planned on 40 machines: violations and CPU time
+	$(BIN)/python -m benchmarks.bench_plan
 
 bench-memory: setup ## estimates beside the engines' own figures, part by part, and peers
 	$(BIN)/python -m benchmarks.bench_memory
