@@ -18,6 +18,7 @@ from modelscan.catalog.repo_info import (
     RepoInfo,
     gguf_groups,
     mapping,
+    packed,
     quantization_label,
     strings,
     text,
@@ -106,7 +107,7 @@ def from_hub(hub: Hub, ref: Reference) -> Passport:
         adapter=adapter,
         adapters=None if adapter else _adapters(hub, ref, notes),
     )
-    made = replace(made, **_counted(hub, ref, info, notes))
+    made = without_packed(replace(made, **_counted(hub, ref, info, notes)), notes)
     if adapter and adapter.base_model and not made.base_models:
         made = replace(made, base_model=adapter.base_model, base_relation="adapter")
     return replace(made, moved_bytes=hub.http.received_bytes - before, warnings=tuple(notes))
@@ -259,6 +260,14 @@ def _counted(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> dict
         stated = sum(info.parameters.values())
         notes.append(f"the hub counts {stated} parameters, the files' headers {total}")
     return {"safetensors": counts, "parameters": total, "parameters_basis": "headers"}
+
+
+def without_packed(made: Passport, notes: list[str]) -> Passport:
+    """A number of containers is no number of parameters."""
+    if not made.safetensors or not packed(made.safetensors):
+        return made
+    notes.append("the weights are packed: the safetensors counts are of containers, not parameters")
+    return replace(made, parameters=None, parameters_basis=None)
 
 
 def weight_files(files: Sequence[WeightFile]) -> list[str]:

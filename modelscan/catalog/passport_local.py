@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.catalog.card import MAX_FRONT_BYTES, parse_card
-from modelscan.catalog.passport import Passport, parse_adapter, weight_files, with_card
+from modelscan.catalog.passport import (
+    Passport,
+    parse_adapter,
+    weight_files,
+    with_card,
+    without_packed,
+)
 from modelscan.catalog.repo_info import RepoInfo, gguf_groups, gguf_label, mapping, text, whole
 from modelscan.catalog.safetensors_header import BadHeader, parameters_by_dtype, read_header
 from modelscan.core.architecture import Tensor
@@ -114,6 +120,7 @@ def _folder(folder: Path, read_gguf: GgufReader, *, checksum: bool) -> Passport:
                        base_model=made.base_model or adapter.base_model)  # fmt: skip
     if ggufs and not weight_files(files):
         made = _add_gguf(made, ggufs[0], read_gguf, notes)
+    made = without_packed(made, notes)
     return replace(made, warnings=tuple(notes))
 
 

@@ -30,6 +30,7 @@ DTYPE_BYTES = {
     "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1,
     "U16": 2, "U32": 4, "U64": 8, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1,
 }  # fmt: skip
+_CONTAINERS = frozenset({"U8", "U16", "U32", "I16", "I32", "F4"})
 _DTYPE_LABEL = {"F8_E4M3": "FP8", "F8_E5M2": "FP8", "F16": "FP16", "F32": "FP32", "BF16": "BF16"}
 _GGUF_FILE = re.compile(
     r"(?:^|[-._/])(?P<label>(?:UD-)?(?:I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|MXFP4(?:_MOE)?|BF16|F?P?16|F?P?32))"
@@ -98,8 +99,8 @@ def record(info: RepoInfo) -> SourceRecord:
         "limits.context_tokens": info.context_tokens,
         "tags": plain_tags(info.tags),
     }
-    if split_repo_name(short(info.repo)).derived:  # packed types miscount parameters
-        facts.pop("parameters")
+    if split_repo_name(short(info.repo)).derived or packed(info.parameters):
+        facts.pop("parameters")  # containers were counted
     return SourceRecord(
         key=info.repo,
         kind="repository",
@@ -133,7 +134,7 @@ def _variant(
         quantization=label,
         source=info.source,
         weight_bytes=known or (counted_bytes(info.parameters) if kind == "safetensors" else None),
-        parameters=info.total_parameters,
+        parameters=None if packed(info.parameters) else info.total_parameters,
         files=files,
         revision=info.commit,
         gated=info.gated,
@@ -150,6 +151,16 @@ def quantization_label(info: RepoInfo) -> str | None:
         return None
     dtype = max(sorted(info.parameters), key=lambda d: info.parameters[d])
     return _DTYPE_LABEL.get(dtype)
+
+
+def packed(parameters: Mapping[str, int]) -> bool:
+    """Whether a part of the values are containers that hold several weights each.
+
+    4-bit formats store them as U8 (MXFP4, NVFP4, bitsandbytes), I32 (GPTQ, AWQ) or U32 (MLX); a
+    few such values (scales, indices) are ordinary.
+    """
+    held = sum(count for dtype, count in parameters.items() if dtype in _CONTAINERS)
+    return held * 20 > sum(parameters.values())
 
 
 def counted_bytes(parameters: Mapping[str, int]) -> int | None:

@@ -138,6 +138,18 @@ def test_the_headers_win_over_the_hub_and_the_conflict_is_said(fake, passport):
     assert "the hub counts 7 parameters" in made.warnings[0]
 
 
+def test_packed_weights_have_no_count_of_parameters(fake, passport, tmp_path):
+    tensors = {"q.qweight": ("I32", (512, 64)), "q.scales": ("F16", (4, 64))}
+    file = safetensors(tensors)
+    fake.add("acme/packed", {"config.json": b"{}", "model.safetensors": file},
+             safetensors=parameters(tensors))  # fmt: skip
+    write(tmp_path, "model.safetensors", whole(file))
+    for made in (passport("hf:acme/packed"), local_passport(tmp_path, _read_gguf)):
+        assert made.safetensors == {"F16": 256, "I32": 32768}
+        assert (made.parameters, made.parameters_basis) == (None, None)
+        assert "packed" in made.warnings[-1]
+
+
 def test_adapter(passport):
     made = passport("hf:acme/tiny-lora")
     assert made.adapter.type == "LORA" and made.adapter.rank == 16

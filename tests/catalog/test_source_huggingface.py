@@ -204,6 +204,16 @@ def test_a_quantized_repository_states_no_parameter_count():
     assert (variant.quantization, variant.weight_bytes) == ("AWQ", 4048)
 
 
+def test_containers_are_not_counted_as_parameters():
+    native = {"id": "openai/gpt-oss-20b", "tags": ["safetensors"],
+              "safetensors": {"parameters": {"BF16": 1_800_000_000, "U8": 10_000_000_000}}}  # fmt: skip
+    made = record(hf.parse_info(native))
+    assert "parameters" not in made.facts and made.variants[0].parameters is None
+    assert made.variants[0].weight_bytes == 13_600_000_000
+    native["safetensors"]["parameters"] = {"BF16": 1_000_000, "I32": 1000}
+    assert record(hf.parse_info(native)).facts["parameters"] == 1_001_000
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: (
