@@ -58,6 +58,7 @@ bench-catalog: setup ## search latency over the bundle and over 100,000 models, 
 
 catalogs: setup ## rebuild catalogs/ from packages on PyPI and npm
 	$(BIN)/python -m scripts.build_catalogs
+	$(BIN)/python -m scripts.build_gpu_facts
 
 clean: ## remove the virtual environment, caches and build outputs
 	rm -rf $(VENV) .cache dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
