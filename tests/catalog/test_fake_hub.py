@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -49,8 +50,6 @@ def hub():
 
 
 def run_script(hub: FakeHub, tmp_path: Path) -> list[str]:
-    import os
-
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "cache")],
         capture_output=True, text=True, check=False, timeout=120,
@@ -82,3 +81,49 @@ def test_a_moved_branch_is_another_commit(hub):
     after = repo.put("config.json", b"{}")
     assert before != after and repo.at("main")[0] == after
     assert repo.at(before)[1]["config.json"].head == b'{"model_type": "llama"}'
+
+
+@pytest.mark.parametrize("cuts", [[0, 1, 100_000], [50_000, 200_000]])
+def test_an_interrupted_download_is_resumed_by_the_real_library(hub, tmp_path, cuts):
+    """What the download tests rely on: connections cut at chosen bytes, ranges to go on."""
+    file = hub.repos["acme/tiny"].files["model.safetensors"]
+    script = (
+        "import sys; from huggingface_hub import hf_hub_download\n"
+        "print(hf_hub_download('acme/tiny', 'model.safetensors', cache_dir=sys.argv[1]))"
+    )
+
+    def download() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True,
+            env={**os.environ, **hub.environment()}, check=False, timeout=120,
+        )  # fmt: skip
+
+    hub.fault("/cdn/", "cut", times=len(cuts))
+    for cut in cuts:
+        hub.cut_after_bytes = cut
+        done = download()
+        if done.returncode == 0:  # the library itself goes on after a cut
+            break
+    done = download()
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).read_bytes() == file.read(0, file.size)
+    assert len(hub.seen("/cdn/")) > 1
+
+
+def test_a_flipped_byte_and_a_slow_line(hub):
+    import time
+    import urllib.request
+
+    file = hub.repos["acme/tiny"].files["model.safetensors"]
+    url = f"{hub.cdn_url}/{file.sha256}"
+    hub.fault("/cdn/", "corrupt", times=1)
+    with urllib.request.urlopen(url) as answer:
+        data = answer.read()
+    assert len(data) == file.size and data[1:] == file.read(1, file.size)
+    assert data[0] == file.read(0, 1)[0] ^ 0xFF
+    hub.bytes_per_s = 1 << 19
+    hub.fault("/cdn/", "throttle", times=1)
+    started = time.monotonic()
+    with urllib.request.urlopen(url) as answer:
+        assert answer.read() == file.read(0, file.size)
+    assert time.monotonic() - started > 0.4

@@ -23,8 +23,6 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from support import hub_faults, hub_huggingface, hub_modelscope
 from support.hub_content import File, Repo, as_file
 
-CHUNK = 1 << 20
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -82,6 +80,8 @@ class FakeHub:
         self.page_size = page_size
         self.retry_after: str | None = None
         self.drip_s = 0.2
+        self.cut_after_bytes = 0  # of each answer that meets "cut"
+        self.bytes_per_s = 1 << 20  # of each answer that meets "throttle"
         self.log: list[Seen] = []
         self.sent_bytes = 0
         self._faults: list[Fault] = []
@@ -235,14 +235,14 @@ class Handler(BaseHTTPRequestHandler):
         mode = self.server.hub.take_fault(seen.path)
         if mode == "ignore-range":
             seen.headers.pop("range", None)
-        elif mode is not None:
+        elif mode is not None and mode not in hub_faults.FILE_FAULTS:
             hub_faults.misbehave(self, self.server.hub, seen, mode)
             return
-        self.send(self.server.hub.reply(seen), seen)
+        self.send(self.server.hub.reply(seen), seen, mode)
 
-    def send(self, reply: Reply, seen: Seen) -> None:
+    def send(self, reply: Reply, seen: Seen, mode: str | None = None) -> None:
         if reply.file is not None:
-            self._send_file(reply, seen)
+            self._send_file(reply, seen, mode)
             return
         self.start(reply.status, {**reply.headers, "Content-Length": str(len(reply.body))})
         if self.command != "HEAD":
@@ -258,7 +258,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
         self.server.hub.sent_bytes += len(data)
 
-    def _send_file(self, reply: Reply, seen: Seen) -> None:
+    def _send_file(self, reply: Reply, seen: Seen, mode: str | None) -> None:
         file = reply.file
         assert file is not None
         start, end, status = 0, file.size, reply.status
@@ -276,5 +276,4 @@ class Handler(BaseHTTPRequestHandler):
         self.start(status, {**headers, "Content-Length": str(end - start)})
         if self.command == "HEAD":
             return
-        for at in range(start, end, CHUNK):
-            self.write(file.read(at, min(end, at + CHUNK)))
+        hub_faults.send_body(self, self.server.hub, file, (start, end), mode)

@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from support.fake_hub import FakeHub, Seen
+    from support.hub_content import File
 
 FAULTS = (
     "500", "503", "429", "401", "403", "404", "garbage", "html", "huge", "endless", "gzip-bomb",
     "redirect-loop", "slow-headers", "slow-body", "hang", "reset", "half", "ignore-range",
+    "cut", "corrupt", "throttle",
 )  # fmt: skip
+FILE_FAULTS = ("cut", "corrupt", "throttle")  # a file's headers are right, its body is not
+CHUNK = 1 << 20
 BOMB_BYTES = 80 << 20
 
 
@@ -102,3 +106,21 @@ def _reply(*args: Any) -> Any:
     from support.fake_hub import Reply
 
     return Reply(*args)
+
+
+def send_body(
+    handler: Any, hub: FakeHub, file: File, part: tuple[int, int], mode: str | None
+) -> None:
+    """The bytes [start, end) of a file: cut off, with a flipped byte, slowly, or as they are."""
+    start, end = part
+    stop = min(end, start + hub.cut_after_bytes) if mode == "cut" else end
+    step = max(1, hub.bytes_per_s // 20) if mode == "throttle" else CHUNK
+    for at in range(start, stop, step):
+        data = file.read(at, min(stop, at + step))
+        if mode == "corrupt" and at == start and data:
+            data = bytes([data[0] ^ 0xFF]) + data[1:]
+        handler.write(data)
+        if mode == "throttle":
+            handler.wfile.flush()
+            time.sleep(step / hub.bytes_per_s)
+    handler.close_connection = handler.close_connection or stop < end
