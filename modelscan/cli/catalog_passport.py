@@ -175,6 +175,7 @@ def _hint(made: Passport) -> str | None:
 
 
 def _blocks(made: Passport) -> list[Block]:
+    from modelscan.cli.output import Mode
     from modelscan.core.units import format_bytes, format_count, format_tokens
 
     gated = f"yes ({made.gated_kind})" if made.gated and made.gated_kind else made.gated
@@ -199,7 +200,7 @@ def _blocks(made: Passport) -> list[Block]:
     blocks: list[Block] = [Fields(shown)]
     if made.files:
         rows = [(f.path, f.size_bytes, f.sha256) for f in made.files]
-        if current().output.stdout.isatty():
+        if current().output.mode is Mode.HUMAN:
             rows = rows[:_SHOWN_FILES]
         blocks.append(Table(("FILE", "BYTES", "SHA256"), rows, numeric=("BYTES",)))
     return blocks
