@@ -42,6 +42,12 @@ class Index:
         self.connection = sqlite3.connect(uri, uri=True)
         self._dictionary: bytes | None = None
 
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         self.connection.close()
 
