@@ -281,7 +281,7 @@ def runnable(
     task: Annotated[str, typer.Option("--task", help="chat, embedding, rerank …")] = "chat",
     limit: Limit = 20,
 ) -> Document:
-    """The open models that run on this machine, best first."""
+    """The open models that run on this machine, best first, and how."""
     from modelscan.cli.catalog_fit import runnable as answer
 
     return answer(gpu, task, limit)
@@ -290,6 +290,7 @@ def runnable(
 @command(app, "offers")
 def offers(
     model: Model,
+    gpu: Gpu = None,
     tokens_per_s: Annotated[
         float | None, typer.Option("--tokens-per-s", min=0.001, help="Speed of this machine.")
     ] = None,
@@ -303,7 +304,7 @@ def offers(
     """Who hosts a model, for how much, and what this machine would cost."""
     from modelscan.cli.catalog_fit import offers as answer
 
-    return answer(model, tokens_per_s, watts, usd_per_kwh)
+    return answer(model, gpu, tokens_per_s, watts, usd_per_kwh)
 
 
 def _register_others() -> None:

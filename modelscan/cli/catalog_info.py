@@ -20,17 +20,18 @@ _SHOWN = 12
 
 def info(text: str, gpu: str | None) -> Document:
     """Every fact about one model; its fit on this machine where it can be told."""
+    from modelscan.catalog.alternatives import among
     from modelscan.catalog.index_read import open_index
-    from modelscan.cli.catalog_fit import alternatives, fit_of
+    from modelscan.cli.catalog_fit import fit_of, room
     from modelscan.cli.catalog_hub import known_or_on_hub
 
     index = open_index(current().config.paths)
     try:
         model = known_or_on_hub(index, text)
-        instead = alternatives(index, model) if is_closed(model) else []
+        instead = among(index, model) if is_closed(model) else []
     finally:
         index.close()
-    fit = None if is_closed(model) else fit_of(model, gpu)
+    fit = None if is_closed(model) else fit_of(model, room(gpu))
     body = {**model_json(model), "fit": to_json(fit), "alternatives": instead}
     blocks = _blocks(model, instead)
     if fit is not None:
@@ -197,10 +198,11 @@ def _offerings(model: Model) -> Table:
 def compare(texts: Sequence[str], gpu: str | None) -> Document:
     """Models side by side: one row per fact, one column per model."""
     from modelscan.catalog.lookup import find_model
-    from modelscan.cli.catalog_fit import fit_of
+    from modelscan.cli.catalog_fit import fit_of, room
 
+    here = room(gpu)
     models = [find_model(text, current().config.paths) for text in texts]
-    fits = [None if is_closed(m) else fit_of(m, gpu) for m in models]
+    fits = [None if is_closed(m) else fit_of(m, here) for m in models]
     facts = [{str(row[0]): row[1] for row in _facts(m)} for m in models]
     labels = list(dict.fromkeys(label for row in facts for label in row))
     rows = [(label, *(row.get(label) for row in facts)) for label in labels if label != "id"]
