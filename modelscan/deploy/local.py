@@ -79,7 +79,7 @@ class LocalTarget:
             port=port,
             served_model=name,
             api_key=request.api_key,
-            binary=str(binary) if binary else None,
+            binary=str(binary.absolute()) if binary else None,
             mmproj_file=str(weights.projector) if weights.projector else None,
         )
         return engine(plan.backend).launch(plan, serving)

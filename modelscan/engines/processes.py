@@ -99,10 +99,20 @@ def memory_bytes(pid: int) -> tuple[int | None, int | None]:
     try:
         text = (_PROC / str(pid) / "status").read_text()
     except OSError:
-        return None, None
+        return _memory_psutil(pid)
     found = {
         name: int(value.split()[0]) * 1024
         for name, _, value in (line.partition(":") for line in text.splitlines())
         if name in ("VmRSS", "RssAnon")
     }
     return found.get("VmRSS"), found.get("RssAnon")
+
+
+def _memory_psutil(pid: int) -> tuple[int | None, int | None]:
+    import psutil
+
+    try:
+        resident = int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return None, None
+    return resident, resident

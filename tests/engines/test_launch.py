@@ -90,6 +90,19 @@ def test_projector_and_adapters() -> None:
     assert (found["mmproj"], found["lora"]) == ("/p.gguf", "/a.gguf")
 
 
+def test_relative_paths_mean_the_users_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine runs in another folder than the command."""
+    monkeypatch.chdir(tmp_path)
+    parameters = ("--lora", "a.gguf", "--mmproj=sub/p.gguf", "--lora-scaled", "b.gguf:0.5")
+    launch = LlamaCpp().launch(plan(parameters=parameters), serving())
+    assert launch.argv[-5:] == (
+        "--lora", str(tmp_path / "a.gguf"), f"--mmproj={tmp_path / 'sub/p.gguf'}",
+        "--lora-scaled", str(tmp_path / "b.gguf:0.5"),
+    )  # fmt: skip
+
+
 def test_a_key_travels_by_reference() -> None:
     launch = LlamaCpp().launch(plan(), serving(api_key="env:K"))
     assert launch.secrets == {"LLAMA_API_KEY": "env:K"}

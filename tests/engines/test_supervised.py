@@ -15,6 +15,7 @@ from support.engine_processes import eventually, living
 
 from modelscan.core.errors import AuthError, RemoteError
 from modelscan.engines import spawn
+from modelscan.engines.logfile import tail
 from modelscan.engines.processes import is_alive
 from modelscan.engines.rundir import Ended, RunDir, Spec
 from modelscan.engines.supervisor import engine_environment, looks_secret
@@ -187,11 +188,11 @@ def test_the_log_stays_bounded(rundir: RunDir) -> None:
     eventually(lambda: not rundir.alive())
     sizes = [file.stat().st_size for file in rundir.folder.glob("engine.log*")]
     assert len(sizes) == 2 and max(sizes) < 200_000
-    assert rundir.log_file.read_text().splitlines()[-1].startswith("19999 ")
+    assert tail(rundir.log_file, 1)[0].startswith("19999 ")
 
 
-def test_a_command_that_is_not_there_is_named(rundir: RunDir) -> None:
-    spawn.start(rundir, python("", argv=("/nonexistent/llama-server", "--x")))
+def test_a_command_that_is_not_there_is_named(rundir: RunDir, tmp_path: Path) -> None:
+    spawn.start(rundir, python("", argv=(str(tmp_path / "llama-server"), "--x")))
     ended = eventually(rundir.ended)
     assert ended.code == 1
     eventually(lambda: not rundir.alive())

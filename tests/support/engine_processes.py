@@ -8,24 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 
 def living(home: Path) -> list[int]:
-    """Processes (supervisors and engines) that belong to a home, by what the kernel says."""
+    """Processes (supervisors and engines) that belong to a home, by what the system says."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
+    for process in psutil.process_iter():
         try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
+            words = process.cmdline()
+            ours = any(word.startswith(str(home)) for word in words)
+            if ours and "modelscan.engines.supervisor" in words and process.pid != os.getpid():
+                found += [process.pid] if process.status() != psutil.STATUS_ZOMBIE else []
+        except psutil.Error:
             continue
-        ours = str(home).encode()
-        is_engine = any(w.startswith(b"modelscan.engines.supervisor") for w in words)
-        if is_engine and any(w.startswith(ours) for w in words) and state not in ("Z", "X"):
-            found.append(int(entry.name))
     return found
 
 

@@ -11,7 +11,7 @@ from modelscan.core.plan import Plan
 from modelscan.engines.base import Failure, Launch, Serving
 from modelscan.engines.llamacpp import failures, measure
 from modelscan.engines.llamacpp.launcher import API_KEY_VARIABLE, ENVIRONMENT, MODULE
-from modelscan.engines.llamacpp.options import ALIASES, parse
+from modelscan.engines.llamacpp.options import ALIASES, absolute_paths, parse
 
 NAME = "llama.cpp"
 
@@ -35,7 +35,7 @@ class LlamaCpp:
     """See ``engines.base.Engine``."""
 
     def launch(self, plan: Plan, serving: Serving) -> Launch:
-        options = (*self._own(plan, serving), *plan.parameters)
+        options = absolute_paths((*self._own(plan, serving), *plan.parameters))
         if serving.binary is None:
             parse(options)
         program = (serving.binary,) if serving.binary else (sys.executable, "-m", MODULE)
