@@ -22,6 +22,7 @@ _AMD = {
 }  # fmt: skip
 _INTEL = {"Xe-HPG", "Xe2-HPG", "Xe-LPG", "Xe-LPG+", "Xe2-LPG", "Generation 12.5"}
 _CONSOLE = re.compile(r"Playstation|Xbox|Steam Deck|Switch|Van Gogh|Tesla Model|Atari", re.I)
+_SHARE = re.compile(r"-\d{1,2}[QABC]?$")  # a vGPU profile is a share of a card, not a card
 
 # LLVM's AMDGPU targets by chip name, https://llvm.org/docs/AMDGPUUsage.html#processors
 _GFX = {
@@ -45,7 +46,8 @@ def wanted(spec: dict[str, Any]) -> bool:
     """Chips some engine here can use: Maxwell, Polaris and Xe onward, no consoles."""
     by_vendor = {"NVIDIA": _NVIDIA, "AMD": _AMD, "Intel": _INTEL}
     architectures = by_vendor.get(spec["manufacturer"], set())
-    return spec["architecture"] in architectures and not _CONSOLE.search(spec["name"])
+    named_out = _CONSOLE.search(spec["name"]) or _SHARE.search(spec["name"])
+    return spec["architecture"] in architectures and not named_out
 
 
 def display_name(name: str) -> str:

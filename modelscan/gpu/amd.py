@@ -42,7 +42,7 @@ def settle(gpu: Gpu, host: Host) -> Gpu:
     total = apu_memory(gpu.dedicated_bytes, gpu.shared_bytes, host.memory_bytes)
     free = gpu.free_bytes
     if total is not None and total != gpu.dedicated_bytes:
-        free = total if host.free_bytes is None else min(total, host.free_bytes)
+        free = None if host.free_bytes is None else min(total, host.free_bytes)
     return replace(gpu, memory_bytes=total, free_bytes=free)
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from modelscan.core.gpu import Gpu, GpuFacts
 from modelscan.gpu.facts import lookup
+from modelscan.gpu.names import parse_name
 from modelscan.gpu.support import backends_for
 
 
@@ -19,8 +20,8 @@ def enrich(gpu: Gpu) -> Gpu:
 
 
 def _fill(gpu: Gpu, facts: GpuFacts) -> Gpu:
-    # A MIG slice has a share of the card's bandwidth and compute that its name does not say.
-    whole = gpu.mig is None
+    # A MIG slice or vGPU has a share of the card's bandwidth and compute its name does not say.
+    whole = gpu.mig is None and parse_name(gpu.name).mig is None
     bandwidth = gpu.memory_bandwidth_bytes_per_s
     if bandwidth is None and whole:
         bandwidth = facts.memory_bandwidth_bytes_per_s

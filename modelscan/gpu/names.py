@@ -27,6 +27,8 @@ _MEMORY_TYPE = re.compile(r"^(hbm\d?e?|gddr\d\w?)$")
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gib|gb|g)(?![\w.])")
 _PREFIXED = re.compile(r"^(rtx|gtx|rx|gt)(\d{3,4}\w*)$")
 _SUFFIXED = re.compile(r"^(\d{3,4})(ti|super|xtx|xt|gre)(ti|super)?$")
+# A share of a card: a MIG profile, or a vGPU's ``-48Q``.
+_VGPU = re.compile(r"-(\d{1,3}[qcab])(?!\w)")
 _MIG = re.compile(r"(?<!\w)(?:mig[ -]?)?(\d+g\.\d+gb(?:\+\w+)*)(?!\w)")
 
 
@@ -41,14 +43,14 @@ class Name:
     memory_type: str | None = None
     mobile: bool = False
     max_q: bool = False
-    mig: str | None = None
+    mig: str | None = None  # a share of the card: 1g.10gb, or 48q of a vGPU
 
 
 def parse_name(text: str) -> Name:
     """Take a name apart; any text has an answer, perhaps with an empty core."""
     lowered = re.sub(r"[®™]|\((r|tm|nvgpu)\)", " ", text.lower()[:200])
     lowered = re.sub(r"max-?\s?q\b", "maxq", lowered)
-    mig = _MIG.search(lowered)
+    mig = _MIG.search(lowered) or _VGPU.search(lowered)
     if mig:
         lowered = lowered.replace(mig.group(0), " ")
     lowered = re.sub(r"[-_/,:;()\[\]|]+", " ", lowered)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from modelscan.core.gpu import Gpu, Problem
+from modelscan.core.gpu import Gpu, Host, Problem
 from modelscan.gpu import (
     amd_smi,
     apple,
@@ -19,6 +19,7 @@ from modelscan.gpu import (
     rocm_smi,
     xpu_smi,
 )
+from modelscan.gpu.amd import settle
 from modelscan.gpu.amd_smi import fill
 from modelscan.gpu.bundle import split_bundle
 from modelscan.gpu.enrich import enrich
@@ -75,7 +76,9 @@ def parse_sample(text: str, command_or_filename: str = "") -> Reading:
     Raises Refusal with a named reason, nothing else.
     """
     reading = parse_raw(text[:MAX_TEXT], command_or_filename)
-    return replace(reading, gpus=tuple(enrich(gpu) for gpu in reading.gpus))
+    nowhere = Host(None, None, None)  # a text does not tell the machine around it
+    settled = (settle(gpu, nowhere) if gpu.vendor == "amd" else gpu for gpu in reading.gpus)
+    return replace(reading, gpus=tuple(enrich(gpu) for gpu in settled))
 
 
 def parse_raw(text: str, command_or_filename: str = "") -> Reading:

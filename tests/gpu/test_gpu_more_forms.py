@@ -209,3 +209,46 @@ def test_the_unknown_is_refused_by_name() -> None:
         with pytest.raises(Refusal) as caught:
             parse_sample(text)
         assert caught.value.code in ("unknown_output", "no_devices", "not_json")
+
+
+def test_a_vgpu_is_a_share_of_its_card() -> None:
+    text = (
+        "index, name, memory.total [MiB]\n0, NVIDIA A40-48Q, 49152 MiB\n1, GRID T4-8C, 8192 MiB\n"
+    )
+    first, second = parse_sample(text).gpus
+    assert (first.compute_capability, second.compute_capability) == ("8.6", "7.5")
+    assert first.memory_bytes == 49152 * MIB
+    assert first.memory_bandwidth_bytes_per_s is None
+
+
+def test_strix_halo_by_rocm_smi() -> None:
+    card = {"Card Series": "AMD Radeon Graphics", "GFX Version": "gfx1151",
+            "VRAM Total Memory (B)": str(512 * MIB), "VRAM Total Used Memory (B)": "0",
+            "GTT Total Memory (B)": str(62 * GIB)}  # fmt: skip
+    (gpu,) = parse_sample(json.dumps({"card0": card})).gpus
+    assert gpu.unified_memory
+    assert gpu.memory_bytes == 62 * GIB
+    assert (gpu.dedicated_bytes, gpu.shared_bytes) == (512 * MIB, 62 * GIB)
+    assert gpu.free_bytes is None  # which only the machine around it can tell
+
+
+def test_tables_of_old_drivers_and_of_jetsons() -> None:
+    text = """\
++-----------------------------------------------------------------------------+
+| NVIDIA-SMI 418.43       Driver Version: 418.43       CUDA Version: 10.1     |
+|-------------------------------+----------------------+----------------------+
+|   0  Tesla P40           Off  | 00000000:02:00.0 Off |                    0 |
+| N/A   38C    P8    9W / 250W  |    120MiB / 22919MiB |      0%      Default |
++-------------------------------+----------------------+----------------------+
+|   1  Orin (nvgpu)        N/A  | N/A              N/A |                  N/A |
+| N/A   N/A  N/A    N/A /  N/A  | Not Supported        |     N/A          N/A |
++-----------------------------------------------------------------------------+
+| Processes:                                                       GPU Memory |
+|  GPU       PID   Type   Process name                             Usage      |
+|    0      4321    C+G   python                                        20MiB |
++-----------------------------------------------------------------------------+
+"""
+    first, second = parse_sample(text).gpus
+    assert (first.memory_bytes, first.driver_version) == (22919 * MIB, "418.43")
+    assert first.processes[0].pid == 4321
+    assert second.unified_memory
