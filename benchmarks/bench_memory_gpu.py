@@ -93,6 +93,10 @@ def error(measure: Measure, pair: tuple[float, float]) -> float:
     return off / measured if measure.relative else off
 
 
+def _cell(measure: Measure, value: float) -> str:
+    return f"{100 * value:7.2f}%" if measure.relative else f"{value:6.2f} G"
+
+
 def summary(engine: str, table: dict[str, list[tuple[float, str]]]) -> bool:
     """Print a line per measure; whether all targets are met."""
     met = True
@@ -107,10 +111,10 @@ def summary(engine: str, table: dict[str, list[tuple[float, str]]]) -> bool:
         worst = max(found, key=lambda pair: abs(pair[0]))
         ok = median <= measure.target
         met = met and ok
-        unit = (lambda v: f"{100 * v:7.2f}%") if measure.relative else (lambda v: f"{v:6.2f} G")
         print(
-            f"  {measure.name:16} {len(sizes):5} {unit(median)} {unit(p95)} {unit(sizes[-1])} "
-            f" {unit(measure.target)} {'ok' if ok else 'MISSED'}   worst: {worst[1]}"
+            f"  {measure.name:16} {len(sizes):5} {_cell(measure, median)} {_cell(measure, p95)} "
+            f"{_cell(measure, sizes[-1])} "
+            f" {_cell(measure, measure.target)} {'ok' if ok else 'MISSED'}   worst: {worst[1]}"
         )
     return met
 

@@ -206,6 +206,6 @@ def estimate(row: Row) -> Estimate | None:
     """Our estimate of the row; None where the model is not known."""
     if row.shape is None:
         return None
-    engine = {"vllm": vllm, "sglang": sglang}[row.engine]
     version = row.version if re.match(r"\d+\.\d+", row.version) else None
-    return engine.estimate(row.shape, workload_of(row), inventory_of(row), version=version)
+    run = vllm.estimate if row.engine == "vllm" else sglang.estimate
+    return run(row.shape, workload_of(row), inventory_of(row), version=version)

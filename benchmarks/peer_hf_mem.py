@@ -12,8 +12,8 @@ import struct
 import sys
 from typing import Any
 
-import hf_mem  # noqa: F401
-import httpx2
+import hf_mem  # type: ignore[import-not-found]  # noqa: F401  (only in the peers' venv)
+import httpx2  # type: ignore[import-not-found,unused-ignore]
 
 peer = sys.modules["hf_mem.run"]  # the package exports a function of the same name
 

@@ -41,7 +41,7 @@ def measured(row: Row) -> Answer | None:
 
     SGLang's logs name no activation: everything is weights and KV there.
     """
-    names = ("weights_gib",)
+    names: tuple[str, ...] = ("weights_gib",)
     if row.engine == "vllm":
         names = ("weights_gib", "activation_gib", "non_torch_gib")
     parts = [row.value(name) for name in names]

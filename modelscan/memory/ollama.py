@@ -16,6 +16,7 @@ from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.memory import llamacpp
+from modelscan.memory.engine_options import whole
 from modelscan.memory.engine_versions import Version, parse_version, row_for
 
 DEFAULT_VERSION = "0.20.0"
@@ -66,14 +67,14 @@ def with_defaults(
     facts: OllamaVersion,
 ) -> Workload:
     """The llama.cpp workload that Ollama would run for this one."""
-    asked = workload.parameter("num-ctx") or workload.parameter("ollama-context-length")
-    context = workload.context_tokens or (int(asked) if asked else None)
-    slots = workload.parameter("ollama-num-parallel")
+    asked = whole(workload, "num-ctx", "ollama-context-length")
+    context = workload.context_tokens or asked
+    slots = whole(workload, "ollama-num-parallel")
     flash = workload.flash_attention or ("auto" if facts.flash_attention else "off")
     return replace(
         workload,
         context_tokens=context or default_context(facts, architecture, inventory),
-        parallel=workload.parallel or (int(slots) if slots else facts.parallel),
+        parallel=workload.parallel or slots or facts.parallel,
         flash_attention=flash,
         kv_cache_k=workload.kv_cache_k or workload.parameter("ollama-kv-cache-type"),
         kv_cache_v=workload.kv_cache_v or workload.parameter("ollama-kv-cache-type"),

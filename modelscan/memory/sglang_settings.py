@@ -9,6 +9,7 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.memory import defaults
+from modelscan.memory.engine_options import decimal, flag, ranks, share, whole
 from modelscan.memory.sglang_versions import (
     SglangVersion,
     auto_fraction,
@@ -62,55 +63,46 @@ def resolve(
     gpus = selected_gpus(workload, inventory, tensor * pipeline)
     memory = gpus[0].memory_bytes if gpus else None
     default_chunk, default_batch = batch_defaults(memory, tensor)
-    chunk = _integer(workload, "chunked-prefill-size") or default_chunk
-    batch = _integer(workload, "cuda-graph-max-bs") or default_batch
-    asked = workload.memory_utilization or workload.parameter("mem-fraction-static")
-    fraction = (
-        float(asked) if asked else auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
-    )
+    chunk = whole(workload, "chunked-prefill-size") or default_chunk
+    batch = whole(workload, "cuda-graph-max-bs") or default_batch
+    asked = share(workload, "mem-fraction-static")
+    fraction = asked if asked else auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
     if not asked and architecture.vision and facts.vision_factor:
         fraction *= _tower(architecture)
     return SglangSettings(
-        context_tokens=_integer(workload, "context-length")
+        context_tokens=whole(workload, "context-length")
         or defaults.context_tokens(workload, architecture),
         parallel=workload.parallel or 1,
         fraction=fraction,
         fraction_asked=bool(asked),
         chunk=chunk,
         graph_batch=batch,
-        running=_integer(workload, "max-running-requests"),
+        running=whole(workload, "max-running-requests"),
         kv_dtype=kv_dtype(workload, "SGLang"),
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
-        page=_integer(workload, "page-size") or 1,
-        pool_tokens=_integer(workload, "max-total-tokens"),
-        state_ratio=float(workload.parameter("mamba-full-memory-ratio") or 0.9),
-        state_slots=_integer(workload, "max-mamba-cache-size"),
-        sliding_ratio=float(workload.parameter("swa-full-tokens-ratio") or 0.8),
-        sliding_pool=facts.sliding_pool and workload.parameter("disable-hybrid-swa-memory") is None,
-        graphs=workload.parameter("disable-cuda-graph") is None,
+        page=whole(workload, "page-size") or 1,
+        pool_tokens=whole(workload, "max-total-tokens"),
+        state_ratio=decimal(workload, "mamba-full-memory-ratio") or 0.9,
+        state_slots=whole(workload, "max-mamba-cache-size"),
+        sliding_ratio=decimal(workload, "swa-full-tokens-ratio") or 0.8,
+        sliding_pool=facts.sliding_pool and not flag(workload, "disable-hybrid-swa-memory"),
+        graphs=not flag(workload, "disable-cuda-graph"),
         speculative_mtp=workload.parameter("speculative-algorithm") is not None,
-        cpu_offload_bytes=round(float(workload.parameter("cpu-offload-gb") or 0) * GIB),
+        cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
         gpus=gpus,
     )
 
 
 def _parallelism(workload: Workload) -> tuple[int, int]:
-    pipeline = workload.pipeline_parallel or _integer(workload, "pp-size") or 1
-    tensor = workload.tensor_parallel
-    for name in ("tensor-parallel-size", "tp-size", "tp"):
-        tensor = tensor or _integer(workload, name)
+    pipeline = workload.pipeline_parallel or whole(workload, "pp-size") or 1
+    tensor = workload.tensor_parallel or whole(workload, "tensor-parallel-size", "tp-size", "tp")
     if not tensor and workload.gpus:
         tensor = max(1, len(workload.gpus) // pipeline)
-    return tensor or 1, pipeline
+    return ranks(tensor, pipeline)
 
 
 def _tower(architecture: Architecture) -> float:
     layers = architecture.extra.get("vision_layers")
     hidden = architecture.extra.get("vision_hidden")
     return vision_factor(int(layers) if layers else None, int(hidden) if hidden else None)
-
-
-def _integer(workload: Workload, name: str) -> int | None:
-    text = workload.parameter(name)
-    return int(text) if text and text.isdigit() and int(text) > 0 else None

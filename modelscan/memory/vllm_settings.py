@@ -11,6 +11,7 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB, parse_bytes
 from modelscan.core.workload import Workload
 from modelscan.memory import defaults
+from modelscan.memory.engine_options import decimal, flag, ranks, share, whole
 from modelscan.memory.vllm_versions import VllmVersion
 
 _BIG_GPU_BYTES = 70 * GIB  # code: get_batch_defaults, "a100" excluded by name
@@ -72,16 +73,16 @@ def resolve(
     gpus = selected_gpus(workload, inventory, tensor * pipeline)
     dtype_asked = workload.parameter("dtype")
     max_len = _context(architecture, workload)
-    seqs = _number(workload, "max-num-seqs") or _default_seqs(gpus, facts)
-    eager = workload.parameter("enforce-eager") not in (None, "false", "False")
-    tokens = _number(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
+    seqs = whole(workload, "max-num-seqs") or _default_seqs(gpus, facts)
+    eager = flag(workload, "enforce-eager")
+    tokens = whole(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
     speculative = workload.parameter("speculative-config") or ""
     return VllmSettings(
         max_model_len=max_len,
         parallel=workload.parallel or 1,
         max_num_seqs=min(seqs, tokens),
         max_num_batched_tokens=tokens,
-        block_size=_number(workload, "block-size") or _default_block(architecture),
+        block_size=whole(workload, "block-size") or _default_block(architecture),
         kv_dtype=kv_dtype(workload, "vLLM"),
         dtype_bytes=_dtype_bytes(architecture, dtype_asked),
         dtype_asked=dtype_asked,
@@ -89,19 +90,18 @@ def resolve(
         eager=eager,
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
-        context_parallel=_number(workload, "decode-context-parallel-size") or 1,
+        context_parallel=whole(workload, "decode-context-parallel-size") or 1,
         capture_sizes=0 if eager else _capture_sizes(architecture, seqs, workload, facts),
         speculative_tokens=_speculative_tokens(speculative),
         speculative_mtp="mtp" in speculative,
         kv_pool_bytes=_size(workload, "kv-cache-memory-bytes")
         or _size(workload, "kv-cache-memory"),
-        blocks_override=_number(workload, "num-gpu-blocks-override"),
-        cpu_offload_bytes=round(float(workload.parameter("cpu-offload-gb") or 0) * GIB),
+        blocks_override=whole(workload, "num-gpu-blocks-override"),
+        cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
         loras=_loras(workload),
-        lora_rank=_number(workload, "max-lora-rank") or 16,
-        prefix_caching=workload.parameter("no-enable-prefix-caching") is None,
-        hybrid_groups=facts.hybrid_groups
-        and workload.parameter("disable-hybrid-kv-cache-manager") is None,
+        lora_rank=whole(workload, "max-lora-rank") or 16,
+        prefix_caching=not flag(workload, "no-enable-prefix-caching"),
+        hybrid_groups=facts.hybrid_groups and not flag(workload, "disable-hybrid-kv-cache-manager"),
         state_dtype=workload.parameter("mamba-ssm-cache-dtype"),
         pooling=_pooling(architecture, workload),
         gpus=gpus,
@@ -109,11 +109,11 @@ def resolve(
 
 
 def _parallelism(workload: Workload) -> tuple[int, int]:
-    pipeline = workload.pipeline_parallel or _number(workload, "pipeline-parallel-size") or 1
-    tensor = workload.tensor_parallel or _number(workload, "tensor-parallel-size")
+    pipeline = workload.pipeline_parallel or whole(workload, "pipeline-parallel-size") or 1
+    tensor = workload.tensor_parallel or whole(workload, "tensor-parallel-size")
     if not tensor and workload.gpus:
         tensor = max(1, len(workload.gpus) // pipeline)
-    return tensor or 1, pipeline
+    return ranks(tensor, pipeline)
 
 
 def selected_gpus(workload: Workload, inventory: Inventory | None, count: int) -> tuple[Gpu, ...]:
@@ -128,7 +128,7 @@ def selected_gpus(workload: Workload, inventory: Inventory | None, count: int) -
 
 
 def _context(architecture: Architecture, workload: Workload) -> int:
-    asked = _number(workload, "max-model-len")
+    asked = whole(workload, "max-model-len")
     return asked or defaults.context_tokens(workload, architecture)
 
 
@@ -174,8 +174,7 @@ def _dtype_bytes(architecture: Architecture, asked: str | None) -> int:
 
 
 def _utilization(workload: Workload, facts: VllmVersion) -> float:
-    asked = workload.memory_utilization or workload.parameter("gpu-memory-utilization")
-    return float(asked) if asked else facts.utilization
+    return share(workload, "gpu-memory-utilization") or facts.utilization
 
 
 def _capture_sizes(
@@ -187,7 +186,7 @@ def _capture_sizes(
     vLLM's own table of model types raises it (model_executor/models/config.py).
     """
     most = _CAPTURE_MAXIMA.get(architecture.name, 512) if facts.two_graphs else 512
-    largest = _number(workload, "max-cudagraph-capture-size") or min(2 * seqs, most)
+    largest = whole(workload, "max-cudagraph-capture-size") or min(2 * seqs, most)
     small = sum(size <= largest for size in (1, 2, 4))
     middle = min(largest, 256) // 8
     return small + middle + max(0, largest - 256) // facts.graph_sizes_step
@@ -206,14 +205,9 @@ def _pooling(architecture: Architecture, workload: Workload) -> bool:
 
 
 def _loras(workload: Workload) -> int:
-    if not workload.adapters and workload.parameter("enable-lora") is None:
+    if not workload.adapters and not flag(workload, "enable-lora"):
         return 0
-    return _number(workload, "max-loras") or 1
-
-
-def _number(workload: Workload, name: str) -> int | None:
-    text = workload.parameter(name)
-    return int(text) if text and text.lstrip("-").isdigit() and int(text) > 0 else None
+    return whole(workload, "max-loras") or 1
 
 
 def _size(workload: Workload, *names: str) -> int | None:

@@ -422,3 +422,31 @@ def test_llamacpps_cache_types_are_refused(engine: Any) -> None:
     halved = engine.estimate(dense(), replace(workload(), kv_cache_k="fp8"), cards())
     plain = engine.estimate(dense(), replace(workload(), kv_cache_k="f16"), cards())
     assert halved.kv_bytes_per_token * 2 == plain.kv_bytes_per_token
+
+
+OPTIONS = (
+    "max-num-seqs", "max-num-batched-tokens", "block-size", "max-model-len", "cpu-offload-gb",
+    "gpu-memory-utilization", "kv-cache-memory-bytes", "max-loras", "mem-fraction-static",
+    "chunked-prefill-size", "context-length", "page-size", "mamba-full-memory-ratio", "tp-size",
+    "tensor-parallel-size", "kv-cache-dtype", "speculative-config", "dtype",
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(option=st.sampled_from(OPTIONS), value=st.text(max_size=6) | st.integers().map(str))
+def test_any_value_of_an_option_is_taken_or_refused_in_words(option: str, value: str) -> None:
+    wanted = Workload(context_tokens=1024, parameters=((option, value),))
+    for engine in (vllm, sglang):
+        try:
+            found = engine.estimate(dense(layers=2), wanted, cards(2))
+        except UsageError:
+            continue
+        assert found.total_bytes == found.parts.total_bytes
+        assert found.total_bytes >= 0
+
+
+def test_counts_may_be_written_short() -> None:
+    assert run(dense(), workload(max_model_len="32K"), cards(), "0.32.0").context_tokens == 32768
+    assert run(dense(), workload(max_model_len="32k"), cards(), "0.32.0").context_tokens == 32000
+    with pytest.raises(UsageError, match="not between 0 and 1"):
+        run(dense(), workload(gpu_memory_utilization="95"), cards(), "0.32.0")

@@ -1,0 +1,62 @@
+"""Values of an engine's own options, as vLLM and SGLang read them."""
+
+from __future__ import annotations
+
+import re
+
+from modelscan.core.errors import UsageError
+from modelscan.core.workload import Workload
+
+_NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)([kKmMgG]?)$")
+_MOST_RANKS = 1024
+_SCALES = {"": 1, "k": 10**3, "K": 2**10, "m": 10**6, "M": 2**20, "g": 10**9, "G": 2**30}
+
+
+def whole(workload: Workload, *names: str) -> int | None:
+    """A count of the first option that is given; None where none is, or it is not positive.
+
+    ``32k`` is 32,000 and ``32K`` 32,768, as in vLLM. Raises UsageError for anything else.
+    """
+    value = decimal(workload, *names)
+    return round(value) if value is not None and value > 0 else None
+
+
+def decimal(workload: Workload, *names: str) -> float | None:
+    """A number of the first option that is given. Raises UsageError where it is none."""
+    for name in names:
+        text = workload.parameter(name)
+        if text is None:
+            continue
+        match = _NUMBER.match(text.strip())
+        if not match:
+            raise UsageError(
+                f"--param {name}={text} is not a number", hint=f"write it like {name}=1024"
+            )
+        return float(match.group(1)) * _SCALES[match.group(2)]
+    return None
+
+
+def share(workload: Workload, name: str) -> float | None:
+    """A part of the memory, above 0 and at most 1. Raises UsageError outside of that."""
+    value = workload.memory_utilization or decimal(workload, name)
+    if value is not None and not 0 < value <= 1:
+        raise UsageError(
+            f"a memory share of {value:g} is not between 0 and 1", hint=f"--param {name}=0.9"
+        )
+    return value
+
+
+def ranks(tensor: int | None, pipeline: int | None) -> tuple[int, int]:
+    """(tensor, pipeline) parallel degrees; raises UsageError beyond any machine."""
+    found = (tensor or 1, pipeline or 1)
+    if found[0] * found[1] > _MOST_RANKS:
+        raise UsageError(
+            f"{found[0]} x {found[1]} GPUs are more than modelscan plans for ({_MOST_RANKS})",
+            hint="--tensor-parallel 8",
+        )
+    return found
+
+
+def flag(workload: Workload, name: str) -> bool:
+    """Whether a switch is on: named, and not set to false."""
+    return workload.parameter(name) not in (None, "false", "False", "0")
