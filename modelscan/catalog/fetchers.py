@@ -27,9 +27,11 @@ from modelscan.core.errors import UsageError
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config
+    from modelscan.state.targets import TargetConfig
 
 HUB_MODELS = 2000  # the most downloaded text models: two requests
 SCOPE_MODELS = 500  # ten requests
+ADD_TARGET = "modelscan target add NAME URL --key env:NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,14 @@ Fetcher = Callable[[HttpClient, "Config", SourceSnapshot], Fetch]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """``needs`` is the setting without which there is nothing to ask."""
+    """``configured`` says whether there is something to ask; ``hint`` how to make it so."""
 
     name: str
     aliases: tuple[str, ...]
     fetch: Fetcher
-    needs: str | None = None
     local: bool = False
+    configured: Callable[[Config], bool] = lambda config: True
+    hint: str | None = None
 
 
 def _live(source: str, origin: str, records: tuple[SourceRecord, ...], when: str) -> SourceSnapshot:
@@ -70,17 +73,29 @@ def _modelsdev(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
     return Fetch(_live(MODELSDEV, endpoint, records, got.retrieved_at), warnings)
 
 
+def gpustack_server(config: Config) -> TargetConfig | None:
+    """The default GPUStack target; None where none is configured."""
+    from modelscan.state import targets
+
+    known = targets.load(config.paths)
+    return known.get(known.default) if known.default else None
+
+
 def _gpustack(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
     from modelscan.catalog.sources import gpustack
     from modelscan.state.secrets import resolve
 
-    server = config.text("gpustack_url").rstrip("/")
-    reference = config.get("gpustack_key")
-    key = resolve(str(reference)) if reference is not None else None
-    records = gpustack.fetch(http, server, key)
-    own = {record.key for record in records}
-    kept = tuple(r for r in last.records if r.key not in own and r.key.startswith("modelscope:"))
-    return Fetch(_live(GPUSTACK, server, (*records, *kept), utc_now()))
+    server = gpustack_server(config)
+    if server is None:
+        raise UsageError("no GPUStack server is configured", hint=ADD_TARGET)
+    key = resolve(server.api_key) if server.api_key is not None else None
+    with HttpClient.from_config(config, ca_file=server.ca_file) if server.ca_file else http as own:
+        records = gpustack.fetch(own, server.url, key)
+    names = {record.key for record in records}
+    kept = tuple(  # the sets of ModelScope's file, which no server sends
+        r for r in last.records if r.key not in names and r.key.startswith("modelscope:")
+    )
+    return Fetch(_live(GPUSTACK, server.url, (*records, *kept), utc_now()))
 
 
 def _huggingface(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
@@ -102,7 +117,13 @@ def _user(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
 
 SOURCES: tuple[Source, ...] = (
     Source(MODELSDEV, ("modelsdev", "models-dev"), _modelsdev),
-    Source(GPUSTACK, ("gpu-stack",), _gpustack, needs="gpustack_url"),
+    Source(
+        GPUSTACK,
+        ("gpu-stack",),
+        _gpustack,
+        configured=lambda config: gpustack_server(config) is not None,
+        hint=ADD_TARGET,
+    ),
     Source(HUGGINGFACE, ("hf", "hugging-face"), _huggingface),
     Source(MODELSCOPE, ("ms", "model_scope"), _modelscope),
     Source(USER, ("overlay", "local"), _user, local=True),

@@ -82,6 +82,7 @@ class HttpClient:
         timeout_s: float = 20.0,
         cache_dir: Path | None = None,
         backoff_s: tuple[float, ...] = BACKOFF_S,
+        ca_file: str | None = None,
     ) -> None:
         self.offline = offline
         self.timeout_s = timeout_s
@@ -89,18 +90,23 @@ class HttpClient:
         self.requests = 0
         self._cache = AnswerCache(cache_dir) if cache_dir else None
         self._backoff_s = backoff_s
+        self._ca_file = ca_file
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._active: set[Deadline] = set()
         self._client: httpx.Client | None = None
 
     @classmethod
-    def from_config(cls, config: Config) -> HttpClient:
-        """The client the settings describe; its cache is in the catalog's cache folder."""
+    def from_config(cls, config: Config, *, ca_file: str | None = None) -> HttpClient:
+        """The client the settings describe; its cache is in the catalog's cache folder.
+
+        ``ca_file`` (PEM) replaces the usual certificate authorities.
+        """
         return cls(
             offline=config.offline,
             timeout_s=config.number("http_timeout_s"),
             cache_dir=config.paths.catalog_dir / "http",
+            ca_file=ca_file,
         )
 
     def __enter__(self) -> HttpClient:
@@ -320,5 +326,5 @@ class HttpClient:
         """The client, made on first use. No keep-alive: a deadline owns its connection."""
         with self._lock:
             if self._client is None:
-                self._client = new_client()
+                self._client = new_client(self._ca_file)
             return self._client

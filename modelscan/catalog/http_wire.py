@@ -9,6 +9,8 @@ from modelscan.catalog.http_errors import HttpError, host_of
 from modelscan.core.errors import UsageError
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx
 
 
@@ -17,13 +19,18 @@ def phases(seconds: float) -> dict[str, float]:
     return {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
 
 
-def new_client() -> httpx.Client:
-    """Proxies from the environment; no keep-alive, because a deadline owns its connection."""
+def new_client(ca_file: str | None = None) -> httpx.Client:
+    """Proxies from the environment; no keep-alive, because a deadline owns its connection.
+
+    Raises UsageError for proxy settings or a ``ca_file`` that cannot be used.
+    """
     import httpx
 
+    verify = True if ca_file is None else _authorities(ca_file)
     try:
         return httpx.Client(
             headers={"User-Agent": f"modelscan/{__version__}"},
+            verify=verify,
             limits=httpx.Limits(max_keepalive_connections=0),
         )
     except (ValueError, ImportError) as error:
@@ -31,6 +38,15 @@ def new_client() -> httpx.Client:
             f"the proxy settings of the environment cannot be used: {error}",
             hint="check HTTPS_PROXY, HTTP_PROXY and ALL_PROXY",
         ) from error
+
+
+def _authorities(ca_file: str) -> ssl.SSLContext:
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"the CA file {ca_file} cannot be used: {error}") from error
 
 
 def refuse_downgrade(request: httpx.Request, following: httpx.Request) -> None:

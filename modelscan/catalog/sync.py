@@ -75,13 +75,9 @@ def choose(names: Sequence[str], config: Config) -> tuple[tuple[Source, ...], li
     """(sources to ask, sources with nothing to ask); raises UsageError, OfflineError."""
     named = [find_source(name) for name in names]
     wanted = [s for s in SOURCES if not named or s in named]
-    lacking = [s for s in wanted if s.needs and config.get(s.needs) is None]
+    lacking = [s for s in wanted if not s.configured(config)]
     if named and lacking:
-        setting = lacking[0].needs
-        raise UsageError(
-            f"no {lacking[0].name} server is configured",
-            hint=f"modelscan config set {setting} http://…",
-        )
+        raise UsageError(f"no {lacking[0].name} server is configured", hint=lacking[0].hint)
     asked = tuple(s for s in wanted if s not in lacking)
     remote = [s.name for s in asked if not s.local]
     if config.offline and remote:

@@ -46,8 +46,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("modelscope_endpoint", "str", "https://modelscope.cn", "ModelScope or a mirror of it"),
     Setting("modelscope_token", "secret", None, "reference to ModelScope's token"),
     Setting("modelsdev_endpoint", "str", "https://models.dev", "models.dev or a mirror of it"),
-    Setting("gpustack_url", "str", None, "a GPUStack server whose catalogue sync reads"),
-    Setting("gpustack_key", "secret", None, "reference to that server's management key"),
     Setting("http_timeout_s", "float", 20.0, "time limit of one request, seconds"),
     Setting("catalog_max_age_s", "int", 86_400, "age after which catalog data is called stale"),
     Setting("start_timeout_s", "float", 600.0, "time limit for an engine to become ready"),

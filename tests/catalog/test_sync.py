@@ -21,6 +21,7 @@ from modelscan.catalog.http import HttpClient
 from modelscan.catalog.index_read import Index, synced_index
 from modelscan.core.errors import ModelscanError
 from modelscan.core.model import Model
+from modelscan.state import targets
 from modelscan.state.paths import paths
 
 REPOSITORY = Path(__file__).parents[2]
@@ -42,6 +43,7 @@ def hub(monkeypatch):
         catalog_world.fill(running)
         for name, value in catalog_world.environment(running).items():
             monkeypatch.setenv(name, value)
+        catalog_world.target(running)
         quick = {**(HttpClient.__init__.__kwdefaults__ or {}), "backoff_s": (0.01,)}
         monkeypatch.setattr(HttpClient.__init__, "__kwdefaults__", quick)
         yield running
@@ -198,9 +200,9 @@ def test_offline_asks_nothing(hub, run_in_process):
 def test_unknown_source_and_missing_server(hub, run_in_process, monkeypatch):
     done = run_in_process("catalog", "sync", "--source", "nowhere")
     assert done.code == 2 and "models.dev" in done.err
-    monkeypatch.delenv("MODELSCAN_GPUSTACK_URL")
+    targets.drop(paths(), "stack")
     done = run_in_process("catalog", "sync", "--source", "gpustack")
-    assert done.code == 2 and "gpustack_url" in done.err
+    assert done.code == 2 and "modelscan target add" in done.err
     done = run_in_process("catalog", "sync", "--json")
     rows = {row["source"]: row for row in done.json["sources"]}
     assert done.code == 0 and rows["gpustack"]["result"] == "skipped"
@@ -219,14 +221,14 @@ def test_a_source_that_shrinks_is_named(hub, sync):
 def test_a_password_in_an_endpoint_is_never_shown_or_stored(hub, sync, monkeypatch, mode):
     """A mirror may want basic authentication; what is told and kept has the host only."""
     mirror = hub.url.replace("://", "://someone:open-sesame@")
-    for name in ("HF_ENDPOINT", "MODELSCOPE_ENDPOINT", "MODELSCAN_MODELSDEV_ENDPOINT",
-                 "MODELSCAN_GPUSTACK_URL"):  # fmt: skip
+    for name in ("HF_ENDPOINT", "MODELSCOPE_ENDPOINT", "MODELSCAN_MODELSDEV_ENDPOINT"):
         monkeypatch.setenv(name, mirror)
     if mode:
         hub.fault("/", mode)
     document, _ = sync(code=5 if mode else 0)
     assert "sesame" not in json.dumps(document)
-    assert hub.log[0].headers["authorization"].startswith("Basic ")
+    api = [request for request in hub.log if request.path == "/api.json"]
+    assert api[0].headers["authorization"].startswith("Basic ")
     index = Index(synced_index(paths()))
     stored = [str(row) for row in index.connection.execute("SELECT * FROM source")]
     index.close()

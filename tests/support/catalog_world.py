@@ -8,6 +8,9 @@ from typing import Any
 from support.fake_hub import FakeHub
 from support.hub_content import llama_tensors, parameters, safetensors
 
+from modelscan.state import targets
+from modelscan.state.paths import paths
+
 # Runs the command line with an empty bundle, so that only what was synced is in the catalog.
 DRIVER = """
 import sys
@@ -77,8 +80,11 @@ def fill(hub: FakeHub, models: int = 6) -> FakeHub:
 def environment(hub: FakeHub) -> dict[str, str]:
     return {
         **hub.environment(),
-        "MODELSCAN_GPUSTACK_URL": hub.url,
-        "MODELSCAN_GPUSTACK_KEY": "env:GPUSTACK_SECRET",
         "GPUSTACK_SECRET": "gpustack_0011",
         "MODELSCAN_HTTP_TIMEOUT_S": "3",
     }
+
+
+def target(hub: FakeHub) -> None:
+    """What ``modelscan target add`` writes."""
+    targets.put(paths(), targets.TargetConfig("stack", hub.url, "env:GPUSTACK_SECRET"))
