@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
 import threading
 import time
 
 import pytest
 from support import hub_faults
-from support.fake_hub import FakeHub
+from support.fake_hub import FakeHub, Reply
 
 from modelscan.catalog.http import HttpClient
 from modelscan.catalog.http_cache import AnswerCache
@@ -249,3 +252,73 @@ def test_cancel_stops_a_request_under_way(hub):
         assert time.monotonic() - started < 3
         with pytest.raises(HttpError, match="was stopped"):
             http.get(hub.url + "/api.json")
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for this machine, signed by itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, cert = folder / "key.pem", folder / "cert.pem"
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not here")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1",
+         "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return cert, key
+
+
+@pytest.fixture
+def tls_hub(certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with FakeHub(tls=context) as running:
+        running.documents["/api.json"] = b"{}"
+        yield running
+
+
+def test_tls_with_an_own_authority(tls_hub, certificate):
+    with client(ca_file=str(certificate[0])) as http:
+        assert http.get(tls_hub.url + "/api.json").json() == {}
+    error = failure(tls_hub)
+    assert error.code == "connect" and "certificate" in error.message.lower()
+
+
+@pytest.mark.parametrize("mode", ["slow-headers", "slow-body", "hang"])
+def test_the_deadline_holds_under_tls(tls_hub, certificate, mode):
+    tls_hub.fault("/api.json", mode)
+    started = time.monotonic()
+    error = failure(tls_hub, timeout_s=0.7, ca_file=str(certificate[0]))
+    assert error.code == "timeout"
+    assert time.monotonic() - started < 2
+
+
+def test_a_server_that_never_finishes_the_handshake():
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        started = time.monotonic()
+        with client(timeout_s=0.5) as http, pytest.raises(HttpError) as caught:
+            http.get(url)
+    assert caught.value.code == "timeout"
+    assert time.monotonic() - started < 2
+
+
+def test_from_encrypted_to_unencrypted_is_not_followed(tls_hub, certificate, hub):
+    tls_hub.reply = lambda seen: Reply(b"", 302, {"Location": hub.url + "/api.json"})
+    with client(ca_file=str(certificate[0])) as http, pytest.raises(HttpError, match="unencrypted"):
+        http.get(tls_hub.url + "/api.json")
+    assert hub.log == []
+
+
+def test_a_ca_file_that_is_none(tmp_path):
+    (tmp_path / "ca.pem").write_text("nothing")
+    for name in ("ca.pem", "none.pem"):
+        with (
+            client(ca_file=str(tmp_path / name)) as http,
+            pytest.raises(UsageError, match="CA file"),
+        ):
+            http.get("https://127.0.0.1:9/")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import ssl
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ class Reply:
 class FakeHub:
     """The server and its state. ``tokens`` are valid; ``granted`` ones read gated repositories."""
 
-    def __init__(self, *, page_size: int = 1000) -> None:
+    def __init__(self, *, page_size: int = 1000, tls: ssl.SSLContext | None = None) -> None:
         self.repos: dict[str, Repo] = {}  # Hugging Face
         self.scope: dict[str, Repo] = {}  # ModelScope
         self.documents: dict[str, bytes] = {}  # models.dev: "/api.json" …
@@ -87,6 +88,12 @@ class FakeHub:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._server = _Server(self)
+        self._scheme = "http"
+        if tls is not None:
+            self._scheme, listening = "https", self._server.socket
+            self._server.socket = tls.wrap_socket(
+                listening, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), daemon=True
         )
@@ -107,12 +114,12 @@ class FakeHub:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     @property
     def cdn_url(self) -> str:
         """Another host name of the same server: what LFS downloads are redirected to."""
-        return f"http://localhost:{self.port}/cdn"
+        return f"{self._scheme}://localhost:{self.port}/cdn"
 
     def environment(self) -> dict[str, str]:
         """The variables that point modelscan and huggingface_hub here."""
