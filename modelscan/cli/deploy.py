@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Mapping
 from types import FrameType
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 
 _DOING = {
     "planning": "planning {name}",
-    "starting": "starting {name} on port {port}",
+    "pending": "{name} waits for a place{because}",
+    "downloading": "downloading the weights of {name}{percent}{because}",
+    "starting": "starting {name}{on_port}{because}",
     "port_moved": "the port was taken: starting {name} on port {port}",
     "verifying": "{name} is loaded: asking it for a first token",
 }
@@ -112,7 +115,7 @@ def _deploy(request: Request, stream: bool) -> Document | None:
             if stream:
                 output.event(event, **values)
             if event in _DOING:
-                status.update(_DOING[event].format(**values))
+                status.update(_DOING[event].format_map(_words(values)))
 
         outcome = run(request, current().config, events)
     document = _document(outcome.deployment, outcome.changed)
@@ -122,6 +125,18 @@ def _deploy(request: Request, stream: bool) -> Document | None:
 
     output.event("done", **envelope(document, output.warnings))
     return None
+
+
+def _words(values: Mapping[str, Any]) -> Mapping[str, str]:
+    """What an event says, as parts of a sentence; what it does not say is left out."""
+    port, reason, progress = (values.get(key) for key in ("port", "reason", "progress"))
+    return {
+        "name": str(values.get("name", "")),
+        "port": str(port),
+        "on_port": f" on port {port}" if port else "",
+        "because": f": {reason}" if reason else "",
+        "percent": f" ({progress:.0f} %)" if progress is not None else "",
+    }
 
 
 def _document(
@@ -175,9 +190,21 @@ def _blocks(
     return [*blocks, Note(f"\nask it: {line}")] if line else blocks
 
 
+def _opinion(evaluation: Mapping[str, Any] | None) -> list[tuple[str, object]]:
+    """What the cluster's own evaluation says of the request."""
+    if evaluation is None:
+        return []
+    verdict = "compatible" if evaluation["compatible"] else "not compatible"
+    return [("server says", "; ".join([verdict, *evaluation["messages"]]))]
+
+
 def _launch_pairs(launch: Mapping[str, Any]) -> list[tuple[str, object]]:
     import shlex
 
+    if "body" in launch:
+        body = json.dumps(launch["body"], indent=2, ensure_ascii=False)
+        return [("request", f"{launch['method']} {launch['url']}"), ("body", body),
+                *_opinion(launch.get("evaluation"))]  # fmt: skip
     values = [f"{name}={shlex.quote(value)}" for name, value in launch.get("env", {}).items()]
     values += [f"{name}=<{reference}>" for name, reference in launch.get("secrets", {}).items()]
     words = [shlex.quote(word) for word in launch.get("argv", [])]

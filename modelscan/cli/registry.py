@@ -32,6 +32,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("stop", "modelscan.cli.stop:app", "Stop deployments.", _RUN),
     Entry("remove", "modelscan.cli.remove:app", "Stop deployments and forget them.", _RUN, ("rm",)),
     Entry("route", "modelscan.cli.route:app", "The routing file: where requests go.", _ROUTE),
+    Entry("target", "modelscan.cli.target:app", "GPUStack servers to deploy to.", _ROUTE),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),
     Entry("config", "modelscan.cli.config:app", "Settings and where they come from.", _SELF),
     Entry("completion", "modelscan.cli.completion:app", "Shell completion script.", _SELF),

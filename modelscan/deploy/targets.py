@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -91,21 +90,39 @@ TARGETS = {
 
 
 def resolve_target(wanted: str | None, config: Config) -> str:
-    """The target's name for ``--target`` (or the setting ``target``); ``auto`` is this machine."""
+    """The target's name for ``--target`` (or the setting ``target``).
+
+    ``auto`` is the default cluster if one is configured, else this machine; ``gpustack`` is the
+    default cluster and nothing else.
+    """
     name = wanted or config.text("target")
-    return "local" if name == "auto" else name
+    if name not in ("auto", "gpustack"):
+        return name
+    from modelscan.state.targets import load
+
+    default = load(config.paths).default
+    if default is None and name == "gpustack":
+        raise UsageError(
+            "no GPUStack server is configured",
+            hint="modelscan target add NAME URL --key env:GPUSTACK_API_KEY",
+            code="no_target",
+        )
+    return default or "local"
 
 
 def find_target(name: str, config: Config) -> Target:
     """The target of that name; raises UsageError for an unknown one."""
     entry = TARGETS.get(name)
     if entry is None:
-        near = difflib.get_close_matches(name, TARGETS, n=1)
-        raise UsageError(
-            f"there is no target '{name}' (there is {', '.join(sorted(TARGETS))})",
-            hint=f"--target {near[0] if near else 'local'}",
-            code="unknown_target",
-        )
+        return _cluster(name, config)
     module, _, attribute = entry.partition(":")
     target: Target = getattr(importlib.import_module(module), attribute)(config)
     return target
+
+
+def _cluster(name: str, config: Config) -> Target:
+    """A configured GPUStack server."""
+    from modelscan.deploy.gpustack import GpuStackTarget
+    from modelscan.state.targets import load
+
+    return GpuStackTarget(config, load(config.paths).find(name))

@@ -71,7 +71,9 @@ def create_body(
     parameters = backend_parameters(spec.backend_parameters if spec else (), plan.parameters)
     if parameters:
         body["backend_parameters"] = parameters
-    env = {**(dict(spec.env) if spec else {}), **plan.env, **(choices.env or {})}
+    # Which devices an instance sees is the scheduler's to say.
+    planned = {k: v for k, v in plan.env.items() if not k.endswith("_VISIBLE_DEVICES")}
+    env = {**(dict(spec.env) if spec else {}), **planned, **(choices.env or {})}
     if env:
         body["env"] = env
     if plan.task in CATEGORIES:
