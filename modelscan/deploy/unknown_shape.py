@@ -7,10 +7,18 @@ estimate has basis "range" and a warning.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from typing import NamedTuple
 
-from modelscan.core.architecture import Architecture, Attention, Layer, ModelShape
+from modelscan.core.architecture import (
+    Architecture,
+    Attention,
+    Layer,
+    ModelShape,
+    Tensor,
+    Weights,
+)
 from modelscan.core.errors import UsageError
 from modelscan.core.units import format_count
 from modelscan.memory import weights, weights_gguf
@@ -59,26 +67,62 @@ def shape_by_parameters(
     weight_bytes: int | None,
 ) -> ModelShape:
     """A guessed shape with the bytes that parameters x bits per weight give, or the files' size."""
-    architecture = _architecture(parameters, active_parameters, context_tokens)
+    like = _like(parameters, active_parameters)
     bits = bits_per_weight(quantization) or 16.0
     total = weight_bytes or round(parameters * bits / 8)
-    if file_format == "gguf":
-        shape = _gguf(architecture, quantization or "Q4_K_M", total)
-    else:
-        form = _form(quantization if bits < 16 else None)
-        known = weights.Known(weight_bytes=total)
-        found = weights.from_architecture(architecture, form, 0, known)
-        shape = ModelShape(architecture, found, file_format, quantization)
+    base = _reference(like, file_format, quantization)
+    scale = total / max(1, base.weights.total_bytes)
     spread = 0 if weight_bytes else round(_SPREAD * total)
     known_weights = replace(
-        shape.weights,
+        _scaled(base.weights, scale),
+        total_bytes=total,
         basis="range",
         parameters=parameters,
         active_parameters=active_parameters or parameters,
         low_bytes=total - spread,
         high_bytes=total + spread,
     )
-    return replace(shape, weights=known_weights)
+    return ModelShape(
+        architecture=replace(base.architecture, context_tokens=context_tokens),
+        weights=known_weights,
+        format=file_format,
+        quantization=quantization,
+        tensors=tuple(
+            Tensor(t.name, t.shape, t.type, round(t.size_bytes * scale)) for t in base.tensors
+        ),
+    )
+
+
+def _like(parameters: int, active: int | None) -> _Typical:
+    """The cache follows the active width: experts widen a model without adding attention."""
+    size = min(parameters, 4 * active) if active else parameters
+    return min(_TYPICAL, key=lambda row: abs(row.parameters - size))
+
+
+@functools.lru_cache(maxsize=128)
+def _reference(like: _Typical, file_format: str, quantization: str | None) -> ModelShape:
+    """The typical model itself in this format: worked out once, then scaled."""
+    architecture = _architecture(like)
+    bits = bits_per_weight(quantization) or 16.0
+    if file_format == "gguf":
+        return _gguf(architecture, quantization or "Q4_K_M")
+    form = _form(quantization if bits < 16 else None)
+    known = weights.Known(weight_bytes=round(like.parameters * bits / 8))
+    found = weights.from_architecture(architecture, form, 0, known)
+    return ModelShape(architecture, found, file_format, quantization)
+
+
+def _scaled(base: Weights, scale: float) -> Weights:
+    def times(value: int | None) -> int | None:
+        return None if value is None else round(value * scale)
+
+    return replace(
+        base,
+        embedding_bytes=times(base.embedding_bytes),
+        output_bytes=times(base.output_bytes),
+        expert_bytes=times(base.expert_bytes),
+        layer_bytes=tuple(round(value * scale) for value in base.layer_bytes),
+    )
 
 
 def _form(quantization: str | None) -> WeightFormat:
@@ -89,10 +133,7 @@ def _form(quantization: str | None) -> WeightFormat:
         return weight_format(None, None, None, None)
 
 
-def _architecture(parameters: int, active: int | None, context: int | None) -> Architecture:
-    # The cache follows the active width: experts widen a model without adding attention.
-    size = min(parameters, 4 * active) if active else parameters
-    like = min(_TYPICAL, key=lambda row: abs(row.parameters - size))
+def _architecture(like: _Typical) -> Architecture:
     layer = Layer(
         Attention.FULL, heads=like.heads, kv_heads=like.kv_heads, key_length=like.head_length,
         value_length=like.head_length, feed_forward=like.feed_forward,
@@ -102,7 +143,7 @@ def _architecture(parameters: int, active: int | None, context: int | None) -> A
         layers=(layer,) * like.layers,
         hidden=like.hidden,
         vocabulary=_VOCABULARY,
-        context_tokens=context,
+        context_tokens=None,
         known=False,
         notes=(
             f"the architecture is not known: sized as a dense model of "
@@ -111,21 +152,11 @@ def _architecture(parameters: int, active: int | None, context: int | None) -> A
     )
 
 
-def _gguf(architecture: Architecture, quantization: str, total: int) -> ModelShape:
+def _gguf(architecture: Architecture, quantization: str) -> ModelShape:
     table = tensor_table(architecture)
     try:
         tensors = quantized(table, architecture, quantization)
     except UsageError:  # a type llama-quantize here does not make: only the proportions matter
         tensors = quantized(table, architecture, "Q4_K_M")
-    computed = sum(tensor.size_bytes for tensor in tensors)
-    scaled = tuple(
-        replace(tensor, size_bytes=round(tensor.size_bytes * total / max(1, computed)))
-        for tensor in tensors
-    )
-    return ModelShape(
-        architecture,
-        weights_gguf.from_tensors(scaled, architecture),
-        "gguf",
-        quantization,
-        tensors=scaled,
-    )
+    found = weights_gguf.from_tensors(tensors, architecture)
+    return ModelShape(architecture, found, "gguf", quantization, tensors=tensors)

@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from modelscan.core.architecture import Architecture, Attention, Layer, ModelShape
+from modelscan.core.architecture import Architecture, Attention, Layer, ModelShape, Weights
 from modelscan.core.estimate import DeviceEstimate, Estimate, Speed
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.workload import Workload
 from modelscan.memory import speed_table
 from modelscan.memory.speed_table import Coefficients
 
+_SPARSE_SHARE = 0.7  # fewer active parameters than that: experts, though nobody said how many
 _CACHE_BYTES = {"f32": 4.0, "q8_0": 1.0625, "q5_1": 0.75, "q5_0": 0.6875, "q4_1": 0.625,
                 "q4_0": 0.5625, "iq4_nl": 0.5625}  # fmt: skip
 _WIDE_BITS = 8.0  # formats of at least this many bits a weight stream without unpacking
@@ -150,12 +151,20 @@ def active_bytes(shape: ModelShape) -> float:
         total -= weights.embedding_bytes or 0
     experts = architecture.experts
     if experts is None:
-        return total
+        return total * _stated_share(weights)
     if weights.expert_bytes is not None:
         return total - weights.expert_bytes * (1 - experts.active / experts.total)
     if weights.parameters and weights.active_parameters:
         return total * weights.active_parameters / weights.parameters
     return total
+
+
+def _stated_share(weights: Weights) -> float:
+    """The active share where only the counts are known; dense models leave out little."""
+    if not weights.parameters or not weights.active_parameters:
+        return 1.0
+    share = weights.active_parameters / weights.parameters
+    return share if share < _SPARSE_SHARE else 1.0
 
 
 def cache_read_bytes(architecture: Architecture, tokens: int, element_bytes: float) -> float:

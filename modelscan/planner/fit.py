@@ -188,19 +188,22 @@ class _Trial:
     def _least(
         self, change: Callable[[int], dict[str, object]], most: int, context: int
     ) -> Fitted | None:
-        """The smallest number (1 … most) of parts moved to the host that fits, by bisection."""
+        """The smallest number (1 … most) of parts moved to the host that the GPUs need.
+
+        By bisection on the GPUs alone: moving more never hurts them, but fills the host.
+        """
         best = self.attempt(context, **change(most)) if most > 0 else None
-        if best is None or not _fits(best):
+        if best is None or not _fits_gpus(best):
             return None
         low, high = 1, most
         while low < high:
             middle = (low + high) // 2
             trial = self.attempt(context, **change(middle))
-            if _fits(trial):
+            if _fits_gpus(trial):
                 best, high = trial, middle
             else:
                 low = middle + 1
-        return best
+        return best if _fits(best) else None
 
     def minimum(self) -> int:
         """The smallest context worth offering; what was asked for is never reduced."""
@@ -291,13 +294,17 @@ class _Trial:
         return replace(found, notes=tuple(notes))
 
 
+def _fits_gpus(found: Fitted) -> bool:
+    """The engine's own verdict: each device by itself, with the margin."""
+    return found.estimate.verdict in ("fits", None) and not found.tight
+
+
 def _fits(found: Fitted) -> bool:
-    """The engine's own verdict, and for llama.cpp with GPUs the host's share as well."""
-    estimate = found.estimate
-    if estimate.verdict not in ("fits", None) or found.tight:
+    """And for llama.cpp with GPUs the host's share as well."""
+    host = found.estimate.host
+    if not _fits_gpus(found):
         return False
-    host = estimate.host
-    if estimate.per_gpu and host is not None and host.free_bytes is not None:
+    if found.estimate.per_gpu and host is not None and host.free_bytes is not None:
         return host.total_bytes <= host.free_bytes
     return True
 
