@@ -82,7 +82,11 @@ class LocalTarget:
             binary=str(binary.absolute()) if binary else None,
             mmproj_file=str(weights.projector) if weights.projector else None,
         )
-        return engine(plan.backend).launch(plan, serving)
+        starter = engine(plan.backend)
+        launch = starter.launch(plan, serving)
+        if not request.dry_run:
+            starter.check(launch, plan.gpus)
+        return launch
 
     def _port(self, request: Request, store: Store, name: str) -> int:
         """The port asked for, the one it had, or a free one."""
@@ -115,6 +119,7 @@ class LocalTarget:
 
     def start(self, deployment: Deployment, save: Save) -> Deployment:
         launch = launch_of(deployment)
+        engine(launch.engine).check(launch, deployment.gpus)
         for reference in launch.secrets.values():
             resolve(reference)
         run_id = spawn.new_run_id()

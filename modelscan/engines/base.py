@@ -67,6 +67,10 @@ class Engine(Protocol):
         """The exact start; raises UsageError for parameters the engine does not have."""
         ...
 
+    def check(self, launch: Launch, gpus: tuple[int, ...]) -> None:
+        """Raises when the engine is not installed here, or was not built for these devices."""
+        ...
+
     def moved(self, launch: Launch, port: int) -> Launch:
         """The same start on another port."""
         ...

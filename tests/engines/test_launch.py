@@ -14,7 +14,7 @@ import pytest
 from support.deployments import plan
 from support.engine_processes import eventually
 
-from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.engines import spawn
 from modelscan.engines.base import Launch, Serving
@@ -131,6 +131,35 @@ def test_an_exposed_engine_is_asked_on_loopback() -> None:
 def test_an_engine_that_cannot_be_started_here_is_named() -> None:
     with pytest.raises(NotDeployableError, match="cannot start mindie"):
         engine("mindie")
+
+
+def test_what_is_not_installed_is_said_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    embedded = LlamaCpp().launch(plan(), serving())
+    LlamaCpp().check(embedded, ())
+    with pytest.raises(UsageError, match="no program"):
+        missing = str(tmp_path / "llama-server")
+        LlamaCpp().check(LlamaCpp().launch(plan(), serving(binary=missing)), ())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModelscanError, match="not installed") as caught:
+        LlamaCpp().check(embedded, ())
+    assert caught.value.hint is not None
+    assert "modelscan-deploy[local]" in caught.value.hint
+
+
+def test_a_build_for_the_cpu_is_not_started_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    import xllamacpp
+
+    launch = LlamaCpp().launch(plan(gpus=(0,)), serving())
+    kinds = xllamacpp.ggml_backend_dev_type
+    cpu = {"name": "CPU", "type": kinds.GGML_BACKEND_DEVICE_TYPE_CPU}
+    monkeypatch.setattr(xllamacpp, "get_device_info", lambda: [cpu])
+    with pytest.raises(NotDeployableError, match="CPU only"):
+        LlamaCpp().check(launch, (0,))
+    gpu = {"name": "CUDA0", "type": kinds.GGML_BACKEND_DEVICE_TYPE_GPU}
+    monkeypatch.setattr(xllamacpp, "get_device_info", lambda: [gpu, cpu])
+    LlamaCpp().check(launch, (0,))
 
 
 def spec(launch: Launch) -> Spec:

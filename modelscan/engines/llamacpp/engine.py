@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.plan import Plan
 from modelscan.engines.base import Failure, Launch, Serving
 from modelscan.engines.llamacpp import failures, measure
@@ -51,6 +54,24 @@ class LlamaCpp:
             task=plan.task,
         )
 
+    def check(self, launch: Launch, gpus: tuple[int, ...]) -> None:
+        if not launch.embedded:
+            _check_program(launch.argv[0])
+            return
+        if importlib.util.find_spec("xllamacpp") is None:
+            raise ModelscanError(
+                "the embedded llama.cpp (xllamacpp) is not installed",
+                hint="pip install 'modelscan-deploy[local]'",
+                code="engine_missing",
+            )
+        if gpus and not _built_for_gpus():
+            raise NotDeployableError(
+                f"the plan uses GPU {', '.join(map(str, gpus))}, but the installed llama.cpp "
+                "(xllamacpp) was built for the CPU only",
+                hint="modelscan config set llama_server PATH_OF_A_LLAMA_SERVER_WITH_GPU_SUPPORT",
+                code="cpu_only_build",
+            )
+
     def moved(self, launch: Launch, port: int) -> Launch:
         argv = list(launch.argv)
         argv[argv.index("--port") + 1] = str(port)
@@ -83,6 +104,23 @@ class LlamaCpp:
         yield "--ctx-size", str(plan.context_tokens * plan.parallel)
         yield "--parallel", str(plan.parallel)
         yield from _TASKS.get(plan.task, ())
+
+
+def _check_program(program: str) -> None:
+    if shutil.which(program) is None:
+        raise UsageError(
+            f"there is no program '{program}'",
+            hint="modelscan config set llama_server PATH, or --unset to use the embedded engine",
+            code="engine_missing",
+        )
+
+
+def _built_for_gpus() -> bool:
+    import xllamacpp
+
+    kinds = xllamacpp.ggml_backend_dev_type
+    gpu = (kinds.GGML_BACKEND_DEVICE_TYPE_GPU, kinds.GGML_BACKEND_DEVICE_TYPE_IGPU)
+    return any(device["type"] in gpu for device in xllamacpp.get_device_info())
 
 
 def _given(plan: Plan) -> set[str]:
