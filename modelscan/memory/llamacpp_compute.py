@@ -68,7 +68,11 @@ def compute_bytes(
     """Bytes of the compute buffer on one device, as ``sched_reserve`` logs it."""
     tokens = settings.graph_tokens
     hidden = architecture.hidden
-    live = max((live_values(block, architecture, settings, graph) for block in blocks), default=0)
+    sliding = any(layer.attention in cache.SLIDING for layer in architecture.layers)
+    live = max(
+        (live_values(block, architecture, settings, graph, sliding) for block in _distinct(blocks)),
+        default=0,
+    )
     rows = output_rows(architecture, settings, graph)
     logits = rows * architecture.vocabulary + tokens * graph.residual * hidden
     return input_bytes(architecture, settings) + F32 * max(tokens * live, logits)
@@ -86,11 +90,11 @@ def input_bytes(architecture: Architecture, settings: Settings) -> int:
     """Masks, indices, positions and rotation matrices: what the host writes per batch."""
     tokens = settings.graph_tokens
     element = 2 if settings.flash_attention else 4
-    if not cache.has_cache(architecture):
-        return tokens * tokens * element + tokens * 12
-    total = 0
     attending = [layer for layer in architecture.layers if layer.kv_heads]
     kinds = {layer.attention in cache.SLIDING for layer in attending}
+    if not cache.has_cache(architecture):
+        return len(kinds) * tokens * tokens * element + tokens * 12
+    total = 0
     widest = max((layer.kv_heads * layer.value_length for layer in attending), default=0)
     for sliding in kinds:
         group = [layer for layer in attending if (layer.attention in cache.SLIDING) == sliding]
@@ -121,22 +125,34 @@ def rotation_bytes(layers: list[Layer], settings: Settings, *, latent: bool) -> 
     return total
 
 
-def live_values(block: Block, architecture: Architecture, settings: Settings, graph: Graph) -> int:
+def _distinct(blocks: list[Block]) -> list[Block]:
+    """One of each kind of block: models repeat a few of them many times."""
+    seen: dict[object, Block] = {}
+    for block in blocks:
+        sizes = tuple((name, tensor.shape) for name, tensor in block.tensors.items())
+        seen.setdefault((block.layer, sizes), block)
+    return list(seen.values())
+
+
+def live_values(
+    block: Block, architecture: Architecture, settings: Settings, graph: Graph, sliding: bool
+) -> int:
     """float32 values per token alive at the widest moment of this block."""
     hidden = architecture.hidden
     base = graph.residual * hidden
     quantised = settings.type_k.block > 1
-    sliding = any(layer.attention in cache.SLIDING for layer in architecture.layers)
     parallel = block.parallel and block.layer.kv_heads > 0
-    return max(
+    return deepstack_values(architecture) + max(
         base + feed_forward_values(block, architecture)
-        + (hidden if parallel and (sliding or quantised) else 0),
+        + (hidden if parallel and (sliding or quantised or not block.has("ffn_gate")) else 0)
+        + (hidden if not block.layer.kv_heads and not block.has("attn_norm") else 0),
         base + expert_values(block, architecture),
         base + shared_values(block, hidden),
         base + attention_values(block, architecture, settings)
         + (hidden if parallel and sliding == quantised else 0),
         base + latent_values(block, architecture, settings),
         base + state_values(block, settings),
+        base + wkv_values(block, hidden),
     )  # fmt: skip
 
 
@@ -178,7 +194,8 @@ def attention_values(block: Block, architecture: Architecture, settings: Setting
     if settings.flash_attention or layer.attention is Attention.MLA or not layer.kv_heads:
         return 0
     if not cache.has_cache(architecture):
-        return layer.heads * (settings.graph_tokens + 2 * layer.key_length)
+        copies = 4 if block.has("attn_qkv") else 2
+        return layer.heads * (settings.graph_tokens + copies * layer.key_length)
     values = layer.heads * cache.cells(layer, settings)
     values += _query_values(block, architecture, settings)
     n = per_layer_values(architecture)
@@ -210,9 +227,15 @@ def latent_values(block: Block, architecture: Architecture, settings: Settings) 
     key = (latent.nope_length or 0) + latent.rope_length
     ropes = 2 if settings.flash_attention else 1
     wide = key + 2 * latent.kv_lora_rank + ropes * latent.rope_length
+    cells = cache.cells(block.layer, settings)
     values = block.layer.heads * wide
     if not settings.flash_attention:
-        values += block.layer.heads * cache.cells(block.layer, settings)
+        values += block.layer.heads * cells
+    top = architecture.extra.get("indexer_top_k")
+    if isinstance(top, int):  # sparse attention: the indexer's scores and the chosen rows
+        values += (
+            block.layer.heads * (top + key) + cells * (3 if settings.flash_attention else 1) // 2
+        )
     return values
 
 
@@ -225,3 +248,14 @@ def state_values(block: Block, settings: Settings) -> int:
     values = 2 * state.inner + 3 * convolution + (state.heads or 0)
     kept = state.inner * state.state + 2 * (state.conv_kernel - 1) * convolution
     return values + settings.parallel * kept // settings.graph_tokens
+
+
+def wkv_values(block: Block, hidden: int) -> int:
+    """RWKV: six interpolated inputs and the streams made from them."""
+    return 15 * hidden if block.has("time_mix_key") else 0
+
+
+def deepstack_values(architecture: Architecture) -> int:
+    """Vision models that feed image features into several layers carry them beside the input."""
+    levels = architecture.extra.get("deepstack")
+    return 4 * levels * architecture.hidden if isinstance(levels, int) else 0

@@ -143,6 +143,14 @@ def _flag(workload: Workload, names: tuple[str, ...]) -> bool:
     return any(value is not None and value.lower() not in ("false", "0", "off") for value in given)
 
 
+def whole_number(name: str, value: str) -> int:
+    """An option's value as a number of plausible length; raises UsageError otherwise."""
+    digits = value.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 13):
+        raise UsageError(f"llama.cpp's --{name} takes a number, not '{value[:40]}'")
+    return int(digits)
+
+
 def _text(workload: Workload, names: tuple[str, ...]) -> str | None:
     return next((value for name in names if (value := workload.parameter(name))), None)
 
@@ -151,7 +159,5 @@ def _number(workload: Workload, names: tuple[str, ...]) -> int | None:
     for name in names:
         value = workload.parameter(name)
         if value is not None:
-            if not value.strip().isdigit():
-                raise UsageError(f"llama.cpp's --{name} takes a number, not '{value}'")
-            return int(value)
+            return whole_number(name, value)
     return None

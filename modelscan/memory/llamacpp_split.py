@@ -15,6 +15,7 @@ from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu
 from modelscan.core.workload import Workload
+from modelscan.memory.llamacpp_settings import whole_number
 
 HOST = -1
 _TRUE = ("", "true", "1", "on", "yes")
@@ -74,13 +75,9 @@ def _gpu_layers(workload: Workload, stored: int) -> int:
         value = workload.parameter(name)
         if value is None or value in ("all", "auto", "true"):
             continue
-        try:
-            number = int(value)
-        except ValueError as wrong:
-            raise UsageError(
-                f"llama.cpp's --{name} takes a number, 'auto' or 'all', not '{value}'"
-            ) from wrong
-        return stored + 1 if number < 0 else number
+        if value.startswith("-"):
+            return stored + 1  # -1 auto, -2 all
+        return whole_number(name, value)
     return stored + 1
 
 
@@ -89,17 +86,24 @@ def _shares(workload: Workload, gpus: tuple[Gpu, ...]) -> list[float]:
     parts = [float(gpu.free_bytes or gpu.memory_bytes or 1) for gpu in gpus]
     given = workload.parameter("tensor-split") or workload.parameter("ts")
     if given:
-        try:
-            asked = [float(part) for part in given.replace("/", ",").split(",")]
-        except ValueError as wrong:
-            raise UsageError(
-                f"llama.cpp's --tensor-split takes numbers, not '{given}'",
-                hint="write it like --param tensor-split=3,1",
-            ) from wrong
+        asked = _proportions(given)
         asked = (asked + [0.0] * len(gpus))[: len(gpus)]
         parts = asked if sum(asked) > 0 else parts
     total = sum(parts) or 1.0
     return [part / total for part in accumulate(parts)]
+
+
+def _proportions(given: str) -> list[float]:
+    try:
+        shares = [float(part) for part in given.replace("/", ",").split(",")]
+    except ValueError:
+        shares = [-1.0]
+    if not all(0 <= share < 1e9 for share in shares):
+        raise UsageError(
+            f"llama.cpp's --tensor-split takes numbers, not '{given[:40]}'",
+            hint="write it like --param tensor-split=3,1",
+        )
+    return shares
 
 
 def _host_experts(workload: Workload, count: int) -> frozenset[int]:
@@ -108,6 +112,4 @@ def _host_experts(workload: Workload, count: int) -> frozenset[int]:
     value = workload.parameter("n-cpu-moe") or workload.parameter("ncmoe")
     if value is None:
         return frozenset()
-    if not value.isdigit():
-        raise UsageError(f"llama.cpp's --n-cpu-moe takes a number of layers, not '{value}'")
-    return frozenset(range(min(int(value), count)))
+    return frozenset(range(min(whole_number("n-cpu-moe", value), count)))
