@@ -153,8 +153,9 @@ def _document(
         "dry_run": dry_run is not None,
         "launch": dry_run,
     }
+    warnings = ((deployment.plan or {}).get("estimate") or {}).get("warnings") or ()
     return Document("deploy", to_json(body), _blocks(deployment, changed, dry_run),
-                    [deployment.name])  # fmt: skip
+                    [deployment.name], warnings)  # fmt: skip
 
 
 def route_json(deployment: Deployment) -> Any:

@@ -81,7 +81,7 @@ def pick(hardware: Inventory, spec: str | None) -> Inventory:
 
 def decide_for(subject: Subject, hardware: Inventory, request: Request, dialect: Dialect) -> Plan:
     """The planner's choice among what this server can run."""
-    from modelscan.deploy.local import no_fit
+    from modelscan.deploy.local_plan import no_fit
     from modelscan.planner.decide import decide
 
     if not hardware.gpus:

@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from modelscan.core.deployment import Deployment, State
-from modelscan.core.errors import AuthError, NotDeployableError, UsageError
+from modelscan.core.errors import AuthError, UsageError
 from modelscan.core.jsonform import to_json
-from modelscan.core.plan import Decision, Held, Plan, Subject
+from modelscan.core.plan import Plan, Subject
 from modelscan.deploy import readiness
+from modelscan.deploy.local_plan import plan_here
 from modelscan.deploy.recover import leave_copy
 from modelscan.deploy.request import Events, Request
 from modelscan.deploy.targets import Observation, Save
@@ -20,7 +21,6 @@ from modelscan.deploy.weights import local_weights
 from modelscan.engines import ports, spawn
 from modelscan.engines.base import Launch, Serving
 from modelscan.engines.health import busy_requests, health
-from modelscan.engines.processes import memory_bytes
 from modelscan.engines.registry import engine
 from modelscan.engines.rundir import RunDir, Spec
 from modelscan.state.config import Config
@@ -29,7 +29,6 @@ from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
 
 _DRAIN_POLL_S = 0.05
-_NOT_YET_SEEN = (State.PENDING, State.DOWNLOADING, State.STARTING)
 
 
 class LocalTarget:
@@ -45,30 +44,13 @@ class LocalTarget:
     ) -> Deployment:
         """Two deploys never get the same free bytes or port: one is placed after the other."""
         with self._placement() as store:
-            plan = self._plan(subject, request, store, name)
+            plan = plan_here(name, subject, request, self._config, store)
             port = self._port(request, store, name)
             launch = self._launch(name, plan, request, port)
             deployment = _describe(name, subject, request, plan, launch, now)
             deployment = replace(deployment, log_path=str(self.rundir(name).log_file))
             save(deployment)
         return deployment
-
-    def _plan(self, subject: Subject, request: Request, store: Store, name: str) -> Plan:
-        from modelscan.gpu.inventory import inventory
-        from modelscan.planner.decide import decide
-
-        hardware = inventory(request.gpu)
-        if hardware.simulated and not request.dry_run:
-            raise UsageError(
-                f"--gpu '{request.gpu}' is simulated hardware: nothing can be started on it",
-                hint=f"modelscan deploy {request.model} --gpu '{request.gpu}' --dry-run",
-                code="simulated",
-            )
-        held = held_bytes(store, name)
-        decision = decide(subject, hardware, request.workload, held=held, explain=False)
-        if decision.plan is None:
-            raise no_fit(decision)
-        return decision.plan
 
     def _launch(self, name: str, plan: Plan, request: Request, port: int) -> Launch:
         weights = local_weights(plan)
@@ -257,47 +239,6 @@ def _same_run(rundir: RunDir, deployment: Deployment) -> bool:
     """Whoever lives there belongs to this start (None: it has not said so yet)."""
     running = rundir.running()
     return running is None or running.run_id == deployment.run_id
-
-
-def held_bytes(store: Store, name: str) -> tuple[Held, ...]:
-    """What other deployments were promised and the probe of free memory does not see.
-
-    Of one that starts: everything. Of one that runs: on GPUs nothing, in host memory what it has
-    not touched yet and its mapped weights, which the kernel calls available.
-    """
-    held: list[Held] = []
-    for other in store.all():
-        if other.name == name or other.target != "local" or other.plan is None:
-            continue
-        starting = other.state in _NOT_YET_SEEN
-        if not starting and other.state is not State.RUNNING:
-            continue
-        estimate = other.plan["estimate"]
-        devices = estimate["per_gpu"] if starting else []
-        held += [Held(device["index"], device["total_bytes"]) for device in devices]
-        seen = (memory_bytes(other.pid)[1] or 0) if other.pid else 0
-        host = _host_bytes(estimate) - seen
-        if host > 0:
-            held.append(Held(None, host))
-    return tuple(held)
-
-
-def _host_bytes(estimate: Mapping[str, Any]) -> int:
-    if estimate["host"]:
-        return int(estimate["host"]["total_bytes"])
-    return 0 if estimate["per_gpu"] else int(estimate["total_bytes"])
-
-
-def no_fit(decision: Decision) -> NotDeployableError:
-    """``does_not_fit`` as the error of ``deploy``: exit 3, with the planner's numbers."""
-    answer = decision.no_fit
-    assert answer is not None
-    return NotDeployableError(
-        f"{answer.model} does not fit here: {'; '.join(answer.reasons)}",
-        hint=f"modelscan plan {answer.model}",
-        code="does_not_fit",
-        details=to_json(answer),
-    )
 
 
 def _drain(launch: Launch, drain_s: float) -> None:

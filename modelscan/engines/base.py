@@ -71,6 +71,10 @@ class Engine(Protocol):
         """Raises when the engine is not installed here, or was not built for these devices."""
         ...
 
+    def uses_gpus(self) -> bool:
+        """Whether the engine that is installed here can use a GPU at all."""
+        ...
+
     def moved(self, launch: Launch, port: int) -> Launch:
         """The same start on another port."""
         ...

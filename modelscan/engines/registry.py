@@ -7,6 +7,7 @@ import importlib
 from modelscan.core.errors import NotDeployableError
 from modelscan.engines.base import Engine
 
+DEFAULT = "llama.cpp"
 ENGINES = {
     "llama.cpp": "modelscan.engines.llamacpp.engine:LlamaCpp",
 }

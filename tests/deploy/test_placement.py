@@ -17,7 +17,7 @@ from modelscan.core.deployment import State
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.plan import Held
 from modelscan.core.units import GIB
-from modelscan.deploy.local import held_bytes
+from modelscan.deploy.local_plan import held_bytes
 from modelscan.deploy.targets import find_target, resolve_target
 from modelscan.deploy.weights import is_projector, local_weights
 from modelscan.state.config import Config, load
@@ -127,3 +127,36 @@ def test_the_row_is_private_and_holds_no_key(
     for file in (home / "state").rglob("*"):
         if file.is_file() and "lock" not in file.suffix:
             assert file.stat().st_mode & 0o077 == 0 or file.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This machine with a card in it, as the probe would report it."""
+    from modelscan.gpu.inventory import inventory
+
+    card = inventory("RTX 4090").gpus
+    machine = dataclasses.replace(inventory(None), gpus=card, source="local")
+    monkeypatch.setattr("modelscan.gpu.inventory.inventory", lambda _: machine)
+
+
+def test_a_gpu_the_engine_was_not_built_for_is_left_out_and_that_is_said(
+    run_in_process: Callable[..., Ran], home: Path, model_file: Path, monkeypatch: Any,
+    with_gpu: None,
+) -> None:  # fmt: skip
+    done = run_in_process("deploy", str(model_file), "--json")
+    assert done.code == 0, done.out
+    assert done.json["deployment"]["gpus"] == []
+    assert any("CPU only" in warning for warning in done.json["warnings"])
+    monkeypatch.setenv("MODELSCAN_LLAMA_SERVER", "/bin/true")
+    dry = run_in_process("deploy", str(model_file), "--name", "other", "--dry-run", "--json")
+    assert dry.json["deployment"]["gpus"] == [0]
+    argv = dry.json["launch"]["argv"]
+    assert argv[argv.index("--n-gpu-layers") + 1] == "all"
+
+
+def test_a_gpu_that_was_asked_for_is_not_left_out_silently(
+    run_in_process: Callable[..., Ran], home: Path, model_file: Path, with_gpu: None
+) -> None:
+    refused = run_in_process("deploy", str(model_file), "--gpu", "0", "--json")
+    assert refused.code == 3
+    assert refused.json["error"]["code"] == "cpu_only_build"

@@ -72,6 +72,10 @@ class LlamaCpp:
                 code="cpu_only_build",
             )
 
+    def uses_gpus(self) -> bool:
+        """An engine that is not installed says nothing: ``check`` will."""
+        return importlib.util.find_spec("xllamacpp") is None or _built_for_gpus()
+
     def moved(self, launch: Launch, port: int) -> Launch:
         argv = list(launch.argv)
         argv[argv.index("--port") + 1] = str(port)
