@@ -63,6 +63,11 @@ def is_apu(gfx: str | None, device_id: str | None, name: str | None) -> bool:
     )
 
 
+def is_tiny(gfx: str | None, device_id: str | None) -> bool:
+    """Two compute units for a desktop (Raphael, Granite Ridge, Mendocino): slower than the CPU."""
+    return gfx in ("gfx1036", "gfx1037") or device_number(device_id) in (0x164E, 0x13C0)
+
+
 def parse_amdgpu_ids(text: str, device_id: str | None, revision: str | None) -> str | None:
     """libdrm's ``amdgpu.ids``: ``744C,<tab>C8,<tab>AMD Radeon RX 7900 XTX``."""
     device, rev = device_number(device_id), (revision or "").lower().removeprefix("0x")

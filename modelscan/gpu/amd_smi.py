@@ -8,7 +8,7 @@ from typing import Any
 
 from modelscan.core.gpu import Gpu, GpuProcess, Link, Problem
 from modelscan.gpu import amd_smi_box
-from modelscan.gpu.amd_names import is_apu, name_by_id, plain_name
+from modelscan.gpu.amd_names import is_apu, is_tiny, name_by_id, plain_name
 from modelscan.gpu.reading import (
     MAX_DEVICES,
     Reading,
@@ -152,7 +152,7 @@ def _gpu(device: Device, position: int) -> Gpu:
         gfx_target=gfx if gfx and gfx.startswith("gfx") else None,
         driver_version=_driver(as_dict(device.get("driver"))),
         memory_bandwidth_bytes_per_s=_bandwidth(as_dict(device.get("vram"))),
-        unified_memory=apu, integrated=apu,
+        unified_memory=apu, integrated=is_tiny(gfx, device_id),
         pci_bus_id=pci_address(device.get("bdf") or as_dict(device.get("bus")).get("bdf")),
         vendor_index=index_of(device.get("hip_id"), index), pci_device_id=device_id,
         dedicated_bytes=total if apu else None,

@@ -55,7 +55,7 @@ def _gpu(named: tuple[str, str], index: int, used: str, total: str, driver: str 
     return Gpu(
         index=index, name=name, vendor="amd", memory_bytes=whole, free_bytes=free_of(whole, held),
         source=SOURCE, used_bytes=held, driver_version=driver, pci_bus_id=pci_address(named[0]),
-        vendor_index=index, unified_memory=apu, integrated=apu,
+        vendor_index=index, unified_memory=apu,
         dedicated_bytes=whole if apu else None,
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelscan.core.gpu import Gpu, GpuProcess
-from modelscan.gpu.amd_names import gfx_name, is_apu, local_name, plain_name
+from modelscan.gpu.amd_names import gfx_name, is_apu, is_tiny, local_name, plain_name
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.reading import MAX_DEVICES, free_of
 from modelscan.gpu.rocm_smi import rocr_uuid
@@ -85,7 +85,7 @@ def _gpu(machine: Machine, folder: str, bus: str | None, node: Node | None) -> G
         index=0, name=name or f"AMD GPU {device or ''}".strip(), vendor="amd", memory_bytes=total,
         free_bytes=free_of(total, used), source=SOURCE, uuid=rocr_uuid(unique),
         used_bytes=used, gfx_target=gfx, driver_version=_driver(machine), unified_memory=apu,
-        integrated=apu, pci_bus_id=bus, pci_device_id=device,
+        integrated=is_tiny(gfx, device), pci_bus_id=bus, pci_device_id=device,
         dedicated_bytes=total if apu else None, shared_bytes=gtt if apu else None,
         utilization_percent=None if busy is None else float(busy),
         processes=_processes(machine, node),

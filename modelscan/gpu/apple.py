@@ -35,7 +35,7 @@ def apple_gpu(
     free = None if usable is None or free_bytes is None else min(usable, free_bytes)
     return Gpu(
         index=0, name=name, vendor="apple", memory_bytes=usable, free_bytes=free, source="sysctl",
-        unified_memory=True, integrated=True, vendor_index=0, shared_bytes=memory_bytes,
+        unified_memory=True, vendor_index=0, shared_bytes=memory_bytes,
     )  # fmt: skip
 
 

@@ -25,5 +25,5 @@ def host_memory(gpu: Gpu, host: Host) -> Gpu:
         used = host.memory_bytes - host.free_bytes
     return replace(
         gpu, memory_bytes=host.memory_bytes, free_bytes=host.free_bytes, used_bytes=used,
-        reserved_bytes=None, unified_memory=True, integrated=True,
+        reserved_bytes=None, unified_memory=True,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from modelscan.gpu.host import run_host
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.pci import VENDORS, PciDevice, run_pci
 from modelscan.gpu.pci import gpu as pci_gpu
+from modelscan.gpu.support import beside_a_card
 from modelscan.gpu.visible import apply_visibility
 
 _INDICES = re.compile(r"^\s*\d{1,2}(\s*,\s*\d{1,2})*\s*$")
@@ -37,7 +38,7 @@ def probe(machine: Machine) -> Inventory:
     found = _vendors(machine, host, on_pci)
     gpus, links = _number(found)
     gpus = tuple(enrich(gpu) for gpu in gpus)
-    visible, hidden, oddities = apply_visibility(_beside_a_card(gpus), machine.environ)
+    visible, hidden, oddities = apply_visibility(beside_a_card(gpus), machine.environ)
     unanswered = _unanswered(on_pci, (*visible, *hidden), len(gpus))
     problems = [*(p for one in found for p in one.problems), *oddities, *unanswered]
     kept = {gpu.index for gpu in visible}
@@ -83,14 +84,6 @@ def _number(found: list[Found]) -> tuple[tuple[Gpu, ...], tuple[Link, ...]]:
         links += [Link(link.first + start, link.second + start, link.kind) for link in one.links]
         start = max((gpu.index for gpu in gpus), default=-1) + 1
     return tuple(gpus), tuple(links)
-
-
-def _beside_a_card(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
-    """A processor's graphics part beside a card is named, but no engine is offered it."""
-    cards = [gpu for gpu in gpus if not gpu.integrated and gpu.memory_bytes]
-    if not cards:
-        return gpus
-    return tuple(replace(gpu, backends=()) if gpu.integrated else gpu for gpu in gpus)
 
 
 def _unanswered(on_pci: tuple[PciDevice, ...], known: tuple[Gpu, ...], count: int) -> list[Problem]:

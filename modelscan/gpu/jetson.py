@@ -19,6 +19,6 @@ def parse_tegrastats(text: str) -> Reading:
     used, total = int(found.group(1)) * MIB, int(found.group(2)) * MIB
     gpu = Gpu(
         0, "NVIDIA Jetson", "nvidia", total, max(0, total - used), "tegrastats", used_bytes=used,
-        unified_memory=True, integrated=True, vendor_index=0,
+        unified_memory=True, vendor_index=0,
     )  # fmt: skip
     return Reading("tegrastats", (gpu,))

@@ -54,8 +54,8 @@ def parse_name(text: str) -> Name:
     if mig:
         lowered = lowered.replace(mig.group(0), " ")
     lowered = re.sub(r"[-_/,:;()\[\]|]+", " ", lowered)
-    size = _SIZE.search(lowered)
-    words = _words(_SIZE.sub(" ", lowered))
+    size = next((m for m in _SIZE.finditer(lowered) if _is_size(m)), None)
+    words = _words(lowered.replace(size.group(0), " ", 1) if size else lowered)
     core = [w for w in words if not _set_aside(w)]
     return Name(
         core=" ".join(core),
@@ -67,6 +67,11 @@ def parse_name(text: str) -> Name:
         max_q="maxq" in words,
         mig=mig.group(1) if mig else None,
     )
+
+
+def _is_size(match: re.Match[str]) -> bool:
+    """``24g`` is a size, ``580g`` a card's name."""
+    return match.group(2) != "g" or float(match.group(1)) <= 288
 
 
 def _set_aside(word: str) -> bool:

@@ -19,6 +19,7 @@ _LIBRARY_DIRS = (
     "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib",
     "/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/run/opengl-driver/lib", "/usr/lib/nvidia",
 )  # fmt: skip
+_SLOW_S = 3.0  # without persistence mode the driver starts anew for each program
 _SIGNS = (
     "/dev/nvidiactl",
     "/proc/driver/nvidia/version",
@@ -63,6 +64,7 @@ def _library(machine: Machine) -> bool:
 def _try_nvml(machine: Machine, problems: list[Problem]) -> Reading | None:
     """NVML runs in this process: a thread keeps a hanging driver from hanging modelscan."""
     import threading
+    import time
 
     from modelscan.gpu.nvml import run_nvml
 
@@ -74,9 +76,11 @@ def _try_nvml(machine: Machine, problems: list[Problem]) -> Reading | None:
         except Refusal as refusal:
             result.append(refusal)
 
+    started = time.monotonic()
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
     thread.join(machine.timeout_s)
+    seconds = time.monotonic() - started
     if not result:
         said = f"the NVIDIA driver did not answer within {machine.timeout_s:g} s"
         problems.append(Problem("nvml_hangs", said, "look at: dmesg | grep -i -e nvrm -e xid"))
@@ -84,6 +88,9 @@ def _try_nvml(machine: Machine, problems: list[Problem]) -> Reading | None:
     if isinstance(result[0], Refusal):
         problems.append(result[0].problem())
         return None
+    if seconds > _SLOW_S:
+        said = f"the NVIDIA driver took {seconds:.1f} s to answer"
+        problems.append(Problem("slow_driver", said, "sudo nvidia-smi -pm 1 keeps it loaded"))
     return result[0]
 
 
@@ -187,7 +194,7 @@ def _jetson(machine: Machine, host: Host) -> Gpu | None:
 
 def _worth_saying(problems: list[Problem]) -> list[Problem]:
     """NVML's failure matters only when it is not just missing and the tool did answer."""
-    return [p for p in problems if p.code in ("driver_mismatch", "nvml_hangs")]
+    return [p for p in problems if p.code in ("driver_mismatch", "nvml_hangs", "slow_driver")]
 
 
 def _explain(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelscan.core.gpu import Gpu, Link, Problem
-from modelscan.gpu.amd_names import is_apu, name_by_id, plain_name
+from modelscan.gpu.amd_names import is_apu, is_tiny, name_by_id, plain_name
 from modelscan.gpu.reading import (
     MAX_DEVICES,
     Reading,
@@ -150,7 +150,8 @@ def _gpu(index: int, card: Card, driver: str | None) -> Gpu:
         index=index, name=name, vendor="amd", memory_bytes=total, free_bytes=free_of(total, used),
         source=SOURCE, uuid=rocr_uuid(text_of(card.get("unique id"))), used_bytes=used,
         gfx_target=gfx if gfx and gfx.startswith("gfx") else None, driver_version=driver,
-        unified_memory=apu, integrated=apu, pci_bus_id=pci_address(card.get("pci bus")),
+        unified_memory=apu, integrated=is_tiny(gfx, device),
+        pci_bus_id=pci_address(card.get("pci bus")),
         vendor_index=index, pci_device_id=device, dedicated_bytes=total if apu else None,
         shared_bytes=gtt if apu else None, utilization_percent=number(card.get("gpu use (%)")),
     )  # fmt: skip

@@ -18,7 +18,7 @@ from modelscan.gpu.facts import lookup, suggest, variants
 from modelscan.gpu.host import run_host
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.names import parse_name
-from modelscan.gpu.support import backends_for
+from modelscan.gpu.support import backends_for, beside_a_card
 from modelscan.gpu.unified import (
     IDLE_SYSTEM_BYTES,
     apple_working_set,
@@ -68,7 +68,7 @@ def simulate(spec: str, machine: Machine | None = None) -> Inventory:
         for _ in range(item.count):
             gpus.append(replace(gpu, index=len(gpus), visible_index=len(gpus)))
             rows.append(facts)
-    return Inventory(tuple(gpus), host, tuple(notes), links(rows), "simulated")
+    return Inventory(beside_a_card(gpus), host, tuple(notes), links(rows), "simulated")
 
 
 def parse_spec(spec: str) -> tuple[Item, ...]:
@@ -89,7 +89,7 @@ def _parse_item(text: str) -> Item:
     rest = text[before.end() :] if before else ""
     if before and not _BARE_SIZE.match(text) and not re.match(r"(gib|gb|g|mib|mb)\b", rest, re.I):
         count, text = int(before.group(1)), rest
-    elif after:
+    elif after and not _is_row(text):
         count, text = int(after.group(1)), text[: after.start()]
     if count < 1:
         raise UsageError(f"'{text}' is asked for {count} times", hint="write it like 2x RTX 4090")
@@ -98,6 +98,12 @@ def _parse_item(text: str) -> Item:
         return Item(count, "", _size(text))
     size = parse_name(text).memory_gib
     return Item(count, text, round(size * GIB) if size else None)
+
+
+def _is_row(text: str) -> bool:
+    """A name that itself ends like a count: RTX 5000 Embedded Ada Generation X2."""
+    facts = lookup(text)
+    return facts is not None and text.strip().lower().endswith(facts.name.lower())
 
 
 def _size(text: str) -> int:
@@ -123,7 +129,7 @@ def _device(item: Item) -> tuple[Gpu, GpuFacts | None, tuple[Problem, ...]]:
         source="simulated", used_bytes=0, reserved_bytes=facts.reserved_bytes,
         compute_capability=facts.compute_capability, gfx_target=facts.gfx_target,
         memory_bandwidth_bytes_per_s=facts.memory_bandwidth_bytes_per_s,
-        unified_memory=facts.unified_memory, integrated=facts.unified_memory, shared_bytes=shared,
+        unified_memory=facts.unified_memory, shared_bytes=shared,
         fp16_tflops=facts.fp16_tflops,
     )  # fmt: skip
     return replace(gpu, backends=backends_for(gpu)), facts, _notes(item, facts)
@@ -223,8 +229,9 @@ def _notes(item: Item, facts: GpuFacts) -> tuple[Problem, ...]:
 def _unified_host(gpu: Gpu, item: Item, facts: GpuFacts, here: Host) -> Host:
     whole = _whole(item, facts)
     platform = "darwin-arm64" if facts.vendor == "apple" else here.platform
+    cpu = gpu.name if facts.vendor == "apple" else here.cpu_name
     return Host(
-        here.cpus, whole, max(0, whole - IDLE_SYSTEM_BYTES), gpu.name, platform,
+        here.cpus, whole, max(0, whole - IDLE_SYSTEM_BYTES), cpu, platform,
         facts.memory_bandwidth_bytes_per_s,
     )  # fmt: skip
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from modelscan.core.gpu import Gpu
 
 _ALL = ("llama.cpp", "vllm", "sglang", "ollama")
@@ -22,6 +25,20 @@ def backends_for(gpu: Gpu) -> tuple[str, ...]:
     if gpu.vendor == "intel":
         return () if "gaudi" in gpu.name.lower() or gpu.name.startswith("HL-") else ("llama.cpp",)
     return ()
+
+
+def beside_a_card(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
+    """A processor's graphics part beside a card is ``integrated``: named, but offered to no engine.
+
+    Alone it is the GPU of the machine (Strix Halo), unless it is one of the tiny ones.
+    """
+    cards = any(gpu.memory_bytes and not gpu.unified_memory for gpu in gpus)
+    return tuple(_beside(gpu, cards) for gpu in gpus)
+
+
+def _beside(gpu: Gpu, cards: bool) -> Gpu:
+    aside = gpu.integrated or (cards and gpu.unified_memory and gpu.vendor in ("amd", "intel"))
+    return replace(gpu, integrated=True, backends=()) if aside else gpu
 
 
 def _nvidia(capability: str | None) -> tuple[str, ...]:

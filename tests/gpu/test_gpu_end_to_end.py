@@ -140,6 +140,13 @@ def test_one_broken_vendor_does_not_hide_another(
     assert [problem["code"] for problem in ran.json["problems"]] == ["tool_failed"]
 
 
+def check_schema(name: str, document: Any) -> None:
+    import jsonschema
+
+    folder = Path(__file__).resolve().parents[2] / "modelscan" / "schemas"
+    jsonschema.validate(document, json.loads((folder / f"{name}.json").read_text()))
+
+
 def nvml_env(env: dict[str, str], tmp_path: Path, state: dict[str, Any]) -> dict[str, str]:
     """A pynvml of ours on PYTHONPATH, and a library that says there is an NVIDIA driver."""
     (tmp_path / "python").mkdir()
@@ -173,6 +180,7 @@ def test_nvml_with_and_without_visible_devices(
     document = cli("gpu", "--json", env={**env, "CUDA_VISIBLE_DEVICES": "GPU-1abc"}).json
     assert [(g["index"], g["visible_index"]) for g in document["gpus"]] == [(1, 0)]
     assert [gpu["index"] for gpu in document["hidden"]] == [0]
+    check_schema("gpu", document)
     picked = cli("gpu", "--gpu", "1", "--json", env=env).json
     assert [gpu["index"] for gpu in picked["gpus"]] == [1]
     assert cli("gpu", "--gpu", "5", "--json", env=env).code == 2
@@ -225,6 +233,8 @@ def test_watch_is_a_stream(cli: Run, env: dict[str, str]) -> None:
 def test_facts(cli: Run) -> None:
     ran = cli("gpu", "facts", "4090 laptop", "--json")
     assert ran.json["facts"][0]["name"] == "GeForce RTX 4090 Mobile"
+    check_schema("gpu.facts", ran.json)
+    check_schema("gpu.facts", cli("gpu", "facts", "--json").json)
     assert cli("gpu", "facts", "-q").out.count("\n") >= 400
     unknown = cli("gpu", "facts", "RTX 4091")
     assert unknown.code == 2
@@ -256,6 +266,7 @@ def test_through_nvidia_ml_py(cli: Run, env: dict[str, str], tmp_path: Path, lib
         **env, "LD_LIBRARY_PATH": str(library), "FAKE_NVML_DEVICES": str(tmp_path / "devices"),
     }  # fmt: skip
     document = cli("gpu", "--json", env=env).json
+    check_schema("gpu", document)
     first, unified, old = document["gpus"]
     assert [gpu["index"] for gpu in document["gpus"]] == [0, 1, 3]
     assert [problem["code"] for problem in document["problems"]] == ["broken_gpu"]

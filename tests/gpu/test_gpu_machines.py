@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -200,7 +201,7 @@ def test_strix_halo_uses_gtt_and_never_the_sum(fake: FakeMachine) -> None:
     (gpu,) = inventory(machine=fake.machine).gpus
     assert (gpu.name, gpu.gfx_target) == ("Radeon 8060S", "gfx1151")
     assert gpu.unified_memory
-    assert gpu.integrated
+    assert not gpu.integrated  # it is the GPU of this machine
     assert gpu.memory_bytes == 64 * GIB
     assert (gpu.dedicated_bytes, gpu.shared_bytes) == (512 * MIB, 64 * GIB)
     assert gpu.backends
@@ -227,6 +228,13 @@ def test_a_processors_graphics_beside_a_card_is_told_apart(fake: FakeMachine) ->
     assert "llama.cpp" in card.backends
     assert graphics.integrated
     assert graphics.backends == ()  # named, not offered
+
+
+def test_two_compute_units_are_no_gpu_to_run_models_on(fake: FakeMachine) -> None:
+    fake.amd_card(0, "0000:0f:00.0", 0x164E, vram=512 * MIB, gtt=32 * GIB)
+    (graphics,) = inventory(machine=fake.machine).gpus
+    assert graphics.integrated
+    assert graphics.backends == ()
 
 
 def test_amd_smi_and_rocm_smi_where_the_kernel_is_silent(fake: FakeMachine) -> None:
@@ -302,7 +310,6 @@ def test_a_hanging_driver_does_not_hang_the_probe(
     fake: FakeMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import time
-    from dataclasses import replace
 
     monkeypatch.setattr(nvml_module, "run_nvml", lambda: time.sleep(5))
     (fake.root / "lib").mkdir()
@@ -335,3 +342,57 @@ def test_nvml_is_asked_first(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch)
     found = inventory(machine=fake.machine)
     assert found.gpus[0].source == "nvidia-smi"
     assert [problem.code for problem in found.problems] == ["driver_mismatch"]
+
+
+def test_a_mac_asks_sysctl_alone(tmp_path: Path) -> None:
+    fake = FakeMachine(tmp_path)
+    fake.said = {
+        "sysctl -n hw.memsize machdep.cpu.brand_string": ToolOutput(f"{64 * GIB}\nApple M4 Max\n"),
+        "vm_stat": ToolOutput(
+            "Mach Virtual Memory Statistics: (page size of 16384 bytes)\n"
+            "Pages free:                  100000.\nPages active:                500000.\n"
+            "Pages inactive:             2000000.\nPages speculative:              100.\n"
+            "Pages purgeable:               5000.\n"
+        ),
+        "sysctl -n iogpu.wired_limit_mb": ToolOutput("0\n"),
+    }
+    mac = replace(fake.machine, system="darwin")
+    found = inventory(machine=mac)
+    (gpu,) = found.gpus
+    assert (gpu.name, gpu.memory_bytes) == ("Apple M4 Max", 48 * GIB)
+    assert found.host.free_bytes == 2_105_100 * 16384
+    assert gpu.free_bytes == 2_105_100 * 16384
+    assert gpu.memory_bandwidth_bytes_per_s == 546_000_000_000
+    assert gpu.backends == ("llama.cpp", "ollama")
+    fake.said["sysctl -n iogpu.wired_limit_mb"] = ToolOutput("57344\n")
+    assert inventory(machine=mac).gpus[0].memory_bytes == 56 * GIB
+
+
+def test_an_intel_mac_has_no_gpu_here(tmp_path: Path) -> None:
+    fake = FakeMachine(tmp_path)
+    said = ToolOutput(f"{16 * GIB}\nIntel(R) Core(TM) i7\n")
+    fake.said = {"sysctl -n hw.memsize machdep.cpu.brand_string": said}
+    found = inventory(machine=replace(fake.machine, system="darwin"))
+    assert found.gpus == ()
+    assert found.host.memory_bytes == 16 * GIB
+
+
+def test_a_slow_driver_is_said(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    import time
+
+    from modelscan.gpu import nvidia
+
+    library = fake_pynvml.build(devices=[{"name": "Tesla T4", "uuid": "GPU-t4"}])
+
+    def slow() -> object:
+        time.sleep(0.05)
+        return nvml_module.read_nvml(library)
+
+    monkeypatch.setattr(nvidia, "_SLOW_S", 0.01)
+    monkeypatch.setattr(nvml_module, "run_nvml", slow)
+    (fake.root / "lib").mkdir()
+    (fake.root / "lib" / "libnvidia-ml.so.1").touch()
+    fake.environ["LD_LIBRARY_PATH"] = str(fake.root / "lib")
+    found = inventory(machine=fake.machine)
+    assert [problem.code for problem in found.problems] == ["slow_driver"]
+    assert len(found.gpus) == 1

@@ -165,3 +165,15 @@ def test_indices_pick_real_devices_and_name_those_there_are() -> None:
     with pytest.raises(UsageError) as caught:
         inventory("97")
     assert "97" in caught.value.message
+
+
+def test_every_row_of_the_table_can_be_simulated() -> None:
+    from modelscan.gpu.facts import all_facts
+
+    for row in all_facts():
+        (gpu,) = simulate(row.name).gpus
+        assert gpu.memory_bytes is not None, row.name
+        assert gpu.free_bytes is not None
+        assert 0 < gpu.free_bytes <= gpu.memory_bytes
+        assert gpu.vendor == row.vendor
+        assert simulate(gpu.name).gpus[0].name == gpu.name
