@@ -96,14 +96,16 @@ def _matrix_rate(spec: dict[str, Any]) -> float | None:
         rate = _TENSOR.get(architecture)
         if rate is None or not spec["streaming_multiprocessors"]:
             return None
-        if architecture == "Ampere" and str(spec["gpu_name"]).startswith("GA100"):
-            rate = 2048
+        if str(spec["gpu_name"]).startswith(("GA100", "GA10B")):
+            rate = 2048  # A100; Orin (NVIDIA Jetson AGX Orin technical brief)
         halved = architecture not in ("Volta", "Hopper") and (
             spec["name"].startswith(("GeForce", "CMP")) and not spec["name"].startswith("TITAN")
         )
         return spec["streaming_multiprocessors"] * rate / (2 if halved else 1)
     if spec["manufacturer"] == "AMD" and architecture == "RDNA 4.0":
         return shaders / 64 * 1024  # AMD RDNA 4: 1,024 dense FP16 operations per CU and clock
+    if spec["manufacturer"] == "AMD" and architecture in ("RDNA 3.0", "RDNA 3.5"):
+        return shaders / 64 * 512  # WMMA of RDNA 3
     if spec["manufacturer"] == "Intel" and architecture in ("Xe-HPG", "Xe2-HPG"):
         return shaders * 16  # Intel XMX: 2,048 per Xe core of 128 lanes
     if spec["manufacturer"] == "Intel" and spec["gpu_name"] == "Ponte Vecchio":
