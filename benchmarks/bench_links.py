@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from modelscan.catalog.curated import curated
-from modelscan.catalog.link import Group, Grouping
+from modelscan.catalog.link import Grouping
+from modelscan.catalog.link_groups import Group
 from modelscan.catalog.load import bundled_snapshots
 from modelscan.catalog.records import GPUSTACK, MODELSDEV
 
@@ -57,8 +58,8 @@ def _answer(
     grouping: Grouping, group: Group | None, identifier: str, truth: str, canonical: bool
 ) -> Answer:
     if group is not None:
-        rules = [rule for _, rule in sorted(group.links.items())]
-        return Answer(identifier, truth, tuple(sorted(group.links)), next(iter(rules), None))
+        rules = [group.links[repo] for repo in group.repos]
+        return Answer(identifier, truth, group.repos, next(iter(rules), None))
     link = grouping.linker.link(identifier, provider=not canonical)
     return Answer(identifier, truth, (link.repo,) if link else (), link.rule if link else None)
 

@@ -9,40 +9,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
 
 from modelscan.catalog.curated import Curated
+from modelscan.catalog.link_groups import Group, Member, majority, newer, slug, strength, within
 from modelscan.catalog.link_names import key, owner, short, split_repo_name, tokens
 from modelscan.catalog.link_rules import Link, Linker
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
-
-T = TypeVar("T")
-STRENGTH = (
-    "weights", "curated", "exact", "name", "display name", "rows agree", "serving word",
-    "completion", "decoration", "word order",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A record, its source's name and time, and why it is in the group."""
-
-    source: str
-    retrieved_at: str | None
-    record: SourceRecord
-    reason: str
-
-
-@dataclass(slots=True)
-class Group:
-    """One model's records. ``links`` are its repositories and the rule that joined each."""
-
-    id: str
-    lab: str | None = None
-    members: list[Member] = field(default_factory=list)
-    links: dict[str, str] = field(default_factory=dict)  # released weights -> rule
-    primary: bool = True  # False where the same weights belong to another canonical id first
 
 
 def link(snapshots: Iterable[SourceSnapshot], curated: Curated) -> list[Group]:
@@ -94,7 +66,7 @@ class Grouping:
                 member = Member(snap.source, snap.retrieved_at, record, "")
                 identity = (snap.source, record.key, record.kind)
                 known = told.get(identity)
-                if known is None or _newer(member, known):
+                if known is None or newer(member, known):
                     told[identity] = member
         return [member for _, member in sorted(told.items())]
 
@@ -104,24 +76,46 @@ class Grouping:
         stated: dict[str, list[Member]] = defaultdict(list)
         for member in members:
             stated[str(member.record.canonical).lower()].append(member)
+        astray: list[tuple[Member, str]] = []
         for model_id, own in sorted(stated.items()):
             group = self._group(model_id)
-            for member in own:
-                self._join(group, member, "canonical id")
             found = self._canonical_link(model_id, own)
-            if found:
-                base, _ = self.base_of(found.repo)
+            base = self.base_of(found.repo)[0] if found else None
+            if found and base:
                 group.links[base] = found.rule
-        for group in sorted(self.groups.values(), key=_strength):
+            for member in own:
+                other = self._spelled_otherwise(member, base)
+                if other:
+                    astray.append((member, other))
+                else:
+                    self._join(group, member, "canonical id")
+        for group in sorted(self.groups.values(), key=strength):
             for repo in group.links:
                 group.primary = self._by_repo.setdefault(repo.lower(), group.id) == group.id
+        for member, repo in astray:
+            self._join(self._owner_of(repo), member, "own id, not its canonical id")
+
+    def _spelled_otherwise(self, member: Member, base: str | None) -> str | None:
+        """More specific weights that a row's id spells out than its canonical id means.
+
+        ``deepseek-r1-0528`` is not ``deepseek-r1``. An id that is less specific may have moved on
+        to newer weights, as the canonical id then says.
+        """
+        if base is None or member.record.kind != "offering":
+            return None
+        found = self.linker.link(member.record.key, open_weights=False, provider=True)
+        if found is None or found.rule not in ("exact", "name"):
+            return None
+        own = self.base_of(found.repo)[0]
+        same = own.lower() == base.lower() or key(short(own)) == key(short(base))
+        return own if not same and within(short(base), short(own)) else None
 
     def _canonical_link(self, model_id: str, members: list[Member]) -> Link | None:
         weights = sorted({r for m in members for r in m.record.repos if m.record.kind == "model"})
         if weights:
             return Link(weights[0], "weights")
-        opened = _majority(m.record.facts.get("open_weights") for m in members)
-        name = _majority(m.record.name for m in members)
+        opened = majority(m.record.facts.get("open_weights") for m in members)
+        name = majority(m.record.name for m in members)
         found = self.linker.link(model_id, display=name, open_weights=opened)
         if found or opened is False or self.linker.moving(short(model_id)):
             return found
@@ -139,7 +133,7 @@ class Grouping:
         repo, count = min(votes.items(), key=lambda item: (-item[1], item[0]))
         if count < 2 or count * 3 < votes.total() * 2:
             return None
-        if not _within(short(model_id), short(repo)):
+        if not within(short(model_id), short(repo)):
             return None
         return Link(repo, "rows agree")
 
@@ -155,18 +149,26 @@ class Grouping:
         base, reason = self.base_of(repo)
         group = self._owner_of(base)
         self._join(group, member, reason)
+        if reason == "same name" and self._same_lab(repo, base):
+            group.links.setdefault(self.linker.canonical_repo(repo), reason)
         if record.kind == "set":
             self._sets.setdefault(key(record.name or ""), group.id)
 
+    def _same_lab(self, first: str, second: str) -> bool:
+        """A lab's older organisation or older name: the same weights, officially."""
+        labs = (self.curated.lab_of_repo(first), self.curated.lab_of_repo(second))
+        return labs[0] is not None and labs[0] == labs[1]
+
     def _main_repo(self, record: SourceRecord) -> str | None:
-        """The released weights among a record's repositories: the base that most of them share."""
+        """Of a record's repositories one whose base most of them share; the base itself first."""
         repos = record.repos or ((record.base,) if record.base else ())
         known = [r for r in repos if r.count("/") == 1]
         if not known:
             return None
         bases = Counter(self.base_of(r)[0] for r in known)
         named = key(record.name or "")
-        return min(bases, key=lambda b: (key(short(b)) != named, -bases[b], b))
+        base = min(bases, key=lambda b: (key(short(b)) != named, -bases[b], b))
+        return min((r for r in known if self.base_of(r)[0] == base), key=lambda r: (r != base, r))
 
     def _owner_of(self, base: str) -> Group:
         model_id = self._by_repo.get(base.lower())
@@ -270,9 +272,9 @@ class Grouping:
             nameless = by_lab.pop("")
             next(iter(by_lab.values())).extend(nameless)
         for lab, own in sorted(by_lab.items()):
-            slug = _majority(_slug(name) for _, name in own) or "unnamed"
+            name = majority(slug(name) for _, name in own) or "unnamed"
             host = min(member.record.key.partition("/")[0] for member, _ in own)
-            group = self._group(f"{lab or host}/{slug}")
+            group = self._group(f"{lab or host}/{name}")
             for member, _ in own:
                 self._join(group, member, "same name" if len(own) > 1 else "unmatched")
 
@@ -284,7 +286,7 @@ class Grouping:
             self._join(self.groups[twin], member, "same set")
             return
         lab = self.curated.families.get(next(iter(tokens(name)), ""))
-        group = self._same_name(name, lab) or self._group(f"{lab or member.source}/{_slug(name)}")
+        group = self._same_name(name, lab) or self._group(f"{lab or member.source}/{slug(name)}")
         self._join(group, member, "same name")
 
     def _same_name(self, name: str, lab: str | None) -> Group | None:
@@ -306,29 +308,3 @@ class Grouping:
 
     def _join(self, group: Group, member: Member, reason: str) -> None:
         group.members.append(Member(member.source, member.retrieved_at, member.record, reason))
-
-
-def _newer(first: Member, second: Member) -> bool:
-    times = (first.retrieved_at or "", second.retrieved_at or "")
-    return times[0] > times[1] or (times[0] == times[1] and repr(first) > repr(second))
-
-
-def _strength(group: Group) -> tuple[int, int, str]:
-    rules = [STRENGTH.index(rule) for rule in group.links.values() if rule in STRENGTH]
-    return (min(rules, default=len(STRENGTH)), len(group.id), group.id)
-
-
-def _within(name: str, repo: str) -> bool:
-    """All words of the name stand in the repository's name, in order."""
-    rest = iter(tokens(repo))
-    return all(word in rest for word in key(name).split())
-
-
-def _majority(values: Iterable[T | None]) -> T | None:
-    """The most frequent value that is known; equal counts: the smallest."""
-    counts = Counter(v for v in values if v is not None)
-    return min(counts, key=lambda v: (-counts[v], str(v)), default=None)
-
-
-def _slug(name: str) -> str:
-    return "-".join(name.lower().replace("/", "-").split()).strip("-")

@@ -142,7 +142,8 @@ class Linker:
             return Link(exact, "exact")
         found = self.equal(hosted.name, hosted.lab)
         if found:
-            return Link(found, "name")
+            served = self._served(hosted.name, hosted.lab) if provider else found
+            return Link(found, "name") if served == found else Link(str(served), "serving word")
         if display and self.moving(display):
             return None
         shown = clean_display_name(display) if display else None

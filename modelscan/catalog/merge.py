@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from modelscan.catalog.curated import Curated, curated
-from modelscan.catalog.link import Group, link
+from modelscan.catalog.link import link
+from modelscan.catalog.link_groups import Group
 from modelscan.catalog.link_names import key, short
 from modelscan.catalog.merge_fields import choose, nested
 from modelscan.catalog.merge_variants import architecture_of, specs_of, variants_of
@@ -50,6 +51,9 @@ def _model(group: Group, known: Curated, by_repo: Mapping[str, Group]) -> Model:
     weights = next((by_repo[r.lower()] for r in sorted(group.links) if r.lower() in by_repo), group)
     if weights is not group:  # a second name for the same weights
         _borrow(choose(weights, known), values, provenance)
+        own = [m for m in group.members if m.record.kind != "offering"]
+        links = {**weights.links, **group.links}
+        weights = Group(group.id, group.lab, [*weights.members, *own], links)
     _derive_task(group, values, provenance)
     variants, specs = variants_of(weights), specs_of(weights)
     architecture = architecture_of(weights)
@@ -63,7 +67,7 @@ def _model(group: Group, known: Curated, by_repo: Mapping[str, Group]) -> Model:
         if items and sources:
             provenance[name] = sources
     if group.links:
-        rule = group.links[min(group.links)]
+        rule = group.links[group.repos[0]]
         provenance["repos"] = Provenance(f"link: {rule}", None)
     benchmarks = tuple(b for m in group.members for b in m.record.benchmarks)
     return Model(
@@ -76,7 +80,7 @@ def _model(group: Group, known: Curated, by_repo: Mapping[str, Group]) -> Model:
         offerings=offerings,
         specs=specs,
         variants=variants,
-        repos=tuple(sorted(group.links)),
+        repos=group.repos,
         benchmarks=tuple({repr(sorted(b.items())): b for b in benchmarks}.values()),
         architecture=architecture[0] if architecture else None,
         provenance=provenance,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelscan.catalog.curated import Curated
-from modelscan.catalog.link import Group, Member
+from modelscan.catalog.link_groups import Group, Member
 from modelscan.catalog.link_names import clean_display_name, key, short, split_repo_name
 from modelscan.catalog.records import GPUSTACK, HUGGINGFACE, MODELSCOPE, MODELSDEV, USER
 from modelscan.core.model import Provenance
@@ -32,7 +32,9 @@ _BY_FIELD = {
     "active_parameters": (USER, GPUSTACK, "xinference", HUGGINGFACE, MODELSCOPE, NAME, MODELSDEV),
     "downloads": (USER, HUGGINGFACE, "llmfit", MODELSCOPE),
 }
-_SAME_MODEL = frozenset({"canonical id", "exact", "name", "display name", "same name"})
+_SAME_MODEL = frozenset(
+    {"canonical id", "exact", "name", "display name", "same name", "own id, not its canonical id"}
+)
 _BILLIONS = re.compile(r"(?:^|[-_])(\d+(?:\.\d+)?)b(?:$|[-_])", re.IGNORECASE)
 _ACTIVE = re.compile(r"[-_]a(\d+(?:\.\d+)?)b(?:$|[-_])", re.IGNORECASE)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from modelscan.catalog.link import Group, Member
+from modelscan.catalog.link_groups import Group, Member
 from modelscan.catalog.link_names import short, split_repo_name
 from modelscan.catalog.records import GPUSTACK, HUGGINGFACE, MODELSCOPE, USER
 from modelscan.core.model import Spec, Variant

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from conftest import REPOSITORY
 from benchmarks.bench_links import answers, recipes, report
 from modelscan.catalog.curated import curated
 from modelscan.catalog.index_read import Index, bundled_index
-from modelscan.catalog.link import Group, Grouping
+from modelscan.catalog.link import Grouping
+from modelscan.catalog.link_groups import Group
 from modelscan.catalog.load import bundled_snapshots
 from modelscan.catalog.lookup import find_model
 from modelscan.catalog.merge import merge
@@ -201,7 +203,7 @@ def test_only_facts_and_notices() -> None:
 def test_a_rebuild_gives_the_same_bytes(tmp_path: Path) -> None:
     """``make catalogs`` on the same packages changes nothing (needs PyPI and npm, or the cache)."""
     subprocess.run(
-        ["python", "-m", "scripts.build_catalogs", str(tmp_path)], check=True, cwd=REPOSITORY
+        [sys.executable, "-m", "scripts.build_catalogs", str(tmp_path)], check=True, cwd=REPOSITORY
     )
     for file in (REPOSITORY / "catalogs" / "snapshots").iterdir():
         assert (tmp_path / "snapshots" / file.name).read_bytes() == file.read_bytes()
