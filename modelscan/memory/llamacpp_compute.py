@@ -22,11 +22,19 @@ F32 = 4
 @dataclass(frozen=True, slots=True)
 class Graph:
     """Constants of one version's graph. ``residual``: hidden-wide tensors alive beside the widest
-    operation; ``all_rows``: True where n_ubatch rows of logits are reserved for chat as well.
+    operation, ``quantised_residual`` with a quantised cache and flash attention; ``all_rows``:
+    n_ubatch rows of logits are reserved for chat as well, ``logits_residual`` hidden-wide tensors
+    beside them and, unlike later, in the room of the inputs.
     """
 
     residual: int = 5
+    quantised_residual: int = 5
     all_rows: bool = False
+    logits_residual: int = 5
+
+    def width(self, settings: Settings) -> int:
+        quantised = settings.type_k.block > 1 and settings.flash_attention
+        return self.quantised_residual if quantised else self.residual
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +82,11 @@ def compute_bytes(
         default=0,
     )
     rows = output_rows(architecture, settings, graph)
-    logits = rows * architecture.vocabulary + tokens * graph.residual * hidden
-    return input_bytes(architecture, settings) + F32 * max(tokens * live, logits)
+    logits = rows * architecture.vocabulary + tokens * graph.logits_residual * hidden
+    inputs = input_bytes(architecture, settings)
+    if graph.all_rows:
+        return max(inputs + F32 * tokens * live, F32 * logits)
+    return inputs + F32 * max(tokens * live, logits)
 
 
 def output_rows(architecture: Architecture, settings: Settings, graph: Graph) -> int:
@@ -139,7 +150,7 @@ def live_values(
 ) -> int:
     """float32 values per token alive at the widest moment of this block."""
     hidden = architecture.hidden
-    base = graph.residual * hidden
+    base = graph.width(settings) * hidden
     quantised = settings.type_k.block > 1
     parallel = block.parallel and block.layer.kv_heads > 0
     return deepstack_values(architecture) + max(
@@ -150,7 +161,7 @@ def live_values(
         base + shared_values(block, hidden),
         base + attention_values(block, architecture, settings)
         + (hidden if parallel and sliding == quantised else 0),
-        base + latent_values(block, architecture, settings),
+        5 * hidden + latent_values(block, architecture, settings),
         base + state_values(block, settings),
         base + wkv_values(block, hidden),
     )  # fmt: skip

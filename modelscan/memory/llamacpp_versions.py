@@ -23,11 +23,14 @@ class LlamacppVersion:
     sched_copies: int  # GGML_SCHED_MAX_COPIES: input sets of a pipeline over several devices
 
 
-# b9180 (2026-05): the server reserves one output row per slot; before, n_ubatch rows
-# (shared logs up to 2026-05 and `llama-fit-params` of that time follow n_ubatch x n_vocab).
+# Observed with xllamacpp's wheels (dry runs of the same shapes): up to b9294 n_ubatch rows of
+# logits are reserved, from b9538 on one per slot; up to b11063 four hidden-wide tensors live
+# beside the widest operation, in b11549 five. The borders between are taken in the middle.
+_OLD = Graph(residual=4, quantised_residual=3, all_rows=True, logits_residual=3)
 TABLE = (
-    LlamacppVersion(0, Graph(all_rows=True), 512 << 20, 4),
-    LlamacppVersion(9180, Graph(), 512 << 20, 4),
+    LlamacppVersion(0, _OLD, 512 << 20, 4),
+    LlamacppVersion(9416, Graph(residual=4, quantised_residual=3, logits_residual=4), 512 << 20, 4),
+    LlamacppVersion(11306, Graph(), 512 << 20, 4),
 )
 NEWEST = TABLE[-1]
 _BUILD = re.compile(r"b(\d{3,6})\b|\b\d{4}\.\d{1,2}\.(\d{4,6})\b")

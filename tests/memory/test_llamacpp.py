@@ -253,3 +253,26 @@ def test_more_parameters_never_take_less(layers: int, more: int):
 def test_any_value_of_an_option_is_taken_or_refused_by_name(value: str, option: str):
     with contextlib.suppress(ModelscanError):
         found("llama-3.2-3b", cards(24, 24), gpus=(0, 1), parameters=((option, value),))
+
+
+# Compute buffers that older wheels' own dry runs printed for llama-3.2-3b (MiB, two decimals).
+RECORDED = {
+    "2026.4.8672": (268.50, 834.01), "2026.5.9294": (268.50, 834.01),
+    "2026.6.9538": (80.01, 834.01), "2026.9.11063": (80.01, 834.01), "b10229": (80.01, 834.01),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", RECORDED)
+def test_older_builds_have_their_own_constants(version: str):
+    for expected, flash in zip(RECORDED[version], ("auto", "off"), strict=True):
+        context = 8192 if flash == "auto" else 16384
+        result = found("llama-3.2-3b", context_tokens=context, flash_attention=flash,
+                       backend_version=version)  # fmt: skip
+        assert abs(result.parts.compute_bytes / MIB - expected) < 0.02
+
+
+def test_an_unknown_version_is_the_newest():
+    newest, odd = (
+        found("llama-3.2-3b", backend_version=version) for version in (None, "some fork")
+    )
+    assert newest.parts == odd.parts
