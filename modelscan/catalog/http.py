@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = 64 * MIB  # the largest catalogue known is 6 MiB
 MAX_REDIRECTS = 5
 MAX_WAIT_S = 8.0  # a server that asks for more is named instead of waited for
+MAX_TIMEOUT_S = 86_400.0
 BACKOFF_S = (0.3, 1.0)  # before the second and third attempt
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _ERROR_BODY_BYTES = 2048
@@ -102,9 +103,15 @@ class HttpClient:
 
         ``ca_file`` (PEM) replaces the usual certificate authorities.
         """
+        timeout_s = config.number("http_timeout_s")
+        if not 0 < timeout_s <= MAX_TIMEOUT_S:
+            raise UsageError(
+                f"http_timeout_s is {timeout_s:g}: not above 0 and at most {MAX_TIMEOUT_S:g}",
+                hint="modelscan config set http_timeout_s 20",
+            )
         return cls(
             offline=config.offline,
-            timeout_s=config.number("http_timeout_s"),
+            timeout_s=timeout_s,
             cache_dir=config.paths.catalog_dir / "http",
             ca_file=ca_file,
         )

@@ -134,6 +134,13 @@ def test_offline_sends_nothing(fake, monkeypatch):
     assert fake.log == []
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "inf", "nan"])
+def test_an_impossible_time_limit_is_refused(monkeypatch, seconds):
+    monkeypatch.setenv("MODELSCAN_HTTP_TIMEOUT_S", seconds)
+    with pytest.raises(UsageError, match="http_timeout_s"):
+        Hub.from_config(load())
+
+
 def test_a_name_is_no_repository(hub):
     with pytest.raises(UsageError, match="not a repository of a hub"):
         hub.repo_info(parse_reference("qwen3-8b"))
