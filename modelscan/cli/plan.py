@@ -10,6 +10,7 @@ import typer
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note, Table
 from modelscan.cli.framework import single
+from modelscan.cli.history import measurements
 from modelscan.cli.options import Force, ModelArgument, Wanted, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
 from modelscan.core.gpu import Inventory
@@ -43,7 +44,8 @@ def plan(
     hardware = inventory(wanted.gpu)
     if gpus_needed:
         return _needed(subject, wanted, hardware)
-    decision = decide(subject, hardware, wanted.workload, everything=everything)
+    history = () if hardware.simulated else measurements()
+    decision = decide(subject, hardware, wanted.workload, history=history, everything=everything)
     warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
     return document(decision, warnings, everything)
 

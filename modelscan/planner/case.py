@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.measurement import Measurement
 from modelscan.core.workload import Workload
 from modelscan.planner.launch import Launch, Options
 from modelscan.planner.search import Option
@@ -59,14 +60,18 @@ class Case:
     offload: bool = True  # whether llama.cpp may keep part of the model in host memory
 
 
-def estimator(model: str) -> Estimator:
-    """``memory.estimate`` for one model."""
+def estimator(model: str, history: Sequence[Measurement] = ()) -> Estimator:
+    """``memory.estimate`` for one model, with margins that this machine's history teaches."""
     from modelscan.memory.estimate import estimate
 
     def call(shape: ModelShape, workload: Workload, inventory: Inventory) -> Estimate:
         return estimate(shape, workload, inventory, model=model)
 
-    return call
+    if not history:
+        return call
+    from modelscan.memory.learned import with_history
+
+    return lambda *asked: with_history(call(*asked), history)
 
 
 def target_context(architecture: Architecture, wanted: Workload, task: str) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.gpu import Inventory
+from modelscan.core.measurement import Measurement
 from modelscan.core.plan import Decision, Held, NoFit, Plan, Subject
 from modelscan.core.workload import Workload
 from modelscan.planner import describe, hardware, refuse
@@ -34,13 +35,15 @@ def decide(
     workload: Workload,
     held: Sequence[Held] = (),
     *,
+    history: Sequence[Measurement] = (),
     estimator: Estimator | None = None,
     explain: bool = True,
     everything: bool = False,
 ) -> Decision:
     """The best plan and its alternatives, or why nothing fits and what would.
 
-    ``held`` is memory promised to deployments that the probe does not show yet. ``explain=False``
+    ``held`` is memory promised to deployments that the probe does not show yet; ``history`` earlier
+    starts on this machine, from which margins learn. ``explain=False``
     leaves out what only people read (alternatives, hardware that would do); ``everything`` keeps
     every way that fits as an alternative. Raises NotDeployableError for closed weights.
     """
@@ -49,7 +52,7 @@ def decide(
         inventory=_without(inventory, held),
         wanted=workload,
         task="embedding" if workload.embedding else subject.task,
-        estimate=estimator or own_estimator(subject.id),
+        estimate=estimator or own_estimator(subject.id, history),
     )
     run = _Search(subject, case, explain, everything).run()
     if not run.fitted:

@@ -19,6 +19,16 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE measurements (
+            deployment TEXT NOT NULL,
+            started_at TEXT NOT NULL,
+            document TEXT NOT NULL,
+            PRIMARY KEY (deployment, started_at)
+        )
+        """,
+    ),
 )
 
 LATEST = len(MIGRATIONS)

@@ -17,6 +17,7 @@ from typing import Any
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
+from modelscan.core.measurement import Measurement
 from modelscan.state.files import PRIVATE_FILE, ensure_dir
 from modelscan.state.migrations import LATEST, migrate, version
 
@@ -76,8 +77,24 @@ class Store:
         try:
             with _explained(self._file):
                 self._connection.execute(_UPSERT, row)
+                self._remember(deployment)
         except sqlite3.IntegrityError as error:
             raise PortTaken(str(deployment.port)) from error
+
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Every start whose memory was measured, oldest first; they outlive their deployments."""
+        with _explained(self._file):
+            rows = self._connection.execute(
+                "SELECT document FROM measurements ORDER BY started_at, deployment"
+            ).fetchall()
+        return tuple(Measurement(**json.loads(row[0])) for row in rows)
+
+    def _remember(self, deployment: Deployment) -> None:
+        """Keep what a start measured beside its estimate, once per start."""
+        found = measurement(deployment)
+        if found is not None:
+            row = (found.deployment, found.started_at, json.dumps(to_json(found)))
+            self._connection.execute("INSERT OR REPLACE INTO measurements VALUES (?, ?, ?)", row)
 
     def delete(self, name: str) -> bool:
         """Forget a deployment; False if there was none."""
@@ -107,6 +124,28 @@ ON CONFLICT (name) DO UPDATE SET target = excluded.target, state = excluded.stat
     port = excluded.port, created_at = excluded.created_at, updated_at = excluded.updated_at,
     document = excluded.document
 """
+
+
+def measurement(deployment: Deployment) -> Measurement | None:
+    """What a running deployment tells about its estimate; None without both figures."""
+    estimate = (deployment.plan or {}).get("estimate") or {}
+    measured = (deployment.measured or {}).get("total_bytes")
+    estimated = estimate.get("total_bytes")
+    ready = deployment.state is State.RUNNING and deployment.started_at
+    if not ready or not measured or not estimated:
+        return None
+    return Measurement(
+        deployment=deployment.name,
+        started_at=str(deployment.started_at),
+        model=deployment.model,
+        backend=deployment.backend,
+        backend_version=estimate.get("backend_version"),
+        quantization=deployment.quantization,
+        context_tokens=deployment.context_tokens,
+        estimated_bytes=int(estimated),
+        measured_bytes=int(measured),
+        margin_bytes=estimate.get("margin_bytes"),
+    )
 
 
 def _deployment(document: dict[str, Any]) -> Deployment:

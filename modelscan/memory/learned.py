@@ -1,0 +1,63 @@
+"""Margins from this machine's own history: how far the estimates of an engine were off here.
+
+Robust on purpose: one odd start (another program in the log, a model that was swapped) must not
+move the margin. Errors beyond ``_OUTLIER`` scaled median absolute deviations are left out (the
+modified z-score of Iglewicz and Hoaglin); fewer than ``_ENOUGH`` rows teach nothing.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from modelscan.core.estimate import Estimate
+from modelscan.core.measurement import Measurement
+from modelscan.core.units import MIB
+from modelscan.memory.verdict import verdict
+
+_ENOUGH = 5
+_OUTLIER = 3.5
+_SCALE = 1.4826  # of the median absolute deviation, for a normal distribution
+_FLOOR = 0.001  # deviations below a tenth of a percent are rounding
+_SMALL_BYTES = 256 * MIB  # relative errors of tiny models say nothing about real ones
+_SAFETY = 1.25
+
+
+def learned_share(history: Iterable[Measurement], backend: str) -> float | None:
+    """The margin as a share of the total, or None while too little is known."""
+    errors = [
+        row.relative_error
+        for row in history
+        if row.backend == backend and row.measured_bytes >= _SMALL_BYTES
+    ]
+    kept = without_outliers(errors)
+    if len(kept) < _ENOUGH:
+        return None
+    return _SAFETY * max(abs(error) for error in kept)
+
+
+def without_outliers(values: Sequence[float]) -> list[float]:
+    """The values whose modified z-score is below ``_OUTLIER``."""
+    if not values:
+        return []
+    middle = statistics.median(values)
+    spread = _SCALE * statistics.median(abs(value - middle) for value in values)
+    limit = _OUTLIER * max(spread, _FLOOR)
+    return [value for value in values if abs(value - middle) <= limit]
+
+
+def with_history(found: Estimate, history: Iterable[Measurement]) -> Estimate:
+    """The estimate with a margin that is at least what this machine's history teaches."""
+    share = learned_share(history, found.backend)
+    if share is None or share * found.total_bytes <= found.margin_bytes:
+        return found
+    margin = round(share * found.total_bytes)
+    note = f"margin {100 * share:.1f} % learned from earlier starts on this machine"
+    judged = found.verdict
+    if judged == "fits":
+        devices = found.per_gpu or ((found.host,) if found.host else ())
+        judged = verdict(devices, margin) or judged
+    return replace(
+        found, margin_bytes=margin, verdict=judged, assumptions=(*found.assumptions, note)
+    )
