@@ -15,7 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelscan.core.deployment import ACTIVE_STATES, Deployment, State
-from modelscan.core.errors import AuthError, ModelscanError, NotDeployableError, UsageError
+from modelscan.core.errors import (
+    AuthError,
+    ModelscanError,
+    NotDeployableError,
+    RemoteError,
+    UsageError,
+)
 from modelscan.core.plan import Subject
 from modelscan.deploy import routes
 from modelscan.deploy.reconcile import end, fail, finish, reason_of, reconcile, unknown
@@ -84,8 +90,8 @@ def deploy(request: Request, config: Config, events: Events = silent) -> Outcome
     with _working_on(name, config, request.timeout_s) as session:
         before = _refreshed(session)
         if before is not None and _same(before, request):
-            if before.state is State.RUNNING:
-                return Outcome(before, changed=False)
+            if before.state is State.RUNNING and not (request.replace and _hangs(before)):
+                return Outcome(_answering(before), changed=False)
             if before.state is State.STARTING:
                 with _undone_by_interrupt(session, None):
                     return Outcome(_settle(session, before, request.timeout_s, events), True)
@@ -108,7 +114,7 @@ def start(name: str, config: Config, *, wait: bool, timeout_s: float, events: Ev
     with _working_on(name, config, timeout_s) as session:
         deployment = _known(session)
         if deployment.state is State.RUNNING:
-            return Outcome(deployment, changed=False)
+            return Outcome(_answering(deployment), changed=False)
         if deployment.launch is None and deployment.remote is None:
             raise UsageError(
                 f"{name} was never planned to its end, so there is nothing to start again",
@@ -174,6 +180,22 @@ def _known(session: _Session) -> Deployment:
 
 def _same(before: Deployment, request: Request) -> bool:
     return before.request is not None and dict(before.request) == dict(request.fingerprint())
+
+
+def _hangs(deployment: Deployment) -> bool:
+    return deployment.health == "unhealthy"
+
+
+def _answering(deployment: Deployment) -> Deployment:
+    """That it runs is no good answer where it hangs; raises RemoteError then."""
+    if _hangs(deployment):
+        name = deployment.name
+        raise RemoteError(
+            f"{name} is running but does not answer at {deployment.endpoint}",
+            hint=f"modelscan stop {name} && modelscan start {name}",
+            code="unhealthy",
+        )
+    return deployment
 
 
 def _refuse_replacing(before: Deployment | None, request: Request) -> None:

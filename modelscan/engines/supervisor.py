@@ -149,6 +149,7 @@ class Supervisor:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
         self._signal_engine(signal.SIGTERM)
+        self._signal_engine(signal.SIGCONT)  # one that was suspended could not end
         signal.setitimer(signal.ITIMER_REAL, self._spec.stop_grace_s)
 
     def _kill(self, number: int, frame: FrameType | None) -> None:

@@ -210,12 +210,21 @@ def test_a_killed_engine_is_seen(run: Run, deployed: dict[str, Any], config: Con
     assert only(run)["state"] == "running"
 
 
-def test_a_hanging_engine_is_unhealthy_not_gone(run: Run, deployed: dict[str, Any]) -> None:
+def test_a_hanging_engine_is_unhealthy_not_gone(
+    run: Run, deployed: dict[str, Any], model_file: Path
+) -> None:
     os.kill(deployed["pid"], signal.SIGSTOP)
     row = only(run)
     assert (row["state"], row["health"]) == ("running", "unhealthy")
+    again = run("deploy", str(model_file), "--context", "512", "--json")
+    assert (again.code, again.json["error"]["code"]) == (5, "unhealthy")
+    assert run("start", "tiny").code == 5
     os.kill(deployed["pid"], signal.SIGCONT)
     assert only(run)["health"] == "ok"
+    os.kill(deployed["pid"], signal.SIGSTOP)
+    forced = run("deploy", str(model_file), "--context", "512", "--force", "--json")
+    assert forced.code == 0, forced.out
+    assert forced.json["deployment"]["pid"] != deployed["pid"]
 
 
 def test_a_reboot_is_seen(
