@@ -9,6 +9,7 @@ from typing import Any
 from modelscan.core.deployment import State
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.gpu import Inventory
+from modelscan.core.measurement import Measurement
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Decision, Held, Plan, Subject
 from modelscan.core.workload import Workload
@@ -28,22 +29,27 @@ def plan_here(name: str, subject: Subject, request: Request, config: Config, sto
     """
     hardware, warning = _hardware(request, config)
     held = held_bytes(store, name)
-    decision = _decide(subject, hardware, request.workload, held)
+    history = store.measurements()
+    decision = _decide(subject, hardware, request.workload, held, history)
     unasked = request.workload.backend is None
     if unasked and decision.plan is not None and decision.plan.backend not in ENGINES:
         preferred = replace(request.workload, backend=DEFAULT)
-        decision = _decide(subject, hardware, preferred, held)
+        decision = _decide(subject, hardware, preferred, held, history)
     if decision.plan is None:
         raise no_fit(decision)
     return _with_warning(decision.plan, warning)
 
 
 def _decide(
-    subject: Subject, hardware: Inventory, workload: Workload, held: tuple[Held, ...]
+    subject: Subject,
+    hardware: Inventory,
+    workload: Workload,
+    held: tuple[Held, ...],
+    history: tuple[Measurement, ...],
 ) -> Decision:
     from modelscan.planner.decide import decide
 
-    return decide(subject, hardware, workload, held=held, explain=False)
+    return decide(subject, hardware, workload, held=held, history=history, explain=False)
 
 
 def _hardware(request: Request, config: Config) -> tuple[Inventory, str | None]:
