@@ -9,8 +9,8 @@ from typing import Any
 from modelscan.core.deployment import State
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.gpu import Inventory
-from modelscan.core.measurement import Measurement
 from modelscan.core.jsonform import to_json
+from modelscan.core.measurement import Measurement
 from modelscan.core.plan import Decision, Held, Plan, Subject
 from modelscan.core.workload import Workload
 from modelscan.deploy.request import Request
