@@ -247,8 +247,14 @@ def test_wrong_gpustack_key(hub, sync, monkeypatch):
 
 def test_an_older_gpustack_is_recognised(hub, sync):
     hub.gpustack_version = "0.7.1"
+    hub.model_sets = [catalog_world.model_set(1, "Qwen3")]  # a family, as that version lists them
+    hub.specs = {1: [catalog_world.spec(f"Qwen/Qwen3-{size}B", "BF16") for size in (1, 2)]}
     _, rows = sync("--source", "gpustack")
-    assert rows["gpustack"]["models"] == 1
+    assert rows["gpustack"]["models"] == 2
+    found = models()
+    assert [s.repo for s in found["alibaba/qwen3-1b"].specs] == ["Qwen/Qwen3-1B"]
+    assert [s.repo for s in found["alibaba/qwen3-2b"].specs] == ["Qwen/Qwen3-2B"]
+    assert found["alibaba/qwen3-1b"].parameters != 8_200_000_000
     assert hub.seen("/v1/model-sets") and not hub.seen("/v2")
     hub.gpustack_version = "something else"
     _, rows = sync("--source", "gpustack", code=5)

@@ -10,14 +10,17 @@ from __future__ import annotations
 import concurrent.futures
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from modelscan.catalog.http import HttpClient
 from modelscan.catalog.http_errors import HttpError, public
+from modelscan.catalog.link_names import short
 from modelscan.catalog.records import SourceRecord
 from modelscan.catalog.repo_info import mapping, rows, text
 from modelscan.catalog.sources.gpustack_parse import record
 from modelscan.core.errors import AuthError, RemoteError
+from modelscan.core.model import Spec
 
 AT_ONCE = 6
 
@@ -25,24 +28,49 @@ AT_ONCE = 6
 def fetch(http: HttpClient, server: str, key: str | None) -> tuple[SourceRecord, ...]:
     """Every model set of a server with its recipes; raises AuthError, RemoteError."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    base = f"{server}/{_prefix(http, server)}/model-sets"
+    prefix = _prefix(http, server)
+    base = f"{server}/{prefix}/model-sets"
     sets = _items(_get(http, f"{base}?page=-1", headers), "model sets")
     known = [s for s in sets if isinstance(s.get("name"), str) and isinstance(s.get("id"), int)]
     if not known:
         raise RemoteError(f"{public(server)} has an empty catalogue")
 
-    def complete(entry: Mapping[str, Any]) -> SourceRecord:
+    def complete(entry: Mapping[str, Any]) -> tuple[SourceRecord, ...]:
         payload = _get(http, f"{base}/{entry['id']}/specs?page=-1", headers)
-        return record(entry, specs=_items(payload, f"recipes of {entry['name']}"))
+        whole = record(entry, specs=_items(payload, f"recipes of {entry['name']}"))
+        return by_repository(whole) if prefix == "v1" else (whole,)
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         made = [pool.submit(complete, entry) for entry in known]
         try:
-            records = [future.result() for future in made]
+            records = [record for future in made for record in future.result()]
         finally:
             for future in made:
                 future.cancel()
     return tuple({record.key: record for record in records}.values())
+
+
+def by_repository(family: SourceRecord) -> tuple[SourceRecord, ...]:
+    """Version 0.7's sets are families with recipes for every size: one record per repository.
+
+    What the family says of itself (context, what it can do) need not hold for each of them.
+    """
+    shared = ("license", "task", "open_weights", "release_date")
+    facts = {name: family.facts[name] for name in shared if name in family.facts}
+    specs: dict[str, list[Spec]] = {}
+    for spec in family.specs:
+        specs.setdefault(spec.repo, []).append(spec)
+    return tuple(
+        replace(
+            family,
+            key=f"{family.key} {repo}",
+            name=short(repo),
+            repos=(repo,) if any(s.source == "huggingface" for s in own) else (),
+            facts=facts,
+            specs=tuple(own),
+        )
+        for repo, own in sorted(specs.items())
+    )
 
 
 def _prefix(http: HttpClient, server: str) -> str:
