@@ -26,6 +26,14 @@ _FLOAT32 = ("_norm.", "ssm_conv1d", "ffn_gate_inp", "shortconv.conv", "altup", "
             "per_layer_model_proj", "rope_f")  # fmt: skip
 
 
+class Short(int):
+    """A metadata number that llama.cpp wants as u16 (split.no, split.count)."""
+
+
+class Signed(int):
+    """A metadata number that llama.cpp wants as i32 (split.tensors.count)."""
+
+
 def write(sketch: Sketch, path: Path, kind: str = "Q4_K") -> int:
     """Write the file and return the bytes of its tensors (without padding)."""
     head, size, padded = header(sketch, kind)
@@ -59,9 +67,14 @@ def _metadata(sketch: Sketch) -> Mapping[str, Value]:
         "general.name": sketch.name,
         "general.alignment": ALIGNMENT,
         "tokenizer.ggml.model": "none",
-        **{k.removeprefix(f"{sketch.arch}.") if ".tokenizer." in k else k: v
+        **{k.removeprefix(f"{sketch.arch}.") if _general(k, sketch.arch) else k: v
            for k, v in own.items()},
     }  # fmt: skip
+
+
+def _general(key: str, arch: str) -> bool:
+    """Keys that carry no architecture in front."""
+    return key.removeprefix(f"{arch}.").startswith(("tokenizer.", "split."))
 
 
 def _type(name: str, shape: tuple[int, ...], kind: str) -> GgmlType:
@@ -83,6 +96,10 @@ def _typed(value: Value) -> bytes:
     """A metadata value with its type in front."""
     if isinstance(value, bool):
         return struct.pack("<I?", 7, value)
+    if isinstance(value, Short):
+        return struct.pack("<IH", 2, value)
+    if isinstance(value, Signed):
+        return struct.pack("<Ii", 5, value)
     if isinstance(value, int):
         return struct.pack("<II", 4, value)
     if isinstance(value, float):

@@ -86,9 +86,11 @@ def engine_version() -> str | None:
 def exact(
     shape: ModelShape, workload: Workload, inventory: Inventory | None, *, model: str,
     path: Path | None = None, header: GgufHeader | None = None, read: Reader | None = None,
+    shards: Sequence[tuple[GgufHeader, Reader]] = (),
 ) -> Estimate:  # fmt: skip
     """The estimate with the engine's own figures: a local file's ``path``, or ``header`` and
-    ``read`` of one that is elsewhere (only its first MiB are read).
+    ``read`` of one that is elsewhere (only its first MiB are read), or all ``shards`` of a split
+    one.
 
     ``basis`` is "exact" where everything is host memory, which is what the bundled engine can
     size; with GPUs its cache, state and output figures are taken over and the rest stays
@@ -96,7 +98,8 @@ def exact(
     """
     found = computed_estimate(shape, workload, inventory, model=model, backend="llama.cpp")
     settings = llamacpp_settings.from_workload(workload, shape.architecture)
-    with _file(path, header, read) as file:
+    elsewhere = shards or ([(header, read)] if header and read else [])
+    with _file(path, elsewhere) as file:
         ran = run(file, arguments(settings))
     adopted = _adopt(found, ran, shape)
     return finish(adopted, shape, workload, inventory, model)
@@ -247,16 +250,19 @@ def _closer(ours: int, theirs: int) -> int:
 
 
 @contextmanager
-def _file(path: Path | None, header: GgufHeader | None, read: Reader | None) -> Iterator[Path]:
+def _file(path: Path | None, sources: Sequence[tuple[GgufHeader, Reader]]) -> Iterator[Path]:
     if path is not None:
         yield path
         return
-    if header is None or read is None:
+    if not sources:
         raise DryRunError("a dry run needs a file, or a header and a way to read it")
     with tempfile.TemporaryDirectory(prefix="modelscan-dry-run-") as folder:
-        file = Path(folder) / "header.gguf"
-        write_sparse(file, header, read)
-        yield file
+        files = []
+        for header, read in sorted(sources, key=lambda source: source[0].split_no):
+            name = f"model-{header.split_no + 1:05d}-of-{header.split_count:05d}.gguf"
+            files.append(Path(folder) / name)
+            write_sparse(files[-1], header, read)
+        yield files[0]
 
 
 def write_sparse(file: Path, header: GgufHeader, read: Callable[[int, int], bytes]) -> None:

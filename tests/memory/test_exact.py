@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,12 +14,16 @@ from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.units import GIB, MIB
 from modelscan.core.workload import Workload
 from modelscan.engines import llamacpp_dry_run as dry_run
+from modelscan.engines.llamacpp.measure import measured
 from modelscan.engines.llamacpp_dry_run import DryRunError
-from modelscan.memory.gguf import parse_header
-from scripts.sparse_gguf import write
+from modelscan.memory.estimate import estimate
+from modelscan.memory.gguf import merge_shards, parse_header
+from modelscan.memory.shape import from_gguf
+from scripts.sparse_gguf import Short, Signed, write
 from scripts.sparse_models import MODELS
 
 pytest.importorskip("xllamacpp")
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 # One of each kind of graph: dense, tied, experts, latent, sliding, delta net, Mamba, parallel
 # blocks, per-layer embeddings, short convolution, encoder, chunked.
@@ -94,6 +101,57 @@ def test_a_remote_file_costs_only_its_header(tmp_path: Path):
     assert found.basis == "exact"
     assert size > 100 * GIB
     assert asked < 8 * MIB
+
+
+def test_a_split_file_is_asked_about_as_a_whole(tmp_path: Path):
+    whole = MODELS["llama-3.2-3b"]()
+    half = len(whole.tensors) // 2
+    sources = []
+    for number, tensors in enumerate((whole.tensors[:half], whole.tensors[half:])):
+        part = MODELS["llama-3.2-3b"]()
+        part.tensors = tensors
+        part.keys.update({"split.no": Short(number), "split.count": Short(2),
+                          "split.tensors.count": Signed(len(whole.tensors))})  # fmt: skip
+        path = tmp_path / f"part-{number}"
+        write(part, path)
+        sources.append((path, path.stat().st_size))
+    readers = [partial(_read, path) for path, _ in sources]
+    headers = [parse_header(read, size) for read, (_, size) in zip(readers, sources, strict=True)]
+    shape = from_gguf(merge_shards(headers))
+    found = dry_run.exact(shape, Workload(context_tokens=4096), None, model="m",
+                          shards=list(zip(headers, readers, strict=True)))  # fmt: skip
+    assert found.basis == "exact"
+    assert found.parts.kv_cache_bytes == 4096 * 28 * 2 * 8 * 128 * 2
+
+
+def _read(path: Path, offset: int, length: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+LOADED = """
+import sys, xllamacpp
+p = xllamacpp.CommonParams()
+p.model.path, p.hostnames, p.port = sys.argv[1], ["127.0.0.1"], 0
+p.n_ctx, p.n_parallel, p.n_gpu_layers, p.cpuparams.n_threads = 2048, 2, 0, 1
+p.cache_ram_mib, p.verbosity, p.no_extra_bufts, p.fit_params = 0, 4, True, False
+server = xllamacpp.Server(p)
+sys.stdout.flush()
+"""
+
+
+def test_the_bundled_models_real_buffers_are_what_was_estimated():
+    model = REPOSITORY / "examples" / "demo-model.gguf"
+    done = subprocess.run([sys.executable, "-c", LOADED, str(model)], capture_output=True,
+                          text=True, timeout=60, check=False)  # fmt: skip
+    real = measured(done.stdout + done.stderr)
+    assert real is not None
+    workload = Workload(context_tokens=1024, parallel=2)
+    found = estimate(open_shape(model), workload, None, model="demo")
+    assert abs(found.total_bytes / real["total_bytes"] - 1) < 0.02
+    for part, size in real["parts"].items():
+        assert abs(getattr(found.parts, part) - size) < 0.02 * MIB, part
 
 
 def test_a_tied_embedding_that_the_engine_counts_twice_is_mapped_once(tmp_path: Path):
