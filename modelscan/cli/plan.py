@@ -47,10 +47,22 @@ def plan(
     history = () if hardware.simulated else measurements()
     decision = decide(subject, hardware, wanted.workload, history=history, everything=everything)
     warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
-    return document(decision, warnings, everything)
+    return document(decision, warnings, everything, _smaller(subject))
 
 
-def document(decision: Decision, warnings: list[str], everything: bool = False) -> Document:
+def _smaller(subject: Subject) -> str | None:
+    """The command that finds a model of the kind that does fit."""
+    model = subject.model
+    kind = model and (model.family or model.lab)
+    return f"modelscan catalog search {shlex.quote(kind)} --fits" if kind else None
+
+
+def document(
+    decision: Decision,
+    warnings: list[str],
+    everything: bool = False,
+    smaller: str | None = None,
+) -> Document:
     """A decision in every output form; exit 3 when nothing fits."""
     body = decision_json(decision)
     chosen = decision.plan
@@ -63,7 +75,7 @@ def document(decision: Decision, warnings: list[str], everything: bool = False) 
         )
     assert decision.no_fit is not None
     shown = _does_not_fit(decision.no_fit, decision, everything)
-    return Document("plan", body, shown, [], warnings, EXIT_NOT_DEPLOYABLE)
+    return Document("plan", body, shown, [], warnings, EXIT_NOT_DEPLOYABLE, hint=smaller)
 
 
 def decision_json(decision: Decision) -> dict[str, Any]:
@@ -119,7 +131,7 @@ def _does_not_fit(no_fit: NoFit, decision: Decision, everything: bool) -> list[B
     pairs: list[tuple[str, object]] = [
         ("model", no_fit.model),
         ("verdict", "does not fit"),
-        ("needed", format_bytes(no_fit.needed_bytes)),
+        ("needed", no_fit.needed_bytes and format_bytes(no_fit.needed_bytes)),
         ("free", format_bytes(no_fit.available_bytes)),
         *(("because", reason) for reason in no_fit.reasons),
         *(("would do", _hardware(row)) for row in no_fit.required),

@@ -14,12 +14,14 @@ from modelscan.core.workload import Workload
 from modelscan.deploy.qualities import quality
 from modelscan.memory.config_quantization import quantization_method
 from modelscan.memory.shape import from_config
-from modelscan.planner.formats import bits_per_weight, canonical, means
+from modelscan.planner.formats import bits_per_weight, canonical
 from modelscan.state.config import Config
 
 ENGINE_FORMATS = ("safetensors", "gguf")
 _SIMILAR = 3
-_FLOOR_SHARE = 0.9  # prediction layers and second copies that are counted but not loaded
+# Of a lower bound by parameters: prediction layers are counted but not loaded (2 % of DeepSeek-R1);
+# small models may count a tied embedding twice (a fifth of Qwen3-0.6B).
+_FLOOR_SHARE, _SMALL_FLOOR_SHARE, _SMALL_PARAMETERS = 0.97, 0.75, 10**10
 # Who publishes a quantization, best first, where its makers do not: people who publish many and
 # say how they made them. Only breaks ties between equal formats.
 _PUBLISHERS = ("redhatai", "nvidia", "unsloth", "bartowski", "ggml-org", "lmstudio-community")
@@ -46,7 +48,7 @@ def from_model(model: Model, config: Config, workload: Workload) -> Subject:
     chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])
     candidates = [
         _candidate(model, variant, original)
-        for variant in _asked_first(chosen, workload)
+        for variant in chosen
         if variant.weight_bytes or model.parameters or variant.parameters or model.architecture
     ]
     return Subject(
@@ -55,7 +57,7 @@ def from_model(model: Model, config: Config, workload: Workload) -> Subject:
         task=model.task or "chat",
         candidates=tuple(candidates),
         model=model,
-        warnings=tuple(_warnings(labelled, candidates)),
+        warnings=tuple(_warnings(labelled, chosen)),
     )
 
 
@@ -71,7 +73,8 @@ def _candidate(model: Model, variant: Variant, original: str) -> Candidate:
     bits = bits_per_weight(variant.quantization)
     floor = variant.weight_bytes
     if floor is None and parameters and bits:
-        floor = int(_FLOOR_SHARE * parameters * bits / 8)
+        share = _SMALL_FLOOR_SHARE if parameters < _SMALL_PARAMETERS else _FLOOR_SHARE
+        floor = int(share * parameters * bits / 8)
     found = quality(variant.quantization, original)
     return Candidate(variant, lambda: shape_of(model, variant), found, floor)
 
@@ -133,13 +136,6 @@ def _standing(variant: Variant, makers: str) -> tuple[bool, int, bool, bool, str
     return (owner != makers, rank, dynamic, variant.weight_bytes is None, variant.repo)
 
 
-def _asked_first(variants: list[Variant], workload: Workload) -> list[Variant]:
-    """Only what was asked for is sized, unless nothing is: a refusal names what exists."""
-    asked = workload.quantization
-    matching = [v for v in variants if asked and means(asked, v.quantization, v.format)]
-    return matching or variants
-
-
 def shape_of(model: Model, variant: Variant) -> ModelShape:
     """The shape of one variant: by its architecture where known, else by the parameter count."""
     if model.architecture is not None:
@@ -181,9 +177,9 @@ def _config_for(config: Mapping[str, Any], variant: Variant) -> Mapping[str, Any
     return kept
 
 
-def _warnings(variants: list[Variant], candidates: list[Candidate]) -> Iterable[str]:
+def _warnings(variants: list[Variant], chosen: list[Variant]) -> Iterable[str]:
     unlisted = [v.repo for v in variants if v.format == "gguf" and not v.quantization]
-    if unlisted and not any(c.variant.format == "gguf" for c in candidates):
+    if unlisted and not any(variant.format == "gguf" for variant in chosen):
         yield (
             f"{unlisted[0]} has GGUF files, but which is not known offline: "
             f"modelscan plan hf:{unlisted[0]}"

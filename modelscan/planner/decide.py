@@ -226,15 +226,18 @@ def _variations(best: Fitted, case: Case) -> list[Fitted]:
 def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decision:
     absent = refuse.absent(subject, case.wanted)
     smallest = min(run.misses, key=lambda miss: miss.needed_bytes, default=None)
+    needed = describe.precise(smallest).needed_bytes if smallest else None
+    if absent:
+        needed = refuse.least_bytes(subject, case)
     required = hardware.required(subject, case) if explain else ()
-    nearest = _nearest(subject, case) if explain else ()
+    relaxed = _nearest(subject, case) if explain else ()
     no_fit = NoFit(
         model=subject.id,
         reasons=describe.no_fit_reasons(subject, case, run.misses, run.rejected, absent),
-        needed_bytes=smallest.needed_bytes if smallest else refuse.least_bytes(subject, case),
+        needed_bytes=needed,
         available_bytes=describe.most_available(case.inventory),
         required=required,
-        alternatives=nearest,
+        alternatives=relaxed,
     )
     rejected = (*run.rejected, *((m.option.label, m.reason) for m in run.misses))
     return Decision(plan=None, no_fit=no_fit, rejected=rejected)

@@ -12,11 +12,13 @@ from modelscan.core.workload import BACKENDS
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
 from modelscan.planner.case import Case, Fitted, Miss, available_bytes, free_bytes
+from modelscan.planner.fit import too_large_by
 from modelscan.planner.launch import environment, render
 from modelscan.planner.search import device_label
 
 _SHOWN_MISSES = 3
 _SHOWN_DEVICES = 4
+_OBVIOUS = ("does not load", "are for llama.cpp")  # true, but not what anybody wonders about
 
 
 def plan(
@@ -177,13 +179,28 @@ def no_fit_reasons(
     sentence = refuse.size_sentence(subject, case, most_available(case.inventory))
     if sentence and (absent or not misses):
         lines.append(sentence)
-    nearest = sorted(
-        misses, key=lambda m: (m.needed_bytes - m.available_bytes, BACKENDS.index(m.option.backend))
-    )
-    by_numbers = {(m.needed_bytes, m.available_bytes): m.reason for m in reversed(nearest)}
-    lines += list(by_numbers.values())[::-1][:_SHOWN_MISSES]
+    lines += [miss.reason for miss in nearest(misses)]
     if not subject.candidates:
         lines.append(f"no downloadable weights of {subject.id} are known")
     if not misses:
-        lines += [f"{what}: {why}" for what, why in rejected[:_SHOWN_MISSES]]
+        told = sorted(rejected, key=lambda item: any(word in item[1] for word in _OBVIOUS))
+        lines += [f"{what}: {why}" for what, why in told[:_SHOWN_MISSES]]
     return tuple(lines) or ("nothing here can run it",)
+
+
+def nearest(misses: Sequence[Miss]) -> list[Miss]:
+    """The misses that come nearest, one per pair of numbers, with the real weights' size."""
+    ranked = sorted(
+        misses,
+        key=lambda m: (m.needed_bytes - m.available_bytes, BACKENDS.index(m.option.backend)),
+    )
+    by_numbers = {(m.needed_bytes, m.available_bytes): m for m in reversed(ranked)}
+    return [precise(miss) for miss in list(by_numbers.values())[::-1][:_SHOWN_MISSES]]
+
+
+def precise(miss: Miss) -> Miss:
+    """A miss told by a lower bound, with the size of its weights instead."""
+    weights = miss.option.candidate.shape.weights.total_bytes
+    if miss.needed_bytes >= weights:
+        return miss
+    return too_large_by(miss.option, weights, miss.available_bytes)

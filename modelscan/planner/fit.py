@@ -47,7 +47,12 @@ def too_large(option: Option, case: Case) -> Miss | None:
     room = available + (host_free(case.inventory) if _may_offload(option, case) else 0)
     if least <= room:
         return None
-    return _miss(option, least, available, "the weights alone are larger than the free memory")
+    return too_large_by(option, least, available)
+
+
+def too_large_by(option: Option, needed: int, available: int) -> Miss:
+    """The miss of weights that are larger than all the memory there is."""
+    return _miss(option, needed, available, "the weights alone are larger than the free memory")
 
 
 def fit(option: Option, case: Case) -> Fitted | Miss:
