@@ -119,6 +119,8 @@ def is_mobile(spec: Row) -> bool:
         return True
     if "Embedded" in name:
         return False
+    if re.search(r"^GeForce MX\d", name):
+        return True
     in_series = bool(re.search(r"Mobile|-MW?\(|MXM", series))
     suffix = bool(re.search(r"\b(RX |Arc (Pro )?A?)\w*\d+[MS]\b", name))
     return suffix or (in_series and not re.search(r"^Radeon \d{3,4}[MS]$", name))

@@ -111,9 +111,15 @@ def _best(wanted: Name, memory_bytes: int | None) -> list[GpuFacts]:
 def _scored(wanted: Name, memory_bytes: int | None) -> list[tuple[tuple[float, ...], GpuFacts]]:
     """Rows whose core is the wanted one and that nothing in the name contradicts, with a rank."""
     scored = []
-    for line in _lines().get(wanted.core, ()) if wanted.core else ():
-        row = _parse(line)
-        for known in _names_of(row, wanted.core):
+    index = _lines()
+    key = next((k for k in _spellings(wanted.core) if k in index), None)
+    rows = [_parse(line) for line in index[key]] if key else []
+    laptops_only = all(row.mobile for row in rows)  # MX450, RX 6800M: the name says it
+    for row in rows:
+        for known in _names_of(row, key or ""):
+            other_kind = wanted.mobile != (known.mobile or row.mobile)
+            if other_kind and not row.unified_memory and not laptops_only:
+                continue
             score = _score(wanted, known, row, memory_bytes)
             if score is not None:
                 scored.append((score, row))
@@ -122,6 +128,13 @@ def _scored(wanted: Name, memory_bytes: int | None) -> list[tuple[tuple[float, .
     # A size no variant was sold with, e.g. an RTX 4090 refitted to 48 GB: the chip is still known.
     bare = Name(wanted.core, wanted.soft, None, wanted.form, wanted.memory_type, wanted.mobile)
     return _scored(bare, memory_bytes)
+
+
+def _spellings(core: str) -> tuple[str, ...]:
+    """What people leave out where the number is one of its own: W7900, B60, PRO 5000, R9700."""
+    if not core:
+        return ()
+    return (core, f"pro {core}", f"{core} blackwell", f"ai pro {core}")
 
 
 @functools.cache
@@ -134,11 +147,6 @@ def _score(
     wanted: Name, known: Name, row: GpuFacts, memory_bytes: int | None
 ) -> tuple[float, ...] | None:
     """None where they contradict; otherwise larger is better, first the hard facts."""
-    if wanted.mobile != (known.mobile or row.mobile) and not row.unified_memory:
-        if not (row.mobile and not known.mobile):  # "RX 6800M" says it without the word
-            return None
-        if not _says_mobile(row.name):
-            return None
     if wanted.form and known.form and wanted.form[:3] != known.form[:3]:
         return None
     if wanted.memory_gib is not None and not _has_memory(row, known, wanted.memory_gib):
@@ -180,11 +188,6 @@ def _form_score(wanted: Name, known: Name) -> float:
     if implied and known.form == implied:
         return 0.9
     return 0.5 if known.form is None else 0.0
-
-
-def _says_mobile(name: str) -> bool:
-    return any(word[-1:] in "MS" and word[:1].isalnum() and word[-2:-1].isdigit()
-               for word in name.split())  # fmt: skip
 
 
 def _has_memory(row: GpuFacts, known: Name, memory_gib: float) -> bool:

@@ -24,6 +24,7 @@ _SOFT = {
 _MOBILE = frozenset({"laptop", "mobile", "notebook", "maxq"})
 _FORM = re.compile(r"^(sxm\d?|pcie|nvl|dgxs)$")
 _MEMORY_TYPE = re.compile(r"^(hbm\d?e?|gddr\d\w?)$")
+_WATTS = re.compile(r"^\d+(\.\d+)?w$")  # variants of one laptop chip
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gib|gb|g)(?![\w.])")
 _PREFIXED = re.compile(r"^(rtx|gtx|rx|gt)(\d{3,4}\w*)$")
 _SUFFIXED = re.compile(r"^(\d{3,4})(ti|super|xtx|xt|gre)(ti|super)?$")
@@ -79,7 +80,7 @@ def _set_aside(word: str) -> bool:
         word in _NOISE
         or word in _SOFT
         or word in _MOBILE
-        or bool(_FORM.match(word) or _MEMORY_TYPE.match(word))
+        or bool(_FORM.match(word) or _MEMORY_TYPE.match(word) or _WATTS.match(word))
     )
 
 

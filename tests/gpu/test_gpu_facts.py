@@ -98,6 +98,8 @@ def test_no_impossible_value(row: GpuFacts) -> None:
         ("AMD Instinct MI325X", 256, 6000, None, 1307),
         ("Radeon RX 7900 XTX", 24, 960, None, 122.8),
         ("Intel(R) Arc(TM) B580 Graphics", 12, 456, None, None),
+        ("W7900", 48, 864, None, 122.6),
+        ("Intel Arc B60", 24, 456, None, 98.3),
         ("Gaudi3", 128, 3700, None, 1835),
         ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", 96, 1792, "12.0", 503.8),
     ],
