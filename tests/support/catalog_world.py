@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
 from support.fake_hub import FakeHub
 from support.hub_content import llama_tensors, parameters, safetensors
 
+from modelscan.catalog.index_read import Index, synced_index
+from modelscan.core.model import Model
 from modelscan.state import targets
 from modelscan.state.paths import paths
+
+NAMES = ["gpustack", "huggingface", "models.dev", "modelscope", "user"]
+# Which requests are a source's own.
+PREFIX = {
+    "models.dev": "/api.json",
+    "gpustack": "/v2",
+    "huggingface": "/api/models",
+    "modelscope": "/openapi",
+}
 
 # Runs the command line with an empty bundle, so that only what was synced is in the catalog.
 DRIVER = """
@@ -88,3 +100,21 @@ def environment(hub: FakeHub) -> dict[str, str]:
 def target(hub: FakeHub) -> None:
     """What ``modelscan target add`` writes."""
     targets.put(paths(), targets.TargetConfig("stack", hub.url, "env:GPUSTACK_SECRET"))
+
+
+def models() -> dict[str, Model]:
+    index = Index(synced_index(paths()))
+    try:
+        made = [index.model(number) for number in range(1, index.count() + 1)]
+    finally:
+        index.close()
+    return {model.id: model for model in made}
+
+
+def untimed(model: Model) -> Model:
+    """The model without the times of its provenance."""
+    kept = {
+        field: dataclasses.replace(origin, retrieved_at=None)
+        for field, origin in model.provenance.items()
+    }
+    return dataclasses.replace(model, provenance=kept)
