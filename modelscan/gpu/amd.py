@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 from modelscan.core.gpu import Gpu, Host, Link, Problem
 from modelscan.gpu import amd_smi, rocm_smi
 from modelscan.gpu.amd_sysfs import kfd_nodes, run_sysfs
+from modelscan.gpu.any_form import read_any
 from modelscan.gpu.found import Found
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.nvidia import tool_failure
@@ -78,15 +80,17 @@ def _amd_smi(machine: Machine, tool: str) -> Reading:
 
 
 def _ask(
-    machine: Machine, tool: str, arguments: tuple[str, ...], name: str, parse: object
+    machine: Machine,
+    tool: str,
+    arguments: tuple[str, ...],
+    name: str,
+    parse: Callable[[str], Reading],
 ) -> Reading:
     output = machine.run([tool, *arguments], timeout_s=machine.timeout_s)
     failure = tool_failure(name, output, machine.timeout_s)
     if failure is not None and (output.failure is not None or not output.stdout.strip()):
         raise rocm_smi.complaint(output.stderr) or failure
-    assert callable(parse)
-    reading: Reading = parse(output.stdout)
-    return reading
+    return read_any(parse, output.stdout, " ".join([name, *arguments]))
 
 
 def _joined(kernel: tuple[Gpu, ...], told: tuple[Gpu, ...]) -> tuple[Gpu, ...]:

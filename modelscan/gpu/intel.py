@@ -8,6 +8,7 @@ from dataclasses import replace
 from modelscan.core.gpu import Gpu, Problem
 from modelscan.gpu import xpu_smi
 from modelscan.gpu.amd_smi import fill
+from modelscan.gpu.any_form import read_any
 from modelscan.gpu.found import Found
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.nvidia import tool_failure
@@ -95,7 +96,7 @@ def _ask(machine: Machine, tool: str, *arguments: str) -> Reading:
     failure = tool_failure("xpu-smi", output, machine.timeout_s)
     if failure is not None and (output.failure is not None or not output.stdout.strip()):
         raise failure
-    return xpu_smi.parse_json(output.stdout)
+    return read_any(xpu_smi.parse_json, output.stdout, "xpu-smi " + " ".join(arguments))
 
 
 def _joined(kernel: tuple[Gpu, ...], told: tuple[Gpu, ...]) -> tuple[Gpu, ...]:

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 
 from modelscan.core.gpu import Gpu, Host, Problem
+from modelscan.gpu.any_form import read_any
 from modelscan.gpu.found import Found, host_memory
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.nvidia_csv import OLD_QUERY, QUERY, parse_csv, parse_list
@@ -108,7 +109,8 @@ def _try_tool(machine: Machine, tool: str, problems: list[Problem]) -> Reading |
         try:
             if failure is not None and not output.stdout.strip():
                 raise failure
-            return _finish(machine, tool, parse(output.stdout), refusals)
+            reading = read_any(parse, output.stdout, " ".join(["nvidia-smi", *arguments]))
+            return _finish(machine, tool, reading, refusals)
         except Refusal as refusal:
             known = complaint(output.stdout + output.stderr)
             refusals.append(known or failure or refusal)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support import fake_pynvml
 from support.gpu_machine import FakeMachine
-from support.gpu_texts import Board, nvidia_csv, nvidia_list, nvidia_xml
+from support.gpu_texts import Board, nvidia_csv, nvidia_list, nvidia_query, nvidia_table, nvidia_xml
 
 from modelscan.core.gpu import Link
 from modelscan.core.units import GIB, MIB
@@ -241,3 +241,13 @@ def test_a_slow_driver_is_said(fake: FakeMachine, monkeypatch: pytest.MonkeyPatc
     found = inventory(machine=fake.machine)
     assert [problem.code for problem in found.problems] == ["slow_driver"]
     assert len(found.gpus) == 1
+
+
+@pytest.mark.parametrize(
+    "form", [nvidia_query(Board()), nvidia_table([Board()]), nvidia_csv([Board()])]
+)
+def test_a_tool_that_answers_in_another_form_is_read(fake: FakeMachine, form: str) -> None:
+    for command in ("nvidia-smi -q -x", CSV, OLD_CSV, "nvidia-smi"):
+        fake.tool(command, form)
+    (gpu,) = inventory(machine=fake.machine).gpus
+    assert gpu.memory_bytes == 49140 * MIB
