@@ -22,6 +22,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("gpu", "modelscan.cli.gpu:app", "Show the GPUs here, or facts about any GPU.", _FIND),
     Entry("estimate", "modelscan.cli.estimate:app", "How much memory a model takes.", _FIND),
     Entry("plan", "modelscan.cli.plan:app", "The best way to run a model on this hardware.", _FIND),
+    Entry("pull", "modelscan.cli.pull:app", "Fetch a model's weights.", _RUN),
     Entry("deploy", "modelscan.cli.deploy:app", "Run a model, verify it and route to it.", _RUN),
     Entry("list", "modelscan.cli.list:app", "Every deployment and its state.", _RUN, ("ls", "ps")),
     Entry(
@@ -32,6 +33,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("stop", "modelscan.cli.stop:app", "Stop deployments.", _RUN),
     Entry("remove", "modelscan.cli.remove:app", "Stop deployments and forget them.", _RUN, ("rm",)),
     Entry("route", "modelscan.cli.route:app", "The routing file: where requests go.", _ROUTE),
+    Entry("cache", "modelscan.cli.cache:app", "The weights that were pulled.", _RUN),
     Entry("target", "modelscan.cli.target:app", "GPUStack servers to deploy to.", _ROUTE),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),
     Entry("config", "modelscan.cli.config:app", "Settings and where they come from.", _SELF),

@@ -1,0 +1,114 @@
+"""``modelscan pull``: fetch the weights that a plan needs, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelscan.cli.context import current
+from modelscan.cli.document import Document, Fields
+from modelscan.cli.framework import single
+from modelscan.cli.options import Force, ModelArgument, Wanted, workload_options
+from modelscan.core.errors import NotDeployableError
+from modelscan.core.jsonform import to_json
+from modelscan.core.units import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from modelscan.deploy.pull import Progress, Pulled
+
+_EVERY_S = 0.2
+
+
+@workload_options
+def pull(
+    model: ModelArgument,
+    wanted: Wanted,
+    force: Force = False,
+    progress: Annotated[
+        bool, typer.Option("--progress", help="With --json: a line per event, then the answer.")
+    ] = False,
+) -> Document | None:
+    """Fetch the weights that `plan` would choose here: resumed, pinned, checksums verified."""
+    from modelscan.deploy.local_plan import no_fit
+    from modelscan.deploy.pull import is_remote
+    from modelscan.deploy.pull import pull as fetch
+    from modelscan.deploy.subject import load_subject
+    from modelscan.gpu.inventory import inventory
+    from modelscan.planner.decide import decide
+
+    config, output = current().config, current().output
+    subject = load_subject(model, config, wanted.workload)
+    decision = decide(subject, inventory(wanted.gpu), wanted.workload, explain=False)
+    if decision.plan is None:
+        raise no_fit(decision)
+    if not is_remote(decision.plan):
+        raise NotDeployableError(
+            f"{decision.plan.repo} is on this machine already", hint=f"modelscan deploy {model}"
+        )
+    stream = progress and current().flags.as_json
+    with output.status(f"asking for {decision.plan.repo}") as status:
+        pulled = fetch(decision.plan, config, reporter(status.update, stream))
+    document = _document(pulled)
+    if not stream:
+        return document
+    from modelscan.cli.output import envelope
+
+    output.event("done", **envelope(document, output.warnings))
+    return None
+
+
+def reporter(show: Callable[[str], None], stream: bool) -> Callable[[Progress], None]:
+    """Tells a person or a script how far it is, a few times a second."""
+    import time
+
+    last = 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < _EVERY_S and progress.done_bytes < progress.total_bytes:
+            return
+        last = now
+        show(sentence(progress))
+        if stream:
+            current().output.event("downloading", **to_json(progress))
+
+    return report
+
+
+def sentence(progress: Progress) -> str:
+    """``model.gguf: 1.2 GiB of 4.7 GiB, 110 MiB/s, 32 s left``."""
+    done, total = format_bytes(progress.done_bytes), format_bytes(progress.total_bytes)
+    parts = [f"{progress.file}: {done} of {total}"]
+    if progress.rate_bytes_per_s:
+        parts.append(f"{format_bytes(round(progress.rate_bytes_per_s))}/s")
+    if progress.left_s is not None:
+        parts.append(f"{progress.left_s:.0f} s left")
+    return ", ".join(parts)
+
+
+def _document(pulled: Pulled) -> Document:
+    body: dict[str, Any] = {
+        "source": pulled.source,
+        "repo": pulled.repo,
+        "revision": pulled.revision,
+        "folder": pulled.folder,
+        "files": to_json(pulled.files),
+        "total_bytes": sum(file.size_bytes or 0 for file in pulled.files),
+        "fetched_bytes": pulled.fetched_bytes,
+    }
+    pairs = [
+        ("folder", pulled.folder),
+        ("repository", f"{pulled.repo}@{pulled.revision}"),
+        ("files", len(pulled.files)),
+        ("size", format_bytes(body["total_bytes"])),
+        ("fetched now", format_bytes(pulled.fetched_bytes)),
+    ]
+    ids = [str(pulled.folder / file.path) for file in pulled.files]
+    return Document("pull", body, [Fields(pairs)], ids)
+
+
+app = single(pull)

@@ -1,0 +1,174 @@
+"""What pulls have left on this machine: listed, verified, pruned; compared with the hubs."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelscan.core.errors import ModelscanError
+from modelscan.core.model import WeightFile
+from modelscan.core.reference import Kind, Reference
+from modelscan.deploy import checksums
+from modelscan.deploy.checksums import PullRecord
+from modelscan.deploy.pull_huggingface import cache_dir
+from modelscan.state.config import Config
+from modelscan.state.locks import hold
+from modelscan.state.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """One pulled revision. ``size_bytes`` is what is really on the disk."""
+
+    source: str
+    repo: str
+    revision: str
+    folder: Path
+    files: tuple[WeightFile, ...]
+    size_bytes: int
+    complete: bool
+    pulled_at: str
+    deployments: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """``status``: ok | damaged | missing | unknown (the hub publishes no hash)."""
+
+    repo: str
+    file: str
+    status: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """``status``: current | changed | unknown."""
+
+    source: str
+    repo: str
+    revision: str
+    newest: str | None
+    status: str
+    detail: str | None = None
+
+
+def folder_of(record: PullRecord, config: Config) -> Path:
+    """Where a pull's files are, by its hub's cache."""
+    if record.source == "modelscope":
+        return config.paths.models_dir / "modelscope" / record.repo / record.revision
+    return cache_dir() / f"models--{record.repo.replace('/', '--')}" / "snapshots" / record.revision
+
+
+def list_cached(config: Config) -> tuple[Cached, ...]:
+    """Every pull, by repository."""
+    using = _users(config)
+    found = [_cached(record, config, using) for record in checksums.pulls(config.paths)]
+    return tuple(sorted(found, key=lambda item: (item.repo, item.revision)))
+
+
+def _cached(record: PullRecord, config: Config, using: dict[tuple[str, str], list[str]]) -> Cached:
+    folder = folder_of(record, config)
+    there = [folder / file.path for file in record.files if (folder / file.path).is_file()]
+    return Cached(
+        record.source, record.repo, record.revision, folder, record.files,
+        size_bytes=sum(path.stat().st_size for path in there),
+        complete=len(there) == len(record.files),
+        pulled_at=record.pulled_at,
+        deployments=tuple(sorted(using.get((record.source, record.repo), []))),
+    )  # fmt: skip
+
+
+def _users(config: Config) -> dict[tuple[str, str], list[str]]:
+    """Which deployments were made of which repository."""
+    using: dict[tuple[str, str], list[str]] = {}
+    if config.paths.store_file.exists():
+        with Store.open(config.paths.store_file) as store:
+            for row in store.all():
+                plan: Any = row.plan or {}
+                key = (str(plan.get("source")), str(plan.get("repo")))
+                using.setdefault(key, []).append(row.name)
+    return using
+
+
+def verify(config: Config, repos: Iterable[str] = ()) -> Iterator[Checked]:
+    """Compute every file's hash anew and compare it with what the hub published."""
+    wanted = set(repos)
+    for item in list_cached(config):
+        if wanted and item.repo not in wanted:
+            continue
+        for file in item.files:
+            yield _check(item, file)
+
+
+def _check(item: Cached, file: WeightFile) -> Checked:
+    path = item.folder / file.path
+    if not path.is_file():
+        return Checked(item.repo, file.path, "missing")
+    size = path.stat().st_size
+    if file.size_bytes is not None and size != file.size_bytes:
+        detail = f"{size} bytes instead of {file.size_bytes}"
+        return Checked(item.repo, file.path, "damaged", detail)
+    if file.sha256 is None:
+        return Checked(item.repo, file.path, "unknown", "the hub publishes no hash")
+    found = checksums.sha256(path)
+    if found != file.sha256:
+        detail = f"SHA-256 {found[:12]}… instead of {file.sha256[:12]}…"
+        return Checked(item.repo, file.path, "damaged", detail)
+    return Checked(item.repo, file.path, "ok")
+
+
+def prune(config: Config, *, dry_run: bool) -> tuple[Cached, ...]:
+    """Delete the pulls that no deployment uses; returns them. Other tools' files stay."""
+    unused = tuple(item for item in list_cached(config) if not item.deployments)
+    for item in () if dry_run else unused:
+        lock = config.paths.locks_dir / f"pull-{checksums.key(item.source, item.repo)}.lock"
+        with hold(lock, timeout_s=1.0, what=f"the download of {item.repo}"):
+            for file in item.files:
+                _delete(item.folder / file.path)
+            for record in checksums.pulls(config.paths, item.source, item.repo, item.revision):
+                checksums.forget_pull(config.paths, record)
+            with contextlib.suppress(OSError):
+                item.folder.rmdir()
+    return unused
+
+
+def _delete(path: Path) -> None:
+    """A file, and the blob behind it where the cache keeps links."""
+    if path.is_symlink():
+        path.resolve().unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def updates(config: Config) -> Iterator[Update]:
+    """Pinned revisions against what the hubs have now; each repository is asked once."""
+    from modelscan.catalog.hub import Hub
+
+    kinds = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
+    seen: set[tuple[str, str]] = set()
+    with Hub.from_config(config) as hub:
+        for record in checksums.pulls(config.paths):
+            if (record.source, record.repo) in seen:
+                continue
+            seen.add((record.source, record.repo))
+            yield _update(hub, Reference(kinds[record.source], record.repo), record)
+
+
+def _update(hub: Any, reference: Reference, record: PullRecord) -> Update:
+    """By commit where the hub names one (Hugging Face), else file by file (ModelScope)."""
+    try:
+        newest = hub.repo_info(reference, files=False).commit
+        changed = newest != record.revision if newest else _changed_files(hub, reference, record)
+    except ModelscanError as error:
+        return Update(record.source, record.repo, record.revision, None, "unknown", error.message)
+    status = "changed" if changed else "current"
+    detail = ", ".join(changed) if isinstance(changed, list) and changed else None
+    return Update(record.source, record.repo, record.revision, newest, status, detail)
+
+
+def _changed_files(hub: Any, reference: Reference, record: PullRecord) -> list[str]:
+    now = {file.path: file.sha256 for file in hub.list_files(reference)}
+    return [file.path for file in record.files if now.get(file.path) != file.sha256]

@@ -1,0 +1,117 @@
+"""SHA-256 of weights, computed once: what was verified is remembered by size and time.
+
+Also remembers which files each pull was made of, so that ``--offline`` and ``updates`` know.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelscan.core.jsonform import to_json
+from modelscan.core.model import WeightFile
+from modelscan.state.clock import now_text
+from modelscan.state.files import write_atomic
+from modelscan.state.paths import Paths
+
+_CHUNK_BYTES = 4 << 20
+
+
+def key(*parts: str) -> str:
+    """A file name that stands for these words."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
+
+
+def sha256(path: Path) -> str:
+    """Hexadecimal digest of a file's content."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while chunk := stream.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class Verified:
+    """Files that had the right checksum, and have not been touched since."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._folder = paths.data / "verified"
+
+    def knows(self, path: Path, file: WeightFile) -> bool:
+        """Whether this very file (size, modification time) was verified against this hash."""
+        record = self._record(path)
+        try:
+            found = json.loads(record.read_text())
+            stat = path.stat()
+        except (OSError, ValueError):
+            return False
+        expected = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": file.sha256}
+        return bool(found == expected) and file.size_bytes in (None, stat.st_size)
+
+    def add(self, path: Path, file: WeightFile) -> None:
+        stat = path.stat()
+        value = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": file.sha256}
+        write_atomic(self._record(path), json.dumps(value))
+
+    def _record(self, path: Path) -> Path:
+        return self._folder / f"{key(str(path.absolute()))}.json"
+
+
+@dataclass(frozen=True, slots=True)
+class PullRecord:
+    """A pull that was finished: every file there and verified."""
+
+    source: str
+    repo: str
+    revision: str
+    pulled_at: str
+    files: tuple[WeightFile, ...]
+
+
+def remember_pull(
+    paths: Paths, source: str, repo: str, revision: str, files: tuple[WeightFile, ...]
+) -> None:
+    """Add to what is known of this revision (another quantization may have been pulled before)."""
+    path = _pull_file(paths, source, repo, revision)
+    known = {file.path: file for record in _read(path) for file in record.files}
+    known |= {file.path: file for file in files}
+    value = {"source": source, "repo": repo, "revision": revision, "pulled_at": now_text(),
+             "files": to_json(tuple(known.values()))}  # fmt: skip
+    write_atomic(path, json.dumps(value))
+
+
+def pulls(
+    paths: Paths, source: str | None = None, repo: str | None = None, revision: str | None = None
+) -> list[PullRecord]:
+    """Finished pulls, the newest first."""
+    folder = paths.data / "pulls"
+    found = [record for path in sorted(folder.glob("*.json")) for record in _read(path)]
+    wanted = [
+        record
+        for record in found
+        if source in (None, record.source)
+        and repo in (None, record.repo)
+        and revision in (None, record.revision)
+    ]
+    return sorted(wanted, key=lambda record: record.pulled_at, reverse=True)
+
+
+def forget_pull(paths: Paths, record: PullRecord) -> None:
+    _pull_file(paths, record.source, record.repo, record.revision).unlink(missing_ok=True)
+
+
+def _pull_file(paths: Paths, source: str, repo: str, revision: str) -> Path:
+    return paths.data / "pulls" / f"{key(source, repo, revision)}.json"
+
+
+def _read(path: Path) -> Iterator[PullRecord]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+        files = tuple(WeightFile(**row) for row in value.pop("files"))
+        yield PullRecord(**value, files=files)
+    except (OSError, ValueError, TypeError, KeyError):
+        return  # not there, or not ours: the pull is simply done again

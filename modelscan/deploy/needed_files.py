@@ -1,0 +1,116 @@
+"""Which files of a repository a plan needs, and where they may go. Pure.
+
+One GGUF quantization with its shards and projector; safetensors without duplicates. Formats that
+can run code when they are opened (pickles) are never taken.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+
+from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.model import WeightFile
+from modelscan.core.plan import Plan
+
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".joblib", ".mar")
+_SIDE_FILES = (
+    "config.json", "generation_config.json", "tokenizer*", "vocab*", "merges.txt", "*.model",
+    "special_tokens_map.json", "added_tokens.json", "chat_template*", "preprocessor_config.json",
+    "processor_config.json", "video_preprocessor_config.json", "hf_quant_config.json",
+    "quantize_config.json", "quant_config.json", "params.json", "tekken.json", "modules.json",
+    "config_sentence_transformers.json", "sentence_bert_config.json", "1_Pooling/config.json",
+    "adapter_config.json",
+)  # fmt: skip
+_SHARD = re.compile(r"^(?P<stem>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})(?P<ext>\.\w+)$")
+_DUPLICATES = re.compile(r"(^|/)(consolidated|original)[^/]*", re.IGNORECASE)
+
+
+def needed(plan: Plan, listing: Sequence[WeightFile]) -> tuple[WeightFile, ...]:
+    """The files to fetch, in the order of the listing.
+
+    Raises NotDeployableError when the weights the plan names are not in the repository, or are
+    there only as pickles; UsageError for a file name that would leave its folder.
+    """
+    by_path = {file.path: file for file in listing}
+    for path in by_path:
+        check_path(path)
+    chosen = _gguf(plan, by_path) if plan.format == "gguf" else _safetensors(plan, by_path)
+    return tuple(file for file in listing if file.path in chosen)
+
+
+def check_path(path: str) -> str:
+    """A name from a hub must stay inside its folder; raises UsageError otherwise."""
+    pure = PurePosixPath(path)
+    unsafe = pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path
+    if unsafe or not path or path.endswith("/") or re.match(r"^[A-Za-z]:", path):
+        raise UsageError(
+            f"the repository has a file with an unsafe name: {path!r}", code="unsafe_path"
+        )
+    return path
+
+
+def _gguf(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
+    chosen: set[str] = set()
+    for name in plan.files or [p for p in by_path if p.endswith(".gguf")]:
+        if name not in by_path:
+            raise _absent(plan, name, by_path)
+        chosen |= {name, *_shards(name, by_path)}
+    return chosen
+
+
+def _shards(name: str, by_path: Iterable[str]) -> set[str]:
+    """Every part of a split file; raises NotDeployableError when one is missing."""
+    match = _SHARD.match(name)
+    if not match:
+        return set()
+    count = int(match["count"])
+    parts = {f"{match['stem']}-{i:05d}-of-{count:05d}{match['ext']}" for i in range(1, count + 1)}
+    missing = parts - set(by_path)
+    if missing:
+        raise NotDeployableError(
+            f"{len(missing)} of {count} parts are missing, e.g. {sorted(missing)[0]}",
+            hint="modelscan plan MODEL --all", code="incomplete",
+        )  # fmt: skip
+    return parts
+
+
+def _safetensors(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
+    tensors = {path for path in by_path if path.endswith(".safetensors")}
+    own = {path for path in tensors if not _DUPLICATES.search(path)} or tensors
+    top = {path for path in own if "/" not in path}
+    if not own:
+        raise _only_pickles(plan, by_path)
+    side = {
+        path
+        for path in by_path
+        if any(fnmatch.fnmatch(path, pattern) for pattern in _SIDE_FILES)
+        and not path.endswith((*PICKLES, ".gguf"))
+    }
+    indexes = {path for path in by_path if path.endswith(".safetensors.index.json")}
+    return (top or own) | side | {i for i in indexes if not _DUPLICATES.search(i)}
+
+
+def _absent(plan: Plan, name: str, by_path: Iterable[str]) -> NotDeployableError:
+    there = sorted(path for path in by_path if path.endswith(".gguf"))[:5]
+    listed = ", ".join(there) or "no GGUF file"
+    return NotDeployableError(
+        f"{plan.repo} has no file {name} (it has {listed})",
+        hint="modelscan catalog sync", code="file_missing", details={"files": there},
+    )  # fmt: skip
+
+
+def _only_pickles(plan: Plan, by_path: Iterable[str]) -> NotDeployableError:
+    pickles = sorted(path for path in by_path if path.endswith(PICKLES))
+    if pickles:
+        return NotDeployableError(
+            f"{plan.repo} has its weights only as {pickles[0]}: opening such a file can run code",
+            hint=f"choose one with safetensors or GGUF: modelscan catalog info {plan.model}",
+            code="unsafe_format", details={"files": pickles[:20]},
+        )  # fmt: skip
+    return NotDeployableError(
+        f"{plan.repo} has no weights", hint=f"modelscan catalog passport hf:{plan.repo}",
+        code="no_weights",
+    )  # fmt: skip
