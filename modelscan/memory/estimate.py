@@ -9,8 +9,9 @@ from typing import Protocol, cast
 
 from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import UsageError
-from modelscan.core.estimate import Estimate, Speed
+from modelscan.core.estimate import DeviceEstimate, Estimate, Speed
 from modelscan.core.gpu import Inventory
+from modelscan.core.units import format_bytes
 from modelscan.core.workload import BACKENDS, Workload
 from modelscan.memory import margin as margins
 from modelscan.memory.verdict import verdict
@@ -72,14 +73,39 @@ def finish(
     margin = found.margin_bytes or margins.margin_bytes(found, shape)
     found = replace(found, model=model, margin_bytes=margin)
     found = _ranged(found, shape)
-    devices = found.per_gpu or ((found.host,) if found.host else ())
-    found = replace(
-        found, verdict=found.verdict or (verdict(devices, margin) if inventory else None)
-    )
+    found = replace(found, warnings=(*found.warnings, *_host_warning(found, inventory)))
+    if inventory and not found.verdict:
+        found = replace(found, verdict=verdict(judged(found, inventory), margin))
     if found.speed or not importlib.util.find_spec("modelscan.memory.speed"):
         return found
     speeds = cast(SpeedModel, importlib.import_module("modelscan.memory.speed"))
     return replace(found, speed=speeds.speed(shape, workload, inventory, found))
+
+
+def judged(found: Estimate, inventory: Inventory) -> tuple[DeviceEstimate, ...]:
+    """The devices the verdict is about: the GPUs, or the host where there are none.
+
+    On a unified chip host and GPU draw on the same memory, so the host's share counts there.
+    """
+    host, devices = found.host, []
+    unified = {gpu.index for gpu in inventory.gpus if gpu.unified_memory}
+    for device in found.per_gpu:
+        if host and device.index in unified:
+            device = replace(device, total_bytes=device.total_bytes + host.total_bytes)
+            host = None
+        devices.append(device)
+    return tuple(devices) or ((host,) if host else ())
+
+
+def _host_warning(found: Estimate, inventory: Inventory | None) -> tuple[str, ...]:
+    """Beside GPUs the host has a share of its own to hold; the planner keeps to it."""
+    host = found.host
+    if not inventory or not found.per_gpu or host is None or host.free_bytes is None:
+        return ()
+    if any(gpu.unified_memory for gpu in inventory.gpus) or host.total_bytes <= host.free_bytes:
+        return ()
+    needed, free = format_bytes(host.total_bytes), format_bytes(host.free_bytes)
+    return (f"the host's share of {needed} does not fit its {free} of free memory",)
 
 
 def _ranged(found: Estimate, shape: ModelShape) -> Estimate:

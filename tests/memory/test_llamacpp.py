@@ -135,6 +135,25 @@ def test_tight_and_does_not_fit_are_told_apart():
         assert result.verdict == verdict
 
 
+def test_the_hosts_share_has_to_fit_the_host():
+    roomy = found("qwen3-235b-a22b", cards(24), context_tokens=4096,
+                  parameters=(("cpu-moe", None),))  # fmt: skip
+    assert not roomy.warnings
+    small = replace(cards(24), host=Host(cpus=8, memory_bytes=64 * GIB, free_bytes=60 * GIB))
+    tight = found("qwen3-235b-a22b", small, context_tokens=4096, parameters=(("cpu-moe", None),))
+    assert "the host's share" in tight.warnings[0]
+
+
+def test_a_unified_chip_has_its_memory_once():
+    chip = Gpu(0, "M4", "apple", 32 * GIB, 8 * GIB, "sysctl", unified_memory=True)
+    machine = Inventory((chip,), Host(cpus=8, memory_bytes=32 * GIB, free_bytes=8 * GIB))
+    result = found("qwen3-14b", machine, context_tokens=2048)
+    assert result.host is not None
+    both = result.per_gpu[0].total_bytes + result.host.total_bytes
+    assert result.per_gpu[0].total_bytes < 8 * GIB < both
+    assert result.verdict == "does_not_fit"
+
+
 def test_sliding_windows_stop_growing():
     short, long = (found("gemma-3-27b", context_tokens=n).parts for n in (8192, 131072))
     # 10 of 62 layers grow: 16 heads x 128 x 2 x 2 bytes each
