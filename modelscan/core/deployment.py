@@ -67,3 +67,4 @@ class Deployment:
     route: str | None = None  # its entry in the routing file; None: not wanted there
     routed: bool = False  # the entry is written and enabled
     started_at: str | None = None  # when it last became ready
+    drift: tuple[str, ...] = ()  # fields that somebody changed at the target behind our back

@@ -90,6 +90,8 @@ def deploy(request: Request, config: Config, events: Events = silent) -> Outcome
     with _working_on(name, config, request.timeout_s) as session:
         before = _refreshed(session)
         if before is not None and _same(before, request):
+            if before.drift:  # put back what somebody changed at the target
+                return _run(session, before, request.wait, request.timeout_s, events)
             if before.state is State.RUNNING and not (request.replace and _hangs(before)):
                 return Outcome(_answering(before), changed=False)
             if before.state is State.STARTING:
@@ -99,11 +101,11 @@ def deploy(request: Request, config: Config, events: Events = silent) -> Outcome
         if request.route:
             routes.check_free(session.routing_file, name)
         if before is not None and before.state in ACTIVE_STATES:
-            _check_replacement(target, name, subject, request)
+            _check_replacement(target, name, subject, request, events)
             _end(session, before)
         with _undone_by_interrupt(session, before):
             events("planning", name=name, model=subject.id)
-            proposed = target.propose(name, subject, request, session.save, _created(before))
+            proposed = _propose(session, target, subject, request, _created(before), events)
             events("planned", name=name, backend=proposed.backend,
                    quantization=proposed.quantization, port=proposed.port)  # fmt: skip
             return _run(session, proposed, request.wait, request.timeout_s, events)
@@ -210,11 +212,31 @@ def _refuse_replacing(before: Deployment | None, request: Request) -> None:
     )
 
 
-def _check_replacement(target: Target, name: str, subject: Subject, request: Request) -> None:
+def _check_replacement(
+    target: Target, name: str, subject: Subject, request: Request, events: Events
+) -> None:
     """A wrong option must not cost the deployment that runs. That it does not fit beside the old
     one proves nothing: the old one's memory will be free."""
     with contextlib.suppress(NotDeployableError):
-        target.propose(name, subject, request, forget_it, now_text())
+        target.propose(name, subject, request, forget_it, now_text(), events)
+
+
+def _propose(
+    session: _Session,
+    target: Target,
+    subject: Subject,
+    request: Request,
+    created_at: str,
+    events: Events,
+) -> Deployment:
+    """A download that fails leaves a row that says so; what never got that far leaves none."""
+    try:
+        return target.propose(session.name, subject, request, session.save, created_at, events)
+    except ModelscanError as error:
+        row = session.store.get(session.name)
+        if row is not None and row.state in (State.PENDING, State.DOWNLOADING):
+            _fail(session, row, error)
+        raise
 
 
 def _created(before: Deployment | None) -> str:

@@ -15,9 +15,9 @@ from modelscan.core.plan import Plan, Subject
 from modelscan.deploy import readiness
 from modelscan.deploy.local_plan import plan_here
 from modelscan.deploy.recover import leave_copy
-from modelscan.deploy.request import Events, Request
+from modelscan.deploy.request import Events, Request, silent
 from modelscan.deploy.targets import Observation, Save
-from modelscan.deploy.weights import local_weights
+from modelscan.deploy.weights import Weights, expected, fetch, is_remote
 from modelscan.engines import ports, spawn
 from modelscan.engines.base import Launch, Serving
 from modelscan.engines.health import busy_requests, health
@@ -40,20 +40,50 @@ class LocalTarget:
         self._config = config
 
     def propose(
-        self, name: str, subject: Subject, request: Request, save: Save, now: str
+        self,
+        name: str,
+        subject: Subject,
+        request: Request,
+        save: Save,
+        now: str,
+        events: Events = silent,
     ) -> Deployment:
-        """Two deploys never get the same free bytes or port: one is placed after the other."""
+        """Two deploys never get the same free bytes or port: one is placed after the other.
+
+        Weights that are on a hub are fetched in between; their memory is promised meanwhile.
+        """
         with self._placement() as store:
             plan = plan_here(name, subject, request, self._config, store)
-            port = self._port(request, store, name)
-            launch = self._launch(name, plan, request, port)
-            deployment = _describe(name, subject, request, plan, launch, now)
-            deployment = replace(deployment, log_path=str(self.rundir(name).log_file))
-            save(deployment)
+            draft = _describe(name, subject, request, plan, now)
+            own = store.get(name)
+            draft = replace(draft, port=own.port if own else None, log_path=self._log_path(name))
+            if request.dry_run or not is_remote(plan):
+                return self._place(draft, plan, expected(plan, self._config), request, save, store)
+            save(replace(draft, state=State.DOWNLOADING))
+        plan, weights = fetch(plan, self._config, events)
+        draft = replace(draft, plan=to_json(plan))
+        with self._placement() as store:
+            return self._place(draft, plan, weights, request, save, store)
+
+    def _place(
+        self,
+        draft: Deployment,
+        plan: Plan,
+        weights: Weights,
+        request: Request,
+        save: Save,
+        store: Store,
+    ) -> Deployment:
+        """Give it a port and the exact launch."""
+        port = self._port(request, store, draft)
+        launch = self._launch(draft.name, plan, weights, request, port)
+        deployment = replace(draft, port=port, endpoint=endpoint_of(launch), launch=to_json(launch))
+        save(deployment)
         return deployment
 
-    def _launch(self, name: str, plan: Plan, request: Request, port: int) -> Launch:
-        weights = local_weights(plan)
+    def _launch(
+        self, name: str, plan: Plan, weights: Weights, request: Request, port: int
+    ) -> Launch:
         binary = self._config.path("llama_server") if plan.backend == "llama.cpp" else None
         serving = Serving(
             model_file=str(weights.model),
@@ -70,10 +100,9 @@ class LocalTarget:
             starter.check(launch, plan.gpus)
         return launch
 
-    def _port(self, request: Request, store: Store, name: str) -> int:
+    def _port(self, request: Request, store: Store, draft: Deployment) -> int:
         """The port asked for, the one it had, or a free one."""
-        own = store.get(name)
-        had = own.port if own else None
+        had = draft.port
         taken = store.ports() - {had}
         if request.port is not None:
             if request.port in taken or not ports.is_free(request.host, request.port):
@@ -195,6 +224,9 @@ class LocalTarget:
             return logfile.follow(rundir.log_file, rundir.alive, count=tail)
         return iter(logfile.tail(rundir.log_file, tail))
 
+    def _log_path(self, name: str) -> str:
+        return str(self.rundir(name).log_file)
+
     def rundir(self, name: str) -> RunDir:
         return RunDir(self._config.paths.deployments_dir / name)
 
@@ -209,9 +241,8 @@ def endpoint_of(launch: Launch) -> str:
     return f"http://{launch.address}:{launch.port}"
 
 
-def _describe(
-    name: str, subject: Subject, request: Request, plan: Plan, launch: Launch, now: str
-) -> Deployment:
+def _describe(name: str, subject: Subject, request: Request, plan: Plan, now: str) -> Deployment:
+    """Everything but where it listens and how it is started."""
     return Deployment(
         name=name,
         model=subject.id,
@@ -219,18 +250,16 @@ def _describe(
         backend=plan.backend,
         quantization=plan.quantization,
         state=State.PENDING,
-        endpoint=endpoint_of(launch),
+        endpoint=None,
         context_tokens=plan.context_tokens,
         gpus=plan.gpus,
         created_at=now,
         updated_at=now,
         served_model=name,
         task=plan.task,
-        port=launch.port,
         api_key=request.api_key,
         plan=to_json(plan),
         request=request.fingerprint(),
-        launch=to_json(launch),
         route=name if request.route else None,
     )
 

@@ -73,7 +73,7 @@ def refreshed(
     target = find_target(row.target, config)
     seen = seen or target.observe(row)
     if _agrees(row, seen.state, seen.ready):
-        return replace(row, health=seen.health)
+        return _as_seen(row, seen)
     lock = deployment_lock(config.paths.locks_dir, row.name)
     try:
         with hold(lock, timeout_s=_TRY_LOCK_S):
@@ -83,9 +83,14 @@ def refreshed(
             return reconcile(again, target, store, config.routing_file)
     except ModelscanError as error:
         if error.code == "locked":
-            return replace(row, health=seen.health)
+            return _as_seen(row, seen)
         warn(f"{row.name}: {error.message}")
         return replace(row, state=seen.state, health=seen.health, reason=seen.reason)
+
+
+def _as_seen(row: Deployment, seen: Observation) -> Deployment:
+    """The row with what only a look can tell; none of it is written down."""
+    return replace(row, health=seen.health, drift=seen.drift, reason=seen.reason or row.reason)
 
 
 def _agrees(row: Deployment, state: State, ready: bool) -> bool:
@@ -100,7 +105,9 @@ def reconcile(
 ) -> Deployment:
     """Make row and route agree with what is there; the caller holds the lock."""
     if deployment.state in (State.PENDING, State.DOWNLOADING):
-        reason = "it was interrupted before the engine started"
+        fetching = deployment.state is State.DOWNLOADING
+        doing = "while its weights were fetched" if fetching else "before the engine started"
+        reason = f"it was interrupted {doing}"
         return fail(deployment, target, store, routing_file, reason)
     if deployment.state is State.STOPPING:
         return end(deployment, target, store, routing_file)
@@ -113,7 +120,7 @@ def reconcile(
         return _catch_up(deployment, target, store, routing_file)
     if deployment.state is State.RUNNING and deployment.route and not deployment.routed:
         deployment = finish(deployment, target, store, routing_file)
-    return replace(deployment, health=seen.health)
+    return _as_seen(deployment, seen)
 
 
 def finish(deployment: Deployment, target: Target, store: Store, routing_file: Path) -> Deployment:

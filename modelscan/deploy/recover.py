@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import fields
 from typing import Any
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.engines.rundir import RunDir
 from modelscan.state.config import Config
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
-from modelscan.state.store import PortTaken, Store, deployment_lock
+from modelscan.state.store import PortTaken, Store, deployment_lock, from_document
 
 _COPY = "deployment.json"
-_FIELDS = frozenset(field.name for field in fields(Deployment))
 
 
 def leave_copy(rundir: RunDir, deployment: Deployment) -> None:
@@ -59,5 +57,4 @@ def _read(rundir: RunDir) -> Deployment | None:
         document: dict[str, Any] = json.loads((rundir.folder / _COPY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    values = {key: value for key, value in document.items() if key in _FIELDS}
-    return Deployment(**{**values, "state": State(values["state"]), "gpus": tuple(values["gpus"])})
+    return from_document(document)

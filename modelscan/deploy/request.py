@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +47,8 @@ class Request:
     timeout_s: float = 600.0
     replace: bool = False  # --force: a running deployment of that name may be replaced
     dry_run: bool = False
+    # replicas, env, worker_selector, image_name … as ``engines.gpustack.body.Choices`` has them
+    cluster: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def host(self) -> str:
@@ -77,7 +79,9 @@ class Request:
             model = str(Path(self.model).expanduser().resolve())
         workload = to_json(self.workload)
         del workload["force"]
+        cluster = {"cluster": to_json(self.cluster)} if self.cluster else {}
         return {
+            **cluster,
             "model": model,
             "target": self.target,
             "workload": workload,

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import UsageError
 from modelscan.core.plan import Subject
-from modelscan.deploy.request import Events, Request
+from modelscan.deploy.request import Events, Request, silent
 from modelscan.state.config import Config
 
 Save = Callable[[Deployment], None]
@@ -29,6 +29,7 @@ class Observation:
     health: str | None = None  # ok | unhealthy | None: nothing to ask
     reason: str | None = None
     ready: bool = False
+    drift: tuple[str, ...] = ()  # fields changed at the target by somebody else
 
 
 class Target(Protocol):
@@ -38,7 +39,13 @@ class Target(Protocol):
     route_type: str
 
     def propose(
-        self, name: str, subject: Subject, request: Request, save: Save, now: str
+        self,
+        name: str,
+        subject: Subject,
+        request: Request,
+        save: Save,
+        now: str,
+        events: Events = silent,
     ) -> Deployment:
         """Decide and describe (state pending): plan, launch, endpoint; ``save`` it. Starts nothing.
 

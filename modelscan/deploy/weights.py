@@ -1,12 +1,22 @@
-"""The files of a plan on this machine."""
+"""The files of a plan on this machine: where they are, or fetched from their hub."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelscan.core.errors import ModelscanError, NotDeployableError
+from modelscan.core.errors import ModelscanError
+from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan
+from modelscan.deploy.request import Events
+from modelscan.state.config import Config
+
+if TYPE_CHECKING:
+    from modelscan.deploy.pull import Progress
+
+LOCAL = "local_path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,20 +27,50 @@ class Weights:
     projector: Path | None = None
 
 
-def local_weights(plan: Plan) -> Weights:
-    """Where the plan's files are; raises for weights that are not on this machine."""
-    if plan.source != "local_path":
-        raise NotDeployableError(
-            f"the weights of {plan.model} are on {plan.source} ({plan.repo}), not on this machine",
-            hint="download the file, then: modelscan deploy PATH_OF_THE_GGUF_FILE",
-            code="not_downloaded",
-            details={"repo": plan.repo, "files": list(plan.files), "source": plan.source},
-        )
+def is_remote(plan: Plan) -> bool:
+    """Whether the plan's files must come from a hub."""
+    return plan.source != LOCAL
+
+
+def fetch(plan: Plan, config: Config, events: Events) -> tuple[Plan, Weights]:
+    """Download and verify; the plan pinned to the revision that was fetched."""
+    from modelscan.deploy.pull import pull
+
+    def report(progress: Progress) -> None:
+        events("downloading", model=plan.model, **to_json(progress))
+
+    pulled = pull(plan, config, report)
+    wanted = plan.files or tuple(file.path for file in pulled.files)
+    found = _chosen(pulled.folder, [pulled.folder / name for name in wanted])
+    return replace(plan, revision=pulled.revision), found
+
+
+def expected(plan: Plan, config: Config) -> Weights:
+    """Where a plan's files are, or (for a preview) will be once they are fetched.
+
+    Raises ModelscanError for local ones that are gone.
+    """
+    if plan.source != LOCAL:
+        root = _cache_folder(plan, config)
+        return _chosen(root, [root / name for name in plan.files])
     root = Path(plan.repo).expanduser().absolute()
     files = [_inside(root, name) for name in plan.files] or [root]
     for file in files:
         if not file.exists():
             raise ModelscanError(f"{file} is not there any more", code="file_missing")
+    return _chosen(root, files)
+
+
+def _cache_folder(plan: Plan, config: Config) -> Path:
+    if plan.source == "modelscope":
+        return config.paths.models_dir / plan.repo
+    from modelscan.deploy.hub_cache import cache_dir
+
+    repository = "models--" + plan.repo.replace("/", "--")
+    return cache_dir() / repository / "snapshots" / (plan.revision or "main")
+
+
+def _chosen(root: Path, files: Sequence[Path]) -> Weights:
     projectors = [file for file in files if is_projector(file.name)]
     models = [file for file in files if file not in projectors]
     return Weights(models[0] if models else root, projectors[0] if projectors else None)

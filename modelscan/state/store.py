@@ -23,6 +23,7 @@ from modelscan.state.migrations import LATEST, migrate, version
 
 _BUSY_TIMEOUT_S = 20.0
 _FIELDS = tuple(field.name for field in fields(Deployment))
+_TUPLES = {"gpus", "drift"}
 
 
 class PortTaken(Exception):
@@ -114,7 +115,7 @@ class Store:
         sql = f"SELECT document FROM deployments {where} ORDER BY name"  # noqa: S608 - fixed text
         with _explained(self._file):
             rows = self._connection.execute(sql, values).fetchall()
-        return [_deployment(json.loads(row[0])) for row in rows]
+        return [from_document(json.loads(row[0])) for row in rows]
 
 
 _UPSERT = """
@@ -148,11 +149,12 @@ def measurement(deployment: Deployment) -> Measurement | None:
     )
 
 
-def _deployment(document: dict[str, Any]) -> Deployment:
+def from_document(document: dict[str, Any]) -> Deployment:
     """A row as a Deployment. Fields an older version did not write keep their defaults."""
     values = {key: document[key] for key in _FIELDS if key in document}
     values["state"] = State(values["state"])
-    values["gpus"] = tuple(values["gpus"])
+    for key in _TUPLES & values.keys():
+        values[key] = tuple(values[key])
     return Deployment(**values)
 
 

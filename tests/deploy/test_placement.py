@@ -14,12 +14,12 @@ from conftest import Ran
 from support.deployments import make, plan
 
 from modelscan.core.deployment import State
-from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
+from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.plan import Held
 from modelscan.core.units import GIB
 from modelscan.deploy.local_plan import held_bytes
 from modelscan.deploy.targets import find_target, resolve_target
-from modelscan.deploy.weights import is_projector, local_weights
+from modelscan.deploy.weights import expected, is_projector
 from modelscan.state.config import Config, load
 from modelscan.state.store import Store
 
@@ -91,22 +91,27 @@ def test_targets(home: Path) -> None:
     assert caught.value.hint
 
 
-def test_weights_are_found_by_their_plan(tmp_path: Path) -> None:
+def test_weights_are_found_by_their_plan(tmp_path: Path, config: Config) -> None:
     for name in ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf", "mmproj-m.gguf"):
         (tmp_path / name).touch()
     files = ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf", "mmproj-m.gguf")
-    found = local_weights(plan(repo=str(tmp_path), files=files))
+    found = expected(plan(repo=str(tmp_path), files=files), config)
     assert found.model == tmp_path / files[0]
     assert found.projector == tmp_path / files[2]
-    single = local_weights(plan(repo=str(tmp_path / files[0]), files=(str(tmp_path / files[0]),)))
+    one = str(tmp_path / files[0])
+    single = expected(plan(repo=one, files=(one,)), config)
     assert (single.model, single.projector) == (tmp_path / files[0], None)
 
 
-def test_weights_that_are_not_here(tmp_path: Path) -> None:
+def test_weights_that_are_gone(tmp_path: Path, config: Config) -> None:
     with pytest.raises(ModelscanError, match="not there any more"):
-        local_weights(plan(repo=str(tmp_path), files=("gone.gguf",)))
-    with pytest.raises(NotDeployableError, match="not on this machine"):
-        local_weights(plan(source="huggingface", repo="org/repo", files=("m.gguf",)))
+        expected(plan(repo=str(tmp_path), files=("gone.gguf",)), config)
+
+
+def test_weights_that_would_be_fetched_have_their_future_place(config: Config) -> None:
+    remote = plan(source="huggingface", repo="org/repo", files=("m.gguf",), revision="abc")
+    found = expected(remote, config).model
+    assert found.parts[-4:] == ("models--org--repo", "snapshots", "abc", "m.gguf")
 
 
 @pytest.mark.parametrize(
