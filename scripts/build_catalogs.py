@@ -13,7 +13,6 @@ from pathlib import Path
 
 from modelscan.catalog.index import build
 from modelscan.catalog.index_read import FILE_NAME
-from modelscan.catalog.load import demo_snapshot
 from modelscan.catalog.merge import merge
 from modelscan.catalog.records import SourceSnapshot, dump, load
 from modelscan.deploy.least import least_memory
@@ -21,6 +20,7 @@ from modelscan.state.files import write_atomic
 from scripts import (
     catalogs_configs,
     catalogs_curated,
+    catalogs_demo,
     catalogs_gpustack,
     catalogs_llmfit,
     catalogs_modelsdev,
@@ -33,6 +33,7 @@ CATALOGS = REPOSITORY / "catalogs"
 SOURCES: tuple[Callable[[], SourceSnapshot], ...] = (
     catalogs_configs.snapshot,
     catalogs_curated.snapshot,
+    catalogs_demo.snapshot,
     catalogs_gpustack.snapshot,
     catalogs_llmfit.snapshot,
     catalogs_modelsdev.snapshot,
@@ -47,7 +48,7 @@ def main(target: Path = CATALOGS) -> int:
         snapshot = make()
         dumped[snapshot.source] = dump(snapshot)
         print(f"{snapshot.source}: {len(snapshot.records)} entries, {snapshot.origin}")
-    snapshots = [*(load(data) for data in dumped.values()), demo_snapshot()]
+    snapshots = [load(data) for data in dumped.values()]
     models = merge(snapshots)
     problems = check(models, snapshots)
     if problems:

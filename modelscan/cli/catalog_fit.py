@@ -94,11 +94,16 @@ def fit_of(model: Model, here: Room) -> Fit:
 def _decision(model: Model, here: Room) -> Decision | None:
     from modelscan.core.workload import Workload
     from modelscan.deploy.subject_catalog import from_model
+    from modelscan.deploy.subject_local import from_path
     from modelscan.planner.decide import decide
 
     workload = Workload()
+    local = [v.repo for v in model.variants if v.source == "local_path"]
     try:
-        subject = from_model(model, current().config, workload)
+        if local:
+            subject = from_path(local[0], workload, name=model.id)
+        else:
+            subject = from_model(model, current().config, workload)
         return decide(subject, here.inventory, workload, explain=False)
     except ModelscanError:  # no variant that an engine here loads, or nothing to size it by
         return None

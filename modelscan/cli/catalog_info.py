@@ -12,7 +12,7 @@ from modelscan.core.units import format_bytes, format_count, format_tokens
 
 if TYPE_CHECKING:
     from modelscan.catalog.index_read import SourceState
-    from modelscan.core.model import Model, Provenance
+    from modelscan.core.model import Model, Provenance, Variant
 
 _APART = ("offerings", "specs", "variants", "repos", "provenance", "architecture")
 _SHOWN = 12
@@ -158,14 +158,21 @@ def _architecture(config: Mapping[str, Any] | None) -> str | None:
 
 
 def _variants(model: Model) -> Table:
+    """One row per repository and format, with all of its quantizations."""
+    grouped: dict[tuple[str, str], list[Variant]] = {}
+    for variant in model.variants:
+        grouped.setdefault((variant.repo, variant.format), []).append(variant)
     rows: list[tuple[object, ...]] = []
-    for v in model.variants[:_SHOWN]:
-        both = "both" if v.modelscope_repo else "huggingface"
-        hub = both if v.source == "huggingface" else v.source
-        size = format_bytes(v.weight_bytes) if v.weight_bytes else None
-        rows.append((v.repo, v.format, v.quantization, size, hub, v.link_reason))
-    if len(model.variants) > _SHOWN:
-        rows.append((f"… {len(model.variants) - _SHOWN} more: --json", "", "", "", "", ""))
+    for (repo, form), members in list(grouped.items())[:_SHOWN]:
+        first = members[0]
+        both = "both" if first.modelscope_repo else "huggingface"
+        hub = both if first.source == "huggingface" else first.source
+        sizes = [v.weight_bytes for v in members if v.weight_bytes]
+        size = f"{format_bytes(min(sizes))}{' and up' if len(sizes) > 1 else ''}" if sizes else None
+        labels = sorted({v.quantization for v in members if v.quantization})
+        rows.append((repo, form, labels, size, hub, first.link_reason))
+    if len(grouped) > _SHOWN:
+        rows.append((f"… {len(grouped) - _SHOWN} more: --json", "", "", "", "", ""))
     return Table(("REPOSITORY", "FORMAT", "QUANTIZATION", "BYTES", "HUB", "LINKED BY"), rows)
 
 

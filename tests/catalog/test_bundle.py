@@ -24,6 +24,8 @@ from modelscan.catalog.records import MODELSDEV, SourceSnapshot
 from modelscan.catalog.search import Query, search
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model
+from modelscan.core.workload import Workload
+from modelscan.deploy.subject_local import from_path
 from modelscan.state.paths import paths
 from scripts.catalogs_checks import check
 
@@ -162,6 +164,9 @@ def test_the_demo_model_is_a_file_of_the_package() -> None:
     assert (variant.source, variant.format) == ("local_path", "gguf")
     assert Path(variant.repo).name == "demo-model.gguf"
     assert Path(variant.repo).is_absolute()
+    shape = from_path(variant.repo, Workload()).candidates[0].shape
+    assert model.parameters == shape.weights.parameters
+    assert model.limits.context_tokens == shape.architecture.context_tokens
 
 
 def test_recipes_joined_to_hosted_models(grouping: tuple[Grouping, list[Group]]) -> None:
