@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.fake_hub import FakeHub
 
+from modelscan.catalog import publish
 from modelscan.state.paths import paths
 
 
@@ -103,7 +105,18 @@ def test_info_offline(hub, run_in_process):
     assert (done.code, done.json["error"]["code"]) == (5, "offline") and hub.log == []
 
 
-def test_an_overlay_counts_without_a_sync(hub, run_in_process):
+@pytest.fixture
+def small_bundle(monkeypatch):
+    """Of the bundle, only what is about one model: rebuilding takes no time."""
+    whole = publish.bundled_snapshots()
+    small = {
+        name: replace(s, records=tuple(r for r in s.records if "qwen3-8b" in r.key.lower()))
+        for name, s in whole.items()
+    }
+    monkeypatch.setattr(publish, "bundled_snapshots", lambda: dict(small))
+
+
+def test_an_overlay_counts_without_a_sync(hub, run_in_process, small_bundle):
     before = run_in_process("catalog", "info", "qwen3-8b", "--json").json["model"]
     folder = paths().overlay_dir
     folder.mkdir(parents=True)
@@ -127,7 +140,7 @@ def test_a_broken_overlay_is_named(run_in_process):
     assert done.code == 2 and str(folder / "mine.toml") in done.err
 
 
-def test_the_example_overlay_fits_the_bundled_catalog(run_in_process):
+def test_the_example_overlay_fits_the_bundled_catalog(run_in_process, small_bundle):
     folder = paths().overlay_dir
     folder.mkdir(parents=True)
     example = Path(__file__).parents[2] / "examples/overlay.toml"
