@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from modelscan.catalog.load import DEMO_FILE, DEMO_ID, DEMO_SOURCE
+from modelscan.catalog.lookup import DEMO_FILE
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.core.model import Variant, WeightFile
 from modelscan.core.workload import Workload
 from modelscan.deploy.subject_local import from_path
 from modelscan.state.bundled import examples_dir
+
+DEMO_ID = "modelscan/demo"
+DEMO_SOURCE = "modelscan"
 
 
 def snapshot() -> SourceSnapshot:

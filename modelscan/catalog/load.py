@@ -7,10 +7,6 @@ from pathlib import Path
 from modelscan.catalog.records import SourceSnapshot, load
 from modelscan.state.bundled import bundled_dir
 
-DEMO_ID = "modelscan/demo"
-DEMO_FILE = "demo-model.gguf"
-DEMO_SOURCE = "modelscan"
-
 
 def snapshots_dir() -> Path:
     return bundled_dir() / "snapshots"

@@ -13,6 +13,7 @@ from modelscan.core.reference import Kind, parse_reference
 from modelscan.state.bundled import examples_dir
 from modelscan.state.paths import Paths
 
+DEMO_FILE = "demo-model.gguf"
 _CANDIDATES = 8
 # The kinds of names an index keeps (index.ID ... index.DISPLAY), in the order of certainty.
 _SPELLING = 7
@@ -45,16 +46,13 @@ def find_known(text: str, paths: Paths) -> Model | None:
 
 
 def load_model(index: Index, row: int) -> Model:
-    """A model of the index; files that come with the package get their place on this machine."""
+    """A model of the index; the file that comes with the package gets its place on this machine."""
     model = index.model(row)
-    local = [v for v in model.variants if v.source == "local_path"]
-    if not local:
+    if not any(v.source == "local_path" and v.repo == DEMO_FILE for v in model.variants):
         return model
-    placed = tuple(
-        replace(v, repo=str(examples_dir() / v.repo)) if v.source == "local_path" else v
-        for v in model.variants
-    )
-    return replace(model, variants=placed)
+    place = str(examples_dir() / DEMO_FILE)
+    placed = (replace(v, repo=place) if v.repo == DEMO_FILE else v for v in model.variants)
+    return replace(model, variants=tuple(placed))
 
 
 def find_row(index: Index, text: str) -> int:

@@ -36,6 +36,11 @@ def from_name(text: str, config: Config, workload: Workload) -> Subject:
 
 def from_model(model: Model, config: Config, workload: Workload) -> Subject:
     """Every variant of a catalog model that an engine here could load."""
+    if any(v.source == "local_path" for v in model.variants):  # it came with modelscan, or a user
+        from modelscan.deploy.subject_local import from_path
+
+        place = next(v.repo for v in model.variants if v.source == "local_path")
+        return replace(from_path(place, workload, name=model.id), model=model)
     if model.open_weights is False and not model.variants:
         return Subject(
             id=model.id, name=model.name, task=model.task or "chat", candidates=(), model=model,

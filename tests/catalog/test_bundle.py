@@ -25,7 +25,9 @@ from modelscan.catalog.search import Query, search
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model
 from modelscan.core.workload import Workload
+from modelscan.deploy.subject_catalog import from_model
 from modelscan.deploy.subject_local import from_path
+from modelscan.state.config import load as load_config
 from modelscan.state.paths import paths
 from scripts.catalogs_checks import check
 
@@ -167,6 +169,9 @@ def test_the_demo_model_is_a_file_of_the_package() -> None:
     shape = from_path(variant.repo, Workload()).candidates[0].shape
     assert model.parameters == shape.weights.parameters
     assert model.limits.context_tokens == shape.architecture.context_tokens
+    subject = from_model(model, load_config(), Workload())
+    assert subject.id == "modelscan/demo"
+    assert [c.shape.architecture.known for c in subject.candidates] == [True]
 
 
 def test_recipes_joined_to_hosted_models(grouping: tuple[Grouping, list[Group]]) -> None:
