@@ -25,12 +25,12 @@ _GGUF_NAMES = {canonical(name) for name in FILE_TYPES.values()} - {"BF16", "FP16
 
 def from_config_file(path: Path, workload: Workload) -> Subject:
     """The Subject of a repository's folder; raises UsageError for what is no model's config."""
-    folder = path.parent
+    folder, alone = path.parent, path.name != "config.json"
     config = read_json(path)
-    extra = folder / "hf_quant_config.json"
+    extra = folder / (f"{path.stem}.hf_quant_config.json" if alone else "hf_quant_config.json")
     quant = read_json(extra) if extra.is_file() else None
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights and sorted(folder.glob("*.bin")):
+    weights = [] if alone else sorted(folder.glob("*.safetensors"))
+    if not weights and not alone and sorted(folder.glob("*.bin")):
         return _pickled(folder, config, workload)
     sizes = [weights_of(file) for file in weights]
     shape = shape_of(
@@ -41,7 +41,7 @@ def from_config_file(path: Path, workload: Workload) -> Subject:
         counts=_merge([counts for _, counts in sizes]),
     )
     warnings = [] if weights else [f"no weights beside {path.name}: sizes are computed from it"]
-    name = folder.name if path.name == "config.json" else path.stem
+    name = path.stem if alone else folder.name
     shape = _located(shape, folder if weights else path)
     return _subject(folder, name, config, shape, weights, warnings)
 

@@ -106,6 +106,7 @@ def _of(
     for check in (
         support.format_support(variant.format, backend),
         support.task_support("embedding" if workload.embedding else subject.task, backend),
+        support.platform_support(backend, inventory),
     ):
         if not check:
             yield label, check.reason

@@ -64,6 +64,14 @@ def task_support(task: str, backend: str) -> Support:
     return Support(NATIVE, f"{backend} serves {task} models")
 
 
+def platform_support(backend: str, inventory: Inventory) -> Support:
+    """Engine x operating system; a simulated machine may be any."""
+    platform = (inventory.host.platform or "linux").lower()
+    if backend in ("vllm", "sglang") and not inventory.simulated and "linux" not in platform:
+        return Support(None, f"{backend} runs on Linux only, this is {platform}")
+    return Support(NATIVE, platform)
+
+
 def gpu_support(
     file_format: str,
     quantization: str | None,

@@ -165,3 +165,50 @@ def test_same_answer_as_a_real_process(cli: Run, run_in_process: Run, tiny: str)
     there = cli("plan", tiny, "--gpu", "RTX 3060 12GB", "--json")
     assert there.code == here.code == 0
     assert there.json["plan"]["parameters"] == here.json["plan"]["parameters"]
+
+
+def test_closed_weights_exit_3_and_name_open_ones(run_in_process: Run) -> None:
+    for command in ("plan", "estimate"):
+        ran = run_in_process(command, "openai/gpt-4o", "--gpu", "H100", "--json")
+        assert ran.code == 3
+        assert ran.json["error"]["code"] == "closed_weights"
+        assert ran.json["error"]["details"]["alternatives"]
+
+
+def test_unknown_and_ambiguous_names_exit_2(run_in_process: Run) -> None:
+    unknown = run_in_process("plan", "no-such-model-anywhere", "--json")
+    assert (unknown.code, unknown.json["error"]["code"]) == (2, "unknown_model")
+    several = run_in_process("plan", "qwen3", "--json")
+    assert several.code == 2
+    assert len(several.json["error"]["details"]["candidates"]) > 1
+
+
+def test_a_catalog_model_is_planned_with_what_exists(run_in_process: Run) -> None:
+    found = checked(run_in_process("plan", "qwen3-8b", "--gpu", "RTX 4090", "--json"))
+    assert found["plan"]["quantization"] == "BF16"
+    assert len(found["alternatives"]) >= 2
+    assert "mlx" not in {item["format"] for item in [found["plan"], *found["alternatives"]]}
+    tight = checked(run_in_process("plan", "qwen3-8b", "--gpu", "RTX 3060 12GB", "--json"))
+    assert tight["plan"]["format"] == "gguf"
+    assert any("not BF16" in reason for reason in tight["plan"]["reasons"])
+
+
+def test_671_billion_parameters_count_all(run_in_process: Run) -> None:
+    ran = run_in_process(
+        "plan", "deepseek-r1", "--quantization", "INT4", "--gpu", "24GiB", "--json"
+    )
+    found = checked(ran)
+    assert ran.code == 3
+    assert found["needed_bytes"] > 335e9
+    assert found["available_bytes"] == 24 << 30
+    assert found["required"]["gpus"]
+
+
+def test_an_unknown_architecture_is_a_range_with_a_warning(run_in_process: Run) -> None:
+    ran = run_in_process("estimate", "google/gemma-3-27b-it", "--quant", "Q4_K_M", "--json")
+    found = checked(ran)
+    if found["basis"] == "range":
+        assert found["low_bytes"] < found["total_bytes"] < found["high_bytes"]
+        assert any("architecture is not known" in text for text in found["warnings"])
+    else:  # a later catalog knows it
+        assert found["basis"] == "computed"

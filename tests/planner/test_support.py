@@ -97,3 +97,15 @@ def test_batching_servers_need_nvidia_or_amd(backend: str) -> None:
     apple = Gpu(0, "M4 Max", "apple", 96 << 30, 90 << 30, "simulated", unified_memory=True)
     assert not support.gpu_support("safetensors", "BF16", backend, apple)
     assert support.gpu_support("gguf", "Q4_K_M", "llama.cpp", apple)
+
+
+def test_batching_servers_need_linux() -> None:
+    def inventory(platform: str | None, source: str) -> Inventory:
+        return Inventory((), Host(8, 32 << 30, 24 << 30, platform=platform), source=source)
+
+    assert not support.platform_support("vllm", inventory("windows-amd64", "local"))
+    assert not support.platform_support("sglang", inventory("darwin-arm64", "local"))
+    assert support.platform_support("llama.cpp", inventory("windows-amd64", "local"))
+    assert support.platform_support("vllm", inventory("linux-x86_64", "local"))
+    assert support.platform_support("vllm", inventory("darwin-arm64", "simulated"))
+    assert support.platform_support("vllm", inventory(None, "local"))
