@@ -60,7 +60,7 @@ class LocalTarget:
             if request.dry_run or not is_remote(plan):
                 return self._place(draft, plan, expected(plan, self._config), request, save, store)
             save(replace(draft, state=State.DOWNLOADING))
-        plan, weights = fetch(plan, self._config, events)
+        plan, weights = fetch(name, plan, self._config, events)
         draft = replace(draft, plan=to_json(plan))
         with self._placement() as store:
             return self._place(draft, plan, weights, request, save, store)

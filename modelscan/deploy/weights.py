@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan
+from modelscan.core.units import format_bytes
 from modelscan.deploy.request import Events
 from modelscan.state.config import Config
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from modelscan.deploy.pull import Progress
 
 LOCAL = "local_path"
+_SAY_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +35,39 @@ def is_remote(plan: Plan) -> bool:
     return plan.source != LOCAL
 
 
-def fetch(plan: Plan, config: Config, events: Events) -> tuple[Plan, Weights]:
+def fetch(name: str, plan: Plan, config: Config, events: Events) -> tuple[Plan, Weights]:
     """Download and verify; the plan pinned to the revision that was fetched."""
     from modelscan.deploy.pull import pull
 
-    def report(progress: Progress) -> None:
-        events("downloading", model=plan.model, **to_json(progress))
-
-    pulled = pull(plan, config, report)
+    pulled = pull(plan, config, _reporter(name, events))
     wanted = plan.files or tuple(file.path for file in pulled.files)
     found = _chosen(pulled.folder, [pulled.folder / name for name in wanted])
     return replace(plan, revision=pulled.revision), found
+
+
+def _reporter(name: str, events: Events) -> Callable[[Progress], None]:
+    """Says a few times a second how far it is: ``progress`` in percent, ``reason`` in words."""
+    said_at = 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal said_at
+        now = time.monotonic()
+        if now - said_at < _SAY_EVERY_S and progress.done_bytes < progress.total_bytes:
+            return
+        said_at = now
+        percent = 100 * progress.done_bytes / max(1, progress.total_bytes)
+        events("downloading", name=name, progress=percent, reason=_pace(progress),
+               **to_json(progress))  # fmt: skip
+
+    return report
+
+
+def _pace(progress: Progress) -> str:
+    words = f"{format_bytes(progress.done_bytes)} of {format_bytes(progress.total_bytes)}"
+    if progress.rate_bytes_per_s is None or progress.left_s is None:
+        return words
+    rate = format_bytes(round(progress.rate_bytes_per_s))
+    return f"{words}, {rate}/s, {progress.left_s:.0f} s left"
 
 
 def expected(plan: Plan, config: Config) -> Weights:

@@ -42,7 +42,9 @@ def test_weights_come_from_the_hub(cli: Run, hub: FakeHub, tmp_path: Path) -> No
     done = deploy(cli, "--progress")
     assert done.code == 0, done.out + done.err
     events = [json.loads(line) for line in done.out.splitlines()]
-    assert "downloading" in [event["event"] for event in events]
+    fetched = [event for event in events if event["event"] == "downloading"][-1]
+    assert (fetched["name"], fetched["progress"]) == ("tiny-gguf", 100.0)
+    assert fetched["done_bytes"] == fetched["total_bytes"] > 300_000
     last = events[-1]
     assert last["deployment"]["state"] == "running"
     assert last["deployment"]["name"] == "tiny-gguf"
@@ -85,7 +87,7 @@ def test_a_download_that_fails_is_the_reason_and_can_be_tried_again(
 def test_a_download_that_is_interrupted(
     cli: Run, hub: FakeHub, home: Path, number: signal.Signals
 ) -> None:
-    hub.bytes_per_s = 50_000
+    hub.bytes_per_s = 100_000
     hub.fault("/cdn", "throttle")
     command = subprocess.Popen(
         [sys.executable, "-m", "modelscan", "deploy", f"hf:{REPO}"],
