@@ -82,10 +82,10 @@ def derive_tflops(spec: dict[str, Any]) -> float | None:
     """TFLOP/s of dense FP16 matrix products at boost clock, or of vectors without matrix units."""
     clock = spec["boost_clock_mhz"] or spec["base_clock_mhz"]
     half, single = spec["half_float_performance_gflop_s"], spec["single_float_performance_gflop_s"]
-    vector = max(half or 0, single or 0) / 1000 or None
+    vector: float | None = max(half or 0, single or 0) / 1000 or None
     per_clock = _matrix_rate(spec)
     if per_clock is None or not clock:
-        return vector and round(vector, 1)
+        return round(vector, 1) if vector else None
     return round(per_clock * clock / 1e6, 1)
 
 
@@ -101,7 +101,7 @@ def _matrix_rate(spec: dict[str, Any]) -> float | None:
         halved = architecture not in ("Volta", "Hopper") and (
             spec["name"].startswith(("GeForce", "CMP")) and not spec["name"].startswith("TITAN")
         )
-        return spec["streaming_multiprocessors"] * rate / (2 if halved else 1)
+        return float(spec["streaming_multiprocessors"] * rate / (2 if halved else 1))
     if spec["manufacturer"] == "AMD" and architecture == "RDNA 4.0":
         return shaders / 64 * 1024  # AMD RDNA 4: 1,024 dense FP16 operations per CU and clock
     if spec["manufacturer"] == "AMD" and architecture in ("RDNA 3.0", "RDNA 3.5"):
