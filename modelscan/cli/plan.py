@@ -34,6 +34,9 @@ def plan(
         bool, typer.Option("--gpus-needed", help="The smallest hardware for each quantization.")
     ] = False,
     force: Force = False,
+    target: Annotated[
+        str | None, typer.Option("--target", metavar="TARGET", help="local, gpustack or auto.")
+    ] = None,
 ) -> Document:
     """The best way to run a model on this hardware: format, engine, GPUs, context, flags."""
     from modelscan.deploy.subject import load_subject
@@ -41,20 +44,49 @@ def plan(
     from modelscan.planner.decide import decide
 
     subject = load_subject(model, current().config, wanted.workload)
+    where = _where_to(target, wanted)
+    if where != "local":
+        return _on_cluster(where, subject, wanted, everything, gpus_needed)
     hardware = inventory(wanted.gpu)
     if gpus_needed:
         return _needed(subject, wanted, hardware)
     history = () if hardware.simulated else measurements()
     decision = decide(subject, hardware, wanted.workload, history=history, everything=everything)
     warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
-    return document(decision, warnings, everything, _smaller(subject))
+    return document(decision, warnings, everything, _smaller(subject, wanted.gpu))
 
 
-def _smaller(subject: Subject) -> str | None:
-    """The command that finds a model of the kind that does fit."""
-    model = subject.model
-    kind = model and (model.family or model.lab)
-    return f"modelscan catalog search {shlex.quote(kind)} --fits" if kind else None
+def _where_to(target: str | None, wanted: Wanted) -> str:
+    """What ``deploy`` would choose; simulated hardware is planned for here."""
+    from modelscan.deploy.targets import resolve_target
+
+    if target is None and wanted.gpu is not None:
+        return "local"
+    return resolve_target(target, current().config)
+
+
+def _on_cluster(
+    where: str, subject: Subject, wanted: Wanted, everything: bool, gpus_needed: bool
+) -> Document:
+    """The same answer for a cluster's workers."""
+    from modelscan.deploy.gpustack_plan import cluster_decision
+
+    hardware, decision = cluster_decision(
+        where, current().config, subject, wanted.workload, wanted.gpu, everything=everything
+    )
+    if gpus_needed:
+        return _needed(subject, wanted, hardware)
+    warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
+    return document(decision, warnings, everything, _smaller(subject, wanted.gpu))
+
+
+def _smaller(subject: Subject, gpu: str | None) -> str | None:
+    """The command that finds a model of the same makers that does fit."""
+    kind = subject.model and (subject.model.lab or subject.model.family)
+    if not kind:
+        return None
+    simulated = f" --gpu {shlex.quote(gpu)}" if gpu else ""
+    return f"modelscan catalog search {shlex.quote(kind)} --fits{simulated}"
 
 
 def document(
