@@ -12,7 +12,7 @@ from typing import Any
 from modelscan.catalog.curated import Curated, curated
 from modelscan.catalog.link import link
 from modelscan.catalog.link_groups import Group
-from modelscan.catalog.link_names import key, short
+from modelscan.catalog.link_names import key, short, tokens
 from modelscan.catalog.merge_fields import choose, nested
 from modelscan.catalog.merge_variants import architecture_of, specs_of, variants_of
 from modelscan.catalog.records import USER, SourceSnapshot
@@ -55,6 +55,7 @@ def _model(group: Group, known: Curated, by_repo: Mapping[str, Group]) -> Model:
         links = {**weights.links, **group.links}
         weights = Group(group.id, group.lab, [*weights.members, *own], links)
     _derive_task(group, values, provenance)
+    _derive_family(group, known, values, provenance)
     variants, specs = variants_of(weights), specs_of(weights)
     architecture = architecture_of(weights)
     offerings = offerings_of(group)
@@ -113,6 +114,17 @@ def _derive_task(group: Group, values: dict[str, Any], provenance: dict[str, Pro
     if task:
         values["task"] = task
         provenance["task"] = Provenance("name" if word else "modalities", None)
+
+
+def _derive_family(
+    group: Group, known: Curated, values: dict[str, Any], provenance: dict[str, Provenance]
+) -> None:
+    """Where no source names a family, the name's first word, if only one lab's models have it."""
+    word = next(iter(tokens(short(group.id))), "")
+    lab = known.families.get(word)
+    if not values.get("family") and lab is not None and lab == group.lab:
+        values["family"] = word
+        provenance["family"] = Provenance("name", None)
 
 
 _TASK_WORDS = (("rerank", "rerank"), ("embed", "embedding"), ("transcribe", "speech_to_text"))
