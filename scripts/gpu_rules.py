@@ -85,8 +85,8 @@ def derive_tflops(spec: dict[str, Any]) -> float | None:
     vector: float | None = max(half or 0, single or 0) / 1000 or None
     per_clock = _matrix_rate(spec)
     if per_clock is None or not clock:
-        return round(vector, 1) if vector else None
-    return round(per_clock * clock / 1e6, 1)
+        return float(round(vector, 1)) if vector else None
+    return float(round(per_clock * clock / 1e6, 1))
 
 
 def _matrix_rate(spec: dict[str, Any]) -> float | None:
