@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,12 +16,14 @@ from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note
 from modelscan.cli.framework import single
-from modelscan.cli.options import Adapter, Force, ModelArgument, Wanted, workload_options
+from modelscan.cli.options import Adapter, Force, Wanted, workload_options
 from modelscan.core.deployment import Deployment
+from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_tokens
 
 if TYPE_CHECKING:
+    from modelscan.deploy.manifest import Manifest
     from modelscan.deploy.request import Request
 
 _DOING = {
@@ -32,10 +36,33 @@ _DOING = {
 }
 
 
+OptionalModel = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="MODEL",
+        help="A catalog name, hf:ORG/REPO, ms:ORG/REPO, a .gguf file or a folder; none with -f.",
+        show_default=False,
+    ),
+]
+
+
 @workload_options
 def deploy(
-    model: ModelArgument,
     wanted: Wanted,
+    model: OptionalModel = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "-f", "--file", metavar="FILE", help="A deployment.yaml; options win over it."
+        ),
+    ] = None,
+    replicas: Annotated[
+        int | None, typer.Option("--replicas", min=1, metavar="N", help="Instances (cluster).")
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="NAME=VALUE", help="A variable of the engine (cluster)."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="The deployment's name (default: the model's).")
     ] = None,
@@ -76,24 +103,55 @@ def deploy(
     from modelscan.deploy.targets import resolve_target
 
     config = current().config
+    asked = written_down(model, file, wanted)
+    said = asked.request
+    seconds = said.get("timeout") if timeout is None else timeout
     request = Request(
-        model=model,
-        workload=wanted.workload,
-        target=resolve_target(target, config),
-        name=name,
-        gpu=wanted.gpu,
-        port=port,
-        expose=expose,
-        api_key=api_key,
-        route=not no_route,
+        model=asked.model,
+        workload=asked.workload,
+        target=resolve_target(target or said.get("target"), config),
+        name=name or said.get("name"),
+        gpu=wanted.gpu or (None if said.get("gpu") is None else str(said["gpu"])),
+        port=said.get("port") if port is None else port,
+        expose=expose or bool(said.get("expose")),
+        api_key=api_key or said.get("api_key"),
+        route=not no_route and bool(said.get("route", True)),
         wait=wait,
-        timeout_s=config.number("start_timeout_s") if timeout is None else timeout,
+        timeout_s=config.number("start_timeout_s") if seconds is None else seconds,
         replace=force or yes,
         dry_run=dry_run,
+        cluster=cluster_wishes(asked.cluster, replicas, env),
     )
     if dry_run:
         return _dry_run(request)
     return _deploy(request, progress and current().flags.as_json)
+
+
+def written_down(model: str | None, file: Path | None, wanted: Wanted) -> Manifest:
+    """The file with the command line over it, or the command line alone."""
+    from modelscan.deploy.manifest import Manifest, merged, read
+
+    if file is None:
+        if model is None:
+            raise UsageError("no model was named", hint="modelscan deploy MODEL, or -f FILE")
+        return Manifest(model, wanted.workload)
+    found = read(file)
+    workload = merged(found.workload, wanted.workload, current().config.text("goal"))
+    return replace(found, model=model or found.model, workload=workload)
+
+
+def cluster_wishes(
+    said: Mapping[str, Any], replicas: int | None, env: list[str] | None
+) -> dict[str, Any]:
+    """What only a cluster knows: the file's, then the options'."""
+    from modelscan.cli.update import variables
+
+    wishes = dict(said)
+    if replicas is not None:
+        wishes["replicas"] = replicas
+    if env:
+        wishes["env"] = {**wishes.get("env", {}), **variables(env)}
+    return wishes
 
 
 def _dry_run(request: Request) -> Document:
@@ -155,7 +213,16 @@ def _document(
     }
     warnings = ((deployment.plan or {}).get("estimate") or {}).get("warnings") or ()
     return Document("deploy", to_json(body), _blocks(deployment, changed, dry_run),
-                    [deployment.name], warnings)  # fmt: skip
+                    [deployment.name], [*warnings, *_differences(deployment)])  # fmt: skip
+
+
+def _differences(deployment: Deployment) -> list[str]:
+    """Where the cluster's own evaluation sees it otherwise; that not every replica runs."""
+    if deployment.target == "local":
+        return []
+    from modelscan.deploy.gpustack_plan import disagreement
+
+    return [text for text in (disagreement(deployment), deployment.reason) if text]
 
 
 def route_json(deployment: Deployment) -> Any:

@@ -36,7 +36,8 @@ def table(deployments: Sequence[Deployment]) -> Table:
     """One row each."""
     rows = [
         (
-            one.name, one.state, one.health, one.model, one.quantization, one.backend,
+            one.name, one.state, one.health if one.managed else "unmanaged", one.model,
+            one.quantization, one.backend,
             format_tokens(one.context_tokens), one.endpoint, one.target,
         )
         for one in deployments
@@ -50,7 +51,7 @@ def reasons(deployments: Iterable[Deployment]) -> list[Note]:
     return [
         Note(f"{one.name}: {one.reason}")
         for one in deployments
-        if one.reason and one.state in (State.FAILED, State.STOPPED)
+        if one.reason and (one.managed or one.state is State.FAILED)
     ]
 
 
@@ -172,6 +173,15 @@ def confirm(question: str, yes: bool, command: str) -> None:
 
     if not click.confirm(question + "?", err=True):
         raise UsageError("nothing was done", code="declined")
+
+
+def take_stranger(name: str, force: bool) -> None:
+    """``--force``: a cluster's model that modelscan did not make is taken over, then acted on."""
+    config = current().config
+    if (config.paths.config / "targets.toml").exists():
+        from modelscan.deploy.unmanaged import take_for
+
+        take_for(name, config, force=force)
 
 
 def each(names: Sequence[str], act: Any) -> tuple[list[Deployment], ModelscanError | None]:

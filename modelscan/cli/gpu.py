@@ -51,12 +51,18 @@ def gpu(
     processes: Annotated[
         bool, typer.Option("--processes", help="List who holds each GPU's memory.")
     ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", metavar="TARGET", help="The GPUs of a cluster's workers."),
+    ] = None,
 ) -> Document | None:
     """Show the GPUs here: memory, what is free, who uses it, what is wrong and how to mend it."""
     if ctx.invoked_subcommand is not None:
         return None
     from modelscan.cli.gpu_view import inventory_document
 
+    if target is not None:
+        return inventory_document(_remote(target, spec), processes=False)
     if watch:
         _watch(spec, max(MIN_INTERVAL_S, interval), count)
         return None
@@ -77,6 +83,16 @@ def _inventory(spec: str | None) -> Any:
     from modelscan.gpu.inventory import inventory
 
     return inventory(spec)
+
+
+def _remote(name: str, spec: str | None) -> Any:
+    """The cluster's ready workers as hardware."""
+    from modelscan.deploy.gpustack_plan import cluster_hardware
+    from modelscan.deploy.targets import resolve_target
+
+    config = current().config
+    where = resolve_target(name, config)
+    return _inventory(spec) if where == "local" else cluster_hardware(where, config, spec)
 
 
 def _watch(spec: str | None, interval_s: float, count: int | None) -> None:

@@ -12,7 +12,12 @@ def list_() -> Document:
     """Every deployment and its state, checked against what really runs."""
     from modelscan.deploy.reconcile import list_deployments
 
-    found = list_deployments(current().config, current().output.warn)
+    config, warn = current().config, current().output.warn
+    found = list_deployments(config, warn)
+    if (config.paths.config / "targets.toml").exists():
+        from modelscan.deploy.unmanaged import unmanaged
+
+        found = (*found, *unmanaged(config, found, warn))
     body = {"deployments": [view.as_json(one) for one in found]}
     return Document("list", body, [view.table(found), *view.reasons(found)],
                     [one.name for one in found])  # fmt: skip

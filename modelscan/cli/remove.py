@@ -22,6 +22,9 @@ def remove(
     drain: Annotated[
         float, typer.Option("--drain", min=0, metavar="SECONDS", help="Wait for running requests.")
     ] = 10.0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a cluster's model that modelscan did not make.")
+    ] = False,
 ) -> Document:
     """Stop deployments and forget them: process, route, log and record. Weights stay."""
     from modelscan.deploy.lifecycle import remove as run
@@ -30,6 +33,7 @@ def remove(
     wanted = view.chosen(names, every, "remove")
     if names:
         for name in wanted:
+            view.take_stranger(name, force)
             recorded(name, current().config)
     if wanted:
         command = "modelscan remove " + ("--all" if every else " ".join(wanted))

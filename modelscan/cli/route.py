@@ -13,7 +13,7 @@ from modelscan.core.errors import EXIT_REMOTE, EXIT_USAGE, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.route import Route
 from modelscan.routing.file import check, load
-from modelscan.routing.schema import RoutingFile
+from modelscan.routing.schema import Finding, RoutingFile
 
 app = group("The routing file: where requests go.")
 Name = Annotated[
@@ -96,7 +96,7 @@ def validate() -> Document:
     """Check the file: format, URLs, names, keys by reference. Exit 2 if it has errors."""
     path = current().config.routing_file
     file = check(path)
-    rows = to_json(file.findings)
+    rows = to_json([*file.findings, *_drifted(file)])
     blocks: list[Block] = []
     if rows:
         cells = [(r["level"], r["where"], r["message"], r["hint"]) for r in rows]
@@ -112,6 +112,29 @@ def validate() -> Document:
     }
     code = EXIT_USAGE if file.errors else 0
     return Document("route.validate", body, blocks, [r["message"] for r in rows], exit_code=code)
+
+
+def _drifted(file: RoutingFile) -> list[Finding]:
+    """Entries of a cluster's deployments that are not as we left them; asks the servers."""
+    if not any(route.type == "gpustack" and route.deployment for route in file.routes):
+        return []
+    from modelscan.deploy.reconcile import list_deployments
+
+    there = {row.name: row for row in list_deployments(current().config, current().output.warn)}
+    found: list[Finding] = []
+    for index, route in enumerate(file.routes):
+        row = there.get(route.deployment or "")
+        if route.type != "gpustack" or route.deployment is None:
+            continue
+        if row is None:
+            what = f"its deployment '{route.deployment}' is not known here"
+        elif row.drift or row.health == "unknown" or (row.state.value != "running" and row.reason):
+            what = f"{row.state.value}: {row.reason or row.health}"
+        else:
+            continue
+        where = f"routing.direct.providers[{index}]"
+        found.append(Finding("warning", where, f"{route.name}: {what}", "modelscan list"))
+    return found
 
 
 @command(app, "test")

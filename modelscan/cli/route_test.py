@@ -62,7 +62,10 @@ def _list_models(client: Any, endpoint: str, route: Route, result: dict[str, Any
 
 def _model_ids(answer: Any) -> list[str] | None:
     try:
-        return [str(row["id"]) for row in answer.json()["data"]]
+        body = answer.json()
+        if "items" in body:  # GPUStack 0.7 answers this path with its own list of models
+            return [str(row["name"]) for row in body["items"]]
+        return [str(row["id"]) for row in body["data"]]
     except (ValueError, KeyError, TypeError):
         return None
 

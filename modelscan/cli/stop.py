@@ -21,11 +21,15 @@ def stop(
     drain: Annotated[
         float, typer.Option("--drain", min=0, metavar="SECONDS", help="Wait for running requests.")
     ] = 10.0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also a cluster's model that modelscan did not make.")
+    ] = False,
 ) -> Document:
     """Stop deployments: the route is disabled, running requests may end, the engine is ended."""
     from modelscan.deploy.lifecycle import stop as run
 
     def act(name: str) -> Deployment:
+        view.take_stranger(name, force)
         with current().output.status(f"stopping {name}"):
             return run(name, current().config, drain_s=drain).deployment
 

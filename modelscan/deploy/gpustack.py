@@ -1,40 +1,34 @@
-"""A GPUStack cluster as a target: a plan for its workers, a model on its server, verified.
-
-Every model that modelscan creates carries a marker in its description: a create whose answer was
-lost is found again by it, and a model without it is somebody else's and never touched.
-"""
+"""A GPUStack cluster as a target: a plan for its workers, a model on its server, verified."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from modelscan.core.deployment import Deployment, State
-from modelscan.core.errors import ModelscanError, RemoteError, UsageError
+from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError
 from modelscan.core.plan import Subject
 from modelscan.deploy import gpustack_follow as follow
+from modelscan.deploy import gpustack_model as remote
 from modelscan.deploy import gpustack_plan as planning
-from modelscan.deploy.request import Events, Request
+from modelscan.deploy.request import Events, Request, silent
 from modelscan.deploy.targets import Observation, Save
-from modelscan.engines.gpustack.body import identity
 from modelscan.engines.gpustack.client import Client, Connection
+from modelscan.engines.gpustack.drift import changed, describe, snapshot
+from modelscan.engines.gpustack.logs import without_environment
 from modelscan.engines.gpustack.states import status
-from modelscan.engines.gpustack.types import (
-    RemoteInstance,
-    RemoteModel,
-    parse_instance,
-    parse_model,
-)
+from modelscan.engines.gpustack.types import RemoteModel
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
+from modelscan.state.store import Store
 from modelscan.state.targets import TargetConfig
 
-_GONE_S = 60.0
-_POLL_S = 0.4
 _OBSERVE_TIMEOUT_S = 5.0
+_LOG_LINES = 1000
+_ENVIRONMENT_LINES = 200  # asked for on top: they are dropped
 
 
 class GpuStackTarget:
@@ -46,7 +40,7 @@ class GpuStackTarget:
         self._config = config
         self._target = target
 
-    def client(self, timeout_s: float | None = None) -> Client:
+    def client(self, timeout_s: float | None = None, *, attempts: int = 4) -> Client:
         """A connection to the server; raises AuthError when the key's reference is empty."""
         return Client(
             Connection(
@@ -56,15 +50,26 @@ class GpuStackTarget:
                 ca_file=self._target.ca_file,
                 timeout_s=timeout_s or self._config.number("http_timeout_s"),
                 offline=self._config.offline,
+                attempts=attempts,
             )
         )
 
     def propose(
-        self, name: str, subject: Subject, request: Request, save: Save, now: str
+        self,
+        name: str,
+        subject: Subject,
+        request: Request,
+        save: Save,
+        now: str,
+        events: Events = silent,
     ) -> Deployment:
+        before = self._recorded(name)
+        marker = _marker(before) or planning.new_marker()
         with self.client() as client:
-            proposal = planning.propose(client, self._target, name, subject, request)
+            remote.check_free(client, name, marker, take_over=request.workload.force)
+            proposal = planning.propose(client, self._target, name, subject, request, marker)
             evaluation = planning.evaluate(client, proposal)
+        self._heed(evaluation, proposal, request)
         deployment = Deployment(
             name=name,
             model=subject.id,
@@ -82,101 +87,129 @@ class GpuStackTarget:
             api_key=self._target.api_key,
             plan=planning.plan_json(proposal),
             request=request.fingerprint(),
-            launch={"body": proposal.body, "marker": proposal.marker},
+            launch={"body": proposal.body, "marker": marker, "take_over": request.workload.force},
             remote={"model_id": None, "evaluation": evaluation},
             route=name if request.route else None,
         )
         save(deployment)
         return deployment
 
+    def _recorded(self, name: str) -> Deployment | None:
+        """What is on record under that name for this server: its model there keeps its marker."""
+        if not self._config.paths.store_file.exists():
+            return None
+        with Store.open(self._config.paths.store_file) as store:
+            row = store.get(name)
+        return row if row is not None and row.target == self._target.name else None
+
+    def _heed(
+        self, evaluation: Mapping[str, Any] | None, proposal: planning.Proposal, request: Request
+    ) -> None:
+        """The server's own no ends a deploy, unless it could not judge or the user insists."""
+        if evaluation is None or evaluation["compatible"] or not evaluation["decided"]:
+            return
+        if request.dry_run or request.workload.force:
+            return
+        said = "; ".join(evaluation["messages"]) or "it gives no reason"
+        raise NotDeployableError(
+            f"{self._target.name}'s own evaluation refuses what our plan says fits "
+            f"({planning.in_words(proposal.plan)}): {said}",
+            hint="add --dry-run to see what would be sent, or --force to send it nevertheless",
+            code="evaluation_refused", details={"evaluation": dict(evaluation)},
+        )  # fmt: skip
+
     def preview(self, deployment: Deployment) -> Mapping[str, Any]:
         body = (deployment.launch or {})["body"]
-        with self.client() as client:
-            url = f"{self._target.url}{client.dialect.management}/models"
-        return {"method": "POST", "url": url, "body": body, "evaluation": _evaluation(deployment)}
+        management = (deployment.launch or {}).get("management")
+        if management is None:
+            with self.client() as client:
+                management = client.dialect.management
+        url = f"{self._target.url}{management}/models"
+        evaluation = (deployment.remote or {}).get("evaluation")
+        return {"method": "POST", "url": url, "body": body, "evaluation": evaluation}
 
     def start(self, deployment: Deployment, save: Save) -> Deployment:
         started = replace(
             deployment, state=State.STARTING, reason=None, health=None, routed=False,
-            measured=None, started_at=None,
+            measured=None, started_at=None, drift=(),
         )  # fmt: skip
         save(started)
+        launch = deployment.launch or {}
+        known = (deployment.remote or {}).get("row") or {}
         with self.client() as client:
-            model = self._create_or_update(client, started)
-        started = replace(started, remote={**(started.remote or {}), "model_id": model.id})
+            # What somebody added on the server is taken back as well.
+            body = {**{k: v for k, v in known.items() if v in (None, [], {})}, **launch["body"]}
+            model = remote.ensure(
+                client, body, launch.get("marker"), take_over=bool(launch.get("take_over"))
+            )
+        details = {"model_id": model.id, "row": snapshot(model.raw), "log": None}
+        started = replace(started, remote={**(started.remote or {}), **details})
         save(started)
         return started
-
-    def _create_or_update(self, client: Client, deployment: Deployment) -> RemoteModel:
-        """One model, whatever was lost on the way before."""
-        launch = deployment.launch or {}
-        body = dict(launch["body"])
-        found = self.find(client, deployment)
-        if found is not None:
-            return parse_model(client.put(f"models/{found.id}", body, what=f"update {found.name}"))
-        try:
-            return parse_model(client.post("models", body, what=f"create {deployment.name}"))
-        except RemoteError:
-            found = self.find(client, deployment)  # the answer was lost, the model may be there
-            if found is None:
-                raise
-            return found
-
-    def find(self, client: Client, deployment: Deployment) -> RemoteModel | None:
-        """Our model on the server. Raises UsageError when the name is somebody else's."""
-        marker = (deployment.launch or {}).get("marker")
-        for row in client.list("models", search=deployment.name):
-            model = parse_model(row)
-            if model.name != deployment.name:
-                continue
-            if marker and marker in (row.get("description") or ""):
-                return model
-            raise UsageError(
-                f"{self._target.name} has a model '{deployment.name}' that modelscan did not make",
-                hint=f"choose another --name, or: modelscan adopt {deployment.name} "
-                f"--target {self._target.name}",
-                code="name_taken",
-            )
-        return None
 
     def settle(
         self, deployment: Deployment, save: Save, timeout_s: float, events: Events
     ) -> Deployment:
         deadline = time.monotonic() + timeout_s
         with self.client() as client:
-            model_id = self._model_id(client, deployment)
-            follow.until_running(client, model_id, deployment, deadline, events)
-            follow.verify(client, deployment, deadline)
-            instances = _instances(client, model_id)
-        remote = {**(deployment.remote or {}), "model_id": model_id}
-        remote["instances"] = [follow.instance_json(instance) for instance in instances]
+            model = self._model(client, deployment, deadline)
+            try:
+                note = follow.until_running(client, model.id, deployment, deadline, events)
+                follow.verify(client, deployment, deadline)
+            except RemoteError as error:
+                log = error.details.get("log") or follow.log_tail(client, model.id)
+                save(replace(deployment, remote={**(deployment.remote or {}), "log": log}))
+                raise
+            instances = remote.instances(client, model.id)
+            row = self._snapshot(client, model.id, deployment)
+        details = dict(deployment.remote or {}) | {"model_id": model.id, "log": None, "row": row}
+        details["instances"] = [follow.instance_json(instance) for instance in instances]
         return replace(
-            deployment, state=State.RUNNING, health="ok", reason=None, started_at=now_text(),
-            remote=remote,
+            deployment, state=State.RUNNING, health="ok", reason=note, started_at=now_text(),
+            remote=details,
         )  # fmt: skip
+
+    def _snapshot(self, client: Client, model_id: int, deployment: Deployment) -> dict[str, Any]:
+        """What the server filled in while it started (a version, say), beside what was sent."""
+        row = snapshot(client.get(f"models/{model_id}", what="read the model"))
+        sent = (deployment.launch or {}).get("body") or {}
+        before = (deployment.remote or {}).get("row") or {}
+        return row | {key: value for key, value in before.items() if key in sent}
 
     def observe(self, deployment: Deployment) -> Observation:
         """An unreachable server changes nothing but the health: unknown is not stopped."""
         if deployment.state not in (State.STARTING, State.RUNNING):
             return Observation(deployment.state, reason=deployment.reason)
         try:
-            with self.client(_OBSERVE_TIMEOUT_S) as client:
-                found = self.find(client, deployment)
+            with self.client(_OBSERVE_TIMEOUT_S, attempts=2) as client:
+                found = remote.find(client, deployment.name, _marker(deployment))
                 if found is None:
                     return self._deleted(deployment)
-                seen = status(found, _instances(client, found.id))
+                seen = status(found, remote.instances(client, found.id))
         except ModelscanError as error:
             return Observation(deployment.state, "unknown", reason=error.message)
-        if seen.state is State.RUNNING:
-            ready = deployment.state is State.STARTING
-            return Observation(deployment.state, None if ready else "ok", ready=ready)
         if seen.state in (State.STOPPED, State.STOPPING):
             return Observation(State.STOPPED, reason=f"it was stopped at {self._target.name}")
-        if seen.final:
+        if seen.state is State.FAILED:
             return Observation(State.FAILED, reason=seen.reason)
-        if deployment.state is State.RUNNING:
-            return Observation(State.RUNNING, "unhealthy", reason=seen.reason)
-        return Observation(State.STARTING, reason=seen.reason)
+        if deployment.state is State.STARTING:
+            ready = seen.state is State.RUNNING
+            return Observation(State.STARTING, reason=seen.reason, ready=ready)
+        drift, words = self._drift(deployment, found)
+        if seen.state is State.RUNNING:
+            return Observation(State.RUNNING, "ok", words or seen.reason, drift=drift)
+        return Observation(State.RUNNING, "unhealthy", words or seen.reason, drift=drift)
+
+    def _drift(
+        self, deployment: Deployment, found: RemoteModel
+    ) -> tuple[tuple[str, ...], str | None]:
+        before = (deployment.remote or {}).get("row") or {}
+        fields = changed(before, found.raw)
+        if not fields:
+            return (), None
+        what = describe(fields, before, found.raw)
+        again = f"modelscan restart {deployment.name}, or the same deploy again, puts it back"
+        return fields, f"changed at {self._target.name}: {what} ({again})"
 
     def _deleted(self, deployment: Deployment) -> Observation:
         if deployment.state is State.STARTING and (deployment.remote or {}).get("model_id") is None:
@@ -189,64 +222,74 @@ class GpuStackTarget:
         self.stop(deployment, drain_s=0)
 
     def stop(self, deployment: Deployment, *, drain_s: float) -> None:
-        """Replicas to 0, and done only when no instance is left."""
+        """GPUStack does not say what is in flight: the time to drain is waited in full."""
         with self.client() as client:
-            found = self.find(client, deployment)
+            found = remote.find(client, deployment.name, _marker(deployment))
             if found is None:
                 return
-            if found.replicas:
-                body = {**identity(found.raw), "replicas": 0}
-                client.put(f"models/{found.id}", body, what=f"stop {found.name}")
-            self._until_gone(client, found)
-
-    def _until_gone(self, client: Client, model: RemoteModel) -> None:
-        deadline = time.monotonic() + _GONE_S
-        while instances := _instances(client, model.id):
-            if time.monotonic() > deadline:
-                raise RemoteError(
-                    f"{model.name} still has {len(instances)} instance(s) after {_GONE_S:g} s "
-                    f"({', '.join(i.state for i in instances)})",
-                    hint=f"modelscan stop {model.name}", code="not_stopped",
-                )  # fmt: skip
-            time.sleep(_POLL_S)
+            if drain_s > 0 and found.ready_replicas:
+                time.sleep(drain_s)
+            remote.stop(client, found)
 
     def remove(self, deployment: Deployment) -> None:
         with self.client() as client:
-            found = self.find(client, deployment)
-            if found is None:
-                return
-            client.delete(f"models/{found.id}", what=f"delete {found.name}")
-            if self.find(client, deployment) is not None:
-                raise RemoteError(
-                    f"{self._target.name} said it deleted {found.name}, but it is still there",
-                    hint=f"modelscan remove {found.name}", code="not_removed",
-                )  # fmt: skip
+            found = remote.find(client, deployment.name, _marker(deployment))
+            if found is not None:
+                remote.delete(client, found)
 
     def logs(self, deployment: Deployment, tail: int | None, follow: bool) -> Iterator[str]:
+        """The first instance's log; of a start that failed, what was kept of it."""
         with contextlib.ExitStack() as stack:
             client = stack.enter_context(self.client())
-            instances = _instances(client, self._model_id(client, deployment))
+            found = remote.find(client, deployment.name, _marker(deployment))
+            instances = remote.instances(client, found.id) if found else []
             if not instances:
-                raise RemoteError(f"{deployment.name} has no instance", hint="modelscan list")
-            params = {"tail": tail if tail is not None else 1000, "follow": str(follow).lower()}
+                yield from self._kept_log(deployment, tail)
+                return
+            wanted = _LOG_LINES if tail is None else tail
+            more = wanted if follow else wanted + _ENVIRONMENT_LINES
+            params = {"tail": more, "follow": str(follow).lower()}
             path = f"model-instances/{instances[0].id}/logs"
-            lines = stack.enter_context(client.stream(path, what="read the log", params=params))
-            yield from lines
+            silence_s = 86_400.0 if follow else 45.0
+            lines = stack.enter_context(
+                client.stream(path, what="read the log", params=params, silence_s=silence_s)
+            )
+            cleaned = without_environment(lines)
+            yield from cleaned if follow else last(cleaned, wanted)
 
-    def _model_id(self, client: Client, deployment: Deployment) -> int:
-        found = self.find(client, deployment)
+    def _kept_log(self, deployment: Deployment, tail: int | None) -> list[str]:
+        kept = (deployment.remote or {}).get("log")
+        if not kept:
+            raise RemoteError(
+                f"{deployment.name} has no instance at {self._target.name}, so there is no log",
+                hint=f"modelscan start {deployment.name}", code="no_instance",
+            )  # fmt: skip
+        return last(kept, len(kept) if tail is None else tail)
+
+    def _model(self, client: Client, deployment: Deployment, deadline: float) -> RemoteModel:
+        """Our model; a server that is away is waited for. Raises RemoteError when it is gone."""
+        while True:
+            try:
+                found = remote.find(client, deployment.name, _marker(deployment))
+                break
+            except RemoteError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(1.0)
         if found is None:
             raise RemoteError(
-                f"{self._target.name} has no model '{deployment.name}'",
+                f"{self._target.name} has no model '{deployment.name}' of ours",
                 hint=f"modelscan start {deployment.name}", code="not_found",
             )  # fmt: skip
-        return found.id
+        return found
 
 
-def _instances(client: Client, model_id: int) -> list[RemoteInstance]:
-    rows = client.list("model-instances", model_id=model_id)
-    return [parse_instance(row) for row in rows if int(row.get("model_id") or model_id) == model_id]
+def _marker(deployment: Deployment | None) -> str | None:
+    return ((deployment.launch if deployment else None) or {}).get("marker")
 
 
-def _evaluation(deployment: Deployment) -> Any:
-    return (deployment.remote or {}).get("evaluation")
+def last(lines: Iterable[str], count: int) -> list[str]:
+    """The last ``count`` of them."""
+    from collections import deque
+
+    return list(deque(lines, maxlen=count))

@@ -3,61 +3,96 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError, RemoteError
 from modelscan.deploy.request import Events
 from modelscan.engines.gpustack.client import Client
-from modelscan.engines.gpustack.states import Status, status
+from modelscan.engines.gpustack.logs import without_environment
+from modelscan.engines.gpustack.states import UNSCHEDULABLE, Status, status
 from modelscan.engines.gpustack.types import RemoteInstance, parse_instance, parse_model
-from modelscan.engines.gpustack.watch import parse_line
+from modelscan.engines.gpustack.watch import DELETE, parse_line
 from modelscan.state.secrets import redact
 
-_LOOK_AGAIN_S = 2.0
+_LOOK_AGAIN_S = 10.0
+_DOWN_PAUSE_S = 1.0
+_UNSCHEDULABLE_S = 6.0  # memory of a model that just ended is promised for a moment longer
 _LOG_LINES = 40
-_VERIFY_PAUSE_S = 1.0
+_VERIFY_PAUSE_S = 0.5
+
+Mark = tuple[Any, ...]
+"""What of an instance is worth another look when it changes."""
 
 
 def until_running(
     client: Client, model_id: int, deployment: Deployment, deadline: float, events: Events
-) -> None:
-    """Wait for the state running. Raises RemoteError: failed (with the log's end), or too late."""
-    last: Status | None = None
+) -> str | None:
+    """Wait until every replica runs; the reason when only some of them can.
+
+    A server that is away for a while (restarted, say) is waited for. Raises RemoteError: failed
+    (with the log's end), gone, or too late.
+    """
+    told: Status | None = None
+    stuck_at: float | None = None
     while True:
-        seen = look(client, model_id)
-        if last is None or (seen.state, seen.progress, seen.reason) != (
-            last.state, last.progress, last.reason,
-        ):  # fmt: skip
-            events(seen.state.value, name=deployment.name, reason=seen.reason,
-                   progress=seen.progress, raw=seen.raw)  # fmt: skip
-        last = seen
-        if seen.state is State.RUNNING:
-            return
-        if seen.final:
-            raise failure(client, model_id, deployment, seen.reason or "it failed")
-        if time.monotonic() > deadline:
-            waiting = f"it is still {seen.state.value}"
-            reason = f"{waiting}: {seen.reason}" if seen.reason else waiting
-            raise failure(client, model_id, deployment, reason)
-        _wait_for_change(client, model_id, deadline)
+        try:
+            seen, marks = look(client, model_id)
+        except RemoteError as error:
+            if error.code == "not_found" or time.monotonic() > deadline:
+                raise
+            events("pending", name=deployment.name, reason=error.message, progress=None, raw=None)
+            time.sleep(_DOWN_PAUSE_S)
+            continue
+        if told != seen:
+            _tell(events, deployment, seen)
+            told = seen
+        if seen.state is State.RUNNING and (seen.ready >= seen.wanted or seen.final):
+            return _partial(seen)
+        now = time.monotonic()
+        stuck_at = (stuck_at or now) if seen.final else None
+        patience = _UNSCHEDULABLE_S if seen.code == UNSCHEDULABLE else 0.0
+        if stuck_at is not None and now - stuck_at >= patience:
+            raise failure(client, model_id, deployment, seen)
+        if now > deadline:
+            if seen.state is State.RUNNING:
+                return _partial(seen)
+            raise failure(client, model_id, deployment, seen)
+        wait_s = 1.0 if stuck_at is not None else _LOOK_AGAIN_S
+        _wait_for_change(client, model_id, marks, min(deadline, now + wait_s))
 
 
-def look(client: Client, model_id: int) -> Status:
+def _tell(events: Events, deployment: Deployment, seen: Status) -> None:
+    name = "verifying" if seen.state is State.RUNNING else seen.state.value
+    events(name, name=deployment.name, reason=seen.reason, progress=seen.progress, raw=seen.raw)
+
+
+def _partial(seen: Status) -> str | None:
+    if seen.ready >= seen.wanted:
+        return None
+    because = f": {seen.reason}" if seen.reason else ""
+    return f"{seen.ready} of {seen.wanted} replicas run{because}"
+
+
+def look(client: Client, model_id: int) -> tuple[Status, dict[int, Mark]]:
     """The model and its instances, read together."""
     model = parse_model(client.get(f"models/{model_id}", what="read the model"))
     rows = client.list("model-instances", model_id=model_id)
-    mine = [parse_instance(row) for row in rows]
-    return status(model, [instance for instance in mine if instance.model_id == model_id])
+    mine = [row for row in rows if row.get("model_id") == model_id]
+    return status(model, [parse_instance(row) for row in mine]), {r["id"]: _mark(r) for r in mine}
 
 
-def _wait_for_change(client: Client, model_id: int, deadline: float) -> None:
-    """Until the watch stream reports one of its instances anew, or a while has passed.
+def _mark(row: Mapping[str, Any]) -> Mark:
+    keys = ("state", "state_message", "download_progress", "restart_count")
+    return tuple(row.get(key) for key in keys)
 
-    The stream replays every row first; that and a lost stream only mean looking again.
+
+def _wait_for_change(client: Client, model_id: int, known: dict[int, Mark], until: float) -> None:
+    """Until the watch stream shows an instance otherwise than known, or a while has passed.
+
+    The stream replays every row first: what changed between the look and the stream is seen too.
     """
-    until = min(deadline, time.monotonic() + _LOOK_AGAIN_S)
-    seen: dict[int, Any] = {}
     try:
         params = {"watch": "true", "model_id": model_id}
         silence = max(0.1, until - time.monotonic())
@@ -67,10 +102,9 @@ def _wait_for_change(client: Client, model_id: int, deadline: float) -> None:
             for line in lines:
                 event = parse_line(line)
                 if event is not None and event.row.get("model_id") == model_id:
-                    key = (event.kind, event.row.get("state"), event.row.get("download_progress"))
-                    if event.id in seen and seen[event.id] != key:
+                    gone = event.kind == DELETE and event.id in known
+                    if gone or (event.kind != DELETE and known.get(event.id) != _mark(event.row)):
                         return
-                    seen[event.id] = key
                 if time.monotonic() > until:
                     return
     except ModelscanError:
@@ -118,19 +152,25 @@ def _unverified(deployment: Deployment, reason: str) -> RemoteError:
     )  # fmt: skip
 
 
-def failure(client: Client, model_id: int, deployment: Deployment, reason: str) -> RemoteError:
+def failure(client: Client, model_id: int, deployment: Deployment, seen: Status) -> RemoteError:
     """The error of a start that failed, with the end of the engine's log (redacted)."""
-    log = log_tail(client, model_id)
+    reason = seen.reason or "it failed"
+    code = seen.code or "start_failed"
+    if not seen.final:
+        because = f": {seen.reason}" if seen.reason else ""
+        reason, code = f"it is still {seen.state.value}{because}", "timeout"
     return RemoteError(
         f"{deployment.name} did not start at {deployment.target}: {reason}",
-        hint=_hint(deployment, reason), code="start_failed",
-        details={"reason": reason, "log": log},
+        hint=_hint(deployment, code), code=code,
+        details={"reason": reason, "raw": seen.raw, "log": log_tail(client, model_id)},
     )  # fmt: skip
 
 
-def _hint(deployment: Deployment, reason: str) -> str:
-    if "no worker" in reason:
-        return f"modelscan plan {deployment.model} --target {deployment.target}"
+def _hint(deployment: Deployment, code: str) -> str:
+    if code == UNSCHEDULABLE:
+        return f"modelscan gpu --target {deployment.target}   (what its workers have free)"
+    if code == "timeout":
+        return f"modelscan deploy {deployment.model} --name {deployment.name} --timeout SECONDS"
     return f"modelscan logs {deployment.name}"
 
 
@@ -141,9 +181,9 @@ def log_tail(client: Client, model_id: int) -> list[str]:
         if not rows:
             return []
         path = f"model-instances/{rows[0]['id']}/logs"
-        params = {"tail": _LOG_LINES, "follow": "false"}
+        params = {"tail": 20 * _LOG_LINES, "follow": "false"}
         with client.stream(path, what="read the log", params=params) as lines:
-            return [redact(line) for line in lines][-_LOG_LINES:]
+            return [redact(line) for line in without_environment(lines)][-_LOG_LINES:]
     except ModelscanError:
         return []
 

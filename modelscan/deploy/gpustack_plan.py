@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
+from modelscan.core.deployment import Deployment
+from modelscan.core.errors import AuthError, ModelscanError, NotDeployableError, UsageError
 from modelscan.core.gpu import Inventory
 from modelscan.core.jsonform import to_json
 from modelscan.core.model import Spec
-from modelscan.core.plan import Plan, Subject
+from modelscan.core.plan import Decision, Plan, Subject
+from modelscan.core.units import GIB, format_bytes
+from modelscan.core.workload import Workload
 from modelscan.deploy.request import Request
-from modelscan.engines.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, create_body
-from modelscan.engines.gpustack.client import Client, Dialect
+from modelscan.engines.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, create_body, pairs
+from modelscan.engines.gpustack.client import Client, Connection, Dialect
 from modelscan.engines.gpustack.filters import reject
 from modelscan.engines.gpustack.inventory import inventory as as_inventory
+from modelscan.engines.gpustack.states import one_line
 from modelscan.engines.gpustack.types import parse_gpu, parse_worker
-from modelscan.state.targets import TargetConfig
+from modelscan.state.config import Config
+from modelscan.state.targets import TargetConfig, load
+
+CONCURRENT_CONTEXTS = 4  # full contexts the cache is sized for where nobody says
+CLAIM_FACTOR, CLAIM_BYTES = 1.2, 2 * GIB  # GPUStack 2.3.0's own claim for a language model
+_TELL_FRACTION = 0.25  # a difference in bytes worth a word
+_COULD_NOT_JUDGE = re.compile(
+    r"name resolution|max retries|connection (?:failed|refused|error|reset)|timed? ?out|"
+    r"failed to resolve|unreachable|couldn't connect|offline mode",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +44,56 @@ class Proposal:
 
     plan: Plan
     body: Mapping[str, Any]
-    marker: str
     cluster_id: int | None
     spec: Spec | None
 
 
+def new_marker() -> str:
+    """What tells a model of ours from others of the same name."""
+    return f"modelscan:{uuid.uuid4().hex[:16]}"
+
+
 def propose(
-    client: Client, target: TargetConfig, name: str, subject: Subject, request: Request
+    client: Client,
+    target: TargetConfig,
+    name: str,
+    subject: Subject,
+    request: Request,
+    marker: str,
 ) -> Proposal:
     """Decide for the cluster's hardware. Raises NotDeployableError when nothing fits."""
     hardware = pick(read_inventory(client, target.name), request.gpu)
-    plan = decide_for(subject, hardware, request, client.dialect)
+    plan = decide_for(subject, hardware, request.workload, client.dialect)
+    plan = sized(plan, subject, hardware, request.workload, client.dialect)
     cluster = cluster_id(client, target)
     spec = recipe(subject, plan, hardware, request.workload.mode)
-    chosen = hardware_ids(plan, hardware) if request.gpu else ()
-    selector = {"worker-name": plan.worker} if plan.worker and not chosen else None
-    choices = Choices(
-        gpu_ids=chosen, worker_selector=selector, adapters=tuple(request.workload.adapters)
+    body = create_body(
+        name, plan, client.dialect, choices(plan, hardware, request), cluster_id=cluster, spec=spec
     )
-    body = create_body(name, plan, client.dialect, choices, cluster_id=cluster, spec=spec)
-    marker = f"modelscan:{uuid.uuid4().hex[:16]}"
     body["description"] = f"Deployed by modelscan ({marker})"
-    return Proposal(plan, body, marker, cluster, spec)
+    return Proposal(plan, body, cluster, spec)
+
+
+def choices(plan: Plan, hardware: Inventory, request: Request) -> Choices:
+    """The user's own wishes for the cluster, and where the plan wants to run."""
+    wishes = dict(request.cluster)
+    chosen = hardware_ids(plan, hardware) if request.gpu else ()
+    several = int(wishes.get("replicas") or 1) > 1
+    selector = wishes.pop("worker_selector", None)
+    if selector is None and plan.worker and not chosen and not several:
+        selector = {"worker-name": plan.worker}
+    return Choices(
+        gpu_ids=chosen, worker_selector=selector, adapters=tuple(request.workload.adapters),
+        backend_version=request.workload.backend_version, **wishes,
+    )  # fmt: skip
+
+
+def in_words(plan: Plan) -> str:
+    """What the plan counts on, short."""
+    fraction = dict(pairs(plan.parameters)).get("gpu-memory-utilization")
+    share = f", {float(fraction):.0%} of each GPU" if fraction else ""
+    total = format_bytes(plan.estimate.total_bytes)
+    return f"{plan.quantization or plan.format}, {total} on {len(plan.gpus)} GPU(s){share}"
 
 
 def read_inventory(client: Client, target: str) -> Inventory:
@@ -56,6 +101,45 @@ def read_inventory(client: Client, target: str) -> Inventory:
     workers = [parse_worker(row) for row in client.list("workers")]
     devices = [parse_gpu(row, str(row.get("worker_name"))) for row in client.list("gpu-devices")]
     return as_inventory(workers, devices, target)
+
+
+def connect(target: TargetConfig, config: Config) -> Client:
+    """A client for a configured server."""
+    return Client(
+        Connection(
+            target.name, target.url, target.api_key, target.ca_file,
+            config.number("http_timeout_s"), config.offline,
+        )
+    )  # fmt: skip
+
+
+def cluster_hardware(name: str, config: Config, spec: str | None = None) -> Inventory:
+    """``gpu --target``: the GPUs of a configured server's ready workers."""
+    with connect(load(config.paths).find(name), config) as client:
+        return pick(read_inventory(client, name), spec)
+
+
+def cluster_decision(
+    name: str,
+    config: Config,
+    subject: Subject,
+    workload: Workload,
+    spec: str | None,
+    *,
+    everything: bool = False,
+) -> tuple[Inventory, Decision]:
+    """``plan --target``: what ``deploy`` would choose there, with alternatives."""
+    from modelscan.planner.decide import decide
+
+    with connect(load(config.paths).find(name), config) as client:
+        hardware = pick(read_inventory(client, name), spec)
+        dialect = client.dialect
+    here = servable(subject, dialect)
+    decision = decide(here, without_host(hardware), workload, everything=everything)
+    if decision.plan is not None:
+        best = sized(decision.plan, subject, hardware, workload, dialect)
+        decision = replace(decision, plan=best)
+    return hardware, decision
 
 
 def pick(hardware: Inventory, spec: str | None) -> Inventory:
@@ -79,7 +163,7 @@ def pick(hardware: Inventory, spec: str | None) -> Inventory:
     return replace(hardware, gpus=gpus)
 
 
-def decide_for(subject: Subject, hardware: Inventory, request: Request, dialect: Dialect) -> Plan:
+def decide_for(subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect) -> Plan:
     """The planner's choice among what this server can run."""
     from modelscan.deploy.local_plan import no_fit
     from modelscan.planner.decide import decide
@@ -90,12 +174,66 @@ def decide_for(subject: Subject, hardware: Inventory, request: Request, dialect:
             f"{hardware.source} has no ready worker with a GPU{problems}",
             hint=f"modelscan gpu --target {hardware.source}", code="no_workers",
         )  # fmt: skip
-    decision = decide(
-        servable(subject, dialect), without_host(hardware), request.workload, explain=False
-    )
+    decision = decide(servable(subject, dialect), without_host(hardware), workload, explain=False)
     if decision.plan is None:
         raise no_fit(decision)
     return decision.plan
+
+
+def sized(
+    plan: Plan, subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect
+) -> Plan:
+    """The same plan with the share of each GPU that the model needs, not the engine's 0.9.
+
+    Only vLLM, and only where nobody asked for a share or for throughput (which is what the rest
+    of the memory is good for).
+    """
+    fraction = needed_fraction(plan)
+    if fraction is None or workload.memory_utilization or workload.mode == "throughput":
+        return plan
+    pinned = replace(hardware, gpus=tuple(g for g in hardware.gpus if g.index in plan.gpus))
+    loose = replace(workload, memory_utilization=fraction)
+    tight = replace(
+        loose, quantization=plan.quantization, backend=plan.backend,
+        context_tokens=plan.context_tokens, tensor_parallel=plan.tensor_parallel,
+    )  # fmt: skip
+    note = (
+        f"{fraction:.0%} of each GPU: what the estimate needs for {CONCURRENT_CONTEXTS} full "
+        "contexts (--memory-utilization asks for another share)"
+    )
+    for wish in (loose, tight):
+        with contextlib.suppress(ModelscanError):
+            smaller = decide_for(subject, pinned, wish, dialect)
+            if _choice(smaller) == _choice(plan):
+                return replace(smaller, reasons=(*smaller.reasons, note))
+    return plan
+
+
+def _choice(plan: Plan) -> tuple[object, ...]:
+    return (plan.repo, plan.quantization, plan.backend, plan.gpus, plan.context_tokens)
+
+
+def needed_fraction(plan: Plan) -> float | None:
+    """The smallest ``--gpu-memory-utilization`` for this plan, in steps of 0.01; None if unknown.
+
+    Per device: everything but the pool, the cache of a few full contexts, a margin; and never
+    below GPUStack's own claim ((weights) x 1.2 + 2 GiB), or its scheduler refuses.
+    """
+    devices = plan.estimate.per_gpu
+    if plan.backend != "vllm" or not devices:
+        return None
+    fractions = []
+    for device in devices:
+        if not device.memory_bytes or device.budget_bytes is None:
+            return None
+        parts = device.parts
+        cache = parts.kv_cache_bytes * max(1, CONCURRENT_CONTEXTS // max(1, plan.parallel))
+        fixed = parts.total_bytes - parts.kv_cache_bytes
+        margin = plan.estimate.margin_bytes // len(devices)
+        claim = int(parts.weights_bytes * CLAIM_FACTOR) + CLAIM_BYTES // len(devices)
+        share = max(fixed + cache + margin, claim) / device.memory_bytes
+        fractions.append(min(share, device.budget_bytes / device.memory_bytes))
+    return min(1.0, math.ceil(max(fractions) * 100) / 100)
 
 
 def without_host(hardware: Inventory) -> Inventory:
@@ -161,7 +299,8 @@ def cluster_id(client: Client, target: TargetConfig) -> int | None:
 def evaluate(client: Client, proposal: Proposal) -> dict[str, Any] | None:
     """GPUStack's own opinion, as a cross-check. None when it cannot be asked.
 
-    The answer is 200 also when it means no: every message field is read.
+    The answer is 200 also when it means no: every message field is read. ``decided`` is False for
+    a no that only says that the hub was out of reach.
     """
     request: dict[str, Any] = {"model_specs": [dict(proposal.body)]}
     if proposal.cluster_id is not None:
@@ -169,20 +308,49 @@ def evaluate(client: Client, proposal: Proposal) -> dict[str, Any] | None:
     try:
         answer = client.post("model-evaluations", request, what="evaluate", timeout_s=60.0)
         result = answer["results"][0]
+    except AuthError:
+        raise
     except (ModelscanError, KeyError, IndexError, TypeError):
         return None
+    return opinion(result)
+
+
+def opinion(result: Mapping[str, Any]) -> dict[str, Any]:
+    """One result of an evaluation. Pure."""
     messages = [
         *(result.get("compatibility_messages") or ()),
         *(result.get("scheduling_messages") or ()),
         *([result["error_message"]] if result.get("error_message") else ()),
     ]
+    texts = [one_line(str(message)) or "" for message in messages]
     claim = result.get("resource_claim") or {}
     return {
         "compatible": bool(result.get("compatible")) and not result.get("error"),
-        "messages": [str(message) for message in messages],
+        "decided": not any(_COULD_NOT_JUDGE.search(text) for text in texts),
+        "messages": texts,
         "vram_bytes": claim.get("vram"),
         "ram_bytes": claim.get("ram"),
     }
+
+
+def disagreement(deployment: Deployment) -> str | None:
+    """Where the server's evaluation and our plan say different things; None where they agree."""
+    evaluation = (deployment.remote or {}).get("evaluation")
+    if not evaluation:
+        return None
+    said = "; ".join(evaluation["messages"]) or "it gives no reason"
+    if not evaluation["compatible"]:
+        verb = "refuses" if evaluation.get("decided", True) else "could not judge"
+        return f"{deployment.target}'s own evaluation {verb} it, our plan says it fits: {said}"
+    claimed = evaluation.get("vram_bytes")
+    devices = ((deployment.plan or {}).get("estimate") or {}).get("per_gpu") or []
+    ours = sum(d.get("budget_bytes") or d["total_bytes"] for d in devices)
+    if claimed and ours and abs(claimed - ours) > _TELL_FRACTION * max(claimed, ours):
+        return (
+            f"{deployment.target} would reserve {format_bytes(claimed)}, "
+            f"our plan counts {format_bytes(ours)}"
+        )
+    return None
 
 
 def plan_json(proposal: Proposal) -> dict[str, Any]:

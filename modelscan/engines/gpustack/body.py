@@ -49,6 +49,10 @@ class Choices:
     env: Mapping[str, str] | None = None
     adapters: tuple[str, ...] = ()
     restart_on_error: bool = True
+    placement_strategy: str | None = None  # spread | binpack
+    backend_version: str | None = None
+    image_name: str | None = None
+    run_command: str | None = None
     extended_kv_cache: Mapping[str, Any] | None = None
     speculative_config: Mapping[str, Any] | None = None
 
@@ -79,6 +83,8 @@ def create_body(
     if plan.task in CATEGORIES:
         body["categories"] = [CATEGORIES[plan.task]]
     body["restart_on_error"] = choices.restart_on_error
+    if choices.placement_strategy:
+        body["placement_strategy"] = choices.placement_strategy
     body |= _placement(choices, dialect)
     if dialect.modern:
         body |= _modern(choices, spec, cluster_id)
@@ -158,13 +164,17 @@ def _modern(choices: Choices, spec: Spec | None, cluster_id: int | None) -> dict
     fields: dict[str, Any] = {"enable_model_route": True}
     if cluster_id is not None:
         fields["cluster_id"] = cluster_id
-    if spec and spec.backend_version:
-        fields["backend_version"] = spec.backend_version
+    version = choices.backend_version or (spec.backend_version if spec else None)
+    if version:
+        fields["backend_version"] = version
     speculative = choices.speculative_config or (spec.speculative_config if spec else None)
     if speculative:
         fields["speculative_config"] = dict(speculative)
     if choices.extended_kv_cache:
         fields["extended_kv_cache"] = dict(choices.extended_kv_cache)
+    for key in ("image_name", "run_command"):
+        if getattr(choices, key):
+            fields[key] = getattr(choices, key)
     if choices.adapters:
         fields["lora_list"] = list(choices.adapters)
     return fields

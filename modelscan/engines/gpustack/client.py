@@ -50,6 +50,7 @@ class Connection:
     ca_file: str | None = None
     timeout_s: float = 20.0
     offline: bool = False
+    attempts: int = _RETRIES
 
 
 def dialect_of(version: str) -> Dialect:
@@ -187,7 +188,7 @@ class Client:
     ) -> Any:
         import httpx
 
-        attempts = _RETRIES if method in ("GET", "DELETE", "PUT") else 1
+        attempts = self.connection.attempts if method in ("GET", "DELETE", "PUT") else 1
         options: dict[str, Any] = {"params": params, "json": json}
         if timeout_s is not None:
             options["timeout"] = timeout_s

@@ -1,0 +1,35 @@
+"""``modelscan adopt``: take over a model that somebody made in GPUStack."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from modelscan.cli import deployment_view as view
+from modelscan.cli.context import current
+from modelscan.cli.document import Document
+from modelscan.cli.framework import single
+
+
+def adopt(
+    name: Annotated[str, typer.Argument(help="A model of the server.", metavar="NAME")],
+    target: Annotated[
+        str, typer.Option("--target", metavar="TARGET", help="The server that has it.")
+    ] = "gpustack",
+    no_route: Annotated[
+        bool, typer.Option("--no-route", help="Leave the routing file alone.")
+    ] = False,
+) -> Document:
+    """Take over a model of a GPUStack server as it is: record, marker, a real question, route."""
+    from modelscan.deploy.targets import resolve_target
+    from modelscan.deploy.unmanaged import adopt as run
+
+    config = current().config
+    with current().output.status(f"adopting {name}"):
+        done = run(name, resolve_target(target, config), config, route=not no_route)
+    body = {"deployment": view.as_json(done)}
+    return Document("adopt", body, [view.table([done])], [done.name])
+
+
+app = single(adopt)

@@ -1,0 +1,48 @@
+"""``modelscan restart``: end deployments and start them again as they were."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from modelscan.cli import deployment_view as view
+from modelscan.cli.context import current
+from modelscan.cli.document import Document
+from modelscan.cli.framework import single
+from modelscan.core.deployment import Deployment
+
+
+def restart(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Deployments.", metavar="NAME...")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every deployment.")] = False,
+    drain: Annotated[
+        float, typer.Option("--drain", min=0, metavar="SECONDS", help="Wait for running requests.")
+    ] = 10.0,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="For each to be ready.")
+    ] = None,
+) -> Document:
+    """Stop deployments, see that they are gone, start them as they were, and verify them."""
+    from modelscan.cli.deploy import interruptible
+    from modelscan.deploy.lifecycle import start, stop
+    from modelscan.deploy.request import silent
+
+    config = current().config
+    limit_s = config.number("start_timeout_s") if timeout is None else timeout
+
+    def act(name: str) -> Deployment:
+        with current().output.status(f"restarting {name}"):
+            stop(name, config, drain_s=drain)
+            return start(name, config, wait=True, timeout_s=limit_s, events=silent).deployment
+
+    with interruptible():
+        done, error = view.each(view.chosen(names, every, "restart"), act)
+    body = {"deployments": [view.as_json(one) for one in done]}
+    return Document("restart", body, [view.table(done)], [one.name for one in done],
+                    exit_code=error.exit_code if error else 0)  # fmt: skip
+
+
+app = single(restart)

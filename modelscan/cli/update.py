@@ -1,0 +1,69 @@
+"""``modelscan update``: another number of replicas or other parameters, on a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from modelscan.cli import deployment_view as view
+from modelscan.cli.context import current
+from modelscan.cli.document import Document
+from modelscan.cli.framework import single
+from modelscan.core.errors import UsageError
+
+
+def update(
+    name: Annotated[str, typer.Argument(help="A deployment's name.", metavar="NAME")],
+    replicas: Annotated[
+        int | None, typer.Option("--replicas", min=1, metavar="N", help="How many instances.")
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        typer.Option("--param", metavar="KEY[=VALUE]", help="Set an engine option (repeatable)."),
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option("--drop-param", metavar="KEY", help="Take an engine option away."),
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", metavar="NAME=VALUE", help="Set a variable of the engine."),
+    ] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", metavar="SECONDS", help="For it to be ready.")
+    ] = None,
+) -> Document:
+    """Change a deployment on a cluster: scaled in place, restarted for other options; verified."""
+    from modelscan.cli.deploy import interruptible
+    from modelscan.cli.options import engine_parameter
+    from modelscan.deploy.update import Change
+    from modelscan.deploy.update import update as run
+
+    config = current().config
+    change = Change(
+        replicas=replicas,
+        parameters=tuple(engine_parameter(text) for text in param or ()),
+        dropped=tuple(text.lstrip("-") for text in drop or ()),
+        env=variables(env or ()),
+    )
+    limit_s = config.number("start_timeout_s") if timeout is None else timeout
+    with interruptible(), current().output.status(f"updating {name}"):
+        done = run(name, change, config, timeout_s=limit_s)
+    body = {"deployment": view.as_json(done), "launch": (done.launch or {}).get("body")}
+    return Document("update", body, [view.table([done]), *view.reasons([done])], [name])
+
+
+def variables(texts: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` words; raises UsageError for others."""
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key.isidentifier():
+            raise UsageError(f"'{text}' is not a variable", hint="write --env NAME=VALUE")
+        found[key] = value
+    return found
+
+
+app = single(update)

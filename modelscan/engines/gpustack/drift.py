@@ -1,0 +1,49 @@
+"""What somebody changed on the server behind our back. Pure.
+
+Compared with what the server itself answered to our last change, not with what we sent: it fills
+in defaults of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+WATCHED = (
+    "replicas", "source", "huggingface_repo_id", "huggingface_filename", "model_scope_model_id",
+    "model_scope_file_path", "local_path", "backend", "backend_version", "backend_parameters",
+    "image_name", "run_command", "env", "categories", "placement_strategy", "worker_selector",
+    "gpu_selector", "restart_on_error", "extended_kv_cache", "speculative_config", "lora_list",
+)  # fmt: skip
+
+
+def snapshot(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that matter, as the server has them now (those its version knows)."""
+    return {key: row[key] for key in WATCHED if key in row}
+
+
+def changed(before: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the fields that differ from a snapshot, in a stable order."""
+    return tuple(
+        key for key in WATCHED if key in before and not same(row.get(key), before.get(key))
+    )
+
+
+def same(there: Any, wanted: Any) -> bool:
+    """Equal where ``wanted`` says something: an empty value and a missing one are the same, and
+    keys that the server adds to an object do not count."""
+    if not there and not wanted and not isinstance(wanted, bool | int):
+        return True
+    if isinstance(wanted, Mapping) and isinstance(there, Mapping) and wanted:
+        return all(same(there.get(key), value) for key, value in wanted.items())
+    return bool(there == wanted)
+
+
+def describe(fields: tuple[str, ...], before: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    """``replicas 1 -> 3, backend_parameters`` for people: short values with both sides."""
+    words = []
+    for key in fields:
+        old, new = before.get(key), row.get(key)
+        plain = all(isinstance(v, str | int | None) and len(str(v)) <= 40 for v in (old, new))
+        words.append(f"{key} {old} -> {new}" if plain else key)
+    return ", ".join(words)
