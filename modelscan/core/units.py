@@ -58,11 +58,17 @@ def format_bytes(value: int | None) -> str:
 
 
 def format_tokens(value: int | None) -> str:
-    """Tokens for people: whole multiples of 1024 as ``32k``; unknown is ``-``."""
+    """Tokens for people, in a form that ``parse_tokens`` reads back exactly; unknown is ``-``.
+
+    Whole multiples of 1024 as ``32k``; round decimal numbers stay as they are (128000 is what its
+    provider says, and not 125k).
+    """
     if value is None:
         return "-"
-    if value >= KIB and value % KIB == 0:
-        return f"{value // KIB}k"
+    if value >= KIB and value % 1000:
+        for size, unit in ((MIB, "M"), (KIB, "k")):
+            if value % size == 0:
+                return f"{value // size}{unit}"
     return str(value)
 
 

@@ -54,7 +54,8 @@ def test_formats() -> None:
     """Three digits; unknown is a dash."""
     assert [format_bytes(v) for v in (None, 0, 1023, 24 * GIB, 100 * GIB, -GIB)] == [
         "-", "0 B", "1023 B", "24.0 GiB", "100 GiB", "-1.00 GiB"]  # fmt: skip
-    assert [format_tokens(v) for v in (None, 32768, 1000)] == ["-", "32k", "1000"]
+    tokens = (None, 32768, 1000, 128_000, 131_072, 1 << 20, 0)
+    assert [format_tokens(v) for v in tokens] == ["-", "32k", "1000", "128000", "128k", "1M", "0"]
     assert [format_count(v) for v in (None, 8_190_000_000, 671e9, 12)] == [
         "-",
         "8.19B",
@@ -67,3 +68,9 @@ def test_formats() -> None:
 def test_formatted_sizes_parse_back(value: int) -> None:
     """What is printed is within half a percent of the truth."""
     assert abs(parse_bytes(format_bytes(value)) - value) <= max(value * 0.005, 0)
+
+
+@given(st.integers(1, 1 << 30))
+def test_formatted_tokens_parse_back_exactly(value: int) -> None:
+    """A printed context can be pasted into --context."""
+    assert parse_tokens(format_tokens(value)) == value
