@@ -24,7 +24,7 @@ from modelscan.core.errors import (
 )
 from modelscan.core.plan import Subject
 from modelscan.deploy import routes
-from modelscan.deploy.reconcile import end, fail, finish, reason_of, reconcile, unknown
+from modelscan.deploy.reconcile import end, fail, finish, reason_of, reconcile, stopped, unknown
 from modelscan.deploy.request import Events, Request, check_name, derive_name, silent
 from modelscan.deploy.targets import Target, find_target
 from modelscan.state.clock import now_text
@@ -105,7 +105,7 @@ def deploy(request: Request, config: Config, events: Events = silent) -> Outcome
             _end(session, before)
         with _undone_by_interrupt(session, before):
             events("planning", name=name, model=subject.id)
-            proposed = _propose(session, target, subject, request, _created(before), events)
+            proposed = _propose(session, target, subject, request, before, events)
             events("planned", name=name, backend=proposed.backend,
                    quantization=proposed.quantization, port=proposed.port)  # fmt: skip
             return _run(session, proposed, request.wait, request.timeout_s, events)
@@ -226,21 +226,16 @@ def _propose(
     target: Target,
     subject: Subject,
     request: Request,
-    created_at: str,
+    before: Deployment | None,
     events: Events,
 ) -> Deployment:
-    """A download that fails leaves a row that says so; what never got that far leaves none."""
+    """What could not be planned or fetched leaves the record as it was."""
+    created_at = before.created_at if before else now_text()
     try:
         return target.propose(session.name, subject, request, session.save, created_at, events)
-    except ModelscanError as error:
-        row = session.store.get(session.name)
-        if row is not None and row.state in (State.PENDING, State.DOWNLOADING):
-            _fail(session, row, error)
+    except ModelscanError:
+        _undo(session, before)
         raise
-
-
-def _created(before: Deployment | None) -> str:
-    return before.created_at if before else now_text()
 
 
 def _run(
@@ -317,6 +312,7 @@ def _undone_by_interrupt(session: _Session, before: Deployment | None) -> Iterat
 
 
 def _undo(session: _Session, before: Deployment | None) -> None:
+    """End what was started and put the row back; what ran before is stopped by now."""
     now = session.store.get(session.name)
     if now is None:
         return
@@ -324,11 +320,10 @@ def _undo(session: _Session, before: Deployment | None) -> None:
     if before is None:
         target.stop(now, drain_s=0)
         _forget(session, now)
-    elif before.state in ACTIVE_STATES:
-        end(before, target, session.store, session.routing_file)
-    else:
-        end(now, target, session.store, session.routing_file)
-        session.save(before)
+        return
+    end(now, target, session.store, session.routing_file)
+    kept = before if before.state not in ACTIVE_STATES else stopped(before)
+    session.save(kept)
 
 
 @contextlib.contextmanager

@@ -181,12 +181,17 @@ def _over(
 ) -> Deployment:
     routes.withdraw(routing_file, deployment)
     target.stop(deployment, drain_s=drain_s)
-    ended = replace(
-        deployment, state=state, reason=reason, health=None, routed=False, pid=None,
-        pid_started_at=None, updated_at=now_text(),
-    )  # fmt: skip
+    ended = replace(stopped(deployment), state=state, reason=reason)
     store.put(ended)
     return ended
+
+
+def stopped(deployment: Deployment) -> Deployment:
+    """The row of a deployment that runs no more."""
+    return replace(
+        deployment, state=State.STOPPED, reason=None, health=None, routed=False, pid=None,
+        pid_started_at=None, updated_at=now_text(),
+    )  # fmt: skip
 
 
 def recorded(name: str, config: Config) -> Deployment:
