@@ -27,10 +27,10 @@ _TASK_WORDS = {
     "chat": "chat text assistant instruct",
     "embedding": "embedding embeddings embed retrieval rag",
     "rerank": "rerank reranker reranking retrieval rag",
-    "image": "image images generation diffusion drawing text-to-image",
-    "video": "video generation",
-    "speech_to_text": "speech audio asr transcription stt recognition",
-    "text_to_speech": "speech audio tts voice synthesis",
+    "image": "imagegen image images diffusion drawing",
+    "video": "videogen video",
+    "speech_to_text": "asr stt speech audio transcription recognition",
+    "text_to_speech": "tts speech audio voice synthesis",
 }
 _NAME_WORDS = (
     (("coder", "code", "codestral", "devstral", "starcoder", "codegemma", "codellama", "codex"),
@@ -41,6 +41,14 @@ _NAME_WORDS = (
     (("ocr",), "ocr documents"),
     (("med", "medgemma"), "medical"),
 )  # fmt: skip
+# What people write in several words -> one word of the index.
+_PHRASES = (
+    ("speech to text", "asr"), ("speech recognition", "asr"), ("text to speech", "tts"),
+    ("speech synthesis", "tts"), ("text to image", "imagegen"), ("image generation", "imagegen"),
+    ("text to video", "videogen"), ("video generation", "videogen"),
+    ("long context", "longcontext"),
+)  # fmt: skip
+LONG_CONTEXT_TOKENS = 256_000
 _ABLE = {
     "reasoning": "reasoning thinking think",
     "vision": "vision visual image multimodal vlm",
@@ -51,7 +59,7 @@ FLAGS = {"open": 1, "closed": 2, "tools": 4, "reasoning": 8, "vision": 16}
 TINY, SMALL, LARGE = 1_500_000_000, 5_000_000_000, 60_000_000_000
 
 
-_SIZES = ("tiny", "small", "little", "large", "big")
+_SIZES = ("tiny", "small", "little", "large", "big", "longcontext")
 KINDS = frozenset(
     word
     for text in (*_TASK_WORDS.values(), *_ABLE.values(), *(t for _, t in _NAME_WORDS))
@@ -76,7 +84,10 @@ def spelling(text: str) -> str:
 
 def query_words(text: str) -> list[str]:
     """The words of a query that say something; all of them when none does."""
-    found = words(text)
+    plain = " ".join(words(text))
+    for phrase, word in _PHRASES:
+        plain = plain.replace(phrase, word)
+    found = words(plain)
     return [w for w in found if w not in _IDLE] or found
 
 
@@ -99,6 +110,8 @@ def kind_words(model: Model) -> list[str]:
     said.append("open local" if model.open_weights else "")
     said.append("moe mixture experts" if model.active_parameters else "")
     said.append(size_words(model.parameters))
+    long = (model.limits.context_tokens or 0) >= LONG_CONTEXT_TOKENS
+    said.append("longcontext" if long else "")
     tokens = set(name_tokens([model.id, model.name]))
     said.extend(text for names, text in _NAME_WORDS if tokens & set(names))
     return list(dict.fromkeys(" ".join(said).split()))

@@ -53,6 +53,7 @@ def test_words_of_a_query() -> None:
     """Idle words are dropped unless nothing else is there; versions stay whole."""
     assert query_words("the best model for code") == ["code"]
     assert query_words("the best model") == ["the", "best", "model"]
+    assert query_words("Speech-to-Text in German") == ["asr", "german"]
     assert name_tokens(["qwen2.5-7b"]) == ["qwen2.5", "qwen", "2.5", "7b", "7", "b"]
     assert spelling("Qwen3-8B") == spelling("qwen 3 8b") == "qwen 3 8 b"
 
