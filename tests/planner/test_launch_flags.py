@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelscan.core.gpu import Gpu
 from modelscan.core.workload import Workload
 from modelscan.planner.launch import Launch, environment, options, parse, render
 
@@ -66,13 +67,22 @@ def test_the_users_own_option_wins() -> None:
     assert text == "--max-model-len 4096 --max_num_seqs 64 --enforce-eager"
 
 
+def gpu(index: int, vendor: str = "nvidia", **changes: str) -> Gpu:
+    return Gpu(index, "card", vendor, 24 << 30, 23 << 30, "simulated", **changes)  # type: ignore[arg-type]
+
+
 def test_environment_hides_the_other_devices() -> None:
     launch = Launch("llama.cpp", "chat", 4096, 1, gpu_count=1)
-    assert environment(launch, Workload(), "nvidia", (1,), False) == {"CUDA_VISIBLE_DEVICES": "1"}
-    assert environment(launch, Workload(), "nvidia", (0, 1), True) == {}
-    assert environment(launch, Workload(), "amd", (2,), False) == {"HIP_VISIBLE_DEVICES": "2"}
+    assert environment(launch, Workload(), (gpu(1),), False) == {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": "1",
+    }
+    assert environment(launch, Workload(), (gpu(0), gpu(1)), True) == {}
+    assert environment(launch, Workload(), (gpu(2, "amd"),), False) == {"HIP_VISIBLE_DEVICES": "2"}
+    mig = gpu(0, mig="1g.10gb", uuid="MIG-1234")
+    assert environment(launch, Workload(), (mig,), True)["CUDA_VISIBLE_DEVICES"] == "MIG-1234"
     ollama = Launch("ollama", "chat", 4096, 2)
-    env = environment(ollama, Workload(kv_cache_k="q8_0", flash_attention="on"), None, (), True)
+    env = environment(ollama, Workload(kv_cache_k="q8_0", flash_attention="on"), (), True)
     assert env == {
         "OLLAMA_NUM_PARALLEL": "2",
         "OLLAMA_KV_CACHE_TYPE": "q8_0",
