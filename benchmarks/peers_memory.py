@@ -17,8 +17,9 @@ from benchmarks.llamacpp_rows import open_shape
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.memory.estimate import estimate
+from scripts.sparse_families import decoder, deepseek, gpt_oss
 from scripts.sparse_gguf import write
-from scripts.sparse_models import Attn, Moe, Sketch, decoder, deepseek, gpt_oss
+from scripts.sparse_pieces import Attn, Moe, Sketch
 
 CONTEXT = 131072
 _SANDWICH = ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm")

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from modelscan.memory.gguf_types import BY_NAME, GgmlType, tensor_bytes
-from scripts.sparse_models import MODELS, Sketch
+from scripts.sparse_models import MODELS
+from scripts.sparse_pieces import Sketch
 
 ALIGNMENT = 32
 Value: TypeAlias = "bool | int | float | str | list[int] | list[bool] | list[str]"

@@ -256,7 +256,8 @@ def test_more_slots_never_need_a_smaller_cache(name: str, context: int, parallel
 @given(st.integers(2, 64), st.integers(1, 16))
 def test_more_parameters_never_take_less(layers: int, more: int):
     def sized(count: int) -> int:
-        from scripts.sparse_models import Attn, decoder
+        from scripts.sparse_families import decoder
+        from scripts.sparse_pieces import Attn
 
         sketch = decoder("m", "llama", count, 1024, Attn(16, 4, 64), 4096, 32000)
         head, _, padded = header(sketch)

@@ -17,7 +17,8 @@ from modelscan.memory.estimate import estimate
 from modelscan.memory.gguf import GgufError, GgufHeader, parse_header
 from modelscan.memory.shape import from_config, from_gguf
 from scripts.sparse_gguf import header
-from scripts.sparse_models import MODELS, Sketch
+from scripts.sparse_models import MODELS
+from scripts.sparse_pieces import Sketch
 
 
 def head(name: str, **changes: Any) -> GgufHeader:
