@@ -28,8 +28,7 @@ def plan(
     option, launch = found.option, found.launch
     variant = option.candidate.variant
     indices = tuple(gpu.index for gpu in option.gpus)
-    vendor = option.gpus[0].vendor if option.gpus else None
-    every = len(option.gpus) == len(case.inventory.gpus)
+    every = not _must_hide(found, case)
     local = variant.source == "local_path"
     shape_path = option.candidate.shape.path
     return Plan(
@@ -46,7 +45,7 @@ def plan(
         context_tokens=found.estimate.context_tokens,
         parallel=found.estimate.parallel,
         parameters=render(found.chosen),
-        env=environment(launch, case.wanted, vendor, indices, every),
+        env=environment(launch, case.wanted, option.gpus, every),
         estimate=found.estimate,
         reasons=tuple(reasons(found, case, misses, variants)),
         task=case.task,
@@ -57,6 +56,17 @@ def plan(
         support=option.support.kind or "forced",
         settings={name: value if value is not None else True for name, value in found.chosen},
     )
+
+
+def _must_hide(found: Fitted, case: Case) -> bool:
+    """Whether the engine must be told its devices.
+
+    A real inventory may be a choice out of more (``--gpu 1``), so there it always is; on a
+    cluster the scheduler does it.
+    """
+    source = case.inventory.source
+    some = len(found.option.gpus) < len(case.inventory.gpus)
+    return source == "local" or (source == "simulated" and some)
 
 
 def reasons(found: Fitted, case: Case, misses: Sequence[Miss], variants: int) -> list[str]:

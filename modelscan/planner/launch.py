@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from modelscan.core.gpu import Gpu
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
 
@@ -136,14 +137,20 @@ _BY_BACKEND = {"llama.cpp": _llamacpp, "vllm": _vllm, "sglang": _sglang, "ollama
 
 
 def environment(
-    launch: Launch, workload: Workload, vendor: str | None, gpus: Sequence[int], every: bool
+    launch: Launch, workload: Workload, gpus: Sequence[Gpu], every: bool
 ) -> dict[str, str]:
-    """Variables of the engine's process. ``every``: all devices are used, so none is hidden."""
+    """Variables of the engine's process. ``every``: all devices are used, so none is hidden.
+
+    Indices are the driver's, in the order of the bus; CUDA's own order is by speed unless told.
+    MIG instances have no index of their own, so they go by UUID.
+    """
     env: dict[str, str] = {}
-    if gpus and not every:
-        name = {"nvidia": "CUDA_VISIBLE_DEVICES", "amd": "HIP_VISIBLE_DEVICES"}.get(vendor or "")
-        if name:
-            env[name] = ",".join(str(index) for index in gpus)
+    vendor = gpus[0].vendor if gpus else None
+    if vendor == "nvidia" and (not every or any(gpu.mig for gpu in gpus)):
+        names = [gpu.uuid if gpu.mig and gpu.uuid else str(gpu.index) for gpu in gpus]
+        env = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": ",".join(names)}
+    elif vendor == "amd" and not every:
+        env = {"HIP_VISIBLE_DEVICES": ",".join(str(gpu.index) for gpu in gpus)}
     if launch.backend == "ollama":
         env["OLLAMA_NUM_PARALLEL"] = str(launch.parallel or 1)
         if workload.kv_cache_k:

@@ -269,6 +269,16 @@ def test_llamacpp_uses_the_emptier_card() -> None:
     assert found.env["CUDA_VISIBLE_DEVICES"] == "1"
 
 
+def test_a_choice_of_real_devices_is_always_told_to_the_engine() -> None:
+    here = machine(RTX_4090)
+    chosen = replace(here, gpus=(replace(here.gpus[0], index=1),))
+    model = subject(DENSE_8B, ["Q8_0"])
+    assert plan(decide(model, chosen, Workload())).env == {}
+    real = plan(decide(model, replace(chosen, source="local"), Workload()))
+    assert real.env["CUDA_VISIBLE_DEVICES"] == "1"
+    assert plan(decide(model, replace(chosen, source="cluster"), Workload())).env == {}
+
+
 def test_a_mode_throughput_recipe_is_followed() -> None:
     from modelscan.core.model import Model, Spec
 
