@@ -60,13 +60,14 @@ def _remote(
     kind = Kind.MODELSCOPE if variant.source == "modelscope" else Kind.HUGGINGFACE
     reference = Reference(kind, variant.repo, variant.revision)
     with Hub.from_config(config) as hub:
-        remote = hub.open_file(reference, files[0].path)
-        header = gguf.parse_header(remote.read, files[0].size_bytes)
-        if header.split_count > 1:
-            raise NotDeployableError(
-                f"{variant.repo} is split into {header.split_count} files: "
-                "llama.cpp's dry run needs one",
-                hint=f"modelscan estimate {subject.id} --quantization {variant.quantization}",
-            )
-        shape = from_gguf(header, quantization=variant.quantization)
-        return exact(shape, workload, inventory, model=subject.id, header=header, read=remote.read)
+        shards: list[tuple[gguf.GgufHeader, gguf.Reader]] = []
+        for file in files:
+            remote = hub.open_file(reference, file.path)
+            header = gguf.parse_header(remote.read, file.size_bytes)
+            if header.split_count > 1 or not shards:
+                shards.append((header, remote.read))
+            if shards[0][0].split_count == len(shards):
+                break  # what is left is projectors
+        joined = gguf.merge_shards([header for header, _ in shards])
+        shape = from_gguf(joined, quantization=variant.quantization)
+        return exact(shape, workload, inventory, model=subject.id, shards=shards)
