@@ -296,6 +296,8 @@ def _extra(keys: Keys) -> dict[str, int | float | str | bool]:
     for key, name in (
         ("embedding_length_per_layer_input", "per_layer_embedding"),
         ("attention.indexer.key_length", "indexer_key_length"),
+        ("attention.indexer.top_k", "indexer_top_k"),
+        ("n_deepstack_layers", "deepstack"),
         ("pooling_type", "pooling_type"),
         ("embedding_length_out", "embedding_out"),
     ):

@@ -1,0 +1,69 @@
+"""Bytes of weights from a GGUF tensor table: exact, and by where they may be placed."""
+
+from __future__ import annotations
+
+from modelscan.core.architecture import Architecture, Tensor, Weights
+
+_EXPERT_MARKS = ("_exps.", "_chexps.")
+EMBEDDING = "token_embd.weight"
+OUTPUT = "output.weight"
+# Kept beside the token embedding in host memory (LLM_TENSOR_LAYER_INPUT in src/llama-arch.cpp).
+INPUT_TENSORS = (EMBEDDING, "position_embd.weight", "token_types.weight", "token_embd_norm",
+                 "per_layer_token_embd.weight")  # fmt: skip
+
+
+def layer_of(name: str) -> int | None:
+    """The block number of ``blk.N.…``, None for the others."""
+    if not name.startswith("blk."):
+        return None
+    number = name[4:].partition(".")[0]
+    return int(number) if number.isdigit() else None
+
+
+def is_expert(name: str) -> bool:
+    """A routed expert's matrix: what ``--n-cpu-moe`` moves (``ffn_(up|down|gate)_(ch|)exps``)."""
+    return any(mark in name for mark in _EXPERT_MARKS)
+
+
+def values(tensor: Tensor) -> int:
+    count = 1
+    for dimension in tensor.shape:
+        count *= dimension
+    return count
+
+
+def from_tensors(tensors: tuple[Tensor, ...], architecture: Architecture) -> Weights:
+    """Exact bytes. Blocks beyond the trunk (multi-token prediction) are not loaded for chat."""
+    trunk = len(architecture.layers)
+    loaded = [t for t in tensors if (layer_of(t.name) or 0) < trunk]
+    per_layer = [0] * trunk
+    for tensor in loaded:
+        layer = layer_of(tensor.name)
+        if layer is not None:
+            per_layer[layer] += tensor.size_bytes
+    parameters = sum(values(t) for t in tensors)
+    return Weights(
+        total_bytes=sum(t.size_bytes for t in loaded),
+        basis="exact",
+        parameters=parameters,
+        active_parameters=_active(loaded, architecture),
+        embedding_bytes=sum(t.size_bytes for t in loaded if t.name == EMBEDDING),
+        output_bytes=sum(t.size_bytes for t in loaded if t.name == OUTPUT),
+        expert_bytes=sum(t.size_bytes for t in loaded if is_expert(t.name)),
+        layer_bytes=tuple(per_layer),
+    )
+
+
+def _active(tensors: list[Tensor], architecture: Architecture) -> int:
+    """Parameters one token goes through: used experts only, and no table look-up."""
+    experts = architecture.experts
+    share = experts.active / experts.total if experts and experts.total else 1.0
+    total = 0.0
+    tied = architecture.tied_embeddings
+    for tensor in tensors:
+        if tensor.name.startswith("per_layer_token_embd") or (
+            tensor.name == EMBEDDING and not tied
+        ):
+            continue
+        total += values(tensor) * (share if is_expert(tensor.name) else 1.0)
+    return round(total)
