@@ -70,7 +70,10 @@ def _model(group: Group, known: Curated, by_repo: Mapping[str, Group]) -> Model:
     if group.links:
         rule = group.links[group.repos[0]]
         provenance["repos"] = Provenance(f"link: {rule}", None)
-    benchmarks = tuple(b for m in group.members for b in m.record.benchmarks)
+    measured = [m for m in group.members if m.record.benchmarks]
+    benchmarks = [b for m in measured for b in m.record.benchmarks]
+    if measured:
+        provenance["benchmarks"] = Provenance(measured[0].source, measured[0].retrieved_at)
     return Model(
         id=group.id,
         name=values.get("name") or short(group.id),

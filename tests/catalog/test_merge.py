@@ -130,6 +130,19 @@ def test_a_users_overlay_wins() -> None:
     assert "bird" in rocket.aliases
 
 
+def test_benchmarks_keep_their_source() -> None:
+    """A canonical entry's scores, once, with who said so."""
+    scores = ({"name": "quiz", "score": 61.5},)
+    entry = SourceRecord(
+        "acme/rocket-2-8b", "model", "Rocket 2 8B", "acme/rocket-2-8b",
+        repos=("AcmeAI/Rocket-2-8B",), benchmarks=scores,
+    )  # fmt: skip
+    rocket = models(*world(), snapshot(MODELSDEV, entry))["acme/rocket-2-8b"]
+    assert rocket.benchmarks == scores
+    assert rocket.provenance["benchmarks"].source == MODELSDEV
+    assert rocket.provenance["repos"].source == "link: weights"
+
+
 def test_both_hubs_copies_are_one_variant() -> None:
     """The same name and quantization on ModelScope is the other hub's copy, not another one."""
     copy = SourceRecord(
