@@ -139,14 +139,14 @@ def _whole(
         free_bytes=host.free_bytes if host else None,
     )
     total = _sum(list(parts.values()))
-    per_request = settings.sequence_tokens
+    context = _context_tokens(workload, settings, model)
     growing = cache.bytes_per_token(architecture, settings)
     return Estimate(
         model="",
         backend=BACKEND,
         backend_version=workload.backend_version,
         quantization=model.shape.quantization,
-        context_tokens=defaults.context_tokens(workload, architecture),
+        context_tokens=context,
         parallel=settings.parallel,
         tensor_parallel=1,
         parts=total,
@@ -156,13 +156,21 @@ def _whole(
         kv_capacity_tokens=settings.sequence_tokens * settings.streams,
         max_concurrency=settings.sequence_tokens
         * settings.streams
-        / max(1, min(per_request, defaults.context_tokens(workload, architecture))),
+        / max(1, min(settings.sequence_tokens, context)),
         basis="computed" if architecture.known else "range",
         margin_bytes=0,
         host=host_estimate,
         assumptions=_assumptions(model, settings, placement, workload),
         warnings=architecture.notes,
     )
+
+
+def _context_tokens(workload: Workload, settings: Settings, model: _Model) -> int:
+    """What one request may use: as asked, or what a given ``ctx-size`` leaves for a slot."""
+    sized = workload.parameter("ctx-size") or workload.parameter("c")
+    if sized and not workload.context_tokens:
+        return settings.sequence_tokens
+    return defaults.context_tokens(workload, model.shape.architecture)
 
 
 def _device(parts: Parts, gpu: Gpu) -> DeviceEstimate:

@@ -135,7 +135,8 @@ def _refuse(keys: GgmlType, values: GgmlType, flash: bool, latent: bool) -> None
 def _embedding(workload: Workload, architecture: Architecture) -> bool:
     if workload.embedding is not None:
         return workload.embedding
-    return architecture.encoder_only or _flag(workload, ("embedding", "embeddings", "rerank"))
+    asked = _flag(workload, ("embedding", "embeddings", "rerank"))
+    return architecture.embedding_model or architecture.encoder_only or asked
 
 
 def _flag(workload: Workload, names: tuple[str, ...]) -> bool:

@@ -166,6 +166,15 @@ def test_a_latent_cache_is_kv_rank_and_rope_once():
     assert found("deepseek-r1", context_tokens=4096).kv_bytes_per_token == 61 * 576 * 2
 
 
+def test_context_is_what_one_request_may_use():
+    sized = found("llama-3.2-3b", parallel=3, parameters=(("ctx-size", "10000"),))
+    assert (sized.context_tokens, sized.kv_capacity_tokens) == (3584, 10752)
+    unified = found("llama-3.2-3b", context_tokens=8192, parallel=4,
+                    parameters=(("kv-unified", None),))  # fmt: skip
+    assert (unified.context_tokens, unified.max_concurrency) == (8192, 1)
+    assert found("llama-3.2-3b", context_tokens=2048, parallel=4).max_concurrency == 4
+
+
 def test_states_are_per_slot_and_independent_of_context():
     one = found("qwen3.5-9b", context_tokens=4096)
     four = found("qwen3.5-9b", context_tokens=32768, parallel=4)

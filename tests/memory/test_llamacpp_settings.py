@@ -50,6 +50,13 @@ def test_embedding_processes_an_input_at_once():
     assert build(context=8192, ubatch=512, embedding=True).batch == 512
 
 
+def test_an_embedding_model_is_sized_as_one():
+    pooled = Architecture("qwen3", PLAIN.layers, 1024, 151669, 32768, embedding_model=True)
+    assert from_workload(Workload(), pooled).embedding
+    assert not from_workload(Workload(embedding=False), pooled).embedding
+    assert from_workload(Workload(parameters=(("embeddings", None),)), PLAIN).embedding
+
+
 def test_nothing_asked_is_8192_tokens_of_one_request_or_what_the_model_can():
     assert from_workload(Workload(), PLAIN).context_tokens == 8192
     small = Architecture("llama", PLAIN.layers, 4096, 32000, 2048)
