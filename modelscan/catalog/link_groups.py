@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from modelscan.catalog.link_names import key, tokens
+from modelscan.catalog.link_names import key, short, tokens
 from modelscan.catalog.records import SourceRecord
 
 T = TypeVar("T")
@@ -49,10 +49,11 @@ def newer(first: Member, second: Member) -> bool:
     return times[0] > times[1] or (times[0] == times[1] and repr(first) > repr(second))
 
 
-def strength(group: Group) -> tuple[int, int, str]:
-    """Order of claims on the same weights: the surest rule, then the shortest id."""
+def strength(group: Group) -> tuple[bool, int, int, str]:
+    """Order of claims on the same weights: called like them, the surest rule, the shortest id."""
+    named = any(key(short(repo)) == key(short(group.id)) for repo in group.links)
     rules = [STRENGTH.index(rule) for rule in group.links.values() if rule in STRENGTH]
-    return (min(rules, default=len(STRENGTH)), len(group.id), group.id)
+    return (not named, min(rules, default=len(STRENGTH)), len(group.id), group.id)
 
 
 def within(name: str, repo: str) -> bool:

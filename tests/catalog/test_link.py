@@ -7,7 +7,7 @@ from support.catalog_facts import curated, repo, row, snapshot, world
 
 from modelscan.catalog.link import Grouping, link
 from modelscan.catalog.link_rules import Linker
-from modelscan.catalog.records import MODELSDEV
+from modelscan.catalog.records import MODELSDEV, SourceRecord
 
 REPOS = {
     "AcmeAI/Rocket-2-8B": 900,
@@ -111,6 +111,22 @@ def test_two_canonical_ids_may_share_weights() -> None:
     found = {g.id: (g.primary, g.links) for g in groups}
     assert found["acme/rocket-2-8b"] == (True, {"AcmeAI/Rocket-2-8B": "name"})
     assert found["acme/rocket-2-8b-highspeed"] == (False, {"AcmeAI/Rocket-2-8B": "decoration"})
+
+
+def test_the_model_that_is_called_like_the_weights_owns_them() -> None:
+    """Also where another id's link is surer: models.dev says what a moving name means today."""
+    chat = SourceRecord(
+        "acme/rocket-chat", "model", "Rocket Chat", "acme/rocket-chat",
+        repos=("AcmeAI/Rocket-2-8B",),
+    )  # fmt: skip
+    rows = [row("acme/rocket-2-8b", "Rocket 2 8B", "acme/rocket-2-8b")]
+    groups = link(
+        [snapshot(MODELSDEV, chat, *rows), snapshot("llmfit", repo("AcmeAI/Rocket-2-8B"))],
+        curated(),
+    )
+    found = {g.id: (g.primary, g.links) for g in groups}
+    assert found["acme/rocket-chat"] == (False, {"AcmeAI/Rocket-2-8B": "weights"})
+    assert found["acme/rocket-2-8b"] == (True, {"AcmeAI/Rocket-2-8B": "name"})
 
 
 def test_rows_that_spell_the_repository_out_decide() -> None:
