@@ -144,7 +144,7 @@ def _fits(chosen: Plan, decision: Decision, everything: bool) -> list[Block]:
         ("from", _where(chosen)),
         ("gpus", ",".join(map(str, chosen.gpus)) if chosen.gpus else "CPU"),
         ("context", f"{format_tokens(chosen.context_tokens)} x {chosen.parallel}"),
-        ("memory", format_bytes(chosen.estimate.total_bytes)),
+        ("memory", _memory(chosen)),
         ("flags", shlex.join(chosen.parameters)),
         *((("environment", " ".join(f"{k}={v}" for k, v in chosen.env.items())),)
           if chosen.env else ()),
@@ -186,7 +186,7 @@ def _row(item: Plan) -> tuple[object, ...]:
         item.backend,
         ",".join(map(str, item.gpus)) if item.gpus else "CPU",
         format_tokens(item.context_tokens),
-        format_bytes(item.estimate.total_bytes),
+        _memory(item),
         None if speed is None else f"{speed:.3g}",
         _where(item),
     )
@@ -224,6 +224,15 @@ def _hardware(row: RequiredHardware) -> str:
 
 def _backend(chosen: Plan) -> str:
     return chosen.backend + (f" {chosen.backend_version}" if chosen.backend_version else "")
+
+
+def _memory(chosen: Plan) -> str:
+    """What will be taken: an engine with a pool fills its budget, whatever is asked of it."""
+    budgets = [device.budget_bytes for device in chosen.estimate.per_gpu]
+    reserved = sum(budget for budget in budgets if budget)
+    return format_bytes(
+        reserved if reserved and None not in budgets else chosen.estimate.total_bytes
+    )
 
 
 def _where(chosen: Plan) -> str:

@@ -36,7 +36,14 @@ class Fitted:
     def tight(self) -> bool:
         """It starts, but an error of the estimate's own size would stop it."""
         verdict = self.estimate.verdict
-        return verdict == "tight" or (verdict == "fits" and worst_case_overflows(self.estimate))
+        if verdict == "tight":
+            return not self.crowded
+        return verdict == "fits" and worst_case_overflows(self.estimate)
+
+    @property
+    def crowded(self) -> bool:
+        """An engine with a pool starts safely, but not all requests fit at full length at once."""
+        return self.estimate.verdict == "tight" and short_of_slots_only(self.estimate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +110,26 @@ def host_free(inventory: Inventory) -> int:
     return (host.free_bytes if host.free_bytes is not None else host.memory_bytes) or 0
 
 
+def short_of_slots_only(estimate: Estimate) -> bool:
+    """Tight for no other reason than that ``parallel`` requests do not fit into the pool at once:
+    one does, with the margin to spare, and what is beside the pool fits as well.
+    """
+    if estimate.parallel < 2 or not estimate.per_gpu:
+        return False
+    margin = estimate.margin_bytes // len(estimate.per_gpu)
+    for device in estimate.per_gpu:
+        pool, free = device.kv_pool_bytes, device.free_bytes
+        if pool is None or device.budget_bytes is None:
+            return False
+        cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
+        beside = device.total_bytes - cache
+        if pool - cache // estimate.parallel < margin or (
+            free is not None and beside + pool > free
+        ):
+            return False
+    return not worst_case_overflows(estimate)
+
+
 def worst_case_overflows(estimate: Estimate) -> bool:
     """Whether the upper end of a range would not fit: a guessed shape must leave room for it."""
     if estimate.basis != "range" or estimate.high_bytes is None:
@@ -113,8 +140,10 @@ def worst_case_overflows(estimate: Estimate) -> bool:
         share = more * device.total_bytes // max(1, estimate.total_bytes)
         cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
         pool = device.budget_bytes is not None and device.kv_pool_bytes is not None
-        if pool and cache + share > (device.kv_pool_bytes or 0):
-            return True
+        if pool:  # only the pool gives way
+            if cache // max(1, estimate.parallel) + share > (device.kv_pool_bytes or 0):
+                return True
+            continue
         if device.free_bytes is not None and device.total_bytes + share > device.free_bytes:
             return True
     return False

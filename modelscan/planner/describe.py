@@ -141,8 +141,14 @@ def _shares(estimate: Estimate) -> list[str]:
 def _share(name: str, device: DeviceEstimate) -> str:
     """``GPU 0 takes 9.1 GiB of 23.5 GiB free``; engines with a pool reserve their budget."""
     free = f" of {format_bytes(device.free_bytes)} free" if device.free_bytes is not None else ""
-    pool = f", reserves {format_bytes(device.budget_bytes)}" if device.budget_bytes else ""
-    return f"{name} takes {format_bytes(device.total_bytes)}{free}{pool}"
+    if device.budget_bytes is None or device.kv_pool_bytes is None:
+        return f"{name} takes {format_bytes(device.total_bytes)}{free}"
+    cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
+    return (
+        f"{name} reserves {format_bytes(device.budget_bytes)}{free}: "
+        f"{format_bytes(device.total_bytes - cache)} for weights and work, "
+        f"{format_bytes(device.kv_pool_bytes)} for the cache"
+    )
 
 
 def _context(found: Fitted, case: Case) -> str:

@@ -294,6 +294,11 @@ class _Trial:
             )
         if found.offload == "partial":
             notes.append(_offload_note(found.launch, len(self.architecture.layers)))
+        if found.crowded:
+            notes.append(
+                f"the cache holds {found.estimate.max_concurrency or 0:.1f} requests of full "
+                f"length at once, {found.estimate.parallel} were asked for: the others wait"
+            )
         if found.tight:
             notes.append("tight: within the estimate's margin of the free memory")
         return replace(found, notes=tuple(notes))
@@ -301,7 +306,7 @@ class _Trial:
 
 def _fits_gpus(found: Fitted) -> bool:
     """The engine's own verdict: each device by itself, with the margin."""
-    return found.estimate.verdict in ("fits", None) and not found.tight
+    return (found.estimate.verdict in ("fits", None) or found.crowded) and not found.tight
 
 
 def _fits(found: Fitted) -> bool:

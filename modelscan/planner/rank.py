@@ -26,6 +26,8 @@ _SPEED_HALVED = 0.3
 _BRISK_HALVED = 0.05
 _OFFLOAD = {"none": 0.0, "partial": 0.3, "cpu": 0.6}
 _TIGHT = 0.2
+_SLOTS_HALVED = 0.1
+_ASKED_SLOTS_HALVED = 1.0  # so many of that length were asked for: what can hold them wins
 _DEVICES_DOUBLED = 0.005  # of two equal answers, the one that leaves devices free
 _SPLIT_DOUBLED = 0.1  # llama.cpp's layers take turns on several GPUs: no faster than one
 _SERVER_CARD_BYTES = 40 * GIB  # cards bought to serve many requests at once
@@ -74,6 +76,7 @@ def cost(found: Fitted, wanted: Workload) -> Cost:
         "speed": _slowness(speed),
         "offload": _OFFLOAD[found.offload],
         "tight": _TIGHT if found.tight else 0.0,
+        "slots": _waiting(found, wanted),
         "devices": _DEVICES_DOUBLED * math.log2(max(1, len(found.option.gpus))),
         "engine": _engine(found.option, wanted),
     }
@@ -83,6 +86,15 @@ def cost(found: Fitted, wanted: Workload) -> Cost:
         terms["context"] = -math.log2(context)
         terms["quality"] /= 2
     return Cost(tuple(terms.items()))
+
+
+def _waiting(found: Fitted, wanted: Workload) -> float:
+    """What it costs that some of the requests asked for must wait for the others."""
+    held = found.estimate.max_concurrency
+    if not found.crowded or not held:
+        return 0.0
+    rate = _ASKED_SLOTS_HALVED if wanted.context_tokens else _SLOTS_HALVED
+    return rate * math.log2(max(1.0, found.estimate.parallel / held))
 
 
 def _slowness(speed: float | None) -> float:

@@ -269,6 +269,18 @@ def test_llamacpp_uses_the_emptier_card() -> None:
     assert found.env["CUDA_VISIBLE_DEVICES"] == "1"
 
 
+def test_more_requests_than_the_pool_holds_wait() -> None:
+    """The engine starts and queues: the context of one request is not cut for it."""
+    model, here = subject(DENSE_8B, ["BF16"]), machine(H100)
+    found = plan(decide(model, here, Workload(backend="vllm", parallel=64)))
+    assert (found.context_tokens, found.parallel) == (32_768, 64)
+    assert any("the others wait" in reason for reason in found.reasons)
+    assert not any("tight" in reason for reason in found.reasons)
+    held = found.estimate.max_concurrency
+    assert held is not None
+    assert 5 < held < 64
+
+
 def test_a_choice_of_real_devices_is_always_told_to_the_engine() -> None:
     here = machine(RTX_4090)
     chosen = replace(here, gpus=(replace(here.gpus[0], index=1),))
