@@ -220,7 +220,7 @@ def _differences(deployment: Deployment) -> list[str]:
     """Where the cluster's own evaluation sees it otherwise; that not every replica runs."""
     if deployment.target == "local":
         return []
-    from modelscan.deploy.gpustack_plan import disagreement
+    from modelscan.deploy.gpustack_evaluate import disagreement
 
     return [text for text in (disagreement(deployment), deployment.reason) if text]
 

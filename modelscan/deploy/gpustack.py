@@ -14,8 +14,10 @@ from modelscan.core.plan import Subject
 from modelscan.deploy import gpustack_follow as follow
 from modelscan.deploy import gpustack_model as remote
 from modelscan.deploy import gpustack_plan as planning
+from modelscan.deploy.gpustack_evaluate import evaluate
 from modelscan.deploy.request import Events, Request, silent
 from modelscan.deploy.targets import Observation, Save
+from modelscan.engines.gpustack.body import resolved_env
 from modelscan.engines.gpustack.client import Client, Connection
 from modelscan.engines.gpustack.drift import changed, describe, snapshot
 from modelscan.engines.gpustack.logs import without_environment
@@ -68,7 +70,7 @@ class GpuStackTarget:
         with self.client() as client:
             remote.check_free(client, name, marker, take_over=request.workload.force)
             proposal = planning.propose(client, self._target, name, subject, request, marker)
-            evaluation = planning.evaluate(client, proposal)
+            evaluation = evaluate(client, proposal.body, proposal.cluster_id)
         self._heed(evaluation, proposal, request)
         deployment = Deployment(
             name=name,
@@ -139,6 +141,7 @@ class GpuStackTarget:
         with self.client() as client:
             # What somebody added on the server is taken back as well.
             body = {**{k: v for k, v in known.items() if v in (None, [], {})}, **launch["body"]}
+            body |= resolved_env(body)
             model = remote.ensure(
                 client, body, launch.get("marker"), take_over=bool(launch.get("take_over"))
             )
@@ -208,8 +211,10 @@ class GpuStackTarget:
         if not fields:
             return (), None
         what = describe(fields, before, found.raw)
-        again = f"modelscan restart {deployment.name}, or the same deploy again, puts it back"
-        return fields, f"changed at {self._target.name}: {what} ({again})"
+        again = f"modelscan restart {deployment.name}"
+        if "updated_at" not in (deployment.request or {"updated_at": None}):
+            again += ", or the same deploy again,"
+        return fields, f"changed at {self._target.name}: {what} ({again} puts it back)"
 
     def _deleted(self, deployment: Deployment) -> Observation:
         if deployment.state is State.STARTING and (deployment.remote or {}).get("model_id") is None:

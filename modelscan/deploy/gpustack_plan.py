@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelscan.core.deployment import Deployment
-from modelscan.core.errors import AuthError, ModelscanError, NotDeployableError, UsageError
+from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.gpu import Inventory
 from modelscan.core.jsonform import to_json
 from modelscan.core.model import Spec
@@ -23,19 +21,12 @@ from modelscan.engines.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, cre
 from modelscan.engines.gpustack.client import Client, Connection, Dialect
 from modelscan.engines.gpustack.filters import reject
 from modelscan.engines.gpustack.inventory import inventory as as_inventory
-from modelscan.engines.gpustack.states import one_line
 from modelscan.engines.gpustack.types import parse_gpu, parse_worker
 from modelscan.state.config import Config
 from modelscan.state.targets import TargetConfig, load
 
 CONCURRENT_CONTEXTS = 4  # full contexts the cache is sized for where nobody says
 CLAIM_FACTOR, CLAIM_BYTES = 1.2, 2 * GIB  # GPUStack 2.3.0's own claim for a language model
-_TELL_FRACTION = 0.25  # a difference in bytes worth a word
-_COULD_NOT_JUDGE = re.compile(
-    r"name resolution|max retries|connection (?:failed|refused|error|reset)|timed? ?out|"
-    r"failed to resolve|unreachable|couldn't connect|offline mode",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,63 +285,6 @@ def cluster_id(client: Client, target: TargetConfig) -> int | None:
         )
     rows = sorted(rows, key=lambda r: (not r.get("is_default"), r["id"]))
     return int(rows[0]["id"])
-
-
-def evaluate(client: Client, proposal: Proposal) -> dict[str, Any] | None:
-    """GPUStack's own opinion, as a cross-check. None when it cannot be asked.
-
-    The answer is 200 also when it means no: every message field is read. ``decided`` is False for
-    a no that only says that the hub was out of reach.
-    """
-    request: dict[str, Any] = {"model_specs": [dict(proposal.body)]}
-    if proposal.cluster_id is not None:
-        request["cluster_id"] = proposal.cluster_id
-    try:
-        answer = client.post("model-evaluations", request, what="evaluate", timeout_s=60.0)
-        result = answer["results"][0]
-    except AuthError:
-        raise
-    except (ModelscanError, KeyError, IndexError, TypeError):
-        return None
-    return opinion(result)
-
-
-def opinion(result: Mapping[str, Any]) -> dict[str, Any]:
-    """One result of an evaluation. Pure."""
-    messages = [
-        *(result.get("compatibility_messages") or ()),
-        *(result.get("scheduling_messages") or ()),
-        *([result["error_message"]] if result.get("error_message") else ()),
-    ]
-    texts = [one_line(str(message)) or "" for message in messages]
-    claim = result.get("resource_claim") or {}
-    return {
-        "compatible": bool(result.get("compatible")) and not result.get("error"),
-        "decided": not any(_COULD_NOT_JUDGE.search(text) for text in texts),
-        "messages": texts,
-        "vram_bytes": claim.get("vram"),
-        "ram_bytes": claim.get("ram"),
-    }
-
-
-def disagreement(deployment: Deployment) -> str | None:
-    """Where the server's evaluation and our plan say different things; None where they agree."""
-    evaluation = (deployment.remote or {}).get("evaluation")
-    if not evaluation:
-        return None
-    said = "; ".join(evaluation["messages"]) or "it gives no reason"
-    if not evaluation["compatible"]:
-        verb = "refuses" if evaluation.get("decided", True) else "could not judge"
-        return f"{deployment.target}'s own evaluation {verb} it, our plan says it fits: {said}"
-    claimed = evaluation.get("vram_bytes")
-    devices = ((deployment.plan or {}).get("estimate") or {}).get("per_gpu") or []
-    ours = sum(d.get("budget_bytes") or d["total_bytes"] for d in devices)
-    if claimed and ours and abs(claimed - ours) > _TELL_FRACTION * max(claimed, ours):
-        return (
-            f"{deployment.target} would reserve {format_bytes(claimed)}, "
-            f"our plan counts {format_bytes(ours)}"
-        )
-    return None
 
 
 def plan_json(proposal: Proposal) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from modelscan.core.errors import UsageError
 from modelscan.core.units import parse_tokens
 from modelscan.core.workload import BACKENDS, GOALS, MODES, SOURCES, Workload
 
+_EXAMPLE = "see examples/deployment.yaml"
 _TOP = ("version", "deployment", "metadata")
 _TEXT = ("model", "name", "target", "gpu", "quantization", "backend", "backend_version",
          "kv_cache", "flash_attention", "mode", "goal", "source", "api_key", "image_name",
@@ -35,7 +36,8 @@ KEYS = (*_TEXT, *_WHOLE, *_NUMBER, *_YES_NO, *_MAPPING, *_OTHER)
 _CLUSTER = ("replicas", "env", "worker_selector", "speculative_config", "extended_kv_cache",
             "restart_on_error", "image_name", "run_command", "placement_strategy")  # fmt: skip
 _WORKLOAD = ("quantization", "backend", "backend_version", "flash_attention", "mode", "goal",
-             "source", "parallel", "tensor_parallel", "memory_utilization", "embedding")  # fmt: skip
+             "source", "parallel", "tensor_parallel", "memory_utilization",
+             "embedding")  # fmt: skip
 _REQUEST = ("name", "target", "gpu", "port", "expose", "api_key", "route", "timeout")
 _CHOICES = {
     "backend": BACKENDS, "goal": GOALS, "mode": MODES, "source": SOURCES,
@@ -63,9 +65,7 @@ def read(path: Path) -> Manifest:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {error}") from error
     except yaml.YAMLError as error:
-        raise UsageError(
-            f"{path} is not YAML: {error}", hint="see examples/deployment.yaml"
-        ) from error
+        raise UsageError(f"{path} is not YAML: {error}", hint=_EXAMPLE) from error
     return parse(data, str(path))
 
 
@@ -80,9 +80,7 @@ def parse(data: Any, where: str = "the file") -> Manifest:
     for key, value in values.items():
         _check(key, value, where)
     if not values.get("model"):
-        raise UsageError(
-            f"{where}: deployment.model is missing", hint="see examples/deployment.yaml"
-        )
+        raise UsageError(f"{where}: deployment.model is missing", hint=_EXAMPLE)
     given = {key: value for key, value in values.items() if value is not None}
     cluster = {key: given[key] for key in _CLUSTER if key in given}
     if "env" in cluster:
@@ -174,7 +172,7 @@ def _kind(key: str) -> tuple[type, ...]:
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise UsageError(f"{where} must be a mapping", hint="see examples/deployment.yaml")
+        raise UsageError(f"{where} must be a mapping", hint=_EXAMPLE)
     return value
 
 

@@ -151,7 +151,9 @@ def _on_record(
     route: bool,
 ) -> Deployment:
     row = _describe(model, instances, server)
-    body: dict[str, Any] = {k: v for k, v in snapshot(model.raw).items() if v not in (None, [], {})}
+    # Its variables stay on the server: what is not sent is kept there.
+    known = {k: v for k, v in snapshot(model.raw).items() if k != "env"}
+    body: dict[str, Any] = {k: v for k, v in known.items() if v not in (None, [], {})}
     body |= {"name": model.name, "description": _description(model, marker)}
     body["replicas"] = model.replicas or 1
     kept = {"model_id": model.id, "row": snapshot(model.raw), "evaluation": None}

@@ -12,7 +12,7 @@ from modelscan.deploy.lifecycle import start, stop
 from modelscan.deploy.reconcile import finish, reconcile, unknown
 from modelscan.deploy.request import silent
 from modelscan.deploy.targets import find_target
-from modelscan.engines.gpustack.body import pairs
+from modelscan.engines.gpustack.body import check_env, pairs
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
@@ -86,5 +86,5 @@ def changed_body(body: Mapping[str, Any], change: Change) -> dict[str, Any]:
         new["backend_parameters"] = [f"--{k}" if v is None else f"--{k}={v}"
                                      for k, v in options.items()]  # fmt: skip
     if change.env:
-        new["env"] = {**(body.get("env") or {}), **change.env}
+        new["env"] = {**(body.get("env") or {}), **check_env(change.env)}
     return new

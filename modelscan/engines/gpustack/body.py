@@ -6,14 +6,16 @@ lost. ``enable_model_route`` defaults to nothing there, and such a model answers
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modelscan.core.errors import NotDeployableError
+from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.model import Spec
 from modelscan.core.plan import Plan
 from modelscan.engines.gpustack.client import Dialect
+from modelscan.state.secrets import resolve
 
 BACKENDS = {
     "vllm": "vLLM",
@@ -77,7 +79,7 @@ def create_body(
         body["backend_parameters"] = parameters
     # Which devices an instance sees is the scheduler's to say.
     planned = {k: v for k, v in plan.env.items() if not k.endswith("_VISIBLE_DEVICES")}
-    env = {**(dict(spec.env) if spec else {}), **planned, **(choices.env or {})}
+    env = {**(dict(spec.env) if spec else {}), **planned, **check_env(choices.env or {})}
     if env:
         body["env"] = env
     if plan.task in CATEGORIES:
@@ -178,3 +180,25 @@ def _modern(choices: Choices, spec: Spec | None, cluster_id: int | None) -> dict
     if choices.adapters:
         fields["lora_list"] = list(choices.adapters)
     return fields
+
+
+_SECRET_NAME = re.compile(r"(?i)(key|token|secret|passw|credential)")
+
+
+def check_env(env: Mapping[str, str]) -> Mapping[str, str]:
+    """Variables whose names say secret must be references; raises UsageError for literal ones."""
+    for name, value in env.items():
+        if _SECRET_NAME.search(name) and not value.startswith(("env:", "file:")):
+            raise UsageError(
+                f"the value of {name} must be a reference, never the secret itself",
+                hint=f"--env {name}=env:{name}", code="literal_secret",
+            )  # fmt: skip
+    return env
+
+
+def resolved_env(body: Mapping[str, Any]) -> dict[str, Any]:
+    """``env`` with the secrets that its references name: only on its way to the server."""
+    env = body.get("env") or {}
+    if not any(_SECRET_NAME.search(name) for name in env):
+        return {}
+    return {"env": {k: resolve(v) if _SECRET_NAME.search(k) else v for k, v in env.items()}}

@@ -6,6 +6,7 @@ in defaults of its own.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,14 +19,25 @@ WATCHED = (
 
 
 def snapshot(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that matter, as the server has them now (those its version knows)."""
-    return {key: row[key] for key in WATCHED if key in row}
+    """The fields that matter, as the server has them now (those its version knows).
+
+    Values of variables are kept as fingerprints: they may be secrets, and only have to be compared.
+    """
+    kept = {key: row[key] for key in WATCHED if key in row}
+    if kept.get("env"):
+        kept["env"] = {name: _fingerprint(value) for name, value in kept["env"].items()}
+    return kept
+
+
+def _fingerprint(value: Any) -> str:
+    return hashlib.sha256(str(value).encode()).hexdigest()[:16]
 
 
 def changed(before: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the fields that differ from a snapshot, in a stable order."""
+    now = snapshot(row)
     return tuple(
-        key for key in WATCHED if key in before and not same(row.get(key), before.get(key))
+        key for key in WATCHED if key in before and not same(now.get(key), before.get(key))
     )
 
 
@@ -41,7 +53,7 @@ def same(there: Any, wanted: Any) -> bool:
 
 def describe(fields: tuple[str, ...], before: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     """``replicas 1 -> 3, backend_parameters`` for people: short values with both sides."""
-    words = []
+    words: list[str] = []
     for key in fields:
         old, new = before.get(key), row.get(key)
         plain = all(isinstance(v, str | int | None) and len(str(v)) <= 40 for v in (old, new))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from modelscan.core.gpu import Gpu, Host, Inventory, Problem
 from modelscan.engines.gpustack.types import RemoteGpu, RemoteWorker
@@ -20,14 +21,22 @@ def inventory(
     ``allocated`` counts models that are still starting, ``used`` what others hold. ``host`` is the
     sum over ready workers.
     """
+    from modelscan.gpu.enrich import enrich
+
     ready = sorted((w for w in workers if w.state == READY), key=lambda w: w.name)
     allocated = {device.id: device for device in devices}
     gpus: list[Gpu] = []
     for worker in ready:
         for gpu in sorted(worker.gpus, key=lambda g: g.index):
-            gpus.append(_gpu(allocated.get(gpu.id, gpu), len(gpus)))
+            found = enrich(_gpu(allocated.get(gpu.id, gpu), len(gpus)))
+            gpus.append(replace(found, backends=_served(found.backends)))
     problems = tuple(_problem(w) for w in workers if w.state != READY)
     return Inventory(tuple(gpus), _host(ready), problems, source=target)
+
+
+def _served(backends: tuple[str, ...]) -> tuple[str, ...]:
+    """GPUStack 2.x runs vLLM and SGLang in containers, whatever else a card could do."""
+    return tuple(name for name in backends if name in ("vllm", "sglang"))
 
 
 def of_worker(whole: Inventory, worker: RemoteWorker) -> Inventory:
