@@ -13,7 +13,7 @@ from modelscan.core.errors import AuthError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan, Subject
 from modelscan.deploy import readiness
-from modelscan.deploy.local_plan import plan_here
+from modelscan.deploy.local_plan import plan_here, program_of
 from modelscan.deploy.recover import leave_copy
 from modelscan.deploy.request import Events, Request, silent
 from modelscan.deploy.targets import Observation, Save
@@ -84,14 +84,13 @@ class LocalTarget:
     def _launch(
         self, name: str, plan: Plan, weights: Weights, request: Request, port: int
     ) -> Launch:
-        binary = self._config.path("llama_server") if plan.backend == "llama.cpp" else None
         serving = Serving(
             model_file=str(weights.model),
             host=request.host,
             port=port,
             served_model=name,
             api_key=request.api_key,
-            binary=str(binary.absolute()) if binary else None,
+            binary=program_of(plan.backend, self._config),
             mmproj_file=str(weights.projector) if weights.projector else None,
         )
         starter = engine(plan.backend)
@@ -205,8 +204,10 @@ class LocalTarget:
 
     def stop(self, deployment: Deployment, *, drain_s: float) -> None:
         rundir = self.rundir(deployment.name)
-        if drain_s > 0 and deployment.launch and rundir.ready_file.exists() and rundir.alive():
-            _drain(launch_of(deployment), drain_s)
+        if drain_s > 0 and deployment.launch and rundir.alive():
+            launch = launch_of(deployment)
+            if rundir.ready_file.exists() or not launch.embedded:
+                _drain(launch, drain_s)
         spawn.stop(rundir)
 
     def remove(self, deployment: Deployment) -> None:

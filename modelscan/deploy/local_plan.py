@@ -14,8 +14,9 @@ from modelscan.core.measurement import Measurement
 from modelscan.core.plan import Decision, Held, Plan, Subject
 from modelscan.core.workload import Workload
 from modelscan.deploy.request import Request
+from modelscan.engines.installed import locate, missing
 from modelscan.engines.processes import memory_bytes
-from modelscan.engines.registry import DEFAULT, ENGINES, engine
+from modelscan.engines.registry import DEFAULT, ENGINES, PROGRAM_SETTINGS, engine
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 
@@ -31,13 +32,44 @@ def plan_here(name: str, subject: Subject, request: Request, config: Config, sto
     held = held_bytes(store, name)
     history = store.measurements()
     decision = _decide(subject, hardware, request.workload, held, history)
-    unasked = request.workload.backend is None
-    if unasked and decision.plan is not None and decision.plan.backend not in ENGINES:
-        preferred = replace(request.workload, backend=DEFAULT)
-        decision = _decide(subject, hardware, preferred, held, history)
+    wanted = _for_installed(decision.plan, request, hardware, config)
+    if wanted is not None:
+        decision = _decide(subject, hardware, wanted, held, history)
     if decision.plan is None:
         raise no_fit(decision)
     return _with_warning(decision.plan, warning)
+
+
+def _for_installed(
+    plan: Plan | None, request: Request, hardware: Inventory, config: Config
+) -> Workload | None:
+    """What to ask the planner anew: another engine where the chosen one is not here, or the
+    version that is. None when the plan stands. Raises ModelscanError when the engine that was
+    asked for is missing: before weights are fetched for it."""
+    wanted = request.workload
+    if plan is None or plan.backend == DEFAULT or hardware.simulated:
+        return None
+    if plan.backend not in ENGINES:
+        return None if wanted.backend else replace(wanted, backend=DEFAULT)
+    found = locate(plan.backend, program_of(plan.backend, config))
+    if found is None:
+        if wanted.backend is None:
+            return replace(wanted, backend=DEFAULT)
+        if request.dry_run:
+            return None
+        raise missing(plan.backend)
+    if wanted.backend_version or found.version in (None, plan.backend_version):
+        return None
+    return replace(wanted, backend=plan.backend, backend_version=found.version)
+
+
+def program_of(backend: str, config: Config) -> str | None:
+    """What the engine's setting names: a command as it is, a path made absolute."""
+    setting = PROGRAM_SETTINGS.get(backend)
+    path = config.path(setting) if setting else None
+    if path is None:
+        return None
+    return str(path) if len(path.parts) == 1 and not path.exists() else str(path.absolute())
 
 
 def _decide(

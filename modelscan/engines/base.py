@@ -53,11 +53,17 @@ class Launch:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an engine did not start or ended: its own words, and what to try."""
+    """Why an engine did not start or ended: its own words, and what to try.
+
+    ``kind`` is memory | context | driver | … where the words were recognised, ``retry`` the options
+    of ``deploy`` that may help.
+    """
 
     reason: str
     hint: str | None = None
     port_taken: bool = False
+    kind: str | None = None
+    retry: tuple[str, ...] = ()
 
 
 class Engine(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -111,7 +112,8 @@ def _is_embedding(body: Any) -> bool:
 
 
 def _is_ranking(body: Any) -> bool:
-    return len(body["results"]) == len(_RERANK["documents"])
+    rows = body if isinstance(body, list) else body["results"]  # SGLang answers with the list
+    return len(rows) == len(_RERANK["documents"])
 
 
 _CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
@@ -125,11 +127,16 @@ _SMALLEST = {
 
 
 def busy_requests(address: Address) -> int | None:
-    """How many requests llama.cpp is answering now; None when it does not say."""
+    """How many requests the engine is answering now; None when it does not say."""
     reply = ask(address, "GET", "/metrics", timeout_s=1.0)
     if reply is None or reply.status != _OK or not isinstance(reply.body, str):
         return None
-    for line in reply.body.splitlines():
-        if line.startswith("llamacpp:requests_processing "):
-            return round(float(line.split()[1]))
-    return None
+    found = [float(match[1]) for match in _BUSY.finditer(reply.body)]
+    return round(sum(found)) if found else None
+
+
+_BUSY = re.compile(
+    r"^(?:llamacpp:requests_processing|vllm:num_requests_running|sglang:num_running_reqs)"
+    r"(?:\{[^}]*\})?\s+([\d.eE+-]+)",
+    re.MULTILINE,
+)

@@ -10,7 +10,11 @@ from modelscan.engines.base import Engine
 DEFAULT = "llama.cpp"
 ENGINES = {
     "llama.cpp": "modelscan.engines.llamacpp.engine:LlamaCpp",
+    "vllm": "modelscan.engines.vllm.engine:Vllm",
+    "sglang": "modelscan.engines.sglang.engine:SgLang",
 }
+# The setting that names an engine's program or Python.
+PROGRAM_SETTINGS = {"llama.cpp": "llama_server", "vllm": "vllm", "sglang": "sglang"}
 
 
 def engine(name: str) -> Engine:

@@ -116,7 +116,13 @@ def _of(
         on_host = support.host_support(variant.format, backend, inventory)
         yield Option(candidate, backend, (), 1, on_host, recommended)
     elif not inventory.gpus:
-        yield label, support.host_support(variant.format, backend, inventory).reason
+        on_host = support.host_support(
+            variant.format, backend, inventory, forced=workload.force and bool(workload.backend)
+        )
+        if on_host:
+            yield Option(candidate, backend, (), 1, on_host, recommended)
+        else:
+            yield label, on_host.reason
     for gpus in sets:
         yield from _on(candidate, backend, gpus, label, recommended, workload)
 

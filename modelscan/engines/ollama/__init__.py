@@ -1,0 +1,1 @@
+"""An Ollama server that runs already: its API."""
