@@ -62,7 +62,7 @@ def dialect_of(version: str) -> Dialect:
         major, minor = (2, 0) if text.startswith("0.0.0") else (-1, 0)
     if major >= 2 or text.startswith("0.0.0"):  # 0.0.0 is a build from the main branch
         return Dialect(version, "/v2", "/v1")
-    if (major, minor) >= (0, 6):
+    if major == 0 and minor >= 6:
         return Dialect(version, "/v1", "/v1-openai")
     raise UsageError(
         f"GPUStack {version} is not supported (0.6 to 0.7, and 2.x are)",

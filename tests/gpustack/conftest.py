@@ -1,0 +1,28 @@
+"""modelscan pointed at a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support.gpustack_session import Server
+
+
+@pytest.fixture
+def pointed(
+    monkeypatch: pytest.MonkeyPatch, cli: Callable[..., Any]
+) -> Iterator[Callable[..., None]]:
+    """``pointed(server)``: a target ``lab`` for it, its key in the environment; after the test
+    no model is left there."""
+    used: list[Server] = []
+
+    def point(server: Server, key: str = "all", url: str | None = None) -> None:
+        monkeypatch.setenv("LAB_KEY", server.keys[key])
+        done = cli("target", "add", "lab", url or server.url, "--key", "env:LAB_KEY")
+        assert done.code == 0, done.err
+        used.append(server)
+
+    yield point
+    for server in used:
+        server.clear()

@@ -1,0 +1,321 @@
+"""The whole life of models on a real GPUStack 2.3.0: its server, scheduler, workers and proxy."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.gpustack_calls import call
+from support.gpustack_session import Server, start_or_skip
+
+pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(900)]
+Cli = Callable[..., Any]
+PATIENCE = ("--timeout", "240")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    started = start_or_skip("2.3.0")
+    yield started
+    started.end()
+
+
+def in_background(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(act()))
+    thread.start()
+    return thread, found
+
+
+def until(look: Callable[[], Any], patience_s: float = 120) -> Any:
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.3)
+    raise AssertionError("it did not come to pass")
+
+
+def deployment(cli: Cli, name: str) -> dict[str, Any]:
+    rows = cli("list", "--json").json["deployments"]
+    return next(row for row in rows if row["name"] == name)
+
+
+def routes(cli: Cli) -> dict[str, Any]:
+    return {row["name"]: row for row in cli("route", "list", "--json").json["routes"]}
+
+
+class TestLooking:
+    def test_target(self, server: Server, pointed: Callable[..., None], cli: Cli) -> None:
+        pointed(server)
+        done = cli("target", "test", "--json")
+        assert done.code == 0, done.out
+        assert done.json["version"] == "v2.3.0"
+        assert {c["name"]: c["status"] for c in done.json["checks"]} == dict.fromkeys(
+            ("server", "management", "cluster", "workers", "inference"), "ok"
+        )
+        assert "gpustack_" not in done.out
+        listed = cli("target", "list", "--json").json
+        assert listed["default"] == "lab"
+        assert cli("target", "remove", "lab").code == 0
+        assert cli("target", "list", "--json").json["targets"] == []
+
+    def test_the_gpus_are_the_workers(
+        self, server: Server, pointed: Callable[..., None], cli: Cli
+    ) -> None:
+        pointed(server)
+        gpus = cli("gpu", "--target", "lab", "--json").json["gpus"]
+        assert [(g["name"], g["memory_bytes"], g["compute_capability"]) for g in gpus] == [
+            ("NVIDIA H100 80GB HBM3", 80 * 2**30, "9.0"),
+            ("NVIDIA H100 80GB HBM3", 80 * 2**30, "9.0"),
+            ("NVIDIA GeForce RTX 4090", 24564 * 2**20, "8.9"),
+        ]
+
+    def test_plans_are_for_the_workers(
+        self, server: Server, pointed: Callable[..., None], cli: Cli
+    ) -> None:
+        pointed(server)
+        large = cli("plan", server.models["qwen3-32b"], "--target", "lab", "--json").json["plan"]
+        assert large["worker"] == "h100x2"
+        assert set(large["gpus"]) <= {0, 1}
+        pinned = cli("plan", server.models["qwen3-8b"], "--target", "lab", "--gpu", "2", "--json")
+        assert pinned.json["plan"]["gpus"] == [2]
+        too_large = cli(
+            "plan", server.models["qwen3-32b"], "--target", "lab", "--gpu", "2", "--json"
+        )
+        assert too_large.code == 3
+        assert too_large.json["verdict"] == "does_not_fit"
+
+    def test_keys(
+        self,
+        server: Server,
+        pointed: Callable[..., None],
+        cli: Cli,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        pointed(server, key="inference")
+        scope = cli("deploy", server.models["qwen3-0.6b"], "--target", "lab", "--json")
+        assert scope.code == 4
+        assert scope.json["error"]["code"] == "scope"
+        assert "may not" in scope.json["error"]["message"]
+        monkeypatch.setenv("LAB_KEY", "gpustack_0123456789abcdef_0123456789abcdef0123456789abcdef")
+        wrong = cli("deploy", server.models["qwen3-0.6b"], "--target", "lab", "--json")
+        assert wrong.code == 4
+        assert "0123456789abcdef" not in wrong.out + wrong.err
+        assert server.rows("models") == []
+        assert cli("list", "-q").out == ""
+
+    def test_nobody_answers(self, server: Server, pointed: Callable[..., None], cli: Cli) -> None:
+        pointed(server, url="http://127.0.0.1:9")
+        done = cli("deploy", server.models["qwen3-0.6b"], "--target", "lab", "--json")
+        assert done.code == 5
+        assert done.json["error"]["code"] == "unreachable"
+
+
+class TestLife:
+    def test_from_deploy_to_remove(
+        self, server: Server, pointed: Callable[..., None], cli: Cli
+    ) -> None:
+        """One model: shown, sent, followed, asked, changed by others, repaired, ended, removed."""
+        pointed(server)
+        model = server.models["qwen3-8b"]
+        ask = ("deploy", model, "--name", "eight", "--target", "lab", "--context", "8k", *PATIENCE)
+        preview = cli(*ask, "--dry-run", "--json").json["launch"]["body"]
+        assert server.rows("models") == []
+        done = cli(*ask, "--json")
+        assert done.code == 0, done.out + done.err
+        self.as_previewed(server, preview)
+        self.answers(server, done.json)
+        self.routed(cli)
+        again = cli(*ask, "--json")
+        assert (again.code, again.json["changed"]) == (0, False)
+        other = cli(
+            "deploy", model, "--name", "eight", "--target", "lab", "--context", "4k", "--json"
+        )
+        assert other.json["error"]["code"] == "name_taken"
+        self.logs(cli)
+        self.drift(server, cli, ask)
+        self.stopped(server, cli)
+        self.deleted_elsewhere(server, cli, ask)
+        assert cli("remove", "eight", "--yes", "--drain", "0").code == 0
+        assert server.rows("models") == []
+        assert "eight" not in routes(cli)
+
+    def as_previewed(self, server: Server, preview: dict[str, Any]) -> None:
+        """What was shown is what the server has, but for the mark that says whose it is."""
+        there = server.model("eight")
+        for key in set(preview) - {"description", "enable_model_route"}:
+            assert there[key] == preview[key], key
+        assert preview["enable_model_route"] is True
+        share = next(w for w in preview["backend_parameters"] if "utilization" in w)
+        assert 0.05 < float(share.partition("=")[2]) < 0.6  # not the 0.9 of the engine
+
+    def answers(self, server: Server, document: dict[str, Any]) -> None:
+        row = document["deployment"]
+        assert (row["state"], row["health"]) == ("running", "ok")
+        body = {"model": row["served_model"], "max_tokens": 4,
+                "messages": [{"role": "user", "content": "Hello"}]}  # fmt: skip
+        said = call(row["endpoint"], "POST", "/v1/chat/completions", body, server.keys["all"])
+        assert said["usage"]["completion_tokens"] > 0
+
+    def routed(self, cli: Cli) -> None:
+        route = routes(cli)["eight"]
+        assert (route["type"], route["enabled"]) == ("gpustack", True)
+        tested = cli("route", "test", "eight", "--json")
+        assert (tested.code, tested.json["ok"]) == (0, True), tested.out
+
+    def logs(self, cli: Cli) -> None:
+        text = cli("logs", "eight").out
+        assert "stand-in engine" in text
+        assert "must_never_be_shown" not in text
+        assert "hf_abcdefghijklmnop" not in text
+        assert "RIG_API_KEY" not in text
+        assert len(cli("logs", "eight", "--tail", "3").out.splitlines()) == 3
+
+    def drift(self, server: Server, cli: Cli, ask: tuple[str, ...]) -> None:
+        there = server.model("eight")
+        same = {key: there[key] for key in ("name", "source", "local_path")}
+        changed = {**same, "backend_parameters": ["--max-model-len=512"], "env": {"ADDED": "1"}}
+        server.ask("PUT", f"/models/{there['id']}", changed)
+        row = deployment(cli, "eight")
+        assert row["state"] == "running"
+        assert "backend_parameters" in row["reason"]
+        assert "env" in row["reason"]
+        found = cli("route", "validate", "--json").json["findings"]
+        assert any("changed at lab" in finding["message"] for finding in found)
+        repaired = cli(*ask, "--json")
+        assert (repaired.code, repaired.json["changed"]) == (0, True), repaired.out
+        assert server.model("eight")["backend_parameters"] == there["backend_parameters"]
+        assert not server.model("eight")["env"]
+        assert deployment(cli, "eight")["reason"] is None
+        assert cli("route", "validate", "--json").json["findings"] == []
+
+    def stopped(self, server: Server, cli: Cli) -> None:
+        done = cli("stop", "eight", "--drain", "0", "--json")
+        assert done.json["deployments"][0]["state"] == "stopped", done.out
+        assert server.rows("model-instances") == []
+        assert server.model("eight")["replicas"] == 0
+        assert routes(cli)["eight"]["enabled"] is False
+        assert deployment(cli, "eight")["state"] == "stopped"
+        begun = cli("start", "eight", "--no-wait", "--json")
+        assert begun.json["deployments"][0]["state"] == "starting", begun.out
+        until(lambda: deployment(cli, "eight")["state"] == "running", 240)
+        assert routes(cli)["eight"]["enabled"] is True
+
+    def deleted_elsewhere(self, server: Server, cli: Cli, ask: tuple[str, ...]) -> None:
+        server.ask("DELETE", f"/models/{server.model('eight')['id']}")
+        row = deployment(cli, "eight")
+        assert (row["state"], row["reason"]) == ("stopped", "it was deleted at lab")
+        assert routes(cli)["eight"]["enabled"] is False
+        found = cli("route", "validate", "--json").json["findings"]
+        assert any("deleted at lab" in finding["message"] for finding in found)
+        begun = cli(*ask, "--no-wait", "--json")
+        assert begun.code == 0, begun.out
+        assert len(server.rows("models")) == 1
+
+
+class TestTrouble:
+    def test_the_server_says_no(
+        self, server: Server, pointed: Callable[..., None], cli: Cli
+    ) -> None:
+        """Our plan fits, its evaluation refuses: said, exit 3; sent only with --force."""
+        pointed(server)
+        ask = ("deploy", server.models["qwen3-0.6b"], "--name", "no", "--target", "lab",
+               "--env", "GPUSTACK_MODEL_VRAM_CLAIM=900000000000", "--json")  # fmt: skip
+        refused = cli(*ask)
+        assert refused.code == 3
+        assert refused.json["error"]["code"] == "evaluation_refused"
+        assert "838.19 GiB" in refused.json["error"]["message"]
+        assert server.rows("models") == []
+        forced = cli(*ask, "--force")
+        assert forced.code == 5
+        assert forced.json["error"]["code"] == "unschedulable"
+        assert "838.19 GiB" in forced.json["error"]["message"]
+        row = deployment(cli, "no")
+        assert (row["state"], server.rows("model-instances")) == ("failed", [])
+        assert "no" not in routes(cli)
+
+    def test_engines_that_do_not_start(
+        self, server: Server, pointed: Callable[..., None], cli: Cli, tmp_path: Path
+    ) -> None:
+        """An image that cannot be pulled, and an engine that dies again and again: both at once."""
+        pointed(server)
+        model = server.models["qwen3-0.6b"]
+        file = tmp_path / "image.yaml"
+        wishes = {"model": model, "name": "image", "target": "lab", "image_name": "lab/missing:1"}
+        file.write_text(json.dumps({"deployment": wishes, "metadata": {"owner": "me"}}))
+        image, first = in_background(
+            lambda: cli("deploy", "-f", str(file), *PATIENCE, "--json", timeout=400)
+        )
+        loop, second = in_background(lambda: cli(
+            "deploy", model, "--name", "loop", "--target", "lab", "--env", "FAIL_WITH=3",
+            *PATIENCE, "--json", timeout=400))  # fmt: skip
+        image.join()
+        loop.join()
+        error = first[0].json["error"]
+        assert first[0].code == 5
+        assert "image cannot be had" in error["message"]
+        error = second[0].json["error"]
+        assert (second[0].code, error["code"]) == (5, "restart_loop"), error
+        assert any("CUDA out of memory" in line for line in error["details"]["log"])
+        assert "must_never_be_shown" not in second[0].out
+        assert any(
+            "CUDA out of memory" in line for line in cli("logs", "loop", "--json").json["lines"]
+        )
+        assert {r["name"]: r["state"] for r in cli("list", "--json").json["deployments"]} == {
+            "image": "failed", "loop": "failed",
+        }  # fmt: skip
+        assert server.rows("model-instances") == []
+        assert routes(cli) == {}
+
+    def test_somebody_elses_model(
+        self, server: Server, pointed: Callable[..., None], cli: Cli
+    ) -> None:
+        pointed(server)
+        model = server.models["qwen3-0.6b"]
+        server.ask("POST", "/models", {
+            "name": "theirs", "source": "local_path", "local_path": model, "replicas": 0,
+            "backend": "vLLM", "cluster_id": 1, "description": "do not touch",
+        })  # fmt: skip
+        row = deployment(cli, "theirs")
+        assert (row["managed"], row["state"]) == (False, "stopped")
+        for words in (("remove", "theirs", "--yes"), ("stop", "theirs")):
+            refused = cli(*words, "--json")
+            assert (refused.code, refused.json["error"]["code"]) == (2, "unmanaged"), words
+        taken = cli("deploy", model, "--name", "theirs", "--target", "lab", "--json")
+        assert taken.json["error"]["code"] == "name_taken"
+        assert server.model("theirs")["description"] == "do not touch"
+        adopted = cli("adopt", "theirs", "--target", "lab", "--json")
+        assert adopted.code == 0, adopted.out
+        assert adopted.json["deployment"]["managed"] is True
+        assert "do not touch" in server.model("theirs")["description"]
+        assert cli("remove", "theirs", "--yes").code == 0
+        assert server.rows("models") == []
+
+    def test_the_server_dies_in_the_middle(
+        self, server: Server, pointed: Callable[..., None], cli: Cli
+    ) -> None:
+        """Killed after the create, started again: the deploy goes on, and there is one model."""
+        pointed(server)
+        ask = ("deploy", server.models["qwen3-0.6b"], "--name", "middle", "--target", "lab",
+               *PATIENCE, "--json")  # fmt: skip
+        waiting, found = in_background(lambda: cli(*ask, timeout=400))
+        until(lambda: server.model("middle"))
+        server.order("kill server")
+        assert cli("list", "--json").json["deployments"][0]["state"] == "starting"
+        server.order("start server")
+        waiting.join()
+        assert found[0].code == 0, found[0].out + found[0].err
+        assert [row["name"] for row in server.rows("models")] == ["middle"]
+        assert routes(cli)["middle"]["enabled"] is True
+        scaled = cli("update", "middle", "--replicas", "2", *PATIENCE, "--json")
+        assert scaled.code == 0, scaled.out
+        assert server.model("middle")["ready_replicas"] == 2
+        assert cli("remove", "--all", "--yes", "--drain", "0").code == 0
+        assert (server.rows("models"), routes(cli)) == ([], {})
