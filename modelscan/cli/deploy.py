@@ -97,6 +97,9 @@ def deploy(
     progress: Annotated[
         bool, typer.Option("--progress", help="With --json: a line per event, then the answer.")
     ] = False,
+    retry_plan: Annotated[
+        bool, typer.Option("--retry-plan", help="If it fails for memory, try what would fit.")
+    ] = False,
 ) -> Document | None:
     """Run a model on the best plan for this hardware, verify that it answers, and route to it."""
     from modelscan.deploy.request import Request
@@ -124,7 +127,7 @@ def deploy(
     )
     if dry_run:
         return _dry_run(request)
-    return _deploy(request, progress and current().flags.as_json)
+    return _deploy(request, progress and current().flags.as_json, retry_plan)
 
 
 def written_down(model: str | None, file: Path | None, wanted: Wanted) -> Manifest:
@@ -163,9 +166,7 @@ def _dry_run(request: Request) -> Document:
     return _document(deployment, changed=True, dry_run=launch)
 
 
-def _deploy(request: Request, stream: bool) -> Document | None:
-    from modelscan.deploy.lifecycle import deploy as run
-
+def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None:
     output = current().output
     with interruptible(), output.status(f"reading {request.model}") as status:
 
@@ -175,7 +176,7 @@ def _deploy(request: Request, stream: bool) -> Document | None:
             if event in _DOING:
                 status.update(_DOING[event].format_map(_words(values)))
 
-        outcome = run(request, current().config, events)
+        outcome = _run(request, events, retry_plan)
     document = _document(outcome.deployment, outcome.changed)
     if not stream:
         return document
@@ -183,6 +184,27 @@ def _deploy(request: Request, stream: bool) -> Document | None:
 
     output.event("done", **envelope(document, output.warnings))
     return None
+
+
+def _run(request: Request, events: Any, retry_plan: bool) -> Any:
+    """Deploy; after a failure that says what would help, tell it or (``--retry-plan``) do it."""
+    from modelscan.core.errors import ModelscanError
+    from modelscan.deploy.lifecycle import deploy as run
+    from modelscan.deploy.retry import ATTEMPTS, command, next_request
+
+    for attempt in range(ATTEMPTS + 1):
+        try:
+            return run(request, current().config, events)
+        except ModelscanError as error:
+            again = next_request(request, error)
+            if again is None:
+                raise
+            if not retry_plan or attempt == ATTEMPTS:
+                error.hint = command(request, again[1])
+                raise
+            current().output.note(f"{error.message}; trying again with {again[1]}")
+            request = again[0]
+    raise AssertionError("unreachable")
 
 
 def _words(values: Mapping[str, Any]) -> Mapping[str, str]:

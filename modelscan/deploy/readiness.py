@@ -130,7 +130,7 @@ def measured(rundir: RunDir, launch: Launch, pid: int | None) -> Mapping[str, An
         **(memory or {}),
         "load_s": ready.get("load_s"),
         "import_s": ready.get("import_s"),
-        "engine_version": ready.get("engine_version"),
+        "engine_version": ready.get("engine_version") or (memory or {}).get("engine_version"),
         "rss_bytes": memory_bytes(pid)[0] if pid else None,
     }
 
@@ -148,8 +148,11 @@ def failed(rundir: RunDir, deployment: Deployment) -> RemoteError:
     return kind(
         f"{deployment.name} did not start: {failure.reason}",
         hint=failure.hint or f"modelscan logs {deployment.name}",
-        details={"reason": failure.reason, "log_tail": _tail(rundir)},
-    )
+        details={
+            "reason": failure.reason, "kind": failure.kind, "retry": list(failure.retry),
+            "log_tail": _tail(rundir),
+        },
+    )  # fmt: skip
 
 
 def _timed_out(deployment: Deployment, waited_s: float) -> EngineFailed:

@@ -6,6 +6,7 @@ context needs, so it is no ``kv_cache_bytes`` and there is no total to hold agai
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from modelscan.memory.engine_logs import Measured, parse
 
 def measured(log: str, backend: str) -> Mapping[str, Any] | None:
     """Bytes of one GPU, the tokens its pool holds; None when the log says nothing of it."""
-    found = parse(log, backend)
+    found, version = parse(log, backend), _VERSION.search(log)
     if found.weights_bytes is None and found.kv_pool_bytes is None:
         return None
     return {
@@ -22,7 +23,11 @@ def measured(log: str, backend: str) -> Mapping[str, Any] | None:
         "parts": _parts(found),
         "kv_tokens": found.kv_tokens,
         "max_concurrency": found.max_concurrency,
+        "engine_version": version[1] if version else None,
     }
+
+
+_VERSION = re.compile(r"(?:\bversion |LLM engine \(v|sglang[_ ]version=')(\d+\.\d+[\w.+]*)")
 
 
 def _parts(found: Measured) -> dict[str, int | None]:
