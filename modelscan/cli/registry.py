@@ -35,6 +35,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("restart", "modelscan.cli.restart:app", "Stop and start deployments.", _RUN),
     Entry("update", "modelscan.cli.update:app", "Scale or change one on a cluster.", _RUN),
     Entry("adopt", "modelscan.cli.adopt:app", "Take over a model of a cluster.", _RUN),
+    Entry("discover", "modelscan.cli.discover:app", "Engines that already run here.", _RUN),
     Entry("route", "modelscan.cli.route:app", "The routing file: where requests go.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "The weights that were pulled.", _RUN),
     Entry("target", "modelscan.cli.target:app", "GPUStack servers to deploy to.", _ROUTE),

@@ -93,6 +93,8 @@ class Target(Protocol):
 
 TARGETS = {
     "local": "modelscan.deploy.local:LocalTarget",
+    "ollama": "modelscan.deploy.ollama:OllamaTarget",
+    "found": "modelscan.deploy.discover:FoundTarget",
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from modelscan.engines.base import Failure
 
 _STEP_TOKENS = 256
-_LONGEST = 400
+_LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +48,15 @@ def clean(line: str) -> str:
     text = _PREFIX.sub("", " ".join(line.split()))
     while (shorter := _PREFIX.sub("", text)) != text:
         text = shorter
-    return text[:_LONGEST]
+    return _LISTS.split(text, maxsplit=1)[0].rstrip(" .")[:_LONGEST]
 
 
 _PREFIX = re.compile(
     r"^(?:\((?:\w+[ _]*)+(?:pid=\d+)?\)|\[[\d:. T-]{10,}(?: (?:TP|PP|DP)\d+)*\]|"
     r"(?:ERROR|WARNING|INFO|CRITICAL)\b:?|\d{2}-\d{2} [\d:.]{8,}|\[[\w./]+:\d+\]|\w+\.py:\d+\])\s*"
+)
+_LISTS = re.compile(
+    r" Supported architectures:| Must be one of| To allow overriding| For debugging"
 )
 _EXCEPTION = re.compile(
     r"^.*?\b((?:[\w.]+\.)?(?:\w*Error|\w*Exception|AssertionError|KeyboardInterrupt): .+)$", re.M
@@ -116,6 +119,10 @@ _UPGRADE = "install a newer ENGINE in its environment, or deploy it with --backe
 _OTHER = "deploy it with another --quantization (see modelscan plan MODEL), or --backend llama.cpp"
 
 _RULES = (
+    _Rule("option", re.compile(r"unrecognized arguments:[^\n]*|invalid choice:[^\n]*|"
+                               r"error: argument [^\n]*"),
+          _say("leave out the --param that this version does not have; modelscan show NAME prints "
+               "the command line")),
     _Rule("port", re.compile(r"address already in use|Errno 98|EADDRINUSE|port \d+ is (?:already )?"
                              r"(?:in use|occupied)", re.I),
           _say("choose another --port, or leave it out")),
@@ -164,13 +171,9 @@ _RULES = (
         r"is not divisible by (?:the )?(?:tensor|tp)|World size[^\n]*larger than the number of "
         r"available GPUs"),
           _say("deploy it with --tensor-parallel 1, 2, 4 or 8: a divisor of its attention heads")),
-    _Rule("code", re.compile(r"trust_remote_code=True|--trust-remote-code"),
+    _Rule("code", re.compile(r"trust_remote_code=True"),
           _say("this repository wants to run its own code, which modelscan refuses: choose another "
                "repository or quantization")),
-    _Rule("option", re.compile(r"unrecognized arguments:[^\n]*|invalid choice:[^\n]*|"
-                               r"error: argument [^\n]*"),
-          _say("leave out the --param that this version does not have; modelscan show NAME prints "
-               "the command line")),
     _Rule("files", re.compile(r"Cannot find any model weights|SafetensorError|"
                               r"does not appear to have a file named|Error while deserializing "
                               r"header"),

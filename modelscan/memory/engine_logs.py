@@ -125,7 +125,8 @@ _VLLM_WEIGHTS = re.compile(
 )
 _VLLM_POOL = re.compile(
     r"(?:Available KV cache memory:\s+|reserved for KV Cache is\s+)(-?[\d.]+)\s*GiB|"
-    r"Explicitly set \(([\d.]+)/[\d.]+\) GiB for KV cache", re.I  # a CPU build
+    r"Explicitly set \(([\d.]+)/[\d.]+\) GiB for KV cache",
+    re.I,  # a CPU build
 )
 _VLLM_TOKENS = re.compile(r"[GC]PU KV cache size:\s+([\d,]+) tokens")
 _VLLM_BLOCKS = re.compile(r"# (?:GPU|CUDA) blocks:\s+(\d+)")

@@ -1,0 +1,97 @@
+"""``modelscan discover``: engines that somebody else started on this machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from modelscan.cli import deployment_view as view
+from modelscan.cli.context import current
+from modelscan.cli.document import Block, Document, Note, Table
+from modelscan.cli.framework import single
+from modelscan.core.units import format_tokens
+
+if TYPE_CHECKING:
+    from modelscan.deploy.discover import Offer
+
+_COLUMNS = ("NAME", "ENGINE", "VERSION", "SERVED AS", "CONTEXT", "ENDPOINT", "DEPLOYMENT")
+
+
+def discover(
+    adopt: Annotated[
+        str | None, typer.Option("--adopt", metavar="NAME", help="Put it into list and routing.")
+    ] = None,
+    port: Annotated[
+        list[int] | None, typer.Option("--port", metavar="PORT", help="Look there, too.")
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option("--api-key", metavar="REF", help="Its key: env:NAME or file:PATH."),
+    ] = None,
+    no_route: Annotated[
+        bool, typer.Option("--no-route", help="Leave the routing file alone.")
+    ] = False,
+) -> Document:
+    """Find vLLM, SGLang, llama-server, Ollama and OpenAI-compatible servers on this machine."""
+    from modelscan.deploy.discover import adopt as take
+    from modelscan.deploy.discover import discover as look
+
+    config, output, ports = current().config, current().output, tuple(port or ())
+    adopted = None
+    with output.status("asking the ports that engines use"):
+        if adopt is not None:
+            adopted = take(adopt, config, ports=ports, api_key=api_key, route=not no_route)
+        offers = look(config, ports, api_key)
+    body = {
+        "servers": [_as_json(offer) for offer in offers],
+        "adopted": view.as_json(adopted) if adopted else None,
+    }
+    if adopted is not None:
+        return Document("discover", body, [view.table([adopted])], [adopted.name])
+    names = [offer.name for offer in offers if offer.name]
+    return Document("discover", body, _blocks(offers), names)
+
+
+def _as_json(offer: Offer) -> dict[str, Any]:
+    server, model = offer.server, offer.model
+    return {
+        "name": offer.name,
+        "engine": server.engine,
+        "engine_version": server.version,
+        "endpoint": server.endpoint,
+        "port": server.port,
+        "served_model": model.name if model else None,
+        "context_tokens": model.context_tokens if model else None,
+        "path": model.path if model else None,
+        "needs_key": server.locked,
+        "deployment": offer.deployment,
+    }
+
+
+def _blocks(offers: tuple[Offer, ...]) -> list[Block]:
+    rows = [
+        (
+            offer.name, offer.server.engine, offer.server.version,
+            offer.model.name if offer.model else None,
+            format_tokens(offer.model.context_tokens) if offer.model else None,
+            offer.server.endpoint, offer.deployment,
+        )
+        for offer in offers
+    ]  # fmt: skip
+    table = Table(_COLUMNS, rows, numeric=("CONTEXT",),
+                  empty="no engine answers on the ports that engines use")  # fmt: skip
+    locked = [offer.server for offer in offers if offer.server.locked]
+    notes: list[Block] = [
+        Note(f"{one.endpoint} wants a key: modelscan discover --port {one.port} --api-key env:NAME")
+        for one in locked
+    ]
+    new = [offer.name for offer in offers if offer.name and not offer.deployment]
+    return [
+        table,
+        *notes,
+        *([Note(f"\nadd one: modelscan discover --adopt {new[0]}")] if new else []),
+    ]
+
+
+app = single(discover)
