@@ -34,6 +34,10 @@ def run(arguments: Sequence[str]) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return _quiet_pipe()
+    except OSError as error:  # a disk, a folder, a socket: the machine's refusal, not our bug
+        if context.flags.debug:
+            raise
+        return _fail(_refusal(error))
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -101,6 +105,12 @@ def _fail(error: ModelscanError) -> int:
     sys.stdout.flush()
     current().output.error(error)
     return error.exit_code
+
+
+def _refusal(error: OSError) -> ModelscanError:
+    from modelscan.state.files import os_error
+
+    return os_error(str(error.filename or "the system refused"), error, error.filename)
 
 
 def _quiet_pipe() -> int:

@@ -11,6 +11,7 @@ from modelscan.cli.document import Document, Fields, Table, Text
 from modelscan.cli.framework import command, group
 from modelscan.state import config as settings
 from modelscan.state.locks import hold
+from modelscan.state.paths import paths
 
 app = group("Settings and where they come from.")
 Key = Annotated[str, typer.Argument(help="A setting's name.")]
@@ -44,7 +45,7 @@ def get(key: Key) -> Document:
     resolved = config.resolved(key)
     value = config.routing_file if setting.key == "routing_file" else resolved.value
     row = {**_row(setting, resolved), "value": None if value is None else value}
-    text = "-" if value is None else str(value)
+    text = "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return Document("config.get", row, [Text(text)], [text])
 
 
@@ -62,7 +63,7 @@ def set_(
 
     if (value is None) != unset:
         raise UsageError("give a value, or --unset", hint=f"modelscan config set {key} VALUE")
-    where = current().config.paths
+    where = paths()  # the settings are not read: one that is wrong must not keep this from mending
     file = Path.cwd() / settings.PROJECT_FILE if project else where.user_config_file
     with hold(where.locks_dir / "config.lock", what="the settings"):
         written = settings.set_value(file, key, value)

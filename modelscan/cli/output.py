@@ -74,7 +74,7 @@ class Output:
         if self.mode is Mode.JSON:
             self._json(envelope(document, self.warnings))
         elif self.mode is Mode.QUIET:
-            self.stdout.write("".join(f"{item}\n" for item in document.ids))
+            self._write("".join(f"{item}\n" for item in document.ids))
         else:
             for block in document.blocks:
                 self._block(block)
@@ -90,7 +90,7 @@ class Output:
 
     def line(self, text: str) -> None:
         """A line of a stream (``logs -f``) in human, pipe and quiet mode."""
-        self.stdout.write(text + "\n")
+        self._write(text + "\n")
         self.stdout.flush()
 
     def error(self, error: ModelscanError) -> None:
@@ -117,9 +117,10 @@ class Output:
             yield Progress(status)
 
     def _json(self, value: Mapping[str, Any]) -> None:
-        self.stdout.write(
-            json.dumps(value, ensure_ascii=self._ascii(), indent=self._indent()) + "\n"
-        )
+        text = json.dumps(value, ensure_ascii=self._ascii(), indent=self._indent(), allow_nan=False)
+        if any("\ud800" <= c <= "\udfff" for c in text):  # a file name that is no text
+            text = json.dumps(value, indent=self._indent(), allow_nan=False)
+        self.stdout.write(text + "\n")
 
     def _indent(self) -> int | None:
         return 2 if self.stdout.isatty() else None

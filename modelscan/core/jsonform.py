@@ -1,9 +1,13 @@
-"""Dataclasses to JSON values: enums by value, tuples as lists, ``None`` kept as ``null``."""
+"""Dataclasses to JSON values: enums by value, tuples as lists, ``None`` kept as ``null``.
+
+JSON has no NaN and no infinity: they become ``null``, as everything unknown.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +15,8 @@ from typing import Any
 
 def to_json(value: Any) -> Any:
     """The JSON form of any core value; raises TypeError for what has none."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if value is None or (
         isinstance(value, (bool, int, float, str)) and not isinstance(value, enum.Enum)
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 import sys
@@ -13,21 +14,26 @@ from typing import Any
 
 from modelscan.core.errors import UsageError
 from modelscan.state.files import write_atomic
-from modelscan.state.paths import Paths, paths
+from modelscan.state.paths import Paths, expand, paths
 
 PROJECT_FILE = "modelscan.toml"
 Value = str | int | float | bool | None
+LARGEST = 1e12
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One key. ``kind``: str | int | float | bool | path | secret | choice."""
+    """One key. ``kind``: str | int | float | bool | path | secret | choice.
+
+    Numbers are at least ``minimum`` and at most ``LARGEST``.
+    """
 
     key: str
     kind: str
     default: Value
     help: str
     choices: tuple[str, ...] = ()
+    minimum: float = 0
 
     @property
     def variable(self) -> str:
@@ -46,9 +52,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("modelscope_endpoint", "str", "https://modelscope.cn", "ModelScope or a mirror of it"),
     Setting("modelscope_token", "secret", None, "reference to ModelScope's token"),
     Setting("modelsdev_endpoint", "str", "https://models.dev", "models.dev or a mirror of it"),
-    Setting("http_timeout_s", "float", 20.0, "time limit of one request, seconds"),
+    Setting("http_timeout_s", "float", 20.0, "time limit of one request, seconds",
+            minimum=0.1),
     Setting("catalog_max_age_s", "int", 86_400, "age after which catalog data is called stale"),
-    Setting("start_timeout_s", "float", 600.0, "time limit for an engine to become ready"),
+    Setting("start_timeout_s", "float", 600.0, "time limit for an engine to become ready",
+            minimum=0.1),
     Setting("llama_server", "path", None, "a llama-server binary to use instead of xllamacpp"),
     Setting("vllm", "path", None, "the Python or vllm command of an environment that has vLLM"),
     Setting("sglang", "path", None, "the Python of an environment that has SGLang"),
@@ -94,7 +102,7 @@ class Config:
 
     def path(self, key: str) -> Path | None:
         value = self.get(key)
-        return Path(str(value)).expanduser() if value is not None else None
+        return expand(str(value)) if value is not None else None
 
     @property
     def offline(self) -> bool:
@@ -164,11 +172,9 @@ def read_file(file: Path) -> dict[str, Any]:
     else:
         import tomli as tomllib
     try:
-        data: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        data: dict[str, Any] = tomllib.loads(_read(file))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{file} is not valid TOML: {error}", hint=f"edit {file}") from error
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from error
     for key in data:
         if key not in _BY_KEY:
             near = difflib.get_close_matches(key, _BY_KEY, n=1)
@@ -179,16 +185,26 @@ def read_file(file: Path) -> dict[str, Any]:
     return data
 
 
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{file} is not UTF-8 text: {error}", hint=f"edit {file}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}", hint=f"ls -l {file}") from error
+
+
 def convert(setting: Setting, value: Any, origin: str) -> Value:
     """A raw value as the setting's kind; raises UsageError naming where it came from."""
     try:
         converted = _CONVERT[setting.kind](value)
     except (ValueError, TypeError):
-        raise UsageError(f"{origin}: {setting.key} = {value!r} is not a {setting.kind}") from None
+        raise _refused(setting, value, origin, f"is not {_KIND[setting.kind]}") from None
     if setting.choices and converted not in setting.choices:
-        raise UsageError(
-            f"{origin}: {setting.key} = {value!r} is none of {', '.join(setting.choices)}"
-        )
+        raise _refused(setting, value, origin, f"is none of {', '.join(setting.choices)}")
+    if isinstance(converted, (int, float)) and not setting.minimum <= converted <= LARGEST:
+        limits = f"is not between {setting.minimum:g} and {LARGEST:g}"
+        raise _refused(setting, value, origin, limits)
     if setting.kind == "secret":
         from modelscan.state.secrets import check_reference
 
@@ -196,35 +212,58 @@ def convert(setting: Setting, value: Any, origin: str) -> Value:
     return converted
 
 
+def _refused(setting: Setting, value: Any, origin: str, why: str) -> UsageError:
+    """The refusal, with the command (or variable) that mends it."""
+    shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:80] + "…"
+    variable = origin.partition(":")[2] if origin.startswith("env:") else None
+    example = setting.choices[0] if setting.choices else setting.default
+    value_text = "VALUE" if example is None else _plain(example)
+    command = f"modelscan config set {setting.key} {value_text}"
+    hint = f"unset {variable}" if variable else command
+    return UsageError(f"{origin}: {setting.key} = {shown} {why}", hint=hint)
+
+
+def _plain(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
 def _bool(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    words = {
-        "1": True,
-        "true": True,
-        "yes": True,
-        "on": True,
-        "0": False,
-        "false": False,
-        "no": False,
-        "off": False,
-    }
-    return (
-        words[str(value).strip().lower()] if str(value).strip().lower() in words else _reject(value)
-    )
-
-
-def _reject(value: Any) -> bool:
-    raise ValueError(value)
+    word = str(value).strip().lower()
+    if word not in _TRUE + _FALSE:
+        raise ValueError(value)
+    return word in _TRUE
 
 
 def _int(value: Any) -> int:
-    return int(value) if not isinstance(value, float) or value.is_integer() else int(_reject(value))
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError(value)
+    return int(value)
 
 
+def _float(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(value)
+    return number
+
+
+def _str(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    value.encode()  # raises a ValueError for bytes that are no text
+    return value
+
+
+_KIND = {
+    "str": "text", "path": "a path", "secret": "a reference", "choice": "text",
+    "int": "a whole number", "float": "a number", "bool": "true or false",
+}  # fmt: skip
 _CONVERT: dict[str, Callable[[Any], Value]] = {
-    "str": str, "path": str, "secret": str, "choice": str,
-    "int": _int, "float": float, "bool": _bool,
+    "str": _str, "path": _str, "secret": _str, "choice": _str,
+    "int": _int, "float": _float, "bool": _bool,
 }  # fmt: skip
 
 
@@ -235,7 +274,7 @@ def set_value(file: Path, key: str, text: str | None) -> Value:
     """
     setting = known(key)
     value = None if text is None else convert(setting, text, "config set")
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    lines = _read(file).removesuffix("\n").split("\n") if file.is_file() else []
     kept = [line for line in lines if not re.match(rf"\s*{re.escape(setting.key)}\s*=", line)]
     if value is not None:
         kept.append(f"{setting.key} = {_toml(value)}")
@@ -248,5 +287,5 @@ def _toml(value: Value) -> str:
         return "true" if value else "false"
     if isinstance(value, (int, float)):
         return repr(value)
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
+    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'

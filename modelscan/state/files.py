@@ -66,12 +66,21 @@ def explain_os_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _EXPLAINED:
             raise
-        raise ModelscanError(
-            f"cannot write {path}: {error.strerror}",
-            hint=_EXPLAINED[error.errno],
-            code="file_system",
-            details={"path": str(path), "errno": errno.errorcode.get(error.errno, "?")},
-        ) from error
+        raise os_error(f"cannot write {path}", error, path) from error
+
+
+def os_error(what: str, error: OSError, path: Path | str | None = None) -> ModelscanError:
+    """The operating system's refusal as a user's error, with what usually mends it."""
+    number = error.errno or 0
+    return ModelscanError(
+        f"{what}: {error.strerror or error}",
+        hint=_EXPLAINED.get(number, "modelscan doctor"),
+        code="file_system",
+        details={
+            "path": None if path is None else str(path),
+            "errno": errno.errorcode.get(number, "?"),
+        },
+    )
 
 
 _EXPLAINED = {
@@ -83,4 +92,7 @@ _EXPLAINED = {
     errno.ENOTDIR: "something on that path is a file: set MODELSCAN_HOME to a folder",
     errno.EEXIST: "something on that path is a file: set MODELSCAN_HOME to a folder",
     errno.ENAMETOOLONG: "choose a shorter name or MODELSCAN_HOME",
+    errno.EISDIR: "something on that path is a folder: move it away",
+    errno.ENOENT: "set MODELSCAN_HOME to a folder that can be written",
+    errno.ELOOP: "a symbolic link on that path points to itself",
 }

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelscan.core.errors import UsageError
+
 
 @dataclass(frozen=True, slots=True)
 class Paths:
@@ -53,12 +55,22 @@ class Paths:
         return self.data / "models"
 
 
+def expand(text: str | Path) -> Path:
+    """The path with ``~`` filled in; raises UsageError for the home of a user who is not here."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UsageError(
+            f"'{text}': there is no such home folder", hint="write the whole path, without ~"
+        ) from error
+
+
 def paths(environ: Mapping[str, str] | None = None) -> Paths:
     """The folders in force for this environment."""
     env = os.environ if environ is None else environ
     home = env.get("MODELSCAN_HOME")
     if home:
-        base = Path(home).expanduser().absolute()
+        base = expand(home).absolute()
         return Paths(base / "config", base / "cache", base / "data", base / "state")
     import platformdirs
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from modelscan.core.errors import AuthError, UsageError
+from modelscan.state.paths import expand
 
 _ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 REDACTED = "<redacted>"
@@ -47,9 +47,10 @@ def resolve(reference: str, environ: Mapping[str, str] | None = None) -> str:
             raise AuthError(f"the variable {rest} is not set", hint=f"export {rest}=…")
         return value
     try:
-        value = Path(rest).expanduser().read_text().strip()
-    except OSError as error:
-        raise AuthError(f"cannot read the key file {rest}: {error.strerror}") from error
+        value = expand(rest).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise AuthError(f"cannot read the key file {rest}: {reason}") from error
     if not value:
         raise AuthError(f"the key file {rest} is empty")
     return value
