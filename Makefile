@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu catalogs clean
+.PHONY: help setup demo test check lint types test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu catalogs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -17,6 +17,12 @@ demo: ## install if needed and run the main job on the bundled model
 
 test: setup ## the whole test suite
 	$(BIN)/python -m pytest -m "$(MARKS)"
+
+test-gpustack: setup ## real GPUStack 2.3.0 and 0.7.1 servers, installed under .cache/
+	$(BIN)/python -m pytest -m gpustack --durations=8
+
+test-gpustack-faults: setup ## 200 seeded lifecycles through a proxy that drops, delays and cuts
+	FAULT_RUNS=200 $(BIN)/python -m pytest -m gpustack tests/gpustack/test_faults.py --timeout=14400
 
 test-shared: setup ## the second suite, over ../shared where it is there
 	$(BIN)/python -m pytest -m shared

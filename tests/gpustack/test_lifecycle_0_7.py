@@ -9,6 +9,7 @@ import pytest
 from support.gpustack_calls import call
 from support.gpustack_session import Server, start_or_skip
 
+pytest_plugins = ("support.gpustack_fixtures",)
 pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(600)]
 Cli = Callable[..., Any]
 

@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.gpustack_calls import call
-from support.gpustack_session import Server, start_or_skip
+from support.gpustack_session import Server
 
+pytest_plugins = ("support.gpustack_fixtures",)
 pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(900)]
 Cli = Callable[..., Any]
 PATIENCE = ("--timeout", "240")
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    started = start_or_skip("2.3.0")
-    yield started
-    started.end()
+@pytest.fixture
+def server(modern: Server) -> Server:
+    return modern
 
 
 def in_background(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:

@@ -1,4 +1,4 @@
-"""modelscan pointed at a real server."""
+"""modelscan pointed at a real server: ``pytest_plugins = ("support.gpustack_fixtures",)``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.gpustack_session import Server
+from support.gpustack_session import Server, start_or_skip
+
+
+@pytest.fixture(scope="session")
+def modern() -> Iterator[Server]:
+    """GPUStack 2.3.0 with PostgreSQL and two workers, for the whole session."""
+    started = start_or_skip("2.3.0")
+    yield started
+    started.end()
 
 
 @pytest.fixture
