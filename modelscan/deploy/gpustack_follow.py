@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from modelscan.core.deployment import Deployment, State
@@ -11,7 +12,7 @@ from modelscan.core.errors import ModelscanError, RemoteError
 from modelscan.deploy.request import Events
 from modelscan.engines.gpustack.client import Client
 from modelscan.engines.gpustack.logs import without_environment
-from modelscan.engines.gpustack.states import UNSCHEDULABLE, Status, status
+from modelscan.engines.gpustack.states import RESTARTING, UNSCHEDULABLE, Status, status
 from modelscan.engines.gpustack.types import RemoteInstance, parse_instance, parse_model
 from modelscan.engines.gpustack.watch import DELETE, parse_line
 from modelscan.state.secrets import redact
@@ -35,6 +36,7 @@ def until_running(
     (with the log's end), gone, or too late.
     """
     told: Status | None = None
+    last_words: str | None = None
     stuck_at: float | None = None
     while True:
         try:
@@ -45,6 +47,9 @@ def until_running(
             events("pending", name=deployment.name, reason=error.message, progress=None, raw=None)
             time.sleep(_DOWN_PAUSE_S)
             continue
+        last_words = seen.reason if seen.state is State.STARTING and seen.reason else last_words
+        if seen.code == RESTARTING and last_words and last_words not in (seen.reason or ""):
+            seen = replace(seen, reason=f"{seen.reason}: {last_words}")
         if told != seen:
             _tell(events, deployment, seen)
             told = seen

@@ -23,7 +23,7 @@ def server() -> Iterator[Server]:
 
 def test_from_deploy_to_remove(server: Server, pointed: Callable[..., None], cli: Cli) -> None:
     pointed(server)
-    assert cli("target", "test", "--json").json["version"] == "0.7.1"
+    assert cli("target", "test", "--json").json["version"] == "v0.7.1"
     ask = ("deploy", server.models["qwen3-0.6b"], "--name", "old", "--target", "lab", "--json")
     body = cli(*ask, "--dry-run").json["launch"]["body"]
     assert body["backend"] == "vllm"

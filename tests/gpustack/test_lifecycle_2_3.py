@@ -91,6 +91,17 @@ class TestLooking:
         assert too_large.code == 3
         assert too_large.json["verdict"] == "does_not_fit"
 
+    def test_its_own_catalogue(
+        self, server: Server, pointed: Callable[..., None], cli: Cli
+    ) -> None:
+        """The default target is the source ``gpustack``: its sets, read from the live server."""
+        pointed(server)
+        done = cli("catalog", "sync", "--source", "gpustack", "--json")
+        assert done.code == 0, done.out
+        row = next(r for r in done.json["sources"] if r["source"] == "gpustack")
+        assert row["state"] == "live"
+        assert row["models"] >= 100
+
     def test_keys(
         self,
         server: Server,

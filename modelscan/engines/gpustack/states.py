@@ -73,8 +73,8 @@ def _failure(instance: RemoteInstance, model: RemoteModel) -> tuple[str, str] | 
     if instance.state == "pending" and any(w in (message or "").lower() for w in _NO_WORKER):
         return UNSCHEDULABLE, f"no worker can take it: {message}"
     if instance.restart_count >= RESTART_LOOP:
-        count = instance.restart_count
-        return RESTARTING, f"it keeps restarting ({count} times): {message or instance.state}"
+        because = f": {message}" if message else ""  # cleared at each new attempt
+        return RESTARTING, f"it keeps restarting ({instance.restart_count} times){because}"
     if instance.state in _ERROR:
         if message and _IMAGE.search(message):
             return FAILED, f"its container image cannot be had: {message}"
