@@ -11,6 +11,7 @@ from modelscan.core.errors import NotDeployableError
 from modelscan.core.plan import Plan
 from modelscan.engines import failures
 from modelscan.engines.base import Failure, Launch, Serving
+from modelscan.engines.command_line import Option, render
 from modelscan.engines.installed import Installed, locate, missing, probe
 from modelscan.engines.pooled_memory import measured
 from modelscan.memory.engine_versions import Version, parse_version
@@ -31,6 +32,10 @@ class PythonEngine:
         """The options of that version, without the program. Pure."""
         raise NotImplementedError
 
+    def repository_options(self, plan: Plan, serving: Serving, version: Version) -> list[Option]:
+        """What the weights' own files ask for; reads them."""
+        return []
+
     def environment(self, plan: Plan) -> Mapping[str, str]:
         """Variables beside the plan's own."""
         raise NotImplementedError
@@ -47,9 +52,12 @@ class PythonEngine:
         found = locate(self.name, serving.binary)
         version = parse_version(found.version if found else plan.backend_version)
         program = self.program(found, serving) if found else (self.name,)
+        options = self.options(plan, serving, version)
+        asked = self.repository_options(plan, serving, version)
+        more = render(one for one in asked if f"--{one[0]}" not in options)
         return Launch(
             engine=self.name,
-            argv=(*program, *self.options(plan, serving, version)),
+            argv=(*program, *options, *more),
             embedded=False,
             env={**QUIET, **self.environment(plan), **plan.env},
             secrets={self.key_variable(): serving.api_key} if serving.api_key else {},

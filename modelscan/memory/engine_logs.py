@@ -124,7 +124,7 @@ _VLLM_WEIGHTS = re.compile(
     rf"(?:Model loading took|Loading model weights took|model weights take)\s+{_N}\s*Gi?B", re.I
 )
 _VLLM_POOL = re.compile(
-    r"(?:Available KV cache memory:\s+|reserved for KV Cache is\s+)(-?[\d.]+)\s*GiB|"
+    r"(?:Available KV cache memory:?\s+|reserved for KV Cache is\s+)(-?[\d.]+)\s*GiB|"
     r"Explicitly set \(([\d.]+)/[\d.]+\) GiB for KV cache",
     re.I,  # a CPU build
 )

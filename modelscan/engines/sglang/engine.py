@@ -48,9 +48,9 @@ class SgLang(PythonEngine):
         given = parse(plan.parameters)
         if version < _LORA_SWITCH:
             given = [option for option in given if option[0] != "enable-lora"]
-        for adapter in adapters(plan.adapters, serving.adapter_files):
-            given.append(("lora-paths", adapter))
-        return render([*own, *with_defaults(given, _defaults(plan))])
+        named = adapters(plan.adapters, serving.adapter_files)
+        lora = ("--lora-paths", *named) if named else ()
+        return (*render([*own, *with_defaults(given, _defaults(plan))]), *lora)
 
     def environment(self, plan: Plan) -> Mapping[str, str]:
         return {}

@@ -7,6 +7,7 @@ start-up logs (0.6 to 0.28), which print the arguments.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from modelscan.core.plan import Plan
 from modelscan.core.units import GIB
@@ -22,6 +23,7 @@ from modelscan.engines.command_line import (
     with_defaults,
 )
 from modelscan.engines.python_engine import PythonEngine
+from modelscan.engines.vllm import repository
 from modelscan.memory.engine_versions import Version
 
 NAME = "vllm"
@@ -55,9 +57,14 @@ class Vllm(PythonEngine):
         ]
         planned = [one for one in parse(plan.parameters) if plan.gpus or one[0] != _UTILIZATION]
         given = renamed(planned, version, RENAMES)
-        for adapter in adapters(plan.adapters, serving.adapter_files):
-            given.append(("lora-modules", adapter))
-        return render([*own, *with_defaults(given, _defaults(plan, version))])
+        named = adapters(plan.adapters, serving.adapter_files)
+        lora = ("--lora-modules", *named) if named else ()
+        return (*render([*own, *with_defaults(given, _defaults(plan, version))]), *lora)
+
+    def repository_options(self, plan: Plan, serving: Serving, version: Version) -> list[Option]:
+        folder = Path(model_folder(serving.model_file))
+        named = adapters(plan.adapters, serving.adapter_files)
+        return list(repository.options(folder, plan.task, named, version))
 
     def environment(self, plan: Plan) -> Mapping[str, str]:
         """``VLLM_HOST_IP``: its own rendezvous stays on loopback."""

@@ -1,0 +1,108 @@
+"""The command lines of 20 models on vLLM and SGLang, as text to review.
+
+    cd tests && ../.venv/bin/python -m support.golden_commands     writes engines/golden/*.txt
+
+Models are those of the bundled catalog, planned on simulated GPUs; the weights' folder is shown as
+/weights/REPOSITORY.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from modelscan.core.plan import Plan
+from modelscan.core.workload import Workload
+from modelscan.deploy.request import derive_name
+from modelscan.deploy.subject import load_subject
+from modelscan.engines.base import Serving
+from modelscan.engines.python_engine import PythonEngine
+from modelscan.engines.sglang.engine import SgLang
+from modelscan.engines.vllm.engine import Vllm
+from modelscan.gpu.inventory import inventory
+from modelscan.memory.engine_versions import parse_version
+from modelscan.planner.decide import decide
+from modelscan.state.config import load
+
+GOLDEN = Path(__file__).resolve().parent.parent / "engines" / "golden"
+VERSIONS = {"vllm": ("0.8.5", "0.10.2", "0.32.0"), "sglang": ("0.4.8", "0.5.23")}
+_ENGINES: dict[str, PythonEngine] = {"vllm": Vllm(), "sglang": SgLang()}
+
+
+class Case(NamedTuple):
+    model: str
+    gpu: str
+    wish: Workload = Workload()
+
+
+CASES = (
+    Case("qwen3-8b", "RTX 4090"),
+    Case("qwen3-8b", "T4"),
+    Case("qwen3-32b", "2x H100 80GB", Workload(context_tokens=40_960, parallel=16)),
+    Case("qwen3-30b-a3b", "H100 80GB", Workload(kv_cache_k="fp8", kv_cache_v="fp8")),
+    Case("qwen3-235b-a22b", "8x H100 80GB"),
+    Case("llama-3.1-8b-instruct", "RTX 4090", Workload(memory_utilization=0.8)),
+    Case("llama-3.3-70b-instruct", "4x A100 80GB"),
+    Case("gemma-3-27b-it", "H100 80GB"),
+    Case("mistral-small-3.2", "H100 80GB"),
+    Case("deepseek-r1", "8x H200"),
+    Case("deepseek-v3.1", "8x B200"),
+    Case("gpt-oss-20b", "RTX 5090"),
+    Case("gpt-oss-120b", "2x H100 80GB"),
+    Case("glm-4.5-air", "4x H100 80GB", Workload(mode="throughput")),
+    Case("glm-4.6", "8x H200"),
+    Case("minimax-m2", "8x H100 80GB", Workload(tensor_parallel=4, pipeline_parallel=2)),
+    Case("phi-4", "A100 80GB", Workload(parameters=(("enforce-eager", None),))),
+    Case("qwen2.5-72b-instruct", "4x A100 80GB", Workload(adapters=("/weights/adapters/law",))),
+    Case("qwen3-embedding-8b", "L40S"),
+    Case("bge-m3", "L4"),
+    Case("qwen3-reranker-8b", "RTX 4090"),
+)  # fmt: skip
+
+
+def text(backend: str) -> str:
+    """Every case on every version of one engine."""
+    return "".join(f"{line}\n" for case in CASES for line in _lines(case, backend))
+
+
+def _lines(case: Case, backend: str) -> Iterator[str]:
+    for version in VERSIONS[backend]:
+        yield f"# {case.model} on {case.gpu}, {backend} {version}"
+        yield command(case, backend, version)
+
+
+def command(case: Case, backend: str, version: str) -> str:
+    """One command line, or why there is none."""
+    wish = case.wish
+    if backend == "sglang" and wish.parameter("enforce-eager"):
+        wish = Workload(parameters=(("disable-cuda-graph", None),))
+    changes = {"backend": backend, "backend_version": version}
+    wanted = Workload(**{**{f: getattr(wish, f) for f in wish.__slots__}, **changes})
+    subject = load_subject(case.model, load(), wanted)
+    decision = decide(subject, inventory(case.gpu), wanted, explain=False)
+    if decision.plan is None:
+        assert decision.no_fit is not None
+        return f"does not fit: {decision.no_fit.reasons[0]}"
+    return rendered(decision.plan, backend, version)
+
+
+def rendered(plan: Plan, backend: str, version: str) -> str:
+    serving = Serving(
+        model_file=f"/weights/{plan.repo}", host="127.0.0.1", port=41000,
+        served_model=derive_name(plan.model),
+    )  # fmt: skip
+    options = _ENGINES[backend].options(plan, serving, parse_version(version))
+    env = [f"{name}={value}" for name, value in plan.env.items()]
+    return " ".join([*env, backend, *(shlex.quote(word) for word in options)])
+
+
+def main() -> None:
+    GOLDEN.mkdir(exist_ok=True)
+    for backend in VERSIONS:
+        (GOLDEN / f"{backend}.txt").write_text(text(backend))
+
+
+if __name__ == "__main__":
+    main()
