@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
 
 from modelscan.cli import deployment_view as view
@@ -20,7 +21,7 @@ from modelscan.cli.options import Adapter, Force, Wanted, workload_options
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
-from modelscan.core.units import format_tokens
+from modelscan.core.units import format_tokens, parse_seconds
 
 if TYPE_CHECKING:
     from modelscan.deploy.manifest import Manifest
@@ -83,6 +84,18 @@ def deploy(
     no_route: Annotated[
         bool, typer.Option("--no-route", help="Leave the routing file alone.")
     ] = False,
+    restart: Annotated[
+        str | None,
+        typer.Option(
+            "--restart",
+            click_type=click.Choice(("no", "on-failure", "always")),
+            help="Start a crashed engine again, at most 5 times (default: on-failure).",
+        ),
+    ] = None,
+    ttl: Annotated[
+        str | None,
+        typer.Option("--ttl", metavar="TIME", help="Stop it after so long unused, e.g. 600, 10m."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print exactly what would be started.")
     ] = False,
@@ -123,6 +136,8 @@ def deploy(
         timeout_s=config.number("start_timeout_s") if seconds is None else seconds,
         replace=force or yes,
         dry_run=dry_run,
+        restart=restart,
+        ttl_s=None if ttl is None else parse_seconds(ttl),
         cluster=cluster_wishes(asked.cluster, replicas, env),
     )
     if dry_run:

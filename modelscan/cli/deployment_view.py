@@ -17,7 +17,7 @@ from modelscan.core.units import format_bytes, format_tokens
 _PUBLIC = (
     "name", "model", "target", "backend", "quantization", "state", "health", "reason", "endpoint",
     "served_model", "task", "context_tokens", "gpus", "port", "pid", "api_key", "route", "managed",
-    "log_path", "created_at", "started_at", "updated_at",
+    "restart", "restarts", "ttl_s", "log_path", "created_at", "started_at", "updated_at",
 )  # fmt: skip
 _PARTS = (
     ("weights", "weights_bytes"), ("kv_cache", "kv_cache_bytes"),
@@ -70,12 +70,25 @@ def fields(deployment: Deployment) -> Fields:
         ("endpoint", deployment.endpoint),
         ("route", deployment.route),
         ("pid", deployment.pid),
+        ("restart", _restart(deployment)),
+        (
+            "stops when unused",
+            None if deployment.ttl_s is None else f"after {deployment.ttl_s:g} s",
+        ),
         ("created", deployment.created_at),
         ("log", deployment.log_path),
     ]
     if deployment.reason:
         pairs.insert(2, ("reason", deployment.reason))
     return Fields(pairs)
+
+
+def _restart(deployment: Deployment) -> str | None:
+    """The policy, and what it came to."""
+    if deployment.restart is None:
+        return None
+    times = f", {deployment.restarts} so far" if deployment.restarts else ""
+    return deployment.restart + times
 
 
 def memory(deployment: Deployment) -> list[dict[str, Any]]:

@@ -67,4 +67,7 @@ class Deployment:
     route: str | None = None  # its entry in the routing file; None: not wanted there
     routed: bool = False  # the entry is written and enabled
     started_at: str | None = None  # when it last became ready
+    restart: str | None = None  # a crashed engine is started again: no | on-failure | always
+    restarts: int = 0  # of this start, by its supervisor
+    ttl_s: float | None = None  # ended after so long without a request
     drift: tuple[str, ...] = ()  # fields that somebody changed at the target behind our back

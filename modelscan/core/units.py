@@ -15,6 +15,7 @@ _BYTE_UNITS = {
     "g": GIB, "gib": GIB, "gb": 1000**3,
     "t": TIB, "tib": TIB, "tb": 1000**4,
 }  # fmt: skip
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _QUANTITY = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$", re.IGNORECASE)
 
 
@@ -41,6 +42,15 @@ def parse_tokens(text: str) -> int:
     if tokens < 1:
         raise UsageError(f"'{text}' is not a number of tokens", hint="write it like 8192 or 32k")
     return tokens
+
+
+def parse_seconds(text: str) -> float:
+    """``600``, ``600s``, ``10m``, ``2h`` or ``1d`` -> seconds. Raises UsageError otherwise."""
+    match = _QUANTITY.match(text)
+    scale = _SECONDS.get(match.group(2).lower()) if match else None
+    if match is None or scale is None:
+        raise UsageError(f"'{text}' is not a time", hint="write it like 600, 10m or 2h")
+    return float(match.group(1)) * scale
 
 
 def format_bytes(value: int | None) -> str:

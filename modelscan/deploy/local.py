@@ -18,7 +18,7 @@ from modelscan.deploy.recover import leave_copy
 from modelscan.deploy.request import Events, Request, silent
 from modelscan.deploy.targets import Observation, Save
 from modelscan.deploy.weights import Weights, expected, fetch, is_remote
-from modelscan.engines import ports, spawn
+from modelscan.engines import ports, restarts, spawn
 from modelscan.engines.base import Launch, Serving
 from modelscan.engines.health import busy_requests, health
 from modelscan.engines.registry import engine
@@ -52,7 +52,7 @@ class LocalTarget:
 
         Weights that are on a hub are fetched in between; their memory is promised meanwhile.
         """
-        with self._placement() as store:
+        with self._looking() if request.dry_run else self._placement() as store:
             plan = plan_here(name, subject, request, self._config, store)
             draft = _describe(name, subject, request, plan, now)
             own = store.get(name)
@@ -135,10 +135,14 @@ class LocalTarget:
         run_id = spawn.new_run_id()
         started = replace(
             deployment, state=State.STARTING, run_id=run_id, reason=None, health=None, routed=False,
-            measured=None, pid=None, pid_started_at=None, started_at=None,
+            measured=None, pid=None, pid_started_at=None, started_at=None, restarts=0,
         )  # fmt: skip
         save(started)
-        spec = Spec(run_id, started.name, launch.argv, launch.embedded, launch.env, launch.secrets)
+        spec = Spec(
+            run_id, started.name, launch.argv, launch.embedded, launch.env, launch.secrets,
+            restart=started.restart or restarts.NO, idle_s=started.ttl_s, host=launch.address,
+            port=launch.port,
+        )  # fmt: skip
         rundir = self.rundir(started.name)
         leave_copy(rundir, started)
         spawn.start(rundir, spec)
@@ -181,6 +185,10 @@ class LocalTarget:
         ):
             yield store
 
+    def _looking(self) -> Store:
+        """For a preview: it promises nothing, so it takes no lock and leaves no file behind."""
+        return Store.look(self._config.paths.store_file)
+
     def observe(self, deployment: Deployment) -> Observation:
         rundir = self.rundir(deployment.name)
         if deployment.state not in (State.STARTING, State.RUNNING):
@@ -190,14 +198,14 @@ class LocalTarget:
             if alive:
                 ready = readiness.is_ready(rundir, launch_of(deployment))
                 return Observation(State.STARTING, ready=ready)
-            return Observation(State.FAILED, reason=readiness.reason(rundir, deployment).reason)
+            return readiness.unstarted(rundir, deployment)
         if not alive:
             return readiness.ended(rundir, deployment)
         if health(readiness.address_of(launch_of(deployment))) == "ok":
-            return Observation(State.RUNNING, "ok")
+            return readiness.observed(rundir, "ok")
         if not rundir.alive():  # it was just ending
             return readiness.ended(rundir, deployment)
-        return Observation(State.RUNNING, "unhealthy")
+        return readiness.observed(rundir, "unhealthy")
 
     def interrupt(self, deployment: Deployment) -> None:
         spawn.stop(self.rundir(deployment.name))
@@ -262,6 +270,8 @@ def _describe(name: str, subject: Subject, request: Request, plan: Plan, now: st
         plan=to_json(plan),
         request=request.fingerprint(),
         route=name if request.route else None,
+        restart=request.restart or restarts.ON_FAILURE,
+        ttl_s=request.ttl_s,
     )
 
 

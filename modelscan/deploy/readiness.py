@@ -15,8 +15,9 @@ from modelscan.deploy.targets import Observation
 from modelscan.engines import logfile, spawn
 from modelscan.engines.base import Failure, Launch
 from modelscan.engines.health import Address, health, serves, verify
-from modelscan.engines.processes import boot_id, memory_bytes
+from modelscan.engines.processes import Identity, boot_id, memory_bytes
 from modelscan.engines.registry import engine
+from modelscan.engines.restarts import how
 from modelscan.engines.rundir import Ended, RunDir
 from modelscan.state.clock import now_text
 from modelscan.state.secrets import redact, resolve
@@ -102,8 +103,7 @@ def verified(
             hint=f"modelscan logs {deployment.name}",
             code="no_answer",
         )
-    running = rundir.running()
-    who = running.engine if running else None
+    who = _engine(rundir)
     now = now_text()
     return replace(
         deployment,
@@ -174,7 +174,7 @@ def reason(rundir: RunDir, deployment: Deployment) -> Failure:
     said = engine(deployment.backend).failure(log)
     if said is not None:
         return replace(said, reason=redact(said.reason))
-    return Failure(_end(ended, _tail(rundir)), _end_hint(ended, deployment))
+    return Failure(how(ended, _tail(rundir)), _end_hint(ended, deployment))
 
 
 def _never_ran(rundir: RunDir, deployment: Deployment) -> Failure:
@@ -195,20 +195,58 @@ def ended(rundir: RunDir, deployment: Deployment) -> Observation:
     """What became of a running deployment whose engine is gone."""
     end = rundir.ended()
     if end is not None and end.run_id == deployment.run_id:
+        if end.idle:
+            return Observation(State.STOPPED, reason=idle_reason(deployment))
         if end.asked:
             return Observation(State.STOPPED, reason="the engine was told to stop (SIGTERM)")
-        return Observation(State.FAILED, reason=redact(_end(end, _tail(rundir))))
+        reason = redact(how(end, _tail(rundir))) + _in_vain(end.restarts)
+        return Observation(State.FAILED, reason=reason, restarts=end.restarts)
     failure = _never_ran(rundir, deployment)
     restarted = failure.reason == "the machine was restarted"
     return Observation(State.STOPPED if restarted else State.FAILED, reason=failure.reason)
 
 
-def _end(ended: Ended, last_lines: list[str]) -> str:
-    if ended.signal is not None:
-        name = signal.Signals(ended.signal).name
-        return f"the engine was killed by signal {ended.signal} ({name})"
-    said = "; ".join(last_lines)
-    return f"the engine ended with code {ended.code}" + (f": {said}" if said else "")
+def _in_vain(restarts: int) -> str:
+    if not restarts:
+        return ""
+    return f" (after {restarts} restart{'s' if restarts > 1 else ''})"
+
+
+def unstarted(rundir: RunDir, deployment: Deployment) -> Observation:
+    """What became of a start whose engine is gone and that nobody saw ready."""
+    end = rundir.ended()
+    if end is not None and end.run_id == deployment.run_id and end.idle:
+        return Observation(State.STOPPED, reason=idle_reason(deployment))
+    return Observation(State.FAILED, reason=reason(rundir, deployment).reason)
+
+
+def observed(rundir: RunDir, state: str) -> Observation:
+    """A living deployment: its engine of now, and what crashed before."""
+    who, crash = _engine(rundir), rundir.restarts()
+    pid, since = (who.pid, who.started_at) if who else (None, None)
+    if crash is None:
+        return Observation(State.RUNNING, state, pid=pid, pid_started_at=since)
+    number = f"{crash.count} of {crash.limit}"
+    doing = f"restart {number} is due" if crash.waiting else f"restart {number} was made"
+    return Observation(
+        State.RUNNING, state, reason=f"{doing} because {redact(crash.reason)}", pid=pid,
+        pid_started_at=since, restarts=crash.count,
+    )  # fmt: skip
+
+
+def _engine(rundir: RunDir) -> Identity | None:
+    running = rundir.running()
+    return running.engine if running else None
+
+
+IDLE = "idle"
+
+
+def idle_reason(deployment: Deployment) -> str:
+    """Begins with ``IDLE``: whoever starts on demand looks for that."""
+    if deployment.ttl_s is None:
+        return IDLE
+    return f"{IDLE}: no request for {deployment.ttl_s:g} s"
 
 
 def _end_hint(ended: Ended, deployment: Deployment) -> str | None:

@@ -72,7 +72,7 @@ def refreshed(
     """
     target = find_target(row.target, config)
     seen = seen or target.observe(row)
-    if _agrees(row, seen.state, seen.ready):
+    if _agrees(row, seen):
         return _as_seen(row, seen)
     lock = deployment_lock(config.paths.locks_dir, row.name)
     try:
@@ -90,11 +90,17 @@ def refreshed(
 
 def _as_seen(row: Deployment, seen: Observation) -> Deployment:
     """The row with what only a look can tell; none of it is written down."""
-    return replace(row, health=seen.health, drift=seen.drift, reason=seen.reason or row.reason)
+    return replace(
+        row, health=seen.health, drift=seen.drift, reason=seen.reason or row.reason,
+        restarts=max(row.restarts, seen.restarts),
+    )  # fmt: skip
 
 
-def _agrees(row: Deployment, state: State, ready: bool) -> bool:
+def _agrees(row: Deployment, seen: Observation) -> bool:
     """Nothing to write: the usual case, which takes no lock."""
+    state, ready = seen.state, seen.ready
+    if seen.pid not in (None, row.pid):
+        return False
     settled = row.state in (State.RUNNING, State.STARTING, State.STOPPED, State.FAILED)
     routed = row.routed or row.route is None or row.state is not State.RUNNING
     return settled and state is row.state and not ready and routed
@@ -112,12 +118,16 @@ def reconcile(
     if deployment.state is State.STOPPING:
         return end(deployment, target, store, routing_file)
     seen = target.observe(deployment)
+    deployment = replace(deployment, restarts=max(deployment.restarts, seen.restarts))
     if seen.state is State.FAILED and deployment.state is not State.FAILED:
         return fail(deployment, target, store, routing_file, seen.reason)
     if seen.state is State.STOPPED and deployment.state is not State.STOPPED:
         return end(deployment, target, store, routing_file, seen.reason)
     if seen.ready:
         return _catch_up(deployment, target, store, routing_file)
+    if deployment.state is State.RUNNING and seen.pid not in (None, deployment.pid):
+        deployment = replace(deployment, pid=seen.pid, pid_started_at=seen.pid_started_at)
+        store.put(deployment)  # its supervisor started it again
     if deployment.state is State.RUNNING and deployment.route and not deployment.routed:
         deployment = finish(deployment, target, store, routing_file)
     return _as_seen(deployment, seen)

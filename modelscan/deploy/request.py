@@ -47,6 +47,8 @@ class Request:
     timeout_s: float = 600.0
     replace: bool = False  # --force: a running deployment of that name may be replaced
     dry_run: bool = False
+    restart: str | None = None  # no | on-failure | always; None: the target's default
+    ttl_s: float | None = None  # unload after so long without a request
     # replicas, env, worker_selector, image_name … as ``engines.gpustack.body.Choices`` has them
     cluster: Mapping[str, Any] = field(default_factory=dict)
 
@@ -70,6 +72,17 @@ class Request:
             raise UsageError(f"{self.port} is not a port", hint="choose one of 1024-65535")
         if self.timeout_s <= 0:
             raise UsageError("--timeout must be more than 0 seconds")
+        if self.ttl_s is not None and self.ttl_s <= 0:
+            raise UsageError(
+                "--ttl must be more than 0 seconds",
+                hint="leave --ttl out to keep the model loaded",
+            )
+        if self.target != "local" and (self.restart or self.ttl_s):
+            raise UsageError(
+                f"--restart and --ttl are for this machine; {self.target} has rules of its own",
+                hint=f"modelscan deploy {self.model} --target local",
+                code="local_only",
+            )
 
     def fingerprint(self) -> Mapping[str, Any]:
         """What makes two requests the same: asking it again changes nothing."""
@@ -80,8 +93,10 @@ class Request:
         workload = to_json(self.workload)
         del workload["force"]
         cluster = {"cluster": to_json(self.cluster)} if self.cluster else {}
+        kept = {"restart": self.restart, "ttl_s": self.ttl_s}
         return {
             **cluster,
+            **{name: value for name, value in kept.items() if value is not None},
             "model": model,
             "target": self.target,
             "workload": workload,

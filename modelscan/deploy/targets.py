@@ -29,6 +29,9 @@ class Observation:
     health: str | None = None  # ok | unhealthy | None: nothing to ask
     reason: str | None = None
     ready: bool = False
+    pid: int | None = None  # of the engine, where it was started anew since the row was written
+    pid_started_at: float | None = None
+    restarts: int = 0
     drift: tuple[str, ...] = ()  # fields changed at the target by somebody else
 
 

@@ -41,6 +41,13 @@ class Spec:
     secrets: Mapping[str, str]
     stop_grace_s: float = 5.0
     log_limit_bytes: int = 4 << 20
+    restart: str = "no"  # a policy of ``engines.restarts``
+    restart_limit: int = 5
+    restart_delay_s: float = 0.5  # before the first restart
+    healthy_s: float = 300.0  # after so long without an end, restarts are counted anew
+    idle_s: float | None = None  # end it after so long without a request
+    host: str = "127.0.0.1"
+    port: int = 0  # 0: nothing to ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,20 @@ class Ended:
     signal: int | None
     asked: bool  # a stop was asked for
     at: str
+    restarts: int = 0  # before this end
+    idle: bool = False  # ended because nobody used it
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """That the engine crashed and was, or will be, started again."""
+
+    run_id: str
+    count: int
+    limit: int
+    reason: str  # of the last end, not redacted
+    at: str
+    waiting: bool  # for the next start; False: it was started
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +115,7 @@ class RunDir:
         ensure_dir(self.folder)
         with self._exclusive() as fd:
             if fd is not None:
-                for name in ("process.json", "ready.json", "ended.json"):
+                for name in ("process.json", "ready.json", "ended.json", "restarts.json"):
                     (self.folder / name).unlink(missing_ok=True)
                 self._write("spec.json", asdict(spec))
             yield fd
@@ -145,6 +166,10 @@ class RunDir:
     def write_ready(self, value: Mapping[str, Any]) -> None:
         self._write("ready.json", value)
 
+    def is_ready(self) -> bool:
+        """Whether this engine, since it was last started, could once be asked."""
+        return self.ready_file.exists()
+
     def ready(self) -> Mapping[str, Any] | None:
         return self._read("ready.json")
 
@@ -154,6 +179,13 @@ class RunDir:
     def ended(self) -> Ended | None:
         value = self._read("ended.json")
         return Ended(**value) if value else None
+
+    def write_restarts(self, restarts: Restarts) -> None:
+        self._write("restarts.json", asdict(restarts))
+
+    def restarts(self) -> Restarts | None:
+        value = self._read("restarts.json")
+        return Restarts(**value) if value else None
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         write_atomic(self.folder / name, json.dumps(value))

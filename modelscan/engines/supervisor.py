@@ -10,18 +10,25 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
-from modelscan.engines.logfile import RotatingLog
+from modelscan.engines import restarts
+from modelscan.engines.activity import Watch
+from modelscan.engines.logfile import RotatingLog, tail
 from modelscan.engines.processes import identify
-from modelscan.engines.rundir import Ended, RunDir, Running, Spec
+from modelscan.engines.rundir import Ended, Restarts, RunDir, Running, Spec
 
 _PR_SET_PDEATHSIG = 1
 _READ_BYTES = 1 << 16
+_PAUSE_STEP_S = 0.05
+_LAST_WORDS = 3  # lines
+_HANDLED = {signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD}
 PATH_MARK = "MODELSCAN_ENGINE_PYTHONPATH"
 RUN_MARK = "MODELSCAN_RUN"
 
@@ -45,48 +52,94 @@ def main(arguments: list[str]) -> int:
 
 
 class Supervisor:
-    """One engine from fork to its last log line."""
+    """One deployment's engine from fork to its last log line, and again where that is wanted."""
 
     def __init__(self, rundir: RunDir, spec: Spec) -> None:
         self._rundir, self._spec = rundir, spec
         self._engine = 0
         self._status: int | None = None
-        self._stopping = False
+        self._stopping = self._idle = False
+        self._restarts = 0
 
     def run(self) -> int:
-        """Signals wait until there is an engine to pass them to."""
-        signals = {signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD}
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        """Until the engine ends and nobody wants it again."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGALRM, self._kill)
         signal.signal(signal.SIGCHLD, self._reap)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         log = RotatingLog(self._rundir.log_file, self._spec.log_limit_bytes)
-        self._write_running(None)
-        reader, writer = os.pipe()
-        supervisor = os.getpid()
-        self._engine = os.fork()
-        if self._engine == 0:
-            self._become_engine(supervisor, reader, writer, signals)
-        os.close(writer)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
-        self._pump(reader, log)
-        self._note_end(self._wait())
+        while True:
+            reader = self._launch()
+            began = time.monotonic()
+            self._pump(reader, log)
+            ended = self._ended(self._wait())
+            if not self._revive(ended, time.monotonic() - began, log):
+                break
+        self._rundir.write_ended(self._ended(self._wait()))
         log.close()
         return 0
 
-    def _become_engine(
-        self, parent: int, reader: int, writer: int, blocked: set[signal.Signals]
-    ) -> None:
+    def _launch(self) -> int:
+        """Fork the engine; the end of the pipe with its output. Signals are blocked and wait
+        until there is an engine to pass them to."""
+        self._write_running(None)
+        reader, writer = os.pipe()
+        supervisor = os.getpid()
+        self._status = None
+        self._engine = os.fork()
+        if self._engine == 0:
+            self._become_engine(supervisor, reader, writer)
+        os.close(writer)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        return reader
+
+    def _revive(self, ended: Ended, lived_s: float, log: RotatingLog) -> bool:
+        """Whether to start it again, after the pause before that; signals are blocked then."""
+        # Once it was ready, later starts may fail for passing reasons: the limit ends that.
+        was_ready = self._rundir.is_ready() or self._restarts > 0
+        if not restarts.again(self._spec, ended, was_ready=was_ready):
+            return False
+        if lived_s >= self._spec.healthy_s:
+            self._restarts = 0
+        if self._restarts >= self._spec.restart_limit:
+            return False
+        self._restarts += 1
+        reason = restarts.how(ended, tail(self._rundir.log_file, _LAST_WORDS))
+        delay_s = restarts.delay_s(self._spec, self._restarts)
+        which = f"{self._restarts} of {self._spec.restart_limit}"
+        log.write(f"modelscan: {reason}; restart {which} in {delay_s:g} s\n".encode())
+        self._note_restart(reason, ended.at, waiting=True)
+        self._rundir.ready_file.unlink(missing_ok=True)
+        self._write_running(None)
+        if not self._paused(delay_s):
+            return False
+        self._note_restart(reason, ended.at, waiting=False)
+        return True
+
+    def _paused(self, delay_s: float) -> bool:
+        """Wait; False when a stop was asked for meanwhile. Signals are blocked afterwards."""
+        until = time.monotonic() + delay_s
+        while not self._stopping and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _PAUSE_STEP_S))
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        return not self._stopping
+
+    def _note_restart(self, reason: str, at: str, *, waiting: bool) -> None:
+        limit = self._spec.restart_limit
+        note = Restarts(self._spec.run_id, self._restarts, limit, reason, at, waiting)
+        self._rundir.write_restarts(note)
+
+    def _become_engine(self, parent: int, reader: int, writer: int) -> None:
         """The forked child: never returns."""
         code = 1
         try:
             os.setpgid(0, 0)
             _die_with_parent(parent)
-            for number in (*blocked, signal.SIGINT, signal.SIGHUP):
+            for number in (*_HANDLED, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
             os.close(reader)
             os.dup2(writer, 1)
             os.dup2(writer, 2)
@@ -116,14 +169,36 @@ class Supervisor:
         self._rundir.write_running(Running(self._spec.run_id, me, found))
 
     def _pump(self, reader: int, log: RotatingLog) -> None:
-        while data := os.read(reader, _READ_BYTES):
-            log.write(data)
+        """Its output into the log until it ends; meanwhile a look at whether it is used."""
+        watch = Watch(self._rundir, self._spec, self._key())
+        while True:
+            wait_s = watch.wait_s()
+            if wait_s is None or select.select([reader], [], [], wait_s)[0]:
+                data = os.read(reader, _READ_BYTES)
+                if not data:
+                    break
+                log.write(data)
+            if not self._stopping and watch.is_idle():
+                self._idle = True
+                log.write(f"modelscan: no request for {self._spec.idle_s:g} s\n".encode())
+                self._stop(signal.SIGTERM, None)
         os.close(reader)
+
+    def _key(self) -> str | None:
+        from modelscan.core.errors import ModelscanError
+        from modelscan.state.secrets import resolve
+
+        for reference in self._spec.secrets.values():
+            with contextlib.suppress(ModelscanError):  # the engine will say what is missing
+                return resolve(reference)
+        return None
 
     def _wait(self) -> int:
         """The engine's wait status; an engine that only closed its output is waited for."""
-        while self._status is None:
-            signal.pause()
+        if self._status is None:
+            with contextlib.suppress(ChildProcessError):  # the handler was quicker
+                self._gone(os.waitpid(self._engine, 0)[1])
+        assert self._status is not None
         signal.setitimer(signal.ITIMER_REAL, 0)
         return self._status
 
@@ -132,19 +207,26 @@ class Supervisor:
         with contextlib.suppress(ChildProcessError):
             pid, status = os.waitpid(self._engine, os.WNOHANG)
             if pid:
-                self._status = status
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self._engine, signal.SIGKILL)
+                self._gone(status)
 
-    def _note_end(self, status: int) -> None:
+    def _gone(self, status: int) -> None:
+        self._status = status
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._engine, signal.SIGKILL)
+
+    def _ended(self, status: int) -> Ended:
         from modelscan.state.clock import now_text
 
         code = os.waitstatus_to_exitcode(status)
-        killed = -code if code < 0 else None
-        ended = Ended(
-            self._spec.run_id, None if killed else code, killed, self._stopping, now_text()
+        return Ended(
+            run_id=self._spec.run_id,
+            code=None if code < 0 else code,
+            signal=-code if code < 0 else None,
+            asked=self._stopping,
+            at=now_text(),
+            restarts=self._restarts,
+            idle=self._idle,
         )
-        self._rundir.write_ended(ended)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True

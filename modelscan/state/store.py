@@ -50,6 +50,15 @@ class Store:
                 raise
         return cls(connection, file)
 
+    @classmethod
+    def look(cls, file: Path) -> Store:
+        """The store to read from; where there is none, an empty one that is written nowhere."""
+        if file.exists():
+            return cls.open(file)
+        connection = sqlite3.connect(":memory:", isolation_level=None)
+        migrate(connection)
+        return cls(connection, file)
+
     def close(self) -> None:
         self._connection.close()
 

@@ -40,6 +40,14 @@ def deployed(run: Run, model_file: Path) -> dict[str, Any]:
     return dict(done.json["deployment"])
 
 
+@pytest.fixture
+def mortal(run: Run, model_file: Path) -> dict[str, Any]:
+    """A running deployment ``tiny`` that stays down when its engine is killed."""
+    done = run("deploy", str(model_file), "--restart", "no", "--json")
+    assert done.code == 0, done.out + done.err
+    return dict(done.json["deployment"])
+
+
 def only(run: Run) -> dict[str, Any]:
     """The one deployment that ``list`` shows."""
     rows = run("list", "--json").json["deployments"]
@@ -198,8 +206,8 @@ def test_unknown_names_get_the_nearest(run: Run, deployed: dict[str, Any]) -> No
         assert failed.json["error"]["details"]["nearest"] == ["tiny"]
 
 
-def test_a_killed_engine_is_seen(run: Run, deployed: dict[str, Any], config: Config) -> None:
-    os.kill(deployed["pid"], signal.SIGKILL)
+def test_a_killed_engine_is_seen(run: Run, mortal: dict[str, Any], config: Config) -> None:
+    os.kill(mortal["pid"], signal.SIGKILL)
     eventually(lambda: only(run)["state"] == "failed")
     row = only(run)
     assert row["reason"] == "the engine was killed by signal 9 (SIGKILL)"
@@ -472,7 +480,7 @@ def test_simulated_hardware_can_be_planned_for(run: Run, model_file: Path) -> No
 
 
 def test_logs_are_shown_tailed_followed_and_redacted(
-    run: Run, deployed: dict[str, Any], home: Path
+    run: Run, mortal: dict[str, Any], home: Path
 ) -> None:
     whole = run("logs", "tiny", "--json").json
     assert any("buffer size" in line for line in whole["lines"])
@@ -481,7 +489,7 @@ def test_logs_are_shown_tailed_followed_and_redacted(
     with log.open("a") as stream:
         stream.write("HF_TOKEN=hf_abcdefghijklmnop\n")
     assert "hf_abcdefghijklmnop" not in run("logs", "tiny").out
-    os.kill(deployed["pid"], signal.SIGKILL)
+    os.kill(mortal["pid"], signal.SIGKILL)
     followed = run("logs", "tiny", "-f", "--tail", "2", "--json")
     events = [json.loads(line) for line in followed.out.splitlines()]
     assert {event["event"] for event in events} == {"log"}
@@ -620,10 +628,10 @@ def test_a_wrong_option_does_not_cost_the_deployment_that_runs(
 
 
 def test_a_broken_routing_file_does_not_hide_the_truth(
-    run: Run, deployed: dict[str, Any], config: Config
+    run: Run, mortal: dict[str, Any], config: Config
 ) -> None:
     config.routing_file.write_text("version: [")
-    os.kill(deployed["pid"], signal.SIGKILL)
+    os.kill(mortal["pid"], signal.SIGKILL)
     eventually(lambda: only(run)["state"] == "failed")
     listed = run("list", "--json").json
     assert "killed by signal 9" in listed["deployments"][0]["reason"]

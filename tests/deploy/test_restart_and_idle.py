@@ -1,0 +1,164 @@
+"""A crashed engine comes back by itself, an unused one goes; list and show tell the truth."""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Ran
+from support.engine_processes import eventually, living
+
+from modelscan.core.errors import UsageError
+from modelscan.deploy import local
+from modelscan.deploy.idle import is_idle, wake
+from modelscan.deploy.reconcile import find_deployment
+from modelscan.engines.rundir import Spec
+from modelscan.routing.file import load as load_routes
+from modelscan.state.config import Config
+
+pytest_plugins = ("support.engine_fixtures",)
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(run_in_process: Run, home: Path) -> Run:
+    return run_in_process
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two restarts, soon."""
+    spec = functools.partial(Spec, restart_delay_s=0.02, restart_limit=2)
+    monkeypatch.setattr(local, "Spec", spec)
+
+
+def deploy(run: Run, model_file: Path, *options: str) -> dict[str, Any]:
+    done = run("deploy", str(model_file), *options, "--json")
+    assert done.code == 0, done.out + done.err
+    return dict(done.json["deployment"])
+
+
+def only(run: Run) -> dict[str, Any]:
+    rows = run("list", "--json").json["deployments"]
+    assert len(rows) == 1
+    return dict(rows[0])
+
+
+def ask(port: int, path: str, body: dict[str, Any]) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status
+
+
+CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_crash_is_undone_and_told(run: Run, model_file: Path, config: Config, home: Path) -> None:
+    before = deploy(run, model_file)
+    assert (before["restart"], before["restarts"], before["ttl_s"]) == ("on-failure", 0, None)
+    os.kill(before["pid"], signal.SIGKILL)
+    row = eventually(lambda: (r := only(run))["health"] == "ok" and r["restarts"] == 1 and r)
+    assert row["state"] == "running" and row["port"] == before["port"]
+    assert row["pid"] != before["pid"]
+    assert "restart 1 of 2 was made because the engine was killed by signal 9" in row["reason"]
+    assert ask(row["port"], "/v1/chat/completions", {"model": "tiny", **CHAT}) == 200
+    route = load_routes(config.routing_file).route("tiny")
+    assert route is not None and route.enabled
+    assert len(living(home)) == 2
+    assert "on-failure, 1 so far" in run("show", "tiny").out
+    assert run("stop", "tiny").code == 0
+    assert only(run)["state"] == "stopped" and living(home) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_too_many_crashes_are_a_failure_with_its_reason(
+    run: Run, model_file: Path, config: Config, home: Path
+) -> None:
+    row = deploy(run, model_file)
+    for count in (1, 2):
+        os.kill(row["pid"], signal.SIGKILL)
+        row = eventually(
+            lambda n=count: (r := only(run))["health"] == "ok" and r["restarts"] == n and r
+        )
+    os.kill(row["pid"], signal.SIGABRT)
+    row = eventually(lambda: (r := only(run))["state"] == "failed" and r)
+    assert row["reason"].startswith("the engine was killed by signal 6 (SIGABRT)")
+    assert row["reason"].endswith("(after 2 restarts)")
+    assert (row["restarts"], row["pid"]) == (2, None)
+    route = load_routes(config.routing_file).route("tiny")
+    assert route is not None and not route.enabled
+    assert living(home) == []
+    assert run("start", "tiny").code == 0
+    again = only(run)
+    assert (again["state"], again["restarts"], again["reason"]) == ("running", 0, None)
+
+
+def test_another_policy_is_another_request(run: Run, model_file: Path) -> None:
+    deploy(run, model_file)
+    refused = run("deploy", str(model_file), "--restart", "always", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (2, "name_taken")
+    assert run("deploy", str(model_file), "--ttl", "soon").code == 2
+    assert run("deploy", str(model_file), "--ttl", "0").code == 2
+
+
+def test_an_unused_deployment_is_unloaded_and_comes_back(
+    run: Run, model_file: Path, config: Config, home: Path
+) -> None:
+    row = deploy(run, model_file, "--ttl", "1.2s")
+    assert row["ttl_s"] == 1.2
+    # Looking at it (list asks /health) is not using it.
+    row = eventually(lambda: (r := only(run))["state"] == "stopped" and r)
+    assert row["reason"] == "idle: no request for 1.2 s"
+    assert living(home) == []
+    route = load_routes(config.routing_file).route("tiny")
+    assert route is not None and not route.enabled
+    assert is_idle(find_deployment("tiny", config))
+    assert wake("tiny", config).changed
+    assert not wake("tiny", config).changed
+    assert run("stop", "tiny").code == 0
+    with pytest.raises(UsageError, match="stopped"):
+        wake("tiny", config)  # somebody wanted that
+
+
+@pytest.mark.parametrize("task", ["chat", "embedding"])
+def test_requests_keep_it_loaded(run: Run, model_file: Path, task: str) -> None:
+    options = ["--embedding"] if task == "embedding" else []
+    port = deploy(run, model_file, "--ttl", "1.2", *options)["port"]
+    path, body = ("/v1/embeddings", {"input": "Hi"}) if options else ("/v1/chat/completions", CHAT)
+    until = time.monotonic() + 3.0
+    while time.monotonic() < until:
+        assert ask(port, path, body) == 200
+        time.sleep(0.4)
+    assert only(run)["state"] == "running"
+    eventually(lambda: only(run)["state"] == "stopped")
+
+
+def test_callers_that_wake_it_at_once_start_it_once(
+    run: Run, model_file: Path, config: Config, home: Path
+) -> None:
+    deploy(run, model_file, "--ttl", "0.6")
+    eventually(lambda: only(run)["state"] == "stopped")
+    pids: list[int | None] = []
+    callers = [
+        threading.Thread(target=lambda: pids.append(wake("tiny", config).deployment.pid))
+        for _ in range(4)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert len(pids) == 4 and len(set(pids)) == 1
