@@ -181,6 +181,8 @@ class GpuStackTarget:
 
     def observe(self, deployment: Deployment) -> Observation:
         """An unreachable server changes nothing but the health: unknown is not stopped."""
+        if deployment.state in (State.STOPPED, State.FAILED):
+            return self._ended(deployment)
         if deployment.state not in (State.STARTING, State.RUNNING):
             return Observation(deployment.state, reason=deployment.reason)
         try:
@@ -202,6 +204,22 @@ class GpuStackTarget:
         if seen.state is State.RUNNING:
             return Observation(State.RUNNING, "ok", words or seen.reason, drift=drift)
         return Observation(State.RUNNING, "unhealthy", words or seen.reason, drift=drift)
+
+    def _ended(self, deployment: Deployment) -> Observation:
+        """What was ended here may have been started again there."""
+        as_it_was = Observation(deployment.state, reason=deployment.reason)
+        if (deployment.remote or {}).get("model_id") is None:
+            return as_it_was
+        try:
+            with self.client(_OBSERVE_TIMEOUT_S, attempts=1) as client:
+                found = remote.find(client, deployment.name, _marker(deployment))
+        except ModelscanError:
+            return as_it_was
+        if found is None or found.replicas == 0:
+            return as_it_was
+        name = deployment.name
+        reason = f"it was started at {self._target.name} (modelscan start {name}, or stop {name})"
+        return Observation(deployment.state, reason=reason, drift=("replicas",))
 
     def _drift(
         self, deployment: Deployment, found: RemoteModel

@@ -133,7 +133,7 @@ def stop(name: str, config: Config, *, drain_s: float = DRAIN_S) -> Outcome:
     _interrupt_start(name, config)
     with _working_on(name, config, _STOP_LOCK_S) as session:
         deployment = _known(session)
-        if deployment.state is State.STOPPED:
+        if deployment.state is State.STOPPED and not deployment.drift:
             return Outcome(deployment, changed=False)
         return Outcome(_end(session, deployment, drain_s), changed=True)
 
@@ -143,7 +143,7 @@ def remove(name: str, config: Config, *, drain_s: float = DRAIN_S) -> Deployment
     _interrupt_start(name, config)
     with _working_on(name, config, _STOP_LOCK_S) as session:
         deployment = _known(session)
-        if deployment.state in ACTIVE_STATES:
+        if deployment.state in ACTIVE_STATES or deployment.drift:
             deployment = _end(session, deployment, drain_s)
         _forget(session, deployment)
         return deployment

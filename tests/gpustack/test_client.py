@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+import ssl
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -171,3 +177,51 @@ class TestCalls:
         ):
             assert next(lines).startswith('{"type"')
             list(lines)
+
+
+class TestOwnAuthority:
+    """A server with a certificate of its own: only its CA file opens the way."""
+
+    @pytest.fixture
+    def secure(self, tmp_path: Path) -> Iterator[tuple[str, Path]]:
+        certificate, key = tmp_path / "ca.pem", tmp_path / "key.pem"
+        openssl = shutil.which("openssl")
+        if openssl is None:
+            pytest.skip("openssl is not installed")
+        subprocess.run(
+            [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+             "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+             "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True,
+        )  # fmt: skip
+
+        class Version(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = b'{"version": "v2.3.0"}'
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Version)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"https://127.0.0.1:{server.server_address[1]}", certificate
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    def test_with_and_without_it(self, secure: tuple[str, Path]) -> None:
+        url, certificate = secure
+        with Client(Connection("lab", url, ca_file=str(certificate))) as client:
+            assert client.dialect.version == "v2.3.0"
+        with Client(Connection("lab", url)) as client, pytest.raises(RemoteError) as caught:
+            _ = client.dialect
+        assert "certificate" in caught.value.message.lower()
+        with pytest.raises(UsageError, match="CA file"):
+            Client(Connection("lab", url, ca_file="/no/such/file.pem"))

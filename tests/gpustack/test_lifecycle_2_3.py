@@ -213,6 +213,12 @@ class TestLife:
         assert server.model("eight")["replicas"] == 0
         assert routes(cli)["eight"]["enabled"] is False
         assert deployment(cli, "eight")["state"] == "stopped"
+        there = server.model("eight")
+        same = {key: there[key] for key in ("name", "source", "local_path")}
+        server.ask("PUT", f"/models/{there['id']}", {**same, "replicas": 1})
+        assert "it was started at lab" in deployment(cli, "eight")["reason"]
+        assert cli("stop", "eight", "--drain", "0").code == 0
+        assert server.model("eight")["replicas"] == 0
         begun = cli("start", "eight", "--no-wait", "--json")
         assert begun.json["deployments"][0]["state"] == "starting", begun.out
         until(lambda: deployment(cli, "eight")["state"] == "running", 240)
