@@ -25,6 +25,7 @@ from modelscan.core.units import format_tokens, parse_seconds
 
 if TYPE_CHECKING:
     from modelscan.deploy.manifest import Manifest
+    from modelscan.core.workload import Workload
     from modelscan.deploy.request import Request
 
 _DOING = {
@@ -125,7 +126,7 @@ def deploy(
     request = Request(
         model=asked.model,
         workload=asked.workload,
-        target=resolve_target(target or said.get("target"), config),
+        target=resolve_target(target or said.get("target") or _place(asked.workload), config),
         name=name or said.get("name"),
         gpu=wanted.gpu or (None if said.get("gpu") is None else str(said["gpu"])),
         port=said.get("port") if port is None else port,
@@ -170,6 +171,11 @@ def cluster_wishes(
     if env:
         wishes["env"] = {**wishes.get("env", {}), **variables(env)}
     return wishes
+
+
+def _place(workload: Workload) -> str | None:
+    """Ollama is a server of its own, not an engine that we start."""
+    return "ollama" if workload.backend == "ollama" else None
 
 
 def _dry_run(request: Request) -> Document:

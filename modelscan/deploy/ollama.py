@@ -55,6 +55,8 @@ class OllamaTarget:
         if not request.wait:
             raise UsageError("Ollama fetches and loads while deploy waits: leave out --no-wait")
         server = self._server()
+        if not request.dry_run:
+            self._refuse_others(name, server)
         plan = self._plan(name, subject, request)
         body = {
             "model": name,
@@ -67,10 +69,25 @@ class OllamaTarget:
             quantization=plan.quantization, state=State.PENDING, endpoint=server.endpoint,
             context_tokens=plan.context_tokens, gpus=plan.gpus, created_at=now, updated_at=now,
             served_model=name, task=plan.task, plan=to_json(plan), request=request.fingerprint(),
-            launch=body, route=name if request.route else None,
+            launch=body, route=name if request.route else None, remote=self._made(name),
         )  # fmt: skip
         save(deployment)
         return deployment
+
+    def _made(self, name: str) -> Mapping[str, Any] | None:
+        """What stands at the server under that name from before."""
+        with Store.open(self._config.paths.store_file) as store:
+            own = store.get(name)
+        return own.remote if own is not None and own.target == NAME else None
+
+    def _refuse_others(self, name: str, server: Ollama) -> None:
+        """A model of the same name that is not ours would be overwritten, later deleted."""
+        if self._made(name) is None and server.show(name) is not None:
+            raise UsageError(
+                f"Ollama at {server.endpoint} has a model '{name}' that is not of modelscan",
+                hint=f"choose another --name, or use it: modelscan discover --adopt {name}",
+                code="name_taken",
+            )
 
     def _plan(self, name: str, subject: Subject, request: Request) -> Plan:
         from modelscan.gpu.inventory import inventory
@@ -106,8 +123,12 @@ class OllamaTarget:
         """Pull, make the model, load it, ask it for a token, and see where it went."""
         server, begun = self._server(), time.monotonic()
         name = served(deployment)
-        if server.show(name) is None:
+        made = {"made": dict(deployment.launch or {})}
+        if dict(deployment.remote or {}) != made or server.show(name) is None:
+            save(replace(deployment, remote={"making": made["made"]}))  # ours, if we are killed
             _make(server, deployment, events)
+            deployment = replace(deployment, remote=made)
+            save(deployment)
         events("starting", name=name)
         loading = time.monotonic()
         left_s = max(5.0, timeout_s - (loading - begun))
@@ -166,7 +187,7 @@ class OllamaTarget:
                 raise
 
     def remove(self, deployment: Deployment) -> None:
-        if deployment.launch is not None:
+        if deployment.remote is not None:
             self._server().delete(served(deployment))
 
     def logs(self, deployment: Deployment, tail: int | None, follow: bool) -> Iterator[str]:
@@ -219,7 +240,8 @@ def _make(server: Ollama, deployment: Deployment, events: Events) -> None:
             share = 100 * done / total if total else None
             events("downloading", name=deployment.name, progress=share, reason=what)
 
-        server.pull(str(body["base"]), report)
+        if server.show(str(body["base"])) is None:
+            server.pull(str(body["base"]), report)
         server.create(served(deployment), body["parameters"], base=str(body["base"]))
         return
     files: dict[str, str] = {}

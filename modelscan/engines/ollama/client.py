@@ -137,7 +137,8 @@ class Ollama:
                 return {}
             if response.status != _OK:
                 raise self._refused(method, path, response)
-            return _object(response.read())
+            text = response.read()
+            return _object(text) if text.strip() else {}  # DELETE answers with nothing
 
     def _stream(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """JSON lines; an ``error`` among them is raised."""
