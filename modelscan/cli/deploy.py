@@ -24,8 +24,8 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_tokens, parse_seconds
 
 if TYPE_CHECKING:
-    from modelscan.deploy.manifest import Manifest
     from modelscan.core.workload import Workload
+    from modelscan.deploy.manifest import Manifest
     from modelscan.deploy.request import Request
 
 _DOING = {
