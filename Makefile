@@ -19,13 +19,17 @@ test: setup ## the whole test suite
 	$(BIN)/python -m pytest -m "$(MARKS)"
 
 test-gpustack: setup ## real GPUStack 2.3.0 and 0.7.1 servers, installed under .cache/
-	$(BIN)/python -m pytest -m gpustack --durations=8
+	$(BIN)/python -m pytest -m gpustack -rs --durations=8
 
 test-gpustack-faults: setup ## 200 seeded lifecycles through a proxy that drops, delays and cuts
 	FAULT_RUNS=200 $(BIN)/python -m pytest -m gpustack tests/gpustack/test_faults.py --timeout=14400
 
 test-shared: setup ## the second suite, over ../shared where it is there
 	$(BIN)/python -m pytest -m shared
+
+test-vllm: setup ## deploy a tiny model on a real vLLM (its own environment in .cache, 3.5 GB)
+	@PYTHON=$(BIN)/python sh scripts/vllm_venv.sh
+	$(BIN)/python -m pytest -m vllm tests/engines/test_vllm_real.py
 
 lint: setup ## ruff
 	$(BIN)/ruff check .
