@@ -128,7 +128,8 @@ def cluster_decision(
     here = servable(subject, dialect)
     decision = decide(here, without_host(hardware), workload, everything=everything)
     if decision.plan is not None:
-        best = sized(decision.plan, subject, hardware, workload, dialect)
+        best = by_recipe(here, hardware, workload) or decision.plan
+        best = sized(best, subject, hardware, workload, dialect)
         decision = replace(decision, plan=best)
     return hardware, decision
 
@@ -165,10 +166,39 @@ def decide_for(subject: Subject, hardware: Inventory, workload: Workload, dialec
             f"{hardware.source} has no ready worker with a GPU{problems}",
             hint=f"modelscan gpu --target {hardware.source}", code="no_workers",
         )  # fmt: skip
-    decision = decide(servable(subject, dialect), without_host(hardware), workload, explain=False)
+    here = servable(subject, dialect)
+    followed = by_recipe(here, hardware, workload)
+    if followed is not None:
+        return followed
+    decision = decide(here, without_host(hardware), workload, explain=False)
     if decision.plan is None:
         raise no_fit(decision)
     return decision.plan
+
+
+def by_recipe(subject: Subject, hardware: Inventory, workload: Workload) -> Plan | None:
+    """The plan that follows the first recipe of the catalog which is for this mode and these
+    cards, has what the user asked for, and fits; None where there is none."""
+    from modelscan.planner.decide import decide
+
+    source = {"modelscope": "model_scope"}.get(workload.source or "huggingface", "huggingface")
+    for spec in subject.model.specs if subject.model else ():
+        backend = spec.backend.lower()
+        if (spec.mode or "standard") != workload.mode or spec.source != source:
+            continue
+        if backend not in ("vllm", "sglang") or backend != (workload.backend or backend):
+            continue
+        gpus = tuple(gpu for gpu in hardware.gpus if not reject(spec.gpu_filters, gpu))
+        own = tuple(c for c in subject.candidates if c.variant.repo.lower() == spec.repo.lower())
+        if not gpus or not own:
+            continue
+        wish = replace(workload, backend=backend)
+        with contextlib.suppress(ModelscanError):
+            room = without_host(replace(hardware, gpus=gpus))
+            plan = decide(replace(subject, candidates=own), room, wish, explain=False).plan
+            if plan is not None:
+                return plan
+    return None
 
 
 def sized(

@@ -74,7 +74,7 @@ class TestBody:
             repo="lab/model", backend_parameters=("--max-model-len=1024", "--reasoning-parser=q"),
             env={"B": "2"}, backend_version="0.9.0",
         )  # fmt: skip
-        body = create_body("m", vllm(env={"CUDA_VISIBLE_DEVICES": "1"}), NEW, Choices(),
+        body = create_body("m", vllm(env={"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}), NEW, Choices(),
                            cluster_id=1, spec=spec)  # type: ignore[arg-type]  # fmt: skip
         assert body["backend_parameters"] == ["--reasoning-parser=q", "--max-model-len=8192"]
         assert body["env"] == {"B": "2"}

@@ -4,7 +4,7 @@ Each seed is one life: deploy, perhaps stop and start, perhaps a deploy again, r
 may fail, but only with an error of ours. Afterwards, without the proxy, the record is made to
 agree: no model without its row, no two of a name, no route to what does not run.
 
-``FAULT_RUNS`` (default 3; make test-gpustack-faults: 200) and ``FAULT_SEED`` choose the seeds. The
+``FAULT_RUNS`` (default 2; make test-gpustack-faults: 200) and ``FAULT_SEED`` choose the seeds. The
 engines are real instances where a life wants to see them run; the others are never scheduled
 (no worker matches), which takes a second instead of half a minute and has the same calls.
 """
@@ -23,7 +23,7 @@ from support.gpustack_session import Server
 
 pytest_plugins = ("support.gpustack_fixtures",)
 pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(900)]
-RUNS = int(os.environ.get("FAULT_RUNS", "3"))
+RUNS = int(os.environ.get("FAULT_RUNS", "2"))
 FIRST = int(os.environ.get("FAULT_SEED", "0"))
 REAL_EVERY = 4
 Cli = Callable[..., Any]

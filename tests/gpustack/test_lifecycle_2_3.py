@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -90,6 +93,23 @@ class TestLooking:
         )
         assert too_large.code == 3
         assert too_large.json["verdict"] == "does_not_fit"
+
+    def test_recipes_and_chosen_cards(
+        self, server: Server, pointed: Callable[..., None], cli: Cli
+    ) -> None:
+        """The catalog's recipe for the mode is followed; ``--gpu 0,1`` names the worker's cards."""
+        pointed(server)
+        fast = ("deploy", "qwen3-8b", "--target", "lab", "--mode", "throughput", "--dry-run")
+        body = cli(*fast, "--force", "--json").json["launch"]["body"]
+        assert body["huggingface_repo_id"] == "Qwen/Qwen3-8B-FP8"
+        assert "--reasoning-parser=deepseek_r1" in body["backend_parameters"]
+        two = cli("deploy", server.models["qwen3-32b"], "--target", "lab", "--gpu", "0,1",
+                  "--tensor-parallel", "2", "--dry-run", "--json").json["launch"]  # fmt: skip
+        assert two["body"]["gpu_selector"] == {
+            "gpu_ids": ["h100x2:cuda:0", "h100x2:cuda:1"], "gpus_per_replica": 2,
+        }  # fmt: skip
+        assert "--tensor-parallel-size=2" in two["body"]["backend_parameters"]
+        assert two["evaluation"]["compatible"] is True
 
     def test_its_own_catalogue(
         self, server: Server, pointed: Callable[..., None], cli: Cli
@@ -313,6 +333,26 @@ class TestTrouble:
         assert "do not touch" in server.model("theirs")["description"]
         assert cli("remove", "theirs", "--yes").code == 0
         assert server.rows("models") == []
+
+    def test_the_command_dies_in_the_middle(
+        self, server: Server, pointed: Callable[..., None], cli: Cli
+    ) -> None:
+        """Ctrl-C undoes everything; after SIGKILL the row is there, and remove ends it."""
+        pointed(server)
+        words = [sys.executable, "-m", "modelscan", "deploy", server.models["qwen3-0.6b"],
+                 "--name", "cut", "--target", "lab"]  # fmt: skip
+        for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
+            command = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            until(lambda: server.model("cut"))
+            command.send_signal(number)
+            assert command.wait(60) == code
+            if number is signal.SIGINT:
+                assert server.rows("models") == []
+                assert cli("list", "-q").out == ""
+        row = deployment(cli, "cut")
+        assert (row["managed"], row["state"]) == (True, "starting")
+        assert cli("remove", "cut", "--yes", "--drain", "0").code == 0
+        assert (server.rows("models"), cli("list", "-q").out) == ([], "")
 
     def test_the_server_dies_in_the_middle(
         self, server: Server, pointed: Callable[..., None], cli: Cli

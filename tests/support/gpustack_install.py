@@ -71,10 +71,20 @@ def _environment(folder: Path, packages: list[str]) -> None:
     try:  # several times quicker than pip, where it can be had
         _run([python, "-m", "pip", "install", "-qq", "uv"])
         _run([folder / "bin/uv", "pip", "install", "-q", "--compile-bytecode", "--python", python,
-              *packages])  # fmt: skip
+              *_index(python), *packages])  # fmt: skip
     except (subprocess.CalledProcessError, OSError):
         _run([python, "-m", "pip", "install", "-qq", *packages])
     marker.write_text(json.dumps(packages))
+
+
+def _index(python: Path) -> list[str]:
+    """uv does not read pip's own setting of a mirror."""
+    asked = subprocess.run(
+        [str(python), "-m", "pip", "config", "get", "global.index-url"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    mirror = os.environ.get("PIP_INDEX_URL") or asked.stdout.strip()
+    return ["--index-url", mirror] if mirror else []
 
 
 def postgres_programs(root: Path) -> Path:

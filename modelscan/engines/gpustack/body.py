@@ -33,6 +33,7 @@ CATEGORIES = {
     "speech_to_text": "speech_to_text",
     "text_to_speech": "text_to_speech",
 }
+_DEVICE_CHOICE = ("_VISIBLE_DEVICES", "_DEVICE_ORDER")
 _SOURCES = {"huggingface": "huggingface", "modelscope": "model_scope", "local_path": "local_path"}
 _REPO_FIELDS: dict[str, tuple[str, str | None]] = {
     "huggingface": ("huggingface_repo_id", "huggingface_filename"),
@@ -78,7 +79,7 @@ def create_body(
     if parameters:
         body["backend_parameters"] = parameters
     # Which devices an instance sees is the scheduler's to say.
-    planned = {k: v for k, v in plan.env.items() if not k.endswith("_VISIBLE_DEVICES")}
+    planned = {k: v for k, v in plan.env.items() if not k.endswith(_DEVICE_CHOICE)}
     env = {**(dict(spec.env) if spec else {}), **planned, **check_env(choices.env or {})}
     if env:
         body["env"] = env
