@@ -7,11 +7,16 @@ from typing import Any
 
 import pytest
 from support.gpustack_calls import call
-from support.gpustack_session import Server, start_or_skip
+from support.gpustack_session import Server, start_or_skip, validating
 
 pytest_plugins = ("support.gpustack_fixtures",)
 pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(600)]
 Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def cli(cli: Cli) -> Cli:
+    return validating(cli)
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,17 @@ from typing import Any
 
 import pytest
 from support.gpustack_calls import call
-from support.gpustack_session import Server
+from support.gpustack_session import Server, validating
 
 pytest_plugins = ("support.gpustack_fixtures",)
 pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(900)]
 Cli = Callable[..., Any]
 PATIENCE = ("--timeout", "240")
+
+
+@pytest.fixture
+def cli(cli: Cli) -> Cli:
+    return validating(cli)
 
 
 @pytest.fixture

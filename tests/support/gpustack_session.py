@@ -7,9 +7,11 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from support import gpustack_install, gpustack_namespace
 from support.gpustack_calls import call
@@ -78,6 +80,21 @@ class Server:
                 self.process.wait()
         if self.process.stdout:
             self.process.stdout.close()
+
+
+def validating(cli: Callable[..., Any]) -> Callable[..., Any]:
+    """``cli`` that checks every JSON document it sees against its schema."""
+
+    def run(*words: str, **settings: Any) -> Any:
+        done = cli(*words, **settings)
+        if "--json" in words and done.out.startswith("{"):
+            document = done.json
+            name = document["schema"].removeprefix("modelscan.").rpartition("/")[0]
+            schema = TESTS.parent / "modelscan" / "schemas" / f"{name}.json"
+            jsonschema.validate(document, json.loads(schema.read_text()))
+        return done
+
+    return run
 
 
 def why_not() -> str | None:
