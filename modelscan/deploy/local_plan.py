@@ -64,11 +64,14 @@ def _for_installed(
 
 
 def program_of(backend: str, config: Config) -> str | None:
-    """What the engine's setting names: a command as it is, a path made absolute."""
+    """The engine's program: what its setting names (a path made absolute), or one that was found.
+
+    None: the embedded engine, or a search by ``engines.installed``.
+    """
     setting = PROGRAM_SETTINGS.get(backend)
     path = config.path(setting) if setting else None
     if path is None:
-        return None
+        return _gpu_program() if backend == DEFAULT else None
     return str(path) if len(path.parts) == 1 and not path.exists() else str(path.absolute())
 
 
@@ -107,8 +110,19 @@ def _hardware(request: Request, config: Config) -> tuple[Inventory, str | None]:
     return replace(hardware, gpus=(), links=()), warning
 
 
+def _gpu_program() -> str | None:
+    """A llama-server on the PATH that can use the GPU where the embedded engine cannot."""
+    import shutil
+
+    from modelscan.engines.llamacpp.binary import PROGRAM, with_gpus
+
+    if shutil.which(PROGRAM) is None or engine(DEFAULT).uses_gpus():
+        return None
+    return with_gpus()
+
+
 def _engine_uses_gpus(config: Config) -> bool:
-    return config.get("llama_server") is not None or engine(DEFAULT).uses_gpus()
+    return program_of(DEFAULT, config) is not None or engine(DEFAULT).uses_gpus()
 
 
 def _with_warning(plan: Plan, warning: str | None) -> Plan:

@@ -12,7 +12,7 @@ from typing import Any
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.plan import Plan
 from modelscan.engines.base import Failure, Launch, Serving
-from modelscan.engines.llamacpp import failures, measure
+from modelscan.engines.llamacpp import binary, failures, measure
 from modelscan.engines.llamacpp.launcher import API_KEY_VARIABLE, ENVIRONMENT, MODULE
 from modelscan.engines.llamacpp.options import ALIASES, absolute_paths, parse
 
@@ -41,6 +41,8 @@ class LlamaCpp:
         options = absolute_paths((*self._own(plan, serving), *plan.parameters))
         if serving.binary is None:
             parse(options)
+        elif (known := binary.known_options(serving.binary)) is not None:
+            options = binary.adapt(options, known)
         program = (serving.binary,) if serving.binary else (sys.executable, "-m", MODULE)
         return Launch(
             engine=NAME,
