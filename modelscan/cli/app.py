@@ -17,10 +17,13 @@ PROGRAM = "modelscan"
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
+    _open_streams()
     context = reset()
     _preset_flags(context, arguments)
     try:
-        return _dispatch(list(arguments))
+        _require_text(arguments)
+        code = _dispatch(list(arguments))
+        return _interrupted() if code == EXIT_INTERRUPTED else code  # Typer turned Ctrl-C into it
     except click.exceptions.NoArgsIsHelpError as error:
         return _help(error)
     except click.ClickException as error:
@@ -30,14 +33,35 @@ def run(arguments: Sequence[str]) -> int:
             raise
         return _fail(error)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        sys.stderr.write("interrupted\n")
-        return EXIT_INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         return _quiet_pipe()
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # Click's way to say so
+            return _quiet_pipe()
+        raise
     except OSError as error:  # a disk, a folder, a socket: the machine's refusal, not our bug
         if context.flags.debug:
             raise
+        if error.filename is None:  # stdout's disk is full
+            _silence_stdout()
         return _fail(_refusal(error))
+
+
+def _open_streams() -> None:
+    """A stream that the caller closed (``>&-``) is None; what is written there is lost."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until we leave
+
+
+def _require_text(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            raise UsageError(
+                f"the argument {os.fsencode(argument)!r} is not UTF-8 text",
+                hint=f"{PROGRAM} --help",
+            )
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -107,6 +131,15 @@ def _fail(error: ModelscanError) -> int:
     return error.exit_code
 
 
+def _interrupted() -> int:
+    """Said after the clean-up, which ran on the way here."""
+    if current().flags.as_json:
+        _fail(ModelscanError("interrupted", code="interrupted"))
+    else:
+        sys.stderr.write("interrupted\n")
+    return EXIT_INTERRUPTED
+
+
 def _refusal(error: OSError) -> ModelscanError:
     from modelscan.state.files import os_error
 
@@ -115,5 +148,9 @@ def _refusal(error: OSError) -> ModelscanError:
 
 def _quiet_pipe() -> int:
     """The reader went away (``| head``): leave without a word, also at interpreter exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _silence_stdout()
     return 0
+
+
+def _silence_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

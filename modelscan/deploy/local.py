@@ -12,7 +12,7 @@ from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import AuthError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan, Subject
-from modelscan.deploy import readiness
+from modelscan.deploy import exact_launch, readiness
 from modelscan.deploy.local_plan import plan_here, program_of
 from modelscan.deploy.recover import leave_copy
 from modelscan.deploy.request import Events, Request, silent
@@ -149,6 +149,13 @@ class LocalTarget:
         return started
 
     def settle(
+        self, deployment: Deployment, save: Save, timeout_s: float, events: Events
+    ) -> Deployment:
+        asking = exact_launch.ask(deployment)
+        running = self._settled(deployment, save, timeout_s, events)
+        return exact_launch.note(running, asking)
+
+    def _settled(
         self, deployment: Deployment, save: Save, timeout_s: float, events: Events
     ) -> Deployment:
         deadline = time.monotonic() + timeout_s

@@ -1,11 +1,9 @@
 """llama.cpp's own dry run: how many bytes it would allocate, asked of the engine itself.
 
-    python -m modelscan.engines.llamacpp_dry_run --model FILE [llama-server's options]
-
 xllamacpp loads the header with ``no_alloc`` and reserves its buffers without memory, in a child
-process, because the engine ends that run with a crash (observed with b11549: SIGSEGV or SIGABRT
-after the figures are printed). The weights are never read: a sparse file with the real header is
-enough, so a remote model costs only its header.
+process (``engines.llamacpp.dry_run_child``), because the engine ends that run with a crash
+(observed with b11549: SIGSEGV or SIGABRT after the figures are printed). The weights are never
+read: a sparse file with the real header is enough, so a remote model costs only its header.
 """
 
 from __future__ import annotations
@@ -33,8 +31,9 @@ from modelscan.memory.estimate import estimate as computed_estimate
 from modelscan.memory.estimate import finish
 from modelscan.memory.gguf import GgufHeader, Reader
 
-MODULE = "modelscan.engines.llamacpp_dry_run"
+MODULE = "modelscan.engines.llamacpp.dry_run_child"
 TIMEOUT_S = 120.0
+MARGIN_BYTES = 4 * MIB  # what the engine allocates beside what it reports
 _SIZE = r"\s*=\s*(\d+(?:\.\d+)?) MiB"
 _CACHE = re.compile(r"llama_kv_cache\w*: size" + _SIZE)
 _STATE = re.compile(r"llama_memory_recurrent: size" + _SIZE)
@@ -200,20 +199,24 @@ def _environment() -> dict[str, str]:
     return {**os.environ, **hidden}
 
 
-def _adopt(found: Estimate, ran: DryRun, shape: ModelShape) -> Estimate:
-    """The engine's figures in place of the formulas'."""
-    if found.per_gpu:
-        note = "checked against llama.cpp's own dry run (host only; the GPU split is computed)"
-        return dataclasses.replace(found, margin_bytes=0, assumptions=(*found.assumptions, note))
-    old = found.parts
-    parts = dataclasses.replace(
+def engine_parts(old: Parts, ran: DryRun, embedding_bytes: int) -> Parts:
+    """The engine's figures in place of the formulas', where they do not just round the same."""
+    return dataclasses.replace(
         old,
-        weights_bytes=_weights(old, ran, shape.weights.embedding_bytes or 0),
+        weights_bytes=_weights(old, ran, embedding_bytes),
         kv_cache_bytes=_closer(old.kv_cache_bytes, ran.kv_cache_bytes),
         recurrent_state_bytes=_closer(old.recurrent_state_bytes, ran.recurrent_state_bytes),
         compute_bytes=ran.compute_bytes,
         output_bytes=_closer(old.output_bytes, ran.output_bytes),
     )
+
+
+def _adopt(found: Estimate, ran: DryRun, shape: ModelShape) -> Estimate:
+    """The engine's figures in place of the formulas'."""
+    if found.per_gpu:
+        note = "checked against llama.cpp's own dry run (host only; the GPU split is computed)"
+        return dataclasses.replace(found, margin_bytes=0, assumptions=(*found.assumptions, note))
+    parts = engine_parts(found.parts, ran, shape.weights.embedding_bytes or 0)
     host = found.host and dataclasses.replace(
         found.host, parts=parts, total_bytes=parts.total_bytes
     )
@@ -224,7 +227,7 @@ def _adopt(found: Estimate, ran: DryRun, shape: ModelShape) -> Estimate:
         host=host,
         basis="exact",
         backend_version=found.backend_version or engine_version(),
-        margin_bytes=4 * MIB,
+        margin_bytes=MARGIN_BYTES,
         verdict=None,
         low_bytes=None,
         high_bytes=None,
@@ -272,47 +275,3 @@ def write_sparse(file: Path, header: GgufHeader, read: Callable[[int, int], byte
         for offset in range(0, header.data_offset, step):
             out.write(read(offset, min(step, header.data_offset - offset)))
     os.truncate(file, max(header.expected_bytes, header.file_bytes or 0))
-
-
-def _hold_crashes() -> None:
-    """A crashing thread waits (libc's ``pause`` as its handler) while the log thread goes on."""
-    import ctypes
-    import signal
-
-    library = ctypes.CDLL(None)
-    library.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
-    library.signal.restype = ctypes.c_void_p
-    pause = ctypes.cast(library.pause, ctypes.c_void_p)
-    for number in (signal.SIGSEGV, signal.SIGABRT):
-        library.signal(number, pause)
-
-
-def main(argv: Sequence[str]) -> int:
-    """The child: print the figures and be ended by the engine."""
-    from modelscan.engines.llamacpp.options import apply
-    from modelscan.engines.llamacpp.options import parse as parse_options
-
-    if sys.platform != "win32":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        _hold_crashes()
-    import xllamacpp
-
-    params = xllamacpp.CommonParams()
-    apply(params, xllamacpp, parse_options(argv))
-    params.no_alloc = params.fit_params = params.no_extra_bufts = True
-    params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
-    params.n_gpu_layers = 0
-    params.warmup = False
-    params.verbosity = 4
-    params.cache_ram_mib = params.port = 0
-    try:
-        xllamacpp.Server(params)
-    except RuntimeError as error:
-        sys.stderr.write(f"{error}\n")
-    return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

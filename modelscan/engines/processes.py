@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+_PR_SET_PDEATHSIG = 1
 _PROC = Path("/proc")
 _STATE_FIELD, _START_FIELD = 0, 19  # counted after the command's closing parenthesis, proc(5)
 
@@ -55,6 +57,17 @@ def boot_id() -> str:
     import psutil
 
     return f"{psutil.boot_time():.0f}"
+
+
+def die_with_parent(parent: int) -> None:
+    """Linux: SIGKILL us when the process that started us dies. Elsewhere nothing happens."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it died in between
 
 
 def _identify_linux(pid: int) -> Identity | None:

@@ -21,10 +21,9 @@ from types import FrameType
 from modelscan.engines import restarts
 from modelscan.engines.activity import Watch
 from modelscan.engines.logfile import RotatingLog, tail
-from modelscan.engines.processes import identify
+from modelscan.engines.processes import die_with_parent, identify
 from modelscan.engines.rundir import Ended, Restarts, RunDir, Running, Spec
 
-_PR_SET_PDEATHSIG = 1
 _READ_BYTES = 1 << 16
 _PAUSE_STEP_S = 0.05
 _LAST_WORDS = 3  # lines
@@ -136,7 +135,7 @@ class Supervisor:
         code = 1
         try:
             os.setpgid(0, 0)
-            _die_with_parent(parent)
+            die_with_parent(parent)
             for number in (*_HANDLED, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
@@ -268,17 +267,6 @@ def looks_secret(name: str) -> bool:
     """Whether a variable's name says that it holds a credential."""
     words = name.upper().split("_")
     return bool({"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"} & set(words))
-
-
-def _die_with_parent(parent: int) -> None:
-    """Linux: SIGKILL us when the supervisor dies. Elsewhere the launcher watches its parent."""
-    if not sys.platform.startswith("linux"):
-        return
-    import ctypes
-
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 if __name__ == "__main__":

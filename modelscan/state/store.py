@@ -140,7 +140,9 @@ def measurement(deployment: Deployment) -> Measurement | None:
     """What a running deployment tells about its estimate; None without both figures."""
     estimate = (deployment.plan or {}).get("estimate") or {}
     measured = (deployment.measured or {}).get("total_bytes")
-    estimated = estimate.get("total_bytes")
+    # Where the engine was asked for the estimate, the formulas' own is what can be learned from.
+    formulas = (deployment.measured or {}).get("computed") or estimate
+    estimated = formulas.get("total_bytes")
     ready = deployment.state is State.RUNNING and deployment.started_at
     if not ready or not measured or not estimated:
         return None
@@ -154,7 +156,7 @@ def measurement(deployment: Deployment) -> Measurement | None:
         context_tokens=deployment.context_tokens,
         estimated_bytes=int(estimated),
         measured_bytes=int(measured),
-        margin_bytes=estimate.get("margin_bytes"),
+        margin_bytes=formulas.get("margin_bytes"),
     )
 
 

@@ -535,6 +535,7 @@ def test_an_interrupted_deploy_leaves_nothing_half_done(
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
+    assert err.strip().splitlines()[-1] == "interrupted"
     assert living(home) == []
     assert run("list", "--json").json["deployments"] == []
     assert load_routes(config.routing_file).routes == ()
@@ -656,3 +657,8 @@ def test_a_list_without_the_key_does_not_end_a_start(
     assert len(living(home)) == 2
     monkeypatch.setenv("TINY_KEY", "k3y")
     assert only(run)["state"] == "running"
+
+
+def test_a_dry_run_leaves_no_file_behind(run: Run, model_file: Path, home: Path) -> None:
+    assert run("deploy", str(model_file), "--dry-run").code == 0
+    assert not home.exists() or list(home.rglob("*")) == []
