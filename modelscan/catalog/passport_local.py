@@ -23,6 +23,7 @@ from modelscan.catalog.safetensors_header import BadHeader, parameters_by_dtype,
 from modelscan.core.architecture import Tensor
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.model import WeightFile
+from modelscan.state.paths import expand
 
 # (metadata, tensors) of a GGUF file; the caller has the parser, which lives beside this package.
 GgufReader = Callable[[Path], tuple[Mapping[str, Any], Sequence[Tensor]]]
@@ -37,7 +38,7 @@ def local_passport(path: Path, read_gguf: GgufReader, *, checksum: bool = False)
 
     Raises UsageError for a path that is not there or holds no model.
     """
-    where = path.expanduser()
+    where = expand(path)
     if not where.exists():
         raise UsageError(f"there is no file or folder {path}", hint="modelscan catalog search")
     if where.is_file() and where.suffix == ".gguf":

@@ -19,6 +19,7 @@ from typer.main import get_command
 from modelscan.cli.context import current
 from modelscan.cli.document import Document
 from modelscan.cli.registry import COMMANDS, find
+from modelscan.core.units import LARGEST
 
 _GLOBAL_FLAGS = (
     (("--json",), "as_json", "One JSON document on stdout."),
@@ -49,6 +50,19 @@ def global_options() -> list[click.Option]:
     ]
 
 
+def check_options(of: click.Command, ctx: click.Context) -> None:
+    """Refuse what no option of ours means: an empty text, NaN, numbers beyond ``LARGEST``."""
+    for parameter in of.params:
+        value = ctx.params.get(parameter.name or "")
+        if not isinstance(parameter, click.Option) or isinstance(value, bool):
+            continue
+        name = f"option '{parameter.opts[0]}'"
+        if isinstance(value, str) and not value.strip():
+            raise click.UsageError(f"{name} is empty", ctx)
+        if isinstance(value, (int, float)) and not abs(value) <= LARGEST:
+            raise click.UsageError(f"{name} is not a number up to {LARGEST:g}", ctx)
+
+
 class Command(TyperCommand):
     """A leaf: accepts the global flags, prints the document its function returns."""
 
@@ -57,6 +71,7 @@ class Command(TyperCommand):
         self.params.extend(global_options())
 
     def invoke(self, ctx: click.Context) -> Any:
+        check_options(self, ctx)
         result = super().invoke(ctx)
         if isinstance(result, Document):
             current().output.emit(result)

@@ -9,13 +9,14 @@ import typer
 
 from modelscan.cli.context import current
 from modelscan.cli.document import Document
-from modelscan.cli.framework import Group, command
+from modelscan.cli.framework import Group, check_options, command
 
 
 class GpuGroup(Group):
     """A group whose bare name is a command of its own."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        check_options(self, ctx)
         result = super().invoke(ctx)
         if isinstance(result, Document):
             current().output.emit(result)
@@ -46,7 +47,8 @@ def gpu(
         float, typer.Option("--interval", metavar="S", help="Seconds between two readings.")
     ] = 2.0,
     count: Annotated[
-        int | None, typer.Option("--count", metavar="N", help="Stop watching after N readings.")
+        int | None,
+        typer.Option("--count", min=1, metavar="N", help="Stop watching after N readings."),
     ] = None,
     processes: Annotated[
         bool, typer.Option("--processes", help="List who holds each GPU's memory.")

@@ -60,12 +60,12 @@ class Output:
             return
         self.warnings.append(message)
         if self.mode is not Mode.JSON:
-            self.stderr.write(f"warning: {message}\n")
+            self.stderr.write(f"warning: {safe(message)}\n")
 
     def note(self, message: str) -> None:
         """A sentence for a person, on stderr; nothing in JSON and quiet mode."""
         if self.mode in (Mode.HUMAN, Mode.PIPE):
-            self.stderr.write(message + "\n")
+            self.stderr.write(safe(message) + "\n")
 
     def emit(self, document: Document) -> None:
         """Print a command's answer in the chosen mode."""
@@ -79,7 +79,7 @@ class Output:
             for block in document.blocks:
                 self._block(block)
             if document.hint and self.mode is Mode.HUMAN:
-                self.stderr.write(f"\nhint: {document.hint}\n")
+                self.stderr.write(f"\nhint: {safe(document.hint)}\n")
         self.stdout.flush()
 
     def event(self, name: str, /, **values: Any) -> None:
@@ -100,9 +100,9 @@ class Output:
             self.stdout.flush()
             return
         label = "\x1b[31merror:\x1b[0m" if self.color else "error:"
-        self.stderr.write(f"{label} {error.message}\n")
+        self.stderr.write(f"{label} {safe(error.message)}\n")
         if error.hint:
-            self.stderr.write(f"\nhint: {error.hint}\n")
+            self.stderr.write(f"\nhint: {safe(error.hint)}\n")
 
     @contextmanager
     def status(self, text: str) -> Iterator[Progress]:
@@ -134,7 +134,7 @@ class Output:
         elif isinstance(block, Fields):
             self._fields(block)
         elif isinstance(block, Text):
-            self._write(block.text + "\n")
+            self._write((safe(block.text) if self.mode is Mode.HUMAN else block.text) + "\n")
         elif isinstance(block, Note):
             self.note(block.text)
 

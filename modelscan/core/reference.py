@@ -29,6 +29,7 @@ _HUB_URL = re.compile(
     r"^https?://(?P<host>huggingface\.co|hf\.co|(?:www\.)?modelscope\.(?:cn|ai))/(?:models/)?"
     r"(?P<repo>[\w.-]+/[\w.-]+?)(?:/(?:tree|blob|resolve|files|summary)(?:/(?P<rev>[^/?#]+).*)?)?/?(?:[?#].*)?$"
 )
+_REVISION = re.compile(r"^(?!.*\.\.)[\w.+-]+(?:/[\w.+-]+)*$")
 _REPO = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
 
@@ -50,8 +51,8 @@ def parse_reference(text: str) -> Reference:
 
 
 def _hub_reference(kind: Kind, text: str, rest: str) -> Reference:
-    repo, _, revision = rest.partition("@")
-    if not _REPO.match(repo):
+    repo, at, revision = rest.partition("@")
+    if not _REPO.match(repo) or (at and not _REVISION.match(revision)):
         raise UsageError(
             f"'{text}' is not a repository", hint=f"write {text[:3]}ORG/REPO[@REVISION]"
         )

@@ -16,7 +16,8 @@ _BYTE_UNITS = {
     "t": TIB, "tib": TIB, "tb": 1000**4,
 }  # fmt: skip
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_QUANTITY = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$", re.IGNORECASE)
+_QUANTITY = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$", re.IGNORECASE | re.ASCII)
+LARGEST = 1e12  # of any number that is typed as it is: beyond it a slip, not a wish
 
 
 def parse_bytes(text: str) -> int:
@@ -38,7 +39,8 @@ def parse_tokens(text: str) -> int:
     """
     match = _QUANTITY.match(text)
     scale = {"": 1, "k": KIB, "m": MIB}.get(match.group(2).lower() if match else "?")
-    tokens = round(float(match.group(1)) * scale) if match and scale else 0
+    number = float(match.group(1)) * scale if match and scale else 0
+    tokens = round(number) if number <= LARGEST else 0
     if tokens < 1:
         raise UsageError(f"'{text}' is not a number of tokens", hint="write it like 8192 or 32k")
     return tokens

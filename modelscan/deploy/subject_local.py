@@ -15,6 +15,7 @@ from modelscan.core.workload import Workload
 from modelscan.deploy.qualities import quality
 from modelscan.memory import gguf
 from modelscan.memory.shape import from_gguf
+from modelscan.state.paths import expand
 
 LOCAL = "local_path"
 _SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
@@ -24,7 +25,7 @@ _RANK_POOLING = 4  # LLAMA_POOLING_TYPE_RANK
 
 def from_path(text: str, workload: Workload, *, name: str | None = None) -> Subject:
     """The Subject of a path; raises UsageError when nothing there is a model."""
-    path = Path(text).expanduser()
+    path = expand(text)
     if path.is_dir():
         return _folder(path.resolve(), workload)
     if not path.is_file():

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.units import LARGEST
 from modelscan.state.files import write_atomic
 from modelscan.state.paths import Paths, expand, paths
 
 PROJECT_FILE = "modelscan.toml"
 Value = str | int | float | bool | None
-LARGEST = 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +187,7 @@ def read_file(file: Path) -> dict[str, Any]:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")  # editors on Windows write a mark
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8 text: {error}", hint=f"edit {file}") from error
     except OSError as error:
@@ -205,6 +205,12 @@ def convert(setting: Setting, value: Any, origin: str) -> Value:
     if isinstance(converted, (int, float)) and not setting.minimum <= converted <= LARGEST:
         limits = f"is not between {setting.minimum:g} and {LARGEST:g}"
         raise _refused(setting, value, origin, limits)
+    if setting.key.endswith("_endpoint") and "@" in str(converted) and origin == "config set":
+        raise UsageError(
+            "credentials in a URL are not accepted",
+            hint=f"modelscan config set {setting.key.replace('endpoint', 'token')} env:NAME",
+            code="literal_secret",
+        )
     if setting.kind == "secret":
         from modelscan.state.secrets import check_reference
 

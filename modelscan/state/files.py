@@ -28,7 +28,7 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = PRIVATE_FILE) -> 
     An existing file keeps its permission bits. A symbolic link is followed, so that a routing
     file linked from a dotfiles repository stays linked.
     """
-    target = path.resolve() if path.is_symlink() else path
+    target = _behind(path) if path.is_symlink() else path
     payload = data.encode() if isinstance(data, str) else data
     ensure_dir(target.parent)
     with explain_os_errors(target):
@@ -45,6 +45,15 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = PRIVATE_FILE) -> 
             Path(name).unlink(missing_ok=True)
             raise
         _sync_dir(target.parent)
+
+
+def _behind(link: Path) -> Path:
+    """What a symbolic link leads to; raises ModelscanError when it leads to itself."""
+    try:
+        return link.resolve()
+    except RuntimeError as error:  # Python < 3.13 says a loop this way
+        loop = OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        raise os_error(f"cannot write {link}", loop, link) from error
 
 
 def _sync_dir(folder: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,11 +72,6 @@ def test_any_text_survives_the_settings_file(run_in_process: Run, text: str) -> 
     assert json.loads(run_in_process("config", "get", "target", "--json").out)["value"] == text
 
 
-def test_bytes_that_are_no_text_are_refused(run_in_process: Run) -> None:
-    ran = run_in_process("config", "set", "target", os.fsdecode(b"\xff"))
-    refused(ran, 2, "is not text")
-
-
 def test_a_wrong_setting_is_mended_by_config_set(
     run_in_process: Run, clean_environment: Path
 ) -> None:
@@ -104,3 +101,100 @@ def test_ids_in_an_ascii_terminal(cli: Run, clean_environment: Path) -> None:
     for flags in (["-q"], ["--json"], []):
         ran = cli("config", "path", *flags, env=env)
         assert (ran.code, ran.err) == (0, "")
+
+
+def through_shell(script: str, *args: str) -> subprocess.CompletedProcess[str]:
+    command = ["bash", "-c", script, sys.executable, "-m", "modelscan", *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("args", [("catalog", "list"), ("catalog", "list", "-q"), ("--help",)])
+def test_a_reader_that_leaves_is_no_failure(args: tuple[str, ...]) -> None:
+    """``set -o pipefail`` scripts go on: exit 0, not a word."""
+    ran = through_shell('"$0" "$@" | head -1 >/dev/null; exit ${PIPESTATUS[0]}', *args)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("args", [("config", "path"), ("--help",), ("--version",)])
+def test_a_closed_stdout(args: tuple[str, ...]) -> None:
+    ran = through_shell('"$0" "$@" >&-', *args)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_full_disk_behind_stdout(flags: tuple[str, ...]) -> None:
+    ran = through_shell('"$0" "$@" >/dev/full', "config", "show", *flags)
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr and "Exception ignored" not in ran.stderr
+    assert flags or "No space left" in ran.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "estimate", "catalog info", "route show"])
+def test_arguments_that_are_no_text(cli: Run, command: str) -> None:
+    refused(cli(*command.split(), os.fsdecode(b"\xff\xfe")), 2, "is not UTF-8 text")
+
+
+@pytest.mark.parametrize("command", ["estimate", "plan", "catalog info", "route show"])
+def test_foreign_text_does_not_drive_the_terminal(run_in_process: Run, command: str) -> None:
+    ran = run_in_process(*command.split(), "a\x1b[31mb\x07")
+    assert ran.code == 2
+    assert "\x1b" not in ran.err and "\x07" not in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "catalog search x --max-vram nan",
+        "catalog search x --max-vram 1e308",
+        "gpu --watch --interval inf --count 1",
+        "catalog offers qwen3-8b --tokens-per-s nan",
+        "plan qwen3-8b --gpu H100 --memory-utilization nan",
+        f"plan qwen3-8b --gpu H100 --parallel {'9' * 30}",
+        "deploy demo --timeout nan",
+    ],
+)
+def test_numbers_that_are_none(run_in_process: Run, words: str) -> None:
+    refused(run_in_process(*words.split()), 2, "is not a number up to 1e+12", "--help")
+
+
+def test_empty_options(run_in_process: Run) -> None:
+    ran = run_in_process("plan", "qwen3-8b", "--gpu", "H100", "--quantization", " ")
+    refused(ran, 2, "option '--quantization' is empty")
+
+
+def test_a_watch_of_no_readings_is_refused(run_in_process: Run) -> None:
+    refused(run_in_process("gpu", "--watch", "--count", "0"), 2, "--count")
+
+
+def test_a_link_that_leads_to_itself(run_in_process: Run, clean_environment: Path) -> None:
+    link = clean_environment / "config" / "config.toml"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(link)
+    refused(run_in_process("config", "set", "goal", "speed"), 1, "symbolic link")
+    assert link.is_symlink()
+
+
+def test_a_settings_file_of_a_windows_editor(run_in_process: Run, clean_environment: Path) -> None:
+    file = clean_environment / "config" / "config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_bytes("\ufeffgoal = 'speed'\r\n".encode())
+    assert run_in_process("config", "get", "goal").out == "speed\n"
+    assert run_in_process("config", "set", "offline", "true").code == 0
+    assert run_in_process("config", "get", "goal").out == "speed\n"
+
+
+def test_a_password_in_an_endpoint_is_not_kept(
+    run_in_process: Run, clean_environment: Path
+) -> None:
+    ran = run_in_process("config", "set", "hf_endpoint", "https://me:hunter22@hub.example")
+    refused(ran, 2, "credentials in a URL", "hint: modelscan config set hf_token env:NAME")
+    assert "hunter22" not in ran.err
+    assert not (clean_environment / "config" / "config.toml").exists()
+
+
+@pytest.mark.parametrize(
+    "model", ["hf:a/b@", "hf:a/b@../../x", "ms:a/b@c d", "~nobody-here/x.gguf"]
+)
+def test_references_that_lead_nowhere(run_in_process: Run, model: str) -> None:
+    refused(run_in_process("estimate", model, "--offline"), 2, "hint: write")
