@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu catalogs clean
+.PHONY: help setup demo test check lint types test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak catalogs clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ test-gpustack: setup ## real GPUStack 2.3.0 and 0.7.1 servers, installed under .
 	$(BIN)/python -m pytest -m gpustack -rs --durations=8
 
 test-gpustack-faults: setup ## 200 seeded lifecycles through a proxy that drops, delays and cuts
-	FAULT_RUNS=200 $(BIN)/python -m pytest -m gpustack tests/gpustack/test_faults.py --timeout=14400
+	FAULT_RUNS=200 FAULT_JOBS=8 $(BIN)/python -m pytest -m gpustack tests/gpustack/test_faults.py --timeout=14400
 
 test-shared: setup ## the second suite, over ../shared where it is there
 	$(BIN)/python -m pytest -m shared
@@ -30,6 +30,9 @@ test-shared: setup ## the second suite, over ../shared where it is there
 test-vllm: setup ## deploy a tiny model on a real vLLM (its own environment in .cache, 3.5 GB)
 	@PYTHON=$(BIN)/python sh scripts/vllm_venv.sh
 	$(BIN)/python -m pytest -m vllm tests/engines/test_vllm_real.py
+
+soak: setup ## 200 seeded lives of deployments under kill -9 of engine, supervisor and commands (ten minutes)
+	$(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
 
 lint: setup ## ruff
 	$(BIN)/ruff check .
@@ -40,7 +43,7 @@ types: setup ## mypy --strict
 
 check: lint types test ## lint, types and tests
 
-bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-plan bench-links bench-catalog ## every benchmark
+bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-plan bench-links bench-catalog bench-deploy ## every benchmark
 
 bench-cli: setup ## start-up: CPU time as a ratio to a bare interpreter, beside peers
 	$(BIN)/python benchmarks/bench_cli.py
@@ -59,6 +62,9 @@ bench-memory: setup ## estimates beside the engines' own figures, part by part, 
 
 bench-links: setup ## which repository a hosted id means, against known links
 	$(BIN)/python -m benchmarks.bench_links $(TRUTH)
+
+bench-deploy: setup ## from `deploy` to a first token, less the engine's own load; list, remove
+	$(BIN)/python benchmarks/bench_deploy.py
 
 bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the same stand-in machines
 	$(BIN)/python -m benchmarks.bench_gpu
