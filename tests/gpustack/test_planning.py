@@ -1,0 +1,131 @@
+"""The share of a GPU that is asked for, the cards that are meant, and what the server thinks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.deployments import ESTIMATE, make, plan
+
+from modelscan.core.errors import UsageError
+from modelscan.core.estimate import DeviceEstimate, Parts
+from modelscan.core.gpu import Inventory
+from modelscan.core.units import GIB
+from modelscan.deploy.gpustack_evaluate import disagreement, opinion
+from modelscan.deploy.gpustack_plan import (
+    CLAIM_BYTES,
+    CLAIM_FACTOR,
+    CONCURRENT_CONTEXTS,
+    hardware_ids,
+    needed_fraction,
+    pick,
+)
+from modelscan.engines.gpustack.inventory import inventory
+from modelscan.engines.gpustack.types import parse_gpu, parse_worker
+
+CARD = 80 * GIB
+
+
+def placed(weights: int, cache: int, count: int = 1, parallel: int = 1) -> Any:
+    parts = Parts(weights_bytes=weights, kv_cache_bytes=cache, compute_bytes=GIB)
+    device = DeviceEstimate(0, parts, parts.total_bytes, budget_bytes=CARD * 9 // 10,
+                            memory_bytes=CARD)  # fmt: skip
+    estimate = replace(ESTIMATE, per_gpu=(device,) * count, margin_bytes=GIB)
+    return plan(backend="vllm", estimate=estimate, parallel=parallel)
+
+
+class TestShare:
+    @settings(deadline=None, max_examples=200)
+    @given(weights=st.integers(0, 60 * GIB), cache=st.integers(0, 8 * GIB), count=st.integers(1, 4))
+    def test_it_holds_what_is_counted_and_what_the_scheduler_claims(
+        self, weights: int, cache: int, count: int
+    ) -> None:
+        share = needed_fraction(placed(weights, cache, count))
+        assert share is not None
+        assert 0 < share <= 0.9
+        wanted = weights + GIB + cache * CONCURRENT_CONTEXTS + GIB // count
+        claim = weights * CLAIM_FACTOR + CLAIM_BYTES // count
+        assert share == 0.9 or share * CARD >= max(wanted, claim) - 1
+        assert share == 0.9 or share * CARD <= max(wanted, claim) + CARD // 100 + 1
+
+    def test_other_engines_and_unknown_cards(self) -> None:
+        assert needed_fraction(replace(placed(GIB, 0), backend="sglang")) is None
+        assert needed_fraction(plan(backend="vllm")) is None
+
+
+WORKERS = [
+    {"id": 2, "name": "b", "state": "ready", "status": {"cpu": {"total": 8}, "memory": {"total": 9},
+     "gpu_devices": [{"name": "NVIDIA A100", "vendor": "nvidia", "index": 0, "type": "cuda",
+                      "memory": {"total": 40}}]}},
+    {"id": 1, "name": "a", "state": "ready", "status": {"gpu_devices": [
+        {"name": "NVIDIA A100", "vendor": "nvidia", "index": i, "type": "cuda",
+         "memory": {"total": 80}} for i in (1, 0)]}},
+    {"id": 3, "name": "c", "state": "unreachable", "state_message": "Heartbeat lost",
+     "status": {"gpu_devices": [{"name": "X", "index": 0}]}},
+]  # fmt: skip
+DEVICES = [{"id": "a:cuda:1", "worker_name": "a", "name": "NVIDIA A100", "vendor": "nvidia",
+            "index": 1, "type": "cuda", "memory": {"total": 80, "allocated": 50, "used": 60}}]  # fmt: skip
+
+
+@pytest.fixture
+def cluster() -> Inventory:
+    return inventory(
+        [parse_worker(row) for row in WORKERS], [parse_gpu(row, "") for row in DEVICES], "lab"
+    )
+
+
+class TestCards:
+    def test_numbered_through_in_a_stable_order(self, cluster: Inventory) -> None:
+        assert [(g.index, g.worker, g.uuid) for g in cluster.gpus] == [
+            (0, "a", "a:cuda:0"), (1, "a", "a:cuda:1"), (2, "b", "b:cuda:0"),
+        ]  # fmt: skip
+        assert cluster.gpus[1].free_bytes == 20  # the larger of promised and used counts
+        assert "Heartbeat lost" in cluster.problems[0].message
+        assert set(cluster.gpus[0].backends) <= {"vllm", "sglang"}
+
+    def test_chosen_ones(self, cluster: Inventory) -> None:
+        assert [g.index for g in pick(cluster, "2,0").gpus] == [0, 2]
+        assert hardware_ids(plan(gpus=(0, 2)), cluster) == ("a:cuda:0", "b:cuda:0")
+
+    @pytest.mark.parametrize("spec", ["7", "RTX 4090", "0,x"])
+    def test_others(self, cluster: Inventory, spec: str) -> None:
+        with pytest.raises(UsageError):
+            pick(cluster, spec)
+
+
+class TestOpinion:
+    def test_a_no_and_a_shrug(self) -> None:
+        no = opinion({"compatible": False, "scheduling_messages": ["- It needs\n- 900 GiB"]})
+        assert (no["compatible"], no["decided"], no["messages"]) == (
+            False,
+            True,
+            ["It needs 900 GiB"],
+        )
+        shrug = opinion({"compatible": False,
+                         "compatibility_messages": ["Temporary failure in name resolution"]})  # fmt: skip
+        assert shrug["decided"] is False
+        error = opinion(
+            {"compatible": True, "error": True, "error_message": "3 does not divide 32"}
+        )
+        assert error["compatible"] is False
+
+    @pytest.mark.parametrize(
+        ("evaluation", "words"),
+        [
+            (None, None),
+            ({"compatible": True, "messages": [], "vram_bytes": 100}, None),
+            ({"compatible": True, "messages": [], "vram_bytes": 200}, "would reserve"),
+            ({"compatible": False, "decided": True, "messages": ["no"]}, "refuses it"),
+            ({"compatible": False, "decided": False, "messages": ["x"]}, "could not judge it"),
+        ],
+    )
+    def test_what_is_told(self, evaluation: Any, words: str | None) -> None:
+        estimate = {"per_gpu": [{"budget_bytes": 100, "total_bytes": 50}]}
+        row = make(
+            "m", target="lab", remote={"evaluation": evaluation}, plan={"estimate": estimate}
+        )
+        told = disagreement(row)
+        assert told is None if words is None else words in (told or "")
