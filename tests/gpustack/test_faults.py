@@ -5,9 +5,9 @@ may fail, but only with an error of ours. Afterwards, without the proxy, the rec
 agree: no model without its row, no two of a name, no route to what does not run.
 
 ``FAULT_RUNS`` (default 2; make test-gpustack-faults: 200) and ``FAULT_SEED`` choose the seeds,
-``FAULT_JOBS`` how many live at once. The
-engines are real instances where a life wants to see them run; the others are never scheduled
-(no worker matches), which takes a second instead of half a minute and has the same calls.
+``FAULT_JOBS`` how many live at once. One life in eight has an engine that really starts; the models
+of the others claim more memory than there is, so that they are never scheduled: the same calls in
+a tenth of the time.
 """
 
 from __future__ import annotations
