@@ -39,6 +39,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("route", "modelscan.cli.route:app", "The routing file: where requests go.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "The weights that were pulled.", _RUN),
     Entry("target", "modelscan.cli.target:app", "GPUStack servers to deploy to.", _ROUTE),
+    Entry("service", "modelscan.cli.service:app", "Start deployments after a reboot.", _SELF),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),
     Entry("config", "modelscan.cli.config:app", "Settings and where they come from.", _SELF),
     Entry("completion", "modelscan.cli.completion:app", "Shell completion script.", _SELF),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,13 +28,23 @@ def plan_here(name: str, subject: Subject, request: Request, config: Config, sto
 
     The caller holds the ``placement`` lock.
     """
-    hardware, warning = _hardware(request, config)
+    everything = _inventory(request)
+    hardware, warning = _usable(everything, request, config)
     held = held_bytes(store, name)
     history = store.measurements()
+    if warning is not None:  # llama.cpp cannot use the GPU: perhaps another engine here can
+        for wanted in _other_engines(DEFAULT, request.workload, config):
+            decision = _decide(subject, everything, wanted, held, history)
+            if decision.plan is not None:
+                return decision.plan
     decision = _decide(subject, hardware, request.workload, held, history)
-    wanted = _for_installed(decision.plan, request, hardware, config)
-    if wanted is not None:
+    best = decision.plan
+    for wanted in _for_installed(best, request, hardware, config):
         decision = _decide(subject, hardware, wanted, held, history)
+        if decision.plan is not None:
+            break
+    if decision.plan is None and best is not None and best.backend != DEFAULT:
+        raise missing(best.backend)  # it alone can run this model here
     if decision.plan is None:
         raise no_fit(decision)
     return _with_warning(decision.plan, warning)
@@ -42,25 +52,33 @@ def plan_here(name: str, subject: Subject, request: Request, config: Config, sto
 
 def _for_installed(
     plan: Plan | None, request: Request, hardware: Inventory, config: Config
-) -> Workload | None:
-    """What to ask the planner anew: another engine where the chosen one is not here, or the
-    version that is. None when the plan stands. Raises ModelscanError when the engine that was
-    asked for is missing: before weights are fetched for it."""
+) -> list[Workload]:
+    """What to ask the planner anew, in order: other engines where the chosen one is not here, or
+    the version that is. Nothing when the plan stands. Raises ModelscanError when the engine that
+    was asked for is missing: before weights are fetched for it."""
     wanted = request.workload
-    if plan is None or plan.backend == DEFAULT or hardware.simulated:
-        return None
-    if plan.backend not in ENGINES:
-        return None if wanted.backend else replace(wanted, backend=DEFAULT)
+    if plan is None or plan.backend in (DEFAULT, "ollama") or hardware.simulated:
+        unasked = plan is not None and plan.backend == "ollama" and wanted.backend is None
+        return [replace(wanted, backend=DEFAULT)] if unasked else []
     found = locate(plan.backend, program_of(plan.backend, config))
-    if found is None:
-        if wanted.backend is None:
-            return replace(wanted, backend=DEFAULT)
-        if request.dry_run:
-            return None
-        raise missing(plan.backend)
-    if wanted.backend_version or found.version in (None, plan.backend_version):
-        return None
-    return replace(wanted, backend=plan.backend, backend_version=found.version)
+    if found is not None:
+        if wanted.backend_version or found.version in (None, plan.backend_version):
+            return []
+        return [replace(wanted, backend=plan.backend, backend_version=found.version)]
+    if wanted.backend is None:
+        return [*_other_engines(plan.backend, wanted, config), replace(wanted, backend=DEFAULT)]
+    if request.dry_run:
+        return []
+    raise missing(plan.backend)
+
+
+def _other_engines(absent: str, wanted: Workload, config: Config) -> Iterator[Workload]:
+    """The request on each engine that is installed here; none where one was asked for."""
+    for name in ENGINES:
+        if wanted.backend is None and name not in (absent, DEFAULT):
+            found = locate(name, program_of(name, config))
+            if found is not None and not found.cpu_only:
+                yield replace(wanted, backend=name, backend_version=found.version)
 
 
 def program_of(backend: str, config: Config) -> str | None:
@@ -87,21 +105,25 @@ def _decide(
     return decide(subject, hardware, workload, held=held, history=history, explain=False)
 
 
-def _hardware(request: Request, config: Config) -> tuple[Inventory, str | None]:
-    """What there is, less the GPUs that the installed engine was not built for."""
+def _inventory(request: Request) -> Inventory:
+    """What there is; raises UsageError where nothing could be started on it."""
     from modelscan.gpu.inventory import inventory
 
     hardware = inventory(request.gpu)
-    if hardware.simulated:
-        if not request.dry_run:
-            raise UsageError(
-                f"--gpu '{request.gpu}' is simulated hardware: nothing can be started on it",
-                hint=f"modelscan deploy {request.model} --gpu '{request.gpu}' --dry-run",
-                code="simulated",
-            )
-        return hardware, None
+    if hardware.simulated and not request.dry_run:
+        raise UsageError(
+            f"--gpu '{request.gpu}' is simulated hardware: nothing can be started on it",
+            hint=f"modelscan deploy {request.model} --gpu '{request.gpu}' --dry-run",
+            code="simulated",
+        )
+    return hardware
+
+
+def _usable(hardware: Inventory, request: Request, config: Config) -> tuple[Inventory, str | None]:
+    """What there is, less the GPUs that the installed llama.cpp was not built for."""
     chosen_by_user = request.gpu is not None or request.workload.backend not in (None, DEFAULT)
-    if not hardware.gpus or chosen_by_user or _engine_uses_gpus(config):
+    asked = hardware.simulated or not hardware.gpus or chosen_by_user
+    if asked or _engine_uses_gpus(config):
         return hardware, None
     warning = (
         f"the installed {DEFAULT} was built for the CPU only, so the "
