@@ -30,6 +30,7 @@ from modelscan.state.targets import TargetConfig
 
 _OBSERVE_TIMEOUT_S = 5.0
 _LOG_LINES = 1000
+_LATE_S = 1.0  # a create that was interrupted may still be on its way
 _ENVIRONMENT_LINES = 200  # asked for on top: they are dropped
 
 
@@ -206,9 +207,9 @@ class GpuStackTarget:
         return Observation(State.RUNNING, "unhealthy", words or seen.reason, drift=drift)
 
     def _ended(self, deployment: Deployment) -> Observation:
-        """What was ended here may have been started again there."""
+        """What was ended here may have been started again there, or its create came late."""
         as_it_was = Observation(deployment.state, reason=deployment.reason)
-        if (deployment.remote or {}).get("model_id") is None:
+        if _marker(deployment) is None:
             return as_it_was
         try:
             with self.client(_OBSERVE_TIMEOUT_S, attempts=1) as client:
@@ -257,6 +258,9 @@ class GpuStackTarget:
     def remove(self, deployment: Deployment) -> None:
         with self.client() as client:
             found = remote.find(client, deployment.name, _marker(deployment))
+            if found is None and (deployment.remote or {}).get("model_id") is None:
+                time.sleep(_LATE_S)
+                found = remote.find(client, deployment.name, _marker(deployment))
             if found is not None:
                 remote.delete(client, found)
 
