@@ -26,6 +26,7 @@ PORT_ATTEMPTS = 5
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.01, 0.25
 _MIN_VERIFY_S = 5.0
 _LAST_LINES = 3
+_LOG_PATIENCE_S = 1.0
 
 
 class PortConflict(RemoteError):
@@ -120,7 +121,7 @@ def verified(
 
 def measured(rundir: RunDir, launch: Launch, pid: int | None) -> Mapping[str, Any]:
     """What the engine said it allocated, how long it took to load, and its process's size."""
-    memory = engine(launch.engine).measured(logfile.read_text(rundir.log_file))
+    memory = _memory_lines(rundir, launch)
     ready = rundir.ready() or {}
     return {
         "source": None,
@@ -133,6 +134,16 @@ def measured(rundir: RunDir, launch: Launch, pid: int | None) -> Mapping[str, An
         "engine_version": ready.get("engine_version") or (memory or {}).get("engine_version"),
         "rss_bytes": memory_bytes(pid)[0] if pid else None,
     }
+
+
+def _memory_lines(rundir: RunDir, launch: Launch) -> Mapping[str, Any] | None:
+    """On busy cores an engine may answer before the supervisor has written its log down."""
+    deadline = time.monotonic() + _LOG_PATIENCE_S
+    while True:
+        found = engine(launch.engine).measured(logfile.read_text(rundir.log_file))
+        if found is not None or time.monotonic() >= deadline:
+            return found
+        time.sleep(_FIRST_POLL_S)
 
 
 def address_of(launch: Launch, *, with_key: bool = False) -> Address:

@@ -9,7 +9,8 @@ What was observed with xllamacpp 2026.10 and is relied on here:
   once, during the load and after it.
 * libgomp reads ``OMP_WAIT_POLICY`` when it is loaded, and its default (spinning) makes requests
   hundreds of times slower on busy cores: the variable is set before the import.
-* A failed start is only ``RuntimeError("Failed to init server")``; the reason is in the log.
+* A failed start is only ``RuntimeError("Failed to init server")``; the reason is in the log,
+  which a thread writes: on busy cores an exit at once loses it (1 of 30 starts).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,6 +27,7 @@ from modelscan.engines.llamacpp.options import apply, parse
 
 MODULE = "modelscan.engines.llamacpp.launcher"
 API_KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
+_LOG_STEP_S = 0.02
 ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}
 
 
@@ -49,6 +52,7 @@ def serve(argv: Sequence[str], ready_file: Path | None, run_id: str = "") -> int
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
+        _let_it_say_why()
         sys.stderr.write(f"{error}\n")
         return 1
     if ready_file is not None:
@@ -77,6 +81,25 @@ def _report(file: Path, run_id: str, address: str, begun: float, imported: float
         "engine_version": str(xllamacpp.__version__),
     }
     write_atomic(file, json.dumps(value))
+
+
+def _let_it_say_why(longest_s: float = 2.0) -> None:
+    """Until the engine's log thread has written everything: it sleeps then, as all others do."""
+    until = time.monotonic() + longest_s
+    while time.monotonic() < until:
+        time.sleep(_LOG_STEP_S)
+        if not _others_run():
+            return
+
+
+def _others_run() -> bool:
+    """Whether another thread of this process has work to do; unknown counts as yes."""
+    me, tasks = threading.get_native_id(), Path("/proc/self/task")
+    try:
+        stats = [(task / "stat").read_text() for task in tasks.iterdir() if task.name != str(me)]
+    except OSError:
+        return True
+    return any(stat.rpartition(")")[2].split()[0] not in "SZX" for stat in stats)
 
 
 def _wait(parent: int) -> None:

@@ -8,13 +8,17 @@ from typing import Any
 from modelscan.memory.engine_logs import Measured, llamacpp_devices
 
 
+_FIRST_AND_LAST = ("weights_bytes", "compute_bytes")
+
+
 def measured(log: str) -> Mapping[str, Any] | None:
     """Parts over all devices, their total, and the parts per device; None without such lines.
 
     The log gives hundredths of a MiB (``verbosity`` 4).
     """
     devices = {name: _parts(found) for name, found in llamacpp_devices(log).items()}
-    if not any(parts["weights_bytes"] for parts in devices.values()):
+    # Compute buffers come last: without them the log has not been written to its end yet.
+    if not all(any(parts[key] for parts in devices.values()) for key in _FIRST_AND_LAST):
         return None
     parts = {key: sum(one[key] for one in devices.values()) for key in _parts(Measured())}
     return {
