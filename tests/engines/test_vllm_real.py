@@ -6,6 +6,7 @@ The model is written by ``support.tiny_hf``; the environment by scripts/vllm_ven
 from __future__ import annotations
 
 import json
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import psutil
 import pytest
 from conftest import REPOSITORY, Ran
 from support.engine_processes import eventually
+from support.golden_commands import GOLDEN
 from support.tiny_hf import write_tiny_hf
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
@@ -103,6 +105,32 @@ def test_retry_plan_takes_what_the_engine_says_would_fit(
     assert ran.code == 0, ran.out
     assert ran.json["deployment"]["context_tokens"] == 2048
     assert cli("remove", "tiny", "--yes", timeout=120).code == 0
+
+
+_PARSE = """
+import shlex, sys
+from vllm.entrypoints.launchers.cli_args import make_arg_parser
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+parser = make_arg_parser(FlexibleArgumentParser())
+for line in sys.stdin:
+    parsed = parser.parse_args(shlex.split(line))
+    assert (parsed.host, parsed.port, parsed.allowed_origins) == ("127.0.0.1", 41000, []), parsed
+    print(parsed.served_model_name)
+"""
+
+
+def test_the_golden_command_lines_are_what_this_version_takes() -> None:
+    """Its own parser reads every line of its version."""
+    lines = (GOLDEN / "vllm.txt").read_text().splitlines()
+    pairs = zip(lines[::2], lines[1::2], strict=True)
+    ours = [line for title, line in pairs if title.endswith("vllm 0.32.0")]
+    given = "\n".join(line.partition("vllm ")[2] for line in ours)
+    done = subprocess.run(
+        [PYTHON, "-c", _PARSE], input=given, capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = [line for line in done.stdout.splitlines() if line.startswith("[")]
+    assert len(said) == len(ours) >= 20
 
 
 def _chat(endpoint: str, key: str) -> Any:

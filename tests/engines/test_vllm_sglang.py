@@ -39,6 +39,9 @@ def package(root: Path, engine: str, version: str, *, torch: str = "2.9.0") -> s
     """An environment's Python that has such a package, as importlib.metadata sees it."""
     site = root / "site"
     (site / engine).mkdir(parents=True)
+    server = {"vllm": "entrypoints/openai/api_server.py", "sglang": "launch_server.py"}[engine]
+    (site / engine / server).parent.mkdir(parents=True, exist_ok=True)
+    (site / engine / server).touch()
     (site / engine / "__init__.py").write_text("raise ImportError('it must not be imported')\n")
     for name, number in ((engine, version), ("torch", torch)):
         folder = site / f"{name}-{number}.dist-info"
@@ -69,6 +72,16 @@ def test_an_environment_is_found_by_python_folder_or_command(tmp_path: Path) -> 
         assert found is not None, setting
         assert (found.python, found.version, found.cpu_only) == (python, "0.28.0", False)
         assert found.command == (python, "-m", "vllm.entrypoints.openai.api_server")
+
+
+def test_a_server_that_moved_is_found(tmp_path: Path) -> None:
+    python = package(tmp_path, "vllm", "0.32.0")
+    entry = tmp_path / "site/vllm/entrypoints/launchers/api_server/entry.py"
+    entry.parent.mkdir(parents=True)
+    entry.touch()
+    found = installed.locate("vllm", python)
+    assert found is not None
+    assert found.command[2] == "vllm.entrypoints.launchers.api_server.entry"
 
 
 def test_the_path_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
