@@ -191,9 +191,9 @@ def _hangs(deployment: Deployment) -> bool:
 def _answering(deployment: Deployment) -> Deployment:
     """That it runs is no good answer where it hangs; raises RemoteError then."""
     if _hangs(deployment):
-        name = deployment.name
+        name, why = deployment.name, f": {deployment.reason}" if deployment.reason else ""
         raise RemoteError(
-            f"{name} is running but does not answer at {deployment.endpoint}",
+            f"{name} is running but does not answer at {deployment.endpoint}{why}",
             hint=f"modelscan stop {name} && modelscan start {name}",
             code="unhealthy",
         )

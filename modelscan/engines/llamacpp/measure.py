@@ -7,7 +7,6 @@ from typing import Any
 
 from modelscan.memory.engine_logs import Measured, llamacpp_devices
 
-
 _FIRST_AND_LAST = ("weights_bytes", "compute_bytes")
 
 
