@@ -22,7 +22,8 @@ _PUBLIC = (
 _PARTS = (
     ("weights", "weights_bytes"), ("kv_cache", "kv_cache_bytes"),
     ("recurrent_state", "recurrent_state_bytes"), ("compute", "compute_bytes"),
-    ("output", "output_bytes"),
+    ("output", "output_bytes"), ("kv_pool", "kv_pool_bytes"), ("non_torch", "non_torch_bytes"),
+    ("cuda_graphs", "cuda_graph_bytes"),
 )  # fmt: skip
 COLUMNS = ("NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "ENDPOINT", "TARGET")
 
@@ -95,7 +96,9 @@ def memory(deployment: Deployment) -> list[dict[str, Any]]:
     """Estimate beside what the engine says: per part and in total; None where one is unknown."""
     estimate = (deployment.plan or {}).get("estimate") or {}
     measured = deployment.measured or {}
-    guessed, said = estimate.get("parts") or {}, measured.get("parts") or {}
+    guessed, said = dict(estimate.get("parts") or {}), measured.get("parts") or {}
+    pools = [device.get("kv_pool_bytes") or 0 for device in estimate.get("per_gpu") or ()]
+    guessed["kv_pool_bytes"] = sum(pools)  # what vLLM and SGLang set aside, asked for or not
     rows = [_compare(label, guessed.get(key), said.get(key)) for label, key in _PARTS]
     rows = [row for row in rows if row["estimated_bytes"] or row["measured_bytes"]]
     return [*rows, _compare("total", estimate.get("total_bytes"), measured.get("total_bytes"))]

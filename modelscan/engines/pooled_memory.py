@@ -1,7 +1,9 @@
-"""What vLLM and SGLang say they allocated on a GPU, as the parts that ``show`` compares.
+"""What vLLM and SGLang say they allocated, as the parts that ``show`` compares.
 
-They print the figures of one rank. The pool is everything that was left, not what the asked
-context needs, so it is no ``kv_cache_bytes`` and there is no total to hold against an estimate.
+They print the figures of one rank; tensor parallel ranks are alike, so the parts are those times
+the degree that the log itself states. Of pipeline stages, which differ, only one is told. The pool
+is everything that was left, not what the asked context needs: it is no ``kv_cache_bytes``, and
+there is no total to hold against an estimate.
 """
 
 from __future__ import annotations
@@ -12,25 +14,36 @@ from typing import Any
 
 from modelscan.memory.engine_logs import Measured, parse
 
+_VERSION = re.compile(r"(?:\bversion |LLM engine \(v|sglang[_ ]version=')(\d+\.\d+[\w.+]*)")
+_TENSOR = re.compile(r"\b(?:tensor_parallel_size|tp_size)=(\d+)")
+_PIPELINE = re.compile(r"\b(?:pipeline_parallel_size|pp_size)=(\d+)")
+Parts = dict[str, int | None]
+
 
 def measured(log: str, backend: str) -> Mapping[str, Any] | None:
-    """Bytes of one GPU, the tokens its pool holds; None when the log says nothing of it."""
-    found, version = parse(log, backend), _VERSION.search(log)
+    """Bytes in sum and of each GPU, the tokens the pool holds; None when the log says nothing."""
+    found = parse(log, backend)
     if found.weights_bytes is None and found.kv_pool_bytes is None:
         return None
+    each, ranks = _parts(found), _degree(_TENSOR, log)
+    whole = _degree(_PIPELINE, log) == 1
+    version = _VERSION.search(log)
     return {
         "source": "engine_log",
-        "parts": _parts(found),
+        "parts": {name: value and value * ranks for name, value in each.items()} if whole else None,
+        "devices": {"each GPU": each} if ranks > 1 or not whole else None,
         "kv_tokens": found.kv_tokens,
         "max_concurrency": found.max_concurrency,
         "engine_version": version[1] if version else None,
     }
 
 
-_VERSION = re.compile(r"(?:\bversion |LLM engine \(v|sglang[_ ]version=')(\d+\.\d+[\w.+]*)")
+def _degree(pattern: re.Pattern[str], log: str) -> int:
+    match = pattern.search(log)
+    return int(match[1]) if match else 1
 
 
-def _parts(found: Measured) -> dict[str, int | None]:
+def _parts(found: Measured) -> Parts:
     return {
         "weights_bytes": found.weights_bytes,
         "kv_cache_bytes": None,

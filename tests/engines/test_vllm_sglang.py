@@ -217,6 +217,25 @@ def test_what_a_real_start_said() -> None:
     assert measured("nothing\n", "sglang") is None
 
 
+def test_ranks_are_counted() -> None:
+    """Two tensor parallel ranks hold twice what one says; of pipeline stages only one is told."""
+    text = (
+        "Initializing a V1 LLM engine (v0.19.0) with config: tensor_parallel_size=2, "
+        "pipeline_parallel_size={}\nModel loading took 10.0 GiB memory and 3.1 seconds\n"
+        "Available KV cache memory: 4.0 GiB\n"
+    )
+    found = measured(text.format(1), "vllm")
+    assert found is not None
+    assert found["parts"]["weights_bytes"] == 20 << 30
+    assert found["parts"]["compute_bytes"] is None
+    assert found["devices"]["each GPU"]["kv_pool_bytes"] == 4 << 30
+    assert found["engine_version"] == "0.19.0"
+    staged = measured(text.format(2), "vllm")
+    assert staged is not None
+    assert staged["parts"] is None
+    assert staged["devices"]["each GPU"]["weights_bytes"] == 10 << 30
+
+
 @pytest.mark.shared
 def test_log_lines_of_published_runs(shared: Path) -> None:
     """The column ``raw`` of the measured runs: lines quoted from logs, against its own columns."""
