@@ -14,7 +14,8 @@ from modelscan.deploy.request import Events
 from modelscan.deploy.targets import Observation
 from modelscan.engines import logfile, spawn
 from modelscan.engines.base import Failure, Launch
-from modelscan.engines.health import Address, health, serves, verify
+from modelscan.engines.health import Address, health, metrics, serves, verify
+from modelscan.engines.pooled_memory import with_metrics
 from modelscan.engines.processes import Identity, boot_id, memory_bytes
 from modelscan.engines.registry import engine
 from modelscan.engines.restarts import how
@@ -122,6 +123,8 @@ def verified(
 def measured(rundir: RunDir, launch: Launch, pid: int | None) -> Mapping[str, Any]:
     """What the engine said it allocated, how long it took to load, and its process's size."""
     memory = _memory_lines(rundir, launch)
+    if launch.engine in ("vllm", "sglang"):
+        memory = with_metrics(memory, metrics(address_of(launch, with_key=True)))
     ready = rundir.ready() or {}
     return {
         "source": None,

@@ -126,12 +126,16 @@ _SMALLEST = {
 }
 
 
+def metrics(address: Address) -> str:
+    """The text of ``/metrics``; "" where the engine has none."""
+    reply = ask(address, "GET", "/metrics", timeout_s=1.0)
+    known = reply is not None and reply.status == _OK and isinstance(reply.body, str)
+    return str(reply.body) if reply is not None and known else ""
+
+
 def busy_requests(address: Address) -> int | None:
     """How many requests the engine is answering now; None when it does not say."""
-    reply = ask(address, "GET", "/metrics", timeout_s=1.0)
-    if reply is None or reply.status != _OK or not isinstance(reply.body, str):
-        return None
-    found = [float(match[1]) for match in _BUSY.finditer(reply.body)]
+    found = [float(match[1]) for match in _BUSY.finditer(metrics(address))]
     return round(sum(found)) if found else None
 
 

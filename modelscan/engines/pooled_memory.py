@@ -38,6 +38,44 @@ def measured(log: str, backend: str) -> Mapping[str, Any] | None:
     }
 
 
+def with_metrics(found: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+    """What the log did not say, from ``/metrics``: vLLM's ``cache_config_info`` (0.32: bytes,
+    tokens and concurrency of the pool), SGLang's ``max_total_num_tokens``."""
+    labels = _CACHE_INFO.search(text)
+    said = dict(_LABEL.findall(labels[1])) if labels else {}
+    total = _SGLANG_TOKENS.search(text)
+    tokens = _whole(said.get("kv_cache_size_tokens") or (total[1] if total else None))
+    pool = _whole(said.get("kv_cache_memory_bytes"))
+    if tokens is None and pool is None:
+        return found
+    known = dict(found or {"source": "engine_metrics", "parts": None, "devices": None})
+    known["kv_tokens"] = known.get("kv_tokens") or tokens
+    known["max_concurrency"] = known.get("max_concurrency") or _real(
+        said.get("kv_cache_max_concurrency")
+    )
+    parts = known["parts"] or (None if found else _parts(Measured()))
+    if parts and pool:
+        known["parts"] = {**parts, "kv_pool_bytes": parts["kv_pool_bytes"] or pool}
+    return known
+
+
+_CACHE_INFO = re.compile(r"^vllm:cache_config_info\{(.*)\}", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+_SGLANG_TOKENS = re.compile(r"^sglang:max_total_num_tokens(?:\{[^}]*\})? ([\d.e+]+)", re.MULTILINE)
+
+
+def _whole(text: str | None) -> int | None:
+    value = _real(text)
+    return None if value is None else int(value)
+
+
+def _real(text: str | None) -> float | None:
+    try:
+        return float(text) if text else None
+    except ValueError:
+        return None  # "None"
+
+
 def _degree(pattern: re.Pattern[str], log: str) -> int:
     match = pattern.search(log)
     return int(match[1]) if match else 1

@@ -16,7 +16,7 @@ from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.engines import installed
 from modelscan.engines.base import Serving
 from modelscan.engines.command_line import Rename, parse, renamed, render, with_defaults
-from modelscan.engines.pooled_memory import measured
+from modelscan.engines.pooled_memory import measured, with_metrics
 from modelscan.engines.sglang.engine import SgLang
 from modelscan.engines.vllm.engine import Vllm
 
@@ -234,6 +234,28 @@ def test_ranks_are_counted() -> None:
     assert staged is not None
     assert staged["parts"] is None
     assert staged["devices"]["each GPU"]["weights_bytes"] == 10 << 30
+
+
+def test_metrics_fill_what_the_log_left_out() -> None:
+    """The labels are those of vLLM 0.32.0 (recorded; shortened)."""
+    vllm = (
+        'vllm:cache_config_info{block_size="128",engine="0",kv_cache_max_concurrency="2048.0",'
+        'kv_cache_memory_bytes="1073741824",kv_cache_size_tokens="2097152",mamba_block_size="None"}'
+        " 1.0\n"
+    )
+    found = with_metrics(None, vllm)
+    assert found is not None
+    assert (found["kv_tokens"], found["max_concurrency"]) == (2_097_152, 2048.0)
+    assert found["parts"]["kv_pool_bytes"] == 1 << 30
+    assert found["source"] == "engine_metrics"
+    logged = measured(RECORDED, "vllm")
+    assert with_metrics(logged, vllm) == logged, "the log has the word"
+    assert with_metrics(logged, "nothing 1.0\n") == logged
+    sglang = with_metrics(None, 'sglang:max_total_num_tokens{model="m"} 104273.0\n')
+    assert sglang is not None
+    assert sglang["kv_tokens"] == 104_273
+    older = with_metrics(None, 'vllm:cache_config_info{num_gpu_blocks="10",block_size="16"} 1.0\n')
+    assert older is None
 
 
 @pytest.mark.shared
