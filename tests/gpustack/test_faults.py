@@ -26,7 +26,7 @@ from support.gpustack_session import Server
 pytest_plugins = ("support.gpustack_fixtures",)
 pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(900)]
 RUNS = int(os.environ.get("FAULT_RUNS", "2"))
-FIRST = int(os.environ.get("FAULT_SEED", "0"))
+FIRST = int(os.environ.get("FAULT_SEED", "1"))
 JOBS = int(os.environ.get("FAULT_JOBS", "2"))  # lives at the same time
 REAL_EVERY = 8
 Cli = Callable[..., Any]
