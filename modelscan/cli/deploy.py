@@ -69,7 +69,8 @@ def deploy(
         str | None, typer.Option("--name", help="The deployment's name (default: the model's).")
     ] = None,
     target: Annotated[
-        str | None, typer.Option("--target", metavar="TARGET", help="local, ollama, gpustack or auto.")
+        str | None,
+        typer.Option("--target", metavar="TARGET", help="local, ollama, gpustack or auto."),
     ] = None,
     port: Annotated[
         int | None, typer.Option("--port", metavar="PORT", help="Listen there.")
