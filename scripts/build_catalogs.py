@@ -22,10 +22,12 @@ from scripts import (
     catalogs_curated,
     catalogs_demo,
     catalogs_gpustack,
+    catalogs_litgpt,
     catalogs_llmfit,
     catalogs_modelsdev,
     catalogs_xinference,
 )
+from scripts.catalogs_architectures import verified
 from scripts.catalogs_checks import check
 from scripts.catalogs_packages import REPOSITORY
 
@@ -35,6 +37,7 @@ SOURCES: tuple[Callable[[], SourceSnapshot], ...] = (
     catalogs_curated.snapshot,
     catalogs_demo.snapshot,
     catalogs_gpustack.snapshot,
+    catalogs_litgpt.snapshot,
     catalogs_llmfit.snapshot,
     catalogs_modelsdev.snapshot,
     catalogs_xinference.snapshot,
@@ -44,8 +47,9 @@ SOURCES: tuple[Callable[[], SourceSnapshot], ...] = (
 def main(target: Path = CATALOGS) -> int:
     """Write snapshots and index below ``target``; 1 and nothing written when a check fails."""
     dumped = {}
-    for make in SOURCES:
-        snapshot = make()
+    made_of, left_out = verified([make() for make in SOURCES])
+    print("\n".join(left_out))
+    for snapshot in made_of:
         dumped[snapshot.source] = dump(snapshot)
         print(f"{snapshot.source}: {len(snapshot.records)} entries, {snapshot.origin}")
     snapshots = [load(data) for data in dumped.values()]

@@ -1,7 +1,8 @@
 """llmfit's list of Hugging Face repositories: parameters, licence, downloads, GGUF conversions.
 
-Its contexts, layer counts, memory figures and formats are computed or often wrong: not taken. The
-parameter count is the hub's own for weights as released; packed ones count storage, not parameters.
+Its memory figures and formats are computed or often wrong: not taken. Layers and heads are, where
+``catalogs_architectures`` finds that they give the parameters. The parameter count is the hub's own
+for weights as released; packed ones count storage, not parameters.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from modelscan.catalog.curated import Curated, curated
 from modelscan.catalog.link_names import key, owner, short, split_repo_name
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.core.model import Variant
+from scripts.catalogs_llmfit_shapes import config_of
 from scripts.catalogs_packages import LLMFIT, members
 
 SOURCE = "llmfit"
@@ -24,6 +26,7 @@ _TASKS = {
     "text-to-speech": "text_to_speech", "automatic-speech-recognition": "speech_to_text",
     "sentence-similarity": "embedding", "feature-extraction": "embedding",
 }  # fmt: skip
+_ENCODERS = ("bert", "roberta", "xlm-roberta")
 POPULAR_DOWNLOADS = 20_000
 OFFICIAL_DOWNLOADS = 200
 CONVERTED_DOWNLOADS = 500
@@ -80,7 +83,7 @@ def _record(row: Mapping[str, Any]) -> SourceRecord:
     mlx = name.format is None and owner(repo) == "mlx-community"
     released = not name.derived and not mlx
     downloads = row.get("hf_downloads") or None
-    parameters = _plausible(row.get("parameters_raw"))
+    parameters = _counted(row)
     facts = {
         "parameters": parameters,
         "license": _license(row.get("license")),
@@ -104,6 +107,7 @@ def _record(row: Mapping[str, Any]) -> SourceRecord:
         repos=(repo,),
         facts={k: v for k, v in facts.items() if v is not None} if released else {},
         variants=(variant,),
+        architecture=config_of(row) if released else None,
     )
 
 
@@ -125,6 +129,18 @@ def _license(value: Any) -> str | None:
     return value if isinstance(value, str) and value not in ("", "other", "unknown") else None
 
 
-def _plausible(parameters: Any) -> int | None:
-    """A count below five trillion; a few rows read a number of training tokens as one."""
-    return parameters if isinstance(parameters, int) and 0 < parameters < 5 * 10**12 else None
+def _counted(row: Mapping[str, Any]) -> int | None:
+    """A hub's count, below five trillion: a few rows read a number of training tokens as one.
+
+    Where the hub has none, llmfit puts embedding + layers x (4 hidden² + 2 hidden x width) there,
+    which leaves out a third of a gated feed-forward and the head: not a count, so not taken. Plain
+    encoders are what it describes (a hundredth is missing).
+    """
+    parameters = row.get("parameters_raw")
+    if not isinstance(parameters, int) or not 0 < parameters < 5 * 10**12:
+        return None
+    hidden, width = row.get("hidden_size") or 0, row.get("moe_intermediate_size") or 0
+    layers, vocabulary = row.get("num_hidden_layers") or 0, row.get("vocab_size") or 0
+    formula = vocabulary * hidden + layers * (4 * hidden * hidden + 2 * hidden * width)
+    computed = parameters == formula and row.get("architecture") not in _ENCODERS
+    return None if computed else parameters

@@ -10,10 +10,13 @@ from typing import Any
 from modelscan.catalog.link_groups import Group, Member
 from modelscan.catalog.link_names import short, split_repo_name
 from modelscan.catalog.records import GPUSTACK, HUGGINGFACE, MODELSCOPE, USER
+from modelscan.core.architecture import PARTIAL
 from modelscan.core.model import Spec, Variant
 
 _Identity = tuple[str, str, str, str]  # hub, repository, quantization, files
 _ORDER = (USER, HUGGINGFACE, MODELSCOPE, GPUSTACK, "llmfit", "xinference")
+# Sizes out of other programs' tables; any config.json of the model goes before them.
+_TABLES = ("litgpt", "llmfit", "xinference")
 _DTYPES = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
 _METHODS = {"fp8": "FP8", "mxfp4": "MXFP4", "awq": "AWQ", "bitsandbytes": "BNB-4bit"}
 
@@ -169,7 +172,10 @@ def specs_of(group: Group) -> tuple[Spec, ...]:
 
 
 def architecture_of(group: Group) -> tuple[Mapping[str, Any], str, str | None] | None:
-    """(config, source, time): of the released weights, else of a conversion without its method."""
+    """(config, source, time): a config.json before a table, the released weights' own first.
+
+    A conversion has the model's architecture, without its own method of quantization.
+    """
     having = [m for m in group.members if m.record.architecture]
     if not having:
         return None
@@ -178,8 +184,9 @@ def architecture_of(group: Group) -> tuple[Mapping[str, Any], str, str | None] |
         having,
         key=lambda m: (
             m.source != USER,
+            bool((m.record.architecture or {}).get(PARTIAL)),
+            _TABLES.index(m.source) if m.source in _TABLES else -1,
             not _of_base(m, bases),
-            m.source == "xinference",
             m.source,
             m.record.key,
         ),

@@ -1,8 +1,9 @@
 """The least memory a model can run in, from what the catalog knows: for filters and sorting.
 
 The bytes of its smallest published weights (four bits and more) that an engine here loads, plus a
-twentieth and what a short request takes; ``basis`` says from what. ``deploy.least`` does better
-where the architecture is known, and ``modelscan estimate`` answers for one model and workload.
+twentieth and what a short request takes, which is no more than the weights of a tiny model;
+``basis`` says from what. ``deploy.least`` does better where the architecture is known, and
+``modelscan estimate`` answers for one model and workload.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def _of_variant(variant: Variant, model: Model) -> Least | None:
 
 
 def _with_room(weight_bytes: float) -> int:
-    return round(weight_bytes * OVERHEAD) + REQUEST_BYTES
+    return round(weight_bytes * OVERHEAD + min(REQUEST_BYTES, weight_bytes))
 
 
 def bits_of(variant: Variant) -> float | None:

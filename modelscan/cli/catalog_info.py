@@ -154,7 +154,10 @@ def _architecture(config: Mapping[str, Any] | None) -> str | None:
     inner = text if isinstance(text, Mapping) else config
     names = config.get("architectures") or [config.get("model_type")]
     layers = inner.get("num_hidden_layers")
-    return f"{names[0]}, {layers} layers" if layers else str(names[0])
+    from modelscan.core.architecture import PARTIAL
+
+    windows = ", windows not known" if config.get(PARTIAL) else ""
+    return f"{names[0]}, {layers} layers{windows}" if layers else str(names[0])
 
 
 def _variants(model: Model) -> Table:

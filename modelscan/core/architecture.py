@@ -9,6 +9,10 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+# In a bundled config that is not the model's own file: true where its sizes are known and which of
+# its layers have a window is not.
+PARTIAL = "modelscan_partial"
+
 
 class Attention(str, enum.Enum):
     """What a layer keeps per token."""

@@ -17,6 +17,7 @@ from modelscan.memory.shape import from_config
 from modelscan.planner.formats import bits_per_weight, canonical
 from modelscan.state.config import Config
 
+COUNTED = ("user", "huggingface", "modelscope", "llmfit")  # sources of parameters
 ENGINE_FORMATS = ("safetensors", "gguf")
 _SIMILAR = 3
 # Of a lower bound by parameters: prediction layers are counted but not loaded (2 % of DeepSeek-R1);
@@ -145,13 +146,14 @@ def shape_of(model: Model, variant: Variant) -> ModelShape:
     """The shape of one variant: by its architecture where known, else by the parameter count."""
     if model.architecture is not None:
         try:
-            return from_config(
+            found = from_config(
                 _config_for(model.architecture, variant),
                 quantization=canonical(variant.quantization),
                 weight_bytes=variant.weight_bytes,
-                parameters=model.parameters,
+                parameters=model.parameters if _counted(model) else None,
                 format=variant.format,
             )
+            return _with_context(found, model.limits.context_tokens)
         except UsageError:
             pass  # a config or a format nobody here can read: size it by its parameters
     parameters = model.parameters or variant.parameters
@@ -167,6 +169,20 @@ def shape_of(model: Model, variant: Variant) -> ModelShape:
         quantization=canonical(variant.quantization),
         weight_bytes=variant.weight_bytes,
     )
+
+
+def _counted(model: Model) -> bool:
+    """Whether somebody counted the parameters: 8B in a name or a recipe is rounded."""
+    origin = model.provenance.get("parameters")
+    return origin is None or origin.source in COUNTED
+
+
+def _with_context(shape: ModelShape, context_tokens: int | None) -> ModelShape:
+    """The catalog's context where the architecture does not say what it was trained for."""
+    if shape.architecture.context_tokens or not context_tokens:
+        return shape
+    known = replace(shape.architecture, context_tokens=context_tokens)
+    return replace(shape, architecture=known)
 
 
 def _config_for(config: Mapping[str, Any], variant: Variant) -> Mapping[str, Any]:

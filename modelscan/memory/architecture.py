@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.core.architecture import (
+    PARTIAL,
     Architecture,
     Attention,
     Experts,
@@ -250,4 +251,9 @@ def _notes(fields: Fields, kinds: Kinds) -> tuple[str, ...]:
     notes = list(kinds.notes)
     if fields.items("compress_ratios"):
         notes.append("the cache is compressed by a scheme of its own: the estimate is a range")
+    if fields.flag(PARTIAL):
+        notes.append(
+            "which layers attend to a window only is not known: counted as attending to the whole "
+            "context, the estimate is a range"
+        )
     return tuple(notes)

@@ -46,6 +46,9 @@ def _audio_ends(fields: Fields, hidden: int) -> int:
 
 
 def _vision(fields: Fields, config: Mapping[str, Any], hidden: int) -> int:
+    stated = fields.number("parameters")  # of a bundled config: what the language part leaves
+    if stated:
+        return stated
     width = _width(fields)
     if not width:
         return _CLIP_LARGE + 5 * hidden * hidden // 2 if "clip" in str(fields.inner) else 0

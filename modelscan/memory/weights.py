@@ -123,10 +123,9 @@ def _total(
     exact = known.weight_bytes or (dtype_bytes(known.dtypes) if known.dtypes else None)
     if exact:
         return _without_copy(architecture, form, exact, computed), "exact"
-    basis = "computed" if architecture.known else "range"
-    if _plausible(known, counted) and known.parameters:
-        return round(computed * known.parameters / counted), basis
-    return round(computed), basis
+    if _plausible(known, counted) and known.parameters:  # whatever its layers attend to
+        return round(computed * known.parameters / counted), "computed"
+    return round(computed), "computed" if architecture.known else "range"
 
 
 def _without_copy(
