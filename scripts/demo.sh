@@ -12,7 +12,8 @@ export PATH
 
 cleanup() {
     status=$?
-    trap - EXIT INT TERM HUP
+    trap - EXIT
+    trap '' INT TERM HUP # make passes a signal on: the second must not stop the clean-up
     modelscan remove --all --yes --quiet >/dev/null 2>&1 || true
     rm -rf "$MODELSCAN_HOME"
     exit "$status"
