@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from modelscan.core.errors import UsageError
 from modelscan.deploy import local
 from modelscan.deploy.idle import is_idle, wake
 from modelscan.deploy.reconcile import find_deployment
-from modelscan.engines.rundir import Spec
+from modelscan.engines.activity import Watch
+from modelscan.engines.rundir import RunDir, Spec
 from modelscan.routing.file import load as load_routes
 from modelscan.state.config import Config
 
@@ -135,16 +137,21 @@ def test_an_unused_deployment_is_unloaded_and_comes_back(
 
 
 @pytest.mark.parametrize("task", ["chat", "embedding"])
-def test_requests_keep_it_loaded(run: Run, model_file: Path, task: str) -> None:
+def test_requests_are_use_and_looking_is_not(
+    run: Run, model_file: Path, home: Path, task: str
+) -> None:
     options = ["--embedding"] if task == "embedding" else []
-    port = deploy(run, model_file, "--ttl", "1.2", *options)["port"]
+    port = deploy(run, model_file, *options)["port"]
     path, body = ("/v1/embeddings", {"input": "Hi"}) if options else ("/v1/chat/completions", CHAT)
-    until = time.monotonic() + 3.0
-    while time.monotonic() < until:
+    rundir = RunDir(home / "state" / "deployments" / "tiny")
+    spec = rundir.spec()
+    assert spec is not None
+    watch = Watch(rundir, replace(spec, idle_s=0.4), None)
+    for _ in range(6):  # longer than it may be idle
         assert ask(port, path, body) == 200
-        time.sleep(0.4)
-    assert only(run)["state"] == "running"
-    eventually(lambda: only(run)["state"] == "stopped")
+        time.sleep(0.11)  # its next look is due
+        assert not watch.is_idle()
+    eventually(lambda: only(run)["health"] == "ok" and watch.is_idle())
 
 
 def test_callers_that_wake_it_at_once_start_it_once(
