@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,30 +24,30 @@ QUIET = {
 }  # fmt: skip
 
 
-class PythonEngine:
+class PythonEngine(ABC):
     """See ``engines.base.Engine``."""
 
     name = ""
 
+    @abstractmethod
     def options(self, plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
         """The options of that version, without the program. Pure."""
-        raise NotImplementedError
 
     def repository_options(self, plan: Plan, serving: Serving, version: Version) -> list[Option]:
         """What the weights' own files ask for; reads them."""
         return []
 
+    @abstractmethod
     def environment(self, plan: Plan) -> Mapping[str, str]:
         """Variables beside the plan's own."""
-        raise NotImplementedError
 
     def program(self, found: Installed, serving: Serving) -> tuple[str, ...]:
         """What comes before the options."""
         return found.command
 
+    @abstractmethod
     def key_variable(self) -> str:
         """The variable that gives the server its key."""
-        raise NotImplementedError
 
     def launch(self, plan: Plan, serving: Serving) -> Launch:
         found = locate(self.name, serving.binary)
