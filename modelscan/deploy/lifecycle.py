@@ -122,6 +122,8 @@ def start(name: str, config: Config, *, wait: bool, timeout_s: float, events: Ev
                 f"{name} was never planned to its end, so there is nothing to start again",
                 hint=f"modelscan deploy {deployment.model} --name {name}",
             )
+        if deployment.route:
+            routes.check_free(session.routing_file, deployment.route)
         with _undone_by_interrupt(session, deployment):
             if deployment.state is State.STARTING:
                 return Outcome(_settle(session, deployment, timeout_s, events), True)
@@ -129,13 +131,19 @@ def start(name: str, config: Config, *, wait: bool, timeout_s: float, events: Ev
 
 
 def stop(name: str, config: Config, *, drain_s: float = DRAIN_S) -> Outcome:
-    """End a deployment and keep it: no process, route disabled, ``start`` brings it back."""
+    """End a deployment and keep it: no process, route disabled, ``start`` brings it back.
+
+    A routing file that cannot be edited is told after the engine is gone, not instead of it.
+    """
     _interrupt_start(name, config)
     with _working_on(name, config, _STOP_LOCK_S) as session:
         deployment = _known(session)
         if deployment.state is State.STOPPED and not deployment.drift:
             return Outcome(deployment, changed=False)
-        return Outcome(_end(session, deployment, drain_s), changed=True)
+        ended = _end(session, deployment, drain_s)
+        if ended.routed and (problem := routes.withdraw(session.routing_file, ended)):
+            raise routes.stays(ended, "stopped", problem)
+        return Outcome(ended, changed=True)
 
 
 def remove(name: str, config: Config, *, drain_s: float = DRAIN_S) -> Deployment:
@@ -145,7 +153,9 @@ def remove(name: str, config: Config, *, drain_s: float = DRAIN_S) -> Deployment
         deployment = _known(session)
         if deployment.state in ACTIVE_STATES or deployment.drift:
             deployment = _end(session, deployment, drain_s)
-        _forget(session, deployment)
+        problem = _forget(session, deployment)
+        if problem is not None:
+            raise routes.stays(deployment, "removed", problem)
         return deployment
 
 
@@ -279,10 +289,11 @@ def _end(session: _Session, deployment: Deployment, drain_s: float = DRAIN_S) ->
     return end(deployment, target, session.store, session.routing_file, drain_s=drain_s)
 
 
-def _forget(session: _Session, deployment: Deployment) -> None:
-    routes.forget(session.routing_file, deployment)
+def _forget(session: _Session, deployment: Deployment) -> ModelscanError | None:
+    problem = routes.forget(session.routing_file, deployment)
     session.target(deployment).remove(deployment)
     session.store.delete(deployment.name)
+    return problem
 
 
 def _interrupt_start(name: str, config: Config) -> None:

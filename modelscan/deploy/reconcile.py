@@ -6,6 +6,7 @@ is free (where it is not, another command is at work and the row says what it do
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 from collections.abc import Callable, Sequence
@@ -48,15 +49,22 @@ def list_deployments(config: Config, warn: Warn = ignore) -> tuple[Deployment, .
         )
 
 
-def _observe_all(rows: Sequence[Deployment], config: Config) -> list[Observation]:
+def _observe_all(rows: Sequence[Deployment], config: Config) -> list[Observation | None]:
     """All at once: one that hangs costs its time limit only once."""
-    looks = [functools.partial(find_target(row.target, config).observe, row) for row in rows]
+    looks = [functools.partial(_look, row, config) for row in rows]
     if len(looks) < 2:
         return [look() for look in looks]
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(min(len(looks), _OBSERVERS)) as pool:
         return list(pool.map(lambda look: look(), looks))
+
+
+def _look(row: Deployment, config: Config) -> Observation | None:
+    try:
+        return find_target(row.target, config).observe(row)
+    except UsageError:
+        return None  # ``refreshed`` says why
 
 
 def refreshed(
@@ -70,7 +78,11 @@ def refreshed(
 
     A routing file that cannot be changed does not hide the truth: it is told to ``warn``.
     """
-    target = find_target(row.target, config)
+    try:
+        target = find_target(row.target, config)
+    except UsageError as error:  # its server was taken out of the list of targets
+        warn(f"{row.name}: {error.message}")
+        return replace(row, health="unknown")
     seen = seen or target.observe(row)
     if _agrees(row, seen):
         return _as_seen(row, seen)
@@ -80,7 +92,10 @@ def refreshed(
             again = store.get(row.name)
             if again is None:
                 return row
-            return reconcile(again, target, store, config.routing_file)
+            now = reconcile(again, target, store, config.routing_file)
+            if not _route_agrees(now):
+                warn(f"{now.name} is {now.state.value}, but the routing file could not be changed")
+            return now
     except ModelscanError as error:
         if error.code == "locked":
             return _as_seen(row, seen)
@@ -102,8 +117,12 @@ def _agrees(row: Deployment, seen: Observation) -> bool:
     if seen.pid not in (None, row.pid):
         return False
     settled = row.state in (State.RUNNING, State.STARTING, State.STOPPED, State.FAILED)
-    routed = row.routed or row.route is None or row.state is not State.RUNNING
-    return settled and state is row.state and not ready and routed
+    return settled and state is row.state and not ready and _route_agrees(row)
+
+
+def _route_agrees(row: Deployment) -> bool:
+    """The entry is written and enabled just while it runs."""
+    return row.route is None or row.routed is (row.state is State.RUNNING)
 
 
 def reconcile(
@@ -128,9 +147,21 @@ def reconcile(
     if deployment.state is State.RUNNING and seen.pid not in (None, deployment.pid):
         deployment = replace(deployment, pid=seen.pid, pid_started_at=seen.pid_started_at)
         store.put(deployment)  # its supervisor started it again
+    return _as_seen(_with_route(deployment, target, store, routing_file), seen)
+
+
+def _with_route(
+    deployment: Deployment, target: Target, store: Store, routing_file: Path
+) -> Deployment:
+    """Write or withdraw what an earlier command could not; a file that is still broken waits."""
     if deployment.state is State.RUNNING and deployment.route and not deployment.routed:
-        deployment = finish(deployment, target, store, routing_file)
-    return _as_seen(deployment, seen)
+        with contextlib.suppress(ModelscanError):
+            return finish(deployment, target, store, routing_file)
+    over = deployment.state in (State.STOPPED, State.FAILED)
+    if over and deployment.routed and routes.withdraw(routing_file, deployment) is None:
+        deployment = replace(deployment, routed=False)
+        store.put(deployment)
+    return deployment
 
 
 def finish(deployment: Deployment, target: Target, store: Store, routing_file: Path) -> Deployment:
@@ -157,7 +188,8 @@ def _catch_up(
         return deployment  # its key is not here; whoever has it will verify it
     except ModelscanError as error:
         return fail(deployment, target, store, routing_file, reason_of(error))
-    return finish(running, target, store, routing_file)
+    store.put(running)
+    return _with_route(running, target, store, routing_file)
 
 
 def fail(
@@ -189,9 +221,9 @@ def _over(
     reason: str | None,
     drain_s: float = 0,
 ) -> Deployment:
-    routes.withdraw(routing_file, deployment)
+    problem = routes.withdraw(routing_file, deployment)
     target.stop(deployment, drain_s=drain_s)
-    ended = replace(stopped(deployment), state=state, reason=reason)
+    ended = replace(stopped(deployment), state=state, reason=reason, routed=problem is not None)
     store.put(ended)
     return ended
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from modelscan.core.deployment import Deployment
-from modelscan.core.errors import UsageError
+from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.route import Route
 from modelscan.routing import file as routing_file
 
@@ -47,13 +47,34 @@ def publish(path: Path, deployment: Deployment, route_type: str) -> bool:
     return True
 
 
-def withdraw(path: Path, deployment: Deployment) -> None:
-    """Send nothing there any more."""
-    if deployment.route:
+def withdraw(path: Path, deployment: Deployment) -> ModelscanError | None:
+    """Send nothing there any more. Returns why not: a broken file must not keep an engine alive."""
+    if not deployment.route:
+        return None
+    try:
         routing_file.disable_route(path, deployment.route, deployment=deployment.name)
+    except ModelscanError as error:
+        return error
+    return None
 
 
-def forget(path: Path, deployment: Deployment) -> None:
-    """Remove the entry."""
-    if deployment.route:
+def forget(path: Path, deployment: Deployment) -> ModelscanError | None:
+    """Remove the entry; returns why it is still there."""
+    if not deployment.route:
+        return None
+    try:
         routing_file.remove_route(path, deployment.route, deployment=deployment.name)
+    except ModelscanError as error:
+        return error
+    return None
+
+
+def stays(deployment: Deployment, done: str, problem: ModelscanError) -> ModelscanError:
+    """What to say when the engine is gone and its entry is not."""
+    return ModelscanError(
+        f"{deployment.name} is {done}, but its entry is still in the routing file: "
+        f"{problem.message}",
+        hint="mend the file, then: modelscan route validate",
+        code="route_stays",
+        details={"name": deployment.name, "route": deployment.route},
+    )

@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from support.tiny_gguf import Shape, write_tiny_gguf
 
 from modelscan.routing.file import load as load_routes
 from modelscan.state.config import Config
+from modelscan.state.store import Store
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -662,3 +664,39 @@ def test_a_list_without_the_key_does_not_end_a_start(
 def test_a_dry_run_leaves_no_file_behind(run: Run, model_file: Path, home: Path) -> None:
     assert run("deploy", str(model_file), "--dry-run").code == 0
     assert not home.exists() or list(home.rglob("*")) == []
+
+
+@pytest.mark.parametrize("command", ["stop", "remove"])
+def test_a_broken_routing_file_does_not_keep_an_engine_alive(
+    run: Run, deployed: dict[str, Any], config: Config, home: Path, command: str
+) -> None:
+    """The engine goes, and what could not be done is said; once the file is mended it is done."""
+    good = config.routing_file.read_text()
+    config.routing_file.write_text("version: [")
+    ended = run(command, "tiny", *(["--yes"] if command == "remove" else []))
+    assert ended.code == 1
+    assert "still in the routing file" in ended.err
+    assert living(home) == []
+    assert config.routing_file.read_text() == "version: ["
+    config.routing_file.write_text(good)
+    rows = run("list", "--json").json["deployments"]
+    route = load_routes(config.routing_file).route("tiny")
+    assert route is not None
+    if command == "stop":
+        assert (rows[0]["state"], route.enabled) == ("stopped", False)
+    else:
+        assert rows == []
+
+
+def test_a_target_that_was_forgotten_does_not_hide_the_others(
+    run: Run, deployed: dict[str, Any], config: Config
+) -> None:
+    with Store.open(config.paths.store_file) as store:
+        row = store.get("tiny")
+        assert row is not None
+        store.put(replace(row, name="far", target="gone", port=None, route=None, run_id=None))
+    listed = run("list", "--json")
+    assert listed.code == 0
+    rows = {row["name"]: row for row in listed.json["deployments"]}
+    assert (rows["tiny"]["state"], rows["far"]["health"]) == ("running", "unknown")
+    assert any("gone" in warning for warning in listed.json["warnings"])
