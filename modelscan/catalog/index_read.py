@@ -64,11 +64,17 @@ class Index:
 
     def by_name(self, key: str, kinds: Iterable[int] | None = None) -> list[tuple[int, int]]:
         """``(kind, row)`` of every model with that name, best kind first, popular first."""
+        plain = key.lower().encode("utf-8", "replace").decode()  # an argument may be any bytes
         rows = self.connection.execute(
-            "SELECT kind, model FROM name WHERE key=? ORDER BY kind, model", (key.lower(),)
+            "SELECT kind, model FROM name WHERE key=? ORDER BY kind, model", (plain,)
         ).fetchall()
         wanted = None if kinds is None else set(kinds)
         return [(kind, row) for kind, row in rows if wanted is None or kind in wanted]
+
+    def tasks(self) -> list[str]:
+        """What the models are for, each once."""
+        rows = self.connection.execute("SELECT DISTINCT task FROM model WHERE task IS NOT NULL")
+        return sorted(row[0] for row in rows)
 
     def is_provider(self, name: str) -> bool:
         """Some offering is this provider's."""

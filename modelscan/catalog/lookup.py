@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from modelscan.catalog.index_read import Index, open_index
 from modelscan.catalog.search import Query, correct, search
-from modelscan.catalog.search_words import query_words, spelling
+from modelscan.catalog.search_words import query_words, spelling, words
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model
 from modelscan.core.reference import Kind, parse_reference
@@ -15,6 +16,7 @@ from modelscan.state.paths import Paths
 
 DEMO_FILE = "demo-model.gguf"
 _CANDIDATES = 8
+_FOREIGN = re.compile(r"[^\w\s.:@/+~()–-]")  # occurs in no model's name
 # The kinds of names an index keeps (index.ID ... index.DISPLAY), in the order of certainty.
 _SPELLING = 7
 _STEPS = ((0,), (5,), (3,), (2,), (1,), (8,), (4, 6))
@@ -69,8 +71,12 @@ def find_row(index: Index, text: str) -> int:
             hint=f"modelscan plan {text}",
             code="not_in_catalog",
         )
+    if not _could_be_a_name(text):
+        raise _unknown(index, text)
     found = search(index, Query(text=text, limit=_CANDIDATES))
     if found.total == 1 and found.corrected is None:
+        if not _has_words(index.model(found.rows[0].row), text):
+            raise _unknown(index, text, [found.rows[0].id])
         return found.rows[0].row
     host, slash, rest = text.partition("/")
     nothing = not found.total or found.corrected is not None
@@ -91,11 +97,23 @@ def _named(index: Index, text: str) -> int | None:
             return _first_owner(index, rows, reference.value)
         if rows:
             raise ambiguous(text, index.ids(rows[:_CANDIDATES]), len(rows))
-    if reference.kind is Kind.NAME:
+    if reference.kind is Kind.NAME and _could_be_a_name(text):
         rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (_SPELLING,))))
         if len(rows) == 1:
             return rows[0]
     return None
+
+
+def _could_be_a_name(text: str) -> bool:
+    """It has a letter or digit, and nothing that names never have: a search drops those."""
+    return bool(words(text)) and not _FOREIGN.search(text)
+
+
+def _has_words(model: Model, text: str) -> bool:
+    """Each word is a part of one of the model's own names, also those a search passes over."""
+    repos = (variant.repo for variant in model.variants)
+    names = " ".join((model.id, model.name, *model.aliases, *repos)).lower()
+    return all(word in names for word in words(text))
 
 
 def _first_owner(index: Index, rows: list[int], repo: str) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note, Table
-from modelscan.core.errors import ModelscanError
+from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_bytes, format_count, format_tokens
 
@@ -127,9 +128,10 @@ def runnable(gpu: str | None, task: str, limit: int) -> Document:
     from modelscan.catalog.index_read import open_index
     from modelscan.catalog.search import Query, search
 
-    here = room(gpu)
     index = open_index(current().config.paths)
     try:
+        _check_task(task, index.tasks())
+        here = room(gpu)
         query = Query(
             open_weights=True, task=task, max_memory_bytes=here.usable_bytes, limit=_CANDIDATES
         )
@@ -139,6 +141,17 @@ def runnable(gpu: str | None, task: str, limit: int) -> Document:
     finally:
         index.close()
     return _runnable(fitting, found.total, here)
+
+
+def _check_task(task: str, known: list[str]) -> None:
+    if task.lower() not in known:
+        near = difflib.get_close_matches(task.lower(), known, n=1) or ["chat"]
+        raise UsageError(
+            f"no model is known to be for '{task}': the tasks are {', '.join(known)}",
+            hint=f"modelscan catalog runnable --task {near[0]}",
+            code="unknown_task",
+            details={"tasks": known},
+        )
 
 
 def _fitting(index: Index, ranked: list[Row], here: Room, limit: int) -> list[tuple[Row, Fit]]:

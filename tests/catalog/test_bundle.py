@@ -18,7 +18,7 @@ from modelscan.catalog.index_read import Index, bundled_index
 from modelscan.catalog.link import Grouping
 from modelscan.catalog.link_groups import Group
 from modelscan.catalog.load import bundled_snapshots
-from modelscan.catalog.lookup import find_model
+from modelscan.catalog.lookup import find_known, find_model
 from modelscan.catalog.merge import merge
 from modelscan.catalog.records import MODELSDEV, SourceSnapshot
 from modelscan.catalog.search import Query, search
@@ -157,6 +157,42 @@ def test_ambiguous_and_unknown_names() -> None:
     for text in ("hf:nobody/nothing-at-all", "./a-file.gguf", "zzqqxxyy"):
         with pytest.raises(UsageError):
             find_model(text, paths())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["*", "--", '"', "\U0001f999", "_", "qwen3-8b' OR 1=1 --", "qwen3-8b'", "qwen3-8b;", "(qwen3-8b)!",
+     "qwen3-8b\x00", "qwen3-8b \U0001f999", "qwen3-8b\udcff"],
+)  # fmt: skip
+def test_what_no_name_has_is_not_dropped(text: str) -> None:
+    """Quotes, signs and idle words make a name unknown; only a search passes over them."""
+    with pytest.raises(UsageError) as caught:
+        find_model(text, paths())
+    assert caught.value.code == "unknown_model" and caught.value.hint
+    assert find_known(text, paths()) is None
+    named = "qwen3-8b" in text
+    assert any("qwen3-8b" in near for near in caught.value.details["nearest"]) is named
+
+
+@pytest.mark.parametrize("text", ["best qwen3-8b model", "the gpt-oss-20b", "qwen3 8b OR 1"])
+def test_no_word_is_dropped(text: str) -> None:
+    """Idle words and conditions do not vanish until one model is left."""
+    with pytest.raises(UsageError):
+        find_model(text, paths())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("QWEN3_8B", "alibaba/qwen3-8b"),
+        ("Command R+", "cohere/command-r-plus-08-2024"),
+        ("openrouter/~z-ai/glm-latest", "zhipuai/glm-latest"),
+        ("llama3.1:8b", "meta/llama-3.1-8b"),
+    ],
+)
+def test_case_and_separators_do_not_matter(text: str, expected: str) -> None:
+    """And signs that names do have stay."""
+    assert find_model(text, paths()).id == expected
 
 
 def test_the_demo_model_is_a_file_of_the_package() -> None:

@@ -166,6 +166,9 @@ def test_offers_are_cheapest_first(run_in_process: Run) -> None:
         (["search", "x", "--sort", "price"], "price", "--help"),
         (["search", "x", "--gpu", "RTX 4091"], "RTX 4091", "did you mean"),
         (["list", "--limit", "-1"], "-1", "--help"),
+        (["runnable", "--task", "nope"], "chat, embedding, image, rerank", "--task chat"),
+        (["runnable", "--task", "embeding"], "for 'embeding'", "--task embedding"),
+        (["info", "*"], "no model '*'", "modelscan catalog search"),
     ],
 )
 def test_mistakes(run_in_process: Run, arguments: list[str], said: str, hint: str) -> None:
