@@ -16,8 +16,8 @@ from pathlib import Path
 
 from modelscan.catalog.index_read import bundle_stamp, stamp_file, synced_index
 from modelscan.catalog.inherit import inherited, inheriting
-from modelscan.catalog.records import FAILED, SourceSnapshot, dump, load
-from modelscan.core.errors import ModelscanError
+from modelscan.catalog.records import FAILED, USER, SourceSnapshot, dump, load
+from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.model import Model
 from modelscan.state.files import ensure_dir, explain_os_errors, write_atomic
 from modelscan.state.locks import hold
@@ -107,7 +107,7 @@ def rebuild(paths: Paths, snapshots: Mapping[str, SourceSnapshot]) -> Published:
     from modelscan.catalog.index import build
 
     models = merged(snapshots.values())
-    shown = [s for s in snapshots.values() if s.records or s.state == FAILED]
+    shown = [s for s in snapshots.values() if s.records or s.error or s.state == FAILED]
     build(models, synced_index(paths), sources=shown)
     write_atomic(stamp_file(paths), bundle_stamp())
     return Published(len(models), synced_index(paths))
@@ -129,7 +129,8 @@ def overlay_changed(paths: Paths) -> bool:
     if not folder.is_dir():
         return False
     index = synced_index(paths)
-    files = [p for p in folder.iterdir() if p.suffix in (".toml", ".yaml", ".yml")]
+    found = (p for p in folder.iterdir() if p.suffix in (".toml", ".yaml", ".yml"))
+    files = [p for p in found if p.exists()]  # a link may lead nowhere
     if not index.is_file():
         return bool(files)
     newest = max(p.stat().st_mtime for p in (folder, *files))
@@ -158,9 +159,17 @@ def remake(paths: Paths) -> None:
 
 
 def ensure_overlay(paths: Paths) -> None:
-    """Rebuild the index when the user's files are newer than it."""
-    if overlay_changed(paths):
+    """Rebuild the index when the user's files are newer than it.
+
+    Where their entries do not go together the catalog serves without them, and says why.
+    """
+    if not overlay_changed(paths):
+        return
+    try:
         refresh_overlay(paths)
+    except UsageError as error:
+        publish(paths, [SourceSnapshot(USER, None, state="live", error=error.message,
+                                       origin=str(paths.overlay_dir))])  # fmt: skip
 
 
 def _read_folder(folder: Path) -> dict[str, SourceSnapshot]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
@@ -182,11 +183,13 @@ def _listing(schema: str, query: Query) -> Document:
 
     index = open_index(current().config.paths)
     try:
-        _check_source(index.sources(), query.source)
+        sources = index.sources()
+        _check_source(sources, query.source)
         found = find(index, query)
     finally:
         index.close()
-    return found_document(schema, query, found)
+    mistakes = [f"left out: {s.error}" for s in sources if s.name == "user" and s.error]
+    return found_document(schema, query, found, mistakes)
 
 
 def _check_source(sources: list[Any], wanted: str | None) -> None:
@@ -201,7 +204,9 @@ def _check_source(sources: list[Any], wanted: str | None) -> None:
         )
 
 
-def found_document(schema: str, query: Query, found: Found) -> Document:
+def found_document(
+    schema: str, query: Query, found: Found, warnings: Sequence[str] = ()
+) -> Document:
     """A page of models as ``catalog.search`` and ``catalog.list`` show it."""
     body = {
         "query": query.text,
@@ -223,7 +228,8 @@ def found_document(schema: str, query: Query, found: Found) -> Document:
         more = f"{found.total - shown} more: --offset {shown}"
         blocks.append(Note(f"\n{len(found.rows)} of {found.total}; {more}"))
     hint = f"modelscan catalog info {found.rows[0].id}" if found.rows else None
-    return Document(schema, body, blocks, [row.id for row in found.rows], hint=hint)
+    ids = [row.id for row in found.rows]
+    return Document(schema, body, blocks, ids, warnings, hint=hint)
 
 
 def row_json(row: Row) -> dict[str, Any]:

@@ -245,7 +245,7 @@ def sources() -> Document:
     keys = ("name", "state", "models", "entries", "retrieved_at", "origin", "error")
     columns = ("SOURCE", "STATE", "MODELS", "ENTRIES", "RETRIEVED", "FROM", "ERROR")
     table = Table(columns, [[row[k] for k in keys] for row in rows], numeric=("MODELS", "ENTRIES"))
-    warnings = [f"{r['name']}: {r['error']}" for r in rows if r["state"] == "failed"]
+    warnings = [f"{r['name']}: {r['error']}" for r in rows if r["error"]]
     body = {"sources": rows, "models": total, "index": str(index.path)}
     return Document("catalog.sources", body, [table], [r["name"] for r in rows], warnings)
 

@@ -85,16 +85,22 @@ def test_one_model_in_a_file(tmp_path):
 )
 def test_mistakes_name_the_file(tmp_path, name, text, words):
     folder = write(tmp_path / "c", name, text)
-    with pytest.raises(UsageError, match=words) as caught:
-        overlay.read(folder)
-    assert str(folder / name) in caught.value.message
+    write(tmp_path / "c", "good.yaml", YAML)
+    read = overlay.read(folder)
+    assert words in read.snapshot.error and str(folder / name) in read.snapshot.error
+    assert read.warnings == (read.snapshot.error,)
+    assert [r.key for r in read.snapshot.records] == ["acme/tiny"], "the other file counts"
 
 
 def test_a_model_may_stand_in_one_file_only(tmp_path):
     write(tmp_path / "c", "a.toml", '[models."a/b"]\nname = "x"')
     write(tmp_path / "c", "b.yaml", "models: {a/b: {name: y}}")
-    with pytest.raises(UsageError, match="another overlay file"):
-        overlay.read(tmp_path / "c")
+    read = overlay.read(tmp_path / "c")
+    assert "b.yaml: 'a/b' is in another overlay file" in read.snapshot.error
+    assert [r.name for r in read.snapshot.records] == ["x"]
+    text = '[models."a/b"]\nname = "x"\n[models."A/B"]\nname = "y"'
+    read = overlay.read(write(tmp_path / "d", "a.toml", text))
+    assert "in this file twice" in read.snapshot.error and not read.snapshot.records
 
 
 def test_unknown_keys_are_named_with_the_nearest(tmp_path):

@@ -132,12 +132,34 @@ def test_an_overlay_counts_without_a_sync(hub, run_in_process, small_bundle):
     assert hub.log == []
 
 
-def test_a_broken_overlay_is_named(run_in_process):
+def test_a_broken_overlay_is_named_and_blocks_nothing(run_in_process, small_bundle):
+    """The other file and the bundle count; each search and ``sources`` say what is wrong."""
     folder = paths().overlay_dir
     folder.mkdir(parents=True)
-    (folder / "mine.toml").write_text("models = [")
-    done = run_in_process("catalog", "search", "qwen")
-    assert done.code == 2 and str(folder / "mine.toml") in done.err
+    (folder / "bad.toml").write_text("models = [")
+    (folder / "nowhere.toml").symlink_to(folder / "gone")
+    (folder / "good.toml").write_text('[models."me/qwen-bot"]\nname = "Qwen Bot"\n')
+    for _ in range(2):
+        done = run_in_process("catalog", "search", "qwen-bot", "--json")
+        assert done.code == 0
+        assert [m["id"] for m in done.json["models"]] == ["me/qwen-bot"]
+        assert str(folder / "bad.toml") in done.json["warnings"][0]
+        assert "not valid TOML" in done.json["warnings"][0]
+    assert run_in_process("catalog", "info", "qwen3-8b").code == 0
+    rows = run_in_process("catalog", "sources", "--json").json["sources"]
+    assert "bad.toml" in next(row["error"] for row in rows if row["name"] == "user")
+    (folder / "bad.toml").unlink()
+    (folder / "nowhere.toml").unlink()
+    assert run_in_process("catalog", "search", "qwen-bot", "--json").json["warnings"] == []
+
+
+def test_overlay_entries_that_do_not_go_together(run_in_process, small_bundle):
+    folder = paths().overlay_dir
+    folder.mkdir(parents=True)
+    (folder / "mine.toml").write_text('[models."a/b"]\nbase_model = "no/such"\n')
+    done = run_in_process("catalog", "search", "qwen", "--json")
+    assert done.code == 0 and done.json["models"]
+    assert "which is no model" in done.json["warnings"][0]
 
 
 def test_the_example_overlay_fits_the_bundled_catalog(run_in_process, small_bundle):

@@ -39,7 +39,7 @@ _ID = re.compile(r"^[\w.@:+-]+(?:/[\w.@:+-]+)+$")
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What the user's files say. ``warnings`` name the file and the key."""
+    """What the user's files say. ``warnings`` name the file and the key or the mistake."""
 
     snapshot: SourceSnapshot
     warnings: tuple[str, ...] = ()
@@ -48,23 +48,41 @@ class Overlay:
 def read(folder: Path) -> Overlay:
     """Every overlay file of a folder, in the order of their names; none is an ordinary answer.
 
-    Raises UsageError naming the file: a broken file of one's own must not be passed over.
+    A file with a mistake is left out as a whole; the snapshot's error names it and the mistake.
     """
     found: dict[str, SourceRecord] = {}
     warnings: list[str] = []
+    errors: list[str] = []
     newest = 0.0
     files = sorted(p for p in folder.glob("*") if p.suffix in SUFFIXES) if folder.is_dir() else []
     for file in files:
-        records, notes = parse(_load(file), str(file))
-        for record in records:
-            if record.key in found:
-                raise UsageError(f"{file}: '{record.key}' is in another overlay file too")
-            found[record.key] = record
+        try:
+            records, notes = parse(_load(file), str(file))
+            found |= _new(records, found, file)
+        except UsageError as error:
+            errors.append(error.message)
+            continue
         warnings += notes
         newest = max(newest, file.stat().st_mtime)
-    when = _rfc3339(newest) if files else None
-    snapshot = SourceSnapshot(USER, when, tuple(found.values()), state="live", origin=str(folder))
-    return Overlay(snapshot, tuple(warnings))
+    when = _rfc3339(newest) if newest else None
+    snapshot = SourceSnapshot(
+        USER, when, tuple(found.values()), state="live", error="; ".join(errors) or None,
+        origin=str(folder),
+    )  # fmt: skip
+    return Overlay(snapshot, (*warnings, *errors))
+
+
+def _new(
+    records: list[SourceRecord], known: Mapping[str, SourceRecord], file: Path
+) -> dict[str, SourceRecord]:
+    made: dict[str, SourceRecord] = {}
+    for record in records:
+        if record.key in known:
+            raise UsageError(f"{file}: '{record.key}' is in another overlay file too")
+        if record.key in made:
+            raise UsageError(f"{file}: '{record.key}' is in this file twice")
+        made[record.key] = record
+    return made
 
 
 def _load(file: Path) -> Any:
