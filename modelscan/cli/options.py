@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -21,6 +22,10 @@ from modelscan.cli.context import current
 from modelscan.core.errors import UsageError
 from modelscan.core.units import parse_tokens
 from modelscan.core.workload import BACKENDS, GOALS, MODES, SOURCES, Workload
+from modelscan.memory.engine_options import ranks
+
+_VERSION = re.compile(r"[vb]?\d+(\.\d+)*([.+_-]?[a-z][\w.+-]*|[+_-][\w.+-]+)?", re.I | re.A)
+_LONGEST = 4096  # characters of --param
 
 ModelArgument = Annotated[
     str,
@@ -68,6 +73,8 @@ def workload_from(
 ) -> Workload:
     """The options' texts as a Workload; raises UsageError for what cannot be read."""
     keys, values = kv_types(kv_cache)
+    check_version(backend_version)
+    ranks(tensor_parallel, None)
     parameters = tuple(engine_parameter(text) for text in param or ())
     return Workload(
         quantization=quantization,
@@ -103,8 +110,21 @@ def kv_types(text: str | None) -> tuple[str | None, str | None]:
     return types[0], types[-1]
 
 
+def check_version(text: str | None) -> None:
+    """``--backend-version``: digits and dots, and a suffix; raises UsageError otherwise."""
+    if text is not None and (len(text) > 64 or not _VERSION.fullmatch(text)):
+        raise UsageError(
+            f"'{text[:64]}' is not a version", hint="write --backend-version 0.11.0, or 0.11.0rc1"
+        )
+
+
 def engine_parameter(text: str) -> tuple[str, str | None]:
     """``--param``: ``KEY`` or ``KEY=VALUE``, with or without the engine's dashes."""
+    if len(text) > _LONGEST:
+        raise UsageError(
+            f"--param {text[:40]}… has {len(text)} characters, {_LONGEST} are the most",
+            hint="write --param KEY[=VALUE]",
+        )
     key, equals, value = text.strip().partition("=")
     name = key.lstrip("-").strip()
     if not name or any(character.isspace() for character in name):

@@ -121,7 +121,10 @@ def parse_header(read: Reader, size: int | None = None) -> GgufHeader:
     """
     cursor = _Cursor(read, size)
     if cursor.take(4) != b"GGUF":
-        raise GgufError("not a GGUF file: the magic bytes are missing")
+        raise GgufError(
+            "not a GGUF file: the magic bytes are missing",
+            hint="give a .gguf file, or download it again: this may be an error page or a pointer",
+        )
     version = cursor.scalar("I")
     if version not in (2, 3):
         raise GgufError(

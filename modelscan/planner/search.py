@@ -112,6 +112,11 @@ def _of(
             yield label, check.reason
             return
     recommended = _has_recipe(subject, candidate, backend, workload.mode)
+    degree = workload.tensor_parallel or 1
+    if degree > 1 and not sets:
+        there = len(inventory.gpus)
+        yield label, f"{degree} GPUs are asked for (--tensor-parallel), {there} are there"
+        return
     if backend in ("llama.cpp", "ollama"):
         on_host = support.host_support(variant.format, backend, inventory)
         yield Option(candidate, backend, (), 1, on_host, recommended)

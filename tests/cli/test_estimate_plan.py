@@ -13,6 +13,8 @@ from conftest import REPOSITORY, Ran
 from support.hub_content import llama_config
 from support.tiny_gguf import Shape, write_tiny_gguf
 
+from modelscan.cli.options import check_version
+
 Run = Callable[..., Ran]
 
 
@@ -59,13 +61,46 @@ def test_estimate_with_simulated_gpus(run_in_process: Run, tiny: str) -> None:
 @pytest.mark.parametrize(
     "options",
     [["--context", "many"], ["--kv-cache", "a,b,c"], ["--param", "="], ["--goal", "cheap"],
-     ["--parallel", "0"], ["--backend", "tgi"], ["--kv-cache", "q9_9"]],
+     ["--parallel", "0"], ["--backend", "tgi"], ["--kv-cache", "q9_9"],
+     ["--backend-version", "banana"], ["--backend-version", "0.11; rm"],
+     ["--backend-version", ""], ["--backend-version", "1" * 65],
+     ["--param", "chat-template=" + "x" * 4096], ["--tensor-parallel", "99999999999"]],
 )  # fmt: skip
-def test_wrong_options_exit_2(run_in_process: Run, tiny: str, options: list[str]) -> None:
-    ran = run_in_process("estimate", tiny, *options, "--json")
+@pytest.mark.parametrize("command", ["estimate", "plan"])
+def test_wrong_options_exit_2(
+    run_in_process: Run, tiny: str, command: str, options: list[str]
+) -> None:
+    if (command, options) == ("plan", ["--kv-cache", "q9_9"]):
+        pytest.skip("a plan says so per engine")
+    ran = run_in_process(command, tiny, *options, "--json")
     assert ran.code == 2
     assert ran.json["schema"] == "modelscan.error/1"
     assert ran.json["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    "version", ["0.11.0", "0.11.0rc1", "b6123", "v0.5", "0.11.0-custom", "1.0+cu128"]
+)
+def test_versions_are_passed_on(version: str) -> None:
+    check_version(version)
+
+
+def test_a_split_over_more_gpus_than_there_are_is_refused(run_in_process: Run, tiny: str) -> None:
+    """It does not silently become a plan for the CPU."""
+    ran = run_in_process(
+        "plan", tiny, "--gpu", "2x H100 80GB", "--tensor-parallel", "8", "--all", "--json"
+    )
+    found = checked(ran)
+    assert (ran.code, found["verdict"]) == (3, "does_not_fit")
+    assert any("8 GPUs are asked for" in str(row) for row in (found["rejected"], found["reasons"]))
+
+
+def test_a_file_of_something_else_has_a_hint(run_in_process: Run, tmp_path: Path) -> None:
+    page = tmp_path / "page.gguf"
+    page.write_text("<html>404 not found</html>")
+    ran = run_in_process("estimate", str(page), "--json")
+    assert ran.code == 2 and "not a GGUF file" in ran.json["error"]["message"]
+    assert "download it again" in ran.json["error"]["hint"]
 
 
 def test_exact_mode_equals_the_computed_one(run_in_process: Run, tiny: str) -> None:
