@@ -62,8 +62,10 @@ def read(path: Path) -> Manifest:
 
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint=_EXAMPLE) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"cannot read {path}: it is not UTF-8 text", hint=_EXAMPLE) from error
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not YAML: {error}", hint=_EXAMPLE) from error
     return parse(data, str(path))

@@ -93,9 +93,17 @@ def check(target: TargetConfig) -> TargetConfig:
             f"'{target.name}' cannot be a target's name",
             hint="use lower-case letters, digits, '.', '_' and '-'; not local or auto",
         )
-    parts = urlsplit(target.url)
+    try:
+        parts = urlsplit(target.url)
+        port = parts.port
+    except ValueError as error:
+        raise UsageError(
+            f"'{target.url}' is not a URL: {error}", hint="http://HOST[:PORT]"
+        ) from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"'{target.url}' is not an http(s) URL", hint="http://HOST[:PORT]")
+    if port == 0:
+        raise UsageError(f"'{target.url}': there is no port 0", hint="a port from 1 to 65535")
     if parts.username or parts.password:
         raise UsageError("credentials in a URL are not accepted", hint="use --key env:NAME")
     if target.api_key is not None:

@@ -58,7 +58,11 @@ def test_what_is_wrong_is_named(document: Any, words: str) -> None:
 
 def test_not_yaml_and_not_there(tmp_path: Path) -> None:
     file = tmp_path / "d.yaml"
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match=r"cannot read .*: No such file or directory$") as caught:
+        read(file)
+    assert caught.value.hint
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="not UTF-8 text"):
         read(file)
     file.write_text("deployment: [")
     with pytest.raises(UsageError, match="is not YAML"):

@@ -38,6 +38,11 @@ def test_round_trip(where: Paths) -> None:
         TargetConfig("lab", "ftp://a"),
         TargetConfig("lab", "gpustack.lan"),
         TargetConfig("lab", "http://me:secret@a"),
+        TargetConfig("lab", "http://[::1"),
+        TargetConfig("lab", "http://a:0"),
+        TargetConfig("lab", "http://a:65536"),
+        TargetConfig("lab", "http://a:-1"),
+        TargetConfig("lab", "http://a:x"),
         TargetConfig("lab", "http://a", "gpustack_literal_key"),
     ],
 )
