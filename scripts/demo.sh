@@ -32,13 +32,14 @@ run modelscan gpu
 run modelscan estimate demo --context 1024
 run modelscan plan demo --context 1024
 run modelscan deploy demo --context 1024 --yes
-endpoint=$(modelscan show demo --json | python -c 'import json, sys; print(json.load(sys.stdin)["deployment"]["endpoint"])')
+endpoint=$(modelscan show demo | awk '$1 == "endpoint" { print $2 }')
 
 question='What is modelscan?'
 printf '\n$ curl %s/v1/chat/completions  # "%s"\n' "$endpoint" "$question"
 python - "$endpoint" "$question" <<'PY'
-import json, sys, urllib.request
+import json, signal, sys, urllib.request
 
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C: the shell's trap has the word
 endpoint, question = sys.argv[1:]
 body = {"model": "demo", "messages": [{"role": "user", "content": question}], "temperature": 0}
 request = urllib.request.Request(

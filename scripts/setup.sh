@@ -1,6 +1,6 @@
 #!/bin/sh
 # Create .venv and install modelscan with the extras named in $1 (default: everything the tests need).
-# Needs a Python >= 3.10; nothing else. Called by the Makefile; safe to call again.
+# Needs a Python >= 3.10; nothing else. Called by the Makefile; safe to call again, also after Ctrl-C.
 set -eu
 cd "$(dirname "$0")/.."
 extras=${1:-local,gateway,hub,dev}
@@ -21,6 +21,7 @@ find_python() {
 make_venv() {
     # Debian splits ensurepip into python3-venv; without it (and without root) the system's pip can
     # still install into an environment that has none of its own.
+    rm -rf "$venv"
     "$1" -m venv "$venv" 2>/dev/null && return
     rm -rf "$venv"
     "$1" -m virtualenv --quiet "$venv" 2>/dev/null && return
@@ -35,13 +36,24 @@ make_venv() {
     exit 2
 }
 
-python=$(find_python)
-[ -x "$venv/bin/python" ] || make_venv "$python"
-# Packages are installed one process at a time: two "make" at once must not mix.
-exec 9>"$venv/.setup.lock"
+# One set-up at a time: two "make" at once must not mix. The lock is this file, which is always there.
+exec 9<scripts/setup.sh
 if command -v flock >/dev/null 2>&1; then flock 9; fi
+
+# The stamp says for which folder: an environment does not survive being moved.
 stamp="$venv/.installed-$(echo "$extras" | tr ',' '-')"
-if [ -e "$stamp" ] && [ "$stamp" -nt pyproject.toml ]; then exit 0; fi
+if [ "$stamp" -nt pyproject.toml ] && [ "$(cat "$stamp")" = "$PWD" ]; then exit 0; fi
+
+# Unpacked wheels go where the trap removes them: pip and ensurepip leave theirs when they are killed.
+TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/modelscan-setup.XXXXXX")
+export TMPDIR
+trap 'rm -rf "$TMPDIR"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+python=$(find_python)
+# An environment without a working pip is one whose making was interrupted.
+"$venv/bin/python" -m pip --version >/dev/null 2>&1 || make_venv "$python"
 echo "installing modelscan [$extras] into $venv …" >&2
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -e ".[$extras]"
-touch "$stamp"
+echo "$PWD" >"$stamp"
