@@ -75,20 +75,24 @@ def from_workload(workload: Workload, architecture: Architecture) -> Settings:
         swa_full=_flag(workload, ("swa-full",)),
         embedding=_embedding(workload, architecture),
         latent=architecture.latent is not None,
+        encoder=architecture.encoder_only,
     )
 
 
 def build(
     *, context: int, parallel: int = 1, unified: bool = False, batch: int = 2048,
     ubatch: int = 512, type_k: str = "f16", type_v: str = "f16", flash_attention: str = "auto",
-    swa_full: bool = False, embedding: bool = False, latent: bool = False,
+    swa_full: bool = False, embedding: bool = False, latent: bool = False, encoder: bool = False,
 ) -> Settings:  # fmt: skip
-    """Round as llama.cpp does: 10000 tokens in 3 separate slots become 3 x 3584."""
+    """Round as llama.cpp does: 10000 tokens in 3 separate slots become 3 x 3584.
+
+    A causal model's batch is held to the context as asked, before that is rounded up.
+    """
     total = pad(context)
     sequence = total if unified else pad(total // parallel)
     if not unified:
         total = sequence * parallel
-    batch = min(batch, total)
+    batch = min(batch, total if encoder else context)
     ubatch = min(ubatch or batch, batch)
     if embedding:
         batch = ubatch  # the server processes a whole input at once

@@ -46,6 +46,13 @@ def test_batches_shrink_to_the_context():
     assert (found.batch, found.ubatch) == (512, 512)
 
 
+def test_a_causal_batch_is_held_to_the_context_as_asked_not_as_rounded():
+    """llama_context's own lines for -c 300 -np 3: n_ctx 768, n_batch 300, n_ubatch 300."""
+    found = build(context=300, parallel=3)
+    assert (found.context_tokens, found.batch, found.ubatch) == (768, 300, 300)
+    assert build(context=100, encoder=True).ubatch == 256
+
+
 def test_embedding_processes_an_input_at_once():
     assert build(context=8192, ubatch=512, embedding=True).batch == 512
 
