@@ -102,6 +102,10 @@ class Index:
         found = dict(self.connection.execute(query, wanted).fetchall())
         return [found[row] for row in wanted]
 
+    def all_ids(self) -> list[str]:
+        """Every model's id, the most used first."""
+        return [row[0] for row in self.connection.execute("SELECT id FROM model ORDER BY rowid")]
+
 
 def bundled_index() -> Path:
     return bundled_dir() / FILE_NAME

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 
 from modelscan.catalog.index_read import Index, open_index
+from modelscan.catalog.resemble import resembling
 from modelscan.catalog.search import Query, correct, search
 from modelscan.catalog.search_words import query_words, spelling, words
 from modelscan.core.errors import UsageError
@@ -139,7 +140,8 @@ def ambiguous(text: str, candidates: list[str], total: int) -> UsageError:
 def _unknown(
     index: Index, text: str, near: list[str] | None = None, *, hub: bool = False
 ) -> UsageError:
-    names = near or nearest(index, text)
+    alike = resembling(text, index.all_ids())
+    names = list(dict.fromkeys([*alike, *(near or nearest(index, text))]))
     what = f"the catalog does not know the repository '{text}'" if hub else f"no model '{text}'"
     where = f"; nearest: {', '.join(names[:5])}" if names else ""
     return UsageError(
