@@ -104,7 +104,7 @@ def usage_error(error: click.ClickException) -> ModelscanError:
     possible = sorted(getattr(error, "possibilities", None) or [])
     message = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
     if nearest:
-        hint = f"{path} {nearest}"
+        hint = nearest
     elif possible:
         hint = f"did you mean {' or '.join(possible)}? see {path} --help"
     else:

@@ -126,14 +126,31 @@ class Root(Group):
 
 
 def unknown_command(ctx: click.Context, name: str, names: list[str]) -> click.UsageError:
-    """``no such command`` with the nearest one, as a hint to paste."""
-    known = (
-        [*names, *(alias for e in COMMANDS for alias in e.aliases)] if ctx.parent is None else names
-    )
-    near = difflib.get_close_matches(name, known, n=1)
+    """``no such command`` with the nearest one, here or in another group, as a hint to paste."""
+    here = {known: f"{ctx.command_path} {known}" for known in names}
+    known = {**_everywhere(ctx.find_root()), **here}
+
+    def likeness(other: str) -> float:
+        alike = difflib.SequenceMatcher(None, other, name).ratio()
+        return alike + 0.1 * (other in here) if alike >= 0.6 else 0  # a sibling is likelier
+
+    near = max(known, key=likeness)
     error = click.UsageError(f"there is no command '{ctx.command_path} {name}'", ctx)
-    error.nearest = near[0] if near else None  # type: ignore[attr-defined]
+    error.nearest = known[near] if likeness(near) else None  # type: ignore[attr-defined]
     return error
+
+
+def _everywhere(root: click.Context) -> dict[str, str]:
+    """Each command's last word and how it is called; those of the top level win."""
+    found: dict[str, str] = {}
+    for entry in COMMANDS:
+        command = root.command.get_command(root, entry.name)  # type: ignore[attr-defined]
+        if isinstance(command, click.Group):
+            for name in command.list_commands(root):
+                found.setdefault(name, f"{root.command_path} {entry.name} {name}")
+    for entry in COMMANDS:
+        found |= {name: f"{root.command_path} {name}" for name in (entry.name, *entry.aliases)}
+    return found
 
 
 def group(help_text: str) -> typer.Typer:

@@ -26,6 +26,9 @@ def test_version(cli: Callable[..., Ran]) -> None:
     [
         (["confg"], "modelscan config"),
         (["config", "shw"], "modelscan config show"),
+        (["config", "ste"], "modelscan config set"),
+        (["serch", "qwen"], "modelscan catalog search"),
+        (["route", "remove", "x"], "modelscan remove"),
         (["ps", "--jsn"], "--json"),
         (["config", "get", "ofline"], "modelscan config get offline"),
         (["route", "show", "nothing"], "modelscan route list"),
