@@ -23,7 +23,7 @@ from modelscan.memory.rank_weights import (
     latent_copies_bytes,
     rank_bytes,
     rope_table_bytes,
-    stage_layers,
+    stage_counts,
 )
 from modelscan.memory.sglang_pool import Pools, context_bytes, sized, state_bytes, token_bytes
 from modelscan.memory.sglang_settings import SglangSettings, resolve
@@ -94,17 +94,17 @@ def _estimate(
 def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
     architecture = shape.architecture
     ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
-    layers = stage_layers(architecture, ranks, stage)
+    counts = stage_counts(architecture, ranks, stage)
     weights = rank_bytes(shape, ranks, stage, mtp=settings.speculative_mtp)
     weights += rope_table_bytes(architecture, 4)  # the table is kept in float32
-    weights += latent_copies_bytes(architecture, layers, settings.tensor_parallel)
+    weights += latent_copies_bytes(architecture, counts, settings.tensor_parallel)
     offloaded = min(settings.cpu_offload_bytes, weights)
     return _Stage(
         weights - offloaded,
         offloaded,
-        token_bytes(architecture, layers, settings),
-        state_bytes(layers, settings),
-        activation_bytes(architecture, layers, settings),
+        token_bytes(architecture, counts, settings),
+        state_bytes(counts, settings),
+        activation_bytes(architecture, [layer for layer, _ in counts], settings),
         graph_bytes(architecture, settings),
     )
 
