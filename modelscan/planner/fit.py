@@ -28,6 +28,7 @@ THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
 _POOLED = ("vllm", "sglang")  # engines that set a pool aside
 _STEP_TOKENS = 1_024
 _SPARE_UTILIZATION_BYTES = 256 * MIB
+_GUESSES = 5
 
 
 def reject_reason(option: Option) -> str | None:
@@ -195,19 +196,26 @@ class _Trial:
     ) -> Fitted | None:
         """The smallest number (1 … most) of parts moved to the host that the GPUs need.
 
-        By bisection on the GPUs alone: moving more never hurts them, but fills the host.
+        Judged by the GPUs alone: moving more never hurts them, but fills the host. Parts are of
+        nearly one size, so what is to spare tells how many may stay; halving where it does not.
         """
         best = self.attempt(context, **change(most)) if most > 0 else None
         if best is None or not _fits_gpus(best):
             return None
-        low, high = 1, most
-        while low < high:
-            middle = (low + high) // 2
+        part = self.option.candidate.shape.weights.total_bytes / len(self.option.gpus) / most
+        low, high, spare = 0, most, _spare(best.estimate)  # too few; enough, and what is left then
+        for tries in range(most):
+            if high - low <= 1:
+                break
+            guess = high - int(spare / part) if tries < _GUESSES else (low + high) // 2
+            middle = min(high - 1, max(low + 1, guess))
             trial = self.attempt(context, **change(middle))
+            left = _spare(trial.estimate)
+            part = max(1.0, (spare - left) / (high - middle))
             if _fits_gpus(trial):
-                best, high = trial, middle
+                best, high, spare = trial, middle, left
             else:
-                low = middle + 1
+                low = middle
         return best if _fits(best) else None
 
     def minimum(self) -> int:
@@ -317,6 +325,12 @@ def _fits(found: Fitted) -> bool:
     if found.estimate.per_gpu and host is not None and host.free_bytes is not None:
         return host.total_bytes <= host.free_bytes
     return True
+
+
+def _spare(estimate: Estimate) -> float:
+    """What the fullest GPU has left beside its share of the margin."""
+    margin = estimate.margin_bytes / max(1, len(estimate.per_gpu))
+    return min((-_missing(device) - margin for device in estimate.per_gpu), default=0.0)
 
 
 def _missing(device: DeviceEstimate) -> int:
