@@ -61,9 +61,7 @@ def context_bytes(settings: SglangSettings) -> int:
     return _CONTEXT_PARALLEL_BYTES if several else _CONTEXT_BYTES
 
 
-def token_bytes(
-    architecture: Architecture, counts: LayerCounts, settings: SglangSettings
-) -> float:
+def token_bytes(architecture: Architecture, counts: LayerCounts, settings: SglangSettings) -> float:
     """Bytes per token of capacity; a sliding layer counts for its shorter pool."""
     kinds = {layer.attention for layer, _ in counts if layer.owns_cache}
     shorter = settings.sliding_pool and Attention.FULL in kinds

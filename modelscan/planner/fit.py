@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from modelscan.core.architecture import Architecture
-from modelscan.core.estimate import DeviceEstimate, Estimate
+from modelscan.core.estimate import Estimate
 from modelscan.core.units import MIB, format_bytes, format_tokens
 from modelscan.planner.case import (
     MINIMUM_CONTEXT_TOKENS,
@@ -18,7 +18,11 @@ from modelscan.planner.case import (
     Miss,
     available_bytes,
     devices,
+    fits,
+    fits_gpus,
     host_free,
+    missing,
+    spare,
     target_context,
 )
 from modelscan.planner.launch import Launch, estimate_workload, options
@@ -109,7 +113,9 @@ class _Trial:
 
     def attempt(self, context: int, **changes: object) -> Fitted:
         """One estimate at one setting."""
-        launch = replace(self._launch(context), **changes)  # type: ignore[arg-type]
+        launch = self._launch(context)
+        if changes:
+            launch = replace(launch, **changes)  # type: ignore[arg-type]
         chosen = options(launch, self.case.wanted)
         workload = estimate_workload(
             self.case.wanted,
@@ -134,7 +140,7 @@ class _Trial:
         if lower is not None:
             changes["memory_utilization"] = lower
             found = self.attempt(self.target, **changes)
-        if _fits(found):
+        if fits(found):
             return self._noted(found, changes)
         if self.case.wanted.context_tokens:
             return self._noted(found, changes) if found.tight else None
@@ -152,7 +158,7 @@ class _Trial:
             if context >= found.estimate.context_tokens:
                 context = max(least, found.estimate.context_tokens // 2)
             found = self.attempt(context, **changes)
-            if _fits(found):
+            if fits(found):
                 return self._noted(found, changes)
             tight = found if found.tight else tight
             if context <= least:
@@ -168,9 +174,9 @@ class _Trial:
             margin = estimate.margin_bytes / max(1, len(estimate.per_gpu))
             share = max(0.0, 1 - margin / pool) if pool else 0.0
             return int(estimate.kv_capacity_tokens * share / slots)
-        missing = max((_missing(d) for d in devices(estimate)), default=0)
+        short = max((missing(d) for d in devices(estimate)), default=0)
         per_token = max(1, estimate.kv_bytes_per_token) * slots
-        room = estimate.context_tokens - (missing + estimate.margin_bytes) // per_token
+        room = estimate.context_tokens - (short + estimate.margin_bytes) // per_token
         return int(room)
 
     def offloaded(self) -> Fitted | None:
@@ -200,23 +206,22 @@ class _Trial:
         nearly one size, so what is to spare tells how many may stay; halving where it does not.
         """
         best = self.attempt(context, **change(most)) if most > 0 else None
-        if best is None or not _fits_gpus(best):
+        if best is None or not fits_gpus(best):
             return None
         part = self.option.candidate.shape.weights.total_bytes / len(self.option.gpus) / most
-        low, high, spare = 0, most, _spare(best.estimate)  # too few; enough, and what is left then
-        for tries in range(most):
-            if high - low <= 1:
-                break
-            guess = high - int(spare / part) if tries < _GUESSES else (low + high) // 2
-            middle = min(high - 1, max(low + 1, guess))
+        low, high, room = 0, most, spare(best.estimate)  # too few; enough, and what is left then
+        tries = 0
+        while high - low > 1:
+            guess = high - int(room / part) if tries < _GUESSES else (low + high) // 2
+            middle, tries = min(high - 1, max(low + 1, guess)), tries + 1
             trial = self.attempt(context, **change(middle))
-            left = _spare(trial.estimate)
-            part = max(1.0, (spare - left) / (high - middle))
-            if _fits_gpus(trial):
-                best, high, spare = trial, middle, left
+            left = spare(trial.estimate)
+            part = max(1.0, (room - left) / (high - middle))
+            if fits_gpus(trial):
+                best, high, room = trial, middle, left
             else:
                 low = middle
-        return best if _fits(best) else None
+        return best if fits(best) else None
 
     def minimum(self) -> int:
         """The smallest context worth offering; what was asked for is never reduced."""
@@ -310,32 +315,6 @@ class _Trial:
         if found.tight:
             notes.append("tight: within the estimate's margin of the free memory")
         return replace(found, notes=tuple(notes))
-
-
-def _fits_gpus(found: Fitted) -> bool:
-    """The engine's own verdict: each device by itself, with the margin."""
-    return (found.estimate.verdict in ("fits", None) or found.crowded) and not found.tight
-
-
-def _fits(found: Fitted) -> bool:
-    """And for llama.cpp with GPUs the host's share as well."""
-    host = found.estimate.host
-    if not _fits_gpus(found):
-        return False
-    if found.estimate.per_gpu and host is not None and host.free_bytes is not None:
-        return host.total_bytes <= host.free_bytes
-    return True
-
-
-def _spare(estimate: Estimate) -> float:
-    """What the fullest GPU has left beside its share of the margin."""
-    margin = estimate.margin_bytes / max(1, len(estimate.per_gpu))
-    return min((-_missing(device) - margin for device in estimate.per_gpu), default=0.0)
-
-
-def _missing(device: DeviceEstimate) -> int:
-    free = device.free_bytes if device.free_bytes is not None else device.memory_bytes
-    return 0 if free is None else device.total_bytes - free
 
 
 def _needs_half(option: Option) -> bool:
