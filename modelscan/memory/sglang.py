@@ -17,6 +17,7 @@ from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
+from modelscan.memory.engine_versions import unknown_note
 from modelscan.memory.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
 from modelscan.memory.rank_weights import (
     Ranks,
@@ -27,7 +28,7 @@ from modelscan.memory.rank_weights import (
 )
 from modelscan.memory.sglang_pool import Pools, context_bytes, sized, state_bytes, token_bytes
 from modelscan.memory.sglang_settings import SglangSettings, resolve
-from modelscan.memory.sglang_versions import DEFAULT_VERSION, facts_for
+from modelscan.memory.sglang_versions import DEFAULT_VERSION, OLDEST_VERSION, facts_for
 
 _GRAPH_BASE_BYTES = 0.08 * GIB  # 0.09 to 0.11 GiB at a batch of 8
 _GRAPH_REQUEST_BYTES = 0.0035 * GIB  # 0.42 GiB at 24 + vocabulary, 1.7 at the largest seen
@@ -86,7 +87,10 @@ def _estimate(
         parallel=settings.parallel,
         tensor_parallel=settings.tensor_parallel,
         problems=_problems(shape, settings, ranks),
-        assumptions=_assumptions(settings),
+        assumptions=(
+            *_assumptions(settings),
+            *unknown_note("SGLang", version, OLDEST_VERSION, DEFAULT_VERSION),
+        ),
         known_hardware=bool(settings.gpus),
     )
 

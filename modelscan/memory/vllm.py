@@ -15,6 +15,7 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import format_bytes
 from modelscan.core.workload import Workload
 from modelscan.memory import vllm_kv, vllm_overhead
+from modelscan.memory.engine_versions import unknown_note
 from modelscan.memory.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
 from modelscan.memory.rank_weights import (
     LayerCounts,
@@ -27,7 +28,12 @@ from modelscan.memory.rank_weights import (
 from modelscan.memory.vllm_activation import activation_bytes
 from modelscan.memory.vllm_kv import Capacity
 from modelscan.memory.vllm_settings import VllmSettings, resolve
-from modelscan.memory.vllm_versions import DEFAULT_VERSION, VllmVersion, facts_for
+from modelscan.memory.vllm_versions import (
+    DEFAULT_VERSION,
+    OLDEST_VERSION,
+    VllmVersion,
+    facts_for,
+)
 
 
 def estimate(
@@ -74,7 +80,7 @@ def _estimate(
         parallel=settings.parallel,
         tensor_parallel=settings.tensor_parallel,
         problems=problems,
-        assumptions=_assumptions(settings, facts),
+        assumptions=(*_assumptions(settings, facts), *_unknown(version)),
         known_hardware=bool(settings.gpus),
     )
 
@@ -251,6 +257,10 @@ def _problems(
         if problem:
             found.append(problem)
     return tuple(dict.fromkeys(found))
+
+
+def _unknown(version: str) -> tuple[str, ...]:
+    return unknown_note("vLLM", version, OLDEST_VERSION, DEFAULT_VERSION)
 
 
 def _assumptions(settings: VllmSettings, facts: VllmVersion) -> tuple[str, ...]:
