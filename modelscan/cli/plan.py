@@ -39,6 +39,7 @@ def plan(
     ] = None,
 ) -> Document:
     """The best way to run a model on this hardware: format, engine, GPUs, context, flags."""
+    from modelscan.deploy.nearest import with_nearest
     from modelscan.deploy.subject import load_subject
     from modelscan.gpu.inventory import inventory
     from modelscan.planner.decide import decide
@@ -52,6 +53,7 @@ def plan(
         return _needed(subject, wanted, hardware)
     history = () if hardware.simulated else measurements()
     decision = decide(subject, hardware, wanted.workload, history=history, everything=everything)
+    decision = with_nearest(decision, subject, hardware, wanted.workload, current().config)
     warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
     return document(decision, warnings, everything, _smaller(subject, wanted.gpu))
 
@@ -70,12 +72,14 @@ def _on_cluster(
 ) -> Document:
     """The same answer for a cluster's workers."""
     from modelscan.deploy.gpustack_plan import cluster_decision
+    from modelscan.deploy.nearest import with_nearest
 
     hardware, decision = cluster_decision(
         where, current().config, subject, wanted.workload, wanted.gpu, everything=everything
     )
     if gpus_needed:
         return _needed(subject, wanted, hardware)
+    decision = with_nearest(decision, subject, hardware, wanted.workload, current().config)
     warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
     return document(decision, warnings, everything, _smaller(subject, wanted.gpu))
 
@@ -171,12 +175,21 @@ def _does_not_fit(no_fit: NoFit, decision: Decision, everything: bool) -> list[B
     found: list[Block] = [Fields(pairs)]
     if no_fit.alternatives:
         found.append(Note("\nwhat fits here:"))
-        found += _comparison(no_fit.alternatives)
+        found += _nearest(no_fit)
     return [*found, *(_rejected(decision) if everything else ())]
 
 
 def _comparison(plans: tuple[Plan, ...]) -> list[Block]:
     return [Table(_COLUMNS, [_row(item) for item in plans], numeric=_NUMERIC)]
+
+
+def _nearest(no_fit: NoFit) -> list[Block]:
+    """What does fit: named where it is another model."""
+    plans = no_fit.alternatives
+    if all(plan.model == no_fit.model for plan in plans):
+        return _comparison(plans)
+    rows = [(plan.model, *_row(plan)) for plan in plans]
+    return [Table(("MODEL", *_COLUMNS), rows, numeric=_NUMERIC)]
 
 
 def _row(item: Plan) -> tuple[object, ...]:

@@ -161,6 +161,30 @@ def test_plan_that_does_not_fit_is_a_document_with_exit_3(
     assert found["reasons"]
 
 
+def test_what_does_not_fit_is_answered_with_models_of_its_makers_that_do(
+    run_in_process: Run,
+) -> None:
+    asked = ("plan", "deepseek/deepseek-r1", "--quantization", "INT4", "--gpu", "RTX 4090")
+    ran = run_in_process(*asked, "--json")
+    found = checked(ran)
+    assert ran.code == 3
+    assert (found["needed_bytes"], found["available_bytes"]) > (335 * 10**9, 20 << 30)
+    assert found["required"]["gpus"][0]["count"] > 1
+    near = found["alternatives"]
+    assert len(near) == 2
+    for plan in near:
+        assert plan["model"].startswith("deepseek/")
+        assert plan["model"] != found["model"]
+        assert plan["estimate"]["verdict"] == "fits"
+    assert (
+        near[0]["estimate"]["parts"]["weights_bytes"]
+        >= (near[1]["estimate"]["parts"]["weights_bytes"])
+    )
+    shown = run_in_process(*asked)
+    assert shown.code == 3
+    assert any(line.startswith(near[0]["model"]) for line in shown.out.splitlines())
+
+
 def test_plan_refuses_weights_that_do_not_exist(run_in_process: Run, tiny: str) -> None:
     ran = run_in_process("plan", tiny, "--quantization", "FP8", "--gpu", "H100", "--json")
     assert ran.code == 3
