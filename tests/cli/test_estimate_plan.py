@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from conftest import REPOSITORY, Ran
 from support.hub_content import llama_config
 from support.tiny_gguf import Shape, write_tiny_gguf
@@ -183,6 +184,20 @@ def test_what_does_not_fit_is_answered_with_models_of_its_makers_that_do(
     shown = run_in_process(*asked)
     assert shown.code == 3
     assert any(line.startswith(near[0]["model"]) for line in shown.out.splitlines())
+
+
+def test_a_plan_as_the_request_body_of_gpustack(run_in_process: Run) -> None:
+    asked = ("plan", "alibaba/qwen3-32b", "--gpu", "2x H100 80GB", "-o")
+    body = json.loads(run_in_process(*asked, "json").out)
+    assert yaml.safe_load(run_in_process(*asked, "yaml").out) == body
+    assert (body["name"], body["source"], body["backend"]) == ("qwen3-32b", "huggingface", "vLLM")
+    assert body["huggingface_repo_id"] == "Qwen/Qwen3-32B"
+    assert "--tensor-parallel-size=2" in body["backend_parameters"]
+    known = {"name", "replicas", "source", "huggingface_repo_id", "backend", "backend_parameters",
+             "categories", "restart_on_error", "enable_model_route"}  # fmt: skip
+    assert set(body) <= known
+    ran = run_in_process("plan", "deepseek-r1", "--gpu", "RTX 4090", "-o", "yaml")
+    assert (ran.code, ran.out) == (3, "")
 
 
 def test_plan_refuses_weights_that_do_not_exist(run_in_process: Run, tiny: str) -> None:
