@@ -48,12 +48,16 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices."""
+    """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices.
+
+    ``bound``: the weights alone are too large, nothing else was counted.
+    """
 
     option: Option
     needed_bytes: int
     available_bytes: int
     reason: str
+    bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,8 @@ def too_large(option: Option, case: Case) -> Miss | None:
 
 def too_large_by(option: Option, needed: int, available: int) -> Miss:
     """The miss of weights that are larger than all the memory there is."""
-    return _miss(option, needed, available, "the weights alone are larger than the free memory")
+    why = "the weights alone are larger than the free memory"
+    return replace(_miss(option, needed, available, why), bound=True)
 
 
 def fit(option: Option, case: Case) -> Fitted | Miss:

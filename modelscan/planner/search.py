@@ -10,6 +10,7 @@ from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import BACKENDS, Workload
 from modelscan.planner import support
 from modelscan.planner.formats import means
+from modelscan.planner.named import foreign
 from modelscan.planner.quality import describe as quality_words
 from modelscan.planner.support import Support
 
@@ -108,9 +109,13 @@ class _Search:
     def _refusal(self, backend: str) -> str | None:
         """Why an engine is out, whatever the format."""
         task = "embedding" if self.workload.embedding else self.subject.task
-        serves = support.task_support(task, backend)
-        runs = support.platform_support(backend, self.inventory)
-        return None if serves and runs else (runs if serves else serves).reason
+        for found in (
+            support.task_support(task, backend),
+            support.platform_support(backend, self.inventory),
+        ):
+            if not found:
+                return found.reason
+        return None if self.workload.force else foreign(self.workload, backend)
 
     def of(
         self, candidate: Candidate, backend: str, refusal: str | None
@@ -125,8 +130,9 @@ class _Search:
         recommended = _has_recipe(self.subject, candidate, backend, workload.mode)
         degree = workload.tensor_parallel or 1
         if degree > 1 and not self.sets:
-            there = len(self.inventory.gpus)
-            yield label, f"{degree} GPUs are asked for (--tensor-parallel), {there} are there"
+            count = len(self.inventory.gpus)
+            there = f"there {'is' if count == 1 else 'are'} {count}"
+            yield label, f"{degree} GPUs are asked for (--tensor-parallel), {there}"
             return
         yield from self._on_host(candidate, backend, label, recommended)
         for gpus in self.sets:
@@ -156,7 +162,7 @@ class _Search:
         recommended: bool,
     ) -> Option | tuple[str, str]:
         found = self._support(candidate, backend, gpus[0])
-        if not found and not (self.workload.force and self.workload.backend):
+        if not found and not self._insisted():
             return f"{label}, {device_label(gpus)}", found.reason
         degree = 1
         if backend in ("vllm", "sglang"):
@@ -164,6 +170,11 @@ class _Search:
                 return f"{label}, {device_label(gpus)}", "tensor parallelism needs equal GPUs"
             degree = len(gpus) // (self.workload.pipeline_parallel or 1)
         return Option(candidate, backend, gpus, degree, found, recommended)
+
+    def _insisted(self) -> bool:
+        """``--force`` for an engine or a format that was asked for."""
+        wanted = self.workload
+        return wanted.force and bool(wanted.backend or wanted.quantization)
 
     def _support(self, candidate: Candidate, backend: str, gpu: Gpu) -> Support:
         """Format x engine x GPU: asked once for each format and device, not for each set."""
