@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from typing import Annotated, Any
 
+import click
 import typer
 
 from modelscan.cli.context import current
-from modelscan.cli.document import Block, Document, Fields, Note, Table
+from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
 from modelscan.cli.framework import single
 from modelscan.cli.history import measurements
 from modelscan.cli.options import Force, ModelArgument, Wanted, workload_options
@@ -37,14 +39,26 @@ def plan(
     target: Annotated[
         str | None, typer.Option("--target", metavar="TARGET", help="local, gpustack or auto.")
     ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            click_type=click.Choice(("yaml", "json")),
+            help="Print the request body for GPUStack instead.",
+        ),
+    ] = None,
 ) -> Document:
     """The best way to run a model on this hardware: format, engine, GPUs, context, flags."""
+    from modelscan.deploy.nearest import with_nearest
     from modelscan.deploy.subject import load_subject
     from modelscan.gpu.inventory import inventory
     from modelscan.planner.decide import decide
 
     subject = load_subject(model, current().config, wanted.workload)
     where = _where_to(target, wanted)
+    if output is not None:
+        return _body(where, subject, model, wanted, output)
     if where != "local":
         return _on_cluster(where, subject, wanted, everything, gpus_needed)
     hardware = inventory(wanted.gpu)
@@ -52,6 +66,7 @@ def plan(
         return _needed(subject, wanted, hardware)
     history = () if hardware.simulated else measurements()
     decision = decide(subject, hardware, wanted.workload, history=history, everything=everything)
+    decision = with_nearest(decision, subject, hardware, wanted.workload, current().config)
     warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
     return document(decision, warnings, everything, _smaller(subject, wanted.gpu))
 
@@ -70,14 +85,38 @@ def _on_cluster(
 ) -> Document:
     """The same answer for a cluster's workers."""
     from modelscan.deploy.gpustack_plan import cluster_decision
+    from modelscan.deploy.nearest import with_nearest
 
     hardware, decision = cluster_decision(
         where, current().config, subject, wanted.workload, wanted.gpu, everything=everything
     )
     if gpus_needed:
         return _needed(subject, wanted, hardware)
+    decision = with_nearest(decision, subject, hardware, wanted.workload, current().config)
     warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
     return document(decision, warnings, everything, _smaller(subject, wanted.gpu))
+
+
+def _body(where: str, subject: Subject, model: str, wanted: Wanted, form: str) -> Document:
+    """``-o``: what ``deploy`` sends to the server, or one with this hardware would take."""
+    from modelscan.deploy.plan_body import body_for, body_of_server
+
+    if where == "local":
+        from modelscan.gpu.inventory import inventory
+
+        body = body_for(subject, inventory(wanted.gpu), wanted.workload)
+    else:
+        body = body_of_server(where, model, wanted.workload, wanted.gpu, current().config)
+    return Document("plan.body", body, [Text(_written(body, form))], [body["name"]],
+                    subject.warnings)  # fmt: skip
+
+
+def _written(body: dict[str, Any], form: str) -> str:
+    if form == "json":
+        return json.dumps(body, indent=2)
+    import yaml
+
+    return str(yaml.safe_dump(body, sort_keys=False, allow_unicode=True)).rstrip("\n")
 
 
 def _smaller(subject: Subject, gpu: str | None) -> str | None:
@@ -171,12 +210,21 @@ def _does_not_fit(no_fit: NoFit, decision: Decision, everything: bool) -> list[B
     found: list[Block] = [Fields(pairs)]
     if no_fit.alternatives:
         found.append(Note("\nwhat fits here:"))
-        found += _comparison(no_fit.alternatives)
+        found += _nearest(no_fit)
     return [*found, *(_rejected(decision) if everything else ())]
 
 
 def _comparison(plans: tuple[Plan, ...]) -> list[Block]:
     return [Table(_COLUMNS, [_row(item) for item in plans], numeric=_NUMERIC)]
+
+
+def _nearest(no_fit: NoFit) -> list[Block]:
+    """What does fit: named where it is another model."""
+    plans = no_fit.alternatives
+    if all(plan.model == no_fit.model for plan in plans):
+        return _comparison(plans)
+    rows = [(plan.model, *_row(plan)) for plan in plans]
+    return [Table(("MODEL", *_COLUMNS), rows, numeric=_NUMERIC)]
 
 
 def _row(item: Plan) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ Everything an estimator needs and nothing it must ask again. Element counts are 
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -60,6 +61,11 @@ class Layer:
     feed_forward: int = 0  # dense width; 0 where the block is experts only
     moe: bool = False
 
+    def __hash__(self) -> int:
+        """Of what tells layers of one model apart; an estimate counts them over and over."""
+        return hash((self.kv_heads, self.key_length, self.window_tokens, self.feed_forward,
+                     self.heads, self.moe, self.owns_cache))  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Experts:
@@ -107,6 +113,14 @@ class Architecture:
     known: bool = True
     notes: tuple[str, ...] = ()
     extra: Mapping[str, int | float | str | bool] = field(default_factory=dict)
+    layer_counts: tuple[tuple[Layer, int], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Equal layers become one object, counted in the order they first appear."""
+        counts = Counter(self.layers)
+        one = {layer: layer for layer in counts}
+        object.__setattr__(self, "layers", tuple(one[layer] for layer in self.layers))
+        object.__setattr__(self, "layer_counts", tuple(counts.items()))
 
     @property
     def max_heads(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,11 @@ class Parts:
 
     @property
     def total_bytes(self) -> int:
-        return sum(getattr(self, f.name) for f in fields(self))
+        return (
+            self.weights_bytes + self.kv_cache_bytes + self.recurrent_state_bytes
+            + self.compute_bytes + self.output_bytes + self.non_torch_bytes
+            + self.cuda_graph_bytes + self.vision_bytes + self.other_bytes
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,7 +254,7 @@ def needed_fraction(plan: Plan) -> float | None:
         claim = int(parts.weights_bytes * CLAIM_FACTOR) + CLAIM_BYTES // len(devices)
         share = max(fixed + cache + margin, claim) / device.memory_bytes
         fractions.append(min(share, device.budget_bytes / device.memory_bytes))
-    return min(1.0, math.ceil(max(fractions) * 100) / 100)
+    return min(1.0, math.ceil(round(max(fractions) * 100, 6)) / 100)
 
 
 def without_host(hardware: Inventory) -> Inventory:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -86,11 +86,23 @@ def _candidate(model: Model, variant: Variant, original: str) -> Candidate:
 
 
 def _original(model: Model) -> str:
-    """The format the model was published in: its own config says (FP8, MXFP4), else 16 bits."""
+    """The format the model was published in: its own config says (FP8, MXFP4), else its makers'
+    main repository where that holds nothing wider (Kimi-K2.6: INT4), else 16 bits.
+    """
     method = None
     if model.architecture is not None:
         method = quantization_method(_quantization_config(model.architecture))
-    return canonical(method) or "BF16"
+    return canonical(method) or _main_format(model.variants) or "BF16"
+
+
+def _main_format(variants: Sequence[Variant]) -> str | None:
+    """The widest format of the first repository; None where that is named after a quantization."""
+    main = variants[0].repo if variants else ""
+    there = [v for v in variants if v.repo == main and v.format == "safetensors"]
+    names = [name for v in there if (name := canonical(v.quantization))]
+    if any(name.lower() in main.lower() for name in names):
+        return None
+    return max(names, key=lambda name: bits_per_weight(name) or 0.0, default=None)
 
 
 def _quantization_config(config: Mapping[str, Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 Version = tuple[int, int, int]
 NEWEST: Version = (9999, 0, 0)
 _NUMBER = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
+_MAJOR = re.compile(r"\d{1,2}$")
 
 
 class Since(Protocol):
@@ -26,9 +27,10 @@ def parse_version(text: str | None) -> Version:
 
     A leading ``v`` is allowed; dates such as ``2026-08`` are no versions of these engines.
     """
-    match = _NUMBER.match((text or "").strip().lstrip("v"))
+    plain = (text or "").strip().lstrip("v")
+    match = _NUMBER.match(plain)
     if not match:
-        return NEWEST
+        return (int(plain), 0, 0) if _MAJOR.match(plain) else NEWEST
     major, minor, patch = match.groups()
     return int(major), int(minor), int(patch or 0)
 
@@ -43,3 +45,14 @@ def row_for(table: Sequence[Row], version: Version) -> Row:
         if row.since <= version:
             chosen = row
     return chosen
+
+
+def unknown_note(engine: str, text: str, oldest: str, newest: str) -> tuple[str, ...]:
+    """What is assumed of a version outside the ones whose facts are known; () inside."""
+    asked = parse_version(text)
+    if asked[:2] > parse_version(newest)[:2]:
+        named = "is no number" if asked == NEWEST else f"is newer than {newest}"
+        return (f"{engine} {text} {named}: counted as {newest}, the newest whose facts are known",)
+    if asked[:2] < parse_version(oldest)[:2]:
+        return (f"{engine} {text} is older than {oldest}: counted as {oldest}, the oldest known",)
+    return ()

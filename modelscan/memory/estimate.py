@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from dataclasses import replace
 from typing import Protocol, cast
 
 from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import UsageError
-from modelscan.core.estimate import DeviceEstimate, Estimate, Speed
+from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import format_bytes
 from modelscan.core.workload import BACKENDS, Workload
 from modelscan.memory import margin as margins
+from modelscan.memory.speed import speed
 from modelscan.memory.verdict import verdict
 
 _MODULES = {"llama.cpp": "llamacpp", "vllm": "vllm", "sglang": "sglang", "ollama": "ollama"}
@@ -30,16 +30,6 @@ class Engine(Protocol):
         *,
         version: str | None = None,
     ) -> Estimate: ...
-
-
-class SpeedModel(Protocol):
-    def speed(
-        self,
-        shape: ModelShape,
-        workload: Workload,
-        inventory: Inventory | None,
-        estimate: Estimate,
-    ) -> Speed | None: ...
 
 
 def default_backend(shape: ModelShape) -> str:
@@ -71,15 +61,20 @@ def finish(
 ) -> Estimate:
     """Add what all engines share: name, margin, range, verdict, speed."""
     margin = found.margin_bytes or margins.margin_bytes(found, shape)
-    found = replace(found, model=model, margin_bytes=margin)
-    found = _ranged(found, shape)
-    found = replace(found, warnings=(*found.warnings, *_host_warning(found, inventory)))
-    if inventory and not found.verdict:
-        found = replace(found, verdict=verdict(judged(found, inventory), margin))
-    if found.speed or not importlib.util.find_spec("modelscan.memory.speed"):
-        return found
-    speeds = cast(SpeedModel, importlib.import_module("modelscan.memory.speed"))
-    return replace(found, speed=speeds.speed(shape, workload, inventory, found))
+    low, high = _range(found, shape, margin)
+    judgement = found.verdict
+    if inventory and not judgement:
+        judgement = verdict(judged(found, inventory), margin)
+    return replace(
+        found,
+        model=model,
+        margin_bytes=margin,
+        low_bytes=low,
+        high_bytes=high,
+        verdict=judgement,
+        speed=found.speed or speed(shape, workload, inventory, found),
+        warnings=(*found.warnings, *_host_warning(found, inventory)),
+    )
 
 
 def judged(found: Estimate, inventory: Inventory) -> tuple[DeviceEstimate, ...]:
@@ -108,14 +103,14 @@ def _host_warning(found: Estimate, inventory: Inventory | None) -> tuple[str, ..
     return (f"the host's share of {needed} does not fit its {free} of free memory",)
 
 
-def _ranged(found: Estimate, shape: ModelShape) -> Estimate:
+def _range(found: Estimate, shape: ModelShape, margin: int) -> tuple[int | None, int | None]:
     """An unknown architecture: from a model without any cache to one that keeps all of it."""
     if found.basis != "range" or found.low_bytes is not None:
-        return found
+        return found.low_bytes, found.high_bytes
     weights = shape.weights
-    low = found.total_bytes - found.parts.kv_cache_bytes - found.margin_bytes
-    high = found.total_bytes + found.margin_bytes
+    low = found.total_bytes - found.parts.kv_cache_bytes - margin
+    high = found.total_bytes + margin
     if weights.low_bytes is not None and weights.high_bytes is not None:
         low -= max(0, weights.total_bytes - weights.low_bytes)
         high += max(0, weights.high_bytes - weights.total_bytes)
-    return replace(found, low_bytes=max(0, low), high_bytes=high)
+    return max(0, low), high

@@ -17,9 +17,9 @@ from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.memory import llamacpp
 from modelscan.memory.engine_options import whole
-from modelscan.memory.engine_versions import Version, parse_version, row_for
+from modelscan.memory.engine_versions import Version, parse_version, row_for, unknown_note
 
-DEFAULT_VERSION = "0.20.0"
+OLDEST_VERSION, DEFAULT_VERSION = "0.1.0", "0.20.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +101,9 @@ def estimate(
         backend="ollama",
         backend_version=chosen,
         margin_bytes=0,
-        assumptions=(*found.assumptions, assumption),
+        assumptions=(
+            *found.assumptions,
+            assumption,
+            *unknown_note("Ollama", chosen, OLDEST_VERSION, DEFAULT_VERSION),
+        ),
     )

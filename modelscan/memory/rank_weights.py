@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, Attention, Layer, ModelShape
 
+LayerCounts = Sequence[tuple[Layer, int]]  # different layers and how often each is there
 _TWO_BYTES = 2  # norms, routers and biases stay in 16 bits in every quantization
 
 
@@ -24,12 +26,21 @@ def stage_layers(architecture: Architecture, ranks: Ranks, stage: int) -> tuple[
     Code: vllm/distributed/utils.py, get_pp_indices.
     """
     layers, count = architecture.layers, ranks.pipeline
+    if count == 1:
+        return layers
     base, left = divmod(len(layers), count)
     sizes = [base] * count
     for offset in range(left):
         sizes[count - 2 - offset if count > 1 else 0] += 1
     start = sum(sizes[:stage])
     return layers[start : start + sizes[stage]]
+
+
+def stage_counts(architecture: Architecture, ranks: Ranks, stage: int) -> LayerCounts:
+    """The different blocks of one stage: most models repeat one or two of them."""
+    if ranks.pipeline == 1:
+        return architecture.layer_counts
+    return tuple(Counter(stage_layers(architecture, ranks, stage)).items())
 
 
 def rank_bytes(
@@ -43,14 +54,14 @@ def rank_bytes(
     architecture, weights = shape.architecture, shape.weights
     scale = _dtype_scale(shape, dtype)
     ends = [(weights.embedding_bytes or 0) * scale, (weights.output_bytes or 0) * scale]
-    layers = stage_layers(architecture, ranks, stage)
+    counts = stage_counts(architecture, ranks, stage)
     mine = _block_bytes(shape, ranks, stage) * scale
     mine += _end_bytes(architecture, ends, ranks, stage)
     if stage == ranks.pipeline - 1:
         mine += _leftover_bytes(shape, mtp) * scale
-    repeated = min(mine, sum(_repeated_bytes(architecture, layer) for layer in layers))
-    copied = sum(_copied_heads_bytes(architecture, layer, ranks.tensor) for layer in layers)
-    copied += _expert_padding_bytes(shape, len(layers), ranks.tensor)
+    repeated = min(mine, sum(n * _repeated_bytes(architecture, layer) for layer, n in counts))
+    copied = sum(n * _copied_heads_bytes(architecture, layer, ranks.tensor) for layer, n in counts)
+    copied += _expert_padding_bytes(shape, sum(n for _, n in counts), ranks.tensor)
     tower = weights.vision_bytes * scale if stage == 0 else 0.0
     tower = tower / ranks.tensor if _vision_divides(architecture, ranks.tensor) else tower
     return round((mine - repeated) / ranks.tensor + repeated + copied + tower)
@@ -176,7 +187,8 @@ def rope_table_bytes(architecture: Architecture, dtype_bytes: int) -> int:
     Llama-3.1-8B: 131,072 x 128 x 2 B = 32 MiB, which is the 14.99 GiB of the logs beside 14.96 of
     parameters. Linear scaling multiplies the length (Gemma-3: x 8, 512 MiB).
     """
-    rotary = max((_rotary(architecture, layer) for layer in architecture.layers), default=0)
+    kinds = architecture.layer_counts
+    rotary = max((_rotary(architecture, layer) for layer, _ in kinds), default=0)
     extra = architecture.extra
     partial = float(extra.get("partial_rotary_factor", 1.0) or 1.0)
     lengths = float(extra.get("rope_linear_factor", 1.0)) + int(extra.get("rope_tables", 1)) - 1
@@ -189,7 +201,7 @@ def _rotary(architecture: Architecture, layer: Layer) -> int:
     return layer.key_length if layer.heads else 0
 
 
-def latent_copies_bytes(architecture: Architecture, layers: Sequence[Layer], tensor: int) -> int:
+def latent_copies_bytes(architecture: Architecture, counts: LayerCounts, tensor: int) -> int:
     """MLA's up projections in the form decoding takes, kept in 16 bits beside the loaded ones.
 
     Code: vllm process_weights_after_loading of MLA (W_UV, W_UK_T); SGLang w_kc and w_vc.
@@ -197,6 +209,6 @@ def latent_copies_bytes(architecture: Architecture, layers: Sequence[Layer], ten
     latent = architecture.latent
     if latent is None:
         return 0
-    heads = sum(layer.heads for layer in layers if layer.attention is Attention.MLA)
+    heads = sum(n * layer.heads for layer, n in counts if layer.attention is Attention.MLA)
     width = (latent.nope_length or 128) + (latent.value_length or 128)
     return heads // tensor * latent.kv_lora_rank * width * _TWO_BYTES

@@ -17,17 +17,18 @@ from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
+from modelscan.memory.engine_versions import unknown_note
 from modelscan.memory.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
 from modelscan.memory.rank_weights import (
     Ranks,
     latent_copies_bytes,
     rank_bytes,
     rope_table_bytes,
-    stage_layers,
+    stage_counts,
 )
 from modelscan.memory.sglang_pool import Pools, context_bytes, sized, state_bytes, token_bytes
 from modelscan.memory.sglang_settings import SglangSettings, resolve
-from modelscan.memory.sglang_versions import DEFAULT_VERSION, facts_for
+from modelscan.memory.sglang_versions import DEFAULT_VERSION, OLDEST_VERSION, facts_for
 
 _GRAPH_BASE_BYTES = 0.08 * GIB  # 0.09 to 0.11 GiB at a batch of 8
 _GRAPH_REQUEST_BYTES = 0.0035 * GIB  # 0.42 GiB at 24 + vocabulary, 1.7 at the largest seen
@@ -86,7 +87,10 @@ def _estimate(
         parallel=settings.parallel,
         tensor_parallel=settings.tensor_parallel,
         problems=_problems(shape, settings, ranks),
-        assumptions=_assumptions(settings),
+        assumptions=(
+            *_assumptions(settings),
+            *unknown_note("SGLang", version, OLDEST_VERSION, DEFAULT_VERSION),
+        ),
         known_hardware=bool(settings.gpus),
     )
 
@@ -94,17 +98,17 @@ def _estimate(
 def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
     architecture = shape.architecture
     ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
-    layers = stage_layers(architecture, ranks, stage)
+    counts = stage_counts(architecture, ranks, stage)
     weights = rank_bytes(shape, ranks, stage, mtp=settings.speculative_mtp)
     weights += rope_table_bytes(architecture, 4)  # the table is kept in float32
-    weights += latent_copies_bytes(architecture, layers, settings.tensor_parallel)
+    weights += latent_copies_bytes(architecture, counts, settings.tensor_parallel)
     offloaded = min(settings.cpu_offload_bytes, weights)
     return _Stage(
         weights - offloaded,
         offloaded,
-        token_bytes(architecture, layers, settings),
-        state_bytes(layers, settings),
-        activation_bytes(architecture, layers, settings),
+        token_bytes(architecture, counts, settings),
+        state_bytes(counts, settings),
+        activation_bytes(architecture, [layer for layer, _ in counts], settings),
         graph_bytes(architecture, settings),
     )
 

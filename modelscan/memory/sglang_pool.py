@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, Attention, Layer
 from modelscan.core.units import GIB
+from modelscan.memory.rank_weights import LayerCounts
 from modelscan.memory.sglang_settings import SglangSettings
 
 # Free before loading against the card's memory, published logs: 0.6 GiB on one 24 GiB card,
@@ -61,17 +61,15 @@ def context_bytes(settings: SglangSettings) -> int:
     return _CONTEXT_PARALLEL_BYTES if several else _CONTEXT_BYTES
 
 
-def token_bytes(
-    architecture: Architecture, layers: Sequence[Layer], settings: SglangSettings
-) -> float:
+def token_bytes(architecture: Architecture, counts: LayerCounts, settings: SglangSettings) -> float:
     """Bytes per token of capacity; a sliding layer counts for its shorter pool."""
-    kinds = {layer.attention for layer in layers if layer.owns_cache}
+    kinds = {layer.attention for layer, _ in counts if layer.owns_cache}
     shorter = settings.sliding_pool and Attention.FULL in kinds
     total = 0.0
-    for layer in layers:
+    for layer, n in counts:
         sliding = layer.attention in (Attention.SLIDING, Attention.CHUNKED)
         share = settings.sliding_ratio if sliding and shorter else 1.0
-        total += _layer_token_bytes(architecture, layer, settings) * share
+        total += n * _layer_token_bytes(architecture, layer, settings) * share
     return total
 
 
@@ -99,16 +97,16 @@ def _latent_bytes(architecture: Architecture, settings: SglangSettings) -> float
     return (latent.kv_lora_rank + latent.rope_length) * settings.kv_element_bytes + extra
 
 
-def state_bytes(layers: Sequence[Layer], settings: SglangSettings) -> int:
+def state_bytes(counts: LayerCounts, settings: SglangSettings) -> int:
     """A slot of all layers: convolution in 16 bits, recurrent part in float32 (the default).
 
     granite-4.0-h-micro: 36 layers x (4096 x 128 x 4 B + conv) = 72 MiB, 39 slots = 2.74 GiB.
     """
     total = 0
-    for layer in layers:
+    for layer, n in counts:
         state = layer.state
         if state is None:
             continue
         convolution = (state.conv_kernel - 1) * (state.inner + 2 * state.groups * state.state)
-        total += (convolution * 2 + state.inner * state.state * 4) // settings.tensor_parallel
+        total += n * ((convolution * 2 + state.inner * state.state * 4) // settings.tensor_parallel)
     return total

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from modelscan.core.units import GIB, MIB
 from modelscan.memory.engine_versions import Version, parse_version, row_for
 
-DEFAULT_VERSION = "0.5.23"
+OLDEST_VERSION, DEFAULT_VERSION = "0.4.0", "0.5.23"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ shows their error on cards left out of the fit); engines without such rows say s
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -79,7 +78,7 @@ def _loads(
         devices = devices[:: estimate.tensor_parallel]
     reads = _device_reads(shape, workload, estimate)
     layers = len(shape.architecture.layers)
-    sparse = sum(layer.moe for layer in shape.architecture.layers)
+    sparse = sum(count for layer, count in shape.architecture.layer_counts if layer.moe)
     for device in devices:
         gpu = gpus.get(device.index if device.index is not None else -1)
         bandwidth = gpu.memory_bandwidth_bytes_per_s if gpu else None
@@ -171,7 +170,7 @@ def cache_read_bytes(architecture: Architecture, tokens: int, element_bytes: flo
     """Cache and states that attention over ``tokens`` reads."""
     return sum(
         count * _layer_cache(architecture, layer, tokens, element_bytes)
-        for layer, count in Counter(architecture.layers).items()
+        for layer, count in architecture.layer_counts
     )
 
 

@@ -9,24 +9,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelscan.core.architecture import Layer, ModelShape
+from modelscan.core.architecture import ModelShape
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import format_bytes
 from modelscan.core.workload import Workload
 from modelscan.memory import vllm_kv, vllm_overhead
+from modelscan.memory.engine_versions import unknown_note
 from modelscan.memory.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
 from modelscan.memory.rank_weights import (
+    LayerCounts,
     Ranks,
     latent_copies_bytes,
     rank_bytes,
     rope_table_bytes,
-    stage_layers,
+    stage_counts,
 )
 from modelscan.memory.vllm_activation import activation_bytes
 from modelscan.memory.vllm_kv import Capacity
 from modelscan.memory.vllm_settings import VllmSettings, resolve
-from modelscan.memory.vllm_versions import DEFAULT_VERSION, VllmVersion, facts_for
+from modelscan.memory.vllm_versions import (
+    DEFAULT_VERSION,
+    OLDEST_VERSION,
+    VllmVersion,
+    facts_for,
+)
 
 
 def estimate(
@@ -73,7 +80,7 @@ def _estimate(
         parallel=settings.parallel,
         tensor_parallel=settings.tensor_parallel,
         problems=problems,
-        assumptions=_assumptions(settings, facts),
+        assumptions=(*_assumptions(settings, facts), *_unknown(version)),
         known_hardware=bool(settings.gpus),
     )
 
@@ -90,14 +97,14 @@ class _Stage:
 
 def _stage(shape: ModelShape, settings: VllmSettings, facts: VllmVersion, stage: int) -> _Stage:
     ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
-    layers = stage_layers(shape.architecture, ranks, stage)
-    weights = _weights(shape, settings, stage)
+    counts = stage_counts(shape.architecture, ranks, stage)
+    weights = _weights(shape, settings, ranks, stage, counts)
     offloaded = min(settings.cpu_offload_bytes, weights)
-    parts = _parts(shape, settings, facts, layers, weights - offloaded, stage)
+    parts = _parts(shape, settings, facts, counts, weights - offloaded, stage)
     graphs = parts.cuda_graph_bytes if facts.graphs_charged else 0
     context = parts.other_bytes if facts.context_charged else 0
     charged = parts.weights_bytes + parts.compute_bytes + parts.non_torch_bytes
-    pool = vllm_kv.layout(shape.architecture, layers, settings, facts)
+    pool = vllm_kv.layout(shape.architecture, counts, settings, facts)
     return _Stage(parts, charged + graphs + context, pool, offloaded)
 
 
@@ -128,15 +135,14 @@ def _budget(gpu: Gpu | None, settings: VllmSettings) -> int | None:
     return round((gpu.memory_bytes - (gpu.reserved_bytes or 0)) * settings.utilization)
 
 
-def _weights(shape: ModelShape, settings: VllmSettings, stage: int) -> int:
-    ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
+def _weights(
+    shape: ModelShape, settings: VllmSettings, ranks: Ranks, stage: int, counts: LayerCounts
+) -> int:
+    architecture = shape.architecture
     loaded = rank_bytes(
         shape, ranks, stage, dtype=settings.dtype_asked, mtp=settings.speculative_mtp
     )
-    architecture = shape.architecture
-    copies = latent_copies_bytes(
-        architecture, stage_layers(architecture, ranks, stage), settings.tensor_parallel
-    )
+    copies = latent_copies_bytes(architecture, counts, settings.tensor_parallel)
     return loaded + copies + rope_table_bytes(architecture, settings.dtype_bytes)
 
 
@@ -144,18 +150,19 @@ def _parts(
     shape: ModelShape,
     settings: VllmSettings,
     facts: VllmVersion,
-    layers: tuple[Layer, ...],
+    counts: LayerCounts,
     weights: int,
     stage: int,
 ) -> Parts:
     """Everything but the cache. ``other_bytes`` is the CUDA context; adapters count as weights."""
     architecture = shape.architecture
     last = stage == settings.pipeline_parallel - 1
+    kinds = [layer for layer, _ in counts]
     return Parts(
-        weights_bytes=weights + vllm_overhead.lora_bytes(architecture, layers, settings),
-        compute_bytes=activation_bytes(architecture, layers, settings, facts, last_stage=last),
+        weights_bytes=weights + vllm_overhead.lora_bytes(architecture, counts, settings),
+        compute_bytes=activation_bytes(architecture, kinds, settings, facts, last_stage=last),
         non_torch_bytes=vllm_overhead.non_torch_bytes(settings, facts),
-        cuda_graph_bytes=vllm_overhead.graph_bytes(architecture, layers, settings, facts),
+        cuda_graph_bytes=vllm_overhead.graph_bytes(architecture, counts, settings, facts),
         other_bytes=vllm_overhead.context_bytes(settings, facts),
     )
 
@@ -250,6 +257,10 @@ def _problems(
         if problem:
             found.append(problem)
     return tuple(dict.fromkeys(found))
+
+
+def _unknown(version: str) -> tuple[str, ...]:
+    return unknown_note("vLLM", version, OLDEST_VERSION, DEFAULT_VERSION)
 
 
 def _assumptions(settings: VllmSettings, facts: VllmVersion) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ attention block grows until its page is as large as a state.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from modelscan.core.architecture import Architecture, Attention, Layer, RecurrentState
+from modelscan.memory.rank_weights import LayerCounts
 from modelscan.memory.vllm_settings import VllmSettings
 from modelscan.memory.vllm_versions import VllmVersion
 
@@ -31,6 +32,9 @@ class Kind:
     window_tokens: int | None = None
     block_tokens: int = 0
     page_bytes: int = 0
+
+
+Types = dict[Kind, int]  # how many layers store each kind, in the order they first appear
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,36 +58,35 @@ class Pool:
 
 def layout(
     architecture: Architecture,
-    layers: Sequence[Layer],
+    counts: LayerCounts,
     settings: VllmSettings,
     facts: VllmVersion,
 ) -> Pool:
-    """The pool of the rank that runs ``layers``. No cache at all: an empty pool."""
-    used = () if architecture.encoder_only else layers
-    used = (*used, *_drafters(architecture, used, settings))
-    of_layer = {layer: _layer_kinds(architecture, layer, settings) for layer in set(used)}
-    kinds = [
-        kind for layer in used for kind in of_layer[layer] if kind.token_bytes or kind.state_bytes
-    ]
-    if not kinds:
+    """The pool of the rank that runs the layers of ``counts``. No cache at all: an empty pool."""
+    used = () if architecture.encoder_only else counts
+    types: Types = {}
+    for layer, n in (*used, *_drafters(architecture, used, settings)):
+        for kind in _layer_kinds(architecture, layer, settings):
+            types[kind] = types.get(kind, 0) + n
+    if not types:
         return Pool((), 0, 0, True)
     if not settings.hybrid_groups or not architecture.known:  # a guess keeps everything
-        kinds = [_as_full(kind) for kind in kinds]
-    kinds = _paged(kinds, settings.block_size)
-    types = _types(kinds)
+        types = _changed(types, _as_full)
+    types = _paged(types, settings.block_size)
     if _one_table(types):
-        return Pool((kinds[0],), len(kinds), sum(kind.page_bytes for kind in kinds), True)
+        size = sum(n * kind.page_bytes for kind, n in types.items())
+        return Pool((next(iter(types)),), sum(types.values()), size, True)
     return _grouped(types, facts)
 
 
 def _drafters(
-    architecture: Architecture, layers: Sequence[Layer], settings: VllmSettings
-) -> tuple[Layer, ...]:
+    architecture: Architecture, counts: LayerCounts, settings: VllmSettings
+) -> LayerCounts:
     """Prediction layers in use cache like the model's own attention (GLM-5.1 logs: 79 / 78)."""
     if not settings.speculative_mtp:
         return ()
-    whole = [layer for layer in layers if layer.attention in (Attention.FULL, Attention.MLA)]
-    return tuple(whole[-1:]) * (architecture.mtp_layers or 1)
+    whole = [layer for layer, _ in counts if layer.attention in (Attention.FULL, Attention.MLA)]
+    return [(layer, architecture.mtp_layers or 1) for layer in whole[-1:]]
 
 
 def _layer_kinds(
@@ -101,7 +104,7 @@ def _layer_kinds(
                 window_tokens=layer.window_tokens,
             )
         )
-    return tuple(kinds)
+    return tuple(kind for kind in kinds if kind.token_bytes or kind.state_bytes)
 
 
 def token_bytes(architecture: Architecture, layer: Layer, settings: VllmSettings) -> float:
@@ -143,28 +146,38 @@ def _state_bytes(state: RecurrentState, architecture: Architecture, settings: Vl
     return (convolution * settings.dtype_bytes + recurrent * size) // settings.tensor_parallel
 
 
+def _changed(types: Types, change: Callable[[Kind], Kind]) -> Types:
+    """Every kind changed; those that become equal are counted together."""
+    changed: Types = {}
+    for kind, n in types.items():
+        new = change(kind)
+        changed[new] = changed.get(new, 0) + n
+    return changed
+
+
 def _as_full(kind: Kind) -> Kind:
     if kind.attention in (Attention.SLIDING, Attention.CHUNKED):
         return replace(kind, attention=Attention.FULL, window_tokens=None)
     return kind
 
 
-def _paged(kinds: list[Kind], block: int) -> list[Kind]:
+def _paged(types: Types, block: int) -> Types:
     """Give every kind its block and a page; all pages end up equal where kinds are mixed."""
-    state = max((kind.state_bytes for kind in kinds), default=0)
-    growing = [kind.token_bytes for kind in kinds if kind.token_bytes]
+    state = max(kind.state_bytes for kind in types)
+    growing = [kind.token_bytes for kind in types if kind.token_bytes]
     if state and growing:
         block = max(block, block * math.ceil(state / (block * max(growing))))
-    sized = {
-        kind: replace(kind, block_tokens=block, page_bytes=math.ceil(block * kind.token_bytes))
-        if kind.token_bytes
-        else replace(kind, page_bytes=kind.state_bytes)
-        for kind in set(kinds)
-    }
-    paged = [sized[kind] for kind in kinds]
-    if _one_table(_types(paged)):
+    paged = _changed(types, lambda kind: _sized(kind, block))
+    if _one_table(paged):
         return paged
-    return [_widened(kind, max(item.page_bytes for item in paged)) for kind in paged]
+    page = max(kind.page_bytes for kind in paged)
+    return _changed(paged, lambda kind: _widened(kind, page))
+
+
+def _sized(kind: Kind, block: int) -> Kind:
+    if not kind.token_bytes:
+        return replace(kind, page_bytes=kind.state_bytes)
+    return replace(kind, block_tokens=block, page_bytes=math.ceil(block * kind.token_bytes))
 
 
 def _widened(kind: Kind, page: int) -> Kind:
@@ -175,14 +188,7 @@ def _widened(kind: Kind, page: int) -> Kind:
     return replace(kind, page_bytes=page, block_tokens=tokens)
 
 
-def _types(kinds: Sequence[Kind]) -> dict[Kind, int]:
-    types: dict[Kind, int] = {}
-    for kind in kinds:
-        types[kind] = types.get(kind, 0) + 1
-    return types
-
-
-def _one_table(types: dict[Kind, int]) -> bool:
+def _one_table(types: Types) -> bool:
     """All layers need the same number of slots: one block table, whatever their sizes."""
     first = next(iter(types))
     same = {
@@ -191,7 +197,7 @@ def _one_table(types: dict[Kind, int]) -> bool:
     return len(types) == 1 or (len(same) == 1 and not first.state_bytes)
 
 
-def _grouped(types: dict[Kind, int], facts: VllmVersion) -> Pool:
+def _grouped(types: Types, facts: VllmVersion) -> Pool:
     smallest, largest = min(types.values()), max(types.values())
     size = largest if largest < smallest * facts.padding_ratio else smallest
     groups = tuple(kind for kind, count in types.items() for _ in range(math.ceil(count / size)))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from modelscan.core.architecture import Architecture, Layer
 from modelscan.core.units import GIB
+from modelscan.memory.rank_weights import LayerCounts
 from modelscan.memory.vllm_settings import VllmSettings
 from modelscan.memory.vllm_versions import VllmVersion
 
@@ -43,7 +42,7 @@ def context_bytes(settings: VllmSettings, facts: VllmVersion) -> int:
 
 def graph_bytes(
     architecture: Architecture,
-    layers: Sequence[Layer],
+    counts: LayerCounts,
     settings: VllmSettings,
     facts: VllmVersion,
 ) -> int:
@@ -54,21 +53,22 @@ def graph_bytes(
     if not facts.two_graphs:
         sizes /= 2  # one graph per size instead of two
     width = architecture.hidden / (4096 * settings.tensor_parallel)
-    total = _GRAPH_BASE_BYTES + len(layers) * (_GRAPH_LAYER_BYTES + _GRAPH_WIDTH_BYTES * width)
-    total += sum(layer.moe for layer in layers) * _GRAPH_EXPERTS_BYTES
+    layers = sum(n for _, n in counts)
+    total = _GRAPH_BASE_BYTES + layers * (_GRAPH_LAYER_BYTES + _GRAPH_WIDTH_BYTES * width)
+    total += sum(n for layer, n in counts if layer.moe) * _GRAPH_EXPERTS_BYTES
     if architecture.extra.get("indexer_key_length"):
-        total += len(layers) * _GRAPH_SPARSE_BYTES
+        total += layers * _GRAPH_SPARSE_BYTES
     if settings.speculative_tokens:
         total *= _GRAPH_DRAFTER
     return round(total * min(sizes, 2.0))
 
 
-def lora_bytes(architecture: Architecture, layers: Sequence[Layer], settings: VllmSettings) -> int:
+def lora_bytes(architecture: Architecture, counts: LayerCounts, settings: VllmSettings) -> int:
     """Preallocated adapters: rank x (inputs + outputs) of every projection, per adapter."""
     if not settings.loras:
         return 0
-    per_layer = sum(_lora_width(architecture, layer, settings) for layer in layers)
-    return settings.loras * settings.lora_rank * per_layer * settings.dtype_bytes
+    width = sum(n * _lora_width(architecture, layer, settings) for layer, n in counts)
+    return settings.loras * settings.lora_rank * width * settings.dtype_bytes
 
 
 def _lora_width(architecture: Architecture, layer: Layer, settings: VllmSettings) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from modelscan.core.units import GIB
 from modelscan.memory.engine_versions import Version, parse_version, row_for
 
-DEFAULT_VERSION = "0.32.0"
+OLDEST_VERSION, DEFAULT_VERSION = "0.6.0", "0.32.0"  # what is known is known between these
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +120,15 @@ _BY_CONCURRENCY = _after(
     "0.19.0 still prints blocks / groups x block",
 )  # fmt: skip
 _CHARGED = _after(
-    _BY_CONCURRENCY, since=(0, 20, 2), graphs_charged=True,
+    _BY_CONCURRENCY, since=(0, 20, 2), graphs_charged=True, utilization=0.92,
     source="code: VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS on by default from 0.21.0; "
-    "the 0.20.2 nightly logs (2026-05) charge it already",
-)  # fmt: skip
-_NEWEST = _after(
-    _CHARGED, since=(0, 22, 0), utilization=0.92,
-    source="code of 0.32.0: default utilisation 0.92; the version of the change is not known",
+    "vllm#38284 raises the default utilisation with it; the 0.20.2 nightly logs (2026-05) "
+    "charge it already",
 )  # fmt: skip
 
 VERSIONS = (
     _V0, _INCREASE, _V1_EARLY, _HYBRID, _BOTH, _WORKSPACE, _SAMPLER, _NON_TORCH, _BY_CONCURRENCY,
-    _CHARGED, _NEWEST,
+    _CHARGED,
 )  # fmt: skip
 
 

@@ -48,12 +48,16 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices."""
+    """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices.
+
+    ``bound``: the weights alone are too large, nothing else was counted.
+    """
 
     option: Option
     needed_bytes: int
     available_bytes: int
     reason: str
+    bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +155,29 @@ def worst_case_overflows(estimate: Estimate) -> bool:
 
 def devices(estimate: Estimate) -> tuple[DeviceEstimate, ...]:
     return (*estimate.per_gpu, *((estimate.host,) if estimate.host else ()))
+
+
+def fits_gpus(found: Fitted) -> bool:
+    """The engine's own verdict: each device by itself, with the margin."""
+    return (found.estimate.verdict in ("fits", None) or found.crowded) and not found.tight
+
+
+def fits(found: Fitted) -> bool:
+    """And for llama.cpp with GPUs the host's share as well."""
+    host = found.estimate.host
+    if not fits_gpus(found):
+        return False
+    if found.estimate.per_gpu and host is not None and host.free_bytes is not None:
+        return host.total_bytes <= host.free_bytes
+    return True
+
+
+def spare(estimate: Estimate) -> float:
+    """What the fullest GPU has left beside its share of the margin."""
+    margin = estimate.margin_bytes / max(1, len(estimate.per_gpu))
+    return min((-missing(device) - margin for device in estimate.per_gpu), default=0.0)
+
+
+def missing(device: DeviceEstimate) -> int:
+    free = device.free_bytes if device.free_bytes is not None else device.memory_bytes
+    return 0 if free is None else device.total_bytes - free

@@ -20,6 +20,7 @@ from modelscan.planner.case import Case, Estimator, Fitted, Miss
 from modelscan.planner.case import estimator as own_estimator
 from modelscan.planner.fit import fit, reject_reason, too_large
 from modelscan.planner.formats import bits_per_weight
+from modelscan.planner.named import with_named
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.search import Option, options, ruined
 
@@ -48,6 +49,7 @@ def decide(
     every way that fits as an alternative. Raises NotDeployableError for closed weights.
     """
     refuse.closed(subject)
+    workload = with_named(workload)
     case = Case(
         inventory=_without(inventory, held),
         wanted=workload,
@@ -70,7 +72,7 @@ def decide(
         alternatives=tuple(
             describe.plan(subject, other, case, (), len(subject.candidates)) for other in others
         ),
-        rejected=(*run.rejected, *((m.option.label, m.reason) for m in run.misses)),
+        rejected=run.left_out(),
     )
 
 
@@ -98,7 +100,8 @@ class _Search:
     everything: bool = False
     fitted: list[Fitted] = field(default_factory=list)
     misses: list[Miss] = field(default_factory=list)
-    rejected: tuple[tuple[str, str], ...] = ()
+    rejected: tuple[tuple[str, str], ...] = ()  # by the hard constraints
+    refused: list[tuple[str, str]] = field(default_factory=list)  # by the engine's own rules
     best: float = math.inf  # the smallest cost so far
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
 
@@ -115,6 +118,11 @@ class _Search:
             self._try(spread, replace(self.case, offload=True), "partial")
             self._try(on_host, replace(self.case, offload=False), "cpu")
         return self
+
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """Every option that was not taken, with the reason."""
+        misses = ((miss.option.label, miss.reason) for miss in self.misses)
+        return (*self.rejected, *self.refused, *misses)
 
     def _interesting(self, option: Option) -> bool:
         """Ollama runs llama.cpp with fewer choices: an alternative to show, never the winner."""
@@ -150,14 +158,14 @@ class _Search:
             return None
         why = reject_reason(option)
         if why:
-            self.rejected = (*self.rejected, (option.label, why))
+            self.refused.append((option.label, why))
             return None
         try:
             found = fit(option, case)
         except (NotDeployableError, UsageError) as error:
             if case.wanted.backend and isinstance(error, UsageError):
                 raise
-            self.rejected = (*self.rejected, (option.label, error.message))
+            self.refused.append((option.label, error.message))
             return None
         if isinstance(found, Miss):
             self.misses.append(found)
@@ -225,7 +233,7 @@ def _variations(best: Fitted, case: Case) -> list[Fitted]:
 
 def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decision:
     absent = refuse.absent(subject, case.wanted)
-    smallest = min(run.misses, key=lambda miss: miss.needed_bytes, default=None)
+    smallest = min(run.misses, key=lambda miss: (miss.bound, miss.needed_bytes), default=None)
     needed = describe.precise(smallest).needed_bytes if smallest else None
     if absent:
         needed = refuse.least_bytes(subject, case)
@@ -233,14 +241,15 @@ def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decisi
     relaxed = _nearest(subject, case) if explain else ()
     no_fit = NoFit(
         model=subject.id,
-        reasons=describe.no_fit_reasons(subject, case, run.misses, run.rejected, absent),
+        reasons=describe.no_fit_reasons(
+            subject, case, run.misses, (*run.refused, *describe.telling(run.rejected)), absent
+        ),
         needed_bytes=needed,
         available_bytes=describe.most_available(case.inventory),
         required=required,
         alternatives=relaxed,
     )
-    rejected = (*run.rejected, *((m.option.label, m.reason) for m in run.misses))
-    return Decision(plan=None, no_fit=no_fit, rejected=rejected)
+    return Decision(plan=None, no_fit=no_fit, rejected=run.left_out())
 
 
 def _nearest(subject: Subject, case: Case) -> tuple[Plan, ...]:

@@ -18,7 +18,11 @@ from modelscan.planner.search import device_label
 
 _SHOWN_MISSES = 3
 _SHOWN_DEVICES = 4
-_OBVIOUS = ("does not load", "are for llama.cpp")  # true, but not what anybody wonders about
+_OBVIOUS = (
+    "does not load",
+    "are for llama.cpp",
+    "only on --quantization",
+)  # true, but not what anybody wonders about
 
 
 def plan(
@@ -187,10 +191,10 @@ def no_fit_reasons(
     subject: Subject,
     case: Case,
     misses: Sequence[Miss],
-    rejected: Sequence[tuple[str, str]],
+    refusals: Sequence[tuple[str, str]],
     absent: str | None,
 ) -> tuple[str, ...]:
-    """Why nothing fits, the nearest miss first, with numbers."""
+    """Why nothing fits, the nearest miss first, with numbers; ``refusals`` are (what, why)."""
     lines = [absent] if absent else []
     sentence = refuse.size_sentence(subject, case, most_available(case.inventory))
     if sentence and (absent or not misses):
@@ -199,16 +203,26 @@ def no_fit_reasons(
     if not subject.candidates:
         lines.append(f"no downloadable weights of {subject.id} are known")
     if not misses:
-        told = sorted(rejected, key=lambda item: any(word in item[1] for word in _OBVIOUS))
-        lines += [f"{what}: {why}" for what, why in told[:_SHOWN_MISSES]]
-    return tuple(lines) or ("nothing here can run it",)
+        first = {why: f"{what}: {why}" for what, why in reversed(refusals)}
+        lines += list(first.values())[::-1][:_SHOWN_MISSES]
+    return tuple(dict.fromkeys(lines)) or ("nothing here can run it",)
+
+
+def telling(rejected: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What the hard constraints left out; what nobody wonders about only where that is all."""
+    told = [item for item in rejected if not any(word in item[1] for word in _OBVIOUS)]
+    return told or list(rejected)
 
 
 def nearest(misses: Sequence[Miss]) -> list[Miss]:
     """The misses that come nearest, one per pair of numbers, with the real weights' size."""
     ranked = sorted(
         misses,
-        key=lambda m: (m.needed_bytes - m.available_bytes, BACKENDS.index(m.option.backend)),
+        key=lambda m: (
+            m.bound,
+            m.needed_bytes - m.available_bytes,
+            BACKENDS.index(m.option.backend),
+        ),
     )
     by_numbers = {(m.needed_bytes, m.available_bytes): m for m in reversed(ranked)}
     return [precise(miss) for miss in list(by_numbers.values())[::-1][:_SHOWN_MISSES]]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from modelscan.core.architecture import Architecture
-from modelscan.core.estimate import DeviceEstimate, Estimate
+from modelscan.core.estimate import Estimate
 from modelscan.core.units import MIB, format_bytes, format_tokens
 from modelscan.planner.case import (
     MINIMUM_CONTEXT_TOKENS,
@@ -18,7 +18,11 @@ from modelscan.planner.case import (
     Miss,
     available_bytes,
     devices,
+    fits,
+    fits_gpus,
     host_free,
+    missing,
+    spare,
     target_context,
 )
 from modelscan.planner.launch import Launch, estimate_workload, options
@@ -28,6 +32,7 @@ THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
 _POOLED = ("vllm", "sglang")  # engines that set a pool aside
 _STEP_TOKENS = 1_024
 _SPARE_UTILIZATION_BYTES = 256 * MIB
+_GUESSES = 5
 
 
 def reject_reason(option: Option) -> str | None:
@@ -52,7 +57,8 @@ def too_large(option: Option, case: Case) -> Miss | None:
 
 def too_large_by(option: Option, needed: int, available: int) -> Miss:
     """The miss of weights that are larger than all the memory there is."""
-    return _miss(option, needed, available, "the weights alone are larger than the free memory")
+    why = "the weights alone are larger than the free memory"
+    return replace(_miss(option, needed, available, why), bound=True)
 
 
 def fit(option: Option, case: Case) -> Fitted | Miss:
@@ -108,7 +114,9 @@ class _Trial:
 
     def attempt(self, context: int, **changes: object) -> Fitted:
         """One estimate at one setting."""
-        launch = replace(self._launch(context), **changes)  # type: ignore[arg-type]
+        launch = self._launch(context)
+        if changes:
+            launch = replace(launch, **changes)  # type: ignore[arg-type]
         chosen = options(launch, self.case.wanted)
         workload = estimate_workload(
             self.case.wanted,
@@ -133,7 +141,7 @@ class _Trial:
         if lower is not None:
             changes["memory_utilization"] = lower
             found = self.attempt(self.target, **changes)
-        if _fits(found):
+        if fits(found):
             return self._noted(found, changes)
         if self.case.wanted.context_tokens:
             return self._noted(found, changes) if found.tight else None
@@ -151,7 +159,7 @@ class _Trial:
             if context >= found.estimate.context_tokens:
                 context = max(least, found.estimate.context_tokens // 2)
             found = self.attempt(context, **changes)
-            if _fits(found):
+            if fits(found):
                 return self._noted(found, changes)
             tight = found if found.tight else tight
             if context <= least:
@@ -167,9 +175,9 @@ class _Trial:
             margin = estimate.margin_bytes / max(1, len(estimate.per_gpu))
             share = max(0.0, 1 - margin / pool) if pool else 0.0
             return int(estimate.kv_capacity_tokens * share / slots)
-        missing = max((_missing(d) for d in devices(estimate)), default=0)
+        short = max((missing(d) for d in devices(estimate)), default=0)
         per_token = max(1, estimate.kv_bytes_per_token) * slots
-        room = estimate.context_tokens - (missing + estimate.margin_bytes) // per_token
+        room = estimate.context_tokens - (short + estimate.margin_bytes) // per_token
         return int(room)
 
     def offloaded(self) -> Fitted | None:
@@ -195,20 +203,26 @@ class _Trial:
     ) -> Fitted | None:
         """The smallest number (1 … most) of parts moved to the host that the GPUs need.
 
-        By bisection on the GPUs alone: moving more never hurts them, but fills the host.
+        Judged by the GPUs alone: moving more never hurts them, but fills the host. Parts are of
+        nearly one size, so what is to spare tells how many may stay; halving where it does not.
         """
         best = self.attempt(context, **change(most)) if most > 0 else None
-        if best is None or not _fits_gpus(best):
+        if best is None or not fits_gpus(best):
             return None
-        low, high = 1, most
-        while low < high:
-            middle = (low + high) // 2
+        part = self.option.candidate.shape.weights.total_bytes / len(self.option.gpus) / most
+        low, high, room = 0, most, spare(best.estimate)  # too few; enough, and what is left then
+        tries = 0
+        while high - low > 1:
+            guess = high - int(room / part) if tries < _GUESSES else (low + high) // 2
+            middle, tries = min(high - 1, max(low + 1, guess)), tries + 1
             trial = self.attempt(context, **change(middle))
-            if _fits_gpus(trial):
-                best, high = trial, middle
+            left = spare(trial.estimate)
+            part = max(1.0, (room - left) / (high - middle))
+            if fits_gpus(trial):
+                best, high, room = trial, middle, left
             else:
-                low = middle + 1
-        return best if _fits(best) else None
+                low = middle
+        return best if fits(best) else None
 
     def minimum(self) -> int:
         """The smallest context worth offering; what was asked for is never reduced."""
@@ -302,26 +316,6 @@ class _Trial:
         if found.tight:
             notes.append("tight: within the estimate's margin of the free memory")
         return replace(found, notes=tuple(notes))
-
-
-def _fits_gpus(found: Fitted) -> bool:
-    """The engine's own verdict: each device by itself, with the margin."""
-    return (found.estimate.verdict in ("fits", None) or found.crowded) and not found.tight
-
-
-def _fits(found: Fitted) -> bool:
-    """And for llama.cpp with GPUs the host's share as well."""
-    host = found.estimate.host
-    if not _fits_gpus(found):
-        return False
-    if found.estimate.per_gpu and host is not None and host.free_bytes is not None:
-        return host.total_bytes <= host.free_bytes
-    return True
-
-
-def _missing(device: DeviceEstimate) -> int:
-    free = device.free_bytes if device.free_bytes is not None else device.memory_bytes
-    return 0 if free is None else device.total_bytes - free
 
 
 def _needs_half(option: Option) -> bool:

@@ -13,6 +13,7 @@ from modelscan.core.workload import Workload
 from modelscan.planner import refuse
 from modelscan.planner.case import Case, Fitted, estimator
 from modelscan.planner.fit import fit, least_bytes, reject_reason
+from modelscan.planner.named import with_named
 from modelscan.planner.search import Option, options
 
 _DRIVER_SHARE = 0.02  # what firmware and driver keep of a card, about
@@ -85,7 +86,7 @@ def needed(subject: Subject, workload: Workload, here: Inventory) -> tuple[Requi
     refuse.closed(subject)
     case = Case(
         inventory=here,
-        wanted=replace(workload, gpus=None, tensor_parallel=None),
+        wanted=replace(with_named(workload), gpus=None, tensor_parallel=None),
         task="embedding" if workload.embedding else subject.task,
         estimate=estimator(subject.id),
         offload=False,

@@ -10,6 +10,7 @@ from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import BACKENDS, Workload
 from modelscan.planner import support
 from modelscan.planner.formats import means
+from modelscan.planner.named import foreign
 from modelscan.planner.quality import describe as quality_words
 from modelscan.planner.support import Support
 
@@ -58,6 +59,7 @@ def options(
     found: list[Option] = []
     rejected: dict[str, str] = {}
     sets = device_sets(inventory, workload) if sets is None else sets
+    search = _Search(subject, inventory, workload, sets)
     for candidate in subject.candidates:
         if not _wanted(candidate, workload):
             continue
@@ -65,8 +67,8 @@ def options(
             name = str(candidate.variant.quantization)
             rejected.setdefault(name, f"{describe(candidate)}: only on --quantization {name}")
             continue
-        for backend in _backends(workload):
-            for option in _of(subject, candidate, backend, sets, inventory, workload):
+        for backend, refusal in search.backends.items():
+            for option in search.of(candidate, backend, refusal):
                 if isinstance(option, Option):
                     found.append(option)
                 else:
@@ -89,72 +91,102 @@ def describe(candidate: Candidate) -> str:
     return quality_words(candidate.quality) if candidate.quality else "quality unknown"
 
 
-def _backends(workload: Workload) -> tuple[str, ...]:
-    return (workload.backend,) if workload.backend else BACKENDS
+class _Search:
+    """One search: what holds for every candidate is found out once."""
 
+    def __init__(
+        self,
+        subject: Subject,
+        inventory: Inventory,
+        workload: Workload,
+        sets: Sequence[tuple[Gpu, ...]],
+    ) -> None:
+        self.subject, self.inventory, self.workload, self.sets = subject, inventory, workload, sets
+        chosen = (workload.backend,) if workload.backend else BACKENDS
+        self.backends = {backend: self._refusal(backend) for backend in chosen}
+        self._known: dict[tuple[object, ...], Support] = {}
 
-def _of(
-    subject: Subject,
-    candidate: Candidate,
-    backend: str,
-    sets: Sequence[tuple[Gpu, ...]],
-    inventory: Inventory,
-    workload: Workload,
-) -> Iterator[Option | tuple[str, str]]:
-    variant = candidate.variant
-    label = f"{variant.quantization or '?'} {variant.format} on {backend}"
-    for check in (
-        support.format_support(variant.format, backend),
-        support.task_support("embedding" if workload.embedding else subject.task, backend),
-        support.platform_support(backend, inventory),
-    ):
-        if not check:
-            yield label, check.reason
+    def _refusal(self, backend: str) -> str | None:
+        """Why an engine is out, whatever the format."""
+        task = "embedding" if self.workload.embedding else self.subject.task
+        for found in (
+            support.task_support(task, backend),
+            support.platform_support(backend, self.inventory),
+        ):
+            if not found:
+                return found.reason
+        return None if self.workload.force else foreign(self.workload, backend)
+
+    def of(
+        self, candidate: Candidate, backend: str, refusal: str | None
+    ) -> Iterator[Option | tuple[str, str]]:
+        """The options of one candidate on one engine, and what is refused (label, reason)."""
+        variant, workload = candidate.variant, self.workload
+        label = f"{variant.quantization or '?'} {variant.format} on {backend}"
+        loads = support.format_support(variant.format, backend)
+        if not loads or refusal:
+            yield label, refusal if loads and refusal else loads.reason
             return
-    recommended = _has_recipe(subject, candidate, backend, workload.mode)
-    degree = workload.tensor_parallel or 1
-    if degree > 1 and not sets:
-        there = len(inventory.gpus)
-        yield label, f"{degree} GPUs are asked for (--tensor-parallel), {there} are there"
-        return
-    if backend in ("llama.cpp", "ollama"):
-        on_host = support.host_support(variant.format, backend, inventory)
-        yield Option(candidate, backend, (), 1, on_host, recommended)
-    elif not inventory.gpus:
-        on_host = support.host_support(
-            variant.format, backend, inventory, forced=workload.force and bool(workload.backend)
+        recommended = _has_recipe(self.subject, candidate, backend, workload.mode)
+        degree = workload.tensor_parallel or 1
+        if degree > 1 and not self.sets:
+            count = len(self.inventory.gpus)
+            there = f"there {'is' if count == 1 else 'are'} {count}"
+            yield label, f"{degree} GPUs are asked for (--tensor-parallel), {there}"
+            return
+        yield from self._on_host(candidate, backend, label, recommended)
+        for gpus in self.sets:
+            yield self._on(candidate, backend, gpus, label, recommended)
+
+    def _on_host(
+        self, candidate: Candidate, backend: str, label: str, recommended: bool
+    ) -> Iterator[Option | tuple[str, str]]:
+        llama = backend in ("llama.cpp", "ollama")
+        if not llama and self.inventory.gpus:
+            return
+        forced = self.workload.force and bool(self.workload.backend)
+        found = support.host_support(
+            candidate.variant.format, backend, self.inventory, forced=forced and not llama
         )
-        if on_host:
-            yield Option(candidate, backend, (), 1, on_host, recommended)
+        if llama or found:
+            yield Option(candidate, backend, (), 1, found, recommended)
         else:
-            yield label, on_host.reason
-    for gpus in sets:
-        yield from _on(candidate, backend, gpus, label, recommended, workload)
+            yield label, found.reason
 
+    def _on(
+        self,
+        candidate: Candidate,
+        backend: str,
+        gpus: tuple[Gpu, ...],
+        label: str,
+        recommended: bool,
+    ) -> Option | tuple[str, str]:
+        found = self._support(candidate, backend, gpus[0])
+        if not found and not self._insisted():
+            return f"{label}, {device_label(gpus)}", found.reason
+        degree = 1
+        if backend in ("vllm", "sglang"):
+            if len(gpus) > 1 and len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
+                return f"{label}, {device_label(gpus)}", "tensor parallelism needs equal GPUs"
+            degree = len(gpus) // (self.workload.pipeline_parallel or 1)
+        return Option(candidate, backend, gpus, degree, found, recommended)
 
-def _on(
-    candidate: Candidate,
-    backend: str,
-    gpus: tuple[Gpu, ...],
-    label: str,
-    recommended: bool,
-    workload: Workload,
-) -> Iterator[Option | tuple[str, str]]:
-    original = candidate.quality is None or candidate.quality.basis == "original"
-    found = support.gpu_support(
-        candidate.variant.format, candidate.variant.quantization, backend, gpus[0],
-        original=original,
-    )  # fmt: skip
-    if not found and not (workload.force and workload.backend):
-        yield f"{label}, {device_label(gpus)}", found.reason
-        return
-    degree = 1
-    if backend in ("vllm", "sglang"):
-        if len(gpus) > 1 and len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
-            yield f"{label}, {device_label(gpus)}", "tensor parallelism needs equal GPUs"
-            return
-        degree = len(gpus) // (workload.pipeline_parallel or 1)
-    yield Option(candidate, backend, gpus, degree, found, recommended)
+    def _insisted(self) -> bool:
+        """``--force`` for an engine or a format that was asked for."""
+        wanted = self.workload
+        return wanted.force and bool(wanted.backend or wanted.quantization)
+
+    def _support(self, candidate: Candidate, backend: str, gpu: Gpu) -> Support:
+        """Format x engine x GPU: asked once for each format and device, not for each set."""
+        variant = candidate.variant
+        original = candidate.quality is None or candidate.quality.basis == "original"
+        key = (variant.format, variant.quantization, original, backend, gpu.index, gpu.worker)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = support.gpu_support(
+                variant.format, variant.quantization, backend, gpu, original=original
+            )
+        return found
 
 
 def _has_recipe(subject: Subject, candidate: Candidate, backend: str, mode: str) -> bool:

@@ -48,6 +48,8 @@ CASES: list[tuple[list[str], str, int]] = [
     (["estimate", "qwen3-8b", "--gpu", "RTX 4090", "--backend", "vllm"], "estimate", 0),
     (["plan", DEMO, "--gpu", "RTX 4090"], "plan", 0),
     (["plan", "deepseek-r1", "--gpu", "RTX 4090"], "plan", 3),
+    (["plan", "qwen3-8b", "--gpu", "RTX 4090", "-o", "yaml"], "plan.body", 0),
+    (["plan", "qwen3-8b", "--gpu", "none", "-o", "json"], "error", 3),
     (["deploy", DEMO, "--dry-run"], "deploy", 0),
     (["deploy", "openai/gpt-4o"], "error", 3),
     (["show", "nothing"], "error", 2),

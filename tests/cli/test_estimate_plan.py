@@ -9,6 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 from conftest import REPOSITORY, Ran
 from support.hub_content import llama_config
 from support.tiny_gguf import Shape, write_tiny_gguf
@@ -159,6 +160,44 @@ def test_plan_that_does_not_fit_is_a_document_with_exit_3(
     assert found["needed_bytes"] > found["available_bytes"] > 20 << 30
     assert found["required"]["gpus"]
     assert found["reasons"]
+
+
+def test_what_does_not_fit_is_answered_with_models_of_its_makers_that_do(
+    run_in_process: Run,
+) -> None:
+    asked = ("plan", "deepseek/deepseek-r1", "--quantization", "INT4", "--gpu", "RTX 4090")
+    ran = run_in_process(*asked, "--json")
+    found = checked(ran)
+    assert ran.code == 3
+    assert (found["needed_bytes"], found["available_bytes"]) > (335 * 10**9, 20 << 30)
+    assert found["required"]["gpus"][0]["count"] > 1
+    near = found["alternatives"]
+    assert len(near) == 2
+    for plan in near:
+        assert plan["model"].startswith("deepseek/")
+        assert plan["model"] != found["model"]
+        assert plan["estimate"]["verdict"] == "fits"
+    assert (
+        near[0]["estimate"]["parts"]["weights_bytes"]
+        >= (near[1]["estimate"]["parts"]["weights_bytes"])
+    )
+    shown = run_in_process(*asked)
+    assert shown.code == 3
+    assert any(line.startswith(near[0]["model"]) for line in shown.out.splitlines())
+
+
+def test_a_plan_as_the_request_body_of_gpustack(run_in_process: Run) -> None:
+    asked = ("plan", "alibaba/qwen3-32b", "--gpu", "2x H100 80GB", "-o")
+    body = json.loads(run_in_process(*asked, "json").out)
+    assert yaml.safe_load(run_in_process(*asked, "yaml").out) == body
+    assert (body["name"], body["source"], body["backend"]) == ("qwen3-32b", "huggingface", "vLLM")
+    assert body["huggingface_repo_id"] == "Qwen/Qwen3-32B"
+    assert "--tensor-parallel-size=2" in body["backend_parameters"]
+    known = {"name", "replicas", "source", "huggingface_repo_id", "backend", "backend_parameters",
+             "categories", "restart_on_error", "enable_model_route"}  # fmt: skip
+    assert set(body) <= known
+    ran = run_in_process("plan", "deepseek-r1", "--gpu", "RTX 4090", "-o", "yaml")
+    assert (ran.code, ran.out) == (3, "")
 
 
 def test_plan_refuses_weights_that_do_not_exist(run_in_process: Run, tiny: str) -> None:

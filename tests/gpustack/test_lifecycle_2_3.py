@@ -162,6 +162,11 @@ class TestLife:
         model = server.models["qwen3-8b"]
         ask = ("deploy", model, "--name", "eight", "--target", "lab", "--context", "8k", *PATIENCE)
         preview = cli(*ask, "--dry-run", "--json").json["launch"]["body"]
+        shown = cli("plan", model, "--target", "lab", "--context", "8k", "-o", "json").json
+        ours = {"name", "description"}  # the name was asked for, the description is a mark
+        assert {k: v for k, v in shown.items() if k not in ours} == {
+            k: v for k, v in preview.items() if k not in ours
+        }
         assert server.rows("models") == []
         done = cli(*ask, "--json")
         assert done.code == 0, done.out + done.err

@@ -51,6 +51,12 @@ class TestShare:
         assert share == 0.9 or share * CARD >= max(wanted, claim) - 1
         assert share == 0.9 or share * CARD <= max(wanted, claim) + CARD // 100 + 1
 
+    def test_it_is_never_above_what_the_engine_takes_by_itself(self) -> None:
+        full = placed(60 * GIB, 8 * GIB)
+        device = replace(full.estimate.per_gpu[0], budget_bytes=round(0.92 * CARD))
+        found = replace(full, estimate=replace(full.estimate, per_gpu=(device,)))
+        assert needed_fraction(found) == 0.92  # 0.92 * 100 is a little more than 92
+
     def test_other_engines_and_unknown_cards(self) -> None:
         assert needed_fraction(replace(placed(GIB, 0), backend="sglang")) is None
         assert needed_fraction(plan(backend="vllm")) is None

@@ -121,10 +121,10 @@ def test_latent_projections_are_kept_in_a_second_form() -> None:
     layer = Layer(Attention.MLA, 128, 128, 192, 128)
     latent = Latent(512, 64, nope_length=128, value_length=128)
     architecture = replace(found.architecture, layers=(layer,) * 61, latent=latent)
-    whole = latent_copies_bytes(architecture, architecture.layers, 1)
+    whole = latent_copies_bytes(architecture, architecture.layer_counts, 1)
     assert whole == 61 * 128 * 512 * 256 * 2
-    assert latent_copies_bytes(architecture, architecture.layers, 8) == whole // 8
-    assert latent_copies_bytes(found.architecture, found.architecture.layers, 1) == 0
+    assert latent_copies_bytes(architecture, architecture.layer_counts, 8) == whole // 8
+    assert latent_copies_bytes(found.architecture, found.architecture.layer_counts, 1) == 0
 
 
 def config(**more: object) -> dict[str, object]:

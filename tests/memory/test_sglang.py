@@ -63,8 +63,9 @@ def test_states_take_their_ratio_first() -> None:
     inventory = cards(16, free_gib=15.24 + 0.6)
     settings = resolve(shape.architecture, workload(), inventory, facts_for("0.5.8"))
     settings = replace(settings, fraction=0.7756)
-    per_token = sglang_pool.token_bytes(shape.architecture, layers, settings)
-    slot = sglang_pool.state_bytes(layers, settings)
+    counts = shape.architecture.layer_counts
+    per_token = sglang_pool.token_bytes(shape.architecture, counts, settings)
+    slot = sglang_pool.state_bytes(counts, settings)
     pools = sglang_pool.sized(settings, per_token, slot, round(15.84 * GIB), round(5.98 * GIB))
     assert pools is not None
     assert pools.state_slots == 38

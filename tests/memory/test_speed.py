@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given, settings
@@ -21,8 +21,29 @@ from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Gpu, Host, Inventory, Link
 from modelscan.core.workload import Workload
 from modelscan.memory import speed as model
+from modelscan.memory.shape import from_config
 
 PARAMETERS = 8_030_261_248
+
+
+def _qwen3(hidden: int, layers: int, heads: int, width: int, **more: object) -> dict[str, object]:
+    return {
+        "model_type": "qwen3_moe" if more else "qwen3", "architectures": ["Qwen3ForCausalLM"],
+        "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads,
+        "num_key_value_heads": 4 if more else 8, "head_dim": 128, "intermediate_size": width,
+        "vocab_size": 151936, "max_position_embeddings": 40960, "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16", **more,
+    }  # fmt: skip
+
+
+SERVED = {
+    "Qwen/Qwen3-8B": _qwen3(4096, 36, 32, 12288),
+    "Qwen/Qwen3-14B": _qwen3(5120, 40, 40, 17408),
+    "Qwen/Qwen3-32B": _qwen3(5120, 64, 64, 25600),
+    "Qwen/Qwen3-30B-A3B": _qwen3(
+        2048, 48, 32, 6144, num_experts=128, num_experts_per_tok=8, moe_intermediate_size=768
+    ),
+}
 
 
 def shape(bits: float = 16, experts: Experts | None = None, layers: int = 32) -> ModelShape:
@@ -205,3 +226,22 @@ def test_more_bandwidth_and_fewer_bits_are_never_slower(
     assert decode(subject, faster, estimated(subject)) >= base
     if (bits >= 8) == (bits / 2 >= 8):
         assert decode(lighter, cards, estimated(lighter)) >= base
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens_per_s"),
+    [("Qwen/Qwen3-8B", 90.8), ("Qwen/Qwen3-14B", 53.2), ("Qwen/Qwen3-32B", 23.9),
+     ("Qwen/Qwen3-30B-A3B", 168.9)],
+)  # fmt: skip
+def test_served_models_are_about_as_fast_as_published(name: str, tokens_per_s: float) -> None:
+    """SGLang 0.5.8 on an RTX PRO 6000, one request, BF16: inside the stated range."""
+    subject = from_config(SERVED[name])
+    card = inventory(bandwidth=1792, capability="12.0")
+    found = model.speed(subject, Workload(), card, estimated(subject, backend="sglang"))
+    assert found is not None
+    assert (found.low or 0) <= tokens_per_s <= (found.high or 0)
+
+
+def test_a_part_of_an_estimate_is_in_its_total() -> None:
+    names = [field.name for field in fields(Parts)]
+    assert Parts(**dict.fromkeys(names, 1)).total_bytes == len(names)

@@ -220,8 +220,30 @@ def test_versions_differ_where_vllm_differs() -> None:
     assert peak["0.17.0"] == peak["0.32.0"] == pytest.approx(2.21, abs=0.02)
     pool = {name: found.per_gpu[0].kv_pool_bytes or 0 for name, found in by_version.items()}
     graphs = by_version["0.21.0"].parts.cuda_graph_bytes
-    assert pool["0.21.0"] == pool["0.19.0"] - graphs
-    assert pool["0.32.0"] - pool["0.21.0"] == pytest.approx(0.02 * H100, abs=2)
+    assert pool["0.21.0"] == pytest.approx(pool["0.19.0"] - graphs + 0.02 * H100, abs=2)
+    assert pool["0.32.0"] == pool["0.21.0"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "words", "like"),
+    [
+        (vllm, "0.33.0", "vLLM 0.33.0 is newer than 0.32.0: counted as 0.32.0", "0.32.0"),
+        (vllm, "1.0", "vLLM 1.0 is newer than 0.32.0", "0.32.0"),
+        (vllm, "2", "vLLM 2 is newer than 0.32.0", "0.32.0"),
+        (vllm, "2026-08", "vLLM 2026-08 is no number: counted as 0.32.0", "0.32.0"),
+        (vllm, "0.5.4", "vLLM 0.5.4 is older than 0.6.0: counted as 0.6.0", "0.6.0"),
+        (sglang, "0.6.1", "SGLang 0.6.1 is newer than 0.5.23", "0.5.23"),
+        (sglang, "0.3.2", "SGLang 0.3.2 is older than 0.4.0", "0.4.0"),
+    ],
+)  # fmt: skip
+def test_a_version_nobody_read_is_counted_as_the_nearest_and_said(
+    engine: Any, version: str, words: str, like: str
+) -> None:
+    found = engine.estimate(dense(), workload(), cards(), version=version)
+    known = engine.estimate(dense(), workload(), cards(), version=like)
+    assert any(line.startswith(words) for line in found.assumptions)
+    assert (found.parts, found.kv_capacity_tokens) == (known.parts, known.kv_capacity_tokens)
+    assert not any("counted as" in line for line in known.assumptions)
 
 
 def test_eager_has_no_graphs() -> None:

@@ -1,0 +1,46 @@
+"""``plan -o``: the request body that GPUStack would get, for its API or its "deploy by YAML"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelscan.core.errors import NotDeployableError
+from modelscan.core.gpu import Inventory
+from modelscan.core.plan import Subject
+from modelscan.core.workload import Workload
+from modelscan.deploy.gpustack_plan import decide_for, recipe, sized
+from modelscan.deploy.request import Request, check_name, derive_name
+from modelscan.engines.gpustack.body import Choices, create_body
+from modelscan.engines.gpustack.client import dialect_of
+from modelscan.state.config import Config
+
+_SERVER = "2.3.0"  # the version a body is for where no server is configured
+
+
+def body_of_server(
+    target: str, model: str, workload: Workload, gpu: str | None, config: Config
+) -> dict[str, Any]:
+    """What ``deploy`` would send to this server, which is asked for its hardware."""
+    from modelscan.deploy.lifecycle import preview
+    from modelscan.deploy.targets import find_target
+
+    request = Request(model=model, workload=workload, target=target, gpu=gpu, dry_run=True)
+    deployment = preview(request, config)
+    return dict(find_target(deployment.target, config).preview(deployment)["body"])
+
+
+def body_for(subject: Subject, hardware: Inventory, workload: Workload) -> dict[str, Any]:
+    """The body for a server with this hardware. Raises NotDeployableError where nothing fits."""
+    if not hardware.gpus:
+        raise NotDeployableError(
+            "GPUStack runs models on GPUs, and there is none here",
+            hint=f"modelscan plan {subject.id} -o yaml --gpu 'RTX 4090'", code="no_workers",
+        )  # fmt: skip
+    dialect = dialect_of(_SERVER)
+    plan = decide_for(subject, hardware, workload, dialect)
+    plan = sized(plan, subject, hardware, workload, dialect)
+    wishes = Choices(adapters=workload.adapters, backend_version=workload.backend_version)
+    return create_body(
+        check_name(derive_name(subject.id)), plan, dialect, wishes, cluster_id=None,
+        spec=recipe(subject, plan, hardware, workload.mode),
+    )  # fmt: skip
