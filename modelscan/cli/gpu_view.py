@@ -121,9 +121,9 @@ def facts_document(name: str | None) -> Document:
 
 
 def _one(name: str) -> tuple[GpuFacts, list[GpuFacts]]:
-    from modelscan.gpu.facts import lookup, suggest, variants
+    from modelscan.gpu.facts import known_as, lookup, suggest, variants
 
-    row = lookup(name)
+    row = lookup(known_as(name))
     if row is None:
         near = suggest(name)
         hint = f"modelscan gpu facts '{near[0]}'" if near else "modelscan gpu facts"
@@ -131,7 +131,7 @@ def _one(name: str) -> tuple[GpuFacts, list[GpuFacts]]:
             f"no GPU is called '{name}'", hint=hint, code="unknown_gpu",
             details={"suggestions": list(near)},
         )  # fmt: skip
-    return row, [other for other in variants(name) if other != row]
+    return row, [other for other in variants(known_as(name)) if other != row]
 
 
 def _facts_table(rows: Sequence[GpuFacts]) -> Table:

@@ -12,7 +12,7 @@ from modelscan.gpu.amd_sysfs import kfd_nodes, run_sysfs
 from modelscan.gpu.any_form import read_any
 from modelscan.gpu.found import Found
 from modelscan.gpu.machine import Machine
-from modelscan.gpu.nvidia import tool_failure
+from modelscan.gpu.nvidia import HOPELESS, tool_failure
 from modelscan.gpu.reading import Reading, Refusal
 from modelscan.gpu.unified import apu_memory
 
@@ -22,14 +22,13 @@ def run_amd(machine: Machine, host: Host, *, on_pci: bool = False) -> Found:
     if machine.system == "darwin":
         return Found()
     kernel = run_sysfs(machine) if machine.system == "linux" else ()
-    complete = [g for g in kernel if g.memory_bytes and not g.name.startswith("AMD GPU")]
     problems: list[Problem] = []
     reading = None
-    if not kernel or len(complete) < len(kernel):
+    if not kernel or not all(_is_complete(gpu) for gpu in kernel):
         reading = _tools(machine, problems)
     gpus = _joined(kernel, reading.gpus if reading else ())
     if reading is not None:
-        problems += [p for p in reading.problems if p.code != "no_memory" or not kernel]
+        problems += [p for p in reading.problems if p.code != "no_memory"]
     if not gpus:
         return Found((), tuple(_explain(machine, problems, on_pci)))
     links = _links(machine, gpus) or (reading.links if reading else ())
@@ -49,34 +48,58 @@ def settle(gpu: Gpu, host: Host) -> Gpu:
 
 
 def _tools(machine: Machine, problems: list[Problem]) -> Reading | None:
-    """amd-smi (static, metric, list), else rocm-smi."""
-    amd, rocm = machine.tool("amd-smi"), machine.tool("rocm-smi")
-    if amd is not None:
+    """amd-smi; where it is not there or does not tell names and memory, rocm-smi."""
+    best: Reading | None = None
+    for name, ask in (("amd-smi", _amd_smi), ("rocm-smi", _rocm_smi)):
+        tool = machine.tool(name)
+        if tool is None:
+            continue
         try:
-            return _amd_smi(machine, amd)
+            reading = ask(machine, tool)
         except Refusal as refusal:
             problems.append(refusal.problem())
-    if rocm is not None:
-        try:
-            reading = _ask(machine, rocm, rocm_smi.ARGUMENTS, "rocm-smi", rocm_smi.parse_json)
-        except Refusal as refusal:
-            problems.append(refusal.problem())
-            return None
+            continue
+        if all(_is_complete(gpu) for gpu in reading.gpus):
+            problems.clear()
+            return reading
+        best = best or reading
+    if best is not None:
         problems.clear()
-        return reading
-    return None
+    return best
+
+
+def _is_complete(gpu: Gpu) -> bool:
+    return bool(gpu.memory_bytes) and not gpu.name.startswith("AMD GPU")
 
 
 def _amd_smi(machine: Machine, tool: str) -> Reading:
-    first = _ask(machine, tool, ("static", "--json"), "amd-smi", amd_smi.parse_json)
-    others = []
-    for arguments in (("metric", "--json"), ("list", "-e", "--json")):
+    """What its commands tell together: some fail on some devices and in older versions."""
+    readings: list[Reading] = []
+    refusal: Refusal | None = None
+    for arguments in (("static", "--json"), ("metric", "--json"), ("list", "-e", "--json")):
         try:
-            others.append(_ask(machine, tool, arguments, "amd-smi", amd_smi.parse_json))
-        except Refusal:  # an older amd-smi without that option: what is known stays
-            continue
-    merged = amd_smi.merge(first, *others)
-    return replace(merged, problems=tuple(p for p in first.problems if p.code != "no_memory"))
+            readings.append(_ask(machine, tool, arguments, "amd-smi", amd_smi.parse_json))
+        except Refusal as error:
+            refusal = refusal or error
+            if error.code in HOPELESS:
+                break
+    if not readings:
+        raise refusal or Refusal("no_devices", "amd-smi lists no device")
+    merged = amd_smi.merge(*readings)
+    return replace(merged, problems=tuple(p for p in readings[0].problems if p.code != "no_memory"))
+
+
+def _rocm_smi(machine: Machine, tool: str) -> Reading:
+    """What is needed; an old rocm-smi that does not know one of the options tells all it knows."""
+    try:
+        return _ask(machine, tool, rocm_smi.ARGUMENTS, "rocm-smi", rocm_smi.parse_json)
+    except Refusal as refusal:
+        if refusal.code != "tool_failed":
+            raise
+        try:
+            return _ask(machine, tool, ("-a", "--json"), "rocm-smi", rocm_smi.parse_json)
+        except Refusal:
+            raise refusal from None
 
 
 def _ask(

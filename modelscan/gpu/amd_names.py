@@ -8,7 +8,7 @@ from modelscan.gpu.machine import Machine
 
 # PCI ids of vendor 1002, as the PCI ID database lists them. Several products may share one.
 _DEVICES = {
-    0x66A0: "Instinct MI50", 0x66A1: "Instinct MI60", 0x66AF: "Radeon VII",
+    0x66A0: "Instinct MI50", 0x66A1: "Vega 20 [Instinct MI60/Instinct MI50]", 0x66AF: "Radeon VII",
     0x738C: "Instinct MI100", 0x7408: "Instinct MI250X", 0x740C: "Instinct MI250X",
     0x740F: "Instinct MI210", 0x74A0: "Instinct MI300A", 0x74A1: "Instinct MI300X",
     0x74A2: "Instinct MI308X", 0x74A5: "Instinct MI325X", 0x74B5: "Instinct MI300X",
@@ -40,6 +40,9 @@ _APU_NAME = re.compile(
     r"|radeon (graphics|[678]\d0M|80[456]0S)$|\b80[456]0S\b|krackan|van gogh|mendocino",
     re.IGNORECASE,
 )
+
+
+_BRAND = re.compile(r"radeon|instinct|firepro|firegl", re.IGNORECASE)
 
 
 def device_number(value: str | None) -> int | None:
@@ -90,6 +93,15 @@ def plain_name(name: str | None) -> str | None:
     if match and not match.group(1).startswith("AMD/ATI"):
         return match.group(1).strip()
     return name
+
+
+def product_name(told: str | None, device_id: str | None) -> str | None:
+    """What a tool told, without the chip in front of the product; where it told only the chip's
+    code name (``Vega 20``, ``Phoenix1``), the product that its PCI id stands for."""
+    by_id = plain_name(name_by_id(device_id))
+    if told is None or (by_id is not None and not _BRAND.search(told)):
+        return by_id
+    return plain_name(told)
 
 
 def gfx_name(version: int | None) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from dataclasses import fields, replace
 from typing import Any
 
 from modelscan.core.gpu import Gpu, GpuProcess, Link, Problem
 from modelscan.gpu import amd_smi_box
-from modelscan.gpu.amd_names import is_apu, is_tiny, name_by_id, plain_name
+from modelscan.gpu.amd_names import is_apu, is_tiny, product_name
 from modelscan.gpu.reading import (
     MAX_DEVICES,
     Reading,
@@ -38,6 +39,9 @@ def parse_json(text: str) -> Reading:
     except Refusal as refusal:
         raise complaint(text) or refusal from None
     if isinstance(document, dict):
+        said = text_of(document.get("error"))
+        if said is not None:
+            raise complaint(said) or Refusal("tool_failed", f"amd-smi says: {said}")
         lists = [value for value in document.values() if isinstance(value, list)]
         document = document.get("gpu_data", document.get("gpus", lists[0] if lists else document))
     devices = [d for d in dicts(document) if {"gpu", "gpu_id", "asic", "mem_usage"} & set(d)]
@@ -74,12 +78,32 @@ def parse_text(text: str) -> Reading:
 
 
 def parse_tables(text: str) -> Reading:
-    """The forms without ``GPU: N`` blocks: the box without options, matrices, plain tables."""
+    """The forms without ``GPU: N`` blocks: CSV, the box without options, matrices, plain tables."""
+    if re.search(r"^gpu,", text[:20_000], re.MULTILINE):
+        return parse_csv(text)
     if re.search(r"^\| AMD-SMI|^\| BDF\s{1,40}GPU-Name", text[:20_000], re.MULTILINE):
         return amd_smi_box.parse_box(text)
     if re.search(r"^[A-Z ]{3,40} TABLE:", text[:20_000], re.MULTILINE):
         return amd_smi_box.parse_matrix(text)
     return parse_table(text)
+
+
+def parse_csv(text: str) -> Reading:
+    """``amd-smi … --csv``: sections are flat, sizes are MB without saying so; raises Refusal."""
+    header: list[str] = []
+    devices: dict[int, Device] = {}
+    for line in lines_of(text):
+        cells = [cell.strip() for cell in next(csv.reader([line]), [])]
+        if cells and cells[0].lower() == "gpu":
+            header = [cell.lower() for cell in cells]
+        elif header and len(cells) == len(header) and cells[0].isdigit():
+            row = dict(zip(header, cells, strict=True))
+            if len(devices) < MAX_DEVICES:
+                flat = {**row, "asic": row, "vram": row, "usage": row, "gpu": int(cells[0])}
+                devices.setdefault(int(cells[0]), flat)
+    if not devices:
+        raise complaint(text) or Refusal("no_devices", "amd-smi lists no device")
+    return _reading(list(devices.values()))
 
 
 def parse_table(text: str) -> Reading:
@@ -136,14 +160,10 @@ def _links(devices: list[Device]) -> tuple[Link, ...]:
 
 
 def _gpu(device: Device, position: int) -> Gpu:
-    asic, memory = as_dict(device.get("asic")), as_dict(device.get("mem_usage"))
+    asic, (total, used) = as_dict(device.get("asic")), _sizes(device)
     device_id = _device_id(asic.get("device_id"))
     gfx = text_of(asic.get("target_graphics_version"))
     name = _name(device, asic, device_id)
-    total = size_bytes(memory.get("total_vram"), "MB")
-    if total is None:
-        total = size_bytes(as_dict(device.get("vram")).get("size"), "MB")
-    used = size_bytes(memory.get("used_vram"), "MB")
     index = index_of(device.get("gpu", device.get("gpu_id")), position)
     apu = is_apu(gfx, device_id, name)
     return Gpu(
@@ -156,10 +176,29 @@ def _gpu(device: Device, position: int) -> Gpu:
         pci_bus_id=pci_address(device.get("bdf") or as_dict(device.get("bus")).get("bdf")),
         vendor_index=index_of(device.get("hip_id"), index), pci_device_id=device_id,
         dedicated_bytes=total if apu else None,
-        shared_bytes=size_bytes(memory.get("total_gtt"), "MB") if apu else None,
+        shared_bytes=_size(device, "total_gtt", "gtt_total") if apu else None,
         utilization_percent=number(as_dict(device.get("usage")).get("gfx_activity")),
         processes=_processes(device.get("process_list") or device.get("process_info")),
     )  # fmt: skip
+
+
+def _sizes(device: Device) -> tuple[int | None, int | None]:
+    """(total, used): ``metric``'s sections as ROCm 5.7 to 7 call them, ``monitor``'s flat values,
+    else the size that ``static`` tells of the memory fitted."""
+    total = _size(device, "total_vram", "vram_total", "fb_total")
+    if total is None:
+        total = _size(device, "size", "size_mb", "vram_size", "vram_size_mb")
+    return total, _size(device, "used_vram", "vram_used", "fb_used")
+
+
+def _size(device: Device, *keys: str) -> int | None:
+    for section in ("mem_usage", "vram", "fb_usage", "vram_usage", ""):
+        values = as_dict(device.get(section)) if section else device
+        for key in keys:
+            found = size_bytes(values.get(key), "MB")
+            if found is not None:
+                return found
+    return None
 
 
 def _device_id(value: Any) -> str | None:
@@ -172,8 +211,8 @@ def _name(device: Device, asic: Device, device_id: str | None) -> str:
     for value in (asic.get("market_name"), board.get("product_name")):
         word = text_of(value)
         if word and not re.match(r"^(0x)?[0-9a-fA-F]{4}$", word):
-            return plain_name(word) or word
-    return plain_name(name_by_id(device_id)) or "AMD GPU"
+            return product_name(word, device_id) or word
+    return product_name(None, device_id) or "AMD GPU"
 
 
 def _driver(driver: Device) -> str | None:

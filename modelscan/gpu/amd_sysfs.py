@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from modelscan.core.gpu import Gpu, GpuProcess
-from modelscan.gpu.amd_names import gfx_name, is_apu, is_tiny, local_name, plain_name
+from modelscan.gpu.amd_names import gfx_name, is_apu, is_tiny, local_name, product_name
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.reading import MAX_DEVICES, free_of
 from modelscan.gpu.rocm_smi import rocr_uuid
@@ -77,7 +77,7 @@ def _gpu(machine: Machine, folder: str, bus: str | None, node: Node | None) -> G
     gtt = machine.read_int(f"{folder}/mem_info_gtt_total")
     gfx = node.gfx if node else None
     product = (machine.read(f"{folder}/product_name", 256) or "").strip()
-    name = plain_name(product or local_name(machine, device, revision))
+    name = product_name(product or local_name(machine, device, revision), device)
     apu = is_apu(gfx, device, name)
     unique = (machine.read(f"{folder}/unique_id", 64) or "").strip()
     busy = machine.read_int(f"{folder}/gpu_busy_percent")

@@ -9,12 +9,16 @@ from modelscan.gpu.reading import Reading, Refusal
 
 def read_any(parse: Callable[[str], Reading], text: str, command: str) -> Reading:
     """``parse``; where it refuses, whatever parser the text's shape is for. Raises Refusal."""
+    tool = command.split()[0]
+    if not text.strip():
+        raise Refusal("empty", f"{tool} printed nothing", f"run it by hand: {command}")
     try:
         return parse(text)
     except Refusal as refusal:
-        from modelscan.gpu.samples import parse_raw
+        from modelscan.gpu.samples import parse_raw, recognise
 
         try:
             return parse_raw(text, command)
-        except Refusal:
-            raise refusal from None
+        except Refusal as other:  # another form of the same tool knows better what it is
+            own = (recognise(text) or "").startswith(tool)
+            raise (other if own else refusal) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from modelscan.gpu.found import Found
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.npu_smi import parse_info
-from modelscan.gpu.nvidia import tool_failure
+from modelscan.gpu.nvidia import answered
 from modelscan.gpu.reading import Refusal
 
 
@@ -15,11 +15,8 @@ def run_ascend(machine: Machine) -> Found:
     if tool is None:
         return Found()
     output = machine.run([tool, "info"], timeout_s=machine.timeout_s)
-    failure = tool_failure("npu-smi", output, machine.timeout_s)
     try:
-        if failure is not None and not output.stdout.strip():
-            raise failure
-        reading = parse_info(output.stdout)
+        reading = answered("npu-smi", output, machine.timeout_s, parse_info)
     except Refusal as refusal:
         return Found((), (refusal.problem(),))
     return Found(reading.gpus, reading.problems)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from modelscan.core.gpu import GpuFacts
 from modelscan.core.units import GIB, MIB
-from modelscan.gpu.names import Name, bracketed, parse_name
+from modelscan.gpu.names import Name, bracketed, parse_name, spelled_out
 from modelscan.state.bundled import bundled_dir
 
 _SAME_MEMORY = 0.08  # nominal and reported sizes differ by ECC and firmware, variants by more
@@ -77,6 +77,13 @@ def lookup(
     return found[0]
 
 
+def known_as(name: str) -> str:
+    """The spelling of a person's name that the table has rows for; else the name itself."""
+    if lookup(name) is None and lookup(spelled_out(name)) is not None:
+        return spelled_out(name)
+    return name
+
+
 def variants(name: str) -> tuple[GpuFacts, ...]:
     """Every row a name might mean, the best first: more than one where memory sizes differ."""
     wanted = parse_name(name)
@@ -92,7 +99,10 @@ def suggest(name: str, limit: int = 3) -> tuple[str, ...]:
     known: dict[str, str] = {}
     for row in all_facts():
         for text in (row.name, *row.aliases):
-            known.setdefault(_spoken(parse_name(text)), text)
+            parsed = parse_name(text)
+            known.setdefault(_spoken(parsed), text)
+            if not (parsed.mobile or row.mobile):  # people leave the brand out: 4090
+                known.setdefault(parsed.core, text)
     near = difflib.get_close_matches(_spoken(parse_name(name)), known, n=limit, cutoff=0.6)
     return tuple(dict.fromkeys(known[key] for key in near))
 

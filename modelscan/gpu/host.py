@@ -6,6 +6,7 @@ import os
 import re
 
 from modelscan.core.gpu import Host
+from modelscan.gpu.cgroup import run_cgroup
 from modelscan.gpu.machine import Machine
 
 
@@ -30,15 +31,6 @@ def parse_meminfo(text: str) -> tuple[int | None, int | None]:
     return found.get("MemTotal"), available
 
 
-def parse_cgroup_limit(text: str | None) -> int | None:
-    """A container's memory limit in bytes; None where there is none."""
-    word = (text or "").strip()
-    if not word.isdigit():
-        return None
-    limit = int(word)
-    return limit if 0 < limit < 1 << 50 else None  # v1 writes a huge number for "no limit"
-
-
 def parse_cpu_name(text: str) -> str | None:
     """The processor's name in /proc/cpuinfo."""
     match = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", text, re.MULTILINE)
@@ -56,28 +48,22 @@ def parse_vm_stat(text: str) -> int | None:
 
 def _linux(machine: Machine) -> Host:
     total, available = parse_meminfo(machine.read("/proc/meminfo", 8192) or "")
-    limit = parse_cgroup_limit(
-        machine.read("/sys/fs/cgroup/memory.max", 64)
-        or machine.read("/sys/fs/cgroup/memory/memory.limit_in_bytes", 64)
-    )
-    if limit is not None and total is not None and limit < total:
-        used = machine.read_int("/sys/fs/cgroup/memory.current") or 0
-        total = limit
-        available = min(available or limit, max(0, limit - used))
+    limits = run_cgroup(machine)
+    if limits.memory_bytes is not None and total is not None and limits.memory_bytes < total:
+        total = limits.memory_bytes
+    if limits.memory_left_bytes is not None and available is not None:
+        available = min(available, limits.memory_left_bytes)
     name = parse_cpu_name(machine.read("/proc/cpuinfo", 4096) or "")
-    return Host(_cpus(machine), total, available, name, f"linux-{os.uname().machine}")
+    return Host(_cpus(limits.cpus), total, available, name, f"linux-{os.uname().machine}")
 
 
-def _cpus(machine: Machine) -> int | None:
+def _cpus(quota: float | None) -> int | None:
     """Processors this process may use, a container's quota included."""
     try:
         count: int | None = len(os.sched_getaffinity(0))
     except (AttributeError, OSError):
         count = os.cpu_count()
-    quota = (machine.read("/sys/fs/cgroup/cpu.max", 64) or "").split()
-    if count and len(quota) == 2 and quota[0].isdigit() and quota[1].isdigit() and int(quota[1]):
-        count = min(count, max(1, round(int(quota[0]) / int(quota[1]))))
-    return count
+    return min(count, max(1, round(quota))) if count and quota is not None else count
 
 
 def _darwin(machine: Machine) -> Host:

@@ -11,8 +11,8 @@ from modelscan.gpu.amd_smi import fill
 from modelscan.gpu.any_form import read_any
 from modelscan.gpu.found import Found
 from modelscan.gpu.machine import Machine
-from modelscan.gpu.nvidia import tool_failure
-from modelscan.gpu.nvidia_table import parse_table
+from modelscan.gpu.nvidia import answered, tool_failure
+from modelscan.gpu.nvidia_table import parse_gaudi
 from modelscan.gpu.reading import Reading, Refusal
 
 _INTEL = "0x8086"
@@ -116,11 +116,8 @@ def _joined(kernel: tuple[Gpu, ...], told: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
 
 def _hl_smi(machine: Machine, tool: str, problems: list[Problem]) -> tuple[Gpu, ...]:
     output = machine.run([tool], timeout_s=machine.timeout_s)
-    failure = tool_failure("hl-smi", output, machine.timeout_s)
     try:
-        if failure is not None and not output.stdout.strip():
-            raise failure
-        return parse_table(output.stdout).gpus
+        return answered("hl-smi", output, machine.timeout_s, parse_gaudi).gpus
     except Refusal as refusal:
         problems.append(refusal.problem())
         return ()

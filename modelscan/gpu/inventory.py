@@ -41,6 +41,7 @@ def probe(machine: Machine) -> Inventory:
     visible, hidden, oddities = apply_visibility(beside_a_card(gpus), machine.environ)
     unanswered = _unanswered(on_pci, (*visible, *hidden), len(gpus))
     problems = [*(p for one in found for p in one.problems), *oddities, *unanswered]
+    problems += [_no_memory(gpu) for gpu in visible if gpu.backends and gpu.memory_bytes is None]
     kept = {gpu.index for gpu in visible}
     return Inventory(
         visible, host, tuple(dict.fromkeys(problems)),
@@ -98,6 +99,13 @@ def _unanswered(on_pci: tuple[PciDevice, ...], known: tuple[Gpu, ...], count: in
         text = f"{name} at {device.bus}: no backend here supports it"
         problems.append(Problem("unsupported_device", text))
     return problems
+
+
+def _no_memory(gpu: Gpu) -> Problem:
+    """A device an engine could use, of which nobody told how large it is."""
+    said = f"GPU {gpu.index} ({gpu.name}): {gpu.source} does not tell its memory"
+    hint = f"plan with its size, e.g. --gpu '{gpu.name} 16GB'"
+    return Problem("no_memory", said, hint)
 
 
 def select(found: Inventory, indices: list[int]) -> Inventory:

@@ -14,7 +14,7 @@ _NOISE = {
     "nvidia", "amd", "ati", "intel", "apple", "corporation", "corp", "inc", "gpu", "gpus", "card",
     "graphics", "generation", "with", "w", "design", "edition", "workstation", "series", "oam",
     "hgx", "advanced", "micro", "devices", "device", "accelerator", "developer", "kit", "chip",
-    "superchip",
+    "superchip", "vf", "engineering", "reference",
 }  # fmt: skip
 # Brands people leave out; they decide only between equals.
 _SOFT = {
@@ -28,6 +28,10 @@ _WATTS = re.compile(r"^\d+(\.\d+)?w$")  # variants of one laptop chip
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gib|gb|g)(?![\w.])")
 _PREFIXED = re.compile(r"^(rtx|gtx|rx|gt)(\d{3,4}\w*)$")
 _SUFFIXED = re.compile(r"^(\d{3,4})(ti|super|xtx|xt|gre)(ti|super)?$")
+_MAC = re.compile(r"(?<!\w)(macbook( pro| air)?|mac (mini|studio|pro)|imac)(?!\w)")
+# How people shorten a suffix: 4080S, 4070TiS, 4090D, 4090M.
+_SHORT = re.compile(r"(?<!\w)((?:rtx|gtx)?[ -]?\d{4})[ -]?(ti)?[ -]?([sdm])(?!\w)", re.IGNORECASE)
+_LONG = {"s": " SUPER", "d": " D", "m": " Laptop GPU"}
 # A share of a card: a MIG profile, or a vGPU's ``-48Q``.
 _VGPU = re.compile(r"-(\d{1,3}[qcab])(?!\w)")
 _MIG = re.compile(r"(?<!\w)(?:mig[ -]?)?(\d+g\.\d+gb(?:\+\w+)*)(?!\w)")
@@ -50,7 +54,7 @@ class Name:
 def parse_name(text: str) -> Name:
     """Take a name apart; any text has an answer, perhaps with an empty core."""
     lowered = re.sub(r"[®™]|\((r|tm|nvgpu)\)", " ", text.lower()[:200])
-    lowered = re.sub(r"max-?\s?q\b", "maxq", lowered)
+    lowered = _MAC.sub(" ", re.sub(r"max-?\s?q\b", "maxq", lowered))
     mig = _MIG.search(lowered) or _VGPU.search(lowered)
     if mig:
         lowered = lowered.replace(mig.group(0), " ")
@@ -68,6 +72,13 @@ def parse_name(text: str) -> Name:
         max_q="maxq" in words,
         mig=mig.group(1) if mig else None,
     )
+
+
+def spelled_out(text: str) -> str:
+    """A name with its suffix as the vendor writes it: ``4080S`` -> ``4080 SUPER``."""
+    return _SHORT.sub(
+        lambda m: m[1] + (" Ti" if m[2] else "") + _LONG[m[3].lower()], text[:200]
+    )  # fmt: skip
 
 
 def _is_size(match: re.Match[str]) -> bool:

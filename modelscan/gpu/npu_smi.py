@@ -12,6 +12,7 @@ from modelscan.gpu.reading import (
     Reading,
     Refusal,
     free_of,
+    is_nothing,
     lines_of,
     pci_address,
     text_of,
@@ -48,26 +49,36 @@ def parse_info(text: str) -> Reading:
         if len(cells) < 3 or _add_process(cells, chips):
             continue
         head = re.match(r"^(\d{1,4})\s+([A-Za-z0-9][\w -]{0,60})$", cells[0])
-        if pci_address(cells[1]) is None:
-            if head:
-                card = (int(head.group(1)), head.group(2).strip(), cells[1])
-        elif card and len(chips) < MAX_DEVICES:
-            chips.append(_chip(card, cells))
+        if card and _is_chip(cells):
+            if len(chips) < MAX_DEVICES:
+                chips.append(_chip(card, cells))
+        elif head:
+            card = (int(head.group(1)), head.group(2).strip(), cells[1])
     if not chips:
-        raise _complaint(text)
-    gpus = tuple(_gpu(chip, i, version) for i, chip in enumerate(chips) if _healthy(chip))
-    sick = tuple(_problem(chip) for chip in chips if not _healthy(chip))
+        raise complaint(text) or Refusal("no_devices", "npu-smi lists no device")
+    there = [chip for chip in chips if _healthy(chip) or chip.total]
+    gpus = tuple(_gpu(chip, i, version) for i, chip in enumerate(chips) if chip in there)
+    sick = tuple(_problem(chip, chip in there) for chip in chips if not _healthy(chip))
     return Reading(SOURCE, gpus, sick, driver_version=version)
+
+
+def _is_chip(cells: list[str]) -> bool:
+    """The second line of a chip: its number, and an address (NA for chips that are on no bus)."""
+    on_no_bus = is_nothing(cells[1]) and re.match(r"^\d{1,3}(\s+\d{1,3})?$", cells[0])
+    return pci_address(cells[1]) is not None or bool(on_no_bus)
 
 
 def _healthy(chip: Chip) -> bool:
     return chip.health not in ("Alarm", "Critical", "UNKNOWN")
 
 
-def _problem(chip: Chip) -> Problem:
-    where = f"NPU {chip.card} chip {chip.chip} ({chip.bus})"
+def _problem(chip: Chip, listed: bool) -> Problem:
+    """An alarm need not stop a chip; one that does not even tell its memory is left out."""
+    where = f"NPU {chip.card} chip {chip.chip}" + (f" ({chip.bus})" if chip.bus else "")
     return Problem(
-        "broken_gpu", f"{where} reports its health as {chip.health}; it is left out",
+        "unhealthy_gpu" if listed else "broken_gpu",
+        f"{where} reports its health as {chip.health}"
+        + ("" if listed else "; it is left out"),
         f"npu-smi info -t health -i {chip.card}",
     )  # fmt: skip
 
@@ -96,8 +107,9 @@ def _gpu(chip: Chip, index: int, version: str | None) -> Gpu:
 
 
 def _add_process(cells: list[str], chips: list[Chip]) -> bool:
-    """``| 0       0 | 12345 | python | 3210 |``: card and chip, pid, name, MiB."""
-    if len(cells) != 4 or not re.match(r"^\d{1,10}$", cells[1]):
+    """``| 0       0 | 12345 | python | 3210 |``: card and chip, pid, name, MiB; since version 26
+    also the pid in the container."""
+    if len(cells) < 4 or not re.match(r"^\d{1,10}$", cells[1]):
         return False
     head = re.match(r"^(\d{1,4})\s+(\d{1,3})$", cells[0])
     held = re.match(r"^\d{1,9}$", cells[3])
@@ -110,8 +122,9 @@ def _add_process(cells: list[str], chips: list[Chip]) -> bool:
     return True
 
 
-def _complaint(text: str) -> Refusal:
-    lowered = text[:20_000].lower()
-    if "dcmi" in lowered or ("driver" in lowered and "error" in lowered):
-        return Refusal("driver_not_running", "npu-smi cannot reach the Ascend driver (DCMI)")
-    return Refusal("no_devices", "npu-smi lists no device")
+def complaint(text: str) -> Refusal | None:
+    """The refusal a complaint of npu-smi means, or None."""
+    if not re.search(r"\bdcmi\b|\bDrvMng|ascend_hal|drv_log", text[:20_000], re.IGNORECASE):
+        return None
+    said = "npu-smi cannot reach the Ascend driver (DCMI)"
+    return Refusal("driver_not_running", said, "ls -l /dev/davinci*; npu-smi info -m")

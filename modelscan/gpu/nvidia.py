@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 from modelscan.core.gpu import Gpu, Host, Problem
 from modelscan.gpu.any_form import read_any
 from modelscan.gpu.found import Found, host_memory
 from modelscan.gpu.machine import Machine
-from modelscan.gpu.nvidia_csv import OLD_QUERY, QUERY, parse_csv, parse_list
+from modelscan.gpu.nvidia_csv import APPS, OLD_QUERY, QUERY, parse_apps, parse_csv, parse_list
 from modelscan.gpu.nvidia_table import complaint, parse_table, parse_topology
 from modelscan.gpu.nvidia_xml import parse_xml
 from modelscan.gpu.reading import Reading, Refusal
@@ -20,6 +21,7 @@ _LIBRARY_DIRS = (
     "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib",
     "/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/run/opengl-driver/lib", "/usr/lib/nvidia",
 )  # fmt: skip
+HOPELESS = ("timeout", "cannot_start", "too_much")  # asking the program again is no use
 _SLOW_S = 3.0  # without persistence mode the driver starts anew for each program
 _SIGNS = (
     "/dev/nvidiactl",
@@ -114,7 +116,7 @@ def _try_tool(machine: Machine, tool: str, problems: list[Problem]) -> Reading |
         except Refusal as refusal:
             known = complaint(output.stdout + output.stderr)
             refusals.append(known or failure or refusal)
-            if failure is not None and failure.code in ("timeout", "cannot_start", "too_much"):
+            if failure is not None and failure.code in HOPELESS:
                 break
             if known is not None and known.code != "broken_gpu":
                 break
@@ -123,9 +125,14 @@ def _try_tool(machine: Machine, tool: str, problems: list[Problem]) -> Reading |
 
 
 def _finish(machine: Machine, tool: str, reading: Reading, refusals: list[Refusal]) -> Reading:
-    """UUIDs of MIG instances, links between cards, and what was wrong on the way."""
+    """Users of memory, UUIDs of MIG instances, links, and what was wrong on the way."""
     broken = tuple(r.problem() for r in refusals if r.code == "broken_gpu")[:1]
     reading = replace(reading, problems=(*reading.problems, *broken))
+    if refusals and not any(gpu.processes for gpu in reading.gpus):  # no XML, which has them
+        output = machine.run([tool, *APPS], timeout_s=machine.timeout_s)
+        users = parse_apps(output.stdout)
+        gpus = (replace(gpu, processes=users.get(gpu.uuid or "", ())) for gpu in reading.gpus)
+        reading = replace(reading, gpus=tuple(gpus))
     if any(gpu.mig and not gpu.uuid for gpu in reading.gpus):
         output = machine.run([tool, "-L"], timeout_s=machine.timeout_s)
         reading = replace(reading, gpus=with_mig_uuids(reading.gpus, output.stdout))
@@ -153,20 +160,40 @@ def with_mig_uuids(gpus: tuple[Gpu, ...], listing: str) -> tuple[Gpu, ...]:
 
 def tool_failure(name: str, output: ToolOutput, timeout_s: float) -> Refusal | None:
     """Why a program gave no answer, as a refusal; None where it ended well."""
+    hint = f"run it by hand: {name}"
     if output.failure == "timeout":
-        return Refusal(
-            "timeout", f"{name} did not answer within {timeout_s:g} s and was ended",
-            f"run it by hand: {name}",
-        )  # fmt: skip
+        said = f"{name} did not answer within {timeout_s:g} s and was ended"
+        return Refusal("timeout", said, hint)
     if output.failure == "too_much":
-        return Refusal("too_much", f"{name} printed more than 8 MiB and was ended")
+        return Refusal("too_much", f"{name} printed more than 8 MiB and was ended", hint)
     if output.failure is not None:
-        return Refusal("cannot_start", f"{name} cannot be started: {output.stderr[:200]}")
-    if output.code != 0:
-        said = (output.stderr or output.stdout).strip().splitlines()
-        words = f": {said[0][:160]}" if said else ""
-        return Refusal("tool_failed", f"{name} ended with exit code {output.code}{words}")
+        said = f"{name} cannot be started: {output.stderr[:200]}"
+        return Refusal("cannot_start", said, f"file $(command -v {name})")
+    if output.code:
+        lines = (output.stderr or output.stdout).strip().splitlines()
+        words = f": {lines[0][:160]}" if lines else ""
+        how = f"exit code {output.code}" if output.code > 0 else f"signal {-output.code}"
+        return Refusal("tool_failed", f"{name} ended with {how}{words}", hint)
     return None
+
+
+def answered(
+    name: str, output: ToolOutput, timeout_s: float, parse: Callable[[str], Reading]
+) -> Reading:
+    """What a program printed, read; where that is nothing, why it gave no answer. Raises Refusal.
+
+    A program that fails at the end, or leaves a child behind, may have answered before.
+    """
+    failure = tool_failure(name, output, timeout_s)
+    if failure is not None and not output.stdout.strip():
+        raise failure
+    if not output.stdout.strip():
+        raise Refusal("empty", f"{name} printed nothing", f"run it by hand: {name}")
+    try:
+        return parse(output.stdout)
+    except Refusal as refusal:
+        told = refusal.hint is None and failure is not None
+        raise (failure if told and failure else refusal) from None
 
 
 def _settle(gpu: Gpu, machine: Machine, host: Host) -> Gpu:

@@ -75,12 +75,20 @@ def build(
     return tuple(gpus), tuple(problems)
 
 
+def is_broken(said: str) -> bool:
+    """Whether a field says that the device does not answer: ``ERR!``, ``[Unknown Error]``."""
+    return bool(_BROKEN.search(said))
+
+
 def _problem(card: Card) -> Problem | None:
     where = f"GPU {card.index}" + (f" ({card.bus})" if card.bus else "")
-    if _BROKEN.search(card.said) and card.total is None:
+    said = card.name or ""  # a card whose very name cannot be asked is broken, whatever it holds
+    if not is_broken(said) and card.total is None:
+        said = card.said
+    if is_broken(said):
         return Problem(
             "broken_gpu",
-            f"{where}: the driver says '{card.said.strip()}'; it is left out",
+            f"{where}: the driver says '{said.strip()}'; it is left out",
             "nvidia-smi -r resets it, or reboot; then look at: dmesg | grep -i xid",
         )
     if card.mig_enabled and not card.slices:
@@ -95,7 +103,7 @@ def _problem(card: Card) -> Problem | None:
 def _whole(card: Card, source: str, vendor: str) -> Gpu:
     name = card.name or f"{vendor} GPU"
     unified = card.total in (None, 0) and (
-        bool(_NO_BOARD_MEMORY.search(name)) or _says_nothing(card.said)
+        bool(_NO_BOARD_MEMORY.search(name)) or (_says_nothing(card.said) and not _has_board(name))
     )
     total = None if unified else card.total
     free = card.free if card.free is not None else free_of(total, card.used, card.reserved)
@@ -112,6 +120,14 @@ def _whole(card: Card, source: str, vendor: str) -> Gpu:
 
 def _says_nothing(said: str) -> bool:
     return said.strip().lower() in ("n/a", "[n/a]", "not supported", "[not supported]")
+
+
+def _has_board(name: str) -> bool:
+    """A chip known to have memory of its own: that a driver does not tell it does not change it."""
+    from modelscan.gpu.facts import lookup
+
+    facts = lookup(name)
+    return facts is not None and not facts.unified_memory
 
 
 def _slices(card: Card, source: str) -> list[Gpu]:

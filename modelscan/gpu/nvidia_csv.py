@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from modelscan.core.gpu import GpuProcess, Problem
 from modelscan.gpu.nvidia_build import Card, Slice, build
@@ -15,6 +16,7 @@ from modelscan.gpu.reading import (
     index_of,
     lines_of,
     number,
+    pci_address,
     size_bytes,
     text_of,
 )
@@ -24,16 +26,19 @@ QUERY = (
     "index,name,uuid,pci.bus_id,driver_version,memory.total,memory.reserved,memory.used,"
     "memory.free,compute_cap,utilization.gpu,mig.mode.current,clocks.max.memory"
 )
+# nvidia-smi takes both spellings of a field and prints the one it was asked for.
+_ALSO = {"gpu_name": "name", "gpu_uuid": "uuid", "gpu_bus_id": "pci.bus_id"}
 MAX_CSV_LINE = 1 << 16  # every field there is makes lines of 8,000 characters
+APPS = ("--query-compute-apps=gpu_uuid,pid,process_name,used_gpu_memory", "--format=csv")
 # What drivers before R510 know.
 OLD_QUERY = "index,name,uuid,pci.bus_id,driver_version,memory.total,memory.used,memory.free"
 
 
 def parse_csv(text: str) -> Reading:
     """Devices of a ``--query-gpu`` table with its header; raises Refusal."""
-    rows = list(_rows(text))
+    rows = _latest(_rows(text))
     if not rows:
-        raise Refusal("no_header", "the CSV has no header with a name and a memory column")
+        raise _refusal(text)
     cards = [_card(row, position) for position, row in enumerate(rows)]
     sliced = [c for c, row in zip(cards, rows, strict=True) if _in_mig_mode(row)]
     gpus, problems = build([card for card in cards if card not in sliced], SOURCE)
@@ -68,31 +73,61 @@ def parse_list(text: str) -> Reading:
     cards: list[Card] = []
     for line in lines_of(text):
         gpu = re.match(r"^GPU (\d{1,3}): (.{1,200}?) \(UUID: ([^)\s]{1,80})\)", line)
+        lost = re.match(r"^GPU (\d{1,3}): (Unable to .{1,200}|.{0,80}(?:Error|lost).{0,80})$", line)
         mig = re.match(r"^\s+MIG (\S{1,40})\s+Device\s+(\d{1,2}): \(UUID: ([^)\s]{1,80})\)", line)
         if gpu and len(cards) < MAX_DEVICES:
             cards.append(Card(int(gpu.group(1)), text_of(gpu.group(2)), gpu.group(3)))
         elif mig and cards:
             cards[-1].slices.append(Slice(profile=mig.group(1), uuid=mig.group(3)))
+        elif lost and len(cards) < MAX_DEVICES:
+            cards.append(Card(int(lost.group(1)), said=lost.group(2)))
     if not cards:
         raise Refusal("no_devices", "nvidia-smi -L lists no device")
     gpus, problems = build(cards, SOURCE)
     return Reading(SOURCE, gpus, problems)
 
 
+def _refusal(text: str) -> Refusal:
+    field = re.search(r'Field "([^"\n]{1,80})" is not a valid field to query', text[:20_000])
+    if field:
+        said = f"this nvidia-smi does not know the field {field.group(1)}"
+        return Refusal("unknown_field", said, "nvidia-smi --help-query-gpu")
+    if parse_apps(text):
+        return Refusal("processes_only", "the CSV lists processes, not devices", "nvidia-smi -q -x")
+    return Refusal("no_header", "the CSV has no header with a name and a memory column")
+
+
+def _latest(rows: Iterator[dict[str, str]]) -> list[dict[str, str]]:
+    """With ``-l`` the table goes on with the next reading: the last of each device holds."""
+    found: dict[object, dict[str, str]] = {}
+    for position, row in enumerate(rows):
+        number_here = row.get("index", "")
+        own = number_here if number_here.isdigit() else pci_address(row.get("pci.bus_id"))
+        found[own or position] = row
+    return list(found.values())
+
+
 def _rows(text: str) -> Iterator[dict[str, str]]:
-    return _table(text, {"name"}, {"memory.total", "uuid", "index"})
+    return _table(text, {"name"}, {"memory.total", "uuid", "index"}, names=_ALSO)
 
 
-def _table(text: str, *needed: set[str]) -> Iterator[dict[str, str]]:
-    """Rows as dictionaries by lower-case column without unit, after the first fitting header."""
+def _table(
+    text: str, *needed: set[str], names: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[dict[str, str]]:
+    """Rows as dictionaries by lower-case column without unit, after the first fitting header.
+
+    ``names`` are other spellings of columns; with them a table of processes is none of devices.
+    """
     header: list[str] | None = None
     count = 0
     for line in lines_of(text, MAX_CSV_LINE):
         cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True), [])]
         if header is None:
-            names = [re.sub(r"\s*\[[^\]]*\]$", "", cell).lower() for cell in cells]
-            if len(names) > 1 and all(group & set(names) for group in needed):
-                header = names
+            told = [re.sub(r"\s{0,8}\[[^\]]{0,40}\]$", "", cell).lower() for cell in cells]
+            told = [names.get(cell, cell) for cell in told]
+            fits = len(told) > 1 and all(group & set(told) for group in needed)
+            if fits and not (names and "pid" in told):
+                header = told
         elif len(cells) == len(header) and count < MAX_DEVICES:
             count += 1
             yield dict(zip(header, cells, strict=True))

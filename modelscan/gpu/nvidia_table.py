@@ -5,23 +5,24 @@ from __future__ import annotations
 import re
 
 from modelscan.core.gpu import GpuProcess, Link
-from modelscan.gpu.nvidia_build import Card, Slice, build, mib
+from modelscan.gpu.nvidia_build import Card, Slice, build, is_broken, mib
 from modelscan.gpu.nvidia_csv import parse_list
 from modelscan.gpu.reading import MAX_DEVICES, Reading, Refusal, lines_of, number, text_of
 
 SOURCE = "nvidia-smi"
 _FIRST = re.compile(
-    r"^\|\s{1,6}(\d{1,3})\s{1,4}(\S.{0,80}?)\s+(?:(?:On|Off|N/A|WDDM|TCC|MCDM|ERR!)\s+)?"
+    r"^\|\s{1,6}(\d{1,3})\s{1,4}(\S.{0,80}?)\s+(?:(?:On|Off|N/A|WDDM|TCC|MCDM|ERR!)\s*)?"
     r"\|\s*([0-9A-Fa-f]{4,8}:[0-9A-Fa-f]{2}:[0-9A-Fa-f]{2}\.\d|N/A)\s"
 )
-_MEMORY = re.compile(r"\|\s{0,40}(\d{1,9})\s?MiB\s*/\s*(\d{1,9})\s?MiB\s*\|")
+_MEMORY = re.compile(r"\|\s{0,40}(\d{1,9})\s?Mi?B\s*/\s*(\d{1,9})\s?Mi?B\s*\|")
+_MIG_MODE = re.compile(r"\|\s{1,40}Enabled\*?\s*\|\s*$")
 _MIG = re.compile(
     r"^\|\s{1,6}(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s*\|\s*(\d{1,9})\s?MiB\s*/\s*(\d{1,9})"
     r"\s?MiB\s*\|\s*(\d{1,4})"
 )
 _PROCESS = re.compile(
     r"^\|\s{1,6}(\d{1,3})\s+(?:(\d{1,3}|N/A)\s+(\d{1,3}|N/A)\s+)?(\d{1,10})\s+([CGM+]{1,4})\s+"
-    r"(\S.{0,200}?)\s+(\d{1,9}MiB|N/A)\s*\|"
+    r"(\S.{0,200}?)\s+(?:(\d{1,9})Mi?B|\[?N/A\]?)\s*\|"
 )
 _DRIVER = re.compile(r"Driver Version:\s*([0-9][0-9.]{1,20})")
 
@@ -59,9 +60,17 @@ def complaint(text: str) -> Refusal | None:
     return None
 
 
+def parse_gaudi(text: str) -> Reading:
+    """The table of hl-smi (Intel Gaudi), which is nvidia-smi's; raises Refusal."""
+    return _parse(text, "intel", "hl-smi")
+
+
 def parse_table(text: str) -> Reading:
-    """Devices of the table; hl-smi (Intel Gaudi) prints the same one. Raises Refusal."""
-    vendor, source = ("intel", "hl-smi") if "HL-SMI" in text[:4000] else ("nvidia", SOURCE)
+    """Devices of the table, Gaudis too; raises Refusal."""
+    return parse_gaudi(text) if "HL-SMI" in text[:4000] else _parse(text, "nvidia", SOURCE)
+
+
+def _parse(text: str, vendor: str, source: str) -> Reading:
     cards: dict[int, Card] = {}
     driver = None
     current: Card | None = None
@@ -75,27 +84,31 @@ def parse_table(text: str) -> Reading:
             current = Card(int(first.group(1)), text_of(first.group(2)), driver=driver)
             current.bus = text_of(first.group(3))
             cards[current.index] = current
+        elif line.startswith(("+", "|--", "|==")):
+            current = None
         elif current is not None:
-            current = None if _add_memory(line, current) else current
+            _add_memory(line, current)
+            current.mig_enabled = current.mig_enabled or bool(_MIG_MODE.search(line))
     if not cards:
         raise complaint(text) or Refusal("no_devices", f"the table of {source} lists no device")
     gpus, problems = build(list(cards.values()), source, vendor)
     return Reading(source, gpus, problems, driver_version=driver)
 
 
-def _add_memory(line: str, card: Card) -> bool:
+def _add_memory(line: str, card: Card) -> None:
+    """Used and total memory of the row below a card's name, or what is said in their place."""
+    if card.total is not None or card.said:
+        return
     match = _MEMORY.search(line)
     if match:
         card.used, card.total = mib(match.group(1)), mib(match.group(2))
         # What the driver reserves is not in the table: what is free is told too high by as much.
         usage = re.search(r"\|\s*(\d{1,3})%", line[match.end() - 1 :])
         card.utilization = float(usage.group(1)) if usage else None
-        return True
+        return
     cells = [cell.strip() for cell in line.split("|")]
-    if len(cells) > 3 and cells[2] in ("N/A", "Not Supported", "ERR!", "Unknown Error"):
+    if len(cells) > 3 and (cells[2] in ("N/A", "Not Supported") or is_broken(cells[2])):
         card.said = cells[2]
-        return True
-    return False
 
 
 def _add_slice(line: str, cards: dict[int, Card]) -> bool:
@@ -114,7 +127,7 @@ def _add_process(line: str, cards: dict[int, Card]) -> bool:
     if not match or int(match.group(1)) not in cards:
         return False
     _, instance, _, pid, _, name, used = match.groups()
-    held = mib(used[:-3]) if used.endswith("MiB") else None
+    held = mib(used)
     own = int(instance) if instance and instance.isdigit() else None
     cards[int(match.group(1))].processes.append((GpuProcess(int(pid), text_of(name), held), own))
     return True

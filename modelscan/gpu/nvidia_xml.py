@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
 SOURCE = "nvidia-smi"
+_HINT = "run it by hand: nvidia-smi -q -x"
 
 
 def parse_xml(text: str) -> Reading:
@@ -31,7 +32,7 @@ def _root(text: str) -> Element:
 
     start = re.search(r"<\?xml|<!DOCTYPE|<nvidia_smi_log", text[:MAX_TEXT])
     if start is None:
-        raise Refusal("not_xml", "the output of nvidia-smi has no XML")
+        raise Refusal("not_xml", "the output of nvidia-smi has no XML", _HINT)
     document = text[start.start() : MAX_TEXT]
     if "<!ENTITY" in document:
         raise Refusal("garbled", "the XML declares entities, which nvidia-smi never does")
@@ -39,7 +40,8 @@ def _root(text: str) -> Element:
         # The program is the driver's own, entities are refused above, the size is bounded.
         root = ElementTree.fromstring(document.strip())  # noqa: S314
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
-        raise Refusal("garbled", f"the XML of nvidia-smi is cut off or broken: {error}") from None
+        said = f"the XML of nvidia-smi is cut off or broken: {error}"
+        raise Refusal("garbled", said, _HINT) from None
     if root.tag != "nvidia_smi_log":
         raise Refusal("not_nvidia_smi", f"the XML is a <{str(root.tag)[:40]}>, not nvidia-smi's")
     return root

@@ -47,10 +47,18 @@ class Reading:
     fabric_bytes_per_s: Mapping[int, int] = field(default_factory=dict)  # NVLink total per GPU
 
 
+def plain(text: str) -> str:
+    """A text of bounded length without a byte order mark and terminal escapes.
+
+    A page that was copied keeps of ``ESC[4m`` only ``[4m``.
+    """
+    without = re.sub(r"\x1b\[[0-9;]{0,16}[A-Za-z]|\[\d{1,2}m", "", text[:MAX_TEXT])
+    return without.removeprefix("\ufeff")
+
+
 def lines_of(text: str, longest: int = MAX_LINE) -> Iterator[str]:
-    """Lines of bounded length of a text of bounded length, without terminal escapes."""
-    cleaned = re.sub(r"\x1b\[[0-9;]{0,16}[A-Za-z]", "", text[:MAX_TEXT])
-    for line in cleaned.splitlines():
+    """Lines of bounded length of the plain text."""
+    for line in plain(text).splitlines():
         yield line[:longest]
 
 
@@ -120,16 +128,32 @@ def free_of(total: int | None, used: int | None, reserved: int | None = None) ->
 
 
 def json_in(text: str, tool: str) -> Any:
-    """The JSON document in an output, whatever warnings precede or follow it."""
-    text = text[:MAX_TEXT]
+    """The JSON document in an output, whatever warnings precede or follow it; raises Refusal."""
+    text = plain(text)
     starts = [m.start() for m in re.finditer(r"^[ \t]*[\[{]", text, re.MULTILINE)][:20]
     for start in starts or [i for i in (text.find("{"), text.find("[")) if i >= 0][:1]:
         try:
-            return json.JSONDecoder().raw_decode(text[start:].lstrip())[0]
+            return _documents(text[start:].lstrip())
         except (ValueError, RecursionError):
             continue
     code, said = ("garbled", "ends early or is not JSON") if starts else ("not_json", "has no JSON")
-    raise Refusal(code, f"the output of {tool} {said}")
+    raise Refusal(code, f"the output of {tool} {said}", f"run it by hand: {tool}")
+
+
+def _documents(text: str) -> Any:
+    """The first document; lists that follow each other (one per device) are one list."""
+    decoder = json.JSONDecoder()
+    document, end = decoder.raw_decode(text)
+    for _ in range(MAX_DEVICES):
+        text = text[end:].lstrip()
+        if not isinstance(document, list) or not text.startswith("["):
+            break
+        try:
+            following, end = decoder.raw_decode(text)
+        except (ValueError, RecursionError):
+            break
+        document = [*document, *following]
+    return document
 
 
 def dicts(value: Any) -> Iterator[dict[str, Any]]:

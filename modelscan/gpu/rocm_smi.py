@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelscan.core.gpu import Gpu, Link, Problem
-from modelscan.gpu.amd_names import is_apu, is_tiny, name_by_id, plain_name
+from modelscan.gpu.amd_names import is_apu, is_tiny, product_name
 from modelscan.gpu.reading import (
     MAX_DEVICES,
     Reading,
@@ -29,12 +29,13 @@ ARGUMENTS = (
 )  # fmt: skip
 _NUMERIC = re.compile(r"^(0x[0-9a-fA-F]+|\d+)$")
 _COMPLAINTS = (
-    (r"driver not initialized|amdgpu not found in modules|no such file.*kfd", "driver_not_running",
+    (r"driver not initialized|amdgpu not found in modules|no such file.*kfd|rsmi_init\(\) failed"
+     r"|(rsmi|amdsmi)_status_(not_init|init_error|driver_not_loaded)", "driver_not_running",
      "the amdgpu driver is not loaded", "sudo modprobe amdgpu"),
     (r"permission|not permitted", "no_permission", "the AMD devices may not be opened by this user",
      "sudo usermod -aG render,video $USER, then log in again"),
     (r"no (amd )?gpus? (available|detected|found)|unable to detect any gpu", "no_devices",
-     "rocm-smi found no device", "ls /sys/class/drm; rocminfo"),
+     "the tool found no AMD device", "ls /sys/class/drm; rocminfo"),
 )  # fmt: skip
 Card = dict[str, Any]
 
@@ -173,11 +174,11 @@ def _hex(card: Card, *keys: str) -> str | None:
 
 def _name(card: Card, device: str | None) -> str:
     """The best name: product keys of any ROCm version, unless they are numbers; else by PCI id."""
-    for key in ("device name", "card series", "product name", "card model", "card sku"):
+    for key in ("device name", "card series", "product name", "card model"):
         word = text_of(card.get(key))
-        if word and not _NUMERIC.match(word) and key != "card sku":
-            return plain_name(word) or word
-    return plain_name(name_by_id(device)) or f"AMD GPU {device or ''}".strip()
+        if word and not _NUMERIC.match(word):
+            return product_name(word, device) or word
+    return product_name(None, device) or f"AMD GPU {device or ''}".strip()
 
 
 def _links(system: Card, indices: set[int]) -> tuple[Link, ...]:

@@ -24,7 +24,7 @@ from modelscan.gpu.amd_smi import fill
 from modelscan.gpu.bundle import split_bundle
 from modelscan.gpu.enrich import enrich
 from modelscan.gpu.jetson import parse_tegrastats
-from modelscan.gpu.reading import MAX_TEXT, Reading, Refusal
+from modelscan.gpu.reading import Reading, Refusal, plain
 
 Parser = Callable[[str], Reading]
 # (name, what the text begins with or has near its beginning, parser); the first match holds.
@@ -32,7 +32,7 @@ _SHAPES: tuple[tuple[str, str, Parser], ...] = (
     ("nvidia-smi XML", r"<nvidia_smi_log|nvsmi_device_v\d+\.dtd", nvidia_xml.parse_xml),
     ("nvidia-smi -q", r"^=+NVSMI LOG=+|^[ \t]{1,40}FB Memory Usage[ \t]*$",
      nvidia_text.parse_query),
-    ("nvidia-smi topo", r"^(\x1b\[4m)?[ \t]{0,40}GPU0[ \t]{1,40}(GPU1|CPU Affinity)",
+    ("nvidia-smi topo", r"^[ \t]{0,40}GPU0[ \t]{1,40}(GPU1|CPU Affinity)",
      lambda text: _topology(text)),
     ("nvidia-smi nvlink", r"^GPU \d+: .*\n([ \t]{1,40}Link \d+:|Nvlink queries)",
      nvidia_table.parse_nvlink),
@@ -48,8 +48,9 @@ _SHAPES: tuple[tuple[str, str, Parser], ...] = (
     ("amd-smi JSON", r'"gpu_data"|"gpu(_id)?"\s{0,40}:\s{0,40}\d|"mem_usage"|AMDSMI|AmdSmi',
      amd_smi.parse_json),
     ("amd-smi text",
-     r"^GPU:[ \t]*\d+|^\$? ?(sudo )?amd-smi|^[ \t]*GPU(_ID)?[ \t]+.*(VRAM|VIOL|POWER|MEMORY|_T\b)"
-     r"|^\| AMD-SMI|^[A-Z ]{3,40} TABLE:", amd_smi.parse_text),
+     r"^GPU:[ \t]*\d+|^gpu,|^\$? ?(sudo )?amd-smi"
+     r"|^[ \t]*GPU(_ID)?[ \t]+.*(VRAM|VIOL|POWER|MEMORY|_T\b)|^\| AMD-SMI|^[A-Z ]{3,40} TABLE:",
+     amd_smi.parse_text),
     ("xpu-smi JSON",
      r'"device_list"|"device_name"|"device_level"|"pci_bdf_address"|"device_util_by_proc_list"',
      xpu_smi.parse_json),
@@ -57,8 +58,9 @@ _SHAPES: tuple[tuple[str, str, Parser], ...] = (
      r"^[ \t]*GPU \d+/\d+|^PID +Command +DeviceID|^\"?Device ID\"?,",
      xpu_smi.parse_text),
     ("nvidia-smi CSV",
-     r"^(index|name|timestamp|uuid|gpu_uuid|pid|driver_version|memory)[^\n,]{0,60},",
-     nvidia_csv.parse_csv),
+     r"^\"?(index|count|timestamp|serial|pid|driver_version|(gpu_)?(name|uuid|bus_id)|compute_"
+     r"|(memory|pci|utilization|temperature|power|fan|pstate|clocks|mig)\b)[^\n,]{0,60},"
+     r"|^Field \"|^[^,\n]{1,80},[^\n]{0,400}\b\d{1,8} MiB\b", nvidia_csv.parse_csv),
     ("lspci", r"^([0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] [^\n]{3,120}: ", pci.parse_lspci),
     ("system_profiler", r"SPDisplaysDataType|Chipset Model:", apple.parse_system_profiler),
     ("tegrastats", r"^(\d\d-\d\d-\d{4} )?.{0,20}RAM \d+/\d+MB", parse_tegrastats),
@@ -67,7 +69,7 @@ _SHAPES: tuple[tuple[str, str, Parser], ...] = (
 
 def recognise(text: str) -> str | None:
     """The name of the parser a text is for, or None."""
-    return next((name for name, _, _ in _matching(text)), None)
+    return next((name for name, _, _ in _matching(plain(text))), None)
 
 
 def parse_sample(text: str, command_or_filename: str = "") -> Reading:
@@ -75,7 +77,7 @@ def parse_sample(text: str, command_or_filename: str = "") -> Reading:
 
     Raises Refusal with a named reason, nothing else.
     """
-    reading = parse_raw(text[:MAX_TEXT], command_or_filename)
+    reading = parse_raw(text, command_or_filename)
     nowhere = Host(None, None, None)  # a text does not tell the machine around it
     settled = (settle(gpu, nowhere) if gpu.vendor == "amd" else gpu for gpu in reading.gpus)
     return replace(reading, gpus=tuple(enrich(gpu) for gpu in settled))
@@ -83,6 +85,7 @@ def parse_sample(text: str, command_or_filename: str = "") -> Reading:
 
 def parse_raw(text: str, command_or_filename: str = "") -> Reading:
     """The same without the table of facts: what the tool itself told."""
+    text = plain(text)
     parts = split_bundle(text)
     if parts:
         return _bundle([(part.command, part.output) for part in parts])
@@ -93,25 +96,68 @@ def parse_raw(text: str, command_or_filename: str = "") -> Reading:
             return parser(text)
         except Refusal as error:
             refusal = refusal or error
-    if refusal is None:
-        for complaint in (nvidia_table.complaint, rocm_smi.complaint):
-            refusal = refusal or complaint(text)
-    raise refusal or Refusal("unknown_output", "this is no output that a probe here asks for")
+    raise refusal or _unreadable(text, command_or_filename)
+
+
+# Which tool's complaint a text may be; the first that knows it.
+_COMPLAINTS: dict[str, Callable[[str], Refusal | None]] = {
+    "nvidia-smi": nvidia_table.complaint, "rocm-smi": rocm_smi.complaint,
+    "amd-smi": rocm_smi.complaint, "xpu-smi": xpu_smi.complaint, "npu-smi": npu_smi.complaint,
+}  # fmt: skip
+
+
+def _unreadable(text: str, hint: str) -> Refusal:
+    """What a text says that is no answer about devices at all."""
+    tool = _tool_in(hint)
+    own = [complaint for name, complaint in _COMPLAINTS.items() if tool in (None, name)]
+    for complaint in (*own, _crash):
+        refusal = complaint(text)
+        if refusal is not None:
+            return refusal
+    return Refusal("unknown_output", "this is no output that a probe here asks for")
+
+
+def _crash(text: str) -> Refusal | None:
+    """A program that is not there or fell over, and a tool whose devices no engine here uses."""
+    head = text[:20_000]
+    if not head.strip():
+        return Refusal("empty", "the program printed nothing")
+    if head.strip() in ("{}", "[]"):
+        return Refusal("no_devices", "the program lists no device")
+    if re.search(r"command not found|No such file or directory|not recognized as an", head):
+        return Refusal("not_installed", "the program is not installed where it was run")
+    if re.search(r"^Traceback \(most recent call last\)|segmentation fault|core dumped", head,
+                 re.IGNORECASE | re.MULTILINE):  # fmt: skip
+        return Refusal("tool_failed", "the program crashed")
+    other = re.search(_OTHER_TOOLS, head)
+    if other:
+        said = f"this is the output of {other.group(0).lower()}: no backend here supports its GPUs"
+        return Refusal("unsupported_device", said)
+    return None
+
+
+# Tools of Cambricon, Moore Threads, MetaX, Iluvatar, Hygon, Enflame and T-Head.
+_OTHER_TOOLS = r"(?i)\b(cnmon|mthreads-gmi|mx-smi|ixsmi|ix-ml|hy-smi|efsmi|ppu-smi)\b"
 
 
 def _matching(text: str, hint: str = "") -> list[tuple[str, str, Parser]]:
     head = text[:60_000]
     found = [shape for shape in _SHAPES if re.search(shape[1], head, re.MULTILINE)]
-    tool = re.search(r"(nvidia-smi|rocm-smi|amd-smi|xpu-smi|npu-smi|lspci)", hint)
-    if tool and any(shape[0].startswith(tool.group(1)) for shape in found):
-        found.sort(key=lambda shape: not shape[0].startswith(tool.group(1)))
+    tool = _tool_in(hint)
+    if tool and any(shape[0].startswith(tool) for shape in found):
+        found.sort(key=lambda shape: not shape[0].startswith(tool))
     return found
+
+
+def _tool_in(hint: str) -> str | None:
+    match = re.search(r"(nvidia-smi|rocm-smi|amd-smi|xpu-smi|npu-smi|lspci)", hint)
+    return match.group(1) if match else None
 
 
 def _topology(text: str) -> Reading:
     links = nvidia_table.parse_topology(text)
     numbers = {n for link in links for n in (link.first, link.second)}
-    if re.search(r"^(\x1b\[4m)?[ \t]{0,40}GPU0\b", text, re.MULTILINE):
+    if re.search(r"^[ \t]{0,40}GPU0\b", text, re.MULTILINE):
         numbers.add(0)
     if not numbers:
         raise Refusal("no_devices", "the topology lists no device")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu, GpuFacts, Host, Inventory, Link, Problem
 from modelscan.core.units import GIB, MIB, format_bytes, parse_bytes
-from modelscan.gpu.facts import lookup, suggest, variants
+from modelscan.gpu.facts import known_as, lookup, suggest, variants
 from modelscan.gpu.host import run_host
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.names import parse_name
@@ -28,7 +28,7 @@ from modelscan.gpu.unified import (
 
 MAX_DEVICES = 256
 _COUNT = re.compile(r"^\s*(\d{1,3})\s*(?:[x×*]\s*|\s+)(?=\S)", re.IGNORECASE)
-_COUNT_AFTER = re.compile(r"\s+[x×*]\s*(\d{1,3})\s*$", re.IGNORECASE)
+_COUNT_AFTER = re.compile(r"(\s*)[x×*]\s*(\d{1,3})\s*$", re.IGNORECASE)
 _BARE_SIZE = re.compile(r"^\d+(\.\d+)?\s*(gib|gb|g|mib|mb|m|tib|tb|t)$", re.IGNORECASE)
 _EMPTY = {"none", "cpu", "no gpu"}
 # What drivers show for MIG slices, MiB (NVIDIA MIG user guide and published nvidia-smi outputs).
@@ -73,13 +73,17 @@ def simulate(spec: str, machine: Machine | None = None) -> Inventory:
 
 def parse_spec(spec: str) -> tuple[Item, ...]:
     """Take a specification apart; raises UsageError for an empty or impossible one."""
-    parts = [part.strip() for part in re.split(r"[,;]|\s\+\s", spec) if part.strip()]
+    listed = [part.strip() for part in re.split(r"[,;]|\s\+\s", spec) if part.strip()]
+    parts = [part for one in listed for part in _joined_by_plus(one)]
     if not parts:
         raise UsageError("--gpu is empty", hint="modelscan gpu --gpu 'RTX 4090'")
     items = tuple(_parse_item(part) for part in parts)
     total = sum(item.count for item in items)
     if total > MAX_DEVICES:
-        raise UsageError(f"--gpu asks for {total} devices; at most {MAX_DEVICES} are simulated")
+        raise UsageError(
+            f"--gpu asks for {total} devices; at most {MAX_DEVICES} are simulated",
+            hint=f"--gpu '{MAX_DEVICES}x {items[0].name or '24GiB'}'",
+        )
     return items
 
 
@@ -87,17 +91,38 @@ def _parse_item(text: str) -> Item:
     count = 1
     before, after = _COUNT.match(text), _COUNT_AFTER.search(text)
     rest = text[before.end() :] if before else ""
-    if before and not _BARE_SIZE.match(text) and not re.match(r"(gib|gb|g|mib|mb)\b", rest, re.I):
+    if before and not _is_size(text) and not re.match(r"(gib|gb|g|mib|mb)\b", rest, re.I):
         count, text = int(before.group(1)), rest
-    elif after and not _is_row(text):
-        count, text = int(after.group(1)), text[: after.start()]
+    elif after and not _is_row(text) and (after.group(1) or _is_device(text[: after.start()])):
+        count, text = int(after.group(2)), text[: after.start()]
     if count < 1:
         raise UsageError(f"'{text}' is asked for {count} times", hint="write it like 2x RTX 4090")
     text = text.strip()
-    if _BARE_SIZE.match(text):
+    if _is_size(text):
         return Item(count, "", _size(text))
+    text = known_as(text)
     size = parse_name(text).memory_gib
     return Item(count, text, round(size * GIB) if size else None)
+
+
+def _joined_by_plus(text: str) -> list[str]:
+    """``3090+4090`` is two devices; ``Ryzen AI Max+ 395`` is one."""
+    parts = [part.strip() for part in text.split("+")]
+    if len(parts) > 1 and not _is_device(text) and all(map(_is_device, parts)):
+        return parts
+    return [text]
+
+
+def _is_size(text: str) -> bool:
+    """``24GiB``, but not ``780M``, which is a Radeon."""
+    return bool(_BARE_SIZE.match(text)) and lookup(text) is None
+
+
+def _is_device(text: str) -> bool:
+    """Something to simulate by itself, with a count before it or without."""
+    before = _COUNT.match(text)
+    name = text[before.end() :] if before else text
+    return any(bool(_BARE_SIZE.match(t)) or lookup(known_as(t)) for t in (text, name))
 
 
 def _is_row(text: str) -> bool:
@@ -122,7 +147,7 @@ def _device(item: Item) -> tuple[Gpu, GpuFacts | None, tuple[Problem, ...]]:
         raise _unknown(item.name)
     mig = parse_name(item.name).mig
     if mig is not None:
-        return _mig_device(facts, mig), facts, ()
+        return _mig_device(item, facts, mig), facts, ()
     total, free, shared = _memory(item, facts)
     gpu = Gpu(
         index=0, name=_driver_name(facts), vendor=facts.vendor, memory_bytes=total, free_bytes=free,
@@ -168,9 +193,14 @@ def _whole(item: Item, facts: GpuFacts) -> int:
     return facts.reported_bytes or nominal or default_unified_memory(facts.name)
 
 
-def _mig_device(facts: GpuFacts, mig: str) -> Gpu:
+def _mig_device(item: Item, facts: GpuFacts, mig: str) -> Gpu:
+    """A slice of the board named, or of the size of it that has such slices."""
     family = next((name for name in ("A100", "H100") if facts.name.startswith(name)), "")
-    sizes = _MIG_MIB.get((family, round((facts.memory_bytes or 0) / GIB)), {})
+    boards = [row for row in (facts, *variants(item.name)) if row.name.startswith(family)]
+    known_sizes = {row: _MIG_MIB.get((family, round((row.memory_bytes or 0) / GIB)), {})
+                   for row in (boards if item.size_bytes is None else [facts])}  # fmt: skip
+    facts = next((row for row, sizes in known_sizes.items() if mig in sizes), facts)
+    sizes = known_sizes[facts]
     if mig not in sizes:
         known = ", ".join(sizes) or "none are"
         raise UsageError(

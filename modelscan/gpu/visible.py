@@ -24,6 +24,8 @@ def apply_visibility(
             kept = select(own, environ[variable], vendor)
             if environ[variable].strip() and not kept and own:
                 problems.append(_nothing_left(variable, environ[variable], len(own)))
+            elif kept:
+                problems += _cut_short(variable, environ[variable], own, vendor)
             problems += _order(variable, environ, own)
             hidden += [gpu for gpu in own if gpu not in kept]
             own = kept
@@ -97,6 +99,16 @@ def _nothing_left(variable: str, value: str, count: int) -> Problem:
         f"{variable}={value[:80]} hides all {count} devices",
         f"unset {variable}",
     )
+
+
+def _cut_short(variable: str, value: str, gpus: Sequence[Gpu], vendor: str) -> list[Problem]:
+    """An entry that names no device hides what follows it; -1 is how one ends a list on purpose."""
+    words = [word.strip() for word in value.split(",")[:256]]
+    wrong = next((word for word in words if word and _one(gpus, word, vendor) is None), "-1")
+    if wrong.startswith("-"):
+        return []
+    said = f"{variable}={value[:80]}: '{wrong[:40]}' names no device; what follows it is hidden"
+    return [Problem("unknown_visible_device", said, f"unset {variable}, or correct it")]
 
 
 def _order(variable: str, environ: Mapping[str, str], gpus: Sequence[Gpu]) -> list[Problem]:

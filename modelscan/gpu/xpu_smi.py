@@ -28,7 +28,10 @@ Device = dict[str, Any]
 
 def parse_json(text: str) -> Reading:
     """``discovery -j`` (no memory), ``discovery -d N -j``, ``stats -d N -j``; raises Refusal."""
-    document = json_in(text, SOURCE)
+    try:
+        document = json_in(text, SOURCE)
+    except Refusal as refusal:
+        raise complaint(text) or refusal from None
     listed = (
         document.get("device_list", document.get("datas")) if isinstance(document, dict) else None
     )
@@ -46,7 +49,8 @@ def parse_json(text: str) -> Reading:
 def parse_text(text: str) -> Reading:
     """Tables of two columns, CSV of ``dump``, the matrix of ``topology -m``; raises Refusal."""
     if re.search(r"^(Usage: )?xpu-smi \S+ \[Options\]|^optional arguments:", text[:20_000], re.M):
-        raise Refusal("help_text", "this is xpu-smi's help, not an answer about devices")
+        said = "this is xpu-smi's help, not an answer about devices"
+        raise Refusal("help_text", said, "run it by hand: xpu-smi discovery")
     head = text[:20_000]
     if re.search(r"^Timestamp,\s*DeviceId|^\"?Device ID\"?,", head, re.MULTILINE):
         return _reading(_dump(text))
@@ -54,17 +58,22 @@ def parse_text(text: str) -> Reading:
         return _matrix(text)
     devices = _process_table(text) if re.search(r"^PID\s+Command", head, re.M) else _table(text)
     if not devices:
-        raise _complaint(text) or Refusal("no_devices", "xpu-smi lists no device")
+        raise complaint(text) or Refusal("no_devices", "xpu-smi lists no device")
     return _reading(devices)
 
 
-def _complaint(text: str) -> Refusal | None:
+def complaint(text: str) -> Refusal | None:
+    """The refusal a complaint of xpu-smi means, or None."""
     lowered = text[:20_000].lower()
     if "permission" in lowered or "access denied" in lowered:
         hint = "sudo usermod -aG render $USER, then log in again"
         return Refusal("no_permission", "the Intel devices may not be opened by this user", hint)
-    if "level zero" in lowered or "no device" in lowered or "initialization" in lowered:
-        return Refusal("no_devices", "xpu-smi found no device (Level Zero)")
+    if "xpum service" in lowered or "xpum is not initialized" in lowered:
+        said = "the service that xpu-smi asks does not answer"
+        return Refusal("driver_not_running", said, "sudo systemctl restart xpum")
+    if "level zero" in lowered or "no device" in lowered:
+        hint = "ls -l /dev/dri; install the driver's level-zero and compute-runtime packages"
+        return Refusal("no_devices", "xpu-smi found no device (Level Zero)", hint)
     return None
 
 

@@ -234,3 +234,21 @@ def test_which_engines() -> None:
     assert engines("M4 Max") == {"llama.cpp", "ollama"}
     assert "vllm" in engines("MI300X")
     assert engines("Gaudi2") == set()
+
+
+@pytest.mark.parametrize(
+    ("driver_name", "row"),
+    [
+        ("AMD Instinct MI300X VF", "Instinct MI300X"),
+        ("NVIDIA B300 SXM6 AC", "B300"),
+        ("HL-325L", "Gaudi3 (HL-325)"),
+        ("NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super",
+         "Jetson Orin Nano Super"),
+        ("NVIDIA A800 40GB Active", "A800 PCIe 40 GB"),
+        ("Tesla K80", "Tesla K80"),
+    ],
+)  # fmt: skip
+def test_what_drivers_call_it(driver_name: str, row: str) -> None:
+    found = lookup(driver_name)
+    assert found is not None
+    assert found.name == row

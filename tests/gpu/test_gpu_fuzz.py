@@ -40,8 +40,9 @@ from modelscan.gpu import (
     xpu_smi,
 )
 from modelscan.gpu.bundle import split_bundle
+from modelscan.gpu.cgroup import parse_cgroup_limit
 from modelscan.gpu.facts import lookup, suggest, variants
-from modelscan.gpu.host import parse_cgroup_limit, parse_cpu_name, parse_meminfo, parse_vm_stat
+from modelscan.gpu.host import parse_cpu_name, parse_meminfo, parse_vm_stat
 from modelscan.gpu.jetson import parse_tegrastats
 from modelscan.gpu.names import parse_name
 from modelscan.gpu.reading import Reading, Refusal, number, size_bytes

@@ -227,7 +227,8 @@ def test_a_slow_driver_is_said(fake: FakeMachine, monkeypatch: pytest.MonkeyPatc
 
     from modelscan.gpu import nvidia
 
-    library = fake_pynvml.build(devices=[{"name": "Tesla T4", "uuid": "GPU-t4"}])
+    memory = {"total": 15360 * MIB, "used": 0, "free": 15000 * MIB}
+    library = fake_pynvml.build(devices=[{"name": "Tesla T4", "uuid": "GPU-t4", "memory": memory}])
 
     def slow() -> object:
         time.sleep(0.05)

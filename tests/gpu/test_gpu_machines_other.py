@@ -12,7 +12,7 @@ from support.gpu_texts import amd_list, rocm_json
 from modelscan.core.gpu import Link
 from modelscan.core.units import GIB, MIB
 from modelscan.gpu.inventory import inventory
-from modelscan.gpu.nvidia_csv import OLD_QUERY, QUERY
+from modelscan.gpu.nvidia_csv import APPS, OLD_QUERY, QUERY
 from modelscan.gpu.rocm_smi import ARGUMENTS
 from modelscan.gpu.tools import ToolOutput
 
@@ -180,3 +180,51 @@ def test_an_intel_mac_has_no_gpu_here(tmp_path: Path) -> None:
     found = inventory(machine=replace(fake.machine, system="darwin"))
     assert found.gpus == ()
     assert found.host.memory_bytes == 16 * GIB
+
+
+def test_amd_smi_whose_static_fails_still_tells_memory(fake: FakeMachine) -> None:
+    metric = {"gpu": 0, "mem_usage": {"total_vram": "65520 MB", "used_vram": "20 MB"}}
+    fake.tool("amd-smi static --json", ToolOutput("", "Traceback", 1))
+    fake.tool("amd-smi metric --json", amd_list([metric], wrapped=False))
+    found = inventory(machine=fake.machine)
+    assert [gpu.free_bytes for gpu in found.gpus] == [65500 * MIB]
+    assert found.problems == ()
+
+
+def test_an_old_rocm_smi_is_asked_for_all_it_knows(fake: FakeMachine) -> None:
+    unknown = "rocm-smi: error: unrecognized arguments: --showdriverversion"
+    fake.tool(" ".join(["rocm-smi", *ARGUMENTS]), ToolOutput("", unknown, 2))
+    card = {"VRAM Total Memory (B)": str(8 * GIB), "GPU ID": "0x73ff"}
+    fake.tool("rocm-smi -a --json", rocm_json([card]))
+    (gpu,) = inventory(machine=fake.machine).gpus
+    assert (gpu.memory_bytes, gpu.source) == (8 * GIB, "rocm-smi")
+
+
+def test_who_holds_memory_is_known_without_the_xml(fake: FakeMachine) -> None:
+    fake.tool("nvidia-smi -q -x", ToolOutput("<nvidia_smi_log><gpu id="))
+    fake.tool(CSV, ToolOutput("index, name, uuid, memory.total [MiB]\n0, NVIDIA L4, GPU-1, 23034"))
+    users = "gpu_uuid, pid, process_name, used_gpu_memory [MiB]\nGPU-1, 77, vllm, 900 MiB\n"
+    fake.tool(" ".join(["nvidia-smi", *APPS]), ToolOutput(users))
+    (gpu,) = inventory(machine=fake.machine).gpus
+    assert [(p.pid, p.name, p.memory_bytes) for p in gpu.processes] == [(77, "vllm", 900 * MIB)]
+
+
+def test_a_device_of_unknown_memory_is_said(fake: FakeMachine) -> None:
+    fake.tool("nvidia-smi -q -x", ToolOutput("GPU 0: NVIDIA L4 (UUID: GPU-1)\n"))
+    found = inventory(machine=fake.machine)
+    assert [gpu.name for gpu in found.gpus] == ["NVIDIA L4"]
+    assert [problem.code for problem in found.problems] == ["no_memory"]
+    assert "NVIDIA L4" in (found.problems[0].hint or "")
+
+
+def test_failures_carry_the_tools_own_name_and_a_hint(fake: FakeMachine) -> None:
+    fake.tool("npu-smi info", ToolOutput("x" * 100, "", None, "too_much"))
+    fake.tool("amd-smi static --json", ToolOutput(""))
+    fake.tool("xpu-smi discovery -j", ToolOutput("xpu-smi topology\nUsage: xpu-smi topology -m\n"
+                                                 "optional arguments:\n  -h\n"))  # fmt: skip
+    fake.tool("nvidia-smi -q -x", ToolOutput('{"card0": {"VRAM Total Mem'))
+    problems = {p.code: p for p in inventory(machine=fake.machine).problems}
+    assert set(problems) == {"too_much", "empty", "help_text", "not_xml"}
+    assert "amd-smi" in problems["empty"].message
+    assert "nvidia-smi" in problems["not_xml"].message
+    assert all(problem.hint for problem in problems.values())

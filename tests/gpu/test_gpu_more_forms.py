@@ -205,10 +205,15 @@ def test_recognition(text: str, parser: str | None) -> None:
 
 
 def test_the_unknown_is_refused_by_name() -> None:
-    for text in ("", "bash: nvidia-smi: command not found", "{}", "[1, 2]"):
+    for text, code in (
+        ("", "empty"), ("{}", "no_devices"), ("[1, 2]", "unknown_output"),
+        ("bash: nvidia-smi: command not found", "not_installed"),
+        ("Traceback (most recent call last):\n  KeyError: 'card0'", "tool_failed"),
+        ("| CNMON v5.10.13     Driver v5.10.13 |", "unsupported_device"),
+    ):  # fmt: skip
         with pytest.raises(Refusal) as caught:
             parse_sample(text)
-        assert caught.value.code in ("unknown_output", "no_devices", "not_json")
+        assert caught.value.code == code
 
 
 def test_a_vgpu_is_a_share_of_its_card() -> None:

@@ -112,9 +112,10 @@ def test_ascend_310p_has_one_memory_column_and_a3_two_chips() -> None:
         "| 0                  | 0000:A1:00.0  | 0         0    / 0   10  / 65536       |",
     ])  # fmt: skip
     reading = npu_smi.parse_info(text)
-    assert [gpu.memory_bytes for gpu in reading.gpus] == [21527 * MIB, 65536 * MIB, 65536 * MIB]
-    assert [gpu.name for gpu in reading.gpus] == ["Ascend 310P3", "Ascend910", "Ascend910"]
-    assert [problem.code for problem in reading.problems] == ["broken_gpu"]
+    assert [gpu.memory_bytes // MIB for gpu in reading.gpus] == [21527, 65536, 65536, 65536]
+    names = ["Ascend 310P3", "Ascend910", "Ascend910", "Ascend 910B1"]
+    assert [gpu.name for gpu in reading.gpus] == names
+    assert [problem.code for problem in reading.problems] == ["unhealthy_gpu"]
 
 
 @pytest.mark.parametrize("as_json", [True, False])

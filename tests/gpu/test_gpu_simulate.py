@@ -177,3 +177,32 @@ def test_every_row_of_the_table_can_be_simulated() -> None:
         assert 0 < gpu.free_bytes <= gpu.memory_bytes
         assert gpu.vendor == row.vendor
         assert simulate(gpu.name).gpus[0].name == gpu.name
+
+
+@pytest.mark.parametrize(
+    ("spec", "names"),
+    [
+        ("4080S", ["NVIDIA GeForce RTX 4080 SUPER"]),
+        ("4070TiS", ["NVIDIA GeForce RTX 4070 Ti SUPER"]),
+        ("4090D", ["NVIDIA GeForce RTX 4090 D"]),
+        ("RTX 4090M", ["NVIDIA GeForce RTX 4090 Laptop GPU"]),
+        ("780M", ["AMD Radeon 780M"]),  # not 780 MiB
+        ("4090x2", ["NVIDIA GeForce RTX 4090"] * 2),
+        ("24GBx2", ["24.0 GiB GPU"] * 2),
+        ("3090+4090", ["NVIDIA GeForce RTX 3090", "NVIDIA GeForce RTX 4090"]),
+        ("AI Max+ 395", ["AMD Radeon 8060S"]),
+        ("MacBook Pro M4 Max 64GB", ["Apple M4 Max"]),
+        ("Mac Studio M3 Ultra 256GB", ["Apple M3 Ultra"]),
+        ("A100-40G", ["NVIDIA A100 SXM4 40 GB"]),
+        ("A100 MIG 3g.20gb", ["NVIDIA A100 SXM4 40 GB MIG 3g.20gb"]),
+        ("M40", ["NVIDIA Tesla M40"]),
+    ],
+)
+def test_as_people_write_it(spec: str, names: list[str]) -> None:
+    assert [gpu.name for gpu in simulate(spec).gpus] == names
+
+
+def test_a_mistyped_number_alone_suggests_the_card_of_that_number() -> None:
+    with pytest.raises(UsageError) as caught:
+        simulate("4090s")
+    assert caught.value.details["suggestions"][0] == "GeForce RTX 4090"

@@ -91,3 +91,9 @@ def test_mixed_cards_by_number_without_pci_order() -> None:
     assert [problem.code for problem in problems] == ["device_order"]
     environ = {"CUDA_VISIBLE_DEVICES": "0", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
     assert apply_visibility(mixed, environ)[2] == ()
+
+
+@pytest.mark.parametrize(("value", "said"), [("0,9,1", True), ("0,-1,1", False), ("0,1,", False)])
+def test_an_entry_that_names_no_device_is_said(value: str, said: bool) -> None:
+    _, _, problems = apply_visibility(FOUR, {"CUDA_VISIBLE_DEVICES": value})
+    assert [problem.code for problem in problems] == ["unknown_visible_device"] * said

@@ -1,0 +1,97 @@
+"""Limits of the control groups this process is in: a container's, a systemd service's."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from modelscan.gpu.machine import Machine
+
+_ROOT = "/sys/fs/cgroup"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The tightest limit of each kind on the way up; None where there is none.
+
+    ``memory_left_bytes`` is what may still be taken below every limit. Cached file contents that
+    the kernel gives back at need do not count as taken.
+    """
+
+    memory_bytes: int | None = None
+    memory_left_bytes: int | None = None
+    cpus: float | None = None
+
+
+def run_cgroup(machine: Machine) -> Limits:
+    """Version 2 (one tree) and version 1 (a tree per kind), each from the own group upwards."""
+    own = machine.read("/proc/self/cgroup", 8192) or ""
+    memory = [
+        *_memory(machine, _folders(own, "", ""), "memory.max", "memory.current", "inactive_file"),
+        *_memory(
+            machine, _folders(own, "memory", "/memory"), "memory.limit_in_bytes",
+            "memory.usage_in_bytes", "total_inactive_file",
+        ),
+    ]  # fmt: skip
+    cpus = [
+        *(_ratio(machine.read(f"{f}/cpu.max", 64)) for f in _folders(own, "", "")),
+        *(_ratio(_quota(machine, folder)) for folder in _folders(own, "cpu", "/cpu")),
+    ]
+    return Limits(
+        min((limit for limit, _ in memory), default=None),
+        min((left for _, left in memory), default=None),
+        min((share for share in cpus if share is not None), default=None),
+    )
+
+
+def parse_cgroup_limit(text: str | None) -> int | None:
+    """A group's memory limit in bytes; None where there is none."""
+    word = (text or "").strip()
+    if not word.isdigit():
+        return None
+    limit = int(word)
+    return limit if 0 < limit < 1 << 50 else None  # v1 writes a huge number for "no limit"
+
+
+def _folders(own: str, controller: str, tree: str) -> list[str]:
+    """The process's group and those above it, up to the root of its tree.
+
+    In a container with a view of its own the group is the root.
+    """
+    pattern = rf"^\d+:(?:[^:\n]*,)?{controller}(?:,[^:\n]*)?:(/\S*)$"
+    match = re.search(pattern, own, re.MULTILINE)
+    parts = [part for part in (match.group(1) if match else "/").split("/") if part]
+    if ".." in parts:  # a group above what this process may see
+        parts = []
+    paths = ["/".join(["", *parts[:depth]]) for depth in range(len(parts), -1, -1)]
+    return [_ROOT + tree + path for path in paths[:64]]
+
+
+def _memory(
+    machine: Machine, folders: list[str], limit_file: str, used_file: str, cache_key: str
+) -> list[tuple[int, int]]:
+    """(limit, what is left of it) of each group that has one."""
+    found = []
+    for folder in folders:
+        limit = parse_cgroup_limit(machine.read(f"{folder}/{limit_file}", 64))
+        if limit is None:
+            continue
+        statistics = machine.read(f"{folder}/memory.stat", 16384) or ""
+        cached = re.search(rf"^{cache_key} (\d{{1,18}})$", statistics, re.MULTILINE)
+        used = machine.read_int(f"{folder}/{used_file}") or 0
+        taken = max(0, used - (int(cached.group(1)) if cached else 0))
+        found.append((limit, max(0, limit - taken)))
+    return found
+
+
+def _quota(machine: Machine, folder: str) -> str:
+    quota = machine.read(f"{folder}/cpu.cfs_quota_us", 64) or ""
+    return f"{quota.strip()} {(machine.read(f'{folder}/cpu.cfs_period_us', 64) or '').strip()}"
+
+
+def _ratio(text: str | None) -> float | None:
+    """``50000 100000`` is half a processor; ``max`` and -1 are no limit."""
+    words = (text or "").split()
+    if len(words) != 2 or not all(word.isdigit() for word in words) or not int(words[1]):
+        return None
+    return int(words[0]) / int(words[1])
