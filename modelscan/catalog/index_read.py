@@ -76,6 +76,14 @@ class Index:
         rows = self.connection.execute("SELECT DISTINCT task FROM model WHERE task IS NOT NULL")
         return sorted(row[0] for row in rows)
 
+    def repositories(self) -> dict[str, int]:
+        """Every repository of a model, lower case, with the model's downloads (0 when unknown)."""
+        rows = self.connection.execute(
+            "SELECT n.key, max(coalesce(m.downloads, 0)) FROM name n JOIN model m "
+            "ON m.rowid = n.model WHERE n.kind IN (3, 4) GROUP BY n.key"
+        )
+        return dict(rows)
+
     def is_provider(self, name: str) -> bool:
         """Some offering is this provider's."""
         start = name.lower() + "/"
