@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # importing the dataclasses costs a tenth of a search
     from modelscan.core.model import Model
     from modelscan.state.paths import Paths
 
-FORMAT = "6"  # of the file: another number is another form
+FORMAT = "7"  # of the file: another number is another form
 FILE_NAME = "index.sqlite3"
 
 

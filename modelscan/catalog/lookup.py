@@ -6,7 +6,8 @@ import re
 from dataclasses import replace
 
 from modelscan.catalog.index_read import Index, open_index
-from modelscan.catalog.search import Query, correct, search
+from modelscan.catalog.search import Query, search
+from modelscan.catalog.search_typos import correct
 from modelscan.catalog.search_words import query_words, spelling, words
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model
