@@ -63,7 +63,7 @@ def _entry(kind: str, entry: Mapping[str, Any]) -> Iterator[SourceRecord]:
                 kind="repository",
                 name=repo.partition("/")[2],
                 repos=(repo,) if variant.source == "huggingface" else (),
-                base=None if original else base,
+                base=None if original or _unquantized(spec) else base,
                 facts=_facts(kind, entry, spec) if original else {},
                 variants=(variant,),
                 architecture=_architecture(entry, spec) if original else None,

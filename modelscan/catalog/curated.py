@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,6 +10,8 @@ from typing import Any
 
 from modelscan.catalog.link_names import owner
 from modelscan.state.bundled import bundled_dir
+
+_JOINTS = re.compile(r"[-_ ]")  # ai21-labs is ai21labs
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +32,10 @@ class Curated:
 
     def lab(self, name: str | None) -> str | None:
         """The lab of that name or organisation, None when it is not known."""
-        return self.labs.get(name.lower()) if name else None
+        if not name:
+            return None
+        plain = name.lower()
+        return self.labs.get(plain) or self.labs.get(_JOINTS.sub("", plain))
 
     def lab_of_repo(self, repo: str) -> str | None:
         return self.labs.get(owner(repo))

@@ -23,6 +23,7 @@ from modelscan.catalog.search_words import (
     FLAGS,
     deletions,
     kind_words,
+    lead_words,
     mark,
     name_tokens,
     spelling,
@@ -52,7 +53,7 @@ CREATE TABLE name(key TEXT, kind INT, model INT, PRIMARY KEY(key, kind, model)) 
 CREATE TABLE word(word TEXT PRIMARY KEY, models INT) WITHOUT ROWID;
 CREATE TABLE typo(deletion TEXT, word TEXT, PRIMARY KEY(deletion, word)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE text USING fts5(
-  ident, kind, facet, content='', detail=column, columnsize=0,
+  ident, lead, kind, facet, content='', detail=column, columnsize=0,
   tokenize="unicode61 tokenchars '._'");
 """
 _INDEXES = """
@@ -161,14 +162,16 @@ def _fill(
         body = pack(model, dictionary)
         connection.execute("INSERT INTO detail VALUES(?,?)", (number, body))
         connection.executemany("INSERT OR IGNORE INTO name VALUES(?,?,?)", _names(number, model))
-        ident = name_tokens([model.id, model.name, *model.aliases])
-        kinds = name_tokens([model.family or "", model.lab or "", *model.tags, *model.repos])
+        ident = name_tokens([model.id.rpartition("/")[2], model.name, *model.aliases])
+        lead = lead_words(model)
+        kinds = name_tokens([model.id, model.family or "", *model.tags, *model.repos])
         kinds += kind_words(model) + name_tokens([model.license or ""])
         connection.execute(
-            "INSERT INTO text(rowid, ident, kind, facet) VALUES(?,?,?,?)",
-            (number, " ".join(ident), " ".join(dict.fromkeys(kinds)), " ".join(_marks(model))),
-        )
-        vocabulary.update({*ident, *kinds})
+            "INSERT INTO text(rowid, ident, lead, kind, facet) VALUES(?,?,?,?,?)",
+            (number, " ".join(ident), " ".join(lead), " ".join(dict.fromkeys(kinds)),
+             " ".join(_marks(model))),
+        )  # fmt: skip
+        vocabulary.update({*ident, *lead, *kinds})
         counts.update(sources_of(model))
     spelled = {w for w in vocabulary if w.isalpha() and 3 <= len(w) <= 20}
     kept = sorted((w, n) for w, n in vocabulary.items() if n >= COMMON or w in spelled)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # importing the dataclasses costs a tenth of a search
     from modelscan.core.model import Model
     from modelscan.state.paths import Paths
 
-FORMAT = "6"  # of the file: another number is another form
+FORMAT = "7"  # of the file: another number is another form
 FILE_NAME = "index.sqlite3"
 
 
@@ -75,6 +75,14 @@ class Index:
         """What the models are for, each once."""
         rows = self.connection.execute("SELECT DISTINCT task FROM model WHERE task IS NOT NULL")
         return sorted(row[0] for row in rows)
+
+    def repositories(self) -> dict[str, int]:
+        """Every repository of a model, lower case, with the model's downloads (0 when unknown)."""
+        rows = self.connection.execute(
+            "SELECT n.key, max(coalesce(m.downloads, 0)) FROM name n JOIN model m "
+            "ON m.rowid = n.model WHERE n.kind IN (3, 4) GROUP BY n.key"
+        )
+        return dict(rows)
 
     def is_provider(self, name: str) -> bool:
         """Some offering is this provider's."""

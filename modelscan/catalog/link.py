@@ -13,7 +13,8 @@ from collections.abc import Iterable, Sequence
 from modelscan.catalog.curated import Curated
 from modelscan.catalog.link_groups import Group, Member, majority, newer, slug, strength, within
 from modelscan.catalog.link_names import key, owner, short, split_repo_name, tokens
-from modelscan.catalog.link_rules import Link, Linker
+from modelscan.catalog.link_rules import HostedId, Link, Linker
+from modelscan.catalog.link_words import undecorated
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 
 
@@ -45,6 +46,8 @@ class Grouping:
         self._bases: dict[str, tuple[str, str]] = {}
         self._by_repo: dict[str, str] = {}  # released weights -> id of the group that owns them
         self._names: dict[str, set[str]] = defaultdict(set)  # key of a short name -> group ids
+        self._canonical_ids: set[str] = set()  # groups that a source names itself
+        self._rows: dict[str, set[str]] = defaultdict(set)  # key of their rows' names -> group ids
         self._sets: dict[str, str] = {}  # key of a recipe set's name -> group id
         self._stated_base = self._read_bases()
 
@@ -79,6 +82,7 @@ class Grouping:
         astray: list[tuple[Member, str]] = []
         for model_id, own in sorted(stated.items()):
             group = self._group(model_id)
+            self._canonical_ids.add(model_id)
             found = self._canonical_link(model_id, own)
             base = self.base_of(found.repo)[0] if found else None
             if found and base:
@@ -89,11 +93,16 @@ class Grouping:
                     astray.append((member, other))
                 else:
                     self._join(group, member, "canonical id")
+                    self._rows[self._row_name(member)].add(group.id)
         for group in sorted(self.groups.values(), key=strength):
             for repo in group.links:
                 group.primary = self._by_repo.setdefault(repo.lower(), group.id) == group.id
         for member, repo in astray:
             self._join(self._owner_of(repo), member, "own id, not its canonical id")
+
+    def _row_name(self, member: Member) -> str:
+        provider = member.record.kind == "offering"
+        return key(self.linker.take_apart(member.record.key, provider=provider).name)
 
     def _spelled_otherwise(self, member: Member, base: str | None) -> str | None:
         """More specific weights that a row's id spells out than its canonical id means.
@@ -117,6 +126,8 @@ class Grouping:
         opened = majority(m.record.facts.get("open_weights") for m in members)
         name = majority(m.record.name for m in members)
         found = self.linker.link(model_id, display=name, open_weights=opened)
+        if opened is False and found and found.rule == "decoration":
+            return None  # glm-5-turbo is no open model served fast, but one of its own
         if found or opened is False or self.linker.moving(short(model_id)):
             return found
         return self._rows_agree(model_id, members)
@@ -190,11 +201,13 @@ class Grouping:
         return known
 
     def _find_base(self, repo: str) -> tuple[str, str]:
-        stated = self._stated_base.get(repo.lower())
-        if stated and stated.lower() != repo.lower():
-            return self.base_of(stated)[0], "stated base"
         name = split_repo_name(short(repo))
         original = self._original(repo, name.base)
+        stated = self._stated_base.get(repo.lower())
+        if stated and stated.lower() != repo.lower():
+            base = self.base_of(stated)[0]
+            if original is None or key(short(original)) == key(short(base)):
+                return base, "stated base"
         if original:
             return original, "quantization suffix" if name.derived else "same name"
         converted = owner(repo) in self.curated.converters
@@ -247,19 +260,36 @@ class Grouping:
                 open_weights=record.facts.get("open_weights"),
                 provider=True,
             )
-            if found:
+            hosted = self.linker.take_apart(record.key, provider=True)
+            same = None
+            if found is None or found.rule == "decoration":  # what sources state is surer
+                same = self._stated(hosted, record.facts.get("open_weights"))
+            if found and not same:
                 self._join(self._owner_of(self.base_of(found.repo)[0]), member, found.rule)
                 continue
-            hosted = self.linker.take_apart(record.key, provider=True)
-            name = hosted.name
-            lab = hosted.lab or self.curated.families.get(next(iter(tokens(name)), ""))
-            same = self._same_name(name, lab)
+            same = same or self._same_name(hosted.name, hosted.lab)
             if same:
                 self._join(same, member, "same name")
             else:
-                unlinked[key(name)].append((member, lab, name))
+                unlinked[key(hosted.name)].append((member, hosted.lab, hosted.name))
         for _, rows in sorted(unlinked.items()):
             self._new_names(rows)
+
+    def _stated(self, hosted: HostedId, open_weights: bool | None) -> Group | None:
+        """By the name, or without words of price and speed, unless it may be a closed model's."""
+        plain = undecorated(hosted.name) if open_weights is not False else None
+        found = self._stated_name(hosted.name, hosted.lab)
+        return found or (self._stated_name(plain, hosted.lab) if plain else None)
+
+    def _stated_name(self, name: str, lab: str | None) -> Group | None:
+        """The only canonical id of the lab that is this name, or that rows of this name state."""
+        if lab is None or self.linker.moving(name):
+            return None
+        same = self._same_name(name, lab)
+        if same and same.id in self._canonical_ids:
+            return same
+        stated = {g for g in self._rows.get(key(name), ()) if self.groups[g].lab == lab}
+        return self.groups[stated.pop()] if len(stated) == 1 else None
 
     def _new_names(self, rows: list[tuple[Member, str | None, str]]) -> None:
         """Rows of one name: one group per lab; rows without a lab join the only lab there is."""

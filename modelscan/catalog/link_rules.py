@@ -20,20 +20,20 @@ from modelscan.catalog.link_names import (
     split_repo_name,
     tokens,
 )
+from modelscan.catalog.link_words import (
+    DATE,
+    SERVING,
+    agrees,
+    completes,
+    undecorated,
+    without_version_letter,
+)
 
-SERVING = ("instruct", "it", "chat")  # words that say how a model is served, not which it is
-_EXTRA = frozenset({*SERVING, "hf", "text", "preview", "v"})
-_DECORATION = frozenset({
-    "free", "turbo", "fast", "highspeed", "maas", "tee", "cloud", "official", "nitro", "extended",
-    "lora", "original", "hf", "serverless", "exacto", "cheaper", "discounted", "tput",
-    "versatile", "instant",
-})  # fmt: skip
 _REGION = re.compile(r"^(?:us|eu|apac|au|jp|global)\.")
 _REVISION = re.compile(r"-(?:v?\d+):\d+$")
-_SIZE_TAG = re.compile(r":\d+(?:\.\d+)?[bt]$", re.IGNORECASE)
 _VERSION_WORD = re.compile(r"^v\d+(?:\.\d+)*$")
 _DECIMAL_P = re.compile(r"(?<=\d)p(?=\d)")
-_DATE = re.compile(r"^(?:2[3-9](?:0[1-9]|1[0-2])|(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])|20[2-3]\d)$")
+_PATH_WORDS = frozenset({"accounts", "models", "routers", "chat-completion"})  # of a host's ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,8 @@ class Linker:
                 name = rest  # else the lab's name is the model's first word: deepseek.r1
         if "fireworks" in identifier or host == "fireworks-ai":
             name = _DECIMAL_P.sub(".", name)
-        foreign = lab is None and len(parts) > 1
+        owners = [p for p in parts[:-1] if p not in _PATH_WORDS and not _of_host(p, host)]
+        foreign = lab is None and bool(owners)
         family = self._curated.families.get(next(iter(tokens(name)), ""))
         return HostedId("/".join(parts), lab or family or self._curated.lab(host), name, foreign)
 
@@ -135,7 +136,8 @@ class Linker:
         curated = self._curated.repositories.get(f"{hosted.lab}/{hosted.name}".lower())
         if curated:
             return Link(curated, "curated")
-        if self.moving(hosted.name):
+        plain = undecorated(hosted.name)
+        if self.moving(hosted.name) or (plain and self.moving(plain)):
             return None
         exact = self._spelled_out(hosted)
         if exact:
@@ -153,18 +155,16 @@ class Linker:
 
     def _close(self, hosted: HostedId, shown: str | None) -> Link | None:
         """The name without words of price and speed, or the human name, is a repository's."""
-        plain = _undecorated(hosted.name)
-        if plain and self.moving(plain):
-            return None
+        plain = undecorated(hosted.name)
         found = self._served(plain, hosted.lab) if plain else None
         if found:
             return Link(found, "decoration")
         found = self._served(shown, hosted.lab) if shown else None
-        return Link(found, "display name") if found and _agrees(hosted.name, found) else None
+        return Link(found, "display name") if found and agrees(hosted.name, found) else None
 
     def _loose(self, hosted: HostedId, shown: str | None) -> Link | None:
-        plain = _undecorated(shown) if shown else None
-        texts = [hosted.name, _undecorated(hosted.name), shown, plain]
+        plain = undecorated(shown) if shown else None
+        texts = [hosted.name, undecorated(hosted.name), shown, plain]
         steps = (
             ("serving word", self._serving),
             ("completion", self._completion),
@@ -173,10 +173,10 @@ class Linker:
         for rule, find in steps:
             for text in texts:
                 found = find(text, hosted.lab) if text else None
-                if found and _agrees(hosted.name, found, lenient=rule == "completion"):
+                if found and agrees(hosted.name, found, lenient=rule == "completion"):
                     return Link(found, rule)
         found = self.equal(plain, hosted.lab) if plain else None
-        return Link(found, "decoration") if found and _agrees(hosted.name, found) else None
+        return Link(found, "decoration") if found and agrees(hosted.name, found) else None
 
     def moving(self, text: str) -> bool:
         """A name whose weights change over time: never linked."""
@@ -193,7 +193,9 @@ class Linker:
 
     def equal(self, text: str, lab: str | None) -> str | None:
         """The official repository of that name, spelling and quantization words aside."""
-        return self._choose(self._by_key.get(key(text), ()), lab)
+        found = self._choose(self._by_key.get(key(text), ()), lab)
+        plain = without_version_letter(text)
+        return found or (self.equal(plain, lab) if plain != text else None)
 
     def _served(self, text: str, lab: str | None) -> str | None:
         """As ``equal``, but where a loose name fits a base model too, the one that is served."""
@@ -209,7 +211,7 @@ class Linker:
             if self._completion(text, lab):  # a later, dated release is as likely
                 return None
             variants = [words[:-1], *([*words[:-1], word] for word in SERVING)]
-        dated = bool(words) and bool(_DATE.match(words[-1]))
+        dated = bool(words) and bool(DATE.match(words[-1]))
         if dated:
             variants += [[*words[:-1], word, words[-1]] for word in SERVING]
         variants.append([word for word in words if word not in SERVING])
@@ -221,16 +223,16 @@ class Linker:
         words = tuple(key(text).split())
         if len(words) < 2:
             return None
-        dates = {w for w in words if _DATE.match(w)}
+        dates = {w for w in words if DATE.match(w)}
         found = [
             repo
             for other, repo in self._by_word.get(words[0], ())
-            if _completes(words, other, anchored=bool(dates & set(other)))
+            if completes(words, other, anchored=bool(dates & set(other)))
         ]
         return self._choose(found, lab)
 
     def _reordered(self, text: str, lab: str | None) -> str | None:
-        """The named lab's only repository with the same words in another order."""
+        """The named lab's only repository with the same words in another order, brand aside."""
         words = set(re.split(r"[-_:\s]+", text.lower()))
         if lab is None or len(words) < 3:
             return None
@@ -239,9 +241,12 @@ class Linker:
             for org in self._curated.orgs.get(lab, ())
             for repo in self._by_owner.get(org.lower(), ())
             if words <= (other := set(re.split(r"[-_]+", short(repo).lower())))
-            and all(_VERSION_WORD.match(w) or w in SERVING for w in other - words)
+            and all(self._may_be_left_out(w) for w in other - words)
         ]
         return self._choose(found, lab)
+
+    def _may_be_left_out(self, word: str) -> bool:
+        return bool(_VERSION_WORD.match(word)) or word in SERVING or word in self._curated.brands
 
     def _choose(self, found: Iterable[str], lab: str | None) -> str | None:
         """One lab's repository: the named lab's, else the only lab's there is."""
@@ -279,69 +284,13 @@ class Linker:
         return " ".join(w for w in words if w not in SERVING and w != "hf")
 
 
+def _of_host(part: str, host: str | None) -> bool:
+    """``fireworks`` in an id of fireworks-ai: a part of the path, nobody who made the model."""
+    return host is not None and part.lower() in host.lower().split("-")
+
+
 def _only_release(repo: str, plain: set[str]) -> bool:
     """A lab's BF16 repository counts as the original where it has no other."""
     name = split_repo_name(short(repo))
     base = f"{owner(repo)}/{name.base.lower()}"
     return name.quantization == "BF16" and name.format is None and base not in plain
-
-
-def _agrees(name: str, repo: str, *, lenient: bool = False) -> bool:
-    """A date in the id stands in the repository's name; lenient: or that one has no date."""
-    asked, has = _dates(name), _dates(short(repo))
-    return asked <= has or (lenient and not has)
-
-
-def _dates(text: str) -> set[str]:
-    return {w for w in tokens(text) if len(w) == 4 and _DATE.match(w)}
-
-
-def _completes(words: tuple[str, ...], other: tuple[str, ...], *, anchored: bool) -> bool:
-    """``words`` is an ordered part of ``other`` and what ``other`` adds cannot name another model.
-
-    Sizes, serving words and dates may be added; a version only where a date anchors the name.
-    """
-    if len(other) <= len(words):
-        return False
-    position, added = 0, []
-    for index, token in enumerate(other):
-        if position < len(words) and token == words[position]:
-            position += 1
-        else:
-            added.append((index, token))
-    if position < len(words):
-        return False
-    return all(_harmless(other, index, word, anchored) for index, word in added)
-
-
-def _harmless(other: tuple[str, ...], index: int, word: str, anchored: bool) -> bool:
-    if word in _EXTRA or _DATE.match(word):
-        return True
-    following = other[index + 1] if index + 1 < len(other) else ""
-    previous = other[index - 1] if index else ""
-    if word.isdigit():
-        if following in ("b", "m", "t", "e", "x"):
-            return True  # a size
-        if len(word) == 2 and len(following) == 4 and _DATE.match(following):
-            return True  # the month of a date
-        return anchored or _in_version_ending(other, index)
-    if word in ("b", "m", "t", "e", "x"):
-        return previous.isdigit()
-    return word == "a" and following.isdigit()
-
-
-def _in_version_ending(words: tuple[str, ...], index: int) -> bool:
-    """The name ends in v1, v0.1 or v1.5, and the word at ``index`` is one of its numbers."""
-    start = index
-    while start and words[start - 1].isdigit():
-        start -= 1
-    return bool(start) and words[start - 1] == "v" and all(w.isdigit() for w in words[start:])
-
-
-def _undecorated(text: str) -> str | None:
-    """The name without words of price and speed and a size tag; None when there were none."""
-    plain = _SIZE_TAG.sub("", text.lower())
-    words = re.split(r"[-_:\s]+", plain)
-    kept = [w for w in words if w not in _DECORATION]
-    changed = len(kept) < len(words) or plain != text.lower()
-    return "-".join(kept) if kept and changed else None

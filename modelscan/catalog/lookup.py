@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from modelscan.catalog.index_read import Index, open_index
 from modelscan.catalog.resemble import resembling
-from modelscan.catalog.search import Query, correct, search
+from modelscan.catalog.search import Query, search
+from modelscan.catalog.search_typos import correct
 from modelscan.catalog.search_words import query_words, spelling, words
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model
@@ -74,6 +75,9 @@ def find_row(index: Index, text: str) -> int:
         )
     if not _could_be_a_name(text):
         raise _unknown(index, text)
+    row = _hosted(index, text)
+    if row is not None:
+        return row
     found = search(index, Query(text=text, limit=_CANDIDATES))
     if found.total == 1 and found.corrected is None:
         if not _has_words(index.model(found.rows[0].row), text):
@@ -103,6 +107,14 @@ def _named(index: Index, text: str) -> int | None:
         if len(rows) == 1:
             return rows[0]
     return None
+
+
+def _hosted(index: Index, text: str) -> int | None:
+    if "/" not in text:
+        return None
+    from modelscan.catalog.hosted_ids import hosted_row
+
+    return hosted_row(index, text)
 
 
 def _could_be_a_name(text: str) -> bool:

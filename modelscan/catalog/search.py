@@ -1,8 +1,7 @@
 """Searching the index: what matches, in a stable order, within a few milliseconds.
 
-Three tiers, each in the order of popularity (= row number): the very name, every word in the
-model's own name, every word anywhere (family, lab, task, what it can do). A word may be the
-beginning of a longer one. Nothing found: words are corrected by one typo, then one may be missing.
+Tiers, each in the order of popularity (= row number): the very name, then those of
+``search_match``. Nothing found: words are corrected by one typo, then one may be missing.
 """
 
 # ruff: noqa: S608 - statements are put together from this file's constants; values are bound
@@ -13,15 +12,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from modelscan.catalog.index_read import Index
+from modelscan.catalog.search_match import anywhere, tiers
+from modelscan.catalog.search_typos import correct
 from modelscan.catalog.search_words import (
-    COMMON,
     FLAGS,
     KINDS,
-    deletions,
-    distance,
+    is_packing,
     mark,
     query_words,
     spelling,
+    words,
 )
 
 _FEW, _MANY_MORE = 3, 10  # so few matches may be a typo, if its correction has so many more
@@ -113,21 +113,28 @@ def search(index: Index, query: Query) -> Found:
         return found
     fixed = correct(index, words)
     if fixed != words:
-        again = _matching(index, query, fixed)
+        again = _matching(index, query._replace(text=" ".join(fixed)), fixed)
         if again.total > found.total * _MANY_MORE:
             return again._replace(corrected=" ".join(fixed))
     return found if found.total else _all_but_one(index, query, fixed)
 
 
 def _all_but_one(index: Index, query: Query, words: list[str]) -> Found:
-    """A longer query with one word too many; the shortest words are given up first."""
-    if len(words) < 3:
-        return Found(0)
-    for given_up in sorted(words, key=lambda w: (len(w), w)):
-        kept = [w for w in words if w != given_up]
-        found = _matching(index, query, kept)
+    """A query with one word too many: of two only one beside a kind of model, of more any.
+
+    Words without digits are given up first, the shortest of them, the first word last.
+    """
+    if len(words) == 2:
+        given_up = [w for w in words if w not in KINDS] if KINDS.intersection(words) else []
+    else:
+        rank = {w: (any(c.isdigit() for c in w), i == 0, len(w), w) for i, w in enumerate(words)}
+        given_up = sorted(words, key=rank.__getitem__) if len(words) > 2 else []
+    for word in given_up:
+        kept = [w for w in words if w != word]
+        text = " ".join(kept)
+        found = _matching(index, query._replace(text=text), kept)
         if found.total:
-            return found._replace(corrected=" ".join(kept))
+            return found._replace(corrected=text)
     return Found(0)
 
 
@@ -153,7 +160,7 @@ def _everything(index: Index, query: Query) -> Found:
 def _matching(index: Index, query: Query, words: Sequence[str]) -> Found:
     """Models with every word and every filter; filters by name are words of the text too."""
     where, values = _bounds(query)
-    match = " AND ".join([_match(index, words), *_marks(query)])
+    match = " AND ".join([anywhere(index, words), *_marks(query)])
     total = _total(index, query, match, where, values)
     total += _beside(index, query, match, where, values)
     if not total:
@@ -206,18 +213,13 @@ def _tiers(index: Index, query: Query, words: Sequence[str], wanted: int) -> lis
     where, values = _bounds(query)
     marks = _marks(query)
     numbers: dict[int, None] = dict.fromkeys(_exact(index, query))
-    whole = " AND ".join(f'"{w}"' for w in words)
-    beginnings = _match(index, words)
-    tiers = [f"ident : ({whole})", f"ident : ({beginnings})", beginnings]
-    if KINDS.issuperset(words):  # a kind of model is asked for, not a name
-        tiers = [whole, beginnings]
     source = _JOIN if where else "FROM text"
     conditions = " AND ".join(["text MATCH ?", *where])
     sql = f"SELECT text.rowid {source} WHERE {conditions} ORDER BY text.rowid LIMIT ?"
-    for tier in dict.fromkeys(tiers):
+    for tier in tiers(index, words):
         if len(numbers) >= wanted:
             break
-        match = " AND ".join([f"({tier})" if ":" not in tier else tier, *marks])
+        match = " AND ".join([f"({tier})", *marks])
         found = index.connection.execute(sql, [match, *values, wanted])
         numbers.update(dict.fromkeys(r[0] for r in found))
     return list(numbers)[:wanted]
@@ -227,8 +229,22 @@ def _exact(index: Index, query: Query) -> list[int]:
     """Models that are called just that, and that pass the filters; the plainest id first."""
     named = index.by_name(query.text.strip(), _EXACT_KINDS)
     named += index.by_name(spelling(query.text), (_SPELLING,))
-    rows = rows_by_number(index, sorted({row for _, row in named}))
+    found = {row for _, row in named} | _packed(index, query.text)
+    rows = rows_by_number(index, sorted(found))
     return [r.row for r in sorted(rows, key=lambda r: (len(r.id), r.row)) if _passes(r, query)]
+
+
+def _packed(index: Index, text: str) -> set[int]:
+    """``qwen3 8b gguf``: the model of that name whose weights come packed so."""
+    said = words(text.rpartition("/")[2])
+    packed = [word for word in said if is_packing(word)]
+    name = spelling(" ".join(word for word in said if not is_packing(word)))
+    rows = [row for _, row in index.by_name(name, (_SPELLING,))] if packed else []
+    if not rows:
+        return set()
+    sql = f"SELECT rowid FROM text WHERE text MATCH ? AND rowid IN ({','.join('?' * len(rows))})"
+    match = " AND ".join(f'"{word}"' for word in packed)
+    return {row[0] for row in index.connection.execute(sql, [match, *rows])}
 
 
 def _passes(row: Row, query: Query) -> bool:
@@ -250,16 +266,6 @@ def _passes(row: Row, query: Query) -> bool:
         and all(getattr(row, n) for n in ("tools", "reasoning", "vision") if getattr(query, n))
         and all(b is None or (v is not None and (v - b) * sign >= 0) for b, v, sign in bounds)
     )
-
-
-def _match(index: Index, words: Sequence[str]) -> str:
-    """Every word; one of three letters and more that is no common word may be a beginning."""
-    return " AND ".join(f'"{w}"' if len(w) < 3 or _common(index, w) else f'"{w}"*' for w in words)
-
-
-def _common(index: Index, word: str) -> bool:
-    found = index.connection.execute("SELECT models FROM word WHERE word = ?", (word,)).fetchone()
-    return found is not None and found[0] >= COMMON
 
 
 def _flags(query: Query) -> list[str]:
@@ -313,31 +319,3 @@ def _row(values: Sequence[object]) -> Row:
     for name in _LISTS:
         named[name] = tuple(w for w in str(named[name] or "").split(",") if w)
     return Row(row=int(str(values[0])), **named)  # type: ignore[arg-type]
-
-
-def correct(index: Index, words: Sequence[str]) -> list[str]:
-    """Words that no model has, replaced by the most frequent one a typo away."""
-    return [_corrected(index, word) for word in words]
-
-
-def _corrected(index: Index, word: str) -> str:
-    letters = word.rstrip("0123456789.")
-    rest = word[len(letters) :]
-    if len(letters) < 3 or not letters.isalpha() or _known(index, letters):
-        return word
-    near = sorted({letters, *deletions(letters)})
-    marks = ",".join("?" * len(near))
-    sql = (
-        f"SELECT word, models FROM word WHERE word IN ({marks}) UNION "
-        f"SELECT t.word, w.models FROM typo t JOIN word w ON w.word = t.word "
-        f"WHERE t.deletion IN ({marks})"
-    )
-    found = index.connection.execute(sql, [*near, *near]).fetchall()
-    ranked = sorted((distance(letters, w), w[0] != letters[0], -n, w) for w, n in found)
-    return ranked[0][3] + rest if ranked and ranked[0][0] < 3 else word
-
-
-def _known(index: Index, word: str) -> bool:
-    """It is a whole word of some model."""
-    sql = "SELECT 1 FROM word WHERE word = ?"
-    return index.connection.execute(sql, (word,)).fetchone() is not None

@@ -11,16 +11,21 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from modelscan.core.model import Model
+    from modelscan.core.model import Model, Variant
 
 _WORD = re.compile(r"[^\W_]+(?:\.\d+)*", re.UNICODE)
 _PLAIN = re.compile(r"[^a-z0-9.]+")
+_PACKED = re.compile(
+    r"^(?:gguf|mlx|onnx|awq|gptq|bnb|exl[23]?|(?:nv|mx)?fp[48]|[bf]f?p?16|int[48]|[2-8]bit|i?q[2-8]|w\da\d+)$"
+)  # what the weights of a model come packed in
 _RUNS = re.compile(r"[^\W\d_]+|\d+", re.UNICODE)
 _PARTS = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)*", re.UNICODE)
+_SIZE = re.compile(r"^[ae]?\d[\d.]*(?:x\d+)?[bmtk]$")  # 7b, a3b, e4b, 8x7b, 128k: no version
 _IDLE = frozenset(
     (
         *("a", "an", "the", "for", "with", "and", "or", "of", "to", "on", "in", "my", "me", "best"),
-        *("good", "model", "models", "llm", "llms", "ai", "weights"),
+        *("good", "model", "models", "llm", "llms", "ai", "weights", "language", "license"),
+        *("licence", "licensed"),
     )
 )
 _TASK_WORDS = {
@@ -46,9 +51,14 @@ _PHRASES = (
     ("speech to text", "asr"), ("speech recognition", "asr"), ("text to speech", "tts"),
     ("speech synthesis", "tts"), ("text to image", "imagegen"), ("image generation", "imagegen"),
     ("text to video", "videogen"), ("video generation", "videogen"),
-    ("long context", "longcontext"),
+    ("long context", "longcontext"), ("vision language", "vision"), ("image to text", "vision"),
+    ("image understanding", "vision"), ("video understanding", "videoinput"),
+    ("audio understanding", "audioinput"), ("tool use", "tools"), ("tool calling", "tools"),
+    ("tool calls", "tools"), ("function call", "function"),
 )  # fmt: skip
 LONG_CONTEXT_TOKENS = 256_000
+_INPUTS = {"video": "videoinput", "audio": "audioinput"}
+_SMALL_NAMES = frozenset(("small", "mini", "nano", "tiny", "lite", "micro"))
 _ABLE = {
     "reasoning": "reasoning thinking think",
     "vision": "vision visual image multimodal vlm",
@@ -59,12 +69,14 @@ FLAGS = {"open": 1, "closed": 2, "tools": 4, "reasoning": 8, "vision": 16}
 TINY, SMALL, LARGE = 1_500_000_000, 5_000_000_000, 60_000_000_000
 
 
-_SIZES = ("tiny", "small", "little", "large", "big", "longcontext")
+SIZES = frozenset(("tiny", "small", "little", "large", "big"))
 KINDS = frozenset(
     word
     for text in (*_TASK_WORDS.values(), *_ABLE.values(), *(t for _, t in _NAME_WORDS))
     for word in text.split()
-) | frozenset((*_SIZES, "moe", "open", "local"))  # words that say what a model is for
+) | frozenset(
+    (*SIZES, *_INPUTS.values(), "longcontext", "moe", "open", "local")
+)  # words that say what a model is for
 
 
 def words(text: str) -> list[str]:
@@ -84,37 +96,71 @@ def spelling(text: str) -> str:
 
 def query_words(text: str) -> list[str]:
     """The words of a query that say something; all of them when none does."""
-    plain = " ".join(words(text))
+    plain = f" {' '.join(words(text))} "
     for phrase, word in _PHRASES:
-        plain = plain.replace(phrase, word)
+        plain = plain.replace(f" {phrase} ", f" {word} ")
     found = words(plain)
     return [w for w in found if w not in _IDLE] or found
 
 
 def name_tokens(texts: Iterable[str]) -> list[str]:
-    """Words of names, and the parts of mixed words."""
+    """Words of names, and the parts of mixed words; 3.3 is a 3 as well."""
     tokens: dict[str, None] = {}
     for text in texts:
         for word in words(text):
             tokens[word] = None
-            parts = _PARTS.findall(word)
-            if len(parts) > 1:
-                tokens.update(dict.fromkeys(parts))
+            for part in word_parts(word) or [word]:
+                tokens[part] = None
+                major, dot, _ = part.partition(".")
+                if dot and major.isdigit():
+                    tokens[major] = None
     return list(tokens)
+
+
+def word_parts(word: str) -> list[str]:
+    """``qwen2.5`` is ``qwen`` and ``2.5``; a size (``3b``, ``a3b``) is one word."""
+    parts = [] if _SIZE.match(word) or word[0].isdigit() else _PARTS.findall(word)
+    return parts if len(parts) > 1 else []
+
+
+def is_packing(word: str) -> bool:
+    """``gguf``, ``awq``, ``q4``: of the weights, not of the model's name."""
+    return bool(_PACKED.match(word))
+
+
+def lead_words(model: Model) -> list[str]:
+    """What a person names first: the word that names begin with, the family, lab and owner."""
+    names = (model.id.rpartition("/")[2], model.name)
+    first = [word for name in names for word in words(name)[:1]]
+    said = [part for word in first for part in (word, *word_parts(word)[:1])]
+    owners = {text.partition("/")[0] for text in (model.id, *model.repos) if "/" in text}
+    said += words(model.family or "")[:1] + words(model.lab or "")
+    said += [word for owner in sorted(owners) for word in words(owner)]
+    return [word for word in dict.fromkeys(said) if not word.isdigit()]
 
 
 def kind_words(model: Model) -> list[str]:
     """What a person may call this kind of model."""
     can, said = model.capabilities, [_TASK_WORDS.get(model.task or "", "")]
     said.extend(text for name, text in _ABLE.items() if getattr(can, name))
+    said.extend(word for kind, word in _INPUTS.items() if kind in model.modalities_in)
     said.append("open local" if model.open_weights else "")
     said.append("moe mixture experts" if model.active_parameters else "")
-    said.append(size_words(model.parameters))
+    tokens = set(name_tokens([model.id.rpartition("/")[2], model.name]))
+    small = model.parameters is None and bool(tokens & _SMALL_NAMES)
+    sizes = ["small"] if small else size_words(model.parameters).split()
+    said.extend(text for size in sizes for text in (size, mark("size", size)))
     long = (model.limits.context_tokens or 0) >= LONG_CONTEXT_TOKENS
     said.append("longcontext" if long else "")
-    tokens = set(name_tokens([model.id, model.name]))
     said.extend(text for names, text in _NAME_WORDS if tokens & set(names))
+    said.extend(sorted({t for v in model.variants for t in _packing(v)}))
     return list(dict.fromkeys(" ".join(said).split()))
+
+
+def _packing(variant: Variant) -> list[str]:
+    """``gguf``, ``awq``, ``q4_k_m``: how weights are packed."""
+    packed = [variant.format] if variant.format not in ("unknown", "safetensors") else []
+    return words(" ".join([*packed, (variant.quantization or "").replace("-", " ")]))
 
 
 def size_words(parameters: int | None) -> str:

@@ -20,6 +20,8 @@ REPOS = {
     "BoltLabs/Zap-1.5-30B-A3B": 10,
     "someone/Rocket-2-8B-Pirate": 1,
     "packer/Rocket-2-8B": 1,
+    "AcmeAI/Spark-3-3B-Instruct-2512": 5,
+    "AcmeAI/Spark-3-14B-Instruct-2512": 5,
 }
 
 
@@ -39,6 +41,16 @@ REPOS = {
         ("host/zap-1.5-30b", None, "BoltLabs/Zap-1.5-30B-A3B", "completion"),
         ("host/rocket-2-70b-turbo", None, "AcmeAI/Rocket-2-70B-Instruct", "decoration"),
         ("host/bolt/30b-zap-1.5-a3b", None, "BoltLabs/Zap-1.5-30B-A3B", "word order"),
+        ("host/acme/v0.1-comet-3b", None, "AcmeAI/Acme-Comet-3B-v0.1", "word order"),
+        ("host/accounts/host/models/zap-v1.5-30b-a3b", None, "BoltLabs/Zap-1.5-30B-A3B", "name"),
+        (
+            "acme-cloud/accounts/acme/models/zap-1.5-30b",
+            None,
+            "BoltLabs/Zap-1.5-30B-A3B",
+            "completion",
+        ),
+        ("host/acme-ai/comet-2506", None, "AcmeAI/Comet-24B-Instruct-2506", "completion"),
+        ("host/acme/spark-3b-2512", None, "AcmeAI/Spark-3-3B-Instruct-2512", "completion"),
     ],
 )
 def test_rules(identifier: str, display: str | None, expected: str, rule: str) -> None:
@@ -60,6 +72,11 @@ def test_rules(identifier: str, display: str | None, expected: str, rule: str) -
         ("host/rocket-2-8b-pro", None),
         ("host/rocket", None),
         ("host/pirate/rocket-2-70b-uncensored", None),
+        ("host/rocket-chat-cheaper", "Rocket 2 8B"),  # moving, however it is served
+        ("host/acme/comet-3b-v0", None),  # another version
+        ("host/acme/comet-3b-v0.0", "Comet 3B"),
+        ("host/acme/rocket-2-13b", "Rocket 2 8B"),  # another size
+        ("host/acme/spark-3b", None),  # no Spark 3 of 3B: the 3 would be a version
     ],
 )
 def test_what_is_not_linked(identifier: str, display: str | None) -> None:
@@ -73,6 +90,39 @@ def test_closed_models_are_linked_by_exact_names_only() -> None:
     assert linker.link("host/comet-2506", open_weights=False, provider=True) is None
     exact = linker.link("host/rocket-2-8b", open_weights=False, provider=True)
     assert exact is not None and exact.rule == "name"
+
+
+def test_a_closed_canonical_id_is_no_open_model_served_fast() -> None:
+    """Rows of that name follow it, whatever is left of the name without ``-turbo``."""
+    rows = [
+        row("acme/rocket-2-8b-turbo", canonical="acme/rocket-2-8b-turbo", open_weights=False),
+        row("host/rocket-2-8b-turbo", open_weights=False),
+        row("host/zap-1.5-30b-a3b-turbo", open_weights=False),
+    ]
+    snapshots = [snapshot(MODELSDEV, *rows), snapshot("llmfit", *(repo(name) for name in REPOS))]
+    groups = {m.record.key: g for g in link(snapshots, curated()) for m in g.members}
+    assert groups["host/rocket-2-8b-turbo"].id == "acme/rocket-2-8b-turbo"
+    assert groups["host/rocket-2-8b-turbo"].links == {}
+    assert groups["host/zap-1.5-30b-a3b-turbo"].repos == ("BoltLabs/Zap-1.5-30B-A3B",)
+
+
+def test_what_one_row_states_holds_for_rows_of_the_same_name() -> None:
+    """Unless rows of that name state different models, or the name moves."""
+    rows = [
+        row("one/acme/rocket-two", canonical="acme/rocket-2-8b"),
+        row("two/acme/rocket-two", open_weights=False),
+        row("three/acme/rocket-two:free"),
+        row("one/rocket-small", canonical="acme/rocket-2-8b"),
+        row("two/rocket-small", canonical="acme/rocket-2-70b-instruct"),
+        row("three/rocket-small"),
+        row("one/rocket-latest", canonical="acme/rocket-2-8b"),
+        row("two/rocket-latest"),
+    ]
+    snapshots = [snapshot(MODELSDEV, *rows), snapshot("llmfit", *(repo(name) for name in REPOS))]
+    found = {m.record.key: g.id for g in link(snapshots, curated()) for m in g.members}
+    assert found["two/acme/rocket-two"] == found["three/acme/rocket-two:free"] == "acme/rocket-2-8b"
+    assert found["three/rocket-small"] == "acme/rocket-small"
+    assert found["two/rocket-latest"] == "acme/rocket-latest"
 
 
 def test_one_model_out_of_every_source() -> None:

@@ -1,0 +1,28 @@
+"""A provider's id that no source lists: the model it means by the rules that link those listed.
+
+Providers come and go between two snapshots; ``cerebras/llama-3.3-70b`` is still that model.
+"""
+
+from __future__ import annotations
+
+from modelscan.catalog.curated import curated
+from modelscan.catalog.index_read import Index
+from modelscan.catalog.link_rules import Linker
+from modelscan.catalog.link_words import DECORATION
+
+_OFFERING, _REPOSITORY, _WEIGHTS = 5, 3, 4  # kinds of names: index.OFFERING and so on
+
+
+def hosted_row(index: Index, text: str) -> int | None:
+    """The row of the model, None where ``text`` is no provider's id or no rule is sure."""
+    host, _, rest = text.partition("/")
+    if not rest or not ("/" in rest or index.is_provider(host)):
+        return None
+    plain, _, tag = text.rpartition(":")
+    if tag.lower() in DECORATION:  # qwen3-coder:free is qwen3-coder
+        listed = index.by_name(plain, (_OFFERING,))
+        if len(listed) == 1:
+            return listed[0][1]
+    found = Linker(index.repositories(), curated()).link(text, provider=True)
+    rows = index.by_name(found.repo, (_REPOSITORY, _WEIGHTS)) if found else []
+    return rows[0][1] if rows else None
