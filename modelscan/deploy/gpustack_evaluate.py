@@ -33,12 +33,11 @@ def evaluate(
         request["cluster_id"] = cluster_id
     try:
         answer = client.post("model-evaluations", request, what="evaluate", timeout_s=60.0)
-        result = answer["results"][0]
+        return opinion(answer["results"][0])
     except AuthError:
         raise
-    except (ModelscanError, KeyError, IndexError, TypeError):
+    except (ModelscanError, KeyError, IndexError, TypeError, AttributeError):
         return None
-    return opinion(result)
 
 
 def opinion(result: Mapping[str, Any]) -> dict[str, Any]:
