@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
-import uuid
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +22,7 @@ from modelscan.engines.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, cre
 from modelscan.engines.gpustack.client import Client, Connection, Dialect
 from modelscan.engines.gpustack.filters import reject
 from modelscan.engines.gpustack.inventory import inventory as as_inventory
-from modelscan.engines.gpustack.types import parse_gpu, parse_worker
+from modelscan.engines.gpustack.types import parse_gpu, parse_worker, understood
 from modelscan.state.config import Config
 from modelscan.state.targets import TargetConfig, load
 
@@ -39,9 +40,13 @@ class Proposal:
     spec: Spec | None
 
 
-def new_marker() -> str:
-    """What tells a model of ours from others of the same name."""
-    return f"modelscan:{uuid.uuid4().hex[:16]}"
+def marker_for(name: str, target: TargetConfig, config: Config) -> str:
+    """What tells a model of ours from others of that name: the same for a preview and the deploy.
+
+    Other machines, users and homes get other ones, also where they copied the list of targets.
+    """
+    ours = (target.owner or target.url, platform.node(), str(config.paths.state), name)
+    return f"modelscan:{hashlib.sha256('|'.join(ours).encode()).hexdigest()[:16]}"
 
 
 def propose(
@@ -235,7 +240,8 @@ def _choice(plan: Plan) -> tuple[object, ...]:
 
 
 def needed_fraction(plan: Plan) -> float | None:
-    """The smallest ``--gpu-memory-utilization`` for this plan, in steps of 0.01; None if unknown.
+    """The smallest ``--gpu-memory-utilization`` for this plan, in steps of 0.01; None if that is
+    unknown, or no less than what the plan takes already.
 
     Per device: everything but the pool, the cache of a few full contexts, a margin; and never
     below GPUStack's own claim ((weights) x 1.2 + 2 GiB), or its scheduler refuses.
@@ -243,7 +249,7 @@ def needed_fraction(plan: Plan) -> float | None:
     devices = plan.estimate.per_gpu
     if plan.backend != "vllm" or not devices:
         return None
-    fractions = []
+    fractions, most = [], []
     for device in devices:
         if not device.memory_bytes or device.budget_bytes is None:
             return None
@@ -252,9 +258,10 @@ def needed_fraction(plan: Plan) -> float | None:
         fixed = parts.total_bytes - parts.kv_cache_bytes
         margin = plan.estimate.margin_bytes // len(devices)
         claim = int(parts.weights_bytes * CLAIM_FACTOR) + CLAIM_BYTES // len(devices)
-        share = max(fixed + cache + margin, claim) / device.memory_bytes
-        fractions.append(min(share, device.budget_bytes / device.memory_bytes))
-    return min(1.0, math.ceil(max(fractions) * 100) / 100)
+        fractions.append(max(fixed + cache + margin, claim) / device.memory_bytes)
+        most.append(device.budget_bytes / device.memory_bytes)
+    share = math.ceil(max(fractions) * 100) / 100
+    return share if share < min(most) else None
 
 
 def without_host(hardware: Inventory) -> Inventory:
@@ -313,8 +320,8 @@ def cluster_id(client: Client, target: TargetConfig) -> int | None:
             hint="create one in GPUStack first: a model cannot exist without it",
             code="no_cluster",
         )
-    rows = sorted(rows, key=lambda r: (not r.get("is_default"), r["id"]))
-    return int(rows[0]["id"])
+    with understood("a cluster"):
+        return int(min(rows, key=lambda r: (not r.get("is_default"), r["id"]))["id"])
 
 
 def plan_json(proposal: Proposal) -> dict[str, Any]:
