@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.core.deployment import Deployment
-from modelscan.core.errors import AuthError, ModelscanError
+from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.units import format_bytes
 from modelscan.engines.gpustack.client import Client
 from modelscan.engines.gpustack.states import one_line
@@ -36,6 +36,8 @@ def evaluate(
         return opinion(answer["results"][0])
     except AuthError:
         raise
+    except UsageError as error:  # a request that is refused here would be refused as a create
+        return opinion({"compatible": False, "error_message": error.message})
     except (ModelscanError, KeyError, IndexError, TypeError, AttributeError):
         return None
 

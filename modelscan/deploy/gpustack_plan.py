@@ -17,6 +17,7 @@ from modelscan.core.model import Spec
 from modelscan.core.plan import Decision, Plan, Subject
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
+from modelscan.deploy.gpustack_engines import decided, engines, servable
 from modelscan.deploy.request import Request
 from modelscan.engines.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, create_body, pairs
 from modelscan.engines.gpustack.client import Client, Connection, Dialect
@@ -96,7 +97,7 @@ def read_inventory(client: Client, target: str) -> Inventory:
     """The cluster's ready workers as hardware."""
     workers = [parse_worker(row) for row in client.list("workers")]
     devices = [parse_gpu(row, str(row.get("worker_name"))) for row in client.list("gpu-devices")]
-    return as_inventory(workers, devices, target)
+    return as_inventory(workers, devices, target, engines(client.dialect))
 
 
 def connect(target: TargetConfig, config: Config) -> Client:
@@ -125,15 +126,13 @@ def cluster_decision(
     everything: bool = False,
 ) -> tuple[Inventory, Decision]:
     """``plan --target``: what ``deploy`` would choose there, with alternatives."""
-    from modelscan.planner.decide import decide
-
     with connect(load(config.paths).find(name), config) as client:
         hardware = pick(read_inventory(client, name), spec)
         dialect = client.dialect
     here = servable(subject, dialect)
-    decision = decide(here, without_host(hardware), workload, everything=everything)
+    decision = decided(here, hardware, workload, dialect, everything=everything)
     if decision.plan is not None:
-        best = by_recipe(here, hardware, workload) or decision.plan
+        best = by_recipe(here, hardware, workload, dialect) or decision.plan
         best = sized(best, subject, hardware, workload, dialect)
         decision = replace(decision, plan=best)
     return hardware, decision
@@ -163,7 +162,6 @@ def pick(hardware: Inventory, spec: str | None) -> Inventory:
 def decide_for(subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect) -> Plan:
     """The planner's choice among what this server can run."""
     from modelscan.deploy.local_plan import no_fit
-    from modelscan.planner.decide import decide
 
     if not hardware.gpus:
         problems = "".join(f"; {problem.message}" for problem in hardware.problems)
@@ -172,26 +170,26 @@ def decide_for(subject: Subject, hardware: Inventory, workload: Workload, dialec
             hint=f"modelscan gpu --target {hardware.source}", code="no_workers",
         )  # fmt: skip
     here = servable(subject, dialect)
-    followed = by_recipe(here, hardware, workload)
+    followed = by_recipe(here, hardware, workload, dialect)
     if followed is not None:
         return followed
-    decision = decide(here, without_host(hardware), workload, explain=False)
+    decision = decided(here, hardware, workload, dialect, explain=False)
     if decision.plan is None:
         raise no_fit(decision)
     return decision.plan
 
 
-def by_recipe(subject: Subject, hardware: Inventory, workload: Workload) -> Plan | None:
+def by_recipe(
+    subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect
+) -> Plan | None:
     """The plan that follows the first recipe of the catalog which is for this mode and these
     cards, has what the user asked for, and fits; None where there is none."""
-    from modelscan.planner.decide import decide
-
     source = {"modelscope": "model_scope"}.get(workload.source or "huggingface", "huggingface")
     for spec in subject.model.specs if subject.model else ():
         backend = spec.backend.lower()
         if (spec.mode or "standard") != workload.mode or spec.source != source:
             continue
-        if backend not in ("vllm", "sglang") or backend != (workload.backend or backend):
+        if backend not in engines(dialect) or backend != (workload.backend or backend):
             continue
         gpus = tuple(gpu for gpu in hardware.gpus if not reject(spec.gpu_filters, gpu))
         own = tuple(c for c in subject.candidates if c.variant.repo.lower() == spec.repo.lower())
@@ -199,8 +197,8 @@ def by_recipe(subject: Subject, hardware: Inventory, workload: Workload) -> Plan
             continue
         wish = replace(workload, backend=backend)
         with contextlib.suppress(ModelscanError):
-            room = without_host(replace(hardware, gpus=gpus))
-            plan = decide(replace(subject, candidates=own), room, wish, explain=False).plan
+            mine, room = replace(subject, candidates=own), replace(hardware, gpus=gpus)
+            plan = decided(mine, room, wish, dialect, explain=False).plan
             if plan is not None:
                 return plan
     return None
@@ -262,25 +260,6 @@ def needed_fraction(plan: Plan) -> float | None:
         most.append(device.budget_bytes / device.memory_bytes)
     share = math.ceil(max(fractions) * 100) / 100
     return share if share < min(most) else None
-
-
-def without_host(hardware: Inventory) -> Inventory:
-    """A cluster runs models on GPUs: host memory is no alternative."""
-    return replace(hardware, host=replace(hardware.host, free_bytes=0))
-
-
-def servable(subject: Subject, dialect: Dialect) -> Subject:
-    """Only the variants this server's engines read: safetensors; GGUF on 0.7 (llama-box)."""
-    formats = {"safetensors"} if dialect.modern else {"safetensors", "gguf"}
-    kept = tuple(c for c in subject.candidates if c.variant.format in formats)
-    if not kept and subject.candidates:
-        there = ", ".join(sorted({c.variant.format for c in subject.candidates}))
-        raise NotDeployableError(
-            f"GPUStack {dialect.version} serves {' and '.join(sorted(formats))}; "
-            f"{subject.id} is there as {there}",
-            hint=f"modelscan deploy {subject.id} --target local",
-        )
-    return replace(subject, candidates=kept)
 
 
 def recipe(subject: Subject, plan: Plan, hardware: Inventory, mode: str) -> Spec | None:

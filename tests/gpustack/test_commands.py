@@ -77,11 +77,55 @@ class TestSending:
         assert lab.sent("POST", "/v2/models") == []
         assert run_in_process("list", "-q").out == ""
 
+    def test_a_body_that_the_server_refuses_is_not_sent(
+        self, lab: FakeGpuStack, deploy: Run
+    ) -> None:
+        """Its evaluation takes the same body, and says 422 where a create would."""
+        message = "1 validation errors:\n  {'loc': ('body', 'env'), 'msg': 'a string is needed'}"
+        lab.answers["/v2/model-evaluations"] = (422, {"code": 422, "message": message})
+        error = deploy().json["error"]
+        assert error["code"] == "evaluation_refused"
+        assert "env: a string is needed" in error["message"]
+        assert lab.sent("POST", "/v2/models") == []
+
     def test_no_wait_does_not_wait_the_second_time(self, lab: FakeGpuStack, deploy: Run) -> None:
         lab.states = ["starting"]
         assert deploy("--no-wait").json["changed"] is True
         again = deploy("--no-wait")
         assert (again.json["deployment"]["state"], again.json["changed"]) == ("starting", False)
+
+
+class TestOlderServers:
+    @pytest.fixture
+    def old(self, run_in_process: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpuStack]:
+        monkeypatch.setenv("LAB_KEY", "gpustack_all_0123456789abcdef")
+        with FakeGpuStack("0.7.1") as server:
+            run_in_process("target", "add", "lab", server.url, "--key", "env:LAB_KEY")
+            yield server
+
+    def test_a_gguf_runs_on_llama_box(self, old: FakeGpuStack, run_in_process: Run) -> None:
+        done = run_in_process("deploy", "examples/demo-model.gguf", "--name", "demo", "--target",
+                              "lab", "--json")  # fmt: skip
+        assert done.code == 0, done.out
+        (sent,) = old.sent("POST", "/v1/models")
+        assert (sent["backend"], sent["source"]) == ("llama-box", "local_path")
+        assert sent["backend_parameters"] == ["--ctx-size=1024", "--parallel=1"]
+        assert old.sent("POST", "/v1-openai/chat/completions")
+
+    @pytest.mark.parametrize("goal", ["quality", "speed", "context"])
+    def test_sglang_is_no_choice_there(
+        self, old: FakeGpuStack, run_in_process: Run, goal: str
+    ) -> None:
+        for mode in ("standard", "throughput", "latency"):
+            words = ("qwen3-8b", "--target", "lab", "--goal", goal, "--mode", mode, "--json")
+            found = run_in_process("plan", *words).json
+            assert {found["plan"]["backend"], *(p["backend"] for p in found["alternatives"])} <= {
+                "vllm", "llama.cpp",
+            }  # fmt: skip
+
+    def test_adapters_are_refused(self, old: FakeGpuStack, deploy: Run) -> None:
+        refused = deploy("--adapter", "lab/lora")
+        assert (refused.code, old.sent("POST", "/v1/models")) == (3, [])
 
 
 class TestFollowing:

@@ -1,4 +1,4 @@
-"""A GPUStack of one page: enough of its API for whole commands, in the shapes of 2.3.0.
+"""A GPUStack of one page: enough of its API for whole commands, in the shapes of 2.3.0 and 0.7.1.
 
 What it does next is a test's to say: ``states`` are the instance states that a model goes through,
 one per look; ``answers`` replaces the answer of a path. ``seen`` holds what was asked of it.
@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 GIB = 2**30
 KEYS = {"gpustack_all_0123456789abcdef": {"/v2", "/v1"},
         "gpustack_management_0123456789": {"/v2"}}  # fmt: skip
-CARD = {
+CARD: dict[str, Any] = {
     "name": "NVIDIA H100 80GB HBM3", "vendor": "nvidia", "index": 0, "type": "cuda",
     "compute_capability": "9.0", "memory": {"total": 80 * GIB, "allocated": 0, "used": None},
 }  # fmt: skip
@@ -26,6 +26,7 @@ class FakeGpuStack:
 
     def __init__(self, version: str = "v2.3.0") -> None:
         self.version = version
+        self.management = "/v2" if version.lstrip("v").startswith("2") else "/v1"
         self.states = ["running"]
         self.message = ""
         self.models: dict[int, dict[str, Any]] = {}
@@ -95,7 +96,7 @@ class FakeGpuStack:
         return found
 
     def _models(self, method: str, words: list[str], query: Any, body: Any) -> tuple[int, Any]:
-        if words[0] == "v1":
+        if f"/{words[0]}" != self.management:
             return 200, {"data": [{"id": m["name"]} for m in self.models.values() if m["replicas"]]}
         if len(words) == 2 and method == "POST":
             number = max(self.models, default=0) + 1

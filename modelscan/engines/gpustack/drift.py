@@ -49,6 +49,8 @@ def same(there: Any, wanted: Any) -> bool:
         return True
     if isinstance(wanted, Mapping) and isinstance(there, Mapping) and wanted:
         return all(same(there.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(there, list) and len(there) == len(wanted):
+        return all(same(*pair) for pair in zip(there, wanted, strict=True))
     return bool(there == wanted)
 
 
