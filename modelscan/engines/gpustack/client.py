@@ -178,9 +178,10 @@ class Client:
     def infer(
         self, path: str, body: Any | None, *, what: str, timeout_s: float | None = None
     ) -> Any:
-        """``/chat/completions``, ``/embeddings`` or (without a body) ``/models``."""
+        """``chat/completions``, ``embeddings``, ``rerank`` or (without a body) ``models``."""
         method = "GET" if body is None else "POST"
-        url = f"{self.dialect.inference}/{path}"
+        # Reranking is no OpenAI API: it is at /v1 in both versions.
+        url = f"{'/v1' if path == 'rerank' else self.dialect.inference}/{path}"
         return self._call(method, url, what=what, json=body, timeout_s=timeout_s)
 
     @contextmanager
