@@ -191,8 +191,11 @@ def confirm(question: str, yes: bool, command: str) -> None:
         raise UsageError("nothing was done", code="declined")
 
 
-def take_stranger(name: str, force: bool) -> None:
-    """``--force``: a cluster's model that modelscan did not make is taken over, then acted on."""
+def take_stranger(name: str, force: bool | None = None) -> None:
+    """``--force``: a cluster's model that modelscan did not make is taken over, then acted on.
+
+    Without (None: the command has no such option), UsageError says whose it is.
+    """
     config = current().config
     if (config.paths.config / "targets.toml").exists():
         from modelscan.deploy.unmanaged import take_for

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Document, Text
 from modelscan.cli.framework import single
@@ -26,6 +27,7 @@ def logs(
     from modelscan.state.secrets import redact
 
     config, output = current().config, current().output
+    view.take_stranger(name)
     deployment = recorded(name, config)
     target = find_target(deployment.target, config)
     lines = (redact(line) for line in target.logs(deployment, tail, follow))

@@ -34,6 +34,7 @@ def restart(
     limit_s = config.number("start_timeout_s") if timeout is None else timeout
 
     def act(name: str) -> Deployment:
+        view.take_stranger(name)
         with current().output.status(f"restarting {name}"):
             stop(name, config, drain_s=drain)
             return start(name, config, wait=True, timeout_s=limit_s, events=silent).deployment

@@ -20,6 +20,7 @@ def show(name: Name) -> Document:
     from modelscan.deploy.reconcile import find_deployment
     from modelscan.deploy.targets import find_target
 
+    view.take_stranger(name)
     found = find_deployment(name, current().config, current().output.warn)
     plan = found.plan or {}
     target = find_target(found.target, current().config)

@@ -34,6 +34,7 @@ def start(
     limit_s = config.number("start_timeout_s") if timeout is None else timeout
 
     def act(name: str) -> Deployment:
+        view.take_stranger(name)
         with current().output.status(f"starting {name}"):
             return run(name, config, wait=wait, timeout_s=limit_s, events=silent).deployment
 

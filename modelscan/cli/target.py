@@ -46,7 +46,8 @@ def add(
 ) -> Document:
     """Remember a server (or change it). Sends nothing: see target test."""
     where = current().config.paths
-    kept = targets.put(where, TargetConfig(name, url, key, ca_file, cluster), default=default)
+    wanted = targets.absolute(TargetConfig(name, url, key, ca_file, cluster))
+    kept = targets.put(where, wanted, default=default)
     row = _row(kept.find(name), kept.default)
     return Document(
         "target.add", {"target": row}, [Fields(list(row.items()))], [name],

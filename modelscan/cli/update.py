@@ -48,6 +48,7 @@ def update(
         dropped=tuple(text.lstrip("-") for text in drop or ()),
         env=variables(env or ()),
     )
+    view.take_stranger(name)
     limit_s = config.number("start_timeout_s") if timeout is None else timeout
     with interruptible(), current().output.status(f"updating {name}"):
         done = run(name, change, config, timeout_s=limit_s)

@@ -67,11 +67,13 @@ class GpuStackTarget:
         events: Events = silent,
     ) -> Deployment:
         before = self._recorded(name)
-        marker = _marker(before) or planning.new_marker()
+        marker = _marker(before) or planning.marker_for(name, self._target, self._config)
         with self.client() as client:
             remote.check_free(client, name, marker, take_over=request.workload.force)
+            remote.check_scope(client)
             proposal = planning.propose(client, self._target, name, subject, request, marker)
             evaluation = evaluate(client, proposal.body, proposal.cluster_id)
+            management = client.dialect.management
         self._heed(evaluation, proposal, request)
         deployment = Deployment(
             name=name,
@@ -90,7 +92,12 @@ class GpuStackTarget:
             api_key=self._target.api_key,
             plan=planning.plan_json(proposal),
             request=request.fingerprint(),
-            launch={"body": proposal.body, "marker": marker, "take_over": request.workload.force},
+            launch={
+                "body": proposal.body,
+                "marker": marker,
+                "management": management,
+                "take_over": request.workload.force,
+            },
             remote={"model_id": None, "evaluation": evaluation},
             route=name if request.route else None,
         )
@@ -134,7 +141,7 @@ class GpuStackTarget:
     def start(self, deployment: Deployment, save: Save) -> Deployment:
         started = replace(
             deployment, state=State.STARTING, reason=None, health=None, routed=False,
-            measured=None, started_at=None, drift=(),
+            measured=None, started_at=None, drift=(), endpoint=self._target.url,
         )  # fmt: skip
         save(started)
         launch = deployment.launch or {}
@@ -170,7 +177,7 @@ class GpuStackTarget:
         details["instances"] = [follow.instance_json(instance) for instance in instances]
         return replace(
             deployment, state=State.RUNNING, health="ok", reason=note, started_at=now_text(),
-            remote=details,
+            remote=details, endpoint=self._target.url,
         )  # fmt: skip
 
     def _snapshot(self, client: Client, model_id: int, deployment: Deployment) -> dict[str, Any]:
@@ -202,9 +209,10 @@ class GpuStackTarget:
             ready = seen.state is State.RUNNING
             return Observation(State.STARTING, reason=seen.reason, ready=ready)
         drift, words = self._drift(deployment, found)
-        if seen.state is State.RUNNING:
-            return Observation(State.RUNNING, "ok", words or seen.reason, drift=drift)
-        return Observation(State.RUNNING, "unhealthy", words or seen.reason, drift=drift)
+        health = "ok" if seen.state is State.RUNNING else "unhealthy"
+        return Observation(
+            State.RUNNING, health, words or seen.reason, drift=drift, endpoint=self._target.url
+        )
 
     def _ended(self, deployment: Deployment) -> Observation:
         """What was ended here may have been started again there, or its create came late."""

@@ -22,7 +22,7 @@ def check_server(target: TargetConfig, config: Config) -> dict[str, Any]:
     checks: list[dict[str, Any]] = []
     version: str | None = None
     with Client(connection) as client:
-        found = _try("server", lambda: f"GPUStack {client.dialect.version}", checks)
+        found = _try("server", lambda: _version(client), checks)
         if found:
             version = client.dialect.version
             if _try("management", lambda: _management(client), checks):
@@ -44,8 +44,16 @@ def _try(name: str, ask: Callable[[], str], checks: list[dict[str, Any]]) -> boo
 
 
 def _failed(name: str, error: ModelscanError, hint: str | None) -> dict[str, Any]:
+    if hint and hint.startswith("modelscan target test"):
+        hint = "is the address right, and is it running? modelscan target list"
     return {"name": name, "status": "error", "detail": error.message, "hint": hint,
             "exit_code": error.exit_code}  # fmt: skip
+
+
+def _version(client: Client) -> str:
+    dialect = client.dialect
+    newer = " (newer than this modelscan was tested with: it is spoken to as 2.x)"
+    return f"GPUStack {dialect.version}{newer if dialect.untested else ''}"
 
 
 def _management(client: Client) -> str:
@@ -55,7 +63,7 @@ def _management(client: Client) -> str:
 
 def _inference(client: Client) -> str:
     body = client.infer("models", None, what="list served models")
-    rows = body.get("data", []) if isinstance(body, dict) else []
+    rows = (body.get("data") if isinstance(body, dict) else None) or []
     return f"the key may ask models ({len(rows)} served)"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.core.deployment import Deployment
-from modelscan.core.errors import AuthError, ModelscanError
+from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.units import format_bytes
 from modelscan.engines.gpustack.client import Client
 from modelscan.engines.gpustack.states import one_line
@@ -33,12 +33,13 @@ def evaluate(
         request["cluster_id"] = cluster_id
     try:
         answer = client.post("model-evaluations", request, what="evaluate", timeout_s=60.0)
-        result = answer["results"][0]
+        return opinion(answer["results"][0])
     except AuthError:
         raise
-    except (ModelscanError, KeyError, IndexError, TypeError):
+    except UsageError as error:  # a request that is refused here would be refused as a create
+        return opinion({"compatible": False, "error_message": error.message})
+    except (ModelscanError, KeyError, IndexError, TypeError, AttributeError):
         return None
-    return opinion(result)
 
 
 def opinion(result: Mapping[str, Any]) -> dict[str, Any]:

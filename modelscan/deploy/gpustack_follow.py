@@ -12,7 +12,13 @@ from modelscan.core.errors import ModelscanError, RemoteError
 from modelscan.deploy.request import Events
 from modelscan.engines.gpustack.client import Client
 from modelscan.engines.gpustack.logs import without_environment
-from modelscan.engines.gpustack.states import RESTARTING, UNSCHEDULABLE, Status, status
+from modelscan.engines.gpustack.states import (
+    FAILED,
+    RESTARTING,
+    UNSCHEDULABLE,
+    Status,
+    status,
+)
 from modelscan.engines.gpustack.types import RemoteInstance, parse_instance, parse_model
 from modelscan.engines.gpustack.watch import DELETE, parse_line
 from modelscan.state.secrets import redact
@@ -20,6 +26,7 @@ from modelscan.state.secrets import redact
 _LOOK_AGAIN_S = 10.0
 _DOWN_PAUSE_S = 1.0
 _UNSCHEDULABLE_S = 6.0  # memory of a model that just ended is promised for a moment longer
+_RESTARTED_S = 25.0  # a worker restarts after 10 s, and 10 s later each time (both versions)
 _LOG_LINES = 40
 _VERIFY_PAUSE_S = 0.5
 
@@ -38,12 +45,14 @@ def until_running(
     told: Status | None = None
     last_words: str | None = None
     stuck_at: float | None = None
+    still = _Still()
     while True:
         try:
             seen, marks = look(client, model_id)
         except RemoteError as error:
             if error.code == "not_found" or time.monotonic() > deadline:
                 raise
+            still = _Still()
             events("pending", name=deployment.name, reason=error.message, progress=None, raw=None)
             time.sleep(_DOWN_PAUSE_S)
             continue
@@ -56,6 +65,8 @@ def until_running(
         if seen.state is State.RUNNING and (seen.ready >= seen.wanted or seen.final):
             return _partial(seen)
         now = time.monotonic()
+        if still.given_up(marks, now) and seen.state is not State.RUNNING:
+            seen = replace(seen, state=State.FAILED, final=True, code=FAILED)
         stuck_at = (stuck_at or now) if seen.final else None
         patience = _UNSCHEDULABLE_S if seen.code == UNSCHEDULABLE else 0.0
         if stuck_at is not None and now - stuck_at >= patience:
@@ -66,6 +77,23 @@ def until_running(
             raise failure(client, model_id, deployment, seen)
         wait_s = 1.0 if stuck_at is not None else _LOOK_AGAIN_S
         _wait_for_change(client, model_id, marks, min(deadline, now + wait_s))
+
+
+class _Still:
+    """Instances that failed and that no worker starts again: one of them has none, say."""
+
+    def __init__(self) -> None:
+        self.marks: Mapping[int, Mark] = {}
+        self.since = 0.0
+
+    def given_up(self, marks: Mapping[int, Mark], now: float) -> bool:
+        if marks != self.marks:
+            self.marks, self.since = marks, now
+        failed = [mark for mark in marks.values() if mark[0] == "error"]
+        if not failed or len(failed) < len(marks):
+            return False
+        attempts = max(int(mark[-1] or 0) for mark in failed)
+        return now - self.since >= _RESTARTED_S * (1 + attempts)
 
 
 def _tell(events: Events, deployment: Deployment, seen: Status) -> None:
@@ -84,8 +112,8 @@ def look(client: Client, model_id: int) -> tuple[Status, dict[int, Mark]]:
     """The model and its instances, read together."""
     model = parse_model(client.get(f"models/{model_id}", what="read the model"))
     rows = client.list("model-instances", model_id=model_id)
-    mine = [row for row in rows if row.get("model_id") == model_id]
-    return status(model, [parse_instance(row) for row in mine]), {r["id"]: _mark(r) for r in mine}
+    mine = [parse_instance(row) for row in rows if row.get("model_id") == model_id]
+    return status(model, mine), {one.id: _mark(one.raw) for one in mine}
 
 
 def _mark(row: Mapping[str, Any]) -> Mark:
@@ -175,7 +203,7 @@ def _hint(deployment: Deployment, code: str) -> str:
     if code == UNSCHEDULABLE:
         return f"modelscan gpu --target {deployment.target}   (what its workers have free)"
     if code == "timeout":
-        return f"modelscan deploy {deployment.model} --name {deployment.name} --timeout SECONDS"
+        return f"modelscan start {deployment.name} --timeout SECONDS"
     return f"modelscan logs {deployment.name}"
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from modelscan.core.errors import ModelscanError, RemoteError, UsageError
+from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageError
 from modelscan.engines.gpustack.body import identity
 from modelscan.engines.gpustack.client import Client
 from modelscan.engines.gpustack.drift import same
@@ -41,9 +41,25 @@ def is_ours(model: RemoteModel, marker: str | None) -> bool:
 
 
 def find(client: Client, name: str, marker: str | None) -> RemoteModel | None:
-    """Our model; one of that name that somebody else made is not it."""
+    """Our model, also when somebody renamed it; one of that name that is not ours is not it."""
     model = by_name(client, name)
-    return model if model is not None and is_ours(model, marker) else None
+    if model is not None and is_ours(model, marker):
+        return model
+    if not marker:
+        return None
+    everything = [parse_model(row) for row in client.list("models")]
+    return next((model for model in everything if is_ours(model, marker)), None)
+
+
+def check_scope(client: Client) -> None:
+    """Raises AuthError for a key that may create models and not ask them: such a deploy could only
+    end with a model that nobody verified."""
+    try:
+        client.infer("models", None, what="ask the models it would create")
+    except AuthError:
+        raise
+    except ModelscanError:
+        return  # whatever it is, the deploy itself will say it
 
 
 def check_free(client: Client, name: str, marker: str | None, *, take_over: bool) -> None:
@@ -69,7 +85,7 @@ def ensure(
     """
     name = str(body["name"])
     check_free(client, name, marker, take_over=take_over)
-    found = by_name(client, name)
+    found = find(client, name, marker) or (by_name(client, name) if take_over else None)
     if found is not None:
         return _bring(client, found, body)
     try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
-import uuid
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,12 +17,13 @@ from modelscan.core.model import Spec
 from modelscan.core.plan import Decision, Plan, Subject
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
+from modelscan.deploy.gpustack_engines import decided, engines, servable
 from modelscan.deploy.request import Request
 from modelscan.engines.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, create_body, pairs
 from modelscan.engines.gpustack.client import Client, Connection, Dialect
 from modelscan.engines.gpustack.filters import reject
 from modelscan.engines.gpustack.inventory import inventory as as_inventory
-from modelscan.engines.gpustack.types import parse_gpu, parse_worker
+from modelscan.engines.gpustack.types import parse_gpu, parse_worker, understood
 from modelscan.state.config import Config
 from modelscan.state.targets import TargetConfig, load
 
@@ -39,9 +41,13 @@ class Proposal:
     spec: Spec | None
 
 
-def new_marker() -> str:
-    """What tells a model of ours from others of the same name."""
-    return f"modelscan:{uuid.uuid4().hex[:16]}"
+def marker_for(name: str, target: TargetConfig, config: Config) -> str:
+    """What tells a model of ours from others of that name: the same for a preview and the deploy.
+
+    Other machines, users and homes get other ones, also where they copied the list of targets.
+    """
+    ours = (target.owner or target.url, platform.node(), str(config.paths.state), name)
+    return f"modelscan:{hashlib.sha256('|'.join(ours).encode()).hexdigest()[:16]}"
 
 
 def propose(
@@ -91,7 +97,7 @@ def read_inventory(client: Client, target: str) -> Inventory:
     """The cluster's ready workers as hardware."""
     workers = [parse_worker(row) for row in client.list("workers")]
     devices = [parse_gpu(row, str(row.get("worker_name"))) for row in client.list("gpu-devices")]
-    return as_inventory(workers, devices, target)
+    return as_inventory(workers, devices, target, engines(client.dialect))
 
 
 def connect(target: TargetConfig, config: Config) -> Client:
@@ -120,15 +126,13 @@ def cluster_decision(
     everything: bool = False,
 ) -> tuple[Inventory, Decision]:
     """``plan --target``: what ``deploy`` would choose there, with alternatives."""
-    from modelscan.planner.decide import decide
-
     with connect(load(config.paths).find(name), config) as client:
         hardware = pick(read_inventory(client, name), spec)
         dialect = client.dialect
     here = servable(subject, dialect)
-    decision = decide(here, without_host(hardware), workload, everything=everything)
+    decision = decided(here, hardware, workload, dialect, everything=everything)
     if decision.plan is not None:
-        best = by_recipe(here, hardware, workload) or decision.plan
+        best = by_recipe(here, hardware, workload, dialect) or decision.plan
         best = sized(best, subject, hardware, workload, dialect)
         decision = replace(decision, plan=best)
     return hardware, decision
@@ -158,7 +162,6 @@ def pick(hardware: Inventory, spec: str | None) -> Inventory:
 def decide_for(subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect) -> Plan:
     """The planner's choice among what this server can run."""
     from modelscan.deploy.local_plan import no_fit
-    from modelscan.planner.decide import decide
 
     if not hardware.gpus:
         problems = "".join(f"; {problem.message}" for problem in hardware.problems)
@@ -167,26 +170,26 @@ def decide_for(subject: Subject, hardware: Inventory, workload: Workload, dialec
             hint=f"modelscan gpu --target {hardware.source}", code="no_workers",
         )  # fmt: skip
     here = servable(subject, dialect)
-    followed = by_recipe(here, hardware, workload)
+    followed = by_recipe(here, hardware, workload, dialect)
     if followed is not None:
         return followed
-    decision = decide(here, without_host(hardware), workload, explain=False)
+    decision = decided(here, hardware, workload, dialect, explain=False)
     if decision.plan is None:
         raise no_fit(decision)
     return decision.plan
 
 
-def by_recipe(subject: Subject, hardware: Inventory, workload: Workload) -> Plan | None:
+def by_recipe(
+    subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect
+) -> Plan | None:
     """The plan that follows the first recipe of the catalog which is for this mode and these
     cards, has what the user asked for, and fits; None where there is none."""
-    from modelscan.planner.decide import decide
-
     source = {"modelscope": "model_scope"}.get(workload.source or "huggingface", "huggingface")
     for spec in subject.model.specs if subject.model else ():
         backend = spec.backend.lower()
         if (spec.mode or "standard") != workload.mode or spec.source != source:
             continue
-        if backend not in ("vllm", "sglang") or backend != (workload.backend or backend):
+        if backend not in engines(dialect) or backend != (workload.backend or backend):
             continue
         gpus = tuple(gpu for gpu in hardware.gpus if not reject(spec.gpu_filters, gpu))
         own = tuple(c for c in subject.candidates if c.variant.repo.lower() == spec.repo.lower())
@@ -194,8 +197,8 @@ def by_recipe(subject: Subject, hardware: Inventory, workload: Workload) -> Plan
             continue
         wish = replace(workload, backend=backend)
         with contextlib.suppress(ModelscanError):
-            room = without_host(replace(hardware, gpus=gpus))
-            plan = decide(replace(subject, candidates=own), room, wish, explain=False).plan
+            mine, room = replace(subject, candidates=own), replace(hardware, gpus=gpus)
+            plan = decided(mine, room, wish, dialect, explain=False).plan
             if plan is not None:
                 return plan
     return None
@@ -235,7 +238,8 @@ def _choice(plan: Plan) -> tuple[object, ...]:
 
 
 def needed_fraction(plan: Plan) -> float | None:
-    """The smallest ``--gpu-memory-utilization`` for this plan, in steps of 0.01; None if unknown.
+    """The smallest ``--gpu-memory-utilization`` for this plan, in steps of 0.01; None if that is
+    unknown, or no less than what the plan takes already.
 
     Per device: everything but the pool, the cache of a few full contexts, a margin; and never
     below GPUStack's own claim ((weights) x 1.2 + 2 GiB), or its scheduler refuses.
@@ -243,7 +247,7 @@ def needed_fraction(plan: Plan) -> float | None:
     devices = plan.estimate.per_gpu
     if plan.backend != "vllm" or not devices:
         return None
-    fractions = []
+    fractions, most = [], []
     for device in devices:
         if not device.memory_bytes or device.budget_bytes is None:
             return None
@@ -252,28 +256,10 @@ def needed_fraction(plan: Plan) -> float | None:
         fixed = parts.total_bytes - parts.kv_cache_bytes
         margin = plan.estimate.margin_bytes // len(devices)
         claim = int(parts.weights_bytes * CLAIM_FACTOR) + CLAIM_BYTES // len(devices)
-        share = max(fixed + cache + margin, claim) / device.memory_bytes
-        fractions.append(min(share, device.budget_bytes / device.memory_bytes))
-    return min(1.0, math.ceil(round(max(fractions) * 100, 6)) / 100)
-
-
-def without_host(hardware: Inventory) -> Inventory:
-    """A cluster runs models on GPUs: host memory is no alternative."""
-    return replace(hardware, host=replace(hardware.host, free_bytes=0))
-
-
-def servable(subject: Subject, dialect: Dialect) -> Subject:
-    """Only the variants this server's engines read: safetensors; GGUF on 0.7 (llama-box)."""
-    formats = {"safetensors"} if dialect.modern else {"safetensors", "gguf"}
-    kept = tuple(c for c in subject.candidates if c.variant.format in formats)
-    if not kept and subject.candidates:
-        there = ", ".join(sorted({c.variant.format for c in subject.candidates}))
-        raise NotDeployableError(
-            f"GPUStack {dialect.version} serves {' and '.join(sorted(formats))}; "
-            f"{subject.id} is there as {there}",
-            hint=f"modelscan deploy {subject.id} --target local",
-        )
-    return replace(subject, candidates=kept)
+        fractions.append(max(fixed + cache + margin, claim) / device.memory_bytes)
+        most.append(device.budget_bytes / device.memory_bytes)
+    share = math.ceil(round(max(fractions) * 100, 6)) / 100
+    return share if share < min(most) else None
 
 
 def recipe(subject: Subject, plan: Plan, hardware: Inventory, mode: str) -> Spec | None:
@@ -313,8 +299,8 @@ def cluster_id(client: Client, target: TargetConfig) -> int | None:
             hint="create one in GPUStack first: a model cannot exist without it",
             code="no_cluster",
         )
-    rows = sorted(rows, key=lambda r: (not r.get("is_default"), r["id"]))
-    return int(rows[0]["id"])
+    with understood("a cluster"):
+        return int(min(rows, key=lambda r: (not r.get("is_default"), r["id"]))["id"])
 
 
 def plan_json(proposal: Proposal) -> dict[str, Any]:

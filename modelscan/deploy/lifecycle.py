@@ -94,6 +94,8 @@ def deploy(request: Request, config: Config, events: Events = silent) -> Outcome
                 return _run(session, before, request.wait, request.timeout_s, events)
             if before.state is State.RUNNING and not (request.replace and _hangs(before)):
                 return Outcome(_answering(before), changed=False)
+            if before.state is State.STARTING and not request.wait:
+                return Outcome(before, changed=False)
             if before.state is State.STARTING:
                 with _undone_by_interrupt(session, None):
                     return Outcome(_settle(session, before, request.timeout_s, events), True)
@@ -125,6 +127,8 @@ def start(name: str, config: Config, *, wait: bool, timeout_s: float, events: Ev
         if deployment.route:
             routes.check_free(session.routing_file, deployment.route)
         with _undone_by_interrupt(session, deployment):
+            if deployment.state is State.STARTING and not wait:
+                return Outcome(deployment, changed=False)
             if deployment.state is State.STARTING:
                 return Outcome(_settle(session, deployment, timeout_s, events), True)
             return _run(session, deployment, wait, timeout_s, events)

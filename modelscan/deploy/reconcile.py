@@ -114,7 +114,7 @@ def _as_seen(row: Deployment, seen: Observation) -> Deployment:
 def _agrees(row: Deployment, seen: Observation) -> bool:
     """Nothing to write: the usual case, which takes no lock."""
     state, ready = seen.state, seen.ready
-    if seen.pid not in (None, row.pid):
+    if seen.pid not in (None, row.pid) or seen.endpoint not in (None, row.endpoint):
         return False
     settled = row.state in (State.RUNNING, State.STARTING, State.STOPPED, State.FAILED)
     return settled and state is row.state and not ready and _route_agrees(row)
@@ -147,6 +147,9 @@ def reconcile(
     if deployment.state is State.RUNNING and seen.pid not in (None, deployment.pid):
         deployment = replace(deployment, pid=seen.pid, pid_started_at=seen.pid_started_at)
         store.put(deployment)  # its supervisor started it again
+    if deployment.state is State.RUNNING and seen.endpoint not in (None, deployment.endpoint):
+        deployment = replace(deployment, endpoint=seen.endpoint, routed=False)
+        store.put(deployment)  # its server has another address now
     return _as_seen(_with_route(deployment, target, store, routing_file), seen)
 
 

@@ -33,6 +33,7 @@ class Observation:
     pid_started_at: float | None = None
     restarts: int = 0
     drift: tuple[str, ...] = ()  # fields changed at the target by somebody else
+    endpoint: str | None = None  # where it is now, for a target that may move
 
 
 class Target(Protocol):

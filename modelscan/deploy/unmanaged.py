@@ -129,7 +129,9 @@ def adopt(name: str, target: str, config: Config, *, route: bool = True) -> Depl
         if route:
             routes.check_free(config.routing_file, name)
         marker = f"modelscan:{uuid.uuid4().hex[:16]}"
-        adopted = _on_record(model, server, marker, remote.instances(client, model.id), route)
+        launch = {"body": _body(model, marker), "marker": marker,
+                  "management": client.dialect.management}  # fmt: skip
+        adopted = _on_record(model, server, launch, remote.instances(client, model.id), route)
         store.put(adopted)
         remote.change(client, model, {"description": _description(model, marker)})
         return reconcile(adopted, place, store, config.routing_file)
@@ -143,33 +145,37 @@ def _description(model: RemoteModel, marker: str) -> str:
     return f"{words} (adopted by modelscan, {marker})".strip()
 
 
-def _on_record(
-    model: RemoteModel,
-    server: TargetConfig,
-    marker: str,
-    instances: Sequence[RemoteInstance],
-    route: bool,
-) -> Deployment:
-    row = _describe(model, instances, server)
-    # Its variables stay on the server: what is not sent is kept there.
+def _body(model: RemoteModel, marker: str) -> dict[str, Any]:
+    """What starts it again. Its variables stay on the server: what is not sent is kept there."""
     known = {k: v for k, v in snapshot(model.raw).items() if k != "env"}
     body: dict[str, Any] = {k: v for k, v in known.items() if v not in (None, [], {})}
     body |= {"name": model.name, "description": _description(model, marker)}
     body["replicas"] = model.replicas or 1
+    return body
+
+
+def _on_record(
+    model: RemoteModel,
+    server: TargetConfig,
+    launch: dict[str, Any],
+    instances: Sequence[RemoteInstance],
+    route: bool,
+) -> Deployment:
+    row = _describe(model, instances, server)
     kept = {"model_id": model.id, "row": snapshot(model.raw), "evaluation": None}
     # Starting: the look that follows asks it something before it is called running.
     state = State.STARTING if row.state not in (State.STOPPED, State.STOPPING) else State.STOPPED
     return replace(
         row, state=state, managed=True, health=None, updated_at=now_text(),
-        launch={"body": body, "marker": marker}, remote=kept, route=model.name if route else None,
+        launch=launch, remote=kept, route=model.name if route else None,
     )  # fmt: skip
 
 
-def take_for(name: str, config: Config, *, force: bool) -> None:
+def take_for(name: str, config: Config, *, force: bool | None) -> None:
     """Before a command acts on a name that is not on record: is it a stranger's model?
 
-    With ``force`` it is adopted first; without, UsageError says whose it is. A name that nobody
-    knows is left for the caller to complain about.
+    With ``force`` it is adopted first; without, UsageError says whose it is (None: the command
+    has no such option). A name that nobody knows is left for the caller to complain about.
     """
     with Store.open(config.paths.store_file) as store:
         known = store.all()
@@ -179,9 +185,10 @@ def take_for(name: str, config: Config, *, force: bool) -> None:
         if stranger.name != name:
             continue
         if not force:
+            insist = "" if force is None else ", or add --force"
             raise UsageError(
                 f"'{name}' is at {stranger.target}, and modelscan did not make it",
-                hint=f"modelscan adopt {name} --target {stranger.target}, or add --force",
+                hint=f"modelscan adopt {name} --target {stranger.target}{insist}",
                 code="unmanaged",
             )
         adopt(name, stranger.target, config, route=False)

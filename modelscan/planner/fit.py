@@ -287,10 +287,10 @@ class _Trial:
         if self.option.backend not in _POOLED or self.case.wanted.memory_utilization:
             return None
         shares = [
-            (gpu.free_bytes - _SPARE_UTILIZATION_BYTES) / gpu.memory_bytes
+            (gpu.free_bytes - _beside(device)) / gpu.memory_bytes
             for gpu, device in zip(self.option.gpus, estimate.per_gpu, strict=False)
             if gpu.free_bytes is not None and gpu.memory_bytes
-            and (device.budget_bytes or 0) > gpu.free_bytes - _SPARE_UTILIZATION_BYTES
+            and (device.budget_bytes or 0) > gpu.free_bytes - _beside(device)
         ]  # fmt: skip
         lowest = min(shares, default=None)
         return None if lowest is None or lowest <= 0.05 else int(lowest * 100) / 100
@@ -316,6 +316,14 @@ class _Trial:
         if found.tight:
             notes.append("tight: within the estimate's margin of the free memory")
         return replace(found, notes=tuple(notes))
+
+
+def _beside(device: DeviceEstimate) -> int:
+    """What a pool engine takes beside its share of the device: context, graphs, communication."""
+    parts = device.parts
+    cache = parts.kv_cache_bytes + parts.recurrent_state_bytes
+    taken = device.total_bytes - cache + (device.kv_pool_bytes or 0)
+    return max(_SPARE_UTILIZATION_BYTES, taken - (device.budget_bytes or taken))
 
 
 def _needs_half(option: Option) -> bool:

@@ -50,9 +50,11 @@ def resolve(reference: str, environ: Mapping[str, str] | None = None) -> str:
         value = expand(rest).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
-        raise AuthError(f"cannot read the key file {rest}: {reason}") from error
+        raise AuthError(
+            f"cannot read the key file {rest}: {reason}", hint=f"write the key into {rest}"
+        ) from error
     if not value:
-        raise AuthError(f"the key file {rest} is empty")
+        raise AuthError(f"the key file {rest} is empty", hint=f"write the key into {rest}")
     return value
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import ssl
 import sys
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,7 +15,7 @@ from urllib.parse import urlsplit
 from modelscan.core.errors import UsageError
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
-from modelscan.state.paths import Paths
+from modelscan.state.paths import Paths, expand
 from modelscan.state.secrets import check_reference
 
 RESERVED = ("local", "auto")
@@ -22,13 +24,17 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 
 @dataclass(frozen=True, slots=True)
 class TargetConfig:
-    """One server. ``api_key`` is a reference; ``cluster`` a cluster's name or id (2.x)."""
+    """One server. ``api_key`` is a reference; ``cluster`` a cluster's name or id (2.x).
+
+    ``owner`` is drawn once, when the target is added: models that we make there are marked by it.
+    """
 
     name: str
     url: str
     api_key: str | None = None
     ca_file: str | None = None
     cluster: str | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ def load(where: Paths) -> Targets:
 def _parse(name: str, row: Any, file: str) -> TargetConfig:
     if not isinstance(row, Mapping) or not isinstance(row.get("url"), str):
         raise UsageError(f"{file}: target '{name}' needs a url", hint=f"edit {file}")
-    known = ("url", "api_key", "ca_file", "cluster")
+    known = ("url", "api_key", "ca_file", "cluster", "owner")
     unknown = [key for key in row if key not in known]
     if unknown:
         raise UsageError(f"{file}: target '{name}' has an unknown key '{unknown[0]}'")
@@ -104,6 +110,8 @@ def check(target: TargetConfig) -> TargetConfig:
         raise UsageError(f"'{target.url}' is not an http(s) URL", hint="http://HOST[:PORT]")
     if port == 0:
         raise UsageError(f"'{target.url}': there is no port 0", hint="a port from 1 to 65535")
+    if parts.query or parts.fragment or re.search(r"\s", target.url):
+        raise UsageError(f"'{target.url}' is not a server's root", hint="http://HOST[:PORT][/PATH]")
     if parts.username or parts.password:
         raise UsageError("credentials in a URL are not accepted", hint="use --key env:NAME")
     if target.api_key is not None:
@@ -111,11 +119,34 @@ def check(target: TargetConfig) -> TargetConfig:
     return replace(target, url=target.url.rstrip("/"))
 
 
+def absolute(target: TargetConfig) -> TargetConfig:
+    """With the whole paths of its files: later commands run in other folders. Raises UsageError
+    for a CA file that is not there, or is none."""
+    key = target.api_key
+    if key and key.startswith("file:"):
+        key = f"file:{expand(key.removeprefix('file:')).absolute()}"
+    if target.ca_file is None:
+        return replace(target, api_key=key)
+    ca_file = expand(target.ca_file).absolute()
+    try:
+        ssl.create_default_context(cafile=str(ca_file))
+    except (OSError, ValueError) as error:
+        reason = "it is not there" if isinstance(error, FileNotFoundError) else str(error)
+        raise UsageError(
+            f"cannot use the CA file {ca_file}: {reason}",
+            hint="--ca-file takes the certificate of the server's own CA as PEM text",
+        ) from error
+    return replace(target, api_key=key, ca_file=str(ca_file))
+
+
 def put(where: Paths, target: TargetConfig, *, default: bool = False) -> Targets:
     """Add or replace a target; the first one becomes the default."""
     check(target)
     with _lock(where):
         old = load(where)
+        before = old.get(target.name)
+        owner = (before.owner if before else None) or uuid.uuid4().hex
+        target = replace(target, owner=target.owner or owner)
         others = tuple(item for item in old.items if item.name != target.name)
         chosen = target.name if default or old.default is None else old.default
         return _write(where, Targets((*others, target), chosen))
@@ -147,7 +178,7 @@ def _write(where: Paths, targets: Targets) -> Targets:
     for item in targets.items:
         lines += ["", f"[targets.{_quoted(item.name)}]"]
         values = {"url": item.url, "api_key": item.api_key, "ca_file": item.ca_file,
-                  "cluster": item.cluster}  # fmt: skip
+                  "cluster": item.cluster, "owner": item.owner}  # fmt: skip
         lines += [f"{key} = {_quoted(value)}" for key, value in values.items() if value]
     write_atomic(where.config / "targets.toml", "\n".join(lines) + "\n")
     return targets

@@ -11,6 +11,7 @@ from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.model import Spec
 from modelscan.engines.gpustack.body import (
     Choices,
+    adapter_entry,
     backend_parameters,
     check_env,
     create_body,
@@ -66,7 +67,12 @@ class TestBody:
         assert set(body) <= KNOWN
         assert body["gpu_selector"]["gpus_per_replica"] == 2
         assert (body["source"], body["model_scope_model_id"]) == ("model_scope", "lab/model")
-        assert body["lora_list"] == ["lab/lora"]
+        assert body["lora_list"] == [
+            {"lora_name": "lora", "lora_repo_name": "lab/lora", "source": "model_scope"}
+        ]
+        # The server's own default is false: what was asked for would do nothing.
+        assert body["speculative_config"] == {"enabled": True, "algorithm": "ngram"}
+        assert body["extended_kv_cache"] == {"enabled": True}
 
     def test_the_recipe_gives_way_to_the_plan(self) -> None:
         spec = Spec(
@@ -79,6 +85,44 @@ class TestBody:
         assert body["backend_parameters"] == ["--reasoning-parser=q", "--max-model-len=8192"]
         assert body["env"] == {"B": "2"}
         assert body["backend_version"] == "0.9.0"
+
+    @pytest.mark.parametrize(
+        ("text", "name", "repo", "source"),
+        [
+            ("lab/lora", "lora", "lab/lora", "huggingface"),
+            ("mine=lab/lora", "mine", "lab/lora", "huggingface"),
+            ("ms:lab/lora", "lora", "lab/lora", "model_scope"),
+            ("a=hf:lab/lora", "a", "lab/lora", "huggingface"),
+            ("/models/lora/", "lora", "/models/lora/", "local_path"),
+        ],
+    )
+    def test_adapters(self, text: str, name: str, repo: str, source: str) -> None:
+        entry = adapter_entry(text, "huggingface")
+        assert (entry["lora_name"], entry["lora_repo_name"], entry["source"]) == (
+            name, repo, source,
+        )  # fmt: skip
+        assert entry.get("local_path") == (repo if source == "local_path" else None)
+
+    @pytest.mark.parametrize(
+        "choice",
+        [{"adapters": ("lab/lora",)}, {"speculative_config": {"algorithm": "ngram"}},
+         {"extended_kv_cache": {"enabled": True}}, {"image_name": "i"}, {"run_command": "r"}],
+    )  # fmt: skip
+    def test_what_0_7_would_silently_ignore(self, choice: dict[str, object]) -> None:
+        with pytest.raises(NotDeployableError, match="has no"):
+            create_body("m", vllm(), OLD, Choices(**choice), cluster_id=None)  # type: ignore[arg-type]
+
+    def test_llama_box(self) -> None:
+        """The worker says the layers; flash attention is a switch there."""
+        words = ("--ctx-size", "8192", "--parallel", "1", "--n-gpu-layers", "all", "--flash-attn",
+                 "on", "--cache-type-k", "q8_0", "--embedding", "--pooling", "last")  # fmt: skip
+        chosen = vllm(backend="llama.cpp", format="gguf", files=("m.gguf",), parameters=words)
+        body = create_body("m", chosen, OLD, Choices(backend_version="v0.0.171"), cluster_id=None)  # type: ignore[arg-type]
+        assert (body["backend"], body["huggingface_filename"]) == ("llama-box", "m.gguf")
+        assert body["backend_version"] == "v0.0.171"
+        assert body["backend_parameters"] == [
+            "--ctx-size=8192", "--parallel=1", "--flash-attn", "--cache-type-k=q8_0",
+        ]  # fmt: skip
 
     def test_a_gguf_names_its_file(self) -> None:
         chosen = vllm(format="gguf", files=("m-q4.gguf",))

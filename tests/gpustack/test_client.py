@@ -141,6 +141,22 @@ class TestCalls:
         with connect(answer) as client:
             assert client.delete("models/1", what="delete") is None
 
+    @pytest.mark.parametrize(
+        ("version", "path", "url"),
+        [("v2.3.0", "chat/completions", "/v1/chat/completions"), ("v2.3.0", "rerank", "/v1/rerank"),
+         ("0.7.1", "embeddings", "/v1-openai/embeddings"), ("0.7.1", "rerank", "/v1/rerank")],
+    )  # fmt: skip
+    def test_where_each_question_goes(self, version: str, path: str, url: str) -> None:
+        seen: list[str] = []
+
+        def answer(request: httpx.Request) -> httpx.Response:
+            seen.append(request.url.path)
+            return httpx.Response(200, json={})
+
+        with connect(answer, version) as client:
+            client.infer(path, {}, what="ask")
+        assert seen == [url]
+
     def test_a_page_of_html(self) -> None:
         answered = connect(lambda _: httpx.Response(200, text="<html>"))
         with answered as client, pytest.raises(RemoteError) as caught:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from modelscan.core.deployment import State
-from modelscan.engines.gpustack.drift import changed, describe, snapshot
+from modelscan.engines.gpustack.drift import changed, describe, same, snapshot
 from modelscan.engines.gpustack.logs import LEFT_OUT, without_environment
 from modelscan.engines.gpustack.states import status
 from modelscan.engines.gpustack.types import parse_instance, parse_model
@@ -86,6 +86,12 @@ class TestDrift:
     def test_nothing_changed(self) -> None:
         again = {**self.ROW, "updated_at": "y", "env": {}, "worker_selector": None}
         assert changed(snapshot(self.ROW), again) == ()
+
+    def test_what_the_server_adds_to_an_entry(self) -> None:
+        entry = {"lora_name": "a", "source": "huggingface"}
+        assert same([{**entry, "path": None, "model_file_id": 3}], [entry])
+        assert not same([{**entry, "lora_name": "b"}], [entry])
+        assert not same([entry, entry], [entry])
 
     def test_what_changed_and_how(self) -> None:
         before = snapshot(self.ROW)

@@ -262,6 +262,15 @@ def test_a_partly_used_card_lowers_the_utilisation() -> None:
     assert found.estimate.per_gpu[0].budget_bytes <= 60 * GIB
 
 
+@pytest.mark.parametrize("free", [60.8, 50.3, 41.7, 33.9])
+def test_a_partly_used_card_in_a_pair_costs_cache_and_no_context(free: float) -> None:
+    """What each rank takes beside its share (context, communication) is left free as well."""
+    busy = machine(gpu("H100", 80, "9.0", 3350, free=free), H100)
+    wish = Workload(backend="vllm", tensor_parallel=2)
+    found = plan(decide(subject(DENSE_8B, ["BF16"]), busy, wish))
+    assert (found.context_tokens, found.estimate.verdict) == (32_768, "fits")
+
+
 def test_llamacpp_uses_the_emptier_card() -> None:
     here = machine(gpu("A", 24, "8.6", free=3), gpu("A", 24, "8.6", free=23))
     found = plan(decide(subject(DENSE_8B, ["Q8_0"]), here, Workload()))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from modelscan.core.errors import UsageError
@@ -22,9 +25,13 @@ def test_round_trip(where: Paths) -> None:
     targets.put(where, TargetConfig("other.2", "http://127.0.0.1:80"))
     found = targets.load(where)
     assert found.default == "lab"
-    assert found.find("lab") == TargetConfig(
+    lab = found.find("lab")
+    assert replace(lab, owner=None) == TargetConfig(
         "lab", "https://gpu.lan", "env:KEY", "/ca.pem", 'west "2"'
     )
+    changed = targets.put(where, TargetConfig("lab", "https://other.lan")).find("lab")
+    assert (changed.url, changed.owner) == ("https://other.lan", lab.owner)
+    assert found.find("other.2").owner not in (None, lab.owner)
     assert targets.use(where, "other.2").default == "other.2"
     assert targets.drop(where, "other.2").default == "lab"
     assert (where.config / "targets.toml").stat().st_mode & 0o777 == 0o600
@@ -43,6 +50,9 @@ def test_round_trip(where: Paths) -> None:
         TargetConfig("lab", "http://a:65536"),
         TargetConfig("lab", "http://a:-1"),
         TargetConfig("lab", "http://a:x"),
+        TargetConfig("lab", "http://a b"),
+        TargetConfig("lab", "http://a/?x=1"),
+        TargetConfig("lab", "http://a/#models"),
         TargetConfig("lab", "http://a", "gpustack_literal_key"),
     ],
 )
@@ -67,3 +77,16 @@ def test_a_broken_file_is_named(where: Paths, text: str) -> None:
     (where.config / "targets.toml").write_text(text)
     with pytest.raises(UsageError, match=r"targets\.toml"):
         targets.load(where)
+
+
+def test_files_are_kept_with_their_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Later commands run in other folders."""
+    monkeypatch.chdir(tmp_path)
+    found = targets.absolute(TargetConfig("lab", "http://a", "file:key.txt"))
+    assert found.api_key == f"file:{tmp_path}/key.txt"
+    (tmp_path / "junk.pem").write_text("junk")
+    for name in ("junk.pem", "missing.pem"):
+        with pytest.raises(UsageError, match="cannot use the CA file"):
+            targets.absolute(TargetConfig("lab", "http://a", ca_file=name))

@@ -14,6 +14,8 @@ from typing import Any
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.model import Spec
 from modelscan.core.plan import Plan
+from modelscan.core.reference import Kind, parse_reference
+from modelscan.core.workload import BACKENDS as ENGINES
 from modelscan.engines.gpustack.client import Dialect
 from modelscan.state.secrets import resolve
 
@@ -33,6 +35,7 @@ CATEGORIES = {
     "speech_to_text": "speech_to_text",
     "text_to_speech": "text_to_speech",
 }
+_SINCE_2 = ("adapters", "speculative_config", "extended_kv_cache", "image_name", "run_command")
 _DEVICE_CHOICE = ("_VISIBLE_DEVICES", "_DEVICE_ORDER")
 _SOURCES = {"huggingface": "huggingface", "modelscope": "model_scope", "local_path": "local_path"}
 _REPO_FIELDS: dict[str, tuple[str, str | None]] = {
@@ -75,12 +78,14 @@ def create_body(
     """
     body: dict[str, Any] = {"name": name, "replicas": choices.replicas, **source_fields(plan)}
     body["backend"] = backend_name(plan.backend, dialect)
-    parameters = backend_parameters(spec.backend_parameters if spec else (), plan.parameters)
+    box = body["backend"] == OLD_BACKENDS["llama.cpp"]
+    planned = llama_box_parameters(plan.parameters) if box else plan.parameters
+    parameters = backend_parameters(spec.backend_parameters if spec else (), planned)
     if parameters:
         body["backend_parameters"] = parameters
     # Which devices an instance sees is the scheduler's to say.
-    planned = {k: v for k, v in plan.env.items() if not k.endswith(_DEVICE_CHOICE)}
-    env = {**(dict(spec.env) if spec else {}), **planned, **check_env(choices.env or {})}
+    ours = {k: v for k, v in plan.env.items() if not k.endswith(_DEVICE_CHOICE)}
+    env = {**(dict(spec.env) if spec else {}), **ours, **check_env(choices.env or {})}
     if env:
         body["env"] = env
     if plan.task in CATEGORIES:
@@ -89,9 +94,22 @@ def create_body(
     if choices.placement_strategy:
         body["placement_strategy"] = choices.placement_strategy
     body |= _placement(choices, dialect)
+    if choices.backend_version:
+        body["backend_version"] = choices.backend_version
     if dialect.modern:
-        body |= _modern(choices, spec, cluster_id)
+        return body | _modern(choices, spec, cluster_id, plan.source)
+    _refuse_modern(choices, dialect)
     return body
+
+
+def _refuse_modern(choices: Choices, dialect: Dialect) -> None:
+    """0.7 would take such fields and do nothing with them; raises NotDeployableError."""
+    for field in _SINCE_2:
+        if getattr(choices, field):
+            raise NotDeployableError(
+                f"GPUStack {dialect.version} has no {field.replace('_', ' ')}",
+                hint="leave it out, or upgrade the server to 2.x",
+            )
 
 
 def source_fields(plan: Plan) -> dict[str, Any]:
@@ -121,7 +139,7 @@ def backend_name(backend: str, dialect: Dialect) -> str:
     if name is None:
         raise NotDeployableError(
             f"GPUStack {dialect.version} does not run {backend}",
-            hint=f"--backend {' or '.join(sorted(table))}",
+            hint=f"--backend {' or '.join(name for name in ENGINES if name in table)}",
         )
     return name
 
@@ -148,6 +166,23 @@ def pairs(words: Sequence[str]) -> list[tuple[str, str | None]]:
     return found
 
 
+def llama_box_parameters(words: Sequence[str]) -> list[str]:
+    """llama.cpp's options as llama-box (GPUStack 0.7) has them.
+
+    The worker itself says how many layers go to the GPU and what a model is for; its flash
+    attention is a switch. Observed: "Invalid backend parameter --gpu-layers" for ``all``.
+    """
+    said = {"embedding", "pooling", "reranking"}
+    found: list[str] = []
+    for key, value in pairs(words):
+        if key in said or (key, value) in (("n-gpu-layers", "all"), ("flash-attn", "auto")):
+            continue
+        if key == "flash-attn":
+            key, value = "no-flash-attn" if value == "off" else key, None
+        found += [f"--{key}"] if value is None else [f"--{key}", value]
+    return found
+
+
 def _split(text: str) -> list[str]:
     """A catalog may write ``--key value`` as one word."""
     head, space, tail = text.partition(" ")
@@ -163,24 +198,41 @@ def _placement(choices: Choices, dialect: Dialect) -> dict[str, Any]:
     return {"worker_selector": dict(choices.worker_selector)} if choices.worker_selector else {}
 
 
-def _modern(choices: Choices, spec: Spec | None, cluster_id: int | None) -> dict[str, Any]:
+def _modern(
+    choices: Choices, spec: Spec | None, cluster_id: int | None, source: str
+) -> dict[str, Any]:
     fields: dict[str, Any] = {"enable_model_route": True}
     if cluster_id is not None:
         fields["cluster_id"] = cluster_id
-    version = choices.backend_version or (spec.backend_version if spec else None)
-    if version:
-        fields["backend_version"] = version
+    if spec and spec.backend_version and not choices.backend_version:
+        fields["backend_version"] = spec.backend_version
     speculative = choices.speculative_config or (spec.speculative_config if spec else None)
     if speculative:
-        fields["speculative_config"] = dict(speculative)
+        fields["speculative_config"] = {"enabled": True, **speculative}  # there: false if unsaid
     if choices.extended_kv_cache:
-        fields["extended_kv_cache"] = dict(choices.extended_kv_cache)
+        fields["extended_kv_cache"] = {"enabled": True, **choices.extended_kv_cache}
     for key in ("image_name", "run_command"):
         if getattr(choices, key):
             fields[key] = getattr(choices, key)
     if choices.adapters:
-        fields["lora_list"] = list(choices.adapters)
+        fields["lora_list"] = [adapter_entry(text, source) for text in choices.adapters]
     return fields
+
+
+def adapter_entry(text: str, source: str) -> dict[str, Any]:
+    """``[NAME=]REPO`` as an entry of ``lora_list``; the adapter is asked as ``MODEL:NAME``.
+
+    A bare ORG/REPO is of the model's hub; ``hf:``, ``ms:`` and paths say it themselves.
+    """
+    name, equals, rest = text.partition("=")
+    if not equals or "/" in name:
+        name, rest = "", text
+    found = parse_reference(rest)
+    hub = {Kind.MODELSCOPE: "modelscope", Kind.HUGGINGFACE: "huggingface", Kind.PATH: "local_path"}
+    there = hub.get(found.kind, "huggingface" if source == "local_path" else source)
+    short = name or found.value.rstrip("/").rpartition("/")[2]
+    place = {"local_path": found.value} if there == "local_path" else {}
+    return {"lora_name": short, "lora_repo_name": found.value, "source": _SOURCES[there], **place}
 
 
 _SECRET_NAME = re.compile(r"(?i)(key|token|secret|passw|credential)")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import OfflineError, RemoteError, UsageError
 from modelscan.engines.gpustack.errors import error_from
+from modelscan.engines.gpustack.types import as_row, understood
 from modelscan.state.secrets import resolve
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _RETRY_STATUS = frozenset({502, 503, 504})
 _PER_PAGE = 100
 _MAX_PAGES = 1000
 _MAX_BODY_BYTES = 64 * 1024 * 1024
+_NEWEST = 2  # the major version that the tests run
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,12 @@ class Dialect:
     @property
     def modern(self) -> bool:
         return self.management == "/v2"
+
+    @property
+    def untested(self) -> bool:
+        """Newer than what this client was tested with: it is spoken to as 2.x."""
+        major = self.version.lstrip("vV").partition(".")[0]
+        return major.isdigit() and int(major) > _NEWEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +70,13 @@ def dialect_of(version: str) -> Dialect:
         major, minor = (2, 0) if text.startswith("0.0.0") else (-1, 0)
     if major >= 2 or text.startswith("0.0.0"):  # 0.0.0 is a build from the main branch
         return Dialect(version, "/v2", "/v1")
-    if major == 0 and minor >= 6:
+    if major == 0 and minor in (6, 7):
         return Dialect(version, "/v1", "/v1-openai")
     raise UsageError(
-        f"GPUStack {version} is not supported (0.6 to 0.7, and 2.x are)",
-        hint="upgrade the server", code="unsupported_version",
-    )  # fmt: skip
+        f"version {version} is not supported (GPUStack 0.6 to 0.7 and 2.x are)",
+        hint="upgrade the server, if it is a GPUStack: modelscan target list",
+        code="unsupported_version",
+    )
 
 
 class Client:
@@ -86,14 +95,27 @@ class Client:
         key = resolve(connection.api_key) if connection.api_key else None
         self.connection = connection
         self._dialect: Dialect | None = None
-        self._http = httpx.Client(
-            base_url=connection.url.rstrip("/"),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-            timeout=httpx.Timeout(connection.timeout_s, connect=min(connection.timeout_s, 10.0)),
-            verify=_tls(connection.ca_file),
-            transport=transport,
-            follow_redirects=False,
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=connection.url.rstrip("/"),
+                headers={"Authorization": f"Bearer {key}"} if key else {},
+                timeout=httpx.Timeout(
+                    connection.timeout_s, connect=min(connection.timeout_s, 10.0)
+                ),
+                verify=_tls(connection.ca_file),
+                transport=transport,
+                follow_redirects=False,
+            )
+        except httpx.InvalidURL as error:
+            raise UsageError(
+                f"'{connection.url}' is not a URL: {error}", hint="modelscan target list"
+            ) from error
+        except (ValueError, ImportError) as error:  # of the environment's proxy: all else is ours
+            raise UsageError(
+                f"the proxy in the environment cannot be used: {error}",
+                hint=f"HTTP(S)_PROXY=http://HOST:PORT, or NO_PROXY={_host(connection.url)}",
+                code="bad_proxy",
+            ) from error
 
     def __enter__(self) -> Client:
         return self
@@ -105,15 +127,25 @@ class Client:
     def dialect(self) -> Dialect:
         """Asked once: ``GET /version`` needs no key."""
         if self._dialect is None:
-            body = self._call("GET", "/version", what="ask its version")
+            try:
+                body = self._call("GET", "/version", what="ask its version")
+            except RemoteError as error:
+                if error.code not in ("not_found", "not_json"):
+                    raise
+                raise self._another_program(error.message) from error
             version = body.get("version") if isinstance(body, Mapping) else None
-            if not version:
-                raise RemoteError(
-                    f"{self.connection.url} is not a GPUStack server",
-                    hint="modelscan target list", code="not_gpustack",
-                )  # fmt: skip
-            self._dialect = dialect_of(str(version))
+            if not isinstance(version, str) or not version:
+                raise self._another_program("its answer to /version has no version")
+            self._dialect = dialect_of(version)
         return self._dialect
+
+    def _another_program(self, why: str) -> RemoteError:
+        where = self.connection
+        return RemoteError(
+            f"{where.url} is not a GPUStack server: {why}",
+            hint=f"modelscan target add {where.name} URL   (the root of GPUStack's own pages)",
+            code="not_gpustack",
+        )
 
     def list(self, kind: str, **query: Any) -> list[Mapping[str, Any]]:
         """Every row of a management list, all pages, in the server's order."""
@@ -121,11 +153,10 @@ class Client:
         for page in range(1, _MAX_PAGES + 1):
             params = {**query, "page": page, "perPage": _PER_PAGE}
             body = self.get(kind, params=params, what=f"list {kind}")
-            items = body.get("items") if isinstance(body, Mapping) else None
-            if not isinstance(items, list):
-                raise RemoteError(f"{self.connection.name}: the list of {kind} has no items")
-            rows += items
-            total = (body.get("pagination") or {}).get("totalPage") or 0
+            with understood(f"the list of {kind}"):
+                items = body["items"]
+                rows += [as_row(item) for item in items]
+                total = int((body.get("pagination") or {}).get("totalPage") or 0)
             if page >= total or not items:
                 break
         return rows
@@ -147,9 +178,10 @@ class Client:
     def infer(
         self, path: str, body: Any | None, *, what: str, timeout_s: float | None = None
     ) -> Any:
-        """``/chat/completions``, ``/embeddings`` or (without a body) ``/models``."""
+        """``chat/completions``, ``embeddings``, ``rerank`` or (without a body) ``models``."""
         method = "GET" if body is None else "POST"
-        url = f"{self.dialect.inference}/{path}"
+        # Reranking is no OpenAI API: it is at /v1 in both versions.
+        url = f"{'/v1' if path == 'rerank' else self.dialect.inference}/{path}"
         return self._call(method, url, what=what, json=body, timeout_s=timeout_s)
 
     @contextmanager
@@ -227,14 +259,19 @@ class Client:
         except ValueError:
             body = None
         return error_from(
-            answer.status_code, body, answer.text, what=what, target=self.connection.name
-        )
+            answer.status_code, body, answer.text, what=what, target=self.connection.name,
+            keyed=self.connection.api_key is not None, location=answer.headers.get("location"),
+        )  # fmt: skip
 
     def _unreachable(self, error: Exception, what: str) -> RemoteError:
+        where = self.connection
         reason = str(error) or type(error).__name__
+        hint = f"modelscan target test {where.name}"
+        if "CERTIFICATE_VERIFY_FAILED" in reason:
+            hint = f"modelscan target add {where.name} {where.url} --ca-file CA.pem"
         return RemoteError(
-            f"{self.connection.name} ({self.connection.url}) did not answer ({what}): {reason}",
-            hint=f"modelscan target test {self.connection.name}", code="unreachable",
+            f"{where.name} ({where.url}) did not answer ({what}): {reason}",
+            hint=hint, code="unreachable",
         )  # fmt: skip
 
 
@@ -246,11 +283,18 @@ def _tls(ca_file: str | None) -> Any:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"cannot use the CA file {ca_file}: {error}") from error
+        raise UsageError(
+            f"cannot use the CA file {ca_file}: {error}",
+            hint="--ca-file takes certificates as PEM text",
+        ) from error
+
+
+def _host(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    return urlsplit(url).hostname or ""
 
 
 def _on_this_machine(url: str) -> bool:
-    from urllib.parse import urlsplit
-
-    host = urlsplit(url).hostname or ""
+    host = _host(url)
     return host in ("localhost", "::1") or host.startswith("127.")

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 WATCHED = (
-    "replicas", "source", "huggingface_repo_id", "huggingface_filename", "model_scope_model_id",
-    "model_scope_file_path", "local_path", "backend", "backend_version", "backend_parameters",
-    "image_name", "run_command", "env", "categories", "placement_strategy", "worker_selector",
-    "gpu_selector", "restart_on_error", "extended_kv_cache", "speculative_config", "lora_list",
+    "name", "replicas", "source", "huggingface_repo_id", "huggingface_filename",
+    "model_scope_model_id", "model_scope_file_path", "local_path", "backend", "backend_version",
+    "backend_parameters", "image_name", "run_command", "env", "categories", "placement_strategy",
+    "worker_selector", "gpu_selector", "restart_on_error", "extended_kv_cache",
+    "speculative_config", "lora_list",
 )  # fmt: skip
 
 
@@ -48,6 +49,8 @@ def same(there: Any, wanted: Any) -> bool:
         return True
     if isinstance(wanted, Mapping) and isinstance(there, Mapping) and wanted:
         return all(same(there.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(there, list) and len(there) == len(wanted):
+        return all(same(*pair) for pair in zip(there, wanted, strict=True))
     return bool(there == wanted)
 
 

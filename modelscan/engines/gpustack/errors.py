@@ -16,6 +16,7 @@ from modelscan.state.secrets import redact
 
 _MAX_TEXT = 600
 _REPR_MESSAGE = re.compile(r"'msg': (['\"])(?P<msg>.*?)\1")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _REPR_FIELD = re.compile(r"'loc': \((?P<loc>[^)]*)\)")
 
 
@@ -36,6 +37,9 @@ def message_of(body: Any, text: str = "") -> str:
 
 def _readable(text: str) -> str:
     """Pydantic's repr in a string becomes ``field: what is wrong``."""
+    if text.lstrip().startswith("<"):
+        title = _TITLE.search(text)
+        return f"a web page ({' '.join(title[1].split())})" if title else "a web page"
     messages = [match["msg"] for match in _REPR_MESSAGE.finditer(text)]
     if not messages:
         return " ".join(text.split())
@@ -51,15 +55,27 @@ def _readable(text: str) -> str:
     return "; ".join(f"{f}: {m}" if f else m for f, m in zip(fields, messages, strict=False))
 
 
-def error_from(status: int, body: Any, text: str, *, what: str, target: str) -> ModelscanError:
-    """The error for an answer that is not 2xx. ``what`` names the request for a person."""
+def error_from(
+    status: int,
+    body: Any,
+    text: str,
+    *,
+    what: str,
+    target: str,
+    keyed: bool = True,
+    location: str | None = None,
+) -> ModelscanError:
+    """The error for an answer that is not 2xx. ``what`` names the request for a person;
+    ``keyed``: a key was sent; ``location``: where a redirect leads (it is never followed)."""
     said = message_of(body, text) or f"HTTP {status}"
     details = {"status": status, "target": target}
     if status == 401:
+        verb = "refused the key" if keyed else "wants a key"
         return AuthError(
-            f"{target} refused the key ({what}): {said}",
-            hint=f"modelscan target test {target}", details=details,
-        )  # fmt: skip
+            f"{target} {verb} ({what}): {said}",
+            hint=f"modelscan target add {target} URL --key env:NAME   (keys are made in its UI)",
+            details=details,
+        )
     if status == 403:
         return AuthError(
             f"the key for {target} may not {what}: {said}",
@@ -67,15 +83,23 @@ def error_from(status: int, body: Any, text: str, *, what: str, target: str) -> 
             code="scope", details=details,
         )  # fmt: skip
     if status in (400, 409, 422):
-        code = {409: "already_exists"}.get(status, "refused")
+        hint, code = "add --dry-run to see exactly what is sent", "refused"
+        if status == 409:
+            hint, code = "choose another --name", "already_exists"
         return UsageError(
-            f"{target} refused to {what}: {said}",
-            hint="add --dry-run to see exactly what is sent", code=code, details=details,
-        )  # fmt: skip
+            f"{target} refused to {what}: {said}", hint=hint, code=code, details=details
+        )
     if status == 404:
         return RemoteError(
             f"{target} has no such thing ({what}): {said}",
             hint="modelscan list", code="not_found", details=details,
+        )  # fmt: skip
+    if 300 <= status < 400 and location:
+        return RemoteError(
+            f"{target} answered {status} ({what}): it is at {redact(location)[:_MAX_TEXT]}",
+            hint=f"modelscan target add {target} URL   (its new address; redirects are not "
+            "followed: the key would go along)",
+            code="moved", details=details,
         )  # fmt: skip
     return RemoteError(
         f"{target} answered {status} ({what}): {said}",

@@ -13,13 +13,16 @@ SOURCE = "gpustack"
 
 
 def inventory(
-    workers: Sequence[RemoteWorker], devices: Sequence[RemoteGpu], target: str
+    workers: Sequence[RemoteWorker],
+    devices: Sequence[RemoteGpu],
+    target: str,
+    engines: Sequence[str] = ("vllm", "sglang"),
 ) -> Inventory:
     """Every GPU of the ready workers, numbered through in a stable order.
 
     Free memory is what GPUStack has not promised and no process holds, whichever is less:
     ``allocated`` counts models that are still starting, ``used`` what others hold. ``host`` is the
-    sum over ready workers.
+    sum over ready workers. ``engines`` are those the server has, whatever else a card could do.
     """
     from modelscan.gpu.enrich import enrich
 
@@ -29,20 +32,10 @@ def inventory(
     for worker in ready:
         for gpu in sorted(worker.gpus, key=lambda g: g.index):
             found = enrich(_gpu(allocated.get(gpu.id, gpu), len(gpus)))
-            gpus.append(replace(found, backends=_served(found.backends)))
+            served = tuple(name for name in found.backends if name in engines)
+            gpus.append(replace(found, backends=served))
     problems = tuple(_problem(w) for w in workers if w.state != READY)
     return Inventory(tuple(gpus), _host(ready), problems, source=target)
-
-
-def _served(backends: tuple[str, ...]) -> tuple[str, ...]:
-    """GPUStack 2.x runs vLLM and SGLang in containers, whatever else a card could do."""
-    return tuple(name for name in backends if name in ("vllm", "sglang"))
-
-
-def of_worker(whole: Inventory, worker: RemoteWorker) -> Inventory:
-    """The part of an inventory that one worker owns: tensor parallelism stays inside it."""
-    gpus = tuple(gpu for gpu in whole.gpus if gpu.worker == worker.name)
-    return Inventory(gpus, _host([worker]), source=whole.source)
 
 
 def _gpu(device: RemoteGpu, index: int) -> Gpu:

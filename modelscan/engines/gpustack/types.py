@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from modelscan.core.errors import RemoteError
+
 Raw = Mapping[str, Any]
+
+
+@contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Reading foreign rows: whatever is missing or of another kind is a RemoteError, no crash."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RemoteError(
+            f"{what} is not as GPUStack sends it: {type(error).__name__}: {error}",
+            hint="modelscan target test", code="not_understood",
+        ) from error  # fmt: skip
+
+
+def as_row(value: Any) -> Raw:
+    """An object of an answer; raises TypeError for anything else."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{value!r:.40} is not an object")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +96,9 @@ class RemoteWorker:
     gpus: tuple[RemoteGpu, ...]
 
 
+@understood("a model")
 def parse_model(row: Raw) -> RemoteModel:
-    """Raises KeyError for a row without id or name: not a GPUStack answer."""
+    """Raises RemoteError for a row without id or name: not a GPUStack answer."""
     return RemoteModel(
         id=int(row["id"]),
         name=str(row["name"]),
@@ -93,8 +116,9 @@ def parse_model(row: Raw) -> RemoteModel:
     )
 
 
+@understood("a model's instance")
 def parse_instance(row: Raw) -> RemoteInstance:
-    """Raises KeyError for a row without id and state."""
+    """Raises RemoteError for a row without id and state."""
     progress = row.get("download_progress")
     return RemoteInstance(
         id=int(row["id"]),
@@ -110,8 +134,9 @@ def parse_instance(row: Raw) -> RemoteInstance:
     )
 
 
+@understood("a worker")
 def parse_worker(row: Raw) -> RemoteWorker:
-    """Raises KeyError for a row without id and name."""
+    """Raises RemoteError for a row without id and name."""
     status = row.get("status") or {}
     memory = status.get("memory") or {}
     total, used = memory.get("total"), memory.get("used")
@@ -128,6 +153,7 @@ def parse_worker(row: Raw) -> RemoteWorker:
     )
 
 
+@understood("a GPU")
 def parse_gpu(row: Raw, worker: str) -> RemoteGpu:
     """A device of a worker's status or of the device list (which adds ``id`` and ``allocated``)."""
     memory = row.get("memory") or {}

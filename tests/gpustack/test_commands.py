@@ -1,0 +1,270 @@
+"""Whole commands against a stand-in server: what a person sees where the real one cannot be made
+to do it, or takes minutes to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fake_gpustack import FakeGpuStack
+from support.tiny_hf import write_tiny_hf
+
+from modelscan.deploy import gpustack_follow as follow
+from modelscan.engines.gpustack import client
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_PAUSE_S", 0.0)
+    monkeypatch.setattr(follow, "_LOOK_AGAIN_S", 0.1)
+    monkeypatch.setattr(follow, "_VERIFY_PAUSE_S", 0.05)
+
+
+@pytest.fixture
+def lab(run_in_process: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpuStack]:
+    monkeypatch.setenv("LAB_KEY", "gpustack_all_0123456789abcdef")
+    with FakeGpuStack() as server:
+        assert run_in_process("target", "add", "lab", server.url, "--key", "env:LAB_KEY").code == 0
+        yield server
+
+
+@pytest.fixture
+def deploy(run_in_process: Run, tmp_path: Path) -> Run:
+    folder = write_tiny_hf(tmp_path / "tiny", architectures=["LlamaForCausalLM"])
+
+    def run(*words: str) -> Any:
+        return run_in_process("deploy", str(folder), "--name", "one", "--target", "lab",
+                              "--context", "1k", "--json", *words)  # fmt: skip
+
+    return run
+
+
+def row(run: Run, name: str = "one") -> dict[str, Any]:
+    rows = json.loads(run("list", "--json").out)["deployments"]
+    found: dict[str, Any] = next(one for one in rows if one["name"] == name)
+    return found
+
+
+class TestSending:
+    def test_a_preview_is_what_is_sent(self, lab: FakeGpuStack, deploy: Run) -> None:
+        first, second = (deploy("--dry-run").json["launch"]["body"] for _ in range(2))
+        assert lab.sent("POST", "/v2/models") == []
+        done = deploy()
+        assert done.code == 0, done.out
+        assert lab.sent("POST", "/v2/models") == [first] == [second]
+
+    def test_another_installation_has_another_mark(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
+    ) -> None:  # fmt: skip
+        here = deploy("--dry-run").json["launch"]["body"]["description"]
+        monkeypatch.setenv("MODELSCAN_HOME", str(tmp_path / "elsewhere"))
+        run_in_process("target", "add", "lab", lab.url, "--key", "env:LAB_KEY")
+        assert deploy("--dry-run").json["launch"]["body"]["description"] != here
+
+    def test_a_key_that_may_not_ask_creates_nothing(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LAB_KEY", "gpustack_management_0123456789")
+        done = deploy()
+        assert (done.code, done.json["error"]["code"]) == (4, "scope")
+        assert "management and inference" in done.json["error"]["hint"]
+        assert lab.sent("POST", "/v2/models") == []
+        assert run_in_process("list", "-q").out == ""
+
+    def test_a_body_that_the_server_refuses_is_not_sent(
+        self, lab: FakeGpuStack, deploy: Run
+    ) -> None:
+        """Its evaluation takes the same body, and says 422 where a create would."""
+        message = "1 validation errors:\n  {'loc': ('body', 'env'), 'msg': 'a string is needed'}"
+        lab.answers["/v2/model-evaluations"] = (422, {"code": 422, "message": message})
+        error = deploy().json["error"]
+        assert error["code"] == "evaluation_refused"
+        assert "env: a string is needed" in error["message"]
+        assert lab.sent("POST", "/v2/models") == []
+
+    def test_no_wait_does_not_wait_the_second_time(self, lab: FakeGpuStack, deploy: Run) -> None:
+        lab.states = ["starting"]
+        assert deploy("--no-wait").json["changed"] is True
+        again = deploy("--no-wait")
+        assert (again.json["deployment"]["state"], again.json["changed"]) == ("starting", False)
+
+
+class TestOlderServers:
+    @pytest.fixture
+    def old(self, run_in_process: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGpuStack]:
+        monkeypatch.setenv("LAB_KEY", "gpustack_all_0123456789abcdef")
+        with FakeGpuStack("0.7.1") as server:
+            run_in_process("target", "add", "lab", server.url, "--key", "env:LAB_KEY")
+            yield server
+
+    def test_a_gguf_runs_on_llama_box(self, old: FakeGpuStack, run_in_process: Run) -> None:
+        done = run_in_process("deploy", "examples/demo-model.gguf", "--name", "demo", "--target",
+                              "lab", "--json")  # fmt: skip
+        assert done.code == 0, done.out
+        (sent,) = old.sent("POST", "/v1/models")
+        assert (sent["backend"], sent["source"]) == ("llama-box", "local_path")
+        assert sent["backend_parameters"] == ["--ctx-size=1024", "--parallel=1"]
+        assert old.sent("POST", "/v1-openai/chat/completions")
+
+    @pytest.mark.parametrize("goal", ["quality", "speed", "context"])
+    def test_sglang_is_no_choice_there(
+        self, old: FakeGpuStack, run_in_process: Run, goal: str
+    ) -> None:
+        for mode in ("standard", "throughput", "latency"):
+            words = ("qwen3-8b", "--target", "lab", "--goal", goal, "--mode", mode, "--json")
+            found = run_in_process("plan", *words).json
+            assert {found["plan"]["backend"], *(p["backend"] for p in found["alternatives"])} <= {
+                "vllm", "llama.cpp",
+            }  # fmt: skip
+
+    def test_adapters_are_refused(self, old: FakeGpuStack, deploy: Run) -> None:
+        refused = deploy("--adapter", "lab/lora")
+        assert (refused.code, old.sent("POST", "/v1/models")) == (3, [])
+
+
+class TestFollowing:
+    def test_the_hint_after_too_long_is_a_command(self, lab: FakeGpuStack, deploy: Run) -> None:
+        lab.states = ["starting"]
+        error = deploy("--timeout", "0.5").json["error"]
+        assert error["code"] == "timeout"
+        assert error["hint"] == "modelscan start one --timeout SECONDS"
+
+    def test_a_failure_that_no_worker_mends(
+        self, lab: FakeGpuStack, deploy: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(follow, "_RESTARTED_S", 0.5)
+        lab.states, lab.message = ["starting", "error"], "unsupported architecture"
+        done = deploy("--timeout", "60")
+        error = done.json["error"]
+        assert (done.code, error["code"]) == (5, "start_failed")
+        assert "unsupported architecture" in error["message"]
+        assert lab.models[1]["replicas"] == 0
+
+    def test_a_failure_that_is_mended_in_time(
+        self, lab: FakeGpuStack, deploy: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(follow, "_RESTARTED_S", 5.0)
+        lab.states = ["error", "error", "error", "running"]
+        assert deploy("--timeout", "60").json["deployment"]["state"] == "running"
+
+
+class TestOthersAtWork:
+    def test_renamed(self, lab: FakeGpuStack, deploy: Run, run_in_process: Run) -> None:
+        """It is still ours: said, named back by the same deploy, removed under any name."""
+        assert deploy().code == 0
+        lab.models[1]["name"] = "theirs"
+        seen = row(run_in_process)
+        assert (seen["state"], "name one -> theirs" in seen["reason"]) == ("running", True)
+        assert deploy().json["changed"] is True
+        assert [model["name"] for model in lab.models.values()] == ["one"]
+        lab.models[1]["name"] = "theirs"
+        assert run_in_process("remove", "one", "--yes", "--drain", "0").code == 0
+        assert lab.models == {}
+
+    @pytest.mark.parametrize(
+        "words", [["start"], ["restart"], ["show"], ["logs"], ["stop"], ["remove", "--yes"],
+                  ["update", "--replicas", "2"]],
+    )  # fmt: skip
+    def test_a_strangers_model(
+        self, lab: FakeGpuStack, run_in_process: Run, words: list[str]
+    ) -> None:
+        lab.models[7] = {"id": 7, "name": "theirs", "replicas": 1, "source": "local_path",
+                         "local_path": "/m", "description": None}  # fmt: skip
+        done = run_in_process(words[0], "theirs", *words[1:], "--json")
+        assert (done.code, done.json["error"]["code"]) == (2, "unmanaged")
+        forcible = words[0] in ("stop", "remove")
+        assert ("--force" in done.json["error"]["hint"]) is forcible
+        assert lab.models[7]["description"] is None
+
+
+class TestAddress:
+    def test_a_server_that_moved_takes_its_routes_along(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        assert deploy().code == 0
+        with FakeGpuStack() as moved:
+            moved.models = lab.models
+            run_in_process("target", "add", "lab", moved.url, "--key", "env:LAB_KEY")
+            assert row(run_in_process)["endpoint"] == moved.url
+            routes = json.loads(run_in_process("route", "list", "--json").out)["routes"]
+            assert [(r["base_url"], r["enabled"]) for r in routes] == [(moved.url, True)]
+
+    def test_show_does_not_need_the_server(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        sent = deploy().json
+        run_in_process("target", "add", "lab", "http://127.0.0.1:9", "--key", "env:LAB_KEY")
+        shown = run_in_process("show", "one", "--json")
+        assert shown.code == 0, shown.out
+        assert shown.json["deployment"]["health"] == "unknown"
+        assert shown.json["launch"]["url"] == "http://127.0.0.1:9/v2/models"
+        assert shown.json["deployment"]["created_at"] == sent["deployment"]["created_at"]
+
+
+WEB_PAGE = b"<html><head><title>404 Not Found</title></head><body>nginx</body></html>"
+ROWS: list[Any] = [
+    [1, 2], [{}], [{"id": "x", "name": None, "state": None}],
+    [{"id": 1, "name": "n", "state": "ready", "status": "x"}],
+    [{"id": 1, "name": "n", "status": {"gpu_devices": [{"index": "a", "memory": 3}]}}],
+]  # fmt: skip
+
+
+class TestWhatIsNoGpuStack:
+    @pytest.mark.parametrize(
+        ("answer", "code"),
+        [
+            ((404, WEB_PAGE), "not_gpustack"),
+            ((200, b"<!doctype html>"), "not_gpustack"),
+            ((404, {"detail": "Not Found"}), "not_gpustack"),
+            ((200, {"version": 3}), "not_gpustack"),
+            ((200, [1]), "not_gpustack"),
+            ((200, {"version": "0.11.0"}), "unsupported_version"),  # vLLM answers there, too
+            ((302, b""), "remote"),
+        ],
+    )
+    def test_another_program(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, answer: Any, code: str
+    ) -> None:
+        lab.answers["/version"] = answer
+        done = deploy()
+        assert done.code in (2, 5)
+        error = done.json["error"]
+        assert error["code"] == code
+        assert "<" not in error["message"].replace(lab.url, "")
+        tested = run_in_process("target", "test", "lab", "--json").json
+        assert tested["checks"][0]["status"] == "error"
+
+    @pytest.mark.parametrize("rows", ROWS, ids=str)
+    def test_rows_that_are_none(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, rows: list[Any]
+    ) -> None:
+        body = {"items": rows, "pagination": {"totalPage": 1}}
+        for kind in ("models", "workers", "gpu-devices", "clusters", "model-instances"):
+            lab.answers[f"/v2/{kind}"] = (200, body)
+        for words in (["target", "test", "lab"], ["gpu", "--target", "lab"], ["list"]):
+            done = run_in_process(*words, "--json")
+            assert "Traceback" not in done.err, words
+        assert deploy().json["error"]["code"] in ("not_understood", "no_workers")
+
+    def test_a_newer_version_is_tried_and_said(
+        self, lab: FakeGpuStack, run_in_process: Run
+    ) -> None:
+        lab.version = "v3.1.0"
+        checks = run_in_process("target", "test", "lab", "--json").json["checks"]
+        assert {check["status"] for check in checks} == {"ok"}
+        assert "newer than this modelscan was tested with" in checks[0]["detail"]
+
+
+def test_a_proxy_that_cannot_be_used(
+    lab: FakeGpuStack, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "nonsense://x")
+    done = run_in_process("target", "test", "lab", "--json")
+    assert (done.code, done.json["error"]["code"]) == (2, "bad_proxy")
+    assert "NO_PROXY=127.0.0.1" in done.json["error"]["hint"]
