@@ -18,8 +18,9 @@ from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.plan import Held
 from modelscan.core.units import GIB
 from modelscan.deploy.local_plan import held_bytes
+from modelscan.deploy.needed_files import is_projector
 from modelscan.deploy.targets import find_target, resolve_target
-from modelscan.deploy.weights import expected, is_projector
+from modelscan.deploy.weights import expected
 from modelscan.state.config import Config, load
 from modelscan.state.store import Store
 
