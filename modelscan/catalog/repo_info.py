@@ -38,6 +38,7 @@ _GGUF_FILE = re.compile(
     re.IGNORECASE,
 )
 _BESIDE = re.compile(r"mmproj|imatrix", re.IGNORECASE)
+_TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state|adapter_)")
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}(?=\.)")
 
 
@@ -121,8 +122,18 @@ def variants(info: RepoInfo) -> tuple[Variant, ...]:
         groups = gguf_groups(info.files) or unlabelled_groups(info.files)
         if groups:
             return tuple(_variant(info, kind, label, files) for label, files in groups)
-    weights = tuple(file for file in info.files if file.path.endswith(".safetensors"))
+    pickled = kind == "pickle"
+    weights = tuple(
+        file for file in info.files
+        if (is_pickled_weights(file.path) if pickled else file.path.endswith(".safetensors"))
+    )  # fmt: skip
     return (_variant(info, kind, quantization_label(info), weights),)
+
+
+def is_pickled_weights(path: str) -> bool:
+    """``pytorch_model*.bin`` and the like; not what a training left beside them."""
+    name = path.lower()
+    return name.endswith(".bin") and "/" not in name and not _TRAINING.match(name)
 
 
 def _variant(

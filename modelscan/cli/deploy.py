@@ -98,6 +98,10 @@ def deploy(
         str | None,
         typer.Option("--ttl", metavar="TIME", help="Stop it after so long unused, e.g. 600, 10m."),
     ] = None,
+    offline_after_download: Annotated[
+        bool,
+        typer.Option("--offline-after-download", help="Tell the engine to ask no hub."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print exactly what would be started.")
     ] = False,
@@ -140,6 +144,7 @@ def deploy(
         dry_run=dry_run,
         restart=restart,
         ttl_s=None if ttl is None else parse_seconds(ttl),
+        offline_after_download=offline_after_download or bool(said.get("offline_after_download")),
         cluster=cluster_wishes(asked.cluster, replicas, env),
     )
     if dry_run:

@@ -1,5 +1,5 @@
-"""Where repositories lie on this machine: the Hugging Face hub's cache, which other tools fill, too,
-and modelscan's own folder for ModelScope.
+"""Where repositories lie on this machine: the Hugging Face hub's cache, which other tools fill as
+well, and modelscan's own folder for ModelScope.
 
 Layout (huggingface_hub's documentation): ``models--ORG--NAME/refs/REVISION`` holds a commit,
 ``models--ORG--NAME/snapshots/COMMIT/`` the files.

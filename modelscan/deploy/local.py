@@ -15,7 +15,7 @@ from modelscan.core.plan import Plan, Subject
 from modelscan.deploy import exact_launch, readiness
 from modelscan.deploy.local_plan import plan_here, program_of
 from modelscan.deploy.recover import leave_copy
-from modelscan.deploy.request import Events, Request, silent
+from modelscan.deploy.request import OFFLINE, Events, Request, silent
 from modelscan.deploy.targets import Observation, Save
 from modelscan.deploy.weights import Weights, expected, fetch, is_remote
 from modelscan.engines import ports, restarts, spawn
@@ -95,6 +95,8 @@ class LocalTarget:
         )
         starter = engine(plan.backend)
         launch = starter.launch(plan, serving)
+        if request.offline_after_download:
+            launch = replace(launch, env={**OFFLINE, **launch.env})
         if not request.dry_run:
             starter.check(launch, plan.gpus)
         return launch

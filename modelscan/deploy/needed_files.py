@@ -1,7 +1,8 @@
 """Which files of a repository a plan needs, and where they may go. Pure.
 
 One GGUF quantization with its shards and projector; safetensors without duplicates. Formats that
-can run code when they are opened (pickles) are never taken.
+can run code when they are opened (pickles), and a repository's own code, only where the plan was
+made with ``--allow-unsafe``.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from modelscan.catalog.repo_info import gguf_label
+from modelscan.catalog.repo_info import gguf_label, is_pickled_weights
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.plan import Plan
+from modelscan.planner.launch import REMOTE_CODE
 
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".joblib", ".mar")
 _SIDE_FILES = (
@@ -40,7 +42,7 @@ def needed(plan: Plan, listing: Sequence[WeightFile]) -> tuple[WeightFile, ...]:
     by_path = {file.path: file for file in listing}
     for path in by_path:
         check_path(path)
-    chosen = _gguf(plan, by_path) if plan.format == "gguf" else _safetensors(plan, by_path)
+    chosen = _gguf(plan, by_path) if plan.format == "gguf" else _repository(plan, by_path)
     return tuple(file for file in listing if file.path in chosen)
 
 
@@ -118,20 +120,33 @@ def _shards(name: str, by_path: Iterable[str]) -> set[str]:
     return named
 
 
-def _safetensors(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
-    tensors = {path for path in by_path if path.endswith(".safetensors")}
-    own = {path for path in tensors if not _DUPLICATES.search(path)} or tensors
-    top = {path for path in own if "/" not in path}
-    if not own:
-        raise _only_pickles(plan, by_path)
+def _repository(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
+    """The folder that vLLM and SGLang load: weights, their index, and what goes with them."""
     side = {
         path
         for path in by_path
         if any(fnmatch.fnmatch(path, pattern) for pattern in _SIDE_FILES)
         and not path.endswith((*PICKLES, ".gguf"))
     }
+    if any(key.replace("_", "-") == REMOTE_CODE for key in plan.settings):
+        side |= {path for path in by_path if path.endswith(".py")}
+    if plan.format == "pickle":
+        return side | _pickled(plan, by_path)
+    tensors = {path for path in by_path if path.endswith(".safetensors")}
+    own = {path for path in tensors if not _DUPLICATES.search(path)} or tensors
+    top = {path for path in own if "/" not in path}
+    if not own:
+        raise _only_pickles(plan, by_path)
     indexes = {path for path in by_path if path.endswith(".safetensors.index.json")}
     return (top or own) | side | {i for i in indexes if not _DUPLICATES.search(i)}
+
+
+def _pickled(plan: Plan, by_path: Iterable[str]) -> set[str]:
+    """Only a plan that was made with ``--allow-unsafe`` has this format."""
+    weights = {path for path in by_path if is_pickled_weights(path)}
+    if not weights:
+        raise _no_weights(plan)
+    return weights | {path for path in by_path if path.endswith(".bin.index.json")}
 
 
 def _absent(plan: Plan, name: str, by_path: Iterable[str]) -> NotDeployableError:
@@ -151,6 +166,10 @@ def _only_pickles(plan: Plan, by_path: Iterable[str]) -> NotDeployableError:
             hint=f"choose one with safetensors or GGUF: modelscan catalog info {plan.model}",
             code="unsafe_format", details={"files": pickles[:20]},
         )  # fmt: skip
+    return _no_weights(plan)
+
+
+def _no_weights(plan: Plan) -> NotDeployableError:
     return NotDeployableError(
         f"{plan.repo} has no weights", hint=f"modelscan catalog passport hf:{plan.repo}",
         code="no_weights",

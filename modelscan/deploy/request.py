@@ -16,6 +16,11 @@ from modelscan.core.workload import Workload
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only with --expose and a key
 MAX_NAME = 63
+# What the engines' own libraries understand: weights are here, ask no hub and tell nobody.
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "LLAMA_ARG_OFFLINE": "1",
+}  # fmt: skip
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
 _NOT_IN_NAME = re.compile(r"[^a-z0-9._-]+")
 
@@ -49,6 +54,7 @@ class Request:
     dry_run: bool = False
     restart: str | None = None  # no | on-failure | always; None: the target's default
     ttl_s: float | None = None  # unload after so long without a request
+    offline_after_download: bool = False  # the engine gets ``OFFLINE``
     # replicas, env, worker_selector, image_name … as ``engines.gpustack.body.Choices`` has them
     cluster: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,6 +83,12 @@ class Request:
                 "--ttl must be more than 0 seconds",
                 hint="leave --ttl out to keep the model loaded",
             )
+        if self.target == "ollama" and self.offline_after_download:
+            raise UsageError(
+                "an Ollama server has its own environment: leave out --offline-after-download",
+                hint=f"modelscan deploy {self.model} --target local --offline-after-download",
+                code="local_only",
+            )
         if self.target != "local" and (self.restart or self.ttl_s):
             raise UsageError(
                 f"--restart and --ttl are for this machine; {self.target} has rules of its own",
@@ -93,7 +105,11 @@ class Request:
         workload = to_json(self.workload)
         del workload["force"]
         cluster = {"cluster": to_json(self.cluster)} if self.cluster else {}
-        kept = {"restart": self.restart, "ttl_s": self.ttl_s}
+        kept = {
+            "restart": self.restart,
+            "ttl_s": self.ttl_s,
+            "offline_after_download": self.offline_after_download or None,
+        }
         return {
             **cluster,
             **{name: value for name, value in kept.items() if value is not None},

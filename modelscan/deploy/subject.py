@@ -37,6 +37,18 @@ def load_subject(text: str, config: Config, workload: Workload, *, cached: bool 
     return from_hub(reference, config, workload, cached=cached)
 
 
+def load_deployable(
+    text: str, config: Config, workload: Workload, *, cached: bool = True
+) -> Subject:
+    """The same, of which something will be fetched and run. Raises NotDeployableError (exit 3)
+    for weights that may not be."""
+    from modelscan.planner.refuse import pickles
+
+    subject = load_subject(text, config, workload, cached=cached)
+    pickles(subject, workload)
+    return subject
+
+
 def _demo(workload: Workload) -> Subject:
     from modelscan.deploy.subject_local import from_path
 

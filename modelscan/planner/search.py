@@ -104,7 +104,7 @@ def _of(
     variant = candidate.variant
     label = f"{variant.quantization or '?'} {variant.format} on {backend}"
     for check in (
-        support.format_support(variant.format, backend),
+        support.format_support(variant.format, backend, unsafe=workload.allow_unsafe),
         support.task_support("embedding" if workload.embedding else subject.task, backend),
         support.platform_support(backend, inventory),
     ):

@@ -137,6 +137,7 @@ def test_updates_compare_with_the_hub(hub: FakeHub, cli: Callable[..., Ran]) -> 
     hub.add("demo/tiny-GGUF", {NAME: DEMO + b"\0" * 32})
     ran = cli("cache", "updates", "--exit-code", "--json")
     assert (ran.code, [i["status"] for i in ran.json["items"]]) == (1, ["changed"])
+    assert cli("updates", "--json").json["items"] == ran.json["items"]
 
 
 def test_gated_and_missing_repositories_are_explained(
@@ -246,7 +247,7 @@ def plan_of(file_format: str, *files: str) -> Any:
 
     return SimpleNamespace(
         format=file_format, files=files, repo="a/b", model="m", source="huggingface",
-        revision=None, estimate=room(0),
+        revision=None, estimate=room(0), settings={},
     )  # fmt: skip
 
 
