@@ -31,6 +31,7 @@ def test_the_launch_keeps_the_variables(run_in_process: Run, model_file: Path) -
     assert variables() == OFFLINE
     assert run_in_process(*options, "--force").code == 0
     assert variables() == {}
+    assert run_in_process("remove", "m", "--yes").code == 0
 
 
 def test_a_deployment_file_says_it_too(
