@@ -96,6 +96,9 @@ def _users(config: Config) -> dict[tuple[str, str], list[str]]:
                 plan: Any = row.plan or {}
                 key = (str(plan.get("source")), str(plan.get("repo")))
                 using.setdefault(key, []).append(row.name)
+                for adapter in plan.get("adapters") or ():
+                    place = str(adapter).partition("=")[2] or str(adapter)
+                    using.setdefault((LOCAL, place), []).append(row.name)
     return using
 
 

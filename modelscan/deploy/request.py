@@ -12,6 +12,7 @@ from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
+from modelscan.engines.base import NO_LIMITS, Limits
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only with --expose and a key
@@ -54,6 +55,7 @@ class Request:
     dry_run: bool = False
     restart: str | None = None  # no | on-failure | always; None: the target's default
     ttl_s: float | None = None  # unload after so long without a request
+    limits: Limits = NO_LIMITS
     offline_after_download: bool = False  # the engine gets ``OFFLINE``
     # replicas, env, worker_selector, image_name … as ``engines.gpustack.body.Choices`` has them
     cluster: Mapping[str, Any] = field(default_factory=dict)
@@ -89,9 +91,10 @@ class Request:
                 hint=f"modelscan deploy {self.model} --target local --offline-after-download",
                 code="local_only",
             )
-        if self.target != "local" and (self.restart or self.ttl_s):
+        if self.target != "local" and (self.restart or self.ttl_s or self.limits != NO_LIMITS):
             raise UsageError(
-                f"--restart and --ttl are for this machine; {self.target} has rules of its own",
+                f"--restart, --ttl and limits are for this machine; {self.target} has rules of its "
+                "own",
                 hint=f"modelscan deploy {self.model} --target local",
                 code="local_only",
             )
@@ -108,6 +111,7 @@ class Request:
         kept = {
             "restart": self.restart,
             "ttl_s": self.ttl_s,
+            "limits": to_json(self.limits) if self.limits != NO_LIMITS else None,
             "offline_after_download": self.offline_after_download or None,
         }
         return {

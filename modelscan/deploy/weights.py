@@ -12,6 +12,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan
 from modelscan.core.units import format_bytes
+from modelscan.deploy import adapters
 from modelscan.deploy.needed_files import is_projector
 from modelscan.deploy.request import Events
 from modelscan.state.config import Config
@@ -37,9 +38,12 @@ def is_remote(plan: Plan) -> bool:
 
 
 def fetch(name: str, plan: Plan, config: Config, events: Events) -> tuple[Plan, Weights]:
-    """Download and verify; the plan pinned to the revision that was fetched."""
+    """Download and verify what is on a hub; the plan pinned to the revision that was fetched."""
     from modelscan.deploy.pull import pull
 
+    plan = adapters.fetch(plan, config, _reporter(name, events))
+    if not is_remote(plan):
+        return plan, expected(plan, config)
     pulled = pull(plan, config, _reporter(name, events))
     there = tuple(file.path for file in pulled.files)
     wanted = plan.files or there
