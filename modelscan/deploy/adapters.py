@@ -19,7 +19,8 @@ GGUF_ENGINES = ("llama.cpp", "ollama")
 
 
 def on_hub(text: str) -> Reference | None:
-    """The repository an adapter's text names (``org/name``, ``hf:…``, ``ms:…``), None for a path."""
+    """The repository that an adapter's text names (``org/name``, ``hf:…``, ``ms:…``); None for a
+    path."""
     name = text.rpartition("=")[2]
     if Path(name).expanduser().exists():
         return None
