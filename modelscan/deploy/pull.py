@@ -133,6 +133,8 @@ def _fetch(
         meter.file = file.path
         path = store.fetch(plan.repo, revision, file, meter.moved)
         _verify(path, file, plan, store, verified)
+    if not files:
+        return Pulled(plan.source, plan.repo, revision, folder, files, 0)
     known = tuple(_with_hash(folder, file) for file in files)
     checksums.remember_pull(config.paths, plan.source, plan.repo, revision, known)
     return Pulled(plan.source, plan.repo, revision, folder, files, meter.done)
