@@ -50,6 +50,16 @@ def test_a_starting_deployment_holds_all_of_its_estimate(store: Store) -> None:
     assert held_bytes(store, "me") == (Held(0, 5 * GIB), Held(1, 6 * GIB), Held(None, GIB))
 
 
+def test_a_starting_engine_with_a_pool_holds_all_that_it_will_set_aside(store: Store) -> None:
+    """What vLLM was asked for is 24 GiB, what it takes is its share of the card."""
+    parts = {"kv_cache_bytes": 4 * GIB, "recurrent_state_bytes": GIB}
+    value = planned(None, (0, 24 * GIB), (1, 24 * GIB))
+    value["estimate"]["per_gpu"][0] |= {"kv_pool_bytes": 54 * GIB, "parts": parts}
+    value["estimate"]["per_gpu"][1] |= {"kv_pool_bytes": 2 * GIB, "parts": parts}
+    store.put(make("pooled", state=State.STARTING, plan=value))
+    assert held_bytes(store, "me") == (Held(0, 73 * GIB), Held(1, 24 * GIB))
+
+
 def test_a_running_one_holds_only_what_the_probe_cannot_see(store: Store) -> None:
     """On a GPU the driver shows it; in host memory untouched and mapped pages look available."""
     store.put(make("gpu", plan=planned(None, (0, 5 * GIB)), pid=os.getpid()))
