@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,8 @@ _GGUF_FILE = re.compile(
     r"(?:-\d{5}-of-\d{5})?\.gguf$",
     re.IGNORECASE,
 )
+_BESIDE = re.compile(r"mmproj|imatrix", re.IGNORECASE)
+_TRAINING = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state|adapter_)")
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}(?=\.)")
 
 
@@ -116,11 +118,22 @@ def variants(info: RepoInfo) -> tuple[Variant, ...]:
     """One variant per set of weights: GGUF files by quantization, else the repository."""
     kind = info.weight_format
     if kind == "gguf":
-        groups = gguf_groups(info.files)
+        groups: Sequence[tuple[str | None, tuple[WeightFile, ...]]]
+        groups = gguf_groups(info.files) or unlabelled_groups(info.files)
         if groups:
             return tuple(_variant(info, kind, label, files) for label, files in groups)
-    weights = tuple(file for file in info.files if file.path.endswith(".safetensors"))
+    pickled = kind == "pickle"
+    weights = tuple(
+        file for file in info.files
+        if (is_pickled_weights(file.path) if pickled else file.path.endswith(".safetensors"))
+    )  # fmt: skip
     return (_variant(info, kind, quantization_label(info), weights),)
+
+
+def is_pickled_weights(path: str) -> bool:
+    """``pytorch_model*.bin`` and the like; not what a training left beside them."""
+    name = path.lower()
+    return name.endswith(".bin") and "/" not in name and not _TRAINING.match(name)
 
 
 def _variant(
@@ -170,17 +183,35 @@ def counted_bytes(parameters: Mapping[str, int]) -> int | None:
     return sum(DTYPE_BYTES[dtype] * count for dtype, count in parameters.items())
 
 
-def gguf_groups(files: Iterable[WeightFile]) -> list[tuple[str, tuple[WeightFile, ...]]]:
+def gguf_groups(files: Iterable[WeightFile]) -> Sequence[tuple[str, tuple[WeightFile, ...]]]:
     """(quantization, its files) in order; parts of one split file belong together.
 
     Projectors (mmproj) and importance matrices are not sets of weights.
     """
     groups: dict[tuple[str, str], list[WeightFile]] = {}
-    for file in sorted(files, key=lambda f: f.path):
+    for file in _sets_of_weights(files):
         label = gguf_label(file.path)
-        if label and not re.search(r"mmproj|imatrix", file.path, re.IGNORECASE):
+        if label:
             groups.setdefault((label, _SPLIT.sub("", file.path)), []).append(file)
     return [(label, tuple(found)) for (label, _), found in sorted(groups.items())]
+
+
+def unlabelled_groups(
+    files: Iterable[WeightFile],
+) -> Sequence[tuple[None, tuple[WeightFile, ...]]]:
+    """The same for names that say no quantization (``model.gguf``): only the headers know it."""
+    groups: dict[str, list[WeightFile]] = {}
+    for file in _sets_of_weights(files):
+        groups.setdefault(_SPLIT.sub("", file.path), []).append(file)
+    return [(None, tuple(found)) for found in groups.values()]
+
+
+def _sets_of_weights(files: Iterable[WeightFile]) -> list[WeightFile]:
+    named = sorted(files, key=lambda f: f.path)
+    return [
+        file for file in named
+        if file.path.lower().endswith(".gguf") and not _BESIDE.search(file.path)
+    ]  # fmt: skip
 
 
 def gguf_label(path: str) -> str | None:

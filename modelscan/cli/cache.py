@@ -8,7 +8,7 @@ import typer
 
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Note, Table
-from modelscan.cli.framework import command, group
+from modelscan.cli.framework import command, group, single
 from modelscan.core.errors import EXIT_FAILED, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_bytes
@@ -95,3 +95,6 @@ def updates(
     code = EXIT_FAILED if changed and exit_code else 0
     return Document("cache.updates", {"items": to_json(rows), "changed": len(changed)}, [table],
                     [row.repo for row in changed], exit_code=code)  # fmt: skip
+
+
+updates_app = single(updates)  # also as ``modelscan updates``

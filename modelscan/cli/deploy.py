@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
@@ -17,11 +15,12 @@ from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note
 from modelscan.cli.framework import single
+from modelscan.cli.interrupt import interruptible
 from modelscan.cli.options import Adapter, Force, Wanted, workload_options
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
-from modelscan.core.units import format_tokens, parse_seconds
+from modelscan.core.units import format_tokens, parse_bytes, parse_seconds
 
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
@@ -98,6 +97,17 @@ def deploy(
         str | None,
         typer.Option("--ttl", metavar="TIME", help="Stop it after so long unused, e.g. 600, 10m."),
     ] = None,
+    memory_limit: Annotated[
+        str | None,
+        typer.Option("--memory-limit", metavar="SIZE", help="Host memory it may allocate."),
+    ] = None,
+    nice: Annotated[
+        int | None, typer.Option("--nice", min=0, max=19, help="Yield the CPU to others.")
+    ] = None,
+    offline_after_download: Annotated[
+        bool,
+        typer.Option("--offline-after-download", help="Tell the engine to ask no hub."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print exactly what would be started.")
     ] = False,
@@ -119,6 +129,7 @@ def deploy(
     """Run a model on the best plan for this hardware, verify that it answers, and route to it."""
     from modelscan.deploy.request import Request
     from modelscan.deploy.targets import resolve_target
+    from modelscan.engines.base import Limits
 
     config = current().config
     asked = written_down(model, file, wanted)
@@ -140,6 +151,8 @@ def deploy(
         dry_run=dry_run,
         restart=restart,
         ttl_s=None if ttl is None else parse_seconds(ttl),
+        limits=Limits(None if memory_limit is None else parse_bytes(memory_limit), nice or 0),
+        offline_after_download=offline_after_download or bool(said.get("offline_after_download")),
         cluster=cluster_wishes(asked.cluster, replicas, env),
     )
     if dry_run:
@@ -321,24 +334,6 @@ def _launch_pairs(launch: Mapping[str, Any]) -> list[tuple[str, object]]:
     values += [f"{name}=<{reference}>" for name, reference in launch.get("secrets", {}).items()]
     words = [shlex.quote(word) for word in launch.get("argv", [])]
     return [("launch", " ".join([*values, *words]))]
-
-
-class interruptible:
-    """SIGTERM and a closed terminal undo a deploy like Ctrl-C does."""
-
-    def __enter__(self) -> None:
-        self._before = [
-            (number, signal.signal(number, self._interrupt))
-            for number in (signal.SIGTERM, signal.SIGHUP)
-        ]
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before:
-            signal.signal(number, handler)
-
-    @staticmethod
-    def _interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
 
 
 app = single(deploy)

@@ -70,6 +70,7 @@ def workload_from(
     source: str | None = None,
     adapters: Sequence[str] = (),
     force: bool = False,
+    allow_unsafe: bool = False,
 ) -> Workload:
     """The options' texts as a Workload; raises UsageError for what cannot be read."""
     keys, values = kv_types(kv_cache)
@@ -95,6 +96,7 @@ def workload_from(
         source=source,
         adapters=tuple(adapters),
         force=force,
+        allow_unsafe=allow_unsafe,
     )
 
 
@@ -172,6 +174,8 @@ def _options() -> dict[str, tuple[Any, Any]]:
         "goal": (_choice("--goal", GOALS, "What to prefer (default: quality)."), None),
         "mode": (_choice("--mode", MODES, "Tune for throughput or latency."), None),
         "source": (_choice("--source", SOURCES, "Where weights come from."), None),
+        "allow_unsafe": (_option(bool, "--allow-unsafe",
+            help="Accept pickle files and a repository's own code: both can run anything."), False),
     }  # fmt: skip
 
 

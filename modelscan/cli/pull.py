@@ -32,15 +32,19 @@ def pull(
     ] = False,
 ) -> Document | None:
     """Fetch the weights that `plan` would choose here: resumed, pinned, checksums verified."""
+    from modelscan.core.reference import parse_reference
     from modelscan.deploy.local_plan import no_fit
-    from modelscan.deploy.pull import is_remote
+    from modelscan.deploy.pull import is_remote, pulled_before
     from modelscan.deploy.pull import pull as fetch
-    from modelscan.deploy.subject import load_subject
+    from modelscan.deploy.subject import load_deployable
     from modelscan.gpu.inventory import inventory
     from modelscan.planner.decide import decide
 
     config, output = current().config, current().output
-    subject = load_subject(model, config, wanted.workload)
+    before = pulled_before(parse_reference(model), config) if config.offline else None
+    if before is not None:
+        return _document(before)
+    subject = load_deployable(model, config, wanted.workload, cached=False)
     decision = decide(subject, inventory(wanted.gpu), wanted.workload, explain=False)
     if decision.plan is None:
         raise no_fit(decision)

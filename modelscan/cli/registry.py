@@ -38,6 +38,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("discover", "modelscan.cli.discover:app", "Engines that already run here.", _RUN),
     Entry("route", "modelscan.cli.route:app", "The routing file: where requests go.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "The weights that were pulled.", _RUN),
+    Entry("updates", "modelscan.cli.cache:updates_app", "Which pulled weights have changed.", _RUN),
     Entry("target", "modelscan.cli.target:app", "GPUStack servers to deploy to.", _ROUTE),
     Entry("service", "modelscan.cli.service:app", "Start deployments after a reboot.", _SELF),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),

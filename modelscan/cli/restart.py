@@ -26,7 +26,7 @@ def restart(
     ] = None,
 ) -> Document:
     """Stop deployments, see that they are gone, start them as they were, and verify them."""
-    from modelscan.cli.deploy import interruptible
+    from modelscan.cli.interrupt import interruptible
     from modelscan.deploy.lifecycle import start, stop
     from modelscan.deploy.request import silent
 

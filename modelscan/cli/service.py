@@ -46,7 +46,7 @@ def uninstall() -> Document:
 @command(app, "run")
 def run() -> Document:
     """Start every local deployment that ran until the machine went down (the unit calls this)."""
-    from modelscan.cli.deploy import interruptible
+    from modelscan.cli.interrupt import interruptible
     from modelscan.deploy.boot import interrupted
     from modelscan.deploy.lifecycle import start
     from modelscan.deploy.request import silent

@@ -26,7 +26,7 @@ def start(
     ] = None,
 ) -> Document:
     """Start stopped or failed deployments as they were planned, and verify them."""
-    from modelscan.cli.deploy import interruptible
+    from modelscan.cli.interrupt import interruptible
     from modelscan.deploy.lifecycle import start as run
     from modelscan.deploy.request import silent
 

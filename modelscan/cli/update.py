@@ -36,7 +36,7 @@ def update(
     ] = None,
 ) -> Document:
     """Change a deployment on a cluster: scaled in place, restarted for other options; verified."""
-    from modelscan.cli.deploy import interruptible
+    from modelscan.cli.interrupt import interruptible
     from modelscan.cli.options import engine_parameter
     from modelscan.deploy.update import Change
     from modelscan.deploy.update import update as run

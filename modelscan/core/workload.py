@@ -39,6 +39,7 @@ class Workload:
     source: str | None = None
     adapters: tuple[str, ...] = ()
     force: bool = False
+    allow_unsafe: bool = False  # pickle files, and code that a repository brings
 
     def parameter(self, name: str) -> str | None:
         """The value of an engine option (last wins); "true" for a bare flag, None if not given."""

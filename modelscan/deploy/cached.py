@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Any
 from modelscan.core.errors import ModelscanError
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
-from modelscan.deploy import checksums
+from modelscan.deploy import checksums, hub_cache
 from modelscan.deploy.checksums import PullRecord
-from modelscan.deploy.pull_huggingface import cache_dir
+from modelscan.deploy.weights import LOCAL
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.store import Store
@@ -56,13 +57,6 @@ class Update:
     detail: str | None = None
 
 
-def folder_of(record: PullRecord, config: Config) -> Path:
-    """Where a pull's files are, by its hub's cache."""
-    if record.source == "modelscope":
-        return config.paths.models_dir / "modelscope" / record.repo / record.revision
-    return cache_dir() / f"models--{record.repo.replace('/', '--')}" / "snapshots" / record.revision
-
-
 def list_cached(config: Config) -> tuple[Cached, ...]:
     """Every pull, by repository."""
     using = _users(config)
@@ -71,15 +65,26 @@ def list_cached(config: Config) -> tuple[Cached, ...]:
 
 
 def _cached(record: PullRecord, config: Config, using: dict[tuple[str, str], list[str]]) -> Cached:
-    folder = folder_of(record, config)
+    folder = hub_cache.folder(record.source, record.repo, record.revision, config)
     there = [folder / file.path for file in record.files if (folder / file.path).is_file()]
     return Cached(
         record.source, record.repo, record.revision, folder, record.files,
         size_bytes=sum(path.stat().st_size for path in there),
         complete=len(there) == len(record.files),
         pulled_at=record.pulled_at,
-        deployments=tuple(sorted(using.get((record.source, record.repo), []))),
+        deployments=tuple(sorted(_using(record, folder, using))),
     )  # fmt: skip
+
+
+def _using(record: PullRecord, folder: Path, using: dict[tuple[str, str], list[str]]) -> set[str]:
+    """By repository, and by path: a pinned snapshot is deployed from its folder."""
+    inside = (
+        names
+        for (source, place), names in using.items()
+        if source == LOCAL and Path(place).is_relative_to(folder)
+    )
+    named = using.get((record.source, record.repo), [])
+    return set(named).union(*inside)
 
 
 def _users(config: Config) -> dict[tuple[str, str], list[str]]:
@@ -91,6 +96,9 @@ def _users(config: Config) -> dict[tuple[str, str], list[str]]:
                 plan: Any = row.plan or {}
                 key = (str(plan.get("source")), str(plan.get("repo")))
                 using.setdefault(key, []).append(row.name)
+                for adapter in plan.get("adapters") or ():
+                    place = str(adapter).partition("=")[2] or str(adapter)
+                    using.setdefault((LOCAL, place), []).append(row.name)
     return using
 
 
@@ -128,7 +136,7 @@ def prune(config: Config, *, dry_run: bool) -> tuple[Cached, ...]:
         lock = config.paths.locks_dir / f"pull-{checksums.key(item.source, item.repo)}.lock"
         with hold(lock, timeout_s=1.0, what=f"the download of {item.repo}"):
             for file in item.files:
-                _delete(item.folder / file.path)
+                _delete(item.folder, file.path)
             for record in checksums.pulls(config.paths, item.source, item.repo, item.revision):
                 checksums.forget_pull(config.paths, record)
             with contextlib.suppress(OSError):
@@ -136,11 +144,15 @@ def prune(config: Config, *, dry_run: bool) -> tuple[Cached, ...]:
     return unused
 
 
-def _delete(path: Path) -> None:
-    """A file, and the blob behind it where the cache keeps links."""
-    if path.is_symlink():
-        path.resolve().unlink(missing_ok=True)
+def _delete(folder: Path, name: str) -> None:
+    """A file, and the blob behind it where no other revision links to that."""
+    path = folder / name
+    blob = path.resolve() if path.is_symlink() else None
     path.unlink(missing_ok=True)
+    if blob is not None and not any(
+        other.resolve() == blob for other in folder.parent.glob(f"*/{glob.escape(name)}")
+    ):
+        blob.unlink(missing_ok=True)
 
 
 def updates(config: Config) -> Iterator[Update]:

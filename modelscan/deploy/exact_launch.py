@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from modelscan.engines.llamacpp_dry_run import DryRun
 
 _PATIENCE_S = 5.0  # after the engine is ready
-_NOT_SIZED = ("--mmproj", "--lora", "--lora-scaled")  # a dry run leaves these out
+# A dry run leaves these out.
+_NOT_SIZED = (
+    "--mmproj", "--lora", "--lora-scaled", "--spec-draft-model", "--model-draft", "--md",
+)  # fmt: skip
 
 
 class Asking:

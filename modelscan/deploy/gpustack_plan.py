@@ -18,7 +18,7 @@ from modelscan.core.plan import Decision, Plan, Subject
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
 from modelscan.deploy.gpustack_engines import decided, engines, servable
-from modelscan.deploy.request import Request
+from modelscan.deploy.request import OFFLINE, Request
 from modelscan.engines.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, create_body, pairs
 from modelscan.engines.gpustack.client import Client, Connection, Dialect
 from modelscan.engines.gpustack.filters import reject
@@ -74,6 +74,8 @@ def propose(
 def choices(plan: Plan, hardware: Inventory, request: Request) -> Choices:
     """The user's own wishes for the cluster, and where the plan wants to run."""
     wishes = dict(request.cluster)
+    if request.offline_after_download:
+        wishes["env"] = {**OFFLINE, **(wishes.get("env") or {})}
     chosen = hardware_ids(plan, hardware) if request.gpu else ()
     several = int(wishes.get("replicas") or 1) > 1
     selector = wishes.pop("worker_selector", None)

@@ -1,4 +1,5 @@
-"""Repositories that other tools already downloaded: the Hugging Face hub's cache folder.
+"""Where repositories lie on this machine: the Hugging Face hub's cache, which other tools fill as
+well, and modelscan's own folder for ModelScope.
 
 Layout (huggingface_hub's documentation): ``models--ORG--NAME/refs/REVISION`` holds a commit,
 ``models--ORG--NAME/snapshots/COMMIT/`` the files.
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelscan.core.reference import Kind, Reference
+from modelscan.deploy.needed_files import is_projector, parts
+from modelscan.state.config import Config
 
 
 def cache_dir(environ: Mapping[str, str] | None = None) -> Path:
@@ -22,6 +25,13 @@ def cache_dir(environ: Mapping[str, str] | None = None) -> Path:
         return Path(env["HF_HOME"]).expanduser() / "hub"
     base = env.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser() / "huggingface" / "hub"
+
+
+def folder(source: str, repo: str, revision: str, config: Config) -> Path:
+    """Where a pull of this revision puts the repository's files."""
+    if source == "modelscope":
+        return config.paths.models_dir / "modelscope" / repo / revision
+    return cache_dir() / f"models--{repo.replace('/', '--')}" / "snapshots" / revision
 
 
 def snapshot(reference: Reference, environ: Mapping[str, str] | None = None) -> Path | None:
@@ -37,15 +47,16 @@ def snapshot(reference: Reference, environ: Mapping[str, str] | None = None) -> 
 
 
 def _complete(folder: Path) -> bool:
-    """Weights are there and no shard of theirs is missing."""
-    if sorted(folder.glob("*.gguf")):
-        return True
+    """Weights are there and no part of theirs is missing."""
+    models = [file.name for file in folder.glob("*.gguf") if not is_projector(file.name)]
+    if models:
+        return all((folder / part).is_file() for name in models for part in parts(name))
     shards = sorted(folder.glob("*.safetensors"))
     index = folder / "model.safetensors.index.json"
     if not (folder / "config.json").is_file() or not shards:
         return False
     if not index.is_file():
-        return all(file.is_file() for file in shards)
+        return all((folder / part).is_file() for file in shards for part in parts(file.name))
     import json
 
     try:

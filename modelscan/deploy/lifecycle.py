@@ -164,9 +164,9 @@ def remove(name: str, config: Config, *, drain_s: float = DRAIN_S) -> Deployment
 
 
 def _subject(request: Request, config: Config) -> Subject:
-    from modelscan.deploy.subject import load_subject
+    from modelscan.deploy.subject import load_deployable
 
-    return load_subject(request.model, config, request.workload)
+    return load_deployable(request.model, config, request.workload)
 
 
 @contextlib.contextmanager

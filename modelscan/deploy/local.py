@@ -12,10 +12,10 @@ from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import AuthError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan, Subject
-from modelscan.deploy import exact_launch, readiness
+from modelscan.deploy import adapters, exact_launch, readiness
 from modelscan.deploy.local_plan import plan_here, program_of
 from modelscan.deploy.recover import leave_copy
-from modelscan.deploy.request import Events, Request, silent
+from modelscan.deploy.request import OFFLINE, Events, Request, silent
 from modelscan.deploy.targets import Observation, Save
 from modelscan.deploy.weights import Weights, expected, fetch, is_remote
 from modelscan.engines import ports, restarts, spawn
@@ -57,7 +57,8 @@ class LocalTarget:
             draft = _describe(name, subject, request, plan, now)
             own = store.get(name)
             draft = replace(draft, port=own.port if own else None, log_path=self._log_path(name))
-            if request.dry_run or not is_remote(plan):
+            remote = is_remote(plan) or adapters.any_remote(plan)
+            if request.dry_run or not remote:
                 return self._place(draft, plan, expected(plan, self._config), request, save, store)
             save(replace(draft, state=State.DOWNLOADING))
         plan, weights = fetch(name, plan, self._config, events)
@@ -95,6 +96,8 @@ class LocalTarget:
         )
         starter = engine(plan.backend)
         launch = starter.launch(plan, serving)
+        offline = OFFLINE if request.offline_after_download else {}
+        launch = replace(launch, env={**offline, **launch.env}, limits=request.limits)
         if not request.dry_run:
             starter.check(launch, plan.gpus)
         return launch
@@ -141,7 +144,8 @@ class LocalTarget:
         spec = Spec(
             run_id, started.name, launch.argv, launch.embedded, launch.env, launch.secrets,
             restart=started.restart or restarts.NO, idle_s=started.ttl_s, host=launch.address,
-            port=launch.port,
+            port=launch.port, memory_limit_bytes=launch.limits.memory_bytes,
+            nice=launch.limits.nice,
         )  # fmt: skip
         rundir = self.rundir(started.name)
         leave_copy(rundir, started)

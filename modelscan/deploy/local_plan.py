@@ -169,12 +169,22 @@ def held_bytes(store: Store, name: str) -> tuple[Held, ...]:
             continue
         estimate = other.plan["estimate"]
         devices = estimate["per_gpu"] if starting else []
-        held += [Held(device["index"], device["total_bytes"]) for device in devices]
+        held += [Held(device["index"], _reserved_bytes(device)) for device in devices]
         seen = (memory_bytes(other.pid)[1] or 0) if other.pid else 0
         host = _host_bytes(estimate) - seen
         if host > 0:
             held.append(Held(None, host))
     return tuple(held)
+
+
+def _reserved_bytes(device: Mapping[str, Any]) -> int:
+    """What an engine will take of a device: vLLM and SGLang set their whole pool aside, not only
+    the cache that was asked for."""
+    total, pool = int(device["total_bytes"]), device.get("kv_pool_bytes")
+    if pool is None:
+        return total
+    cache = int(device["parts"]["kv_cache_bytes"]) + int(device["parts"]["recurrent_state_bytes"])
+    return max(total, total - cache + int(pool))
 
 
 def _host_bytes(estimate: Mapping[str, Any]) -> int:

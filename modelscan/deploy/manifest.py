@@ -29,7 +29,8 @@ _TEXT = ("model", "name", "target", "gpu", "quantization", "backend", "backend_v
          "run_command", "placement_strategy")  # fmt: skip
 _WHOLE = ("port", "parallel", "tensor_parallel", "replicas")
 _NUMBER = ("memory_utilization", "timeout")
-_YES_NO = ("route", "expose", "embedding", "restart_on_error")
+_YES_NO = ("route", "expose", "embedding", "restart_on_error", "allow_unsafe",
+           "offline_after_download")  # fmt: skip
 _MAPPING = ("env", "worker_selector", "speculative_config", "extended_kv_cache")
 _OTHER = ("context", "parameters", "adapters")
 KEYS = (*_TEXT, *_WHOLE, *_NUMBER, *_YES_NO, *_MAPPING, *_OTHER)
@@ -37,8 +38,9 @@ _CLUSTER = ("replicas", "env", "worker_selector", "speculative_config", "extende
             "restart_on_error", "image_name", "run_command", "placement_strategy")  # fmt: skip
 _WORKLOAD = ("quantization", "backend", "backend_version", "flash_attention", "mode", "goal",
              "source", "parallel", "tensor_parallel", "memory_utilization",
-             "embedding")  # fmt: skip
-_REQUEST = ("name", "target", "gpu", "port", "expose", "api_key", "route", "timeout")
+             "embedding", "allow_unsafe")  # fmt: skip
+_REQUEST = ("name", "target", "gpu", "port", "expose", "api_key", "route", "timeout",
+            "offline_after_download")  # fmt: skip
 _CHOICES = {
     "backend": BACKENDS, "goal": GOALS, "mode": MODES, "source": SOURCES,
     "placement_strategy": ("spread", "binpack"), "flash_attention": ("on", "off", "auto"),

@@ -20,8 +20,8 @@ from modelscan.core.model import WeightFile
 from modelscan.core.plan import Plan
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.units import GIB, format_bytes
-from modelscan.deploy import checksums
-from modelscan.deploy.needed_files import needed
+from modelscan.deploy import checksums, hub_cache
+from modelscan.deploy.needed_files import PICKLES, is_projector, needed
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
 
@@ -95,6 +95,12 @@ def pull(plan: Plan, config: Config, report: Report | None = None) -> Pulled:
             return _fetch(plan, revision, files, _store(plan.source, config, hub), config, report)
 
 
+def folder_of(plan: Plan, config: Config) -> Path:
+    """Where a pull of this plan puts its files."""
+    revision = plan.revision or _default_revision(plan.source)
+    return hub_cache.folder(plan.source, plan.repo, revision, config)
+
+
 def _default_revision(source: str) -> str:
     return "master" if source == "modelscope" else "main"
 
@@ -120,14 +126,30 @@ def _fetch(
     folder = store.folder(plan.repo, revision)
     verified = checksums.Verified(config.paths)
     missing = [file for file in files if not verified.knows(folder / file.path, file)]
+    missing.sort(key=_weights_last)
     _check_space(folder, missing, plan)
     meter = _Meter(sum(file.size_bytes or 0 for file in missing), report)
     for file in missing:
         meter.file = file.path
         path = store.fetch(plan.repo, revision, file, meter.moved)
         _verify(path, file, plan, store, verified)
-    checksums.remember_pull(config.paths, plan.source, plan.repo, revision, files)
+    if not files:
+        return Pulled(plan.source, plan.repo, revision, folder, files, 0)
+    known = tuple(_with_hash(folder, file) for file in files)
+    checksums.remember_pull(config.paths, plan.source, plan.repo, revision, known)
     return Pulled(plan.source, plan.repo, revision, folder, files, meter.done)
+
+
+def _with_hash(folder: Path, file: WeightFile) -> WeightFile:
+    """Of small files the hub publishes no SHA-256: ours says later that nobody touched them."""
+    if file.sha256 is not None:
+        return file
+    return replace(file, sha256=checksums.sha256(folder / file.path))
+
+
+def _weights_last(file: WeightFile) -> tuple[bool, bool]:
+    """A snapshot counts as whole by its weights: what goes with them is there before."""
+    return file.path.endswith((".safetensors", ".gguf", *PICKLES)), not is_projector(file.path)
 
 
 def _verify(
@@ -179,6 +201,16 @@ def _from_cache(plan: Plan, config: Config) -> Pulled:
         f"the weights of {plan.model} ({plan.repo}) are not on this machine and --offline is set",
         hint=f"modelscan pull {plan.model}", code="not_downloaded",
     )  # fmt: skip
+
+
+def pulled_before(reference: Reference, config: Config) -> Pulled | None:
+    """The newest pull of a repository whose files are all still there; nothing is asked."""
+    source = reference.kind.value
+    for record in checksums.pulls(config.paths, source, reference.value, reference.revision):
+        folder = hub_cache.folder(source, record.repo, record.revision, config)
+        if all((folder / file.path).is_file() for file in record.files):
+            return Pulled(source, record.repo, record.revision, folder, record.files, 0)
+    return None
 
 
 def _covers(plan: Plan, files: tuple[WeightFile, ...]) -> bool:

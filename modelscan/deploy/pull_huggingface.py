@@ -10,6 +10,8 @@ from typing import Any
 
 from modelscan.core.errors import AuthError, ModelscanError, RemoteError
 from modelscan.core.model import WeightFile
+from modelscan.deploy import hub_cache
+from modelscan.deploy.hub_cache import cache_dir
 from modelscan.state.config import Config
 from modelscan.state.files import explain_os_errors
 from modelscan.state.secrets import redact, resolve
@@ -30,7 +32,7 @@ class HuggingFaceStore:
         self._token: str | bool = resolve(str(reference)) if reference else False
 
     def folder(self, repo: str, revision: str) -> Path:
-        return cache_dir() / f"models--{repo.replace('/', '--')}" / "snapshots" / revision
+        return hub_cache.folder("huggingface", repo, revision, self._config)
 
     def fetch(
         self, repo: str, revision: str, file: WeightFile, moved: Callable[[int], None]
@@ -50,15 +52,6 @@ class HuggingFaceStore:
         blob = path.resolve()
         path.unlink(missing_ok=True)
         blob.unlink(missing_ok=True)
-
-
-def cache_dir() -> Path:
-    """Where huggingface_hub keeps its files, by its own variables."""
-    explicit = os.environ.get("HF_HUB_CACHE")
-    if explicit:
-        return Path(explicit).expanduser()
-    default = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "huggingface"
-    return Path(os.environ.get("HF_HOME", default)).expanduser() / "hub"
 
 
 def _library() -> Any:

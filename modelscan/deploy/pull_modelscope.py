@@ -13,6 +13,7 @@ from modelscan.core.errors import RemoteError
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.units import MIB
+from modelscan.deploy import hub_cache
 from modelscan.state.config import Config
 from modelscan.state.files import ensure_dir, explain_os_errors
 
@@ -23,11 +24,10 @@ class ModelScopeStore:
     """See ``deploy.pull.Store``. A file is ``NAME.part`` until it is whole."""
 
     def __init__(self, config: Config, hub: Hub | None) -> None:
-        self._root = config.paths.models_dir / "modelscope"
-        self._hub = hub
+        self._config, self._hub = config, hub
 
     def folder(self, repo: str, revision: str) -> Path:
-        return self._root / repo / revision
+        return hub_cache.folder("modelscope", repo, revision, self._config)
 
     def fetch(
         self, repo: str, revision: str, file: WeightFile, moved: Callable[[int], None]

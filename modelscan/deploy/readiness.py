@@ -10,6 +10,7 @@ from typing import Any
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import AuthError, RemoteError
+from modelscan.core.units import format_bytes
 from modelscan.deploy.request import Events
 from modelscan.deploy.targets import Observation
 from modelscan.engines import logfile, spawn
@@ -187,8 +188,14 @@ def reason(rundir: RunDir, deployment: Deployment) -> Failure:
     log = logfile.current_text(rundir.log_file)
     said = engine(deployment.backend).failure(log)
     if said is not None:
-        return replace(said, reason=redact(said.reason))
-    return Failure(how(ended, _tail(rundir)), _end_hint(ended, deployment))
+        found = replace(said, reason=redact(said.reason))
+    else:
+        found = Failure(how(ended, _tail(rundir)), _end_hint(ended, deployment))
+    limit = Launch.from_json(deployment.launch).limits.memory_bytes if deployment.launch else None
+    if limit is None or found.kind not in (None, "memory"):
+        return found
+    said_limit = f"{format_bytes(limit)} of host memory, the stacks of its threads included"
+    return replace(found, hint=f"it may allocate {said_limit}: a larger --memory-limit, or none")
 
 
 def _never_ran(rundir: RunDir, deployment: Deployment) -> Failure:

@@ -12,10 +12,16 @@ from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
+from modelscan.engines.base import NO_LIMITS, Limits
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only with --expose and a key
 MAX_NAME = 63
+# What the engines' own libraries understand: weights are here, ask no hub and tell nobody.
+OFFLINE = {
+    "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "LLAMA_ARG_OFFLINE": "1",
+}  # fmt: skip
 _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
 _NOT_IN_NAME = re.compile(r"[^a-z0-9._-]+")
 
@@ -49,6 +55,8 @@ class Request:
     dry_run: bool = False
     restart: str | None = None  # no | on-failure | always; None: the target's default
     ttl_s: float | None = None  # unload after so long without a request
+    limits: Limits = NO_LIMITS
+    offline_after_download: bool = False  # the engine gets ``OFFLINE``
     # replicas, env, worker_selector, image_name … as ``engines.gpustack.body.Choices`` has them
     cluster: Mapping[str, Any] = field(default_factory=dict)
 
@@ -77,9 +85,16 @@ class Request:
                 "--ttl must be more than 0 seconds",
                 hint="leave --ttl out to keep the model loaded",
             )
-        if self.target != "local" and (self.restart or self.ttl_s):
+        if self.target == "ollama" and self.offline_after_download:
             raise UsageError(
-                f"--restart and --ttl are for this machine; {self.target} has rules of its own",
+                "an Ollama server has its own environment: leave out --offline-after-download",
+                hint=f"modelscan deploy {self.model} --target local --offline-after-download",
+                code="local_only",
+            )
+        if self.target != "local" and (self.restart or self.ttl_s or self.limits != NO_LIMITS):
+            raise UsageError(
+                f"--restart, --ttl and limits are for this machine; {self.target} has rules of its "
+                "own",
                 hint=f"modelscan deploy {self.model} --target local",
                 code="local_only",
             )
@@ -93,7 +108,12 @@ class Request:
         workload = to_json(self.workload)
         del workload["force"]
         cluster = {"cluster": to_json(self.cluster)} if self.cluster else {}
-        kept = {"restart": self.restart, "ttl_s": self.ttl_s}
+        kept = {
+            "restart": self.restart,
+            "ttl_s": self.ttl_s,
+            "limits": to_json(self.limits) if self.limits != NO_LIMITS else None,
+            "offline_after_download": self.offline_after_download or None,
+        }
         return {
             **cluster,
             **{name: value for name, value in kept.items() if value is not None},

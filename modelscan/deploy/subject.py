@@ -12,8 +12,10 @@ DEMO = "demo"
 DEMO_FILE = "demo-model.gguf"
 
 
-def load_subject(text: str, config: Config, workload: Workload) -> Subject:
+def load_subject(text: str, config: Config, workload: Workload, *, cached: bool = True) -> Subject:
     """Everything the planner may choose from for what the user wrote.
+
+    ``cached`` False: ask the hub also about a repository that is on this machine already.
 
     Raises UsageError (exit 2) for an unknown or ambiguous name or a file that is none,
     OfflineError when only the network could answer. A model of closed weights is a Subject with
@@ -32,7 +34,19 @@ def load_subject(text: str, config: Config, workload: Workload) -> Subject:
         return from_name(reference.value, config, workload)
     from modelscan.deploy.subject_hub import from_hub
 
-    return from_hub(reference, config, workload)
+    return from_hub(reference, config, workload, cached=cached)
+
+
+def load_deployable(
+    text: str, config: Config, workload: Workload, *, cached: bool = True
+) -> Subject:
+    """The same, of which something will be fetched and run. Raises NotDeployableError (exit 3)
+    for weights that may not be."""
+    from modelscan.planner.refuse import pickles
+
+    subject = load_subject(text, config, workload, cached=cached)
+    pickles(subject, workload)
+    return subject
 
 
 def _demo(workload: Workload) -> Subject:

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import OfflineError, UsageError
-from modelscan.core.model import Variant
+from modelscan.core.model import Variant, WeightFile
 from modelscan.core.plan import Candidate, Subject
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
+from modelscan.deploy.needed_files import projectors
 from modelscan.deploy.qualities import quality
 from modelscan.deploy.subject_config import config_task, label
-from modelscan.deploy.subject_local import gguf_task
+from modelscan.deploy.subject_local import gguf_task, projects_into
 from modelscan.memory import gguf, weights_gguf
 from modelscan.memory.shape import from_config, from_gguf
 from modelscan.planner.formats import means
@@ -28,20 +29,18 @@ if TYPE_CHECKING:
     from modelscan.catalog.repo_info import RepoInfo
 
 
-def from_hub(reference: Reference, config: Config, workload: Workload) -> Subject:
+def from_hub(
+    reference: Reference, config: Config, workload: Workload, *, cached: bool = True
+) -> Subject:
     """The Subject of ``hf:ORG/REPO`` or ``ms:ORG/REPO``.
 
-    A snapshot in the hub's own cache is used as it is. Raises OfflineError where only the
-    network could tell, UsageError for a repository without weights.
+    A snapshot in the hub's own cache is used as it is, unless ``cached`` is False or it lacks the
+    asked quantization. Raises OfflineError where only the network could tell, UsageError for a
+    repository without weights.
     """
-    from modelscan.deploy.hub_cache import snapshot
-
-    cached = snapshot(reference)
-    if cached is not None:
-        from modelscan.deploy.subject_local import from_path
-
-        found = from_path(str(cached), workload, name=reference.value)
-        return replace(found, id=reference.value, name=reference.value)
+    found = _from_cache(reference, config, workload) if cached or config.offline else None
+    if found is not None and (config.offline or _has_asked(found, workload)):
+        return found
     if config.offline:
         raise OfflineError(
             f"{reference.value} is not on this machine and --offline forbids asking its hub",
@@ -52,6 +51,28 @@ def from_hub(reference: Reference, config: Config, workload: Workload) -> Subjec
 
     with Hub.from_config(config) as hub:
         return _read(hub, reference, workload)
+
+
+def _from_cache(reference: Reference, config: Config, workload: Workload) -> Subject | None:
+    """What is here: another tool's snapshot, or our own pull where nobody may be asked."""
+    from modelscan.deploy.hub_cache import snapshot
+    from modelscan.deploy.pull import pulled_before
+    from modelscan.deploy.subject_local import from_path
+
+    folder = snapshot(reference)
+    if folder is None and config.offline:
+        pulled = pulled_before(reference, config)
+        folder = pulled.folder if pulled else None
+    if folder is None:
+        return None
+    found = from_path(str(folder), workload, name=reference.value)
+    return replace(found, id=reference.value, name=reference.value)
+
+
+def _has_asked(found: Subject, workload: Workload) -> bool:
+    asked = workload.quantization
+    variants = [candidate.variant for candidate in found.candidates]
+    return asked is None or any(means(asked, v.quantization, v.format) for v in variants)
 
 
 def _prefix(reference: Reference) -> str:
@@ -65,7 +86,7 @@ def _read(hub: Hub, reference: Reference, workload: Workload) -> Subject:
     found = variants(info)
     settings = hub.fetch_config(reference)
     if any(variant.format == "gguf" for variant in found):
-        candidates, task = _gguf_candidates(hub, reference, found, workload)
+        candidates, task = _gguf_candidates(hub, reference, info, found, workload)
     else:
         candidates, task = _repository(hub, reference, info, found, settings)
     if not candidates:
@@ -117,19 +138,59 @@ def _repository(
 
 
 def _gguf_candidates(
-    hub: Hub, reference: Reference, found: Sequence[Variant], workload: Workload
+    hub: Hub,
+    reference: Reference,
+    info: RepoInfo,
+    found: Sequence[Variant],
+    workload: Workload,
 ) -> tuple[list[Candidate], str]:
-    """One header is read; the other quantizations have its tensors at their files' sizes."""
+    """One header is read; the other quantizations have its tensors at their files' sizes.
+
+    Where the names say no quantization every header is read.
+    """
     wanted = [v for v in found if v.format == "gguf" and v.files]
+    if not wanted:
+        return [], "chat"
     asked = workload.quantization
     first = next((v for v in wanted if asked and means(asked, v.quantization, "gguf")), wanted[0])
     header = remote_header(hub, reference, first)
     exact = from_gguf(header, quantization=first.quantization)
+    projector = _projector(hub, reference, info.files, exact)
     candidates = []
     for variant in wanted:
-        shape = exact if variant is first else resized(exact, variant)
-        candidates.append(Candidate(variant, shape, quality(variant.quantization)))
+        if variant is first:
+            shape = exact
+        elif variant.quantization is None:
+            shape = from_gguf(remote_header(hub, reference, variant))
+        else:
+            shape = resized(exact, variant)
+        named = replace(variant, quantization=variant.quantization or shape.quantization)
+        seeing, shape = _with_projector(named, shape, projector)
+        candidates.append(Candidate(seeing, shape, quality(named.quantization)))
     return candidates, gguf_task(header)
+
+
+def _projector(
+    hub: Hub, reference: Reference, files: Sequence[WeightFile], shape: ModelShape
+) -> WeightFile | None:
+    """The repository's image or audio encoder for a model of this shape, in 16 bits if there."""
+    for file in projectors(files):
+        try:
+            header = gguf.parse_header(hub.open_file(reference, file.path).read, file.size_bytes)
+        except gguf.GgufError:
+            continue  # not a projector, whatever it is called
+        if projects_into(header, shape):
+            return file
+    return None
+
+
+def _with_projector(
+    variant: Variant, shape: ModelShape, projector: WeightFile | None
+) -> tuple[Variant, ModelShape]:
+    if projector is None:
+        return variant, shape
+    weights = replace(shape.weights, vision_bytes=projector.size_bytes or 0)
+    return replace(variant, files=(*variant.files, projector)), replace(shape, weights=weights)
 
 
 def remote_header(hub: Hub, reference: Reference, variant: Variant) -> gguf.GgufHeader:

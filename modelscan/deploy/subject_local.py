@@ -135,9 +135,15 @@ def _projector(folder: Path, shape: ModelShape) -> Path | None:
             header = read_header(path)
         except UsageError:
             continue  # not a projector, whatever it is called
-        if header.metadata.get("clip.vision.projection_dim") == shape.architecture.hidden:
+        if projects_into(header, shape):
             return path
     return None
+
+
+def projects_into(header: gguf.GgufHeader, shape: ModelShape) -> bool:
+    """Whether an image or audio encoder's output has the length of the model's embeddings."""
+    keys = ("clip.vision.projection_dim", "clip.audio.projection_dim")
+    return shape.architecture.hidden in {header.metadata.get(key) for key in keys}
 
 
 def _folder(folder: Path, workload: Workload) -> Subject:

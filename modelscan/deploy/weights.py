@@ -12,6 +12,8 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan
 from modelscan.core.units import format_bytes
+from modelscan.deploy import adapters
+from modelscan.deploy.needed_files import is_projector
 from modelscan.deploy.request import Events
 from modelscan.state.config import Config
 
@@ -36,13 +38,20 @@ def is_remote(plan: Plan) -> bool:
 
 
 def fetch(name: str, plan: Plan, config: Config, events: Events) -> tuple[Plan, Weights]:
-    """Download and verify; the plan pinned to the revision that was fetched."""
+    """Download and verify what is on a hub; the plan pinned to the revision that was fetched."""
     from modelscan.deploy.pull import pull
 
+    plan = adapters.fetch(plan, config, _reporter(name, events))
+    if not is_remote(plan):
+        return plan, expected(plan, config)
     pulled = pull(plan, config, _reporter(name, events))
-    wanted = plan.files or tuple(file.path for file in pulled.files)
+    there = tuple(file.path for file in pulled.files)
+    wanted = plan.files or there
+    if plan.format == "gguf":
+        wanted = tuple(dict.fromkeys((*wanted, *filter(is_projector, there))))
     found = _chosen(pulled.folder, [pulled.folder / name for name in wanted])
-    return replace(plan, revision=pulled.revision), found
+    files = wanted if plan.files else ()
+    return replace(plan, revision=pulled.revision, files=files), found
 
 
 def _reporter(name: str, events: Events) -> Callable[[Progress], None]:
@@ -87,16 +96,13 @@ def expected(plan: Plan, config: Config) -> Weights:
 
 
 def _cache_folder(plan: Plan, config: Config) -> Path:
-    if plan.source == "modelscope":
-        return config.paths.models_dir / plan.repo
-    from modelscan.deploy.hub_cache import cache_dir
+    from modelscan.deploy.pull import folder_of
 
-    repository = "models--" + plan.repo.replace("/", "--")
-    return cache_dir() / repository / "snapshots" / (plan.revision or "main")
+    return folder_of(plan, config)
 
 
 def _chosen(root: Path, files: Sequence[Path]) -> Weights:
-    projectors = [file for file in files if is_projector(file.name)]
+    projectors = [file for file in files if is_projector(str(file))]
     models = [file for file in files if file not in projectors]
     return Weights(models[0] if models else root, projectors[0] if projectors else None)
 
@@ -107,8 +113,3 @@ def _inside(root: Path, name: str) -> Path:
     if path.is_absolute():
         return path
     return root if root.is_file() else root / path
-
-
-def is_projector(name: str) -> bool:
-    """llama.cpp's image and audio encoders are files of their own."""
-    return name.lower().startswith("mmproj") or "-mmproj" in name.lower()

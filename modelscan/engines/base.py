@@ -24,6 +24,18 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What an engine may take of the machine. ``memory_bytes``: host memory it allocates; mapped
+    files and GPUs are not counted. ``nice``: 0 to 19, as the program of that name."""
+
+    memory_bytes: int | None = None
+    nice: int = 0
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class Launch:
     """A start, ready to be written down and repeated. ``argv`` holds no secret.
 
@@ -39,6 +51,7 @@ class Launch:
     port: int
     served_model: str
     task: str
+    limits: Limits = NO_LIMITS
 
     @property
     def address(self) -> str:
@@ -48,7 +61,8 @@ class Launch:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Launch:
         """The inverse of ``core.jsonform.to_json``."""
-        return cls(**{**value, "argv": tuple(value["argv"])})
+        limits = Limits(**value.get("limits") or {})
+        return cls(**{**value, "argv": tuple(value["argv"]), "limits": limits})
 
 
 @dataclass(frozen=True, slots=True)

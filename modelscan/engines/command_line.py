@@ -68,7 +68,7 @@ def with_defaults(options: Sequence[Option], defaults: Iterable[Option]) -> list
 def model_folder(model_file: str) -> str:
     """These engines load a repository's folder; a plan names its weight files."""
     path = Path(model_file)
-    return str(path.parent) if path.suffix == ".safetensors" else str(path)
+    return str(path.parent) if path.suffix in (".safetensors", ".bin") else str(path)
 
 
 def adapters(plan_adapters: Sequence[str], files: Sequence[str]) -> list[str]:

@@ -172,8 +172,8 @@ _RULES = (
         r"available GPUs"),
           _say("deploy it with --tensor-parallel 1, 2, 4 or 8: a divisor of its attention heads")),
     _Rule("code", re.compile(r"trust_remote_code=True"),
-          _say("this repository wants to run its own code, which modelscan refuses: choose another "
-               "repository or quantization")),
+          _say("this repository wants to run its own code: choose another one, or, if you trust "
+               "whoever published it, deploy it with --allow-unsafe")),
     _Rule("files", re.compile(r"Cannot find any model weights|SafetensorError|"
                               r"does not appear to have a file named|Error while deserializing "
                               r"header"),

@@ -70,6 +70,21 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)  # it died in between
 
 
+def limit(memory_bytes: int | None, nice: int) -> None:
+    """Of this process and all it starts: allocations beyond the limit fail, others go first.
+
+    RLIMIT_DATA counts private writable memory: not files that are mapped, nor what a GPU's
+    driver only reserves.
+    """
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file has all the weights in it
+    if memory_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+    if nice:
+        os.nice(nice)
+
+
 def _identify_linux(pid: int) -> Identity | None:
     try:
         text = (_PROC / str(pid) / "stat").read_text()

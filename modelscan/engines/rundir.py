@@ -48,6 +48,8 @@ class Spec:
     idle_s: float | None = None  # end it after so long without a request
     host: str = "127.0.0.1"
     port: int = 0  # 0: nothing to ask
+    memory_limit_bytes: int | None = None
+    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from types import FrameType
 from modelscan.engines import restarts
 from modelscan.engines.activity import Watch
 from modelscan.engines.logfile import RotatingLog, tail
-from modelscan.engines.processes import die_with_parent, identify
+from modelscan.engines.processes import die_with_parent, identify, limit
 from modelscan.engines.rundir import Ended, Restarts, RunDir, Running, Spec
 
 _READ_BYTES = 1 << 16
@@ -136,6 +136,7 @@ class Supervisor:
         try:
             os.setpgid(0, 0)
             die_with_parent(parent)
+            limit(self._spec.memory_limit_bytes, self._spec.nice)
             for number in (*_HANDLED, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)

@@ -309,6 +309,8 @@ def _assumptions(
         notes.append(f"a context of {settings.sequence_tokens} tokens, as none was asked for")
     if settings.flash_attention and (workload.flash_attention or "auto") == "auto":
         notes.append("flash attention on (auto)")
+    if any(workload.parameter(name) for name in ("spec-draft-model", "model-draft", "md")):
+        notes.append("the draft model's own memory is not counted")
     notes.append("repacked CPU weights and the server's prompt cache are switched off")
     if placement.gpus:
         context = lookup(None).cuda_context_bytes >> 20

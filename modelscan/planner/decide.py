@@ -46,9 +46,11 @@ def decide(
     ``held`` is memory promised to deployments that the probe does not show yet; ``history`` earlier
     starts on this machine, from which margins learn. ``explain=False``
     leaves out what only people read (alternatives, hardware that would do); ``everything`` keeps
-    every way that fits as an alternative. Raises NotDeployableError for closed weights.
+    every way that fits as an alternative. Raises NotDeployableError for closed weights and for a
+    repository's own code that was not allowed.
     """
     refuse.closed(subject)
+    refuse.remote_code(subject, workload)
     workload = with_named(workload)
     case = Case(
         inventory=_without(inventory, held),

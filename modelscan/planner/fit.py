@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from modelscan.core.architecture import Architecture
-from modelscan.core.estimate import Estimate
+from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.units import MIB, format_bytes, format_tokens
 from modelscan.planner.case import (
     MINIMUM_CONTEXT_TOKENS,

@@ -16,6 +16,7 @@ from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
 
 Options = tuple[tuple[str, str | None], ...]
+REMOTE_CODE = "trust-remote-code"  # vLLM and SGLang: run the Python files of the repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,8 @@ def _vllm(launch: Launch, workload: Workload) -> Iterable[tuple[str, str | None]
     if workload.adapters:
         yield "enable-lora", None
         yield "max-loras", str(len(workload.adapters))
+    if workload.allow_unsafe:
+        yield REMOTE_CODE, None
 
 
 def _pooling_option(version: str | None, task: str) -> tuple[str, str | None]:
@@ -121,6 +124,8 @@ def _sglang(launch: Launch, workload: Workload) -> Iterable[tuple[str, str | Non
         yield "is-embedding", None
     if workload.adapters:
         yield "enable-lora", None
+    if workload.allow_unsafe:
+        yield REMOTE_CODE, None
 
 
 def _ollama(launch: Launch, workload: Workload) -> Iterable[tuple[str, str | None]]:

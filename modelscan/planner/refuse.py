@@ -8,6 +8,7 @@ from modelscan.core.units import format_bytes, format_count
 from modelscan.core.workload import Workload
 from modelscan.planner.case import Case
 from modelscan.planner.formats import bits_per_weight, means
+from modelscan.planner.launch import REMOTE_CODE
 
 
 def closed(subject: Subject) -> None:
@@ -26,6 +27,33 @@ def closed(subject: Subject) -> None:
         code="closed_weights",
         details={"model": subject.id, "alternatives": list(subject.alternatives)},
     )
+
+
+def remote_code(subject: Subject, wanted: Workload) -> None:
+    """A repository's own code can do anything: exit 3 unless it was allowed."""
+    if wanted.allow_unsafe or wanted.parameter(REMOTE_CODE) in (None, "false", "False"):
+        return
+    raise NotDeployableError(
+        f"--{REMOTE_CODE} runs the Python files of {subject.id} on this machine",
+        hint="if you trust whoever published it: --allow-unsafe",
+        code="unsafe_code", details={"model": subject.id},
+    )  # fmt: skip
+
+
+def pickles(subject: Subject, wanted: Workload) -> None:
+    """Weights that are there only as pickle files are neither fetched nor run: exit 3."""
+    formats = {candidate.variant.format for candidate in subject.candidates}
+    if wanted.allow_unsafe or formats != {"pickle"}:
+        return
+    files = [file.path for file in subject.candidates[0].variant.files]
+    named = f" ({files[0]})" if files else ""
+    raise NotDeployableError(
+        f"the weights of {subject.id} are there only as pickle files{named}: opening one can run "
+        "code",
+        hint="choose a repository with safetensors or GGUF; if you trust whoever published this "
+        "one: --allow-unsafe",
+        code="unsafe_format", details={"model": subject.id, "files": files[:20]},
+    )  # fmt: skip
 
 
 def absent(subject: Subject, wanted: Workload) -> str | None:

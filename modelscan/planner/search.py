@@ -123,7 +123,7 @@ class _Search:
         """The options of one candidate on one engine, and what is refused (label, reason)."""
         variant, workload = candidate.variant, self.workload
         label = f"{variant.quantization or '?'} {variant.format} on {backend}"
-        loads = support.format_support(variant.format, backend)
+        loads = support.format_support(variant.format, backend, unsafe=workload.allow_unsafe)
         if not loads or refusal:
             yield label, refusal if loads and refusal else loads.reason
             return

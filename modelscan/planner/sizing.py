@@ -34,7 +34,7 @@ def choose(subject: Subject, workload: Workload) -> Candidate:
         found = [c for c in found if means(asked, c.variant.quantization, c.variant.format)]
         _require(found, subject, f"no {asked} weights of {subject.id} are known")
     if workload.backend:
-        formats = engine_formats(workload.backend)
+        formats = engine_formats(workload.backend, unsafe=workload.allow_unsafe)
         found = [c for c in found if c.variant.format in formats]
         files = " or ".join(formats)
         _require(found, subject, f"{workload.backend} loads {files} files; {subject.id} has none")

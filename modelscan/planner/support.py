@@ -36,20 +36,24 @@ def capability(text: str | None) -> tuple[int, int] | None:
     return (int(major), int(minor or 0)) if major.isdigit() and (minor or "0").isdigit() else None
 
 
-def engine_formats(backend: str) -> tuple[str, ...]:
-    """The file formats an engine loads."""
-    return ("gguf",) if backend in ("llama.cpp", "ollama") else ("safetensors",)
+def engine_formats(backend: str, *, unsafe: bool = False) -> tuple[str, ...]:
+    """The file formats an engine loads; ``unsafe``: pickles are allowed, too."""
+    if backend in ("llama.cpp", "ollama"):
+        return ("gguf",)
+    return ("safetensors", "pickle") if unsafe else ("safetensors",)
 
 
-def format_support(file_format: str, backend: str) -> Support:
+def format_support(file_format: str, backend: str, *, unsafe: bool = False) -> Support:
     """Format x engine, before any hardware is looked at."""
-    if file_format in engine_formats(backend):
+    if file_format in engine_formats(backend, unsafe=unsafe):
         return Support(NATIVE, f"{backend} loads {file_format} files")
     if file_format == "mlx":
         return Support(None, "MLX weights run on Apple silicon with mlx-lm, which none of the "
                              "engines here is")  # fmt: skip
-    if file_format == "pickle":
-        return Support(None, "pickle files can run code when they are loaded: refused")
+    if file_format == "pickle" and not unsafe:
+        return Support(
+            None, "pickle files can run code when they are loaded: refused without --allow-unsafe"
+        )
     if file_format == "gguf":
         return Support(None, f"GGUF files are for llama.cpp and Ollama, not {backend}")
     return Support(None, f"{backend} does not load {file_format} files")
@@ -105,7 +109,7 @@ def host_support(
     """Format x engine without any GPU. ``forced``: the user has a build of vLLM for the CPU."""
     if file_format == "gguf" and backend in ("llama.cpp", "ollama"):
         return Support(NATIVE, f"{backend} runs on the CPU")
-    if forced and backend == "vllm" and file_format == "safetensors":
+    if forced and backend == "vllm" and file_format in ("safetensors", "pickle"):
         return Support(NATIVE, "a vLLM built for the CPU, as asked with --force")
     return Support(None, f"{backend} needs a GPU")
 

@@ -18,8 +18,9 @@ from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.plan import Held
 from modelscan.core.units import GIB
 from modelscan.deploy.local_plan import held_bytes
+from modelscan.deploy.needed_files import is_projector
 from modelscan.deploy.targets import find_target, resolve_target
-from modelscan.deploy.weights import expected, is_projector
+from modelscan.deploy.weights import expected
 from modelscan.state.config import Config, load
 from modelscan.state.store import Store
 
@@ -47,6 +48,16 @@ def test_a_starting_deployment_holds_all_of_its_estimate(store: Store) -> None:
     store.put(make("a", state=State.STARTING, plan=planned(GIB, (0, 5 * GIB), (1, 6 * GIB))))
     store.put(make("me", state=State.STARTING, plan=planned(GIB, (0, GIB))))
     assert held_bytes(store, "me") == (Held(0, 5 * GIB), Held(1, 6 * GIB), Held(None, GIB))
+
+
+def test_a_starting_engine_with_a_pool_holds_all_that_it_will_set_aside(store: Store) -> None:
+    """What vLLM was asked for is 24 GiB, what it takes is its share of the card."""
+    parts = {"kv_cache_bytes": 4 * GIB, "recurrent_state_bytes": GIB}
+    value = planned(None, (0, 24 * GIB), (1, 24 * GIB))
+    value["estimate"]["per_gpu"][0] |= {"kv_pool_bytes": 54 * GIB, "parts": parts}
+    value["estimate"]["per_gpu"][1] |= {"kv_pool_bytes": 2 * GIB, "parts": parts}
+    store.put(make("pooled", state=State.STARTING, plan=value))
+    assert held_bytes(store, "me") == (Held(0, 73 * GIB), Held(1, 24 * GIB))
 
 
 def test_a_running_one_holds_only_what_the_probe_cannot_see(store: Store) -> None:

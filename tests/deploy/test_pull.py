@@ -137,6 +137,7 @@ def test_updates_compare_with_the_hub(hub: FakeHub, cli: Callable[..., Ran]) -> 
     hub.add("demo/tiny-GGUF", {NAME: DEMO + b"\0" * 32})
     ran = cli("cache", "updates", "--exit-code", "--json")
     assert (ran.code, [i["status"] for i in ran.json["items"]]) == (1, ["changed"])
+    assert cli("updates", "--json").json["items"] == ran.json["items"]
 
 
 def test_gated_and_missing_repositories_are_explained(
@@ -245,8 +246,17 @@ def plan_of(file_format: str, *files: str) -> Any:
     from types import SimpleNamespace
 
     return SimpleNamespace(
-        format=file_format, files=files, repo="a/b", model="m", source="huggingface"
-    )
+        format=file_format, files=files, repo="a/b", model="m", source="huggingface",
+        revision=None, estimate=room(0), settings={},
+    )  # fmt: skip
+
+
+def room(free_bytes: int) -> Any:
+    """An estimate of which so much memory is left."""
+    from types import SimpleNamespace
+
+    host = SimpleNamespace(free_bytes=1000 + free_bytes, total_bytes=900)
+    return SimpleNamespace(per_gpu=(), host=host, margin_bytes=100)
 
 
 def test_shards_come_together_and_pickles_never() -> None:
@@ -270,6 +280,17 @@ def test_shards_come_together_and_pickles_never() -> None:
         f.path
         for f in needed(plan_of("safetensors"), listing("consolidated.safetensors", "params.json"))
     ] == ["consolidated.safetensors", "params.json"]
+
+
+def test_a_projector_that_the_plan_knows_nothing_of_is_taken_where_it_fits() -> None:
+    """A plan by catalog name knows no file list; one by repository saw it and decided."""
+    files = listing("m-Q8_0.gguf", "mmproj-m-f32.gguf", "mmproj-m-f16.gguf")
+    plan = plan_of("gguf", "m-Q8_0.gguf")
+    assert [f.path for f in needed(plan, files)] == ["m-Q8_0.gguf"]
+    plan.estimate = room(20)
+    assert [f.path for f in needed(plan, files)] == ["m-Q8_0.gguf", "mmproj-m-f16.gguf"]
+    plan.revision = "c0ffee"
+    assert [f.path for f in needed(plan, files)] == ["m-Q8_0.gguf"]
 
 
 def test_what_is_not_there_is_named() -> None:

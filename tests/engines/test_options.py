@@ -8,7 +8,8 @@ import pytest
 import xllamacpp
 
 from modelscan.core.errors import UsageError
-from modelscan.engines.llamacpp.options import ALIASES, MAX_DEVICES, OPTIONS, apply, parse
+from modelscan.engines.llamacpp.options import ALIASES, MAX_DEVICES, OPTIONS, parse
+from modelscan.engines.llamacpp.params import apply
 
 
 def applied(*words: str) -> Any:
@@ -61,6 +62,17 @@ def test_adapters_add_up() -> None:
     assert [(one.path, one.scale) for one in adapters] == [("/a.gguf", 1.0), ("/b.gguf", 0.5)]
 
 
+def test_a_draft_model_drafts() -> None:
+    """The binding takes the file but drafts only where it is told how."""
+    simple = applied("--model-draft", "/d.gguf", "--draft-max", "4", "-ngld", "0").speculative
+    assert (simple.draft.mparams.path, simple.draft.n_max) == ("/d.gguf", 4)
+    assert [kind.name for kind in simple.types] == ["COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE"]
+    chosen = applied("-md", "/d.gguf", "--spec-type", "ngram-mod,draft-mtp").speculative
+    assert [kind.name.rpartition("TYPE_")[2] for kind in chosen.types] == ["NGRAM_MOD", "DRAFT_MTP"]
+    with pytest.raises(UsageError, match="'guess' is not a value"):
+        parse(["--spec-type", "guess"])
+
+
 def test_experts_on_the_cpu() -> None:
     overrides = applied("--n-cpu-moe", "2").tensor_buft_overrides
     assert overrides.count("=CPU") == 2
@@ -98,6 +110,7 @@ def test_a_mistyped_option_gets_the_nearest() -> None:
 
 
 _SAMPLES = {
+    "spec-type": "ngram-mod", "spec-draft-type-k": "f16", "spec-draft-type-v": "f16",
     "chat-template-kwargs": '{"enable_thinking": false}', "tensor-split": "1,1",
     "cache-type-k": "f16", "cache-type-v": "f16", "flash-attn": "on", "load-mode": "mmap",
     "rope-scaling": "yarn", "pooling": "cls", "attention": "causal", "reasoning": "auto",

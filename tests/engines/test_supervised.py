@@ -247,3 +247,23 @@ def test_ended_is_read_back(rundir: RunDir) -> None:
     ended = Ended("r", None, 9, False, "2026-01-01T00:00:00.000Z")
     rundir.write_ended(ended)
     assert rundir.ended() == ended
+
+
+LIMITS = (
+    "import os, resource; "
+    "print('data', *resource.getrlimit(resource.RLIMIT_DATA), 'core', "
+    "*resource.getrlimit(resource.RLIMIT_CORE), 'nice', os.nice(0), flush=True); "
+    "bytearray(400 << 20)"
+)
+
+
+def test_an_engine_keeps_to_its_limits(rundir: RunDir) -> None:
+    """What it allocates beyond its memory fails; others go first; it leaves no core file."""
+    limit = 300 << 20
+    spawn.start(rundir, python(LIMITS, memory_limit_bytes=limit, nice=5))
+    eventually(lambda: rundir.ended() is not None)
+    text = rundir.log_file.read_text()
+    assert f"data {limit} {limit} core 0 0 nice {os.nice(0) + 5}" in text
+    assert "MemoryError" in text
+    ended = rundir.ended()
+    assert ended is not None and ended.code == 1

@@ -12,7 +12,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from modelscan.engines.llamacpp.options import apply, parse
+from modelscan.engines.llamacpp.options import parse
+from modelscan.engines.llamacpp.params import apply
 from modelscan.engines.processes import die_with_parent
 
 _LONGEST_S = 150  # beyond the asker's own limit

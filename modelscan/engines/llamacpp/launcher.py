@@ -23,7 +23,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from modelscan.engines.llamacpp.options import apply, parse
+from modelscan.engines.llamacpp.options import parse
+from modelscan.engines.llamacpp.params import apply
 
 MODULE = "modelscan.engines.llamacpp.launcher"
 API_KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it

@@ -1,8 +1,8 @@
 """llama-server's long options, and what each sets on xllamacpp's ``CommonParams``.
 
 The one place that joins the two. Reading the options (``parse``) needs no engine, so a mistake
-is found before anything starts; ``apply`` runs in the engine's process. The spellings are those
-of llama.cpp b11549 (``llama-server --help``).
+is found before anything starts; ``params.apply`` runs in the engine's process. The spellings are
+those of llama.cpp b11549 (``llama-server --help``).
 """
 
 from __future__ import annotations
@@ -101,6 +101,11 @@ _REASONING = {
     "deepseek": "COMMON_REASONING_FORMAT_DEEPSEEK",
     "deepseek-legacy": "COMMON_REASONING_FORMAT_DEEPSEEK_LEGACY",
 }  # fmt: skip
+_DRAFTERS = {
+    "none": "NONE", "draft-simple": "DRAFT_SIMPLE", "draft-eagle3": "DRAFT_EAGLE3",
+    "draft-mtp": "DRAFT_MTP", "ngram-simple": "NGRAM_SIMPLE", "ngram-map-k": "NGRAM_MAP_K",
+    "ngram-map-k4v": "NGRAM_MAP_K4V", "ngram-mod": "NGRAM_MOD", "ngram-cache": "NGRAM_CACHE",
+}  # fmt: skip
 _NUMA = _same("GGML_NUMA_STRATEGY_", "distribute", "isolate", "numactl")
 
 OPTIONS: dict[str, Option] = {
@@ -196,6 +201,14 @@ OPTIONS: dict[str, Option] = {
     "sleep-idle-seconds": _number("sleep_idle_seconds"),
     "verbosity": _number("verbosity"),
     "log-prefix": Option("", None),  # the embedded server always prefixes its lines
+    "spec-draft-model": _text("speculative.draft.mparams.path"),
+    "spec-draft-n-max": _number("speculative.draft.n_max"),
+    "spec-draft-n-min": _number("speculative.draft.n_min"),
+    "spec-draft-p-min": _real("speculative.draft.p_min"),
+    "spec-draft-ngl": Option("speculative.draft.n_gpu_layers", _layers),
+    "spec-draft-type-k": _choice("speculative.draft.cache_type_k", "ggml_type", _CACHE_TYPES),
+    "spec-draft-type-v": _choice("speculative.draft.cache_type_v", "ggml_type", _CACHE_TYPES),
+    "spec-type": Option("speculative.types", lambda text: drafters(text)),
     "lora": _text("lora"),
     "lora-scaled": _text("lora"),
     "rerank": Option("", None),
@@ -210,6 +223,13 @@ ALIASES = {
     "ctk": "cache-type-k", "ctv": "cache-type-v", "fa": "flash-attn", "kvu": "kv-unified",
     "cram": "cache-ram", "cb": "cont-batching", "embedding": "embeddings", "lv": "verbosity",
     "log-verbosity": "verbosity", "reranking": "rerank", "temperature": "temp",
+    "md": "spec-draft-model", "model-draft": "spec-draft-model", "draft": "spec-draft-n-max",
+    "draft-n": "spec-draft-n-max", "draft-max": "spec-draft-n-max",
+    "draft-min": "spec-draft-n-min", "draft-n-min": "spec-draft-n-min",
+    "draft-p-min": "spec-draft-p-min", "ngld": "spec-draft-ngl",
+    "n-gpu-layers-draft": "spec-draft-ngl", "gpu-layers-draft": "spec-draft-ngl",
+    "ctkd": "spec-draft-type-k", "cache-type-k-draft": "spec-draft-type-k",
+    "ctvd": "spec-draft-type-v", "cache-type-v-draft": "spec-draft-type-v",
     "swa-checkpoints": "ctx-checkpoints", "no-webui": "no-ui", "webui": "ui", "to": "timeout",
 }  # fmt: skip
 
@@ -224,8 +244,12 @@ def _kwargs(text: str) -> dict[str, str]:
     return {key: json.dumps(value) for key, value in json.loads(text).items()}
 
 
-PATHS = frozenset({"model", "mmproj", "lora", "lora-scaled", "slot-save-path", "ssl-key-file",
-                   "ssl-cert-file", "chat-template-file"})  # fmt: skip
+def drafters(text: str) -> list[str]:
+    return ["COMMON_SPECULATIVE_TYPE_" + _DRAFTERS[name] for name in text.lower().split(",")]
+
+
+PATHS = frozenset({"model", "mmproj", "spec-draft-model", "lora", "lora-scaled", "slot-save-path",
+                   "ssl-key-file", "ssl-cert-file", "chat-template-file"})  # fmt: skip
 
 
 def absolute_paths(arguments: Sequence[str]) -> tuple[str, ...]:
@@ -296,32 +320,3 @@ def _unknown(word: str, name: str) -> UsageError:
         hint=f"--param {near[0]}" if near else "modelscan config set llama_server PATH_OF_A_BINARY",
         code="unknown_option",
     )
-
-
-def apply(params: Any, module: Any, options: Sequence[tuple[str, str | None]]) -> None:
-    """Set the options on a ``CommonParams`` of ``module`` (xllamacpp), in order."""
-    for name, value in options:
-        if name == "rerank":
-            params.embedding = True
-            params.pooling_type = module.llama_pooling_type.LLAMA_POOLING_TYPE_RANK
-        elif name in ("lora", "lora-scaled"):
-            _add_adapter(params, module, str(value), scaled=name == "lora-scaled")
-        elif OPTIONS[name].attribute:
-            _set(params, module, OPTIONS[name], value)
-
-
-def _set(params: Any, module: Any, option: Option, value: str | None) -> None:
-    owner = params
-    *path, attribute = option.attribute.split(".")
-    for part in path:
-        owner = getattr(owner, part)
-    converted = option.value if option.convert is None else option.convert(str(value))
-    if option.enum is not None:
-        converted = getattr(getattr(module, option.enum), converted)
-    setattr(owner, attribute, converted)
-
-
-def _add_adapter(params: Any, module: Any, text: str, *, scaled: bool) -> None:
-    path, _, scale = text.rpartition(":") if scaled else (text, "", "")
-    adapter = module.CommonAdapterLoraInfo(path or text, float(scale) if scale else 1.0)
-    params.lora_adapters = [*params.lora_adapters, adapter]

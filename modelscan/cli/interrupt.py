@@ -1,0 +1,24 @@
+"""What a signal means while something is being started."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+
+class interruptible:
+    """SIGTERM and a closed terminal undo a deploy like Ctrl-C does."""
+
+    def __enter__(self) -> None:
+        self._before = [
+            (number, signal.signal(number, self._interrupt))
+            for number in (signal.SIGTERM, signal.SIGHUP)
+        ]
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before:
+            signal.signal(number, handler)
+
+    @staticmethod
+    def _interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
