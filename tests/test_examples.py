@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -59,3 +60,33 @@ def test_every_example_is_listed() -> None:
     for path in EXAMPLES.iterdir():
         if path.name != "README.md":
             assert path.name in text, path.name
+
+
+def _readme_session() -> list[tuple[str, list[str]]]:
+    """The commands of the README's session, each with the lines it shows, without the gaps."""
+    text = (REPOSITORY / "README.md").read_text()
+    session = text.partition("```console\n")[2].partition("```")[0]
+    blocks = session.split("$ ")[1:]
+    cut = [block.replace("…", "").splitlines() for block in blocks]
+    return [(lines[0], [line for line in lines[1:] if line]) for lines in cut]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the session uses curl")
+def test_the_session_of_the_readme(
+    cli: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typed literally (but for the port, which may be taken here), it shows what it says."""
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    session = _readme_session()
+    assert session[-1][0].startswith("curl ")
+    for command, shown in session:
+        typed = command.replace("41000", port)
+        done = subprocess.run(typed, shell=True, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        said = " ".join(done.stdout.split())
+        for line in shown:
+            assert " ".join(line.split()).replace("41000", port) in said, done.stdout
+    assert cli("remove", "demo", "--yes").code == 0

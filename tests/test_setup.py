@@ -10,8 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-from tests.conftest import REPOSITORY
+from conftest import REPOSITORY
 
 # Makes an "environment" whose python is this same script; every call is noted in $CALLS.
 STAND_IN = """#!/bin/sh

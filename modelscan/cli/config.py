@@ -17,20 +17,17 @@ app = group("Settings and where they come from.")
 Key = Annotated[str, typer.Argument(help="A setting's name.")]
 
 
-def _row(setting: settings.Setting, resolved: settings.Resolved) -> dict[str, object]:
-    return {
-        "key": setting.key,
-        "value": resolved.value,
-        "origin": resolved.origin,
-        "help": setting.help,
-    }
+def _row(config: settings.Config, setting: settings.Setting) -> dict[str, object]:
+    resolved = config.resolved(setting.key)
+    value = str(config.routing_file) if setting.key == "routing_file" else resolved.value
+    return {"key": setting.key, "value": value, "origin": resolved.origin, "help": setting.help}
 
 
 @command(app, "show")
 def show() -> Document:
     """Every setting, its value and its origin."""
     config = current().config
-    rows = [_row(s, config.resolved(s.key)) for s in settings.SETTINGS]
+    rows = [_row(config, setting) for setting in settings.SETTINGS]
     table = Table(
         ("SETTING", "VALUE", "ORIGIN"), [(r["key"], r["value"], r["origin"]) for r in rows]
     )
@@ -40,11 +37,8 @@ def show() -> Document:
 @command(app, "get")
 def get(key: Key) -> Document:
     """One setting's value."""
-    config = current().config
-    setting = settings.known(key)
-    resolved = config.resolved(key)
-    value = config.routing_file if setting.key == "routing_file" else resolved.value
-    row = {**_row(setting, resolved), "value": None if value is None else value}
+    row = _row(current().config, settings.known(key))
+    value = row["value"]
     text = "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return Document("config.get", row, [Text(text)], [text])
 

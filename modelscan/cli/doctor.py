@@ -18,6 +18,7 @@ from modelscan.core.errors import EXIT_FAILED, ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import GIB, format_bytes
 from modelscan.state.config import Config
+from modelscan.state.paths import paths
 
 MIN_FREE_BYTES = 2 * GIB
 EXTRAS = (
@@ -59,7 +60,7 @@ def doctor(
         [(check.name, check.status, check.detail, check.hint) for check in checks],
     )
     errors = [check for check in checks if check.status == "error"]
-    summary = f"{len(checks)} checks, {len(errors)} errors"
+    summary = f"{len(checks)} checks, {_count(len(errors), 'error')}"
     return Document(
         "doctor",
         {"checks": to_json(checks), "errors": len(errors)},
@@ -69,8 +70,18 @@ def doctor(
     )
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _groups(probe: bool) -> list[Callable[[], Iterator[Check]]]:
-    groups = [_python, _settings, _folders, _extras, _routing, _catalog, _gpus, _tools]
+    """What can be checked; where the settings are broken, only what does not depend on them."""
+    free = [_python, _settings, _folders, _extras]
+    try:
+        _config()
+    except ModelscanError:
+        return [*free, _tools]
+    groups = [*free, _store, _routing, _catalog, _gpus, _tools]
     return [*groups, _remote] if probe else groups
 
 
@@ -90,7 +101,7 @@ def _settings() -> Iterator[Check]:
         config = _config()
     except ModelscanError as error:
         yield Check("settings", "error", error.message, error.hint)
-        raise
+        return
     changed = [
         f"{key} ({value.origin})"
         for key, value in config.values.items()
@@ -100,7 +111,7 @@ def _settings() -> Iterator[Check]:
 
 
 def _folders() -> Iterator[Check]:
-    where = _config().paths
+    where = paths()
     for name in ("config", "cache", "data", "state"):
         folder: Path = getattr(where, name)
         existing = next(p for p in (folder, *folder.parents) if p.exists())
@@ -132,13 +143,27 @@ def _extras() -> Iterator[Check]:
             yield Check(package, "absent", f"not installed: {purpose}", hint)
 
 
+def _store() -> Iterator[Check]:
+    from modelscan.state.store import Store
+
+    file = _config().paths.store_file
+    if not file.exists():
+        yield Check("store", "ok", f"{file}: not there yet")
+        return
+    try:
+        with Store.look(file) as store:
+            yield Check("store", "ok", f"{file}: {_count(len(store.all()), 'deployment')}")
+    except ModelscanError as error:
+        yield Check("store", "error", error.message, error.hint)
+
+
 def _routing() -> Iterator[Check]:
     from modelscan.routing.file import check
 
     path = _config().routing_file
     file = check(path)
     if file.errors:
-        detail = f"{path}: {len(file.errors)} errors"
+        detail = f"{path}: {_count(len(file.errors), 'error')}"
         yield Check("routing file", "error", detail, "modelscan route validate")
     else:
         state = f"{len(file.routes)} entries" if path.exists() else "not there yet"

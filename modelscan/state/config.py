@@ -149,12 +149,18 @@ def _from_environment(env: Mapping[str, str]) -> list[tuple[str, str, str]]:
 
 
 def _files(where: Paths, cwd: Path | None) -> list[Path]:
-    here = cwd or Path.cwd()
-    project = next(
-        (p / PROJECT_FILE for p in (here, *here.parents) if (p / PROJECT_FILE).is_file()), None
-    )
+    project = next((f for p in _upwards(cwd) if (f := p / PROJECT_FILE).is_file()), None)
     user = where.user_config_file
     return [file for file in (project, user) if file is not None and file.is_file()]
+
+
+def _upwards(cwd: Path | None) -> list[Path]:
+    """The working folder and those above it; none where it was deleted."""
+    try:
+        here = cwd or Path.cwd()
+    except FileNotFoundError:
+        return []
+    return [here, *here.parents]
 
 
 def _resolve(setting: Setting, layers: list[tuple[str, Mapping[str, Any]]]) -> Resolved:
@@ -167,14 +173,7 @@ def _resolve(setting: Setting, layers: list[tuple[str, Mapping[str, Any]]]) -> R
 
 def read_file(file: Path) -> dict[str, Any]:
     """A settings file as a dictionary; raises UsageError naming the file and line."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        data: dict[str, Any] = tomllib.loads(_read(file))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{file} is not valid TOML: {error}", hint=f"edit {file}") from error
+    data = _parse(_read(file), file)
     for key in data:
         if key not in _BY_KEY:
             near = difflib.get_close_matches(key, _BY_KEY, n=1)
@@ -182,6 +181,18 @@ def read_file(file: Path) -> dict[str, Any]:
                 f"{file}: there is no setting '{key}'",
                 hint=f"did you mean '{near[0]}'?" if near else "modelscan config show",
             )
+    return data
+
+
+def _parse(text: str, file: Path) -> dict[str, Any]:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        data: dict[str, Any] = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{file} is not valid TOML: {error}", hint=f"edit {file}") from error
     return data
 
 
@@ -276,7 +287,8 @@ _CONVERT: dict[str, Callable[[Any], Value]] = {
 def set_value(file: Path, key: str, text: str | None) -> Value:
     """Write (or with None, remove) one key of a settings file, keeping every other line.
 
-    The caller holds the lock. Raises UsageError for an unknown key or a value of the wrong kind.
+    The caller holds the lock. Raises UsageError for an unknown key, a value of the wrong kind, or
+    a file that would still be broken.
     """
     setting = known(key)
     value = None if text is None else convert(setting, text, "config set")
@@ -284,7 +296,9 @@ def set_value(file: Path, key: str, text: str | None) -> Value:
     kept = [line for line in lines if not re.match(rf"\s*{re.escape(setting.key)}\s*=", line)]
     if value is not None:
         kept.append(f"{setting.key} = {_toml(value)}")
-    write_atomic(file, "".join(line + "\n" for line in kept))
+    text = "".join(line + "\n" for line in kept)
+    _parse(text, file)
+    write_atomic(file, text)
     return value
 
 

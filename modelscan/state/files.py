@@ -73,7 +73,7 @@ def explain_os_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _EXPLAINED:
+        if error.errno not in EXPLAINED:
             raise
         raise os_error(f"cannot write {path}", error, path) from error
 
@@ -83,7 +83,7 @@ def os_error(what: str, error: OSError, path: Path | str | None = None) -> Model
     number = error.errno or 0
     return ModelscanError(
         f"{what}: {error.strerror or error}",
-        hint=_EXPLAINED.get(number, "modelscan doctor"),
+        hint=EXPLAINED.get(number, "modelscan doctor"),
         code="file_system",
         details={
             "path": None if path is None else str(path),
@@ -92,7 +92,7 @@ def os_error(what: str, error: OSError, path: Path | str | None = None) -> Model
     )
 
 
-_EXPLAINED = {
+EXPLAINED = {
     errno.ENOSPC: "free some space, or set MODELSCAN_HOME to a folder on another disk",
     errno.EDQUOT: "free some space, or set MODELSCAN_HOME to a folder on another disk",
     errno.EROFS: "set MODELSCAN_HOME to a folder that can be written",

@@ -7,7 +7,10 @@ writers, so that commands for different deployments never wait long for each oth
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import fields
@@ -18,7 +21,7 @@ from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
-from modelscan.state.files import PRIVATE_FILE, ensure_dir
+from modelscan.state.files import EXPLAINED, PRIVATE_FILE, ensure_dir
 from modelscan.state.migrations import LATEST, migrate, version
 
 _BUSY_TIMEOUT_S = 20.0
@@ -39,16 +42,18 @@ class Store:
 
     @classmethod
     def open(cls, file: Path) -> Store:
-        """Open or create the store; raises ModelscanError for one that is damaged or newer."""
+        """Open or create the store; raises ModelscanError for one that is damaged or newer.
+
+        On a full or read-only disk it can still be read; every change then raises.
+        """
         ensure_dir(file.parent)
         with _explained(file):
-            connection = sqlite3.connect(file, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
             try:
-                _prepare(connection, file)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(connection, file)
+                return cls(_connect(file), file)
+            except sqlite3.OperationalError as error:
+                if _reason(error) not in _NOT_WRITABLE:
+                    raise
+                return cls(_connect_to_read(file, error), file)
 
     @classmethod
     def look(cls, file: Path) -> Store:
@@ -169,6 +174,30 @@ def from_document(document: dict[str, Any]) -> Deployment:
     return Deployment(**values)
 
 
+def _connect(file: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(file, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        _prepare(connection, file)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _connect_to_read(file: Path, refusal: sqlite3.OperationalError) -> sqlite3.Connection:
+    """WAL needs files beside the store, also to read; without them, only what is in the store
+    itself. Raises ``refusal`` where that is not all of it."""
+    log = file.with_name(file.name + "-wal")
+    if not file.is_file() or (log.is_file() and log.stat().st_size):
+        raise refusal
+    uri = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+    if version(connection) != LATEST:
+        connection.close()
+        raise refusal
+    return connection
+
+
 def _prepare(connection: sqlite3.Connection, file: Path) -> None:
     found = version(connection)
     if found > LATEST:
@@ -207,9 +236,32 @@ def _explained(file: Path) -> Iterator[None]:
             ) from error
         raise ModelscanError(
             f"the store {file} cannot be used: {error}",
-            hint=f"mv '{file}' '{file}.broken'   (modelscan then starts an empty one)",
+            hint=_remedy(file, error),
             code="store",
         ) from error
+
+
+# SQLite's words for a disk that takes no more, a folder or a file that may not be written.
+_NOT_WRITABLE = (
+    "database or disk is full",
+    "disk I/O error",
+    "unable to open database file",
+    "attempt to write a readonly database",
+)
+_LEAST_FREE_BYTES = 1 << 20
+
+
+def _reason(error: sqlite3.Error) -> str:
+    return str(error).partition(":")[0]
+
+
+def _remedy(file: Path, error: sqlite3.Error) -> str:
+    """A store that only cannot be written is never to be moved away."""
+    if _reason(error) not in _NOT_WRITABLE:
+        return f"mv '{file}' '{file}.broken'   (modelscan then starts an empty one)"
+    if shutil.disk_usage(file.parent).free < _LEAST_FREE_BYTES:
+        return EXPLAINED[errno.ENOSPC]
+    return EXPLAINED[errno.EROFS] if not os.access(file.parent, os.W_OK) else "modelscan doctor"
 
 
 def deployment_lock(locks_dir: Path, name: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -90,6 +91,40 @@ def test_a_damaged_store_is_explained(file: Path) -> None:
         Store.open(file)
     assert caught.value.hint is not None
     assert "mv" in caught.value.hint
+
+
+def _no_more_bytes() -> None:
+    """As on a full disk: a file of the process cannot grow."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+_ON_A_FULL_DISK = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from support.deployments import make
+from modelscan.core.errors import ModelscanError
+from modelscan.state.store import Store
+with Store.open(Path(sys.argv[1])) as store:
+    print(*(row.name for row in store.all()))
+    try:
+        store.put(make("two"))
+    except ModelscanError as error:
+        print(error.hint)
+"""
+
+
+def test_a_store_on_a_full_disk_can_be_read_and_is_not_to_be_moved_away(file: Path) -> None:
+    with Store.open(file) as store:
+        store.put(make("one"))
+    ran = subprocess.run(
+        [sys.executable, "-c", _ON_A_FULL_DISK, str(file), str(REPOSITORY / "tests")],
+        cwd=REPOSITORY, preexec_fn=_no_more_bytes, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    names, hint = ran.stdout.splitlines()
+    assert (names, "mv" in hint) == ("one", False), ran.stderr
+    with Store.open(file) as store:
+        assert [row.name for row in store.all()] == ["one"]
 
 
 _WRITER = """
