@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.gpu_texts import Board, nvidia_xml
 
 from modelscan.core.units import MIB
 from modelscan.gpu.npu_smi import parse_info
 from modelscan.gpu.nvidia_csv import parse_csv, parse_list
 from modelscan.gpu.nvidia_table import parse_table
+from modelscan.gpu.nvidia_xml import parse_xml
 from modelscan.gpu.reading import Refusal
 from modelscan.gpu.samples import parse_sample, recognise
 
@@ -151,7 +153,7 @@ def test_amd_smi_csv_and_one_document_per_device() -> None:
 @pytest.mark.parametrize(
     ("series", "device", "name", "bandwidth"),
     [
-        ("Vega 20", "0x66a1", "Vega 20 [Instinct MI60/Instinct MI50]", 1024),
+        ("Vega 20", "0x66a1", "Vega 20 [Radeon Pro VII/Instinct MI50/Instinct MI60]", 1024),
         ("Phoenix1", "0x15bf", "Radeon 780M", 89.6),
         ("AMD Radeon Graphics", "0x1586", "AMD Radeon Graphics", 256),
         ("Navi 31 [Radeon RX 7900 XTX]", "0x744c", "Radeon RX 7900 XTX", 960),
@@ -206,3 +208,10 @@ def test_xpu_smi_memory_by_tile_what_is_free_and_numbers_of_groups() -> None:
     )
     with pytest.raises(Refusal):
         parse_sample("xpu-smi group -l\n| Group ID | Group Properties |\n| 1 | Group Name: a |\n")
+
+
+def test_warnings_around_the_xml_and_a_second_reading() -> None:
+    warning = "WARNING: infoROM is corrupted at gpu 0000:41:00.0\n"
+    text = nvidia_xml([Board()])
+    assert len(parse_xml(warning + text + "\n" + warning).gpus) == 1
+    assert len(parse_xml(text + text).gpus) == 1
