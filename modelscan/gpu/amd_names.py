@@ -8,7 +8,8 @@ from modelscan.gpu.machine import Machine
 
 # PCI ids of vendor 1002, as the PCI ID database lists them. Several products may share one.
 _DEVICES = {
-    0x66A0: "Instinct MI50", 0x66A1: "Vega 20 [Instinct MI60/Instinct MI50]", 0x66AF: "Radeon VII",
+    0x66A0: "Instinct MI50", 0x66A1: "Vega 20 [Radeon Pro VII/Instinct MI50/Instinct MI60]",
+    0x66AF: "Radeon VII",
     0x738C: "Instinct MI100", 0x7408: "Instinct MI250X", 0x740C: "Instinct MI250X",
     0x740F: "Instinct MI210", 0x74A0: "Instinct MI300A", 0x74A1: "Instinct MI300X",
     0x74A2: "Instinct MI308X", 0x74A5: "Instinct MI325X", 0x74B5: "Instinct MI300X",

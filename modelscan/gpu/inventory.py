@@ -8,6 +8,7 @@ from dataclasses import replace
 from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu, Host, Inventory, Link, Problem
 from modelscan.gpu.enrich import enrich
+from modelscan.gpu.facts import lookup
 from modelscan.gpu.found import Found
 from modelscan.gpu.host import run_host
 from modelscan.gpu.machine import Machine
@@ -104,7 +105,9 @@ def _unanswered(on_pci: tuple[PciDevice, ...], known: tuple[Gpu, ...], count: in
 def _no_memory(gpu: Gpu) -> Problem:
     """A device an engine could use, of which nobody told how large it is."""
     said = f"GPU {gpu.index} ({gpu.name}): {gpu.source} does not tell its memory"
-    hint = f"plan with its size, e.g. --gpu '{gpu.name} 16GB'"
+    known = lookup(gpu.name)
+    size = gpu.name if known is not None and known.memory_bytes else "16GiB"
+    hint = f"plan with its size, e.g. --gpu '{size}'"
     return Problem("no_memory", said, hint)
 
 

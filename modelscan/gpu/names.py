@@ -82,8 +82,9 @@ def spelled_out(text: str) -> str:
 
 
 def _is_size(match: re.Match[str]) -> bool:
-    """``24g`` is a size, ``580g`` a card's name."""
-    return match.group(2) != "g" or float(match.group(1)) <= 288
+    """``24g`` is a size, ``580g`` a card's name, ``0gb`` nothing."""
+    amount = float(match.group(1))
+    return amount > 0 and (match.group(2) != "g" or amount <= 288)
 
 
 def _set_aside(word: str) -> bool:

@@ -33,7 +33,9 @@ def _root(text: str) -> Element:
     start = re.search(r"<\?xml|<!DOCTYPE|<nvidia_smi_log", text[:MAX_TEXT])
     if start is None:
         raise Refusal("not_xml", "the output of nvidia-smi has no XML", _HINT)
-    document = text[start.start() : MAX_TEXT]
+    # Warnings ("infoROM is corrupted") may follow, and with -l the next document.
+    inside, end, _ = text[start.start() : MAX_TEXT].partition("</nvidia_smi_log>")
+    document = inside + end
     if "<!ENTITY" in document:
         raise Refusal("garbled", "the XML declares entities, which nvidia-smi never does")
     try:

@@ -67,6 +67,13 @@ def is_nothing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING)
 
 
+def is_help(text: str) -> bool:
+    """Whether a program printed how it is to be called instead of an answer."""
+    head = text[:20_000]
+    usage = re.search(r"^[ \t]{0,8}usage:", head, re.IGNORECASE | re.MULTILINE)
+    return bool(usage and re.search(r"--help\b|\[-h\]|\[Options\]", head))
+
+
 def text_of(value: Any) -> str | None:
     """A printable word, or None for the ways of saying nothing."""
     if is_nothing(value) or isinstance(value, (dict, list, bool)):

@@ -24,7 +24,7 @@ from modelscan.gpu.amd_smi import fill
 from modelscan.gpu.bundle import split_bundle
 from modelscan.gpu.enrich import enrich
 from modelscan.gpu.jetson import parse_tegrastats
-from modelscan.gpu.reading import Reading, Refusal, plain
+from modelscan.gpu.reading import Reading, Refusal, is_help, plain
 
 Parser = Callable[[str], Reading]
 # (name, what the text begins with or has near its beginning, parser); the first match holds.
@@ -96,9 +96,13 @@ def parse_raw(text: str, command_or_filename: str = "") -> Reading:
             return parser(text)
         except Refusal as error:
             refusal = refusal or error
-    raise refusal or _unreadable(text, command_or_filename)
+    said = _unreadable(text, command_or_filename)
+    if refusal is not None and (refusal.code not in _VAGUE or said.code == "unknown_output"):
+        raise refusal
+    raise said
 
 
+_VAGUE = ("no_devices", "not_json")  # what a text says of itself is more telling
 # Which tool's complaint a text may be; the first that knows it.
 _COMPLAINTS: dict[str, Callable[[str], Refusal | None]] = {
     "nvidia-smi": nvidia_table.complaint, "rocm-smi": rocm_smi.complaint,
@@ -122,6 +126,8 @@ def _crash(text: str) -> Refusal | None:
     head = text[:20_000]
     if not head.strip():
         return Refusal("empty", "the program printed nothing")
+    if is_help(text):
+        return Refusal("help_text", "this is a program's help, not an answer about devices")
     if head.strip() in ("{}", "[]"):
         return Refusal("no_devices", "the program lists no device")
     if re.search(r"command not found|No such file or directory|not recognized as an", head):

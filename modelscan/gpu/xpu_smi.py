@@ -14,6 +14,7 @@ from modelscan.gpu.reading import (
     dicts,
     free_of,
     index_of,
+    is_help,
     json_in,
     lines_of,
     number,
@@ -48,7 +49,7 @@ def parse_json(text: str) -> Reading:
 
 def parse_text(text: str) -> Reading:
     """Tables of two columns, CSV of ``dump``, the matrix of ``topology -m``; raises Refusal."""
-    if re.search(r"^(Usage: )?xpu-smi \S+ \[Options\]|^optional arguments:", text[:20_000], re.M):
+    if is_help(text):
         said = "this is xpu-smi's help, not an answer about devices"
         raise Refusal("help_text", said, "run it by hand: xpu-smi discovery")
     head = text[:20_000]
@@ -71,7 +72,10 @@ def complaint(text: str) -> Refusal | None:
     if "xpum service" in lowered or "xpum is not initialized" in lowered:
         said = "the service that xpu-smi asks does not answer"
         return Refusal("driver_not_running", said, "sudo systemctl restart xpum")
-    if "level zero" in lowered or "no device" in lowered:
+    failed = (
+        r"(fail|unable|cannot|error)[^\n]{0,80}level zero|level zero[^\n]{0,80}(fail|error|not )"
+    )
+    if re.search(failed, lowered) or "no device" in lowered:
         hint = "ls -l /dev/dri; install the driver's level-zero and compute-runtime packages"
         return Refusal("no_devices", "xpu-smi found no device (Level Zero)", hint)
     return None
@@ -121,6 +125,8 @@ def _table(text: str) -> list[Device]:
         if len(cells) < 2:
             continue
         first, second = cells[0], cells[1]
+        if first == "Group ID":  # numbers that count something else
+            break
         if first.lower() == "device id" and re.match(r"^\d{1,3}$", second):
             first, second = second, ""
         elif first == "GPU" and re.match(r"^\d{1,3}$", second):
@@ -205,8 +211,10 @@ def _gpu(device: Device, position: int) -> Gpu:
     total = size_bytes(device.get("memory_physical_size_byte"))
     if total is None:
         total = size_bytes(device.get("memory_physical_size"), "MiB")
-    used = size_bytes(device.get("gpu_memory_used_mib"), "MiB")
+    used = size_bytes(_of_tiles(device.get("gpu_memory_used_mib")), "MiB")
     free = size_bytes(device.get("memory_free_size_byte"))
+    if free is None:
+        free = size_bytes(device.get("memory_free_size"), "MiB")
     index = index_of(device.get("device_id"), position)
     pci_id = re.match(r"^0x([0-9a-fA-F]{2,4})$", str(device.get("pci_device_id") or ""))
     return Gpu(
@@ -219,6 +227,16 @@ def _gpu(device: Device, position: int) -> Gpu:
         processes=_processes(device),
         utilization_percent=number(device.get("gpu_utilization") or device.get("gpu_utilization_")),
     )  # fmt: skip
+
+
+def _of_tiles(value: Any) -> Any:
+    """``Tile 0: 28; Tile 1: 26`` as their sum; a value for the whole device as it is."""
+    parts = (
+        re.findall(r"Tile \d{1,2}: (\d{1,9}(?:\.\d{1,4})?)", value)
+        if isinstance(value, str)
+        else []
+    )
+    return sum(map(float, parts)) if parts else value
 
 
 def _name(device: Device) -> str:

@@ -252,3 +252,7 @@ def test_what_drivers_call_it(driver_name: str, row: str) -> None:
     found = lookup(driver_name)
     assert found is not None
     assert found.name == row
+
+
+def test_no_memory_is_no_variant() -> None:
+    assert lookup("RTX 4090 0GB") is None

@@ -221,7 +221,7 @@ def test_failures_carry_the_tools_own_name_and_a_hint(fake: FakeMachine) -> None
     fake.tool("npu-smi info", ToolOutput("x" * 100, "", None, "too_much"))
     fake.tool("amd-smi static --json", ToolOutput(""))
     fake.tool("xpu-smi discovery -j", ToolOutput("xpu-smi topology\nUsage: xpu-smi topology -m\n"
-                                                 "optional arguments:\n  -h\n"))  # fmt: skip
+                                                 "  -h,--help  Print this help message\n"))  # fmt: skip
     fake.tool("nvidia-smi -q -x", ToolOutput('{"card0": {"VRAM Total Mem'))
     problems = {p.code: p for p in inventory(machine=fake.machine).problems}
     assert set(problems) == {"too_much", "empty", "help_text", "not_xml"}

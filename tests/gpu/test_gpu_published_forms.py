@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.gpu_texts import Board, nvidia_xml
 
 from modelscan.core.units import MIB
 from modelscan.gpu.npu_smi import parse_info
 from modelscan.gpu.nvidia_csv import parse_csv, parse_list
 from modelscan.gpu.nvidia_table import parse_table
+from modelscan.gpu.nvidia_xml import parse_xml
 from modelscan.gpu.reading import Refusal
 from modelscan.gpu.samples import parse_sample, recognise
 
@@ -151,7 +153,7 @@ def test_amd_smi_csv_and_one_document_per_device() -> None:
 @pytest.mark.parametrize(
     ("series", "device", "name", "bandwidth"),
     [
-        ("Vega 20", "0x66a1", "Vega 20 [Instinct MI60/Instinct MI50]", 1024),
+        ("Vega 20", "0x66a1", "Vega 20 [Radeon Pro VII/Instinct MI50/Instinct MI60]", 1024),
         ("Phoenix1", "0x15bf", "Radeon 780M", 89.6),
         ("AMD Radeon Graphics", "0x1586", "AMD Radeon Graphics", 256),
         ("Navi 31 [Radeon RX 7900 XTX]", "0x744c", "Radeon RX 7900 XTX", 960),
@@ -181,3 +183,35 @@ def test_npu_smi_26_a_chip_on_no_bus_and_one_with_an_alarm() -> None:
     assert [gpu.memory_bytes for gpu in reading.gpus] == [32768 * MIB, 3513 * MIB]
     assert [(p.pid, p.memory_bytes) for p in reading.gpus[0].processes] == [(1712733, 1954 * MIB)]
     assert [problem.code for problem in reading.problems] == ["unhealthy_gpu"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Intel XPU System Management Interface is based on Intel oneAPI Level Zero.\n\n"
+        "Usage: xpu-smi [Options]\n  xpu-smi -h\n\nOptions:\n  -h, --help  Print this help\n",
+        "$ amd-smi metric --help\nusage: amd-smi metric [-h] [-g GPU [GPU ...]]\n",
+    ],
+)
+def test_a_help_page_is_refused_as_one(text: str) -> None:
+    with pytest.raises(Refusal) as caught:
+        parse_sample(text)
+    assert caught.value.code == "help_text"
+
+
+def test_xpu_smi_memory_by_tile_what_is_free_and_numbers_of_groups() -> None:
+    tiles = "| Device ID | 0 |\n| GPU Memory Used (MiB) | Tile 0: 28; Tile 1: 26 |\n"
+    assert parse_sample(tiles).gpus[0].used_bytes == 54 * MIB
+    free = "| 0 | Memory Physical Size: 48 MiB |\n|   | Memory Free Size: 40 MiB |\n"
+    assert (
+        parse_sample("| Device ID | Device Information |\n" + free).gpus[0].free_bytes == 40 * MIB
+    )
+    with pytest.raises(Refusal):
+        parse_sample("xpu-smi group -l\n| Group ID | Group Properties |\n| 1 | Group Name: a |\n")
+
+
+def test_warnings_around_the_xml_and_a_second_reading() -> None:
+    warning = "WARNING: infoROM is corrupted at gpu 0000:41:00.0\n"
+    text = nvidia_xml([Board()])
+    assert len(parse_xml(warning + text + "\n" + warning).gpus) == 1
+    assert len(parse_xml(text + text).gpus) == 1
