@@ -35,6 +35,15 @@ def load_subject(text: str, config: Config, workload: Workload) -> Subject:
     return from_hub(reference, config, workload)
 
 
+def deployable(text: str, config: Config, workload: Workload) -> Subject:
+    """As ``load_subject``; raises NotDeployableError (exit 3) for closed weights."""
+    from modelscan.planner import refuse
+
+    subject = load_subject(text, config, workload)
+    refuse.closed(subject)
+    return subject
+
+
 def _demo(workload: Workload) -> Subject:
     from modelscan.deploy.subject_local import from_path
 
