@@ -22,7 +22,7 @@ def tiers(index: Index, words: Sequence[str]) -> list[str]:
     packed = "".join(f" AND {_quoted(w)}" for w in words if is_packing(w))
     if not names:
         return [last]
-    whole = _all(_whole(w) for w in names)
+    whole = _all(_quoted(w) for w in names)
     first = " OR ".join(_quoted(part) for w in names for part in (w, *word_parts(w)[:1]))
     found = [
         f"lead : ({first}) AND ident : ({whole})",  # claude: Claude Opus before another's tune
@@ -51,20 +51,9 @@ def _kind(word: str) -> str:
     return _quoted(mark("size", word) if word in SIZES else word)
 
 
-def _whole(word: str) -> str:
-    """The word, or its parts where a name has them apart: ``gemma3`` is ``gemma`` and ``3``."""
-    return _or_parts(_quoted(word), word)
-
-
 def _beginning(index: Index, word: str) -> str:
-    """One of three letters and more that is no common word may be the beginning of another."""
-    plain = _quoted(word) if len(word) < 3 or _common(index, word) else f"{_quoted(word)}*"
-    return _or_parts(plain, word)
-
-
-def _or_parts(plain: str, word: str) -> str:
-    parts = word_parts(word)
-    return f"({plain} OR ({_all(_quoted(part) for part in parts)}))" if parts else plain
+    """A word of three letters and more that is not common may be the beginning of another."""
+    return _quoted(word) if len(word) < 3 or _common(index, word) else f"{_quoted(word)}*"
 
 
 def _quoted(word: str) -> str:

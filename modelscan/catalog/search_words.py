@@ -104,16 +104,18 @@ def query_words(text: str) -> list[str]:
 
 
 def name_tokens(texts: Iterable[str]) -> list[str]:
-    """Words of names, and the parts of mixed words; 3.3 is a 3 as well."""
+    """Words of names and parts of mixed words; a 3.3 is a 3 too, ``gemma 3`` also ``gemma3``."""
     tokens: dict[str, None] = {}
     for text in texts:
+        before = ""
         for word in words(text):
             tokens[word] = None
             for part in word_parts(word) or [word]:
-                tokens[part] = None
-                major, dot, _ = part.partition(".")
-                if dot and major.isdigit():
-                    tokens[major] = None
+                for number in (part, part.partition(".")[0]) if part[0].isdigit() else (part,):
+                    tokens[number] = None
+                    joined = before.isalpha() and number[0].isdigit() and not _SIZE.match(number)
+                    tokens.update({before + number: None} if joined else {})
+                before = part
     return list(tokens)
 
 
@@ -131,8 +133,10 @@ def is_packing(word: str) -> bool:
 def lead_words(model: Model) -> list[str]:
     """What a person names first: the word that names begin with, the family, lab and owner."""
     names = (model.id.rpartition("/")[2], model.name)
-    first = [word for name in names for word in words(name)[:1]]
-    said = [part for word in first for part in (word, *word_parts(word)[:1])]
+    said: list[str] = []
+    for name in names:
+        begun = name_tokens([" ".join(words(name)[:2])])
+        said += [t for t in begun if t.startswith(next(iter(_RUNS.findall(begun[0])), t))]
     owners = {text.partition("/")[0] for text in (model.id, *model.repos) if "/" in text}
     said += words(model.family or "")[:1] + words(model.lab or "")
     said += [word for owner in sorted(owners) for word in words(owner)]

@@ -69,7 +69,6 @@ def preview(request: Request, config: Config) -> Deployment:
     subject = _subject(request, config)
     name = check_name(request.name or derive_name(subject.id))
     target = find_target(request.target, config)
-
     return target.propose(name, subject, request, forget_it, now_text())
 
 
@@ -84,8 +83,8 @@ def deploy(request: Request, config: Config, events: Events = silent) -> Outcome
     RemoteError (the engine failed: its own reason), KeyboardInterrupt after undoing everything.
     """
     request.check()
+    subject = _subject(request, config)  # refused before its target is asked anything
     target = find_target(request.target, config)
-    subject = _subject(request, config)
     name = check_name(request.name or derive_name(subject.id))
     with _working_on(name, config, request.timeout_s) as session:
         before = _refreshed(session)

@@ -41,11 +41,12 @@ def load_deployable(
     text: str, config: Config, workload: Workload, *, cached: bool = True
 ) -> Subject:
     """The same, of which something will be fetched and run. Raises NotDeployableError (exit 3)
-    for weights that may not be."""
-    from modelscan.planner.refuse import pickles
+    for weights that are closed or may not be loaded."""
+    from modelscan.planner import refuse
 
     subject = load_subject(text, config, workload, cached=cached)
-    pickles(subject, workload)
+    refuse.closed(subject)
+    refuse.pickles(subject, workload)
     return subject
 
 

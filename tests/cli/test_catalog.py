@@ -131,6 +131,16 @@ def test_closed_models_say_so(run_in_process: Run) -> None:
     assert len(body["alternatives"]) == 5
 
 
+def test_closed_models_are_refused_before_a_cluster_is_asked(run_in_process: Run) -> None:
+    """Whatever the state of the cluster and its key: exit 3, and no request."""
+    added = run_in_process("target", "add", "far", "http://127.0.0.1:1", "--key", "env:NO_KEY")
+    assert added.code == 0, added.err
+    for target in ("far", "gpustack", "auto", "local"):
+        for more in ((), ("--dry-run",)):
+            ran = run_in_process("deploy", "openai/gpt-4o", "--target", target, "--json", *more)
+            assert (ran.code, ran.json["error"]["code"]) == (3, "closed_weights"), target
+
+
 def test_runnable_models_run(run_in_process: Run) -> None:
     """Each row has a plan that fits; more memory never gives a smaller best model."""
     body = run_in_process("catalog", "runnable", "--gpu", "RTX 4090", "--limit", "6", "--json").json
