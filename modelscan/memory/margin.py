@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import Estimate
+from modelscan.core.estimate import Estimate, Parts
 from modelscan.memory.vllm_versions import facts_for
 
 
@@ -42,13 +42,16 @@ TABLE: dict[str, Residuals] = {
 
 def margin_bytes(found: Estimate, shape: ModelShape) -> int:
     """Bytes to keep free on top of the estimate, over all its devices."""
-    key = found.backend
-    if key == "llama.cpp" and found.per_gpu:
-        key = "llama.cpp/gpu"
+    version, gpus = found.backend_version, len(found.per_gpu)
+    return margin_of(found.backend, version, found.parts, gpus, shape)
+
+
+def margin_of(backend: str, version: str | None, parts: Parts, gpus: int, shape: ModelShape) -> int:
+    """As ``margin_bytes``, of the sums over ``gpus`` devices."""
+    key = "llama.cpp/gpu" if backend == "llama.cpp" and gpus else backend
     residuals = TABLE.get(key, TABLE["vllm"])
-    parts = found.parts
     weights = 0.0 if shape.weights.basis == "exact" else residuals.weights * parts.weights_bytes
     spread = weights + residuals.compute * parts.compute_bytes + residuals.kv * parts.kv_cache_bytes
-    if key == "vllm" and facts_for(found.backend_version).graphs_charged:
+    if key == "vllm" and facts_for(version).graphs_charged:
         spread += residuals.graphs * parts.cuda_graph_bytes
-    return round(spread) + residuals.floor_bytes * max(1, len(found.per_gpu))
+    return round(spread) + residuals.floor_bytes * max(1, gpus)
