@@ -50,6 +50,9 @@ MEASURES = {
 }
 
 
+_PARTS = ("weights", "activation", "non-torch", "graphs")
+
+
 def pairs(row: Row, found: Estimate) -> dict[str, tuple[float, float]]:
     """name -> (estimated, measured) for what the row measured."""
     first = found.per_gpu[0]
@@ -136,6 +139,25 @@ def margins(rows: Iterable[Row]) -> None:
             print(f"    margin p95 {name}: {sorted(values)[round(0.95 * (len(values) - 1))]:.4f}")
 
 
+def covered(rows: Iterable[Row]) -> dict[str, tuple[int, int]]:
+    """How many rows the margin of their estimate covers: name -> (covered, of)."""
+    count = {"parts": (0, 0), "KV pool": (0, 0)}
+    for row in rows:
+        found = gpu_rows.estimate(row)
+        if found is None:
+            continue
+        measured = pairs(row, found)
+        margin = found.margin_bytes / len(found.per_gpu) / GIB
+        named = [p for n, p in measured.items() if n in _PARTS]
+        gaps = {"parts": sum(a - b for a, b in named)} if named else {}
+        if "KV pool" in measured:
+            gaps["KV pool"] = measured["KV pool"][0] - measured["KV pool"][1]
+        for name, gap in gaps.items():
+            inside, total = count[name]
+            count[name] = (inside + (abs(gap) <= margin), total + 1)
+    return count
+
+
 def compare(
     rows: Iterable[Row], show: bool
 ) -> tuple[dict[str, list[tuple[float, str]]], list[tuple[str, bool]], int]:
@@ -190,6 +212,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         met = summary(engine, table) and met
         right = sum(correct for _, correct in starts)
         print(f"  starts predicted: {right} of {len(starts)}; no known shape: {unknown} rows")
+        inside = (f"{name} {n} of {total}" for name, (n, total) in covered(chosen).items())
+        print(f"  within the stated margin: {', '.join(inside)}")
         if options.margins:
             margins(chosen)
         for label, correct in starts:

@@ -43,8 +43,10 @@ class Workload:
 
     def parameter(self, name: str) -> str | None:
         """The value of an engine option (last wins); "true" for a bare flag, None if not given."""
+        if not self.parameters:
+            return None
         wanted = name.replace("_", "-")
         for key, value in reversed(self.parameters):
-            if key.replace("_", "-") == wanted:
+            if key == wanted or ("_" in key and key.replace("_", "-") == wanted):
                 return "true" if value is None else value
         return None

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from modelscan.core.architecture import Architecture, ModelShape
+from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB
@@ -66,18 +67,25 @@ def with_defaults(
     inventory: Inventory | None,
     facts: OllamaVersion,
 ) -> Workload:
-    """The llama.cpp workload that Ollama would run for this one."""
+    """The llama.cpp workload that Ollama would run; raises NotDeployableError for two types."""
     asked = whole(workload, "num-ctx", "ollama-context-length")
     context = workload.context_tokens or asked
     slots = whole(workload, "ollama-num-parallel")
     flash = workload.flash_attention or ("auto" if facts.flash_attention else "off")
+    keys = workload.kv_cache_k or workload.parameter("ollama-kv-cache-type")
+    values = workload.kv_cache_v or keys
+    if keys != values:
+        raise NotDeployableError(
+            f"Ollama keeps keys and values in one type, not in {keys or 'f16'} and {values}",
+            hint=f"--kv-cache {keys or values}",
+        )
     return replace(
         workload,
         context_tokens=context or default_context(facts, architecture, inventory),
         parallel=workload.parallel or slots or facts.parallel,
         flash_attention=flash,
-        kv_cache_k=workload.kv_cache_k or workload.parameter("ollama-kv-cache-type"),
-        kv_cache_v=workload.kv_cache_v or workload.parameter("ollama-kv-cache-type"),
+        kv_cache_k=keys,
+        kv_cache_v=values,
         ubatch=workload.ubatch or 512,
         backend_version=None,
     )

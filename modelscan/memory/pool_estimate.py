@@ -83,7 +83,9 @@ def assemble(
     parts = _sum(ranks)
     scarcest = min(ranks, key=lambda rank: (rank.tokens is None, rank.tokens or 0))
     spread = _weights_spread(shape)
-    found = Estimate(
+    margin = margins.margin_of(backend, version, parts, len(ranks), shape)
+    verdict = _verdict(ranks, problems, parallel, margin // len(ranks)) if known_hardware else None
+    return Estimate(
         model=shape.architecture.name,
         backend=backend,
         backend_version=version,
@@ -98,16 +100,14 @@ def assemble(
         kv_capacity_tokens=scarcest.tokens,
         max_concurrency=None if scarcest.concurrency is None else round(scarcest.concurrency, 2),
         basis=_basis(shape),
-        margin_bytes=0,
+        margin_bytes=margin,
+        verdict=verdict,
         low_bytes=None if spread is None else parts.total_bytes - spread[0],
         high_bytes=None if spread is None else parts.total_bytes + spread[1],
         host=_host(ranks),
         assumptions=assumptions,
         warnings=(*problems, *_notes(shape, ranks, context_tokens, parallel, problems)),
     )
-    margin = margins.margin_bytes(found, shape)
-    verdict = _verdict(ranks, problems, parallel, margin // len(ranks)) if known_hardware else None
-    return replace(found, margin_bytes=margin, verdict=verdict)
 
 
 def _sum(ranks: Sequence[Rank]) -> Parts:

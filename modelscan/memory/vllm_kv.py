@@ -175,9 +175,12 @@ def _paged(types: Types, block: int) -> Types:
 
 
 def _sized(kind: Kind, block: int) -> Kind:
-    if not kind.token_bytes:
-        return replace(kind, page_bytes=kind.state_bytes)
-    return replace(kind, block_tokens=block, page_bytes=math.ceil(block * kind.token_bytes))
+    grows = bool(kind.token_bytes)
+    page = math.ceil(block * kind.token_bytes) if grows else kind.state_bytes
+    return Kind(
+        kind.attention, kind.token_bytes, kind.state_bytes, kind.window_tokens,
+        block if grows else kind.block_tokens, page,
+    )  # fmt: skip
 
 
 def _widened(kind: Kind, page: int) -> Kind:

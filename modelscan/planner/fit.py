@@ -33,6 +33,7 @@ _POOLED = ("vllm", "sglang")  # engines that set a pool aside
 _STEP_TOKENS = 1_024
 _SPARE_UTILIZATION_BYTES = 256 * MIB
 _GUESSES = 5
+_FEW_REQUESTS = 64
 
 
 def reject_reason(option: Option) -> str | None:
@@ -141,6 +142,9 @@ class _Trial:
         if lower is not None:
             changes["memory_utilization"] = lower
             found = self.attempt(self.target, **changes)
+        if not fits(found) and self._serves_fewer(found.estimate):
+            changes["parallel"] = _FEW_REQUESTS
+            found = self.attempt(self.target, **changes)
         if fits(found):
             return self._noted(found, changes)
         if self.case.wanted.context_tokens:
@@ -149,6 +153,17 @@ class _Trial:
         if smaller is not None:
             return smaller
         return self._noted(found, changes) if found.tight else None
+
+    def _serves_fewer(self, estimate: Estimate) -> bool:
+        """Whether fewer requests at once may leave vLLM the room that the context needs.
+
+        It sets memory aside for 256 or 1024 of them, whatever its cache can hold.
+        """
+        wanted = self.case.wanted
+        said = wanted.parallel or wanted.mode == "throughput" or wanted.parameter("max-num-seqs")
+        if self.option.backend != "vllm" or self.case.task != "chat" or said:
+            return False
+        return all(d.parts.weights_bytes < (d.budget_bytes or 0) for d in estimate.per_gpu)
 
     def _smaller_context(self, found: Fitted, changes: dict[str, object]) -> Fitted | None:
         least = self.minimum()
@@ -306,6 +321,8 @@ class _Trial:
                 f"--gpu-memory-utilization {changes['memory_utilization']:g}: "
                 "other programs hold part of the device"
             )
+        if "parallel" in changes:
+            notes.append(f"--max-num-seqs {_FEW_REQUESTS}: leaves more room for the context")
         if found.offload == "partial":
             notes.append(_offload_note(found.launch, len(self.architecture.layers)))
         if found.crowded:

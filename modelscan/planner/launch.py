@@ -190,7 +190,7 @@ def parse(words: Sequence[str]) -> Options:
 def workload_of(plan: Plan, wanted: Workload | None = None) -> Workload:
     """The Workload a plan's own flags mean: what an estimate of the plan must be asked with."""
     return estimate_workload(
-        wanted or Workload(),
+        _of_environment(wanted or Workload(), plan),
         backend=plan.backend,
         backend_version=plan.backend_version,
         chosen=parse(plan.parameters),
@@ -200,6 +200,15 @@ def workload_of(plan: Plan, wanted: Workload | None = None) -> Workload:
         tensor_parallel=plan.tensor_parallel,
         pipeline_parallel=plan.pipeline_parallel,
     )
+
+
+def _of_environment(wanted: Workload, plan: Plan) -> Workload:
+    """Ollama takes the cache's type and flash attention from variables."""
+    if plan.backend != "ollama":
+        return wanted
+    kind = plan.env.get("OLLAMA_KV_CACHE_TYPE")
+    flash = {"1": "on", "0": "off"}.get(plan.env.get("OLLAMA_FLASH_ATTENTION", ""))
+    return replace(wanted, kv_cache_k=kind, kv_cache_v=kind, flash_attention=flash)
 
 
 def estimate_workload(

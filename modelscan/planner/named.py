@@ -52,6 +52,8 @@ def with_named(workload: Workload) -> Workload:
 
     Raises UsageError where ``--context`` says something else.
     """
+    if not workload.parameters:
+        return workload
     return _with_context(
         replace(
             workload,

@@ -105,6 +105,7 @@ class _Search:
         chosen = (workload.backend,) if workload.backend else BACKENDS
         self.backends = {backend: self._refusal(backend) for backend in chosen}
         self._known: dict[tuple[object, ...], Support] = {}
+        self._formats: dict[tuple[str, str], Support] = {}
 
     def _refusal(self, backend: str) -> str | None:
         """Why an engine is out, whatever the format."""
@@ -123,7 +124,7 @@ class _Search:
         """The options of one candidate on one engine, and what is refused (label, reason)."""
         variant, workload = candidate.variant, self.workload
         label = f"{variant.quantization or '?'} {variant.format} on {backend}"
-        loads = support.format_support(variant.format, backend, unsafe=workload.allow_unsafe)
+        loads = self._loads(variant.format, backend)
         if not loads or refusal:
             yield label, refusal if loads and refusal else loads.reason
             return
@@ -137,6 +138,14 @@ class _Search:
         yield from self._on_host(candidate, backend, label, recommended)
         for gpus in self.sets:
             yield self._on(candidate, backend, gpus, label, recommended)
+
+    def _loads(self, file_format: str, backend: str) -> Support:
+        found = self._formats.get((file_format, backend))
+        if found is None:
+            unsafe = self.workload.allow_unsafe
+            found = support.format_support(file_format, backend, unsafe=unsafe)
+            self._formats[file_format, backend] = found
+        return found
 
     def _on_host(
         self, candidate: Candidate, backend: str, label: str, recommended: bool

@@ -47,3 +47,11 @@ def test_the_failed_start_of_vllm_is_predicted(shared: Path) -> None:
         found = gpu_rows.estimate(row)
         assert found is not None
         assert found.verdict == "does_not_fit", row.label
+
+
+def test_margins_cover_nineteen_rows_of_twenty(shared: Path) -> None:
+    del shared
+    rows = [row for row in gpu_rows.rows(("vllm",)) if row.trusted]
+    for name, (inside, total) in bench_memory_gpu.covered(rows).items():
+        assert total >= 50
+        assert inside >= 0.95 * total, name

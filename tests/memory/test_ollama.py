@@ -81,3 +81,12 @@ def test_it_is_llamacpp_underneath(shape: ModelShape) -> None:
 def test_safetensors_are_refused() -> None:
     with pytest.raises(NotDeployableError):
         ollama.estimate(from_config(LLAMA_8B), Workload(), None)
+
+
+def test_keys_and_values_share_a_type(shape: ModelShape) -> None:
+    two = Workload(kv_cache_k="q8_0", kv_cache_v="f16")
+    with pytest.raises(NotDeployableError, match="one type, not in q8_0 and f16"):
+        ollama.estimate(shape, two, None)
+    one = ollama.estimate(shape, Workload(kv_cache_k="q8_0"), None)
+    same = ollama.estimate(shape, Workload(kv_cache_k="q8_0", kv_cache_v="q8_0"), None)
+    assert one.parts == same.parts

@@ -48,7 +48,7 @@ def workload(context: int = 8192, **options: str | None) -> Workload:
 
 def test_the_pool_is_the_fraction_less_weights() -> None:
     """24 GiB card, fraction 0.88 (0.4.2): 22.76 free, 14.39 of weights, KV 5.64 GiB."""
-    shape = model(full(28, 28, 4), 14.385)
+    shape = model(full(28, 28, 4), 14.385 - 0.09)  # what loading takes beside them is counted too
     found = sglang.estimate(shape, workload(), cards(24, free_gib=22.76 + 0.6), version="0.4.2")
     assert (found.per_gpu[0].kv_pool_bytes or 0) / GIB == pytest.approx(5.64, rel=0.01)
     assert found.kv_bytes_per_token == 57344

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from planner_cases import DENSE_8B, RTX_4090, machine, subject
 
 from modelscan.core.gpu import Gpu
 from modelscan.core.workload import Workload
-from modelscan.planner.launch import Launch, environment, options, parse, render
+from modelscan.planner.decide import decide
+from modelscan.planner.launch import Launch, environment, options, parse, render, workload_of
 
 
 def words(launch: Launch, workload: Workload | None = None) -> str:
@@ -104,3 +106,11 @@ def test_parse_understands_equals() -> None:
         ("max-model-len", "8192"),
         ("trust", None),
     )
+
+
+def test_ollamas_variables_are_part_of_what_a_plan_means() -> None:
+    wanted = Workload(backend="ollama", kv_cache_k="q8_0", kv_cache_v="q8_0", flash_attention="on")
+    plan = decide(subject(DENSE_8B, ("Q8_0",)), machine(RTX_4090), wanted).plan
+    assert plan is not None
+    meant = workload_of(plan)
+    assert (meant.kv_cache_k, meant.kv_cache_v, meant.flash_attention) == ("q8_0", "q8_0", "on")

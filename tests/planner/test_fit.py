@@ -1,0 +1,57 @@
+"""Making one option fit: fewer requests before less context, and what stays on the GPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from planner_cases import DENSE_8B, DENSE_32B, H100, RTX_3060, RTX_4090, machine, subject
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Inventory
+from modelscan.core.workload import Workload
+from modelscan.planner.case import estimator
+from modelscan.planner.decide import decide
+from modelscan.planner.launch import parse, workload_of
+
+
+def test_fewer_requests_at_once_leave_room_for_the_context() -> None:
+    """8B in BF16 on 24 GiB: vLLM's 256 sequences would cost 3k tokens of the 32k."""
+    model = subject(DENSE_8B, ("BF16",))
+    plan = decide(model, machine(RTX_4090), Workload()).plan
+    assert plan is not None
+    assert (plan.backend, plan.context_tokens) == ("vllm", 32768)
+    assert plan.parameters[-2:] == ("--max-num-seqs", "64")
+    assert any("--max-num-seqs 64" in reason for reason in plan.reasons)
+    many = decide(model, machine(RTX_4090), Workload(mode="throughput", backend="vllm")).plan
+    assert many is not None
+    assert "--max-num-seqs" not in many.parameters
+    roomy = decide(model, machine(H100), Workload()).plan
+    assert roomy is not None
+    assert "--max-num-seqs" not in roomy.parameters
+
+
+def test_what_stays_on_the_gpu_is_the_most_that_fits() -> None:
+    """Few estimates find it, and one part more would not fit."""
+    calls = 0
+    own = estimator("acme/model")
+
+    def counted(shape: ModelShape, workload: Workload, here: Inventory) -> Estimate:
+        nonlocal calls
+        calls += 1
+        return own(shape, workload, here)
+
+    here = machine(RTX_3060)
+    wanted = Workload(backend="llama.cpp", context_tokens=8192)
+    model = subject(DENSE_32B, ("Q4_K_M",))
+    plan = decide(model, here, wanted, estimator=counted, explain=False).plan
+    assert plan is not None
+    assert calls <= 8
+    layers = int(plan.settings["n-gpu-layers"] or 0)
+    assert 0 < layers < 64
+    more = tuple(
+        (name, str(layers + 1) if name == "n-gpu-layers" else value)
+        for name, value in parse(plan.parameters)
+    )
+    above = own(model.candidates[0].shape, replace(workload_of(plan), parameters=more), here)
+    assert above.verdict != "fits"
