@@ -64,25 +64,25 @@ def propose(
     plan = sized(plan, subject, hardware, request.workload, client.dialect)
     cluster = cluster_id(client, target)
     spec = recipe(subject, plan, hardware, request.workload.mode)
-    body = create_body(
-        name, plan, client.dialect, choices(plan, hardware, request), cluster_id=cluster, spec=spec
-    )
+    wishes = choices(plan, hardware, request, client.dialect)
+    body = create_body(name, plan, client.dialect, wishes, cluster_id=cluster, spec=spec)
     body["description"] = f"Deployed by modelscan ({marker})"
     return Proposal(plan, body, cluster, spec)
 
 
-def choices(plan: Plan, hardware: Inventory, request: Request) -> Choices:
+def choices(plan: Plan, hardware: Inventory, request: Request, dialect: Dialect) -> Choices:
     """The user's own wishes for the cluster, and where the plan wants to run."""
     wishes = dict(request.cluster)
     if request.offline_after_download:
         wishes["env"] = {**OFFLINE, **(wishes.get("env") or {})}
-    chosen = hardware_ids(plan, hardware) if request.gpu else ()
+    chosen = selected_ids(plan, hardware, dialect) if request.gpu else ()
     several = int(wishes.get("replicas") or 1) > 1
     selector = wishes.pop("worker_selector", None)
     if selector is None and plan.worker and not chosen and not several:
         selector = {"worker-name": plan.worker}
     return Choices(
-        gpu_ids=chosen, worker_selector=selector, adapters=tuple(request.workload.adapters),
+        gpu_ids=chosen, gpus_per_replica=len(plan.gpus), worker_selector=selector,
+        adapters=tuple(request.workload.adapters),
         backend_version=request.workload.backend_version, **wishes,
     )  # fmt: skip
 
@@ -282,10 +282,16 @@ def recipe(subject: Subject, plan: Plan, hardware: Inventory, mode: str) -> Spec
     return next(iter(exact or fitting), None)
 
 
-def hardware_ids(plan: Plan, hardware: Inventory) -> tuple[str, ...]:
-    """The server's own ids of the planned devices."""
-    by_index = {gpu.index: gpu.uuid for gpu in hardware.gpus}
-    return tuple(uuid_ for index in plan.gpus if (uuid_ := by_index.get(index)))
+def selected_ids(plan: Plan, hardware: Inventory, dialect: Dialect) -> tuple[str, ...]:
+    """The server's own ids of the devices that were asked for and are like the planned ones.
+
+    On 2.x a replica takes as many of them as the plan does; 0.7 would take all, so it is told
+    just the planned ones.
+    """
+    planned = [gpu for gpu in hardware.gpus if gpu.index in plan.gpus]
+    kinds = {(gpu.name, gpu.memory_bytes) for gpu in planned}
+    alike = [gpu for gpu in hardware.gpus if (gpu.name, gpu.memory_bytes) in kinds]
+    return tuple(gpu.uuid for gpu in (alike if dialect.modern else planned) if gpu.uuid)
 
 
 def cluster_id(client: Client, target: TargetConfig) -> int | None:

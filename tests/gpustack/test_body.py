@@ -59,6 +59,7 @@ class TestBody:
     def test_everything(self) -> None:
         choices = Choices(
             replicas=2, gpu_ids=("w:cuda:0", "w:cuda:1", "v:cuda:0", "v:cuda:1"),
+            gpus_per_replica=2,
             env={"A": "1"}, adapters=("lab/lora",), restart_on_error=False,
             extended_kv_cache={"enabled": True}, speculative_config={"algorithm": "ngram"},
             placement_strategy="binpack", backend_version="0.11.0", image_name="i", run_command="r",

@@ -47,6 +47,7 @@ def test_from_deploy_to_remove(server: Server, pointed: Callable[..., None], cli
     text = cli("logs", "old").out
     assert "stand-in engine" in text
     assert "must_never_be_shown" not in text
+    assert not any(line.startswith(("PATH=", "HOME=")) for line in text.splitlines())
     assert cli("stop", "old", "--drain", "0").code == 0
     assert server.rows("model-instances") == []
     assert cli("restart", "old", "--drain", "0").code == 0

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.gpustack_calls import call
+from support.gpustack_looks import deployment, routes, until
 from support.gpustack_session import Server, validating
+
+from modelscan.engines.gpustack.drift import same
 
 pytest_plugins = ("support.gpustack_fixtures",)
 pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(900)]
@@ -30,32 +28,6 @@ def cli(cli: Cli) -> Cli:
 @pytest.fixture
 def server(modern: Server) -> Server:
     return modern
-
-
-def in_background(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
-    found: list[Any] = []
-    thread = threading.Thread(target=lambda: found.append(act()))
-    thread.start()
-    return thread, found
-
-
-def until(look: Callable[[], Any], patience_s: float = 120) -> Any:
-    deadline = time.monotonic() + patience_s
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.3)
-    raise AssertionError("it did not come to pass")
-
-
-def deployment(cli: Cli, name: str) -> dict[str, Any]:
-    rows = cli("list", "--json").json["deployments"]
-    return next(row for row in rows if row["name"] == name)
-
-
-def routes(cli: Cli) -> dict[str, Any]:
-    return {row["name"]: row for row in cli("route", "list", "--json").json["routes"]}
 
 
 class TestLooking:
@@ -116,6 +88,29 @@ class TestLooking:
         assert "--tensor-parallel-size=2" in two["body"]["backend_parameters"]
         assert two["evaluation"]["compatible"] is True
 
+    def test_everything_that_a_file_may_ask_is_accepted(
+        self, server: Server, pointed: Callable[..., None], cli: Cli, tmp_path: Path
+    ) -> None:
+        """As the preview shows it, so the server has it: nothing refused, nothing ignored."""
+        pointed(server)
+        file = tmp_path / "all.yaml"
+        file.write_text(json.dumps({"deployment": {
+            "model": server.models["qwen3-0.6b"], "name": "all", "target": "lab", "replicas": 2,
+            "adapters": ["lab/lora", "mine=/models/lora"], "env": {"A": "1"},
+            "speculative_config": {"algorithm": "ngram", "num_draft_tokens": 4},
+            "extended_kv_cache": {"ram_ratio": 1.5}, "placement_strategy": "binpack",
+            "worker_selector": {"worker-name": "h100x2"}, "backend_version": "0.17.1",
+            "restart_on_error": False, "parameters": {"max-num-seqs": 32},
+        }}))  # fmt: skip
+        launch = cli("deploy", "-f", str(file), "--dry-run", "--json").json["launch"]
+        assert launch["evaluation"]["compatible"] is True, launch["evaluation"]
+        assert cli("deploy", "-f", str(file), "--no-wait", "--json").code == 0
+        there = server.model("all")
+        for key in set(launch["body"]) - {"enable_model_route"}:
+            assert same(there[key], launch["body"][key]), (key, there[key])
+        assert there["speculative_config"]["enabled"] is True
+        assert cli("remove", "all", "--yes", "--drain", "0").code == 0
+
     def test_its_own_catalogue(
         self, server: Server, pointed: Callable[..., None], cli: Cli
     ) -> None:
@@ -139,6 +134,10 @@ class TestLooking:
         assert scope.code == 4
         assert scope.json["error"]["code"] == "scope"
         assert "may not" in scope.json["error"]["message"]
+        monkeypatch.setenv("LAB_KEY", server.keys["management"])
+        half = cli("deploy", server.models["qwen3-0.6b"], "--target", "lab", "--json")
+        assert (half.code, half.json["error"]["code"]) == (4, "scope")
+        assert server.rows("models") == []
         monkeypatch.setenv("LAB_KEY", "gpustack_0123456789abcdef_0123456789abcdef0123456789abcdef")
         wrong = cli("deploy", server.models["qwen3-0.6b"], "--target", "lab", "--json")
         assert wrong.code == 4
@@ -181,6 +180,7 @@ class TestLife:
         assert other.json["error"]["code"] == "name_taken"
         self.logs(cli)
         self.drift(server, cli, ask)
+        self.renamed(server, cli, ask)
         self.stopped(server, cli)
         self.deleted_elsewhere(server, cli, ask)
         assert cli("remove", "eight", "--yes", "--drain", "0").code == 0
@@ -188,9 +188,9 @@ class TestLife:
         assert "eight" not in routes(cli)
 
     def as_previewed(self, server: Server, preview: dict[str, Any]) -> None:
-        """What was shown is what the server has, but for the mark that says whose it is."""
+        """What was shown is what the server has, the mark that says whose it is included."""
         there = server.model("eight")
-        for key in set(preview) - {"description", "enable_model_route"}:
+        for key in set(preview) - {"enable_model_route"}:
             assert there[key] == preview[key], key
         assert preview["enable_model_route"] is True
         share = next(w for w in preview["backend_parameters"] if "utilization" in w)
@@ -220,8 +220,8 @@ class TestLife:
 
     def drift(self, server: Server, cli: Cli, ask: tuple[str, ...]) -> None:
         there = server.model("eight")
-        same = {key: there[key] for key in ("name", "source", "local_path")}
-        changed = {**same, "backend_parameters": ["--max-model-len=512"], "env": {"ADDED": "1"}}
+        identity = {key: there[key] for key in ("name", "source", "local_path")}
+        changed = {**identity, "backend_parameters": ["--max-model-len=512"], "env": {"ADDED": "1"}}
         server.ask("PUT", f"/models/{there['id']}", changed)
         row = deployment(cli, "eight")
         assert row["state"] == "running"
@@ -236,6 +236,17 @@ class TestLife:
         assert deployment(cli, "eight")["reason"] is None
         assert cli("route", "validate", "--json").json["findings"] == []
 
+    def renamed(self, server: Server, cli: Cli, ask: tuple[str, ...]) -> None:
+        there = server.model("eight")
+        identity = {key: there[key] for key in ("source", "local_path")}
+        server.ask("PUT", f"/models/{there['id']}", {**identity, "name": "nine"})
+        row = deployment(cli, "eight")
+        assert (row["state"], "name eight -> nine" in row["reason"]) == ("running", True)
+        repaired = cli(*ask, "--json")
+        assert (repaired.code, repaired.json["changed"]) == (0, True), repaired.out
+        assert [row["name"] for row in server.rows("models")] == ["eight"]
+        assert cli("route", "test", "eight", "--json").json["ok"] is True
+
     def stopped(self, server: Server, cli: Cli) -> None:
         done = cli("stop", "eight", "--drain", "0", "--json")
         assert done.json["deployments"][0]["state"] == "stopped", done.out
@@ -244,8 +255,8 @@ class TestLife:
         assert routes(cli)["eight"]["enabled"] is False
         assert deployment(cli, "eight")["state"] == "stopped"
         there = server.model("eight")
-        same = {key: there[key] for key in ("name", "source", "local_path")}
-        server.ask("PUT", f"/models/{there['id']}", {**same, "replicas": 1})
+        identity = {key: there[key] for key in ("name", "source", "local_path")}
+        server.ask("PUT", f"/models/{there['id']}", {**identity, "replicas": 1})
         assert "it was started at lab" in deployment(cli, "eight")["reason"]
         assert cli("stop", "eight", "--drain", "0").code == 0
         assert server.model("eight")["replicas"] == 0
@@ -264,124 +275,3 @@ class TestLife:
         begun = cli(*ask, "--no-wait", "--json")
         assert begun.code == 0, begun.out
         assert len(server.rows("models")) == 1
-
-
-class TestTrouble:
-    def test_the_server_says_no(
-        self, server: Server, pointed: Callable[..., None], cli: Cli
-    ) -> None:
-        """Our plan fits, its evaluation refuses: said, exit 3; sent only with --force."""
-        pointed(server)
-        ask = ("deploy", server.models["qwen3-0.6b"], "--name", "no", "--target", "lab",
-               "--env", "GPUSTACK_MODEL_VRAM_CLAIM=900000000000", "--json")  # fmt: skip
-        refused = cli(*ask)
-        assert refused.code == 3
-        assert refused.json["error"]["code"] == "evaluation_refused"
-        assert "838.19 GiB" in refused.json["error"]["message"]
-        assert server.rows("models") == []
-        forced = cli(*ask, "--force")
-        assert forced.code == 5
-        assert forced.json["error"]["code"] == "unschedulable"
-        assert "838.19 GiB" in forced.json["error"]["message"]
-        row = deployment(cli, "no")
-        assert (row["state"], server.rows("model-instances")) == ("failed", [])
-        assert "no" not in routes(cli)
-
-    def test_engines_that_do_not_start(
-        self, server: Server, pointed: Callable[..., None], cli: Cli, tmp_path: Path
-    ) -> None:
-        """An image that cannot be pulled, and an engine that dies again and again: both at once."""
-        pointed(server)
-        model = server.models["qwen3-0.6b"]
-        file = tmp_path / "image.yaml"
-        wishes = {"model": model, "name": "image", "target": "lab", "image_name": "lab/missing:1"}
-        file.write_text(json.dumps({"deployment": wishes, "metadata": {"owner": "me"}}))
-        image, first = in_background(
-            lambda: cli("deploy", "-f", str(file), *PATIENCE, "--json", timeout=400)
-        )
-        loop, second = in_background(lambda: cli(
-            "deploy", model, "--name", "loop", "--target", "lab", "--env", "FAIL_WITH=3",
-            *PATIENCE, "--json", timeout=400))  # fmt: skip
-        image.join()
-        loop.join()
-        error = first[0].json["error"]
-        assert first[0].code == 5
-        assert "image cannot be had" in error["message"]
-        error = second[0].json["error"]
-        assert (second[0].code, error["code"]) == (5, "restart_loop"), error
-        assert any("CUDA out of memory" in line for line in error["details"]["log"])
-        assert "must_never_be_shown" not in second[0].out
-        assert any(
-            "CUDA out of memory" in line for line in cli("logs", "loop", "--json").json["lines"]
-        )
-        assert {r["name"]: r["state"] for r in cli("list", "--json").json["deployments"]} == {
-            "image": "failed", "loop": "failed",
-        }  # fmt: skip
-        assert server.rows("model-instances") == []
-        assert routes(cli) == {}
-
-    def test_somebody_elses_model(
-        self, server: Server, pointed: Callable[..., None], cli: Cli
-    ) -> None:
-        pointed(server)
-        model = server.models["qwen3-0.6b"]
-        server.ask("POST", "/models", {
-            "name": "theirs", "source": "local_path", "local_path": model, "replicas": 0,
-            "backend": "vLLM", "cluster_id": 1, "description": "do not touch",
-        })  # fmt: skip
-        row = deployment(cli, "theirs")
-        assert (row["managed"], row["state"]) == (False, "stopped")
-        for words in (("remove", "theirs", "--yes"), ("stop", "theirs")):
-            refused = cli(*words, "--json")
-            assert (refused.code, refused.json["error"]["code"]) == (2, "unmanaged"), words
-        taken = cli("deploy", model, "--name", "theirs", "--target", "lab", "--json")
-        assert taken.json["error"]["code"] == "name_taken"
-        assert server.model("theirs")["description"] == "do not touch"
-        adopted = cli("adopt", "theirs", "--target", "lab", "--json")
-        assert adopted.code == 0, adopted.out
-        assert adopted.json["deployment"]["managed"] is True
-        assert "do not touch" in server.model("theirs")["description"]
-        assert cli("remove", "theirs", "--yes").code == 0
-        assert server.rows("models") == []
-
-    def test_the_command_dies_in_the_middle(
-        self, server: Server, pointed: Callable[..., None], cli: Cli
-    ) -> None:
-        """Ctrl-C undoes everything; after SIGKILL the row is there, and remove ends it."""
-        pointed(server)
-        words = [sys.executable, "-m", "modelscan", "deploy", server.models["qwen3-0.6b"],
-                 "--name", "cut", "--target", "lab"]  # fmt: skip
-        for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
-            command = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            until(lambda: server.model("cut"))
-            command.send_signal(number)
-            assert command.wait(60) == code
-            if number is signal.SIGINT:
-                assert server.rows("models") == []
-                assert cli("list", "-q").out == ""
-        row = deployment(cli, "cut")
-        assert (row["managed"], row["state"]) == (True, "starting")
-        assert cli("remove", "cut", "--yes", "--drain", "0").code == 0
-        assert (server.rows("models"), cli("list", "-q").out) == ([], "")
-
-    def test_the_server_dies_in_the_middle(
-        self, server: Server, pointed: Callable[..., None], cli: Cli
-    ) -> None:
-        """Killed after the create, started again: the deploy goes on, and there is one model."""
-        pointed(server)
-        ask = ("deploy", server.models["qwen3-0.6b"], "--name", "middle", "--target", "lab",
-               *PATIENCE, "--json")  # fmt: skip
-        waiting, found = in_background(lambda: cli(*ask, timeout=400))
-        until(lambda: server.model("middle"))
-        server.order("kill server")
-        assert cli("list", "--json").json["deployments"][0]["state"] == "starting"
-        server.order("start server")
-        waiting.join()
-        assert found[0].code == 0, found[0].out + found[0].err
-        assert [row["name"] for row in server.rows("models")] == ["middle"]
-        assert routes(cli)["middle"]["enabled"] is True
-        scaled = cli("update", "middle", "--replicas", "2", *PATIENCE, "--json")
-        assert scaled.code == 0, scaled.out
-        assert server.model("middle")["ready_replicas"] == 2
-        assert cli("remove", "--all", "--yes", "--drain", "0").code == 0
-        assert (server.rows("models"), routes(cli)) == ([], {})

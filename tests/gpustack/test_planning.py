@@ -19,14 +19,16 @@ from modelscan.deploy.gpustack_plan import (
     CLAIM_BYTES,
     CLAIM_FACTOR,
     CONCURRENT_CONTEXTS,
-    hardware_ids,
     needed_fraction,
     pick,
+    selected_ids,
 )
+from modelscan.engines.gpustack.client import Dialect
 from modelscan.engines.gpustack.inventory import inventory
 from modelscan.engines.gpustack.types import parse_gpu, parse_worker
 
 CARD = 80 * GIB
+NEW, OLD = Dialect("v2.3.0", "/v2", "/v1"), Dialect("0.7.1", "/v1", "/v1-openai")
 
 
 def placed(weights: int, cache: int, count: int = 1, parallel: int = 1) -> Any:
@@ -95,7 +97,12 @@ class TestCards:
 
     def test_chosen_ones(self, cluster: Inventory) -> None:
         assert [g.index for g in pick(cluster, "2,0").gpus] == [0, 2]
-        assert hardware_ids(plan(gpus=(0, 2)), cluster) == ("a:cuda:0", "b:cuda:0")
+
+    def test_their_ids(self, cluster: Inventory) -> None:
+        """All that were asked for and are like the planned ones: other replicas may go there."""
+        assert selected_ids(plan(gpus=(0,)), cluster, NEW) == ("a:cuda:0", "a:cuda:1")
+        assert selected_ids(plan(gpus=(0,)), pick(cluster, "0,2"), NEW) == ("a:cuda:0",)
+        assert selected_ids(plan(gpus=(0,)), cluster, OLD) == ("a:cuda:0",)
 
     @pytest.mark.parametrize("spec", ["7", "RTX 4090", "0,x"])
     def test_others(self, cluster: Inventory, spec: str) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from modelscan.core.deployment import State
 from modelscan.core.errors import ModelscanError
 from modelscan.deploy.gpustack_evaluate import opinion
+from modelscan.engines.gpustack.client import Client, Connection
 from modelscan.engines.gpustack.errors import error_from
 from modelscan.engines.gpustack.inventory import inventory
 from modelscan.engines.gpustack.logs import without_environment
@@ -46,6 +48,26 @@ def test_every_error_becomes_a_sentence(shared: Path, version: str) -> None:
         assert "{" not in found.message, name
         count += 1
     assert count >= 5
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_sample_goes_through_the_client(shared: Path, version: str) -> None:
+    """Whatever was recorded: a value, or an error of ours with a sentence and a hint."""
+    for name, sample in recorded(shared, version):
+        request, response = sample["request"], sample["response"]
+        body = response["body"]
+        text = body if isinstance(body, str) else json.dumps(body)
+        reply = httpx.Response(response["status"], text=text)
+        where = Connection("lab", "http://127.0.0.1:1", attempts=1)
+        with Client(where, httpx.MockTransport(lambda _, reply=reply: reply)) as client:  # type: ignore[misc]
+            try:
+                client._call(request["method"], request["path"], what="do it")
+            except ModelscanError as error:
+                assert error.message, name
+                assert error.hint, name
+                assert response["status"] >= 300 or error.code == "not_json", name
+            else:
+                assert response["status"] < 300, name
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -51,6 +51,7 @@ class Choices:
 
     replicas: int = 1
     gpu_ids: tuple[str, ...] = ()  # "worker:cuda:0"
+    gpus_per_replica: int = 1
     worker_selector: Mapping[str, str] | None = None
     env: Mapping[str, str] | None = None
     adapters: tuple[str, ...] = ()
@@ -193,7 +194,7 @@ def _placement(choices: Choices, dialect: Dialect) -> dict[str, Any]:
     if choices.gpu_ids:
         selector: dict[str, Any] = {"gpu_ids": list(choices.gpu_ids)}
         if dialect.modern:
-            selector["gpus_per_replica"] = max(1, len(choices.gpu_ids) // max(1, choices.replicas))
+            selector["gpus_per_replica"] = choices.gpus_per_replica
         return {"gpu_selector": selector}
     return {"worker_selector": dict(choices.worker_selector)} if choices.worker_selector else {}
 

@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-_INTRODUCED = re.compile(r"\benvs?\b[^:]*:\s*$", re.IGNORECASE)
+_INTRODUCED = re.compile(r"\b(?:envs?|(environment variables))\b[^:]*:\s*$", re.IGNORECASE)
 _ENTRY = re.compile(r"^\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")  # the next log entry
 _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*=")
+_KEY_BEGINS, _KEY_ENDS = (
+    re.compile(r"-----BEGIN [A-Z ]+-----"),
+    re.compile(r"-----END [A-Z ]+-----"),
+)
 _INLINE = re.compile(r"(?i)(\benv(?:ironment)?(?: variables)?[=:]\s*)\{[^}]*\}")
 LEFT_OUT = "(the worker's environment is left out)"
 
@@ -19,13 +23,22 @@ LEFT_OUT = "(the worker's environment is left out)"
 def without_environment(lines: Iterable[str]) -> Iterator[str]:
     """The lines without the block of variables after ``envs(...):`` and without ``env={...}``.
 
-    The block ends with the next line that begins with a time: a value may have several lines. A
-    tail may begin in the middle of the block.
+    On 2.x the block ends with the next line that begins with a time: a value may have several
+    lines. 0.7 ("environment variables") has no times after it: there it ends with the first line
+    that is no variable and no part of a key. A tail may begin in the middle of the block.
     """
-    inside, first = False, True
+    block, in_key = "tail", False
     for line in lines:
-        first = first and bool(_VARIABLE.match(line))
-        if first or (inside and not _ENTRY.match(line)):
+        if block and _goes_on(block, line, in_key):
+            in_key = bool(_KEY_BEGINS.search(line) or (in_key and not _KEY_ENDS.search(line)))
             continue
-        inside = bool(_INTRODUCED.search(line))
-        yield f"{line} {LEFT_OUT}" if inside else _INLINE.sub(rf"\1{LEFT_OUT}", line)
+        begun = _INTRODUCED.search(line)
+        block = ("variables" if begun[1] else "timed") if begun else ""
+        yield f"{line} {LEFT_OUT}" if begun else _INLINE.sub(rf"\1{LEFT_OUT}", line)
+
+
+def _goes_on(block: str, line: str, in_key: bool) -> bool:
+    """Whether a line is still of the block: ``timed``, or ``variables`` (``tail``: likewise)."""
+    if block == "timed":
+        return not _ENTRY.match(line)
+    return in_key or bool(_VARIABLE.match(line))
