@@ -37,14 +37,16 @@ def list_() -> Document:
 
 @command(app, "verify")
 def verify(
-    repos: Annotated[list[str] | None, typer.Argument(help="Repositories; none: all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Repositories or deployments; none: all.")
+    ] = None,
 ) -> Document:
     """Compute every checksum anew; a damaged or missing file is named, exit 1."""
     from modelscan.deploy.cached import verify as check
 
     with current().output.status("reading every file") as status:
         rows = []
-        for row in check(current().config, repos or ()):
+        for row in check(current().config, names or ()):
             status.update(f"{row.repo}: {row.file}")
             rows.append(row)
     bad = [row for row in rows if row.status in ("damaged", "missing")]

@@ -227,11 +227,12 @@ def _run(request: Request, events: Any, retry_plan: bool) -> Any:
     from modelscan.deploy.lifecycle import deploy as run
     from modelscan.deploy.retry import ATTEMPTS, command, next_request
 
+    first = request
     for attempt in range(ATTEMPTS + 1):
         try:
             return run(request, current().config, events)
         except ModelscanError as error:
-            again = next_request(request, error)
+            again = next_request(request, error, current().config, first)
             if again is None:
                 raise
             if not retry_plan or attempt == ATTEMPTS:

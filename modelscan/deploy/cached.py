@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelscan.core.errors import ModelscanError
+from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
 from modelscan.deploy import checksums, hub_cache
@@ -102,14 +102,25 @@ def _users(config: Config) -> dict[tuple[str, str], list[str]]:
     return using
 
 
-def verify(config: Config, repos: Iterable[str] = ()) -> Iterator[Checked]:
-    """Compute every file's hash anew and compare it with what the hub published."""
-    wanted = set(repos)
-    for item in list_cached(config):
-        if wanted and item.repo not in wanted:
-            continue
+def verify(config: Config, names: Iterable[str] = ()) -> Iterator[Checked]:
+    """Compute every file's hash anew and compare it with what the hub published.
+
+    ``names`` are repositories or deployments. Raises UsageError for one that has no pull.
+    """
+    items = list_cached(config)
+    wanted = [item for name in names for item in _named(name, items)] if names else items
+    for item in dict.fromkeys(wanted):
         for file in item.files:
             yield _check(item, file)
+
+
+def _named(name: str, items: Iterable[Cached]) -> list[Cached]:
+    repo = name.removeprefix("hf:").removeprefix("ms:").partition("@")[0]
+    found = [item for item in items if repo == item.repo or name in item.deployments]
+    if not found:
+        raise UsageError(f"nothing was pulled of '{name}'", hint="modelscan cache list",
+                         code="not_pulled")  # fmt: skip
+    return found
 
 
 def _check(item: Cached, file: WeightFile) -> Checked:

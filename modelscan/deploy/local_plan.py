@@ -183,7 +183,8 @@ def _reserved_bytes(device: Mapping[str, Any]) -> int:
     total, pool = int(device["total_bytes"]), device.get("kv_pool_bytes")
     if pool is None:
         return total
-    cache = int(device["parts"]["kv_cache_bytes"]) + int(device["parts"]["recurrent_state_bytes"])
+    parts: Mapping[str, int] = device["parts"]
+    cache = parts["kv_cache_bytes"] + parts["recurrent_state_bytes"]
     return max(total, total - cache + int(pool))
 
 

@@ -165,9 +165,19 @@ def failed(rundir: RunDir, deployment: Deployment) -> RemoteError:
         hint=failure.hint or f"modelscan logs {deployment.name}",
         details={
             "reason": failure.reason, "kind": failure.kind, "retry": list(failure.retry),
-            "log_tail": _tail(rundir),
+            "log_tail": _tail(rundir), "plan": _in_short(deployment),
         },
     )  # fmt: skip
+
+
+def _in_short(deployment: Deployment) -> Mapping[str, Any] | None:
+    """What was tried, for whoever looks for the next best."""
+    if deployment.plan is None:
+        return None
+    names = ("backend", "quantization", "context_tokens")
+    total = deployment.plan["estimate"]["total_bytes"]
+    return {"name": deployment.name, "total_bytes": total,
+            **{name: deployment.plan.get(name) for name in names}}  # fmt: skip
 
 
 def _timed_out(deployment: Deployment, waited_s: float) -> EngineFailed:

@@ -141,8 +141,8 @@ _RULES = (
     _Rule("memory", re.compile(
         r"Free memory on device[^\n]*?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\)[^\n]*?is less "
         r"than desired GPU memory utilization"), _utilization),
-    _Rule("memory", re.compile(r"Not enough memory\. Please try to increase "
-                               r"--mem-fraction-static"), _more_static),
+    _Rule("memory", re.compile(r"Not enough memory[^\n]{0,60}try (?:to increase|increasing) "
+                               r"[`'-]*mem[-_]fraction[-_]static"), _more_static),
     _Rule("memory", re.compile(r"No available memory for the cache blocks"), _smaller),
     _Rule("memory", re.compile(r"(?:CUDA|HIP) out of memory|torch\.OutOfMemoryError|"
                                r"CUDA error: out of memory|OutOfMemoryError"), _smaller),
@@ -151,9 +151,15 @@ _RULES = (
     _Rule("driver", re.compile(
         r"driver (?:on your system )?is too old|CUDA driver version is insufficient|"
         r"no CUDA-capable device|Found no NVIDIA driver|Failed to infer device type|"
-        r"no kernel image is available|forward compatibility was attempted|"
+        r"no kernel image is available|forward compatibility was attempted|CUDA unknown error|"
+        r"cudaGetDeviceCount\(\)|"
         r"libcuda\.so\.1: cannot open"),
           _say("modelscan doctor   (the GPU's driver does not serve this build of ENGINE)")),
+    _Rule("disk", re.compile(r"No space left on device: '/dev/shm[^\n]*"),
+          _say("its processes share memory in /dev/shm, which is full: free it, or give the "
+               "container a larger one (--shm-size)")),
+    _Rule("disk", re.compile(r"No space left on device"),
+          _say("free some space on that disk: ENGINE writes compiled kernels when it starts")),
     _Rule("quantization", re.compile(
         r"quantization method \S+ is not supported for the current GPU|Quantization scheme is not "
         r"supported|Unknown quantization method|Invalid quantization method|"
@@ -165,11 +171,12 @@ _RULES = (
         r"Model architectures \[[^\]]*\] (?:are not supported|failed to be inspected)|"
         r"model type `?\S+`? but Transformers does not recognize|"
         r"has no vLLM implementation|Unsupported architectures?|is not a supported architecture|"
-        r"Cannot find model module"), _say(_UPGRADE)),
+        r"Cannot find model module|GGUF model with architecture \S+ is not supported"),
+          _say(_UPGRADE)),
     _Rule("split", re.compile(
         r"(?:number of )?attention heads[^\n]*must be divisible by[^\n]*|"
-        r"is not divisible by (?:the )?(?:tensor|tp)|World size[^\n]*larger than the number of "
-        r"available GPUs"),
+        r"is not divisible by (?:the )?(?:tensor|tp|weight quantization block)|"
+        r"World size[^\n]*larger than the number of available GPUs"),
           _say("deploy it with --tensor-parallel 1, 2, 4 or 8: a divisor of its attention heads")),
     _Rule("code", re.compile(r"trust_remote_code=True"),
           _say("this repository wants to run its own code: choose another one, or, if you trust "
@@ -178,6 +185,12 @@ _RULES = (
                               r"does not appear to have a file named|Error while deserializing "
                               r"header"),
           _say("the files are damaged or incomplete: modelscan cache verify, then pull it again")),
+    _Rule("package", re.compile(r"Failed to find C compiler|"
+                                r"No such file or directory: '(?:gcc|cc|nvcc|ninja)'"),
+          _say("ENGINE compiles kernels when it starts: install a C compiler (gcc)")),
+    _Rule("interconnect", re.compile(r"NCCL error[^\n]*|ncclUnhandled\w+|ncclSystemError"),
+          _say("the GPUs cannot talk to each other: deploy it with --tensor-parallel 1, or see "
+               "what NCCL says with the variable NCCL_DEBUG=INFO")),
     _Rule("package", re.compile(r"No module named '[\w.]+'|undefined symbol|ImportError: [^\n]*|"
                                 r"PackageNotFoundError[^\n]*"),
           _say("the environment of ENGINE is incomplete: install it anew, see docs/engines.md")),

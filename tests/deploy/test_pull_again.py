@@ -158,6 +158,9 @@ def test_prune_keeps_what_a_deployment_of_a_snapshot_uses(
         names(run_in_process("pull", f"hf:demo/tiny-GGUF@{commit}", "--json"))
     deployed = run_in_process("deploy", f"hf:demo/tiny-GGUF@{new}", "--no-wait", "--json")
     assert deployed.code == 0, deployed.out
+    for name, count in (("tiny-gguf", 1), ("hf:demo/tiny-GGUF", 2)):
+        assert len(run_in_process("cache", "verify", name, "--json").json["files"]) == count
+    assert run_in_process("cache", "verify", "demo/other").code == 2
     pruned = run_in_process("cache", "prune", "--yes", "--json").json
     left = run_in_process("cache", "list", "--json").json["items"]
     assert [item["revision"] for item in left] == [new]

@@ -97,6 +97,19 @@ WORDINGS = [
      "Please try to increase --mem-fraction-static.", "memory", ("--memory-utilization", "0.92")),
     ("sglang", "ValueError: The checkpoint you are trying to load has model type `newest` but "
      "Transformers does not recognize this architecture.", "architecture", ()),
+    ("sglang", "RuntimeError: Not enough memory. Please try increasing --mem-fraction-static. Current "
+     "value: mem_fraction_static=0.5", "memory", ("--memory-utilization", "0.92")),
+    ("vllm", "OSError: [Errno 28] No space left on device: '/dev/shm/psm_1234'", "disk", ()),
+    ("vllm", "torch._inductor.exc.InductorError: RuntimeError: Failed to find C compiler. Please "
+     "specify via CC environment variable", "package", ()),
+    ("vllm", "torch.distributed.DistBackendError: NCCL error in: NCCLUtils.hpp:268, unhandled cuda "
+     "error", "interconnect", ()),
+    ("vllm", "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 803: system has "
+     "unsupported display driver / cuda driver combination", "driver", ()),
+    ("vllm", "ValueError: Weight output_partition_size = 576 is not divisible by weight quantization "
+     "block_n = 128.", "split", ()),
+    ("vllm", "ValueError: GGUF model with architecture qwen35 is not supported yet.", "architecture",
+     ()),
     ("sglang", "ERROR:    [Errno 98] error while attempting to bind on address ('127.0.0.1', 30000): "
      "address already in use", "port", ()),
 ]  # fmt: skip

@@ -11,15 +11,18 @@ _ABORT = re.compile(r"^.*(?:GGML_ASSERT|GGML_ABORT|terminate called|what\(\):).*
 _SPACES = re.compile(r"\s+")
 
 _PORT = re.compile(r"couldn't bind HTTP server socket")
-_HINTS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (_PORT, "choose another --port, or leave it out"),
-    (re.compile(r"(?:failed|unable) to allocate|insufficient memory|out of memory|buffer of size"),
+_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    ("port", _PORT, "choose another --port, or leave it out"),
+    ("memory",
+     re.compile(r"(?:failed|unable) to allocate|insufficient memory|out of memory|buffer of size|"
+                r"cudaMalloc failed|bad_alloc"),
      "deploy it with less --context or --parallel, or a smaller --quantization"),
-    (re.compile(r"No such file|failed to open GGUF"),
+    ("files", re.compile(r"No such file|failed to open GGUF"),
      "check that the file is still there, then deploy it again"),
-    (re.compile(r"unknown model architecture|unknown pre-tokenizer|unsupported"),
+    ("architecture", re.compile(r"unknown model architecture|unknown pre-tokenizer|unsupported"),
      "pip install --upgrade xllamacpp   (this build does not know the model's architecture)"),
-    (re.compile(r"invalid magic|magic|corrupt|not within the file bounds|failed to read|tensor"),
+    ("files",
+     re.compile(r"invalid magic|magic|corrupt|not within the file bounds|failed to read|tensor"),
      "the file is damaged or incomplete: download it again"),
 )  # fmt: skip
 
@@ -31,5 +34,6 @@ def failure(log: str) -> Failure | None:
     if not lines:
         return None
     text = "\n".join(lines)
-    hint = next((advice for pattern, advice in _HINTS if pattern.search(text)), None)
-    return Failure(lines[0], hint, port_taken=bool(_PORT.search(text)))
+    rule = next((rule for rule in _RULES if rule[1].search(text)), None)
+    kind, _, hint = rule or (None, None, None)
+    return Failure(lines[0], hint, port_taken=bool(_PORT.search(text)), kind=kind)
