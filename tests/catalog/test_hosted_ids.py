@@ -54,7 +54,15 @@ def test_the_rules_answer(index: Index, text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["host/rocket-latest", "host/rocket-chat", "host/else/zap-9b", "large", "rkt3"]
+    "text",
+    [
+        "host/rocket-latest",
+        "host/rocket-chat",
+        "host/else/zap-9b",
+        "large",
+        "rkt3",
+        "unheard-of/pirate/rocket-2-8b",
+    ],
 )
 def test_what_is_not_sure_stays_unknown(index: Index, text: str) -> None:
     """Moving names and other sizes: the nearest names, no guess."""
