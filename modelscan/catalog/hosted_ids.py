@@ -16,13 +16,17 @@ _OFFERING, _REPOSITORY, _WEIGHTS = 5, 3, 4  # kinds of names: index.OFFERING and
 def hosted_row(index: Index, text: str) -> int | None:
     """The row of the model, None where ``text`` is no provider's id or no rule is sure."""
     host, _, rest = text.partition("/")
-    if not rest or not ("/" in rest or index.is_provider(host)):
+    known = bool(rest) and index.is_provider(host)
+    if not known and "/" not in rest:
         return None
     plain, _, tag = text.rpartition(":")
     if tag.lower() in DECORATION:  # qwen3-coder:free is qwen3-coder
         listed = index.by_name(plain, (_OFFERING,))
         if len(listed) == 1:
             return listed[0][1]
-    found = Linker(index.repositories(), curated()).link(text, provider=True)
+    linker = Linker(index.repositories(), curated())
+    if not known and linker.take_apart(text, provider=True).foreign:
+        return None  # somebody's own weights, wherever they are
+    found = linker.link(text, provider=True)
     rows = index.by_name(found.repo, (_REPOSITORY, _WEIGHTS)) if found else []
     return rows[0][1] if rows else None

@@ -34,7 +34,8 @@ from modelscan.core.model import Model
 from modelscan.state.files import ensure_dir, explain_os_errors
 
 __all__ = ["FORMAT", "Index", "build", "open_index", "ranked"]
-ID, SHORT, ALIAS, REPOSITORY, WEIGHTS, OFFERING, MODELSCOPE_ID, SPELLING, DISPLAY = range(9)
+ID, SHORT, ALIAS, REPOSITORY, WEIGHTS, OFFERING, MODELSCOPE_ID = range(7)
+SPELLING, DISPLAY, HOSTED = 7, 8, 9
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE source(
@@ -291,6 +292,9 @@ def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
             yield variant.modelscope_repo.lower(), MODELSCOPE_ID, number
     for offering in model.offerings:
         yield offering.id.lower(), OFFERING, number
+        hosted = offering.id.rpartition("/")[2].lower()
+        if any(c.isdigit() for c in hosted):  # "large" and "auto" are nobody's names
+            yield spelling(hosted), HOSTED, number
 
 
 def _sources(

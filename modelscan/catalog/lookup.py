@@ -19,8 +19,8 @@ from modelscan.state.paths import Paths
 DEMO_FILE = "demo-model.gguf"
 _CANDIDATES = 8
 _FOREIGN = re.compile(r"[^\w\s.:@/+~()–-]")  # occurs in no model's name
-# The kinds of names an index keeps (index.ID ... index.DISPLAY), in the order of certainty.
-_SPELLING = 7
+# The kinds of names an index keeps (index.ID ... index.HOSTED), in the order of certainty.
+_SPELLING, _HOSTED = 7, 9
 _STEPS = ((0,), (5,), (3,), (2,), (1,), (8,), (4, 6))
 _HUB_STEPS = {Kind.HUGGINGFACE: ((3,), (4,)), Kind.MODELSCOPE: ((6,),)}
 
@@ -103,9 +103,10 @@ def _named(index: Index, text: str) -> int | None:
         if rows:
             raise ambiguous(text, index.ids(rows[:_CANDIDATES]), len(rows))
     if reference.kind is Kind.NAME and _could_be_a_name(text):
-        rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (_SPELLING,))))
-        if len(rows) == 1:
-            return rows[0]
+        for kind in (_SPELLING, _HOSTED):  # then what providers call it, where they agree
+            rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (kind,))))
+            if len(rows) == 1:
+                return rows[0]
     return None
 
 

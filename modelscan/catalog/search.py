@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from modelscan.catalog.index_read import Index
 from modelscan.catalog.search_match import anywhere, tiers
-from modelscan.catalog.search_typos import correct
 from modelscan.catalog.search_words import (
     FLAGS,
     KINDS,
@@ -111,6 +110,8 @@ def search(index: Index, query: Query) -> Found:
     found = _matching(index, query, words)
     if found.total >= _FEW or query.offset:
         return found
+    from modelscan.catalog.search_typos import correct
+
     fixed = correct(index, words)
     if fixed != words:
         again = _matching(index, query._replace(text=" ".join(fixed)), fixed)

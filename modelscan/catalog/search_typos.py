@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from modelscan.catalog.index_read import Index
-from modelscan.catalog.search_words import deletions, distance
+from modelscan.catalog.search_words import IDLE, deletions, distance
 
 
 def correct(index: Index, words: Sequence[str]) -> list[str]:
@@ -26,7 +26,8 @@ def _corrected(index: Index, word: str) -> str:
         f"WHERE t.deletion IN ({marks})"
     )
     found = index.connection.execute(sql, [*near, *near]).fetchall()
-    ranked = sorted((distance(letters, w), w[0] != letters[0], -n, w) for w, n in found)
+    meant = [(w, n) for w, n in found if w not in IDLE]  # foo is no misspelled "for"
+    ranked = sorted((distance(letters, w), w[0] != letters[0], -n, w) for w, n in meant)
     return ranked[0][3] + rest if ranked and ranked[0][0] < 3 else word
 
 

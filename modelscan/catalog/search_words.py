@@ -21,7 +21,7 @@ _PACKED = re.compile(
 _RUNS = re.compile(r"[^\W\d_]+|\d+", re.UNICODE)
 _PARTS = re.compile(r"[^\W\d_]+|\d+(?:\.\d+)*", re.UNICODE)
 _SIZE = re.compile(r"^[ae]?\d[\d.]*(?:x\d+)?[bmtk]$")  # 7b, a3b, e4b, 8x7b, 128k: no version
-_IDLE = frozenset(
+IDLE = frozenset(
     (
         *("a", "an", "the", "for", "with", "and", "or", "of", "to", "on", "in", "my", "me", "best"),
         *("good", "model", "models", "llm", "llms", "ai", "weights", "language", "license"),
@@ -100,7 +100,7 @@ def query_words(text: str) -> list[str]:
     for phrase, word in _PHRASES:
         plain = plain.replace(f" {phrase} ", f" {word} ")
     found = words(plain)
-    return [w for w in found if w not in _IDLE] or found
+    return [w for w in found if w not in IDLE] or found
 
 
 def name_tokens(texts: Iterable[str]) -> list[str]:

@@ -21,7 +21,14 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
     """One provider with one row, and a repository that nobody hosts."""
     facts = curated()
     snapshots = [
-        snapshot(MODELSDEV, row("host/acme/rocket-two", canonical="acme/rocket-2-8b")),
+        snapshot(
+            MODELSDEV,
+            row("host/acme/rocket-two", "Rocket 2 8B", "acme/rocket-2-8b"),
+            row("host/acme/rkt-28", "Rocket 2 8B", "acme/rocket-2-8b"),
+            row("host/acme/large", "Rocket 2 8B", "acme/rocket-2-8b"),
+            row("host/rkt3", "Rocket 2 8B", "acme/rocket-2-8b"),
+            row("other/rkt-3", "Rocket 3 9B", "acme/rocket-3-9b"),
+        ),
         snapshot("llmfit", repo("AcmeAI/Rocket-2-8B"), repo("BoltLabs/Zap-1.5-30B-A3B")),
     ]
     build(merge(snapshots, facts), tmp_path / "index.sqlite3", least=lambda model: None)
@@ -36,6 +43,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Index:
         ("host/rocket-2:8b", "acme/rocket-2-8b"),
         ("host/acme/rocket-two:free", "acme/rocket-2-8b"),
         ("host/zap-1.5-30b-turbo", "bolt/zap-1.5-30b-a3b"),
+        ("rkt-28", "acme/rocket-2-8b"),  # what a provider alone calls it
         ("unheard-of/boltlabs/zap-1.5-30b-a3b", "bolt/zap-1.5-30b-a3b"),
     ],
 )
@@ -45,7 +53,17 @@ def test_the_rules_answer(index: Index, text: str, expected: str) -> None:
         assert index.model(find_row(index, text)).id == expected
 
 
-@pytest.mark.parametrize("text", ["host/rocket-latest", "host/rocket-chat", "host/else/zap-9b"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "host/rocket-latest",
+        "host/rocket-chat",
+        "host/else/zap-9b",
+        "large",
+        "rkt3",
+        "unheard-of/pirate/rocket-2-8b",
+    ],
+)
 def test_what_is_not_sure_stays_unknown(index: Index, text: str) -> None:
     """Moving names and other sizes: the nearest names, no guess."""
     with index, pytest.raises(UsageError):

@@ -100,7 +100,8 @@ def test_no_cost_is_unknown_not_free(cost: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "limit", [None, [], {"context": "many"}, {"context": -5}, {"context": True}]
+    "limit",
+    [None, [], {"context": "many"}, {"context": -5}, {"context": True}, {"context": 99_999_999}],
 )
 def test_odd_limits_are_unknown(limit: object) -> None:
     """And do not stop the rest of the row."""

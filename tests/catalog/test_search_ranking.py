@@ -29,6 +29,7 @@ MODELS = (
     model("acme/rocket-5n-e3b", family="rocket", lab="acme", downloads=7, **CHAT),
     model("coder77/zap-rocket-3-8b-tune", downloads=99_000, parameters=2 * 10**9,
           capabilities=Capabilities(vision=True), **CHAT),
+    model("bolt/made-for-zap", **CHAT),
     model("bolt/zap-coder-9b", family="zap", lab="bolt", downloads=3,
           modalities_in=("text", "video"), capabilities=Capabilities(tools=True), **CHAT),
 )  # fmt: skip
@@ -65,6 +66,12 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 def test_what_comes_first(index: Index, text: str, first: str, total: int) -> None:
     found = search(index, Query(text=text))
     assert (found.rows[0].id if found.rows else None, found.total) == (first, total)
+
+
+def test_no_word_is_corrected_to_an_idle_one(index: Index) -> None:
+    """A model may be called so, but nobody means it: ``foo`` is not ``for``."""
+    assert search(index, Query(text="foo")).total == 0
+    assert search(index, Query(text="rocekt")).corrected == "rocket"
 
 
 def test_pages_of_every_query_are_the_whole(index: Index) -> None:

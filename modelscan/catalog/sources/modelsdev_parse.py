@@ -27,6 +27,7 @@ _COSTS = {
 }  # fmt: skip
 _DATE = re.compile(r"^\d{4}(-\d{2}(-\d{2})?)?$")
 _HUB = re.compile(r"^https?://(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+?)/?(?:[?#].*)?$")
+_NO_LIMIT = 50_000_000  # tokens; no model takes a fifth of it
 
 
 def parse_api(payload: bytes | str) -> tuple[SourceRecord, ...]:
@@ -144,7 +145,7 @@ def capabilities(row: Mapping[str, Any]) -> Capabilities:
 
 
 def limits(value: Any) -> Limits:
-    """Tokens; 0 and anything that is not a positive number is unknown."""
+    """Tokens; 0, no positive number, and one that says "no limit" (99999999) are unknown."""
     given = value if isinstance(value, dict) else {}
     return Limits(
         context_tokens=_tokens(given.get("context")),
@@ -180,7 +181,7 @@ def _words(value: Any) -> tuple[str, ...]:
 
 def _tokens(value: Any) -> int | None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return int(value) if number and 0 < value < 1e12 else None
+    return int(value) if number and 0 < value < _NO_LIMIT else None
 
 
 def _price(value: Any) -> float | None:
