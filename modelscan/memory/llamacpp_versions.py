@@ -42,10 +42,15 @@ _BUILD = re.compile(r"b(\d{3,6})\b|\b\d{4}\.\d{1,2}\.(\d{4,6})\b")
 _NUMBERED_BY_HAND = re.compile(r"v?0\.[0-4]\.\d+")  # xllamacpp before it took over build numbers
 
 
+def build_number(version: str | None) -> int | None:
+    """b11549 and 2026.10.11549 are build 11549; None where a version names no build."""
+    match = _BUILD.search(version or "")
+    return int(match.group(1) or match.group(2)) if match else None
+
+
 def lookup(version: str | None) -> LlamacppVersion:
     """The row of a build; unknown is the newest."""
-    match = _BUILD.search(version or "")
-    if not match:
+    build = build_number(version)
+    if build is None:
         return TABLE[0] if _NUMBERED_BY_HAND.fullmatch((version or "").strip()) else NEWEST
-    build = int(match.group(1) or match.group(2))
     return next(row for row in reversed(TABLE) if row.since <= build)

@@ -52,6 +52,15 @@ def test_estimate_honours_the_engines_own_options(run_in_process: Run, tiny: str
     assert cache("--kv-cache", "q8_0") == whole * 34 // 64
 
 
+def test_an_option_that_llama_cpp_lacks_is_said_not_to_count(
+    run_in_process: Run, tiny: str
+) -> None:
+    ran = run_in_process("estimate", tiny, "--param", "swa-ful", "--param", "kvu", "--json")
+    said = checked(ran)["warnings"]
+    assert [line for line in said if "--swa-ful" in line and "it has '--swa-full'" in line]
+    assert not [line for line in said if "kvu" in line]
+
+
 def test_estimate_with_simulated_gpus(run_in_process: Run, tiny: str) -> None:
     found = checked(run_in_process("estimate", tiny, "--gpu", "RTX 4090", "--json"))
     assert found["verdict"] == "fits"

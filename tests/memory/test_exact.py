@@ -116,6 +116,33 @@ def test_exact_mode_takes_the_engines_figures(tmp_path: Path):
     assert (ran.context_tokens, ran.sequence_tokens) == (8192, 4096)
 
 
+def test_the_figures_are_those_of_the_installed_engine(tmp_path: Path):
+    path = tmp_path / "model.gguf"
+    write(MODELS["qwen2-0.5b"](), path)
+    shape, installed = open_shape(path), dry_run.engine_version()
+    assert installed is not None
+    build = f"b{installed.rpartition('.')[2]}"
+    for asked in (None, installed, build):
+        workload = Workload(context_tokens=4096, backend_version=asked)
+        found = dry_run.exact(shape, workload, None, model="x", path=path)
+        assert found.basis == "exact"
+        assert found.backend_version == installed
+    other = Workload(context_tokens=4096, backend_version="b10566")
+    with pytest.raises(DryRunError, match="not of b10566") as caught:
+        dry_run.exact(shape, other, None, model="x", path=path)
+    assert caught.value.hint is not None
+
+
+def test_an_engine_that_would_load_the_weights_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """xllamacpp 0.2 has no dry run."""
+    (tmp_path / "xllamacpp.py").write_text("class CommonParams: pass\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(DryRunError, match="cannot size a model without loading it"):
+        dry_run.run(tmp_path / "model.gguf", ())
+
+
 def test_a_remote_file_costs_only_its_header(tmp_path: Path):
     path = tmp_path / "remote.gguf"
     write(MODELS["qwen3-235b-a22b"](), path)
