@@ -17,6 +17,7 @@ from scripts.sparse_pieces import (
     feed,
     finish,
     heads,
+    index_rows,
     latent,
     mamba2,
     norms,
@@ -52,7 +53,7 @@ def decoder(name: str, arch: str, layers: int, hidden: int, a: Attn, ff: int, vo
             sketch.tensors[-1] = (f"{p}ffn_down.weight", (ff, hidden))
         else:
             feed(sketch, p, hidden, ff, gated=gated, bias=biased)
-    return finish(sketch, hidden, vocab, tied=tied, bias=biased)
+    return finish(sketch, hidden, vocab, tied=tied, bias=biased, normed=bool(norm))
 
 
 def gemma4(name: str, layers: int, hidden: int, ff: int, n: int, kv: tuple[int, int], *,
@@ -99,6 +100,54 @@ def gemma4(name: str, layers: int, hidden: int, ff: int, n: int, kv: tuple[int, 
     return finish(sketch, hidden, 262144, tied=True)
 
 
+def gemma3n(name: str, layers: int, ff: int) -> Sketch:
+    """Four streams (AltUp), a low-rank branch (Laurel) and per-layer embeddings."""
+    hidden, n, a = 2048, 256, Attn(8, 2, 256, norm="head")
+    sketch = base(name, "gemma3n", layers, hidden, ff, 262144, 32768,
+                  embedding_length_per_layer_input=n, attention__sliding_window=512)  # fmt: skip
+    heads(sketch, a.heads, a.kv, a.size)
+    for part in ("altup_proj", "altup_unembd_proj"):
+        sketch.weight(part, hidden, hidden, 3)
+    sketch.weight("per_layer_token_embd", n * layers, 262144)
+    sketch.weight("per_layer_model_proj", hidden, n * layers)
+    sketch.weight("per_layer_proj_norm", n)
+    for i in range(layers):
+        p = f"blk.{i}."
+        norms(sketch, p, hidden, (*SANDWICH, "post_norm", "laurel_post_norm", "altup_router_norm"))
+        attend(sketch, p, hidden, a)
+        feed(sketch, p, hidden, ff)
+        sketch.weight(p + "inp_gate", hidden, n)
+        sketch.weight(p + "proj", n, hidden)
+        sketch.weight(p + "altup_correct_coef", 4, 4)
+        sketch.weight(p + "altup_correct_scale", hidden)
+        sketch.weight(p + "altup_predict_coef", 4, 16)
+        sketch.weight(p + "altup_router", hidden, 4)
+        sketch.weight(p + "laurel_l", hidden, 64)
+        sketch.weight(p + "laurel_r", 64, hidden)
+    return finish(sketch, hidden, 262144, tied=True)
+
+
+def minimax01(name: str, layers: int) -> Sketch:
+    """Lightning attention, with softmax attention in every eighth layer."""
+    hidden, a, moe = 6144, Attn(64, 8, 128), Moe(32, 2, 9216, gated=False)
+    sketch = base(name, "minimax-01", layers, hidden, 9216, 200064, 1048576, residual_scale=0.2)
+    heads(sketch, a.heads, a.kv, a.size, rope__dimension_count=64)
+    experts(sketch, moe)
+    for i in range(layers):
+        p = f"blk.{i}."
+        norms(sketch, p, hidden, PLAIN)
+        if (i + 1) % 8 == 0:
+            attend(sketch, p, hidden, a)
+        else:
+            inner = a.heads * a.size
+            sketch.weight(p + "attn_qkv", hidden, 3 * inner)
+            sketch.weight(p + "attn_gate", hidden, inner)
+            sketch.weight(p + "attn_norm_2", inner)
+            sketch.weight(p + "attn_output", inner, hidden)
+        route(sketch, p, hidden, moe)
+    return finish(sketch, hidden, 200064, tied=True)
+
+
 def qwen_hybrid(name: str, arch: str, layers: int, hidden: int, a: Attn, ff: int, vocab: int,
                 groups: int, rank: int, moe: Moe | None = None, *,
                 tied: bool = False) -> Sketch:  # fmt: skip
@@ -126,7 +175,9 @@ def qwen_hybrid(name: str, arch: str, layers: int, hidden: int, a: Attn, ff: int
 
 def deepseek(name: str, layers: int, hidden: int, count: int, ff: int, vocab: int, moe: Moe,
              lead: int, q_rank: int, nope: int = 128, rope: int = 64, value: int = 128,
-             arch: str = "deepseek2", nextn: int = 0) -> Sketch:  # fmt: skip
+             arch: str = "deepseek2", nextn: int = 0,
+             indexer: tuple[int, int, int] | None = None) -> Sketch:  # fmt: skip
+    """``indexer``: heads, head size and rows chosen of sparse attention."""
     sketch = base(name, arch, layers + nextn, hidden, ff, vocab, 163840,
                   attention__head_count=count, attention__head_count_kv=1,
                   attention__key_length=512 + rope, attention__value_length=512,
@@ -141,6 +192,8 @@ def deepseek(name: str, layers: int, hidden: int, count: int, ff: int, vocab: in
         p = f"blk.{i}."
         norms(sketch, p, hidden, PLAIN)
         latent(sketch, p, hidden, count, q_rank, 512, nope, rope, value)
+        if indexer:
+            index_rows(sketch, p, hidden, q_rank, *indexer)
         if i < lead:
             feed(sketch, p, hidden, ff)
         else:

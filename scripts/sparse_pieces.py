@@ -82,8 +82,10 @@ def heads(sketch: Sketch, count: int, kv: Any, size: int, **keys: Any) -> None:
     sketch.keys.setdefault("rope.dimension_count", size)
 
 
-def finish(sketch: Sketch, hidden: int, vocab: int, *, tied: bool, bias: bool = False) -> Sketch:
-    sketch.weight("output_norm", hidden)
+def finish(sketch: Sketch, hidden: int, vocab: int, *, tied: bool, bias: bool = False,
+           normed: bool = True) -> Sketch:  # fmt: skip
+    if normed:
+        sketch.weight("output_norm", hidden)
     if bias:
         sketch.bias("output_norm", hidden)
     if not tied:
@@ -219,3 +221,15 @@ def latent(sketch: Sketch, p: str, hidden: int, count: int, q_rank: int, kv_rank
     sketch.weight(p + "attn_k_b", nope, kv_rank, count)
     sketch.weight(p + "attn_v_b", kv_rank, value, count)
     sketch.weight(p + "attn_output", count * value, hidden)
+
+
+def index_rows(sketch: Sketch, p: str, hidden: int, q_rank: int, count: int, size: int,
+               top: int) -> None:  # fmt: skip
+    """The indexer of sparse attention: ``top`` rows are chosen by ``count`` heads."""
+    for key, value in (("head_count", count), ("key_length", size), ("top_k", top)):
+        sketch.keys[f"attention.indexer.{key}"] = value
+    sketch.weight(p + "indexer.k_norm", size)
+    sketch.bias(p + "indexer.k_norm", size)
+    sketch.weight(p + "indexer.proj", hidden, count)
+    sketch.weight(p + "indexer.attn_k", hidden, size)
+    sketch.weight(p + "indexer.attn_q_b", q_rank, count * size)

@@ -47,6 +47,10 @@ def estimate(
     else:
         found = size(subject, wanted.workload, hardware)
     warnings = [*subject.warnings, *found.warnings, *(p.message for p in hardware.problems)]
+    if found.backend == "llama.cpp" and wanted.workload.parameters:
+        from modelscan.engines.llamacpp.options import unfamiliar
+
+        warnings += unfamiliar([name for name, _ in wanted.workload.parameters])
     return document(found, warnings)
 
 

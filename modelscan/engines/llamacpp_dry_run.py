@@ -30,6 +30,7 @@ from modelscan.memory import llamacpp_settings
 from modelscan.memory.estimate import estimate as computed_estimate
 from modelscan.memory.estimate import finish
 from modelscan.memory.gguf import GgufHeader, Reader
+from modelscan.memory.llamacpp_versions import build_number
 
 MODULE = "modelscan.engines.llamacpp.dry_run_child"
 TIMEOUT_S = 120.0
@@ -93,8 +94,10 @@ def exact(
 
     ``basis`` is "exact" where everything is host memory, which is what the bundled engine can
     size; with GPUs its cache, state and output figures are taken over and the rest stays
-    computed. Raises DryRunError, with a hint where the engine is not installed.
+    computed. Raises DryRunError, with a hint where the engine is not installed or another build
+    than the one asked about.
     """
+    _check_version(workload.backend_version)
     found = computed_estimate(shape, workload, inventory, model=model, backend="llama.cpp")
     settings = llamacpp_settings.from_workload(workload, shape.architecture)
     elsewhere = shards or ([(header, read)] if header and read else [])
@@ -102,6 +105,20 @@ def exact(
         ran = run(file, arguments(settings))
     adopted = _adopt(found, ran, shape)
     return finish(adopted, shape, workload, inventory, model)
+
+
+def _check_version(asked: str | None) -> None:
+    """The figures are those of the engine that is installed."""
+    installed = engine_version()
+    if asked is None or installed is None or asked == installed:
+        return
+    build = build_number(asked)
+    if build is None or build != build_number(installed):
+        raise DryRunError(
+            f"the dry run is that of the installed llama.cpp, {installed}, not of {asked}",
+            hint=f"leave out --exact to compute {asked}, or --backend-version to ask {installed}",
+            code="engine_version",
+        )
 
 
 def arguments(settings: llamacpp_settings.Settings) -> tuple[str, ...]:
@@ -226,7 +243,7 @@ def _adopt(found: Estimate, ran: DryRun, shape: ModelShape) -> Estimate:
         total_bytes=parts.total_bytes,
         host=host,
         basis="exact",
-        backend_version=found.backend_version or engine_version(),
+        backend_version=engine_version() or found.backend_version,
         margin_bytes=MARGIN_BYTES,
         verdict=None,
         low_bytes=None,

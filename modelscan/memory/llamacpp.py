@@ -15,6 +15,7 @@ from modelscan.memory import llamacpp_cache as cache
 from modelscan.memory import llamacpp_compute as compute
 from modelscan.memory import llamacpp_settings as settings_of
 from modelscan.memory.architecture_gguf import block_tensors
+from modelscan.memory.llamacpp_live import Block
 from modelscan.memory.llamacpp_settings import Settings
 from modelscan.memory.llamacpp_split import HOST, Placement, place
 from modelscan.memory.llamacpp_versions import LlamacppVersion, lookup
@@ -55,8 +56,8 @@ def estimate(
 @dataclass(frozen=True, slots=True)
 class _Model:
     shape: ModelShape
-    blocks: list[compute.Block]
-    kinds: list[compute.Block]  # one of each sort: most models have one or two
+    blocks: list[Block]
+    kinds: list[Block]  # one of each sort: most models have one or two
     embedding_bytes: int
     input_bytes: int
     output_bytes: int
@@ -77,7 +78,7 @@ class _Model:
     def _made(cls, shape: ModelShape) -> _Model:
         layers = shape.architecture.layers
         tables = block_tensors(shape.tensors, len(layers))
-        blocks = [compute.Block(layer, table) for layer, table in zip(layers, tables, strict=True)]
+        blocks = [Block(layer, table) for layer, table in zip(layers, tables, strict=True)]
         per_layer = [sum(t.size_bytes for t in table.values()) for table in tables]
         experts = [
             sum(t.size_bytes for t in table.values() if weights_gguf.is_expert(t.name))
@@ -94,7 +95,7 @@ _REMEMBERED = 32
 _recent: list[_Model] = []
 
 
-def _sort(block: compute.Block) -> tuple[object, ...]:
+def _sort(block: Block) -> tuple[object, ...]:
     """Equal for blocks that need the same memory while they are computed."""
     shapes = tuple((name, tensor.shape) for name, tensor in block.tensors.items())
     return (block.layer, shapes)

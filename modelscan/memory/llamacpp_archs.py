@@ -64,6 +64,15 @@ NO_CACHE = frozenset(
     }
 )  # fmt: skip
 
+# Diffusion models keep no cache either, but sample from logits as decoders do.
+DIFFUSION = frozenset({"dream", "llada", "llada-moe", "rnd1"})
+
+# A cache is allocated that the graph of an encoder never reads.
+UNREAD_CACHE = frozenset({"llama-embed"})
+
+# No logits when the server returns embeddings.
+LOGITS_OR_EMBEDDINGS = frozenset({"lfm2", "lfm2moe"})
+
 # Attention and recurrent state stand side by side in every layer.
 PARALLEL_HYBRID = frozenset({"falcon-h1"})
 
@@ -82,6 +91,9 @@ INDEXER_CACHE = frozenset({"glm-dsa", "deepseek32", "hy-v4"})
 OWN_CACHE_DESIGN = frozenset(
     {"deepseek4", "minimax-m3", "dots3note", "glm5-next", "qwen4exp", "kimi-k3", "dflash"}
 )
+
+# "flash_attn is not compatible with Grok - forcing off"
+NO_FLASH_ATTENTION = frozenset({"grok"})
 
 # No rotary positions at all (llama_model_rope_type), or none in every n-th layer.
 NO_ROPE = frozenset(

@@ -10,6 +10,7 @@ from collections import Counter
 
 from modelscan.core.architecture import Architecture, Attention, Layer
 from modelscan.memory.gguf_types import GgmlType
+from modelscan.memory.llamacpp_archs import NO_CACHE, UNREAD_CACHE
 from modelscan.memory.llamacpp_settings import Settings, pad
 
 SLIDING = (Attention.SLIDING, Attention.CHUNKED)
@@ -57,9 +58,12 @@ def _padded(layer: Layer, architecture: Architecture, settings: Settings) -> boo
 
 def has_cache(architecture: Architecture) -> bool:
     """False for encoders and diffusion models: they keep nothing between batches."""
-    from modelscan.memory.llamacpp_archs import NO_CACHE
-
     return architecture.name not in NO_CACHE
+
+
+def reads_cache(architecture: Architecture) -> bool:
+    """False where the graph attends within one batch only."""
+    return has_cache(architecture) and architecture.name not in UNREAD_CACHE
 
 
 def indexer_bytes(layer: Layer, architecture: Architecture, settings: Settings) -> int:

@@ -12,6 +12,7 @@ from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.workload import Workload
 from modelscan.memory import defaults
 from modelscan.memory.gguf_types import BY_NAME, GgmlType
+from modelscan.memory.llamacpp_archs import NO_FLASH_ATTENTION
 
 PAD = 256
 _CACHE_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "IQ4_NL", "Q5_0", "Q5_1")
@@ -63,7 +64,8 @@ def from_workload(workload: Workload, architecture: Architecture) -> Settings:
     if asked is None:
         per_request = defaults.context_tokens(workload, architecture)
         asked = per_request if unified else per_request * slots
-    return build(
+    flash = workload.flash_attention or _text(workload, ("flash-attn", "fa")) or "auto"
+    settings = build(
         context=asked or architecture.context_tokens or defaults.CONTEXT_TOKENS,
         parallel=slots,
         unified=unified,
@@ -71,12 +73,14 @@ def from_workload(workload: Workload, architecture: Architecture) -> Settings:
         ubatch=workload.ubatch or _number(workload, ("ubatch-size", "ub")) or 512,
         type_k=keys,
         type_v=values,
-        flash_attention=workload.flash_attention or _text(workload, ("flash-attn", "fa")) or "auto",
+        flash_attention=flash if architecture.name not in NO_FLASH_ATTENTION else "off",
         swa_full=_flag(workload, ("swa-full",)),
         embedding=_embedding(workload, architecture),
         latent=architecture.latent is not None,
         encoder=architecture.encoder_only,
     )
+    _refuse_heads(settings, architecture)
+    return settings
 
 
 def build(
@@ -134,6 +138,24 @@ def _refuse(keys: GgmlType, values: GgmlType, flash: bool, latent: bool) -> None
             f" not {keys.name.lower()} and {values.name.lower()}",
             hint=f"--kv-cache {keys.name.lower()}",
         )
+
+
+def _refuse_heads(settings: Settings, architecture: Architecture) -> None:
+    """Flash attention reads whole blocks of a head: ``llama_init_from_model``."""
+    if not settings.flash_attention or architecture.latent:
+        return
+    for layer in architecture.layers:
+        for kind, size in (
+            (settings.type_k, layer.key_length),
+            (settings.type_v, layer.value_length),
+        ):
+            if size % kind.block:
+                name = kind.name.lower()
+                raise NotDeployableError(
+                    f"llama.cpp refuses a {name} cache for heads of {size} values: its blocks"
+                    f" hold {kind.block}",
+                    hint="--kv-cache f16",
+                )
 
 
 def _embedding(workload: Workload, architecture: Architecture) -> bool:

@@ -50,7 +50,17 @@ def test_estimate_honours_the_engines_own_options(run_in_process: Run, tiny: str
     whole = cache()
     assert cache("--parallel", "2") == 2 * whole
     assert cache("--parallel", "2", "--param", "kv-unified", "--param", "ctx-size=4096") == whole
-    assert cache("--kv-cache", "q8_0") == whole * 34 // 64
+    keys = ("--kv-cache", "q8_0,f16", "--flash-attention", "off")  # heads of 16: no whole block
+    assert cache(*keys) == whole * (34 + 64) // 128
+
+
+def test_an_option_that_llama_cpp_lacks_is_said_not_to_count(
+    run_in_process: Run, tiny: str
+) -> None:
+    ran = run_in_process("estimate", tiny, "--param", "swa-ful", "--param", "kvu", "--json")
+    said = checked(ran)["warnings"]
+    assert [line for line in said if "--swa-ful" in line and "it has '--swa-full'" in line]
+    assert not [line for line in said if "kvu" in line]
 
 
 def test_estimate_with_simulated_gpus(run_in_process: Run, tiny: str) -> None:

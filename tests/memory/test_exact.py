@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.llamacpp_rows import SHARED, Row, live_row, open_shape, shared_rows
+from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.units import GIB, MIB
 from modelscan.core.workload import Workload
@@ -26,12 +27,14 @@ pytest.importorskip("xllamacpp")
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # One of each kind of graph: dense, tied, experts, latent, sliding, delta net, Mamba, parallel
-# blocks, per-layer embeddings, short convolution, encoder, chunked.
+# blocks, per-layer embeddings, short convolution, encoder, chunked, no positions, no norms,
+# deepstack, diffusion, a cache that is never read, no flash attention, streams.
 KINDS = ("llama-3.2-3b", "qwen2-0.5b", "mixtral-8x22b", "deepseek-r1", "gemma-3-27b", "gemma-2-9b",
          "gpt-oss-120b", "qwen3-next-80b", "qwen3.5-9b", "granite-4-h-small", "nemotron-3-super",
          "falcon-h1-7b", "mamba2-2.7b", "lfm2-1.2b", "command-r-35b", "gemma-4-26b-a4b",
          "gemma-4-31b", "llama-4-scout", "glm-4.5", "phi-4-mini", "bge-large", "olmo-3-32b",
-         "starcoder2-7b", "minimax-m2")  # fmt: skip
+         "starcoder2-7b", "minimax-m2", "mpt-30b", "olmo-7b", "qwen3-vl-8b", "dream-7b",
+         "llama-embed-8b", "grok-1", "gemma-3n-e2b", "gemma-3n-e4b")  # fmt: skip
 SETTINGS = (
     {"ctx-size": "10000", "parallel": "3"},
     {"ctx-size": "32768", "parallel": "4", "kv-unified": None, "cache-type-k": "q8_0",
@@ -52,6 +55,38 @@ def test_computed_parts_are_what_llama_cpp_says(name: str, tmp_path: Path):
     assert compared, "llama.cpp refuses the shape"  # an encoder's embeddings in 3 slots assert
     for row in compared:
         _agrees(row)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("llama-3.2-3b", {"ctx-size": "16384", "cache-type-k": "f32", "cache-type-v": "f32"}),
+        ("llama-3.2-3b", {"ctx-size": "8192", "cache-type-k": "bf16", "cache-type-v": "bf16"}),
+        ("phi-3.5-mini", {"ctx-size": "16384", "cache-type-k": "f32", "cache-type-v": "f32"}),
+        ("phi-3.5-mini", {"ctx-size": "8192", "cache-type-k": "q8_0", "flash-attn": "off"}),
+        ("deepseek-r1", {"ctx-size": "8192", "flash-attn": "off"}),
+        ("deepseek-v3.2", {"ctx-size": "131072"}),
+        ("minimax-text-01", {"ctx-size": "32768", "parallel": "4"}),
+        ("lfm2-1.2b", {"ctx-size": "4096", "embeddings": None}),
+        ("llama-3.2-3b", {"ctx-size": "4096", "embeddings": None}),
+    ],
+)
+def test_what_only_some_settings_show(name: str, setting: dict[str, str | None], tmp_path: Path):
+    path = tmp_path / "model.gguf"
+    write(MODELS[name](), path)
+    row = live_row(name, path, open_shape(path), setting)
+    assert row is not None
+    assert row.error("compute_bytes") <= 0.005, row.measured
+
+
+def test_both_refuse_a_quantised_cache_for_heads_of_no_whole_blocks(tmp_path: Path):
+    path = tmp_path / "model.gguf"
+    write(MODELS["mpt-30b"](), path)
+    options = ("--ctx-size", "4096", "--cache-type-k", "q8_0", "--flash-attn", "auto")
+    with pytest.raises(DryRunError, match="does not divide"):
+        dry_run.run(path, options)
+    with pytest.raises(NotDeployableError, match="heads of 112 values"):
+        estimate(open_shape(path), Workload(kv_cache_k="q8_0"), None, model="x")
 
 
 def _agrees(row: Row) -> None:
@@ -79,6 +114,33 @@ def test_exact_mode_takes_the_engines_figures(tmp_path: Path):
     assert found.parts.weights_bytes == shape.weights.total_bytes
     assert found.parts.total_bytes == found.total_bytes
     assert (ran.context_tokens, ran.sequence_tokens) == (8192, 4096)
+
+
+def test_the_figures_are_those_of_the_installed_engine(tmp_path: Path):
+    path = tmp_path / "model.gguf"
+    write(MODELS["qwen2-0.5b"](), path)
+    shape, installed = open_shape(path), dry_run.engine_version()
+    assert installed is not None
+    build = f"b{installed.rpartition('.')[2]}"
+    for asked in (None, installed, build):
+        workload = Workload(context_tokens=4096, backend_version=asked)
+        found = dry_run.exact(shape, workload, None, model="x", path=path)
+        assert found.basis == "exact"
+        assert found.backend_version == installed
+    other = Workload(context_tokens=4096, backend_version="b10566")
+    with pytest.raises(DryRunError, match="not of b10566") as caught:
+        dry_run.exact(shape, other, None, model="x", path=path)
+    assert caught.value.hint is not None
+
+
+def test_an_engine_that_would_load_the_weights_is_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """xllamacpp 0.2 has no dry run."""
+    (tmp_path / "xllamacpp.py").write_text("class CommonParams: pass\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(DryRunError, match="cannot size a model without loading it"):
+        dry_run.run(tmp_path / "model.gguf", ())
 
 
 def test_a_remote_file_costs_only_its_header(tmp_path: Path):

@@ -286,7 +286,7 @@ def test_any_value_of_an_option_is_taken_or_refused_by_name(value: str, option: 
 
 # Compute buffers that older wheels' own dry runs printed for llama-3.2-3b (MiB, two decimals).
 RECORDED = {
-    "2026.4.8672": (268.50, 834.01), "2026.5.9294": (268.50, 834.01),
+    "0.2.14": (268.50, 834.01), "2026.4.8672": (268.50, 834.01), "2026.5.9294": (268.50, 834.01),
     "2026.6.9538": (80.01, 834.01), "2026.9.11063": (80.01, 834.01), "b10229": (80.01, 834.01),
 }  # fmt: skip
 
@@ -298,6 +298,13 @@ def test_older_builds_have_their_own_constants(version: str):
         result = found("llama-3.2-3b", context_tokens=context, flash_attention=flash,
                        backend_version=version)  # fmt: skip
         assert abs(result.parts.compute_bytes / MIB - expected) < 0.02
+
+
+def test_masks_exist_twice_in_old_builds():
+    """xllamacpp 2026.5.9294, Llama-3.2-1B at 131,072 tokens: 404 MiB."""
+    result = found("llama-3.2-3b", context_tokens=131072, backend_version="2026.5.9294")
+    masks = 6 * 131072 * 512
+    assert result.parts.compute_bytes == masks + 4 * 512 * 5 * 3072
 
 
 def test_an_unknown_version_is_the_newest():

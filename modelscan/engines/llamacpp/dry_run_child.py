@@ -26,9 +26,15 @@ def main(argv: Sequence[str]) -> int:
     import xllamacpp
 
     params = xllamacpp.CommonParams()
+    if not hasattr(params, "no_alloc"):  # it would load the weights
+        sys.stderr.write("0 E this xllamacpp cannot size a model without loading it\n")
+        return 1
     apply(params, xllamacpp, parse(argv))
     params.no_alloc = params.fit_params = params.no_extra_bufts = True
-    params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
+    if hasattr(xllamacpp, "llama_load_mode"):
+        params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
+    else:  # older builds
+        params.use_mmap = False
     params.n_gpu_layers = 0
     params.warmup = False
     params.verbosity = 4

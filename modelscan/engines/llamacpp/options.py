@@ -298,6 +298,18 @@ def parse(arguments: Sequence[str]) -> list[tuple[str, str | None]]:
     return found
 
 
+def unfamiliar(names: Sequence[str]) -> tuple[str, ...]:
+    """A sentence for each option that llama.cpp does not have, with the nearest that it has."""
+    known = {*OPTIONS, *ALIASES}
+    unknown = [name for name in names if name.replace("_", "-") not in known]
+    near = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
+    return tuple(
+        f"the embedded llama.cpp has no option '--{name}', so it is not counted"
+        + (f"; it has '--{near[name][0]}'" if near[name] else "")
+        for name in unknown
+    )
+
+
 def _wanted(word: str, value: str) -> bool:
     try:
         return _on_off(value)
