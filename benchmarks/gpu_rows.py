@@ -19,6 +19,7 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
+from modelscan.gpu.facts import lookup
 from modelscan.memory import sglang, vllm
 from modelscan.memory.shape import from_config
 
@@ -175,6 +176,7 @@ def inventory_of(row: Row) -> Inventory | None:
     if row.memory_bytes is None:
         return None
     count = int(row.value("tp") or 1) * int(row.value("pp") or 1)
+    facts = lookup(row.raw["gpu"])
     free = _free_bytes(row, row.memory_bytes, count)
     gpus = tuple(
         Gpu(
@@ -185,6 +187,7 @@ def inventory_of(row: Row) -> Inventory | None:
             free,
             "simulated",
             unified_memory="GB10" in row.raw["gpu"],
+            compute_capability=facts.compute_capability if facts else None,
         )
         for index in range(count)
     )
