@@ -55,6 +55,12 @@ CARDS = {"RTX PRO 6000": 95.0, "RTX 3090": 23.57, "RTX 5090": 31.36, "L40S": 44.
          "16GB class": 15.99, "24GB (RTX 4090": 23.52, "288GB class": 287.98,
          "H100 NVL 96GB": 93.6}  # fmt: skip
 
+# Month of a release that changed what is allocated, for logs that name a date only.
+RELEASES = {
+    "vllm": (("2025-10", "0.11.0"), ("2025-12", "0.13.0"), ("2026-07", "0.27.1")),
+    "sglang": (("2025-04", "0.4.6"), ("2025-10", "0.5.3")),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -205,10 +211,18 @@ def _free_bytes(row: Row, memory: int, count: int) -> int:
     return round((float(before.group(1)) + several) * GIB)
 
 
+def _released(row: Row) -> str | None:
+    """The release that a log of a date is of, as far as it matters; None: the newest."""
+    if not re.match(r"20\d\d-\d\d", row.version):
+        return None
+    known = [version for since, version in RELEASES[row.engine] if since <= row.version]
+    return known[-1] if known else None
+
+
 def estimate(row: Row) -> Estimate | None:
     """Our estimate of the row; None where the model is not known."""
     if row.shape is None:
         return None
-    version = row.version if re.match(r"\d+\.\d+", row.version) else None
+    version = row.version if re.match(r"\d+\.\d+", row.version) else _released(row)
     run = vllm.estimate if row.engine == "vllm" else sglang.estimate
     return run(row.shape, workload_of(row), inventory_of(row), version=version)
