@@ -44,10 +44,14 @@ MODELS = {
     ),
     "DeepSeek-R1-Distill-Qwen-1.5B (deduced)": "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
     "GLM-5 NVFP4": "nvidia/GLM-5-NVFP4",
+    "GLM-5.2 NVFP4": "nvidia/GLM-5.2-NVFP4",
+    "Qwen3.6-27B AutoRound INT4": "Qwen/Qwen3.5-27B",
+    "Gemma-4-31B AutoRound INT4": "google/gemma-4-31B-it",
+    "MiniMax-M2.x FP8 (53.75 GiB/GPU TP4)": "MiniMaxAI/MiniMax-M2.5",
 }
 QUANTIZATIONS = (
     ("w4a16", "w4a16"), ("quantized.w8a8", "w8a8"), ("w8a8", "w8a8"), ("gptq", "w4a16"),
-    ("awq", "awq"), ("nvfp4", "nvfp4"), ("mxfp4", "mxfp4"), ("fp8", "fp8"),
+    ("autoround", "w4a16"), ("awq", "awq"), ("nvfp4", "nvfp4"), ("mxfp4", "mxfp4"), ("fp8", "fp8"),
 )  # fmt: skip
 # torch's total of cards whose memory the row leaves out (driver figures, GiB).
 CARDS = {"RTX PRO 6000": 95.0, "RTX 3090": 23.57, "RTX 5090": 31.36, "L40S": 44.39,
