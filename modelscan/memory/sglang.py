@@ -106,7 +106,7 @@ def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
     weights = rank_bytes(shape, ranks, stage, mtp=settings.speculative_mtp)
     weights += rope_table_bytes(architecture, 4)  # the table is kept in float32
     weights += latent_copies_bytes(architecture, counts, settings.tensor_parallel)
-    weights += _LOADED_BYTES + _wide_scales_bytes(shape, counts, settings)
+    weights += _wide_scales_bytes(shape, counts, settings)
     offloaded = min(settings.cpu_offload_bytes, weights)
     return _Stage(
         weights - offloaded,
@@ -138,14 +138,15 @@ def _rank(stage: _Stage, settings: SglangSettings, slot: int) -> Rank:
     gpu = settings.gpus[slot] if slot < len(settings.gpus) else None
     memory = gpu.memory_bytes if gpu else None
     free = memory if gpu is None or gpu.free_bytes is None else gpu.free_bytes
-    pools = sized(settings, stage.token_bytes, stage.state_bytes, free, stage.weights_bytes)
+    loaded = stage.weights_bytes + _LOADED_BYTES
+    pools = sized(settings, stage.token_bytes, stage.state_bytes, free, loaded)
     request = round(settings.context_tokens * stage.token_bytes)
     parts = Parts(
         weights_bytes=stage.weights_bytes,
         kv_cache_bytes=request * settings.parallel,
         recurrent_state_bytes=stage.state_bytes * settings.parallel,
         compute_bytes=stage.compute_bytes,
-        non_torch_bytes=context_bytes(settings),
+        non_torch_bytes=context_bytes(settings) + _LOADED_BYTES,
         cuda_graph_bytes=stage.graph_bytes,
         other_bytes=_table_bytes(settings, pools),
     )
