@@ -20,7 +20,7 @@ from modelscan.planner.case import MINIMUM_CONTEXT_TOKENS, Case, Estimator, Fitt
 from modelscan.planner.case import estimator as own_estimator
 from modelscan.planner.fit import fit, reject_reason, too_large
 from modelscan.planner.formats import bits_per_weight
-from modelscan.planner.named import with_named
+from modelscan.planner.named import with_named, without_degree
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.search import Option, options, ruined
 from modelscan.planner.support import NATIVE, gpu_support
@@ -285,6 +285,8 @@ def _nearest(subject: Subject, case: Case) -> tuple[Plan, ...]:
         relaxed.append(replace(wanted, quantization=None))
     if wanted.context_tokens:
         relaxed.append(replace(wanted, context_tokens=None))
+    if wanted.tensor_parallel:
+        relaxed.append(without_degree(wanted))
     if wanted.backend:
         relaxed.append(replace(wanted, backend=None, backend_version=None, parameters=()))
     if len(relaxed) > 1:
