@@ -19,6 +19,7 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
+from modelscan.gpu.facts import lookup
 from modelscan.memory import sglang, vllm
 from modelscan.memory.shape import from_config
 
@@ -43,16 +44,26 @@ MODELS = {
     ),
     "DeepSeek-R1-Distill-Qwen-1.5B (deduced)": "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
     "GLM-5 NVFP4": "nvidia/GLM-5-NVFP4",
+    "GLM-5.2 NVFP4": "nvidia/GLM-5.2-NVFP4",
+    "Qwen3.6-27B AutoRound INT4": "Qwen/Qwen3.5-27B",
+    "Gemma-4-31B AutoRound INT4": "google/gemma-4-31B-it",
+    "MiniMax-M2.x FP8 (53.75 GiB/GPU TP4)": "MiniMaxAI/MiniMax-M2.5",
 }
 QUANTIZATIONS = (
     ("w4a16", "w4a16"), ("quantized.w8a8", "w8a8"), ("w8a8", "w8a8"), ("gptq", "w4a16"),
-    ("awq", "awq"), ("nvfp4", "nvfp4"), ("mxfp4", "mxfp4"), ("fp8", "fp8"),
+    ("autoround", "w4a16"), ("awq", "awq"), ("nvfp4", "nvfp4"), ("mxfp4", "mxfp4"), ("fp8", "fp8"),
 )  # fmt: skip
 # torch's total of cards whose memory the row leaves out (driver figures, GiB).
 CARDS = {"RTX PRO 6000": 95.0, "RTX 3090": 23.57, "RTX 5090": 31.36, "L40S": 44.39,
          "DGX Spark": 119.7, "24GB class": 23.52, "T4": 14.56, "H100": 79.19, "H200": 139.8,
          "16GB class": 15.99, "24GB (RTX 4090": 23.52, "288GB class": 287.98,
          "H100 NVL 96GB": 93.6}  # fmt: skip
+
+# Month of a release that changed what is allocated, for logs that name a date only.
+RELEASES = {
+    "vllm": (("2025-10", "0.11.0"), ("2025-12", "0.13.0"), ("2026-07", "0.27.1")),
+    "sglang": (("2025-04", "0.4.6"), ("2025-10", "0.5.3")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +186,7 @@ def inventory_of(row: Row) -> Inventory | None:
     if row.memory_bytes is None:
         return None
     count = int(row.value("tp") or 1) * int(row.value("pp") or 1)
+    facts = lookup(row.raw["gpu"])
     free = _free_bytes(row, row.memory_bytes, count)
     gpus = tuple(
         Gpu(
@@ -185,6 +197,7 @@ def inventory_of(row: Row) -> Inventory | None:
             free,
             "simulated",
             unified_memory="GB10" in row.raw["gpu"],
+            compute_capability=facts.compute_capability if facts else None,
         )
         for index in range(count)
     )
@@ -202,10 +215,18 @@ def _free_bytes(row: Row, memory: int, count: int) -> int:
     return round((float(before.group(1)) + several) * GIB)
 
 
+def _released(row: Row) -> str | None:
+    """The release that a log of a date is of, as far as it matters; None: the newest."""
+    if not re.match(r"20\d\d-\d\d", row.version):
+        return None
+    known = [version for since, version in RELEASES[row.engine] if since <= row.version]
+    return known[-1] if known else None
+
+
 def estimate(row: Row) -> Estimate | None:
     """Our estimate of the row; None where the model is not known."""
     if row.shape is None:
         return None
-    version = row.version if re.match(r"\d+\.\d+", row.version) else None
+    version = row.version if re.match(r"\d+\.\d+", row.version) else _released(row)
     run = vllm.estimate if row.engine == "vllm" else sglang.estimate
     return run(row.shape, workload_of(row), inventory_of(row), version=version)

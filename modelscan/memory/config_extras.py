@@ -34,6 +34,8 @@ def engine_extras(fields: Fields, config: Mapping[str, Any]) -> Extra:
     block = fields.table("quantization_config").get("weight_block_size")
     if isinstance(block, (list, tuple)) and block and isinstance(block[0], int):
         extra["weight_block_size"] = block[0]
+    if fields.text("expert_dtype") == "fp4":
+        extra["expert_dtype"] = "fp4"
     return extra
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -22,6 +23,7 @@ class Since(Protocol):
 Row = TypeVar("Row", bound=Since)
 
 
+@functools.lru_cache(maxsize=64)
 def parse_version(text: str | None) -> Version:
     """``0.20.2rc1.dev249`` -> (0, 20, 2). Unknown, ``latest`` or a date -> ``NEWEST``.
 

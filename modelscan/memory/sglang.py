@@ -20,6 +20,7 @@ from modelscan.core.workload import Workload
 from modelscan.memory.engine_versions import unknown_note
 from modelscan.memory.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
 from modelscan.memory.rank_weights import (
+    LayerCounts,
     Ranks,
     latent_copies_bytes,
     rank_bytes,
@@ -105,7 +106,7 @@ def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
     weights = rank_bytes(shape, ranks, stage, mtp=settings.speculative_mtp)
     weights += rope_table_bytes(architecture, 4)  # the table is kept in float32
     weights += latent_copies_bytes(architecture, counts, settings.tensor_parallel)
-    weights += _LOADED_BYTES
+    weights += _wide_scales_bytes(shape, counts, settings)
     offloaded = min(settings.cpu_offload_bytes, weights)
     return _Stage(
         weights - offloaded,
@@ -117,19 +118,35 @@ def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
     )
 
 
+def _wide_scales_bytes(shape: ModelShape, counts: LayerCounts, settings: SglangSettings) -> int:
+    """FP4 experts on Hopper: its kernels take the scales in float32, the file has them in 8 bits.
+
+    Three bytes more for 32 values that have 17. DeepSeek-V4-Pro on eight H200: 123.6 GiB with
+    them, 106.5 without; its log says 125.65, and that mem_fraction_static 0.88 is too little.
+    """
+    experts, architecture = shape.weights.expert_bytes, shape.architecture
+    capability = settings.gpus[0].compute_capability if settings.gpus else None
+    hopper = capability is not None and capability.startswith("9.")
+    if not hopper or not experts or architecture.extra.get("expert_dtype") != "fp4":
+        return 0
+    share = sum(n for _, n in counts) / len(architecture.layers)
+    return round(experts * share / settings.tensor_parallel * 3 / 17)
+
+
 def _rank(stage: _Stage, settings: SglangSettings, slot: int) -> Rank:
     """One GPU: its pools, and what a request of full length takes of them."""
     gpu = settings.gpus[slot] if slot < len(settings.gpus) else None
     memory = gpu.memory_bytes if gpu else None
     free = memory if gpu is None or gpu.free_bytes is None else gpu.free_bytes
-    pools = sized(settings, stage.token_bytes, stage.state_bytes, free, stage.weights_bytes)
+    loaded = stage.weights_bytes + _LOADED_BYTES
+    pools = sized(settings, stage.token_bytes, stage.state_bytes, free, loaded)
     request = round(settings.context_tokens * stage.token_bytes)
     parts = Parts(
         weights_bytes=stage.weights_bytes,
         kv_cache_bytes=request * settings.parallel,
         recurrent_state_bytes=stage.state_bytes * settings.parallel,
         compute_bytes=stage.compute_bytes,
-        non_torch_bytes=context_bytes(settings),
+        non_torch_bytes=context_bytes(settings) + _LOADED_BYTES,
         cuda_graph_bytes=stage.graph_bytes,
         other_bytes=_table_bytes(settings, pools),
     )

@@ -20,6 +20,9 @@ _GRAPH_REFERENCE_SIZES = 51
 _GRAPH_EXPERTS_BYTES = 0.016 * GIB
 _GRAPH_SPARSE_BYTES = 0.016 * GIB
 _GRAPH_DRAFTER = 1.9
+# Cards without NVLink: 1.64 GiB on two L40S where two H100 take 2.07; 0.34 to 0.43 on four A100
+# of 40 GB (0.8.3) where H100 took 0.55.
+_NON_TORCH_SMALL = 0.79
 _NON_TORCH_DOUBLING_BYTES = 0.06 * GIB  # 2.07 -> 2.13 GiB from two to four GPUs
 
 
@@ -30,7 +33,9 @@ def non_torch_bytes(settings: VllmSettings, facts: VllmVersion) -> int:
         return (1 + (tensor > 1)) * _ABSOLUTE_BIG_BYTES
     if tensor > 1:
         doublings = max(0, tensor.bit_length() - 2)
-        return facts.non_torch_tp_bytes + round(doublings * _NON_TORCH_DOUBLING_BYTES)
+        total = facts.non_torch_tp_bytes + doublings * _NON_TORCH_DOUBLING_BYTES
+        small = bool(settings.gpus) and not settings.big_gpu
+        return round(total * (_NON_TORCH_SMALL if small else 1))
     return facts.non_torch_pp_bytes if settings.pipeline_parallel > 1 else facts.non_torch_bytes
 
 

@@ -7,7 +7,7 @@ Pure: the same arguments always give the same Decision.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from modelscan.core.errors import NotDeployableError, UsageError
@@ -16,13 +16,14 @@ from modelscan.core.measurement import Measurement
 from modelscan.core.plan import Decision, Held, NoFit, Plan, Subject
 from modelscan.core.workload import Workload
 from modelscan.planner import describe, hardware, refuse
-from modelscan.planner.case import Case, Estimator, Fitted, Miss
+from modelscan.planner.case import MINIMUM_CONTEXT_TOKENS, Case, Estimator, Fitted, Miss
 from modelscan.planner.case import estimator as own_estimator
 from modelscan.planner.fit import fit, reject_reason, too_large
 from modelscan.planner.formats import bits_per_weight
-from modelscan.planner.named import with_named
+from modelscan.planner.named import with_named, without_degree
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.search import Option, options, ruined
+from modelscan.planner.support import NATIVE, gpu_support
 
 ALTERNATIVES = 4
 _WANTED_FITS = 3  # the choice and two alternatives
@@ -213,24 +214,45 @@ def _distinct(ranked: Sequence[Fitted], count: int) -> list[Fitted]:
 
 
 def _variations(best: Fitted, case: Case) -> list[Fitted]:
-    """The same weights and devices with other settings: all the context, more requests at once."""
-    wanted = case.wanted
-    wishes: list[Workload] = []
-    if not wanted.context_tokens and wanted.goal != "context":
-        wishes.append(replace(wanted, goal="context"))
-    if not wanted.parallel and case.task == "chat" and best.option.backend == "llama.cpp":
-        wishes.append(replace(wanted, parallel=_MORE_SLOTS, context_tokens=best.target_tokens))
-    if not wanted.kv_cache_k and best.launch.context_tokens < best.target_tokens:
-        wishes.append(replace(wanted, kv_cache_k="q8_0", kv_cache_v="q8_0"))
+    """The same weights and devices with other settings."""
+    partial = best.offload == "partial"
     found: list[Fitted] = []
-    for wish in wishes if best.offload == "none" else ():
+    for wish in _wishes(best, case):
         try:
-            other = fit(best.option, replace(case, wanted=wish, offload=False))
+            other = fit(best.option, replace(case, wanted=wish, offload=partial))
         except (NotDeployableError, UsageError):
             continue  # the engine takes no such setting for this model
-        if isinstance(other, Fitted) and not other.tight and other.chosen != best.chosen:
-            found.append(other)
+        if not isinstance(other, Fitted) or other.tight:
+            continue
+        if other.chosen not in [known.chosen for known in (best, *found)]:
+            found.append(replace(other, offload="cpu") if best.offload == "cpu" else other)
     return found
+
+
+def _wishes(best: Fitted, case: Case) -> Iterator[Workload]:
+    """All the context, more requests at once, a smaller cache, half the context."""
+    wanted = case.wanted
+    if not wanted.context_tokens and wanted.goal != "context":
+        yield replace(wanted, goal="context")
+    if not wanted.parallel and case.task == "chat" and best.option.backend == "llama.cpp":
+        yield replace(wanted, parallel=_MORE_SLOTS, context_tokens=best.target_tokens)
+    small = _small_cache(best)
+    if not wanted.kv_cache_k and small:
+        yield replace(wanted, kv_cache_k=small, kv_cache_v=small)
+    half = best.launch.context_tokens // 2
+    if not wanted.context_tokens and half >= MINIMUM_CONTEXT_TOKENS:
+        yield replace(wanted, context_tokens=half)
+
+
+def _small_cache(best: Fitted) -> str | None:
+    """The 8-bit cache of an engine, where it helps: the context is short, or part is offloaded."""
+    if best.launch.context_tokens >= best.target_tokens and best.offload != "partial":
+        return None
+    if best.option.backend in ("llama.cpp", "ollama"):
+        return "q8_0"
+    gpus = best.option.gpus
+    native = gpus and gpu_support("safetensors", "FP8", best.option.backend, gpus[0])
+    return "fp8" if native and native.kind == NATIVE else None
 
 
 def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decision:
@@ -265,6 +287,8 @@ def _nearest(subject: Subject, case: Case) -> tuple[Plan, ...]:
         relaxed.append(replace(wanted, quantization=None))
     if wanted.context_tokens:
         relaxed.append(replace(wanted, context_tokens=None))
+    if wanted.tensor_parallel:
+        relaxed.append(without_degree(wanted))
     if wanted.backend:
         relaxed.append(replace(wanted, backend=None, backend_version=None, parameters=()))
     if len(relaxed) > 1:

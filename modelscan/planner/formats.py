@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 # Spellings that repositories, configs and catalogs use -> the one used here (upper case).
@@ -36,6 +37,7 @@ _GGUF_NAME = re.compile(r"^(I?Q\d|TQ\d)")
 _WORD_BITS = re.compile(r"(?:^|[^0-9])(?:INT|FP|W|MXFP|NVFP|Q|IQ|TQ)?(\d{1,2})(?:-?BIT)?")
 
 
+@functools.lru_cache(maxsize=512)
 def canonical(name: str | None) -> str | None:
     """One spelling for a format's name: upper case, dynamic GGUF prefixes removed."""
     if name is None:

@@ -38,6 +38,18 @@ _OWN = {
 }  # fmt: skip
 
 
+_DEGREES = ("tensor-parallel-size", "tp-size", "tp", "pipeline-parallel-size", "pp-size")
+
+
+def without_degree(workload: Workload) -> Workload:
+    """The workload without the number of GPUs that was asked for, by option or by name."""
+    kept = tuple(
+        (name, value) for name, value in workload.parameters
+        if name.replace("_", "-") not in _DEGREES
+    )  # fmt: skip
+    return replace(workload, tensor_parallel=None, pipeline_parallel=None, parameters=kept)
+
+
 def foreign(workload: Workload, backend: str) -> str | None:
     """The first named option that only other engines have, as a reason; None if there is none."""
     for name, _ in workload.parameters:
@@ -58,10 +70,8 @@ def with_named(workload: Workload) -> Workload:
         replace(
             workload,
             parallel=workload.parallel or whole(workload, "parallel", "np"),
-            tensor_parallel=workload.tensor_parallel
-            or whole(workload, "tensor-parallel-size", "tp-size", "tp"),
-            pipeline_parallel=workload.pipeline_parallel
-            or whole(workload, "pipeline-parallel-size", "pp-size"),
+            tensor_parallel=workload.tensor_parallel or whole(workload, *_DEGREES[:3]),
+            pipeline_parallel=workload.pipeline_parallel or whole(workload, *_DEGREES[3:]),
             memory_utilization=share(workload, "gpu-memory-utilization")
             or share(workload, "mem-fraction-static"),
         )

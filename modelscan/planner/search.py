@@ -217,7 +217,8 @@ def device_sets(inventory: Inventory, workload: Workload) -> tuple[tuple[Gpu, ..
     sets: dict[tuple[int, ...], tuple[Gpu, ...]] = {}
     for worker in dict.fromkeys(gpu.worker for gpu in usable):
         mine = [gpu for gpu in usable if gpu.worker == worker]
-        for kind in dict.fromkeys((gpu.name, gpu.memory_bytes) for gpu in mine):
+        kinds = tuple(dict.fromkeys((gpu.name, gpu.memory_bytes) for gpu in mine))
+        for kind in kinds if len(kinds) > 1 else ():
             _add_prefixes(sets, [gpu for gpu in mine if (gpu.name, gpu.memory_bytes) == kind])
         _add_prefixes(sets, mine)
     wanted = workload.tensor_parallel

@@ -39,9 +39,10 @@ def test_the_rows_are_really_compared(errors: dict[str, dict[str, list[float]]])
     assert len(errors["sglang"]["KV pool"]) >= 4
 
 
-def test_the_failed_start_of_vllm_is_predicted(shared: Path) -> None:
+@pytest.mark.parametrize("engine", ["vllm", "sglang"])
+def test_failed_starts_are_predicted(shared: Path, engine: str) -> None:
     del shared
-    failed = [row for row in gpu_rows.rows(("vllm",)) if row.failed]
+    failed = [row for row in gpu_rows.rows((engine,)) if row.failed]
     assert failed
     for row in failed:
         found = gpu_rows.estimate(row)

@@ -164,3 +164,17 @@ def test_the_fewest_gpus_are_chosen() -> None:
     assert found.tensor_parallel == 2
     assert len(found.per_gpu) == 2
     assert found.verdict == "fits"
+
+
+@pytest.mark.parametrize(("capability", "grown"), [("9.0", 3 / 17), ("10.0", 0.0), (None, 0.0)])
+def test_hopper_widens_the_scales_of_fp4_experts(capability: str | None, grown: float) -> None:
+    """4 bits and an 8-bit scale for 32 values; kernels of 9.0 take the scale in float32."""
+    plain = model(full(4, 32, 8), 40.0)
+    weights = replace(plain.weights, expert_bytes=34 * GIB)
+    architecture = replace(plain.architecture, extra={"expert_dtype": "fp4"})
+    packed = replace(plain, weights=weights, architecture=architecture)
+    here = cards(141)
+    here = replace(here, gpus=tuple(replace(g, compute_capability=capability) for g in here.gpus))
+    found, before = (sglang.estimate(shape, workload(), here) for shape in (packed, plain))
+    more = found.parts.weights_bytes - before.parts.weights_bytes
+    assert more == pytest.approx(grown * 34 * GIB, abs=2)

@@ -90,6 +90,19 @@ def test_tensor_parallel_halves_weights_and_cache_but_not_the_peak() -> None:
     assert two.kv_bytes_per_token * 2 == one.kv_bytes_per_token
 
 
+def test_cards_without_nvlink_take_less_for_communication() -> None:
+    """Two L40S, 0.19: Qwen3-8B holds 438,032 tokens, 1.64 GiB where two H100 take 2.07."""
+
+    def taken(memory_gib: float, version: str) -> float:
+        gpus = cards(2, round(memory_gib * GIB))
+        found = run(dense(), replace(workload(), tensor_parallel=2), gpus, version)
+        return found.per_gpu[0].parts.non_torch_bytes / GIB
+
+    assert taken(79.19, "0.19.0") == pytest.approx(2.07, abs=0.01)
+    assert taken(44.39, "0.19.0") == pytest.approx(1.64, abs=0.01)
+    assert taken(39.38, "0.8.3") == pytest.approx(0.43, abs=0.05)
+
+
 def test_pipeline_stages_hold_their_layers_and_the_scarcest_decides() -> None:
     two = run(dense(), replace(workload(gpu_memory_utilization="0.95"), pipeline_parallel=2),
               cards(2), "0.19.0")  # fmt: skip

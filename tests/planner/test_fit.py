@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from planner_cases import DENSE_8B, DENSE_32B, H100, RTX_3060, RTX_4090, machine, subject
+from planner_cases import DENSE_8B, DENSE_32B, DENSE_70B, H100, RTX_3060, RTX_4090, machine, subject
 
 from modelscan.core.architecture import ModelShape
 from modelscan.core.estimate import Estimate
@@ -55,3 +55,13 @@ def test_what_stays_on_the_gpu_is_the_most_that_fits() -> None:
     )
     above = own(model.candidates[0].shape, replace(workload_of(plan), parameters=more), here)
     assert above.verdict != "fits"
+
+
+def test_a_model_that_fits_one_way_only_has_other_settings_as_alternatives() -> None:
+    """Part of it on the CPU: a smaller cache, half the context."""
+    found = decide(subject(DENSE_70B, ("Q4_K_M",)), machine(RTX_3060), Workload())
+    assert found.plan is not None
+    assert "--n-gpu-layers" in found.plan.parameters
+    flags = {plan.parameters for plan in (found.plan, *found.alternatives)}
+    assert len(flags) >= 3
+    assert all(plan.estimate.verdict == "fits" for plan in found.alternatives)

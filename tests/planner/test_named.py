@@ -72,6 +72,8 @@ def test_a_degree_of_an_option_needs_its_gpus() -> None:
     alone = decide(subject(DENSE_8B), machine(RTX_4090), wanted).no_fit
     assert alone is not None
     assert "2 GPUs are asked for (--tensor-parallel), there is 1" in alone.reasons[0]
+    near = alone.alternatives[0]
+    assert (near.backend, near.tensor_parallel) == ("vllm", 1)
     plan = decide(subject(DENSE_8B), machine(RTX_4090, RTX_4090), wanted).plan
     assert plan is not None
     assert (plan.gpus, plan.tensor_parallel) == ((0, 1), 2)
