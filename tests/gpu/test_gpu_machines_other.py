@@ -132,7 +132,7 @@ def test_intel_card_and_graphics(fake: FakeMachine) -> None:
     card, graphics = inventory(machine=fake.machine).gpus
     assert (card.name, card.memory_bytes) == ("Intel Arc B580", 12 * GIB)
     assert card.memory_bandwidth_bytes_per_s == 456_000_000_000
-    assert card.backends == ("llama.cpp",)
+    assert card.backends == ("llama.cpp", "vllm")
     assert graphics.integrated
 
 
