@@ -43,7 +43,9 @@ def _mig() -> Scenario:
 def _old_driver() -> dict[str, Any]:
     """A driver that does not know the newer fields, and whose XML is cut off."""
     new = ("memory.reserved", "compute_cap", "clocks.max.memory", "mig.mode.current")
-    card = {key: value for key, value in board("Tesla K80", 11441).items() if key not in new}
+    card = {
+        key: value for key, value in board("Tesla P100-PCIE-16GB", 16280).items() if key not in new
+    }
     return {"boards": [card], "text": {"-q -x": "<nvidia_smi_log><gpu id="}}
 
 
@@ -114,7 +116,7 @@ def made() -> list[Scenario]:
             nvidia([board("NVIDIA GeForce RTX 4090", 24564)], text={"-q -x": lost}),
             nvml=[RTX_4090, "NVIDIA L4|GPU-c|00000000:02:00.0|23034|0|0|8|9|6251|192|lost|0"],
         ),
-        Scenario("an old driver without memory.reserved", [("K80", 11441, None)], _old_driver()),
+        Scenario("an old driver without memory.reserved", [("P100", 16280, 732)], _old_driver()),
         Scenario(
             "driver mismatch",
             [],

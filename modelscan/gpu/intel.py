@@ -62,13 +62,16 @@ def _gpu(machine: Machine, folder: str, index: int) -> Gpu:
                  "drm/lmem_total_bytes", "../lmem_total_bytes"):  # fmt: skip
         total = total or machine.read_int(f"{folder}/{name}")
     named = _CARDS.get(device)
-    bus = re.search(r"^PCI_SLOT_NAME=(\S{1,32})$", machine.read(f"{folder}/uevent") or "", re.M)
-    integrated = named is None and total is None
+    slot = re.search(r"^PCI_SLOT_NAME=(\S{1,32})$", machine.read(f"{folder}/uevent") or "", re.M)
+    bus = slot.group(1).lower() if slot else None
+    # A processor's graphics part is device 2 on the first bus; the kernel does not always tell a
+    # card's memory.
+    integrated = named is None and total is None and bus in (None, "0000:00:02.0")
     return Gpu(
         index=index, name=f"Intel {named}" if named else f"Intel graphics [{device:04x}]",
         vendor="intel", memory_bytes=total, free_bytes=None, source="sysfs",
         unified_memory=integrated, integrated=integrated, pci_device_id=f"0x{device:04x}",
-        pci_bus_id=bus.group(1).lower() if bus else None,
+        pci_bus_id=bus,
     )  # fmt: skip
 
 
@@ -107,7 +110,7 @@ def _joined(kernel: tuple[Gpu, ...], told: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
     for gpu in told:
         other = by_bus.pop(gpu.pci_bus_id or "", None)
         if other is not None:
-            gpu = fill(gpu, replace(other, integrated=False, unified_memory=False))
+            gpu = fill(gpu, other)
             generic = re.search(r"\[0x[0-9a-f]+\]", gpu.name)
             gpu = replace(gpu, name=other.name) if generic and "Arc" in other.name else gpu
         found.append(gpu)

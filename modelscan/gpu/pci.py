@@ -116,7 +116,7 @@ def _product(name: str) -> str | None:
     inside = re.search(r"\[([^\]/]{1,100})\]\s*$", name)
     if inside and inside.group(1) != "AMD":
         return text_of(inside.group(1))
-    plain = re.sub(r"^.{1,60}?(Corporation|Inc\.|\[AMD/ATI\]|Ltd\.)\s*", "", name)
+    plain = re.sub(r"^.{1,60}?(Corporation|Inc\.|Ltd\.)\s*(\[AMD/ATI\]\s*)?", "", name)
     return None if plain.startswith("Device") else text_of(plain)
 
 

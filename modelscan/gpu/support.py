@@ -7,6 +7,10 @@ from dataclasses import replace
 
 from modelscan.core.gpu import Gpu
 
+# The gfx targets that their builds for ROCm have kernels for; llama.cpp and Ollama have Vulkan too.
+VLLM_TARGETS = ("gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1101", "gfx1200", "gfx1201",
+                "gfx1150", "gfx1151")  # fmt: skip
+SGLANG_TARGETS = ("gfx942", "gfx950")
 _ALL = ("llama.cpp", "vllm", "sglang", "ollama")
 
 
@@ -14,7 +18,7 @@ def backends_for(gpu: Gpu) -> tuple[str, ...]:
     """Engines by vendor and generation; an unknown generation is given the benefit of the doubt.
 
     Sources: vLLM's and SGLang's installation pages (compute capability 7.0 and 7.5 upward, ROCm
-    targets), llama.cpp's CUDA, HIP, SYCL and Metal back ends, Ollama's GPU page (5.0 upward).
+    targets, XPU), llama.cpp's CUDA, HIP, SYCL and Metal back ends, Ollama's GPU page (5.0 upward).
     """
     if gpu.vendor == "nvidia":
         return _nvidia(gpu.compute_capability)
@@ -23,7 +27,8 @@ def backends_for(gpu: Gpu) -> tuple[str, ...]:
     if gpu.vendor == "apple":
         return ("llama.cpp", "ollama")
     if gpu.vendor == "intel":
-        return () if "gaudi" in gpu.name.lower() or gpu.name.startswith("HL-") else ("llama.cpp",)
+        gaudi = "gaudi" in gpu.name.lower() or gpu.name.startswith("HL-")
+        return () if gaudi else ("llama.cpp", "vllm")
     return ()
 
 
@@ -54,12 +59,7 @@ def _nvidia(capability: str | None) -> tuple[str, ...]:
 
 
 def _amd(gfx: str | None) -> tuple[str, ...]:
-    if gfx is None:
-        return ("llama.cpp", "ollama")
-    if gfx in ("gfx90a", "gfx942", "gfx950"):
-        return _ALL
-    if gfx.startswith(("gfx11", "gfx12")):
-        return ("llama.cpp", "vllm", "ollama")
-    if gfx in ("gfx906", "gfx908", "gfx900") or gfx.startswith("gfx103"):
-        return ("llama.cpp", "ollama")
-    return ("llama.cpp",)
+    vllm = gfx is None or gfx in VLLM_TARGETS
+    sglang = gfx is None or gfx in SGLANG_TARGETS
+    wanted = {"llama.cpp": True, "vllm": vllm, "sglang": sglang, "ollama": True}
+    return tuple(name for name, runs in wanted.items() if runs)

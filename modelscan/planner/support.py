@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelscan.core.gpu import Gpu, Inventory
+from modelscan.gpu.support import SGLANG_TARGETS, VLLM_TARGETS
 from modelscan.planner.formats import canonical, is_weight_only_four_bit
 
 NATIVE, WEIGHT_ONLY = "native", "weight_only"
@@ -85,6 +86,8 @@ def gpu_support(
     original: bool = True,
 ) -> Support:
     """Format x engine x GPU. ``original``: the model was published in this format."""
+    if gpu.vendor == "intel" and not gpu.backends:  # Gaudi: none of their Intel builds is for it
+        return Support(None, f"{backend} does not run on {gpu.name} here")
     if backend in ("llama.cpp", "ollama"):
         return _gguf_on(gpu, backend)
     if canonical(quantization) == "MXFP4" and not original and not _has_fp4(gpu):
@@ -208,13 +211,12 @@ _NVIDIA_RULES = {
 }
 
 _AMD_DATA_CENTRE = ("gfx90a", "gfx942", "gfx950")
-_AMD_VLLM = (*_AMD_DATA_CENTRE, "gfx1100", "gfx1101", "gfx1200", "gfx1201", "gfx1150", "gfx1151")
 _AMD_FP8 = ("gfx942", "gfx950", "gfx1200", "gfx1201")
 
 
 def _amd(quantization: str | None, backend: str, gpu: Gpu) -> Support:
     targets = _gfx_targets(gpu.gfx_target)
-    known = _AMD_VLLM if backend == "vllm" else ("gfx942", "gfx950")
+    known = VLLM_TARGETS if backend == "vllm" else SGLANG_TARGETS
     if targets and not targets & set(known):
         return Support(None, f"{backend} for ROCm does not support {gpu.gfx_target}")
     name = canonical(quantization)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,8 +133,28 @@ def test_intel_card_and_graphics(fake: FakeMachine) -> None:
     card, graphics = inventory(machine=fake.machine).gpus
     assert (card.name, card.memory_bytes) == ("Intel Arc B580", 12 * GIB)
     assert card.memory_bandwidth_bytes_per_s == 456_000_000_000
-    assert card.backends == ("llama.cpp",)
+    assert card.backends == ("llama.cpp", "vllm")
     assert graphics.integrated
+
+
+def test_an_unknown_intel_card_is_a_card_and_the_processors_part_is_not(fake: FakeMachine) -> None:
+    for number, bus in ((0, "0000:00:02.0"), (1, "0000:03:00.0")):
+        folder = f"/sys/class/drm/card{number}/device"
+        fake.write(f"{folder}/vendor", "0x8086\n")
+        fake.write(f"{folder}/device", "0xe2ff\n")
+        fake.write(f"{folder}/uevent", f"PCI_SLOT_NAME={bus}\n")
+    fake.pci("0000:03:00.0", 0x8086, 0xE2FF)
+    graphics, card = inventory(machine=fake.machine).gpus
+    assert (graphics.integrated, card.integrated) == (True, False)
+    listed = [{"device_id": i, "device_name": "Intel(R) Graphics", "pci_bdf_address": bus}
+              for i, bus in enumerate(("0000:00:02.0", "0000:03:00.0"))]  # fmt: skip
+    fake.tool("xpu-smi discovery -j", json.dumps({"device_list": listed}))
+    for i, one in enumerate(listed):
+        told = {**one, "memory_physical_size_byte": str(16 * GIB)}
+        fake.tool(f"xpu-smi discovery -d {i} -j", json.dumps(told))
+    graphics, card = inventory(machine=fake.machine).gpus
+    assert (graphics.integrated, graphics.backends) == (True, ())
+    assert (card.integrated, card.memory_bytes) == (False, 16 * GIB)
 
 
 def test_devices_nobody_supports_are_named(fake: FakeMachine) -> None:

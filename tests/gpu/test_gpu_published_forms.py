@@ -215,3 +215,14 @@ def test_warnings_around_the_xml_and_a_second_reading() -> None:
     text = nvidia_xml([Board()])
     assert len(parse_xml(warning + text + "\n" + warning).gpus) == 1
     assert len(parse_xml(text + text).gpus) == 1
+
+
+def test_lspci_names_products_without_the_vendor() -> None:
+    amd = "VGA compatible controller: Advanced Micro Devices, Inc. [AMD/ATI]"
+    text = (
+        f"08:00.0 {amd} Raphael (rev c8)\n"
+        f"09:00.0 {amd} Navi 22 [Radeon RX 6700/6700 XT/6800M] (rev c1)\n"
+    )
+    first, second = parse_sample(text).gpus
+    assert first.name == "Raphael"
+    assert second.name == "Navi 22 [Radeon RX 6700/6700 XT/6800M]"

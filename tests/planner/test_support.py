@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from modelscan.core.gpu import Gpu, Host, Inventory
+from modelscan.gpu.facts import all_facts
+from modelscan.gpu.simulate import simulate
 from modelscan.planner import support
 
 
@@ -109,3 +111,13 @@ def test_batching_servers_need_linux() -> None:
     assert support.platform_support("vllm", inventory("linux-x86_64", "local"))
     assert support.platform_support("vllm", inventory("darwin-arm64", "simulated"))
     assert support.platform_support("vllm", inventory(None, "local"))
+
+
+def test_the_probe_and_the_planner_agree_on_every_gpu_of_the_table() -> None:
+    for row in all_facts():
+        gpu = simulate(row.name).gpus[0]
+        for backend in ("llama.cpp", "ollama", "vllm", "sglang"):
+            file_format = support.engine_formats(backend)[0]
+            quantization = "Q4_K_M" if file_format == "gguf" else "FP16"
+            runs = bool(support.gpu_support(file_format, quantization, backend, gpu))
+            assert runs == (backend in gpu.backends), (row.name, backend)
