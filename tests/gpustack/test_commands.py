@@ -23,6 +23,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_PAUSE_S", 0.0)
     monkeypatch.setattr(follow, "_LOOK_AGAIN_S", 0.1)
     monkeypatch.setattr(follow, "_VERIFY_PAUSE_S", 0.05)
+    monkeypatch.setattr(follow, "_STREAM_PAUSE_S", 0.05)
 
 
 @pytest.fixture
@@ -134,6 +135,17 @@ class TestFollowing:
         error = deploy("--timeout", "0.5").json["error"]
         assert error["code"] == "timeout"
         assert error["hint"] == "modelscan start one --timeout SECONDS"
+
+    def test_a_server_without_a_stream_is_not_stormed(
+        self, lab: FakeGpuStack, deploy: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It answers a watch with a list, at once: asked again after a pause."""
+        monkeypatch.setattr(follow, "_LOOK_AGAIN_S", 10.0)
+        monkeypatch.setattr(follow, "_STREAM_PAUSE_S", 0.25)
+        lab.states = ["starting"]
+        assert deploy("--timeout", "2").json["error"]["code"] == "timeout"
+        looks = [1 for verb, path, _ in lab.seen if (verb, path) == ("GET", "/v2/models/1")]
+        assert 2 <= len(looks) <= 12
 
     def test_a_failure_that_no_worker_mends(
         self, lab: FakeGpuStack, deploy: Run, monkeypatch: pytest.MonkeyPatch
@@ -259,6 +271,17 @@ class TestWhatIsNoGpuStack:
         checks = run_in_process("target", "test", "lab", "--json").json["checks"]
         assert {check["status"] for check in checks} == {"ok"}
         assert "newer than this modelscan was tested with" in checks[0]["detail"]
+
+
+@pytest.mark.parametrize("key", ["gpustack_a b", "gpustack_a\nb_c", "gpustack_schlüssel"])
+def test_what_is_no_key_is_not_shown(
+    lab: FakeGpuStack, run_in_process: Run, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("LAB_KEY", key)
+    done = run_in_process("target", "test", "lab", "--json")
+    assert (done.code, done.json["error"]["code"]) == (4, "auth")
+    assert "gpustack_" not in done.out + done.err
+    assert lab.seen == []
 
 
 def test_a_proxy_that_cannot_be_used(
