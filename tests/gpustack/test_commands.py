@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_gpustack import FakeGpuStack
+from support.fake_gpustack import CARD, FakeGpuStack
 from support.tiny_hf import write_tiny_hf
 
 from modelscan.deploy import gpustack_follow as follow
@@ -127,6 +127,22 @@ class TestOlderServers:
     def test_adapters_are_refused(self, old: FakeGpuStack, deploy: Run) -> None:
         refused = deploy("--adapter", "lab/lora")
         assert (refused.code, old.sent("POST", "/v1/models")) == (3, [])
+
+
+class TestSeveralClusters:
+    def test_only_the_chosen_one_counts(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        small = {**CARD, "name": "NVIDIA GeForce RTX 4090", "memory": {"total": 24 * 2**30}}
+        lab.cards = [("one", 1, CARD), ("two", 2, small)]
+        for cluster, worker, name in (("cluster-1", "one", "H100"), ("2", "two", "4090")):
+            run_in_process("target", "add", "lab", lab.url, "--key", "env:LAB_KEY",
+                           "--cluster", cluster)  # fmt: skip
+            (gpu,) = run_in_process("gpu", "--target", "lab", "--json").json["gpus"]
+            assert (gpu["worker"], name in gpu["name"]) == (worker, True)
+            body = deploy("--dry-run").json["launch"]["body"]
+            assert body["worker_selector"] == {"worker-name": worker}
+            assert body["cluster_id"] == int(cluster[-1])
 
 
 class TestFollowing:
