@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_gpustack import CARD, FakeGpuStack
+from support.fake_gpustack import CARD, FakeGpuStack, page
 from support.tiny_hf import write_tiny_hf
 
 from modelscan.deploy import gpustack_follow as follow
+from modelscan.deploy import gpustack_model as remote
 from modelscan.engines.gpustack import client
 
 Run = Callable[..., Any]
@@ -180,6 +181,44 @@ class TestFollowing:
         monkeypatch.setattr(follow, "_RESTARTED_S", 5.0)
         lab.states = ["error", "error", "error", "running"]
         assert deploy("--timeout", "60").json["deployment"]["state"] == "running"
+
+
+class TestNeverTrustA200:
+    @pytest.mark.parametrize("answer", [{"choices": []}, {}, [], "Hello"], ids=str)
+    def test_an_answer_without_an_answer(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, answer: Any
+    ) -> None:
+        lab.answers["/v1/chat/completions"] = (200, answer)
+        done = deploy("--timeout", "0.5")
+        assert (done.code, done.json["error"]["code"]) == (5, "unverified")
+        assert (row(run_in_process)["state"], lab.models[1]["replicas"]) == ("failed", 0)
+        assert json.loads(run_in_process("route", "list", "--json").out)["routes"] == []
+
+    def test_an_embedding_model_is_asked_for_an_embedding(
+        self, lab: FakeGpuStack, deploy: Run
+    ) -> None:
+        lab.answers["/v1/embeddings"] = (200, {"data": [{"embedding": [0.1]}]})
+        done = deploy("--embedding")
+        assert done.code == 0, done.out
+        assert lab.sent("POST", "/v1/embeddings")
+        assert lab.sent("POST", "/v1/chat/completions") == []
+        assert lab.models[1]["categories"] == ["embedding"]
+
+    def test_a_stop_that_does_not_stop(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert deploy().code == 0
+        monkeypatch.setattr(remote, "_GONE_S", 0.2)
+        left = {"id": 9, "model_id": 1, "name": "one-1", "state": "running"}
+        lab.answers["/v2/model-instances"] = page([left])
+        done = run_in_process("stop", "one", "--drain", "0", "--json")
+        assert (done.code, done.json["error"]["code"]) == (5, "not_stopped")
+        assert row(run_in_process)["state"] == "stopping"
+        assert json.loads(run_in_process("route", "list", "--json").out)["routes"][0][
+            "enabled"
+        ] is False  # fmt: skip
+        del lab.answers["/v2/model-instances"]
+        assert row(run_in_process)["state"] == "stopped"
 
 
 class TestOthersAtWork:
