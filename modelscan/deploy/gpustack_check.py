@@ -73,7 +73,7 @@ def _cluster(client: Client, target: TargetConfig) -> str:
 
 
 def _workers(client: Client, target: TargetConfig) -> str:
-    found = read_inventory(client, target.name)
+    found = read_inventory(client, target.name, cluster_id(client, target))
     names = sorted({str(gpu.worker) for gpu in found.gpus})
     memory = sum(gpu.memory_bytes or 0 for gpu in found.gpus)
     problems = "".join(f"; {problem.message}" for problem in found.problems)

@@ -28,7 +28,7 @@ _DOWN_PAUSE_S = 1.0
 _UNSCHEDULABLE_S = 6.0  # memory of a model that just ended is promised for a moment longer
 _RESTARTED_S = 25.0  # a worker restarts after 10 s, and 10 s later each time (both versions)
 _LOG_LINES = 40
-_VERIFY_PAUSE_S = 0.5
+_VERIFY_PAUSE_S = _STREAM_PAUSE_S = 0.5
 
 Mark = tuple[Any, ...]
 """What of an instance is worth another look when it changes."""
@@ -141,7 +141,8 @@ def _wait_for_change(client: Client, model_id: int, known: dict[int, Mark], unti
                 if time.monotonic() > until:
                     return
     except ModelscanError:
-        time.sleep(min(0.5, max(0.0, until - time.monotonic())))
+        pass
+    time.sleep(min(_STREAM_PAUSE_S, max(0.0, until - time.monotonic())))  # it was cut, or is none
 
 
 def verify(client: Client, deployment: Deployment, deadline: float) -> None:

@@ -59,10 +59,10 @@ def propose(
     marker: str,
 ) -> Proposal:
     """Decide for the cluster's hardware. Raises NotDeployableError when nothing fits."""
-    hardware = pick(read_inventory(client, target.name), request.gpu)
+    cluster = cluster_id(client, target)
+    hardware = pick(read_inventory(client, target.name, cluster), request.gpu)
     plan = decide_for(subject, hardware, request.workload, client.dialect)
     plan = sized(plan, subject, hardware, request.workload, client.dialect)
-    cluster = cluster_id(client, target)
     spec = recipe(subject, plan, hardware, request.workload.mode)
     wishes = choices(plan, hardware, request, client.dialect)
     body = create_body(name, plan, client.dialect, wishes, cluster_id=cluster, spec=spec)
@@ -95,10 +95,17 @@ def in_words(plan: Plan) -> str:
     return f"{plan.quantization or plan.format}, {total} on {len(plan.gpus)} GPU(s){share}"
 
 
-def read_inventory(client: Client, target: str) -> Inventory:
-    """The cluster's ready workers as hardware."""
-    workers = [parse_worker(row) for row in client.list("workers")]
-    devices = [parse_gpu(row, str(row.get("worker_name"))) for row in client.list("gpu-devices")]
+def read_inventory(client: Client, target: str, cluster: int | None) -> Inventory:
+    """The ready workers of one cluster as hardware (None: the version has no clusters)."""
+
+    def rows(kind: str) -> list[Mapping[str, Any]]:
+        if cluster is None:
+            return client.list(kind)
+        found = client.list(kind, cluster_id=cluster)
+        return [row for row in found if row.get("cluster_id") in (None, cluster)]
+
+    workers = [parse_worker(row) for row in rows("workers")]
+    devices = [parse_gpu(row, str(row.get("worker_name"))) for row in rows("gpu-devices")]
     return as_inventory(workers, devices, target, engines(client.dialect))
 
 
@@ -114,8 +121,9 @@ def connect(target: TargetConfig, config: Config) -> Client:
 
 def cluster_hardware(name: str, config: Config, spec: str | None = None) -> Inventory:
     """``gpu --target``: the GPUs of a configured server's ready workers."""
-    with connect(load(config.paths).find(name), config) as client:
-        return pick(read_inventory(client, name), spec)
+    target = load(config.paths).find(name)
+    with connect(target, config) as client:
+        return pick(read_inventory(client, name, cluster_id(client, target)), spec)
 
 
 def cluster_decision(
@@ -128,8 +136,9 @@ def cluster_decision(
     everything: bool = False,
 ) -> tuple[Inventory, Decision]:
     """``plan --target``: what ``deploy`` would choose there, with alternatives."""
-    with connect(load(config.paths).find(name), config) as client:
-        hardware = pick(read_inventory(client, name), spec)
+    target = load(config.paths).find(name)
+    with connect(target, config) as client:
+        hardware = pick(read_inventory(client, name, cluster_id(client, target)), spec)
         dialect = client.dialect
     here = servable(subject, dialect)
     decision = decided(here, hardware, workload, dialect, everything=everything)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-import ssl
 import sys
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -55,7 +53,9 @@ class Targets:
             near = difflib.get_close_matches(name, names, n=1)
             raise UsageError(
                 f"there is no target '{name}' ({', '.join(['local', *names])} are there)",
-                hint=f"--target {near[0]}" if near else "modelscan target add NAME URL",
+                hint=f"did you mean {near[0]}? modelscan target list"
+                if near
+                else "modelscan target add NAME URL",
                 code="unknown_target", details={"nearest": near},
             )  # fmt: skip
         return found
@@ -122,6 +122,8 @@ def check(target: TargetConfig) -> TargetConfig:
 def absolute(target: TargetConfig) -> TargetConfig:
     """With the whole paths of its files: later commands run in other folders. Raises UsageError
     for a CA file that is not there, or is none."""
+    import ssl
+
     key = target.api_key
     if key and key.startswith("file:"):
         key = f"file:{expand(key.removeprefix('file:')).absolute()}"
@@ -141,6 +143,8 @@ def absolute(target: TargetConfig) -> TargetConfig:
 
 def put(where: Paths, target: TargetConfig, *, default: bool = False) -> Targets:
     """Add or replace a target; the first one becomes the default."""
+    import uuid
+
     check(target)
     with _lock(where):
         old = load(where)

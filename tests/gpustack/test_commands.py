@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_gpustack import FakeGpuStack
+from support.fake_gpustack import CARD, FakeGpuStack, page
 from support.tiny_hf import write_tiny_hf
 
 from modelscan.deploy import gpustack_follow as follow
+from modelscan.deploy import gpustack_model as remote
 from modelscan.engines.gpustack import client
 
 Run = Callable[..., Any]
@@ -23,6 +24,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_PAUSE_S", 0.0)
     monkeypatch.setattr(follow, "_LOOK_AGAIN_S", 0.1)
     monkeypatch.setattr(follow, "_VERIFY_PAUSE_S", 0.05)
+    monkeypatch.setattr(follow, "_STREAM_PAUSE_S", 0.05)
 
 
 @pytest.fixture
@@ -128,12 +130,39 @@ class TestOlderServers:
         assert (refused.code, old.sent("POST", "/v1/models")) == (3, [])
 
 
+class TestSeveralClusters:
+    def test_only_the_chosen_one_counts(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        small = {**CARD, "name": "NVIDIA GeForce RTX 4090", "memory": {"total": 24 * 2**30}}
+        lab.cards = [("one", 1, CARD), ("two", 2, small)]
+        for cluster, worker, name in (("cluster-1", "one", "H100"), ("2", "two", "4090")):
+            run_in_process("target", "add", "lab", lab.url, "--key", "env:LAB_KEY",
+                           "--cluster", cluster)  # fmt: skip
+            (gpu,) = run_in_process("gpu", "--target", "lab", "--json").json["gpus"]
+            assert (gpu["worker"], name in gpu["name"]) == (worker, True)
+            body = deploy("--dry-run").json["launch"]["body"]
+            assert body["worker_selector"] == {"worker-name": worker}
+            assert body["cluster_id"] == int(cluster[-1])
+
+
 class TestFollowing:
     def test_the_hint_after_too_long_is_a_command(self, lab: FakeGpuStack, deploy: Run) -> None:
         lab.states = ["starting"]
         error = deploy("--timeout", "0.5").json["error"]
         assert error["code"] == "timeout"
         assert error["hint"] == "modelscan start one --timeout SECONDS"
+
+    def test_a_server_without_a_stream_is_not_stormed(
+        self, lab: FakeGpuStack, deploy: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It answers a watch with a list, at once: asked again after a pause."""
+        monkeypatch.setattr(follow, "_LOOK_AGAIN_S", 10.0)
+        monkeypatch.setattr(follow, "_STREAM_PAUSE_S", 0.25)
+        lab.states = ["starting"]
+        assert deploy("--timeout", "2").json["error"]["code"] == "timeout"
+        looks = [1 for verb, path, _ in lab.seen if (verb, path) == ("GET", "/v2/models/1")]
+        assert 2 <= len(looks) <= 12
 
     def test_a_failure_that_no_worker_mends(
         self, lab: FakeGpuStack, deploy: Run, monkeypatch: pytest.MonkeyPatch
@@ -152,6 +181,44 @@ class TestFollowing:
         monkeypatch.setattr(follow, "_RESTARTED_S", 5.0)
         lab.states = ["error", "error", "error", "running"]
         assert deploy("--timeout", "60").json["deployment"]["state"] == "running"
+
+
+class TestNeverTrustA200:
+    @pytest.mark.parametrize("answer", [{"choices": []}, {}, [], "Hello"], ids=str)
+    def test_an_answer_without_an_answer(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, answer: Any
+    ) -> None:
+        lab.answers["/v1/chat/completions"] = (200, answer)
+        done = deploy("--timeout", "0.5")
+        assert (done.code, done.json["error"]["code"]) == (5, "unverified")
+        assert (row(run_in_process)["state"], lab.models[1]["replicas"]) == ("failed", 0)
+        assert json.loads(run_in_process("route", "list", "--json").out)["routes"] == []
+
+    def test_an_embedding_model_is_asked_for_an_embedding(
+        self, lab: FakeGpuStack, deploy: Run
+    ) -> None:
+        lab.answers["/v1/embeddings"] = (200, {"data": [{"embedding": [0.1]}]})
+        done = deploy("--embedding")
+        assert done.code == 0, done.out
+        assert lab.sent("POST", "/v1/embeddings")
+        assert lab.sent("POST", "/v1/chat/completions") == []
+        assert lab.models[1]["categories"] == ["embedding"]
+
+    def test_a_stop_that_does_not_stop(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert deploy().code == 0
+        monkeypatch.setattr(remote, "_GONE_S", 0.2)
+        left = {"id": 9, "model_id": 1, "name": "one-1", "state": "running"}
+        lab.answers["/v2/model-instances"] = page([left])
+        done = run_in_process("stop", "one", "--drain", "0", "--json")
+        assert (done.code, done.json["error"]["code"]) == (5, "not_stopped")
+        assert row(run_in_process)["state"] == "stopping"
+        assert json.loads(run_in_process("route", "list", "--json").out)["routes"][0][
+            "enabled"
+        ] is False  # fmt: skip
+        del lab.answers["/v2/model-instances"]
+        assert row(run_in_process)["state"] == "stopped"
 
 
 class TestOthersAtWork:
@@ -259,6 +326,17 @@ class TestWhatIsNoGpuStack:
         checks = run_in_process("target", "test", "lab", "--json").json["checks"]
         assert {check["status"] for check in checks} == {"ok"}
         assert "newer than this modelscan was tested with" in checks[0]["detail"]
+
+
+@pytest.mark.parametrize("key", ["gpustack_a b", "gpustack_a\nb_c", "gpustack_schlüssel"])
+def test_what_is_no_key_is_not_shown(
+    lab: FakeGpuStack, run_in_process: Run, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv("LAB_KEY", key)
+    done = run_in_process("target", "test", "lab", "--json")
+    assert (done.code, done.json["error"]["code"]) == (4, "auth")
+    assert "gpustack_" not in done.out + done.err
+    assert lab.seen == []
 
 
 def test_a_proxy_that_cannot_be_used(

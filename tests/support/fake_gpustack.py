@@ -27,6 +27,7 @@ class FakeGpuStack:
     def __init__(self, version: str = "v2.3.0") -> None:
         self.version = version
         self.management = "/v2" if version.lstrip("v").startswith("2") else "/v1"
+        self.cards = [("one", 1, CARD)]  # worker, its cluster, its only card
         self.states = ["running"]
         self.message = ""
         self.models: dict[int, dict[str, Any]] = {}
@@ -130,14 +131,20 @@ class FakeGpuStack:
                 "state_message": self.message, "restart_count": 0, "worker_name": "one"}  # fmt: skip
 
     def _workers(self, *_: Any) -> tuple[int, Any]:
-        status = {"cpu": {"total": 8}, "memory": {"total": 64 * GIB}, "gpu_devices": [CARD]}
-        return page([{"id": 1, "name": "one", "state": "ready", "status": status}])
+        rows = []
+        for number, (worker, cluster, card) in enumerate(self.cards, start=1):
+            status = {"cpu": {"total": 8}, "memory": {"total": 64 * GIB}, "gpu_devices": [card]}
+            rows.append({"id": number, "name": worker, "state": "ready", "status": status,
+                         "cluster_id": cluster})  # fmt: skip
+        return page(rows)
 
     def _gpu_devices(self, *_: Any) -> tuple[int, Any]:
-        return page([{**CARD, "id": "one:cuda:0", "worker_name": "one"}])
+        return page([{**card, "id": f"{worker}:cuda:0", "worker_name": worker, "cluster_id": cluster}
+                     for worker, cluster, card in self.cards])  # fmt: skip
 
     def _clusters(self, *_: Any) -> tuple[int, Any]:
-        return page([{"id": 1, "name": "default", "is_default": True}])
+        return page([{"id": number, "name": f"cluster-{number}", "is_default": number == 1}
+                     for number in sorted({cluster for _, cluster, _ in self.cards})])  # fmt: skip
 
     def _model_evaluations(self, *_: Any) -> tuple[int, Any]:
         return 200, {"results": [{"compatible": True, "resource_claim": None}]}

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from modelscan.core.errors import OfflineError, RemoteError, UsageError
+from modelscan.core.errors import AuthError, OfflineError, RemoteError, UsageError
 from modelscan.engines.gpustack.errors import error_from
 from modelscan.engines.gpustack.types import as_row, understood
-from modelscan.state.secrets import resolve
+from modelscan.state.secrets import redact, resolve
 
 if TYPE_CHECKING:
     import httpx
@@ -92,7 +92,7 @@ class Client:
                 f"{connection.name} ({connection.url}) is not on this machine and --offline is set",
                 hint="leave out --offline",
             )
-        key = resolve(connection.api_key) if connection.api_key else None
+        key = _key(connection.api_key) if connection.api_key else None
         self.connection = connection
         self._dialect: Dialect | None = None
         try:
@@ -112,7 +112,7 @@ class Client:
             ) from error
         except (ValueError, ImportError) as error:  # of the environment's proxy: all else is ours
             raise UsageError(
-                f"the proxy in the environment cannot be used: {error}",
+                f"the proxy in the environment cannot be used: {redact(str(error))}",
                 hint=f"HTTP(S)_PROXY=http://HOST:PORT, or NO_PROXY={_host(connection.url)}",
                 code="bad_proxy",
             ) from error
@@ -265,7 +265,7 @@ class Client:
 
     def _unreachable(self, error: Exception, what: str) -> RemoteError:
         where = self.connection
-        reason = str(error) or type(error).__name__
+        reason = redact(str(error)) or type(error).__name__
         hint = f"modelscan target test {where.name}"
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             hint = f"modelscan target add {where.name} {where.url} --ca-file CA.pem"
@@ -273,6 +273,17 @@ class Client:
             f"{where.name} ({where.url}) did not answer ({what}): {reason}",
             hint=hint, code="unreachable",
         )  # fmt: skip
+
+
+def _key(reference: str) -> str:
+    """The key; raises AuthError, without it, for what cannot be one and what no header takes."""
+    key = resolve(reference)
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise AuthError(
+            f"what {reference} names is no key: it has spaces, line breaks or other characters",
+            hint="a key of GPUStack is one word, as its UI shows it once",
+        )
+    return key
 
 
 def _tls(ca_file: str | None) -> Any:
