@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
 }
+# The HTTP client that the library brought along, by its release: 0.x and 2.x.
+_CLIENTS = (("requests", "RequestException"), ("httpx2", "HTTPError"))
 _BLOB = re.compile(r"[0-9A-Za-z][\w.-]{7,127}")
 
 
@@ -103,10 +106,9 @@ def _explained(repo: str, file: WeightFile, config: Config) -> Iterator[None]:
         httpx.HTTPError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError,
         ConnectionError, TimeoutError,
     )  # fmt: skip
-    with contextlib.suppress(ImportError):  # the library's newer releases use this client
-        import httpx2
-
-        network = (*network, httpx2.HTTPError)
+    for client, base in _CLIENTS:
+        if client in sys.modules:
+            network = (*network, getattr(sys.modules[client], base))
     try:
         with explain_os_errors(cache_dir()):
             yield
