@@ -187,6 +187,15 @@ class HttpClient:
             raise
         return answer.body
 
+    def stream(
+        self, url: str, start: int, *, headers: Mapping[str, str] | None = None
+    ) -> Iterator[bytes]:
+        """A file's bytes from ``start`` on, as they arrive; only silence is limited in time."""
+        from modelscan.catalog.http_stream import stream
+
+        address = self._address(url, None)
+        return stream(self._connected(), address, start, headers or {}, self.timeout_s)
+
     def _address(self, url: str, params: Mapping[str, str | int] | None) -> str:
         """The full address. Offline, nothing gets past this line."""
         if self.offline:

@@ -12,6 +12,7 @@ Hubs get their own token (settings ``hf_token``, ``modelscope_token``) and no ot
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,13 @@ class Hub:
         url = self.file_url(ref, path)
         try:
             return self.http.get_range(url, start, length, headers=self._headers(ref))
+        except HttpError as error:
+            raise self._explain(ref, error) from error
+
+    def stream(self, ref: Reference, path: str, start: int) -> Iterator[bytes]:
+        """A file's bytes from ``start`` to its end, as they arrive."""
+        try:
+            yield from self.http.stream(self.file_url(ref, path), start, headers=self._headers(ref))
         except HttpError as error:
             raise self._explain(ref, error) from error
 

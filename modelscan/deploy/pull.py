@@ -55,15 +55,19 @@ class Pulled:
     fetched_bytes: int
 
 
+class Moved(Protocol):
+    """Told of n more bytes; ``fresh`` False: they were here already, from an earlier try."""
+
+    def __call__(self, count: int, /, *, fresh: bool = True) -> None: ...
+
+
 class Store(Protocol):
     """Where one hub's files live and how one of them is fetched."""
 
     def folder(self, repo: str, revision: str) -> Path: ...
 
-    def fetch(
-        self, repo: str, revision: str, file: WeightFile, moved: Callable[[int], None]
-    ) -> Path:
-        """Fetch or resume one file; ``moved(n)`` is told of n more bytes."""
+    def fetch(self, repo: str, revision: str, file: WeightFile, moved: Moved) -> Path:
+        """Fetch or resume one file."""
         ...
 
     def discard(self, path: Path) -> None:
@@ -112,7 +116,7 @@ def _store(source: str, config: Config, hub: Hub | None) -> Store:
         return ModelScopeStore(config, hub)
     from modelscan.deploy.pull_huggingface import HuggingFaceStore
 
-    return HuggingFaceStore(config)
+    return HuggingFaceStore(config, hub)
 
 
 def _fetch(
@@ -137,7 +141,7 @@ def _fetch(
         return Pulled(plan.source, plan.repo, revision, folder, files, 0)
     known = tuple(_with_hash(folder, file) for file in files)
     checksums.remember_pull(config.paths, plan.source, plan.repo, revision, known)
-    return Pulled(plan.source, plan.repo, revision, folder, files, meter.done)
+    return Pulled(plan.source, plan.repo, revision, folder, files, meter.fresh)
 
 
 def _with_hash(folder: Path, file: WeightFile) -> WeightFile:
@@ -221,14 +225,15 @@ class _Meter:
     """Counts bytes over all files, and says how fast and how long still."""
 
     def __init__(self, total: int, report: Report | None) -> None:
-        self.total, self.done, self.file = total, 0, ""
+        self.total, self.done, self.fresh, self.file = total, 0, 0, ""
         self._report, self._start = report, time.monotonic()
 
-    def moved(self, count: int) -> None:
+    def moved(self, count: int, /, *, fresh: bool = True) -> None:
         self.done += count
+        self.fresh += count if fresh else 0
         if self._report is None:
             return
         elapsed = time.monotonic() - self._start
-        rate = self.done / elapsed if elapsed > 0.5 else None
+        rate = self.fresh / elapsed if elapsed > 0.5 else None
         left = max(0, self.total - self.done) / rate if rate else None
         self._report(Progress(self.file, self.done, self.total, rate, left))

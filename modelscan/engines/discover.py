@@ -122,8 +122,11 @@ def _ollama(address: Address) -> Found | None:
 
 
 def _sglang(address: Address) -> Found | None:
-    """``/get_model_info`` is SGLang's own; the version is in ``/get_server_info``."""
+    """``/get_model_info`` is SGLang's own, ``/get_server_info`` has the version; behind a key
+    ``/metrics`` still tells."""
     info = _object(address, "/get_model_info") or _object(address, "/model_info")
+    if not info and _models(address)[1] and _has_metrics(address, "sglang:"):
+        return Found(address.host, address.port, "sglang", None, (), locked=True)
     if not isinstance(info.get("model_path"), str) or "is_generation" not in info:
         return None
     server = _object(address, "/get_server_info") or _object(address, "/server_info")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from modelscan.gpu.inventory import inventory
 from modelscan.planner.decide import decide
 from modelscan.state.config import load
 
-pytest_plugins = ("support.engine_fixtures",)
+pytest_plugins = ("support.engine_fixtures", "support.hub_fixtures")
 
 Run = Callable[..., Ran]
 ADAPTER = {"general.type": "adapter", "general.architecture": "llama", "adapter.type": "lora",
@@ -37,17 +37,12 @@ def adapter() -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    with FakeHub() as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        server.add("demo/lora-GGUF", {"adapter.gguf": adapter(), "README.md": b"an adapter"})
-        server.add("demo/lora", {"adapter_config.json": json.dumps({"r": 4}).encode(),
-                                 "adapter_model.safetensors": safetensors(llama_tensors()),
-                                 "optimizer.pt": b"x"})  # fmt: skip
-        server.add("demo/pickled", {"adapter_config.json": b"{}", "adapter_model.bin": b"x"})
-        yield server
+def content(hub: FakeHub) -> None:
+    hub.add("demo/lora-GGUF", {"adapter.gguf": adapter(), "README.md": b"an adapter"})
+    hub.add("demo/lora", {"adapter_config.json": json.dumps({"r": 4}).encode(),
+                             "adapter_model.safetensors": safetensors(llama_tensors()),
+                             "optimizer.pt": b"x"})  # fmt: skip
+    hub.add("demo/pickled", {"adapter_config.json": b"{}", "adapter_model.bin": b"x"})
 
 
 @pytest.mark.parametrize("text", ["demo/lora-GGUF", "hf:demo/lora-GGUF"])

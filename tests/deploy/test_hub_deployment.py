@@ -15,6 +15,7 @@ import pytest
 from conftest import Ran
 from support.engine_processes import eventually, living
 from support.fake_hub import FakeHub
+from support.tiny_gguf import split_gguf
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -56,6 +57,24 @@ def test_weights_come_from_the_hub(cli: Run, hub: FakeHub, tmp_path: Path) -> No
     assert cli("stop", "tiny-gguf").code == 0
     assert cli("start", "tiny-gguf").code == 0
     assert len(hub.log) == before  # a start asks nobody
+
+
+@pytest.mark.parametrize(("prefix", "side"), [("hf:", "hf"), ("ms:", "ms")])
+def test_a_split_model_in_a_folder_of_the_repository(
+    cli: Run, hub: FakeHub, prefix: str, side: str
+) -> None:
+    """All its parts, nothing of the other format; the engine gets the first one."""
+    names = [f"F32/tiny-F32-{number:05}-of-00003.gguf" for number in (1, 2, 3)]
+    parts = dict(zip(names, split_gguf(3), strict=True))
+    hub.add("demo/split-GGUF", {**parts, "tiny-F16.gguf": b"GGUF"}, on=side)
+    done = cli("deploy", f"{prefix}demo/split-GGUF", "--quantization", "F32", "--json")
+    assert done.code == 0, done.out + done.err
+    argv = cli("show", "split-gguf", "--json").json["launch"]["argv"]
+    first = Path(argv[argv.index("--model") + 1])
+    assert first.name == "tiny-F32-00001-of-00003.gguf"
+    assert [(first.parent / Path(name).name).read_bytes() for name in names] == [*parts.values()]
+    assert not (first.parent.parent / "tiny-F16.gguf").exists()
+    assert cli("remove", "split-gguf", "--yes").code == 0
 
 
 def test_a_dry_run_fetches_no_weights(cli: Run, hub: FakeHub) -> None:

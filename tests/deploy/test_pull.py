@@ -22,6 +22,7 @@ from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
+from modelscan.deploy.cached import list_cached
 from modelscan.deploy.needed_files import check_path, needed
 from modelscan.deploy.pull import pull
 from modelscan.deploy.subject import load_subject
@@ -178,6 +179,40 @@ def test_interrupted_at_random_bytes_and_resumed(
     done = cli("pull", model, "--json")
     assert done.code == 0, done.out
     assert sha((Path(done.json["folder"]) / NAME).read_bytes()) == sha(DEMO)
+
+
+@pytest.mark.parametrize("model", ["hf:demo/tiny-GGUF", "ms:demo/tiny"])
+def test_interrupted_fifty_times_it_goes_on_where_it_stopped(
+    hub: FakeHub, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each try gets a few random bytes; together they move the file little more than once."""
+    monkeypatch.setattr("modelscan.deploy.resume._PAUSES_S", (0.0,))
+    config, plan, rng = load(), plan_for(model), random.Random(model)
+    before = hub.sent_bytes
+    for _ in range(50):
+        hub.heal()
+        hub.cut_after_bytes = rng.randrange(1, 20_000)
+        hub.fault("/cdn", "cut", times=1)
+        hub.fault("/cdn", "reset")
+        with pytest.raises(ModelscanError) as caught:
+            pull(plan, config)
+        assert (caught.value.exit_code, caught.value.code) == (5, "download_failed")
+        assert list_cached(config) == ()
+    hub.heal()
+    done = pull(plan, config)
+    assert sha((done.folder / NAME).read_bytes()) == sha(DEMO)
+    assert done.fetched_bytes < len(DEMO) < hub.sent_bytes - before < 1.2 * len(DEMO)
+
+
+@pytest.mark.parametrize("model", ["hf:demo/tiny-GGUF", "ms:demo/tiny"])
+def test_a_part_that_the_server_does_not_continue_is_begun_anew(hub: FakeHub, model: str) -> None:
+    """A mirror that ignores ranges: the file is right all the same."""
+    config, plan = load(), plan_for(model)
+    hub.cut_after_bytes = 100_000
+    hub.fault("/cdn", "cut", times=1)
+    hub.fault("/cdn", "ignore-range")
+    done = pull(plan, config)
+    assert sha((done.folder / NAME).read_bytes()) == sha(DEMO)
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,20 +17,11 @@ from modelscan.deploy.hub_cache import snapshot
 from modelscan.deploy.subject import load_subject
 from modelscan.state.config import load
 
-pytest_plugins = ("support.engine_fixtures",)
+pytest_plugins = ("support.engine_fixtures", "support.hub_fixtures")
 
 Run = Callable[..., Ran]
 DEMO = (REPOSITORY / "examples" / "demo-model.gguf").read_bytes()
 DEMO_HIDDEN = 192
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    with FakeHub() as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        yield server
 
 
 def projector(dimension: int) -> bytes:

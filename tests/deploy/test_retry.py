@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +20,20 @@ from modelscan.deploy.request import Request
 from modelscan.deploy.retry import next_request
 from modelscan.state.config import load
 
-pytest_plugins = ("support.engine_fixtures",)
+pytest_plugins = ("support.engine_fixtures", "support.hub_fixtures")
 
 DEMO = (REPOSITORY / "examples" / "demo-model.gguf").read_bytes()
 MODEL = "hf:demo/three-GGUF"
 
 
 @pytest.fixture(autouse=True)
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
+def content(hub: FakeHub) -> None:
     """A model in three formats, the sizes of which count, and one for vLLM."""
-    with FakeHub() as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        size = len(DEMO)
-        server.add(MODEL[3:], {"t-Q4_0.gguf": DEMO, "t-Q8_0.gguf": DEMO + bytes(3 * size),
-                               "t-F16.gguf": DEMO + bytes(8 * size)})  # fmt: skip
-        server.add("demo/tiny-hf", {"config.json": json.dumps(llama_config()).encode(),
-                                    "model.safetensors": safetensors(llama_tensors())})  # fmt: skip
-        yield server
+    size = len(DEMO)
+    hub.add(MODEL[3:], {"t-Q4_0.gguf": DEMO, "t-Q8_0.gguf": DEMO + bytes(3 * size),
+                           "t-F16.gguf": DEMO + bytes(8 * size)})  # fmt: skip
+    hub.add("demo/tiny-hf", {"config.json": json.dumps(llama_config()).encode(),
+                                "model.safetensors": safetensors(llama_tensors())})  # fmt: skip
 
 
 def failed(kind: str | None, **tried: Any) -> RemoteError:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import Ran
 from support.fake_hub import FakeHub
 from support.hub_content import llama_config, llama_tensors, safetensors
+
+pytest_plugins = ("support.hub_fixtures",)
 
 Run = Callable[..., Ran]
 GPU = ("--gpu", "RTX 4090")
@@ -30,14 +32,9 @@ WITH_CODE = {
 
 
 @pytest.fixture(autouse=True)
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeHub]:
-    with FakeHub() as server:
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        server.add("demo/pickled", PICKLED)
-        server.add("demo/coded", WITH_CODE)
-        yield server
+def content(hub: FakeHub) -> None:
+    hub.add("demo/pickled", PICKLED)
+    hub.add("demo/coded", WITH_CODE)
 
 
 @pytest.mark.parametrize("command", ["pull", "deploy"])

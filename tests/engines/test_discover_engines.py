@@ -80,6 +80,10 @@ def test_a_locked_server_is_known_by_what_is_public() -> None:
         open_ = discover.probe(Address("127.0.0.1", port, "k"))
         assert open_ is not None
         assert [model.name for model in open_.models] == ["tiny"]
+    with serving(sglang(), key="k") as port:
+        found = discover.probe(Address("127.0.0.1", port))
+        assert found is not None
+        assert (found.engine, found.locked, found.models) == ("sglang", True, ())
     with serving(other(), key="k") as port:
         assert discover.probe(Address("127.0.0.1", port)) is None, "it may be anything"
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_U32, _F32, _BOOL, _STRING, _ARRAY, _I32 = 4, 6, 7, 8, 9, 5
+_U16, _U32, _F32, _BOOL, _STRING, _ARRAY, _I32 = 2, 4, 6, 7, 8, 9, 5
 _ALIGNMENT = 32
 _UNKNOWN, _CONTROL, _BYTE, _NORMAL = 2, 3, 6, 1
 
@@ -35,8 +35,26 @@ def write_tiny_gguf(
     """Write the file and return its path; the same seed gives the same bytes."""
     sizes = shape or Shape()
     tokens = _tokens()
-    metadata = _metadata(name, sizes, tokens)
     tensors = _tensors(sizes, len(tokens), random.Random(seed))
+    path.write_bytes(_file(_metadata(name, sizes, tokens), tensors))
+    return path
+
+
+def split_gguf(count: int, *, seed: int = 1) -> list[bytes]:
+    """The same model in parts, as llama.cpp's ``gguf-split`` makes them."""
+    sizes, tokens = Shape(), _tokens()
+    tensors = _tensors(sizes, len(tokens), random.Random(seed))
+    size = -(-len(tensors) // count)
+    parts = []
+    for number in range(count):
+        own = _metadata("Tiny test", sizes, tokens) if number == 0 else []
+        split = [("split.no", _U16, number), ("split.count", _U16, count),
+                 ("split.tensors.count", _I32, len(tensors))]  # fmt: skip
+        parts.append(_file([*own, *split], tensors[number * size : (number + 1) * size]))
+    return parts
+
+
+def _file(metadata: list[Any], tensors: list[Any]) -> bytes:
     header = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(metadata))
     header += b"".join(_pair(*item) for item in metadata)
     infos, data = b"", b""
@@ -44,8 +62,7 @@ def write_tiny_gguf(
         infos += _string(tensor) + struct.pack("<I", len(dimensions))
         infos += struct.pack(f"<{len(dimensions)}Q", *dimensions) + struct.pack("<IQ", 0, len(data))
         data += _padded(struct.pack(f"<{len(values)}f", *values))
-    path.write_bytes(_padded(header + infos) + data)
-    return path
+    return _padded(header + infos) + data
 
 
 def _tokens() -> list[tuple[str, float, int]]:
@@ -117,7 +134,7 @@ def _pair(key: str, kind: Any, value: Any) -> bytes:
 def _value(kind: int, value: Any) -> bytes:
     if kind == _STRING:
         return _string(value)
-    formats = {_U32: "<I", _F32: "<f", _BOOL: "<?", _I32: "<i"}
+    formats = {_U16: "<H", _U32: "<I", _F32: "<f", _BOOL: "<?", _I32: "<i"}
     return struct.pack(formats[kind], value)
 
 
