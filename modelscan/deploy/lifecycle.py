@@ -26,6 +26,7 @@ from modelscan.core.plan import Subject
 from modelscan.deploy import routes
 from modelscan.deploy.reconcile import end, fail, finish, reason_of, reconcile, stopped, unknown
 from modelscan.deploy.request import Events, Request, check_name, derive_name, silent
+from modelscan.deploy.subject import load_deployable
 from modelscan.deploy.targets import Target, find_target
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
@@ -66,7 +67,7 @@ class _Session:
 def preview(request: Request, config: Config) -> Deployment:
     """``--dry-run``: the deployment as it would be; nothing is written or started."""
     request.check()
-    subject = _subject(request, config)
+    subject = load_deployable(request.model, config, request.workload)
     name = check_name(request.name or derive_name(subject.id))
     target = find_target(request.target, config)
     return target.propose(name, subject, request, forget_it, now_text())
@@ -83,7 +84,8 @@ def deploy(request: Request, config: Config, events: Events = silent) -> Outcome
     RemoteError (the engine failed: its own reason), KeyboardInterrupt after undoing everything.
     """
     request.check()
-    subject = _subject(request, config)  # refused before its target is asked anything
+    # Before its target: what cannot be deployed is refused without asking any server.
+    subject = load_deployable(request.model, config, request.workload)
     target = find_target(request.target, config)
     name = check_name(request.name or derive_name(subject.id))
     with _working_on(name, config, request.timeout_s) as session:
@@ -160,12 +162,6 @@ def remove(name: str, config: Config, *, drain_s: float = DRAIN_S) -> Deployment
         if problem is not None:
             raise routes.stays(deployment, "removed", problem)
         return deployment
-
-
-def _subject(request: Request, config: Config) -> Subject:
-    from modelscan.deploy.subject import load_deployable
-
-    return load_deployable(request.model, config, request.workload)
 
 
 @contextlib.contextmanager

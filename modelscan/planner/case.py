@@ -9,6 +9,7 @@ from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.measurement import Measurement
+from modelscan.core.units import MIB
 from modelscan.core.workload import Workload
 from modelscan.planner.launch import Launch, Options
 from modelscan.planner.search import Option
@@ -18,6 +19,7 @@ Estimator = Callable[[ModelShape, Workload, Inventory], Estimate]
 DEFAULT_CONTEXT_TOKENS = 32_768  # what a chat with documents and tools needs; not a limit
 MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use
 EMBEDDING_CONTEXT_TOKENS = 8_192
+_SPARE_UTILIZATION_BYTES = 256 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,14 @@ def spare(estimate: Estimate) -> float:
     """What the fullest GPU has left beside its share of the margin."""
     margin = estimate.margin_bytes / max(1, len(estimate.per_gpu))
     return min((-missing(device) - margin for device in estimate.per_gpu), default=0.0)
+
+
+def beside_share(device: DeviceEstimate) -> int:
+    """What a pool engine takes beside its share of the device: context, graphs, communication."""
+    parts = device.parts
+    cache = parts.kv_cache_bytes + parts.recurrent_state_bytes
+    taken = device.total_bytes - cache + (device.kv_pool_bytes or 0)
+    return max(_SPARE_UTILIZATION_BYTES, taken - (device.budget_bytes or taken))
 
 
 def missing(device: DeviceEstimate) -> int:

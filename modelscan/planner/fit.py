@@ -9,14 +9,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from modelscan.core.architecture import Architecture
-from modelscan.core.estimate import DeviceEstimate, Estimate
-from modelscan.core.units import MIB, format_bytes, format_tokens
+from modelscan.core.estimate import Estimate
+from modelscan.core.units import format_bytes, format_tokens
 from modelscan.planner.case import (
     MINIMUM_CONTEXT_TOKENS,
     Case,
     Fitted,
     Miss,
     available_bytes,
+    beside_share,
     devices,
     fits,
     fits_gpus,
@@ -31,7 +32,6 @@ from modelscan.planner.search import Option
 THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
 _POOLED = ("vllm", "sglang")  # engines that set a pool aside
 _STEP_TOKENS = 1_024
-_SPARE_UTILIZATION_BYTES = 256 * MIB
 _GUESSES = 5
 _FEW_REQUESTS = 64
 
@@ -302,10 +302,10 @@ class _Trial:
         if self.option.backend not in _POOLED or self.case.wanted.memory_utilization:
             return None
         shares = [
-            (gpu.free_bytes - _beside(device)) / gpu.memory_bytes
+            (gpu.free_bytes - beside_share(device)) / gpu.memory_bytes
             for gpu, device in zip(self.option.gpus, estimate.per_gpu, strict=False)
             if gpu.free_bytes is not None and gpu.memory_bytes
-            and (device.budget_bytes or 0) > gpu.free_bytes - _beside(device)
+            and (device.budget_bytes or 0) > gpu.free_bytes - beside_share(device)
         ]  # fmt: skip
         lowest = min(shares, default=None)
         return None if lowest is None or lowest <= 0.05 else int(lowest * 100) / 100
@@ -333,14 +333,6 @@ class _Trial:
         if found.tight:
             notes.append("tight: within the estimate's margin of the free memory")
         return replace(found, notes=tuple(notes))
-
-
-def _beside(device: DeviceEstimate) -> int:
-    """What a pool engine takes beside its share of the device: context, graphs, communication."""
-    parts = device.parts
-    cache = parts.kv_cache_bytes + parts.recurrent_state_bytes
-    taken = device.total_bytes - cache + (device.kv_pool_bytes or 0)
-    return max(_SPARE_UTILIZATION_BYTES, taken - (device.budget_bytes or taken))
 
 
 def _needs_half(option: Option) -> bool:
