@@ -18,11 +18,11 @@ from modelscan.core.workload import Workload
 from modelscan.planner import describe, hardware, refuse
 from modelscan.planner.case import MINIMUM_CONTEXT_TOKENS, Case, Estimator, Fitted, Miss
 from modelscan.planner.case import estimator as own_estimator
-from modelscan.planner.fit import fit, reject_reason, too_large
+from modelscan.planner.fit import fit, too_large
 from modelscan.planner.formats import bits_per_weight
 from modelscan.planner.named import with_named, without_degree
 from modelscan.planner.rank import cost, floor, order
-from modelscan.planner.search import Option, options, ruined
+from modelscan.planner.search import Option, options, reject_reason, ruined
 from modelscan.planner.support import NATIVE, gpu_support
 
 ALTERNATIVES = 4

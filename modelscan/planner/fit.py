@@ -36,16 +36,6 @@ _GUESSES = 5
 _FEW_REQUESTS = 64
 
 
-def reject_reason(option: Option) -> str | None:
-    """Why this number of tensor-parallel ranks cannot be, or None."""
-    if option.tensor_parallel == 1:
-        return None
-    from modelscan.memory import tensor_parallel
-
-    architecture = option.candidate.shape.architecture
-    return tensor_parallel.reject_reason(architecture, option.tensor_parallel, option.backend)
-
-
 def too_large(option: Option, case: Case) -> Miss | None:
     """A miss where the weights alone are larger than all the memory there is."""
     available = available_bytes(option.gpus, case.inventory)

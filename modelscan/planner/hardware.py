@@ -12,9 +12,9 @@ from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
 from modelscan.planner import refuse
 from modelscan.planner.case import Case, Fitted, estimator
-from modelscan.planner.fit import fit, least_bytes, reject_reason
+from modelscan.planner.fit import fit, least_bytes
 from modelscan.planner.named import with_named
-from modelscan.planner.search import Option, options
+from modelscan.planner.search import Option, options, reject_reason
 
 _DRIVER_SHARE = 0.02  # what firmware and driver keep of a card, about
 

@@ -245,3 +245,13 @@ def _add_prefixes(sets: dict[tuple[int, ...], tuple[Gpu, ...]], gpus: list[Gpu])
     for count in range(1, len(ranked) + 1):
         chosen = tuple(sorted(ranked[:count], key=lambda gpu: gpu.index))
         sets.setdefault(tuple(gpu.index for gpu in chosen), chosen)
+
+
+def reject_reason(option: Option) -> str | None:
+    """Why this number of tensor-parallel ranks cannot be, or None."""
+    if option.tensor_parallel == 1:
+        return None
+    from modelscan.memory import tensor_parallel
+
+    architecture = option.candidate.shape.architecture
+    return tensor_parallel.reject_reason(architecture, option.tensor_parallel, option.backend)
