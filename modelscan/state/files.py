@@ -50,10 +50,13 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = PRIVATE_FILE) -> 
 def _behind(link: Path) -> Path:
     """What a symbolic link leads to; raises ModelscanError when it leads to itself."""
     try:
-        return link.resolve()
-    except RuntimeError as error:  # Python < 3.13 says a loop this way
+        target = link.resolve()
+    except RuntimeError:  # Python < 3.13 says a loop this way, later ones return a link
+        target = link
+    if target.is_symlink():
         loop = OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        raise os_error(f"cannot write {link}", loop, link) from error
+        raise os_error(f"cannot write {link}", loop, link)
+    return target
 
 
 def _sync_dir(folder: Path) -> None:

@@ -195,10 +195,11 @@ def moments(
         check_recovery(run, home, config, model_file)
 
 
-def test_deploy_killed_at_a_few_random_moments(
+@pytest.mark.timeout(900)
+def test_deploy_killed_at_fifty_random_moments(
     cli: Run, run: Run, home: Path, config: Config, model_file: Path
 ) -> None:
-    moments(cli, run, home, config, model_file, trials=8, seed=1)
+    moments(cli, run, home, config, model_file, trials=50, seed=1)
 
 
 @pytest.mark.slow
