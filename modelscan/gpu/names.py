@@ -23,6 +23,8 @@ _SOFT = {
 }  # fmt: skip
 _MOBILE = frozenset({"laptop", "mobile", "notebook", "maxq"})
 _FORM = re.compile(r"^(sxm\d?|pcie|nvl|dgxs)$")
+# nvidia-smi's table cuts long names: A100-SXM..., V100-PCI..., H100 80GB HBM...
+_CUT_FORM = re.compile(r"(sxm\d?|pci|hbm\d?)e?\.{3}$")
 _MEMORY_TYPE = re.compile(r"^(hbm\d?e?|gddr\d\w?)$")
 _WATTS = re.compile(r"^\d+(\.\d+)?w$")  # variants of one laptop chip
 _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gib|gb|g)(?![\w.])")
@@ -55,6 +57,7 @@ def parse_name(text: str) -> Name:
     """Take a name apart; any text has an answer, perhaps with an empty core."""
     lowered = re.sub(r"[®™]|\((r|tm|nvgpu)\)", " ", text.lower()[:200])
     lowered = _MAC.sub(" ", re.sub(r"max-?\s?q\b", "maxq", lowered))
+    lowered = _CUT_FORM.sub(lambda m: "pcie" if m[1] == "pci" else m[1], lowered)
     mig = _MIG.search(lowered) or _VGPU.search(lowered)
     if mig:
         lowered = lowered.replace(mig.group(0), " ")

@@ -256,3 +256,17 @@ def test_what_drivers_call_it(driver_name: str, row: str) -> None:
 
 def test_no_memory_is_no_variant() -> None:
     assert lookup("RTX 4090 0GB") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "mib", "row"),
+    [
+        ("NVIDIA A100-SXM...", 40536, "A100 SXM4 40 GB"),
+        ("A100-PCI...", 81920, "A100 PCIe 80 GB"),
+        ("Tesla V100-SXM2...", 32510, "Tesla V100 SXM2 32 GB"),
+        ("NVIDIA RTX A500...", 24564, None),  # of A500 and A5000 neither is sure
+    ],
+)
+def test_names_that_a_table_cut_off(name: str, mib: int, row: str | None) -> None:
+    found = lookup(name, mib << 20)
+    assert (found and found.name) == row
