@@ -97,7 +97,7 @@ def base_values(block: Block, architecture: Architecture, settings: Settings, gr
     if not graph.waiting_queries or (settings.type_k.block > 1 and settings.flash_attention):
         return base
     joined = block.has("attn_qkv") or block.rows("attn_q") == 2 * query
-    if joined or not cache.reads_cache(architecture):
+    if joined or not (graph.all_rows or cache.reads_cache(architecture)):
         return base
     return base + (query if block.layer.moe else min(query, architecture.hidden))
 

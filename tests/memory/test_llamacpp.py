@@ -300,11 +300,25 @@ def test_older_builds_have_their_own_constants(version: str):
         assert abs(result.parts.compute_bytes / MIB - expected) < 0.02
 
 
-def test_masks_exist_twice_in_old_builds():
-    """xllamacpp 2026.5.9294, Llama-3.2-1B at 131,072 tokens: 404 MiB."""
-    result = found("llama-3.2-3b", context_tokens=131072, backend_version="2026.5.9294")
-    masks = 6 * 131072 * 512
-    assert result.parts.compute_bytes == masks + 4 * 512 * 5 * 3072
+@pytest.mark.parametrize(
+    ("version", "name", "context", "expected"),
+    [
+        ("2026.9.11063", "phi-4-mini", 8192, 74.01),
+        ("2026.9.11063", "gemma-3-27b", 8192, 175.02),
+        ("2026.9.11063", "mistral-small-24b", 131072, 358.01),
+        ("2026.9.11063", "qwen3-235b-a22b", 8192, 184.01),
+        ("2026.9.11063", "qwen3.5-9b", 8192, 104.02),
+        ("2026.9.11063", "bge-large", 8192, 14.51),
+        ("2026.5.9294", "llama-3.2-3b", 131072, 414.01),  # masks exist twice
+        ("2026.5.9294", "qwen3-235b-a22b", 131072, 440.01),
+        ("2026.5.9294", "bge-large", 8192, 16.51),
+        ("2026.5.9294", "qwen3.5-9b", 8192, 509.0),
+    ],
+)
+def test_what_older_wheels_printed(version: str, name: str, context: int, expected: float):
+    """Compute buffers of their dry runs, MiB."""
+    result = found(name, context_tokens=context, backend_version=version)
+    assert abs(result.parts.compute_bytes / MIB - expected) < 0.02
 
 
 def test_an_unknown_version_is_the_newest():
