@@ -155,10 +155,7 @@ class _Trial:
         return self._noted(found, changes) if found.tight else None
 
     def _serves_fewer(self, estimate: Estimate) -> bool:
-        """Whether fewer requests at once may leave vLLM the room that the context needs.
-
-        It sets memory aside for 256 or 1024 of them, whatever its cache can hold.
-        """
+        """Whether fewer than vLLM's 256 or 1024 requests may leave the room the context needs."""
         wanted = self.case.wanted
         said = wanted.parallel or wanted.mode == "throughput" or wanted.parameter("max-num-seqs")
         if self.option.backend != "vllm" or self.case.task != "chat" or said:
