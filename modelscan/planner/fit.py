@@ -221,7 +221,8 @@ class _Trial:
         best = self.attempt(context, **change(most)) if most > 0 else None
         if best is None or not fits_gpus(best):
             return None
-        part = self.option.candidate.shape.weights.total_bytes / len(self.option.gpus) / most
+        held = self.option.candidate.shape.weights.total_bytes / len(self.option.gpus)
+        part = max(1.0, held / most)
         low, high, room = 0, most, spare(best.estimate)  # too few; enough, and what is left then
         tries = 0
         while high - low > 1:
