@@ -50,7 +50,6 @@ def plan(
     ] = None,
 ) -> Document:
     """The best way to run a model on this hardware: format, engine, GPUs, context, flags."""
-    from modelscan.deploy.nearest import with_nearest
     from modelscan.deploy.subject import load_subject
     from modelscan.gpu.inventory import inventory
     from modelscan.planner.decide import decide
@@ -66,7 +65,7 @@ def plan(
         return _needed(subject, wanted, hardware)
     history = () if hardware.simulated else measurements()
     decision = decide(subject, hardware, wanted.workload, history=history, everything=everything)
-    decision = with_nearest(decision, subject, hardware, wanted.workload, current().config)
+    decision = _with_nearest(decision, subject, wanted, hardware)
     warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
     return document(decision, warnings, everything, _smaller(subject, wanted.gpu))
 
@@ -85,16 +84,26 @@ def _on_cluster(
 ) -> Document:
     """The same answer for a cluster's workers."""
     from modelscan.deploy.gpustack_plan import cluster_decision
-    from modelscan.deploy.nearest import with_nearest
 
     hardware, decision = cluster_decision(
         where, current().config, subject, wanted.workload, wanted.gpu, everything=everything
     )
     if gpus_needed:
         return _needed(subject, wanted, hardware)
-    decision = with_nearest(decision, subject, hardware, wanted.workload, current().config)
+    decision = _with_nearest(decision, subject, wanted, hardware)
     warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
     return document(decision, warnings, everything, _smaller(subject, wanted.gpu))
+
+
+def _with_nearest(
+    decision: Decision, subject: Subject, wanted: Wanted, hardware: Inventory
+) -> Decision:
+    """Where nothing fits: models of the same makers that do."""
+    if decision.no_fit is None:
+        return decision
+    from modelscan.deploy.nearest import with_nearest
+
+    return with_nearest(decision, subject, hardware, wanted.workload, current().config)
 
 
 def _body(where: str, subject: Subject, model: str, wanted: Wanted, form: str) -> Document:

@@ -145,10 +145,7 @@ class _Trial:
         return self._noted(found, changes) if found.tight else None
 
     def _serves_fewer(self, estimate: Estimate) -> bool:
-        """Whether fewer requests at once may leave vLLM the room that the context needs.
-
-        It sets memory aside for 256 or 1024 of them, whatever its cache can hold.
-        """
+        """Whether fewer than vLLM's 256 or 1024 requests may leave the room the context needs."""
         wanted = self.case.wanted
         said = wanted.parallel or wanted.mode == "throughput" or wanted.parameter("max-num-seqs")
         if self.option.backend != "vllm" or self.case.task != "chat" or said:
@@ -214,7 +211,8 @@ class _Trial:
         best = self.attempt(context, **change(most)) if most > 0 else None
         if best is None or not fits_gpus(best):
             return None
-        part = self.option.candidate.shape.weights.total_bytes / len(self.option.gpus) / most
+        held = self.option.candidate.shape.weights.total_bytes / len(self.option.gpus)
+        part = max(1.0, held / most)
         low, high, room = 0, most, spare(best.estimate)  # too few; enough, and what is left then
         tries = 0
         while high - low > 1:
