@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 
-from modelscan.catalog.repo_info import gguf_label, is_pickled_weights
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.plan import Plan
@@ -64,6 +63,8 @@ def is_projector(path: str) -> bool:
 
 def projectors(files: Iterable[WeightFile]) -> list[WeightFile]:
     """The repository's projectors, best first: 16 bits are small enough and lose nothing."""
+
+    from modelscan.catalog.repo_info import gguf_label
 
     def rank(file: WeightFile) -> tuple[int, str]:
         label = gguf_label(file.path)
@@ -143,6 +144,8 @@ def _repository(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
 
 def _pickled(plan: Plan, by_path: Iterable[str]) -> set[str]:
     """Only a plan that was made with ``--allow-unsafe`` has this format."""
+    from modelscan.catalog.repo_info import is_pickled_weights
+
     weights = {path for path in by_path if is_pickled_weights(path)}
     if not weights:
         raise _no_weights(plan)

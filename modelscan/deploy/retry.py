@@ -7,6 +7,7 @@ format, another engine.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -125,7 +126,24 @@ def _grows(request: Request, context_tokens: int | None) -> bool:
 
 
 def command(request: Request, options: str) -> str:
-    """The same as a command to paste."""
-    name = f" --name {request.name}" if request.name else ""
-    backend = f" --backend {request.workload.backend}" if request.workload.backend else ""
-    return f"modelscan deploy {request.model}{backend}{name} {options}"
+    """The same as a command to paste: what was asked for, with the change over it."""
+    wanted = request.workload
+    asked = [
+        ("--backend", wanted.backend), ("--quantization", wanted.quantization),
+        ("--context", wanted.context_tokens), ("--parallel", wanted.parallel),
+        ("--tensor-parallel", wanted.tensor_parallel),
+        ("--memory-utilization", wanted.memory_utilization),
+        *(("--adapter", name) for name in wanted.adapters),
+        *(("--param", key if value is None else f"{key}={value}")
+          for key, value in wanted.parameters),
+        ("--gpu", request.gpu), ("--name", request.name), ("--port", request.port),
+    ]  # fmt: skip
+    changed = options.split()
+    words = ["modelscan", "deploy", request.model]
+    for flag, value in asked:
+        repeatable = flag in ("--param", "--adapter")
+        if value is not None and (repeatable or flag not in changed):
+            words += [flag, str(value)]
+    words += ["--allow-unsafe"] if wanted.allow_unsafe else []
+    words += ["--force"] if wanted.force else []
+    return " ".join([*map(shlex.quote, words), options])

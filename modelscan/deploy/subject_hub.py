@@ -196,10 +196,14 @@ def _with_projector(
 def remote_header(hub: Hub, reference: Reference, variant: Variant) -> gguf.GgufHeader:
     """The merged header of a variant's files, by range requests."""
     parts = [file for file in variant.files if file.path.endswith(".gguf")]
-    headers = [
-        gguf.parse_header(hub.open_file(reference, file.path).read, file.size_bytes)
-        for file in parts
-    ]
+    headers = []
+    for file in parts:
+        try:
+            read = hub.open_file(reference, file.path).read
+            headers.append(gguf.parse_header(read, file.size_bytes))
+        except gguf.GgufError as error:
+            named = f"{file.path} of {reference.value}: {error.message}"
+            raise UsageError(named, hint=error.hint, code=error.code) from error
     return gguf.merge_shards(headers)
 
 

@@ -120,6 +120,7 @@ def test_names_that_say_no_quantization(hub: FakeHub, run_in_process: Run) -> No
     hub.add("demo/broken-GGUF", {"model.gguf": b"GGUF" + bytes(64)})
     broken = run_in_process("plan", "hf:demo/broken-GGUF", "--json")
     assert (broken.code, broken.json["error"]["code"]) == (2, "gguf")
+    assert "model.gguf of demo/broken-GGUF" in broken.json["error"]["message"]
     hub.add("demo/empty-GGUF", {"README.md": b"soon", "imatrix.gguf": DEMO})
     assert run_in_process("plan", "hf:demo/empty-GGUF").code == 2
 

@@ -156,6 +156,11 @@ def test_the_next_request_has_the_change_and_never_the_same_twice() -> None:
     assert changed.workload.context_tokens == 23040
     assert changed.replace
     assert command(request, options) == "modelscan deploy m --backend vllm --name n --context 23040"
+    wishes = Workload(quantization="FP8", parameters=(("enforce-eager", None),), force=True)
+    assert command(Request("a b", wishes, port=9000), options) == (
+        "modelscan deploy 'a b' --quantization FP8 --param enforce-eager --port 9000 --force "
+        "--context 23040"
+    )
     assert next_request(changed, failed("--context", "23040")) is None
     assert next_request(changed, failed("--context", "99999")) is None, "more than was asked for"
     assert next_request(changed, failed()) is None

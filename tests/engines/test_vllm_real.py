@@ -100,7 +100,7 @@ def test_retry_plan_takes_what_the_engine_says_would_fit(
     asked = ("deploy", str(model), *ARGUMENTS[:3], "--context", "4096", "--json")
     ran = cli(*asked, timeout=600)
     assert ran.code == 5
-    assert ran.json["error"]["hint"].endswith("--backend vllm --context 2048")
+    assert ran.json["error"]["hint"].endswith("--force --context 2048")
     ran = cli(*asked, "--retry-plan", timeout=600)
     assert ran.code == 0, ran.out
     assert ran.json["deployment"]["context_tokens"] == 2048
