@@ -58,9 +58,11 @@ def test_a_cluster_gets_them_in_the_body(asked: bool, wanted: dict[str, str]) ->
     from typing import Any
 
     from modelscan.deploy.gpustack_plan import choices
+    from modelscan.engines.gpustack.client import Dialect
 
     plan: Any = SimpleNamespace(worker=None, gpus=())
     env = {"A": "b", **({"HF_HUB_OFFLINE": "0"} if asked else {})}
     request = Request("m", Workload(), offline_after_download=asked, cluster={"env": env})
-    found = choices(plan, SimpleNamespace(gpus=()), request).env  # type: ignore[arg-type]
+    hardware: Any = SimpleNamespace(gpus=())
+    found = choices(plan, hardware, request, Dialect("v2.3.0", "/v2", "/v1")).env
     assert found == {**wanted, **env}

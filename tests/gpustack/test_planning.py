@@ -58,7 +58,7 @@ class TestShare:
         full = placed(60 * GIB, 8 * GIB)
         device = replace(full.estimate.per_gpu[0], budget_bytes=round(0.92 * CARD))
         found = replace(full, estimate=replace(full.estimate, per_gpu=(device,)))
-        assert needed_fraction(found) == 0.92  # 0.92 * 100 is a little more than 92
+        assert needed_fraction(found) is None  # the engine's own default stays
 
     def test_other_engines_and_unknown_cards(self) -> None:
         assert needed_fraction(replace(placed(GIB, 0), backend="sglang")) is None
