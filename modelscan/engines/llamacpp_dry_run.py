@@ -144,7 +144,7 @@ def run(file: Path, options: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> 
             hint="pip install 'modelscan-deploy[local]'",
             code="engine_missing",
         )
-    command = [sys.executable, "-m", MODULE, "--model", str(file), *options]
+    command = [sys.executable, "-m", MODULE, str(os.getpid()), "--model", str(file), *options]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
         env=_environment(),

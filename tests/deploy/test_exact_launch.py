@@ -18,6 +18,7 @@ from support.engine_processes import eventually
 from modelscan.core.deployment import Deployment
 from modelscan.deploy.exact_launch import ask
 from modelscan.deploy.reconcile import find_deployment
+from modelscan.engines.llamacpp_dry_run import MODULE
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 
@@ -94,8 +95,8 @@ def test_a_dry_run_does_not_outlive_the_command(tmp_path: Path) -> None:
     )
     held = tmp_path / "held.py"
     held.write_text(
-        "import time\nfrom modelscan.engines.llamacpp import dry_run_child as child\n"
-        "child._confine()\nprint('confined', flush=True)\ntime.sleep(60)\n"
+        "import os, time\nfrom modelscan.engines.llamacpp import dry_run_child as child\n"
+        "child._confine(os.getppid())\nprint('confined', flush=True)\ntime.sleep(60)\n"
     )
     command = subprocess.Popen(
         [sys.executable, "-c", code, str(held)], stdout=subprocess.PIPE, text=True,
@@ -108,3 +109,13 @@ def test_a_dry_run_does_not_outlive_the_command(tmp_path: Path) -> None:
     command.wait(10)
     command.stdout.close()
     eventually(lambda: not psutil.pid_exists(pid))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the alarm ends it")
+def test_a_dry_run_ends_when_the_command_died_before_it_looked() -> None:
+    """Whoever is its parent by then did not ask."""
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait(30)
+    child = [sys.executable, "-m", MODULE, str(gone.pid), "--model", "/nowhere.gguf"]
+    done = subprocess.run(child, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")

@@ -1,13 +1,13 @@
 """The process of a dry run: print the figures and be ended by the engine.
 
-    python -m modelscan.engines.llamacpp.dry_run_child --model FILE [llama-server's options]
+    python -m modelscan.engines.llamacpp.dry_run_child PARENT --model FILE [llama-server's options]
 
-It imports little (its start is waited for) and never outlives the command that asked.
+It imports little (its start is waited for) and never outlives the command that asked, whose pid
+is PARENT: one that was killed meanwhile is not our parent any more.
 """
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ _LONGEST_S = 150  # beyond the asker's own limit
 def main(argv: Sequence[str]) -> int:
     """1 for a file or settings that the engine refuses; a good run ends in a crash."""
     if sys.platform != "win32":
-        _confine()
+        _confine(int(argv[0]))
     import xllamacpp
 
     params = xllamacpp.CommonParams()
     if not hasattr(params, "no_alloc"):  # it would load the weights
         sys.stderr.write("0 E this xllamacpp cannot size a model without loading it\n")
         return 1
-    apply(params, xllamacpp, parse(argv))
+    apply(params, xllamacpp, parse(argv[1:]))
     params.no_alloc = params.fit_params = params.no_extra_bufts = True
     if hasattr(xllamacpp, "llama_load_mode"):
         params.load_mode = xllamacpp.llama_load_mode.LLAMA_LOAD_MODE_NONE
@@ -46,14 +46,14 @@ def main(argv: Sequence[str]) -> int:
     return 1
 
 
-def _confine() -> None:
+def _confine(parent: int) -> None:
     """No core file; an end in any case, also when whoever asked is gone."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(_LONGEST_S)
-    die_with_parent(os.getppid())
+    die_with_parent(parent)
     _hold_crashes()
 
 
