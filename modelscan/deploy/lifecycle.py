@@ -90,7 +90,7 @@ def deploy(request: Request, config: Config, events: Events = silent) -> Outcome
     name = check_name(request.name or derive_name(subject.id))
     with _working_on(name, config, request.timeout_s) as session:
         before = _refreshed(session)
-        if before is not None and _same(before, request):
+        if before is not None and request.is_like(before.request):
             if before.drift:  # put back what somebody changed at the target
                 return _run(session, before, request.wait, request.timeout_s, events)
             if before.state is State.RUNNING and not (request.replace and _hangs(before)):
@@ -187,10 +187,6 @@ def _known(session: _Session) -> Deployment:
     if deployment is None:
         raise unknown(session.name, [one.name for one in session.store.all()])
     return deployment
-
-
-def _same(before: Deployment, request: Request) -> bool:
-    return before.request is not None and dict(before.request) == dict(request.fingerprint())
 
 
 def _hangs(deployment: Deployment) -> bool:

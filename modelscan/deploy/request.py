@@ -99,6 +99,12 @@ class Request:
                 code="local_only",
             )
 
+    def is_like(self, before: Mapping[str, Any] | None) -> bool:
+        """Asked for before; a port that is not asked for may be any."""
+        asked = dict(self.fingerprint())
+        any_port = {"port": None} if asked["port"] is None else {}
+        return before is not None and {**before, **any_port} == asked
+
     def fingerprint(self) -> Mapping[str, Any]:
         """What makes two requests the same: asking it again changes nothing."""
         reference = parse_reference(self.model)

@@ -73,3 +73,13 @@ def test_mistakes_are_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         request(timeout_s=0).check()
     monkeypatch.setenv("THERE", "k")
     request(expose=True, api_key="env:THERE").check()
+
+
+def test_a_port_that_is_not_asked_for_may_be_any() -> None:
+    """`deploy M` after `deploy M --port 41000` asks for nothing new; another port does."""
+    first = Request("m", Workload(), port=41000).fingerprint()
+    assert Request("m", Workload()).is_like(first)
+    assert Request("m", Workload(), port=41000).is_like(first)
+    assert not Request("m", Workload(), port=41001).is_like(first)
+    assert not Request("other", Workload()).is_like(first)
+    assert not Request("m", Workload()).is_like(None)
