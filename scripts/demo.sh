@@ -32,7 +32,7 @@ run modelscan gpu
 run modelscan estimate demo --context 1024
 run modelscan plan demo --context 1024
 run modelscan deploy demo --context 1024 --yes
-endpoint=$(modelscan show demo | awk '$1 == "endpoint" { print $2 }')
+endpoint=$(modelscan show demo 2>/dev/null | awk '$1 == "endpoint" { print $2 }')
 
 question='What is modelscan?'
 printf '\n$ curl %s/v1/chat/completions  # "%s"\n' "$endpoint" "$question"
