@@ -63,6 +63,7 @@ class _Model:
     output_bytes: int
     layer_bytes: tuple[int, ...]
     expert_bytes: tuple[int, ...]
+    largest_expert_bytes: tuple[int, ...]  # of one matrix, by block
 
     @classmethod
     def of(cls, shape: ModelShape) -> _Model:
@@ -81,14 +82,18 @@ class _Model:
         blocks = [Block(layer, table) for layer, table in zip(layers, tables, strict=True)]
         per_layer = [sum(t.size_bytes for t in table.values()) for table in tables]
         experts = [
-            sum(t.size_bytes for t in table.values() if weights_gguf.is_expert(t.name))
+            [t.size_bytes for t in table.values() if weights_gguf.is_expert(t.name)]
             for table in tables
         ]
         inputs = sum(t.size_bytes for t in shape.tensors if _is_input(t.name))
         embedding = shape.weights.embedding_bytes or 0
         apart = shape.weights.total_bytes - sum(per_layer) - inputs
         kinds = list({_sort(block): block for block in reversed(blocks)}.values())
-        return cls(shape, blocks, kinds, embedding, inputs, apart, tuple(per_layer), tuple(experts))
+        return cls(
+            shape, blocks, kinds, embedding, inputs, apart, tuple(per_layer),
+            expert_bytes=tuple(map(sum, experts)),
+            largest_expert_bytes=tuple(max(sizes, default=0) for sizes in experts),
+        )  # fmt: skip
 
 
 _REMEMBERED = 32
@@ -260,13 +265,7 @@ def _compute(
 def _copied_experts(model: _Model, placement: Placement) -> int:
     """A batch of a prompt is computed on the GPU: it takes a copy of one expert matrix."""
     moved = [i for i in placement.host_experts if placement.layers[i] != HOST]
-    sizes = [
-        tensor.size_bytes
-        for i in moved
-        for tensor in model.blocks[i].tensors.values()
-        if weights_gguf.is_expert(tensor.name)
-    ]
-    return max(sizes, default=0)
+    return max((model.largest_expert_bytes[i] for i in moved), default=0)
 
 
 def _output(model: _Model, settings: Settings) -> int:

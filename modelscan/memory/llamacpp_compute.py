@@ -71,7 +71,7 @@ def input_bytes(architecture: Architecture, settings: Settings) -> int:
     """Masks, indices, positions and rotation matrices: what the host writes per batch."""
     tokens = settings.graph_tokens
     element = 2 if settings.flash_attention else 4
-    attending = [layer for layer in architecture.layers if layer.kv_heads]
+    attending = [layer for layer, _ in architecture.layer_counts if layer.kv_heads]
     kinds = {layer.attention in cache.SLIDING for layer in attending}
     if not cache.reads_cache(architecture):
         return len(kinds) * tokens * tokens * element + tokens * 12

@@ -144,7 +144,7 @@ def _refuse_heads(settings: Settings, architecture: Architecture) -> None:
     """Flash attention reads whole blocks of a head: ``llama_init_from_model``."""
     if not settings.flash_attention or architecture.latent:
         return
-    for layer in architecture.layers:
+    for layer, _ in architecture.layer_counts:
         for kind, size in (
             (settings.type_k, layer.key_length),
             (settings.type_v, layer.value_length),

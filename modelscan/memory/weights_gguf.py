@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from modelscan.core.architecture import Architecture, Tensor, Weights
 
-_EXPERT_MARKS = ("_exps.", "_chexps.")
 EMBEDDING = "token_embd.weight"
 OUTPUT = "output.weight"
 # Kept beside the token embedding in host memory (LLM_TENSOR_LAYER_INPUT in src/llama-arch.cpp).
@@ -22,7 +21,7 @@ def layer_of(name: str) -> int | None:
 
 def is_expert(name: str) -> bool:
     """A routed expert's matrix: what ``--n-cpu-moe`` moves (``ffn_(up|down|gate)_(ch|)exps``)."""
-    return any(mark in name for mark in _EXPERT_MARKS)
+    return "_exps." in name or "_chexps." in name
 
 
 def values(tensor: Tensor) -> int:
