@@ -7,6 +7,7 @@ made with one anyway (IQ4_XS: 1 % smaller) or by "dynamic" recipes differ by a f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -38,10 +39,11 @@ _FALLBACK = {
     "Q5_0": ("Q4_K",), "Q5_1": ("Q5_K",), "Q8_0": ("Q6_K",),
 }  # fmt: skip
 _INSTEAD = {kind: to for to, kinds in _FALLBACK.items() for kind in kinds}
-_KEPT = ("_norm.weight", "ffn_gate_inp.weight", "ssm_conv1d", "shortconv.conv", "altup", "laurel",
-         "per_layer_model_proj", "time_mix_first", "time_mix_w0", "time_mix_w1", "time_mix_w2",
-         "time_mix_decay_w", "time_mix_lerp", "attn_rel_b", "position_embd", "token_types",
-         "indexer.k_proj", "indexer.q_proj")  # fmt: skip
+_KEPT = re.compile(
+    "_norm[.]weight|ffn_gate_inp[.]weight|ssm_conv1d|shortconv[.]conv|altup|laurel"
+    "|per_layer_model_proj|time_mix_first|time_mix_w[012]|time_mix_decay_w|time_mix_lerp"
+    "|attn_rel_b|position_embd|token_types|indexer[.][kq]_proj"
+)
 
 
 def recipe_name(quantization: str) -> str:
@@ -76,7 +78,7 @@ def _kind(name: str, shape: tuple[int, ...], state: _State) -> str:
     wide = "BF16" if base == "BF16" else "F16"
     if base == "F32" or len(shape) < 2 or not name.endswith(".weight"):
         return "F32"
-    if any(mark in name for mark in _KEPT):
+    if _KEPT.search(name):
         return wide if "per_layer_model_proj" in name else "F32"
     if base in ("F16", "BF16"):
         return base

@@ -56,9 +56,10 @@ _MODULES = (
     ("ffn_down", ("mlp.down_proj", "mixer.down_proj")),
     ("nextn", ("eh_proj",)),
 )  # fmt: skip
-_NEVER = ("ffn_gate_inp", "nextn.embed_tokens", "nextn.shared_head", "ssm_conv1d",
-          "shortconv.conv", "token_embd", "position_embd", "token_types", "per_layer", "_norm",
-          "ssm_a", "ssm_d", "ssm_dt", "inp_gate")  # fmt: skip
+_NEVER = re.compile(
+    "ffn_gate_inp|nextn[.]embed_tokens|nextn[.]shared_head|ssm_conv1d|shortconv[.]conv|token_embd"
+    "|position_embd|token_types|per_layer|_norm|ssm_a|ssm_d|ssm_dt|inp_gate"
+)
 _TAIL = re.compile(r"^blk\.(\d+)\.(.*)$")
 
 
@@ -156,8 +157,9 @@ def _values(shape: tuple[int, ...]) -> int:
 
 def _bytes(name: str, shape: tuple[int, ...], form: WeightFormat) -> float:
     bits = form.dtype_bits
-    if len(shape) > 1 and not any(mark in name for mark in _NEVER):
-        bits = form.bits_of(_modules(name), is_expert(name))
+    if len(shape) > 1 and not _NEVER.search(name):
+        modules = _modules(name) if form.keep or form.only else ()
+        bits = form.bits_of(modules, is_expert(name))
     return _values(shape) * bits / 8
 
 
