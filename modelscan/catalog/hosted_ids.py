@@ -6,11 +6,9 @@ Providers come and go between two snapshots; ``cerebras/llama-3.3-70b`` is still
 from __future__ import annotations
 
 from modelscan.catalog.curated import curated
-from modelscan.catalog.index_read import Index
+from modelscan.catalog.index_read import OFFERING, REPOSITORY, WEIGHTS, Index
 from modelscan.catalog.link_rules import Linker
 from modelscan.catalog.link_words import DECORATION
-
-_OFFERING, _REPOSITORY, _WEIGHTS = 5, 3, 4  # kinds of names: index.OFFERING and so on
 
 
 def hosted_row(index: Index, text: str) -> int | None:
@@ -21,12 +19,12 @@ def hosted_row(index: Index, text: str) -> int | None:
         return None
     plain, _, tag = text.rpartition(":")
     if tag.lower() in DECORATION:  # qwen3-coder:free is qwen3-coder
-        listed = index.by_name(plain, (_OFFERING,))
+        listed = index.by_name(plain, (OFFERING,))
         if len(listed) == 1:
             return listed[0][1]
     linker = Linker(index.repositories(), curated())
     if not known and linker.take_apart(text, provider=True).foreign:
         return None  # somebody's own weights, wherever they are
     found = linker.link(text, provider=True)
-    rows = index.by_name(found.repo, (_REPOSITORY, _WEIGHTS)) if found else []
+    rows = index.by_name(found.repo, (REPOSITORY, WEIGHTS)) if found else []
     return rows[0][1] if rows else None

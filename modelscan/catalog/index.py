@@ -16,7 +16,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from modelscan.catalog.index_read import FORMAT, Index, bundled_index, open_index
+from modelscan.catalog.index_read import (
+    ALIAS,
+    DISPLAY,
+    FORMAT,
+    HOSTED,
+    ID,
+    MODELSCOPE_ID,
+    OFFERING,
+    REPOSITORY,
+    SHORT,
+    SPELLING,
+    WEIGHTS,
+    Index,
+    bundled_index,
+    open_index,
+)
 from modelscan.catalog.records import SourceSnapshot, compact
 from modelscan.catalog.search_words import (
     COMMON,
@@ -34,8 +49,6 @@ from modelscan.core.model import Model
 from modelscan.state.files import ensure_dir, explain_os_errors
 
 __all__ = ["FORMAT", "Index", "build", "open_index", "ranked"]
-ID, SHORT, ALIAS, REPOSITORY, WEIGHTS, OFFERING, MODELSCOPE_ID = range(7)
-SPELLING, DISPLAY, HOSTED = 7, 8, 9
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE source(

@@ -18,6 +18,9 @@ if TYPE_CHECKING:  # importing the dataclasses costs a tenth of a search
 
 FORMAT = "7"  # of the file: another number is another form
 FILE_NAME = "index.sqlite3"
+# The kinds of names that it keeps (column ``name.kind``).
+ID, SHORT, ALIAS, REPOSITORY, WEIGHTS, OFFERING, MODELSCOPE_ID = range(7)
+SPELLING, DISPLAY, HOSTED = 7, 8, 9
 
 
 class SourceState(NamedTuple):
@@ -80,7 +83,8 @@ class Index:
         """Every repository of a model, lower case, with the model's downloads (0 when unknown)."""
         rows = self.connection.execute(
             "SELECT n.key, max(coalesce(m.downloads, 0)) FROM name n JOIN model m "
-            "ON m.rowid = n.model WHERE n.kind IN (3, 4) GROUP BY n.key"
+            "ON m.rowid = n.model WHERE n.kind IN (?, ?) GROUP BY n.key",
+            (REPOSITORY, WEIGHTS),
         )
         return dict(rows)
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from modelscan.catalog.index_read import Index, open_index
+from modelscan.catalog.index_read import (
+    ALIAS,
+    DISPLAY,
+    HOSTED,
+    ID,
+    MODELSCOPE_ID,
+    OFFERING,
+    REPOSITORY,
+    SHORT,
+    SPELLING,
+    WEIGHTS,
+    Index,
+    open_index,
+)
 from modelscan.catalog.resemble import resembling
 from modelscan.catalog.search import Query, search
 from modelscan.catalog.search_typos import correct
@@ -19,10 +32,14 @@ from modelscan.state.paths import Paths
 DEMO_FILE = "demo-model.gguf"
 _CANDIDATES = 8
 _FOREIGN = re.compile(r"[^\w\s.:@/+~()–-]")  # occurs in no model's name
-# The kinds of names an index keeps (index.ID ... index.HOSTED), in the order of certainty.
-_SPELLING, _HOSTED = 7, 9
-_STEPS = ((0,), (5,), (3,), (2,), (1,), (8,), (4, 6))
-_HUB_STEPS = {Kind.HUGGINGFACE: ((3,), (4,)), Kind.MODELSCOPE: ((6,),)}
+# The kinds of names in the order of certainty.
+_STEPS = (
+    (ID,), (OFFERING,), (REPOSITORY,), (ALIAS,), (SHORT,), (DISPLAY,), (WEIGHTS, MODELSCOPE_ID),
+)  # fmt: skip
+_HUB_STEPS = {
+    Kind.HUGGINGFACE: ((REPOSITORY,), (WEIGHTS,)),
+    Kind.MODELSCOPE: ((MODELSCOPE_ID,),),
+}
 
 
 def find_model(text: str, paths: Paths) -> Model:
@@ -103,7 +120,7 @@ def _named(index: Index, text: str) -> int | None:
         if rows:
             raise ambiguous(text, index.ids(rows[:_CANDIDATES]), len(rows))
     if reference.kind is Kind.NAME and _could_be_a_name(text):
-        for kind in (_SPELLING, _HOSTED):  # then what providers call it, where they agree
+        for kind in (SPELLING, HOSTED):  # then what providers call it, where they agree
             rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (kind,))))
             if len(rows) == 1:
                 return rows[0]
