@@ -315,3 +315,157 @@ class TestMixedPages:
         _, capacity = laid_out(model, wanted, pool_bytes=600 * 10 * 262_144)
         assert capacity.tokens == 2 * 1600
         assert capacity.bytes_per_token == 6 * 10 * 262_144 / 32
+
+
+class TestGroups:
+    """``_get_kv_cache_groups_uniform_page_size``: the larger type is the group size while it has
+    fewer than 1.25 (from 0.18: 1.5) times the layers of the smaller one, else the smaller one is.
+    """
+
+    @pytest.mark.parametrize(
+        ("version", "full", "sliding", "groups", "size"),
+        [
+            ("0.17.0", 8, 9, 2, 9),
+            ("0.17.0", 8, 10, 3, 8),
+            ("0.17.0", 10, 8, 3, 8),
+            ("0.19.0", 10, 14, 2, 14),
+            ("0.19.0", 10, 15, 3, 10),
+            ("0.19.0", 1, 1, 2, 1),
+            ("0.19.0", 5, 29, 7, 5),
+        ],
+    )
+    def test_the_size_of_a_group(
+        self, version: str, full: int, sliding: int, groups: int, size: int
+    ) -> None:
+        model = architecture(*(FULL,) * full, *(SLIDING,) * sliding)
+        pool, _ = laid_out(model, workload(), version)
+        assert (pool.groups, pool.group_layers, pool.block_bytes) == (groups, size, size * 16 * 4096)
+
+    def test_layers_of_different_sizes_and_one_kind_share_a_table(self) -> None:
+        """``UniformTypeKVCacheSpecs``: one group, a block is the sum of the layers' pages."""
+        wide = Layer(Attention.FULL, 32, 16, 128, 128, feed_forward=14336)
+        pool, capacity = laid_out(architecture(FULL, wide, wide), workload(8192))
+        assert (pool.groups, pool.group_layers, pool.uniform) == (1, 3, True)
+        assert pool.block_bytes == 16 * (4096 + 2 * 8192)
+        assert capacity.request_bytes == 512 * pool.block_bytes
+
+    def test_windows_of_two_widths_are_two_types(self) -> None:
+        narrow = Layer(Attention.SLIDING, 32, 8, 128, 128, 512, feed_forward=14336)
+        pool, _ = laid_out(architecture(narrow, SLIDING), workload())
+        assert (pool.groups, pool.group_layers, pool.uniform) == (2, 1, False)
+
+
+class TestStates:
+    """Nemotron-like Mamba-2: convolution (4 - 1) x (8192 + 2 x 8 x 128) values = 61,440 bytes in
+    BF16; recurrent 8192 x 128 values = 2,097,152 bytes, twice that in float32.
+    """
+
+    STATE = RecurrentState(conv_kernel=4, inner=8192, state=128, groups=8, heads=128)
+    MAMBA = Layer(Attention.SSM, state=STATE)
+    HALF, WHOLE = 61_440 + 2_097_152, 61_440 + 4_194_304
+
+    def test_a_model_of_states_only_pays_per_request(self) -> None:
+        pool, capacity = laid_out(
+            architecture(*(self.MAMBA,) * 4), workload(no_enable_prefix_caching="true"),
+            pool_bytes=10 * 4 * self.HALF,
+        )  # fmt: skip
+        assert pool.block_bytes == 4 * self.HALF
+        assert (capacity.blocks, capacity.concurrency) == (10, 10.0)
+        assert capacity.request_bytes == 4 * self.HALF
+
+    def test_a_state_takes_the_type_the_config_or_the_option_names(self) -> None:
+        named = architecture(self.MAMBA, extra={"mamba_ssm_dtype": "float32"})
+        plain = architecture(self.MAMBA)
+        option = workload(mamba_ssm_cache_dtype="float32")
+        assert laid_out(named, workload())[0].block_bytes == self.WHOLE
+        assert laid_out(plain, option)[0].block_bytes == self.WHOLE
+        assert laid_out(plain, workload())[0].block_bytes == self.HALF
+        override = workload(mamba_ssm_cache_dtype="bfloat16")
+        assert laid_out(named, override)[0].block_bytes == self.HALF
+
+    def test_tensor_parallel_divides_a_state(self) -> None:
+        pool, _ = laid_out(architecture(self.MAMBA), workload(tensor_parallel=2))
+        assert pool.block_bytes == self.HALF // 2
+
+    @pytest.mark.parametrize(
+        ("version", "caching", "speculative", "blocks"),
+        [
+            ("0.16.0", True, 0, 1),
+            ("0.17.0", True, 0, 2),
+            ("0.17.0", False, 0, 1),
+            ("0.17.0", True, 2, 4),
+            ("0.17.0", False, 2, 3),
+        ],
+    )
+    def test_blocks_of_states_a_request_holds(
+        self, version: str, caching: bool, speculative: int, blocks: int
+    ) -> None:
+        """One state; from 0.17 two with prefix caching; one more for each drafted token."""
+        options = {} if caching else {"no_enable_prefix_caching": "true"}
+        if speculative:
+            options["speculative_config"] = f'{{"num_speculative_tokens": {speculative}}}'
+        model, wanted = architecture(self.MAMBA, FULL), workload(4096, **options)
+        facts = facts_for(version)
+        settings = resolve(model, wanted, cards(1), facts)
+        pool = vllm_kv.layout(model, model.layer_counts, settings, facts)
+        assert vllm_kv.state_blocks(pool, settings, facts) == blocks
+        # 2,158,592 bytes of state are 527 tokens of 4096 bytes: 33 blocks of 16, 528 tokens
+        assert vllm_kv.blocks_per_request(pool, settings, facts) == blocks + -(-4096 // 528)
+
+    def test_the_widest_attention_page_grows_to_hold_a_state(self) -> None:
+        """Attention of 4096 and of 1024 bytes a token: the wider one needs 527 tokens, 33 blocks
+        of 16. The narrow page is widened by whole blocks: 4 x 528 tokens.
+        """
+        narrow = Layer(Attention.FULL, 32, 2, 128, 128, feed_forward=14336)
+        pool, _ = laid_out(architecture(self.MAMBA, FULL, narrow), workload())
+        page = 528 * 4096
+        assert {kind.page_bytes for kind in pool.kinds} == {page}
+        assert sorted(kind.block_tokens for kind in pool.kinds) == [0, 528, 4 * 528]
+
+    def test_a_small_state_leaves_the_block_as_it_is(self) -> None:
+        small = Layer(Attention.SSM, state=RecurrentState(4, 64, 16, 1, heads=1))
+        pool, _ = laid_out(architecture(small, FULL), workload())
+        assert pool.block_bytes == 16 * 4096
+        assert sorted(kind.block_tokens for kind in pool.kinds) == [0, 16]
+
+    def test_a_layer_may_keep_a_state_and_a_cache(self) -> None:
+        """Falcon-H1: attention and Mamba side by side in each layer: two groups."""
+        both = Layer(Attention.FULL, 32, 8, 128, 128, state=self.STATE, feed_forward=14336)
+        pool, _ = laid_out(architecture(*(both,) * 6), workload())
+        assert (pool.groups, pool.group_layers) == (2, 6)
+        assert pool.block_bytes == 6 * 528 * 4096
+
+
+class TestCapacity:
+    def test_no_cache_has_no_capacity(self) -> None:
+        model = architecture(FULL, encoder_only=True)
+        facts = facts_for("0.19.0")
+        settings = resolve(model, workload(), cards(1), facts)
+        pool = vllm_kv.layout(model, model.layer_counts, settings, facts)
+        assert pool.kinds == ()
+        assert vllm_kv.capacity(pool, GIB, settings, facts) is None
+
+    def test_a_pool_below_zero_has_no_blocks(self) -> None:
+        _, capacity = laid_out(architecture(FULL), workload(), pool_bytes=-GIB)
+        assert (capacity.blocks, capacity.tokens, capacity.concurrency) == (0, 0, 0.0)
+
+    def test_a_block_counts_when_it_is_whole(self) -> None:
+        _, almost = laid_out(architecture(FULL), workload(), pool_bytes=10 * 16 * 4096 - 1)
+        _, full = laid_out(architecture(FULL), workload(), pool_bytes=10 * 16 * 4096)
+        assert (almost.blocks, full.blocks) == (9, 10)
+
+    def test_a_group_that_is_cut_short_holds_nothing(self) -> None:
+        """0.19 prints blocks / groups x block: 11 blocks of two groups are 5 blocks of tokens."""
+        _, capacity = laid_out(
+            architecture(FULL, SLIDING), workload(), pool_bytes=11 * 16 * 4096
+        )
+        assert (capacity.blocks, capacity.tokens) == (11, 5 * 16)
+        assert capacity.bytes_per_token == 2 * 4096
+
+    def test_a_model_of_states_counts_in_requests(self) -> None:
+        """Without anything that grows a "token" is a block of one."""
+        _, capacity = laid_out(
+            architecture(TestStates.MAMBA), workload(), pool_bytes=6 * TestStates.HALF
+        )
+        assert (capacity.blocks, capacity.tokens) == (6, 6)
+        assert capacity.bytes_per_token == TestStates.HALF
