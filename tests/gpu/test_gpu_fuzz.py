@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 
 import pytest
@@ -128,7 +127,6 @@ def test_any_json_is_read_or_refused(name: str, document: object) -> None:
 
 
 def check(parse: Callable[[str], Reading], text: str) -> None:
-    started = time.process_time()
     try:
         reading = parse(text)
     except Refusal as refusal:
@@ -140,20 +138,18 @@ def check(parse: Callable[[str], Reading], text: str) -> None:
             assert gpu.name
             assert gpu.memory_bytes is None or gpu.memory_bytes >= 0
             assert gpu.free_bytes is None or gpu.free_bytes >= 0
-    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("name", PARSERS)
 @pytest.mark.parametrize("unit", ["|", " ", "GPU 0: ", "[", "{", '{"a":', "<gpu>", "\n", "0", "a,", "-",
                                   "| 1 2 3 4 5 ", "GPU[0]", "\t"])  # fmt: skip
-def test_long_texts_take_bounded_time(name: str, unit: str) -> None:
+@pytest.mark.timeout(120)  # a pattern that goes back over its text would need hours
+def test_long_texts_are_read_or_refused(name: str, unit: str) -> None:
     text = (unit * (1_000_000 // len(unit)))[:1_000_000]
-    started = time.process_time()
     try:
         PARSERS[name][0](text)
     except Refusal as refusal:
         assert refusal.code
-    assert time.process_time() - started < 5
 
 
 @QUICK
@@ -195,7 +191,6 @@ def test_quantities(value: object) -> None:
     number(value)
 
 
-def test_suggestions_are_bounded() -> None:
-    started = time.process_time()
-    suggest("RTX " + "4" * 200)
-    assert time.process_time() - started < 2
+@pytest.mark.timeout(60)
+def test_a_name_of_no_device_has_no_suggestions_without_end() -> None:
+    assert len(suggest("RTX " + "4" * 200)) <= 3

@@ -55,9 +55,7 @@ def architecture(*layers: Layer, **changes: object) -> Architecture:
 
 def workload(context: int = 8192, tensor_parallel: int = 1, **options: str) -> Workload:
     parameters = tuple((name.replace("_", "-"), value) for name, value in options.items())
-    return Workload(
-        context_tokens=context, tensor_parallel=tensor_parallel, parameters=parameters
-    )
+    return Workload(context_tokens=context, tensor_parallel=tensor_parallel, parameters=parameters)
 
 
 def laid_out(
@@ -124,7 +122,9 @@ class TestSparseAttention:
         block_bytes = (79 if mtp else 78) * 64 * (656 + 132)
         assert found.kv_bytes_per_token == pytest.approx(block_bytes / 64 / parallel, abs=1)
         # The log prints two decimals, and the last block may not fill the pool.
-        assert pool_gib - 0.005 - block_bytes / GIB <= blocks * block_bytes / GIB <= pool_gib + 0.005
+        assert (
+            pool_gib - 0.005 - block_bytes / GIB <= blocks * block_bytes / GIB <= pool_gib + 0.005
+        )
 
     @pytest.mark.parametrize(("parallel", "mtp", "pool_gib", "tokens", "concurrency"), LOGS)
     def test_the_logged_bytes_give_the_logged_tokens_to_the_printed_digits(
@@ -179,6 +179,12 @@ class TestWhatOneLayerStores:
         pool, _ = laid_out(architecture(FULL), workload(kv_cache_dtype="nvfp4"))
         assert pool.block_bytes == 16 * 2048 * 9 // 16
 
+    def test_a_page_is_a_whole_number_of_bytes(self) -> None:
+        """66 values of 4.5 bits are 37.125 bytes."""
+        layer = Layer(Attention.FULL, 1, 1, 33, 33, feed_forward=64)
+        pool, _ = laid_out(architecture(layer), workload(kv_cache_dtype="nvfp4", block_size="1"))
+        assert pool.block_bytes == 38
+
 
 class TestPredictionLayers:
     MTP = '{"method": "mtp", "num_speculative_tokens": 1}'
@@ -232,6 +238,11 @@ class TestBlocksOfARequest:
         assert capacity.tokens == 1000 * 16 * parallel
         assert capacity.bytes_per_token == pytest.approx(4096 / parallel)
         assert capacity.concurrency == pytest.approx(1000 / blocks)
+
+    def test_a_rank_may_hold_one_token_more_than_its_share(self) -> None:
+        """8193 tokens over two ranks are 4097 on the first: 257 blocks, not 256."""
+        wanted = workload(8193, decode_context_parallel_size="2")
+        assert request_blocks(architecture(FULL), wanted) == 257
 
     @pytest.mark.parametrize(
         ("window", "context", "blocks"),
@@ -309,9 +320,7 @@ class TestMixedPages:
 
     def test_context_parallel_multiplies_the_printed_tokens_of_groups(self) -> None:
         model = architecture(*(*(self.WINDOW,) * 5, self.WHOLE) * 10)
-        wanted = workload(
-            8192, max_num_batched_tokens="2048", decode_context_parallel_size="2"
-        )
+        wanted = workload(8192, max_num_batched_tokens="2048", decode_context_parallel_size="2")
         _, capacity = laid_out(model, wanted, pool_bytes=600 * 10 * 262_144)
         assert capacity.tokens == 2 * 1600
         assert capacity.bytes_per_token == 6 * 10 * 262_144 / 32
@@ -339,7 +348,11 @@ class TestGroups:
     ) -> None:
         model = architecture(*(FULL,) * full, *(SLIDING,) * sliding)
         pool, _ = laid_out(model, workload(), version)
-        assert (pool.groups, pool.group_layers, pool.block_bytes) == (groups, size, size * 16 * 4096)
+        assert (pool.groups, pool.group_layers, pool.block_bytes) == (
+            groups,
+            size,
+            size * 16 * 4096,
+        )
 
     def test_layers_of_different_sizes_and_one_kind_share_a_table(self) -> None:
         """``UniformTypeKVCacheSpecs``: one group, a block is the sum of the layers' pages."""
@@ -370,6 +383,7 @@ class TestStates:
             pool_bytes=10 * 4 * self.HALF,
         )  # fmt: skip
         assert pool.block_bytes == 4 * self.HALF
+        assert pool.uniform  # one type of layer is no hybrid
         assert (capacity.blocks, capacity.concurrency) == (10, 10.0)
         assert capacity.request_bytes == 4 * self.HALF
 
@@ -456,9 +470,7 @@ class TestCapacity:
 
     def test_a_group_that_is_cut_short_holds_nothing(self) -> None:
         """0.19 prints blocks / groups x block: 11 blocks of two groups are 5 blocks of tokens."""
-        _, capacity = laid_out(
-            architecture(FULL, SLIDING), workload(), pool_bytes=11 * 16 * 4096
-        )
+        _, capacity = laid_out(architecture(FULL, SLIDING), workload(), pool_bytes=11 * 16 * 4096)
         assert (capacity.blocks, capacity.tokens) == (11, 5 * 16)
         assert capacity.bytes_per_token == 2 * 4096
 

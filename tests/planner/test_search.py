@@ -163,9 +163,7 @@ class TestEngines:
     def test_ranks_need_equal_cards(self) -> None:
         """By name and by memory; llama.cpp splits over any."""
         for pair in ((RTX_4090, RTX_3090), (gpu("A100", 40, "8.0"), gpu("A100", 80, "8.0"))):
-            found, rejected = listed(
-                subject(DENSE_8B, ("BF16",)), machine(*pair), backend="vllm"
-            )
+            found, rejected = listed(subject(DENSE_8B, ("BF16",)), machine(*pair), backend="vllm")
             assert [row[2] for row in found] == [(0,), (1,)]
             label = device_label(pair)
             assert rejected == {
@@ -192,9 +190,7 @@ class TestEngines:
 
     @pytest.mark.parametrize(("devices", "there"), [((), "there are 0"), ((H100,), "there is 1"),
                                                     ((H100, H100), "there are 2")])  # fmt: skip
-    def test_more_ranks_than_cards_is_a_reason(
-        self, devices: tuple[Gpu, ...], there: str
-    ) -> None:
+    def test_more_ranks_than_cards_is_a_reason(self, devices: tuple[Gpu, ...], there: str) -> None:
         found, rejected = listed(
             subject(DENSE_8B, ("BF16",)), machine(*devices), backend="vllm", tensor_parallel=4
         )
