@@ -188,16 +188,30 @@ class TestEngines:
         assert listed(model, BARE, backend="vllm")[0] == []
         assert listed(model, BARE, force=True)[0] == []
 
-    @pytest.mark.parametrize(("devices", "there"), [((), "there are 0"), ((H100,), "there is 1"),
-                                                    ((H100, H100), "there are 2")])  # fmt: skip
-    def test_more_ranks_than_cards_is_a_reason(self, devices: tuple[Gpu, ...], there: str) -> None:
+    @pytest.mark.parametrize("degree", [2, 4])
+    @pytest.mark.parametrize(("count", "there"), [(0, "there are 0"), (1, "there is 1")])
+    def test_more_ranks_than_cards_is_a_reason(self, degree: int, count: int, there: str) -> None:
         found, rejected = listed(
-            subject(DENSE_8B, ("BF16",)), machine(*devices), backend="vllm", tensor_parallel=4
-        )
+            subject(DENSE_8B, ("BF16",)), machine(*(H100,) * count), backend="vllm",
+            tensor_parallel=degree,
+        )  # fmt: skip
         assert found == []
         assert rejected == {
-            "BF16 safetensors on vllm": f"4 GPUs are asked for (--tensor-parallel), {there}"
+            "BF16 safetensors on vllm": f"{degree} GPUs are asked for (--tensor-parallel), {there}"
         }
+
+    def test_the_number_of_cards_is_named(self) -> None:
+        _, rejected = listed(
+            subject(DENSE_8B, ("BF16",)), machine(H100, H100), backend="vllm", tensor_parallel=3
+        )
+        assert list(rejected.values()) == ["3 GPUs are asked for (--tensor-parallel), there are 2"]
+
+    def test_a_file_format_is_the_first_reason(self) -> None:
+        """Ollama loads no safetensors, whatever the task."""
+        _, rejected = listed(
+            subject(DENSE_8B, ("BF16",), task="rerank"), machine(H100), backend="ollama"
+        )
+        assert list(rejected.values()) == ["ollama does not load safetensors files"]
 
     def test_one_rank_is_no_wish_for_several(self) -> None:
         found, _ = listed(subject(DENSE_8B, ("Q4_K_M",)), BARE, tensor_parallel=1)
