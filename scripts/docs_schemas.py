@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 Schema = Mapping[str, Any]
-_TYPES = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false",
-          "null": "null"}  # fmt: skip
+_TYPES = {
+    "integer": "whole number", "number": "number", "string": "text", "boolean": "true or false",
+    "null": "null",
+}  # fmt: skip
 _INTRODUCTION = """\
 Every command with `--json` prints one object on standard output. Its first field, `schema`, names
 the document and its version; [modelscan/schemas](../../modelscan/schemas) has the JSON Schema of

@@ -82,7 +82,7 @@ def _pytest(tree: Path, tests: Sequence[str], plugin: object, *options: str) -> 
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     os.environ["PYTHONPATH"] = str(tree)
-    sys.path[:] = [str(tree), *(entry for entry in sys.path if entry not in ("", os.getcwd()))]
+    sys.path[:] = [str(tree), *(entry for entry in sys.path if entry)]
     for name in [name for name in sys.modules if name.partition(".")[0] in ("modelscan", "tests")]:
         del sys.modules[name]
     arguments = ["-m", _MARKS, "-p", "no:cacheprovider", "--no-header", *options, *tests]

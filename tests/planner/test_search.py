@@ -257,6 +257,26 @@ class TestEngines:
 
 
 class TestFormats:
+    @pytest.mark.parametrize(
+        ("quality", "there"),
+        [
+            (Quality(0.0, "original"), True),
+            (Quality(0.02, "measured"), False),
+            (Quality(0.02, "interpolated"), False),
+            (None, True),
+        ],
+    )
+    def test_mxfp4_made_from_other_weights_needs_fp4_arithmetic(
+        self, quality: Quality | None, there: bool
+    ) -> None:
+        """gpt-oss is published in MXFP4 and runs on an H100; a conversion does not."""
+        (candidate,) = subject(DENSE_8B, ("MXFP4",)).candidates
+        changed = Candidate(candidate.variant, candidate.shape, quality)
+        model = replace(subject(DENSE_8B, ("MXFP4",)), candidates=(changed,))
+        found, rejected = listed(model, machine(H100), backend="vllm")
+        assert bool(found) is there
+        assert bool(rejected) is not there
+
     def test_only_what_was_asked_for(self) -> None:
         model = subject(DENSE_8B, ("BF16", "AWQ", "Q4_K_M", "Q8_0"))
         found, _ = listed(model, machine(RTX_4090), quantization="INT4")
@@ -312,6 +332,19 @@ class TestRecipes:
         case = replace(subject(DENSE_8B, ("BF16",)), model=model)
         result = options(case, machine(RTX_4090), Workload(backend="vllm", mode=wish))
         assert [option.recommended for option in result.found] == [recommended]
+
+    def test_one_fitting_recipe_of_several_is_enough_and_none_is_none(self) -> None:
+        fitting = Spec("huggingface", "acme/model-BF16", "vLLM", None)
+        other = Spec("huggingface", "acme/other", "SGLang", None)
+        model = Model(id="acme/model", name="acme/model")
+        plain = subject(DENSE_8B, ("BF16",))
+        for specs, recommended in (((other, fitting), True), ((fitting, other), True),
+                                   ((other,), False), ((), False)):  # fmt: skip
+            case = replace(plain, model=replace(model, specs=specs))
+            result = options(case, machine(RTX_4090), Workload(backend="vllm"))
+            assert [option.recommended for option in result.found] == [recommended]
+        result = options(plain, machine(RTX_4090), Workload(backend="vllm"))
+        assert [option.recommended for option in result.found] == [False]
 
 
 class TestRanks:
