@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import hypothesis.strategies  # noqa: F401 - see _PRELOADED
 import pytest
 
 from scripts.mutation.plugin import Baseline, Chosen, QuietHypothesis, Run
@@ -24,6 +25,8 @@ _COPIED = ("modelscan", "tests", "scripts", "benchmarks", "catalogs", "examples"
 _MEMORY_BYTES = 8 * 2**30
 _MARKS = "not slow and not gpustack and not vllm and not shared and not gpu"
 _TIMED_OUT = -1
+# hypothesis is imported once, before the forks; pytest warns that it cannot rewrite its assertions.
+_PRELOADED = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
 
 
 @contextmanager
@@ -64,28 +67,35 @@ def baseline(tree: Path, tests: Sequence[str], modules: Sequence[str]) -> dict[s
 def killed(tree: Path, path: str, source: str, nodeids: Sequence[str], seconds: float) -> bool:
     """Whether one of the tests fails (or hangs) with this text of the module at ``path``."""
     file = tree / path
-    original = file.read_text(encoding="utf-8")
+    original, times = file.read_text(encoding="utf-8"), file.stat()
     files = list(dict.fromkeys(nodeid.partition("::")[0] for nodeid in nodeids))
-    file.write_text(source, encoding="utf-8")
+    _write(file, source, times.st_mtime + 1000)  # never taken for what was compiled before
     try:
         code = _in_fork(
             lambda: _pytest(tree, files, Chosen(nodeids), "-x"), tree.parent / "log", seconds
         )
     finally:
-        file.write_text(original, encoding="utf-8")
+        _write(file, original, times.st_mtime)
     return code != 0
 
 
+def _write(file: Path, text: str, modified: float) -> None:
+    file.write_text(text, encoding="utf-8")
+    os.utime(file, (modified, modified))
+
+
 def _pytest(tree: Path, tests: Sequence[str], plugin: object, *options: str) -> int:
-    """pytest inside the copy; the mutated module is compiled from its text every time."""
+    """pytest inside the copy. Only the baseline keeps what it compiles; mutants read that."""
     os.chdir(tree)
-    sys.dont_write_bytecode = True
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    if not isinstance(plugin, Baseline):
+        sys.dont_write_bytecode = True
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     os.environ["PYTHONPATH"] = str(tree)
     sys.path[:] = [str(tree), *(entry for entry in sys.path if entry)]
     for name in [name for name in sys.modules if name.partition(".")[0] in ("modelscan", "tests")]:
         del sys.modules[name]
-    arguments = ["-m", _MARKS, "-p", "no:cacheprovider", "--no-header", *options, *tests]
+    arguments = ["-m", _MARKS, "-p", "no:cacheprovider", "--no-header", *_PRELOADED, *options]
+    arguments += tests
     return int(pytest.main(arguments, plugins=[QuietHypothesis(), plugin]))
 
 
