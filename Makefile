@@ -29,7 +29,7 @@ test-shared: setup ## the second suite, over ../shared where it is there
 
 test-vllm: setup ## deploy a tiny model on a real vLLM (its own environment in .cache, 3.5 GB)
 	@PYTHON=$(BIN)/python sh scripts/vllm_venv.sh
-	$(BIN)/python -m pytest -m vllm tests/engines/test_vllm_real.py
+	$(BIN)/python -m pytest -m vllm tests/supervisor/test_vllm_real.py
 
 soak: setup ## 200 seeded lives of deployments under kill -9 of engine, supervisor and commands (ten minutes)
 	$(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py

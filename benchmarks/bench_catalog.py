@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench_cli import cpu_seconds, install_peers
-from modelscan.catalog.index import build
-from modelscan.catalog.index_read import Index, bundled_index
-from modelscan.catalog.load import bundled_snapshots
-from modelscan.catalog.merge import merge
-from modelscan.catalog.search import Query, search
+from modelscan.catalog.index.read import Index, bundled_index
+from modelscan.catalog.index.write import build
+from modelscan.catalog.merge.models import merge
+from modelscan.catalog.search.query import Query, search
+from modelscan.catalog.sources.bundled import bundled_snapshots
 from modelscan.core.model import Model
 from modelscan.core.units import GIB
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from modelscan.catalog.curated import curated
-from modelscan.catalog.link import Grouping
-from modelscan.catalog.link_groups import Group
-from modelscan.catalog.load import bundled_snapshots
+from modelscan.catalog.link.groups import Group
+from modelscan.catalog.link.join import Grouping
 from modelscan.catalog.records import GPUSTACK, MODELSDEV
+from modelscan.catalog.sources.bundled import bundled_snapshots
 
 TRUTH = Path(__file__).resolve().parents[2] / "shared" / "data" / "truth" / "links_fit.tsv"
 LEAST_PRECISION, LEAST_RECALL = 0.99, 0.92

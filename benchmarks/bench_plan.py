@@ -17,20 +17,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from modelscan.catalog.index_read import Index, open_index
-from modelscan.catalog.lookup import load_model
-from modelscan.catalog.search import Query, search
+from modelscan.catalog.index.read import Index, open_index
+from modelscan.catalog.search.lookup import load_model
+from modelscan.catalog.search.query import Query, search
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.plan import Plan, Subject
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
-from modelscan.deploy.subject_catalog import from_model
+from modelscan.engines.estimate import estimate
+from modelscan.engines.flags import workload_of
+from modelscan.formats.quantization import canonical
 from modelscan.gpu.simulate import simulate
-from modelscan.memory.estimate import estimate
+from modelscan.models.from_catalog import from_model
 from modelscan.planner.decide import decide
-from modelscan.planner.formats import canonical
-from modelscan.planner.launch import workload_of
 from modelscan.state.config import Config, load
 
 GPUS = (

@@ -19,8 +19,9 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
+from modelscan.engines.sglang import memory as sglang
+from modelscan.engines.vllm import memory as vllm
 from modelscan.gpu.facts import lookup
-from modelscan.memory import sglang, vllm
 from modelscan.memory.shape import from_config
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,11 +19,11 @@ from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import ModelscanError
 from modelscan.core.estimate import Estimate
 from modelscan.core.workload import Workload
-from modelscan.engines import llamacpp_dry_run
-from modelscan.memory.estimate import estimate
-from modelscan.memory.gguf import parse_header
-from modelscan.memory.llamacpp_settings import from_workload
+from modelscan.engines.estimate import estimate
+from modelscan.engines.llamacpp.settings import from_workload
+from modelscan.formats.gguf import parse_header
 from modelscan.memory.shape import from_gguf
+from modelscan.supervisor.dry_run import run as llamacpp_dry_run
 from scripts.sparse_gguf import write
 from scripts.sparse_models import MODELS
 

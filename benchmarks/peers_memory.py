@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.llamacpp_rows import open_shape
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
-from modelscan.memory.estimate import estimate
+from modelscan.engines.estimate import estimate
 from scripts.sparse_families import decoder, deepseek, gpt_oss
 from scripts.sparse_gguf import write
 from scripts.sparse_pieces import Attn, Moe, Sketch

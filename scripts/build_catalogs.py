@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from modelscan.catalog.index import build
-from modelscan.catalog.index_read import FILE_NAME
-from modelscan.catalog.merge import merge
+from modelscan.catalog.index.read import FILE_NAME
+from modelscan.catalog.index.write import build
+from modelscan.catalog.merge.models import merge
 from modelscan.catalog.records import SourceSnapshot, dump, load
-from modelscan.deploy.least import least_memory
+from modelscan.models.minimum_memory import least_memory
 from modelscan.state.files import write_atomic
 from scripts import (
     catalogs_configs,

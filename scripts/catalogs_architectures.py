@@ -14,13 +14,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelscan.catalog.merge import merge
+from modelscan.catalog.merge.models import merge
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.core.architecture import Architecture
 from modelscan.core.errors import UsageError
-from modelscan.deploy.subject_catalog import COUNTED
-from modelscan.memory.architecture import from_config
+from modelscan.memory.architecture.from_config import from_config
 from modelscan.memory.tensor_table import tensor_table
+from modelscan.models.from_catalog import COUNTED
 
 CHECKED = ("litgpt", "llmfit")  # tables; the other sources carry a model's own config.json
 TOLERANCE = 0.03  # of a counted number of parameters

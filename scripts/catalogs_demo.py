@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from modelscan.catalog.lookup import DEMO_FILE
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
+from modelscan.catalog.search.lookup import DEMO_FILE
 from modelscan.core.model import Variant, WeightFile
 from modelscan.core.workload import Workload
-from modelscan.deploy.subject_local import from_path
+from modelscan.models.from_local import from_path
 from modelscan.state.bundled import examples_dir
 
 DEMO_ID = "modelscan/demo"

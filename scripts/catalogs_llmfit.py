@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelscan.catalog.curated import Curated, curated
-from modelscan.catalog.link_names import key, owner, short, split_repo_name
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.core.model import Variant
+from modelscan.formats.repo_names import key, owner, short, split_repo_name
 from scripts.catalogs_llmfit_shapes import config_of
 from scripts.catalogs_packages import LLMFIT, members
 

@@ -18,15 +18,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from modelscan.catalog.lookup import find_model
+from modelscan.catalog.search.lookup import find_model
 from modelscan.core.gpu import Host, Inventory
 from modelscan.core.jsonform import to_json
 from modelscan.core.model import Limits, Model, Spec, Variant
 from modelscan.core.plan import Decision, Subject
 from modelscan.core.units import GIB, format_bytes, format_tokens
 from modelscan.core.workload import Workload
-from modelscan.deploy.subject_catalog import from_model
 from modelscan.gpu.simulate import simulate
+from modelscan.models.from_catalog import from_model
 from modelscan.planner.decide import decide
 from modelscan.state.config import load
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from modelscan.memory.gguf_types import BY_NAME, GgmlType, tensor_bytes
+from modelscan.formats.gguf_types import BY_NAME, GgmlType, tensor_bytes
 from scripts.sparse_models import MODELS
 from scripts.sparse_pieces import Sketch
 

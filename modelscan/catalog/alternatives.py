@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelscan.catalog.index_read import Index, open_index
+from modelscan.catalog.index.read import Index, open_index
 from modelscan.core.model import Model
 from modelscan.state.paths import Paths
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from modelscan.catalog.link_names import owner
+from modelscan.formats.repo_names import owner
 from modelscan.state.bundled import bundled_dir
 
 _JOINTS = re.compile(r"[-_ ]")  # ai21-labs is ai21labs

@@ -10,9 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from modelscan.catalog.http import HttpClient, utc_now
-from modelscan.catalog.http_errors import public
-from modelscan.catalog.hub import Hub
 from modelscan.catalog.records import (
     GPUSTACK,
     HUGGINGFACE,
@@ -24,6 +21,9 @@ from modelscan.catalog.records import (
     SourceSnapshot,
 )
 from modelscan.core.errors import UsageError
+from modelscan.hub.repository import Hub
+from modelscan.net.client import HttpClient, utc_now
+from modelscan.net.errors import public
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config

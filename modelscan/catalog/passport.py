@@ -12,9 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from modelscan.catalog.card import parse_card
-from modelscan.catalog.hub import Hub, RemoteFile
-from modelscan.catalog.repo_info import (
+from modelscan.core.architecture import Tensor
+from modelscan.core.errors import ModelscanError
+from modelscan.core.model import Model, WeightFile
+from modelscan.core.reference import Kind, Reference
+from modelscan.core.units import KIB
+from modelscan.formats.safetensors import BadHeader, parameters_by_dtype, read_header
+from modelscan.hub.card import parse_card
+from modelscan.hub.repo_info import (
     RepoInfo,
     gguf_groups,
     mapping,
@@ -24,12 +29,7 @@ from modelscan.catalog.repo_info import (
     text,
     whole,
 )
-from modelscan.catalog.safetensors_header import BadHeader, parameters_by_dtype, read_header
-from modelscan.core.architecture import Tensor
-from modelscan.core.errors import ModelscanError
-from modelscan.core.model import Model, WeightFile
-from modelscan.core.reference import Kind, Reference
-from modelscan.core.units import KIB
+from modelscan.hub.repository import Hub, RemoteFile
 
 HEADER_BUDGET_BYTES = 768 * KIB
 _SHARD = re.compile(r"^model(?:-\d{5}-of-\d{5})?\.safetensors$")

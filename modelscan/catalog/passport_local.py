@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from modelscan.catalog.card import MAX_FRONT_BYTES, parse_card
 from modelscan.catalog.passport import (
     Passport,
     parse_adapter,
@@ -18,11 +17,12 @@ from modelscan.catalog.passport import (
     with_card,
     without_packed,
 )
-from modelscan.catalog.repo_info import RepoInfo, gguf_groups, gguf_label, mapping, text, whole
-from modelscan.catalog.safetensors_header import BadHeader, parameters_by_dtype, read_header
 from modelscan.core.architecture import Tensor
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.model import WeightFile
+from modelscan.formats.safetensors import BadHeader, parameters_by_dtype, read_header
+from modelscan.hub.card import MAX_FRONT_BYTES, parse_card
+from modelscan.hub.repo_info import RepoInfo, gguf_groups, gguf_label, mapping, text, whole
 from modelscan.state.paths import expand
 
 # (metadata, tensors) of a GGUF file; the caller has the parser, which lives beside this package.

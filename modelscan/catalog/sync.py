@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelscan.catalog.fetchers import SOURCES, Fetch, Source, find_source
-from modelscan.catalog.http import HttpClient
 from modelscan.catalog.records import (
     FAILED,
     LIVE,
@@ -24,6 +23,7 @@ from modelscan.catalog.records import (
     load,
 )
 from modelscan.core.errors import ModelscanError, OfflineError, UsageError
+from modelscan.net.client import HttpClient
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config

@@ -22,8 +22,8 @@ def adopt(
     ] = False,
 ) -> Document:
     """Take over a model of a GPUStack server as it is: record, marker, a real question, route."""
-    from modelscan.deploy.targets import resolve_target
     from modelscan.deploy.unmanaged import adopt as run
+    from modelscan.targets.registry import resolve_target
 
     config = current().config
     with current().output.status(f"adopting {name}"):

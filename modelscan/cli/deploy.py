@@ -25,7 +25,7 @@ from modelscan.core.units import format_tokens, parse_bytes, parse_seconds
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
     from modelscan.deploy.manifest import Manifest
-    from modelscan.deploy.request import Request
+    from modelscan.targets.request import Request
 
 _DOING = {
     "planning": "planning {name}",
@@ -127,9 +127,9 @@ def deploy(
     ] = False,
 ) -> Document | None:
     """Run a model on the best plan for this hardware, verify that it answers, and route to it."""
-    from modelscan.deploy.request import Request
-    from modelscan.deploy.targets import resolve_target
     from modelscan.engines.base import Limits
+    from modelscan.targets.registry import resolve_target
+    from modelscan.targets.request import Request
 
     config = current().config
     asked = written_down(model, file, wanted)
@@ -194,7 +194,7 @@ def _place(workload: Workload) -> str | None:
 
 def _dry_run(request: Request) -> Document:
     from modelscan.deploy.lifecycle import preview
-    from modelscan.deploy.targets import find_target
+    from modelscan.targets.registry import find_target
 
     deployment = preview(request, current().config)
     launch = find_target(deployment.target, current().config).preview(deployment)
@@ -278,7 +278,7 @@ def _differences(deployment: Deployment) -> list[str]:
     """Where the cluster's own evaluation sees it otherwise; that not every replica runs."""
     if deployment.target == "local":
         return []
-    from modelscan.deploy.gpustack_evaluate import disagreement
+    from modelscan.targets.gpustack.evaluate import disagreement
 
     return [text for text in (disagreement(deployment), deployment.reason) if text]
 
@@ -286,7 +286,7 @@ def _differences(deployment: Deployment) -> list[str]:
 def route_json(deployment: Deployment) -> Any:
     """Its entry in the routing file, as written; None where there is none."""
     from modelscan.deploy.routes import route_of
-    from modelscan.deploy.targets import find_target
+    from modelscan.targets.registry import find_target
 
     kind = find_target(deployment.target, current().config).route_type
     return to_json(route_of(deployment, kind))

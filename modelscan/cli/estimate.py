@@ -34,14 +34,14 @@ def estimate(
         from modelscan.cli.history import history_document
 
         return history_document(model)
-    from modelscan.deploy.subject import load_subject
     from modelscan.gpu.inventory import inventory
+    from modelscan.models.resolve import load_subject
     from modelscan.planner.sizing import size
 
     subject = load_subject(model, current().config, wanted.workload)
     hardware = inventory(wanted.gpu)
     if exact:
-        from modelscan.deploy.exact import exact_estimate
+        from modelscan.supervisor.dry_run.estimate import exact_estimate
 
         found = exact_estimate(subject, wanted.workload, hardware, current().config)
     else:

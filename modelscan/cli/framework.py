@@ -16,9 +16,9 @@ from click.shell_completion import CompletionItem
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from modelscan.cli.commands import COMMANDS, find
 from modelscan.cli.context import current
 from modelscan.cli.document import Document
-from modelscan.cli.registry import COMMANDS, find
 from modelscan.core.units import LARGEST
 
 _GLOBAL_FLAGS = (

@@ -23,8 +23,8 @@ def logs(
 ) -> Document | None:
     """An engine's log, redacted. With -f and --json: one line of JSON per log line."""
     from modelscan.deploy.reconcile import recorded
-    from modelscan.deploy.targets import find_target
     from modelscan.state.secrets import redact
+    from modelscan.targets.registry import find_target
 
     config, output = current().config, current().output
     view.take_stranger(name)

@@ -22,7 +22,7 @@ from modelscan.cli.context import current
 from modelscan.core.errors import UsageError
 from modelscan.core.units import parse_tokens
 from modelscan.core.workload import BACKENDS, GOALS, MODES, SOURCES, Workload
-from modelscan.memory.engine_options import ranks
+from modelscan.engines.option_values import ranks
 
 _VERSION = re.compile(r"[vb]?\d+(\.\d+)*([.+_-]?[a-z][\w.+-]*|[+_-][\w.+-]+)?", re.I | re.A)
 _LONGEST = 4096  # characters of --param

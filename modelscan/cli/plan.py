@@ -50,8 +50,8 @@ def plan(
     ] = None,
 ) -> Document:
     """The best way to run a model on this hardware: format, engine, GPUs, context, flags."""
-    from modelscan.deploy.subject import load_subject
     from modelscan.gpu.inventory import inventory
+    from modelscan.models.resolve import load_subject
     from modelscan.planner.decide import decide
 
     subject = load_subject(model, current().config, wanted.workload)
@@ -72,7 +72,7 @@ def plan(
 
 def _where_to(target: str | None, wanted: Wanted) -> str:
     """What ``deploy`` would choose; simulated hardware is planned for here."""
-    from modelscan.deploy.targets import resolve_target
+    from modelscan.targets.registry import resolve_target
 
     if target is None and wanted.gpu is not None:
         return "local"
@@ -83,7 +83,7 @@ def _on_cluster(
     where: str, subject: Subject, wanted: Wanted, everything: bool, gpus_needed: bool
 ) -> Document:
     """The same answer for a cluster's workers."""
-    from modelscan.deploy.gpustack_plan import cluster_decision
+    from modelscan.targets.gpustack.plan import cluster_decision
 
     hardware, decision = cluster_decision(
         where, current().config, subject, wanted.workload, wanted.gpu, everything=everything
@@ -101,7 +101,7 @@ def _with_nearest(
     """Where nothing fits: models of the same makers that do."""
     if decision.no_fit is None:
         return decision
-    from modelscan.deploy.nearest import with_nearest
+    from modelscan.models.smaller_alternatives import with_nearest
 
     return with_nearest(decision, subject, hardware, wanted.workload, current().config)
 

@@ -17,7 +17,7 @@ from modelscan.core.units import format_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelscan.deploy.pull import Progress, Pulled
+    from modelscan.hub.downloads.pull import Progress, Pulled
 
 _EVERY_S = 0.2
 
@@ -33,12 +33,12 @@ def pull(
 ) -> Document | None:
     """Fetch the weights that `plan` would choose here: resumed, pinned, checksums verified."""
     from modelscan.core.reference import parse_reference
-    from modelscan.deploy.local_plan import no_fit
-    from modelscan.deploy.pull import is_remote, pulled_before
-    from modelscan.deploy.pull import pull as fetch
-    from modelscan.deploy.subject import load_deployable
     from modelscan.gpu.inventory import inventory
+    from modelscan.hub.downloads.pull import is_remote, pulled_before
+    from modelscan.hub.downloads.pull import pull as fetch
+    from modelscan.models.resolve import load_deployable
     from modelscan.planner.decide import decide
+    from modelscan.targets.local.plan import no_fit
 
     config, output = current().config, current().output
     before = pulled_before(parse_reference(model), config) if config.offline else None

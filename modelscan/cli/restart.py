@@ -28,7 +28,7 @@ def restart(
     """Stop deployments, see that they are gone, start them as they were, and verify them."""
     from modelscan.cli.interrupt import interruptible
     from modelscan.deploy.lifecycle import start, stop
-    from modelscan.deploy.request import silent
+    from modelscan.targets.request import silent
 
     config = current().config
     limit_s = config.number("start_timeout_s") if timeout is None else timeout

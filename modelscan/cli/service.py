@@ -49,7 +49,7 @@ def run() -> Document:
     from modelscan.cli.interrupt import interruptible
     from modelscan.deploy.boot import interrupted
     from modelscan.deploy.lifecycle import start
-    from modelscan.deploy.request import silent
+    from modelscan.targets.request import silent
 
     config = current().config
     limit_s = config.number("start_timeout_s")

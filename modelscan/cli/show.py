@@ -18,7 +18,7 @@ def show(name: Name) -> Document:
     """One deployment: state, plan, estimate beside measured memory, and a curl line."""
     from modelscan.cli.deploy import route_json
     from modelscan.deploy.reconcile import find_deployment
-    from modelscan.deploy.targets import find_target
+    from modelscan.targets.registry import find_target
 
     view.take_stranger(name)
     found = find_deployment(name, current().config, current().output.warn)

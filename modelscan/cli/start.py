@@ -28,7 +28,7 @@ def start(
     """Start stopped or failed deployments as they were planned, and verify them."""
     from modelscan.cli.interrupt import interruptible
     from modelscan.deploy.lifecycle import start as run
-    from modelscan.deploy.request import silent
+    from modelscan.targets.request import silent
 
     config = current().config
     limit_s = config.number("start_timeout_s") if timeout is None else timeout

@@ -102,7 +102,7 @@ def test(
     name: Annotated[str | None, typer.Argument(help="A target; none: the default.")] = None,
 ) -> Document:
     """Ask a server: version, what the key may do, workers and GPUs. Exit 4 or 5 if it fails."""
-    from modelscan.deploy.gpustack_check import check_server
+    from modelscan.targets.gpustack.check import check_server
 
     kept = targets.load(current().config.paths)
     item = kept.find(name or kept.default or "gpustack")

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modelscan.core.deployment import Deployment, State
-from modelscan.deploy.targets import find_target
 from modelscan.state.config import Config
 from modelscan.state.store import Store
+from modelscan.targets.registry import find_target
 
 UNIT = "modelscan.service"
 # What a row says that nobody stopped on purpose: see ``deploy.readiness.ended``.

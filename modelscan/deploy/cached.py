@@ -12,12 +12,13 @@ from typing import Any
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
-from modelscan.deploy import checksums, hub_cache
-from modelscan.deploy.checksums import PullRecord
-from modelscan.deploy.weights import LOCAL
+from modelscan.hub import cache as hub_cache
+from modelscan.hub import checksums
+from modelscan.hub.checksums import PullRecord
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.store import Store
+from modelscan.targets.local.weights import LOCAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,7 @@ def _delete(folder: Path, name: str) -> None:
 
 def updates(config: Config) -> Iterator[Update]:
     """Pinned revisions against what the hubs have now; each repository is asked once."""
-    from modelscan.catalog.hub import Hub
+    from modelscan.hub.repository import Hub
 
     kinds = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
     seen: set[tuple[str, str]] = set()

@@ -16,16 +16,16 @@ from modelscan.core.errors import RemoteError, UsageError
 from modelscan.core.plan import Subject
 from modelscan.deploy import routes
 from modelscan.deploy.reconcile import finish
-from modelscan.deploy.request import Events, Request, check_name, derive_name, silent
-from modelscan.deploy.targets import Observation, Save
-from modelscan.engines.discover import PORTS, Found, Served, scan
-from modelscan.engines.health import Address, serves, verify
-from modelscan.engines.spawn import new_run_id
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store, deployment_lock
+from modelscan.supervisor.discover import PORTS, Found, Served, scan
+from modelscan.supervisor.health import Address, serves, verify
+from modelscan.supervisor.spawn import new_run_id
+from modelscan.targets.registry import Observation, Save
+from modelscan.targets.request import Events, Request, check_name, derive_name, silent
 
 TARGET = "found"
 _VERIFY_S = 60.0

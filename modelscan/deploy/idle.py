@@ -5,10 +5,10 @@ from __future__ import annotations
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import UsageError
 from modelscan.deploy.lifecycle import Outcome, start
-from modelscan.deploy.readiness import IDLE
 from modelscan.deploy.reconcile import find_deployment
-from modelscan.deploy.request import Events, silent
 from modelscan.state.config import Config
+from modelscan.targets.local.readiness import IDLE
+from modelscan.targets.request import Events, silent
 
 
 def is_idle(deployment: Deployment) -> bool:

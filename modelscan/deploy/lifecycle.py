@@ -25,13 +25,13 @@ from modelscan.core.errors import (
 from modelscan.core.plan import Subject
 from modelscan.deploy import routes
 from modelscan.deploy.reconcile import end, fail, finish, reason_of, reconcile, stopped, unknown
-from modelscan.deploy.request import Events, Request, check_name, derive_name, silent
-from modelscan.deploy.subject import load_deployable
-from modelscan.deploy.targets import Target, find_target
+from modelscan.models.resolve import load_deployable
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.store import Store, deployment_lock
+from modelscan.targets.registry import Target, find_target
+from modelscan.targets.request import Events, Request, check_name, derive_name, silent
 
 DRAIN_S = 10.0
 _STOP_LOCK_S = 15.0

@@ -8,11 +8,11 @@ from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Subject
 from modelscan.core.workload import Workload
-from modelscan.deploy.gpustack_plan import decide_for, recipe, sized
-from modelscan.deploy.request import Request, check_name, derive_name
-from modelscan.engines.gpustack.body import Choices, create_body
-from modelscan.engines.gpustack.client import dialect_of
 from modelscan.state.config import Config
+from modelscan.targets.gpustack.body import Choices, create_body
+from modelscan.targets.gpustack.client import dialect_of
+from modelscan.targets.gpustack.plan import decide_for, recipe, sized
+from modelscan.targets.request import Request, check_name, derive_name
 
 _SERVER = "2.3.0"  # the version a body is for where no server is configured
 
@@ -22,7 +22,7 @@ def body_of_server(
 ) -> dict[str, Any]:
     """What ``deploy`` would send to this server, which is asked for its hardware."""
     from modelscan.deploy.lifecycle import preview
-    from modelscan.deploy.targets import find_target
+    from modelscan.targets.registry import find_target
 
     request = Request(model=model, workload=workload, target=target, gpu=gpu, dry_run=True)
     deployment = preview(request, config)

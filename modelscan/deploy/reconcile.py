@@ -16,13 +16,13 @@ from pathlib import Path
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.deploy import routes
-from modelscan.deploy.recover import find_lost
-from modelscan.deploy.request import silent
-from modelscan.deploy.targets import Observation, Target, find_target
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.store import Store, deployment_lock
+from modelscan.targets.local.recover import find_lost
+from modelscan.targets.registry import Observation, Target, find_target
+from modelscan.targets.request import silent
 
 _TRY_LOCK_S = 0.0
 _VERIFY_S = 30.0

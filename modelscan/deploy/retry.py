@@ -15,9 +15,9 @@ from typing import Any
 from modelscan.core.errors import ModelscanError
 from modelscan.core.plan import Subject
 from modelscan.core.workload import Workload
-from modelscan.deploy.request import Request
-from modelscan.planner.formats import bits_per_weight, canonical
+from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.state.config import Config
+from modelscan.targets.request import Request
 
 ATTEMPTS = 2  # changed requests after the first; each takes a whole start
 _SMALLER = 0.9  # of what did not fit: less of a difference would fail again
@@ -68,9 +68,9 @@ def _replanned(
     request: Request, kind: str, failed: Mapping[str, Any], config: Config
 ) -> tuple[Request, str] | None:
     """The first change that this machine has a plan for."""
-    from modelscan.deploy.local_plan import plan_here
-    from modelscan.deploy.subject import load_deployable
+    from modelscan.models.resolve import load_deployable
     from modelscan.state.store import Store
+    from modelscan.targets.local.plan import plan_here
 
     try:
         subject = load_deployable(request.model, config, request.workload)

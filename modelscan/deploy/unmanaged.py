@@ -12,24 +12,24 @@ from typing import Any
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError, RemoteError, UsageError
-from modelscan.deploy import gpustack_model as remote
 from modelscan.deploy import routes
-from modelscan.deploy.gpustack import GpuStackTarget
 from modelscan.deploy.reconcile import Warn, ignore, reconcile
-from modelscan.deploy.request import check_name
-from modelscan.engines.gpustack.drift import snapshot
-from modelscan.engines.gpustack.states import status
-from modelscan.engines.gpustack.types import (
-    RemoteInstance,
-    RemoteModel,
-    parse_instance,
-    parse_model,
-)
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.store import Store, deployment_lock
 from modelscan.state.targets import TargetConfig, load
+from modelscan.targets.gpustack import model as remote
+from modelscan.targets.gpustack.drift import snapshot
+from modelscan.targets.gpustack.states import status
+from modelscan.targets.gpustack.target import GpuStackTarget
+from modelscan.targets.gpustack.types import (
+    RemoteInstance,
+    RemoteModel,
+    parse_instance,
+    parse_model,
+)
+from modelscan.targets.request import check_name
 
 _TIMEOUT_S = 5.0
 _TASKS = {"embedding": "embedding", "reranker": "rerank"}

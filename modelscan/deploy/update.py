@@ -10,13 +10,13 @@ from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import UsageError
 from modelscan.deploy.lifecycle import start, stop
 from modelscan.deploy.reconcile import finish, reconcile, unknown
-from modelscan.deploy.request import silent
-from modelscan.deploy.targets import find_target
-from modelscan.engines.gpustack.body import check_env, pairs
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.store import Store, deployment_lock
+from modelscan.targets.gpustack.body import check_env, pairs
+from modelscan.targets.registry import find_target
+from modelscan.targets.request import silent
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""HOW IT RUNS: command lines, launchers and supervision of engines; gpustack/ is the cluster."""
+"""ONE FOLDER PER ENGINE: versions, support, memory, flags, log lines, failures. Pure."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelscan.memory.engine_versions import Version
+from modelscan.engines.versions import Version
 
 Option = tuple[str, str | None]
 

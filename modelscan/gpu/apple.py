@@ -6,8 +6,8 @@ import re
 
 from modelscan.core.gpu import Gpu, Host
 from modelscan.core.units import MIB
-from modelscan.gpu.found import Found
 from modelscan.gpu.machine import Machine
+from modelscan.gpu.probe_result import Found
 from modelscan.gpu.reading import Reading, Refusal, as_dict, dicts, json_in, size_bytes, text_of
 from modelscan.gpu.unified import apple_working_set
 

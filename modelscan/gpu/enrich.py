@@ -15,7 +15,7 @@ def enrich(gpu: Gpu) -> Gpu:
     memory = None if gpu.unified_memory or gpu.mig else gpu.memory_bytes
     facts = lookup(gpu.name, memory, gpu.memory_clock_mhz)
     if facts is None and gpu.vendor == "amd":  # "AMD Radeon Graphics": the id says which
-        from modelscan.gpu.amd_names import name_by_id
+        from modelscan.gpu.amd.names import name_by_id
 
         by_id = name_by_id(gpu.pci_device_id)
         facts = lookup(by_id, memory) if by_id else None

@@ -9,11 +9,11 @@ from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu, Host, Inventory, Link, Problem
 from modelscan.gpu.enrich import enrich
 from modelscan.gpu.facts import lookup
-from modelscan.gpu.found import Found
 from modelscan.gpu.host import run_host
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.pci import VENDORS, PciDevice, run_pci
 from modelscan.gpu.pci import gpu as pci_gpu
+from modelscan.gpu.probe_result import Found
 from modelscan.gpu.support import beside_a_card
 from modelscan.gpu.visible import apply_visibility
 
@@ -58,19 +58,19 @@ def _vendors(machine: Machine, host: Host, on_pci: tuple[PciDevice, ...]) -> lis
         from modelscan.gpu.apple import run_apple
 
         return [run_apple(machine, host)]
-    from modelscan.gpu.nvidia import run_nvidia
+    from modelscan.gpu.nvidia.probe import run_nvidia
 
     found.append(run_nvidia(machine, host, on_pci="nvidia" in there))
     if "amd" in there or machine.tool("amd-smi") or machine.tool("rocm-smi"):
-        from modelscan.gpu.amd import run_amd
+        from modelscan.gpu.amd.probe import run_amd
 
         found.append(run_amd(machine, host, on_pci="amd" in there))
     if "intel" in there or machine.tool("xpu-smi") or machine.tool("hl-smi"):
-        from modelscan.gpu.intel import run_intel
+        from modelscan.gpu.intel.probe import run_intel
 
         found.append(run_intel(machine, on_pci="intel" in there))
     if "ascend" in there or machine.tool("npu-smi"):
-        from modelscan.gpu.ascend import run_ascend
+        from modelscan.gpu.ascend.probe import run_ascend
 
         found.append(run_ascend(machine))
     return found

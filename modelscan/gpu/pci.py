@@ -122,7 +122,7 @@ def _product(name: str) -> str | None:
 
 def gpu(found: PciDevice, index: int) -> Gpu:
     """A device nobody told more about."""
-    from modelscan.gpu.amd_names import name_by_id, plain_name
+    from modelscan.gpu.amd.names import name_by_id, plain_name
 
     vendor = VENDORS[found.vendor]
     by_id = plain_name(name_by_id(f"{found.device:04x}")) if vendor == "amd" else None

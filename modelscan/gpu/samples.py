@@ -7,23 +7,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from modelscan.core.gpu import Gpu, Host, Problem
-from modelscan.gpu import (
-    amd_smi,
-    apple,
-    npu_smi,
-    nvidia_csv,
-    nvidia_table,
-    nvidia_text,
-    nvidia_xml,
-    pci,
-    rocm_smi,
-    xpu_smi,
-)
-from modelscan.gpu.amd import settle
-from modelscan.gpu.amd_smi import fill
+from modelscan.gpu import apple, pci
+from modelscan.gpu.amd import amd_smi, rocm_smi
+from modelscan.gpu.amd.amd_smi import fill
+from modelscan.gpu.amd.probe import settle
+from modelscan.gpu.ascend import npu_smi
 from modelscan.gpu.bundle import split_bundle
 from modelscan.gpu.enrich import enrich
-from modelscan.gpu.jetson import parse_tegrastats
+from modelscan.gpu.intel import xpu_smi
+from modelscan.gpu.nvidia import csv as nvidia_csv
+from modelscan.gpu.nvidia import table as nvidia_table
+from modelscan.gpu.nvidia import text as nvidia_text
+from modelscan.gpu.nvidia import xml as nvidia_xml
+from modelscan.gpu.nvidia.tegrastats import parse_tegrastats
 from modelscan.gpu.reading import Reading, Refusal, is_help, plain
 
 Parser = Callable[[str], Reading]

@@ -1,1 +1,1 @@
-"""HOW MANY BYTES: architecture, weights, KV cache, one module per engine, speed. Pure."""
+"""HOW MANY BYTES: what engines share: architecture, weights, parallelism, speed. Pure."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from modelscan.core.architecture import Architecture, Tensor
 from modelscan.core.errors import UsageError
-from modelscan.memory.gguf_types import BY_NAME, tensor_bytes
+from modelscan.formats.gguf_types import BY_NAME, tensor_bytes
 
 # name -> base type; the recipe's exceptions are below.
 BASE = {

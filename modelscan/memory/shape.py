@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from modelscan.core.architecture import Architecture, Attention, Latent, Layer, ModelShape
-from modelscan.memory import architecture_gguf, llamacpp_archs, weights, weights_gguf
-from modelscan.memory.architecture import from_config as architecture_from_config
-from modelscan.memory.gguf import GgufHeader
-from modelscan.memory.gguf_names import gguf_name
-from modelscan.memory.gguf_types import FILE_TYPES
+from modelscan.formats.gguf import GgufHeader
+from modelscan.formats.gguf_types import FILE_TYPES
+from modelscan.memory import weights, weights_gguf
+from modelscan.memory.architecture import from_gguf as architecture_gguf
+from modelscan.memory.architecture import gguf_rules as llamacpp_archs
+from modelscan.memory.architecture.from_config import from_config as architecture_from_config
+from modelscan.memory.architecture.tensor_layout import gguf_name
+from modelscan.memory.architecture.vision_parameters import multimodal_parameters
 from modelscan.memory.quantization_mix import quantized
 from modelscan.memory.tensor_table import tensor_table
-from modelscan.memory.vision_parameters import multimodal_parameters
 from modelscan.memory.weight_formats import weight_format
 
 

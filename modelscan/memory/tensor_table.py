@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelscan.core.architecture import Architecture, Attention, Experts, Layer, RecurrentState
-from modelscan.memory.gguf_names import Habits, habits
+from modelscan.memory.architecture.tensor_layout import Habits, habits
 
 Spec = tuple[str, tuple[int, ...]]
 

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any
 
 from modelscan.core.errors import UsageError
-from modelscan.memory.config_quantization import quantization_method
+from modelscan.memory.architecture.config_quantization import quantization_method
 
 # format -> bits per weight; ``group`` formats take their scale per group of inputs.
 _BITS = {

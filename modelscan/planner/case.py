@@ -11,7 +11,7 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.measurement import Measurement
 from modelscan.core.units import MIB
 from modelscan.core.workload import Workload
-from modelscan.planner.launch import Launch, Options
+from modelscan.engines.flags import Launch, Options
 from modelscan.planner.search import Option
 
 Estimator = Callable[[ModelShape, Workload, Inventory], Estimate]
@@ -75,14 +75,14 @@ class Case:
 
 def estimator(model: str, history: Sequence[Measurement] = ()) -> Estimator:
     """``memory.estimate`` for one model, with margins that this machine's history teaches."""
-    from modelscan.memory.estimate import estimate
+    from modelscan.engines.estimate import estimate
 
     def call(shape: ModelShape, workload: Workload, inventory: Inventory) -> Estimate:
         return estimate(shape, workload, inventory, model=model)
 
     if not history:
         return call
-    from modelscan.memory.learned import with_history
+    from modelscan.engines.margin_history import with_history
 
     return lambda *asked: with_history(call(*asked), history)
 

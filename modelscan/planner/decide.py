@@ -15,15 +15,15 @@ from modelscan.core.gpu import Inventory
 from modelscan.core.measurement import Measurement
 from modelscan.core.plan import Decision, Held, NoFit, Plan, Subject
 from modelscan.core.workload import Workload
+from modelscan.engines.support import NATIVE, gpu_support
+from modelscan.formats.quantization import bits_per_weight
 from modelscan.planner import describe, hardware, refuse
 from modelscan.planner.case import MINIMUM_CONTEXT_TOKENS, Case, Estimator, Fitted, Miss
 from modelscan.planner.case import estimator as own_estimator
 from modelscan.planner.fit import fit, too_large
-from modelscan.planner.formats import bits_per_weight
-from modelscan.planner.named import with_named, without_degree
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.search import Option, options, reject_reason, ruined
-from modelscan.planner.support import NATIVE, gpu_support
+from modelscan.planner.user_flags import with_named, without_degree
 
 ALTERNATIVES = 4
 _WANTED_FITS = 3  # the choice and two alternatives

@@ -9,11 +9,11 @@ from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Plan, Subject
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.core.workload import BACKENDS
+from modelscan.engines.flags import environment, render
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
 from modelscan.planner.case import Case, Fitted, Miss, available_bytes, free_bytes
 from modelscan.planner.fit import too_large_by
-from modelscan.planner.launch import environment, render
 from modelscan.planner.search import device_label
 
 _SHOWN_MISSES = 3

@@ -11,6 +11,7 @@ from dataclasses import replace
 from modelscan.core.architecture import Architecture
 from modelscan.core.estimate import Estimate
 from modelscan.core.units import format_bytes, format_tokens
+from modelscan.engines.flags import Launch, estimate_workload, options
 from modelscan.planner.case import (
     MINIMUM_CONTEXT_TOKENS,
     Case,
@@ -26,7 +27,6 @@ from modelscan.planner.case import (
     spare,
     target_context,
 )
-from modelscan.planner.launch import Launch, estimate_workload, options
 from modelscan.planner.search import Option
 
 THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
@@ -279,7 +279,7 @@ class _Trial:
             return self.case.wanted.memory_utilization
         if self.option.backend != "vllm":
             return None
-        from modelscan.memory.vllm_versions import facts_for
+        from modelscan.engines.vllm.versions import facts_for
 
         wanted = self.case.wanted
         default = facts_for(wanted.backend_version).utilization

@@ -13,8 +13,8 @@ from modelscan.core.workload import Workload
 from modelscan.planner import refuse
 from modelscan.planner.case import Case, Fitted, estimator
 from modelscan.planner.fit import fit, least_bytes
-from modelscan.planner.named import with_named
 from modelscan.planner.search import Option, options, reject_reason
+from modelscan.planner.user_flags import with_named
 
 _DRIVER_SHARE = 0.02  # what firmware and driver keep of a card, about
 

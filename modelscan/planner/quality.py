@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 
 from modelscan.core.plan import Quality
-from modelscan.planner.formats import bits_per_weight, canonical
+from modelscan.formats.quantization import bits_per_weight, canonical
 
 QualityTable = Mapping[str, tuple[float, Quality]]
 _LOSSLESS_BITS = 16.0

@@ -6,9 +6,9 @@ from modelscan.core.errors import NotDeployableError
 from modelscan.core.plan import Subject
 from modelscan.core.units import format_bytes, format_count
 from modelscan.core.workload import Workload
+from modelscan.engines.flags import REMOTE_CODE
+from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner.case import Case
-from modelscan.planner.formats import bits_per_weight, means
-from modelscan.planner.launch import REMOTE_CODE
 
 
 def closed(subject: Subject) -> None:

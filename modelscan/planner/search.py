@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import BACKENDS, Workload
-from modelscan.planner import support
-from modelscan.planner.formats import means
-from modelscan.planner.named import foreign
+from modelscan.engines import support
+from modelscan.engines.support import Support
+from modelscan.formats.quantization import means
 from modelscan.planner.quality import describe as quality_words
-from modelscan.planner.support import Support
+from modelscan.planner.user_flags import foreign
 
 RUINED_LOSS = 1.0  # perplexity x 2.7: formats of less than two bits
 

@@ -9,9 +9,9 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import Workload
+from modelscan.engines.support import engine_formats
+from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner import refuse
-from modelscan.planner.formats import bits_per_weight, means
-from modelscan.planner.support import engine_formats
 
 
 def size(subject: Subject, workload: Workload, inventory: Inventory | None) -> Estimate:
@@ -19,7 +19,7 @@ def size(subject: Subject, workload: Workload, inventory: Inventory | None) -> E
 
     Raises NotDeployableError for closed weights or a variant that does not exist.
     """
-    from modelscan.memory.estimate import estimate
+    from modelscan.engines.estimate import estimate
 
     refuse.closed(subject)
     candidate = choose(subject, workload)

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from modelscan.catalog.load import bundled_snapshots
-from modelscan.catalog.lookup import find_model
-from modelscan.catalog.merge import merge
+from modelscan.catalog.merge.models import merge
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
+from modelscan.catalog.search.lookup import find_model
+from modelscan.catalog.sources.bundled import bundled_snapshots
 from modelscan.core.architecture import PARTIAL, Architecture
 from modelscan.core.model import Model
 from modelscan.core.workload import Workload
-from modelscan.deploy.subject_catalog import COUNTED, from_model
-from modelscan.memory.architecture import from_config
-from modelscan.memory.estimate import estimate
+from modelscan.engines.estimate import estimate
+from modelscan.memory.architecture.from_config import from_config
+from modelscan.models.from_catalog import COUNTED, from_model
 from modelscan.state.config import load as load_config
 from modelscan.state.paths import paths
 from scripts.catalogs_architectures import TOLERANCE, parameters_of, shape_of, verified

@@ -14,19 +14,19 @@ from conftest import REPOSITORY
 
 from benchmarks.bench_links import answers, recipes, report
 from modelscan.catalog.curated import curated
-from modelscan.catalog.index_read import Index, bundled_index
-from modelscan.catalog.link import Grouping
-from modelscan.catalog.link_groups import Group
-from modelscan.catalog.load import bundled_snapshots
-from modelscan.catalog.lookup import find_known, find_model
-from modelscan.catalog.merge import merge
+from modelscan.catalog.index.read import Index, bundled_index
+from modelscan.catalog.link.groups import Group
+from modelscan.catalog.link.join import Grouping
+from modelscan.catalog.merge.models import merge
 from modelscan.catalog.records import MODELSDEV, SourceSnapshot
-from modelscan.catalog.search import Query, search
+from modelscan.catalog.search.lookup import find_known, find_model
+from modelscan.catalog.search.query import Query, search
+from modelscan.catalog.sources.bundled import bundled_snapshots
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model
 from modelscan.core.workload import Workload
-from modelscan.deploy.subject_catalog import from_model
-from modelscan.deploy.subject_local import from_path
+from modelscan.models.from_catalog import from_model
+from modelscan.models.from_local import from_path
 from modelscan.state.config import load as load_config
 from modelscan.state.paths import paths
 from scripts.catalogs_checks import check

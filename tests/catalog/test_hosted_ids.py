@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from support.catalog_facts import curated, repo, row, snapshot
 
-from modelscan.catalog import hosted_ids
-from modelscan.catalog.index import build
-from modelscan.catalog.index_read import Index
-from modelscan.catalog.lookup import find_row
-from modelscan.catalog.merge import merge
+from modelscan.catalog.index.read import Index
+from modelscan.catalog.index.write import build
+from modelscan.catalog.merge.models import merge
 from modelscan.catalog.records import MODELSDEV
+from modelscan.catalog.search import hosted_ids
+from modelscan.catalog.search.lookup import find_row
 from modelscan.core.errors import UsageError
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from support.catalog_facts import curated, repo, row, snapshot, world
 
-from modelscan.catalog.link import Grouping, link
-from modelscan.catalog.link_rules import Linker
+from modelscan.catalog.link.join import Grouping, link
+from modelscan.catalog.link.rules import Linker
 from modelscan.catalog.records import MODELSDEV, SourceRecord
 
 REPOS = {

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.catalog_facts import curated, recipe, repo, row, snapshot, world
 
-from modelscan.catalog.merge import merge
+from modelscan.catalog.merge.models import merge
 from modelscan.catalog.offers import blended_price, own_cost, ranked_offers
 from modelscan.catalog.records import GPUSTACK, MODELSDEV, SourceRecord, SourceSnapshot
 from modelscan.core.model import Model, Variant

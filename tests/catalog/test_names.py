@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelscan.catalog.link_names import clean_display_name, key, split_repo_name
-from modelscan.catalog.search_words import deletions, distance, name_tokens, query_words, spelling
+from modelscan.catalog.index.words import deletions, distance, name_tokens, query_words, spelling
+from modelscan.formats.repo_names import clean_display_name, key, split_repo_name
 
 
 @pytest.mark.parametrize(

@@ -13,22 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.fake_hub import FakeHub
 from support.hub_content import File, gguf, llama_config, llama_tensors, parameters, safetensors
-from test_source_huggingface import JSON
+from support.json_values import JSON
 
-from modelscan.catalog.card import parse_card
-from modelscan.catalog.hub import Hub
 from modelscan.catalog.passport import Passport, from_hub, parse_adapter, weight_files
 from modelscan.catalog.passport_local import local_passport
-from modelscan.catalog.safetensors_header import (
+from modelscan.cli.catalog.passport import _read_gguf
+from modelscan.core.errors import AuthError, OfflineError, RemoteError, UsageError
+from modelscan.core.model import WeightFile
+from modelscan.core.reference import parse_reference
+from modelscan.formats.safetensors import (
     BadHeader,
     parameters_by_dtype,
     parse_header,
     read_header,
 )
-from modelscan.cli.catalog_passport import _read_gguf
-from modelscan.core.errors import AuthError, OfflineError, RemoteError, UsageError
-from modelscan.core.model import WeightFile
-from modelscan.core.reference import parse_reference
+from modelscan.hub.card import parse_card
+from modelscan.hub.repository import Hub
 from modelscan.state.config import load
 
 README = b"""---

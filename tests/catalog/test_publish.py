@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from modelscan.catalog import publish
-from modelscan.catalog.inherit import inherited, inheriting, stated_facts
+from modelscan.catalog.index import publish
+from modelscan.catalog.merge.inherit import inherited, inheriting, stated_facts
 from modelscan.catalog.records import FAILED, LIVE, USER, SourceRecord, SourceSnapshot
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.model import Capabilities, Limits, Model

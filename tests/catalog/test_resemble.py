@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from modelscan.catalog.index_read import Index, bundled_index
-from modelscan.catalog.resemble import resembling
+from modelscan.catalog.index.read import Index, bundled_index
+from modelscan.catalog.search.resemble import resembling
 
 
 def _typos(name: str, at: int) -> list[str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from support.catalog_facts import curated, world
 
-from modelscan.catalog.index import build, bundled_index, popularity, ranked, recency
-from modelscan.catalog.index_read import Index, bundle_stamp, open_index, stamp_file, synced_index
-from modelscan.catalog.merge import merge
-from modelscan.catalog.search import Query, search
+from modelscan.catalog.index.read import Index, bundle_stamp, open_index, stamp_file, synced_index
+from modelscan.catalog.index.write import build, bundled_index, popularity, ranked, recency
+from modelscan.catalog.merge.models import merge
+from modelscan.catalog.search.query import Query, search
 from modelscan.catalog.sizing import Least, least_memory
 from modelscan.core.errors import ModelscanError
 from modelscan.core.model import Capabilities, Limits, Model, Variant
@@ -180,7 +180,7 @@ def test_the_users_index_goes_before_the_bundled_one() -> None:
 
 def test_no_index_at_all_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With the command that makes one."""
-    monkeypatch.setattr("modelscan.catalog.index_read.bundled_index", lambda: tmp_path / "none")
+    monkeypatch.setattr("modelscan.catalog.index.read.bundled_index", lambda: tmp_path / "none")
     with pytest.raises(ModelscanError) as caught:
         open_index(paths())
     assert caught.value.hint == "modelscan catalog sync"

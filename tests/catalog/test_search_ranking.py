@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from modelscan.catalog.index import build
-from modelscan.catalog.index_read import Index
-from modelscan.catalog.search import Query, search
+from modelscan.catalog.index.read import Index
+from modelscan.catalog.index.write import build
+from modelscan.catalog.search.query import Query, search
 from modelscan.catalog.sizing import least_memory
 from modelscan.core.model import Capabilities, Model, Variant
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_source_huggingface import JSON
+from support.json_values import JSON
 
 from modelscan.catalog.records import USER, dump, load
 from modelscan.catalog.sources import overlay

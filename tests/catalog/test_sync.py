@@ -8,8 +8,8 @@ import pytest
 from support import catalog_world
 from support.catalog_world import NAMES, PREFIX, models, untimed
 
-from modelscan.catalog import publish
-from modelscan.catalog.index_read import Index, synced_index
+from modelscan.catalog.index import publish
+from modelscan.catalog.index.read import Index, synced_index
 from modelscan.state import targets
 from modelscan.state.paths import paths
 

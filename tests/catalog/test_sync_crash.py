@@ -13,7 +13,7 @@ from pathlib import Path
 from support import catalog_world
 from support.catalog_world import PREFIX, models
 
-from modelscan.catalog.index_read import Index, synced_index
+from modelscan.catalog.index.read import Index, synced_index
 from modelscan.state.paths import paths
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from support.catalog_world import models
 
-from modelscan.catalog import index_read, publish
-from modelscan.catalog.index_read import synced_index
+from modelscan.catalog.index import publish
+from modelscan.catalog.index import read as index_read
+from modelscan.catalog.index.read import synced_index
 from modelscan.core.errors import ModelscanError
 from modelscan.state.paths import paths
 

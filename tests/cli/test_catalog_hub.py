@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.fake_hub import FakeHub
 
-from modelscan.catalog import publish
+from modelscan.catalog.index import publish
 from modelscan.state.paths import paths
 
 

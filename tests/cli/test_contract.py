@@ -68,7 +68,7 @@ def test_global_flags_before_and_after(run_in_process: Callable[..., Ran]) -> No
 
 def test_help_of_every_command_and_its_aliases(run_in_process: Callable[..., Ran]) -> None:
     """Every registered command can be imported and explains itself."""
-    from modelscan.cli.registry import COMMANDS
+    from modelscan.cli.commands import COMMANDS
 
     for entry in COMMANDS:
         for name in (entry.name, *entry.aliases):

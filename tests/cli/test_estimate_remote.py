@@ -11,7 +11,7 @@ from support.fake_hub import FakeHub
 from support.hub_content import File
 
 from modelscan.core.units import MIB
-from modelscan.engines import llamacpp_dry_run as dry_run
+from modelscan.supervisor.dry_run import run as dry_run
 from scripts.sparse_gguf import header, write
 from scripts.sparse_models import MODELS
 

@@ -14,7 +14,7 @@ from conftest import Ran
 from support.engine_processes import eventually
 from support.fake_hub import FakeHub
 
-from modelscan.deploy.hub_cache import cache_dir
+from modelscan.hub.cache import cache_dir
 
 pytest_plugins = ("support.engine_fixtures",)
 

@@ -34,8 +34,8 @@ Run = Callable[..., Ran]
 _DIES_AT = """
 import os, signal, sys
 import modelscan.state.files as files
-import modelscan.engines.spawn as spawn
-import modelscan.engines.rundir as rundir
+import modelscan.supervisor.spawn as spawn
+import modelscan.supervisor.rundir as rundir
 import modelscan.routing.file as routes
 from modelscan.state.store import Store
 

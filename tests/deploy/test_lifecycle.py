@@ -245,7 +245,7 @@ def test_a_reboot_is_seen(
     running = json.loads((home / "state/deployments/tiny/process.json").read_text())
     os.kill(running["supervisor"]["pid"], signal.SIGKILL)
     eventually(lambda: living(home) == [])
-    monkeypatch.setattr("modelscan.deploy.readiness.boot_id", lambda: "after-the-reboot")
+    monkeypatch.setattr("modelscan.targets.local.readiness.boot_id", lambda: "after-the-reboot")
     row = only(run)
     assert (row["state"], row["reason"]) == ("stopped", "the machine was restarted")
     assert run("start", "tiny").code == 0
@@ -317,7 +317,7 @@ def test_a_port_that_is_taken_at_the_last_moment_is_replaced(
     run: Run, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between our test and the engine's bind somebody else listens there."""
-    from modelscan.engines import ports, spawn
+    from modelscan.supervisor import ports, spawn
 
     start, taken = spawn.start, []
 
@@ -522,7 +522,7 @@ def test_an_interrupted_deploy_leaves_nothing_half_done(
     import subprocess
 
     code = (
-        "import sys, time, modelscan.deploy.readiness as r\n"
+        "import sys, time, modelscan.targets.local.readiness as r\n"
         "r.verified = lambda *a, **k: (print('verifying', flush=True), time.sleep(60))\n"
         "from modelscan.cli.app import run\n"
         "sys.exit(run(sys.argv[1:]))"
@@ -549,7 +549,7 @@ def test_stop_ends_a_start_that_another_command_waits_for(
     import subprocess
 
     code = (
-        "import sys, time, modelscan.deploy.readiness as r\n"
+        "import sys, time, modelscan.targets.local.readiness as r\n"
         "r.is_ready = lambda *a: print('waiting', flush=True)\n"
         "from modelscan.cli.app import run\n"
         "sys.exit(run(sys.argv[1:]))"
@@ -605,7 +605,7 @@ def test_a_llama_server_binary_is_used_when_one_is_configured(
     """The launcher takes llama-server's options, so a script around it stands for the binary."""
     program = tmp_path / "llama-server"
     program.write_text(
-        f'#!/bin/sh\nexec {sys.executable} -m modelscan.engines.llamacpp.launcher "$@"\n'
+        f'#!/bin/sh\nexec {sys.executable} -m modelscan.supervisor.embedded.launcher "$@"\n'
     )
     program.chmod(0o755)
     monkeypatch.setenv("MODELSCAN_LLAMA_SERVER", str(program))

@@ -9,7 +9,7 @@ import pytest
 from conftest import Ran
 
 from modelscan.core.workload import Workload
-from modelscan.deploy.request import OFFLINE, Request
+from modelscan.targets.request import OFFLINE, Request
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -57,8 +57,8 @@ def test_a_cluster_gets_them_in_the_body(asked: bool, wanted: dict[str, str]) ->
     from types import SimpleNamespace
     from typing import Any
 
-    from modelscan.deploy.gpustack_plan import choices
-    from modelscan.engines.gpustack.client import Dialect
+    from modelscan.targets.gpustack.client import Dialect
+    from modelscan.targets.gpustack.plan import choices
 
     plan: Any = SimpleNamespace(worker=None, gpus=())
     env = {"A": "b", **({"HF_HUB_OFFLINE": "0"} if asked else {})}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from modelscan.core.errors import AuthError, UsageError
 from modelscan.core.workload import Workload
-from modelscan.deploy.request import MAX_NAME, Request, check_name, derive_name
+from modelscan.targets.request import MAX_NAME, Request, check_name, derive_name
 
 
 @pytest.mark.parametrize(

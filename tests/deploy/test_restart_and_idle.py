@@ -19,13 +19,13 @@ from conftest import Ran
 from support.engine_processes import eventually, living
 
 from modelscan.core.errors import UsageError
-from modelscan.deploy import local
 from modelscan.deploy.idle import is_idle, wake
 from modelscan.deploy.reconcile import find_deployment
-from modelscan.engines.activity import Watch
-from modelscan.engines.rundir import RunDir, Spec
 from modelscan.routing.file import load as load_routes
 from modelscan.state.config import Config
+from modelscan.supervisor.activity import Watch
+from modelscan.supervisor.rundir import RunDir, Spec
+from modelscan.targets.local import target as local
 
 pytest_plugins = ("support.engine_fixtures",)
 

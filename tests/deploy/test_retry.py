@@ -16,9 +16,9 @@ from support.hub_content import llama_config, llama_tensors, safetensors
 from modelscan.core.errors import NotDeployableError, RemoteError
 from modelscan.core.units import MIB
 from modelscan.core.workload import Workload
-from modelscan.deploy.request import Request
 from modelscan.deploy.retry import next_request
 from modelscan.state.config import load
+from modelscan.targets.request import Request
 
 pytest_plugins = ("support.engine_fixtures", "support.hub_fixtures")
 
@@ -72,7 +72,7 @@ def test_an_unknown_format_or_model_goes_to_another_format_or_engine(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Only to an engine that this machine has a plan for, and never against the user's wish."""
-    from modelscan.deploy import local_plan
+    from modelscan.targets.local import plan as local_plan
 
     request = Request(MODEL, Workload())
     assert options(request, failed("quantization")) == "--quantization F16"
@@ -106,7 +106,7 @@ def test_the_offer_is_the_hint_and_is_taken(
         "#!/bin/sh\n"
         'case "$*" in *--help*) exit 1;; *Q8_0.gguf*|*F16.gguf*)\n'
         '  echo "0.00.1 E alloc: failed to allocate buffer of size 9999" >&2; exit 1;; esac\n'
-        f'exec {sys.executable} -m modelscan.engines.llamacpp.launcher "$@"\n'
+        f'exec {sys.executable} -m modelscan.supervisor.embedded.launcher "$@"\n'
     )
     server.chmod(0o755)
     monkeypatch.setenv("MODELSCAN_LLAMA_SERVER", str(server))

@@ -17,8 +17,8 @@ from conftest import REPOSITORY, Ran
 from support.engine_processes import eventually, living
 
 from modelscan.deploy.boot import interrupted, unit_text
-from modelscan.engines.rundir import RunDir
 from modelscan.state.config import Config
+from modelscan.supervisor.rundir import RunDir
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -44,7 +44,7 @@ def test_what_ran_at_the_crash_runs_again_and_what_was_stopped_does_not(
         assert running is not None
         os.kill(running.supervisor.pid, number)
     eventually(lambda: living(home) == [])
-    monkeypatch.setattr("modelscan.deploy.readiness.boot_id", lambda: "after-the-reboot")
+    monkeypatch.setattr("modelscan.targets.local.readiness.boot_id", lambda: "after-the-reboot")
     assert interrupted(config) == ("one", "two")
     assert run_in_process("list", "-q").code == 0  # a look in between writes down what it sees
     assert interrupted(config) == ("one", "two")

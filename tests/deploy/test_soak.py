@@ -20,9 +20,9 @@ from conftest import Ran
 from support.engine_processes import eventually, living
 from test_crash import check_truth, kill_after
 
-from modelscan.engines.rundir import RunDir
 from modelscan.routing.file import load as load_routes
 from modelscan.state.config import Config
+from modelscan.supervisor.rundir import RunDir
 
 pytest_plugins = ("support.engine_fixtures",)
 

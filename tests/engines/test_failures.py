@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from modelscan.core.errors import RemoteError
 from modelscan.core.workload import Workload
-from modelscan.deploy.request import Request
 from modelscan.deploy.retry import command, next_request
 from modelscan.engines.failures import clean, recognise
+from modelscan.targets.request import Request
 
 # Recorded: the telling lines, with what stood around them.
 RECORDED = {

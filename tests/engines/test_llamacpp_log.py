@@ -6,7 +6,7 @@ import pytest
 
 from modelscan.core.units import MIB
 from modelscan.engines.llamacpp.failures import failure
-from modelscan.engines.llamacpp.measure import measured
+from modelscan.engines.llamacpp.log import measured
 
 LOADED = """\
 0.00.005.939 I load_tensors:   CPU_Mapped model buffer size =   260.09 MiB

@@ -9,7 +9,7 @@ import xllamacpp
 
 from modelscan.core.errors import UsageError
 from modelscan.engines.llamacpp.options import ALIASES, MAX_DEVICES, OPTIONS, parse
-from modelscan.engines.llamacpp.params import apply
+from modelscan.supervisor.embedded.params import apply
 
 
 def applied(*words: str) -> Any:

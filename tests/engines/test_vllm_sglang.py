@@ -13,12 +13,12 @@ from support.deployments import ESTIMATE, plan
 from support.golden_commands import CASES, GOLDEN, VERSIONS, text
 
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
-from modelscan.engines import installed
 from modelscan.engines.base import Serving
 from modelscan.engines.command_line import Rename, parse, renamed, render, with_defaults
-from modelscan.engines.pooled_memory import measured, with_metrics
-from modelscan.engines.sglang.engine import SgLang
-from modelscan.engines.vllm.engine import Vllm
+from modelscan.engines.pooled_log import measured, with_metrics
+from modelscan.supervisor import installed
+from modelscan.supervisor.launch.sglang import SgLang
+from modelscan.supervisor.launch.vllm import Vllm
 
 
 def serving(**changes: Any) -> Serving:
@@ -265,7 +265,7 @@ def test_log_lines_of_published_runs(shared: Path) -> None:
     import re
 
     from modelscan.core.units import GIB
-    from modelscan.memory.engine_logs import parse_sglang, parse_vllm
+    from modelscan.engines.log_lines import parse_sglang, parse_vllm
 
     checked = 0
     with (shared / "data" / "truth" / "memory_fit.csv").open(newline="") as stream:

@@ -9,8 +9,8 @@ from support.gpu_texts import amd_list, rocm_json
 
 from modelscan.core.gpu import Link
 from modelscan.core.units import GIB, MIB
-from modelscan.gpu import amd_smi, rocm_smi
-from modelscan.gpu.amd_names import gfx_name, is_apu, parse_amdgpu_ids, plain_name
+from modelscan.gpu.amd import amd_smi, rocm_smi
+from modelscan.gpu.amd.names import gfx_name, is_apu, parse_amdgpu_ids, plain_name
 from modelscan.gpu.reading import Refusal
 
 MEMORY = {

@@ -26,24 +26,20 @@ from support.gpu_texts import (
 )
 
 from modelscan.core.errors import UsageError
-from modelscan.gpu import (
-    amd_smi,
-    apple,
-    npu_smi,
-    nvidia_csv,
-    nvidia_table,
-    nvidia_text,
-    nvidia_xml,
-    pci,
-    rocm_smi,
-    xpu_smi,
-)
+from modelscan.gpu import apple, pci
+from modelscan.gpu.amd import amd_smi, rocm_smi
+from modelscan.gpu.ascend import npu_smi
 from modelscan.gpu.bundle import split_bundle
 from modelscan.gpu.cgroup import parse_cgroup_limit
 from modelscan.gpu.facts import lookup, suggest, variants
 from modelscan.gpu.host import parse_cpu_name, parse_meminfo, parse_vm_stat
-from modelscan.gpu.jetson import parse_tegrastats
+from modelscan.gpu.intel import xpu_smi
 from modelscan.gpu.names import parse_name
+from modelscan.gpu.nvidia import csv as nvidia_csv
+from modelscan.gpu.nvidia import table as nvidia_table
+from modelscan.gpu.nvidia import text as nvidia_text
+from modelscan.gpu.nvidia import xml as nvidia_xml
+from modelscan.gpu.nvidia.tegrastats import parse_tegrastats
 from modelscan.gpu.reading import Reading, Refusal, number, size_bytes
 from modelscan.gpu.samples import parse_sample
 from modelscan.gpu.simulate import simulate

@@ -13,9 +13,9 @@ from support.gpu_texts import Board, nvidia_csv, nvidia_list, nvidia_query, nvid
 
 from modelscan.core.gpu import Link
 from modelscan.core.units import GIB, MIB
-from modelscan.gpu import nvml as nvml_module
 from modelscan.gpu.inventory import inventory, select
-from modelscan.gpu.nvidia_csv import OLD_QUERY, QUERY
+from modelscan.gpu.nvidia import nvml as nvml_module
+from modelscan.gpu.nvidia.csv import OLD_QUERY, QUERY
 from modelscan.gpu.reading import Refusal
 from modelscan.gpu.tools import ToolOutput
 
@@ -224,7 +224,7 @@ def test_nvml_is_asked_first(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch)
 def test_a_slow_driver_is_said(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:
     import time
 
-    from modelscan.gpu import nvidia
+    from modelscan.gpu.nvidia import probe as nvidia
 
     memory = {"total": 15360 * MIB, "used": 0, "free": 15000 * MIB}
     library = fake_pynvml.build(devices=[{"name": "Tesla T4", "uuid": "GPU-t4", "memory": memory}])

@@ -12,9 +12,9 @@ from support.gpu_texts import amd_list, rocm_json
 
 from modelscan.core.gpu import Link
 from modelscan.core.units import GIB, MIB
+from modelscan.gpu.amd.rocm_smi import ARGUMENTS
 from modelscan.gpu.inventory import inventory
-from modelscan.gpu.nvidia_csv import APPS, OLD_QUERY, QUERY
-from modelscan.gpu.rocm_smi import ARGUMENTS
+from modelscan.gpu.nvidia.csv import APPS, OLD_QUERY, QUERY
 from modelscan.gpu.tools import ToolOutput
 
 KB = 1024

@@ -14,12 +14,12 @@ from support.gpu_texts import (
 
 from modelscan.core.gpu import GpuProcess, Link
 from modelscan.core.units import MIB
-from modelscan.gpu.nvidia import with_mig_uuids
-from modelscan.gpu.nvidia_build import mig_profile
-from modelscan.gpu.nvidia_csv import parse_apps, parse_csv, parse_list
-from modelscan.gpu.nvidia_table import complaint, parse_nvlink, parse_table, parse_topology
-from modelscan.gpu.nvidia_text import parse_query
-from modelscan.gpu.nvidia_xml import parse_xml
+from modelscan.gpu.nvidia.build import mig_profile
+from modelscan.gpu.nvidia.csv import parse_apps, parse_csv, parse_list
+from modelscan.gpu.nvidia.probe import with_mig_uuids
+from modelscan.gpu.nvidia.table import complaint, parse_nvlink, parse_table, parse_topology
+from modelscan.gpu.nvidia.text import parse_query
+from modelscan.gpu.nvidia.xml import parse_xml
 from modelscan.gpu.reading import Refusal
 
 PROCESS = (4711, "/usr/bin/llama-server", "512 MiB")

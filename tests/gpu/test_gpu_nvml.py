@@ -9,7 +9,7 @@ from support import fake_pynvml
 
 from modelscan.core.gpu import GpuProcess, Link
 from modelscan.core.units import GIB, MIB
-from modelscan.gpu.nvml import read_nvml
+from modelscan.gpu.nvidia.nvml import read_nvml
 from modelscan.gpu.reading import Refusal
 
 

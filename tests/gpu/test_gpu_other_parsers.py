@@ -8,9 +8,10 @@ import pytest
 
 from modelscan.core.gpu import Link
 from modelscan.core.units import GIB, MIB
-from modelscan.gpu import npu_smi, xpu_smi
 from modelscan.gpu.apple import apple_gpu, parse_system_profiler
-from modelscan.gpu.jetson import parse_tegrastats
+from modelscan.gpu.ascend import npu_smi
+from modelscan.gpu.intel import xpu_smi
+from modelscan.gpu.nvidia.tegrastats import parse_tegrastats
 from modelscan.gpu.pci import parse_lspci
 from modelscan.gpu.reading import Refusal
 

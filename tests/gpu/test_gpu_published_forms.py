@@ -8,10 +8,10 @@ import pytest
 from support.gpu_texts import Board, nvidia_xml
 
 from modelscan.core.units import MIB
-from modelscan.gpu.npu_smi import parse_info
-from modelscan.gpu.nvidia_csv import parse_csv, parse_list
-from modelscan.gpu.nvidia_table import parse_table
-from modelscan.gpu.nvidia_xml import parse_xml
+from modelscan.gpu.ascend.npu_smi import parse_info
+from modelscan.gpu.nvidia.csv import parse_csv, parse_list
+from modelscan.gpu.nvidia.table import parse_table
+from modelscan.gpu.nvidia.xml import parse_xml
 from modelscan.gpu.reading import Refusal
 from modelscan.gpu.samples import parse_sample, recognise
 

@@ -9,7 +9,7 @@ from support.deployments import plan
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.model import Spec
-from modelscan.engines.gpustack.body import (
+from modelscan.targets.gpustack.body import (
     Choices,
     adapter_entry,
     backend_parameters,
@@ -20,7 +20,7 @@ from modelscan.engines.gpustack.body import (
     resolved_env,
     source_fields,
 )
-from modelscan.engines.gpustack.client import Dialect
+from modelscan.targets.gpustack.client import Dialect
 
 NEW = Dialect("v2.3.0", "/v2", "/v1")
 OLD = Dialect("0.7.1", "/v1", "/v1-openai")

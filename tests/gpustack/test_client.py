@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from modelscan.core.errors import AuthError, ModelscanError, OfflineError, RemoteError, UsageError
-from modelscan.engines.gpustack import client as module
-from modelscan.engines.gpustack.client import Client, Connection, dialect_of
-from modelscan.engines.gpustack.errors import error_from, message_of
+from modelscan.targets.gpustack import client as module
+from modelscan.targets.gpustack.client import Client, Connection, dialect_of
+from modelscan.targets.gpustack.errors import error_from, message_of
 
 Answer = Callable[[httpx.Request], httpx.Response]
 

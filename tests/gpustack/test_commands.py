@@ -12,9 +12,8 @@ import pytest
 from support.fake_gpustack import CARD, FakeGpuStack, page
 from support.tiny_hf import write_tiny_hf
 
-from modelscan.deploy import gpustack_follow as follow
-from modelscan.deploy import gpustack_model as remote
-from modelscan.engines.gpustack import client
+from modelscan.targets.gpustack import client, follow
+from modelscan.targets.gpustack import model as remote
 
 Run = Callable[..., Any]
 

@@ -12,7 +12,7 @@ from support.gpustack_calls import call
 from support.gpustack_looks import deployment, routes, until
 from support.gpustack_session import Server, validating
 
-from modelscan.engines.gpustack.drift import same
+from modelscan.targets.gpustack.drift import same
 
 pytest_plugins = ("support.gpustack_fixtures",)
 pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(900)]

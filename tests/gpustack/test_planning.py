@@ -14,8 +14,10 @@ from modelscan.core.errors import UsageError
 from modelscan.core.estimate import DeviceEstimate, Parts
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB
-from modelscan.deploy.gpustack_evaluate import disagreement, opinion
-from modelscan.deploy.gpustack_plan import (
+from modelscan.targets.gpustack.client import Dialect
+from modelscan.targets.gpustack.evaluate import disagreement, opinion
+from modelscan.targets.gpustack.inventory import inventory
+from modelscan.targets.gpustack.plan import (
     CLAIM_BYTES,
     CLAIM_FACTOR,
     CONCURRENT_CONTEXTS,
@@ -23,9 +25,7 @@ from modelscan.deploy.gpustack_plan import (
     pick,
     selected_ids,
 )
-from modelscan.engines.gpustack.client import Dialect
-from modelscan.engines.gpustack.inventory import inventory
-from modelscan.engines.gpustack.types import parse_gpu, parse_worker
+from modelscan.targets.gpustack.types import parse_gpu, parse_worker
 
 CARD = 80 * GIB
 NEW, OLD = Dialect("v2.3.0", "/v2", "/v1"), Dialect("0.7.1", "/v1", "/v1-openai")

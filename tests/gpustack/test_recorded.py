@@ -12,13 +12,13 @@ import pytest
 
 from modelscan.core.deployment import State
 from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageError
-from modelscan.deploy.gpustack_evaluate import opinion
-from modelscan.engines.gpustack.client import Client, Connection
-from modelscan.engines.gpustack.inventory import inventory
-from modelscan.engines.gpustack.logs import without_environment
-from modelscan.engines.gpustack.states import Status, status
-from modelscan.engines.gpustack.types import parse_gpu, parse_instance, parse_model, parse_worker
-from modelscan.engines.gpustack.watch import parse_line
+from modelscan.targets.gpustack.client import Client, Connection
+from modelscan.targets.gpustack.evaluate import opinion
+from modelscan.targets.gpustack.inventory import inventory
+from modelscan.targets.gpustack.logs import without_environment
+from modelscan.targets.gpustack.states import Status, status
+from modelscan.targets.gpustack.types import parse_gpu, parse_instance, parse_model, parse_worker
+from modelscan.targets.gpustack.watch import parse_line
 
 RECORDED = Path(__file__).parent / "recorded"
 VERSIONS = ("2.3.0", "0.7.1")

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import pytest
 
 from modelscan.core.deployment import State
-from modelscan.engines.gpustack.drift import changed, describe, same, snapshot
-from modelscan.engines.gpustack.logs import LEFT_OUT, without_environment
-from modelscan.engines.gpustack.states import status
-from modelscan.engines.gpustack.types import parse_instance, parse_model
-from modelscan.engines.gpustack.watch import DELETE, UPSERT, parse_line
+from modelscan.targets.gpustack.drift import changed, describe, same, snapshot
+from modelscan.targets.gpustack.logs import LEFT_OUT, without_environment
+from modelscan.targets.gpustack.states import status
+from modelscan.targets.gpustack.types import parse_instance, parse_model
+from modelscan.targets.gpustack.watch import DELETE, UPSERT, parse_line
 
 NO_WORKER = "No suitable workers.\nDetails:\n- Matched 2 workers.\n- It needs 900 GiB.\n"
 

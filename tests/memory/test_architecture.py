@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modelscan.core.architecture import Attention, RecurrentState
 from modelscan.core.errors import UsageError
-from modelscan.memory.architecture import ConfigError, from_config
+from modelscan.memory.architecture.from_config import ConfigError, from_config
 
 F, S, C, L, M, N = (Attention.FULL, Attention.SLIDING, Attention.CHUNKED, Attention.LINEAR,
                     Attention.SSM, Attention.NONE)  # fmt: skip

@@ -18,7 +18,9 @@ from modelscan.core.architecture import (
     Weights,
 )
 from modelscan.core.units import MIB
-from modelscan.memory import engine_versions, sglang_versions, vllm_versions
+from modelscan.engines import versions as engine_versions
+from modelscan.engines.sglang import versions as sglang_versions
+from modelscan.engines.vllm import versions as vllm_versions
 from modelscan.memory.rank_weights import (
     Ranks,
     latent_copies_bytes,

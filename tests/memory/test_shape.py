@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from modelscan.core.architecture import Attention, ModelShape
 from modelscan.core.errors import ModelscanError
 from modelscan.core.workload import Workload
-from modelscan.memory.estimate import estimate
-from modelscan.memory.gguf import GgufError, GgufHeader, parse_header
+from modelscan.engines.estimate import estimate
+from modelscan.formats.gguf import GgufError, GgufHeader, parse_header
 from modelscan.memory.shape import from_config, from_gguf
 from scripts.sparse_gguf import header
 from scripts.sparse_models import MODELS

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from modelscan.core.errors import UsageError
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
-from modelscan.memory.architecture import from_config as architecture_of
-from modelscan.memory.estimate import estimate
+from modelscan.engines.estimate import estimate
+from modelscan.memory.architecture.from_config import from_config as architecture_of
 from modelscan.memory.quantization_mix import BASE, quantized, recipe_name
 from modelscan.memory.shape import from_config
 from modelscan.memory.tensor_table import tensor_table

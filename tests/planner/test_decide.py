@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from planner_cases import (
+from support.planner_cases import (
     A100,
     B200,
     BARE,
@@ -36,12 +36,12 @@ from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.plan import Decision, Held, Plan, Subject
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
-from modelscan.memory.estimate import estimate
-from modelscan.planner import support
+from modelscan.engines import support
+from modelscan.engines.estimate import estimate
+from modelscan.engines.flags import workload_of
+from modelscan.formats.quantization import canonical
 from modelscan.planner.decide import decide
-from modelscan.planner.formats import canonical
 from modelscan.planner.hardware import needed
-from modelscan.planner.launch import workload_of
 
 SAFETENSORS = ("BF16", "FP8", "AWQ")
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from planner_cases import DENSE_8B, DENSE_32B, DENSE_70B, H100, RTX_3060, RTX_4090, machine, subject
+from support.planner_cases import (
+    DENSE_8B,
+    DENSE_32B,
+    DENSE_70B,
+    H100,
+    RTX_3060,
+    RTX_4090,
+    machine,
+    subject,
+)
 
 from modelscan.core.architecture import ModelShape
 from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.workload import Workload
+from modelscan.engines.flags import parse, workload_of
 from modelscan.planner.case import estimator
 from modelscan.planner.decide import decide
-from modelscan.planner.launch import parse, workload_of
 
 
 def test_fewer_requests_at_once_leave_room_for_the_context() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from planner_cases import DENSE_8B, HEADS_40, RTX_3060, RTX_3090, RTX_4090, machine, subject
+from support.planner_cases import DENSE_8B, HEADS_40, RTX_3060, RTX_3090, RTX_4090, machine, subject
 
 from modelscan.core.errors import UsageError
 from modelscan.core.workload import Workload

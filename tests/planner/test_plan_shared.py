@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from modelscan.core.workload import Workload
-from modelscan.deploy.subject import load_subject
 from modelscan.gpu.simulate import simulate
+from modelscan.models.resolve import load_subject
 from modelscan.planner.decide import decide
 from modelscan.state.config import load
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from planner_cases import machine, subject
+from support.planner_cases import machine, subject
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
-from modelscan.memory.estimate import estimate
+from modelscan.engines.estimate import estimate
+from modelscan.engines.flags import workload_of
 from modelscan.planner.decide import decide
-from modelscan.planner.launch import workload_of
 
 
 @st.composite

@@ -9,7 +9,7 @@ from typing import Any
 from support.fake_hub import FakeHub
 from support.hub_content import llama_tensors, parameters, safetensors
 
-from modelscan.catalog.index_read import Index, synced_index
+from modelscan.catalog.index.read import Index, synced_index
 from modelscan.core.model import Model
 from modelscan.state import targets
 from modelscan.state.paths import paths
@@ -26,7 +26,7 @@ PREFIX = {
 # Runs the command line with an empty bundle, so that only what was synced is in the catalog.
 DRIVER = """
 import sys
-from modelscan.catalog import publish
+from modelscan.catalog.index import publish
 publish.bundled_snapshots = lambda: {}
 from modelscan.cli.app import run
 sys.exit(run(sys.argv[1:]))

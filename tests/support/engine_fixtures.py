@@ -15,9 +15,9 @@ import pytest
 from support.engine_processes import living
 from support.tiny_gguf import write_tiny_gguf
 
-from modelscan.engines import spawn
-from modelscan.engines.rundir import RunDir
 from modelscan.state.config import Config, load
+from modelscan.supervisor import spawn
+from modelscan.supervisor.rundir import RunDir
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ def living(home: Path) -> list[int]:
         try:
             words = process.cmdline()
             ours = any(word.startswith(str(home)) for word in words)
-            if ours and "modelscan.engines.supervisor" in words and process.pid != os.getpid():
+            if ours and "modelscan.supervisor.main" in words and process.pid != os.getpid():
                 found += [process.pid] if process.status() != psutil.STATUS_ZOMBIE else []
         except psutil.Error:
             continue

@@ -16,16 +16,16 @@ from typing import NamedTuple
 
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
-from modelscan.deploy.request import derive_name
-from modelscan.deploy.subject import load_subject
 from modelscan.engines.base import Serving
-from modelscan.engines.python_engine import PythonEngine
-from modelscan.engines.sglang.engine import SgLang
-from modelscan.engines.vllm.engine import Vllm
+from modelscan.engines.versions import parse_version
 from modelscan.gpu.inventory import inventory
-from modelscan.memory.engine_versions import parse_version
+from modelscan.models.resolve import load_subject
 from modelscan.planner.decide import decide
 from modelscan.state.config import load
+from modelscan.supervisor.launch.python_engine import PythonEngine
+from modelscan.supervisor.launch.sglang import SgLang
+from modelscan.supervisor.launch.vllm import Vllm
+from modelscan.targets.request import derive_name
 
 GOLDEN = Path(__file__).resolve().parent.parent / "engines" / "golden"
 VERSIONS = {"vllm": ("0.8.5", "0.10.2", "0.32.0"), "sglang": ("0.4.8", "0.5.23")}

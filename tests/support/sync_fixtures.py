@@ -10,8 +10,8 @@ import pytest
 from support import catalog_world
 from support.fake_hub import FakeHub
 
-from modelscan.catalog import publish
-from modelscan.catalog.http import HttpClient
+from modelscan.catalog.index import publish
+from modelscan.net.client import HttpClient
 
 REPOSITORY = Path(__file__).parents[2]
 SCHEMA = json.loads((REPOSITORY / "modelscan/schemas/catalog.sync.json").read_text())

@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from modelscan.catalog.http import HttpClient
-from modelscan.catalog.http_errors import HttpError, public
-from modelscan.catalog.link_names import short
 from modelscan.catalog.records import SourceRecord
-from modelscan.catalog.repo_info import mapping, rows, text
 from modelscan.catalog.sources.gpustack_parse import record
 from modelscan.core.errors import AuthError, RemoteError
 from modelscan.core.model import Spec
+from modelscan.formats.repo_names import short
+from modelscan.hub.repo_info import mapping, rows, text
+from modelscan.net.client import HttpClient
+from modelscan.net.errors import HttpError, public
 
 AT_ONCE = 6
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelscan.catalog.http import Answer, HttpClient
-from modelscan.catalog.http_errors import HttpError
 from modelscan.catalog.records import SourceRecord
 from modelscan.catalog.sources import modelsdev_parse
+from modelscan.net.client import Answer, HttpClient
+from modelscan.net.errors import HttpError
 
 WITHOUT_MODELS = "models.dev: no models.json there, so licences and benchmarks stay as they were"
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.catalog.records import USER, SourceRecord, SourceSnapshot
-from modelscan.catalog.repo_info import TASKS, rows, strings, text, whole
 from modelscan.catalog.sources import modelsdev_parse
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Offering
 from modelscan.core.reference import Kind, parse_reference
+from modelscan.hub.repo_info import TASKS, rows, strings, text, whole
 
 SUFFIXES = (".toml", ".yaml", ".yml")
 MAX_FILE_BYTES = 4 << 20

@@ -1,0 +1,337 @@
+"""The catalog as one SQLite file: narrow rows to filter, full text to search, packed details.
+
+Rows are numbered by popularity, so that "the best twenty matches" is the first twenty rows that
+match: nothing is ranked at query time. The same models give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+import tempfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from modelscan.catalog.index.read import (
+    ALIAS,
+    DISPLAY,
+    FORMAT,
+    HOSTED,
+    ID,
+    MODELSCOPE_ID,
+    OFFERING,
+    REPOSITORY,
+    SHORT,
+    SPELLING,
+    WEIGHTS,
+    Index,
+    bundled_index,
+    open_index,
+)
+from modelscan.catalog.index.words import (
+    COMMON,
+    FLAGS,
+    deletions,
+    kind_words,
+    lead_words,
+    mark,
+    name_tokens,
+    spelling,
+)
+from modelscan.catalog.records import SourceSnapshot, compact
+from modelscan.catalog.sizing import Least, least_memory
+from modelscan.core.errors import ModelscanError
+from modelscan.core.model import Model
+from modelscan.state.files import ensure_dir, explain_os_errors
+
+__all__ = ["FORMAT", "Index", "build", "open_index", "ranked"]
+_SCHEMA = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE source(
+  name TEXT PRIMARY KEY, state TEXT, retrieved_at TEXT, models INT, entries INT, origin TEXT,
+  licence TEXT, error TEXT) WITHOUT ROWID;
+CREATE TABLE model(
+  rowid INTEGER PRIMARY KEY, id TEXT, name TEXT, family TEXT, license TEXT, task TEXT, lab TEXT,
+  open INT, parameters INT, active INT, context INT, release TEXT, downloads INT, tools INT,
+  reasoning INT, vision INT, modalities TEXT, memory INT, memory_for TEXT, memory_basis TEXT,
+  sources TEXT, providers INT, variants INT);
+CREATE TABLE facet(
+  rowid INTEGER PRIMARY KEY, flags INT, parameters INT, context INT, memory INT, downloads INT,
+  release INT);
+CREATE TABLE detail(rowid INTEGER PRIMARY KEY, body BLOB);
+CREATE TABLE name(key TEXT, kind INT, model INT, PRIMARY KEY(key, kind, model)) WITHOUT ROWID;
+CREATE TABLE word(word TEXT PRIMARY KEY, models INT) WITHOUT ROWID;
+CREATE TABLE typo(deletion TEXT, word TEXT, PRIMARY KEY(deletion, word)) WITHOUT ROWID;
+CREATE VIRTUAL TABLE text USING fts5(
+  ident, lead, kind, facet, content='', detail=column, columnsize=0,
+  tokenize="unicode61 tokenchars '._'");
+"""
+_INDEXES = """
+CREATE INDEX facet_parameters ON facet(parameters DESC);
+CREATE INDEX facet_context ON facet(context DESC);
+CREATE INDEX facet_memory ON facet(memory);
+CREATE INDEX facet_downloads ON facet(downloads DESC);
+CREATE INDEX facet_release ON facet(release DESC);
+"""
+_COLUMNS = 23
+LeastMemory = Callable[[Model], Least | None]
+
+
+def build(
+    models: Iterable[Model],
+    path: Path,
+    *,
+    sources: Sequence[SourceSnapshot] = (),
+    least: LeastMemory | None = None,
+) -> None:
+    """Write the index beside ``path`` and put it in place in one step.
+
+    A crash at any instant leaves the old index or the new one. ``least`` gives the memory column;
+    without it, what the bundled index has by the estimator is kept and the rest is a lower bound.
+    """
+    least = least or remembered(estimated(bundled_index()))
+    ensure_dir(path.parent)
+    with explain_os_errors(path):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        made = Path(name)
+        try:
+            _write(made, ranked(models), sources, least)
+            with made.open("rb") as stream:
+                os.fsync(stream.fileno())
+            made.chmod(0o644)
+            made.replace(path)
+        except BaseException:
+            made.unlink(missing_ok=True)
+            raise
+
+
+def remembered(known: Mapping[str, Least]) -> LeastMemory:
+    """The estimate made when the bundle was built, for models that still have those weights."""
+
+    def least(model: Model) -> Least | None:
+        found = known.get(model.id)
+        if found and any(v.quantization == found.quantization for v in model.variants):
+            return found
+        return least_memory(model)
+
+    return least
+
+
+def estimated(file: Path) -> dict[str, Least]:
+    """Model id -> the estimator's figure in an index; empty for a missing or foreign file."""
+    if not file.is_file():
+        return {}
+    sql = "SELECT id, memory, memory_for, memory_basis FROM model WHERE memory_basis='estimate'"
+    connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        return {row[0]: Least(*row[1:]) for row in connection.execute(sql)}
+    except sqlite3.DatabaseError:
+        return {}
+    finally:
+        connection.close()
+
+
+def _write(
+    file: Path, models: list[Model], sources: Sequence[SourceSnapshot], least: LeastMemory
+) -> None:
+    connection = sqlite3.connect(file, isolation_level=None)
+    try:
+        connection.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF;" + _SCHEMA)
+        connection.execute("BEGIN")
+        _fill(connection, models, sources, least)
+        for statement in filter(None, _INDEXES.split(";\n")):
+            connection.execute(statement)
+        connection.execute("INSERT INTO text(text) VALUES('optimize')")
+        connection.execute("COMMIT")
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        raise ModelscanError(
+            f"the catalog index could not be written: {error}",
+            hint="free some space, or set MODELSCAN_HOME to a folder on another disk",
+        ) from error
+    finally:
+        connection.close()
+
+
+def _fill(
+    connection: sqlite3.Connection,
+    models: list[Model],
+    sources: Sequence[SourceSnapshot],
+    least: LeastMemory,
+) -> None:
+    marks = ",".join("?" * _COLUMNS)
+    dictionary = common_text(models)
+    counts: Counter[str] = Counter()
+    vocabulary: Counter[str] = Counter()
+    for number, model in enumerate(models, 1):
+        needs = least(model)
+        row = _row(number, model, needs)
+        connection.execute(f"INSERT INTO model VALUES({marks})", row)
+        connection.execute("INSERT INTO facet VALUES(?,?,?,?,?,?,?)", _facet(number, model, needs))
+        body = pack(model, dictionary)
+        connection.execute("INSERT INTO detail VALUES(?,?)", (number, body))
+        connection.executemany("INSERT OR IGNORE INTO name VALUES(?,?,?)", _names(number, model))
+        ident = name_tokens([model.id.rpartition("/")[2], model.name, *model.aliases])
+        lead = lead_words(model)
+        kinds = name_tokens([model.id, model.family or "", *model.tags, *model.repos])
+        kinds += kind_words(model) + name_tokens([model.license or ""])
+        connection.execute(
+            "INSERT INTO text(rowid, ident, lead, kind, facet) VALUES(?,?,?,?,?)",
+            (number, " ".join(ident), " ".join(lead), " ".join(dict.fromkeys(kinds)),
+             " ".join(_marks(model))),
+        )  # fmt: skip
+        vocabulary.update({*ident, *lead, *kinds})
+        counts.update(sources_of(model))
+    spelled = {w for w in vocabulary if w.isalpha() and 3 <= len(w) <= 20}
+    kept = sorted((w, n) for w, n in vocabulary.items() if n >= COMMON or w in spelled)
+    connection.executemany("INSERT INTO word VALUES(?,?)", kept)
+    typos = sorted((d, w) for w in spelled for d in deletions(w))
+    connection.executemany("INSERT INTO typo VALUES(?,?)", typos)
+    connection.executemany("INSERT INTO source VALUES(?,?,?,?,?,?,?,?)", _sources(sources, counts))
+    meta = (("format", FORMAT), ("models", str(len(models))), ("dictionary", dictionary))
+    connection.executemany("INSERT INTO meta VALUES(?,?)", meta)
+
+
+def ranked(models: Iterable[Model]) -> list[Model]:
+    """By popularity, then id: the order of rows, and so of search results."""
+    made = list(models)
+    newest = max((m.release_date or "" for m in made), default="")
+    return sorted(made, key=lambda m: (-popularity(m, newest), m.id))
+
+
+def popularity(model: Model, newest: str) -> float:
+    """Downloads, number of providers and recency; the newest release in the catalog is "today"."""
+    downloads = math.log10(1 + (model.downloads or 0))
+    providers = 2.0 * math.log10(1 + len({o.provider for o in model.offerings}))
+    recipes = 1.0 if model.specs else 0.0
+    return round(downloads + providers + recipes + 3.0 * recency(model.release_date, newest), 6)
+
+
+def recency(release: str | None, newest: str) -> float:
+    """1 for the newest, half of it for each year before; 0 when unknown."""
+    if not release or not newest[:4].isdigit() or not release[:4].isdigit():
+        return 0.0
+    return float(0.5 ** max(0.0, _years(newest) - _years(release)))
+
+
+def _years(date: str) -> float:
+    parts = [int(p) for p in date.split("-") if p.isdigit()] + [1, 1]
+    return parts[0] + (parts[1] - 1) / 12 + (parts[2] - 1) / 365
+
+
+def _row(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
+    can = model.capabilities
+    modalities = sorted({*model.modalities_in, *model.modalities_out})
+    return (
+        number, model.id, model.name, model.family, model.license, model.task, model.lab,
+        _bit(model.open_weights), model.parameters, model.active_parameters,
+        model.limits.context_tokens, model.release_date, model.downloads, _bit(can.tools),
+        _bit(can.reasoning), _bit(can.vision), _list(modalities),
+        least.memory_bytes if least else None, least.quantization if least else None,
+        least.basis if least else None,
+        _list(sources_of(model)), len({o.provider for o in model.offerings}), len(model.variants),
+    )  # fmt: skip
+
+
+def _facet(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
+    release = int((model.release_date or "").replace("-", "").ljust(8, "0") or 0) or None
+    return (
+        number, sum(FLAGS[name] for name in _true(model)), model.parameters,
+        model.limits.context_tokens, least.memory_bytes if least else None, model.downloads,
+        release,
+    )  # fmt: skip
+
+
+def _true(model: Model) -> set[str]:
+    """What a model is known to be, by the names in FLAGS."""
+    can = model.capabilities
+    named = {
+        "open": model.open_weights, "closed": model.open_weights is False, "tools": can.tools,
+        "reasoning": can.reasoning, "vision": can.vision,
+    }  # fmt: skip
+    return {name for name, value in named.items() if value}
+
+
+def _marks(model: Model) -> list[str]:
+    """Filters as words of the full text, so that they are met within it."""
+    licenses = (model.license or "").split(", ")
+    modalities = {*model.modalities_in, *model.modalities_out}
+    pairs: list[tuple[str, str | None]] = [("flag", name) for name in sorted(_true(model))]
+    pairs += [("family", model.family), ("task", model.task)]
+    pairs += [("license", part) for part in licenses]
+    pairs += [("source", source) for source in sources_of(model)]
+    pairs += [("modality", name) for name in sorted(modalities)]
+    return [mark(kind, value) for kind, value in pairs if value]
+
+
+def _bit(value: bool | None) -> int | None:
+    return None if value is None else int(value)
+
+
+def _list(values: Sequence[str]) -> str:
+    """``,a,b,``: found with LIKE '%,a,%'."""
+    return "," + ",".join(values) + "," if values else ""
+
+
+def sources_of(model: Model) -> list[str]:
+    """The sources that say anything about a model."""
+    found = set()
+    for origin in model.provenance.values():
+        found.add(origin.source.partition(" (")[0])
+        found.update(source for source, _ in origin.others)
+    derived = {"name", "modalities", "name of the repository", "link"}
+    return sorted(s for s in found if s not in derived and not s.startswith("link:"))
+
+
+def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
+    yield model.id.lower(), ID, number
+    yield model.id.rpartition("/")[2].lower(), SHORT, number
+    yield model.name.lower(), DISPLAY, number
+    for alias in model.aliases:
+        yield alias.lower(), ALIAS, number
+    for name in (model.id.rpartition("/")[2], model.name):
+        yield spelling(name), SPELLING, number
+    for repo in model.repos:
+        yield repo.lower(), REPOSITORY, number
+    for variant in model.variants:
+        kind = MODELSCOPE_ID if variant.source == "modelscope" else WEIGHTS
+        yield variant.repo.lower(), kind, number
+        if variant.modelscope_repo:
+            yield variant.modelscope_repo.lower(), MODELSCOPE_ID, number
+    for offering in model.offerings:
+        yield offering.id.lower(), OFFERING, number
+        hosted = offering.id.rpartition("/")[2].lower()
+        if any(c.isdigit() for c in hosted):  # "large" and "auto" are nobody's names
+            yield spelling(hosted), HOSTED, number
+
+
+def _sources(
+    sources: Sequence[SourceSnapshot], counts: Counter[str]
+) -> Iterator[tuple[object, ...]]:
+    for s in sorted(sources, key=lambda s: s.source):
+        yield (
+            s.source, s.state, s.retrieved_at, counts[s.source], len(s.records), s.origin,
+            s.licence, s.error,
+        )  # fmt: skip
+
+
+def common_text(models: Sequence[Model]) -> bytes:
+    """Text that most details share: what the compressor may refer back to."""
+    sample = models[:: max(1, len(models) // 24)][:24]
+    return b"".join(_body(m) for m in sample)[-32_000:]
+
+
+def pack(model: Model, dictionary: bytes) -> bytes:
+    """Everything about a model, compressed."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, dictionary)
+    return packer.compress(_body(model)) + packer.flush()
+
+
+def _body(model: Model) -> bytes:
+    text = json.dumps(compact(model), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8")

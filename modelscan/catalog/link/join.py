@@ -1,0 +1,340 @@
+"""Which records are about one model: every source's entries joined into groups, with reasons.
+
+A group is a canonical model: an id that a source states, else the released weights (a repository),
+else a hosted name. Nothing is dropped: what matches nothing is a group of its own. The result does
+not depend on the order of snapshots or records.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from modelscan.catalog.curated import Curated
+from modelscan.catalog.link.groups import Group, Member, majority, newer, slug, strength, within
+from modelscan.catalog.link.rules import HostedId, Link, Linker
+from modelscan.catalog.link.words import undecorated
+from modelscan.catalog.records import SourceRecord, SourceSnapshot
+from modelscan.formats.repo_names import key, owner, short, split_repo_name, tokens
+
+
+def link(snapshots: Iterable[SourceSnapshot], curated: Curated) -> list[Group]:
+    """Every record in exactly one group; groups in the order of their ids."""
+    return Grouping(snapshots, curated).run()
+
+
+def repositories(snapshots: Sequence[SourceSnapshot]) -> dict[str, int]:
+    """Every repository that is named anywhere, with downloads (0 when unknown)."""
+    found: dict[str, int] = {}
+    for snapshot in snapshots:
+        for record in snapshot.records:
+            downloads = record.facts.get("downloads") or 0
+            for repo in record.repos:
+                found[repo] = max(found.get(repo, 0), downloads)
+    return found
+
+
+class Grouping:
+    """The state of one run; ``linker`` may be asked afterwards (``catalog info``, benchmarks)."""
+
+    def __init__(self, snapshots: Iterable[SourceSnapshot], curated: Curated) -> None:
+        self.snapshots = sorted(snapshots, key=lambda s: s.source)
+        self.curated = curated
+        self.repos = repositories(self.snapshots)
+        self.linker = Linker(self.repos, curated)
+        self.groups: dict[str, Group] = {}
+        self._bases: dict[str, tuple[str, str]] = {}
+        self._by_repo: dict[str, str] = {}  # released weights -> id of the group that owns them
+        self._names: dict[str, set[str]] = defaultdict(set)  # key of a short name -> group ids
+        self._canonical_ids: set[str] = set()  # groups that a source names itself
+        self._rows: dict[str, set[str]] = defaultdict(set)  # key of their rows' names -> group ids
+        self._sets: dict[str, str] = {}  # key of a recipe set's name -> group id
+        self._stated_base = self._read_bases()
+
+    def run(self) -> list[Group]:
+        members = self._members()
+        self._canonical([m for m in members if m.record.canonical])
+        loose = [m for m in members if not m.record.canonical]
+        weights = [m for m in loose if m.record.kind != "offering"]
+        for member in sorted(weights, key=lambda m: not m.record.repos):
+            self._weights(member)
+        self._hosted([m for m in loose if m.record.kind == "offering"])
+        return [group for _, group in sorted(self.groups.items())]
+
+    def _members(self) -> list[Member]:
+        """Every record once, in a total order; of one told twice the newer telling counts."""
+        told: dict[tuple[str, str, str], Member] = {}
+        for snap in self.snapshots:
+            for record in snap.records:
+                member = Member(snap.source, snap.retrieved_at, record, "")
+                identity = (snap.source, record.key, record.kind)
+                known = told.get(identity)
+                if known is None or newer(member, known):
+                    told[identity] = member
+        return [member for _, member in sorted(told.items())]
+
+    # --- canonical ids ---------------------------------------------------------------------
+
+    def _canonical(self, members: list[Member]) -> None:
+        stated: dict[str, list[Member]] = defaultdict(list)
+        for member in members:
+            stated[str(member.record.canonical).lower()].append(member)
+        astray: list[tuple[Member, str]] = []
+        for model_id, own in sorted(stated.items()):
+            group = self._group(model_id)
+            self._canonical_ids.add(model_id)
+            found = self._canonical_link(model_id, own)
+            base = self.base_of(found.repo)[0] if found else None
+            if found and base:
+                group.links[base] = found.rule
+            for member in own:
+                other = self._spelled_otherwise(member, base)
+                if other:
+                    astray.append((member, other))
+                else:
+                    self._join(group, member, "canonical id")
+                    self._rows[self._row_name(member)].add(group.id)
+        for group in sorted(self.groups.values(), key=strength):
+            for repo in group.links:
+                group.primary = self._by_repo.setdefault(repo.lower(), group.id) == group.id
+        for member, repo in astray:
+            self._join(self._owner_of(repo), member, "own id, not its canonical id")
+
+    def _row_name(self, member: Member) -> str:
+        provider = member.record.kind == "offering"
+        return key(self.linker.take_apart(member.record.key, provider=provider).name)
+
+    def _spelled_otherwise(self, member: Member, base: str | None) -> str | None:
+        """More specific weights that a row's id spells out than its canonical id means.
+
+        ``deepseek-r1-0528`` is not ``deepseek-r1``. An id that is less specific may have moved on
+        to newer weights, as the canonical id then says.
+        """
+        if base is None or member.record.kind != "offering":
+            return None
+        found = self.linker.link(member.record.key, open_weights=False, provider=True)
+        if found is None or found.rule not in ("exact", "name"):
+            return None
+        own = self.base_of(found.repo)[0]
+        same = own.lower() == base.lower() or key(short(own)) == key(short(base))
+        return own if not same and within(short(base), short(own)) else None
+
+    def _canonical_link(self, model_id: str, members: list[Member]) -> Link | None:
+        weights = sorted({r for m in members for r in m.record.repos if m.record.kind == "model"})
+        if weights:
+            return Link(weights[0], "weights")
+        opened = majority(m.record.facts.get("open_weights") for m in members)
+        name = majority(m.record.name for m in members)
+        found = self.linker.link(model_id, display=name, open_weights=opened)
+        if opened is False and found and found.rule == "decoration":
+            return None  # glm-5-turbo is no open model served fast, but one of its own
+        if found or opened is False or self.linker.moving(short(model_id)):
+            return found
+        return self._rows_agree(model_id, members)
+
+    def _rows_agree(self, model_id: str, members: list[Member]) -> Link | None:
+        """Providers spell the repository out: two thirds of those that do must mean the same."""
+        votes: Counter[str] = Counter()
+        for member in members:
+            found = self.linker.link(member.record.key, open_weights=False, provider=True)
+            if found and found.rule in ("exact", "name"):
+                votes[self.base_of(found.repo)[0]] += 1
+        if not votes:
+            return None
+        repo, count = min(votes.items(), key=lambda item: (-item[1], item[0]))
+        if count < 2 or count * 3 < votes.total() * 2:
+            return None
+        if not within(short(model_id), short(repo)):
+            return None
+        return Link(repo, "rows agree")
+
+    # --- weights ---------------------------------------------------------------------------
+
+    def _weights(self, member: Member) -> None:
+        """Sets and repositories go where the weights they are made from belong."""
+        record = member.record
+        repo = self._main_repo(record)
+        if repo is None:
+            self._by_name(member)
+            return
+        base, reason = self.base_of(repo)
+        group = self._owner_of(base)
+        self._join(group, member, reason)
+        if reason == "same name" and self._same_lab(repo, base):
+            group.links.setdefault(self.linker.canonical_repo(repo), reason)
+        if record.kind == "set":
+            self._sets.setdefault(key(record.name or ""), group.id)
+
+    def _same_lab(self, first: str, second: str) -> bool:
+        """A lab's older organisation or older name: the same weights, officially."""
+        labs = (self.curated.lab_of_repo(first), self.curated.lab_of_repo(second))
+        return labs[0] is not None and labs[0] == labs[1]
+
+    def _main_repo(self, record: SourceRecord) -> str | None:
+        """Of a record's repositories one whose base most of them share; the base itself first."""
+        repos = record.repos or ((record.base,) if record.base else ())
+        known = [r for r in repos if r.count("/") == 1]
+        if not known:
+            return None
+        bases = Counter(self.base_of(r)[0] for r in known)
+        named = key(record.name or "")
+        base = min(bases, key=lambda b: (key(short(b)) != named, -bases[b], b))
+        return min((r for r in known if self.base_of(r)[0] == base), key=lambda r: (r != base, r))
+
+    def _owner_of(self, base: str) -> Group:
+        model_id = self._by_repo.get(base.lower())
+        if model_id is None:
+            lab = self.curated.lab_of_repo(base)
+            name = self._without_brand(split_repo_name(short(base)).base)
+            model_id = f"{lab or owner(base)}/{name.lower()}"
+            self._by_repo[base.lower()] = model_id
+        group = self._group(model_id)
+        group.links.setdefault(self.linker.canonical_repo(base), "repository")
+        return group
+
+    def base_of(self, repo: str) -> tuple[str, str]:
+        """The released weights that ``repo`` was made from, and why; itself when it is those."""
+        known = self._bases.get(repo.lower())
+        if known is None:
+            self._bases[repo.lower()] = (repo, "repository")  # ends a circle of stated bases
+            known = self._bases[repo.lower()] = self._find_base(self.linker.canonical_repo(repo))
+        return known
+
+    def _find_base(self, repo: str) -> tuple[str, str]:
+        name = split_repo_name(short(repo))
+        original = self._original(repo, name.base)
+        stated = self._stated_base.get(repo.lower())
+        if stated and stated.lower() != repo.lower():
+            base = self.base_of(stated)[0]
+            if original is None or key(short(original)) == key(short(base)):
+                return base, "stated base"
+        if original:
+            return original, "quantization suffix" if name.derived else "same name"
+        converted = owner(repo) in self.curated.converters
+        if not name.derived and not converted:
+            return repo, "repository"
+        same_owner = self.linker.known(f"{owner(repo)}/{name.base}") if name.derived else None
+        if same_owner and not converted:
+            return self.base_of(same_owner)[0], "quantization suffix"
+        found = self.linker.equal(name.base, None)
+        if found and found.lower() != repo.lower():
+            return found, "quantization suffix" if name.derived else "converter's copy"
+        return repo, "repository"
+
+    def _original(self, repo: str, base: str) -> str | None:
+        """The repository of the lab whose family the name begins with; None when it is ``repo``."""
+        plain = self._without_brand(base)
+        family = self.curated.families.get(next(iter(tokens(plain)), ""))
+        lab = family or self.curated.lab_of_repo(repo)
+        if lab is None:
+            return None
+        found = self.linker.equal(plain, lab)
+        if found is None or found.lower() == repo.lower():
+            return None
+        return found if self.curated.lab_of_repo(found) == lab else None
+
+    def _without_brand(self, name: str) -> str:
+        """``NVIDIA-Nemotron-Nano-9B-v2`` -> ``Nemotron-Nano-9B-v2``."""
+        brand, _, rest = name.partition("-")
+        return rest if rest and brand.lower() in self.curated.brands else name
+
+    def _read_bases(self) -> dict[str, str]:
+        """Repository -> base, where the sources that say it agree."""
+        said: dict[str, set[str]] = defaultdict(set)
+        for snapshot in self.snapshots:
+            for record in snapshot.records:
+                if record.kind == "repository" and record.base and record.base.count("/") == 1:
+                    for repo in record.repos:
+                        said[repo.lower()].add(self.linker.canonical_repo(record.base))
+        return {repo: next(iter(bases)) for repo, bases in said.items() if len(bases) == 1}
+
+    # --- hosted names ----------------------------------------------------------------------
+
+    def _hosted(self, members: list[Member]) -> None:
+        unlinked: dict[str, list[tuple[Member, str | None, str]]] = defaultdict(list)
+        for member in members:
+            record = member.record
+            found = self.linker.link(
+                record.key,
+                display=record.name,
+                open_weights=record.facts.get("open_weights"),
+                provider=True,
+            )
+            hosted = self.linker.take_apart(record.key, provider=True)
+            same = None
+            if found is None or found.rule == "decoration":  # what sources state is surer
+                same = self._stated(hosted, record.facts.get("open_weights"))
+            if found and not same:
+                self._join(self._owner_of(self.base_of(found.repo)[0]), member, found.rule)
+                continue
+            same = same or self._same_name(hosted.name, hosted.lab)
+            if same:
+                self._join(same, member, "same name")
+            else:
+                unlinked[key(hosted.name)].append((member, hosted.lab, hosted.name))
+        for _, rows in sorted(unlinked.items()):
+            self._new_names(rows)
+
+    def _stated(self, hosted: HostedId, open_weights: bool | None) -> Group | None:
+        """By the name, or without words of price and speed, unless it may be a closed model's."""
+        plain = undecorated(hosted.name) if open_weights is not False else None
+        found = self._stated_name(hosted.name, hosted.lab)
+        return found or (self._stated_name(plain, hosted.lab) if plain else None)
+
+    def _stated_name(self, name: str, lab: str | None) -> Group | None:
+        """The only canonical id of the lab that is this name, or that rows of this name state."""
+        if lab is None or self.linker.moving(name):
+            return None
+        same = self._same_name(name, lab)
+        if same and same.id in self._canonical_ids:
+            return same
+        stated = {g for g in self._rows.get(key(name), ()) if self.groups[g].lab == lab}
+        return self.groups[stated.pop()] if len(stated) == 1 else None
+
+    def _new_names(self, rows: list[tuple[Member, str | None, str]]) -> None:
+        """Rows of one name: one group per lab; rows without a lab join the only lab there is."""
+        by_lab: dict[str, list[tuple[Member, str]]] = defaultdict(list)
+        for member, lab, name in rows:
+            parts = member.record.key.split("/")
+            namespace = parts[-2].lstrip("@").lower() if len(parts) > 2 else ""
+            by_lab[lab or namespace].append((member, name))
+        if "" in by_lab and len(by_lab) == 2:
+            nameless = by_lab.pop("")
+            next(iter(by_lab.values())).extend(nameless)
+        for lab, own in sorted(by_lab.items()):
+            name = majority(slug(name) for _, name in own) or "unnamed"
+            host = min(member.record.key.partition("/")[0] for member, _ in own)
+            group = self._group(f"{lab or host}/{name}")
+            for member, _ in own:
+                self._join(group, member, "same name" if len(own) > 1 else "unmatched")
+
+    def _by_name(self, member: Member) -> None:
+        """A recipe or repository that names no Hugging Face repository: by its name."""
+        name = member.record.name or member.record.key
+        twin = self._sets.get(key(name)) if member.record.kind == "set" else None
+        if twin:
+            self._join(self.groups[twin], member, "same set")
+            return
+        lab = self.curated.families.get(next(iter(tokens(name)), ""))
+        group = self._same_name(name, lab) or self._group(f"{lab or member.source}/{slug(name)}")
+        self._join(group, member, "same name")
+
+    def _same_name(self, name: str, lab: str | None) -> Group | None:
+        """The only group of that name; of the same lab, where both labs are known."""
+        found = sorted(self._names.get(key(name), ()))
+        if lab is not None:
+            found = [f for f in found if self.groups[f].lab in (lab, None)]
+        return self.groups[found[0]] if len(found) == 1 else None
+
+    # --- groups ----------------------------------------------------------------------------
+
+    def _group(self, model_id: str) -> Group:
+        group = self.groups.get(model_id)
+        if group is None:
+            lab = self.curated.lab(model_id.partition("/")[0])
+            group = self.groups[model_id] = Group(model_id, lab)
+            self._names[key(short(model_id))].add(model_id)
+        return group
+
+    def _join(self, group: Group, member: Member, reason: str) -> None:
+        group.members.append(Member(member.source, member.retrieved_at, member.record, reason))

@@ -1,0 +1,296 @@
+"""Which repository a hosted id means: an ordered list of rules, each a reason that is reported.
+
+Precision before recall: a rule answers only where exactly one repository qualifies, and only
+repositories that a known lab publishes qualify (except where an id spells a repository out).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from modelscan.catalog.curated import Curated
+from modelscan.catalog.link.words import (
+    DATE,
+    SERVING,
+    agrees,
+    completes,
+    undecorated,
+    without_version_letter,
+)
+from modelscan.formats.repo_names import (
+    clean_display_name,
+    key,
+    owner,
+    short,
+    split_repo_name,
+    tokens,
+)
+
+_REGION = re.compile(r"^(?:us|eu|apac|au|jp|global)\.")
+_REVISION = re.compile(r"-(?:v?\d+):\d+$")
+_VERSION_WORD = re.compile(r"^v\d+(?:\.\d+)*$")
+_DECIMAL_P = re.compile(r"(?<=\d)p(?=\d)")
+_PATH_WORDS = frozenset({"accounts", "models", "routers", "chat-completion"})  # of a host's ids
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """``repo`` and the rule that found it."""
+
+    repo: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class HostedId:
+    """A hosted id taken apart: the lab it names, if any, and the model's own name."""
+
+    text: str
+    lab: str | None
+    name: str
+    foreign: bool = False  # it names an owner that is no known lab: perhaps a fine-tune
+
+
+class Linker:
+    """Answers ``link``; made once from every repository that any source names."""
+
+    def __init__(self, repos: Mapping[str, int], curated: Curated) -> None:
+        """``repos``: repository -> downloads (0 when unknown), which order equal candidates."""
+        self._curated = curated
+        self._exact = {repo.lower(): repo for repo in sorted(repos)}
+        self._by_key: dict[str, list[str]] = defaultdict(list)
+        self._by_word: dict[str, list[tuple[tuple[str, ...], str]]] = defaultdict(list)
+        self._by_owner: dict[str, list[str]] = defaultdict(list)
+        official = [r for r in repos if curated.official(r) and tokens(short(r))]
+        plain = {r.lower() for r in official if not split_repo_name(short(r)).derived}
+        for repo in sorted(official, key=lambda r: (-repos[r], r)):
+            if repo.lower() in plain or _only_release(repo, plain):
+                self._enter(repo)
+
+    def _enter(self, repo: str) -> None:
+        """Under its own words, and without the brand that its lab puts in front."""
+        words = tuple(key(short(repo)).split())
+        spellings = [words]
+        if words[-1] in self._curated.endings.get(self._curated.lab_of_repo(repo) or "", ()):
+            spellings.append(words[:-1])
+        brand, _, rest = short(repo).partition("-")
+        if brand.lower() in self._curated.brands and rest:
+            spellings.append(tuple(key(rest).split()))
+        self._by_owner[owner(repo)].append(repo)
+        for spelling in spellings:
+            self._by_key[" ".join(spelling)].append(repo)
+            self._by_word[spelling[0]].append((spelling, repo))
+
+    def canonical_repo(self, repo: str) -> str:
+        """The spelling under which the sources know a repository."""
+        return self._exact.get(repo.lower(), repo)
+
+    def known(self, repo: str) -> str | None:
+        """The repository if any source names it."""
+        return self._exact.get(repo.lower())
+
+    def take_apart(self, identifier: str, *, provider: bool = False) -> HostedId:
+        """``provider`` says that the first part names who hosts it, not who made it."""
+        parts = [p for p in identifier.split("/") if p and not p.startswith("@")]
+        if provider and len(parts) > 1:
+            host, parts = parts[0], parts[1:]
+        else:
+            host = None
+        name = self._without_lab(_REVISION.sub("", _REGION.sub("", parts[-1])))
+        lab = next((lab for p in reversed(parts[:-1]) if (lab := self._curated.lab(p))), None)
+        head, dot, rest = name.partition(".")
+        if dot and self._curated.lab(head) and not rest[:1].isdigit():  # meta.llama3-8b-instruct
+            lab = lab or self._curated.lab(head)
+            if self._curated.families.get(next(iter(tokens(rest)), "")) or head != lab:
+                name = rest  # else the lab's name is the model's first word: deepseek.r1
+        if "fireworks" in identifier or host == "fireworks-ai":
+            name = _DECIMAL_P.sub(".", name)
+        owners = [p for p in parts[:-1] if p not in _PATH_WORDS and not _of_host(p, host)]
+        foreign = lab is None and bool(owners)
+        family = self._curated.families.get(next(iter(tokens(name)), ""))
+        return HostedId("/".join(parts), lab or family or self._curated.lab(host), name, foreign)
+
+    def _without_lab(self, name: str) -> str:
+        """``openai-gpt-5.4-nano`` -> ``gpt-5.4-nano``."""
+        head, dash, rest = name.partition("-")
+        known = self._curated.lab(head)
+        family = next(iter(tokens(rest)), "")
+        return rest if dash and known and self._curated.families.get(family) == known else name
+
+    def link(
+        self,
+        identifier: str,
+        *,
+        display: str | None = None,
+        open_weights: bool | None = None,
+        provider: bool = False,
+    ) -> Link | None:
+        """The repository an id means, or None. ``display`` is the row's human name.
+
+        With ``open_weights`` False only exact spellings and equal names count.
+        """
+        hosted = self.take_apart(identifier, provider=provider)
+        curated = self._curated.repositories.get(f"{hosted.lab}/{hosted.name}".lower())
+        if curated:
+            return Link(curated, "curated")
+        plain = undecorated(hosted.name)
+        if self.moving(hosted.name) or (plain and self.moving(plain)):
+            return None
+        exact = self._spelled_out(hosted)
+        if exact:
+            return Link(exact, "exact")
+        found = self.equal(hosted.name, hosted.lab)
+        if found:
+            served = self._served(hosted.name, hosted.lab) if provider else found
+            return Link(found, "name") if served == found else Link(str(served), "serving word")
+        if display and self.moving(display):
+            return None
+        shown = clean_display_name(display) if display else None
+        return self._close(hosted, shown) or (
+            None if open_weights is False or hosted.foreign else self._loose(hosted, shown)
+        )
+
+    def _close(self, hosted: HostedId, shown: str | None) -> Link | None:
+        """The name without words of price and speed, or the human name, is a repository's."""
+        plain = undecorated(hosted.name)
+        found = self._served(plain, hosted.lab) if plain else None
+        if found:
+            return Link(found, "decoration")
+        found = self._served(shown, hosted.lab) if shown else None
+        return Link(found, "display name") if found and agrees(hosted.name, found) else None
+
+    def _loose(self, hosted: HostedId, shown: str | None) -> Link | None:
+        plain = undecorated(shown) if shown else None
+        texts = [hosted.name, undecorated(hosted.name), shown, plain]
+        steps = (
+            ("serving word", self._serving),
+            ("completion", self._completion),
+            ("word order", self._reordered),
+        )
+        for rule, find in steps:
+            for text in texts:
+                found = find(text, hosted.lab) if text else None
+                if found and agrees(hosted.name, found, lenient=rule == "completion"):
+                    return Link(found, rule)
+        found = self.equal(plain, hosted.lab) if plain else None
+        return Link(found, "decoration") if found and agrees(hosted.name, found) else None
+
+    def moving(self, text: str) -> bool:
+        """A name whose weights change over time: never linked."""
+        words = tokens(text)
+        return "latest" in words or text.lower() in self._curated.moving
+
+    def _spelled_out(self, hosted: HostedId) -> str | None:
+        """``org/name`` is a repository, whoever published it."""
+        pair = "/".join(hosted.text.split("/")[-2:]).partition(":")[0].lower()
+        repo = self._exact.get(pair)
+        if repo is None or not split_repo_name(short(repo)).derived:
+            return repo
+        return self.equal(short(repo), self._curated.lab_of_repo(repo)) or repo
+
+    def equal(self, text: str, lab: str | None) -> str | None:
+        """The official repository of that name, spelling and quantization words aside."""
+        found = self._choose(self._by_key.get(key(text), ()), lab)
+        plain = without_version_letter(text)
+        return found or (self.equal(plain, lab) if plain != text else None)
+
+    def _served(self, text: str, lab: str | None) -> str | None:
+        """As ``equal``, but where a loose name fits a base model too, the one that is served."""
+        words = key(text)
+        found = {r for word in SERVING for r in self._by_key.get(f"{words} {word}", ())}
+        return self._choose(sorted(found), lab) or self.equal(text, lab)
+
+    def _serving(self, text: str, lab: str | None) -> str | None:
+        """Add or drop instruct / it / chat."""
+        words = key(text).split()
+        variants = [[*words, word] for word in SERVING]
+        if words and words[-1] in SERVING:
+            if self._completion(text, lab):  # a later, dated release is as likely
+                return None
+            variants = [words[:-1], *([*words[:-1], word] for word in SERVING)]
+        dated = bool(words) and bool(DATE.match(words[-1]))
+        if dated:
+            variants += [[*words[:-1], word, words[-1]] for word in SERVING]
+        variants.append([word for word in words if word not in SERVING])
+        found = {r for v in variants for r in self._by_key.get(" ".join(v), ())}
+        return self._choose(sorted(found), lab)
+
+    def _completion(self, text: str, lab: str | None) -> str | None:
+        """The only repository whose name has all the words in order, plus harmless ones."""
+        words = tuple(key(text).split())
+        if len(words) < 2:
+            return None
+        dates = {w for w in words if DATE.match(w)}
+        found = [
+            repo
+            for other, repo in self._by_word.get(words[0], ())
+            if completes(words, other, anchored=bool(dates & set(other)))
+        ]
+        return self._choose(found, lab)
+
+    def _reordered(self, text: str, lab: str | None) -> str | None:
+        """The named lab's only repository with the same words in another order, brand aside."""
+        words = set(re.split(r"[-_:\s]+", text.lower()))
+        if lab is None or len(words) < 3:
+            return None
+        found = [
+            repo
+            for org in self._curated.orgs.get(lab, ())
+            for repo in self._by_owner.get(org.lower(), ())
+            if words <= (other := set(re.split(r"[-_]+", short(repo).lower())))
+            and all(self._may_be_left_out(w) for w in other - words)
+        ]
+        return self._choose(found, lab)
+
+    def _may_be_left_out(self, word: str) -> bool:
+        return bool(_VERSION_WORD.match(word)) or word in SERVING or word in self._curated.brands
+
+    def _choose(self, found: Iterable[str], lab: str | None) -> str | None:
+        """One lab's repository: the named lab's, else the only lab's there is."""
+        candidates = list(dict.fromkeys(found))
+        if lab is not None:
+            own = [r for r in candidates if self._curated.lab_of_repo(r) == lab]
+            candidates = own or [r for r in candidates if len(candidates) == 1]
+        if len(candidates) <= 1:
+            return candidates[0] if candidates else None
+        return self._one_of(candidates)
+
+    def _one_of(self, candidates: list[str]) -> str | None:
+        """One model under several repositories: a lab's newer organisation, the served one."""
+        labs = {self._curated.lab_of_repo(r) for r in candidates}
+        if len(labs) != 1 or len({self._plain_key(r) for r in candidates}) != 1:
+            return None
+        order = [org.lower() for org in self._curated.orgs[str(labs.pop())]]
+        served = [r for r in candidates if set(tokens(short(r))) & set(SERVING)] or candidates
+        return min(
+            served,
+            key=lambda r: (
+                order.index(owner(r)) if owner(r) in order else len(order),
+                "hf" in tokens(short(r)),
+                short(r).partition("-")[0].lower() in self._curated.brands,
+                r,
+            ),
+        )
+
+    def _plain_key(self, repo: str) -> str:
+        """The name without brand and serving words."""
+        words = key(short(repo)).split()
+        brand = short(repo).partition("-")[0].lower()
+        if brand in self._curated.brands:
+            words = words[len(tokens(brand)) :]
+        return " ".join(w for w in words if w not in SERVING and w != "hf")
+
+
+def _of_host(part: str, host: str | None) -> bool:
+    """``fireworks`` in an id of fireworks-ai: a part of the path, nobody who made the model."""
+    return host is not None and part.lower() in host.lower().split("-")
+
+
+def _only_release(repo: str, plain: set[str]) -> bool:
+    """A lab's BF16 repository counts as the original where it has no other."""
+    name = split_repo_name(short(repo))
+    base = f"{owner(repo)}/{name.base.lower()}"
+    return name.quantization == "BF16" and name.format is None and base not in plain

@@ -1,0 +1,1 @@
+"""One model per group of records, each field with its origin."""

@@ -1,0 +1,156 @@
+"""One value per field out of what the sources say, with its origin and the others' values.
+
+Precedence: the user's own overlay, then per field the source that knows it best: models.dev for
+facts, GPUStack for what deployment needs, the hubs last; counted parameters before nominal sizes.
+Providers' rows are one source (models.dev): the lab's own rows speak first, else the most frequent
+value counts. Values are chosen, never averaged.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelscan.catalog.curated import Curated
+from modelscan.catalog.link.groups import Group, Member
+from modelscan.catalog.records import GPUSTACK, HUGGINGFACE, MODELSCOPE, MODELSDEV, USER
+from modelscan.core.model import Provenance
+from modelscan.formats.repo_names import clean_display_name, key, short, split_repo_name
+
+NAME = "name of the repository"  # the source of a size that only the name states
+_COUNTED = (HUGGINGFACE, "llmfit", MODELSCOPE)
+_FACTS = (USER, MODELSDEV, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", "curated")
+_WEIGHTS = (USER, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", "curated", MODELSDEV)
+_SIZE = (USER, *_COUNTED, GPUSTACK, "xinference", MODELSDEV, NAME)
+_BY_FIELD = {
+    "open_weights": _WEIGHTS,
+    "task": _WEIGHTS,
+    "parameters": _SIZE,
+    "active_parameters": (USER, GPUSTACK, "xinference", HUGGINGFACE, MODELSCOPE, NAME, MODELSDEV),
+    "downloads": (USER, HUGGINGFACE, "llmfit", MODELSCOPE),
+}
+_SAME_MODEL = frozenset(
+    {"canonical id", "exact", "name", "display name", "same name", "own id, not its canonical id"}
+)
+_BILLIONS = re.compile(r"(?:^|[-_])(\d+(?:\.\d+)?)b(?:$|[-_])", re.IGNORECASE)
+_ACTIVE = re.compile(r"[-_]a(\d+(?:\.\d+)?)b(?:$|[-_])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One source's value for one field."""
+
+    source: str
+    retrieved_at: str | None
+    value: Any
+
+
+def choose(group: Group, curated: Curated) -> dict[str, tuple[Any, Provenance]]:
+    """Field -> (value, provenance), for every field that any source states."""
+    said: dict[str, list[Said]] = {}
+    for source in sorted({m.source for m in group.members}):
+        members = [m for m in group.members if m.source == source]
+        for field, value in _of_source(source, members, group, curated).items():
+            said.setdefault(field, []).append(Said(source, members[0].retrieved_at, value))
+    for field, value in _of_name(group).items():
+        said.setdefault(field, []).append(Said(NAME, None, value))
+    chosen = {field: _pick(field, values) for field, values in sorted(said.items())}
+    if chosen.get("active_parameters", (0,))[0] > chosen.get("parameters", (1 << 62,))[0]:
+        del chosen["active_parameters"]  # a draft or adapter that bears the big model's name
+    return chosen
+
+
+def _pick(field: str, values: Sequence[Said]) -> tuple[Any, Provenance]:
+    order = _BY_FIELD.get(field, _FACTS)
+    ranked = sorted(
+        values, key=lambda s: (order.index(s.source) if s.source in order else len(order), s.source)
+    )
+    best = ranked[0]
+    others = tuple(
+        (s.source, s.value) for s in sorted(ranked[1:], key=lambda s: s.source)
+        if not _same(field, best, s)
+    )  # fmt: skip
+    return best.value, Provenance(best.source, best.retrieved_at, others)
+
+
+def _same(field: str, best: Said, other: Said) -> bool:
+    """A nominal size within 10 % of a counted one is the same size, not a conflict."""
+    if field in ("parameters", "active_parameters"):
+        return bool(abs(best.value - other.value) <= 0.1 * max(best.value, other.value))
+    if field == "name":
+        return key(best.value) == key(other.value)
+    if isinstance(best.value, str) and isinstance(other.value, str):
+        return best.value.casefold() == other.value.casefold()
+    return bool(best.value == other.value)
+
+
+def _of_source(
+    source: str, members: Sequence[Member], group: Group, curated: Curated
+) -> dict[str, Any]:
+    if source == MODELSDEV:
+        return _of_rows(members, group, curated)
+    merged: dict[str, Any] = {}
+    for member in sorted(members, key=lambda m: _closeness(m, group)):
+        merged = {**member.record.facts, **merged}
+        if member.record.kind in ("set", "overlay") and member.record.name:
+            merged.setdefault("name", member.record.name)
+        elif member.record.name and _is_base(member, group):
+            merged.setdefault("name", split_repo_name(member.record.name).base)
+    return merged
+
+
+def _closeness(member: Member, group: Group) -> tuple[bool, bool, str]:
+    """A source's record of the released weights speaks before its records of conversions."""
+    conversion = not _is_base(member, group)
+    return (conversion, key(member.record.name or "") != key(short(group.id)), member.record.key)
+
+
+def _is_base(member: Member, group: Group) -> bool:
+    bases = {repo.lower() for repo in group.links}
+    return any(repo.lower() in bases for repo in member.record.repos)
+
+
+def _of_rows(members: Sequence[Member], group: Group, curated: Curated) -> dict[str, Any]:
+    """models.dev: its canonical entry, then the lab's own rows, then the most frequent value."""
+    canonical = [m for m in members if m.record.kind == "model"]
+    rows = [m for m in members if m.record.kind != "model"]
+    close = [m for m in rows if m.reason in _SAME_MODEL] or rows
+    own = [m for m in close if group.lab and curated.lab(m.record.key.split("/")[0]) == group.lab]
+    stated: dict[str, Any] = {}
+    for members_of_rank in (canonical, own, close):
+        for field in sorted({f for m in members_of_rank for f in m.record.facts}):
+            values = (m.record.facts.get(field) for m in members_of_rank)
+            value = _frequent(field, values)
+            if value is not None:
+                stated.setdefault(field, value)
+    if not canonical and any("status" not in m.record.facts for m in close):
+        stated.pop("status", None)  # one provider's deprecation is not the model's
+    return stated
+
+
+def _frequent(field: str, values: Iterable[Any]) -> Any:
+    """The most frequent known value; of equally frequent ones the first in order."""
+    known = [clean_display_name(v) if field == "name" else v for v in values if v is not None]
+    counts = Counter(v for v in known if v != "")
+    return min(counts, key=lambda v: (-counts[v], len(str(v)), str(v)), default=None)
+
+
+def _of_name(group: Group) -> dict[str, Any]:
+    """Sizes that the released repository's name states (``-235B-A22B``): nominal."""
+    stated: dict[str, Any] = {}
+    for repo in sorted(group.links):
+        total, active = _BILLIONS.findall(short(repo)), _ACTIVE.search(short(repo))
+        if len(total) == 1 and not re.search(r"\d+e(?:$|[-_])|\dx\d", short(repo), re.IGNORECASE):
+            stated.setdefault("parameters", round(float(total[0]) * 1e9))
+        if active:
+            stated.setdefault("active_parameters", round(float(active[1]) * 1e9))
+    return stated
+
+
+def nested(fields: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """``{"limits.context_tokens": 1}`` with prefix ``limits`` -> ``{"context_tokens": 1}``."""
+    start = prefix + "."
+    return {name[len(start) :]: v for name, v in fields.items() if name.startswith(start)}

@@ -1,0 +1,199 @@
+"""One ``Model`` per canonical model out of every source's records.
+
+The result depends on what the sources say, not on the order in which they answer, and saying a
+thing twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from modelscan.catalog.curated import Curated, curated
+from modelscan.catalog.link.groups import Group
+from modelscan.catalog.link.join import link
+from modelscan.catalog.merge.fields import choose, nested
+from modelscan.catalog.merge.variants import architecture_of, specs_of, variants_of
+from modelscan.catalog.records import USER, SourceSnapshot
+from modelscan.core.model import (
+    Capabilities,
+    Limits,
+    Model,
+    Offering,
+    Provenance,
+    Variant,
+)
+from modelscan.formats.repo_names import key, short, tokens
+
+_PLAIN = (
+    "family", "description", "task", "open_weights", "license", "parameters", "active_parameters",
+    "knowledge", "release_date", "last_updated", "status", "downloads",
+)  # fmt: skip
+_LISTS = ("modalities_in", "modalities_out", "tags")
+
+
+def merge(snapshots: Iterable[SourceSnapshot], facts: Curated | None = None) -> tuple[Model, ...]:
+    """Every model, in the order of ids. ``facts`` replaces the bundled curated file (tests)."""
+    known = facts if facts is not None else curated()
+    groups = link(snapshots, known)
+    by_repo: dict[str, Group] = {}
+    for group in groups:
+        for repo in group.links:
+            if group.primary:
+                by_repo.setdefault(repo.lower(), group)
+    return tuple(_model(group, known, by_repo) for group in groups)
+
+
+def _model(group: Group, known: Curated, by_repo: Mapping[str, Group]) -> Model:
+    chosen = choose(group, known)
+    values = {field: value for field, (value, _) in chosen.items()}
+    provenance = {field: origin for field, (_, origin) in chosen.items() if field in _FIELDS}
+    weights = next((by_repo[r.lower()] for r in sorted(group.links) if r.lower() in by_repo), group)
+    if weights is not group:  # a second name for the same weights
+        _borrow(choose(weights, known), values, provenance)
+        own = [m for m in group.members if m.record.kind != "offering"]
+        links = {**weights.links, **group.links}
+        weights = Group(group.id, group.lab, [*weights.members, *own], links)
+    _derive_task(group, values, provenance)
+    _derive_family(group, known, values, provenance)
+    variants, specs = variants_of(weights), specs_of(weights)
+    architecture = architecture_of(weights)
+    offerings = offerings_of(group)
+    made: dict[str, Any] = {field: values.get(field) for field in _PLAIN}
+    made |= {field: tuple(values.get(field) or ()) for field in _LISTS}
+    if architecture:
+        provenance["architecture"] = Provenance(architecture[1], architecture[2])
+    for name, items in (("offerings", offerings), ("specs", specs), ("variants", variants)):
+        sources = _sources_of(name, group if name == "offerings" else weights)
+        if items and sources:
+            provenance[name] = sources
+    if group.links:
+        rule = group.links[group.repos[0]]
+        provenance["repos"] = Provenance(f"link: {rule}", None)
+    measured = [m for m in group.members if m.record.benchmarks]
+    benchmarks = [b for m in measured for b in m.record.benchmarks]
+    if measured:
+        provenance["benchmarks"] = Provenance(measured[0].source, measured[0].retrieved_at)
+    return Model(
+        id=group.id,
+        name=values.get("name") or short(group.id),
+        lab=group.lab or group.id.partition("/")[0],
+        capabilities=Capabilities(**nested(values, "capabilities")),
+        limits=Limits(**nested(values, "limits")),
+        aliases=aliases_of(group, known),
+        offerings=offerings,
+        specs=specs,
+        variants=variants,
+        repos=group.repos,
+        benchmarks=tuple({repr(sorted(b.items())): b for b in benchmarks}.values()),
+        architecture=architecture[0] if architecture else None,
+        provenance=provenance,
+        **made,
+    )
+
+
+_OF_WEIGHTS = ("parameters", "active_parameters", "license", "task", "downloads")
+
+
+def _borrow(
+    chosen: Mapping[str, tuple[Any, Provenance]],
+    values: dict[str, Any],
+    provenance: dict[str, Provenance],
+) -> None:
+    """What belongs to the weights holds under every name of them."""
+    for field in _OF_WEIGHTS:
+        own = provenance.get(field)
+        if field in chosen and (own is None or own.source != USER):
+            values[field], provenance[field] = chosen[field]
+
+
+def _derive_task(group: Group, values: dict[str, Any], provenance: dict[str, Provenance]) -> None:
+    """Where no source names a task, the stated modalities and the name's own word do."""
+    if values.get("task"):
+        return
+    name = short(group.id)
+    word = next((task for part, task in _TASK_WORDS if part in name), None)
+    task = word or _task_of(set(values.get("modalities_in") or ()), values.get("modalities_out"))
+    if task:
+        values["task"] = task
+        provenance["task"] = Provenance("name" if word else "modalities", None)
+
+
+def _derive_family(
+    group: Group, known: Curated, values: dict[str, Any], provenance: dict[str, Provenance]
+) -> None:
+    """Where no source names a family, the name's first word, if only one lab's models have it."""
+    word = next(iter(tokens(short(group.id))), "")
+    lab = known.families.get(word)
+    if not values.get("family") and lab is not None and lab == group.lab:
+        values["family"] = word
+        provenance["family"] = Provenance("name", None)
+
+
+_TASK_WORDS = (("rerank", "rerank"), ("embed", "embedding"), ("transcribe", "speech_to_text"))
+
+
+def _task_of(given: set[str], out: Sequence[str] | None) -> str | None:
+    if not out:
+        return None
+    for modality in ("video", "image"):
+        if modality in out:
+            return modality
+    if "audio" in out and "text" not in out:
+        return "text_to_speech"
+    if given == {"audio"} and "text" in out:
+        return "speech_to_text"
+    return "chat" if "text" in out else None
+
+
+_FIELDS = frozenset({
+    "name", *_PLAIN, *_LISTS,
+    *(f"limits.{f}" for f in ("context_tokens", "input_tokens", "output_tokens")),
+    *(f"capabilities.{f}" for f in ("tools", "reasoning", "vision", "attachment",
+                                    "structured_output", "temperature")),
+})  # fmt: skip
+
+
+def offerings_of(group: Group) -> tuple[Offering, ...]:
+    """Every provider's row once, by provider and id."""
+    found = {o.id: o for m in group.members for o in m.record.offerings}
+    return tuple(found[identifier] for identifier in sorted(found))
+
+
+def aliases_of(group: Group, known: Curated) -> tuple[str, ...]:
+    """Other spellings of this model's own name, and curated ones; never another model's name."""
+    own = key(short(group.id))
+    names = set(known.names.get(group.id, ()))
+    for member in group.members:
+        names.update(member.record.aliases)
+        if member.record.kind == "repository":
+            continue
+        for spelled in (member.record.canonical, short(member.record.key)):
+            if spelled and key(short(spelled)) == own:
+                names.add(short(spelled).lower())
+    names -= {group.id, short(group.id)}
+    return tuple(sorted(names))
+
+
+def _sources_of(name: str, group: Group) -> Provenance | None:
+    """The source that lists most of them; the others by how many they list."""
+    counts: dict[str, int] = {}
+    times: dict[str, str | None] = {}
+    for member in group.members:
+        count = _count(name, member.record.offerings, member.record.specs, member.record.variants)
+        if count:
+            counts[member.source] = counts.get(member.source, 0) + count
+            times[member.source] = member.retrieved_at
+    if not counts:
+        return Provenance("link", None) if name == "variants" else None
+    first = min(counts, key=lambda s: (-counts[s], s))
+    others = tuple((s, counts[s]) for s in sorted(counts) if s != first)
+    return Provenance(first, times[first], others)
+
+
+def _count(
+    name: str, offerings: Sequence[Offering], specs: Sequence[Any], variants: Sequence[Variant]
+) -> int:
+    if name == "offerings":
+        return len(offerings)
+    return len(specs) if name == "specs" else len(variants) + len(specs)

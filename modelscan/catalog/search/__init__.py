@@ -1,0 +1,1 @@
+"""Names and words to models."""

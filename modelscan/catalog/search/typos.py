@@ -1,0 +1,37 @@
+"""Words that no model has, and the word that a person may have meant."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from modelscan.catalog.index.read import Index
+from modelscan.catalog.index.words import IDLE, deletions, distance
+
+
+def correct(index: Index, words: Sequence[str]) -> list[str]:
+    """Words that no model has, replaced by the most frequent one a typo away."""
+    return [_corrected(index, word) for word in words]
+
+
+def _corrected(index: Index, word: str) -> str:
+    letters = word.rstrip("0123456789.")
+    rest = word[len(letters) :]
+    if len(letters) < 3 or not letters.isalpha() or _known(index, letters):
+        return word
+    near = sorted({letters, *deletions(letters)})
+    marks = ",".join("?" * len(near))
+    sql = (
+        f"SELECT word, models FROM word WHERE word IN ({marks}) UNION "  # noqa: S608 - only marks
+        f"SELECT t.word, w.models FROM typo t JOIN word w ON w.word = t.word "
+        f"WHERE t.deletion IN ({marks})"
+    )
+    found = index.connection.execute(sql, [*near, *near]).fetchall()
+    meant = [(w, n) for w, n in found if w not in IDLE]  # foo is no misspelled "for"
+    ranked = sorted((distance(letters, w), w[0] != letters[0], -n, w) for w, n in meant)
+    return ranked[0][3] + rest if ranked and ranked[0][0] < 3 else word
+
+
+def _known(index: Index, word: str) -> bool:
+    """It is a whole word of some model."""
+    sql = "SELECT 1 FROM word WHERE word = ?"
+    return index.connection.execute(sql, (word,)).fetchone() is not None

@@ -1,0 +1,1 @@
+"""``modelscan catalog``: which models there are."""

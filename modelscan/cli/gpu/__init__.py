@@ -1,0 +1,1 @@
+"""``modelscan gpu``: which hardware is here."""

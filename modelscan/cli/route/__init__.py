@@ -1,0 +1,1 @@
+"""``modelscan route``: where requests go."""

@@ -1,1 +1,0 @@
-"""GPUStack, the cluster engine: a typed client of its API (2.x and 0.7)."""

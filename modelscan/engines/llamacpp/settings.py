@@ -1,0 +1,190 @@
+"""llama.cpp's settings as it will see them: asked for, defaulted, rounded.
+
+Rules of ``llama_context::llama_context`` and the server's argument handling at b11549.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelscan.core.architecture import Architecture
+from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.workload import Workload
+from modelscan.formats.gguf_types import BY_NAME, GgmlType
+from modelscan.memory import defaults
+from modelscan.memory.architecture.gguf_rules import NO_FLASH_ATTENTION
+
+PAD = 256
+_CACHE_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "IQ4_NL", "Q5_0", "Q5_1")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """``context_tokens`` is n_ctx after rounding, ``sequence_tokens`` the cells of one slot."""
+
+    context_tokens: int
+    sequence_tokens: int
+    parallel: int
+    unified: bool
+    batch: int
+    ubatch: int
+    type_k: GgmlType
+    type_v: GgmlType
+    flash_attention: bool
+    swa_full: bool
+    embedding: bool
+
+    @property
+    def streams(self) -> int:
+        """Separate caches, one per slot unless unified."""
+        return 1 if self.unified else self.parallel
+
+    @property
+    def graph_tokens(self) -> int:
+        """Tokens of the graph that is reserved: min(n_ctx, n_ubatch) in whole rows per slot."""
+        tokens = min(self.context_tokens, self.ubatch)
+        return -(-tokens // self.parallel) * self.parallel
+
+
+def pad(value: int, to: int = PAD) -> int:
+    return -(-value // to) * to
+
+
+def from_workload(workload: Workload, architecture: Architecture) -> Settings:
+    """Raises UsageError for a value llama.cpp would not take, NotDeployableError for a refused
+    combination of cache types.
+    """
+    slots = _number(workload, ("parallel", "np")) or defaults.parallel(workload)
+    unified = _flag(workload, ("kv-unified", "kvu"))
+    asked = _number(workload, ("ctx-size", "c"))
+    keys = workload.kv_cache_k or _text(workload, ("cache-type-k", "ctk")) or "f16"
+    values = workload.kv_cache_v or _text(workload, ("cache-type-v", "ctv"))
+    if values is None:
+        values = keys if architecture.latent else "f16"  # a latent cache has one row for both
+    if asked is None:
+        per_request = defaults.context_tokens(workload, architecture)
+        asked = per_request if unified else per_request * slots
+    flash = workload.flash_attention or _text(workload, ("flash-attn", "fa")) or "auto"
+    settings = build(
+        context=asked or architecture.context_tokens or defaults.CONTEXT_TOKENS,
+        parallel=slots,
+        unified=unified,
+        batch=_number(workload, ("batch-size", "b")) or 2048,
+        ubatch=workload.ubatch or _number(workload, ("ubatch-size", "ub")) or 512,
+        type_k=keys,
+        type_v=values,
+        flash_attention=flash if architecture.name not in NO_FLASH_ATTENTION else "off",
+        swa_full=_flag(workload, ("swa-full",)),
+        embedding=_embedding(workload, architecture),
+        latent=architecture.latent is not None,
+        encoder=architecture.encoder_only,
+    )
+    _refuse_heads(settings, architecture)
+    return settings
+
+
+def build(
+    *, context: int, parallel: int = 1, unified: bool = False, batch: int = 2048,
+    ubatch: int = 512, type_k: str = "f16", type_v: str = "f16", flash_attention: str = "auto",
+    swa_full: bool = False, embedding: bool = False, latent: bool = False, encoder: bool = False,
+) -> Settings:  # fmt: skip
+    """Round as llama.cpp does: 10000 tokens in 3 separate slots become 3 x 3584.
+
+    A causal model's batch is held to the context as asked, before that is rounded up.
+    """
+    total = pad(context)
+    sequence = total if unified else pad(total // parallel)
+    if not unified:
+        total = sequence * parallel
+    batch = min(batch, total if encoder else context)
+    ubatch = min(ubatch or batch, batch)
+    if embedding:
+        batch = ubatch  # the server processes a whole input at once
+    keys, values = cache_type(type_k), cache_type(type_v)
+    flash = _flash(flash_attention)
+    _refuse(keys, values, flash, latent)
+    return Settings(
+        total, sequence, parallel, unified, batch, ubatch, keys, values, flash, swa_full, embedding
+    )
+
+
+def cache_type(name: str) -> GgmlType:
+    kind = BY_NAME.get(name.upper())
+    if kind is None or kind.name not in _CACHE_TYPES:
+        raise UsageError(
+            f"llama.cpp has no cache type '{name}'",
+            hint="--kv-cache " + "|".join(t.lower() for t in _CACHE_TYPES),
+        )
+    return kind
+
+
+def _flash(asked: str) -> bool:
+    """``auto`` is on: no supported device turns it off for a head size of 64 to 576."""
+    word = asked.lower()
+    if word not in ("on", "off", "auto", "1", "0", "true", "false", "enabled", "disabled"):
+        raise UsageError(f"'{asked}' is not on, off or auto", hint="--flash-attention on|off|auto")
+    return word not in ("off", "0", "false", "disabled")
+
+
+def _refuse(keys: GgmlType, values: GgmlType, flash: bool, latent: bool) -> None:
+    if values.block > 1 and not flash:
+        raise NotDeployableError(
+            f"llama.cpp refuses {values.name.lower()} values in the cache without flash attention",
+            hint="--flash-attention on, or --kv-cache f16",
+        )
+    if latent and keys != values:
+        raise NotDeployableError(
+            "llama.cpp keeps one latent row per token: key and value cache types must be equal,"
+            f" not {keys.name.lower()} and {values.name.lower()}",
+            hint=f"--kv-cache {keys.name.lower()}",
+        )
+
+
+def _refuse_heads(settings: Settings, architecture: Architecture) -> None:
+    """Flash attention reads whole blocks of a head: ``llama_init_from_model``."""
+    if not settings.flash_attention or architecture.latent:
+        return
+    for layer, _ in architecture.layer_counts:
+        for kind, size in (
+            (settings.type_k, layer.key_length),
+            (settings.type_v, layer.value_length),
+        ):
+            if size % kind.block:
+                name = kind.name.lower()
+                raise NotDeployableError(
+                    f"llama.cpp refuses a {name} cache for heads of {size} values: its blocks"
+                    f" hold {kind.block}",
+                    hint="--kv-cache f16",
+                )
+
+
+def _embedding(workload: Workload, architecture: Architecture) -> bool:
+    if workload.embedding is not None:
+        return workload.embedding
+    asked = _flag(workload, ("embedding", "embeddings", "rerank"))
+    return architecture.embedding_model or architecture.encoder_only or asked
+
+
+def _flag(workload: Workload, names: tuple[str, ...]) -> bool:
+    given = [workload.parameter(name) for name in names]
+    return any(value is not None and value.lower() not in ("false", "0", "off") for value in given)
+
+
+def whole_number(name: str, value: str) -> int:
+    """An option's value as a number of plausible length; raises UsageError otherwise."""
+    digits = value.strip()
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 13):
+        raise UsageError(f"llama.cpp's --{name} takes a number, not '{value[:40]}'")
+    return int(digits)
+
+
+def _text(workload: Workload, names: tuple[str, ...]) -> str | None:
+    return next((value for name in names if (value := workload.parameter(name))), None)
+
+
+def _number(workload: Workload, names: tuple[str, ...]) -> int | None:
+    for name in names:
+        value = workload.parameter(name)
+        if value is not None:
+            return whole_number(name, value)
+    return None

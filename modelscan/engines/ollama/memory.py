@@ -1,0 +1,117 @@
+"""Ollama: llama.cpp's engine with Ollama's own defaults.
+
+Defaults by version (documentation of the releases, and logs): context 2048 before 0.6, 4096 from
+then on, and from 0.15.5 by the memory of the GPUs: 4k below 24 GiB, 32k below 48, else 256k.
+Requests share one allocation of ``num_ctx x num_parallel`` cells; batch 512; flash attention
+follows the model since 0.11 and was off before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from modelscan.core.architecture import Architecture, ModelShape
+from modelscan.core.errors import NotDeployableError
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Inventory
+from modelscan.core.units import GIB
+from modelscan.core.workload import Workload
+from modelscan.engines.llamacpp import memory as llamacpp
+from modelscan.engines.option_values import whole
+from modelscan.engines.versions import Version, parse_version, row_for, unknown_note
+
+OLDEST_VERSION, DEFAULT_VERSION = "0.1.0", "0.20.0"
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaVersion:
+    """Facts valid from ``since``. ``context_tokens`` None: chosen by the GPUs' memory."""
+
+    since: Version
+    context_tokens: int | None
+    flash_attention: bool
+    parallel: int
+    source: str
+
+
+VERSIONS = (
+    OllamaVersion((0, 0, 0), 2048, False, 1, "0.1.48 log: num_ctx 2048, KV 256 MiB for an 8B"),
+    OllamaVersion((0, 2, 0), 2048, False, 4, "0.3 log: four slots of 2048, 8192 cells"),
+    OllamaVersion((0, 6, 0), 4096, False, 4, "documented default context 4096"),
+    OllamaVersion((0, 11, 0), 4096, True, 1, "new engine: one slot, flash attention by model"),
+    OllamaVersion((0, 15, 5), None, True, 1, "documented: 4k, 32k or 256k by GPU memory"),
+)
+_TIERS = ((48 * GIB, 262144), (24 * GIB, 32768), (0, 4096))
+
+
+def facts_for(version: str | None) -> OllamaVersion:
+    """The facts of a version as people write it; None is ``DEFAULT_VERSION``."""
+    return row_for(VERSIONS, parse_version(version or DEFAULT_VERSION))
+
+
+def default_context(
+    facts: OllamaVersion, architecture: Architecture, inventory: Inventory | None
+) -> int:
+    """What Ollama opens when nobody says: never more than the model was trained for."""
+    tokens = facts.context_tokens
+    if tokens is None:
+        gpus = inventory.gpus if inventory else ()
+        memory = sum(gpu.memory_bytes or 0 for gpu in gpus)
+        tokens = next(size for least, size in _TIERS if memory >= least)
+    return min(tokens, architecture.context_tokens or tokens)
+
+
+def with_defaults(
+    workload: Workload,
+    architecture: Architecture,
+    inventory: Inventory | None,
+    facts: OllamaVersion,
+) -> Workload:
+    """The llama.cpp workload that Ollama would run; raises NotDeployableError for two types."""
+    asked = whole(workload, "num-ctx", "ollama-context-length")
+    context = workload.context_tokens or asked
+    slots = whole(workload, "ollama-num-parallel")
+    flash = workload.flash_attention or ("auto" if facts.flash_attention else "off")
+    keys = workload.kv_cache_k or workload.parameter("ollama-kv-cache-type")
+    values = workload.kv_cache_v or keys
+    if keys != values:
+        raise NotDeployableError(
+            f"Ollama keeps keys and values in one type, not in {keys or 'f16'} and {values}",
+            hint=f"--kv-cache {keys or values}",
+        )
+    return replace(
+        workload,
+        context_tokens=context or default_context(facts, architecture, inventory),
+        parallel=workload.parallel or slots or facts.parallel,
+        flash_attention=flash,
+        kv_cache_k=keys,
+        kv_cache_v=values,
+        ubatch=workload.ubatch or 512,
+        backend_version=None,
+    )
+
+
+def estimate(
+    shape: ModelShape,
+    workload: Workload,
+    inventory: Inventory | None,
+    *,
+    version: str | None = None,
+) -> Estimate:
+    """llama.cpp's estimate with Ollama's defaults; the same errors."""
+    chosen = version or workload.backend_version or DEFAULT_VERSION
+    facts = facts_for(chosen)
+    wanted = with_defaults(workload, shape.architecture, inventory, facts)
+    found = llamacpp.estimate(shape, wanted, inventory, version=None)
+    assumption = f"Ollama {chosen}: {wanted.context_tokens} tokens x {wanted.parallel} slots"
+    return replace(
+        found,
+        backend="ollama",
+        backend_version=chosen,
+        margin_bytes=0,
+        assumptions=(
+            *found.assumptions,
+            assumption,
+            *unknown_note("Ollama", chosen, OLDEST_VERSION, DEFAULT_VERSION),
+        ),
+    )

@@ -1,0 +1,251 @@
+"""SGLang: static pools after the weights, state and sliding pools, graphs, and whether it starts.
+
+pool = free after loading - free before x (1 - mem_fraction_static) (code: model_runner,
+profile_max_num_token). Hybrids give ``mamba_full_memory_ratio`` of the KV part to states first;
+sliding-window layers get a pool of their own, ``swa_full_tokens_ratio`` as long. What is left
+outside the pools serves activations, CUDA graphs and the token table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from modelscan.core.architecture import Architecture, Layer, ModelShape
+from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
+from modelscan.core.gpu import Inventory
+from modelscan.core.units import GIB, format_bytes
+from modelscan.core.workload import Workload
+from modelscan.engines.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
+from modelscan.engines.sglang.pools import Pools, context_bytes, sized, state_bytes, token_bytes
+from modelscan.engines.sglang.settings import SglangSettings, resolve
+from modelscan.engines.sglang.versions import DEFAULT_VERSION, OLDEST_VERSION, facts_for
+from modelscan.engines.versions import unknown_note
+from modelscan.memory.rank_weights import (
+    LayerCounts,
+    Ranks,
+    latent_copies_bytes,
+    rank_bytes,
+    rope_table_bytes,
+    stage_counts,
+)
+
+# What loading takes of the free memory beside the weights (library handles, the allocator's
+# rounding): 0.12, 0.14, 0.09, 0.09 and 0.0 GiB of five dense models in published logs.
+_LOADED_BYTES = round(0.09 * GIB)
+_GRAPH_BASE_BYTES = 0.08 * GIB  # 0.09 to 0.11 GiB at a batch of 8
+_GRAPH_REQUEST_BYTES = 0.0035 * GIB  # 0.42 GiB at 24 + vocabulary, 1.7 at the largest seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What all GPUs of a pipeline stage have in common."""
+
+    weights_bytes: int
+    offloaded_bytes: int
+    token_bytes: float
+    state_bytes: int
+    compute_bytes: int
+    graph_bytes: int
+
+
+def estimate(
+    shape: ModelShape,
+    workload: Workload,
+    inventory: Inventory | None,
+    *,
+    version: str | None = None,
+) -> Estimate:
+    """Bytes per GPU and in sum, pools, capacity and verdict (None where there is no GPU).
+
+    ``kv_cache_bytes`` is what ``context_tokens`` x ``parallel`` needs, ``kv_pool_bytes`` of a GPU
+    the KV pool. No room after the weights is ``does_not_fit``, as SGLang refuses to start.
+    """
+    refuse_format(shape, workload, "SGLang")
+    chosen = version or workload.backend_version or DEFAULT_VERSION
+    return fewest_gpus(
+        shape.architecture, workload, inventory, "sglang",
+        lambda wanted: _estimate(shape, wanted, inventory, chosen),
+    )  # fmt: skip
+
+
+def _estimate(
+    shape: ModelShape, workload: Workload, inventory: Inventory | None, version: str
+) -> Estimate:
+    facts = facts_for(version)
+    settings = resolve(shape.architecture, workload, inventory, facts)
+    stages = [_stage(shape, settings, index) for index in range(settings.pipeline_parallel)]
+    count = settings.tensor_parallel
+    ranks = [
+        _rank(stage, settings, index * count + slot)
+        for index, stage in enumerate(stages)
+        for slot in range(count)
+    ]
+    return assemble(
+        shape,
+        ranks,
+        backend="sglang",
+        version=version,
+        context_tokens=settings.context_tokens,
+        parallel=settings.parallel,
+        tensor_parallel=settings.tensor_parallel,
+        problems=_problems(shape, settings, ranks),
+        assumptions=(
+            *_assumptions(settings),
+            *unknown_note("SGLang", version, OLDEST_VERSION, DEFAULT_VERSION),
+        ),
+        known_hardware=bool(settings.gpus),
+    )
+
+
+def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
+    architecture = shape.architecture
+    ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
+    counts = stage_counts(architecture, ranks, stage)
+    weights = rank_bytes(shape, ranks, stage, mtp=settings.speculative_mtp)
+    weights += rope_table_bytes(architecture, 4)  # the table is kept in float32
+    weights += latent_copies_bytes(architecture, counts, settings.tensor_parallel)
+    weights += _wide_scales_bytes(shape, counts, settings)
+    offloaded = min(settings.cpu_offload_bytes, weights)
+    return _Stage(
+        weights - offloaded,
+        offloaded,
+        token_bytes(architecture, counts, settings),
+        state_bytes(counts, settings),
+        activation_bytes(architecture, [layer for layer, _ in counts], settings),
+        graph_bytes(architecture, settings),
+    )
+
+
+def _wide_scales_bytes(shape: ModelShape, counts: LayerCounts, settings: SglangSettings) -> int:
+    """FP4 experts on Hopper: its kernels take the scales in float32, the file has them in 8 bits.
+
+    Three bytes more for 32 values that have 17. DeepSeek-V4-Pro on eight H200: 123.6 GiB with
+    them, 106.5 without; its log says 125.65, and that mem_fraction_static 0.88 is too little.
+    """
+    experts, architecture = shape.weights.expert_bytes, shape.architecture
+    capability = settings.gpus[0].compute_capability if settings.gpus else None
+    hopper = capability is not None and capability.startswith("9.")
+    if not hopper or not experts or architecture.extra.get("expert_dtype") != "fp4":
+        return 0
+    share = sum(n for _, n in counts) / len(architecture.layers)
+    return round(experts * share / settings.tensor_parallel * 3 / 17)
+
+
+def _rank(stage: _Stage, settings: SglangSettings, slot: int) -> Rank:
+    """One GPU: its pools, and what a request of full length takes of them."""
+    gpu = settings.gpus[slot] if slot < len(settings.gpus) else None
+    memory = gpu.memory_bytes if gpu else None
+    free = memory if gpu is None or gpu.free_bytes is None else gpu.free_bytes
+    loaded = stage.weights_bytes + _LOADED_BYTES
+    pools = sized(settings, stage.token_bytes, stage.state_bytes, free, loaded)
+    request = round(settings.context_tokens * stage.token_bytes)
+    parts = Parts(
+        weights_bytes=stage.weights_bytes,
+        kv_cache_bytes=request * settings.parallel,
+        recurrent_state_bytes=stage.state_bytes * settings.parallel,
+        compute_bytes=stage.compute_bytes,
+        non_torch_bytes=context_bytes(settings) + _LOADED_BYTES,
+        cuda_graph_bytes=stage.graph_bytes,
+        other_bytes=_table_bytes(settings, pools),
+    )
+    return Rank(
+        device=DeviceEstimate(
+            index=gpu.index if gpu else slot,
+            parts=parts,
+            total_bytes=parts.total_bytes,
+            kv_pool_bytes=pools.kv_bytes if pools else None,
+            budget_bytes=None if memory is None else round(memory * settings.fraction),
+            memory_bytes=memory,
+            free_bytes=gpu.free_bytes if gpu else None,
+        ),
+        tokens=pools.tokens if pools else None,
+        concurrency=pools.requests(settings.context_tokens) if pools else None,
+        bytes_per_token=stage.token_bytes,
+        request_bytes=request,
+        host_bytes=stage.offloaded_bytes,
+    )
+
+
+def activation_bytes(
+    architecture: Architecture, layers: Sequence[Layer], settings: SglangSettings
+) -> int:
+    """One prefill chunk through the widest layer, and the logits of the running requests."""
+    products = 3 if architecture.gated_feed_forward else 2
+    width = max((layer.feed_forward for layer in layers), default=0) * products
+    experts = architecture.experts
+    if experts and any(layer.moe for layer in layers):
+        width = max(width, 3 * experts.width * experts.active)
+    hidden = architecture.hidden * (experts.active + 4 if experts else 4)
+    forward = settings.chunk * (width / settings.tensor_parallel + hidden) * 2
+    logits = settings.graph_batch * architecture.vocabulary * 6
+    return round(forward + logits)
+
+
+def graph_bytes(architecture: Architecture, settings: SglangSettings) -> int:
+    """CUDA graphs of the decode batches; none when switched off."""
+    if not settings.graphs:
+        return 0
+    logits = settings.graph_batch * architecture.vocabulary * 4
+    return round(_GRAPH_BASE_BYTES + settings.graph_batch * _GRAPH_REQUEST_BYTES + logits)
+
+
+def _table_bytes(settings: SglangSettings, pools: Pools | None) -> int:
+    """The request-to-token table: requests x (context + 4) x 4 bytes, outside the pools.
+
+    Code: max_running_requests = clamp(tokens / context x 512, 2048, 4096).
+    """
+    running = settings.running
+    if running is None:
+        tokens = pools.tokens if pools else 0
+        running = min(max(int(tokens / settings.context_tokens * 512), 2048), 4096)
+    return running * (settings.context_tokens + 4) * 4
+
+
+def _problems(
+    shape: ModelShape, settings: SglangSettings, ranks: Sequence[Rank]
+) -> tuple[str, ...]:
+    found: list[str] = []
+    count = settings.tensor_parallel * settings.pipeline_parallel
+    if settings.gpus and len(settings.gpus) < count:
+        found.append(f"{count} GPUs are needed, {len(settings.gpus)} are there")
+    found += unsplittable(shape.architecture, settings.tensor_parallel, "sglang")
+    for rank in ranks:
+        problem = _start_problem(rank, settings)
+        if problem:
+            found.append(problem)
+    return tuple(dict.fromkeys(found))
+
+
+def _start_problem(rank: Rank, settings: SglangSettings) -> str | None:
+    device = rank.device
+    if device.kv_pool_bytes is None or device.memory_bytes is None:
+        return None
+    if rank.request_bytes and not rank.tokens:
+        least = math.ceil(1000 * device.parts.weights_bytes / device.memory_bytes) / 1000
+        return (
+            f"not enough memory on GPU {device.index}: the weights take "
+            f"{format_bytes(device.parts.weights_bytes)}, mem_fraction_static "
+            f"{settings.fraction:.3g} leaves no pool (the weights alone are {least:.3f})"
+        )
+    if rank.request_bytes > device.kv_pool_bytes:
+        return (
+            f"one request of {settings.context_tokens} tokens needs "
+            f"{format_bytes(rank.request_bytes)}, the pool of GPU {device.index} has "
+            f"{format_bytes(device.kv_pool_bytes)}"
+        )
+    if device.free_bytes is not None and device.free_bytes < device.parts.weights_bytes:
+        return (
+            f"the weights ({format_bytes(device.parts.weights_bytes)}) do not fit into the free "
+            f"memory of GPU {device.index} ({format_bytes(device.free_bytes)})"
+        )
+    return None
+
+
+def _assumptions(settings: SglangSettings) -> tuple[str, ...]:
+    chosen = "as asked" if settings.fraction_asked else "SGLang's own choice"
+    lines = [f"mem_fraction_static {settings.fraction:.3f} ({chosen}), chunks of {settings.chunk}"]
+    if not settings.gpus:
+        lines.append("no GPU is known: no pool, no capacity, no verdict")
+    return tuple(lines)

@@ -1,0 +1,108 @@
+"""What SGLang will run with: the options asked for, and its defaults by version and card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelscan.core.architecture import Architecture
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.units import GIB
+from modelscan.core.workload import Workload
+from modelscan.engines.option_values import decimal, flag, ranks, share, whole
+from modelscan.engines.sglang.versions import (
+    SglangVersion,
+    auto_fraction,
+    batch_defaults,
+    vision_factor,
+)
+from modelscan.engines.vllm.settings import kv_dtype, selected_gpus
+from modelscan.memory import defaults
+
+
+@dataclass(frozen=True, slots=True)
+class SglangSettings:
+    """Resolved settings; ``fraction`` is mem_fraction_static."""
+
+    context_tokens: int
+    parallel: int
+    fraction: float
+    fraction_asked: bool
+    chunk: int
+    graph_batch: int
+    running: int | None
+    kv_dtype: str
+    tensor_parallel: int
+    pipeline_parallel: int
+    page: int
+    pool_tokens: int | None
+    state_ratio: float
+    state_slots: int | None
+    sliding_ratio: float
+    sliding_pool: bool
+    graphs: bool
+    speculative_mtp: bool
+    cpu_offload_bytes: int
+    gpus: tuple[Gpu, ...]
+
+    @property
+    def kv_element_bytes(self) -> float:
+        """Bytes per cached value."""
+        if "fp4" in self.kv_dtype:
+            return 0.5625
+        return 1.0 if "fp8" in self.kv_dtype else 2.0
+
+
+def resolve(
+    architecture: Architecture,
+    workload: Workload,
+    inventory: Inventory | None,
+    facts: SglangVersion,
+) -> SglangSettings:
+    """Settings of one deployment; what was not asked for has the version's default."""
+    tensor, pipeline = _parallelism(workload)
+    gpus = selected_gpus(workload, inventory, tensor * pipeline)
+    memory = gpus[0].memory_bytes if gpus else None
+    default_chunk, default_batch = batch_defaults(memory, tensor)
+    chunk = whole(workload, "chunked-prefill-size") or default_chunk
+    batch = whole(workload, "cuda-graph-max-bs") or default_batch
+    asked = share(workload, "mem-fraction-static")
+    fraction = asked if asked else auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
+    if not asked and architecture.vision and facts.vision_factor:
+        fraction *= _tower(architecture)
+    return SglangSettings(
+        context_tokens=whole(workload, "context-length")
+        or defaults.context_tokens(workload, architecture),
+        parallel=workload.parallel or 1,
+        fraction=fraction,
+        fraction_asked=bool(asked),
+        chunk=chunk,
+        graph_batch=batch,
+        running=whole(workload, "max-running-requests"),
+        kv_dtype=kv_dtype(workload, "SGLang"),
+        tensor_parallel=tensor,
+        pipeline_parallel=pipeline,
+        page=whole(workload, "page-size") or 1,
+        pool_tokens=whole(workload, "max-total-tokens"),
+        state_ratio=decimal(workload, "mamba-full-memory-ratio") or 0.9,
+        state_slots=whole(workload, "max-mamba-cache-size"),
+        sliding_ratio=decimal(workload, "swa-full-tokens-ratio") or 0.8,
+        sliding_pool=facts.sliding_pool and not flag(workload, "disable-hybrid-swa-memory"),
+        graphs=not flag(workload, "disable-cuda-graph"),
+        speculative_mtp=workload.parameter("speculative-algorithm") is not None,
+        cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
+        gpus=gpus,
+    )
+
+
+def _parallelism(workload: Workload) -> tuple[int, int]:
+    pipeline = workload.pipeline_parallel or whole(workload, "pp-size") or 1
+    tensor = workload.tensor_parallel or whole(workload, "tensor-parallel-size", "tp-size", "tp")
+    if not tensor and workload.gpus:
+        tensor = max(1, len(workload.gpus) // pipeline)
+    return ranks(tensor, pipeline)
+
+
+def _tower(architecture: Architecture) -> float:
+    layers = architecture.extra.get("vision_layers")
+    hidden = architecture.extra.get("vision_hidden")
+    return vision_factor(int(layers) if layers else None, int(hidden) if hidden else None)

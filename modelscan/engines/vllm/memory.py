@@ -1,0 +1,276 @@
+"""vLLM: what it allocates on every GPU, how many tokens its pool holds, and whether it starts.
+
+The budget (exact to 0.00 GiB in published logs): pool = utilisation x total - (weights +
+activation peak + non-torch increase, + CUDA graphs in newer versions). Constants and their sources:
+``vllm_versions``. ``docs/memory-vllm-sglang.md`` explains the terms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.units import format_bytes
+from modelscan.core.workload import Workload
+from modelscan.engines.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
+from modelscan.engines.versions import unknown_note
+from modelscan.engines.vllm import kv_pool as vllm_kv
+from modelscan.engines.vllm import overhead as vllm_overhead
+from modelscan.engines.vllm.activation import activation_bytes
+from modelscan.engines.vllm.kv_pool import Capacity
+from modelscan.engines.vllm.settings import VllmSettings, resolve
+from modelscan.engines.vllm.versions import (
+    DEFAULT_VERSION,
+    OLDEST_VERSION,
+    VllmVersion,
+    facts_for,
+)
+from modelscan.memory.rank_weights import (
+    LayerCounts,
+    Ranks,
+    latent_copies_bytes,
+    rank_bytes,
+    rope_table_bytes,
+    stage_counts,
+)
+
+
+def estimate(
+    shape: ModelShape,
+    workload: Workload,
+    inventory: Inventory | None,
+    *,
+    version: str | None = None,
+) -> Estimate:
+    """Bytes per GPU and in sum, pool, capacity and verdict.
+
+    ``kv_cache_bytes`` is what ``context_tokens`` x ``parallel`` needs; ``kv_pool_bytes`` of each
+    GPU what vLLM will set aside. ``verdict`` is None where the inventory has no GPU. A predicted
+    failed start is ``does_not_fit`` with vLLM's own reason in ``warnings``. Without a degree asked
+    for, the fewest GPUs that fit. Raises NotDeployableError for GGUF.
+    """
+    refuse_format(shape, workload, "vLLM")
+    chosen = version or workload.backend_version or DEFAULT_VERSION
+    return fewest_gpus(
+        shape.architecture, workload, inventory, "vllm",
+        lambda wanted: _estimate(shape, wanted, inventory, chosen),
+    )  # fmt: skip
+
+
+def _estimate(
+    shape: ModelShape, workload: Workload, inventory: Inventory | None, version: str
+) -> Estimate:
+    facts = facts_for(version)
+    settings = resolve(shape.architecture, workload, inventory, facts)
+    stages = [_stage(shape, settings, facts, i) for i in range(settings.pipeline_parallel)]
+    count = settings.tensor_parallel
+    ranks = [
+        _rank(stage, settings, facts, index * count + slot)
+        for index, stage in enumerate(stages)
+        for slot in range(count)
+    ]
+    problems = _problems(shape, settings, facts, ranks)
+    return assemble(
+        shape,
+        ranks,
+        backend="vllm",
+        version=version,
+        context_tokens=settings.max_model_len,
+        parallel=settings.parallel,
+        tensor_parallel=settings.tensor_parallel,
+        problems=problems,
+        assumptions=(*_assumptions(settings, facts), *_unknown(version)),
+        known_hardware=bool(settings.gpus),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """What all GPUs of a pipeline stage have in common."""
+
+    parts: Parts
+    charged_bytes: int
+    pool: vllm_kv.Pool
+    offloaded_bytes: int
+
+
+def _stage(shape: ModelShape, settings: VllmSettings, facts: VllmVersion, stage: int) -> _Stage:
+    ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
+    counts = stage_counts(shape.architecture, ranks, stage)
+    weights = _weights(shape, settings, ranks, stage, counts)
+    offloaded = min(settings.cpu_offload_bytes, weights)
+    parts = _parts(shape, settings, facts, counts, weights - offloaded, stage)
+    graphs = parts.cuda_graph_bytes if facts.graphs_charged else 0
+    context = parts.other_bytes if facts.context_charged else 0
+    charged = parts.weights_bytes + parts.compute_bytes + parts.non_torch_bytes
+    pool = vllm_kv.layout(shape.architecture, counts, settings, facts)
+    return _Stage(parts, charged + graphs + context, pool, offloaded)
+
+
+def _rank(stage: _Stage, settings: VllmSettings, facts: VllmVersion, slot: int) -> Rank:
+    """One GPU: its budget, pool and capacity."""
+    gpu = settings.gpus[slot] if slot < len(settings.gpus) else None
+    budget = _budget(gpu, settings)
+    pool_bytes = settings.kv_pool_bytes
+    if pool_bytes is None and budget is not None:
+        pool_bytes = budget - stage.charged_bytes
+    held = vllm_kv.capacity(stage.pool, pool_bytes or 0, settings, facts)
+    parts = _with_cache(stage.parts, stage.pool, held, settings, facts)
+    known = held if pool_bytes is not None else None
+    return Rank(
+        device=_device(gpu, slot, parts, pool_bytes, budget),
+        tokens=known.tokens if known else None,
+        concurrency=known.concurrency if known else None,
+        bytes_per_token=held.bytes_per_token if held else 0.0,
+        request_bytes=held.request_bytes if held else 0,
+        host_bytes=stage.offloaded_bytes,
+    )
+
+
+def _budget(gpu: Gpu | None, settings: VllmSettings) -> int | None:
+    """Utilisation of what CUDA calls total: without what the driver keeps (H100: 79.19 GiB)."""
+    if gpu is None or gpu.memory_bytes is None:
+        return None
+    return round((gpu.memory_bytes - (gpu.reserved_bytes or 0)) * settings.utilization)
+
+
+def _weights(
+    shape: ModelShape, settings: VllmSettings, ranks: Ranks, stage: int, counts: LayerCounts
+) -> int:
+    architecture = shape.architecture
+    loaded = rank_bytes(
+        shape, ranks, stage, dtype=settings.dtype_asked, mtp=settings.speculative_mtp
+    )
+    copies = latent_copies_bytes(architecture, counts, settings.tensor_parallel)
+    return loaded + copies + rope_table_bytes(architecture, settings.dtype_bytes)
+
+
+def _parts(
+    shape: ModelShape,
+    settings: VllmSettings,
+    facts: VllmVersion,
+    counts: LayerCounts,
+    weights: int,
+    stage: int,
+) -> Parts:
+    """Everything but the cache. ``other_bytes`` is the CUDA context; adapters count as weights."""
+    architecture = shape.architecture
+    last = stage == settings.pipeline_parallel - 1
+    kinds = [layer for layer, _ in counts]
+    return Parts(
+        weights_bytes=weights + vllm_overhead.lora_bytes(architecture, counts, settings),
+        compute_bytes=activation_bytes(architecture, kinds, settings, facts, last_stage=last),
+        non_torch_bytes=vllm_overhead.non_torch_bytes(settings, facts),
+        cuda_graph_bytes=vllm_overhead.graph_bytes(architecture, counts, settings, facts),
+        other_bytes=vllm_overhead.context_bytes(settings, facts),
+    )
+
+
+def _with_cache(
+    parts: Parts,
+    pool: vllm_kv.Pool,
+    held: Capacity | None,
+    settings: VllmSettings,
+    facts: VllmVersion,
+) -> Parts:
+    from dataclasses import replace
+
+    if held is None:
+        return parts
+    states = vllm_kv.state_blocks(pool, settings, facts) * pool.block_bytes
+    return replace(
+        parts,
+        kv_cache_bytes=(held.request_bytes - states) * settings.parallel,
+        recurrent_state_bytes=states * settings.parallel,
+    )
+
+
+def _device(
+    gpu: Gpu | None, slot: int, parts: Parts, pool_bytes: int | None, budget: int | None
+) -> DeviceEstimate:
+    return DeviceEstimate(
+        index=gpu.index if gpu else slot,
+        parts=parts,
+        total_bytes=parts.total_bytes,
+        kv_pool_bytes=None if pool_bytes is None else max(0, pool_bytes),
+        budget_bytes=budget,
+        memory_bytes=gpu.memory_bytes if gpu else None,
+        free_bytes=gpu.free_bytes if gpu else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """The start checks of one GPU, in vLLM's order."""
+
+    rank: Rank
+    settings: VllmSettings
+
+    def problem(self) -> str | None:
+        return self._free() or self._blocks() or self._length()
+
+    def _free(self) -> str | None:
+        device = self.rank.device
+        budget, free = device.budget_bytes, device.free_bytes
+        if self.settings.kv_pool_bytes is not None or budget is None or free is None:
+            return None
+        if free >= budget:
+            return None
+        return (
+            f"free memory on GPU {device.index} ({format_bytes(free)}) is less than the desired "
+            f"utilisation ({self.settings.utilization:g}, {format_bytes(budget)})"
+        )
+
+    def _blocks(self) -> str | None:
+        if not self.rank.request_bytes or self.rank.tokens is None or self.rank.tokens > 0:
+            return None
+        device = self.rank.device
+        need = device.parts.weights_bytes + device.parts.compute_bytes
+        return (
+            f"no memory for the cache blocks on GPU {device.index}: weights and activations take "
+            f"{format_bytes(need)} of a budget of {format_bytes(device.budget_bytes)}"
+        )
+
+    def _length(self) -> str | None:
+        pool = self.rank.device.kv_pool_bytes
+        if pool is None or self.rank.request_bytes <= pool:
+            return None
+        return (
+            f"one request of {self.settings.max_model_len} tokens needs "
+            f"{format_bytes(self.rank.request_bytes)} of KV cache, more than the "
+            f"{format_bytes(pool)} there are on GPU {self.rank.device.index}"
+        )
+
+
+def _problems(
+    shape: ModelShape, settings: VllmSettings, facts: VllmVersion, ranks: list[Rank]
+) -> tuple[str, ...]:
+    """Why vLLM would not start; empty when it does."""
+    found: list[str] = []
+    needed = settings.tensor_parallel * settings.pipeline_parallel
+    if settings.gpus and len(settings.gpus) < needed:
+        found.append(f"{needed} GPUs are needed, {len(settings.gpus)} are there")
+    found += unsplittable(shape.architecture, settings.tensor_parallel, "vllm")
+    for rank in ranks:
+        problem = _Start(rank, settings).problem()
+        if problem:
+            found.append(problem)
+    return tuple(dict.fromkeys(found))
+
+
+def _unknown(version: str) -> tuple[str, ...]:
+    return unknown_note("vLLM", version, OLDEST_VERSION, DEFAULT_VERSION)
+
+
+def _assumptions(settings: VllmSettings, facts: VllmVersion) -> tuple[str, ...]:
+    charged = "charged to" if facts.graphs_charged else "outside"
+    lines = [
+        f"utilisation {settings.utilization:g} of total memory, "
+        f"{settings.max_num_seqs} sequences, {settings.max_num_batched_tokens} tokens a step",
+        "eager: no CUDA graphs" if settings.eager else f"CUDA graphs are {charged} the budget",
+    ]
+    if not settings.gpus:
+        lines.append("no GPU is known: no pool, no capacity, no verdict")
+    return tuple(lines)

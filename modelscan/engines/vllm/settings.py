@@ -1,0 +1,218 @@
+"""What vLLM will run with: the options asked for, and its defaults by version and card."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from modelscan.core.architecture import Architecture, Attention
+from modelscan.core.errors import UsageError
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.units import GIB, parse_bytes
+from modelscan.core.workload import Workload
+from modelscan.engines.option_values import decimal, flag, ranks, share, whole
+from modelscan.engines.vllm.versions import VllmVersion
+from modelscan.memory import defaults
+
+_BIG_GPU_BYTES = 70 * GIB  # code: get_batch_defaults, "a100" excluded by name
+_FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "int8", "int8_per_token_head")
+_GGML_TYPE = re.compile(r"(?:i?q\d|f32$)")
+_CAPTURE_MAXIMA = {"gpt_oss": 1024}
+_DTYPE_BYTES = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class VllmSettings:
+    """Resolved settings. ``capture_sizes`` is how many batch sizes CUDA graphs are made for."""
+
+    max_model_len: int
+    parallel: int
+    max_num_seqs: int
+    max_num_batched_tokens: int
+    block_size: int
+    kv_dtype: str  # auto or the value of --kv-cache-dtype
+    dtype_bytes: int
+    dtype_asked: str | None
+    utilization: float
+    eager: bool
+    tensor_parallel: int
+    pipeline_parallel: int
+    context_parallel: int
+    capture_sizes: int
+    speculative_tokens: int
+    speculative_mtp: bool
+    kv_pool_bytes: int | None
+    blocks_override: int | None
+    cpu_offload_bytes: int
+    loras: int
+    lora_rank: int
+    prefix_caching: bool
+    hybrid_groups: bool
+    state_dtype: str | None
+    pooling: bool  # embeddings and scores: nothing is sampled
+    gpus: tuple[Gpu, ...]
+
+    @property
+    def big_gpu(self) -> bool:
+        """The 80 GB class."""
+        return bool(self.gpus) and (self.gpus[0].memory_bytes or 0) >= _BIG_GPU_BYTES
+
+    @property
+    def kv_element_bytes(self) -> float:
+        """Bytes per cached value; scales of the 8-bit kinds are in ``vllm_kv``."""
+        if self.kv_dtype.startswith("nvfp4"):
+            return 0.5625  # 4 bits and one 8-bit scale for 16 values
+        return 1.0 if self.kv_dtype in _FP8_KV else float(min(self.dtype_bytes, 4))
+
+
+def resolve(
+    architecture: Architecture, workload: Workload, inventory: Inventory | None, facts: VllmVersion
+) -> VllmSettings:
+    """Settings for one deployment; an option that was not asked for has the version's default."""
+    tensor, pipeline = _parallelism(workload)
+    gpus = selected_gpus(workload, inventory, tensor * pipeline)
+    dtype_asked = workload.parameter("dtype")
+    max_len = _context(architecture, workload)
+    seqs = whole(workload, "max-num-seqs") or _default_seqs(gpus, facts)
+    eager = flag(workload, "enforce-eager")
+    tokens = whole(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
+    speculative = workload.parameter("speculative-config") or ""
+    return VllmSettings(
+        max_model_len=max_len,
+        parallel=workload.parallel or 1,
+        max_num_seqs=min(seqs, tokens),
+        max_num_batched_tokens=tokens,
+        block_size=whole(workload, "block-size") or _default_block(architecture),
+        kv_dtype=kv_dtype(workload, "vLLM"),
+        dtype_bytes=_dtype_bytes(architecture, dtype_asked),
+        dtype_asked=dtype_asked,
+        utilization=_utilization(workload, facts),
+        eager=eager,
+        tensor_parallel=tensor,
+        pipeline_parallel=pipeline,
+        context_parallel=whole(workload, "decode-context-parallel-size") or 1,
+        capture_sizes=0 if eager else _capture_sizes(architecture, seqs, workload, facts),
+        speculative_tokens=_speculative_tokens(speculative),
+        speculative_mtp="mtp" in speculative,
+        kv_pool_bytes=_size(workload, "kv-cache-memory-bytes")
+        or _size(workload, "kv-cache-memory"),
+        blocks_override=whole(workload, "num-gpu-blocks-override"),
+        cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
+        loras=_loras(workload),
+        lora_rank=whole(workload, "max-lora-rank") or 16,
+        prefix_caching=not flag(workload, "no-enable-prefix-caching"),
+        hybrid_groups=facts.hybrid_groups and not flag(workload, "disable-hybrid-kv-cache-manager"),
+        state_dtype=workload.parameter("mamba-ssm-cache-dtype"),
+        pooling=_pooling(architecture, workload),
+        gpus=gpus,
+    )
+
+
+def _parallelism(workload: Workload) -> tuple[int, int]:
+    pipeline = workload.pipeline_parallel or whole(workload, "pipeline-parallel-size") or 1
+    tensor = workload.tensor_parallel or whole(workload, "tensor-parallel-size")
+    if not tensor and workload.gpus:
+        tensor = max(1, len(workload.gpus) // pipeline)
+    return ranks(tensor, pipeline)
+
+
+def selected_gpus(workload: Workload, inventory: Inventory | None, count: int) -> tuple[Gpu, ...]:
+    """The devices in use: the ones asked for, else those with the most free memory."""
+    if inventory is None:
+        return ()
+    if workload.gpus is not None:
+        by_index = {gpu.index: gpu for gpu in inventory.gpus}
+        return tuple(by_index[index] for index in workload.gpus if index in by_index)[:count]
+    ranked = sorted(inventory.gpus, key=lambda gpu: (-(gpu.free_bytes or 0), gpu.index))
+    return tuple(sorted(ranked[:count], key=lambda gpu: gpu.index))
+
+
+def _context(architecture: Architecture, workload: Workload) -> int:
+    asked = whole(workload, "max-model-len")
+    return asked or defaults.context_tokens(workload, architecture)
+
+
+def _is_big(gpus: tuple[Gpu, ...], facts: VllmVersion) -> bool:
+    if not gpus or not facts.big_gpu_defaults:
+        return False
+    gpu = gpus[0]  # unified memory: NVML has no total, which counts as a small card
+    large = (gpu.memory_bytes or 0) >= _BIG_GPU_BYTES and not gpu.unified_memory
+    return large and "a100" not in gpu.name.lower()
+
+
+def _default_seqs(gpus: tuple[Gpu, ...], facts: VllmVersion) -> int:
+    return 1024 if _is_big(gpus, facts) else 256
+
+
+def _default_tokens(gpus: tuple[Gpu, ...], facts: VllmVersion, max_len: int) -> int:
+    if facts.whole_prompt_profile:  # V0 profiled the longest prompt; chunked above 32k
+        return max(max_len, 2048) if max_len <= 32768 else 2048
+    return 8192 if _is_big(gpus, facts) else 2048
+
+
+def _default_block(architecture: Architecture) -> int:
+    """16, and 64 for MLA (FlashMLA, code: platforms/cuda.py)."""
+    mla = any(layer.attention is Attention.MLA for layer in architecture.layers)
+    return 64 if mla else 16
+
+
+def kv_dtype(workload: Workload, backend: str) -> str:
+    """The cache type asked for. Raises UsageError for llama.cpp's types, which neither takes."""
+    asked = (workload.parameter("kv-cache-dtype") or workload.kv_cache_k or "auto").lower()
+    if _GGML_TYPE.match(asked):
+        raise UsageError(
+            f"{backend} has no cache type '{asked}'",
+            hint="--kv-cache fp8 halves the cache there; q8_0 and q4_0 are llama.cpp's",
+        )
+    return asked
+
+
+def _dtype_bytes(architecture: Architecture, asked: str | None) -> int:
+    if asked and asked != "auto":
+        return _DTYPE_BYTES.get(asked, 2)
+    return 2  # "auto" runs float32 checkpoints in half precision as well
+
+
+def _utilization(workload: Workload, facts: VllmVersion) -> float:
+    return share(workload, "gpu-memory-utilization") or facts.utilization
+
+
+def _capture_sizes(
+    architecture: Architecture, seqs: int, workload: Workload, facts: VllmVersion
+) -> int:
+    """How many sizes: 1, 2, 4, every 8 to 256, then in the version's step to the maximum.
+
+    Code: the maximum is min(2 x max_num_seqs, 512) unless ``max-cudagraph-capture-size`` says, and
+    vLLM's own table of model types raises it (model_executor/models/config.py).
+    """
+    most = _CAPTURE_MAXIMA.get(architecture.name, 512) if facts.two_graphs else 512
+    largest = whole(workload, "max-cudagraph-capture-size") or min(2 * seqs, most)
+    small = sum(size <= largest for size in (1, 2, 4))
+    middle = min(largest, 256) // 8
+    return small + middle + max(0, largest - 256) // facts.graph_sizes_step
+
+
+def _speculative_tokens(config: str) -> int:
+    found = re.search(r"num_speculative_tokens\W+(\d+)", config)
+    return int(found.group(1)) if found else 0
+
+
+def _pooling(architecture: Architecture, workload: Workload) -> bool:
+    if workload.embedding is not None:
+        return workload.embedding
+    asked = workload.parameter("runner") or workload.parameter("task")
+    return architecture.embedding_model or asked in ("pooling", "embed", "score", "classify")
+
+
+def _loras(workload: Workload) -> int:
+    if not workload.adapters and not flag(workload, "enable-lora"):
+        return 0
+    return whole(workload, "max-loras") or 1
+
+
+def _size(workload: Workload, *names: str) -> int | None:
+    for name in names:
+        text = workload.parameter(name)
+        if text:
+            return parse_bytes(text)
+    return None

@@ -1,0 +1,137 @@
+"""What changed in vLLM's memory between versions, with the source of each constant.
+
+"Logs" are published start-up logs of the named version (H100 80 GB unless said); "code" is that
+version's source. Where a cause is known the constant is the cause, not a fitted number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelscan.core.units import GIB
+from modelscan.engines.versions import Version, parse_version, row_for
+
+OLDEST_VERSION, DEFAULT_VERSION = "0.6.0", "0.32.0"  # what is known is known between these
+
+
+@dataclass(frozen=True, slots=True)
+class VllmVersion:
+    """Facts valid from ``since`` on.
+
+    ``sampler_bytes``: bytes per (sequence x vocabulary entry) that the profiled sampler holds
+    beside the logits in the model's own type. ``hidden_copies``: activations of hidden size alive
+    during the widest moment of a layer. ``moe_workspace_kept``: the experts' workspace outlives
+    the layer, so it adds to the sampler's peak.
+    """
+
+    since: Version
+    utilization: float
+    sampler_bytes: float
+    hidden_copies: int
+    moe_workspace_kept: bool
+    non_torch_bytes: int
+    non_torch_tp_bytes: int
+    non_torch_pp_bytes: int
+    context_bytes: int
+    context_tp_bytes: int
+    context_charged: bool
+    graphs_charged: bool
+    graph_sizes_step: int  # between 256 and the largest captured batch
+    two_graphs: bool  # a full and a piecewise graph of every size
+    big_gpu_defaults: bool  # 1024 sequences and 8192 tokens on 70 GiB cards
+    whole_prompt_profile: bool  # V0: the profile runs max_model_len tokens at once
+    hybrid_groups: bool  # padded groups of equal size; before: every layer kept in full
+    padding_ratio: float  # take the larger type as group size below this ratio
+    tokens_by_concurrency: bool  # prints int(concurrency x max_model_len) for hybrids
+    mamba_blocks: int  # state blocks a request holds with prefix caching
+    source: str
+
+
+def _gib(value: float) -> int:
+    return round(value * GIB)
+
+
+_V0 = VllmVersion(
+    since=(0, 0, 0), utilization=0.9, sampler_bytes=36, hidden_copies=3,
+    moe_workspace_kept=False,
+    non_torch_bytes=_gib(0.35), non_torch_tp_bytes=_gib(1.0), non_torch_pp_bytes=_gib(0.35),
+    context_bytes=0, context_tp_bytes=0, context_charged=True,
+    graphs_charged=False, graph_sizes_step=8, two_graphs=False,
+    big_gpu_defaults=False, whole_prompt_profile=True, hybrid_groups=False, padding_ratio=1.0,
+    tokens_by_concurrency=False, mamba_blocks=1,
+    source="0.6 logs, RTX 3090: non-torch 0.35 GiB with the context; 2.07 GiB at 20,000 and 2.99 "
+    "at 29,000 tokens = tokens x (3 ffn + 3 hidden) x 2 B",
+)  # fmt: skip
+_INCREASE = VllmVersion(
+    since=(0, 7, 0), utilization=0.9, sampler_bytes=36, hidden_copies=3,
+    moe_workspace_kept=False,
+    non_torch_bytes=_gib(0.1), non_torch_tp_bytes=_gib(0.5), non_torch_pp_bytes=_gib(0.07),
+    context_bytes=_gib(0.51), context_tp_bytes=_gib(1.5), context_charged=False,
+    graphs_charged=False, graph_sizes_step=8, two_graphs=False,
+    big_gpu_defaults=False, whole_prompt_profile=True, hybrid_groups=False, padding_ratio=1.0,
+    tokens_by_concurrency=False, mamba_blocks=1,
+    source="0.7 log, 48 GB Ada card: non-torch 0.08 GiB, an increase over the start",
+)  # fmt: skip
+_V1_EARLY = VllmVersion(
+    since=(0, 8, 0), utilization=0.9, sampler_bytes=36, hidden_copies=4,
+    moe_workspace_kept=False,
+    non_torch_bytes=_gib(0.13), non_torch_tp_bytes=_gib(0.55), non_torch_pp_bytes=_gib(0.07),
+    context_bytes=_gib(0.51), context_tp_bytes=_gib(1.5), context_charged=False,
+    graphs_charged=False, graph_sizes_step=8, two_graphs=False,
+    big_gpu_defaults=True, whole_prompt_profile=False, hybrid_groups=False, padding_ratio=1.0,
+    tokens_by_concurrency=False, mamba_blocks=1,
+    source="0.8 to 0.16: peak = sequences x vocabulary x 38 B at two-byte logits; non-torch became "
+    "an increase over the start, 0.13 GiB (0.55 with tensor parallel)",
+)  # fmt: skip
+
+
+def _after(base: VllmVersion, **changes: object) -> VllmVersion:
+    from dataclasses import replace
+
+    return replace(base, **changes)  # type: ignore[arg-type]  # fields are checked by the tests
+
+
+_HYBRID = _after(
+    _V1_EARLY, since=(0, 9, 1), hybrid_groups=True, padding_ratio=1.25,
+    source="code: hybrid KV cache manager on by default, groups of equal size with padding",
+)  # fmt: skip
+_BOTH = _after(
+    _HYBRID, since=(0, 11, 0), two_graphs=True,
+    source="code: cudagraph_mode FULL_AND_PIECEWISE by default",
+)  # fmt: skip
+_WORKSPACE = _after(
+    _BOTH, since=(0, 13, 0), moe_workspace_kept=True, graph_sizes_step=16,
+    source="code: WorkspaceManager keeps the largest workspace; captures every 16 above 256",
+)  # fmt: skip
+_SAMPLER = _after(
+    _WORKSPACE, since=(0, 17, 0), sampler_bytes=12.5, mamba_blocks=2,
+    source="0.17 logs: Qwen3-14B 2.23 GiB where 0.16 took 5.64, i.e. 14.5 B at two-byte logits; "
+    "fp32 model 16.7 B; prefix caching of states in 'align' mode holds 2 blocks",
+)  # fmt: skip
+_NON_TORCH = _after(
+    _SAMPLER, since=(0, 18, 0), non_torch_bytes=_gib(0.25), non_torch_tp_bytes=_gib(2.07),
+    padding_ratio=1.5,
+    source="0.18 and 0.19 logs: 0.24 to 0.25 GiB on one GPU, 2.06 to 2.13 with tensor parallel, "
+    "0.07 with pipeline parallel",
+)  # fmt: skip
+_BY_CONCURRENCY = _after(
+    _NON_TORCH, since=(0, 20, 0), tokens_by_concurrency=True,
+    source="nightly logs of 2026-05 print token counts that are no multiple of the block; "
+    "0.19.0 still prints blocks / groups x block",
+)  # fmt: skip
+_CHARGED = _after(
+    _BY_CONCURRENCY, since=(0, 20, 2), graphs_charged=True, utilization=0.92,
+    source="code: VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS on by default from 0.21.0; "
+    "vllm#38284 raises the default utilisation with it; the 0.20.2 nightly logs (2026-05) "
+    "charge it already",
+)  # fmt: skip
+
+VERSIONS = (
+    _V0, _INCREASE, _V1_EARLY, _HYBRID, _BOTH, _WORKSPACE, _SAMPLER, _NON_TORCH, _BY_CONCURRENCY,
+    _CHARGED,
+)  # fmt: skip
+
+
+def facts_for(version: str | None) -> VllmVersion:
+    """The facts of a version as people write it; None is ``DEFAULT_VERSION``."""
+    return row_for(VERSIONS, parse_version(version or DEFAULT_VERSION))

@@ -1,0 +1,1 @@
+"""AMD: sysfs, amd-smi, rocm-smi."""

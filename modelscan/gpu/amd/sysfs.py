@@ -1,0 +1,156 @@
+"""AMD devices from the kernel: /sys/class/drm for memory, KFD for targets, order and processes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from modelscan.core.gpu import Gpu, GpuProcess
+from modelscan.gpu.amd.names import gfx_name, is_apu, is_tiny, local_name, product_name
+from modelscan.gpu.amd.rocm_smi import rocr_uuid
+from modelscan.gpu.machine import Machine
+from modelscan.gpu.reading import MAX_DEVICES, free_of
+
+SOURCE = "sysfs"
+_AMD = "0x1002"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A GPU node of KFD's topology; its order is ROCm's."""
+
+    number: int
+    gpu_id: int
+    gfx: str | None
+    bus: str | None
+    peers: frozenset[int] = frozenset()  # node numbers joined by XGMI
+
+
+def run_sysfs(machine: Machine) -> tuple[Gpu, ...]:
+    """Every amdgpu device, in ROCm's order where KFD knows it."""
+    nodes = kfd_nodes(machine)
+    by_bus: dict[str, tuple[int, Node | None]] = {
+        node.bus: (order, node) for order, node in enumerate(nodes) if node.bus
+    }
+    found: list[tuple[int, Gpu]] = []
+    for folder in _amd_folders(machine)[:MAX_DEVICES]:
+        bus = _bus(machine, folder)
+        order, node = by_bus.get(bus or "", (len(nodes) + len(found), None))
+        found.append((order, _gpu(machine, folder, bus, node)))
+    ordered = [gpu for _, gpu in sorted(found, key=lambda pair: pair[0])]
+    return tuple(_numbered(gpu, index) for index, gpu in enumerate(ordered))
+
+
+def _numbered(gpu: Gpu, index: int) -> Gpu:
+    return replace(gpu, index=index, vendor_index=index)
+
+
+def _amd_folders(machine: Machine) -> list[str]:
+    folders = []
+    for path in machine.glob("/sys/class/drm/card*/device/vendor"):
+        folder = "/" + str(path.parent.relative_to(machine.root))
+        card = path.parent.parent.name
+        if (
+            re.match(r"^card\d+$", card)
+            and (machine.read(f"{folder}/vendor") or "").strip() == _AMD
+        ):
+            folders.append(folder)
+    return sorted(folders, key=lambda f: int(re.sub(r"\D", "", f.split("/")[4])))
+
+
+def _bus(machine: Machine, folder: str) -> str | None:
+    match = re.search(r"^PCI_SLOT_NAME=(\S{1,32})$", machine.read(f"{folder}/uevent") or "", re.M)
+    if match:
+        return match.group(1).lower()
+    try:
+        return machine.path(folder).resolve().name
+    except OSError:
+        return None
+
+
+def _gpu(machine: Machine, folder: str, bus: str | None, node: Node | None) -> Gpu:
+    device = (machine.read(f"{folder}/device", 32) or "").strip().lower() or None
+    revision = (machine.read(f"{folder}/revision", 32) or "").strip()
+    total = machine.read_int(f"{folder}/mem_info_vram_total")
+    used = machine.read_int(f"{folder}/mem_info_vram_used")
+    gtt = machine.read_int(f"{folder}/mem_info_gtt_total")
+    gfx = node.gfx if node else None
+    product = (machine.read(f"{folder}/product_name", 256) or "").strip()
+    name = product_name(product or local_name(machine, device, revision), device)
+    apu = is_apu(gfx, device, name)
+    unique = (machine.read(f"{folder}/unique_id", 64) or "").strip()
+    busy = machine.read_int(f"{folder}/gpu_busy_percent")
+    return Gpu(
+        index=0, name=name or f"AMD GPU {device or ''}".strip(), vendor="amd", memory_bytes=total,
+        free_bytes=free_of(total, used), source=SOURCE, uuid=rocr_uuid(unique),
+        used_bytes=used, gfx_target=gfx, driver_version=_driver(machine), unified_memory=apu,
+        integrated=is_tiny(gfx, device), pci_bus_id=bus, pci_device_id=device,
+        dedicated_bytes=total if apu else None, shared_bytes=gtt if apu else None,
+        utilization_percent=None if busy is None else float(busy),
+        processes=_processes(machine, node),
+    )  # fmt: skip
+
+
+def _driver(machine: Machine) -> str | None:
+    return (machine.read("/sys/module/amdgpu/version", 64) or "").strip() or None
+
+
+def kfd_nodes(machine: Machine) -> list[Node]:
+    """The GPU nodes of KFD's topology, in their order (processors have no SIMDs)."""
+    nodes = []
+    for path in machine.glob("/sys/class/kfd/kfd/topology/nodes/*/properties"):
+        text = _read(path)
+        values = dict(re.findall(r"^(\w+) (\d{1,20})$", text, re.MULTILINE))
+        if int(values.get("simd_count", 0)) == 0:
+            continue
+        gpu_id = re.sub(r"\D", "", _read(path.parent / "gpu_id")) or "0"
+        gfx = gfx_name(int(values.get("gfx_target_version", 0)))
+        nodes.append(
+            Node(
+                int(path.parent.name), int(gpu_id), gfx,
+                kfd_bus(int(values.get("location_id", 0)), int(values.get("domain", 0))),
+                _xgmi_peers(path.parent),
+            )
+        )  # fmt: skip
+    return sorted(nodes, key=lambda node: node.number)
+
+
+def kfd_bus(location: int, domain: int) -> str | None:
+    """KFD's location id (bus, device, function in 16 bits) as a PCI address."""
+    if location <= 0:
+        return None
+    bus, device, function = location >> 8 & 0xFF, location >> 3 & 0x1F, location & 7
+    return f"{domain:04x}:{bus:02x}:{device:02x}.{function}"
+
+
+def _xgmi_peers(folder: Path) -> frozenset[int]:
+    """Nodes at the other end of links of type 11 (HSA_IOLINKTYPE_XGMI)."""
+    peers = set()
+    for link in folder.glob("*_links/*/properties"):
+        values = dict(re.findall(r"^(type|node_to) (\d{1,6})$", _read(link), re.MULTILINE))
+        if values.get("type") == "11" and "node_to" in values:
+            peers.add(int(values["node_to"]))
+    return frozenset(peers)
+
+
+def _processes(machine: Machine, node: Node | None) -> tuple[GpuProcess, ...]:
+    """Processes with compute memory on the device: ``/sys/class/kfd/kfd/proc/PID/vram_GPUID``."""
+    if node is None or not node.gpu_id:
+        return ()
+    found = []
+    for path in machine.glob(f"/sys/class/kfd/kfd/proc/*/vram_{node.gpu_id}")[:1024]:
+        held = re.sub(r"\D", "", _read(path))
+        if path.parent.name.isdigit() and held and int(held) > 0:
+            pid = int(path.parent.name)
+            name = (machine.read(f"/proc/{pid}/comm", 64) or "").strip() or None
+            found.append(GpuProcess(pid, name, int(held)))
+    return tuple(found)
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as handle:
+            return handle.read(1 << 16).decode("utf-8", "replace")
+    except OSError:
+        return ""

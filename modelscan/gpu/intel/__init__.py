@@ -1,0 +1,1 @@
+"""Intel: sysfs, xpu-smi, hl-smi."""

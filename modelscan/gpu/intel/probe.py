@@ -1,0 +1,126 @@
+"""Intel: the kernel's files (xe, i915), xpu-smi, hl-smi for Gaudi."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from modelscan.core.gpu import Gpu, Problem
+from modelscan.gpu.amd.amd_smi import fill
+from modelscan.gpu.any_form import read_any
+from modelscan.gpu.intel import xpu_smi
+from modelscan.gpu.machine import Machine
+from modelscan.gpu.nvidia.probe import answered, tool_failure
+from modelscan.gpu.nvidia.table import parse_gaudi
+from modelscan.gpu.probe_result import Found
+from modelscan.gpu.reading import Reading, Refusal
+
+_INTEL = "0x8086"
+# PCI ids of Intel's cards (Mesa's and the kernel's lists); others with local memory stay unnamed.
+_CARDS = {
+    0x56A0: "Arc A770", 0x56A1: "Arc A750", 0x56A2: "Arc A580", 0x56A5: "Arc A380",
+    0x56A6: "Arc A310", 0x5690: "Arc A770M", 0xE20B: "Arc B580", 0xE20C: "Arc B570",
+    0xE212: "Arc Pro B50", 0xE211: "Arc Pro B60", 0x56C0: "Data Center GPU Flex 170",
+    0x56C1: "Data Center GPU Flex 140", 0x0BD5: "Data Center GPU Max 1550",
+    0x0BDA: "Data Center GPU Max 1100",
+}  # fmt: skip
+
+
+def run_intel(machine: Machine, *, on_pci: bool = False) -> Found:
+    """Cards, graphics parts of processors and Gaudis; nothing where there is no sign of Intel."""
+    if machine.system == "darwin":
+        return Found()
+    kernel = _sysfs(machine) if machine.system == "linux" else ()
+    problems: list[Problem] = []
+    gpus = kernel
+    tool = machine.tool("xpu-smi")
+    if tool is not None and (not kernel or any(not g.integrated for g in kernel)):
+        gpus = _joined(kernel, _xpu_smi(machine, tool, problems))
+    gaudi = machine.tool("hl-smi")
+    if gaudi is not None:
+        gpus = (*gpus, *_hl_smi(machine, gaudi, problems))
+    gpus = tuple(replace(gpu, vendor_index=i, index=i) for i, gpu in enumerate(gpus))
+    return Found(gpus, tuple(problems if gpus or on_pci else problems[:1]))
+
+
+def _sysfs(machine: Machine) -> tuple[Gpu, ...]:
+    found: list[Gpu] = []
+    for path in machine.glob("/sys/class/drm/card*/device/vendor")[:256]:
+        card = path.parent.parent.name
+        if not re.match(r"^card\d+$", card):
+            continue
+        folder = f"/sys/class/drm/{card}/device"
+        if (machine.read(f"{folder}/vendor", 16) or "").strip() == _INTEL:
+            found.append(_gpu(machine, folder, len(found)))
+    return tuple(found)
+
+
+def _gpu(machine: Machine, folder: str, index: int) -> Gpu:
+    device = machine.read_int(f"{folder}/device") or 0
+    total = None
+    for name in ("tile0/physical_vram_size_bytes", "tile0/addr_range", "lmem_total_bytes",
+                 "drm/lmem_total_bytes", "../lmem_total_bytes"):  # fmt: skip
+        total = total or machine.read_int(f"{folder}/{name}")
+    named = _CARDS.get(device)
+    slot = re.search(r"^PCI_SLOT_NAME=(\S{1,32})$", machine.read(f"{folder}/uevent") or "", re.M)
+    bus = slot.group(1).lower() if slot else None
+    # A processor's graphics part is device 2 on the first bus; the kernel does not always tell a
+    # card's memory.
+    integrated = named is None and total is None and bus in (None, "0000:00:02.0")
+    return Gpu(
+        index=index, name=f"Intel {named}" if named else f"Intel graphics [{device:04x}]",
+        vendor="intel", memory_bytes=total, free_bytes=None, source="sysfs",
+        unified_memory=integrated, integrated=integrated, pci_device_id=f"0x{device:04x}",
+        pci_bus_id=bus,
+    )  # fmt: skip
+
+
+def _xpu_smi(machine: Machine, tool: str, problems: list[Problem]) -> tuple[Gpu, ...]:
+    """The list, then each device: only that tells memory."""
+    try:
+        listed = _ask(machine, tool, "discovery", "-j").gpus
+        found = []
+        for gpu in listed[:32]:
+            for command in ("discovery", "stats"):
+                try:
+                    more = _ask(machine, tool, command, "-d", str(gpu.index), "-j").gpus[0]
+                except Refusal:  # the list is known, this detail is not
+                    continue
+                gpu = fill(gpu, replace(more, index=gpu.index, vendor_index=gpu.index))
+            found.append(gpu)
+    except Refusal as refusal:
+        problems.append(refusal.problem())
+        return ()
+    return tuple(found)
+
+
+def _ask(machine: Machine, tool: str, *arguments: str) -> Reading:
+    output = machine.run([tool, *arguments], timeout_s=machine.timeout_s)
+    failure = tool_failure("xpu-smi", output, machine.timeout_s)
+    if failure is not None and (output.failure is not None or not output.stdout.strip()):
+        raise failure
+    return read_any(xpu_smi.parse_json, output.stdout, "xpu-smi " + " ".join(arguments))
+
+
+def _joined(kernel: tuple[Gpu, ...], told: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+    by_bus = {gpu.pci_bus_id: gpu for gpu in kernel if gpu.pci_bus_id}
+    if not told:
+        return kernel
+    found = []
+    for gpu in told:
+        other = by_bus.pop(gpu.pci_bus_id or "", None)
+        if other is not None:
+            gpu = fill(gpu, other)
+            generic = re.search(r"\[0x[0-9a-f]+\]", gpu.name)
+            gpu = replace(gpu, name=other.name) if generic and "Arc" in other.name else gpu
+        found.append(gpu)
+    return (*found, *by_bus.values())
+
+
+def _hl_smi(machine: Machine, tool: str, problems: list[Problem]) -> tuple[Gpu, ...]:
+    output = machine.run([tool], timeout_s=machine.timeout_s)
+    try:
+        return answered("hl-smi", output, machine.timeout_s, parse_gaudi).gpus
+    except Refusal as refusal:
+        problems.append(refusal.problem())
+        return ()

@@ -1,0 +1,1 @@
+"""NVIDIA: NVML, every form of nvidia-smi, tegrastats."""

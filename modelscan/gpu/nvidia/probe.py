@@ -1,0 +1,258 @@
+"""NVIDIA: NVML first, nvidia-smi where NVML cannot be used, the device tree on a bare Jetson."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+from modelscan.core.gpu import Gpu, Host, Problem
+from modelscan.gpu.any_form import read_any
+from modelscan.gpu.machine import Machine
+from modelscan.gpu.nvidia.csv import APPS, OLD_QUERY, QUERY, parse_apps, parse_csv, parse_list
+from modelscan.gpu.nvidia.table import complaint, parse_table, parse_topology
+from modelscan.gpu.nvidia.xml import parse_xml
+from modelscan.gpu.probe_result import Found, host_memory
+from modelscan.gpu.reading import Reading, Refusal
+from modelscan.gpu.tools import ToolOutput
+
+_LIBRARY = "libnvidia-ml.so.1"
+_LIBRARY_DIRS = (
+    "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib",
+    "/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/run/opengl-driver/lib", "/usr/lib/nvidia",
+)  # fmt: skip
+HOPELESS = ("timeout", "cannot_start", "too_much")  # asking the program again is no use
+_SLOW_S = 3.0  # without persistence mode the driver starts anew for each program
+_SIGNS = (
+    "/dev/nvidiactl",
+    "/proc/driver/nvidia/version",
+    "/dev/dxg",
+    "/dev/nvmap",
+    "/dev/nvhost-gpu",
+)
+
+
+def run_nvidia(machine: Machine, host: Host, *, on_pci: bool = False) -> Found:
+    """Devices and problems; nothing at all, at no cost, where there is no sign of NVIDIA."""
+    if machine.system == "darwin":
+        return Found()
+    signs = [sign for sign in _SIGNS if machine.exists(sign)]
+    library, tool = _library(machine), machine.tool("nvidia-smi")
+    if not (signs or library or tool or on_pci):
+        return Found()
+    problems: list[Problem] = []
+    reading = None
+    if library or (signs and str(machine.root) == "/"):
+        reading = _try_nvml(machine, problems)
+    if reading is None and tool and not any(p.code == "nvml_hangs" for p in problems):
+        reading = _try_tool(machine, tool, problems)
+    if reading is None:
+        jetson = _jetson(machine, host)
+        if jetson is not None:
+            return Found((jetson,))
+        return Found((), tuple(_explain(machine, problems, signs, on_pci)))
+    gpus = tuple(_settle(gpu, machine, host) for gpu in reading.gpus)
+    return Found(gpus, (*_worth_saying(problems), *reading.problems), reading.links)
+
+
+def _library(machine: Machine) -> bool:
+    own = [d for d in machine.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if d]
+    if any(os.path.exists(f"{d}/{_LIBRARY}") for d in own):  # noqa: PTH110  start-up is measured
+        return True
+    return str(machine.root) == "/" and any(
+        machine.exists(f"{folder}/{_LIBRARY}") for folder in _LIBRARY_DIRS
+    )
+
+
+def _try_nvml(machine: Machine, problems: list[Problem]) -> Reading | None:
+    """NVML runs in this process: a thread keeps a hanging driver from hanging modelscan."""
+    import threading
+    import time
+
+    from modelscan.gpu.nvidia.nvml import run_nvml
+
+    result: list[Reading | Refusal] = []
+
+    def attempt() -> None:
+        try:
+            result.append(run_nvml())
+        except Refusal as refusal:
+            result.append(refusal)
+
+    started = time.monotonic()
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join(machine.timeout_s)
+    seconds = time.monotonic() - started
+    if not result:
+        said = f"the NVIDIA driver did not answer within {machine.timeout_s:g} s"
+        problems.append(Problem("nvml_hangs", said, "look at: dmesg | grep -i -e nvrm -e xid"))
+        return None
+    if isinstance(result[0], Refusal):
+        problems.append(result[0].problem())
+        return None
+    if seconds > _SLOW_S:
+        said = f"the NVIDIA driver took {seconds:.1f} s to answer"
+        problems.append(Problem("slow_driver", said, "sudo nvidia-smi -pm 1 keeps it loaded"))
+    return result[0]
+
+
+def _try_tool(machine: Machine, tool: str, problems: list[Problem]) -> Reading | None:
+    """XML, then CSV, then the table: the first that can be read."""
+    refusals: list[Refusal] = []
+    for arguments, parse in (
+        (("-q", "-x"), parse_xml),
+        ((f"--query-gpu={QUERY}", "--format=csv"), parse_csv),
+        ((f"--query-gpu={OLD_QUERY}", "--format=csv"), parse_csv),
+        ((), parse_table),
+    ):
+        output = machine.run([tool, *arguments], timeout_s=machine.timeout_s)
+        failure = tool_failure("nvidia-smi", output, machine.timeout_s)
+        try:
+            if failure is not None and not output.stdout.strip():
+                raise failure
+            reading = read_any(parse, output.stdout, " ".join(["nvidia-smi", *arguments]))
+            return _finish(machine, tool, reading, refusals)
+        except Refusal as refusal:
+            known = complaint(output.stdout + output.stderr)
+            refusals.append(known or failure or refusal)
+            if failure is not None and failure.code in HOPELESS:
+                break
+            if known is not None and known.code != "broken_gpu":
+                break
+    problems += [refusals[0].problem()]
+    return None
+
+
+def _finish(machine: Machine, tool: str, reading: Reading, refusals: list[Refusal]) -> Reading:
+    """Users of memory, UUIDs of MIG instances, links, and what was wrong on the way."""
+    broken = tuple(r.problem() for r in refusals if r.code == "broken_gpu")[:1]
+    reading = replace(reading, problems=(*reading.problems, *broken))
+    if refusals and not any(gpu.processes for gpu in reading.gpus):  # no XML, which has them
+        output = machine.run([tool, *APPS], timeout_s=machine.timeout_s)
+        users = parse_apps(output.stdout)
+        gpus = (replace(gpu, processes=users.get(gpu.uuid or "", ())) for gpu in reading.gpus)
+        reading = replace(reading, gpus=tuple(gpus))
+    if any(gpu.mig and not gpu.uuid for gpu in reading.gpus):
+        output = machine.run([tool, "-L"], timeout_s=machine.timeout_s)
+        reading = replace(reading, gpus=with_mig_uuids(reading.gpus, output.stdout))
+    if len(reading.gpus) > 1 and not any(gpu.mig for gpu in reading.gpus):
+        output = machine.run([tool, "topo", "-m"], timeout_s=machine.timeout_s)
+        reading = replace(reading, links=parse_topology(output.stdout))
+    return reading
+
+
+def with_mig_uuids(gpus: tuple[Gpu, ...], listing: str) -> tuple[Gpu, ...]:
+    """UUIDs and profiles of ``nvidia-smi -L`` for instances, matched by card and number."""
+    try:
+        listed = parse_list(listing).gpus
+    except Refusal:
+        return gpus
+    known = {(g.vendor_index, g.mig_index): g for g in listed if g.mig}
+    found = []
+    for gpu in gpus:
+        one = known.get((gpu.vendor_index, gpu.mig_index)) if gpu.mig else None
+        if one is not None:
+            gpu = replace(gpu, uuid=gpu.uuid or one.uuid, mig=one.mig, name=one.name)
+        found.append(gpu)
+    return tuple(found)
+
+
+def tool_failure(name: str, output: ToolOutput, timeout_s: float) -> Refusal | None:
+    """Why a program gave no answer, as a refusal; None where it ended well."""
+    hint = f"run it by hand: {name}"
+    if output.failure == "timeout":
+        said = f"{name} did not answer within {timeout_s:g} s and was ended"
+        return Refusal("timeout", said, hint)
+    if output.failure == "too_much":
+        return Refusal("too_much", f"{name} printed more than 8 MiB and was ended", hint)
+    if output.failure is not None:
+        said = f"{name} cannot be started: {output.stderr[:200]}"
+        return Refusal("cannot_start", said, f"file $(command -v {name})")
+    if output.code:
+        lines = (output.stderr or output.stdout).strip().splitlines()
+        words = f": {lines[0][:160]}" if lines else ""
+        how = f"exit code {output.code}" if output.code > 0 else f"signal {-output.code}"
+        return Refusal("tool_failed", f"{name} ended with {how}{words}", hint)
+    return None
+
+
+def answered(
+    name: str, output: ToolOutput, timeout_s: float, parse: Callable[[str], Reading]
+) -> Reading:
+    """What a program printed, read; where that is nothing, why it gave no answer. Raises Refusal.
+
+    A program that fails at the end, or leaves a child behind, may have answered before.
+    """
+    failure = tool_failure(name, output, timeout_s)
+    if failure is not None and not output.stdout.strip():
+        raise failure
+    if not output.stdout.strip():
+        raise Refusal("empty", f"{name} printed nothing", f"run it by hand: {name}")
+    try:
+        return parse(output.stdout)
+    except Refusal as refusal:
+        told = refusal.hint is None and failure is not None
+        raise (failure if told and failure else refusal) from None
+
+
+def _settle(gpu: Gpu, machine: Machine, host: Host) -> Gpu:
+    """Unified chips get the host's memory, and a Jetson its board's name."""
+    from modelscan.gpu.facts import lookup
+
+    facts = lookup(gpu.name)
+    if gpu.unified_memory or (facts is not None and facts.unified_memory and not gpu.mig):
+        board = _board(machine)
+        named = replace(gpu, name=board) if board and "jetson" in board.lower() else gpu
+        return host_memory(named, host)
+    return gpu
+
+
+def _board(machine: Machine) -> str | None:
+    text = (machine.read("/proc/device-tree/model", 256) or "").replace("\0", "").strip()
+    return text or None
+
+
+def _jetson(machine: Machine, host: Host) -> Gpu | None:
+    board = _board(machine)
+    if not board or "jetson" not in board.lower():
+        return None
+    gpu = Gpu(0, board, "nvidia", None, None, "device-tree", vendor_index=0)
+    return host_memory(gpu, host)
+
+
+def _worth_saying(problems: list[Problem]) -> list[Problem]:
+    """NVML's failure matters only when it is not just missing and the tool did answer."""
+    return [p for p in problems if p.code in ("driver_mismatch", "nvml_hangs", "slow_driver")]
+
+
+def _explain(
+    machine: Machine, problems: list[Problem], signs: list[str], on_pci: bool
+) -> list[Problem]:
+    """One problem: the most telling one."""
+    loaded = "/proc/driver/nvidia/version" in signs
+    control = machine.path("/dev/nvidiactl")
+    telling = [p for p in problems if p.code not in ("nvml_failed", "driver_not_running",
+                                                     "nvml_missing", "no_devices")]  # fmt: skip
+    if telling:
+        return telling[:1]
+    if loaded and "/dev/nvidiactl" not in signs:
+        return [
+            Problem(
+                "container_without_device",
+                "the NVIDIA driver is loaded, but this container has none of its devices",
+                "docker run --gpus all …, or ask for nvidia.com/gpu in the pod",
+            )
+        ]
+    if "/dev/nvidiactl" in signs and not os.access(control, os.R_OK | os.W_OK):
+        refusal = complaint("insufficient permissions")
+        return [refusal.problem()] if refusal else []
+    if on_pci and not loaded:
+        return [
+            Problem(
+                "driver_missing",
+                "there is an NVIDIA card on the PCI bus and no NVIDIA driver is loaded",
+                "install the NVIDIA driver (nouveau cannot compute), then reboot",
+            )
+        ]
+    return problems[:1] if (signs and "/dev/dxg" not in signs) or machine.tool("nvidia-smi") else []

@@ -1,0 +1,1 @@
+"""Hugging Face and ModelScope: repository facts, cards, downloads, caches."""

@@ -1,0 +1,66 @@
+"""Where repositories lie on this machine: the Hugging Face hub's cache, which other tools fill as
+well, and modelscan's own folder for ModelScope.
+
+Layout (huggingface_hub's documentation): ``models--ORG--NAME/refs/REVISION`` holds a commit,
+``models--ORG--NAME/snapshots/COMMIT/`` the files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelscan.core.reference import Kind, Reference
+from modelscan.hub.needed_files import is_projector, parts
+from modelscan.state.config import Config
+
+
+def cache_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """``HF_HUB_CACHE``, else ``HF_HOME/hub``, else ``~/.cache/huggingface/hub``."""
+    env = os.environ if environ is None else environ
+    if env.get("HF_HUB_CACHE"):
+        return Path(env["HF_HUB_CACHE"]).expanduser()
+    if env.get("HF_HOME"):
+        return Path(env["HF_HOME"]).expanduser() / "hub"
+    base = env.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "huggingface" / "hub"
+
+
+def folder(source: str, repo: str, revision: str, config: Config) -> Path:
+    """Where a pull of this revision puts the repository's files."""
+    if source == "modelscope":
+        return config.paths.models_dir / "modelscope" / repo / revision
+    return cache_dir() / f"models--{repo.replace('/', '--')}" / "snapshots" / revision
+
+
+def snapshot(reference: Reference, environ: Mapping[str, str] | None = None) -> Path | None:
+    """The folder of a complete downloaded snapshot, or None."""
+    if reference.kind is not Kind.HUGGINGFACE:
+        return None
+    root = cache_dir(environ) / ("models--" + reference.value.replace("/", "--"))
+    revision = reference.revision or "main"
+    pointer = root / "refs" / revision
+    commit = pointer.read_text().strip() if pointer.is_file() else revision
+    folder = root / "snapshots" / commit
+    return folder if folder.is_dir() and _complete(folder) else None
+
+
+def _complete(folder: Path) -> bool:
+    """Weights are there and no part of theirs is missing."""
+    models = [file.name for file in folder.glob("*.gguf") if not is_projector(file.name)]
+    if models:
+        return all((folder / part).is_file() for name in models for part in parts(name))
+    shards = sorted(folder.glob("*.safetensors"))
+    index = folder / "model.safetensors.index.json"
+    if not (folder / "config.json").is_file() or not shards:
+        return False
+    if not index.is_file():
+        return all((folder / part).is_file() for file in shards for part in parts(file.name))
+    import json
+
+    try:
+        named = set(json.loads(index.read_bytes()).get("weight_map", {}).values())
+    except (ValueError, AttributeError):
+        return False
+    return all((folder / name).is_file() for name in named)

@@ -1,0 +1,1 @@
+"""Weights from a hub: resumed, verified, pinned to a revision."""

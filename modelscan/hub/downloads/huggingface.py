@@ -1,0 +1,137 @@
+"""Files of Hugging Face repositories, in the cache of ``huggingface_hub``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelscan.core.errors import AuthError, ModelscanError, RemoteError
+from modelscan.core.model import WeightFile
+from modelscan.core.reference import Kind, Reference
+from modelscan.hub import cache as hub_cache
+from modelscan.hub.cache import cache_dir
+from modelscan.hub.downloads.resume import fetch_into
+from modelscan.hub.repository import Hub
+from modelscan.state.config import Config
+from modelscan.state.files import explain_os_errors
+from modelscan.state.secrets import redact, resolve
+
+if TYPE_CHECKING:
+    from modelscan.hub.downloads.pull import Moved
+
+_QUIET = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+}
+# The HTTP client that the library brought along, by its release: 0.x and 2.x.
+_CLIENTS = (("requests", "RequestException"), ("httpx2", "HTTPError"))
+_BLOB = re.compile(r"[0-9A-Za-z][\w.-]{7,127}")
+
+
+class HuggingFaceStore:
+    """See ``deploy.pull.Store``. Only the configured token is used, never one that lies around."""
+
+    def __init__(self, config: Config, hub: Hub | None) -> None:
+        self._config, self._hub = config, hub
+        reference = config.get("hf_token")
+        self._token: str | bool = resolve(str(reference)) if reference else False
+
+    def folder(self, repo: str, revision: str) -> Path:
+        return hub_cache.folder("huggingface", repo, revision, self._config)
+
+    def fetch(self, repo: str, revision: str, file: WeightFile, moved: Moved) -> Path:
+        """The library says which blob it is and files it; the bytes come by ours, because its own
+        newer releases begin anew after every break."""
+        library = _library()
+        endpoint = self._config.text("hf_endpoint").rstrip("/")
+        timeout_s = self._config.number("http_timeout_s")
+        with _explained(repo, file, self._config):
+            url = library.hf_hub_url(repo, file.path, revision=revision, endpoint=endpoint)
+            found = library.get_hf_file_metadata(url, token=self._token, timeout=timeout_s)
+            self._fetch_blob(repo, revision, file, str(found.etag), moved)
+            path = library.hf_hub_download(
+                repo, file.path, revision=revision, token=self._token, endpoint=endpoint,
+                etag_timeout=timeout_s, cache_dir=cache_dir(),
+            )  # fmt: skip
+        return Path(path)
+
+    def _fetch_blob(
+        self, repo: str, revision: str, file: WeightFile, etag: str, moved: Moved
+    ) -> None:
+        if not _BLOB.fullmatch(etag):
+            raise RemoteError(f"the hub names {file.path} of {repo} by no usable ETag: {etag!r}")
+        assert self._hub is not None
+        hub, reference = self._hub, Reference(Kind.HUGGINGFACE, repo, revision)
+        blob = self.folder(repo, revision).parent.parent / "blobs" / etag
+        if blob.exists():
+            return
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        part = blob.with_name(f"{etag}.incomplete")  # the name that older releases resume, too
+        fetch_into(part, file, lambda start: hub.stream(reference, file.path, start), moved)
+        part.replace(blob)
+
+    def discard(self, path: Path) -> None:
+        """The link and the blob it points to."""
+        blob = path.resolve()
+        path.unlink(missing_ok=True)
+        blob.unlink(missing_ok=True)
+
+
+def _library() -> Any:
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import huggingface_hub
+    except ImportError:
+        raise ModelscanError(
+            "downloads from Hugging Face need the package huggingface_hub",
+            hint="pip install 'modelscan-deploy[hub]'", code="missing_extra",
+        ) from None  # fmt: skip
+    return huggingface_hub
+
+
+@contextlib.contextmanager
+def _explained(repo: str, file: WeightFile, config: Config) -> Iterator[None]:
+    """The library's errors as ours."""
+    import httpx
+    from huggingface_hub import errors
+
+    network: tuple[type[BaseException], ...] = (
+        httpx.HTTPError, errors.HfHubHTTPError, errors.LocalEntryNotFoundError,
+        ConnectionError, TimeoutError,
+    )  # fmt: skip
+    for client, base in _CLIENTS:
+        if client in sys.modules:
+            network = (*network, getattr(sys.modules[client], base))
+    try:
+        with explain_os_errors(cache_dir()):
+            yield
+    except errors.GatedRepoError as error:
+        page = f"{config.text('hf_endpoint').rstrip('/')}/{repo}"
+        raise AuthError(
+            f"{repo} is gated: its owner must grant access first",
+            hint=f"ask for access at {page}, then: modelscan config set hf_token env:HF_TOKEN",
+            code="gated",
+        ) from error
+    except network as error:
+        raise RemoteError(
+            f"{file.path} of {repo} could not be fetched: {redact(_first_line(error))}",
+            hint="try again: what has arrived is kept and resumed", code="download_failed",
+        ) from error  # fmt: skip
+    except OSError as error:
+        if "onsistency" not in str(error):
+            raise
+        raise RemoteError(
+            f"{file.path} of {repo} arrived incomplete: {_first_line(error)}",
+            hint="try again: what has arrived is kept and resumed", code="download_failed",
+        ) from error  # fmt: skip
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

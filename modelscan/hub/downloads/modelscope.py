@@ -1,0 +1,45 @@
+"""Files of ModelScope repositories: resumed by byte ranges, into ``data/models/modelscope``.
+
+The hub names no commit, so the pin is each file's SHA-256: what was pulled is known by it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelscan.core.model import WeightFile
+from modelscan.core.reference import Kind, Reference
+from modelscan.hub import cache as hub_cache
+from modelscan.hub.downloads.resume import fetch_into
+from modelscan.hub.repository import Hub
+from modelscan.state.config import Config
+from modelscan.state.files import ensure_dir
+
+if TYPE_CHECKING:
+    from modelscan.hub.downloads.pull import Moved
+
+
+class ModelScopeStore:
+    """See ``deploy.pull.Store``. A file is ``NAME.part`` until it is whole."""
+
+    def __init__(self, config: Config, hub: Hub | None) -> None:
+        self._config, self._hub = config, hub
+
+    def folder(self, repo: str, revision: str) -> Path:
+        return hub_cache.folder("modelscope", repo, revision, self._config)
+
+    def fetch(self, repo: str, revision: str, file: WeightFile, moved: Moved) -> Path:
+        assert self._hub is not None
+        target = self.folder(repo, revision) / file.path
+        ensure_dir(target.parent)
+        # Parts of another version of the file must not be continued.
+        part = target.with_name(f"{target.name}.{(file.sha256 or revision)[:12]}.part")
+        reference = Reference(Kind.MODELSCOPE, repo, revision)
+        hub = self._hub
+        fetch_into(part, file, lambda start: hub.stream(reference, file.path, start), moved)
+        part.replace(target)
+        return target
+
+    def discard(self, path: Path) -> None:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,240 @@
+"""Weights from a hub: exactly the files a plan needs, pinned to a revision, checksums verified.
+
+Hugging Face goes through ``huggingface_hub`` and its cache (resume, mirrors, shared with other
+tools). ModelScope goes into ``data/models``. A file counts as fetched only after its SHA-256 was
+right; that is remembered beside the cache, by size and time, so that it is computed once.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from modelscan.core.errors import ModelscanError, NotDeployableError
+from modelscan.core.model import WeightFile
+from modelscan.core.plan import Plan
+from modelscan.core.reference import Kind, Reference
+from modelscan.core.units import GIB, format_bytes
+from modelscan.hub import cache as hub_cache
+from modelscan.hub import checksums
+from modelscan.hub.needed_files import PICKLES, is_projector, needed
+from modelscan.hub.repository import Hub
+from modelscan.state.config import Config
+from modelscan.state.locks import hold
+
+SPARE_BYTES = 1 * GIB
+_LOCK_S = 24 * 3600.0
+_KINDS = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
+
+Report = Callable[["Progress"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Bytes of all files together; ``rate`` and ``left_s`` are None until there is a figure."""
+
+    file: str
+    done_bytes: int
+    total_bytes: int
+    rate_bytes_per_s: float | None
+    left_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """``folder`` holds ``files`` by their repository paths. ``fetched_bytes``: moved just now."""
+
+    source: str
+    repo: str
+    revision: str
+    folder: Path
+    files: tuple[WeightFile, ...]
+    fetched_bytes: int
+
+
+class Moved(Protocol):
+    """Told of n more bytes; ``fresh`` False: they were here already, from an earlier try."""
+
+    def __call__(self, count: int, /, *, fresh: bool = True) -> None: ...
+
+
+class Store(Protocol):
+    """Where one hub's files live and how one of them is fetched."""
+
+    def folder(self, repo: str, revision: str) -> Path: ...
+
+    def fetch(self, repo: str, revision: str, file: WeightFile, moved: Moved) -> Path:
+        """Fetch or resume one file."""
+        ...
+
+    def discard(self, path: Path) -> None:
+        """Delete a file that turned out wrong, so that the next try starts afresh."""
+        ...
+
+
+def is_remote(plan: Plan) -> bool:
+    return plan.source in _KINDS
+
+
+def pull(plan: Plan, config: Config, report: Report | None = None) -> Pulled:
+    """Fetch what ``plan`` needs and is not there yet; a second process waits for the first.
+
+    Raises NotDeployableError (pickles only, missing files), AuthError (gated), RemoteError (the
+    hub), ModelscanError (no space, wrong checksum). Nothing is counted as there before it was
+    verified.
+    """
+    reference = Reference(_KINDS[plan.source], plan.repo, plan.revision)
+    lock = config.paths.locks_dir / f"pull-{checksums.key(plan.source, plan.repo)}.lock"
+    with hold(lock, timeout_s=_LOCK_S, what=f"the download of {plan.repo}"):
+        if config.offline:
+            return _from_cache(plan, config)
+        with Hub.from_config(config) as hub:
+            info = hub.repo_info(reference, files=False)
+            revision = info.commit or plan.revision or _default_revision(plan.source)
+            pinned = replace(reference, revision=revision)
+            files = needed(plan, hub.list_files(pinned))
+            return _fetch(plan, revision, files, _store(plan.source, config, hub), config, report)
+
+
+def folder_of(plan: Plan, config: Config) -> Path:
+    """Where a pull of this plan puts its files."""
+    revision = plan.revision or _default_revision(plan.source)
+    return hub_cache.folder(plan.source, plan.repo, revision, config)
+
+
+def _default_revision(source: str) -> str:
+    return "master" if source == "modelscope" else "main"
+
+
+def _store(source: str, config: Config, hub: Hub | None) -> Store:
+    if source == "modelscope":
+        from modelscan.hub.downloads.modelscope import ModelScopeStore
+
+        return ModelScopeStore(config, hub)
+    from modelscan.hub.downloads.huggingface import HuggingFaceStore
+
+    return HuggingFaceStore(config, hub)
+
+
+def _fetch(
+    plan: Plan,
+    revision: str,
+    files: tuple[WeightFile, ...],
+    store: Store,
+    config: Config,
+    report: Report | None,
+) -> Pulled:
+    folder = store.folder(plan.repo, revision)
+    verified = checksums.Verified(config.paths)
+    missing = [file for file in files if not verified.knows(folder / file.path, file)]
+    missing.sort(key=_weights_last)
+    _check_space(folder, missing, plan)
+    meter = _Meter(sum(file.size_bytes or 0 for file in missing), report)
+    for file in missing:
+        meter.file = file.path
+        path = store.fetch(plan.repo, revision, file, meter.moved)
+        _verify(path, file, plan, store, verified)
+    if not files:
+        return Pulled(plan.source, plan.repo, revision, folder, files, 0)
+    known = tuple(_with_hash(folder, file) for file in files)
+    checksums.remember_pull(config.paths, plan.source, plan.repo, revision, known)
+    return Pulled(plan.source, plan.repo, revision, folder, files, meter.fresh)
+
+
+def _with_hash(folder: Path, file: WeightFile) -> WeightFile:
+    """Of small files the hub publishes no SHA-256: ours says later that nobody touched them."""
+    if file.sha256 is not None:
+        return file
+    return replace(file, sha256=checksums.sha256(folder / file.path))
+
+
+def _weights_last(file: WeightFile) -> tuple[bool, bool]:
+    """A snapshot counts as whole by its weights: what goes with them is there before."""
+    return file.path.endswith((".safetensors", ".gguf", *PICKLES)), not is_projector(file.path)
+
+
+def _verify(
+    path: Path, file: WeightFile, plan: Plan, store: Store, verified: checksums.Verified
+) -> None:
+    size = path.stat().st_size
+    if file.size_bytes is not None and size != file.size_bytes:
+        store.discard(path)
+        raise ModelscanError(
+            f"{file.path} of {plan.repo} has {size} bytes, the hub says {file.size_bytes}",
+            hint="try again: the file was deleted", code="wrong_size",
+        )  # fmt: skip
+    if file.sha256 is not None:
+        found = checksums.sha256(path)
+        if found != file.sha256:
+            store.discard(path)
+            raise ModelscanError(
+                f"{file.path} of {plan.repo} is damaged: its SHA-256 is {found[:12]}…, "
+                f"the hub says {file.sha256[:12]}…",
+                hint="try again: the file was deleted", code="wrong_checksum",
+                details={"file": file.path, "expected": file.sha256, "found": found},
+            )  # fmt: skip
+    verified.add(path, file)
+
+
+def _check_space(folder: Path, missing: list[WeightFile], plan: Plan) -> None:
+    """Before the first byte: what is missing, and a little to spare, must fit the disk."""
+    wanted = sum(file.size_bytes or 0 for file in missing)
+    there = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(there).free
+    if wanted and wanted + min(SPARE_BYTES, wanted) > free:
+        raise ModelscanError(
+            f"{plan.repo} needs {format_bytes(wanted)} on {there}, where {format_bytes(free)} "
+            "are free",
+            hint="modelscan cache list shows what could go", code="no_space",
+            details={"needed_bytes": wanted, "free_bytes": free},
+        )  # fmt: skip
+
+
+def _from_cache(plan: Plan, config: Config) -> Pulled:
+    """What was pulled and verified before; nothing is asked."""
+    store = _store(plan.source, config, None)
+    for pulled in checksums.pulls(config.paths, plan.source, plan.repo, plan.revision):
+        folder = store.folder(plan.repo, pulled.revision)
+        files = needed(plan, pulled.files) if _covers(plan, pulled.files) else ()
+        if files and all((folder / file.path).is_file() for file in files):
+            return Pulled(plan.source, plan.repo, pulled.revision, folder, files, 0)
+    raise NotDeployableError(
+        f"the weights of {plan.model} ({plan.repo}) are not on this machine and --offline is set",
+        hint=f"modelscan pull {plan.model}", code="not_downloaded",
+    )  # fmt: skip
+
+
+def pulled_before(reference: Reference, config: Config) -> Pulled | None:
+    """The newest pull of a repository whose files are all still there; nothing is asked."""
+    source = reference.kind.value
+    for record in checksums.pulls(config.paths, source, reference.value, reference.revision):
+        folder = hub_cache.folder(source, record.repo, record.revision, config)
+        if all((folder / file.path).is_file() for file in record.files):
+            return Pulled(source, record.repo, record.revision, folder, record.files, 0)
+    return None
+
+
+def _covers(plan: Plan, files: tuple[WeightFile, ...]) -> bool:
+    return set(plan.files) <= {file.path for file in files}
+
+
+class _Meter:
+    """Counts bytes over all files, and says how fast and how long still."""
+
+    def __init__(self, total: int, report: Report | None) -> None:
+        self.total, self.done, self.fresh, self.file = total, 0, 0, ""
+        self._report, self._start = report, time.monotonic()
+
+    def moved(self, count: int, /, *, fresh: bool = True) -> None:
+        self.done += count
+        self.fresh += count if fresh else 0
+        if self._report is None:
+            return
+        elapsed = time.monotonic() - self._start
+        rate = self.fresh / elapsed if elapsed > 0.5 else None
+        left = max(0, self.total - self.done) / rate if rate else None
+        self._report(Progress(self.file, self.done, self.total, rate, left))

@@ -1,0 +1,1 @@
+"""config.json or a GGUF header to one normalised architecture. Pure."""

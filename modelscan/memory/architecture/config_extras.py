@@ -1,0 +1,50 @@
+"""Fields of config.json that only vLLM's and SGLang's memory depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from modelscan.memory.architecture.config_fields import Fields, vision_fields
+
+Extra = dict[str, int | float | str | bool]
+
+
+def engine_extras(fields: Fields, config: Mapping[str, Any]) -> Extra:
+    """Entries for ``Architecture.extra``: rope tables, vision tower, states, block quantization.
+
+    ``rope_linear_factor``: linear scaling builds a cos/sin table that many times longer.
+    ``rope_tables``: how many tables of the plain length stand beside it (local and global bases).
+    """
+    extra: Extra = {}
+    scalings = list(_scalings(fields))
+    linear = [float(entry.get("factor") or 1.0) for entry in scalings if _kind(entry) == "linear"]
+    if linear:
+        extra["rope_linear_factor"] = max(linear)
+    if fields.get("rope_local_base_freq") or len(scalings) > 1:
+        extra["rope_tables"] = 2
+    tower = vision_fields(config)
+    if tower:
+        layers = tower.number("num_hidden_layers", "depth", "num_layers", "vt_num_hidden_layers")
+        width = tower.number("hidden_size", "embed_dim", "vt_hidden_size")
+        extra.update({"vision_layers": layers or 0, "vision_hidden": width or 0})
+    precision = fields.text("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
+    if precision:
+        extra["mamba_ssm_dtype"] = precision
+    block = fields.table("quantization_config").get("weight_block_size")
+    if isinstance(block, (list, tuple)) and block and isinstance(block[0], int):
+        extra["weight_block_size"] = block[0]
+    if fields.text("expert_dtype") == "fp4":
+        extra["expert_dtype"] = "fp4"
+    return extra
+
+
+def _scalings(fields: Fields) -> Iterator[Mapping[str, Any]]:
+    """The rope settings: one, or one per kind of layer."""
+    settings = fields.table("rope_parameters", "rope_scaling")
+    nested = [value for value in settings.values() if isinstance(value, Mapping)]
+    yield from nested or [settings]
+
+
+def _kind(scaling: Mapping[str, Any]) -> str:
+    return str(scaling.get("rope_type") or scaling.get("type") or "")

@@ -1,0 +1,1 @@
+"""MODEL text to a resolved model, and the decision what would run here."""

@@ -1,0 +1,219 @@
+"""A catalog name as a Subject: every known variant of the model with its shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.model import Model, Variant
+from modelscan.core.plan import Candidate, Subject
+from modelscan.core.workload import Workload
+from modelscan.formats.quantization import bits_per_weight, canonical
+from modelscan.memory.architecture.config_quantization import quantization_method
+from modelscan.memory.shape import from_config
+from modelscan.models.quantization_quality import quality
+from modelscan.state.config import Config
+
+COUNTED = ("user", "huggingface", "modelscope", "llmfit")  # sources of parameters
+ENGINE_FORMATS = ("safetensors", "gguf")
+_SIMILAR = 3
+# Of a lower bound by parameters: prediction layers are counted but not loaded (2 % of DeepSeek-R1);
+# small models may count a tied embedding twice (a fifth of Qwen3-0.6B).
+_FLOOR_SHARE, _SMALL_FLOOR_SHARE, _SMALL_PARAMETERS = 0.97, 0.75, 10**10
+# Who publishes a quantization, best first, where its makers do not: people who publish many and
+# say how they made them. Only breaks ties between equal formats.
+_PUBLISHERS = ("redhatai", "nvidia", "unsloth", "bartowski", "ggml-org", "lmstudio-community")
+
+
+def from_name(text: str, config: Config, workload: Workload) -> Subject:
+    """The Subject of a catalog name; raises UsageError (exit 2) for unknown or ambiguous ones."""
+    from modelscan.catalog.search.lookup import find_model
+
+    return from_model(find_model(text, config.paths), config, workload)
+
+
+def from_model(model: Model, config: Config, workload: Workload) -> Subject:
+    """Every variant of a catalog model that an engine here could load."""
+    if any(v.source == "local_path" for v in model.variants):  # it came with modelscan, or a user
+        from modelscan.models.from_local import from_path
+
+        place = next(v.repo for v in model.variants if v.source == "local_path")
+        return replace(from_path(place, workload, name=model.id), model=model)
+    if model.open_weights is False and not model.variants:
+        return Subject(
+            id=model.id, name=model.name, task=model.task or "chat", candidates=(), model=model,
+            closed=True, alternatives=_open_models_like(model, config),
+        )  # fmt: skip
+    original = _original(model)
+    source = workload.source or str(config.get("source") or "huggingface")
+    there = _from_source(model.variants, source, explicit=workload.source is not None)
+    labelled = [_labelled(variant, original) for variant in there]
+    chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])
+    candidates = [
+        _candidate(model, variant, original)
+        for variant in chosen
+        if variant.weight_bytes or model.parameters or variant.parameters or model.architecture
+    ]
+    return Subject(
+        id=model.id,
+        name=model.name,
+        task=model.task or "chat",
+        candidates=tuple(candidates),
+        model=model,
+        warnings=tuple(_warnings(labelled, chosen)),
+    )
+
+
+def _open_models_like(model: Model, config: Config) -> tuple[str, ...]:
+    from modelscan.catalog.alternatives import open_alternatives
+
+    return tuple(open_alternatives(model, config.paths, limit=_SIMILAR))
+
+
+def _candidate(model: Model, variant: Variant, original: str) -> Candidate:
+    """A variant whose shape is worked out when the planner looks at it."""
+    parameters = model.parameters or variant.parameters
+    bits = bits_per_weight(variant.quantization)
+    floor = variant.weight_bytes
+    if floor is None and parameters and bits:
+        share = _SMALL_FLOOR_SHARE if parameters < _SMALL_PARAMETERS else _FLOOR_SHARE
+        floor = int(share * parameters * bits / 8)
+    found = quality(variant.quantization, original)
+    return Candidate(variant, lambda: shape_of(model, variant), found, floor)
+
+
+def _original(model: Model) -> str:
+    """The format the model was published in: its own config says (FP8, MXFP4), else its makers'
+    main repository where that holds nothing wider (Kimi-K2.6: INT4), else 16 bits.
+    """
+    method = None
+    if model.architecture is not None:
+        method = quantization_method(_quantization_config(model.architecture))
+    return canonical(method) or _main_format(model.variants) or "BF16"
+
+
+def _main_format(variants: Sequence[Variant]) -> str | None:
+    """The widest format of the first repository; None where that is named after a quantization."""
+    main = variants[0].repo if variants else ""
+    there = [v for v in variants if v.repo == main and v.format == "safetensors"]
+    names = [name for v in there if (name := canonical(v.quantization))]
+    if any(name.lower() in main.lower() for name in names):
+        return None
+    return max(names, key=lambda name: bits_per_weight(name) or 0.0, default=None)
+
+
+def _quantization_config(config: Mapping[str, Any]) -> Any:
+    for holder in (config, config.get("text_config") or {}):
+        if isinstance(holder, Mapping) and holder.get("quantization_config"):
+            return holder["quantization_config"]
+    return None
+
+
+def _labelled(variant: Variant, original: str) -> Variant:
+    """A repository whose label nobody states holds the original weights; a GGUF one may not."""
+    if variant.quantization or variant.format != "safetensors":
+        return variant
+    return replace(variant, quantization=original)
+
+
+def _from_source(
+    variants: tuple[Variant, ...], source: str, *, explicit: bool
+) -> tuple[Variant, ...]:
+    """The variants of the hub that is wanted; ModelScope's mirrors under their own names."""
+    if source == "modelscope":
+        there = tuple(
+            replace(v, source="modelscope", repo=v.modelscope_repo or v.repo)
+            for v in variants
+            if v.modelscope_repo or v.source == "modelscope"
+        )
+        return there or (() if explicit else variants)
+    here = tuple(v for v in variants if v.source == source or v.source == "local_path")
+    return here or (() if explicit else variants)
+
+
+def _best_of_each(variants: Iterable[Variant]) -> list[Variant]:
+    """One variant per format and quantization: the makers' own, else a known publisher's."""
+    listed = list(variants)
+    makers = listed[0].repo.partition("/")[0].lower() if listed else ""
+    best: dict[tuple[str, str | None], Variant] = {}
+    for variant in listed:
+        key = (variant.format, canonical(variant.quantization))
+        known = best.get(key)
+        if known is None or _standing(variant, makers) < _standing(known, makers):
+            best[key] = variant
+    return list(best.values())
+
+
+def _standing(variant: Variant, makers: str) -> tuple[bool, int, bool, bool, str]:
+    owner = variant.repo.partition("/")[0].lower()
+    rank = _PUBLISHERS.index(owner) if owner in _PUBLISHERS else len(_PUBLISHERS)
+    dynamic = (variant.quantization or "").upper().startswith("UD-")
+    return (owner != makers, rank, dynamic, variant.weight_bytes is None, variant.repo)
+
+
+def shape_of(model: Model, variant: Variant) -> ModelShape:
+    """The shape of one variant: by its architecture where known, else by the parameter count."""
+    if model.architecture is not None:
+        try:
+            found = from_config(
+                _config_for(model.architecture, variant),
+                quantization=canonical(variant.quantization),
+                weight_bytes=variant.weight_bytes,
+                parameters=model.parameters if _counted(model) else None,
+                format=variant.format,
+            )
+            return _with_context(found, model.limits.context_tokens)
+        except UsageError:
+            pass  # a config or a format nobody here can read: size it by its parameters
+    parameters = model.parameters or variant.parameters
+    if not parameters:
+        raise NotDeployableError(f"the size of {variant.repo} is not known", code="unknown_size")
+    from modelscan.models.shape_from_parameter_count import shape_by_parameters
+
+    return shape_by_parameters(
+        parameters,
+        active_parameters=model.active_parameters,
+        context_tokens=model.limits.context_tokens,
+        file_format=variant.format,
+        quantization=canonical(variant.quantization),
+        weight_bytes=variant.weight_bytes,
+    )
+
+
+def _counted(model: Model) -> bool:
+    """Whether somebody counted the parameters: 8B in a name or a recipe is rounded."""
+    origin = model.provenance.get("parameters")
+    return origin is None or origin.source in COUNTED
+
+
+def _with_context(shape: ModelShape, context_tokens: int | None) -> ModelShape:
+    """The catalog's context where the architecture does not say what it was trained for."""
+    if shape.architecture.context_tokens or not context_tokens:
+        return shape
+    known = replace(shape.architecture, context_tokens=context_tokens)
+    return replace(shape, architecture=known)
+
+
+def _config_for(config: Mapping[str, Any], variant: Variant) -> Mapping[str, Any]:
+    """The bundled config without its own quantization where this variant has another one."""
+    own = canonical(quantization_method(_quantization_config(config)))
+    named = canonical(variant.quantization)
+    if own is None or named is None or own == named:
+        return config
+    kept = {key: value for key, value in config.items() if key != "quantization_config"}
+    inner = kept.get("text_config")
+    if isinstance(inner, Mapping) and "quantization_config" in inner:
+        kept["text_config"] = {k: v for k, v in inner.items() if k != "quantization_config"}
+    return kept
+
+
+def _warnings(variants: list[Variant], chosen: list[Variant]) -> Iterable[str]:
+    unlisted = [v.repo for v in variants if v.format == "gguf" and not v.quantization]
+    if unlisted and not any(variant.format == "gguf" for variant in chosen):
+        yield (
+            f"{unlisted[0]} has GGUF files, but which is not known offline: "
+            f"modelscan plan hf:{unlisted[0]}"
+        )

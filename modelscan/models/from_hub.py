@@ -1,0 +1,226 @@
+"""A hub's repository as a Subject: its file list, config.json, and the headers of its GGUF files.
+
+Never the weights: a GGUF header is a few MiB, read by ranges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.errors import OfflineError, UsageError
+from modelscan.core.model import Variant, WeightFile
+from modelscan.core.plan import Candidate, Subject
+from modelscan.core.reference import Kind, Reference
+from modelscan.core.workload import Workload
+from modelscan.formats import gguf
+from modelscan.formats.quantization import means
+from modelscan.hub.needed_files import projectors
+from modelscan.memory import weights_gguf
+from modelscan.memory.shape import from_config, from_gguf
+from modelscan.models.from_config import config_task, label
+from modelscan.models.from_local import gguf_task, projects_into
+from modelscan.models.quantization_quality import quality
+from modelscan.state.config import Config
+
+if TYPE_CHECKING:
+    from modelscan.hub.repo_info import RepoInfo
+    from modelscan.hub.repository import Hub
+
+
+def from_hub(
+    reference: Reference, config: Config, workload: Workload, *, cached: bool = True
+) -> Subject:
+    """The Subject of ``hf:ORG/REPO`` or ``ms:ORG/REPO``.
+
+    A snapshot in the hub's own cache is used as it is, unless ``cached`` is False or it lacks the
+    asked quantization. Raises OfflineError where only the network could tell, UsageError for a
+    repository without weights.
+    """
+    found = _from_cache(reference, config, workload) if cached or config.offline else None
+    if found is not None and (config.offline or _has_asked(found, workload)):
+        return found
+    if config.offline:
+        raise OfflineError(
+            f"{reference.value} is not on this machine and --offline forbids asking its hub",
+            hint=f"modelscan plan {_prefix(reference)}{reference.value}",
+            details={"repo": reference.value},
+        )
+    from modelscan.hub.repository import Hub
+
+    with Hub.from_config(config) as hub:
+        return _read(hub, reference, workload)
+
+
+def _from_cache(reference: Reference, config: Config, workload: Workload) -> Subject | None:
+    """What is here: another tool's snapshot, or our own pull where nobody may be asked."""
+    from modelscan.hub.cache import snapshot
+    from modelscan.hub.downloads.pull import pulled_before
+    from modelscan.models.from_local import from_path
+
+    folder = snapshot(reference)
+    if folder is None and config.offline:
+        pulled = pulled_before(reference, config)
+        folder = pulled.folder if pulled else None
+    if folder is None:
+        return None
+    found = from_path(str(folder), workload, name=reference.value)
+    return replace(found, id=reference.value, name=reference.value)
+
+
+def _has_asked(found: Subject, workload: Workload) -> bool:
+    asked = workload.quantization
+    variants = [candidate.variant for candidate in found.candidates]
+    return asked is None or any(means(asked, v.quantization, v.format) for v in variants)
+
+
+def _prefix(reference: Reference) -> str:
+    return "ms:" if reference.kind is Kind.MODELSCOPE else "hf:"
+
+
+def _read(hub: Hub, reference: Reference, workload: Workload) -> Subject:
+    from modelscan.hub.repo_info import TASKS, variants
+
+    info = hub.repo_info(reference)
+    found = variants(info)
+    settings = hub.fetch_config(reference)
+    if any(variant.format == "gguf" for variant in found):
+        candidates, task = _gguf_candidates(hub, reference, info, found, workload)
+    else:
+        candidates, task = _repository(hub, reference, info, found, settings)
+    if not candidates:
+        raise UsageError(
+            f"{reference.value} has no weights that an engine here could load",
+            hint=f"modelscan catalog passport {_prefix(reference)}{reference.value}",
+            code="no_weights",
+        )
+    named = TASKS.get(info.task or "")
+    return Subject(
+        id=reference.value,
+        name=reference.value,
+        task=named if named and task == "chat" else task,
+        candidates=tuple(candidates),
+    )
+
+
+def _repository(
+    hub: Hub,
+    reference: Reference,
+    info: RepoInfo,
+    found: Sequence[Variant],
+    settings: dict[str, Any] | None,
+) -> tuple[list[Candidate], str]:
+    if settings is None:
+        raise UsageError(
+            f"{reference.value} has no config.json: it is not a model an engine here loads",
+            hint=f"modelscan catalog passport {_prefix(reference)}{reference.value}",
+            code="no_config",
+        )
+    extra = hub.fetch_optional(reference, "hf_quant_config.json")
+    quant = None
+    if extra is not None:
+        from modelscan.hub.repository import parse_object
+
+        quant = parse_object(extra, "hf_quant_config.json")
+    variant = found[0]
+    shape = from_config(
+        settings,
+        weight_bytes=variant.weight_bytes,
+        safetensors=info.parameters or None,
+        parameters=info.total_parameters,
+        hf_quant_config=quant,
+    )
+    shape = replace(shape, format=variant.format)
+    named = replace(variant, quantization=variant.quantization or label(shape))
+    task = config_task(settings, shape.architecture, None)
+    return [Candidate(named, shape, quality(named.quantization, label(shape)))], task
+
+
+def _gguf_candidates(
+    hub: Hub,
+    reference: Reference,
+    info: RepoInfo,
+    found: Sequence[Variant],
+    workload: Workload,
+) -> tuple[list[Candidate], str]:
+    """One header is read; the other quantizations have its tensors at their files' sizes.
+
+    Where the names say no quantization every header is read.
+    """
+    wanted = [v for v in found if v.format == "gguf" and v.files]
+    if not wanted:
+        return [], "chat"
+    asked = workload.quantization
+    first = next((v for v in wanted if asked and means(asked, v.quantization, "gguf")), wanted[0])
+    header = remote_header(hub, reference, first)
+    exact = from_gguf(header, quantization=first.quantization)
+    projector = _projector(hub, reference, info.files, exact)
+    candidates = []
+    for variant in wanted:
+        if variant is first:
+            shape = exact
+        elif variant.quantization is None:
+            shape = from_gguf(remote_header(hub, reference, variant))
+        else:
+            shape = resized(exact, variant)
+        named = replace(variant, quantization=variant.quantization or shape.quantization)
+        seeing, shape = _with_projector(named, shape, projector)
+        candidates.append(Candidate(seeing, shape, quality(named.quantization)))
+    return candidates, gguf_task(header)
+
+
+def _projector(
+    hub: Hub, reference: Reference, files: Sequence[WeightFile], shape: ModelShape
+) -> WeightFile | None:
+    """The repository's image or audio encoder for a model of this shape, in 16 bits if there."""
+    for file in projectors(files):
+        try:
+            header = gguf.parse_header(hub.open_file(reference, file.path).read, file.size_bytes)
+        except gguf.GgufError:
+            continue  # not a projector, whatever it is called
+        if projects_into(header, shape):
+            return file
+    return None
+
+
+def _with_projector(
+    variant: Variant, shape: ModelShape, projector: WeightFile | None
+) -> tuple[Variant, ModelShape]:
+    if projector is None:
+        return variant, shape
+    weights = replace(shape.weights, vision_bytes=projector.size_bytes or 0)
+    return replace(variant, files=(*variant.files, projector)), replace(shape, weights=weights)
+
+
+def remote_header(hub: Hub, reference: Reference, variant: Variant) -> gguf.GgufHeader:
+    """The merged header of a variant's files, by range requests."""
+    parts = [file for file in variant.files if file.path.endswith(".gguf")]
+    headers = []
+    for file in parts:
+        try:
+            read = hub.open_file(reference, file.path).read
+            headers.append(gguf.parse_header(read, file.size_bytes))
+        except gguf.GgufError as error:
+            named = f"{file.path} of {reference.value}: {error.message}"
+            raise UsageError(named, hint=error.hint, code=error.code) from error
+    return gguf.merge_shards(headers)
+
+
+def resized(shape: ModelShape, variant: Variant) -> ModelShape:
+    """The same tensors at another file's size: what another quantization of it will be."""
+    size = variant.weight_bytes
+    if not size:
+        return replace(shape, quantization=variant.quantization)
+    scale = size / max(1, shape.weights.total_bytes)
+    tensors = tuple(
+        replace(tensor, size_bytes=round(tensor.size_bytes * scale)) for tensor in shape.tensors
+    )
+    weights = weights_gguf.from_tensors(tensors, shape.architecture)
+    return replace(
+        shape,
+        tensors=tensors,
+        weights=replace(weights, basis="computed"),
+        quantization=variant.quantization,
+    )

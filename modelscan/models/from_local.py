@@ -1,0 +1,171 @@
+"""Models on this machine: .gguf files (with shards and projector), folders, config.json."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.errors import UsageError
+from modelscan.core.model import Variant, WeightFile
+from modelscan.core.plan import Candidate, Subject
+from modelscan.core.workload import Workload
+from modelscan.formats import gguf
+from modelscan.memory.shape import from_gguf
+from modelscan.models.quantization_quality import quality
+from modelscan.state.paths import expand
+
+LOCAL = "local_path"
+_SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
+_POOLED = {"bert", "nomic-bert", "jina-bert-v2"}
+_RANK_POOLING = 4  # LLAMA_POOLING_TYPE_RANK
+
+
+def from_path(text: str, workload: Workload, *, name: str | None = None) -> Subject:
+    """The Subject of a path; raises UsageError when nothing there is a model."""
+    path = expand(text)
+    if path.is_dir():
+        return _folder(path.resolve(), workload)
+    if not path.is_file():
+        raise UsageError(
+            f"there is no file or folder '{text}'",
+            hint="modelscan catalog search TEXT finds models by name",
+            code="no_such_file",
+            details={"path": str(path)},
+        )
+    if path.suffix.lower() == ".json":
+        return _config(path.resolve(), workload)
+    return _gguf_subject([path.resolve()], name or path.name)
+
+
+def read_header(path: Path) -> gguf.GgufHeader:
+    """The header of one file; raises UsageError naming the file."""
+    try:
+        with path.open("rb") as stream:
+
+            def read(offset: int, length: int) -> bytes:
+                stream.seek(offset)
+                return stream.read(length)
+
+            return gguf.parse_header(read, path.stat().st_size)
+    except gguf.GgufError as error:
+        raise UsageError(f"{path}: {error.message}", hint=error.hint, code="gguf") from error
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", code="unreadable") from error
+
+
+def shards(path: Path) -> list[Path]:
+    """All files of a split model, in order; the file itself when it is not split."""
+    match = _SHARD.match(path.name)
+    if match is None:
+        return [path]
+    count = int(match["count"])
+    names = [f"{match['stem']}-{n:05d}-of-{match['count']}.gguf" for n in range(1, count + 1)]
+    missing = [name for name in names if not (path.parent / name).is_file()]
+    if missing:
+        raise UsageError(
+            f"{len(missing)} of {count} files of this split model are missing, e.g. {missing[0]}",
+            hint="download the missing files into the same folder",
+            code="missing_shards",
+            details={"missing": missing},
+        )
+    return [path.parent / name for name in names]
+
+
+def _gguf_subject(paths: Sequence[Path], name: str) -> Subject:
+    candidates = []
+    warnings: list[str] = []
+    header = None
+    for path in paths:
+        files = shards(path)
+        header = gguf.merge_shards([read_header(file) for file in files])
+        if header.truncated:
+            warnings.append(
+                f"{path.name} is cut off: {header.file_bytes} of {header.expected_bytes} bytes"
+            )
+        shape = from_gguf(header, path=str(files[0]))
+        projector = _projector(path.parent, shape)
+        if projector is not None:
+            size = projector.stat().st_size
+            shape = replace(shape, weights=replace(shape.weights, vision_bytes=size))
+            files = [*files, projector]
+        candidates.append(_candidate(files, shape))
+    assert header is not None
+    return Subject(
+        id=_identity(header, name),
+        name=header.string("general.name") or name,
+        task=gguf_task(header),
+        candidates=tuple(candidates),
+        warnings=tuple(warnings),
+    )
+
+
+def _candidate(files: Sequence[Path], shape: ModelShape) -> Candidate:
+    variant = Variant(
+        repo=str(files[0]),
+        format=shape.format,
+        quantization=shape.quantization,
+        source=LOCAL,
+        weight_bytes=shape.weights.total_bytes,
+        parameters=shape.weights.parameters,
+        files=tuple(WeightFile(str(file), file.stat().st_size) for file in files),
+    )
+    return Candidate(variant, shape, quality(shape.quantization))
+
+
+def _identity(header: gguf.GgufHeader, name: str) -> str:
+    return name.removesuffix(".gguf") if name else header.architecture
+
+
+def gguf_task(header: gguf.GgufHeader) -> str:
+    """chat | embedding | rerank, by the pooling the file was converted with."""
+    pooling = header.key("pooling_type")
+    if pooling == _RANK_POOLING:
+        return "rerank"
+    encoder = header.key("attention.causal") is False or header.architecture in _POOLED
+    return "embedding" if pooling or encoder else "chat"
+
+
+def _projector(folder: Path, shape: ModelShape) -> Path | None:
+    """A vision projector beside the model, if it was made for this embedding length."""
+    for path in sorted(folder.glob("*mmproj*.gguf")):
+        try:
+            header = read_header(path)
+        except UsageError:
+            continue  # not a projector, whatever it is called
+        if projects_into(header, shape):
+            return path
+    return None
+
+
+def projects_into(header: gguf.GgufHeader, shape: ModelShape) -> bool:
+    """Whether an image or audio encoder's output has the length of the model's embeddings."""
+    keys = ("clip.vision.projection_dim", "clip.audio.projection_dim")
+    return shape.architecture.hidden in {header.metadata.get(key) for key in keys}
+
+
+def _folder(folder: Path, workload: Workload) -> Subject:
+    if (folder / "config.json").is_file():
+        return _config(folder / "config.json", workload)
+    models = [path for path in sorted(folder.glob("*.gguf")) if _is_model(path)]
+    if not models:
+        raise UsageError(
+            f"{folder} has neither config.json nor a .gguf file",
+            hint="give the folder of a downloaded repository, or a .gguf file",
+            code="no_model_here",
+        )
+    return _gguf_subject(models, folder.name)
+
+
+def _is_model(path: Path) -> bool:
+    match = _SHARD.match(path.name)
+    first = match is None or int(match["number"]) == 1
+    return first and "mmproj" not in path.name.lower()
+
+
+def _config(path: Path, workload: Workload) -> Subject:
+    from modelscan.models.from_config import from_config_file
+
+    return from_config_file(path, workload)

@@ -1,0 +1,44 @@
+"""The least memory a catalog model runs in, by the estimator: the catalog's memory column.
+
+One request of 4,096 tokens on the smallest published weights of four bits and more. Where the
+model's shape is unknown or its engine has no formula, the catalog's own lower bound stands.
+"""
+
+from __future__ import annotations
+
+from modelscan.catalog.sizing import Least, bits_of
+from modelscan.catalog.sizing import least_memory as lower_bound
+from modelscan.core.errors import ModelscanError
+from modelscan.core.model import Model, Variant
+from modelscan.core.workload import Workload
+from modelscan.engines.estimate import estimate
+from modelscan.models.from_catalog import ENGINE_FORMATS, shape_of
+
+CONTEXT_TOKENS = 4096
+
+
+def least_memory(model: Model) -> Least | None:
+    """None where neither bytes nor parameters are known."""
+    bound = lower_bound(model)
+    variant = smallest(model)
+    if variant is None or bound is None or model.architecture is None:
+        return bound
+    try:
+        shape = shape_of(model, variant)
+        if shape is None or not shape.architecture.known:
+            return bound
+        workload = Workload(context_tokens=CONTEXT_TOKENS, parallel=1)
+        found = estimate(shape, workload, None, model=model.id)
+    except ModelscanError:
+        return bound
+    return Least(found.parts.total_bytes, variant.quantization, "estimate")
+
+
+def smallest(model: Model) -> Variant | None:
+    """The variant with the fewest bits that an engine here loads; of equal ones the first."""
+    sized = [
+        (bits, place, variant)
+        for place, variant in enumerate(model.variants)
+        if variant.format in ENGINE_FORMATS and (bits := bits_of(variant)) is not None
+    ]
+    return min(sized, key=lambda item: item[:2])[2] if sized else None

@@ -1,0 +1,82 @@
+"""Models like one that does not fit, which do: the nearest in name and size of the same makers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from modelscan.catalog.index.read import Index, open_index
+from modelscan.catalog.search.query import Query, Row, search
+from modelscan.core.errors import ModelscanError
+from modelscan.core.gpu import Inventory
+from modelscan.core.model import Model
+from modelscan.core.plan import Decision, Plan, Subject
+from modelscan.core.workload import Workload
+from modelscan.models.from_catalog import from_model
+from modelscan.planner.decide import decide
+from modelscan.planner.describe import most_available
+from modelscan.state.config import Config
+
+_WANTED = 2
+_TRIED = 8
+
+
+def with_nearest(
+    decision: Decision, subject: Subject, inventory: Inventory, workload: Workload, config: Config
+) -> Decision:
+    """The decision with plans of other models beside it, where nothing of this one fits at all.
+
+    They are planned with the same wishes; the quantization is dropped where no such weights fit.
+    """
+    no_fit, model = decision.no_fit, subject.model
+    if no_fit is None or model is None or no_fit.alternatives:
+        return decision
+    index = open_index(config.paths)
+    try:
+        near = [index.model(row.row) for row in _near(index, model, most_available(inventory))]
+    finally:
+        index.close()
+    plans = list(_plans(near, inventory, workload, config))
+    if not plans and workload.quantization:
+        plans = list(_plans(near, inventory, replace(workload, quantization=None), config))
+    return replace(decision, no_fit=replace(no_fit, alternatives=tuple(plans)))
+
+
+def _near(index: Index, model: Model, free_bytes: int) -> list[Row]:
+    """Smaller models of the same makers for the same task, the likeliest first."""
+    lab = model.lab or model.id.partition("/")[0]
+    query = Query(
+        open_weights=True, task=model.task or "chat", max_memory_bytes=free_bytes, limit=None,
+        max_parameters=model.parameters,
+    )  # fmt: skip
+    rows = [row for row in search(index, query).rows if lab in (row.lab, row.id.partition("/")[0])]
+    likely = [row for row in rows if row.id != model.id and row.variants]
+    likely.sort(key=lambda row: (-_shared_words(row.id, model.id), -(row.parameters or 0), row.id))
+    return likely[:_TRIED]
+
+
+def _shared_words(one: str, other: str) -> int:
+    """How many words two names begin with alike: deepseek-r1-distill-qwen-32b, deepseek-r1: 2."""
+    pairs = zip(_words(one), _words(other), strict=False)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), len(_words(other)))
+
+
+def _words(name: str) -> list[str]:
+    return name.rpartition("/")[2].lower().split("-")
+
+
+def _plans(
+    models: list[Model], inventory: Inventory, workload: Workload, config: Config
+) -> Iterator[Plan]:
+    found = 0
+    for model in models:
+        try:
+            other = from_model(model, config, workload)
+            plan = decide(other, inventory, workload, explain=False).plan
+        except ModelscanError:  # nothing an engine here loads, or no size to go by
+            continue
+        if plan is not None:
+            found += 1
+            yield plan
+        if found == _WANTED:
+            return

@@ -1,0 +1,1 @@
+"""The one HTTP client: deadlines, size limits, redirects, caching, error texts."""

@@ -1,0 +1,1 @@
+"""Processes of engines: launch, readiness, restarts, logs, reboot."""

@@ -1,0 +1,101 @@
+"""Whether an engine is used: what its ``/metrics`` count of requests and tokens.
+
+Health checks, ``/v1/models`` and ``/metrics`` itself move none of these counters (seen with
+llama.cpp b11549), so asking whether an engine is used does not use it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+
+from modelscan.supervisor.health import Address, ask, health, serves
+from modelscan.supervisor.rundir import RunDir, Spec
+
+_OK = 200
+_TICK_S, _LONGEST_TICK_S, _SHORTEST_TICK_S = 1.0, 15.0, 0.1
+_LINE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{[^}]*\})?\s+([\d.eE+-]+)", re.MULTILINE)
+# Totals that only requests move, and gauges of what is being answered now.
+_COUNTERS = {
+    "llamacpp:prompt_tokens_total", "llamacpp:tokens_predicted_total", "llamacpp:n_decode_total",
+    "vllm:prompt_tokens_total", "vllm:generation_tokens_total", "vllm:request_success_total",
+    "sglang:prompt_tokens_total", "sglang:generation_tokens_total", "sglang:num_requests_total",
+}  # fmt: skip
+_GAUGES = {
+    "llamacpp:requests_processing", "llamacpp:requests_deferred", "vllm:num_requests_running",
+    "vllm:num_requests_waiting", "sglang:num_running_reqs", "sglang:num_queue_reqs",
+}  # fmt: skip
+
+
+def parse_activity(text: str) -> tuple[float, Mapping[str, float]] | None:
+    """(requests now, counters so far) of a ``/metrics`` page; None where it has none of them."""
+    busy, counters = 0.0, dict[str, float]()
+    found = [(match[1], float(match[2])) for match in _LINE.finditer(text)]
+    for name, value in found:
+        if name in _GAUGES:
+            busy += value
+        elif name in _COUNTERS:
+            counters[name] = counters.get(name, 0.0) + value
+    return (busy, counters) if counters else None
+
+
+class Watch:
+    """Looks at one engine now and then: is it ready, and since when is it idle?
+
+    An engine that gives no figures is never called idle.
+    """
+
+    def __init__(self, rundir: RunDir, spec: Spec, key: str | None) -> None:
+        self._rundir, self._spec = rundir, spec
+        self._address = Address(spec.host, spec.port, key)
+        self._counters: Mapping[str, float] | None = None
+        self._active_at: float | None = None  # None: not ready yet
+        self._next = time.monotonic() + self._tick_s()
+
+    def wait_s(self) -> float | None:
+        """Until the next look; None when nothing is left to look for."""
+        if not self._spec.port:
+            return None
+        if self._spec.idle_s is None and (self._spec.embedded or self._rundir.is_ready()):
+            return None  # the embedded engine says itself when it is ready
+        return max(0.0, self._next - time.monotonic())
+
+    def is_idle(self) -> bool:
+        """Look, when it is time to; whether nobody has asked anything for ``idle_s``."""
+        now = time.monotonic()
+        if self.wait_s() is None or now < self._next:
+            return False
+        self._next = now + self._tick_s()
+        if not self._ready() or self._spec.idle_s is None:
+            return False
+        if self._active_at is None or self._used():
+            self._active_at = time.monotonic()
+        return time.monotonic() - self._active_at >= self._spec.idle_s
+
+    def _tick_s(self) -> float:
+        if self._spec.idle_s is None:
+            return _TICK_S
+        return min(_LONGEST_TICK_S, max(_SHORTEST_TICK_S, self._spec.idle_s / 4))
+
+    def _ready(self) -> bool:
+        if self._rundir.is_ready():
+            return True
+        if self._spec.embedded or health(self._address) != "ok":
+            return False
+        if not serves(self._address, self._spec.name):
+            return False  # somebody else has the port
+        self._rundir.write_ready({"run_id": self._spec.run_id})
+        return True
+
+    def _used(self) -> bool:
+        """Whether anything was asked since the last look; no answer at all means busy."""
+        reply = ask(self._address, "GET", "/metrics", timeout_s=1.0)
+        if reply is None or reply.status != _OK or not isinstance(reply.body, str):
+            return True
+        found = parse_activity(reply.body)
+        if found is None:
+            return True
+        busy, counters = found
+        before, self._counters = self._counters, counters
+        return busy > 0 or counters != before

@@ -1,0 +1,188 @@
+"""Engines that run on this machine already: who answers on the ports that engines use.
+
+Loopback only. A probe sends a few GET requests and costs no tokens; each server is told by an
+answer that only it gives (seen: llama.cpp b11549, vLLM 0.32; read: SGLang 0.5, Ollama's API).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelscan.supervisor.health import Address, ask
+
+# vLLM 8000; llama-server 8080; SGLang 30000; Ollama 11434; LM Studio 1234; others' habits.
+PORTS = (8000, 8001, 8002, 8080, 8081, 8888, 9000, 30000, 30001, 11434, 1234, 5000, 5001)
+_TIMEOUT_S = 1.0
+_OK, _KEY_NEEDED = 200, (401, 403)
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A model that a server answers for. ``path`` is where it says its weights are."""
+
+    name: str
+    context_tokens: int | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A server. ``engine`` is vllm | sglang | llama.cpp | ollama | openai (speaks it, unknown).
+
+    ``locked`` means that it wants a key that we do not have: its models are unknown.
+    """
+
+    host: str
+    port: int
+    engine: str
+    version: str | None
+    models: tuple[Served, ...]
+    locked: bool = False
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+
+def scan(
+    ports: Sequence[int] = PORTS, host: str = "127.0.0.1", key: str | None = None
+) -> tuple[Found, ...]:
+    """Every server on these ports, in their order; all are asked at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    wanted = list(dict.fromkeys(ports))
+    with ThreadPoolExecutor(min(16, max(1, len(wanted)))) as pool:
+        answers = pool.map(lambda port: probe(Address(host, port, key)), wanted)
+        return tuple(found for found in answers if found is not None)
+
+
+def probe(address: Address) -> Found | None:
+    """Who listens there; None for nobody, and for what is no engine."""
+    if not _listens(address):
+        return None
+    for look in (_ollama, _sglang, _llamacpp, _vllm, _openai):
+        found = look(address)
+        if found is not None:
+            return found
+    return None
+
+
+def _listens(address: Address) -> bool:
+    import socket
+
+    try:
+        with socket.create_connection((address.host, address.port), timeout=_TIMEOUT_S):
+            return True
+    except OSError:
+        return False
+
+
+def _get(address: Address, path: str) -> tuple[int, Any]:
+    reply = ask(address, "GET", path, timeout_s=_TIMEOUT_S)
+    return (0, None) if reply is None else (reply.status, reply.body)
+
+
+def _object(address: Address, path: str) -> dict[str, Any]:
+    status, body = _get(address, path)
+    return body if status == _OK and isinstance(body, dict) else {}
+
+
+def _models(address: Address) -> tuple[list[Mapping[str, Any]] | None, bool]:
+    """Rows of ``/v1/models``; None when it is no such server. And whether a key is needed."""
+    status, body = _get(address, "/v1/models")
+    if status in _KEY_NEEDED:
+        return [], True
+    rows = body.get("data") if status == _OK and isinstance(body, dict) else None
+    if not isinstance(rows, list):
+        return None, False
+    return [row for row in rows if isinstance(row, dict) and isinstance(row.get("id"), str)], False
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _ollama(address: Address) -> Found | None:
+    """Its models are loaded on demand: those in memory say with which context."""
+    tags = _object(address, "/api/tags").get("models")
+    if not isinstance(tags, list):
+        return None
+    running = _object(address, "/api/ps").get("models") or []
+    contexts = {row.get("name"): _count(row.get("context_length")) for row in running}
+    names = [str(row["name"]) for row in tags if isinstance(row, dict) and row.get("name")]
+    version = _text(_object(address, "/api/version").get("version"))
+    models = tuple(Served(name, contexts.get(name)) for name in names)
+    return Found(address.host, address.port, "ollama", version, models)
+
+
+def _sglang(address: Address) -> Found | None:
+    """``/get_model_info`` is SGLang's own, ``/get_server_info`` has the version; behind a key
+    ``/metrics`` still tells."""
+    info = _object(address, "/get_model_info") or _object(address, "/model_info")
+    if not info and _models(address)[1] and _has_metrics(address, "sglang:"):
+        return Found(address.host, address.port, "sglang", None, (), locked=True)
+    if not isinstance(info.get("model_path"), str) or "is_generation" not in info:
+        return None
+    server = _object(address, "/get_server_info") or _object(address, "/server_info")
+    rows, locked = _models(address)
+    context = _count(server.get("context_length")) or _count(server.get("max_req_input_len"))
+    models = tuple(
+        Served(row["id"], _count(row.get("max_model_len")) or context, info["model_path"])
+        for row in rows or ()
+    )
+    return Found(address.host, address.port, "sglang", _text(server.get("version")), models, locked)
+
+
+def _llamacpp(address: Address) -> Found | None:
+    """``/props`` (public unless there is a key) or the models' ``owned_by``."""
+    rows, locked = _models(address)
+    owned = any(row.get("owned_by") == "llamacpp" for row in rows or ())
+    props = _object(address, "/props") if owned or locked else {}
+    settings = props.get("default_generation_settings")
+    if not owned and not isinstance(settings, dict):
+        return None
+    context = _count((settings or {}).get("n_ctx"))
+    path = _text(props.get("model_path"))
+    models = tuple(
+        Served(row["id"], context or _count((row.get("meta") or {}).get("n_ctx")), path)
+        for row in rows or ()
+    )
+    return Found(address.host, address.port, "llama.cpp", _text(props.get("build_info")), models,
+                 locked)  # fmt: skip
+
+
+def _vllm(address: Address) -> Found | None:
+    """``owned_by`` is vllm; behind a key, ``/version`` and ``/metrics`` still tell."""
+    rows, locked = _models(address)
+    owned = any(row.get("owned_by") == "vllm" for row in rows or ())
+    if not owned and not (locked and _has_metrics(address, "vllm:")):
+        return None
+    version = _text(_object(address, "/version").get("version"))
+    models = tuple(
+        Served(row["id"], _count(row.get("max_model_len")), _text(row.get("root")))
+        for row in rows or ()
+    )
+    return Found(address.host, address.port, "vllm", version, models, locked)
+
+
+def _has_metrics(address: Address, prefix: str) -> bool:
+    status, body = _get(address, "/metrics")
+    return status == _OK and isinstance(body, str) and f"\n{prefix}" in f"\n{body}"
+
+
+def _openai(address: Address) -> Found | None:
+    """Anything else that lists models; a server that only says 401 may be anything."""
+    rows, locked = _models(address)
+    if locked or not rows or any(not isinstance(row.get("object"), str) for row in rows):
+        return None
+    models = tuple(
+        Served(row["id"], _count(row.get("max_model_len")) or _count(row.get("context_length")))
+        for row in rows
+    )
+    return Found(address.host, address.port, "openai", None, models)

@@ -1,0 +1,73 @@
+"""``estimate --exact``: llama.cpp's own figures for a local file, or for a remote one's header."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from modelscan.core.errors import NotDeployableError, OfflineError
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Inventory
+from modelscan.core.model import Variant
+from modelscan.core.plan import Subject
+from modelscan.core.reference import Kind, Reference
+from modelscan.core.workload import Workload
+from modelscan.planner import refuse
+from modelscan.planner.sizing import choose
+from modelscan.state.config import Config
+
+
+def exact_estimate(
+    subject: Subject, workload: Workload, inventory: Inventory, config: Config
+) -> Estimate:
+    """The estimate with the engine's figures; raises where there is no GGUF file to ask about."""
+    from modelscan.supervisor.dry_run.run import exact
+
+    refuse.closed(subject)
+    if workload.backend not in (None, "llama.cpp"):
+        raise NotDeployableError(
+            f"--exact asks llama.cpp itself; {workload.backend} has no dry run",
+            hint=f"modelscan estimate {subject.id} --exact --backend llama.cpp",
+        )
+    candidate = choose(subject, replace(workload, backend="llama.cpp"))
+    variant, shape = candidate.variant, candidate.shape
+    path = Path(shape.path) if shape.path else None
+    if path is not None and path.is_file() and path.suffix == ".gguf":
+        return exact(shape, workload, inventory, model=subject.id, path=path)
+    return _remote(subject, variant, workload, inventory, config)
+
+
+def _remote(
+    subject: Subject, variant: Variant, workload: Workload, inventory: Inventory, config: Config
+) -> Estimate:
+    """Only the header is fetched: a few MiB."""
+    from modelscan.formats import gguf
+    from modelscan.hub.repository import Hub
+    from modelscan.memory.shape import from_gguf
+    from modelscan.supervisor.dry_run.run import exact
+
+    files = [file for file in variant.files if file.path.endswith(".gguf")]
+    if variant.source == "local_path" or not files:
+        raise NotDeployableError(
+            f"there is no GGUF file of {subject.id} to ask llama.cpp about",
+            hint=f"modelscan estimate {subject.id}",
+        )
+    if config.offline:
+        raise OfflineError(
+            f"the header of {variant.repo}/{files[0].path} is needed and --offline is set",
+            hint=f"modelscan estimate {subject.id} --exact",
+        )
+    kind = Kind.MODELSCOPE if variant.source == "modelscope" else Kind.HUGGINGFACE
+    reference = Reference(kind, variant.repo, variant.revision)
+    with Hub.from_config(config) as hub:
+        shards: list[tuple[gguf.GgufHeader, gguf.Reader]] = []
+        for file in files:
+            remote = hub.open_file(reference, file.path)
+            header = gguf.parse_header(remote.read, file.size_bytes)
+            if header.split_count > 1 or not shards:
+                shards.append((header, remote.read))
+            if shards[0][0].split_count == len(shards):
+                break  # what is left is projectors
+        joined = gguf.merge_shards([header for header, _ in shards])
+        shape = from_gguf(joined, quantization=variant.quantization)
+        return exact(shape, workload, inventory, model=subject.id, shards=shards)

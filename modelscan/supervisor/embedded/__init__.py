@@ -1,0 +1,1 @@
+"""The embedded llama.cpp server in a process of its own."""

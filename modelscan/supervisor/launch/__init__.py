@@ -1,0 +1,1 @@
+"""A plan as the exact start of an engine on this machine."""

@@ -1,0 +1,274 @@
+"""The small process beside each local engine: starts it, keeps its log bounded, notes its end.
+
+    python -m modelscan.supervisor.main FOLDER RUN_ID
+
+It runs in a session of its own and survives the command that started it (``engines.spawn``); the
+engine dies with it. It does nothing unless ``FOLDER/spec.json`` asks for RUN_ID (``rundir``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from modelscan.supervisor import restarts
+from modelscan.supervisor.activity import Watch
+from modelscan.supervisor.logfile import RotatingLog, tail
+from modelscan.supervisor.processes import die_with_parent, identify, limit
+from modelscan.supervisor.rundir import Ended, Restarts, RunDir, Running, Spec
+
+_READ_BYTES = 1 << 16
+_PAUSE_STEP_S = 0.05
+_LAST_WORDS = 3  # lines
+_HANDLED = {signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD}
+PATH_MARK = "MODELSCAN_ENGINE_PYTHONPATH"
+RUN_MARK = "MODELSCAN_RUN"
+
+
+def main(arguments: list[str]) -> int:
+    """Detach, see that the run is still wanted, supervise it to its end.
+
+    The lock ``alive.lock`` is held already: the command that started us took it and passed it on
+    as a file descriptor, so the deployment counts as alive from before we exist.
+    """
+    folder, run_id = arguments
+    if os.fork():
+        os._exit(0)  # not a child of the command: nobody has to wait for us
+    os.setsid()
+    rundir = RunDir(Path(folder))
+    spec = rundir.spec()
+    if spec is None or spec.run_id != run_id:
+        return 0
+    os.chdir("/")
+    return Supervisor(rundir, spec).run()
+
+
+class Supervisor:
+    """One deployment's engine from fork to its last log line, and again where that is wanted."""
+
+    def __init__(self, rundir: RunDir, spec: Spec) -> None:
+        self._rundir, self._spec = rundir, spec
+        self._engine = 0
+        self._status: int | None = None
+        self._stopping = self._idle = False
+        self._restarts = 0
+
+    def run(self) -> int:
+        """Until the engine ends and nobody wants it again."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGALRM, self._kill)
+        signal.signal(signal.SIGCHLD, self._reap)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        log = RotatingLog(self._rundir.log_file, self._spec.log_limit_bytes)
+        while True:
+            reader = self._launch()
+            began = time.monotonic()
+            self._pump(reader, log)
+            ended = self._ended(self._wait())
+            if not self._revive(ended, time.monotonic() - began, log):
+                break
+        self._rundir.write_ended(self._ended(self._wait()))
+        log.close()
+        return 0
+
+    def _launch(self) -> int:
+        """Fork the engine; the end of the pipe with its output. Signals are blocked and wait
+        until there is an engine to pass them to."""
+        self._write_running(None)
+        reader, writer = os.pipe()
+        supervisor = os.getpid()
+        self._status = None
+        self._engine = os.fork()
+        if self._engine == 0:
+            self._become_engine(supervisor, reader, writer)
+        os.close(writer)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+        return reader
+
+    def _revive(self, ended: Ended, lived_s: float, log: RotatingLog) -> bool:
+        """Whether to start it again, after the pause before that; signals are blocked then."""
+        # Once it was ready, later starts may fail for passing reasons: the limit ends that.
+        was_ready = self._rundir.is_ready() or self._restarts > 0
+        if not restarts.again(self._spec, ended, was_ready=was_ready):
+            return False
+        if lived_s >= self._spec.healthy_s:
+            self._restarts = 0
+        if self._restarts >= self._spec.restart_limit:
+            return False
+        self._restarts += 1
+        reason = restarts.how(ended, tail(self._rundir.log_file, _LAST_WORDS))
+        delay_s = restarts.delay_s(self._spec, self._restarts)
+        which = f"{self._restarts} of {self._spec.restart_limit}"
+        log.write(f"modelscan: {reason}; restart {which} in {delay_s:g} s\n".encode())
+        self._note_restart(reason, ended.at, waiting=True)
+        self._rundir.ready_file.unlink(missing_ok=True)
+        self._write_running(None)
+        if not self._paused(delay_s):
+            return False
+        self._note_restart(reason, ended.at, waiting=False)
+        return True
+
+    def _paused(self, delay_s: float) -> bool:
+        """Wait; False when a stop was asked for meanwhile. Signals are blocked afterwards."""
+        until = time.monotonic() + delay_s
+        while not self._stopping and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _PAUSE_STEP_S))
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        return not self._stopping
+
+    def _note_restart(self, reason: str, at: str, *, waiting: bool) -> None:
+        limit = self._spec.restart_limit
+        note = Restarts(self._spec.run_id, self._restarts, limit, reason, at, waiting)
+        self._rundir.write_restarts(note)
+
+    def _become_engine(self, parent: int, reader: int, writer: int) -> None:
+        """The forked child: never returns."""
+        code = 1
+        try:
+            os.setpgid(0, 0)
+            die_with_parent(parent)
+            limit(self._spec.memory_limit_bytes, self._spec.nice)
+            for number in (*_HANDLED, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
+            os.close(reader)
+            os.dup2(writer, 1)
+            os.dup2(writer, 2)
+            self._write_running(os.getpid(), parent)
+            code = self._engine_main()
+        except BaseException as error:  # noqa: BLE001 - the reason must reach the log
+            with contextlib.suppress(OSError):
+                os.write(2, f"{type(error).__name__}: {error}\n".encode())
+        finally:
+            os._exit(code)
+
+    def _engine_main(self) -> int:
+        environment = engine_environment(self._spec)
+        if not self._spec.embedded:
+            program = self._spec.argv[0]
+            os.execvpe(program, list(self._spec.argv), environment)  # noqa: S606 - no shell
+        os.environ.clear()
+        os.environ.update(environment)
+        from modelscan.supervisor.embedded.launcher import serve
+
+        return serve(self._spec.argv, self._rundir.ready_file, self._spec.run_id)
+
+    def _write_running(self, engine: int | None, supervisor: int | None = None) -> None:
+        me = identify(supervisor or os.getpid())
+        assert me is not None
+        found = identify(engine) if engine else None
+        self._rundir.write_running(Running(self._spec.run_id, me, found))
+
+    def _pump(self, reader: int, log: RotatingLog) -> None:
+        """Its output into the log until it ends; meanwhile a look at whether it is used."""
+        watch = Watch(self._rundir, self._spec, self._key())
+        while True:
+            wait_s = watch.wait_s()
+            if wait_s is None or select.select([reader], [], [], wait_s)[0]:
+                data = os.read(reader, _READ_BYTES)
+                if not data:
+                    break
+                log.write(data)
+            if not self._stopping and watch.is_idle():
+                self._idle = True
+                log.write(f"modelscan: no request for {self._spec.idle_s:g} s\n".encode())
+                self._stop(signal.SIGTERM, None)
+        os.close(reader)
+
+    def _key(self) -> str | None:
+        from modelscan.core.errors import ModelscanError
+        from modelscan.state.secrets import resolve
+
+        for reference in self._spec.secrets.values():
+            with contextlib.suppress(ModelscanError):  # the engine will say what is missing
+                return resolve(reference)
+        return None
+
+    def _wait(self) -> int:
+        """The engine's wait status; an engine that only closed its output is waited for."""
+        if self._status is None:
+            with contextlib.suppress(ChildProcessError):  # the handler was quicker
+                self._gone(os.waitpid(self._engine, 0)[1])
+        assert self._status is not None
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return self._status
+
+    def _reap(self, number: int, frame: FrameType | None) -> None:
+        """The engine ended: end what it started, too, so that the log's pipe closes."""
+        with contextlib.suppress(ChildProcessError):
+            pid, status = os.waitpid(self._engine, os.WNOHANG)
+            if pid:
+                self._gone(status)
+
+    def _gone(self, status: int) -> None:
+        self._status = status
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._engine, signal.SIGKILL)
+
+    def _ended(self, status: int) -> Ended:
+        from modelscan.state.clock import now_text
+
+        code = os.waitstatus_to_exitcode(status)
+        return Ended(
+            run_id=self._spec.run_id,
+            code=None if code < 0 else code,
+            signal=-code if code < 0 else None,
+            asked=self._stopping,
+            at=now_text(),
+            restarts=self._restarts,
+            idle=self._idle,
+        )
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+        self._signal_engine(signal.SIGTERM)
+        self._signal_engine(signal.SIGCONT)  # one that was suspended could not end
+        signal.setitimer(signal.ITIMER_REAL, self._spec.stop_grace_s)
+
+    def _kill(self, number: int, frame: FrameType | None) -> None:
+        self._signal_engine(signal.SIGKILL)
+
+    def _signal_engine(self, number: signal.Signals) -> None:
+        if self._status is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._engine, number)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self._engine, number)  # before it leads its own group
+
+
+def engine_environment(spec: Spec, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the engine sees: the user's environment without credentials, plus its own.
+
+    Raises AuthError when a referenced secret is missing.
+    """
+    from modelscan.state.secrets import resolve
+
+    inherited = dict(os.environ if environ is None else environ)
+    own_path = inherited.pop(PATH_MARK, None)
+    if own_path is not None:
+        inherited["PYTHONPATH"] = own_path
+        if not own_path:
+            del inherited["PYTHONPATH"]
+    secrets = {name: resolve(reference, inherited) for name, reference in spec.secrets.items()}
+    kept = {name: value for name, value in inherited.items() if not looks_secret(name)}
+    return {**kept, **spec.env, **secrets, RUN_MARK: f"{spec.name}/{spec.run_id}"}
+
+
+def looks_secret(name: str) -> bool:
+    """Whether a variable's name says that it holds a credential."""
+    words = name.upper().split("_")
+    return bool({"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"} & set(words))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,214 @@
+"""A deployment's folder: what its supervisor is to run, who runs, how it ended.
+
+Whether something runs is never guessed from a pid: supervisor and engine hold ``alive.lock``
+(flock, which the kernel drops with its last holder, also after kill -9 and a reboot). The command
+that starts them takes the lock, writes ``spec.json`` and passes the locked file descriptor on:
+there is no instant at which a process is on its way and the lock is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from modelscan.state.files import ensure_dir, write_atomic
+from modelscan.supervisor.processes import Identity
+
+_POLL_S, _OBSERVED_S = 0.002, 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One start of one engine.
+
+    ``argv`` is the whole command. With ``embedded`` it is our own launcher, which the
+    supervisor calls after a fork instead of starting another interpreter. ``env`` is added to
+    the inherited environment; ``secrets`` maps a variable to a *reference*.
+    """
+
+    run_id: str
+    name: str
+    argv: tuple[str, ...]
+    embedded: bool
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    stop_grace_s: float = 5.0
+    log_limit_bytes: int = 4 << 20
+    restart: str = "no"  # a policy of ``engines.restarts``
+    restart_limit: int = 5
+    restart_delay_s: float = 0.5  # before the first restart
+    healthy_s: float = 300.0  # after so long without an end, restarts are counted anew
+    idle_s: float | None = None  # end it after so long without a request
+    host: str = "127.0.0.1"
+    port: int = 0  # 0: nothing to ask
+    memory_limit_bytes: int | None = None
+    nice: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Who runs; ``engine`` is None for the moment before the fork."""
+
+    run_id: str
+    supervisor: Identity
+    engine: Identity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the engine ended: an exit code, or the signal that killed it."""
+
+    run_id: str
+    code: int | None
+    signal: int | None
+    asked: bool  # a stop was asked for
+    at: str
+    restarts: int = 0  # before this end
+    idle: bool = False  # ended because nobody used it
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """That the engine crashed and was, or will be, started again."""
+
+    run_id: str
+    count: int
+    limit: int
+    reason: str  # of the last end, not redacted
+    at: str
+    waiting: bool  # for the next start; False: it was started
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """The folder of one deployment."""
+
+    folder: Path
+
+    @property
+    def spec_file(self) -> Path:
+        return self.folder / "spec.json"
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "engine.log"
+
+    @property
+    def ready_file(self) -> Path:
+        return self.folder / "ready.json"
+
+    @property
+    def ended_file(self) -> Path:
+        return self.folder / "ended.json"
+
+    @contextlib.contextmanager
+    def claim(self, spec: Spec) -> Iterator[int | None]:
+        """Write what is to run and give the locked descriptor for the supervisor to inherit.
+
+        None, and nothing done, while another run lives. Leaving closes our copy only.
+        """
+        ensure_dir(self.folder)
+        with self._exclusive() as fd:
+            if fd is not None:
+                for name in ("process.json", "ready.json", "ended.json", "restarts.json"):
+                    (self.folder / name).unlink(missing_ok=True)
+                self._write("spec.json", asdict(spec))
+            yield fd
+
+    def spec(self) -> Spec | None:
+        value = self._read("spec.json")
+        if value is None:
+            return None
+        return Spec(**{**value, "argv": tuple(value["argv"])})
+
+    def alive(self) -> bool:
+        """Whether supervisor or engine lives."""
+        try:
+            fd = os.open(self.folder / "alive.lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    @contextlib.contextmanager
+    def _exclusive(self) -> Iterator[int | None]:
+        fd = os.open(self.folder / "alive.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield fd if _lock(fd) else None
+        finally:
+            os.close(fd)
+
+    def write_running(self, running: Running) -> None:
+        self._write("process.json", asdict(running))
+
+    def running(self) -> Running | None:
+        """Who runs, as they said; believe it only while ``alive()``."""
+        value = self._read("process.json")
+        if value is None:
+            return None
+        engine = value["engine"]
+        return Running(
+            value["run_id"],
+            Identity(**value["supervisor"]),
+            Identity(**engine) if engine else None,
+        )
+
+    def write_ready(self, value: Mapping[str, Any]) -> None:
+        self._write("ready.json", value)
+
+    def is_ready(self) -> bool:
+        """Whether this engine, since it was last started, could once be asked."""
+        return self.ready_file.exists()
+
+    def ready(self) -> Mapping[str, Any] | None:
+        return self._read("ready.json")
+
+    def write_ended(self, ended: Ended) -> None:
+        self._write("ended.json", asdict(ended))
+
+    def ended(self) -> Ended | None:
+        value = self._read("ended.json")
+        return Ended(**value) if value else None
+
+    def write_restarts(self, restarts: Restarts) -> None:
+        self._write("restarts.json", asdict(restarts))
+
+    def restarts(self) -> Restarts | None:
+        value = self._read("restarts.json")
+        return Restarts(**value) if value else None
+
+    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+        write_atomic(self.folder / name, json.dumps(value))
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            value: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return value
+
+
+def _lock(fd: int) -> bool:
+    """An observer holds a shared lock for an instant: one refusal proves nothing yet."""
+    deadline = time.monotonic() + _OBSERVED_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_S)
+        else:
+            return True

@@ -1,0 +1,129 @@
+"""Start and stop the supervised process of a deployment."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import modelscan
+from modelscan.core.errors import RemoteError
+from modelscan.supervisor.main import PATH_MARK
+from modelscan.supervisor.processes import Identity, send
+from modelscan.supervisor.rundir import RunDir, Spec
+
+MODULE = "modelscan.supervisor.main"
+ERRORS = "supervisor.err"
+_POLL_S = 0.01
+_KILL_WAIT_S = 5.0
+_BORN_S = 5.0  # until a supervisor has said who it is
+_started: list[subprocess.Popen[bytes]] = []
+
+
+def new_run_id() -> str:
+    return secrets.token_hex(8)
+
+
+def start(rundir: RunDir, spec: Spec) -> None:
+    """Start the supervisor and return at once: it counts as alive from now on.
+
+    The caller holds the deployment's lock. Raises RemoteError while another run lives. The
+    supervisor's working folder is the deployment's own, so that ``python -m`` finds no foreign
+    module in the user's current folder.
+    """
+    reap()
+    command = [sys.executable, "-m", MODULE, str(rundir.folder), spec.run_id]
+    with rundir.claim(spec) as lock, (rundir.folder / ERRORS).open("wb") as stderr:
+        if lock is None:
+            raise _still_there(rundir)
+        _started.append(
+            subprocess.Popen(
+                command, cwd=rundir.folder, env=_environment(), stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True, pass_fds=[lock],
+            )
+        )  # fmt: skip
+
+
+def reap() -> None:
+    """Take note of started commands that have detached, so that none stays as a zombie."""
+    _started[:] = [process for process in _started if process.poll() is None]
+
+
+def last_error(rundir: RunDir) -> str | None:
+    """What a supervisor that failed said last (it normally says nothing)."""
+    try:
+        lines = (rundir.folder / ERRORS).read_text(errors="replace").strip().splitlines()
+    except FileNotFoundError:
+        return None
+    return lines[-1] if lines else None
+
+
+def _environment() -> dict[str, str]:
+    own = os.environ.get("PYTHONPATH", "")
+    root = str(Path(modelscan.__file__).resolve().parent.parent)
+    path = os.pathsep.join(part for part in (root, own) if part)
+    return {**os.environ, PATH_MARK: own, "PYTHONPATH": path}
+
+
+def _still_there(rundir: RunDir) -> RemoteError:
+    name = rundir.folder.name
+    return RemoteError(
+        f"another process of {name} is still there",
+        hint=f"modelscan stop {name}",
+        code="still_running",
+    )
+
+
+def stop(rundir: RunDir, grace_s: float = 5.0) -> bool:
+    """End supervisor and engine and wait until both are gone; False if nothing ran.
+
+    SIGTERM first; after the grace period (kept by the supervisor, too) SIGKILL. Raises RemoteError
+    when something survives even that.
+    """
+    if not rundir.alive():
+        return False
+    _signal(rundir, signal.SIGTERM)
+    if not _wait(lambda: not rundir.alive(), grace_s + 1.0):
+        _signal(rundir, signal.SIGKILL)
+        if not _wait(lambda: not rundir.alive(), _KILL_WAIT_S):
+            raise RemoteError(
+                f"the engine of {rundir.folder.name} does not end",
+                hint=f"ps -fp {_pids(rundir)}",
+                code="engine_survives",
+            )
+    reap()
+    return True
+
+
+def _wait(done: Callable[[], bool], timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _signal(rundir: RunDir, number: signal.Signals) -> None:
+    """The supervisor, which ends the engine; the engine itself where that is gone or deaf."""
+    _wait(lambda: rundir.running() is not None or not rundir.alive(), _BORN_S)
+    supervisor, engine = _identities(rundir)
+    if number is signal.SIGKILL and engine is not None:
+        send(engine, number, group=True)
+    told = supervisor is not None and send(supervisor, number)
+    if engine is not None and not told:
+        send(engine, number, group=True)
+
+
+def _identities(rundir: RunDir) -> tuple[Identity | None, Identity | None]:
+    running = rundir.running()
+    return (running.supervisor, running.engine) if running else (None, None)
+
+
+def _pids(rundir: RunDir) -> str:
+    return ",".join(str(who.pid) for who in _identities(rundir) if who) or "-"

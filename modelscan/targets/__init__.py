@@ -1,0 +1,1 @@
+"""Where deployments run: this machine, a GPUStack cluster, an Ollama server. One protocol."""

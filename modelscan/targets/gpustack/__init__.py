@@ -1,0 +1,1 @@
+"""A GPUStack cluster as a target."""

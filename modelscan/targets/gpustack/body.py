@@ -1,0 +1,258 @@
+"""A plan as the exact create body; the identity that every later change must repeat. Pure.
+
+Only fields that GPUStack knows are sent: it accepts unknown ones silently, so a typo would be
+lost. ``enable_model_route`` defaults to nothing there, and such a model answers 404 to everybody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.model import Spec
+from modelscan.core.plan import Plan
+from modelscan.core.reference import Kind, parse_reference
+from modelscan.core.workload import BACKENDS as ENGINES
+from modelscan.state.secrets import resolve
+from modelscan.targets.gpustack.client import Dialect
+
+BACKENDS = {
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "mindie": "MindIE",
+    "voxbox": "VoxBox",
+    "custom": "Custom",
+}
+OLD_BACKENDS = {"vllm": "vllm", "llama.cpp": "llama-box", "voxbox": "vox-box"}
+CATEGORIES = {
+    "chat": "llm",
+    "embedding": "embedding",
+    "rerank": "reranker",
+    "image": "image",
+    "speech_to_text": "speech_to_text",
+    "text_to_speech": "text_to_speech",
+}
+_SINCE_2 = ("adapters", "speculative_config", "extended_kv_cache", "image_name", "run_command")
+_DEVICE_CHOICE = ("_VISIBLE_DEVICES", "_DEVICE_ORDER")
+_SOURCES = {"huggingface": "huggingface", "modelscope": "model_scope", "local_path": "local_path"}
+_REPO_FIELDS: dict[str, tuple[str, str | None]] = {
+    "huggingface": ("huggingface_repo_id", "huggingface_filename"),
+    "model_scope": ("model_scope_model_id", "model_scope_file_path"),
+    "local_path": ("local_path", None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the user adds to a plan for a cluster."""
+
+    replicas: int = 1
+    gpu_ids: tuple[str, ...] = ()  # "worker:cuda:0"
+    gpus_per_replica: int = 1
+    worker_selector: Mapping[str, str] | None = None
+    env: Mapping[str, str] | None = None
+    adapters: tuple[str, ...] = ()
+    restart_on_error: bool = True
+    placement_strategy: str | None = None  # spread | binpack
+    backend_version: str | None = None
+    image_name: str | None = None
+    run_command: str | None = None
+    extended_kv_cache: Mapping[str, Any] | None = None
+    speculative_config: Mapping[str, Any] | None = None
+
+
+def create_body(
+    name: str,
+    plan: Plan,
+    dialect: Dialect,
+    choices: Choices,
+    *,
+    cluster_id: int | None,
+    spec: Spec | None = None,
+) -> dict[str, Any]:
+    """What ``POST models`` takes. ``spec`` is the catalog's recipe that the plan follows.
+
+    Raises NotDeployableError for an engine this server version does not have.
+    """
+    body: dict[str, Any] = {"name": name, "replicas": choices.replicas, **source_fields(plan)}
+    body["backend"] = backend_name(plan.backend, dialect)
+    box = body["backend"] == OLD_BACKENDS["llama.cpp"]
+    planned = llama_box_parameters(plan.parameters) if box else plan.parameters
+    parameters = backend_parameters(spec.backend_parameters if spec else (), planned)
+    if parameters:
+        body["backend_parameters"] = parameters
+    # Which devices an instance sees is the scheduler's to say.
+    ours = {k: v for k, v in plan.env.items() if not k.endswith(_DEVICE_CHOICE)}
+    env = {**(dict(spec.env) if spec else {}), **ours, **check_env(choices.env or {})}
+    if env:
+        body["env"] = env
+    if plan.task in CATEGORIES:
+        body["categories"] = [CATEGORIES[plan.task]]
+    body["restart_on_error"] = choices.restart_on_error
+    if choices.placement_strategy:
+        body["placement_strategy"] = choices.placement_strategy
+    body |= _placement(choices, dialect)
+    if choices.backend_version:
+        body["backend_version"] = choices.backend_version
+    if dialect.modern:
+        return body | _modern(choices, spec, cluster_id, plan.source)
+    _refuse_modern(choices, dialect)
+    return body
+
+
+def _refuse_modern(choices: Choices, dialect: Dialect) -> None:
+    """0.7 would take such fields and do nothing with them; raises NotDeployableError."""
+    for field in _SINCE_2:
+        if getattr(choices, field):
+            raise NotDeployableError(
+                f"GPUStack {dialect.version} has no {field.replace('_', ' ')}",
+                hint="leave it out, or upgrade the server to 2.x",
+            )
+
+
+def source_fields(plan: Plan) -> dict[str, Any]:
+    """``source`` and the repository field that belongs to it."""
+    source = _SOURCES[plan.source]
+    repo_field, file_field = _REPO_FIELDS[source]
+    fields: dict[str, Any] = {"source": source, repo_field: plan.repo}
+    if file_field and plan.format == "gguf" and plan.files:
+        fields[file_field] = plan.files[0]
+    return fields
+
+
+def identity(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What every PUT must repeat (else 422): name, source and its repository field."""
+    source = row.get("source")
+    fields = {"name": row.get("name"), "source": source}
+    for key in _REPO_FIELDS.get(str(source), ()):
+        if key and row.get(key):
+            fields[key] = row[key]
+    return fields
+
+
+def backend_name(backend: str, dialect: Dialect) -> str:
+    """The server's spelling of an engine; raises NotDeployableError where it has none."""
+    table = BACKENDS if dialect.modern else OLD_BACKENDS
+    name = table.get(backend.lower())
+    if name is None:
+        raise NotDeployableError(
+            f"GPUStack {dialect.version} does not run {backend}",
+            hint=f"--backend {' or '.join(name for name in ENGINES if name in table)}",
+        )
+    return name
+
+
+def backend_parameters(recipe: Sequence[str], planned: Sequence[str]) -> list[str]:
+    """``--key=value`` words; the planner's value replaces the recipe's, each flag occurs once."""
+    merged: dict[str, str | None] = {}
+    for words in (recipe, planned):
+        for key, value in pairs(words):
+            merged.pop(key, None)
+            merged[key] = value
+    return [f"--{key}" if value is None else f"--{key}={value}" for key, value in merged.items()]
+
+
+def pairs(words: Sequence[str]) -> list[tuple[str, str | None]]:
+    """``--a=1 --b 2 --c`` as pairs; underscores in names read as dashes."""
+    found: list[tuple[str, str | None]] = []
+    for word in (part for text in words for part in _split(text)):
+        if word.startswith("--"):
+            key, equals, value = word[2:].partition("=")
+            found.append((key.replace("_", "-"), value if equals else None))
+        elif found and found[-1][1] is None:
+            found[-1] = (found[-1][0], word)
+    return found
+
+
+def llama_box_parameters(words: Sequence[str]) -> list[str]:
+    """llama.cpp's options as llama-box (GPUStack 0.7) has them.
+
+    The worker itself says how many layers go to the GPU and what a model is for; its flash
+    attention is a switch. Observed: "Invalid backend parameter --gpu-layers" for ``all``.
+    """
+    said = {"embedding", "pooling", "reranking"}
+    found: list[str] = []
+    for key, value in pairs(words):
+        if key in said or (key, value) in (("n-gpu-layers", "all"), ("flash-attn", "auto")):
+            continue
+        if key == "flash-attn":
+            key, value = "no-flash-attn" if value == "off" else key, None
+        found += [f"--{key}"] if value is None else [f"--{key}", value]
+    return found
+
+
+def _split(text: str) -> list[str]:
+    """A catalog may write ``--key value`` as one word."""
+    head, space, tail = text.partition(" ")
+    return [head, tail] if space and head.startswith("--") and "=" not in head else [text]
+
+
+def _placement(choices: Choices, dialect: Dialect) -> dict[str, Any]:
+    if choices.gpu_ids:
+        selector: dict[str, Any] = {"gpu_ids": list(choices.gpu_ids)}
+        if dialect.modern:
+            selector["gpus_per_replica"] = choices.gpus_per_replica
+        return {"gpu_selector": selector}
+    return {"worker_selector": dict(choices.worker_selector)} if choices.worker_selector else {}
+
+
+def _modern(
+    choices: Choices, spec: Spec | None, cluster_id: int | None, source: str
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {"enable_model_route": True}
+    if cluster_id is not None:
+        fields["cluster_id"] = cluster_id
+    if spec and spec.backend_version and not choices.backend_version:
+        fields["backend_version"] = spec.backend_version
+    speculative = choices.speculative_config or (spec.speculative_config if spec else None)
+    if speculative:
+        fields["speculative_config"] = {"enabled": True, **speculative}  # there: false if unsaid
+    if choices.extended_kv_cache:
+        fields["extended_kv_cache"] = {"enabled": True, **choices.extended_kv_cache}
+    for key in ("image_name", "run_command"):
+        if getattr(choices, key):
+            fields[key] = getattr(choices, key)
+    if choices.adapters:
+        fields["lora_list"] = [adapter_entry(text, source) for text in choices.adapters]
+    return fields
+
+
+def adapter_entry(text: str, source: str) -> dict[str, Any]:
+    """``[NAME=]REPO`` as an entry of ``lora_list``; the adapter is asked as ``MODEL:NAME``.
+
+    A bare ORG/REPO is of the model's hub; ``hf:``, ``ms:`` and paths say it themselves.
+    """
+    name, equals, rest = text.partition("=")
+    if not equals or "/" in name:
+        name, rest = "", text
+    found = parse_reference(rest)
+    hub = {Kind.MODELSCOPE: "modelscope", Kind.HUGGINGFACE: "huggingface", Kind.PATH: "local_path"}
+    there = hub.get(found.kind, "huggingface" if source == "local_path" else source)
+    short = name or found.value.rstrip("/").rpartition("/")[2]
+    place = {"local_path": found.value} if there == "local_path" else {}
+    return {"lora_name": short, "lora_repo_name": found.value, "source": _SOURCES[there], **place}
+
+
+_SECRET_NAME = re.compile(r"(?i)(key|token|secret|passw|credential)")
+
+
+def check_env(env: Mapping[str, str]) -> Mapping[str, str]:
+    """Variables whose names say secret must be references; raises UsageError for literal ones."""
+    for name, value in env.items():
+        if _SECRET_NAME.search(name) and not value.startswith(("env:", "file:")):
+            raise UsageError(
+                f"the value of {name} must be a reference, never the secret itself",
+                hint=f"--env {name}=env:{name}", code="literal_secret",
+            )  # fmt: skip
+    return env
+
+
+def resolved_env(body: Mapping[str, Any]) -> dict[str, Any]:
+    """``env`` with the secrets that its references name: only on its way to the server."""
+    env = body.get("env") or {}
+    if not any(_SECRET_NAME.search(name) for name in env):
+        return {}
+    return {"env": {k: resolve(v) if _SECRET_NAME.search(k) else v for k, v in env.items()}}

@@ -1,0 +1,329 @@
+"""Planning for a GPUStack cluster: its workers are the hardware, its engines the backends."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
+from modelscan.core.gpu import Inventory
+from modelscan.core.jsonform import to_json
+from modelscan.core.model import Spec
+from modelscan.core.plan import Decision, Plan, Subject
+from modelscan.core.units import GIB, format_bytes
+from modelscan.core.workload import Workload
+from modelscan.state.config import Config
+from modelscan.state.targets import TargetConfig, load
+from modelscan.targets.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, create_body, pairs
+from modelscan.targets.gpustack.client import Client, Connection, Dialect
+from modelscan.targets.gpustack.engines import decided, engines, servable
+from modelscan.targets.gpustack.filters import reject
+from modelscan.targets.gpustack.inventory import inventory as as_inventory
+from modelscan.targets.gpustack.types import parse_gpu, parse_worker, understood
+from modelscan.targets.request import OFFLINE, Request
+
+CONCURRENT_CONTEXTS = 4  # full contexts the cache is sized for where nobody says
+CLAIM_FACTOR, CLAIM_BYTES = 1.2, 2 * GIB  # GPUStack 2.3.0's own claim for a language model
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What would be created, and why."""
+
+    plan: Plan
+    body: Mapping[str, Any]
+    cluster_id: int | None
+    spec: Spec | None
+
+
+def marker_for(name: str, target: TargetConfig, config: Config) -> str:
+    """What tells a model of ours from others of that name: the same for a preview and the deploy.
+
+    Other machines, users and homes get other ones, also where they copied the list of targets.
+    """
+    ours = (target.owner or target.url, platform.node(), str(config.paths.state), name)
+    return f"modelscan:{hashlib.sha256('|'.join(ours).encode()).hexdigest()[:16]}"
+
+
+def propose(
+    client: Client,
+    target: TargetConfig,
+    name: str,
+    subject: Subject,
+    request: Request,
+    marker: str,
+) -> Proposal:
+    """Decide for the cluster's hardware. Raises NotDeployableError when nothing fits."""
+    cluster = cluster_id(client, target)
+    hardware = pick(read_inventory(client, target.name, cluster), request.gpu)
+    plan = decide_for(subject, hardware, request.workload, client.dialect)
+    plan = sized(plan, subject, hardware, request.workload, client.dialect)
+    spec = recipe(subject, plan, hardware, request.workload.mode)
+    wishes = choices(plan, hardware, request, client.dialect)
+    body = create_body(name, plan, client.dialect, wishes, cluster_id=cluster, spec=spec)
+    body["description"] = f"Deployed by modelscan ({marker})"
+    return Proposal(plan, body, cluster, spec)
+
+
+def choices(plan: Plan, hardware: Inventory, request: Request, dialect: Dialect) -> Choices:
+    """The user's own wishes for the cluster, and where the plan wants to run."""
+    wishes = dict(request.cluster)
+    if request.offline_after_download:
+        wishes["env"] = {**OFFLINE, **(wishes.get("env") or {})}
+    chosen = selected_ids(plan, hardware, dialect) if request.gpu else ()
+    several = int(wishes.get("replicas") or 1) > 1
+    selector = wishes.pop("worker_selector", None)
+    if selector is None and plan.worker and not chosen and not several:
+        selector = {"worker-name": plan.worker}
+    return Choices(
+        gpu_ids=chosen, gpus_per_replica=len(plan.gpus), worker_selector=selector,
+        adapters=tuple(request.workload.adapters),
+        backend_version=request.workload.backend_version, **wishes,
+    )  # fmt: skip
+
+
+def in_words(plan: Plan) -> str:
+    """What the plan counts on, short."""
+    fraction = dict(pairs(plan.parameters)).get("gpu-memory-utilization")
+    share = f", {float(fraction):.0%} of each GPU" if fraction else ""
+    total = format_bytes(plan.estimate.total_bytes)
+    return f"{plan.quantization or plan.format}, {total} on {len(plan.gpus)} GPU(s){share}"
+
+
+def read_inventory(client: Client, target: str, cluster: int | None) -> Inventory:
+    """The ready workers of one cluster as hardware (None: the version has no clusters)."""
+
+    def rows(kind: str) -> list[Mapping[str, Any]]:
+        if cluster is None:
+            return client.list(kind)
+        found = client.list(kind, cluster_id=cluster)
+        return [row for row in found if row.get("cluster_id") in (None, cluster)]
+
+    workers = [parse_worker(row) for row in rows("workers")]
+    devices = [parse_gpu(row, str(row.get("worker_name"))) for row in rows("gpu-devices")]
+    return as_inventory(workers, devices, target, engines(client.dialect))
+
+
+def connect(target: TargetConfig, config: Config) -> Client:
+    """A client for a configured server."""
+    return Client(
+        Connection(
+            target.name, target.url, target.api_key, target.ca_file,
+            config.number("http_timeout_s"), config.offline,
+        )
+    )  # fmt: skip
+
+
+def cluster_hardware(name: str, config: Config, spec: str | None = None) -> Inventory:
+    """``gpu --target``: the GPUs of a configured server's ready workers."""
+    target = load(config.paths).find(name)
+    with connect(target, config) as client:
+        return pick(read_inventory(client, name, cluster_id(client, target)), spec)
+
+
+def cluster_decision(
+    name: str,
+    config: Config,
+    subject: Subject,
+    workload: Workload,
+    spec: str | None,
+    *,
+    everything: bool = False,
+) -> tuple[Inventory, Decision]:
+    """``plan --target``: what ``deploy`` would choose there, with alternatives."""
+    target = load(config.paths).find(name)
+    with connect(target, config) as client:
+        hardware = pick(read_inventory(client, name, cluster_id(client, target)), spec)
+        dialect = client.dialect
+    here = servable(subject, dialect)
+    decision = decided(here, hardware, workload, dialect, everything=everything)
+    if decision.plan is not None:
+        best = by_recipe(here, hardware, workload, dialect) or decision.plan
+        best = sized(best, subject, hardware, workload, dialect)
+        decision = replace(decision, plan=best)
+    return hardware, decision
+
+
+def pick(hardware: Inventory, spec: str | None) -> Inventory:
+    """``--gpu 0,1``: those devices of the cluster, as ``gpu --target`` numbers them."""
+    if spec is None:
+        return hardware
+    try:
+        wanted = [int(part) for part in spec.split(",")]
+    except ValueError:
+        raise UsageError(
+            f"--gpu '{spec}' is not a list of indices, and a cluster's GPUs are what they are",
+            hint=f"modelscan gpu --target {hardware.source}",
+        ) from None
+    gpus = tuple(gpu for gpu in hardware.gpus if gpu.index in wanted)
+    missing = set(wanted) - {gpu.index for gpu in gpus}
+    if missing:
+        raise UsageError(
+            f"{hardware.source} has no GPU {sorted(missing)[0]} (it has {len(hardware.gpus)})",
+            hint=f"modelscan gpu --target {hardware.source}",
+        )
+    return replace(hardware, gpus=gpus)
+
+
+def decide_for(subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect) -> Plan:
+    """The planner's choice among what this server can run."""
+    from modelscan.targets.local.plan import no_fit
+
+    if not hardware.gpus:
+        problems = "".join(f"; {problem.message}" for problem in hardware.problems)
+        raise NotDeployableError(
+            f"{hardware.source} has no ready worker with a GPU{problems}",
+            hint=f"modelscan gpu --target {hardware.source}", code="no_workers",
+        )  # fmt: skip
+    here = servable(subject, dialect)
+    followed = by_recipe(here, hardware, workload, dialect)
+    if followed is not None:
+        return followed
+    decision = decided(here, hardware, workload, dialect, explain=False)
+    if decision.plan is None:
+        raise no_fit(decision)
+    return decision.plan
+
+
+def by_recipe(
+    subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect
+) -> Plan | None:
+    """The plan that follows the first recipe of the catalog which is for this mode and these
+    cards, has what the user asked for, and fits; None where there is none."""
+    source = {"modelscope": "model_scope"}.get(workload.source or "huggingface", "huggingface")
+    for spec in subject.model.specs if subject.model else ():
+        backend = spec.backend.lower()
+        if (spec.mode or "standard") != workload.mode or spec.source != source:
+            continue
+        if backend not in engines(dialect) or backend != (workload.backend or backend):
+            continue
+        gpus = tuple(gpu for gpu in hardware.gpus if not reject(spec.gpu_filters, gpu))
+        own = tuple(c for c in subject.candidates if c.variant.repo.lower() == spec.repo.lower())
+        if not gpus or not own:
+            continue
+        wish = replace(workload, backend=backend)
+        with contextlib.suppress(ModelscanError):
+            mine, room = replace(subject, candidates=own), replace(hardware, gpus=gpus)
+            plan = decided(mine, room, wish, dialect, explain=False).plan
+            if plan is not None:
+                return plan
+    return None
+
+
+def sized(
+    plan: Plan, subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect
+) -> Plan:
+    """The same plan with the share of each GPU that the model needs, not the engine's 0.9.
+
+    Only vLLM, and only where nobody asked for a share or for throughput (which is what the rest
+    of the memory is good for).
+    """
+    fraction = needed_fraction(plan)
+    if fraction is None or workload.memory_utilization or workload.mode == "throughput":
+        return plan
+    pinned = replace(hardware, gpus=tuple(g for g in hardware.gpus if g.index in plan.gpus))
+    loose = replace(workload, memory_utilization=fraction)
+    tight = replace(
+        loose, quantization=plan.quantization, backend=plan.backend,
+        context_tokens=plan.context_tokens, tensor_parallel=plan.tensor_parallel,
+    )  # fmt: skip
+    note = (
+        f"{fraction:.0%} of each GPU: what the estimate needs for {CONCURRENT_CONTEXTS} full "
+        "contexts (--memory-utilization asks for another share)"
+    )
+    for wish in (loose, tight):
+        with contextlib.suppress(ModelscanError):
+            smaller = decide_for(subject, pinned, wish, dialect)
+            if _choice(smaller) == _choice(plan):
+                return replace(smaller, reasons=(*smaller.reasons, note))
+    return plan
+
+
+def _choice(plan: Plan) -> tuple[object, ...]:
+    return (plan.repo, plan.quantization, plan.backend, plan.gpus, plan.context_tokens)
+
+
+def needed_fraction(plan: Plan) -> float | None:
+    """The smallest ``--gpu-memory-utilization`` for this plan, in steps of 0.01; None if that is
+    unknown, or no less than what the plan takes already.
+
+    Per device: everything but the pool, the cache of a few full contexts, a margin; and never
+    below GPUStack's own claim ((weights) x 1.2 + 2 GiB), or its scheduler refuses.
+    """
+    devices = plan.estimate.per_gpu
+    if plan.backend != "vllm" or not devices:
+        return None
+    fractions, most = [], []
+    for device in devices:
+        if not device.memory_bytes or device.budget_bytes is None:
+            return None
+        parts = device.parts
+        cache = parts.kv_cache_bytes * max(1, CONCURRENT_CONTEXTS // max(1, plan.parallel))
+        fixed = parts.total_bytes - parts.kv_cache_bytes
+        margin = plan.estimate.margin_bytes // len(devices)
+        claim = int(parts.weights_bytes * CLAIM_FACTOR) + CLAIM_BYTES // len(devices)
+        fractions.append(max(fixed + cache + margin, claim) / device.memory_bytes)
+        most.append(device.budget_bytes / device.memory_bytes)
+    share = math.ceil(round(max(fractions) * 100, 6)) / 100
+    return share if share < min(most) else None
+
+
+def recipe(subject: Subject, plan: Plan, hardware: Inventory, mode: str) -> Spec | None:
+    """The catalog's recipe for just this repository, engine and device, if there is one."""
+    if subject.model is None:
+        return None
+    names = {plan.backend.lower(), BACKENDS.get(plan.backend, "").lower(),
+             OLD_BACKENDS.get(plan.backend, "").lower()}  # fmt: skip
+    gpus = [gpu for gpu in hardware.gpus if gpu.index in plan.gpus]
+    fitting = [
+        spec
+        for spec in subject.model.specs
+        if spec.repo.lower() == plan.repo.lower()
+        and spec.backend.lower() in names
+        and not any(reject(spec.gpu_filters, gpu) for gpu in gpus)
+    ]
+    exact = [spec for spec in fitting if (spec.mode or "standard") == mode]
+    return next(iter(exact or fitting), None)
+
+
+def selected_ids(plan: Plan, hardware: Inventory, dialect: Dialect) -> tuple[str, ...]:
+    """The server's own ids of the devices that were asked for and are like the planned ones.
+
+    On 2.x a replica takes as many of them as the plan does; 0.7 would take all, so it is told
+    just the planned ones.
+    """
+    planned = [gpu for gpu in hardware.gpus if gpu.index in plan.gpus]
+    kinds = {(gpu.name, gpu.memory_bytes) for gpu in planned}
+    alike = [gpu for gpu in hardware.gpus if (gpu.name, gpu.memory_bytes) in kinds]
+    return tuple(gpu.uuid for gpu in (alike if dialect.modern else planned) if gpu.uuid)
+
+
+def cluster_id(client: Client, target: TargetConfig) -> int | None:
+    """The cluster to deploy to (2.x): the configured one, or the only or default one."""
+    if not client.dialect.modern:
+        return None
+    rows = client.list("clusters")
+    if target.cluster is not None:
+        rows = [r for r in rows if target.cluster in (str(r.get("id")), r.get("name"))]
+    if not rows:
+        raise UsageError(
+            f"{target.name} has no cluster{' ' + target.cluster if target.cluster else ''}",
+            hint="create one in GPUStack first: a model cannot exist without it",
+            code="no_cluster",
+        )
+    with understood("a cluster"):
+        return int(min(rows, key=lambda r: (not r.get("is_default"), r["id"]))["id"])
+
+
+def plan_json(proposal: Proposal) -> dict[str, Any]:
+    """The plan with the recipe it follows among its reasons."""
+    value: dict[str, Any] = to_json(proposal.plan)
+    if proposal.spec is not None:
+        mode = proposal.spec.mode or "standard"
+        value["reasons"] = [*value["reasons"], f"follows the catalog's recipe for mode {mode}"]
+    return value

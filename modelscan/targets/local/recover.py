@@ -1,0 +1,60 @@
+"""Deployments that live but are not on record: the store was deleted, damaged or restored.
+
+Each start leaves a copy of its row in the deployment's folder, so that ``list`` finds the engine
+again instead of leaving an orphan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from modelscan.core.deployment import Deployment
+from modelscan.core.errors import ModelscanError
+from modelscan.core.jsonform import to_json
+from modelscan.state.config import Config
+from modelscan.state.files import write_atomic
+from modelscan.state.locks import hold
+from modelscan.state.store import PortTaken, Store, deployment_lock, from_document
+from modelscan.supervisor.rundir import RunDir
+
+_COPY = "deployment.json"
+
+
+def leave_copy(rundir: RunDir, deployment: Deployment) -> None:
+    """Before a start: what ``find_lost`` needs to put the row back."""
+    write_atomic(rundir.folder / _COPY, json.dumps(to_json(deployment)))
+
+
+def find_lost(config: Config, known: Collection[str], store: Store) -> list[Deployment]:
+    """Put every living deployment that has no row back on record; returns those."""
+    folder = config.paths.deployments_dir
+    if not folder.is_dir():
+        return []
+    strangers = [entry for entry in folder.iterdir() if entry.name not in known]
+    return [
+        found
+        for entry in strangers
+        if RunDir(entry).alive() and (found := _put_back(RunDir(entry), config, store))
+    ]
+
+
+def _put_back(rundir: RunDir, config: Config, store: Store) -> Deployment | None:
+    name = rundir.folder.name
+    try:
+        with hold(deployment_lock(config.paths.locks_dir, name), timeout_s=0):
+            row = None if store.get(name) else _read(rundir)
+            if row is not None:
+                store.put(row)
+            return row
+    except (ModelscanError, PortTaken):
+        return None  # another command is at work on it, or it must not have that port
+
+
+def _read(rundir: RunDir) -> Deployment | None:
+    try:
+        document: dict[str, Any] = json.loads((rundir.folder / _COPY).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return from_document(document)

@@ -1,0 +1,115 @@
+"""The files of a plan on this machine: where they are, or fetched from their hub."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelscan.core.errors import ModelscanError
+from modelscan.core.jsonform import to_json
+from modelscan.core.plan import Plan
+from modelscan.core.units import format_bytes
+from modelscan.hub.needed_files import is_projector
+from modelscan.state.config import Config
+from modelscan.targets.local import adapters
+from modelscan.targets.request import Events
+
+if TYPE_CHECKING:
+    from modelscan.hub.downloads.pull import Progress
+
+LOCAL = "local_path"
+_SAY_EVERY_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What an engine is started with. ``model`` is the first shard or the folder."""
+
+    model: Path
+    projector: Path | None = None
+
+
+def is_remote(plan: Plan) -> bool:
+    """Whether the plan's files must come from a hub."""
+    return plan.source != LOCAL
+
+
+def fetch(name: str, plan: Plan, config: Config, events: Events) -> tuple[Plan, Weights]:
+    """Download and verify what is on a hub; the plan pinned to the revision that was fetched."""
+    from modelscan.hub.downloads.pull import pull
+
+    plan = adapters.fetch(plan, config, _reporter(name, events))
+    if not is_remote(plan):
+        return plan, expected(plan, config)
+    pulled = pull(plan, config, _reporter(name, events))
+    there = tuple(file.path for file in pulled.files)
+    wanted = plan.files or there
+    if plan.format == "gguf":
+        wanted = tuple(dict.fromkeys((*wanted, *filter(is_projector, there))))
+    found = _chosen(pulled.folder, [pulled.folder / name for name in wanted])
+    files = wanted if plan.files else ()
+    return replace(plan, revision=pulled.revision, files=files), found
+
+
+def _reporter(name: str, events: Events) -> Callable[[Progress], None]:
+    """Says a few times a second how far it is: ``progress`` in percent, ``reason`` in words."""
+    said_at = 0.0
+
+    def report(progress: Progress) -> None:
+        nonlocal said_at
+        now = time.monotonic()
+        if now - said_at < _SAY_EVERY_S and progress.done_bytes < progress.total_bytes:
+            return
+        said_at = now
+        percent = 100 * progress.done_bytes / max(1, progress.total_bytes)
+        events("downloading", name=name, progress=percent, reason=_pace(progress),
+               **to_json(progress))  # fmt: skip
+
+    return report
+
+
+def _pace(progress: Progress) -> str:
+    words = f"{format_bytes(progress.done_bytes)} of {format_bytes(progress.total_bytes)}"
+    if progress.rate_bytes_per_s is None or progress.left_s is None:
+        return words
+    rate = format_bytes(round(progress.rate_bytes_per_s))
+    return f"{words}, {rate}/s, {progress.left_s:.0f} s left"
+
+
+def expected(plan: Plan, config: Config) -> Weights:
+    """Where a plan's files are, or (for a preview) will be once they are fetched.
+
+    Raises ModelscanError for local ones that are gone.
+    """
+    if plan.source != LOCAL:
+        root = _cache_folder(plan, config)
+        return _chosen(root, [root / name for name in plan.files])
+    root = Path(plan.repo).expanduser().absolute()
+    files = [_inside(root, name) for name in plan.files] or [root]
+    for file in files:
+        if not file.exists():
+            raise ModelscanError(f"{file} is not there any more", code="file_missing")
+    return _chosen(root, files)
+
+
+def _cache_folder(plan: Plan, config: Config) -> Path:
+    from modelscan.hub.downloads.pull import folder_of
+
+    return folder_of(plan, config)
+
+
+def _chosen(root: Path, files: Sequence[Path]) -> Weights:
+    projectors = [file for file in files if is_projector(str(file))]
+    models = [file for file in files if file not in projectors]
+    return Weights(models[0] if models else root, projectors[0] if projectors else None)
+
+
+def _inside(root: Path, name: str) -> Path:
+    """A file of the repository folder; a repository that is one file names itself."""
+    path = Path(name)
+    if path.is_absolute():
+        return path
+    return root if root.is_file() else root / path

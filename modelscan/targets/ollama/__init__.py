@@ -1,0 +1,1 @@
+"""A running Ollama server as a target."""

@@ -1,0 +1,182 @@
+"""Engines that others started: told apart, listed, adopted, never ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+from conftest import REPOSITORY, Ran
+from support.engine_processes import eventually
+from support.fake_engine_api import other, serving, sglang, vllm
+from support.fake_ollama import State, running
+
+from modelscan.supervisor import discover
+from modelscan.supervisor.health import Address, busy_requests, health
+
+pytest_plugins = ("support.engine_fixtures",)
+
+
+@pytest.fixture(autouse=True)
+def no_known_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs on the developer's machine is none of a test's business."""
+    monkeypatch.setattr("modelscan.deploy.discover.PORTS", ())
+    monkeypatch.setenv("MODELSCAN_OLLAMA_ENDPOINT", "http://127.0.0.1:9")
+
+
+@pytest.fixture(scope="module")
+def llama(model_file: Path) -> Iterator[int]:
+    """A real llama.cpp server that somebody else started."""
+    with contextlib.closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable, "-m", "modelscan.supervisor.embedded.launcher", "--model", str(model_file),
+        "--alias", "theirs", "--host", "127.0.0.1", "--port", str(port), "--ctx-size", "512",
+        "--props",
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            eventually(lambda: health(Address("127.0.0.1", port)) == "ok")
+            yield port
+        finally:
+            server.kill()
+
+
+def test_each_engine_is_told_by_its_answers(llama: int) -> None:
+    state = State(models={"qwen3:8b": {}, "bge:latest": {}}, loaded={"qwen3:8b": 8192})
+    with (
+        serving(vllm()) as one, serving(sglang()) as two, serving(other()) as three,
+        running(state) as url, serving({"/": "a web page"}) as page,
+    ):  # fmt: skip
+        ollama = int(url.rpartition(":")[2])
+        found = discover.scan([one, two, llama, ollama, three, page, 9])
+    told = {row.port: row for row in found}
+    assert [row.port for row in found] == [one, two, llama, ollama, three]
+    assert [(r.engine, r.version) for r in (told[one], told[two], told[ollama])] == [
+        ("vllm", "0.32.0"), ("sglang", "0.5.23"), ("ollama", "0.12.3"),
+    ]  # fmt: skip
+    assert told[one].models == (discover.Served("tiny", 1024, "/weights/tiny"),)
+    assert told[two].models == (discover.Served("glm", 8192, "/weights/glm"),)
+    assert told[ollama].models == (discover.Served("qwen3:8b", 8192), discover.Served("bge:latest"))
+    assert (told[three].engine, told[three].models[0].context_tokens) == ("openai", None)
+    (model,) = told[llama].models
+    assert (told[llama].engine, model.name, model.context_tokens) == ("llama.cpp", "theirs", 512)
+
+
+def test_a_locked_server_is_known_by_what_is_public() -> None:
+    with serving(vllm(), key="k") as port:
+        found = discover.probe(Address("127.0.0.1", port))
+        assert found is not None
+        assert (found.engine, found.locked, found.models) == ("vllm", True, ())
+        open_ = discover.probe(Address("127.0.0.1", port, "k"))
+        assert open_ is not None
+        assert [model.name for model in open_.models] == ["tiny"]
+    with serving(sglang(), key="k") as port:
+        found = discover.probe(Address("127.0.0.1", port))
+        assert found is not None
+        assert (found.engine, found.locked, found.models) == ("sglang", True, ())
+    with serving(other(), key="k") as port:
+        assert discover.probe(Address("127.0.0.1", port)) is None, "it may be anything"
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"/v1/models": "not json"}, {"/v1/models": {"data": "x"}}, {"/v1/models": {"data": [1, {}]}},
+        {"/api/tags": {"models": [1, {"name": 3}]}}, {"/get_model_info": {"model_path": 3}},
+        {"/v1/models": [1]}, {"/props": [], "/v1/models": {"data": [{"id": 3}]}},
+    ],
+)  # fmt: skip
+def test_nonsense_is_no_engine_and_no_crash(answers: dict[str, object]) -> None:
+    with serving(answers) as port:
+        found = discover.probe(Address("127.0.0.1", port))
+        assert found is None or found.engine == "ollama"
+
+
+def test_requests_that_run_are_counted() -> None:
+    with serving(vllm()) as port:
+        assert busy_requests(Address("127.0.0.1", port)) == 2
+    with serving(sglang()) as port:
+        assert busy_requests(Address("127.0.0.1", port)) == 1
+    with serving(other()) as port:
+        assert busy_requests(Address("127.0.0.1", port)) is None
+
+
+def test_discover_and_adopt(
+    run_in_process: Callable[..., Ran], llama: int, clean_environment: Path
+) -> None:
+    schema = json.loads((REPOSITORY / "modelscan/schemas/discover.json").read_text())
+    ran = run_in_process("discover", "--port", str(llama), "--json")
+    jsonschema.validate(ran.json, schema)
+    (row,) = ran.json["servers"]
+    assert (row["name"], row["engine"], row["context_tokens"]) == ("theirs", "llama.cpp", 512)
+    assert row["deployment"] is None
+    text = run_in_process("discover", "--port", str(llama))
+    assert "add one: modelscan discover --adopt theirs" in text.out + text.err
+
+    ran = run_in_process("discover", "--adopt", "theirs", "--port", str(llama), "--json")
+    assert ran.code == 0, ran.err
+    jsonschema.validate(ran.json, schema)
+    adopted = ran.json["adopted"]
+    assert (adopted["state"], adopted["managed"], adopted["route"]) == ("running", False, "theirs")
+    assert ran.json["servers"][0]["deployment"] == "theirs"
+    again = run_in_process("discover", "--adopt", "theirs", "--port", str(llama))
+    assert again.code == 0
+    (listed,) = run_in_process("list", "--json").json["deployments"]
+    assert (listed["health"], listed["endpoint"]) == ("ok", f"http://127.0.0.1:{llama}")
+    (route,) = run_in_process("route", "list", "--json").json["routes"]
+    assert (route["base_url"], route["enabled"]) == (f"http://127.0.0.1:{llama}", True)
+    assert run_in_process("route", "test", "theirs").code == 0
+
+    assert run_in_process("stop", "theirs").code == 0
+    assert health(Address("127.0.0.1", llama)) == "ok", "it is not ours to end"
+    assert run_in_process("list", "--json").json["deployments"][0]["state"] == "stopped"
+    assert run_in_process("start", "theirs").code == 0
+    assert run_in_process("logs", "theirs").code == 2
+    assert run_in_process("remove", "theirs", "--yes").code == 0
+    assert run_in_process("route", "list", "--json").json["routes"] == []
+    assert health(Address("127.0.0.1", llama)) == "ok"
+
+
+def test_an_adopted_one_that_goes_away(run_in_process: Callable[..., Ran]) -> None:
+    with serving(vllm()) as port:
+        ran = run_in_process("discover", "--adopt", "tiny", "--port", str(port), "-q")
+        assert (ran.code, ran.out) == (0, "tiny\n")
+    (row,) = run_in_process("list", "--json").json["deployments"]
+    assert row["state"] == "stopped"
+    assert "does not serve it any more" in row["reason"]
+    (route,) = run_in_process("route", "list", "--json").json["routes"]
+    assert route["enabled"] is False
+
+
+def test_a_key_is_shown_to_one_server_only(
+    run_in_process: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THEIR", "k")
+    ran = run_in_process("discover", "--api-key", "env:THEIR")
+    assert ran.code == 2
+    assert "a key is for one server" in ran.err
+    with serving(vllm(), key="k") as port:
+        ran = run_in_process("discover", "--port", str(port))
+        assert "wants a key" in ran.out + ran.err
+        ran = run_in_process(
+            "discover", "--adopt", "tiny", "--port", str(port), "--api-key", "env:THEIR", "--json"
+        )
+        assert ran.code == 0, ran.err
+        assert ran.json["adopted"]["api_key"] == "env:THEIR"
+
+
+def test_an_unknown_name_says_what_is_there(run_in_process: Callable[..., Ran]) -> None:
+    with serving(other("phi")) as port:
+        ran = run_in_process("discover", "--adopt", "nobody", "--port", str(port))
+    assert ran.code == 2
+    assert "no model 'nobody' is served on the known ports (there are: phi)" in ran.err
