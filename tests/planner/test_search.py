@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from planner_cases import (
+from support.planner_cases import (
     BARE,
     DENSE_8B,
     H100,

@@ -25,11 +25,11 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
-from modelscan.memory import vllm, vllm_kv
+from modelscan.engines.vllm import kv_pool, memory
+from modelscan.engines.vllm.kv_pool import Capacity, Pool
+from modelscan.engines.vllm.settings import resolve
+from modelscan.engines.vllm.versions import facts_for
 from modelscan.memory.rank_weights import LayerCounts
-from modelscan.memory.vllm_kv import Capacity, Pool
-from modelscan.memory.vllm_settings import resolve
-from modelscan.memory.vllm_versions import facts_for
 
 FULL = Layer(Attention.FULL, 32, 8, 128, 128, feed_forward=14336)  # 4096 bytes a token in BF16
 SLIDING = Layer(Attention.SLIDING, 32, 8, 128, 128, 1024, feed_forward=14336)
@@ -65,8 +65,8 @@ def laid_out(
     facts = facts_for(version)
     settings = resolve(model, wanted, cards(wanted.tensor_parallel or 1), facts)
     counts: LayerCounts = model.layer_counts
-    pool = vllm_kv.layout(model, counts, settings, facts)
-    capacity = vllm_kv.capacity(pool, pool_bytes, settings, facts)
+    pool = kv_pool.layout(model, counts, settings, facts)
+    capacity = kv_pool.capacity(pool, pool_bytes, settings, facts)
     assert capacity is not None
     return pool, capacity
 
@@ -109,7 +109,7 @@ class TestSparseAttention:
             202_752, 8, kv_cache_dtype="fp8",
             decode_context_parallel_size=str(context_parallel), **options,
         )  # fmt: skip
-        return vllm.estimate(self.glm(), wanted, cards(8), version="0.20.2")
+        return memory.estimate(self.glm(), wanted, cards(8), version="0.20.2")
 
     @pytest.mark.parametrize(("parallel", "mtp", "pool_gib", "tokens", "concurrency"), LOGS)
     def test_a_pool_of_the_logged_size_holds_the_logged_tokens(
@@ -421,10 +421,10 @@ class TestStates:
         model, wanted = architecture(self.MAMBA, FULL), workload(4096, **options)
         facts = facts_for(version)
         settings = resolve(model, wanted, cards(1), facts)
-        pool = vllm_kv.layout(model, model.layer_counts, settings, facts)
-        assert vllm_kv.state_blocks(pool, settings, facts) == blocks
+        pool = kv_pool.layout(model, model.layer_counts, settings, facts)
+        assert kv_pool.state_blocks(pool, settings, facts) == blocks
         # 2,158,592 bytes of state are 527 tokens of 4096 bytes: 33 blocks of 16, 528 tokens
-        assert vllm_kv.blocks_per_request(pool, settings, facts) == blocks + -(-4096 // 528)
+        assert kv_pool.blocks_per_request(pool, settings, facts) == blocks + -(-4096 // 528)
 
     def test_the_widest_attention_page_grows_to_hold_a_state(self) -> None:
         """Attention of 4096 and of 1024 bytes a token: the wider one needs 527 tokens, 33 blocks
@@ -455,9 +455,9 @@ class TestCapacity:
         model = architecture(FULL, encoder_only=True)
         facts = facts_for("0.19.0")
         settings = resolve(model, workload(), cards(1), facts)
-        pool = vllm_kv.layout(model, model.layer_counts, settings, facts)
+        pool = kv_pool.layout(model, model.layer_counts, settings, facts)
         assert pool.kinds == ()
-        assert vllm_kv.capacity(pool, GIB, settings, facts) is None
+        assert kv_pool.capacity(pool, GIB, settings, facts) is None
 
     def test_a_pool_below_zero_has_no_blocks(self) -> None:
         _, capacity = laid_out(architecture(FULL), workload(), pool_bytes=-GIB)
