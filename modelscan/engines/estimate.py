@@ -51,7 +51,7 @@ def estimate(
         raise UsageError(
             f"there is no backend '{name}'", hint="--backend " + "|".join(BACKENDS)
         )  # fmt: skip
-    engine = cast(Engine, importlib.import_module(f"modelscan.memory.{_MODULES[name]}"))
+    engine = cast(Engine, importlib.import_module(f"modelscan.engines.{_MODULES[name]}.memory"))
     found = engine.estimate(shape, workload, inventory, version=workload.backend_version)
     return finish(found, shape, workload, inventory, model)
 
