@@ -130,8 +130,8 @@ def _gguf(text: str) -> Quantization | None:
 
 
 _NEAREST = {
-    "_XXL": ("_L", "_M", ""), "_XL": ("_L", "_M", ""), "_L": ("_M", ""), "_M": ("_M", ""),
-    "_XS": ("_S", "_M", ""), "_S": ("_S", "_M", ""),
+    **dict.fromkeys(("_XXL", "_XL", "_L", "_M"), ("_M", "")),
+    **dict.fromkeys(("_XS", "_S"), ("_S", "_M", "")),
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import Workload
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import NAMES, canonical, quantization
+from modelscan.formats.reader import reader
 from modelscan.memory.shape import from_config
 from modelscan.models.quantization_quality import quality
 
@@ -66,12 +67,7 @@ def weights_of(path: Path) -> tuple[int, Mapping[str, int]]:
     from modelscan.formats.safetensors import parameters_by_dtype, read_header
 
     with path.open("rb") as stream:
-
-        def read(offset: int, length: int) -> bytes:
-            stream.seek(offset)
-            return stream.read(length)
-
-        header = read_header(read)
+        header = read_header(reader(stream))
     return header.data_bytes, parameters_by_dtype(header.tensors)
 
 
