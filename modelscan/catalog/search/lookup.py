@@ -8,12 +8,12 @@ from dataclasses import replace
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.layout import NameKind
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.index.words import query_words, spelling, words
+from modelscan.catalog.index.words import letters, query_words, spelling, words
 from modelscan.catalog.search.query import Query, search
-from modelscan.catalog.search.resemble import resembling
 from modelscan.catalog.search.typos import correct
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model
+from modelscan.core.nearest import nearest
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.state.bundled import examples_dir
 from modelscan.state.paths import Paths
@@ -168,8 +168,8 @@ def ambiguous(text: str, candidates: list[str], total: int) -> UsageError:
 def _unknown(
     index: Index, text: str, near: list[str] | None = None, *, hub: bool = False
 ) -> UsageError:
-    alike = resembling(text, index.all_ids())
-    names = list(dict.fromkeys([*alike, *(near or nearest(index, text))]))
+    alike = nearest(text, index.all_ids(), limit=5, cutoff=0.7, spelled=letters)
+    names = list(dict.fromkeys([*alike, *(near or _by_words(index, text))]))
     what = f"the catalog does not know the repository '{text}'" if hub else f"no model '{text}'"
     where = f"; nearest: {', '.join(names[:5])}" if names else ""
     return UsageError(
@@ -180,7 +180,7 @@ def _unknown(
     )
 
 
-def nearest(index: Index, text: str) -> list[str]:
+def _by_words(index: Index, text: str) -> list[str]:
     """Ids of what the words of ``text`` may have meant, best first."""
     words = correct(index, query_words(text.replace("/", " ")))
     for count in range(len(words), 0, -1):
