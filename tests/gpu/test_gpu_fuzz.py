@@ -1,4 +1,4 @@
-"""Any text, and any damage to a good one: a Reading or a Refusal, nothing else, in bounded time."""
+"""Any text, and any damage to a good one: a Reading or a ParseError, nothing else, in bounded time."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from modelscan.gpu.nvidia import table as nvidia_table
 from modelscan.gpu.nvidia import text as nvidia_text
 from modelscan.gpu.nvidia import xml as nvidia_xml
 from modelscan.gpu.nvidia.tegrastats import parse_tegrastats
-from modelscan.gpu.reading import Reading, Refusal, number, size_bytes
-from modelscan.gpu.samples import parse_sample
+from modelscan.gpu.reading import ParseError, Reading, number, size_bytes
 from modelscan.gpu.simulate import simulate
+from tests.support.gpu_samples import parse_sample
 
 BOARD = Board(slices=[("1g.10gb", 14, 9728, 3)], processes=[(1, "python", "5 MiB")])
 PLAIN = Board(processes=[(1, "python", "5 MiB")])
@@ -125,7 +125,7 @@ def test_any_json_is_read_or_refused(name: str, document: object) -> None:
 def check(parse: Callable[[str], Reading], text: str) -> None:
     try:
         reading = parse(text)
-    except Refusal as refusal:
+    except ParseError as refusal:
         assert refusal.code
         assert refusal.message
     else:
@@ -144,7 +144,7 @@ def test_long_texts_are_read_or_refused(name: str, unit: str) -> None:
     text = (unit * (1_000_000 // len(unit)))[:1_000_000]
     try:
         PARSERS[name][0](text)
-    except Refusal as refusal:
+    except ParseError as refusal:
         assert refusal.code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note, Table
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.jsonform import to_json
+from modelscan.core.nearest import nearest
 from modelscan.core.units import format_bytes, format_count, format_tokens
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def _bound(model: Model, here: Room) -> Fit:
 
 def runnable(gpu: str | None, task: str, limit: int) -> Document:
     """Open models that run here, ranked by what tends to make a better answer."""
-    from modelscan.catalog.index.read import open_index
+    from modelscan.catalog.index.current import open_index
     from modelscan.catalog.search.query import Query, search
 
     index = open_index(current().config.paths)
@@ -145,7 +145,7 @@ def runnable(gpu: str | None, task: str, limit: int) -> Document:
 
 def _check_task(task: str, known: list[str]) -> None:
     if task.lower() not in known:
-        near = difflib.get_close_matches(task.lower(), known, n=1) or ["chat"]
+        near = nearest(task, known) or ["chat"]
         raise UsageError(
             f"no model is known to be for '{task}': the tasks are {', '.join(known)}",
             hint=f"modelscan catalog runnable --task {near[0]}",
