@@ -169,7 +169,8 @@ def _linear(
     yield f"{p}ssm_conv1d.weight", (state.conv_kernel, wide)
     yield f"{p}ssm_out.weight", (inner, hidden)
     yield f"{p}ssm_norm.weight", (state.state,)
-    if state.groups == heads and architecture.latent:  # KDA: a decay per channel, low rank
+    kda = state.conv_kernel > 1 and state.groups == heads and architecture.latent
+    if kda:  # Kimi: a decay per channel, low rank
         rank = state.state
         yield f"{p}ssm_beta.weight", (hidden, heads)
         yield f"{p}ssm_f_a.weight", (hidden, rank)
@@ -207,8 +208,8 @@ def _experts(p: str, architecture: Architecture, experts: Experts) -> Iterator[S
     if latent:
         yield f"{p}ffn_latent_down.weight", (hidden, latent)
         yield f"{p}ffn_latent_up.weight", (latent, hidden)
-    second, narrow = (int(architecture.extra.get(k, 0)) for k in ("second_experts",
-                                                                  "second_expert_width"))  # fmt: skip
+    extra = architecture.extra
+    second, narrow = int(extra.get("second_experts", 0)), int(extra.get("second_expert_width", 0))
     sets = (("", experts.total, experts.width), (".vision", second, narrow))
     for suffix, total, width in sets:  # a modality may have experts of its own
         if experts.gated:

@@ -29,6 +29,7 @@ class Fields:
     outer: Mapping[str, Any]
     blocks: tuple[Mapping[str, Any], ...] = ()
     names: set[tuple[str, ...]] = field(default_factory=set, compare=False)
+    mixed: set[tuple[str, ...]] = field(default_factory=set, compare=False)
 
     def get(self, *names: str) -> Any:
         self.names.add(names)
@@ -47,6 +48,8 @@ class Fields:
         if isinstance(value, (int, float)):
             return whole(value)
         numbers = [v for v in value if whole(v) is not None] if _listed(value) else []
+        if len(set(numbers)) > 1:
+            self.mixed.add(names)
         return int(max(numbers)) if numbers else None
 
     def at(self, layer: int, *names: str) -> int | None:

@@ -66,6 +66,12 @@ def unread_note(keys: tuple[str, ...]) -> str:
     )
 
 
+def mixed_note(names: tuple[str, ...], fields: Fields) -> str:
+    """One value per layer where the estimate knows one for all."""
+    key = next((name for name in names if isinstance(fields.get(name), (list, tuple))), names[0])
+    return f"{key} lists different values: the largest is counted, the estimate is a range"
+
+
 def _unread(
     table: Mapping[str, Any], prefix: str, fields: Fields, looked_up: frozenset[str]
 ) -> Iterator[str]:

@@ -146,14 +146,14 @@ def _is_moe(fields: Fields, index: int) -> bool:
     frequency = fields.get("moe_layer_freq")
     if isinstance(frequency, (list, tuple)):
         return index < len(frequency) and bool(frequency[index])
-    end = fields.number("moe_layer_end_index")
+    end = _first(fields, "moe_layer_end_index")
     if end is not None and index > end:
         return False
     frequency = fields.number("moe_layer_frequency")
     if frequency:  # Arctic
         return (index + 1) % frequency == 0
-    lead = fields.number("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index",
-                         "first_moe_layer") or 0  # fmt: skip
+    lead = _first(fields, "first_k_dense_replace", "num_dense_layers", "moe_layer_start_index",
+                  "first_moe_layer") or 0  # fmt: skip
     step = fields.number("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq",
                          "moe_layer_interval") or 1  # fmt: skip
     period = fields.number("expert_layer_period")

@@ -28,7 +28,7 @@ from modelscan.memory.architecture.config_fields import (
     text_fields,
     vision_fields,
 )
-from modelscan.memory.architecture.config_keys import unread_keys, unread_note
+from modelscan.memory.architecture.config_keys import mixed_note, unread_keys, unread_note
 from modelscan.memory.architecture.config_quantization import quantization_method
 from modelscan.memory.architecture.feed_forward import experts as experts_of
 from modelscan.memory.architecture.feed_forward import feed_forward, gated, second_experts
@@ -56,6 +56,11 @@ class ConfigError(UsageError):
 
 def from_config(config: Mapping[str, Any]) -> Architecture:
     """The architecture a config.json describes. Raises ConfigError without its basic numbers."""
+    return read(config)[0]
+
+
+def read(config: Mapping[str, Any]) -> tuple[Architecture, Fields]:
+    """The architecture, and the fields with the names that were looked up for it."""
     fields = text_fields(config)
     count = _layer_count(fields)
     hidden = _required(fields, "hidden_size", "n_embd", "n_embed", "d_model", "dim", "model_dim")
@@ -84,7 +89,7 @@ def from_config(config: Mapping[str, Any]) -> Architecture:
         extra=_extra(fields, config, hidden),
     )  # fmt: skip
     notes = _notes(config, fields, kinds)
-    return replace(found, known=kinds.known and not notes, notes=notes)
+    return replace(found, known=kinds.known and not notes, notes=notes), fields
 
 
 def _layer_count(fields: Fields) -> int:
@@ -242,6 +247,7 @@ def _notes(config: Mapping[str, Any], fields: Fields, kinds: Kinds) -> tuple[str
             "which layers attend to a window only is not known: counted as attending to the whole "
             "context, the estimate is a range"
         )
+    notes += (mixed_note(names, fields) for names in sorted(fields.mixed))
     unread = unread_keys(config, fields)
     if unread:
         notes.append(unread_note(unread))
