@@ -17,7 +17,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from modelscan.catalog.index.read import Index, open_index
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.index.read import Index
 from modelscan.catalog.search.lookup import load_model
 from modelscan.catalog.search.query import Query, search
 from modelscan.core.errors import NotDeployableError

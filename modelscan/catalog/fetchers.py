@@ -99,13 +99,19 @@ def _gpustack(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
 
 
 def _huggingface(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
+    from modelscan.catalog.sources import huggingface
+
     hub = Hub.from_config(config, http).huggingface
-    return Fetch(_live(HUGGINGFACE, hub.endpoint, hub.popular(HUB_MODELS), utc_now()))
+    records = huggingface.popular(hub, HUB_MODELS)
+    return Fetch(_live(HUGGINGFACE, hub.endpoint, records, utc_now()))
 
 
 def _modelscope(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
+    from modelscan.catalog.sources import modelscope
+
     hub = Hub.from_config(config, http).modelscope
-    return Fetch(_live(MODELSCOPE, hub.endpoint, hub.popular(SCOPE_MODELS), utc_now()))
+    records = modelscope.popular(hub, SCOPE_MODELS)
+    return Fetch(_live(MODELSCOPE, hub.endpoint, records, utc_now()))
 
 
 def _user(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:

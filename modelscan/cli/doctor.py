@@ -171,7 +171,7 @@ def _routing() -> Iterator[Check]:
 
 
 def _catalog() -> Iterator[Check]:
-    from modelscan.catalog.index.write import open_index
+    from modelscan.catalog.index.current import open_index
 
     try:
         with open_index(_config().paths) as index:

@@ -17,7 +17,8 @@ from modelscan.core.units import format_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelscan.hub.downloads.pull import Progress, Pulled
+    from modelscan.hub.downloads.pull import Pulled
+    from modelscan.hub.downloads.types import Progress
 
 _EVERY_S = 0.2
 

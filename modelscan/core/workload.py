@@ -7,6 +7,7 @@ from dataclasses import dataclass
 BACKENDS = ("llama.cpp", "vllm", "sglang", "ollama")
 GOALS = ("quality", "speed", "context")
 MODES = ("standard", "throughput", "latency")
+REMOTE_CODE = "trust-remote-code"  # vLLM and SGLang: run the Python files of the repository
 SOURCES = ("huggingface", "modelscope", "local_path")
 
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass, replace
 
 from modelscan.core.gpu import Gpu
 from modelscan.core.plan import Plan
-from modelscan.core.workload import Workload
+from modelscan.core.workload import REMOTE_CODE, Workload
 
 Options = tuple[tuple[str, str | None], ...]
-REMOTE_CODE = "trust-remote-code"  # vLLM and SGLang: run the Python files of the repository
 
 
 @dataclass(frozen=True, slots=True)

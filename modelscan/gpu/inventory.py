@@ -13,7 +13,7 @@ from modelscan.gpu.host import run_host
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.pci import VENDORS, PciDevice, run_pci
 from modelscan.gpu.pci import gpu as pci_gpu
-from modelscan.gpu.probe_result import Found
+from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.support import beside_a_card
 from modelscan.gpu.visible import apply_visibility
 
@@ -50,7 +50,7 @@ def probe(machine: Machine) -> Inventory:
     )  # fmt: skip
 
 
-def _vendors(machine: Machine, host: Host, on_pci: tuple[PciDevice, ...]) -> list[Found]:
+def _vendors(machine: Machine, host: Host, on_pci: tuple[PciDevice, ...]) -> list[ProbeResult]:
     """Each vendor's probe, imported only where there is a sign of the vendor."""
     there = {VENDORS[device.vendor] for device in on_pci}
     found = []
@@ -76,7 +76,7 @@ def _vendors(machine: Machine, host: Host, on_pci: tuple[PciDevice, ...]) -> lis
     return found
 
 
-def _number(found: list[Found]) -> tuple[tuple[Gpu, ...], tuple[Link, ...]]:
+def _number(found: list[ProbeResult]) -> tuple[tuple[Gpu, ...], tuple[Link, ...]]:
     """The first vendor's numbers stay as its tools show them; the next go on after them."""
     gpus: list[Gpu] = []
     links: list[Link] = []

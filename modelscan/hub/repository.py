@@ -20,8 +20,8 @@ from modelscan.core.errors import RemoteError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.units import KIB, MIB
-from modelscan.hub.huggingface import HuggingFace
-from modelscan.hub.modelscope import ModelScope
+from modelscan.hub.huggingface.client import HuggingFace
+from modelscan.hub.modelscope.client import ModelScope
 from modelscan.hub.repo_info import RepoInfo
 from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError

@@ -14,7 +14,8 @@ from modelscan.core.model import Variant, WeightFile
 from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import Workload
 from modelscan.formats.gguf_types import FILE_TYPES
-from modelscan.formats.quantization import canonical
+from modelscan.formats.quantization import NAMES, canonical, quantization
+from modelscan.formats.reader import reader
 from modelscan.memory.shape import from_config
 from modelscan.models.quantization_quality import quality
 
@@ -66,12 +67,7 @@ def weights_of(path: Path) -> tuple[int, Mapping[str, int]]:
     from modelscan.formats.safetensors import parameters_by_dtype, read_header
 
     with path.open("rb") as stream:
-
-        def read(offset: int, length: int) -> bytes:
-            stream.seek(offset)
-            return stream.read(length)
-
-        header = read_header(read)
+        header = read_header(reader(stream))
     return header.data_bytes, parameters_by_dtype(header.tensors)
 
 
@@ -85,6 +81,7 @@ def shape_of(
 ) -> ModelShape:
     """The shape of these weights; without any, of the format that was asked for."""
     asked = workload.quantization if weight_bytes is None else None
+    _require_known(asked)
     gguf = weight_bytes is None and (
         workload.backend in ("llama.cpp", "ollama") or canonical(asked) in _GGUF_NAMES
     )
@@ -96,6 +93,14 @@ def shape_of(
         hf_quant_config=quant,
         format="gguf" if gguf else "safetensors",
     )
+
+
+def _require_known(asked: str | None) -> None:
+    """A wish that no table knows cannot be sized: raises UsageError with the names that can."""
+    if asked and asked.lower() not in ("none", "original") and quantization(asked) is None:
+        raise UsageError(
+            f"'{asked}' is not a weight format modelscan knows", hint="one of " + ", ".join(NAMES)
+        )
 
 
 def label(shape: ModelShape) -> str | None:

@@ -16,8 +16,8 @@ from modelscan.core.plan import Candidate, Subject
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
 from modelscan.formats import gguf
+from modelscan.formats.files import projectors
 from modelscan.formats.quantization import means
-from modelscan.hub.needed_files import projectors
 from modelscan.memory import weights_gguf
 from modelscan.memory.shape import from_config, from_gguf
 from modelscan.models.from_config import config_task, label
@@ -81,7 +81,7 @@ def _prefix(reference: Reference) -> str:
 
 
 def _read(hub: Hub, reference: Reference, workload: Workload) -> Subject:
-    from modelscan.hub.repo_info import TASKS, variants
+    from modelscan.hub.variants import TASKS, variants
 
     info = hub.repo_info(reference)
     found = variants(info)

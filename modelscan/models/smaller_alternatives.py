@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from modelscan.catalog.index.read import Index, open_index
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.index.read import Index
 from modelscan.catalog.search.query import Query, Row, search
 from modelscan.core.errors import ModelscanError
 from modelscan.core.gpu import Inventory

@@ -5,8 +5,7 @@ from __future__ import annotations
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.plan import Subject
 from modelscan.core.units import format_bytes, format_count
-from modelscan.core.workload import Workload
-from modelscan.engines.flags import REMOTE_CODE
+from modelscan.core.workload import REMOTE_CODE, Workload
 from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner.case import Case
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from modelscan.catalog.index.read import Index, bundled_index
+from modelscan.catalog.index.layout import bundled_index
+from modelscan.catalog.index.read import Index
 from modelscan.catalog.search.resemble import resembling
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from support import catalog_world
 from support.catalog_world import PREFIX, models
 
-from modelscan.catalog.index.read import Index, synced_index
+from modelscan.catalog.index.layout import synced_index
+from modelscan.catalog.index.read import Index
 from modelscan.state.paths import paths
 
 REPOSITORY = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""Any text, and any damage to a good one: a Reading or a Refusal, nothing else, in bounded time."""
+"""Any text, and any damage to a good one: a Reading or a ParseError, nothing else, in bounded time."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ from modelscan.gpu.nvidia import table as nvidia_table
 from modelscan.gpu.nvidia import text as nvidia_text
 from modelscan.gpu.nvidia import xml as nvidia_xml
 from modelscan.gpu.nvidia.tegrastats import parse_tegrastats
-from modelscan.gpu.reading import Reading, Refusal, number, size_bytes
-from modelscan.gpu.samples import parse_sample
+from modelscan.gpu.reading import ParseError, Reading, number, size_bytes
 from modelscan.gpu.simulate import simulate
+from tests.support.gpu_samples import parse_sample
 
 BOARD = Board(slices=[("1g.10gb", 14, 9728, 3)], processes=[(1, "python", "5 MiB")])
 PLAIN = Board(processes=[(1, "python", "5 MiB")])
@@ -127,7 +127,7 @@ def check(parse: Callable[[str], Reading], text: str) -> None:
     started = time.process_time()
     try:
         reading = parse(text)
-    except Refusal as refusal:
+    except ParseError as refusal:
         assert refusal.code
         assert refusal.message
     else:
@@ -147,7 +147,7 @@ def test_long_texts_take_bounded_time(name: str, unit: str) -> None:
     started = time.process_time()
     try:
         PARSERS[name][0](text)
-    except Refusal as refusal:
+    except ParseError as refusal:
         assert refusal.code
     assert time.process_time() - started < 5
 

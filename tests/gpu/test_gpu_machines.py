@@ -15,7 +15,7 @@ from modelscan.core.units import GIB, MIB
 from modelscan.gpu.inventory import inventory, select
 from modelscan.gpu.nvidia import nvml as nvml_module
 from modelscan.gpu.nvidia.csv import OLD_QUERY, QUERY
-from modelscan.gpu.reading import Refusal
+from modelscan.gpu.reading import ParseError
 from modelscan.gpu.tools import ToolOutput
 
 KB = 1024
@@ -214,7 +214,7 @@ def test_nvml_is_asked_first(fake: FakeMachine, monkeypatch: pytest.MonkeyPatch)
     assert fake.asked == []
 
     def refuse() -> None:
-        raise Refusal("driver_mismatch", "versions differ")
+        raise ParseError("driver_mismatch", "versions differ")
 
     monkeypatch.setattr(nvml_module, "run_nvml", refuse)
     found = inventory(machine=fake.machine)

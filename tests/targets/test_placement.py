@@ -17,7 +17,7 @@ from modelscan.core.deployment import State
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.plan import Held
 from modelscan.core.units import GIB
-from modelscan.hub.needed_files import is_projector
+from modelscan.formats.files import is_projector
 from modelscan.state.config import Config, load
 from modelscan.state.store import Store
 from modelscan.targets.local.plan import held_bytes

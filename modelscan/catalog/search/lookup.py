@@ -5,20 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from modelscan.catalog.index.read import (
-    ALIAS,
-    DISPLAY,
-    HOSTED,
-    ID,
-    MODELSCOPE_ID,
-    OFFERING,
-    REPOSITORY,
-    SHORT,
-    SPELLING,
-    WEIGHTS,
-    Index,
-    open_index,
-)
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.index.layout import NameKind
+from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.words import query_words, spelling, words
 from modelscan.catalog.search.query import Query, search
 from modelscan.catalog.search.resemble import resembling
@@ -33,12 +22,20 @@ DEMO_FILE = "demo-model.gguf"
 _CANDIDATES = 8
 _FOREIGN = re.compile(r"[^\w\s.:@/+~()–-]")  # occurs in no model's name
 # The kinds of names in the order of certainty.
-_STEPS = (
-    (ID,), (OFFERING,), (REPOSITORY,), (ALIAS,), (SHORT,), (DISPLAY,), (WEIGHTS, MODELSCOPE_ID),
-)  # fmt: skip
+_STEPS: tuple[tuple[NameKind, ...], ...] = (
+    (NameKind.ID,),
+    (NameKind.OFFERING,),
+    (NameKind.REPOSITORY,),
+    (NameKind.ALIAS,),
+    (NameKind.SHORT,),
+    (NameKind.DISPLAY,),
+    (NameKind.WEIGHTS, NameKind.MODELSCOPE_ID),
+)
+# What these names mean is the same for several models: the same weights.
+_OF_WEIGHTS = frozenset((NameKind.REPOSITORY, NameKind.WEIGHTS, NameKind.MODELSCOPE_ID))
 _HUB_STEPS = {
-    Kind.HUGGINGFACE: ((REPOSITORY,), (WEIGHTS,)),
-    Kind.MODELSCOPE: ((MODELSCOPE_ID,),),
+    Kind.HUGGINGFACE: ((NameKind.REPOSITORY,), (NameKind.WEIGHTS,)),
+    Kind.MODELSCOPE: ((NameKind.MODELSCOPE_ID,),),
 }
 
 
@@ -115,12 +112,13 @@ def _named(index: Index, text: str) -> int | None:
     steps = _HUB_STEPS.get(reference.kind, _STEPS)
     for kinds in steps:
         rows = list(dict.fromkeys(row for _, row in index.by_name(reference.value, kinds)))
-        if len(rows) == 1 or (rows and kinds in ((3,), (4,), (6,), (4, 6))):
+        if len(rows) == 1 or (rows and _OF_WEIGHTS.issuperset(kinds)):
             return _first_owner(index, rows, reference.value)
         if rows:
             raise ambiguous(text, index.ids(rows[:_CANDIDATES]), len(rows))
     if reference.kind is Kind.NAME and _could_be_a_name(text):
-        for kind in (SPELLING, HOSTED):  # then what providers call it, where they agree
+        # Then what providers call it, where they agree.
+        for kind in (NameKind.SPELLING, NameKind.HOSTED):
             rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (kind,))))
             if len(rows) == 1:
                 return rows[0]

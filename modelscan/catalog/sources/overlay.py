@@ -18,9 +18,10 @@ from typing import Any
 from modelscan.catalog.records import USER, SourceRecord, SourceSnapshot
 from modelscan.catalog.sources import modelsdev_parse
 from modelscan.core.errors import UsageError
+from modelscan.core.foreign import rows, strings, text, whole
 from modelscan.core.model import Offering
 from modelscan.core.reference import Kind, parse_reference
-from modelscan.hub.repo_info import TASKS, rows, strings, text, whole
+from modelscan.hub.variants import TASKS
 
 SUFFIXES = (".toml", ".yaml", ".yml")
 MAX_FILE_BYTES = 4 << 20

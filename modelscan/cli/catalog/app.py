@@ -178,7 +178,7 @@ def parse_count(text: str) -> int:
 
 
 def _listing(schema: str, query: Query) -> Document:
-    from modelscan.catalog.index.read import open_index
+    from modelscan.catalog.index.current import open_index
     from modelscan.catalog.search.query import search as find
 
     index = open_index(current().config.paths)

@@ -125,7 +125,7 @@ def _bound(model: Model, here: Room) -> Fit:
 
 def runnable(gpu: str | None, task: str, limit: int) -> Document:
     """Open models that run here, ranked by what tends to make a better answer."""
-    from modelscan.catalog.index.read import open_index
+    from modelscan.catalog.index.current import open_index
     from modelscan.catalog.search.query import Query, search
 
     index = open_index(current().config.paths)

@@ -65,7 +65,7 @@ def _refuse_filters(query: Query) -> None:
 def row(info: RepoInfo) -> Row:
     """A repository as a row of a list; what a hub does not say is unknown."""
     from modelscan.catalog.search.query import Row
-    from modelscan.hub.repo_info import TASKS, variants
+    from modelscan.hub.variants import TASKS, variants
 
     return Row(
         row=0,
@@ -116,7 +116,7 @@ def hub_model(reference: Reference) -> Model:
     """A repository as a model whose every fact has the hub as its source."""
     from modelscan.catalog.merge.models import merge
     from modelscan.catalog.records import LIVE, SourceSnapshot
-    from modelscan.hub.repo_info import record
+    from modelscan.catalog.sources.huggingface import record
     from modelscan.hub.repository import Hub
     from modelscan.net.client import utc_now
 

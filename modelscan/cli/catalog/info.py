@@ -21,7 +21,7 @@ _SHOWN = 12
 def info(text: str, gpu: str | None) -> Document:
     """Every fact about one model; its fit on this machine where it can be told."""
     from modelscan.catalog.alternatives import among
-    from modelscan.catalog.index.read import open_index
+    from modelscan.catalog.index.current import open_index
     from modelscan.cli.catalog.fit import fit_of, room
     from modelscan.cli.catalog.hub import known_or_on_hub
 
@@ -232,7 +232,7 @@ def _cheapest(model: Model) -> float | None:
 
 def sources() -> Document:
     """Per source: state, models, time of its data, and what went wrong last."""
-    from modelscan.catalog.index.read import open_index
+    from modelscan.catalog.index.current import open_index
 
     config = current().config
     index = open_index(config.paths)

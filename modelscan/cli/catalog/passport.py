@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +13,7 @@ from modelscan.cli.document import Block, Document, Fields, Table
 from modelscan.cli.framework import command
 
 if TYPE_CHECKING:
-    from modelscan.catalog.passport import Passport
-    from modelscan.core.architecture import Tensor
+    from modelscan.catalog.passport.facts import Passport
     from modelscan.core.model import Model
     from modelscan.core.reference import Reference
 
@@ -58,13 +56,13 @@ def _made(text: str, *, checksum: bool) -> Passport:
 
 
 def _local(path: str, *, checksum: bool) -> Passport:
-    from modelscan.catalog.passport_local import local_passport
+    from modelscan.catalog.passport.from_local import local_passport
 
-    return local_passport(Path(path), _read_gguf, checksum=checksum)
+    return local_passport(Path(path), checksum=checksum)
 
 
 def _from_hub(reference: Reference) -> Passport:
-    from modelscan.catalog.passport import from_hub
+    from modelscan.catalog.passport.from_hub import from_hub
     from modelscan.hub.repository import Hub
 
     with Hub.from_config(current().config) as hub, current().output.status("asking the hub"):
@@ -87,7 +85,7 @@ def _by_name(text: str) -> Passport:
 
 def _asked_or_known(reference: Reference, text: str, model: Model | None = None) -> Passport:
     """From the hub; where it cannot be asked (offline included), what the catalog knows of it."""
-    from modelscan.catalog.passport import from_model
+    from modelscan.catalog.passport.facts import from_model
     from modelscan.catalog.search.lookup import find_known
     from modelscan.core.errors import RemoteError
 
@@ -123,7 +121,7 @@ def _prefers_modelscope() -> bool:
 
 
 def _without_weights(model: Model) -> Passport:
-    from modelscan.catalog.passport import from_model
+    from modelscan.catalog.passport.facts import from_model
 
     if model.open_weights is False:
         note = f"{model.name} has closed weights: nobody but its owner can run it"
@@ -136,19 +134,6 @@ def _alternatives(model: Model) -> list[str]:
     from modelscan.catalog.alternatives import open_alternatives
 
     return open_alternatives(model, current().config.paths)
-
-
-def _read_gguf(file: Path) -> tuple[Mapping[str, Any], Sequence[Tensor]]:
-    from modelscan.formats.gguf import parse_header
-
-    with file.open("rb") as stream:
-
-        def read(offset: int, size: int) -> bytes:
-            stream.seek(offset)
-            return stream.read(size)
-
-        header = parse_header(read)
-    return header.metadata, header.tensors
 
 
 def _document(asked: str, made: Passport) -> Document:

@@ -12,13 +12,13 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan
 from modelscan.core.units import format_bytes
-from modelscan.hub.needed_files import is_projector
+from modelscan.formats.files import is_projector
 from modelscan.state.config import Config
 from modelscan.targets.local import adapters
 from modelscan.targets.request import Events
 
 if TYPE_CHECKING:
-    from modelscan.hub.downloads.pull import Progress
+    from modelscan.hub.downloads.types import Progress
 
 LOCAL = "local_path"
 _SAY_EVERY_S = 0.2

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from modelscan.catalog.passport import (
+from modelscan.catalog.passport.facts import (
     Passport,
+    from_info,
     parse_adapter,
     weight_files,
     with_card,
@@ -19,21 +20,23 @@ from modelscan.catalog.passport import (
 )
 from modelscan.core.architecture import Tensor
 from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.foreign import mapping, text, whole
 from modelscan.core.model import WeightFile
+from modelscan.formats.files import describe
+from modelscan.formats.gguf import GgufHeader, parse_header
+from modelscan.formats.reader import reader
 from modelscan.formats.safetensors import BadHeader, parameters_by_dtype, read_header
 from modelscan.hub.card import MAX_FRONT_BYTES, parse_card
-from modelscan.hub.repo_info import RepoInfo, gguf_groups, gguf_label, mapping, text, whole
+from modelscan.hub.repo_info import RepoInfo
 from modelscan.state.paths import expand
 
-# (metadata, tensors) of a GGUF file; the caller has the parser, which lives beside this package.
-GgufReader = Callable[[Path], tuple[Mapping[str, Any], Sequence[Tensor]]]
 MAX_FILES = 10_000
 MAX_JSON_BYTES = 8 << 20
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _BLOCK = 1 << 20
 
 
-def local_passport(path: Path, read_gguf: GgufReader, *, checksum: bool = False) -> Passport:
+def local_passport(path: Path, *, checksum: bool = False) -> Passport:
     """``checksum`` hashes the files, which reads all of them; else only known hashes are given.
 
     Raises UsageError for a path that is not there or holds no model.
@@ -42,19 +45,19 @@ def local_passport(path: Path, read_gguf: GgufReader, *, checksum: bool = False)
     if not where.exists():
         raise UsageError(f"there is no file or folder {path}", hint="modelscan catalog search")
     if where.is_file() and where.suffix == ".gguf":
-        return _gguf(where, read_gguf, checksum=checksum)
+        return _gguf(where, checksum=checksum)
     folder = where if where.is_dir() else where.parent
     if where.is_file() and where.name != "config.json":
         raise UsageError(f"{path} is not a model", hint="give a .gguf file or a model's folder")
-    return _folder(folder, read_gguf, checksum=checksum)
+    return _folder(folder, checksum=checksum)
 
 
-def _gguf(file: Path, read_gguf: GgufReader, *, checksum: bool) -> Passport:
-    metadata, tensors = read_gguf(file)
+def _gguf(file: Path, *, checksum: bool) -> Passport:
+    header = _gguf_header(file)
     entry = _file(file.parent, file, checksum)
-    label = gguf_label(file.name)
+    label = describe(file.name).quantization
     return replace(
-        gguf_facts(metadata, tensors, file.name),
+        gguf_facts(header.metadata, header.tensors, file.name),
         path=str(file),
         files=(entry,),
         size_bytes=entry.size_bytes,
@@ -99,7 +102,7 @@ def gguf_facts(metadata: Mapping[str, Any], tensors: Sequence[Tensor], file_name
     )
 
 
-def _folder(folder: Path, read_gguf: GgufReader, *, checksum: bool) -> Passport:
+def _folder(folder: Path, *, checksum: bool) -> Passport:
     paths = _walk(folder)
     files = tuple(_file(folder, path, checksum) for path in paths)
     names = [file.path for file in files]
@@ -113,72 +116,66 @@ def _folder(folder: Path, read_gguf: GgufReader, *, checksum: bool) -> Passport:
     notes: list[str] = []
     info = RepoInfo(source="local", repo=f"local/{folder.resolve().name}", files=files)
     info = with_card(info, parse_card(_head(folder / "README.md")))
-    made = _from_card(folder, info, config, notes)
+    made = _from_info(folder, info, config, notes)
     if "adapter_config.json" in names:
         body = (folder / "adapter_config.json").read_bytes()[:MAX_JSON_BYTES]
         adapter = parse_adapter(body, info.base_models[0] if info.base_models else None)
         made = replace(made, adapter=adapter, base_relation="adapter",
                        base_model=made.base_model or adapter.base_model)  # fmt: skip
     if ggufs and not weight_files(files):
-        made = _add_gguf(made, ggufs[0], read_gguf, notes)
+        made = _add_gguf(made, ggufs[0], notes)
     made = without_packed(made, notes)
     return replace(made, warnings=tuple(notes))
 
 
-def _from_card(
+def _from_info(
     folder: Path, info: RepoInfo, config: Mapping[str, Any], notes: list[str]
 ) -> Passport:
     counts = _headers(folder, weight_files(info.files), notes)
+    total = sum(counts.values()) if counts else None
     nested = mapping(config.get("text_config"))
     context = whole(config.get("max_position_embeddings")) or whole(
         nested.get("max_position_embeddings")
     )
-    return Passport(
-        source="local",
-        name=folder.resolve().name,
-        path=str(folder),
-        open_weights=True,
-        task=info.task,
-        library=info.library,
-        license=info.license,
-        license_name=info.license_name,
-        license_url=info.license_url,
-        tags=info.tags,
-        languages=info.languages,
-        base_model=info.base_models[0] if info.base_models else None,
-        base_models=info.base_models,
-        base_relation=info.base_relation,
-        datasets=info.datasets,
+    described = replace(
+        info,
+        parameters=counts or {},
+        total_parameters=total,
         architecture=text(config.get("model_type")),
         context_tokens=context or None,
-        format=info.weight_format,
-        quantizations=tuple(dict.fromkeys(label for label, _ in gguf_groups(info.files))),
-        safetensors=counts,
-        parameters=sum(counts.values()) if counts else None,
+    )
+    return replace(
+        from_info(described),
+        repo=None,
+        path=str(folder),
+        open_weights=True,
         parameters_basis="headers" if counts else None,
-        size_bytes=sum(file.size_bytes or 0 for file in info.files),
-        files=info.files,
     )
 
 
-def _add_gguf(made: Passport, file: Path, read_gguf: GgufReader, notes: list[str]) -> Passport:
+def _gguf_header(file: Path) -> GgufHeader:
+    with file.open("rb") as stream:
+        return parse_header(reader(stream))
+
+
+def _add_gguf(made: Passport, file: Path, notes: list[str]) -> Passport:
     """A folder of GGUF files: the first one's header fills what no card says."""
     try:
-        metadata, tensors = read_gguf(file)
+        header = _gguf_header(file)
     except ModelscanError as error:
         notes.append(f"{file.name}: {error.message}")
         return made
-    said = gguf_facts(metadata, tensors, file.name)
+    stated = gguf_facts(header.metadata, header.tensors, file.name)
     return replace(
         made,
-        license=made.license or said.license,
-        base_model=made.base_model or said.base_model,
-        base_models=made.base_models or said.base_models,
-        base_relation=made.base_relation or said.base_relation,
-        architecture=made.architecture or said.architecture,
-        context_tokens=made.context_tokens or said.context_tokens,
-        parameters=said.parameters,
-        parameters_basis=said.parameters_basis,
+        license=made.license or stated.license,
+        base_model=made.base_model or stated.base_model,
+        base_models=made.base_models or stated.base_models,
+        base_relation=made.base_relation or stated.base_relation,
+        architecture=made.architecture or stated.architecture,
+        context_tokens=made.context_tokens or stated.context_tokens,
+        parameters=stated.parameters,
+        parameters_basis=stated.parameters_basis,
     )
 
 
@@ -187,13 +184,7 @@ def _headers(folder: Path, names: Sequence[str], notes: list[str]) -> dict[str, 
     for name in names:
         try:
             with (folder / name).open("rb") as stream:
-
-                def read(offset: int, size: int, stream: Any = stream) -> bytes:
-                    stream.seek(offset)
-                    data: bytes = stream.read(size)
-                    return data
-
-                tensors.extend(read_header(read).tensors)
+                tensors.extend(read_header(reader(stream)).tensors)
         except BadHeader as error:
             notes.append(f"{name}: {error.message}")
             return None

@@ -1,4 +1,4 @@
-"""Which parser would meet a text in life: by the command that printed it, else by its shape."""
+"""Choose the parser for a tool's output: by the command that printed it, else by its shape."""
 
 from __future__ import annotations
 
@@ -6,21 +6,19 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from modelscan.core.gpu import Gpu, Host, Problem
+from modelscan.core.gpu import Gpu, Problem
 from modelscan.gpu import apple, pci
 from modelscan.gpu.amd import amd_smi, rocm_smi
 from modelscan.gpu.amd.amd_smi import fill
-from modelscan.gpu.amd.probe import settle
 from modelscan.gpu.ascend import npu_smi
 from modelscan.gpu.bundle import split_bundle
-from modelscan.gpu.enrich import enrich
 from modelscan.gpu.intel import xpu_smi
 from modelscan.gpu.nvidia import csv as nvidia_csv
 from modelscan.gpu.nvidia import table as nvidia_table
 from modelscan.gpu.nvidia import text as nvidia_text
 from modelscan.gpu.nvidia import xml as nvidia_xml
 from modelscan.gpu.nvidia.tegrastats import parse_tegrastats
-from modelscan.gpu.reading import Reading, Refusal, is_help, plain
+from modelscan.gpu.reading import ParseError, Reading, is_help, plain
 
 Parser = Callable[[str], Reading]
 # (name, what the text begins with or has near its beginning, parser); the first match holds.
@@ -63,50 +61,60 @@ _SHAPES: tuple[tuple[str, str, Parser], ...] = (
 )  # fmt: skip
 
 
-def recognise(text: str) -> str | None:
-    """The name of the parser a text is for, or None."""
+def parse_with_fallback(parse: Parser, text: str, command: str) -> Reading:
+    """``parse``; where it fails, the parser for the text's shape (an older version, a wrapper).
+
+    Raises ParseError.
+    """
+    tool = command.split()[0]
+    if not text.strip():
+        raise ParseError("empty", f"{tool} printed nothing", f"run it by hand: {command}")
+    try:
+        return parse(text)
+    except ParseError as first:
+        try:
+            return parse_output(text, command)
+        except ParseError as second:  # another form of the same tool gives the better reason
+            same_tool = (detect_format(text) or "").startswith(tool)
+            raise (second if same_tool else first) from None
+
+
+def detect_format(text: str) -> str | None:
+    """The name of the parser for a text, or None."""
     return next((name for name, _, _ in _matching(plain(text))), None)
 
 
-def parse_sample(text: str, command_or_filename: str = "") -> Reading:
-    """The devices of any tool's output, with what the table of facts adds to them as in a probe.
+def parse_output(text: str, command: str = "") -> Reading:
+    """The devices in any tool's output, as the tool itself reports them; raises ParseError.
 
-    Raises Refusal with a named reason, nothing else.
+    ``command`` (or a file's name) says which tool printed it, where that is known.
     """
-    reading = parse_raw(text, command_or_filename)
-    nowhere = Host(None, None, None)  # a text does not tell the machine around it
-    settled = (settle(gpu, nowhere) if gpu.vendor == "amd" else gpu for gpu in reading.gpus)
-    return replace(reading, gpus=tuple(enrich(gpu) for gpu in settled))
-
-
-def parse_raw(text: str, command_or_filename: str = "") -> Reading:
-    """The same without the table of facts: what the tool itself told."""
     text = plain(text)
     parts = split_bundle(text)
     if parts:
         return _bundle([(part.command, part.output) for part in parts])
-    refusal: Refusal | None = None
-    text = nvidia_csv.with_header(text, command_or_filename)
-    for _, _, parser in _matching(text, command_or_filename):
+    refusal: ParseError | None = None
+    text = nvidia_csv.with_header(text, command)
+    for _, _, parser in _matching(text, command):
         try:
             return parser(text)
-        except Refusal as error:
+        except ParseError as error:
             refusal = refusal or error
-    said = _unreadable(text, command_or_filename)
-    if refusal is not None and (refusal.code not in _VAGUE or said.code == "unknown_output"):
+    reason = _unreadable(text, command)
+    if refusal is not None and (refusal.code not in _VAGUE or reason.code == "unknown_output"):
         raise refusal
-    raise said
+    raise reason
 
 
 _VAGUE = ("no_devices", "not_json")  # what a text says of itself is more telling
 # Which tool's complaint a text may be; the first that knows it.
-_COMPLAINTS: dict[str, Callable[[str], Refusal | None]] = {
+_COMPLAINTS: dict[str, Callable[[str], ParseError | None]] = {
     "nvidia-smi": nvidia_table.complaint, "rocm-smi": rocm_smi.complaint,
     "amd-smi": rocm_smi.complaint, "xpu-smi": xpu_smi.complaint, "npu-smi": npu_smi.complaint,
 }  # fmt: skip
 
 
-def _unreadable(text: str, hint: str) -> Refusal:
+def _unreadable(text: str, hint: str) -> ParseError:
     """What a text says that is no answer about devices at all."""
     tool = _tool_in(hint)
     own = [complaint for name, complaint in _COMPLAINTS.items() if tool in (None, name)]
@@ -114,27 +122,27 @@ def _unreadable(text: str, hint: str) -> Refusal:
         refusal = complaint(text)
         if refusal is not None:
             return refusal
-    return Refusal("unknown_output", "this is no output that a probe here asks for")
+    return ParseError("unknown_output", "this is no output that a probe here asks for")
 
 
-def _crash(text: str) -> Refusal | None:
+def _crash(text: str) -> ParseError | None:
     """A program that is not there or fell over, and a tool whose devices no engine here uses."""
     head = text[:20_000]
     if not head.strip():
-        return Refusal("empty", "the program printed nothing")
+        return ParseError("empty", "the program printed nothing")
     if is_help(text):
-        return Refusal("help_text", "this is a program's help, not an answer about devices")
+        return ParseError("help_text", "this is a program's help, not an answer about devices")
     if head.strip() in ("{}", "[]"):
-        return Refusal("no_devices", "the program lists no device")
+        return ParseError("no_devices", "the program lists no device")
     if re.search(r"command not found|No such file or directory|not recognized as an", head):
-        return Refusal("not_installed", "the program is not installed where it was run")
+        return ParseError("not_installed", "the program is not installed where it was run")
     if re.search(r"^Traceback \(most recent call last\)|segmentation fault|core dumped", head,
                  re.IGNORECASE | re.MULTILINE):  # fmt: skip
-        return Refusal("tool_failed", "the program crashed")
+        return ParseError("tool_failed", "the program crashed")
     other = re.search(_OTHER_TOOLS, head)
     if other:
         said = f"this is the output of {other.group(0).lower()}: no backend here supports its GPUs"
-        return Refusal("unsupported_device", said)
+        return ParseError("unsupported_device", said)
     return None
 
 
@@ -162,7 +170,7 @@ def _topology(text: str) -> Reading:
     if re.search(r"^[ \t]{0,40}GPU0\b", text, re.MULTILINE):
         numbers.add(0)
     if not numbers:
-        raise Refusal("no_devices", "the topology lists no device")
+        raise ParseError("no_devices", "the topology lists no device")
     gpus = tuple(Gpu(n, "NVIDIA GPU", "nvidia", None, None, "nvidia-smi") for n in sorted(numbers))
     problem = Problem("no_memory", "a topology tells no memory")
     return Reading("nvidia-smi", gpus, (problem,), links)
@@ -171,17 +179,17 @@ def _topology(text: str) -> Reading:
 def _bundle(parts: list[tuple[str, str]]) -> Reading:
     """The most telling of the first of each command: ``-q``, then CSV, table and list."""
     readings: list[Reading] = []
-    refusal: Refusal | None = None
+    refusal: ParseError | None = None
     for wanted in (r"\S+ -q -x$", r"\S+ -q$", r"--query-gpu=", r"^\S+$", r" -L$"):
         for command, output in parts:
             if re.search(wanted, command) and " --help" not in command:
                 try:
-                    readings.append(parse_raw(output, command))
-                except Refusal as error:
+                    readings.append(parse_output(output, command))
+                except ParseError as error:
                     refusal = refusal or error
                 break
     if not readings:
-        raise refusal or Refusal("no_devices", "no command of the capture lists a device")
+        raise refusal or ParseError("no_devices", "no command of the capture lists a device")
     return _merged(readings)
 
 
