@@ -1,4 +1,4 @@
-"""``modelscan adopt``: take over a model that somebody made in GPUStack."""
+"""``modelscan adopt``: put a GPUStack server's unmanaged model on record."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def adopt(
 
     config = current().config
     with current().output.status(f"adopting {name}"):
-        done = run(name, resolve_target(target, config), config, route=not no_route)
+        done = run(name, resolve_target(target, config), view.service(), route=not no_route)
     body = {"deployment": view.as_json(done)}
     return Document("adopt", body, [view.table([done])], [done.name])
 

@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
+from modelscan.cli.deploy_options import Cluster, How, Place, Process
 from modelscan.cli.document import Block, Document, Fields, Note
 from modelscan.cli.framework import single
 from modelscan.cli.interrupt import interruptible
+from modelscan.cli.option_groups import grouped
 from modelscan.cli.options import Adapter, Force, Wanted, workload_options
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
@@ -23,19 +24,12 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_tokens, parse_bytes, parse_seconds
 
 if TYPE_CHECKING:
+    from modelscan.core.deployment import Evaluation
     from modelscan.core.workload import Workload
     from modelscan.deploy.manifest import Manifest
+    from modelscan.targets.base import Preview
+    from modelscan.targets.events import Event
     from modelscan.targets.request import Request
-
-_DOING = {
-    "planning": "planning {name}",
-    "pending": "{name} waits for a place{because}",
-    "downloading": "downloading the weights of {name}{percent}{because}",
-    "starting": "starting {name}{on_port}{because}",
-    "port_moved": "the port was taken: starting {name} on port {port}",
-    "verifying": "{name} is loaded: asking it for a first token",
-}
-
 
 OptionalModel = Annotated[
     str | None,
@@ -45,122 +39,35 @@ OptionalModel = Annotated[
         show_default=False,
     ),
 ]
+ManifestFile = Annotated[
+    Path | None,
+    typer.Option("-f", "--file", metavar="FILE", help="A deployment.yaml; options win over it."),
+]
 
 
 @workload_options
+@grouped
 def deploy(
     wanted: Wanted,
+    place: Place,
+    process: Process,
+    cluster: Cluster,
+    how: How,
     model: OptionalModel = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "-f", "--file", metavar="FILE", help="A deployment.yaml; options win over it."
-        ),
-    ] = None,
-    replicas: Annotated[
-        int | None, typer.Option("--replicas", min=1, metavar="N", help="Instances (cluster).")
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option("--env", metavar="NAME=VALUE", help="A variable of the engine (cluster)."),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="The deployment's name (default: the model's).")
-    ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option("--target", metavar="TARGET", help="local, ollama, gpustack or auto."),
-    ] = None,
-    port: Annotated[
-        int | None, typer.Option("--port", metavar="PORT", help="Listen there.")
-    ] = None,
-    expose: Annotated[
-        bool, typer.Option("--expose", help="Listen on every interface (needs --api-key).")
-    ] = False,
-    api_key: Annotated[
-        str | None,
-        typer.Option("--api-key", metavar="REF", help="Require this key: env:NAME or file:PATH."),
-    ] = None,
+    file: ManifestFile = None,
     adapter: Adapter = None,
-    no_route: Annotated[
-        bool, typer.Option("--no-route", help="Leave the routing file alone.")
-    ] = False,
-    restart: Annotated[
-        str | None,
-        typer.Option(
-            "--restart",
-            click_type=click.Choice(("no", "on-failure", "always")),
-            help="Start a crashed engine again, at most 5 times (default: on-failure).",
-        ),
-    ] = None,
-    ttl: Annotated[
-        str | None,
-        typer.Option("--ttl", metavar="TIME", help="Stop it after so long unused, e.g. 600, 10m."),
-    ] = None,
-    memory_limit: Annotated[
-        str | None,
-        typer.Option("--memory-limit", metavar="SIZE", help="Host memory it may allocate."),
-    ] = None,
-    nice: Annotated[
-        int | None, typer.Option("--nice", min=0, max=19, help="Yield the CPU to others.")
-    ] = None,
-    offline_after_download: Annotated[
-        bool,
-        typer.Option("--offline-after-download", help="Tell the engine to ask no hub."),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print exactly what would be started.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Return when it answers, or at once.")
-    ] = True,
-    timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", help="For it to become ready.")
-    ] = None,
     force: Force = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Answer yes to every question.")] = False,
-    progress: Annotated[
-        bool, typer.Option("--progress", help="With --json: a line per event, then the answer.")
-    ] = False,
-    retry_plan: Annotated[
-        bool, typer.Option("--retry-plan", help="If it fails for memory, try what would fit.")
-    ] = False,
 ) -> Document | None:
     """Run a model on the best plan for this hardware, verify that it answers, and route to it."""
-    from modelscan.engines.base import Limits
-    from modelscan.targets.registry import resolve_target
-    from modelscan.targets.request import Request
-
-    config = current().config
-    asked = written_down(model, file, wanted)
-    said = asked.request
-    seconds = said.get("timeout") if timeout is None else timeout
-    request = Request(
-        model=asked.model,
-        workload=asked.workload,
-        target=resolve_target(target or said.get("target") or _place(asked.workload), config),
-        name=name or said.get("name"),
-        gpu=wanted.gpu or (None if said.get("gpu") is None else str(said["gpu"])),
-        port=said.get("port") if port is None else port,
-        expose=expose or bool(said.get("expose")),
-        api_key=api_key or said.get("api_key"),
-        route=not no_route and bool(said.get("route", True)),
-        wait=wait,
-        timeout_s=config.number("start_timeout_s") if seconds is None else seconds,
-        replace=force or yes,
-        dry_run=dry_run,
-        restart=restart,
-        ttl_s=None if ttl is None else parse_seconds(ttl),
-        limits=Limits(None if memory_limit is None else parse_bytes(memory_limit), nice or 0),
-        offline_after_download=offline_after_download or bool(said.get("offline_after_download")),
-        cluster=cluster_wishes(asked.cluster, replicas, env),
-    )
-    if dry_run:
+    manifest = read_manifest(model, file, wanted)
+    request = _request(manifest, wanted.gpu, place, process, how)
+    request = replace(request, cluster=cluster_options(manifest.cluster, cluster))
+    if how.dry_run:
         return _dry_run(request)
-    return _deploy(request, progress and current().flags.as_json, retry_plan)
+    return _deploy(request, how.progress and current().flags.as_json, how.retry_plan)
 
 
-def written_down(model: str | None, file: Path | None, wanted: Wanted) -> Manifest:
+def read_manifest(model: str | None, file: Path | None, wanted: Wanted) -> Manifest:
     """The file with the command line over it, or the command line alone."""
     from modelscan.deploy.manifest import Manifest, merged, read
 
@@ -168,50 +75,84 @@ def written_down(model: str | None, file: Path | None, wanted: Wanted) -> Manife
         if model is None:
             raise UsageError("no model was named", hint="modelscan deploy MODEL, or -f FILE")
         return Manifest(model, wanted.workload)
-    found = read(file)
-    workload = merged(found.workload, wanted.workload, current().config.text("goal"))
-    return replace(found, model=model or found.model, workload=workload)
+    manifest = read(file)
+    workload = merged(manifest.workload, wanted.workload, current().config.text("goal"))
+    return replace(manifest, model=model or manifest.model, workload=workload)
 
 
-def cluster_wishes(
-    said: Mapping[str, Any], replicas: int | None, env: list[str] | None
-) -> dict[str, Any]:
-    """What only a cluster knows: the file's, then the options'."""
+def _request(
+    manifest: Manifest, gpu: str | None, place: Place, process: Process, how: How
+) -> Request:
+    """What the command line and the file ask for together; the command line wins."""
+    from modelscan.core.launch import Limits
+    from modelscan.targets.registry import resolve_target
+    from modelscan.targets.request import Request
+
+    config, options = current().config, manifest.request
+    target = place.target or options.get("target") or _server_of(manifest.workload)
+    file_gpu = options.get("gpu")
+    timeout_s = options.get("timeout") if how.timeout is None else how.timeout
+    limit = None if process.memory_limit is None else parse_bytes(process.memory_limit)
+    return Request(
+        model=manifest.model,
+        workload=manifest.workload,
+        target=resolve_target(target, config),
+        name=place.name or options.get("name"),
+        gpu=gpu or (None if file_gpu is None else str(file_gpu)),
+        port=options.get("port") if place.port is None else place.port,
+        expose=place.expose or bool(options.get("expose")),
+        api_key=place.api_key or options.get("api_key"),
+        route=not place.no_route and bool(options.get("route", True)),
+        wait=how.wait,
+        timeout_s=config.number("start_timeout_s") if timeout_s is None else timeout_s,
+        replace=how.replace or how.yes,
+        dry_run=how.dry_run,
+        restart=process.policy,
+        ttl_s=None if process.ttl is None else parse_seconds(process.ttl),
+        limits=Limits(limit, process.nice or 0),
+        offline_after_download=process.offline_after_download
+        or bool(options.get("offline_after_download")),
+    )
+
+
+def cluster_options(manifest: Mapping[str, Any], options: Cluster) -> dict[str, Any]:
+    """What only a cluster has: the file's, with the command line's over it."""
     from modelscan.cli.update import variables
 
-    wishes = dict(said)
-    if replicas is not None:
-        wishes["replicas"] = replicas
-    if env:
-        wishes["env"] = {**wishes.get("env", {}), **variables(env)}
-    return wishes
+    merged = dict(manifest)
+    if options.replicas is not None:
+        merged["replicas"] = options.replicas
+    if options.env:
+        merged["env"] = {**merged.get("env", {}), **variables(options.env)}
+    return merged
 
 
-def _place(workload: Workload) -> str | None:
+def _server_of(workload: Workload) -> str | None:
     """Ollama is a server of its own, not an engine that we start."""
     return "ollama" if workload.backend == "ollama" else None
 
 
 def _dry_run(request: Request) -> Document:
-    from modelscan.deploy.lifecycle import preview
-    from modelscan.targets.registry import find_target
-
-    deployment = preview(request, current().config)
-    launch = find_target(deployment.target, current().config).preview(deployment)
-    return _document(deployment, changed=True, dry_run=launch)
+    service = view.service()
+    deployment = service.preview(request)
+    return _document(deployment, changed=True, preview=service.launch_preview(deployment))
 
 
 def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None:
+    from modelscan.deploy.retry import deploy_retrying
+    from modelscan.targets.events import event_fields, event_name
+
     output = current().output
     with interruptible(), output.status(f"reading {request.model}") as status:
 
-        def events(event: str, /, **values: Any) -> None:
+        def show(event: Event) -> None:
             if stream:
-                output.event(event, **values)
-            if event in _DOING:
-                status.update(_DOING[event].format_map(_words(values)))
+                output.event(event_name(event), **event_fields(event))
+            text = event_text(event)
+            if text is not None:
+                status.update(text)
 
-        outcome = _run(request, events, retry_plan)
+        outcome = deploy_retrying(view.service(), request, show, output.note, retry=retry_plan)
     document = _document(outcome.deployment, outcome.changed)
     if not stream:
         return document
@@ -221,56 +162,64 @@ def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None
     return None
 
 
-def _run(request: Request, events: Any, retry_plan: bool) -> Any:
-    """Deploy; after a failure that says what would help, tell it or (``--retry-plan``) do it."""
-    from modelscan.core.errors import ModelscanError
-    from modelscan.deploy.lifecycle import deploy as run
-    from modelscan.deploy.retry import ATTEMPTS, command, next_request
+def event_text(event: Event) -> str | None:
+    """An event for a person; None for one that the next one replaces at once."""
+    from modelscan.core.deployment import State
+    from modelscan.targets.events import (
+        AtServer,
+        Downloading,
+        Planning,
+        PortMoved,
+        Starting,
+        Verifying,
+    )
 
-    first = request
-    for attempt in range(ATTEMPTS + 1):
-        try:
-            return run(request, current().config, events)
-        except ModelscanError as error:
-            again = next_request(request, error, current().config, first)
-            if again is None:
-                raise
-            if not retry_plan or attempt == ATTEMPTS:
-                error.hint = command(request, again[1])
-                raise
-            current().output.note(f"{error.message}; trying again with {again[1]}")
-            request = again[0]
-    raise AssertionError("unreachable")
-
-
-def _words(values: Mapping[str, Any]) -> Mapping[str, str]:
-    """What an event says, as parts of a sentence; what it does not say is left out."""
-    port, reason, progress = (values.get(key) for key in ("port", "reason", "progress"))
-    return {
-        "name": str(values.get("name", "")),
-        "port": str(port),
-        "on_port": f" on port {port}" if port else "",
-        "because": f": {reason}" if reason else "",
-        "percent": f" ({progress:.0f} %)" if progress is not None else "",
+    name = event.name
+    if isinstance(event, Planning):
+        return f"planning {name}"
+    if isinstance(event, Downloading):
+        return f"downloading the weights of {name}{_progress(event.progress)}{_because(event)}"
+    if isinstance(event, Starting):
+        return f"starting {name}" + (f" on port {event.port}" if event.port else "")
+    if isinstance(event, PortMoved):
+        return f"the port was taken: starting {name} on port {event.port}"
+    if isinstance(event, Verifying):
+        return f"{name} is loaded: asking it for a first token"
+    if not isinstance(event, AtServer):
+        return None
+    texts = {
+        State.PENDING: f"{name} waits for a place",
+        State.DOWNLOADING: f"downloading the weights of {name}{_progress(event.progress)}",
+        State.STARTING: f"starting {name}",
+        State.RUNNING: f"{name} is loaded: asking it for a first token",
     }
+    text = texts.get(event.state)
+    return None if text is None else text + _because(event)
 
 
-def _document(
-    deployment: Deployment, changed: bool, dry_run: Mapping[str, Any] | None = None
-) -> Document:
+def _progress(percent: float | None) -> str:
+    return "" if percent is None else f" ({percent:.0f} %)"
+
+
+def _because(event: Any) -> str:
+    return f": {event.reason}" if event.reason else ""
+
+
+def _document(deployment: Deployment, changed: bool, preview: Preview | None = None) -> Document:
+    plan = deployment.plan
     body = {
         "deployment": view.as_json(deployment),
-        "plan": deployment.plan,
-        "route": route_json(deployment),
+        "plan": plan,
+        "route": view.service().route_of(deployment),
         "measured": deployment.measured,
         "memory": view.memory(deployment),
         "curl": view.curl(deployment),
         "changed": changed,
-        "dry_run": dry_run is not None,
-        "launch": dry_run,
+        "dry_run": preview is not None,
+        "launch": preview,
     }
-    warnings = ((deployment.plan or {}).get("estimate") or {}).get("warnings") or ()
-    return Document("deploy", to_json(body), _blocks(deployment, changed, dry_run),
+    warnings = plan.estimate.warnings if plan else ()
+    return Document("deploy", to_json(body), _blocks(deployment, changed, preview),
                     [deployment.name], [*warnings, *_differences(deployment)])  # fmt: skip
 
 
@@ -283,21 +232,10 @@ def _differences(deployment: Deployment) -> list[str]:
     return [text for text in (disagreement(deployment), deployment.reason) if text]
 
 
-def route_json(deployment: Deployment) -> Any:
-    """Its entry in the routing file, as written; None where there is none."""
-    from modelscan.deploy.routes import route_of
-    from modelscan.targets.registry import find_target
-
-    kind = find_target(deployment.target, current().config).route_type
-    return to_json(route_of(deployment, kind))
-
-
-def _blocks(
-    deployment: Deployment, changed: bool, dry_run: Mapping[str, Any] | None
-) -> list[Block]:
+def _blocks(deployment: Deployment, changed: bool, preview: Preview | None) -> list[Block]:
     pairs: list[tuple[str, object]] = [
         ("name", deployment.name),
-        ("state", "would be started" if dry_run is not None else deployment.state),
+        ("state", "would be started" if preview is not None else deployment.state),
         ("model", deployment.model),
         ("quantization", deployment.quantization),
         ("backend", deployment.backend),
@@ -305,8 +243,8 @@ def _blocks(
         ("endpoint", deployment.endpoint),
         ("route", deployment.route),
     ]
-    if dry_run is not None:
-        return [Fields([*pairs, *_launch_pairs(dry_run)])]
+    if preview is not None:
+        return [Fields([*pairs, *_launch_pairs(preview)])]
     blocks: list[Block] = [Fields(pairs)]
     if deployment.measured:
         blocks.append(view.memory_table(deployment))
@@ -316,24 +254,26 @@ def _blocks(
     return [*blocks, Note(f"\nask it: {line}")] if line else blocks
 
 
-def _opinion(evaluation: Mapping[str, Any] | None) -> list[tuple[str, object]]:
-    """What the cluster's own evaluation says of the request."""
+def _opinion(evaluation: Evaluation | None) -> list[tuple[str, object]]:
+    """The cluster's own evaluation of the request."""
     if evaluation is None:
         return []
-    verdict = "compatible" if evaluation["compatible"] else "not compatible"
-    return [("server says", "; ".join([verdict, *evaluation["messages"]]))]
+    verdict = "compatible" if evaluation.compatible else "not compatible"
+    return [("server says", "; ".join([verdict, *evaluation.messages]))]
 
 
-def _launch_pairs(launch: Mapping[str, Any]) -> list[tuple[str, object]]:
+def _launch_pairs(preview: Preview) -> list[tuple[str, object]]:
     import shlex
 
-    if "body" in launch:
-        body = json.dumps(launch["body"], indent=2, ensure_ascii=False)
-        return [("request", f"{launch['method']} {launch['url']}"), ("body", body),
-                *_opinion(launch.get("evaluation"))]  # fmt: skip
-    values = [f"{name}={shlex.quote(value)}" for name, value in launch.get("env", {}).items()]
-    values += [f"{name}=<{reference}>" for name, reference in launch.get("secrets", {}).items()]
-    words = [shlex.quote(word) for word in launch.get("argv", [])]
+    from modelscan.targets.base import RequestPreview
+
+    if isinstance(preview, RequestPreview):
+        body = json.dumps(to_json(preview.body), indent=2, ensure_ascii=False)
+        request = f"{preview.method} {preview.url}"
+        return [("request", request), ("body", body), *_opinion(preview.evaluation)]
+    values = [f"{name}={shlex.quote(value)}" for name, value in preview.env.items()]
+    values += [f"{name}=<{reference}>" for name, reference in preview.secrets.items()]
+    words = [shlex.quote(word) for word in preview.argv]
     return [("launch", " ".join([*values, *words]))]
 
 

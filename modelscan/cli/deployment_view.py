@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import current
 from modelscan.cli.document import Fields, Note, Table
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment, Measured, MeasuredParts, State
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_bytes, format_tokens
+
+if TYPE_CHECKING:
+    from modelscan.deploy.deployments import Deployments
 
 _PUBLIC = (
     "name", "model", "target", "backend", "quantization", "state", "health", "reason", "endpoint",
@@ -26,6 +29,14 @@ _PARTS = (
     ("cuda_graphs", "cuda_graph_bytes"),
 )  # fmt: skip
 COLUMNS = ("NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "ENDPOINT", "TARGET")
+
+
+def service() -> Deployments:
+    """The deployments of this command's settings; Ctrl-C does not tear a clean-up."""
+    from modelscan.cli.interrupt import undisturbed
+    from modelscan.deploy.deployments import Deployments
+
+    return Deployments(current().config, shield=undisturbed)
 
 
 def as_json(deployment: Deployment) -> dict[str, Any]:
@@ -94,14 +105,18 @@ def _restart(deployment: Deployment) -> str | None:
 
 def memory(deployment: Deployment) -> list[dict[str, Any]]:
     """Estimate beside what the engine says: per part and in total; None where one is unknown."""
-    estimate = (deployment.plan or {}).get("estimate") or {}
-    measured = deployment.measured or {}
-    guessed, said = dict(estimate.get("parts") or {}), measured.get("parts") or {}
-    pools = [device.get("kv_pool_bytes") or 0 for device in estimate.get("per_gpu") or ()]
-    guessed["kv_pool_bytes"] = sum(pools)  # what vLLM and SGLang set aside, asked for or not
-    rows = [_compare(label, guessed.get(key), said.get(key)) for label, key in _PARTS]
+    measured = deployment.measured or Measured()
+    estimate = deployment.plan.estimate if deployment.plan else None
+    guessed: dict[str, int] = to_json(estimate.parts) if estimate else {}
+    # What vLLM and SGLang set aside, asked for or not.
+    guessed["kv_pool_bytes"] = sum(
+        device.kv_pool_bytes or 0 for device in (estimate.per_gpu if estimate else ())
+    )
+    reported = measured.parts or MeasuredParts()
+    rows = [_compare(label, guessed.get(key), getattr(reported, key)) for label, key in _PARTS]
     rows = [row for row in rows if row["estimated_bytes"] or row["measured_bytes"]]
-    return [*rows, _compare("total", estimate.get("total_bytes"), measured.get("total_bytes"))]
+    total = estimate.total_bytes if estimate else None
+    return [*rows, _compare("total", total, measured.total_bytes)]
 
 
 def _compare(part: str, estimated: int | None, measured: int | None) -> dict[str, Any]:
@@ -165,9 +180,7 @@ def chosen(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:
     if every and names:
         raise UsageError("give names or --all, not both", hint=f"modelscan {verb} --all")
     if every:
-        from modelscan.deploy.reconcile import list_deployments
-
-        return [one.name for one in list_deployments(current().config)]
+        return [one.name for one in service().list()]
     if not names:
         raise UsageError("no deployment was named", hint=f"modelscan {verb} NAME, or --all")
     return list(dict.fromkeys(names))
@@ -181,7 +194,7 @@ def confirm(question: str, yes: bool, command: str) -> None:
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise UsageError(
-            f"{question} needs a yes, and nobody can be asked",
+            f"{question}: cannot ask for confirmation, standard input is not a terminal",
             hint=f"{command} --yes",
             code="needs_yes",
         )
@@ -191,20 +204,19 @@ def confirm(question: str, yes: bool, command: str) -> None:
         raise UsageError("nothing was done", code="declined")
 
 
-def take_stranger(name: str, force: bool | None = None) -> None:
-    """``--force``: a cluster's model that modelscan did not make is taken over, then acted on.
+def adopt_if_unmanaged(name: str, force: bool | None = None) -> None:
+    """``--force``: a cluster's model that modelscan did not make is adopted, then acted on.
 
-    Without (None: the command has no such option), UsageError says whose it is.
+    Without (None: the command has no such option), UsageError says where it is.
     """
-    config = current().config
-    if (config.paths.config / "targets.toml").exists():
-        from modelscan.deploy.unmanaged import take_for
+    if (current().config.paths.config / "targets.toml").exists():
+        from modelscan.deploy.unmanaged import adopt_if_unmanaged as adopt
 
-        take_for(name, config, force=force)
+        adopt(name, service(), force=force)
 
 
 def each(names: Sequence[str], act: Any) -> tuple[list[Deployment], ModelscanError | None]:
-    """Do it to every name; a failure is said and does not keep the others from their turn.
+    """Do it to every name; a failure is a warning and does not keep the others from their turn.
 
     Returns what was done and, when something failed, the first error (raised by the caller if
     nothing else was to be reported).

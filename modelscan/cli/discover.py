@@ -1,4 +1,4 @@
-"""``modelscan discover``: engines that somebody else started on this machine."""
+"""``modelscan discover``: engines on this machine that modelscan did not start."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def discover(
     adopted = None
     with output.status("asking the ports that engines use"):
         if adopt is not None:
-            adopted = take(adopt, config, ports=ports, api_key=api_key, route=not no_route)
+            adopted = take(adopt, view.service(), ports=ports, api_key=api_key, route=not no_route)
         offers = look(config, ports, api_key)
     body = {
         "servers": [_as_json(offer) for offer in offers],

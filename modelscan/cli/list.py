@@ -10,10 +10,8 @@ from modelscan.cli.framework import single
 
 def list_() -> Document:
     """Every deployment and its state, checked against what really runs."""
-    from modelscan.deploy.reconcile import list_deployments
-
     config, warn = current().config, current().output.warn
-    found = list_deployments(config, warn)
+    found = view.service().list(warn)
     if (config.paths.config / "targets.toml").exists():
         from modelscan.deploy.unmanaged import unmanaged
 

@@ -22,15 +22,9 @@ def logs(
     ] = None,
 ) -> Document | None:
     """An engine's log, redacted. With -f and --json: one line of JSON per log line."""
-    from modelscan.deploy.reconcile import recorded
-    from modelscan.state.secrets import redact
-    from modelscan.targets.registry import find_target
-
-    config, output = current().config, current().output
-    view.take_stranger(name)
-    deployment = recorded(name, config)
-    target = find_target(deployment.target, config)
-    lines = (redact(line) for line in target.logs(deployment, tail, follow))
+    output = current().output
+    view.adopt_if_unmanaged(name)
+    lines = view.service().logs(name, tail=tail, follow=follow)
     if not follow:
         whole = list(lines)
         text = [Text("\n".join(whole))] if whole else []

@@ -34,9 +34,7 @@ ModelArgument = Annotated[
         help="A catalog name, hf:ORG/REPO, ms:ORG/REPO, a .gguf file or a folder.",
     ),
 ]
-Force = Annotated[
-    bool, typer.Option("--force", help="Insist on an override the engine might accept.")
-]
+Force = Annotated[bool, typer.Option("--force", help="Deploy even if the planner rejects it.")]
 Adapter = Annotated[
     list[str] | None,
     typer.Option("--adapter", metavar="REPO", help="A LoRA adapter (repeatable)."),

@@ -27,21 +27,19 @@ def remove(
     ] = False,
 ) -> Document:
     """Stop deployments and forget them: process, route, log and record. Weights stay."""
-    from modelscan.deploy.lifecycle import remove as run
-    from modelscan.deploy.reconcile import recorded
-
+    service = view.service()
     wanted = view.chosen(names, every, "remove")
     if names:
         for name in wanted:
-            view.take_stranger(name, force)
-            recorded(name, current().config)
+            view.adopt_if_unmanaged(name, force)
+            service.recorded(name)
     if wanted:
         command = "modelscan remove " + ("--all" if every else " ".join(wanted))
         view.confirm(f"removing {', '.join(wanted)}", yes, command)
 
     def act(name: str) -> Deployment:
         with current().output.status(f"removing {name}"):
-            return run(name, current().config, drain_s=drain)
+            return service.remove(name, drain_s=drain)
 
     done, error = view.each(wanted, act)
     rows = [(one.name, "removed", one.model) for one in done]

@@ -27,17 +27,13 @@ def restart(
 ) -> Document:
     """Stop deployments, see that they are gone, start them as they were, and verify them."""
     from modelscan.cli.interrupt import interruptible
-    from modelscan.deploy.lifecycle import start, stop
-    from modelscan.targets.request import silent
-
-    config = current().config
-    limit_s = config.number("start_timeout_s") if timeout is None else timeout
 
     def act(name: str) -> Deployment:
-        view.take_stranger(name)
+        view.adopt_if_unmanaged(name)
+        service = view.service()
         with current().output.status(f"restarting {name}"):
-            stop(name, config, drain_s=drain)
-            return start(name, config, wait=True, timeout_s=limit_s, events=silent).deployment
+            service.stop(name, drain_s=drain)
+            return service.start(name, timeout_s=timeout).deployment
 
     with interruptible():
         done, error = view.each(view.chosen(names, every, "restart"), act)

@@ -6,7 +6,6 @@ import subprocess
 from pathlib import Path
 
 from modelscan.cli import deployment_view as view
-from modelscan.cli.context import current
 from modelscan.cli.document import Document, Fields, Note
 from modelscan.cli.framework import command, group
 from modelscan.core.deployment import Deployment
@@ -47,18 +46,14 @@ def uninstall() -> Document:
 def run() -> Document:
     """Start every local deployment that ran until the machine went down (the unit calls this)."""
     from modelscan.cli.interrupt import interruptible
-    from modelscan.deploy.boot import interrupted
-    from modelscan.deploy.lifecycle import start
-    from modelscan.targets.request import silent
 
-    config = current().config
-    limit_s = config.number("start_timeout_s")
+    service = view.service()
 
     def act(name: str) -> Deployment:
-        return start(name, config, wait=True, timeout_s=limit_s, events=silent).deployment
+        return service.start(name).deployment
 
     with interruptible():
-        done, error = view.each(interrupted(config), act)
+        done, error = view.each(service.interrupted(), act)
     body = {"deployments": [view.as_json(one) for one in done]}
     return Document("service.run", body, [view.table(done)], [one.name for one in done],
                     exit_code=error.exit_code if error else 0)  # fmt: skip

@@ -27,16 +27,11 @@ def start(
 ) -> Document:
     """Start stopped or failed deployments as they were planned, and verify them."""
     from modelscan.cli.interrupt import interruptible
-    from modelscan.deploy.lifecycle import start as run
-    from modelscan.targets.request import silent
-
-    config = current().config
-    limit_s = config.number("start_timeout_s") if timeout is None else timeout
 
     def act(name: str) -> Deployment:
-        view.take_stranger(name)
+        view.adopt_if_unmanaged(name)
         with current().output.status(f"starting {name}"):
-            return run(name, config, wait=wait, timeout_s=limit_s, events=silent).deployment
+            return view.service().start(name, wait=wait, timeout_s=timeout).deployment
 
     with interruptible():
         done, error = view.each(view.chosen(names, every, "start"), act)

@@ -26,12 +26,11 @@ def stop(
     ] = False,
 ) -> Document:
     """Stop deployments: the route is disabled, running requests may end, the engine is ended."""
-    from modelscan.deploy.lifecycle import stop as run
 
     def act(name: str) -> Deployment:
-        view.take_stranger(name, force)
+        view.adopt_if_unmanaged(name, force)
         with current().output.status(f"stopping {name}"):
-            return run(name, current().config, drain_s=drain).deployment
+            return view.service().stop(name, drain_s=drain).deployment
 
     done, error = view.each(view.chosen(names, every, "stop"), act)
     body = {"deployments": [view.as_json(one) for one in done]}

@@ -1,4 +1,4 @@
-"""``modelscan update``: another number of replicas or other parameters, on a cluster."""
+"""``modelscan update``: change replicas or options of a cluster deployment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def update(
     ] = None,
     env: Annotated[
         list[str] | None,
-        typer.Option("--env", metavar="NAME=VALUE", help="Set a variable of the engine."),
+        typer.Option(
+            "--env", metavar="NAME=VALUE", help="Set a variable in the engine's environment."
+        ),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", metavar="SECONDS", help="For it to be ready.")
@@ -38,21 +40,20 @@ def update(
     """Change a deployment on a cluster: scaled in place, restarted for other options; verified."""
     from modelscan.cli.interrupt import interruptible
     from modelscan.cli.options import engine_parameter
+    from modelscan.core.launch import ClusterLaunch
     from modelscan.deploy.update import Change
-    from modelscan.deploy.update import update as run
 
-    config = current().config
     change = Change(
         replicas=replicas,
         parameters=tuple(engine_parameter(text) for text in param or ()),
         dropped=tuple(text.lstrip("-") for text in drop or ()),
         env=variables(env or ()),
     )
-    view.take_stranger(name)
-    limit_s = config.number("start_timeout_s") if timeout is None else timeout
+    view.adopt_if_unmanaged(name)
     with interruptible(), current().output.status(f"updating {name}"):
-        done = run(name, change, config, timeout_s=limit_s)
-    body = {"deployment": view.as_json(done), "launch": (done.launch or {}).get("body")}
+        done = view.service().update(name, change, timeout_s=timeout)
+    launch = done.launch.body if isinstance(done.launch, ClusterLaunch) else None
+    body = {"deployment": view.as_json(done), "launch": launch}
     return Document("update", body, [view.table([done]), *view.reasons([done])], [name])
 
 

@@ -1,11 +1,20 @@
-"""A deployment as it is remembered and shown."""
+"""A deployment as it is remembered and shown: one type for Python, the store's rows and JSON."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from modelscan.core.end_cause import EndCause
+from modelscan.core.jsonform import Tagged
+from modelscan.core.launch import NO_LIMITS, Launch, Limits, OllamaLaunch
+from modelscan.core.plan import Plan
+from modelscan.core.workload import Workload
+
+Health = Literal["ok", "unhealthy", "unknown"]
+RestartPolicy = Literal["no", "on-failure", "always"]
 
 
 class State(str, enum.Enum):
@@ -28,19 +37,138 @@ ACTIVE_STATES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
-    """``plan`` is the JSON form of the Plan that was launched, ``measured`` what the engine said.
+class MeasuredParts:
+    """Bytes by purpose as an engine reported them; None: not reported."""
 
-    ``request`` is what was asked for: a second deploy that asks the same changes nothing.
-    ``launch`` is how its target starts it, so that ``start`` needs no new plan. ``run_id`` names
-    one start: a process of another run is not ours. ``pid`` counts only together with
-    ``pid_started_at`` (epoch seconds): pids are reused.
+    weights_bytes: int | None = None
+    kv_cache_bytes: int | None = None
+    kv_pool_bytes: int | None = None  # what vLLM and SGLang set aside
+    recurrent_state_bytes: int | None = None
+    compute_bytes: int | None = None
+    output_bytes: int | None = None
+    non_torch_bytes: int | None = None
+    cuda_graph_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedEstimate:
+    """The formulas' own figures, kept where the stored estimate is the engine's dry run."""
+
+    total_bytes: int
+    margin_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the engine reported after it was ready. ``source``: engine_log | engine_metrics |
+    ollama_ps; None: nothing was reported."""
+
+    source: str | None = None
+    parts: MeasuredParts | None = None
+    total_bytes: int | None = None
+    devices: Mapping[str, MeasuredParts] | None = None
+    load_s: float | None = None
+    import_s: float | None = None
+    engine_version: str | None = None
+    rss_bytes: int | None = None
+    vram_bytes: int | None = None
+    kv_tokens: int | None = None
+    max_concurrency: float | None = None
+    computed: ComputedEstimate | None = None
+
+
+class RemoteRecord(Tagged):
+    """The family of what is remembered of a server that is not ours."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """GPUStack's own opinion of a request. ``decided`` is False where it only could not judge."""
+
+    compatible: bool
+    decided: bool = True
+    messages: tuple[str, ...] = ()
+    vram_bytes: int | None = None
+    ram_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One instance on a cluster."""
+
+    id: int
+    name: str
+    state: str  # the server's own word
+    worker: str | None = None
+    gpus: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterRecord(RemoteRecord):
+    """``row`` is the server's own model row after our last change (in its format)."""
+
+    model_id: int | None = None
+    evaluation: Evaluation | None = None
+    row: Mapping[str, Any] = field(default_factory=dict)
+    log: tuple[str, ...] | None = None  # the end of a failed start's log
+    instances: tuple[Replica, ...] = ()
+    kind: Literal["cluster"] = "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaRecord(RemoteRecord):
+    """``made`` is at the server; ``making`` was begun and may be there in part."""
+
+    made: OllamaLaunch | None = None
+    making: OllamaLaunch | None = None
+    kind: Literal["ollama"] = "ollama"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRecord(RemoteRecord):
+    """A server that was discovered on this machine."""
+
+    engine_version: str | None = None
+    path: str | None = None
+    kind: Literal["found"] = "found"
+
+
+@dataclass(frozen=True, slots=True)
+class DeployRequest:
+    """What a user asked for; asking the same again changes nothing.
+
+    ``changed_at`` is set once ``update`` made the deployment differ from it.
+    """
+
+    model: str
+    target: str = "local"
+    workload: Workload = field(default_factory=Workload)
+    gpu: str | None = None
+    port: int | None = None
+    expose: bool = False
+    api_key: str | None = None  # a reference
+    route: bool = True
+    restart: RestartPolicy | None = None
+    ttl_s: float | None = None
+    limits: Limits = NO_LIMITS
+    offline_after_download: bool = False
+    cluster: Mapping[str, Any] = field(default_factory=dict)
+    changed_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """``plan`` is what was launched, ``measured`` what the engine reported, ``launch`` how its
+    target starts it. ``run_id`` names one start: a process of another run is not ours. ``pid``
+    counts only together with ``pid_started_at`` (epoch seconds): pids are reused.
     """
 
     name: str
     model: str
     target: str  # local | the name of a configured target
-    backend: str
+    backend: str  # an open set: other servers have engines of their own
     quantization: str | None
     state: State
     endpoint: str | None  # the server's root; clients add /v1
@@ -49,7 +177,8 @@ class Deployment:
     created_at: str  # RFC 3339 UTC
     updated_at: str
     served_model: str | None = None
-    reason: str | None = None  # why failed
+    reason: str | None = None  # for people: the end cause and the engine's own words
+    end_cause: EndCause | None = None  # None while it runs
     task: str = "chat"
     pid: int | None = None
     pid_started_at: float | None = None
@@ -57,17 +186,17 @@ class Deployment:
     api_key: str | None = None  # a reference (env:, file:), never a key
     log_path: str | None = None
     managed: bool = True
-    health: str | None = None  # ok | unhealthy | unknown
-    plan: Mapping[str, Any] | None = None
-    measured: Mapping[str, Any] | None = None
-    remote: Mapping[str, Any] | None = None  # cluster ids and raw state
-    request: Mapping[str, Any] | None = None
-    launch: Mapping[str, Any] | None = None
+    health: Health | None = None
+    plan: Plan | None = None
+    measured: Measured | None = None
+    remote: RemoteRecord | None = None
+    request: DeployRequest | None = None
+    launch: Launch | None = None
     run_id: str | None = None
-    route: str | None = None  # its entry in the routing file; None: not wanted there
+    route: str | None = None  # its entry in the routing file; None: there is to be none
     routed: bool = False  # the entry is written and enabled
     started_at: str | None = None  # when it last became ready
-    restart: str | None = None  # a crashed engine is started again: no | on-failure | always
+    restart: RestartPolicy | None = None  # whether a crashed engine is started again
     restarts: int = 0  # of this start, by its supervisor
     ttl_s: float | None = None  # ended after so long without a request
-    drift: tuple[str, ...] = ()  # fields that somebody changed at the target behind our back
+    drift: tuple[str, ...] = ()  # fields changed at the target since our last change

@@ -1,4 +1,4 @@
-"""After a restart of the machine: which deployments ran when it went down, and the systemd unit.
+"""The systemd unit that brings deployments back after a restart of the machine.
 
 The unit is a user's: no root. It runs ``modelscan service run`` once the user's session manager is
 up (``loginctl enable-linger`` makes that at boot) and ends the engines when it is stopped.
@@ -11,31 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from modelscan.core.deployment import Deployment, State
-from modelscan.state.config import Config
-from modelscan.state.store import Store
-from modelscan.targets.registry import find_target
-
 UNIT = "modelscan.service"
-# What a row says that nobody stopped on purpose: see ``deploy.readiness.ended``.
-_NOT_ON_PURPOSE = ("the machine was restarted", "the engine was told to stop (SIGTERM)")
-
-
-def interrupted(config: Config) -> tuple[str, ...]:
-    """The names of local deployments that ran until something else than ``stop`` ended them."""
-    if not config.paths.store_file.exists():
-        return ()
-    with Store.open(config.paths.store_file) as store:
-        return tuple(row.name for row in store.all() if _was_running(row, config))
-
-
-def _was_running(row: Deployment, config: Config) -> bool:
-    if row.target != "local":
-        return False
-    if row.state in (State.RUNNING, State.STARTING):
-        seen = find_target(row.target, config).observe(row)
-        return seen.state not in (State.RUNNING, State.STARTING)
-    return row.state is State.STOPPED and row.reason in _NOT_ON_PURPOSE
 
 
 def unit_file(environ: dict[str, str] | None = None) -> Path:

@@ -94,11 +94,11 @@ def _users(config: Config) -> dict[tuple[str, str], list[str]]:
     if config.paths.store_file.exists():
         with Store.open(config.paths.store_file) as store:
             for row in store.all():
-                plan: Any = row.plan or {}
-                key = (str(plan.get("source")), str(plan.get("repo")))
-                using.setdefault(key, []).append(row.name)
-                for adapter in plan.get("adapters") or ():
-                    place = str(adapter).partition("=")[2] or str(adapter)
+                if row.plan is None:
+                    continue
+                using.setdefault((row.plan.source, row.plan.repo), []).append(row.name)
+                for adapter in row.plan.adapters:
+                    place = adapter.partition("=")[2] or adapter
                     using.setdefault((LOCAL, place), []).append(row.name)
     return using
 

@@ -9,6 +9,7 @@ from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Subject
 from modelscan.core.workload import Workload
 from modelscan.state.config import Config
+from modelscan.targets.base import RequestPreview
 from modelscan.targets.gpustack.body import Choices, create_body
 from modelscan.targets.gpustack.client import dialect_of
 from modelscan.targets.gpustack.plan import decide_for, recipe, sized
@@ -21,12 +22,12 @@ def body_of_server(
     target: str, model: str, workload: Workload, gpu: str | None, config: Config
 ) -> dict[str, Any]:
     """What ``deploy`` would send to this server, which is asked for its hardware."""
-    from modelscan.deploy.lifecycle import preview
-    from modelscan.targets.registry import find_target
+    from modelscan.deploy.deployments import Deployments
 
     request = Request(model=model, workload=workload, target=target, gpu=gpu, dry_run=True)
-    deployment = preview(request, config)
-    return dict(find_target(deployment.target, config).preview(deployment)["body"])
+    service = Deployments(config)
+    preview = service.launch_preview(service.preview(request))
+    return dict(preview.body) if isinstance(preview, RequestPreview) else {}
 
 
 def body_for(subject: Subject, hardware: Inventory, workload: Workload) -> dict[str, Any]:

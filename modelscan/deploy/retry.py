@@ -8,65 +8,86 @@ format, another engine.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.plan import Subject
+from modelscan.core.plan import Plan, Subject
+from modelscan.core.remedy import Remedy
 from modelscan.core.workload import Workload
+from modelscan.deploy.deployments import Deployments
+from modelscan.deploy.lifecycle import Outcome
 from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.state.config import Config
-from modelscan.targets.request import Request
+from modelscan.targets.base import StartFailed
+from modelscan.targets.events import Events
+from modelscan.targets.request import Request, check_name, derive_name
 
 ATTEMPTS = 2  # changed requests after the first; each takes a whole start
 _SMALLER = 0.9  # of what did not fit: less of a difference would fail again
 _LEAST_CONTEXT = 2048
 _ENGINES = ("llama.cpp", "vllm", "sglang")
+Note = Callable[[str], None]
+
+
+def deploy_retrying(
+    service: Deployments, request: Request, events: Events, note: Note, *, retry: bool
+) -> Outcome:
+    """Deploy; after a failure that tells what would help, do it (``retry``) or make it the hint.
+
+    Raises the last failure.
+    """
+    first = request
+    for attempt in range(ATTEMPTS + 1):
+        try:
+            return service.deploy(request, events)
+        except StartFailed as error:
+            again = next_request(request, error, service.config, first)
+            if again is None:
+                raise
+            if not retry or attempt == ATTEMPTS:
+                error.hint = command(request, again[1])
+                raise
+            note(f"{error.message}; trying again with {' '.join(again[1].options())}")
+            request = again[0]
+    raise AssertionError("unreachable")
 
 
 def next_request(
     request: Request,
-    error: ModelscanError,
+    error: StartFailed,
     config: Config | None = None,
     first: Request | None = None,
-) -> tuple[Request, str] | None:
-    """The request to try next and the options that make it another; None where nothing is known.
+) -> tuple[Request, Remedy] | None:
+    """The request to try next and its difference; None where nothing is known to help.
 
     Never the same twice: a change that the request has already is no change. Without ``config``
     only what the engine said is used. ``first``: what the user asked, where ``request`` is a change
     of ours already.
     """
-    said = _as_said(request, error)
-    if said is not None or config is None:
-        return said
-    failed = error.details.get("plan")
-    if not failed or request.target != "local":
+    if error.remedy is not None and (changed := _changed(request, error.remedy)) is not None:
+        return changed, error.remedy
+    if config is None or error.tried is None or request.target != "local":
         return None
-    asked = (first or request).workload.quantization
-    wishes = replace(request, workload=replace(request.workload, quantization=asked))
-    return _replanned(wishes, str(error.details.get("kind")), failed, config)
+    quantization = (first or request).workload.quantization
+    wishes = replace(request, workload=replace(request.workload, quantization=quantization))
+    return _replanned(wishes, error.kind, error.tried, config)
 
 
-def _as_said(request: Request, error: ModelscanError) -> tuple[Request, str] | None:
-    options = [str(word) for word in error.details.get("retry") or ()]
-    wanted = request.workload
-    for name, value in zip(options[::2], options[1::2], strict=False):
-        if name == "--context":
-            wanted = replace(wanted, context_tokens=int(value))
-        elif name == "--memory-utilization":
-            wanted = replace(wanted, memory_utilization=float(value))
-        elif name == "--param":
-            key, _, setting = value.partition("=")
-            wanted = replace(wanted, parameters=(*wanted.parameters, (key, setting or None)))
-    if wanted == request.workload or _grows(request, wanted.context_tokens):
+def _changed(request: Request, remedy: Remedy) -> Request | None:
+    """The request with the remedy; None where that changes nothing, or asks for more context."""
+    asked, workload = request.workload, remedy.applied(request.workload)
+    if workload == asked or set(remedy.parameters) & set(asked.parameters):
         return None
-    return replace(request, workload=wanted, replace=True), " ".join(options)
+    before, now = asked.context_tokens, workload.context_tokens
+    if before is not None and now is not None and now > before:
+        return None
+    return replace(request, workload=workload, replace=True)
 
 
 def _replanned(
-    request: Request, kind: str, failed: Mapping[str, Any], config: Config
-) -> tuple[Request, str] | None:
+    request: Request, kind: str | None, failed: Plan, config: Config
+) -> tuple[Request, Remedy] | None:
     """The first change that this machine has a plan for."""
     from modelscan.models.resolve import load_deployable
     from modelscan.state.store import Store
@@ -76,56 +97,49 @@ def _replanned(
         subject = load_deployable(request.model, config, request.workload)
     except ModelscanError:
         return None
-    for wanted, options in _changes(kind, request.workload, failed, subject):
-        changed = replace(request, workload=wanted, replace=True)
+    name = check_name(request.name or derive_name(subject.id))
+    for remedy in _changes(kind, request.workload, failed, subject):
+        changed = replace(request, workload=remedy.applied(request.workload), replace=True)
         try:
             with Store.look(config.paths.store_file) as store:
-                plan = plan_here(failed["name"], subject, changed, config, store)
+                plan = plan_here(name, subject, changed, config, store)
         except ModelscanError:
             continue
-        if kind != "memory" or plan.estimate.total_bytes < _SMALLER * failed["total_bytes"]:
-            return changed, options
+        needed = failed.estimate.total_bytes
+        if kind != "memory" or plan.estimate.total_bytes < _SMALLER * needed:
+            return changed, remedy
     return None
 
 
-def _changes(
-    kind: str, asked: Workload, failed: Mapping[str, Any], subject: Subject
-) -> Iterator[tuple[Workload, str]]:
+def _changes(kind: str | None, asked: Workload, failed: Plan, subject: Subject) -> Iterator[Remedy]:
     """What may help, best first; nothing that the user asked for is taken back."""
     if kind == "memory":
         yield from _formats(asked, failed, subject, smaller=True)
-        half = int(failed["context_tokens"] or 0) // 2
+        half = failed.context_tokens // 2
         if half >= _LEAST_CONTEXT:
-            yield replace(asked, context_tokens=half), f"--context {half}"
+            yield Remedy(context_tokens=half)
     elif kind == "quantization":
         yield from _formats(asked, failed, subject, smaller=False)
     if kind in ("quantization", "architecture") and not (asked.backend or asked.parameters):
         for name in _ENGINES:
-            if name != failed["backend"]:
-                yield replace(asked, backend=name), f"--backend {name}"
+            if name != failed.backend:
+                yield Remedy(backend=name)
 
 
-def _formats(
-    asked: Workload, failed: Mapping[str, Any], subject: Subject, *, smaller: bool
-) -> Iterator[tuple[Workload, str]]:
+def _formats(asked: Workload, failed: Plan, subject: Subject, *, smaller: bool) -> Iterator[Remedy]:
     """The model's other formats, most bits first; of them only those with fewer bits."""
     if asked.quantization is not None:
         return
-    tried = failed["quantization"]
+    tried = failed.quantization
     limit = bits_per_weight(tried) or 16.0
     names = dict.fromkeys(c.variant.quantization for c in subject.candidates)
     sized = [(bits_per_weight(name) or 0.0, name) for name in names if name]
     for bits, name in sorted(sized, reverse=True):
         if canonical(name) != canonical(tried) and (bits < limit or not smaller):
-            yield replace(asked, quantization=name), f"--quantization {name}"
+            yield Remedy(quantization=name)
 
 
-def _grows(request: Request, context_tokens: int | None) -> bool:
-    asked = request.workload.context_tokens
-    return asked is not None and context_tokens is not None and context_tokens > asked
-
-
-def command(request: Request, options: str) -> str:
+def command(request: Request, remedy: Remedy) -> str:
     """The same as a command to paste: what was asked for, with the change over it."""
     wanted = request.workload
     asked = [
@@ -138,12 +152,12 @@ def command(request: Request, options: str) -> str:
           for key, value in wanted.parameters),
         ("--gpu", request.gpu), ("--name", request.name), ("--port", request.port),
     ]  # fmt: skip
-    changed = options.split()
+    change = remedy.options()
     words = ["modelscan", "deploy", request.model]
     for flag, value in asked:
         repeatable = flag in ("--param", "--adapter")
-        if value is not None and (repeatable or flag not in changed):
+        if value is not None and (repeatable or flag not in change):
             words += [flag, str(value)]
     words += ["--allow-unsafe"] if wanted.allow_unsafe else []
     words += ["--force"] if wanted.force else []
-    return " ".join([*map(shlex.quote, words), options])
+    return " ".join(map(shlex.quote, [*words, *change]))

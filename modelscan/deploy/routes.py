@@ -69,8 +69,8 @@ def forget(path: Path, deployment: Deployment) -> ModelscanError | None:
     return None
 
 
-def stays(deployment: Deployment, done: str, problem: ModelscanError) -> ModelscanError:
-    """What to say when the engine is gone and its entry is not."""
+def route_not_removed(deployment: Deployment, done: str, problem: ModelscanError) -> ModelscanError:
+    """The error for an engine that is gone while its entry is not."""
     return ModelscanError(
         f"{deployment.name} is {done}, but its entry is still in the routing file: "
         f"{problem.message}",

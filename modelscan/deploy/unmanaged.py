@@ -1,6 +1,6 @@
-"""Models on configured servers that are not on record here: shown, and left alone.
+"""Models on configured servers that are not on record here: listed, and otherwise left alone.
 
-``adopt`` takes one over: it gets our marker, a row and, when it runs, a route.
+``adopt`` gives one our marker, a row and, when it runs, a route.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import ClusterRecord, Deployment, State
+from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, RemoteError, UsageError
+from modelscan.core.launch import ClusterLaunch
 from modelscan.deploy import routes
-from modelscan.deploy.reconcile import Warn, ignore, reconcile
+from modelscan.deploy.deployments import Deployments
+from modelscan.deploy.reconcile import Warn, no_warnings, reconcile
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
-from modelscan.state.locks import hold
-from modelscan.state.store import Store, deployment_lock
+from modelscan.state.store import Store
 from modelscan.state.targets import TargetConfig, load
 from modelscan.targets.gpustack import model as remote
 from modelscan.targets.gpustack.drift import snapshot
@@ -36,9 +38,9 @@ _TASKS = {"embedding": "embedding", "reranker": "rerank"}
 
 
 def unmanaged(
-    config: Config, known: Sequence[Deployment], warn: Warn = ignore
+    config: Config, known: Sequence[Deployment], warn: Warn = no_warnings
 ) -> tuple[Deployment, ...]:
-    """What the configured servers run beside our own; a server that is away is told to ``warn``."""
+    """What the configured servers run besides our own; ``warn`` gets which server is away."""
     from concurrent.futures import ThreadPoolExecutor
 
     servers = load(config.paths).items
@@ -56,7 +58,8 @@ def unmanaged(
 def _ask(
     server: TargetConfig, config: Config, known: Sequence[Deployment]
 ) -> list[Deployment] | ModelscanError:
-    ours = {(row.launch or {}).get("marker") for row in known if row.target == server.name} - {None}
+    launches = [row.launch for row in known if row.target == server.name]
+    ours = {one.marker for one in launches if isinstance(one, ClusterLaunch) and one.marker}
     try:
         with GpuStackTarget(config, server).client(_TIMEOUT_S, attempts=1) as client:
             models = [parse_model(row) for row in client.list("models")]
@@ -73,7 +76,7 @@ def _ask(
 def _describe(
     model: RemoteModel, instances: Sequence[RemoteInstance], server: TargetConfig
 ) -> Deployment:
-    """A stranger as a deployment: what the server says of it, nothing else."""
+    """A model that is not ours as a deployment: what the server says of it, nothing else."""
     seen = status(model, instances)
     created = str(model.raw.get("created_at") or now_text())
     return Deployment(
@@ -102,21 +105,16 @@ def _task(model: RemoteModel) -> str:
     return next((_TASKS[name] for name in categories if name in _TASKS), "chat")
 
 
-def adopt(name: str, target: str, config: Config, *, route: bool = True) -> Deployment:
+def adopt(name: str, target: str, service: Deployments, *, route: bool = True) -> Deployment:
     """Put a server's model on record and under our care; it keeps running as it is.
 
     Raises UsageError when the name is taken here, RemoteError when the server has no such model.
     """
     check_name(name)
-    server = load(config.paths).find(target)
-    place = GpuStackTarget(config, server)
-    lock = deployment_lock(config.paths.locks_dir, name)
-    with (
-        hold(lock, what=f"deployment {name}"),
-        Store.open(config.paths.store_file) as store,
-        place.client() as client,
-    ):
-        if store.get(name) is not None:
+    server = load(service.config.paths).find(target)
+    place = GpuStackTarget(service.config, server)
+    with service.session(name) as session, place.client() as client:
+        if session.store.get(name) is not None:
             raise UsageError(
                 f"there is a deployment '{name}' already",
                 hint=f"modelscan show {name}", code="name_taken",
@@ -127,18 +125,17 @@ def adopt(name: str, target: str, config: Config, *, route: bool = True) -> Depl
                 f"{target} has no model '{name}'", hint="modelscan list", code="not_found"
             )
         if route:
-            routes.check_free(config.routing_file, name)
+            routes.check_free(session.routing_file, name)
         marker = f"modelscan:{uuid.uuid4().hex[:16]}"
-        launch = {"body": _body(model, marker), "marker": marker,
-                  "management": client.dialect.management}  # fmt: skip
+        launch = ClusterLaunch(_body(model, marker), marker, client.dialect.management)
         adopted = _on_record(model, server, launch, remote.instances(client, model.id), route)
-        store.put(adopted)
+        session.store.put(adopted)
         remote.change(client, model, {"description": _description(model, marker)})
-        return reconcile(adopted, place, store, config.routing_file)
+        return reconcile(adopted, session)
 
 
 def _description(model: RemoteModel, marker: str) -> str:
-    """The words that were there, without the marker of whoever had it before."""
+    """The words that were there, with our marker in place of an earlier one."""
     import re
 
     words = re.sub(r"\s*\(?modelscan:[0-9a-f]+\)?", "", model.raw.get("description") or "").strip()
@@ -157,31 +154,38 @@ def _body(model: RemoteModel, marker: str) -> dict[str, Any]:
 def _on_record(
     model: RemoteModel,
     server: TargetConfig,
-    launch: dict[str, Any],
+    launch: ClusterLaunch,
     instances: Sequence[RemoteInstance],
     route: bool,
 ) -> Deployment:
     row = _describe(model, instances, server)
-    kept = {"model_id": model.id, "row": snapshot(model.raw), "evaluation": None}
+    kept = ClusterRecord(model_id=model.id, row=snapshot(model.raw))
     # Starting: the look that follows asks it something before it is called running.
     state = State.STARTING if row.state not in (State.STOPPED, State.STOPPING) else State.STOPPED
     return replace(
-        row, state=state, managed=True, health=None, updated_at=now_text(),
-        launch=launch, remote=kept, route=model.name if route else None,
-    )  # fmt: skip
+        row,
+        state=state,
+        end_cause=EndCause.STOPPED_AT_TARGET if state is State.STOPPED else None,
+        managed=True,
+        health=None,
+        updated_at=now_text(),
+        launch=launch,
+        remote=kept,
+        route=model.name if route else None,
+    )
 
 
-def take_for(name: str, config: Config, *, force: bool | None) -> None:
-    """Before a command acts on a name that is not on record: is it a stranger's model?
+def adopt_if_unmanaged(name: str, service: Deployments, *, force: bool | None) -> None:
+    """Before a command acts on a name that is not on record: is it a server's unmanaged model?
 
-    With ``force`` it is adopted first; without, UsageError says whose it is (None: the command
-    has no such option). A name that nobody knows is left for the caller to complain about.
+    With ``force`` it is adopted first; without, UsageError says where it is (None: the command
+    has no such option). A name that no server has is left to the caller.
     """
-    with Store.open(config.paths.store_file) as store:
-        known = store.all()
-    if any(row.name == name for row in known):
+    with Store.open(service.config.paths.store_file) as store:
+        known, names = store.all(), store.names()
+    if name in names:
         return
-    for stranger in unmanaged(config, known):
+    for stranger in unmanaged(service.config, known):
         if stranger.name != name:
             continue
         if not force:
@@ -191,5 +195,5 @@ def take_for(name: str, config: Config, *, force: bool | None) -> None:
                 hint=f"modelscan adopt {name} --target {stranger.target}{insist}",
                 code="unmanaged",
             )
-        adopt(name, stranger.target, config, route=False)
+        adopt(name, stranger.target, service, route=False)
         return

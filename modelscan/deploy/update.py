@@ -1,4 +1,4 @@
-"""Change a deployment on a cluster: replicas, engine options, variables; then verify it."""
+"""Change a deployment on a cluster: replicas, engine options, variables."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment, DeployRequest, State
 from modelscan.core.errors import UsageError
-from modelscan.deploy.lifecycle import start, stop
+from modelscan.core.launch import ClusterLaunch
 from modelscan.deploy.reconcile import finish, reconcile, unknown
-from modelscan.state.clock import now_text
-from modelscan.state.config import Config
-from modelscan.state.locks import hold
-from modelscan.state.store import Store, deployment_lock
+from modelscan.deploy.session import Session
 from modelscan.targets.gpustack.body import check_env, pairs
-from modelscan.targets.registry import find_target
-from modelscan.targets.request import silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,44 +24,44 @@ class Change:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-def update(name: str, change: Change, config: Config, *, timeout_s: float) -> Deployment:
-    """Apply a change and wait until what is wanted runs and answers.
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """``restart``: the change only counts for new instances, so those that run must end first."""
 
-    Another number of replicas takes nothing down. Other options or variables only count for new
-    instances, so those that run are ended first, with the route disabled meanwhile. Raises
-    UsageError for a deployment of this machine.
+    deployment: Deployment
+    restart: bool
+
+
+def apply(session: Session, name: str, change: Change, timeout_s: float) -> Changed:
+    """Write the change down; another number of replicas takes nothing down and is carried out.
+
+    Raises UsageError for a deployment of this machine.
     """
     if change == Change():
         raise UsageError("nothing was to be changed", hint=f"modelscan update {name} --replicas 2")
-    with (
-        hold(deployment_lock(config.paths.locks_dir, name), what=f"deployment {name}"),
-        Store.open(config.paths.store_file) as store,
-    ):
-        row = store.get(name)
-        if row is None:
-            raise unknown(name, [one.name for one in store.all()])
-        if row.target == "local":
-            raise UsageError(
-                f"{name} runs on this machine: only deployments of a cluster can be updated",
-                hint=f"modelscan deploy {row.model} --name {name} --force, with other options",
-                code="not_a_cluster",
-            )
-        target = find_target(row.target, config)
-        row = reconcile(row, target, store, config.routing_file)
-        launch = dict(row.launch or {})
-        launch["body"] = changed_body(launch.get("body") or {}, change)
-        request = {**(row.request or {}), "updated_at": now_text()}  # no longer what was asked
-        wanted = replace(row, launch=launch, request=request, updated_at=now_text())
-        scaled_only = not (change.parameters or change.dropped or change.env)
-        store.put(wanted)
-        if row.state is not State.RUNNING:
-            return wanted
-        if scaled_only:
-            started = target.start(wanted, store.put)
-            settled = target.settle(started, store.put, timeout_s, silent)
-            return finish(settled, target, store, config.routing_file)
-    stop(name, config, drain_s=0)
-    return start(name, config, wait=True, timeout_s=timeout_s, events=silent).deployment
+    row = session.store.get(name)
+    if row is None:
+        raise unknown(name, sorted(session.store.names()))
+    if not isinstance(row.launch, ClusterLaunch):
+        raise UsageError(
+            f"{name} runs on this machine: only deployments of a cluster can be updated",
+            hint=f"modelscan deploy {row.model} --name {name} --replace, with other options",
+            code="not_a_cluster",
+        )
+    launch = replace(row.launch, body=changed_body(row.launch.body, change))
+    row = reconcile(row, session)
+    request = row.request or DeployRequest(row.model, row.target)
+    request = replace(request, changed_at=session.now())  # no longer what was asked
+    wanted = replace(row, launch=launch, request=request)
+    session.save(wanted)
+    if row.state is not State.RUNNING:
+        return Changed(wanted, restart=False)
+    if change.parameters or change.dropped or change.env:
+        return Changed(wanted, restart=True)
+    target = session.target(wanted)
+    started = target.start(wanted, session.effects)
+    settled = target.wait_until_ready(started, timeout_s, session.effects)
+    return Changed(finish(settled, session), restart=False)
 
 
 def changed_body(body: Mapping[str, Any], change: Change) -> dict[str, Any]:

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from modelscan.core.launch import LocalLaunch
 from modelscan.core.plan import Plan
+from modelscan.core.remedy import Remedy
+
+FailureKind = Literal[
+    "architecture", "code", "context", "disk", "driver", "dtype", "files", "interconnect", "memory",
+    "option", "package", "port", "quantization", "split",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,70 +31,27 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What an engine may take of the machine. ``memory_bytes``: host memory it allocates; mapped
-    files and GPUs are not counted. ``nice``: 0 to 19, as the program of that name."""
-
-    memory_bytes: int | None = None
-    nice: int = 0
-
-
-NO_LIMITS = Limits()
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """A start, ready to be written down and repeated. ``argv`` holds no secret.
-
-    ``secrets`` maps a variable of the engine to a reference (env:, file:).
-    """
-
-    engine: str  # a name of ``engines.registry``
-    argv: tuple[str, ...]
-    embedded: bool
-    env: Mapping[str, str]
-    secrets: Mapping[str, str]
-    host: str
-    port: int
-    served_model: str
-    task: str
-    limits: Limits = NO_LIMITS
-
-    @property
-    def address(self) -> str:
-        """Where a client on this machine connects."""
-        return "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Launch:
-        """The inverse of ``core.jsonform.to_json``."""
-        limits = Limits(**value.get("limits") or {})
-        return cls(**{**value, "argv": tuple(value["argv"]), "limits": limits})
-
-
-@dataclass(frozen=True, slots=True)
 class Failure:
     """Why an engine did not start or ended: its own words, and what to try.
 
-    ``kind`` is memory | context | driver | … where the words were recognised, ``retry`` the options
-    of ``deploy`` that may help.
+    ``kind`` is set where the words were recognised, ``remedy`` where a change may help.
     """
 
     reason: str
     hint: str | None = None
     port_taken: bool = False
-    kind: str | None = None
-    retry: tuple[str, ...] = ()
+    kind: FailureKind | None = None
+    remedy: Remedy | None = None
 
 
 class Engine(Protocol):
     """One module per engine; ``engines.registry`` lists them."""
 
-    def launch(self, plan: Plan, serving: Serving) -> Launch:
+    def launch(self, plan: Plan, serving: Serving) -> LocalLaunch:
         """The exact start; raises UsageError for parameters the engine does not have."""
         ...
 
-    def check(self, launch: Launch, gpus: tuple[int, ...]) -> None:
+    def check(self, launch: LocalLaunch, gpus: tuple[int, ...]) -> None:
         """Raises when the engine is not installed here, or was not built for these devices."""
         ...
 
@@ -95,7 +59,7 @@ class Engine(Protocol):
         """Whether the engine that is installed here can use a GPU at all."""
         ...
 
-    def moved(self, launch: Launch, port: int) -> Launch:
+    def moved(self, launch: LocalLaunch, port: int) -> LocalLaunch:
         """The same start on another port."""
         ...
 

@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from modelscan.engines.base import Failure
+from modelscan.core.remedy import Remedy
+from modelscan.engines.base import Failure, FailureKind
 
 _STEP_TOKENS = 256
 _LONGEST = 300
@@ -18,9 +19,9 @@ _LONGEST = 300
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    kind: str
+    kind: FailureKind
     pattern: re.Pattern[str]
-    advise: Callable[[re.Match[str], str], tuple[str, tuple[str, ...]]]  # hint, retry options
+    advise: Callable[[re.Match[str], str], tuple[str, Remedy | None]]  # hint, change
 
 
 def recognise(backend: str, log: str) -> Failure | None:
@@ -29,9 +30,9 @@ def recognise(backend: str, log: str) -> Failure | None:
         match = rule.pattern.search(log)
         if match is None:
             continue
-        hint, retry = rule.advise(match, backend)
+        hint, remedy = rule.advise(match, backend)
         line = _line_around(log, match)
-        return Failure(line, hint, port_taken=rule.kind == "port", kind=rule.kind, retry=retry)
+        return Failure(line, hint, port_taken=rule.kind == "port", kind=rule.kind, remedy=remedy)
     last = _last_exception(log)
     return None if last is None else Failure(last, None)
 
@@ -73,12 +74,12 @@ def _last_exception(log: str) -> str | None:
     return clean((useful or said)[-1]) if said else None
 
 
-def _smaller(match: re.Match[str], backend: str) -> tuple[str, tuple[str, ...]]:
+def _smaller(match: re.Match[str], backend: str) -> tuple[str, Remedy | None]:
     return ("deploy it with less --context or --parallel, a smaller --quantization or more GPUs "
-            "(--tensor-parallel)", ())  # fmt: skip
+            "(--tensor-parallel)", None)  # fmt: skip
 
 
-def _context(match: re.Match[str], backend: str) -> tuple[str, tuple[str, ...]]:
+def _context(match: re.Match[str], backend: str) -> tuple[str, Remedy | None]:
     """The longest context that the engine itself says would fit; else in the pool's proportion."""
     found = match.groupdict()
     tokens = _number(found.get("possible"))
@@ -89,30 +90,32 @@ def _context(match: re.Match[str], backend: str) -> tuple[str, tuple[str, ...]]:
         tokens = _number(found.get("held"))
     if not tokens or tokens < _STEP_TOKENS:
         return _smaller(match, backend)
-    whole = str(int(tokens) // _STEP_TOKENS * _STEP_TOKENS)
-    return f"deploy it with --context {whole}", ("--context", whole)
+    whole = int(tokens) // _STEP_TOKENS * _STEP_TOKENS
+    return f"deploy it with --context {whole}", Remedy(context_tokens=whole)
 
 
 def _number(text: str | None) -> float | None:
     return float(text.replace(",", "")) if text else None
 
 
-def _utilization(match: re.Match[str], backend: str) -> tuple[str, tuple[str, ...]]:
+def _utilization(match: re.Match[str], backend: str) -> tuple[str, Remedy | None]:
     """Others hold part of the device: ask for what is really free."""
     free, total = _number(match["free"]), _number(match["total"])
     if not free or not total:
         return _smaller(match, backend)
-    share = f"{int(max(0.0, free / total - 0.01) * 100) / 100:g}"
-    return (f"deploy it with --memory-utilization {share}: other programs hold part of the GPU",
-            ("--memory-utilization", share))  # fmt: skip
+    share = int(max(0.0, free / total - 0.01) * 100) / 100
+    return (f"deploy it with --memory-utilization {share:g}: other programs hold part of the GPU",
+            Remedy(memory_utilization=share))  # fmt: skip
 
 
-def _more_static(match: re.Match[str], backend: str) -> tuple[str, tuple[str, ...]]:
-    return "deploy it with --memory-utilization 0.92", ("--memory-utilization", "0.92")
+def _more_static(match: re.Match[str], backend: str) -> tuple[str, Remedy | None]:
+    return "deploy it with --memory-utilization 0.92", Remedy(memory_utilization=0.92)
 
 
-def _say(hint: str, *retry: str) -> Callable[[re.Match[str], str], tuple[str, tuple[str, ...]]]:
-    return lambda match, backend: (hint.replace("ENGINE", backend), retry)
+def _say(
+    hint: str, remedy: Remedy | None = None
+) -> Callable[[re.Match[str], str], tuple[str, Remedy | None]]:
+    return lambda match, backend: (hint.replace("ENGINE", backend), remedy)
 
 
 _UPGRADE = "install a newer ENGINE in its environment, or deploy it with --backend llama.cpp"
@@ -166,7 +169,7 @@ _RULES = (
         r"quantization[^\n]{0,80}(?:does not match|is not supported|not currently supported)"),
           _say(_OTHER)),
     _Rule("dtype", re.compile(r"Bfloat16 is only supported on GPUs with compute capability"),
-          _say("deploy it with --param dtype=half", "--param", "dtype=half")),
+          _say("deploy it with --param dtype=half", Remedy(parameters=(("dtype", "half"),)))),
     _Rule("architecture", re.compile(
         r"Model architectures \[[^\]]*\] (?:are not supported|failed to be inspected)|"
         r"model type `?\S+`? but Transformers does not recognize|"

@@ -1,32 +1,30 @@
-"""What modelscan remembers of its deployments: SQLite in WAL mode, one row per deployment.
+"""The deployments on record: one row each, with the measurements of their starts.
 
-A row changes only under its deployment's lock (``deployment_lock``); the store itself serialises
+A row changes only under its deployment's lock (``deployment_lock``); SQLite itself serialises
 writers, so that commands for different deployments never wait long for each other.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
-import os
-import shutil
 import sqlite3
-from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
-from modelscan.state.files import EXPLAINED, PRIVATE_FILE, ensure_dir
-from modelscan.state.migrations import LATEST, migrate, version
-
-_BUSY_TIMEOUT_S = 20.0
-_FIELDS = tuple(field.name for field in fields(Deployment))
-_TUPLES = {"gpus", "drift"}
+from modelscan.state.database import Database, Room
+from modelscan.state.records import (
+    FORMAT,
+    NewerRecord,
+    format_of,
+    from_document,
+    measurement_of,
+    to_document,
+    upgrade,
+)
 
 
 class PortTaken(Exception):
@@ -34,38 +32,27 @@ class PortTaken(Exception):
 
 
 class Store:
-    """The deployments on record. Use it as a context manager, or ``close`` it."""
+    """The deployments on record. Use it as a context manager, or ``close`` it.
 
-    def __init__(self, connection: sqlite3.Connection, file: Path) -> None:
-        self._connection = connection
-        self._file = file
+    ``notes`` says what the last reads could not read: rows of later releases, broken parts.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.notes: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, file: Path) -> Store:
-        """Open or create the store; raises ModelscanError for one that is damaged or newer.
-
-        On a full or read-only disk it can still be read; every change then raises.
-        """
-        ensure_dir(file.parent)
-        with _explained(file):
-            try:
-                return cls(_connect(file), file)
-            except sqlite3.OperationalError as error:
-                if _reason(error) not in _NOT_WRITABLE:
-                    raise
-                return cls(_connect_to_read(file, error), file)
+        """Open or create the store; raises ModelscanError for one that is damaged or newer."""
+        return cls(Database.open(file, ROOM))
 
     @classmethod
     def look(cls, file: Path) -> Store:
         """The store to read from; where there is none, an empty one that is written nowhere."""
-        if file.exists():
-            return cls.open(file)
-        connection = sqlite3.connect(":memory:", isolation_level=None)
-        migrate(connection)
-        return cls(connection, file)
+        return cls(Database.look(file, ROOM))
 
     def close(self) -> None:
-        self._connection.close()
+        self._database.close()
 
     def __enter__(self) -> Store:
         return self
@@ -74,62 +61,68 @@ class Store:
         self.close()
 
     def get(self, name: str) -> Deployment | None:
-        """The deployment of that name."""
-        rows = self._rows("WHERE name = ?", name)
-        return rows[0] if rows else None
+        """The deployment of that name; raises NewerRecord where a later release wrote it."""
+        rows = self._database.rows("SELECT document FROM deployments WHERE name = ?", name)
+        if not rows:
+            return None
+        deployment, broken = from_document(json.loads(str(rows[0][0])))
+        self.notes = _notes(name, broken)
+        return deployment
 
     def all(self) -> tuple[Deployment, ...]:
-        """Every deployment, by name."""
-        return tuple(self._rows(""))
+        """Every deployment that can be read, by name; ``notes`` names the others."""
+        found, notes = [], list[str]()
+        for name, text in self._database.rows(
+            "SELECT name, document FROM deployments ORDER BY name"
+        ):
+            try:
+                deployment, broken = from_document(json.loads(str(text)))
+            except ModelscanError as error:
+                notes.append(error.message)
+                continue
+            found.append(deployment)
+            notes += _notes(str(name), broken)
+        self.notes = tuple(notes)
+        return tuple(found)
+
+    def names(self) -> frozenset[str]:
+        """The names that are taken, also by rows that only a later release can read."""
+        return frozenset(str(row[0]) for row in self._database.rows("SELECT name FROM deployments"))
 
     def put(self, deployment: Deployment) -> None:
         """Insert or replace one row; raises PortTaken when another one has its port."""
-        document = json.dumps(to_json(deployment), ensure_ascii=False)
+        document = json.dumps(to_document(deployment), ensure_ascii=False)
         row = (
             deployment.name, deployment.target, deployment.state.value, deployment.port,
             deployment.created_at, deployment.updated_at, document,
         )  # fmt: skip
         try:
-            with _explained(self._file):
-                self._connection.execute(_UPSERT, row)
-                self._remember(deployment)
+            self._database.change(_UPSERT, *row)
         except sqlite3.IntegrityError as error:
             raise PortTaken(str(deployment.port)) from error
-
-    def measurements(self) -> tuple[Measurement, ...]:
-        """Every start whose memory was measured, oldest first; they outlive their deployments."""
-        with _explained(self._file):
-            rows = self._connection.execute(
-                "SELECT document FROM measurements ORDER BY started_at, deployment"
-            ).fetchall()
-        return tuple(Measurement(**json.loads(row[0])) for row in rows)
-
-    def _remember(self, deployment: Deployment) -> None:
-        """Keep what a start measured beside its estimate, once per start."""
-        found = measurement(deployment)
-        if found is not None:
-            row = (found.deployment, found.started_at, json.dumps(to_json(found)))
-            self._connection.execute("INSERT OR REPLACE INTO measurements VALUES (?, ?, ?)", row)
+        measured = measurement(deployment)
+        if measured is not None:
+            self._database.change(
+                "INSERT OR REPLACE INTO measurements VALUES (?, ?, ?)",
+                measured.deployment, measured.started_at, json.dumps(to_json(measured)),
+            )  # fmt: skip
 
     def delete(self, name: str) -> bool:
         """Forget a deployment; False if there was none."""
-        with _explained(self._file):
-            cursor = self._connection.execute("DELETE FROM deployments WHERE name = ?", (name,))
-        return cursor.rowcount > 0
+        return self._database.change("DELETE FROM deployments WHERE name = ?", name) > 0
 
     def ports(self) -> frozenset[int]:
         """The ports that deployments have reserved."""
-        with _explained(self._file):
-            rows = self._connection.execute(
-                "SELECT port FROM deployments WHERE port IS NOT NULL"
-            ).fetchall()
-        return frozenset(row[0] for row in rows)
+        sql = "SELECT port FROM deployments WHERE port IS NOT NULL"
+        return frozenset(int(str(row[0])) for row in self._database.rows(sql))
 
-    def _rows(self, where: str, *values: str) -> list[Deployment]:
-        sql = f"SELECT document FROM deployments {where} ORDER BY name"  # noqa: S608 - fixed text
-        with _explained(self._file):
-            rows = self._connection.execute(sql, values).fetchall()
-        return [from_document(json.loads(row[0])) for row in rows]
+    def measurements(self) -> tuple[Measurement, ...]:
+        """Every start whose memory was measured, oldest first; they outlive their deployments."""
+        rows = self._database.rows(
+            "SELECT document FROM measurements ORDER BY started_at, deployment"
+        )
+        found = (measurement_of(json.loads(str(row[0]))) for row in rows)
+        return tuple(one for one in found if one is not None)
 
 
 _UPSERT = """
@@ -141,129 +134,80 @@ ON CONFLICT (name) DO UPDATE SET target = excluded.target, state = excluded.stat
 """
 
 
+def _notes(name: str, broken: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"a part of the record of '{name}' cannot be read: {part}" for part in broken)
+
+
 def measurement(deployment: Deployment) -> Measurement | None:
     """What a running deployment tells about its estimate; None without both figures."""
-    estimate = (deployment.plan or {}).get("estimate") or {}
-    measured = (deployment.measured or {}).get("total_bytes")
+    plan, measured = deployment.plan, deployment.measured
+    if plan is None or measured is None or not measured.total_bytes:
+        return None
     # Where the engine was asked for the estimate, the formulas' own is what can be learned from.
-    formulas = (deployment.measured or {}).get("computed") or estimate
-    estimated = formulas.get("total_bytes")
-    ready = deployment.state is State.RUNNING and deployment.started_at
-    if not ready or not measured or not estimated:
+    formulas = measured.computed or plan.estimate
+    started_at = deployment.started_at
+    if deployment.state is not State.RUNNING or not started_at or not formulas.total_bytes:
         return None
     return Measurement(
         deployment=deployment.name,
-        started_at=str(deployment.started_at),
+        started_at=started_at,
         model=deployment.model,
         backend=deployment.backend,
-        backend_version=estimate.get("backend_version"),
+        backend_version=plan.estimate.backend_version,
         quantization=deployment.quantization,
         context_tokens=deployment.context_tokens,
-        estimated_bytes=int(estimated),
-        measured_bytes=int(measured),
-        margin_bytes=formulas.get("margin_bytes"),
+        estimated_bytes=formulas.total_bytes,
+        measured_bytes=measured.total_bytes,
+        margin_bytes=formulas.margin_bytes,
     )
-
-
-def from_document(document: dict[str, Any]) -> Deployment:
-    """A row as a Deployment. Fields an older version did not write keep their defaults."""
-    values = {key: document[key] for key in _FIELDS if key in document}
-    values["state"] = State(values["state"])
-    for key in _TUPLES & values.keys():
-        values[key] = tuple(values[key])
-    return Deployment(**values)
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(file, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
-    try:
-        _prepare(connection, file)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _connect_to_read(file: Path, refusal: sqlite3.OperationalError) -> sqlite3.Connection:
-    """WAL needs files beside the store, also to read; without them, only what is in the store
-    itself. Raises ``refusal`` where that is not all of it."""
-    log = file.with_name(file.name + "-wal")
-    if not file.is_file() or (log.is_file() and log.stat().st_size):
-        raise refusal
-    uri = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
-    connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-    if version(connection) != LATEST:
-        connection.close()
-        raise refusal
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, file: Path) -> None:
-    found = version(connection)
-    if found > LATEST:
-        raise ModelscanError(
-            f"{file} was written by a newer modelscan (schema {found}, this one knows {LATEST})",
-            hint="pip install --upgrade modelscan-deploy",
-            code="store_newer",
-        )
-    if found < LATEST:
-        _initialise(connection, file)
-    connection.execute("PRAGMA synchronous = NORMAL")
-
-
-def _initialise(connection: sqlite3.Connection, file: Path) -> None:
-    """Switching to WAL ignores the busy timeout, so the first commands take turns."""
-    from modelscan.state.locks import hold
-
-    with hold(file.with_suffix(".lock"), what="the store"):
-        connection.execute("PRAGMA journal_mode = WAL")
-        migrate(connection)
-        file.chmod(PRIVATE_FILE)
-
-
-@contextlib.contextmanager
-def _explained(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.IntegrityError:
-        raise
-    except sqlite3.DatabaseError as error:
-        if "locked" in str(error):
-            raise ModelscanError(
-                f"the store {file} is busy (waited {_BUSY_TIMEOUT_S:g} s)",
-                hint="wait for the other modelscan commands to finish, then try again",
-                code="locked",
-            ) from error
-        raise ModelscanError(
-            f"the store {file} cannot be used: {error}",
-            hint=_remedy(file, error),
-            code="store",
-        ) from error
-
-
-# SQLite's words for a disk that takes no more, a folder or a file that may not be written.
-_NOT_WRITABLE = (
-    "database or disk is full",
-    "disk I/O error",
-    "unable to open database file",
-    "attempt to write a readonly database",
-)
-_LEAST_FREE_BYTES = 1 << 20
-
-
-def _reason(error: sqlite3.Error) -> str:
-    return str(error).partition(":")[0]
-
-
-def _remedy(file: Path, error: sqlite3.Error) -> str:
-    """A store that only cannot be written is never to be moved away."""
-    if _reason(error) not in _NOT_WRITABLE:
-        return f"mv '{file}' '{file}.broken'   (modelscan then starts an empty one)"
-    if shutil.disk_usage(file.parent).free < _LEAST_FREE_BYTES:
-        return EXPLAINED[errno.ENOSPC]
-    return EXPLAINED[errno.EROFS] if not os.access(file.parent, os.W_OK) else "modelscan doctor"
 
 
 def deployment_lock(locks_dir: Path, name: str) -> Path:
     """The lock file of one deployment."""
     return locks_dir / f"deployment-{name}.lock"
+
+
+def _upgrade_rows(connection: sqlite3.Connection) -> None:
+    """Rows of releases that had no format become rows of this one, once."""
+    for name, text in connection.execute("SELECT name, document FROM deployments").fetchall():
+        with contextlib.suppress(ValueError):
+            document = json.loads(text)
+            if format_of(document) < FORMAT:
+                new = json.dumps(upgrade(document), ensure_ascii=False)
+                connection.execute(
+                    "UPDATE deployments SET document = ? WHERE name = ?", (new, name)
+                )
+
+
+# A port belongs to one deployment: UNIQUE makes the store the arbiter of a reservation.
+ROOM = Room(
+    "deployments",
+    (
+        (
+            """
+            CREATE TABLE deployments (
+                name TEXT PRIMARY KEY,
+                target TEXT NOT NULL,
+                state TEXT NOT NULL,
+                port INTEGER UNIQUE,
+                created_at TEXT NOT NULL,
+                updated_at TEXT NOT NULL,
+                document TEXT NOT NULL
+            )
+            """,
+        ),
+        (
+            """
+            CREATE TABLE measurements (
+                deployment TEXT NOT NULL,
+                started_at TEXT NOT NULL,
+                document TEXT NOT NULL,
+                PRIMARY KEY (deployment, started_at)
+            )
+            """,
+        ),
+        _upgrade_rows,
+    ),
+)
+
+__all__ = ["ROOM", "NewerRecord", "PortTaken", "Store", "deployment_lock", "measurement"]

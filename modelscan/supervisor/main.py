@@ -1,4 +1,4 @@
-"""The small process beside each local engine: starts it, keeps its log bounded, notes its end.
+"""The small process next to each local engine: starts it, keeps its log bounded, notes its end.
 
     python -m modelscan.supervisor.main FOLDER RUN_ID
 
@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
+from modelscan.core.end_cause import EndCause
 from modelscan.supervisor import restarts
 from modelscan.supervisor.activity import Watch
 from modelscan.supervisor.logfile import RotatingLog, tail
@@ -222,11 +223,15 @@ class Supervisor:
             run_id=self._spec.run_id,
             code=None if code < 0 else code,
             signal=-code if code < 0 else None,
-            asked=self._stopping,
+            cause=self._cause(),
             at=now_text(),
             restarts=self._restarts,
-            idle=self._idle,
         )
+
+    def _cause(self) -> EndCause:
+        if self._idle:
+            return EndCause.IDLE
+        return EndCause.TOLD_TO_STOP if self._stopping else EndCause.CRASHED
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True

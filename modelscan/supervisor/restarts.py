@@ -7,18 +7,23 @@ started again: what kept it from starting once would do so each time.
 from __future__ import annotations
 
 import signal
+from typing import TYPE_CHECKING
 
 from modelscan.supervisor.rundir import Ended, Spec
 
-NO, ON_FAILURE, ALWAYS = "no", "on-failure", "always"
-POLICIES = (NO, ON_FAILURE, ALWAYS)
+if TYPE_CHECKING:
+    from modelscan.core.deployment import RestartPolicy
+
+NO: RestartPolicy = "no"
+ON_FAILURE: RestartPolicy = "on-failure"
+ALWAYS: RestartPolicy = "always"
 LONGEST_DELAY_S = 60.0
 _LOCAL_WISHES = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)  # somebody ended it on purpose
 
 
 def again(spec: Spec, ended: Ended, *, was_ready: bool) -> bool:
     """Whether the policy wants this end undone, the limit aside."""
-    if spec.restart == NO or ended.asked or not was_ready:
+    if spec.restart == NO or ended.on_purpose or not was_ready:
         return False
     return spec.restart == ALWAYS or is_failure(ended)
 

@@ -1,4 +1,4 @@
-"""A deployment's folder: what its supervisor is to run, who runs, how it ended.
+"""A deployment's folder: what its supervisor is to run, which processes run, how the engine ended.
 
 Whether something runs is never guessed from a pid: supervisor and engine hold ``alive.lock``
 (flock, which the kernel drops with its last holder, also after kill -9 and a reboot). The command
@@ -14,14 +14,16 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from modelscan.core.end_cause import EndCause
 from modelscan.state.files import ensure_dir, write_atomic
 from modelscan.supervisor.processes import Identity
 
 _POLL_S, _OBSERVED_S = 0.002, 0.02
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Who runs; ``engine`` is None for the moment before the fork."""
+    """The processes; ``engine`` is None for the moment before the fork."""
 
     run_id: str
     supervisor: Identity
@@ -63,15 +65,23 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the engine ended: an exit code, or the signal that killed it."""
+    """How the engine ended: an exit code, or the signal that killed it.
+
+    ``cause`` is idle, told_to_stop (SIGTERM to the supervisor, which is also how ``stop`` ends
+    it) or crashed (everything else; what that means depends on whether it had been ready).
+    """
 
     run_id: str
     code: int | None
     signal: int | None
-    asked: bool  # a stop was asked for
+    cause: EndCause
     at: str
     restarts: int = 0  # before this end
-    idle: bool = False  # ended because nobody used it
+
+    @property
+    def on_purpose(self) -> bool:
+        """Whether the supervisor ended it."""
+        return self.cause is not EndCause.CRASHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,20 +103,12 @@ class RunDir:
     folder: Path
 
     @property
-    def spec_file(self) -> Path:
-        return self.folder / "spec.json"
-
-    @property
     def log_file(self) -> Path:
         return self.folder / "engine.log"
 
     @property
     def ready_file(self) -> Path:
         return self.folder / "ready.json"
-
-    @property
-    def ended_file(self) -> Path:
-        return self.folder / "ended.json"
 
     @contextlib.contextmanager
     def claim(self, spec: Spec) -> Iterator[int | None]:
@@ -126,7 +128,7 @@ class RunDir:
         value = self._read("spec.json")
         if value is None:
             return None
-        return Spec(**{**value, "argv": tuple(value["argv"])})
+        return _read_as(Spec, {**value, "argv": tuple(value["argv"])})
 
     def alive(self) -> bool:
         """Whether supervisor or engine lives."""
@@ -154,7 +156,7 @@ class RunDir:
         self._write("process.json", asdict(running))
 
     def running(self) -> Running | None:
-        """Who runs, as they said; believe it only while ``alive()``."""
+        """Contents of process.json; only valid while ``alive()`` is true."""
         value = self._read("process.json")
         if value is None:
             return None
@@ -180,14 +182,14 @@ class RunDir:
 
     def ended(self) -> Ended | None:
         value = self._read("ended.json")
-        return Ended(**value) if value else None
+        return _ended(value) if value else None
 
     def write_restarts(self, restarts: Restarts) -> None:
         self._write("restarts.json", asdict(restarts))
 
     def restarts(self) -> Restarts | None:
         value = self._read("restarts.json")
-        return Restarts(**value) if value else None
+        return _read_as(Restarts, value) if value else None
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         write_atomic(self.folder / name, json.dumps(value))
@@ -198,6 +200,23 @@ class RunDir:
         except (FileNotFoundError, ValueError):
             return None
         return value
+
+
+def _read_as(kind: type[T], value: Mapping[str, Any]) -> T:
+    """A flat record, also of another release: fields that this one does not have are dropped."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: value[name] for name in names if name in value})
+
+
+def _ended(value: Mapping[str, Any]) -> Ended:
+    """Releases up to 9fb7434 wrote two flags in place of a cause."""
+    if "cause" in value:
+        cause = EndCause(value["cause"])
+    elif value.get("idle"):
+        cause = EndCause.IDLE
+    else:
+        cause = EndCause.TOLD_TO_STOP if value.get("asked") else EndCause.CRASHED
+    return _read_as(Ended, {**value, "cause": cause})
 
 
 def _lock(fd: int) -> bool:

@@ -7,6 +7,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,6 @@ ERRORS = "supervisor.err"
 _POLL_S = 0.01
 _KILL_WAIT_S = 5.0
 _BORN_S = 5.0  # until a supervisor has said who it is
-_started: list[subprocess.Popen[bytes]] = []
 
 
 def new_run_id() -> str:
@@ -36,22 +36,16 @@ def start(rundir: RunDir, spec: Spec) -> None:
     supervisor's working folder is the deployment's own, so that ``python -m`` finds no foreign
     module in the user's current folder.
     """
-    reap()
     command = [sys.executable, "-m", MODULE, str(rundir.folder), spec.run_id]
     with rundir.claim(spec) as lock, (rundir.folder / ERRORS).open("wb") as stderr:
         if lock is None:
             raise _still_there(rundir)
-        _started.append(
-            subprocess.Popen(
-                command, cwd=rundir.folder, env=_environment(), stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True, pass_fds=[lock],
-            )
+        process = subprocess.Popen(
+            command, cwd=rundir.folder, env=_environment(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True, pass_fds=[lock],
         )  # fmt: skip
-
-
-def reap() -> None:
-    """Take note of started commands that have detached, so that none stays as a zombie."""
-    _started[:] = [process for process in _started if process.poll() is None]
+    # It detaches at once by a fork of its own; what is left must not stay as a zombie.
+    threading.Thread(target=process.wait, name="reap", daemon=True).start()
 
 
 def last_error(rundir: RunDir) -> str | None:
@@ -96,7 +90,6 @@ def stop(rundir: RunDir, grace_s: float = 5.0) -> bool:
                 hint=f"ps -fp {_pids(rundir)}",
                 code="engine_survives",
             )
-    reap()
     return True
 
 

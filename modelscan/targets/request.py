@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from modelscan.core.deployment import DeployRequest, RestartPolicy
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
+from modelscan.core.launch import NO_LIMITS, Limits
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
-from modelscan.engines.base import NO_LIMITS, Limits
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only with --expose and a key
@@ -26,19 +28,9 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
 _NOT_IN_NAME = re.compile(r"[^a-z0-9._-]+")
 
 
-class Events(Protocol):
-    """Told what happens while it happens: ``events("starting", port=41000)``."""
-
-    def __call__(self, event: str, /, **values: Any) -> None: ...
-
-
-def silent(event: str, /, **values: Any) -> None:
-    """Events that nobody wants."""
-
-
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``deploy MODEL`` with its options. ``target`` is resolved by ``deploy.targets``."""
+    """``deploy MODEL`` with its options. ``target`` is resolved by ``targets.registry``."""
 
     model: str
     workload: Workload
@@ -51,9 +43,9 @@ class Request:
     route: bool = True
     wait: bool = True
     timeout_s: float = 600.0
-    replace: bool = False  # --force: a running deployment of that name may be replaced
+    replace: bool = False  # a running deployment (or a server's model) of that name may be replaced
     dry_run: bool = False
-    restart: str | None = None  # no | on-failure | always; None: the target's default
+    restart: RestartPolicy | None = None  # None: the target's default
     ttl_s: float | None = None  # unload after so long without a request
     limits: Limits = NO_LIMITS
     offline_after_download: bool = False  # the engine gets ``OFFLINE``
@@ -99,39 +91,33 @@ class Request:
                 code="local_only",
             )
 
-    def is_like(self, before: Mapping[str, Any] | None) -> bool:
+    def is_like(self, before: DeployRequest | None) -> bool:
         """Asked for before; a port that is not asked for may be any."""
-        asked = dict(self.fingerprint())
-        any_port = {"port": None} if asked["port"] is None else {}
-        return before is not None and {**before, **any_port} == asked
+        asked = self.record()
+        if before is not None and asked.port is None:
+            before = changed(before, port=None)
+        return before == asked
 
-    def fingerprint(self) -> Mapping[str, Any]:
+    def record(self) -> DeployRequest:
         """What makes two requests the same: asking it again changes nothing."""
-        reference = parse_reference(self.model)
         model = self.model
-        if reference.kind is Kind.PATH:
-            model = str(Path(self.model).expanduser().resolve())
-        workload = to_json(self.workload)
-        del workload["force"]
-        cluster = {"cluster": to_json(self.cluster)} if self.cluster else {}
-        kept = {
-            "restart": self.restart,
-            "ttl_s": self.ttl_s,
-            "limits": to_json(self.limits) if self.limits != NO_LIMITS else None,
-            "offline_after_download": self.offline_after_download or None,
-        }
-        return {
-            **cluster,
-            **{name: value for name, value in kept.items() if value is not None},
-            "model": model,
-            "target": self.target,
-            "workload": workload,
-            "gpu": self.gpu,
-            "port": self.port,
-            "expose": self.expose,
-            "api_key": self.api_key,
-            "route": self.route,
-        }
+        if parse_reference(model).kind is Kind.PATH:
+            model = str(Path(model).expanduser().resolve())
+        return DeployRequest(
+            model=model,
+            target=self.target,
+            workload=changed(self.workload, force=False),
+            gpu=self.gpu,
+            port=self.port,
+            expose=self.expose,
+            api_key=self.api_key,
+            route=self.route,
+            restart=self.restart,
+            ttl_s=self.ttl_s,
+            limits=self.limits,
+            offline_after_download=self.offline_after_download,
+            cluster=to_json(self.cluster),
+        )
 
 
 def check_name(name: str) -> str:

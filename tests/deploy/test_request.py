@@ -50,16 +50,16 @@ def test_the_same_request_is_the_same_however_the_path_is_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     same = request(model="./x.gguf"), request(model=str(tmp_path / "x.gguf"))
-    assert same[0].fingerprint() == same[1].fingerprint()
-    assert request(model="y.gguf").fingerprint() != same[0].fingerprint()
+    assert same[0].record() == same[1].record()
+    assert request(model="y.gguf").record() != same[0].record()
 
 
 def test_how_one_waits_or_insists_does_not_make_another_request() -> None:
-    first = request().fingerprint()
-    assert request(wait=False, timeout_s=3.0, replace=True).fingerprint() == first
-    assert request(workload=Workload(force=True)).fingerprint() == first
-    assert request(workload=Workload(context_tokens=1)).fingerprint() != first
-    assert request(api_key="env:K").fingerprint() != first
+    first = request().record()
+    assert request(wait=False, timeout_s=3.0, replace=True).record() == first
+    assert request(workload=Workload(force=True)).record() == first
+    assert request(workload=Workload(context_tokens=1)).record() != first
+    assert request(api_key="env:K").record() != first
 
 
 def test_mistakes_are_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +77,7 @@ def test_mistakes_are_seen_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_port_that_is_not_asked_for_may_be_any() -> None:
     """`deploy M` after `deploy M --port 41000` asks for nothing new; another port does."""
-    first = Request("m", Workload(), port=41000).fingerprint()
+    first = Request("m", Workload(), port=41000).record()
     assert Request("m", Workload()).is_like(first)
     assert Request("m", Workload(), port=41000).is_like(first)
     assert not Request("m", Workload(), port=41001).is_like(first)

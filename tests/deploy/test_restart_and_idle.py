@@ -18,9 +18,9 @@ import pytest
 from conftest import Ran
 from support.engine_processes import eventually, living
 
+from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import UsageError
-from modelscan.deploy.idle import is_idle, wake
-from modelscan.deploy.reconcile import find_deployment
+from modelscan.deploy.deployments import Deployments
 from modelscan.routing.file import load as load_routes
 from modelscan.state.config import Config
 from modelscan.supervisor.activity import Watch
@@ -128,12 +128,13 @@ def test_an_unused_deployment_is_unloaded_and_comes_back(
     assert living(home) == []
     route = load_routes(config.routing_file).route("tiny")
     assert route is not None and not route.enabled
-    assert is_idle(find_deployment("tiny", config))
-    assert wake("tiny", config).changed
-    assert not wake("tiny", config).changed
+    service = Deployments(config)
+    assert service.show("tiny").end_cause is EndCause.IDLE
+    assert service.wake("tiny").changed
+    assert not service.wake("tiny").changed
     assert run("stop", "tiny").code == 0
     with pytest.raises(UsageError, match="stopped"):
-        wake("tiny", config)  # somebody wanted that
+        service.wake("tiny")  # on purpose
 
 
 @pytest.mark.parametrize("task", ["chat", "embedding"])
@@ -160,8 +161,9 @@ def test_callers_that_wake_it_at_once_start_it_once(
     deploy(run, model_file, "--ttl", "0.6")
     eventually(lambda: only(run)["state"] == "stopped")
     pids: list[int | None] = []
+    service = Deployments(config)
     callers = [
-        threading.Thread(target=lambda: pids.append(wake("tiny", config).deployment.pid))
+        threading.Thread(target=lambda: pids.append(service.wake("tiny").deployment.pid))
         for _ in range(4)
     ]
     for caller in callers:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import REPOSITORY, Ran
+from support.deployments import ESTIMATE, plan
 from support.fake_hub import FakeHub
 from support.hub_content import llama_config, llama_tensors, safetensors
 
-from modelscan.core.errors import NotDeployableError, RemoteError
+from modelscan.core.end_cause import EndCause
+from modelscan.core.errors import NotDeployableError
 from modelscan.core.units import MIB
 from modelscan.core.workload import Workload
 from modelscan.deploy.retry import next_request
 from modelscan.state.config import load
+from modelscan.targets.base import StartFailed
 from modelscan.targets.request import Request
 
 pytest_plugins = ("support.engine_fixtures", "support.hub_fixtures")
@@ -36,15 +40,15 @@ def content(hub: FakeHub) -> None:
                                 "model.safetensors": safetensors(llama_tensors())})  # fmt: skip
 
 
-def failed(kind: str | None, **tried: Any) -> RemoteError:
-    plan = {"name": "m", "backend": "llama.cpp", "quantization": "Q8_0", "context_tokens": 1024,
-            "total_bytes": 12 * MIB, **tried}  # fmt: skip
-    return RemoteError("no", details={"kind": kind, "retry": [], "plan": plan})
+def failed(kind: str | None, *, total_bytes: int = 12 * MIB, **tried: Any) -> StartFailed:
+    estimate = replace(ESTIMATE, total_bytes=total_bytes)
+    values = {"quantization": "Q8_0", "context_tokens": 1024, "estimate": estimate, **tried}
+    return StartFailed("no", cause=EndCause.OUT_OF_MEMORY, kind=kind, tried=plan(**values))
 
 
-def options(request: Request, error: RemoteError) -> str | None:
+def options(request: Request, error: StartFailed) -> str | None:
     found = next_request(request, error, load())
-    return None if found is None else found[1]
+    return None if found is None else " ".join(found[1].options())
 
 
 def test_out_of_memory_asks_for_smaller_weights() -> None:

@@ -16,7 +16,8 @@ import pytest
 from conftest import REPOSITORY, Ran
 from support.engine_processes import eventually, living
 
-from modelscan.deploy.boot import interrupted, unit_text
+from modelscan.deploy.boot import unit_text
+from modelscan.deploy.deployments import Deployments
 from modelscan.state.config import Config
 from modelscan.supervisor.rundir import RunDir
 
@@ -38,16 +39,16 @@ def test_what_ran_at_the_crash_runs_again_and_what_was_stopped_does_not(
         arguments = ("deploy", str(model_file), "--name", name, "--context", "512")
         assert run_in_process(*arguments, "--restart", "no").code == 0
     assert run_in_process("stop", "rests").code == 0
-    assert interrupted(config) == ()
+    assert Deployments(config).interrupted() == ()
     for name, number in (("one", signal.SIGKILL), ("two", signal.SIGTERM)):  # a shutdown's two ways
         running = RunDir(config.paths.deployments_dir / name).running()
         assert running is not None
         os.kill(running.supervisor.pid, number)
     eventually(lambda: living(home) == [])
     monkeypatch.setattr("modelscan.targets.local.readiness.boot_id", lambda: "after-the-reboot")
-    assert interrupted(config) == ("one", "two")
+    assert Deployments(config).interrupted() == ("one", "two")
     assert run_in_process("list", "-q").code == 0  # a look in between writes down what it sees
-    assert interrupted(config) == ("one", "two")
+    assert Deployments(config).interrupted() == ("one", "two")
     done = check(run_in_process("service", "run", "--json"), "service.run")
     assert [(row["name"], row["state"]) for row in done["deployments"]] == [
         ("one", "running"), ("two", "running"),

@@ -3,14 +3,18 @@ and, for what needs a GPU, the wordings that the engines' versions use, written 
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelscan.core.errors import RemoteError
+from modelscan.core.end_cause import EndCause
+from modelscan.core.remedy import Remedy
 from modelscan.core.workload import Workload
 from modelscan.deploy.retry import command, next_request
 from modelscan.engines.failures import clean, recognise
+from modelscan.targets.base import StartFailed
 from modelscan.targets.request import Request
 
 # Recorded: the telling lines, with what stood around them.
@@ -63,7 +67,7 @@ def test_the_reason_is_short_and_in_the_engines_words() -> None:
     )
     too_long = recognise("vllm", RECORDED["context"])
     assert too_long is not None
-    assert too_long.retry == ("--context", "2048")
+    assert too_long.remedy == Remedy(context_tokens=2048)
 
 
 # (backend, line, kind, retry)
@@ -122,7 +126,8 @@ def test_wordings(backend: str, line: str, kind: str, retry: tuple[str, ...]) ->
         backend, f"{noise}{line}\n{noise}RuntimeError: Engine process failed to start\n"
     )
     assert found is not None
-    assert (found.kind, found.retry) == (kind, retry)
+    options = found.remedy.options() if found.remedy else ()
+    assert (found.kind, options) == (kind, retry)
 
 
 def test_an_unknown_exception_is_told_without_the_parents_echo() -> None:
@@ -144,13 +149,14 @@ def test_any_text_is_read(text: str) -> None:
     assert clean(clean(text)) == clean(text)
 
 
-def failed(*retry: str) -> RemoteError:
-    return RemoteError("no", details={"retry": list(retry)})
+def failed(**change: Any) -> StartFailed:
+    remedy = Remedy(**change) if change else None
+    return StartFailed("no", cause=EndCause.OUT_OF_MEMORY, remedy=remedy)
 
 
 def test_the_next_request_has_the_change_and_never_the_same_twice() -> None:
     request = Request("m", Workload(backend="vllm", context_tokens=40960), name="n")
-    again = next_request(request, failed("--context", "23040"))
+    again = next_request(request, failed(context_tokens=23040))
     assert again is not None
     changed, options = again
     assert changed.workload.context_tokens == 23040
@@ -161,9 +167,10 @@ def test_the_next_request_has_the_change_and_never_the_same_twice() -> None:
         "modelscan deploy 'a b' --quantization FP8 --param enforce-eager --port 9000 --force "
         "--context 23040"
     )
-    assert next_request(changed, failed("--context", "23040")) is None
-    assert next_request(changed, failed("--context", "99999")) is None, "more than was asked for"
+    assert next_request(changed, failed(context_tokens=23040)) is None
+    assert next_request(changed, failed(context_tokens=99999)) is None, "more than was asked for"
     assert next_request(changed, failed()) is None
-    half = next_request(changed, failed("--param", "dtype=half"))
+    half = next_request(changed, failed(parameters=(("dtype", "half"),)))
     assert half is not None
     assert half[0].workload.parameters == (("dtype", "half"),)
+    assert next_request(half[0], failed(parameters=(("dtype", "half"),))) is None

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.deployments import ESTIMATE, make
+from support.deployments import ESTIMATE, make, plan
 
-from modelscan.core.deployment import State
+from modelscan.core.deployment import Measured, State
 from modelscan.core.estimate import DeviceEstimate, Parts
 from modelscan.core.measurement import Measurement
 from modelscan.core.units import GIB, MIB
@@ -64,8 +64,11 @@ def test_estimates_take_the_larger_margin() -> None:
 
 
 def test_the_store_remembers_every_start_beyond_its_deployment(tmp_path: Path) -> None:
-    plan = {"estimate": {"total_bytes": 110, "margin_bytes": 5, "backend_version": "1"}}
-    started = make("a", plan=plan, measured={"total_bytes": 100}, started_at="2026-01-02T00:00:00Z")
+    estimate = replace(ESTIMATE, total_bytes=110, margin_bytes=5, backend_version="1")
+    started = make(
+        "a", plan=plan(estimate=estimate), measured=Measured(total_bytes=100),
+        started_at="2026-01-02T00:00:00Z",
+    )  # fmt: skip
     with Store.open(tmp_path / "store.sqlite3") as store:
         store.put(started)
         store.put(started)  # the same start, saved again

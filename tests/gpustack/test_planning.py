@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.deployments import ESTIMATE, make, plan
 
+from modelscan.core.deployment import ClusterRecord, Evaluation
 from modelscan.core.errors import UsageError
 from modelscan.core.estimate import DeviceEstimate, Parts
 from modelscan.core.gpu import Inventory
@@ -113,33 +114,33 @@ class TestCards:
 class TestOpinion:
     def test_a_no_and_a_shrug(self) -> None:
         no = opinion({"compatible": False, "scheduling_messages": ["- It needs\n- 900 GiB"]})
-        assert (no["compatible"], no["decided"], no["messages"]) == (
+        assert (no.compatible, no.decided, no.messages) == (
             False,
             True,
-            ["It needs 900 GiB"],
+            ("It needs 900 GiB",),
         )
         shrug = opinion({"compatible": False,
                          "compatibility_messages": ["Temporary failure in name resolution"]})  # fmt: skip
-        assert shrug["decided"] is False
+        assert shrug.decided is False
         error = opinion(
             {"compatible": True, "error": True, "error_message": "3 does not divide 32"}
         )
-        assert error["compatible"] is False
+        assert error.compatible is False
 
     @pytest.mark.parametrize(
         ("evaluation", "words"),
         [
             (None, None),
-            ({"compatible": True, "messages": [], "vram_bytes": 100}, None),
-            ({"compatible": True, "messages": [], "vram_bytes": 200}, "would reserve"),
-            ({"compatible": False, "decided": True, "messages": ["no"]}, "refuses it"),
-            ({"compatible": False, "decided": False, "messages": ["x"]}, "could not judge it"),
+            (Evaluation(True, vram_bytes=100), None),
+            (Evaluation(True, vram_bytes=200), "would reserve"),
+            (Evaluation(False, messages=("no",)), "refuses it"),
+            (Evaluation(False, decided=False, messages=("x",)), "could not judge it"),
         ],
     )
     def test_what_is_told(self, evaluation: Any, words: str | None) -> None:
-        estimate = {"per_gpu": [{"budget_bytes": 100, "total_bytes": 50}]}
-        row = make(
-            "m", target="lab", remote={"evaluation": evaluation}, plan={"estimate": estimate}
-        )
+        device = DeviceEstimate(0, Parts(), total_bytes=50, budget_bytes=100)
+        planned = plan(estimate=replace(ESTIMATE, per_gpu=(device,)))
+        record = ClusterRecord(evaluation=evaluation)
+        row = make("m", target="lab", remote=record, plan=planned)
         told = disagreement(row)
         assert told is None if words is None else words in (told or "")

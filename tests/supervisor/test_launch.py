@@ -15,8 +15,9 @@ from support.deployments import plan
 from support.engine_processes import eventually
 
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
-from modelscan.core.jsonform import to_json
-from modelscan.engines.base import Launch, Serving
+from modelscan.core.jsonform import from_json, to_json
+from modelscan.core.launch import LocalLaunch
+from modelscan.engines.base import Serving
 from modelscan.engines.llamacpp.options import parse
 from modelscan.supervisor import spawn
 from modelscan.supervisor.embedded.launcher import MODULE, own_arguments
@@ -34,7 +35,7 @@ def serving(**changes: Any) -> Serving:
     return Serving(**{**values, **changes})
 
 
-def options(launch: Launch) -> dict[str, str | None]:
+def options(launch: LocalLaunch) -> dict[str, str | None]:
     found = parse(own_arguments(launch.argv))
     assert len(dict(found)) == len(found), "an option is given twice"
     return dict(found)
@@ -118,7 +119,7 @@ def test_an_option_the_embedded_engine_lacks_is_left_to_a_binary() -> None:
 
 def test_a_launch_can_be_written_down_moved_and_repeated() -> None:
     launch = LlamaCpp().launch(plan(), serving())
-    assert Launch.from_json(to_json(launch)) == launch
+    assert from_json(LocalLaunch, to_json(launch)) == launch
     moved = LlamaCpp().moved(launch, 77)
     assert (moved.port, options(moved)["port"]) == (77, "77")
     assert options(moved) | {"port": "4"} == options(launch)
@@ -162,7 +163,7 @@ def test_a_build_for_the_cpu_is_not_started_on_a_gpu(monkeypatch: pytest.MonkeyP
     LlamaCpp().check(launch, (0,))
 
 
-def spec(launch: Launch) -> Spec:
+def spec(launch: LocalLaunch) -> Spec:
     return Spec(spawn.new_run_id(), "one", launch.argv, launch.embedded, launch.env, {})
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from support.engine_processes import eventually, living
 
+from modelscan.core.end_cause import EndCause
 from modelscan.supervisor import restarts, spawn
 from modelscan.supervisor.activity import parse_activity
 from modelscan.supervisor.processes import is_alive
@@ -73,7 +74,7 @@ def test_a_killed_engine_is_started_again_while_no_command_runs(
     assert spawn.stop(rundir)
     assert not Path(f"/proc/{second}/cmdline").exists()
     ended = rundir.ended()
-    assert ended is not None and ended.asked and ended.restarts == 1
+    assert ended is not None and ended.on_purpose and ended.restarts == 1
 
 
 def test_after_the_limit_it_stays_down_and_says_why(rundir: RunDir, tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_after_the_limit_it_stays_down_and_says_why(rundir: RunDir, tmp_path: Pa
     assert starts(tmp_path) == 4
     ended = rundir.ended()
     assert ended is not None
-    assert (ended.code, ended.restarts, ended.asked) == (7, 3, False)
+    assert (ended.code, ended.restarts, ended.on_purpose) == (7, 3, False)
     note = rundir.restarts()
     assert note is not None and "no more memory" in note.reason
 
@@ -120,7 +121,7 @@ def test_a_stop_during_the_pause_before_a_restart(rundir: RunDir, tmp_path: Path
     assert spawn.stop(rundir)
     assert starts(tmp_path) == 1
     ended = rundir.ended()
-    assert ended is not None and ended.asked
+    assert ended is not None and ended.on_purpose
 
 
 def test_a_killed_supervisor_takes_the_restarted_engine_along(
@@ -145,7 +146,7 @@ def test_the_pause_doubles_up_to_a_minute() -> None:
 
 def test_the_last_words_are_told_where_they_can_explain_the_end() -> None:
     def ended(code: int | None, number: int | None) -> Ended:
-        return Ended("r", code, number, False, "now")
+        return Ended("r", code, number, EndCause.CRASHED, "now")
 
     assert restarts.how(ended(1, None), ["a", "b"]) == "the engine ended with code 1: a; b"
     assert restarts.how(ended(None, 9), ["a"]) == "the engine was killed by signal 9 (SIGKILL)"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from support.engine_processes import eventually, living
 
+from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import AuthError, RemoteError
 from modelscan.supervisor import spawn
 from modelscan.supervisor.logfile import tail
@@ -64,7 +65,7 @@ def test_a_started_engine_is_alive_until_stopped(rundir: RunDir, home: Path) -> 
     assert not rundir.alive() and not is_alive(running.engine)
     ended = rundir.ended()
     assert ended is not None
-    assert (ended.signal, ended.asked) == (signal.SIGTERM, True)
+    assert (ended.signal, ended.on_purpose) == (signal.SIGTERM, True)
     assert not spawn.stop(rundir)
     assert living(home) == []
 
@@ -73,7 +74,7 @@ def test_the_exit_code_and_the_last_words_are_kept(rundir: RunDir) -> None:
     spec = python("import sys; print('why', file=sys.stderr); sys.exit(7)")
     spawn.start(rundir, spec)
     ended = eventually(rundir.ended)
-    assert (ended.run_id, ended.code, ended.signal, ended.asked) == (spec.run_id, 7, None, False)
+    assert (ended.run_id, ended.code, ended.signal, ended.on_purpose) == (spec.run_id, 7, None, False)
     eventually(lambda: not rundir.alive())
     assert rundir.log_file.read_text() == "why\n"
 
@@ -86,7 +87,7 @@ def test_a_killed_engine_is_noted_and_takes_its_supervisor_along(rundir: RunDir)
     os.kill(running.engine.pid, signal.SIGKILL)
     eventually(lambda: not rundir.alive())
     ended = rundir.ended()
-    assert ended is not None and ended.signal == signal.SIGKILL and not ended.asked
+    assert ended is not None and ended.signal == signal.SIGKILL and not ended.on_purpose
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="PR_SET_PDEATHSIG")
@@ -131,7 +132,7 @@ def test_an_engine_that_ignores_sigterm_is_killed_after_its_grace(rundir: RunDir
     assert spawn.stop(rundir, grace_s=0.3)
     assert "heard" in rundir.log_file.read_text()  # asked first
     ended = rundir.ended()
-    assert ended is not None and ended.signal == signal.SIGKILL and ended.asked
+    assert ended is not None and ended.signal == signal.SIGKILL and ended.on_purpose
 
 
 def test_a_stopped_supervisor_is_killed_too(rundir: RunDir) -> None:
@@ -246,7 +247,7 @@ def test_a_foreign_module_in_the_current_folder_is_not_imported(
 
 def test_ended_is_read_back(rundir: RunDir) -> None:
     rundir.folder.mkdir(parents=True)
-    ended = Ended("r", None, 9, False, "2026-01-01T00:00:00.000Z")
+    ended = Ended("r", None, 9, EndCause.CRASHED, "2026-01-01T00:00:00.000Z")
     rundir.write_ended(ended)
     assert rundir.ended() == ended
 

@@ -7,7 +7,13 @@ from typing import Any
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.estimate import Estimate, Parts
+from modelscan.core.launch import LocalLaunch
 from modelscan.core.plan import Plan
+
+LAUNCH = LocalLaunch(
+    engine="llama.cpp", argv=("x", "ü"), embedded=True, env={}, secrets={}, host="127.0.0.1",
+    port=41000, served_model="m", task="chat",
+)  # fmt: skip
 
 
 def make(name: str, **changes: object) -> Deployment:
@@ -15,7 +21,7 @@ def make(name: str, **changes: object) -> Deployment:
         name=name, model="lab/model", target="local", backend="llama.cpp", quantization="Q4_K_M",
         state=State.RUNNING, endpoint="http://127.0.0.1:41000", context_tokens=8192, gpus=(0, 2),
         created_at="2026-01-01T00:00:00.000Z", updated_at="2026-01-01T00:00:00.000Z",
-        plan={"files": ["a.gguf"], "estimate": {"total_bytes": 1}}, launch={"argv": ["x", "ü"]},
+        plan=plan(files=("a.gguf",), estimate=replace(ESTIMATE, total_bytes=1)), launch=LAUNCH,
     )  # fmt: skip
     return replace(base, **changes)  # type: ignore[arg-type]
 

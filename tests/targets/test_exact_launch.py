@@ -16,11 +16,12 @@ from conftest import Ran
 from support.engine_processes import eventually
 
 from modelscan.core.deployment import Deployment
-from modelscan.deploy.reconcile import find_deployment
+from modelscan.core.launch import LocalLaunch
+from modelscan.deploy.deployments import Deployments
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.supervisor.dry_run.run import MODULE
-from modelscan.targets.local.launch_dry_run import ask
+from modelscan.targets.local.launch_dry_run import start_dry_run
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -37,7 +38,7 @@ def run(run_in_process: Run, home: Path) -> Run:
 def deployment(run: Run, model_file: Path, config: Config) -> Deployment:
     done = run("deploy", str(model_file), "--context", "512", "--parallel", "2", "--json")
     assert done.code == 0, done.out
-    return find_deployment("tiny", config)
+    return Deployments(config).show("tiny")
 
 
 def test_the_stored_estimate_is_the_engines_own(run: Run, deployment: Deployment) -> None:
@@ -54,33 +55,37 @@ def test_the_stored_estimate_is_the_engines_own(run: Run, deployment: Deployment
 
 def test_margins_still_learn_from_the_formulas(deployment: Deployment, config: Config) -> None:
     assert deployment.plan is not None and deployment.measured is not None
-    computed = deployment.measured["computed"]
+    computed = deployment.measured.computed
+    assert computed is not None
     with Store.open(config.paths.store_file) as store:
         (row,) = store.measurements()
-    assert row.estimated_bytes == computed["total_bytes"]
-    assert row.margin_bytes == computed["margin_bytes"]
-    assert row.estimated_bytes != deployment.plan["estimate"]["total_bytes"]
+    assert row.estimated_bytes == computed.total_bytes
+    assert row.margin_bytes == computed.margin_bytes
+    assert row.estimated_bytes != deployment.plan.estimate.total_bytes
 
 
 def test_a_start_after_a_stop_need_not_ask_again(run: Run, deployment: Deployment) -> None:
-    assert ask(deployment) is None
+    assert start_dry_run(deployment) is None
     assert run("stop", "tiny").code == 0
     assert run("start", "tiny").code == 0
     assert run("show", "tiny", "--json").json["estimate"]["basis"] == "exact"
 
 
 def test_what_a_dry_run_cannot_size_stays_computed(deployment: Deployment) -> None:
-    assert deployment.plan is not None and deployment.launch is not None
-    estimate = {**deployment.plan["estimate"], "basis": "computed"}
-    fresh = replace(deployment, plan={**deployment.plan, "estimate": estimate})
     launch = deployment.launch
-    assert ask(replace(fresh, gpus=(0,))) is None
-    assert ask(replace(fresh, launch={**launch, "argv": [*launch["argv"], "--lora", "x"]})) is None
-    assert ask(replace(fresh, launch={**launch, "embedded": False})) is None
-    assert ask(replace(fresh, launch={**launch, "engine": "vllm"})) is None
-    asking = ask(fresh)
-    assert asking is not None
-    found = asking.result()
+    assert deployment.plan is not None and isinstance(launch, LocalLaunch)
+    estimate = replace(deployment.plan.estimate, basis="computed")
+    fresh = replace(deployment, plan=replace(deployment.plan, estimate=estimate))
+    assert start_dry_run(replace(fresh, gpus=(0,))) is None
+    assert (
+        start_dry_run(replace(fresh, launch=replace(launch, argv=(*launch.argv, "--lora", "x"))))
+        is None
+    )
+    assert start_dry_run(replace(fresh, launch=replace(launch, embedded=False))) is None
+    assert start_dry_run(replace(fresh, launch=replace(launch, engine="vllm"))) is None
+    pending = start_dry_run(fresh)
+    assert pending is not None
+    found = pending.result()
     assert found is not None and found.compute_bytes > 0
 
 
@@ -95,7 +100,7 @@ def test_a_dry_run_does_not_outlive_the_command(tmp_path: Path) -> None:
     )
     held = tmp_path / "held.py"
     held.write_text(
-        "import os, time\nfrom modelscan.engines.llamacpp import dry_run_child as child\n"
+        "import os, time\nfrom modelscan.supervisor.dry_run import child\n"
         "child._confine(os.getppid())\nprint('confined', flush=True)\ntime.sleep(60)\n"
     )
     command = subprocess.Popen(

@@ -120,7 +120,7 @@ def test_another_context_makes_it_anew_and_a_strangers_model_is_left_alone(
 ) -> None:
     args = ("deploy", str(model), "--target", "ollama", "--name", "mine")
     assert run_in_process(*args, "--context", "512").code == 0
-    assert run_in_process(*args, "--context", "1024", "--force").code == 0
+    assert run_in_process(*args, "--context", "1024", "--replace").code == 0
     assert state.models["mine:latest"]["parameters"]["num_ctx"] == 1024
     assert state.loaded == {"mine:latest": 1024}
 

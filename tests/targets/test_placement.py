@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from conftest import Ran
-from support.deployments import make, plan
+from support.deployments import ESTIMATE, make, plan
 
 from modelscan.core.deployment import State
 from modelscan.core.errors import ModelscanError, UsageError
-from modelscan.core.plan import Held
+from modelscan.core.estimate import DeviceEstimate, Parts
+from modelscan.core.plan import Held, Plan
 from modelscan.core.units import GIB
 from modelscan.formats.files import is_projector
 from modelscan.state.config import Config, load
@@ -27,15 +28,25 @@ from modelscan.targets.registry import find_target, resolve_target
 pytest_plugins = ("support.engine_fixtures",)
 
 
-def planned(host: int | None, *gpus: tuple[int, int]) -> dict[str, Any]:
-    devices = [{"index": index, "total_bytes": size} for index, size in gpus]
-    return {
-        "estimate": {
-            "per_gpu": devices,
-            "host": None if host is None else {"index": None, "total_bytes": host},
-            "total_bytes": (host or 0) + sum(size for _, size in gpus),
-        }
-    }
+def planned(host: int | None, *gpus: tuple[int, int]) -> Plan:
+    devices = tuple(DeviceEstimate(index, Parts(), size) for index, size in gpus)
+    estimate = dataclasses.replace(
+        ESTIMATE,
+        per_gpu=devices,
+        host=None if host is None else DeviceEstimate(None, Parts(), host),
+        total_bytes=(host or 0) + sum(size for _, size in gpus),
+    )
+    return plan(estimate=estimate)
+
+
+def with_pools(planned: Plan, parts: Parts, *pools: int) -> Plan:
+    devices = tuple(
+        dataclasses.replace(device, parts=parts, kv_pool_bytes=pool)
+        for device, pool in zip(planned.estimate.per_gpu, pools, strict=True)
+    )
+    return dataclasses.replace(
+        planned, estimate=dataclasses.replace(planned.estimate, per_gpu=devices)
+    )
 
 
 @pytest.fixture
@@ -52,10 +63,9 @@ def test_a_starting_deployment_holds_all_of_its_estimate(store: Store) -> None:
 
 def test_a_starting_engine_with_a_pool_holds_all_that_it_will_set_aside(store: Store) -> None:
     """What vLLM was asked for is 24 GiB, what it takes is its share of the card."""
-    parts = {"kv_cache_bytes": 4 * GIB, "recurrent_state_bytes": GIB}
+    parts = Parts(kv_cache_bytes=4 * GIB, recurrent_state_bytes=GIB)
     value = planned(None, (0, 24 * GIB), (1, 24 * GIB))
-    value["estimate"]["per_gpu"][0] |= {"kv_pool_bytes": 54 * GIB, "parts": parts}
-    value["estimate"]["per_gpu"][1] |= {"kv_pool_bytes": 2 * GIB, "parts": parts}
+    value = with_pools(value, parts, 54 * GIB, 2 * GIB)
     store.put(make("pooled", state=State.STARTING, plan=value))
     assert held_bytes(store, "me") == (Held(0, 73 * GIB), Held(1, 24 * GIB))
 

@@ -118,9 +118,10 @@ def _drifted(file: RoutingFile) -> list[Finding]:
     """Entries of a cluster's deployments that are not as we left them; asks the servers."""
     if not any(route.type == "gpustack" and route.deployment for route in file.routes):
         return []
-    from modelscan.deploy.reconcile import list_deployments
+    from modelscan.deploy.deployments import Deployments
 
-    there = {row.name: row for row in list_deployments(current().config, current().output.warn)}
+    rows = Deployments(current().config).list(current().output.warn)
+    there = {row.name: row for row in rows}
     found: list[Finding] = []
     for index, route in enumerate(file.routes):
         row = there.get(route.deployment or "")

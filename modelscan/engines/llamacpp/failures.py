@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 
-from modelscan.engines.base import Failure
+from modelscan.engines.base import Failure, FailureKind
 
 _ERROR = re.compile(r"^\s*[\d.]+ E (?P<text>.*)$", re.MULTILINE)
 _ABORT = re.compile(r"^.*(?:GGML_ASSERT|GGML_ABORT|terminate called|what\(\):).*$", re.MULTILINE)
 _SPACES = re.compile(r"\s+")
 
 _PORT = re.compile(r"couldn't bind HTTP server socket")
-_RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
+_RULES: tuple[tuple[FailureKind, re.Pattern[str], str], ...] = (
     ("port", _PORT, "choose another --port, or leave it out"),
     ("memory",
      re.compile(r"(?:failed|unable) to allocate|insufficient memory|out of memory|buffer of size|"

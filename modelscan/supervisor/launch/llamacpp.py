@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
+from modelscan.core.launch import LocalLaunch
 from modelscan.core.plan import Plan
-from modelscan.engines.base import Failure, Launch, Serving
+from modelscan.engines.base import Failure, Serving
 from modelscan.engines.llamacpp import failures
 from modelscan.engines.llamacpp import log as measure
 from modelscan.engines.llamacpp.options import ALIASES, absolute_paths, parse
@@ -39,14 +40,14 @@ _EXCLUDES = {"--no-repack": ("repack",), "--no-ui": ("ui",)}
 class LlamaCpp:
     """See ``engines.base.Engine``."""
 
-    def launch(self, plan: Plan, serving: Serving) -> Launch:
+    def launch(self, plan: Plan, serving: Serving) -> LocalLaunch:
         options = absolute_paths((*self._own(plan, serving), *plan.parameters))
         if serving.binary is None:
             parse(options)
         elif (known := binary.known_options(serving.binary)) is not None:
             options = binary.adapt(options, known)
         program = (serving.binary,) if serving.binary else (sys.executable, "-m", MODULE)
-        return Launch(
+        return LocalLaunch(
             engine=NAME,
             argv=(*program, *options),
             embedded=serving.binary is None,
@@ -58,7 +59,7 @@ class LlamaCpp:
             task=plan.task,
         )
 
-    def check(self, launch: Launch, gpus: tuple[int, ...]) -> None:
+    def check(self, launch: LocalLaunch, gpus: tuple[int, ...]) -> None:
         if not launch.embedded:
             _check_program(launch.argv[0])
             return
@@ -80,7 +81,7 @@ class LlamaCpp:
         """An engine that is not installed says nothing: ``check`` will."""
         return importlib.util.find_spec("xllamacpp") is None or _built_for_gpus()
 
-    def moved(self, launch: Launch, port: int) -> Launch:
+    def moved(self, launch: LocalLaunch, port: int) -> LocalLaunch:
         argv = list(launch.argv)
         argv[argv.index("--port") + 1] = str(port)
         return dataclasses.replace(launch, argv=tuple(argv), port=port)

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.core.errors import NotDeployableError
+from modelscan.core.launch import LocalLaunch
 from modelscan.core.plan import Plan
 from modelscan.engines import failures
-from modelscan.engines.base import Failure, Launch, Serving
+from modelscan.engines.base import Failure, Serving
 from modelscan.engines.command_line import Option, render
 from modelscan.engines.pooled_log import measured
 from modelscan.engines.versions import Version, parse_version
@@ -49,14 +50,14 @@ class PythonEngine(ABC):
     def key_variable(self) -> str:
         """The variable that gives the server its key."""
 
-    def launch(self, plan: Plan, serving: Serving) -> Launch:
+    def launch(self, plan: Plan, serving: Serving) -> LocalLaunch:
         found = locate(self.name, serving.binary)
         version = parse_version(found.version if found else plan.backend_version)
         program = self.program(found, serving) if found else (self.name,)
         options = self.options(plan, serving, version)
         asked = self.repository_options(plan, serving, version)
         more = render(one for one in asked if f"--{one[0]}" not in options)
-        return Launch(
+        return LocalLaunch(
             engine=self.name,
             argv=(*program, *options, *more),
             embedded=False,
@@ -68,7 +69,7 @@ class PythonEngine(ABC):
             task=plan.task,
         )
 
-    def check(self, launch: Launch, gpus: tuple[int, ...]) -> None:
+    def check(self, launch: LocalLaunch, gpus: tuple[int, ...]) -> None:
         found = probe(self.name, launch.argv[0]) if shutil.which(launch.argv[0]) else None
         if found is None:
             raise missing(self.name)
@@ -84,7 +85,7 @@ class PythonEngine(ABC):
         found = locate(self.name, None)
         return found is None or not found.cpu_only
 
-    def moved(self, launch: Launch, port: int) -> Launch:
+    def moved(self, launch: LocalLaunch, port: int) -> LocalLaunch:
         argv = list(launch.argv)
         argv[argv.index("--port") + 1] = str(port)
         return dataclasses.replace(launch, argv=tuple(argv), port=port)

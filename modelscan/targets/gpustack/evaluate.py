@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from modelscan.core.deployment import Deployment
+from modelscan.core.deployment import ClusterRecord, Deployment, Evaluation
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.units import format_bytes
 from modelscan.targets.gpustack.client import Client
@@ -20,9 +20,7 @@ _COULD_NOT_JUDGE = re.compile(
 )
 
 
-def evaluate(
-    client: Client, body: Mapping[str, Any], cluster_id: int | None
-) -> dict[str, Any] | None:
+def evaluate(client: Client, body: Mapping[str, Any], cluster_id: int | None) -> Evaluation | None:
     """GPUStack's own opinion, as a cross-check. None when it cannot be asked.
 
     The answer is 200 also when it means no: every message field is read. ``decided`` is False for
@@ -42,7 +40,7 @@ def evaluate(
         return None
 
 
-def opinion(result: Mapping[str, Any]) -> dict[str, Any]:
+def opinion(result: Mapping[str, Any]) -> Evaluation:
     """One result of an evaluation. Pure."""
     messages = [
         *(result.get("compatibility_messages") or ()),
@@ -51,27 +49,28 @@ def opinion(result: Mapping[str, Any]) -> dict[str, Any]:
     ]
     texts = [one_line(str(message)) or "" for message in messages]
     claim = result.get("resource_claim") or {}
-    return {
-        "compatible": bool(result.get("compatible")) and not result.get("error"),
-        "decided": not any(_COULD_NOT_JUDGE.search(text) for text in texts),
-        "messages": texts,
-        "vram_bytes": claim.get("vram"),
-        "ram_bytes": claim.get("ram"),
-    }
+    return Evaluation(
+        compatible=bool(result.get("compatible")) and not result.get("error"),
+        decided=not any(_COULD_NOT_JUDGE.search(text) for text in texts),
+        messages=tuple(texts),
+        vram_bytes=claim.get("vram"),
+        ram_bytes=claim.get("ram"),
+    )
 
 
 def disagreement(deployment: Deployment) -> str | None:
     """Where the server's evaluation and our plan say different things; None where they agree."""
-    evaluation = (deployment.remote or {}).get("evaluation")
-    if not evaluation:
+    remote = deployment.remote
+    evaluation = remote.evaluation if isinstance(remote, ClusterRecord) else None
+    if evaluation is None:
         return None
-    said = "; ".join(evaluation["messages"]) or "it gives no reason"
-    if not evaluation["compatible"]:
-        verb = "refuses" if evaluation.get("decided", True) else "could not judge"
-        return f"{deployment.target}'s own evaluation {verb} it, our plan says it fits: {said}"
-    claimed = evaluation.get("vram_bytes")
-    devices = ((deployment.plan or {}).get("estimate") or {}).get("per_gpu") or []
-    ours = sum(d.get("budget_bytes") or d["total_bytes"] for d in devices)
+    reasons = "; ".join(evaluation.messages) or "it gives no reason"
+    if not evaluation.compatible:
+        verb = "refuses" if evaluation.decided else "could not judge"
+        return f"{deployment.target}'s own evaluation {verb} it, our plan says it fits: {reasons}"
+    claimed = evaluation.vram_bytes
+    devices = deployment.plan.estimate.per_gpu if deployment.plan else ()
+    ours = sum(device.budget_bytes or device.total_bytes for device in devices)
     if claimed and ours and abs(claimed - ours) > _TELL_FRACTION * max(claimed, ours):
         return (
             f"{deployment.target} would reserve {format_bytes(claimed)}, "

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment, Replica, State
+from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, RemoteError
 from modelscan.state.secrets import redact
+from modelscan.targets.base import Effects, StartFailed
+from modelscan.targets.events import AtServer
 from modelscan.targets.gpustack.client import Client
 from modelscan.targets.gpustack.logs import without_environment
 from modelscan.targets.gpustack.states import (
@@ -21,84 +24,153 @@ from modelscan.targets.gpustack.states import (
 )
 from modelscan.targets.gpustack.types import RemoteInstance, parse_instance, parse_model
 from modelscan.targets.gpustack.watch import DELETE, parse_line
-from modelscan.targets.request import Events
 
-_LOOK_AGAIN_S = 10.0
-_DOWN_PAUSE_S = 1.0
-_UNSCHEDULABLE_S = 6.0  # memory of a model that just ended is promised for a moment longer
-_RESTARTED_S = 25.0  # a worker restarts after 10 s, and 10 s later each time (both versions)
 _LOG_LINES = 40
-_VERIFY_PAUSE_S = _STREAM_PAUSE_S = 0.5
+_FIRST_PAUSE_S, _GROWTH = 0.05, 1.5
 
 Mark = tuple[Any, ...]
 """What of an instance is worth another look when it changes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long what is waited for, in seconds."""
+
+    look_again_s: float = 10.0  # without any change
+    down_pause_s: float = 1.0  # a server that is away
+    unschedulable_s: float = (
+        6.0  # memory of a model that just ended is promised for a moment longer
+    )
+    restarted_s: float = 25.0  # a worker restarts after 10 s, and 10 s later each time (0.7, 2.x)
+    pause_s: float = 0.5  # the longest between two questions
+    gone_s: float = 60.0  # for instances to end
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again at a change, at the latest after so long. ``status`` is given where it is new."""
+
+    wait_s: float
+    status: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It runs; ``note`` says what of it does not."""
+
+    note: str | None = None
+    status: Status | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Waiting will not help, or the time is over."""
+
+    status: Status
+
+
+@dataclass(slots=True)
+class FollowState:
+    """What was seen so far. ``step`` decides; it does no I/O and reads no clock."""
+
+    deadline: float
+    patience: Patience = Patience()
+    _told: Status | None = None
+    _last_words: str | None = None
+    _stuck_at: float | None = None
+    _marks: Mapping[int, Mark] = field(default_factory=dict)
+    _since: float = 0.0
+
+    def away(self) -> None:
+        """The server did not answer: what stood still before proves nothing."""
+        self._marks, self._since = {}, 0.0
+
+    def step(self, seen: Status, marks: Mapping[int, Mark], now: float) -> Wait | Done | Fail:
+        """What to do after a look. ``now`` and ``deadline`` are on one clock, in seconds."""
+        seen = self._with_last_words(seen)
+        news = seen if seen != self._told else None
+        self._told = seen
+        if seen.state is State.RUNNING and (seen.ready >= seen.wanted or seen.final):
+            return Done(_partial(seen), news)
+        if self._given_up(marks, now) and seen.state is not State.RUNNING:
+            seen = replace(seen, state=State.FAILED, final=True, code=FAILED)
+        if self._is_stuck(seen, now):
+            return Fail(seen)
+        if now > self.deadline:
+            running = seen.state is State.RUNNING
+            return Done(_partial(seen), news) if running else Fail(seen)
+        wait_s = self.patience.look_again_s if self._stuck_at is None else 1.0
+        return Wait(min(wait_s, self.deadline - now), news)
+
+    def _with_last_words(self, seen: Status) -> Status:
+        """A server clears the reason at each new attempt; of a restart loop it is what counts."""
+        if seen.state is State.STARTING and seen.reason:
+            self._last_words = seen.reason
+        words = self._last_words
+        if seen.code == RESTARTING and words and words not in (seen.reason or ""):
+            return replace(seen, reason=f"{seen.reason}: {words}")
+        return seen
+
+    def _given_up(self, marks: Mapping[int, Mark], now: float) -> bool:
+        """Instances that failed and that no worker starts again."""
+        if marks != self._marks:
+            self._marks, self._since = marks, now
+        failed = [mark for mark in marks.values() if mark[0] == "error"]
+        if not failed or len(failed) < len(marks):
+            return False
+        attempts = max(int(mark[-1] or 0) for mark in failed)
+        return now - self._since >= self.patience.restarted_s * (1 + attempts)
+
+    def _is_stuck(self, seen: Status, now: float) -> bool:
+        """Final for long enough: an unschedulable model may find room in a moment."""
+        if not seen.final:
+            self._stuck_at = None
+            return False
+        if self._stuck_at is None:
+            self._stuck_at = now
+        patience = self.patience.unschedulable_s if seen.code == UNSCHEDULABLE else 0.0
+        return now - self._stuck_at >= patience
+
+
 def until_running(
-    client: Client, model_id: int, deployment: Deployment, deadline: float, events: Events
+    client: Client,
+    model_id: int,
+    deployment: Deployment,
+    deadline: float,
+    effects: Effects,
+    patience: Patience,
 ) -> str | None:
     """Wait until every replica runs; the reason when only some of them can.
 
-    A server that is away for a while (restarted, say) is waited for. Raises RemoteError: failed
-    (with the log's end), gone, or too late.
+    A server that is away for a while (restarted, say) is waited for. Raises StartFailed (with the
+    log's end), RemoteError when it is gone.
     """
-    told: Status | None = None
-    last_words: str | None = None
-    stuck_at: float | None = None
-    still = _Still()
+    state, pause_s = FollowState(deadline, patience), _FIRST_PAUSE_S
     while True:
         try:
             seen, marks = look(client, model_id)
         except RemoteError as error:
             if error.code == "not_found" or time.monotonic() > deadline:
                 raise
-            still = _Still()
-            events("pending", name=deployment.name, reason=error.message, progress=None, raw=None)
-            time.sleep(_DOWN_PAUSE_S)
+            state.away()
+            effects.events(AtServer(deployment.name, State.PENDING, error.message))
+            time.sleep(patience.down_pause_s)
             continue
-        last_words = seen.reason if seen.state is State.STARTING and seen.reason else last_words
-        if seen.code == RESTARTING and last_words and last_words not in (seen.reason or ""):
-            seen = replace(seen, reason=f"{seen.reason}: {last_words}")
-        if told != seen:
-            _tell(events, deployment, seen)
-            told = seen
-        if seen.state is State.RUNNING and (seen.ready >= seen.wanted or seen.final):
-            return _partial(seen)
-        now = time.monotonic()
-        if still.given_up(marks, now) and seen.state is not State.RUNNING:
-            seen = replace(seen, state=State.FAILED, final=True, code=FAILED)
-        stuck_at = (stuck_at or now) if seen.final else None
-        patience = _UNSCHEDULABLE_S if seen.code == UNSCHEDULABLE else 0.0
-        if stuck_at is not None and now - stuck_at >= patience:
-            raise failure(client, model_id, deployment, seen)
-        if now > deadline:
-            if seen.state is State.RUNNING:
-                return _partial(seen)
-            raise failure(client, model_id, deployment, seen)
-        wait_s = 1.0 if stuck_at is not None else _LOOK_AGAIN_S
-        _wait_for_change(client, model_id, marks, min(deadline, now + wait_s))
+        what = state.step(seen, marks, time.monotonic())
+        if isinstance(what, Fail):
+            raise failure(client, model_id, deployment, what.status)
+        if what.status is not None:
+            _tell(effects, deployment, what.status)
+        if isinstance(what, Done):
+            return what.note
+        _wait_for_change(client, model_id, marks, time.monotonic() + what.wait_s, pause_s)
+        pause_s = min(patience.pause_s, pause_s * _GROWTH)
 
 
-class _Still:
-    """Instances that failed and that no worker starts again: one of them has none, say."""
-
-    def __init__(self) -> None:
-        self.marks: Mapping[int, Mark] = {}
-        self.since = 0.0
-
-    def given_up(self, marks: Mapping[int, Mark], now: float) -> bool:
-        if marks != self.marks:
-            self.marks, self.since = marks, now
-        failed = [mark for mark in marks.values() if mark[0] == "error"]
-        if not failed or len(failed) < len(marks):
-            return False
-        attempts = max(int(mark[-1] or 0) for mark in failed)
-        return now - self.since >= _RESTARTED_S * (1 + attempts)
-
-
-def _tell(events: Events, deployment: Deployment, seen: Status) -> None:
-    name = "verifying" if seen.state is State.RUNNING else seen.state.value
-    events(name, name=deployment.name, reason=seen.reason, progress=seen.progress, raw=seen.raw)
+def _tell(effects: Effects, deployment: Deployment, seen: Status) -> None:
+    effects.events(
+        AtServer(deployment.name, seen.state, seen.reason, seen.progress, seen.raw)
+    )  # fmt: skip
 
 
 def _partial(seen: Status) -> str | None:
@@ -121,7 +193,9 @@ def _mark(row: Mapping[str, Any]) -> Mark:
     return tuple(row.get(key) for key in keys)
 
 
-def _wait_for_change(client: Client, model_id: int, known: dict[int, Mark], until: float) -> None:
+def _wait_for_change(
+    client: Client, model_id: int, known: Mapping[int, Mark], until: float, pause_s: float
+) -> None:
     """Until the watch stream shows an instance otherwise than known, or a while has passed.
 
     The stream replays every row first: what changed between the look and the stream is seen too.
@@ -142,26 +216,28 @@ def _wait_for_change(client: Client, model_id: int, known: dict[int, Mark], unti
                     return
     except ModelscanError:
         pass
-    time.sleep(min(_STREAM_PAUSE_S, max(0.0, until - time.monotonic())))  # it was cut, or is none
+    time.sleep(min(pause_s, max(0.0, until - time.monotonic())))  # it was cut, or there is none
 
 
-def verify(client: Client, deployment: Deployment, deadline: float) -> None:
+def verify(client: Client, deployment: Deployment, deadline: float, patience: Patience) -> None:
     """A real answer through the server's own inference API; a 200 without one does not count.
 
     The route becomes usable a moment after the instance: not-found is asked again for a while.
     """
+    pause_s = _FIRST_PAUSE_S
     while True:
         try:
             answer = client.infer(*_question(deployment), what="ask it", timeout_s=120.0)
         except RemoteError as error:
-            if time.monotonic() + _VERIFY_PAUSE_S > deadline:
+            if time.monotonic() + pause_s > deadline:
                 raise _unverified(deployment, error.message) from error
         else:
             if _answered(answer, deployment.task):
                 return
-            if time.monotonic() + _VERIFY_PAUSE_S > deadline:
+            if time.monotonic() + pause_s > deadline:
                 raise _unverified(deployment, "it answered 200 without an answer in it")
-        time.sleep(_VERIFY_PAUSE_S)
+        time.sleep(pause_s)
+        pause_s = min(patience.pause_s, pause_s * _GROWTH)
 
 
 def _question(deployment: Deployment) -> tuple[str, dict[str, Any]]:
@@ -179,22 +255,35 @@ def _answered(answer: Any, task: str) -> bool:
     return isinstance(answer, dict) and bool(answer.get(key))
 
 
-def _unverified(deployment: Deployment, reason: str) -> RemoteError:
-    return RemoteError(
+def _unverified(deployment: Deployment, reason: str) -> StartFailed:
+    return StartFailed(
         f"{deployment.name} is running at {deployment.target} but does not answer: {reason}",
-        hint=f"modelscan logs {deployment.name}", code="unverified", details={"reason": reason},
+        cause=EndCause.NO_ANSWER, reason=reason, hint=f"modelscan logs {deployment.name}",
+        code="unverified", details={"reason": reason},
     )  # fmt: skip
 
 
-def failure(client: Client, model_id: int, deployment: Deployment, seen: Status) -> RemoteError:
+_CAUSES = {
+    UNSCHEDULABLE: EndCause.UNSCHEDULABLE, RESTARTING: EndCause.RESTART_LOOP,
+    FAILED: EndCause.FAILED_TO_START, "timeout": EndCause.TIMED_OUT,
+}  # fmt: skip
+
+
+def cause_of(code: str | None) -> EndCause:
+    """The cause for a status's code."""
+    return _CAUSES.get(code or "", EndCause.FAILED_TO_START)
+
+
+def failure(client: Client, model_id: int, deployment: Deployment, seen: Status) -> StartFailed:
     """The error of a start that failed, with the end of the engine's log (redacted)."""
     reason = seen.reason or "it failed"
     code = seen.code or "start_failed"
     if not seen.final:
         because = f": {seen.reason}" if seen.reason else ""
         reason, code = f"it is still {seen.state.value}{because}", "timeout"
-    return RemoteError(
+    return StartFailed(
         f"{deployment.name} did not start at {deployment.target}: {reason}",
+        cause=cause_of(code), reason=reason,
         hint=_hint(deployment, code), code=code,
         details={"reason": reason, "raw": seen.raw, "log": log_tail(client, model_id)},
     )  # fmt: skip
@@ -222,12 +311,8 @@ def log_tail(client: Client, model_id: int) -> list[str]:
         return []
 
 
-def instance_json(instance: RemoteInstance) -> dict[str, Any]:
-    """What is remembered of a replica."""
-    return {
-        "id": instance.id,
-        "name": instance.name,
-        "state": instance.state,
-        "worker": instance.worker_name,
-        "gpus": list(instance.gpu_indexes),
-    }
+def replica(instance: RemoteInstance) -> Replica:
+    """What is remembered of an instance."""
+    return Replica(
+        instance.id, instance.name, instance.state, instance.worker_name, instance.gpu_indexes
+    )  # fmt: skip

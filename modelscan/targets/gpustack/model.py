@@ -21,14 +21,14 @@ from modelscan.targets.gpustack.types import (
     parse_model,
 )
 
-_GONE_S = 60.0
+GONE_S = 60.0
 _POLL_S = 0.4
 _LOOKUP_S = 30.0  # how long an outage may last before a create counts as failed
 _LOOKUP_PAUSE_S = 1.0
 
 
 def by_name(client: Client, name: str) -> RemoteModel | None:
-    """The server's model of just that name, whoever made it."""
+    """The server's model of exactly that name, with our marker or without."""
     for row in client.list("models", search=name):
         if row.get("name") == name:
             return parse_model(row)
@@ -41,7 +41,8 @@ def is_ours(model: RemoteModel, marker: str | None) -> bool:
 
 
 def find(client: Client, name: str, marker: str | None) -> RemoteModel | None:
-    """Our model, also when somebody renamed it; one of that name that is not ours is not it."""
+    """Find the model carrying our marker, even if renamed. A model of this name without our marker
+    does not match."""
     model = by_name(client, name)
     if model is not None and is_ours(model, marker):
         return model
@@ -63,14 +64,14 @@ def check_scope(client: Client) -> None:
 
 
 def check_free(client: Client, name: str, marker: str | None, *, take_over: bool) -> None:
-    """Raises UsageError when the name is somebody else's and is not to be taken over."""
+    """Raises UsageError when the name is of a model without our marker and not to be taken over."""
     model = by_name(client, name)
     if model is None or is_ours(model, marker) or take_over:
         return
     where = client.connection.name
     raise UsageError(
         f"{where} has a model '{name}' that modelscan did not make (or made elsewhere)",
-        hint=f"choose another --name, or: modelscan adopt {name} --target {where}",
+        hint=f"modelscan adopt {name} --target {where}   (or another --name, or --replace)",
         code="name_taken",
     )
 
@@ -132,20 +133,20 @@ def instances(client: Client, model_id: int) -> list[RemoteInstance]:
     return [parse_instance(row) for row in rows if int(row.get("model_id") or model_id) == model_id]
 
 
-def stop(client: Client, model: RemoteModel) -> None:
+def stop(client: Client, model: RemoteModel, patience_s: float = GONE_S) -> None:
     """Replicas to 0; done only when no instance is left."""
     if model.replicas:
         change(client, model, {"replicas": 0})
-    until_gone(client, model)
+    until_gone(client, model, patience_s)
 
 
-def until_gone(client: Client, model: RemoteModel) -> None:
-    """Raises RemoteError when instances are still there after a minute."""
-    deadline = time.monotonic() + _GONE_S
+def until_gone(client: Client, model: RemoteModel, patience_s: float = GONE_S) -> None:
+    """Raises RemoteError when instances are still there after so many seconds."""
+    deadline = time.monotonic() + patience_s
     while left := instances(client, model.id):
         if time.monotonic() > deadline:
             raise RemoteError(
-                f"{model.name} still has {len(left)} instance(s) after {_GONE_S:g} s "
+                f"{model.name} still has {len(left)} instance(s) after {patience_s:g} s "
                 f"({', '.join(i.state for i in left)})",
                 hint=f"modelscan stop {model.name}", code="not_stopped",
             )  # fmt: skip

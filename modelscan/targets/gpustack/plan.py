@@ -12,7 +12,6 @@ from typing import Any
 
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.gpu import Inventory
-from modelscan.core.jsonform import to_json
 from modelscan.core.model import Spec
 from modelscan.core.plan import Decision, Plan, Subject
 from modelscan.core.units import GIB, format_bytes
@@ -320,10 +319,10 @@ def cluster_id(client: Client, target: TargetConfig) -> int | None:
         return int(min(rows, key=lambda r: (not r.get("is_default"), r["id"]))["id"])
 
 
-def plan_json(proposal: Proposal) -> dict[str, Any]:
+def with_recipe_reason(proposal: Proposal) -> Plan:
     """The plan with the recipe it follows among its reasons."""
-    value: dict[str, Any] = to_json(proposal.plan)
-    if proposal.spec is not None:
-        mode = proposal.spec.mode or "standard"
-        value["reasons"] = [*value["reasons"], f"follows the catalog's recipe for mode {mode}"]
-    return value
+    plan = proposal.plan
+    if proposal.spec is None:
+        return plan
+    reason = f"follows the catalog's recipe for mode {proposal.spec.mode or 'standard'}"
+    return replace(plan, reasons=(*plan.reasons, reason))

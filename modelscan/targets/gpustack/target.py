@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import ClusterRecord, Deployment, Evaluation, Health, State
+from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError
-from modelscan.core.plan import Subject
-from modelscan.state.clock import now_text
+from modelscan.core.jsonform import to_json
+from modelscan.core.launch import ClusterLaunch
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.state.targets import TargetConfig
+from modelscan.targets.base import (
+    Effects,
+    NewDeployment,
+    Observation,
+    RequestPreview,
+    as_recorded,
+)
 from modelscan.targets.gpustack import follow
 from modelscan.targets.gpustack import model as remote
 from modelscan.targets.gpustack import plan as planning
@@ -22,11 +30,11 @@ from modelscan.targets.gpustack.body import resolved_env
 from modelscan.targets.gpustack.client import Client, Connection
 from modelscan.targets.gpustack.drift import changed, describe, snapshot
 from modelscan.targets.gpustack.evaluate import evaluate
+from modelscan.targets.gpustack.follow import Patience
 from modelscan.targets.gpustack.logs import without_environment
 from modelscan.targets.gpustack.states import status
 from modelscan.targets.gpustack.types import RemoteModel
-from modelscan.targets.registry import Observation, Save
-from modelscan.targets.request import Events, Request, silent
+from modelscan.targets.request import Request
 
 _OBSERVE_TIMEOUT_S = 5.0
 _LOG_LINES = 1000
@@ -35,13 +43,16 @@ _ENVIRONMENT_LINES = 200  # asked for on top: they are dropped
 
 
 class GpuStackTarget:
-    """See ``deploy.targets.Target``."""
+    """See ``targets.base.Target``."""
 
     route_type = "gpustack"
 
-    def __init__(self, config: Config, target: TargetConfig) -> None:
+    def __init__(
+        self, config: Config, target: TargetConfig, patience: Patience = Patience()
+    ) -> None:
         self._config = config
         self._target = target
+        self._patience = patience
 
     def client(self, timeout_s: float | None = None, *, attempts: int = 4) -> Client:
         """A connection to the server; raises AuthError when the key's reference is empty."""
@@ -57,52 +68,49 @@ class GpuStackTarget:
             )
         )
 
-    def propose(
-        self,
-        name: str,
-        subject: Subject,
-        request: Request,
-        save: Save,
-        now: str,
-        events: Events = silent,
-    ) -> Deployment:
-        before = self._recorded(name)
-        marker = _marker(before) or planning.marker_for(name, self._target, self._config)
+    def propose(self, new: NewDeployment, effects: Effects) -> Deployment:
+        name, request = new.name, new.request
+        marker = _marker(self._recorded(name)) or planning.marker_for(
+            name, self._target, self._config
+        )
         with self.client() as client:
-            remote.check_free(client, name, marker, take_over=request.workload.force)
+            remote.check_free(client, name, marker, take_over=request.replace)
             remote.check_scope(client)
-            proposal = planning.propose(client, self._target, name, subject, request, marker)
+            proposal = planning.propose(
+                client, self._target, name, new.subject, request, marker
+            )  # fmt: skip
             evaluation = evaluate(client, proposal.body, proposal.cluster_id)
             management = client.dialect.management
-        self._heed(evaluation, proposal, request)
-        deployment = Deployment(
-            name=name,
-            model=subject.id,
+        self._reject_if_incompatible(evaluation, proposal, request)
+        launch = ClusterLaunch(proposal.body, marker, management, take_over=request.replace)
+        deployment = self._describe(new, proposal, effects.now())
+        deployment = replace(
+            deployment, launch=launch, remote=ClusterRecord(evaluation=evaluation)
+        )  # fmt: skip
+        effects.save(deployment)
+        return deployment
+
+    def _describe(self, new: NewDeployment, proposal: planning.Proposal, now: str) -> Deployment:
+        plan = planning.with_recipe_reason(proposal)
+        return Deployment(
+            name=new.name,
+            model=new.subject.id,
             target=self._target.name,
-            backend=proposal.plan.backend,
-            quantization=proposal.plan.quantization,
+            backend=plan.backend,
+            quantization=plan.quantization,
             state=State.PENDING,
             endpoint=self._target.url,
-            context_tokens=proposal.plan.context_tokens,
-            gpus=proposal.plan.gpus,
-            created_at=now,
+            context_tokens=plan.context_tokens,
+            gpus=plan.gpus,
+            created_at=new.created_at,
             updated_at=now,
-            served_model=name,
-            task=proposal.plan.task,
+            served_model=new.name,
+            task=plan.task,
             api_key=self._target.api_key,
-            plan=planning.plan_json(proposal),
-            request=request.fingerprint(),
-            launch={
-                "body": proposal.body,
-                "marker": marker,
-                "management": management,
-                "take_over": request.workload.force,
-            },
-            remote={"model_id": None, "evaluation": evaluation},
-            route=name if request.route else None,
+            plan=plan,
+            request=new.request.record(),
+            route=new.name if new.request.route else None,
         )
-        save(deployment)
-        return deployment
 
     def _recorded(self, name: str) -> Deployment | None:
         """What is on record under that name for this server: its model there keeps its marker."""
@@ -112,79 +120,81 @@ class GpuStackTarget:
             row = store.get(name)
         return row if row is not None and row.target == self._target.name else None
 
-    def _heed(
-        self, evaluation: Mapping[str, Any] | None, proposal: planning.Proposal, request: Request
+    def _reject_if_incompatible(
+        self, evaluation: Evaluation | None, proposal: planning.Proposal, request: Request
     ) -> None:
         """The server's own no ends a deploy, unless it could not judge or the user insists."""
-        if evaluation is None or evaluation["compatible"] or not evaluation["decided"]:
+        if evaluation is None or evaluation.compatible or not evaluation.decided:
             return
         if request.dry_run or request.workload.force:
             return
-        said = "; ".join(evaluation["messages"]) or "it gives no reason"
+        reasons = "; ".join(evaluation.messages) or "it gives no reason"
         raise NotDeployableError(
             f"{self._target.name}'s own evaluation refuses what our plan says fits "
-            f"({planning.in_words(proposal.plan)}): {said}",
+            f"({planning.in_words(proposal.plan)}): {reasons}",
             hint="add --dry-run to see what would be sent, or --force to send it nevertheless",
-            code="evaluation_refused", details={"evaluation": dict(evaluation)},
+            code="evaluation_refused", details={"evaluation": to_json(evaluation)},
         )  # fmt: skip
 
-    def preview(self, deployment: Deployment) -> Mapping[str, Any]:
-        body = (deployment.launch or {})["body"]
-        management = (deployment.launch or {}).get("management")
+    def preview(self, deployment: Deployment) -> RequestPreview:
+        launch = launch_of(deployment)
+        management = launch.management
         if management is None:
             with self.client() as client:
                 management = client.dialect.management
         url = f"{self._target.url}{management}/models"
-        evaluation = (deployment.remote or {}).get("evaluation")
-        return {"method": "POST", "url": url, "body": body, "evaluation": evaluation}
+        return RequestPreview(url, launch.body, record_of(deployment).evaluation)
 
-    def start(self, deployment: Deployment, save: Save) -> Deployment:
+    def start(self, deployment: Deployment, effects: Effects) -> Deployment:
+        launch, record = launch_of(deployment), record_of(deployment)
         started = replace(
-            deployment, state=State.STARTING, reason=None, health=None, routed=False,
-            measured=None, started_at=None, drift=(), endpoint=self._target.url,
+            deployment, state=State.STARTING, reason=None, end_cause=None, health=None,
+            routed=False, measured=None, started_at=None, drift=(), endpoint=self._target.url,
         )  # fmt: skip
-        save(started)
-        launch = deployment.launch or {}
-        known = (deployment.remote or {}).get("row") or {}
+        effects.save(started)
         with self.client() as client:
-            # What somebody added on the server is taken back as well.
-            body = {**{k: v for k, v in known.items() if v in (None, [], {})}, **launch["body"]}
+            # What was added on the server meanwhile is taken back as well.
+            empty = {k: v for k, v in record.row.items() if v in (None, [], {})}
+            body = {**empty, **launch.body}
             body |= resolved_env(body)
-            model = remote.ensure(
-                client, body, launch.get("marker"), take_over=bool(launch.get("take_over"))
-            )
-        details = {"model_id": model.id, "row": snapshot(model.raw), "log": None}
-        started = replace(started, remote={**(started.remote or {}), **details})
-        save(started)
+            model = remote.ensure(client, body, launch.marker, take_over=launch.take_over)
+        record = replace(record, model_id=model.id, row=snapshot(model.raw), log=None)
+        started = replace(started, remote=record)
+        effects.save(started)
         return started
 
-    def settle(
-        self, deployment: Deployment, save: Save, timeout_s: float, events: Events
+    def wait_until_ready(
+        self, deployment: Deployment, timeout_s: float, effects: Effects
     ) -> Deployment:
         deadline = time.monotonic() + timeout_s
+        patience = self._patience
         with self.client() as client:
             model = self._model(client, deployment, deadline)
             try:
-                note = follow.until_running(client, model.id, deployment, deadline, events)
-                follow.verify(client, deployment, deadline)
+                note = follow.until_running(
+                    client, model.id, deployment, deadline, effects, patience
+                )
+                follow.verify(client, deployment, deadline, patience)
             except RemoteError as error:
                 log = error.details.get("log") or follow.log_tail(client, model.id)
-                save(replace(deployment, remote={**(deployment.remote or {}), "log": log}))
+                record = replace(record_of(deployment), log=tuple(log))
+                effects.save(replace(deployment, remote=record))
                 raise
-            instances = remote.instances(client, model.id)
-            row = self._snapshot(client, model.id, deployment)
-        details = dict(deployment.remote or {}) | {"model_id": model.id, "log": None, "row": row}
-        details["instances"] = [follow.instance_json(instance) for instance in instances]
+            record = replace(
+                record_of(deployment), model_id=model.id, log=None,
+                row=self._snapshot(client, model.id, deployment),
+                instances=tuple(map(follow.replica, remote.instances(client, model.id))),
+            )  # fmt: skip
         return replace(
-            deployment, state=State.RUNNING, health="ok", reason=note, started_at=now_text(),
-            remote=details, endpoint=self._target.url,
+            deployment, state=State.RUNNING, health="ok", reason=note, end_cause=None,
+            started_at=effects.now(), remote=record, endpoint=self._target.url,
         )  # fmt: skip
 
     def _snapshot(self, client: Client, model_id: int, deployment: Deployment) -> dict[str, Any]:
-        """What the server filled in while it started (a version, say), beside what was sent."""
+        """What the server filled in while it started (a version, say), besides what was sent."""
         row = snapshot(client.get(f"models/{model_id}", what="read the model"))
-        sent = (deployment.launch or {}).get("body") or {}
-        before = (deployment.remote or {}).get("row") or {}
+        sent = launch_of(deployment).body
+        before = record_of(deployment).row
         return row | {key: value for key, value in before.items() if key in sent}
 
     def observe(self, deployment: Deployment) -> Observation:
@@ -192,7 +202,7 @@ class GpuStackTarget:
         if deployment.state in (State.STOPPED, State.FAILED):
             return self._ended(deployment)
         if deployment.state not in (State.STARTING, State.RUNNING):
-            return Observation(deployment.state, reason=deployment.reason)
+            return as_recorded(deployment)
         try:
             with self.client(_OBSERVE_TIMEOUT_S, attempts=2) as client:
                 found = remote.find(client, deployment.name, _marker(deployment))
@@ -202,21 +212,25 @@ class GpuStackTarget:
         except ModelscanError as error:
             return Observation(deployment.state, "unknown", reason=error.message)
         if seen.state in (State.STOPPED, State.STOPPING):
-            return Observation(State.STOPPED, reason=f"it was stopped at {self._target.name}")
+            return Observation(
+                State.STOPPED, reason=f"it was stopped at {self._target.name}",
+                cause=EndCause.STOPPED_AT_TARGET,
+            )  # fmt: skip
         if seen.state is State.FAILED:
-            return Observation(State.FAILED, reason=seen.reason)
+            cause = follow.cause_of(seen.code)
+            return Observation(State.FAILED, reason=seen.reason, cause=cause)
         if deployment.state is State.STARTING:
             ready = seen.state is State.RUNNING
             return Observation(State.STARTING, reason=seen.reason, ready=ready)
         drift, words = self._drift(deployment, found)
-        health = "ok" if seen.state is State.RUNNING else "unhealthy"
+        health: Health = "ok" if seen.state is State.RUNNING else "unhealthy"
         return Observation(
             State.RUNNING, health, words or seen.reason, drift=drift, endpoint=self._target.url
         )
 
     def _ended(self, deployment: Deployment) -> Observation:
         """What was ended here may have been started again there, or its create came late."""
-        as_it_was = Observation(deployment.state, reason=deployment.reason)
+        as_it_was = as_recorded(deployment)
         if _marker(deployment) is None:
             return as_it_was
         try:
@@ -228,27 +242,27 @@ class GpuStackTarget:
             return as_it_was
         name = deployment.name
         reason = f"it was started at {self._target.name} (modelscan start {name}, or stop {name})"
-        return Observation(deployment.state, reason=reason, drift=("replicas",))
+        return replace(as_it_was, reason=reason, drift=("replicas",))
 
     def _drift(
         self, deployment: Deployment, found: RemoteModel
     ) -> tuple[tuple[str, ...], str | None]:
-        before = (deployment.remote or {}).get("row") or {}
+        before = record_of(deployment).row
         fields = changed(before, found.raw)
         if not fields:
             return (), None
         what = describe(fields, before, found.raw)
         again = f"modelscan restart {deployment.name}"
-        if "updated_at" not in (deployment.request or {"updated_at": None}):
+        if deployment.request is not None and deployment.request.changed_at is None:
             again += ", or the same deploy again,"
         return fields, f"changed at {self._target.name}: {what} ({again} puts it back)"
 
     def _deleted(self, deployment: Deployment) -> Observation:
-        if deployment.state is State.STARTING and (deployment.remote or {}).get("model_id") is None:
+        if deployment.state is State.STARTING and record_of(deployment).model_id is None:
             reason = "it was interrupted before the server had the model"
-        else:
-            reason = f"it was deleted at {self._target.name}"
-        return Observation(State.STOPPED, reason=reason)
+            return Observation(State.STOPPED, reason=reason, cause=EndCause.INTERRUPTED)
+        reason = f"it was deleted at {self._target.name}"
+        return Observation(State.STOPPED, reason=reason, cause=EndCause.DELETED_AT_TARGET)
 
     def interrupt(self, deployment: Deployment) -> None:
         self.stop(deployment, drain_s=0)
@@ -261,12 +275,12 @@ class GpuStackTarget:
                 return
             if drain_s > 0 and found.ready_replicas:
                 time.sleep(drain_s)
-            remote.stop(client, found)
+            remote.stop(client, found, self._patience.gone_s)
 
     def remove(self, deployment: Deployment) -> None:
         with self.client() as client:
             found = remote.find(client, deployment.name, _marker(deployment))
-            if found is None and (deployment.remote or {}).get("model_id") is None:
+            if found is None and record_of(deployment).model_id is None:
                 time.sleep(_LATE_S)
                 found = remote.find(client, deployment.name, _marker(deployment))
             if found is not None:
@@ -293,7 +307,7 @@ class GpuStackTarget:
             yield from cleaned if follow else last(cleaned, wanted)
 
     def _kept_log(self, deployment: Deployment, tail: int | None) -> list[str]:
-        kept = (deployment.remote or {}).get("log")
+        kept = record_of(deployment).log
         if not kept:
             raise RemoteError(
                 f"{deployment.name} has no instance at {self._target.name}, so there is no log",
@@ -319,8 +333,20 @@ class GpuStackTarget:
         return found
 
 
+def launch_of(deployment: Deployment) -> ClusterLaunch:
+    """What is sent to create it; empty where the record lost it."""
+    launch = deployment.launch
+    return launch if isinstance(launch, ClusterLaunch) else ClusterLaunch()
+
+
+def record_of(deployment: Deployment) -> ClusterRecord:
+    """What is remembered of the server's side."""
+    remote = deployment.remote
+    return remote if isinstance(remote, ClusterRecord) else ClusterRecord()
+
+
 def _marker(deployment: Deployment | None) -> str | None:
-    return ((deployment.launch if deployment else None) or {}).get("marker")
+    return launch_of(deployment).marker if deployment else None
 
 
 def last(lines: Iterable[str], count: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Each local start asks llama.cpp itself what it will allocate, while the engine loads.
+"""While an engine loads, llama.cpp's own dry run tells what it will allocate.
 
 The dry run takes a fraction of a second in a process of its own, so it costs the deployment no
 time; the stored estimate becomes ``exact`` and is compared with what the engine says afterwards.
@@ -7,15 +7,15 @@ time; the stored estimate becomes ``exact`` and is compared with what the engine
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from modelscan.core.deployment import Deployment
+from modelscan.core.deployment import ComputedEstimate, Deployment, Measured
 from modelscan.core.errors import ModelscanError
-from modelscan.core.estimate import Parts
-from modelscan.core.jsonform import to_json
+from modelscan.core.estimate import Estimate
+from modelscan.core.launch import LocalLaunch
 
 if TYPE_CHECKING:
     from modelscan.supervisor.dry_run.run import DryRun
@@ -27,76 +27,80 @@ _NOT_SIZED = (
 )  # fmt: skip
 
 
-class Asking:
-    """A dry run on its way."""
+class PendingDryRun:
+    """A dry run in a thread of its own."""
 
     def __init__(self, file: Path, options: Sequence[str]) -> None:
-        self._found: DryRun | None = None
+        self._result: DryRun | None = None
         self._thread = threading.Thread(target=self._run, args=(file, options), daemon=True)
         self._thread.start()
 
     def result(self) -> DryRun | None:
-        """What the engine said; None when it refused or is too slow."""
+        """The engine's figures; None when it refused or is too slow."""
         self._thread.join(_PATIENCE_S)
-        return self._found
+        return self._result
 
     def _run(self, file: Path, options: Sequence[str]) -> None:
         from modelscan.supervisor.dry_run.run import run
 
         try:
-            self._found = run(file, options)
+            self._result = run(file, options)
         except (ModelscanError, OSError):
             return  # the computed estimate stands
 
 
-def ask(deployment: Deployment) -> Asking | None:
+def start_dry_run(deployment: Deployment) -> PendingDryRun | None:
     """Begin, where the engine can size this start: embedded, in host memory, one GGUF model."""
-    launch, estimate = deployment.launch or {}, (deployment.plan or {}).get("estimate") or {}
-    if launch.get("engine") != "llama.cpp" or not launch["embedded"] or deployment.gpus:
+    launch, plan = deployment.launch, deployment.plan
+    if not isinstance(launch, LocalLaunch) or plan is None or deployment.gpus:
         return None
-    if not estimate or estimate["basis"] == "exact" or set(launch["argv"]) & {*_NOT_SIZED}:
+    if launch.engine != "llama.cpp" or not launch.embedded:
+        return None
+    if plan.estimate.basis == "exact" or set(launch.argv) & {*_NOT_SIZED}:
         return None
     from modelscan.supervisor.embedded.launcher import own_arguments
 
-    options = list(own_arguments(launch["argv"]))
+    options = list(own_arguments(launch.argv))
     at = options.index("--model")
     file = Path(options[at + 1])
     if file.suffix != ".gguf" or not file.is_file():
         return None
-    return Asking(file, options[:at] + options[at + 2 :])
+    return PendingDryRun(file, options[:at] + options[at + 2 :])
 
 
-def note(deployment: Deployment, asking: Asking | None) -> Deployment:
-    """The deployment with the engine's estimate, and the formulas' kept beside what was measured:
-    the margins of later estimates learn from those."""
-    ran = asking.result() if asking else None
+def with_exact_estimate(deployment: Deployment, pending: PendingDryRun | None) -> Deployment:
+    """The deployment with the engine's estimate, and the formulas' kept in ``measured``: the
+    margins of later estimates learn from those."""
+    ran = pending.result() if pending else None
     if ran is None or deployment.plan is None:
         return deployment
-    computed = deployment.plan["estimate"]
-    plan = {**deployment.plan, "estimate": exact_json(computed, ran)}
-    measured = {
-        **(deployment.measured or {}),
-        "computed": {key: computed[key] for key in ("total_bytes", "margin_bytes")},
-    }
-    return replace(deployment, plan=plan, measured=measured)
+    computed = deployment.plan.estimate
+    return replace(
+        deployment,
+        plan=replace(deployment.plan, estimate=exact(computed, ran)),
+        measured=replace(
+            deployment.measured or Measured(),
+            computed=ComputedEstimate(computed.total_bytes, computed.margin_bytes),
+        ),
+    )
 
 
-def exact_json(estimate: Mapping[str, Any], ran: DryRun) -> dict[str, Any]:
-    """An estimate's JSON form with the engine's own figures."""
+def exact(estimate: Estimate, ran: DryRun) -> Estimate:
+    """The estimate with the engine's own figures."""
     from modelscan.supervisor.dry_run.run import MARGIN_BYTES, engine_parts, engine_version
 
-    old = Parts(**estimate["parts"])
     known = replace(ran, model_bytes=None)  # the header has every byte, the dry run whole MiB
-    parts = engine_parts(old, known, 0)
-    host = estimate["host"]
-    total = {"parts": to_json(parts), "total_bytes": parts.total_bytes}
-    return {
-        **estimate,
-        **total,
-        "host": {**host, **total} if host else None,
-        "basis": "exact",
-        "backend_version": estimate["backend_version"] or engine_version(),
-        "margin_bytes": MARGIN_BYTES,
-        "low_bytes": None,
-        "high_bytes": None,
-    }
+    parts = engine_parts(estimate.parts, known, 0)
+    total = parts.total_bytes
+    host = estimate.host
+    return replace(
+        estimate,
+        parts=parts,
+        total_bytes=total,
+        host=replace(host, parts=parts, total_bytes=total) if host else None,
+        basis="exact",
+        backend_version=estimate.backend_version or engine_version(),
+        margin_bytes=MARGIN_BYTES,
+        low_bytes=None,
+        high_bytes=None,
+    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from modelscan.core.deployment import State
 from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
@@ -167,9 +167,9 @@ def held_bytes(store: Store, name: str) -> tuple[Held, ...]:
         starting = other.state in _NOT_YET_SEEN
         if not starting and other.state is not State.RUNNING:
             continue
-        estimate = other.plan["estimate"]
-        devices = estimate["per_gpu"] if starting else []
-        held += [Held(device["index"], _reserved_bytes(device)) for device in devices]
+        estimate = other.plan.estimate
+        devices = estimate.per_gpu if starting else ()
+        held += [Held(device.index, _reserved_bytes(device)) for device in devices]
         seen = (memory_bytes(other.pid)[1] or 0) if other.pid else 0
         host = _host_bytes(estimate) - seen
         if host > 0:
@@ -177,21 +177,20 @@ def held_bytes(store: Store, name: str) -> tuple[Held, ...]:
     return tuple(held)
 
 
-def _reserved_bytes(device: Mapping[str, Any]) -> int:
+def _reserved_bytes(device: DeviceEstimate) -> int:
     """What an engine will take of a device: vLLM and SGLang set their whole pool aside, not only
     the cache that was asked for."""
-    total, pool = int(device["total_bytes"]), device.get("kv_pool_bytes")
+    total, pool = device.total_bytes, device.kv_pool_bytes
     if pool is None:
         return total
-    parts: Mapping[str, int] = device["parts"]
-    cache = parts["kv_cache_bytes"] + parts["recurrent_state_bytes"]
-    return max(total, total - cache + int(pool))
+    cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
+    return max(total, total - cache + pool)
 
 
-def _host_bytes(estimate: Mapping[str, Any]) -> int:
-    if estimate["host"]:
-        return int(estimate["host"]["total_bytes"])
-    return 0 if estimate["per_gpu"] else int(estimate["total_bytes"])
+def _host_bytes(estimate: Estimate) -> int:
+    if estimate.host:
+        return estimate.host.total_bytes
+    return 0 if estimate.per_gpu else estimate.total_bytes
 
 
 def no_fit(decision: Decision) -> NotDeployableError:

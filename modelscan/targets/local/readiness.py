@@ -5,15 +5,18 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from modelscan.core.deployment import Deployment, State
-from modelscan.core.errors import AuthError, RemoteError
+from modelscan.core.deployment import Deployment, Health, Measured, State
+from modelscan.core.end_cause import EndCause, reason_text
+from modelscan.core.errors import AuthError
+from modelscan.core.jsonform import from_json
+from modelscan.core.launch import LocalLaunch
+from modelscan.core.remedy import Remedy
 from modelscan.core.units import format_bytes
-from modelscan.engines.base import Failure, Launch
+from modelscan.engines.base import FailureKind
 from modelscan.engines.pooled_log import with_metrics
-from modelscan.state.clock import now_text
 from modelscan.state.secrets import redact, resolve
 from modelscan.supervisor import logfile, spawn
 from modelscan.supervisor.health import Address, health, metrics, serves, verify
@@ -21,8 +24,8 @@ from modelscan.supervisor.launch.registry import engine
 from modelscan.supervisor.processes import Identity, boot_id, memory_bytes
 from modelscan.supervisor.restarts import how
 from modelscan.supervisor.rundir import Ended, RunDir
-from modelscan.targets.registry import Observation
-from modelscan.targets.request import Events
+from modelscan.targets.base import Effects, Observation, StartFailed
+from modelscan.targets.events import Starting, Verifying
 
 PORT_ATTEMPTS = 5
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.01, 0.25
@@ -31,38 +34,43 @@ _LAST_LINES = 3
 _LOG_PATIENCE_S = 1.0
 
 
-class PortConflict(RemoteError):
-    """Somebody else listens on the port that we had chosen."""
+class PortConflict(StartFailed):
+    """Another process listens on the port that we had chosen."""
 
     default_code = "port_in_use"
 
 
-class EngineFailed(RemoteError):
-    """The engine did not start, died, or gives no answer."""
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why a start came to nothing: ``reason`` is a person's sentence, redacted."""
 
-    default_code = "engine_failed"
+    cause: EndCause
+    reason: str
+    hint: str | None = None
+    kind: FailureKind | None = None
+    remedy: Remedy | None = None
 
 
 def wait(
-    rundir: RunDir, deployment: Deployment, launch: Launch, deadline: float, events: Events
+    rundir: RunDir, deployment: Deployment, launch: LocalLaunch, deadline: float, effects: Effects
 ) -> Deployment:
     """Until the engine answers a real request; the deployment as running, with ``measured``.
 
-    ``deadline`` is on ``time.monotonic``'s clock. Raises EngineFailed or PortConflict.
+    ``deadline`` is on ``time.monotonic``'s clock. Raises StartFailed or PortConflict.
     """
     begun, poll_s = time.monotonic(), _FIRST_POLL_S
-    events("starting", name=deployment.name, port=launch.port)
+    effects.events(Starting(deployment.name, launch.port))
     _use_the_time()
     while not is_ready(rundir, launch):
-        spawn.reap()
         if not rundir.alive():
             raise failed(rundir, deployment)
         if time.monotonic() >= deadline:
             raise _timed_out(deployment, time.monotonic() - begun)
         time.sleep(poll_s)
         poll_s = min(poll_s * 1.1, _LONGEST_POLL_S)
-    events("verifying", name=deployment.name)
-    return verified(rundir, deployment, launch, max(_MIN_VERIFY_S, deadline - time.monotonic()))
+    effects.events(Verifying(deployment.name))
+    left_s = max(_MIN_VERIFY_S, deadline - time.monotonic())
+    return verified(rundir, deployment, launch, left_s, effects.now())
 
 
 def _use_the_time() -> None:
@@ -75,8 +83,8 @@ def _use_the_time() -> None:
     del http, ruamel, yaml
 
 
-def is_ready(rundir: RunDir, launch: Launch) -> bool:
-    """Our own engine (not whoever has the port) says that it is ready, and ``/health`` agrees."""
+def is_ready(rundir: RunDir, launch: LocalLaunch) -> bool:
+    """Our own engine (not another one on that port) is ready, and ``/health`` agrees."""
     if launch.embedded and not rundir.ready_file.exists():
         return False
     if health(address_of(launch)) != "ok":
@@ -84,8 +92,8 @@ def is_ready(rundir: RunDir, launch: Launch) -> bool:
     return launch.embedded or _is_ours(launch)
 
 
-def _is_ours(launch: Launch) -> bool:
-    """A command tells us nothing when it is ready, so somebody else might have its port."""
+def _is_ours(launch: LocalLaunch) -> bool:
+    """A command writes no file when it is ready, so another process might have its port."""
     try:
         return serves(address_of(launch, with_key=True), launch.served_model)
     except AuthError:
@@ -93,26 +101,25 @@ def _is_ours(launch: Launch) -> bool:
 
 
 def verified(
-    rundir: RunDir, deployment: Deployment, launch: Launch, timeout_s: float
+    rundir: RunDir, deployment: Deployment, launch: LocalLaunch, timeout_s: float, now: str
 ) -> Deployment:
-    """One real answer, then the deployment as running; raises EngineFailed without it."""
+    """One real answer, then the deployment as running; raises StartFailed without it."""
     wrong = verify(address_of(launch, with_key=True), launch.task, launch.served_model,
                    timeout_s=timeout_s)  # fmt: skip
     if not rundir.alive():
         raise failed(rundir, deployment)
     if wrong is not None:
-        raise EngineFailed(
+        raise StartFailed(
             f"{deployment.name} started but gives no answer: {redact(wrong)}",
-            hint=f"modelscan logs {deployment.name}",
-            code="no_answer",
-        )
+            cause=EndCause.NO_ANSWER, hint=f"modelscan logs {deployment.name}", code="no_answer",
+        )  # fmt: skip
     who = _engine(rundir)
-    now = now_text()
     return replace(
         deployment,
         state=State.RUNNING,
         health="ok",
         reason=None,
+        end_cause=None,
         pid=who.pid if who else None,
         pid_started_at=who.started_at if who else None,
         measured=measured(rundir, launch, who.pid if who else None),
@@ -121,26 +128,23 @@ def verified(
     )
 
 
-def measured(rundir: RunDir, launch: Launch, pid: int | None) -> Mapping[str, Any]:
-    """What the engine said it allocated, how long it took to load, and its process's size."""
+def measured(rundir: RunDir, launch: LocalLaunch, pid: int | None) -> Measured:
+    """What the engine reports it allocated, how long it took to load, and its process's size."""
     memory = _memory_lines(rundir, launch)
     if launch.engine in ("vllm", "sglang"):
         memory = with_metrics(memory, metrics(address_of(launch, with_key=True)))
     ready = rundir.ready() or {}
-    return {
-        "source": None,
-        "parts": None,
-        "total_bytes": None,
-        "devices": None,
-        **(memory or {}),
-        "load_s": ready.get("load_s"),
-        "import_s": ready.get("import_s"),
-        "engine_version": ready.get("engine_version") or (memory or {}).get("engine_version"),
-        "rss_bytes": memory_bytes(pid)[0] if pid else None,
-    }
+    reported = from_json(Measured, memory or {})
+    return replace(
+        reported,
+        load_s=ready.get("load_s"),
+        import_s=ready.get("import_s"),
+        engine_version=ready.get("engine_version") or reported.engine_version,
+        rss_bytes=memory_bytes(pid)[0] if pid else None,
+    )
 
 
-def _memory_lines(rundir: RunDir, launch: Launch) -> Mapping[str, Any] | None:
+def _memory_lines(rundir: RunDir, launch: LocalLaunch) -> Mapping[str, Any] | None:
     """On busy cores an engine may answer before the supervisor has written its log down."""
     deadline = time.monotonic() + _LOG_PATIENCE_S
     while True:
@@ -150,117 +154,135 @@ def _memory_lines(rundir: RunDir, launch: Launch) -> Mapping[str, Any] | None:
         time.sleep(_FIRST_POLL_S)
 
 
-def address_of(launch: Launch, *, with_key: bool = False) -> Address:
+def address_of(launch: LocalLaunch, *, with_key: bool = False) -> Address:
     """Where to ask; the key only where it is needed."""
     reference = next(iter(launch.secrets.values()), None) if with_key else None
     return Address(launch.address, launch.port, resolve(reference) if reference else None)
 
 
-def failed(rundir: RunDir, deployment: Deployment) -> RemoteError:
+def failed(rundir: RunDir, deployment: Deployment) -> StartFailed:
     """The error for an engine that ended before it answered."""
-    failure = reason(rundir, deployment)
-    kind = PortConflict if failure.port_taken else EngineFailed
+    ending = why_not_started(rundir, deployment)
+    kind = PortConflict if ending.cause is EndCause.PORT_TAKEN else StartFailed
     return kind(
-        f"{deployment.name} did not start: {failure.reason}",
-        hint=failure.hint or f"modelscan logs {deployment.name}",
+        f"{deployment.name} did not start: {ending.reason}",
+        cause=ending.cause, reason=ending.reason, kind=ending.kind, remedy=ending.remedy,
+        tried=deployment.plan, hint=ending.hint or f"modelscan logs {deployment.name}",
         details={
-            "reason": failure.reason, "kind": failure.kind, "retry": list(failure.retry),
-            "log_tail": _tail(rundir), "plan": _in_short(deployment),
+            "reason": ending.reason, "kind": ending.kind, "log_tail": _tail(rundir),
+            "retry": list(ending.remedy.options()) if ending.remedy else [],
         },
     )  # fmt: skip
 
 
-def _in_short(deployment: Deployment) -> Mapping[str, Any] | None:
-    """What was tried, for whoever looks for the next best."""
-    if deployment.plan is None:
-        return None
-    names = ("backend", "quantization", "context_tokens")
-    total = deployment.plan["estimate"]["total_bytes"]
-    return {"name": deployment.name, "total_bytes": total,
-            **{name: deployment.plan.get(name) for name in names}}  # fmt: skip
-
-
-def _timed_out(deployment: Deployment, waited_s: float) -> EngineFailed:
-    return EngineFailed(
+def _timed_out(deployment: Deployment, waited_s: float) -> StartFailed:
+    return StartFailed(
         f"{deployment.name} was not ready after {waited_s:.0f} s",
+        cause=EndCause.TIMED_OUT,
         hint=f"modelscan logs {deployment.name}, or deploy it with a longer --timeout",
         code="timeout",
     )
 
 
-def reason(rundir: RunDir, deployment: Deployment) -> Failure:
+def why_not_started(rundir: RunDir, deployment: Deployment) -> Ending:
     """Why a start came to nothing: the engine's own words first."""
     ended = rundir.ended()
     if ended is None or ended.run_id != deployment.run_id:
         return _never_ran(rundir, deployment)
-    if ended.asked:
-        return Failure("it was stopped while it was starting")
-    log = logfile.current_text(rundir.log_file)
-    said = engine(deployment.backend).failure(log)
-    if said is not None:
-        found = replace(said, reason=redact(said.reason))
-    else:
-        found = Failure(how(ended, _tail(rundir)), _end_hint(ended, deployment))
-    limit = Launch.from_json(deployment.launch).limits.memory_bytes if deployment.launch else None
-    if limit is None or found.kind not in (None, "memory"):
-        return found
-    said_limit = f"{format_bytes(limit)} of host memory, the stacks of its threads included"
-    return replace(found, hint=f"it may allocate {said_limit}: a larger --memory-limit, or none")
+    if ended.on_purpose:
+        return Ending(EndCause.STOPPED_BY_USER, "it was stopped while it was starting")
+    ending = _from_log(rundir, deployment, ended)
+    limit = _memory_limit(deployment)
+    if limit is None or ending.cause not in (EndCause.FAILED_TO_START, EndCause.OUT_OF_MEMORY):
+        return ending
+    if ending.kind not in (None, "memory"):
+        return ending
+    hint = (
+        f"the memory limit is {format_bytes(limit)} including thread stacks; raise --memory-limit "
+        "or leave it out"
+    )
+    return replace(ending, hint=hint)
 
 
-def _never_ran(rundir: RunDir, deployment: Deployment) -> Failure:
+def _from_log(rundir: RunDir, deployment: Deployment, ended: Ended) -> Ending:
+    failure = engine(deployment.backend).failure(logfile.current_text(rundir.log_file))
+    if failure is None:
+        words = how(ended, _tail(rundir))
+        return Ending(EndCause.FAILED_TO_START, redact(words), _end_hint(ended, deployment))
+    cause = EndCause.PORT_TAKEN if failure.port_taken else EndCause.FAILED_TO_START
+    if failure.kind == "memory":
+        cause = EndCause.OUT_OF_MEMORY
+    return Ending(cause, redact(failure.reason), failure.hint, failure.kind, failure.remedy)
+
+
+def _memory_limit(deployment: Deployment) -> int | None:
+    launch = deployment.launch
+    return launch.limits.memory_bytes if isinstance(launch, LocalLaunch) else None
+
+
+def _never_ran(rundir: RunDir, deployment: Deployment) -> Ending:
+    start_again = f"modelscan start {deployment.name}"
     running = rundir.running()
     if running is not None and running.run_id == deployment.run_id:
-        if not running.supervisor.started.startswith(boot_id()):
-            return Failure("the machine was restarted", f"modelscan start {deployment.name}")
-        return Failure("it was killed together with its supervisor",
-                       f"modelscan start {deployment.name}")  # fmt: skip
-    said = spawn.last_error(rundir)
-    if said is not None:
-        return Failure(f"its supervisor failed: {redact(said)}", "modelscan doctor")
-    return Failure("it was interrupted before the engine started",
-                   f"modelscan start {deployment.name}")  # fmt: skip
+        same_boot = running.supervisor.started.startswith(boot_id())
+        return _ending(EndCause.KILLED if same_boot else EndCause.MACHINE_RESTARTED, start_again)
+    words = spawn.last_error(rundir)
+    if words is not None:
+        return _ending(EndCause.SUPERVISOR_FAILED, "modelscan doctor", redact(words))
+    return Ending(EndCause.INTERRUPTED, "it was interrupted before the engine started", start_again)
+
+
+def _ending(cause: EndCause, hint: str, words: str | None = None) -> Ending:
+    return Ending(cause, reason_text(cause, words) or cause.value, hint)
 
 
 def ended(rundir: RunDir, deployment: Deployment) -> Observation:
     """What became of a running deployment whose engine is gone."""
     end = rundir.ended()
-    if end is not None and end.run_id == deployment.run_id:
-        if end.idle:
-            return Observation(State.STOPPED, reason=idle_reason(deployment))
-        if end.asked:
-            return Observation(State.STOPPED, reason="the engine was told to stop (SIGTERM)")
-        reason = redact(how(end, _tail(rundir))) + _in_vain(end.restarts)
-        return Observation(State.FAILED, reason=reason, restarts=end.restarts)
-    failure = _never_ran(rundir, deployment)
-    restarted = failure.reason == "the machine was restarted"
-    return Observation(State.STOPPED if restarted else State.FAILED, reason=failure.reason)
+    if end is None or end.run_id != deployment.run_id:
+        ending = _never_ran(rundir, deployment)
+        restarted = ending.cause is EndCause.MACHINE_RESTARTED
+        state = State.STOPPED if restarted else State.FAILED
+        return Observation(state, reason=ending.reason, cause=ending.cause)
+    if end.on_purpose:
+        return _stopped(end, deployment)
+    reason = redact(how(end, _tail(rundir))) + _restart_suffix(end.restarts)
+    return Observation(State.FAILED, reason=reason, cause=end.cause, restarts=end.restarts)
 
 
-def _in_vain(restarts: int) -> str:
+def _stopped(end: Ended, deployment: Deployment) -> Observation:
+    """It was idle, or told to stop by something else than ``stop``, which writes its own row."""
+    ttl_s = deployment.ttl_s
+    idle = end.cause is EndCause.IDLE and ttl_s is not None
+    reason = reason_text(end.cause, f"no request for {ttl_s:g} s" if idle else None)
+    return Observation(State.STOPPED, reason=reason, cause=end.cause)
+
+
+def _restart_suffix(restarts: int) -> str:
     if not restarts:
         return ""
     return f" (after {restarts} restart{'s' if restarts > 1 else ''})"
 
 
 def unstarted(rundir: RunDir, deployment: Deployment) -> Observation:
-    """What became of a start whose engine is gone and that nobody saw ready."""
+    """What became of a start whose engine is gone before any command had seen it ready."""
     end = rundir.ended()
-    if end is not None and end.run_id == deployment.run_id and end.idle:
-        return Observation(State.STOPPED, reason=idle_reason(deployment))
-    return Observation(State.FAILED, reason=reason(rundir, deployment).reason)
+    if end is not None and end.run_id == deployment.run_id and end.cause is EndCause.IDLE:
+        return _stopped(end, deployment)
+    ending = why_not_started(rundir, deployment)
+    return Observation(State.FAILED, reason=ending.reason, cause=ending.cause)
 
 
-def observed(rundir: RunDir, state: str) -> Observation:
+def observed(rundir: RunDir, health: Health) -> Observation:
     """A living deployment: its engine of now, and what crashed before."""
     who, crash = _engine(rundir), rundir.restarts()
     pid, since = (who.pid, who.started_at) if who else (None, None)
     if crash is None:
-        return Observation(State.RUNNING, state, pid=pid, pid_started_at=since)
+        return Observation(State.RUNNING, health, pid=pid, pid_started_at=since)
     number = f"{crash.count} of {crash.limit}"
     doing = f"restart {number} is due" if crash.waiting else f"restart {number} was made"
     return Observation(
-        State.RUNNING, state, reason=f"{doing} because {redact(crash.reason)}", pid=pid,
+        State.RUNNING, health, reason=f"{doing} because {redact(crash.reason)}", pid=pid,
         pid_started_at=since, restarts=crash.count,
     )  # fmt: skip
 
@@ -268,16 +290,6 @@ def observed(rundir: RunDir, state: str) -> Observation:
 def _engine(rundir: RunDir) -> Identity | None:
     running = rundir.running()
     return running.engine if running else None
-
-
-IDLE = "idle"
-
-
-def idle_reason(deployment: Deployment) -> str:
-    """Begins with ``IDLE``: whoever starts on demand looks for that."""
-    if deployment.ttl_s is None:
-        return IDLE
-    return f"{IDLE}: no request for {deployment.ttl_s:g} s"
 
 
 def _end_hint(ended: Ended, deployment: Deployment) -> str | None:

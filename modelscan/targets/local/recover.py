@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from typing import Any
 
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError
-from modelscan.core.jsonform import to_json
 from modelscan.state.config import Config
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
-from modelscan.state.store import PortTaken, Store, deployment_lock, from_document
+from modelscan.state.records import from_document, to_document
+from modelscan.state.store import PortTaken, Store, deployment_lock
 from modelscan.supervisor.rundir import RunDir
 
 _COPY = "deployment.json"
@@ -24,7 +23,7 @@ _COPY = "deployment.json"
 
 def leave_copy(rundir: RunDir, deployment: Deployment) -> None:
     """Before a start: what ``find_lost`` needs to put the row back."""
-    write_atomic(rundir.folder / _COPY, json.dumps(to_json(deployment)))
+    write_atomic(rundir.folder / _COPY, json.dumps(to_document(deployment)))
 
 
 def find_lost(config: Config, known: Collection[str], store: Store) -> list[Deployment]:
@@ -54,7 +53,7 @@ def _put_back(rundir: RunDir, config: Config, store: Store) -> Deployment | None
 
 def _read(rundir: RunDir) -> Deployment | None:
     try:
-        document: dict[str, Any] = json.loads((rundir.folder / _COPY).read_text(encoding="utf-8"))
+        document = json.loads((rundir.folder / _COPY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return from_document(document)
+    return from_document(document)[0] if isinstance(document, dict) else None

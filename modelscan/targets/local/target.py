@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from modelscan.core.deployment import Deployment, State
-from modelscan.core.errors import AuthError, UsageError
-from modelscan.core.jsonform import to_json
-from modelscan.core.plan import Plan, Subject
-from modelscan.engines.base import Launch, Serving
+from modelscan.core.errors import AuthError, ModelscanError, UsageError
+from modelscan.core.launch import LocalLaunch
+from modelscan.core.plan import Plan
+from modelscan.engines.base import Serving
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.secrets import resolve
@@ -21,71 +20,63 @@ from modelscan.supervisor import ports, restarts, spawn
 from modelscan.supervisor.health import busy_requests, health
 from modelscan.supervisor.launch.registry import engine
 from modelscan.supervisor.rundir import RunDir, Spec
+from modelscan.targets.base import Effects, NewDeployment, Observation, ProcessPreview, as_recorded
+from modelscan.targets.events import PortMoved
 from modelscan.targets.local import adapters, readiness
-from modelscan.targets.local import launch_dry_run as exact_launch
+from modelscan.targets.local.launch_dry_run import start_dry_run, with_exact_estimate
 from modelscan.targets.local.plan import plan_here, program_of
 from modelscan.targets.local.recover import leave_copy
 from modelscan.targets.local.weights import Weights, expected, fetch, is_remote
-from modelscan.targets.registry import Observation, Save
-from modelscan.targets.request import OFFLINE, Events, Request, silent
+from modelscan.targets.request import OFFLINE, Request
 
 _DRAIN_POLL_S = 0.05
 
 
 class LocalTarget:
-    """See ``deploy.targets.Target``."""
+    """See ``targets.base.Target``."""
 
     route_type = "local"
 
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    def propose(
-        self,
-        name: str,
-        subject: Subject,
-        request: Request,
-        save: Save,
-        now: str,
-        events: Events = silent,
-    ) -> Deployment:
+    def propose(self, new: NewDeployment, effects: Effects) -> Deployment:
         """Two deploys never get the same free bytes or port: one is placed after the other.
 
         Weights that are on a hub are fetched in between; their memory is promised meanwhile.
         """
+        request = new.request
         with self._looking() if request.dry_run else self._placement() as store:
-            plan = plan_here(name, subject, request, self._config, store)
-            draft = _describe(name, subject, request, plan, now)
-            own = store.get(name)
-            draft = replace(draft, port=own.port if own else None, log_path=self._log_path(name))
+            plan = plan_here(new.name, new.subject, request, self._config, store)
+            own = store.get(new.name)
+            draft = replace(
+                _describe(new, plan, effects.now()),
+                port=own.port if own else None,
+                log_path=str(self.rundir(new.name).log_file),
+            )
             remote = is_remote(plan) or adapters.any_remote(plan)
             if request.dry_run or not remote:
-                return self._place(draft, plan, expected(plan, self._config), request, save, store)
-            save(replace(draft, state=State.DOWNLOADING))
-        plan, weights = fetch(name, plan, self._config, events)
-        draft = replace(draft, plan=to_json(plan))
+                weights = expected(plan, self._config)
+                return self._place(draft, weights, request, effects, store)
+            effects.save(replace(draft, state=State.DOWNLOADING))
+        plan, weights = fetch(new.name, plan, self._config, effects.events)
         with self._placement() as store:
-            return self._place(draft, plan, weights, request, save, store)
+            return self._place(replace(draft, plan=plan), weights, request, effects, store)
 
     def _place(
-        self,
-        draft: Deployment,
-        plan: Plan,
-        weights: Weights,
-        request: Request,
-        save: Save,
-        store: Store,
+        self, draft: Deployment, weights: Weights, request: Request, effects: Effects, store: Store
     ) -> Deployment:
         """Give it a port and the exact launch."""
+        assert draft.plan is not None
         port = self._port(request, store, draft)
-        launch = self._launch(draft.name, plan, weights, request, port)
-        deployment = replace(draft, port=port, endpoint=endpoint_of(launch), launch=to_json(launch))
-        save(deployment)
+        launch = self._launch(draft.name, draft.plan, weights, request, port)
+        deployment = replace(draft, port=port, endpoint=endpoint_of(launch), launch=launch)
+        effects.save(deployment)
         return deployment
 
     def _launch(
         self, name: str, plan: Plan, weights: Weights, request: Request, port: int
-    ) -> Launch:
+    ) -> LocalLaunch:
         serving = Serving(
             model_file=str(weights.model),
             host=request.host,
@@ -122,70 +113,57 @@ class LocalTarget:
     def _free_port(self, host: str, taken: frozenset[int]) -> int:
         return ports.choose(host, ports.parse_range(self._config.text("port_range")), taken)
 
-    def preview(self, deployment: Deployment) -> Mapping[str, Any]:
+    def preview(self, deployment: Deployment) -> ProcessPreview:
         launch = launch_of(deployment)
-        return {
-            "argv": list(launch.argv),
-            "env": dict(launch.env),
-            "secrets": dict(launch.secrets),
-            "log_path": deployment.log_path,
-        }
+        return ProcessPreview(launch.argv, launch.env, launch.secrets, deployment.log_path)
 
-    def start(self, deployment: Deployment, save: Save) -> Deployment:
+    def start(self, deployment: Deployment, effects: Effects) -> Deployment:
         launch = launch_of(deployment)
         engine(launch.engine).check(launch, deployment.gpus)
         for reference in launch.secrets.values():
             resolve(reference)
         run_id = spawn.new_run_id()
         started = replace(
-            deployment, state=State.STARTING, run_id=run_id, reason=None, health=None, routed=False,
-            measured=None, pid=None, pid_started_at=None, started_at=None, restarts=0,
+            deployment, state=State.STARTING, run_id=run_id, reason=None, end_cause=None,
+            health=None, routed=False, measured=None, pid=None, pid_started_at=None,
+            started_at=None, restarts=0,
         )  # fmt: skip
-        save(started)
-        spec = Spec(
-            run_id, started.name, launch.argv, launch.embedded, launch.env, launch.secrets,
-            restart=started.restart or restarts.NO, idle_s=started.ttl_s, host=launch.address,
-            port=launch.port, memory_limit_bytes=launch.limits.memory_bytes,
-            nice=launch.limits.nice,
-        )  # fmt: skip
+        effects.save(started)
         rundir = self.rundir(started.name)
         leave_copy(rundir, started)
-        spawn.start(rundir, spec)
+        spawn.start(rundir, _spec(started, launch, run_id))
         return started
 
-    def settle(
-        self, deployment: Deployment, save: Save, timeout_s: float, events: Events
+    def wait_until_ready(
+        self, deployment: Deployment, timeout_s: float, effects: Effects
     ) -> Deployment:
-        asking = exact_launch.ask(deployment)
-        running = self._settled(deployment, save, timeout_s, events)
-        return exact_launch.note(running, asking)
+        pending = start_dry_run(deployment)
+        running = self._on_any_port(deployment, time.monotonic() + timeout_s, effects)
+        return with_exact_estimate(running, pending)
 
-    def _settled(
-        self, deployment: Deployment, save: Save, timeout_s: float, events: Events
-    ) -> Deployment:
-        deadline = time.monotonic() + timeout_s
+    def _on_any_port(self, deployment: Deployment, deadline: float, effects: Effects) -> Deployment:
+        """Ready; on another port where the chosen one was taken meanwhile."""
         rundir = self.rundir(deployment.name)
-        fixed = (deployment.request or {}).get("port") is not None
+        fixed = deployment.request is not None and deployment.request.port is not None
         for _ in range(readiness.PORT_ATTEMPTS):
+            launch = launch_of(deployment)
             try:
-                return readiness.wait(rundir, deployment, launch_of(deployment), deadline, events)
+                return readiness.wait(rundir, deployment, launch, deadline, effects)
             except readiness.PortConflict:
                 if fixed:
                     raise
-                deployment = self._move(deployment, save, events)
-        return readiness.wait(rundir, deployment, launch_of(deployment), deadline, events)
+                deployment = self._move(deployment, effects)
+        return readiness.wait(rundir, deployment, launch_of(deployment), deadline, effects)
 
-    def _move(self, deployment: Deployment, save: Save, events: Events) -> Deployment:
-        """Somebody took the port between our test and the engine's bind: take another one."""
+    def _move(self, deployment: Deployment, effects: Effects) -> Deployment:
+        """The port was taken between our test and the engine's bind: choose another one."""
         with self._placement() as store:
             launch = launch_of(deployment)
             port = self._free_port(launch.host, store.ports())
             launch = engine(launch.engine).moved(launch, port)
-            moved = replace(
-                deployment, port=port, endpoint=endpoint_of(launch), launch=to_json(launch)
-            )
-            events("port_moved", name=deployment.name, port=port)
-            return self.start(moved, save)
+            moved = replace(deployment, port=port, endpoint=endpoint_of(launch), launch=launch)
+            effects.events(PortMoved(deployment.name, port))
+            return self.start(moved, effects)
 
     @contextlib.contextmanager
     def _placement(self) -> Iterator[Store]:
@@ -204,7 +182,7 @@ class LocalTarget:
     def observe(self, deployment: Deployment) -> Observation:
         rundir = self.rundir(deployment.name)
         if deployment.state not in (State.STARTING, State.RUNNING):
-            return Observation(deployment.state, reason=deployment.reason)
+            return as_recorded(deployment)
         alive = rundir.alive() and _same_run(rundir, deployment)
         if deployment.state is State.STARTING:
             if alive:
@@ -224,10 +202,9 @@ class LocalTarget:
 
     def stop(self, deployment: Deployment, *, drain_s: float) -> None:
         rundir = self.rundir(deployment.name)
-        if drain_s > 0 and deployment.launch and rundir.alive():
-            launch = launch_of(deployment)
-            if rundir.ready_file.exists() or not launch.embedded:
-                _drain(launch, drain_s)
+        launch = deployment.launch
+        if drain_s > 0 and isinstance(launch, LocalLaunch) and _may_be_asked(rundir, launch):
+            _drain(launch, drain_s)
         spawn.stop(rundir)
 
     def remove(self, deployment: Deployment) -> None:
@@ -245,28 +222,41 @@ class LocalTarget:
             return logfile.follow(rundir.log_file, rundir.alive, count=tail)
         return iter(logfile.tail(rundir.log_file, tail))
 
-    def _log_path(self, name: str) -> str:
-        return str(self.rundir(name).log_file)
-
     def rundir(self, name: str) -> RunDir:
         return RunDir(self._config.paths.deployments_dir / name)
 
 
-def launch_of(deployment: Deployment) -> Launch:
-    """How it is started, as it was written down."""
-    assert deployment.launch is not None
-    return Launch.from_json(deployment.launch)
+def launch_of(deployment: Deployment) -> LocalLaunch:
+    """How it is started, as it was written down; raises ModelscanError where that is lost."""
+    launch = deployment.launch
+    if not isinstance(launch, LocalLaunch):
+        raise ModelscanError(
+            f"the record of {deployment.name} does not say how it is started",
+            hint=f"modelscan deploy {deployment.model} --name {deployment.name} --replace",
+            code="no_launch",
+        )
+    return launch
 
 
-def endpoint_of(launch: Launch) -> str:
+def endpoint_of(launch: LocalLaunch) -> str:
     return f"http://{launch.address}:{launch.port}"
 
 
-def _describe(name: str, subject: Subject, request: Request, plan: Plan, now: str) -> Deployment:
+def _spec(deployment: Deployment, launch: LocalLaunch, run_id: str) -> Spec:
+    """What its supervisor is to run."""
+    return Spec(
+        run_id, deployment.name, launch.argv, launch.embedded, launch.env, launch.secrets,
+        restart=deployment.restart or restarts.NO, idle_s=deployment.ttl_s, host=launch.address,
+        port=launch.port, memory_limit_bytes=launch.limits.memory_bytes, nice=launch.limits.nice,
+    )  # fmt: skip
+
+
+def _describe(new: NewDeployment, plan: Plan, now: str) -> Deployment:
     """Everything but where it listens and how it is started."""
+    request = new.request
     return Deployment(
-        name=name,
-        model=subject.id,
+        name=new.name,
+        model=new.subject.id,
         target="local",
         backend=plan.backend,
         quantization=plan.quantization,
@@ -274,26 +264,31 @@ def _describe(name: str, subject: Subject, request: Request, plan: Plan, now: st
         endpoint=None,
         context_tokens=plan.context_tokens,
         gpus=plan.gpus,
-        created_at=now,
+        created_at=new.created_at,
         updated_at=now,
-        served_model=name,
+        served_model=new.name,
         task=plan.task,
         api_key=request.api_key,
-        plan=to_json(plan),
-        request=request.fingerprint(),
-        route=name if request.route else None,
+        plan=plan,
+        request=request.record(),
+        route=new.name if request.route else None,
         restart=request.restart or restarts.ON_FAILURE,
         ttl_s=request.ttl_s,
     )
 
 
 def _same_run(rundir: RunDir, deployment: Deployment) -> bool:
-    """Whoever lives there belongs to this start (None: it has not said so yet)."""
+    """The running process has this deployment's run_id, or has not written it yet."""
     running = rundir.running()
     return running is None or running.run_id == deployment.run_id
 
 
-def _drain(launch: Launch, drain_s: float) -> None:
+def _may_be_asked(rundir: RunDir, launch: LocalLaunch) -> bool:
+    """Whether there can be requests to wait for."""
+    return rundir.alive() and (rundir.ready_file.exists() or not launch.embedded)
+
+
+def _drain(launch: LocalLaunch, drain_s: float) -> None:
     """Let running requests finish (their route is disabled already), for a while."""
     try:
         address = readiness.address_of(launch, with_key=True)

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan
 from modelscan.core.units import format_bytes
 from modelscan.formats.files import is_projector
 from modelscan.state.config import Config
+from modelscan.targets.events import Downloading, Events
 from modelscan.targets.local import adapters
-from modelscan.targets.request import Events
 
 if TYPE_CHECKING:
     from modelscan.hub.downloads.types import Progress
@@ -55,7 +54,7 @@ def fetch(name: str, plan: Plan, config: Config, events: Events) -> tuple[Plan, 
 
 
 def _reporter(name: str, events: Events) -> Callable[[Progress], None]:
-    """Says a few times a second how far it is: ``progress`` in percent, ``reason`` in words."""
+    """Tells a few times a second how far it is."""
     said_at = 0.0
 
     def report(progress: Progress) -> None:
@@ -65,8 +64,12 @@ def _reporter(name: str, events: Events) -> Callable[[Progress], None]:
             return
         said_at = now
         percent = 100 * progress.done_bytes / max(1, progress.total_bytes)
-        events("downloading", name=name, progress=percent, reason=_pace(progress),
-               **to_json(progress))  # fmt: skip
+        events(
+            Downloading(
+                name, percent, _pace(progress), progress.file, progress.done_bytes,
+                progress.total_bytes, progress.rate_bytes_per_s, progress.left_s,
+            )
+        )  # fmt: skip
 
     return report
 

@@ -8,25 +8,34 @@ GGUF file given to the server) with ``num_ctx`` as a parameter, because the Open
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment, Measured, OllamaRecord, State
+from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError, UsageError
 from modelscan.core.jsonform import to_json
+from modelscan.core.launch import OllamaLaunch
 from modelscan.core.plan import Plan, Subject
 from modelscan.engines.flags import parse
-from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.supervisor.health import Address, verify
 from modelscan.supervisor.spawn import new_run_id
+from modelscan.targets.base import (
+    Effects,
+    NewDeployment,
+    Observation,
+    RequestPreview,
+    StartFailed,
+    as_recorded,
+)
+from modelscan.targets.events import Downloading, Events, Starting, Verifying
 from modelscan.targets.local.plan import held_bytes, no_fit
 from modelscan.targets.ollama.client import Loaded, Ollama, digest_of, same_model
-from modelscan.targets.registry import Observation, Save
-from modelscan.targets.request import Events, Request, silent
+from modelscan.targets.request import Request
 
 NAME = "ollama"
 _LOOK_S = 2.0
@@ -34,58 +43,48 @@ _HUBS = {"huggingface": "hf.co", "modelscope": "modelscope.cn"}
 
 
 class OllamaTarget:
-    """See ``deploy.targets.Target``."""
+    """See ``targets.base.Target``."""
 
     route_type = "openai"
 
     def __init__(self, config: Config) -> None:
         self._config = config
 
-    def propose(
-        self,
-        name: str,
-        subject: Subject,
-        request: Request,
-        save: Save,
-        now: str,
-        events: Events = silent,
-    ) -> Deployment:
+    def propose(self, new: NewDeployment, effects: Effects) -> Deployment:
+        name, request = new.name, new.request
         if request.port is not None or request.expose:
             raise UsageError("an Ollama server has its own address: leave out --port and --expose")
         if not request.wait:
             raise UsageError("Ollama fetches and loads while deploy waits: leave out --no-wait")
         server = self._server()
         if not request.dry_run:
-            self._refuse_others(name, server)
-        plan = self._plan(name, subject, request)
-        body = {
-            "model": name,
-            "base": base_name(plan),
-            "files": [] if base_name(plan) else list(_local_files(plan)),
-            "parameters": parameters_of(plan),
-        }
+            self._refuse_others(name, server, take_over=request.replace)
+        plan = self._plan(name, new.subject, request)
+        base = base_name(plan)
+        files = () if base else tuple(_local_files(plan))
         deployment = Deployment(
-            name=name, model=subject.id, target=NAME, backend="ollama",
+            name=name, model=new.subject.id, target=NAME, backend="ollama",
             quantization=plan.quantization, state=State.PENDING, endpoint=server.endpoint,
-            context_tokens=plan.context_tokens, gpus=plan.gpus, created_at=now, updated_at=now,
-            served_model=name, task=plan.task, plan=to_json(plan), request=request.fingerprint(),
-            launch=body, route=name if request.route else None, remote=self._made(name),
+            context_tokens=plan.context_tokens, gpus=plan.gpus, created_at=new.created_at,
+            updated_at=effects.now(), served_model=name, task=plan.task, plan=plan,
+            request=request.record(), launch=OllamaLaunch(name, base, files, parameters_of(plan)),
+            route=name if request.route else None, remote=self._made(name),
         )  # fmt: skip
-        save(deployment)
+        effects.save(deployment)
         return deployment
 
-    def _made(self, name: str) -> Mapping[str, Any] | None:
+    def _made(self, name: str) -> OllamaRecord | None:
         """What stands at the server under that name from before."""
         with Store.open(self._config.paths.store_file) as store:
             own = store.get(name)
-        return own.remote if own is not None and own.target == NAME else None
+        return record_of(own) if own is not None and own.target == NAME else None
 
-    def _refuse_others(self, name: str, server: Ollama) -> None:
+    def _refuse_others(self, name: str, server: Ollama, *, take_over: bool) -> None:
         """A model of the same name that is not ours would be overwritten, later deleted."""
-        if self._made(name) is None and server.show(name) is not None:
+        if not take_over and self._made(name) is None and server.show(name) is not None:
             raise UsageError(
                 f"Ollama at {server.endpoint} has a model '{name}' that is not of modelscan",
-                hint=f"choose another --name, or use it: modelscan discover --adopt {name}",
+                hint=f"modelscan discover --adopt {name}   (or another --name, or --replace)",
                 code="name_taken",
             )
 
@@ -104,67 +103,79 @@ class OllamaTarget:
             raise NotDeployableError(f"Ollama cannot fetch {decision.plan.repo}")
         return decision.plan
 
-    def preview(self, deployment: Deployment) -> Mapping[str, Any]:
-        body = deployment.launch or {}
-        return {"method": "POST", "url": f"{deployment.endpoint}/api/create", "body": dict(body)}
+    def preview(self, deployment: Deployment) -> RequestPreview:
+        body = to_json(launch_of(deployment))
+        del body["kind"]
+        return RequestPreview(f"{deployment.endpoint}/api/create", body)
 
-    def start(self, deployment: Deployment, save: Save) -> Deployment:
+    def start(self, deployment: Deployment, effects: Effects) -> Deployment:
         self._server().version()
         started = replace(
-            deployment, state=State.STARTING, run_id=new_run_id(), reason=None, health=None,
-            routed=False, measured=None, started_at=None,
+            deployment, state=State.STARTING, run_id=new_run_id(), reason=None, end_cause=None,
+            health=None, routed=False, measured=None, started_at=None,
         )  # fmt: skip
-        save(started)
+        effects.save(started)
         return started
 
-    def settle(
-        self, deployment: Deployment, save: Save, timeout_s: float, events: Events
+    def wait_until_ready(
+        self, deployment: Deployment, timeout_s: float, effects: Effects
     ) -> Deployment:
         """Pull, make the model, load it, ask it for a token, and see where it went."""
         server, begun = self._server(), time.monotonic()
         name = served(deployment)
-        made = {"made": dict(deployment.launch or {})}
-        if dict(deployment.remote or {}) != made or server.show(name) is None:
-            save(replace(deployment, remote={"making": made["made"]}))  # ours, if we are killed
-            _make(server, deployment, events)
-            deployment = replace(deployment, remote=made)
-            save(deployment)
-        events("starting", name=name)
+        deployment = self._with_model(server, deployment, effects)
+        effects.events(Starting(name))
         loading = time.monotonic()
         left_s = max(5.0, timeout_s - (loading - begun))
         server.load(name, left_s, embedding=deployment.task == "embedding")
         load_s = time.monotonic() - loading
-        events("verifying", name=name)
+        effects.events(Verifying(name))
         address = self._address(server)
         wrong = verify(address, deployment.task, name, timeout_s=left_s)
         if wrong is not None:
-            raise RemoteError(
+            raise StartFailed(
                 f"{name} is loaded but gives no answer: {wrong}",
-                hint=f"modelscan logs {name}", code="no_answer", details={"reason": wrong},
+                cause=EndCause.NO_ANSWER, reason=wrong, hint="journalctl -u ollama -e",
+                code="no_answer", details={"reason": wrong},
             )  # fmt: skip
-        held = _find(server, name)
-        now = now_text()
+        held, now = _find(server, name), effects.now()
         return replace(
-            deployment, state=State.RUNNING, health="ok", reason=None, started_at=now,
-            updated_at=now, measured=measured(held, load_s, server.version()),
+            deployment, state=State.RUNNING, health="ok", reason=None, end_cause=None,
+            started_at=now, updated_at=now, measured=measured(held, load_s, server.version()),
             context_tokens=(held and held.context_tokens) or deployment.context_tokens,
         )  # fmt: skip
 
+    def _with_model(self, server: Ollama, deployment: Deployment, effects: Effects) -> Deployment:
+        """The model made on the server, where it is not there as it should be."""
+        launch = launch_of(deployment)
+        if record_of(deployment).made == launch and server.show(served(deployment)) is not None:
+            return deployment
+        begun = replace(deployment, remote=OllamaRecord(making=launch))
+        effects.save(begun)  # ours, if we are killed
+        _make(server, begun, launch, effects.events)
+        made = replace(deployment, remote=OllamaRecord(made=launch))
+        effects.save(made)
+        return made
+
     def observe(self, deployment: Deployment) -> Observation:
         if deployment.state not in (State.STARTING, State.RUNNING):
-            return Observation(deployment.state, reason=deployment.reason)
+            return as_recorded(deployment)
         try:
             held = _find(self._server(_LOOK_S), served(deployment))
         except ModelscanError as error:
             if deployment.state is State.STARTING:
-                return Observation(State.FAILED, reason=error.message)
+                return Observation(State.FAILED, reason=error.message, cause=EndCause.FAILED)
             return Observation(State.RUNNING, "unhealthy", reason=error.message)
         if deployment.state is State.STARTING:
             if held is not None:
                 return Observation(State.STARTING, ready=True)
-            return Observation(State.FAILED, reason="interrupted before Ollama had loaded it")
+            return Observation(
+                State.FAILED, reason="interrupted before Ollama had loaded it",
+                cause=EndCause.INTERRUPTED,
+            )  # fmt: skip
         if held is None:
-            return Observation(State.STOPPED, reason="Ollama has unloaded it")
+            reason = "Ollama has unloaded it"
+            return Observation(State.STOPPED, reason=reason, cause=EndCause.NOT_SERVED)
         return Observation(State.RUNNING, "ok")
 
     def interrupt(self, deployment: Deployment) -> None:
@@ -205,6 +216,24 @@ class OllamaTarget:
         return Address(str(parts.hostname), parts.port or 80)
 
 
+def launch_of(deployment: Deployment) -> OllamaLaunch:
+    """What the server makes of it; raises ModelscanError where the record lost it."""
+    launch = deployment.launch
+    if not isinstance(launch, OllamaLaunch):
+        raise ModelscanError(
+            f"the record of {deployment.name} does not say how it is made",
+            hint=f"modelscan deploy {deployment.model} --name {deployment.name} --replace",
+            code="no_launch",
+        )
+    return launch
+
+
+def record_of(deployment: Deployment) -> OllamaRecord:
+    """What is remembered of the server's side."""
+    remote = deployment.remote
+    return remote if isinstance(remote, OllamaRecord) else OllamaRecord()
+
+
 def served(deployment: Deployment) -> str:
     """Its name at the server."""
     return deployment.served_model or deployment.name
@@ -232,43 +261,39 @@ def _local_files(plan: Plan) -> Iterator[str]:
         yield str(path if path.is_absolute() else root / path)
 
 
-def _make(server: Ollama, deployment: Deployment, events: Events) -> None:
-    body = deployment.launch or {}
-    if body.get("base"):
+def _make(server: Ollama, deployment: Deployment, launch: OllamaLaunch, events: Events) -> None:
+    name = deployment.name
+    if launch.base is not None:
 
         def report(what: str, done: int, total: int) -> None:
             share = 100 * done / total if total else None
-            events("downloading", name=deployment.name, progress=share, reason=what)
+            events(Downloading(name, share, what))
 
-        if server.show(str(body["base"])) is None:
-            server.pull(str(body["base"]), report)
-        server.create(served(deployment), body["parameters"], base=str(body["base"]))
+        if server.show(launch.base) is None:
+            server.pull(launch.base, report)
+        server.create(served(deployment), dict(launch.parameters), base=launch.base)
         return
     files: dict[str, str] = {}
-    for text in body["files"]:
+    for text in launch.files:
         file = Path(text)
         digest = digest_of(file)
         if not server.has_blob(digest):
-            events("downloading", name=deployment.name, reason=f"giving {file.name} to the server")
+            events(Downloading(name, reason=f"giving {file.name} to the server"))
             server.push_blob(file, digest)
         files[file.name] = digest
-    server.create(served(deployment), body["parameters"], files=files)
+    server.create(served(deployment), dict(launch.parameters), files=files)
 
 
 def _find(server: Ollama, name: str) -> Loaded | None:
     return next((one for one in server.loaded() if same_model(one.name, name)), None)
 
 
-def measured(held: Loaded | None, load_s: float, version: str) -> Mapping[str, Any]:
-    """What ``/api/ps`` says the model takes, on GPUs and in all. It is not told part by part."""
-    return {
-        "source": "ollama_ps" if held else None,
-        "parts": None,
-        "total_bytes": held.total_bytes if held else None,
-        "vram_bytes": held.vram_bytes if held else None,
-        "devices": None,
-        "load_s": round(load_s, 4),
-        "import_s": None,
-        "engine_version": version,
-        "rss_bytes": None,
-    }
+def measured(held: Loaded | None, load_s: float, version: str) -> Measured:
+    """What ``/api/ps`` reports the model takes, on GPUs and in all; it reports no parts."""
+    return Measured(
+        source="ollama_ps" if held else None,
+        total_bytes=held.total_bytes if held else None,
+        vram_bytes=held.vram_bytes if held else None,
+        load_s=round(load_s, 4),
+        engine_version=version,
+    )

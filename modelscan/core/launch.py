@@ -1,0 +1,80 @@
+"""How a deployment is started, as it is written down: ``start`` needs no new plan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from modelscan.core.jsonform import Tagged
+
+_EVERY_INTERFACE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an engine may use of the machine. ``memory_bytes``: host memory it allocates; mapped
+    files and GPUs are not counted. ``nice``: 0 to 19, as the program of that name."""
+
+    memory_bytes: int | None = None
+    nice: int = 0
+
+
+NO_LIMITS = Limits()
+
+
+class Launch(Tagged):
+    """The family: one member per kind of target."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalLaunch(Launch):
+    """A process on this machine. ``argv`` contains no secret.
+
+    ``secrets`` maps a variable of the engine to a reference (env:, file:).
+    """
+
+    engine: str  # a name of ``supervisor.launch.registry``
+    argv: tuple[str, ...]
+    embedded: bool
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    host: str
+    port: int
+    served_model: str
+    task: str
+    limits: Limits = NO_LIMITS
+    kind: Literal["local"] = "local"
+
+    @property
+    def address(self) -> str:
+        """Where a client on this machine connects."""
+        return "127.0.0.1" if self.host in _EVERY_INTERFACE else self.host
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterLaunch(Launch):
+    """A model of a GPUStack server. ``body`` is what is sent to create it (the server's format).
+
+    ``marker`` is the text in its description by which it is found again; ``management`` the path
+    of the server's management API, None where that is not known.
+    """
+
+    body: Mapping[str, Any] = field(default_factory=dict)
+    marker: str | None = None
+    management: str | None = None
+    take_over: bool = False  # a model of that name that is not ours may be replaced
+    kind: Literal["cluster"] = "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class OllamaLaunch(Launch):
+    """A model of an Ollama server, of ``base`` (pulled by the server) or of local ``files``."""
+
+    model: str
+    base: str | None = None
+    files: tuple[str, ...] = ()
+    parameters: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    kind: Literal["ollama"] = "ollama"

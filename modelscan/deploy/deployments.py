@@ -1,0 +1,229 @@
+"""The service that owns deployments: settings, records and clock in one object, no global state.
+
+Every method opens its own connection and takes the deployment's lock (between processes and
+threads), so one object may be used from several threads, by the command line, the gateway or a
+notebook. It handles no signals: a caller that does passes a ``shield`` for its clean-ups.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from modelscan.core.deployment import Deployment, State
+from modelscan.core.end_cause import EndCause
+from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.route import Route
+from modelscan.deploy import lifecycle, routes, update
+from modelscan.deploy.lifecycle import DRAIN_S, Outcome, forget_it
+from modelscan.deploy.reconcile import Warn, no_warnings, observed, refreshed, unknown
+from modelscan.deploy.session import FindTarget, Session, Shield
+from modelscan.models.resolve import load_deployable
+from modelscan.state.clock import now_text
+from modelscan.state.config import Config
+from modelscan.state.locks import hold
+from modelscan.state.secrets import redact
+from modelscan.state.store import Store, deployment_lock
+from modelscan.targets.base import Clock, Effects, NewDeployment, Preview
+from modelscan.targets.events import Events, no_events
+from modelscan.targets.local.recover import find_lost
+from modelscan.targets.registry import find_target
+from modelscan.targets.request import Request, check_name, derive_name
+
+_STOP_LOCK_S = 15.0
+_LOCK_S = 30.0
+# Ends that no user of modelscan caused: the next boot starts the deployment again.
+_NOT_ON_PURPOSE = (EndCause.MACHINE_RESTARTED, EndCause.TOLD_TO_STOP)
+
+
+class Deployments:
+    """deploy, start, stop, remove, list, show … on this machine and the configured servers."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        now: Clock = now_text,
+        find: FindTarget = find_target,
+        shield: Shield = contextlib.nullcontext,
+    ) -> None:
+        self.config = config
+        self._now = now
+        self._find = find
+        self._shield = shield
+
+    def preview(self, request: Request) -> Deployment:
+        """The deployment as it would be; nothing is written or started."""
+        new = self._new(request)
+        effects = Effects(forget_it, now=self._now)
+        return self._find(request.target, self.config).propose(new, effects)
+
+    def launch_preview(self, deployment: Deployment) -> Preview:
+        """Exactly what ``start`` would run or send, without secrets."""
+        return self._find(deployment.target, self.config).preview(deployment)
+
+    def deploy(self, request: Request, events: Events = no_events) -> Outcome:
+        """Bring MODEL to life under its name; see ``lifecycle.deploy`` for what is raised."""
+        # Before its target: what cannot be deployed is refused without asking any server.
+        new = self._new(request)
+        target = self._find(request.target, self.config)
+        with self.session(new.name, request.timeout_s, events) as session:
+            return lifecycle.deploy(session, target, new)
+
+    def start(
+        self, name: str, *, wait: bool = True, timeout_s: float | None = None,
+        events: Events = no_events,
+    ) -> Outcome:  # fmt: skip
+        """Start a stopped or failed deployment as it was; nothing to do when it runs."""
+        limit_s = self.start_timeout_s if timeout_s is None else timeout_s
+        with self.session(name, limit_s, events) as session:
+            return lifecycle.start(session, name, wait=wait, timeout_s=limit_s)
+
+    def stop(self, name: str, *, drain_s: float = DRAIN_S) -> Outcome:
+        """End a deployment and keep it; running requests get ``drain_s`` seconds."""
+        self._interrupt_start(name)
+        with self.session(name, _STOP_LOCK_S) as session:
+            return lifecycle.stop(session, name, drain_s=drain_s)
+
+    def remove(self, name: str, *, drain_s: float = DRAIN_S) -> Deployment:
+        """End a deployment and forget it: process, route, log, row."""
+        self._interrupt_start(name)
+        with self.session(name, _STOP_LOCK_S) as session:
+            return lifecycle.remove(session, name, drain_s=drain_s)
+
+    def update(
+        self, name: str, change: update.Change, *, timeout_s: float | None = None,
+        events: Events = no_events,
+    ) -> Deployment:  # fmt: skip
+        """Change replicas or options of a cluster's deployment and verify it."""
+        limit_s = self.start_timeout_s if timeout_s is None else timeout_s
+        with self.session(name, _LOCK_S, events) as session:
+            changed = update.apply(session, name, change, limit_s)
+        if not changed.restart:
+            return changed.deployment
+        self.stop(name, drain_s=0)
+        return self.start(name, timeout_s=limit_s, events=events).deployment
+
+    def wake(self, name: str, events: Events = no_events) -> Outcome:
+        """Start an idle deployment for a request; one that runs stays as it is.
+
+        Several callers at once start it once: the others wait for the deployment's lock. Raises
+        UsageError for one that was stopped for another reason, StartFailed when it does not start.
+        """
+        row = self.show(name)
+        if row.state not in (State.RUNNING, State.STARTING) and row.end_cause is not EndCause.IDLE:
+            raise UsageError(
+                f"{name} is {row.state.value}" + (f": {row.reason}" if row.reason else ""),
+                hint=f"modelscan start {name}",
+                code="not_idle",
+            )
+        return self.start(name, events=events)
+
+    def list(self, warn: Warn = no_warnings) -> tuple[Deployment, ...]:
+        """Every deployment as it really is, by name; ``warn`` gets what could not be read or
+        written, by name."""
+        paths = self.config.paths
+        if not paths.store_file.exists() and not paths.deployments_dir.exists():
+            return ()
+        with self._reading() as session:
+            rows = session.store.all()
+            if find_lost(self.config, session.store.names(), session.store):
+                rows = session.store.all()
+            for note in session.store.notes:
+                warn(note)
+            return observed(rows, session, warn)
+
+    def show(self, name: str, warn: Warn = no_warnings) -> Deployment:
+        """The deployment as it really is; raises UsageError for an unknown name, NewerRecord for
+        one that a later release wrote."""
+        row = self.recorded(name, warn)
+        with self._reading() as session:
+            return refreshed(row, session, warn=warn)
+
+    def recorded(self, name: str, warn: Warn = no_warnings) -> Deployment:
+        """The row as it is, without a look at reality; raises like ``show``."""
+        if not self.config.paths.store_file.exists():
+            raise unknown(name, ())
+        with Store.open(self.config.paths.store_file) as store:
+            row = store.get(name)
+            if row is None:
+                raise unknown(name, sorted(store.names()))
+            for note in store.notes:
+                warn(note)
+            return row
+
+    def logs(self, name: str, *, tail: int | None = None, follow: bool = False) -> Iterator[str]:
+        """Lines of the engine's log without what looks like a credential."""
+        row = self.recorded(name)
+        lines = self._find(row.target, self.config).logs(row, tail, follow)
+        return (redact(line) for line in lines)
+
+    def route_of(self, deployment: Deployment) -> Route | None:
+        """Its entry in the routing file as it is written; None where there is to be none."""
+        kind = self._find(deployment.target, self.config).route_type
+        return routes.route_of(deployment, kind)
+
+    def interrupted(self) -> tuple[str, ...]:
+        """The names of local deployments that ran until something else than ``stop`` ended them."""
+        if not self.config.paths.store_file.exists():
+            return ()
+        with Store.open(self.config.paths.store_file) as store:
+            return tuple(row.name for row in store.all() if self._was_running(row))
+
+    @property
+    def routing_file(self) -> Path:
+        return self.config.routing_file
+
+    @property
+    def start_timeout_s(self) -> float:
+        """How long an engine may take to become ready where nothing else is asked for."""
+        return self.config.number("start_timeout_s")
+
+    @contextlib.contextmanager
+    def session(
+        self, name: str, timeout_s: float = _LOCK_S, events: Events = no_events
+    ) -> Iterator[Session]:
+        """Work on one deployment under its lock; raises ModelscanError (``locked``) in time."""
+        lock = deployment_lock(self.config.paths.locks_dir, name)
+        with (
+            hold(lock, timeout_s=timeout_s, what=f"deployment {name}"),
+            Store.open(self.config.paths.store_file) as store,
+        ):
+            yield self._session(store, events)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[Session]:
+        with Store.open(self.config.paths.store_file) as store:
+            yield self._session(store)
+
+    def _session(self, store: Store, events: Events = no_events) -> Session:
+        return Session(self.config, store, self._now, events, self._find, self._shield)
+
+    def _new(self, request: Request) -> NewDeployment:
+        request.check()
+        subject = load_deployable(request.model, self.config, request.workload)
+        name = check_name(request.name or derive_name(subject.id))
+        return NewDeployment(name, subject, request, self._now())
+
+    def _was_running(self, row: Deployment) -> bool:
+        if row.target != "local":
+            return False
+        if row.state in (State.RUNNING, State.STARTING):
+            seen = self._find(row.target, self.config).observe(row)
+            return seen.state not in (State.RUNNING, State.STARTING)
+        return row.state is State.STOPPED and row.end_cause in _NOT_ON_PURPOSE
+
+    def _interrupt_start(self, name: str) -> None:
+        """A ``deploy`` that waits for a slow start has the lock: end its engine, and it lets go."""
+        lock = deployment_lock(self.config.paths.locks_dir, name)
+        try:
+            with hold(lock, timeout_s=0.2):
+                return
+        except ModelscanError as error:
+            if error.code != "locked":
+                raise
+        with Store.open(self.config.paths.store_file) as store:
+            deployment = store.get(name)
+        if deployment is not None and deployment.state is State.STARTING:
+            self._find(deployment.target, self.config).interrupt(deployment)

@@ -1,0 +1,1 @@
+"""Servers that were started outside modelscan, as a target."""

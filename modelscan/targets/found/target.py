@@ -1,0 +1,112 @@
+"""Servers on this machine that modelscan did not start: looked at, asked and routed to.
+
+The process stays its owner's: ``stop`` only ends the routing, ``start`` asks it again and routes
+to it, ``remove`` forgets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from modelscan.core.deployment import Deployment, State
+from modelscan.core.end_cause import EndCause
+from modelscan.core.errors import UsageError
+from modelscan.state.config import Config
+from modelscan.state.secrets import resolve
+from modelscan.supervisor.health import Address, serves, verify
+from modelscan.supervisor.spawn import new_run_id
+from modelscan.targets.base import (
+    Effects,
+    NewDeployment,
+    Observation,
+    RequestPreview,
+    StartFailed,
+    as_recorded,
+)
+
+NAME = "found"
+_VERIFY_S = 60.0
+
+
+def answering(row: Deployment, now: str) -> Deployment:
+    """The row as running, once it has answered a real question: which kind of question it answers
+    tells its task. Raises StartFailed without an answer."""
+    wrong = []
+    for task in dict.fromkeys((row.task, "chat", "embedding", "rerank")):
+        problem = verify(address_of(row), task, row.served_model or row.model, timeout_s=_VERIFY_S)
+        if problem is None:
+            return replace(
+                row, state=State.RUNNING, task=task, health="ok", reason=None, end_cause=None,
+                started_at=now, updated_at=now,
+            )  # fmt: skip
+        wrong.append(problem)
+    raise StartFailed(
+        f"{row.name} at {row.endpoint} gives no answer: {wrong[0]}",
+        cause=EndCause.NO_ANSWER, reason=wrong[0], hint="modelscan discover", code="no_answer",
+        details={"reason": wrong[0]},
+    )  # fmt: skip
+
+
+def address_of(row: Deployment) -> Address:
+    """Where it listens, with its key; raises AuthError when the key's reference is empty."""
+    parts = urlsplit(row.endpoint or "")
+    key = resolve(row.api_key) if row.api_key else None
+    return Address(parts.hostname or "127.0.0.1", parts.port or 80, key)
+
+
+class FoundTarget:
+    """See ``targets.base.Target``."""
+
+    route_type = "openai"
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+
+    def propose(self, new: NewDeployment, effects: Effects) -> Deployment:
+        raise UsageError(
+            "nothing can be deployed to 'found': it lists servers that modelscan did not start",
+            hint="modelscan discover --adopt NAME",
+        )
+
+    def preview(self, deployment: Deployment) -> RequestPreview:
+        return RequestPreview(f"{deployment.endpoint}/v1/models", method="GET")
+
+    def start(self, deployment: Deployment, effects: Effects) -> Deployment:
+        started = replace(
+            deployment, state=State.STARTING, reason=None, end_cause=None, run_id=new_run_id()
+        )
+        effects.save(started)
+        return started
+
+    def wait_until_ready(
+        self, deployment: Deployment, timeout_s: float, effects: Effects
+    ) -> Deployment:
+        return answering(deployment, effects.now())
+
+    def observe(self, deployment: Deployment) -> Observation:
+        if deployment.state not in (State.STARTING, State.RUNNING):
+            return as_recorded(deployment)
+        there = serves(address_of(deployment), str(deployment.served_model))
+        if deployment.state is State.STARTING:
+            return Observation(State.STARTING, ready=there)
+        if there:
+            return Observation(State.RUNNING, "ok")
+        reason = f"{deployment.endpoint} does not serve it any more"
+        return Observation(State.STOPPED, reason=reason, cause=EndCause.NOT_SERVED)
+
+    def interrupt(self, deployment: Deployment) -> None:
+        """Nothing of ours runs."""
+
+    def stop(self, deployment: Deployment, *, drain_s: float) -> None:
+        """Only the routing ends: modelscan did not start the process."""
+
+    def remove(self, deployment: Deployment) -> None:
+        """Only the row and the route."""
+
+    def logs(self, deployment: Deployment, tail: int | None, follow: bool) -> Iterator[str]:
+        raise UsageError(
+            f"{deployment.name} was not started by modelscan: its log is where its owner put it",
+            code="no_log",
+        )
