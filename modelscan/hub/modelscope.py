@@ -26,8 +26,9 @@ from modelscan.hub.repo_info import (
     text,
     whole,
 )
+from modelscan.net.address import public
 from modelscan.net.client import HttpClient
-from modelscan.net.errors import HttpError, public
+from modelscan.net.errors import HttpError
 
 BRANCH = "master"
 PAGE = 50  # the server refuses more
