@@ -21,7 +21,7 @@ from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store, deployment_lock
-from modelscan.supervisor.discover import PORTS, Found, Served, scan
+from modelscan.supervisor.discover import PORTS, DiscoveredServer, ServedModel, scan
 from modelscan.supervisor.health import Address, serves, verify
 from modelscan.supervisor.spawn import new_run_id
 from modelscan.targets.registry import Observation, Save
@@ -35,8 +35,8 @@ _VERIFY_S = 60.0
 class Offer:
     """One served model, the name it would get, and the deployment that it is already."""
 
-    server: Found
-    model: Served | None  # None: the server wants a key, so its models are unknown
+    server: DiscoveredServer
+    model: ServedModel | None  # None: the server wants a key, so its models are unknown
     name: str | None
     deployment: str | None = None
 
@@ -66,7 +66,7 @@ def _ollama_port(config: Config) -> tuple[int, ...]:
     return (parts.port,) if local and parts.port else ()
 
 
-def _offers(found: Sequence[Found], rows: Sequence[Deployment]) -> Iterator[Offer]:
+def _offers(found: Sequence[DiscoveredServer], rows: Sequence[Deployment]) -> Iterator[Offer]:
     known = {(row.endpoint, _plain(row.served_model)): row.name for row in rows}
     taken = {row.name for row in rows}
     for server in found:
@@ -84,7 +84,7 @@ def _plain(served: str | None) -> str | None:
     return served.removesuffix(":latest") if served else None
 
 
-def _label(model: Served) -> str:
+def _label(model: ServedModel) -> str:
     """A name to derive ours from; vLLM calls a model by its path unless told otherwise."""
     return str(_plain(model.name)).replace(":", "-")
 
@@ -128,7 +128,9 @@ def adopt(
         return finish(_asked(row), FoundTarget(config), store, config.routing_file)
 
 
-def _row(server: Found, model: Served, name: str, api_key: str | None, route: bool) -> Deployment:
+def _row(
+    server: DiscoveredServer, model: ServedModel, name: str, api_key: str | None, route: bool
+) -> Deployment:
     now = now_text()
     return Deployment(
         name=name, model=model.name, target=TARGET, backend=server.engine, quantization=None,

@@ -15,7 +15,7 @@ from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageE
 from modelscan.core.model import WeightFile
 from modelscan.hub import huggingface as hf
 from modelscan.hub.repo_info import gguf_groups, gguf_label, record, variants
-from modelscan.net.client import HttpClient
+from modelscan.net.client import HttpClient, HttpSettings
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def hub():
 
 @pytest.fixture
 def http():
-    with HttpClient(timeout_s=5, backoff_s=(0.01,)) as client:
+    with HttpClient(HttpSettings(timeout_s=5, pauses_s=(0.01,))) as client:
         yield client
 
 

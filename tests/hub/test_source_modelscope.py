@@ -14,7 +14,7 @@ from support.json_values import JSON
 from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageError
 from modelscan.hub import modelscope as ms
 from modelscan.hub.repo_info import record
-from modelscan.net.client import HttpClient
+from modelscan.net.client import HttpClient, HttpSettings
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def hub():
 
 @pytest.fixture
 def http():
-    with HttpClient(timeout_s=10, backoff_s=(0.01,)) as client:
+    with HttpClient(HttpSettings(timeout_s=10, pauses_s=(0.01,))) as client:
         yield client
 
 

@@ -9,11 +9,11 @@ import threading
 import time
 
 import pytest
+from modelscan.net.cache import AnswerCache
 from support import hub_faults
 from support.fake_hub import FakeHub, Reply
 
 from modelscan.core.errors import OfflineError, UsageError
-from modelscan.net.cache import AnswerCache
 from modelscan.net.client import HttpClient
 from modelscan.net.deadline import wait_asked_s
 from modelscan.net.errors import HttpError
