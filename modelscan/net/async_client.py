@@ -164,7 +164,7 @@ class AsyncHttpClient:
     def _connected(self) -> AsyncTransport:
         """The transport, made on first use."""
         if self._transport is None:
-            from modelscan.net.httpx_transport import AsyncHttpxTransport
+            from modelscan.net.httpx_async import AsyncHttpxTransport
 
             self._transport = AsyncHttpxTransport(self.settings.ca_file)
         return self._transport

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 from modelscan.core.errors import OfflineError, UsageError
 from modelscan.core.units import MIB
-from modelscan.net.address import checked, host_of, keeps_credentials, public
+from modelscan.net.address import checked, host_of, keeps_credentials, public, stays_here
 from modelscan.net.conditional import AnswerStore
 from modelscan.net.errors import (
     HttpError,
@@ -185,6 +185,8 @@ def _redirected(request: Request, location: str) -> Request:
             url=request.shown,
             code="redirects",
         )
+    if stays_here(url) and not stays_here(request.url):
+        raise redirect_error(request.shown, "redirects to this machine, which is not followed")
     if keeps_credentials(request.url, url):
         return replace(request, first_url=request.shown, url=url)
     kept = {n: value for n, value in request.headers.items() if n.lower() not in _CREDENTIALS}

@@ -61,7 +61,8 @@ class LocalTransport:
             with _translated():
                 connection.request(request.method, target, request.body, _headers(request))
                 response = connection.getresponse()
-            yield LocalResponse(response, request.method)
+            with closing(response):  # the connection no longer knows it
+                yield LocalResponse(response, request.method)
 
     def close(self) -> None:
         """Nothing is kept open."""

@@ -56,11 +56,16 @@ class AsyncTransport(Protocol):
 
 
 def transport_for(url: str, settings: HttpSettings) -> Transport:
-    """The transport that costs least: unencrypted servers of this machine need no httpx."""
+    """The transport that costs least: unencrypted servers of this machine need no httpx.
+
+    Raises UsageError for proxy settings or a CA file that cannot be used.
+    """
     if url.startswith("http:") and stays_here(url):
         from modelscan.net.local import LocalTransport
 
         return LocalTransport()
     from modelscan.net.httpx_transport import HttpxTransport
 
-    return HttpxTransport(settings.ca_file)
+    transport = HttpxTransport(settings.ca_file)
+    transport.prepare(url)
+    return transport
