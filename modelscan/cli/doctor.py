@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.units import GIB, format_bytes
 from modelscan.state.config import Config
 from modelscan.state.paths import paths
+
+if TYPE_CHECKING:
+    from modelscan.net.client import HttpClient
 
 MIN_FREE_BYTES = 2 * GIB
 EXTRAS = (
@@ -198,19 +201,28 @@ def _tools() -> Iterator[Check]:
 
 
 def _remote() -> Iterator[Check]:
-    import httpx
+    from modelscan.hub.http_client import http_client
 
     config = _config()
-    for key in ("modelsdev_endpoint", "hf_endpoint", "modelscope_endpoint"):
-        url = config.text(key)
-        if config.offline:
-            yield Check(url, "absent", "not asked: --offline")
-            continue
-        try:
-            status = httpx.head(url, timeout=config.number("http_timeout_s")).status_code
-            yield Check(url, "ok", f"answered {status}")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            yield Check(url, "warning", str(error) or type(error).__name__, f"check {key}")
+    with http_client(config) as http:
+        for key in ("modelsdev_endpoint", "hf_endpoint", "modelscope_endpoint"):
+            url = config.text(key)
+            if config.offline:
+                yield Check(url, "absent", "not asked: --offline")
+            else:
+                yield _reached(http, url, key)
+
+
+def _reached(http: HttpClient, url: str, key: str) -> Check:
+    """Any status is an answer: the server is there."""
+    try:
+        limits = http.limits(pauses_s=(), max_redirects=0)
+        status: int | None = http.send("HEAD", url, limits=limits).status
+    except ModelscanError as error:
+        status = error.details.get("status")
+        if status is None:
+            return Check(url, "warning", error.message, f"check {key}")
+    return Check(url, "ok", f"answered {status}")
 
 
 app = single(doctor)

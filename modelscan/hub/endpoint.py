@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from modelscan.net.address import public
 from modelscan.net.client import HttpClient
-from modelscan.net.errors import public
 
 
 @dataclass(frozen=True, slots=True)

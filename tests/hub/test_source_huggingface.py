@@ -18,7 +18,7 @@ from modelscan.formats.files import describe, gguf_sets
 from modelscan.hub.huggingface import client as hf
 from modelscan.hub.huggingface import parse
 from modelscan.hub.variants import variants
-from modelscan.net.client import HttpClient
+from modelscan.net.client import HttpClient, HttpSettings
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def hub():
 
 @pytest.fixture
 def http():
-    with HttpClient(timeout_s=5, backoff_s=(0.01,)) as client:
+    with HttpClient(HttpSettings(timeout_s=5, pauses_s=(0.01,))) as client:
         yield client
 
 

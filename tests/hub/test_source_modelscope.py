@@ -16,7 +16,7 @@ from modelscan.catalog.sources.huggingface import record
 from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageError
 from modelscan.hub.modelscope import parse as ms
 from modelscan.hub.modelscope.client import ModelScope
-from modelscan.net.client import HttpClient
+from modelscan.net.client import HttpClient, HttpSettings
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def hub():
 
 @pytest.fixture
 def http():
-    with HttpClient(timeout_s=10, backoff_s=(0.01,)) as client:
+    with HttpClient(HttpSettings(timeout_s=10, pauses_s=(0.01,))) as client:
         yield client
 
 

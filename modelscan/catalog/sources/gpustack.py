@@ -19,8 +19,9 @@ from modelscan.core.errors import AuthError, RemoteError
 from modelscan.core.foreign import mapping, rows, text
 from modelscan.core.model import Spec
 from modelscan.formats.repo_names import short
+from modelscan.net.address import public
 from modelscan.net.client import HttpClient
-from modelscan.net.errors import HttpError, public
+from modelscan.net.errors import HttpError
 
 AT_ONCE = 6
 

@@ -10,7 +10,7 @@ from modelscan.formats.repo_names import short, split_repo_name
 from modelscan.hub.huggingface.client import HuggingFace
 from modelscan.hub.repo_info import RepoInfo
 from modelscan.hub.variants import TASKS, packed, variants
-from modelscan.net.errors import public
+from modelscan.net.address import public
 
 
 def popular(hub: HuggingFace, limit: int) -> tuple[SourceRecord, ...]:

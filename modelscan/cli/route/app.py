@@ -151,24 +151,25 @@ def test(
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds.")] = 20.0,
 ) -> Document:
     """Is the entry's server there, does it serve the model, does it answer? Exit 5 if not."""
-    from modelscan.cli.route.test import try_route
+    from modelscan.routing.probe import probe_route
 
     route = _find(_routes(), name)
-    result = try_route(
+    result = probe_route(
         route,
         chat=route.type != "openai" if chat is None else chat,
         timeout_s=timeout,
         offline=current().config.offline,
     )
-    body = {"route": to_json(route), **result}
-    pairs = [
-        (key, result[key]) for key in ("ok", "detail", "status", "models", "answer", "elapsed_s")
+    body = {"route": to_json(route), **to_json(result)}
+    keys = ("ok", "detail", "status", "models", "answer", "elapsed_s")
+    blocks = [
+        Fields(
+            [("name", route.name), ("endpoint", result.endpoint)]
+            + [(key, body[key]) for key in keys]
+        )
     ]
-    code = 0 if result["ok"] else EXIT_REMOTE
-    blocks = [Fields([("name", route.name), ("endpoint", result["endpoint"]), *pairs])]
-    return Document(
-        "route.test", body, blocks, [route.name] if result["ok"] else [], exit_code=code
-    )
+    code = 0 if result.ok else EXIT_REMOTE
+    return Document("route.test", body, blocks, [route.name] if result.ok else [], exit_code=code)
 
 
 def _find(file: RoutingFile, name: str) -> Route:

@@ -17,8 +17,9 @@ from modelscan.core.model import WeightFile
 from modelscan.hub.endpoint import Endpoint
 from modelscan.hub.huggingface.parse import parse_info, parse_search, parse_tree
 from modelscan.hub.repo_info import RepoInfo
+from modelscan.net.address import public
 from modelscan.net.client import Answer
-from modelscan.net.errors import HttpError, public
+from modelscan.net.errors import HttpError
 
 BRANCH = "main"
 PAGE = 1000

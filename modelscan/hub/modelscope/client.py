@@ -27,7 +27,8 @@ from modelscan.hub.modelscope.parse import (
     unwrap_openapi,
 )
 from modelscan.hub.repo_info import RepoInfo
-from modelscan.net.errors import HttpError, public
+from modelscan.net.address import public
+from modelscan.net.errors import HttpError
 
 BRANCH = "master"
 PAGE = 50  # the server refuses more
