@@ -79,9 +79,7 @@ def _dispatch(arguments: list[str], context: Context) -> int:
         params=[click.Option(["--version", "-V"], is_flag=True, is_eager=True, expose_value=False,
                              callback=_print_version, help="Print the version.")],
     )  # fmt: skip
-    result: Any = root.main(
-        arguments, prog_name=PROGRAM, standalone_mode=False, obj=context
-    )
+    result: Any = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=context)
     sys.stdout.flush()
     return result if isinstance(result, int) else 0
 

@@ -27,8 +27,8 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
     numeric: Sequence[str] = ()
-    optional: Sequence[str] = ()
     empty: str | None = None  # for stderr, when there are no rows
+    optional: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Typer with three additions: lazy commands, global flags everywhere, and returned documents.
 
-A command function gets the ``Context`` of its run as its first parameter (where it declares
-``context``) and returns a ``Document``; this module prints it and leaves with its exit code.
+A command function gets the ``Context`` of its run in the parameter of that type, where it has
+one, and returns a ``Document``; this module prints it and leaves with its exit code.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
 
 import click
 import typer
@@ -166,21 +167,57 @@ def _everywhere(root: click.Context) -> dict[str, str]:
     return found
 
 
-def with_context(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Fill in the parameter ``context``, which is no option; unchanged where there is none."""
+@dataclass(frozen=True)
+class Options:
+    """The base of a dataclass whose fields are options that several commands share."""
+
+
+def adapted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as Typer shall see it: without its ``Context``, its ``Options`` unfolded.
+
+    Unchanged where it has neither.
+    """
     signature = inspect.signature(function, eval_str=True)
-    if "context" not in signature.parameters:
+    contexts: list[str] = []
+    groups: dict[str, type[Options]] = {}
+    shown: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        kind = parameter.annotation
+        if kind is Context:
+            contexts.append(name)
+        elif inspect.isclass(kind) and issubclass(kind, Options):
+            groups[name] = kind
+        else:
+            shown.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    if not contexts and not groups:
         return function
+    shown += [parameter for kind in groups.values() for parameter in _parameters(kind)]
 
     @functools.wraps(function)
-    def command(*args: Any, **kwargs: Any) -> Any:
-        return function(_context(click.get_current_context()), *args, **kwargs)
+    def command(**given: Any) -> Any:
+        for name in contexts:
+            given[name] = _context(click.get_current_context())
+        for name, kind in groups.items():
+            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+        return function(**given)
 
-    shown = [p for name, p in signature.parameters.items() if name != "context"]
-    del vars(command)["__wrapped__"]  # Typer must see the shorter signature
+    del vars(command)["__wrapped__"]  # Typer must see the changed signature
     vars(command)["__signature__"] = signature.replace(parameters=shown)
     command.__annotations__ = {p.name: p.annotation for p in shown}
     return command
+
+
+def _parameters(kind: type[Options]) -> list[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(kind)
+    ]
 
 
 def group(help_text: str) -> typer.Typer:
@@ -195,7 +232,7 @@ def single(
 ) -> typer.Typer:
     """An app with one command (``modelscan plan``)."""
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
-    app.command(cls=Command, epilog=epilog, **kwargs)(with_context(function))
+    app.command(cls=Command, epilog=epilog, **kwargs)(adapted(function))
     return app
 
 
@@ -203,7 +240,7 @@ def command(app: typer.Typer, name: str | None = None, **kwargs: Any) -> Callabl
     """``@command(app, "search")``: a command of a group. The function itself stays as it is."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        app.command(name, cls=Command, **kwargs)(with_context(function))
+        app.command(name, cls=Command, **kwargs)(adapted(function))
         return function
 
     return register

@@ -35,13 +35,13 @@ def schema_id(name: str, version: int = 1) -> str:
 def envelope(
     name: str, body: object, warnings: Sequence[str] = (), *, version: int = 1
 ) -> dict[str, Any]:
-    """The JSON document of a typed answer; warnings without repetitions."""
-    fields: Mapping[str, Any] = to_json(body)
-    return {
-        "schema": schema_id(name, version),
-        **fields,
-        "warnings": list(dict.fromkeys(warnings)),
-    }
+    """The JSON document of a typed answer, whose own ``warnings`` are part of the frame.
+
+    Warnings are not repeated.
+    """
+    fields: dict[str, Any] = dict(to_json(body))
+    merged = dict.fromkeys([*warnings, *fields.pop("warnings", ())])
+    return {"schema": schema_id(name, version), **fields, "warnings": list(merged)}
 
 
 def error_envelope(error: ModelscanError) -> dict[str, Any]:

@@ -82,3 +82,9 @@ class Estimate:
     host: DeviceEstimate | None = None
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """A memory bar per device, for notebooks."""
+        from modelscan.core.html import estimate_bars
+
+        return estimate_bars(self)
