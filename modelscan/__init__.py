@@ -10,8 +10,7 @@ Names are imported at their first use, so that ``import modelscan`` costs next t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as typing's own, without importing typing
 if TYPE_CHECKING:
     from modelscan.api import Workspace
     from modelscan.catalog.search.query import Query
@@ -58,14 +57,16 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """A public name from the module that defines it."""
     if name not in _HOMES:
         raise AttributeError(f"module 'modelscan' has no attribute '{name}'")
     import importlib
 
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    value: object = getattr(importlib.import_module(_HOMES[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:
+    """The public names, also those that are not imported yet."""
     return sorted({*globals(), *__all__})

@@ -15,9 +15,9 @@ from support.fake_hub import FakeHub
 from support.hub_content import File, gguf, llama_config, llama_tensors, parameters, safetensors
 from support.json_values import JSON
 
+from modelscan.catalog.find_passport import read_gguf
 from modelscan.catalog.passport import Passport, from_hub, parse_adapter, weight_files
 from modelscan.catalog.passport_local import local_passport
-from modelscan.catalog.find_passport import read_gguf
 from modelscan.core.errors import AuthError, OfflineError, RemoteError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import parse_reference
