@@ -20,7 +20,7 @@ def show(context: Context) -> Document[Any]:
     """Every setting, its value and its origin."""
     answer = context.workspace.settings()
     rows = [(row.key, row.value, row.origin) for row in answer.settings]
-    table = Table(("SETTING", "VALUE", "ORIGIN"), rows)
+    table = Table(("SETTING", "VALUE", "ORIGIN"), rows, folded=("VALUE", "ORIGIN"))
     return Document("config.show", answer, [table], [row.key for row in answer.settings])
 
 

@@ -20,7 +20,8 @@ else:
 class Table:
     """Rows for people; the first column is what one pastes next. ``None`` cells print as ``-``.
 
-    ``numeric`` columns (by header) are right-aligned on a terminal and never shortened;
+    Columns by header, on a terminal: ``numeric`` ones are right-aligned; they, the first and
+    ``whole`` ones are never shortened; ``folded`` ones continue below, all others end in ``…``.
     ``optional`` ones are left out, the last first, where the terminal is too narrow.
     """
 
@@ -29,6 +30,8 @@ class Table:
     numeric: Sequence[str] = ()
     empty: str | None = None  # for stderr, when there are no rows
     optional: Sequence[str] = ()
+    whole: Sequence[str] = ()
+    folded: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,22 +153,24 @@ class Output:
         if not table.rows and table.empty:
             self.note(table.empty)
             return
-        rows = [[flat(cell(value)) for value in row] for row in table.rows]
         if self.mode is Mode.PIPE:
+            rows = [[flat(cell(value)) for value in row] for row in table.rows]
             lines = ["\t".join(table.columns), *("\t".join(row) for row in rows)]
             self._write("".join(line + "\n" for line in lines))
             return
         from modelscan.cli.terminal import draw_table
 
+        rows = [[flat(for_person(value)) for value in row] for row in table.rows]
         self._write(draw_table(table, rows, self.width))
 
     def _fields(self, fields: Fields) -> None:
-        pairs = [(name, cell(value)) for name, value in fields.pairs]
         if self.mode is Mode.PIPE:
-            self._write("".join(f"{name}\t{flat(value)}\n" for name, value in pairs))
+            lines = (f"{name}\t{flat(cell(value))}\n" for name, value in fields.pairs)
+            self._write("".join(lines))
             return
         from modelscan.cli.terminal import draw_fields
 
+        pairs = [(name, for_person(value)) for name, value in fields.pairs]
         self._write(draw_fields(pairs, self.width))
 
     def _wrapped(self, text: str) -> str:
@@ -214,6 +216,15 @@ def cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return safe(str(value))
+
+
+def for_person(value: object) -> str:
+    """As ``cell``, for a terminal: thousands separators, and lists that can be wrapped."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(for_person(item) for item in value) or "-"
+    if isinstance(value, int) and not isinstance(value, (bool, enum.Enum)):
+        return f"{value:,}"
+    return cell(value)
 
 
 def safe(text: str) -> str:

@@ -50,6 +50,7 @@ def list_(context: Context) -> Document[Any]:
         ("NAME", "KIND", "URL", "KEY", "CLUSTER", "DEFAULT"),
         [(t.name, t.kind, t.url, t.api_key, t.cluster, t.default) for t in answer.targets],
         optional=("KIND", "KEY"),
+        whole=("URL",),
         empty="no servers yet: modelscan target add NAME URL --key env:NAME",
     )
     return Document("target.list", answer, [table], [target.name for target in answer.targets])
@@ -86,6 +87,6 @@ def test(
     with context.output.status("asking the server"):
         answer, code = check_target(context.config, name)
     rows = [(c.name, c.status, c.detail, c.hint) for c in answer.checks]
-    table = Table(("CHECK", "STATUS", "DETAIL", "HINT"), rows)
+    table = Table(("CHECK", "STATUS", "DETAIL", "HINT"), rows, folded=("DETAIL", "HINT"))
     ids = [] if code else [answer.target.name]
     return Document("target.test", answer, [table], ids, exit_code=code)

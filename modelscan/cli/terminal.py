@@ -7,14 +7,18 @@ and the columns that a table calls optional are left out where the terminal is t
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
 from modelscan.cli.document import Table
 
 _GAP = 2
-_LEAST = 8  # cells that a shortened column keeps
+_LEAST = 10  # terminal cells that a shortened column keeps: a date, a version, a short name
+
+_ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
+_PROGRAMS = ("modelscan", "curl", "pip", "python", "python3", "vllm", "llama-server", "ollama")
 
 
 def draw_table(table: Table, rows: Sequence[Sequence[str]], width: int) -> str:
@@ -22,41 +26,51 @@ def draw_table(table: Table, rows: Sequence[Sequence[str]], width: int) -> str:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    columns = shown_columns(table, rows, width)
-    grid = Grid(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), collapse_padding=True)
-    for index in columns:
+    widths = column_widths(table, rows, width)
+    grid = Grid(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for index, cells in widths.items():
         name = table.columns[index]
-        grid.add_column(
-            Text(name),
-            justify="right" if name in table.numeric else "left",
-            min_width=_least_width(table, rows, index),
-            no_wrap=not index or name in table.numeric,
-        )
+        justify: Any = "right" if name in table.numeric else "left"
+        grid.add_column(Text(name), justify=justify, width=cells)
+    folded = {index: table.columns[index] in table.folded for index in widths}
     for row in rows:
-        cells = (Text(row[i], no_wrap=True, overflow="ellipsis", end="") for i in columns)
-        grid.add_row(*cells)
-    return _drawn(grid, width)
+        grid.add_row(*(
+            Text(row[i], no_wrap=not fold, overflow="fold" if fold else "ellipsis")
+            for i, fold in folded.items()
+        ))  # fmt: skip
+    return _drawn(grid, max(width, sum(widths.values()) + _GAP * len(widths)))
 
 
-def shown_columns(table: Table, rows: Sequence[Sequence[str]], width: int) -> list[int]:
-    """Indices of the columns to draw: optional ones go, the last first, until the rest fits."""
-    kept = list(range(len(table.columns)))
-    for name in reversed(table.optional):
-        if sum(_least_width(table, rows, i) + _GAP for i in kept) - _GAP <= width:
-            break
-        kept.remove(list(table.columns).index(name))
-    return kept
+def column_widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
+    """Column index -> terminal cells, for the columns to draw.
 
-
-def _least_width(table: Table, rows: Sequence[Sequence[str]], index: int) -> int:
-    """Terminal cells that a column needs: the first and numeric ones their whole width."""
+    Where the least widths do not fit, columns are left out: the optional ones, the last first, then
+    from the right those that may be shortened. The widest of the rest shrink until the row fits.
+    """
     from rich.cells import cell_len
 
-    name = table.columns[index]
-    whole = max((cell_len(row[index]) for row in rows), default=0)
-    if index and name not in table.numeric:
-        whole = min(whole, _LEAST)
-    return max(whole, cell_len(name))
+    names = list(table.columns)
+    widths = {
+        i: max((cell_len(row[i]) for row in (names, *rows)), default=0) for i in range(len(names))
+    }
+    kept = {i for i, name in enumerate(names) if not i or name in (*table.numeric, *table.whole)}
+    least = {
+        i: size if i in kept else min(size, max(_LEAST, cell_len(names[i])))
+        for i, size in widths.items()
+    }
+    spare = [names.index(name) for name in table.optional]
+    leaving = [*(i for i in range(len(names)) if i not in {*kept, *spare}), *spare]
+    while leaving and _row_width(least) > width:
+        gone = leaving.pop()
+        del widths[gone], least[gone]
+    while _row_width(widths) > width and widths != least:
+        widest = max((i for i in widths if widths[i] > least[i]), key=lambda i: widths[i])
+        widths[widest] -= 1
+    return widths
+
+
+def _row_width(widths: Mapping[int, int]) -> int:
+    return sum(widths.values()) + _GAP * (len(widths) - 1)
 
 
 def draw_fields(pairs: Sequence[tuple[str, str]], width: int) -> str:
@@ -75,9 +89,11 @@ def draw_fields(pairs: Sequence[tuple[str, str]], width: int) -> str:
 
 
 def is_verbatim(value: str) -> bool:
-    """Text to copy: a command line, or one word such as a path or an address."""
-    first = value.partition(" ")[0]
-    return "\n" not in value and (first in ("modelscan", "curl", "pip") or " " not in value)
+    """Text to copy: a command line (variables first), or one word such as a path or an address."""
+    words = value.split(" ")
+    command = next((word for word in words if not _ASSIGNMENT.match(word)), "")
+    program = command.rpartition("/")[2]
+    return "\n" not in value and (program in _PROGRAMS or len(words) == 1)
 
 
 def wrap(text: str, width: int) -> str:

@@ -27,9 +27,7 @@ def search(
     from modelscan.cli.catalog.rows import page_document
 
     query = filters.query(context, " ".join(text or ()))
-    with context.output.status("searching"):
-        page = context.workspace.search(query)
-    return page_document("catalog.search", query, page)
+    return page_document("catalog.search", query, context.workspace.search(query))
 
 
 @command(app, "list")

@@ -27,7 +27,7 @@ def compare_document(
     rows.append(("cheapest USD/M", *(_cheapest(model) for model in models)))
     rows.append(("fits here", *(one.fit.text if one.fit else None for one in answer.models)))
     ids = [model.id for model in models]
-    return Document("catalog.compare", answer, [Table(("FACT", *ids), rows)], ids)
+    return Document("catalog.compare", answer, [Table(("FACT", *ids), rows, folded=ids)], ids)
 
 
 def _cheapest(model: Model) -> float | None:

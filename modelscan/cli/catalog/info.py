@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import Context
 from modelscan.cli.document import Block, Document, Fields, Note, Table
-from modelscan.core.units import format_bytes, format_count, format_tokens
+from modelscan.core.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from modelscan.catalog.answers import SourcesAnswer
@@ -63,9 +63,9 @@ def facts(model: Model) -> list[tuple[object, ...]]:
         ("license", model.license, "license"),
         ("parameters", _count(model.parameters), "parameters"),
         ("active parameters", _count(model.active_parameters), "active_parameters"),
-        ("context", _tokens(limits.context_tokens), "limits.context_tokens"),
-        ("input limit", _tokens(limits.input_tokens), "limits.input_tokens"),
-        ("output limit", _tokens(limits.output_tokens), "limits.output_tokens"),
+        ("context", limits.context_tokens, "limits.context_tokens"),
+        ("input limit", limits.input_tokens, "limits.input_tokens"),
+        ("output limit", limits.output_tokens, "limits.output_tokens"),
         ("tools", can.tools, "capabilities.tools"),
         ("reasoning", can.reasoning, "capabilities.reasoning"),
         ("vision", can.vision, "capabilities.vision"),
@@ -111,10 +111,6 @@ def _plain(value: object) -> str:
 
 def _count(value: int | None) -> str | None:
     return None if value is None else format_count(value)
-
-
-def _tokens(value: int | None) -> str | None:
-    return None if value is None else format_tokens(value)
 
 
 def _architecture(config: Mapping[str, Any] | None) -> str | None:
@@ -166,7 +162,7 @@ def _offerings(model: Model) -> Table:
         price = offer.pricing
         rows.append(
             (offer.id, price and price.input_usd_per_mtok, price and price.output_usd_per_mtok,
-             _tokens(offer.limits.context_tokens), offer.status)
+             offer.limits.context_tokens, offer.status)
         )  # fmt: skip
     if len(model.offerings) > _SHOWN:
         rest = len(model.offerings) - _SHOWN
@@ -182,6 +178,8 @@ def sources_document(answer: SourcesAnswer) -> Document[SourcesAnswer]:
         (s.name, s.state, s.models, s.entries, s.retrieved_at, s.origin, s.error)
         for s in answer.sources
     ]
-    table = Table(columns, rows, numeric=("MODELS", "ENTRIES"), optional=("ERROR", "FROM"))
+    table = Table(
+        columns, rows, numeric=("MODELS", "ENTRIES"), optional=("ENTRIES", "FROM", "ERROR")
+    )
     names = [row.name for row in answer.sources]
     return Document("catalog.sources", answer, [table], names, answer.warnings)

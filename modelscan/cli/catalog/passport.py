@@ -57,7 +57,7 @@ def _blocks(answer: PassportAnswer, shorten: bool) -> list[Block]:
     from modelscan.core.units import format_bytes, format_count, format_tokens
 
     gated = f"yes ({answer.gated_kind})" if answer.gated and answer.gated_kind else answer.gated
-    counted = ", ".join(f"{dtype} {n}" for dtype, n in (answer.safetensors or {}).items())
+    counted = ", ".join(f"{dtype} {n:,}" for dtype, n in (answer.safetensors or {}).items())
     adapter = answer.adapter
     pairs: list[tuple[str, object]] = [
         ("name", answer.name), ("id", answer.id), ("repository", answer.repo),
@@ -95,7 +95,7 @@ def _parameters(answer: PassportAnswer) -> str | None:
         return None
     basis = {"headers": "counted from the files' headers", "hub": "counted by the hub",
              "gguf": "counted from the file's header", "catalog": "the catalog says"}  # fmt: skip
-    return f"{answer.parameters} ({basis.get(answer.parameters_basis or '', 'unknown')})"
+    return f"{answer.parameters:,} ({basis.get(answer.parameters_basis or '', 'unknown')})"
 
 
 def _export(file: Path, document: Document[PassportAnswer], context: Context) -> None:

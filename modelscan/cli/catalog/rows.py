@@ -5,11 +5,11 @@ from __future__ import annotations
 from modelscan.catalog.answers import CatalogEntry, SearchAnswer
 from modelscan.catalog.search.query import Query
 from modelscan.cli.document import Block, Document, Note, Table
-from modelscan.core.units import format_bytes, format_count, format_tokens
+from modelscan.core.units import format_bytes, format_count
 
 _COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "MEMORY", "RELEASED", "CAN", "LICENSE")
 _NUMERIC = ("PARAMS", "CONTEXT", "MEMORY")
-_OPTIONAL = ("LICENSE", "CAN", "RELEASED")
+_OPTIONAL = ("LICENSE", "RELEASED", "CAN")
 
 
 def page_document(schema: str, query: Query, page: SearchAnswer) -> Document[SearchAnswer]:
@@ -45,7 +45,7 @@ def _cells(model: CatalogEntry) -> tuple[object, ...]:
     return (
         model.id,
         format_count(model.parameters) if model.parameters else None,
-        format_tokens(model.context_tokens) if model.context_tokens else None,
+        model.context_tokens,
         format_bytes(model.memory_bytes) if model.memory_bytes else None,
         model.release_date,
         can,

@@ -46,7 +46,9 @@ def _blocks(answer: SyncAnswer) -> list[Block]:
         (o.source, o.result, o.models, _change(o), o.retrieved_at, o.error) for o in answer.sources
     ]
     columns = ("SOURCE", "RESULT", "ENTRIES", "CHANGE", "RETRIEVED", "ERROR")
-    blocks: list[Block] = [Table(columns, rows, numeric=("ENTRIES",), optional=("RETRIEVED",))]
+    blocks: list[Block] = [
+        Table(columns, rows, numeric=("ENTRIES",), optional=("RETRIEVED",), folded=("ERROR",))
+    ]
     if answer.models is not None:
         blocks.append(Note(f"{answer.models} models in the catalog"))
     elif answer.dry_run:

@@ -41,7 +41,8 @@ def _devices(found: Inventory) -> Table:
         [_row(gpu) for gpu in found.gpus],
         ("MEMORY", "FREE", "BANDWIDTH"),
         "no GPU here: models run on the processor; simulate one with --gpu 'RTX 4090'",
-        optional=("BACKENDS", "DRIVER", "BANDWIDTH"),
+        optional=("CAPABILITY", "BANDWIDTH", "DRIVER"),
+        whole=("NAME", "BACKENDS"),
     )
 
 
@@ -49,7 +50,7 @@ def _row(gpu: Gpu) -> tuple[object, ...]:
     name = gpu.name + (" (shared memory)" if gpu.unified_memory else "")
     if gpu.worker:
         name += f" on {gpu.worker}"
-    backends = ",".join(gpu.backends) or "no backend here supports it"
+    backends = gpu.backends or "no backend here supports it"
     return (
         gpu.index, name, format_bytes(gpu.memory_bytes), format_bytes(gpu.free_bytes),
         format_bandwidth(gpu.memory_bandwidth_bytes_per_s),

@@ -34,7 +34,8 @@ def list_(context: Context) -> Document[Any]:
         rows,
         numeric=("CONTEXT",),
         empty="no routes yet: modelscan deploy MODEL adds one",
-        optional=("TYPE", "CONTEXT"),
+        optional=("ENABLED", "DEFAULT", "MODEL", "CONTEXT", "TYPE"),
+        whole=("BASE_URL",),
     )
     names = [route.name for route in answer.routes]
     return Document("route.list", answer, [table], names, answer.warnings)
@@ -81,7 +82,9 @@ def validate(context: Context) -> Document[Any]:
     file, answer = check_routing_file(path)
     answer = replace(answer, findings=(*answer.findings, *_drifted(context, file)))
     cells = [(f.level, f.where, f.message, f.hint) for f in answer.findings]
-    blocks: list[Block] = [Table(("LEVEL", "WHERE", "MESSAGE", "HINT"), cells)]
+    blocks: list[Block] = [
+        Table(("LEVEL", "WHERE", "MESSAGE", "HINT"), cells, folded=("WHERE", "MESSAGE", "HINT"))
+    ]
     if not cells:
         blocks = [Note(f"{path}: {answer.routes} entries, no problems")]
     messages = [finding.message for finding in answer.findings]
