@@ -5,26 +5,11 @@
     workspace = modelscan.Workspace()
     workspace.plan("qwen3-8b", gpu="RTX 4090")
 
-Names are imported at their first use, so that ``import modelscan`` costs next to nothing.
+Names are imported at their first use, so that ``import modelscan`` costs next to nothing;
+``__init__.pyi`` has them for type checkers.
 """
 
 from __future__ import annotations
-
-TYPE_CHECKING = False  # as typing's own, without importing typing
-if TYPE_CHECKING:
-    from modelscan.api import Workspace
-    from modelscan.catalog.search.query import Query
-    from modelscan.core.errors import (
-        AuthError,
-        ModelscanError,
-        NotDeployableError,
-        OfflineError,
-        RemoteError,
-        UsageError,
-    )
-    from modelscan.core.jsonform import to_json
-    from modelscan.core.workload import Workload
-    from modelscan.targets.request import Request
 
 __version__ = "0.1.0"
 __all__ = [

@@ -60,6 +60,15 @@ def test_public_names() -> None:
         modelscan.nothing  # noqa: B018
 
 
+def test_type_checkers_see_the_same_names() -> None:
+    """The stub lists what ``__all__`` does, from the same modules."""
+    stub = (REPOSITORY / "modelscan" / "__init__.pyi").read_text()
+    imports = re.findall(r"^from (\S+) import \w+ as (\w+)$", stub, re.M)
+    homes = {name: module for module, name in imports}
+    assert homes == modelscan._HOMES
+    assert {*homes, "__version__"} == set(modelscan.__all__)
+
+
 def test_import_is_cheap() -> None:
     """``import modelscan`` loads no other module of ours and nothing of others."""
     code = (

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from html import escape
 
-from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.units import format_bytes
 
 _CELL = "padding:2px 8px;text-align:left"
@@ -68,34 +66,3 @@ def memory_bar(label: str, parts: Sequence[tuple[str, int]], capacity_bytes: int
         '<div style="display:flex;height:14px;width:480px;background:#e5e5e5">'
         f"{blocks}</div><small>{escape(legend)}</small></div>"
     )
-
-
-def estimate_bars(estimate: Estimate) -> str:
-    """One memory bar per device of an estimate, the host's last."""
-    devices = [(f"GPU {device.index}", device) for device in estimate.per_gpu]
-    if estimate.host is not None and (estimate.host.total_bytes or not devices):
-        devices.append(("host", estimate.host))
-    bars = [
-        memory_bar(label, _parts(device), device.memory_bytes or device.budget_bytes)
-        for label, device in devices
-    ]
-    if not bars:
-        whole = [(f.name.removesuffix("_bytes"), getattr(estimate.parts, f.name))
-                 for f in fields(estimate.parts)]  # fmt: skip
-        bars = [memory_bar("memory", whole, None)]
-    version = f" {estimate.backend_version}" if estimate.backend_version else ""
-    title = (
-        f"{estimate.model}, {estimate.quantization or 'as released'}, {estimate.backend}{version}"
-    )
-    context = f"{estimate.context_tokens:,} tokens x {estimate.parallel}"
-    return f"<div><div>{escape(title)}; context {escape(context)}</div>{''.join(bars)}</div>"
-
-
-def _parts(device: DeviceEstimate) -> list[tuple[str, int]]:
-    """A device's parts; for an engine with a KV pool, the pool in place of the needed cache."""
-    parts = [(f.name.removesuffix("_bytes"), getattr(device.parts, f.name))
-             for f in fields(device.parts)]  # fmt: skip
-    if device.kv_pool_bytes is None:
-        return parts
-    pool = ("kv_pool", device.kv_pool_bytes)
-    return [pool if name == "kv_cache" else (name, size) for name, size in parts]

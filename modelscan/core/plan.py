@@ -113,9 +113,9 @@ class Plan:
 
     def _repr_html_(self) -> str:
         """The estimate's memory bars and the reasons, for notebooks."""
-        from modelscan.core.html import estimate_bars, paragraphs
+        from modelscan.core.html import paragraphs
 
-        return estimate_bars(self.estimate) + paragraphs(self.reasons)
+        return self.estimate._repr_html_() + paragraphs(self.reasons)
 
 
 @dataclass(frozen=True, slots=True)
