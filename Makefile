@@ -4,7 +4,9 @@ BIN := $(VENV)/bin
 MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
+
 .PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak mutate mutate-sample test-wheel docs docs-check check-release catalogs clean
+.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak catalogs schemas clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -93,6 +95,9 @@ check-release: setup ## whether CHANGELOG, version and tag agree
 catalogs: setup ## rebuild catalogs/ from packages on PyPI and npm
 	$(BIN)/python -m scripts.build_catalogs
 	$(BIN)/python -m scripts.build_gpu_facts
+
+schemas: setup ## rewrite modelscan/schemas from the types of the documents
+	$(BIN)/python -m scripts.build_schemas
 
 clean: ## remove the virtual environment, caches and build outputs
 	rm -rf $(VENV) .cache dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

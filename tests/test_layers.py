@@ -119,7 +119,9 @@ def folders(edges: Mapping[str, set[str]]) -> dict[str, set[str]]:
     for module, others in edges.items():
         own = folder(module)
         for other in (folder(name) for name in others):
-            nested = other.startswith(f"{own}/") or own.startswith(f"{other}/")
+            nested = (
+                other.startswith(f"{own}/") or own.startswith(f"{other}/") or "." in (own, other)
+            )
             if other != own and not nested:
                 joined[own].add(other)
     return joined

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +82,27 @@ class Estimate:
     host: DeviceEstimate | None = None
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """A memory bar per device, the host's last, for notebooks."""
+        from modelscan.core.html import memory_bar, paragraphs
+
+        devices = [(f"GPU {device.index}", device) for device in self.per_gpu]
+        if self.host is not None and (self.host.total_bytes or not devices):
+            devices.append(("host", self.host))
+        bars = [
+            memory_bar(label, _bar(device.parts, device.kv_pool_bytes), device.memory_bytes)
+            for label, device in devices
+        ] or [memory_bar("memory", _bar(self.parts, None), None)]
+        engine = f"{self.backend} {self.backend_version or ''}".rstrip()
+        context = f"{self.context_tokens:,} tokens x {self.parallel}"
+        title = f"{self.model}, {self.quantization or 'as released'}, {engine}; context {context}"
+        return paragraphs((title,)) + "".join(bars)
+
+
+def _bar(parts: Parts, kv_pool_bytes: int | None) -> list[tuple[str, int]]:
+    """(name, bytes) of each part; for an engine with a KV pool, the pool instead of the cache."""
+    sizes = {f.name.removesuffix("_bytes"): int(getattr(parts, f.name)) for f in fields(parts)}
+    if kv_pool_bytes is not None:
+        sizes["kv_cache"] = kv_pool_bytes
+    return list(sizes.items())

@@ -111,6 +111,12 @@ class Plan:
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     support: str = "native"  # native | weight_only | forced: how the GPU computes in this format
 
+    def _repr_html_(self) -> str:
+        """The estimate's memory bars and the reasons, for notebooks."""
+        from modelscan.core.html import paragraphs
+
+        return self.estimate._repr_html_() + paragraphs(self.reasons)
+
 
 @dataclass(frozen=True, slots=True)
 class RequiredHardware:
@@ -142,3 +148,11 @@ class Decision:
     no_fit: NoFit | None
     alternatives: tuple[Plan, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()  # (what, why) of the options left out
+
+    def _repr_html_(self) -> str:
+        """The plan, or why there is none, for notebooks."""
+        from modelscan.core.html import paragraphs
+
+        if self.plan is not None:
+            return self.plan._repr_html_()
+        return paragraphs(self.no_fit.reasons if self.no_fit is not None else ())

@@ -119,7 +119,7 @@ def test_info_says_where_each_fact_is_from(run_in_process: Run) -> None:
     assert body["architecture"]["num_hidden_layers"] == 36
     assert body["deployable"] is True
     shown = run_in_process("catalog", "info", "qwen3-8b", "--gpu", "RTX 4090").out
-    assert "context\t128k\tmodels.dev 2026-09-30\txinference: 40960" in shown
+    assert "context\t131072\tmodels.dev 2026-09-30\txinference: 40960" in shown
 
 
 def test_closed_models_say_so(run_in_process: Run) -> None:
