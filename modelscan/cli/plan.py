@@ -17,7 +17,7 @@ from modelscan.cli.options import Force, ModelArgument, Wanted, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
 from modelscan.core.gpu import Inventory
 from modelscan.core.jsonform import to_json
-from modelscan.core.plan import Decision, NoFit, Plan, RequiredHardware, Subject
+from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
 
 _COLUMNS = ("QUANTIZATION", "BACKEND", "GPUS", "CONTEXT", "MEMORY", "TOKENS/S", "FROM")
@@ -80,7 +80,7 @@ def _where_to(target: str | None, wanted: Wanted) -> str:
 
 
 def _on_cluster(
-    where: str, subject: Subject, wanted: Wanted, everything: bool, gpus_needed: bool
+    where: str, subject: ResolvedModel, wanted: Wanted, everything: bool, gpus_needed: bool
 ) -> Document:
     """The same answer for a cluster's workers."""
     from modelscan.targets.gpustack.plan import cluster_decision
@@ -96,17 +96,17 @@ def _on_cluster(
 
 
 def _with_nearest(
-    decision: Decision, subject: Subject, wanted: Wanted, hardware: Inventory
+    decision: Decision, subject: ResolvedModel, wanted: Wanted, hardware: Inventory
 ) -> Decision:
     """Where nothing fits: models of the same makers that do."""
-    if decision.no_fit is None:
+    if decision.refusal is None:
         return decision
     from modelscan.models.smaller_alternatives import with_nearest
 
     return with_nearest(decision, subject, hardware, wanted.workload, current().config)
 
 
-def _body(where: str, subject: Subject, model: str, wanted: Wanted, form: str) -> Document:
+def _body(where: str, subject: ResolvedModel, model: str, wanted: Wanted, form: str) -> Document:
     """``-o``: what ``deploy`` sends to the server, or one with this hardware would take."""
     from modelscan.deploy.plan_body import body_for, body_of_server
 
@@ -128,7 +128,7 @@ def _written(body: dict[str, Any], form: str) -> str:
     return str(yaml.safe_dump(body, sort_keys=False, allow_unicode=True)).rstrip("\n")
 
 
-def _smaller(subject: Subject, gpu: str | None) -> str | None:
+def _smaller(subject: ResolvedModel, gpu: str | None) -> str | None:
     """The command that finds a model of the same makers that does fit."""
     kind = subject.model and (subject.model.lab or subject.model.family)
     if not kind:
@@ -153,27 +153,27 @@ def document(
         return Document(
             "plan", body, shown, [chosen.repo], warnings, hint=None if everything else hint
         )
-    assert decision.no_fit is not None
-    shown = _does_not_fit(decision.no_fit, decision, everything)
+    assert decision.refusal is not None
+    shown = _does_not_fit(decision.refusal, decision, everything)
     return Document("plan", body, shown, [], warnings, EXIT_NOT_DEPLOYABLE, hint=smaller)
 
 
 def decision_json(decision: Decision) -> dict[str, Any]:
     """The body of the ``plan`` document."""
-    no_fit = decision.no_fit
-    others = decision.alternatives if no_fit is None else no_fit.alternatives
-    model = decision.plan.model if decision.plan else no_fit.model if no_fit else None
+    refusal = decision.refusal
+    others = decision.alternatives if refusal is None else refusal.alternatives
+    model = decision.plan.model if decision.plan else refusal.model if refusal else None
     return {
         "verdict": "fits" if decision.plan else "does_not_fit",
         "model": model,
         "plan": plan_json(decision.plan) if decision.plan else None,
         "alternatives": [plan_json(other) for other in others],
-        "required": {"gpus": to_json(no_fit.required if no_fit else ())},
+        "required": {"gpus": to_json(refusal.required if refusal else ())},
         "reasons": list(
-            no_fit.reasons if no_fit else decision.plan.reasons if decision.plan else ()
+            refusal.reasons if refusal else decision.plan.reasons if decision.plan else ()
         ),
-        "needed_bytes": no_fit.needed_bytes if no_fit else None,
-        "available_bytes": no_fit.available_bytes if no_fit else None,
+        "needed_bytes": refusal.needed_bytes if refusal else None,
+        "available_bytes": refusal.available_bytes if refusal else None,
         "rejected": [{"option": what, "reason": why} for what, why in decision.rejected],
     }
 
@@ -207,19 +207,19 @@ def _fits(chosen: Plan, decision: Decision, everything: bool) -> list[Block]:
     return found
 
 
-def _does_not_fit(no_fit: NoFit, decision: Decision, everything: bool) -> list[Block]:
+def _does_not_fit(refusal: Refusal, decision: Decision, everything: bool) -> list[Block]:
     pairs: list[tuple[str, object]] = [
-        ("model", no_fit.model),
+        ("model", refusal.model),
         ("verdict", "does not fit"),
-        ("needed", no_fit.needed_bytes and format_bytes(no_fit.needed_bytes)),
-        ("free", format_bytes(no_fit.available_bytes)),
-        *(("because", reason) for reason in no_fit.reasons),
-        *(("would do", _hardware(row)) for row in no_fit.required),
+        ("needed", refusal.needed_bytes and format_bytes(refusal.needed_bytes)),
+        ("free", format_bytes(refusal.available_bytes)),
+        *(("because", reason) for reason in refusal.reasons),
+        *(("would do", _hardware(row)) for row in refusal.required),
     ]
     found: list[Block] = [Fields(pairs)]
-    if no_fit.alternatives:
+    if refusal.alternatives:
         found.append(Note("\nwhat fits here:"))
-        found += _nearest(no_fit)
+        found += _nearest(refusal)
     return [*found, *(_rejected(decision) if everything else ())]
 
 
@@ -227,10 +227,10 @@ def _comparison(plans: tuple[Plan, ...]) -> list[Block]:
     return [Table(_COLUMNS, [_row(item) for item in plans], numeric=_NUMERIC)]
 
 
-def _nearest(no_fit: NoFit) -> list[Block]:
+def _nearest(refusal: Refusal) -> list[Block]:
     """What does fit: named where it is another model."""
-    plans = no_fit.alternatives
-    if all(plan.model == no_fit.model for plan in plans):
+    plans = refusal.alternatives
+    if all(plan.model == refusal.model for plan in plans):
         return _comparison(plans)
     rows = [(plan.model, *_row(plan)) for plan in plans]
     return [Table(("MODEL", *_COLUMNS), rows, numeric=_NUMERIC)]
@@ -254,7 +254,7 @@ def _rejected(decision: Decision) -> list[Block]:
     return [Note("\nleft out:"), Table(("OPTION", "REASON"), rows)] if rows else []
 
 
-def _needed(subject: Subject, wanted: Wanted, hardware: Inventory) -> Document:
+def _needed(subject: ResolvedModel, wanted: Wanted, hardware: Inventory) -> Document:
     from modelscan.planner.hardware import needed
 
     rows = needed(subject, wanted.workload, hardware)

@@ -56,7 +56,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ReservedMemory:
     """Memory promised to another deployment that the probe does not show yet.
 
     ``index`` is a device's index, None the host.
@@ -67,7 +67,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ResolvedModel:
     """What MODEL resolved to: everything the planner may choose from."""
 
     id: str
@@ -123,7 +123,7 @@ class RequiredHardware:
 
 
 @dataclass(frozen=True, slots=True)
-class NoFit:
+class Refusal:
     """Why nothing fits: with numbers, the hardware that would do, and what does fit."""
 
     model: str
@@ -136,9 +136,9 @@ class NoFit:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Everything ``plan`` prints: exactly one of ``plan`` and ``no_fit`` is set."""
+    """Everything ``plan`` prints: exactly one of ``plan`` and ``refusal`` is set."""
 
     plan: Plan | None
-    no_fit: NoFit | None
+    refusal: Refusal | None
     alternatives: tuple[Plan, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()  # (what, why) of the options left out

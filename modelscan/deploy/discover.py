@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import RemoteError, UsageError
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.deploy import routes
 from modelscan.deploy.reconcile import finish
 from modelscan.state.clock import now_text
@@ -171,7 +171,7 @@ class FoundTarget:
         self._config = config
 
     def propose(
-        self, name: str, subject: Subject, request: Request, save: Save, now: str,
+        self, name: str, subject: ResolvedModel, request: Request, save: Save, now: str,
         events: Events = silent,
     ) -> Deployment:  # fmt: skip
         raise UsageError("nothing can be deployed to 'found': it lists what others started",

@@ -22,7 +22,7 @@ from modelscan.core.errors import (
     RemoteError,
     UsageError,
 )
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.deploy import routes
 from modelscan.deploy.reconcile import end, fail, finish, reason_of, reconcile, stopped, unknown
 from modelscan.models.resolve import load_deployable
@@ -218,7 +218,7 @@ def _refuse_replacing(before: Deployment | None, request: Request) -> None:
 
 
 def _check_replacement(
-    target: Target, name: str, subject: Subject, request: Request, events: Events
+    target: Target, name: str, subject: ResolvedModel, request: Request, events: Events
 ) -> None:
     """A wrong option must not cost the deployment that runs. That it does not fit beside the old
     one proves nothing: the old one's memory will be free."""
@@ -229,7 +229,7 @@ def _check_replacement(
 def _propose(
     session: _Session,
     target: Target,
-    subject: Subject,
+    subject: ResolvedModel,
     request: Request,
     before: Deployment | None,
     events: Events,

@@ -6,7 +6,7 @@ from typing import Any
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Inventory
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.state.config import Config
 from modelscan.targets.gpustack.body import Choices, create_body
@@ -29,7 +29,7 @@ def body_of_server(
     return dict(find_target(deployment.target, config).preview(deployment)["body"])
 
 
-def body_for(subject: Subject, hardware: Inventory, workload: Workload) -> dict[str, Any]:
+def body_for(subject: ResolvedModel, hardware: Inventory, workload: Workload) -> dict[str, Any]:
     """The body for a server with this hardware. Raises NotDeployableError where nothing fits."""
     if not hardware.gpus:
         raise NotDeployableError(

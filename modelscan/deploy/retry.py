@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.state.config import Config
@@ -89,7 +89,7 @@ def _replanned(
 
 
 def _changes(
-    kind: str, asked: Workload, failed: Mapping[str, Any], subject: Subject
+    kind: str, asked: Workload, failed: Mapping[str, Any], subject: ResolvedModel
 ) -> Iterator[tuple[Workload, str]]:
     """What may help, best first; nothing that the user asked for is taken back."""
     if kind == "memory":
@@ -106,7 +106,7 @@ def _changes(
 
 
 def _formats(
-    asked: Workload, failed: Mapping[str, Any], subject: Subject, *, smaller: bool
+    asked: Workload, failed: Mapping[str, Any], subject: ResolvedModel, *, smaller: bool
 ) -> Iterator[tuple[Workload, str]]:
     """The model's other formats, most bits first; of them only those with fewer bits."""
     if asked.quantization is not None:

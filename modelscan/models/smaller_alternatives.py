@@ -10,7 +10,7 @@ from modelscan.catalog.search.query import Query, Row, search
 from modelscan.core.errors import ModelscanError
 from modelscan.core.gpu import Inventory
 from modelscan.core.model import Model
-from modelscan.core.plan import Decision, Plan, Subject
+from modelscan.core.plan import Decision, Plan, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.models.from_catalog import from_model
 from modelscan.planner.decide import decide
@@ -22,14 +22,18 @@ _TRIED = 8
 
 
 def with_nearest(
-    decision: Decision, subject: Subject, inventory: Inventory, workload: Workload, config: Config
+    decision: Decision,
+    subject: ResolvedModel,
+    inventory: Inventory,
+    workload: Workload,
+    config: Config,
 ) -> Decision:
     """The decision with plans of other models beside it, where nothing of this one fits at all.
 
     They are planned with the same wishes; the quantization is dropped where no such weights fit.
     """
-    no_fit, model = decision.no_fit, subject.model
-    if no_fit is None or model is None or no_fit.alternatives:
+    refusal, model = decision.refusal, subject.model
+    if refusal is None or model is None or refusal.alternatives:
         return decision
     index = open_index(config.paths)
     try:
@@ -39,7 +43,7 @@ def with_nearest(
     plans = list(_plans(near, inventory, workload, config))
     if not plans and workload.quantization:
         plans = list(_plans(near, inventory, replace(workload, quantization=None), config))
-    return replace(decision, no_fit=replace(no_fit, alternatives=tuple(plans)))
+    return replace(decision, refusal=replace(refusal, alternatives=tuple(plans)))
 
 
 def _near(index: Index, model: Model, free_bytes: int) -> list[Row]:

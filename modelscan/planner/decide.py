@@ -13,17 +13,23 @@ from dataclasses import dataclass, field, replace
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.gpu import Inventory
 from modelscan.core.measurement import Measurement
-from modelscan.core.plan import Decision, Held, NoFit, Plan, Subject
+from modelscan.core.plan import Decision, Plan, Refusal, ReservedMemory, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.engines.support import NATIVE, gpu_support
 from modelscan.formats.quantization import bits_per_weight
 from modelscan.planner import describe, hardware, refuse
-from modelscan.planner.case import MINIMUM_CONTEXT_TOKENS, Case, Estimator, Fitted, Miss
-from modelscan.planner.case import estimator as own_estimator
+from modelscan.planner.feasibility import (
+    MINIMUM_CONTEXT_TOKENS,
+    DoesNotFit,
+    Estimator,
+    FittingOption,
+    PlanningContext,
+)
+from modelscan.planner.feasibility import estimator as own_estimator
 from modelscan.planner.fit import fit, too_large
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.search import Option, options, reject_reason, ruined
-from modelscan.planner.user_flags import with_named, without_degree
+from modelscan.planner.user_flags import apply_user_flags, without_degree
 
 ALTERNATIVES = 4
 _WANTED_FITS = 3  # the choice and two alternatives
@@ -32,10 +38,10 @@ _OFFLOAD_COST = 0.3  # an offloaded option can never cost less (rank._OFFLOAD)
 
 
 def decide(
-    subject: Subject,
+    subject: ResolvedModel,
     inventory: Inventory,
     workload: Workload,
-    held: Sequence[Held] = (),
+    held: Sequence[ReservedMemory] = (),
     *,
     history: Sequence[Measurement] = (),
     estimator: Estimator | None = None,
@@ -52,8 +58,8 @@ def decide(
     """
     refuse.closed(subject)
     refuse.remote_code(subject, workload)
-    workload = with_named(workload)
-    case = Case(
+    workload = apply_user_flags(workload)
+    case = PlanningContext(
         inventory=_without(inventory, held),
         wanted=workload,
         task="embedding" if workload.embedding else subject.task,
@@ -71,7 +77,7 @@ def decide(
         others = [*others, *_variations(best, case)]
     return Decision(
         plan=describe.plan(subject, best, case, run.misses, len(subject.candidates)),
-        no_fit=None,
+        refusal=None,
         alternatives=tuple(
             describe.plan(subject, other, case, (), len(subject.candidates)) for other in others
         ),
@@ -79,7 +85,7 @@ def decide(
     )
 
 
-def _without(inventory: Inventory, held: Sequence[Held]) -> Inventory:
+def _without(inventory: Inventory, held: Sequence[ReservedMemory]) -> Inventory:
     """The inventory less what is promised to others."""
     if not held:
         return inventory
@@ -97,12 +103,12 @@ def _without(inventory: Inventory, held: Sequence[Held]) -> Inventory:
 class _Search:
     """Tries options, cheapest possible cost first, until nothing left can be better."""
 
-    subject: Subject
-    case: Case
+    subject: ResolvedModel
+    case: PlanningContext
     explain: bool
     everything: bool = False
-    fitted: list[Fitted] = field(default_factory=list)
-    misses: list[Miss] = field(default_factory=list)
+    fitted: list[FittingOption] = field(default_factory=list)
+    misses: list[DoesNotFit] = field(default_factory=list)
     rejected: tuple[tuple[str, str], ...] = ()  # by the hard constraints
     refused: list[tuple[str, str]] = field(default_factory=list)  # by the engine's own rules
     best: float = math.inf  # the smallest cost so far
@@ -136,7 +142,7 @@ class _Search:
             return True
         return self.best > _OFFLOAD_COST or (self.explain and len(self.fitted) < 2)
 
-    def _try(self, choices: Iterable[Option], case: Case, offload: str) -> None:
+    def _try(self, choices: Iterable[Option], case: PlanningContext, offload: str) -> None:
         wanted = self.case.wanted
         hopes = [(floor(option, wanted, offload), _bits(option), option) for option in choices]
         for least, _, option in sorted(hopes, key=lambda hope: hope[:2]):
@@ -153,7 +159,7 @@ class _Search:
                 key = (id(option.candidate), option.backend)
                 self._done.setdefault(key, len(option.gpus))
 
-    def _fit(self, option: Option, case: Case) -> Fitted | None:
+    def _fit(self, option: Option, case: PlanningContext) -> FittingOption | None:
         """Make it fit; an engine's refusal only stops everything when that engine was asked for."""
         missed = too_large(option, case)
         if missed is not None:
@@ -170,7 +176,7 @@ class _Search:
                 raise
             self.refused.append((option.label, error.message))
             return None
-        if isinstance(found, Miss):
+        if isinstance(found, DoesNotFit):
             self.misses.append(found)
             return None
         return found
@@ -197,15 +203,15 @@ def _bits(option: Option) -> float:
     return bits_per_weight(option.candidate.variant.quantization) or 0.0
 
 
-def _distinct(ranked: Sequence[Fitted], count: int) -> list[Fitted]:
+def _distinct(ranked: Sequence[FittingOption], count: int) -> list[FittingOption]:
     """The next best that differ from the choice and each other in format, engine or devices."""
 
-    def kind(found: Fitted) -> tuple[object, ...]:
+    def kind(found: FittingOption) -> tuple[object, ...]:
         variant = found.option.candidate.variant
         return (variant.repo, variant.quantization, found.option.backend, found.offload)
 
     seen = {kind(ranked[0])}
-    others: list[Fitted] = []
+    others: list[FittingOption] = []
     for found in ranked[1:]:
         if kind(found) not in seen and len(others) < count:
             seen.add(kind(found))
@@ -213,23 +219,23 @@ def _distinct(ranked: Sequence[Fitted], count: int) -> list[Fitted]:
     return others
 
 
-def _variations(best: Fitted, case: Case) -> list[Fitted]:
+def _variations(best: FittingOption, case: PlanningContext) -> list[FittingOption]:
     """The same weights and devices with other settings."""
     partial = best.offload == "partial"
-    found: list[Fitted] = []
+    found: list[FittingOption] = []
     for wish in _wishes(best, case):
         try:
             other = fit(best.option, replace(case, wanted=wish, offload=partial))
         except (NotDeployableError, UsageError):
             continue  # the engine takes no such setting for this model
-        if not isinstance(other, Fitted) or other.tight:
+        if not isinstance(other, FittingOption) or other.tight:
             continue
         if other.chosen not in [known.chosen for known in (best, *found)]:
             found.append(replace(other, offload="cpu") if best.offload == "cpu" else other)
     return found
 
 
-def _wishes(best: Fitted, case: Case) -> Iterator[Workload]:
+def _wishes(best: FittingOption, case: PlanningContext) -> Iterator[Workload]:
     """All the context, more requests at once, a smaller cache, half the context."""
     wanted = case.wanted
     if not wanted.context_tokens and wanted.goal != "context":
@@ -244,7 +250,7 @@ def _wishes(best: Fitted, case: Case) -> Iterator[Workload]:
         yield replace(wanted, context_tokens=half)
 
 
-def _small_cache(best: Fitted) -> str | None:
+def _small_cache(best: FittingOption) -> str | None:
     """The 8-bit cache of an engine, where it helps: the context is short, or part is offloaded."""
     if best.launch.context_tokens >= best.target_tokens and best.offload != "partial":
         return None
@@ -255,7 +261,7 @@ def _small_cache(best: Fitted) -> str | None:
     return "fp8" if native and native.kind == NATIVE else None
 
 
-def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decision:
+def _no_fit(subject: ResolvedModel, case: PlanningContext, run: _Search, explain: bool) -> Decision:
     absent = refuse.absent(subject, case.wanted)
     smallest = min(run.misses, key=lambda miss: (miss.bound, miss.needed_bytes), default=None)
     needed = describe.precise(smallest).needed_bytes if smallest else None
@@ -263,9 +269,9 @@ def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decisi
         needed = refuse.least_bytes(subject, case)
     required = hardware.required(subject, case) if explain else ()
     relaxed = _nearest(subject, case) if explain else ()
-    no_fit = NoFit(
+    refusal = Refusal(
         model=subject.id,
-        reasons=describe.no_fit_reasons(
+        reasons=describe.refusal_reasons(
             subject, case, run.misses, (*run.refused, *describe.telling(run.rejected)), absent
         ),
         needed_bytes=needed,
@@ -273,10 +279,10 @@ def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decisi
         required=required,
         alternatives=relaxed,
     )
-    return Decision(plan=None, no_fit=no_fit, rejected=run.left_out())
+    return Decision(plan=None, refusal=refusal, rejected=run.left_out())
 
 
-def _nearest(subject: Subject, case: Case) -> tuple[Plan, ...]:
+def _nearest(subject: ResolvedModel, case: PlanningContext) -> tuple[Plan, ...]:
     """What would fit on this hardware if one wish were dropped."""
     wanted = case.wanted
     relaxed: list[Workload] = []

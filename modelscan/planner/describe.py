@@ -6,13 +6,19 @@ from collections.abc import Sequence
 
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Inventory
-from modelscan.core.plan import Plan, Subject
+from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.core.workload import BACKENDS
 from modelscan.engines.flags import environment, render
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
-from modelscan.planner.case import Case, Fitted, Miss, available_bytes, free_bytes
+from modelscan.planner.feasibility import (
+    DoesNotFit,
+    FittingOption,
+    PlanningContext,
+    available_bytes,
+    free_bytes,
+)
 from modelscan.planner.fit import too_large_by
 from modelscan.planner.search import device_label
 
@@ -26,7 +32,11 @@ _OBVIOUS = (
 
 
 def plan(
-    subject: Subject, found: Fitted, case: Case, misses: Sequence[Miss], variants: int
+    subject: ResolvedModel,
+    found: FittingOption,
+    case: PlanningContext,
+    misses: Sequence[DoesNotFit],
+    variants: int,
 ) -> Plan:
     """The Plan of a fitted option."""
     option, launch = found.option, found.launch
@@ -62,7 +72,7 @@ def plan(
     )
 
 
-def _must_hide(found: Fitted, case: Case) -> bool:
+def _must_hide(found: FittingOption, case: PlanningContext) -> bool:
     """Whether the engine must be told its devices.
 
     A real inventory may be a choice out of more (``--gpu 1``), so there it always is; on a
@@ -73,7 +83,9 @@ def _must_hide(found: Fitted, case: Case) -> bool:
     return source == "local" or (source == "simulated" and some)
 
 
-def reasons(found: Fitted, case: Case, misses: Sequence[Miss], variants: int) -> list[str]:
+def reasons(
+    found: FittingOption, case: PlanningContext, misses: Sequence[DoesNotFit], variants: int
+) -> list[str]:
     """Why this quantization, engine, device, context; and what it costs."""
     lines = [_quantization(found, variants)]
     lines += [f"not {miss.reason}" for miss in _better(found, misses)]
@@ -86,7 +98,7 @@ def reasons(found: Fitted, case: Case, misses: Sequence[Miss], variants: int) ->
     return lines
 
 
-def _quantization(found: Fitted, variants: int) -> str:
+def _quantization(found: FittingOption, variants: int) -> str:
     candidate = found.option.candidate
     name = candidate.variant.quantization or "the weights as they are"
     what = quality_words.describe(candidate.quality) if candidate.quality else "quality unknown"
@@ -94,11 +106,11 @@ def _quantization(found: Fitted, variants: int) -> str:
     return f"{name}: {what}{among}"
 
 
-def _better(found: Fitted, misses: Sequence[Miss]) -> list[Miss]:
+def _better(found: FittingOption, misses: Sequence[DoesNotFit]) -> list[DoesNotFit]:
     """Misses of a higher quality: what the user may have hoped for."""
     mine = _loss(found.option.candidate)
     better = [miss for miss in misses if _loss(miss.option.candidate) < mine]
-    best: dict[str | None, Miss] = {}
+    best: dict[str | None, DoesNotFit] = {}
     for miss in sorted(better, key=lambda m: m.needed_bytes - m.available_bytes):
         best.setdefault(miss.option.candidate.variant.quantization, miss)
     return sorted(best.values(), key=lambda m: _loss(m.option.candidate))[:_SHOWN_MISSES]
@@ -109,13 +121,13 @@ def _loss(candidate: object) -> float:
     return quality.loss if quality else 0.0
 
 
-def _engine(found: Fitted) -> str:
+def _engine(found: FittingOption) -> str:
     option = found.option
     recipe = "; the catalog has a recipe for it" if option.recommended else ""
     return f"{option.backend}: {option.support.reason}{recipe}"
 
 
-def _devices(found: Fitted, case: Case) -> str:
+def _devices(found: FittingOption, case: PlanningContext) -> str:
     option, estimate = found.option, found.estimate
     margin = format_bytes(estimate.margin_bytes)
     host = _share("host memory", estimate.host) if estimate.host else None
@@ -155,7 +167,7 @@ def _share(name: str, device: DeviceEstimate) -> str:
     )
 
 
-def _context(found: Fitted, case: Case) -> str:
+def _context(found: FittingOption, case: PlanningContext) -> str:
     estimate = found.estimate
     trained = found.option.candidate.shape.architecture.context_tokens
     asked = "as asked" if case.wanted.context_tokens else "chosen"
@@ -169,7 +181,7 @@ def _context(found: Fitted, case: Case) -> str:
     return text
 
 
-def _speed(found: Fitted) -> list[str]:
+def _speed(found: FittingOption) -> list[str]:
     speed = found.estimate.speed
     if speed is None or speed.decode_tokens_per_s is None:
         return []
@@ -187,10 +199,10 @@ def most_available(inventory: Inventory) -> int:
     return max(by_worker.values(), default=available_bytes((), inventory))
 
 
-def no_fit_reasons(
-    subject: Subject,
-    case: Case,
-    misses: Sequence[Miss],
+def refusal_reasons(
+    subject: ResolvedModel,
+    case: PlanningContext,
+    misses: Sequence[DoesNotFit],
     refusals: Sequence[tuple[str, str]],
     absent: str | None,
 ) -> tuple[str, ...]:
@@ -214,7 +226,7 @@ def telling(rejected: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return told or list(rejected)
 
 
-def nearest(misses: Sequence[Miss]) -> list[Miss]:
+def nearest(misses: Sequence[DoesNotFit]) -> list[DoesNotFit]:
     """The misses that come nearest, one per pair of numbers, with the real weights' size."""
     ranked = sorted(
         misses,
@@ -228,7 +240,7 @@ def nearest(misses: Sequence[Miss]) -> list[Miss]:
     return [precise(miss) for miss in list(by_numbers.values())[::-1][:_SHOWN_MISSES]]
 
 
-def precise(miss: Miss) -> Miss:
+def precise(miss: DoesNotFit) -> DoesNotFit:
     """A miss told by a lower bound, with the size of its weights instead."""
     weights = miss.option.candidate.shape.weights.total_bytes
     if miss.needed_bytes >= weights:

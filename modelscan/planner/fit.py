@@ -12,11 +12,11 @@ from modelscan.core.architecture import Architecture
 from modelscan.core.estimate import Estimate
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.engines.flags import Launch, estimate_workload, options
-from modelscan.planner.case import (
+from modelscan.planner.feasibility import (
     MINIMUM_CONTEXT_TOKENS,
-    Case,
-    Fitted,
-    Miss,
+    DoesNotFit,
+    FittingOption,
+    PlanningContext,
     available_bytes,
     beside_share,
     devices,
@@ -36,7 +36,7 @@ _GUESSES = 5
 _FEW_REQUESTS = 64
 
 
-def too_large(option: Option, case: Case) -> Miss | None:
+def too_large(option: Option, case: PlanningContext) -> DoesNotFit | None:
     """A miss where the weights alone are larger than all the memory there is."""
     available = available_bytes(option.gpus, case.inventory)
     least = least_bytes(option, case)
@@ -46,13 +46,13 @@ def too_large(option: Option, case: Case) -> Miss | None:
     return too_large_by(option, least, available)
 
 
-def too_large_by(option: Option, needed: int, available: int) -> Miss:
+def too_large_by(option: Option, needed: int, available: int) -> DoesNotFit:
     """The miss of weights that are larger than all the memory there is."""
     why = "the weights alone are larger than the free memory"
     return replace(_miss(option, needed, available, why), bound=True)
 
 
-def fit(option: Option, case: Case) -> Fitted | Miss:
+def fit(option: Option, case: PlanningContext) -> FittingOption | DoesNotFit:
     """The best settings of an option; raises NotDeployableError where the engine refuses them."""
     missed = too_large(option, case)
     if missed is not None:
@@ -72,7 +72,7 @@ def fit(option: Option, case: Case) -> Fitted | Miss:
     return trial.miss(least, available)
 
 
-def least_bytes(option: Option, case: Case) -> int:
+def least_bytes(option: Option, case: PlanningContext) -> int:
     """A lower bound without an estimate: the weights."""
     if case.wanted.parameter("cpu-offload-gb") or case.wanted.parameter("n-gpu-layers"):
         return 0
@@ -83,27 +83,27 @@ def least_bytes(option: Option, case: Case) -> int:
     return weights.low_bytes if weights.low_bytes is not None else weights.total_bytes
 
 
-def _may_offload(option: Option, case: Case) -> bool:
+def _may_offload(option: Option, case: PlanningContext) -> bool:
     unified = any(gpu.unified_memory for gpu in option.gpus)
     capable = option.backend == "llama.cpp" and bool(option.gpus) and not unified
     return case.offload and capable
 
 
-def _miss(option: Option, needed: int, available: int, why: str) -> Miss:
+def _miss(option: Option, needed: int, available: int, why: str) -> DoesNotFit:
     text = f"{option.label}: {why} ({format_bytes(needed)} > {format_bytes(available)})"
-    return Miss(option, needed, available, text)
+    return DoesNotFit(option, needed, available, text)
 
 
 class _Trial:
     """The attempts at one option."""
 
-    def __init__(self, option: Option, case: Case, target: int) -> None:
+    def __init__(self, option: Option, case: PlanningContext, target: int) -> None:
         self.option, self.case, self.target = option, case, target
         self.architecture = option.candidate.shape.architecture
         self.inventory = replace(case.inventory, gpus=option.gpus)
         self.last: Estimate | None = None
 
-    def attempt(self, context: int, **changes: object) -> Fitted:
+    def attempt(self, context: int, **changes: object) -> FittingOption:
         """One estimate at one setting."""
         launch = self._launch(context)
         if changes:
@@ -122,9 +122,9 @@ class _Trial:
         )
         found = self.case.estimate(self.option.candidate.shape, workload, self.inventory)
         self.last = found
-        return Fitted(self.option, launch, chosen, found, self.target)
+        return FittingOption(self.option, launch, chosen, found, self.target)
 
-    def whole(self) -> Fitted | None:
+    def whole(self) -> FittingOption | None:
         """Everything on the chosen devices; the context shrinks only if nobody asked for it."""
         changes: dict[str, object] = {}
         found = self.attempt(self.target)
@@ -152,10 +152,12 @@ class _Trial:
             return False
         return all(d.parts.weights_bytes < (d.budget_bytes or 0) for d in estimate.per_gpu)
 
-    def _smaller_context(self, found: Fitted, changes: dict[str, object]) -> Fitted | None:
+    def _smaller_context(
+        self, found: FittingOption, changes: dict[str, object]
+    ) -> FittingOption | None:
         least = self.minimum()
         context = self._guess(found.estimate)
-        tight: Fitted | None = None
+        tight: FittingOption | None = None
         for _ in range(4):
             context = max(least, context // _STEP_TOKENS * _STEP_TOKENS)
             if context >= found.estimate.context_tokens:
@@ -182,7 +184,7 @@ class _Trial:
         room = estimate.context_tokens - (short + estimate.margin_bytes) // per_token
         return int(room)
 
-    def offloaded(self) -> Fitted | None:
+    def offloaded(self) -> FittingOption | None:
         """Part of the model in host memory: experts first, then whole layers."""
         if self.case.wanted.parameter("n-gpu-layers"):
             return None
@@ -192,7 +194,7 @@ class _Trial:
                 return self._noted(replace(found, offload="partial"), {})
         return None
 
-    def _moved(self, context: int) -> Fitted | None:
+    def _moved(self, context: int) -> FittingOption | None:
         layers = len(self.architecture.layers)
         if self.architecture.experts is not None:
             found = self._least(lambda n: {"cpu_experts": n}, layers, context)
@@ -202,7 +204,7 @@ class _Trial:
 
     def _least(
         self, change: Callable[[int], dict[str, object]], most: int, context: int
-    ) -> Fitted | None:
+    ) -> FittingOption | None:
         """The smallest number (1 … most) of parts moved to the host that the GPUs need.
 
         Judged by the GPUs alone: moving more never hurts them, but fills the host. Parts are of
@@ -234,7 +236,7 @@ class _Trial:
         return min(self.architecture.context_tokens or MINIMUM_CONTEXT_TOKENS,
                    MINIMUM_CONTEXT_TOKENS, self.target)  # fmt: skip
 
-    def miss(self, least: int, available: int) -> Miss:
+    def miss(self, least: int, available: int) -> DoesNotFit:
         """With the numbers of the last attempt, which was the smallest one."""
         estimate = self.last
         if estimate is None:
@@ -243,12 +245,12 @@ class _Trial:
         needed = max(estimate.total_bytes, least)
         if self.option.backend in _POOLED and estimate.warnings:
             text = f"{self.option.label}: {estimate.warnings[0]}"
-            return Miss(self.option, needed, available, text)
+            return DoesNotFit(self.option, needed, available, text)
         text = (
             f"{self.option.label}: needs {format_bytes(needed)} with a context of {context}, "
             f"{format_bytes(available)} are free"
         )
-        return Miss(self.option, needed, available, text)
+        return DoesNotFit(self.option, needed, available, text)
 
     def _slots(self) -> int:
         """Requests whose full context must be held at once."""
@@ -298,7 +300,7 @@ class _Trial:
         lowest = min(shares, default=None)
         return None if lowest is None or lowest <= 0.05 else int(lowest * 100) / 100
 
-    def _noted(self, found: Fitted, changes: dict[str, object]) -> Fitted:
+    def _noted(self, found: FittingOption, changes: dict[str, object]) -> FittingOption:
         notes: list[str] = []
         context = found.estimate.context_tokens
         if found.launch.context_tokens < self.target:

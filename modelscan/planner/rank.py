@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from modelscan.core.gpu import Gpu
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
-from modelscan.planner.case import Fitted
+from modelscan.planner.feasibility import FittingOption
 from modelscan.planner.search import Option
 
 COMFORTABLE_TOKENS_PER_S = 10.0  # a person reads about 5 to 8 tokens a second
@@ -65,7 +65,7 @@ def floor(option: Option, wanted: Workload, offload: str = "none") -> float:
     )
 
 
-def cost(found: Fitted, wanted: Workload) -> Cost:
+def cost(found: FittingOption, wanted: Workload) -> Cost:
     """The cost of a fitted option under ``--goal`` and ``--mode``."""
     speed = found.estimate.speed.decode_tokens_per_s if found.estimate.speed else None
     context = max(1, found.estimate.context_tokens)
@@ -88,7 +88,7 @@ def cost(found: Fitted, wanted: Workload) -> Cost:
     return Cost(tuple(terms.items()))
 
 
-def _waiting(found: Fitted, wanted: Workload) -> float:
+def _waiting(found: FittingOption, wanted: Workload) -> float:
     """What it costs that some of the requests asked for must wait for the others."""
     held = found.estimate.max_concurrency
     if not found.crowded or not held:
@@ -128,7 +128,7 @@ def _llamacpp_on(gpus: tuple[Gpu, ...]) -> float:
     return (_NO_BATCHING if large else 0.0) + _SPLIT_DOUBLED * math.log2(len(gpus))
 
 
-def order(found: Fitted, wanted: Workload) -> tuple[float, float, int, str, str]:
+def order(found: FittingOption, wanted: Workload) -> tuple[float, float, int, str, str]:
     """A total, stable order: cost, then memory, then names."""
     variant = found.option.candidate.variant
     return (

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.core.units import format_bytes, format_count
 from modelscan.core.workload import Workload
 from modelscan.engines.flags import REMOTE_CODE
 from modelscan.formats.quantization import bits_per_weight, means
-from modelscan.planner.case import Case
+from modelscan.planner.feasibility import PlanningContext
 
 
-def closed(subject: Subject) -> None:
+def closed(subject: ResolvedModel) -> None:
     """Closed weights run nowhere but at their provider: exit 3, with open alternatives."""
     if not subject.closed:
         return
@@ -29,7 +29,7 @@ def closed(subject: Subject) -> None:
     )
 
 
-def remote_code(subject: Subject, wanted: Workload) -> None:
+def remote_code(subject: ResolvedModel, wanted: Workload) -> None:
     """A repository's own code can do anything: exit 3 unless it was allowed."""
     if wanted.allow_unsafe or wanted.parameter(REMOTE_CODE) in (None, "false", "False"):
         return
@@ -40,7 +40,7 @@ def remote_code(subject: Subject, wanted: Workload) -> None:
     )  # fmt: skip
 
 
-def pickles(subject: Subject, wanted: Workload) -> None:
+def pickles(subject: ResolvedModel, wanted: Workload) -> None:
     """Weights that are there only as pickle files are neither fetched nor run: exit 3."""
     formats = {candidate.variant.format for candidate in subject.candidates}
     if wanted.allow_unsafe or formats != {"pickle"}:
@@ -56,7 +56,7 @@ def pickles(subject: Subject, wanted: Workload) -> None:
     )  # fmt: skip
 
 
-def absent(subject: Subject, wanted: Workload) -> str | None:
+def absent(subject: ResolvedModel, wanted: Workload) -> str | None:
     """Why the asked quantization is not there, naming what is; None when it is."""
     asked = wanted.quantization
     if asked is None or any(
@@ -70,7 +70,7 @@ def absent(subject: Subject, wanted: Workload) -> str | None:
     return f"no {asked} weights of {subject.id} are known; there are: {listed}"
 
 
-def least_bytes(subject: Subject, case: Case) -> int | None:
+def least_bytes(subject: ResolvedModel, case: PlanningContext) -> int | None:
     """What the asked (or smallest) format needs at least: parameters x bits per weight."""
     asked = bits_per_weight(case.wanted.quantization)
     parameters = parameters_of(subject)
@@ -85,7 +85,7 @@ def _whole_bits(bits: float) -> float:
     return float(int(bits))
 
 
-def parameters_of(subject: Subject) -> int | None:
+def parameters_of(subject: ResolvedModel) -> int | None:
     """All parameters, active or not: what memory must hold."""
     if subject.model and subject.model.parameters:
         return subject.model.parameters
@@ -93,7 +93,7 @@ def parameters_of(subject: Subject) -> int | None:
     return max((count for count in counts if count), default=None)
 
 
-def size_sentence(subject: Subject, case: Case, available: int) -> str | None:
+def size_sentence(subject: ResolvedModel, case: PlanningContext, available: int) -> str | None:
     """``INT4 of 671B parameters is at least 312 GiB of weights; 24.0 GiB are free``."""
     parameters, least = parameters_of(subject), least_bytes(subject, case)
     if not parameters or not least or least <= available:

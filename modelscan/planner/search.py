@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from modelscan.core.gpu import Gpu, Inventory
-from modelscan.core.plan import Candidate, Subject
+from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import BACKENDS, Workload
 from modelscan.engines import support
 from modelscan.engines.support import Support
 from modelscan.formats.quantization import means
 from modelscan.planner.quality import describe as quality_words
-from modelscan.planner.user_flags import foreign
+from modelscan.planner.user_flags import flag_of_other_engine
 
 RUINED_LOSS = 1.0  # perplexity x 2.7: formats of less than two bits
 
@@ -50,7 +50,7 @@ def device_label(gpus: Sequence[Gpu]) -> str:
 
 
 def options(
-    subject: Subject,
+    subject: ResolvedModel,
     inventory: Inventory,
     workload: Workload,
     sets: Sequence[tuple[Gpu, ...]] | None = None,
@@ -96,7 +96,7 @@ class _Search:
 
     def __init__(
         self,
-        subject: Subject,
+        subject: ResolvedModel,
         inventory: Inventory,
         workload: Workload,
         sets: Sequence[tuple[Gpu, ...]],
@@ -116,7 +116,7 @@ class _Search:
         ):
             if not found:
                 return found.reason
-        return None if self.workload.force else foreign(self.workload, backend)
+        return None if self.workload.force else flag_of_other_engine(self.workload, backend)
 
     def of(
         self, candidate: Candidate, backend: str, refusal: str | None
@@ -198,7 +198,7 @@ class _Search:
         return found
 
 
-def _has_recipe(subject: Subject, candidate: Candidate, backend: str, mode: str) -> bool:
+def _has_recipe(subject: ResolvedModel, candidate: Candidate, backend: str, mode: str) -> bool:
     specs = subject.model.specs if subject.model else ()
     return any(
         spec.repo == candidate.variant.repo

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import UsageError
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.state.config import Config
 from modelscan.targets.request import Events, Request, silent
 
@@ -45,7 +45,7 @@ class Target(Protocol):
     def propose(
         self,
         name: str,
-        subject: Subject,
+        subject: ResolvedModel,
         request: Request,
         save: Save,
         now: str,

@@ -20,8 +20,8 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.workload import Workload
 from modelscan.engines.flags import parse, workload_of
-from modelscan.planner.case import estimator
 from modelscan.planner.decide import decide
+from modelscan.planner.feasibility import estimator
 
 
 def test_fewer_requests_at_once_leave_room_for_the_context() -> None:

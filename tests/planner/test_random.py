@@ -114,7 +114,7 @@ def test_any_question_has_an_answer_that_adds_up(
         decision = decide(model, here, wish)
     except ModelscanError:
         return
-    found = decision.no_fit.alternatives if decision.no_fit else decision.alternatives
+    found = decision.refusal.alternatives if decision.refusal else decision.alternatives
     for plan in (*filter(None, (decision.plan,)), *found):
         sizes = plan.estimate
         assert sizes.parts.total_bytes == sizes.total_bytes

@@ -89,7 +89,7 @@ def command(case: Case, backend: str, version: str) -> str:
     subject = load_subject(case.model, load(), wanted)
     decision = decide(subject, inventory(case.gpu), wanted, explain=False)
     if decision.plan is None:
-        assert decision.no_fit is not None
+        assert decision.refusal is not None
         return "does not fit"
     return rendered(decision.plan, backend, version)
 

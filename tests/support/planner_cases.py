@@ -7,7 +7,7 @@ from typing import Any
 
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.model import Variant
-from modelscan.core.plan import Candidate, Subject
+from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.units import GIB
 from modelscan.memory.shape import from_config
 from modelscan.models.quantization_quality import quality
@@ -67,8 +67,8 @@ def subject(
     name: str = "acme/model",
     task: str = "chat",
     original: str | None = None,
-) -> Subject:
-    """A Subject with these variants; names that GGUF knows become GGUF files."""
+) -> ResolvedModel:
+    """A ResolvedModel with these variants; names that GGUF knows become GGUF files."""
     candidates = []
     for quantization in quantizations:
         gguf = quantization.startswith(("Q", "IQ"))
@@ -80,7 +80,7 @@ def subject(
             weight_bytes=shape.weights.total_bytes,
         )  # fmt: skip
         candidates.append(Candidate(variant, shape, quality(quantization, original)))
-    return Subject(name, name, task, tuple(candidates))
+    return ResolvedModel(name, name, task, tuple(candidates))
 
 
 def gpu(

@@ -15,7 +15,7 @@ from support.deployments import make, plan
 
 from modelscan.core.deployment import State
 from modelscan.core.errors import ModelscanError, UsageError
-from modelscan.core.plan import Held
+from modelscan.core.plan import ReservedMemory
 from modelscan.core.units import GIB
 from modelscan.hub.needed_files import is_projector
 from modelscan.state.config import Config, load
@@ -47,7 +47,11 @@ def store(tmp_path: Path) -> Any:
 def test_a_starting_deployment_holds_all_of_its_estimate(store: Store) -> None:
     store.put(make("a", state=State.STARTING, plan=planned(GIB, (0, 5 * GIB), (1, 6 * GIB))))
     store.put(make("me", state=State.STARTING, plan=planned(GIB, (0, GIB))))
-    assert held_bytes(store, "me") == (Held(0, 5 * GIB), Held(1, 6 * GIB), Held(None, GIB))
+    assert held_bytes(store, "me") == (
+        ReservedMemory(0, 5 * GIB),
+        ReservedMemory(1, 6 * GIB),
+        ReservedMemory(None, GIB),
+    )
 
 
 def test_a_starting_engine_with_a_pool_holds_all_that_it_will_set_aside(store: Store) -> None:
@@ -57,7 +61,7 @@ def test_a_starting_engine_with_a_pool_holds_all_that_it_will_set_aside(store: S
     value["estimate"]["per_gpu"][0] |= {"kv_pool_bytes": 54 * GIB, "parts": parts}
     value["estimate"]["per_gpu"][1] |= {"kv_pool_bytes": 2 * GIB, "parts": parts}
     store.put(make("pooled", state=State.STARTING, plan=value))
-    assert held_bytes(store, "me") == (Held(0, 73 * GIB), Held(1, 24 * GIB))
+    assert held_bytes(store, "me") == (ReservedMemory(0, 73 * GIB), ReservedMemory(1, 24 * GIB))
 
 
 def test_a_running_one_holds_only_what_the_probe_cannot_see(store: Store) -> None:

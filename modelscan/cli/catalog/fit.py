@@ -86,8 +86,8 @@ def fit_of(model: Model, here: Room) -> Fit:
             plan.backend, plan.context_tokens, speed.decode_tokens_per_s if speed else None,
             "estimate",
         )  # fmt: skip
-    if decision is not None and decision.no_fit is not None and decision.no_fit.needed_bytes:
-        needed = decision.no_fit.needed_bytes
+    if decision is not None and decision.refusal is not None and decision.refusal.needed_bytes:
+        needed = decision.refusal.needed_bytes
         return Fit("does_not_fit", needed, here.usable_bytes, here.where, basis="estimate")
     return _bound(model, here)
 

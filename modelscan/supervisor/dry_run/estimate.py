@@ -9,7 +9,7 @@ from modelscan.core.errors import NotDeployableError, OfflineError
 from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.model import Variant
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
 from modelscan.planner import refuse
@@ -18,7 +18,7 @@ from modelscan.state.config import Config
 
 
 def exact_estimate(
-    subject: Subject, workload: Workload, inventory: Inventory, config: Config
+    subject: ResolvedModel, workload: Workload, inventory: Inventory, config: Config
 ) -> Estimate:
     """The estimate with the engine's figures; raises where there is no GGUF file to ask about."""
     from modelscan.supervisor.dry_run.run import exact
@@ -38,7 +38,11 @@ def exact_estimate(
 
 
 def _remote(
-    subject: Subject, variant: Variant, workload: Workload, inventory: Inventory, config: Config
+    subject: ResolvedModel,
+    variant: Variant,
+    workload: Workload,
+    inventory: Inventory,
+    config: Config,
 ) -> Estimate:
     """Only the header is fetched: a few MiB."""
     from modelscan.formats import gguf

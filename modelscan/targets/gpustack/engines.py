@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Inventory
-from modelscan.core.plan import Decision, Subject
+from modelscan.core.plan import Decision, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.targets.gpustack.client import Dialect
 
@@ -17,7 +17,7 @@ def engines(dialect: Dialect) -> tuple[str, ...]:
 
 
 def decided(
-    subject: Subject,
+    subject: ResolvedModel,
     hardware: Inventory,
     workload: Workload,
     dialect: Dialect,
@@ -51,7 +51,7 @@ def room_for(hardware: Inventory, dialect: Dialect) -> Inventory:
     return replace(hardware, host=replace(hardware.host, free_bytes=0))
 
 
-def servable(subject: Subject, dialect: Dialect) -> Subject:
+def servable(subject: ResolvedModel, dialect: Dialect) -> ResolvedModel:
     """Only the variants this server's engines read: safetensors; GGUF on 0.7 (llama-box)."""
     formats = {"safetensors"} if dialect.modern else {"safetensors", "gguf"}
     kept = tuple(c for c in subject.candidates if c.variant.format in formats)

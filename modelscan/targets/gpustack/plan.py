@@ -14,7 +14,7 @@ from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.gpu import Inventory
 from modelscan.core.jsonform import to_json
 from modelscan.core.model import Spec
-from modelscan.core.plan import Decision, Plan, Subject
+from modelscan.core.plan import Decision, Plan, ResolvedModel
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
 from modelscan.state.config import Config
@@ -54,7 +54,7 @@ def propose(
     client: Client,
     target: TargetConfig,
     name: str,
-    subject: Subject,
+    subject: ResolvedModel,
     request: Request,
     marker: str,
 ) -> Proposal:
@@ -129,7 +129,7 @@ def cluster_hardware(name: str, config: Config, spec: str | None = None) -> Inve
 def cluster_decision(
     name: str,
     config: Config,
-    subject: Subject,
+    subject: ResolvedModel,
     workload: Workload,
     spec: str | None,
     *,
@@ -170,7 +170,9 @@ def pick(hardware: Inventory, spec: str | None) -> Inventory:
     return replace(hardware, gpus=gpus)
 
 
-def decide_for(subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect) -> Plan:
+def decide_for(
+    subject: ResolvedModel, hardware: Inventory, workload: Workload, dialect: Dialect
+) -> Plan:
     """The planner's choice among what this server can run."""
     from modelscan.targets.local.plan import no_fit
 
@@ -191,7 +193,7 @@ def decide_for(subject: Subject, hardware: Inventory, workload: Workload, dialec
 
 
 def by_recipe(
-    subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect
+    subject: ResolvedModel, hardware: Inventory, workload: Workload, dialect: Dialect
 ) -> Plan | None:
     """The plan that follows the first recipe of the catalog which is for this mode and these
     cards, has what the user asked for, and fits; None where there is none."""
@@ -216,7 +218,7 @@ def by_recipe(
 
 
 def sized(
-    plan: Plan, subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect
+    plan: Plan, subject: ResolvedModel, hardware: Inventory, workload: Workload, dialect: Dialect
 ) -> Plan:
     """The same plan with the share of each GPU that the model needs, not the engine's 0.9.
 
@@ -273,7 +275,7 @@ def needed_fraction(plan: Plan) -> float | None:
     return share if share < min(most) else None
 
 
-def recipe(subject: Subject, plan: Plan, hardware: Inventory, mode: str) -> Spec | None:
+def recipe(subject: ResolvedModel, plan: Plan, hardware: Inventory, mode: str) -> Spec | None:
     """The catalog's recipe for just this repository, engine and device, if there is one."""
     if subject.model is None:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.store import Store
@@ -60,7 +60,7 @@ class GpuStackTarget:
     def propose(
         self,
         name: str,
-        subject: Subject,
+        subject: ResolvedModel,
         request: Request,
         save: Save,
         now: str,

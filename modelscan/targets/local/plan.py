@@ -11,7 +11,7 @@ from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.gpu import Inventory
 from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
-from modelscan.core.plan import Decision, Held, Plan, Subject
+from modelscan.core.plan import Decision, Plan, ReservedMemory, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.state.config import Config
 from modelscan.state.store import Store
@@ -23,7 +23,9 @@ from modelscan.targets.request import Request
 _NOT_YET_SEEN = (State.PENDING, State.DOWNLOADING, State.STARTING)
 
 
-def plan_here(name: str, subject: Subject, request: Request, config: Config, store: Store) -> Plan:
+def plan_here(
+    name: str, subject: ResolvedModel, request: Request, config: Config, store: Store
+) -> Plan:
     """The best plan that this machine's engines can start; raises NotDeployableError without one.
 
     The caller holds the ``placement`` lock.
@@ -94,10 +96,10 @@ def program_of(backend: str, config: Config) -> str | None:
 
 
 def _decide(
-    subject: Subject,
+    subject: ResolvedModel,
     hardware: Inventory,
     workload: Workload,
-    held: tuple[Held, ...],
+    held: tuple[ReservedMemory, ...],
     history: tuple[Measurement, ...],
 ) -> Decision:
     from modelscan.planner.decide import decide
@@ -154,13 +156,13 @@ def _with_warning(plan: Plan, warning: str | None) -> Plan:
     return replace(plan, estimate=estimate)
 
 
-def held_bytes(store: Store, name: str) -> tuple[Held, ...]:
+def held_bytes(store: Store, name: str) -> tuple[ReservedMemory, ...]:
     """What other deployments were promised and the probe of free memory does not see.
 
     Of one that starts: everything. Of one that runs: on GPUs nothing, in host memory what it has
     not touched yet and its mapped weights, which the kernel calls available.
     """
-    held: list[Held] = []
+    held: list[ReservedMemory] = []
     for other in store.all():
         if other.name == name or other.target != "local" or other.plan is None:
             continue
@@ -169,11 +171,11 @@ def held_bytes(store: Store, name: str) -> tuple[Held, ...]:
             continue
         estimate = other.plan["estimate"]
         devices = estimate["per_gpu"] if starting else []
-        held += [Held(device["index"], _reserved_bytes(device)) for device in devices]
+        held += [ReservedMemory(device["index"], _reserved_bytes(device)) for device in devices]
         seen = (memory_bytes(other.pid)[1] or 0) if other.pid else 0
         host = _host_bytes(estimate) - seen
         if host > 0:
-            held.append(Held(None, host))
+            held.append(ReservedMemory(None, host))
     return tuple(held)
 
 
@@ -196,7 +198,7 @@ def _host_bytes(estimate: Mapping[str, Any]) -> int:
 
 def no_fit(decision: Decision) -> NotDeployableError:
     """``does_not_fit`` as the error of ``deploy``: exit 3, with the planner's numbers."""
-    answer = decision.no_fit
+    answer = decision.refusal
     assert answer is not None
     return NotDeployableError(
         f"{answer.model} does not fit here: {'; '.join(answer.reasons)}",

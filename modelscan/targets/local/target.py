@@ -11,7 +11,7 @@ from typing import Any
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import AuthError, UsageError
 from modelscan.core.jsonform import to_json
-from modelscan.core.plan import Plan, Subject
+from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.engines.base import Launch, Serving
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
@@ -43,7 +43,7 @@ class LocalTarget:
     def propose(
         self,
         name: str,
-        subject: Subject,
+        subject: ResolvedModel,
         request: Request,
         save: Save,
         now: str,
@@ -262,7 +262,9 @@ def endpoint_of(launch: Launch) -> str:
     return f"http://{launch.address}:{launch.port}"
 
 
-def _describe(name: str, subject: Subject, request: Request, plan: Plan, now: str) -> Deployment:
+def _describe(
+    name: str, subject: ResolvedModel, request: Request, plan: Plan, now: str
+) -> Deployment:
     """Everything but where it listens and how it is started."""
     return Deployment(
         name=name,

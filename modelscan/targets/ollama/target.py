@@ -16,7 +16,7 @@ from typing import Any
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError, UsageError
 from modelscan.core.jsonform import to_json
-from modelscan.core.plan import Plan, Subject
+from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.engines.flags import parse
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
@@ -44,7 +44,7 @@ class OllamaTarget:
     def propose(
         self,
         name: str,
-        subject: Subject,
+        subject: ResolvedModel,
         request: Request,
         save: Save,
         now: str,
@@ -89,7 +89,7 @@ class OllamaTarget:
                 code="name_taken",
             )
 
-    def _plan(self, name: str, subject: Subject, request: Request) -> Plan:
+    def _plan(self, name: str, subject: ResolvedModel, request: Request) -> Plan:
         from modelscan.gpu.inventory import inventory
         from modelscan.planner.decide import decide
 

@@ -23,7 +23,7 @@ _SPARE_UTILIZATION_BYTES = 256 * MIB
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittingOption:
     """An option that fits. ``offload``: none | partial | cpu (there is a GPU, unused)."""
 
     option: Option
@@ -49,7 +49,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Miss:
+class DoesNotFit:
     """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices.
 
     ``bound``: the weights alone are too large, nothing else was counted.
@@ -63,7 +63,7 @@ class Miss:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class PlanningContext:
     """What all options of one decision share."""
 
     inventory: Inventory
@@ -159,12 +159,12 @@ def devices(estimate: Estimate) -> tuple[DeviceEstimate, ...]:
     return (*estimate.per_gpu, *((estimate.host,) if estimate.host else ()))
 
 
-def fits_gpus(found: Fitted) -> bool:
+def fits_gpus(found: FittingOption) -> bool:
     """The engine's own verdict: each device by itself, with the margin."""
     return (found.estimate.verdict in ("fits", None) or found.crowded) and not found.tight
 
 
-def fits(found: Fitted) -> bool:
+def fits(found: FittingOption) -> bool:
     """And for llama.cpp with GPUs the host's share as well."""
     host = found.estimate.host
     if not fits_gpus(found):
