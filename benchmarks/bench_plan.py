@@ -22,6 +22,7 @@ from modelscan.catalog.search.lookup import load_model
 from modelscan.catalog.search.query import Query, search
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Gpu, Host, Inventory
+from modelscan.core.machine import simulated_machine
 from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
@@ -29,8 +30,8 @@ from modelscan.engines.estimate import estimate
 from modelscan.engines.flags import workload_of
 from modelscan.formats.quantization import canonical
 from modelscan.gpu.simulate import simulate
+from modelscan.models.decide import decide_here
 from modelscan.models.from_catalog import from_model
-from modelscan.planner.decide import decide
 from modelscan.state.config import Config, load
 
 GPUS = (
@@ -113,7 +114,7 @@ def check(subject: ResolvedModel, inventory: Inventory, tally: Tally) -> None:
     """One decision."""
     tally.decisions += 1
     try:
-        plan = decide(subject, inventory, Workload(), explain=False).plan
+        plan = decide_here(simulated_machine(inventory), subject, Workload()).plan
     except NotDeployableError:
         tally.refused += 1
         return

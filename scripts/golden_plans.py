@@ -21,13 +21,14 @@ from typing import Any
 from modelscan.catalog.search.lookup import find_model
 from modelscan.core.gpu import Host, Inventory
 from modelscan.core.jsonform import to_json
+from modelscan.core.machine import simulated_machine
 from modelscan.core.model import Limits, Model, Spec, Variant
 from modelscan.core.plan import Decision, ResolvedModel
 from modelscan.core.units import GIB, format_bytes, format_tokens
 from modelscan.core.workload import Workload
 from modelscan.gpu.simulate import simulate
+from modelscan.models.decide import decide_here
 from modelscan.models.from_catalog import from_model
-from modelscan.planner.decide import decide
 from modelscan.state.config import load
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "planner"
@@ -122,7 +123,9 @@ def table(*, explain: bool = True) -> str:
     machines = [(spec, machine(spec)) for spec in MACHINES]
     for subject in subjects():
         for spec, inventory in machines:
-            decision = decide(subject, inventory, Workload(), explain=explain)
+            decision = decide_here(
+                simulated_machine(inventory), subject, Workload(), explain=explain
+            )
             lines.append("\t".join((subject.id, spec, *row(decision))))
     return "\n".join(lines) + "\n"
 

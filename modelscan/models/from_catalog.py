@@ -52,19 +52,28 @@ def from_model(model: Model, config: Config, workload: Workload) -> ResolvedMode
     there = _from_source(model.variants, source, explicit=workload.source is not None)
     labelled = [_labelled(variant, original) for variant in there]
     chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])
-    candidates = [
-        _candidate(model, variant, original)
-        for variant in chosen
-        if variant.weight_bytes or model.parameters or variant.parameters or model.architecture
+    sized = [
+        v
+        for v in chosen
+        if v.weight_bytes or model.parameters or v.parameters or model.architecture
     ]
     return ResolvedModel(
         id=model.id,
         name=model.name,
         task=model.task or "chat",
-        candidates=tuple(candidates),
+        candidates=tuple(_candidate(model, variant, original) for variant in sized),
         model=model,
         warnings=tuple(_warnings(labelled, chosen)),
+        unlisted=_repositories(v for v in labelled if v.format == "gguf" and not v.quantization),
+        unsized=_repositories(v for v in chosen if v not in sized),
+        other_formats=tuple(
+            dict.fromkeys(v.format for v in labelled if v.format not in ENGINE_FORMATS)
+        ),
     )
+
+
+def _repositories(variants: Iterable[Variant]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(variant.repo for variant in variants))
 
 
 def _open_models_like(model: Model, config: Config) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ from dataclasses import replace
 from modelscan.catalog.index.read import Index, open_index
 from modelscan.catalog.search.query import Query, Row, search
 from modelscan.core.errors import ModelscanError
-from modelscan.core.gpu import Inventory
+from modelscan.core.machine import Machine
 from modelscan.core.model import Model
 from modelscan.core.plan import Decision, Plan, ResolvedModel
+from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
+from modelscan.models.decide import decide_here
 from modelscan.models.from_catalog import from_model
-from modelscan.planner.decide import decide
 from modelscan.planner.describe import most_available
 from modelscan.state.config import Config
 
@@ -21,10 +22,10 @@ _WANTED = 2
 _TRIED = 8
 
 
-def with_nearest(
+def with_smaller_alternatives(
     decision: Decision,
     subject: ResolvedModel,
-    inventory: Inventory,
+    machine: Machine,
     workload: Workload,
     config: Config,
 ) -> Decision:
@@ -35,14 +36,19 @@ def with_nearest(
     refusal, model = decision.refusal, subject.model
     if refusal is None or model is None or refusal.alternatives:
         return decision
+    if refusal.verdict is not Verdict.DOES_NOT_FIT:
+        return decision
     index = open_index(config.paths)
     try:
-        near = [index.model(row.row) for row in _near(index, model, most_available(inventory))]
+        near = [
+            index.model(row.row)
+            for row in _near(index, model, most_available(machine.free_inventory()))
+        ]
     finally:
         index.close()
-    plans = list(_plans(near, inventory, workload, config))
+    plans = list(_plans(near, machine, workload, config))
     if not plans and workload.quantization:
-        plans = list(_plans(near, inventory, replace(workload, quantization=None), config))
+        plans = list(_plans(near, machine, replace(workload, quantization=None), config))
     return replace(decision, refusal=replace(refusal, alternatives=tuple(plans)))
 
 
@@ -70,13 +76,13 @@ def _words(name: str) -> list[str]:
 
 
 def _plans(
-    models: list[Model], inventory: Inventory, workload: Workload, config: Config
+    models: list[Model], machine: Machine, workload: Workload, config: Config
 ) -> Iterator[Plan]:
     found = 0
     for model in models:
         try:
             other = from_model(model, config, workload)
-            plan = decide(other, inventory, workload, explain=False).plan
+            plan = decide_here(machine, other, workload).plan
         except ModelscanError:  # nothing an engine here loads, or no size to go by
             continue
         if plan is not None:

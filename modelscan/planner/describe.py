@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
 
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
+from modelscan.core.verdict import SupportKind
 from modelscan.core.workload import BACKENDS
 from modelscan.engines.flags import environment, render
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
+from modelscan.planner.context import PlanningContext, device_label
 from modelscan.planner.feasibility import (
     DoesNotFit,
     FittingOption,
-    PlanningContext,
     available_bytes,
     free_bytes,
 )
 from modelscan.planner.fit import too_large_by
-from modelscan.planner.search import device_label
 
 _SHOWN_MISSES = 3
 _SHOWN_DEVICES = 4
@@ -32,44 +34,52 @@ _OBVIOUS = (
 
 
 def plan(
-    subject: ResolvedModel,
+    model: ResolvedModel,
     found: FittingOption,
     case: PlanningContext,
     misses: Sequence[DoesNotFit],
-    variants: int,
 ) -> Plan:
-    """The Plan of a fitted option."""
+    """The Plan of an option that fits."""
     option, launch = found.option, found.launch
-    variant = option.candidate.variant
-    indices = tuple(gpu.index for gpu in option.gpus)
+    variant, wishes = option.candidate.variant, case.wishes_on(option.engine)
     every = not _must_hide(found, case)
     local = variant.source == "local_path"
     shape_path = option.candidate.shape.path
     return Plan(
-        model=subject.id,
+        model=model.id,
         quantization=variant.quantization,
         backend=option.backend,
-        backend_version=case.wanted.backend_version or found.estimate.backend_version,
+        backend_version=wishes.backend_version or found.estimate.backend_version,
         source=variant.source,
         repo=(shape_path or variant.repo) if local else variant.repo,
         files=tuple(file.path for file in variant.files),
-        gpus=indices,
+        gpus=tuple(gpu.index for gpu in option.gpus),
         tensor_parallel=launch.tensor_parallel,
         pipeline_parallel=launch.pipeline_parallel,
         context_tokens=found.estimate.context_tokens,
         parallel=found.estimate.parallel,
         parameters=render(found.chosen),
-        env=environment(launch, case.wanted, option.gpus, every),
-        estimate=found.estimate,
-        reasons=tuple(reasons(found, case, misses, variants)),
+        env=environment(launch, wishes, option.gpus, every),
+        estimate=_estimate(found, case),
+        reasons=tuple(reasons(found, case, misses, len(model.candidates))),
         task=case.task,
         format=variant.format,
         revision=variant.revision,
         worker=option.gpus[0].worker if option.gpus else None,
-        adapters=case.wanted.adapters,
-        support=option.support.kind or "forced",
+        adapters=wishes.adapters,
         settings={name: value if value is not None else True for name, value in found.chosen},
+        support=cast(SupportKind, option.support.kind or "forced"),
+        offload=found.offload if option.gpus else "cpu",
+        within_margin=found.tight,
     )
+
+
+def _estimate(found: FittingOption, case: PlanningContext) -> Estimate:
+    """With what the user must know of this build of the engine, where it leaves GPUs unused."""
+    note = found.option.engine.note
+    if note is None or not case.inventory.gpus:
+        return found.estimate
+    return replace(found.estimate, warnings=(*found.estimate.warnings, note))
 
 
 def _must_hide(found: FittingOption, case: PlanningContext) -> bool:
@@ -170,7 +180,7 @@ def _share(name: str, device: DeviceEstimate) -> str:
 def _context(found: FittingOption, case: PlanningContext) -> str:
     estimate = found.estimate
     trained = found.option.candidate.shape.architecture.context_tokens
-    asked = "as asked" if case.wanted.context_tokens else "chosen"
+    asked = "as asked" if case.wishes.context_tokens else "chosen"
     text = f"context {format_tokens(estimate.context_tokens)} {asked}"
     if trained:
         text += f", the model was trained for {format_tokens(trained)}"
@@ -212,7 +222,9 @@ def refusal_reasons(
     if sentence and (absent or not misses):
         lines.append(sentence)
     lines += [miss.reason for miss in nearest(misses)]
-    if not subject.candidates:
+    if subject.unlisted and not misses:
+        lines.append(f"{subject.unlisted[0]} has GGUF files whose names are not known here")
+    elif not subject.candidates:
         lines.append(f"no downloadable weights of {subject.id} are known")
     if not misses:
         first = {why: f"{what}: {why}" for what, why in reversed(refusals)}

@@ -12,11 +12,11 @@ from modelscan.core.architecture import Architecture
 from modelscan.core.estimate import Estimate
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.engines.flags import Launch, estimate_workload, options
+from modelscan.planner.context import Option, PlanningContext
 from modelscan.planner.feasibility import (
     MINIMUM_CONTEXT_TOKENS,
     DoesNotFit,
     FittingOption,
-    PlanningContext,
     available_bytes,
     beside_share,
     devices,
@@ -27,7 +27,6 @@ from modelscan.planner.feasibility import (
     spare,
     target_context,
 )
-from modelscan.planner.search import Option
 
 THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
 _POOLED = ("vllm", "sglang")  # engines that set a pool aside
@@ -59,7 +58,7 @@ def fit(option: Option, case: PlanningContext) -> FittingOption | DoesNotFit:
         return missed
     available = available_bytes(option.gpus, case.inventory)
     least = least_bytes(option, case)
-    target = target_context(option.candidate.shape.architecture, case.wanted, case.task)
+    target = target_context(option.candidate.shape.architecture, case.wishes, case.task)
     trial = _Trial(option, case, target)
     if least <= available:
         found = trial.whole()
@@ -74,7 +73,7 @@ def fit(option: Option, case: PlanningContext) -> FittingOption | DoesNotFit:
 
 def least_bytes(option: Option, case: PlanningContext) -> int:
     """A lower bound without an estimate: the weights."""
-    if case.wanted.parameter("cpu-offload-gb") or case.wanted.parameter("n-gpu-layers"):
+    if case.wishes.parameter("cpu-offload-gb") or case.wishes.parameter("n-gpu-layers"):
         return 0
     floor = option.candidate.floor_bytes
     if floor is not None:
@@ -99,6 +98,7 @@ class _Trial:
 
     def __init__(self, option: Option, case: PlanningContext, target: int) -> None:
         self.option, self.case, self.target = option, case, target
+        self.wishes = case.wishes_on(option.engine)
         self.architecture = option.candidate.shape.architecture
         self.inventory = replace(case.inventory, gpus=option.gpus)
         self.last: Estimate | None = None
@@ -108,11 +108,11 @@ class _Trial:
         launch = self._launch(context)
         if changes:
             launch = replace(launch, **changes)  # type: ignore[arg-type]
-        chosen = options(launch, self.case.wanted)
+        chosen = options(launch, self.wishes)
         workload = estimate_workload(
-            self.case.wanted,
+            self.wishes,
             backend=self.option.backend,
-            backend_version=self.case.wanted.backend_version,
+            backend_version=self.wishes.backend_version,
             chosen=chosen,
             context_tokens=context,
             parallel=self._slots(),
@@ -137,7 +137,7 @@ class _Trial:
             found = self.attempt(self.target, **changes)
         if fits(found):
             return self._noted(found, changes)
-        if self.case.wanted.context_tokens:
+        if self.wishes.context_tokens:
             return self._noted(found, changes) if found.tight else None
         smaller = self._smaller_context(found, changes)
         if smaller is not None:
@@ -146,9 +146,9 @@ class _Trial:
 
     def _serves_fewer(self, estimate: Estimate) -> bool:
         """Whether fewer than vLLM's 256 or 1024 requests may leave the room the context needs."""
-        wanted = self.case.wanted
-        said = wanted.parallel or wanted.mode == "throughput" or wanted.parameter("max-num-seqs")
-        if self.option.backend != "vllm" or self.case.task != "chat" or said:
+        wishes = self.wishes
+        given = wishes.parallel or wishes.mode == "throughput" or wishes.parameter("max-num-seqs")
+        if self.option.backend != "vllm" or self.case.task != "chat" or given:
             return False
         return all(d.parts.weights_bytes < (d.budget_bytes or 0) for d in estimate.per_gpu)
 
@@ -186,7 +186,7 @@ class _Trial:
 
     def offloaded(self) -> FittingOption | None:
         """Part of the model in host memory: experts first, then whole layers."""
-        if self.case.wanted.parameter("n-gpu-layers"):
+        if self.wishes.parameter("n-gpu-layers"):
             return None
         for context in dict.fromkeys((self.target, min(self.target, 2 * self.minimum()))):
             found = self._moved(context)
@@ -231,8 +231,8 @@ class _Trial:
 
     def minimum(self) -> int:
         """The smallest context worth offering; what was asked for is never reduced."""
-        if self.case.wanted.context_tokens:
-            return self.case.wanted.context_tokens
+        if self.wishes.context_tokens:
+            return self.wishes.context_tokens
         return min(self.architecture.context_tokens or MINIMUM_CONTEXT_TOKENS,
                    MINIMUM_CONTEXT_TOKENS, self.target)  # fmt: skip
 
@@ -243,32 +243,33 @@ class _Trial:
             return _miss(self.option, least, available, "the weights alone do not leave room")
         context = format_tokens(estimate.context_tokens)
         needed = max(estimate.total_bytes, least)
+        uncertain = estimate.basis == "range" and (estimate.low_bytes or needed) <= available
         if self.option.backend in _POOLED and estimate.warnings:
             text = f"{self.option.label}: {estimate.warnings[0]}"
-            return DoesNotFit(self.option, needed, available, text)
+            return DoesNotFit(self.option, needed, available, text, uncertain=uncertain)
         text = (
             f"{self.option.label}: needs {format_bytes(needed)} with a context of {context}, "
             f"{format_bytes(available)} are free"
         )
-        return DoesNotFit(self.option, needed, available, text)
+        return DoesNotFit(self.option, needed, available, text, uncertain=uncertain)
 
     def _slots(self) -> int:
         """Requests whose full context must be held at once."""
-        if self.case.wanted.parallel:
-            return self.case.wanted.parallel
-        throughput = self.case.wanted.mode == "throughput" and self.case.task == "chat"
+        if self.wishes.parallel:
+            return self.wishes.parallel
+        throughput = self.wishes.mode == "throughput" and self.case.task == "chat"
         return THROUGHPUT_SLOTS if throughput else 1
 
     def _launch(self, context: int) -> Launch:
-        option, wanted = self.option, self.case.wanted
+        option, wishes = self.option, self.wishes
         pooled = option.backend in _POOLED
         return Launch(
             backend=option.backend,
             task=self.case.task,
             context_tokens=context,
-            parallel=wanted.parallel if pooled else self._slots(),
+            parallel=wishes.parallel if pooled else self._slots(),
             tensor_parallel=option.tensor_parallel,
-            pipeline_parallel=wanted.pipeline_parallel or 1,
+            pipeline_parallel=wishes.pipeline_parallel or 1,
             gpu_count=len(option.gpus),
             memory_utilization=self._utilization(),
             half=_needs_half(option),
@@ -278,18 +279,17 @@ class _Trial:
     def _utilization(self) -> float | None:
         """vLLM's default differs between versions, so the plan always says which it counts on."""
         if self.option.backend == "sglang":
-            return self.case.wanted.memory_utilization
+            return self.wishes.memory_utilization
         if self.option.backend != "vllm":
             return None
         from modelscan.engines.vllm.versions import facts_for
 
-        wanted = self.case.wanted
-        default = facts_for(wanted.backend_version).utilization
-        return wanted.memory_utilization or default
+        default = facts_for(self.wishes.backend_version).utilization
+        return self.wishes.memory_utilization or default
 
     def _lower_utilization(self, estimate: Estimate) -> float | None:
         """The share to ask for when others already hold part of a device (vLLM, SGLang)."""
-        if self.option.backend not in _POOLED or self.case.wanted.memory_utilization:
+        if self.option.backend not in _POOLED or self.wishes.memory_utilization:
             return None
         shares = [
             (gpu.free_bytes - beside_share(device)) / gpu.memory_bytes
@@ -321,7 +321,7 @@ class _Trial:
                 f"length at once, {found.estimate.parallel} were asked for: the others wait"
             )
         if found.tight:
-            notes.append("tight: within the estimate's margin of the free memory")
+            notes.append("within the estimate's margin of the free memory: it may not start")
         return replace(found, notes=tuple(notes))
 
 

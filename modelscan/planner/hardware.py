@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from modelscan.core.gpu import Gpu, Host, Inventory
+from modelscan.core.machine import EngineHere, Machine, every_engine
 from modelscan.core.plan import RequiredHardware, ResolvedModel
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
 from modelscan.planner import refuse
-from modelscan.planner.feasibility import FittingOption, PlanningContext, estimator
+from modelscan.planner.context import Option, PlanningContext, estimator
+from modelscan.planner.feasibility import FittingOption
 from modelscan.planner.fit import fit, least_bytes
-from modelscan.planner.search import Option, options, reject_reason
+from modelscan.planner.search import options, reject_reason
 from modelscan.planner.user_flags import apply_user_flags
 
 _DRIVER_SHARE = 0.02  # what firmware and driver keep of a card, about
@@ -66,8 +68,8 @@ def _rungs() -> Iterator[tuple[Card, int]]:
 
 def required(subject: ResolvedModel, case: PlanningContext) -> tuple[RequiredHardware, ...]:
     """The smallest single card, the smallest set of cards, and how many of the ones here."""
-    wanted = replace(case.wanted, gpus=None, tensor_parallel=None)
-    base = replace(case, wanted=wanted, offload=False)
+    wishes = replace(case.wishes, gpus=None, tensor_parallel=None)
+    base = replace(case, wishes=wishes, offload=False)
     found: list[RequiredHardware] = []
     single = several = False
     for card, count in _rungs():
@@ -82,23 +84,24 @@ def required(subject: ResolvedModel, case: PlanningContext) -> tuple[RequiredHar
 
 
 def needed(
-    subject: ResolvedModel, workload: Workload, here: Inventory
+    model: ResolvedModel, wishes: Workload, machine: Machine
 ) -> tuple[RequiredHardware, ...]:
     """The smallest hardware for each format: ``plan --gpus-needed``. Raises for closed weights."""
-    refuse.closed(subject)
+    refuse.closed(model)
     case = PlanningContext(
-        inventory=here,
-        wanted=replace(apply_user_flags(workload), gpus=None, tensor_parallel=None),
-        task="embedding" if workload.embedding else subject.task,
-        estimate=estimator(subject.id),
+        machine=machine,
+        inventory=machine.inventory,
+        wishes=replace(apply_user_flags(wishes), gpus=None, tensor_parallel=None),
+        task="embedding" if wishes.embedding else model.task,
+        estimate=estimator(model.id),
         offload=False,
     )
     rows: dict[tuple[str, str | None], RequiredHardware] = {}
-    for candidate in subject.candidates:
+    for candidate in model.candidates:
         key = (candidate.variant.format, candidate.variant.quantization)
         if key in rows:
             continue
-        alone = replace(subject, candidates=(candidate,))
+        alone = replace(model, candidates=(candidate,))
         for card, count in _rungs():
             fitted = smallest(alone, case, cards(card, count))
             if fitted is not None:
@@ -137,10 +140,11 @@ def smallest(
     """The smallest variant that fits on exactly these idle cards, whole; None if none."""
     inventory = Inventory(gpus=gpus, host=_HOST, source="simulated")
     there = replace(case, inventory=inventory)
+    engines = _engines(case.machine)
     room = sum(gpu.free_bytes or 0 for gpu in gpus)
     if _least(subject) > room:
         return None
-    found_here = options(subject, inventory, case.wanted, [gpus]).found
+    found_here = options(subject, there, engines, [gpus]).found
     choices = _decent([option for option in found_here if option.gpus])
     for option in sorted(choices, key=_size):
         if least_bytes(option, there) > room:
@@ -151,6 +155,12 @@ def smallest(
         if isinstance(found, FittingOption) and not found.tight:
             return found
     return None
+
+
+def _engines(machine: Machine) -> tuple[EngineHere, ...]:
+    """What may run on hardware that somebody buys: the engines here and those that could be."""
+    names = (*(engine.name for engine in machine.engines), *(gap.name for gap in machine.missing))
+    return every_engine(dict.fromkeys(names))
 
 
 def _least(subject: ResolvedModel) -> int:

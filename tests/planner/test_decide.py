@@ -27,6 +27,7 @@ from support.planner_cases import (
     RTX_4090,
     T4,
     TESLA_V100,
+    decide,
     gpu,
     machine,
     subject,
@@ -40,7 +41,6 @@ from modelscan.engines import support
 from modelscan.engines.estimate import estimate
 from modelscan.engines.flags import workload_of
 from modelscan.formats.quantization import canonical
-from modelscan.planner.decide import decide
 from modelscan.planner.hardware import needed
 
 SAFETENSORS = ("BF16", "FP8", "AWQ")

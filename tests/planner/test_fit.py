@@ -11,6 +11,7 @@ from support.planner_cases import (
     H100,
     RTX_3060,
     RTX_4090,
+    decide,
     machine,
     subject,
 )
@@ -20,8 +21,7 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.workload import Workload
 from modelscan.engines.flags import parse, workload_of
-from modelscan.planner.decide import decide
-from modelscan.planner.feasibility import estimator
+from modelscan.planner.context import estimator
 
 
 def test_fewer_requests_at_once_leave_room_for_the_context() -> None:

@@ -6,11 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.planner_cases import DENSE_8B, HEADS_40, RTX_3060, RTX_3090, RTX_4090, machine, subject
+from support.planner_cases import (
+    DENSE_8B,
+    HEADS_40,
+    RTX_3060,
+    RTX_3090,
+    RTX_4090,
+    decide,
+    machine,
+    subject,
+)
 
 from modelscan.core.errors import UsageError
 from modelscan.core.workload import Workload
-from modelscan.planner.decide import decide
 
 
 def asked(*parameters: tuple[str, str | None], **wishes: Any) -> Workload:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.planner_cases import decide
 
 from modelscan.core.workload import Workload
 from modelscan.gpu.simulate import simulate
 from modelscan.models.resolve import load_subject
-from modelscan.planner.decide import decide
 from modelscan.state.config import load
 
 MACHINES = ("none", "RTX 4090", "8x H200")
