@@ -23,7 +23,6 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_tokens, parse_bytes, parse_seconds
 
 if TYPE_CHECKING:
-    from modelscan.core.workload import Workload
     from modelscan.deploy.manifest import Manifest
     from modelscan.targets.request import Request
 
@@ -127,20 +126,21 @@ def deploy(
     ] = False,
 ) -> Document | None:
     """Run a model on the best plan for this hardware, verify that it answers, and route to it."""
+    from modelscan.deploy.machine import place_of
     from modelscan.engines.base import Limits
-    from modelscan.targets.registry import resolve_target
     from modelscan.targets.request import Request
 
     config = current().config
     asked = written_down(model, file, wanted)
     said = asked.request
     seconds = said.get("timeout") if timeout is None else timeout
+    gpu = wanted.gpu or (None if said.get("gpu") is None else str(said["gpu"]))
     request = Request(
         model=asked.model,
         workload=asked.workload,
-        target=resolve_target(target or said.get("target") or _place(asked.workload), config),
+        target=place_of(target or said.get("target"), asked.workload.backend, gpu, config),
         name=name or said.get("name"),
-        gpu=wanted.gpu or (None if said.get("gpu") is None else str(said["gpu"])),
+        gpu=gpu,
         port=said.get("port") if port is None else port,
         expose=expose or bool(said.get("expose")),
         api_key=api_key or said.get("api_key"),
@@ -185,11 +185,6 @@ def cluster_wishes(
     if env:
         wishes["env"] = {**wishes.get("env", {}), **variables(env)}
     return wishes
-
-
-def _place(workload: Workload) -> str | None:
-    """Ollama is a server of its own, not an engine that we start."""
-    return "ollama" if workload.backend == "ollama" else None
 
 
 def _dry_run(request: Request) -> Document:

@@ -11,7 +11,8 @@ from modelscan.core.workload import Workload
 from modelscan.state.config import Config
 from modelscan.targets.gpustack.body import Choices, create_body
 from modelscan.targets.gpustack.client import dialect_of
-from modelscan.targets.gpustack.plan import decide_for, recipe, sized
+from modelscan.targets.gpustack.machine import cluster_machine
+from modelscan.targets.gpustack.plan import plan_for, recipe
 from modelscan.targets.request import Request, check_name, derive_name
 
 _SERVER = "2.3.0"  # the version a body is for where no server is configured
@@ -37,8 +38,7 @@ def body_for(subject: ResolvedModel, hardware: Inventory, workload: Workload) ->
             hint=f"modelscan plan {subject.id} -o yaml --gpu 'RTX 4090'", code="no_workers",
         )  # fmt: skip
     dialect = dialect_of(_SERVER)
-    plan = decide_for(subject, hardware, workload, dialect)
-    plan = sized(plan, subject, hardware, workload, dialect)
+    plan = plan_for(cluster_machine(hardware, dialect, "a server"), subject, workload)
     wishes = Choices(adapters=workload.adapters, backend_version=workload.backend_version)
     return create_body(
         check_name(derive_name(subject.id)), plan, dialect, wishes, cluster_id=None,

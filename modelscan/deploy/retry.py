@@ -14,7 +14,7 @@ from typing import Any
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.plan import ResolvedModel
-from modelscan.core.workload import Workload
+from modelscan.core.workload import Backend, Workload
 from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.state.config import Config
 from modelscan.targets.request import Request
@@ -22,7 +22,7 @@ from modelscan.targets.request import Request
 ATTEMPTS = 2  # changed requests after the first; each takes a whole start
 _SMALLER = 0.9  # of what did not fit: less of a difference would fail again
 _LEAST_CONTEXT = 2048
-_ENGINES = ("llama.cpp", "vllm", "sglang")
+_ENGINES: tuple[Backend, ...] = ("llama.cpp", "vllm", "sglang")
 
 
 def next_request(

@@ -31,16 +31,20 @@ def decide_here(
     *,
     explain: bool = False,
     everything: bool = False,
+    brief: bool = False,
 ) -> Decision:
     """The plan for this model on this machine, or why there is none.
 
     ``explain`` adds alternatives, missing engines that would do better, and hardware that would
-    do; ``everything`` every way that fits. Neither changes the plan. Raises NotDeployableError for
+    do; ``everything`` every way that fits; ``brief`` leaves a refusal at its verdict. None of them
+    changes the plan. Raises NotDeployableError for
     a repository's own code that was not allowed, UsageError for options that contradict each other.
     """
     from modelscan.planner.decide import decide
 
-    return decide(model, machine, wishes, explain=explain or everything, everything=everything)
+    return decide(
+        model, machine, wishes, explain=explain or everything, everything=everything, brief=brief
+    )
 
 
 def planned(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan:

@@ -45,12 +45,14 @@ def decide(
     estimator: Estimator | None = None,
     explain: bool = True,
     everything: bool = False,
+    brief: bool = False,
 ) -> Decision:
     """The best plan on the machine's engines, its alternatives and what a missing engine would
     allow; or why nothing fits and what would.
 
     ``explain=False`` leaves out what only people read (alternatives, hardware that would do) and
-    never changes the choice; ``everything`` keeps every way that fits as an alternative. Raises
+    never changes the choice; ``everything`` keeps every way that fits as an alternative; ``brief``
+    leaves a refusal at its verdict. Raises
     NotDeployableError for a repository's own code that was not allowed, UsageError for options that
     contradict each other.
     """
@@ -69,7 +71,7 @@ def decide(
     run = _Search(model, case, machine.engines, explain, everything).run()
     winner = run.winner()
     if winner is None:
-        return _refusal(model, case, run, explain)
+        return _refusal(model, case, run, explain, brief)
     count = len(run.fitted) if everything else ALTERNATIVES if explain else 0
     others = _distinct(winner, run.ranked(), count)
     if explain and len(others) < _WANTED_FITS - 1:
@@ -295,15 +297,19 @@ def _small_cache(best: FittingOption) -> str | None:
     return "fp8" if native and native.kind == NATIVE else None
 
 
-def _refusal(model: ResolvedModel, case: PlanningContext, run: _Search, explain: bool) -> Decision:
+def _refusal(
+    model: ResolvedModel, case: PlanningContext, run: _Search, explain: bool, brief: bool
+) -> Decision:
     """Why there is no plan: with numbers, what is missing, and what would do."""
     absent = refuse.absent(model, case.wishes)
+    missing = (*_unknown(model, case, run, absent), *_with_missing_engines(model, case))
+    verdict, code = _verdict(model, case, run, absent, missing)
+    if brief:
+        return Decision(None, Refusal(model.id, verdict, code, (), None, None), missing=missing)
     smallest = min(run.misses, key=lambda miss: (miss.bound, miss.needed_bytes), default=None)
     needed = describe.precise(smallest).needed_bytes if smallest else None
     if absent:
         needed = refuse.least_bytes(model, case)
-    missing = (*_unknown(model, case, run, absent), *_with_missing_engines(model, case))
-    verdict, code = _verdict(model, case, run, absent, missing)
     required = verdict is Verdict.DOES_NOT_FIT and explain
     refusals = (*run.refused, *describe.telling(run.rejected))
     engines = [gap.reason for gap in missing if gap.kind == "engine" and code != verdict.value]

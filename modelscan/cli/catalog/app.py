@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import click
@@ -11,17 +11,20 @@ import typer
 from modelscan.cli.context import current
 from modelscan.cli.document import Document, Note, Table
 from modelscan.cli.framework import command, group
+from modelscan.core.jsonform import to_json
 from modelscan.core.units import GIB, format_bytes, format_count, format_tokens, parse_tokens
 
 if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
     from modelscan.catalog.search.query import Found, Query, Row
+    from modelscan.models.fit import Fit
 
 app = group("Search models and their facts.")
 
 SORTS = ("relevance", "release", "params", "context", "downloads")
 _SOURCES = {"hf": "huggingface", "ms": "modelscope", "modelsdev": "models.dev"}
-_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "MEMORY", "RELEASED", "CAN", "LICENSE")
-_NUMERIC = ("PARAMS", "CONTEXT", "MEMORY")
+_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "LEAST", "RELEASED", "CAN", "LICENSE")
+_NUMERIC = ("PARAMS", "CONTEXT", "LEAST")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model, as in `catalog search`.")]
 Gpu = Annotated[
@@ -96,7 +99,9 @@ def search(
     )  # fmt: skip
     from modelscan.cli.catalog.hub import asks_hub, hub_search
 
-    return hub_search(query) if asks_hub(query) else _listing("catalog.search", query)
+    if asks_hub(query):
+        return hub_search(query, fits=fits or gpu is not None)
+    return _listing("catalog.search", query, gpu, fits or gpu is not None)
 
 
 @command(app, "list")
@@ -126,7 +131,7 @@ def list_(
         vision=vision, min_context=min_context, max_vram=max_vram, max_params=max_params,
         fits=fits, gpu=gpu, sort=sort, limit=limit, offset=offset,
     )  # fmt: skip
-    return _listing("catalog.list", query)
+    return _listing("catalog.list", query, gpu, fits or gpu is not None)
 
 
 def _query(text: str, **given: Any) -> Query:
@@ -138,9 +143,6 @@ def _query(text: str, **given: Any) -> Query:
     opened = True if given["open_weights"] else False if given["closed_weights"] else None
     bounds = [round(given["max_vram"] * GIB)] if given["max_vram"] is not None else []
     if given["fits"] or given["gpu"]:
-        from modelscan.cli.catalog.fit import room
-
-        bounds.append(room(given["gpu"]).usable_bytes)
         opened = True if opened is None else opened
     source, modality = given["source"], given["modality"] or ""
     return Query(
@@ -177,7 +179,7 @@ def parse_count(text: str) -> int:
     return round(value)
 
 
-def _listing(schema: str, query: Query) -> Document:
+def _listing(schema: str, query: Query, gpu: str | None, fits: bool) -> Document:
     from modelscan.catalog.index.read import open_index
     from modelscan.catalog.search.query import search as find
 
@@ -185,11 +187,30 @@ def _listing(schema: str, query: Query) -> Document:
     try:
         sources = index.sources()
         _check_source(sources, query.source)
-        found = find(index, query)
+        fit: Mapping[str, Fit] = {}
+        if fits:
+            found, fit = _fitting(index, query, gpu)
+        else:
+            found = find(index, query)
     finally:
         index.close()
     mistakes = [f"left out: {s.error}" for s in sources if s.name == "user" and s.error]
-    return found_document(schema, query, found, mistakes)
+    return found_document(schema, query, found, mistakes, fit)
+
+
+def _fitting(index: Index, query: Query, gpu: str | None) -> tuple[Found, Mapping[str, Fit]]:
+    """The page of the models that ``plan`` finds a way for, and how each of them fits."""
+    from modelscan.catalog.search.query import search as find
+    from modelscan.cli.catalog.fit import planned_rows
+    from modelscan.deploy.machine import machine_here
+
+    every = find(index, query._replace(limit=None, offset=0))
+    machine = machine_here(current().config, gpu)
+    planned = list(planned_rows(index, every.rows, machine))
+    end = None if query.limit is None else query.offset + query.limit
+    shown = planned[query.offset : end]
+    found = every._replace(total=len(planned), rows=tuple(row for row, _ in shown))
+    return found, {row.id: fit for row, fit in shown}
 
 
 def _check_source(sources: list[Any], wanted: str | None) -> None:
@@ -205,7 +226,11 @@ def _check_source(sources: list[Any], wanted: str | None) -> None:
 
 
 def found_document(
-    schema: str, query: Query, found: Found, warnings: Sequence[str] = ()
+    schema: str,
+    query: Query,
+    found: Found,
+    warnings: Sequence[str] = (),
+    fits: Mapping[str, Fit] | None = None,
 ) -> Document:
     """A page of models as ``catalog.search`` and ``catalog.list`` show it."""
     body = {
@@ -213,7 +238,9 @@ def found_document(
         "corrected": found.corrected,
         "total": found.total,
         "offset": query.offset,
-        "models": [row_json(row) for row in found.rows],
+        "models": [
+            {**row_json(row), "fit": to_json((fits or {}).get(row.id))} for row in found.rows
+        ],
     }
     blocks: list[Table | Note] = []
     if found.corrected is not None:

@@ -24,7 +24,7 @@ def asks_hub(query: Query) -> bool:
     return query.source in HUBS and bool(query.text) and not current().config.offline
 
 
-def hub_search(query: Query) -> Document:
+def hub_search(query: Query, *, fits: bool = False) -> Document:
     """The repositories a hub finds, in the form of ``catalog search``.
 
     Raises UsageError for filters that a hub cannot apply, and what the hub raises.
@@ -33,7 +33,7 @@ def hub_search(query: Query) -> Document:
     from modelscan.cli.catalog.app import found_document
     from modelscan.hub.repository import Hub
 
-    _refuse_filters(query)
+    _refuse_filters(query, fits)
     wanted = query.offset + (query.limit or 100)
     with Hub.from_config(current().config) as hub, current().output.status("asking the hub"):
         if query.source == "modelscope":
@@ -45,11 +45,11 @@ def hub_search(query: Query) -> Document:
     return found_document("catalog.search", query, Found(total=len(infos), rows=rows))
 
 
-def _refuse_filters(query: Query) -> None:
+def _refuse_filters(query: Query, fits: bool) -> None:
     given = {
         "--tools": query.tools, "--reasoning": query.reasoning, "--vision": query.vision,
         "--modality": query.modalities, "--min-context": query.min_context_tokens,
-        "--max-vram, --fits": query.max_memory_bytes, "--max-params": query.max_parameters,
+        "--max-vram": query.max_memory_bytes, "--fits": fits, "--max-params": query.max_parameters,
         "--family": query.family, "--closed-weights": query.open_weights is False,
         "--license": query.license if query.source == "modelscope" else None,
         "--sort": query.sort if query.sort not in ("relevance", "downloads") else None,

@@ -22,8 +22,9 @@ def info(text: str, gpu: str | None) -> Document:
     """Every fact about one model; its fit on this machine where it can be told."""
     from modelscan.catalog.alternatives import among
     from modelscan.catalog.index.read import open_index
-    from modelscan.cli.catalog.fit import fit_of, room
     from modelscan.cli.catalog.hub import known_or_on_hub
+    from modelscan.deploy.machine import machine_here
+    from modelscan.models.fit import fit_of
 
     index = open_index(current().config.paths)
     try:
@@ -31,11 +32,11 @@ def info(text: str, gpu: str | None) -> Document:
         instead = among(index, model) if is_closed(model) else []
     finally:
         index.close()
-    fit = None if is_closed(model) else fit_of(model, room(gpu))
+    config = current().config
+    fit = fit_of(model, machine_here(config, gpu), config)
     body = {**model_json(model), "fit": to_json(fit), "alternatives": instead}
     blocks = _blocks(model, instead)
-    if fit is not None:
-        blocks.insert(1, Fields([("fits here", fit.text)]))
+    blocks.insert(1, Fields([("fits here", fit.text)]))
     hint = f"modelscan plan {model.id}" if not is_closed(model) else None
     return Document("catalog.info", body, blocks, [model.id], hint=hint)
 
@@ -208,16 +209,18 @@ def _offerings(model: Model) -> Table:
 def compare(texts: Sequence[str], gpu: str | None) -> Document:
     """Models side by side: one row per fact, one column per model."""
     from modelscan.catalog.search.lookup import find_model
-    from modelscan.cli.catalog.fit import fit_of, room
+    from modelscan.deploy.machine import machine_here
+    from modelscan.models.fit import fit_of
 
-    here = room(gpu)
+    config = current().config
+    machine = machine_here(config, gpu)
     models = [find_model(text, current().config.paths) for text in texts]
-    fits = [None if is_closed(m) else fit_of(m, here) for m in models]
+    fits = [fit_of(model, machine, config) for model in models]
     facts = [{str(row[0]): row[1] for row in _facts(m)} for m in models]
     labels = list(dict.fromkeys(label for row in facts for label in row))
     rows = [(label, *(row.get(label) for row in facts)) for label in labels if label != "id"]
     rows.append(("cheapest USD/M", *(_cheapest(m) for m in models)))
-    rows.append(("fits here", *(fit.text if fit else None for fit in fits)))
+    rows.append(("fits here", *(fit.text for fit in fits)))
     table = Table(("FACT", *(m.id for m in models)), rows)
     items = [{**model_json(m), "fit": to_json(fit)} for m, fit in zip(models, fits, strict=True)]
     return Document("catalog.compare", {"models": items}, [table], [m.id for m in models])

@@ -23,7 +23,8 @@ from modelscan.supervisor.launch.registry import engine
 from modelscan.supervisor.rundir import RunDir, Spec
 from modelscan.targets.local import adapters, readiness
 from modelscan.targets.local import launch_dry_run as exact_launch
-from modelscan.targets.local.plan import plan_here, program_of
+from modelscan.targets.local.engines import program_of
+from modelscan.targets.local.plan import plan_here
 from modelscan.targets.local.recover import leave_copy
 from modelscan.targets.local.weights import Weights, expected, fetch, is_remote
 from modelscan.targets.registry import Observation, Save

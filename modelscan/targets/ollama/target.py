@@ -18,13 +18,14 @@ from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteErro
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.engines.flags import parse
+from modelscan.models.decide import planned
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.supervisor.health import Address, verify
 from modelscan.supervisor.spawn import new_run_id
-from modelscan.targets.local.plan import held_bytes, no_fit
 from modelscan.targets.ollama.client import Loaded, Ollama, digest_of, same_model
+from modelscan.targets.ollama.machine import ollama_machine
 from modelscan.targets.registry import Observation, Save
 from modelscan.targets.request import Events, Request, silent
 
@@ -90,19 +91,12 @@ class OllamaTarget:
             )
 
     def _plan(self, name: str, subject: ResolvedModel, request: Request) -> Plan:
-        from modelscan.gpu.inventory import inventory
-        from modelscan.planner.decide import decide
-
-        wanted = replace(request.workload, backend="ollama")
-        hardware = inventory(request.gpu)
-        with Store.open(self._config.paths.store_file) as store:
-            held = held_bytes(store, name)
-        decision = decide(subject, hardware, wanted, held=held, explain=False)
-        if decision.plan is None:
-            raise no_fit(decision)
-        if base_name(decision.plan) is None and not decision.plan.files:
-            raise NotDeployableError(f"Ollama cannot fetch {decision.plan.repo}")
-        return decision.plan
+        with Store.look(self._config.paths.store_file) as store:
+            machine = ollama_machine(self._config, store, request.gpu, name)
+        plan = planned(machine, subject, request.workload)
+        if base_name(plan) is None and not plan.files:
+            raise NotDeployableError(f"Ollama cannot fetch {plan.repo}")
+        return plan
 
     def preview(self, deployment: Deployment) -> Mapping[str, Any]:
         body = deployment.launch or {}
