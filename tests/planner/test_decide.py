@@ -33,7 +33,7 @@ from support.planner_cases import (
     subject,
 )  # fmt: skip
 
-from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.errors import UsageError
 from modelscan.core.machine import simulated_machine
 from modelscan.core.plan import Decision, Plan, ReservedMemory, ResolvedModel
 from modelscan.core.units import GIB
@@ -350,7 +350,9 @@ def test_everything_is_compared_on_request() -> None:
 
 
 def test_gpus_needed_per_quantization() -> None:
-    rows = needed(subject(DENSE_70B, ["BF16", "FP8", "Q4_K_M"]), Workload(), simulated_machine(BARE))
+    rows = needed(
+        subject(DENSE_70B, ["BF16", "FP8", "Q4_K_M"]), Workload(), simulated_machine(BARE)
+    )
     assert len(rows) == 3
     totals = [row.memory_bytes * row.count for row in rows]
     assert totals == sorted(totals)

@@ -25,17 +25,24 @@ _COLUMNS = ("MODEL", "PARAMS", "WEIGHTS", "BACKEND", "TOTAL", "TOKENS/S", "RELEA
 
 
 def runnable(gpu: str | None, task: str, limit: int) -> Document:
-    """Open models that run here, ranked by what tends to make a better answer."""
+    """Open models that run here, ranked by what tends to make a better answer.
+
+    Only those whose smallest weights of four bits and more fit the devices: a larger one may still
+    run with part of it in host memory, but slowly.
+    """
     from modelscan.catalog.index.read import open_index
     from modelscan.catalog.search.query import Query, search
     from modelscan.deploy.machine import machine_here
+    from modelscan.planner.describe import most_available
 
     config = current().config
     index = open_index(config.paths)
     try:
         _check_task(task, index.tasks())
         machine = machine_here(config, gpu)
-        found = search(index, Query(open_weights=True, task=task, limit=None))
+        room = most_available(machine.free_inventory())
+        query = Query(open_weights=True, task=task, max_memory_bytes=room, limit=None)
+        found = search(index, query)
         ranked = sorted(found.rows, key=lambda row: (-merit(row), row.id))
         shown = list(itertools.islice(planned_rows(index, ranked, machine), limit or None))
     finally:
@@ -103,7 +110,7 @@ def _runnable(shown: list[tuple[Row, Fit]], total: int, machine: Machine) -> Doc
     table = Table(_COLUMNS, cells, numeric=("PARAMS", "TOTAL", "TOKENS/S"), empty=empty)
     ids = [row.id for row, _ in shown]
     hint = f"modelscan plan {ids[0]}" if ids else None
-    note = f"\nof {total} open models, planned for {format_bytes(room)} on {where}"
+    note = f"\nof {total} open models whose weights fit {format_bytes(room)} on {where}"
     blocks: list[Block] = [table, Note(note)]
     return Document("catalog.runnable", body, blocks, ids, hint=hint)
 
