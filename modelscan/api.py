@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING
 from modelscan.core.workload import Workload
 
 if TYPE_CHECKING:
-    from modelscan.catalog.answers import SearchAnswer, SourcesAnswer
+    from modelscan.catalog.answers import SourcesAnswer
     from modelscan.catalog.find_passport import PassportAnswer
     from modelscan.catalog.refresh import SyncAnswer
     from modelscan.catalog.search.query import Query
     from modelscan.core.deployment import Deployment
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Inventory
+    from modelscan.core.machine import Machine
+    from modelscan.core.model import Model
     from modelscan.core.plan import Decision
     from modelscan.deploy.cache_answers import CacheList
     from modelscan.deploy.deployments import Deployments
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from modelscan.hub.downloads.pull import Pulled
     from modelscan.hub.downloads.types import Progress
     from modelscan.models.info import Comparison, ModelInfo
+    from modelscan.models.pages import ModelPage
     from modelscan.routing.answers import RouteList, RouteResolved, RouteShown
     from modelscan.state.config import Config, Value
     from modelscan.state.settings import SettingsShown
@@ -73,30 +76,51 @@ class Workspace:
 
     # which models there are
 
-    def search(self, query: str | Query = "") -> SearchAnswer:
+    def search(
+        self,
+        query: str | Query = "",
+        *,
+        fits: bool = False,
+        gpu: str | None = None,
+        progress: Callable[[str], None] = ignore,
+    ) -> ModelPage:
         """A page of models, by words or by a ``Query`` with filters, order, limit and offset.
 
-        Raises UsageError for an unknown source, RemoteError where a hub that is named fails.
+        ``fits``: only models that ``plan`` finds a way to run on this machine (or ``gpu``), each
+        with its fit. Raises UsageError for an unknown source, RemoteError where a hub that is named
+        fails.
         """
-        from modelscan.catalog.browse import search
         from modelscan.catalog.search.query import Query
+        from modelscan.models.pages import find_page
 
-        return search(Query(text=query) if isinstance(query, str) else query, self._config)
+        query = Query(text=query) if isinstance(query, str) else query
+        machine = self.machine(gpu) if fits or gpu is not None else None
+        return find_page(query, self._config, machine, progress)
 
     def info(self, model: str, *, gpu: str | None = None) -> ModelInfo:
         """Every fact about a model with its source, and its fit on this machine (or ``gpu``).
 
         Raises UsageError for an unknown or ambiguous name.
         """
+        return self.find_info(model, gpu)[1]
+
+    def find_info(self, model: str, gpu: str | None = None) -> tuple[Model, ModelInfo]:
+        """``info`` with the catalog's whole record of the model."""
         from modelscan.models.info import find_info
 
-        return find_info(model, gpu, self._config)[1]
+        return find_info(model, self.machine(gpu), self._config)
 
     def compare(self, models: Sequence[str], *, gpu: str | None = None) -> Comparison:
         """Models side by side; raises UsageError for an unknown or ambiguous name."""
+        return self.find_comparison(models, gpu)[1]
+
+    def find_comparison(
+        self, models: Sequence[str], gpu: str | None = None
+    ) -> tuple[tuple[Model, ...], Comparison]:
+        """``compare`` with the catalog's whole records of the models."""
         from modelscan.models.info import find_comparison
 
-        return find_comparison(models, gpu, self._config)[1]
+        return find_comparison(models, self.machine(gpu), self._config)
 
     def passport(self, model: str, *, checksum: bool = False) -> PassportAnswer:
         """License, lineage, parameters, files with SHA-256 (``checksum``: local ones too)."""
@@ -124,8 +148,15 @@ class Workspace:
 
     # what hardware is here
 
-    def machine(self, gpu: str | None = None) -> Inventory:
-        """The GPUs and the host: real, some real devices ("0,1") or simulated ("2x RTX 4090")."""
+    def machine(self, gpu: str | None = None) -> Machine:
+        """This machine with its engines and promised memory, some of its devices ("0,1"), or
+        simulated hardware ("2x RTX 4090") with every engine. Changes nothing."""
+        from modelscan.deploy.machine import machine_here
+
+        return machine_here(self._config, gpu)
+
+    def hardware(self, gpu: str | None = None) -> Inventory:
+        """The GPUs and the host alone: what ``modelscan gpu`` shows."""
         from modelscan.gpu.inventory import inventory
 
         return inventory(gpu)
@@ -143,24 +174,29 @@ class Workspace:
     ) -> Estimate:
         """The memory that an engine will allocate, by part and device, in bytes.
 
-        Raises UsageError for an unknown model, NotDeployableError for closed weights.
+        Of what ``plan`` chooses, where ``workload`` leaves it open. Raises UsageError for an
+        unknown model, NotDeployableError for closed weights.
         """
+        from modelscan.models.decide import estimate_here
         from modelscan.models.resolve import load_subject
-        from modelscan.planner.sizing import size
 
-        return size(load_subject(model, self._config, workload), workload, self.machine(gpu))
+        resolved = load_subject(model, self._config, workload)
+        return estimate_here(self._machine_for(workload, gpu), resolved, workload)[0]
 
     def plan(
         self, model: str, workload: Workload = DEFAULTS, *, gpu: str | None = None
     ) -> Decision:
         """The best way to run a model on this hardware, or why there is none."""
-        from modelscan.deploy.history import measurements
+        from modelscan.models.decide import decide_here
         from modelscan.models.resolve import load_subject
-        from modelscan.planner.decide import decide
 
-        resolved, hardware = load_subject(model, self._config, workload), self.machine(gpu)
-        past = () if hardware.simulated else measurements(self._config)
-        return decide(resolved, hardware, workload, history=past)
+        resolved = load_subject(model, self._config, workload)
+        return decide_here(self._machine_for(workload, gpu), resolved, workload, explain=True)
+
+    def _machine_for(self, workload: Workload, gpu: str | None) -> Machine:
+        from modelscan.deploy.machine import machine_here
+
+        return machine_here(self._config, gpu, backend=workload.backend)
 
     def history(self, model: str) -> History:
         """Past estimates of a model beside what its engine reported."""
@@ -181,12 +217,12 @@ class Workspace:
         Raises NotDeployableError where nothing fits, RemoteError where the hub fails.
         """
         from modelscan.hub.downloads.pull import pull
-        from modelscan.targets.local.plan import no_fit
+        from modelscan.models.decide import planned
+        from modelscan.models.resolve import load_deployable
 
-        decision = self.plan(model, workload, gpu=gpu)
-        if decision.plan is None:
-            raise no_fit(decision)
-        return pull(decision.plan, self._config, progress)
+        resolved = load_deployable(model, self._config, workload, cached=False)
+        chosen = planned(self._machine_for(workload, gpu), resolved, workload)
+        return pull(chosen, self._config, progress)
 
     def cache(self) -> CacheList:
         """The weights that were pulled to this machine."""

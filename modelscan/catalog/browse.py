@@ -38,12 +38,16 @@ def search_index(query: Query, paths: Paths) -> SearchAnswer:
     index = open_index(paths)
     try:
         sources = index.sources()
-        _check_source(sources, query.source)
+        check_source(sources, query.source)
         page = find(index, query)
     finally:
         index.close()
-    mistakes = tuple(f"left out: {s.error}" for s in sources if s.name == "user" and s.error)
-    return _answer(query, page, mistakes)
+    return _answer(query, page, mistakes(sources))
+
+
+def mistakes(sources: Sequence[SourceState]) -> tuple[str, ...]:
+    """What of a user's own catalogue files was left out."""
+    return tuple(f"left out: {s.error}" for s in sources if s.name == "user" and s.error)
 
 
 def _answer(query: Query, page: Found, warnings: tuple[str, ...] = ()) -> SearchAnswer:
@@ -51,7 +55,8 @@ def _answer(query: Query, page: Found, warnings: tuple[str, ...] = ()) -> Search
     return SearchAnswer(query.text, page.corrected, page.total, query.offset, models, warnings)
 
 
-def _check_source(sources: Sequence[SourceState], name: str | None) -> None:
+def check_source(sources: Sequence[SourceState], name: str | None) -> None:
+    """Raises UsageError, with the sources there are, for an unknown one."""
     names = sorted({s.name for s in sources} | {*HUBS, "user"})
     if name is not None and name not in names:
         raise UsageError(
@@ -84,7 +89,7 @@ def _refuse_filters(query: Query) -> None:
     given = {
         "--tools": query.tools, "--reasoning": query.reasoning, "--vision": query.vision,
         "--modality": query.modalities, "--min-context": query.min_context_tokens,
-        "--max-vram, --fits": query.max_memory_bytes, "--max-params": query.max_parameters,
+        "--max-vram": query.max_memory_bytes, "--max-params": query.max_parameters,
         "--family": query.family, "--closed-weights": query.open_weights is False,
         "--license": query.license if query.source == "modelscope" else None,
         "--sort": query.sort if query.sort not in ("relevance", "downloads") else None,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from modelscan.core.verdict import Basis, Verdict
+from modelscan.core.workload import Backend
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -56,12 +59,13 @@ class Speed:
 class Estimate:
     """``basis``: exact (the engine's own dry run) | computed (formulas) | range (guessed shape).
 
-    ``verdict`` is fits | tight | does_not_fit against free memory per device, None without
-    hardware. ``parts`` sum over devices and add up to ``total_bytes``.
+    ``verdict`` is about free memory per device, None without hardware; ``within_margin``: it fits,
+    but an error of the estimate's own size would make it not fit. ``parts`` sum over devices and
+    add up to ``total_bytes``.
     """
 
     model: str
-    backend: str
+    backend: Backend
     backend_version: str | None
     quantization: str | None
     context_tokens: int
@@ -73,9 +77,10 @@ class Estimate:
     kv_bytes_per_token: int  # on one GPU, growing layers only
     kv_capacity_tokens: int | None
     max_concurrency: float | None
-    basis: str
+    basis: Basis
     margin_bytes: int
-    verdict: str | None = None
+    verdict: Verdict | None = None
+    within_margin: bool = False
     speed: Speed | None = None
     low_bytes: int | None = None
     high_bytes: int | None = None

@@ -25,11 +25,16 @@ def inventory(spec: str | None = None, machine: Machine | None = None) -> Invent
     here = machine or Machine()
     if spec is None:
         return probe(here)
-    if _INDICES.match(spec):
+    if are_indices(spec):
         return select(probe(here), [int(part) for part in spec.split(",")])
     from modelscan.gpu.simulate import simulate
 
     return simulate(spec, here)
+
+
+def are_indices(spec: str) -> bool:
+    """Whether ``--gpu`` picks real devices by index (``0,1``)."""
+    return _INDICES.match(spec) is not None
 
 
 def probe(machine: Machine) -> Inventory:

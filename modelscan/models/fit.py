@@ -1,114 +1,124 @@
-"""Whether a catalog model runs on given hardware, and how."""
+"""Whether a catalog model runs on a machine, and how: for ``catalog info`` and ``--fits``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from modelscan.catalog.index.read import Index
+from modelscan.catalog.search.query import Row
 from modelscan.core.errors import ModelscanError
+from modelscan.core.gpu import Inventory
+from modelscan.core.machine import Machine
+from modelscan.core.model import Model
+from modelscan.core.plan import Decision, Plan, Refusal
 from modelscan.core.units import format_bytes
-
-if TYPE_CHECKING:
-    from modelscan.core.gpu import Inventory
-    from modelscan.core.model import Model
-    from modelscan.core.plan import Decision
-    from modelscan.state.config import Config
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """The hardware, and the memory one model may take of it: the GPUs', else free host memory."""
-
-    inventory: Inventory
-    usable_bytes: int
-    where: str  # "2 x H100 80GB" or "the CPU"
+from modelscan.core.verdict import Offload, Verdict
+from modelscan.core.workload import Workload
+from modelscan.models.decide import decide_here
+from modelscan.models.from_catalog import from_model
+from modelscan.planner.context import device_label
+from modelscan.planner.feasibility import available_bytes, host_free
+from modelscan.state.config import Config
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Whether a model runs here, and how. ``basis``: estimate (the planner's) | lower_bound."""
+    """Whether a model runs on a machine, and how.
 
-    verdict: str  # fits | does_not_fit | unknown
+    ``needed_bytes`` and ``available_bytes`` are of the devices ``where`` that the plan uses;
+    without a plan: the least that is needed, and what the largest set of devices has free.
+    """
+
+    verdict: Verdict
     needed_bytes: int | None
-    available_bytes: int
+    available_bytes: int | None
     where: str
+    within_margin: bool = False
+    offload: Offload | None = None
     quantization: str | None = None
     backend: str | None = None
     context_tokens: int | None = None
     tokens_per_s: float | None = None
-    basis: str | None = None
+    basis: str | None = None  # of the estimate: exact | computed | range
+    reason: str | None = None  # why there is no plan
+    command: str | None = None  # what would make it known or possible
 
     @property
     def text(self) -> str:
         """One sentence for a person."""
-        if self.needed_bytes is None:
-            return f"unknown: neither its size nor its weights are known ({self.where})"
-        room = f"{format_bytes(self.available_bytes)} free on {self.where}"
-        needed = format_bytes(self.needed_bytes)
-        if self.verdict != "fits":
-            what = f"{self.quantization} needs" if self.quantization else "the smallest needs"
-            return f"no: {what} {needed}, {room}"
-        label = self.quantization or "the weights as released"
-        how = f" with {self.backend}" if self.backend else ""
+        if self.verdict is Verdict.FITS:
+            return self._how()
+        tail = f" ({self.command})" if self.command else ""
+        answer = {Verdict.UNKNOWN: "unknown", Verdict.NOT_SUPPORTED: "not supported"}
+        return f"{answer.get(self.verdict, 'no')}: {self.reason}{tail}"
+
+    def _how(self) -> str:
         speed = f", about {self.tokens_per_s:.3g} tokens/s" if self.tokens_per_s else ""
-        return f"yes: {label}{how} takes {needed}{speed}; {room}"
+        parts = {"partial": ", part of it in host memory", "cpu": " on the CPU"}
+        return (
+            f"yes: {self.quantization or 'the weights as released'} with {self.backend}"
+            f"{parts.get(self.offload or '', '')} takes {format_bytes(self.needed_bytes)}{speed}; "
+            f"{format_bytes(self.available_bytes)} free on {self.where}"
+        )
 
 
-def room(gpu: str | None) -> Room:
-    """The (real or simulated) hardware and its memory."""
-    from modelscan.gpu.inventory import inventory
-
-    found = inventory(gpu)
-    total = sum(g.free_bytes or g.memory_bytes or 0 for g in found.gpus)
-    if total:
-        first, count = found.gpus[0].name, len(found.gpus)
-        return Room(found, total, f"{count} x {first}" if count > 1 else first)
-    return Room(found, found.host.free_bytes or found.host.memory_bytes or 0, "the CPU")
+def default_wishes(config: Config) -> Workload:
+    """The wishes of a ``plan`` without options."""
+    return Workload(goal=config.text("goal"))
 
 
-def fit_of(model: Model, here: Room, config: Config) -> Fit:
-    """The planner's answer; where it has none, the catalog's least memory against what is free."""
-    decision = _decision(model, here, config)
-    if decision is not None and decision.plan is not None:
-        plan = decision.plan
-        speed = plan.estimate.speed
-        return Fit(
-            "fits", plan.estimate.total_bytes, here.usable_bytes, here.where, plan.quantization,
-            plan.backend, plan.context_tokens, speed.decode_tokens_per_s if speed else None,
-            "estimate",
-        )  # fmt: skip
-    if decision is not None and decision.no_fit is not None and decision.no_fit.needed_bytes:
-        needed = decision.no_fit.needed_bytes
-        return Fit("does_not_fit", needed, here.usable_bytes, here.where, basis="estimate")
-    return _bound(model, here)
-
-
-def _decision(model: Model, here: Room, config: Config) -> Decision | None:
-    from modelscan.core.workload import Workload
-    from modelscan.models.from_catalog import from_model
-    from modelscan.models.from_local import from_path
-    from modelscan.planner.decide import decide
-
-    workload = Workload()
-    local = [v.repo for v in model.variants if v.source == "local_path"]
+def fit_of(model: Model, machine: Machine, config: Config, *, brief: bool = False) -> Fit:
+    """What ``plan`` answers for this model; ``brief``: of a refusal the verdict alone."""
+    wishes = default_wishes(config)
     try:
-        if local:
-            subject = from_path(local[0], workload, name=model.id)
-        else:
-            subject = from_model(model, config, workload)
-        return decide(subject, here.inventory, workload, explain=False)
-    except ModelscanError:  # no variant that an engine here loads, or nothing to size it by
-        return None
+        decision = decide_here(machine, from_model(model, config, wishes), wishes, brief=brief)
+    except ModelscanError as error:  # its files cannot be read
+        return Fit(Verdict.UNKNOWN, None, None, machine.where, reason=error.message,
+                   command=error.hint)  # fmt: skip
+    return as_fit(decision, machine)
 
 
-def _bound(model: Model, here: Room) -> Fit:
-    from modelscan.catalog.sizing import least_memory
+def as_fit(decision: Decision, machine: Machine) -> Fit:
+    """A decision as ``catalog`` shows it."""
+    inventory = machine.free_inventory()
+    if decision.plan is not None:
+        return _planned(decision.plan, inventory)
+    assert decision.refusal is not None
+    command = decision.missing[0].command if decision.missing else None
+    return _refused(decision.refusal, command, inventory)
 
-    least = least_memory(model)
-    if least is None:
-        return Fit("unknown", None, here.usable_bytes, here.where)
-    verdict = "fits" if least.memory_bytes <= here.usable_bytes else "does_not_fit"
+
+def _planned(plan: Plan, inventory: Inventory) -> Fit:
+    gpus = tuple(gpu for gpu in inventory.gpus if gpu.index in plan.gpus)
+    free = available_bytes(gpus, inventory)
+    where = device_label(gpus) if gpus else "the CPU"
+    if plan.offload == "partial":
+        free, where = free + host_free(inventory), f"{where} and host memory"
+    speed = plan.estimate.speed
     return Fit(
-        verdict, least.memory_bytes, here.usable_bytes, here.where, least.quantization,
-        basis="lower_bound",
+        Verdict.FITS, plan.estimate.total_bytes, free, where, plan.within_margin, plan.offload,
+        plan.quantization, plan.backend, plan.context_tokens,
+        speed.decode_tokens_per_s if speed else None, plan.estimate.basis,
     )  # fmt: skip
+
+
+def _refused(refusal: Refusal, command: str | None, inventory: Inventory) -> Fit:
+    where = device_label(inventory.gpus) if inventory.gpus else "the CPU"
+    reason = refusal.reasons[0] if refusal.reasons else refusal.verdict.text
+    return Fit(
+        refusal.verdict, refusal.needed_bytes, refusal.available_bytes, where, reason=reason,
+        command=command,
+    )  # fmt: skip
+
+
+def fitting(
+    index: Index, rows: Iterable[Row], machine: Machine, config: Config
+) -> Iterator[tuple[Row, Fit]]:
+    """The rows that ``plan`` finds a way for, in their order."""
+    for row in rows:
+        if not row.variants:  # no weights: nothing that could be planned
+            continue
+        fit = fit_of(index.model(row.row), machine, config, brief=True)
+        if fit.verdict is Verdict.FITS:
+            yield row, fit

@@ -1,4 +1,4 @@
-"""A config.json, with or without the weights beside it, as a Subject."""
+"""A config.json, with or without the weights beside it, as a ResolvedModel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Variant, WeightFile
-from modelscan.core.plan import Candidate, Subject
+from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import NAMES, canonical, quantization
@@ -24,8 +24,8 @@ _MAX_CONFIG_BYTES = 16 << 20
 _GGUF_NAMES = {canonical(name) for name in FILE_TYPES.values()} - {"BF16", "FP16", "FP32"}
 
 
-def from_config_file(path: Path, workload: Workload) -> Subject:
-    """The Subject of a repository's folder; raises UsageError for what is no model's config."""
+def from_config_file(path: Path, workload: Workload) -> ResolvedModel:
+    """A repository's folder resolved; raises UsageError for what is no model's config."""
     folder, alone = path.parent, path.name != "config.json"
     config = read_json(path)
     extra = folder / (f"{path.stem}.hf_quant_config.json" if alone else "hf_quant_config.json")
@@ -136,7 +136,7 @@ def _subject(
     shape: ModelShape,
     files: Sequence[Path],
     warnings: Sequence[str],
-) -> Subject:
+) -> ResolvedModel:
     variant = Variant(
         repo=str(folder),
         format=shape.format,
@@ -147,7 +147,7 @@ def _subject(
         files=tuple(WeightFile(file.name, file.stat().st_size) for file in files),
     )
     candidate = Candidate(variant, shape, quality(variant.quantization, variant.quantization))
-    return Subject(
+    return ResolvedModel(
         id=name,
         name=str(config.get("_name_or_path") or name),
         task=config_task(config, shape.architecture, folder),
@@ -156,7 +156,7 @@ def _subject(
     )
 
 
-def _pickled(folder: Path, config: Mapping[str, Any], workload: Workload) -> Subject:
+def _pickled(folder: Path, config: Mapping[str, Any], workload: Workload) -> ResolvedModel:
     """Weights in pickle files only: sized, never run."""
     files = sorted(folder.glob("*.bin"))
     size = sum(file.stat().st_size for file in files)

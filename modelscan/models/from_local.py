@@ -9,7 +9,7 @@ from pathlib import Path
 from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Variant, WeightFile
-from modelscan.core.plan import Candidate, Subject
+from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.formats import gguf
 from modelscan.formats.files import describe, is_projector, parts
@@ -23,8 +23,8 @@ _POOLED = {"bert", "nomic-bert", "jina-bert-v2"}
 _RANK_POOLING = 4  # LLAMA_POOLING_TYPE_RANK
 
 
-def from_path(text: str, workload: Workload, *, name: str | None = None) -> Subject:
-    """The Subject of a path; raises UsageError when nothing there is a model."""
+def from_path(text: str, workload: Workload, *, name: str | None = None) -> ResolvedModel:
+    """The ResolvedModel of a path; raises UsageError when nothing there is a model."""
     path = expand(text)
     if path.is_dir():
         return _folder(path.resolve(), workload)
@@ -66,7 +66,7 @@ def shards(path: Path) -> list[Path]:
     return [path.parent / name for name in names]
 
 
-def _gguf_subject(paths: Sequence[Path], name: str) -> Subject:
+def _gguf_subject(paths: Sequence[Path], name: str) -> ResolvedModel:
     candidates = []
     warnings: list[str] = []
     header = None
@@ -85,7 +85,7 @@ def _gguf_subject(paths: Sequence[Path], name: str) -> Subject:
             files = [*files, projector]
         candidates.append(_candidate(files, shape))
     assert header is not None
-    return Subject(
+    return ResolvedModel(
         id=_identity(header, name),
         name=header.string("general.name") or name,
         task=gguf_task(header),
@@ -142,7 +142,7 @@ def projects_into(header: gguf.GgufHeader, shape: ModelShape) -> bool:
     return shape.architecture.hidden in {header.metadata.get(key) for key in keys}
 
 
-def _folder(folder: Path, workload: Workload) -> Subject:
+def _folder(folder: Path, workload: Workload) -> ResolvedModel:
     if (folder / "config.json").is_file():
         return _config(folder / "config.json", workload)
     models = [path for path in sorted(folder.glob("*.gguf")) if describe(path.name).starts_model]
@@ -155,7 +155,7 @@ def _folder(folder: Path, workload: Workload) -> Subject:
     return _gguf_subject(models, folder.name)
 
 
-def _config(path: Path, workload: Workload) -> Subject:
+def _config(path: Path, workload: Workload) -> ResolvedModel:
     from modelscan.models.from_config import from_config_file
 
     return from_config_file(path, workload)

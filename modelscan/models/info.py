@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.model import Capabilities, Limits, Model, Offering, Provenance, Spec, Variant
-from modelscan.models.fit import Fit, fit_of, room
+from modelscan.models.fit import Fit, fit_of
 
 if TYPE_CHECKING:
+    from modelscan.core.machine import Machine
     from modelscan.state.config import Config
 
 
@@ -60,10 +61,7 @@ class FieldOrigin:
 
 @dataclass(frozen=True, slots=True)
 class ComparedModel:
-    """One model: facts, then what there is to host it, deploy it and download of it.
-
-    ``fit`` is None for closed weights.
-    """
+    """One model: facts, then what there is to host it, deploy it and download of it."""
 
     model: ModelFacts
     offerings: tuple[Offering, ...]
@@ -73,7 +71,7 @@ class ComparedModel:
     provenance: Mapping[str, FieldOrigin]
     architecture: Mapping[str, Any] | None
     deployable: bool
-    fit: Fit | None
+    fit: Fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def is_closed(model: Model) -> bool:
     return model.open_weights is False and not model.variants
 
 
-def find_info(text: str, gpu: str | None, config: Config) -> tuple[Model, ModelInfo]:
+def find_info(text: str, machine: Machine, config: Config) -> tuple[Model, ModelInfo]:
     """The model that ``text`` names and every fact about it.
 
     Raises UsageError for an unknown or ambiguous name, and what a hub raises for a repository.
@@ -110,21 +108,21 @@ def find_info(text: str, gpu: str | None, config: Config) -> tuple[Model, ModelI
         alternatives = tuple(among(index, model)) if is_closed(model) else ()
     finally:
         index.close()
-    return model, ModelInfo(**_facts_of(model, gpu, config), alternatives=alternatives)
+    return model, ModelInfo(**_facts_of(model, machine, config), alternatives=alternatives)
 
 
 def find_comparison(
-    texts: Sequence[str], gpu: str | None, config: Config
+    texts: Sequence[str], machine: Machine, config: Config
 ) -> tuple[tuple[Model, ...], Comparison]:
     """The models of these names; raises UsageError for an unknown or ambiguous one."""
     from modelscan.catalog.search.lookup import find_model
 
     models = tuple(find_model(text, config.paths) for text in texts)
-    compared = tuple(ComparedModel(**_facts_of(model, gpu, config)) for model in models)
+    compared = tuple(ComparedModel(**_facts_of(model, machine, config)) for model in models)
     return models, Comparison(compared)
 
 
-def _facts_of(model: Model, gpu: str | None, config: Config) -> dict[str, Any]:
+def _facts_of(model: Model, machine: Machine, config: Config) -> dict[str, Any]:
     """The fields of ``ComparedModel``."""
     facts = {field.name: getattr(model, field.name) for field in fields(ModelFacts)}
     return {
@@ -136,7 +134,7 @@ def _facts_of(model: Model, gpu: str | None, config: Config) -> dict[str, Any]:
         "provenance": {name: _origin(p) for name, p in sorted(model.provenance.items())},
         "architecture": model.architecture,
         "deployable": not is_closed(model),
-        "fit": None if is_closed(model) else fit_of(model, room(gpu), config),
+        "fit": fit_of(model, machine, config),
     }
 
 

@@ -26,8 +26,7 @@ def search(
     """Find models by name, family or what they can do."""
     from modelscan.cli.catalog.rows import page_document
 
-    query = filters.query(context, " ".join(text or ()))
-    return page_document("catalog.search", query, context.workspace.search(query))
+    return page_document("catalog.search", filters, context, " ".join(text or ()))
 
 
 @command(app, "list")
@@ -35,8 +34,7 @@ def list_(context: Context, filters: Everything) -> Document[Any]:
     """Every model, the most used first."""
     from modelscan.cli.catalog.rows import page_document
 
-    query = filters.query(context)
-    return page_document("catalog.list", query, context.workspace.search(query))
+    return page_document("catalog.list", filters, context)
 
 
 @command(app, "info")

@@ -18,14 +18,12 @@ def compare_document(
     context: Context, texts: Sequence[str], gpu: str | None
 ) -> Document[Comparison]:
     """The facts of each model, its cheapest offer and its fit here."""
-    from modelscan.models.info import find_comparison
-
-    models, answer = find_comparison(texts, gpu, context.config)
+    models, answer = context.workspace.find_comparison(texts, gpu)
     columns = [{str(row[0]): row[1] for row in facts(model)} for model in models]
     labels = dict.fromkeys(label for column in columns for label in column if label != "id")
     rows = [(label, *(column.get(label) for column in columns)) for label in labels]
     rows.append(("cheapest USD/M", *(_cheapest(model) for model in models)))
-    rows.append(("fits here", *(one.fit.text if one.fit else None for one in answer.models)))
+    rows.append(("fits here", *(one.fit.text for one in answer.models)))
     ids = [model.id for model in models]
     return Document("catalog.compare", answer, [Table(("FACT", *ids), rows, folded=ids)], ids)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import click
 import typer
 
-from modelscan.cli.context import Context
 from modelscan.cli.framework import Options
 from modelscan.core.units import GIB, parse_tokens
 
@@ -71,12 +70,17 @@ class Filters(Options):
         int, typer.Option("--offset", min=0, help="Rows to leave out at the start.")
     ] = 0
 
-    def query(self, context: Context, text: str = "") -> Query:
+    @property
+    def only_fitting(self) -> bool:
+        """Whether only models that fit a machine are wanted."""
+        return self.fits or self.gpu is not None
+
+    def query(self, text: str = "") -> Query:
         """The filters as a Query; raises UsageError for values that cannot be read."""
         from modelscan.catalog.search.query import Query
 
-        open_weights, max_memory_bytes = self._weights(), self._memory_bytes(context)
-        if self.fits or self.gpu:
+        open_weights = self._weights()
+        if self.only_fitting:
             open_weights = True if open_weights is None else open_weights
         return Query(
             text=text,
@@ -91,7 +95,7 @@ class Filters(Options):
             reasoning=self.reasoning,
             vision=self.vision,
             min_context_tokens=parse_tokens(self.min_context) if self.min_context else None,
-            max_memory_bytes=max_memory_bytes,
+            max_memory_bytes=None if self.max_vram is None else round(self.max_vram * GIB),
             max_parameters=parse_count(self.max_params) if self.max_params else None,
             sort=self.sort or "relevance",
             limit=self.limit or None,
@@ -102,15 +106,6 @@ class Filters(Options):
         if self.open_weights and self.closed_weights:
             raise click.UsageError("--open-weights and --closed-weights exclude each other")
         return True if self.open_weights else False if self.closed_weights else None
-
-    def _memory_bytes(self, context: Context) -> int | None:
-        """The smaller of ``--max-vram`` and the memory of this machine (or ``--gpu``)."""
-        bounds = [] if self.max_vram is None else [round(self.max_vram * GIB)]
-        if self.fits or self.gpu:
-            from modelscan.models.fit import room
-
-            bounds.append(room(self.gpu).usable_bytes)
-        return min(bounds, default=None)
 
 
 @dataclass(frozen=True)

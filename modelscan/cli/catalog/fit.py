@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import current
@@ -11,35 +13,42 @@ from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.nearest import nearest
 from modelscan.core.units import format_bytes, format_count, format_tokens
-from modelscan.models.fit import Fit, Room, fit_of, room
+from modelscan.models.fit import Fit
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
     from modelscan.catalog.search.query import Row
+    from modelscan.core.machine import Machine
     from modelscan.core.model import Offering
+    from modelscan.models.fit import Fit
 
-_CANDIDATES = 400
-_COLUMNS = ("MODEL", "PARAMS", "WEIGHTS", "BACKEND", "NEEDS", "TOKENS/S", "RELEASED", "LICENSE")
+_COLUMNS = ("MODEL", "PARAMS", "WEIGHTS", "BACKEND", "TOTAL", "TOKENS/S", "RELEASED", "LICENSE")
 
 
 def runnable(gpu: str | None, task: str, limit: int) -> Document:
-    """Open models that run here, ranked by what tends to make a better answer."""
+    """Open models that run here, ranked by what tends to make a better answer.
+
+    Only those whose smallest weights of four bits and more fit the devices: a larger one may still
+    run with part of it in host memory, but slowly.
+    """
     from modelscan.catalog.index.current import open_index
     from modelscan.catalog.search.query import Query, search
+    from modelscan.deploy.machine import machine_here
+    from modelscan.planner.describe import most_available
 
-    index = open_index(current().config.paths)
+    config = current().config
+    index = open_index(config.paths)
     try:
         _check_task(task, index.tasks())
-        here = room(gpu)
-        query = Query(
-            open_weights=True, task=task, max_memory_bytes=here.usable_bytes, limit=_CANDIDATES
-        )
+        machine = machine_here(config, gpu)
+        room = most_available(machine.free_inventory())
+        query = Query(open_weights=True, task=task, max_memory_bytes=room, limit=None)
         found = search(index, query)
         ranked = sorted(found.rows, key=lambda row: (-merit(row), row.id))
-        fitting = _fitting(index, ranked, here, limit or len(ranked))
+        shown = list(itertools.islice(planned_rows(index, ranked, machine), limit or None))
     finally:
         index.close()
-    return _runnable(fitting, found.total, here)
+    return _runnable(shown, found.total, machine)
 
 
 def _check_task(task: str, known: list[str]) -> None:
@@ -53,18 +62,17 @@ def _check_task(task: str, known: list[str]) -> None:
         )
 
 
-def _fitting(index: Index, ranked: list[Row], here: Room, limit: int) -> list[tuple[Row, Fit]]:
-    """The first ``limit`` that the planner finds a way for."""
-    kept: list[tuple[Row, Fit]] = []
-    with current().output.status("planning") as progress:
-        for row in ranked:
+def planned_rows(index: Index, rows: Iterable[Row], machine: Machine) -> Iterator[tuple[Row, Fit]]:
+    """The rows that ``plan`` finds a way for, in their order; says which one it is at."""
+    from modelscan.models.fit import fitting
+
+    def told() -> Iterator[Row]:
+        for row in rows:
             progress.update(f"planning {row.id}")
-            fit = fit_of(index.model(row.row), here, current().config)
-            if fit.verdict == "fits" and fit.basis == "estimate":
-                kept.append((row, fit))
-            if len(kept) >= limit:
-                break
-    return kept
+            yield row
+
+    with current().output.status("planning") as progress:
+        yield from fitting(index, told(), machine, current().config)
 
 
 def merit(row: Row) -> float:
@@ -85,22 +93,26 @@ def _year(date: str | None) -> float | None:
     return int(date[:4]) + (month - 1) / 12
 
 
-def _runnable(fitting: list[tuple[Row, Fit]], total: int, here: Room) -> Document:
+def _runnable(shown: list[tuple[Row, Fit]], total: int, machine: Machine) -> Document:
     from modelscan.catalog.answers import entry
+    from modelscan.planner.context import device_label
+    from modelscan.planner.describe import most_available
 
+    free = machine.free_inventory()
+    room, where = most_available(free), device_label(free.gpus) if free.gpus else "the CPU"
     body = {
         "total": total,
-        "available_bytes": here.usable_bytes,
-        "where": here.where,
-        "models": [{**to_json(entry(row)), "fit": to_json(fit)} for row, fit in fitting],
+        "available_bytes": room,
+        "where": where,
+        "models": [{**to_json(entry(row)), "fit": to_json(fit)} for row, fit in shown],
     }
-    cells = [_cells(row, fit) for row, fit in fitting]
-    empty = f"no open model fits {format_bytes(here.usable_bytes)} on {here.where}"
-    table = Table(_COLUMNS, cells, numeric=("PARAMS", "NEEDS", "TOKENS/S"), empty=empty)
-    note = f"\nof {total} open models whose weights fit {format_bytes(here.usable_bytes)}"
-    ids = [row.id for row, _ in fitting]
+    cells = [_cells(row, fit) for row, fit in shown]
+    empty = f"no open model fits {format_bytes(room)} on {where}"
+    table = Table(_COLUMNS, cells, numeric=("PARAMS", "TOTAL", "TOKENS/S"), empty=empty)
+    ids = [row.id for row, _ in shown]
     hint = f"modelscan plan {ids[0]}" if ids else None
-    blocks: list[Block] = [table, Note(f"{note} on {here.where}")]
+    note = f"\nof {total} open models whose weights fit {format_bytes(room)} on {where}"
+    blocks: list[Block] = [table, Note(note)]
     return Document("catalog.runnable", body, blocks, ids, hint=hint)
 
 
@@ -130,7 +142,11 @@ def offers(
 
     model = find_model(text, current().config.paths)
     if tokens_per_s is None and model.variants:
-        tokens_per_s = fit_of(model, room(gpu), current().config).tokens_per_s
+        from modelscan.deploy.machine import machine_here
+        from modelscan.models.fit import fit_of
+
+        machine = machine_here(current().config, gpu)
+        tokens_per_s = fit_of(model, machine, current().config).tokens_per_s
     own = own_cost(
         _setting("machine_watts", watts),
         _setting("electricity_usd_per_kwh", usd_per_kwh),

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from modelscan.catalog.answers import CatalogEntry, SearchAnswer
+from modelscan.catalog.answers import CatalogEntry
 from modelscan.catalog.search.query import Query
+from modelscan.cli.catalog.filters import Filters
+from modelscan.cli.context import Context
 from modelscan.cli.document import Block, Document, Note, Table
 from modelscan.core.units import format_bytes, format_count
+from modelscan.models.pages import ModelPage
 
-_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "MEMORY", "RELEASED", "CAN", "LICENSE")
-_NUMERIC = ("PARAMS", "CONTEXT", "MEMORY")
+_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "LEAST", "RELEASED", "CAN", "LICENSE")
+_NUMERIC = ("PARAMS", "CONTEXT", "LEAST")
 _OPTIONAL = ("LICENSE", "RELEASED", "CAN")
 
 
-def page_document(schema: str, query: Query, page: SearchAnswer) -> Document[SearchAnswer]:
+def page_document(
+    schema: str, filters: Filters, context: Context, text: str = ""
+) -> Document[ModelPage]:
     """What ``catalog search`` and ``catalog list`` print."""
+    query = filters.query(text)
+    with context.output.status("planning" if filters.only_fitting else "searching") as status:
+        page = context.workspace.search(
+            query, fits=filters.only_fitting, gpu=filters.gpu, progress=status.update
+        )
     blocks: list[Block] = []
     if page.corrected is not None:
         blocks.append(Note(f"nothing matches '{query.text}'; showing '{page.corrected}'"))

@@ -67,7 +67,7 @@ def gpu(
     if watch:
         _watch(context, spec, max(MIN_INTERVAL_S, interval), count)
         return None
-    return inventory_document(context.workspace.machine(spec), processes=processes)
+    return inventory_document(context.workspace.hardware(spec), processes=processes)
 
 
 app.callback()(adapted(gpu))
@@ -91,7 +91,7 @@ def _cluster(context: Context, name: str, spec: str | None) -> Inventory:
 
     where = resolve_target(name, context.config)
     if where == "local":
-        return context.workspace.machine(spec)
+        return context.workspace.hardware(spec)
     return cluster_hardware(where, context.config, spec)
 
 
@@ -105,7 +105,7 @@ def _watch(context: Context, spec: str | None, interval_s: float, count: int | N
     while count is None or done < count:
         if done:
             time.sleep(interval_s)
-        document = inventory_document(context.workspace.machine(spec), processes=True)
+        document = inventory_document(context.workspace.hardware(spec), processes=True)
         if output.mode is Mode.JSON:
             output.event("gpu", **to_json(document.body))
         else:

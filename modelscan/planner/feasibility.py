@@ -1,20 +1,17 @@
-"""What a decision weighs: one case for all options, and what became of each option."""
+"""One decision's context, and what became of each of its options: it fits, or it does not."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from modelscan.core.architecture import Architecture, ModelShape
+from modelscan.core.architecture import Architecture
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Gpu, Inventory
-from modelscan.core.measurement import Measurement
 from modelscan.core.units import MIB
+from modelscan.core.verdict import Offload, Verdict
 from modelscan.core.workload import Workload
 from modelscan.engines.flags import Launch, Options
-from modelscan.planner.search import Option
-
-Estimator = Callable[[ModelShape, Workload, Inventory], Estimate]
+from modelscan.planner.context import Option
 
 DEFAULT_CONTEXT_TOKENS = 32_768  # what a chat with documents and tools needs; not a limit
 MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use
@@ -23,7 +20,7 @@ _SPARE_UTILIZATION_BYTES = 256 * MIB
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittingOption:
     """An option that fits. ``offload``: none | partial | cpu (there is a GPU, unused)."""
 
     option: Option
@@ -31,28 +28,29 @@ class Fitted:
     chosen: Options
     estimate: Estimate
     target_tokens: int
-    offload: str = "none"
+    offload: Offload = "none"
     notes: tuple[str, ...] = ()
 
     @property
     def tight(self) -> bool:
         """It starts, but an error of the estimate's own size would stop it."""
-        verdict = self.estimate.verdict
-        if verdict == "tight":
+        if self.estimate.within_margin:
             return not self.crowded
-        return verdict == "fits" and worst_case_overflows(self.estimate)
+        fits = self.estimate.verdict is Verdict.FITS
+        return fits and worst_case_overflows(self.estimate)
 
     @property
     def crowded(self) -> bool:
         """An engine with a pool starts safely, but not all requests fit at full length at once."""
-        return self.estimate.verdict == "tight" and short_of_slots_only(self.estimate)
+        return self.estimate.within_margin and short_of_slots_only(self.estimate)
 
 
 @dataclass(frozen=True, slots=True)
-class Miss:
+class DoesNotFit:
     """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices.
 
-    ``bound``: the weights alone are too large, nothing else was counted.
+    ``bound``: the weights alone are too large, nothing else was counted. ``uncertain``: the shape
+    is not known, and the lower end of its range would fit.
     """
 
     option: Option
@@ -60,41 +58,17 @@ class Miss:
     available_bytes: int
     reason: str
     bound: bool = False
+    uncertain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What all options of one decision share."""
-
-    inventory: Inventory
-    wanted: Workload
-    task: str
-    estimate: Estimator
-    offload: bool = True  # whether llama.cpp may keep part of the model in host memory
-
-
-def estimator(model: str, history: Sequence[Measurement] = ()) -> Estimator:
-    """``memory.estimate`` for one model, with margins that this machine's history teaches."""
-    from modelscan.engines.estimate import estimate
-
-    def call(shape: ModelShape, workload: Workload, inventory: Inventory) -> Estimate:
-        return estimate(shape, workload, inventory, model=model)
-
-    if not history:
-        return call
-    from modelscan.engines.margin_history import with_history
-
-    return lambda *asked: with_history(call(*asked), history)
-
-
-def target_context(architecture: Architecture, wanted: Workload, task: str) -> int:
+def target_context(architecture: Architecture, wishes: Workload, task: str) -> int:
     """The context to aim at: asked for, else by task and goal, at most what was trained."""
-    if wanted.context_tokens:
-        return wanted.context_tokens
+    if wishes.context_tokens:
+        return wishes.context_tokens
     trained = architecture.context_tokens
     if task in ("embedding", "rerank"):
         return min(trained or 512, EMBEDDING_CONTEXT_TOKENS)
-    if wanted.goal == "context":
+    if wishes.goal == "context":
         return trained or DEFAULT_CONTEXT_TOKENS
     return min(trained or MINIMUM_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS)
 
@@ -159,12 +133,14 @@ def devices(estimate: Estimate) -> tuple[DeviceEstimate, ...]:
     return (*estimate.per_gpu, *((estimate.host,) if estimate.host else ()))
 
 
-def fits_gpus(found: Fitted) -> bool:
+def fits_gpus(found: FittingOption) -> bool:
     """The engine's own verdict: each device by itself, with the margin."""
-    return (found.estimate.verdict in ("fits", None) or found.crowded) and not found.tight
+    estimate = found.estimate
+    safe = not estimate.within_margin and estimate.verdict in (Verdict.FITS, None)
+    return (safe or found.crowded) and not found.tight
 
 
-def fits(found: Fitted) -> bool:
+def fits(found: FittingOption) -> bool:
     """And for llama.cpp with GPUs the host's share as well."""
     host = found.estimate.host
     if not fits_gpus(found):
