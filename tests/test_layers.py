@@ -133,7 +133,6 @@ def test_every_folder_has_a_place() -> None:
     assert there <= set(RANK)
 
 
-@pytest.mark.xfail(reason="hub and net still reach above their step")
 def test_imports_run_one_way() -> None:
     """A module imports its own room or a step below, never a sibling or a step above."""
     wrong = [
