@@ -10,19 +10,15 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timezone
 from itertools import count
-from typing import Any
 
-from modelscan.net.conditional import renewed, validators
 from modelscan.net.deadline import Deadline
 from modelscan.net.errors import HttpError, TransportFailure, explain, out_of_time, silent, stopped
 from modelscan.net.exchange import (
     MAX_BODY_BYTES,
     Answer,
     Body,
-    Follow,
     HttpSettings,
     Limits,
     Lines,
@@ -75,11 +71,6 @@ class HttpClient:
             for deadline in self._active:
                 deadline.cut()
 
-    def limits(self, **changes: Any) -> Limits:
-        """The limits of a request under these settings, with changes."""
-        own = Limits(self.settings.timeout_s, pauses_s=self.settings.pauses_s)
-        return replace(own, **changes)
-
     def get(
         self,
         url: str,
@@ -95,17 +86,19 @@ class HttpClient:
         server or a network can do wrong, status >= 400 included.
         """
         request = request_to(self.settings, "GET", url, params=params, headers=headers)
-        limits = self.limits(max_bytes=max_bytes)
+        limits = self.settings.limits(max_bytes=max_bytes)
         if not cached or self.settings.cache is None:
             return self._with_retries(request, limits)
+        from modelscan.net.conditional import renewed, validators
+
         cache = self.settings.cache
         stored = cache.load(request.url, private=request.private)
-        asked = replace(request, headers={**request.headers, **validators(stored)})
+        asked = request._replace(headers={**request.headers, **validators(stored)})
         answer = self._with_retries(asked, limits)
         new = renewed(stored, answer.status, answer.headers, answer.body, answer.retrieved_at)
         cache.store(request.url, new, private=request.private)
         if answer.status == 304:
-            answer = replace(answer, status=200, body=new.body, not_modified=True)
+            answer = answer._replace(status=200, body=new.body, not_modified=True)
         return answer
 
     def send(
@@ -120,7 +113,7 @@ class HttpClient:
     ) -> Answer:
         """Any request; only idempotent ones are repeated. Raises as ``get`` does."""
         request = request_to(self.settings, method, url, params=params, headers=headers, body=body)
-        return self._with_retries(request, limits or self.limits())
+        return self._with_retries(request, limits or self.settings.limits())
 
     def get_range(
         self, url: str, start: int, length: int, *, headers: Mapping[str, str] | None = None
@@ -136,7 +129,7 @@ class HttpClient:
         request = request_to(self.settings, "GET", url, headers=ranged)
         try:
             return self._with_retries(
-                request, self.limits(max_bytes=length, range_start=start)
+                request, self.settings.limits(max_bytes=length, range_start=start)
             ).body
         except HttpError as error:
             if error.status == 416:
@@ -156,7 +149,9 @@ class HttpClient:
             sent["Range"] = f"bytes={start}-"
         request = request_to(self.settings, "GET", url, headers=sent)
         try:
-            with self._opened(request, self.limits(range_start=start or None), None) as response:
+            with self._opened(
+                request, self.settings.limits(range_start=start or None), None
+            ) as response:
                 yield from self._parts(response)
         except HttpError as error:
             if error.status != 416 or not start:  # 416: the file ends there
@@ -176,7 +171,7 @@ class HttpClient:
     ) -> Iterator[Iterator[str]]:
         """The lines of a stream as they come; a silence of ``silence_s`` ends it with HttpError."""
         request = request_to(self.settings, method, url, params=params, headers=headers, body=body)
-        limits = self.limits(
+        limits = self.settings.limits(
             timeout_s=silence_s or self.settings.timeout_s, max_redirects=max_redirects
         )
         with self._opened(request, limits, None) as response:
@@ -186,7 +181,7 @@ class HttpClient:
         """POST a body of that size, read once; only silence is limited in time."""
         headers = {"Content-Length": str(size_bytes)}
         request = request_to(self.settings, "POST", url, headers=headers, body=body)
-        with self._opened(request, self.limits(max_redirects=0), None) as response:
+        with self._opened(request, self.settings.limits(max_redirects=0), None) as response:
             text = b"".join(self._parts(response))
             return answer_of(request, response.status, response.headers, text, utc_now())
 
@@ -246,8 +241,8 @@ class HttpClient:
         for redirects in count():
             with transport.open(following, limits.timeout_s, deadline) as response:
                 step = on_head(following, response.status, response.headers, redirects, limits)
-                if isinstance(step, Follow):
-                    following = step.request
+                if isinstance(step, Request):
+                    following = step
                     continue
                 self.requests += 1
                 if step.cut:

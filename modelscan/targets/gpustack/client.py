@@ -199,7 +199,7 @@ class Client:
     ) -> Any:
         """One call, repeated where that is safe; the value of its JSON body, None without one."""
         kind, data = ({}, None) if body is None else json_body(body)
-        limits = self._http.limits(
+        limits = self._http.settings.limits(
             max_redirects=0, timeout_s=timeout_s or self.connection.timeout_s
         )
         try:
