@@ -22,7 +22,7 @@ from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings, Limits, json_body
 from modelscan.net.local import LocalTransport
 
-pytest_plugins = ["support.http_faces"]
+pytest_plugins = ["support.http_fixtures"]
 pytestmark = pytest.mark.timeout(60)  # a deadline that does not work hangs
 
 
