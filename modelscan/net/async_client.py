@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 
-from modelscan.net.client import utc_now
 from modelscan.net.conditional import StoredAnswer, renewed, validators
 from modelscan.net.errors import HttpError, TransportFailure, explain, out_of_time, silent
 from modelscan.net.exchange import (
@@ -29,6 +28,7 @@ from modelscan.net.exchange import (
     request_to,
     retry_pause_s,
 )
+from modelscan.net.runner import utc_now
 from modelscan.net.transport import AsyncResponse, AsyncTransport
 
 
@@ -98,15 +98,20 @@ class AsyncHttpClient:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         silence_s: float | None = None,
+        max_bytes: int | None = None,
     ) -> AsyncIterator[AsyncIterator[str]]:
-        """The lines of a stream as they come; a silence of ``silence_s`` ends it with HttpError."""
+        """The lines of a stream as they come; redirects are not followed.
+
+        HttpError ends it after a silence of ``silence_s`` (default: the settings' timeout) and
+        above ``max_bytes`` (default: no limit).
+        """
         request = request_to(self.settings, method, url, headers=headers, body=body)
         limits = self.settings.limits(
             timeout_s=silence_s or self.settings.timeout_s, max_redirects=0
         )
         with _explained(request, limits, streaming=True):
             async with self._followed(request, limits) as response:
-                yield _lines(request, response)
+                yield _lines(request, response, max_bytes)
 
     async def _load(self, request: Request) -> StoredAnswer | None:
         """From the store, in a thread: it may be a disk."""
@@ -179,8 +184,10 @@ def _explained(request: Request, limits: Limits, *, streaming: bool = False) -> 
         raise explain(request.shown, failure) from failure
 
 
-async def _lines(request: Request, response: AsyncResponse) -> AsyncIterator[str]:
-    lines = Lines(request.shown)
+async def _lines(
+    request: Request, response: AsyncResponse, max_bytes: int | None
+) -> AsyncIterator[str]:
+    lines = Lines(request.shown, max_bytes)
     async for part in response.parts():
         for line in lines.add(part):
             yield line

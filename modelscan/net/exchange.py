@@ -246,19 +246,29 @@ def retry_pause_s(
 
 
 class Lines:
-    """Cuts a stream of bytes into lines of text; raises HttpError for one without an end."""
+    """Cuts a stream of bytes into lines of text.
 
-    def __init__(self, url: str, max_bytes: int = MAX_LINE_BYTES) -> None:
-        self._url, self._max_bytes = url, max_bytes
+    Raises HttpError for a line above ``line_bytes`` and a stream above ``max_bytes`` (None: no
+    limit).
+    """
+
+    def __init__(
+        self, url: str, max_bytes: int | None = None, line_bytes: int = MAX_LINE_BYTES
+    ) -> None:
+        self._url, self._max_bytes, self._line_bytes = url, max_bytes, line_bytes
+        self._size = 0
         self._rest = b""
 
     def add(self, part: bytes) -> Iterator[str]:
         """The lines that are complete now, without their ends."""
-        *complete, self._rest = (self._rest + part).split(b"\n")
-        if len(self._rest) > self._max_bytes:
+        self._size += len(part)
+        if self._max_bytes is not None and self._size > self._max_bytes:
             raise too_large(self._url, None, self._max_bytes)
+        *complete, self._rest = (self._rest + part).split(b"\n")
         for line in complete:
             yield line.decode("utf-8", "replace").rstrip("\r")
+        if len(self._rest) > self._line_bytes:
+            raise too_large(self._url, None, self._line_bytes)
 
     def end(self) -> Iterator[str]:
         """The last line, when the stream ended without a line break."""

@@ -161,8 +161,15 @@ def test_lines_do_not_depend_on_the_parts(parts: list[bytes], last: bytes) -> No
 
 
 def test_a_line_without_end_is_refused() -> None:
-    lines = Lines("http://a/", max_bytes=10)
+    lines = Lines("http://a/", line_bytes=10)
     assert list(lines.add(b"12345\n1234567890")) == ["12345"]
+    with pytest.raises(HttpError, match="10 B"):
+        list(lines.add(b"1"))
+
+
+def test_a_stream_may_be_bounded() -> None:
+    lines = Lines("http://a/", max_bytes=10)
+    assert list(lines.add(b"12345\n7890")) == ["12345"]
     with pytest.raises(HttpError, match="10 B"):
         list(lines.add(b"1"))
 

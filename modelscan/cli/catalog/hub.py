@@ -118,7 +118,7 @@ def hub_model(reference: Reference) -> Model:
     from modelscan.catalog.records import LIVE, SourceSnapshot
     from modelscan.hub.repo_info import record
     from modelscan.hub.repository import Hub
-    from modelscan.net.client import utc_now
+    from modelscan.net.runner import utc_now
 
     with Hub.from_config(current().config) as hub, current().output.status("asking the hub"):
         info = hub.repo_info(reference)

@@ -9,6 +9,7 @@ from typing import Any
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError, RemoteError
+from modelscan.core.units import MIB
 from modelscan.state.secrets import redact
 from modelscan.targets.gpustack.client import Client
 from modelscan.targets.gpustack.logs import without_environment
@@ -28,6 +29,7 @@ _DOWN_PAUSE_S = 1.0
 _UNSCHEDULABLE_S = 6.0  # memory of a model that just ended is promised for a moment longer
 _RESTARTED_S = 25.0  # a worker restarts after 10 s, and 10 s later each time (both versions)
 _LOG_LINES = 40
+_LOG_S, _LOG_BYTES = 120.0, 16 * MIB
 _VERIFY_PAUSE_S = _STREAM_PAUSE_S = 0.5
 
 Mark = tuple[Any, ...]
@@ -216,7 +218,9 @@ def log_tail(client: Client, model_id: int) -> list[str]:
             return []
         path = f"model-instances/{rows[0]['id']}/logs"
         params = {"tail": 20 * _LOG_LINES, "follow": "false"}
-        with client.stream(path, what="read the log", params=params) as lines:
+        with client.stream(
+            path, what="read the log", params=params, within_s=_LOG_S, max_bytes=_LOG_BYTES
+        ) as lines:
             return [redact(line) for line in without_environment(lines)][-_LOG_LINES:]
     except ModelscanError:
         return []
