@@ -111,9 +111,9 @@ def _decision(model: Model, here: Room) -> Decision | None:
 
 
 def _bound(model: Model, here: Room) -> Fit:
-    from modelscan.catalog.sizing import least_memory
+    from modelscan.catalog.sizing import lower_bound_memory
 
-    least = least_memory(model)
+    least = lower_bound_memory(model)
     if least is None:
         return Fit("unknown", None, here.usable_bytes, here.where)
     verdict = "fits" if least.memory_bytes <= here.usable_bytes else "does_not_fit"
