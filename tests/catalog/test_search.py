@@ -188,7 +188,7 @@ def test_no_index_at_all_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert caught.value.hint == "modelscan catalog sync"
 
 
-def test_popularity_and_least_memory() -> None:
+def test_popularity_and_minimum_memory() -> None:
     """Newer and more used goes first; the smallest weights of four bits and more count."""
     assert recency("2026-05", "2026-05") == 1.0
     assert 0.49 < recency("2025-05-01", "2026-05-01") < 0.51

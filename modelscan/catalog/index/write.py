@@ -72,7 +72,7 @@ def build(
     sources: Sequence[SourceSnapshot] = (),
     least: LeastMemory | None = None,
 ) -> None:
-    """Write the index beside ``path`` and put it in place in one step.
+    """Write the index next to ``path`` and move it into place in one step.
 
     A crash at any instant leaves the old index or the new one. ``least`` gives the memory column;
     without it, what the bundled index has by the estimator is kept and the rest is a lower bound.
@@ -290,7 +290,7 @@ def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
     for offering in model.offerings:
         yield offering.id.lower(), NameKind.OFFERING, number
         hosted = offering.id.rpartition("/")[2].lower()
-        if any(c.isdigit() for c in hosted):  # "large" and "auto" are nobody's names
+        if any(c.isdigit() for c in hosted):  # "large" and "auto" name no model
             yield spelling(hosted), NameKind.HOSTED, number
 
 

@@ -190,7 +190,7 @@ class Linker:
         return "latest" in words or text.lower() in self._curated.moving
 
     def _spelled_out(self, hosted: HostedId) -> str | None:
-        """``org/name`` is a repository, whoever published it."""
+        """``org/name`` is a repository of any publisher."""
         pair = "/".join(hosted.text.split("/")[-2:]).partition(":")[0].lower()
         repo = self._exact.get(pair)
         if repo is None or not split_repo_name(short(repo)).derived:
@@ -296,7 +296,7 @@ def _plain_name(text: str) -> str:
 
 
 def _of_host(part: str, host: str | None) -> bool:
-    """``fireworks`` in an id of fireworks-ai: a part of the path, nobody who made the model."""
+    """``fireworks`` in an id of fireworks-ai: a part of the path, not the maker."""
     return host is not None and part.lower() in host.lower().split("-")
 
 

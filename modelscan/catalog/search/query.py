@@ -128,7 +128,7 @@ def search(index: Index, query: Query) -> SearchPage:
 
 
 def _without_one_word(index: Index, query: Query, words: list[str]) -> SearchPage:
-    """A query with one word too many: of two only one beside a kind of model, of more any.
+    """A query with one word too many: of two words the one that is no kind of model, else any.
 
     Words without digits are given up first, the shortest of them, the first word last.
     """

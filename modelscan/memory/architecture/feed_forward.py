@@ -70,7 +70,7 @@ def feed_forward(
         dense = _dense_width(fields, index, hidden) if word in ("-", "mlp") else 0
         return dense, word in ("e", "moe") and experts is not None
     moe = experts is not None and _is_moe(fields, index)
-    both = bool(fields.flag("enable_moe_block"))  # Gemma 4: a dense part beside the experts
+    both = bool(fields.flag("enable_moe_block"))  # Gemma 4: a dense part and experts
     return (_dense_width(fields, index, hidden) if both or not moe else 0), moe
 
 

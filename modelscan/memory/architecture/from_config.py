@@ -19,6 +19,7 @@ from modelscan.core.architecture import (
     Layer,
 )
 from modelscan.core.errors import UsageError
+from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.config_extras import engine_extras
 from modelscan.memory.architecture.config_fields import (
     Fields,
@@ -27,7 +28,6 @@ from modelscan.memory.architecture.config_fields import (
     vision_fields,
     whole,
 )
-from modelscan.memory.architecture.config_quantization import quantization_method
 from modelscan.memory.architecture.feed_forward import experts as experts_of
 from modelscan.memory.architecture.feed_forward import feed_forward, gated
 from modelscan.memory.architecture.layer_kinds import Kinds, layer_kinds
