@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from modelscan.catalog.answers import SearchAnswer, SourceRow, SourcesAnswer, entry
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.read import SourceState
-from modelscan.catalog.search.query import Found, Query, Row
+from modelscan.catalog.search.query import Query, Row, SearchPage
 from modelscan.catalog.search.query import search as find
 from modelscan.core.errors import UsageError
 
@@ -50,7 +50,7 @@ def mistakes(sources: Sequence[SourceState]) -> tuple[str, ...]:
     return tuple(f"left out: {s.error}" for s in sources if s.name == "user" and s.error)
 
 
-def _answer(query: Query, page: Found, warnings: tuple[str, ...] = ()) -> SearchAnswer:
+def _answer(query: Query, page: SearchPage, warnings: tuple[str, ...] = ()) -> SearchAnswer:
     models = tuple(entry(row) for row in page.rows)
     return SearchAnswer(query.text, page.corrected, page.total, query.offset, models, warnings)
 
@@ -82,7 +82,7 @@ def search_hub(query: Query, config: Config) -> SearchAnswer:
             tags = {"filter": f"license:{query.license}"} if query.license else {}
             infos = hub.huggingface.search(query.text, limit=limit, **tags)
     rows = tuple(row(info) for info in infos)[query.offset :]
-    return _answer(query, Found(total=len(infos), rows=rows))
+    return _answer(query, SearchPage(total=len(infos), rows=rows))
 
 
 def _refuse_filters(query: Query) -> None:

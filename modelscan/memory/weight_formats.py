@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from modelscan.formats.quantization import bits_per_weight, canonical
-from modelscan.memory.architecture.config_quantization import quantization_method
+from modelscan.formats.quantization_config import quantization_method
 
 UNQUANTIZED_BITS = {"float32": 32.0, "fp32": 32.0}
 

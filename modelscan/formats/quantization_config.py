@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from modelscan.core.foreign import whole
 from modelscan.formats.quantization import canonical
-from modelscan.memory.architecture.config_fields import whole
 
 
 def quantization_method(config: Any) -> str | None:
