@@ -185,7 +185,7 @@ class _Search:
             if may_win:
                 self._contenders.append(found)
                 self.best = min(self.best, cost(found, wishes).total)
-            if not found.tight and found.launch.context_tokens >= found.target_tokens:
+            if not found.within_margin and found.launch.context_tokens >= found.target_tokens:
                 key = (id(option.candidate), option.backend)
                 self._done.setdefault(key, len(option.gpus))
 
@@ -264,7 +264,7 @@ def _variations(best: FittingOption, case: PlanningContext) -> list[FittingOptio
             other = fit(best.option, replace(case, wishes=wish, offload=partial))
         except (NotDeployableError, UsageError):
             continue  # the engine takes no such setting for this model
-        if not isinstance(other, FittingOption) or other.tight:
+        if not isinstance(other, FittingOption) or other.within_margin:
             continue
         if other.chosen not in [known.chosen for known in (best, *found)]:
             found.append(replace(other, offload="cpu") if best.offload == "cpu" else other)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.deployment import Deployment, State
-from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError, UsageError
+from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.engines.flags import parse
@@ -25,13 +25,12 @@ from modelscan.state.store import Store
 from modelscan.supervisor.health import Address, verify
 from modelscan.supervisor.spawn import new_run_id
 from modelscan.targets.ollama.client import Loaded, Ollama, digest_of, same_model
-from modelscan.targets.ollama.machine import ollama_machine
+from modelscan.targets.ollama.machine import HUBS, fetchable, ollama_machine
 from modelscan.targets.registry import Observation, Save
 from modelscan.targets.request import Events, Request, silent
 
 NAME = "ollama"
 _LOOK_S = 2.0
-_HUBS = {"huggingface": "hf.co", "modelscope": "modelscope.cn"}
 
 
 class OllamaTarget:
@@ -93,10 +92,7 @@ class OllamaTarget:
     def _plan(self, name: str, subject: ResolvedModel, request: Request) -> Plan:
         with Store.look(self._config.paths.store_file) as store:
             machine = ollama_machine(self._config, store, request.gpu, name)
-        plan = planned(machine, subject, request.workload)
-        if base_name(plan) is None and not plan.files:
-            raise NotDeployableError(f"Ollama cannot fetch {plan.repo}")
-        return plan
+        return planned(machine, fetchable(subject), request.workload)
 
     def preview(self, deployment: Deployment) -> Mapping[str, Any]:
         body = deployment.launch or {}
@@ -206,7 +202,7 @@ def served(deployment: Deployment) -> str:
 
 def base_name(plan: Plan) -> str | None:
     """What the server pulls: a hub's repository and quantization; None for a local file."""
-    hub = _HUBS.get(plan.source)
+    hub = HUBS.get(plan.source)
     if hub is None:
         return None
     tag = f":{plan.quantization}" if plan.quantization else ""
