@@ -23,8 +23,8 @@ app = group("Search models and their facts.")
 
 SORTS = ("relevance", "release", "params", "context", "downloads")
 _SOURCES = {"hf": "huggingface", "ms": "modelscope", "modelsdev": "models.dev"}
-_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "LEAST", "RELEASED", "CAN", "LICENSE")
-_NUMERIC = ("PARAMS", "CONTEXT", "LEAST")
+_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "MIN MEMORY", "RELEASED", "CAN", "LICENSE")
+_NUMERIC = ("PARAMS", "CONTEXT", "MIN MEMORY")
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model, as in `catalog search`.")]
 Gpu = Annotated[
