@@ -10,8 +10,8 @@ from modelscan.cli.document import Block, Document, Note, Table
 from modelscan.core.units import format_bytes, format_count
 from modelscan.models.pages import ModelPage
 
-_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "LEAST", "RELEASED", "CAN", "LICENSE")
-_NUMERIC = ("PARAMS", "CONTEXT", "LEAST")
+_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "MIN MEMORY", "RELEASED", "CAN", "LICENSE")
+_NUMERIC = ("PARAMS", "CONTEXT", "MIN MEMORY")
 _OPTIONAL = ("LICENSE", "RELEASED", "CAN")
 
 
