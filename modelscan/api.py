@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelscan.core.workload import Workload
-
 if TYPE_CHECKING:
-    from modelscan.catalog.answers import SearchAnswer, SourcesAnswer
+    from pathlib import Path
+
+    from modelscan.catalog.answers import SearchAnswer
     from modelscan.catalog.find_passport import PassportAnswer
     from modelscan.catalog.refresh import SyncAnswer
     from modelscan.catalog.search.query import Query
+    from modelscan.catalog.source_states import SourcesAnswer
     from modelscan.core.deployment import Deployment
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Inventory
     from modelscan.core.plan import Decision
+    from modelscan.core.workload import Workload
     from modelscan.deploy.cache_answers import CacheList
     from modelscan.deploy.doctor import Diagnosis
     from modelscan.deploy.history import History
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from modelscan.state.settings import SettingsShown
     from modelscan.targets.answers import TargetList
     from modelscan.targets.request import Events, Request
-
-DEFAULTS = Workload()
 
 
 def ignore(_: object) -> None:
@@ -52,21 +51,28 @@ class Workspace:
 
     def __init__(
         self,
-        config: Config | None = None,
+        config: Config | Callable[[], Config] | None = None,
         *,
         home: str | Path | None = None,
         offline: bool | None = None,
         settings: Mapping[str, Value] | None = None,
         on_warning: Callable[[str], None] = ignore,
     ) -> None:
-        """Raises UsageError where a settings file or a variable is broken."""
-        self._config = config or _load(home, offline, settings or {})
+        """Reads nothing; ``config`` (or a function that loads it) stands for the other settings."""
+        self._source = config or (lambda: _load(home, offline, settings or {}))
+        self._loaded: Config | None = None
         self._warn = on_warning
 
     @property
     def config(self) -> Config:
-        """The settings in force, each with its origin."""
-        return self._config
+        """The settings in force, each with its origin; read once, at the first use.
+
+        Raises UsageError where a settings file or a variable is broken.
+        """
+        if self._loaded is None:
+            source = self._source
+            self._loaded = source() if callable(source) else source
+        return self._loaded
 
     # which models there are
 
@@ -78,7 +84,7 @@ class Workspace:
         from modelscan.catalog.browse import search
         from modelscan.catalog.search.query import Query
 
-        return search(Query(text=query) if isinstance(query, str) else query, self._config)
+        return search(Query(text=query) if isinstance(query, str) else query, self.config)
 
     def info(self, model: str, *, gpu: str | None = None) -> ModelInfo:
         """Every fact about a model with its source, and its fit on this machine (or ``gpu``).
@@ -87,25 +93,25 @@ class Workspace:
         """
         from modelscan.models.info import find_info
 
-        return find_info(model, gpu, self._config)[1]
+        return find_info(model, gpu, self.config)[1]
 
     def compare(self, models: Sequence[str], *, gpu: str | None = None) -> Comparison:
         """Models side by side; raises UsageError for an unknown or ambiguous name."""
         from modelscan.models.info import find_comparison
 
-        return find_comparison(models, gpu, self._config)[1]
+        return find_comparison(models, gpu, self.config)[1]
 
     def passport(self, model: str, *, checksum: bool = False) -> PassportAnswer:
         """License, lineage, parameters, files with SHA-256 (``checksum``: local ones too)."""
         from modelscan.catalog.find_passport import find_passport
 
-        return find_passport(model, self._config, checksum=checksum)
+        return find_passport(model, self.config, checksum=checksum)
 
     def sources(self) -> SourcesAnswer:
         """Where the catalog's facts come from, and how fresh they are."""
-        from modelscan.catalog.browse import source_states
+        from modelscan.catalog.source_states import source_states
 
-        return source_states(self._config)
+        return source_states(self.config)
 
     def sync(
         self,
@@ -117,7 +123,7 @@ class Workspace:
         """Refresh the catalog from its sources (none named: all); each fails alone."""
         from modelscan.catalog.refresh import refresh
 
-        return refresh(sources, self._config, dry_run=dry_run, progress=progress)
+        return refresh(sources, self.config, dry_run=dry_run, progress=progress)
 
     # what hardware is here
 
@@ -136,7 +142,7 @@ class Workspace:
     # how many bytes it takes, and the best way to run it
 
     def estimate(
-        self, model: str, workload: Workload = DEFAULTS, *, gpu: str | None = None
+        self, model: str, workload: Workload | None = None, *, gpu: str | None = None
     ) -> Estimate:
         """The memory that an engine will allocate, by part and device, in bytes.
 
@@ -145,30 +151,31 @@ class Workspace:
         from modelscan.models.resolve import load_subject
         from modelscan.planner.sizing import size
 
-        return size(load_subject(model, self._config, workload), workload, self.machine(gpu))
+        wishes = workload or _defaults()
+        return size(load_subject(model, self.config, wishes), wishes, self.machine(gpu))
 
     def plan(
-        self, model: str, workload: Workload = DEFAULTS, *, gpu: str | None = None
+        self, model: str, workload: Workload | None = None, *, gpu: str | None = None
     ) -> Decision:
         """The best way to run a model on this hardware, or why there is none."""
         from modelscan.deploy.history import measurements
         from modelscan.models.resolve import load_subject
         from modelscan.planner.decide import decide
 
-        resolved, hardware = load_subject(model, self._config, workload), self.machine(gpu)
-        past = () if hardware.simulated else measurements(self._config)
-        return decide(resolved, hardware, workload, history=past)
+        wishes, hardware = workload or _defaults(), self.machine(gpu)
+        past = () if hardware.simulated else measurements(self.config)
+        return decide(load_subject(model, self.config, wishes), hardware, wishes, history=past)
 
     def history(self, model: str) -> History:
         """Past estimates of a model beside what its engine reported."""
         from modelscan.deploy.history import find_history
 
-        return find_history(model, self._config)
+        return find_history(model, self.config)
 
     def pull(
         self,
         model: str,
-        workload: Workload = DEFAULTS,
+        workload: Workload | None = None,
         *,
         gpu: str | None = None,
         progress: Callable[[Progress], None] = ignore,
@@ -183,18 +190,22 @@ class Workspace:
         decision = self.plan(model, workload, gpu=gpu)
         if decision.plan is None:
             raise no_fit(decision)
-        return pull(decision.plan, self._config, progress)
+        return pull(decision.plan, self.config, progress)
 
     def cache(self) -> CacheList:
         """The weights that were pulled to this machine."""
         from modelscan.deploy.cache_answers import list_cache
 
-        return list_cache(self._config)
+        return list_cache(self.config)
 
     # what runs
 
     def deploy(
-        self, model: str | Request, workload: Workload = DEFAULTS, *, events: Events | None = None
+        self,
+        model: str | Request,
+        workload: Workload | None = None,
+        *,
+        events: Events | None = None,
     ) -> Deployment:
         """Run a model, verify it and route to it; the same call again changes nothing.
 
@@ -204,34 +215,34 @@ class Workspace:
         from modelscan.deploy.lifecycle import deploy
         from modelscan.targets.request import Request, silent
 
-        request = Request(model, workload) if isinstance(model, str) else model
-        return deploy(request, self._config, events or silent).deployment
+        request = Request(model, workload or _defaults()) if isinstance(model, str) else model
+        return deploy(request, self.config, events or silent).deployment
 
     def list(self) -> tuple[Deployment, ...]:
         """Every deployment, checked against what really runs."""
         from modelscan.deploy.reconcile import list_deployments
 
-        return list_deployments(self._config, self._warn)
+        return list_deployments(self.config, self._warn)
 
     def show(self, name: str) -> Deployment:
         """One deployment as it is now; raises UsageError for an unknown name."""
         from modelscan.deploy.reconcile import find_deployment
 
-        return find_deployment(name, self._config, self._warn)
+        return find_deployment(name, self.config, self._warn)
 
     def start(self, name: str, *, wait: bool = True, timeout_s: float | None = None) -> Deployment:
         """Start a stopped deployment; raises RemoteError where the engine does not become ready."""
         from modelscan.deploy.lifecycle import start
         from modelscan.targets.request import silent
 
-        seconds = self._config.number("start_timeout_s") if timeout_s is None else timeout_s
-        return start(name, self._config, wait=wait, timeout_s=seconds, events=silent).deployment
+        seconds = self.config.number("start_timeout_s") if timeout_s is None else timeout_s
+        return start(name, self.config, wait=wait, timeout_s=seconds, events=silent).deployment
 
     def stop(self, name: str, *, drain_s: float = 10.0) -> Deployment:
         """End the engine and keep the deployment; running requests get ``drain_s`` seconds."""
         from modelscan.deploy.lifecycle import stop
 
-        return stop(name, self._config, drain_s=drain_s).deployment
+        return stop(name, self.config, drain_s=drain_s).deployment
 
     def restart(self, name: str) -> Deployment:
         """Stop and start."""
@@ -242,7 +253,7 @@ class Workspace:
         """End the engine and forget the deployment, its route and its log."""
         from modelscan.deploy.lifecycle import remove
 
-        return remove(name, self._config, drain_s=drain_s)
+        return remove(name, self.config, drain_s=drain_s)
 
     def logs(self, name: str, *, tail: int | None = None, follow: bool = False) -> Iterator[str]:
         """The lines of an engine's log, without credentials; ``follow`` until the engine ends."""
@@ -250,8 +261,8 @@ class Workspace:
         from modelscan.state.secrets import redact
         from modelscan.targets.registry import find_target
 
-        deployment = recorded(name, self._config)
-        lines = find_target(deployment.target, self._config).logs(deployment, tail, follow)
+        deployment = recorded(name, self.config)
+        lines = find_target(deployment.target, self.config).logs(deployment, tail, follow)
         return (redact(line) for line in lines)
 
     # where requests go
@@ -260,25 +271,25 @@ class Workspace:
         """Every entry of the routing file, and its faults as warnings."""
         from modelscan.routing.answers import list_routes
 
-        return list_routes(self._config.routing_file)
+        return list_routes(self.config.routing_file)
 
     def route(self, name: str) -> RouteShown:
         """One entry; raises UsageError with the nearest names."""
         from modelscan.routing.answers import show_route
 
-        return show_route(self._config.routing_file, name)
+        return show_route(self.config.routing_file, name)
 
     def resolve(self, name: str | None = None) -> RouteResolved:
         """Which entry answers for a name (None: the default), and why. Sends nothing."""
         from modelscan.routing.answers import resolve_route
 
-        return resolve_route(self._config.routing_file, name)
+        return resolve_route(self.config.routing_file, name)
 
     def targets(self) -> TargetList:
         """The configured GPUStack servers."""
         from modelscan.targets.answers import list_targets
 
-        return list_targets(self._config.paths)
+        return list_targets(self.config.paths)
 
     # this installation
 
@@ -286,13 +297,19 @@ class Workspace:
         """Every setting, its value and its origin."""
         from modelscan.state.settings import show_settings
 
-        return show_settings(self._config)
+        return show_settings(self.config)
 
     def doctor(self, *, probe: bool = False) -> Diagnosis:
         """Check this machine and this installation; ``probe`` also asks the hubs."""
         from modelscan.deploy.doctor import diagnose
 
-        return diagnose(lambda: self._config, probe=probe)
+        return diagnose(lambda: self.config, probe=probe)
+
+
+def _defaults() -> Workload:
+    from modelscan.core.workload import Workload
+
+    return Workload()
 
 
 def _load(home: str | Path | None, offline: bool | None, settings: Mapping[str, Value]) -> Config:

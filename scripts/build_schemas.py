@@ -27,7 +27,7 @@ BODIES = {
     "catalog.list": "modelscan.catalog.answers:SearchAnswer",
     "catalog.passport": "modelscan.catalog.find_passport:PassportAnswer",
     "catalog.search": "modelscan.catalog.answers:SearchAnswer",
-    "catalog.sources": "modelscan.catalog.answers:SourcesAnswer",
+    "catalog.sources": "modelscan.catalog.source_states:SourcesAnswer",
     "catalog.sync": "modelscan.catalog.refresh:SyncAnswer",
     "completion": "modelscan.cli.completion:Completion",
     "config.get": "modelscan.state.settings:SettingRow",

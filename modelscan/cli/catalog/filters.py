@@ -23,9 +23,10 @@ Gpu = Annotated[
     typer.Option("--gpu", metavar="SPEC", help="Simulated hardware ('RTX 4090', '24GiB')."),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Rows (0 = all).")]
+SEARCH_LIMIT = 20
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)  # what is left out here costs start-up time
 class Filters(Options):
     """Each field is an option."""
 
@@ -66,13 +67,19 @@ class Filters(Options):
     ] = False
     gpu: Gpu = None
     sort: Annotated[str | None, typer.Option("--sort", click_type=click.Choice(SORTS))] = None
-    limit: Limit = 20
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=0, help="Rows (0 = all; search prints 20, list all)."),
+    ] = None
     offset: Annotated[
         int, typer.Option("--offset", min=0, help="Rows to leave out at the start.")
     ] = 0
 
-    def query(self, context: Context, text: str = "") -> Query:
-        """The filters as a Query; raises UsageError for values that cannot be read."""
+    def query(self, context: Context, text: str = "", limit: int = 0) -> Query:
+        """The filters as a Query; raises UsageError for values that cannot be read.
+
+        ``limit`` rows (0: all) where the option is not given.
+        """
         from modelscan.catalog.search.query import Query
 
         open_weights, max_memory_bytes = self._weights(), self._memory_bytes(context)
@@ -94,7 +101,7 @@ class Filters(Options):
             max_memory_bytes=max_memory_bytes,
             max_parameters=parse_count(self.max_params) if self.max_params else None,
             sort=self.sort or "relevance",
-            limit=self.limit or None,
+            limit=(limit if self.limit is None else self.limit) or None,
             offset=self.offset,
         )
 
@@ -111,13 +118,6 @@ class Filters(Options):
 
             bounds.append(room(self.gpu).usable_bytes)
         return min(bounds, default=None)
-
-
-@dataclass(frozen=True)
-class Everything(Filters):
-    """The same filters; without ``--limit``, every row."""
-
-    limit: Limit = 0
 
 
 def parse_count(text: str) -> int:
