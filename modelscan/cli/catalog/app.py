@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from modelscan.cli.catalog import passport, sync
-from modelscan.cli.catalog.filters import Filters, Gpu, Limit
+from modelscan.cli.catalog.filters import SEARCH_LIMIT, Filters, Gpu, Limit
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document
 from modelscan.cli.framework import command, group
