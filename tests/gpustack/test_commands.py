@@ -349,4 +349,3 @@ def test_a_proxy_that_cannot_be_used(
     done = run_in_process("target", "test", "far", "--json")
     assert (done.code, done.json["error"]["code"]) == (2, "bad_proxy")
     assert "NO_PROXY=gpustack.invalid" in done.json["error"]["hint"]
-

@@ -66,7 +66,10 @@ def test_each_engine_is_told_by_its_answers(llama: int) -> None:
     ]  # fmt: skip
     assert told[one].models == (discover.ServedModel("tiny", 1024, "/weights/tiny"),)
     assert told[two].models == (discover.ServedModel("glm", 8192, "/weights/glm"),)
-    assert told[ollama].models == (discover.ServedModel("qwen3:8b", 8192), discover.ServedModel("bge:latest"))
+    assert told[ollama].models == (
+        discover.ServedModel("qwen3:8b", 8192),
+        discover.ServedModel("bge:latest"),
+    )
     assert (told[three].engine, told[three].models[0].context_tokens) == ("openai", None)
     (model,) = told[llama].models
     assert (told[llama].engine, model.name, model.context_tokens) == ("llama.cpp", "theirs", 512)
