@@ -245,3 +245,7 @@ class TestRanks:
     def test_a_named_device_that_is_not_there_is_left_out(self) -> None:
         wanted = Workload(context_tokens=8192, gpus=(7, 1))
         assert [gpu.index for gpu in settings(card(), card(), wanted=wanted).gpus] == [1]
+
+    def test_more_named_devices_than_ranks_are_not_used(self) -> None:
+        wanted = Workload(context_tokens=8192, gpus=(2, 0, 1), tensor_parallel=2)
+        assert [gpu.index for gpu in settings(*(card(),) * 3, wanted=wanted).gpus] == [2, 0]
