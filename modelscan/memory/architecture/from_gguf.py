@@ -113,6 +113,7 @@ def _layer(keys: Keys, index: int, trunk: int, tensors: Mapping[str, Tensor]) ->
     kv_heads = heads if kv_heads is None else kv_heads
     state = _state(keys, index, trunk, tensors, kv_heads)
     attends = _attends(keys, index, trunk, tensors, kv_heads, state)
+    _require_heads(keys, heads, tensors, state)
     window = sliding_window(keys, index, trunk) if attends else None
     kind = _kind(keys, attends, state, window)
     key, value = _head_sizes(keys, window is not None)
@@ -128,6 +129,20 @@ def _layer(keys: Keys, index: int, trunk: int, tensors: Mapping[str, Tensor]) ->
         state=state,
         feed_forward=keys.per_layer("feed_forward_length", index) or 0,
         moe=any(name.startswith(("ffn_up_exps", "ffn_gate_up_exps")) for name in tensors),
+    )
+
+
+def _require_heads(
+    keys: Keys, heads: int, tensors: Mapping[str, Tensor], state: RecurrentState | None
+) -> None:
+    """Raises GgufError where llama.cpp refuses the file: an attending block without heads."""
+    marked = any(name.startswith((*_ATTENTION_MARKS, "attn_qkv.")) for name in tensors)
+    recurrent = state is not None or keys.number("ssm.state_size") or keys.number("wkv.head_size")
+    if heads or recurrent or (tensors and not marked):
+        return
+    raise GgufError(
+        f"the file lacks '{keys.header.architecture}.attention.head_count'",
+        hint="llama.cpp does not load it either: download or convert the model again",
     )
 
 
