@@ -148,7 +148,6 @@ def test_imports_run_one_way() -> None:
     assert wrong == []
 
 
-@pytest.mark.xfail(reason="the circles of targets and of cli/catalog are left")
 def test_no_circles() -> None:
     """Neither between modules nor between the folders of a room."""
     assert circles(graph()) == []
