@@ -71,7 +71,12 @@ def test_the_exit_code_and_the_last_words_are_kept(rundir: RunDir) -> None:
     spec = python("import sys; print('why', file=sys.stderr); sys.exit(7)")
     spawn.start(rundir, spec)
     ended = eventually(rundir.ended)
-    assert (ended.run_id, ended.code, ended.signal, ended.on_purpose) == (spec.run_id, 7, None, False)
+    assert (ended.run_id, ended.code, ended.signal, ended.on_purpose) == (
+        spec.run_id,
+        7,
+        None,
+        False,
+    )
     eventually(lambda: not rundir.alive())
     assert rundir.log_file.read_text() == "why\n"
 
