@@ -18,9 +18,10 @@ Key = Annotated[str, typer.Argument(help="A setting's name.")]
 
 
 def _row(config: settings.Config, setting: settings.Setting) -> dict[str, object]:
-    resolved = config.resolved(setting.key)
-    value = str(config.routing_file) if setting.key == "routing_file" else resolved.value
-    return {"key": setting.key, "value": value, "origin": resolved.origin, "help": setting.help}
+    value = config.value(setting.key)
+    shown = str(value) if setting.kind == "path" and value is not None else value
+    origin = config.origins[setting.key]
+    return {"key": setting.key, "value": shown, "origin": origin, "help": setting.help}
 
 
 @command(app, "show")

@@ -102,11 +102,7 @@ def _settings() -> Iterator[Check]:
     except ModelscanError as error:
         yield Check("settings", "error", error.message, error.hint)
         return
-    changed = [
-        f"{key} ({value.origin})"
-        for key, value in config.values.items()
-        if value.origin != "default"
-    ]
+    changed = [f"{key} ({origin})" for key, origin in config.origins.items() if origin != "default"]
     yield Check("settings", "ok", ", ".join(changed) or "all defaults")
 
 
@@ -202,12 +198,12 @@ def _remote() -> Iterator[Check]:
 
     config = _config()
     for key in ("modelsdev_endpoint", "hf_endpoint", "modelscope_endpoint"):
-        url = config.text(key)
+        url = str(config.value(key))
         if config.offline:
             yield Check(url, "absent", "not asked: --offline")
             continue
         try:
-            status = httpx.head(url, timeout=config.number("http_timeout_s")).status_code
+            status = httpx.head(url, timeout=config.http_timeout_s).status_code
             yield Check(url, "ok", f"answered {status}")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             yield Check(url, "warning", str(error) or type(error).__name__, f"check {key}")

@@ -178,7 +178,7 @@ class Deployments:
     @property
     def start_timeout_s(self) -> float:
         """How long an engine may take to become ready where nothing else is asked for."""
-        return self.config.number("start_timeout_s")
+        return self.config.start_timeout_s
 
     @contextlib.contextmanager
     def session(

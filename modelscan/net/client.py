@@ -103,7 +103,7 @@ class HttpClient:
 
         ``ca_file`` (PEM) replaces the usual certificate authorities.
         """
-        timeout_s = config.number("http_timeout_s")
+        timeout_s = config.http_timeout_s
         if not 0 < timeout_s <= MAX_TIMEOUT_S:
             raise UsageError(
                 f"http_timeout_s is {timeout_s:g}: not above 0 and at most {MAX_TIMEOUT_S:g}",

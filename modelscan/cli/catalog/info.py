@@ -241,7 +241,7 @@ def sources() -> Document:
         total = index.count()
     finally:
         index.close()
-    rows = [_source_json(state, config.number("catalog_max_age_s")) for state in states]
+    rows = [_source_json(state, config.catalog_max_age_s) for state in states]
     keys = ("name", "state", "models", "entries", "retrieved_at", "origin", "error")
     columns = ("SOURCE", "STATE", "MODELS", "ENTRIES", "RETRIEVED", "FROM", "ERROR")
     table = Table(columns, [[row[k] for k in keys] for row in rows], numeric=("MODELS", "ENTRIES"))

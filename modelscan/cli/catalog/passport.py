@@ -119,7 +119,7 @@ def _repository(text: str, model: Model) -> Reference | None:
 
 
 def _prefers_modelscope() -> bool:
-    return current().config.text("source") == "modelscope"
+    return current().config.source == "modelscope"
 
 
 def _without_weights(model: Model) -> Passport:

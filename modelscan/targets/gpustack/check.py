@@ -17,7 +17,7 @@ def check_server(target: TargetConfig, config: Config) -> dict[str, Any]:
     """``{version, checks[]}``: one check each for server, key's scopes, cluster, workers."""
     connection = Connection(
         target.name, target.url, target.api_key, target.ca_file,
-        config.number("http_timeout_s"), config.offline,
+        config.http_timeout_s, config.offline,
     )  # fmt: skip
     checks: list[dict[str, Any]] = []
     version: str | None = None

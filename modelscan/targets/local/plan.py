@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from modelscan.core.deployment import State
 from modelscan.core.errors import NotDeployableError, UsageError
@@ -87,8 +88,8 @@ def program_of(backend: str, config: Config) -> str | None:
     None: the embedded engine, or a search by ``engines.installed``.
     """
     setting = PROGRAM_SETTINGS.get(backend)
-    path = config.path(setting) if setting else None
-    if path is None:
+    path = config.value(setting) if setting else None
+    if not isinstance(path, Path):
         return _gpu_program() if backend == DEFAULT else None
     return str(path) if len(path.parts) == 1 and not path.exists() else str(path.absolute())
 
