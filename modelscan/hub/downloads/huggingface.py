@@ -124,13 +124,6 @@ def _explained(repo: str, file: WeightFile, config: Config) -> Iterator[None]:
             f"{file.path} of {repo} could not be fetched: {redact(_first_line(error))}",
             hint="try again: what has arrived is kept and resumed", code="download_failed",
         ) from error  # fmt: skip
-    except OSError as error:
-        if "onsistency" not in str(error):
-            raise
-        raise RemoteError(
-            f"{file.path} of {repo} arrived incomplete: {_first_line(error)}",
-            hint="try again: what has arrived is kept and resumed", code="download_failed",
-        ) from error  # fmt: skip
 
 
 def _first_line(error: BaseException) -> str:
