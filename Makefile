@@ -4,7 +4,8 @@ BIN := $(VENV)/bin
 MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak catalogs clean
+
+.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak mutate mutate-sample test-wheel docs docs-check check-release catalogs clean schemas
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -33,6 +34,15 @@ test-vllm: setup ## deploy a tiny model on a real vLLM (its own environment in .
 
 soak: setup ## 200 seeded lives of deployments under kill -9 of engine, supervisor and commands (ten minutes)
 	$(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
+
+test-wheel: setup ## the built wheel, installed without extras in a clean environment of every Python here
+	$(BIN)/python -m scripts.check_wheel
+
+mutate: setup ## small changes of the pure rooms that no test notices (hours; MODULES=… for some files)
+	$(BIN)/python -m scripts.mutate $(MODULES)
+
+mutate-sample: setup ## the fixed sample of them that CI runs
+	$(BIN)/python -m scripts.mutate --sample
 
 lint: setup ## ruff
 	$(BIN)/ruff check .
@@ -72,9 +82,21 @@ bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the sam
 bench-catalog: setup ## search latency over the bundle and over 100,000 models, merge and index time
 	$(BIN)/python -m benchmarks.bench_catalog
 
+docs: setup ## rewrite docs/reference from the code
+	$(BIN)/python -m scripts.build_docs
+
+docs-check: setup ## whether docs/reference is what the code says
+	$(BIN)/python -m scripts.build_docs --check
+
+check-release: setup ## whether CHANGELOG, version and tag agree
+	$(BIN)/python -m scripts.check_release
+
 catalogs: setup ## rebuild catalogs/ from packages on PyPI and npm
 	$(BIN)/python -m scripts.build_catalogs
 	$(BIN)/python -m scripts.build_gpu_facts
+
+schemas: setup ## rewrite modelscan/schemas from the types of the documents
+	$(BIN)/python -m scripts.build_schemas
 
 clean: ## remove the virtual environment, caches and build outputs
 	rm -rf $(VENV) .cache dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench_cli import cpu_seconds, install_peers
-from modelscan.catalog.index.read import Index, bundled_index
+from modelscan.catalog.index.layout import bundled_index
+from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.write import build
 from modelscan.catalog.merge.models import merge
 from modelscan.catalog.search.query import Query, search

@@ -17,20 +17,22 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from modelscan.catalog.index.read import Index, open_index
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.index.read import Index
 from modelscan.catalog.search.lookup import load_model
 from modelscan.catalog.search.query import Query, search
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Gpu, Host, Inventory
-from modelscan.core.plan import Plan, Subject
+from modelscan.core.machine import simulated_machine
+from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate
 from modelscan.engines.flags import workload_of
 from modelscan.formats.quantization import canonical
 from modelscan.gpu.simulate import simulate
+from modelscan.models.decide import decide_here
 from modelscan.models.from_catalog import from_model
-from modelscan.planner.decide import decide
 from modelscan.state.config import Config, load
 
 GPUS = (
@@ -93,7 +95,7 @@ def _other(name: str | None, gpu: Gpu) -> str | None:
     return "FP8 arithmetic missing" if name == "FP8" and not fp8 else None
 
 
-def subjects(index: Index, config: Config, count: int | None) -> Iterator[Subject]:
+def subjects(index: Index, config: Config, count: int | None) -> Iterator[ResolvedModel]:
     """Every open model of the catalog, by popularity."""
     for row in search(index, Query(open_weights=True, limit=count)).rows:
         yield from_model(load_model(index, row.row), config, Workload())
@@ -109,11 +111,11 @@ def machines(count: int | None) -> list[Inventory]:
     return found
 
 
-def check(subject: Subject, inventory: Inventory, tally: Tally) -> None:
+def check(subject: ResolvedModel, inventory: Inventory, tally: Tally) -> None:
     """One decision."""
     tally.decisions += 1
     try:
-        plan = decide(subject, inventory, Workload(), explain=False).plan
+        plan = decide_here(simulated_machine(inventory), subject, Workload()).plan
     except NotDeployableError:
         tally.refused += 1
         return
@@ -132,7 +134,9 @@ def check(subject: Subject, inventory: Inventory, tally: Tally) -> None:
             tally.violations.append(f"{subject.id}: {again}")
 
 
-def _again(subject: Subject, plan: Plan, inventory: Inventory, gpus: tuple[Gpu, ...]) -> str | None:
+def _again(
+    subject: ResolvedModel, plan: Plan, inventory: Inventory, gpus: tuple[Gpu, ...]
+) -> str | None:
     shape = next(
         c.shape
         for c in subject.candidates

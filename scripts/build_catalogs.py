@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from modelscan.catalog.index.read import FILE_NAME
+from modelscan.catalog.index.layout import FILE_NAME
 from modelscan.catalog.index.write import build
 from modelscan.catalog.merge.models import merge
 from modelscan.catalog.records import SourceSnapshot, dump, load

@@ -37,6 +37,7 @@ MODELSDEV = Package(
 GPUSTACK = Package("pypi", "gpustack", "2.3.0", "Apache-2.0")
 XINFERENCE = Package("pypi", "xinference", "4.1.0", "Apache-2.0", "2026-10-25T04:35:04Z")
 LLMFIT = Package("pypi", "llmfit", "1.1.17", "MIT", platform="manylinux_2_17_x86_64")
+TRANSFORMERS = Package("pypi", "transformers", "5.24.0", "Apache-2.0")
 LITGPT = Package("pypi", "litgpt", "0.5.13", "Apache-2.0")
 CONFIGS = Package(
     "pypi", "aiconfigurator-core", "0.12.0", "Apache-2.0", platform="manylinux_2_28_x86_64"

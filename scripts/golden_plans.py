@@ -21,13 +21,14 @@ from typing import Any
 from modelscan.catalog.search.lookup import find_model
 from modelscan.core.gpu import Host, Inventory
 from modelscan.core.jsonform import to_json
+from modelscan.core.machine import simulated_machine
 from modelscan.core.model import Limits, Model, Spec, Variant
-from modelscan.core.plan import Decision, Subject
+from modelscan.core.plan import Decision, ResolvedModel
 from modelscan.core.units import GIB, format_bytes, format_tokens
 from modelscan.core.workload import Workload
 from modelscan.gpu.simulate import simulate
+from modelscan.models.decide import decide_here
 from modelscan.models.from_catalog import from_model
-from modelscan.planner.decide import decide
 from modelscan.state.config import load
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "planner"
@@ -108,7 +109,7 @@ def machine(spec: str) -> Inventory:
     return replace(found, host=host)
 
 
-def subjects() -> list[Subject]:
+def subjects() -> list[ResolvedModel]:
     """The frozen models, ready for the planner."""
     config = load()
     rows = json.loads(MODELS_FILE.read_text(encoding="utf-8"))
@@ -122,18 +123,20 @@ def table(*, explain: bool = True) -> str:
     machines = [(spec, machine(spec)) for spec in MACHINES]
     for subject in subjects():
         for spec, inventory in machines:
-            decision = decide(subject, inventory, Workload(), explain=explain)
+            decision = decide_here(
+                simulated_machine(inventory), subject, Workload(), explain=explain
+            )
             lines.append("\t".join((subject.id, spec, *row(decision))))
     return "\n".join(lines) + "\n"
 
 
 def row(decision: Decision) -> tuple[str, ...]:
     """quantization, backend, gpus, context, memory, why."""
-    plan, no_fit = decision.plan, decision.no_fit
+    plan, refusal = decision.plan, decision.refusal
     if plan is None:
-        assert no_fit is not None
-        needs = "; ".join(f"{r.count} x {r.name}" for r in no_fit.required) or "no usual hardware"
-        reason = no_fit.reasons[0] if no_fit.reasons else ""
+        assert refusal is not None
+        needs = "; ".join(f"{r.count} x {r.name}" for r in refusal.required) or "no usual hardware"
+        reason = refusal.reasons[0] if refusal.reasons else ""
         return ("-", "-", "-", "-", "-", f"does not fit: {reason}; would do: {needs}")
     parts = str(len(plan.gpus)) if plan.gpus else "CPU"
     if plan.tensor_parallel > 1:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from modelscan.catalog.index.read import Index, open_index
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.index.read import Index
 from modelscan.core.model import Model
 from modelscan.state.paths import Paths
 

@@ -21,9 +21,10 @@ from modelscan.catalog.records import (
     SourceSnapshot,
 )
 from modelscan.core.errors import UsageError
+from modelscan.hub.http_client import http_client
 from modelscan.hub.repository import Hub
+from modelscan.net.address import public
 from modelscan.net.client import HttpClient, utc_now
-from modelscan.net.errors import public
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config
@@ -89,7 +90,7 @@ def _gpustack(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
     if server is None:
         raise UsageError("no GPUStack server is configured", hint=ADD_TARGET)
     key = resolve(server.api_key) if server.api_key is not None else None
-    with HttpClient.from_config(config, ca_file=server.ca_file) if server.ca_file else http as own:
+    with http_client(config, ca_file=server.ca_file) if server.ca_file else http as own:
         records = gpustack.fetch(own, server.url, key)
     names = {record.key for record in records}
     kept = tuple(  # the sets of ModelScope's file, which no server sends
@@ -99,13 +100,19 @@ def _gpustack(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
 
 
 def _huggingface(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
+    from modelscan.catalog.sources import huggingface
+
     hub = Hub.from_config(config, http).huggingface
-    return Fetch(_live(HUGGINGFACE, hub.endpoint, hub.popular(HUB_MODELS), utc_now()))
+    records = huggingface.popular(hub, HUB_MODELS)
+    return Fetch(_live(HUGGINGFACE, hub.endpoint, records, utc_now()))
 
 
 def _modelscope(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
+    from modelscan.catalog.sources import modelscope
+
     hub = Hub.from_config(config, http).modelscope
-    return Fetch(_live(MODELSCOPE, hub.endpoint, hub.popular(SCOPE_MODELS), utc_now()))
+    records = modelscope.popular(hub, SCOPE_MODELS)
+    return Fetch(_live(MODELSCOPE, hub.endpoint, records, utc_now()))
 
 
 def _user(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:

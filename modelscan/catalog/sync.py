@@ -23,7 +23,7 @@ from modelscan.catalog.records import (
     load,
 )
 from modelscan.core.errors import ModelscanError, OfflineError, UsageError
-from modelscan.net.client import HttpClient
+from modelscan.hub.http_client import http_client
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config
@@ -100,7 +100,7 @@ def fetch_all(
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, tuple[Fetch | ModelscanError, float, int]]:
     """Source -> (what came or why not, seconds, bytes). Ctrl-C stops every request at once."""
-    clients = {source.name: HttpClient.from_config(config) for source in sources}
+    clients = {source.name: http_client(config) for source in sources}
     done: dict[str, tuple[Fetch | ModelscanError, float, int]] = {}
 
     def run(source: Source) -> tuple[Fetch | ModelscanError, float, int]:

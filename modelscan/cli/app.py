@@ -9,31 +9,34 @@ from typing import Any
 
 import click
 
-from modelscan.cli.context import Context, current, reset
+from modelscan.cli.context import Context
 from modelscan.core.errors import EXIT_INTERRUPTED, ModelscanError, UsageError
 
 PROGRAM = "modelscan"
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code."""
+def run(arguments: Sequence[str], context: Context | None = None) -> int:
+    """Run one command and return its exit code.
+
+    ``context`` carries the output and the settings of this run; several may run at once.
+    """
     _open_streams()
-    context = reset()
+    context = context or Context()
     _preset_flags(context, arguments)
     try:
         _require_text(arguments)
-        code = _dispatch(list(arguments))
-        return _interrupted() if code == EXIT_INTERRUPTED else code  # Typer turned Ctrl-C into it
+        code = _dispatch(list(arguments), context)
+        return _interrupted(context) if code == EXIT_INTERRUPTED else code  # Typer caught Ctrl-C
     except click.exceptions.NoArgsIsHelpError as error:
-        return _help(error)
+        return _help(context, error)
     except click.ClickException as error:
-        return _fail(usage_error(error))
+        return _fail(context, usage_error(error))
     except ModelscanError as error:
         if context.flags.debug:
             raise
-        return _fail(error)
+        return _fail(context, error)
     except (KeyboardInterrupt, click.exceptions.Abort):
-        return _interrupted()
+        return _interrupted(context)
     except BrokenPipeError:
         return _quiet_pipe()
     except SystemExit as error:
@@ -45,7 +48,7 @@ def run(arguments: Sequence[str]) -> int:
             raise
         if error.filename is None:  # stdout's disk is full
             _silence_stdout()
-        return _fail(_refusal(error))
+        return _fail(context, _refusal(error))
 
 
 def _open_streams() -> None:
@@ -64,7 +67,7 @@ def _require_text(arguments: Sequence[str]) -> None:
             )
 
 
-def _dispatch(arguments: list[str]) -> int:
+def _dispatch(arguments: list[str], context: Context) -> int:
     from modelscan.cli.framework import Root
 
     root = Root(
@@ -76,7 +79,7 @@ def _dispatch(arguments: list[str]) -> int:
         params=[click.Option(["--version", "-V"], is_flag=True, is_eager=True, expose_value=False,
                              callback=_print_version, help="Print the version.")],
     )  # fmt: skip
-    result: Any = root.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+    result: Any = root.main(arguments, prog_name=PROGRAM, standalone_mode=False, obj=context)
     sys.stdout.flush()
     return result if isinstance(result, int) else 0
 
@@ -98,7 +101,7 @@ def _preset_flags(context: Context, arguments: Sequence[str]) -> None:
 
 
 def usage_error(error: click.ClickException) -> ModelscanError:
-    """Click's complaint in our form: exit 2, with a command to paste."""
+    """Click's error in our form: exit 2, with a command to paste."""
     path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
     nearest = getattr(error, "nearest", None)
     possible = sorted(getattr(error, "possibilities", None) or [])
@@ -117,24 +120,24 @@ def _sentence(message: str) -> str:
     return text[:1].lower() + text[1:] if text[:2].istitle() else text
 
 
-def _help(error: click.exceptions.NoArgsIsHelpError) -> int:
+def _help(context: Context, error: click.exceptions.NoArgsIsHelpError) -> int:
     """A bare ``modelscan`` or a bare group: its help, on stderr, and exit 2."""
-    if current().flags.as_json:
-        return _fail(UsageError("no command was given", hint=f"{PROGRAM} --help"))
+    if context.flags.as_json:
+        return _fail(context, UsageError("no command was given", hint=f"{PROGRAM} --help"))
     sys.stderr.write(error.format_message() + "\n")
     return UsageError.exit_code
 
 
-def _fail(error: ModelscanError) -> int:
+def _fail(context: Context, error: ModelscanError) -> int:
     sys.stdout.flush()
-    current().output.error(error)
+    context.output.error(error)
     return error.exit_code
 
 
-def _interrupted() -> int:
-    """Said after the clean-up, which ran on the way here."""
-    if current().flags.as_json:
-        _fail(ModelscanError("interrupted", code="interrupted"))
+def _interrupted(context: Context) -> int:
+    """Printed after the clean-up, which ran on the way here."""
+    if context.flags.as_json:
+        _fail(context, ModelscanError("interrupted", code="interrupted"))
     else:
         sys.stderr.write("interrupted\n")
     return EXIT_INTERRUPTED

@@ -2,101 +2,97 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from modelscan.cli.context import current
+from modelscan.cli.context import Context
 from modelscan.cli.document import Block, Document, Note, Table
 from modelscan.cli.framework import command, group, single
-from modelscan.core.errors import EXIT_FAILED, UsageError
-from modelscan.core.jsonform import to_json
+from modelscan.core.errors import EXIT_FAILED
 from modelscan.core.units import format_bytes
 
 app = group("The weights that were pulled to this machine.")
+_NOTHING = "nothing pulled yet: modelscan pull MODEL"
 
 
 @command(app, "list")
-def list_() -> Document:
+def list_(context: Context) -> Document[Any]:
     """Every pulled repository: size, whether it is whole, which deployments use it."""
-    from modelscan.deploy.cached import list_cached
-
-    found = list_cached(current().config)
+    answer = context.workspace.cache()
     rows = [
         (i.repo, i.revision[:12], i.source, format_bytes(i.size_bytes), i.complete, i.deployments)
-        for i in found
+        for i in answer.items
     ]
     table = Table(
         ("REPO", "REVISION", "SOURCE", "SIZE", "COMPLETE", "USED BY"), rows, ("SIZE",),
-        empty="nothing pulled yet: modelscan pull MODEL",
+        optional=("SOURCE", "REVISION"), empty=_NOTHING,
     )  # fmt: skip
-    total = sum(item.size_bytes for item in found)
-    return Document("cache.list", {"total_bytes": total, "items": to_json(found)}, [table],
-                    [item.repo for item in found])  # fmt: skip
+    return Document("cache.list", answer, [table], [item.repo for item in answer.items])
 
 
 @command(app, "verify")
 def verify(
+    context: Context,
     names: Annotated[
         list[str] | None, typer.Argument(help="Repositories or deployments; none: all.")
     ] = None,
-) -> Document:
-    """Compute every checksum anew; a damaged or missing file is named, exit 1."""
-    from modelscan.deploy.cached import verify as check
+) -> Document[Any]:
+    """Compute every checksum; a damaged or missing file is named, exit 1."""
+    from modelscan.deploy.cache_answers import verify_cache
 
-    with current().output.status("reading every file") as status:
-        rows = []
-        for row in check(current().config, names or ()):
-            status.update(f"{row.repo}: {row.file}")
-            rows.append(row)
-    bad = [row for row in rows if row.status in ("damaged", "missing")]
-    table = Table(("FILE", "STATUS", "REPO", "DETAIL"),
-                  [(r.file, r.status, r.repo, r.detail) for r in rows],
-                  empty="nothing pulled yet: modelscan pull MODEL")  # fmt: skip
+    with context.output.status("reading every file") as status:
+        answer = verify_cache(context.config, names or (), status.update)
+    bad = [row.file for row in answer.files if row.status in ("damaged", "missing")]
+    rows = [(r.file, r.status, r.repo, r.detail) for r in answer.files]
+    table = Table(("FILE", "STATUS", "REPO", "DETAIL"), rows, empty=_NOTHING)
     blocks: list[Block] = [table, Note(f"{len(rows)} files, {len(bad)} damaged or missing")]
-    return Document("cache.verify", {"files": to_json(rows), "damaged": len(bad)}, blocks,
-                    [row.file for row in bad], exit_code=EXIT_FAILED if bad else 0)  # fmt: skip
+    code = EXIT_FAILED if bad else 0
+    return Document("cache.verify", answer, blocks, bad, exit_code=code)
 
 
 @command(app, "prune")
 def prune(
+    context: Context,
     yes: Annotated[bool, typer.Option("--yes", help="Really delete them.")] = False,
-) -> Document:
+) -> Document[Any]:
     """Delete the pulled weights that no deployment uses (shows them first; --yes deletes)."""
-    from modelscan.deploy.cached import prune as delete
+    from modelscan.deploy.cache_answers import prune_cache
 
-    found = delete(current().config, dry_run=not yes)
-    freed = sum(item.size_bytes for item in found)
-    table = Table(("REPO", "SOURCE", "SIZE"),
-                  [(i.repo, i.source, format_bytes(i.size_bytes)) for i in found],
-                  empty="every pulled repository is used by a deployment")  # fmt: skip
-    if found and not yes and current().output.mode.value == "human":
-        current().output.note(f"{format_bytes(freed)} would be freed: --yes deletes them")
-    body = {"deleted": yes, "freed_bytes": freed, "items": to_json(found)}
-    return Document("cache.prune", body, [table], [item.repo for item in found])
+    answer = prune_cache(context.config, delete=yes)
+    table = Table(
+        ("REPO", "SOURCE", "SIZE"),
+        [(i.repo, i.source, format_bytes(i.size_bytes)) for i in answer.items],
+        ("SIZE",),
+        empty="every pulled repository is used by a deployment",
+    )
+    if answer.items and not yes and context.output.mode.value == "human":
+        context.output.note(
+            f"{format_bytes(answer.freed_bytes)} would be freed: --yes deletes them"
+        )
+    return Document("cache.prune", answer, [table], [item.repo for item in answer.items])
 
 
 @command(app, "updates")
 def updates(
+    context: Context,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit 1 when something has changed.")
     ] = False,
-) -> Document:
+) -> Document[Any]:
     """Compare the pulled revisions with what the hubs have now."""
-    from modelscan.deploy.cached import updates as ask
+    from modelscan.deploy.cache_answers import cache_updates
 
-    if current().config.offline:
-        raise UsageError("updates asks the hubs, and --offline is set", hint="leave out --offline")
-    rows = list(ask(current().config))
-    changed = [row for row in rows if row.status == "changed"]
-    table = Table(
-        ("REPO", "STATUS", "HAVE", "NEWEST", "DETAIL"),
-        [(r.repo, r.status, r.revision[:12], (r.newest or "-")[:12], r.detail) for r in rows],
-        empty="nothing pulled yet: modelscan pull MODEL",
-    )
+    with context.output.status("asking the hubs"):
+        answer = cache_updates(context.config)
+    rows = [
+        (r.repo, r.status, r.revision[:12], (r.newest or "-")[:12], r.detail) for r in answer.items
+    ]
+    columns = ("REPO", "STATUS", "HAVE", "NEWEST", "DETAIL")
+    table = Table(columns, rows, optional=("DETAIL",), empty=_NOTHING)
+    changed = [row.repo for row in answer.items if row.status == "changed"]
     code = EXIT_FAILED if changed and exit_code else 0
-    return Document("cache.updates", {"items": to_json(rows), "changed": len(changed)}, [table],
-                    [row.repo for row in changed], exit_code=code)  # fmt: skip
+    return Document("cache.updates", answer, [table], changed, exit_code=code)
 
 
 updates_app = single(updates)  # also as ``modelscan updates``

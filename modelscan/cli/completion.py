@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,9 +14,17 @@ from modelscan.core.errors import UsageError
 SHELLS = ("bash", "zsh", "fish")
 
 
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A shell's completion script."""
+
+    shell: Literal["bash", "zsh", "fish"]
+    script: str
+
+
 def completion(
     shell: Annotated[str, typer.Argument(help="bash, zsh or fish.", metavar="SHELL")],
-) -> Document:
+) -> Document[Completion]:
     """Print the completion script, e.g. for bash: eval "$(modelscan completion bash)"."""
     from click.shell_completion import get_completion_class
 
@@ -23,7 +32,8 @@ def completion(
     if factory is None:
         raise UsageError(f"no completion for '{shell}'", hint="modelscan completion bash")
     script = factory(None, {}, "modelscan", "_MODELSCAN_COMPLETE").source()  # type: ignore[arg-type]
-    return Document("completion", {"shell": shell, "script": script}, [Text(script)], [script])
+    answer = Completion(shell, script)  # type: ignore[arg-type]
+    return Document("completion", answer, [Text(script)], [script])
 
 
 app = single(completion)

@@ -1,13 +1,16 @@
-"""What every command shares: output, settings and the global flags."""
+"""What one run of a command shares: output, settings, the workspace and the global flags."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import click
+
 from modelscan.cli.output import Output
 
 if TYPE_CHECKING:
+    from modelscan.api import Workspace
     from modelscan.state.config import Config
 
 
@@ -23,20 +26,23 @@ class Flags:
 
 @dataclass(slots=True)
 class Context:
-    """One per process. ``config`` is read when first asked for."""
+    """One per run of a command. ``config`` is read at its first use."""
 
     flags: Flags = field(default_factory=Flags)
     _output: Output | None = None
     _config: Any = None
+    _workspace: Any = None
 
     @property
     def output(self) -> Output:
+        """The printer, in the mode that the flags and the terminal ask for."""
         if self._output is None:
             self._output = Output.detect(as_json=self.flags.as_json, quiet=self.flags.quiet)
         return self._output
 
     @property
     def config(self) -> Config:
+        """The settings; raises UsageError where a file or a variable is broken."""
         if self._config is None:
             from modelscan.state.config import load
 
@@ -44,17 +50,19 @@ class Context:
         config: Config = self._config
         return config
 
+    @property
+    def workspace(self) -> Workspace:
+        """The public interface over these settings; its warnings go to ``output``."""
+        if self._workspace is None:
+            from modelscan.api import Workspace
 
-_context = Context()
+            self._workspace = Workspace(self.config, on_warning=self.output.warn)
+        workspace: Workspace = self._workspace
+        return workspace
 
 
 def current() -> Context:
-    """The context of the running command."""
-    return _context
-
-
-def reset(context: Context | None = None) -> Context:
-    """Start afresh: called once per run, and by tests."""
-    global _context
-    _context = context or Context()
-    return _context
+    """The context of the command that this thread runs (Click keeps it per thread)."""
+    context = click.get_current_context().find_root().obj
+    assert isinstance(context, Context)
+    return context

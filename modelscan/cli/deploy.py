@@ -25,7 +25,6 @@ from modelscan.core.units import format_tokens, parse_bytes, parse_seconds
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Evaluation
-    from modelscan.core.workload import Workload
     from modelscan.deploy.manifest import Manifest
     from modelscan.targets.base import Preview
     from modelscan.targets.events import Event
@@ -85,20 +84,21 @@ def _request(
 ) -> Request:
     """What the command line and the file ask for together; the command line wins."""
     from modelscan.core.launch import Limits
-    from modelscan.targets.registry import resolve_target
+    from modelscan.deploy.machine import place_of
     from modelscan.targets.request import Request
 
     config, options = current().config, manifest.request
-    target = place.target or options.get("target") or _server_of(manifest.workload)
     file_gpu = options.get("gpu")
+    gpu = gpu or (None if file_gpu is None else str(file_gpu))
+    target = place.target or options.get("target")
     timeout_s = options.get("timeout") if how.timeout is None else how.timeout
     limit = None if process.memory_limit is None else parse_bytes(process.memory_limit)
     return Request(
         model=manifest.model,
         workload=manifest.workload,
-        target=resolve_target(target, config),
+        target=place_of(target, manifest.workload.backend, gpu, config),
         name=place.name or options.get("name"),
-        gpu=gpu or (None if file_gpu is None else str(file_gpu)),
+        gpu=gpu,
         port=options.get("port") if place.port is None else place.port,
         expose=place.expose or bool(options.get("expose")),
         api_key=place.api_key or options.get("api_key"),
@@ -125,11 +125,6 @@ def cluster_options(manifest: Mapping[str, Any], options: Cluster) -> dict[str, 
     if options.env:
         merged["env"] = {**merged.get("env", {}), **variables(options.env)}
     return merged
-
-
-def _server_of(workload: Workload) -> str | None:
-    """Ollama is a server of its own, not an engine that we start."""
-    return "ollama" if workload.backend == "ollama" else None
 
 
 def _dry_run(request: Request) -> Document:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
+
+if TYPE_CHECKING:  # a default of a type variable is newer than the oldest Python here
+    from typing_extensions import TypeVar
+
+    Body = TypeVar("Body", covariant=True, default=Any)
+else:
+    from typing import TypeVar
+
+    Body = TypeVar("Body", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows for people; the first column is what one pastes next. ``None`` cells print as ``-``.
 
-    ``numeric`` columns (by header) are right-aligned on a terminal.
+    Columns by header, on a terminal: ``numeric`` ones are right-aligned; they, the first and
+    ``whole`` ones are never shortened; ``folded`` ones continue below, all others end in ``…``.
+    ``optional`` ones are left out, the last first, where the terminal is too narrow.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
     numeric: Sequence[str] = ()
-    empty: str | None = None  # said on stderr when there are no rows
+    empty: str | None = None  # for stderr, when there are no rows
+    optional: Sequence[str] = ()
+    whole: Sequence[str] = ()
+    folded: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +50,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something said to a person on stderr; never data."""
+    """A sentence for a person, on stderr; never data."""
 
     text: str
 
@@ -45,15 +59,15 @@ Block = Table | Fields | Text | Note
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """``schema`` without prefix and version (``catalog.search``); ``body`` is its JSON.
+class Document(Generic[Body]):
+    """``schema`` without prefix and version (``catalog.search``); ``body`` is the typed answer.
 
-    ``ids`` is what ``-q`` prints. ``exit_code`` lets an answer be an answer and still not 0
-    (``plan`` that does not fit: 3).
+    ``body``'s JSON form is ``core.jsonform.to_json`` of it. ``ids`` is what ``-q`` prints.
+    ``exit_code`` is for answers that are complete and yet no success (``plan``: does not fit, 3).
     """
 
     schema: str
-    body: Mapping[str, Any]
+    body: Body
     blocks: Sequence[Block] = ()
     ids: Sequence[str] = ()
     warnings: Sequence[str] = ()

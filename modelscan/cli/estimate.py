@@ -34,19 +34,24 @@ def estimate(
         from modelscan.cli.history import history_document
 
         return history_document(model)
-    from modelscan.gpu.inventory import inventory
+    from modelscan.deploy.machine import machine_at, place_of
+    from modelscan.models.decide import estimate_here
     from modelscan.models.resolve import load_subject
-    from modelscan.planner.sizing import size
+    from modelscan.targets.request import derive_name
 
-    subject = load_subject(model, current().config, wanted.workload)
-    hardware = inventory(wanted.gpu)
-    if exact:
-        from modelscan.supervisor.dry_run.estimate import exact_estimate
+    config, wishes = current().config, wanted.workload
+    subject = load_subject(model, config, wishes)
+    place = "ollama" if place_of(None, wishes.backend, wanted.gpu, config) == "ollama" else "local"
+    name = derive_name(subject.id)
+    with machine_at(place, config, wanted.gpu, name, backend=wishes.backend) as machine:
+        if exact:
+            from modelscan.supervisor.dry_run.estimate import exact_estimate
 
-        found = exact_estimate(subject, wanted.workload, hardware, current().config)
-    else:
-        found = size(subject, wanted.workload, hardware)
-    warnings = [*subject.warnings, *found.warnings, *(p.message for p in hardware.problems)]
+            found = exact_estimate(subject, wishes, machine, config)
+        else:
+            found, _ = estimate_here(machine, subject, wishes)
+    problems = (problem.message for problem in machine.inventory.problems)
+    warnings = [*subject.warnings, *found.warnings, *problems]
     if found.backend == "llama.cpp" and wanted.workload.parameters:
         from modelscan.engines.llamacpp.options import unfamiliar
 
@@ -86,7 +91,9 @@ def blocks(found: Estimate) -> list[Block]:
 
 
 def _verdict(found: Estimate) -> str | None:
-    return None if found.verdict is None else found.verdict.replace("_", " ")
+    if found.verdict is None:
+        return None
+    return found.verdict.text + (" (within the margin)" if found.within_margin else "")
 
 
 def _capacity(found: Estimate) -> str | None:

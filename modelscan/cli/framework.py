@@ -1,14 +1,17 @@
 """Typer with three additions: lazy commands, global flags everywhere, and returned documents.
 
-A command function returns a ``Document``; this module prints it and leaves with its exit code.
+A command function gets the ``Context`` of its run in the parameter of that type, where it has
+one, and returns a ``Document``; this module prints it and leaves with its exit code.
 """
 
 from __future__ import annotations
 
-import difflib
+import functools
 import importlib
+import inspect
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
 
 import click
 import typer
@@ -17,8 +20,9 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from modelscan.cli.commands import COMMANDS, find
-from modelscan.cli.context import current
+from modelscan.cli.context import Context
 from modelscan.cli.document import Document
+from modelscan.core.nearest import likeness
 from modelscan.core.units import LARGEST
 
 _GLOBAL_FLAGS = (
@@ -29,21 +33,27 @@ _GLOBAL_FLAGS = (
 )
 
 
-def _remember(_: click.Context, parameter: click.Parameter, value: bool) -> bool:
+def _context(ctx: click.Context) -> Context:
+    context = ctx.find_root().obj
+    assert isinstance(context, Context)
+    return context
+
+
+def _set_flag(ctx: click.Context, parameter: click.Parameter, value: bool) -> bool:
     if value:
-        setattr(current().flags, str(parameter.name), True)
+        setattr(_context(ctx).flags, str(parameter.name), True)
     return value
 
 
 def global_options() -> list[click.Option]:
-    """Fresh option objects for the flags of the contract."""
+    """New option objects for the flags of the contract."""
     return [
         click.Option(
             [*names, name],
             is_flag=True,
             expose_value=False,
             is_eager=True,
-            callback=_remember,
+            callback=_set_flag,
             help=text,
         )
         for names, name, text in _GLOBAL_FLAGS
@@ -72,11 +82,15 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: click.Context) -> Any:
         check_options(self, ctx)
-        result = super().invoke(ctx)
-        if isinstance(result, Document):
-            current().output.emit(result)
-            return result.exit_code
-        return result or 0
+        return printed(ctx, super().invoke(ctx))
+
+
+def printed(ctx: click.Context, result: Any) -> Any:
+    """Print a command's document; its exit code."""
+    if isinstance(result, Document):
+        _context(ctx).output.emit(result)
+        return result.exit_code
+    return result or 0
 
 
 class Group(TyperGroup):
@@ -130,13 +144,13 @@ def unknown_command(ctx: click.Context, name: str, names: list[str]) -> click.Us
     here = {known: f"{ctx.command_path} {known}" for known in names}
     known = {**_everywhere(ctx.find_root()), **here}
 
-    def likeness(other: str) -> float:
-        alike = difflib.SequenceMatcher(None, other, name).ratio()
+    def rank(other: str) -> float:
+        alike = likeness(name, other)
         return alike + 0.1 * (other in here) if alike >= 0.6 else 0  # a sibling is likelier
 
-    near = max(known, key=likeness)
+    near = max(known, key=rank)
     error = click.UsageError(f"there is no command '{ctx.command_path} {name}'", ctx)
-    error.nearest = known[near] if likeness(near) else None  # type: ignore[attr-defined]
+    error.nearest = known[near] if rank(near) else None  # type: ignore[attr-defined]
     return error
 
 
@@ -153,6 +167,59 @@ def _everywhere(root: click.Context) -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True)
+class Options:
+    """The base of a dataclass whose fields are options that several commands share."""
+
+
+def adapted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as Typer shall see it: without its ``Context``, its ``Options`` unfolded.
+
+    Unchanged where it has neither.
+    """
+    signature = inspect.signature(function, eval_str=True)
+    contexts: list[str] = []
+    groups: dict[str, type[Options]] = {}
+    shown: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        kind = parameter.annotation
+        if kind is Context:
+            contexts.append(name)
+        elif inspect.isclass(kind) and issubclass(kind, Options):
+            groups[name] = kind
+        else:
+            shown.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+    if not contexts and not groups:
+        return function
+    shown += [parameter for kind in groups.values() for parameter in _parameters(kind)]
+
+    @functools.wraps(function)
+    def command(**given: Any) -> Any:
+        for name in contexts:
+            given[name] = _context(click.get_current_context())
+        for name, kind in groups.items():
+            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+        return function(**given)
+
+    del vars(command)["__wrapped__"]  # Typer must see the changed signature
+    vars(command)["__signature__"] = signature.replace(parameters=shown)
+    command.__annotations__ = {p.name: p.annotation for p in shown}
+    return command
+
+
+def _parameters(kind: type[Options]) -> list[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(kind)
+    ]
+
+
 def group(help_text: str) -> typer.Typer:
     """A command group (``modelscan catalog …``)."""
     return typer.Typer(
@@ -161,14 +228,19 @@ def group(help_text: str) -> typer.Typer:
 
 
 def single(
-    function: Callable[..., Document | int | None], *, epilog: str | None = None, **kwargs: Any
+    function: Callable[..., Document[Any] | int | None], *, epilog: str | None = None, **kwargs: Any
 ) -> typer.Typer:
     """An app with one command (``modelscan plan``)."""
     app = typer.Typer(rich_markup_mode=None, add_completion=False)
-    app.command(cls=Command, epilog=epilog, **kwargs)(function)
+    app.command(cls=Command, epilog=epilog, **kwargs)(adapted(function))
     return app
 
 
 def command(app: typer.Typer, name: str | None = None, **kwargs: Any) -> Callable[[Any], Any]:
-    """``@command(app, "search")``: a command of a group."""
-    return app.command(name, cls=Command, **kwargs)
+    """``@command(app, "search")``: a command of a group. The function itself stays as it is."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        app.command(name, cls=Command, **kwargs)(adapted(function))
+        return function
+
+    return register

@@ -13,7 +13,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import click
 import typer
@@ -21,7 +21,7 @@ import typer
 from modelscan.cli.context import current
 from modelscan.core.errors import UsageError
 from modelscan.core.units import parse_tokens
-from modelscan.core.workload import BACKENDS, GOALS, MODES, SOURCES, Workload
+from modelscan.core.workload import BACKENDS, GOALS, MODES, SOURCES, Backend, Workload
 from modelscan.engines.option_values import ranks
 
 _VERSION = re.compile(r"[vb]?\d+(\.\d+)*([.+_-]?[a-z][\w.+-]*|[+_-][\w.+-]+)?", re.I | re.A)
@@ -77,7 +77,7 @@ def workload_from(
     parameters = tuple(engine_parameter(text) for text in param or ())
     return Workload(
         quantization=quantization,
-        backend=backend,
+        backend=cast("Backend | None", backend),
         backend_version=backend_version,
         context_tokens=None if context is None else parse_tokens(context),
         parallel=parallel,

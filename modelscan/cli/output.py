@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
+from modelscan.core.envelope import envelope as frame
+from modelscan.core.envelope import error_envelope
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 
@@ -38,15 +40,22 @@ class Output:
 
     @classmethod
     def detect(
-        cls, *, as_json: bool, quiet: bool, environ: Mapping[str, str] | None = None
+        cls,
+        *,
+        as_json: bool,
+        quiet: bool,
+        environ: Mapping[str, str] | None = None,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
     ) -> Output:
-        """Choose the mode from flags and from whether stdout is a terminal."""
+        """Choose the mode from flags and from whether ``stdout`` (default: ours) is a terminal."""
         env = os.environ if environ is None else environ
-        tty = sys.stdout.isatty()
+        out, err = stdout or sys.stdout, stderr or sys.stderr
+        tty = out.isatty()
         mode = Mode.JSON if as_json else Mode.QUIET if quiet else Mode.HUMAN if tty else Mode.PIPE
         plain = bool(env.get("NO_COLOR")) or env.get("TERM") == "dumb"
         width = shutil.get_terminal_size((100, 24)).columns
-        return cls(mode, sys.stdout, sys.stderr, color=tty and not plain, width=width)
+        return cls(mode, out, err, color=tty and not plain, width=width)
 
     @property
     def progress(self) -> bool:
@@ -55,17 +64,19 @@ class Output:
         return self.mode is Mode.HUMAN and self.stderr.isatty() and term_ok
 
     def warn(self, message: str) -> None:
-        """Say it on stderr now; JSON documents carry it in ``warnings`` instead."""
+        """Print it on stderr now; JSON documents carry it in ``warnings`` instead."""
         if message in self.warnings:
             return
         self.warnings.append(message)
         if self.mode is not Mode.JSON:
-            self.stderr.write(f"warning: {safe(message)}\n")
+            self.stderr.write(self._wrapped(f"warning: {safe(message)}") + "\n")
 
     def note(self, message: str) -> None:
         """A sentence for a person, on stderr; nothing in JSON and quiet mode."""
-        if self.mode in (Mode.HUMAN, Mode.PIPE):
+        if self.mode is Mode.PIPE:
             self.stderr.write(safe(message) + "\n")
+        elif self.mode is Mode.HUMAN:
+            self.stderr.write(self._wrapped(safe(message)) + "\n")
 
     def emit(self, document: Document) -> None:
         """Print a command's answer in the chosen mode."""
@@ -100,7 +111,8 @@ class Output:
             self.stdout.flush()
             return
         label = "\x1b[31merror:\x1b[0m" if self.color else "error:"
-        self.stderr.write(f"{label} {safe(error.message)}\n")
+        message = self._wrapped(f"error: {safe(error.message)}").removeprefix("error:")
+        self.stderr.write(f"{label}{message}\n")
         if error.hint:
             self.stderr.write(f"\nhint: {safe(error.hint)}\n")
 
@@ -110,10 +122,9 @@ class Output:
         if not self.progress:
             yield Progress(None)
             return
-        from rich.console import Console
+        from modelscan.cli.terminal import spinner
 
-        console = Console(file=self.stderr, no_color=not self.color)
-        with console.status(text) as status:
+        with spinner(self.stderr, text, color=self.color) as status:
             yield Progress(status)
 
     def _json(self, value: Mapping[str, Any]) -> None:
@@ -142,23 +153,33 @@ class Output:
         if not table.rows and table.empty:
             self.note(table.empty)
             return
-        rows = [[cell(value) for value in row] for row in table.rows]
         if self.mode is Mode.PIPE:
-            lines = ["\t".join(table.columns), *("\t".join(flat(c) for c in row) for row in rows)]
+            rows = [[flat(cell(value)) for value in row] for row in table.rows]
+            lines = ["\t".join(table.columns), *("\t".join(row) for row in rows)]
             self._write("".join(line + "\n" for line in lines))
-        else:
-            self._write(render_table(table, rows, self.width))
+            return
+        from modelscan.cli.terminal import draw_table
+
+        rows = [[flat(for_person(value)) for value in row] for row in table.rows]
+        self._write(draw_table(table, rows, self.width))
 
     def _fields(self, fields: Fields) -> None:
         if self.mode is Mode.PIPE:
-            self._write("".join(f"{name}\t{flat(cell(value))}\n" for name, value in fields.pairs))
+            lines = (f"{name}\t{flat(cell(value))}\n" for name, value in fields.pairs)
+            self._write("".join(lines))
             return
-        width = max((display_width(name) for name, _ in fields.pairs), default=0)
-        for name, value in fields.pairs:
-            lines = cell(value).split("\n")
-            self._write(f"{pad(name, width)}  {lines[0]}\n")
-            for line in lines[1:]:
-                self._write(f"{' ' * width}  {line}\n")
+        from modelscan.cli.terminal import draw_fields
+
+        pairs = [(name, for_person(value)) for name, value in fields.pairs]
+        self._write(draw_fields(pairs, self.width))
+
+    def _wrapped(self, text: str) -> str:
+        """Prose broken between words on a terminal; as it is elsewhere."""
+        if self.mode is not Mode.HUMAN or len(text) <= self.width:
+            return text
+        from modelscan.cli.terminal import wrap
+
+        return wrap(text, self.width)
 
     def _write(self, text: str) -> None:
         encoding = getattr(self.stdout, "encoding", None) or "utf-8"
@@ -176,24 +197,10 @@ class Progress:
             self._status.update(text)
 
 
-def envelope(document: Document, warnings: Sequence[str] = ()) -> dict[str, Any]:
+def envelope(document: Document[Any], warnings: Sequence[str] = ()) -> dict[str, Any]:
     """The JSON document: schema first, warnings last."""
-    merged = list(dict.fromkeys([*warnings, *document.warnings]))
-    schema = f"modelscan.{document.schema}/{document.version}"
-    return {"schema": schema, **to_json(document.body), "warnings": merged}
-
-
-def error_envelope(error: ModelscanError) -> dict[str, Any]:
-    """The JSON form of a failure."""
-    return {
-        "schema": "modelscan.error/1",
-        "error": {
-            "code": error.code,
-            "message": error.message,
-            "hint": error.hint,
-            "details": to_json(error.details),
-        },
-    }
+    merged = [*warnings, *document.warnings]
+    return frame(document.schema, document.body, merged, version=document.version)
 
 
 def cell(value: object) -> str:
@@ -211,6 +218,15 @@ def cell(value: object) -> str:
     return safe(str(value))
 
 
+def for_person(value: object) -> str:
+    """As ``cell``, for a terminal: thousands separators, and lists that can be wrapped."""
+    if isinstance(value, (list, tuple)):
+        return ", ".join(for_person(item) for item in value) or "-"
+    if isinstance(value, int) and not isinstance(value, (bool, enum.Enum)):
+        return f"{value:,}"
+    return cell(value)
+
+
 def safe(text: str) -> str:
     """Drop control characters (foreign text must not drive the terminal), not newlines."""
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
@@ -219,54 +235,3 @@ def safe(text: str) -> str:
 def flat(text: str) -> str:
     """One line without tabs, for tab-separated output."""
     return " ".join(text.split()) if any(c in text for c in "\t\n") else text
-
-
-def render_table(table: Table, rows: Sequence[Sequence[str]], width: int) -> str:
-    """Aligned columns with upper-case headers; the widest columns shrink to fit the terminal."""
-    grid = [list(table.columns), *([flat(c) for c in row] for row in rows)]
-    widths = fit_widths(
-        [max(display_width(r[i]) for r in grid) for i in range(len(table.columns))], width
-    )
-    right = {i for i, name in enumerate(table.columns) if name in table.numeric}
-    lines = []
-    for row in grid:
-        cells = [
-            pad(clip(text, w), w, right=i in right)
-            for i, (text, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip() + "\n")
-    return "".join(lines)
-
-
-def fit_widths(widths: list[int], total: int) -> list[int]:
-    """Shrink the widest columns (never the first, never below 8) until the row fits."""
-    fitted = list(widths)
-    while sum(fitted) + 2 * (len(fitted) - 1) > total:
-        candidates = [i for i in range(1, len(fitted)) if fitted[i] > 8]
-        if not candidates:
-            break
-        fitted[max(candidates, key=lambda i: fitted[i])] -= 1
-    return fitted
-
-
-def display_width(text: str) -> int:
-    """Terminal cells, counting wide (CJK) characters twice and combining ones not at all."""
-    if text.isascii():
-        return len(text)
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
-    )
-
-
-def clip(text: str, width: int) -> str:
-    if display_width(text) <= width:
-        return text
-    while display_width(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
-
-
-def pad(text: str, width: int, *, right: bool = False) -> str:
-    space = " " * max(0, width - display_width(text))
-    return space + text if right else text + space

@@ -12,16 +12,16 @@ import typer
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
 from modelscan.cli.framework import single
-from modelscan.cli.history import measurements
 from modelscan.cli.options import Force, ModelArgument, Wanted, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
-from modelscan.core.gpu import Inventory
 from modelscan.core.jsonform import to_json
-from modelscan.core.plan import Decision, NoFit, Plan, RequiredHardware, Subject
+from modelscan.core.machine import Machine
+from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
+from modelscan.core.workload import Workload
 
-_COLUMNS = ("QUANTIZATION", "BACKEND", "GPUS", "CONTEXT", "MEMORY", "TOKENS/S", "FROM")
-_NUMERIC = ("CONTEXT", "MEMORY", "TOKENS/S")
+_COLUMNS = ("QUANTIZATION", "BACKEND", "GPUS", "CONTEXT", "TOTAL", "TOKENS/S", "FROM")
+_NUMERIC = ("CONTEXT", "TOTAL", "TOKENS/S")
 _SHOWN_REJECTED = 40
 
 
@@ -50,67 +50,54 @@ def plan(
     ] = None,
 ) -> Document:
     """The best way to run a model on this hardware: format, engine, GPUs, context, flags."""
-    from modelscan.gpu.inventory import inventory
+    from modelscan.deploy.machine import decide_at, machine_at, place_of
+    from modelscan.models.decide import gpus_needed as needed
     from modelscan.models.resolve import load_subject
-    from modelscan.planner.decide import decide
+    from modelscan.targets.request import derive_name
 
-    subject = load_subject(model, current().config, wanted.workload)
-    where = _where_to(target, wanted)
+    config, wishes = current().config, wanted.workload
+    subject = load_subject(model, config, wishes)
+    place = place_of(target, wishes.backend, wanted.gpu, config)
     if output is not None:
-        return _body(where, subject, model, wanted, output)
-    if where != "local":
-        return _on_cluster(where, subject, wanted, everything, gpus_needed)
-    hardware = inventory(wanted.gpu)
-    if gpus_needed:
-        return _needed(subject, wanted, hardware)
-    history = () if hardware.simulated else measurements()
-    decision = decide(subject, hardware, wanted.workload, history=history, everything=everything)
-    decision = _with_nearest(decision, subject, wanted, hardware)
-    warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
-    return document(decision, warnings, everything, _smaller(subject, wanted.gpu))
+        return _body(place, subject, model, wanted, output)
+    name = derive_name(subject.id)
+    with machine_at(place, config, wanted.gpu, name, backend=wishes.backend) as machine:
+        if gpus_needed:
+            return _needed(subject, needed(machine, subject, wishes))
+        decision = decide_at(place, machine, subject, wishes, explain=True, everything=everything)
+        decision = with_smaller(decision, subject, machine, wishes)
+    problems = (problem.message for problem in machine.inventory.problems)
+    return document(
+        decision, [*subject.warnings, *problems], everything,
+        command=deploy_command(model, wanted, target), smaller=_smaller(subject, wanted.gpu),
+    )  # fmt: skip
 
 
-def _where_to(target: str | None, wanted: Wanted) -> str:
-    """What ``deploy`` would choose; simulated hardware is planned for here."""
-    from modelscan.targets.registry import resolve_target
-
-    if target is None and wanted.gpu is not None:
-        return "local"
-    return resolve_target(target, current().config)
-
-
-def _on_cluster(
-    where: str, subject: Subject, wanted: Wanted, everything: bool, gpus_needed: bool
-) -> Document:
-    """The same answer for a cluster's workers."""
-    from modelscan.targets.gpustack.plan import cluster_decision
-
-    hardware, decision = cluster_decision(
-        where, current().config, subject, wanted.workload, wanted.gpu, everything=everything
-    )
-    if gpus_needed:
-        return _needed(subject, wanted, hardware)
-    decision = _with_nearest(decision, subject, wanted, hardware)
-    warnings = [*subject.warnings, *(problem.message for problem in hardware.problems)]
-    return document(decision, warnings, everything, _smaller(subject, wanted.gpu))
-
-
-def _with_nearest(
-    decision: Decision, subject: Subject, wanted: Wanted, hardware: Inventory
+def with_smaller(
+    decision: Decision, subject: ResolvedModel, machine: Machine, wishes: Workload
 ) -> Decision:
     """Where nothing fits: models of the same makers that do."""
-    if decision.no_fit is None:
+    if decision.refusal is None:
         return decision
-    from modelscan.models.smaller_alternatives import with_nearest
+    from modelscan.models.smaller_alternatives import with_smaller_alternatives
 
-    return with_nearest(decision, subject, hardware, wanted.workload, current().config)
+    return with_smaller_alternatives(decision, subject, machine, wishes, current().config)
 
 
-def _body(where: str, subject: Subject, model: str, wanted: Wanted, form: str) -> Document:
+def deploy_command(model: str, wanted: Wanted, target: str | None) -> str:
+    """The line that deploys what was planned: the same words."""
+    from modelscan.deploy.retry import command
+    from modelscan.targets.request import Request
+
+    line = command(Request(model, wanted.workload, gpu=wanted.gpu))
+    return line + (f" --target {shlex.quote(target)}" if target else "")
+
+
+def _body(where: str, subject: ResolvedModel, model: str, wanted: Wanted, form: str) -> Document:
     """``-o``: what ``deploy`` sends to the server, or one with this hardware would take."""
     from modelscan.deploy.plan_body import body_for, body_of_server
 
-    if where == "local":
+    if where in ("local", "ollama"):
         from modelscan.gpu.inventory import inventory
 
         body = body_for(subject, inventory(wanted.gpu), wanted.workload)
@@ -128,7 +115,7 @@ def _written(body: dict[str, Any], form: str) -> str:
     return str(yaml.safe_dump(body, sort_keys=False, allow_unicode=True)).rstrip("\n")
 
 
-def _smaller(subject: Subject, gpu: str | None) -> str | None:
+def _smaller(subject: ResolvedModel, gpu: str | None) -> str | None:
     """The command that finds a model of the same makers that does fit."""
     kind = subject.model and (subject.model.lab or subject.model.family)
     if not kind:
@@ -141,39 +128,39 @@ def document(
     decision: Decision,
     warnings: list[str],
     everything: bool = False,
+    *,
+    command: str | None = None,
     smaller: str | None = None,
 ) -> Document:
-    """A decision in every output form; exit 3 when nothing fits."""
-    body = decision_json(decision)
+    """A decision in every output form; exit 3 for every verdict but ``fits``."""
+    body = decision_json(decision, command)
     chosen = decision.plan
     if chosen is not None:
         warnings = [*warnings, *chosen.estimate.warnings]
         shown = _fits(chosen, decision, everything)
-        hint = f"modelscan deploy {shlex.quote(chosen.model)}"
-        return Document(
-            "plan", body, shown, [chosen.repo], warnings, hint=None if everything else hint
-        )
-    assert decision.no_fit is not None
-    shown = _does_not_fit(decision.no_fit, decision, everything)
-    return Document("plan", body, shown, [], warnings, EXIT_NOT_DEPLOYABLE, hint=smaller)
+        hint = None if everything else command
+        return Document("plan", body, shown, [chosen.repo], warnings, hint=hint)
+    assert decision.refusal is not None
+    shown = _does_not_fit(decision.refusal, decision, everything)
+    hint = decision.missing[0].command if decision.missing else smaller
+    return Document("plan", body, shown, [], warnings, EXIT_NOT_DEPLOYABLE, hint=hint)
 
 
-def decision_json(decision: Decision) -> dict[str, Any]:
-    """The body of the ``plan`` document."""
-    no_fit = decision.no_fit
-    others = decision.alternatives if no_fit is None else no_fit.alternatives
-    model = decision.plan.model if decision.plan else no_fit.model if no_fit else None
+def decision_json(decision: Decision, command: str | None = None) -> dict[str, Any]:
+    """The body of the ``plan`` document. ``command`` deploys the plan; null without one."""
+    plan, refusal = decision.plan, decision.refusal
+    others = decision.alternatives if refusal is None else refusal.alternatives
     return {
-        "verdict": "fits" if decision.plan else "does_not_fit",
-        "model": model,
-        "plan": plan_json(decision.plan) if decision.plan else None,
+        "verdict": decision.verdict.value,
+        "model": refusal.model if refusal else plan.model if plan else None,
+        "command": command if plan else None,
+        "plan": plan_json(plan) if plan else None,
         "alternatives": [plan_json(other) for other in others],
-        "required": {"gpus": to_json(no_fit.required if no_fit else ())},
-        "reasons": list(
-            no_fit.reasons if no_fit else decision.plan.reasons if decision.plan else ()
-        ),
-        "needed_bytes": no_fit.needed_bytes if no_fit else None,
-        "available_bytes": no_fit.available_bytes if no_fit else None,
+        "missing": to_json(decision.missing),
+        "required": {"gpus": to_json(refusal.required if refusal else ())},
+        "reasons": list(refusal.reasons if refusal else plan.reasons if plan else ()),
+        "needed_bytes": refusal.needed_bytes if refusal else None,
+        "available_bytes": refusal.available_bytes if refusal else None,
         "rejected": [{"option": what, "reason": why} for what, why in decision.rejected],
     }
 
@@ -185,6 +172,7 @@ def plan_json(chosen: Plan) -> dict[str, Any]:
 
 
 def _fits(chosen: Plan, decision: Decision, everything: bool) -> list[Block]:
+    margin, reserved = chosen.estimate.margin_bytes, reserved_bytes(chosen)
     pairs: list[tuple[str, object]] = [
         ("model", chosen.model),
         ("quantization", chosen.quantization),
@@ -192,7 +180,8 @@ def _fits(chosen: Plan, decision: Decision, everything: bool) -> list[Block]:
         ("from", _where(chosen)),
         ("gpus", ",".join(map(str, chosen.gpus)) if chosen.gpus else "CPU"),
         ("context", f"{format_tokens(chosen.context_tokens)} x {chosen.parallel}"),
-        ("memory", _memory(chosen)),
+        ("total", f"{format_bytes(chosen.estimate.total_bytes)} (± {format_bytes(margin)})"),
+        *((("reserved", f"{format_bytes(reserved)} by {chosen.backend}"),) if reserved else ()),
         ("flags", shlex.join(chosen.parameters)),
         *((("environment", " ".join(f"{k}={v}" for k, v in chosen.env.items())),)
           if chosen.env else ()),
@@ -204,22 +193,45 @@ def _fits(chosen: Plan, decision: Decision, everything: bool) -> list[Block]:
     if decision.alternatives:
         found.append(Note("\nalternatives:"))
         found += _comparison(decision.alternatives)
-    return found
+    return [*found, *_with_missing(decision)]
 
 
-def _does_not_fit(no_fit: NoFit, decision: Decision, everything: bool) -> list[Block]:
+def _with_missing(decision: Decision) -> list[Block]:
+    """What an engine that is not here would allow, and what brings it."""
+    lines = [
+        (gap.name, f"{_in_short(gap.plan)}: {gap.reason} ({gap.command})")
+        for gap in decision.missing
+        if gap.plan is not None
+    ]
+    return [Note("\nwith an engine that is not here:"), Fields(lines)] if lines else []
+
+
+def _in_short(item: Plan) -> str:
+    speed = item.estimate.speed.decode_tokens_per_s if item.estimate.speed else None
+    pace = f", {speed:.3g} tokens/s" if speed else ""
+    gpus = f"GPU {','.join(map(str, item.gpus))}" if item.gpus else "the CPU"
+    return (
+        f"{item.quantization or item.format} on {gpus}, context "
+        f"{format_tokens(item.context_tokens)}{pace}"
+    )
+
+
+def _does_not_fit(refusal: Refusal, decision: Decision, everything: bool) -> list[Block]:
     pairs: list[tuple[str, object]] = [
-        ("model", no_fit.model),
-        ("verdict", "does not fit"),
-        ("needed", no_fit.needed_bytes and format_bytes(no_fit.needed_bytes)),
-        ("free", format_bytes(no_fit.available_bytes)),
-        *(("because", reason) for reason in no_fit.reasons),
-        *(("would do", _hardware(row)) for row in no_fit.required),
+        ("model", refusal.model),
+        ("verdict", refusal.verdict.text),
+        ("needed", refusal.needed_bytes and format_bytes(refusal.needed_bytes)),
+        ("free", format_bytes(refusal.available_bytes)),
+        *(("because", reason) for reason in refusal.reasons),
+        *(("missing", f"{gap.reason} ({gap.command})") for gap in decision.missing),
+        *(("would do", _hardware(row)) for row in refusal.required),
+        *((("open models", ", ".join(refusal.open_models)),) if refusal.open_models else ()),
     ]
     found: list[Block] = [Fields(pairs)]
-    if no_fit.alternatives:
+    if refusal.alternatives:
         found.append(Note("\nwhat fits here:"))
-        found += _nearest(no_fit)
+        found += _nearest(refusal)
+    found += _with_missing(decision)
     return [*found, *(_rejected(decision) if everything else ())]
 
 
@@ -227,10 +239,10 @@ def _comparison(plans: tuple[Plan, ...]) -> list[Block]:
     return [Table(_COLUMNS, [_row(item) for item in plans], numeric=_NUMERIC)]
 
 
-def _nearest(no_fit: NoFit) -> list[Block]:
+def _nearest(refusal: Refusal) -> list[Block]:
     """What does fit: named where it is another model."""
-    plans = no_fit.alternatives
-    if all(plan.model == no_fit.model for plan in plans):
+    plans = refusal.alternatives
+    if all(plan.model == refusal.model for plan in plans):
         return _comparison(plans)
     rows = [(plan.model, *_row(plan)) for plan in plans]
     return [Table(("MODEL", *_COLUMNS), rows, numeric=_NUMERIC)]
@@ -243,7 +255,7 @@ def _row(item: Plan) -> tuple[object, ...]:
         item.backend,
         ",".join(map(str, item.gpus)) if item.gpus else "CPU",
         format_tokens(item.context_tokens),
-        _memory(item),
+        format_bytes(item.estimate.total_bytes),
         None if speed is None else f"{speed:.3g}",
         _where(item),
     )
@@ -254,15 +266,14 @@ def _rejected(decision: Decision) -> list[Block]:
     return [Note("\nleft out:"), Table(("OPTION", "REASON"), rows)] if rows else []
 
 
-def _needed(subject: Subject, wanted: Wanted, hardware: Inventory) -> Document:
-    from modelscan.planner.hardware import needed
-
-    rows = needed(subject, wanted.workload, hardware)
+def _needed(subject: ResolvedModel, rows: tuple[RequiredHardware, ...]) -> Document:
     body: dict[str, Any] = {
         "verdict": None,
         "model": subject.id,
+        "command": None,
         "plan": None,
         "alternatives": [],
+        "missing": [],
         "required": {"gpus": to_json(rows)},
         "reasons": [],
         "needed_bytes": None,
@@ -283,13 +294,11 @@ def _backend(chosen: Plan) -> str:
     return chosen.backend + (f" {chosen.backend_version}" if chosen.backend_version else "")
 
 
-def _memory(chosen: Plan) -> str:
-    """What will be taken: an engine with a pool fills its budget, whatever is asked of it."""
+def reserved_bytes(chosen: Plan) -> int | None:
+    """What an engine with a pool sets aside, whatever is asked of it; None for other engines."""
     budgets = [device.budget_bytes for device in chosen.estimate.per_gpu]
-    reserved = sum(budget for budget in budgets if budget)
-    return format_bytes(
-        reserved if reserved and None not in budgets else chosen.estimate.total_bytes
-    )
+    known = [budget for budget in budgets if budget]
+    return sum(known) if known and len(known) == len(budgets) else None
 
 
 def _where(chosen: Plan) -> str:

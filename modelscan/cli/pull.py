@@ -17,7 +17,8 @@ from modelscan.core.units import format_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from modelscan.hub.downloads.pull import Progress, Pulled
+    from modelscan.hub.downloads.pull import Pulled
+    from modelscan.hub.downloads.types import Progress
 
 _EVERY_S = 0.2
 
@@ -33,28 +34,28 @@ def pull(
 ) -> Document | None:
     """Fetch the weights that `plan` would choose here: resumed, pinned, checksums verified."""
     from modelscan.core.reference import parse_reference
-    from modelscan.gpu.inventory import inventory
+    from modelscan.deploy.machine import machine_here
     from modelscan.hub.downloads.pull import is_remote, pulled_before
     from modelscan.hub.downloads.pull import pull as fetch
+    from modelscan.models.decide import planned
     from modelscan.models.resolve import load_deployable
-    from modelscan.planner.decide import decide
-    from modelscan.targets.local.plan import no_fit
+    from modelscan.targets.request import derive_name
 
     config, output = current().config, current().output
     before = pulled_before(parse_reference(model), config) if config.offline else None
     if before is not None:
         return _document(before)
     subject = load_deployable(model, config, wanted.workload, cached=False)
-    decision = decide(subject, inventory(wanted.gpu), wanted.workload, explain=False)
-    if decision.plan is None:
-        raise no_fit(decision)
-    if not is_remote(decision.plan):
+    wishes, name = wanted.workload, derive_name(subject.id)
+    machine = machine_here(config, wanted.gpu, name, backend=wishes.backend)
+    plan = planned(machine, subject, wishes)
+    if not is_remote(plan):
         raise NotDeployableError(
-            f"{decision.plan.repo} is on this machine already", hint=f"modelscan deploy {model}"
+            f"{plan.repo} is on this machine already", hint=f"modelscan deploy {model}"
         )
     stream = progress and current().flags.as_json
-    with output.status(f"asking for {decision.plan.repo}") as status:
-        pulled = fetch(decision.plan, config, reporter(status.update, stream))
+    with output.status(f"asking for {plan.repo}") as status:
+        pulled = fetch(plan, config, reporter(status.update, stream))
     document = _document(pulled)
     if not stream:
         return document

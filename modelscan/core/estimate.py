@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+from modelscan.core.verdict import Basis, Verdict
+from modelscan.core.workload import Backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +59,13 @@ class Speed:
 class Estimate:
     """``basis``: exact (the engine's own dry run) | computed (formulas) | range (guessed shape).
 
-    ``verdict`` is fits | tight | does_not_fit against free memory per device, None without
-    hardware. ``parts`` sum over devices and add up to ``total_bytes``.
+    ``verdict`` is about free memory per device, None without hardware; ``within_margin``: it fits,
+    but an error of the estimate's own size would make it not fit. ``parts`` sum over devices and
+    add up to ``total_bytes``.
     """
 
     model: str
-    backend: str
+    backend: Backend
     backend_version: str | None
     quantization: str | None
     context_tokens: int
@@ -73,12 +77,37 @@ class Estimate:
     kv_bytes_per_token: int  # on one GPU, growing layers only
     kv_capacity_tokens: int | None
     max_concurrency: float | None
-    basis: str
+    basis: Basis
     margin_bytes: int
-    verdict: str | None = None
+    verdict: Verdict | None = None
+    within_margin: bool = False
     speed: Speed | None = None
     low_bytes: int | None = None
     high_bytes: int | None = None
     host: DeviceEstimate | None = None
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """A memory bar per device, the host's last, for notebooks."""
+        from modelscan.core.html import memory_bar, paragraphs
+
+        devices = [(f"GPU {device.index}", device) for device in self.per_gpu]
+        if self.host is not None and (self.host.total_bytes or not devices):
+            devices.append(("host", self.host))
+        bars = [
+            memory_bar(label, _bar(device.parts, device.kv_pool_bytes), device.memory_bytes)
+            for label, device in devices
+        ] or [memory_bar("memory", _bar(self.parts, None), None)]
+        engine = f"{self.backend} {self.backend_version or ''}".rstrip()
+        context = f"{self.context_tokens:,} tokens x {self.parallel}"
+        title = f"{self.model}, {self.quantization or 'as released'}, {engine}; context {context}"
+        return paragraphs((title,)) + "".join(bars)
+
+
+def _bar(parts: Parts, kv_pool_bytes: int | None) -> list[tuple[str, int]]:
+    """(name, bytes) of each part; for an engine with a KV pool, the pool instead of the cache."""
+    sizes = {f.name.removesuffix("_bytes"): int(getattr(parts, f.name)) for f in fields(parts)}
+    if kv_pool_bytes is not None:
+        sizes["kv_cache"] = kv_pool_bytes
+    return list(sizes.items())

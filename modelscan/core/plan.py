@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from modelscan.core.architecture import ModelShape
 from modelscan.core.estimate import Estimate
 from modelscan.core.model import Model, Variant
+from modelscan.core.verdict import Offload, SupportKind, Verdict
+from modelscan.core.workload import Backend
+
+QualityBasis = Literal["measured", "original", "interpolated", "unknown"]
+MissingKind = Literal["engine", "download", "file_list", "repository", "architecture", "size"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,7 @@ class Quality:
     """
 
     loss: float
-    basis: str
+    basis: QualityBasis
     source: str | None = None
     model: str | None = None
     kl_divergence: float | None = None
@@ -56,7 +62,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class ReservedMemory:
     """Memory promised to another deployment that the probe does not show yet.
 
     ``index`` is a device's index, None the host.
@@ -67,7 +73,7 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ResolvedModel:
     """What MODEL resolved to: everything the planner may choose from."""
 
     id: str
@@ -78,6 +84,9 @@ class Subject:
     closed: bool = False
     warnings: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()  # open models like it, where ``closed``
+    unlisted: tuple[str, ...] = ()  # repositories with GGUF files whose names are not known
+    unsized: tuple[str, ...] = ()  # repositories with neither bytes nor parameters known
+    other_formats: tuple[str, ...] = ()  # of its weights that no engine loads: mlx, onnx …
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +98,7 @@ class Plan:
 
     model: str
     quantization: str | None
-    backend: str
+    backend: Backend
     backend_version: str | None
     source: str  # huggingface | modelscope | local_path
     repo: str  # repository, or the path for local_path
@@ -109,7 +118,15 @@ class Plan:
     worker: str | None = None
     adapters: tuple[str, ...] = ()
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
-    support: str = "native"  # native | weight_only | forced: how the GPU computes in this format
+    support: SupportKind = "native"
+    offload: Offload = "none"
+    within_margin: bool = False  # it starts, but an error of the estimate's own size would stop it
+
+    def _repr_html_(self) -> str:
+        """The estimate's memory bars and the reasons, for notebooks."""
+        from modelscan.core.html import paragraphs
+
+        return self.estimate._repr_html_() + paragraphs(self.reasons)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,22 +140,60 @@ class RequiredHardware:
 
 
 @dataclass(frozen=True, slots=True)
-class NoFit:
-    """Why nothing fits: with numbers, the hardware that would do, and what does fit."""
+class Missing:
+    """What this machine lacks, and the command that brings it or tells it.
+
+    Of an engine ``plan`` is what it would allow.
+    """
+
+    kind: MissingKind
+    name: str
+    reason: str
+    command: str
+    plan: Plan | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no plan, with numbers, the hardware that would do, and what does fit.
+
+    ``code`` is the verdict's name or, where more is known, what it is about: ``closed_weights``,
+    ``engine_missing``, ``cpu_only_build``.
+    """
 
     model: str
+    verdict: Verdict
+    code: str
     reasons: tuple[str, ...]
     needed_bytes: int | None  # the smallest candidate's total
     available_bytes: int | None  # the largest usable set's free bytes
     required: tuple[RequiredHardware, ...] = ()
     alternatives: tuple[Plan, ...] = ()
+    open_models: tuple[str, ...] = ()  # like a model of closed weights
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Everything ``plan`` prints: exactly one of ``plan`` and ``no_fit`` is set."""
+    """The planner's answer: exactly one of ``plan`` and ``refusal`` is set.
+
+    ``missing``: engines that would allow a better plan, or what would make ``unknown`` known.
+    """
 
     plan: Plan | None
-    no_fit: NoFit | None
+    refusal: Refusal | None
     alternatives: tuple[Plan, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()  # (what, why) of the options left out
+    missing: tuple[Missing, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """``fits``, or why not."""
+        return Verdict.FITS if self.refusal is None else self.refusal.verdict
+
+    def _repr_html_(self) -> str:
+        """The plan, or why there is none, for notebooks."""
+        from modelscan.core.html import paragraphs
+
+        if self.plan is not None:
+            return self.plan._repr_html_()
+        return paragraphs(self.refusal.reasons if self.refusal is not None else ())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-BACKENDS = ("llama.cpp", "vllm", "sglang", "ollama")
+Backend = Literal["llama.cpp", "vllm", "sglang", "ollama"]
+BACKENDS: tuple[Backend, ...] = ("llama.cpp", "vllm", "sglang", "ollama")
 GOALS = ("quality", "speed", "context")
 MODES = ("standard", "throughput", "latency")
+REMOTE_CODE = "trust-remote-code"  # vLLM and SGLang: run the Python files of the repository
 SOURCES = ("huggingface", "modelscope", "local_path")
 
 
@@ -20,7 +23,7 @@ class Workload:
     """
 
     quantization: str | None = None
-    backend: str | None = None
+    backend: Backend | None = None
     backend_version: str | None = None
     context_tokens: int | None = None
     parallel: int | None = None

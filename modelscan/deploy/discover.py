@@ -17,7 +17,7 @@ from modelscan.deploy.reconcile import finish
 from modelscan.state.config import Config
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
-from modelscan.supervisor.discover import PORTS, Found, Served, scan
+from modelscan.supervisor.discover import PORTS, DiscoveredServer, ServedModel, scan
 from modelscan.supervisor.spawn import new_run_id
 from modelscan.targets.found.target import NAME as TARGET
 from modelscan.targets.found.target import answering
@@ -28,8 +28,8 @@ from modelscan.targets.request import check_name, derive_name
 class Offer:
     """One served model, the name it would get, and the deployment that it is already."""
 
-    server: Found
-    model: Served | None  # None: the server wants a key, so its models are unknown
+    server: DiscoveredServer
+    model: ServedModel | None  # None: the server wants a key, so its models are unknown
     name: str | None
     deployment: str | None = None
 
@@ -59,7 +59,7 @@ def _ollama_port(config: Config) -> tuple[int, ...]:
     return (parts.port,) if local and parts.port else ()
 
 
-def _offers(found: Sequence[Found], rows: Sequence[Deployment]) -> Iterator[Offer]:
+def _offers(found: Sequence[DiscoveredServer], rows: Sequence[Deployment]) -> Iterator[Offer]:
     known = {(row.endpoint, _plain(row.served_model)): row.name for row in rows}
     taken = {row.name for row in rows}
     for server in found:
@@ -77,7 +77,7 @@ def _plain(served: str | None) -> str | None:
     return served.removesuffix(":latest") if served else None
 
 
-def _label(model: Served) -> str:
+def _label(model: ServedModel) -> str:
     """A name to derive ours from; vLLM calls a model by its path unless told otherwise."""
     return str(_plain(model.name)).replace(":", "-")
 
@@ -119,7 +119,7 @@ def adopt(
         return finish(answering(row, session.now()), session)
 
 
-def _row(server: Found, model: Served, name: str, now: str) -> Deployment:
+def _row(server: DiscoveredServer, model: ServedModel, name: str, now: str) -> Deployment:
     return Deployment(
         name=name, model=model.name, target=TARGET, backend=server.engine, quantization=None,
         state=State.STARTING, endpoint=server.endpoint, context_tokens=model.context_tokens,

@@ -6,13 +6,14 @@ from typing import Any
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Inventory
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.state.config import Config
 from modelscan.targets.base import RequestPreview
 from modelscan.targets.gpustack.body import Choices, create_body
 from modelscan.targets.gpustack.client import dialect_of
-from modelscan.targets.gpustack.plan import decide_for, recipe, sized
+from modelscan.targets.gpustack.machine import cluster_machine
+from modelscan.targets.gpustack.plan import plan_for, recipe
 from modelscan.targets.request import Request, check_name, derive_name
 
 _SERVER = "2.3.0"  # the version a body is for where no server is configured
@@ -30,7 +31,7 @@ def body_of_server(
     return dict(preview.body) if isinstance(preview, RequestPreview) else {}
 
 
-def body_for(subject: Subject, hardware: Inventory, workload: Workload) -> dict[str, Any]:
+def body_for(subject: ResolvedModel, hardware: Inventory, workload: Workload) -> dict[str, Any]:
     """The body for a server with this hardware. Raises NotDeployableError where nothing fits."""
     if not hardware.gpus:
         raise NotDeployableError(
@@ -38,8 +39,7 @@ def body_for(subject: Subject, hardware: Inventory, workload: Workload) -> dict[
             hint=f"modelscan plan {subject.id} -o yaml --gpu 'RTX 4090'", code="no_workers",
         )  # fmt: skip
     dialect = dialect_of(_SERVER)
-    plan = decide_for(subject, hardware, workload, dialect)
-    plan = sized(plan, subject, hardware, workload, dialect)
+    plan = plan_for(cluster_machine(hardware, dialect, "a server"), subject, workload)
     wishes = Choices(adapters=workload.adapters, backend_version=workload.backend_version)
     return create_body(
         check_name(derive_name(subject.id)), plan, dialect, wishes, cluster_id=None,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.plan import Plan, Subject
+from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.remedy import Remedy
 from modelscan.core.workload import Workload
 from modelscan.deploy.deployments import Deployments
@@ -111,7 +111,9 @@ def _replanned(
     return None
 
 
-def _changes(kind: str | None, asked: Workload, failed: Plan, subject: Subject) -> Iterator[Remedy]:
+def _changes(
+    kind: str | None, asked: Workload, failed: Plan, subject: ResolvedModel
+) -> Iterator[Remedy]:
     """What may help, best first; nothing that the user asked for is taken back."""
     if kind == "memory":
         yield from _formats(asked, failed, subject, smaller=True)
@@ -126,7 +128,9 @@ def _changes(kind: str | None, asked: Workload, failed: Plan, subject: Subject) 
                 yield Remedy(backend=name)
 
 
-def _formats(asked: Workload, failed: Plan, subject: Subject, *, smaller: bool) -> Iterator[Remedy]:
+def _formats(
+    asked: Workload, failed: Plan, subject: ResolvedModel, *, smaller: bool
+) -> Iterator[Remedy]:
     """The model's other formats, most bits first; of them only those with fewer bits."""
     if asked.quantization is not None:
         return
@@ -139,8 +143,8 @@ def _formats(asked: Workload, failed: Plan, subject: Subject, *, smaller: bool) 
             yield Remedy(quantization=name)
 
 
-def command(request: Request, remedy: Remedy) -> str:
-    """The same as a command to paste: what was asked for, with the change over it."""
+def command(request: Request, remedy: Remedy = Remedy()) -> str:
+    """The request as a command to paste, with the change over it."""
     wanted = request.workload
     asked = [
         ("--backend", wanted.backend), ("--quantization", wanted.quantization),

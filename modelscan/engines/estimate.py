@@ -14,7 +14,7 @@ from modelscan.core.units import format_bytes
 from modelscan.core.workload import BACKENDS, Workload
 from modelscan.engines import margin as margins
 from modelscan.memory.speed import speed
-from modelscan.memory.verdict import verdict
+from modelscan.memory.verdict import Judgement, verdict
 
 _MODULES = {"llama.cpp": "llamacpp", "vllm": "vllm", "sglang": "sglang", "ollama": "ollama"}
 
@@ -62,8 +62,8 @@ def finish(
     """Add what all engines share: name, margin, range, verdict, speed."""
     margin = found.margin_bytes or margins.margin_bytes(found, shape)
     low, high = _range(found, shape, margin)
-    judgement = found.verdict
-    if inventory and not judgement:
+    judgement = Judgement(found.verdict, found.within_margin)
+    if inventory and judgement.verdict is None:
         judgement = verdict(judged(found, inventory), margin)
     return replace(
         found,
@@ -71,7 +71,8 @@ def finish(
         margin_bytes=margin,
         low_bytes=low,
         high_bytes=high,
-        verdict=judgement,
+        verdict=judgement.verdict,
+        within_margin=judgement.within_margin,
         speed=found.speed or speed(shape, workload, inventory, found),
         warnings=(*found.warnings, *_host_warning(found, inventory)),
     )

@@ -13,17 +13,16 @@ from dataclasses import dataclass, replace
 
 from modelscan.core.gpu import Gpu
 from modelscan.core.plan import Plan
-from modelscan.core.workload import Workload
+from modelscan.core.workload import REMOTE_CODE, Backend, Workload
 
 Options = tuple[tuple[str, str | None], ...]
-REMOTE_CODE = "trust-remote-code"  # vLLM and SGLang: run the Python files of the repository
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
     """Everything the options depend on. ``context_tokens`` is what ONE request may use."""
 
-    backend: str
+    backend: Backend
     task: str
     context_tokens: int
     parallel: int | None  # None: the engine's own default
@@ -214,7 +213,7 @@ def _of_environment(wanted: Workload, plan: Plan) -> Workload:
 def estimate_workload(
     wanted: Workload,
     *,
-    backend: str,
+    backend: Backend,
     backend_version: str | None,
     chosen: Options,
     context_tokens: int,

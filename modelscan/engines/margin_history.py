@@ -14,7 +14,7 @@ from dataclasses import replace
 from modelscan.core.estimate import Estimate
 from modelscan.core.measurement import Measurement
 from modelscan.core.units import MIB
-from modelscan.memory.verdict import verdict
+from modelscan.memory.verdict import FITS, Judgement, verdict
 
 _ENOUGH = 5
 _OUTLIER = 3.5
@@ -54,10 +54,12 @@ def with_history(found: Estimate, history: Iterable[Measurement]) -> Estimate:
         return found
     margin = round(share * found.total_bytes)
     note = f"margin {100 * share:.1f} % learned from earlier starts on this machine"
-    judged = found.verdict
-    if judged == "fits":
+    judged = Judgement(found.verdict, found.within_margin)
+    if judged == FITS:
         devices = found.per_gpu or ((found.host,) if found.host else ())
-        judged = verdict(devices, margin) or judged
+        again = verdict(devices, margin)
+        judged = judged if again.verdict is None else again
     return replace(
-        found, margin_bytes=margin, verdict=judged, assumptions=(*found.assumptions, note)
-    )
+        found, margin_bytes=margin, verdict=judged.verdict, within_margin=judged.within_margin,
+        assumptions=(*found.assumptions, note),
+    )  # fmt: skip

@@ -10,9 +10,11 @@ from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import format_bytes
-from modelscan.core.workload import Workload
+from modelscan.core.verdict import Basis, Verdict
+from modelscan.core.workload import Backend, Workload
 from modelscan.engines import margin as margins
 from modelscan.memory import tensor_parallel as tensor_rules
+from modelscan.memory.verdict import DOES_NOT_FIT, FITS, TIGHT, UNKNOWN, Judgement
 
 _FORMATS = ("gguf",)  # only llama.cpp and Ollama run these
 
@@ -61,7 +63,7 @@ def fewest_gpus(
         return run(workload)
     for degree in tensor_rules.allowed(architecture, count, backend):
         found = run(replace(workload, tensor_parallel=degree))
-        if found.verdict != "does_not_fit":
+        if found.verdict is not Verdict.DOES_NOT_FIT:
             break
     return found
 
@@ -70,7 +72,7 @@ def assemble(
     shape: ModelShape,
     ranks: Sequence[Rank],
     *,
-    backend: str,
+    backend: Backend,
     version: str,
     context_tokens: int,
     parallel: int,
@@ -84,7 +86,9 @@ def assemble(
     scarcest = min(ranks, key=lambda rank: (rank.tokens is None, rank.tokens or 0))
     spread = _weights_spread(shape)
     margin = margins.margin_of(backend, version, parts, len(ranks), shape)
-    verdict = _verdict(ranks, problems, parallel, margin // len(ranks)) if known_hardware else None
+    judgement = UNKNOWN
+    if known_hardware:
+        judgement = _verdict(ranks, problems, parallel, margin // len(ranks))
     return Estimate(
         model=shape.architecture.name,
         backend=backend,
@@ -101,7 +105,8 @@ def assemble(
         max_concurrency=None if scarcest.concurrency is None else round(scarcest.concurrency, 2),
         basis=_basis(shape),
         margin_bytes=margin,
-        verdict=verdict,
+        verdict=judgement.verdict,
+        within_margin=judgement.within_margin,
         low_bytes=None if spread is None else parts.total_bytes - spread[0],
         high_bytes=None if spread is None else parts.total_bytes + spread[1],
         host=_host(ranks),
@@ -119,7 +124,7 @@ def _sum(ranks: Sequence[Rank]) -> Parts:
     )
 
 
-def _basis(shape: ModelShape) -> str:
+def _basis(shape: ModelShape) -> Basis:
     guessed = not shape.architecture.known or shape.weights.basis == "range"
     return "range" if guessed else "computed"
 
@@ -132,17 +137,19 @@ def _weights_spread(shape: ModelShape) -> tuple[int, int] | None:
     return weights.total_bytes - weights.low_bytes, weights.high_bytes - weights.total_bytes
 
 
-def _verdict(ranks: Sequence[Rank], problems: tuple[str, ...], parallel: int, margin: int) -> str:
-    """``tight``: it starts, but within the margin, or cannot serve ``parallel`` at full length."""
+def _verdict(
+    ranks: Sequence[Rank], problems: tuple[str, ...], parallel: int, margin: int
+) -> Judgement:
+    """``TIGHT``: it starts, but within the margin, or cannot serve ``parallel`` at full length."""
     if problems:
-        return "does_not_fit"
+        return DOES_NOT_FIT
     for rank in ranks:
         pool = rank.device.kv_pool_bytes
         if pool is None:
             continue
         if pool - rank.request_bytes < margin or pool < rank.request_bytes * parallel:
-            return "tight"
-    return "tight" if any(_overfull(rank) for rank in ranks) else "fits"
+            return TIGHT
+    return TIGHT if any(_overfull(rank) for rank in ranks) else FITS
 
 
 def _overfull(rank: Rank) -> bool:

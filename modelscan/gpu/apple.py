@@ -7,22 +7,22 @@ import re
 from modelscan.core.gpu import Gpu, Host
 from modelscan.core.units import MIB
 from modelscan.gpu.machine import Machine
-from modelscan.gpu.probe_result import Found
-from modelscan.gpu.reading import Reading, Refusal, as_dict, dicts, json_in, size_bytes, text_of
+from modelscan.gpu.probe_result import ProbeResult
+from modelscan.gpu.reading import ParseError, Reading, as_dict, dicts, json_in, size_bytes, text_of
 from modelscan.gpu.unified import apple_working_set
 
 SOURCE = "system_profiler"
 
 
-def run_apple(machine: Machine, host: Host) -> Found:
+def run_apple(machine: Machine, host: Host) -> ProbeResult:
     """The GPU of an Apple chip, from sysctl alone: system_profiler takes seconds."""
     if machine.system != "darwin" or not (host.cpu_name or "").startswith("Apple"):
-        return Found()
+        return ProbeResult()
     argv = ["/usr/sbin/sysctl", "-n", "iogpu.wired_limit_mb"]
     set_mib = machine.run(argv, timeout_s=machine.timeout_s).stdout.strip()
     limit = int(set_mib) * MIB if set_mib.isdigit() and int(set_mib) > 0 else None
     gpu = apple_gpu(host.cpu_name or "Apple GPU", host.memory_bytes, host.free_bytes, limit)
-    return Found((gpu,))
+    return ProbeResult((gpu,))
 
 
 def apple_gpu(
@@ -40,7 +40,7 @@ def apple_gpu(
 
 
 def parse_system_profiler(text: str) -> Reading:
-    """``system_profiler SPDisplaysDataType SPHardwareDataType`` in JSON or text; or a Refusal."""
+    """``system_profiler`` for displays and hardware, in JSON or text; raises ParseError."""
     if text.lstrip()[:1] in ("{", "["):
         names, memory = _from_json(text)
     else:
@@ -49,9 +49,9 @@ def parse_system_profiler(text: str) -> Reading:
         memory = size_bytes(match.group(1)) if match else None
     apple = [name for name in names if name.startswith("Apple")]
     if not names:
-        raise Refusal("no_devices", "system_profiler lists no display device")
+        raise ParseError("no_devices", "system_profiler lists no display device")
     if not apple:
-        raise Refusal("unsupported_gpu", f"{names[0]}: engines here use no Intel Mac's GPU")
+        raise ParseError("unsupported_gpu", f"{names[0]}: engines here use no Intel Mac's GPU")
     gpu = apple_gpu(apple[0].strip(), memory)
     return Reading(SOURCE, (gpu,))
 

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Iterable
 
 from modelscan.core.gpu import GpuFacts
+from modelscan.core.nearest import nearest
 from modelscan.core.units import GIB, MIB
 from modelscan.gpu.names import Name, bracketed, parse_name, spelled_out
 from modelscan.state.bundled import bundled_dir
@@ -94,8 +95,6 @@ def variants(name: str) -> tuple[GpuFacts, ...]:
 
 def suggest(name: str, limit: int = 3) -> tuple[str, ...]:
     """The nearest names of the table, for a mistyped one."""
-    import difflib
-
     known: dict[str, str] = {}
     for row in all_facts():
         for text in (row.name, *row.aliases):
@@ -103,7 +102,7 @@ def suggest(name: str, limit: int = 3) -> tuple[str, ...]:
             known.setdefault(_spoken(parsed), text)
             if not (parsed.mobile or row.mobile):  # people leave the brand out: 4090
                 known.setdefault(parsed.core, text)
-    near = difflib.get_close_matches(_spoken(parse_name(name)), known, n=limit, cutoff=0.6)
+    near = nearest(_spoken(parse_name(name)), known, limit=limit)
     return tuple(dict.fromkeys(known[key] for key in near))
 
 

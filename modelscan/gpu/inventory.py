@@ -13,7 +13,7 @@ from modelscan.gpu.host import run_host
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.pci import VENDORS, PciDevice, run_pci
 from modelscan.gpu.pci import gpu as pci_gpu
-from modelscan.gpu.probe_result import Found
+from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.support import beside_a_card
 from modelscan.gpu.visible import apply_visibility
 
@@ -25,11 +25,16 @@ def inventory(spec: str | None = None, machine: Machine | None = None) -> Invent
     here = machine or Machine()
     if spec is None:
         return probe(here)
-    if _INDICES.match(spec):
+    if are_indices(spec):
         return select(probe(here), [int(part) for part in spec.split(",")])
     from modelscan.gpu.simulate import simulate
 
     return simulate(spec, here)
+
+
+def are_indices(spec: str) -> bool:
+    """Whether ``--gpu`` picks real devices by index (``0,1``)."""
+    return _INDICES.match(spec) is not None
 
 
 def probe(machine: Machine) -> Inventory:
@@ -50,7 +55,7 @@ def probe(machine: Machine) -> Inventory:
     )  # fmt: skip
 
 
-def _vendors(machine: Machine, host: Host, on_pci: tuple[PciDevice, ...]) -> list[Found]:
+def _vendors(machine: Machine, host: Host, on_pci: tuple[PciDevice, ...]) -> list[ProbeResult]:
     """Each vendor's probe, imported only where there is a sign of the vendor."""
     there = {VENDORS[device.vendor] for device in on_pci}
     found = []
@@ -76,7 +81,7 @@ def _vendors(machine: Machine, host: Host, on_pci: tuple[PciDevice, ...]) -> lis
     return found
 
 
-def _number(found: list[Found]) -> tuple[tuple[Gpu, ...], tuple[Link, ...]]:
+def _number(found: list[ProbeResult]) -> tuple[tuple[Gpu, ...], tuple[Link, ...]]:
     """The first vendor's numbers stay as its tools show them; the next go on after them."""
     gpus: list[Gpu] = []
     links: list[Link] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from modelscan.core.gpu import Gpu
 from modelscan.gpu.machine import Machine
-from modelscan.gpu.reading import MAX_DEVICES, Reading, Refusal, lines_of, pci_address, text_of
+from modelscan.gpu.reading import MAX_DEVICES, ParseError, Reading, lines_of, pci_address, text_of
 
 # Vendors of accelerators by PCI id (the PCI ID database); displays of servers are not among them.
 VENDORS = {
@@ -81,13 +81,13 @@ def run_pci(machine: Machine) -> tuple[PciDevice, ...]:
 
 
 def parse_lspci(text: str) -> Reading:
-    """``lspci -nn``: accelerators with their names, no memory; raises Refusal."""
+    """``lspci -nn``: accelerators with their names, no memory; raises ParseError."""
     devices = [device for line in lines_of(text) if (device := _parse_line(line))]
     if not devices:
-        raise Refusal("not_lspci", "the text has no line of lspci -nn")
+        raise ParseError("not_lspci", "the text has no line of lspci -nn")
     found = [device for device in devices if is_accelerator(device)]
     if not found:
-        raise Refusal("no_devices", "no accelerator is on the PCI bus")
+        raise ParseError("no_devices", "no accelerator is on the PCI bus")
     return Reading("lspci", tuple(gpu(d, i) for i, d in enumerate(found[:MAX_DEVICES])))
 
 

@@ -1,4 +1,4 @@
-"""What a parser makes of a tool's output: a Reading, or a Refusal with a name. Nothing else."""
+"""What a parser makes of a tool's output: a Reading, or a ParseError with a name. Nothing else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NOTHING = {"", "n/a", "[n/a]", "na", "none", "-", "unknown", "[not supported]",
             "[insufficient permissions]", "null"}  # fmt: skip
 
 
-class Refusal(Exception):
+class ParseError(Exception):
     """The text tells of no device. ``code`` names why; ``hint`` is what mends it."""
 
     def __init__(self, code: str, message: str, hint: str | None = None) -> None:
@@ -135,7 +135,7 @@ def free_of(total: int | None, used: int | None, reserved: int | None = None) ->
 
 
 def json_in(text: str, tool: str) -> Any:
-    """The JSON document in an output, whatever warnings precede or follow it; raises Refusal."""
+    """The JSON document in an output, whatever warnings precede or follow it; raises ParseError."""
     text = plain(text)
     starts = [m.start() for m in re.finditer(r"^[ \t]*[\[{]", text, re.MULTILINE)][:20]
     for start in starts or [i for i in (text.find("{"), text.find("[")) if i >= 0][:1]:
@@ -144,7 +144,7 @@ def json_in(text: str, tool: str) -> Any:
         except (ValueError, RecursionError):
             continue
     code, said = ("garbled", "ends early or is not JSON") if starts else ("not_json", "has no JSON")
-    raise Refusal(code, f"the output of {tool} {said}", f"run it by hand: {tool}")
+    raise ParseError(code, f"the output of {tool} {said}", f"run it by hand: {tool}")
 
 
 def _documents(text: str) -> Any:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from modelscan.gpu.reading import ParseError, Reading
+
 MAX_OUTPUT_BYTES = 8 << 20
+HOPELESS = ("timeout", "cannot_start", "too_much")  # running the program again is no use
 # ROCm's programs are not always on PATH; nvidia-smi on WSL is in a folder of its own.
 _EXTRA_DIRS = (
     "/opt/rocm/bin",
@@ -112,3 +115,41 @@ def _end(process: object) -> None:
     for pipe in (process.stdout, process.stderr):
         if pipe is not None:
             pipe.close()
+
+
+def tool_failure(name: str, output: ToolOutput, timeout_s: float) -> ParseError | None:
+    """Why a program gave no answer, as a refusal; None where it ended well."""
+    hint = f"run it by hand: {name}"
+    if output.failure == "timeout":
+        said = f"{name} did not answer within {timeout_s:g} s and was ended"
+        return ParseError("timeout", said, hint)
+    if output.failure == "too_much":
+        return ParseError("too_much", f"{name} printed more than 8 MiB and was ended", hint)
+    if output.failure is not None:
+        said = f"{name} cannot be started: {output.stderr[:200]}"
+        return ParseError("cannot_start", said, f"file $(command -v {name})")
+    if output.code:
+        lines = (output.stderr or output.stdout).strip().splitlines()
+        words = f": {lines[0][:160]}" if lines else ""
+        how = f"exit code {output.code}" if output.code > 0 else f"signal {-output.code}"
+        return ParseError("tool_failed", f"{name} ended with {how}{words}", hint)
+    return None
+
+
+def answered(
+    name: str, output: ToolOutput, timeout_s: float, parse: Callable[[str], Reading]
+) -> Reading:
+    """Parse a program's output; raises ParseError, with the program's failure where it had one.
+
+    A program that fails at the end, or leaves a child behind, may have answered before.
+    """
+    failure = tool_failure(name, output, timeout_s)
+    if failure is not None and not output.stdout.strip():
+        raise failure
+    if not output.stdout.strip():
+        raise ParseError("empty", f"{name} printed nothing", f"run it by hand: {name}")
+    try:
+        return parse(output.stdout)
+    except ParseError as refusal:
+        told = refusal.hint is None and failure is not None
+        raise (failure if told and failure else refusal) from None

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from modelscan.core.gpu import Gpu, Host
 from modelscan.core.units import GIB
 
 # What an idle system itself holds, assumed for simulated machines; a probe measures it.
@@ -49,3 +52,25 @@ def default_unified_memory(name: str) -> int:
         if name.endswith(word):
             return gib * GIB
     return 16 * GIB
+
+
+def with_unified_memory(gpu: Gpu, host: Host) -> Gpu:
+    """An APU's memory is the larger of its carve-out and what it may map, never their sum."""
+    if not gpu.unified_memory:
+        return gpu
+    total = apu_memory(gpu.dedicated_bytes, gpu.shared_bytes, host.memory_bytes)
+    free = gpu.free_bytes
+    if total is not None and total != gpu.dedicated_bytes:
+        free = None if host.free_bytes is None else min(total, host.free_bytes)
+    return replace(gpu, memory_bytes=total, free_bytes=free)
+
+
+def with_host_memory(gpu: Gpu, host: Host) -> Gpu:
+    """A unified chip's memory is the machine's: what is there and available, without swap."""
+    used = None
+    if host.memory_bytes is not None and host.free_bytes is not None:
+        used = host.memory_bytes - host.free_bytes
+    return replace(
+        gpu, memory_bytes=host.memory_bytes, free_bytes=host.free_bytes, used_bytes=used,
+        reserved_bytes=None, unified_memory=True,
+    )  # fmt: skip

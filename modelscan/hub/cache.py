@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from modelscan.core.reference import Kind, Reference
-from modelscan.hub.needed_files import is_projector, parts
+from modelscan.formats.files import Role, describe, parts
 from modelscan.state.config import Config
 
 
@@ -48,7 +48,9 @@ def snapshot(reference: Reference, environ: Mapping[str, str] | None = None) -> 
 
 def _complete(folder: Path) -> bool:
     """Weights are there and no part of theirs is missing."""
-    models = [file.name for file in folder.glob("*.gguf") if not is_projector(file.name)]
+    models = [
+        file.name for file in folder.glob("*.gguf") if describe(file.name).role is Role.WEIGHTS
+    ]
     if models:
         return all((folder / part).is_file() for name in models for part in parts(name))
     shards = sorted(folder.glob("*.safetensors"))

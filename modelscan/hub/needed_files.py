@@ -7,7 +7,6 @@ made with ``--allow-unsafe``.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
@@ -15,21 +14,18 @@ from pathlib import PurePosixPath
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.plan import Plan
-from modelscan.engines.flags import REMOTE_CODE
+from modelscan.core.workload import REMOTE_CODE
+from modelscan.formats.files import (
+    PICKLE_SUFFIXES,
+    RepositoryFile,
+    Role,
+    describe,
+    is_projector,
+    parts,
+    projectors,
+)
 
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".joblib", ".mar")
-_SIDE_FILES = (
-    "config.json", "generation_config.json", "tokenizer*", "vocab*", "merges.txt", "*.model",
-    "special_tokens_map.json", "added_tokens.json", "chat_template*", "preprocessor_config.json",
-    "processor_config.json", "video_preprocessor_config.json", "hf_quant_config.json",
-    "quantize_config.json", "quant_config.json", "params.json", "tekken.json", "modules.json",
-    "config_sentence_transformers.json", "sentence_bert_config.json", "1_Pooling/config.json",
-    "adapter_config.json",
-)  # fmt: skip
-_PROJECTOR_LABELS = ("F16", "FP16", "BF16", "Q8_0", "F32")
 _PROJECTOR_FACTOR = 2  # its weights, and as much again for what it computes with
-_SHARD = re.compile(r"^(?P<stem>.+)-(?P<index>\d{5})-of-(?P<count>\d{5})(?P<ext>\.\w+)$")
-_DUPLICATES = re.compile(r"(^|/)(consolidated|original)[^/]*", re.IGNORECASE)
 
 
 def needed(plan: Plan, listing: Sequence[WeightFile]) -> tuple[WeightFile, ...]:
@@ -56,25 +52,6 @@ def check_path(path: str) -> str:
     return path
 
 
-def is_projector(path: str) -> bool:
-    """llama.cpp's image and audio encoders are files of their own."""
-    return "mmproj" in path.rpartition("/")[2].lower()
-
-
-def projectors(files: Iterable[WeightFile]) -> list[WeightFile]:
-    """The repository's projectors, best first: 16 bits are small enough and lose nothing."""
-
-    from modelscan.hub.repo_info import gguf_label
-
-    def rank(file: WeightFile) -> tuple[int, str]:
-        label = gguf_label(file.path)
-        order = _PROJECTOR_LABELS.index(label) if label in _PROJECTOR_LABELS else 9
-        return order, file.path
-
-    named = (f for f in files if is_projector(f.path) and f.path.lower().endswith(".gguf"))
-    return sorted(named, key=rank)
-
-
 def _projector(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
     """The projector that a plan made without the repository's list (a catalog name) knows
     nothing of: taken where its memory is left."""
@@ -93,20 +70,11 @@ def _projector(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
 
 def _gguf(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
     chosen = _projector(plan, by_path)
-    for name in plan.files or [p for p in by_path if p.endswith(".gguf")]:
+    for name in plan.files or [p for p in by_path if describe(p).format == "gguf"]:
         if name not in by_path:
             raise _absent(plan, name, by_path)
         chosen |= {name, *_shards(name, by_path)}
     return chosen
-
-
-def parts(name: str) -> list[str]:
-    """The names of all parts of a split file, of one that is whole its own name."""
-    match = _SHARD.match(name)
-    if not match:
-        return [name]
-    count = int(match["count"])
-    return [f"{match['stem']}-{i:05d}-of-{count:05d}{match['ext']}" for i in range(1, count + 1)]
 
 
 def _shards(name: str, by_path: Iterable[str]) -> set[str]:
@@ -123,33 +91,38 @@ def _shards(name: str, by_path: Iterable[str]) -> set[str]:
 
 def _repository(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
     """The folder that vLLM and SGLang load: weights, their index, and what goes with them."""
-    side = {
-        path
-        for path in by_path
-        if any(fnmatch.fnmatch(path, pattern) for pattern in _SIDE_FILES)
-        and not path.endswith((*PICKLES, ".gguf"))
-    }
-    if any(key.replace("_", "-") == REMOTE_CODE for key in plan.settings):
-        side |= {path for path in by_path if path.endswith(".py")}
-    if plan.format == "pickle":
-        return side | _pickled(plan, by_path)
-    tensors = {path for path in by_path if path.endswith(".safetensors")}
-    own = {path for path in tensors if not _DUPLICATES.search(path)} or tensors
-    top = {path for path in own if "/" not in path}
-    if not own:
-        raise _only_pickles(plan, by_path)
-    indexes = {path for path in by_path if path.endswith(".safetensors.index.json")}
-    return (top or own) | side | {i for i in indexes if not _DUPLICATES.search(i)}
-
-
-def _pickled(plan: Plan, by_path: Iterable[str]) -> set[str]:
-    """Only a plan that was made with ``--allow-unsafe`` has this format."""
-    from modelscan.hub.repo_info import is_pickled_weights
-
-    weights = {path for path in by_path if is_pickled_weights(path)}
+    files = [describe(path) for path in by_path]
+    roles = {Role.CONFIG, Role.TOKENIZER, *((Role.CODE,) if _runs_code(plan) else ())}
+    with_them = {file.path for file in files if file.role in roles}
+    weights = _pickled(files) if plan.format == "pickle" else _safetensors(files)
     if not weights:
-        raise _no_weights(plan)
-    return weights | {path for path in by_path if path.endswith(".bin.index.json")}
+        raise _no_weights(plan) if plan.format == "pickle" else _only_pickles(plan, by_path)
+    return weights | with_them
+
+
+def _runs_code(plan: Plan) -> bool:
+    return any(key.replace("_", "-") == REMOTE_CODE for key in plan.settings)
+
+
+def _safetensors(files: Sequence[RepositoryFile]) -> set[str]:
+    """The weights once (the makers' copies left out), of the top folder where it has any."""
+    tensors = [file for file in files if file.format == "safetensors"]
+    own = [file.path for file in tensors if not file.copy] or [file.path for file in tensors]
+    top = {path for path in own if "/" not in path}
+    indexes = {
+        file.path
+        for file in files
+        if file.role is Role.INDEX and file.path.endswith(".safetensors.index.json")
+        if not file.copy
+    }
+    return (top or set(own)) | indexes if own else set()
+
+
+def _pickled(files: Sequence[RepositoryFile]) -> set[str]:
+    """Only a plan that was made with ``--allow-unsafe`` has this format."""
+    weights = {f.path for f in files if f.format == "pickle" and f.role is Role.WEIGHTS}
+    indexes = {f.path for f in files if f.path.endswith(".bin.index.json")}
+    return weights | indexes if weights else set()
 
 
 def _absent(plan: Plan, name: str, by_path: Iterable[str]) -> NotDeployableError:
@@ -162,7 +135,7 @@ def _absent(plan: Plan, name: str, by_path: Iterable[str]) -> NotDeployableError
 
 
 def _only_pickles(plan: Plan, by_path: Iterable[str]) -> NotDeployableError:
-    pickles = sorted(path for path in by_path if path.endswith(PICKLES))
+    pickles = sorted(path for path in by_path if path.endswith(PICKLE_SUFFIXES))
     if pickles:
         return NotDeployableError(
             f"{plan.repo} has its weights only as {pickles[0]}: opening such a file can run code",

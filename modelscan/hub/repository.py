@@ -20,8 +20,9 @@ from modelscan.core.errors import RemoteError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.units import KIB, MIB
-from modelscan.hub.huggingface import HuggingFace
-from modelscan.hub.modelscope import ModelScope
+from modelscan.hub.http_client import http_client
+from modelscan.hub.huggingface.client import HuggingFace
+from modelscan.hub.modelscope.client import ModelScope
 from modelscan.hub.repo_info import RepoInfo
 from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError
@@ -98,7 +99,7 @@ class Hub:
     def from_config(cls, config: Config, http: HttpClient | None = None) -> Hub:
         """The hubs the settings name; raises AuthError when a configured token is missing."""
         return cls(
-            http or HttpClient.from_config(config),
+            http or http_client(config),
             hf_endpoint=config.hf_endpoint,
             modelscope_endpoint=config.modelscope_endpoint,
             hf_token=_secret(config.hf_token),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from modelscan.core.architecture import Architecture, Tensor
 from modelscan.core.errors import UsageError
 from modelscan.formats.gguf_types import BY_NAME, tensor_bytes
+from modelscan.formats.quantization import canonical
 
 # name -> base type; the recipe's exceptions are below.
 BASE = {
@@ -26,11 +27,10 @@ BASE = {
     "IQ4_XS": "IQ4_XS", "TQ1_0": "TQ1_0", "TQ2_0": "TQ2_0", "MXFP4_MOE": "MXFP4",
     "Q1_0": "Q1_0", "Q2_0": "Q2_0",
 }  # fmt: skip
-_ALIASES = {
-    "FP16": "F16", "Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M", "MXFP4": "MXFP4_MOE",
-    "Q2_K_L": "Q2_K", "Q3_K_XL": "Q3_K_L", "Q4_K_L": "Q4_K_M", "Q4_K_XL": "Q4_K_M",
-    "Q5_K_L": "Q5_K_M", "Q5_K_XL": "Q5_K_M", "Q6_K_L": "Q6_K", "Q6_K_XL": "Q6_K",
-    "Q2_K_XL": "Q2_K", "Q8_K_XL": "Q8_0", "Q8_0_L": "Q8_0", "IQ4_XS_L": "IQ4_XS",
+# Names of the table of formats -> llama-quantize's own.
+_RECIPES = {
+    "FP16": "F16", "FP32": "F32", "Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M",
+    "MXFP4": "MXFP4_MOE", "Q4": "Q4_0", "Q5": "Q5_0", "Q8": "Q8_0", "Q6": "Q6_K",
 }  # fmt: skip
 _LOW = ("IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ2_M", "IQ1_S", "IQ1_M")
 _FALLBACK = {
@@ -48,8 +48,8 @@ _KEPT = re.compile(
 
 def recipe_name(quantization: str) -> str:
     """``UD-Q4_K_XL`` and other spellings -> llama-quantize's name; raises UsageError if unknown."""
-    name = quantization.upper().replace("-", "_").removeprefix("UD_")
-    name = _ALIASES.get(name, name)
+    name = canonical(quantization) or ""
+    name = _RECIPES.get(name, name)
     if name not in BASE:
         raise UsageError(
             f"'{quantization}' is not a GGUF quantization",

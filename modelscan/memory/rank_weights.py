@@ -165,7 +165,7 @@ def _expert_padding_bytes(shape: ModelShape, layers: int, tensor: int) -> float:
     """
     experts, architecture = shape.architecture.experts, shape.architecture
     held = shape.weights.expert_bytes
-    if architecture.quantization != "mxfp4" or experts is None or not held:
+    if architecture.quantization != "MXFP4" or experts is None or not held:
         return 0.0
     share = max(1, experts.width // tensor)
     grown = _up(architecture.hidden, 256) * _up(share, 128) / (architecture.hidden * share)

@@ -16,6 +16,7 @@ from modelscan.memory.architecture.from_config import from_config as architectur
 from modelscan.memory.architecture.tensor_layout import gguf_name
 from modelscan.memory.architecture.vision_parameters import multimodal_parameters
 from modelscan.memory.quantization_mix import quantized
+from modelscan.memory.stated_cache import stated_cache
 from modelscan.memory.tensor_table import tensor_table
 from modelscan.memory.weight_formats import weight_format
 
@@ -57,10 +58,16 @@ def from_config(
     architecture = architecture_from_config(config)
     if format == "gguf":
         return _projected(architecture, quantization or "Q4_K_M", weight_bytes)
+    quant = weights.config_quantization(config)
     form = weight_format(
-        quantization, weights.config_quantization(config), hf_quant_config, architecture.dtype,
-        config.get("expert_dtype"),
-    )  # fmt: skip
+        quantization, quant, hf_quant_config, architecture.dtype, config.get("expert_dtype")
+    )
+    if (
+        quantization is None
+        or form.name == weight_format(None, quant, hf_quant_config, architecture.dtype).name
+    ):  # the checkpoint's own format
+        stated = stated_cache(quant, hf_quant_config)
+        architecture = replace(architecture, extra={**architecture.extra, **stated})
     vision = multimodal_parameters(config, architecture.hidden)
     known = weights.Known(weight_bytes, safetensors, parameters)
     return ModelShape(

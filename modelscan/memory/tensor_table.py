@@ -52,7 +52,7 @@ def _block(p: str, layer: Layer, architecture: Architecture, style: Habits) -> I
     )  # fmt: skip
     for norm in style.norms[:1] if one_mixer and style.norms[0] == "attn_norm" else style.norms:
         yield f"{p}{norm}.weight", (hidden,)
-    if layer.attention is Attention.MLA:
+    if architecture.latent and (layer.attention is Attention.MLA or layer.kv_heads):
         yield from _latent(p, layer, architecture)
     elif layer.kv_heads:
         yield from _attention(p, layer, architecture, style)
@@ -78,9 +78,11 @@ def _attention(p: str, layer: Layer, architecture: Architecture, style: Habits) 
     if style.fused_qkv:
         yield f"{p}attn_qkv.weight", (hidden, query + keys + values)
     else:
-        yield f"{p}attn_q.weight", (hidden, query * (2 if extra.get("attention_gate") else 1))
-        yield f"{p}attn_k.weight", (hidden, keys)
-        if not (extra.get("k_eq_v") and layer.attention is Attention.FULL):
+        yield from _queries(p, hidden, query, architecture)
+        shared = extra.get("cross_layer") and not layer.owns_cache  # its projections, too
+        if not shared:
+            yield f"{p}attn_k.weight", (hidden, keys)
+        if not shared and not (extra.get("k_eq_v") and layer.attention is Attention.FULL):
             yield f"{p}attn_v.weight", (hidden, values)
     yield f"{p}attn_output.weight", (out, hidden)
     if style.qk_norm:
@@ -89,6 +91,16 @@ def _attention(p: str, layer: Layer, architecture: Architecture, style: Habits) 
     if style.bias or extra.get("attention_bias"):
         for name, width in (("q", query), ("k", keys), ("v", values)):
             yield f"{p}attn_{name}.bias", (width,)
+
+
+def _queries(p: str, hidden: int, width: int, architecture: Architecture) -> Iterator[Spec]:
+    rank = int(architecture.extra.get("query_rank", 0))
+    if rank:  # Step 3: queries through a low rank
+        yield f"{p}attn_q_a.weight", (hidden, rank)
+        yield f"{p}attn_q_b.weight", (rank, width)
+        return
+    gate = 2 if architecture.extra.get("attention_gate") else 1
+    yield f"{p}attn_q.weight", (hidden, width * gate)
 
 
 def _latent(p: str, layer: Layer, architecture: Architecture) -> Iterator[Spec]:
@@ -157,7 +169,8 @@ def _linear(
     yield f"{p}ssm_conv1d.weight", (state.conv_kernel, wide)
     yield f"{p}ssm_out.weight", (inner, hidden)
     yield f"{p}ssm_norm.weight", (state.state,)
-    if state.groups == heads and architecture.latent:  # KDA: a decay per channel, low rank
+    kda = state.conv_kernel > 1 and state.groups == heads and architecture.latent
+    if kda:  # Kimi: a decay per channel, low rank
         rank = state.state
         yield f"{p}ssm_beta.weight", (hidden, heads)
         yield f"{p}ssm_f_a.weight", (hidden, rank)
@@ -195,10 +208,14 @@ def _experts(p: str, architecture: Architecture, experts: Experts) -> Iterator[S
     if latent:
         yield f"{p}ffn_latent_down.weight", (hidden, latent)
         yield f"{p}ffn_latent_up.weight", (latent, hidden)
-    if experts.gated:
-        yield f"{p}ffn_gate_exps.weight", (inside, experts.width, experts.total)
-    yield f"{p}ffn_up_exps.weight", (inside, experts.width, experts.total)
-    yield f"{p}ffn_down_exps.weight", (experts.width, inside, experts.total)
+    extra = architecture.extra
+    second, narrow = int(extra.get("second_experts", 0)), int(extra.get("second_expert_width", 0))
+    sets = (("", experts.total, experts.width), (".vision", second, narrow))
+    for suffix, total, width in sets:  # a modality may have experts of its own
+        if experts.gated:
+            yield f"{p}ffn_gate_exps{suffix}.weight", (inside, width, total)
+        yield f"{p}ffn_up_exps{suffix}.weight", (inside, width, total)
+        yield f"{p}ffn_down_exps{suffix}.weight", (width, inside, total)
     if experts.shared_width:
         if experts.gated:
             yield f"{p}ffn_gate_shexp.weight", (hidden, experts.shared_width)

@@ -102,7 +102,7 @@ def from_architecture(
         expert_bytes=round(sum(v for n, v in sizes.items() if is_expert(n)) * inner),
         layer_bytes=tuple(round(value * inner) for value in blocks),
         vision_bytes=round(vision * (scale if basis == "range" else 1.0)),
-        low_bytes=round(0.9 * total) if basis == "range" else None,
+        low_bytes=round(_low_share(form) * total) if basis == "range" else None,
         high_bytes=round(1.1 * total) if basis == "range" else None,
     )
 
@@ -126,7 +126,12 @@ def _total(
         return _without_copy(architecture, form, exact, computed), "exact"
     if _plausible(known, counted) and known.parameters:  # whatever its layers attend to
         return round(computed * known.parameters / counted), "computed"
-    return round(computed), "computed" if architecture.known else "range"
+    return round(computed), "computed" if architecture.known and form.known else "range"
+
+
+def _low_share(form: WeightFormat) -> float:
+    """Of a range: a tenth less; weights of an unknown format may have as few as four bits."""
+    return 0.9 if form.known else 4 / form.dtype_bits
 
 
 def _without_copy(

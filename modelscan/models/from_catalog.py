@@ -1,4 +1,4 @@
-"""A catalog name as a Subject: every known variant of the model with its shape."""
+"""A catalog name as a ResolvedModel: every known variant of the model with its shape."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.model import Model, Variant
-from modelscan.core.plan import Candidate, Subject
+from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.memory.architecture.config_quantization import quantization_method
@@ -28,14 +28,14 @@ _FLOOR_SHARE, _SMALL_FLOOR_SHARE, _SMALL_PARAMETERS = 0.97, 0.75, 10**10
 _PUBLISHERS = ("redhatai", "nvidia", "unsloth", "bartowski", "ggml-org", "lmstudio-community")
 
 
-def from_name(text: str, config: Config, workload: Workload) -> Subject:
-    """The Subject of a catalog name; raises UsageError (exit 2) for unknown or ambiguous ones."""
+def from_name(text: str, config: Config, workload: Workload) -> ResolvedModel:
+    """A catalog name resolved; raises UsageError (exit 2) for unknown or ambiguous ones."""
     from modelscan.catalog.search.lookup import find_model
 
     return from_model(find_model(text, config.paths), config, workload)
 
 
-def from_model(model: Model, config: Config, workload: Workload) -> Subject:
+def from_model(model: Model, config: Config, workload: Workload) -> ResolvedModel:
     """Every variant of a catalog model that an engine here could load."""
     if any(v.source == "local_path" for v in model.variants):  # it came with modelscan, or a user
         from modelscan.models.from_local import from_path
@@ -43,7 +43,7 @@ def from_model(model: Model, config: Config, workload: Workload) -> Subject:
         place = next(v.repo for v in model.variants if v.source == "local_path")
         return replace(from_path(place, workload, name=model.id), model=model)
     if model.open_weights is False and not model.variants:
-        return Subject(
+        return ResolvedModel(
             id=model.id, name=model.name, task=model.task or "chat", candidates=(), model=model,
             closed=True, alternatives=_open_models_like(model, config),
         )  # fmt: skip
@@ -52,19 +52,28 @@ def from_model(model: Model, config: Config, workload: Workload) -> Subject:
     there = _from_source(model.variants, source, explicit=workload.source is not None)
     labelled = [_labelled(variant, original) for variant in there]
     chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])
-    candidates = [
-        _candidate(model, variant, original)
-        for variant in chosen
-        if variant.weight_bytes or model.parameters or variant.parameters or model.architecture
+    sized = [
+        v
+        for v in chosen
+        if v.weight_bytes or model.parameters or v.parameters or model.architecture
     ]
-    return Subject(
+    return ResolvedModel(
         id=model.id,
         name=model.name,
         task=model.task or "chat",
-        candidates=tuple(candidates),
+        candidates=tuple(_candidate(model, variant, original) for variant in sized),
         model=model,
         warnings=tuple(_warnings(labelled, chosen)),
+        unlisted=_repositories(v for v in labelled if v.format == "gguf" and not v.quantization),
+        unsized=_repositories(v for v in chosen if v not in sized),
+        other_formats=tuple(
+            dict.fromkeys(v.format for v in labelled if v.format not in ENGINE_FORMATS)
+        ),
     )
+
+
+def _repositories(variants: Iterable[Variant]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(variant.repo for variant in variants))
 
 
 def _open_models_like(model: Model, config: Config) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""A config.json, with or without the weights beside it, as a Subject."""
+"""A config.json, with or without the weights beside it, as a ResolvedModel."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Variant, WeightFile
-from modelscan.core.plan import Candidate, Subject
+from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.formats.gguf_types import FILE_TYPES
-from modelscan.formats.quantization import canonical
+from modelscan.formats.quantization import NAMES, canonical, quantization
+from modelscan.formats.reader import reader
 from modelscan.memory.shape import from_config
 from modelscan.models.quantization_quality import quality
 
@@ -23,8 +24,8 @@ _MAX_CONFIG_BYTES = 16 << 20
 _GGUF_NAMES = {canonical(name) for name in FILE_TYPES.values()} - {"BF16", "FP16", "FP32"}
 
 
-def from_config_file(path: Path, workload: Workload) -> Subject:
-    """The Subject of a repository's folder; raises UsageError for what is no model's config."""
+def from_config_file(path: Path, workload: Workload) -> ResolvedModel:
+    """A repository's folder resolved; raises UsageError for what is no model's config."""
     folder, alone = path.parent, path.name != "config.json"
     config = read_json(path)
     extra = folder / (f"{path.stem}.hf_quant_config.json" if alone else "hf_quant_config.json")
@@ -66,12 +67,7 @@ def weights_of(path: Path) -> tuple[int, Mapping[str, int]]:
     from modelscan.formats.safetensors import parameters_by_dtype, read_header
 
     with path.open("rb") as stream:
-
-        def read(offset: int, length: int) -> bytes:
-            stream.seek(offset)
-            return stream.read(length)
-
-        header = read_header(read)
+        header = read_header(reader(stream))
     return header.data_bytes, parameters_by_dtype(header.tensors)
 
 
@@ -85,6 +81,7 @@ def shape_of(
 ) -> ModelShape:
     """The shape of these weights; without any, of the format that was asked for."""
     asked = workload.quantization if weight_bytes is None else None
+    _require_known(asked)
     gguf = weight_bytes is None and (
         workload.backend in ("llama.cpp", "ollama") or canonical(asked) in _GGUF_NAMES
     )
@@ -96,6 +93,14 @@ def shape_of(
         hf_quant_config=quant,
         format="gguf" if gguf else "safetensors",
     )
+
+
+def _require_known(asked: str | None) -> None:
+    """A wish that no table knows cannot be sized: raises UsageError with the names that can."""
+    if asked and asked.lower() not in ("none", "original") and quantization(asked) is None:
+        raise UsageError(
+            f"'{asked}' is not a weight format modelscan knows", hint="one of " + ", ".join(NAMES)
+        )
 
 
 def label(shape: ModelShape) -> str | None:
@@ -131,7 +136,7 @@ def _subject(
     shape: ModelShape,
     files: Sequence[Path],
     warnings: Sequence[str],
-) -> Subject:
+) -> ResolvedModel:
     variant = Variant(
         repo=str(folder),
         format=shape.format,
@@ -142,7 +147,7 @@ def _subject(
         files=tuple(WeightFile(file.name, file.stat().st_size) for file in files),
     )
     candidate = Candidate(variant, shape, quality(variant.quantization, variant.quantization))
-    return Subject(
+    return ResolvedModel(
         id=name,
         name=str(config.get("_name_or_path") or name),
         task=config_task(config, shape.architecture, folder),
@@ -151,7 +156,7 @@ def _subject(
     )
 
 
-def _pickled(folder: Path, config: Mapping[str, Any], workload: Workload) -> Subject:
+def _pickled(folder: Path, config: Mapping[str, Any], workload: Workload) -> ResolvedModel:
     """Weights in pickle files only: sized, never run."""
     files = sorted(folder.glob("*.bin"))
     size = sum(file.stat().st_size for file in files)

@@ -1,4 +1,4 @@
-"""A hub's repository as a Subject: its file list, config.json, and the headers of its GGUF files.
+"""A hub's repository, resolved: its file list, config.json, and the headers of its GGUF files.
 
 Never the weights: a GGUF header is a few MiB, read by ranges.
 """
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import OfflineError, UsageError
 from modelscan.core.model import Variant, WeightFile
-from modelscan.core.plan import Candidate, Subject
+from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
 from modelscan.formats import gguf
+from modelscan.formats.files import projectors
 from modelscan.formats.quantization import means
-from modelscan.hub.needed_files import projectors
 from modelscan.memory import weights_gguf
 from modelscan.memory.shape import from_config, from_gguf
 from modelscan.models.from_config import config_task, label
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 def from_hub(
     reference: Reference, config: Config, workload: Workload, *, cached: bool = True
-) -> Subject:
-    """The Subject of ``hf:ORG/REPO`` or ``ms:ORG/REPO``.
+) -> ResolvedModel:
+    """The ResolvedModel of ``hf:ORG/REPO`` or ``ms:ORG/REPO``.
 
     A snapshot in the hub's own cache is used as it is, unless ``cached`` is False or it lacks the
     asked quantization. Raises OfflineError where only the network could tell, UsageError for a
@@ -54,7 +54,7 @@ def from_hub(
         return _read(hub, reference, workload)
 
 
-def _from_cache(reference: Reference, config: Config, workload: Workload) -> Subject | None:
+def _from_cache(reference: Reference, config: Config, workload: Workload) -> ResolvedModel | None:
     """What is here: another tool's snapshot, or our own pull where nobody may be asked."""
     from modelscan.hub.cache import snapshot
     from modelscan.hub.downloads.pull import pulled_before
@@ -70,7 +70,7 @@ def _from_cache(reference: Reference, config: Config, workload: Workload) -> Sub
     return replace(found, id=reference.value, name=reference.value)
 
 
-def _has_asked(found: Subject, workload: Workload) -> bool:
+def _has_asked(found: ResolvedModel, workload: Workload) -> bool:
     asked = workload.quantization
     variants = [candidate.variant for candidate in found.candidates]
     return asked is None or any(means(asked, v.quantization, v.format) for v in variants)
@@ -80,8 +80,8 @@ def _prefix(reference: Reference) -> str:
     return "ms:" if reference.kind is Kind.MODELSCOPE else "hf:"
 
 
-def _read(hub: Hub, reference: Reference, workload: Workload) -> Subject:
-    from modelscan.hub.repo_info import TASKS, variants
+def _read(hub: Hub, reference: Reference, workload: Workload) -> ResolvedModel:
+    from modelscan.hub.variants import TASKS, variants
 
     info = hub.repo_info(reference)
     found = variants(info)
@@ -97,7 +97,7 @@ def _read(hub: Hub, reference: Reference, workload: Workload) -> Subject:
             code="no_weights",
         )
     named = TASKS.get(info.task or "")
-    return Subject(
+    return ResolvedModel(
         id=reference.value,
         name=reference.value,
         task=named if named and task == "chat" else task,

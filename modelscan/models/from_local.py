@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +9,22 @@ from pathlib import Path
 from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Variant, WeightFile
-from modelscan.core.plan import Candidate, Subject
+from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.formats import gguf
+from modelscan.formats.files import describe, is_projector, parts
+from modelscan.formats.reader import reader
 from modelscan.memory.shape import from_gguf
 from modelscan.models.quantization_quality import quality
 from modelscan.state.paths import expand
 
 LOCAL = "local_path"
-_SHARD = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$", re.IGNORECASE)
 _POOLED = {"bert", "nomic-bert", "jina-bert-v2"}
 _RANK_POOLING = 4  # LLAMA_POOLING_TYPE_RANK
 
 
-def from_path(text: str, workload: Workload, *, name: str | None = None) -> Subject:
-    """The Subject of a path; raises UsageError when nothing there is a model."""
+def from_path(text: str, workload: Workload, *, name: str | None = None) -> ResolvedModel:
+    """The ResolvedModel of a path; raises UsageError when nothing there is a model."""
     path = expand(text)
     if path.is_dir():
         return _folder(path.resolve(), workload)
@@ -44,12 +44,7 @@ def read_header(path: Path) -> gguf.GgufHeader:
     """The header of one file; raises UsageError naming the file."""
     try:
         with path.open("rb") as stream:
-
-            def read(offset: int, length: int) -> bytes:
-                stream.seek(offset)
-                return stream.read(length)
-
-            return gguf.parse_header(read, path.stat().st_size)
+            return gguf.parse_header(reader(stream), path.stat().st_size)
     except gguf.GgufError as error:
         raise UsageError(f"{path}: {error.message}", hint=error.hint, code="gguf") from error
     except OSError as error:
@@ -58,15 +53,12 @@ def read_header(path: Path) -> gguf.GgufHeader:
 
 def shards(path: Path) -> list[Path]:
     """All files of a split model, in order; the file itself when it is not split."""
-    match = _SHARD.match(path.name)
-    if match is None:
-        return [path]
-    count = int(match["count"])
-    names = [f"{match['stem']}-{n:05d}-of-{match['count']}.gguf" for n in range(1, count + 1)]
+    names = parts(path.name)
     missing = [name for name in names if not (path.parent / name).is_file()]
     if missing:
         raise UsageError(
-            f"{len(missing)} of {count} files of this split model are missing, e.g. {missing[0]}",
+            f"{len(missing)} of {len(names)} files of this split model are missing, "
+            f"e.g. {missing[0]}",
             hint="download the missing files into the same folder",
             code="missing_shards",
             details={"missing": missing},
@@ -74,7 +66,7 @@ def shards(path: Path) -> list[Path]:
     return [path.parent / name for name in names]
 
 
-def _gguf_subject(paths: Sequence[Path], name: str) -> Subject:
+def _gguf_subject(paths: Sequence[Path], name: str) -> ResolvedModel:
     candidates = []
     warnings: list[str] = []
     header = None
@@ -93,7 +85,7 @@ def _gguf_subject(paths: Sequence[Path], name: str) -> Subject:
             files = [*files, projector]
         candidates.append(_candidate(files, shape))
     assert header is not None
-    return Subject(
+    return ResolvedModel(
         id=_identity(header, name),
         name=header.string("general.name") or name,
         task=gguf_task(header),
@@ -130,7 +122,7 @@ def gguf_task(header: gguf.GgufHeader) -> str:
 
 def _projector(folder: Path, shape: ModelShape) -> Path | None:
     """A vision projector beside the model, if it was made for this embedding length."""
-    for path in sorted(folder.glob("*mmproj*.gguf")):
+    for path in filter(_is_projector, sorted(folder.glob("*.gguf"))):
         try:
             header = read_header(path)
         except UsageError:
@@ -140,16 +132,20 @@ def _projector(folder: Path, shape: ModelShape) -> Path | None:
     return None
 
 
+def _is_projector(path: Path) -> bool:
+    return is_projector(path.name)
+
+
 def projects_into(header: gguf.GgufHeader, shape: ModelShape) -> bool:
     """Whether an image or audio encoder's output has the length of the model's embeddings."""
     keys = ("clip.vision.projection_dim", "clip.audio.projection_dim")
     return shape.architecture.hidden in {header.metadata.get(key) for key in keys}
 
 
-def _folder(folder: Path, workload: Workload) -> Subject:
+def _folder(folder: Path, workload: Workload) -> ResolvedModel:
     if (folder / "config.json").is_file():
         return _config(folder / "config.json", workload)
-    models = [path for path in sorted(folder.glob("*.gguf")) if _is_model(path)]
+    models = [path for path in sorted(folder.glob("*.gguf")) if describe(path.name).starts_model]
     if not models:
         raise UsageError(
             f"{folder} has neither config.json nor a .gguf file",
@@ -159,13 +155,7 @@ def _folder(folder: Path, workload: Workload) -> Subject:
     return _gguf_subject(models, folder.name)
 
 
-def _is_model(path: Path) -> bool:
-    match = _SHARD.match(path.name)
-    first = match is None or int(match["number"]) == 1
-    return first and "mmproj" not in path.name.lower()
-
-
-def _config(path: Path, workload: Workload) -> Subject:
+def _config(path: Path, workload: Workload) -> ResolvedModel:
     from modelscan.models.from_config import from_config_file
 
     return from_config_file(path, workload)

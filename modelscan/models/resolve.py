@@ -1,8 +1,8 @@
-"""What MODEL means: a file, a folder, a catalog name or a hub repository, as a Subject."""
+"""What MODEL means: a file, a folder, a catalog name or a hub repository, as a ResolvedModel."""
 
 from __future__ import annotations
 
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
 from modelscan.state.bundled import examples_dir
@@ -12,13 +12,15 @@ DEMO = "demo"
 DEMO_FILE = "demo-model.gguf"
 
 
-def load_subject(text: str, config: Config, workload: Workload, *, cached: bool = True) -> Subject:
+def load_subject(
+    text: str, config: Config, workload: Workload, *, cached: bool = True
+) -> ResolvedModel:
     """Everything the planner may choose from for what the user wrote.
 
     ``cached`` False: ask the hub also about a repository that is on this machine already.
 
     Raises UsageError (exit 2) for an unknown or ambiguous name or a file that is none,
-    OfflineError when only the network could answer. A model of closed weights is a Subject with
+    OfflineError when only the network could answer. A model of closed weights has
     ``closed`` set: the planner refuses it.
     """
     if text.strip() == DEMO:
@@ -39,7 +41,7 @@ def load_subject(text: str, config: Config, workload: Workload, *, cached: bool 
 
 def load_deployable(
     text: str, config: Config, workload: Workload, *, cached: bool = True
-) -> Subject:
+) -> ResolvedModel:
     """The same, of which something will be fetched and run. Raises NotDeployableError (exit 3)
     for weights that are closed or may not be loaded."""
     from modelscan.planner import refuse
@@ -50,7 +52,7 @@ def load_deployable(
     return subject
 
 
-def _demo(workload: Workload) -> Subject:
+def _demo(workload: Workload) -> ResolvedModel:
     from modelscan.models.from_local import from_path
 
     return from_path(str(examples_dir() / DEMO_FILE), workload, name=DEMO)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from modelscan.catalog.index.read import Index, open_index
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.index.read import Index
 from modelscan.catalog.search.query import Query, Row, search
 from modelscan.core.errors import ModelscanError
-from modelscan.core.gpu import Inventory
+from modelscan.core.machine import Machine
 from modelscan.core.model import Model
-from modelscan.core.plan import Decision, Plan, Subject
+from modelscan.core.plan import Decision, Plan, ResolvedModel
+from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
+from modelscan.models.decide import decide_here
 from modelscan.models.from_catalog import from_model
-from modelscan.planner.decide import decide
 from modelscan.planner.describe import most_available
 from modelscan.state.config import Config
 
@@ -21,25 +23,34 @@ _WANTED = 2
 _TRIED = 8
 
 
-def with_nearest(
-    decision: Decision, subject: Subject, inventory: Inventory, workload: Workload, config: Config
+def with_smaller_alternatives(
+    decision: Decision,
+    subject: ResolvedModel,
+    machine: Machine,
+    workload: Workload,
+    config: Config,
 ) -> Decision:
     """The decision with plans of other models beside it, where nothing of this one fits at all.
 
     They are planned with the same wishes; the quantization is dropped where no such weights fit.
     """
-    no_fit, model = decision.no_fit, subject.model
-    if no_fit is None or model is None or no_fit.alternatives:
+    refusal, model = decision.refusal, subject.model
+    if refusal is None or model is None or refusal.alternatives:
+        return decision
+    if refusal.verdict is not Verdict.DOES_NOT_FIT:
         return decision
     index = open_index(config.paths)
     try:
-        near = [index.model(row.row) for row in _near(index, model, most_available(inventory))]
+        near = [
+            index.model(row.row)
+            for row in _near(index, model, most_available(machine.free_inventory()))
+        ]
     finally:
         index.close()
-    plans = list(_plans(near, inventory, workload, config))
+    plans = list(_plans(near, machine, workload, config))
     if not plans and workload.quantization:
-        plans = list(_plans(near, inventory, replace(workload, quantization=None), config))
-    return replace(decision, no_fit=replace(no_fit, alternatives=tuple(plans)))
+        plans = list(_plans(near, machine, replace(workload, quantization=None), config))
+    return replace(decision, refusal=replace(refusal, alternatives=tuple(plans)))
 
 
 def _near(index: Index, model: Model, free_bytes: int) -> list[Row]:
@@ -66,13 +77,13 @@ def _words(name: str) -> list[str]:
 
 
 def _plans(
-    models: list[Model], inventory: Inventory, workload: Workload, config: Config
+    models: list[Model], machine: Machine, workload: Workload, config: Config
 ) -> Iterator[Plan]:
     found = 0
     for model in models:
         try:
             other = from_model(model, config, workload)
-            plan = decide(other, inventory, workload, explain=False).plan
+            plan = decide_here(machine, other, workload).plan
         except ModelscanError:  # nothing an engine here loads, or no size to go by
             continue
         if plan is not None:

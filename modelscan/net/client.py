@@ -1,71 +1,41 @@
-"""The one HTTP client: bounded in time, bytes, redirects and retries; silent when offline.
+"""The sync face of the HTTP client: carries out what ``exchange`` decides, through a transport.
 
-Proxies come from the environment (HTTPS_PROXY, NO_PROXY …), credentials never do: a request carries
-a token only when its caller passes one, and a redirect to another host loses it.
+Credentials never come from the environment: a request carries a token only when its caller passes
+one, and a redirect to another host loses it. Nothing is sent when offline.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timezone
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from itertools import count
+from typing import Any
 
-from modelscan.core.errors import OfflineError, UsageError
-from modelscan.core.units import MIB, format_bytes
-from modelscan.net.cache import AnswerCache, Kept
-from modelscan.net.deadline import Deadline, wait_asked_s
-from modelscan.net.errors import (
-    HttpError,
-    explain,
-    host_of,
-    out_of_time,
-    public,
-    status_error,
-    too_large,
+from modelscan.net.conditional import renewed, validators
+from modelscan.net.deadline import Deadline
+from modelscan.net.errors import HttpError, TransportFailure, explain, out_of_time, silent, stopped
+from modelscan.net.exchange import (
+    MAX_BODY_BYTES,
+    Answer,
+    Body,
+    Follow,
+    HttpSettings,
+    Limits,
+    Lines,
+    Read,
+    Request,
+    answer_of,
+    on_head,
+    request_to,
+    retry_pause_s,
 )
-from modelscan.net.wire import new_client, phases, refuse_downgrade
+from modelscan.net.transport import Response, Transport
 
-if TYPE_CHECKING:
-    import httpx
-
-    from modelscan.state.config import Config
-
-MAX_BODY_BYTES = 64 * MIB  # the largest catalogue known is 6 MiB
-MAX_REDIRECTS = 5
-MAX_WAIT_S = 8.0  # a server that asks for more is named instead of waited for
-MAX_TIMEOUT_S = 86_400.0
-BACKOFF_S = (0.3, 1.0)  # before the second and third attempt
-_RETRIED = frozenset({429, 500, 502, 503, 504})
-_ERROR_BODY_BYTES = 2048
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer. Header names are lower case; ``not_modified``: served by our cache."""
-
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    retrieved_at: str
-    not_modified: bool = False
-
-    def json(self) -> Any:
-        """The body as JSON; raises HttpError when it is not."""
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
-            raise HttpError(
-                f"{public(self.url)} answered with something that is not JSON "
-                f"({format_bytes(len(self.body))})",
-                url=self.url, status=self.status, code="garbage",
-                hint="check the endpoint: modelscan config show",
-            ) from error  # fmt: skip
+__all__ = ["Answer", "HttpClient", "HttpSettings", "utc_now"]
 
 
 def utc_now() -> str:
@@ -77,44 +47,15 @@ class HttpClient:
     """Thread-safe. Close it, or use it as a context manager."""
 
     def __init__(
-        self,
-        *,
-        offline: bool = False,
-        timeout_s: float = 20.0,
-        cache_dir: Path | None = None,
-        backoff_s: tuple[float, ...] = BACKOFF_S,
-        ca_file: str | None = None,
+        self, settings: HttpSettings | None = None, transport: Transport | None = None
     ) -> None:
-        self.offline = offline
-        self.timeout_s = timeout_s
+        self.settings = settings or HttpSettings()
         self.received_bytes = 0
         self.requests = 0
-        self._cache = AnswerCache(cache_dir) if cache_dir else None
-        self._backoff_s = backoff_s
-        self._ca_file = ca_file
+        self._transport = transport
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._active: set[Deadline] = set()
-        self._client: httpx.Client | None = None
-
-    @classmethod
-    def from_config(cls, config: Config, *, ca_file: str | None = None) -> HttpClient:
-        """The client the settings describe; its cache is in the catalog's cache folder.
-
-        ``ca_file`` (PEM) replaces the usual certificate authorities.
-        """
-        timeout_s = config.http_timeout_s
-        if not 0 < timeout_s <= MAX_TIMEOUT_S:
-            raise UsageError(
-                f"http_timeout_s is {timeout_s:g}: not above 0 and at most {MAX_TIMEOUT_S:g}",
-                hint="modelscan config set http_timeout_s 20",
-            )
-        return cls(
-            offline=config.offline,
-            timeout_s=timeout_s,
-            cache_dir=config.paths.catalog_dir / "http",
-            ca_file=ca_file,
-        )
 
     def __enter__(self) -> HttpClient:
         return self
@@ -124,8 +65,8 @@ class HttpClient:
 
     def close(self) -> None:
         """Release the connections."""
-        if self._client is not None:
-            self._client.close()
+        if self._transport is not None:
+            self._transport.close()
 
     def cancel(self) -> None:
         """Stop every request under way, from another thread; later ones fail at once."""
@@ -133,6 +74,11 @@ class HttpClient:
         with self._lock:
             for deadline in self._active:
                 deadline.cut()
+
+    def limits(self, **changes: Any) -> Limits:
+        """The limits of a request under these settings, with changes."""
+        own = Limits(self.settings.timeout_s, pauses_s=self.settings.pauses_s)
+        return replace(own, **changes)
 
     def get(
         self,
@@ -148,25 +94,33 @@ class HttpClient:
         Raises OfflineError, UsageError (an address that is none) and HttpError for everything a
         server or a network can do wrong, status >= 400 included.
         """
-        sent = dict(headers or {})
-        private = any(name.lower() in ("authorization", "cookie") for name in sent)
-        full = self._address(url, params)
-        kept = self._cache.load(full, private=private) if cached and self._cache else None
-        if kept and kept.etag:
-            sent["If-None-Match"] = kept.etag
-        elif kept and kept.last_modified:
-            sent["If-Modified-Since"] = kept.last_modified
-        answer = self._with_retries(full, sent, max_bytes)
-        if not cached or self._cache is None:
-            return answer
-        if answer.status == 304 and kept:
-            answer = Answer(full, 200, answer.headers, kept.body, answer.retrieved_at, True)
-            kept = Kept(kept.body, kept.etag, kept.last_modified, answer.retrieved_at)
-        else:
-            validators = answer.headers.get("etag"), answer.headers.get("last-modified")
-            kept = Kept(answer.body, *validators, answer.retrieved_at)
-        self._cache.store(full, kept, private=private)
+        request = request_to(self.settings, "GET", url, params=params, headers=headers)
+        limits = self.limits(max_bytes=max_bytes)
+        if not cached or self.settings.cache is None:
+            return self._with_retries(request, limits)
+        cache = self.settings.cache
+        stored = cache.load(request.url, private=request.private)
+        asked = replace(request, headers={**request.headers, **validators(stored)})
+        answer = self._with_retries(asked, limits)
+        new = renewed(stored, answer.status, answer.headers, answer.body, answer.retrieved_at)
+        cache.store(request.url, new, private=request.private)
+        if answer.status == 304:
+            answer = replace(answer, status=200, body=new.body, not_modified=True)
         return answer
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        limits: Limits | None = None,
+    ) -> Answer:
+        """Any request; only idempotent ones are repeated. Raises as ``get`` does."""
+        request = request_to(self.settings, method, url, params=params, headers=headers, body=body)
+        return self._with_retries(request, limits or self.limits())
 
     def get_range(
         self, url: str, start: int, length: int, *, headers: Mapping[str, str] | None = None
@@ -177,72 +131,148 @@ class HttpClient:
         """
         if length <= 0:
             return b""
-        asked = {**(headers or {}), "Range": f"bytes={start}-{start + length - 1}"}
-        asked["Accept-Encoding"] = "identity"
+        ranged = {**(headers or {}), "Range": f"bytes={start}-{start + length - 1}"}
+        ranged["Accept-Encoding"] = "identity"
+        request = request_to(self.settings, "GET", url, headers=ranged)
         try:
-            answer = self._with_retries(self._address(url, None), asked, length, want_range=True)
+            return self._with_retries(
+                request, self.limits(max_bytes=length, range_start=start)
+            ).body
         except HttpError as error:
             if error.status == 416:
                 return b""
             raise
-        return answer.body
 
     def stream(
         self, url: str, start: int, *, headers: Mapping[str, str] | None = None
     ) -> Iterator[bytes]:
-        """A file's bytes from ``start`` on, as they arrive; only silence is limited in time."""
-        from modelscan.net.stream import stream
+        """A file's bytes from ``start`` on, as they arrive; only silence is limited in time.
 
-        address = self._address(url, None)
-        return stream(self._connected(), address, start, headers or {}, self.timeout_s)
-
-    def _address(self, url: str, params: Mapping[str, str | int] | None) -> str:
-        """The full address. Offline, nothing gets past this line."""
-        if self.offline:
-            raise OfflineError(
-                f"offline: {public(url)} was not asked",
-                hint="run it without --offline (and unset MODELSCAN_OFFLINE)",
-                details={"url": public(url)},
-            )
-        import httpx
-
+        Raises HttpError: ``no_ranges`` where the server would begin at another place, ``broken``
+        for a connection that failed or fell silent; what came before was handed on.
+        """
+        sent = {**(headers or {}), "Accept-Encoding": "identity"}
+        if start:
+            sent["Range"] = f"bytes={start}-"
+        request = request_to(self.settings, "GET", url, headers=sent)
         try:
-            address = httpx.URL(url, params=dict(params)) if params else httpx.URL(url)
-        except httpx.InvalidURL as error:
-            raise UsageError(f"'{public(url)}' is not an address: {error}") from error
-        if address.scheme not in ("http", "https") or not address.host:
-            raise UsageError(
-                f"'{public(url)}' is not an http(s) address", hint="modelscan config show"
-            )
-        return str(address)
+            with self._opened(request, self.limits(range_start=start or None), None) as response:
+                yield from self._parts(response)
+        except HttpError as error:
+            if error.status != 416 or not start:  # 416: the file ends there
+                raise
 
-    def _with_retries(
-        self, url: str, headers: Mapping[str, str], max_bytes: int, *, want_range: bool = False
-    ) -> Answer:
-        for pause_s in (*self._backoff_s, None):
+    @contextmanager
+    def lines(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        silence_s: float | None = None,
+        max_redirects: int = 0,
+    ) -> Iterator[Iterator[str]]:
+        """The lines of a stream as they come; a silence of ``silence_s`` ends it with HttpError."""
+        request = request_to(self.settings, method, url, params=params, headers=headers, body=body)
+        limits = self.limits(
+            timeout_s=silence_s or self.settings.timeout_s, max_redirects=max_redirects
+        )
+        with self._opened(request, limits, None) as response:
+            yield self._lines(request, response)
+
+    def upload(self, url: str, body: Iterable[bytes], size_bytes: int) -> Answer:
+        """POST a body of that size, read once; only silence is limited in time."""
+        headers = {"Content-Length": str(size_bytes)}
+        request = request_to(self.settings, "POST", url, headers=headers, body=body)
+        with self._opened(request, self.limits(max_redirects=0), None) as response:
+            text = b"".join(self._parts(response))
+            return answer_of(request, response.status, response.headers, text, utc_now())
+
+    def _lines(self, request: Request, response: Response) -> Iterator[str]:
+        lines = Lines(request.shown)
+        for part in self._parts(response):
+            yield from lines.add(part)
+        yield from lines.end()
+
+    def _with_retries(self, request: Request, limits: Limits) -> Answer:
+        for attempt in count(1):
             try:
-                return self._once(url, headers, max_bytes, want_range)
+                return self._once(request, limits)
             except HttpError as error:
-                transient = error.status in _RETRIED or error.code in ("connect", "broken")
-                asked_s = wait_asked_s(error.headers)
-                if pause_s is None or not transient or (asked_s or 0) > MAX_WAIT_S:
-                    raise
-                if self._stop.wait(pause_s if asked_s is None else asked_s):
+                error.attempts = attempt
+                pause_s = retry_pause_s(request, error, attempt, limits, time.time())
+                if pause_s is None or self._stop.wait(pause_s):
                     raise
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def _once(
-        self, url: str, headers: Mapping[str, str], max_bytes: int, want_range: bool
-    ) -> Answer:
-        import httpx
+    def _once(self, request: Request, limits: Limits) -> Answer:
+        with self._opened(request, limits, limits.timeout_s) as response:
+            body = self._body(request, response, Read(limits.max_bytes))
+            return answer_of(request, response.status, response.headers, body, utc_now())
 
-        with Deadline(self.timeout_s) as deadline, self._tracked(deadline):
+    @contextmanager
+    def _opened(
+        self, request: Request, limits: Limits, within_s: float | None
+    ) -> Iterator[Response]:
+        """The successful response at the end of the redirects; everything else raises HttpError.
+
+        ``within_s`` bounds the whole exchange, ``limits.timeout_s`` each silence.
+        """
+        with Deadline(within_s) as deadline, self._tracked(deadline):
             try:
-                return self._follow(url, headers, max_bytes, want_range, deadline)
-            except httpx.HTTPError as error:
-                raise explain(url, error, deadline, stopped=self._stop.is_set()) from error
+                with self._followed(request, limits, deadline) as response:
+                    yield response
+                if deadline.expired:  # a cut connection may look like the end of the body
+                    raise TransportFailure("timeout", "")
+            except TransportFailure as failure:
+                raise self._explained(request, failure, deadline, limits) from failure
 
-    @contextlib.contextmanager
+    def _explained(
+        self, request: Request, failure: TransportFailure, deadline: Deadline, limits: Limits
+    ) -> HttpError:
+        if self._stop.is_set():
+            return stopped(request.shown)
+        if deadline.seconds is None and failure.kind == "timeout":
+            return silent(request.shown, limits.timeout_s)
+        if deadline.expired or failure.kind == "timeout":
+            return out_of_time(request.shown, limits.timeout_s)
+        return explain(request.shown, failure)
+
+    @contextmanager
+    def _followed(self, request: Request, limits: Limits, deadline: Deadline) -> Iterator[Response]:
+        following, transport = request, self._connected()
+        for redirects in count():
+            with transport.open(following, limits.timeout_s, deadline) as response:
+                step = on_head(following, response.status, response.headers, redirects, limits)
+                if isinstance(step, Follow):
+                    following = step.request
+                    continue
+                self.requests += 1
+                if step.cut:
+                    body = self._body(request, response, step)
+                    answer_of(request, response.status, response.headers, body, "")
+                yield response
+                return
+
+    def _body(self, request: Request, response: Response, read: Read) -> bytes:
+        body = Body(request.shown, read)
+        try:
+            for part in self._parts(response):
+                if not body.add(part):
+                    break
+        except TransportFailure:
+            if not read.cut:  # of an error's explanation, what has arrived will do
+                raise
+        return body.joined()
+
+    def _parts(self, response: Response) -> Iterator[bytes]:
+        for part in response.parts():
+            self.received_bytes += len(part)
+            yield part
+
+    @contextmanager
     def _tracked(self, deadline: Deadline) -> Iterator[None]:
         with self._lock:
             self._active.add(deadline)
@@ -254,93 +284,11 @@ class HttpClient:
             with self._lock:
                 self._active.discard(deadline)
 
-    def _follow(
-        self,
-        url: str,
-        headers: Mapping[str, str],
-        max_bytes: int,
-        want_range: bool,
-        deadline: Deadline,
-    ) -> Answer:
-        client = self._connected()
-        extensions = {"trace": deadline.trace, "timeout": phases(self.timeout_s)}
-        request = client.build_request("GET", url, headers=dict(headers), extensions=extensions)
-        for _ in range(MAX_REDIRECTS + 1):
-            response = client.send(request, stream=True, follow_redirects=False)
-            with contextlib.closing(response):
-                if response.next_request is None:
-                    return self._answer(url, response, max_bytes, want_range, deadline)
-                refuse_downgrade(request, response.next_request)
-                request = response.next_request
-        raise HttpError(
-            f"{public(url)} was redirected more than {MAX_REDIRECTS} times",
-            url=url,
-            code="redirects",
-            hint="check the endpoint: modelscan config show",
-        )
-
-    def _answer(
-        self,
-        url: str,
-        response: httpx.Response,
-        max_bytes: int,
-        want_range: bool,
-        deadline: Deadline,
-    ) -> Answer:
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        self.requests += 1
-        if response.status_code >= 300 and response.status_code != 304:
-            body = self._error_body(response)
-            raise status_error(url, response.status_code, headers, body)
-        if want_range and response.status_code != 206:
-            raise HttpError(
-                f"{host_of(url)} sends no parts of files (asked for {format_bytes(max_bytes)})",
-                url=url, status=response.status_code, code="no_ranges",
-            )  # fmt: skip
-        body = self._body(url, response, headers, max_bytes, deadline)
-        return Answer(url, response.status_code, headers, body, utc_now())
-
-    def _body(
-        self,
-        url: str,
-        response: httpx.Response,
-        headers: Mapping[str, str],
-        max_bytes: int,
-        deadline: Deadline,
-    ) -> bytes:
-        """The body, refused as soon as it is known to be too large."""
-        announced = headers.get("content-length", "")
-        if announced.isdigit() and int(announced) > max_bytes:
-            raise too_large(url, int(announced), max_bytes)
-        parts: list[bytes] = []
-        size = 0
-        for part in response.iter_bytes():
-            size += len(part)
-            self.received_bytes += len(part)
-            if size > max_bytes:
-                raise too_large(url, None, max_bytes)
-            parts.append(part)
-            if deadline.expired:
-                break
-        if deadline.expired:  # a cut connection may look like the end of the body
-            raise out_of_time(url, deadline, stopped=self._stop.is_set(), got_bytes=size)
-        return b"".join(parts)
-
-    def _error_body(self, response: httpx.Response) -> bytes:
-        """The first bytes of an error's explanation."""
-        import httpx
-
-        body = b""
-        with contextlib.suppress(httpx.HTTPError):
-            for part in response.iter_bytes():
-                body += part
-                if len(body) >= _ERROR_BODY_BYTES:
-                    break
-        return body[:_ERROR_BODY_BYTES]
-
-    def _connected(self) -> httpx.Client:
-        """The client, made on first use. No keep-alive: a deadline owns its connection."""
+    def _connected(self) -> Transport:
+        """The transport, made on first use."""
         with self._lock:
-            if self._client is None:
-                self._client = new_client(self._ca_file)
-            return self._client
+            if self._transport is None:
+                from modelscan.net.httpx_transport import HttpxTransport
+
+                self._transport = HttpxTransport(self.settings.ca_file)
+            return self._transport

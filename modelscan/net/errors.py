@@ -1,22 +1,36 @@
-"""What can go wrong with a request, told apart and said in words."""
+"""What can go wrong with a request, by kind, with its text. Pure."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import Literal
 
 from modelscan.core.errors import RemoteError
 from modelscan.core.units import format_bytes
-from modelscan.net.deadline import Deadline, wait_asked_s
+from modelscan.net.address import host_of, public
 
-if TYPE_CHECKING:
-    import httpx
+_RATE_LIMIT = re.compile(r"r=(?P<left>\d+)\s*;\s*t=(?P<reset_s>\d+)")
+_CHECK_ENDPOINT = "check the endpoint: modelscan config show"
+
+FailureKind = Literal["connect", "proxy", "broken", "timeout"]
+
+
+class TransportFailure(Exception):
+    """A request without a complete response: what a transport raises, in place of its library's."""
+
+    def __init__(self, kind: FailureKind, reason: str) -> None:
+        super().__init__(reason)
+        self.kind: FailureKind = kind
+        self.reason = re.sub(r"^\[Errno -?\d+\] ", "", reason)
 
 
 class HttpError(RemoteError):
-    """A request that failed. ``status`` is None when no answer came."""
+    """A request that failed. ``status`` is None when no response came.
+
+    ``reason`` is the cause without the host's name, ``attempts`` how often the request was sent.
+    """
 
     def __init__(
         self,
@@ -28,6 +42,7 @@ class HttpError(RemoteError):
         body: bytes = b"",
         hint: str | None = None,
         code: str | None = None,
+        reason: str | None = None,
     ) -> None:
         details = {"url": public(url), "status": status}
         super().__init__(message, hint=hint, code=code, details=details)
@@ -35,28 +50,50 @@ class HttpError(RemoteError):
         self.status = status
         self.headers: Mapping[str, str] = headers or {}
         self.body = body
+        self.reason = reason or message
+        self.attempts = 1
 
 
 def status_error(url: str, status: int, headers: Mapping[str, str], body: bytes) -> HttpError:
-    """The error for an answer of 400 or more, with what the server says about it."""
-    said = re.sub(r"\s+", " ", headers.get("x-error-message") or _message_in(body)).strip()
-    text = f"{host_of(url)} answered {status}" + (f": {said}" if said else "")
+    """The error for a status of 300 or more, with what the server says about it."""
+    message = re.sub(r"\s+", " ", headers.get("x-error-message") or _message_in(body)).strip()
+    text = f"{host_of(url)} answered {status}" + (f": {message}" if message else "")
     hint, code = None, "http_status"
     if status == 429:
-        asked_s, code = wait_asked_s(headers), "rate_limited"
+        wait_s, code = requested_wait_s(headers), "rate_limited"
         text = f"{host_of(url)} answered 429: too many requests"
-        hint = "try again later" if asked_s is None else f"try again in {asked_s:.0f} s"
+        hint = "try again later" if wait_s is None else f"try again in {wait_s:.0f} s"
     elif status >= 500:
         hint = "the server has a problem: try again later"
     return HttpError(text, url=url, status=status, headers=headers, body=body, hint=hint, code=code)
 
 
 def too_large(url: str, size: int | None, limit: int) -> HttpError:
-    """The error for a body that is larger than anything expected there."""
-    said = "more than" if size is None else f"{format_bytes(size)}, over"
+    """The error for a body above ``limit`` bytes; ``size`` None: not announced."""
+    amount = "more than" if size is None else f"{format_bytes(size)}, over"
+    reason = f"sends {amount} the {format_bytes(limit)} that are accepted there"
     return HttpError(
-        f"{public(url)} sends {said} the {format_bytes(limit)} that are accepted there",
-        url=url, code="too_large", hint="check the endpoint: modelscan config show",
+        f"{public(url)} {reason}", url=url, code="too_large", hint=_CHECK_ENDPOINT, reason=reason
+    )
+
+
+def no_ranges(url: str, status: int) -> HttpError:
+    """The error for a server that would send a whole file for a part of it."""
+    return HttpError(
+        f"{host_of(url)} sends no parts of files", url=url, status=status, code="no_ranges"
+    )
+
+
+def redirect_error(url: str, why: str) -> HttpError:
+    """The error for a redirect that is not followed."""
+    return HttpError(f"{public(url)} {why}", url=url, code="redirects", hint=_CHECK_ENDPOINT)
+
+
+def not_json(url: str, status: int, size: int) -> HttpError:
+    """The error for a body that should be JSON."""
+    return HttpError(
+        f"{public(url)} answered with something that is not JSON ({format_bytes(size)})",
+        url=url, status=status, code="garbage", hint=_CHECK_ENDPOINT,
     )  # fmt: skip
 
 
@@ -68,56 +105,74 @@ def _message_in(body: bytes) -> str:
         return ""
     if not isinstance(data, dict):
         return ""
-    found = data.get("message") or data.get("Message") or data.get("error") or data.get("detail")
-    if isinstance(found, dict):
-        found = found.get("message")
-    return found[:300] if isinstance(found, str) else ""
+    text = data.get("message") or data.get("Message") or data.get("error") or data.get("detail")
+    if isinstance(text, dict):
+        text = text.get("message")
+    return text[:300] if isinstance(text, str) else ""
 
 
-def public(url: str) -> str:
-    """The address without the user and password that a mirror's endpoint may carry."""
-    return re.sub(r"^(\w+://)[^/@?#]*@", r"\1", url)
-
-
-def host_of(url: str) -> str:
-    """Host and port, without user, password, path or query."""
-    return re.sub(r"^\w+://(?:[^/@]*@)?([^/?#]*).*$", r"\1", url, flags=re.DOTALL)
-
-
-def reason_of(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return re.sub(r"^\[Errno -?\d+\] ", "", text)
-
-
-def explain(url: str, error: httpx.HTTPError, deadline: Deadline, *, stopped: bool) -> HttpError:
-    """A failure without a status: stopped, too slow, no connection, or broken off."""
-    import httpx
-
-    host = host_of(url)
-    if stopped or deadline.expired or isinstance(error, httpx.TimeoutException):
-        return out_of_time(url, deadline, stopped=stopped)
-    if isinstance(error, httpx.ProxyError):
-        text, code = f"the proxy refused the way to {host}: {reason_of(error)}", "connect"
+def explain(url: str, failure: TransportFailure) -> HttpError:
+    """A failure without a status: no connection, a proxy's refusal, or a broken response."""
+    host, reason = host_of(url), failure.reason
+    if failure.kind == "proxy":
+        text, code = f"the proxy refused the way to {host}: {reason}", "connect"
         hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
-    elif isinstance(error, httpx.ConnectError):
-        text, code = f"cannot connect to {host}: {reason_of(error)}", "connect"
+    elif failure.kind == "connect":
+        text, code = f"cannot connect to {host}: {reason}", "connect"
         hint = "check the network, or use --offline"
     else:
-        text, code = f"{host} broke off the answer: {reason_of(error)}", "broken"
+        text, code = f"{host} broke off the answer: {reason}", "broken"
         hint = "try again"
-    return HttpError(text, url=url, code=code, hint=hint)
+    return HttpError(text, url=url, code=code, hint=hint, reason=reason)
 
 
-def out_of_time(
-    url: str, deadline: Deadline, *, stopped: bool, got_bytes: int | None = None
-) -> HttpError:
-    """The error for an answer that took too long, or whose request was stopped by Ctrl-C."""
-    if stopped:
-        return HttpError(f"the request to {host_of(url)} was stopped", url=url, code="stopped")
-    got = "" if got_bytes is None else f" ({format_bytes(got_bytes)} came)"
+def stopped(url: str) -> HttpError:
+    """The error for a request that was cancelled (Ctrl-C)."""
+    return HttpError(f"the request to {host_of(url)} was stopped", url=url, code="stopped")
+
+
+def silent(url: str, limit_s: float) -> HttpError:
+    """The error for a stream on which nothing came for ``limit_s`` seconds."""
+    reason = f"sent nothing for {limit_s:g} s"
     return HttpError(
-        f"{host_of(url)} did not finish its answer within {deadline.seconds:g} s{got}",
-        url=url,
-        code="timeout",
-        hint=f"modelscan config set http_timeout_s {deadline.seconds * 3:g}",
+        f"{host_of(url)} {reason}", url=url, code="broken", hint="try again", reason=reason
     )
+
+
+def out_of_time(url: str, limit_s: float, received_bytes: int | None = None) -> HttpError:
+    """The error for a response that was not complete after ``limit_s`` seconds."""
+    received = "" if received_bytes is None else f" ({format_bytes(received_bytes)} came)"
+    return HttpError(
+        f"{host_of(url)} did not finish its answer within {limit_s:g} s{received}",
+        url=url, code="timeout", hint=f"modelscan config set http_timeout_s {limit_s * 3:g}",
+        reason=f"no complete answer within {limit_s:g} s{received}",
+    )  # fmt: skip
+
+
+def requested_wait_s(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """Seconds a server asks to wait: ``Retry-After`` (seconds or a date), else ``RateLimit``.
+
+    ``now`` is in seconds since 1970; without it a date is ignored. ``RateLimit: "api";r=0;t=55`` is
+    the form the Hugging Face hub sends (r left, t seconds to the next window). None: no request.
+    """
+    after = headers.get("retry-after", "").strip()
+    if after.isdigit():
+        return float(after)
+    if after and now is not None:
+        at = _timestamp(after)
+        if at is not None:
+            return max(0.0, at - now)
+    limit = _RATE_LIMIT.search(headers.get("ratelimit", ""))
+    if limit and int(limit["left"]) == 0:
+        return float(limit["reset_s"])
+    return None
+
+
+def _timestamp(text: str) -> float | None:
+    """Seconds since 1970 of an HTTP date; None for other text."""
+    import email.utils
+
+    try:
+        return email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError):
+        return None

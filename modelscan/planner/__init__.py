@@ -1,1 +1,1 @@
-"""WHICH WAY: quantization x backend x GPUs x context -> Plan or NoFit, with reasons. Pure."""
+"""WHICH WAY: quantization x backend x GPUs x context -> Plan or Refusal, with reasons. Pure."""

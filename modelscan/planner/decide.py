@@ -1,7 +1,8 @@
 """Which way: every option that may work, made to fit, ranked, and explained.
 
-Hard constraints come first (``support``), then memory (``fit``), then preference (``rank``).
-Pure: the same arguments always give the same Decision.
+Hard constraints come first (``engines.support``), then memory (``fit``), then preference
+(``rank``). Pure: the same arguments always give the same Decision. Called by ``models.decide``
+alone.
 """
 
 from __future__ import annotations
@@ -9,21 +10,26 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, cast
 
 from modelscan.core.errors import NotDeployableError, UsageError
-from modelscan.core.gpu import Inventory
-from modelscan.core.measurement import Measurement
-from modelscan.core.plan import Decision, Held, NoFit, Plan, Subject
+from modelscan.core.machine import EngineHere, Machine
+from modelscan.core.plan import Decision, Missing, Plan, Refusal, ResolvedModel
+from modelscan.core.verdict import Offload, Verdict
 from modelscan.core.workload import Workload
 from modelscan.engines.support import NATIVE, gpu_support
 from modelscan.formats.quantization import bits_per_weight
 from modelscan.planner import describe, hardware, refuse
-from modelscan.planner.case import MINIMUM_CONTEXT_TOKENS, Case, Estimator, Fitted, Miss
-from modelscan.planner.case import estimator as own_estimator
+from modelscan.planner.context import Estimator, Option, PlanningContext
+from modelscan.planner.context import estimator as own_estimator
+from modelscan.planner.feasibility import MINIMUM_CONTEXT_TOKENS, DoesNotFit, FittingOption
 from modelscan.planner.fit import fit, too_large
 from modelscan.planner.rank import cost, floor, order
-from modelscan.planner.search import Option, options, reject_reason, ruined
-from modelscan.planner.user_flags import with_named, without_degree
+from modelscan.planner.search import options, reject_reason, ruined
+from modelscan.planner.user_flags import apply_user_flags, without_degree
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Backend
 
 ALTERNATIVES = 4
 _WANTED_FITS = 3  # the choice and two alternatives
@@ -32,95 +38,113 @@ _OFFLOAD_COST = 0.3  # an offloaded option can never cost less (rank._OFFLOAD)
 
 
 def decide(
-    subject: Subject,
-    inventory: Inventory,
-    workload: Workload,
-    held: Sequence[Held] = (),
+    model: ResolvedModel,
+    machine: Machine,
+    wishes: Workload,
     *,
-    history: Sequence[Measurement] = (),
     estimator: Estimator | None = None,
     explain: bool = True,
     everything: bool = False,
+    brief: bool = False,
 ) -> Decision:
-    """The best plan and its alternatives, or why nothing fits and what would.
+    """The best plan on the machine's engines, its alternatives and what a missing engine would
+    allow; or why nothing fits and what would.
 
-    ``held`` is memory promised to deployments that the probe does not show yet; ``history`` earlier
-    starts on this machine, from which margins learn. ``explain=False``
-    leaves out what only people read (alternatives, hardware that would do); ``everything`` keeps
-    every way that fits as an alternative. Raises NotDeployableError for closed weights and for a
-    repository's own code that was not allowed.
+    ``explain=False`` leaves out what only people read (alternatives, hardware that would do) and
+    never changes the choice; ``everything`` keeps every way that fits as an alternative; ``brief``
+    leaves a refusal at its verdict. Raises
+    NotDeployableError for a repository's own code that was not allowed, UsageError for options that
+    contradict each other.
     """
-    refuse.closed(subject)
-    refuse.remote_code(subject, workload)
-    workload = with_named(workload)
-    case = Case(
-        inventory=_without(inventory, held),
-        wanted=workload,
-        task="embedding" if workload.embedding else subject.task,
-        estimate=estimator or own_estimator(subject.id, history),
+    closed = refuse.closed_refusal(model)
+    if closed is not None:
+        return Decision(plan=None, refusal=closed)
+    refuse.remote_code(model, wishes)
+    wishes = apply_user_flags(wishes)
+    case = PlanningContext(
+        machine=machine,
+        inventory=machine.free_inventory(),
+        wishes=wishes,
+        task="embedding" if wishes.embedding else model.task,
+        estimate=estimator or own_estimator(model.id, machine.history),
     )
-    run = _Search(subject, case, explain, everything).run()
-    if not run.fitted:
-        return _no_fit(subject, case, run, explain)
-    ranked = sorted(run.fitted, key=lambda found: order(found, workload))
-    best, others = (
-        ranked[0],
-        _distinct(ranked, len(ranked) if everything else ALTERNATIVES if explain else 0),
-    )
+    run = _Search(model, case, machine.engines, explain, everything).run()
+    winner = run.winner()
+    if winner is None:
+        return _refusal(model, case, run, explain, brief)
+    count = len(run.fitted) if everything else ALTERNATIVES if explain else 0
+    others = _distinct(winner, run.ranked(), count)
     if explain and len(others) < _WANTED_FITS - 1:
-        others = [*others, *_variations(best, case)]
+        others = [*others, *_variations(winner, case)]
     return Decision(
-        plan=describe.plan(subject, best, case, run.misses, len(subject.candidates)),
-        no_fit=None,
-        alternatives=tuple(
-            describe.plan(subject, other, case, (), len(subject.candidates)) for other in others
-        ),
+        plan=describe.plan(model, winner, case, run.misses),
+        refusal=None,
+        alternatives=tuple(describe.plan(model, other, case, ()) for other in others),
         rejected=run.left_out(),
+        missing=_with_missing_engines(model, case, run.best) if explain else (),
     )
 
 
-def _without(inventory: Inventory, held: Sequence[Held]) -> Inventory:
-    """The inventory less what is promised to others."""
-    if not held:
-        return inventory
-
-    def left(free: int | None, index: int | None) -> int | None:
-        promised = sum(item.memory_bytes for item in held if item.index == index)
-        return None if free is None else max(0, free - promised)
-
-    gpus = tuple(replace(g, free_bytes=left(g.free_bytes, g.index)) for g in inventory.gpus)
-    host = replace(inventory.host, free_bytes=left(inventory.host.free_bytes, None))
-    return replace(inventory, gpus=gpus, host=host)
+def _with_missing_engines(
+    model: ResolvedModel, case: PlanningContext, best: float = math.inf
+) -> tuple[Missing, ...]:
+    """What each engine that is not here would allow and would be better than ``best``."""
+    gaps: list[Missing] = []
+    for gap in case.machine.missing:
+        engine = EngineHere(gap.name)
+        found = _Search(model, case, (engine,), explain=False, best=best).run().winner()
+        if found is None or (found.offload == "cpu" and gap.code == "cpu_only_build"):
+            continue
+        if cost(found, case.wishes).total < best:
+            plan = describe.plan(model, found, case, ())
+            gaps.append(Missing("engine", gap.name, gap.reason, gap.command, plan))
+    return tuple(gaps)
 
 
 @dataclass
 class _Search:
     """Tries options, cheapest possible cost first, until nothing left can be better."""
 
-    subject: Subject
-    case: Case
+    model: ResolvedModel
+    case: PlanningContext
+    engines: Sequence[EngineHere]
     explain: bool
     everything: bool = False
-    fitted: list[Fitted] = field(default_factory=list)
-    misses: list[Miss] = field(default_factory=list)
+    best: float = math.inf  # the smallest cost so far
+    fitted: list[FittingOption] = field(default_factory=list)
+    misses: list[DoesNotFit] = field(default_factory=list)
     rejected: tuple[tuple[str, str], ...] = ()  # by the hard constraints
     refused: list[tuple[str, str]] = field(default_factory=list)  # by the engine's own rules
-    best: float = math.inf  # the smallest cost so far
+    unsized: list[str] = field(default_factory=list)  # repositories
+    _contenders: list[FittingOption] = field(default_factory=list)
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def run(self) -> _Search:
-        found = options(self.subject, self.case.inventory, self.case.wanted)
+        found = options(self.model, self.case, self.engines)
         self.rejected = found.rejected
-        wanted = [option for option in found.found if self._interesting(option)]
-        on_gpu = [option for option in wanted if option.gpus]
-        on_host = [option for option in wanted if not option.gpus]
-        self._try(on_gpu or on_host, replace(self.case, offload=False), "none")
+        choices = [option for option in found.found if self._interesting(option)]
+        on_gpu = [option for option in choices if option.gpus]
+        on_host = [option for option in choices if not option.gpus]
+        whole = replace(self.case, offload=False)
+        if on_gpu:
+            self._try(on_gpu, whole, "none")
+        else:
+            self._try(on_host, whole, "cpu" if self.case.inventory.gpus else "none")
         if on_gpu and self._worth_offloading():
             largest = max(len(option.gpus) for option in on_gpu)
             spread = [o for o in on_gpu if len(o.gpus) == largest and o.backend == "llama.cpp"]
-            self._try(spread, replace(self.case, offload=True), "partial")
-            self._try(on_host, replace(self.case, offload=False), "cpu")
+            contend = self.best > _OFFLOAD_COST
+            self._try(spread, replace(self.case, offload=True), "partial", contend)
+            self._try(on_host, whole, "cpu", contend)
         return self
+
+    def ranked(self) -> list[FittingOption]:
+        """What fits, the best first."""
+        return sorted(self.fitted, key=lambda found: order(found, self.case.wishes))
+
+    def winner(self) -> FittingOption | None:
+        """The best of what is tried whether or not alternatives are asked for."""
+        return min(self._contenders, key=lambda found: order(found, self.case.wishes), default=None)
 
     def left_out(self) -> tuple[tuple[str, str], ...]:
         """Every option that was not taken, with the reason."""
@@ -129,64 +153,80 @@ class _Search:
 
     def _interesting(self, option: Option) -> bool:
         """Ollama runs llama.cpp with fewer choices: an alternative to show, never the winner."""
-        return option.backend != "ollama" or self.explain or self.case.wanted.backend == "ollama"
+        return option.backend != "ollama" or self.explain or self._may_win(option)
+
+    def _may_win(self, option: Option) -> bool:
+        """Ollama only where it was asked for, or is all there is."""
+        if option.backend != "ollama" or self.case.wishes.backend == "ollama":
+            return True
+        return all(engine.name == "ollama" for engine in self.engines)
 
     def _worth_offloading(self) -> bool:
         if self.everything:
             return True
         return self.best > _OFFLOAD_COST or (self.explain and len(self.fitted) < 2)
 
-    def _try(self, choices: Iterable[Option], case: Case, offload: str) -> None:
-        wanted = self.case.wanted
-        hopes = [(floor(option, wanted, offload), _bits(option), option) for option in choices]
+    def _try(
+        self, choices: Iterable[Option], case: PlanningContext, offload: Offload,
+        contend: bool = True,
+    ) -> None:  # fmt: skip
+        wishes = self.case.wishes
+        hopes = [(floor(option, wishes, offload), _bits(option), option) for option in choices]
         for least, _, option in sorted(hopes, key=lambda hope: hope[:2]):
             if self._enough(least) or self._covered(option, offload):
                 continue
+            may_win = contend and self._may_win(option) and not self._cannot_win(least)
             found = self._fit(option, case)
             if found is None:
                 continue
             if offload == "cpu":
                 found = replace(found, offload="cpu")
             self.fitted.append(found)
-            self.best = min(self.best, cost(found, wanted).total)
+            if may_win:
+                self._contenders.append(found)
+                self.best = min(self.best, cost(found, wishes).total)
             if not found.tight and found.launch.context_tokens >= found.target_tokens:
                 key = (id(option.candidate), option.backend)
                 self._done.setdefault(key, len(option.gpus))
 
-    def _fit(self, option: Option, case: Case) -> Fitted | None:
+    def _fit(self, option: Option, case: PlanningContext) -> FittingOption | None:
         """Make it fit; an engine's refusal only stops everything when that engine was asked for."""
-        missed = too_large(option, case)
-        if missed is not None:
-            self.misses.append(missed)
-            return None
-        why = reject_reason(option)
-        if why:
-            self.refused.append((option.label, why))
-            return None
         try:
+            missed = too_large(option, case)
+            if missed is not None:
+                self.misses.append(missed)
+                return None
+            why = reject_reason(option)
+            if why:
+                self.refused.append((option.label, why))
+                return None
             found = fit(option, case)
         except (NotDeployableError, UsageError) as error:
-            if case.wanted.backend and isinstance(error, UsageError):
+            if case.wishes.backend and isinstance(error, UsageError):
                 raise
+            if error.code == "unknown_size":
+                self.unsized.append(option.candidate.variant.repo)
             self.refused.append((option.label, error.message))
             return None
-        if isinstance(found, Miss):
+        if isinstance(found, DoesNotFit):
             self.misses.append(found)
             return None
         return found
 
-    def _enough(self, least: float) -> bool:
+    def _cannot_win(self, least: float) -> bool:
         """Under ``--goal quality`` an option that costs at least this cannot win any more."""
-        wanted = self.case.wanted
-        if self.everything or wanted.goal != "quality" or wanted.mode == "latency":
+        wishes = self.case.wishes
+        return wishes.goal == "quality" and wishes.mode != "latency" and least >= self.best
+
+    def _enough(self, least: float) -> bool:
+        """Whether there is enough to show, and this one cannot win."""
+        if self.everything or (self.explain and len(self.fitted) < _WANTED_FITS):
             return False
-        if len(self.fitted) < (_WANTED_FITS if self.explain else 1):
-            return False
-        return least >= self.best
+        return self._cannot_win(least)
 
     def _covered(self, option: Option, offload: str) -> bool:
         """More devices do not help what already fits as wanted, unless speed is the goal."""
-        if self.case.wanted.goal == "speed" or self.case.wanted.mode == "latency":
+        if self.case.wishes.goal == "speed" or self.case.wishes.mode == "latency":
             return False
         fewer = self._done.get((id(option.candidate), option.backend))
         return fewer is not None and (offload != "none" or len(option.gpus) > fewer)
@@ -197,41 +237,43 @@ def _bits(option: Option) -> float:
     return bits_per_weight(option.candidate.variant.quantization) or 0.0
 
 
-def _distinct(ranked: Sequence[Fitted], count: int) -> list[Fitted]:
-    """The next best that differ from the choice and each other in format, engine or devices."""
+def _distinct(
+    winner: FittingOption, ranked: Sequence[FittingOption], count: int
+) -> list[FittingOption]:
+    """The next best that differ from the winner and each other in format, engine or devices."""
 
-    def kind(found: Fitted) -> tuple[object, ...]:
+    def kind(found: FittingOption) -> tuple[object, ...]:
         variant = found.option.candidate.variant
         return (variant.repo, variant.quantization, found.option.backend, found.offload)
 
-    seen = {kind(ranked[0])}
-    others: list[Fitted] = []
-    for found in ranked[1:]:
+    seen = {kind(winner)}
+    others: list[FittingOption] = []
+    for found in ranked:
         if kind(found) not in seen and len(others) < count:
             seen.add(kind(found))
             others.append(found)
     return others
 
 
-def _variations(best: Fitted, case: Case) -> list[Fitted]:
+def _variations(best: FittingOption, case: PlanningContext) -> list[FittingOption]:
     """The same weights and devices with other settings."""
     partial = best.offload == "partial"
-    found: list[Fitted] = []
+    found: list[FittingOption] = []
     for wish in _wishes(best, case):
         try:
-            other = fit(best.option, replace(case, wanted=wish, offload=partial))
+            other = fit(best.option, replace(case, wishes=wish, offload=partial))
         except (NotDeployableError, UsageError):
             continue  # the engine takes no such setting for this model
-        if not isinstance(other, Fitted) or other.tight:
+        if not isinstance(other, FittingOption) or other.tight:
             continue
         if other.chosen not in [known.chosen for known in (best, *found)]:
             found.append(replace(other, offload="cpu") if best.offload == "cpu" else other)
     return found
 
 
-def _wishes(best: Fitted, case: Case) -> Iterator[Workload]:
+def _wishes(best: FittingOption, case: PlanningContext) -> Iterator[Workload]:
     """All the context, more requests at once, a smaller cache, half the context."""
-    wanted = case.wanted
+    wanted = case.wishes
     if not wanted.context_tokens and wanted.goal != "context":
         yield replace(wanted, goal="context")
     if not wanted.parallel and case.task == "chat" and best.option.backend == "llama.cpp":
@@ -244,7 +286,7 @@ def _wishes(best: Fitted, case: Case) -> Iterator[Workload]:
         yield replace(wanted, context_tokens=half)
 
 
-def _small_cache(best: Fitted) -> str | None:
+def _small_cache(best: FittingOption) -> str | None:
     """The 8-bit cache of an engine, where it helps: the context is short, or part is offloaded."""
     if best.launch.context_tokens >= best.target_tokens and best.offload != "partial":
         return None
@@ -255,52 +297,124 @@ def _small_cache(best: Fitted) -> str | None:
     return "fp8" if native and native.kind == NATIVE else None
 
 
-def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decision:
-    absent = refuse.absent(subject, case.wanted)
+def _refusal(
+    model: ResolvedModel, case: PlanningContext, run: _Search, explain: bool, brief: bool
+) -> Decision:
+    """Why there is no plan: with numbers, what is missing, and what would do."""
+    absent = refuse.absent(model, case.wishes)
+    missing = (*_unknown(model, case, run, absent), *_with_missing_engines(model, case))
+    verdict, code = _verdict(model, case, run, absent, missing)
+    if brief:
+        return Decision(None, Refusal(model.id, verdict, code, (), None, None), missing=missing)
     smallest = min(run.misses, key=lambda miss: (miss.bound, miss.needed_bytes), default=None)
     needed = describe.precise(smallest).needed_bytes if smallest else None
     if absent:
-        needed = refuse.least_bytes(subject, case)
-    required = hardware.required(subject, case) if explain else ()
-    relaxed = _nearest(subject, case) if explain else ()
-    no_fit = NoFit(
-        model=subject.id,
-        reasons=describe.no_fit_reasons(
-            subject, case, run.misses, (*run.refused, *describe.telling(run.rejected)), absent
+        needed = refuse.least_bytes(model, case)
+    required = verdict is Verdict.DOES_NOT_FIT and explain
+    refusals = (*run.refused, *describe.telling(run.rejected))
+    engines = [gap.reason for gap in missing if gap.kind == "engine" and code != verdict.value]
+    refusal = Refusal(
+        model=model.id,
+        verdict=verdict,
+        code=code,
+        reasons=(
+            *engines,
+            *describe.refusal_reasons(model, case, run.misses, refusals, absent),
         ),
         needed_bytes=needed,
         available_bytes=describe.most_available(case.inventory),
-        required=required,
-        alternatives=relaxed,
+        required=hardware.required(model, case) if required else (),
+        alternatives=_nearest(model, case) if explain else (),
     )
-    return Decision(plan=None, no_fit=no_fit, rejected=run.left_out())
+    return Decision(plan=None, refusal=refusal, rejected=run.left_out(), missing=missing)
 
 
-def _nearest(subject: Subject, case: Case) -> tuple[Plan, ...]:
+def _verdict(
+    model: ResolvedModel,
+    case: PlanningContext,
+    run: _Search,
+    absent: str | None,
+    missing: Sequence[Missing],
+) -> tuple[Verdict, str]:
+    """The verdict of a refusal, and its code: a missing fact is never a no."""
+    engines = [gap for gap in missing if gap.kind == "engine"]
+    if len(engines) < len(missing):
+        return Verdict.UNKNOWN, Verdict.UNKNOWN.value
+    if engines:
+        codes = {gap.name: gap.code for gap in case.machine.missing}
+        return Verdict.NOT_SUPPORTED, codes[cast("Backend", engines[0].name)]
+    too_little = refuse.size_sentence(model, case, describe.most_available(case.inventory))
+    if run.misses or (absent and too_little) or _too_many_gpus(run):
+        return Verdict.DOES_NOT_FIT, Verdict.DOES_NOT_FIT.value
+    lacking = {gap.name: gap.code for gap in case.machine.missing}
+    asked = case.wishes.backend
+    code = lacking.get(asked) if asked else None
+    return Verdict.NOT_SUPPORTED, code or Verdict.NOT_SUPPORTED.value
+
+
+def _too_many_gpus(run: _Search) -> bool:
+    """``--tensor-parallel`` asks for more GPUs than there are: larger hardware would do."""
+    return any("GPUs are asked for" in why for _, why in run.rejected)
+
+
+def _unknown(
+    model: ResolvedModel, case: PlanningContext, run: _Search, absent: str | None
+) -> tuple[Missing, ...]:
+    """The facts without which no verdict can be given, each with the command that tells them."""
+    gaps: list[Missing] = []
+    if refuse.unlisted_may_fit(model, case):
+        repo = model.unlisted[0]
+        gaps.append(
+            Missing("file_list", repo, f"{repo} has GGUF files whose names are not known here",
+                    f"modelscan plan hf:{repo}")
+        )  # fmt: skip
+    for repo in (*model.unsized, *run.unsized)[: 0 if run.misses else 1]:
+        gaps.append(
+            Missing("size", repo, f"the size of {repo} is not known", f"modelscan plan hf:{repo}")
+        )
+    known = model.candidates or model.unlisted or model.unsized or model.other_formats
+    if not known:
+        gaps.append(
+            Missing("repository", model.id, f"no repository with weights of {model.id} is known",
+                    "modelscan plan hf:ORG/REPO")
+        )  # fmt: skip
+    unsure = next((miss for miss in run.misses if miss.uncertain), None)
+    if unsure is not None and not absent:
+        repo = unsure.option.candidate.variant.repo
+        gaps.append(
+            Missing("architecture", repo, f"the architecture of {model.id} is not known: its size "
+                    f"is a range, of which the lower end would fit", f"modelscan plan hf:{repo}")
+        )  # fmt: skip
+    return tuple(gaps)
+
+
+def _nearest(model: ResolvedModel, case: PlanningContext) -> tuple[Plan, ...]:
     """What would fit on this hardware if one wish were dropped."""
-    wanted = case.wanted
-    relaxed: list[Workload] = []
-    if not wanted.quantization:
-        names = [c.variant.quantization for c in subject.candidates if ruined(c)]
-        relaxed += [replace(wanted, quantization=name) for name in names[:1]]
-    if wanted.quantization:
-        relaxed.append(replace(wanted, quantization=None))
-    if wanted.context_tokens:
-        relaxed.append(replace(wanted, context_tokens=None))
-    if wanted.tensor_parallel:
-        relaxed.append(without_degree(wanted))
-    if wanted.backend:
-        relaxed.append(replace(wanted, backend=None, backend_version=None, parameters=()))
-    if len(relaxed) > 1:
-        relaxed.append(replace(relaxed[-1], quantization=None, context_tokens=None))
     plans: list[Plan] = []
-    for workload in relaxed:
+    for wishes in _relaxed(model, case.wishes):
         try:
-            found = decide(
-                subject, case.inventory, workload, estimator=case.estimate, explain=False
-            ).plan
+            plan = decide(model, case.machine, wishes, estimator=case.estimate, explain=False).plan
         except NotDeployableError:
             continue
-        if found is not None and found.parameters not in [plan.parameters for plan in plans]:
-            plans.append(found)
+        if plan is not None and plan.parameters not in [other.parameters for other in plans]:
+            plans.append(plan)
     return tuple(plans)
+
+
+def _relaxed(model: ResolvedModel, wishes: Workload) -> list[Workload]:
+    """The wishes with one of them dropped at a time; last, all that can be."""
+    relaxed: list[Workload] = []
+    if not wishes.quantization:
+        names = [c.variant.quantization for c in model.candidates if ruined(c)]
+        relaxed += [replace(wishes, quantization=name) for name in names[:1]]
+    if wishes.quantization:
+        relaxed.append(replace(wishes, quantization=None))
+    if wishes.context_tokens:
+        relaxed.append(replace(wishes, context_tokens=None))
+    if wishes.tensor_parallel:
+        relaxed.append(without_degree(wishes))
+    if wishes.backend:
+        relaxed.append(replace(wishes, backend=None, backend_version=None, parameters=()))
+    if len(relaxed) > 1:
+        relaxed.append(replace(relaxed[-1], quantization=None, context_tokens=None))
+    return relaxed

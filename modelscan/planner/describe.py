@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
 
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Inventory
-from modelscan.core.plan import Plan, Subject
+from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
+from modelscan.core.verdict import SupportKind
 from modelscan.core.workload import BACKENDS
 from modelscan.engines.flags import environment, render
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
-from modelscan.planner.case import Case, Fitted, Miss, available_bytes, free_bytes
+from modelscan.planner.context import PlanningContext, device_label
+from modelscan.planner.feasibility import (
+    DoesNotFit,
+    FittingOption,
+    available_bytes,
+    free_bytes,
+)
 from modelscan.planner.fit import too_large_by
-from modelscan.planner.search import device_label
 
 _SHOWN_MISSES = 3
 _SHOWN_DEVICES = 4
@@ -26,43 +34,55 @@ _OBVIOUS = (
 
 
 def plan(
-    subject: Subject, found: Fitted, case: Case, misses: Sequence[Miss], variants: int
+    model: ResolvedModel,
+    found: FittingOption,
+    case: PlanningContext,
+    misses: Sequence[DoesNotFit],
 ) -> Plan:
-    """The Plan of a fitted option."""
+    """The Plan of an option that fits."""
     option, launch = found.option, found.launch
-    variant = option.candidate.variant
-    indices = tuple(gpu.index for gpu in option.gpus)
+    variant, wishes = option.candidate.variant, case.wishes_on(option.engine)
     every = not _must_hide(found, case)
     local = variant.source == "local_path"
     shape_path = option.candidate.shape.path
     return Plan(
-        model=subject.id,
+        model=model.id,
         quantization=variant.quantization,
         backend=option.backend,
-        backend_version=case.wanted.backend_version or found.estimate.backend_version,
+        backend_version=wishes.backend_version or found.estimate.backend_version,
         source=variant.source,
         repo=(shape_path or variant.repo) if local else variant.repo,
         files=tuple(file.path for file in variant.files),
-        gpus=indices,
+        gpus=tuple(gpu.index for gpu in option.gpus),
         tensor_parallel=launch.tensor_parallel,
         pipeline_parallel=launch.pipeline_parallel,
         context_tokens=found.estimate.context_tokens,
         parallel=found.estimate.parallel,
         parameters=render(found.chosen),
-        env=environment(launch, case.wanted, option.gpus, every),
-        estimate=found.estimate,
-        reasons=tuple(reasons(found, case, misses, variants)),
+        env=environment(launch, wishes, option.gpus, every),
+        estimate=_estimate(found, case),
+        reasons=tuple(reasons(found, case, misses, len(model.candidates))),
         task=case.task,
         format=variant.format,
         revision=variant.revision,
         worker=option.gpus[0].worker if option.gpus else None,
-        adapters=case.wanted.adapters,
-        support=option.support.kind or "forced",
+        adapters=wishes.adapters,
         settings={name: value if value is not None else True for name, value in found.chosen},
+        support=cast(SupportKind, option.support.kind or "forced"),
+        offload=found.offload if option.gpus else "cpu",
+        within_margin=found.tight,
     )
 
 
-def _must_hide(found: Fitted, case: Case) -> bool:
+def _estimate(found: FittingOption, case: PlanningContext) -> Estimate:
+    """With what the user must know of this build of the engine, where it leaves GPUs unused."""
+    note = found.option.engine.note
+    if note is None or not case.inventory.gpus:
+        return found.estimate
+    return replace(found.estimate, warnings=(*found.estimate.warnings, note))
+
+
+def _must_hide(found: FittingOption, case: PlanningContext) -> bool:
     """Whether the engine must be told its devices.
 
     A real inventory may be a choice out of more (``--gpu 1``), so there it always is; on a
@@ -73,7 +93,9 @@ def _must_hide(found: Fitted, case: Case) -> bool:
     return source == "local" or (source == "simulated" and some)
 
 
-def reasons(found: Fitted, case: Case, misses: Sequence[Miss], variants: int) -> list[str]:
+def reasons(
+    found: FittingOption, case: PlanningContext, misses: Sequence[DoesNotFit], variants: int
+) -> list[str]:
     """Why this quantization, engine, device, context; and what it costs."""
     lines = [_quantization(found, variants)]
     lines += [f"not {miss.reason}" for miss in _better(found, misses)]
@@ -86,7 +108,7 @@ def reasons(found: Fitted, case: Case, misses: Sequence[Miss], variants: int) ->
     return lines
 
 
-def _quantization(found: Fitted, variants: int) -> str:
+def _quantization(found: FittingOption, variants: int) -> str:
     candidate = found.option.candidate
     name = candidate.variant.quantization or "the weights as they are"
     what = quality_words.describe(candidate.quality) if candidate.quality else "quality unknown"
@@ -94,11 +116,11 @@ def _quantization(found: Fitted, variants: int) -> str:
     return f"{name}: {what}{among}"
 
 
-def _better(found: Fitted, misses: Sequence[Miss]) -> list[Miss]:
+def _better(found: FittingOption, misses: Sequence[DoesNotFit]) -> list[DoesNotFit]:
     """Misses of a higher quality: what the user may have hoped for."""
     mine = _loss(found.option.candidate)
     better = [miss for miss in misses if _loss(miss.option.candidate) < mine]
-    best: dict[str | None, Miss] = {}
+    best: dict[str | None, DoesNotFit] = {}
     for miss in sorted(better, key=lambda m: m.needed_bytes - m.available_bytes):
         best.setdefault(miss.option.candidate.variant.quantization, miss)
     return sorted(best.values(), key=lambda m: _loss(m.option.candidate))[:_SHOWN_MISSES]
@@ -109,13 +131,13 @@ def _loss(candidate: object) -> float:
     return quality.loss if quality else 0.0
 
 
-def _engine(found: Fitted) -> str:
+def _engine(found: FittingOption) -> str:
     option = found.option
     recipe = "; the catalog has a recipe for it" if option.recommended else ""
     return f"{option.backend}: {option.support.reason}{recipe}"
 
 
-def _devices(found: Fitted, case: Case) -> str:
+def _devices(found: FittingOption, case: PlanningContext) -> str:
     option, estimate = found.option, found.estimate
     margin = format_bytes(estimate.margin_bytes)
     host = _share("host memory", estimate.host) if estimate.host else None
@@ -155,10 +177,10 @@ def _share(name: str, device: DeviceEstimate) -> str:
     )
 
 
-def _context(found: Fitted, case: Case) -> str:
+def _context(found: FittingOption, case: PlanningContext) -> str:
     estimate = found.estimate
     trained = found.option.candidate.shape.architecture.context_tokens
-    asked = "as asked" if case.wanted.context_tokens else "chosen"
+    asked = "as asked" if case.wishes.context_tokens else "chosen"
     text = f"context {format_tokens(estimate.context_tokens)} {asked}"
     if trained:
         text += f", the model was trained for {format_tokens(trained)}"
@@ -169,7 +191,7 @@ def _context(found: Fitted, case: Case) -> str:
     return text
 
 
-def _speed(found: Fitted) -> list[str]:
+def _speed(found: FittingOption) -> list[str]:
     speed = found.estimate.speed
     if speed is None or speed.decode_tokens_per_s is None:
         return []
@@ -187,10 +209,10 @@ def most_available(inventory: Inventory) -> int:
     return max(by_worker.values(), default=available_bytes((), inventory))
 
 
-def no_fit_reasons(
-    subject: Subject,
-    case: Case,
-    misses: Sequence[Miss],
+def refusal_reasons(
+    subject: ResolvedModel,
+    case: PlanningContext,
+    misses: Sequence[DoesNotFit],
     refusals: Sequence[tuple[str, str]],
     absent: str | None,
 ) -> tuple[str, ...]:
@@ -200,7 +222,9 @@ def no_fit_reasons(
     if sentence and (absent or not misses):
         lines.append(sentence)
     lines += [miss.reason for miss in nearest(misses)]
-    if not subject.candidates:
+    if subject.unlisted and not misses:
+        lines.append(f"{subject.unlisted[0]} has GGUF files whose names are not known here")
+    elif not subject.candidates:
         lines.append(f"no downloadable weights of {subject.id} are known")
     if not misses:
         first = {why: f"{what}: {why}" for what, why in reversed(refusals)}
@@ -214,7 +238,7 @@ def telling(rejected: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return told or list(rejected)
 
 
-def nearest(misses: Sequence[Miss]) -> list[Miss]:
+def nearest(misses: Sequence[DoesNotFit]) -> list[DoesNotFit]:
     """The misses that come nearest, one per pair of numbers, with the real weights' size."""
     ranked = sorted(
         misses,
@@ -228,7 +252,7 @@ def nearest(misses: Sequence[Miss]) -> list[Miss]:
     return [precise(miss) for miss in list(by_numbers.values())[::-1][:_SHOWN_MISSES]]
 
 
-def precise(miss: Miss) -> Miss:
+def precise(miss: DoesNotFit) -> DoesNotFit:
     """A miss told by a lower bound, with the size of its weights instead."""
     weights = miss.option.candidate.shape.weights.total_bytes
     if miss.needed_bytes >= weights:

@@ -12,11 +12,11 @@ from modelscan.core.architecture import Architecture
 from modelscan.core.estimate import Estimate
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.engines.flags import Launch, estimate_workload, options
-from modelscan.planner.case import (
+from modelscan.planner.context import Option, PlanningContext
+from modelscan.planner.feasibility import (
     MINIMUM_CONTEXT_TOKENS,
-    Case,
-    Fitted,
-    Miss,
+    DoesNotFit,
+    FittingOption,
     available_bytes,
     beside_share,
     devices,
@@ -27,7 +27,6 @@ from modelscan.planner.case import (
     spare,
     target_context,
 )
-from modelscan.planner.search import Option
 
 THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
 _POOLED = ("vllm", "sglang")  # engines that set a pool aside
@@ -36,7 +35,7 @@ _GUESSES = 5
 _FEW_REQUESTS = 64
 
 
-def too_large(option: Option, case: Case) -> Miss | None:
+def too_large(option: Option, case: PlanningContext) -> DoesNotFit | None:
     """A miss where the weights alone are larger than all the memory there is."""
     available = available_bytes(option.gpus, case.inventory)
     least = least_bytes(option, case)
@@ -46,20 +45,20 @@ def too_large(option: Option, case: Case) -> Miss | None:
     return too_large_by(option, least, available)
 
 
-def too_large_by(option: Option, needed: int, available: int) -> Miss:
+def too_large_by(option: Option, needed: int, available: int) -> DoesNotFit:
     """The miss of weights that are larger than all the memory there is."""
     why = "the weights alone are larger than the free memory"
     return replace(_miss(option, needed, available, why), bound=True)
 
 
-def fit(option: Option, case: Case) -> Fitted | Miss:
+def fit(option: Option, case: PlanningContext) -> FittingOption | DoesNotFit:
     """The best settings of an option; raises NotDeployableError where the engine refuses them."""
     missed = too_large(option, case)
     if missed is not None:
         return missed
     available = available_bytes(option.gpus, case.inventory)
     least = least_bytes(option, case)
-    target = target_context(option.candidate.shape.architecture, case.wanted, case.task)
+    target = target_context(option.candidate.shape.architecture, case.wishes, case.task)
     trial = _Trial(option, case, target)
     if least <= available:
         found = trial.whole()
@@ -72,9 +71,9 @@ def fit(option: Option, case: Case) -> Fitted | Miss:
     return trial.miss(least, available)
 
 
-def least_bytes(option: Option, case: Case) -> int:
+def least_bytes(option: Option, case: PlanningContext) -> int:
     """A lower bound without an estimate: the weights."""
-    if case.wanted.parameter("cpu-offload-gb") or case.wanted.parameter("n-gpu-layers"):
+    if case.wishes.parameter("cpu-offload-gb") or case.wishes.parameter("n-gpu-layers"):
         return 0
     floor = option.candidate.floor_bytes
     if floor is not None:
@@ -83,36 +82,37 @@ def least_bytes(option: Option, case: Case) -> int:
     return weights.low_bytes if weights.low_bytes is not None else weights.total_bytes
 
 
-def _may_offload(option: Option, case: Case) -> bool:
+def _may_offload(option: Option, case: PlanningContext) -> bool:
     unified = any(gpu.unified_memory for gpu in option.gpus)
     capable = option.backend == "llama.cpp" and bool(option.gpus) and not unified
     return case.offload and capable
 
 
-def _miss(option: Option, needed: int, available: int, why: str) -> Miss:
+def _miss(option: Option, needed: int, available: int, why: str) -> DoesNotFit:
     text = f"{option.label}: {why} ({format_bytes(needed)} > {format_bytes(available)})"
-    return Miss(option, needed, available, text)
+    return DoesNotFit(option, needed, available, text)
 
 
 class _Trial:
     """The attempts at one option."""
 
-    def __init__(self, option: Option, case: Case, target: int) -> None:
+    def __init__(self, option: Option, case: PlanningContext, target: int) -> None:
         self.option, self.case, self.target = option, case, target
+        self.wishes = case.wishes_on(option.engine)
         self.architecture = option.candidate.shape.architecture
         self.inventory = replace(case.inventory, gpus=option.gpus)
         self.last: Estimate | None = None
 
-    def attempt(self, context: int, **changes: object) -> Fitted:
+    def attempt(self, context: int, **changes: object) -> FittingOption:
         """One estimate at one setting."""
         launch = self._launch(context)
         if changes:
             launch = replace(launch, **changes)  # type: ignore[arg-type]
-        chosen = options(launch, self.case.wanted)
+        chosen = options(launch, self.wishes)
         workload = estimate_workload(
-            self.case.wanted,
+            self.wishes,
             backend=self.option.backend,
-            backend_version=self.case.wanted.backend_version,
+            backend_version=self.wishes.backend_version,
             chosen=chosen,
             context_tokens=context,
             parallel=self._slots(),
@@ -122,9 +122,9 @@ class _Trial:
         )
         found = self.case.estimate(self.option.candidate.shape, workload, self.inventory)
         self.last = found
-        return Fitted(self.option, launch, chosen, found, self.target)
+        return FittingOption(self.option, launch, chosen, found, self.target)
 
-    def whole(self) -> Fitted | None:
+    def whole(self) -> FittingOption | None:
         """Everything on the chosen devices; the context shrinks only if nobody asked for it."""
         changes: dict[str, object] = {}
         found = self.attempt(self.target)
@@ -137,7 +137,7 @@ class _Trial:
             found = self.attempt(self.target, **changes)
         if fits(found):
             return self._noted(found, changes)
-        if self.case.wanted.context_tokens:
+        if self.wishes.context_tokens:
             return self._noted(found, changes) if found.tight else None
         smaller = self._smaller_context(found, changes)
         if smaller is not None:
@@ -146,16 +146,18 @@ class _Trial:
 
     def _serves_fewer(self, estimate: Estimate) -> bool:
         """Whether fewer than vLLM's 256 or 1024 requests may leave the room the context needs."""
-        wanted = self.case.wanted
-        said = wanted.parallel or wanted.mode == "throughput" or wanted.parameter("max-num-seqs")
-        if self.option.backend != "vllm" or self.case.task != "chat" or said:
+        wishes = self.wishes
+        given = wishes.parallel or wishes.mode == "throughput" or wishes.parameter("max-num-seqs")
+        if self.option.backend != "vllm" or self.case.task != "chat" or given:
             return False
         return all(d.parts.weights_bytes < (d.budget_bytes or 0) for d in estimate.per_gpu)
 
-    def _smaller_context(self, found: Fitted, changes: dict[str, object]) -> Fitted | None:
+    def _smaller_context(
+        self, found: FittingOption, changes: dict[str, object]
+    ) -> FittingOption | None:
         least = self.minimum()
         context = self._guess(found.estimate)
-        tight: Fitted | None = None
+        tight: FittingOption | None = None
         for _ in range(4):
             context = max(least, context // _STEP_TOKENS * _STEP_TOKENS)
             if context >= found.estimate.context_tokens:
@@ -182,9 +184,9 @@ class _Trial:
         room = estimate.context_tokens - (short + estimate.margin_bytes) // per_token
         return int(room)
 
-    def offloaded(self) -> Fitted | None:
+    def offloaded(self) -> FittingOption | None:
         """Part of the model in host memory: experts first, then whole layers."""
-        if self.case.wanted.parameter("n-gpu-layers"):
+        if self.wishes.parameter("n-gpu-layers"):
             return None
         for context in dict.fromkeys((self.target, min(self.target, 2 * self.minimum()))):
             found = self._moved(context)
@@ -192,7 +194,7 @@ class _Trial:
                 return self._noted(replace(found, offload="partial"), {})
         return None
 
-    def _moved(self, context: int) -> Fitted | None:
+    def _moved(self, context: int) -> FittingOption | None:
         layers = len(self.architecture.layers)
         if self.architecture.experts is not None:
             found = self._least(lambda n: {"cpu_experts": n}, layers, context)
@@ -202,7 +204,7 @@ class _Trial:
 
     def _least(
         self, change: Callable[[int], dict[str, object]], most: int, context: int
-    ) -> Fitted | None:
+    ) -> FittingOption | None:
         """The smallest number (1 … most) of parts moved to the host that the GPUs need.
 
         Judged by the GPUs alone: moving more never hurts them, but fills the host. Parts are of
@@ -229,44 +231,45 @@ class _Trial:
 
     def minimum(self) -> int:
         """The smallest context worth offering; what was asked for is never reduced."""
-        if self.case.wanted.context_tokens:
-            return self.case.wanted.context_tokens
+        if self.wishes.context_tokens:
+            return self.wishes.context_tokens
         return min(self.architecture.context_tokens or MINIMUM_CONTEXT_TOKENS,
                    MINIMUM_CONTEXT_TOKENS, self.target)  # fmt: skip
 
-    def miss(self, least: int, available: int) -> Miss:
+    def miss(self, least: int, available: int) -> DoesNotFit:
         """With the numbers of the last attempt, which was the smallest one."""
         estimate = self.last
         if estimate is None:
             return _miss(self.option, least, available, "the weights alone do not leave room")
         context = format_tokens(estimate.context_tokens)
         needed = max(estimate.total_bytes, least)
+        uncertain = estimate.basis == "range" and (estimate.low_bytes or needed) <= available
         if self.option.backend in _POOLED and estimate.warnings:
             text = f"{self.option.label}: {estimate.warnings[0]}"
-            return Miss(self.option, needed, available, text)
+            return DoesNotFit(self.option, needed, available, text, uncertain=uncertain)
         text = (
             f"{self.option.label}: needs {format_bytes(needed)} with a context of {context}, "
             f"{format_bytes(available)} are free"
         )
-        return Miss(self.option, needed, available, text)
+        return DoesNotFit(self.option, needed, available, text, uncertain=uncertain)
 
     def _slots(self) -> int:
         """Requests whose full context must be held at once."""
-        if self.case.wanted.parallel:
-            return self.case.wanted.parallel
-        throughput = self.case.wanted.mode == "throughput" and self.case.task == "chat"
+        if self.wishes.parallel:
+            return self.wishes.parallel
+        throughput = self.wishes.mode == "throughput" and self.case.task == "chat"
         return THROUGHPUT_SLOTS if throughput else 1
 
     def _launch(self, context: int) -> Launch:
-        option, wanted = self.option, self.case.wanted
+        option, wishes = self.option, self.wishes
         pooled = option.backend in _POOLED
         return Launch(
             backend=option.backend,
             task=self.case.task,
             context_tokens=context,
-            parallel=wanted.parallel if pooled else self._slots(),
+            parallel=wishes.parallel if pooled else self._slots(),
             tensor_parallel=option.tensor_parallel,
-            pipeline_parallel=wanted.pipeline_parallel or 1,
+            pipeline_parallel=wishes.pipeline_parallel or 1,
             gpu_count=len(option.gpus),
             memory_utilization=self._utilization(),
             half=_needs_half(option),
@@ -276,18 +279,17 @@ class _Trial:
     def _utilization(self) -> float | None:
         """vLLM's default differs between versions, so the plan always says which it counts on."""
         if self.option.backend == "sglang":
-            return self.case.wanted.memory_utilization
+            return self.wishes.memory_utilization
         if self.option.backend != "vllm":
             return None
         from modelscan.engines.vllm.versions import facts_for
 
-        wanted = self.case.wanted
-        default = facts_for(wanted.backend_version).utilization
-        return wanted.memory_utilization or default
+        default = facts_for(self.wishes.backend_version).utilization
+        return self.wishes.memory_utilization or default
 
     def _lower_utilization(self, estimate: Estimate) -> float | None:
         """The share to ask for when others already hold part of a device (vLLM, SGLang)."""
-        if self.option.backend not in _POOLED or self.case.wanted.memory_utilization:
+        if self.option.backend not in _POOLED or self.wishes.memory_utilization:
             return None
         shares = [
             (gpu.free_bytes - beside_share(device)) / gpu.memory_bytes
@@ -298,7 +300,7 @@ class _Trial:
         lowest = min(shares, default=None)
         return None if lowest is None or lowest <= 0.05 else int(lowest * 100) / 100
 
-    def _noted(self, found: Fitted, changes: dict[str, object]) -> Fitted:
+    def _noted(self, found: FittingOption, changes: dict[str, object]) -> FittingOption:
         notes: list[str] = []
         context = found.estimate.context_tokens
         if found.launch.context_tokens < self.target:
@@ -319,7 +321,7 @@ class _Trial:
                 f"length at once, {found.estimate.parallel} were asked for: the others wait"
             )
         if found.tight:
-            notes.append("tight: within the estimate's margin of the free memory")
+            notes.append("within the estimate's margin of the free memory: it may not start")
         return replace(found, notes=tuple(notes))
 
 

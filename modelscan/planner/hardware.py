@@ -7,14 +7,16 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from modelscan.core.gpu import Gpu, Host, Inventory
-from modelscan.core.plan import RequiredHardware, Subject
+from modelscan.core.machine import EngineHere, Machine, every_engine
+from modelscan.core.plan import RequiredHardware, ResolvedModel
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
 from modelscan.planner import refuse
-from modelscan.planner.case import Case, Fitted, estimator
+from modelscan.planner.context import Option, PlanningContext, estimator
+from modelscan.planner.feasibility import FittingOption
 from modelscan.planner.fit import fit, least_bytes
-from modelscan.planner.search import Option, options, reject_reason
-from modelscan.planner.user_flags import with_named
+from modelscan.planner.search import options, reject_reason
+from modelscan.planner.user_flags import apply_user_flags
 
 _DRIVER_SHARE = 0.02  # what firmware and driver keep of a card, about
 
@@ -64,10 +66,10 @@ def _rungs() -> Iterator[tuple[Card, int]]:
     return iter(sorted(rungs, key=lambda rung: (rung[0].memory_gib * rung[1], rung[1])))
 
 
-def required(subject: Subject, case: Case) -> tuple[RequiredHardware, ...]:
+def required(subject: ResolvedModel, case: PlanningContext) -> tuple[RequiredHardware, ...]:
     """The smallest single card, the smallest set of cards, and how many of the ones here."""
-    wanted = replace(case.wanted, gpus=None, tensor_parallel=None)
-    base = replace(case, wanted=wanted, offload=False)
+    wishes = replace(case.wishes, gpus=None, tensor_parallel=None)
+    base = replace(case, wishes=wishes, offload=False)
     found: list[RequiredHardware] = []
     single = several = False
     for card, count in _rungs():
@@ -81,22 +83,25 @@ def required(subject: Subject, case: Case) -> tuple[RequiredHardware, ...]:
     return (*found, *_more_of_these(subject, base, case.inventory))
 
 
-def needed(subject: Subject, workload: Workload, here: Inventory) -> tuple[RequiredHardware, ...]:
+def needed(
+    model: ResolvedModel, wishes: Workload, machine: Machine
+) -> tuple[RequiredHardware, ...]:
     """The smallest hardware for each format: ``plan --gpus-needed``. Raises for closed weights."""
-    refuse.closed(subject)
-    case = Case(
-        inventory=here,
-        wanted=replace(with_named(workload), gpus=None, tensor_parallel=None),
-        task="embedding" if workload.embedding else subject.task,
-        estimate=estimator(subject.id),
+    refuse.closed(model)
+    case = PlanningContext(
+        machine=machine,
+        inventory=machine.inventory,
+        wishes=replace(apply_user_flags(wishes), gpus=None, tensor_parallel=None),
+        task="embedding" if wishes.embedding else model.task,
+        estimate=estimator(model.id),
         offload=False,
     )
     rows: dict[tuple[str, str | None], RequiredHardware] = {}
-    for candidate in subject.candidates:
+    for candidate in model.candidates:
         key = (candidate.variant.format, candidate.variant.quantization)
         if key in rows:
             continue
-        alone = replace(subject, candidates=(candidate,))
+        alone = replace(model, candidates=(candidate,))
         for card, count in _rungs():
             fitted = smallest(alone, case, cards(card, count))
             if fitted is not None:
@@ -105,7 +110,9 @@ def needed(subject: Subject, workload: Workload, here: Inventory) -> tuple[Requi
     return tuple(sorted(rows.values(), key=lambda row: row.memory_bytes * row.count))
 
 
-def _more_of_these(subject: Subject, case: Case, here: Inventory) -> Iterator[RequiredHardware]:
+def _more_of_these(
+    subject: ResolvedModel, case: PlanningContext, here: Inventory
+) -> Iterator[RequiredHardware]:
     kinds = {(gpu.name, gpu.memory_bytes): gpu for gpu in here.gpus if gpu.memory_bytes}
     for gpu in kinds.values():
         for count in (2, 4, 8):
@@ -118,7 +125,7 @@ def _more_of_these(subject: Subject, case: Case, here: Inventory) -> Iterator[Re
                 break
 
 
-def _row(name: str, count: int, memory: int, fitted: Fitted) -> RequiredHardware:
+def _row(name: str, count: int, memory: int, fitted: FittingOption) -> RequiredHardware:
     variant = fitted.option.candidate.variant
     total = format_bytes(fitted.estimate.total_bytes)
     return RequiredHardware(
@@ -127,14 +134,17 @@ def _row(name: str, count: int, memory: int, fitted: Fitted) -> RequiredHardware
     )  # fmt: skip
 
 
-def smallest(subject: Subject, case: Case, gpus: tuple[Gpu, ...]) -> Fitted | None:
+def smallest(
+    subject: ResolvedModel, case: PlanningContext, gpus: tuple[Gpu, ...]
+) -> FittingOption | None:
     """The smallest variant that fits on exactly these idle cards, whole; None if none."""
     inventory = Inventory(gpus=gpus, host=_HOST, source="simulated")
     there = replace(case, inventory=inventory)
+    engines = _engines(case.machine)
     room = sum(gpu.free_bytes or 0 for gpu in gpus)
     if _least(subject) > room:
         return None
-    found_here = options(subject, inventory, case.wanted, [gpus]).found
+    found_here = options(subject, there, engines, [gpus]).found
     choices = _decent([option for option in found_here if option.gpus])
     for option in sorted(choices, key=_size):
         if least_bytes(option, there) > room:
@@ -142,12 +152,18 @@ def smallest(subject: Subject, case: Case, gpus: tuple[Gpu, ...]) -> Fitted | No
         if reject_reason(option):
             continue
         found = fit(option, there)
-        if isinstance(found, Fitted) and not found.tight:
+        if isinstance(found, FittingOption) and not found.tight:
             return found
     return None
 
 
-def _least(subject: Subject) -> int:
+def _engines(machine: Machine) -> tuple[EngineHere, ...]:
+    """What may run on hardware that somebody buys: the engines here and those that could be."""
+    names = (*(engine.name for engine in machine.engines), *(gap.name for gap in machine.missing))
+    return every_engine(dict.fromkeys(names))
+
+
+def _least(subject: ResolvedModel) -> int:
     """The smallest lower bound of any variant."""
     return min((candidate.floor_bytes or 0 for candidate in subject.candidates), default=0)
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from modelscan.core.gpu import Gpu
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
-from modelscan.planner.case import Fitted
-from modelscan.planner.search import Option
+from modelscan.planner.context import Option
+from modelscan.planner.feasibility import FittingOption
 
 COMFORTABLE_TOKENS_PER_S = 10.0  # a person reads about 5 to 8 tokens a second
 BRISK_TOKENS_PER_S = 40.0  # beyond, only a server notices
@@ -54,18 +54,18 @@ class Cost:
         return max(self.terms, key=lambda term: term[1])[0] if self.terms else ""
 
 
-def floor(option: Option, wanted: Workload, offload: str = "none") -> float:
+def floor(option: Option, wishes: Workload, offload: str = "none") -> float:
     """What an option costs at least under ``--goal quality``, whatever its estimate says."""
     quality = option.candidate.quality
     return (
         _LOSS * (quality.loss if quality else 0.0)
         + _OFFLOAD[offload]
         + _DEVICES_DOUBLED * math.log2(max(1, len(option.gpus)))
-        + _engine(option, wanted)
+        + _engine(option, wishes)
     )
 
 
-def cost(found: Fitted, wanted: Workload) -> Cost:
+def cost(found: FittingOption, wishes: Workload) -> Cost:
     """The cost of a fitted option under ``--goal`` and ``--mode``."""
     speed = found.estimate.speed.decode_tokens_per_s if found.estimate.speed else None
     context = max(1, found.estimate.context_tokens)
@@ -76,24 +76,24 @@ def cost(found: Fitted, wanted: Workload) -> Cost:
         "speed": _slowness(speed),
         "offload": _OFFLOAD[found.offload],
         "tight": _TIGHT if found.tight else 0.0,
-        "slots": _waiting(found, wanted),
+        "slots": _waiting(found, wishes),
         "devices": _DEVICES_DOUBLED * math.log2(max(1, len(found.option.gpus))),
-        "engine": _engine(found.option, wanted),
+        "engine": _engine(found.option, wishes),
     }
-    if wanted.goal == "speed" or wanted.mode == "latency":
+    if wishes.goal == "speed" or wishes.mode == "latency":
         terms["speed"] = -math.log2(speed) if speed else 0.0
-    if wanted.goal == "context":
+    if wishes.goal == "context":
         terms["context"] = -math.log2(context)
         terms["quality"] /= 2
     return Cost(tuple(terms.items()))
 
 
-def _waiting(found: Fitted, wanted: Workload) -> float:
+def _waiting(found: FittingOption, wishes: Workload) -> float:
     """What it costs that some of the requests asked for must wait for the others."""
     held = found.estimate.max_concurrency
     if not found.crowded or not held:
         return 0.0
-    rate = _ASKED_SLOTS_HALVED if wanted.context_tokens else _SLOTS_HALVED
+    rate = _ASKED_SLOTS_HALVED if wishes.context_tokens else _SLOTS_HALVED
     return rate * math.log2(max(1.0, found.estimate.parallel / held))
 
 
@@ -105,7 +105,7 @@ def _slowness(speed: float | None) -> float:
     return _SPEED_HALVED * comfortable + _BRISK_HALVED * brisk
 
 
-def _engine(option: Option, wanted: Workload) -> float:
+def _engine(option: Option, wishes: Workload) -> float:
     """Recipes and the kind of service asked for outweigh the default order of engines."""
     backend = option.backend
     value = _BACKEND[backend]
@@ -113,7 +113,7 @@ def _engine(option: Option, wanted: Workload) -> float:
         value += _RECIPE
     if backend in ("llama.cpp", "ollama"):
         value += _llamacpp_on(option.gpus)
-    if wanted.mode == "throughput" and backend in ("llama.cpp", "ollama"):
+    if wishes.mode == "throughput" and backend in ("llama.cpp", "ollama"):
         value += 0.3  # no continuous batching to speak of
     if option.support.kind == "weight_only":
         value += _WEIGHT_ONLY
@@ -128,11 +128,11 @@ def _llamacpp_on(gpus: tuple[Gpu, ...]) -> float:
     return (_NO_BATCHING if large else 0.0) + _SPLIT_DOUBLED * math.log2(len(gpus))
 
 
-def order(found: Fitted, wanted: Workload) -> tuple[float, float, int, str, str]:
+def order(found: FittingOption, wishes: Workload) -> tuple[float, float, int, str, str]:
     """A total, stable order: cost, then memory, then names."""
     variant = found.option.candidate.variant
     return (
-        round(cost(found, wanted).total, 6),
+        round(cost(found, wishes).total, 6),
         found.estimate.total_bytes,
         len(found.option.gpus),
         found.option.backend,

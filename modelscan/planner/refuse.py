@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.plan import Subject
+from modelscan.core.plan import Refusal, ResolvedModel
 from modelscan.core.units import format_bytes, format_count
-from modelscan.core.workload import Workload
-from modelscan.engines.flags import REMOTE_CODE
+from modelscan.core.verdict import Verdict
+from modelscan.core.workload import REMOTE_CODE, Workload
+from modelscan.engines.support import task_support
+from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import bits_per_weight, means
-from modelscan.planner.case import Case
+from modelscan.planner.context import PlanningContext
+from modelscan.planner.feasibility import available_bytes, free_bytes
+
+_FEWEST_BITS = 2.0  # per weight: below, a format is only used where it is asked for by name
 
 
-def closed(subject: Subject) -> None:
+def closed(subject: ResolvedModel) -> None:
     """Closed weights run nowhere but at their provider: exit 3, with open alternatives."""
     if not subject.closed:
         return
-    named = ", ".join(subject.alternatives[:3])
     raise NotDeployableError(
-        f"{subject.id} has closed weights: it is served by its providers only"
-        + (f"; open models like it: {named}" if named else ""),
+        _closed_sentence(subject),
         hint=(
             f"modelscan plan {subject.alternatives[0]}"
             if subject.alternatives
@@ -29,9 +32,25 @@ def closed(subject: Subject) -> None:
     )
 
 
-def remote_code(subject: Subject, wanted: Workload) -> None:
+def _closed_sentence(subject: ResolvedModel) -> str:
+    named = ", ".join(subject.alternatives[:3])
+    text = f"{subject.id} has closed weights: it is served by its providers only"
+    return text + (f"; open models like it: {named}" if named else "")
+
+
+def closed_refusal(subject: ResolvedModel) -> Refusal | None:
+    """The same as an answer; None for weights that can be had."""
+    if not subject.closed:
+        return None
+    return Refusal(
+        subject.id, Verdict.NOT_SUPPORTED, "closed_weights", (_closed_sentence(subject),),
+        needed_bytes=None, available_bytes=None, open_models=subject.alternatives,
+    )  # fmt: skip
+
+
+def remote_code(subject: ResolvedModel, wishes: Workload) -> None:
     """A repository's own code can do anything: exit 3 unless it was allowed."""
-    if wanted.allow_unsafe or wanted.parameter(REMOTE_CODE) in (None, "false", "False"):
+    if wishes.allow_unsafe or wishes.parameter(REMOTE_CODE) in (None, "false", "False"):
         return
     raise NotDeployableError(
         f"--{REMOTE_CODE} runs the Python files of {subject.id} on this machine",
@@ -40,10 +59,10 @@ def remote_code(subject: Subject, wanted: Workload) -> None:
     )  # fmt: skip
 
 
-def pickles(subject: Subject, wanted: Workload) -> None:
+def pickles(subject: ResolvedModel, wishes: Workload) -> None:
     """Weights that are there only as pickle files are neither fetched nor run: exit 3."""
     formats = {candidate.variant.format for candidate in subject.candidates}
-    if wanted.allow_unsafe or formats != {"pickle"}:
+    if wishes.allow_unsafe or formats != {"pickle"}:
         return
     files = [file.path for file in subject.candidates[0].variant.files]
     named = f" ({files[0]})" if files else ""
@@ -56,9 +75,9 @@ def pickles(subject: Subject, wanted: Workload) -> None:
     )  # fmt: skip
 
 
-def absent(subject: Subject, wanted: Workload) -> str | None:
+def absent(subject: ResolvedModel, wishes: Workload) -> str | None:
     """Why the asked quantization is not there, naming what is; None when it is."""
-    asked = wanted.quantization
+    asked = wishes.quantization
     if asked is None or any(
         means(asked, c.variant.quantization, c.variant.format) for c in subject.candidates
     ):
@@ -70,9 +89,9 @@ def absent(subject: Subject, wanted: Workload) -> str | None:
     return f"no {asked} weights of {subject.id} are known; there are: {listed}"
 
 
-def least_bytes(subject: Subject, case: Case) -> int | None:
+def least_bytes(subject: ResolvedModel, case: PlanningContext) -> int | None:
     """What the asked (or smallest) format needs at least: parameters x bits per weight."""
-    asked = bits_per_weight(case.wanted.quantization)
+    asked = bits_per_weight(case.wishes.quantization)
     parameters = parameters_of(subject)
     if asked is not None and parameters:
         return int(parameters * min(asked, _whole_bits(asked)) / 8)
@@ -80,12 +99,32 @@ def least_bytes(subject: Subject, case: Case) -> int | None:
     return min(sizes, default=None)
 
 
+def unlisted_may_fit(subject: ResolvedModel, case: PlanningContext) -> bool:
+    """Whether GGUF files whose names are not known here might be what was asked for, and fit.
+
+    Only what is certainly too large is excluded: every parameter at two bits (or at the bits of the
+    format that was asked for) against all memory of GPUs and host.
+    """
+    wishes, engines = case.wishes, case.machine.engines
+    loads = any(e.name in ("llama.cpp", "ollama") and wishes.backend in (None, e.name)
+                for e in engines)  # fmt: skip
+    if not subject.unlisted or not loads or not task_support(case.task, "llama.cpp"):
+        return False
+    asked = wishes.quantization
+    if asked is not None and not any(means(asked, name, "gguf") for name in FILE_TYPES.values()):
+        return False
+    bits = bits_per_weight(asked) or _FEWEST_BITS
+    least = (parameters_of(subject) or 0) * bits / 8
+    room = available_bytes((), case.inventory) + sum(map(free_bytes, case.inventory.gpus))
+    return least <= room
+
+
 def _whole_bits(bits: float) -> float:
     """Without scales: the figure nobody can go below (INT4: 4 bits)."""
     return float(int(bits))
 
 
-def parameters_of(subject: Subject) -> int | None:
+def parameters_of(subject: ResolvedModel) -> int | None:
     """All parameters, active or not: what memory must hold."""
     if subject.model and subject.model.parameters:
         return subject.model.parameters
@@ -93,12 +132,12 @@ def parameters_of(subject: Subject) -> int | None:
     return max((count for count in counts if count), default=None)
 
 
-def size_sentence(subject: Subject, case: Case, available: int) -> str | None:
+def size_sentence(subject: ResolvedModel, case: PlanningContext, available: int) -> str | None:
     """``INT4 of 671B parameters is at least 312 GiB of weights; 24.0 GiB are free``."""
     parameters, least = parameters_of(subject), least_bytes(subject, case)
     if not parameters or not least or least <= available:
         return None
-    name = case.wanted.quantization
+    name = case.wishes.quantization
     what = f"{name} of " if name else "the smallest variant of "
     decimal = f"{least / 1e9:.0f} GB"
     return (

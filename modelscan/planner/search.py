@@ -6,32 +6,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from modelscan.core.gpu import Gpu, Inventory
-from modelscan.core.plan import Candidate, Subject
-from modelscan.core.workload import BACKENDS, Workload
+from modelscan.core.machine import EngineHere
+from modelscan.core.plan import Candidate, ResolvedModel
+from modelscan.core.workload import Workload
 from modelscan.engines import support
 from modelscan.engines.support import Support
 from modelscan.formats.quantization import means
+from modelscan.planner.context import Option, PlanningContext, device_label
 from modelscan.planner.quality import describe as quality_words
-from modelscan.planner.user_flags import foreign
+from modelscan.planner.user_flags import flag_of_other_engine
 
 RUINED_LOSS = 1.0  # perplexity x 2.7: formats of less than two bits
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One way to run it, not yet known to fit. ``gpus`` () = on the CPU (llama.cpp, Ollama)."""
-
-    candidate: Candidate
-    backend: str
-    gpus: tuple[Gpu, ...]
-    tensor_parallel: int
-    support: Support
-    recommended: bool = False  # the catalog publishes a recipe for it
-
-    @property
-    def label(self) -> str:
-        where = "CPU" if not self.gpus else device_label(self.gpus)
-        return f"{self.candidate.variant.quantization or '?'} on {self.backend}, {where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,41 +27,48 @@ class Options:
     rejected: tuple[tuple[str, str], ...]
 
 
-def device_label(gpus: Sequence[Gpu]) -> str:
-    """``2 x NVIDIA H100 80GB`` or ``RTX 4090 + RTX 3090``."""
-    names = list(dict.fromkeys(gpu.name for gpu in gpus))
-    counts = [(sum(gpu.name == name for gpu in gpus), name) for name in names]
-    return " + ".join(f"{count} x {name}" if count > 1 else name for count, name in counts)
-
-
 def options(
-    subject: Subject,
-    inventory: Inventory,
-    workload: Workload,
+    model: ResolvedModel,
+    context: PlanningContext,
+    engines: Sequence[EngineHere],
     sets: Sequence[tuple[Gpu, ...]] | None = None,
 ) -> Options:
-    """Every option the hard constraints leave, on every set of devices or only these ``sets``."""
-    found: list[Option] = []
+    """Every option the hard constraints leave on these engines, on every set of devices or only
+    these ``sets``."""
+    options: list[Option] = []
     rejected: dict[str, str] = {}
-    sets = device_sets(inventory, workload) if sets is None else sets
-    search = _Search(subject, inventory, workload, sets)
-    for candidate in subject.candidates:
-        if not _wanted(candidate, workload):
+    inventory, wishes = context.inventory, context.wishes
+    sets = device_sets(inventory, wishes) if sets is None else sets
+    search = _Search(model, context, engines, sets)
+    if not search.engines and model.candidates:
+        rejected.update(_no_engine(context))
+    for candidate in model.candidates:
+        if not _matches(candidate, wishes):
             continue
-        if ruined(candidate) and not workload.quantization:
+        if ruined(candidate) and not wishes.quantization:
             name = str(candidate.variant.quantization)
             rejected.setdefault(name, f"{describe(candidate)}: only on --quantization {name}")
             continue
-        for backend, refusal in search.backends.items():
-            for option in search.of(candidate, backend, refusal):
+        for engine, engine_sets, refusal in search.engines:
+            for option in search.of(candidate, engine, engine_sets, refusal):
                 if isinstance(option, Option):
-                    found.append(option)
+                    options.append(option)
                 else:
                     rejected.setdefault(*option)
-    return Options(tuple(found), tuple(rejected.items()))
+    return Options(tuple(options), tuple(rejected.items()))
 
 
-def _wanted(candidate: Candidate, workload: Workload) -> bool:
+def _no_engine(context: PlanningContext) -> dict[str, str]:
+    """Why nothing can be started: the engine that was asked for is not there, or none is."""
+    machine, backend = context.machine, context.wishes.backend
+    lacking = [gap for gap in machine.missing if backend in (None, gap.name)]
+    if lacking:
+        return {gap.name: gap.reason for gap in lacking}
+    there = ", ".join(engine.name for engine in machine.engines) or "no engine"
+    return {backend or "engines": f"{machine.where} has {there}"}
+
+
+def _matches(candidate: Candidate, workload: Workload) -> bool:
     asked, variant = workload.quantization, candidate.variant
     return asked is None or means(asked, variant.quantization, variant.format)
 
@@ -96,48 +88,63 @@ class _Search:
 
     def __init__(
         self,
-        subject: Subject,
-        inventory: Inventory,
-        workload: Workload,
+        model: ResolvedModel,
+        context: PlanningContext,
+        engines: Sequence[EngineHere],
         sets: Sequence[tuple[Gpu, ...]],
     ) -> None:
-        self.subject, self.inventory, self.workload, self.sets = subject, inventory, workload, sets
-        chosen = (workload.backend,) if workload.backend else BACKENDS
-        self.backends = {backend: self._refusal(backend) for backend in chosen}
+        self.model, self.context, self.workload = model, context, context.wishes
+        self.inventory, self.sets = context.inventory, sets
+        asked = self.workload.backend
+        self.engines = [
+            (engine, self._usable_sets(engine), self._refusal(engine.name))
+            for engine in engines
+            if asked in (None, engine.name)
+        ]
         self._known: dict[tuple[object, ...], Support] = {}
         self._formats: dict[tuple[str, str], Support] = {}
 
+    def _usable_sets(self, engine: EngineHere) -> Sequence[tuple[Gpu, ...]]:
+        """The sets of devices that this build of the engine can use."""
+        usable = engine.gpus
+        if usable is None:
+            return self.sets
+        return [gpus for gpus in self.sets if all(gpu.index in usable for gpu in gpus)]
+
     def _refusal(self, backend: str) -> str | None:
         """Why an engine is out, whatever the format."""
-        task = "embedding" if self.workload.embedding else self.subject.task
         for found in (
-            support.task_support(task, backend),
+            support.task_support(self.context.task, backend),
             support.platform_support(backend, self.inventory),
         ):
             if not found:
                 return found.reason
-        return None if self.workload.force else foreign(self.workload, backend)
+        return None if self.workload.force else flag_of_other_engine(self.workload, backend)
 
     def of(
-        self, candidate: Candidate, backend: str, refusal: str | None
+        self,
+        candidate: Candidate,
+        engine: EngineHere,
+        sets: Sequence[tuple[Gpu, ...]],
+        refusal: str | None,
     ) -> Iterator[Option | tuple[str, str]]:
         """The options of one candidate on one engine, and what is refused (label, reason)."""
         variant, workload = candidate.variant, self.workload
-        label = f"{variant.quantization or '?'} {variant.format} on {backend}"
-        loads = self._loads(variant.format, backend)
+        label = f"{variant.quantization or '?'} {variant.format} on {engine.name}"
+        loads = self._loads(variant.format, engine.name)
         if not loads or refusal:
             yield label, refusal if loads and refusal else loads.reason
             return
-        recommended = _has_recipe(self.subject, candidate, backend, workload.mode)
         degree = workload.tensor_parallel or 1
         if degree > 1 and not self.sets:
             count = len(self.inventory.gpus)
             there = f"there {'is' if count == 1 else 'are'} {count}"
             yield label, f"{degree} GPUs are asked for (--tensor-parallel), {there}"
             return
-        yield from self._on_host(candidate, backend, label, recommended)
-        for gpus in self.sets:
-            yield self._on(candidate, backend, gpus, label, recommended)
+        recommended = _has_recipe(self.model, candidate, engine.name, workload.mode)
+        yield from self._on_host(candidate, engine, label, recommended)
+        for gpus in sets:
+            yield self._on(candidate, engine, gpus, label, recommended)
 
     def _loads(self, file_format: str, backend: str) -> Support:
         found = self._formats.get((file_format, backend))
@@ -148,28 +155,33 @@ class _Search:
         return found
 
     def _on_host(
-        self, candidate: Candidate, backend: str, label: str, recommended: bool
+        self, candidate: Candidate, engine: EngineHere, label: str, recommended: bool
     ) -> Iterator[Option | tuple[str, str]]:
-        llama = backend in ("llama.cpp", "ollama")
-        if not llama and self.inventory.gpus:
+        llama = engine.name in ("llama.cpp", "ollama")
+        cpu_only = engine.gpus == () and bool(self.inventory.gpus)
+        if not llama and self.inventory.gpus and not cpu_only:
+            return
+        if cpu_only and self.context.machine.selected:
+            yield label, engine.note or f"this {engine.name} was built for the CPU only"
             return
         forced = self.workload.force and bool(self.workload.backend)
         found = support.host_support(
-            candidate.variant.format, backend, self.inventory, forced=forced and not llama
+            candidate.variant.format, engine.name, self.inventory, forced=forced and not llama
         )
         if llama or found:
-            yield Option(candidate, backend, (), 1, found, recommended)
+            yield Option(candidate, engine, engine.name, (), 1, found, recommended)
         else:
-            yield label, found.reason
+            yield label, engine.note or found.reason
 
     def _on(
         self,
         candidate: Candidate,
-        backend: str,
+        engine: EngineHere,
         gpus: tuple[Gpu, ...],
         label: str,
         recommended: bool,
     ) -> Option | tuple[str, str]:
+        backend = engine.name
         found = self._support(candidate, backend, gpus[0])
         if not found and not self._insisted():
             return f"{label}, {device_label(gpus)}", found.reason
@@ -178,12 +190,12 @@ class _Search:
             if len(gpus) > 1 and len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
                 return f"{label}, {device_label(gpus)}", "tensor parallelism needs equal GPUs"
             degree = len(gpus) // (self.workload.pipeline_parallel or 1)
-        return Option(candidate, backend, gpus, degree, found, recommended)
+        return Option(candidate, engine, backend, gpus, degree, found, recommended)
 
     def _insisted(self) -> bool:
         """``--force`` for an engine or a format that was asked for."""
-        wanted = self.workload
-        return wanted.force and bool(wanted.backend or wanted.quantization)
+        wishes = self.workload
+        return wishes.force and bool(wishes.backend or wishes.quantization)
 
     def _support(self, candidate: Candidate, backend: str, gpu: Gpu) -> Support:
         """Format x engine x GPU: asked once for each format and device, not for each set."""
@@ -198,8 +210,8 @@ class _Search:
         return found
 
 
-def _has_recipe(subject: Subject, candidate: Candidate, backend: str, mode: str) -> bool:
-    specs = subject.model.specs if subject.model else ()
+def _has_recipe(model: ResolvedModel, candidate: Candidate, backend: str, mode: str) -> bool:
+    specs = model.model.specs if model.model else ()
     return any(
         spec.repo == candidate.variant.repo
         and spec.backend.lower() == backend

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
-from modelscan.core.plan import Candidate, Subject
+from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.engines.support import engine_formats
 from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner import refuse
 
 
-def size(subject: Subject, workload: Workload, inventory: Inventory | None) -> Estimate:
+def size(subject: ResolvedModel, workload: Workload, inventory: Inventory | None) -> Estimate:
     """The estimate of the variant asked for, else of the best-quality one.
 
     Raises NotDeployableError for closed weights or a variant that does not exist.
@@ -26,7 +26,7 @@ def size(subject: Subject, workload: Workload, inventory: Inventory | None) -> E
     return estimate(candidate.shape, workload, inventory, model=subject.id)
 
 
-def choose(subject: Subject, workload: Workload) -> Candidate:
+def choose(subject: ResolvedModel, workload: Workload) -> Candidate:
     """The candidate that the workload's quantization and backend mean."""
     found = list(subject.candidates)
     if workload.quantization:
@@ -50,7 +50,7 @@ def _order(candidate: Candidate) -> tuple[bool, float, float, str]:
     return (not known, loss, bits, candidate.variant.repo)
 
 
-def _require(found: Sequence[Candidate], subject: Subject, message: str) -> None:
+def _require(found: Sequence[Candidate], subject: ResolvedModel, message: str) -> None:
     if found:
         return
     there = list(

@@ -50,7 +50,7 @@ def without_degree(workload: Workload) -> Workload:
     return replace(workload, tensor_parallel=None, pipeline_parallel=None, parameters=kept)
 
 
-def foreign(workload: Workload, backend: str) -> str | None:
+def flag_of_other_engine(workload: Workload, backend: str) -> str | None:
     """The first named option that only other engines have, as a reason; None if there is none."""
     for name, _ in workload.parameters:
         owners = [owner for owner, names in _OWN.items() if name.replace("_", "-") in names]
@@ -59,7 +59,7 @@ def foreign(workload: Workload, backend: str) -> str | None:
     return None
 
 
-def with_named(workload: Workload) -> Workload:
+def apply_user_flags(workload: Workload) -> Workload:
     """The workload with what named options say of context, slots, GPUs and share of the memory.
 
     Raises UsageError where ``--context`` says something else.

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from modelscan.core.errors import UsageError
 from modelscan.core.route import MODES, ROUTE_TYPES, Route
+from modelscan.net.address import is_loopback
 from modelscan.state.secrets import check_reference
 
 VERSION = 1
@@ -176,11 +177,6 @@ def _check_url(url: Any, where: str) -> Iterator[Finding]:
         yield Finding("warning", f"{where}.base_url",
                       f"{where}: plain http to {parts.hostname} can be read on the way",
                       "use https")  # fmt: skip
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address stays on this machine."""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
 
 
 def _check_key(key: Any, where: str) -> Iterator[Finding]:

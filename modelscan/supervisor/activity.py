@@ -10,10 +10,9 @@ import re
 import time
 from collections.abc import Mapping
 
-from modelscan.supervisor.health import Address, ask, health, serves
+from modelscan.supervisor.health import Address, health, metrics, serves
 from modelscan.supervisor.rundir import RunDir, Spec
 
-_OK = 200
 _TICK_S, _LONGEST_TICK_S, _SHORTEST_TICK_S = 1.0, 15.0, 0.1
 _LINE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{[^}]*\})?\s+([\d.eE+-]+)", re.MULTILINE)
 # Totals that only requests move, and gauges of what is being answered now.
@@ -31,8 +30,8 @@ _GAUGES = {
 def parse_activity(text: str) -> tuple[float, Mapping[str, float]] | None:
     """(requests now, counters so far) of a ``/metrics`` page; None where it has none of them."""
     busy, counters = 0.0, dict[str, float]()
-    found = [(match[1], float(match[2])) for match in _LINE.finditer(text)]
-    for name, value in found:
+    samples = [(match[1], float(match[2])) for match in _LINE.finditer(text)]
+    for name, value in samples:
         if name in _GAUGES:
             busy += value
         elif name in _COUNTERS:
@@ -40,10 +39,10 @@ def parse_activity(text: str) -> tuple[float, Mapping[str, float]] | None:
     return (busy, counters) if counters else None
 
 
-class Watch:
-    """Looks at one engine now and then: is it ready, and since when is it idle?
+class IdleWatch:
+    """Checks one engine at intervals: is it ready, and since when is it idle?
 
-    An engine that gives no figures is never called idle.
+    An engine without figures is never idle.
     """
 
     def __init__(self, rundir: RunDir, spec: Spec, key: str | None) -> None:
@@ -54,15 +53,15 @@ class Watch:
         self._next = time.monotonic() + self._tick_s()
 
     def wait_s(self) -> float | None:
-        """Until the next look; None when nothing is left to look for."""
+        """Seconds until the next check; None when there is nothing left to check."""
         if not self._spec.port:
             return None
         if self._spec.idle_s is None and (self._spec.embedded or self._rundir.is_ready()):
-            return None  # the embedded engine says itself when it is ready
+            return None  # the embedded engine reports by itself when it is ready
         return max(0.0, self._next - time.monotonic())
 
     def is_idle(self) -> bool:
-        """Look, when it is time to; whether nobody has asked anything for ``idle_s``."""
+        """Check, when it is due; whether the engine had no request for ``idle_s`` seconds."""
         now = time.monotonic()
         if self.wait_s() is None or now < self._next:
             return False
@@ -84,18 +83,15 @@ class Watch:
         if self._spec.embedded or health(self._address) != "ok":
             return False
         if not serves(self._address, self._spec.name):
-            return False  # somebody else has the port
+            return False  # another server has the port
         self._rundir.write_ready({"run_id": self._spec.run_id})
         return True
 
     def _used(self) -> bool:
-        """Whether anything was asked since the last look; no answer at all means busy."""
-        reply = ask(self._address, "GET", "/metrics", timeout_s=1.0)
-        if reply is None or reply.status != _OK or not isinstance(reply.body, str):
+        """Whether there was a request since the last check; no answer at all means busy."""
+        activity = parse_activity(metrics(self._address))
+        if activity is None:
             return True
-        found = parse_activity(reply.body)
-        if found is None:
-            return True
-        busy, counters = found
+        busy, counters = activity
         before, self._counters = self._counters, counters
         return busy > 0 or counters != before

@@ -1,14 +1,15 @@
-"""Engines that run on this machine already: who answers on the ports that engines use.
+"""Engines that already run on this machine: which servers answer on the ports that engines use.
 
-Loopback only. A probe sends a few GET requests and costs no tokens; each server is told by an
-answer that only it gives (seen: llama.cpp b11549, vLLM 0.32; read: SGLang 0.5, Ollama's API).
+Loopback only. A probe sends a few GET requests and costs no tokens; each kind of server is
+recognised by a response that only it gives (observed: llama.cpp b11549, vLLM 0.32; read: SGLang
+0.5, Ollama's API).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from modelscan.supervisor.health import Address, ask
 
@@ -18,9 +19,12 @@ _TIMEOUT_S = 1.0
 _OK, _KEY_NEEDED = 200, (401, 403)
 
 
+ServerKind = Literal["vllm", "sglang", "llama.cpp", "ollama", "openai"]
+
+
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A model that a server answers for. ``path`` is where it says its weights are."""
+class ServedModel:
+    """A model that a server lists. ``path``: where its weights are, according to the server."""
 
     name: str
     context_tokens: int | None = None
@@ -28,17 +32,17 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A server. ``engine`` is vllm | sglang | llama.cpp | ollama | openai (speaks it, unknown).
+class DiscoveredServer:
+    """A server. ``engine`` "openai": an unknown one with an OpenAI-compatible API.
 
-    ``locked`` means that it wants a key that we do not have: its models are unknown.
+    ``locked``: it requires a key that we do not have, so its models are unknown.
     """
 
     host: str
     port: int
-    engine: str
+    engine: ServerKind
     version: str | None
-    models: tuple[Served, ...]
+    models: tuple[ServedModel, ...]
     locked: bool = False
 
     @property
@@ -48,24 +52,24 @@ class Found:
 
 def scan(
     ports: Sequence[int] = PORTS, host: str = "127.0.0.1", key: str | None = None
-) -> tuple[Found, ...]:
-    """Every server on these ports, in their order; all are asked at once."""
+) -> tuple[DiscoveredServer, ...]:
+    """Every server on these ports, in their order; all are probed in parallel."""
     from concurrent.futures import ThreadPoolExecutor
 
-    wanted = list(dict.fromkeys(ports))
-    with ThreadPoolExecutor(min(16, max(1, len(wanted)))) as pool:
-        answers = pool.map(lambda port: probe(Address(host, port, key)), wanted)
-        return tuple(found for found in answers if found is not None)
+    unique = list(dict.fromkeys(ports))
+    with ThreadPoolExecutor(min(16, max(1, len(unique)))) as pool:
+        servers = pool.map(lambda port: probe(Address(host, port, key)), unique)
+        return tuple(server for server in servers if server is not None)
 
 
-def probe(address: Address) -> Found | None:
-    """Who listens there; None for nobody, and for what is no engine."""
+def probe(address: Address) -> DiscoveredServer | None:
+    """The server at an address; None where nothing listens, and for what is no engine."""
     if not _listens(address):
         return None
-    for look in (_ollama, _sglang, _llamacpp, _vllm, _openai):
-        found = look(address)
-        if found is not None:
-            return found
+    for recognise in (_ollama, _sglang, _llamacpp, _vllm, _openai):
+        server = recognise(address)
+        if server is not None:
+            return server
     return None
 
 
@@ -90,7 +94,7 @@ def _object(address: Address, path: str) -> dict[str, Any]:
 
 
 def _models(address: Address) -> tuple[list[Mapping[str, Any]] | None, bool]:
-    """Rows of ``/v1/models``; None when it is no such server. And whether a key is needed."""
+    """Rows of ``/v1/models`` (None: no such server), and whether a key is required."""
     status, body = _get(address, "/v1/models")
     if status in _KEY_NEEDED:
         return [], True
@@ -108,8 +112,8 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _ollama(address: Address) -> Found | None:
-    """Its models are loaded on demand: those in memory say with which context."""
+def _ollama(address: Address) -> DiscoveredServer | None:
+    """Its models are loaded on demand; ``/api/ps`` gives the context of those in memory."""
     tags = _object(address, "/api/tags").get("models")
     if not isinstance(tags, list):
         return None
@@ -117,29 +121,31 @@ def _ollama(address: Address) -> Found | None:
     contexts = {row.get("name"): _count(row.get("context_length")) for row in running}
     names = [str(row["name"]) for row in tags if isinstance(row, dict) and row.get("name")]
     version = _text(_object(address, "/api/version").get("version"))
-    models = tuple(Served(name, contexts.get(name)) for name in names)
-    return Found(address.host, address.port, "ollama", version, models)
+    models = tuple(ServedModel(name, contexts.get(name)) for name in names)
+    return DiscoveredServer(address.host, address.port, "ollama", version, models)
 
 
-def _sglang(address: Address) -> Found | None:
+def _sglang(address: Address) -> DiscoveredServer | None:
     """``/get_model_info`` is SGLang's own, ``/get_server_info`` has the version; behind a key
-    ``/metrics`` still tells."""
+    ``/metrics`` is still readable."""
     info = _object(address, "/get_model_info") or _object(address, "/model_info")
     if not info and _models(address)[1] and _has_metrics(address, "sglang:"):
-        return Found(address.host, address.port, "sglang", None, (), locked=True)
+        return DiscoveredServer(address.host, address.port, "sglang", None, (), locked=True)
     if not isinstance(info.get("model_path"), str) or "is_generation" not in info:
         return None
     server = _object(address, "/get_server_info") or _object(address, "/server_info")
     rows, locked = _models(address)
     context = _count(server.get("context_length")) or _count(server.get("max_req_input_len"))
     models = tuple(
-        Served(row["id"], _count(row.get("max_model_len")) or context, info["model_path"])
+        ServedModel(row["id"], _count(row.get("max_model_len")) or context, info["model_path"])
         for row in rows or ()
     )
-    return Found(address.host, address.port, "sglang", _text(server.get("version")), models, locked)
+    return DiscoveredServer(
+        address.host, address.port, "sglang", _text(server.get("version")), models, locked
+    )
 
 
-def _llamacpp(address: Address) -> Found | None:
+def _llamacpp(address: Address) -> DiscoveredServer | None:
     """``/props`` (public unless there is a key) or the models' ``owned_by``."""
     rows, locked = _models(address)
     owned = any(row.get("owned_by") == "llamacpp" for row in rows or ())
@@ -150,25 +156,25 @@ def _llamacpp(address: Address) -> Found | None:
     context = _count((settings or {}).get("n_ctx"))
     path = _text(props.get("model_path"))
     models = tuple(
-        Served(row["id"], context or _count((row.get("meta") or {}).get("n_ctx")), path)
+        ServedModel(row["id"], context or _count((row.get("meta") or {}).get("n_ctx")), path)
         for row in rows or ()
     )
-    return Found(address.host, address.port, "llama.cpp", _text(props.get("build_info")), models,
-                 locked)  # fmt: skip
+    version = _text(props.get("build_info"))
+    return DiscoveredServer(address.host, address.port, "llama.cpp", version, models, locked)
 
 
-def _vllm(address: Address) -> Found | None:
-    """``owned_by`` is vllm; behind a key, ``/version`` and ``/metrics`` still tell."""
+def _vllm(address: Address) -> DiscoveredServer | None:
+    """``owned_by`` is vllm; behind a key, ``/version`` and ``/metrics`` are still readable."""
     rows, locked = _models(address)
     owned = any(row.get("owned_by") == "vllm" for row in rows or ())
     if not owned and not (locked and _has_metrics(address, "vllm:")):
         return None
     version = _text(_object(address, "/version").get("version"))
     models = tuple(
-        Served(row["id"], _count(row.get("max_model_len")), _text(row.get("root")))
+        ServedModel(row["id"], _count(row.get("max_model_len")), _text(row.get("root")))
         for row in rows or ()
     )
-    return Found(address.host, address.port, "vllm", version, models, locked)
+    return DiscoveredServer(address.host, address.port, "vllm", version, models, locked)
 
 
 def _has_metrics(address: Address, prefix: str) -> bool:
@@ -176,13 +182,15 @@ def _has_metrics(address: Address, prefix: str) -> bool:
     return status == _OK and isinstance(body, str) and f"\n{prefix}" in f"\n{body}"
 
 
-def _openai(address: Address) -> Found | None:
-    """Anything else that lists models; a server that only says 401 may be anything."""
+def _openai(address: Address) -> DiscoveredServer | None:
+    """Any other server that lists models; one that only answers 401 may be anything."""
     rows, locked = _models(address)
     if locked or not rows or any(not isinstance(row.get("object"), str) for row in rows):
         return None
     models = tuple(
-        Served(row["id"], _count(row.get("max_model_len")) or _count(row.get("context_length")))
+        ServedModel(
+            row["id"], _count(row.get("max_model_len")) or _count(row.get("context_length"))
+        )
         for row in rows
     )
-    return Found(address.host, address.port, "openai", None, models)
+    return DiscoveredServer(address.host, address.port, "openai", None, models)

@@ -1,7 +1,7 @@
-"""Is a local engine alive, and does it really answer? Plain ``http.client``: start-up counts.
+"""Is a local engine alive, and does it really answer?
 
-Loopback only and never through a proxy. A ``/health`` request costs no tokens; ``verify`` asks
-for one token (or one embedding, or one ranking) and is used once per start.
+Without httpx, because start-up counts, and never through a proxy. A ``/health`` request costs no
+tokens; ``verify`` requests one token (or one embedding, or one ranking) and is used once per start.
 """
 
 from __future__ import annotations
@@ -11,25 +11,36 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-_READ_LIMIT_BYTES = 8 << 20
+from modelscan.core.units import MIB
+
+_MAX_BODY_BYTES = 8 * MIB
 _OK, _LOADING = 200, 503
+
+Health = Literal["ok", "loading", "unhealthy"]
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an engine listens, and the key it wants (the key itself, in memory only)."""
+    """Where an engine listens, and the key it requires (the key itself, in memory only)."""
 
     host: str
     port: int
     key: str | None = None
 
+    def url(self, path: str) -> str:
+        """The full address of a path."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}{path}"
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
+    """A response of any status. ``body`` is the JSON value, or the text where it is none."""
+
     status: int
-    body: Any  # the JSON, or the text where it is none
+    body: Any
 
 
 def ask(
@@ -40,40 +51,42 @@ def ask(
     *,
     timeout_s: float,
 ) -> Reply | None:
-    """One request; None when nothing (or no HTTP server) answers in time."""
-    import http.client
+    """One request; None when nothing (or no HTTP server) gives a whole response in time."""
+    from modelscan.net.client import HttpClient
+    from modelscan.net.errors import HttpError
+    from modelscan.net.exchange import HttpSettings, json_body
+    from modelscan.net.local import LocalTransport
 
     headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-    connection = http.client.HTTPConnection(address.host, address.port, timeout=timeout_s)
+    kind, data = ({}, None) if body is None else json_body(body)
+    client = HttpClient(HttpSettings(timeout_s=timeout_s, pauses_s=()), LocalTransport())
+    limits = client.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)
     try:
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
-        response = connection.getresponse()
-        return Reply(response.status, _decode(response.read(_READ_LIMIT_BYTES)))
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
+        answer = client.send(
+            method, address.url(path), headers={**headers, **kind}, body=data, limits=limits
+        )
+    except HttpError as error:
+        return None if error.status is None else Reply(error.status, _decode(error.body))
+    return Reply(answer.status, _decode(answer.body))
 
 
 def _decode(data: bytes) -> Any:
     try:
         return json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return data.decode("utf-8", "replace")
 
 
-def health(address: Address, *, timeout_s: float = 1.0) -> str:
-    """``ok`` | ``loading`` | ``unhealthy`` (something else, or no answer)."""
+def health(address: Address, *, timeout_s: float = 1.0) -> Health:
+    """``unhealthy``: another status, or no answer."""
     reply = ask(address, "GET", "/health", timeout_s=timeout_s)
-    if reply is None:
-        return "unhealthy"
-    return {_OK: "ok", _LOADING: "loading"}.get(reply.status, "unhealthy")
+    if reply is not None and reply.status == _OK:
+        return "ok"
+    return "loading" if reply is not None and reply.status == _LOADING else "unhealthy"
 
 
 def serves(address: Address, model: str) -> bool:
-    """Whether ``/v1/models`` lists that name: whoever has the port is the engine we started."""
+    """Whether ``/v1/models`` lists that name: the port belongs to the engine we started."""
     reply = ask(address, "GET", "/v1/models", timeout_s=2.0)
     try:
         return reply is not None and any(row["id"] == model for row in reply.body["data"])
@@ -82,7 +95,7 @@ def serves(address: Address, model: str) -> bool:
 
 
 def verify(address: Address, task: str, model: str, *, timeout_s: float) -> str | None:
-    """Ask for the smallest real answer; None if it is right, else what was wrong with it."""
+    """Request the smallest real answer; None if it is valid, else what is wrong with it."""
     path, body, check = _SMALLEST.get(task, _SMALLEST["chat"])
     reply = ask(address, "POST", path, {"model": model, **body}, timeout_s=timeout_s)
     if reply is None:
@@ -129,14 +142,15 @@ _SMALLEST = {
 def metrics(address: Address) -> str:
     """The text of ``/metrics``; "" where the engine has none."""
     reply = ask(address, "GET", "/metrics", timeout_s=1.0)
-    known = reply is not None and reply.status == _OK and isinstance(reply.body, str)
-    return str(reply.body) if reply is not None and known else ""
+    if reply is None or reply.status != _OK or not isinstance(reply.body, str):
+        return ""
+    return reply.body
 
 
 def busy_requests(address: Address) -> int | None:
     """How many requests the engine is answering now; None when it does not say."""
-    found = [float(match[1]) for match in _BUSY.finditer(metrics(address))]
-    return round(sum(found)) if found else None
+    counts = [float(match[1]) for match in _BUSY.finditer(metrics(address))]
+    return round(sum(counts)) if counts else None
 
 
 _BUSY = re.compile(

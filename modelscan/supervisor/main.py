@@ -20,7 +20,7 @@ from types import FrameType
 
 from modelscan.core.end_cause import EndCause
 from modelscan.supervisor import restarts
-from modelscan.supervisor.activity import Watch
+from modelscan.supervisor.activity import IdleWatch
 from modelscan.supervisor.logfile import RotatingLog, tail
 from modelscan.supervisor.processes import die_with_parent, identify, limit
 from modelscan.supervisor.rundir import Ended, Restarts, RunDir, Running, Spec
@@ -171,7 +171,7 @@ class Supervisor:
 
     def _pump(self, reader: int, log: RotatingLog) -> None:
         """Its output into the log until it ends; meanwhile a look at whether it is used."""
-        watch = Watch(self._rundir, self._spec, self._key())
+        watch = IdleWatch(self._rundir, self._spec, self._key())
         while True:
             wait_s = watch.wait_s()
             if wait_s is None or select.select([reader], [], [], wait_s)[0]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from modelscan.core.deployment import Deployment, Evaluation, Health, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import RemoteError
-from modelscan.core.plan import Plan, Subject
+from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.remedy import Remedy
 from modelscan.state.clock import now_text
 from modelscan.targets.events import Events, no_events
@@ -36,7 +36,7 @@ class NewDeployment:
     """What is to be planned. ``created_at`` is of the first deploy under that name."""
 
     name: str
-    subject: Subject
+    subject: ResolvedModel
     request: Request
     created_at: str
 

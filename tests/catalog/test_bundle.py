@@ -14,7 +14,8 @@ from conftest import REPOSITORY
 
 from benchmarks.bench_links import answers, recipes, report
 from modelscan.catalog.curated import curated
-from modelscan.catalog.index.read import Index, bundled_index
+from modelscan.catalog.index.layout import bundled_index
+from modelscan.catalog.index.read import Index
 from modelscan.catalog.link.groups import Group
 from modelscan.catalog.link.join import Grouping
 from modelscan.catalog.merge.models import merge

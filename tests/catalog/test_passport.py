@@ -15,9 +15,9 @@ from support.fake_hub import FakeHub
 from support.hub_content import File, gguf, llama_config, llama_tensors, parameters, safetensors
 from support.json_values import JSON
 
-from modelscan.catalog.passport import Passport, from_hub, parse_adapter, weight_files
-from modelscan.catalog.passport_local import local_passport
-from modelscan.cli.catalog.passport import _read_gguf
+from modelscan.catalog.passport.facts import Passport, parse_adapter, weight_files
+from modelscan.catalog.passport.from_hub import from_hub
+from modelscan.catalog.passport.from_local import local_passport
 from modelscan.core.errors import AuthError, OfflineError, RemoteError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import parse_reference
@@ -144,7 +144,7 @@ def test_packed_weights_have_no_count_of_parameters(fake, passport, tmp_path):
     fake.add("acme/packed", {"config.json": b"{}", "model.safetensors": file},
              safetensors=parameters(tensors))  # fmt: skip
     write(tmp_path, "model.safetensors", whole(file))
-    for made in (passport("hf:acme/packed"), local_passport(tmp_path, _read_gguf)):
+    for made in (passport("hf:acme/packed"), local_passport(tmp_path)):
         assert made.safetensors == {"F16": 256, "I32": 32768}
         assert (made.parameters, made.parameters_basis) == (None, None)
         assert "packed" in made.warnings[-1]
@@ -222,7 +222,7 @@ def test_local_folder(tmp_path):
     write(tmp_path, "model.safetensors", whole(safetensors(tensors)))
     write(tmp_path, ".cache/x.bin", b"1")
     for path in (tmp_path, tmp_path / "config.json"):
-        made = local_passport(path, _read_gguf)
+        made = local_passport(path)
         assert (made.license, made.architecture, made.context_tokens) == (
             "apache-2.0",
             "llama",
@@ -241,27 +241,27 @@ def test_checksums_are_computed_on_request_and_known_from_a_hub_cache(tmp_path):
     write(tmp_path, f"blobs/{name}", data)
     (tmp_path / "snapshot").mkdir()
     (tmp_path / "snapshot/model.safetensors").symlink_to(tmp_path / "blobs" / name)
-    made = local_passport(tmp_path / "snapshot", _read_gguf)
+    made = local_passport(tmp_path / "snapshot")
     assert made.files[0].sha256 == name
     copied = write(tmp_path, "copy/model.safetensors", data).parent
-    assert local_passport(copied, _read_gguf, checksum=True).files[0].sha256 == name
+    assert local_passport(copied, checksum=True).files[0].sha256 == name
 
 
 def test_local_gguf(tmp_path):
     file = write(tmp_path, "tiny-Q8_0.gguf",
                  whole(gguf(METADATA, {"output.weight": ("Q8_0", (64, 32))})))  # fmt: skip
-    made = local_passport(file, _read_gguf)
+    made = local_passport(file)
     assert (made.name, made.license, made.quantizations) == ("Tiny", "mit", ("Q8_0",))
     assert (made.base_models, made.tags) == (("acme/base",), ("chat", "small"))
     assert (made.parameters, made.context_tokens) == (2048, 4096)
-    folder = local_passport(tmp_path, _read_gguf)
+    folder = local_passport(tmp_path)
     assert (folder.license, folder.parameters, folder.format) == ("mit", 2048, "gguf")
 
 
 def test_damaged_local_weights_are_said(tmp_path):
     write(tmp_path, "config.json", b"{}")
     write(tmp_path, "model.safetensors", b"\xff" * 20)
-    made = local_passport(tmp_path, _read_gguf)
+    made = local_passport(tmp_path)
     assert made.safetensors is None and "model.safetensors" in made.warnings[0]
 
 
@@ -270,7 +270,7 @@ def test_paths_that_hold_no_model(tmp_path, name):
     (tmp_path / "empty").mkdir()
     write(tmp_path, "notes.txt", b"x")
     with pytest.raises(UsageError):
-        local_passport(tmp_path / name, _read_gguf)
+        local_passport(tmp_path / name)
 
 
 @pytest.mark.parametrize(

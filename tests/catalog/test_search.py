@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from support.catalog_facts import curated, world
 
-from modelscan.catalog.index.read import Index, bundle_stamp, open_index, stamp_file, synced_index
-from modelscan.catalog.index.write import build, bundled_index, popularity, ranked, recency
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.index.layout import bundle_stamp, bundled_index, stamp_file, synced_index
+from modelscan.catalog.index.read import Index
+from modelscan.catalog.index.write import build, popularity, ranked, recency
 from modelscan.catalog.merge.models import merge
 from modelscan.catalog.search.query import Query, search
 from modelscan.catalog.sizing import Least, least_memory
@@ -180,7 +182,7 @@ def test_the_users_index_goes_before_the_bundled_one() -> None:
 
 def test_no_index_at_all_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With the command that makes one."""
-    monkeypatch.setattr("modelscan.catalog.index.read.bundled_index", lambda: tmp_path / "none")
+    monkeypatch.setattr("modelscan.catalog.index.current.bundled_index", lambda: tmp_path / "none")
     with pytest.raises(ModelscanError) as caught:
         open_index(paths())
     assert caught.value.hint == "modelscan catalog sync"

@@ -9,7 +9,8 @@ from support import catalog_world
 from support.catalog_world import NAMES, PREFIX, models, untimed
 
 from modelscan.catalog.index import publish
-from modelscan.catalog.index.read import Index, synced_index
+from modelscan.catalog.index.layout import synced_index
+from modelscan.catalog.index.read import Index
 from modelscan.state import targets
 from modelscan.state.paths import paths
 

@@ -6,8 +6,8 @@ import pytest
 from support.catalog_world import models
 
 from modelscan.catalog.index import publish
-from modelscan.catalog.index import read as index_read
-from modelscan.catalog.index.read import synced_index
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.index.layout import stamp_file, synced_index
 from modelscan.core.errors import ModelscanError
 from modelscan.state.paths import paths
 
@@ -72,21 +72,21 @@ def test_a_changed_overlay_is_noticed(world, sync):
 def test_another_release_makes_the_index_again(world, sync, run_in_process):
     sync()
     index = synced_index(paths())
-    stamp = index_read.stamp_file(paths())
+    stamp = stamp_file(paths())
     before = models()
     stamp.write_text("3 of another release")
     index.write_bytes(b"an index of another form")
     world.log.clear()
-    index_read.open_index(paths()).close()
+    open_index(paths()).close()
     assert models() == before and world.log == []
     written = index.stat().st_mtime_ns
-    index_read.open_index(paths()).close()
+    open_index(paths()).close()
     assert index.stat().st_mtime_ns == written
 
 
 def test_an_index_that_cannot_be_made_again_is_tried_once(world, sync, monkeypatch):
     sync()
-    index_read.stamp_file(paths()).write_text("another release")
+    stamp_file(paths()).write_text("another release")
     calls = []
 
     def fail(*_):
@@ -95,7 +95,7 @@ def test_an_index_that_cannot_be_made_again_is_tried_once(world, sync, monkeypat
 
     monkeypatch.setattr(publish, "publish", fail)
     for _ in range(2):
-        index_read.open_index(paths()).close()
+        open_index(paths()).close()
     assert calls == [1]
 
 

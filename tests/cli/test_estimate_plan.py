@@ -252,11 +252,15 @@ def test_same_answer_as_a_real_process(cli: Run, run_in_process: Run, tiny: str)
 
 
 def test_closed_weights_exit_3_and_name_open_ones(run_in_process: Run) -> None:
-    for command in ("plan", "estimate"):
-        ran = run_in_process(command, "openai/gpt-4o", "--gpu", "H100", "--json")
-        assert ran.code == 3
-        assert ran.json["error"]["code"] == "closed_weights"
-        assert ran.json["error"]["details"]["alternatives"]
+    ran = run_in_process("estimate", "openai/gpt-4o", "--gpu", "H100", "--json")
+    assert ran.code == 3
+    assert ran.json["error"]["code"] == "closed_weights"
+    assert ran.json["error"]["details"]["alternatives"]
+    ran = run_in_process("plan", "openai/gpt-4o", "--gpu", "H100", "--json")
+    found = checked(ran)
+    assert (ran.code, found["verdict"]) == (3, "not_supported")
+    shown = run_in_process("plan", "openai/gpt-4o", "--gpu", "H100").out
+    assert any(line.startswith("open models") for line in shown.splitlines())
 
 
 def test_unknown_and_ambiguous_names_exit_2(run_in_process: Run) -> None:

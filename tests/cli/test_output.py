@@ -8,7 +8,7 @@ import json
 import pytest
 
 from modelscan.cli.document import Document, Fields, Note, Table, Text
-from modelscan.cli.output import Mode, Output, clip, display_width, fit_widths, flat, safe
+from modelscan.cli.output import Mode, Output, flat, safe
 from modelscan.core.errors import UsageError
 
 DOCUMENT = Document(
@@ -88,12 +88,49 @@ def test_foreign_text_cannot_drive_the_terminal() -> None:
     assert safe("\x1b[31mred\x07") == "[31mred"
 
 
-def test_a_wide_table_shrinks_but_never_its_first_column() -> None:
-    """What one pastes next stays whole."""
-    assert fit_widths([20, 50, 10], 60)[0] == 20
-    assert sum(fit_widths([20, 50, 10], 60)) + 4 == 60
-    assert clip("長い名前です", 7) == "長い名…"
-    assert display_width("長い") == 4
+WIDE = Table(
+    ("ID", "SIZE", "TEXT", "MORE", "LEAST"),
+    [("a-very-long-identifier/model-name", "1,234,567", "prose " * 9, "more " * 9, "least " * 9)],
+    numeric=("SIZE",),
+    optional=("MORE", "LEAST"),
+)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_a_wide_table_keeps_its_point(width: int) -> None:
+    """Id and number are whole at any width, no row wraps, only optional columns are left out."""
+    out = io.StringIO()
+    Output(Mode.HUMAN, out, io.StringIO(), width=width).emit(Document("t", {}, [WIDE]))
+    header, row = out.getvalue().splitlines()
+    assert len(row) <= width
+    assert "a-very-long-identifier/model-name" in row
+    assert "1,234,567" in row
+    assert "TEXT" in header
+    assert ("LEAST" in header) == (width >= 80)
+
+
+def test_wide_characters_are_counted_twice() -> None:
+    """Columns stay aligned, and a shortened cell ends in an ellipsis."""
+    table = Table(("A", "TEXT", "N"), [("x", "長い名前です" * 9, 12)], numeric=("N",))
+    out = io.StringIO()
+    Output(Mode.HUMAN, out, io.StringIO(), width=40).emit(Document("t", {}, [table]))
+    row = out.getvalue().splitlines()[1]
+    assert row.endswith(("… 12", "…  12"))
+
+
+def test_prose_is_wrapped_between_words_and_commands_are_not() -> None:
+    """A sentence never breaks inside a word; what one copies stays on one line."""
+    command = "modelscan deploy " + "x" * 90
+    fields = Fields([("reason", "word " * 30), ("run", command), ("path", "/" + "y" * 90)])
+    out = io.StringIO()
+    Output(Mode.HUMAN, out, io.StringIO(), width=40).emit(Document("t", {}, [fields]))
+    lines = out.getvalue().splitlines()
+    assert all(len(line) <= 40 for line in lines if "word" in line)
+    assert command in out.getvalue()
+    assert "/" + "y" * 90 in out.getvalue()
+
+
+def test_one_line_cells() -> None:
     assert flat("a\n b\tc") == "a b c"
 
 

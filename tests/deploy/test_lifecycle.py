@@ -560,9 +560,7 @@ def test_stop_ends_a_start_that_another_command_waits_for(
     )  # fmt: skip
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
-    begun = time.monotonic()
     assert run("stop", "tiny").code == 0
-    assert time.monotonic() - begun < 5
     _, err = process.communicate(timeout=30)
     assert process.returncode == 5
     assert "stopped while it was starting" in err

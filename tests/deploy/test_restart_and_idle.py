@@ -23,7 +23,7 @@ from modelscan.core.errors import UsageError
 from modelscan.deploy.deployments import Deployments
 from modelscan.routing.file import load as load_routes
 from modelscan.state.config import Config
-from modelscan.supervisor.activity import Watch
+from modelscan.supervisor.activity import IdleWatch
 from modelscan.supervisor.rundir import RunDir, Spec
 from modelscan.targets.local import target as local
 
@@ -147,7 +147,7 @@ def test_requests_are_use_and_looking_is_not(
     rundir = RunDir(home / "state" / "deployments" / "tiny")
     spec = rundir.spec()
     assert spec is not None
-    watch = Watch(rundir, replace(spec, idle_s=0.4), None)
+    watch = IdleWatch(rundir, replace(spec, idle_s=0.4), None)
     for _ in range(6):  # longer than it may be idle
         assert ask(port, path, body) == 200
         time.sleep(0.11)  # its next look is due

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.planner_cases import DENSE_8B, RTX_4090, machine, subject
+from support.planner_cases import DENSE_8B, RTX_4090, decide, machine, subject
 
 from modelscan.core.gpu import Gpu
 from modelscan.core.workload import Workload
 from modelscan.engines.flags import Launch, environment, options, parse, render, workload_of
-from modelscan.planner.decide import decide
 
 
 def words(launch: Launch, workload: Workload | None = None) -> str:

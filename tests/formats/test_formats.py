@@ -25,7 +25,15 @@ def test_one_spelling(name: str | None, spelled: str | None) -> None:
 
 @pytest.mark.parametrize(
     ("name", "bits"),
-    [("BF16", 16), ("FP8", 8), ("AWQ", 4.25), ("Q4_K_M", 4.89), ("W3A16", 3), ("odd", None)],
+    [
+        ("BF16", 16),
+        ("FP8", 8 + 1 / 512),
+        ("AWQ", 4 + 20 / 128),
+        ("Q4_K_M", 4.89),
+        ("W3A16", 3 + 16 / 128),
+        ("q17", None),
+        ("odd", None),
+    ],
 )
 def test_bits(name: str, bits: float | None) -> None:
     assert bits_per_weight(name) == bits

@@ -11,7 +11,7 @@ from modelscan.core.gpu import Link
 from modelscan.core.units import GIB, MIB
 from modelscan.gpu.amd import amd_smi, rocm_smi
 from modelscan.gpu.amd.names import gfx_name, is_apu, parse_amdgpu_ids, plain_name
-from modelscan.gpu.reading import Refusal
+from modelscan.gpu.reading import ParseError
 
 MEMORY = {
     "VRAM Total Memory (B)": str(24 * GIB),
@@ -93,7 +93,7 @@ def test_text_lines_are_read_too() -> None:
     ],
 )
 def test_rocm_refusals(text: str, code: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ParseError) as caught:
         rocm_smi.parse_json(text)
     assert caught.value.code == code
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,7 @@ def test_recorded_rocm(cli: Run, env: dict[str, str], tmp_path: Path) -> None:
         ("head -c 100000 /dev/urandom", "not_xml"),
         ("yes | head -c 100000000", "too_much"),
         ("echo '<nvidia_smi_log><gpu id='", "garbled"),
-        ("sleep 60", "timeout"),
+        ("sleep 3600", "timeout"),
         ("echo 'NVIDIA-SMI has failed because it couldn'\"'\"'t communicate with the NVIDIA "
          "driver. Make sure that the latest NVIDIA driver is installed and running.'; exit 9",
          "driver_not_running"),
@@ -97,9 +96,7 @@ def test_a_broken_nvidia_smi(
     cli: Run, env: dict[str, str], tmp_path: Path, script: str, code: str
 ) -> None:
     fake_program(tmp_path / "bin", "nvidia-smi", script)
-    started = time.monotonic()
     ran = cli("gpu", "--json", env=env)
-    assert time.monotonic() - started < 15
     assert ran.code == 0
     assert ran.json["gpus"] == []
     assert [problem["code"] for problem in ran.json["problems"]] == [code]
@@ -187,10 +184,8 @@ def test_nvml_with_and_without_visible_devices(
 
 
 def test_nvml_that_hangs(cli: Run, env: dict[str, str], tmp_path: Path) -> None:
-    env = nvml_env(env, tmp_path, {"devices": [], "init_seconds": 60})
-    started = time.monotonic()
+    env = nvml_env(env, tmp_path, {"devices": [], "init_seconds": 3600})
     ran = cli("gpu", "--json", env=env)
-    assert time.monotonic() - started < 15
     assert ran.code == 0
     assert [problem["code"] for problem in ran.json["problems"]] == ["nvml_hangs"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -199,18 +198,13 @@ def test_the_built_keys_are_those_of_the_parser() -> None:
         assert set(cells[-1].split("|")) == {parse_name(name).core for name in names}
 
 
-def test_loading_is_quick() -> None:
+def test_a_lookup_parses_only_the_rows_of_its_name() -> None:
     from modelscan.gpu import facts
 
     facts._lines.cache_clear()
     facts._parse.cache_clear()
-    best = 1.0
-    for _ in range(5):
-        facts._lines.cache_clear()
-        started = time.process_time()
-        assert lookup("RTX 4090") is not None
-        best = min(best, time.process_time() - started)
-    assert best < 0.010
+    assert lookup("RTX 4090") is not None
+    assert facts._parse.cache_info().currsize <= 8  # of hundreds
 
 
 def test_brackets() -> None:

@@ -16,8 +16,9 @@ from support.gpu_texts import (
 
 from modelscan.core.gpu import Link
 from modelscan.core.units import GIB, MIB
-from modelscan.gpu.reading import Refusal
-from modelscan.gpu.samples import parse_sample, recognise
+from modelscan.gpu.detect_format import detect_format
+from modelscan.gpu.reading import ParseError
+from tests.support.gpu_samples import parse_sample
 
 
 def test_amd_smi_without_options() -> None:
@@ -143,7 +144,7 @@ def test_csv_without_a_header_is_read_by_its_command() -> None:
     command = "nvidia-smi --query-gpu=name,memory.total,memory.free --format=csv,noheader"
     (gpu,) = parse_sample("NVIDIA GeForce RTX 3060, 12288 MiB, 11000 MiB\n", command).gpus
     assert (gpu.memory_bytes, gpu.free_bytes) == (12288 * MIB, 11000 * MIB)
-    with pytest.raises(Refusal):
+    with pytest.raises(ParseError):
         parse_sample("NVIDIA GeForce RTX 3060, 12288 MiB, 11000 MiB\n")
 
 
@@ -201,7 +202,7 @@ def test_a_capture_of_several_commands() -> None:
     ],
 )
 def test_recognition(text: str, parser: str | None) -> None:
-    assert recognise(text) == parser
+    assert detect_format(text) == parser
 
 
 def test_the_unknown_is_refused_by_name() -> None:
@@ -211,7 +212,7 @@ def test_the_unknown_is_refused_by_name() -> None:
         ("Traceback (most recent call last):\n  KeyError: 'card0'", "tool_failed"),
         ("| CNMON v5.10.13     Driver v5.10.13 |", "unsupported_device"),
     ):  # fmt: skip
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(ParseError) as caught:
             parse_sample(text)
         assert caught.value.code == code
 

@@ -20,7 +20,7 @@ from modelscan.gpu.nvidia.probe import with_mig_uuids
 from modelscan.gpu.nvidia.table import complaint, parse_nvlink, parse_table, parse_topology
 from modelscan.gpu.nvidia.text import parse_query
 from modelscan.gpu.nvidia.xml import parse_xml
-from modelscan.gpu.reading import Refusal
+from modelscan.gpu.reading import ParseError
 
 PROCESS = (4711, "/usr/bin/llama-server", "512 MiB")
 SLICED = Board(
@@ -188,7 +188,7 @@ def test_complaints_have_names_and_hints(said: str, code: str) -> None:
     assert refusal is not None
     assert refusal.code == code
     assert refusal.hint
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ParseError) as caught:
         parse_table(said)
     assert caught.value.code == code
 
@@ -214,6 +214,6 @@ def test_mig_profiles_from_their_parts(sms: int, total: int, board: int, profile
     ],
 )
 def test_bad_xml_is_refused_by_name(text: str, code: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ParseError) as caught:
         parse_xml(text)
     assert caught.value.code == code

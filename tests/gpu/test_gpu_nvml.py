@@ -10,7 +10,7 @@ from support import fake_pynvml
 from modelscan.core.gpu import GpuProcess, Link
 from modelscan.core.units import GIB, MIB
 from modelscan.gpu.nvidia.nvml import read_nvml
-from modelscan.gpu.reading import Refusal
+from modelscan.gpu.reading import ParseError
 
 
 def device(number: int = 0, **changes: Any) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def test_links_between_cards() -> None:
      ("NoPermission", "no_permission"), ("NotSupported", "nvml_failed")],
 )  # fmt: skip
 def test_a_library_that_does_not_start(error: str, code: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ParseError) as caught:
         read_nvml(fake_pynvml.build(devices=[], init_error=error))
     assert caught.value.code == code
 

@@ -13,7 +13,7 @@ from modelscan.gpu.ascend import npu_smi
 from modelscan.gpu.intel import xpu_smi
 from modelscan.gpu.nvidia.tegrastats import parse_tegrastats
 from modelscan.gpu.pci import parse_lspci
-from modelscan.gpu.reading import Refusal
+from modelscan.gpu.reading import ParseError
 
 DEVICE = {
     "device_id": 1, "device_name": "Intel(R) Data Center GPU Max 1550", "uuid": "0-0-1",
@@ -72,7 +72,7 @@ def test_intel_refusals() -> None:
         ("Error: Level Zero Initialization Error", "no_devices"),
         ("permission denied", "no_permission"),
     ):
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(ParseError) as caught:
             xpu_smi.parse_text(text)
         assert caught.value.code == code
 
@@ -135,7 +135,7 @@ def test_a_mac_has_its_working_set(as_json: bool) -> None:
 def test_a_mac_with_a_raised_limit_and_little_free() -> None:
     gpu = apple_gpu("Apple M2 Max", 96 * GIB, 20 * GIB, 90 * GIB)
     assert (gpu.memory_bytes, gpu.free_bytes) == (90 * GIB, 20 * GIB)
-    with pytest.raises(Refusal):
+    with pytest.raises(ParseError):
         parse_system_profiler("      Chipset Model: AMD Radeon Pro 5500M\n")
 
 
@@ -168,6 +168,6 @@ def test_the_pci_bus_names_accelerators_and_nothing_else() -> None:
     assert all(gpu.memory_bytes is None for gpu in gpus)
     for text, code in (("00:1f.0 ISA bridge [0601]: Intel X [8086:2918]", "no_devices"),
                        ("hello", "not_lspci")):  # fmt: skip
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(ParseError) as caught:
             parse_lspci(text)
         assert caught.value.code == code

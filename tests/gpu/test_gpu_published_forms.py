@@ -9,11 +9,12 @@ from support.gpu_texts import Board, nvidia_xml
 
 from modelscan.core.units import MIB
 from modelscan.gpu.ascend.npu_smi import parse_info
+from modelscan.gpu.detect_format import detect_format
 from modelscan.gpu.nvidia.csv import parse_csv, parse_list
 from modelscan.gpu.nvidia.table import parse_table
 from modelscan.gpu.nvidia.xml import parse_xml
-from modelscan.gpu.reading import Refusal
-from modelscan.gpu.samples import parse_sample, recognise
+from modelscan.gpu.reading import ParseError
+from tests.support.gpu_samples import parse_sample
 
 HEAD = "| NVIDIA-SMI 525.125.06   Driver Version: 525.125.06   CUDA Version: 12.0     |\n"
 GOOD = (
@@ -78,7 +79,7 @@ def test_old_tables_have_megabytes() -> None:
     ],
 )
 def test_spellings_of_the_csv(text: str) -> None:
-    assert recognise(text) == "nvidia-smi CSV"
+    assert detect_format(text) == "nvidia-smi CSV"
     (gpu,) = parse_sample(text).gpus
     assert (gpu.name, gpu.memory_bytes) == ("NVIDIA L4", 23034 * MIB)
 
@@ -106,7 +107,7 @@ def test_a_csv_that_goes_on_tells_the_last_reading_of_each_card() -> None:
     ],
 )  # fmt: skip
 def test_answers_that_name_no_device_are_refused_by_name(text: str, code: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ParseError) as caught:
         parse_sample(text)
     assert caught.value.code == code
 
@@ -194,7 +195,7 @@ def test_npu_smi_26_a_chip_on_no_bus_and_one_with_an_alarm() -> None:
     ],
 )
 def test_a_help_page_is_refused_as_one(text: str) -> None:
-    with pytest.raises(Refusal) as caught:
+    with pytest.raises(ParseError) as caught:
         parse_sample(text)
     assert caught.value.code == "help_text"
 
@@ -206,7 +207,7 @@ def test_xpu_smi_memory_by_tile_what_is_free_and_numbers_of_groups() -> None:
     assert (
         parse_sample("| Device ID | Device Information |\n" + free).gpus[0].free_bytes == 40 * MIB
     )
-    with pytest.raises(Refusal):
+    with pytest.raises(ParseError):
         parse_sample("xpu-smi group -l\n| Group ID | Group Properties |\n| 1 | Group Name: a |\n")
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from modelscan.core.gpu import Gpu
-from modelscan.gpu.reading import Refusal
-from modelscan.gpu.samples import parse_sample, recognise
+from modelscan.gpu.detect_format import detect_format
+from modelscan.gpu.reading import ParseError
+from tests.support.gpu_samples import parse_sample
 
 pytestmark = pytest.mark.shared
 GOLDEN: dict[str, Any] = json.loads(
@@ -50,7 +51,7 @@ def test_sample(samples: Path, name: str) -> None:
     text = (samples / name).read_text(encoding="utf-8", errors="replace")
     expected = GOLDEN[name]
     if "refused" in expected:
-        with pytest.raises(Refusal) as caught:
+        with pytest.raises(ParseError) as caught:
             parse_sample(text, name)
         assert caught.value.code == expected["refused"]
         return
@@ -67,7 +68,7 @@ def test_sample(samples: Path, name: str) -> None:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_the_name_of_the_file_is_not_needed(samples: Path, name: str) -> None:
     text = (samples / name).read_text(encoding="utf-8", errors="replace")
-    assert recognise(text) is not None or "refused" in GOLDEN[name]
+    assert detect_format(text) is not None or "refused" in GOLDEN[name]
     if "gpus" in GOLDEN[name]:
         assert [_row(gpu) for gpu in parse_sample(text).gpus] == GOLDEN[name]["gpus"]
 
@@ -78,5 +79,5 @@ def test_a_sample_cut_anywhere_is_read_or_refused(samples: Path, name: str) -> N
     for step in range(1, 20):
         try:
             parse_sample(text[: len(text) * step // 20], name)
-        except Refusal as refusal:
+        except ParseError as refusal:
             assert refusal.code

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from modelscan.core.errors import AuthError, ModelscanError, OfflineError, RemoteError, UsageError
+from modelscan.net.httpx_transport import HttpxTransport
 from modelscan.targets.gpustack import client as module
 from modelscan.targets.gpustack.client import Client, Connection, dialect_of
 from modelscan.targets.gpustack.errors import error_from, message_of
@@ -35,7 +36,7 @@ def connect(answer: Answer, version: str = "v2.3.0", **changes: Any) -> Client:
         return answer(request)
 
     where = Connection("lab", "http://127.0.0.1:1", **changes)
-    return Client(where, httpx.MockTransport(handle))
+    return Client(where, HttpxTransport(inner=httpx.MockTransport(handle)))
 
 
 class TestVersions:

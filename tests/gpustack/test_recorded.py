@@ -12,6 +12,7 @@ import pytest
 
 from modelscan.core.deployment import State
 from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageError
+from modelscan.net.httpx_transport import HttpxTransport
 from modelscan.targets.gpustack.client import Client, Connection
 from modelscan.targets.gpustack.evaluate import opinion
 from modelscan.targets.gpustack.inventory import inventory
@@ -46,7 +47,7 @@ def asked(version: str, row: dict[str, Any]) -> Any:
     """The recorded answer, as the client hands it on; raises what it makes of a refusal."""
     text = row["body"] if isinstance(row["body"], str) else json.dumps(row["body"])
     reply = httpx.Response(row["status"], text=text)
-    transport = httpx.MockTransport(lambda _: reply)
+    transport = HttpxTransport(inner=httpx.MockTransport(lambda _: reply))
     with Client(Connection("lab", "http://127.0.0.1:1", attempts=1), transport) as client:
         return client._call(row["method"], row["path"], what="do it")
 

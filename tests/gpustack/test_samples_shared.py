@@ -12,6 +12,7 @@ import pytest
 
 from modelscan.core.deployment import State
 from modelscan.core.errors import ModelscanError
+from modelscan.net.httpx_transport import HttpxTransport
 from modelscan.targets.gpustack.client import Client, Connection
 from modelscan.targets.gpustack.errors import error_from
 from modelscan.targets.gpustack.evaluate import opinion
@@ -59,7 +60,9 @@ def test_every_sample_goes_through_the_client(shared: Path, version: str) -> Non
         text = body if isinstance(body, str) else json.dumps(body)
         reply = httpx.Response(response["status"], text=text)
         where = Connection("lab", "http://127.0.0.1:1", attempts=1)
-        with Client(where, httpx.MockTransport(lambda _, reply=reply: reply)) as client:  # type: ignore[misc]
+        with Client(
+            where, HttpxTransport(inner=httpx.MockTransport(lambda _, reply=reply: reply))
+        ) as client:  # type: ignore[misc]
             try:
                 client._call(request["method"], request["path"], what="do it")
             except ModelscanError as error:

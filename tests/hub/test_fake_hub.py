@@ -111,7 +111,6 @@ def test_an_interrupted_download_is_resumed_by_the_real_library(hub, tmp_path, c
 
 
 def test_a_flipped_byte_and_a_slow_line(hub):
-    import time
     import urllib.request
 
     file = hub.repos["acme/tiny"].files["model.safetensors"]
@@ -121,9 +120,9 @@ def test_a_flipped_byte_and_a_slow_line(hub):
         data = answer.read()
     assert len(data) == file.size and data[1:] == file.read(1, file.size)
     assert data[0] == file.read(0, 1)[0] ^ 0xFF
-    hub.bytes_per_s = 1 << 19
+    hub.bytes_per_s = 1 << 10  # minutes for the whole file
     hub.fault("/cdn/", "throttle", times=1)
-    started = time.monotonic()
+    before = hub.sent_bytes
     with urllib.request.urlopen(url) as answer:
-        assert answer.read() == file.read(0, file.size)
-    assert time.monotonic() - started > 0.4
+        assert answer.read(100) == file.read(0, 100)
+        assert hub.sent_bytes - before < file.size

@@ -17,6 +17,7 @@ from conftest import REPOSITORY, Ran
 from support.engine_processes import eventually
 from support.fake_hub import FakeHub
 from support.hub_content import llama_config, llama_tensors, safetensors
+from support.planner_cases import decide
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.plan import Plan
@@ -25,7 +26,6 @@ from modelscan.deploy.cached import list_cached
 from modelscan.gpu.inventory import inventory
 from modelscan.hub.downloads.pull import pull
 from modelscan.models.resolve import load_subject
-from modelscan.planner.decide import decide
 from modelscan.state.config import load
 
 DEMO = (REPOSITORY / "examples" / "demo-model.gguf").read_bytes()

@@ -11,11 +11,14 @@ from support.fake_hub import FakeHub
 from support.hub_content import llama_config, llama_tensors, parameters, safetensors
 from support.json_values import JSON
 
+from modelscan.catalog.sources.huggingface import popular, record
 from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageError
 from modelscan.core.model import WeightFile
-from modelscan.hub import huggingface as hf
-from modelscan.hub.repo_info import gguf_groups, gguf_label, record, variants
-from modelscan.net.client import HttpClient
+from modelscan.formats.files import describe, gguf_sets
+from modelscan.hub.huggingface import client as hf
+from modelscan.hub.huggingface import parse
+from modelscan.hub.variants import variants
+from modelscan.net.client import HttpClient, HttpSettings
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def hub():
 
 @pytest.fixture
 def http():
-    with HttpClient(timeout_s=5, backoff_s=(0.01,)) as client:
+    with HttpClient(HttpSettings(timeout_s=5, pauses_s=(0.01,))) as client:
         yield client
 
 
@@ -112,7 +115,7 @@ def test_popular_pages_and_expands(hub, http):
     for repo in hub.repos.values():
         repo.tags.append("text-generation")
     hub.page_size = 2
-    found = client(hub, http).popular(10)
+    found = popular(client(hub, http), 10)
     assert {r.key for r in found} == set(hub.repos) - {"acme/secret"}
     assert "safetensors" in hub.log[0].query["expand"]
 
@@ -173,7 +176,7 @@ def test_server_failure_stays_a_remote_error(hub, http):
     ],
 )
 def test_gguf_label(path, label):
-    assert gguf_label(path) == label
+    assert describe(path).quantization == label
 
 
 def test_split_files_are_one_variant():
@@ -183,7 +186,7 @@ def test_split_files_are_one_variant():
         WeightFile("mmproj-F16.gguf", 3),
         WeightFile("m-Q8_0.gguf", 20),
     ]
-    groups = gguf_groups(files)
+    groups = gguf_sets(files)
     assert [(label, [f.size_bytes for f in group]) for label, group in groups] == [
         ("Q4_0", [7, 5]),
         ("Q8_0", [20]),
@@ -191,7 +194,7 @@ def test_split_files_are_one_variant():
 
 
 def test_a_quantized_repository_states_no_parameter_count():
-    info = hf.parse_info(
+    info = parse.parse_info(
         {
             "id": "acme/big-AWQ",
             "safetensors": {"parameters": {"I32": 1000, "F16": 24}, "total": 1024},
@@ -208,11 +211,11 @@ def test_a_quantized_repository_states_no_parameter_count():
 def test_containers_are_not_counted_as_parameters():
     native = {"id": "openai/gpt-oss-20b", "tags": ["safetensors"],
               "safetensors": {"parameters": {"BF16": 1_800_000_000, "U8": 10_000_000_000}}}  # fmt: skip
-    made = record(hf.parse_info(native))
+    made = record(parse.parse_info(native))
     assert "parameters" not in made.facts and made.variants[0].parameters is None
     assert made.variants[0].weight_bytes == 13_600_000_000
     native["safetensors"]["parameters"] = {"BF16": 1_000_000, "I32": 1000}
-    assert record(hf.parse_info(native)).facts["parameters"] == 1_001_000
+    assert record(parse.parse_info(native)).facts["parameters"] == 1_001_000
 
 
 KEYS = st.sampled_from(
@@ -234,13 +237,13 @@ KEYS = st.sampled_from(
 @settings(deadline=None, max_examples=150)
 @given(st.dictionaries(KEYS, JSON, max_size=8))
 def test_parsers_never_raise_but_the_named_error(payload):
-    for parse in (hf.parse_info, hf.parse_search, hf.parse_tree):
+    for parser in (parse.parse_info, parse.parse_search, parse.parse_tree):
         for value in (payload, [payload]):
             try:
-                parsed = parse(value)
+                parsed = parser(value)
             except ModelscanError:
                 continue
-            for info in parsed if parse is hf.parse_search else []:
+            for info in parsed if parser is parse.parse_search else []:
                 record(info)
 
 
@@ -248,9 +251,9 @@ def test_parsers_never_raise_but_the_named_error(payload):
 def test_recorded_answers(shared):
     samples = shared / "data/api_samples"
     payload = json.loads((samples / "hf.model_info.gguf.json").read_text())["payload"]
-    info = hf.parse_info(payload)
+    info = parse.parse_info(payload)
     assert (info.repo, info.license, info.gated) == ("ggml-org/gemma-3-1b-it-GGUF", "gemma", False)
     assert info.total_parameters == 999885952 and info.context_tokens == 32768
     assert {v.quantization for v in variants(info)} == {"Q4_K_M", "Q8_0", "F16"}
     tree = json.loads((samples / "hf.tree.lfs.SHAPE.json").read_text())["payload"]
-    assert [f.path for f in hf.parse_tree(tree)] == ["model.gguf"]
+    assert [f.path for f in parse.parse_tree(tree)] == ["model.gguf"]

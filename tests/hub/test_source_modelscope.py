@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from support.fake_hub import FakeHub
 from support.json_values import JSON
 
+from modelscan.catalog.sources import modelscope as source
+from modelscan.catalog.sources.huggingface import record
 from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageError
-from modelscan.hub import modelscope as ms
-from modelscan.hub.repo_info import record
-from modelscan.net.client import HttpClient
+from modelscan.hub.modelscope import parse as ms
+from modelscan.hub.modelscope.client import ModelScope
+from modelscan.net.client import HttpClient, HttpSettings
 
 
 @pytest.fixture
@@ -28,12 +30,12 @@ def hub():
 
 @pytest.fixture
 def http():
-    with HttpClient(timeout_s=10, backoff_s=(0.01,)) as client:
+    with HttpClient(HttpSettings(timeout_s=10, pauses_s=(0.01,))) as client:
         yield client
 
 
 def test_info(hub, http):
-    info = ms.ModelScope(http, hub.url).info("Acme/Tiny")
+    info = ModelScope(http, hub.url).info("Acme/Tiny")
     assert (info.repo, info.license, info.library, info.gated) == (
         "Acme/Tiny", "mit", "pytorch", False,
     )  # fmt: skip
@@ -41,7 +43,7 @@ def test_info(hub, http):
 
 
 def test_files_carry_the_hash(hub, http):
-    listing = ms.ModelScope(http, hub.url).files("Acme/Tiny")
+    listing = ModelScope(http, hub.url).files("Acme/Tiny")
     assert listing.complete
     assert [f.path for f in listing.files] == ["config.json", "model.safetensors", "sub/a.txt"]
     repo = hub.scope["Acme/Tiny"]
@@ -52,31 +54,31 @@ def test_files_carry_the_hash(hub, http):
 def test_a_cut_listing_is_walked(hub, http):
     files = {f"part{i // 1500}/f{i:05}.bin": b"x" for i in range(4500)}
     hub.add("Acme/Many", {**files, "README.md": b"x"}, on="ms")
-    listing = ms.ModelScope(http, hub.url).files("Acme/Many")
+    listing = ModelScope(http, hub.url).files("Acme/Many")
     assert len(listing.files) == 4501 and listing.complete
     assert len(hub.log) == 5
 
 
 def test_a_folder_that_is_too_large_is_said_to_be_incomplete(hub, http):
     hub.add("Acme/Flat", {f"f{i:05}.bin": b"x" for i in range(3500)}, on="ms")
-    listing = ms.ModelScope(http, hub.url).files("Acme/Flat")
+    listing = ModelScope(http, hub.url).files("Acme/Flat")
     assert len(listing.files) == 3000 and not listing.complete
 
 
 def test_login_goes_as_bearer_and_as_cookie(hub, http):
-    client = ms.ModelScope(http, hub.url, "ms-token")
+    client = ModelScope(http, hub.url, "ms-token")
     client.info("Acme/Gated")
     client.files("Acme/Gated")
     assert hub.log[0].headers["authorization"] == "Bearer ms-token"
     assert hub.log[1].headers["cookie"] == "m_session_id=ms-token"
-    anonymous = ms.ModelScope(http, hub.url)
+    anonymous = ModelScope(http, hub.url)
     with pytest.raises(AuthError, match="wants a login"):
         anonymous.files("Acme/Gated")
     assert "cookie" not in hub.log[-1].headers
 
 
 def test_unknown_repository_on_both_apis(hub, http):
-    client = ms.ModelScope(http, hub.url)
+    client = ModelScope(http, hub.url)
     with pytest.raises(UsageError, match="no repository Acme/None"):
         client.info("Acme/None")
     with pytest.raises(UsageError, match="no repository Acme/None"):
@@ -86,15 +88,15 @@ def test_unknown_repository_on_both_apis(hub, http):
 def test_search_pages(hub, http):
     for i in range(70):
         hub.add(f"Acme/Model-{i:02}", {"a": b"1"}, on="ms", downloads=100 - i)
-    found = ms.ModelScope(http, hub.url).search("model", limit=60)
+    found = ModelScope(http, hub.url).search("model", limit=60)
     assert [info.repo for info in found[:2]] == ["Acme/Model-00", "Acme/Model-01"]
     assert len(found) == 60 and len(hub.log) == 2
     assert all(len(seen.query["page_size"]) == 1 for seen in hub.log)
-    assert len(ms.ModelScope(http, hub.url).popular(5)) == 5
+    assert len(source.popular(ModelScope(http, hub.url), 5)) == 5
 
 
 def test_record(hub, http):
-    made = record(ms.ModelScope(http, hub.url).info("Acme/Tiny"))
+    made = record(ModelScope(http, hub.url).info("Acme/Tiny"))
     assert made.repos == ()  # ModelScope states no Hugging Face repository
     assert made.variants[0].source == "modelscope"
     assert made.variants[0].repo == "Acme/Tiny"
@@ -110,7 +112,7 @@ def test_record(hub, http):
     ],
 )
 def test_a_famous_name_is_believed_of_known_owners_only(repo, name):
-    assert ms.record_of(ms.parse_info({"id": repo})).name == name
+    assert source.record(ms.parse_info({"id": repo})).name == name
 
 
 def test_a_strangers_copy_is_not_joined_to_the_model():
@@ -119,7 +121,7 @@ def test_a_strangers_copy_is_not_joined_to_the_model():
 
     own = SourceRecord("Qwen/Qwen3-8B", "repository", "Qwen3-8B", repos=("Qwen/Qwen3-8B",))
     copies = [
-        ms.record_of(ms.parse_info({"id": f"{who}/Qwen3-8B"})) for who in ("Qwen", "somebody")
+        source.record(ms.parse_info({"id": f"{who}/Qwen3-8B"})) for who in ("Qwen", "somebody")
     ]
     models = merge([SourceSnapshot(HUGGINGFACE, None, (own,)),
                     SourceSnapshot(MODELSCOPE, None, tuple(copies))])  # fmt: skip

@@ -195,20 +195,20 @@ def test_prediction_layers_are_counted_apart():
 @pytest.mark.parametrize(
     ("quantization", "expected"),
     [
-        ({"quant_method": "fp8"}, "fp8"), ({"quant_method": "awq", "bits": 4}, "awq"),
-        ({"quant_method": "gptq", "bits": 4}, "gptq"), ({"quant_method": "mxfp4"}, "mxfp4"),
-        ({"quant_method": "gptq", "bits": 8}, "gptq-8bit"),
-        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bnb-4bit"),
-        ({"quant_algo": "NVFP4"}, "nvfp4"), ({"quant_algo": "FP8"}, "fp8"),
+        ({"quant_method": "fp8"}, "FP8"), ({"quant_method": "awq", "bits": 4}, "AWQ"),
+        ({"quant_method": "gptq", "bits": 4}, "GPTQ-INT4"), ({"quant_method": "mxfp4"}, "MXFP4"),
+        ({"quant_method": "gptq", "bits": 8}, "GPTQ-INT8"),
+        ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "BNB-4BIT"),
+        ({"quant_algo": "NVFP4"}, "NVFP4"), ({"quant_algo": "FP8"}, "FP8"),
         ({"quant_method": "compressed-tensors", "config_groups": {"g": {
-            "weights": {"num_bits": 4, "type": "int"}}}}, "w4a16"),
+            "weights": {"num_bits": 4, "type": "int"}}}}, "INT4"),
         ({"quant_method": "compressed-tensors", "config_groups": {"g": {
             "weights": {"num_bits": 8, "type": "float"},
-            "input_activations": {"num_bits": 8}}}}, "fp8"),
+            "input_activations": {"num_bits": 8}}}}, "FP8"),
         ({"quant_method": "compressed-tensors", "config_groups": {"g": {
             "weights": {"num_bits": 8, "type": "int"},
-            "input_activations": {"num_bits": 8}}}}, "w8a8"),
-        ({"quant_method": "compressed-tensors", "format": "mxfp4-pack-quantized"}, "mxfp4"),
+            "input_activations": {"num_bits": 8}}}}, "INT8"),
+        ({"quant_method": "compressed-tensors", "format": "mxfp4-pack-quantized"}, "MXFP4"),
         (None, None),
     ],
 )  # fmt: skip

@@ -102,7 +102,7 @@ def test_a_tied_head_needs_the_embedding_on_the_last_stage_too() -> None:
 def test_dtype_float32_doubles_only_what_is_not_quantised() -> None:
     found = shape()
     assert rank_bytes(found, Ranks(), 0, dtype="float32") == 2 * found.weights.total_bytes
-    packed = replace(found, architecture=replace(found.architecture, quantization="fp8"))
+    packed = replace(found, architecture=replace(found.architecture, quantization="FP8"))
     assert rank_bytes(packed, Ranks(), 0, dtype="float32") == found.weights.total_bytes
 
 
@@ -110,10 +110,10 @@ def test_mxfp4_experts_are_padded_per_gpu() -> None:
     """2880 -> 3072 inputs, 1440 -> 1536 outputs on two GPUs."""
     found = shape()
     experts = Experts(32, 4, 2880)
-    architecture = replace(found.architecture, hidden=2880, quantization="mxfp4", experts=experts)
+    architecture = replace(found.architecture, hidden=2880, quantization="MXFP4", experts=experts)
     weights = replace(found.weights, expert_bytes=1200 * MIB)
     padded = replace(found, architecture=architecture, weights=weights)
-    plain = replace(padded, architecture=replace(architecture, quantization="fp8"))
+    plain = replace(padded, architecture=replace(architecture, quantization="FP8"))
     extra = rank_bytes(padded, Ranks(2), 0) - rank_bytes(plain, Ranks(2), 0)
     assert extra == pytest.approx(600 * MIB * (3072 / 2880 * 1536 / 1440 - 1), rel=1e-6)
 

@@ -74,3 +74,12 @@ def test_every_degree_is_allowed_or_has_its_reason(heads: int, kv: int, count: i
     assert 1 in found.allowed
     assert sorted((*found.allowed, *dict(found.rejected))) == list(range(1, count + 1))
     assert all(text for _, text in found.rejected)
+
+
+def test_one_gpu_is_always_allowed_and_so_is_none() -> None:
+    """One rank cuts nothing: a width of 100 is no multiple of 128 and needs to be none."""
+    model = replace(architecture(width=100), extra={"weight_block_size": 128})
+    assert tp.reject_reason(model, 1, "vllm") is None
+    assert "50 is no multiple" in (tp.reject_reason(model, 2, "vllm") or "")
+    assert tp.allowed(architecture(), 0, "vllm") == (1,)
+    assert tp.allowed(architecture(layers=1), 0, "llama.cpp") == (1,)

@@ -13,7 +13,7 @@ from support.hub_content import File, gguf, llama_config, llama_tensors, safeten
 from support.tiny_gguf import Shape, write_tiny_gguf
 
 from modelscan.core.errors import OfflineError, UsageError
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.models.resolve import load_subject
 from modelscan.state.config import load
@@ -26,7 +26,7 @@ def whole(file: File) -> bytes:
 
 def subject(
     text: str | Path, workload: Workload | None = None, *, offline: bool = False
-) -> Subject:
+) -> ResolvedModel:
     return load_subject(str(text), load({"offline": offline}), workload or Workload())
 
 

@@ -6,11 +6,19 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.planner_cases import DENSE_8B, HEADS_40, RTX_3060, RTX_3090, RTX_4090, machine, subject
+from support.planner_cases import (
+    DENSE_8B,
+    HEADS_40,
+    RTX_3060,
+    RTX_3090,
+    RTX_4090,
+    decide,
+    machine,
+    subject,
+)
 
 from modelscan.core.errors import UsageError
 from modelscan.core.workload import Workload
-from modelscan.planner.decide import decide
 
 
 def asked(*parameters: tuple[str, str | None], **wishes: Any) -> Workload:
@@ -29,8 +37,8 @@ def test_an_option_of_one_engine_rules_the_others_out() -> None:
 def test_an_option_of_another_engine_is_refused_unless_insisted_on() -> None:
     wanted = asked(("swa-full", None), backend="vllm")
     refused = decide(subject(DENSE_8B), machine(RTX_4090), wanted)
-    assert refused.no_fit is not None
-    assert "--swa-full is an option of llama.cpp, not of vllm" in refused.no_fit.reasons[0]
+    assert refused.refusal is not None
+    assert "--swa-full is an option of llama.cpp, not of vllm" in refused.refusal.reasons[0]
     forced = decide(subject(DENSE_8B), machine(RTX_4090), replace(wanted, force=True)).plan
     assert forced is not None
     assert "--swa-full" in forced.parameters
@@ -69,7 +77,7 @@ def test_two_contexts_are_refused() -> None:
 
 def test_a_degree_of_an_option_needs_its_gpus() -> None:
     wanted = asked(("tensor-parallel-size", "2"), backend="vllm")
-    alone = decide(subject(DENSE_8B), machine(RTX_4090), wanted).no_fit
+    alone = decide(subject(DENSE_8B), machine(RTX_4090), wanted).refusal
     assert alone is not None
     assert "2 GPUs are asked for (--tensor-parallel), there is 1" in alone.reasons[0]
     near = alone.alternatives[0]
@@ -81,7 +89,7 @@ def test_a_degree_of_an_option_needs_its_gpus() -> None:
 
 def test_a_degree_that_does_not_divide_is_the_first_reason() -> None:
     wanted = Workload(backend="vllm", tensor_parallel=3)
-    found = decide(subject(HEADS_40), machine(RTX_3090, RTX_3090, RTX_3090), wanted).no_fit
+    found = decide(subject(HEADS_40), machine(RTX_3090, RTX_3090, RTX_3090), wanted).refusal
     assert found is not None
     assert "40 attention heads do not divide by 3" in found.reasons[0]
 
@@ -89,7 +97,7 @@ def test_a_degree_that_does_not_divide_is_the_first_reason() -> None:
 def test_what_is_needed_counts_the_context_that_was_asked_for() -> None:
     """Not the weights of a larger format, which are a lower bound of its need only."""
     found = decide(subject(DENSE_8B, ("BF16", "Q4_K_M")), machine(RTX_3060, host_gib=8),
-                   Workload(context_tokens=200_000)).no_fit  # fmt: skip
+                   Workload(context_tokens=200_000)).refusal  # fmt: skip
     assert found is not None
     assert (found.needed_bytes or 0) > 30 << 30
     assert "with a context of" in found.reasons[0]

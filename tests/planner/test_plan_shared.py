@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.planner_cases import decide
 
 from modelscan.core.workload import Workload
 from modelscan.gpu.simulate import simulate
 from modelscan.models.resolve import load_subject
-from modelscan.planner.decide import decide
 from modelscan.state.config import load
 
 MACHINES = ("none", "RTX 4090", "8x H200")
@@ -29,8 +29,8 @@ def test_every_real_config_gets_an_answer(shared: Path) -> None:
         subject = load_subject(str(file), load(), Workload())
         for spec in MACHINES:
             decision = decide(subject, simulate(spec), Workload())
-            assert (decision.plan is None) != (decision.no_fit is None)
-            if decision.no_fit is not None:
-                assert decision.no_fit.reasons
+            assert (decision.plan is None) != (decision.refusal is None)
+            if decision.refusal is not None:
+                assert decision.refusal.reasons
             fits += decision.plan is not None
     assert fits > len(files)  # the largest machine takes nearly all of them

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.planner_cases import machine, subject
+from support.planner_cases import decide, machine, subject
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.gpu import Gpu, Inventory
@@ -15,7 +15,6 @@ from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate
 from modelscan.engines.flags import workload_of
-from modelscan.planner.decide import decide
 
 
 @st.composite
@@ -114,7 +113,7 @@ def test_any_question_has_an_answer_that_adds_up(
         decision = decide(model, here, wish)
     except ModelscanError:
         return
-    found = decision.no_fit.alternatives if decision.no_fit else decision.alternatives
+    found = decision.refusal.alternatives if decision.refusal else decision.alternatives
     for plan in (*filter(None, (decision.plan,)), *found):
         sizes = plan.estimate
         assert sizes.parts.total_bytes == sizes.total_bytes

@@ -40,6 +40,13 @@ def entry(name: str = "a", **fields: Any) -> dict[str, Any]:
         (file(entry(), entry()), "error", "used twice"),
         (file(entry(), default_provider="zzz"), "error", "not among the providers"),
         (file(entry(context_tokens="8k")), "error", "context_tokens"),
+        (file(entry(context_tokens=0)), "error", "context_tokens"),
+        (file(entry(context_tokens=-1)), "error", "context_tokens"),
+        (file(entry(context_tokens=True)), "error", "context_tokens"),
+        (file(entry(base_url="https://u@h")), "error", "credentials in a URL"),
+        (file(entry(base_url="https://:p@h")), "error", "credentials in a URL"),
+        (file(entry(base_url=7)), "error", "needs base_url"),
+        (file(entry(base_url="")), "error", "needs base_url"),
         (file(entry(enabled="no")), "error", "enabled must be"),
         (file(entry(colour="red")), "warning", "unknown field 'colour'"),
         ({"version": 1, "routing": {"fallback": True}}, "error", "fallback needs"),
@@ -48,6 +55,26 @@ def entry(name: str = "a", **fields: Any) -> dict[str, Any]:
 def test_findings(data: Any, level: str, words: str) -> None:
     """Each mistake has its own message."""
     assert [(f.level, words in f.message) for f in parse(data).findings] == [(level, True)]
+
+
+def test_one_token_of_context_is_allowed() -> None:
+    good = parse(file(entry(context_tokens=1)))
+    assert good.findings == ()
+    assert good.routes[0].context_tokens == 1
+
+
+def test_an_entry_with_a_mistake_is_left_out_and_the_others_stay() -> None:
+    read = parse(file(entry("a"), entry("b", context_tokens=0), entry("c")))
+    assert [route.name for route in read.routes] == ["a", "c"]
+    assert [finding.level for finding in read.findings] == ["error"]
+
+
+def test_an_empty_file_is_a_direct_one_without_entries() -> None:
+    read = parse(None)
+    assert (read.mode, read.routes, read.default_provider) == ("direct", (), None)
+    assert read.fallback is False
+    assert read.exists
+    assert read.findings == ()
 
 
 def test_a_good_file_and_the_old_mode_names() -> None:

@@ -64,9 +64,12 @@ def test_each_engine_is_told_by_its_answers(llama: int) -> None:
     assert [(r.engine, r.version) for r in (told[one], told[two], told[ollama])] == [
         ("vllm", "0.32.0"), ("sglang", "0.5.23"), ("ollama", "0.12.3"),
     ]  # fmt: skip
-    assert told[one].models == (discover.Served("tiny", 1024, "/weights/tiny"),)
-    assert told[two].models == (discover.Served("glm", 8192, "/weights/glm"),)
-    assert told[ollama].models == (discover.Served("qwen3:8b", 8192), discover.Served("bge:latest"))
+    assert told[one].models == (discover.ServedModel("tiny", 1024, "/weights/tiny"),)
+    assert told[two].models == (discover.ServedModel("glm", 8192, "/weights/glm"),)
+    assert told[ollama].models == (
+        discover.ServedModel("qwen3:8b", 8192),
+        discover.ServedModel("bge:latest"),
+    )
     assert (told[three].engine, told[three].models[0].context_tokens) == ("openai", None)
     (model,) = told[llama].models
     assert (told[llama].engine, model.name, model.context_tokens) == ("llama.cpp", "theirs", 512)

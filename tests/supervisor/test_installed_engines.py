@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.tiny_hf import write_tiny_hf
 
-from modelscan.core.errors import ModelscanError
+from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.plan import Plan
 from modelscan.core.units import GIB
@@ -23,6 +23,7 @@ from modelscan.targets.request import Request
 GPU = Gpu(
     index=0, name="NVIDIA H100 80GB HBM3", vendor="nvidia", memory_bytes=80 * GIB,
     free_bytes=79 * GIB, source="nvml", compute_capability="9.0", visible_index=0,
+    backends=("llama.cpp", "vllm", "sglang", "ollama"),
 )  # fmt: skip
 MACHINE = Inventory(
     gpus=(GPU,), host=Host(cpus=8, memory_bytes=64 * GIB, free_bytes=60 * GIB, platform="linux")
@@ -76,11 +77,15 @@ def test_the_plan_is_made_for_the_installed_version(
 def test_an_engine_that_was_asked_for_and_is_missing(tmp_path: Path) -> None:
     model = write_tiny_hf(tmp_path / "tiny")
     wanted = Workload(backend="vllm", context_tokens=1024)
-    with pytest.raises(ModelscanError, match="vLLM is not installed") as caught:
-        planned(model, wanted)
-    assert caught.value.code == "engine_missing"
-    assert "modelscan config set vllm" in str(caught.value.hint)
-    assert planned(model, wanted, dry_run=True).backend == "vllm", "a preview may"
+    for dry_run in (False, True):
+        with pytest.raises(NotDeployableError, match="vLLM is not installed") as caught:
+            planned(model, wanted, dry_run=dry_run)
+        assert caught.value.code == "engine_missing"
+        assert "modelscan config set vllm" in str(caught.value.hint)
+        assert caught.value.details["verdict"] == "not_supported"
+        (missing, *_) = caught.value.details["missing"]
+        assert (missing["kind"], missing["name"]) == ("engine", "vllm")
+        assert missing["plan"]["backend"] == "vllm"
 
 
 def test_where_only_a_missing_engine_could_run_it_that_is_said(

@@ -6,7 +6,6 @@ import hashlib
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -45,7 +44,6 @@ def test_threads_that_still_work_are_seen() -> None:
 def test_a_failed_start_names_its_reason_each_time(tmp_path: Path) -> None:
     """Four at once on the cores that there are."""
     command = [sys.executable, "-m", MODULE, "--model", str(tmp_path / "none.gguf"), "--port", "0"]
-    begun = time.monotonic()
     running = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(4)
@@ -54,7 +52,6 @@ def test_a_failed_start_names_its_reason_each_time(tmp_path: Path) -> None:
         out, _ = process.communicate(timeout=60)
         assert process.returncode == 1
         assert "No such file" in out
-    assert time.monotonic() - begun < 60
 
 
 def test_a_log_that_is_not_whole_yet_measures_nothing() -> None:

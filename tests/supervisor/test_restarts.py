@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,11 +116,9 @@ def test_policies(rundir: RunDir, tmp_path: Path, policy: str, ending: str, expe
 
 
 def test_a_stop_during_the_pause_before_a_restart(rundir: RunDir, tmp_path: Path) -> None:
-    begin(rundir, tmp_path, CRASHES, restart_delay_s=30.0)
+    begin(rundir, tmp_path, CRASHES, restart_delay_s=3600.0)
     eventually(lambda: (note := rundir.restarts()) and note.waiting)
-    begun = time.monotonic()
     assert spawn.stop(rundir)
-    assert time.monotonic() - begun < 3
     assert starts(tmp_path) == 1
     ended = rundir.ended()
     assert ended is not None and ended.on_purpose

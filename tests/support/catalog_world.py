@@ -9,7 +9,8 @@ from typing import Any
 from support.fake_hub import FakeHub
 from support.hub_content import llama_tensors, parameters, safetensors
 
-from modelscan.catalog.index.read import Index, synced_index
+from modelscan.catalog.index.layout import synced_index
+from modelscan.catalog.index.read import Index
 from modelscan.core.model import Model
 from modelscan.state import targets
 from modelscan.state.paths import paths

@@ -14,13 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from support.planner_cases import decide
+
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
 from modelscan.engines.base import Serving
 from modelscan.engines.versions import parse_version
 from modelscan.gpu.inventory import inventory
 from modelscan.models.resolve import load_subject
-from modelscan.planner.decide import decide
 from modelscan.state.config import load
 from modelscan.supervisor.launch.python_engine import PythonEngine
 from modelscan.supervisor.launch.sglang import SgLang
@@ -89,7 +90,7 @@ def command(case: Case, backend: str, version: str) -> str:
     subject = load_subject(case.model, load(), wanted)
     decision = decide(subject, inventory(case.gpu), wanted, explain=False)
     if decision.plan is None:
-        assert decision.no_fit is not None
+        assert decision.refusal is not None
         return "does not fit"
     return rendered(decision.plan, backend, version)
 

@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from modelscan.core.gpu import Gpu, Host, Inventory
+from modelscan.core.machine import simulated_machine
 from modelscan.core.model import Variant
-from modelscan.core.plan import Candidate, Subject
+from modelscan.core.plan import Candidate, Decision, ReservedMemory, ResolvedModel
 from modelscan.core.units import GIB
+from modelscan.core.workload import Workload
 from modelscan.memory.shape import from_config
 from modelscan.models.quantization_quality import quality
+from modelscan.planner.decide import decide as planner_decide
 
 DENSE_8B = {
     "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "hidden_size": 4096,
@@ -67,8 +70,8 @@ def subject(
     name: str = "acme/model",
     task: str = "chat",
     original: str | None = None,
-) -> Subject:
-    """A Subject with these variants; names that GGUF knows become GGUF files."""
+) -> ResolvedModel:
+    """A ResolvedModel with these variants; names that GGUF knows become GGUF files."""
     candidates = []
     for quantization in quantizations:
         gguf = quantization.startswith(("Q", "IQ"))
@@ -80,7 +83,18 @@ def subject(
             weight_bytes=shape.weights.total_bytes,
         )  # fmt: skip
         candidates.append(Candidate(variant, shape, quality(quantization, original)))
-    return Subject(name, name, task, tuple(candidates))
+    return ResolvedModel(name, name, task, tuple(candidates))
+
+
+def decide(
+    model: ResolvedModel,
+    inventory: Inventory,
+    wishes: Workload,
+    reserved: tuple[ReservedMemory, ...] = (),
+    **options: Any,
+) -> Decision:
+    """The planner on hardware that has every engine."""
+    return planner_decide(model, simulated_machine(inventory, reserved=reserved), wishes, **options)
 
 
 def gpu(

@@ -11,7 +11,7 @@ from support import catalog_world
 from support.fake_hub import FakeHub
 
 from modelscan.catalog.index import publish
-from modelscan.net.client import HttpClient
+from modelscan.hub import http_client
 
 REPOSITORY = Path(__file__).parents[2]
 SCHEMA = json.loads((REPOSITORY / "modelscan/schemas/catalog.sync.json").read_text())
@@ -25,8 +25,7 @@ def world(monkeypatch):
         for name, value in catalog_world.environment(running).items():
             monkeypatch.setenv(name, value)
         catalog_world.target(running)
-        quick = {**(HttpClient.__init__.__kwdefaults__ or {}), "backoff_s": (0.01,)}
-        monkeypatch.setattr(HttpClient.__init__, "__kwdefaults__", quick)
+        monkeypatch.setattr(http_client, "_PAUSES_S", (0.01,))
         yield running
 
 

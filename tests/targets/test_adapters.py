@@ -11,13 +11,13 @@ import pytest
 from conftest import Ran
 from support.fake_hub import FakeHub
 from support.hub_content import gguf, llama_tensors, safetensors
+from support.planner_cases import decide
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
 from modelscan.gpu.inventory import inventory
 from modelscan.models.resolve import load_subject
-from modelscan.planner.decide import decide
 from modelscan.state.config import load
 from modelscan.targets.local.adapters import fetch, on_hub
 

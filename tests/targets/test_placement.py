@@ -16,12 +16,12 @@ from support.deployments import ESTIMATE, make, plan
 from modelscan.core.deployment import State
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.estimate import DeviceEstimate, Parts
-from modelscan.core.plan import Held, Plan
+from modelscan.core.plan import Plan, ReservedMemory
 from modelscan.core.units import GIB
-from modelscan.hub.needed_files import is_projector
+from modelscan.formats.files import is_projector
 from modelscan.state.config import Config, load
 from modelscan.state.store import Store
-from modelscan.targets.local.plan import held_bytes
+from modelscan.targets.local.reserved import held_bytes
 from modelscan.targets.local.weights import expected
 from modelscan.targets.registry import find_target, resolve_target
 
@@ -58,7 +58,11 @@ def store(tmp_path: Path) -> Any:
 def test_a_starting_deployment_holds_all_of_its_estimate(store: Store) -> None:
     store.put(make("a", state=State.STARTING, plan=planned(GIB, (0, 5 * GIB), (1, 6 * GIB))))
     store.put(make("me", state=State.STARTING, plan=planned(GIB, (0, GIB))))
-    assert held_bytes(store, "me") == (Held(0, 5 * GIB), Held(1, 6 * GIB), Held(None, GIB))
+    assert held_bytes(store, "me") == (
+        ReservedMemory(0, 5 * GIB),
+        ReservedMemory(1, 6 * GIB),
+        ReservedMemory(None, GIB),
+    )
 
 
 def test_a_starting_engine_with_a_pool_holds_all_that_it_will_set_aside(store: Store) -> None:
@@ -67,7 +71,7 @@ def test_a_starting_engine_with_a_pool_holds_all_that_it_will_set_aside(store: S
     value = planned(None, (0, 24 * GIB), (1, 24 * GIB))
     value = with_pools(value, parts, 54 * GIB, 2 * GIB)
     store.put(make("pooled", state=State.STARTING, plan=value))
-    assert held_bytes(store, "me") == (Held(0, 73 * GIB), Held(1, 24 * GIB))
+    assert held_bytes(store, "me") == (ReservedMemory(0, 73 * GIB), ReservedMemory(1, 24 * GIB))
 
 
 def test_a_running_one_holds_only_what_the_probe_cannot_see(store: Store) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelscan.catalog.index.read import bundle_stamp, stamp_file, synced_index
+from modelscan.catalog.index.layout import bundle_stamp, stamp_file, synced_index
 from modelscan.catalog.merge.inherit import inherited, inheriting
 from modelscan.catalog.records import FAILED, USER, SourceSnapshot, dump, load
 from modelscan.core.errors import ModelscanError, UsageError

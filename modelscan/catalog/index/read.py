@@ -9,18 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from modelscan.core.errors import ModelscanError
-from modelscan.state.bundled import bundled_dir
+from modelscan.catalog.index.layout import NameKind
 
 if TYPE_CHECKING:  # importing the dataclasses costs a tenth of a search
     from modelscan.core.model import Model
-    from modelscan.state.paths import Paths
-
-FORMAT = "7"  # of the file: another number is another form
-FILE_NAME = "index.sqlite3"
-# The kinds of names that it keeps (column ``name.kind``).
-ID, SHORT, ALIAS, REPOSITORY, WEIGHTS, OFFERING, MODELSCOPE_ID = range(7)
-SPELLING, DISPLAY, HOSTED = 7, 8, 9
 
 
 class SourceState(NamedTuple):
@@ -84,7 +76,7 @@ class Index:
         rows = self.connection.execute(
             "SELECT n.key, max(coalesce(m.downloads, 0)) FROM name n JOIN model m "
             "ON m.rowid = n.model WHERE n.kind IN (?, ?) GROUP BY n.key",
-            (REPOSITORY, WEIGHTS),
+            (NameKind.REPOSITORY, NameKind.WEIGHTS),
         )
         return dict(rows)
 
@@ -92,8 +84,8 @@ class Index:
         """Some offering is this provider's."""
         start = name.lower() + "/"
         row = self.connection.execute(
-            "SELECT 1 FROM name WHERE key >= ? AND key < ? AND kind = 5 LIMIT 1",
-            (start, start + "\U0010ffff"),
+            "SELECT 1 FROM name WHERE key >= ? AND key < ? AND kind = ? LIMIT 1",
+            (start, start + "\U0010ffff", NameKind.OFFERING),
         ).fetchone()
         return row is not None
 
@@ -117,72 +109,3 @@ class Index:
     def all_ids(self) -> list[str]:
         """Every model's id, the most used first."""
         return [row[0] for row in self.connection.execute("SELECT id FROM model ORDER BY rowid")]
-
-
-def bundled_index() -> Path:
-    return bundled_dir() / FILE_NAME
-
-
-def synced_index(paths: Paths) -> Path:
-    return paths.catalog_dir / FILE_NAME
-
-
-def bundle_stamp() -> str:
-    """Which bundle this is: a synced index is made again when another release brings another."""
-    try:
-        stat = bundled_index().stat()
-    except OSError:
-        return FORMAT
-    return f"{FORMAT} {stat.st_size} {stat.st_mtime_ns}"
-
-
-def open_index(paths: Paths) -> Index:
-    """The user's synced index where there is a usable one, else the bundled one.
-
-    It is made anew first where overlay files changed since, or where it is another release's.
-    """
-    if paths.overlay_dir.is_dir():
-        from modelscan.catalog.index.publish import ensure_overlay
-
-        ensure_overlay(paths)
-    if synced_index(paths).is_file() and not _of_this_release(paths):
-        from modelscan.catalog.index.publish import remake
-
-        remake(paths)
-    for file in (synced_index(paths), bundled_index()):
-        index = _usable(file)
-        if index is not None:
-            return index
-    raise ModelscanError(
-        f"there is no catalog index at {bundled_index()}",
-        hint="modelscan catalog sync",
-        code="no_catalog",
-    )
-
-
-def stamp_file(paths: Paths) -> Path:
-    """Says with which bundle the synced index was made."""
-    return paths.catalog_dir / "built.txt"
-
-
-def _of_this_release(paths: Paths) -> bool:
-    try:
-        return stamp_file(paths).read_text() == bundle_stamp()
-    except (OSError, ValueError):
-        return False
-
-
-def _usable(file: Path) -> Index | None:
-    """None for a missing, foreign or damaged file, or one of another version's form."""
-    if not file.is_file():
-        return None
-    index = None
-    try:
-        index = Index(file)
-        if index.meta("format") == FORMAT:
-            return index
-    except sqlite3.DatabaseError:
-        pass
-    if index is not None:
-        index.close()
-    return None

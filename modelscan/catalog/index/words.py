@@ -94,6 +94,11 @@ def spelling(text: str) -> str:
     return " ".join(_RUNS.findall(text.lower()))
 
 
+def letters(name: str) -> str:
+    """The letters and digits of a model's own name, without its lab: what typing errors change."""
+    return spelling(name.rpartition("/")[2]).replace(" ", "")
+
+
 def query_words(text: str) -> list[str]:
     """The words of a query that say something; all of them when none does."""
     plain = f" {' '.join(words(text))} "

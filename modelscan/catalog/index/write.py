@@ -16,22 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from modelscan.catalog.index.read import (
-    ALIAS,
-    DISPLAY,
-    FORMAT,
-    HOSTED,
-    ID,
-    MODELSCOPE_ID,
-    OFFERING,
-    REPOSITORY,
-    SHORT,
-    SPELLING,
-    WEIGHTS,
-    Index,
-    bundled_index,
-    open_index,
-)
+from modelscan.catalog.index.layout import FORMAT, NameKind, bundled_index
 from modelscan.catalog.index.words import (
     COMMON,
     FLAGS,
@@ -48,7 +33,6 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.model import Model
 from modelscan.state.files import ensure_dir, explain_os_errors
 
-__all__ = ["FORMAT", "Index", "build", "open_index", "ranked"]
 _SCHEMA = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE source(
@@ -93,7 +77,7 @@ def build(
     A crash at any instant leaves the old index or the new one. ``least`` gives the memory column;
     without it, what the bundled index has by the estimator is kept and the rest is a lower bound.
     """
-    least = least or remembered(estimated(bundled_index()))
+    least = least or keep_bundled_estimates(bundled_estimates(bundled_index()))
     ensure_dir(path.parent)
     with explain_os_errors(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
@@ -110,7 +94,7 @@ def build(
             raise
 
 
-def remembered(known: Mapping[str, Least]) -> LeastMemory:
+def keep_bundled_estimates(known: Mapping[str, Least]) -> LeastMemory:
     """The estimate made when the bundle was built, for models that still have those weights."""
 
     def least(model: Model) -> Least | None:
@@ -122,7 +106,7 @@ def remembered(known: Mapping[str, Least]) -> LeastMemory:
     return least
 
 
-def estimated(file: Path) -> dict[str, Least]:
+def bundled_estimates(file: Path) -> dict[str, Least]:
     """Model id -> the estimator's figure in an index; empty for a missing or foreign file."""
     if not file.is_file():
         return {}
@@ -183,7 +167,7 @@ def _fill(
         connection.execute(
             "INSERT INTO text(rowid, ident, lead, kind, facet) VALUES(?,?,?,?,?)",
             (number, " ".join(ident), " ".join(lead), " ".join(dict.fromkeys(kinds)),
-             " ".join(_marks(model))),
+             " ".join(_filter_terms(model))),
         )  # fmt: skip
         vocabulary.update({*ident, *lead, *kinds})
         counts.update(sources_of(model))
@@ -229,9 +213,9 @@ def _row(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
     modalities = sorted({*model.modalities_in, *model.modalities_out})
     return (
         number, model.id, model.name, model.family, model.license, model.task, model.lab,
-        _bit(model.open_weights), model.parameters, model.active_parameters,
-        model.limits.context_tokens, model.release_date, model.downloads, _bit(can.tools),
-        _bit(can.reasoning), _bit(can.vision), _list(modalities),
+        _as_int(model.open_weights), model.parameters, model.active_parameters,
+        model.limits.context_tokens, model.release_date, model.downloads, _as_int(can.tools),
+        _as_int(can.reasoning), _as_int(can.vision), _list(modalities),
         least.memory_bytes if least else None, least.quantization if least else None,
         least.basis if least else None,
         _list(sources_of(model)), len({o.provider for o in model.offerings}), len(model.variants),
@@ -241,13 +225,13 @@ def _row(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
 def _facet(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
     release = int((model.release_date or "").replace("-", "").ljust(8, "0") or 0) or None
     return (
-        number, sum(FLAGS[name] for name in _true(model)), model.parameters,
+        number, sum(FLAGS[name] for name in _true_flags(model)), model.parameters,
         model.limits.context_tokens, least.memory_bytes if least else None, model.downloads,
         release,
     )  # fmt: skip
 
 
-def _true(model: Model) -> set[str]:
+def _true_flags(model: Model) -> set[str]:
     """What a model is known to be, by the names in FLAGS."""
     can = model.capabilities
     named = {
@@ -257,11 +241,11 @@ def _true(model: Model) -> set[str]:
     return {name for name, value in named.items() if value}
 
 
-def _marks(model: Model) -> list[str]:
+def _filter_terms(model: Model) -> list[str]:
     """Filters as words of the full text, so that they are met within it."""
     licenses = (model.license or "").split(", ")
     modalities = {*model.modalities_in, *model.modalities_out}
-    pairs: list[tuple[str, str | None]] = [("flag", name) for name in sorted(_true(model))]
+    pairs: list[tuple[str, str | None]] = [("flag", name) for name in sorted(_true_flags(model))]
     pairs += [("family", model.family), ("task", model.task)]
     pairs += [("license", part) for part in licenses]
     pairs += [("source", source) for source in sources_of(model)]
@@ -269,7 +253,7 @@ def _marks(model: Model) -> list[str]:
     return [mark(kind, value) for kind, value in pairs if value]
 
 
-def _bit(value: bool | None) -> int | None:
+def _as_int(value: bool | None) -> int | None:
     return None if value is None else int(value)
 
 
@@ -289,25 +273,25 @@ def sources_of(model: Model) -> list[str]:
 
 
 def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
-    yield model.id.lower(), ID, number
-    yield model.id.rpartition("/")[2].lower(), SHORT, number
-    yield model.name.lower(), DISPLAY, number
+    yield model.id.lower(), NameKind.ID, number
+    yield model.id.rpartition("/")[2].lower(), NameKind.SHORT, number
+    yield model.name.lower(), NameKind.DISPLAY, number
     for alias in model.aliases:
-        yield alias.lower(), ALIAS, number
+        yield alias.lower(), NameKind.ALIAS, number
     for name in (model.id.rpartition("/")[2], model.name):
-        yield spelling(name), SPELLING, number
+        yield spelling(name), NameKind.SPELLING, number
     for repo in model.repos:
-        yield repo.lower(), REPOSITORY, number
+        yield repo.lower(), NameKind.REPOSITORY, number
     for variant in model.variants:
-        kind = MODELSCOPE_ID if variant.source == "modelscope" else WEIGHTS
+        kind = NameKind.MODELSCOPE_ID if variant.source == "modelscope" else NameKind.WEIGHTS
         yield variant.repo.lower(), kind, number
         if variant.modelscope_repo:
-            yield variant.modelscope_repo.lower(), MODELSCOPE_ID, number
+            yield variant.modelscope_repo.lower(), NameKind.MODELSCOPE_ID, number
     for offering in model.offerings:
-        yield offering.id.lower(), OFFERING, number
+        yield offering.id.lower(), NameKind.OFFERING, number
         hosted = offering.id.rpartition("/")[2].lower()
         if any(c.isdigit() for c in hosted):  # "large" and "auto" are nobody's names
-            yield spelling(hosted), HOSTED, number
+            yield spelling(hosted), NameKind.HOSTED, number
 
 
 def _sources(

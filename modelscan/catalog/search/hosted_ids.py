@@ -6,7 +6,8 @@ Providers come and go between two snapshots; ``cerebras/llama-3.3-70b`` is still
 from __future__ import annotations
 
 from modelscan.catalog.curated import curated
-from modelscan.catalog.index.read import OFFERING, REPOSITORY, WEIGHTS, Index
+from modelscan.catalog.index.layout import NameKind
+from modelscan.catalog.index.read import Index
 from modelscan.catalog.link.rules import Linker
 from modelscan.catalog.link.words import DECORATION
 
@@ -19,12 +20,12 @@ def hosted_row(index: Index, text: str) -> int | None:
         return None
     plain, _, tag = text.rpartition(":")
     if tag.lower() in DECORATION:  # qwen3-coder:free is qwen3-coder
-        listed = index.by_name(plain, (OFFERING,))
+        listed = index.by_name(plain, (NameKind.OFFERING,))
         if len(listed) == 1:
             return listed[0][1]
     linker = Linker(index.repositories(), curated())
     if not known and linker.take_apart(text, provider=True).foreign:
         return None  # somebody's own weights, wherever they are
     found = linker.link(text, provider=True)
-    rows = index.by_name(found.repo, (REPOSITORY, WEIGHTS)) if found else []
+    rows = index.by_name(found.repo, (NameKind.REPOSITORY, NameKind.WEIGHTS)) if found else []
     return rows[0][1] if rows else None

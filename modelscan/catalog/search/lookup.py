@@ -5,26 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from modelscan.catalog.index.read import (
-    ALIAS,
-    DISPLAY,
-    HOSTED,
-    ID,
-    MODELSCOPE_ID,
-    OFFERING,
-    REPOSITORY,
-    SHORT,
-    SPELLING,
-    WEIGHTS,
-    Index,
-    open_index,
-)
-from modelscan.catalog.index.words import query_words, spelling, words
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.index.layout import NameKind
+from modelscan.catalog.index.read import Index
+from modelscan.catalog.index.words import letters, query_words, spelling, words
 from modelscan.catalog.search.query import Query, search
-from modelscan.catalog.search.resemble import resembling
 from modelscan.catalog.search.typos import correct
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model
+from modelscan.core.nearest import nearest
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.state.bundled import examples_dir
 from modelscan.state.paths import Paths
@@ -33,12 +22,20 @@ DEMO_FILE = "demo-model.gguf"
 _CANDIDATES = 8
 _FOREIGN = re.compile(r"[^\w\s.:@/+~()–-]")  # occurs in no model's name
 # The kinds of names in the order of certainty.
-_STEPS = (
-    (ID,), (OFFERING,), (REPOSITORY,), (ALIAS,), (SHORT,), (DISPLAY,), (WEIGHTS, MODELSCOPE_ID),
-)  # fmt: skip
+_STEPS: tuple[tuple[NameKind, ...], ...] = (
+    (NameKind.ID,),
+    (NameKind.OFFERING,),
+    (NameKind.REPOSITORY,),
+    (NameKind.ALIAS,),
+    (NameKind.SHORT,),
+    (NameKind.DISPLAY,),
+    (NameKind.WEIGHTS, NameKind.MODELSCOPE_ID),
+)
+# What these names mean is the same for several models: the same weights.
+_OF_WEIGHTS = frozenset((NameKind.REPOSITORY, NameKind.WEIGHTS, NameKind.MODELSCOPE_ID))
 _HUB_STEPS = {
-    Kind.HUGGINGFACE: ((REPOSITORY,), (WEIGHTS,)),
-    Kind.MODELSCOPE: ((MODELSCOPE_ID,),),
+    Kind.HUGGINGFACE: ((NameKind.REPOSITORY,), (NameKind.WEIGHTS,)),
+    Kind.MODELSCOPE: ((NameKind.MODELSCOPE_ID,),),
 }
 
 
@@ -115,12 +112,13 @@ def _named(index: Index, text: str) -> int | None:
     steps = _HUB_STEPS.get(reference.kind, _STEPS)
     for kinds in steps:
         rows = list(dict.fromkeys(row for _, row in index.by_name(reference.value, kinds)))
-        if len(rows) == 1 or (rows and kinds in ((3,), (4,), (6,), (4, 6))):
+        if len(rows) == 1 or (rows and _OF_WEIGHTS.issuperset(kinds)):
             return _first_owner(index, rows, reference.value)
         if rows:
             raise ambiguous(text, index.ids(rows[:_CANDIDATES]), len(rows))
     if reference.kind is Kind.NAME and _could_be_a_name(text):
-        for kind in (SPELLING, HOSTED):  # then what providers call it, where they agree
+        # Then what providers call it, where they agree.
+        for kind in (NameKind.SPELLING, NameKind.HOSTED):
             rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (kind,))))
             if len(rows) == 1:
                 return rows[0]
@@ -170,8 +168,8 @@ def ambiguous(text: str, candidates: list[str], total: int) -> UsageError:
 def _unknown(
     index: Index, text: str, near: list[str] | None = None, *, hub: bool = False
 ) -> UsageError:
-    alike = resembling(text, index.all_ids())
-    names = list(dict.fromkeys([*alike, *(near or nearest(index, text))]))
+    alike = nearest(text, index.all_ids(), limit=5, cutoff=0.7, spelled=letters)
+    names = list(dict.fromkeys([*alike, *(near or _by_words(index, text))]))
     what = f"the catalog does not know the repository '{text}'" if hub else f"no model '{text}'"
     where = f"; nearest: {', '.join(names[:5])}" if names else ""
     return UsageError(
@@ -182,7 +180,7 @@ def _unknown(
     )
 
 
-def nearest(index: Index, text: str) -> list[str]:
+def _by_words(index: Index, text: str) -> list[str]:
     """Ids of what the words of ``text`` may have meant, best first."""
     words = correct(index, query_words(text.replace("/", " ")))
     for count in range(len(words), 0, -1):

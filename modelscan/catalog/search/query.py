@@ -11,16 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from modelscan.catalog.index.read import (
-    ALIAS,
-    DISPLAY,
-    ID,
-    REPOSITORY,
-    SHORT,
-    SPELLING,
-    WEIGHTS,
-    Index,
-)
+from modelscan.catalog.index.layout import NameKind
+from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.words import (
     FLAGS,
     KINDS,
@@ -37,7 +29,14 @@ SORTS = ("relevance", "release", "params", "context", "downloads")
 _ORDER = {  # sort -> column of the narrow table; descending puts unknown last
     "release": "release", "params": "parameters", "context": "context", "downloads": "downloads",
 }  # fmt: skip
-_EXACT_KINDS = (ID, SHORT, ALIAS, REPOSITORY, WEIGHTS, DISPLAY)
+_EXACT_KINDS = (
+    NameKind.ID,
+    NameKind.SHORT,
+    NameKind.ALIAS,
+    NameKind.REPOSITORY,
+    NameKind.WEIGHTS,
+    NameKind.DISPLAY,
+)
 _FIELDS = (
     "id", "name", "family", "license", "task", "lab", "open_weights", "parameters",
     "active_parameters", "context_tokens", "release_date", "downloads", "tools", "reasoning",
@@ -237,7 +236,7 @@ def _tiers(index: Index, query: Query, words: Sequence[str], wanted: int) -> lis
 def _exact(index: Index, query: Query) -> list[int]:
     """Models that are called just that, and that pass the filters; the plainest id first."""
     named = index.by_name(query.text.strip(), _EXACT_KINDS)
-    named += index.by_name(spelling(query.text), (SPELLING,))
+    named += index.by_name(spelling(query.text), (NameKind.SPELLING,))
     found = {row for _, row in named} | _packed(index, query.text)
     rows = rows_by_number(index, sorted(found))
     return [r.row for r in sorted(rows, key=lambda r: (len(r.id), r.row)) if _passes(r, query)]
@@ -248,7 +247,7 @@ def _packed(index: Index, text: str) -> set[int]:
     said = words(text.rpartition("/")[2])
     packed = [word for word in said if is_packing(word)]
     name = spelling(" ".join(word for word in said if not is_packing(word)))
-    rows = [row for _, row in index.by_name(name, (SPELLING,))] if packed else []
+    rows = [row for _, row in index.by_name(name, (NameKind.SPELLING,))] if packed else []
     if not rows:
         return set()
     sql = f"SELECT rowid FROM text WHERE text MATCH ? AND rowid IN ({','.join('?' * len(rows))})"

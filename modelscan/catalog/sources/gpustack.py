@@ -16,11 +16,12 @@ from typing import Any
 from modelscan.catalog.records import SourceRecord
 from modelscan.catalog.sources.gpustack_parse import record
 from modelscan.core.errors import AuthError, RemoteError
+from modelscan.core.foreign import mapping, rows, text
 from modelscan.core.model import Spec
 from modelscan.formats.repo_names import short
-from modelscan.hub.repo_info import mapping, rows, text
+from modelscan.net.address import public
 from modelscan.net.client import HttpClient
-from modelscan.net.errors import HttpError, public
+from modelscan.net.errors import HttpError
 
 AT_ONCE = 6
 

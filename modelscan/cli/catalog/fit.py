@@ -2,150 +2,58 @@
 
 from __future__ import annotations
 
-import difflib
+import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note, Table
-from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
+from modelscan.core.nearest import nearest
 from modelscan.core.units import format_bytes, format_count, format_tokens
+from modelscan.models.fit import Fit
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
     from modelscan.catalog.search.query import Row
-    from modelscan.core.gpu import Inventory
-    from modelscan.core.model import Model, Offering
-    from modelscan.core.plan import Decision
+    from modelscan.core.machine import Machine
+    from modelscan.core.model import Offering
+    from modelscan.models.fit import Fit
 
-_CANDIDATES = 400
-_COLUMNS = ("MODEL", "PARAMS", "WEIGHTS", "BACKEND", "NEEDS", "TOKENS/S", "RELEASED", "LICENSE")
-
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """The hardware, and the memory one model may take of it: the GPUs', else free host memory."""
-
-    inventory: Inventory
-    usable_bytes: int
-    where: str  # "2 x H100 80GB" or "the CPU"
-
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """Whether a model runs here, and how. ``basis``: estimate (the planner's) | lower_bound."""
-
-    verdict: str  # fits | does_not_fit | unknown
-    needed_bytes: int | None
-    available_bytes: int
-    where: str
-    quantization: str | None = None
-    backend: str | None = None
-    context_tokens: int | None = None
-    tokens_per_s: float | None = None
-    basis: str | None = None
-
-    @property
-    def text(self) -> str:
-        """One sentence for a person."""
-        if self.needed_bytes is None:
-            return f"unknown: neither its size nor its weights are known ({self.where})"
-        room = f"{format_bytes(self.available_bytes)} free on {self.where}"
-        needed = format_bytes(self.needed_bytes)
-        if self.verdict != "fits":
-            what = f"{self.quantization} needs" if self.quantization else "the smallest needs"
-            return f"no: {what} {needed}, {room}"
-        label = self.quantization or "the weights as released"
-        how = f" with {self.backend}" if self.backend else ""
-        speed = f", about {self.tokens_per_s:.3g} tokens/s" if self.tokens_per_s else ""
-        return f"yes: {label}{how} takes {needed}{speed}; {room}"
-
-
-def room(gpu: str | None) -> Room:
-    """The (real or simulated) hardware and its memory."""
-    from modelscan.gpu.inventory import inventory
-
-    found = inventory(gpu)
-    total = sum(g.free_bytes or g.memory_bytes or 0 for g in found.gpus)
-    if total:
-        first, count = found.gpus[0].name, len(found.gpus)
-        return Room(found, total, f"{count} x {first}" if count > 1 else first)
-    return Room(found, found.host.free_bytes or found.host.memory_bytes or 0, "the CPU")
-
-
-def fit_of(model: Model, here: Room) -> Fit:
-    """The planner's answer; where it has none, the catalog's least memory against what is free."""
-    decision = _decision(model, here)
-    if decision is not None and decision.plan is not None:
-        plan = decision.plan
-        speed = plan.estimate.speed
-        return Fit(
-            "fits", plan.estimate.total_bytes, here.usable_bytes, here.where, plan.quantization,
-            plan.backend, plan.context_tokens, speed.decode_tokens_per_s if speed else None,
-            "estimate",
-        )  # fmt: skip
-    if decision is not None and decision.no_fit is not None and decision.no_fit.needed_bytes:
-        needed = decision.no_fit.needed_bytes
-        return Fit("does_not_fit", needed, here.usable_bytes, here.where, basis="estimate")
-    return _bound(model, here)
-
-
-def _decision(model: Model, here: Room) -> Decision | None:
-    from modelscan.core.workload import Workload
-    from modelscan.models.from_catalog import from_model
-    from modelscan.models.from_local import from_path
-    from modelscan.planner.decide import decide
-
-    workload = Workload()
-    local = [v.repo for v in model.variants if v.source == "local_path"]
-    try:
-        if local:
-            subject = from_path(local[0], workload, name=model.id)
-        else:
-            subject = from_model(model, current().config, workload)
-        return decide(subject, here.inventory, workload, explain=False)
-    except ModelscanError:  # no variant that an engine here loads, or nothing to size it by
-        return None
-
-
-def _bound(model: Model, here: Room) -> Fit:
-    from modelscan.catalog.sizing import least_memory
-
-    least = least_memory(model)
-    if least is None:
-        return Fit("unknown", None, here.usable_bytes, here.where)
-    verdict = "fits" if least.memory_bytes <= here.usable_bytes else "does_not_fit"
-    return Fit(
-        verdict, least.memory_bytes, here.usable_bytes, here.where, least.quantization,
-        basis="lower_bound",
-    )  # fmt: skip
+_COLUMNS = ("MODEL", "PARAMS", "WEIGHTS", "BACKEND", "TOTAL", "TOKENS/S", "RELEASED", "LICENSE")
 
 
 def runnable(gpu: str | None, task: str, limit: int) -> Document:
-    """Open models that run here, ranked by what tends to make a better answer."""
-    from modelscan.catalog.index.read import open_index
-    from modelscan.catalog.search.query import Query, search
+    """Open models that run here, ranked by what tends to make a better answer.
 
-    index = open_index(current().config.paths)
+    Only those whose smallest weights of four bits and more fit the devices: a larger one may still
+    run with part of it in host memory, but slowly.
+    """
+    from modelscan.catalog.index.current import open_index
+    from modelscan.catalog.search.query import Query, search
+    from modelscan.deploy.machine import machine_here
+    from modelscan.planner.describe import most_available
+
+    config = current().config
+    index = open_index(config.paths)
     try:
         _check_task(task, index.tasks())
-        here = room(gpu)
-        query = Query(
-            open_weights=True, task=task, max_memory_bytes=here.usable_bytes, limit=_CANDIDATES
-        )
+        machine = machine_here(config, gpu)
+        room = most_available(machine.free_inventory())
+        query = Query(open_weights=True, task=task, max_memory_bytes=room, limit=None)
         found = search(index, query)
         ranked = sorted(found.rows, key=lambda row: (-merit(row), row.id))
-        fitting = _fitting(index, ranked, here, limit or len(ranked))
+        shown = list(itertools.islice(planned_rows(index, ranked, machine), limit or None))
     finally:
         index.close()
-    return _runnable(fitting, found.total, here)
+    return _runnable(shown, found.total, machine)
 
 
 def _check_task(task: str, known: list[str]) -> None:
     if task.lower() not in known:
-        near = difflib.get_close_matches(task.lower(), known, n=1) or ["chat"]
+        near = nearest(task, known) or ["chat"]
         raise UsageError(
             f"no model is known to be for '{task}': the tasks are {', '.join(known)}",
             hint=f"modelscan catalog runnable --task {near[0]}",
@@ -154,18 +62,17 @@ def _check_task(task: str, known: list[str]) -> None:
         )
 
 
-def _fitting(index: Index, ranked: list[Row], here: Room, limit: int) -> list[tuple[Row, Fit]]:
-    """The first ``limit`` that the planner finds a way for."""
-    kept: list[tuple[Row, Fit]] = []
-    with current().output.status("planning") as progress:
-        for row in ranked:
+def planned_rows(index: Index, rows: Iterable[Row], machine: Machine) -> Iterator[tuple[Row, Fit]]:
+    """The rows that ``plan`` finds a way for, in their order; says which one it is at."""
+    from modelscan.models.fit import fitting
+
+    def told() -> Iterator[Row]:
+        for row in rows:
             progress.update(f"planning {row.id}")
-            fit = fit_of(index.model(row.row), here)
-            if fit.verdict == "fits" and fit.basis == "estimate":
-                kept.append((row, fit))
-            if len(kept) >= limit:
-                break
-    return kept
+            yield row
+
+    with current().output.status("planning") as progress:
+        yield from fitting(index, told(), machine, current().config)
 
 
 def merit(row: Row) -> float:
@@ -186,22 +93,26 @@ def _year(date: str | None) -> float | None:
     return int(date[:4]) + (month - 1) / 12
 
 
-def _runnable(fitting: list[tuple[Row, Fit]], total: int, here: Room) -> Document:
-    from modelscan.cli.catalog.app import row_json
+def _runnable(shown: list[tuple[Row, Fit]], total: int, machine: Machine) -> Document:
+    from modelscan.catalog.answers import entry
+    from modelscan.planner.context import device_label
+    from modelscan.planner.describe import most_available
 
+    free = machine.free_inventory()
+    room, where = most_available(free), device_label(free.gpus) if free.gpus else "the CPU"
     body = {
         "total": total,
-        "available_bytes": here.usable_bytes,
-        "where": here.where,
-        "models": [{**row_json(row), "fit": to_json(fit)} for row, fit in fitting],
+        "available_bytes": room,
+        "where": where,
+        "models": [{**to_json(entry(row)), "fit": to_json(fit)} for row, fit in shown],
     }
-    cells = [_cells(row, fit) for row, fit in fitting]
-    empty = f"no open model fits {format_bytes(here.usable_bytes)} on {here.where}"
-    table = Table(_COLUMNS, cells, numeric=("PARAMS", "NEEDS", "TOKENS/S"), empty=empty)
-    note = f"\nof {total} open models whose weights fit {format_bytes(here.usable_bytes)}"
-    ids = [row.id for row, _ in fitting]
+    cells = [_cells(row, fit) for row, fit in shown]
+    empty = f"no open model fits {format_bytes(room)} on {where}"
+    table = Table(_COLUMNS, cells, numeric=("PARAMS", "TOTAL", "TOKENS/S"), empty=empty)
+    ids = [row.id for row, _ in shown]
     hint = f"modelscan plan {ids[0]}" if ids else None
-    blocks: list[Block] = [table, Note(f"{note} on {here.where}")]
+    note = f"\nof {total} open models whose weights fit {format_bytes(room)} on {where}"
+    blocks: list[Block] = [table, Note(note)]
     return Document("catalog.runnable", body, blocks, ids, hint=hint)
 
 
@@ -231,7 +142,11 @@ def offers(
 
     model = find_model(text, current().config.paths)
     if tokens_per_s is None and model.variants:
-        tokens_per_s = fit_of(model, room(gpu)).tokens_per_s
+        from modelscan.deploy.machine import machine_here
+        from modelscan.models.fit import fit_of
+
+        machine = machine_here(current().config, gpu)
+        tokens_per_s = fit_of(model, machine, current().config).tokens_per_s
     own = own_cost(
         _setting("machine_watts", watts),
         _setting("electricity_usd_per_kwh", usd_per_kwh),

@@ -1,70 +1,38 @@
-"""``catalog info`` and ``catalog sources``: one model's facts with their sources, side by side."""
+"""``catalog info`` and ``catalog sources``: one model's facts with their sources."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from modelscan.cli.context import current
+from modelscan.cli.context import Context
 from modelscan.cli.document import Block, Document, Fields, Note, Table
-from modelscan.core.jsonform import to_json
-from modelscan.core.units import format_bytes, format_count, format_tokens
+from modelscan.core.units import format_bytes, format_count
 
 if TYPE_CHECKING:
-    from modelscan.catalog.index.read import SourceState
-    from modelscan.core.model import Model, Provenance, Variant
+    from modelscan.catalog.answers import SourcesAnswer
+    from modelscan.core.model import Model, Variant
+    from modelscan.models.info import ModelInfo
 
-_APART = ("offerings", "specs", "variants", "repos", "provenance", "architecture")
 _SHOWN = 12
 
 
-def info(text: str, gpu: str | None) -> Document:
-    """Every fact about one model; its fit on this machine where it can be told."""
-    from modelscan.catalog.alternatives import among
-    from modelscan.catalog.index.read import open_index
-    from modelscan.cli.catalog.fit import fit_of, room
-    from modelscan.cli.catalog.hub import known_or_on_hub
-
-    index = open_index(current().config.paths)
-    try:
-        model = known_or_on_hub(index, text)
-        instead = among(index, model) if is_closed(model) else []
-    finally:
-        index.close()
-    fit = None if is_closed(model) else fit_of(model, room(gpu))
-    body = {**model_json(model), "fit": to_json(fit), "alternatives": instead}
-    blocks = _blocks(model, instead)
-    if fit is not None:
-        blocks.insert(1, Fields([("fits here", fit.text)]))
-    hint = f"modelscan plan {model.id}" if not is_closed(model) else None
-    return Document("catalog.info", body, blocks, [model.id], hint=hint)
-
-
-def is_closed(model: Model) -> bool:
-    """Nothing to download: weights are said to be closed, and no source names any."""
-    return model.open_weights is False and not model.variants
-
-
-def model_json(model: Model) -> dict[str, Any]:
-    """The contract's form: facts under ``model``, the lists beside it."""
-    whole: dict[str, Any] = to_json(model)
-    facts = {name: value for name, value in whole.items() if name not in _APART}
-    apart = {name: whole[name] for name in _APART}
-    apart["provenance"] = {name: _origin(p) for name, p in sorted(model.provenance.items())}
-    return {"model": facts, **apart, "deployable": not is_closed(model)}
-
-
-def _origin(origin: Provenance) -> dict[str, Any]:
-    return {
-        "source": origin.source,
-        "retrieved_at": origin.retrieved_at,
-        "others": [{"source": s, "value": to_json(v)} for s, v in origin.others],
-    }
+def info_document(context: Context, text: str, gpu: str | None) -> Document[ModelInfo]:
+    """Every fact about one model; its fit on this machine where it is known."""
+    with context.output.status(f"looking up {text}"):
+        model, answer = context.workspace.find_info(text, gpu)
+    blocks = _blocks(model, answer.alternatives)
+    if answer.fit is not None:
+        blocks.insert(1, Fields([("fits here", answer.fit.text)]))
+    hint = f"modelscan plan {model.id}" if answer.deployable else None
+    return Document("catalog.info", answer, blocks, [model.id], hint=hint)
 
 
 def _blocks(model: Model, instead: Sequence[str]) -> list[Block]:
-    blocks: list[Block] = [Table(("FACT", "VALUE", "SOURCE", "OTHERS SAY"), list(_facts(model)))]
-    if is_closed(model):
+    blocks: list[Block] = [
+        Table(("FACT", "VALUE", "SOURCE", "OTHERS SAY"), facts(model), optional=("OTHERS SAY",))
+    ]
+    if model.open_weights is False and not model.variants:
         blocks.append(
             Note(
                 "\nIts weights are not published: it can be used where it is hosted, not deployed."
@@ -81,7 +49,7 @@ def _blocks(model: Model, instead: Sequence[str]) -> list[Block]:
     return blocks
 
 
-def _facts(model: Model) -> list[tuple[object, ...]]:
+def facts(model: Model) -> list[tuple[object, ...]]:
     can, limits = model.capabilities, model.limits
     rows: list[tuple[str, object, str | None]] = [
         ("id", model.id, None),
@@ -93,9 +61,9 @@ def _facts(model: Model) -> list[tuple[object, ...]]:
         ("license", model.license, "license"),
         ("parameters", _count(model.parameters), "parameters"),
         ("active parameters", _count(model.active_parameters), "active_parameters"),
-        ("context", _tokens(limits.context_tokens), "limits.context_tokens"),
-        ("input limit", _tokens(limits.input_tokens), "limits.input_tokens"),
-        ("output limit", _tokens(limits.output_tokens), "limits.output_tokens"),
+        ("context", limits.context_tokens, "limits.context_tokens"),
+        ("input limit", limits.input_tokens, "limits.input_tokens"),
+        ("output limit", limits.output_tokens, "limits.output_tokens"),
         ("tools", can.tools, "capabilities.tools"),
         ("reasoning", can.reasoning, "capabilities.reasoning"),
         ("vision", can.vision, "capabilities.vision"),
@@ -141,10 +109,6 @@ def _plain(value: object) -> str:
 
 def _count(value: int | None) -> str | None:
     return None if value is None else format_count(value)
-
-
-def _tokens(value: int | None) -> str | None:
-    return None if value is None else format_tokens(value)
 
 
 def _architecture(config: Mapping[str, Any] | None) -> str | None:
@@ -196,7 +160,7 @@ def _offerings(model: Model) -> Table:
         price = offer.pricing
         rows.append(
             (offer.id, price and price.input_usd_per_mtok, price and price.output_usd_per_mtok,
-             _tokens(offer.limits.context_tokens), offer.status)
+             offer.limits.context_tokens, offer.status)
         )  # fmt: skip
     if len(model.offerings) > _SHOWN:
         rest = len(model.offerings) - _SHOWN
@@ -205,64 +169,15 @@ def _offerings(model: Model) -> Table:
     return Table(columns, rows, numeric=columns[1:4])
 
 
-def compare(texts: Sequence[str], gpu: str | None) -> Document:
-    """Models side by side: one row per fact, one column per model."""
-    from modelscan.catalog.search.lookup import find_model
-    from modelscan.cli.catalog.fit import fit_of, room
-
-    here = room(gpu)
-    models = [find_model(text, current().config.paths) for text in texts]
-    fits = [None if is_closed(m) else fit_of(m, here) for m in models]
-    facts = [{str(row[0]): row[1] for row in _facts(m)} for m in models]
-    labels = list(dict.fromkeys(label for row in facts for label in row))
-    rows = [(label, *(row.get(label) for row in facts)) for label in labels if label != "id"]
-    rows.append(("cheapest USD/M", *(_cheapest(m) for m in models)))
-    rows.append(("fits here", *(fit.text if fit else None for fit in fits)))
-    table = Table(("FACT", *(m.id for m in models)), rows)
-    items = [{**model_json(m), "fit": to_json(fit)} for m, fit in zip(models, fits, strict=True)]
-    return Document("catalog.compare", {"models": items}, [table], [m.id for m in models])
-
-
-def _cheapest(model: Model) -> float | None:
-    from modelscan.catalog.offers import blended_price
-
-    prices = [p for o in model.offerings if (p := blended_price(o)) is not None]
-    return min(prices, default=None)
-
-
-def sources() -> Document:
-    """Per source: state, models, time of its data, and what went wrong last."""
-    from modelscan.catalog.index.read import open_index
-
-    config = current().config
-    index = open_index(config.paths)
-    try:
-        states = index.sources()
-        total = index.count()
-    finally:
-        index.close()
-    rows = [_source_json(state, config.catalog_max_age_s) for state in states]
-    keys = ("name", "state", "models", "entries", "retrieved_at", "origin", "error")
+def sources_document(answer: SourcesAnswer) -> Document[SourcesAnswer]:
+    """Per source: state, models, time of its data, and its last error."""
     columns = ("SOURCE", "STATE", "MODELS", "ENTRIES", "RETRIEVED", "FROM", "ERROR")
-    table = Table(columns, [[row[k] for k in keys] for row in rows], numeric=("MODELS", "ENTRIES"))
-    warnings = [f"{r['name']}: {r['error']}" for r in rows if r["error"]]
-    body = {"sources": rows, "models": total, "index": str(index.path)}
-    return Document("catalog.sources", body, [table], [r["name"] for r in rows], warnings)
-
-
-def _source_json(state: SourceState, max_age_s: float) -> dict[str, Any]:
-    row: dict[str, Any] = state._asdict()
-    if state.state == "live" and _age_s(state.retrieved_at) > max_age_s:
-        row["state"] = "stale"
-    return row
-
-
-def _age_s(retrieved_at: str | None) -> float:
-    """Seconds since then; infinite when unknown or unreadable."""
-    import datetime
-
-    try:
-        then = datetime.datetime.fromisoformat((retrieved_at or "").replace("Z", "+00:00"))
-    except ValueError:
-        return float("inf")
-    return (datetime.datetime.now(datetime.timezone.utc) - then).total_seconds()
+    rows = [
+        (s.name, s.state, s.models, s.entries, s.retrieved_at, s.origin, s.error)
+        for s in answer.sources
+    ]
+    table = Table(
+        columns, rows, numeric=("MODELS", "ENTRIES"), optional=("ENTRIES", "FROM", "ERROR")
+    )
+    names = [row.name for row in answer.sources]
+    return Document("catalog.sources", answer, [table], names, answer.warnings)

@@ -1,4 +1,4 @@
-"""``modelscan gpu``: the devices here or simulated, who holds them, what is wrong; facts of any."""
+"""``modelscan gpu``: devices, here or simulated, their processes and problems; facts of any."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Annotated, Any
 import click
 import typer
 
-from modelscan.cli.context import current
+from modelscan.cli.context import Context
 from modelscan.cli.document import Document
-from modelscan.cli.framework import Group, check_options, command
+from modelscan.cli.framework import Group, adapted, check_options, command, printed
+from modelscan.cli.output import Mode
+from modelscan.core.gpu import Inventory
+from modelscan.core.jsonform import to_json
 
 
 class GpuGroup(Group):
@@ -17,11 +20,7 @@ class GpuGroup(Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         check_options(self, ctx)
-        result = super().invoke(ctx)
-        if isinstance(result, Document):
-            current().output.emit(result)
-            return result.exit_code
-        return result or 0
+        return printed(ctx, super().invoke(ctx))
 
 
 app = typer.Typer(
@@ -38,11 +37,11 @@ Spec = Annotated[
 MIN_INTERVAL_S = 0.2
 
 
-@app.callback()
 def gpu(
+    context: Context,
     ctx: typer.Context,
     spec: Spec = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Again and again, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C.")] = False,
     interval: Annotated[
         float, typer.Option("--interval", metavar="S", help="Seconds between two readings.")
     ] = 2.0,
@@ -51,67 +50,64 @@ def gpu(
         typer.Option("--count", min=1, metavar="N", help="Stop watching after N readings."),
     ] = None,
     processes: Annotated[
-        bool, typer.Option("--processes", help="List who holds each GPU's memory.")
+        bool, typer.Option("--processes", help="List the processes that hold each GPU's memory.")
     ] = False,
     target: Annotated[
         str | None,
         typer.Option("--target", metavar="TARGET", help="The GPUs of a cluster's workers."),
     ] = None,
-) -> Document | None:
+) -> Document[Any] | None:
     """Show the GPUs here: memory, what is free, who uses it, what is wrong and how to mend it."""
     if ctx.invoked_subcommand is not None:
         return None
     from modelscan.cli.gpu.view import inventory_document
 
     if target is not None:
-        return inventory_document(_remote(target, spec), processes=False)
+        return inventory_document(_cluster(context, target, spec))
     if watch:
-        _watch(spec, max(MIN_INTERVAL_S, interval), count)
+        _watch(context, spec, max(MIN_INTERVAL_S, interval), count)
         return None
-    return inventory_document(_inventory(spec), processes=processes)
+    return inventory_document(context.workspace.hardware(spec), processes=processes)
+
+
+app.callback()(adapted(gpu))
 
 
 @command(app, "facts")
 def facts(
+    context: Context,
     name: Annotated[str | None, typer.Argument(help="A GPU's name; without it, all.")] = None,
-) -> Document:
-    """Look up what is known of a GPU: memory, bandwidth, generation, native formats."""
+) -> Document[Any]:
+    """Look up the facts about a GPU: memory, bandwidth, generation, native formats."""
     from modelscan.cli.gpu.view import facts_document
 
-    return facts_document(name)
+    return facts_document(context.workspace.gpu_facts(name))
 
 
-def _inventory(spec: str | None) -> Any:
-    from modelscan.gpu.inventory import inventory
-
-    return inventory(spec)
-
-
-def _remote(name: str, spec: str | None) -> Any:
+def _cluster(context: Context, name: str, spec: str | None) -> Inventory:
     """The cluster's ready workers as hardware."""
     from modelscan.targets.gpustack.plan import cluster_hardware
     from modelscan.targets.registry import resolve_target
 
-    config = current().config
-    where = resolve_target(name, config)
-    return _inventory(spec) if where == "local" else cluster_hardware(where, config, spec)
+    where = resolve_target(name, context.config)
+    if where == "local":
+        return context.workspace.hardware(spec)
+    return cluster_hardware(where, context.config, spec)
 
 
-def _watch(spec: str | None, interval_s: float, count: int | None) -> None:
-    """Print a reading every ``interval_s``: JSON Lines with ``--json``, else the table anew."""
+def _watch(context: Context, spec: str | None, interval_s: float, count: int | None) -> None:
+    """Print a reading every ``interval_s``: JSON Lines with ``--json``, else a new table."""
     import time
 
     from modelscan.cli.gpu.view import inventory_document
-    from modelscan.cli.output import Mode
 
-    output = current().output
-    done = 0
+    output, done = context.output, 0
     while count is None or done < count:
         if done:
             time.sleep(interval_s)
-        document = inventory_document(_inventory(spec), processes=True)
+        document = inventory_document(context.workspace.hardware(spec), processes=True)
         if output.mode is Mode.JSON:
-            output.event("gpu", **document.body)
+            output.event("gpu", **to_json(document.body))
         else:
             if output.mode is Mode.HUMAN and output.color:
                 output.line("\x1b[H\x1b[2J")

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from modelscan.cli.document import Block, Document, Fields, Note, Table
-from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu, GpuFacts, Inventory, Link
-from modelscan.core.jsonform import to_json
 from modelscan.core.units import GIB, format_bytes
 
+if TYPE_CHECKING:
+    from modelscan.gpu.known import GpuFactsAnswer
 
-def inventory_document(found: Inventory, *, processes: bool = False) -> Document:
+
+def inventory_document(inventory: Inventory, *, processes: bool = False) -> Document[Inventory]:
     """The document of ``modelscan gpu``."""
-    body: dict[str, Any] = {
-        "gpus": [to_json(gpu) for gpu in found.gpus],
-        "host": to_json(found.host),
-        "hidden": [to_json(gpu) for gpu in found.hidden],
-        "links": [to_json(link) for link in found.links],
-        "problems": [to_json(problem) for problem in found.problems],
-        "source": found.source,
-    }
-    warnings = [p.message if p.hint is None else f"{p.message} ({p.hint})" for p in found.problems]
-    return Document(
-        "gpu", body, _blocks(found, processes), [str(gpu.index) for gpu in found.gpus], warnings
-    )
+    warnings = [
+        p.message if p.hint is None else f"{p.message} ({p.hint})" for p in inventory.problems
+    ]
+    ids = [str(gpu.index) for gpu in inventory.gpus]
+    return Document("gpu", inventory, _blocks(inventory, processes), ids, warnings)
 
 
 def _blocks(found: Inventory, processes: bool) -> list[Block]:
@@ -47,6 +41,8 @@ def _devices(found: Inventory) -> Table:
         [_row(gpu) for gpu in found.gpus],
         ("MEMORY", "FREE", "BANDWIDTH"),
         "no GPU here: models run on the processor; simulate one with --gpu 'RTX 4090'",
+        optional=("CAPABILITY", "BANDWIDTH", "DRIVER"),
+        whole=("NAME", "BACKENDS"),
     )
 
 
@@ -54,7 +50,7 @@ def _row(gpu: Gpu) -> tuple[object, ...]:
     name = gpu.name + (" (shared memory)" if gpu.unified_memory else "")
     if gpu.worker:
         name += f" on {gpu.worker}"
-    backends = ",".join(gpu.backends) or "no backend here supports it"
+    backends = gpu.backends or "no backend here supports it"
     return (
         gpu.index, name, format_bytes(gpu.memory_bytes), format_bytes(gpu.free_bytes),
         format_bandwidth(gpu.memory_bandwidth_bytes_per_s),
@@ -103,35 +99,15 @@ def format_bandwidth(value: int | None) -> str | None:
     return f"{gigabytes / 1000:.3g} TB/s" if gigabytes >= 1000 else f"{gigabytes:.4g} GB/s"
 
 
-def facts_document(name: str | None) -> Document:
+def facts_document(answer: GpuFactsAnswer) -> Document[GpuFactsAnswer]:
     """The document of ``gpu facts``: every row, or the one a name means and its variants."""
-    from modelscan.gpu.facts import all_facts
-
-    body: dict[str, Any]
-    if name is None:
-        rows = all_facts()
-        body = {"query": None, "facts": [to_json(row) for row in rows], "variants": []}
-        return Document("gpu.facts", body, [_facts_table(rows)], [row.name for row in rows])
-    row, others = _one(name)
-    body = {"query": name, "facts": [to_json(row)], "variants": [other.name for other in others]}
-    blocks: list[Block] = [Fields(_facts_fields(row))]
-    if others:
-        blocks.append(Note("also: " + ", ".join(other.name for other in others[:8])))
-    return Document("gpu.facts", body, blocks, [row.name])
-
-
-def _one(name: str) -> tuple[GpuFacts, list[GpuFacts]]:
-    from modelscan.gpu.facts import known_as, lookup, suggest, variants
-
-    row = lookup(known_as(name))
-    if row is None:
-        near = suggest(name)
-        hint = f"modelscan gpu facts '{near[0]}'" if near else "modelscan gpu facts"
-        raise UsageError(
-            f"no GPU is called '{name}'", hint=hint, code="unknown_gpu",
-            details={"suggestions": list(near)},
-        )  # fmt: skip
-    return row, [other for other in variants(known_as(name)) if other != row]
+    ids = [row.name for row in answer.facts]
+    if answer.query is None:
+        return Document("gpu.facts", answer, [_facts_table(answer.facts)], ids)
+    blocks: list[Block] = [Fields(_facts_fields(answer.facts[0]))]
+    if answer.variants:
+        blocks.append(Note("also: " + ", ".join(answer.variants[:8])))
+    return Document("gpu.facts", answer, blocks, ids)
 
 
 def _facts_table(rows: Sequence[GpuFacts]) -> Table:
@@ -147,6 +123,7 @@ def _facts_table(rows: Sequence[GpuFacts]) -> Table:
             for row in rows
         ],
         ("MEMORY", "BANDWIDTH", "FP16"),
+        optional=("VENDOR", "LINK", "FP4", "FP8", "FP16"),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Gpu, Host, Inventory
-from modelscan.core.workload import Workload
+from modelscan.core.workload import Backend, Workload
 from modelscan.engines.llamacpp import cache, compute
 from modelscan.engines.llamacpp import settings as settings_of
 from modelscan.engines.llamacpp.activations import Block
@@ -20,7 +20,7 @@ from modelscan.memory import defaults, weights_gguf
 from modelscan.memory.architecture.from_gguf import block_tensors
 from modelscan.memory.verdict import DOES_NOT_FIT, verdict
 
-BACKEND = "llama.cpp"
+BACKEND: Backend = "llama.cpp"
 
 
 def estimate(

@@ -17,6 +17,7 @@ from modelscan.engines.sglang.versions import (
 )
 from modelscan.engines.vllm.settings import kv_dtype, selected_gpus
 from modelscan.memory import defaults
+from modelscan.memory.stated_cache import MODELOPT, cache_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def resolve(
         chunk=chunk,
         graph_batch=batch,
         running=whole(workload, "max-running-requests"),
-        kv_dtype=kv_dtype(workload, "SGLang"),
+        kv_dtype=cache_type(kv_dtype(workload, "SGLang"), architecture, _followed(facts)),
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
         page=whole(workload, "page-size") or 1,
@@ -92,6 +93,11 @@ def resolve(
         cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
         gpus=gpus,
     )
+
+
+def _followed(facts: SglangVersion) -> tuple[str, ...]:
+    """Checkpoints whose stated cache type "auto" means: ModelOpt's only."""
+    return (MODELOPT,) if facts.since >= (0, 5, 0) else ()
 
 
 def _parallelism(workload: Workload) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from modelscan.engines.vllm.versions import VllmVersion
 _UNNAMED_BYTES = round(0.045 * GIB)
 _FORWARD_UNNAMED_BYTES = 16 * MIB  # CodeLlama-7b, granite-3.1-8b: formula + 0.015 GiB
 _PIXELS_BYTES = 100 * MIB  # dummy images of the profile: 27 MiB (Pixtral) to 147 MiB (Gemma-3)
-_KERNELS_WITHOUT_WORKSPACE = ("mxfp4",)  # gpt-oss logs: no workspace term
+_KERNELS_WITHOUT_WORKSPACE = ("MXFP4",)  # gpt-oss logs: no workspace term
 
 
 def activation_bytes(

@@ -13,6 +13,7 @@ from modelscan.core.workload import Workload
 from modelscan.engines.option_values import decimal, flag, ranks, share, whole
 from modelscan.engines.vllm.versions import VllmVersion
 from modelscan.memory import defaults
+from modelscan.memory.stated_cache import COMPRESSED, MODELOPT, cache_type
 
 _BIG_GPU_BYTES = 70 * GIB  # code: get_batch_defaults, "a100" excluded by name
 _FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "int8", "int8_per_token_head")
@@ -83,7 +84,7 @@ def resolve(
         max_num_seqs=min(seqs, tokens),
         max_num_batched_tokens=tokens,
         block_size=whole(workload, "block-size") or _default_block(architecture),
-        kv_dtype=kv_dtype(workload, "vLLM"),
+        kv_dtype=cache_type(kv_dtype(workload, "vLLM"), architecture, _followed(facts)),
         dtype_bytes=_dtype_bytes(architecture, dtype_asked),
         dtype_asked=dtype_asked,
         utilization=_utilization(workload, facts),
@@ -106,6 +107,11 @@ def resolve(
         pooling=_pooling(architecture, workload),
         gpus=gpus,
     )
+
+
+def _followed(facts: VllmVersion) -> tuple[str, ...]:
+    """Checkpoints whose stated cache type "auto" means, since December 2025 (PR 29980)."""
+    return (COMPRESSED, MODELOPT) if facts.since >= (0, 13, 0) else ()
 
 
 def _parallelism(workload: Workload) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from modelscan.gpu.amd.names import is_apu, is_tiny, product_name
 from modelscan.gpu.amd.rocm_smi import complaint, with_preamble
 from modelscan.gpu.reading import (
     MAX_DEVICES,
+    ParseError,
     Reading,
-    Refusal,
     as_dict,
     dicts,
     free_of,
@@ -33,15 +33,15 @@ Device = dict[str, Any]
 
 
 def parse_json(text: str) -> Reading:
-    """Any ``amd-smi … --json`` about devices; raises Refusal."""
+    """Any ``amd-smi … --json`` about devices; raises ParseError."""
     try:
         document = json_in(text, SOURCE)
-    except Refusal as refusal:
+    except ParseError as refusal:
         raise complaint(text) or refusal from None
     if isinstance(document, dict):
         said = text_of(document.get("error"))
         if said is not None:
-            raise complaint(said) or Refusal("tool_failed", f"amd-smi says: {said}")
+            raise complaint(said) or ParseError("tool_failed", f"amd-smi says: {said}")
         lists = [value for value in document.values() if isinstance(value, list)]
         document = document.get("gpu_data", document.get("gpus", lists[0] if lists else document))
     devices = [d for d in dicts(document) if {"gpu", "gpu_id", "asic", "mem_usage"} & set(d)]
@@ -89,7 +89,7 @@ def parse_tables(text: str) -> Reading:
 
 
 def parse_csv(text: str) -> Reading:
-    """``amd-smi … --csv``: sections are flat, sizes are MB without saying so; raises Refusal."""
+    """``amd-smi … --csv``: sections are flat, sizes are MB without saying so; raises ParseError."""
     header: list[str] = []
     devices: dict[int, Device] = {}
     for line in lines_of(text):
@@ -102,7 +102,7 @@ def parse_csv(text: str) -> Reading:
                 flat = {**row, "asic": row, "vram": row, "usage": row, "gpu": int(cells[0])}
                 devices.setdefault(int(cells[0]), flat)
     if not devices:
-        raise complaint(text) or Refusal("no_devices", "amd-smi lists no device")
+        raise complaint(text) or ParseError("no_devices", "amd-smi lists no device")
     return _reading(list(devices.values()))
 
 
@@ -117,7 +117,7 @@ def parse_table(text: str) -> Reading:
         elif header and words and words[0].isdigit() and len(devices) < MAX_DEVICES:
             devices.append(_row(header, line))
     if not devices:
-        raise complaint(text) or Refusal("no_devices", "amd-smi lists no device")
+        raise complaint(text) or ParseError("no_devices", "amd-smi lists no device")
     return _reading(devices)
 
 
@@ -138,7 +138,7 @@ def _row(header: list[str], line: str) -> Device:
 
 def _reading(devices: list[Device]) -> Reading:
     if not devices:
-        raise Refusal("no_devices", "amd-smi lists no device")
+        raise ParseError("no_devices", "amd-smi lists no device")
     gpus = tuple(_gpu(device, position) for position, device in enumerate(devices[:MAX_DEVICES]))
     problems: tuple[Problem, ...] = ()
     if all(gpu.memory_bytes is None for gpu in gpus):

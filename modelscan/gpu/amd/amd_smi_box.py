@@ -9,8 +9,8 @@ from modelscan.core.gpu import Gpu, GpuProcess, Link, Problem
 from modelscan.gpu.amd.names import is_apu, plain_name
 from modelscan.gpu.reading import (
     MAX_DEVICES,
+    ParseError,
     Reading,
-    Refusal,
     free_of,
     lines_of,
     pci_address,
@@ -44,7 +44,7 @@ def parse_box(text: str) -> Reading:
         else:
             _add_process(line, gpus)
     if not gpus:
-        raise Refusal("no_devices", "amd-smi lists no device")
+        raise ParseError("no_devices", "amd-smi lists no device")
     return Reading(SOURCE, tuple(gpus), driver_version=driver)
 
 
@@ -93,7 +93,7 @@ def parse_matrix(text: str) -> Reading:
                 if first < second and len(links) < MAX_DEVICES * 8:
                     links.append(Link(first, second, "xgmi" if cell == "XGMI" else "pcie"))
     if not buses:
-        raise Refusal("no_devices", "the topology lists no device")
+        raise ParseError("no_devices", "the topology lists no device")
     gpus = tuple(
         Gpu(i, "AMD GPU", "amd", None, None, SOURCE, pci_bus_id=pci_address(bus), vendor_index=i)
         for i, bus in enumerate(buses)

@@ -9,18 +9,18 @@ from dataclasses import replace
 from modelscan.core.gpu import Gpu, Host, Link, Problem
 from modelscan.gpu.amd import amd_smi, rocm_smi
 from modelscan.gpu.amd.sysfs import kfd_nodes, run_sysfs
-from modelscan.gpu.any_form import read_any
+from modelscan.gpu.detect_format import parse_with_fallback
 from modelscan.gpu.machine import Machine
-from modelscan.gpu.nvidia.probe import HOPELESS, tool_failure
-from modelscan.gpu.probe_result import Found
-from modelscan.gpu.reading import Reading, Refusal
-from modelscan.gpu.unified import apu_memory
+from modelscan.gpu.probe_result import ProbeResult
+from modelscan.gpu.reading import ParseError, Reading
+from modelscan.gpu.tools import HOPELESS, tool_failure
+from modelscan.gpu.unified import with_unified_memory
 
 
-def run_amd(machine: Machine, host: Host, *, on_pci: bool = False) -> Found:
+def run_amd(machine: Machine, host: Host, *, on_pci: bool = False) -> ProbeResult:
     """Devices and problems. Tools are asked only for what the kernel does not tell."""
     if machine.system == "darwin":
-        return Found()
+        return ProbeResult()
     kernel = run_sysfs(machine) if machine.system == "linux" else ()
     problems: list[Problem] = []
     reading = None
@@ -30,21 +30,10 @@ def run_amd(machine: Machine, host: Host, *, on_pci: bool = False) -> Found:
     if reading is not None:
         problems += [p for p in reading.problems if p.code != "no_memory"]
     if not gpus:
-        return Found((), tuple(_explain(machine, problems, on_pci)))
+        return ProbeResult((), tuple(_explain(machine, problems, on_pci)))
     links = _links(machine, gpus) or (reading.links if reading else ())
-    settled = tuple(settle(gpu, host) for gpu in gpus)
-    return Found(settled, (*problems, *_access(machine)), links)
-
-
-def settle(gpu: Gpu, host: Host) -> Gpu:
-    """An APU's memory is the larger of its carve-out and what it may map, never their sum."""
-    if not gpu.unified_memory:
-        return gpu
-    total = apu_memory(gpu.dedicated_bytes, gpu.shared_bytes, host.memory_bytes)
-    free = gpu.free_bytes
-    if total is not None and total != gpu.dedicated_bytes:
-        free = None if host.free_bytes is None else min(total, host.free_bytes)
-    return replace(gpu, memory_bytes=total, free_bytes=free)
+    settled = tuple(with_unified_memory(gpu, host) for gpu in gpus)
+    return ProbeResult(settled, (*problems, *_access(machine)), links)
 
 
 def _tools(machine: Machine, problems: list[Problem]) -> Reading | None:
@@ -56,7 +45,7 @@ def _tools(machine: Machine, problems: list[Problem]) -> Reading | None:
             continue
         try:
             reading = ask(machine, tool)
-        except Refusal as refusal:
+        except ParseError as refusal:
             problems.append(refusal.problem())
             continue
         if all(_is_complete(gpu) for gpu in reading.gpus):
@@ -75,16 +64,16 @@ def _is_complete(gpu: Gpu) -> bool:
 def _amd_smi(machine: Machine, tool: str) -> Reading:
     """What its commands tell together: some fail on some devices and in older versions."""
     readings: list[Reading] = []
-    refusal: Refusal | None = None
+    refusal: ParseError | None = None
     for arguments in (("static", "--json"), ("metric", "--json"), ("list", "-e", "--json")):
         try:
             readings.append(_ask(machine, tool, arguments, "amd-smi", amd_smi.parse_json))
-        except Refusal as error:
+        except ParseError as error:
             refusal = refusal or error
             if error.code in HOPELESS:
                 break
     if not readings:
-        raise refusal or Refusal("no_devices", "amd-smi lists no device")
+        raise refusal or ParseError("no_devices", "amd-smi lists no device")
     merged = amd_smi.merge(*readings)
     return replace(merged, problems=tuple(p for p in readings[0].problems if p.code != "no_memory"))
 
@@ -93,12 +82,12 @@ def _rocm_smi(machine: Machine, tool: str) -> Reading:
     """What is needed; an old rocm-smi that does not know one of the options tells all it knows."""
     try:
         return _ask(machine, tool, rocm_smi.ARGUMENTS, "rocm-smi", rocm_smi.parse_json)
-    except Refusal as refusal:
+    except ParseError as refusal:
         if refusal.code != "tool_failed":
             raise
         try:
             return _ask(machine, tool, ("-a", "--json"), "rocm-smi", rocm_smi.parse_json)
-        except Refusal:
+        except ParseError:
             raise refusal from None
 
 
@@ -113,7 +102,7 @@ def _ask(
     failure = tool_failure(name, output, machine.timeout_s)
     if failure is not None and (output.failure is not None or not output.stdout.strip()):
         raise rocm_smi.complaint(output.stderr) or failure
-    return read_any(parse, output.stdout, " ".join([name, *arguments]))
+    return parse_with_fallback(parse, output.stdout, " ".join([name, *arguments]))
 
 
 def _joined(kernel: tuple[Gpu, ...], told: tuple[Gpu, ...]) -> tuple[Gpu, ...]:

@@ -11,8 +11,8 @@ from modelscan.core.gpu import Gpu, Link, Problem
 from modelscan.gpu.amd.names import is_apu, is_tiny, product_name
 from modelscan.gpu.reading import (
     MAX_DEVICES,
+    ParseError,
     Reading,
-    Refusal,
     free_of,
     json_in,
     lines_of,
@@ -40,12 +40,12 @@ _COMPLAINTS = (
 Card = dict[str, Any]
 
 
-def complaint(text: str) -> Refusal | None:
+def complaint(text: str) -> ParseError | None:
     """The refusal an AMD tool's complaint means, or None."""
     lowered = text[:20_000].lower()
     for pattern, code, message, hint in _COMPLAINTS:
         if re.search(pattern, lowered):
-            return Refusal(code, message, hint)
+            return ParseError(code, message, hint)
     return None
 
 
@@ -59,13 +59,13 @@ def with_preamble(reading: Reading, text: str) -> Reading:
 
 
 def parse_json(text: str) -> Reading:
-    """``rocm-smi … --json``, warnings before it or not; raises Refusal."""
+    """``rocm-smi … --json``, warnings before it or not; raises ParseError."""
     try:
         document = json_in(text, SOURCE)
-    except Refusal as refusal:
+    except ParseError as refusal:
         raise complaint(text) or refusal from None
     if not isinstance(document, dict):
-        raise Refusal("not_rocm_smi", "the JSON is not rocm-smi's: no card0, card1, …")
+        raise ParseError("not_rocm_smi", "the JSON is not rocm-smi's: no card0, card1, …")
     cards = {
         int(match.group(1)): _lowered(value)
         for key, value in document.items()
@@ -76,7 +76,7 @@ def parse_json(text: str) -> Reading:
 
 
 def parse_csv(text: str) -> Reading:
-    """``rocm-smi … --csv``: by its header, whose order changes; raises Refusal."""
+    """``rocm-smi … --csv``: by its header, whose order changes; raises ParseError."""
     header: list[str] = []
     cards: dict[int, Card] = {}
     for line in lines_of(text):
@@ -87,12 +87,12 @@ def parse_csv(text: str) -> Reading:
             card = cards.setdefault(int(match.group(1)), {})
             card.update(zip(header[1:], cells[1:], strict=False))
     if not header:
-        raise complaint(text) or Refusal("no_header", "the CSV has no header with 'device'")
+        raise complaint(text) or ParseError("no_header", "the CSV has no header with 'device'")
     return _reading(cards, {})
 
 
 def parse_text(text: str) -> Reading:
-    """``GPU[0] : VRAM Total Memory (B): …`` lines; raises Refusal."""
+    """``GPU[0] : VRAM Total Memory (B): …`` lines; raises ParseError."""
     cards: dict[int, Card] = {}
     for line in lines_of(text):
         match = re.match(r"^GPU\[(\d{1,3})\]\s*:\s*([^:]{1,80}?)\s*:\s*(.{1,200})$", line)
@@ -100,7 +100,7 @@ def parse_text(text: str) -> Reading:
             cards.setdefault(int(match.group(1)), {})[match.group(2).lower()] = match.group(3)
     cards = cards or _concise(text)
     if not cards:
-        raise complaint(text) or Refusal("no_devices", "rocm-smi lists no device")
+        raise complaint(text) or ParseError("no_devices", "rocm-smi lists no device")
     return _reading(cards, {})
 
 
@@ -129,7 +129,7 @@ def _lowered(value: Any) -> Card:
 
 def _reading(cards: dict[int, Card], system: Card) -> Reading:
     if not cards:
-        raise Refusal("no_devices", "rocm-smi lists no card")
+        raise ParseError("no_devices", "rocm-smi lists no card")
     driver = text_of(system.get("driver version"))
     gpus = tuple(_gpu(index, cards[index], driver) for index in sorted(cards)[:MAX_DEVICES])
     problems: tuple[Problem, ...] = ()

@@ -9,8 +9,8 @@ from modelscan.core.gpu import Gpu, GpuProcess, Problem
 from modelscan.core.units import MIB
 from modelscan.gpu.reading import (
     MAX_DEVICES,
+    ParseError,
     Reading,
-    Refusal,
     free_of,
     is_nothing,
     lines_of,
@@ -38,7 +38,7 @@ class Chip:
 
 
 def parse_info(text: str) -> Reading:
-    """Chips of ``npu-smi info``, 22 to 25, one or two chips per card; raises Refusal."""
+    """Chips of ``npu-smi info``, 22 to 25, one or two chips per card; raises ParseError."""
     chips: list[Chip] = []
     card: tuple[int, str, str] | None = None
     version: str | None = None
@@ -55,7 +55,7 @@ def parse_info(text: str) -> Reading:
         elif head:
             card = (int(head.group(1)), head.group(2).strip(), cells[1])
     if not chips:
-        raise complaint(text) or Refusal("no_devices", "npu-smi lists no device")
+        raise complaint(text) or ParseError("no_devices", "npu-smi lists no device")
     there = [chip for chip in chips if _healthy(chip) or chip.total]
     gpus = tuple(_gpu(chip, i, version) for i, chip in enumerate(chips) if chip in there)
     sick = tuple(_problem(chip, chip in there) for chip in chips if not _healthy(chip))
@@ -122,9 +122,9 @@ def _add_process(cells: list[str], chips: list[Chip]) -> bool:
     return True
 
 
-def complaint(text: str) -> Refusal | None:
+def complaint(text: str) -> ParseError | None:
     """The refusal a complaint of npu-smi means, or None."""
     if not re.search(r"\bdcmi\b|\bDrvMng|ascend_hal|drv_log", text[:20_000], re.IGNORECASE):
         return None
     said = "npu-smi cannot reach the Ascend driver (DCMI)"
-    return Refusal("driver_not_running", said, "ls -l /dev/davinci*; npu-smi info -m")
+    return ParseError("driver_not_running", said, "ls -l /dev/davinci*; npu-smi info -m")

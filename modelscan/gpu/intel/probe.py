@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from modelscan.core.gpu import Gpu, Problem
 from modelscan.gpu.amd.amd_smi import fill
-from modelscan.gpu.any_form import read_any
+from modelscan.gpu.detect_format import parse_with_fallback
 from modelscan.gpu.intel import xpu_smi
 from modelscan.gpu.machine import Machine
-from modelscan.gpu.nvidia.probe import answered, tool_failure
 from modelscan.gpu.nvidia.table import parse_gaudi
-from modelscan.gpu.probe_result import Found
-from modelscan.gpu.reading import Reading, Refusal
+from modelscan.gpu.probe_result import ProbeResult
+from modelscan.gpu.reading import ParseError, Reading
+from modelscan.gpu.tools import answered, tool_failure
 
 _INTEL = "0x8086"
 # PCI ids of Intel's cards (Mesa's and the kernel's lists); others with local memory stay unnamed.
@@ -26,10 +26,10 @@ _CARDS = {
 }  # fmt: skip
 
 
-def run_intel(machine: Machine, *, on_pci: bool = False) -> Found:
+def run_intel(machine: Machine, *, on_pci: bool = False) -> ProbeResult:
     """Cards, graphics parts of processors and Gaudis; nothing where there is no sign of Intel."""
     if machine.system == "darwin":
-        return Found()
+        return ProbeResult()
     kernel = _sysfs(machine) if machine.system == "linux" else ()
     problems: list[Problem] = []
     gpus = kernel
@@ -40,7 +40,7 @@ def run_intel(machine: Machine, *, on_pci: bool = False) -> Found:
     if gaudi is not None:
         gpus = (*gpus, *_hl_smi(machine, gaudi, problems))
     gpus = tuple(replace(gpu, vendor_index=i, index=i) for i, gpu in enumerate(gpus))
-    return Found(gpus, tuple(problems if gpus or on_pci else problems[:1]))
+    return ProbeResult(gpus, tuple(problems if gpus or on_pci else problems[:1]))
 
 
 def _sysfs(machine: Machine) -> tuple[Gpu, ...]:
@@ -84,11 +84,11 @@ def _xpu_smi(machine: Machine, tool: str, problems: list[Problem]) -> tuple[Gpu,
             for command in ("discovery", "stats"):
                 try:
                     more = _ask(machine, tool, command, "-d", str(gpu.index), "-j").gpus[0]
-                except Refusal:  # the list is known, this detail is not
+                except ParseError:  # the list is known, this detail is not
                     continue
                 gpu = fill(gpu, replace(more, index=gpu.index, vendor_index=gpu.index))
             found.append(gpu)
-    except Refusal as refusal:
+    except ParseError as refusal:
         problems.append(refusal.problem())
         return ()
     return tuple(found)
@@ -99,7 +99,7 @@ def _ask(machine: Machine, tool: str, *arguments: str) -> Reading:
     failure = tool_failure("xpu-smi", output, machine.timeout_s)
     if failure is not None and (output.failure is not None or not output.stdout.strip()):
         raise failure
-    return read_any(xpu_smi.parse_json, output.stdout, "xpu-smi " + " ".join(arguments))
+    return parse_with_fallback(xpu_smi.parse_json, output.stdout, "xpu-smi " + " ".join(arguments))
 
 
 def _joined(kernel: tuple[Gpu, ...], told: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
@@ -121,6 +121,6 @@ def _hl_smi(machine: Machine, tool: str, problems: list[Problem]) -> tuple[Gpu, 
     output = machine.run([tool], timeout_s=machine.timeout_s)
     try:
         return answered("hl-smi", output, machine.timeout_s, parse_gaudi).gpus
-    except Refusal as refusal:
+    except ParseError as refusal:
         problems.append(refusal.problem())
         return ()

@@ -9,8 +9,8 @@ from modelscan.core.gpu import Gpu, GpuProcess, Link, Problem
 from modelscan.gpu.nvidia.table import link_kind
 from modelscan.gpu.reading import (
     MAX_DEVICES,
+    ParseError,
     Reading,
-    Refusal,
     dicts,
     free_of,
     index_of,
@@ -28,10 +28,10 @@ Device = dict[str, Any]
 
 
 def parse_json(text: str) -> Reading:
-    """``discovery -j`` (no memory), ``discovery -d N -j``, ``stats -d N -j``; raises Refusal."""
+    """``discovery -j`` (no memory), ``discovery -d N -j``, ``stats -d N -j``; raises ParseError."""
     try:
         document = json_in(text, SOURCE)
-    except Refusal as refusal:
+    except ParseError as refusal:
         raise complaint(text) or refusal from None
     listed = (
         document.get("device_list", document.get("datas")) if isinstance(document, dict) else None
@@ -41,17 +41,17 @@ def parse_json(text: str) -> Reading:
     if isinstance(document, dict) and "device_util_by_proc_list" in document:
         devices = _users(list(dicts(document["device_util_by_proc_list"])))
     if isinstance(document, dict) and "error" in document and not devices:
-        raise Refusal("tool_failed", f"xpu-smi says: {text_of(document['error'])}")
+        raise ParseError("tool_failed", f"xpu-smi says: {text_of(document['error'])}")
     for device in devices:
         _add_statistics(device)
     return _reading(devices)
 
 
 def parse_text(text: str) -> Reading:
-    """Tables of two columns, CSV of ``dump``, the matrix of ``topology -m``; raises Refusal."""
+    """Tables of two columns, CSV of ``dump``, the matrix of ``topology -m``; raises ParseError."""
     if is_help(text):
         said = "this is xpu-smi's help, not an answer about devices"
-        raise Refusal("help_text", said, "run it by hand: xpu-smi discovery")
+        raise ParseError("help_text", said, "run it by hand: xpu-smi discovery")
     head = text[:20_000]
     if re.search(r"^Timestamp,\s*DeviceId|^\"?Device ID\"?,", head, re.MULTILINE):
         return _reading(_dump(text))
@@ -59,25 +59,25 @@ def parse_text(text: str) -> Reading:
         return _matrix(text)
     devices = _process_table(text) if re.search(r"^PID\s+Command", head, re.M) else _table(text)
     if not devices:
-        raise complaint(text) or Refusal("no_devices", "xpu-smi lists no device")
+        raise complaint(text) or ParseError("no_devices", "xpu-smi lists no device")
     return _reading(devices)
 
 
-def complaint(text: str) -> Refusal | None:
+def complaint(text: str) -> ParseError | None:
     """The refusal a complaint of xpu-smi means, or None."""
     lowered = text[:20_000].lower()
     if "permission" in lowered or "access denied" in lowered:
         hint = "sudo usermod -aG render $USER, then log in again"
-        return Refusal("no_permission", "the Intel devices may not be opened by this user", hint)
+        return ParseError("no_permission", "the Intel devices may not be opened by this user", hint)
     if "xpum service" in lowered or "xpum is not initialized" in lowered:
         said = "the service that xpu-smi asks does not answer"
-        return Refusal("driver_not_running", said, "sudo systemctl restart xpum")
+        return ParseError("driver_not_running", said, "sudo systemctl restart xpum")
     failed = (
         r"(fail|unable|cannot|error)[^\n]{0,80}level zero|level zero[^\n]{0,80}(fail|error|not )"
     )
     if re.search(failed, lowered) or "no device" in lowered:
         hint = "ls -l /dev/dri; install the driver's level-zero and compute-runtime packages"
-        return Refusal("no_devices", "xpu-smi found no device (Level Zero)", hint)
+        return ParseError("no_devices", "xpu-smi found no device (Level Zero)", hint)
     return None
 
 
@@ -181,7 +181,7 @@ def _matrix(text: str) -> Reading:
                 better = links.get((first, second)) == "xelink"
                 links[first, second] = "xelink" if better else link_kind(cell)
     if not indices:
-        raise Refusal("no_devices", "the topology lists no device")
+        raise ParseError("no_devices", "the topology lists no device")
     reading = _reading([{"device_id": index} for index in sorted(indices)])
     joined = tuple(Link(a, b, kind) for (a, b), kind in links.items())
     return Reading(SOURCE, reading.gpus, reading.problems, joined)
@@ -198,7 +198,7 @@ def _add_statistics(device: Device) -> None:
 
 def _reading(devices: list[Device]) -> Reading:
     if not devices:
-        raise Refusal("no_devices", "xpu-smi lists no device")
+        raise ParseError("no_devices", "xpu-smi lists no device")
     gpus = tuple(_gpu(device, i) for i, device in enumerate(devices[:MAX_DEVICES]))
     problems: tuple[Problem, ...] = ()
     if all(gpu.memory_bytes is None for gpu in gpus):

@@ -11,8 +11,8 @@ from modelscan.core.gpu import GpuProcess, Problem
 from modelscan.gpu.nvidia.build import Card, Slice, build
 from modelscan.gpu.reading import (
     MAX_DEVICES,
+    ParseError,
     Reading,
-    Refusal,
     index_of,
     lines_of,
     number,
@@ -35,7 +35,7 @@ OLD_QUERY = "index,name,uuid,pci.bus_id,driver_version,memory.total,memory.used,
 
 
 def parse_csv(text: str) -> Reading:
-    """Devices of a ``--query-gpu`` table with its header; raises Refusal."""
+    """Devices of a ``--query-gpu`` table with its header; raises ParseError."""
     rows = _latest(_rows(text))
     if not rows:
         raise _refusal(text)
@@ -69,7 +69,7 @@ def parse_apps(text: str) -> dict[str, tuple[GpuProcess, ...]]:
 
 
 def parse_list(text: str) -> Reading:
-    """``nvidia-smi -L``: names, UUIDs and MIG profiles; no memory. Raises Refusal."""
+    """``nvidia-smi -L``: names, UUIDs and MIG profiles; no memory. Raises ParseError."""
     cards: list[Card] = []
     for line in lines_of(text):
         gpu = re.match(r"^GPU (\d{1,3}): (.{1,200}?) \(UUID: ([^)\s]{1,80})\)", line)
@@ -82,19 +82,21 @@ def parse_list(text: str) -> Reading:
         elif lost and len(cards) < MAX_DEVICES:
             cards.append(Card(int(lost.group(1)), said=lost.group(2)))
     if not cards:
-        raise Refusal("no_devices", "nvidia-smi -L lists no device")
+        raise ParseError("no_devices", "nvidia-smi -L lists no device")
     gpus, problems = build(cards, SOURCE)
     return Reading(SOURCE, gpus, problems)
 
 
-def _refusal(text: str) -> Refusal:
+def _refusal(text: str) -> ParseError:
     field = re.search(r'Field "([^"\n]{1,80})" is not a valid field to query', text[:20_000])
     if field:
         said = f"this nvidia-smi does not know the field {field.group(1)}"
-        return Refusal("unknown_field", said, "nvidia-smi --help-query-gpu")
+        return ParseError("unknown_field", said, "nvidia-smi --help-query-gpu")
     if parse_apps(text):
-        return Refusal("processes_only", "the CSV lists processes, not devices", "nvidia-smi -q -x")
-    return Refusal("no_header", "the CSV has no header with a name and a memory column")
+        return ParseError(
+            "processes_only", "the CSV lists processes, not devices", "nvidia-smi -q -x"
+        )
+    return ParseError("no_header", "the CSV has no header with a name and a memory column")
 
 
 def _latest(rows: Iterator[dict[str, str]]) -> list[dict[str, str]]:

@@ -11,18 +11,18 @@ from typing import Any
 from modelscan.core.gpu import Gpu, GpuProcess, Link, Problem
 from modelscan.gpu.nvidia.build import Card, Slice, build
 from modelscan.gpu.nvidia.table import complaint
-from modelscan.gpu.reading import MAX_DEVICES, Reading, Refusal, text_of
+from modelscan.gpu.reading import MAX_DEVICES, ParseError, Reading, text_of
 
 SOURCE = "nvml"
 _ABSURD = 1 << 43  # 8 TiB: Jetson's library reports success and garbage
 
 
 def run_nvml() -> Reading:
-    """Every NVIDIA device NVML knows; raises Refusal where there is no library or driver."""
+    """Every NVIDIA device NVML knows; raises ParseError where there is no library or driver."""
     try:
         import pynvml
     except ImportError as error:
-        raise Refusal("nvml_missing", f"nvidia-ml-py cannot be imported: {error}") from None
+        raise ParseError("nvml_missing", f"nvidia-ml-py cannot be imported: {error}") from None
     return read_nvml(pynvml)
 
 
@@ -40,16 +40,18 @@ def read_nvml(nvml: Any) -> Reading:
         _ask(nvml, nvml.nvmlShutdown)
 
 
-def _refusal(nvml: Any, error: Exception) -> Refusal:
+def _refusal(nvml: Any, error: Exception) -> ParseError:
     known = complaint(f"Failed to initialize NVML: {error}")
     name = type(error).__name__
     if name.endswith(("LibraryNotFound", "DriverNotLoaded")):
-        return Refusal("driver_not_running", f"NVML: {error}", "load or install the NVIDIA driver")
+        return ParseError(
+            "driver_not_running", f"NVML: {error}", "load or install the NVIDIA driver"
+        )
     if name.endswith("LibRmVersionMismatch") or "mismatch" in str(error).lower():
         known = complaint("Driver/library version mismatch")
     if name.endswith("NoPermission"):
         known = complaint("insufficient permissions")
-    return known or Refusal("nvml_failed", f"NVML: {error}")
+    return known or ParseError("nvml_failed", f"NVML: {error}")
 
 
 def _read(nvml: Any) -> Reading:

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 
 from modelscan.core.gpu import Gpu, Host, Problem
-from modelscan.gpu.any_form import read_any
+from modelscan.gpu.detect_format import parse_with_fallback
 from modelscan.gpu.machine import Machine
 from modelscan.gpu.nvidia.csv import APPS, OLD_QUERY, QUERY, parse_apps, parse_csv, parse_list
 from modelscan.gpu.nvidia.table import complaint, parse_table, parse_topology
 from modelscan.gpu.nvidia.xml import parse_xml
-from modelscan.gpu.probe_result import Found, host_memory
-from modelscan.gpu.reading import Reading, Refusal
-from modelscan.gpu.tools import ToolOutput
+from modelscan.gpu.probe_result import ProbeResult
+from modelscan.gpu.reading import ParseError, Reading
+from modelscan.gpu.tools import HOPELESS, tool_failure
+from modelscan.gpu.unified import with_host_memory
 
 _LIBRARY = "libnvidia-ml.so.1"
 _LIBRARY_DIRS = (
     "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib",
     "/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/run/opengl-driver/lib", "/usr/lib/nvidia",
 )  # fmt: skip
-HOPELESS = ("timeout", "cannot_start", "too_much")  # asking the program again is no use
 _SLOW_S = 3.0  # without persistence mode the driver starts anew for each program
 _SIGNS = (
     "/dev/nvidiactl",
@@ -32,14 +31,14 @@ _SIGNS = (
 )
 
 
-def run_nvidia(machine: Machine, host: Host, *, on_pci: bool = False) -> Found:
+def run_nvidia(machine: Machine, host: Host, *, on_pci: bool = False) -> ProbeResult:
     """Devices and problems; nothing at all, at no cost, where there is no sign of NVIDIA."""
     if machine.system == "darwin":
-        return Found()
+        return ProbeResult()
     signs = [sign for sign in _SIGNS if machine.exists(sign)]
     library, tool = _library(machine), machine.tool("nvidia-smi")
     if not (signs or library or tool or on_pci):
-        return Found()
+        return ProbeResult()
     problems: list[Problem] = []
     reading = None
     if library or (signs and str(machine.root) == "/"):
@@ -49,10 +48,10 @@ def run_nvidia(machine: Machine, host: Host, *, on_pci: bool = False) -> Found:
     if reading is None:
         jetson = _jetson(machine, host)
         if jetson is not None:
-            return Found((jetson,))
-        return Found((), tuple(_explain(machine, problems, signs, on_pci)))
-    gpus = tuple(_settle(gpu, machine, host) for gpu in reading.gpus)
-    return Found(gpus, (*_worth_saying(problems), *reading.problems), reading.links)
+            return ProbeResult((jetson,))
+        return ProbeResult((), tuple(_explain(machine, problems, signs, on_pci)))
+    gpus = tuple(_with_board(gpu, machine, host) for gpu in reading.gpus)
+    return ProbeResult(gpus, (*_worth_saying(problems), *reading.problems), reading.links)
 
 
 def _library(machine: Machine) -> bool:
@@ -71,12 +70,12 @@ def _try_nvml(machine: Machine, problems: list[Problem]) -> Reading | None:
 
     from modelscan.gpu.nvidia.nvml import run_nvml
 
-    result: list[Reading | Refusal] = []
+    result: list[Reading | ParseError] = []
 
     def attempt() -> None:
         try:
             result.append(run_nvml())
-        except Refusal as refusal:
+        except ParseError as refusal:
             result.append(refusal)
 
     started = time.monotonic()
@@ -88,7 +87,7 @@ def _try_nvml(machine: Machine, problems: list[Problem]) -> Reading | None:
         said = f"the NVIDIA driver did not answer within {machine.timeout_s:g} s"
         problems.append(Problem("nvml_hangs", said, "look at: dmesg | grep -i -e nvrm -e xid"))
         return None
-    if isinstance(result[0], Refusal):
+    if isinstance(result[0], ParseError):
         problems.append(result[0].problem())
         return None
     if seconds > _SLOW_S:
@@ -99,7 +98,7 @@ def _try_nvml(machine: Machine, problems: list[Problem]) -> Reading | None:
 
 def _try_tool(machine: Machine, tool: str, problems: list[Problem]) -> Reading | None:
     """XML, then CSV, then the table: the first that can be read."""
-    refusals: list[Refusal] = []
+    refusals: list[ParseError] = []
     for arguments, parse in (
         (("-q", "-x"), parse_xml),
         ((f"--query-gpu={QUERY}", "--format=csv"), parse_csv),
@@ -111,9 +110,11 @@ def _try_tool(machine: Machine, tool: str, problems: list[Problem]) -> Reading |
         try:
             if failure is not None and not output.stdout.strip():
                 raise failure
-            reading = read_any(parse, output.stdout, " ".join(["nvidia-smi", *arguments]))
+            reading = parse_with_fallback(
+                parse, output.stdout, " ".join(["nvidia-smi", *arguments])
+            )
             return _finish(machine, tool, reading, refusals)
-        except Refusal as refusal:
+        except ParseError as refusal:
             known = complaint(output.stdout + output.stderr)
             refusals.append(known or failure or refusal)
             if failure is not None and failure.code in HOPELESS:
@@ -124,7 +125,7 @@ def _try_tool(machine: Machine, tool: str, problems: list[Problem]) -> Reading |
     return None
 
 
-def _finish(machine: Machine, tool: str, reading: Reading, refusals: list[Refusal]) -> Reading:
+def _finish(machine: Machine, tool: str, reading: Reading, refusals: list[ParseError]) -> Reading:
     """Users of memory, UUIDs of MIG instances, links, and what was wrong on the way."""
     broken = tuple(r.problem() for r in refusals if r.code == "broken_gpu")[:1]
     reading = replace(reading, problems=(*reading.problems, *broken))
@@ -146,7 +147,7 @@ def with_mig_uuids(gpus: tuple[Gpu, ...], listing: str) -> tuple[Gpu, ...]:
     """UUIDs and profiles of ``nvidia-smi -L`` for instances, matched by card and number."""
     try:
         listed = parse_list(listing).gpus
-    except Refusal:
+    except ParseError:
         return gpus
     known = {(g.vendor_index, g.mig_index): g for g in listed if g.mig}
     found = []
@@ -158,45 +159,7 @@ def with_mig_uuids(gpus: tuple[Gpu, ...], listing: str) -> tuple[Gpu, ...]:
     return tuple(found)
 
 
-def tool_failure(name: str, output: ToolOutput, timeout_s: float) -> Refusal | None:
-    """Why a program gave no answer, as a refusal; None where it ended well."""
-    hint = f"run it by hand: {name}"
-    if output.failure == "timeout":
-        said = f"{name} did not answer within {timeout_s:g} s and was ended"
-        return Refusal("timeout", said, hint)
-    if output.failure == "too_much":
-        return Refusal("too_much", f"{name} printed more than 8 MiB and was ended", hint)
-    if output.failure is not None:
-        said = f"{name} cannot be started: {output.stderr[:200]}"
-        return Refusal("cannot_start", said, f"file $(command -v {name})")
-    if output.code:
-        lines = (output.stderr or output.stdout).strip().splitlines()
-        words = f": {lines[0][:160]}" if lines else ""
-        how = f"exit code {output.code}" if output.code > 0 else f"signal {-output.code}"
-        return Refusal("tool_failed", f"{name} ended with {how}{words}", hint)
-    return None
-
-
-def answered(
-    name: str, output: ToolOutput, timeout_s: float, parse: Callable[[str], Reading]
-) -> Reading:
-    """What a program printed, read; where that is nothing, why it gave no answer. Raises Refusal.
-
-    A program that fails at the end, or leaves a child behind, may have answered before.
-    """
-    failure = tool_failure(name, output, timeout_s)
-    if failure is not None and not output.stdout.strip():
-        raise failure
-    if not output.stdout.strip():
-        raise Refusal("empty", f"{name} printed nothing", f"run it by hand: {name}")
-    try:
-        return parse(output.stdout)
-    except Refusal as refusal:
-        told = refusal.hint is None and failure is not None
-        raise (failure if told and failure else refusal) from None
-
-
-def _settle(gpu: Gpu, machine: Machine, host: Host) -> Gpu:
+def _with_board(gpu: Gpu, machine: Machine, host: Host) -> Gpu:
     """Unified chips get the host's memory, and a Jetson its board's name."""
     from modelscan.gpu.facts import lookup
 
@@ -204,7 +167,7 @@ def _settle(gpu: Gpu, machine: Machine, host: Host) -> Gpu:
     if gpu.unified_memory or (facts is not None and facts.unified_memory and not gpu.mig):
         board = _board(machine)
         named = replace(gpu, name=board) if board and "jetson" in board.lower() else gpu
-        return host_memory(named, host)
+        return with_host_memory(named, host)
     return gpu
 
 
@@ -218,7 +181,7 @@ def _jetson(machine: Machine, host: Host) -> Gpu | None:
     if not board or "jetson" not in board.lower():
         return None
     gpu = Gpu(0, board, "nvidia", None, None, "device-tree", vendor_index=0)
-    return host_memory(gpu, host)
+    return with_host_memory(gpu, host)
 
 
 def _worth_saying(problems: list[Problem]) -> list[Problem]:

@@ -7,7 +7,7 @@ import re
 from modelscan.core.gpu import GpuProcess, Link
 from modelscan.gpu.nvidia.build import Card, Slice, build, is_broken, mib
 from modelscan.gpu.nvidia.csv import parse_list
-from modelscan.gpu.reading import MAX_DEVICES, Reading, Refusal, lines_of, number, text_of
+from modelscan.gpu.reading import MAX_DEVICES, ParseError, Reading, lines_of, number, text_of
 
 SOURCE = "nvidia-smi"
 _FIRST = re.compile(
@@ -51,22 +51,22 @@ COMPLAINTS = (
 )  # fmt: skip
 
 
-def complaint(text: str) -> Refusal | None:
+def complaint(text: str) -> ParseError | None:
     """The refusal a complaint of nvidia-smi means, or None."""
     lowered = text[:20_000].lower()
     for pattern, code, message, hint in COMPLAINTS:
         if re.search(pattern, lowered):
-            return Refusal(code, message, hint)
+            return ParseError(code, message, hint)
     return None
 
 
 def parse_gaudi(text: str) -> Reading:
-    """The table of hl-smi (Intel Gaudi), which is nvidia-smi's; raises Refusal."""
+    """The table of hl-smi (Intel Gaudi), which is nvidia-smi's; raises ParseError."""
     return _parse(text, "intel", "hl-smi")
 
 
 def parse_table(text: str) -> Reading:
-    """Devices of the table, Gaudis too; raises Refusal."""
+    """Devices of the table, Gaudis too; raises ParseError."""
     return parse_gaudi(text) if "HL-SMI" in text[:4000] else _parse(text, "nvidia", SOURCE)
 
 
@@ -90,7 +90,7 @@ def _parse(text: str, vendor: str, source: str) -> Reading:
             _add_memory(line, current)
             current.mig_enabled = current.mig_enabled or bool(_MIG_MODE.search(line))
     if not cards:
-        raise complaint(text) or Refusal("no_devices", f"the table of {source} lists no device")
+        raise complaint(text) or ParseError("no_devices", f"the table of {source} lists no device")
     gpus, problems = build(list(cards.values()), source, vendor)
     return Reading(source, gpus, problems, driver_version=driver)
 

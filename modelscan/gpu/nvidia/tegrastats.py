@@ -6,16 +6,16 @@ import re
 
 from modelscan.core.gpu import Gpu
 from modelscan.core.units import MIB
-from modelscan.gpu.reading import Reading, Refusal, lines_of
+from modelscan.gpu.reading import ParseError, Reading, lines_of
 
 
 def parse_tegrastats(text: str) -> Reading:
-    """The last line that tells memory; raises Refusal."""
+    """The last line that tells memory; raises ParseError."""
     found = None
     for line in lines_of(text):
         found = re.search(r"RAM (\d{1,8})/(\d{1,8})MB", line) or found
     if found is None:
-        raise Refusal("no_memory", "the text has no memory of tegrastats")
+        raise ParseError("no_memory", "the text has no memory of tegrastats")
     used, total = int(found.group(1)) * MIB, int(found.group(2)) * MIB
     gpu = Gpu(
         0, "NVIDIA Jetson", "nvidia", total, max(0, total - used), "tegrastats", used_bytes=used,

@@ -9,8 +9,8 @@ from modelscan.core.gpu import GpuProcess
 from modelscan.gpu.nvidia.build import Card, Slice, build
 from modelscan.gpu.reading import (
     MAX_DEVICES,
+    ParseError,
     Reading,
-    Refusal,
     lines_of,
     number,
     size_bytes,
@@ -22,7 +22,7 @@ Pair = tuple[tuple[str, ...], str]  # (sections and key, value)
 
 
 def parse_query(text: str) -> Reading:
-    """Devices of ``nvidia-smi -q``; raises Refusal."""
+    """Devices of ``nvidia-smi -q``; raises ParseError."""
     driver = None
     cards: list[Card] = []
     block: list[str] = []
@@ -38,7 +38,7 @@ def parse_query(text: str) -> Reading:
             match = re.match(r"^Driver Version\s{0,80}:\s(.{1,40})$", line)
             driver = text_of(match.group(1)) if match else driver
     if not cards:
-        raise Refusal("no_devices", "nvidia-smi -q lists no device")
+        raise ParseError("no_devices", "nvidia-smi -q lists no device")
     gpus, problems = build(cards, SOURCE)
     return Reading(SOURCE, gpus, problems, driver_version=driver)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.gpu import GpuProcess
 from modelscan.gpu.nvidia.build import Card, Slice, build
-from modelscan.gpu.reading import MAX_TEXT, Reading, Refusal, number, size_bytes, text_of
+from modelscan.gpu.reading import MAX_TEXT, ParseError, Reading, number, size_bytes, text_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -17,12 +17,12 @@ _HINT = "run it by hand: nvidia-smi -q -x"
 
 
 def parse_xml(text: str) -> Reading:
-    """Devices of ``nvidia-smi -q -x``; raises Refusal."""
+    """Devices of ``nvidia-smi -q -x``; raises ParseError."""
     root = _root(text)
     driver = text_of(root.findtext("driver_version"))
     cards = [_card(element, i, driver) for i, element in enumerate(root.findall("gpu"))]
     if not cards:
-        raise Refusal("no_devices", "nvidia-smi found no device")
+        raise ParseError("no_devices", "nvidia-smi found no device")
     gpus, problems = build(cards, SOURCE)
     return Reading(SOURCE, gpus, problems, driver_version=driver)
 
@@ -32,20 +32,20 @@ def _root(text: str) -> Element:
 
     start = re.search(r"<\?xml|<!DOCTYPE|<nvidia_smi_log", text[:MAX_TEXT])
     if start is None:
-        raise Refusal("not_xml", "the output of nvidia-smi has no XML", _HINT)
+        raise ParseError("not_xml", "the output of nvidia-smi has no XML", _HINT)
     # Warnings ("infoROM is corrupted") may follow, and with -l the next document.
     inside, end, _ = text[start.start() : MAX_TEXT].partition("</nvidia_smi_log>")
     document = inside + end
     if "<!ENTITY" in document:
-        raise Refusal("garbled", "the XML declares entities, which nvidia-smi never does")
+        raise ParseError("garbled", "the XML declares entities, which nvidia-smi never does")
     try:
         # The program is the driver's own, entities are refused above, the size is bounded.
         root = ElementTree.fromstring(document.strip())  # noqa: S314
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
         said = f"the XML of nvidia-smi is cut off or broken: {error}"
-        raise Refusal("garbled", said, _HINT) from None
+        raise ParseError("garbled", said, _HINT) from None
     if root.tag != "nvidia_smi_log":
-        raise Refusal("not_nvidia_smi", f"the XML is a <{str(root.tag)[:40]}>, not nvidia-smi's")
+        raise ParseError("not_nvidia_smi", f"the XML is a <{str(root.tag)[:40]}>, not nvidia-smi's")
     return root
 
 

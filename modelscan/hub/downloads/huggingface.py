@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelscan.core.errors import AuthError, ModelscanError, RemoteError
 from modelscan.core.model import WeightFile
@@ -16,13 +16,11 @@ from modelscan.core.reference import Kind, Reference
 from modelscan.hub import cache as hub_cache
 from modelscan.hub.cache import cache_dir
 from modelscan.hub.downloads.resume import fetch_into
+from modelscan.hub.downloads.types import Moved
 from modelscan.hub.repository import Hub
 from modelscan.state.config import Config
 from modelscan.state.files import explain_os_errors
 from modelscan.state.secrets import redact, resolve
-
-if TYPE_CHECKING:
-    from modelscan.hub.downloads.pull import Moved
 
 _QUIET = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -35,7 +33,7 @@ _BLOB = re.compile(r"[0-9A-Za-z][\w.-]{7,127}")
 
 
 class HuggingFaceStore:
-    """See ``deploy.pull.Store``. Only the configured token is used, never one that lies around."""
+    """See ``types.Store``. Only the configured token is used, never one that lies around."""
 
     def __init__(self, config: Config, hub: Hub | None) -> None:
         self._config, self._hub = config, hub

@@ -6,22 +6,19 @@ The hub names no commit, so the pin is each file's SHA-256: what was pulled is k
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
 from modelscan.hub import cache as hub_cache
 from modelscan.hub.downloads.resume import fetch_into
+from modelscan.hub.downloads.types import Moved
 from modelscan.hub.repository import Hub
 from modelscan.state.config import Config
 from modelscan.state.files import ensure_dir
 
-if TYPE_CHECKING:
-    from modelscan.hub.downloads.pull import Moved
-
 
 class ModelScopeStore:
-    """See ``deploy.pull.Store``. A file is ``NAME.part`` until it is whole."""
+    """See ``types.Store``. A file is ``NAME.part`` until it is whole."""
 
     def __init__(self, config: Config, hub: Hub | None) -> None:
         self._config, self._hub = config, hub

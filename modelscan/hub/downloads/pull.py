@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.core.model import WeightFile
 from modelscan.core.plan import Plan
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.units import GIB, format_bytes
+from modelscan.formats.files import describe, is_projector
 from modelscan.hub import cache as hub_cache
 from modelscan.hub import checksums
-from modelscan.hub.needed_files import PICKLES, is_projector, needed
+from modelscan.hub.downloads.types import Progress, Report, Store
+from modelscan.hub.needed_files import needed
 from modelscan.hub.repository import Hub
 from modelscan.state.config import Config
 from modelscan.state.locks import hold
@@ -29,19 +29,6 @@ from modelscan.state.locks import hold
 SPARE_BYTES = 1 * GIB
 _LOCK_S = 24 * 3600.0
 _KINDS = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
-
-Report = Callable[["Progress"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Bytes of all files together; ``rate`` and ``left_s`` are None until there is a figure."""
-
-    file: str
-    done_bytes: int
-    total_bytes: int
-    rate_bytes_per_s: float | None
-    left_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +41,6 @@ class Pulled:
     folder: Path
     files: tuple[WeightFile, ...]
     fetched_bytes: int
-
-
-class Moved(Protocol):
-    """Told of n more bytes; ``fresh`` False: they were here already, from an earlier try."""
-
-    def __call__(self, count: int, /, *, fresh: bool = True) -> None: ...
-
-
-class Store(Protocol):
-    """Where one hub's files live and how one of them is fetched."""
-
-    def folder(self, repo: str, revision: str) -> Path: ...
-
-    def fetch(self, repo: str, revision: str, file: WeightFile, moved: Moved) -> Path:
-        """Fetch or resume one file."""
-        ...
-
-    def discard(self, path: Path) -> None:
-        """Delete a file that turned out wrong, so that the next try starts afresh."""
-        ...
 
 
 def is_remote(plan: Plan) -> bool:
@@ -154,7 +121,7 @@ def _with_hash(folder: Path, file: WeightFile) -> WeightFile:
 
 def _weights_last(file: WeightFile) -> tuple[bool, bool]:
     """A snapshot counts as whole by its weights: what goes with them is there before."""
-    return file.path.endswith((".safetensors", ".gguf", *PICKLES)), not is_projector(file.path)
+    return describe(file.path).format is not None, not is_projector(file.path)
 
 
 def _verify(

@@ -5,15 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from modelscan.core.errors import RemoteError
 from modelscan.core.model import WeightFile
+from modelscan.hub.downloads.types import Moved
 from modelscan.net.errors import HttpError
 from modelscan.state.files import explain_os_errors
-
-if TYPE_CHECKING:
-    from modelscan.hub.downloads.pull import Moved
 
 _PAUSES_S = (0.3, 1.0)  # after a connection that brought nothing; one that did is simply renewed
 

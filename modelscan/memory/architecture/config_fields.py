@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 # Where multimodal configs keep the language model, outermost first.
-_TEXT_KEYS = ("thinker_config", "text_config", "llm_config", "language_config", "language_model",
+TEXT_KEYS = ("thinker_config", "text_config", "llm_config", "language_config", "language_model",
               "text_model", "decoder")  # fmt: skip
-_VISION_KEYS = ("vision_config", "vision_tower_config", "visual", "vit_config", "img_processor",
+VISION_KEYS = ("vision_config", "vision_tower_config", "visual", "vit_config", "img_processor",
                 "vision_tower", "vision_encoder")  # fmt: skip
+# Blocks of the language model's own part (DBRX, MPT, state-spaces): fields like any other.
+BLOCK_KEYS = ("attn_config", "ffn_config", "ssm_cfg", "attn_cfg")
 _MAX_NUMBER = 1 << 50
-_AUDIO_KEYS = ("audio_config", "audio_encoder", "speech_config", "whisper_config")
+AUDIO_KEYS = ("audio_config", "audio_encoder", "speech_config", "whisper_config")
 
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Lookups by any of several names; nested text config first, the outer one after it."""
+    """Lookups by any of several names; nested text config first, the outer one after it.
+
+    ``blocks``: nested tables of the text config whose keys are read as its own. ``names`` collects
+    every group of names that was looked up: what is left over in the file had no reader.
+    """
 
     inner: Mapping[str, Any]
     outer: Mapping[str, Any]
+    blocks: tuple[Mapping[str, Any], ...] = ()
+    names: set[tuple[str, ...]] = field(default_factory=set, compare=False)
+    mixed: set[tuple[str, ...]] = field(default_factory=set, compare=False)
 
     def get(self, *names: str) -> Any:
-        for source in (self.inner, self.outer):
+        self.names.add(names)
+        for source in (self.inner, *self.blocks, self.outer):
             for name in names:
                 value = source.get(name)
                 if value is not None:
@@ -38,6 +48,8 @@ class Fields:
         if isinstance(value, (int, float)):
             return whole(value)
         numbers = [v for v in value if whole(v) is not None] if _listed(value) else []
+        if len(set(numbers)) > 1:
+            self.mixed.add(names)
         return int(max(numbers)) if numbers else None
 
     def at(self, layer: int, *names: str) -> int | None:
@@ -53,6 +65,10 @@ class Fields:
         listed = self.items(name)
         found = listed[layer] if layer < len(listed) else None
         return found if isinstance(found, Mapping) else {}
+
+    def settled(self, *names: str) -> None:
+        """Names that another field has made irrelevant: they count as looked up."""
+        self.names.add(names)
 
     def flag(self, *names: str) -> bool | None:
         value = self.get(*names)
@@ -86,30 +102,32 @@ def text_fields(config: Mapping[str, Any]) -> Fields:
     """The language model's part, however deep it is nested."""
     inner: Mapping[str, Any] = config
     for _ in range(3):
-        nested = _first(inner, _TEXT_KEYS)
+        nested = first_table(inner, TEXT_KEYS)
         if nested is None or not _is_language(nested):
             break
         inner = nested
-    return Fields(inner, config)
+    blocks = (inner.get(name) for name in BLOCK_KEYS)
+    return Fields(inner, config, tuple(block for block in blocks if isinstance(block, Mapping)))
 
 
 def vision_fields(config: Mapping[str, Any]) -> Fields | None:
-    for source in (config, _first(config, _TEXT_KEYS) or {}):
-        found = _first(source, _VISION_KEYS)
+    for source in (config, first_table(config, TEXT_KEYS) or {}):
+        found = first_table(source, VISION_KEYS)
         if found:
             return Fields(found, {})
     return None
 
 
 def audio_fields(config: Mapping[str, Any]) -> Fields | None:
-    for source in (config, _first(config, ("thinker_config",)) or {}):
-        found = _first(source, _AUDIO_KEYS)
+    for source in (config, first_table(config, ("thinker_config",)) or {}):
+        found = first_table(source, AUDIO_KEYS)
         if found:
             return Fields(found, {})
     return None
 
 
-def _first(source: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any] | None:
+def first_table(source: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any] | None:
+    """The first of these names that holds a table with anything in it."""
     for name in names:
         value = source.get(name)
         if isinstance(value, Mapping) and value:

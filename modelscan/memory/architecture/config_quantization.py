@@ -1,36 +1,30 @@
-"""What a checkpoint's own quantization_config says, under one name per format.
-
-Names: fp8, awq, gptq, nvfp4, mxfp4, bnb-4bit, bnb-8bit, w8a8 (int8), w4a16, w8a16, int4, int8.
-"""
+"""What a checkpoint's own quantization_config says, by the names of ``formats.quantization``."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from modelscan.formats.quantization import canonical
 from modelscan.memory.architecture.config_fields import whole
 
 
 def quantization_method(config: Any) -> str | None:
-    """The normalised format, None where the checkpoint is not quantised."""
+    """The canonical name of the format, None where the checkpoint is not quantized."""
     if not isinstance(config, Mapping):
         return None
+    return canonical(_method(config))
+
+
+def _method(config: Mapping[str, Any]) -> str | None:
     method = str(config.get("quant_method") or config.get("method") or "").lower()
     algorithm = str(config.get("quant_algo") or "").upper()
     if algorithm or method == "modelopt":
         return _modelopt(algorithm or "FP8")
-    if method in ("compressed-tensors", "compressed_tensors"):
-        return _compressed(config)
     if method == "bitsandbytes" or "load_in_4bit" in config:
         return "bnb-4bit" if config.get("load_in_4bit") else "bnb-8bit"
-    if method == "fbgemm_fp8":
-        return "fp8"
-    if method in ("gptq", "gptq_marlin", "auto-round", "autoround"):
-        bits = whole(config.get("bits")) or 4
-        return "gptq" if bits == 4 else f"gptq-{bits}bit"
-    if method == "quark":
-        return _quark(config)
-    return method or None
+    special = _METHODS.get(method)
+    return special(config) if special else method or None
 
 
 def _modelopt(algorithm: str) -> str:
@@ -70,3 +64,13 @@ def _quark(config: Mapping[str, Any]) -> str:
     if "mx" in text.lower() or "fp4" in text.lower():
         return "mxfp4"
     return "fp8" if "fp8" in text.lower() else "int8"
+
+
+def _with_bits(config: Mapping[str, Any]) -> str:
+    return f"gptq-{whole(config.get('bits')) or 4}bit"
+
+
+_METHODS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "compressed-tensors": _compressed, "compressed_tensors": _compressed, "quark": _quark,
+    **dict.fromkeys(("gptq", "gptq_marlin", "auto-round", "autoround"), _with_bits),
+}  # fmt: skip

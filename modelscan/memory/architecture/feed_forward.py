@@ -10,6 +10,26 @@ from modelscan.memory.architecture.config_fields import Fields, whole
 from modelscan.memory.architecture.layer_kinds import Kinds
 
 _MIXERS = frozenset({"-", "e", "moe", "mlp"})  # blocks that are a feed-forward and nothing else
+# Families whose classes have no gate and whose files name no activation.
+_PLAIN = ("falcon", "refinedweb", "bloom", "mpt", "gpt2", "gpt_neox", "gptj", "gpt_bigcode",
+          "codegen", "opt", "xglm", "biogpt", "persimmon", "fuyu", "starcoder2")  # fmt: skip
+# Gated with GELU: the activation's name does not show the gate.
+_GATED_GELU = ("gemma", "modernbert", "grok")
+# Families whose ``intermediate_size`` is that of the gate and the up matrix together.
+_HALVED = ("qwen", "recurrent_gemma")
+_DENSE_NAMES = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size",
+                "ffn_hidden_size", "ffn_dim", "n_inner", "d_ff", "ffn_intermediate_size",
+                "feed_forward_length", "encoder_ffn_dim")  # fmt: skip
+_COUNT_NAMES = ("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts",
+                "n_experts", "num_routed_experts")  # fmt: skip
+_WIDTH_NAMES = ("moe_intermediate_size", "expert_intermediate_size", "moe_ffn_hidden_size",
+                "expert_ffn_hidden_size", "moe_expert_ffn_hidden_size")  # fmt: skip
+_WHICH_NAMES = ("mlp_only_layers", "mlp_layer_types", "moe_layers", "moe_layer_indices",
+                "moe_layers_enum", "moe_layer_freq", "first_k_dense_replace", "num_dense_layers",
+                "moe_layer_start_index", "moe_layer_end_index", "first_moe_layer",
+                "decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_interval",
+                "moe_layer_frequency", "expert_layer_period",
+                "expert_layer_offset")  # fmt: skip
 
 
 def gated(fields: Fields) -> bool:
@@ -19,32 +39,64 @@ def gated(fields: Fields) -> bool:
         return stated
     activation = fields.text("mlp_hidden_act", "hidden_act", "activation_function", "ffn_act",
                              "hidden_activation", "afn", "activation").lower()  # fmt: skip
-    if any(word in activation for word in ("silu", "swiglu", "swish", "glu", "situ")):
+    activation = activation or str(fields.table("ffn_act_fn").get("name") or "").lower()
+    kind = fields.text("ffn_type").lower() or activation
+    if any(word in kind for word in ("silu", "swiglu", "swish", "glu", "situ")):
         return True
-    family = fields.text("model_type")
-    if "gelu" in activation and any(word in family for word in ("gemma", "modernbert", "grok")):
-        return True  # GeGLU: the activation's name does not show the gate
-    return not activation
+    family = fields.text("model_type").lower()
+    if kind == "mptmlp" or (not kind and family.startswith(_PLAIN)):
+        return False
+    if "gelu" in kind and (residual_experts(fields) or any(f in family for f in _GATED_GELU)):
+        return True
+    return not kind
+
+
+def residual_experts(fields: Fields) -> bool:
+    """A dense part beside the experts of a block: Grok 2, Arctic, Gemma 4, LongCat."""
+    return bool(
+        fields.flag("residual_moe") or fields.flag("enable_moe_block")
+        or fields.number("zero_expert_num") is not None
+        or (fields.flag("parallel_attn_mlp_res") and fields.flag("use_residual") is not False)
+    )  # fmt: skip
 
 
 def experts(fields: Fields) -> Experts | None:
-    total = fields.number("n_routed_experts", "num_local_experts", "num_experts",
-                          "moe_num_experts", "n_experts", "num_routed_experts")  # fmt: skip
-    if not total or total < 2 or fields.flag("enable_moe_block") is False:
-        return None
-    width = fields.number("moe_intermediate_size", "expert_intermediate_size",
-                          "moe_ffn_hidden_size", "expert_ffn_hidden_size",
-                          "moe_expert_ffn_hidden_size",
-                          "intermediate_size", "ffn_hidden_size") or 0  # fmt: skip
-    shared, shared_width = _shared(fields, width)
+    """The routed experts; per-modality lists (ERNIE-VL) give a second set beside the text's."""
+    total = _first(fields, *_COUNT_NAMES)
     active = fields.number("num_experts_per_tok", "num_experts_per_token", "experts_per_token",
                            "top_k_experts", "moe_topk", "moe_k", "num_selected_experts",
-                           "moe_router_topk", "top_k") or 1  # fmt: skip
+                           "moe_router_topk", "moe_top_k", "top_k") or 1  # fmt: skip
+    if fields.flag("enable_moe_block") is False:
+        fields.settled(*_WIDTH_NAMES)
+        return None
+    if not total or total < 2:
+        return None
+    width = _first(fields, *_WIDTH_NAMES) or _first(fields, "intermediate_size",
+                                                    "ffn_hidden_size") or 0  # fmt: skip
+    shared, shared_width = _shared(fields, width)
     return Experts(total, active, width, shared, shared_width, gated(fields))
+
+
+def second_experts(fields: Fields) -> tuple[int, int]:
+    """How many experts the second modality has, and their width; 0, 0 with one set for all."""
+    counts = fields.items(*_COUNT_NAMES)
+    widths = fields.items(*_WIDTH_NAMES)
+    if len(counts) != 2 and len(widths) != 2:
+        return 0, 0
+    count = whole(counts[1]) if len(counts) == 2 else _first(fields, *_COUNT_NAMES)
+    width = whole(widths[1]) if len(widths) == 2 else _first(fields, *_WIDTH_NAMES)
+    return count or 0, width or 0
+
+
+def _first(fields: Fields, *names: str) -> int | None:
+    """A number; of one value per modality the text's, which comes first."""
+    listed = fields.items(*names)
+    return whole(listed[0]) if len(listed) == 2 else fields.number(*names)
 
 
 def _shared(fields: Fields, width: int) -> tuple[int, int]:
     """Shared experts: how many, and the width of all of them together."""
+    fields.settled("use_mixed_mlp_moe")  # Hunyuan: whether the stated shared experts are there
     count = fields.number("n_shared_experts", "num_shared_experts", "num_shared_expert",
                           "moe_num_shared_experts")  # fmt: skip
     each = fields.number("moe_shared_expert_intermediate_size")
@@ -65,13 +117,18 @@ def feed_forward(
     fields: Fields, index: int, hidden: int, kinds: Kinds, experts: Experts | None
 ) -> tuple[int, bool]:
     """The dense width of a block (0: none) and whether it has routed experts."""
+    fields.settled(*_DENSE_NAMES)
     if _MIXERS & set(kinds.words):
         word = kinds.words[index]  # one mixer per block, feed-forward being one of them
         dense = _dense_width(fields, index, hidden) if word in ("-", "mlp") else 0
         return dense, word in ("e", "moe") and experts is not None
+    fields.settled(*_WHICH_NAMES)  # one of them is enough
     moe = experts is not None and _is_moe(fields, index)
-    both = bool(fields.flag("enable_moe_block"))  # Gemma 4: a dense part beside the experts
-    return (_dense_width(fields, index, hidden) if both or not moe else 0), moe
+    if moe and fields.flag("parallel_attn_mlp_res") and residual_experts(fields):
+        return hidden, True  # Arctic: the residual part is as wide as the model
+    both = residual_experts(fields)
+    dense = _dense_width(fields, index, hidden)
+    return (dense if both or not moe else 0), moe
 
 
 def _is_moe(fields: Fields, index: int) -> bool:
@@ -89,8 +146,14 @@ def _is_moe(fields: Fields, index: int) -> bool:
     frequency = fields.get("moe_layer_freq")
     if isinstance(frequency, (list, tuple)):
         return index < len(frequency) and bool(frequency[index])
-    lead = fields.number("first_k_dense_replace", "num_dense_layers", "moe_layer_start_index",
-                         "first_moe_layer") or 0  # fmt: skip
+    end = _first(fields, "moe_layer_end_index")
+    if end is not None and index > end:
+        return False
+    frequency = fields.number("moe_layer_frequency")
+    if frequency:  # Arctic
+        return (index + 1) % frequency == 0
+    lead = _first(fields, "first_k_dense_replace", "num_dense_layers", "moe_layer_start_index",
+                  "first_moe_layer") or 0  # fmt: skip
     step = fields.number("decoder_sparse_step", "interleave_moe_layer_step", "moe_layer_freq",
                          "moe_layer_interval") or 1  # fmt: skip
     period = fields.number("expert_layer_period")
@@ -105,10 +168,12 @@ def _dense_width(fields: Fields, index: int, hidden: int) -> int:
     block = fields.entry("block_configs", index)
     if block:
         return _block_width(block.get("ffn") or {}, hidden)
-    own = fields.at(index, "dense_intermediate_size", "intermediate_size_mlp", "intermediate_size",
-                    "ffn_hidden_size", "ffn_dim", "n_inner", "d_ff", "ffn_intermediate_size",
-                    "feed_forward_length", "encoder_ffn_dim")  # fmt: skip
-    width = own if own else 4 * hidden
+    width = fields.at(index, *_DENSE_NAMES)
+    ratio = fields.get("expansion_ratio", "ffn_expansion_ratio", "mlp_ratio")
+    if not width:
+        width = round((ratio if isinstance(ratio, (int, float)) else 4) * hidden)
+    if fields.text("model_type") in _HALVED:
+        width //= 2
     shared = fields.number("num_kv_shared_layers") or 0
     count = fields.number("num_hidden_layers") or 0
     if fields.flag("use_double_wide_mlp") and shared and index >= count - shared:

@@ -8,6 +8,7 @@ and makes the estimate a range.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from modelscan.core.architecture import (
@@ -19,17 +20,19 @@ from modelscan.core.architecture import (
     Layer,
 )
 from modelscan.core.errors import UsageError
+from modelscan.memory.architecture.attention_heads import caches_latent, heads_of, latent_of
 from modelscan.memory.architecture.config_extras import engine_extras
 from modelscan.memory.architecture.config_fields import (
     Fields,
     audio_fields,
     text_fields,
     vision_fields,
-    whole,
 )
+from modelscan.memory.architecture.config_keys import mixed_note, unread_keys, unread_note
 from modelscan.memory.architecture.config_quantization import quantization_method
 from modelscan.memory.architecture.feed_forward import experts as experts_of
-from modelscan.memory.architecture.feed_forward import feed_forward, gated
+from modelscan.memory.architecture.feed_forward import feed_forward, gated, second_experts
+from modelscan.memory.architecture.kv_sharing import cross_layer, owns_cache
 from modelscan.memory.architecture.layer_kinds import Kinds, layer_kinds
 from modelscan.memory.architecture.recurrent_config import state_from
 
@@ -53,18 +56,22 @@ class ConfigError(UsageError):
 
 def from_config(config: Mapping[str, Any]) -> Architecture:
     """The architecture a config.json describes. Raises ConfigError without its basic numbers."""
+    return read(config)[0]
+
+
+def read(config: Mapping[str, Any]) -> tuple[Architecture, Fields]:
+    """The architecture, and the fields with the names that were looked up for it."""
     fields = text_fields(config)
-    count = _required(fields, "num_hidden_layers", "n_layer", "num_layers", "n_layers", "depth",
-                      "num_decoder_layers", listed="layers_block_type")  # fmt: skip
-    hidden = _required(fields, "hidden_size", "n_embd", "d_model", "dim", "model_dim")
+    count = _layer_count(fields)
+    hidden = _required(fields, "hidden_size", "n_embd", "n_embed", "d_model", "dim", "model_dim")
     kinds = layer_kinds(fields, count)
-    latent, vision = _latent(fields), vision_fields(config)
+    latent, vision = latent_of(fields), vision_fields(config)
     experts = experts_of(fields)
     layers = tuple(_layer(fields, i, hidden, kinds, latent, experts) for i in range(count))
     encoder = _encoder_only(fields)
-    return Architecture(
+    found = Architecture(
         name=fields.text("model_type") or _class_name(fields),
-        layers=layers,
+        layers=doubled(layers) if _double(fields) else layers,
         hidden=hidden,
         vocabulary=fields.number("vocab_size", "padded_vocab_size", "n_vocab") or 0,
         context_tokens=_context(fields),
@@ -79,10 +86,31 @@ def from_config(config: Mapping[str, Any]) -> Architecture:
         mtp_layers=_prediction_layers(fields),
         dtype=(fields.text("torch_dtype", "dtype") or "").removeprefix("torch.") or None,
         quantization=quantization_method(fields.get("quantization_config")),
-        known=kinds.known and not _notes(fields, kinds),
-        notes=_notes(fields, kinds),
         extra=_extra(fields, config, hidden),
     )  # fmt: skip
+    notes = _notes(config, fields, kinds)
+    return replace(found, known=kinds.known and not notes, notes=notes), fields
+
+
+def _layer_count(fields: Fields) -> int:
+    """Decoder layers. LongCat's classes count twice as many: each layer has two attentions."""
+    names: tuple[str, ...] = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "depth",
+             "num_decoder_layers")  # fmt: skip
+    if _double(fields):
+        fields.settled(*names)
+        names = ("num_layers", *names)
+    return _required(fields, *names, listed="layers_block_type")
+
+
+def _double(fields: Fields) -> bool:
+    """Two attentions and two dense parts per decoder layer, one of them with the experts."""
+    return fields.number("zero_expert_num") is not None and bool(fields.number("num_layers"))
+
+
+def doubled(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    """Each layer as the two blocks it stores: the second without the experts."""
+    pairs = ((layer, replace(layer, moe=False)) for layer in layers)
+    return tuple(block for pair in pairs for block in pair)
 
 
 def _required(fields: Fields, *names: str, listed: str | None = None) -> int:
@@ -119,9 +147,8 @@ def _tied(fields: Fields, config: Mapping[str, Any]) -> bool:
 
 def _prediction_layers(fields: Fields) -> int:
     """Stored prediction blocks. MiniMax names modules that its checkpoints do not hold."""
-    if fields.number("num_mtp_modules"):
-        return 0
-    return fields.number("num_nextn_predict_layers", "mtp_num_hidden_layers") or 0
+    count = fields.number("num_nextn_predict_layers", "mtp_num_hidden_layers") or 0
+    return 0 if fields.number("num_mtp_modules") else count
 
 
 def _encoder_only(fields: Fields) -> bool:
@@ -130,20 +157,6 @@ def _encoder_only(fields: Fields) -> bool:
         return False
     encoder = fields.get("type_vocab_size", "position_embedding_type", "classifier_pooling")
     return encoder is not None or fields.flag("is_causal") is False
-
-
-def _latent(fields: Fields) -> Latent | None:
-    rank = fields.number("kv_lora_rank")
-    if not rank:
-        return None
-    rope = fields.number("qk_rope_head_dim") or 0
-    return Latent(
-        kv_lora_rank=rank,
-        rope_length=rope,
-        q_lora_rank=fields.number("q_lora_rank") or None,
-        nope_length=fields.number("qk_nope_head_dim"),
-        value_length=fields.number("v_head_dim"),
-    )
 
 
 def _layer(
@@ -155,14 +168,16 @@ def _layer(
     dense, moe = feed_forward(fields, index, hidden, kinds, experts)
     if kind not in _ATTENDING:
         return Layer(kind, owns_cache=False, state=state, feed_forward=dense, moe=moe)
-    heads, kv_heads, key, value = _heads(fields, index, hidden, kind)
-    if latent:
+    heads, kv_heads, key, value = heads_of(fields, index, hidden, kind)
+    if latent and caches_latent(fields):
         kind, kv_heads = Attention.MLA, 1
         key = value = latent.kv_lora_rank + latent.rope_length
+    elif latent:
+        kv_heads, key = heads, (latent.nope_length or 0) + latent.rope_length
+        value = key
     window = kinds.window_tokens if kind in (Attention.SLIDING, Attention.CHUNKED) else None
     if window and window >= (_context(fields) or window + 1):
         window = None  # it never slides
-    shared = fields.number("num_kv_shared_layers") or 0
     return Layer(
         attention=kind if window or kind in (Attention.FULL, Attention.MLA) else Attention.FULL,
         heads=heads,
@@ -170,47 +185,11 @@ def _layer(
         key_length=key,
         value_length=value,
         window_tokens=window,
-        owns_cache=index < len(kinds.kinds) - shared,
+        owns_cache=owns_cache(fields, index, len(kinds.kinds)),
         state=state,
         feed_forward=dense,
         moe=moe,
     )
-
-
-def _heads(fields: Fields, index: int, hidden: int, kind: Attention) -> tuple[int, int, int, int]:
-    """Heads, KV heads, key and value length of one attending layer."""
-    heads = fields.at(index, "num_attention_heads", "n_head", "n_heads", "num_heads") or 1
-    kv_heads = fields.at(index, "num_key_value_heads", "n_kv_heads", "num_kv_heads", "n_head_kv",
-                         "multi_query_group_num", "num_query_groups")  # fmt: skip
-    if fields.flag("multi_query") and kv_heads is None:
-        kv_heads = 1
-    group = (fields.entry("block_configs", index).get("attention") or {}).get("n_heads_in_group")
-    kv_heads = heads // group if isinstance(group, int) and group > 0 else kv_heads
-    key = fields.at(index, "head_dim", "attention_head_dim", "kv_channels", "d_kv",
-                    "head_size") or hidden // heads  # fmt: skip
-    value = fields.at(index, "v_head_dim", "value_head_dim") or key
-    kv_heads = heads if kv_heads is None else kv_heads
-    return _by_kind(fields, kind, heads, kv_heads, key, value)
-
-
-def _by_kind(
-    fields: Fields, kind: Attention, heads: int, kv_heads: int, key: int, value: int
-) -> tuple[int, int, int, int]:
-    """Sliding and full layers may differ in heads and sizes (MiMo: swa_*; Gemma 4: global_*)."""
-    if kind is Attention.SLIDING:
-        heads = fields.number("swa_num_attention_heads") or heads
-        kv_heads = fields.number("swa_num_key_value_heads") or kv_heads
-        key = fields.number("swa_head_dim") or key
-        value = fields.number("swa_v_head_dim") or value
-        other = fields.table("attention_other_setting")
-        if other:  # Step: the sliding layers' own head counts
-            heads = whole(other.get("num_attention_heads")) or heads
-            kv_heads = whole(other.get("num_attention_groups")) or kv_heads
-    elif kind is Attention.FULL and fields.number("global_head_dim"):
-        key = value = fields.number("global_head_dim") or key
-        if fields.flag("attention_k_eq_v"):
-            kv_heads = fields.number("num_global_key_value_heads") or kv_heads
-    return heads, kv_heads, key, value
 
 
 def _extra(
@@ -223,6 +202,7 @@ def _extra(
         "per_layer_vocabulary": ("vocab_size_per_layer_input",),
         "indexer_key_length": ("index_head_dim",),
         "indexer_heads": ("index_n_heads",),
+        "query_rank": ("share_q_dim",),
         "moe_latent": ("moe_latent_size", "routed_expert_hidden_size"),
         "positions": ("max_position_embeddings",) if _encoder_only(fields) else (),
         "token_types": ("type_vocab_size",),
@@ -238,6 +218,11 @@ def _extra(
     }.items():
         if flag:
             extra[name] = True
+    count, width = second_experts(fields)
+    if count and width:
+        extra.update({"second_experts": count, "second_expert_width": width})
+    if cross_layer(fields):
+        extra["cross_layer"] = True
     if fields.text("model_type") in _OWN_PREDICTION_ENDS:
         extra["mtp_own_ends"] = True
     if "next" in fields.text("model_type") and fields.number("linear_num_value_heads"):
@@ -253,7 +238,7 @@ def _extra(
     return {**extra, **engine_extras(fields, config)}
 
 
-def _notes(fields: Fields, kinds: Kinds) -> tuple[str, ...]:
+def _notes(config: Mapping[str, Any], fields: Fields, kinds: Kinds) -> tuple[str, ...]:
     notes = list(kinds.notes)
     if fields.items("compress_ratios"):
         notes.append("the cache is compressed by a scheme of its own: the estimate is a range")
@@ -262,4 +247,8 @@ def _notes(fields: Fields, kinds: Kinds) -> tuple[str, ...]:
             "which layers attend to a window only is not known: counted as attending to the whole "
             "context, the estimate is a range"
         )
+    notes += (mixed_note(names, fields) for names in sorted(fields.mixed))
+    unread = unread_keys(config, fields)
+    if unread:
+        notes.append(unread_note(unread))
     return tuple(notes)

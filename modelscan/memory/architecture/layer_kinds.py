@@ -43,6 +43,14 @@ _DEFAULTS = {
     "exaone_moe": Pattern(4), "modernbert": Pattern(3, full_first=True), "afmoe": Pattern(4),
     "smallthinker": Pattern(4, full_first=True), "plamo3": Pattern(8), "vaultgemma": Pattern(2),
 }  # fmt: skip
+# Fields that say which layers attend how: a list of layers makes the others irrelevant, and so does
+# the absence of a window.
+_PERIODS = ("full_attention_interval", "attn_layer_period", "attn_layer_offset",
+            "attn_layer_indices", "full_attn_idxs", "attn_layer_idx",
+            "layer_group_size")  # fmt: skip
+_WINDOW_FIELDS = ("use_sliding_window", "max_window_layers", "sliding_window_pattern",
+                  "_sliding_window_pattern", "global_attn_every_n_layers",
+                  "attention_chunk_size", "no_rope_layers")  # fmt: skip
 _MAMBA_ONLY = ("ssm_state_size", "state_size", "mamba_d_state", "d_state")
 
 
@@ -62,7 +70,9 @@ def layer_kinds(fields: Fields, count: int) -> Kinds:
     window = fields.number("sliding_window", "sliding_window_size", "window_size", "local_window",
                            "local_attention")  # fmt: skip
     words = _words(fields, count)
+    fields.settled(*_WINDOW_FIELDS)
     if words:
+        fields.settled(*_PERIODS)
         return _from_words(words, window, fields)
     kinds = (
         _from_hybrid_fields(fields, count)
@@ -142,6 +152,13 @@ def _from_periods(fields: Fields, count: int) -> tuple[Attention, ...] | None:
     if interval:
         return tuple(
             Attention.FULL if (i + 1) % interval == 0 else Attention.LINEAR for i in range(count)
+        )
+    group = fields.number("layer_group_size")
+    if group:  # Ring, Ling: the last of each group attends, and so do layers beyond the groups
+        whole_groups = count // group * group
+        return tuple(
+            Attention.FULL if (i + 1) % group == 0 or i >= whole_groups else Attention.LINEAR
+            for i in range(count)
         )
     period, offset = fields.number("attn_layer_period"), fields.number("attn_layer_offset")
     if period:

@@ -43,7 +43,7 @@ def _linear(fields: Fields) -> RecurrentState | None:
         return RecurrentState(kernel, values * value, key, keys, values)
     heads = fields.number("num_attention_heads") or 0
     size = fields.number("head_dim") or 0
-    return RecurrentState(1, heads * size, size, 0, heads) if heads and size else None
+    return RecurrentState(1, heads * size, size, heads, heads) if heads and size else None
 
 
 def _short_convolution(fields: Fields, hidden: int) -> RecurrentState | None:

@@ -8,17 +8,20 @@ from pathlib import Path
 from modelscan.core.errors import NotDeployableError, OfflineError
 from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
+from modelscan.core.machine import Machine
 from modelscan.core.model import Variant
-from modelscan.core.plan import Subject
+from modelscan.core.plan import ResolvedModel
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
+from modelscan.engines.flags import workload_of
+from modelscan.models.decide import decide_here
 from modelscan.planner import refuse
 from modelscan.planner.sizing import choose
 from modelscan.state.config import Config
 
 
 def exact_estimate(
-    subject: Subject, workload: Workload, inventory: Inventory, config: Config
+    subject: ResolvedModel, workload: Workload, machine: Machine, config: Config
 ) -> Estimate:
     """The estimate with the engine's figures; raises where there is no GGUF file to ask about."""
     from modelscan.supervisor.dry_run.run import exact
@@ -29,7 +32,16 @@ def exact_estimate(
             f"--exact asks llama.cpp itself; {workload.backend} has no dry run",
             hint=f"modelscan estimate {subject.id} --exact --backend llama.cpp",
         )
-    candidate = choose(subject, replace(workload, backend="llama.cpp"))
+    inventory = machine.free_inventory()
+    wishes = replace(workload, backend="llama.cpp")
+    plan = decide_here(machine, subject, wishes).plan
+    if plan is not None:  # what `plan` chooses among this model's GGUF files
+        workload = workload_of(plan, workload)
+        inventory = replace(
+            inventory, gpus=tuple(g for g in inventory.gpus if g.index in plan.gpus)
+        )
+        wishes = replace(wishes, quantization=plan.quantization)
+    candidate = choose(subject, wishes)
     variant, shape = candidate.variant, candidate.shape
     path = Path(shape.path) if shape.path else None
     if path is not None and path.is_file() and path.suffix == ".gguf":
@@ -38,7 +50,11 @@ def exact_estimate(
 
 
 def _remote(
-    subject: Subject, variant: Variant, workload: Workload, inventory: Inventory, config: Config
+    subject: ResolvedModel,
+    variant: Variant,
+    workload: Workload,
+    inventory: Inventory,
+    config: Config,
 ) -> Estimate:
     """Only the header is fetched: a few MiB."""
     from modelscan.formats import gguf

@@ -1,31 +1,32 @@
-"""The HTTP client: which API the server speaks is asked for once, never probed.
+"""Calls of a GPUStack server. Its version decides which API it has, and is read once.
 
 Only idempotent calls are repeated. A create that may or may not have arrived is looked up by name
-by the caller. Credentials come by reference and go only to the configured server.
+by the caller. Credentials come by reference and go only to the configured server: redirects are
+not followed.
 """
 
 from __future__ import annotations
 
-import time
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from modelscan.core.errors import AuthError, OfflineError, RemoteError, UsageError
+from modelscan.core.errors import AuthError, ModelscanError, OfflineError, RemoteError, UsageError
+from modelscan.net.address import checked, stays_here
+from modelscan.net.client import Answer, HttpClient
+from modelscan.net.errors import HttpError
+from modelscan.net.exchange import HttpSettings, json_body
+from modelscan.net.transport import Transport, transport_for
 from modelscan.state.secrets import redact, resolve
 from modelscan.targets.gpustack.errors import error_from
 from modelscan.targets.gpustack.types import as_row, understood
 
-if TYPE_CHECKING:
-    import httpx
-
-_RETRIES = 4
+_ATTEMPTS = 4
 _PAUSE_S = 0.25
-_RETRY_STATUS = frozenset({502, 503, 504})
 _PER_PAGE = 100
 _MAX_PAGES = 1000
-_MAX_BODY_BYTES = 64 * 1024 * 1024
 _NEWEST = 2  # the major version that the tests run
 
 
@@ -58,7 +59,7 @@ class Connection:
     ca_file: str | None = None
     timeout_s: float = 20.0
     offline: bool = False
-    attempts: int = _RETRIES
+    attempts: int = _ATTEMPTS
 
 
 def dialect_of(version: str) -> Dialect:
@@ -82,40 +83,22 @@ def dialect_of(version: str) -> Dialect:
 class Client:
     """Calls of one server. Use as a context manager; ``transport`` is injected by tests."""
 
-    def __init__(
-        self, connection: Connection, transport: httpx.BaseTransport | None = None
-    ) -> None:
-        import httpx
-
-        if connection.offline and not _on_this_machine(connection.url):
+    def __init__(self, connection: Connection, transport: Transport | None = None) -> None:
+        self.connection = connection
+        self._url = _root(connection.url)
+        if connection.offline and not stays_here(self._url):
             raise OfflineError(
                 f"{connection.name} ({connection.url}) is not on this machine and --offline is set",
                 hint="leave out --offline",
             )
         key = _key(connection.api_key) if connection.api_key else None
-        self.connection = connection
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._dialect: Dialect | None = None
-        try:
-            self._http = httpx.Client(
-                base_url=connection.url.rstrip("/"),
-                headers={"Authorization": f"Bearer {key}"} if key else {},
-                timeout=httpx.Timeout(
-                    connection.timeout_s, connect=min(connection.timeout_s, 10.0)
-                ),
-                verify=_tls(connection.ca_file),
-                transport=transport,
-                follow_redirects=False,
-            )
-        except httpx.InvalidURL as error:
-            raise UsageError(
-                f"'{connection.url}' is not a URL: {error}", hint="modelscan target list"
-            ) from error
-        except (ValueError, ImportError) as error:  # of the environment's proxy: all else is ours
-            raise UsageError(
-                f"the proxy in the environment cannot be used: {redact(str(error))}",
-                hint=f"HTTP(S)_PROXY=http://HOST:PORT, or NO_PROXY={_host(connection.url)}",
-                code="bad_proxy",
-            ) from error
+        pauses_s = tuple(_PAUSE_S * 2**n for n in range(connection.attempts - 1))
+        settings = HttpSettings(
+            timeout_s=connection.timeout_s, ca_file=connection.ca_file, pauses_s=pauses_s
+        )
+        self._http = HttpClient(settings, transport or transport_for(self._url, settings))
 
     def __enter__(self) -> Client:
         return self
@@ -125,7 +108,7 @@ class Client:
 
     @property
     def dialect(self) -> Dialect:
-        """Asked once: ``GET /version`` needs no key."""
+        """Read once: ``GET /version`` needs no key."""
         if self._dialect is None:
             try:
                 body = self._call("GET", "/version", what="ask its version")
@@ -166,10 +149,10 @@ class Client:
 
     def post(self, path: str, body: Any, *, what: str, timeout_s: float | None = None) -> Any:
         """Sent once: what a lost answer means is for the caller to find out."""
-        return self._call("POST", self._management(path), what=what, json=body, timeout_s=timeout_s)
+        return self._call("POST", self._management(path), what=what, body=body, timeout_s=timeout_s)
 
     def put(self, path: str, body: Any, *, what: str) -> Any:
-        return self._call("PUT", self._management(path), what=what, json=body)
+        return self._call("PUT", self._management(path), what=what, body=body)
 
     def delete(self, path: str, *, what: str) -> Any:
         """Idempotent: repeated on a lost connection; 404 on a repeat means it worked."""
@@ -182,7 +165,7 @@ class Client:
         method = "GET" if body is None else "POST"
         # Reranking is no OpenAI API: it is at /v1 in both versions.
         url = f"{'/v1' if path == 'rerank' else self.dialect.inference}/{path}"
-        return self._call(method, url, what=what, json=body, timeout_s=timeout_s)
+        return self._call(method, url, what=what, body=body, timeout_s=timeout_s)
 
     @contextmanager
     def stream(
@@ -190,20 +173,16 @@ class Client:
     ) -> Iterator[Iterator[str]]:
         """The lines of a watch or log stream; network errors surface as RemoteError.
 
-        A stream that says nothing for ``silence_s`` ends the same way (heartbeats: every 15 s).
+        A stream without a byte for ``silence_s`` ends the same way (heartbeats: every 15 s).
         """
-        import httpx
-
+        url = self._url + self._management(path)
         try:
-            timeout = httpx.Timeout(self.connection.timeout_s, read=silence_s)
-            url = self._management(path)
-            with self._http.stream("GET", url, params=dict(params), timeout=timeout) as answer:
-                if answer.status_code != 200:
-                    answer.read()
-                    raise self._error(answer, what)
-                yield answer.iter_lines()
-        except httpx.HTTPError as error:
-            raise self._unreachable(error, what) from error
+            with self._http.lines(
+                "GET", url, params=params, headers=self._headers, silence_s=silence_s
+            ) as lines:
+                yield lines
+        except HttpError as error:
+            raise self._explained(error, what) from error
 
     def _management(self, path: str) -> str:
         return f"{self.dialect.management}/{path}"
@@ -215,97 +194,75 @@ class Client:
         *,
         what: str,
         params: Mapping[str, Any] | None = None,
-        json: Any = None,
+        body: Any = None,
         timeout_s: float | None = None,
     ) -> Any:
-        import httpx
+        """One call, repeated where that is safe; the value of its JSON body, None without one."""
+        kind, data = ({}, None) if body is None else json_body(body)
+        limits = self._http.limits(
+            max_redirects=0, timeout_s=timeout_s or self.connection.timeout_s
+        )
+        try:
+            answer = self._http.send(
+                method, self._url + path, params=params, headers={**self._headers, **kind},
+                body=data, limits=limits,
+            )  # fmt: skip
+        except HttpError as error:
+            if method == "DELETE" and error.attempts > 1 and error.status == 404:
+                return None
+            raise self._explained(error, what) from error
+        return self._value(answer, what)
 
-        attempts = self.connection.attempts if method in ("GET", "DELETE", "PUT") else 1
-        options: dict[str, Any] = {"params": params, "json": json}
-        if timeout_s is not None:
-            options["timeout"] = timeout_s
-        for attempt in range(1, attempts + 1):
-            try:
-                answer = self._http.request(method, path, **options)
-            except httpx.HTTPError as error:
-                if attempt == attempts:
-                    raise self._unreachable(error, what) from error
-            else:
-                if method == "DELETE" and attempt > 1 and answer.status_code == 404:
-                    return None
-                if answer.status_code not in _RETRY_STATUS or attempt == attempts:
-                    return self._body(answer, what)
-            time.sleep(_PAUSE_S * 2 ** (attempt - 1))
-        raise AssertionError("the last attempt returns or raises")
-
-    def _body(self, answer: httpx.Response, what: str) -> Any:
-        if not answer.is_success:
-            raise self._error(answer, what)
-        if len(answer.content) > _MAX_BODY_BYTES:
-            raise RemoteError(f"{self.connection.name}: an answer of {len(answer.content)} bytes")
-        if not answer.content:
+    def _value(self, answer: Answer, what: str) -> Any:
+        if not answer.body:
             return None
         try:
             return answer.json()
-        except ValueError as error:
+        except HttpError as error:
             raise RemoteError(
                 f"{self.connection.name}: the answer is not JSON ({what})",
                 hint=f"is {self.connection.url} a GPUStack server?", code="not_json",
             ) from error  # fmt: skip
 
-    def _error(self, answer: httpx.Response, what: str) -> Exception:
+    def _explained(self, error: HttpError, what: str) -> ModelscanError:
+        """The client's error as this server's: a refusal, or no usable answer."""
+        if error.status is None:
+            return self._unreachable(error.reason, what)
+        text = error.body.decode("utf-8", "replace")
         try:
-            body = answer.json()
-        except ValueError:
+            body = json.loads(text)
+        except (ValueError, RecursionError):
             body = None
         return error_from(
-            answer.status_code, body, answer.text, what=what, target=self.connection.name,
-            keyed=self.connection.api_key is not None, location=answer.headers.get("location"),
+            error.status, body, text, what=what, target=self.connection.name,
+            keyed=self.connection.api_key is not None, location=error.headers.get("location"),
         )  # fmt: skip
 
-    def _unreachable(self, error: Exception, what: str) -> RemoteError:
+    def _unreachable(self, reason: str, what: str) -> RemoteError:
         where = self.connection
-        reason = redact(str(error)) or type(error).__name__
         hint = f"modelscan target test {where.name}"
         if "CERTIFICATE_VERIFY_FAILED" in reason:
             hint = f"modelscan target add {where.name} {where.url} --ca-file CA.pem"
         return RemoteError(
-            f"{where.name} ({where.url}) did not answer ({what}): {reason}",
+            f"{where.name} ({where.url}) did not answer ({what}): {redact(reason)}",
             hint=hint, code="unreachable",
         )  # fmt: skip
 
 
+def _root(url: str) -> str:
+    """The server's address without a final slash; raises UsageError for what is none."""
+    try:
+        return checked(url).rstrip("/")
+    except UsageError as error:
+        raise UsageError(error.message, hint="modelscan target list") from error
+
+
 def _key(reference: str) -> str:
-    """The key; raises AuthError, without it, for what cannot be one and what no header takes."""
+    """The key; raises AuthError (not quoting it) for text that cannot be one or fit a header."""
     key = resolve(reference)
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise AuthError(
-            f"what {reference} names is no key: it has spaces, line breaks or other characters",
+            f"the value of {reference} is no key: it has spaces, line breaks or other characters",
             hint="a key of GPUStack is one word, as its UI shows it once",
         )
     return key
-
-
-def _tls(ca_file: str | None) -> Any:
-    if ca_file is None:
-        return True
-    import ssl
-
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except (OSError, ssl.SSLError) as error:
-        raise UsageError(
-            f"cannot use the CA file {ca_file}: {error}",
-            hint="--ca-file takes certificates as PEM text",
-        ) from error
-
-
-def _host(url: str) -> str:
-    from urllib.parse import urlsplit
-
-    return urlsplit(url).hostname or ""
-
-
-def _on_this_machine(url: str) -> bool:
-    host = _host(url)
-    return host in ("localhost", "::1") or host.startswith("127.")

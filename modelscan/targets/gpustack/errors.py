@@ -22,17 +22,17 @@ _REPR_FIELD = re.compile(r"'loc': \((?P<loc>[^)]*)\)")
 
 def message_of(body: Any, text: str = "") -> str:
     """The sentence in an error answer, whichever shape it has; redacted and bounded."""
-    found = text
+    message = text
     if isinstance(body, dict):
         inner = body.get("error")
         if isinstance(inner, dict):
-            found = str(inner.get("message") or inner.get("type") or "")
+            message = str(inner.get("message") or inner.get("type") or "")
         elif "message" in body:
-            found = str(body["message"])
+            message = str(body["message"])
         elif "detail" in body:
             detail = body["detail"]
-            found = detail if isinstance(detail, str) else json.dumps(detail)
-    return redact(_readable(found))[:_MAX_TEXT]
+            message = detail if isinstance(detail, str) else json.dumps(detail)
+    return redact(_readable(message))[:_MAX_TEXT]
 
 
 def _readable(text: str) -> str:
@@ -65,20 +65,23 @@ def error_from(
     keyed: bool = True,
     location: str | None = None,
 ) -> ModelscanError:
-    """The error for an answer that is not 2xx. ``what`` names the request for a person;
-    ``keyed``: a key was sent; ``location``: where a redirect leads (it is never followed)."""
-    said = message_of(body, text) or f"HTTP {status}"
+    """The error for a status that is not 2xx.
+
+    ``what`` names the request for a person; ``keyed``: a key was sent; ``location``: where a
+    redirect leads (it is never followed).
+    """
+    reason = message_of(body, text) or f"HTTP {status}"
     details = {"status": status, "target": target}
     if status == 401:
-        verb = "refused the key" if keyed else "wants a key"
+        verb = "refused the key" if keyed else "requires a key"
         return AuthError(
-            f"{target} {verb} ({what}): {said}",
+            f"{target} {verb} ({what}): {reason}",
             hint=f"modelscan target add {target} URL --key env:NAME   (keys are made in its UI)",
             details=details,
         )
     if status == 403:
         return AuthError(
-            f"the key for {target} may not {what}: {said}",
+            f"the key for {target} may not {what}: {reason}",
             hint="create a key with the scope * (management and inference) in GPUStack's UI",
             code="scope", details=details,
         )  # fmt: skip
@@ -87,11 +90,11 @@ def error_from(
         if status == 409:
             hint, code = "choose another --name", "already_exists"
         return UsageError(
-            f"{target} refused to {what}: {said}", hint=hint, code=code, details=details
+            f"{target} refused to {what}: {reason}", hint=hint, code=code, details=details
         )
     if status == 404:
         return RemoteError(
-            f"{target} has no such thing ({what}): {said}",
+            f"{target} has no such thing ({what}): {reason}",
             hint="modelscan list", code="not_found", details=details,
         )  # fmt: skip
     if 300 <= status < 400 and location:
@@ -102,6 +105,6 @@ def error_from(
             code="moved", details=details,
         )  # fmt: skip
     return RemoteError(
-        f"{target} answered {status} ({what}): {said}",
+        f"{target} answered {status} ({what}): {reason}",
         hint=f"modelscan target test {target}", details=details,
     )  # fmt: skip

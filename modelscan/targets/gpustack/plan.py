@@ -6,23 +6,25 @@ import contextlib
 import hashlib
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.gpu import Inventory
+from modelscan.core.machine import Machine
 from modelscan.core.model import Spec
-from modelscan.core.plan import Decision, Plan, Subject
+from modelscan.core.plan import Decision, Plan, ResolvedModel
 from modelscan.core.units import GIB, format_bytes
-from modelscan.core.workload import Workload
+from modelscan.core.workload import Backend, Workload
+from modelscan.models.decide import decide_here, planned, refused
 from modelscan.state.config import Config
 from modelscan.state.targets import TargetConfig, load
 from modelscan.targets.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, create_body, pairs
 from modelscan.targets.gpustack.client import Client, Connection, Dialect
-from modelscan.targets.gpustack.engines import decided, engines, servable
 from modelscan.targets.gpustack.filters import reject
 from modelscan.targets.gpustack.inventory import inventory as as_inventory
+from modelscan.targets.gpustack.machine import cluster_machine, engines
 from modelscan.targets.gpustack.types import parse_gpu, parse_worker, understood
 from modelscan.targets.request import OFFLINE, Request
 
@@ -53,15 +55,15 @@ def propose(
     client: Client,
     target: TargetConfig,
     name: str,
-    subject: Subject,
+    subject: ResolvedModel,
     request: Request,
     marker: str,
 ) -> Proposal:
     """Decide for the cluster's hardware. Raises NotDeployableError when nothing fits."""
     cluster = cluster_id(client, target)
     hardware = pick(read_inventory(client, target.name, cluster), request.gpu)
-    plan = decide_for(subject, hardware, request.workload, client.dialect)
-    plan = sized(plan, subject, hardware, request.workload, client.dialect)
+    machine = cluster_machine(hardware, client.dialect, target.name)
+    plan = plan_for(machine, subject, request.workload)
     spec = recipe(subject, plan, hardware, request.workload.mode)
     wishes = choices(plan, hardware, request, client.dialect)
     body = create_body(name, plan, client.dialect, wishes, cluster_id=cluster, spec=spec)
@@ -125,27 +127,13 @@ def cluster_hardware(name: str, config: Config, spec: str | None = None) -> Inve
         return pick(read_inventory(client, name, cluster_id(client, target)), spec)
 
 
-def cluster_decision(
-    name: str,
-    config: Config,
-    subject: Subject,
-    workload: Workload,
-    spec: str | None,
-    *,
-    everything: bool = False,
-) -> tuple[Inventory, Decision]:
-    """``plan --target``: what ``deploy`` would choose there, with alternatives."""
+@contextlib.contextmanager
+def connected_machine(name: str, config: Config, spec: str | None) -> Iterator[Machine]:
+    """A configured server's workers and engines; ``spec`` picks some of its GPUs."""
     target = load(config.paths).find(name)
     with connect(target, config) as client:
         hardware = pick(read_inventory(client, name, cluster_id(client, target)), spec)
-        dialect = client.dialect
-    here = servable(subject, dialect)
-    decision = decided(here, hardware, workload, dialect, everything=everything)
-    if decision.plan is not None:
-        best = by_recipe(here, hardware, workload, dialect) or decision.plan
-        best = sized(best, subject, hardware, workload, dialect)
-        decision = replace(decision, plan=best)
-    return hardware, decision
+        yield cluster_machine(hardware, client.dialect, target.name)
 
 
 def pick(hardware: Inventory, spec: str | None) -> Inventory:
@@ -169,65 +157,82 @@ def pick(hardware: Inventory, spec: str | None) -> Inventory:
     return replace(hardware, gpus=gpus)
 
 
-def decide_for(subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect) -> Plan:
-    """The planner's choice among what this server can run."""
-    from modelscan.targets.local.plan import no_fit
+def decide_on_cluster(
+    machine: Machine,
+    model: ResolvedModel,
+    wishes: Workload,
+    *,
+    explain: bool = False,
+    everything: bool = False,
+) -> Decision:
+    """What ``deploy`` creates on a cluster: the catalog's recipe where one fits, else the planner's
+    choice; with the share of each GPU that it needs. Raises NotDeployableError without workers."""
+    _check_workers(machine)
+    followed = by_recipe(machine, model, wishes)
+    if followed is not None and not explain and not everything:
+        return Decision(sized(machine, model, wishes, followed), None)
+    decision = decide_here(machine, model, wishes, explain=explain, everything=everything)
+    best = followed or decision.plan
+    if best is None:
+        return decision
+    return replace(decision, plan=sized(machine, model, wishes, best), refusal=None)
 
-    if not hardware.gpus:
-        problems = "".join(f"; {problem.message}" for problem in hardware.problems)
-        raise NotDeployableError(
-            f"{hardware.source} has no ready worker with a GPU{problems}",
-            hint=f"modelscan gpu --target {hardware.source}", code="no_workers",
-        )  # fmt: skip
-    here = servable(subject, dialect)
-    followed = by_recipe(here, hardware, workload, dialect)
-    if followed is not None:
-        return followed
-    decision = decided(here, hardware, workload, dialect, explain=False)
+
+def plan_for(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan:
+    """The plan of ``decide_on_cluster``; raises NotDeployableError (exit 3) where there is none."""
+    decision = decide_on_cluster(machine, model, wishes)
     if decision.plan is None:
-        raise no_fit(decision)
+        raise refused(decision, machine)
     return decision.plan
 
 
-def by_recipe(
-    subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect
-) -> Plan | None:
+def _check_workers(machine: Machine) -> None:
+    if machine.inventory.gpus:
+        return
+    problems = "".join(f"; {problem.message}" for problem in machine.inventory.problems)
+    raise NotDeployableError(
+        f"{machine.where} has no ready worker with a GPU{problems}",
+        hint=f"modelscan gpu --target {machine.inventory.source}", code="no_workers",
+    )  # fmt: skip
+
+
+def by_recipe(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan | None:
     """The plan that follows the first recipe of the catalog which is for this mode and these
     cards, has what the user asked for, and fits; None where there is none."""
-    source = {"modelscope": "model_scope"}.get(workload.source or "huggingface", "huggingface")
-    for spec in subject.model.specs if subject.model else ():
-        backend = spec.backend.lower()
-        if (spec.mode or "standard") != workload.mode or spec.source != source:
+    source = {"modelscope": "model_scope"}.get(wishes.source or "huggingface", "huggingface")
+    names = {engine.name: engine.name for engine in machine.engines}
+    for spec in model.model.specs if model.model else ():
+        backend = names.get(cast(Backend, spec.backend.lower()))
+        if (spec.mode or "standard") != wishes.mode or spec.source != source:
             continue
-        if backend not in engines(dialect) or backend != (workload.backend or backend):
+        if backend is None or backend != (wishes.backend or backend):
             continue
-        gpus = tuple(gpu for gpu in hardware.gpus if not reject(spec.gpu_filters, gpu))
-        own = tuple(c for c in subject.candidates if c.variant.repo.lower() == spec.repo.lower())
+        gpus = tuple(gpu for gpu in machine.inventory.gpus if not reject(spec.gpu_filters, gpu))
+        own = tuple(c for c in model.candidates if c.variant.repo.lower() == spec.repo.lower())
         if not gpus or not own:
             continue
-        wish = replace(workload, backend=backend)
+        there = replace(machine, inventory=replace(machine.inventory, gpus=gpus))
         with contextlib.suppress(ModelscanError):
-            mine, room = replace(subject, candidates=own), replace(hardware, gpus=gpus)
-            plan = decided(mine, room, wish, dialect, explain=False).plan
+            mine = replace(model, candidates=own)
+            plan = decide_here(there, mine, replace(wishes, backend=backend)).plan
             if plan is not None:
                 return plan
     return None
 
 
-def sized(
-    plan: Plan, subject: Subject, hardware: Inventory, workload: Workload, dialect: Dialect
-) -> Plan:
+def sized(machine: Machine, model: ResolvedModel, wishes: Workload, plan: Plan) -> Plan:
     """The same plan with the share of each GPU that the model needs, not the engine's 0.9.
 
-    Only vLLM, and only where nobody asked for a share or for throughput (which is what the rest
+    Only vLLM, and only where neither a share was asked for nor throughput (which is what the rest
     of the memory is good for).
     """
     fraction = needed_fraction(plan)
-    if fraction is None or workload.memory_utilization or workload.mode == "throughput":
+    if fraction is None or wishes.memory_utilization or wishes.mode == "throughput":
         return plan
-    pinned = replace(hardware, gpus=tuple(g for g in hardware.gpus if g.index in plan.gpus))
-    loose = replace(workload, memory_utilization=fraction)
-    tight = replace(
+    gpus = tuple(gpu for gpu in machine.inventory.gpus if gpu.index in plan.gpus)
+    pinned = replace(machine, inventory=replace(machine.inventory, gpus=gpus))
+    loose = replace(wishes, memory_utilization=fraction)
+    exact = replace(
         loose, quantization=plan.quantization, backend=plan.backend,
         context_tokens=plan.context_tokens, tensor_parallel=plan.tensor_parallel,
     )  # fmt: skip
@@ -235,9 +240,9 @@ def sized(
         f"{fraction:.0%} of each GPU: what the estimate needs for {CONCURRENT_CONTEXTS} full "
         "contexts (--memory-utilization asks for another share)"
     )
-    for wish in (loose, tight):
+    for wish in (loose, exact):
         with contextlib.suppress(ModelscanError):
-            smaller = decide_for(subject, pinned, wish, dialect)
+            smaller = by_recipe(pinned, model, wish) or planned(pinned, model, wish)
             if _choice(smaller) == _choice(plan):
                 return replace(smaller, reasons=(*smaller.reasons, note))
     return plan
@@ -272,7 +277,7 @@ def needed_fraction(plan: Plan) -> float | None:
     return share if share < min(most) else None
 
 
-def recipe(subject: Subject, plan: Plan, hardware: Inventory, mode: str) -> Spec | None:
+def recipe(subject: ResolvedModel, plan: Plan, hardware: Inventory, mode: str) -> Spec | None:
     """The catalog's recipe for just this repository, engine and device, if there is one."""
     if subject.model is None:
         return None

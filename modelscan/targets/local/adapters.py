@@ -13,7 +13,8 @@ from modelscan.core.reference import Kind, Reference, parse_reference
 from modelscan.state.config import Config
 
 if TYPE_CHECKING:
-    from modelscan.hub.downloads.pull import Progress, Pulled
+    from modelscan.hub.downloads.pull import Pulled
+    from modelscan.hub.downloads.types import Progress
 
 GGUF_ENGINES = ("llama.cpp", "ollama")
 

@@ -23,8 +23,9 @@ from modelscan.supervisor.rundir import RunDir, Spec
 from modelscan.targets.base import Effects, NewDeployment, Observation, ProcessPreview, as_recorded
 from modelscan.targets.events import PortMoved
 from modelscan.targets.local import adapters, readiness
+from modelscan.targets.local.engines import program_of
 from modelscan.targets.local.launch_dry_run import start_dry_run, with_exact_estimate
-from modelscan.targets.local.plan import plan_here, program_of
+from modelscan.targets.local.plan import plan_here
 from modelscan.targets.local.recover import leave_copy
 from modelscan.targets.local.weights import Weights, expected, fetch, is_remote
 from modelscan.targets.request import OFFLINE, Request

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import ModelscanError
 from modelscan.core.plan import Plan
 from modelscan.core.units import format_bytes
-from modelscan.hub.needed_files import is_projector
+from modelscan.formats.files import is_projector
 from modelscan.state.config import Config
 from modelscan.targets.events import Downloading, Events
 from modelscan.targets.local import adapters
 
 if TYPE_CHECKING:
-    from modelscan.hub.downloads.pull import Progress
+    from modelscan.hub.downloads.types import Progress
 
 LOCAL = "local_path"
 _SAY_EVERY_S = 0.2

@@ -1,12 +1,8 @@
-"""Ollama's own API (github.com/ollama/ollama, docs/api.md), as far as a target needs it.
-
-Plain ``http.client``: a server on this machine or in the user's network, never through a proxy.
-"""
+"""Ollama's own API (github.com/ollama/ollama, docs/api.md), as far as a target needs it."""
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelscan.core.errors import RemoteError, UsageError
+from modelscan.net.client import HttpClient
+from modelscan.net.errors import HttpError
+from modelscan.net.exchange import HttpSettings, Limits, json_body
+from modelscan.net.transport import transport_for
 
 FOREVER, NOW = -1, 0  # keep_alive
 _CHUNK_BYTES = 1 << 20
-_OK, _CREATED, _MISSING = 200, 201, 404
+_MISSING = 404
 Progress = Callable[[str, int, int], None]  # what, done bytes, total bytes
 
 
@@ -55,7 +55,8 @@ class Ollama:
                 hint="modelscan config set ollama_endpoint http://127.0.0.1:11434",
             )
         self.endpoint = f"{parts.scheme}://{parts.netloc}"
-        self._parts, self._timeout_s = parts, timeout_s
+        settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
+        self._http = HttpClient(settings, transport_for(self.endpoint, settings))
 
     def version(self) -> str:
         return str(self._json("GET", "/api/version").get("version"))
@@ -78,16 +79,21 @@ class Ollama:
             progress(str(event.get("status")), _whole(event, "completed"), _whole(event, "total"))
 
     def has_blob(self, digest: str) -> bool:
-        with self._answer("HEAD", f"/api/blobs/{digest}") as response:
-            return response.status == _OK
+        """Whether the server has those bytes already."""
+        try:
+            self._http.send("HEAD", f"{self.endpoint}/api/blobs/{digest}", limits=self._limits())
+        except HttpError as error:
+            if error.status is None:
+                raise self._no_server(error) from error
+            return False
+        return True
 
     def push_blob(self, file: Path, digest: str) -> None:
         """Give the server a local file's bytes."""
-        with file.open("rb") as body:
-            headers = {"Content-Length": str(file.stat().st_size)}
-            with self._answer("POST", f"/api/blobs/{digest}", body, headers) as response:
-                if response.status not in (_OK, _CREATED):
-                    raise self._refused("POST", "/api/blobs", response)
+        with file.open("rb") as stream, self._explained("POST", "/api/blobs"):
+            chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
+            url = f"{self.endpoint}/api/blobs/{digest}"
+            self._http.upload(url, chunks, file.stat().st_size)
 
     def create(
         self,
@@ -131,61 +137,66 @@ class Ollama:
         missing_ok: bool = False,
         timeout_s: float | None = None,
     ) -> dict[str, Any]:
-        payload = None if body is None else json.dumps(body).encode()
-        with self._answer(method, path, payload, timeout_s=timeout_s) as response:
-            if missing_ok and response.status == _MISSING:
+        headers, data = ({}, None) if body is None else json_body(body)
+        limits = self._limits(**({} if timeout_s is None else {"timeout_s": timeout_s}))
+        url = f"{self.endpoint}{path}"
+        try:
+            with self._explained(method, path):
+                answer = self._http.send(method, url, headers=headers, body=data, limits=limits)
+        except RemoteError as error:
+            if missing_ok and error.details.get("status") == _MISSING:
                 return {}
-            if response.status != _OK:
-                raise self._refused(method, path, response)
-            text = response.read()
-            return _object(text) if text.strip() else {}  # DELETE answers with nothing
+            raise
+        return _object(answer.body) if answer.body.strip() else {}  # DELETE answers with nothing
+
+    def _limits(self, **changes: Any) -> Limits:
+        return self._http.limits(max_redirects=0, **changes)
 
     def _stream(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """JSON lines; an ``error`` among them is raised."""
-        with self._answer("POST", path, json.dumps(body).encode()) as response:
-            if response.status != _OK:
-                raise self._refused("POST", path, response)
-            last: dict[str, Any] = {}
-            for line in response:
-                last = _object(line)
+        headers, data = json_body(body)
+        last: dict[str, Any] = {}
+        with (
+            self._explained("POST", path),
+            self._http.lines("POST", f"{self.endpoint}{path}", headers=headers, body=data) as lines,
+        ):
+            for line in lines:
+                last = _object(line.encode())
                 if last.get("error"):
-                    raise self._said(path, str(last["error"]))
+                    raise self._failed(path, str(last["error"]))
                 yield last
-            if last.get("status") != "success":
-                raise self._said(path, f"it stopped after '{last.get('status')}'")
+        if last.get("status") != "success":
+            raise self._failed(path, f"it stopped after '{last.get('status')}'")
 
     @contextmanager
-    def _answer(
-        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None,
-        *, timeout_s: float | None = None,
-    ) -> Iterator[http.client.HTTPResponse]:  # fmt: skip
-        connection = http.client.HTTPConnection(
-            str(self._parts.hostname), self._parts.port, timeout=timeout_s or self._timeout_s
-        )
+    def _explained(self, method: str, path: str) -> Iterator[None]:
+        """The client's errors as this server's: it is not there, or it refused."""
         try:
-            connection.request(method, path, body, dict(headers or {}))
-            yield connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            raise RemoteError(
-                f"no Ollama server answers at {self.endpoint}: {error}",
-                hint="ollama serve, or modelscan config set ollama_endpoint URL",
-                code="no_server",
-            ) from error
-        finally:
-            connection.close()
+            yield
+        except HttpError as error:
+            if error.status is None:
+                raise self._no_server(error) from error
+            raise self._refused(method, path, error.status, error.body) from error
 
-    def _refused(self, method: str, path: str, response: http.client.HTTPResponse) -> RemoteError:
-        text = response.read(_CHUNK_BYTES)
-        try:
-            said = str(_object(text).get("error") or "")
-        except RemoteError:
-            said = ""
-        words = said or text.decode("utf-8", "replace")[:200].strip() or "no reason given"
-        return self._said(path, f"{method} answered {response.status}: {words}")
-
-    def _said(self, path: str, what: str) -> RemoteError:
+    def _no_server(self, error: HttpError) -> RemoteError:
         return RemoteError(
-            f"Ollama at {self.endpoint}{path}: {what}", details={"reason": what}, code="ollama"
+            f"no Ollama server answers at {self.endpoint}: {error.reason}",
+            hint="ollama serve, or modelscan config set ollama_endpoint URL",
+            code="no_server",
+        )
+
+    def _refused(self, method: str, path: str, status: int, text: bytes) -> RemoteError:
+        try:
+            reason = str(_object(text).get("error") or "")
+        except RemoteError:
+            reason = ""
+        reason = reason or text.decode("utf-8", "replace")[:200].strip() or "no reason given"
+        return self._failed(path, f"{method} answered {status}: {reason}", status)
+
+    def _failed(self, path: str, reason: str, status: int | None = None) -> RemoteError:
+        details = {"reason": reason, "status": status}
+        return RemoteError(
+            f"Ollama at {self.endpoint}{path}: {reason}", details=details, code="ollama"
         )
 
 

@@ -18,8 +18,9 @@ from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.launch import OllamaLaunch
-from modelscan.core.plan import Plan, Subject
+from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.engines.flags import parse
+from modelscan.models.decide import planned
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.supervisor.health import Address, verify
@@ -33,8 +34,8 @@ from modelscan.targets.base import (
     as_recorded,
 )
 from modelscan.targets.events import Downloading, Events, Starting, Verifying
-from modelscan.targets.local.plan import held_bytes, no_fit
 from modelscan.targets.ollama.client import Loaded, Ollama, digest_of, same_model
+from modelscan.targets.ollama.machine import ollama_machine
 from modelscan.targets.request import Request
 
 NAME = "ollama"
@@ -88,20 +89,13 @@ class OllamaTarget:
                 code="name_taken",
             )
 
-    def _plan(self, name: str, subject: Subject, request: Request) -> Plan:
-        from modelscan.gpu.inventory import inventory
-        from modelscan.planner.decide import decide
-
-        wanted = replace(request.workload, backend="ollama")
-        hardware = inventory(request.gpu)
-        with Store.open(self._config.paths.store_file) as store:
-            held = held_bytes(store, name)
-        decision = decide(subject, hardware, wanted, held=held, explain=False)
-        if decision.plan is None:
-            raise no_fit(decision)
-        if base_name(decision.plan) is None and not decision.plan.files:
-            raise NotDeployableError(f"Ollama cannot fetch {decision.plan.repo}")
-        return decision.plan
+    def _plan(self, name: str, subject: ResolvedModel, request: Request) -> Plan:
+        with Store.look(self._config.paths.store_file) as store:
+            machine = ollama_machine(self._config, store, request.gpu, name)
+        plan = planned(machine, subject, request.workload)
+        if base_name(plan) is None and not plan.files:
+            raise NotDeployableError(f"Ollama cannot fetch {plan.repo}")
+        return plan
 
     def preview(self, deployment: Deployment) -> RequestPreview:
         body = to_json(launch_of(deployment))

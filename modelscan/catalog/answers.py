@@ -1,0 +1,95 @@
+"""What the catalog answers, as values with one JSON form: pages of models and sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from modelscan.catalog.search.query import Row
+
+SourceCondition = Literal["bundled", "live", "stale", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """A model in a list. Unknown is None.
+
+    ``memory_bytes`` is the least it can run in, ``memory_for`` the weights that takes,
+    ``memory_basis`` what it was computed from (files | parameters | estimate).
+    """
+
+    id: str
+    name: str
+    family: str | None
+    license: str | None
+    task: str | None
+    lab: str | None
+    open_weights: bool | None
+    parameters: int | None
+    active_parameters: int | None
+    context_tokens: int | None
+    release_date: str | None
+    downloads: int | None
+    tools: bool | None
+    reasoning: bool | None
+    vision: bool | None
+    modalities: tuple[str, ...]
+    memory_bytes: int | None
+    memory_for: str | None
+    memory_basis: str | None
+    sources: tuple[str, ...]
+    providers: int
+    variants: int
+
+
+def entry(row: Row) -> CatalogEntry:
+    """A row of the index as an entry of a list."""
+    values = row._asdict()
+    del values["row"]
+    return CatalogEntry(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAnswer:
+    """A page of models. ``total`` counts every match; ``corrected`` is the text that was searched
+    for where ``query`` has no match."""
+
+    query: str
+    corrected: str | None
+    total: int
+    offset: int
+    models: tuple[CatalogEntry, ...]
+    warnings: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        """A table for notebooks."""
+        from modelscan.core.html import table
+
+        columns = ("id", "parameters", "context_tokens", "memory_bytes", "release_date", "license")
+        rows = [[getattr(model, name) for name in columns] for model in self.models]
+        return table(columns, rows, caption=f"{len(self.models)} of {self.total} models")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A source: ``models`` with a fact from it, ``entries`` of its own."""
+
+    name: str
+    state: SourceCondition
+    retrieved_at: str | None
+    models: int
+    entries: int
+    origin: str | None
+    licence: str | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourcesAnswer:
+    """Every source, the number of merged models, and the index file that holds them."""
+
+    sources: tuple[SourceRow, ...]
+    models: int
+    index: str
+    warnings: tuple[str, ...] = ()

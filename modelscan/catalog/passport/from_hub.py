@@ -1,0 +1,138 @@
+"""The passport of a hub repository: headers only, by range requests (less than 1 MiB is moved)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from modelscan.catalog.passport.facts import (
+    Adapter,
+    Passport,
+    from_info,
+    parse_adapter,
+    weight_files,
+    with_card,
+    without_packed,
+)
+from modelscan.core.architecture import Tensor
+from modelscan.core.errors import ModelscanError
+from modelscan.core.reference import Kind, Reference
+from modelscan.core.units import KIB
+from modelscan.formats.safetensors import BadHeader, parameters_by_dtype, read_header
+from modelscan.hub.card import parse_card
+from modelscan.hub.repo_info import RepoInfo
+from modelscan.hub.repository import Hub, RemoteFile
+
+HEADER_BUDGET_BYTES = 768 * KIB
+
+
+def from_hub(hub: Hub, ref: Reference) -> Passport:
+    """The passport of a repository; raises what the hub raises for the repository itself."""
+    before = hub.http.received_bytes
+    info = hub.repo_info(ref)
+    notes: list[str] = []
+    if not info.files_complete:
+        notes.append(f"the hub lists only a part of the files of {ref.value}")
+    if ref.kind is Kind.MODELSCOPE:
+        info = _with_card(info, hub, ref, notes)
+    adapter = _adapter(hub, ref, info, notes)
+    made = replace(
+        from_info(info),
+        url=hub.page_url(ref),
+        adapter=adapter,
+        adapters=None if adapter else _adapters(hub, ref, notes),
+    )
+    made = without_packed(replace(made, **_counted(hub, ref, info, notes)), notes)
+    if adapter and adapter.base_model and not made.base_models:
+        made = replace(made, base_model=adapter.base_model, base_relation="adapter")
+    return replace(made, moved_bytes=hub.http.received_bytes - before, warnings=tuple(notes))
+
+
+def _with_card(info: RepoInfo, hub: Hub, ref: Reference, notes: list[str]) -> RepoInfo:
+    if not any(file.path == "README.md" for file in info.files):
+        return info
+    readme = _tried(notes, "the model card", lambda: hub.fetch_optional(ref, "README.md"))
+    return with_card(info, parse_card(readme)) if readme else info
+
+
+def _adapter(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> Adapter | None:
+    """What kind of adapter the repository is; None where it is none."""
+    named = any(file.path == "adapter_config.json" for file in info.files)
+    if not named and info.base_relation != "adapter":
+        return None
+    base = info.base_models[0] if info.base_models else None
+    body = None
+    if named:
+        body = _tried(
+            notes, "adapter_config.json", lambda: hub.fetch_optional(ref, "adapter_config.json")
+        )
+    return parse_adapter(body, base)
+
+
+def _adapters(hub: Hub, ref: Reference, notes: list[str]) -> tuple[str, ...] | None:
+    if ref.kind is not Kind.HUGGINGFACE:
+        return None  # ModelScope has no such question
+    found = _tried(notes, "the list of adapters", lambda: hub.huggingface.adapters_of(ref.value))
+    return None if found is None else tuple(info.repo for info in found)
+
+
+def _counted(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> dict[str, Any]:
+    """Parameters by dtype from the headers, where they can be read within the budget."""
+    files = weight_files(info.files)
+    counts = None
+    if files:
+        counts = _tried(notes, "the safetensors headers", lambda: _headers(hub, ref, files))
+    if counts is None:
+        return {}
+    total = sum(counts.values())
+    if info.parameters and dict(info.parameters) != counts:
+        stated = sum(info.parameters.values())
+        notes.append(f"the hub counts {stated} parameters, the files' headers {total}")
+    return {"safetensors": counts, "parameters": total, "parameters_basis": "headers"}
+
+
+def _headers(hub: Hub, ref: Reference, paths: Sequence[str]) -> dict[str, int] | None:
+    """None when the headers together are larger than the budget."""
+    first = 64 * KIB if len(paths) <= 4 else 16 * KIB
+    left = HEADER_BUDGET_BYTES
+    tensors: list[Tensor] = []
+    for path in paths:
+        if left < first:
+            return None
+        remote = _Bounded(hub.open_file(ref, path), left)
+        try:
+            tensors.extend(read_header(remote.read, first_bytes=first).tensors)
+        except _BudgetSpentError:
+            return None
+        left -= remote.moved_bytes
+    return parameters_by_dtype(tensors)
+
+
+class _BudgetSpentError(BadHeader):
+    """The headers are larger than what a passport may move."""
+
+
+class _Bounded:
+    """Reads exactly what is asked, until the budget is spent."""
+
+    def __init__(self, remote: RemoteFile, budget_bytes: int) -> None:
+        self._remote = remote
+        self._budget_bytes = budget_bytes
+        self.moved_bytes = 0
+
+    def read(self, offset: int, size: int) -> bytes:
+        if self.moved_bytes + size > self._budget_bytes:
+            raise _BudgetSpentError("the headers are larger than the budget")
+        part = self._remote.hub.fetch_range(self._remote.ref, self._remote.path, offset, size)
+        self.moved_bytes += len(part)
+        return part
+
+
+def _tried(notes: list[str], what: str, call: Any) -> Any:
+    """A part of a passport that may fail alone: None and a sentence instead of an error."""
+    try:
+        return call()
+    except ModelscanError as error:
+        notes.append(f"{what} could not be read: {error.message}")
+        return None

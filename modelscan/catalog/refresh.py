@@ -1,0 +1,63 @@
+"""Refresh the catalog from its sources, each failing alone, and build a new index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from modelscan.catalog import sync
+from modelscan.catalog.index import publish
+
+if TYPE_CHECKING:
+    from modelscan.state.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class SyncAnswer:
+    """A refresh. ``models`` is None where no index was built."""
+
+    dry_run: bool
+    sources: tuple[sync.Outcome, ...]
+    models: int | None
+    index_updated: bool
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Any source failed."""
+        return any(outcome.result == "failed" for outcome in self.sources)
+
+    @property
+    def nothing_came(self) -> bool:
+        """Every source that was asked on the network failed."""
+        remote = [o for o in self.sources if o.result != "skipped" and o.source != "user"]
+        return bool(remote) and all(outcome.result == "failed" for outcome in remote)
+
+
+def no_progress(_: str) -> None:
+    """For callers that show no progress."""
+
+
+def refresh(
+    names: Sequence[str],
+    config: Config,
+    *,
+    dry_run: bool = False,
+    progress: Callable[[str], None] = no_progress,
+) -> SyncAnswer:
+    """Fetch the sources of these names (none: all) and publish a new index.
+
+    A source that fails keeps its last good data. Raises UsageError for an unknown source,
+    OfflineError where the network is forbidden.
+    """
+    sources, skipped = sync.choose(names, config)
+    if not dry_run:
+        publish.prepare(config.paths)
+    last = sync.last_of(publish.stored_snapshots(config.paths))
+    report = sync.report(sources, skipped, sync.fetch_all(sources, config, last, progress), last)
+    models = None
+    if not dry_run:
+        progress("building the index")
+        models = publish.publish(config.paths, report.snapshots).models
+    return SyncAnswer(dry_run, report.sources, models, models is not None, report.warnings)

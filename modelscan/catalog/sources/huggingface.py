@@ -1,0 +1,55 @@
+"""Hugging Face's repositories as records, and the most downloaded ones for ``catalog sync``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from modelscan.catalog.records import SourceRecord
+from modelscan.core.errors import RemoteError
+from modelscan.formats.repo_names import short, split_repo_name
+from modelscan.hub.huggingface.client import HuggingFace
+from modelscan.hub.repo_info import RepoInfo
+from modelscan.hub.variants import TASKS, packed, variants
+from modelscan.net.address import public
+
+
+def popular(hub: HuggingFace, limit: int) -> tuple[SourceRecord, ...]:
+    """The most downloaded text models; raises RemoteError where the hub lists none."""
+    infos = hub.most_downloaded(limit)
+    if not infos:
+        raise nothing_listed(hub.endpoint)
+    return tuple(record(info) for info in infos)
+
+
+def nothing_listed(endpoint: str) -> RemoteError:
+    """A hub's listing that is empty must not replace the last good one."""
+    return RemoteError(f"{public(endpoint)} lists no models", hint="modelscan config show")
+
+
+def record(info: RepoInfo) -> SourceRecord:
+    """A ``repository`` record: facts the hub states and its weights as variants."""
+    facts: dict[str, Any] = {
+        "license": info.license,
+        "task": TASKS.get(info.task or ""),
+        "open_weights": None if info.private else True,
+        "downloads": info.downloads,
+        "parameters": info.total_parameters,
+        "limits.context_tokens": info.context_tokens,
+        "tags": _plain_tags(info.tags),
+    }
+    if split_repo_name(short(info.repo)).derived or packed(info.parameters):
+        facts.pop("parameters")  # containers were counted
+    return SourceRecord(
+        key=info.repo,
+        kind="repository",
+        name=short(info.repo),
+        repos=(info.repo,) if info.source == "huggingface" else (),
+        base=info.base_models[0] if len(info.base_models) == 1 else None,
+        facts={name: value for name, value in facts.items() if value not in (None, ())},
+        variants=variants(info),
+    )
+
+
+def _plain_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    """The tags that are words, without those that repeat another fact (``license:mit``)."""
+    return tuple(dict.fromkeys(tag for tag in tags if ":" not in tag))[:24]

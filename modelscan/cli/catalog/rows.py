@@ -1,0 +1,63 @@
+"""A page of models as a table."""
+
+from __future__ import annotations
+
+from modelscan.catalog.answers import CatalogEntry
+from modelscan.catalog.search.query import Query
+from modelscan.cli.catalog.filters import Filters
+from modelscan.cli.context import Context
+from modelscan.cli.document import Block, Document, Note, Table
+from modelscan.core.units import format_bytes, format_count
+from modelscan.models.pages import ModelPage
+
+_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "LEAST", "RELEASED", "CAN", "LICENSE")
+_NUMERIC = ("PARAMS", "CONTEXT", "LEAST")
+_OPTIONAL = ("LICENSE", "RELEASED", "CAN")
+
+
+def page_document(
+    schema: str, filters: Filters, context: Context, text: str = ""
+) -> Document[ModelPage]:
+    """What ``catalog search`` and ``catalog list`` print."""
+    query = filters.query(text)
+    with context.output.status("planning" if filters.only_fitting else "searching") as status:
+        page = context.workspace.search(
+            query, fits=filters.only_fitting, gpu=filters.gpu, progress=status.update
+        )
+    blocks: list[Block] = []
+    if page.corrected is not None:
+        blocks.append(Note(f"nothing matches '{query.text}'; showing '{page.corrected}'"))
+    cells = [_cells(model) for model in page.models]
+    empty = _empty(query)
+    blocks.append(Table(_COLUMNS, cells, numeric=_NUMERIC, optional=_OPTIONAL, empty=empty))
+    shown = query.offset + len(page.models)
+    if page.models and shown < page.total:
+        more = f"{page.total - shown} more: --offset {shown}"
+        blocks.append(Note(f"\n{len(page.models)} of {page.total}; {more}"))
+    hint = f"modelscan catalog info {page.models[0].id}" if page.models else None
+    ids = [model.id for model in page.models]
+    return Document(schema, page, blocks, ids, page.warnings, hint=hint)
+
+
+def _empty(query: Query) -> str:
+    text = f"no model matches '{query.text}'" if query.text else "no model matches"
+    if query.source in ("huggingface", "modelscope"):
+        text += f" (modelscan catalog sync --source {query.source} asks that hub)"
+    return text
+
+
+def _cells(model: CatalogEntry) -> tuple[object, ...]:
+    flags = (("tools", model.tools), ("reasoning", model.reasoning), ("vision", model.vision))
+    can = [name for name, has in flags if has]
+    if model.task not in (None, "chat"):
+        can.insert(0, str(model.task))
+    closed = "closed" if model.open_weights is False else None
+    return (
+        model.id,
+        format_count(model.parameters) if model.parameters else None,
+        model.context_tokens,
+        format_bytes(model.memory_bytes) if model.memory_bytes else None,
+        model.release_date,
+        can,
+        model.license if model.open_weights else closed,
+    )

@@ -1,0 +1,50 @@
+"""The frame around every JSON document: its schema first, its warnings last; a failure's form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from modelscan.core.errors import ModelscanError
+from modelscan.core.jsonform import to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What happened (``message``, with numbers) and a ``hint`` to paste; ``code`` for scripts."""
+
+    code: str
+    message: str
+    hint: str | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FailureBody:
+    """The body of ``modelscan.error/1``."""
+
+    error: Failure
+
+
+def schema_id(name: str, version: int = 1) -> str:
+    """``catalog.search`` -> ``modelscan.catalog.search/1``."""
+    return f"modelscan.{name}/{version}"
+
+
+def envelope(
+    name: str, body: object, warnings: Sequence[str] = (), *, version: int = 1
+) -> dict[str, Any]:
+    """The JSON document of a typed answer, whose own ``warnings`` are part of the frame.
+
+    Warnings are not repeated.
+    """
+    fields: dict[str, Any] = dict(to_json(body))
+    merged = dict.fromkeys([*warnings, *fields.pop("warnings", ())])
+    return {"schema": schema_id(name, version), **fields, "warnings": list(merged)}
+
+
+def error_envelope(error: ModelscanError) -> dict[str, Any]:
+    """The JSON form of a failure."""
+    failure = Failure(error.code, error.message, error.hint, error.details)
+    return {"schema": schema_id("error"), **to_json(FailureBody(failure))}

@@ -1,0 +1,35 @@
+"""Values of foreign JSON, YAML and headers, taken only where they have the expected type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def text(value: Any) -> str | None:
+    """Stripped text; None for an empty one."""
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def strings(value: Any) -> tuple[str, ...]:
+    """A string or a list of strings as a tuple without repetitions."""
+    items = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    return tuple(dict.fromkeys(item for item in items if isinstance(item, str) and item))
+
+
+def whole(value: Any) -> int | None:
+    """A number >= 0 as an int; booleans, negatives and absurd values are unknown."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return int(value) if number and 0 <= value < 1e18 else None
+
+
+def flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def rows(value: Any) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,0 +1,94 @@
+"""Where a model shall run: the hardware, its engines, and the memory promised already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from modelscan.core.gpu import Inventory
+from modelscan.core.measurement import Measurement
+from modelscan.core.plan import ReservedMemory
+from modelscan.core.workload import BACKENDS, Backend
+
+EngineSource = Literal["bundled", "found", "installed", "container", "simulated", "server"]
+"""Embedded in modelscan; a program that was found; a Python environment; a container image; assumed
+for simulated hardware; part of a server (GPUStack, Ollama)."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHere:
+    """An engine that can be started. ``version`` is None where it does not say.
+
+    ``gpus`` are the indices of the devices that this build can use: None all of the machine's, ()
+    the CPU only. ``note`` is a restriction that a plan on this engine must tell.
+    """
+
+    name: Backend
+    version: str | None = None
+    source: EngineSource = "found"
+    gpus: tuple[int, ...] | None = None
+    path: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingEngine:
+    """An engine that is not here (in a build for these GPUs), and the command that brings it."""
+
+    name: Backend
+    reason: str
+    command: str
+    code: str = "engine_missing"  # or cpu_only_build
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Everything that the planner must know of a place. Gathered once per question.
+
+    ``reserved`` is memory promised to deployments that the probe does not show; ``history`` earlier
+    starts here, from which margins learn; ``selected``: the user picked these devices, so that a
+    plan must use them.
+    """
+
+    inventory: Inventory
+    engines: tuple[EngineHere, ...]
+    missing: tuple[MissingEngine, ...] = ()
+    reserved: tuple[ReservedMemory, ...] = ()
+    history: tuple[Measurement, ...] = ()
+    where: str = "this machine"
+    selected: bool = False
+
+    @property
+    def simulated(self) -> bool:
+        """Hardware that is not here: assumed to have every engine."""
+        return self.inventory.simulated
+
+    def free_inventory(self) -> Inventory:
+        """The hardware less what is promised to others."""
+        if not self.reserved:
+            return self.inventory
+
+        def left(free: int | None, index: int | None) -> int | None:
+            promised = sum(item.memory_bytes for item in self.reserved if item.index == index)
+            return None if free is None else max(0, free - promised)
+
+        gpus = tuple(
+            replace(gpu, free_bytes=left(gpu.free_bytes, gpu.index)) for gpu in self.inventory.gpus
+        )
+        host = replace(self.inventory.host, free_bytes=left(self.inventory.host.free_bytes, None))
+        return replace(self.inventory, gpus=gpus, host=host)
+
+
+def every_engine(names: Iterable[Backend] = BACKENDS) -> tuple[EngineHere, ...]:
+    """The engines of hardware that is only simulated."""
+    return tuple(EngineHere(name, source="simulated") for name in names)
+
+
+def simulated_machine(
+    inventory: Inventory, *, reserved: tuple[ReservedMemory, ...] = (), where: str | None = None
+) -> Machine:
+    """Hardware with every engine that runs on it."""
+    return Machine(
+        inventory, every_engine(), reserved=reserved, where=where or "the simulated hardware"
+    )

@@ -1,0 +1,201 @@
+"""Is this machine and this installation in order? What is broken, and the command that mends it."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from modelscan.core.errors import ModelscanError
+from modelscan.core.units import GIB, format_bytes
+from modelscan.net.client import HttpClient
+from modelscan.state.config import Config
+from modelscan.state.paths import paths
+
+MIN_FREE_BYTES = 2 * GIB
+EXTRAS = (
+    ("xllamacpp", "the embedded llama.cpp engine"),
+    ("huggingface_hub", "downloads from Hugging Face"),
+    ("aiohttp", "the gateway"),
+)
+TOOLS = (
+    "nvidia-smi",
+    "amd-smi",
+    "rocm-smi",
+    "xpu-smi",
+    "npu-smi",
+    "llama-server",
+    "vllm",
+    "ollama",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``status`` absent: optional and not installed."""
+
+    name: str
+    status: Literal["ok", "warning", "error", "absent"]
+    detail: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Every check; ``errors`` counts the ones that failed."""
+
+    checks: tuple[Check, ...]
+    errors: int
+
+
+def diagnose(load: Callable[[], Config], *, probe: bool = False) -> Diagnosis:
+    """Run every check. ``load`` reads the settings and may raise; the network is used only with
+    ``probe``."""
+    checks = tuple(check for group in _groups(load, probe) for check in group())
+    return Diagnosis(checks, sum(check.status == "error" for check in checks))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _groups(load: Callable[[], Config], probe: bool) -> list[Callable[[], Iterator[Check]]]:
+    """What can be checked; where the settings are broken, only what does not depend on them."""
+    try:
+        config = load()
+    except ModelscanError as error:
+        broken = Check("settings", "error", error.message, error.hint)
+        return [_python, lambda: iter((broken,)), _folders, _extras, _tools]
+    here = (_store, _routing, _catalog)
+    groups: list[Callable[[], Iterator[Check]]] = [
+        _python, functools.partial(_settings, config), _folders, _extras,
+        *(functools.partial(check, config) for check in here), _gpus, _tools,
+    ]  # fmt: skip
+    return [*groups, functools.partial(_remote, config)] if probe else groups
+
+
+def _python() -> Iterator[Check]:
+    from modelscan import __version__
+
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Check("modelscan", "ok", f"{__version__} on Python {version}, {sys.platform}")
+
+
+def _settings(config: Config) -> Iterator[Check]:
+    changed = [f"{key} ({origin})" for key, origin in config.origins.items() if origin != "default"]
+    yield Check("settings", "ok", ", ".join(changed) or "all defaults")
+
+
+def _folders() -> Iterator[Check]:
+    where = paths()
+    for name in ("config", "cache", "data", "state"):
+        folder: Path = getattr(where, name)
+        existing = next(p for p in (folder, *folder.parents) if p.exists())
+        yield _folder(f"{name} folder", folder, existing)
+
+
+def _folder(name: str, folder: Path, existing: Path) -> Check:
+    import os
+
+    if not existing.is_dir():
+        return Check(name, "error", f"{existing} is not a folder", "set MODELSCAN_HOME")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Check(name, "error", f"{folder} cannot be written", "set MODELSCAN_HOME")
+    free = shutil.disk_usage(existing).free
+    if free < MIN_FREE_BYTES:
+        detail = f"{folder}: only {format_bytes(free)} free"
+        return Check(name, "warning", detail, "set MODELSCAN_HOME to a folder on another disk")
+    return Check(name, "ok", f"{folder}, {format_bytes(free)} free")
+
+
+def _extras() -> Iterator[Check]:
+    from importlib import metadata
+
+    for package, purpose in EXTRAS:
+        try:
+            yield Check(package, "ok", f"{metadata.version(package)}, {purpose}")
+        except metadata.PackageNotFoundError:
+            hint = f"pip install {package}"
+            yield Check(package, "absent", f"not installed: {purpose}", hint)
+
+
+def _store(config: Config) -> Iterator[Check]:
+    from modelscan.state.store import Store
+
+    file = config.paths.store_file
+    if not file.exists():
+        yield Check("store", "ok", f"{file}: not there yet")
+        return
+    try:
+        with Store.look(file) as store:
+            yield Check("store", "ok", f"{file}: {_count(len(store.all()), 'deployment')}")
+    except ModelscanError as error:
+        yield Check("store", "error", error.message, error.hint)
+
+
+def _routing(config: Config) -> Iterator[Check]:
+    from modelscan.routing.file import check
+
+    path = config.routing_file
+    file = check(path)
+    if file.errors:
+        detail = f"{path}: {_count(len(file.errors), 'error')}"
+        yield Check("routing file", "error", detail, "modelscan route validate")
+    else:
+        state = f"{len(file.routes)} entries" if path.exists() else "not there yet"
+        yield Check("routing file", "ok", f"{path}: {state}")
+
+
+def _catalog(config: Config) -> Iterator[Check]:
+    from modelscan.catalog.index.current import open_index
+
+    try:
+        with open_index(config.paths) as index:
+            yield Check("catalog", "ok", f"{index.count()} models")
+    except ModelscanError as error:
+        yield Check("catalog", "error", error.message, error.hint)
+
+
+def _gpus() -> Iterator[Check]:
+    from modelscan.gpu.inventory import inventory
+
+    found = inventory(None)
+    names = [f"{gpu.name} {format_bytes(gpu.memory_bytes)}" for gpu in found.gpus]
+    detail = ", ".join(names) or f"none; CPU with {format_bytes(found.host.memory_bytes)} of memory"
+    yield Check("GPUs", "ok", detail)
+    for problem in found.problems:
+        yield Check("GPUs", "warning", problem.message, problem.hint)
+
+
+def _tools() -> Iterator[Check]:
+    for tool in TOOLS:
+        path = shutil.which(tool)
+        yield Check(tool, "ok" if path else "absent", path or "not on PATH (optional)")
+
+
+def _remote(config: Config) -> Iterator[Check]:
+    from modelscan.hub.http_client import http_client
+
+    with http_client(config) as http:
+        for key in ("modelsdev_endpoint", "hf_endpoint", "modelscope_endpoint"):
+            url = str(config.value(key))
+            if config.offline:
+                yield Check(url, "absent", "not asked: --offline")
+            else:
+                yield _reached(http, url, key)
+
+
+def _reached(http: HttpClient, url: str, key: str) -> Check:
+    """Any status is an answer: the server is there."""
+    try:
+        limits = http.limits(pauses_s=(), max_redirects=0)
+        status: int | None = http.send("HEAD", url, limits=limits).status
+    except ModelscanError as error:
+        status = error.details.get("status")
+        if status is None:
+            return Check(url, "warning", error.message, f"check {key}")
+    return Check(url, "ok", f"answered {status}")

@@ -1,0 +1,80 @@
+"""The machine that a question is about, whichever target it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from modelscan.core.machine import Machine
+from modelscan.core.plan import Decision, ResolvedModel
+from modelscan.core.workload import Workload
+from modelscan.gpu.inventory import are_indices
+from modelscan.models.decide import decide_here
+from modelscan.state.config import Config
+from modelscan.state.store import Store
+from modelscan.targets.local.machine import this_machine
+from modelscan.targets.registry import TARGETS, resolve_target
+
+__all__ = ["decide_at", "machine_at", "machine_here", "place_of", "this_machine"]
+
+
+def place_of(target: str | None, backend: str | None, gpu: str | None, config: Config) -> str:
+    """The target that ``plan`` and ``deploy`` mean by these words.
+
+    Ollama is a server of its own, not an engine that modelscan starts. Simulated hardware is
+    planned for here unless a target is named.
+    """
+    if target is None and backend == "ollama":
+        return "ollama"
+    if target is None and gpu is not None and not are_indices(gpu):
+        return "local"
+    return resolve_target(target, config)
+
+
+def machine_here(
+    config: Config, gpu: str | None = None, name: str | None = None, *, backend: str | None = None
+) -> Machine:
+    """``this_machine`` with what is on record; leaves no file behind."""
+    with Store.look(config.paths.store_file) as store:
+        return this_machine(config, store, gpu, name, backend=backend)
+
+
+@contextmanager
+def machine_at(
+    place: str,
+    config: Config,
+    gpu: str | None = None,
+    name: str | None = None,
+    *,
+    backend: str | None = None,
+) -> Iterator[Machine]:
+    """The machine of a target: this one, an Ollama server or a cluster."""
+    if place == "local":
+        yield machine_here(config, gpu, name, backend=backend)
+    elif place == "ollama":
+        from modelscan.targets.ollama.machine import ollama_machine
+
+        with Store.look(config.paths.store_file) as store:
+            yield ollama_machine(config, store, gpu, name)
+    else:
+        from modelscan.targets.gpustack.plan import connected_machine
+
+        with connected_machine(place, config, gpu) as machine:
+            yield machine
+
+
+def decide_at(
+    place: str,
+    machine: Machine,
+    model: ResolvedModel,
+    wishes: Workload,
+    *,
+    explain: bool = False,
+    everything: bool = False,
+) -> Decision:
+    """What ``deploy`` to that target would choose, and alternatives."""
+    if place in TARGETS:
+        return decide_here(machine, model, wishes, explain=explain, everything=everything)
+    from modelscan.targets.gpustack.plan import decide_on_cluster
+
+    return decide_on_cluster(machine, model, wishes, explain=explain, everything=everything)

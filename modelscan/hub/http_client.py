@@ -1,0 +1,72 @@
+"""The HTTP client that the settings describe, with its cache of answers on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelscan.core.errors import UsageError
+from modelscan.net.address import public
+from modelscan.net.client import HttpClient
+from modelscan.net.conditional import StoredAnswer
+from modelscan.net.exchange import BACKOFF_S, HttpSettings
+from modelscan.state.files import write_atomic
+
+if TYPE_CHECKING:
+    from modelscan.state.config import Config
+
+MAX_TIMEOUT_S = 86_400.0
+_PAUSES_S = BACKOFF_S
+
+
+class AnswerCache:
+    """Two files per address: the body, and a small record that names its hash."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def _files(self, url: str, private: bool) -> tuple[Path, Path]:
+        key = hashlib.sha256(f"{url}|{private}".encode()).hexdigest()[:32]
+        return self.folder / f"{key}.json", self.folder / f"{key}.body"
+
+    def load(self, url: str, *, private: bool = False) -> StoredAnswer | None:
+        """The stored answer; None when there is none or its two halves do not belong together."""
+        record, body = self._files(url, private)
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            meta = json.loads(record.read_bytes())
+            data = body.read_bytes()
+            if meta["url"] == public(url) and meta["sha256"] == hashlib.sha256(data).hexdigest():
+                return StoredAnswer(data, meta["etag"], meta["last_modified"], meta["retrieved_at"])
+        return None
+
+    def store(self, url: str, answer: StoredAnswer, *, private: bool = False) -> None:
+        """Keep it; the record goes last, so a crash in between costs one download, no more."""
+        record, body = self._files(url, private)
+        write_atomic(body, answer.body)
+        meta = {
+            "url": public(url),
+            "etag": answer.etag,
+            "last_modified": answer.last_modified,
+            "retrieved_at": answer.retrieved_at,
+            "sha256": hashlib.sha256(answer.body).hexdigest(),
+        }
+        write_atomic(record, json.dumps(meta))
+
+
+def http_client(config: Config, *, ca_file: str | None = None) -> HttpClient:
+    """The client of the settings; its cache is in the catalog's cache folder.
+
+    ``ca_file`` (PEM) replaces the usual certificate authorities. Raises UsageError for a
+    ``http_timeout_s`` out of range.
+    """
+    timeout_s = config.http_timeout_s
+    if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise UsageError(
+            f"http_timeout_s is {timeout_s:g}: not above 0 and at most {MAX_TIMEOUT_S:g}",
+            hint="modelscan config set http_timeout_s 20",
+        )
+    cache = AnswerCache(config.paths.catalog_dir / "http")
+    return HttpClient(HttpSettings(timeout_s, config.offline, ca_file, _PAUSES_S, cache))

@@ -1,0 +1,1 @@
+"""Hugging Face or a mirror of it: requests and parsers."""

@@ -1,0 +1,1 @@
+"""ModelScope or a mirror of it: requests and parsers."""

@@ -1,0 +1,44 @@
+"""The type of the KV cache that a quantized checkpoint states, and which engine follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from modelscan.core.architecture import Architecture
+from modelscan.memory.architecture.config_fields import whole
+
+TYPE, FORMAT = "kv_cache_dtype", "kv_cache_stated_in"  # keys of Architecture.extra
+COMPRESSED, MODELOPT = "compressed-tensors", "modelopt"
+_ALGORITHMS = {"FP8": "fp8", "NVFP4": "nvfp4"}
+
+
+def stated_cache(config: Any, hf_quant_config: Any) -> dict[str, str]:
+    """``kv_cache_scheme`` (llm-compressor) or ``kv_cache_quant_algo`` (ModelOpt) as extras."""
+    for source in (config, hf_quant_config):
+        details = source if isinstance(source, Mapping) else {}
+        details = details.get("quantization", details)
+        found = _type(details) if isinstance(details, Mapping) else None
+        if found:
+            method = str(details.get("quant_method") or MODELOPT).replace("_", "-")
+            return {TYPE: found, FORMAT: COMPRESSED if method == COMPRESSED else MODELOPT}
+    return {}
+
+
+def _type(details: Mapping[str, Any]) -> str | None:
+    algorithm = str(details.get("kv_cache_quant_algo") or "").upper()
+    if algorithm in _ALGORITHMS:
+        return _ALGORITHMS[algorithm]
+    scheme = details.get("kv_cache_scheme")
+    if not isinstance(scheme, Mapping):
+        return None
+    is_float8 = scheme.get("type") == "float" and whole(scheme.get("num_bits")) == 8
+    return "fp8" if is_float8 else None
+
+
+def cache_type(asked: str, architecture: Architecture, formats: tuple[str, ...]) -> str:
+    """The cache type in use: ``auto`` follows a checkpoint of these formats that states one."""
+    stated = architecture.extra.get(TYPE)
+    if asked != "auto" or not stated or architecture.extra.get(FORMAT) not in formats:
+        return asked
+    return str(stated)

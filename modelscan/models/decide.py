@@ -1,0 +1,111 @@
+"""What would run where: the one question that every command asks, and its one answer.
+
+``plan``, ``estimate``, ``pull``, ``deploy``, ``catalog info``, ``--fits`` and what else must know
+how a model would run call ``decide_here``; nothing else calls the planner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from modelscan.core.errors import NotDeployableError
+from modelscan.core.estimate import Estimate
+from modelscan.core.jsonform import to_json
+from modelscan.core.machine import Machine
+from modelscan.core.plan import Decision, Plan, RequiredHardware, ResolvedModel
+from modelscan.core.verdict import Verdict
+from modelscan.core.workload import Workload
+
+_SENTENCE = {
+    Verdict.DOES_NOT_FIT: "{} does not fit {}",
+    Verdict.UNKNOWN: "it is not known whether {} fits {}",
+    Verdict.NOT_SUPPORTED: "{} cannot run on {}",
+}
+
+
+def decide_here(
+    machine: Machine,
+    model: ResolvedModel,
+    wishes: Workload,
+    *,
+    explain: bool = False,
+    everything: bool = False,
+    brief: bool = False,
+) -> Decision:
+    """The plan for this model on this machine, or why there is none.
+
+    ``explain`` adds alternatives, missing engines that would do better, and hardware that would
+    do; ``everything`` every way that fits; ``brief`` leaves a refusal at its verdict. None of them
+    changes the plan. Raises NotDeployableError for
+    a repository's own code that was not allowed, UsageError for options that contradict each other.
+    """
+    from modelscan.planner.decide import decide
+
+    return decide(
+        model, machine, wishes, explain=explain or everything, everything=everything, brief=brief
+    )
+
+
+def planned(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan:
+    """The plan alone; raises NotDeployableError (exit 3) with the refusal where there is none."""
+    decision = decide_here(machine, model, wishes)
+    if decision.plan is None:
+        raise refused(decision, machine)
+    return decision.plan
+
+
+def refused(decision: Decision, machine: Machine) -> NotDeployableError:
+    """A decision without a plan as the error of ``deploy`` and ``pull``: exit 3.
+
+    ``code`` is the refusal's, ``details`` its numbers, its verdict and what is missing.
+    """
+    refusal = decision.refusal
+    assert refusal is not None
+    sentence = _SENTENCE[refusal.verdict].format(refusal.model, machine.where)
+    first = next(iter(decision.missing), None)
+    details: dict[str, Any] = to_json(refusal)
+    return NotDeployableError(
+        f"{sentence}: {'; '.join(refusal.reasons)}",
+        hint=first.command if first else f"modelscan plan {refusal.model}",
+        code=refusal.code,
+        details={**details, "missing": to_json(decision.missing)},
+    )
+
+
+def estimate_here(
+    machine: Machine, model: ResolvedModel, wishes: Workload
+) -> tuple[Estimate, Decision]:
+    """The estimate of what ``decide_here`` chooses, and the decision.
+
+    Where there is no plan: of the variant that the wishes mean, else of the one of the best
+    quality, with the decision's verdict and without a speed. Raises NotDeployableError for closed
+    weights or a variant that does not exist.
+    """
+    from modelscan.planner import refuse, sizing
+
+    refuse.closed(model)
+    decision = decide_here(machine, model, wishes)
+    plan = decision.plan
+    if plan is not None:
+        text = f"{plan.quantization or plan.format} on {plan.backend}: what `plan` chooses here"
+        return _assuming(plan.estimate, text), decision
+    estimate = sizing.size(model, wishes, machine.free_inventory())
+    assert decision.refusal is not None
+    reason = next(iter(decision.refusal.reasons), decision.verdict.text)
+    text = f"there is no plan for {machine.where} ({reason}): the variant of the best quality"
+    unfit = replace(estimate, verdict=decision.verdict, within_margin=False, speed=None)
+    return _assuming(unfit, text), decision
+
+
+def _assuming(estimate: Estimate, text: str) -> Estimate:
+    return replace(estimate, assumptions=(text, *estimate.assumptions))
+
+
+def gpus_needed(
+    machine: Machine, model: ResolvedModel, wishes: Workload
+) -> tuple[RequiredHardware, ...]:
+    """The smallest hardware for each format. Raises NotDeployableError for closed weights."""
+    from modelscan.planner.hardware import needed
+
+    return needed(model, wishes, machine)

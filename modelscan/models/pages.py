@@ -1,0 +1,90 @@
+"""A page of models: any, or only those that ``plan`` finds a way to run on a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from modelscan.catalog.answers import CatalogEntry, SearchAnswer, entry
+from modelscan.catalog.browse import HUBS, check_source, mistakes, search
+from modelscan.catalog.index.current import open_index
+from modelscan.core.errors import UsageError
+from modelscan.models.fit import Fit, fitting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from modelscan.catalog.search.query import Query, Row
+    from modelscan.core.machine import Machine
+    from modelscan.state.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel(CatalogEntry):
+    """A model in a list; ``fit`` is None where the list is not of models that fit."""
+
+    fit: Fit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPage(SearchAnswer):
+    """``SearchAnswer`` whose entries may carry their fit."""
+
+    models: tuple[ListedModel, ...]
+
+
+def ignore(_: str) -> None:
+    """For callers that show no progress."""
+
+
+def find_page(
+    query: Query,
+    config: Config,
+    machine: Machine | None = None,
+    progress: Callable[[str], None] = ignore,
+) -> ModelPage:
+    """The page that ``query`` asks for; with a machine, only of models that fit it.
+
+    ``progress`` receives the id of each model that is planned. Raises UsageError for an unknown
+    source and for filters that a hub cannot apply, RemoteError where the hub fails.
+    """
+    if machine is not None:
+        return _fitting_page(query, config, machine, progress)
+    page = search(query, config)
+    models = tuple(_listed(model) for model in page.models)
+    return ModelPage(page.query, page.corrected, page.total, page.offset, models, page.warnings)
+
+
+def _fitting_page(
+    query: Query, config: Config, machine: Machine, progress: Callable[[str], None]
+) -> ModelPage:
+    from modelscan.catalog.search.query import search as find
+
+    if query.source in HUBS and query.text and not config.offline:
+        raise UsageError(
+            f"{query.source} cannot search by --fits",
+            hint=f"modelscan catalog search {query.text} --source {query.source}",
+        )
+    with open_index(config.paths) as index:
+        sources = index.sources()
+        check_source(sources, query.source)
+        every = find(index, query._replace(limit=None, offset=0))
+        planned = list(fitting(index, _announced(every.rows, progress), machine, config))
+    end = None if query.limit is None else query.offset + query.limit
+    models = tuple(_listed(entry(row), fit) for row, fit in planned[query.offset : end])
+    total = len(planned)
+    return ModelPage(
+        query.text, every.corrected, total, query.offset, models, mistakes(sources)
+    )  # fmt: skip
+
+
+def _announced(rows: Iterable[Row], progress: Callable[[str], None]) -> Iterator[Row]:
+    for row in rows:
+        progress(row.id)
+        yield row
+
+
+def _listed(model: CatalogEntry, fit: Fit | None = None) -> ListedModel:
+    values = {field.name: getattr(model, field.name) for field in fields(CatalogEntry)}
+    return ListedModel(**values, fit=fit)

@@ -1,0 +1,45 @@
+"""Conditional requests: stored answers, their validators, and what a 304 makes of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """A stored body. ``retrieved_at``: when the server last confirmed it."""
+
+    body: bytes
+    etag: str | None
+    last_modified: str | None
+    retrieved_at: str
+
+
+class AnswerStore(Protocol):
+    """Where answers are kept; those to a credential (``private``) apart from the others."""
+
+    def load(self, url: str, *, private: bool = False) -> StoredAnswer | None:
+        """The stored answer of an address, if there is an intact one."""
+
+    def store(self, url: str, answer: StoredAnswer, *, private: bool = False) -> None:
+        """Keep it in place of an earlier one."""
+
+
+def validators(stored: StoredAnswer | None) -> dict[str, str]:
+    """The headers that ask for the body only if it has changed."""
+    if stored and stored.etag:
+        return {"If-None-Match": stored.etag}
+    if stored and stored.last_modified:
+        return {"If-Modified-Since": stored.last_modified}
+    return {}
+
+
+def renewed(
+    stored: StoredAnswer | None, status: int, headers: Mapping[str, str], body: bytes, at: str
+) -> StoredAnswer:
+    """What is to be stored after a response: the confirmed answer (304) or the new one."""
+    if status == 304 and stored is not None:
+        return replace(stored, retrieved_at=at)
+    return StoredAnswer(body, headers.get("etag"), headers.get("last-modified"), at)

@@ -1,0 +1,267 @@
+"""The core of the client: what is sent, what a response means, when a request is sent again. Pure.
+
+The faces (sync, async) only carry it out: ``on_head`` says whether to follow or to read, ``Body``
+how much is read, ``answer_of`` what came, ``retry_pause_s`` whether there is another attempt.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+from urllib.parse import urljoin
+
+from modelscan.core.errors import OfflineError, UsageError
+from modelscan.core.units import MIB
+from modelscan.net.address import checked, host_of, keeps_credentials, public, stays_here
+from modelscan.net.conditional import AnswerStore
+from modelscan.net.errors import (
+    HttpError,
+    no_ranges,
+    not_json,
+    redirect_error,
+    requested_wait_s,
+    status_error,
+    too_large,
+)
+
+MAX_BODY_BYTES = 64 * MIB  # the largest catalogue known is 6 MiB
+MAX_REDIRECTS = 5
+MAX_WAIT_S = 8.0  # a server that asks for more is named instead of waited for
+BACKOFF_S = (0.3, 1.0)  # before the second and third attempt
+ERROR_BODY_BYTES = 64 * 1024
+MAX_LINE_BYTES = 8 * MIB
+
+_RETRIED = frozenset({429, 500, 502, 503, 504})
+_IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE"})
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key"})
+_NOT_MODIFIED, _PARTIAL = 304, 206
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """How a client behaves; made from the configuration where the client is made.
+
+    ``timeout_s`` bounds one attempt from the first byte sent to the last received. ``ca_file``
+    (PEM) replaces the usual certificate authorities.
+    """
+
+    timeout_s: float = 20.0
+    offline: bool = False
+    ca_file: str | None = None
+    pauses_s: tuple[float, ...] = BACKOFF_S
+    cache: AnswerStore | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request. A ``body`` that is no bytes is read once: it is never sent again.
+
+    ``first_url`` is where redirects began: the address of messages, because the last one may hold
+    a signature.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | Iterable[bytes] | None = None
+    first_url: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The address that messages name."""
+        return self.first_url or self.url
+
+    @property
+    def private(self) -> bool:
+        """Whether it carries credentials."""
+        return any(name.lower() in _CREDENTIALS for name in self.headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one call accepts. ``range_start``: the response must begin at that byte of the file."""
+
+    timeout_s: float
+    max_bytes: int = MAX_BODY_BYTES
+    max_redirects: int = MAX_REDIRECTS
+    pauses_s: tuple[float, ...] = BACKOFF_S
+    range_start: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful response. Header names are lower case; ``not_modified``: served by our cache."""
+
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    retrieved_at: str
+    not_modified: bool = False
+
+    def json(self) -> Any:
+        """The body as JSON; raises HttpError when it is not."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise not_json(self.url, self.status, len(self.body)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Send this request next."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Read the body: at most ``max_bytes``, what is more is an error or (``cut``) left out."""
+
+    max_bytes: int
+    cut: bool = False
+
+
+def request_to(
+    settings: HttpSettings,
+    method: str,
+    url: str,
+    *,
+    params: Mapping[str, str | int] | None = None,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | Iterable[bytes] | None = None,
+) -> Request:
+    """The request; raises OfflineError when offline, UsageError for what is no address."""
+    if settings.offline:
+        raise OfflineError(
+            f"offline: {public(url)} was not asked",
+            hint="run it without --offline (and unset MODELSCAN_OFFLINE)",
+            details={"url": public(url)},
+        )
+    return Request(method, checked(url, params), dict(headers or {}), body)
+
+
+def json_body(value: Any) -> tuple[dict[str, str], bytes]:
+    """Headers and body of a JSON request."""
+    return {"Content-Type": "application/json"}, json.dumps(value).encode()
+
+
+def on_head(
+    request: Request, status: int, headers: Mapping[str, str], redirects: int, limits: Limits
+) -> Follow | Read:
+    """What to do about a response's status and headers; raises HttpError to refuse it."""
+    if status in _REDIRECTS and "location" in headers and _may_follow(request, limits):
+        if redirects >= limits.max_redirects:
+            why = f"was redirected more than {limits.max_redirects} times"
+            raise redirect_error(request.shown, why)
+        return Follow(_redirected(request, headers["location"]))
+    if status >= 300 and status != _NOT_MODIFIED:
+        return Read(ERROR_BODY_BYTES, cut=True)
+    if limits.range_start is not None and not _begins_at(limits.range_start, status, headers):
+        raise no_ranges(request.shown, status)
+    announced = headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limits.max_bytes and request.method != "HEAD":
+        raise too_large(request.shown, int(announced), limits.max_bytes)
+    return Read(limits.max_bytes)
+
+
+def _may_follow(request: Request, limits: Limits) -> bool:
+    return limits.max_redirects > 0 and request.method in ("GET", "HEAD")
+
+
+def _redirected(request: Request, location: str) -> Request:
+    """The request to where a redirect leads, without credentials at another server."""
+    try:
+        url = checked(urljoin(request.url, location))
+    except (UsageError, ValueError) as error:
+        raise redirect_error(request.shown, "redirects to what is no http(s) address") from error
+    if request.url.startswith("https:") and not url.startswith("https:"):
+        raise HttpError(
+            f"{host_of(request.shown)} redirects to an unencrypted address",
+            url=request.shown,
+            code="redirects",
+        )
+    if stays_here(url) and not stays_here(request.url):
+        raise redirect_error(request.shown, "redirects to this machine, which is not followed")
+    if keeps_credentials(request.url, url):
+        return replace(request, first_url=request.shown, url=url)
+    kept = {n: value for n, value in request.headers.items() if n.lower() not in _CREDENTIALS}
+    return replace(request, first_url=request.shown, url=url, headers=kept)
+
+
+def _begins_at(start: int, status: int, headers: Mapping[str, str]) -> bool:
+    begins = re.match(r"bytes (\d+)-", headers.get("content-range", ""))
+    return status == _PARTIAL and begins is not None and int(begins[1]) == start
+
+
+class Body:
+    """Collects a response's body and enforces its limit, part by part."""
+
+    def __init__(self, url: str, read: Read) -> None:
+        self.size = 0
+        self._url, self._read = url, read
+        self._parts: list[bytes] = []
+
+    def add(self, part: bytes) -> bool:
+        """Whether more is wanted; raises HttpError as soon as it is too large."""
+        self.size += len(part)
+        self._parts.append(part)
+        if self.size > self._read.max_bytes and not self._read.cut:
+            raise too_large(self._url, None, self._read.max_bytes)
+        return self.size < self._read.max_bytes or not self._read.cut
+
+    def joined(self) -> bytes:
+        """What was collected."""
+        return b"".join(self._parts)[: self._read.max_bytes]
+
+
+def answer_of(
+    request: Request, status: int, headers: Mapping[str, str], body: bytes, retrieved_at: str
+) -> Answer:
+    """The response as an Answer; raises HttpError for a status of 300 or more (304 excepted)."""
+    if status >= 300 and status != _NOT_MODIFIED:
+        raise status_error(request.shown, status, headers, body)
+    return Answer(request.shown, status, headers, body, retrieved_at)
+
+
+def retry_pause_s(
+    request: Request, error: HttpError, attempt: int, limits: Limits, now: float
+) -> float | None:
+    """Seconds until the next attempt; None: the error is final.
+
+    Only idempotent requests are sent again, after 429, 5xx, and connections that failed or broke:
+    a slow server is not asked twice. ``attempt`` counts from 1; ``now``: seconds since 1970.
+    """
+    repeatable = request.method in _IDEMPOTENT and isinstance(request.body, (bytes, type(None)))
+    transient = error.status in _RETRIED or error.code in ("connect", "broken")
+    if not repeatable or not transient or attempt > len(limits.pauses_s):
+        return None
+    wait_s = requested_wait_s(error.headers, now)
+    if wait_s is None:
+        return limits.pauses_s[attempt - 1]
+    return wait_s if wait_s <= MAX_WAIT_S else None
+
+
+class Lines:
+    """Cuts a stream of bytes into lines of text; raises HttpError for one without an end."""
+
+    def __init__(self, url: str, max_bytes: int = MAX_LINE_BYTES) -> None:
+        self._url, self._max_bytes = url, max_bytes
+        self._rest = b""
+
+    def add(self, part: bytes) -> Iterator[str]:
+        """The lines that are complete now, without their ends."""
+        *complete, self._rest = (self._rest + part).split(b"\n")
+        if len(self._rest) > self._max_bytes:
+            raise too_large(self._url, None, self._max_bytes)
+        for line in complete:
+            yield line.decode("utf-8", "replace").rstrip("\r")
+
+    def end(self) -> Iterator[str]:
+        """The last line, when the stream ended without a line break."""
+        if self._rest:
+            yield self._rest.decode("utf-8", "replace").rstrip("\r")

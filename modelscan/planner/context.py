@@ -1,0 +1,74 @@
+"""What all options of one decision share, and what an option is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.machine import EngineHere, Machine
+from modelscan.core.measurement import Measurement
+from modelscan.core.plan import Candidate
+from modelscan.core.workload import Backend, Workload
+from modelscan.engines.support import Support
+
+Estimator = Callable[[ModelShape, Workload, Inventory], Estimate]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One way to run it, not yet known to fit. ``gpus`` () = on the CPU (llama.cpp, Ollama)."""
+
+    candidate: Candidate
+    engine: EngineHere
+    backend: Backend  # the engine's name
+    gpus: tuple[Gpu, ...]
+    tensor_parallel: int
+    support: Support
+    recommended: bool = False  # the catalog publishes a recipe for it
+
+    @property
+    def label(self) -> str:
+        where = "CPU" if not self.gpus else device_label(self.gpus)
+        return f"{self.candidate.variant.quantization or '?'} on {self.backend}, {where}"
+
+
+def device_label(gpus: Sequence[Gpu]) -> str:
+    """``2 x NVIDIA H100 80GB`` or ``RTX 4090 + RTX 3090``."""
+    names = list(dict.fromkeys(gpu.name for gpu in gpus))
+    counts = [(sum(gpu.name == name for gpu in gpus), name) for name in names]
+    return " + ".join(f"{count} x {name}" if count > 1 else name for count, name in counts)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanningContext:
+    """What all options of one decision share. ``inventory``: less the memory that is reserved."""
+
+    machine: Machine
+    inventory: Inventory
+    wishes: Workload
+    task: str
+    estimate: Estimator
+    offload: bool = True  # whether llama.cpp may keep part of the model in host memory
+
+    def wishes_on(self, engine: EngineHere) -> Workload:
+        """The wishes with the version that is installed, where the user asked for no other."""
+        if engine.version is None or self.wishes.backend_version:
+            return self.wishes
+        return replace(self.wishes, backend_version=engine.version)
+
+
+def estimator(model: str, history: Sequence[Measurement] = ()) -> Estimator:
+    """``memory.estimate`` for one model, with margins that this machine's history teaches."""
+    from modelscan.engines.estimate import estimate
+
+    def call(shape: ModelShape, workload: Workload, inventory: Inventory) -> Estimate:
+        return estimate(shape, workload, inventory, model=model)
+
+    if not history:
+        return call
+    from modelscan.engines.margin_history import with_history
+
+    return lambda *asked: with_history(call(*asked), history)

@@ -1,0 +1,169 @@
+"""One decision's context, and what became of each of its options: it fits, or it does not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelscan.core.architecture import Architecture
+from modelscan.core.estimate import DeviceEstimate, Estimate
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.units import MIB
+from modelscan.core.verdict import Offload, Verdict
+from modelscan.core.workload import Workload
+from modelscan.engines.flags import Launch, Options
+from modelscan.planner.context import Option
+
+DEFAULT_CONTEXT_TOKENS = 32_768  # what a chat with documents and tools needs; not a limit
+MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use
+EMBEDDING_CONTEXT_TOKENS = 8_192
+_SPARE_UTILIZATION_BYTES = 256 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class FittingOption:
+    """An option that fits. ``offload``: none | partial | cpu (there is a GPU, unused)."""
+
+    option: Option
+    launch: Launch
+    chosen: Options
+    estimate: Estimate
+    target_tokens: int
+    offload: Offload = "none"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def tight(self) -> bool:
+        """It starts, but an error of the estimate's own size would stop it."""
+        if self.estimate.within_margin:
+            return not self.crowded
+        fits = self.estimate.verdict is Verdict.FITS
+        return fits and worst_case_overflows(self.estimate)
+
+    @property
+    def crowded(self) -> bool:
+        """An engine with a pool starts safely, but not all requests fit at full length at once."""
+        return self.estimate.within_margin and short_of_slots_only(self.estimate)
+
+
+@dataclass(frozen=True, slots=True)
+class DoesNotFit:
+    """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices.
+
+    ``bound``: the weights alone are too large, nothing else was counted. ``uncertain``: the shape
+    is not known, and the lower end of its range would fit.
+    """
+
+    option: Option
+    needed_bytes: int
+    available_bytes: int
+    reason: str
+    bound: bool = False
+    uncertain: bool = False
+
+
+def target_context(architecture: Architecture, wishes: Workload, task: str) -> int:
+    """The context to aim at: asked for, else by task and goal, at most what was trained."""
+    if wishes.context_tokens:
+        return wishes.context_tokens
+    trained = architecture.context_tokens
+    if task in ("embedding", "rerank"):
+        return min(trained or 512, EMBEDDING_CONTEXT_TOKENS)
+    if wishes.goal == "context":
+        return trained or DEFAULT_CONTEXT_TOKENS
+    return min(trained or MINIMUM_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS)
+
+
+def available_bytes(gpus: tuple[Gpu, ...], inventory: Inventory) -> int:
+    """Free bytes of a set of devices, or of the host for ()."""
+    if not gpus:
+        return host_free(inventory)
+    return sum(free_bytes(gpu) for gpu in gpus)
+
+
+def free_bytes(gpu: Gpu) -> int:
+    """Free memory; where only the total is known, that."""
+    return (gpu.free_bytes if gpu.free_bytes is not None else gpu.memory_bytes) or 0
+
+
+def host_free(inventory: Inventory) -> int:
+    host = inventory.host
+    return (host.free_bytes if host.free_bytes is not None else host.memory_bytes) or 0
+
+
+def short_of_slots_only(estimate: Estimate) -> bool:
+    """Tight for no other reason than that ``parallel`` requests do not fit into the pool at once:
+    one does, with the margin to spare, and what is beside the pool fits as well.
+    """
+    if estimate.parallel < 2 or not estimate.per_gpu:
+        return False
+    margin = estimate.margin_bytes // len(estimate.per_gpu)
+    for device in estimate.per_gpu:
+        pool, free = device.kv_pool_bytes, device.free_bytes
+        if pool is None or device.budget_bytes is None:
+            return False
+        cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
+        beside = device.total_bytes - cache
+        if pool - cache // estimate.parallel < margin or (
+            free is not None and beside + pool > free
+        ):
+            return False
+    return not worst_case_overflows(estimate)
+
+
+def worst_case_overflows(estimate: Estimate) -> bool:
+    """Whether the upper end of a range would not fit: a guessed shape must leave room for it."""
+    if estimate.basis != "range" or estimate.high_bytes is None:
+        return False
+    more = estimate.high_bytes - estimate.total_bytes
+    shares = estimate.per_gpu or devices(estimate)
+    for device in shares:
+        share = more * device.total_bytes // max(1, estimate.total_bytes)
+        cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
+        pool = device.budget_bytes is not None and device.kv_pool_bytes is not None
+        if pool:  # only the pool gives way
+            if cache // max(1, estimate.parallel) + share > (device.kv_pool_bytes or 0):
+                return True
+            continue
+        if device.free_bytes is not None and device.total_bytes + share > device.free_bytes:
+            return True
+    return False
+
+
+def devices(estimate: Estimate) -> tuple[DeviceEstimate, ...]:
+    return (*estimate.per_gpu, *((estimate.host,) if estimate.host else ()))
+
+
+def fits_gpus(found: FittingOption) -> bool:
+    """The engine's own verdict: each device by itself, with the margin."""
+    estimate = found.estimate
+    safe = not estimate.within_margin and estimate.verdict in (Verdict.FITS, None)
+    return (safe or found.crowded) and not found.tight
+
+
+def fits(found: FittingOption) -> bool:
+    """And for llama.cpp with GPUs the host's share as well."""
+    host = found.estimate.host
+    if not fits_gpus(found):
+        return False
+    if found.estimate.per_gpu and host is not None and host.free_bytes is not None:
+        return host.total_bytes <= host.free_bytes
+    return True
+
+
+def spare(estimate: Estimate) -> float:
+    """What the fullest GPU has left beside its share of the margin."""
+    margin = estimate.margin_bytes / max(1, len(estimate.per_gpu))
+    return min((-missing(device) - margin for device in estimate.per_gpu), default=0.0)
+
+
+def beside_share(device: DeviceEstimate) -> int:
+    """What a pool engine takes beside its share of the device: context, graphs, communication."""
+    parts = device.parts
+    cache = parts.kv_cache_bytes + parts.recurrent_state_bytes
+    taken = device.total_bytes - cache + (device.kv_pool_bytes or 0)
+    return max(_SPARE_UTILIZATION_BYTES, taken - (device.budget_bytes or taken))
+
+
+def missing(device: DeviceEstimate) -> int:
+    free = device.free_bytes if device.free_bytes is not None else device.memory_bytes
+    return 0 if free is None else device.total_bytes - free

@@ -1,0 +1,149 @@
+"""Does the server of a routing entry answer, serve the model, and give a real answer?"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from modelscan.core.errors import ModelscanError, OfflineError
+from modelscan.core.route import Route
+from modelscan.core.units import MIB
+from modelscan.net.address import stays_here
+from modelscan.net.client import Answer, HttpClient
+from modelscan.net.errors import HttpError
+from modelscan.net.exchange import HttpSettings, json_body
+from modelscan.net.transport import transport_for
+from modelscan.state.secrets import redact, resolve
+
+_MAX_BODY_BYTES = 8 * MIB
+_EXCERPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RouteProbe:
+    """The result of a probe; what is not known is None. ``status`` is of the last response."""
+
+    ok: bool
+    endpoint: str
+    status: int | None = None
+    models: tuple[str, ...] | None = None
+    answer: str | None = None
+    elapsed_s: float | None = None
+    detail: str | None = None
+
+
+def probe_route(route: Route, *, chat: bool, timeout_s: float, offline: bool) -> RouteProbe:
+    """List the server's models and, with ``chat``, request one token (or one embedding).
+
+    ``timeout_s`` bounds each of the two requests; ``/v1/models`` costs no tokens. Raises
+    OfflineError for a host beyond this machine when offline, AuthError when the key is missing,
+    UsageError for an address that is none.
+    """
+    endpoint = route.base_url.rstrip("/") + "/v1"
+    if offline and not stays_here(endpoint):
+        raise OfflineError(
+            f"{endpoint} is not on this machine and --offline is set",
+            hint=f"modelscan route test {route.name}",
+        )
+    headers = {"Authorization": f"Bearer {resolve(route.api_key)}"} if route.api_key else {}
+    settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
+    started = time.monotonic()
+    with HttpClient(settings, transport_for(endpoint, settings)) as client:
+        result = _probed(client, endpoint, route, headers, chat=chat)
+    return replace(result, elapsed_s=round(time.monotonic() - started, 4))
+
+
+def _probed(
+    client: HttpClient, endpoint: str, route: Route, headers: Mapping[str, str], *, chat: bool
+) -> RouteProbe:
+    result = RouteProbe(False, endpoint)
+    try:
+        result = _listed(route, result, _send(client, "GET", f"{endpoint}/models", headers))
+        if not (result.ok and chat):
+            return result
+        path, body = _question(route)
+        kind, data = json_body(body)
+        sent = {**headers, **kind}
+        answer = _send(client, "POST", f"{endpoint}/{path}", sent, data)
+        return _answered(path, result, answer)
+    except HttpError as error:
+        return replace(result, ok=False, detail=redact(error.message))
+
+
+def _send(
+    client: HttpClient,
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None = None,
+) -> Answer:
+    """The response, whatever its status: here an error's text is a result. Redirects are not
+    followed."""
+    limits = client.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)
+    try:
+        return client.send(method, url, headers=headers, body=body, limits=limits)
+    except HttpError as error:
+        if error.status is None:
+            raise
+        return Answer(url, error.status, error.headers, error.body, "")
+
+
+def _listed(route: Route, result: RouteProbe, answer: Answer) -> RouteProbe:
+    """What the list of models says about the route."""
+    result = replace(result, status=answer.status)
+    if answer.status != 200:
+        return replace(result, detail=f"/models answered {answer.status}: {_excerpt(answer)}")
+    models = _model_ids(answer)
+    if models is None:
+        return replace(result, detail="/models did not answer with a list of models")
+    model = route.served_model or route.model
+    detail = "the model is served"
+    if model not in models:
+        detail = f"'{model}' is not among the {len(models)} served models"
+    return replace(result, ok=model in models, models=models, detail=detail)
+
+
+def _model_ids(answer: Answer) -> tuple[str, ...] | None:
+    try:
+        body = answer.json()
+        if "items" in body:  # GPUStack 0.7 answers this path with its own list of models
+            return tuple(str(row["name"]) for row in body["items"])
+        return tuple(str(row["id"]) for row in body["data"])
+    except (ModelscanError, KeyError, TypeError):
+        return None
+
+
+def _question(route: Route) -> tuple[str, dict[str, Any]]:
+    """Path and body of the smallest request that has a real answer."""
+    model = route.served_model or route.model
+    if "embedding" in route.tags:
+        return "embeddings", {"model": model, "input": "Hello"}
+    messages = [{"role": "user", "content": "Hello"}]
+    return "chat/completions", {"model": model, "messages": messages, "max_tokens": 1}
+
+
+def _answered(path: str, result: RouteProbe, answer: Answer) -> RouteProbe:
+    text = _answer_text(answer, path) if answer.status == 200 else None
+    detail = "the model answered"
+    if text is None:
+        detail = f"/{path} answered {answer.status}: {_excerpt(answer)}"
+    return replace(result, ok=text is not None, status=answer.status, answer=text, detail=detail)
+
+
+def _answer_text(answer: Answer, path: str) -> str | None:
+    """The text of a completion ("" counts: one token may be a control token); None if broken."""
+    try:
+        body = answer.json()
+        if path == "embeddings":
+            return f"{len(body['data'][0]['embedding'])} dimensions"
+        message = body["choices"][0]["message"]
+        return str(message.get("content") or message.get("reasoning_content") or "")
+    except (ModelscanError, KeyError, TypeError, IndexError, AttributeError):
+        return None
+
+
+def _excerpt(answer: Answer) -> str:
+    text = answer.body.decode("utf-8", "replace")
+    return redact(" ".join(text.split())[:_EXCERPT])

@@ -1,0 +1,91 @@
+"""The settings and folders in force, as values with one JSON form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelscan.core.errors import UsageError
+from modelscan.state import config as definitions
+from modelscan.state.config import Config, Value
+from modelscan.state.locks import hold
+from modelscan.state.paths import Paths
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """``origin``: flag | env:NAME | a file's path | default."""
+
+    key: str
+    value: Value
+    origin: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsShown:
+    """Every setting."""
+
+    settings: tuple[SettingRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingWritten:
+    """``value`` None: the setting was removed from ``file``."""
+
+    key: str
+    value: Value
+    file: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathsShown:
+    """The folders and files that modelscan uses."""
+
+    config_dir: Path
+    cache_dir: Path
+    data_dir: Path
+    state_dir: Path
+    config_file: Path
+    routing_file: Path
+    store_file: Path
+
+
+def setting_row(config: Config, key: str) -> SettingRow:
+    """One setting; raises UsageError with the nearest names for an unknown one."""
+    setting = definitions.known(key)
+    value = config.value(setting.key)
+    return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
+
+
+def show_settings(config: Config) -> SettingsShown:
+    """Every setting, its value and its origin."""
+    return SettingsShown(tuple(setting_row(config, s.key) for s in definitions.SETTINGS))
+
+
+def write_setting(
+    where: Paths, key: str, value: str | None, *, project: bool = False
+) -> SettingWritten:
+    """Write (None: remove) a setting in the user file, or in ./modelscan.toml for ``project``.
+
+    Raises UsageError for an unknown key or a value of the wrong kind.
+    """
+    file = Path.cwd() / definitions.PROJECT_FILE if project else where.user_config_file
+    with hold(where.locks_dir / "config.lock", what="the settings"):
+        written = definitions.set_value(file, key, value)
+    return SettingWritten(definitions.known(key).key, written, str(file))
+
+
+def show_paths(config: Config) -> PathsShown:
+    """Where everything is kept."""
+    where = config.paths
+    return PathsShown(
+        where.config, where.cache, where.data, where.state, where.user_config_file,
+        config.routing_file, where.store_file,
+    )  # fmt: skip
+
+
+def require_value(key: str, value: str | None, unset: bool) -> None:
+    """Raises UsageError unless exactly one of a value and ``unset`` is given."""
+    if (value is None) != unset:
+        raise UsageError("give a value, or --unset", hint=f"modelscan config set {key} VALUE")

@@ -1,0 +1,26 @@
+"""A GPUStack cluster as the planner must know it: its workers, and its version's engines.
+
+SGLang came with 2.0, llama-box (GGUF) went with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from modelscan.core.gpu import Inventory
+from modelscan.core.machine import EngineHere, Machine
+from modelscan.core.workload import Backend
+from modelscan.targets.gpustack.client import Dialect
+
+
+def engines(dialect: Dialect) -> tuple[Backend, ...]:
+    """The planner's engines that this version has, best first."""
+    return ("vllm", "sglang") if dialect.modern else ("vllm", "llama.cpp")
+
+
+def cluster_machine(hardware: Inventory, dialect: Dialect, where: str) -> Machine:
+    """On 2.x models are held by GPUs alone; llama-box on 0.7 also uses the host's memory."""
+    if dialect.modern:
+        hardware = replace(hardware, host=replace(hardware.host, free_bytes=0))
+    here = tuple(EngineHere(name, source="server") for name in engines(dialect))
+    return Machine(hardware, here, where=f"{where} (GPUStack {dialect.version.lstrip('v')})")

@@ -1,0 +1,104 @@
+"""The engines of this machine: which are installed, in which version, for which devices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from modelscan.core.errors import ModelscanError
+from modelscan.core.gpu import Inventory
+from modelscan.core.machine import EngineHere, MissingEngine
+from modelscan.core.workload import Backend
+from modelscan.state.config import Config
+from modelscan.supervisor.installed import locate, missing
+from modelscan.supervisor.launch.registry import DEFAULT, PROGRAM_SETTINGS, engine
+
+LLAMA: Backend = "llama.cpp"
+_PYTHON_ENGINES: tuple[Backend, ...] = ("vllm", "sglang")
+_GPU_BUILD = "modelscan config set llama_server PATH_OF_A_LLAMA_SERVER_WITH_GPU_SUPPORT"
+
+Engines = tuple[tuple[EngineHere, ...], tuple[MissingEngine, ...]]
+
+
+def engines_here(inventory: Inventory, config: Config, asked: str | None = None) -> Engines:
+    """The engines that are here and those that are not, for this hardware.
+
+    vLLM and SGLang, which are looked for in several Pythons, only where a device could run them, or
+    where they are ``asked`` for by name.
+    """
+    here, lacking = _llamacpp(inventory, config)
+    for name in _PYTHON_ENGINES:
+        if asked != name and not any(name in gpu.backends for gpu in inventory.gpus):
+            continue
+        try:
+            here = (*here, _python_engine(name, inventory, config))
+        except ModelscanError as error:
+            lacking = (
+                *lacking,
+                MissingEngine(name, error.message, error.hint or "modelscan doctor"),
+            )
+    return here, lacking
+
+
+def program_of(backend: str, config: Config) -> str | None:
+    """The engine's program: what its setting names (a path made absolute), or one that was found.
+
+    None: the embedded engine, or a search by ``supervisor.installed``.
+    """
+    setting = PROGRAM_SETTINGS.get(backend)
+    path = config.value(setting) if setting else None
+    if not isinstance(path, Path):
+        return _found_program() if backend == DEFAULT else None
+    return str(path) if len(path.parts) == 1 and not path.exists() else str(path.absolute())
+
+
+def _found_program() -> str | None:
+    """A llama-server on the PATH, where the embedded engine is missing or cannot use the GPU."""
+    import shutil
+
+    from modelscan.supervisor.launch.llama_server import PROGRAM, with_gpus
+
+    program = shutil.which(PROGRAM)
+    if program is None:
+        return None
+    if _embedded_version() is None:
+        return program
+    return None if engine(DEFAULT).uses_gpus() else with_gpus()
+
+
+def _embedded_version() -> str | None:
+    """The version of the embedded llama.cpp; None where it is not installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("xllamacpp")
+    except PackageNotFoundError:
+        return None
+
+
+def _llamacpp(inventory: Inventory, config: Config) -> Engines:
+    program, version = program_of(DEFAULT, config), _embedded_version()
+    if program is not None:
+        return (EngineHere(LLAMA, source="found", path=program),), ()
+    if version is None:
+        reason = "llama.cpp is not installed: neither xllamacpp nor a llama-server on the PATH"
+        return (), (MissingEngine(LLAMA, reason, "pip install xllamacpp"),)
+    if not inventory.gpus or engine(DEFAULT).uses_gpus():
+        return (EngineHere(LLAMA, version, "bundled"),), ()
+    note = (
+        f"the installed {DEFAULT} was built for the CPU only, so the {inventory.gpus[0].name} is "
+        "not used; set llama_server to a build that can"
+    )
+    here = EngineHere(LLAMA, version, "bundled", gpus=(), note=note)
+    reason = f"the installed {DEFAULT} was built for the CPU only"
+    return (here,), (MissingEngine(LLAMA, reason, _GPU_BUILD, "cpu_only_build"),)
+
+
+def _python_engine(name: Backend, inventory: Inventory, config: Config) -> EngineHere:
+    """Raises ModelscanError where it is not installed, UsageError where its setting is wrong."""
+    found = locate(name, program_of(name, config))
+    if found is None:
+        raise missing(name)
+    if not found.cpu_only:
+        return EngineHere(name, found.version, "installed", path=found.python)
+    note = f"the installed {name} ({found.version}) was built for the CPU only"
+    return EngineHere(name, found.version, "installed", gpus=(), path=found.python, note=note)

@@ -1,0 +1,50 @@
+"""What is promised on this machine already: memory of deployments that the probe does not show."""
+
+from __future__ import annotations
+
+from modelscan.core.deployment import State
+from modelscan.core.estimate import DeviceEstimate, Estimate
+from modelscan.core.plan import ReservedMemory
+from modelscan.state.store import Store
+from modelscan.supervisor.processes import memory_bytes
+
+_NOT_YET_SEEN = (State.PENDING, State.DOWNLOADING, State.STARTING)
+
+
+def held_bytes(store: Store, name: str) -> tuple[ReservedMemory, ...]:
+    """What other deployments were promised and the probe of free memory does not see.
+
+    Of one that starts: everything. Of one that runs: on GPUs nothing, in host memory what it has
+    not touched yet and its mapped weights, which the kernel calls available.
+    """
+    held: list[ReservedMemory] = []
+    for other in store.all():
+        if other.name == name or other.target != "local" or other.plan is None:
+            continue
+        starting = other.state in _NOT_YET_SEEN
+        if not starting and other.state is not State.RUNNING:
+            continue
+        estimate = other.plan.estimate
+        devices = estimate.per_gpu if starting else ()
+        held += [ReservedMemory(device.index, _reserved_bytes(device)) for device in devices]
+        seen = (memory_bytes(other.pid)[1] or 0) if other.pid else 0
+        host = _host_bytes(estimate) - seen
+        if host > 0:
+            held.append(ReservedMemory(None, host))
+    return tuple(held)
+
+
+def _reserved_bytes(device: DeviceEstimate) -> int:
+    """What an engine will allocate on a device: vLLM and SGLang reserve their whole pool, not only
+    the cache that the plan needs."""
+    total, pool = device.total_bytes, device.kv_pool_bytes
+    if pool is None:
+        return total
+    cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
+    return max(total, total - cache + pool)
+
+
+def _host_bytes(estimate: Estimate) -> int:
+    if estimate.host:
+        return estimate.host.total_bytes
+    return 0 if estimate.per_gpu else estimate.total_bytes

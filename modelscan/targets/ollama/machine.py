@@ -1,0 +1,33 @@
+"""An Ollama server as the planner must know it: this machine's hardware, one engine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from modelscan.core.errors import ModelscanError
+from modelscan.core.machine import EngineHere, Machine
+from modelscan.state.config import Config
+from modelscan.state.store import Store
+from modelscan.targets.local.machine import this_machine
+from modelscan.targets.ollama.client import Ollama
+
+_LOOK_S = 2.0
+
+
+def ollama_machine(
+    config: Config, store: Store | None, gpu: str | None = None, name: str | None = None
+) -> Machine:
+    """The hardware here (or the simulated one of ``gpu``) with the server as its only engine.
+
+    A server that does not answer has the newest version that is known.
+    """
+    here = this_machine(config, store, gpu, name)
+    engine = EngineHere("ollama", None if here.simulated else _version(config), "server")
+    return replace(here, engines=(engine,), missing=(), where=f"Ollama on {here.where}")
+
+
+def _version(config: Config) -> str | None:
+    try:
+        return Ollama(config.ollama_endpoint, _LOOK_S).version()
+    except ModelscanError:
+        return None

@@ -1,0 +1,101 @@
+"""JSON Schemas of the documents that the commands print, made from the types of their bodies.
+
+``python -m scripts.build_schemas`` (``make schemas``) writes modelscan/schemas; a test fails where
+they are stale. To add a document: its type in ``BODIES``, its hand-written file removed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+from modelscan.core.envelope import schema_id
+from modelscan.core.jsonform import json_schema
+
+FOLDER = Path(__file__).resolve().parent.parent / "modelscan" / "schemas"
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+# The document's name -> the type of its body. A failure has no warnings.
+BODIES = {
+    "cache.list": "modelscan.deploy.cache_answers:CacheList",
+    "cache.prune": "modelscan.deploy.cache_answers:CachePruned",
+    "cache.updates": "modelscan.deploy.cache_answers:CacheUpdates",
+    "cache.verify": "modelscan.deploy.cache_answers:CacheVerified",
+    "catalog.compare": "modelscan.models.info:Comparison",
+    "catalog.info": "modelscan.models.info:ModelInfo",
+    "catalog.list": "modelscan.models.pages:ModelPage",
+    "catalog.passport": "modelscan.catalog.find_passport:PassportAnswer",
+    "catalog.search": "modelscan.models.pages:ModelPage",
+    "catalog.sources": "modelscan.catalog.answers:SourcesAnswer",
+    "catalog.sync": "modelscan.catalog.refresh:SyncAnswer",
+    "completion": "modelscan.cli.completion:Completion",
+    "config.get": "modelscan.state.settings:SettingRow",
+    "config.path": "modelscan.state.settings:PathsShown",
+    "config.set": "modelscan.state.settings:SettingWritten",
+    "config.show": "modelscan.state.settings:SettingsShown",
+    "doctor": "modelscan.deploy.doctor:Diagnosis",
+    "error": "modelscan.core.envelope:FailureBody",
+    "estimate.history": "modelscan.deploy.history:History",
+    "gpu": "modelscan.core.gpu:Inventory",
+    "gpu.facts": "modelscan.gpu.known:GpuFactsAnswer",
+    "route.list": "modelscan.routing.answers:RouteList",
+    "route.resolve": "modelscan.routing.answers:RouteResolved",
+    "route.show": "modelscan.routing.answers:RouteShown",
+    "route.test": "modelscan.routing.answers:RouteTested",
+    "route.validate": "modelscan.routing.answers:RoutingFileChecked",
+    "target.add": "modelscan.targets.answers:TargetAdded",
+    "target.list": "modelscan.targets.answers:TargetList",
+    "target.remove": "modelscan.targets.answers:TargetRemoved",
+    "target.test": "modelscan.targets.answers:TargetTested",
+    "target.use": "modelscan.targets.answers:DefaultTarget",
+}
+# Documents whose body is still a mapping; their schemas are written by hand.
+BY_HAND = frozenset({
+    "adopt", "catalog.offers", "catalog.runnable", "deploy", "discover", "estimate", "list", "logs",
+    "plan", "plan.body", "pull", "remove", "restart", "service.install", "service.run",
+    "service.uninstall", "show", "start", "stop", "update",
+})  # fmt: skip
+
+
+def body_type(name: str) -> type[Any]:
+    """The type of a document's body."""
+    module, _, attribute = BODIES[name].partition(":")
+    kind: type[Any] = getattr(importlib.import_module(module), attribute)
+    return kind
+
+
+def document_schema(name: str) -> dict[str, Any]:
+    """The schema of the document ``name``: its frame around the fields of its body."""
+    kind = body_type(name)
+    _, definitions = json_schema([kind])
+    body = definitions[kind.__name__]
+    texts = {"type": "array", "items": {"type": "string"}}
+    warnings = {} if name == "error" else {"warnings": texts}
+    fields = {key: value for key, value in body["properties"].items() if key != "warnings"}
+    properties = {"schema": {"const": schema_id(name)}, **fields, **warnings}
+    return {
+        "$schema": DRAFT,
+        "title": f"modelscan {name.replace('.', ' ')}",
+        "description": " ".join(str(body.get("description", "")).split()),
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+        "$defs": {key: value for key, value in definitions.items() if key != kind.__name__},
+    }
+
+
+def text_of(name: str) -> str:
+    """The file's content."""
+    return json.dumps(document_schema(name), indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write every generated schema."""
+    for name in BODIES:
+        (FOLDER / f"{name}.json").write_text(text_of(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Which entry answers for a name: the order of the ways, disabled entries, the default."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from modelscan.routing.resolve import Resolution, resolve
+from modelscan.routing.schema import RoutingFile, parse
+
+
+def entry(name: str, model: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "type": "local",
+        "base_url": "http://127.0.0.1:1",
+        "model": model,
+        **fields,
+    }
+
+
+def read(*entries: dict[str, Any], default: str | None = None) -> RoutingFile:
+    direct: dict[str, Any] = {"providers": list(entries)}
+    if default is not None:
+        direct["default_provider"] = default
+    return parse({"version": 1, "routing": {"mode": "direct", "direct": direct}})
+
+
+def found(resolution: Resolution) -> tuple[str | None, str]:
+    return (resolution.route.name if resolution.route else None, resolution.how)
+
+
+CODER = entry("coder", "qwen/qwen3-coder", served_model="qwen3-coder-q4")
+CHAT = entry("chat", "meta/llama-3.1-8b")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("coder", ("coder", "name")),
+        ("Coder", (None, "none")),  # names are exact
+        ("qwen/qwen3-coder", ("coder", "model")),
+        ("Qwen/Qwen3-Coder", ("coder", "model")),  # model ids are not
+        ("qwen3-coder-q4", ("coder", "served_model")),
+        ("QWEN3-CODER-Q4", (None, "none")),
+        ("qwen3-coder", ("coder", "short_name")),
+        ("QWEN3-CODER", ("coder", "short_name")),
+        ("llama-3.1-8b", ("chat", "short_name")),
+        ("qwen", (None, "none")),  # the makers are not the model
+    ],
+)
+def test_a_name_is_a_provider_a_model_a_served_model_or_a_models_last_part(
+    name: str, expected: tuple[str | None, str]
+) -> None:
+    assert found(resolve(read(CODER, CHAT), name)) == expected
+
+
+def test_the_ways_are_tried_in_order() -> None:
+    file = read(
+        entry("a", "lab/x", served_model="m"), entry("m", "lab/y"), entry("c", "m"),
+        entry("d", "lab/m"),
+    )  # fmt: skip
+    assert found(resolve(file, "m")) == ("m", "name")
+    file = read(entry("a", "lab/x", served_model="m"), entry("c", "m"))
+    assert found(resolve(file, "m")) == ("c", "model")
+    file = read(entry("d", "lab/m"), entry("a", "lab/x", served_model="m"))
+    assert found(resolve(file, "m")) == ("a", "served_model")
+
+
+def test_a_last_part_counts_when_it_means_one_model() -> None:
+    """Two entries of one model are one meaning; two makers' models of one name are two."""
+    same = read(entry("a", "lab/m"), entry("b", "lab/m"))
+    assert found(resolve(same, "m")) == ("a", "short_name")
+    assert resolve(same, "m").reasons == ("short name 'm' matches 2 enabled entry(s)",)
+    different = read(entry("a", "lab/m"), entry("b", "house/m"))
+    assert found(resolve(different, "m")) == (None, "none")
+
+
+def test_a_disabled_entry_never_answers() -> None:
+    off = entry("b", "lab/m", enabled=False)
+    assert found(resolve(read(off, entry("a", "lab/m")), "lab/m")) == ("a", "model")
+    alone = resolve(read(off, entry("a", "lab/other")), "lab/m")
+    assert found(alone) == (None, "none")
+    assert alone.reasons == ("'b' is there but disabled",)
+
+
+def test_without_a_name_the_default_answers() -> None:
+    assert found(resolve(read(CODER, CHAT, default="chat"), None)) == ("chat", "default")
+    assert found(resolve(read(CODER, CHAT, default="chat"), "")) == ("chat", "default")
+    assert resolve(read(CODER), None).reasons == ("no default_provider is set",)
+
+
+@pytest.mark.parametrize("entries", [(), (entry("gone", "lab/m", enabled=False),)])
+def test_a_default_that_is_missing_or_disabled_does_not_answer(
+    entries: tuple[dict[str, Any], ...],
+) -> None:
+    resolution = resolve(read(*entries, default="gone"), None)
+    assert found(resolution) == (None, "none")
+    assert resolution.reasons == ("the default_provider 'gone' is missing or disabled",)
+
+
+def test_the_three_nearest_names_are_offered() -> None:
+    file = read(*(entry(f"coder-{n}", f"lab/x{n}") for n in range(5)))
+    resolution = resolve(file, "coder")
+    assert found(resolution) == (None, "none")
+    assert len(resolution.nearest) == 3
+    assert set(resolution.nearest) <= {f"coder-{n}" for n in range(5)}
+    assert resolve(file, "zzzzzzzz").nearest == ()

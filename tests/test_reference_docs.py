@@ -1,0 +1,70 @@
+"""The reference pages are generated from the code and are up to date."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY
+
+from scripts import build_docs
+from scripts.docs_schemas import json_page
+
+
+@pytest.fixture(scope="module")
+def pages() -> dict[str, str]:
+    return build_docs.pages()
+
+
+def test_every_page_is_what_the_code_says(pages: dict[str, str]) -> None:
+    stale = [
+        name for name, text in pages.items()
+        if (build_docs.FOLDER / name).read_text(encoding="utf-8") != text
+    ]  # fmt: skip
+    assert not stale, "run: make docs"
+
+
+def test_every_command_has_its_help_at_80_columns(pages: dict[str, str]) -> None:
+    titles = set(re.findall(r"^## `(.+)`$", pages["cli.md"], re.MULTILINE))
+    assert titles >= {"modelscan", "modelscan plan", "modelscan catalog search", "modelscan config"}
+    assert len(titles) == len(build_docs.command_paths())
+    for line in pages["cli.md"].splitlines():
+        assert len(line) <= 80 or line.startswith("##"), line
+
+
+def test_every_document_is_listed(pages: dict[str, str]) -> None:
+    names = set(re.findall(r"^## `modelscan\.(.+)/\d+`$", pages["json.md"], re.MULTILINE))
+    files = {path.stem for path in (REPOSITORY / "modelscan" / "schemas").glob("*.json")}
+    assert names <= files
+    assert {"plan", "estimate", "deploy", "error", "catalog.info"} <= names
+
+
+def test_every_link_to_a_type_has_its_section(pages: dict[str, str]) -> None:
+    text = pages["json.md"]
+    sections = {title.lower() for title in re.findall(r"^## (\w\S*)$", text, re.MULTILINE)}
+    assert set(re.findall(r"\]\(#(\S+?)\)", text)) <= sections
+
+
+def test_fields_are_written_out(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(
+        """{"title": "modelscan a", "type": "object", "required": ["schema", "rows"], "properties": {
+        "schema": {"const": "modelscan.a/1"},
+        "rows": {"type": "array", "items": {"type": "object", "required": ["x"], "properties": {
+          "x": {"anyOf": [{"type": "integer"}, {"type": "null"}], "description": "how many"},
+          "y": {"$ref": "#/$defs/part"}}}},
+        "map": {"type": "object", "additionalProperties": {"type": "string"}}},
+        "$defs": {"part": {"type": "object", "required": ["b"],
+                           "properties": {"b": {"enum": ["u", null]}}}}}"""
+    )
+    page = json_page(tmp_path)
+    assert "| `rows` | array of object |  |" in page
+    assert "| `rows[].x` | whole number \\| null | how many |" in page
+    assert "| `rows[].y?` | [part](#part) |  |" in page
+    assert "| `map?` | object of text |  |" in page
+    assert '## part\n\n| field | type |\n|---|---|\n| `b` | `"u"` \\| `null` |' in page
+
+
+def test_every_exit_status_is_explained(pages: dict[str, str]) -> None:
+    statuses = re.findall(r"^\| (\d+) \|", pages["exit-codes.md"], re.MULTILINE)
+    assert statuses == ["0", "1", "2", "3", "4", "5", "130"]
