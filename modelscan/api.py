@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelscan.core.workload import Workload
-
 if TYPE_CHECKING:
-    from modelscan.catalog.answers import SourcesAnswer
+    from pathlib import Path
+
     from modelscan.catalog.find_passport import PassportAnswer
     from modelscan.catalog.refresh import SyncAnswer
     from modelscan.catalog.search.query import Query
+    from modelscan.catalog.source_states import SourcesAnswer
     from modelscan.core.deployment import Deployment
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Inventory
     from modelscan.core.machine import Machine
     from modelscan.core.model import Model
     from modelscan.core.plan import Decision
+    from modelscan.core.workload import Workload
     from modelscan.deploy.cache_answers import CacheList
     from modelscan.deploy.deployments import Deployments
     from modelscan.deploy.doctor import Diagnosis
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from modelscan.targets.events import Events
     from modelscan.targets.request import Request
 
-DEFAULTS = Workload()
-
 
 def ignore(_: object) -> None:
     """For callers that want no warnings or progress."""
@@ -58,21 +56,28 @@ class Workspace:
 
     def __init__(
         self,
-        config: Config | None = None,
+        config: Config | Callable[[], Config] | None = None,
         *,
         home: str | Path | None = None,
         offline: bool | None = None,
         settings: Mapping[str, Value] | None = None,
         on_warning: Callable[[str], None] = ignore,
     ) -> None:
-        """Raises UsageError where a settings file or a variable is broken."""
-        self._config = config or _load(home, offline, settings or {})
+        """Reads nothing; ``config`` (or a function that loads it) stands for the other settings."""
+        self._source = config or (lambda: _load(home, offline, settings or {}))
+        self._loaded: Config | None = None
         self._warn = on_warning
 
     @property
     def config(self) -> Config:
-        """The settings in force, each with its origin."""
-        return self._config
+        """The settings in force, each with its origin; read once, at the first use.
+
+        Raises UsageError where a settings file or a variable is broken.
+        """
+        if self._loaded is None:
+            source = self._source
+            self._loaded = source() if callable(source) else source
+        return self._loaded
 
     # which models there are
 
@@ -95,7 +100,7 @@ class Workspace:
 
         query = Query(text=query) if isinstance(query, str) else query
         machine = self.machine(gpu) if fits or gpu is not None else None
-        return find_page(query, self._config, machine, progress)
+        return find_page(query, self.config, machine, progress)
 
     def info(self, model: str, *, gpu: str | None = None) -> ModelInfo:
         """Every fact about a model with its source, and its fit on this machine (or ``gpu``).
@@ -108,7 +113,7 @@ class Workspace:
         """``info`` with the catalog's whole record of the model."""
         from modelscan.models.info import find_info
 
-        return find_info(model, self.machine(gpu), self._config)
+        return find_info(model, self.machine(gpu), self.config)
 
     def compare(self, models: Sequence[str], *, gpu: str | None = None) -> Comparison:
         """Models side by side; raises UsageError for an unknown or ambiguous name."""
@@ -120,19 +125,19 @@ class Workspace:
         """``compare`` with the catalog's whole records of the models."""
         from modelscan.models.info import find_comparison
 
-        return find_comparison(models, self.machine(gpu), self._config)
+        return find_comparison(models, self.machine(gpu), self.config)
 
     def passport(self, model: str, *, checksum: bool = False) -> PassportAnswer:
         """License, lineage, parameters, files with SHA-256 (``checksum``: local ones too)."""
         from modelscan.catalog.find_passport import find_passport
 
-        return find_passport(model, self._config, checksum=checksum)
+        return find_passport(model, self.config, checksum=checksum)
 
     def sources(self) -> SourcesAnswer:
         """Where the catalog's facts come from, and how fresh they are."""
-        from modelscan.catalog.browse import source_states
+        from modelscan.catalog.source_states import source_states
 
-        return source_states(self._config)
+        return source_states(self.config)
 
     def sync(
         self,
@@ -144,7 +149,7 @@ class Workspace:
         """Refresh the catalog from its sources (none named: all); each fails alone."""
         from modelscan.catalog.refresh import refresh
 
-        return refresh(sources, self._config, dry_run=dry_run, progress=progress)
+        return refresh(sources, self.config, dry_run=dry_run, progress=progress)
 
     # what hardware is here
 
@@ -153,7 +158,7 @@ class Workspace:
         simulated hardware ("2x RTX 4090") with every engine. Changes nothing."""
         from modelscan.deploy.machine import machine_here
 
-        return machine_here(self._config, gpu)
+        return machine_here(self.config, gpu)
 
     def hardware(self, gpu: str | None = None) -> Inventory:
         """The GPUs and the host alone: what ``modelscan gpu`` shows."""
@@ -170,7 +175,7 @@ class Workspace:
     # how many bytes it takes, and the best way to run it
 
     def estimate(
-        self, model: str, workload: Workload = DEFAULTS, *, gpu: str | None = None
+        self, model: str, workload: Workload | None = None, *, gpu: str | None = None
     ) -> Estimate:
         """The memory that an engine will allocate, by part and device, in bytes.
 
@@ -180,34 +185,42 @@ class Workspace:
         from modelscan.models.decide import estimate_here
         from modelscan.models.resolve import load_subject
 
-        resolved = load_subject(model, self._config, workload)
-        return estimate_here(self._machine_for(workload, gpu), resolved, workload)[0]
+        wishes = workload or self._wishes()
+        resolved = load_subject(model, self.config, wishes)
+        return estimate_here(self._machine_for(wishes, gpu), resolved, wishes)[0]
 
     def plan(
-        self, model: str, workload: Workload = DEFAULTS, *, gpu: str | None = None
+        self, model: str, workload: Workload | None = None, *, gpu: str | None = None
     ) -> Decision:
         """The best way to run a model on this hardware, or why there is none."""
         from modelscan.models.decide import decide_here
         from modelscan.models.resolve import load_subject
 
-        resolved = load_subject(model, self._config, workload)
-        return decide_here(self._machine_for(workload, gpu), resolved, workload, explain=True)
+        wishes = workload or self._wishes()
+        resolved = load_subject(model, self.config, wishes)
+        return decide_here(self._machine_for(wishes, gpu), resolved, wishes, explain=True)
+
+    def _wishes(self) -> Workload:
+        """What a command without options asks for."""
+        from modelscan.models.fit import default_wishes
+
+        return default_wishes(self.config)
 
     def _machine_for(self, workload: Workload, gpu: str | None) -> Machine:
         from modelscan.deploy.machine import machine_here
 
-        return machine_here(self._config, gpu, backend=workload.backend)
+        return machine_here(self.config, gpu, backend=workload.backend)
 
     def history(self, model: str) -> History:
         """Past estimates of a model beside what its engine reported."""
         from modelscan.deploy.history import find_history
 
-        return find_history(model, self._config)
+        return find_history(model, self.config)
 
     def pull(
         self,
         model: str,
-        workload: Workload = DEFAULTS,
+        workload: Workload | None = None,
         *,
         gpu: str | None = None,
         progress: Callable[[Progress], None] = ignore,
@@ -220,20 +233,25 @@ class Workspace:
         from modelscan.models.decide import planned
         from modelscan.models.resolve import load_deployable
 
-        resolved = load_deployable(model, self._config, workload, cached=False)
-        chosen = planned(self._machine_for(workload, gpu), resolved, workload)
-        return pull(chosen, self._config, progress)
+        wishes = workload or self._wishes()
+        resolved = load_deployable(model, self.config, wishes, cached=False)
+        chosen = planned(self._machine_for(wishes, gpu), resolved, wishes)
+        return pull(chosen, self.config, progress)
 
     def cache(self) -> CacheList:
         """The weights that were pulled to this machine."""
         from modelscan.deploy.cache_answers import list_cache
 
-        return list_cache(self._config)
+        return list_cache(self.config)
 
     # what runs
 
     def deploy(
-        self, model: str | Request, workload: Workload = DEFAULTS, *, events: Events | None = None
+        self,
+        model: str | Request,
+        workload: Workload | None = None,
+        *,
+        events: Events | None = None,
     ) -> Deployment:
         """Run a model, verify it and route to it; the same call again changes nothing.
 
@@ -243,7 +261,8 @@ class Workspace:
         from modelscan.targets.events import no_events
         from modelscan.targets.request import Request
 
-        request = Request(model, workload) if isinstance(model, str) else model
+        wishes = workload or self._wishes()
+        request = Request(model, wishes) if isinstance(model, str) else model
         return self.deployments.deploy(request, events or no_events).deployment
 
     def list(self) -> tuple[Deployment, ...]:
@@ -280,7 +299,7 @@ class Workspace:
         """The service that owns the deployments of this workspace."""
         from modelscan.deploy.deployments import Deployments
 
-        return Deployments(self._config)
+        return Deployments(self.config)
 
     # where requests go
 
@@ -288,25 +307,25 @@ class Workspace:
         """Every entry of the routing file, and its faults as warnings."""
         from modelscan.routing.answers import list_routes
 
-        return list_routes(self._config.routing_file)
+        return list_routes(self.config.routing_file)
 
     def route(self, name: str) -> RouteShown:
         """One entry; raises UsageError with the nearest names."""
         from modelscan.routing.answers import show_route
 
-        return show_route(self._config.routing_file, name)
+        return show_route(self.config.routing_file, name)
 
     def resolve(self, name: str | None = None) -> RouteResolved:
         """Which entry answers for a name (None: the default), and why. Sends nothing."""
         from modelscan.routing.answers import resolve_route
 
-        return resolve_route(self._config.routing_file, name)
+        return resolve_route(self.config.routing_file, name)
 
     def targets(self) -> TargetList:
         """The configured GPUStack servers."""
         from modelscan.targets.answers import list_targets
 
-        return list_targets(self._config.paths)
+        return list_targets(self.config.paths)
 
     # this installation
 
@@ -314,13 +333,13 @@ class Workspace:
         """Every setting, its value and its origin."""
         from modelscan.state.settings import show_settings
 
-        return show_settings(self._config)
+        return show_settings(self.config)
 
     def doctor(self, *, probe: bool = False) -> Diagnosis:
         """Check this machine and this installation; ``probe`` also asks the hubs."""
         from modelscan.deploy.doctor import diagnose
 
-        return diagnose(lambda: self._config, probe=probe)
+        return diagnose(lambda: self.config, probe=probe)
 
 
 def _load(home: str | Path | None, offline: bool | None, settings: Mapping[str, Value]) -> Config:

@@ -27,7 +27,7 @@ BODIES = {
     "catalog.list": "modelscan.models.pages:ModelPage",
     "catalog.passport": "modelscan.catalog.find_passport:PassportAnswer",
     "catalog.search": "modelscan.models.pages:ModelPage",
-    "catalog.sources": "modelscan.catalog.answers:SourcesAnswer",
+    "catalog.sources": "modelscan.catalog.source_states:SourcesAnswer",
     "catalog.sync": "modelscan.catalog.refresh:SyncAnswer",
     "completion": "modelscan.cli.completion:Completion",
     "config.get": "modelscan.state.settings:SettingRow",

@@ -25,6 +25,7 @@ from modelscan.core.machine import simulated_machine
 from modelscan.core.model import Limits, Model, Spec, Variant
 from modelscan.core.plan import Decision, ResolvedModel
 from modelscan.core.units import GIB, format_bytes, format_tokens
+from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
 from modelscan.gpu.simulate import simulate
 from modelscan.models.decide import decide_here
@@ -137,7 +138,8 @@ def row(decision: Decision) -> tuple[str, ...]:
         assert refusal is not None
         needs = "; ".join(f"{r.count} x {r.name}" for r in refusal.required) or "no usual hardware"
         reason = refusal.reasons[0] if refusal.reasons else ""
-        return ("-", "-", "-", "-", "-", f"does not fit: {reason}; would do: {needs}")
+        tail = f"; would do: {needs}" if refusal.verdict is Verdict.DOES_NOT_FIT else ""
+        return ("-", "-", "-", "-", "-", f"{refusal.verdict.text}: {reason}{tail}")
     parts = str(len(plan.gpus)) if plan.gpus else "CPU"
     if plan.tensor_parallel > 1:
         parts += f" (tp {plan.tensor_parallel})"

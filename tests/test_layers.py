@@ -36,7 +36,10 @@ LAYERS = (
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 PURE_ROOMS = ("core", "formats", "memory", "engines", "planner")
-PURE_FILES = ("routing/resolve.py", "routing/schema.py", "routing/edit.py")
+PURE_FILES = (
+    "routing/resolve.py", "routing/schema.py", "routing/edit.py",
+    "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
+)  # fmt: skip
 IMPURE = {
     "os", "socket", "subprocess", "time", "httpx", "shutil", "tempfile", "random", "sqlite3",
     "requests", "urllib.request", "http",

@@ -1,14 +1,12 @@
-"""What the catalog answers, as values with one JSON form: pages of models and sources."""
+"""A page of models, as a value with one JSON form."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from modelscan.catalog.search.query import Row
-
-SourceCondition = Literal["bundled", "live", "stale", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +67,3 @@ class SearchAnswer:
         columns = ("id", "parameters", "context_tokens", "memory_bytes", "release_date", "license")
         rows = [[getattr(model, name) for name in columns] for model in self.models]
         return table(columns, rows, caption=f"{len(self.models)} of {self.total} models")
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """A source: ``models`` with a fact from it, ``entries`` of its own."""
-
-    name: str
-    state: SourceCondition
-    retrieved_at: str | None
-    models: int
-    entries: int
-    origin: str | None
-    licence: str | None
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class SourcesAnswer:
-    """Every source, the number of merged models, and the index file that holds them."""
-
-    sources: tuple[SourceRow, ...]
-    models: int
-    index: str
-    warnings: tuple[str, ...] = ()

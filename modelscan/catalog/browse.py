@@ -1,15 +1,14 @@
-"""A page of the catalog, of a hub's search, and where the catalog's facts come from."""
+"""A page of the catalog, or of a hub's own search."""
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from modelscan.catalog.answers import SearchAnswer, SourceRow, SourcesAnswer, entry
+from modelscan.catalog.answers import SearchAnswer, entry
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.read import SourceState
-from modelscan.catalog.search.query import Found, Query, Row
+from modelscan.catalog.search.query import Query, Row, SearchPage
 from modelscan.catalog.search.query import search as find
 from modelscan.core.errors import UsageError
 
@@ -50,7 +49,7 @@ def mistakes(sources: Sequence[SourceState]) -> tuple[str, ...]:
     return tuple(f"left out: {s.error}" for s in sources if s.name == "user" and s.error)
 
 
-def _answer(query: Query, page: Found, warnings: tuple[str, ...] = ()) -> SearchAnswer:
+def _answer(query: Query, page: SearchPage, warnings: tuple[str, ...] = ()) -> SearchAnswer:
     models = tuple(entry(row) for row in page.rows)
     return SearchAnswer(query.text, page.corrected, page.total, query.offset, models, warnings)
 
@@ -82,7 +81,7 @@ def search_hub(query: Query, config: Config) -> SearchAnswer:
             tags = {"filter": f"license:{query.license}"} if query.license else {}
             infos = hub.huggingface.search(query.text, limit=limit, **tags)
     rows = tuple(row(info) for info in infos)[query.offset :]
-    return _answer(query, Found(total=len(infos), rows=rows))
+    return _answer(query, SearchPage(total=len(infos), rows=rows))
 
 
 def _refuse_filters(query: Query) -> None:
@@ -131,31 +130,3 @@ def row(info: RepoInfo) -> Row:
         providers=0,
         variants=len(variants(info)),
     )
-
-
-def source_states(config: Config) -> SourcesAnswer:
-    """Per source: state, models, time of its data, and its last error."""
-    index = open_index(config.paths)
-    try:
-        states, total = index.sources(), index.count()
-    finally:
-        index.close()
-    rows = tuple(_source_row(state, config.catalog_max_age_s) for state in states)
-    warnings = tuple(f"{row.name}: {row.error}" for row in rows if row.error)
-    return SourcesAnswer(rows, total, str(index.path), warnings)
-
-
-def _source_row(state: SourceState, max_age_s: float) -> SourceRow:
-    values: dict[str, Any] = state._asdict()
-    if state.state == "live" and _age_s(state.retrieved_at) > max_age_s:
-        values["state"] = "stale"
-    return SourceRow(**values)
-
-
-def _age_s(retrieved_at: str | None) -> float:
-    """Seconds since then; infinite when unknown or unreadable."""
-    try:
-        then = datetime.datetime.fromisoformat((retrieved_at or "").replace("Z", "+00:00"))
-    except ValueError:
-        return float("inf")
-    return (datetime.datetime.now(datetime.timezone.utc) - then).total_seconds()

@@ -24,7 +24,8 @@ from modelscan.core.errors import UsageError
 from modelscan.hub.http_client import http_client
 from modelscan.hub.repository import Hub
 from modelscan.net.address import public
-from modelscan.net.client import HttpClient, utc_now
+from modelscan.net.client import HttpClient
+from modelscan.net.runner import utc_now
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config

@@ -35,7 +35,7 @@ def hub_model(reference: Reference, config: Config) -> Model:
     from modelscan.catalog.records import LIVE, SourceSnapshot
     from modelscan.catalog.sources import huggingface, modelscope
     from modelscan.hub.repository import Hub
-    from modelscan.net.client import utc_now
+    from modelscan.net.runner import utc_now
 
     with Hub.from_config(config) as hub:
         info = hub.repo_info(reference)

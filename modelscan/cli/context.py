@@ -56,7 +56,7 @@ class Context:
         if self._workspace is None:
             from modelscan.api import Workspace
 
-            self._workspace = Workspace(self.config, on_warning=self.output.warn)
+            self._workspace = Workspace(lambda: self.config, on_warning=self.output.warn)
         workspace: Workspace = self._workspace
         return workspace
 

@@ -19,10 +19,8 @@ def doctor(
     ] = False,
 ) -> Document[Any]:
     """Check this machine and this installation. Sends nothing unless --probe is given."""
-    from modelscan.deploy.doctor import diagnose
-
     with context.output.status("checking"):
-        answer = diagnose(lambda: context.config, probe=probe)
+        answer = context.workspace.doctor(probe=probe)
     rows = [(check.name, check.status, check.detail, check.hint) for check in answer.checks]
     table = Table(("CHECK", "STATUS", "DETAIL", "HINT"), rows, folded=("DETAIL", "HINT"))
     errors = f"{answer.errors} error{'' if answer.errors == 1 else 's'}"

@@ -10,7 +10,6 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
 import click
@@ -167,9 +166,11 @@ def _everywhere(root: click.Context) -> dict[str, str]:
     return found
 
 
-@dataclass(frozen=True)
 class Options:
-    """The base of a dataclass whose fields are options that several commands share."""
+    """The base of a dataclass whose fields are options that several commands share.
+
+    Every field has a default.
+    """
 
 
 def adapted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -198,7 +199,7 @@ def adapted(function: Callable[..., Any]) -> Callable[..., Any]:
         for name in contexts:
             given[name] = _context(click.get_current_context())
         for name, kind in groups.items():
-            given[name] = kind(**{field.name: given.pop(field.name) for field in fields(kind)})
+            given[name] = kind(**{option: given.pop(option) for option in get_type_hints(kind)})
         return function(**given)
 
     del vars(command)["__wrapped__"]  # Typer must see the changed signature
@@ -209,14 +210,10 @@ def adapted(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _parameters(kind: type[Options]) -> list[inspect.Parameter]:
     hints = get_type_hints(kind, include_extras=True)
+    only = inspect.Parameter.KEYWORD_ONLY
     return [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
-            annotation=hints[field.name],
-        )
-        for field in fields(kind)
+        inspect.Parameter(name, only, default=getattr(kind, name), annotation=hint)
+        for name, hint in hints.items()
     ]
 
 

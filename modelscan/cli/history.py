@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.cli.context import current
 from modelscan.cli.document import Document, Table
-from modelscan.core.measurement import Measurement
 from modelscan.core.units import format_bytes
-from modelscan.deploy import history
-from modelscan.deploy.history import History
+
+if TYPE_CHECKING:
+    from modelscan.core.measurement import Measurement
+    from modelscan.deploy.history import History
 
 _HEADER = ("DEPLOYMENT", "MODEL", "BACKEND", "ESTIMATED", "MEASURED", "ERROR", "WITHIN MARGIN")
 
 
 def history_document(model: str) -> Document[History]:
     """Every start of MODEL whose engine reported its memory."""
-    answer = history.find_history(model, current().config)
+    from modelscan.deploy.history import find_history
+
+    answer = find_history(model, current().config)
     cells = [
         (
             row.deployment, row.model, row.backend, format_bytes(row.estimated_bytes),
@@ -32,4 +37,6 @@ def history_document(model: str) -> Document[History]:
 
 def measurements() -> tuple[Measurement, ...]:
     """The measurements on record."""
-    return history.measurements(current().config)
+    from modelscan.deploy.history import measurements as recorded
+
+    return recorded(current().config)

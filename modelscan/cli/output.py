@@ -14,10 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
-from modelscan.core.envelope import envelope as frame
-from modelscan.core.envelope import error_envelope
 from modelscan.core.errors import ModelscanError
-from modelscan.core.jsonform import to_json
 
 
 class Mode(str, enum.Enum):
@@ -96,6 +93,8 @@ class Output:
     def event(self, name: str, /, **values: Any) -> None:
         """One line of a JSON Lines stream; nothing in the other modes."""
         if self.mode is Mode.JSON:
+            from modelscan.core.jsonform import to_json
+
             self.stdout.write(json.dumps({"event": name, **to_json(values)}) + "\n")
             self.stdout.flush()
 
@@ -107,6 +106,8 @@ class Output:
     def error(self, error: ModelscanError) -> None:
         """The error form of the contract, in the chosen mode."""
         if self.mode is Mode.JSON:
+            from modelscan.core.envelope import error_envelope
+
             self._json(error_envelope(error))
             self.stdout.flush()
             return
@@ -199,6 +200,8 @@ class Progress:
 
 def envelope(document: Document[Any], warnings: Sequence[str] = ()) -> dict[str, Any]:
     """The JSON document: schema first, warnings last."""
+    from modelscan.core.envelope import envelope as frame
+
     merged = [*warnings, *document.warnings]
     return frame(document.schema, document.body, merged, version=document.version)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from typing import Annotated, Any
 
 import click
@@ -66,11 +67,24 @@ def plan(
             return _needed(subject, needed(machine, subject, wishes))
         decision = decide_at(place, machine, subject, wishes, explain=True, everything=everything)
         decision = with_smaller(decision, subject, machine, wishes)
+        if place == "local":
+            decision = _with_download(decision, machine, deploy_command(model, wanted, None))
     problems = (problem.message for problem in machine.inventory.problems)
     return document(
         decision, [*subject.warnings, *problems], everything,
         command=deploy_command(model, wanted, target), smaller=_smaller(subject, wanted.gpu),
     )  # fmt: skip
+
+
+def _with_download(decision: Decision, machine: Machine, command: str) -> Decision:
+    """With the weights that are not on this machine yet."""
+    from modelscan.deploy.machine import missing_download
+
+    if decision.plan is None:
+        return decision
+    fetch = command.replace("modelscan deploy", "modelscan pull", 1)
+    gap = missing_download(decision.plan, machine, current().config, fetch)
+    return replace(decision, missing=(*decision.missing, gap)) if gap else decision
 
 
 def with_smaller(
@@ -223,7 +237,11 @@ def _does_not_fit(refusal: Refusal, decision: Decision, everything: bool) -> lis
         ("needed", refusal.needed_bytes and format_bytes(refusal.needed_bytes)),
         ("free", format_bytes(refusal.available_bytes)),
         *(("because", reason) for reason in refusal.reasons),
-        *(("missing", f"{gap.reason} ({gap.command})") for gap in decision.missing),
+        *(
+            ("missing", f"{gap.reason} ({gap.command})")
+            for gap in decision.missing
+            if gap.plan is None
+        ),
         *(("would do", _hardware(row)) for row in refusal.required),
         *((("open models", ", ".join(refusal.open_models)),) if refusal.open_models else ()),
     ]

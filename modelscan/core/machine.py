@@ -64,6 +64,10 @@ class Machine:
         """Hardware that is not here: assumed to have every engine."""
         return self.inventory.simulated
 
+    def has(self, name: str) -> bool:
+        """Whether this engine is here, in whatever build."""
+        return any(engine.name == name for engine in self.engines)
+
     def free_inventory(self) -> Inventory:
         """The hardware less what is promised to others."""
         if not self.reserved:

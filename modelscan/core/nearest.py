@@ -23,16 +23,17 @@ def nearest(
     spelled: Callable[[str], str] = str.lower,
 ) -> list[str]:
     """At most ``limit`` of the known names, the likest first; of equally alike ones that with the
-    same letters (two were swapped), then in the order given.
+    same letters (two were swapped), then with the longest same beginning, then in the order given.
 
     ``spelled`` is what of a name is compared (lower case, say); ``cutoff`` the least likeness.
     """
     text = spelled(name)
-    ranked: list[tuple[float, int, int, str]] = []
+    ranked: list[tuple[float, int, int, int, str]] = []
     for position, other in _candidates(text, known, spelled):
         alike = likeness(text, spelled(other))
         if alike >= cutoff:
-            ranked.append((-alike, _foreign_letters(text, spelled(other)), position, other))
+            foreign, same = _foreign_letters(text, spelled(other)), _beginning(text, spelled(other))
+            ranked.append((-alike, foreign, -same, position, other))
     return [other for *_, other in sorted(ranked)[:limit]]
 
 
@@ -43,6 +44,12 @@ def _foreign_letters(text: str, other: str) -> int:
         if letter in letters:
             letters.remove(letter)
     return len(letters)
+
+
+def _beginning(text: str, other: str) -> int:
+    """The length of what both begin with."""
+    pairs = enumerate(zip(text, other, strict=False))
+    return next((at for at, (one, two) in pairs if one != two), min(len(text), len(other)))
 
 
 def _candidates(

@@ -192,7 +192,7 @@ def _remote(config: Config) -> Iterator[Check]:
 def _reached(http: HttpClient, url: str, key: str) -> Check:
     """Any status is an answer: the server is there."""
     try:
-        limits = http.limits(pauses_s=(), max_redirects=0)
+        limits = http.settings.limits(pauses_s=(), max_redirects=0)
         status: int | None = http.send("HEAD", url, limits=limits).status
     except ModelscanError as error:
         status = error.details.get("status")

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from modelscan.core.machine import Machine
-from modelscan.core.plan import Decision, ResolvedModel
+from modelscan.core.plan import Decision, Missing, Plan, ResolvedModel
+from modelscan.core.units import format_bytes
 from modelscan.core.workload import Workload
 from modelscan.gpu.inventory import are_indices
 from modelscan.models.decide import decide_here
@@ -15,7 +16,14 @@ from modelscan.state.store import Store
 from modelscan.targets.local.machine import this_machine
 from modelscan.targets.registry import TARGETS, resolve_target
 
-__all__ = ["decide_at", "machine_at", "machine_here", "place_of", "this_machine"]
+__all__ = [
+    "decide_at",
+    "machine_at",
+    "machine_here",
+    "missing_download",
+    "place_of",
+    "this_machine",
+]
 
 
 def place_of(target: str | None, backend: str | None, gpu: str | None, config: Config) -> str:
@@ -63,6 +71,19 @@ def machine_at(
             yield machine
 
 
+def missing_download(plan: Plan, machine: Machine, config: Config, command: str) -> Missing | None:
+    """The weights that a plan for this machine must fetch first; ``command`` fetches them."""
+    from modelscan.targets.local.weights import expected, is_remote
+
+    if machine.simulated or not is_remote(plan) or expected(plan, config).model.exists():
+        return None
+    size = format_bytes(plan.estimate.parts.weights_bytes)
+    return Missing(
+        "download", plan.repo, f"the weights of {plan.repo} (about {size}) are not on this machine",
+        command,
+    )  # fmt: skip
+
+
 def decide_at(
     place: str,
     machine: Machine,
@@ -73,6 +94,10 @@ def decide_at(
     everything: bool = False,
 ) -> Decision:
     """What ``deploy`` to that target would choose, and alternatives."""
+    if place == "ollama":
+        from modelscan.targets.ollama.machine import fetchable
+
+        model = fetchable(model)
     if place in TARGETS:
         return decide_here(machine, model, wishes, explain=explain, everything=everything)
     from modelscan.targets.gpustack.plan import decide_on_cluster

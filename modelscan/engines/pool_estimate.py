@@ -177,7 +177,7 @@ def _notes(
     parallel: int,
     problems: tuple[str, ...],
 ) -> tuple[str, ...]:
-    notes = list(shape.architecture.notes) if not shape.architecture.known else []
+    notes = list(shape.architecture.notes)
     trained = shape.architecture.context_tokens
     if trained and context_tokens > trained:
         notes.append(

@@ -12,13 +12,14 @@ from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.memory import weights, weights_gguf
 from modelscan.memory.architecture import from_gguf as architecture_gguf
 from modelscan.memory.architecture import gguf_rules as llamacpp_archs
+from modelscan.memory.architecture.config_keys import unread_note
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
 from modelscan.memory.architecture.tensor_layout import gguf_name
 from modelscan.memory.architecture.vision_parameters import multimodal_parameters
 from modelscan.memory.quantization_mix import quantized
 from modelscan.memory.stated_cache import stated_cache
 from modelscan.memory.tensor_table import tensor_table
-from modelscan.memory.weight_formats import weight_format
+from modelscan.memory.weight_formats import WeightFormat, weight_format
 
 
 def from_gguf(
@@ -62,20 +63,28 @@ def from_config(
     form = weight_format(
         quantization, quant, hf_quant_config, architecture.dtype, config.get("expert_dtype")
     )
-    if (
-        quantization is None
-        or form.name == weight_format(None, quant, hf_quant_config, architecture.dtype).name
-    ):  # the checkpoint's own format
+    if form.own:
         stated = stated_cache(quant, hf_quant_config)
         architecture = replace(architecture, extra={**architecture.extra, **stated})
+    if weight_bytes is None and safetensors is None:  # else the files say
+        architecture = replace(architecture, notes=(*architecture.notes, *_format_notes(form)))
     vision = multimodal_parameters(config, architecture.hidden)
     known = weights.Known(weight_bytes, safetensors, parameters)
     return ModelShape(
         architecture=replace(architecture, quantization=form.name),
         weights=weights.from_architecture(architecture, form, vision, known),
-        format=format,
+        format="mlx" if form.mlx else format,
         quantization=quantization or form.name or architecture.dtype,
     )
+
+
+def _format_notes(form: WeightFormat) -> tuple[str, ...]:
+    """Why the weights' size is a range."""
+    if not form.known:
+        return (f"the bits per weight of {form.name} are not known: from 4 bits to all of them",)
+    if form.unread:
+        return (unread_note(tuple(f"quantization_config.{key}" for key in form.unread)),)
+    return ()
 
 
 def _projected(

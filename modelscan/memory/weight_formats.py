@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from functools import lru_cache
+from dataclasses import dataclass, field
 from typing import Any
 
 from modelscan.formats.quantization import bits_per_weight, canonical
-from modelscan.memory.architecture.config_quantization import quantization_method
+from modelscan.formats.quantization_config import is_mlx, quantization_method
+from modelscan.memory.architecture.quantization_keys import unread_quantization_keys
+from modelscan.memory.module_formats import ModuleFormats, module_formats
+from modelscan.memory.module_paths import kept
+from modelscan.memory.stored_bits import stated_bits
 
 UNQUANTIZED_BITS = {"float32": 32.0, "fp32": 32.0}
 
@@ -18,29 +19,38 @@ UNQUANTIZED_BITS = {"float32": 32.0, "fp32": 32.0}
 @dataclass(frozen=True, slots=True)
 class WeightFormat:
     """``name`` None = unquantized. ``keep``: patterns of modules that stay in the model's dtype;
-    ``only``: modules listed with their own format (mixed precision).
+    ``modules``: mixed precision. ``own``: the checkpoint's own format, not one asked for.
     """
 
     name: str | None
     bits: float
     dtype_bits: float
     keep: tuple[str, ...] = ()
-    only: tuple[tuple[str, float], ...] = ()
+    modules: ModuleFormats = field(default_factory=ModuleFormats)
     experts_only: bool = False
     expert_bits: float | None = None  # experts in another format than the rest
     known: bool = True  # False: no table knows the name, ``bits`` are those of the dtype
+    own: bool = True
+    mlx: bool = False
+    unread: tuple[str, ...] = ()  # keys of the quantization_config that no reader knows
 
     def bits_of(self, modules: tuple[str, ...], expert: bool) -> float:
         """Bits per weight of a matrix known under any of these module names."""
         if self.name is None or (self.experts_only and not expert):
             return self.dtype_bits
-        if self.only:
-            listed = dict(self.only)
-            found = [listed[name] for name in modules if name in listed]
-            return found[0] if found else self.dtype_bits
-        if any(_kept(name, self.keep) for name in modules):
+        listed, bits = self.modules.find(modules)
+        if listed:
+            return self.dtype_bits if bits is None else bits
+        if self.modules.only_listed or any(kept(name, self.keep) for name in modules):
             return self.dtype_bits
+        if self.modules.others is not None:
+            return self.modules.others
         return self.expert_bits if expert and self.expert_bits else self.bits
+
+    @property
+    def named_modules(self) -> bool:
+        """Whether a matrix's module path matters."""
+        return bool(self.keep or self.modules.rules or self.modules.exact)
 
 
 def weight_format(
@@ -56,19 +66,24 @@ def weight_format(
     extra = extra.get("quantization", extra)
     own = quantization_method(config) or quantization_method(extra)
     name = _chosen(quantization, own)
-    if name is None:
-        return WeightFormat(None, dtype_bits, dtype_bits)
     details = _details(config, extra) if name == own else {}
-    bits = bits_per_weight(name, _group(details))
+    unread = unread_quantization_keys(details)
+    if name is None:
+        return WeightFormat(None, dtype_bits, dtype_bits, own=own is None, unread=unread)
+    modules = module_formats(details)
+    bits = modules.others or stated_bits(details) or bits_per_weight(name, _group(details))
     return WeightFormat(
         name=name,
         bits=dtype_bits if bits is None else bits,
         dtype_bits=dtype_bits,
-        keep=(*(str(pattern) for pattern in _ignored(details)), "lm_head"),
-        only=tuple(_listed_layers(details)),
+        keep=(*_ignored(details), *(() if modules.head else ("lm_head",))),
+        modules=modules,
         experts_only=name == "MXFP4" and not details,
         expert_bits=_expert_bits(name, own, expert_dtype),
-        known=bits is not None,
+        known=bits is not None or modules.only_listed,
+        own=name == own,
+        mlx=is_mlx(details) or details.get("quant_method") == "mlx",
+        unread=unread,
     )
 
 
@@ -99,12 +114,12 @@ def _details(config: Any, extra: Mapping[str, Any]) -> Mapping[str, Any]:
     return extra
 
 
-def _ignored(details: Mapping[str, Any]) -> Iterable[Any]:
+def _ignored(details: Mapping[str, Any]) -> Iterable[str]:
     for name in ("modules_to_not_convert", "ignore", "exclude_modules", "ignored_layers",
-                 "llm_int8_skip_modules"):  # fmt: skip
+                 "llm_int8_skip_modules", "skip_modules", "exclude"):  # fmt: skip
         value = details.get(name)
         if isinstance(value, (list, tuple)) and value:
-            return value
+            return (str(pattern) for pattern in value)
     return ()
 
 
@@ -118,42 +133,3 @@ def _group(details: Mapping[str, Any]) -> int | None:
             if isinstance(size, int) and size > 0:
                 return size
     return None
-
-
-def _listed_layers(details: Mapping[str, Any]) -> Iterable[tuple[str, float]]:
-    """Mixed precision: every quantised module with its algorithm."""
-    layers = details.get("quantized_layers")
-    if not isinstance(layers, Mapping):
-        return
-    for name, entry in layers.items():
-        algorithm = str(entry.get("quant_algo") or "") if isinstance(entry, Mapping) else ""
-        listed = next((form for form in ("MXFP8", "FP4") if form in algorithm.upper()), None)
-        # FP8 of this kind has one scale per tensor, which is nothing per weight.
-        yield _plain(str(name)), bits_per_weight(listed) or 8.0
-
-
-def _plain(name: str) -> str:
-    """A module path without the wrappers multimodal models put around it."""
-    for prefix in ("model.language_model.", "language_model.model.", "language_model.", "model.",
-                   "backbone.", "thinker.model."):  # fmt: skip
-        if name.startswith(prefix):
-            return name[len(prefix) :]
-    return name
-
-
-@lru_cache(maxsize=65536)
-def _kept(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(_matches(name, pattern) for pattern in patterns)
-
-
-def _matches(name: str, pattern: str) -> bool:
-    if pattern.startswith("re:"):
-        try:
-            return re.search(pattern[3:].replace("^model\\.", ""), name) is not None
-        except re.error:
-            return False
-    short = _plain(pattern)
-    if "*" in short:
-        inside = fnmatchcase(name, short + ".*")  # a module's pattern covers what is in it
-        return inside or fnmatchcase(name, short) or fnmatchcase("model." + name, short)
-    return name == short or name.startswith(short + ".") or f".{short}." in f".{name}."

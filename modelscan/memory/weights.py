@@ -60,6 +60,7 @@ _NEVER = re.compile(
     "ffn_gate_inp|nextn[.]embed_tokens|nextn[.]shared_head|ssm_conv1d|shortconv[.]conv|token_embd"
     "|position_embd|token_types|per_layer|_norm|ssm_a|ssm_d|ssm_dt|inp_gate"
 )
+EMBEDDINGS = ("token_embd.weight", "per_layer_token_embd.weight")  # MLX quantizes them, too
 _TAIL = re.compile(r"^blk\.(\d+)\.(.*)$")
 
 
@@ -124,9 +125,12 @@ def _total(
     exact = known.weight_bytes or (dtype_bytes(known.dtypes) if known.dtypes else None)
     if exact:
         return _without_copy(architecture, form, exact, computed), "exact"
-    if _plausible(known, counted) and known.parameters:  # whatever its layers attend to
+    if (
+        _plausible(known, counted) and known.parameters and not form.unread
+    ):  # whatever its layers attend to
         return round(computed * known.parameters / counted), "computed"
-    return round(computed), "computed" if architecture.known and form.known else "range"
+    certain = architecture.known and form.known and not form.unread
+    return round(computed), "computed" if certain else "range"
 
 
 def _low_share(form: WeightFormat) -> float:
@@ -162,8 +166,9 @@ def _values(shape: tuple[int, ...]) -> int:
 
 def _bytes(name: str, shape: tuple[int, ...], form: WeightFormat) -> float:
     bits = form.dtype_bits
-    if len(shape) > 1 and not _NEVER.search(name):
-        modules = _modules(name) if form.keep or form.only else ()
+    never = _NEVER.search(name)
+    if len(shape) > 1 and (not never or (form.modules.embedding and name in EMBEDDINGS)):
+        modules = _modules(name) if form.named_modules else ()
         bits = form.bits_of(modules, is_expert(name))
     return _values(shape) * bits / 8
 
@@ -172,6 +177,8 @@ def _modules(name: str) -> tuple[str, ...]:
     """The checkpoint's possible module paths of a matrix."""
     if name == "output.weight":
         return ("lm_head",)
+    if name == "token_embd.weight":
+        return ("embed_tokens",)
     match = _TAIL.match(name)
     if not match:
         return (name.removesuffix(".weight"),)
@@ -208,12 +215,11 @@ def _active(table: list[Spec], architecture: Architecture) -> int:
 
 
 def config_quantization(config: Mapping[str, Any]) -> Any:
-    """The quantization_config, wherever a multimodal config keeps it."""
-    own = config.get("quantization_config")
-    if own:
-        return own
-    for name in ("text_config", "llm_config", "language_config"):
-        inner = config.get(name)
-        if isinstance(inner, Mapping) and inner.get("quantization_config"):
-            return inner["quantization_config"]
+    """The quantization_config, wherever a multimodal config keeps it; MLX's ``quantization``."""
+    parts = (config, *(config.get(k) for k in ("text_config", "llm_config", "language_config")))
+    for part in parts:
+        for name in ("quantization_config", "compression_config", "quantization"):
+            found = part.get(name) if isinstance(part, Mapping) else None
+            if isinstance(found, Mapping) and found:
+                return found
     return None

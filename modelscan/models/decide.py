@@ -89,9 +89,15 @@ def estimate_here(
     plan = decision.plan
     if plan is not None:
         text = f"{plan.quantization or plan.format} on {plan.backend}: what `plan` chooses here"
-        return _assuming(plan.estimate, text), decision
-    estimate = sizing.size(model, wishes, machine.free_inventory())
+        estimate = replace(plan.estimate, quantization=plan.quantization)
+        return _assuming(estimate, text), decision
     assert decision.refusal is not None
+    try:
+        estimate = sizing.size(model, wishes, machine.free_inventory())
+    except NotDeployableError as error:
+        if error.code != NotDeployableError.default_code:
+            raise
+        raise refused(decision, machine) from error  # the engine takes no such setting
     reason = next(iter(decision.refusal.reasons), decision.verdict.text)
     text = f"there is no plan for {machine.where} ({reason}): the variant of the best quality"
     unfit = replace(estimate, verdict=decision.verdict, within_margin=False, speed=None)

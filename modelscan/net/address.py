@@ -11,7 +11,6 @@ from modelscan.core.errors import UsageError
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _RESERVED = "%/:@!$&'()*+,;=~?[]"  # left as they are: the caller has quoted what needs it
 _UNSPECIFIED = "0.0.0.0"  # noqa: S104 — compared with, never listened on
-_SHORT_LOOPBACK = re.compile(r"127(\.\d{1,3}){1,3}")
 
 
 def public(url: str) -> str:
@@ -33,7 +32,7 @@ def is_loopback(host: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     if ":" not in name:
-        return name == _UNSPECIFIED or _SHORT_LOOPBACK.fullmatch(name) is not None
+        return name == _UNSPECIFIED or re.fullmatch(r"127(\.\d{1,3}){1,3}", name) is not None
     return _is_loopback_v6(name)
 
 

@@ -10,18 +10,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from itertools import count
-from typing import Any
 
-from modelscan.net.client import utc_now
 from modelscan.net.conditional import StoredAnswer, renewed, validators
 from modelscan.net.errors import HttpError, TransportFailure, explain, out_of_time, silent
 from modelscan.net.exchange import (
     MAX_BODY_BYTES,
     Answer,
     Body,
-    Follow,
     HttpSettings,
     Limits,
     Lines,
@@ -32,6 +28,7 @@ from modelscan.net.exchange import (
     request_to,
     retry_pause_s,
 )
+from modelscan.net.runner import utc_now
 from modelscan.net.transport import AsyncResponse, AsyncTransport
 
 
@@ -55,11 +52,6 @@ class AsyncHttpClient:
         if self._transport is not None:
             await self._transport.close()
 
-    def limits(self, **changes: Any) -> Limits:
-        """The limits of a request under these settings, with changes."""
-        own = Limits(self.settings.timeout_s, pauses_s=self.settings.pauses_s)
-        return replace(own, **changes)
-
     async def get(
         self,
         url: str,
@@ -71,16 +63,16 @@ class AsyncHttpClient:
     ) -> Answer:
         """GET, following redirects; as ``HttpClient.get``."""
         request = request_to(self.settings, "GET", url, params=params, headers=headers)
-        limits = self.limits(max_bytes=max_bytes)
+        limits = self.settings.limits(max_bytes=max_bytes)
         if not cached or self.settings.cache is None:
             return await self._with_retries(request, limits)
         stored = await self._load(request)
-        asked = replace(request, headers={**request.headers, **validators(stored)})
+        asked = request._replace(headers={**request.headers, **validators(stored)})
         answer = await self._with_retries(asked, limits)
         new = renewed(stored, answer.status, answer.headers, answer.body, answer.retrieved_at)
         await self._store(request, new)
         if answer.status == 304:
-            answer = replace(answer, status=200, body=new.body, not_modified=True)
+            answer = answer._replace(status=200, body=new.body, not_modified=True)
         return answer
 
     async def send(
@@ -95,7 +87,7 @@ class AsyncHttpClient:
     ) -> Answer:
         """Any request; only idempotent ones are repeated. Raises as ``get`` does."""
         request = request_to(self.settings, method, url, params=params, headers=headers, body=body)
-        return await self._with_retries(request, limits or self.limits())
+        return await self._with_retries(request, limits or self.settings.limits())
 
     @asynccontextmanager
     async def lines(
@@ -106,13 +98,20 @@ class AsyncHttpClient:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         silence_s: float | None = None,
+        max_bytes: int | None = None,
     ) -> AsyncIterator[AsyncIterator[str]]:
-        """The lines of a stream as they come; a silence of ``silence_s`` ends it with HttpError."""
+        """The lines of a stream as they come; redirects are not followed.
+
+        HttpError ends it after a silence of ``silence_s`` (default: the settings' timeout) and
+        above ``max_bytes`` (default: no limit).
+        """
         request = request_to(self.settings, method, url, headers=headers, body=body)
-        limits = self.limits(timeout_s=silence_s or self.settings.timeout_s, max_redirects=0)
+        limits = self.settings.limits(
+            timeout_s=silence_s or self.settings.timeout_s, max_redirects=0
+        )
         with _explained(request, limits, streaming=True):
             async with self._followed(request, limits) as response:
-                yield _lines(request, response)
+                yield _lines(request, response, max_bytes)
 
     async def _load(self, request: Request) -> StoredAnswer | None:
         """From the store, in a thread: it may be a disk."""
@@ -152,8 +151,8 @@ class AsyncHttpClient:
         for redirects in count():
             async with transport.open(following, limits.timeout_s) as response:
                 step = on_head(following, response.status, response.headers, redirects, limits)
-                if isinstance(step, Follow):
-                    following = step.request
+                if isinstance(step, Request):
+                    following = step
                     continue
                 if step.cut:
                     body = await _body(request, response, step)
@@ -185,8 +184,10 @@ def _explained(request: Request, limits: Limits, *, streaming: bool = False) -> 
         raise explain(request.shown, failure) from failure
 
 
-async def _lines(request: Request, response: AsyncResponse) -> AsyncIterator[str]:
-    lines = Lines(request.shown)
+async def _lines(
+    request: Request, response: AsyncResponse, max_bytes: int | None
+) -> AsyncIterator[str]:
+    lines = Lines(request.shown, max_bytes)
     async for part in response.parts():
         for line in lines.add(part):
             yield line

@@ -11,7 +11,6 @@ from modelscan.core.errors import RemoteError
 from modelscan.core.units import format_bytes
 from modelscan.net.address import host_of, public
 
-_RATE_LIMIT = re.compile(r"r=(?P<left>\d+)\s*;\s*t=(?P<reset_s>\d+)")
 _CHECK_ENDPOINT = "check the endpoint: modelscan config show"
 
 FailureKind = Literal["connect", "proxy", "broken", "timeout"]
@@ -162,7 +161,7 @@ def requested_wait_s(headers: Mapping[str, str], now: float | None = None) -> fl
         at = _timestamp(after)
         if at is not None:
             return max(0.0, at - now)
-    limit = _RATE_LIMIT.search(headers.get("ratelimit", ""))
+    limit = re.search(r"r=(?P<left>\d+)\s*;\s*t=(?P<reset_s>\d+)", headers.get("ratelimit", ""))
     if limit and int(limit["left"]) == 0:
         return float(limit["reset_s"])
     return None

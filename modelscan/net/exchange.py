@@ -1,7 +1,9 @@
 """The core of the client: what is sent, what a response means, when a request is sent again. Pure.
 
-The faces (sync, async) only carry it out: ``on_head`` says whether to follow or to read, ``Body``
-how much is read, ``answer_of`` what came, ``retry_pause_s`` whether there is another attempt.
+The faces (sync, async) only carry it out: ``on_head`` decides between following a redirect and
+reading, ``Body`` how much is read, ``answer_of`` what it is, ``retry_pause_s`` whether there is
+another attempt. The types are named tuples: a dataclass takes ten times as long to define, and
+every ``modelscan list`` with a running engine would pay for it.
 """
 
 from __future__ import annotations
@@ -9,14 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
 from modelscan.core.errors import OfflineError, UsageError
 from modelscan.core.units import MIB
 from modelscan.net.address import checked, host_of, keeps_credentials, public, stays_here
-from modelscan.net.conditional import AnswerStore
 from modelscan.net.errors import (
     HttpError,
     no_ranges,
@@ -26,6 +26,9 @@ from modelscan.net.errors import (
     status_error,
     too_large,
 )
+
+if TYPE_CHECKING:
+    from modelscan.net.conditional import AnswerStore
 
 MAX_BODY_BYTES = 64 * MIB  # the largest catalogue known is 6 MiB
 MAX_REDIRECTS = 5
@@ -41,8 +44,17 @@ _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-a
 _NOT_MODIFIED, _PARTIAL = 304, 206
 
 
-@dataclass(frozen=True, slots=True)
-class HttpSettings:
+class Limits(NamedTuple):
+    """What one call accepts. ``range_start``: the response must begin at that byte of the file."""
+
+    timeout_s: float
+    max_bytes: int = MAX_BODY_BYTES
+    max_redirects: int = MAX_REDIRECTS
+    pauses_s: tuple[float, ...] = BACKOFF_S
+    range_start: int | None = None
+
+
+class HttpSettings(NamedTuple):
     """How a client behaves; made from the configuration where the client is made.
 
     ``timeout_s`` bounds one attempt from the first byte sent to the last received. ``ca_file``
@@ -55,9 +67,13 @@ class HttpSettings:
     pauses_s: tuple[float, ...] = BACKOFF_S
     cache: AnswerStore | None = None
 
+    def limits(self, **changes: Any) -> Limits:
+        """The limits of a request under these settings; ``changes`` are fields of Limits."""
+        own: dict[str, Any] = {"timeout_s": self.timeout_s, "pauses_s": self.pauses_s}
+        return Limits(**{**own, **changes})
 
-@dataclass(frozen=True, slots=True)
-class Request:
+
+class Request(NamedTuple):
     """One request. A ``body`` that is no bytes is read once: it is never sent again.
 
     ``first_url`` is where redirects began: the address of messages, because the last one may hold
@@ -66,7 +82,7 @@ class Request:
 
     method: str
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str]
     body: bytes | Iterable[bytes] | None = None
     first_url: str = ""
 
@@ -81,19 +97,7 @@ class Request:
         return any(name.lower() in _CREDENTIALS for name in self.headers)
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one call accepts. ``range_start``: the response must begin at that byte of the file."""
-
-    timeout_s: float
-    max_bytes: int = MAX_BODY_BYTES
-    max_redirects: int = MAX_REDIRECTS
-    pauses_s: tuple[float, ...] = BACKOFF_S
-    range_start: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A successful response. Header names are lower case; ``not_modified``: served by our cache."""
 
     url: str
@@ -111,15 +115,7 @@ class Answer:
             raise not_json(self.url, self.status, len(self.body)) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """Send this request next."""
-
-    request: Request
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """Read the body: at most ``max_bytes``, what is more is an error or (``cut``) left out."""
 
     max_bytes: int
@@ -152,13 +148,16 @@ def json_body(value: Any) -> tuple[dict[str, str], bytes]:
 
 def on_head(
     request: Request, status: int, headers: Mapping[str, str], redirects: int, limits: Limits
-) -> Follow | Read:
-    """What to do about a response's status and headers; raises HttpError to refuse it."""
+) -> Request | Read:
+    """What to do about a response's head: send another request (a redirect) or read the body.
+
+    ``redirects`` were followed so far. Raises HttpError to refuse the response.
+    """
     if status in _REDIRECTS and "location" in headers and _may_follow(request, limits):
         if redirects >= limits.max_redirects:
             why = f"was redirected more than {limits.max_redirects} times"
             raise redirect_error(request.shown, why)
-        return Follow(_redirected(request, headers["location"]))
+        return _redirected(request, headers["location"])
     if status >= 300 and status != _NOT_MODIFIED:
         return Read(ERROR_BODY_BYTES, cut=True)
     if limits.range_start is not None and not _begins_at(limits.range_start, status, headers):
@@ -188,9 +187,9 @@ def _redirected(request: Request, location: str) -> Request:
     if stays_here(url) and not stays_here(request.url):
         raise redirect_error(request.shown, "redirects to this machine, which is not followed")
     if keeps_credentials(request.url, url):
-        return replace(request, first_url=request.shown, url=url)
+        return request._replace(first_url=request.shown, url=url)
     kept = {n: value for n, value in request.headers.items() if n.lower() not in _CREDENTIALS}
-    return replace(request, first_url=request.shown, url=url, headers=kept)
+    return request._replace(first_url=request.shown, url=url, headers=kept)
 
 
 def _begins_at(start: int, status: int, headers: Mapping[str, str]) -> bool:
@@ -247,19 +246,29 @@ def retry_pause_s(
 
 
 class Lines:
-    """Cuts a stream of bytes into lines of text; raises HttpError for one without an end."""
+    """Cuts a stream of bytes into lines of text.
 
-    def __init__(self, url: str, max_bytes: int = MAX_LINE_BYTES) -> None:
-        self._url, self._max_bytes = url, max_bytes
+    Raises HttpError for a line above ``line_bytes`` and a stream above ``max_bytes`` (None: no
+    limit).
+    """
+
+    def __init__(
+        self, url: str, max_bytes: int | None = None, line_bytes: int = MAX_LINE_BYTES
+    ) -> None:
+        self._url, self._max_bytes, self._line_bytes = url, max_bytes, line_bytes
+        self._size = 0
         self._rest = b""
 
     def add(self, part: bytes) -> Iterator[str]:
         """The lines that are complete now, without their ends."""
-        *complete, self._rest = (self._rest + part).split(b"\n")
-        if len(self._rest) > self._max_bytes:
+        self._size += len(part)
+        if self._max_bytes is not None and self._size > self._max_bytes:
             raise too_large(self._url, None, self._max_bytes)
+        *complete, self._rest = (self._rest + part).split(b"\n")
         for line in complete:
             yield line.decode("utf-8", "replace").rstrip("\r")
+        if len(self._rest) > self._line_bytes:
+            raise too_large(self._url, None, self._line_bytes)
 
     def end(self) -> Iterator[str]:
         """The last line, when the stream ended without a line break."""

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.machine import EngineHere, Machine
 from modelscan.core.plan import Decision, Missing, Plan, Refusal, ResolvedModel
 from modelscan.core.verdict import Offload, Verdict
 from modelscan.core.workload import Workload
-from modelscan.engines.support import NATIVE, gpu_support
+from modelscan.engines.support import NATIVE, gpu_support, task_support
 from modelscan.formats.quantization import bits_per_weight
 from modelscan.planner import describe, hardware, refuse
 from modelscan.planner.context import Estimator, Option, PlanningContext
@@ -27,9 +26,6 @@ from modelscan.planner.fit import fit, too_large
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.search import options, reject_reason, ruined
 from modelscan.planner.user_flags import apply_user_flags, without_degree
-
-if TYPE_CHECKING:
-    from modelscan.core.workload import Backend
 
 ALTERNATIVES = 4
 _WANTED_FITS = 3  # the choice and two alternatives
@@ -94,6 +90,8 @@ def _with_missing_engines(
         engine = EngineHere(gap.name)
         found = _Search(model, case, (engine,), explain=False, best=best).run().winner()
         if found is None or (found.offload == "cpu" and gap.code == "cpu_only_build"):
+            if gap.name == case.wishes.backend and not case.machine.has(gap.name):
+                gaps.append(Missing("engine", gap.name, gap.reason, gap.command))
             continue
         if cost(found, case.wishes).total < best:
             plan = describe.plan(model, found, case, ())
@@ -185,7 +183,7 @@ class _Search:
             if may_win:
                 self._contenders.append(found)
                 self.best = min(self.best, cost(found, wishes).total)
-            if not found.tight and found.launch.context_tokens >= found.target_tokens:
+            if not found.within_margin and found.launch.context_tokens >= found.target_tokens:
                 key = (id(option.candidate), option.backend)
                 self._done.setdefault(key, len(option.gpus))
 
@@ -264,7 +262,7 @@ def _variations(best: FittingOption, case: PlanningContext) -> list[FittingOptio
             other = fit(best.option, replace(case, wishes=wish, offload=partial))
         except (NotDeployableError, UsageError):
             continue  # the engine takes no such setting for this model
-        if not isinstance(other, FittingOption) or other.tight:
+        if not isinstance(other, FittingOption) or other.within_margin:
             continue
         if other.chosen not in [known.chosen for known in (best, *found)]:
             found.append(replace(other, offload="cpu") if best.offload == "cpu" else other)
@@ -303,27 +301,26 @@ def _refusal(
     """Why there is no plan: with numbers, what is missing, and what would do."""
     absent = refuse.absent(model, case.wishes)
     missing = (*_unknown(model, case, run, absent), *_with_missing_engines(model, case))
-    verdict, code = _verdict(model, case, run, absent, missing)
+    verdict, code = _verdict(model, case, run, missing)
     if brief:
         return Decision(None, Refusal(model.id, verdict, code, (), None, None), missing=missing)
     smallest = min(run.misses, key=lambda miss: (miss.bound, miss.needed_bytes), default=None)
     needed = describe.precise(smallest).needed_bytes if smallest else None
     if absent:
         needed = refuse.least_bytes(model, case)
-    required = verdict is Verdict.DOES_NOT_FIT and explain
+    listed = any(candidate.variant.format == "gguf" for candidate in model.candidates)
+    sized = listed if verdict is Verdict.UNKNOWN else code == verdict.value
     refusals = (*run.refused, *describe.telling(run.rejected))
-    engines = [gap.reason for gap in missing if gap.kind == "engine" and code != verdict.value]
+    gaps = [gap.reason for gap in missing if gap.kind != "engine" or code != verdict.value]
+    reasons = describe.refusal_reasons(model, case, run.misses, refusals, absent)
     refusal = Refusal(
         model=model.id,
         verdict=verdict,
         code=code,
-        reasons=(
-            *engines,
-            *describe.refusal_reasons(model, case, run.misses, refusals, absent),
-        ),
+        reasons=tuple(dict.fromkeys((*gaps, *reasons))),
         needed_bytes=needed,
         available_bytes=describe.most_available(case.inventory),
-        required=hardware.required(model, case) if required else (),
+        required=hardware.required(model, case) if explain and sized else (),
         alternatives=_nearest(model, case) if explain else (),
     )
     return Decision(plan=None, refusal=refusal, rejected=run.left_out(), missing=missing)
@@ -333,23 +330,20 @@ def _verdict(
     model: ResolvedModel,
     case: PlanningContext,
     run: _Search,
-    absent: str | None,
     missing: Sequence[Missing],
 ) -> tuple[Verdict, str]:
     """The verdict of a refusal, and its code: a missing fact is never a no."""
     engines = [gap for gap in missing if gap.kind == "engine"]
     if len(engines) < len(missing):
         return Verdict.UNKNOWN, Verdict.UNKNOWN.value
+    codes = {gap.reason: gap.code for gap in case.machine.missing}
     if engines:
-        codes = {gap.name: gap.code for gap in case.machine.missing}
-        return Verdict.NOT_SUPPORTED, codes[cast("Backend", engines[0].name)]
+        return Verdict.NOT_SUPPORTED, codes[engines[0].reason]
     too_little = refuse.size_sentence(model, case, describe.most_available(case.inventory))
-    if run.misses or (absent and too_little) or _too_many_gpus(run):
+    served = any(task_support(case.task, engine.name) for engine in case.machine.engines)
+    if run.misses or (too_little and served) or _too_many_gpus(run):
         return Verdict.DOES_NOT_FIT, Verdict.DOES_NOT_FIT.value
-    lacking = {gap.name: gap.code for gap in case.machine.missing}
-    asked = case.wishes.backend
-    code = lacking.get(asked) if asked else None
-    return Verdict.NOT_SUPPORTED, code or Verdict.NOT_SUPPORTED.value
+    return Verdict.NOT_SUPPORTED, Verdict.NOT_SUPPORTED.value
 
 
 def _too_many_gpus(run: _Search) -> bool:

@@ -70,7 +70,7 @@ def plan(
         settings={name: value if value is not None else True for name, value in found.chosen},
         support=cast(SupportKind, option.support.kind or "forced"),
         offload=found.offload if option.gpus else "cpu",
-        within_margin=found.tight,
+        within_margin=found.within_margin,
     )
 
 
@@ -134,7 +134,8 @@ def _loss(candidate: object) -> float:
 def _engine(found: FittingOption) -> str:
     option = found.option
     recipe = "; the catalog has a recipe for it" if option.recommended else ""
-    return f"{option.backend}: {option.support.reason}{recipe}"
+    assumed = "; assumed to be installed" if option.engine.source == "simulated" else ""
+    return f"{option.backend}: {option.support.reason}{recipe}{assumed}"
 
 
 def _devices(found: FittingOption, case: PlanningContext) -> str:

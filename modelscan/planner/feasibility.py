@@ -32,7 +32,7 @@ class FittingOption:
     notes: tuple[str, ...] = ()
 
     @property
-    def tight(self) -> bool:
+    def within_margin(self) -> bool:
         """It starts, but an error of the estimate's own size would stop it."""
         if self.estimate.within_margin:
             return not self.crowded
@@ -137,7 +137,7 @@ def fits_gpus(found: FittingOption) -> bool:
     """The engine's own verdict: each device by itself, with the margin."""
     estimate = found.estimate
     safe = not estimate.within_margin and estimate.verdict in (Verdict.FITS, None)
-    return (safe or found.crowded) and not found.tight
+    return (safe or found.crowded) and not found.within_margin
 
 
 def fits(found: FittingOption) -> bool:

@@ -138,11 +138,11 @@ class _Trial:
         if fits(found):
             return self._noted(found, changes)
         if self.wishes.context_tokens:
-            return self._noted(found, changes) if found.tight else None
+            return self._noted(found, changes) if found.within_margin else None
         smaller = self._smaller_context(found, changes)
         if smaller is not None:
             return smaller
-        return self._noted(found, changes) if found.tight else None
+        return self._noted(found, changes) if found.within_margin else None
 
     def _serves_fewer(self, estimate: Estimate) -> bool:
         """Whether fewer than vLLM's 256 or 1024 requests may leave the room the context needs."""
@@ -157,7 +157,7 @@ class _Trial:
     ) -> FittingOption | None:
         least = self.minimum()
         context = self._guess(found.estimate)
-        tight: FittingOption | None = None
+        close: FittingOption | None = None
         for _ in range(4):
             context = max(least, context // _STEP_TOKENS * _STEP_TOKENS)
             if context >= found.estimate.context_tokens:
@@ -165,11 +165,11 @@ class _Trial:
             found = self.attempt(context, **changes)
             if fits(found):
                 return self._noted(found, changes)
-            tight = found if found.tight else tight
+            close = found if found.within_margin else close
             if context <= least:
                 break
             context = min(self._guess(found.estimate), context * 3 // 4)
-        return self._noted(tight, changes) if tight else None
+        return self._noted(close, changes) if close else None
 
     def _guess(self, estimate: Estimate) -> int:
         """A context that should fit, from what one token takes and what is missing."""
@@ -320,7 +320,7 @@ class _Trial:
                 f"the cache holds {found.estimate.max_concurrency or 0:.1f} requests of full "
                 f"length at once, {found.estimate.parallel} were asked for: the others wait"
             )
-        if found.tight:
+        if found.within_margin:
             notes.append("within the estimate's margin of the free memory: it may not start")
         return replace(found, notes=tuple(notes))
 

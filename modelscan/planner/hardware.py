@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.machine import EngineHere, Machine, every_engine
 from modelscan.core.plan import RequiredHardware, ResolvedModel
@@ -151,8 +152,11 @@ def smallest(
             break
         if reject_reason(option):
             continue
-        found = fit(option, there)
-        if isinstance(found, FittingOption) and not found.tight:
+        try:
+            found = fit(option, there)
+        except (NotDeployableError, UsageError):
+            continue  # the engine takes no such setting for this model
+        if isinstance(found, FittingOption) and not found.within_margin:
             return found
     return None
 

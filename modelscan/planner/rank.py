@@ -25,7 +25,7 @@ _CONTEXT_HALVED = 0.15
 _SPEED_HALVED = 0.3
 _BRISK_HALVED = 0.05
 _OFFLOAD = {"none": 0.0, "partial": 0.3, "cpu": 0.6}
-_TIGHT = 0.2
+_WITHIN_MARGIN = 0.2
 _SLOTS_HALVED = 0.1
 _ASKED_SLOTS_HALVED = 1.0  # so many of that length were asked for: what can hold them wins
 _DEVICES_DOUBLED = 0.005  # of two equal answers, the one that leaves devices free
@@ -75,7 +75,7 @@ def cost(found: FittingOption, wishes: Workload) -> Cost:
         "context": _CONTEXT_HALVED * max(0.0, math.log2(found.target_tokens / context)),
         "speed": _slowness(speed),
         "offload": _OFFLOAD[found.offload],
-        "tight": _TIGHT if found.tight else 0.0,
+        "margin": _WITHIN_MARGIN if found.within_margin else 0.0,
         "slots": _waiting(found, wishes),
         "devices": _DEVICES_DOUBLED * math.log2(max(1, len(found.option.gpus))),
         "engine": _engine(found.option, wishes),

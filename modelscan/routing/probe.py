@@ -81,7 +81,7 @@ def _send(
 ) -> Answer:
     """The response, whatever its status: here an error's text is a result. Redirects are not
     followed."""
-    limits = client.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)
+    limits = client.settings.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)
     try:
         return client.send(method, url, headers=headers, body=body, limits=limits)
     except HttpError as error:

@@ -60,7 +60,7 @@ def ask(
     headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
     kind, data = ({}, None) if body is None else json_body(body)
     client = HttpClient(HttpSettings(timeout_s=timeout_s, pauses_s=()), LocalTransport())
-    limits = client.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)
+    limits = client.settings.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)
     try:
         answer = client.send(
             method, address.url(path), headers={**headers, **kind}, body=data, limits=limits

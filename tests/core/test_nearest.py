@@ -42,3 +42,4 @@ def test_few_names_need_no_letters_in_pairs() -> None:
     assert nearest("nothing", ["chat", "tasks"]) == []
     assert nearest("a1", ["a2", "a3", "a4"], limit=2, cutoff=0.5) == ["a2", "a3"]
     assert nearest("4900", ["4010", "4060", "4090"]) == ["4090"]
+    assert nearest("4091", ["4010", "4090"]) == ["4090"]

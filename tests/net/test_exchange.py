@@ -14,7 +14,6 @@ from modelscan.net.conditional import StoredAnswer, renewed, validators
 from modelscan.net.errors import HttpError, requested_wait_s, status_error
 from modelscan.net.exchange import (
     Body,
-    Follow,
     Limits,
     Lines,
     Read,
@@ -75,15 +74,14 @@ def test_where_credentials_may_go(to: str, kept: bool) -> None:
 
 def follow(location: str, request: Request = GET, status: int = 302) -> Request:
     step = on_head(request, status, {"location": location}, 0, LIMITS)
-    assert isinstance(step, Follow)
-    return step.request
+    assert isinstance(step, Request)
+    return step
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_redirects(status: int) -> None:
-    assert follow("/c", status=status) == replace(
-        GET, url="https://hub.example/c", first_url=GET.url
-    )
+    same = GET._replace(url="https://hub.example/c", first_url=GET.url)
+    assert follow("/c", status=status) == same
     away = follow("https://cdn.example/x?sig=secret", status=status)
     assert away.headers == {"Accept": "*/*"}
     assert away.shown == GET.url  # messages do not show the signed address
@@ -109,8 +107,8 @@ def test_redirects_that_are_refused(location: str, why: str) -> None:
 def test_redirects_end() -> None:
     with pytest.raises(HttpError, match="more than 5 times"):
         on_head(GET, 302, {"location": "/c"}, 5, LIMITS)
-    post = replace(GET, method="POST")
-    for request, limits in ((post, LIMITS), (GET, replace(LIMITS, max_redirects=0))):
+    post = GET._replace(method="POST")
+    for request, limits in ((post, LIMITS), (GET, LIMITS._replace(max_redirects=0))):
         step = on_head(request, 302, {"location": "/c"}, 0, limits)
         assert isinstance(step, Read) and step.cut
 
@@ -118,7 +116,7 @@ def test_redirects_end() -> None:
 def test_what_is_read() -> None:
     assert on_head(GET, 200, {"content-length": "1000"}, 0, LIMITS) == Read(1000)
     assert on_head(GET, 304, {}, 0, LIMITS) == Read(1000)
-    head = replace(GET, method="HEAD")
+    head = GET._replace(method="HEAD")
     assert on_head(head, 200, {"content-length": "5000"}, 0, LIMITS) == Read(1000)
     with pytest.raises(HttpError, match="1000 B"):
         on_head(GET, 200, {"content-length": "1001"}, 0, LIMITS)
@@ -134,7 +132,7 @@ def test_what_is_read() -> None:
     ],
 )
 def test_parts_begin_where_they_should(status: int, headers: dict[str, str], good: bool) -> None:
-    limits = replace(LIMITS, range_start=10)
+    limits = LIMITS._replace(range_start=10)
     if good:
         assert on_head(GET, status, headers, 0, limits) == Read(1000)
         return
@@ -163,8 +161,15 @@ def test_lines_do_not_depend_on_the_parts(parts: list[bytes], last: bytes) -> No
 
 
 def test_a_line_without_end_is_refused() -> None:
-    lines = Lines("http://a/", max_bytes=10)
+    lines = Lines("http://a/", line_bytes=10)
     assert list(lines.add(b"12345\n1234567890")) == ["12345"]
+    with pytest.raises(HttpError, match="10 B"):
+        list(lines.add(b"1"))
+
+
+def test_a_stream_may_be_bounded() -> None:
+    lines = Lines("http://a/", max_bytes=10)
+    assert list(lines.add(b"12345\n7890")) == ["12345"]
     with pytest.raises(HttpError, match="10 B"):
         list(lines.add(b"1"))
 
@@ -197,9 +202,9 @@ def failed(status: int | None, code: str | None = None, **headers: str) -> HttpE
 def test_another_attempt(
     method: str, error: HttpError, attempt: int, pause_s: float | None
 ) -> None:
-    request = Request(method, "http://a/", body=b"x")
+    request = Request(method, "http://a/", {}, b"x")
     assert retry_pause_s(request, error, attempt, LIMITS, now=10.0) == pause_s
-    once = replace(request, body=iter([b"x"]))
+    once = request._replace(body=iter([b"x"]))
     assert retry_pause_s(once, error, attempt, LIMITS, now=10.0) is None
 
 

@@ -28,6 +28,7 @@ from modelscan.supervisor.health import Address, ask
 from modelscan.targets.gpustack.client import Client, Connection
 from modelscan.targets.ollama.client import Ollama
 
+pytest_plugins = ["support.http_fixtures"]
 pytestmark = pytest.mark.timeout(60)
 ONCE = HttpSettings(timeout_s=10.0, pauses_s=())
 

@@ -1,4 +1,4 @@
-"""The faces of the HTTP client under one interface, so that each test runs with all of them."""
+"""The faces of the HTTP client under one interface, so that each test runs with all."""
 
 from __future__ import annotations
 

@@ -90,20 +90,23 @@ def find_row(index: Index, text: str) -> int:
     if not _could_be_a_name(text):
         raise _unknown(index, text)
     row = _hosted(index, text)
-    if row is not None:
-        return row
-    found = search(index, Query(text=text, limit=_CANDIDATES))
-    if found.total == 1 and found.corrected is None:
-        if not _has_words(index.model(found.rows[0].row), text):
-            raise _unknown(index, text, [found.rows[0].id])
-        return found.rows[0].row
-    host, slash, rest = text.partition("/")
-    nothing = not found.total or found.corrected is not None
-    if nothing and slash and "/" in rest and index.is_provider(host):
+    return _searched(index, text) if row is None else row
+
+
+def _searched(index: Index, text: str) -> int:
+    """The only model with these words; raises UsageError where none or several have them."""
+    page = search(index, Query(text=text, limit=_CANDIDATES))
+    ids = [row.id for row in page.rows]
+    if page.total and page.corrected is None:
+        if page.total > 1:
+            raise ambiguous(text, ids, page.total)
+        if _has_words(index.model(page.rows[0].row), text):
+            return page.rows[0].row
+        raise _unknown(index, text, ids)
+    host, _, rest = text.partition("/")
+    if "/" in rest and index.is_provider(host):
         return find_row(index, rest)
-    if found.total and found.corrected is None:
-        raise ambiguous(text, [row.id for row in found.rows], found.total)
-    raise _unknown(index, text, [row.id for row in found.rows])
+    raise _unknown(index, text, ids)
 
 
 def _named(index: Index, text: str) -> int | None:

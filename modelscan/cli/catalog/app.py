@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from modelscan.cli.catalog import passport, sync
-from modelscan.cli.catalog.filters import Everything, Filters, Gpu, Limit
+from modelscan.cli.catalog.filters import SEARCH_LIMIT, Filters, Gpu, Limit
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document
 from modelscan.cli.framework import command, group
@@ -26,11 +26,12 @@ def search(
     """Find models by name, family or what they can do."""
     from modelscan.cli.catalog.rows import page_document
 
-    return page_document("catalog.search", filters, context, " ".join(text or ()))
+    words = " ".join(text or ())
+    return page_document("catalog.search", filters, context, words, SEARCH_LIMIT)
 
 
 @command(app, "list")
-def list_(context: Context, filters: Everything) -> Document[Any]:
+def list_(context: Context, filters: Filters) -> Document[Any]:
     """Every model, the most used first."""
     from modelscan.cli.catalog.rows import page_document
 

@@ -22,9 +22,10 @@ Gpu = Annotated[
     typer.Option("--gpu", metavar="SPEC", help="Simulated hardware ('RTX 4090', '24GiB')."),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Rows (0 = all).")]
+SEARCH_LIMIT = 20
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)  # what is left out here costs start-up time
 class Filters(Options):
     """Each field is an option."""
 
@@ -65,7 +66,10 @@ class Filters(Options):
     ] = False
     gpu: Gpu = None
     sort: Annotated[str | None, typer.Option("--sort", click_type=click.Choice(SORTS))] = None
-    limit: Limit = 20
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=0, help="Rows (0 = all; search prints 20, list all)."),
+    ] = None
     offset: Annotated[
         int, typer.Option("--offset", min=0, help="Rows to leave out at the start.")
     ] = 0
@@ -75,8 +79,11 @@ class Filters(Options):
         """Whether only models that fit a machine are wanted."""
         return self.fits or self.gpu is not None
 
-    def query(self, text: str = "") -> Query:
-        """The filters as a Query; raises UsageError for values that cannot be read."""
+    def query(self, text: str = "", limit: int = 0) -> Query:
+        """The filters as a Query; raises UsageError for values that cannot be read.
+
+        ``limit`` rows (0: all) where the option is not given.
+        """
         from modelscan.catalog.search.query import Query
 
         open_weights = self._weights()
@@ -98,7 +105,7 @@ class Filters(Options):
             max_memory_bytes=None if self.max_vram is None else round(self.max_vram * GIB),
             max_parameters=parse_count(self.max_params) if self.max_params else None,
             sort=self.sort or "relevance",
-            limit=self.limit or None,
+            limit=(limit if self.limit is None else self.limit) or None,
             offset=self.offset,
         )
 
@@ -106,13 +113,6 @@ class Filters(Options):
         if self.open_weights and self.closed_weights:
             raise click.UsageError("--open-weights and --closed-weights exclude each other")
         return True if self.open_weights else False if self.closed_weights else None
-
-
-@dataclass(frozen=True)
-class Everything(Filters):
-    """The same filters; without ``--limit``, every row."""
-
-    limit: Limit = 0
 
 
 def parse_count(text: str) -> int:

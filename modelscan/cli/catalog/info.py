@@ -10,7 +10,7 @@ from modelscan.cli.document import Block, Document, Fields, Note, Table
 from modelscan.core.units import format_bytes, format_count
 
 if TYPE_CHECKING:
-    from modelscan.catalog.answers import SourcesAnswer
+    from modelscan.catalog.source_states import SourcesAnswer
     from modelscan.core.model import Model, Variant
     from modelscan.models.info import ModelInfo
 

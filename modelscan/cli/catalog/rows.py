@@ -10,16 +10,16 @@ from modelscan.cli.document import Block, Document, Note, Table
 from modelscan.core.units import format_bytes, format_count
 from modelscan.models.pages import ModelPage
 
-_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "LEAST", "RELEASED", "CAN", "LICENSE")
-_NUMERIC = ("PARAMS", "CONTEXT", "LEAST")
+_COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "MIN MEMORY", "RELEASED", "CAN", "LICENSE")
+_NUMERIC = ("PARAMS", "CONTEXT", "MIN MEMORY")
 _OPTIONAL = ("LICENSE", "RELEASED", "CAN")
 
 
 def page_document(
-    schema: str, filters: Filters, context: Context, text: str = ""
+    schema: str, filters: Filters, context: Context, text: str = "", limit: int = 0
 ) -> Document[ModelPage]:
-    """What ``catalog search`` and ``catalog list`` print."""
-    query = filters.query(text)
+    """What ``catalog search`` and ``catalog list`` print; ``limit`` rows unless the user says."""
+    query = filters.query(text, limit)
     with context.output.status("planning" if filters.only_fitting else "searching") as status:
         page = context.workspace.search(
             query, fits=filters.only_fitting, gpu=filters.gpu, progress=status.update

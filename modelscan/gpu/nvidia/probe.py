@@ -21,7 +21,7 @@ _LIBRARY_DIRS = (
     "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib",
     "/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/run/opengl-driver/lib", "/usr/lib/nvidia",
 )  # fmt: skip
-_SLOW_S = 3.0  # without persistence mode the driver starts anew for each program
+_SLOW_S = 3.0  # without persistence mode the driver is loaded again for each program
 _SIGNS = (
     "/dev/nvidiactl",
     "/proc/driver/nvidia/version",

@@ -169,17 +169,26 @@ class Client:
 
     @contextmanager
     def stream(
-        self, path: str, *, what: str, params: Mapping[str, Any], silence_s: float = 45.0
+        self,
+        path: str,
+        *,
+        what: str,
+        params: Mapping[str, Any],
+        silence_s: float = 45.0,
+        within_s: float | None = None,
+        max_bytes: int | None = None,
     ) -> Iterator[Iterator[str]]:
         """The lines of a watch or log stream; network errors surface as RemoteError.
 
-        A stream without a byte for ``silence_s`` ends the same way (heartbeats: every 15 s).
+        So does the end of a stream without a byte for ``silence_s`` (heartbeats: every 15 s), and
+        one that goes on for longer than ``within_s`` or beyond ``max_bytes`` (None: no limit).
         """
         url = self._url + self._management(path)
         try:
             with self._http.lines(
-                "GET", url, params=params, headers=self._headers, silence_s=silence_s
-            ) as lines:
+                "GET", url, params=params, headers=self._headers,
+                silence_s=silence_s, within_s=within_s, max_bytes=max_bytes,
+            ) as lines:  # fmt: skip
                 yield lines
         except HttpError as error:
             raise self._explained(error, what) from error
@@ -199,7 +208,7 @@ class Client:
     ) -> Any:
         """One call, repeated where that is safe; the value of its JSON body, None without one."""
         kind, data = ({}, None) if body is None else json_body(body)
-        limits = self._http.limits(
+        limits = self._http.settings.limits(
             max_redirects=0, timeout_s=timeout_s or self.connection.timeout_s
         )
         try:

@@ -10,6 +10,7 @@ from typing import Any
 from modelscan.core.deployment import Deployment, Replica, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, RemoteError
+from modelscan.core.units import MIB
 from modelscan.state.secrets import redact
 from modelscan.targets.base import Effects, StartFailed
 from modelscan.targets.events import AtServer
@@ -27,6 +28,7 @@ from modelscan.targets.gpustack.watch import DELETE, parse_line
 
 _LOG_LINES = 40
 _FIRST_PAUSE_S, _GROWTH = 0.05, 1.5
+_LOG_S, _LOG_BYTES = 120.0, 16 * MIB
 
 Mark = tuple[Any, ...]
 """What of an instance is worth another look when it changes."""
@@ -305,7 +307,9 @@ def log_tail(client: Client, model_id: int) -> list[str]:
             return []
         path = f"model-instances/{rows[0]['id']}/logs"
         params = {"tail": 20 * _LOG_LINES, "follow": "false"}
-        with client.stream(path, what="read the log", params=params) as lines:
+        with client.stream(
+            path, what="read the log", params=params, within_s=_LOG_S, max_bytes=_LOG_BYTES
+        ) as lines:
             return [redact(line) for line in without_environment(lines)][-_LOG_LINES:]
     except ModelscanError:
         return []

@@ -150,7 +150,7 @@ class Ollama:
         return _object(answer.body) if answer.body.strip() else {}  # DELETE answers with nothing
 
     def _limits(self, **changes: Any) -> Limits:
-        return self._http.limits(max_redirects=0, **changes)
+        return self._http.settings.limits(max_redirects=0, **changes)
 
     def _stream(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """JSON lines; an ``error`` among them is raised."""

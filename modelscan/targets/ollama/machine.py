@@ -6,12 +6,14 @@ from dataclasses import replace
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.machine import EngineHere, Machine
+from modelscan.core.plan import ResolvedModel
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.targets.local.machine import this_machine
 from modelscan.targets.ollama.client import Ollama
 
 _LOOK_S = 2.0
+HUBS = {"huggingface": "hf.co", "modelscope": "modelscope.cn"}
 
 
 def ollama_machine(
@@ -24,6 +26,14 @@ def ollama_machine(
     here = this_machine(config, store, gpu, name)
     engine = EngineHere("ollama", None if here.simulated else _version(config), "server")
     return replace(here, engines=(engine,), missing=(), where=f"Ollama on {here.where}")
+
+
+def fetchable(model: ResolvedModel) -> ResolvedModel:
+    """The variants that the server can get: from a hub, or as files of this machine."""
+    kept = tuple(c for c in model.candidates if c.variant.source in HUBS or c.variant.files)
+    if len(kept) == len(model.candidates):
+        return model
+    return replace(model, candidates=kept, other_formats=("config.json",))
 
 
 def _version(config: Config) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from modelscan.core.deployment import Deployment, Measured, OllamaRecord, State
 from modelscan.core.end_cause import EndCause
-from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError, UsageError
+from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.launch import OllamaLaunch
 from modelscan.core.plan import Plan, ResolvedModel
@@ -35,12 +35,11 @@ from modelscan.targets.base import (
 )
 from modelscan.targets.events import Downloading, Events, Starting, Verifying
 from modelscan.targets.ollama.client import Loaded, Ollama, digest_of, same_model
-from modelscan.targets.ollama.machine import ollama_machine
+from modelscan.targets.ollama.machine import HUBS, fetchable, ollama_machine
 from modelscan.targets.request import Request
 
 NAME = "ollama"
 _LOOK_S = 2.0
-_HUBS = {"huggingface": "hf.co", "modelscope": "modelscope.cn"}
 
 
 class OllamaTarget:
@@ -92,10 +91,7 @@ class OllamaTarget:
     def _plan(self, name: str, subject: ResolvedModel, request: Request) -> Plan:
         with Store.look(self._config.paths.store_file) as store:
             machine = ollama_machine(self._config, store, request.gpu, name)
-        plan = planned(machine, subject, request.workload)
-        if base_name(plan) is None and not plan.files:
-            raise NotDeployableError(f"Ollama cannot fetch {plan.repo}")
-        return plan
+        return planned(machine, fetchable(subject), request.workload)
 
     def preview(self, deployment: Deployment) -> RequestPreview:
         body = to_json(launch_of(deployment))
@@ -235,7 +231,7 @@ def served(deployment: Deployment) -> str:
 
 def base_name(plan: Plan) -> str | None:
     """What the server pulls: a hub's repository and quantization; None for a local file."""
-    hub = _HUBS.get(plan.source)
+    hub = HUBS.get(plan.source)
     if hub is None:
         return None
     tag = f":{plan.quantization}" if plan.quantization else ""

@@ -1,4 +1,4 @@
-"""The faces of the client, the hub that they talk to, and a certificate for it."""
+"""The faces of the HTTP client, the hub that they talk to, and a certificate for it."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from support.planner_cases import (
 
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.model import Model, Spec
-from modelscan.core.plan import Candidate, Quality, Subject
+from modelscan.core.plan import Candidate, Quality, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.planner.search import (
     Option,
@@ -43,7 +43,7 @@ def free(device: Gpu, gib: float) -> Gpu:
 
 
 def listed(
-    model: Subject, inventory: Inventory, **wishes: object
+    model: ResolvedModel, inventory: Inventory, **wishes: object
 ) -> tuple[list[tuple[str, str, tuple[int, ...], int]], dict[str, str]]:
     """Options as (quantization, engine, devices, tensor parallel), and the reasons by label."""
     result = options(model, inventory, Workload(**wishes))  # type: ignore[arg-type]

@@ -22,6 +22,7 @@ from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings, Limits, json_body
 from modelscan.net.local import LocalTransport
 
+pytest_plugins = ["support.http_fixtures"]
 pytestmark = pytest.mark.timeout(60)  # a deadline that does not work hangs
 
 
@@ -256,6 +257,27 @@ def test_lines_that_break_off(face: Face, hub: FakeHub, mode: str, code: str) ->
     with pytest.raises(HttpError) as caught:
         face.lines(hub.url + "/api.json", settings(), silence_s=0.5)
     assert (caught.value.code, len(hub.log)) == (code, 1)
+
+
+def test_lines_may_be_bounded(face: Face, hub: FakeHub) -> None:
+    hub.documents["/api.json"] = b"1\n" * 100
+    with pytest.raises(HttpError) as caught:
+        face.lines(hub.url + "/api.json", settings(), max_bytes=150)
+    assert caught.value.code == "too_large"
+
+
+@pytest.mark.parametrize("name", ["httpx", "local"])
+def test_lines_may_have_a_deadline(hub: FakeHub, name: str) -> None:
+    """It drips on, so that no silence would end it."""
+    hub.fault("/api.json", "slow-body")
+    transport = LocalTransport() if name == "local" else None
+    with (
+        HttpClient(settings(timeout_s=3600.0), transport) as http,
+        pytest.raises(HttpError) as caught,
+        http.lines("GET", hub.url + "/api.json", within_s=0.6) as lines,
+    ):
+        list(lines)
+    assert (caught.value.code, "0.6 s" in caught.value.message) == ("timeout", True)
 
 
 def test_lines_come_as_they_are_sent(hub: FakeHub) -> None:

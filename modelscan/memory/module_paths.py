@@ -1,0 +1,54 @@
+"""Module paths of a checkpoint: without wrappers, and matched by quantizers' patterns."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from functools import lru_cache
+
+_WRAPPERS = ("model.language_model.", "language_model.model.", "language_model.", "model.",
+             "backbone.", "thinker.model.")  # fmt: skip
+
+
+def plain(name: str) -> str:
+    """A module path without the wrappers multimodal models put around it."""
+    for prefix in _WRAPPERS:
+        if name.startswith(prefix):
+            return name[len(prefix) :]
+    return name
+
+
+@lru_cache(maxsize=65536)
+def kept(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether any of a checkpoint's "leave this alone" patterns is for this path."""
+    return any(_covers(name, pattern) for pattern in patterns)
+
+
+@lru_cache(maxsize=65536)
+def matches(name: str, pattern: str) -> bool:
+    """Whether a rule is for this path, with or without the wrappers a checkpoint may have."""
+    if not pattern.startswith("re:"):
+        return _covers(name, pattern)
+    compiled = _compiled(pattern[3:])
+    if compiled is None:
+        return False
+    return any(compiled.match(prefix + name) for prefix in ("", *_WRAPPERS))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(pattern)
+    except re.error:
+        return None
+
+
+def _covers(name: str, pattern: str) -> bool:
+    if pattern.startswith("re:"):
+        compiled = _compiled(pattern[3:].replace("^model\\.", ""))
+        return compiled is not None and compiled.search(name) is not None
+    short = plain(pattern)
+    if "*" in short:
+        inside = fnmatchcase(name, short + ".*")  # a module's pattern covers what is in it
+        return inside or fnmatchcase(name, short) or fnmatchcase("model." + name, short)
+    return name == short or name.startswith(short + ".") or f".{short}." in f".{name}."

@@ -1,0 +1,171 @@
+"""Carries out exchanges from threads: redirects, retries, deadlines, cancelling."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from itertools import count
+
+from modelscan.net.deadline import Deadline
+from modelscan.net.errors import (
+    HttpError,
+    TransportFailure,
+    explain,
+    out_of_time,
+    silent,
+    stopped,
+)
+from modelscan.net.exchange import (
+    Answer,
+    Body,
+    HttpSettings,
+    Limits,
+    Lines,
+    Read,
+    Request,
+    answer_of,
+    on_head,
+    retry_pause_s,
+)
+from modelscan.net.transport import Response, Transport
+
+
+def utc_now() -> str:
+    """RFC 3339, UTC, seconds."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Runner:
+    """The effects of the sync client. Thread-safe."""
+
+    def __init__(self, settings: HttpSettings, transport: Transport | None) -> None:
+        self.received_bytes = 0
+        self._ca_file = settings.ca_file
+        self._transport = transport
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._active: set[Deadline] = set()
+
+    def close(self) -> None:
+        """Release the connections."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def cancel(self) -> None:
+        """Stop every exchange under way; later ones fail at once."""
+        self._stop.set()
+        with self._lock:
+            for deadline in self._active:
+                deadline.cut()
+
+    def answer(self, request: Request, limits: Limits) -> Answer:
+        """The successful response, after as many attempts as are allowed; raises HttpError."""
+        for attempt in count(1):
+            try:
+                return self._once(request, limits)
+            except HttpError as error:
+                error.attempts = attempt
+                pause_s = retry_pause_s(request, error, attempt, limits, time.time())
+                if pause_s is None or self._stop.wait(pause_s):
+                    raise
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _once(self, request: Request, limits: Limits) -> Answer:
+        with self.opened(request, limits, limits.timeout_s) as response:
+            return self.read(request, response, limits.max_bytes)
+
+    def read(self, request: Request, response: Response, max_bytes: int) -> Answer:
+        """The response with its body; raises HttpError above ``max_bytes``."""
+        body = self._body(request, response, Read(max_bytes))
+        return answer_of(request, response.status, response.headers, body, utc_now())
+
+    def lines(self, request: Request, response: Response, max_bytes: int | None) -> Iterator[str]:
+        """The body's lines as they come; raises HttpError above ``max_bytes`` (None: no limit)."""
+        lines = Lines(request.shown, max_bytes)
+        for part in self.parts(response):
+            yield from lines.add(part)
+        yield from lines.end()
+
+    @contextmanager
+    def opened(
+        self, request: Request, limits: Limits, within_s: float | None
+    ) -> Iterator[Response]:
+        """The successful response at the end of the redirects; everything else raises HttpError.
+
+        ``within_s`` bounds the whole exchange, ``limits.timeout_s`` each silence.
+        """
+        with Deadline(within_s) as deadline, self._tracked(deadline):
+            try:
+                with self._followed(request, limits, deadline) as response:
+                    yield response
+                if deadline.expired:  # a cut connection may look like the end of the body
+                    raise TransportFailure("timeout", "")
+            except TransportFailure as failure:
+                raise self._explained(request, failure, deadline, limits) from failure
+
+    def _explained(
+        self, request: Request, failure: TransportFailure, deadline: Deadline, limits: Limits
+    ) -> HttpError:
+        if self._stop.is_set():
+            return stopped(request.shown)
+        if deadline.seconds is None and failure.kind == "timeout":
+            return silent(request.shown, limits.timeout_s)
+        if deadline.expired or failure.kind == "timeout":
+            return out_of_time(request.shown, deadline.seconds or limits.timeout_s)
+        return explain(request.shown, failure)
+
+    @contextmanager
+    def _followed(self, request: Request, limits: Limits, deadline: Deadline) -> Iterator[Response]:
+        following, transport = request, self._connected()
+        for redirects in count():
+            with transport.open(following, limits.timeout_s, deadline) as response:
+                step = on_head(following, response.status, response.headers, redirects, limits)
+                if isinstance(step, Request):
+                    following = step
+                    continue
+                if step.cut:
+                    body = self._body(request, response, step)
+                    answer_of(request, response.status, response.headers, body, "")
+                yield response
+                return
+
+    def _body(self, request: Request, response: Response, read: Read) -> bytes:
+        body = Body(request.shown, read)
+        try:
+            for part in self.parts(response):
+                if not body.add(part):
+                    break
+        except TransportFailure:
+            if not read.cut:  # of an error's explanation, what has arrived will do
+                raise
+        return body.joined()
+
+    def parts(self, response: Response) -> Iterator[bytes]:
+        """The body as it arrives, counted."""
+        for part in response.parts():
+            self.received_bytes += len(part)
+            yield part
+
+    @contextmanager
+    def _tracked(self, deadline: Deadline) -> Iterator[None]:
+        with self._lock:
+            self._active.add(deadline)
+        if self._stop.is_set():
+            deadline.cut()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._active.discard(deadline)
+
+    def _connected(self) -> Transport:
+        """The transport, made on first use."""
+        with self._lock:
+            if self._transport is None:
+                from modelscan.net.httpx_transport import HttpxTransport
+
+                self._transport = HttpxTransport(self._ca_file)
+            return self._transport
