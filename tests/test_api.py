@@ -96,7 +96,7 @@ def test_homes_are_apart(tmp_path: Path) -> None:
     two = modelscan.Workspace(home=tmp_path / "two")
     assert one.config.paths.config == tmp_path / "one" / "config"
     assert two.config.paths.config == tmp_path / "two" / "config"
-    assert (one.config.text("goal"), two.config.text("goal")) == ("speed", "quality")
+    assert (one.config.goal, two.config.goal) == ("speed", "quality")
 
 
 def test_answers_are_the_commands_bodies(run_in_process: Callable[..., Ran]) -> None:

@@ -66,7 +66,7 @@ def _live(source: str, origin: str, records: tuple[SourceRecord, ...], when: str
 def _modelsdev(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
     from modelscan.catalog.sources import modelsdev
 
-    endpoint = config.text("modelsdev_endpoint").rstrip("/")
+    endpoint = config.modelsdev_endpoint.rstrip("/")
     got = modelsdev.fetch(http, endpoint)
     records = got.records
     if got.warning:

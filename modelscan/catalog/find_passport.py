@@ -91,7 +91,7 @@ def _repository(text: str, model: Model, config: Config) -> Reference | None:
     variant = variants.get(repo)
     if variant is not None and variant.source == "modelscope":
         return Reference(Kind.MODELSCOPE, repo)
-    prefers_modelscope = config.text("source") == "modelscope"
+    prefers_modelscope = config.source == "modelscope"
     if variant is not None and variant.modelscope_repo and prefers_modelscope:
         return Reference(Kind.MODELSCOPE, variant.modelscope_repo)
     return Reference(Kind.HUGGINGFACE, repo)

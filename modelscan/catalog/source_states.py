@@ -46,7 +46,7 @@ def source_states(config: Config) -> SourcesAnswer:
         states, total = index.sources(), index.count()
     finally:
         index.close()
-    rows = tuple(_source_row(state, config.number("catalog_max_age_s")) for state in states)
+    rows = tuple(_source_row(state, config.catalog_max_age_s) for state in states)
     warnings = tuple(f"{row.name}: {row.error}" for row in rows if row.error)
     return SourcesAnswer(rows, total, str(index.path), warnings)
 

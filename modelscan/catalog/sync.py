@@ -114,7 +114,7 @@ def fetch_all(
     pool = concurrent.futures.ThreadPoolExecutor(max(1, len(sources)))
     try:
         waiting = {pool.submit(run, source): source for source in sources}
-        until = time.monotonic() + config.number("http_timeout_s") * _REQUESTS_LONG
+        until = time.monotonic() + config.http_timeout_s * _REQUESTS_LONG
         while waiting:
             if time.monotonic() > until:  # a server may be slow page after page
                 for source in waiting.values():

@@ -75,7 +75,7 @@ def read_manifest(model: str | None, file: Path | None, wanted: Wanted) -> Manif
             raise UsageError("no model was named", hint="modelscan deploy MODEL, or -f FILE")
         return Manifest(model, wanted.workload)
     manifest = read(file)
-    workload = merged(manifest.workload, wanted.workload, current().config.text("goal"))
+    workload = merged(manifest.workload, wanted.workload, current().config.goal)
     return replace(manifest, model=model or manifest.model, workload=workload)
 
 
@@ -104,7 +104,7 @@ def _request(
         api_key=place.api_key or options.get("api_key"),
         route=not place.no_route and bool(options.get("route", True)),
         wait=how.wait,
-        timeout_s=config.number("start_timeout_s") if timeout_s is None else timeout_s,
+        timeout_s=config.start_timeout_s if timeout_s is None else timeout_s,
         replace=how.replace or how.yes,
         dry_run=how.dry_run,
         restart=process.policy,

@@ -89,7 +89,7 @@ def workload_from(
         parameters=parameters,
         tensor_parallel=tensor_parallel,
         memory_utilization=memory_utilization,
-        goal=goal or current().config.text("goal"),
+        goal=goal or current().config.goal,
         mode=mode or "standard",
         source=source,
         adapters=tuple(adapters),

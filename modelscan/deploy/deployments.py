@@ -16,7 +16,7 @@ from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.route import Route
 from modelscan.deploy import lifecycle, routes, update
-from modelscan.deploy.lifecycle import DRAIN_S, Outcome, forget_it
+from modelscan.deploy.lifecycle import DRAIN_S, Outcome, no_save
 from modelscan.deploy.reconcile import Warn, no_warnings, observed, refreshed, unknown
 from modelscan.deploy.session import FindTarget, Session, Shield
 from modelscan.models.resolve import load_deployable
@@ -56,7 +56,7 @@ class Deployments:
     def preview(self, request: Request) -> Deployment:
         """The deployment as it would be; nothing is written or started."""
         new = self._new(request)
-        effects = Effects(forget_it, now=self._now)
+        effects = Effects(no_save, now=self._now)
         return self._find(request.target, self.config).propose(new, effects)
 
     def launch_preview(self, deployment: Deployment) -> Preview:
@@ -178,7 +178,7 @@ class Deployments:
     @property
     def start_timeout_s(self) -> float:
         """How long an engine may take to become ready where nothing else is asked for."""
-        return self.config.number("start_timeout_s")
+        return self.config.start_timeout_s
 
     @contextlib.contextmanager
     def session(

@@ -54,7 +54,7 @@ def discover(
 
 
 def _ollama_port(config: Config) -> tuple[int, ...]:
-    parts = urlsplit(config.text("ollama_endpoint"))
+    parts = urlsplit(config.ollama_endpoint)
     local = parts.hostname in ("127.0.0.1", "localhost")
     return (parts.port,) if local and parts.port else ()
 

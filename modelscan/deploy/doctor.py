@@ -86,11 +86,7 @@ def _python() -> Iterator[Check]:
 
 
 def _settings(config: Config) -> Iterator[Check]:
-    changed = [
-        f"{key} ({value.origin})"
-        for key, value in config.values.items()
-        if value.origin != "default"
-    ]
+    changed = [f"{key} ({origin})" for key, origin in config.origins.items() if origin != "default"]
     yield Check("settings", "ok", ", ".join(changed) or "all defaults")
 
 
@@ -186,7 +182,7 @@ def _remote(config: Config) -> Iterator[Check]:
 
     with http_client(config) as http:
         for key in ("modelsdev_endpoint", "hf_endpoint", "modelscope_endpoint"):
-            url = config.text(key)
+            url = str(config.value(key))
             if config.offline:
                 yield Check(url, "absent", "not asked: --offline")
             else:

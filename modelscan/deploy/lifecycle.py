@@ -166,7 +166,7 @@ def _refuse_replacing(before: Deployment | None, request: Request) -> None:
     )
 
 
-def forget_it(_: Deployment) -> None:
+def no_save(_: Deployment) -> None:
     """A preview is not remembered."""
 
 
@@ -174,7 +174,7 @@ def _check_replacement(session: Session, target: Target, new: NewDeployment) -> 
     """A wrong option must not cost the deployment that runs. That it does not fit beside the old
     one proves nothing: the old one's memory will be free."""
     with contextlib.suppress(NotDeployableError):
-        target.propose(new, Effects(forget_it, session.events, session.now))
+        target.propose(new, Effects(no_save, session.events, session.now))
 
 
 def _propose(

@@ -1,8 +1,8 @@
 """The machine as the probes see it: files below a root, an environment, programs to run.
 
 Everything that touches the outside goes through a ``Machine``, so that a test can hand in another.
-``MODELSCAN_HOST_ROOT`` reads /proc, /sys and /dev below another folder (a container with the
-host's file system mounted). ``MODELSCAN_PROBE_TIMEOUT_S`` (10) bounds each program and driver.
+The setting ``host_root`` reads /proc, /sys and /dev below another folder (a container with the
+host's file system mounted); ``probe_timeout_s`` bounds each program and driver.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from modelscan.gpu.tools import ToolOutput, run_tool, which
+from modelscan.state.config import load
 
 
 class Runner(Protocol):
@@ -24,14 +25,11 @@ class Runner(Protocol):
 
 
 def _default_root() -> Path:
-    return Path(os.environ.get("MODELSCAN_HOST_ROOT") or "/")
+    return load().host_root
 
 
 def _default_timeout() -> float:
-    try:
-        return max(0.1, min(120.0, float(os.environ.get("MODELSCAN_PROBE_TIMEOUT_S", "10"))))
-    except ValueError:
-        return 10.0
+    return load().probe_timeout_s
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ def http_client(config: Config, *, ca_file: str | None = None) -> HttpClient:
     ``ca_file`` (PEM) replaces the usual certificate authorities. Raises UsageError for a
     ``http_timeout_s`` out of range.
     """
-    timeout_s = config.number("http_timeout_s")
+    timeout_s = config.http_timeout_s
     if not 0 < timeout_s <= MAX_TIMEOUT_S:
         raise UsageError(
             f"http_timeout_s is {timeout_s:g}: not above 0 and at most {MAX_TIMEOUT_S:g}",

@@ -100,10 +100,10 @@ class Hub:
         """The hubs the settings name; raises AuthError when a configured token is missing."""
         return cls(
             http or http_client(config),
-            hf_endpoint=config.text("hf_endpoint"),
-            modelscope_endpoint=config.text("modelscope_endpoint"),
-            hf_token=_secret(config, "hf_token"),
-            modelscope_token=_secret(config, "modelscope_token"),
+            hf_endpoint=config.hf_endpoint,
+            modelscope_endpoint=config.modelscope_endpoint,
+            hf_token=_secret(config.hf_token),
+            modelscope_token=_secret(config.modelscope_token),
         )
 
     def __enter__(self) -> Hub:
@@ -204,11 +204,10 @@ def _on_modelscope(ref: Reference) -> bool:
     return ref.kind is Kind.MODELSCOPE
 
 
-def _secret(config: Config, key: str) -> str | None:
+def _secret(reference: str | None) -> str | None:
     """The token a setting refers to; the environment's other tokens are never read."""
-    reference = config.get(key)
     if reference is None:
         return None
     from modelscan.state.secrets import resolve
 
-    return resolve(str(reference))
+    return resolve(reference)

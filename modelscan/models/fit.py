@@ -65,7 +65,7 @@ class Fit:
 
 def default_wishes(config: Config) -> Workload:
     """The wishes of a ``plan`` without options."""
-    return Workload(goal=config.text("goal"))
+    return Workload(goal=config.goal)
 
 
 def fit_of(model: Model, machine: Machine, config: Config, *, brief: bool = False) -> Fit:

@@ -48,7 +48,7 @@ def from_model(model: Model, config: Config, workload: Workload) -> ResolvedMode
             closed=True, alternatives=_open_models_like(model, config),
         )  # fmt: skip
     original = _original(model)
-    source = workload.source or str(config.get("source") or "huggingface")
+    source = workload.source or config.source
     there = _from_source(model.variants, source, explicit=workload.source is not None)
     labelled = [_labelled(variant, original) for variant in there]
     chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])

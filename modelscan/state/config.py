@@ -1,5 +1,10 @@
-"""Settings with their origin: flag > MODELSCAN_* variable > project file > user file > default."""
+"""Settings with their origin: flag > MODELSCAN_* variable > project file > user file > default.
 
+``Config`` is the one table: each attribute is a setting with its type, default, help and limits,
+so that a misspelt name is a type error. ``SETTINGS`` is read from it.
+"""
+
+# ruff: noqa: RUF009 - ``_setting`` is ``dataclasses.field`` with our metadata
 from __future__ import annotations
 
 import math
@@ -7,7 +12,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +23,15 @@ from modelscan.state.files import write_atomic
 from modelscan.state.paths import Paths, expand, paths
 
 PROJECT_FILE = "modelscan.toml"
-Value = str | int | float | bool | None
+Value = str | int | float | bool | Path | None
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One key. ``kind``: str | int | float | bool | path | secret | choice.
 
-    Numbers are at least ``minimum`` and at most ``LARGEST``.
+    Numbers are at least ``minimum`` and at most ``LARGEST``. ``testing``: for tests and unusual
+    machines only.
     """
 
     key: str
@@ -34,83 +40,89 @@ class Setting:
     help: str
     choices: tuple[str, ...] = ()
     minimum: float = 0
+    testing: bool = False
 
     @property
     def variable(self) -> str:
         return "MODELSCAN_" + self.key.upper()
 
 
-SETTINGS: tuple[Setting, ...] = (
-    Setting("offline", "bool", False, "send no request off this machine"),
-    Setting("routing_file", "path", None, "the routing file (default: in the config folder)"),
-    Setting("target", "str", "local", "where deploy runs: local, auto or a configured target"),
-    Setting("source", "choice", "huggingface", "where weights come from",
-            ("huggingface", "modelscope", "local_path")),
-    Setting("goal", "choice", "quality", "what plan prefers", ("quality", "speed", "context")),
-    Setting("hf_endpoint", "str", "https://huggingface.co", "Hugging Face or a mirror of it"),
-    Setting("hf_token", "secret", None, "reference (env:NAME, file:PATH) to the hub's token"),
-    Setting("modelscope_endpoint", "str", "https://modelscope.cn", "ModelScope or a mirror of it"),
-    Setting("modelscope_token", "secret", None, "reference to ModelScope's token"),
-    Setting("modelsdev_endpoint", "str", "https://models.dev", "models.dev or a mirror of it"),
-    Setting("http_timeout_s", "float", 20.0, "time limit of one request, seconds",
-            minimum=0.1),
-    Setting("catalog_max_age_s", "int", 86_400, "age after which catalog data is called stale"),
-    Setting("start_timeout_s", "float", 600.0, "time limit for an engine to become ready",
-            minimum=0.1),
-    Setting("llama_server", "path", None, "a llama-server binary to use instead of xllamacpp"),
-    Setting("vllm", "path", None, "the Python or vllm command of an environment that has vLLM"),
-    Setting("sglang", "path", None, "the Python of an environment that has SGLang"),
-    Setting("ollama_endpoint", "str", "http://127.0.0.1:11434", "an Ollama server"),
-    Setting("port_range", "str", "41000-41999", "ports that local engines may use"),
-    Setting("electricity_usd_per_kwh", "float", None, "price of power, for cost comparisons"),
-    Setting("machine_watts", "float", None, "power drawn while serving, for cost comparisons"),
-)  # fmt: skip
-_BY_KEY = {setting.key: setting for setting in SETTINGS}
-
-# Variables that other tools share and people already set.
-_FOREIGN = {"hf_endpoint": "HF_ENDPOINT", "modelscope_endpoint": "MODELSCOPE_ENDPOINT"}
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A value and where it came from: ``flag``, ``env:NAME``, a file's path, or ``default``."""
-
-    value: Value
-    origin: str
+def _setting(default: Any, text: str, **more: Any) -> Any:
+    """An attribute of ``Config``."""
+    return field(default=default, metadata={"help": text, **more})
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Every setting, resolved once per command."""
+    """Every setting, resolved once per command. ``origins``: key -> flag, ``env:NAME``, a file's
+    path, or ``default``."""
 
-    values: Mapping[str, Resolved]
     paths: Paths
-    warnings: tuple[str, ...] = field(default=())
+    origins: Mapping[str, str]
+    offline: bool = _setting(False, "send no request off this machine")
+    routing_file: Path = _setting(None, "the routing file (default: in the config folder)")
+    target: str = _setting("local", "where deploy runs: local, auto or a configured target")
+    source: str = _setting(
+        "huggingface", "where weights come from",
+        choices=("huggingface", "modelscope", "local_path"),
+    )  # fmt: skip
+    goal: str = _setting("quality", "what plan prefers", choices=("quality", "speed", "context"))
+    hf_endpoint: str = _setting("https://huggingface.co", "Hugging Face or a mirror of it")
+    hf_token: str | None = _setting(
+        None, "reference (env:NAME, file:PATH) to the hub's token", secret=True
+    )
+    modelscope_endpoint: str = _setting("https://modelscope.cn", "ModelScope or a mirror of it")
+    modelscope_token: str | None = _setting(None, "reference to ModelScope's token", secret=True)
+    modelsdev_endpoint: str = _setting("https://models.dev", "models.dev or a mirror of it")
+    http_timeout_s: float = _setting(20.0, "time limit of one request, seconds", minimum=0.1)
+    catalog_max_age_s: int = _setting(86_400, "age after which catalog data is called stale")
+    start_timeout_s: float = _setting(
+        600.0, "time limit for an engine to become ready", minimum=0.1
+    )
+    llama_server: Path | None = _setting(None, "a llama-server binary to use instead of xllamacpp")
+    vllm: Path | None = _setting(None, "the Python or vllm command of an environment that has vLLM")
+    sglang: Path | None = _setting(None, "the Python of an environment that has SGLang")
+    ollama_endpoint: str = _setting("http://127.0.0.1:11434", "an Ollama server")
+    port_range: str = _setting("41000-41999", "ports that local engines may use")
+    electricity_usd_per_kwh: float | None = _setting(None, "price of power, for cost comparisons")
+    machine_watts: float | None = _setting(None, "power drawn while serving, for cost comparisons")
+    host_root: Path = _setting(
+        Path("/"), "testing: read /proc, /sys and /dev below this folder", testing=True
+    )
+    probe_timeout_s: float = _setting(
+        10.0, "testing: time limit of each program that reads the hardware", minimum=0.1,
+        testing=True,
+    )  # fmt: skip
 
-    def get(self, key: str) -> Value:
-        return self.resolved(key).value
+    def value(self, key: str) -> Value:
+        """By name, for commands that get a name; raises UsageError for an unknown one."""
+        found: Value = getattr(self, known(key).key)
+        return found
 
-    def resolved(self, key: str) -> Resolved:
-        return self.values[known(key).key]
 
-    def text(self, key: str) -> str:
-        return str(self.get(key))
+_KINDS = {
+    "bool": "bool", "int": "int", "float": "float", "float | None": "float", "str": "str",
+    "str | None": "str", "Path": "path", "Path | None": "path",
+}  # fmt: skip
 
-    def number(self, key: str) -> float:
-        value = self.get(key)
-        return float(value) if value is not None else 0.0
 
-    def path(self, key: str) -> Path | None:
-        value = self.get(key)
-        return expand(str(value)) if value is not None else None
+def _table() -> tuple[Setting, ...]:
+    found = []
+    for one in fields(Config):
+        more = dict(one.metadata)
+        if more:
+            kind = "secret" if more.pop("secret", False) else _KINDS[str(one.type)]
+            kind = "choice" if "choices" in more else kind
+            default: Any = one.default
+            found.append(Setting(one.name, kind, default, **more))
+    return tuple(found)
 
-    @property
-    def offline(self) -> bool:
-        return bool(self.get("offline"))
 
-    @property
-    def routing_file(self) -> Path:
-        return self.path("routing_file") or self.paths.routing_file
+SETTINGS = _table()
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+# Variables that other tools share and people already set.
+_FOREIGN = {"hf_endpoint": "HF_ENDPOINT", "modelscope_endpoint": "MODELSCOPE_ENDPOINT"}
 
 
 def known(key: str) -> Setting:
@@ -138,8 +150,11 @@ def load(
     layers += [(f"env:{name}", {key: text}) for key, name, text in _from_environment(env)]
     for file in _files(where, cwd):
         layers.append((str(file), read_file(file)))
-    values = {setting.key: _resolve(setting, layers) for setting in SETTINGS}
-    return Config(values, where)
+    found = {setting.key: _resolve(setting, layers) for setting in SETTINGS}
+    values: dict[str, Any] = {key: value for key, (value, _) in found.items()}
+    values["routing_file"] = values["routing_file"] or where.routing_file
+    origins = {key: origin for key, (_, origin) in found.items()}
+    return Config(paths=where, origins=origins, **values)
 
 
 def _from_environment(env: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -163,12 +178,14 @@ def _upwards(cwd: Path | None) -> list[Path]:
     return [here, *here.parents]
 
 
-def _resolve(setting: Setting, layers: list[tuple[str, Mapping[str, Any]]]) -> Resolved:
+def _resolve(setting: Setting, layers: list[tuple[str, Mapping[str, Any]]]) -> tuple[Value, str]:
+    """The value as its attribute has it, and its origin."""
     for origin, layer in layers:
-        value = layer.get(setting.key)
-        if value is not None:
-            return Resolved(convert(setting, value, origin), origin)
-    return Resolved(setting.default, "default")
+        raw = layer.get(setting.key)
+        if raw is not None:
+            value = convert(setting, raw, origin)
+            return (expand(str(value)) if setting.kind == "path" else value), origin
+    return setting.default, "default"
 
 
 def read_file(file: Path) -> dict[str, Any]:
@@ -240,7 +257,7 @@ def _refused(setting: Setting, value: Any, origin: str, why: str) -> UsageError:
     return UsageError(f"{origin}: {setting.key} = {shown} {why}", hint=hint)
 
 
-def _plain(value: Value) -> str:
+def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

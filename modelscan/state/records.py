@@ -57,7 +57,7 @@ def from_document(document: Mapping[str, Any]) -> tuple[Deployment, tuple[str, .
     except NotReadable as error:
         raise ModelscanError(
             f"the record of '{name}' cannot be read: {error}",
-            hint=f"modelscan remove {name}", code="broken_record",
+            hint="modelscan list   (every other deployment works)", code="broken_record",
         ) from error  # fmt: skip
 
 

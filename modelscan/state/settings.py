@@ -54,9 +54,8 @@ class PathsShown:
 def setting_row(config: Config, key: str) -> SettingRow:
     """One setting; raises UsageError with the nearest names for an unknown one."""
     setting = definitions.known(key)
-    resolved = config.resolved(setting.key)
-    value = str(config.routing_file) if setting.key == "routing_file" else resolved.value
-    return SettingRow(setting.key, value, resolved.origin, setting.help)
+    value = config.value(setting.key)
+    return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
 
 
 def show_settings(config: Config) -> SettingsShown:

@@ -65,7 +65,7 @@ class Store:
         rows = self._database.rows("SELECT document FROM deployments WHERE name = ?", name)
         if not rows:
             return None
-        deployment, broken = from_document(json.loads(str(rows[0][0])))
+        deployment, broken = _read(name, str(rows[0][0]))
         self.notes = _notes(name, broken)
         return deployment
 
@@ -76,7 +76,7 @@ class Store:
             "SELECT name, document FROM deployments ORDER BY name"
         ):
             try:
-                deployment, broken = from_document(json.loads(str(text)))
+                deployment, broken = _read(str(name), str(text))
             except ModelscanError as error:
                 notes.append(error.message)
                 continue
@@ -132,6 +132,17 @@ ON CONFLICT (name) DO UPDATE SET target = excluded.target, state = excluded.stat
     port = excluded.port, created_at = excluded.created_at, updated_at = excluded.updated_at,
     document = excluded.document
 """
+
+
+def _read(name: str, text: str) -> tuple[Deployment, tuple[str, ...]]:
+    """The row and what of it is broken; raises ModelscanError for one that cannot be read."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        document = {}
+    return from_document({**document, "name": name})
 
 
 def _notes(name: str, broken: tuple[str, ...]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def resolve_target(wanted: str | None, config: Config) -> str:
     ``auto`` is the default cluster if one is configured, else this machine; ``gpustack`` is the
     default cluster and nothing else.
     """
-    name = wanted or config.text("target")
+    name = wanted or config.target
     if name not in ("auto", "gpustack"):
         return name
     from modelscan.state.targets import load

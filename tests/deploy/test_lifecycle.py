@@ -155,7 +155,7 @@ def test_another_request_under_that_name_needs_force(
     assert refused.code == 2
     assert refused.json["error"]["code"] == "name_taken"
     assert only(run)["pid"] == deployed["pid"]
-    replaced = run("deploy", str(model_file), "--context", "256", "--force", "--json").json
+    replaced = run("deploy", str(model_file), "--context", "256", "--replace", "--json").json
     assert replaced["deployment"]["context_tokens"] == 256
     assert replaced["deployment"]["pid"] != deployed["pid"]
     assert replaced["deployment"]["port"] == deployed["port"]
@@ -233,7 +233,7 @@ def test_a_hanging_engine_is_unhealthy_not_gone(
     eventually(lambda: only(run)["health"] == "ok")
     os.kill(deployed["pid"], signal.SIGSTOP)
     eventually(lambda: only(run)["health"] == "unhealthy")
-    forced = run("deploy", str(model_file), "--context", "512", "--force", "--json")
+    forced = run("deploy", str(model_file), "--context", "512", "--replace", "--json")
     assert forced.code == 0, forced.out
     assert forced.json["deployment"]["pid"] != deployed["pid"]
 
@@ -623,7 +623,7 @@ def test_a_llama_server_binary_is_used_when_one_is_configured(
 def test_a_wrong_option_does_not_cost_the_deployment_that_runs(
     run: Run, deployed: dict[str, Any], model_file: Path
 ) -> None:
-    refused = run("deploy", str(model_file), "--force", "--param", "no-such-option=1")
+    refused = run("deploy", str(model_file), "--replace", "--param", "no-such-option=1")
     assert refused.code == 2
     assert only(run)["pid"] == deployed["pid"]
 

@@ -18,7 +18,7 @@ Run = Callable[..., Ran]
 
 COMMANDS = [
     ("deploy", ["deploy", "MODEL"]),
-    ("deploy", ["deploy", "MODEL", "--context", "64", "--force"]),
+    ("deploy", ["deploy", "MODEL", "--context", "64", "--replace"]),
     ("deploy", ["deploy", "MODEL", "--dry-run"]),
     ("list", ["list"]),
     ("list", ["ls"]),

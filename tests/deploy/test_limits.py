@@ -34,7 +34,7 @@ def limits(run: Run) -> tuple[int, int]:
 def test_a_limit_that_is_too_small_is_named(run_in_process: Run, model_file: Path) -> None:
     ran = run_in_process("deploy", str(model_file), "--memory-limit", "30MB", "--json")
     assert ran.code == 5, ran.out
-    assert "28.6 MiB of host memory" in ran.json["error"]["hint"]
+    assert "memory limit is 28.6 MiB" in ran.json["error"]["hint"]
 
 
 @pytest.mark.parametrize("words", [("--memory-limit", "much"), ("--nice", "20")])

@@ -29,7 +29,7 @@ def test_the_launch_keeps_the_variables(run_in_process: Run, model_file: Path) -
     assert run_in_process("stop", "m").code == 0
     assert run_in_process("start", "m").code == 0
     assert variables() == OFFLINE
-    assert run_in_process(*options, "--force").code == 0
+    assert run_in_process(*options, "--replace").code == 0
     assert variables() == {}
     assert run_in_process("remove", "m", "--yes").code == 0
 

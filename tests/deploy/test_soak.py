@@ -82,7 +82,7 @@ class Life:
         if name == "deploy":
             policy = self.rng.choice(("no", "on-failure", "always"))
             wait = self.rng.choice(("--wait", "--no-wait"))
-            return ["deploy", str(self.model), "--restart", policy, wait, "--force"]
+            return ["deploy", str(self.model), "--restart", policy, wait, "--replace"]
         return {"stop": ["stop", "tiny"], "start": ["start", "tiny"],
                 "remove": ["remove", "tiny", "--yes"]}[name]  # fmt: skip
 

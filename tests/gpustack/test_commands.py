@@ -12,8 +12,17 @@ import pytest
 from support.fake_gpustack import CARD, FakeGpuStack, page
 from support.tiny_hf import write_tiny_hf
 
-from modelscan.targets.gpustack import client, follow
-from modelscan.targets.gpustack import model as remote
+from modelscan.core.end_cause import EndCause
+from modelscan.core.errors import RemoteError
+from modelscan.core.workload import Workload
+from modelscan.deploy.deployments import Deployments
+from modelscan.state.config import load
+from modelscan.state.targets import load as load_targets
+from modelscan.targets.base import StartFailed
+from modelscan.targets.gpustack import client
+from modelscan.targets.gpustack.follow import Patience
+from modelscan.targets.gpustack.target import GpuStackTarget
+from modelscan.targets.request import Request
 
 Run = Callable[..., Any]
 
@@ -21,9 +30,6 @@ Run = Callable[..., Any]
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "_PAUSE_S", 0.0)
-    monkeypatch.setattr(follow, "_LOOK_AGAIN_S", 0.1)
-    monkeypatch.setattr(follow, "_VERIFY_PAUSE_S", 0.05)
-    monkeypatch.setattr(follow, "_STREAM_PAUSE_S", 0.05)
 
 
 @pytest.fixture
@@ -35,8 +41,21 @@ def lab(run_in_process: Run, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGp
 
 
 @pytest.fixture
-def deploy(run_in_process: Run, tmp_path: Path) -> Run:
-    folder = write_tiny_hf(tmp_path / "tiny", architectures=["LlamaForCausalLM"])
+def folder(tmp_path: Path) -> Path:
+    return write_tiny_hf(tmp_path / "tiny", architectures=["LlamaForCausalLM"])
+
+
+@pytest.fixture
+def impatient(lab: FakeGpuStack) -> Deployments:
+    """The service with a target that gives up soon."""
+    patience = Patience(restarted_s=0.5, gone_s=0.2)
+    config = load()
+    target = GpuStackTarget(config, load_targets(config.paths).find("lab"), patience)
+    return Deployments(config, find=lambda name, _: target)
+
+
+@pytest.fixture
+def deploy(run_in_process: Run, folder: Path) -> Run:
 
     def run(*words: str) -> Any:
         return run_in_process("deploy", str(folder), "--name", "one", "--target", "lab",
@@ -152,32 +171,25 @@ class TestFollowing:
         assert error["code"] == "timeout"
         assert error["hint"] == "modelscan start one --timeout SECONDS"
 
-    def test_a_server_without_a_stream_is_not_stormed(
-        self, lab: FakeGpuStack, deploy: Run, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_server_without_a_stream_is_not_stormed(self, lab: FakeGpuStack, deploy: Run) -> None:
         """It answers a watch with a list, at once: asked again after a pause."""
-        monkeypatch.setattr(follow, "_LOOK_AGAIN_S", 10.0)
-        monkeypatch.setattr(follow, "_STREAM_PAUSE_S", 0.25)
         lab.states = ["starting"]
         assert deploy("--timeout", "2").json["error"]["code"] == "timeout"
         looks = [1 for verb, path, _ in lab.seen if (verb, path) == ("GET", "/v2/models/1")]
         assert 2 <= len(looks) <= 12
 
     def test_a_failure_that_no_worker_mends(
-        self, lab: FakeGpuStack, deploy: Run, monkeypatch: pytest.MonkeyPatch
+        self, lab: FakeGpuStack, impatient: Deployments, folder: Path
     ) -> None:
-        monkeypatch.setattr(follow, "_RESTARTED_S", 0.5)
         lab.states, lab.message = ["starting", "error"], "unsupported architecture"
-        done = deploy("--timeout", "60")
-        error = done.json["error"]
-        assert (done.code, error["code"]) == (5, "start_failed")
-        assert "unsupported architecture" in error["message"]
+        request = Request(str(folder), Workload(context_tokens=1024), target="lab", name="one")
+        with pytest.raises(StartFailed, match="unsupported architecture") as caught:
+            impatient.deploy(request)
+        assert caught.value.code == "start_failed"
         assert lab.models[1]["replicas"] == 0
+        assert impatient.recorded("one").end_cause is EndCause.FAILED_TO_START
 
-    def test_a_failure_that_is_mended_in_time(
-        self, lab: FakeGpuStack, deploy: Run, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(follow, "_RESTARTED_S", 5.0)
+    def test_a_failure_that_is_mended_in_time(self, lab: FakeGpuStack, deploy: Run) -> None:
         lab.states = ["error", "error", "error", "running"]
         assert deploy("--timeout", "60").json["deployment"]["state"] == "running"
 
@@ -204,14 +216,14 @@ class TestNeverTrustA200:
         assert lab.models[1]["categories"] == ["embedding"]
 
     def test_a_stop_that_does_not_stop(
-        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, impatient: Deployments
     ) -> None:
         assert deploy().code == 0
-        monkeypatch.setattr(remote, "_GONE_S", 0.2)
         left = {"id": 9, "model_id": 1, "name": "one-1", "state": "running"}
         lab.answers["/v2/model-instances"] = page([left])
-        done = run_in_process("stop", "one", "--drain", "0", "--json")
-        assert (done.code, done.json["error"]["code"]) == (5, "not_stopped")
+        with pytest.raises(RemoteError) as caught:
+            impatient.stop("one", drain_s=0)
+        assert caught.value.code == "not_stopped"
         assert row(run_in_process)["state"] == "stopping"
         assert json.loads(run_in_process("route", "list", "--json").out)["routes"][0][
             "enabled"

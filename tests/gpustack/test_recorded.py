@@ -147,8 +147,8 @@ class TestAnswers:
     )  # fmt: skip
     def test_evaluations(self, version: str, case: str, compatible: bool, decided: bool) -> None:
         found = opinion(answer(version, f"evaluate-{case}")["results"][0])
-        assert (found["compatible"], found["decided"]) == (compatible, decided), found
-        assert compatible or found["messages"]
+        assert (found.compatible, found.decided) == (compatible, decided), found
+        assert compatible or found.messages
 
     def test_hardware(self, version: str) -> None:
         """One model runs: what it was promised is not free."""

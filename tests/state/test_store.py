@@ -149,3 +149,19 @@ def test_processes_that_create_and_write_at_once_lose_nothing(file: Path) -> Non
     assert [writer.wait(60) for writer in writers] == [0] * 6
     with Store.open(file) as store:
         assert len(store.all()) == 120
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"state": 3}'])
+def test_a_row_that_is_no_record_is_named_and_harms_no_other(file: Path, text: str) -> None:
+    with Store.open(file) as store:
+        store.put(make("a"))
+        store.put(make("b", port=None))
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE deployments SET document = ? WHERE name = 'b'", (text,))
+    connection.close()
+    with Store.open(file) as store:
+        assert [row.name for row in store.all()] == ["a"]
+        assert len(store.notes) == 1 and "'b' cannot be read" in store.notes[0]
+        assert store.names() == {"a", "b"}
+        with pytest.raises(ModelscanError, match="'b' cannot be read"):
+            store.get("b")

@@ -173,7 +173,7 @@ def offers(
 
 
 def _setting(key: str, given: float | None) -> float | None:
-    value: Any = given if given is not None else current().config.get(key)
+    value: Any = given if given is not None else current().config.value(key)
     return None if value is None else float(value)
 
 

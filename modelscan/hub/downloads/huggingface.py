@@ -37,7 +37,7 @@ class HuggingFaceStore:
 
     def __init__(self, config: Config, hub: Hub | None) -> None:
         self._config, self._hub = config, hub
-        reference = config.get("hf_token")
+        reference = config.hf_token
         self._token: str | bool = resolve(str(reference)) if reference else False
 
     def folder(self, repo: str, revision: str) -> Path:
@@ -50,8 +50,8 @@ class HuggingFaceStore:
         by ``resume.fetch_into``, because newer releases of huggingface_hub do not resume.
         """
         library = _library()
-        endpoint = self._config.text("hf_endpoint").rstrip("/")
-        timeout_s = self._config.number("http_timeout_s")
+        endpoint = self._config.hf_endpoint.rstrip("/")
+        timeout_s = self._config.http_timeout_s
         with _explained(repo, file, self._config):
             url = library.hf_hub_url(repo, file.path, revision=revision, endpoint=endpoint)
             found = library.get_hf_file_metadata(url, token=self._token, timeout=timeout_s)
@@ -115,7 +115,7 @@ def _explained(repo: str, file: WeightFile, config: Config) -> Iterator[None]:
         with explain_os_errors(cache_dir()):
             yield
     except errors.GatedRepoError as error:
-        page = f"{config.text('hf_endpoint').rstrip('/')}/{repo}"
+        page = f"{config.hf_endpoint.rstrip('/')}/{repo}"
         raise AuthError(
             f"{repo} is gated: its owner must grant access first",
             hint=f"ask for access at {page}, then: modelscan config set hf_token env:HF_TOKEN",
@@ -124,13 +124,6 @@ def _explained(repo: str, file: WeightFile, config: Config) -> Iterator[None]:
     except network as error:
         raise RemoteError(
             f"{file.path} of {repo} could not be fetched: {redact(_first_line(error))}",
-            hint="try again: what has arrived is kept and resumed", code="download_failed",
-        ) from error  # fmt: skip
-    except OSError as error:
-        if "onsistency" not in str(error):
-            raise
-        raise RemoteError(
-            f"{file.path} of {repo} arrived incomplete: {_first_line(error)}",
             hint="try again: what has arrived is kept and resumed", code="download_failed",
         ) from error  # fmt: skip
 

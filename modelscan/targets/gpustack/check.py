@@ -17,7 +17,7 @@ def check_server(target: TargetConfig, config: Config) -> dict[str, Any]:
     """``{version, checks[]}``: one check each for server, key's scopes, cluster, workers."""
     connection = Connection(
         target.name, target.url, target.api_key, target.ca_file,
-        config.number("http_timeout_s"), config.offline,
+        config.http_timeout_s, config.offline,
     )  # fmt: skip
     checks: list[dict[str, Any]] = []
     version: str | None = None
@@ -43,8 +43,12 @@ def _try(name: str, ask: Callable[[], str], checks: list[dict[str, Any]]) -> boo
     return bool(checks[-1]["status"] == "ok")
 
 
+# Errors whose own hint is ``modelscan target test``, which is what runs here.
+_HINT_IS_THIS = ("unreachable", "remote", "not_understood")
+
+
 def _failed(name: str, error: ModelscanError, hint: str | None) -> dict[str, Any]:
-    if hint and hint.startswith("modelscan target test"):
+    if error.code in _HINT_IS_THIS:
         hint = "is the address right, and is it running? modelscan target list"
     return {"name": name, "status": "error", "detail": error.message, "hint": hint,
             "exit_code": error.exit_code}  # fmt: skip

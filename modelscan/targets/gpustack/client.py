@@ -249,12 +249,13 @@ class Client:
 
     def _unreachable(self, reason: str, what: str) -> RemoteError:
         where = self.connection
-        hint = f"modelscan target test {where.name}"
-        if "CERTIFICATE_VERIFY_FAILED" in reason:
+        hint, code = f"modelscan target test {where.name}", "unreachable"
+        if "CERTIFICATE_VERIFY_FAILED" in reason:  # OpenSSL's word
             hint = f"modelscan target add {where.name} {where.url} --ca-file CA.pem"
+            code = "certificate"
         return RemoteError(
             f"{where.name} ({where.url}) did not answer ({what}): {redact(reason)}",
-            hint=hint, code="unreachable",
+            hint=hint, code=code,
         )  # fmt: skip
 
 

@@ -115,7 +115,7 @@ def connect(target: TargetConfig, config: Config) -> Client:
     return Client(
         Connection(
             target.name, target.url, target.api_key, target.ca_file,
-            config.number("http_timeout_s"), config.offline,
+            config.http_timeout_s, config.offline,
         )
     )  # fmt: skip
 

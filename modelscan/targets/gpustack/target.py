@@ -62,7 +62,7 @@ class GpuStackTarget:
                 url=self._target.url,
                 api_key=self._target.api_key,
                 ca_file=self._target.ca_file,
-                timeout_s=timeout_s or self._config.number("http_timeout_s"),
+                timeout_s=timeout_s or self._config.http_timeout_s,
                 offline=self._config.offline,
                 attempts=attempts,
             )

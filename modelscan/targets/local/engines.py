@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from modelscan.core.errors import ModelscanError
 from modelscan.core.gpu import Inventory
 from modelscan.core.machine import EngineHere, MissingEngine
@@ -43,8 +45,8 @@ def program_of(backend: str, config: Config) -> str | None:
     None: the embedded engine, or a search by ``supervisor.installed``.
     """
     setting = PROGRAM_SETTINGS.get(backend)
-    path = config.path(setting) if setting else None
-    if path is None:
+    path = config.value(setting) if setting else None
+    if not isinstance(path, Path):
         return _found_program() if backend == DEFAULT else None
     return str(path) if len(path.parts) == 1 and not path.exists() else str(path.absolute())
 

@@ -112,7 +112,7 @@ class LocalTarget:
         return self._free_port(request.host, taken)
 
     def _free_port(self, host: str, taken: frozenset[int]) -> int:
-        return ports.choose(host, ports.parse_range(self._config.text("port_range")), taken)
+        return ports.choose(host, ports.parse_range(self._config.port_range), taken)
 
     def preview(self, deployment: Deployment) -> ProcessPreview:
         launch = launch_of(deployment)

@@ -38,6 +38,6 @@ def fetchable(model: ResolvedModel) -> ResolvedModel:
 
 def _version(config: Config) -> str | None:
     try:
-        return Ollama(config.text("ollama_endpoint"), _LOOK_S).version()
+        return Ollama(config.ollama_endpoint, _LOOK_S).version()
     except ModelscanError:
         return None

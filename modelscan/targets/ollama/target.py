@@ -197,7 +197,7 @@ class OllamaTarget:
         )
 
     def _server(self, timeout_s: float = 20.0) -> Ollama:
-        return Ollama(self._config.text("ollama_endpoint"), timeout_s)
+        return Ollama(self._config.ollama_endpoint, timeout_s)
 
     def _address(self, server: Ollama) -> Address:
         from urllib.parse import urlsplit
