@@ -12,12 +12,16 @@ from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
 
 
+Shown = str | int | float | bool | None
+"""A setting's value in JSON: paths are text."""
+
+
 @dataclass(frozen=True, slots=True)
 class SettingRow:
     """``origin``: flag | env:NAME | a file's path | default."""
 
     key: str
-    value: Value
+    value: Shown
     origin: str
     help: str
 
@@ -34,7 +38,7 @@ class SettingWritten:
     """``value`` None: the setting was removed from ``file``."""
 
     key: str
-    value: Value
+    value: Shown
     file: str
 
 
@@ -54,8 +58,12 @@ class PathsShown:
 def setting_row(config: Config, key: str) -> SettingRow:
     """One setting; raises UsageError with the nearest names for an unknown one."""
     setting = definitions.known(key)
-    value = config.value(setting.key)
+    value = _shown(config.value(setting.key))
     return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
+
+
+def _shown(value: Value) -> Shown:
+    return str(value) if isinstance(value, Path) else value
 
 
 def show_settings(config: Config) -> SettingsShown:
@@ -73,7 +81,7 @@ def write_setting(
     file = Path.cwd() / definitions.PROJECT_FILE if project else where.user_config_file
     with hold(where.locks_dir / "config.lock", what="the settings"):
         written = definitions.set_value(file, key, value)
-    return SettingWritten(definitions.known(key).key, written, str(file))
+    return SettingWritten(definitions.known(key).key, _shown(written), str(file))
 
 
 def show_paths(config: Config) -> PathsShown:
