@@ -11,7 +11,6 @@ from modelscan.state.config import Config, Value
 from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
 
-
 Shown = str | int | float | bool | None
 """A setting's value in JSON: paths are text."""
 
