@@ -19,6 +19,7 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -150,32 +151,52 @@ def _output(command: Sequence[str], env: dict[str, str], folder: Path) -> str | 
     return done.stdout
 
 
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one Python showed."""
+
+    label: str
+    python: str
+    problems: tuple[str, ...]
+    seconds: float
+
+
+def check(version: tuple[int, int], python: str, wheel: Path, folder: Path) -> Result:
+    """Install the wheel for one Python and run every check."""
+    started = time.monotonic()
+    label = f"{version[0]}.{version[1]}"
+    home = folder / f"home-{label}"
+    home.mkdir()
+    problems = tuple(faults(installed(python, wheel, folder / label), home))
+    return Result(label, python, problems, time.monotonic() - started)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
     parser.add_argument("--one", action="store_true", help="only with the running Python")
     options = parser.parse_args()
-    failed = False
     with tempfile.TemporaryDirectory(prefix="modelscan-wheel-") as name:
         folder = Path(name)
         wheel = build(folder)
-        problems = list(content_faults(wheel))
         sys.stdout.write(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB\n")
-        failed = _report(problems)
-        found = sorted(pythons().items())
-        if options.one:
-            found = [(sys.version_info[:2], sys.executable)]
-        for version, python in found:
-            label = f"{version[0]}.{version[1]}"
-            started = time.monotonic()
-            home = folder / f"home-{label}"
-            home.mkdir()
-            problems = list(faults(installed(python, wheel, folder / label), home))
-            failed = _report(problems) or failed
-            sys.stdout.write(
-                f"Python {label} ({python}): {'failed' if problems else 'passed'}, "
-                f"{len(CHECKS) + 1} checks, {time.monotonic() - started:.0f} s\n"
+        failed = _report(tuple(content_faults(wheel)))
+        found = {sys.version_info[:2]: sys.executable} if options.one else pythons()
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            results = pool.map(
+                lambda row: check(row[0], row[1], wheel, folder), sorted(found.items())
             )
+            for result in results:
+                failed = _report(result.problems) or failed
+                _print_result(result)
     return 1 if failed else 0
+
+
+def _print_result(result: Result) -> None:
+    outcome = "failed" if result.problems else "passed"
+    sys.stdout.write(
+        f"Python {result.label} ({result.python}): {outcome}, {len(CHECKS) + 1} checks, "
+        f"{result.seconds:.0f} s\n"
+    )
 
 
 def _report(problems: Sequence[str]) -> bool:
