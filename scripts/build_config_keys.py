@@ -32,8 +32,8 @@ _TOWERS = ("vision_config", "audio_config", "vision_tower_config", "img_processo
 _TOWER_CLASS = re.compile("Vision|Audio|Encoder|Image|Vit|ViT|Projector|Resampler|Speech|Whisper")
 # Keys of encoders from other places than transformers' classes (remote code).
 _TOWER_KEYS = frozenset(
-    {"image_dim_out", "image_token_compression_method", "in_chans", "model_name", "name",
-     "num_img_tokens", "qk_normalization", "spatial_patch_size"}
+    {"architectures", "image_dim_out", "image_token_compression_method", "in_chans", "model_name",
+     "name", "num_img_tokens", "qk_normalization", "spatial_patch_size", "use_flash_attn"}
 )  # fmt: skip
 
 

@@ -28,7 +28,7 @@ HARMLESS_WORDS = re.compile(
     r"|^output_(attentions|hidden_states|router_logits|scores|past)$|^return_|^summary_"
     r"|^classifier_(bias|activation|pooling)|(^|_)(coef|coeff)$|aux_loss|_in_fp32$|(^|_)kernels$"
     r"|(^|_)(embedding|residual|attention|logits?|ssm|lm_head|key|mlp)_multipliers?$"
-    r"|^rope_|^rotary_"
+    r"|^rope_|^rotary_|(^|_)id$|(^|_)fused?_|_fusion$|recompute"
 )
 _COMPONENTS = frozenset((*VISION_KEYS, *AUDIO_KEYS))
 # Tables that are read as a whole, with the keys their readers know.

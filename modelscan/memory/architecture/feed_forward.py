@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelscan.core.architecture import Experts
+from modelscan.core.architecture import Attention, Experts
 from modelscan.memory.architecture.config_fields import Fields, whole
 from modelscan.memory.architecture.layer_kinds import Kinds
 
@@ -37,6 +37,8 @@ def gated(fields: Fields) -> bool:
     stated = fields.flag("gated_mlp", "use_gated_mlp", "mlp_gated")
     if stated is not None:
         return stated
+    if fields.text("mlp_type") == "gated":  # StarCoder2 names the other kind "default"
+        return True
     activation = fields.text("mlp_hidden_act", "hidden_act", "activation_function", "ffn_act",
                              "hidden_activation", "afn", "activation").lower()  # fmt: skip
     activation = activation or str(fields.table("ffn_act_fn").get("name") or "").lower()
@@ -117,7 +119,9 @@ def feed_forward(
     fields: Fields, index: int, hidden: int, kinds: Kinds, experts: Experts | None
 ) -> tuple[int, bool]:
     """The dense width of a block (0: none) and whether it has routed experts."""
-    fields.settled(*_DENSE_NAMES)
+    fields.settled(*_DENSE_NAMES, "mamba_use_mlp", "mlp_expansion_factor")
+    if set(kinds.kinds) == {Attention.SSM} and not kinds.words:
+        return 0, False  # Mamba: its intermediate_size is the state's own
     if _MIXERS & set(kinds.words):
         word = kinds.words[index]  # one mixer per block, feed-forward being one of them
         dense = _dense_width(fields, index, hidden) if word in ("-", "mlp") else 0

@@ -64,6 +64,9 @@ def read(config: Mapping[str, Any]) -> tuple[Architecture, Fields]:
     fields = text_fields(config)
     count = _layer_count(fields)
     hidden = _required(fields, "hidden_size", "n_embd", "n_embed", "d_model", "dim", "model_dim")
+    for name in ("word_embed_proj_dim", "embedding_size"):
+        if fields.inner.get(name) == hidden:
+            fields.settled(name)  # no projection beside the embedding
     kinds = layer_kinds(fields, count)
     latent, vision = latent_of(fields), vision_fields(config)
     experts = experts_of(fields)

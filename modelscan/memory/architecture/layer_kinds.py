@@ -49,7 +49,7 @@ _PERIODS = ("full_attention_interval", "attn_layer_period", "attn_layer_offset",
             "attn_layer_indices", "full_attn_idxs", "attn_layer_idx",
             "layer_group_size")  # fmt: skip
 _WINDOW_FIELDS = ("use_sliding_window", "max_window_layers", "sliding_window_pattern",
-                  "_sliding_window_pattern", "global_attn_every_n_layers",
+                  "_sliding_window_pattern", "global_attn_every_n_layers", "global_attn_every_n",
                   "attention_chunk_size", "no_rope_layers")  # fmt: skip
 _MAMBA_ONLY = ("ssm_state_size", "state_size", "mamba_d_state", "d_state")
 
@@ -197,7 +197,7 @@ def _sliding(fields: Fields, count: int) -> tuple[Attention, ...]:
     if fields.flag("use_sliding_window") and first_full is not None:
         return tuple(Attention.SLIDING if i >= first_full else Attention.FULL for i in range(count))
     period = fields.number("sliding_window_pattern", "_sliding_window_pattern",
-                           "global_attn_every_n_layers")  # fmt: skip
+                           "global_attn_every_n_layers", "global_attn_every_n")  # fmt: skip
     default = _DEFAULTS.get(kind)
     if not period and default is None:
         return (Attention.SLIDING,) * count

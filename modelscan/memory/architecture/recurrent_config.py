@@ -58,6 +58,9 @@ def _mamba(fields: Fields, hidden: int) -> RecurrentState | None:
     kernel = fields.number("conv_kernel", "mamba_d_conv", "d_conv", "conv_kernel_size") or 4
     heads = fields.number("mamba_num_heads", "mamba_n_heads")
     size = fields.number("mamba_head_dim", "mamba_d_head")
+    if not heads and not fields.number("num_attention_heads", "n_head"):  # Mamba 2 alone
+        heads, size = fields.number("num_heads"), fields.number("head_dim")
+    fields.settled("mamba_d_ssm", "intermediate_size", "mamba_expand", "expand", "n_groups")
     inner = heads * size if heads and size else fields.number("mamba_d_ssm", "intermediate_size")
     expand = fields.number("mamba_expand", "expand")
     if not (heads and size) and expand:

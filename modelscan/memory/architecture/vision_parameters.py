@@ -18,7 +18,8 @@ def multimodal_parameters(config: Mapping[str, Any], hidden: int) -> int:
 
 
 def _width(fields: Fields) -> int:
-    return fields.number("hidden_size", "embed_dim", "width", "d_model", "vt_hidden_size") or 0
+    """The tower's own width: of Qwen2-VL's two, ``hidden_size`` is the language model's."""
+    return fields.number("embed_dim", "hidden_size", "width", "d_model", "vt_hidden_size") or 0
 
 
 def _feed_forward(fields: Fields) -> int:
