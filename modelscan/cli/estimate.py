@@ -34,7 +34,7 @@ def estimate(
         from modelscan.cli.history import history_document
 
         return history_document(model)
-    from modelscan.deploy.machine import machine_at, place_of
+    from modelscan.deploy.machine import machine_at, model_at, place_of
     from modelscan.models.decide import estimate_here
     from modelscan.models.resolve import load_subject
     from modelscan.targets.request import derive_name
@@ -49,7 +49,8 @@ def estimate(
 
             found = exact_estimate(subject, wishes, machine, config)
         else:
-            found, _ = estimate_here(machine, subject, wishes)
+            there = model_at(place, subject)
+            found, _ = estimate_here(machine, subject, wishes, deployable=there)
     problems = (problem.message for problem in machine.inventory.problems)
     warnings = [*subject.warnings, *found.warnings, *problems]
     if found.backend == "llama.cpp" and wanted.workload.parameters:

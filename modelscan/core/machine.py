@@ -89,10 +89,11 @@ def every_engine(names: Iterable[Backend] = BACKENDS) -> tuple[EngineHere, ...]:
     return tuple(EngineHere(name, source="simulated") for name in names)
 
 
+_EVERY = every_engine()
+
+
 def simulated_machine(
     inventory: Inventory, *, reserved: tuple[ReservedMemory, ...] = (), where: str | None = None
 ) -> Machine:
     """Hardware with every engine that runs on it."""
-    return Machine(
-        inventory, every_engine(), reserved=reserved, where=where or "the simulated hardware"
-    )
+    return Machine(inventory, _EVERY, reserved=reserved, where=where or "the simulated hardware")

@@ -21,6 +21,7 @@ __all__ = [
     "machine_at",
     "machine_here",
     "missing_download",
+    "model_at",
     "place_of",
     "this_machine",
 ]
@@ -84,6 +85,15 @@ def missing_download(plan: Plan, machine: Machine, config: Config, command: str)
     )  # fmt: skip
 
 
+def model_at(place: str, model: ResolvedModel) -> ResolvedModel:
+    """What a target can get of a model: Ollama fetches by itself."""
+    if place != "ollama":
+        return model
+    from modelscan.targets.ollama.machine import fetchable
+
+    return fetchable(model)
+
+
 def decide_at(
     place: str,
     machine: Machine,
@@ -94,12 +104,9 @@ def decide_at(
     everything: bool = False,
 ) -> Decision:
     """What ``deploy`` to that target would choose, and alternatives."""
-    if place == "ollama":
-        from modelscan.targets.ollama.machine import fetchable
-
-        model = fetchable(model)
     if place in TARGETS:
-        return decide_here(machine, model, wishes, explain=explain, everything=everything)
+        there = model_at(place, model)
+        return decide_here(machine, there, wishes, explain=explain, everything=everything)
     from modelscan.targets.gpustack.plan import decide_on_cluster
 
     return decide_on_cluster(machine, model, wishes, explain=explain, everything=everything)

@@ -74,18 +74,23 @@ def refused(decision: Decision, machine: Machine) -> NotDeployableError:
 
 
 def estimate_here(
-    machine: Machine, model: ResolvedModel, wishes: Workload
+    machine: Machine,
+    model: ResolvedModel,
+    wishes: Workload,
+    *,
+    deployable: ResolvedModel | None = None,
 ) -> tuple[Estimate, Decision]:
     """The estimate of what ``decide_here`` chooses, and the decision.
 
     Where there is no plan: of the variant that the wishes mean, else of the one of the best
-    quality, with the decision's verdict and without a speed. Raises NotDeployableError for closed
-    weights or a variant that does not exist.
+    quality, with the decision's verdict and without a speed. ``deployable`` is what the place can
+    get of the model, where that is less. Raises NotDeployableError for closed weights or a variant
+    that does not exist.
     """
     from modelscan.planner import refuse, sizing
 
     refuse.closed(model)
-    decision = decide_here(machine, model, wishes)
+    decision = decide_here(machine, deployable or model, wishes)
     plan = decision.plan
     if plan is not None:
         text = f"{plan.quantization or plan.format} on {plan.backend}: what `plan` chooses here"

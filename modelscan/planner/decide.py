@@ -68,7 +68,7 @@ def decide(
     if winner is None:
         return _refusal(model, case, run, explain, brief)
     count = len(run.fitted) if everything else ALTERNATIVES if explain else 0
-    others = _distinct(winner, run.ranked(), count)
+    others = _distinct(winner, run.ranked(), count) if count else []
     if explain and len(others) < ENOUGH_TO_SHOW - 1:
         others = [*others, *_variations(winner, case)]
     return Decision(
