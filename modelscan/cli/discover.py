@@ -11,6 +11,7 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Note, Table
 from modelscan.cli.framework import single
 from modelscan.core.units import format_tokens
+from modelscan.deploy.rows import deployment_row
 
 if TYPE_CHECKING:
     from modelscan.deploy.discover import Offer
@@ -45,7 +46,7 @@ def discover(
         offers = look(config, ports, api_key)
     body = {
         "servers": [_as_json(offer) for offer in offers],
-        "adopted": view.as_json(adopted) if adopted else None,
+        "adopted": deployment_row(adopted) if adopted else None,
     }
     if adopted is not None:
         return Document("discover", body, [view.table([adopted])], [adopted.name])

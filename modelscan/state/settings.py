@@ -11,13 +11,20 @@ from modelscan.state.config import Config, Value
 from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
 
+Shown = str | int | float | bool | None
+
+
+def shown(value: Value) -> Shown:
+    """A setting's value as it is written: a path as text."""
+    return str(value) if isinstance(value, Path) else value
+
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
     """``origin``: flag | env:NAME | a file's path | default."""
 
     key: str
-    value: Value
+    value: Shown
     origin: str
     help: str
 
@@ -34,7 +41,7 @@ class SettingWritten:
     """``value`` None: the setting was removed from ``file``."""
 
     key: str
-    value: Value
+    value: Shown
     file: str
 
 
@@ -54,7 +61,7 @@ class PathsShown:
 def setting_row(config: Config, key: str) -> SettingRow:
     """One setting; raises UsageError with the nearest names for an unknown one."""
     setting = definitions.known(key)
-    value = config.value(setting.key)
+    value = shown(config.value(setting.key))
     return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
 
 
@@ -73,7 +80,7 @@ def write_setting(
     file = Path.cwd() / definitions.PROJECT_FILE if project else where.user_config_file
     with hold(where.locks_dir / "config.lock", what="the settings"):
         written = definitions.set_value(file, key, value)
-    return SettingWritten(definitions.known(key).key, written, str(file))
+    return SettingWritten(definitions.known(key).key, shown(written), str(file))
 
 
 def show_paths(config: Config) -> PathsShown:
