@@ -44,11 +44,15 @@ BODIES = {
     "config.path": "modelscan.state.settings:PathsShown",
     "config.set": "modelscan.state.settings:SettingWritten",
     "config.show": "modelscan.state.settings:SettingsShown",
+    "discover": "modelscan.deploy.answers:Discovered",
     "doctor": "modelscan.deploy.doctor:Diagnosis",
     "error": "modelscan.core.envelope:FailureBody",
+    "estimate": "modelscan.core.estimate:Estimate",
     "estimate.history": "modelscan.deploy.history:History",
     "gpu": "modelscan.core.gpu:Inventory",
     "gpu.facts": "modelscan.gpu.known:GpuFactsAnswer",
+    "plan": "modelscan.models.plan_answer:PlanAnswer",
+    "pull": "modelscan.hub.downloads.answers:PullAnswer",
     "route.list": "modelscan.routing.answers:RouteList",
     "route.resolve": "modelscan.routing.answers:RouteResolved",
     "route.show": "modelscan.routing.answers:RouteShown",
@@ -62,8 +66,8 @@ BODIES = {
 }
 # Documents whose body is still a mapping; their schemas are written by hand.
 BY_HAND = frozenset({
-    "catalog.offers", "catalog.runnable", "discover", "estimate", "plan", "plan.body", "pull",
-    "service.install", "service.run", "service.uninstall",
+    "catalog.offers", "catalog.runnable", "plan.body", "service.install", "service.run",
+    "service.uninstall",
 })  # fmt: skip
 
 

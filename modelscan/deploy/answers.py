@@ -51,6 +51,30 @@ class Updated:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundServer:
+    """An engine on this machine that modelscan did not start; None where it does not tell."""
+
+    name: str | None
+    engine: str
+    engine_version: str | None
+    endpoint: str
+    port: int
+    served_model: str | None
+    context_tokens: int | None
+    path: str | None
+    needs_key: bool
+    deployment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """The engines that answer on this machine, and the one that was put on record."""
+
+    servers: tuple[FoundServer, ...]
+    adopted: DeploymentRow | None
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
     """The lines of an engine's log."""
 
