@@ -18,6 +18,16 @@ FOLDER = Path(__file__).resolve().parent.parent / "modelscan" / "schemas"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # The document's name -> the type of its body. A failure has no warnings.
 BODIES = {
+    "adopt": "modelscan.deploy.answers:Adopted",
+    "deploy": "modelscan.deploy.answers:Deployed",
+    "list": "modelscan.deploy.rows:DeploymentList",
+    "logs": "modelscan.deploy.answers:Log",
+    "remove": "modelscan.deploy.answers:Removed",
+    "restart": "modelscan.deploy.rows:DeploymentList",
+    "show": "modelscan.deploy.answers:DeploymentShown",
+    "start": "modelscan.deploy.rows:DeploymentList",
+    "stop": "modelscan.deploy.rows:DeploymentList",
+    "update": "modelscan.deploy.answers:Updated",
     "cache.list": "modelscan.deploy.cache_answers:CacheList",
     "cache.prune": "modelscan.deploy.cache_answers:CachePruned",
     "cache.updates": "modelscan.deploy.cache_answers:CacheUpdates",
@@ -34,11 +44,15 @@ BODIES = {
     "config.path": "modelscan.state.settings:PathsShown",
     "config.set": "modelscan.state.settings:SettingWritten",
     "config.show": "modelscan.state.settings:SettingsShown",
+    "discover": "modelscan.deploy.answers:Discovered",
     "doctor": "modelscan.deploy.doctor:Diagnosis",
     "error": "modelscan.core.envelope:FailureBody",
+    "estimate": "modelscan.core.estimate:Estimate",
     "estimate.history": "modelscan.deploy.history:History",
     "gpu": "modelscan.core.gpu:Inventory",
     "gpu.facts": "modelscan.gpu.known:GpuFactsAnswer",
+    "plan": "modelscan.models.plan_answer:PlanAnswer",
+    "pull": "modelscan.hub.downloads.answers:PullAnswer",
     "route.list": "modelscan.routing.answers:RouteList",
     "route.resolve": "modelscan.routing.answers:RouteResolved",
     "route.show": "modelscan.routing.answers:RouteShown",
@@ -52,9 +66,8 @@ BODIES = {
 }
 # Documents whose body is still a mapping; their schemas are written by hand.
 BY_HAND = frozenset({
-    "adopt", "catalog.offers", "catalog.runnable", "deploy", "discover", "estimate", "list", "logs",
-    "plan", "plan.body", "pull", "remove", "restart", "service.install", "service.run",
-    "service.uninstall", "show", "start", "stop", "update",
+    "catalog.offers", "catalog.runnable", "plan.body", "service.install", "service.run",
+    "service.uninstall",
 })  # fmt: skip
 
 

@@ -10,6 +10,8 @@ from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Document
 from modelscan.cli.framework import single
+from modelscan.deploy.answers import Adopted
+from modelscan.deploy.rows import deployment_row
 
 
 def adopt(
@@ -28,7 +30,7 @@ def adopt(
     config = current().config
     with current().output.status(f"adopting {name}"):
         done = run(name, resolve_target(target, config), view.service(), route=not no_route)
-    body = {"deployment": view.as_json(done)}
+    body = Adopted(deployment_row(done))
     return Document("adopt", body, [view.table([done])], [done.name])
 
 

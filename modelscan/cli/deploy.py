@@ -22,6 +22,8 @@ from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_tokens, parse_bytes, parse_seconds
+from modelscan.deploy.answers import Deployed, curl_line, memory_rows
+from modelscan.deploy.rows import deployment_row
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Evaluation
@@ -202,19 +204,19 @@ def _because(event: Any) -> str:
 
 def _document(deployment: Deployment, changed: bool, preview: Preview | None = None) -> Document:
     plan = deployment.plan
-    body = {
-        "deployment": view.as_json(deployment),
-        "plan": plan,
-        "route": view.service().route_of(deployment),
-        "measured": deployment.measured,
-        "memory": view.memory(deployment),
-        "curl": view.curl(deployment),
-        "changed": changed,
-        "dry_run": preview is not None,
-        "launch": preview,
-    }
+    body = Deployed(
+        deployment=deployment_row(deployment),
+        plan=plan,
+        route=view.service().route_of(deployment),
+        measured=deployment.measured,
+        memory=memory_rows(deployment),
+        curl=curl_line(deployment),
+        changed=changed,
+        dry_run=preview is not None,
+        launch=preview,
+    )
     warnings = plan.estimate.warnings if plan else ()
-    return Document("deploy", to_json(body), _blocks(deployment, changed, preview),
+    return Document("deploy", body, _blocks(deployment, changed, preview),
                     [deployment.name], [*warnings, *_differences(deployment)])  # fmt: skip
 
 
@@ -245,7 +247,7 @@ def _blocks(deployment: Deployment, changed: bool, preview: Preview | None) -> l
         blocks.append(view.memory_table(deployment))
     if not changed:
         blocks.append(Note(f"{deployment.name} was running already with these options"))
-    line = view.curl(deployment)
+    line = curl_line(deployment)
     return [*blocks, Note(f"\nask it: {line}")] if line else blocks
 
 
@@ -260,12 +262,13 @@ def _opinion(evaluation: Evaluation | None) -> list[tuple[str, object]]:
 def _launch_pairs(preview: Preview) -> list[tuple[str, object]]:
     import shlex
 
-    from modelscan.targets.base import RequestPreview
+    from modelscan.targets.base import ProcessPreview, RequestPreview
 
     if isinstance(preview, RequestPreview):
         body = json.dumps(to_json(preview.body), indent=2, ensure_ascii=False)
         request = f"{preview.method} {preview.url}"
         return [("request", request), ("body", body), *_opinion(preview.evaluation)]
+    assert isinstance(preview, ProcessPreview)
     values = [f"{name}={shlex.quote(value)}" for name, value in preview.env.items()]
     values += [f"{name}=<{reference}>" for name, reference in preview.secrets.items()]
     words = [shlex.quote(word) for word in preview.argv]

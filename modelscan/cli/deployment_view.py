@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import current
 from modelscan.cli.document import Fields, Note, Table
-from modelscan.core.deployment import Deployment, Measured, MeasuredParts, State
+from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import ModelscanError, UsageError
-from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
     from modelscan.deploy.deployments import Deployments
 
-_PUBLIC = (
-    "name", "model", "target", "backend", "quantization", "state", "health", "reason", "endpoint",
-    "served_model", "task", "context_tokens", "gpus", "port", "pid", "api_key", "route", "managed",
-    "restart", "restarts", "ttl_s", "log_path", "created_at", "started_at", "updated_at",
-)  # fmt: skip
-_PARTS = (
-    ("weights", "weights_bytes"), ("kv_cache", "kv_cache_bytes"),
-    ("recurrent_state", "recurrent_state_bytes"), ("compute", "compute_bytes"),
-    ("output", "output_bytes"), ("kv_pool", "kv_pool_bytes"), ("non_torch", "non_torch_bytes"),
-    ("cuda_graphs", "cuda_graph_bytes"),
-)  # fmt: skip
 COLUMNS = ("NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "ENDPOINT", "TARGET")
 
 
@@ -37,11 +23,6 @@ def service() -> Deployments:
     from modelscan.deploy.deployments import Deployments
 
     return Deployments(current().config, shield=undisturbed)
-
-
-def as_json(deployment: Deployment) -> dict[str, Any]:
-    """What the contract shows of a deployment; the rest of the row is how it is kept."""
-    return {name: to_json(getattr(deployment, name)) for name in _PUBLIC}
 
 
 def table(deployments: Sequence[Deployment]) -> Table:
@@ -54,8 +35,11 @@ def table(deployments: Sequence[Deployment]) -> Table:
         )
         for one in deployments
     ]  # fmt: skip
-    return Table(COLUMNS, rows, numeric=("CONTEXT",),
-                 empty="no deployments yet: modelscan deploy demo")  # fmt: skip
+    return Table(
+        COLUMNS, rows, numeric=("CONTEXT",), empty="no deployments yet: modelscan deploy demo",
+        optional=("MODEL", "HEALTH", "CONTEXT", "BACKEND", "QUANT", "TARGET"),
+        whole=("STATE", "ENDPOINT"),
+    )  # fmt: skip
 
 
 def reasons(deployments: Iterable[Deployment]) -> list[Note]:
@@ -103,76 +87,22 @@ def _restart(deployment: Deployment) -> str | None:
     return deployment.restart + times
 
 
-def memory(deployment: Deployment) -> list[dict[str, Any]]:
-    """Estimate beside what the engine says: per part and in total; None where one is unknown."""
-    measured = deployment.measured or Measured()
-    estimate = deployment.plan.estimate if deployment.plan else None
-    guessed: dict[str, int] = to_json(estimate.parts) if estimate else {}
-    # What vLLM and SGLang set aside, asked for or not.
-    guessed["kv_pool_bytes"] = sum(
-        device.kv_pool_bytes or 0 for device in (estimate.per_gpu if estimate else ())
-    )
-    reported = measured.parts or MeasuredParts()
-    rows = [_compare(label, guessed.get(key), getattr(reported, key)) for label, key in _PARTS]
-    rows = [row for row in rows if row["estimated_bytes"] or row["measured_bytes"]]
-    total = estimate.total_bytes if estimate else None
-    return [*rows, _compare("total", total, measured.total_bytes)]
-
-
-def _compare(part: str, estimated: int | None, measured: int | None) -> dict[str, Any]:
-    known = estimated is not None and measured is not None
-    difference = measured - estimated if known else None  # type: ignore[operator]
-    return {
-        "part": part,
-        "estimated_bytes": estimated,
-        "measured_bytes": measured,
-        "difference_bytes": difference,
-        "difference_fraction": round(difference / estimated, 4)
-        if difference is not None and estimated
-        else None,
-    }
-
-
 def memory_table(deployment: Deployment) -> Table:
-    """``memory`` for people."""
+    """Estimated and measured memory for people."""
+    from modelscan.deploy.answers import memory_rows
+
     rows = [
         (
-            row["part"],
-            format_bytes(row["estimated_bytes"]),
-            format_bytes(row["measured_bytes"]),
-            format_bytes(row["difference_bytes"]),
-            None if row["difference_fraction"] is None else f"{row['difference_fraction']:+.1%}",
+            row.part,
+            format_bytes(row.estimated_bytes),
+            format_bytes(row.measured_bytes),
+            format_bytes(row.difference_bytes),
+            None if row.difference_fraction is None else f"{row.difference_fraction:+.1%}",
         )
-        for row in memory(deployment)
+        for row in memory_rows(deployment)
     ]
     columns = ("MEMORY", "ESTIMATED", "MEASURED", "DIFFERENCE", "PERCENT")
     return Table(columns, rows, numeric=columns[1:])
-
-
-def curl(deployment: Deployment) -> str | None:
-    """A command to paste that asks the deployment something."""
-    if deployment.endpoint is None:
-        return None
-    path, body = _REQUESTS.get(deployment.task, _REQUESTS["chat"])
-    data = json.dumps({"model": deployment.served_model or deployment.model, **body})
-    words = ["curl", f"{deployment.endpoint}{path}", *_key_header(deployment.api_key)]
-    words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(data)]
-    return " ".join(words)
-
-
-_REQUESTS: Mapping[str, tuple[str, dict[str, Any]]] = {
-    "chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello"}]}),
-    "embedding": ("/v1/embeddings", {"input": "Hello"}),
-    "rerank": ("/v1/rerank", {"query": "Hello", "documents": ["Hello", "Goodbye"]}),
-}
-
-
-def _key_header(reference: str | None) -> list[str]:
-    if reference is None:
-        return []
-    scheme, _, rest = reference.partition(":")
-    value = f"${rest}" if scheme == "env" else f"$(cat {shlex.quote(rest)})"
-    return ["-H", f'"Authorization: Bearer {value}"']
 
 
 def chosen(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:

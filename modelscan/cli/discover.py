@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,8 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Note, Table
 from modelscan.cli.framework import single
 from modelscan.core.units import format_tokens
+from modelscan.deploy.answers import Discovered, FoundServer
+from modelscan.deploy.rows import deployment_row
 
 if TYPE_CHECKING:
     from modelscan.deploy.discover import Offer
@@ -43,30 +45,28 @@ def discover(
         if adopt is not None:
             adopted = take(adopt, view.service(), ports=ports, api_key=api_key, route=not no_route)
         offers = look(config, ports, api_key)
-    body = {
-        "servers": [_as_json(offer) for offer in offers],
-        "adopted": view.as_json(adopted) if adopted else None,
-    }
+    servers = tuple(_found(offer) for offer in offers)
+    body = Discovered(servers, deployment_row(adopted) if adopted else None)
     if adopted is not None:
         return Document("discover", body, [view.table([adopted])], [adopted.name])
     names = [offer.name for offer in offers if offer.name]
     return Document("discover", body, _blocks(offers), names)
 
 
-def _as_json(offer: Offer) -> dict[str, Any]:
+def _found(offer: Offer) -> FoundServer:
     server, model = offer.server, offer.model
-    return {
-        "name": offer.name,
-        "engine": server.engine,
-        "engine_version": server.version,
-        "endpoint": server.endpoint,
-        "port": server.port,
-        "served_model": model.name if model else None,
-        "context_tokens": model.context_tokens if model else None,
-        "path": model.path if model else None,
-        "needs_key": server.locked,
-        "deployment": offer.deployment,
-    }
+    return FoundServer(
+        name=offer.name,
+        engine=server.engine,
+        engine_version=server.version,
+        endpoint=server.endpoint,
+        port=server.port,
+        served_model=model.name if model else None,
+        context_tokens=model.context_tokens if model else None,
+        path=model.path if model else None,
+        needs_key=server.locked,
+        deployment=offer.deployment,
+    )
 
 
 def _blocks(offers: tuple[Offer, ...]) -> list[Block]:

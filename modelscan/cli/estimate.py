@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,7 +12,6 @@ from modelscan.cli.document import Block, Document, Fields, Table
 from modelscan.cli.framework import single
 from modelscan.cli.options import ModelArgument, Wanted, workload_options
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
-from modelscan.core.jsonform import to_json
 from modelscan.core.units import GIB, format_bytes, format_tokens
 
 _PARTS = tuple(field.name for field in fields(Parts))
@@ -62,15 +61,7 @@ def estimate(
 
 def document(found: Estimate, warnings: list[str]) -> Document:
     """An estimate in every output form."""
-    body = estimate_json(found)
-    return Document("estimate", body, blocks(found), [str(found.total_bytes)], warnings)
-
-
-def estimate_json(found: Estimate) -> dict[str, Any]:
-    """The JSON of an estimate; its warnings go to the envelope."""
-    body: dict[str, Any] = to_json(found)
-    body.pop("warnings")
-    return body
+    return Document("estimate", found, blocks(found), [str(found.total_bytes)], warnings)
 
 
 def blocks(found: Estimate) -> list[Block]:

@@ -6,6 +6,7 @@ from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Document
 from modelscan.cli.framework import single
+from modelscan.deploy.rows import deployment_list
 
 
 def list_() -> Document:
@@ -16,7 +17,7 @@ def list_() -> Document:
         from modelscan.deploy.unmanaged import unmanaged
 
         found = (*found, *unmanaged(config, found, warn))
-    body = {"deployments": [view.as_json(one) for one in found]}
+    body = deployment_list(found)
     return Document("list", body, [view.table(found), *view.reasons(found)],
                     [one.name for one in found])  # fmt: skip
 

@@ -10,6 +10,7 @@ from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Document, Text
 from modelscan.cli.framework import single
+from modelscan.deploy.answers import Log
 
 
 def logs(
@@ -28,7 +29,7 @@ def logs(
     if not follow:
         whole = list(lines)
         text = [Text("\n".join(whole))] if whole else []
-        return Document("logs", {"name": name, "lines": whole}, text, whole)
+        return Document("logs", Log(name, tuple(whole)), text, whole)
     for line in lines:
         if current().flags.as_json:
             output.event("log", name=name, line=line)

@@ -15,7 +15,6 @@ from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
 from modelscan.cli.framework import single
 from modelscan.cli.options import Force, ModelArgument, Wanted, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
-from modelscan.core.jsonform import to_json
 from modelscan.core.machine import Machine
 from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
@@ -147,7 +146,9 @@ def document(
     smaller: str | None = None,
 ) -> Document:
     """A decision in every output form; exit 3 for every verdict but ``fits``."""
-    body = decision_json(decision, command)
+    from modelscan.models.plan_answer import plan_answer
+
+    body = plan_answer(decision, command)
     chosen = decision.plan
     if chosen is not None:
         warnings = [*warnings, *chosen.estimate.warnings]
@@ -158,31 +159,6 @@ def document(
     shown = _does_not_fit(decision.refusal, decision, everything)
     hint = decision.missing[0].command if decision.missing else smaller
     return Document("plan", body, shown, [], warnings, EXIT_NOT_DEPLOYABLE, hint=hint)
-
-
-def decision_json(decision: Decision, command: str | None = None) -> dict[str, Any]:
-    """The body of the ``plan`` document. ``command`` deploys the plan; null without one."""
-    plan, refusal = decision.plan, decision.refusal
-    others = decision.alternatives if refusal is None else refusal.alternatives
-    return {
-        "verdict": decision.verdict.value,
-        "model": refusal.model if refusal else plan.model if plan else None,
-        "command": command if plan else None,
-        "plan": plan_json(plan) if plan else None,
-        "alternatives": [plan_json(other) for other in others],
-        "missing": to_json(decision.missing),
-        "required": {"gpus": to_json(refusal.required if refusal else ())},
-        "reasons": list(refusal.reasons if refusal else plan.reasons if plan else ()),
-        "needed_bytes": refusal.needed_bytes if refusal else None,
-        "available_bytes": refusal.available_bytes if refusal else None,
-        "rejected": [{"option": what, "reason": why} for what, why in decision.rejected],
-    }
-
-
-def plan_json(chosen: Plan) -> dict[str, Any]:
-    """The JSON of one plan."""
-    body: dict[str, Any] = to_json(chosen)
-    return body
 
 
 def _fits(chosen: Plan, decision: Decision, everything: bool) -> list[Block]:
@@ -285,19 +261,9 @@ def _rejected(decision: Decision) -> list[Block]:
 
 
 def _needed(subject: ResolvedModel, rows: tuple[RequiredHardware, ...]) -> Document:
-    body: dict[str, Any] = {
-        "verdict": None,
-        "model": subject.id,
-        "command": None,
-        "plan": None,
-        "alternatives": [],
-        "missing": [],
-        "required": {"gpus": to_json(rows)},
-        "reasons": [],
-        "needed_bytes": None,
-        "available_bytes": None,
-        "rejected": [],
-    }
+    from modelscan.models.plan_answer import hardware_answer
+
+    body = hardware_answer(subject.id, rows)
     cells = [(f"{r.count} x {r.name}", format_bytes(r.memory_bytes), r.reason) for r in rows]
     empty = "none of the usual GPUs, eight at most, would do"
     table = Table(("GPUS", "MEMORY EACH", "RUNS"), cells, numeric=("MEMORY EACH",), empty=empty)

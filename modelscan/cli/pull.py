@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -96,24 +96,18 @@ def sentence(progress: Progress) -> str:
 
 
 def _document(pulled: Pulled) -> Document:
-    body: dict[str, Any] = {
-        "source": pulled.source,
-        "repo": pulled.repo,
-        "revision": pulled.revision,
-        "folder": pulled.folder,
-        "files": to_json(pulled.files),
-        "total_bytes": sum(file.size_bytes or 0 for file in pulled.files),
-        "fetched_bytes": pulled.fetched_bytes,
-    }
+    from modelscan.hub.downloads.answers import pull_answer
+
+    answer = pull_answer(pulled)
     pairs = [
         ("folder", pulled.folder),
         ("repository", f"{pulled.repo}@{pulled.revision}"),
         ("files", len(pulled.files)),
-        ("size", format_bytes(body["total_bytes"])),
+        ("size", format_bytes(answer.total_bytes)),
         ("fetched now", format_bytes(pulled.fetched_bytes)),
     ]
     ids = [str(pulled.folder / file.path) for file in pulled.files]
-    return Document("pull", body, [Fields(pairs)], ids)
+    return Document("pull", answer, [Fields(pairs)], ids)
 
 
 app = single(pull)

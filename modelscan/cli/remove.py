@@ -11,6 +11,7 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Document, Table
 from modelscan.cli.framework import single
 from modelscan.core.deployment import Deployment
+from modelscan.deploy.answers import Removed
 
 
 def remove(
@@ -44,7 +45,7 @@ def remove(
     done, error = view.each(wanted, act)
     rows = [(one.name, "removed", one.model) for one in done]
     table = Table(("NAME", "STATE", "MODEL"), rows, empty="there was nothing to remove")
-    body = {"removed": [one.name for one in done]}
+    body = Removed(tuple(one.name for one in done))
     return Document("remove", body, [table], [one.name for one in done],
                     exit_code=error.exit_code if error else 0)  # fmt: skip
 

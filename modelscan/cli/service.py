@@ -10,6 +10,7 @@ from modelscan.cli.document import Document, Fields, Note
 from modelscan.cli.framework import command, group
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
+from modelscan.deploy.rows import deployment_list
 
 app = group("Deployments that come back after a restart of the machine.")
 _SYSTEMCTL_S = 30.0
@@ -54,7 +55,7 @@ def run() -> Document:
 
     with interruptible():
         done, error = view.each(service.interrupted(), act)
-    body = {"deployments": [view.as_json(one) for one in done]}
+    body = deployment_list(done)
     return Document("service.run", body, [view.table(done)], [one.name for one in done],
                     exit_code=error.exit_code if error else 0)  # fmt: skip
 

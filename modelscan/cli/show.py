@@ -10,7 +10,8 @@ from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Note
 from modelscan.cli.framework import single
-from modelscan.core.jsonform import to_json
+from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows
+from modelscan.deploy.rows import deployment_row
 
 Name = Annotated[str, typer.Argument(help="A deployment's name.", metavar="NAME")]
 
@@ -21,22 +22,22 @@ def show(name: Name) -> Document:
     service = view.service()
     deployment = service.show(name, current().output.warn)
     plan = deployment.plan
-    body = {
-        "deployment": view.as_json(deployment),
-        "plan": plan,
-        "estimate": plan.estimate if plan else None,
-        "measured": deployment.measured,
-        "memory": view.memory(deployment),
-        "route": service.route_of(deployment),
-        "launch": service.launch_preview(deployment) if deployment.launch else None,
-        "curl": view.curl(deployment),
-    }
+    line = curl_line(deployment)
+    body = DeploymentShown(
+        deployment=deployment_row(deployment),
+        plan=plan,
+        estimate=plan.estimate if plan else None,
+        measured=deployment.measured,
+        memory=memory_rows(deployment),
+        route=service.route_of(deployment),
+        launch=service.launch_preview(deployment) if deployment.launch else None,
+        curl=line,
+    )
     blocks: list[Block] = [view.fields(deployment), view.memory_table(deployment)]
     blocks += [Note(f"why: {reason}") for reason in (plan.reasons if plan else ())]
-    line = view.curl(deployment)
     if line:
         blocks.append(Note(f"\nask it: {line}"))
-    return Document("show", to_json(body), blocks, [deployment.name])
+    return Document("show", body, blocks, [deployment.name])
 
 
 app = single(show)

@@ -11,6 +11,7 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Document
 from modelscan.cli.framework import single
 from modelscan.core.deployment import Deployment
+from modelscan.deploy.rows import deployment_list
 
 
 def start(
@@ -35,7 +36,7 @@ def start(
 
     with interruptible():
         done, error = view.each(view.chosen(names, every, "start"), act)
-    body = {"deployments": [view.as_json(one) for one in done]}
+    body = deployment_list(done)
     return Document("start", body, [view.table(done)], [one.name for one in done],
                     exit_code=error.exit_code if error else 0)  # fmt: skip
 

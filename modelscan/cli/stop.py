@@ -11,6 +11,7 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Document
 from modelscan.cli.framework import single
 from modelscan.core.deployment import Deployment
+from modelscan.deploy.rows import deployment_list
 
 
 def stop(
@@ -33,7 +34,7 @@ def stop(
             return view.service().stop(name, drain_s=drain).deployment
 
     done, error = view.each(view.chosen(names, every, "stop"), act)
-    body = {"deployments": [view.as_json(one) for one in done]}
+    body = deployment_list(done)
     return Document("stop", body, [view.table(done)], [one.name for one in done],
                     exit_code=error.exit_code if error else 0)  # fmt: skip
 

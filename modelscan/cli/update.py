@@ -12,6 +12,8 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Document
 from modelscan.cli.framework import single
 from modelscan.core.errors import UsageError
+from modelscan.deploy.answers import Updated
+from modelscan.deploy.rows import deployment_row
 
 
 def update(
@@ -53,7 +55,7 @@ def update(
     with interruptible(), current().output.status(f"updating {name}"):
         done = view.service().update(name, change, timeout_s=timeout)
     launch = done.launch.body if isinstance(done.launch, ClusterLaunch) else None
-    body = {"deployment": view.as_json(done), "launch": launch}
+    body = Updated(deployment_row(done), launch)
     return Document("update", body, [view.table([done]), *view.reasons([done])], [name])
 
 

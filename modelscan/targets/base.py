@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 from modelscan.core.deployment import Deployment, Evaluation, Health, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import RemoteError
+from modelscan.core.jsonform import Tagged
 from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.remedy import Remedy
 from modelscan.state.clock import now_text
@@ -64,8 +65,19 @@ def as_recorded(deployment: Deployment) -> Observation:
     )  # fmt: skip
 
 
+class Preview(Tagged):
+    """What ``start`` would run or send, told apart by its fields."""
+
+    __slots__ = ()
+
+    @classmethod
+    def members(cls) -> dict[str, type[Any]]:
+        """The dataclasses of the family by name."""
+        return {member.__name__: member for member in cls.__subclasses__()}
+
+
 @dataclass(frozen=True, slots=True)
-class ProcessPreview:
+class ProcessPreview(Preview):
     """The process that ``start`` would run. ``secrets``: variables and the references of keys."""
 
     argv: tuple[str, ...]
@@ -75,16 +87,13 @@ class ProcessPreview:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestPreview:
+class RequestPreview(Preview):
     """The request that ``start`` would send, without keys."""
 
     url: str
     body: Mapping[str, Any] = field(default_factory=dict)
     evaluation: Evaluation | None = None
     method: Literal["GET", "POST"] = "POST"
-
-
-Preview = ProcessPreview | RequestPreview
 
 
 class StartFailed(RemoteError):

@@ -1,0 +1,169 @@
+"""What the deployment commands answer, as values with one JSON form."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from modelscan.core.deployment import Deployment, Measured, MeasuredParts
+from modelscan.core.estimate import Estimate
+from modelscan.core.plan import Plan
+from modelscan.core.route import Route
+from modelscan.deploy.rows import DeploymentRow
+from modelscan.targets.base import Preview
+
+_PARTS = (
+    ("weights", "weights_bytes"), ("kv_cache", "kv_cache_bytes"),
+    ("recurrent_state", "recurrent_state_bytes"), ("compute", "compute_bytes"),
+    ("output", "output_bytes"), ("kv_pool", "kv_pool_bytes"), ("non_torch", "non_torch_bytes"),
+    ("cuda_graphs", "cuda_graph_bytes"),
+)  # fmt: skip
+_REQUESTS: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "chat": ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Hello"}]}),
+    "embedding": ("/v1/embeddings", {"input": "Hello"}),
+    "rerank": ("/v1/rerank", {"query": "Hello", "documents": ["Hello", "Goodbye"]}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """The names of the deployments that are no longer on record."""
+
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """The deployment that is on record from now on."""
+
+    deployment: DeploymentRow
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """The deployment as changed, and the body that its cluster has now."""
+
+    deployment: DeploymentRow
+    launch: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundServer:
+    """An engine on this machine that modelscan did not start; None where it does not tell."""
+
+    name: str | None
+    engine: str
+    engine_version: str | None
+    endpoint: str
+    port: int
+    served_model: str | None
+    context_tokens: int | None
+    path: str | None
+    needs_key: bool
+    deployment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """The engines that answer on this machine, and the one that was put on record."""
+
+    servers: tuple[FoundServer, ...]
+    adopted: DeploymentRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The lines of an engine's log."""
+
+    name: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRow:
+    """A part of the memory, or the total: the estimate beside what the engine reported."""
+
+    part: str
+    estimated_bytes: int | None
+    measured_bytes: int | None
+    difference_bytes: int | None
+    difference_fraction: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentShown:
+    """One deployment with everything on record about it."""
+
+    deployment: DeploymentRow
+    plan: Plan | None
+    estimate: Estimate | None
+    measured: Measured | None
+    memory: tuple[MemoryRow, ...]
+    route: Route | None
+    launch: Preview | None
+    curl: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """The deployment after ``deploy``; ``launch`` is what a dry run would start."""
+
+    deployment: DeploymentRow
+    plan: Plan | None
+    route: Route | None
+    measured: Measured | None
+    memory: tuple[MemoryRow, ...]
+    curl: str | None
+    changed: bool
+    dry_run: bool
+    launch: Preview | None
+
+
+def memory_rows(deployment: Deployment) -> tuple[MemoryRow, ...]:
+    """Estimate beside the engine's report: per part and in total; None where one is unknown."""
+    measured = deployment.measured or Measured()
+    estimate = deployment.plan.estimate if deployment.plan else None
+    reported = measured.parts or MeasuredParts()
+    rows = [_compare(label, _estimated(estimate, key), getattr(reported, key))
+            for label, key in _PARTS]  # fmt: skip
+    shown = [row for row in rows if row.estimated_bytes or row.measured_bytes]
+    total = estimate.total_bytes if estimate else None
+    return (*shown, _compare("total", total, measured.total_bytes))
+
+
+def _estimated(estimate: Estimate | None, key: str) -> int | None:
+    """A part of the estimate; ``kv_pool_bytes`` is what vLLM and SGLang reserve, needed or not."""
+    if key == "kv_pool_bytes":
+        return sum(device.kv_pool_bytes or 0 for device in (estimate.per_gpu if estimate else ()))
+    value: int | None = getattr(estimate.parts, key) if estimate else None
+    return value
+
+
+def _compare(part: str, estimated: int | None, measured: int | None) -> MemoryRow:
+    if estimated is None or measured is None:
+        return MemoryRow(part, estimated, measured, None, None)
+    difference = measured - estimated
+    fraction = round(difference / estimated, 4) if estimated else None
+    return MemoryRow(part, estimated, measured, difference, fraction)
+
+
+def curl_line(deployment: Deployment) -> str | None:
+    """A command to paste that sends the deployment a request; None without an endpoint."""
+    if deployment.endpoint is None:
+        return None
+    path, body = _REQUESTS.get(deployment.task, _REQUESTS["chat"])
+    data = json.dumps({"model": deployment.served_model or deployment.model, **body})
+    words = ["curl", f"{deployment.endpoint}{path}", *_key_header(deployment.api_key)]
+    words += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(data)]
+    return " ".join(words)
+
+
+def _key_header(reference: str | None) -> list[str]:
+    if reference is None:
+        return []
+    scheme, _, rest = reference.partition(":")
+    value = f"${rest}" if scheme == "env" else f"$(cat {shlex.quote(rest)})"
+    return ["-H", f'"Authorization: Bearer {value}"']
