@@ -7,7 +7,7 @@ from pathlib import Path
 
 from modelscan.core.errors import UsageError
 from modelscan.state import config as definitions
-from modelscan.state.config import Config, Value
+from modelscan.state.config import Config, Plain, plain
 from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
 
@@ -17,7 +17,7 @@ class SettingRow:
     """``origin``: flag | env:NAME | a file's path | default."""
 
     key: str
-    value: Value
+    value: Plain
     origin: str
     help: str
 
@@ -34,7 +34,7 @@ class SettingWritten:
     """``value`` None: the setting was removed from ``file``."""
 
     key: str
-    value: Value
+    value: Plain
     file: str
 
 
@@ -54,7 +54,7 @@ class PathsShown:
 def setting_row(config: Config, key: str) -> SettingRow:
     """One setting; raises UsageError with the nearest names for an unknown one."""
     setting = definitions.known(key)
-    value = config.value(setting.key)
+    value = plain(config.value(setting.key))
     return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
 
 
