@@ -21,7 +21,6 @@ from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.read import Index
 from modelscan.catalog.search.lookup import load_model
 from modelscan.catalog.search.query import Query, search
-from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.machine import simulated_machine
 from modelscan.core.plan import Plan, ResolvedModel
@@ -56,7 +55,6 @@ class Tally:
     plans: Counter[str] = field(default_factory=Counter)
     violations: list[str] = field(default_factory=list)
     estimated_again: int = 0
-    refused: int = 0
 
 
 def violation(plan: Plan, gpus: tuple[Gpu, ...]) -> str | None:
@@ -114,13 +112,10 @@ def machines(count: int | None) -> list[Inventory]:
 def check(subject: ResolvedModel, inventory: Inventory, tally: Tally) -> None:
     """One decision."""
     tally.decisions += 1
-    try:
-        plan = decide_here(simulated_machine(inventory), subject, Workload()).plan
-    except NotDeployableError:
-        tally.refused += 1
-        return
+    decision = decide_here(simulated_machine(inventory), subject, Workload())
+    plan = decision.plan
     if plan is None:
-        tally.plans["does not fit"] += 1
+        tally.plans[decision.verdict.text] += 1
         return
     tally.plans[plan.backend] += 1
     gpus = tuple(gpu for gpu in inventory.gpus if gpu.index in plan.gpus)
@@ -176,7 +171,6 @@ def report(models: int, machines_count: int, tally: Tally, used: float) -> None:
     print(f"CPU {used:.1f} s (aim {AIM_S:.0f} s), {each:.2f} ms each")
     for name, count in tally.plans.most_common():
         print(f"  {name:14} {count}")
-    print(f"  {'closed':14} {tally.refused}")
     print(f"flags estimated again: {tally.estimated_again}")
     print(f"violations: {len(tally.violations)}")
     for line in tally.violations[:20]:

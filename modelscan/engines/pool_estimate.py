@@ -16,7 +16,7 @@ from modelscan.engines import margin as margins
 from modelscan.memory import tensor_parallel as tensor_rules
 from modelscan.memory.verdict import DOES_NOT_FIT, FITS, TIGHT, UNKNOWN, Judgement
 
-_FORMATS = ("gguf",)  # only llama.cpp and Ollama run these
+_FORMATS = {"gguf": "use --backend llama.cpp", "mlx": "mlx-lm runs it on Apple silicon"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,12 @@ def unsplittable(architecture: Architecture, degree: int, backend: str) -> list[
 
 
 def refuse_format(shape: ModelShape, workload: Workload, backend: str) -> None:
-    """Raises NotDeployableError for GGUF files, unless ``--force`` insists."""
-    if shape.format in _FORMATS and not workload.force:
+    """Raises NotDeployableError for GGUF and MLX files, unless ``--force`` insists."""
+    hint = _FORMATS.get(shape.format)
+    if hint and not workload.force:
+        size = format_bytes(shape.weights.total_bytes)
         raise NotDeployableError(
-            f"{backend} does not run GGUF files", hint="use --backend llama.cpp"
+            f"{backend} does not run {shape.format.upper()} files ({size} of weights)", hint=hint
         )
 
 

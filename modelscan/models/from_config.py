@@ -15,8 +15,8 @@ from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import NAMES, canonical, quantization
-from modelscan.formats.reader import reader
 from modelscan.memory.shape import from_config
+from modelscan.models.local_files import safetensors_files
 from modelscan.models.quantization_quality import quality
 
 LOCAL = "local_path"
@@ -30,18 +30,21 @@ def from_config_file(path: Path, workload: Workload) -> ResolvedModel:
     config = read_json(path)
     extra = folder / (f"{path.stem}.hf_quant_config.json" if alone else "hf_quant_config.json")
     quant = read_json(extra) if extra.is_file() else None
-    weights = [] if alone else sorted(folder.glob("*.safetensors"))
+    there = None if alone else safetensors_files(folder)
+    weights = there.files if there else ()
     if not weights and not alone and sorted(folder.glob("*.bin")):
         return _pickled(folder, config, workload)
-    sizes = [weights_of(file) for file in weights]
     shape = shape_of(
         config,
         quant,
         workload,
-        weight_bytes=sum(size for size, _ in sizes) or None,
-        counts=_merge([counts for _, counts in sizes]),
+        weight_bytes=(there.tensor_bytes if there else 0) or None,
+        counts=(there.dtypes if there else None) or None,
     )
     warnings = [] if weights else [f"no weights beside {path.name}: sizes are computed from it"]
+    warnings += there.notes if there else ()
+    if there and there.mlx and "U32" in there.dtypes:  # packed by MLX, whatever the config says
+        shape = replace(shape, format="mlx")
     name = path.stem if alone else folder.name
     shape = _located(shape, folder if weights else path)
     return _subject(folder, name, config, shape, weights, warnings)
@@ -60,15 +63,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f"{path} is not a JSON object", code="bad_config")
     return value
-
-
-def weights_of(path: Path) -> tuple[int, Mapping[str, int]]:
-    """Tensor bytes and dtype counts of a safetensors file, from its header alone."""
-    from modelscan.formats.safetensors import parameters_by_dtype, read_header
-
-    with path.open("rb") as stream:
-        header = read_header(reader(stream))
-    return header.data_bytes, parameters_by_dtype(header.tensors)
 
 
 def shape_of(
@@ -115,14 +109,6 @@ def config_task(config: Mapping[str, Any], architecture: Architecture, folder: P
         return "rerank"
     sentence = folder is not None and (folder / "modules.json").is_file()
     return "embedding" if architecture.embedding_model or sentence else "chat"
-
-
-def _merge(counts: Sequence[Mapping[str, int]]) -> dict[str, int] | None:
-    merged: dict[str, int] = {}
-    for one in counts:
-        for dtype, count in one.items():
-            merged[dtype] = merged.get(dtype, 0) + count
-    return merged or None
 
 
 def _located(shape: ModelShape, path: Path) -> ModelShape:

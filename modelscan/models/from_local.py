@@ -15,6 +15,7 @@ from modelscan.formats import gguf
 from modelscan.formats.files import describe, is_projector, parts
 from modelscan.formats.reader import reader
 from modelscan.memory.shape import from_gguf
+from modelscan.models.local_files import gguf_models
 from modelscan.models.quantization_quality import quality
 from modelscan.state.paths import expand
 
@@ -145,14 +146,16 @@ def projects_into(header: gguf.GgufHeader, shape: ModelShape) -> bool:
 def _folder(folder: Path, workload: Workload) -> ResolvedModel:
     if (folder / "config.json").is_file():
         return _config(folder / "config.json", workload)
-    models = [path for path in sorted(folder.glob("*.gguf")) if describe(path.name).starts_model]
+    named = [path for path in sorted(folder.glob("*.gguf")) if describe(path.name).starts_model]
+    models, notes = gguf_models({path: read_header(path) for path in named})
     if not models:
         raise UsageError(
             f"{folder} has neither config.json nor a .gguf file",
             hint="give the folder of a downloaded repository, or a .gguf file",
             code="no_model_here",
         )
-    return _gguf_subject(models, folder.name)
+    subject = _gguf_subject(models, folder.name)
+    return replace(subject, warnings=(*subject.warnings, *notes))
 
 
 def _config(path: Path, workload: Workload) -> ResolvedModel:

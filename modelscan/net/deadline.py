@@ -31,6 +31,7 @@ class Deadline:
     def __exit__(self, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
+            self._timer.join()  # a supervisor forks later: no thread may be left then
         with self._lock:
             for sock in self._sockets:
                 sock.close()

@@ -97,6 +97,13 @@ class TestBudget:
         assert found.kv_bytes_per_token == 0
         assert found.kv_capacity_tokens is None
 
+    def test_an_encoder_needs_no_room_for_a_cache(self) -> None:
+        """39.5 billion parameters are 73.6 GiB: more than the budget, less than the card."""
+        shape = model(parameters=39_500_000_000, encoder_only=True)
+        found = vllm.estimate(shape, workload(), cards(), version="0.32.0")
+        assert found.per_gpu[0].kv_pool_bytes == 0
+        assert not any("KV cache" in text or "cache blocks" in text for text in found.warnings)
+
     def test_without_a_gpu_it_is_said_that_nothing_is_known(self) -> None:
         line = "no GPU is known: no pool, no capacity, no verdict"
         none = vllm.estimate(model(), workload(), None)

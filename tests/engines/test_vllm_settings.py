@@ -109,6 +109,15 @@ class TestCapturedSizes:
     def test_how_many(self, version: str, options: dict[str, str | None], count: int) -> None:
         assert settings(version=version, **options).capture_sizes == count
 
+    @pytest.mark.parametrize(
+        ("largest", "count"),
+        [(1, 1), (2, 2), (3, 2), (4, 3), (7, 3), (8, 4), (255, 3 + 31), (256, 3 + 32),
+         (271, 3 + 32), (272, 3 + 32 + 1)],
+    )  # fmt: skip
+    def test_the_largest_size_is_a_border(self, largest: int, count: int) -> None:
+        found = settings(max_cudagraph_capture_size=str(largest))
+        assert found.capture_sizes == count
+
     def test_gpt_oss_captures_to_1024(self) -> None:
         named = replace(MODEL, name="gpt_oss")
         assert settings(model=named).capture_sizes == 3 + 32 + 48
@@ -119,7 +128,7 @@ class TestTypes:
     @pytest.mark.parametrize(
         ("dtype", "size"),
         [(None, 2), ("auto", 2), ("bfloat16", 2), ("float16", 2), ("half", 2), ("float32", 4),
-         ("float", 4)],
+         ("float", 4), ("float16_of_tomorrow", 2)],
     )  # fmt: skip
     def test_bytes_of_a_value(self, dtype: str | None, size: int) -> None:
         found = settings(**({"dtype": dtype} if dtype else {}))
@@ -245,3 +254,7 @@ class TestRanks:
     def test_a_named_device_that_is_not_there_is_left_out(self) -> None:
         wanted = Workload(context_tokens=8192, gpus=(7, 1))
         assert [gpu.index for gpu in settings(card(), card(), wanted=wanted).gpus] == [1]
+
+    def test_more_named_devices_than_ranks_are_not_used(self) -> None:
+        wanted = Workload(context_tokens=8192, gpus=(2, 0, 1), tensor_parallel=2)
+        assert [gpu.index for gpu in settings(*(card(),) * 3, wanted=wanted).gpus] == [2, 0]

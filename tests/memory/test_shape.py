@@ -119,6 +119,23 @@ def test_a_file_that_is_no_language_model_is_named_so():
         from_gguf(parsed(sketch))
 
 
+@pytest.mark.parametrize("heads", [None, 0, [16, 16, 16]], ids=["missing", "zero", "too few"])
+def test_an_attending_block_without_heads_is_refused_as_llamacpp_does(heads):
+    sketch = MODELS["qwen2-0.5b"]()
+    sketch.keys["attention.head_count"] = heads
+    if heads is None:
+        del sketch.keys["attention.head_count"]
+    with pytest.raises(GgufError, match=r"attention\.head_count"):
+        from_gguf(parsed(sketch))
+
+
+def test_blocks_without_attention_need_no_heads():
+    sketch = MODELS["lfm2-1.2b"]()
+    listed = [0 if kv == 0 else 32 for kv in sketch.keys["attention.head_count_kv"]]
+    sketch.keys["attention.head_count"] = listed
+    assert from_gguf(parsed(sketch)).architecture.max_heads == 32
+
+
 QWEN3_8B = {
     "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 5120,
     "num_hidden_layers": 40, "num_attention_heads": 40, "num_key_value_heads": 8, "head_dim": 128,

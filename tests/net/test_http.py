@@ -329,6 +329,14 @@ def test_nothing_listens(face: Face) -> None:
     assert (error.code, error.attempts) == ("connect", 3)
 
 
+def test_no_thread_is_left(hub: FakeHub) -> None:
+    """The supervisor checks an engine's health and forks: threads do not survive that."""
+    with HttpClient(settings(), LocalTransport()) as http:
+        for _ in range(50):
+            http.get(hub.url + "/api.json")
+            assert [t for t in threading.enumerate() if isinstance(t, threading.Timer)] == []
+
+
 def when(condition: Callable[[], Any], act: Callable[[], None]) -> threading.Thread:
     """Act as soon as the condition holds."""
 

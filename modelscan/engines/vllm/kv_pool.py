@@ -248,11 +248,12 @@ def capacity(
     grows = [kind.block_tokens for kind in pool.kinds if kind.token_bytes]
     block = min(grows) if grows else 1
     tokens = blocks // pool.groups * block * settings.context_parallel
-    per_token = pool.block_bytes * len(grows) / (block * settings.context_parallel)
+    per_token = pool.block_bytes * pool.groups / (block * settings.context_parallel)
     if facts.tokens_by_concurrency and not pool.uniform:
         tokens = int(concurrency * settings.max_model_len)
-        growing = need - state_blocks(pool, settings, facts)  # states do not grow with tokens
-        per_token = growing * pool.block_bytes / settings.max_model_len
+        per_token = need * pool.block_bytes / settings.max_model_len
+    if any(kind.state_bytes for kind in pool.kinds):  # states do not grow with tokens
+        per_token = sum(pool.block_bytes / size for size in grows) / settings.context_parallel
     return Capacity(blocks, tokens, concurrency, per_token, need * pool.block_bytes)
 
 

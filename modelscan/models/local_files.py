@@ -1,0 +1,122 @@
+"""Which files of a local folder are the model: adapters, drafts and copies beside it are not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelscan.core.errors import UsageError
+from modelscan.formats.files import Role, describe
+from modelscan.formats.gguf import GgufHeader
+from modelscan.formats.header_roles import gguf_role, safetensors_role
+from modelscan.formats.reader import reader
+from modelscan.formats.safetensors import Header, parameters_by_dtype, read_header
+
+_DRAFT_RATIO = 4  # drafts are a fifth of their model or less
+_INDEX = "*.safetensors.index.json"
+
+
+@dataclass(frozen=True, slots=True)
+class SafetensorsFiles:
+    """The files an engine loads, their tensor bytes, dtype counts, and what was left out."""
+
+    files: tuple[Path, ...]
+    tensor_bytes: int
+    dtypes: Mapping[str, int]
+    mlx: bool
+    notes: tuple[str, ...] = ()
+
+
+def safetensors_files(folder: Path) -> SafetensorsFiles:
+    """The safetensors files of a model: those of its index, else all that are model weights.
+
+    Raises UsageError where the index names a file that is not there.
+    """
+    present = sorted(folder.glob("*.safetensors"))
+    listed = _listed(folder)
+    chosen = [path for path in present if path.name in listed] if listed else _unlisted(present)
+    headers = {path: _header(path) for path in chosen}
+    if not listed:
+        headers = _model_weights(headers)
+    left_out = [path.name for path in present if path not in headers]
+    counts = parameters_by_dtype(t for header in headers.values() for t in header.tensors)
+    return SafetensorsFiles(
+        files=tuple(headers),
+        tensor_bytes=sum(header.data_bytes for header in headers.values()),
+        dtypes=counts,
+        mlx=any(header.metadata.get("format") == "mlx" for header in headers.values()),
+        notes=tuple(f"{name} is not part of the model's weights: left out" for name in left_out),
+    )
+
+
+def _listed(folder: Path) -> frozenset[str]:
+    """The files that the indices name; empty without an index that can be read."""
+    names: set[str] = set()
+    for index in sorted(folder.glob(_INDEX)):
+        if not describe(index.name).copy:
+            names |= set(_weight_map(index))
+    missing = sorted(name for name in names if not (folder / name).is_file())
+    if missing:
+        raise UsageError(
+            f"{len(missing)} of {len(names)} files of the weights are missing, e.g. {missing[0]}",
+            hint="download the missing files into the same folder",
+            code="missing_shards",
+            details={"missing": missing},
+        )
+    return frozenset(names)
+
+
+def _weight_map(index: Path) -> Iterable[str]:
+    try:
+        found: Any = json.loads(index.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return ()  # as good as none: all files count
+    mapping = found.get("weight_map") if isinstance(found, dict) else None
+    values = mapping.values() if isinstance(mapping, dict) else ()
+    return [name for name in values if isinstance(name, str) and "/" not in name]
+
+
+def _unlisted(present: Sequence[Path]) -> list[Path]:
+    """Without an index: the weights by name, of copies only where there is nothing else."""
+    weights = [path for path in present if describe(path.name).role is Role.WEIGHTS]
+    first = [path for path in weights if not describe(path.name).copy]
+    return first or weights
+
+
+def _header(path: Path) -> Header:
+    with path.open("rb") as stream:
+        return read_header(reader(stream))
+
+
+def _model_weights(headers: Mapping[Path, Header]) -> dict[Path, Header]:
+    """By header; a folder of nothing but an adapter is that adapter."""
+    model = {
+        path: header
+        for path, header in headers.items()
+        if safetensors_role(header.tensors) is Role.WEIGHTS
+    }
+    return model or dict(headers)
+
+
+def gguf_models(headers: Mapping[Path, GgufHeader]) -> tuple[list[Path], list[str]]:
+    """The files (first parts) that are models, and a note for each that is something else.
+
+    A model much smaller than the largest is its draft, whatever it is called.
+    """
+    sizes = {
+        path: _size(header) for path, header in headers.items() if gguf_role(header) is Role.WEIGHTS
+    }
+    largest = max(sizes.values(), default=0)
+    chosen = [path for path, size in sizes.items() if size * _DRAFT_RATIO > largest or not largest]
+    others = [path.name for path in headers if path not in chosen]
+    return chosen, [f"{name} is not the model: left out" for name in others]
+
+
+def _size(header: GgufHeader) -> int:
+    """Hidden size squared times blocks, which orders models whatever their quantization."""
+    blocks, hidden = header.key("block_count"), header.key("embedding_length")
+    numbers = [value if isinstance(value, int) else 0 for value in (blocks, hidden)]
+    return numbers[0] * numbers[1] ** 2

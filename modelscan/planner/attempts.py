@@ -1,0 +1,157 @@
+"""Tries the options of one decision, the cheapest possible cost first, and keeps what fits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.machine import EngineHere
+from modelscan.core.plan import ResolvedModel
+from modelscan.core.verdict import Offload
+from modelscan.formats.quantization import bits_per_weight
+from modelscan.planner.context import Option, PlanningContext
+from modelscan.planner.feasibility import DoesNotFit, FittingOption
+from modelscan.planner.fit import fit, too_large
+from modelscan.planner.rank import cost, floor, order
+from modelscan.planner.search import options, reject_reason
+
+ENOUGH_TO_SHOW = 3  # the choice and two alternatives
+_OFFLOAD_COST = 0.3  # an offloaded option can never cost less (rank._OFFLOAD)
+
+
+@dataclass
+class Attempts:
+    """Tries options, cheapest possible cost first, until nothing left can be better."""
+
+    model: ResolvedModel
+    case: PlanningContext
+    engines: Sequence[EngineHere]
+    explain: bool
+    everything: bool = False
+    best: float = math.inf  # the smallest cost so far
+    fitted: list[FittingOption] = field(default_factory=list)
+    misses: list[DoesNotFit] = field(default_factory=list)
+    rejected: tuple[tuple[str, str], ...] = ()  # by the hard constraints
+    refused: list[tuple[str, str]] = field(default_factory=list)  # by the engine's own rules
+    unsized: list[str] = field(default_factory=list)  # repositories
+    _contenders: list[FittingOption] = field(default_factory=list)
+    _done: dict[tuple[int, str], int] = field(default_factory=dict)
+
+    def run(self) -> Attempts:
+        found = options(self.model, self.case, self.engines)
+        self.rejected = found.rejected
+        choices = [option for option in found.found if self._interesting(option)]
+        on_gpu = [option for option in choices if option.gpus]
+        on_host = [option for option in choices if not option.gpus]
+        whole = replace(self.case, offload=False)
+        if on_gpu:
+            self._try(on_gpu, whole, "none")
+        else:
+            self._try(on_host, whole, "cpu" if self.case.inventory.gpus else "none")
+        if on_gpu and self._worth_offloading():
+            largest = max(len(option.gpus) for option in on_gpu)
+            spread = [o for o in on_gpu if len(o.gpus) == largest and o.backend == "llama.cpp"]
+            contend = self.best > _OFFLOAD_COST
+            self._try(spread, replace(self.case, offload=True), "partial", contend)
+            self._try(on_host, whole, "cpu", contend)
+        return self
+
+    def ranked(self) -> list[FittingOption]:
+        """What fits, the best first."""
+        return sorted(self.fitted, key=lambda found: order(found, self.case.wishes))
+
+    def winner(self) -> FittingOption | None:
+        """The best of what is tried whether or not alternatives are asked for."""
+        return min(self._contenders, key=lambda found: order(found, self.case.wishes), default=None)
+
+    def left_out(self) -> tuple[tuple[str, str], ...]:
+        """Every option that was not taken, with the reason."""
+        misses = ((miss.option.label, miss.reason) for miss in self.misses)
+        return (*self.rejected, *self.refused, *misses)
+
+    def _interesting(self, option: Option) -> bool:
+        """Ollama runs llama.cpp with fewer choices: an alternative to show, never the winner."""
+        return option.backend != "ollama" or self.explain or self._may_win(option)
+
+    def _may_win(self, option: Option) -> bool:
+        """Ollama only where it was asked for, or is all there is."""
+        if option.backend != "ollama" or self.case.wishes.backend == "ollama":
+            return True
+        return all(engine.name == "ollama" for engine in self.engines)
+
+    def _worth_offloading(self) -> bool:
+        if self.everything:
+            return True
+        return self.best > _OFFLOAD_COST or (self.explain and len(self.fitted) < 2)
+
+    def _try(
+        self, choices: Iterable[Option], case: PlanningContext, offload: Offload,
+        contend: bool = True,
+    ) -> None:  # fmt: skip
+        wishes = self.case.wishes
+        hopes = [(floor(option, wishes, offload), _bits(option), option) for option in choices]
+        for least, _, option in sorted(hopes, key=lambda hope: hope[:2]):
+            if self._enough(least) or self._covered(option, offload):
+                continue
+            may_win = contend and self._may_win(option) and not self._cannot_win(least)
+            found = self._fit(option, case)
+            if found is None:
+                continue
+            if offload == "cpu":
+                found = replace(found, offload="cpu")
+            self.fitted.append(found)
+            if may_win:
+                self._contenders.append(found)
+                self.best = min(self.best, cost(found, wishes).total)
+            if not found.within_margin and found.launch.context_tokens >= found.target_tokens:
+                key = (id(option.candidate), option.backend)
+                self._done.setdefault(key, len(option.gpus))
+
+    def _fit(self, option: Option, case: PlanningContext) -> FittingOption | None:
+        """Make it fit; an engine's refusal only stops everything when that engine was asked for."""
+        try:
+            missed = too_large(option, case)
+            if missed is not None:
+                self.misses.append(missed)
+                return None
+            why = reject_reason(option)
+            if why:
+                self.refused.append((option.label, why))
+                return None
+            found = fit(option, case)
+        except (NotDeployableError, UsageError) as error:
+            if case.wishes.backend and isinstance(error, UsageError):
+                raise
+            if error.code == "unknown_size":
+                self.unsized.append(option.candidate.variant.repo)
+            self.refused.append((option.label, error.message))
+            return None
+        if isinstance(found, DoesNotFit):
+            self.misses.append(found)
+            return None
+        return found
+
+    def _cannot_win(self, least: float) -> bool:
+        """Under ``--goal quality`` an option that costs at least this cannot win any more."""
+        wishes = self.case.wishes
+        return wishes.goal == "quality" and wishes.mode != "latency" and least >= self.best
+
+    def _enough(self, least: float) -> bool:
+        """Whether there is enough to show, and this one cannot win."""
+        if self.everything or (self.explain and len(self.fitted) < ENOUGH_TO_SHOW):
+            return False
+        return self._cannot_win(least)
+
+    def _covered(self, option: Option, offload: str) -> bool:
+        """More devices do not help what already fits as wanted, unless speed is the goal."""
+        if self.case.wishes.goal == "speed" or self.case.wishes.mode == "latency":
+            return False
+        fewer = self._done.get((id(option.candidate), option.backend))
+        return fewer is not None and (offload != "none" or len(option.gpus) > fewer)
+
+
+def _bits(option: Option) -> float:
+    """Of two lossless formats the smaller one is tried first, and so chosen."""
+    return bits_per_weight(option.candidate.variant.quantization) or 0.0
