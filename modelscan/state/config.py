@@ -23,7 +23,8 @@ from modelscan.state.files import write_atomic
 from modelscan.state.paths import Paths, expand, paths
 
 PROJECT_FILE = "modelscan.toml"
-Value = str | int | float | bool | Path | None
+Plain = str | int | float | bool | None
+Value = Plain | Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,11 @@ _BY_KEY = {setting.key: setting for setting in SETTINGS}
 _FOREIGN = {"hf_endpoint": "HF_ENDPOINT", "modelscope_endpoint": "MODELSCOPE_ENDPOINT"}
 
 
+def plain(value: Value) -> Plain:
+    """A value as it is printed and written: a path as text."""
+    return str(value) if isinstance(value, Path) else value
+
+
 def known(key: str) -> Setting:
     """The setting of that name; raises UsageError with the nearest names."""
     setting = _BY_KEY.get(key.replace("-", "_"))
@@ -146,7 +152,9 @@ def load(
     """Resolve all settings; raises UsageError for a broken file or a value of the wrong kind."""
     env = os.environ if environ is None else environ
     where = paths(env)
-    layers: list[tuple[str, Mapping[str, Any]]] = [("flag", dict(flags or {}))]
+    layers: list[tuple[str, Mapping[str, Any]]] = [
+        ("flag", {key: plain(value) for key, value in (flags or {}).items()})
+    ]
     layers += [(f"env:{name}", {key: text}) for key, name, text in _from_environment(env)]
     for file in _files(where, cwd):
         layers.append((str(file), read_file(file)))
@@ -222,7 +230,7 @@ def _read(file: Path) -> str:
         raise UsageError(f"cannot read {file}: {error.strerror}", hint=f"ls -l {file}") from error
 
 
-def convert(setting: Setting, value: Any, origin: str) -> Value:
+def convert(setting: Setting, value: Any, origin: str) -> Plain:
     """A raw value as the setting's kind; raises UsageError naming where it came from."""
     try:
         converted = _CONVERT[setting.kind](value)
@@ -295,13 +303,13 @@ _KIND = {
     "str": "text", "path": "a path", "secret": "a reference", "choice": "text",
     "int": "a whole number", "float": "a number", "bool": "true or false",
 }  # fmt: skip
-_CONVERT: dict[str, Callable[[Any], Value]] = {
+_CONVERT: dict[str, Callable[[Any], Plain]] = {
     "str": _str, "path": _str, "secret": _str, "choice": _str,
     "int": _int, "float": _float, "bool": _bool,
 }  # fmt: skip
 
 
-def set_value(file: Path, key: str, text: str | None) -> Value:
+def set_value(file: Path, key: str, text: str | None) -> Plain:
     """Write (or with None, remove) one key of a settings file, keeping every other line.
 
     The caller holds the lock. Raises UsageError for an unknown key, a value of the wrong kind, or
@@ -319,7 +327,7 @@ def set_value(file: Path, key: str, text: str | None) -> Value:
     return value
 
 
-def _toml(value: Value) -> str:
+def _toml(value: Plain) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):

@@ -7,16 +7,9 @@ from pathlib import Path
 
 from modelscan.core.errors import UsageError
 from modelscan.state import config as definitions
-from modelscan.state.config import Config, Value
+from modelscan.state.config import Config, Plain, plain
 from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
-
-Shown = str | int | float | bool | None
-
-
-def shown(value: Value) -> Shown:
-    """A setting's value as it is written: a path as text."""
-    return str(value) if isinstance(value, Path) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +17,7 @@ class SettingRow:
     """``origin``: flag | env:NAME | a file's path | default."""
 
     key: str
-    value: Shown
+    value: Plain
     origin: str
     help: str
 
@@ -41,7 +34,7 @@ class SettingWritten:
     """``value`` None: the setting was removed from ``file``."""
 
     key: str
-    value: Shown
+    value: Plain
     file: str
 
 
@@ -61,7 +54,7 @@ class PathsShown:
 def setting_row(config: Config, key: str) -> SettingRow:
     """One setting; raises UsageError with the nearest names for an unknown one."""
     setting = definitions.known(key)
-    value = shown(config.value(setting.key))
+    value = plain(config.value(setting.key))
     return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
 
 
@@ -80,7 +73,7 @@ def write_setting(
     file = Path.cwd() / definitions.PROJECT_FILE if project else where.user_config_file
     with hold(where.locks_dir / "config.lock", what="the settings"):
         written = definitions.set_value(file, key, value)
-    return SettingWritten(definitions.known(key).key, shown(written), str(file))
+    return SettingWritten(definitions.known(key).key, written, str(file))
 
 
 def show_paths(config: Config) -> PathsShown:
