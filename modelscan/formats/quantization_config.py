@@ -9,7 +9,7 @@ from typing import Any
 from modelscan.core.foreign import whole
 from modelscan.formats.quantization import bits_per_weight, canonical
 
-_MLX_MODES = {"affine": "int{bits}", "mxfp4": "mxfp4", "mxfp8": "mxfp8", "nvfp4": "nvfp4"}
+_MLX_FLOATS = ("mxfp4", "mxfp8", "nvfp4")
 # Keys of quantizers that write no ``quant_method``; MLX writes none of them.
 _OTHERS = ("zero_point", "q_group_size", "sym", "desc_act", "version", "quant_algo", "w_bit")
 
@@ -131,8 +131,9 @@ def is_mlx(config: Mapping[str, Any]) -> bool:
 
 
 def mlx_name(entry: Mapping[str, Any]) -> str:
+    """``int4`` of affine groups; the float modes are called as elsewhere."""
     mode = str(entry.get("mode") or "affine")
-    return _MLX_MODES.get(mode, mode).format(bits=whole(entry.get("bits")) or 4)
+    return mode if mode in _MLX_FLOATS else f"int{whole(entry.get('bits')) or 4}"
 
 
 def integer_name(config: Mapping[str, Any]) -> str:

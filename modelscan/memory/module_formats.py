@@ -86,7 +86,7 @@ def _compressed(details: Mapping[str, Any]) -> ModuleFormats:
     groups, form = list(groups_of(details)), str(details.get("format") or "")
     if len(groups) < 2 and all(_classes(group) == _targets(group) for group in groups):
         return ModuleFormats()
-    rules: list[Rule] = [(str(pattern), None) for pattern in details.get("ignore") or ()]
+    rules: list[Rule] = [(str(pattern), None) for pattern in _flat(details.get("ignore"))]
     others = None
     for group in groups:
         bits = bits_per_weight(group_name(group, form), _size(group["weights"]))
@@ -157,7 +157,7 @@ def _autoround(details: Mapping[str, Any]) -> ModuleFormats:
 
 def _quark(details: Mapping[str, Any]) -> ModuleFormats:
     """Quark: layer names (globs) before the global configuration."""
-    rules: list[Rule] = [(str(pattern), None) for pattern in details.get("exclude") or ()]
+    rules: list[Rule] = [(str(pattern), None) for pattern in _flat(details.get("exclude"))]
     layers = details.get("layer_quant_config")
     for pattern, spec in layers.items() if isinstance(layers, Mapping) else ():
         rules.append((str(pattern), quark_bits(spec)))

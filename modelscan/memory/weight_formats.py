@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelscan.formats.quantization import bits_per_weight, canonical
-from modelscan.formats.quantization_config import is_mlx, quantization_method
+from modelscan.formats.quantization_config import groups_of, is_mlx, quantization_method
 from modelscan.memory.architecture.quantization_keys import unread_quantization_keys
 from modelscan.memory.module_formats import ModuleFormats, module_formats
 from modelscan.memory.module_paths import kept
@@ -124,10 +124,8 @@ def _ignored(details: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _group(details: Mapping[str, Any]) -> int | None:
-    groups = details.get("config_groups")
-    first: Any = next(iter(groups.values()), {}) if isinstance(groups, Mapping) else {}
-    weights = first.get("weights") if isinstance(first, Mapping) else None
-    for source in (weights or {}, details):
+    group = next(iter(groups_of(details)), None)
+    for source in (group["weights"] if group else {}, details):
         for name in ("group_size", "q_group_size"):
             size = source.get(name)
             if isinstance(size, int) and size > 0:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from modelscan.core.errors import NotDeployableError
+from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate
 from modelscan.memory.shape import from_config
@@ -261,3 +264,41 @@ def test_files_settle_it():
     shape = from_config(config(quantization_config=own), weight_bytes=123_456_789)
     assert (shape.weights.total_bytes, shape.weights.basis) == (123_456_789, "exact")
     assert not shape.architecture.notes
+
+
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(-4, 1 << 40), st.floats(), st.text(max_size=6),
+    st.sampled_from(["re:.*mlp.*", "Linear", "lm_head", "int4", "fp8_e4m3", "affine", "re:(", "*"]),
+)  # fmt: skip
+NESTED = ["weights", "weight", "targets", "num_bits", "group_size", "type", "format", "bits",
+          "quant_algo", "dtype", "_type", "_data", "default", "-:.*mlp.*", "+:a", "re:(",
+          "input_activations", "model.layers.0.mlp.up_proj"]  # fmt: skip
+tables = st.recursive(
+    scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NESTED), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+methods = st.sampled_from(
+    ["gptq", "compressed-tensors", "quark", "modelopt", "auto-round", "torchao", "hqq", "exl3",
+     "mlx", "fp8", "bitsandbytes", "aqlm", "new", None, 4]
+)  # fmt: skip
+KEYS = ["bits", "group_size", "dynamic", "config_groups", "ignore", "exclude", "extra_config",
+        "layer_quant_config", "global_quant_config", "quantized_layers", "quant_algo",
+        "quant_type", "quant_config", "kv_cache_scheme", "kv_cache_quant_algo", "lm_head",
+        "modules_in_block_to_quantize", "modules_to_not_convert", "mode", "format",
+        "sparsity_config", "data_type", "exclude_modules"]  # fmt: skip
+
+
+@given(method=methods, own=st.dictionaries(st.sampled_from(KEYS), tables, max_size=5))
+@settings(max_examples=400, deadline=None)
+def test_any_quantization_config_ends_in_a_size_or_a_named_error(method, own):
+    try:
+        found = from_config(
+            config(num_hidden_layers=2, quantization_config=own | {"quant_method": method})
+        )
+    except UsageError:
+        return
+    assert found.weights.total_bytes > 0
+    assert math.isfinite(found.weights.total_bytes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelscan.memory.architecture.config_fields import Fields, vision_fields
+from modelscan.memory.architecture.config_fields import Fields, ratio, vision_fields
 
 Extra = dict[str, int | float | str | bool]
 
@@ -18,7 +18,7 @@ def engine_extras(fields: Fields, config: Mapping[str, Any]) -> Extra:
     """
     extra: Extra = {}
     scalings = list(_scalings(fields))
-    linear = [float(entry.get("factor") or 1.0) for entry in scalings if _kind(entry) == "linear"]
+    linear = [ratio(entry.get("factor"), 1.0) for entry in scalings if _kind(entry) == "linear"]
     if linear:
         extra["rope_linear_factor"] = max(linear)
     if fields.get("rope_local_base_freq") or len(scalings) > 1:

@@ -14,6 +14,7 @@ VISION_KEYS = ("vision_config", "vision_tower_config", "visual", "vit_config", "
 # Blocks of the language model's own part (DBRX, MPT, state-spaces): fields like any other.
 BLOCK_KEYS = ("attn_config", "ffn_config", "ssm_cfg", "attn_cfg")
 _MAX_NUMBER = 1 << 50
+_MAX_RATIO = 4096
 AUDIO_KEYS = ("audio_config", "audio_encoder", "speech_config", "whisper_config")
 
 
@@ -92,6 +93,12 @@ def whole(value: Any) -> int | None:
     if not isinstance(value, (int, float)) or not 0 <= value <= _MAX_NUMBER:
         return None
     return int(value)
+
+
+def ratio(value: Any, default: float) -> float:
+    """A plausible factor; ``default`` for anything else, infinities and "not a number" included."""
+    plausible = isinstance(value, (int, float)) and 0 < value <= _MAX_RATIO
+    return float(value) if plausible else default
 
 
 def _listed(value: Any) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.core.architecture import Attention, Experts
-from modelscan.memory.architecture.config_fields import Fields, whole
+from modelscan.memory.architecture.config_fields import Fields, ratio, whole
 from modelscan.memory.architecture.layer_kinds import Kinds
 
 _MIXERS = frozenset({"-", "e", "moe", "mlp"})  # blocks that are a feed-forward and nothing else
@@ -173,9 +173,8 @@ def _dense_width(fields: Fields, index: int, hidden: int) -> int:
     if block:
         return _block_width(block.get("ffn") or {}, hidden)
     width = fields.at(index, *_DENSE_NAMES)
-    ratio = fields.get("expansion_ratio", "ffn_expansion_ratio", "mlp_ratio")
-    if not width:
-        width = round((ratio if isinstance(ratio, (int, float)) else 4) * hidden)
+    expansion = fields.get("expansion_ratio", "ffn_expansion_ratio", "mlp_ratio")
+    width = width or round(ratio(expansion, 4) * hidden)
     if fields.text("model_type") in _HALVED:
         width //= 2
     shared = fields.number("num_kv_shared_layers") or 0

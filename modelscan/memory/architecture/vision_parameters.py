@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from modelscan.memory.architecture.config_fields import Fields, audio_fields, vision_fields
+from modelscan.memory.architecture.config_fields import (
+    Fields,
+    audio_fields,
+    ratio,
+    vision_fields,
+)
 
 _CLIP_LARGE = 303_507_456  # CLIP ViT-L/14-336, what Phi-3-vision names without its sizes
 
@@ -25,8 +30,7 @@ def _width(fields: Fields) -> int:
 def _feed_forward(fields: Fields) -> int:
     own = fields.number("intermediate_size", "mlp_dim", "encoder_ffn_dim", "vt_intermediate_size",
                         "ffn_dim")  # fmt: skip
-    ratio = fields.get("mlp_ratio")
-    return own or round((ratio if isinstance(ratio, (int, float)) else 4) * _width(fields))
+    return own or round(ratio(fields.get("mlp_ratio"), 4) * _width(fields))
 
 
 def _encoder(fields: Fields) -> int:
