@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Inventory
     from modelscan.core.machine import Machine
-    from modelscan.core.model import Model
     from modelscan.core.plan import Decision
     from modelscan.core.workload import Workload
     from modelscan.deploy.cache_answers import CacheList
@@ -107,25 +106,15 @@ class Workspace:
 
         Raises UsageError for an unknown or ambiguous name.
         """
-        return self.find_info(model, gpu)[1]
-
-    def find_info(self, model: str, gpu: str | None = None) -> tuple[Model, ModelInfo]:
-        """``info`` with the catalog's whole record of the model."""
         from modelscan.models.info import find_info
 
-        return find_info(model, self.machine(gpu), self.config)
+        return find_info(model, self.machine(gpu), self.config)[1]
 
     def compare(self, models: Sequence[str], *, gpu: str | None = None) -> Comparison:
         """Models side by side; raises UsageError for an unknown or ambiguous name."""
-        return self.find_comparison(models, gpu)[1]
-
-    def find_comparison(
-        self, models: Sequence[str], gpu: str | None = None
-    ) -> tuple[tuple[Model, ...], Comparison]:
-        """``compare`` with the catalog's whole records of the models."""
         from modelscan.models.info import find_comparison
 
-        return find_comparison(models, self.machine(gpu), self.config)
+        return find_comparison(models, self.machine(gpu), self.config)[1]
 
     def passport(self, model: str, *, checksum: bool = False) -> PassportAnswer:
         """License, lineage, parameters, files with SHA-256 (``checksum``: local ones too)."""

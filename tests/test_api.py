@@ -109,7 +109,7 @@ def test_answers_are_the_commands_bodies(run_in_process: Callable[..., Ran]) -> 
             workspace.info("qwen3-8b", gpu="24GiB"),
         ),
         (["catalog", "sources"], workspace.sources()),
-        (["gpu", "--gpu", "2x H100"], workspace.machine("2x H100")),
+        (["gpu", "--gpu", "2x H100"], workspace.hardware("2x H100")),
         (["gpu", "facts", "H100"], workspace.gpu_facts("H100")),
         (["route", "list"], workspace.routes()),
         (["target", "list"], workspace.targets()),

@@ -12,11 +12,7 @@ from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
 
 Shown = str | int | float | bool | None
-
-
-def shown(value: Value) -> Shown:
-    """A setting's value as it is written: a path as text."""
-    return str(value) if isinstance(value, Path) else value
+"""A setting's value in JSON: paths are text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +57,12 @@ class PathsShown:
 def setting_row(config: Config, key: str) -> SettingRow:
     """One setting; raises UsageError with the nearest names for an unknown one."""
     setting = definitions.known(key)
-    value = shown(config.value(setting.key))
+    value = _shown(config.value(setting.key))
     return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
+
+
+def _shown(value: Value) -> Shown:
+    return str(value) if isinstance(value, Path) else value
 
 
 def show_settings(config: Config) -> SettingsShown:
@@ -80,7 +80,7 @@ def write_setting(
     file = Path.cwd() / definitions.PROJECT_FILE if project else where.user_config_file
     with hold(where.locks_dir / "config.lock", what="the settings"):
         written = definitions.set_value(file, key, value)
-    return SettingWritten(definitions.known(key).key, shown(written), str(file))
+    return SettingWritten(definitions.known(key).key, _shown(written), str(file))
 
 
 def show_paths(config: Config) -> PathsShown:

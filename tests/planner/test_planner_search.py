@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -20,12 +21,13 @@ from support.planner_cases import (
 )
 
 from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.machine import simulated_machine
 from modelscan.core.model import Model, Spec
 from modelscan.core.plan import Candidate, Quality, ResolvedModel
 from modelscan.core.workload import Workload
+from modelscan.planner.context import Option, PlanningContext, device_label, estimator
 from modelscan.planner.search import (
-    Option,
-    device_label,
+    Options,
     device_sets,
     options,
     reject_reason,
@@ -42,11 +44,24 @@ def free(device: Gpu, gib: float) -> Gpu:
     return replace(device, free_bytes=int(gib * 2**30))
 
 
+def search_options(
+    model: ResolvedModel,
+    inventory: Inventory,
+    wishes: Workload,
+    sets: Sequence[tuple[Gpu, ...]] | None = None,
+) -> Options:
+    """The options on hardware that has every engine."""
+    here = simulated_machine(inventory)
+    task = "embedding" if wishes.embedding else model.task
+    context = PlanningContext(here, here.free_inventory(), wishes, task, estimator(model.id))
+    return options(model, context, here.engines, sets)
+
+
 def listed(
     model: ResolvedModel, inventory: Inventory, **wishes: object
 ) -> tuple[list[tuple[str, str, tuple[int, ...], int]], dict[str, str]]:
     """Options as (quantization, engine, devices, tensor parallel), and the reasons by label."""
-    result = options(model, inventory, Workload(**wishes))  # type: ignore[arg-type]
+    result = search_options(model, inventory, Workload(**wishes))  # type: ignore[arg-type]
     rows = [
         (str(option.candidate.variant.quantization), option.backend,
          tuple(device.index for device in option.gpus), option.tensor_parallel)
@@ -69,7 +84,9 @@ class TestLabels:
         assert device_label(devices) == text
 
     def test_an_option_names_format_engine_and_devices(self) -> None:
-        result = options(subject(DENSE_8B, ("BF16", "Q4_K_M")), machine(RTX_4090), Workload())
+        result = search_options(
+            subject(DENSE_8B, ("BF16", "Q4_K_M")), machine(RTX_4090), Workload()
+        )
         labels = {option.label for option in result.found}
         assert labels >= {
             "BF16 on vllm, RTX 4090", "Q4_K_M on llama.cpp, RTX 4090", "Q4_K_M on llama.cpp, CPU",
@@ -330,7 +347,7 @@ class TestRecipes:
         spec = Spec("huggingface", repo, backend, None, mode=mode)
         model = Model(id="acme/model", name="acme/model", specs=(spec,))
         case = replace(subject(DENSE_8B, ("BF16",)), model=model)
-        result = options(case, machine(RTX_4090), Workload(backend="vllm", mode=wish))
+        result = search_options(case, machine(RTX_4090), Workload(backend="vllm", mode=wish))
         assert [option.recommended for option in result.found] == [recommended]
 
     def test_one_fitting_recipe_of_several_is_enough_and_none_is_none(self) -> None:
@@ -341,9 +358,9 @@ class TestRecipes:
         for specs, recommended in (((other, fitting), True), ((fitting, other), True),
                                    ((other,), False), ((), False)):  # fmt: skip
             case = replace(plain, model=replace(model, specs=specs))
-            result = options(case, machine(RTX_4090), Workload(backend="vllm"))
+            result = search_options(case, machine(RTX_4090), Workload(backend="vllm"))
             assert [option.recommended for option in result.found] == [recommended]
-        result = options(plain, machine(RTX_4090), Workload(backend="vllm"))
+        result = search_options(plain, machine(RTX_4090), Workload(backend="vllm"))
         assert [option.recommended for option in result.found] == [False]
 
 
@@ -351,7 +368,9 @@ class TestRanks:
     @staticmethod
     def option(config: dict[str, object], backend: str, degree: int) -> Option:
         (candidate,) = subject(config, ("BF16",)).candidates
-        (first, *_) = options(subject(config, ("BF16",)), machine(RTX_4090), Workload()).found
+        (first, *_) = search_options(
+            subject(config, ("BF16",)), machine(RTX_4090), Workload()
+        ).found
         return replace(first, candidate=candidate, backend=backend, tensor_parallel=degree)
 
     def test_every_degree_above_one_is_checked_against_the_heads(self) -> None:
@@ -368,5 +387,5 @@ class TestRanks:
 def test_the_first_reason_of_a_label_is_kept_and_sets_may_be_given() -> None:
     model, here = subject(DENSE_8B, ("BF16",)), machine(RTX_4090, RTX_4090)
     only = (here.gpus[1],)
-    result = options(model, here, Workload(backend="vllm"), sets=[only])
+    result = search_options(model, here, Workload(backend="vllm"), sets=[only])
     assert [option.gpus for option in result.found] == [only]

@@ -18,7 +18,9 @@ def compare_document(
     context: Context, texts: Sequence[str], gpu: str | None
 ) -> Document[Comparison]:
     """The facts of each model, its cheapest offer and its fit here."""
-    models, answer = context.workspace.find_comparison(texts, gpu)
+    from modelscan.models.info import find_comparison
+
+    models, answer = find_comparison(texts, context.workspace.machine(gpu), context.config)
     columns = [{str(row[0]): row[1] for row in facts(model)} for model in models]
     labels = dict.fromkeys(label for column in columns for label in column if label != "id")
     rows = [(label, *(column.get(label) for column in columns)) for label in labels]

@@ -19,8 +19,10 @@ _SHOWN = 12
 
 def info_document(context: Context, text: str, gpu: str | None) -> Document[ModelInfo]:
     """Every fact about one model; its fit on this machine where it is known."""
+    from modelscan.models.info import find_info
+
     with context.output.status(f"looking up {text}"):
-        model, answer = context.workspace.find_info(text, gpu)
+        model, answer = find_info(text, context.workspace.machine(gpu), context.config)
     blocks = _blocks(model, answer.alternatives)
     if answer.fit is not None:
         blocks.insert(1, Fields([("fits here", answer.fit.text)]))
