@@ -10,12 +10,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.route import Route
-from modelscan.deploy import lifecycle, routes, update
+from modelscan.deploy import lifecycle, routes
 from modelscan.deploy.lifecycle import DRAIN_S, Outcome, no_save
 from modelscan.deploy.reconcile import Warn, no_warnings, observed, refreshed, unknown
 from modelscan.deploy.session import FindTarget, Session, Shield
@@ -30,6 +31,9 @@ from modelscan.targets.events import Events, no_events
 from modelscan.targets.local.recover import find_lost
 from modelscan.targets.registry import find_target
 from modelscan.targets.request import Request, check_name, derive_name
+
+if TYPE_CHECKING:
+    from modelscan.deploy.update import Change
 
 _STOP_LOCK_S = 15.0
 _LOCK_S = 30.0
@@ -93,10 +97,12 @@ class Deployments:
             return lifecycle.remove(session, name, drain_s=drain_s)
 
     def update(
-        self, name: str, change: update.Change, *, timeout_s: float | None = None,
+        self, name: str, change: Change, *, timeout_s: float | None = None,
         events: Events = no_events,
     ) -> Deployment:  # fmt: skip
         """Change replicas or options of a cluster's deployment and verify it."""
+        from modelscan.deploy import update
+
         limit_s = self.start_timeout_s if timeout_s is None else timeout_s
         with self.session(name, _LOCK_S, events) as session:
             changed = update.apply(session, name, change, limit_s)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from modelscan.core.fit import Fit
 from modelscan.core.model import Capabilities, Limits, Model, Offering, Provenance, Spec, Variant
-from modelscan.models.fit import Fit, fit_of
+from modelscan.models.fit import fit_of
 
 if TYPE_CHECKING:
     from modelscan.core.machine import Machine

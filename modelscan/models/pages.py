@@ -10,7 +10,7 @@ from modelscan.catalog.answers import CatalogEntry, SearchAnswer, entry
 from modelscan.catalog.browse import HUBS, check_source, mistakes, search
 from modelscan.catalog.index.current import open_index
 from modelscan.core.errors import UsageError
-from modelscan.models.fit import Fit, fitting
+from modelscan.core.fit import Fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +60,7 @@ def _fitting_page(
     query: Query, config: Config, machine: Machine, progress: Callable[[str], None]
 ) -> ModelPage:
     from modelscan.catalog.search.query import search as find
+    from modelscan.models.fit import fitting
 
     if query.source in HUBS and query.text and not config.offline:
         raise UsageError(

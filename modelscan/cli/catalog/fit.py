@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note, Table
 from modelscan.core.errors import UsageError
+from modelscan.core.fit import Fit
 from modelscan.core.jsonform import to_json
 from modelscan.core.nearest import nearest
 from modelscan.core.units import format_bytes, format_count, format_tokens
-from modelscan.models.fit import Fit
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
     from modelscan.catalog.search.query import Row
+    from modelscan.core.fit import Fit
     from modelscan.core.machine import Machine
     from modelscan.core.model import Offering
-    from modelscan.models.fit import Fit
 
 _COLUMNS = ("MODEL", "PARAMS", "WEIGHTS", "BACKEND", "TOTAL", "TOKENS/S", "RELEASED", "LICENSE")
 
