@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from modelscan.hub.downloads.pull import Pulled
     from modelscan.hub.downloads.types import Progress
     from modelscan.models.info import Comparison, ModelInfo
+    from modelscan.models.offers import ModelOffers
     from modelscan.models.pages import ModelPage
+    from modelscan.models.runnable import RunnableModels
     from modelscan.routing.answers import RouteList, RouteResolved, RouteShown
     from modelscan.state.config import Config, Value
     from modelscan.state.settings import SettingsShown
@@ -127,6 +129,43 @@ class Workspace:
         from modelscan.catalog.source_states import source_states
 
         return source_states(self.config)
+
+    def runnable(
+        self,
+        task: str = "chat",
+        *,
+        gpu: str | None = None,
+        limit: int | None = 20,
+        progress: Callable[[str], None] = ignore,
+    ) -> RunnableModels:
+        """The open models for a task that run on this machine (or ``gpu``), best first.
+
+        At most ``limit`` (None: all), each with its fit. Raises UsageError for an unknown task.
+        """
+        from modelscan.models.runnable import runnable_models
+
+        machine = self.machine(gpu)
+        return runnable_models(self.config, machine, task=task, limit=limit, progress=progress)
+
+    def offers(
+        self,
+        model: str,
+        *,
+        gpu: str | None = None,
+        tokens_per_s: float | None = None,
+        watts: float | None = None,
+        usd_per_kwh: float | None = None,
+    ) -> ModelOffers:
+        """The providers of a model, cheapest first, and the electricity cost on this machine.
+
+        Prices are US dollars per million tokens. Without ``watts`` and ``usd_per_kwh`` the
+        settings ``machine_watts`` and ``electricity_usd_per_kwh`` count, without ``tokens_per_s``
+        the planned speed. Raises UsageError for an unknown or ambiguous name.
+        """
+        from modelscan.models.offers import PowerUse, find_offers
+
+        power = PowerUse(tokens_per_s, watts, usd_per_kwh)
+        return find_offers(model, self.config, lambda: self.machine(gpu), power)
 
     def sync(
         self,

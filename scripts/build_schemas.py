@@ -1,7 +1,7 @@
 """JSON Schemas of the documents that the commands print, made from the types of their bodies.
 
 ``python -m scripts.build_schemas`` (``make schemas``) writes modelscan/schemas; a test fails where
-they are stale. To add a document: its type in ``BODIES``, its hand-written file removed.
+they are stale. To add a document, add its type to ``BODIES``.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ BODIES = {
     "cache.verify": "modelscan.deploy.cache_answers:CacheVerified",
     "catalog.compare": "modelscan.models.info:Comparison",
     "catalog.info": "modelscan.models.info:ModelInfo",
+    "catalog.offers": "modelscan.models.offers:ModelOffers",
+    "catalog.runnable": "modelscan.models.runnable:RunnableModels",
     "catalog.list": "modelscan.models.pages:ModelPage",
     "catalog.passport": "modelscan.catalog.find_passport:PassportAnswer",
     "catalog.search": "modelscan.models.pages:ModelPage",
@@ -52,23 +54,22 @@ BODIES = {
     "gpu": "modelscan.core.gpu:Inventory",
     "gpu.facts": "modelscan.gpu.known:GpuFactsAnswer",
     "plan": "modelscan.models.plan_answer:PlanAnswer",
+    "plan.body": "modelscan.deploy.plan_body:ModelBody",
     "pull": "modelscan.hub.downloads.answers:PullAnswer",
     "route.list": "modelscan.routing.answers:RouteList",
     "route.resolve": "modelscan.routing.answers:RouteResolved",
     "route.show": "modelscan.routing.answers:RouteShown",
     "route.test": "modelscan.routing.answers:RouteTested",
     "route.validate": "modelscan.routing.answers:RoutingFileChecked",
+    "service.install": "modelscan.deploy.boot:ServiceUnit",
+    "service.run": "modelscan.deploy.rows:DeploymentList",
+    "service.uninstall": "modelscan.deploy.boot:ServiceUnit",
     "target.add": "modelscan.targets.answers:TargetAdded",
     "target.list": "modelscan.targets.answers:TargetList",
     "target.remove": "modelscan.targets.answers:TargetRemoved",
     "target.test": "modelscan.targets.answers:TargetTested",
     "target.use": "modelscan.targets.answers:DefaultTarget",
 }
-# Documents whose body is still a mapping; their schemas are written by hand.
-BY_HAND = frozenset({
-    "catalog.offers", "catalog.runnable", "plan.body", "service.install", "service.run",
-    "service.uninstall",
-})  # fmt: skip
 
 
 def body_type(name: str) -> type[Any]:
@@ -87,13 +88,15 @@ def document_schema(name: str) -> dict[str, Any]:
     warnings = {} if name == "error" else {"warnings": texts}
     fields = {key: value for key, value in body["properties"].items() if key != "warnings"}
     properties = {"schema": {"const": schema_id(name)}, **fields, **warnings}
+    # A TypedDict is another program's document: a field without a value is absent, not null.
+    absent: frozenset[str] = getattr(kind, "__optional_keys__", frozenset())
     return {
         "$schema": DRAFT,
         "title": f"modelscan {name.replace('.', ' ')}",
         "description": " ".join(str(body.get("description", "")).split()),
         "type": "object",
         "properties": properties,
-        "required": list(properties),
+        "required": [key for key in properties if key not in absent],
         "additionalProperties": False,
         "$defs": {key: value for key, value in definitions.items() if key != kind.__name__},
     }

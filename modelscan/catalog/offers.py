@@ -11,22 +11,16 @@ _INPUT_SHARE = 0.75  # of three tokens read for one written, as chats with conte
 
 @dataclass(frozen=True, slots=True)
 class OwnCost:
-    """US dollars per million output tokens of this machine; None where an input is unknown."""
+    """US dollars per million output tokens of this machine; None where an input is unknown.
+
+    ``missing`` lists the options of ``catalog offers`` that would supply the unknown inputs.
+    """
 
     usd_per_mtok: float | None
     watts: float | None
     usd_per_kwh: float | None
     tokens_per_s: float | None
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The settings that would make it known."""
-        given = (
-            ("--watts", self.watts),
-            ("--usd-per-kwh", self.usd_per_kwh),
-            ("--tokens-per-s", self.tokens_per_s),
-        )
-        return tuple(name for name, value in given if value is None)
+    missing: tuple[str, ...] = ()
 
 
 def own_cost(watts: float | None, usd_per_kwh: float | None, tokens_per_s: float | None) -> OwnCost:
@@ -34,7 +28,11 @@ def own_cost(watts: float | None, usd_per_kwh: float | None, tokens_per_s: float
     cost = None
     if watts is not None and usd_per_kwh is not None and tokens_per_s:
         cost = watts * (1e6 / tokens_per_s) / 3.6e6 * usd_per_kwh
-    return OwnCost(cost, watts, usd_per_kwh, tokens_per_s)
+    inputs = (
+        ("--watts", watts), ("--usd-per-kwh", usd_per_kwh), ("--tokens-per-s", tokens_per_s),
+    )  # fmt: skip
+    missing = tuple(option for option, value in inputs if value is None)
+    return OwnCost(cost, watts, usd_per_kwh, tokens_per_s, missing)
 
 
 def ranked_offers(model: Model) -> tuple[Offering, ...]:

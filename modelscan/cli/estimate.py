@@ -12,7 +12,7 @@ from modelscan.cli.document import Block, Document, Fields, Table
 from modelscan.cli.framework import single
 from modelscan.cli.options import ModelArgument, Wanted, workload_options
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
-from modelscan.core.units import GIB, format_bytes, format_tokens
+from modelscan.core.units import GIB, format_bytes, format_speed, format_tokens
 
 _PARTS = tuple(field.name for field in fields(Parts))
 
@@ -93,18 +93,18 @@ def _capacity(found: Estimate) -> str | None:
         return None
     several = found.max_concurrency
     many = f", {several:.1f} requests of full length" if several is not None else ""
-    return f"{found.kv_capacity_tokens} tokens{many}"
+    return f"{found.kv_capacity_tokens:,} tokens{many}"
 
 
 def _speed(found: Estimate) -> str | None:
     speed = found.speed
     if speed is None or speed.decode_tokens_per_s is None:
         return None
-    text = f"{speed.decode_tokens_per_s:.3g} tokens/s"
+    text = f"{format_speed(speed.decode_tokens_per_s)} tokens/s"
     if speed.low is not None and speed.high is not None:
-        text += f" ({speed.low:.3g} to {speed.high:.3g})"
+        text += f" ({format_speed(speed.low)} to {format_speed(speed.high)})"
     if speed.prefill_tokens_per_s is not None:
-        text += f", prompt {speed.prefill_tokens_per_s:.3g} tokens/s"
+        text += f", prompt {format_speed(speed.prefill_tokens_per_s)} tokens/s"
     return f"{text}; {speed.basis}"
 
 

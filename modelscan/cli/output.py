@@ -217,8 +217,16 @@ def cell(value: object) -> str:
     if isinstance(value, (list, tuple)):
         return ",".join(cell(item) for item in value) or "-"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return _decimal(value)
     return safe(str(value))
+
+
+def _decimal(value: float) -> str:
+    """Four significant digits, never an exponent: ``0.15``, ``12345``."""
+    if abs(value) >= 1000:
+        return f"{value:.0f}"
+    text = f"{value:.4g}"
+    return f"{value:.9f}".rstrip("0").rstrip(".") if "e" in text else text
 
 
 def for_person(value: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import click
 import typer
@@ -17,8 +17,11 @@ from modelscan.cli.options import Force, ModelArgument, Wanted, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
 from modelscan.core.machine import Machine
 from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware, ResolvedModel
-from modelscan.core.units import format_bytes, format_tokens
+from modelscan.core.units import format_bytes, format_speed, format_tokens
 from modelscan.core.workload import Workload
+
+if TYPE_CHECKING:
+    from modelscan.deploy.plan_body import ModelBody
 
 _COLUMNS = ("QUANTIZATION", "BACKEND", "GPUS", "CONTEXT", "TOTAL", "TOKENS/S", "FROM")
 _NUMERIC = ("CONTEXT", "TOTAL", "TOKENS/S")
@@ -116,16 +119,16 @@ def _body(where: str, subject: ResolvedModel, model: str, wanted: Wanted, form: 
         body = body_for(subject, inventory(wanted.gpu), wanted.workload)
     else:
         body = body_of_server(where, model, wanted.workload, wanted.gpu, current().config)
-    return Document("plan.body", body, [Text(_written(body, form))], [body["name"]],
+    return Document("plan.body", body, [Text(_body_text(body, form))], [body["name"]],
                     subject.warnings)  # fmt: skip
 
 
-def _written(body: dict[str, Any], form: str) -> str:
+def _body_text(body: ModelBody, form: str) -> str:
     if form == "json":
         return json.dumps(body, indent=2)
     import yaml
 
-    return str(yaml.safe_dump(body, sort_keys=False, allow_unicode=True)).rstrip("\n")
+    return str(yaml.safe_dump(dict(body), sort_keys=False, allow_unicode=True)).rstrip("\n")
 
 
 def _smaller(subject: ResolvedModel, gpu: str | None) -> str | None:
@@ -198,7 +201,7 @@ def _with_missing(decision: Decision) -> list[Block]:
 
 def _in_short(item: Plan) -> str:
     speed = item.estimate.speed.decode_tokens_per_s if item.estimate.speed else None
-    pace = f", {speed:.3g} tokens/s" if speed else ""
+    pace = f", {format_speed(speed)} tokens/s" if speed else ""
     gpus = f"GPU {','.join(map(str, item.gpus))}" if item.gpus else "the CPU"
     return (
         f"{item.quantization or item.format} on {gpus}, context "
@@ -250,7 +253,7 @@ def _row(item: Plan) -> tuple[object, ...]:
         ",".join(map(str, item.gpus)) if item.gpus else "CPU",
         format_tokens(item.context_tokens),
         format_bytes(item.estimate.total_bytes),
-        None if speed is None else f"{speed:.3g}",
+        format_speed(speed),
         _where(item),
     )
 

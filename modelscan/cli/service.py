@@ -1,94 +1,62 @@
-"""``modelscan service``: deployments come back after a restart of the machine (systemd)."""
+"""``modelscan service``: start deployments after a reboot (systemd)."""
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from modelscan.cli import deployment_view as view
-from modelscan.cli.document import Document, Fields, Note
+from modelscan.cli.document import Block, Document, Fields, Note
 from modelscan.cli.framework import command, group
 from modelscan.core.deployment import Deployment
-from modelscan.core.errors import UsageError
-from modelscan.deploy.rows import deployment_list
+from modelscan.deploy.rows import DeploymentList, deployment_list
 
-app = group("Deployments that come back after a restart of the machine.")
-_SYSTEMCTL_S = 30.0
+if TYPE_CHECKING:
+    from modelscan.deploy.boot import ServiceUnit
+
+app = group("Start deployments after a reboot.")
 
 
 @command(app, "install")
-def install() -> Document:
-    """Write and enable a systemd unit of this user that starts what was running."""
-    from modelscan.deploy.boot import unit_file, unit_text
-    from modelscan.state.files import write_atomic
+def install() -> Document[Any]:
+    """Write and enable a systemd user unit that starts interrupted deployments at boot."""
+    from modelscan.deploy.boot import install_unit
 
-    _need_systemd()
-    file = unit_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(file, unit_text())
-    enabled = _systemctl("daemon-reload") and _systemctl("enable", file.name)
-    return _document("install", file, enabled)
+    return _document("service.install", install_unit())
 
 
 @command(app, "uninstall")
-def uninstall() -> Document:
-    """Disable and remove the unit; running deployments go on."""
-    from modelscan.deploy.boot import unit_file
+def uninstall() -> Document[Any]:
+    """Disable and remove the unit; running deployments keep running."""
+    from modelscan.deploy.boot import uninstall_unit
 
-    file = unit_file()
-    if file.exists():
-        _systemctl("disable", file.name)
-        file.unlink()
-        _systemctl("daemon-reload")
-    return _document("uninstall", file, False)
+    return _document("service.uninstall", uninstall_unit())
 
 
 @command(app, "run")
-def run() -> Document:
-    """Start every local deployment that ran until the machine went down (the unit calls this)."""
+def run() -> Document[DeploymentList]:
+    """Start every local deployment that ran when the machine went down (the unit calls this)."""
     from modelscan.cli.interrupt import interruptible
 
     service = view.service()
 
-    def act(name: str) -> Deployment:
+    def start(name: str) -> Deployment:
         return service.start(name).deployment
 
     with interruptible():
-        done, error = view.each(service.interrupted(), act)
-    body = deployment_list(done)
-    return Document("service.run", body, [view.table(done)], [one.name for one in done],
-                    exit_code=error.exit_code if error else 0)  # fmt: skip
+        deployments, error = view.each(service.interrupted(), start)
+    names = [deployment.name for deployment in deployments]
+    return Document(
+        "service.run", deployment_list(deployments), [view.table(deployments)], names,
+        exit_code=error.exit_code if error else 0,
+    )  # fmt: skip
 
 
-def _document(what: str, file: Path, enabled: bool) -> Document:
-    body = {"unit": str(file), "installed": file.exists(), "enabled": enabled}
-    blocks = [Fields([("unit", str(file)), ("installed", file.exists()), ("enabled", enabled)])]
-    if file.exists() and not enabled:
-        hint = f"systemd did not answer; later: systemctl --user enable {file.name}"
-        return Document(f"service.{what}", body, [*blocks, Note(hint)], [str(file)])
-    if file.exists():
-        note = Note("at boot instead of at log-in: loginctl enable-linger")
-        return Document(f"service.{what}", body, [*blocks, note], [str(file)])
-    return Document(f"service.{what}", body, blocks, [str(file)])
-
-
-def _need_systemd() -> None:
-    import shutil
-
-    if shutil.which("systemctl") is None:
-        raise UsageError(
-            "this machine has no systemd, so nothing would start the deployments at boot",
-            hint="run this at boot by other means: modelscan service run",
-            code="no_systemd",
-        )
-
-
-def _systemctl(*words: str) -> bool:
-    try:
-        done = subprocess.run(
-            ["systemctl", "--user", *words], capture_output=True, timeout=_SYSTEMCTL_S, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return done.returncode == 0
+def _document(schema: str, unit: ServiceUnit) -> Document[ServiceUnit]:
+    pairs = [("unit", unit.unit), ("installed", unit.installed), ("enabled", unit.enabled)]
+    blocks: list[Block] = [Fields(pairs)]
+    if unit.installed and unit.enabled:
+        blocks.append(Note("to start at boot instead of at log-in: loginctl enable-linger"))
+    elif unit.installed:
+        enable = "systemctl --user enable modelscan.service"
+        blocks.append(Note(f"systemd did not enable the unit; later: {enable}"))
+    return Document(schema, unit, blocks, [unit.unit])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from modelscan.core.units import format_bytes
+from modelscan.core.units import format_bytes, format_speed
 from modelscan.core.verdict import Offload, Verdict
 
 
@@ -40,10 +40,10 @@ class Fit:
         return f"{answer.get(self.verdict, 'no')}: {self.reason}{tail}"
 
     def _how(self) -> str:
-        speed = f", about {self.tokens_per_s:.3g} tokens/s" if self.tokens_per_s else ""
+        speed = f", about {format_speed(self.tokens_per_s)} tokens/s" if self.tokens_per_s else ""
         parts = {"partial": ", part of it in host memory", "cpu": " on the CPU"}
         return (
             f"yes: {self.quantization or 'the weights as released'} with {self.backend}"
-            f"{parts.get(self.offload or '', '')} takes {format_bytes(self.needed_bytes)}{speed}; "
+            f"{parts.get(self.offload or '', '')} needs {format_bytes(self.needed_bytes)}{speed}; "
             f"{format_bytes(self.available_bytes)} free on {self.where}"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from modelscan.core.errors import UsageError
@@ -84,11 +85,25 @@ def format_tokens(value: int | None) -> str:
     return str(value)
 
 
+def format_speed(value: float | None) -> str | None:
+    """Three significant digits with thousands separators: ``4,910``, ``49.1``, ``0.491``.
+
+    For tokens per second and other rates; the caller adds the unit. Unknown is None.
+    """
+    if value is None:
+        return None
+    if value <= 0:
+        return "0"
+    digits = 2 - math.floor(math.log10(value))
+    rounded = round(value, digits)
+    return f"{rounded:,.{max(0, 2 - math.floor(math.log10(rounded)))}f}"
+
+
 def format_count(value: int | float | None) -> str:
     """Parameters and similar counts: ``8.19B``, ``494M``; unknown is ``-``."""
     if value is None:
         return "-"
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if value >= size:
+        if value >= 0.9995 * size:  # 999,600 is 1M, not 1e+03K
             return f"{value / size:.3g}{unit}"
     return f"{value:g}"

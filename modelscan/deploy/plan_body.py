@@ -1,8 +1,9 @@
-"""``plan -o``: the request body that GPUStack would get, for its API or its "deploy by YAML"."""
+"""``plan -o``: the body of GPUStack's ``POST models``, for its API or its "deploy by YAML"."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict, cast
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Inventory
@@ -16,32 +17,74 @@ from modelscan.targets.gpustack.machine import cluster_machine
 from modelscan.targets.gpustack.plan import plan_for, recipe
 from modelscan.targets.request import Request, check_name, derive_name
 
-_SERVER = "2.3.0"  # the version a body is for where no server is configured
+_SERVER = "2.3.0"  # the server version of a body without a configured server
+
+
+class RequiredFields(TypedDict):
+    """The fields that every body has."""
+
+    name: str
+    replicas: int
+    source: str  # huggingface | model_scope | local_path
+    backend: str
+
+
+class ModelBody(RequiredFields, total=False):
+    """The body of GPUStack's POST models. The names are GPUStack's; a field without a value is
+    absent, because the server takes null as a value."""
+
+    huggingface_repo_id: str
+    huggingface_filename: str
+    model_scope_model_id: str
+    model_scope_file_path: str
+    local_path: str
+    backend_version: str
+    backend_parameters: list[str]
+    env: dict[str, str]
+    categories: list[str]
+    restart_on_error: bool
+    placement_strategy: str
+    gpu_selector: dict[str, Any]
+    worker_selector: dict[str, str]
+    enable_model_route: bool
+    cluster_id: int
+    speculative_config: dict[str, Any]
+    extended_kv_cache: dict[str, Any]
+    image_name: str
+    run_command: str
+    lora_list: list[dict[str, Any]]
+    description: str
 
 
 def body_of_server(
     target: str, model: str, workload: Workload, gpu: str | None, config: Config
-) -> dict[str, Any]:
-    """What ``deploy`` would send to this server, which is asked for its hardware."""
+) -> ModelBody:
+    """The body that ``deploy`` would send to this server, planned for the server's own GPUs."""
     from modelscan.deploy.deployments import Deployments
 
     request = Request(model=model, workload=workload, target=target, gpu=gpu, dry_run=True)
     service = Deployments(config)
     preview = service.launch_preview(service.preview(request))
-    return dict(preview.body) if isinstance(preview, RequestPreview) else {}
+    assert isinstance(preview, RequestPreview)  # every target but this machine's is a server
+    return _typed(preview.body)
 
 
-def body_for(subject: ResolvedModel, hardware: Inventory, workload: Workload) -> dict[str, Any]:
+def body_for(subject: ResolvedModel, hardware: Inventory, workload: Workload) -> ModelBody:
     """The body for a server with this hardware. Raises NotDeployableError where nothing fits."""
     if not hardware.gpus:
         raise NotDeployableError(
-            "GPUStack runs models on GPUs, and there is none here",
+            "GPUStack runs models on GPUs, and this machine has none",
             hint=f"modelscan plan {subject.id} -o yaml --gpu 'RTX 4090'", code="no_workers",
         )  # fmt: skip
     dialect = dialect_of(_SERVER)
     plan = plan_for(cluster_machine(hardware, dialect, "a server"), subject, workload)
-    wishes = Choices(adapters=workload.adapters, backend_version=workload.backend_version)
-    return create_body(
-        check_name(derive_name(subject.id)), plan, dialect, wishes, cluster_id=None,
+    choices = Choices(adapters=workload.adapters, backend_version=workload.backend_version)
+    body = create_body(
+        check_name(derive_name(subject.id)), plan, dialect, choices, cluster_id=None,
         spec=recipe(subject, plan, hardware, workload.mode),
     )  # fmt: skip
+    return _typed(body)
+
+
+def _typed(body: Mapping[str, Any]) -> ModelBody:
+    return cast("ModelBody", dict(body))

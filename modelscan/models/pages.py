@@ -71,7 +71,7 @@ def _fitting_page(
         sources = index.sources()
         check_source(sources, query.source)
         every = find(index, query._replace(limit=None, offset=0))
-        planned = list(fitting(index, _announced(every.rows, progress), machine, config))
+        planned = list(fitting(index, announced(every.rows, progress), machine, config))
     end = None if query.limit is None else query.offset + query.limit
     models = tuple(_listed(entry(row), fit) for row, fit in planned[query.offset : end])
     total = len(planned)
@@ -80,7 +80,8 @@ def _fitting_page(
     )  # fmt: skip
 
 
-def _announced(rows: Iterable[Row], progress: Callable[[str], None]) -> Iterator[Row]:
+def announced(rows: Iterable[Row], progress: Callable[[str], None]) -> Iterator[Row]:
+    """The rows; ``progress`` receives the id of each before it is planned."""
     for row in rows:
         progress(row.id)
         yield row

@@ -70,11 +70,16 @@ def _interpolated(name: str, table: QualityTable) -> Quality:
     return Quality(worse + share * (better - worse), "interpolated")
 
 
+def _percent(value: float) -> str:
+    """Two significant digits, never an exponent."""
+    return f"{value:,.0f}" if value >= 99.5 else f"{value:.2g}"
+
+
 def describe(quality: Quality) -> str:
     """The quality as half a sentence for a reason."""
     if quality.basis == "original":
         return "no loss (the published precision)"
-    change = f"perplexity +{100 * math.expm1(quality.loss):.2g} %"
+    change = f"perplexity +{_percent(100 * math.expm1(quality.loss))} %"
     if quality.basis == "measured":
         return f"{change} measured on {quality.model}"
     if quality.basis == "interpolated":

@@ -177,7 +177,7 @@ def test_offers_are_cheapest_first(run_in_process: Run) -> None:
         (["search", "x", "--gpu", "RTX 4091"], "RTX 4091", "did you mean"),
         (["list", "--limit", "-1"], "-1", "--help"),
         (["runnable", "--task", "nope"], "chat, embedding, image, rerank", "--task chat"),
-        (["runnable", "--task", "embeding"], "for 'embeding'", "--task embedding"),
+        (["runnable", "--task", "embeding"], "the task 'embeding'", "--task embedding"),
         (["info", "*"], "no model '*'", "modelscan catalog search"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scripts.build_schemas import BODIES, BY_HAND, FOLDER, document_schema, text_of
+from scripts.build_schemas import BODIES, FOLDER, document_schema, text_of
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))
@@ -18,10 +18,8 @@ def test_schemas_are_fresh(name: str) -> None:
 
 
 def test_every_schema_has_an_origin() -> None:
-    """No file that nothing makes, none that is both made and written by hand."""
-    files = {path.stem for path in FOLDER.glob("*.json")}
-    assert files == BODIES.keys() | BY_HAND
-    assert not BODIES.keys() & BY_HAND
+    """No schema is written by hand."""
+    assert {path.stem for path in FOLDER.glob("*.json")} == BODIES.keys()
 
 
 def objects(schema: Any) -> Iterator[dict[str, Any]]:
@@ -36,7 +34,7 @@ def objects(schema: Any) -> Iterator[dict[str, Any]]:
             yield from objects(value)
 
 
-@pytest.mark.parametrize("name", sorted(BODIES))
+@pytest.mark.parametrize("name", sorted(BODIES.keys() - {"plan.body"}))  # GPUStack's own fields
 def test_unknown_is_null_and_never_left_out(name: str) -> None:
     """Every field is required, no other is allowed, and every reference has its definition."""
     schema = document_schema(name)

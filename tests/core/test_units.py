@@ -11,6 +11,7 @@ from modelscan.core.units import (
     GIB,
     format_bytes,
     format_count,
+    format_speed,
     format_tokens,
     parse_bytes,
     parse_tokens,
@@ -74,3 +75,24 @@ def test_formatted_sizes_parse_back(value: int) -> None:
 def test_formatted_tokens_parse_back_exactly(value: int) -> None:
     """A printed context can be pasted into --context."""
     assert parse_tokens(format_tokens(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("speed", "text"),
+    [(4910.4, "4,910"), (999.6, "1,000"), (99.96, "100"), (49.12, "49.1"), (9.996, "10.0"),
+     (0.4914, "0.491"), (12345.6, "12,300"), (0.0, "0"), (None, None)],
+)  # fmt: skip
+def test_speeds_have_three_significant_digits(speed: float | None, text: str | None) -> None:
+    """Thousands separators and never an exponent, however fast or slow."""
+    assert format_speed(speed) == text
+
+
+@given(st.floats(min_value=1e-6, max_value=1e9))
+def test_a_speed_is_shown_within_half_a_percent(speed: float) -> None:
+    shown = format_speed(speed)
+    assert shown is not None and "e" not in shown
+    assert abs(float(shown.replace(",", "")) - speed) <= 0.0051 * speed
+
+
+def test_counts_have_no_exponent() -> None:
+    assert (format_count(999_999_999), format_count(999_600)) == ("1B", "1M")

@@ -1,4 +1,4 @@
-"""``modelscan catalog``: which models there are."""
+"""``modelscan catalog``: the commands about models."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from modelscan.cli.framework import command, group
 
 app = group("Search models and their facts.")
 
-Model = Annotated[str, typer.Argument(metavar="MODEL", help="A model, as in `catalog search`.")]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A catalog name or a provider's id.")]
 
 
 @command(app, "search")
 def search(
     context: Context,
     filters: Filters,
-    text: Annotated[list[str] | None, typer.Argument(metavar="[TEXT]", help="Words.")] = None,
+    text: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT]", help="Words to find.")
+    ] = None,
 ) -> Document[Any]:
     """Find models by name, family or what they can do."""
     from modelscan.cli.catalog.rows import page_document
@@ -32,7 +34,7 @@ def search(
 
 @command(app, "list")
 def list_(context: Context, filters: Filters) -> Document[Any]:
-    """Every model, the most used first."""
+    """List every model, the most used first."""
     from modelscan.cli.catalog.rows import page_document
 
     return page_document("catalog.list", filters, context)
@@ -41,13 +43,13 @@ def list_(context: Context, filters: Filters) -> Document[Any]:
 @command(app, "info")
 def info(
     context: Context,
-    model: Annotated[list[str], typer.Argument(metavar="MODEL", help="A model (or several).")],
+    model: Annotated[list[str], typer.Argument(metavar="MODEL", help="One model, or several.")],
     gpu: Gpu = None,
     compare: Annotated[
-        bool, typer.Option("--compare", help="Several models side by side.")
+        bool, typer.Option("--compare", help="Show several models side by side.")
     ] = False,
 ) -> Document[Any]:
-    """Everything known about a model, with the source of each fact."""
+    """Show every fact about a model with its source."""
     from modelscan.cli.catalog.compare import compare_document
     from modelscan.cli.catalog.info import info_document
 
@@ -58,7 +60,7 @@ def info(
 
 @command(app, "sources")
 def sources(context: Context) -> Document[Any]:
-    """Where the facts come from, and how fresh they are."""
+    """Show each source of the catalog: state, number of models, time of its data."""
     from modelscan.cli.catalog.info import sources_document
 
     return sources_document(context.workspace.sources())
@@ -66,34 +68,42 @@ def sources(context: Context) -> Document[Any]:
 
 @command(app, "runnable")
 def runnable(
+    context: Context,
     gpu: Gpu = None,
-    task: Annotated[str, typer.Option("--task", help="chat, embedding, rerank …")] = "chat",
+    task: Annotated[
+        str, typer.Option("--task", help="Models for this task: chat, embedding, rerank …")
+    ] = "chat",
     limit: Limit = 20,
 ) -> Document[Any]:
-    """The open models that run on this machine, best first, and how."""
-    from modelscan.cli.catalog.fit import runnable as answer
+    """List the open models that run on this machine, best first, each with its plan."""
+    from modelscan.cli.catalog.runnable import runnable_document
 
-    return answer(gpu, task, limit)
+    return runnable_document(context, gpu, task, limit)
 
 
 @command(app, "offers")
 def offers(
+    context: Context,
     model: Model,
     gpu: Gpu = None,
     tokens_per_s: Annotated[
-        float | None, typer.Option("--tokens-per-s", min=0.001, help="Speed of this machine.")
+        float | None,
+        typer.Option("--tokens-per-s", min=0.001, help="Its decode speed."),
     ] = None,
     watts: Annotated[
-        float | None, typer.Option("--watts", min=0.0, help="Power it draws while serving.")
+        float | None,
+        typer.Option("--watts", min=0.0, help="Power drawn while serving."),
     ] = None,
     usd_per_kwh: Annotated[
-        float | None, typer.Option("--usd-per-kwh", min=0.0, help="Price of power.")
+        float | None, typer.Option("--usd-per-kwh", min=0.0, help="Price of electricity.")
     ] = None,
 ) -> Document[Any]:
-    """Who hosts a model, for how much, and what this machine would cost."""
-    from modelscan.cli.catalog.fit import offers as answer
+    """List the providers of a model with prices and limits, and the cost on this machine."""
+    from modelscan.cli.catalog.offers import offers_document
 
-    return answer(model, gpu, tokens_per_s, watts, usd_per_kwh)
+    return offers_document(
+        context, model, gpu=gpu, tokens_per_s=tokens_per_s, watts=watts, usd_per_kwh=usd_per_kwh
+    )
 
 
 command(app, "sync")(sync.sync)

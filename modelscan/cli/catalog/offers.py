@@ -1,0 +1,51 @@
+"""``catalog offers``: providers, prices and limits of a model beside this machine's power cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from modelscan.cli.context import Context
+from modelscan.cli.document import Block, Document, Fields, Note, Table
+from modelscan.core.units import format_speed, format_tokens
+
+if TYPE_CHECKING:
+    from modelscan.catalog.offers import OwnCost
+    from modelscan.models.offers import ModelOffers, Offer
+
+_COLUMNS = ("OFFERING", "USD/M IN", "USD/M OUT", "CACHED IN", "CONTEXT", "OUTPUT", "STATUS")
+
+
+def offers_document(context: Context, model: str, **options: Any) -> Document[ModelOffers]:
+    """One row per offering, cheapest first; ``options`` are those of ``Workspace.offers``."""
+    answer = context.workspace.offers(model, **options)
+    table = Table(
+        _COLUMNS,
+        [_cells(offer) for offer in answer.offers],
+        numeric=_COLUMNS[1:6],
+        empty=f"the catalog has no provider of {answer.model}",
+    )
+    own = Fields([("this machine", _own_cost(answer.own_machine))])
+    blocks: list[Block] = [table, Note(""), own]
+    return Document("catalog.offers", answer, blocks, [offer.id for offer in answer.offers])
+
+
+def _own_cost(own: OwnCost) -> str:
+    if own.usd_per_mtok is None:
+        return f"unknown: give {', '.join(own.missing)}"
+    return (
+        f"{own.usd_per_mtok:,.3f} USD of electricity per million output tokens, at "
+        f"{format_speed(own.tokens_per_s)} tokens/s with one request at a time"
+    )
+
+
+def _cells(offer: Offer) -> tuple[object, ...]:
+    price = offer.pricing
+    return (
+        offer.id,
+        price and price.input_usd_per_mtok,
+        price and price.output_usd_per_mtok,
+        price and price.cache_read_usd_per_mtok,
+        format_tokens(offer.limits.context_tokens),
+        format_tokens(offer.limits.output_tokens),
+        offer.status,
+    )

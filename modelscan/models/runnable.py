@@ -1,0 +1,112 @@
+"""The open models that run on a machine, best first: what ``catalog runnable`` shows."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from modelscan.catalog.answers import CatalogEntry, entry
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.search.query import Query, search
+from modelscan.core.errors import UsageError
+from modelscan.core.fit import Fit
+from modelscan.core.nearest import nearest
+from modelscan.models.fit import fitting
+from modelscan.models.pages import announced, ignore
+from modelscan.planner.context import device_label
+from modelscan.planner.describe import most_available
+
+if TYPE_CHECKING:
+    from modelscan.catalog.search.query import Row
+    from modelscan.core.machine import Machine
+    from modelscan.state.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class RunnableModel(CatalogEntry):
+    """A model of the catalog with the plan that runs it."""
+
+    fit: Fit
+
+
+@dataclass(frozen=True, slots=True)
+class RunnableModels:
+    """Models that ``plan`` has a way to run on the devices ``where``, best first.
+
+    ``total`` counts the open models of the task whose smallest weights of four bits and more fit
+    ``available_bytes``; ``models`` are the first of them that have a plan.
+    """
+
+    total: int
+    available_bytes: int
+    where: str
+    models: tuple[RunnableModel, ...]
+
+
+def runnable_models(
+    config: Config,
+    machine: Machine,
+    *,
+    task: str = "chat",
+    limit: int | None = 20,
+    progress: Callable[[str], None] = ignore,
+) -> RunnableModels:
+    """Open models for ``task`` that run on ``machine``, at most ``limit`` (None: all).
+
+    Models whose weights exceed the devices' memory are left out: they may run with a part in host
+    memory, but slowly. ``progress`` receives the id of each model that is planned. Raises
+    UsageError for a task that no model of the catalog has.
+    """
+    inventory = machine.free_inventory()
+    available_bytes = most_available(inventory)
+    with open_index(config.paths) as index:
+        _check_task(task, index.tasks())
+        query = Query(
+            open_weights=True, task=task, max_memory_bytes=available_bytes, limit=None
+        )  # fmt: skip
+        page = search(index, query)
+        rows = sorted(page.rows, key=lambda row: (-rank_score(row), row.id))
+        fits = fitting(index, announced(rows, progress), machine, config)
+        models = tuple(_with_fit(row, fit) for row, fit in itertools.islice(fits, limit))
+    where = device_label(inventory.gpus) if inventory.gpus else "the CPU"
+    return RunnableModels(page.total, available_bytes, where, models)
+
+
+def _check_task(task: str, tasks: Sequence[str]) -> None:
+    if task.lower() not in tasks:
+        near = nearest(task, tasks) or ["chat"]
+        raise UsageError(
+            f"no model of the catalog has the task '{task}': the tasks are {', '.join(tasks)}",
+            hint=f"modelscan catalog runnable --task {near[0]}",
+            code="unknown_task",
+            details={"tasks": list(tasks)},
+        )
+
+
+def _with_fit(row: Row, fit: Fit) -> RunnableModel:
+    listed = entry(row)
+    values = {field.name: getattr(listed, field.name) for field in fields(CatalogEntry)}
+    return RunnableModel(**values, fit=fit)
+
+
+def rank_score(row: Row) -> float:
+    """A heuristic for ordering, not a measured quality: higher is listed first.
+
+    One point per doubling of the parameters, two per year of release, 0.6 per factor of ten in
+    downloads and in providers.
+    """
+    size = math.log2(max(row.parameters or 1, 1) / 1e9 + 0.1)
+    year = _year(row.release_date)
+    popularity = math.log10(1 + (row.downloads or 0)) + math.log10(1 + row.providers)
+    return size + 2.0 * (year - 2024 if year else -1.0) + 0.6 * popularity
+
+
+def _year(date: str | None) -> float | None:
+    """``2025-07`` -> 2025.5; a date without a month counts as June."""
+    if not date or not date[:4].isdigit():
+        return None
+    month = int(date[5:7]) if date[5:7].isdigit() else 6
+    return int(date[:4]) + (month - 1) / 12
