@@ -5,13 +5,13 @@ from __future__ import annotations
 import gc
 import sys
 
-_ALLOCATIONS = 50_000  # between two searches for garbage: what a start allocates is here to stay
+_ALLOCATIONS = 50_000  # objects between two garbage collections; what a start allocates is kept
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and exit with its code."""
     arguments = sys.argv[1:]
-    if arguments in (["--version"], ["-V"]) and sys.stdout:  # answered before anything is imported
+    if arguments in (["--version"], ["-V"]) and sys.stdout:  # without any import
         from modelscan import __version__
 
         sys.stdout.write(f"modelscan {__version__}\n")
@@ -21,10 +21,10 @@ def main() -> None:
         from modelscan.cli.app import run
 
         code = run(arguments)
-    except KeyboardInterrupt:  # before the command began, or after its end
+    except KeyboardInterrupt:  # before or after the command
         sys.stderr.write("interrupted\n")
         code = 130
-    gc.freeze()  # the process ends: nothing to search for
+    gc.freeze()  # the process ends; no collection is needed
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""``modelscan adopt``: put a GPUStack server's unmanaged model on record."""
+"""``modelscan adopt``: manage a model that a GPUStack server runs already."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from modelscan.deploy.rows import deployment_row
 
 
 def adopt(
-    name: Annotated[str, typer.Argument(help="A model of the server.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="The model's name on the server.", metavar="NAME")],
     target: Annotated[
-        str, typer.Option("--target", metavar="TARGET", help="The server that has it.")
+        str, typer.Option("--target", metavar="TARGET", help="The server that runs it.")
     ] = "gpustack",
     no_route: Annotated[
-        bool, typer.Option("--no-route", help="Leave the routing file alone.")
+        bool, typer.Option("--no-route", help="Do not write a routing entry.")
     ] = False,
 ) -> Document:
-    """Take over a model of a GPUStack server as it is: record, marker, a real question, route."""
+    """Manage a model that a GPUStack server runs already: record, verify and route it."""
     from modelscan.deploy.unmanaged import adopt as run
     from modelscan.targets.registry import resolve_target
 
     config = current().config
     with current().output.status(f"adopting {name}"):
-        done = run(name, resolve_target(target, config), view.service(), route=not no_route)
-    body = Adopted(deployment_row(done))
-    return Document("adopt", body, [view.table([done])], [done.name])
+        deployment = run(name, resolve_target(target, config), view.service(), route=not no_route)
+    body = Adopted(deployment_row(deployment))
+    return Document("adopt", body, [view.table([deployment])], [deployment.name])
 
 
 app = single(adopt)

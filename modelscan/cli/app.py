@@ -1,4 +1,4 @@
-"""The entry point: parse, run, print the answer or the error, return the exit code."""
+"""The entry point: parse the arguments, run the command, print, return the exit code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROGRAM = "modelscan"
 def run(arguments: Sequence[str], context: Context | None = None) -> int:
     """Run one command and return its exit code.
 
-    ``context`` carries the output and the settings of this run; several may run at once.
+    ``context`` has the output and the settings of this run; several runs may go on at once.
     """
     _open_streams()
     context = context or Context()
@@ -40,19 +40,19 @@ def run(arguments: Sequence[str], context: Context | None = None) -> int:
     except BrokenPipeError:
         return _quiet_pipe()
     except SystemExit as error:
-        if isinstance(error.__context__, BrokenPipeError):  # Click's way to say so
+        if isinstance(error.__context__, BrokenPipeError):  # Click exits this way on a closed pipe
             return _quiet_pipe()
         raise
-    except OSError as error:  # a disk, a folder, a socket: the machine's refusal, not our bug
+    except OSError as error:  # of a disk, a folder or a socket: not a bug of modelscan
         if context.flags.debug:
             raise
         if error.filename is None:  # stdout's disk is full
             _silence_stdout()
-        return _fail(context, _refusal(error))
+        return _fail(context, _system_error(error))
 
 
 def _open_streams() -> None:
-    """A stream that the caller closed (``>&-``) is None; what is written there is lost."""
+    """Open /dev/null for a stream that the caller closed (``>&-``), which Python sets to None."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - open until we leave
@@ -72,7 +72,7 @@ def _dispatch(arguments: list[str], context: Context) -> int:
 
     root = Root(
         name=PROGRAM,
-        help="Pick an open model that fits, run it, verify it, and know where it is served.",
+        help="Choose an open model that fits this hardware, run it, verify it and route to it.",
         epilog="Start with: modelscan catalog search, then modelscan plan MODEL.",
         rich_markup_mode=None,
         no_args_is_help=True,
@@ -101,7 +101,7 @@ def _preset_flags(context: Context, arguments: Sequence[str]) -> None:
 
 
 def usage_error(error: click.ClickException) -> ModelscanError:
-    """Click's error in our form: exit 2, with a command to paste."""
+    """Click's error as a UsageError (exit 2) with a command to paste."""
     path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
     nearest = getattr(error, "nearest", None)
     possible = sorted(getattr(error, "possibilities", None) or [])
@@ -121,7 +121,7 @@ def _sentence(message: str) -> str:
 
 
 def _help(context: Context, error: click.exceptions.NoArgsIsHelpError) -> int:
-    """A bare ``modelscan`` or a bare group: its help, on stderr, and exit 2."""
+    """Print the help of a bare ``modelscan`` or a bare group on stderr; exit 2."""
     if context.flags.as_json:
         return _fail(context, UsageError("no command was given", hint=f"{PROGRAM} --help"))
     sys.stderr.write(error.format_message() + "\n")
@@ -135,7 +135,7 @@ def _fail(context: Context, error: ModelscanError) -> int:
 
 
 def _interrupted(context: Context) -> int:
-    """Printed after the clean-up, which ran on the way here."""
+    """Print ``interrupted``; the clean-up has run already."""
     if context.flags.as_json:
         _fail(context, ModelscanError("interrupted", code="interrupted"))
     else:
@@ -143,14 +143,16 @@ def _interrupted(context: Context) -> int:
     return EXIT_INTERRUPTED
 
 
-def _refusal(error: OSError) -> ModelscanError:
+def _system_error(error: OSError) -> ModelscanError:
     from modelscan.state.files import os_error
 
-    return os_error(str(error.filename or "the system refused"), error, error.filename)
+    return os_error(
+        str(error.filename or "the operating system reported an error"), error, error.filename
+    )
 
 
 def _quiet_pipe() -> int:
-    """The reader went away (``| head``): leave without a word, also at interpreter exit."""
+    """The reader closed the pipe (``| head``): exit quietly, also at interpreter exit."""
     _silence_stdout()
     return 0
 

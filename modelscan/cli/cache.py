@@ -1,4 +1,4 @@
-"""``modelscan cache``: the weights that were pulled to this machine."""
+"""``modelscan cache``: the pulled weights on this machine."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from modelscan.cli.framework import command, group, single
 from modelscan.core.errors import EXIT_FAILED
 from modelscan.core.units import format_bytes
 
-app = group("The weights that were pulled to this machine.")
-_NOTHING = "nothing pulled yet: modelscan pull MODEL"
+app = group("List, verify and delete pulled weights.")
+_EMPTY = "nothing pulled yet: modelscan pull MODEL"
 
 
 @command(app, "list")
 def list_(context: Context) -> Document[Any]:
-    """Every pulled repository: size, whether it is whole, which deployments use it."""
+    """List every pulled repository: size, completeness, deployments that use it."""
     answer = context.workspace.cache()
     rows = [
         (i.repo, i.revision[:12], i.source, format_bytes(i.size_bytes), i.complete, i.deployments)
@@ -26,7 +26,7 @@ def list_(context: Context) -> Document[Any]:
     ]
     table = Table(
         ("REPO", "REVISION", "SOURCE", "SIZE", "COMPLETE", "USED BY"), rows, ("SIZE",),
-        optional=("SOURCE", "REVISION"), empty=_NOTHING,
+        optional=("SOURCE", "REVISION"), empty=_EMPTY,
     )  # fmt: skip
     return Document("cache.list", answer, [table], [item.repo for item in answer.items])
 
@@ -35,18 +35,18 @@ def list_(context: Context) -> Document[Any]:
 def verify(
     context: Context,
     names: Annotated[
-        list[str] | None, typer.Argument(help="Repositories or deployments; none: all.")
+        list[str] | None, typer.Argument(help="Repositories or deployments (default: all).")
     ] = None,
 ) -> Document[Any]:
-    """Compute every checksum; a damaged or missing file is named, exit 1."""
+    """Verify the SHA-256 of every file; exit 1 where one is damaged or missing."""
     from modelscan.deploy.cache_answers import verify_cache
 
     with context.output.status("reading every file") as status:
         answer = verify_cache(context.config, names or (), status.update)
     bad = [row.file for row in answer.files if row.status in ("damaged", "missing")]
     rows = [(r.file, r.status, r.repo, r.detail) for r in answer.files]
-    table = Table(("FILE", "STATUS", "REPO", "DETAIL"), rows, empty=_NOTHING)
-    blocks: list[Block] = [table, Note(f"{len(rows)} files, {len(bad)} damaged or missing")]
+    table = Table(("FILE", "STATUS", "REPO", "DETAIL"), rows, empty=_EMPTY)
+    blocks: list[Block] = [table, Note(f"{len(rows):,} files, {len(bad):,} damaged or missing")]
     code = EXIT_FAILED if bad else 0
     return Document("cache.verify", answer, blocks, bad, exit_code=code)
 
@@ -54,9 +54,11 @@ def verify(
 @command(app, "prune")
 def prune(
     context: Context,
-    yes: Annotated[bool, typer.Option("--yes", help="Really delete them.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete them; without it they are only listed.")
+    ] = False,
 ) -> Document[Any]:
-    """Delete the pulled weights that no deployment uses (shows them first; --yes deletes)."""
+    """List the pulled weights that no deployment uses; --yes deletes them."""
     from modelscan.deploy.cache_answers import prune_cache
 
     answer = prune_cache(context.config, delete=yes)
@@ -67,9 +69,7 @@ def prune(
         empty="every pulled repository is used by a deployment",
     )
     if answer.items and not yes and context.output.mode.value == "human":
-        context.output.note(
-            f"{format_bytes(answer.freed_bytes)} would be freed: --yes deletes them"
-        )
+        context.output.note(f"--yes deletes them and frees {format_bytes(answer.freed_bytes)}")
     return Document("cache.prune", answer, [table], [item.repo for item in answer.items])
 
 
@@ -77,19 +77,19 @@ def prune(
 def updates(
     context: Context,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit 1 when something has changed.")
+        bool, typer.Option("--exit-code", help="Exit 1 when a repository has a newer revision.")
     ] = False,
 ) -> Document[Any]:
-    """Compare the pulled revisions with what the hubs have now."""
+    """Compare the pulled revisions with the newest ones on the hubs."""
     from modelscan.deploy.cache_answers import cache_updates
 
-    with context.output.status("asking the hubs"):
+    with context.output.status("requesting revisions from the hubs"):
         answer = cache_updates(context.config)
     rows = [
         (r.repo, r.status, r.revision[:12], (r.newest or "-")[:12], r.detail) for r in answer.items
     ]
-    columns = ("REPO", "STATUS", "HAVE", "NEWEST", "DETAIL")
-    table = Table(columns, rows, optional=("DETAIL",), empty=_NOTHING)
+    columns = ("REPO", "STATUS", "PULLED", "NEWEST", "DETAIL")
+    table = Table(columns, rows, optional=("DETAIL",), empty=_EMPTY)
     changed = [row.repo for row in answer.items if row.status == "changed"]
     code = EXIT_FAILED if changed and exit_code else 0
     return Document("cache.updates", answer, [table], changed, exit_code=code)

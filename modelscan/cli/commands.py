@@ -1,4 +1,4 @@
-"""Every command, its module and its help line, so that ``--help`` imports none of them."""
+"""The table of commands with modules and help lines; ``--help`` imports no command."""
 
 from __future__ import annotations
 
@@ -15,35 +15,66 @@ class Entry(NamedTuple):
     aliases: tuple[str, ...] = ()
 
 
-_FIND, _RUN, _ROUTE, _SELF = "Find and size", "Run", "Route", "This tool"
+_FIND, _RUN, _ROUTE, _SELF = "Find and size", "Run", "Route", "This installation"
 
 COMMANDS: tuple[Entry, ...] = (
     Entry("catalog", "modelscan.cli.catalog.app:app", "Search models and their facts.", _FIND),
     Entry("gpu", "modelscan.cli.gpu.app:app", "Show the GPUs here, or facts about any GPU.", _FIND),
-    Entry("estimate", "modelscan.cli.estimate:app", "How much memory a model takes.", _FIND),
-    Entry("plan", "modelscan.cli.plan:app", "The best way to run a model on this hardware.", _FIND),
-    Entry("pull", "modelscan.cli.pull:app", "Fetch a model's weights.", _RUN),
-    Entry("deploy", "modelscan.cli.deploy:app", "Run a model, verify it and route to it.", _RUN),
-    Entry("list", "modelscan.cli.list:app", "Every deployment and its state.", _RUN, ("ls", "ps")),
     Entry(
-        "show", "modelscan.cli.show:app", "One deployment: plan, estimate, measured memory.", _RUN
+        "estimate", "modelscan.cli.estimate:app", "Estimate the memory that a model needs.", _FIND
     ),
-    Entry("logs", "modelscan.cli.logs:app", "An engine's log.", _RUN),
+    Entry(
+        "plan",
+        "modelscan.cli.plan:app",
+        "Find the best way to run a model on this hardware.",
+        _FIND,
+    ),
+    Entry("pull", "modelscan.cli.pull:app", "Download a model's weights.", _RUN),
+    Entry("deploy", "modelscan.cli.deploy:app", "Run a model, verify it and route to it.", _RUN),
+    Entry(
+        "list",
+        "modelscan.cli.list:app",
+        "List every deployment with its state.",
+        _RUN,
+        ("ls", "ps"),
+    ),
+    Entry(
+        "show",
+        "modelscan.cli.show:app",
+        "Show one deployment: plan, estimate, measured memory.",
+        _RUN,
+    ),
+    Entry("logs", "modelscan.cli.logs:app", "Print an engine's log.", _RUN),
     Entry("start", "modelscan.cli.start:app", "Start a stopped deployment.", _RUN),
     Entry("stop", "modelscan.cli.stop:app", "Stop deployments.", _RUN),
-    Entry("remove", "modelscan.cli.remove:app", "Stop deployments and forget them.", _RUN, ("rm",)),
+    Entry("remove", "modelscan.cli.remove:app", "Stop and delete deployments.", _RUN, ("rm",)),
     Entry("restart", "modelscan.cli.restart:app", "Stop and start deployments.", _RUN),
-    Entry("update", "modelscan.cli.update:app", "Scale or change one on a cluster.", _RUN),
-    Entry("adopt", "modelscan.cli.adopt:app", "Take over a model of a cluster.", _RUN),
-    Entry("discover", "modelscan.cli.discover:app", "Engines that already run here.", _RUN),
-    Entry("route", "modelscan.cli.route.app:app", "The routing file: where requests go.", _ROUTE),
-    Entry("cache", "modelscan.cli.cache:app", "The weights that were pulled.", _RUN),
-    Entry("updates", "modelscan.cli.cache:updates_app", "Which pulled weights have changed.", _RUN),
-    Entry("target", "modelscan.cli.target:app", "GPUStack servers to deploy to.", _ROUTE),
+    Entry(
+        "update",
+        "modelscan.cli.update:app",
+        "Change replicas or options of a cluster deployment.",
+        _RUN,
+    ),
+    Entry("adopt", "modelscan.cli.adopt:app", "Manage a model that a cluster runs already.", _RUN),
+    Entry(
+        "discover",
+        "modelscan.cli.discover:app",
+        "Find model servers that run on this machine.",
+        _RUN,
+    ),
+    Entry("route", "modelscan.cli.route.app:app", "Show and check the routing file.", _ROUTE),
+    Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
+    Entry(
+        "updates",
+        "modelscan.cli.cache:updates_app",
+        "List pulled weights that changed on the hub.",
+        _RUN,
+    ),
+    Entry("target", "modelscan.cli.target:app", "Configure GPUStack servers to deploy to.", _ROUTE),
     Entry("service", "modelscan.cli.service:app", "Start deployments after a reboot.", _SELF),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),
-    Entry("config", "modelscan.cli.config:app", "Settings and where they come from.", _SELF),
-    Entry("completion", "modelscan.cli.completion:app", "Shell completion script.", _SELF),
+    Entry("config", "modelscan.cli.config:app", "Show and change settings.", _SELF),
+    Entry("completion", "modelscan.cli.completion:app", "Print a shell completion script.", _SELF),
 )
 
 

@@ -1,4 +1,4 @@
-"""``modelscan config``: settings and where they come from."""
+"""``modelscan config``: settings and their origins."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from modelscan.cli.context import Context
 from modelscan.cli.document import Document, Fields, Table, Text
 from modelscan.cli.framework import command, group
 
-app = group("Settings and where they come from.")
-Key = Annotated[str, typer.Argument(help="A setting's name.")]
+app = group("Show and change settings.")
+Key = Annotated[str, typer.Argument(help="The setting's name.")]
 
 
 @command(app, "show")
 def show(context: Context) -> Document[Any]:
-    """Every setting, its value and its origin."""
+    """Show every setting with its value and its origin."""
     answer = context.workspace.settings()
     rows = [(row.key, row.value, row.origin) for row in answer.settings]
     table = Table(("SETTING", "VALUE", "ORIGIN"), rows, folded=("VALUE", "ORIGIN"))
@@ -26,7 +26,7 @@ def show(context: Context) -> Document[Any]:
 
 @command(app, "get")
 def get(context: Context, key: Key) -> Document[Any]:
-    """One setting's value."""
+    """Print the value of a setting."""
     from modelscan.state.settings import setting_row
 
     row = setting_row(context.config, key)
@@ -39,15 +39,19 @@ def get(context: Context, key: Key) -> Document[Any]:
 def set_(
     key: Key,
     value: Annotated[str | None, typer.Argument(help="The new value.")] = None,
-    unset: Annotated[bool, typer.Option("--unset", help="Remove the setting instead.")] = False,
-    project: Annotated[bool, typer.Option("--project", help="Write ./modelscan.toml.")] = False,
+    unset: Annotated[
+        bool, typer.Option("--unset", help="Remove the setting from the file.")
+    ] = False,
+    project: Annotated[
+        bool, typer.Option("--project", help="Write ./modelscan.toml, not the user file.")
+    ] = False,
 ) -> Document[Any]:
-    """Write a setting to the user file (or the project file)."""
+    """Write a setting to the user file or the project file."""
     from modelscan.state.paths import paths
     from modelscan.state.settings import require_value, write_setting
 
     require_value(key, value, unset)
-    # The settings are not read: a broken one must not keep this command from mending it.
+    # The settings are not loaded, so that this command can replace an invalid one.
     answer = write_setting(paths(), key, value, project=project)
     pairs = [("file", answer.file), ("value", answer.value)]
     return Document("config.set", answer, [Fields(pairs)], [key])
@@ -55,7 +59,7 @@ def set_(
 
 @command(app, "path")
 def path(context: Context) -> Document[Any]:
-    """The folders and files modelscan uses."""
+    """Print the folders and files that modelscan uses."""
     from modelscan.state.settings import show_paths
 
     answer = show_paths(context.config)

@@ -1,4 +1,4 @@
-"""What one run of a command shares: output, settings, the workspace and the global flags."""
+"""Output, settings, workspace and global flags of one run of a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Flags:
-    """The global flags; they may stand before or after the command."""
+    """The global flags, given before or after the command."""
 
     as_json: bool = False
     quiet: bool = False
@@ -35,7 +35,7 @@ class Context:
 
     @property
     def output(self) -> Output:
-        """The printer, in the mode that the flags and the terminal ask for."""
+        """The printer, in the mode that flags and terminal determine."""
         if self._output is None:
             self._output = Output.detect(as_json=self.flags.as_json, quiet=self.flags.quiet)
         return self._output

@@ -17,7 +17,7 @@ from modelscan.cli.document import Block, Document, Fields, Note
 from modelscan.cli.framework import single
 from modelscan.cli.interrupt import interruptible
 from modelscan.cli.option_groups import grouped
-from modelscan.cli.options import Adapter, Force, Wanted, workload_options
+from modelscan.cli.options import Adapter, Force, SharedOptions, workload_options
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
@@ -42,14 +42,14 @@ OptionalModel = Annotated[
 ]
 ManifestFile = Annotated[
     Path | None,
-    typer.Option("-f", "--file", metavar="FILE", help="A deployment.yaml; options win over it."),
+    typer.Option("-f", "--file", metavar="FILE", help="A deployment.yaml; options override it."),
 ]
 
 
 @workload_options
 @grouped
 def deploy(
-    wanted: Wanted,
+    shared: SharedOptions,
     place: Place,
     process: Process,
     cluster: Cluster,
@@ -59,32 +59,32 @@ def deploy(
     adapter: Adapter = None,
     force: Force = False,
 ) -> Document | None:
-    """Run a model on the best plan for this hardware, verify that it answers, and route to it."""
-    manifest = read_manifest(model, file, wanted)
-    request = _request(manifest, wanted.gpu, place, process, how)
+    """Run a model with the best plan for this hardware, verify that it answers, and route to it."""
+    manifest = read_manifest(model, file, shared)
+    request = _request(manifest, shared.gpu, place, process, how)
     request = replace(request, cluster=cluster_options(manifest.cluster, cluster))
     if how.dry_run:
         return _dry_run(request)
     return _deploy(request, how.progress and current().flags.as_json, how.retry_plan)
 
 
-def read_manifest(model: str | None, file: Path | None, wanted: Wanted) -> Manifest:
-    """The file with the command line over it, or the command line alone."""
+def read_manifest(model: str | None, file: Path | None, shared: SharedOptions) -> Manifest:
+    """The file with the options of the command line over it, or those options alone."""
     from modelscan.deploy.manifest import Manifest, merged, read
 
     if file is None:
         if model is None:
-            raise UsageError("no model was named", hint="modelscan deploy MODEL, or -f FILE")
-        return Manifest(model, wanted.workload)
+            raise UsageError("no model was given", hint="modelscan deploy MODEL, or -f FILE")
+        return Manifest(model, shared.workload)
     manifest = read(file)
-    workload = merged(manifest.workload, wanted.workload, current().config.goal)
+    workload = merged(manifest.workload, shared.workload, current().config.goal)
     return replace(manifest, model=model or manifest.model, workload=workload)
 
 
 def _request(
     manifest: Manifest, gpu: str | None, place: Place, process: Process, how: How
 ) -> Request:
-    """What the command line and the file ask for together; the command line wins."""
+    """The request of command line and file; the command line has precedence."""
     from modelscan.core.launch import Limits
     from modelscan.deploy.machine import place_of
     from modelscan.targets.request import Request
@@ -118,7 +118,7 @@ def _request(
 
 
 def cluster_options(manifest: Mapping[str, Any], options: Cluster) -> dict[str, Any]:
-    """What only a cluster has: the file's, with the command line's over it."""
+    """The options of a cluster deployment; the command line overrides the file."""
     from modelscan.cli.update import variables
 
     merged = dict(manifest)
@@ -140,7 +140,7 @@ def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None
     from modelscan.targets.events import event_fields, event_name
 
     output = current().output
-    with interruptible(), output.status(f"reading {request.model}") as status:
+    with interruptible(), output.status(f"reading the facts of {request.model}") as status:
 
         def show(event: Event) -> None:
             if stream:
@@ -160,7 +160,7 @@ def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None
 
 
 def event_text(event: Event) -> str | None:
-    """An event for a person; None for one that the next one replaces at once."""
+    """An event as a progress text; None for an event without one."""
     from modelscan.core.deployment import State
     from modelscan.targets.events import (
         AtServer,
@@ -179,16 +179,16 @@ def event_text(event: Event) -> str | None:
     if isinstance(event, Starting):
         return f"starting {name}" + (f" on port {event.port}" if event.port else "")
     if isinstance(event, PortMoved):
-        return f"the port was taken: starting {name} on port {event.port}"
+        return f"the port is in use: starting {name} on port {event.port}"
     if isinstance(event, Verifying):
-        return f"{name} is loaded: asking it for a first token"
+        return f"verifying {name}: requesting a first token"
     if not isinstance(event, AtServer):
         return None
     texts = {
-        State.PENDING: f"{name} waits for a place",
+        State.PENDING: f"{name} is waiting for a worker",
         State.DOWNLOADING: f"downloading the weights of {name}{_progress(event.progress)}",
         State.STARTING: f"starting {name}",
-        State.RUNNING: f"{name} is loaded: asking it for a first token",
+        State.RUNNING: f"verifying {name}: requesting a first token",
     }
     text = texts.get(event.state)
     return None if text is None else text + _because(event)
@@ -217,11 +217,11 @@ def _document(deployment: Deployment, changed: bool, preview: Preview | None = N
     )
     warnings = plan.estimate.warnings if plan else ()
     return Document("deploy", body, _blocks(deployment, changed, preview),
-                    [deployment.name], [*warnings, *_differences(deployment)])  # fmt: skip
+                    [deployment.name], [*warnings, *_cluster_warnings(deployment)])  # fmt: skip
 
 
-def _differences(deployment: Deployment) -> list[str]:
-    """Where the cluster's own evaluation sees it otherwise; that not every replica runs."""
+def _cluster_warnings(deployment: Deployment) -> list[str]:
+    """Warnings of a cluster: a different evaluation of memory, replicas that do not run."""
     if deployment.target == "local":
         return []
     from modelscan.targets.gpustack.evaluate import disagreement
@@ -232,7 +232,7 @@ def _differences(deployment: Deployment) -> list[str]:
 def _blocks(deployment: Deployment, changed: bool, preview: Preview | None) -> list[Block]:
     pairs: list[tuple[str, object]] = [
         ("name", deployment.name),
-        ("state", "would be started" if preview is not None else deployment.state),
+        ("state", "not started (dry run)" if preview is not None else deployment.state),
         ("model", deployment.model),
         ("quantization", deployment.quantization),
         ("backend", deployment.backend),
@@ -246,17 +246,17 @@ def _blocks(deployment: Deployment, changed: bool, preview: Preview | None) -> l
     if deployment.measured:
         blocks.append(view.memory_table(deployment))
     if not changed:
-        blocks.append(Note(f"{deployment.name} was running already with these options"))
+        blocks.append(Note(f"{deployment.name} runs already with these options"))
     line = curl_line(deployment)
-    return [*blocks, Note(f"\nask it: {line}")] if line else blocks
+    return [*blocks, Note(f"\nsend a request: {line}")] if line else blocks
 
 
-def _opinion(evaluation: Evaluation | None) -> list[tuple[str, object]]:
+def _evaluation(evaluation: Evaluation | None) -> list[tuple[str, object]]:
     """The cluster's own evaluation of the request."""
     if evaluation is None:
         return []
     verdict = "compatible" if evaluation.compatible else "not compatible"
-    return [("server says", "; ".join([verdict, *evaluation.messages]))]
+    return [("server's evaluation", "; ".join([verdict, *evaluation.messages]))]
 
 
 def _launch_pairs(preview: Preview) -> list[tuple[str, object]]:
@@ -267,7 +267,7 @@ def _launch_pairs(preview: Preview) -> list[tuple[str, object]]:
     if isinstance(preview, RequestPreview):
         body = json.dumps(to_json(preview.body), indent=2, ensure_ascii=False)
         request = f"{preview.method} {preview.url}"
-        return [("request", request), ("body", body), *_opinion(preview.evaluation)]
+        return [("request", request), ("body", body), *_evaluation(preview.evaluation)]
     assert isinstance(preview, ProcessPreview)
     values = [f"{name}={shlex.quote(value)}" for name, value in preview.env.items()]
     values += [f"{name}=<{reference}>" for name, reference in preview.secrets.items()]

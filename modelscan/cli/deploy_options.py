@@ -1,4 +1,4 @@
-"""The options that only ``deploy`` has, in groups."""
+"""The options of ``deploy`` alone, in groups."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where it runs, and under which name and address."""
+    """Target, name and address of the deployment."""
 
     name: Annotated[
         str | None, typer.Option("--name", help="The deployment's name (default: the model's).")
@@ -23,15 +23,18 @@ class Place:
         str | None,
         typer.Option("--target", metavar="TARGET", help="local, ollama, gpustack or auto."),
     ] = None
-    port: Annotated[int | None, typer.Option("--port", metavar="PORT", help="Listen there.")] = None
+    port: Annotated[
+        int | None,
+        typer.Option("--port", metavar="PORT", help="Port of the server (default: a free one)."),
+    ] = None
     expose: Annotated[
-        bool, typer.Option("--expose", help="Listen on every interface (needs --api-key).")
+        bool, typer.Option("--expose", help="Listen on every interface (requires --api-key).")
     ] = False
     api_key: Annotated[
         str | None,
         typer.Option("--api-key", metavar="REF", help="Require this key: env:NAME or file:PATH."),
     ] = None
-    no_route: Annotated[bool, typer.Option("--no-route", help="Leave the routing file alone.")] = (
+    no_route: Annotated[bool, typer.Option("--no-route", help="Do not write a routing entry.")] = (
         False
     )
 
@@ -45,16 +48,20 @@ class Process:
         typer.Option(
             "--restart",
             click_type=click.Choice(("no", "on-failure", "always")),
-            help="Start a crashed engine again, at most 5 times (default: on-failure).",
+            help="When to restart the engine, at most 5 times (default: on-failure).",
         ),
     ] = None
     ttl: Annotated[
         str | None,
-        typer.Option("--ttl", metavar="TIME", help="Stop it after so long unused, e.g. 600, 10m."),
+        typer.Option(
+            "--ttl", metavar="TIME", help="Stop after this time without a request, e.g. 600, 10m."
+        ),
     ] = None
     memory_limit: Annotated[
         str | None,
-        typer.Option("--memory-limit", metavar="SIZE", help="Host memory it may allocate."),
+        typer.Option(
+            "--memory-limit", metavar="SIZE", help="Limit of the engine's host memory, e.g. 8GiB."
+        ),
     ] = None
     nice: Annotated[
         int | None,
@@ -62,7 +69,7 @@ class Process:
     ] = None
     offline_after_download: Annotated[
         bool,
-        typer.Option("--offline-after-download", help="Tell the engine to ask no hub."),
+        typer.Option("--offline-after-download", help="Forbid the engine requests to hubs."),
     ] = False
 
     @property
@@ -73,10 +80,11 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What only a cluster knows."""
+    """Options of a cluster deployment."""
 
     replicas: Annotated[
-        int | None, typer.Option("--replicas", min=1, metavar="N", help="Instances (cluster).")
+        int | None,
+        typer.Option("--replicas", min=1, metavar="N", help="Number of instances (cluster)."),
     ] = None
     env: Annotated[
         list[str] | None,
@@ -90,13 +98,13 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How the command itself behaves."""
+    """Options of the command itself."""
 
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print exactly what would be started.")
+        bool, typer.Option("--dry-run", help="Print the process or request; start nothing.")
     ] = False
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Return when it answers, or at once.")
+        bool, typer.Option("--wait/--no-wait", help="Return when it is ready, or at once.")
     ] = True
     timeout: Annotated[
         float | None,
@@ -104,14 +112,12 @@ class How:
     ] = None
     replace: Annotated[
         bool,
-        typer.Option(
-            "--replace", help="Replace a running deployment of that name (model or options)."
-        ),
+        typer.Option("--replace", help="Replace a running deployment that has this name."),
     ] = False
     yes: Annotated[bool, typer.Option("--yes", help="Answer yes to every question.")] = False
     progress: Annotated[
-        bool, typer.Option("--progress", help="With --json: a line per event, then the answer.")
+        bool, typer.Option("--progress", help="With --json: one line per event, then the answer.")
     ] = False
     retry_plan: Annotated[
-        bool, typer.Option("--retry-plan", help="If it fails for memory, try what would fit.")
+        bool, typer.Option("--retry-plan", help="After a failure with a known remedy, apply it.")
     ] = False

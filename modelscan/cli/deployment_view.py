@@ -1,4 +1,4 @@
-"""A deployment as rows, fields and JSON: shared by deploy, list, show, start, stop, remove."""
+"""Deployments as tables and fields, for deploy, list, show, start, stop and remove."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COLUMNS = ("NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "E
 
 
 def service() -> Deployments:
-    """The deployments of this command's settings; Ctrl-C does not tear a clean-up."""
+    """The deployments of this command's settings; Ctrl-C does not interrupt a clean-up."""
     from modelscan.cli.interrupt import undisturbed
     from modelscan.deploy.deployments import Deployments
 
@@ -26,7 +26,7 @@ def service() -> Deployments:
 
 
 def table(deployments: Sequence[Deployment]) -> Table:
-    """One row each."""
+    """One row per deployment."""
     rows = [
         (
             one.name, one.state, one.health if one.managed else "unmanaged", one.model,
@@ -43,7 +43,7 @@ def table(deployments: Sequence[Deployment]) -> Table:
 
 
 def reasons(deployments: Iterable[Deployment]) -> list[Note]:
-    """Why the ones that do not run do not."""
+    """The reasons of the deployments that do not run."""
     return [
         Note(f"{one.name}: {one.reason}")
         for one in deployments
@@ -52,7 +52,7 @@ def reasons(deployments: Iterable[Deployment]) -> list[Note]:
 
 
 def fields(deployment: Deployment) -> Fields:
-    """The deployment itself, for people."""
+    """The fields of one deployment."""
     pairs: list[tuple[str, object]] = [
         ("name", deployment.name),
         ("state", deployment.state),
@@ -68,8 +68,8 @@ def fields(deployment: Deployment) -> Fields:
         ("pid", deployment.pid),
         ("restart", _restart(deployment)),
         (
-            "stops when unused",
-            None if deployment.ttl_s is None else f"after {deployment.ttl_s:g} s",
+            "stops after",
+            None if deployment.ttl_s is None else f"{deployment.ttl_s:,.0f} s without a request",
         ),
         ("created", deployment.created_at),
         ("log", deployment.log_path),
@@ -80,15 +80,15 @@ def fields(deployment: Deployment) -> Fields:
 
 
 def _restart(deployment: Deployment) -> str | None:
-    """The policy, and what it came to."""
+    """The restart policy and the number of restarts."""
     if deployment.restart is None:
         return None
-    times = f", {deployment.restarts} so far" if deployment.restarts else ""
+    times = f", {deployment.restarts} restarts" if deployment.restarts else ""
     return deployment.restart + times
 
 
 def memory_table(deployment: Deployment) -> Table:
-    """Estimated and measured memory for people."""
+    """Estimated and measured memory per part."""
     from modelscan.deploy.answers import memory_rows
 
     rows = [
@@ -105,19 +105,22 @@ def memory_table(deployment: Deployment) -> Table:
     return Table(columns, rows, numeric=columns[1:])
 
 
-def chosen(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:
-    """NAME… or --all, exactly one of them; raises UsageError otherwise."""
+def selected(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:
+    """The selected names: NAME… or --all; raises UsageError for both and for neither."""
     if every and names:
         raise UsageError("give names or --all, not both", hint=f"modelscan {verb} --all")
     if every:
         return [one.name for one in service().list()]
     if not names:
-        raise UsageError("no deployment was named", hint=f"modelscan {verb} NAME, or --all")
+        raise UsageError("no deployment was given", hint=f"modelscan {verb} NAME, or --all")
     return list(dict.fromkeys(names))
 
 
 def confirm(question: str, yes: bool, command: str) -> None:
-    """Ask on a terminal; without one, ``--yes`` is needed. Raises UsageError for a no."""
+    """Ask for confirmation on a terminal; without one ``--yes`` is required.
+
+    Raises UsageError where the answer is no or no terminal is there.
+    """
     if yes:
         return
     import sys
@@ -131,13 +134,13 @@ def confirm(question: str, yes: bool, command: str) -> None:
     import click
 
     if not click.confirm(question + "?", err=True):
-        raise UsageError("nothing was done", code="declined")
+        raise UsageError("cancelled", code="declined")
 
 
 def adopt_if_unmanaged(name: str, force: bool | None = None) -> None:
-    """``--force``: a cluster's model that modelscan did not make is adopted, then acted on.
+    """Adopt a cluster's unmanaged model of that name where ``force`` (``--force``) is True.
 
-    Without (None: the command has no such option), UsageError says where it is.
+    Otherwise raises UsageError with its target; None: the command has no ``--force``.
     """
     if (current().config.paths.config / "targets.toml").exists():
         from modelscan.deploy.unmanaged import adopt_if_unmanaged as adopt
@@ -146,19 +149,18 @@ def adopt_if_unmanaged(name: str, force: bool | None = None) -> None:
 
 
 def each(names: Sequence[str], act: Any) -> tuple[list[Deployment], ModelscanError | None]:
-    """Do it to every name; a failure is a warning and does not keep the others from their turn.
+    """Call ``act`` for every name; a failure is a warning, and the next name follows.
 
-    Returns what was done and, when something failed, the first error (raised by the caller if
-    nothing else was to be reported).
+    Returns the deployments and the first error. The error of a single name is raised.
     """
-    done: list[Deployment] = []
+    deployments: list[Deployment] = []
     first: ModelscanError | None = None
     for name in names:
         try:
-            done.append(act(name))
+            deployments.append(act(name))
         except ModelscanError as error:
             if len(names) == 1:
                 raise
             current().output.warn(f"{name}: {error.message}")
             first = first or error
-    return done, first
+    return deployments, first

@@ -1,4 +1,4 @@
-"""``modelscan discover``: engines on this machine that modelscan did not start."""
+"""``modelscan discover``: model servers on this machine that modelscan did not start."""
 
 from __future__ import annotations
 
@@ -22,30 +22,36 @@ _COLUMNS = ("NAME", "ENGINE", "VERSION", "SERVED AS", "CONTEXT", "ENDPOINT", "DE
 
 def discover(
     adopt: Annotated[
-        str | None, typer.Option("--adopt", metavar="NAME", help="Put it into list and routing.")
+        str | None,
+        typer.Option(
+            "--adopt", metavar="NAME", help="Record this server and write its routing entry."
+        ),
     ] = None,
     port: Annotated[
-        list[int] | None, typer.Option("--port", metavar="PORT", help="Look there, too.")
+        list[int] | None,
+        typer.Option("--port", metavar="PORT", help="Also check this port (repeatable)."),
     ] = None,
     api_key: Annotated[
         str | None,
-        typer.Option("--api-key", metavar="REF", help="Its key: env:NAME or file:PATH."),
+        typer.Option("--api-key", metavar="REF", help="The server's key: env:NAME or file:PATH."),
     ] = None,
     no_route: Annotated[
-        bool, typer.Option("--no-route", help="Leave the routing file alone.")
+        bool, typer.Option("--no-route", help="Do not write a routing entry.")
     ] = False,
 ) -> Document:
     """Find vLLM, SGLang, llama-server, Ollama and OpenAI-compatible servers on this machine."""
-    from modelscan.deploy.discover import adopt as take
-    from modelscan.deploy.discover import discover as look
+    from modelscan.deploy.discover import adopt as adopt_server
+    from modelscan.deploy.discover import discover as find_servers
 
     config, output, ports = current().config, current().output, tuple(port or ())
     adopted = None
-    with output.status("asking the ports that engines use"):
+    with output.status("checking the ports that engines use"):
         if adopt is not None:
-            adopted = take(adopt, view.service(), ports=ports, api_key=api_key, route=not no_route)
-        offers = look(config, ports, api_key)
-    servers = tuple(_found(offer) for offer in offers)
+            adopted = adopt_server(
+                adopt, view.service(), ports=ports, api_key=api_key, route=not no_route
+            )
+        offers = find_servers(config, ports, api_key)
+    servers = tuple(_server(offer) for offer in offers)
     body = Discovered(servers, deployment_row(adopted) if adopted else None)
     if adopted is not None:
         return Document("discover", body, [view.table([adopted])], [adopted.name])
@@ -53,7 +59,7 @@ def discover(
     return Document("discover", body, _blocks(offers), names)
 
 
-def _found(offer: Offer) -> FoundServer:
+def _server(offer: Offer) -> FoundServer:
     server, model = offer.server, offer.model
     return FoundServer(
         name=offer.name,
@@ -80,17 +86,19 @@ def _blocks(offers: tuple[Offer, ...]) -> list[Block]:
         for offer in offers
     ]  # fmt: skip
     table = Table(_COLUMNS, rows, numeric=("CONTEXT",),
-                  empty="no engine answers on the ports that engines use")  # fmt: skip
+                  empty="no model server answers on the checked ports")  # fmt: skip
     locked = [offer.server for offer in offers if offer.server.locked]
     notes: list[Block] = [
-        Note(f"{one.endpoint} wants a key: modelscan discover --port {one.port} --api-key env:NAME")
+        Note(
+            f"{one.endpoint} needs a key: modelscan discover --port {one.port} --api-key env:NAME"
+        )
         for one in locked
     ]
     new = [offer.name for offer in offers if offer.name and not offer.deployment]
     return [
         table,
         *notes,
-        *([Note(f"\nadd one: modelscan discover --adopt {new[0]}")] if new else []),
+        *([Note(f"\nadopt one: modelscan discover --adopt {new[0]}")] if new else []),
     ]
 
 

@@ -1,4 +1,4 @@
-"""``modelscan doctor``: what is installed, writable, reachable and broken here, with the fix."""
+"""``modelscan doctor``: check this machine and this installation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modelscan.core.errors import EXIT_FAILED
 def doctor(
     context: Context,
     probe: Annotated[
-        bool, typer.Option("--probe", help="Also ask the configured catalogs and hubs.")
+        bool, typer.Option("--probe", help="Also connect to the configured catalogs and hubs.")
     ] = False,
 ) -> Document[Any]:
     """Check this machine and this installation. Sends nothing unless --probe is given."""

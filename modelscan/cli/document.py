@@ -1,4 +1,4 @@
-"""What a command returns: one document that every output mode can print."""
+"""The document that a command returns and every output mode can print."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic
 
-if TYPE_CHECKING:  # a default of a type variable is newer than the oldest Python here
+if TYPE_CHECKING:  # type variables have defaults only from Python 3.13 on
     from typing_extensions import TypeVar
 
     Body = TypeVar("Body", covariant=True, default=Any)
@@ -18,17 +18,17 @@ else:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows for people; the first column is what one pastes next. ``None`` cells print as ``-``.
+    """Rows; the first column is an argument for the next command. ``None`` prints as ``-``.
 
     Columns by header, on a terminal: ``numeric`` ones are right-aligned; they, the first and
-    ``whole`` ones are never shortened; ``folded`` ones continue below, all others end in ``…``.
-    ``optional`` ones are left out, the last first, where the terminal is too narrow.
+    ``whole`` ones are never shortened; ``folded`` ones wrap, all others are cut with ``…``.
+    ``optional`` ones are omitted, the last first, where the terminal is too narrow.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[object]]
     numeric: Sequence[str] = ()
-    empty: str | None = None  # for stderr, when there are no rows
+    empty: str | None = None  # printed on stderr where there are no rows
     optional: Sequence[str] = ()
     whole: Sequence[str] = ()
     folded: Sequence[str] = ()
@@ -50,7 +50,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A sentence for a person, on stderr; never data."""
+    """A sentence on stderr for readers; never data."""
 
     text: str
 
@@ -63,7 +63,7 @@ class Document(Generic[Body]):
     """``schema`` without prefix and version (``catalog.search``); ``body`` is the typed answer.
 
     ``body``'s JSON form is ``core.jsonform.to_json`` of it. ``ids`` is what ``-q`` prints.
-    ``exit_code`` is for answers that are complete and yet no success (``plan``: does not fit, 3).
+    ``exit_code`` is not 0 where a complete answer is no success (``plan``: does not fit, 3).
     """
 
     schema: str

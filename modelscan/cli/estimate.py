@@ -1,4 +1,4 @@
-"""``modelscan estimate``: how much memory a model takes, itemised per device."""
+"""``modelscan estimate``: the memory that a model needs, by part and device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Table
 from modelscan.cli.framework import single
-from modelscan.cli.options import ModelArgument, Wanted, workload_options
+from modelscan.cli.options import ModelArgument, SharedOptions, workload_options
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.units import GIB, format_bytes, format_speed, format_tokens
 
@@ -20,15 +20,16 @@ _PARTS = tuple(field.name for field in fields(Parts))
 @workload_options
 def estimate(
     model: ModelArgument,
-    wanted: Wanted,
+    shared: SharedOptions,
     exact: Annotated[
-        bool, typer.Option("--exact", help="Ask llama.cpp itself (needs xllamacpp).")
+        bool, typer.Option("--exact", help="Measure with llama.cpp's dry run (requires xllamacpp).")
     ] = False,
     history: Annotated[
-        bool, typer.Option("--history", help="Past estimates of MODEL beside what was measured.")
+        bool,
+        typer.Option("--history", help="Compare past estimates of MODEL with measured memory."),
     ] = False,
 ) -> Document:
-    """How much memory a model takes: weights, cache, buffers, per device."""
+    """Estimate the memory that a model needs: weights, cache and buffers, per device."""
     if history:
         from modelscan.cli.history import history_document
 
@@ -38,66 +39,66 @@ def estimate(
     from modelscan.models.resolve import load_subject
     from modelscan.targets.request import derive_name
 
-    config, wishes = current().config, wanted.workload
+    config, wishes = current().config, shared.workload
     subject = load_subject(model, config, wishes)
-    place = "ollama" if place_of(None, wishes.backend, wanted.gpu, config) == "ollama" else "local"
+    place = "ollama" if place_of(None, wishes.backend, shared.gpu, config) == "ollama" else "local"
     name = derive_name(subject.id)
-    with machine_at(place, config, wanted.gpu, name, backend=wishes.backend) as machine:
+    with machine_at(place, config, shared.gpu, name, backend=wishes.backend) as machine:
         if exact:
             from modelscan.supervisor.dry_run.estimate import exact_estimate
 
-            found = exact_estimate(subject, wishes, machine, config)
+            result = exact_estimate(subject, wishes, machine, config)
         else:
-            there = model_at(place, subject)
-            found, _ = estimate_here(machine, subject, wishes, deployable=there)
+            deployable = model_at(place, subject)
+            result, _ = estimate_here(machine, subject, wishes, deployable=deployable)
     problems = (problem.message for problem in machine.inventory.problems)
-    warnings = [*subject.warnings, *found.warnings, *problems]
-    if found.backend == "llama.cpp" and wanted.workload.parameters:
+    warnings = [*subject.warnings, *result.warnings, *problems]
+    if result.backend == "llama.cpp" and shared.workload.parameters:
         from modelscan.engines.llamacpp.options import unfamiliar
 
-        warnings += unfamiliar([name for name, _ in wanted.workload.parameters])
-    return document(found, warnings)
+        warnings += unfamiliar([name for name, _ in shared.workload.parameters])
+    return document(result, warnings)
 
 
-def document(found: Estimate, warnings: list[str]) -> Document:
+def document(answer: Estimate, warnings: list[str]) -> Document:
     """An estimate in every output form."""
-    return Document("estimate", found, blocks(found), [str(found.total_bytes)], warnings)
+    return Document("estimate", answer, blocks(answer), [str(answer.total_bytes)], warnings)
 
 
-def blocks(found: Estimate) -> list[Block]:
-    """For people: what was counted, then bytes by part and device."""
-    version = f" {found.backend_version}" if found.backend_version else ""
+def blocks(answer: Estimate) -> list[Block]:
+    """What was estimated, then memory by part and device."""
+    version = f" {answer.backend_version}" if answer.backend_version else ""
     pairs: list[tuple[str, object]] = [
-        ("model", found.model),
-        ("quantization", found.quantization),
-        ("backend", found.backend + version),
-        ("context", f"{format_tokens(found.context_tokens)} x {found.parallel}"),
-        ("total", f"{format_bytes(found.total_bytes)} (± {format_bytes(found.margin_bytes)})"),
-        ("verdict", _verdict(found)),
-        ("capacity", _capacity(found)),
-        ("speed", _speed(found)),
-        ("basis", found.basis),
+        ("model", answer.model),
+        ("quantization", answer.quantization),
+        ("backend", answer.backend + version),
+        ("context", f"{format_tokens(answer.context_tokens)} x {answer.parallel}"),
+        ("total", f"{format_bytes(answer.total_bytes)} (± {format_bytes(answer.margin_bytes)})"),
+        ("verdict", _verdict(answer)),
+        ("capacity", _capacity(answer)),
+        ("speed", _speed(answer)),
+        ("basis", answer.basis),
     ]
-    lines = [("assuming", text) for text in found.assumptions]
-    return [Fields([*pairs, *lines]), parts_table(found)]
+    lines = [("assumption", text) for text in answer.assumptions]
+    return [Fields([*pairs, *lines]), parts_table(answer)]
 
 
-def _verdict(found: Estimate) -> str | None:
-    if found.verdict is None:
+def _verdict(answer: Estimate) -> str | None:
+    if answer.verdict is None:
         return None
-    return found.verdict.text + (" (within the margin)" if found.within_margin else "")
+    return answer.verdict.text + (" (within the margin)" if answer.within_margin else "")
 
 
-def _capacity(found: Estimate) -> str | None:
-    if found.kv_capacity_tokens is None:
+def _capacity(answer: Estimate) -> str | None:
+    if answer.kv_capacity_tokens is None:
         return None
-    several = found.max_concurrency
+    several = answer.max_concurrency
     many = f", {several:.1f} requests of full length" if several is not None else ""
-    return f"{found.kv_capacity_tokens:,} tokens{many}"
+    return f"{answer.kv_capacity_tokens:,} tokens{many}"
 
 
-def _speed(found: Estimate) -> str | None:
-    speed = found.speed
+def _speed(answer: Estimate) -> str | None:
+    speed = answer.speed
     if speed is None or speed.decode_tokens_per_s is None:
         return None
     text = f"{format_speed(speed.decode_tokens_per_s)} tokens/s"
@@ -108,28 +109,28 @@ def _speed(found: Estimate) -> str | None:
     return f"{text}; {speed.basis}"
 
 
-def parts_table(found: Estimate) -> Table:
+def parts_table(answer: Estimate) -> Table:
     """One row per part in GiB, one column per device."""
-    devices = _devices(found)
+    devices = _devices(answer)
     header = (
         ["PART", "GIB", *(name for name, _ in devices)] if len(devices) > 1 else ["PART", "GIB"]
     )
     rows: list[list[object]] = []
     for part in _PARTS:
-        value = getattr(found.parts, part)
+        value = getattr(answer.parts, part)
         if value:
             rows.append([part.removesuffix("_bytes"), _gib(value), *_each(devices, part)])
-    rows.append(["total", _gib(found.total_bytes), *_each(devices, "total_bytes")])
+    rows.append(["total", _gib(answer.total_bytes), *_each(devices, "total_bytes")])
     if any(device.free_bytes is not None for _, device in devices):
         free = [_gib(device.free_bytes) for _, device in devices]
         rows.append(["free", *(free if len(devices) == 1 else ["", *free])])
     return Table(header, rows, numeric=header[1:])
 
 
-def _devices(found: Estimate) -> list[tuple[str, DeviceEstimate]]:
-    devices = [(f"GPU {device.index}", device) for device in found.per_gpu]
-    if found.host is not None and (found.host.total_bytes or not devices):
-        devices.append(("HOST", found.host))
+def _devices(answer: Estimate) -> list[tuple[str, DeviceEstimate]]:
+    devices = [(f"GPU {device.index}", device) for device in answer.per_gpu]
+    if answer.host is not None and (answer.host.total_bytes or not devices):
+        devices.append(("HOST", answer.host))
     return devices
 
 

@@ -1,4 +1,4 @@
-"""Typer with three additions: lazy commands, global flags everywhere, and returned documents.
+"""Typer with three additions: lazy commands, global flags on every command, documents.
 
 A command function gets the ``Context`` of its run in the parameter of that type, where it has
 one, and returns a ``Document``; this module prints it and leaves with its exit code.
@@ -25,8 +25,8 @@ from modelscan.core.nearest import likeness
 from modelscan.core.units import LARGEST
 
 _GLOBAL_FLAGS = (
-    (("--json",), "as_json", "One JSON document on stdout."),
-    (("-q", "--quiet"), "quiet", "Print ids only."),
+    (("--json",), "as_json", "Print one JSON document."),
+    (("-q", "--quiet"), "quiet", "Print only ids."),
     (("--offline",), "offline", "Send no request off this machine."),
     (("--debug",), "debug", "Show the traceback of an error."),
 )
@@ -45,7 +45,7 @@ def _set_flag(ctx: click.Context, parameter: click.Parameter, value: bool) -> bo
 
 
 def global_options() -> list[click.Option]:
-    """New option objects for the flags of the contract."""
+    """New option objects of the global flags."""
     return [
         click.Option(
             [*names, name],
@@ -60,7 +60,7 @@ def global_options() -> list[click.Option]:
 
 
 def check_options(of: click.Command, ctx: click.Context) -> None:
-    """Refuse what no option of ours means: an empty text, NaN, numbers beyond ``LARGEST``."""
+    """Raises click.UsageError for empty texts, NaN and numbers beyond ``LARGEST``."""
     for parameter in of.params:
         value = ctx.params.get(parameter.name or "")
         if not isinstance(parameter, click.Option) or isinstance(value, bool):
@@ -73,7 +73,7 @@ def check_options(of: click.Command, ctx: click.Context) -> None:
 
 
 class Command(TyperCommand):
-    """A leaf: accepts the global flags, prints the document its function returns."""
+    """A command that accepts the global flags and prints the document of its function."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,7 +85,7 @@ class Command(TyperCommand):
 
 
 def printed(ctx: click.Context, result: Any) -> Any:
-    """Print a command's document; its exit code."""
+    """Print a command's document and return its exit code."""
     if isinstance(result, Document):
         _context(ctx).output.emit(result)
         return result.exit_code
@@ -93,7 +93,7 @@ def printed(ctx: click.Context, result: Any) -> Any:
 
 
 class Group(TyperGroup):
-    """A group whose own flags are the global ones."""
+    """A group of commands that accepts the global flags."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -107,7 +107,7 @@ class Group(TyperGroup):
 
 
 class Root(Group):
-    """The top level: commands are imported when they are run, never for ``--help``."""
+    """The top level, which imports a command when it runs and none for ``--help``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [entry.name for entry in COMMANDS]
@@ -139,49 +139,49 @@ class Root(Group):
 
 
 def unknown_command(ctx: click.Context, name: str, names: list[str]) -> click.UsageError:
-    """``no such command`` with the nearest one, here or in another group, as a hint to paste."""
-    here = {known: f"{ctx.command_path} {known}" for known in names}
-    known = {**_everywhere(ctx.find_root()), **here}
+    """The error for an unknown command, with the nearest one of any group as a hint to paste."""
+    siblings = {sibling: f"{ctx.command_path} {sibling}" for sibling in names}
+    commands = {**_all_commands(ctx.find_root()), **siblings}
 
     def rank(other: str) -> float:
-        alike = likeness(name, other)
-        return alike + 0.1 * (other in here) if alike >= 0.6 else 0  # a sibling is likelier
+        similarity = likeness(name, other)
+        return similarity + 0.1 * (other in siblings) if similarity >= 0.6 else 0
 
-    near = max(known, key=rank)
+    near = max(commands, key=rank)
     error = click.UsageError(f"there is no command '{ctx.command_path} {name}'", ctx)
-    error.nearest = known[near] if rank(near) else None  # type: ignore[attr-defined]
+    error.nearest = commands[near] if rank(near) else None  # type: ignore[attr-defined]
     return error
 
 
-def _everywhere(root: click.Context) -> dict[str, str]:
-    """Each command's last word and how it is called; those of the top level win."""
-    found: dict[str, str] = {}
+def _all_commands(root: click.Context) -> dict[str, str]:
+    """Last word of each command -> its full path; the top level has precedence."""
+    paths: dict[str, str] = {}
     for entry in COMMANDS:
         command = root.command.get_command(root, entry.name)  # type: ignore[attr-defined]
         if isinstance(command, click.Group):
             for name in command.list_commands(root):
-                found.setdefault(name, f"{root.command_path} {entry.name} {name}")
+                paths.setdefault(name, f"{root.command_path} {entry.name} {name}")
     for entry in COMMANDS:
-        found |= {name: f"{root.command_path} {name}" for name in (entry.name, *entry.aliases)}
-    return found
+        paths |= {name: f"{root.command_path} {name}" for name in (entry.name, *entry.aliases)}
+    return paths
 
 
 class Options:
-    """The base of a dataclass whose fields are options that several commands share.
+    """The base of a dataclass whose fields are options shared by several commands.
 
     Every field has a default.
     """
 
 
 def adapted(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as Typer shall see it: without its ``Context``, its ``Options`` unfolded.
+    """The function with the signature for Typer: no ``Context``, each ``Options`` as its fields.
 
     Unchanged where it has neither.
     """
     signature = inspect.signature(function, eval_str=True)
     contexts: list[str] = []
     groups: dict[str, type[Options]] = {}
-    shown: list[inspect.Parameter] = []
+    visible: list[inspect.Parameter] = []
     for name, parameter in signature.parameters.items():
         kind = parameter.annotation
         if kind is Context:
@@ -189,22 +189,22 @@ def adapted(function: Callable[..., Any]) -> Callable[..., Any]:
         elif inspect.isclass(kind) and issubclass(kind, Options):
             groups[name] = kind
         else:
-            shown.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+            visible.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
     if not contexts and not groups:
         return function
-    shown += [parameter for kind in groups.values() for parameter in _parameters(kind)]
+    visible += [parameter for kind in groups.values() for parameter in _parameters(kind)]
 
     @functools.wraps(function)
-    def command(**given: Any) -> Any:
+    def command(**values: Any) -> Any:
         for name in contexts:
-            given[name] = _context(click.get_current_context())
+            values[name] = _context(click.get_current_context())
         for name, kind in groups.items():
-            given[name] = kind(**{option: given.pop(option) for option in get_type_hints(kind)})
-        return function(**given)
+            values[name] = kind(**{option: values.pop(option) for option in get_type_hints(kind)})
+        return function(**values)
 
-    del vars(command)["__wrapped__"]  # Typer must see the changed signature
-    vars(command)["__signature__"] = signature.replace(parameters=shown)
-    command.__annotations__ = {p.name: p.annotation for p in shown}
+    del vars(command)["__wrapped__"]  # so that Typer reads the new signature
+    vars(command)["__signature__"] = signature.replace(parameters=visible)
+    command.__annotations__ = {p.name: p.annotation for p in visible}
     return command
 
 
@@ -234,7 +234,7 @@ def single(
 
 
 def command(app: typer.Typer, name: str | None = None, **kwargs: Any) -> Callable[[Any], Any]:
-    """``@command(app, "search")``: a command of a group. The function itself stays as it is."""
+    """``@command(app, "search")`` registers a command of a group; the function is unchanged."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         app.command(name, cls=Command, **kwargs)(adapted(function))

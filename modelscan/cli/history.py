@@ -1,4 +1,4 @@
-"""``modelscan estimate MODEL --history``: estimates beside what the engine allocated."""
+"""``modelscan estimate MODEL --history``: estimates compared with measured memory."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def history_document(model: str) -> Document[History]:
     ]  # fmt: skip
     table = Table(
         _HEADER, cells, numeric=_HEADER[3:6], optional=("MODEL", "BACKEND"),
-        empty=f"no deployment of {model} has been measured here yet",
+        empty=f"no deployment of {model} has been measured on this machine",
     )  # fmt: skip
     ids = [row.deployment for row in answer.rows]
     return Document("estimate.history", answer, [table], ids)
 
 
 def measurements() -> tuple[Measurement, ...]:
-    """The measurements on record."""
+    """The recorded measurements."""
     from modelscan.deploy.history import measurements as recorded
 
     return recorded(current().config)

@@ -1,4 +1,4 @@
-"""What a signal means while something is being started."""
+"""Signal handling while a deployment is started."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import FrameType
 
 
 class interruptible:
-    """SIGTERM and a closed terminal undo a deploy like Ctrl-C does."""
+    """Treat SIGTERM and SIGHUP (a closed terminal) like Ctrl-C, which undoes a deploy."""
 
     def __enter__(self) -> None:
         self._before = [
@@ -29,7 +29,7 @@ class interruptible:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """A second Ctrl-C does not tear a clean-up. Only the main thread may set handlers."""
+    """Ignore a further Ctrl-C during a clean-up. Only the main thread can set handlers."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

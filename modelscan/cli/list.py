@@ -1,4 +1,4 @@
-"""``modelscan list``: every deployment, as it really is."""
+"""``modelscan list``: every deployment in its present state."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from modelscan.deploy.rows import deployment_list
 
 
 def list_() -> Document:
-    """Every deployment and its state, checked against what really runs."""
+    """List every deployment with its state, checked against what runs."""
     config, warn = current().config, current().output.warn
-    found = view.service().list(warn)
+    deployments = view.service().list(warn)
     if (config.paths.config / "targets.toml").exists():
         from modelscan.deploy.unmanaged import unmanaged
 
-        found = (*found, *unmanaged(config, found, warn))
-    body = deployment_list(found)
-    return Document("list", body, [view.table(found), *view.reasons(found)],
-                    [one.name for one in found])  # fmt: skip
+        deployments = (*deployments, *unmanaged(config, deployments, warn))
+    body = deployment_list(deployments)
+    return Document("list", body, [view.table(deployments), *view.reasons(deployments)],
+                    [one.name for one in deployments])  # fmt: skip
 
 
 app = single(list_)

@@ -1,4 +1,4 @@
-"""Options that belong together, as a dataclass: its fields are options.
+"""Groups of options as dataclasses whose fields are options.
 
     @grouped
     def deploy(model: str, place: Place) -> Document: ...
@@ -16,27 +16,30 @@ from typing import Any, get_type_hints
 
 
 def grouped(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function with every group of options spread out."""
-    own = inspect.signature(function, eval_str=True).parameters
-    groups = {name: p.annotation for name, p in own.items() if _is_group(p)}
+    """The function with the options of each group as parameters of their own."""
+    parameters = inspect.signature(function, eval_str=True).parameters
+    groups = {name: p.annotation for name, p in parameters.items() if _is_group(p)}
 
     @functools.wraps(function)
-    def command(**given: Any) -> Any:
+    def command(**options: Any) -> Any:
         values = {
-            name: kind(**{field.name: given.pop(field.name) for field in dataclasses.fields(kind)})
+            name: kind(
+                **{field.name: options.pop(field.name) for field in dataclasses.fields(kind)}
+            )
             for name, kind in groups.items()
         }
-        return function(**given, **values)
+        return function(**options, **values)
 
-    parameters = [p for name, one in own.items() for p in _spread(one, groups.get(name))]
-    del vars(command)["__wrapped__"]  # Typer must see the new signature
-    vars(command)["__signature__"] = inspect.Signature(parameters)
-    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    spread = [p for name, one in parameters.items() for p in _spread(one, groups.get(name))]
+    del vars(command)["__wrapped__"]  # so that Typer reads the new signature
+    vars(command)["__signature__"] = inspect.Signature(spread)
+    command.__annotations__ = {p.name: p.annotation for p in spread}
     return command
 
 
 def _is_group(parameter: inspect.Parameter) -> bool:
-    """A dataclass with a default for each field; ``Wanted`` has none and is another decorator's."""
+    """Whether the type is a dataclass with a default for each field. ``SharedOptions`` has none; it
+    belongs to ``workload_options``."""
     kind = parameter.annotation
     return dataclasses.is_dataclass(kind) and all(
         field.default is not dataclasses.MISSING for field in dataclasses.fields(kind)

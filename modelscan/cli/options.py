@@ -1,9 +1,9 @@
-"""The options that estimate, plan and deploy share, and the Workload they mean.
+"""The options that estimate, plan, pull and deploy share, and their Workload.
 
     @workload_options
-    def plan(model: ModelArgument, wanted: Wanted) -> Document: ...
+    def plan(model: ModelArgument, shared: SharedOptions) -> Document: ...
 
-The decorator replaces the parameter ``wanted`` by the options of the contract.
+The decorator replaces the parameter ``shared`` by the options of ``_options``.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ ModelArgument = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Deploy even if the planner rejects it.")]
 Adapter = Annotated[
     list[str] | None,
-    typer.Option("--adapter", metavar="REPO", help="A LoRA adapter (repeatable)."),
+    typer.Option("--adapter", metavar="REPO", help="Load this LoRA adapter (repeatable)."),
 ]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """The shared options as they were typed: ``workload`` of it, and ``--gpu``'s text."""
+class SharedOptions:
+    """The shared options: the workload, and the text of ``--gpu``."""
 
     workload: Workload
     gpu: str | None
@@ -70,7 +70,7 @@ def workload_from(
     force: bool = False,
     allow_unsafe: bool = False,
 ) -> Workload:
-    """The options' texts as a Workload; raises UsageError for what cannot be read."""
+    """The Workload of the options; raises UsageError for an invalid value."""
     keys, values = kv_types(kv_cache)
     check_version(backend_version)
     ranks(tensor_parallel, None)
@@ -99,7 +99,7 @@ def workload_from(
 
 
 def kv_types(text: str | None) -> tuple[str | None, str | None]:
-    """``--kv-cache``: one type for keys and values, or two; raises UsageError otherwise."""
+    """The types of keys and values in ``--kv-cache TYPE[,TYPE]``; raises UsageError otherwise."""
     if text is None:
         return None, None
     types = [part.strip().lower() for part in text.split(",")]
@@ -111,7 +111,7 @@ def kv_types(text: str | None) -> tuple[str | None, str | None]:
 
 
 def check_version(text: str | None) -> None:
-    """``--backend-version``: digits and dots, and a suffix; raises UsageError otherwise."""
+    """Raises UsageError where ``--backend-version`` is not digits, dots and a suffix."""
     if text is not None and (len(text) > 64 or not _VERSION.fullmatch(text)):
         raise UsageError(
             f"'{text[:64]}' is not a version", hint="write --backend-version 0.11.0, or 0.11.0rc1"
@@ -119,10 +119,10 @@ def check_version(text: str | None) -> None:
 
 
 def engine_parameter(text: str) -> tuple[str, str | None]:
-    """``--param``: ``KEY`` or ``KEY=VALUE``, with or without the engine's dashes."""
+    """``KEY`` or ``KEY=VALUE`` of ``--param``, with or without dashes; raises UsageError."""
     if len(text) > _LONGEST:
         raise UsageError(
-            f"--param {text[:40]}… has {len(text)} characters, {_LONGEST} are the most",
+            f"--param {text[:40]}… has {len(text):,} characters; the limit is {_LONGEST:,}",
             hint="write --param KEY[=VALUE]",
         )
     key, equals, value = text.strip().partition("=")
@@ -142,64 +142,66 @@ def _choice(name: str, choices: Sequence[str], text: str) -> Any:
 
 
 def _options() -> dict[str, tuple[Any, Any]]:
-    """Parameter name -> (annotation, default), in the order of the contract."""
+    """Parameter name -> (annotation, default), in the order of the help."""
     positive = {"min": 1, "metavar": "N"}
     return {
         "quantization": (_option(str | None, "--quantization", "--quant", metavar="Q",
-            help="Weights of this format, e.g. Q4_K_M, FP8, INT4."), None),
+            help="Use weights of this format, e.g. Q4_K_M, FP8, INT4."), None),
         "backend": (_choice("--backend", BACKENDS, "Use this engine."), None),
         "backend_version": (_option(str | None, "--backend-version", metavar="V",
-            help="The engine's version."), None),
+            help="Version of the engine."), None),
         "context": (_option(str | None, "--context", metavar="TOKENS",
-            help="What one request may use, e.g. 32k."), None),
+            help="Context length of one request, e.g. 32k."), None),
         "parallel": (_option(int | None, "--parallel", help="Requests served at once.",
             **positive), None),
         "kv_cache": (_option(str | None, "--kv-cache", metavar="TYPE[,TYPE]",
-            help="Cache type of keys[,values]: f16 q8_0 q4_0 fp8."), None),
+            help="Type of the KV cache, or of K,V: f16 q8_0 q4_0 fp8."), None),
         "flash_attention": (_choice("--flash-attention", ("on", "off", "auto"),
-            "Flash attention."), None),
+            "Use flash attention."), None),
         "ubatch": (_option(int | None, "--ubatch", help="Tokens per compute step (llama.cpp).",
             **positive), None),
         "embedding": (_option(bool, "--embedding", help="Serve as an embedding model."), False),
         "param": (_option(list[str] | None, "--param", metavar="KEY[=VALUE]",
-            help="The engine's own long option (repeatable)."), None),
+            help="Pass an option to the engine (repeatable)."), None),
         "tensor_parallel": (_option(int | None, "--tensor-parallel",
             help="Split each layer over N GPUs.", **positive), None),
         "gpu": (_option(str | None, "--gpu", metavar="SPEC",
             help="Simulated hardware ('2x H100 80GB', '24GiB') or device indices (0,1)."), None),
         "memory_utilization": (_option(float | None, "--memory-utilization", min=0.05, max=1.0,
-            metavar="F", help="Share of each GPU the engine may take."), None),
-        "goal": (_choice("--goal", GOALS, "What to prefer (default: quality)."), None),
-        "mode": (_choice("--mode", MODES, "Tune for throughput or latency."), None),
-        "source": (_choice("--source", SOURCES, "Where weights come from."), None),
+            metavar="F", help="Share of each GPU's memory that the engine may use."), None),
+        "goal": (_choice("--goal", GOALS, "What to optimize (default: quality)."), None),
+        "mode": (_choice("--mode", MODES, "Optimize for throughput or latency."), None),
+        "source": (_choice("--source", SOURCES, "Use weights from this source."), None),
         "allow_unsafe": (_option(bool, "--allow-unsafe",
-            help="Accept pickle files and a repository's own code: both can run anything."), False),
+            help="Accept pickle files and repository code, which can run anything."), False),
     }  # fmt: skip
 
 
 def workload_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the shared options in place of its parameter ``wanted: Wanted``.
+    """Replace a command's parameter ``shared: SharedOptions`` by the shared options.
 
-    ``force`` and ``adapter``, where the command declares them, go into the workload as well.
+    ``force`` and ``adapter``, where the command declares them, are part of the workload as well.
     """
     options = _options()
 
     @functools.wraps(function)
-    def command(**given: Any) -> Any:
-        shared = {name: given.pop(name) for name in options}
-        gpu = shared.pop("gpu")
+    def command(**values: Any) -> Any:
+        texts = {name: values.pop(name) for name in options}
+        gpu = texts.pop("gpu")
         workload = workload_from(
-            **shared, force=bool(given.get("force")), adapters=given.get("adapter") or ()
+            **texts, force=bool(values.get("force")), adapters=values.get("adapter") or ()
         )
-        return function(wanted=Wanted(workload, gpu), **given)
+        return function(shared=SharedOptions(workload, gpu), **values)
 
-    own = inspect.signature(function, eval_str=True).parameters.values()
-    kept = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name != "wanted"]
+    parameters = inspect.signature(function, eval_str=True).parameters.values()
+    kept = [
+        p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters if p.name != "shared"
+    ]
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for name, (kind, default) in options.items()
     ]
-    del vars(command)["__wrapped__"]  # Typer must see the new signature
+    del vars(command)["__wrapped__"]  # so that Typer reads the new signature
     vars(command)["__signature__"] = inspect.Signature([*kept, *added])
     command.__annotations__ = {p.name: p.annotation for p in [*kept, *added]}
     return command

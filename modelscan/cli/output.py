@@ -1,4 +1,4 @@
-"""The only printer: human (terminal), pipe (tab-separated), JSON and quiet, decided once."""
+"""The only printer: human (terminal), pipe (tab-separated), JSON or quiet mode."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Mode(str, enum.Enum):
 
 @dataclass(slots=True)
 class Output:
-    """Where and how to print. Made once per command by ``cli.app``."""
+    """Streams and mode of one command's output."""
 
     mode: Mode
     stdout: TextIO
@@ -45,7 +45,10 @@ class Output:
         stdout: TextIO | None = None,
         stderr: TextIO | None = None,
     ) -> Output:
-        """Choose the mode from flags and from whether ``stdout`` (default: ours) is a terminal."""
+        """Choose the mode by the flags and by whether ``stdout`` is a terminal.
+
+        The streams default to those of the process.
+        """
         env = os.environ if environ is None else environ
         out, err = stdout or sys.stdout, stderr or sys.stderr
         tty = out.isatty()
@@ -56,12 +59,12 @@ class Output:
 
     @property
     def progress(self) -> bool:
-        """Progress goes to stderr, and only when a person watches."""
+        """Whether to show progress: only on a terminal, on stderr."""
         term_ok = os.environ.get("TERM") != "dumb"
         return self.mode is Mode.HUMAN and self.stderr.isatty() and term_ok
 
     def warn(self, message: str) -> None:
-        """Print it on stderr now; JSON documents carry it in ``warnings`` instead."""
+        """Print a warning on stderr; in JSON mode it is in the document's ``warnings`` instead."""
         if message in self.warnings:
             return
         self.warnings.append(message)
@@ -69,14 +72,14 @@ class Output:
             self.stderr.write(self._wrapped(f"warning: {safe(message)}") + "\n")
 
     def note(self, message: str) -> None:
-        """A sentence for a person, on stderr; nothing in JSON and quiet mode."""
+        """Print a sentence on stderr; nothing in JSON and quiet mode."""
         if self.mode is Mode.PIPE:
             self.stderr.write(safe(message) + "\n")
         elif self.mode is Mode.HUMAN:
             self.stderr.write(self._wrapped(safe(message)) + "\n")
 
     def emit(self, document: Document) -> None:
-        """Print a command's answer in the chosen mode."""
+        """Print a command's document in the chosen mode."""
         for warning in document.warnings:
             self.warn(warning)
         if self.mode is Mode.JSON:
@@ -91,7 +94,7 @@ class Output:
         self.stdout.flush()
 
     def event(self, name: str, /, **values: Any) -> None:
-        """One line of a JSON Lines stream; nothing in the other modes."""
+        """Print one line of a JSON Lines stream; nothing in the other modes."""
         if self.mode is Mode.JSON:
             from modelscan.core.jsonform import to_json
 
@@ -99,12 +102,12 @@ class Output:
             self.stdout.flush()
 
     def line(self, text: str) -> None:
-        """A line of a stream (``logs -f``) in human, pipe and quiet mode."""
+        """Print a line of a stream (``logs -f``) in human, pipe and quiet mode."""
         self._write(text + "\n")
         self.stdout.flush()
 
     def error(self, error: ModelscanError) -> None:
-        """The error form of the contract, in the chosen mode."""
+        """Print an error in the chosen mode."""
         if self.mode is Mode.JSON:
             from modelscan.core.envelope import error_envelope
 
@@ -130,7 +133,7 @@ class Output:
 
     def _json(self, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, ensure_ascii=self._ascii(), indent=self._indent(), allow_nan=False)
-        if any("\ud800" <= c <= "\udfff" for c in text):  # a file name that is no text
+        if any("\ud800" <= c <= "\udfff" for c in text):  # a file name that is not UTF-8
             text = json.dumps(value, indent=self._indent(), allow_nan=False)
         self.stdout.write(text + "\n")
 
@@ -175,7 +178,7 @@ class Output:
         self._write(draw_fields(pairs, self.width))
 
     def _wrapped(self, text: str) -> str:
-        """Prose broken between words on a terminal; as it is elsewhere."""
+        """Wrap prose between words on a terminal only."""
         if self.mode is not Mode.HUMAN or len(text) <= self.width:
             return text
         from modelscan.cli.terminal import wrap
@@ -188,7 +191,7 @@ class Output:
 
 
 class Progress:
-    """Updates the spinner; does nothing where there is none."""
+    """The spinner's text; updates have no effect without a spinner."""
 
     def __init__(self, status: Any) -> None:
         self._status = status
@@ -199,7 +202,7 @@ class Progress:
 
 
 def envelope(document: Document[Any], warnings: Sequence[str] = ()) -> dict[str, Any]:
-    """The JSON document: schema first, warnings last."""
+    """The JSON document of a command."""
     from modelscan.core.envelope import envelope as frame
 
     merged = [*warnings, *document.warnings]
@@ -207,7 +210,7 @@ def envelope(document: Document[Any], warnings: Sequence[str] = ()) -> dict[str,
 
 
 def cell(value: object) -> str:
-    """A value for a person: unknown is ``-``, booleans are yes/no, lists are comma-separated."""
+    """A value as text: unknown is ``-``, booleans are yes/no, lists are comma-separated."""
     if value is None or value == "":
         return "-"
     if isinstance(value, bool):
@@ -230,7 +233,7 @@ def _decimal(value: float) -> str:
 
 
 def for_person(value: object) -> str:
-    """As ``cell``, for a terminal: thousands separators, and lists that can be wrapped."""
+    """Like ``cell``, for a terminal: thousands separators, and lists that can wrap."""
     if isinstance(value, (list, tuple)):
         return ", ".join(for_person(item) for item in value) or "-"
     if isinstance(value, int) and not isinstance(value, (bool, enum.Enum)):
@@ -239,7 +242,7 @@ def for_person(value: object) -> str:
 
 
 def safe(text: str) -> str:
-    """Drop control characters (foreign text must not drive the terminal), not newlines."""
+    """Remove control characters but newlines and tabs: foreign text must not control a terminal."""
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 

@@ -1,4 +1,4 @@
-"""``modelscan plan``: the best way to run a model on this hardware, or why there is none."""
+"""``modelscan plan``: the best way to run a model on this hardware, or why none exists."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
 from modelscan.cli.framework import single
-from modelscan.cli.options import Force, ModelArgument, Wanted, workload_options
+from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
 from modelscan.core.machine import Machine
 from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware, ResolvedModel
@@ -31,12 +31,13 @@ _SHOWN_REJECTED = 40
 @workload_options
 def plan(
     model: ModelArgument,
-    wanted: Wanted,
+    shared: SharedOptions,
     everything: Annotated[
-        bool, typer.Option("--all", help="Compare every way that fits, and say why others do not.")
+        bool, typer.Option("--all", help="List every option that fits, and why the others do not.")
     ] = False,
     gpus_needed: Annotated[
-        bool, typer.Option("--gpus-needed", help="The smallest hardware for each quantization.")
+        bool,
+        typer.Option("--gpus-needed", help="List the smallest hardware for each quantization."),
     ] = False,
     force: Force = False,
     target: Annotated[
@@ -52,34 +53,34 @@ def plan(
         ),
     ] = None,
 ) -> Document:
-    """The best way to run a model on this hardware: format, engine, GPUs, context, flags."""
+    """Find the best way to run a model on this hardware: format, engine, GPUs, context, flags."""
     from modelscan.deploy.machine import decide_at, machine_at, place_of
     from modelscan.models.decide import gpus_needed as needed
     from modelscan.models.resolve import load_subject
     from modelscan.targets.request import derive_name
 
-    config, wishes = current().config, wanted.workload
+    config, wishes = current().config, shared.workload
     subject = load_subject(model, config, wishes)
-    place = place_of(target, wishes.backend, wanted.gpu, config)
+    place = place_of(target, wishes.backend, shared.gpu, config)
     if output is not None:
-        return _body(place, subject, model, wanted, output)
+        return _body(place, subject, model, shared, output)
     name = derive_name(subject.id)
-    with machine_at(place, config, wanted.gpu, name, backend=wishes.backend) as machine:
+    with machine_at(place, config, shared.gpu, name, backend=wishes.backend) as machine:
         if gpus_needed:
             return _needed(subject, needed(machine, subject, wishes))
         decision = decide_at(place, machine, subject, wishes, explain=True, everything=everything)
         decision = with_smaller(decision, subject, machine, wishes)
         if place == "local":
-            decision = _with_download(decision, machine, deploy_command(model, wanted, None))
+            decision = _with_download(decision, machine, deploy_command(model, shared, None))
     problems = (problem.message for problem in machine.inventory.problems)
     return document(
         decision, [*subject.warnings, *problems], everything,
-        command=deploy_command(model, wanted, target), smaller=_smaller(subject, wanted.gpu),
+        command=deploy_command(model, shared, target), smaller=_smaller(subject, shared.gpu),
     )  # fmt: skip
 
 
 def _with_download(decision: Decision, machine: Machine, command: str) -> Decision:
-    """With the weights that are not on this machine yet."""
+    """The decision with the weights that this machine lacks among ``missing``."""
     from modelscan.deploy.machine import missing_download
 
     if decision.plan is None:
@@ -92,7 +93,7 @@ def _with_download(decision: Decision, machine: Machine, command: str) -> Decisi
 def with_smaller(
     decision: Decision, subject: ResolvedModel, machine: Machine, wishes: Workload
 ) -> Decision:
-    """Where nothing fits: models of the same makers that do."""
+    """A refusal with smaller models of the same makers that fit."""
     if decision.refusal is None:
         return decision
     from modelscan.models.smaller_alternatives import with_smaller_alternatives
@@ -100,25 +101,27 @@ def with_smaller(
     return with_smaller_alternatives(decision, subject, machine, wishes, current().config)
 
 
-def deploy_command(model: str, wanted: Wanted, target: str | None) -> str:
-    """The line that deploys what was planned: the same words."""
+def deploy_command(model: str, shared: SharedOptions, target: str | None) -> str:
+    """The ``deploy`` command with the same options."""
     from modelscan.deploy.retry import command
     from modelscan.targets.request import Request
 
-    line = command(Request(model, wanted.workload, gpu=wanted.gpu))
+    line = command(Request(model, shared.workload, gpu=shared.gpu))
     return line + (f" --target {shlex.quote(target)}" if target else "")
 
 
-def _body(where: str, subject: ResolvedModel, model: str, wanted: Wanted, form: str) -> Document:
-    """``-o``: what ``deploy`` sends to the server, or one with this hardware would take."""
+def _body(
+    where: str, subject: ResolvedModel, model: str, shared: SharedOptions, form: str
+) -> Document:
+    """``-o``: the body that ``deploy`` would send to the server, or to one with this hardware."""
     from modelscan.deploy.plan_body import body_for, body_of_server
 
     if where in ("local", "ollama"):
         from modelscan.gpu.inventory import inventory
 
-        body = body_for(subject, inventory(wanted.gpu), wanted.workload)
+        body = body_for(subject, inventory(shared.gpu), shared.workload)
     else:
-        body = body_of_server(where, model, wanted.workload, wanted.gpu, current().config)
+        body = body_of_server(where, model, shared.workload, shared.gpu, current().config)
     return Document("plan.body", body, [Text(_body_text(body, form))], [body["name"]],
                     subject.warnings)  # fmt: skip
 
@@ -132,7 +135,7 @@ def _body_text(body: ModelBody, form: str) -> str:
 
 
 def _smaller(subject: ResolvedModel, gpu: str | None) -> str | None:
-    """The command that finds a model of the same makers that does fit."""
+    """The command that lists models of the same makers that fit."""
     kind = subject.model and (subject.model.lab or subject.model.family)
     if not kind:
         return None
@@ -182,21 +185,21 @@ def _fits(chosen: Plan, decision: Decision, everything: bool) -> list[Block]:
     ]  # fmt: skip
     if everything:
         return [*_comparison((chosen, *decision.alternatives)), *_rejected(decision)]
-    found: list[Block] = [Fields(pairs)]
+    blocks: list[Block] = [Fields(pairs)]
     if decision.alternatives:
-        found.append(Note("\nalternatives:"))
-        found += _comparison(decision.alternatives)
-    return [*found, *_with_missing(decision)]
+        blocks.append(Note("\nalternatives:"))
+        blocks += _comparison(decision.alternatives)
+    return [*blocks, *_with_missing(decision)]
 
 
 def _with_missing(decision: Decision) -> list[Block]:
-    """What an engine that is not here would allow, and what brings it."""
+    """Plans with engines that are not installed here, and the command that installs each."""
     lines = [
         (gap.name, f"{_in_short(gap.plan)}: {gap.reason} ({gap.command})")
         for gap in decision.missing
         if gap.plan is not None
     ]
-    return [Note("\nwith an engine that is not here:"), Fields(lines)] if lines else []
+    return [Note("\nwith an engine that is not installed:"), Fields(lines)] if lines else []
 
 
 def _in_short(item: Plan) -> str:
@@ -221,15 +224,15 @@ def _does_not_fit(refusal: Refusal, decision: Decision, everything: bool) -> lis
             for gap in decision.missing
             if gap.plan is None
         ),
-        *(("would do", _hardware(row)) for row in refusal.required),
+        *(("would fit", _hardware(row)) for row in refusal.required),
         *((("open models", ", ".join(refusal.open_models)),) if refusal.open_models else ()),
     ]
-    found: list[Block] = [Fields(pairs)]
+    blocks: list[Block] = [Fields(pairs)]
     if refusal.alternatives:
-        found.append(Note("\nwhat fits here:"))
-        found += _nearest(refusal)
-    found += _with_missing(decision)
-    return [*found, *(_rejected(decision) if everything else ())]
+        blocks.append(Note("\nthese fit:"))
+        blocks += _nearest(refusal)
+    blocks += _with_missing(decision)
+    return [*blocks, *(_rejected(decision) if everything else ())]
 
 
 def _comparison(plans: tuple[Plan, ...]) -> list[Block]:
@@ -237,7 +240,7 @@ def _comparison(plans: tuple[Plan, ...]) -> list[Block]:
 
 
 def _nearest(refusal: Refusal) -> list[Block]:
-    """What does fit: named where it is another model."""
+    """The plans that fit, with the model's id where it is another model."""
     plans = refusal.alternatives
     if all(plan.model == refusal.model for plan in plans):
         return _comparison(plans)
@@ -260,7 +263,7 @@ def _row(item: Plan) -> tuple[object, ...]:
 
 def _rejected(decision: Decision) -> list[Block]:
     rows = [(what, why) for what, why in decision.rejected[:_SHOWN_REJECTED]]
-    return [Note("\nleft out:"), Table(("OPTION", "REASON"), rows)] if rows else []
+    return [Note("\nrejected:"), Table(("OPTION", "REASON"), rows)] if rows else []
 
 
 def _needed(subject: ResolvedModel, rows: tuple[RequiredHardware, ...]) -> Document:
@@ -268,7 +271,7 @@ def _needed(subject: ResolvedModel, rows: tuple[RequiredHardware, ...]) -> Docum
 
     body = hardware_answer(subject.id, rows)
     cells = [(f"{r.count} x {r.name}", format_bytes(r.memory_bytes), r.reason) for r in rows]
-    empty = "none of the usual GPUs, eight at most, would do"
+    empty = "not even eight of the largest known GPUs are enough"
     table = Table(("GPUS", "MEMORY EACH", "RUNS"), cells, numeric=("MEMORY EACH",), empty=empty)
     return Document("plan", body, [table], [f"{r.count}x {r.name}" for r in rows], subject.warnings)
 
@@ -282,10 +285,10 @@ def _backend(chosen: Plan) -> str:
 
 
 def reserved_bytes(chosen: Plan) -> int | None:
-    """What an engine with a pool sets aside, whatever is asked of it; None for other engines."""
+    """The bytes that an engine with a memory pool reserves at start; None for other engines."""
     budgets = [device.budget_bytes for device in chosen.estimate.per_gpu]
-    known = [budget for budget in budgets if budget]
-    return sum(known) if known and len(known) == len(budgets) else None
+    sizes = [budget for budget in budgets if budget]
+    return sum(sizes) if sizes and len(sizes) == len(budgets) else None
 
 
 def _where(chosen: Plan) -> str:

@@ -1,4 +1,4 @@
-"""``modelscan pull``: fetch the weights that a plan needs, and nothing else."""
+"""``modelscan pull``: download the weights that a plan needs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from modelscan.cli.context import current
 from modelscan.cli.document import Document, Fields
 from modelscan.cli.framework import single
-from modelscan.cli.options import Force, ModelArgument, Wanted, workload_options
+from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_bytes
@@ -26,13 +26,13 @@ _EVERY_S = 0.2
 @workload_options
 def pull(
     model: ModelArgument,
-    wanted: Wanted,
+    shared: SharedOptions,
     force: Force = False,
     progress: Annotated[
-        bool, typer.Option("--progress", help="With --json: a line per event, then the answer.")
+        bool, typer.Option("--progress", help="With --json: one line per event, then the answer.")
     ] = False,
 ) -> Document | None:
-    """Fetch the weights that `plan` would choose here: resumed, pinned, checksums verified."""
+    """Download the weights that `plan` chooses: resumed, pinned, checksums verified."""
     from modelscan.core.reference import parse_reference
     from modelscan.deploy.machine import machine_here
     from modelscan.hub.downloads.pull import is_remote, pulled_before
@@ -42,19 +42,19 @@ def pull(
     from modelscan.targets.request import derive_name
 
     config, output = current().config, current().output
-    before = pulled_before(parse_reference(model), config) if config.offline else None
-    if before is not None:
-        return _document(before)
-    subject = load_deployable(model, config, wanted.workload, cached=False)
-    wishes, name = wanted.workload, derive_name(subject.id)
-    machine = machine_here(config, wanted.gpu, name, backend=wishes.backend)
+    cached = pulled_before(parse_reference(model), config) if config.offline else None
+    if cached is not None:
+        return _document(cached)
+    subject = load_deployable(model, config, shared.workload, cached=False)
+    wishes, name = shared.workload, derive_name(subject.id)
+    machine = machine_here(config, shared.gpu, name, backend=wishes.backend)
     plan = planned(machine, subject, wishes)
     if not is_remote(plan):
         raise NotDeployableError(
             f"{plan.repo} is on this machine already", hint=f"modelscan deploy {model}"
         )
     stream = progress and current().flags.as_json
-    with output.status(f"asking for {plan.repo}") as status:
+    with output.status(f"requesting {plan.repo}") as status:
         pulled = fetch(plan, config, reporter(status.update, stream))
     document = _document(pulled)
     if not stream:
@@ -66,7 +66,10 @@ def pull(
 
 
 def reporter(show: Callable[[str], None], stream: bool) -> Callable[[Progress], None]:
-    """Tells a person or a script how far it is, a few times a second."""
+    """A function that reports progress at most five times a second.
+
+    ``show`` receives a text; with ``stream`` each report is also a JSON line.
+    """
     import time
 
     last = 0.0
@@ -104,7 +107,7 @@ def _document(pulled: Pulled) -> Document:
         ("repository", f"{pulled.repo}@{pulled.revision}"),
         ("files", len(pulled.files)),
         ("size", format_bytes(answer.total_bytes)),
-        ("fetched now", format_bytes(pulled.fetched_bytes)),
+        ("downloaded now", format_bytes(pulled.fetched_bytes)),
     ]
     ids = [str(pulled.folder / file.path) for file in pulled.files]
     return Document("pull", answer, [Fields(pairs)], ids)

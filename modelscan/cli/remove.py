@@ -1,4 +1,4 @@
-"""``modelscan remove``: end deployments and forget them."""
+"""``modelscan remove``: stop and delete deployments."""
 
 from __future__ import annotations
 
@@ -16,37 +16,40 @@ from modelscan.deploy.answers import Removed
 
 def remove(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Deployments.", metavar="NAME...")
+        list[str] | None, typer.Argument(help="Names of deployments.", metavar="NAME...")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every deployment.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     drain: Annotated[
-        float, typer.Option("--drain", min=0, metavar="SECONDS", help="Wait for running requests.")
+        float,
+        typer.Option(
+            "--drain", min=0, metavar="SECONDS", help="Seconds for running requests to end."
+        ),
     ] = 10.0,
     force: Annotated[
-        bool, typer.Option("--force", help="Also a cluster's model that modelscan did not make.")
+        bool, typer.Option("--force", help="Also a cluster's model that modelscan does not manage.")
     ] = False,
 ) -> Document:
-    """Stop deployments and forget them: process, route, log and record. Weights stay."""
+    """Stop deployments and delete their routes, logs and records. Weights are kept."""
     service = view.service()
-    wanted = view.chosen(names, every, "remove")
+    selection = view.selected(names, every, "remove")
     if names:
-        for name in wanted:
+        for name in selection:
             view.adopt_if_unmanaged(name, force)
             service.recorded(name)
-    if wanted:
-        command = "modelscan remove " + ("--all" if every else " ".join(wanted))
-        view.confirm(f"removing {', '.join(wanted)}", yes, command)
+    if selection:
+        command = "modelscan remove " + ("--all" if every else " ".join(selection))
+        view.confirm(f"removing {', '.join(selection)}", yes, command)
 
     def act(name: str) -> Deployment:
         with current().output.status(f"removing {name}"):
             return service.remove(name, drain_s=drain)
 
-    done, error = view.each(wanted, act)
-    rows = [(one.name, "removed", one.model) for one in done]
-    table = Table(("NAME", "STATE", "MODEL"), rows, empty="there was nothing to remove")
-    body = Removed(tuple(one.name for one in done))
-    return Document("remove", body, [table], [one.name for one in done],
+    deployments, error = view.each(selection, act)
+    rows = [(one.name, "removed", one.model) for one in deployments]
+    table = Table(("NAME", "STATE", "MODEL"), rows, empty="there are no deployments to remove")
+    body = Removed(tuple(one.name for one in deployments))
+    return Document("remove", body, [table], [one.name for one in deployments],
                     exit_code=error.exit_code if error else 0)  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""``modelscan restart``: end deployments and start them again as they were."""
+"""``modelscan restart``: stop deployments and start them with the same plan."""
 
 from __future__ import annotations
 
@@ -16,17 +16,21 @@ from modelscan.deploy.rows import deployment_list
 
 def restart(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Deployments.", metavar="NAME...")
+        list[str] | None, typer.Argument(help="Names of deployments.", metavar="NAME...")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every deployment.")] = False,
     drain: Annotated[
-        float, typer.Option("--drain", min=0, metavar="SECONDS", help="Wait for running requests.")
+        float,
+        typer.Option(
+            "--drain", min=0, metavar="SECONDS", help="Seconds for running requests to end."
+        ),
     ] = 10.0,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", help="For each to be ready.")
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", help="Seconds to wait until each is ready."),
     ] = None,
 ) -> Document:
-    """Stop deployments, see that they are gone, start them as they were, and verify them."""
+    """Stop deployments, wait until they have ended, start them again and verify them."""
     from modelscan.cli.interrupt import interruptible
 
     def act(name: str) -> Deployment:
@@ -37,9 +41,9 @@ def restart(
             return service.start(name, timeout_s=timeout).deployment
 
     with interruptible():
-        done, error = view.each(view.chosen(names, every, "restart"), act)
-    body = deployment_list(done)
-    return Document("restart", body, [view.table(done)], [one.name for one in done],
+        deployments, error = view.each(view.selected(names, every, "restart"), act)
+    body = deployment_list(deployments)
+    return Document("restart", body, [view.table(deployments)], [one.name for one in deployments],
                     exit_code=error.exit_code if error else 0)  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""``modelscan show``: one deployment with its plan and its memory, estimated and measured."""
+"""``modelscan show``: one deployment with its plan, estimated and measured memory."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from modelscan.cli.framework import single
 from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows
 from modelscan.deploy.rows import deployment_row
 
-Name = Annotated[str, typer.Argument(help="A deployment's name.", metavar="NAME")]
+Name = Annotated[str, typer.Argument(help="The deployment's name.", metavar="NAME")]
 
 
 def show(name: Name) -> Document:
-    """One deployment: state, plan, estimate beside measured memory, and a curl line."""
+    """Show one deployment: state, plan, estimated and measured memory, a curl command."""
     view.adopt_if_unmanaged(name)
     service = view.service()
     deployment = service.show(name, current().output.warn)
@@ -34,9 +34,9 @@ def show(name: Name) -> Document:
         curl=line,
     )
     blocks: list[Block] = [view.fields(deployment), view.memory_table(deployment)]
-    blocks += [Note(f"why: {reason}") for reason in (plan.reasons if plan else ())]
+    blocks += [Note(f"because: {reason}") for reason in (plan.reasons if plan else ())]
     if line:
-        blocks.append(Note(f"\nask it: {line}"))
+        blocks.append(Note(f"\nsend a request: {line}"))
     return Document("show", body, blocks, [deployment.name])
 
 

@@ -1,4 +1,4 @@
-"""``modelscan start``: bring stopped deployments back."""
+"""``modelscan start``: start stopped or failed deployments."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from modelscan.deploy.rows import deployment_list
 
 def start(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Deployments.", metavar="NAME...")
+        list[str] | None, typer.Argument(help="Names of deployments.", metavar="NAME...")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every deployment.")] = False,
     wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Return when it answers, or at once.")
+        bool, typer.Option("--wait/--no-wait", help="Return when it is ready, or at once.")
     ] = True,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", help="For each to be ready.")
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", help="Seconds to wait until each is ready."),
     ] = None,
 ) -> Document:
-    """Start stopped or failed deployments as they were planned, and verify them."""
+    """Start stopped or failed deployments with the same plan, and verify them."""
     from modelscan.cli.interrupt import interruptible
 
     def act(name: str) -> Deployment:
@@ -35,9 +36,9 @@ def start(
             return view.service().start(name, wait=wait, timeout_s=timeout).deployment
 
     with interruptible():
-        done, error = view.each(view.chosen(names, every, "start"), act)
-    body = deployment_list(done)
-    return Document("start", body, [view.table(done)], [one.name for one in done],
+        deployments, error = view.each(view.selected(names, every, "start"), act)
+    body = deployment_list(deployments)
+    return Document("start", body, [view.table(deployments)], [one.name for one in deployments],
                     exit_code=error.exit_code if error else 0)  # fmt: skip
 
 

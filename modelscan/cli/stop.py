@@ -1,4 +1,4 @@
-"""``modelscan stop``: end deployments and keep them."""
+"""``modelscan stop``: stop deployments and keep their records."""
 
 from __future__ import annotations
 
@@ -16,26 +16,29 @@ from modelscan.deploy.rows import deployment_list
 
 def stop(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Deployments.", metavar="NAME...")
+        list[str] | None, typer.Argument(help="Names of deployments.", metavar="NAME...")
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Every deployment.")] = False,
     drain: Annotated[
-        float, typer.Option("--drain", min=0, metavar="SECONDS", help="Wait for running requests.")
+        float,
+        typer.Option(
+            "--drain", min=0, metavar="SECONDS", help="Seconds for running requests to end."
+        ),
     ] = 10.0,
     force: Annotated[
-        bool, typer.Option("--force", help="Also a cluster's model that modelscan did not make.")
+        bool, typer.Option("--force", help="Also a cluster's model that modelscan does not manage.")
     ] = False,
 ) -> Document:
-    """Stop deployments: the route is disabled, running requests may end, the engine is ended."""
+    """Stop deployments: disable the route, let running requests finish, end the engine."""
 
     def act(name: str) -> Deployment:
         view.adopt_if_unmanaged(name, force)
         with current().output.status(f"stopping {name}"):
             return view.service().stop(name, drain_s=drain).deployment
 
-    done, error = view.each(view.chosen(names, every, "stop"), act)
-    body = deployment_list(done)
-    return Document("stop", body, [view.table(done)], [one.name for one in done],
+    deployments, error = view.each(view.selected(names, every, "stop"), act)
+    body = deployment_list(deployments)
+    return Document("stop", body, [view.table(deployments)], [one.name for one in deployments],
                     exit_code=error.exit_code if error else 0)  # fmt: skip
 
 

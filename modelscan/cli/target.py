@@ -1,4 +1,4 @@
-"""``modelscan target``: the GPUStack servers that models may be deployed to."""
+"""``modelscan target``: the GPUStack servers that models can be deployed to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelscan.cli.context import Context
 from modelscan.cli.document import Document, Fields, Table
 from modelscan.cli.framework import command, group
 
-app = group("GPUStack servers that models may be deployed to.")
+app = group("Configure GPUStack servers to deploy to.")
 Name = Annotated[str, typer.Argument(help="The target's name.", metavar="NAME")]
 
 
@@ -29,9 +29,11 @@ def add(
     cluster: Annotated[
         str | None, typer.Option("--cluster", help="A cluster's name or id on that server.")
     ] = None,
-    default: Annotated[bool, typer.Option("--default", help="Make it the default.")] = False,
+    default: Annotated[
+        bool, typer.Option("--default", help="Make this server the default.")
+    ] = False,
 ) -> Document[Any]:
-    """Configure a server (or change it). Sends nothing: see target test."""
+    """Add or change a server. Sends no request; target test does."""
     from modelscan.state.targets import TargetConfig
     from modelscan.targets.answers import add_target
 
@@ -44,21 +46,21 @@ def add(
 
 @command(app, "list")
 def list_(context: Context) -> Document[Any]:
-    """Every configured server."""
+    """List every configured server."""
     answer = context.workspace.targets()
     table = Table(
         ("NAME", "KIND", "URL", "KEY", "CLUSTER", "DEFAULT"),
         [(t.name, t.kind, t.url, t.api_key, t.cluster, t.default) for t in answer.targets],
         optional=("KIND", "KEY"),
         whole=("URL",),
-        empty="no servers yet: modelscan target add NAME URL --key env:NAME",
+        empty="no servers are configured: modelscan target add NAME URL --key env:NAME",
     )
     return Document("target.list", answer, [table], [target.name for target in answer.targets])
 
 
 @command(app, "use")
 def use(context: Context, name: Name) -> Document[Any]:
-    """Make a server the one that --target auto and --target gpustack mean."""
+    """Make a server the default, which --target auto and --target gpustack select."""
     from modelscan.state import targets
     from modelscan.targets.answers import DefaultTarget
 
@@ -68,7 +70,7 @@ def use(context: Context, name: Name) -> Document[Any]:
 
 @command(app, "remove")
 def remove(context: Context, name: Name) -> Document[Any]:
-    """Forget a server. Refused while deployments on it are on record."""
+    """Remove a server; refused while it has recorded deployments."""
     from modelscan.targets.answers import remove_target
 
     answer = remove_target(context.config.paths, name)
@@ -79,12 +81,14 @@ def remove(context: Context, name: Name) -> Document[Any]:
 @command(app, "test")
 def test(
     context: Context,
-    name: Annotated[str | None, typer.Argument(help="A target; none: the default.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The target's name (default: the default target).")
+    ] = None,
 ) -> Document[Any]:
-    """Ask a server: version, what the key may do, workers and GPUs. Exit 4 or 5 if it fails."""
+    """Check a server: version, permissions of the key, workers, GPUs. Exit 4 or 5 on failure."""
     from modelscan.targets.answers import check_target
 
-    with context.output.status("asking the server"):
+    with context.output.status("connecting to the server"):
         answer, code = check_target(context.config, name)
     rows = [(c.name, c.status, c.detail, c.hint) for c in answer.checks]
     table = Table(("CHECK", "STATUS", "DETAIL", "HINT"), rows, folded=("DETAIL", "HINT"))

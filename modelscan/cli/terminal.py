@@ -1,7 +1,7 @@
-"""What a terminal shows, drawn by rich: imported when a table, fields or a spinner are drawn.
+"""Tables, fields and spinners on a terminal, drawn by rich, which is imported only here.
 
-A terminal's rows never wrap: the first column and the numbers are whole, other cells end in ``…``,
-and the columns that a table calls optional are left out where the terminal is too narrow.
+Rows do not wrap: the first column and numbers are never cut, other cells end in ``…``, and optional
+columns are omitted where the terminal is too narrow.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def draw_table(table: Table, rows: Sequence[Sequence[str]], width: int) -> str:
 def column_widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
     """Column index -> terminal cells, for the columns to draw.
 
-    Where the least widths do not fit, columns are left out: the optional ones, the last first, then
-    from the right those that may be shortened. The widest of the rest shrink until the row fits.
+    Where the minimum widths do not fit, columns are omitted: the optional ones, the last first,
+    then from the right those that may be cut. The widest of the rest shrink until the row fits.
     """
     from rich.cells import cell_len
 
@@ -58,11 +58,11 @@ def column_widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> di
         i: size if i in kept else min(size, max(_LEAST, cell_len(names[i])))
         for i, size in widths.items()
     }
-    spare = [names.index(name) for name in table.optional]
-    leaving = [*(i for i in range(len(names)) if i not in {*kept, *spare}), *spare]
-    while leaving and _row_width(least) > width:
-        gone = leaving.pop()
-        del widths[gone], least[gone]
+    optional = [names.index(name) for name in table.optional]
+    removable = [*(i for i in range(len(names)) if i not in {*kept, *optional}), *optional]
+    while removable and _row_width(least) > width:
+        index = removable.pop()
+        del widths[index], least[index]
     while _row_width(widths) > width and widths != least:
         widest = max((i for i in widths if widths[i] > least[i]), key=lambda i: widths[i])
         widths[widest] -= 1
@@ -74,7 +74,7 @@ def _row_width(widths: Mapping[int, int]) -> int:
 
 
 def draw_fields(pairs: Sequence[tuple[str, str]], width: int) -> str:
-    """``name  value`` lines; a value's further lines stand below its beginning."""
+    """``name  value`` lines; further lines of a value are aligned with its first."""
     from rich.cells import cell_len
 
     column = max((cell_len(name) for name, _ in pairs), default=0)
@@ -89,7 +89,7 @@ def draw_fields(pairs: Sequence[tuple[str, str]], width: int) -> str:
 
 
 def is_verbatim(value: str) -> bool:
-    """Text to copy: a command line (variables first), or one word such as a path or an address."""
+    """Whether a text is to be copied: a command line, or one word such as a path or an address."""
     words = value.split(" ")
     command = next((word for word in words if not _ASSIGNMENT.match(word)), "")
     program = command.rpartition("/")[2]
@@ -97,7 +97,7 @@ def is_verbatim(value: str) -> bool:
 
 
 def wrap(text: str, width: int) -> str:
-    """Prose broken between words; a command, a path or an address stays on one line, to be copied.
+    """Wrap prose between words; a command, a path or an address stays on one line.
 
     ``width`` counts terminal cells.
     """

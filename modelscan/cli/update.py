@@ -17,29 +17,32 @@ from modelscan.deploy.rows import deployment_row
 
 
 def update(
-    name: Annotated[str, typer.Argument(help="A deployment's name.", metavar="NAME")],
+    name: Annotated[str, typer.Argument(help="The deployment's name.", metavar="NAME")],
     replicas: Annotated[
-        int | None, typer.Option("--replicas", min=1, metavar="N", help="How many instances.")
+        int | None, typer.Option("--replicas", min=1, metavar="N", help="Number of instances.")
     ] = None,
     param: Annotated[
         list[str] | None,
-        typer.Option("--param", metavar="KEY[=VALUE]", help="Set an engine option (repeatable)."),
+        typer.Option(
+            "--param", metavar="KEY[=VALUE]", help="Set an option of the engine (repeatable)."
+        ),
     ] = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option("--drop-param", metavar="KEY", help="Take an engine option away."),
+        typer.Option("--drop-param", metavar="KEY", help="Remove an option of the engine."),
     ] = None,
     env: Annotated[
         list[str] | None,
         typer.Option(
-            "--env", metavar="NAME=VALUE", help="Set a variable in the engine's environment."
+            "--env", metavar="NAME=VALUE", help="Set an environment variable for the engine."
         ),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", metavar="SECONDS", help="For it to be ready.")
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", help="Seconds to wait until ready."),
     ] = None,
 ) -> Document:
-    """Change a deployment on a cluster: scaled in place, restarted for other options; verified."""
+    """Change replicas (without a restart) or options (with one) of a cluster deployment."""
     from modelscan.cli.interrupt import interruptible
     from modelscan.cli.options import engine_parameter
     from modelscan.core.launch import ClusterLaunch
@@ -53,21 +56,23 @@ def update(
     )
     view.adopt_if_unmanaged(name)
     with interruptible(), current().output.status(f"updating {name}"):
-        done = view.service().update(name, change, timeout_s=timeout)
-    launch = done.launch.body if isinstance(done.launch, ClusterLaunch) else None
-    body = Updated(deployment_row(done), launch)
-    return Document("update", body, [view.table([done]), *view.reasons([done])], [name])
+        deployment = view.service().update(name, change, timeout_s=timeout)
+    launch = deployment.launch.body if isinstance(deployment.launch, ClusterLaunch) else None
+    body = Updated(deployment_row(deployment), launch)
+    return Document("update", body, [view.table([deployment]), *view.reasons([deployment])], [name])
 
 
 def variables(texts: Sequence[str]) -> dict[str, str]:
-    """``NAME=VALUE`` words; raises UsageError for others."""
-    found: dict[str, str] = {}
+    """Variables from ``NAME=VALUE`` texts; raises UsageError for other texts."""
+    values: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.isidentifier():
-            raise UsageError(f"'{text}' is not a variable", hint="write --env NAME=VALUE")
-        found[key] = value
-    return found
+            raise UsageError(
+                f"'{text}' is not an environment variable", hint="write --env NAME=VALUE"
+            )
+        values[key] = value
+    return values
 
 
 app = single(update)

@@ -1,1 +1,1 @@
-"""THE LIFECYCLE: deploy, start, stop, remove, list, verify: joins planner, engines and routing."""
+"""The life cycle of a deployment: deploy, start, stop, remove, list, verify."""

@@ -1,4 +1,4 @@
-"""What the deployment commands answer, as values with one JSON form."""
+"""The answers of the deployment commands, as values with one JSON form."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ _REQUESTS: Mapping[str, tuple[str, dict[str, Any]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """The names of the deployments that are no longer on record."""
+    """The names of the deployments that were removed."""
 
     removed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """The deployment that is on record from now on."""
+    """The deployment that was added to this machine's records."""
 
     deployment: DeploymentRow
 
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """The deployment as changed, and the body that its cluster has now."""
+    """The changed deployment and the request body that its cluster has now."""
 
     deployment: DeploymentRow
     launch: Mapping[str, Any] | None
@@ -52,7 +52,7 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class FoundServer:
-    """An engine on this machine that modelscan did not start; None where it does not tell."""
+    """A server on this machine that modelscan did not start; None where it does not report."""
 
     name: str | None
     engine: str
@@ -68,7 +68,7 @@ class FoundServer:
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """The engines that answer on this machine, and the one that was put on record."""
+    """The servers that answer on this machine, and the deployment that was adopted."""
 
     servers: tuple[FoundServer, ...]
     adopted: DeploymentRow | None
@@ -84,7 +84,7 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class MemoryRow:
-    """A part of the memory, or the total: the estimate beside what the engine reported."""
+    """A part of the memory, or the total: estimated, and measured by the engine; in bytes."""
 
     part: str
     estimated_bytes: int | None
@@ -95,7 +95,7 @@ class MemoryRow:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentShown:
-    """One deployment with everything on record about it."""
+    """One deployment with everything recorded about it."""
 
     deployment: DeploymentRow
     plan: Plan | None
@@ -109,7 +109,7 @@ class DeploymentShown:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """The deployment after ``deploy``; ``launch`` is what a dry run would start."""
+    """The deployment after ``deploy``; ``launch`` is the process or request of a dry run."""
 
     deployment: DeploymentRow
     plan: Plan | None
@@ -123,7 +123,7 @@ class Deployed:
 
 
 def memory_rows(deployment: Deployment) -> tuple[MemoryRow, ...]:
-    """Estimate beside the engine's report: per part and in total; None where one is unknown."""
+    """Estimated and measured bytes, per part and in total; None where one is unknown."""
     measured = deployment.measured or Measured()
     estimate = deployment.plan.estimate if deployment.plan else None
     reported = measured.parts or MeasuredParts()
@@ -135,7 +135,7 @@ def memory_rows(deployment: Deployment) -> tuple[MemoryRow, ...]:
 
 
 def _estimated(estimate: Estimate | None, key: str) -> int | None:
-    """A part of the estimate; ``kv_pool_bytes`` is what vLLM and SGLang reserve, needed or not."""
+    """A part of the estimate; ``kv_pool_bytes`` is the pool that vLLM and SGLang reserve."""
     if key == "kv_pool_bytes":
         return sum(device.kv_pool_bytes or 0 for device in (estimate.per_gpu if estimate else ()))
     value: int | None = getattr(estimate.parts, key) if estimate else None
@@ -151,7 +151,7 @@ def _compare(part: str, estimated: int | None, measured: int | None) -> MemoryRo
 
 
 def curl_line(deployment: Deployment) -> str | None:
-    """A command to paste that sends the deployment a request; None without an endpoint."""
+    """A curl command that sends the deployment a request; None without an endpoint."""
     if deployment.endpoint is None:
         return None
     path, body = _REQUESTS.get(deployment.task, _REQUESTS["chat"])

@@ -13,7 +13,7 @@ from modelscan.state.config import Config
 
 @dataclass(frozen=True, slots=True)
 class CacheList:
-    """Every pulled revision and the bytes of all on the disk."""
+    """Every pulled revision, and the bytes that all of them occupy on the disk."""
 
     total_bytes: int
     items: tuple[Cached, ...]
@@ -29,7 +29,7 @@ class CacheVerified:
 
 @dataclass(frozen=True, slots=True)
 class CachePruned:
-    """The revisions that no deployment uses; ``deleted``: whether they were removed."""
+    """The revisions that no deployment uses; ``deleted`` tells whether they were deleted."""
 
     deleted: bool
     freed_bytes: int
@@ -38,14 +38,14 @@ class CachePruned:
 
 @dataclass(frozen=True, slots=True)
 class CacheUpdates:
-    """Every pulled revision beside the hub's newest; ``changed`` counts the outdated ones."""
+    """Every pulled revision with the hub's newest; ``changed`` counts the outdated ones."""
 
     items: tuple[Update, ...]
     changed: int
 
 
 def list_cache(config: Config) -> CacheList:
-    """Every pulled revision: size, whether it is whole, which deployments use it."""
+    """Every pulled revision: size, completeness, deployments that use it."""
     items = cached.list_cached(config)
     return CacheList(sum(item.size_bytes for item in items), items)
 
@@ -53,7 +53,10 @@ def list_cache(config: Config) -> CacheList:
 def verify_cache(
     config: Config, names: Sequence[str], progress: Callable[[str], None]
 ) -> CacheVerified:
-    """Compute the checksums of these repositories or deployments (none: of all)."""
+    """Compare the SHA-256 of every file of these repositories or deployments (none: all).
+
+    ``progress`` receives each file. Raises UsageError for a name without a pull.
+    """
     rows = []
     for row in cached.verify(config, names):
         progress(f"{row.repo}: {row.file}")
@@ -68,8 +71,10 @@ def prune_cache(config: Config, *, delete: bool) -> CachePruned:
 
 
 def cache_updates(config: Config) -> CacheUpdates:
-    """Ask the hubs for newer revisions; raises UsageError when the network is forbidden."""
+    """Compare with the hubs' newest revisions; raises UsageError with ``--offline``."""
     if config.offline:
-        raise UsageError("updates asks the hubs, and --offline is set", hint="leave out --offline")
+        raise UsageError(
+            "updates needs the hubs, and --offline forbids requests", hint="leave out --offline"
+        )
     items = tuple(cached.updates(config))
     return CacheUpdates(items, sum(row.status == "changed" for row in items))

@@ -1,4 +1,4 @@
-"""What pulls have left on this machine: listed, verified, pruned; compared with the hubs."""
+"""The pulled weights on this machine: list, verify, prune, compare with the hubs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from modelscan.targets.local.weights import LOCAL
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """One pulled revision. ``size_bytes`` is what is really on the disk."""
+    """One pulled revision. ``size_bytes`` is what its files occupy on the disk now."""
 
     source: str
     repo: str
@@ -59,69 +59,71 @@ class Update:
 
 
 def list_cached(config: Config) -> tuple[Cached, ...]:
-    """Every pull, by repository."""
-    using = _users(config)
-    found = [_cached(record, config, using) for record in checksums.pulls(config.paths)]
-    return tuple(sorted(found, key=lambda item: (item.repo, item.revision)))
+    """Every pulled revision, sorted by repository."""
+    users = _deployments_by_source(config)
+    items = [_cached(record, config, users) for record in checksums.pulls(config.paths)]
+    return tuple(sorted(items, key=lambda item: (item.repo, item.revision)))
 
 
-def _cached(record: PullRecord, config: Config, using: dict[tuple[str, str], list[str]]) -> Cached:
+def _cached(record: PullRecord, config: Config, users: dict[tuple[str, str], list[str]]) -> Cached:
     folder = hub_cache.folder(record.source, record.repo, record.revision, config)
-    there = [folder / file.path for file in record.files if (folder / file.path).is_file()]
+    files = [folder / file.path for file in record.files if (folder / file.path).is_file()]
     return Cached(
         record.source, record.repo, record.revision, folder, record.files,
-        size_bytes=sum(path.stat().st_size for path in there),
-        complete=len(there) == len(record.files),
+        size_bytes=sum(path.stat().st_size for path in files),
+        complete=len(files) == len(record.files),
         pulled_at=record.pulled_at,
-        deployments=tuple(sorted(_using(record, folder, using))),
+        deployments=tuple(sorted(_users_of(record, folder, users))),
     )  # fmt: skip
 
 
-def _using(record: PullRecord, folder: Path, using: dict[tuple[str, str], list[str]]) -> set[str]:
-    """By repository, and by path: a pinned snapshot is deployed from its folder."""
+def _users_of(
+    record: PullRecord, folder: Path, users: dict[tuple[str, str], list[str]]
+) -> set[str]:
+    """The deployments of the repository, and those of the folder of a pinned snapshot."""
     inside = (
         names
-        for (source, place), names in using.items()
+        for (source, place), names in users.items()
         if source == LOCAL and Path(place).is_relative_to(folder)
     )
-    named = using.get((record.source, record.repo), [])
-    return set(named).union(*inside)
+    of_repository = users.get((record.source, record.repo), [])
+    return set(of_repository).union(*inside)
 
 
-def _users(config: Config) -> dict[tuple[str, str], list[str]]:
-    """Which deployments were made of which repository."""
-    using: dict[tuple[str, str], list[str]] = {}
+def _deployments_by_source(config: Config) -> dict[tuple[str, str], list[str]]:
+    """(source, repository or path) -> names of the deployments that use its weights."""
+    users: dict[tuple[str, str], list[str]] = {}
     if config.paths.store_file.exists():
         with Store.open(config.paths.store_file) as store:
             for row in store.all():
                 if row.plan is None:
                     continue
-                using.setdefault((row.plan.source, row.plan.repo), []).append(row.name)
+                users.setdefault((row.plan.source, row.plan.repo), []).append(row.name)
                 for adapter in row.plan.adapters:
                     place = adapter.partition("=")[2] or adapter
-                    using.setdefault((LOCAL, place), []).append(row.name)
-    return using
+                    users.setdefault((LOCAL, place), []).append(row.name)
+    return users
 
 
 def verify(config: Config, names: Iterable[str] = ()) -> Iterator[Checked]:
-    """Compute every file's hash anew and compare it with what the hub published.
+    """Hash every file and compare it with the SHA-256 that the hub published.
 
     ``names`` are repositories or deployments. Raises UsageError for one that has no pull.
     """
     items = list_cached(config)
-    wanted = [item for name in names for item in _named(name, items)] if names else items
-    for item in dict.fromkeys(wanted):
+    selected = [item for name in names for item in _select(name, items)] if names else items
+    for item in dict.fromkeys(selected):
         for file in item.files:
             yield _check(item, file)
 
 
-def _named(name: str, items: Iterable[Cached]) -> list[Cached]:
+def _select(name: str, items: Iterable[Cached]) -> list[Cached]:
     repo = name.removeprefix("hf:").removeprefix("ms:").partition("@")[0]
-    found = [item for item in items if repo == item.repo or name in item.deployments]
-    if not found:
-        raise UsageError(f"nothing was pulled of '{name}'", hint="modelscan cache list",
+    matches = [item for item in items if repo == item.repo or name in item.deployments]
+    if not matches:
+        raise UsageError(f"no weights of '{name}' were pulled", hint="modelscan cache list",
                          code="not_pulled")  # fmt: skip
-    return found
+    return matches
 
 
 def _check(item: Cached, file: WeightFile) -> Checked:
@@ -130,19 +132,22 @@ def _check(item: Cached, file: WeightFile) -> Checked:
         return Checked(item.repo, file.path, "missing")
     size = path.stat().st_size
     if file.size_bytes is not None and size != file.size_bytes:
-        detail = f"{size} bytes instead of {file.size_bytes}"
+        detail = f"{size:,} bytes instead of {file.size_bytes:,}"
         return Checked(item.repo, file.path, "damaged", detail)
     if file.sha256 is None:
         return Checked(item.repo, file.path, "unknown", "the hub publishes no hash")
-    found = checksums.sha256(path)
-    if found != file.sha256:
-        detail = f"SHA-256 {found[:12]}… instead of {file.sha256[:12]}…"
+    digest = checksums.sha256(path)
+    if digest != file.sha256:
+        detail = f"SHA-256 {digest[:12]}… instead of {file.sha256[:12]}…"
         return Checked(item.repo, file.path, "damaged", detail)
     return Checked(item.repo, file.path, "ok")
 
 
 def prune(config: Config, *, dry_run: bool) -> tuple[Cached, ...]:
-    """Delete the pulls that no deployment uses; returns them. Other tools' files stay."""
+    """Delete the pulled revisions that no deployment uses, and return them.
+
+    ``dry_run`` only returns them. Files that another tool downloaded are kept.
+    """
     unused = tuple(item for item in list_cached(config) if not item.deployments)
     for item in () if dry_run else unused:
         lock = config.paths.locks_dir / f"pull-{checksums.key(item.source, item.repo)}.lock"
@@ -157,7 +162,7 @@ def prune(config: Config, *, dry_run: bool) -> tuple[Cached, ...]:
 
 
 def _delete(folder: Path, name: str) -> None:
-    """A file, and the blob behind it where no other revision links to that."""
+    """Delete a file, and its blob where no other revision links to the blob."""
     path = folder / name
     blob = path.resolve() if path.is_symlink() else None
     path.unlink(missing_ok=True)
@@ -168,21 +173,21 @@ def _delete(folder: Path, name: str) -> None:
 
 
 def updates(config: Config) -> Iterator[Update]:
-    """Pinned revisions against what the hubs have now; each repository is asked once."""
+    """Compare each pulled repository with the hub, with one request per repository."""
     from modelscan.hub.repository import Hub
 
     kinds = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
-    seen: set[tuple[str, str]] = set()
+    checked: set[tuple[str, str]] = set()
     with Hub.from_config(config) as hub:
         for record in checksums.pulls(config.paths):
-            if (record.source, record.repo) in seen:
+            if (record.source, record.repo) in checked:
                 continue
-            seen.add((record.source, record.repo))
+            checked.add((record.source, record.repo))
             yield _update(hub, Reference(kinds[record.source], record.repo), record)
 
 
 def _update(hub: Any, reference: Reference, record: PullRecord) -> Update:
-    """By commit where the hub names one (Hugging Face), else file by file (ModelScope)."""
+    """Compare commits where the hub has them (Hugging Face), else files (ModelScope)."""
     try:
         newest = hub.repo_info(reference, files=False).commit
         changed = newest != record.revision if newest else _changed_files(hub, reference, record)
@@ -194,5 +199,5 @@ def _update(hub: Any, reference: Reference, record: PullRecord) -> Update:
 
 
 def _changed_files(hub: Any, reference: Reference, record: PullRecord) -> list[str]:
-    now = {file.path: file.sha256 for file in hub.list_files(reference)}
-    return [file.path for file in record.files if now.get(file.path) != file.sha256]
+    digests = {file.path: file.sha256 for file in hub.list_files(reference)}
+    return [file.path for file in record.files if digests.get(file.path) != file.sha256]

@@ -1,8 +1,8 @@
 """The service that owns deployments: settings, records and clock in one object, no global state.
 
-Every method opens its own connection and takes the deployment's lock (between processes and
-threads), so one object may be used from several threads, by the command line, the gateway or a
-notebook. It handles no signals: a caller that does passes a ``shield`` for its clean-ups.
+Every method opens its own database connection and acquires the deployment's lock, which holds
+between processes and threads: one object may be used from several threads. It handles no signals;
+a caller that does passes a ``shield``, a context in which a clean-up is not interrupted.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 _STOP_LOCK_S = 15.0
 _LOCK_S = 30.0
-# Ends that no user of modelscan caused: the next boot starts the deployment again.
-_NOT_ON_PURPOSE = (EndCause.MACHINE_RESTARTED, EndCause.TOLD_TO_STOP)
+# Causes after which ``service run`` starts a deployment at the next boot.
+_INTERRUPTED_CAUSES = (EndCause.MACHINE_RESTARTED, EndCause.TOLD_TO_STOP)
 
 
 class Deployments:
-    """deploy, start, stop, remove, list, show … on this machine and the configured servers."""
+    """The deployments of this machine and of the configured servers."""
 
     def __init__(
         self,
@@ -58,18 +58,18 @@ class Deployments:
         self._shield = shield
 
     def preview(self, request: Request) -> Deployment:
-        """The deployment as it would be; nothing is written or started."""
+        """The deployment that ``deploy`` would make; writes and starts nothing."""
         new = self._new(request)
         effects = Effects(no_save, now=self._now)
         return self._find(request.target, self.config).propose(new, effects)
 
     def launch_preview(self, deployment: Deployment) -> Preview:
-        """Exactly what ``start`` would run or send, without secrets."""
+        """The process that ``start`` would run or the request it would send, without secrets."""
         return self._find(deployment.target, self.config).preview(deployment)
 
     def deploy(self, request: Request, events: Events = no_events) -> Outcome:
-        """Bring MODEL to life under its name; see ``lifecycle.deploy`` for what is raised."""
-        # Before its target: what cannot be deployed is refused without asking any server.
+        """Run a model under its name; raises what ``lifecycle.deploy`` raises."""
+        # First, so that a model that cannot be deployed is refused without a request to a server.
         new = self._new(request)
         target = self._find(request.target, self.config)
         with self.session(new.name, request.timeout_s, events) as session:
@@ -79,19 +79,22 @@ class Deployments:
         self, name: str, *, wait: bool = True, timeout_s: float | None = None,
         events: Events = no_events,
     ) -> Outcome:  # fmt: skip
-        """Start a stopped or failed deployment as it was; nothing to do when it runs."""
+        """Start a stopped or failed deployment as planned; a running one is left as it is.
+
+        ``timeout_s``: seconds to wait until it is ready. Raises StartFailed when it is not.
+        """
         limit_s = self.start_timeout_s if timeout_s is None else timeout_s
         with self.session(name, limit_s, events) as session:
             return lifecycle.start(session, name, wait=wait, timeout_s=limit_s)
 
     def stop(self, name: str, *, drain_s: float = DRAIN_S) -> Outcome:
-        """End a deployment and keep it; running requests get ``drain_s`` seconds."""
+        """End the engine and keep the deployment; running requests have ``drain_s`` seconds."""
         self._interrupt_start(name)
         with self.session(name, _STOP_LOCK_S) as session:
             return lifecycle.stop(session, name, drain_s=drain_s)
 
     def remove(self, name: str, *, drain_s: float = DRAIN_S) -> Deployment:
-        """End a deployment and forget it: process, route, log, row."""
+        """End the engine and delete the deployment: process, route, log, row."""
         self._interrupt_start(name)
         with self.session(name, _STOP_LOCK_S) as session:
             return lifecycle.remove(session, name, drain_s=drain_s)
@@ -100,7 +103,8 @@ class Deployments:
         self, name: str, change: Change, *, timeout_s: float | None = None,
         events: Events = no_events,
     ) -> Deployment:  # fmt: skip
-        """Change replicas or options of a cluster's deployment and verify it."""
+        """Change replicas or options of a cluster deployment and verify it; raises UsageError for
+        a deployment of this machine."""
         from modelscan.deploy import update
 
         limit_s = self.start_timeout_s if timeout_s is None else timeout_s
@@ -112,10 +116,11 @@ class Deployments:
         return self.start(name, timeout_s=limit_s, events=events).deployment
 
     def wake(self, name: str, events: Events = no_events) -> Outcome:
-        """Start an idle deployment for a request; one that runs stays as it is.
+        """Start a deployment that was stopped for idleness; a running one is left as it is.
 
-        Several callers at once start it once: the others wait for the deployment's lock. Raises
-        UsageError for one that was stopped for another reason, StartFailed when it does not start.
+        Of several callers at once the first starts it, the others wait for the deployment's lock.
+        Raises UsageError for one that was stopped for another reason, StartFailed when it does
+        not become ready.
         """
         row = self.show(name)
         if row.state not in (State.RUNNING, State.STARTING) and row.end_cause is not EndCause.IDLE:
@@ -127,8 +132,8 @@ class Deployments:
         return self.start(name, events=events)
 
     def list(self, warn: Warn = no_warnings) -> tuple[Deployment, ...]:
-        """Every deployment as it really is, by name; ``warn`` gets what could not be read or
-        written, by name."""
+        """Every deployment in its present state, by name; ``warn`` receives what could not be read
+        or written."""
         paths = self.config.paths
         if not paths.store_file.exists() and not paths.deployments_dir.exists():
             return ()
@@ -141,14 +146,14 @@ class Deployments:
             return observed(rows, session, warn)
 
     def show(self, name: str, warn: Warn = no_warnings) -> Deployment:
-        """The deployment as it really is; raises UsageError for an unknown name, NewerRecord for
-        one that a later release wrote."""
+        """The deployment in its present state; raises UsageError for an unknown name, NewerRecord
+        for a row that a later release wrote."""
         row = self.recorded(name, warn)
         with self._reading() as session:
             return refreshed(row, session, warn=warn)
 
     def recorded(self, name: str, warn: Warn = no_warnings) -> Deployment:
-        """The row as it is, without a look at reality; raises like ``show``."""
+        """The stored row, without asking the target; raises like ``show``."""
         if not self.config.paths.store_file.exists():
             raise unknown(name, ())
         with Store.open(self.config.paths.store_file) as store:
@@ -160,18 +165,21 @@ class Deployments:
             return row
 
     def logs(self, name: str, *, tail: int | None = None, follow: bool = False) -> Iterator[str]:
-        """Lines of the engine's log without what looks like a credential."""
+        """The lines of the engine's log; what looks like a credential is redacted.
+
+        ``tail``: only the last lines. ``follow``: until the engine ends.
+        """
         row = self.recorded(name)
         lines = self._find(row.target, self.config).logs(row, tail, follow)
         return (redact(line) for line in lines)
 
     def route_of(self, deployment: Deployment) -> Route | None:
-        """Its entry in the routing file as it is written; None where there is to be none."""
+        """The deployment's entry in the routing file; None where it has none."""
         kind = self._find(deployment.target, self.config).route_type
         return routes.route_of(deployment, kind)
 
     def interrupted(self) -> tuple[str, ...]:
-        """The names of local deployments that ran until something else than ``stop`` ended them."""
+        """The names of local deployments that a reboot or a signal ended, not ``stop``."""
         if not self.config.paths.store_file.exists():
             return ()
         with Store.open(self.config.paths.store_file) as store:
@@ -183,14 +191,15 @@ class Deployments:
 
     @property
     def start_timeout_s(self) -> float:
-        """How long an engine may take to become ready where nothing else is asked for."""
+        """Seconds to wait until an engine is ready, where a request gives no timeout."""
         return self.config.start_timeout_s
 
     @contextlib.contextmanager
     def session(
         self, name: str, timeout_s: float = _LOCK_S, events: Events = no_events
     ) -> Iterator[Session]:
-        """Work on one deployment under its lock; raises ModelscanError (``locked``) in time."""
+        """The lock of one deployment and an open store; raises ModelscanError (``locked``) after
+        ``timeout_s`` seconds."""
         lock = deployment_lock(self.config.paths.locks_dir, name)
         with (
             hold(lock, timeout_s=timeout_s, what=f"deployment {name}"),
@@ -218,10 +227,10 @@ class Deployments:
         if row.state in (State.RUNNING, State.STARTING):
             seen = self._find(row.target, self.config).observe(row)
             return seen.state not in (State.RUNNING, State.STARTING)
-        return row.state is State.STOPPED and row.end_cause in _NOT_ON_PURPOSE
+        return row.state is State.STOPPED and row.end_cause in _INTERRUPTED_CAUSES
 
     def _interrupt_start(self, name: str) -> None:
-        """A ``deploy`` that waits for a slow start has the lock: end its engine, and it lets go."""
+        """End the engine of a ``deploy`` that still waits for it, so that the lock is released."""
         lock = deployment_lock(self.config.paths.locks_dir, name)
         try:
             with hold(lock, timeout_s=0.2):

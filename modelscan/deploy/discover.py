@@ -1,6 +1,6 @@
-"""Engines on this machine that modelscan did not start: found, and adopted into list and routing.
+"""Servers on this machine that modelscan did not start: discover them and adopt one.
 
-``adopt`` writes a row of the target ``found`` (``targets.found``) and its route.
+``adopt`` writes a row of the target ``found`` (``targets.found``) and its routing entry.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from modelscan.targets.request import check_name, derive_name
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """One served model, the name it would get, and the deployment that it is already."""
+    """A served model with the name it would get, or the name of its existing deployment."""
 
     server: DiscoveredServer
-    model: ServedModel | None  # None: the server wants a key, so its models are unknown
+    model: ServedModel | None  # None: the server requires a key, so its models are unknown
     name: str | None
     deployment: str | None = None
 
@@ -37,20 +37,21 @@ class Offer:
 def discover(
     config: Config, ports: Sequence[int] = (), api_key: str | None = None
 ) -> tuple[Offer, ...]:
-    """Every model served on these ports, the known ones and Ollama's, without our own.
+    """Every model served on ``ports``, the engines' usual ports and Ollama's, without our own.
 
-    A key belongs to one server and must not be sent to others: with one, only ``ports`` are asked.
+    A key must not reach another server: with ``api_key`` (``env:NAME`` or ``file:PATH``), only the
+    one port in ``ports`` is asked. Raises UsageError for a key with several ports or none.
     """
     if api_key and len(ports) != 1:
-        raise UsageError("a key is for one server: name its --port",
+        raise UsageError("a key belongs to one server: give its --port",
                          hint="modelscan discover --port 8000 --api-key env:NAME")  # fmt: skip
     key = resolve(api_key) if api_key else None
     with Store.open(config.paths.store_file) as store:
         rows = store.all()
-    own = {row.port for row in rows if row.target == "local" and row.port}
-    asked = tuple(ports) if key else (*ports, *PORTS, *_ollama_port(config))
-    found = scan([port for port in asked if port not in own], key=key)
-    return tuple(_offers(found, rows))
+    own_ports = {row.port for row in rows if row.target == "local" and row.port}
+    candidates = tuple(ports) if key else (*ports, *PORTS, *_ollama_port(config))
+    servers = scan([port for port in candidates if port not in own_ports], key=key)
+    return tuple(_offers(servers, rows))
 
 
 def _ollama_port(config: Config) -> tuple[int, ...]:
@@ -59,31 +60,31 @@ def _ollama_port(config: Config) -> tuple[int, ...]:
     return (parts.port,) if local and parts.port else ()
 
 
-def _offers(found: Sequence[DiscoveredServer], rows: Sequence[Deployment]) -> Iterator[Offer]:
-    known = {(row.endpoint, _plain(row.served_model)): row.name for row in rows}
-    taken = {row.name for row in rows}
-    for server in found:
+def _offers(servers: Sequence[DiscoveredServer], rows: Sequence[Deployment]) -> Iterator[Offer]:
+    deployments = {(row.endpoint, _without_latest(row.served_model)): row.name for row in rows}
+    names = {row.name for row in rows}
+    for server in servers:
         if not server.models:
             yield Offer(server, None, None)
         for model in server.models:
-            there = known.get((server.endpoint, _plain(model.name)))
-            name = there or _free_name(derive_name(_label(model)), server.port, taken)
-            taken.add(name)
-            yield Offer(server, model, name, there)
+            deployment = deployments.get((server.endpoint, _without_latest(model.name)))
+            name = deployment or _free_name(derive_name(_label(model)), server.port, names)
+            names.add(name)
+            yield Offer(server, model, name, deployment)
 
 
-def _plain(served: str | None) -> str | None:
-    """Ollama's ``name:latest`` is ``name``."""
+def _without_latest(served: str | None) -> str | None:
+    """``name:latest`` -> ``name``, which Ollama treats as equal."""
     return served.removesuffix(":latest") if served else None
 
 
 def _label(model: ServedModel) -> str:
-    """A name to derive ours from; vLLM calls a model by its path unless told otherwise."""
-    return str(_plain(model.name)).replace(":", "-")
+    """The served name (vLLM's default is the model's path), from which ours is derived."""
+    return str(_without_latest(model.name)).replace(":", "-")
 
 
-def _free_name(name: str, port: int, taken: set[str]) -> str:
-    return name if name not in taken else f"{name[:56]}-{port}"
+def _free_name(name: str, port: int, names: set[str]) -> str:
+    return name if name not in names else f"{name[:56]}-{port}"
 
 
 def adopt(
@@ -94,28 +95,31 @@ def adopt(
     api_key: str | None = None,
     route: bool = True,
 ) -> Deployment:
-    """Ask it for a token, then write its row and route. Raises UsageError for an unknown NAME,
-    StartFailed when it gives no answer. Adopting twice changes nothing."""
+    """Request one token from the server, then write its row and routing entry.
+
+    Raises UsageError for an unknown or taken name, StartFailed when the server gives no answer.
+    Adopting twice changes nothing.
+    """
     offers = discover(service.config, ports, api_key)
     offer = next((one for one in offers if one.model and name in (one.name, one.model.name)), None)
     if offer is None or offer.model is None or offer.name is None:
-        there = ", ".join(str(one.name) for one in offers if one.name) or "none"
+        names = ", ".join(str(one.name) for one in offers if one.name) or "none"
         raise UsageError(
-            f"no model '{name}' is served on the known ports (there are: {there})",
+            f"no server on the scanned ports has a model '{name}' (models: {names})",
             hint="modelscan discover --port PORT", code="not_found",
         )  # fmt: skip
     check_name(offer.name)
     with service.session(offer.name) as session:
-        before = session.store.get(offer.name)
-        if before is not None and before.target != TARGET:
-            raise UsageError(f"there is a deployment '{offer.name}' already",
+        previous = session.store.get(offer.name)
+        if previous is not None and previous.target != TARGET:
+            raise UsageError(f"a deployment '{offer.name}' exists already",
                              hint=f"modelscan show {offer.name}", code="name_taken")  # fmt: skip
         if route:
             routes.check_free(session.routing_file, offer.name)
         row = _row(offer.server, offer.model, offer.name, session.now())
         row = replace(row, api_key=api_key, route=offer.name if route else None)
-        if before is not None:
-            row = replace(row, created_at=before.created_at)
+        if previous is not None:
+            row = replace(row, created_at=previous.created_at)
         return finish(answering(row, session.now()), session)
 
 

@@ -1,4 +1,4 @@
-"""Is this machine and this installation in order? What is broken, and the command that mends it."""
+"""Checks of this machine and this installation, each with the command that repairs a fault."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ TOOLS = (
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``status`` absent: optional and not installed."""
+    """``status`` ``absent``: not installed, and optional."""
 
     name: str
     status: Literal["ok", "warning", "error", "absent"]
@@ -46,7 +46,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Every check; ``errors`` counts the ones that failed."""
+    """Every check; ``errors`` counts those with the status ``error``."""
 
     checks: tuple[Check, ...]
     errors: int
@@ -64,16 +64,16 @@ def _count(number: int, what: str) -> str:
 
 
 def _groups(load: Callable[[], Config], probe: bool) -> list[Callable[[], Iterator[Check]]]:
-    """What can be checked; where the settings are broken, only what does not depend on them."""
+    """The groups of checks; with unreadable settings only those that need no settings."""
     try:
         config = load()
     except ModelscanError as error:
         broken = Check("settings", "error", error.message, error.hint)
         return [_python, lambda: iter((broken,)), _folders, _extras, _tools]
-    here = (_store, _routing, _catalog)
+    with_config = (_store, _routing, _catalog)
     groups: list[Callable[[], Iterator[Check]]] = [
         _python, functools.partial(_settings, config), _folders, _extras,
-        *(functools.partial(check, config) for check in here), _gpus, _tools,
+        *(functools.partial(check, config) for check in with_config), _gpus, _tools,
     ]  # fmt: skip
     return [*groups, functools.partial(_remote, config)] if probe else groups
 
@@ -128,7 +128,7 @@ def _store(config: Config) -> Iterator[Check]:
 
     file = config.paths.store_file
     if not file.exists():
-        yield Check("store", "ok", f"{file}: not there yet")
+        yield Check("store", "ok", f"{file}: does not exist yet")
         return
     try:
         with Store.look(file) as store:
@@ -146,7 +146,7 @@ def _routing(config: Config) -> Iterator[Check]:
         detail = f"{path}: {_count(len(file.errors), 'error')}"
         yield Check("routing file", "error", detail, "modelscan route validate")
     else:
-        state = f"{len(file.routes)} entries" if path.exists() else "not there yet"
+        state = f"{len(file.routes)} entries" if path.exists() else "does not exist yet"
         yield Check("routing file", "ok", f"{path}: {state}")
 
 
@@ -155,7 +155,7 @@ def _catalog(config: Config) -> Iterator[Check]:
 
     try:
         with open_index(config.paths) as index:
-            yield Check("catalog", "ok", f"{index.count()} models")
+            yield Check("catalog", "ok", f"{index.count():,} models")
     except ModelscanError as error:
         yield Check("catalog", "error", error.message, error.hint)
 
@@ -163,11 +163,12 @@ def _catalog(config: Config) -> Iterator[Check]:
 def _gpus() -> Iterator[Check]:
     from modelscan.gpu.inventory import inventory
 
-    found = inventory(None)
-    names = [f"{gpu.name} {format_bytes(gpu.memory_bytes)}" for gpu in found.gpus]
-    detail = ", ".join(names) or f"none; CPU with {format_bytes(found.host.memory_bytes)} of memory"
+    hardware = inventory(None)
+    names = [f"{gpu.name} {format_bytes(gpu.memory_bytes)}" for gpu in hardware.gpus]
+    memory = format_bytes(hardware.host.memory_bytes)
+    detail = ", ".join(names) or f"none; CPU with {memory} of memory"
     yield Check("GPUs", "ok", detail)
-    for problem in found.problems:
+    for problem in hardware.problems:
         yield Check("GPUs", "warning", problem.message, problem.hint)
 
 
@@ -184,13 +185,13 @@ def _remote(config: Config) -> Iterator[Check]:
         for key in ("modelsdev_endpoint", "hf_endpoint", "modelscope_endpoint"):
             url = str(config.value(key))
             if config.offline:
-                yield Check(url, "absent", "not asked: --offline")
+                yield Check(url, "absent", "not checked: --offline")
             else:
-                yield _reached(http, url, key)
+                yield _answers(http, url, key)
 
 
-def _reached(http: HttpClient, url: str, key: str) -> Check:
-    """Any status is an answer: the server is there."""
+def _answers(http: HttpClient, url: str, key: str) -> Check:
+    """A warning where no answer arrives; any HTTP status counts as an answer."""
     try:
         limits = http.settings.limits(pauses_s=(), max_redirects=0)
         status: int | None = http.send("HEAD", url, limits=limits).status
@@ -198,4 +199,4 @@ def _reached(http: HttpClient, url: str, key: str) -> Check:
         status = error.details.get("status")
         if status is None:
             return Check(url, "warning", error.message, f"check {key}")
-    return Check(url, "ok", f"answered {status}")
+    return Check(url, "ok", f"HTTP status {status}")

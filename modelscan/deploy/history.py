@@ -1,4 +1,4 @@
-"""Past estimates of a model beside what its engine reported."""
+"""Past estimates of a model and the memory that its engine reported."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelscan.state.config import Config
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One start. ``error_bytes`` is measured less estimated."""
+    """One start of an engine. ``error_bytes`` is measured minus estimated."""
 
     deployment: str
     model: str
@@ -36,12 +36,12 @@ class History:
 
 
 def find_history(model: str, config: Config) -> History:
-    """By deployment, by the model's id, or by its last part."""
+    """The starts of a deployment, a model id, or the last part of a model id."""
     return History(model, tuple(_row(m) for m in measurements(config) if _is_of(m, model)))
 
 
 def measurements(config: Config) -> tuple[Measurement, ...]:
-    """The measurements on record; none where there is no store yet."""
+    """The recorded measurements; empty where no store exists."""
     from modelscan.state.store import Store
 
     file = config.paths.store_file

@@ -1,8 +1,8 @@
-"""deploy, start, stop, remove of one deployment whose lock is held: act, then verify.
+"""deploy, start, stop and remove of one deployment; the caller holds its lock.
 
-A row is written *before* anything can come to life and changed *after* what it says has been
-seen, so that a command killed at any point leaves a state that ``deploy.reconcile`` can read
-from reality. See docs/lifecycle.md.
+A row is written *before* a process can start and updated *after* the new state was observed: when
+a command is killed at any point, ``deploy.reconcile`` derives the state from what runs. See
+docs/lifecycle.md.
 """
 
 from __future__ import annotations
@@ -31,62 +31,66 @@ DRAIN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """``changed`` is False when it already was as asked."""
+    """``changed`` is False when the deployment was in the requested state already."""
 
     deployment: Deployment
     changed: bool
 
 
 def deploy(session: Session, target: Target, new: NewDeployment) -> Outcome:
-    """Bring a model to life under its name; asking the same again changes nothing.
+    """Run a model under its name; a repeated request changes nothing.
 
-    Raises NotDeployableError (it does not fit), UsageError (the name is taken by another model),
-    StartFailed (the engine failed: its own reason), KeyboardInterrupt after undoing everything.
+    Raises NotDeployableError (it does not fit), UsageError (the name belongs to a deployment with
+    another model or other options), StartFailed (the engine failed, with its reason),
+    KeyboardInterrupt after every change was undone.
     """
-    request, before = new.request, refreshed_row(session, new.name)
-    if before is not None and request.is_like(before.request):
-        outcome = _again(session, before, request)
+    request, previous = new.request, refreshed_row(session, new.name)
+    if previous is not None and request.is_like(previous.request):
+        outcome = _repeat(session, previous, request)
         if outcome is not None:
             return outcome
-    _refuse_replacing(before, request)
+    _refuse_replacing(previous, request)
     if request.route:
         routes.check_free(session.routing_file, new.name)
-    if before is not None:
-        new = replace(new, created_at=before.created_at)
-        if before.state in ACTIVE_STATES:
+    if previous is not None:
+        new = replace(new, created_at=previous.created_at)
+        if previous.state in ACTIVE_STATES:
             _check_replacement(session, target, new)
-            _end(session, before)
-    with undone_by_interrupt(session, new.name, before):
+            _end(session, previous)
+    with undone_by_interrupt(session, new.name, previous):
         session.events(Planning(new.name, new.subject.id))
-        proposed = _propose(session, target, new, before)
+        proposed = _propose(session, target, new, previous)
         session.events(
             Planned(new.name, proposed.backend, proposed.quantization, proposed.port)
         )  # fmt: skip
         return _run(session, proposed, request.wait, request.timeout_s)
 
 
-def _again(session: Session, before: Deployment, request: Request) -> Outcome | None:
-    """The answer to a request that was made before; None where it is to be planned again."""
-    if before.drift:  # put back what was changed at the target
-        return _run(session, before, request.wait, request.timeout_s)
-    if before.state is State.RUNNING and not (request.replace and _hangs(before)):
-        return Outcome(_answering(before), changed=False)
-    if before.state is not State.STARTING:
+def _repeat(session: Session, previous: Deployment, request: Request) -> Outcome | None:
+    """The outcome of a repeated request; None where the model must be planned again."""
+    if previous.drift:  # restore what was changed at the target
+        return _run(session, previous, request.wait, request.timeout_s)
+    if previous.state is State.RUNNING and not (request.replace and _hangs(previous)):
+        return Outcome(_answering(previous), changed=False)
+    if previous.state is not State.STARTING:
         return None
     if not request.wait:
-        return Outcome(before, changed=False)
-    with undone_by_interrupt(session, before.name, None):
-        return Outcome(_wait_until_ready(session, before, request.timeout_s), changed=True)
+        return Outcome(previous, changed=False)
+    with undone_by_interrupt(session, previous.name, None):
+        return Outcome(_wait_until_ready(session, previous, request.timeout_s), changed=True)
 
 
 def start(session: Session, name: str, *, wait: bool, timeout_s: float) -> Outcome:
-    """Start a stopped or failed deployment as it was; nothing to do when it runs."""
-    deployment = known_row(session, name)
+    """Start a stopped or failed deployment as planned; a running one is left as it is.
+
+    Raises UsageError where it was never planned, StartFailed where the engine fails.
+    """
+    deployment = existing_row(session, name)
     if deployment.state is State.RUNNING:
         return Outcome(_answering(deployment), changed=False)
     if deployment.launch is None and deployment.remote is None:
         raise UsageError(
-            f"{name} was never planned to its end, so there is nothing to start again",
+            f"the deployment {name} has no complete plan, so it cannot be started",
             hint=f"modelscan deploy {deployment.model} --name {name}",
         )
     if deployment.route:
@@ -100,38 +104,39 @@ def start(session: Session, name: str, *, wait: bool, timeout_s: float) -> Outco
 
 
 def stop(session: Session, name: str, *, drain_s: float) -> Outcome:
-    """End a deployment and keep it: no process, route disabled, ``start`` brings it back.
+    """End the engine and keep the deployment: route disabled, row kept for ``start``.
 
-    Raises ModelscanError for a routing file that cannot be edited, after the engine is gone.
+    ``drain_s``: seconds for running requests. Raises ModelscanError, after the engine has ended,
+    for a routing file that cannot be edited.
     """
-    deployment = known_row(session, name)
+    deployment = existing_row(session, name)
     if deployment.state is State.STOPPED and not deployment.drift:
         return Outcome(deployment, changed=False)
     ended = _end(session, deployment, drain_s)
-    if ended.routed and (problem := routes.withdraw(session.routing_file, ended)):
+    if ended.routed and (problem := routes.disable(session.routing_file, ended)):
         raise routes.route_not_removed(ended, "stopped", problem)
     return Outcome(ended, changed=True)
 
 
 def remove(session: Session, name: str, *, drain_s: float) -> Deployment:
-    """End a deployment and forget it: process, route, log, row."""
-    deployment = known_row(session, name)
+    """End the engine and delete route, log and row; raises like ``stop``."""
+    deployment = existing_row(session, name)
     if deployment.state in ACTIVE_STATES or deployment.drift:
         deployment = _end(session, deployment, drain_s)
-    problem = _forget(session, deployment)
+    problem = _delete(session, deployment)
     if problem is not None:
         raise routes.route_not_removed(deployment, "removed", problem)
     return deployment
 
 
 def refreshed_row(session: Session, name: str) -> Deployment | None:
-    """The row as reality says it is; None where there is none."""
+    """The reconciled row; None for an unknown name."""
     deployment = session.store.get(name)
     return None if deployment is None else reconcile(deployment, session)
 
 
-def known_row(session: Session, name: str) -> Deployment:
-    """The row as reality says it is; raises UsageError for an unknown name."""
+def existing_row(session: Session, name: str) -> Deployment:
+    """The reconciled row; raises UsageError for an unknown name."""
     deployment = refreshed_row(session, name)
     if deployment is None:
         raise unknown(name, sorted(session.store.names()))
@@ -143,7 +148,7 @@ def _hangs(deployment: Deployment) -> bool:
 
 
 def _answering(deployment: Deployment) -> Deployment:
-    """That it runs is no good answer where it hangs; raises RemoteError then."""
+    """The deployment; raises RemoteError where it runs but does not answer."""
     if _hangs(deployment):
         name, why = deployment.name, f": {deployment.reason}" if deployment.reason else ""
         raise RemoteError(
@@ -154,37 +159,38 @@ def _answering(deployment: Deployment) -> Deployment:
     return deployment
 
 
-def _refuse_replacing(before: Deployment | None, request: Request) -> None:
-    if before is None or request.replace or before.state not in (State.RUNNING, State.STARTING):
+def _refuse_replacing(previous: Deployment | None, request: Request) -> None:
+    if previous is None or request.replace or previous.state not in (State.RUNNING, State.STARTING):
         return
     raise UsageError(
-        f"{before.name} is {before.state.value} with another model or other options "
-        f"({before.model}, {before.backend}, {before.quantization or 'unknown quantization'})",
+        f"{previous.name} is {previous.state.value} with another model or other options "
+        f"({previous.model}, {previous.backend}, "
+        f"{previous.quantization or 'unknown quantization'})",
         hint=f"modelscan deploy {request.model} --name ANOTHER_NAME, or --replace to replace it",
         code="name_taken",
-        details={"name": before.name, "state": before.state.value},
+        details={"name": previous.name, "state": previous.state.value},
     )
 
 
 def no_save(_: Deployment) -> None:
-    """A preview is not remembered."""
+    """For previews, which are not stored."""
 
 
 def _check_replacement(session: Session, target: Target, new: NewDeployment) -> None:
-    """A wrong option must not cost the deployment that runs. That it does not fit beside the old
-    one proves nothing: the old one's memory will be free."""
+    """Plan the replacement before the running deployment is ended, so that a wrong option does not
+    end it. A plan that does not fit is no error here: the old deployment's memory becomes free."""
     with contextlib.suppress(NotDeployableError):
         target.propose(new, Effects(no_save, session.events, session.now))
 
 
 def _propose(
-    session: Session, target: Target, new: NewDeployment, before: Deployment | None
+    session: Session, target: Target, new: NewDeployment, previous: Deployment | None
 ) -> Deployment:
-    """What could not be planned or fetched leaves the record as it was."""
+    """Plan and fetch; on an error the previous row is restored."""
     try:
         return target.propose(new, session.effects)
     except ModelscanError:
-        _undo(session, new.name, before)
+        _undo(session, new.name, previous)
         raise
 
 
@@ -204,7 +210,7 @@ def _wait_until_ready(session: Session, deployment: Deployment, timeout_s: float
     try:
         running = target.wait_until_ready(deployment, timeout_s, session.effects)
     except AuthError:
-        raise  # the key is not here: no reason to end the engine
+        raise  # this command lacks the key; the engine itself may be ready
     except ModelscanError as error:
         _fail(session, deployment, error)
         raise
@@ -214,8 +220,8 @@ def _wait_until_ready(session: Session, deployment: Deployment, timeout_s: float
 
 
 def _fail(session: Session, deployment: Deployment, error: ModelscanError) -> None:
-    now = session.store.get(deployment.name) or deployment  # it may have moved to another port
-    fail(now, session, error)
+    row = session.store.get(deployment.name) or deployment  # its port may have changed
+    fail(row, session, error)
 
 
 def _end(session: Session, deployment: Deployment, drain_s: float = DRAIN_S) -> Deployment:
@@ -223,33 +229,33 @@ def _end(session: Session, deployment: Deployment, drain_s: float = DRAIN_S) -> 
     return end(deployment, session, drain_s=drain_s)
 
 
-def _forget(session: Session, deployment: Deployment) -> ModelscanError | None:
-    problem = routes.forget(session.routing_file, deployment)
+def _delete(session: Session, deployment: Deployment) -> ModelscanError | None:
+    problem = routes.delete(session.routing_file, deployment)
     session.target(deployment).remove(deployment)
     session.store.delete(deployment.name)
     return problem
 
 
 @contextlib.contextmanager
-def undone_by_interrupt(session: Session, name: str, before: Deployment | None) -> Iterator[None]:
-    """Ctrl-C: end what was started and put the row back to what it was before."""
+def undone_by_interrupt(session: Session, name: str, previous: Deployment | None) -> Iterator[None]:
+    """On Ctrl-C, end the engine that was started and restore the previous row."""
     try:
         yield
     except KeyboardInterrupt:
         with session.shield():
-            _undo(session, name, before)
+            _undo(session, name, previous)
         raise
 
 
-def _undo(session: Session, name: str, before: Deployment | None) -> None:
-    """End what was started and put the row back; what ran before is stopped by now."""
-    now = session.store.get(name)
-    if now is None:
+def _undo(session: Session, name: str, previous: Deployment | None) -> None:
+    """End the engine and restore the previous row, as stopped where its engine was ended."""
+    row = session.store.get(name)
+    if row is None:
         return
-    if before is None:
-        session.target(now).stop(now, drain_s=0)
-        _forget(session, now)
+    if previous is None:
+        session.target(row).stop(row, drain_s=0)
+        _delete(session, row)
         return
-    end(now, session)
-    kept = before if before.state not in ACTIVE_STATES else stopped(before, session)
-    session.save(kept)
+    end(row, session)
+    restored = previous if previous.state not in ACTIVE_STATES else stopped(previous, session)
+    session.save(restored)

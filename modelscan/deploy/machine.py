@@ -1,4 +1,4 @@
-"""The machine that a question is about, whichever target it names."""
+"""The machine of a target: this one, an Ollama server or a cluster."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ __all__ = [
 
 
 def place_of(target: str | None, backend: str | None, gpu: str | None, config: Config) -> str:
-    """The target that ``plan`` and ``deploy`` mean by these words.
+    """The target that ``plan`` and ``deploy`` select for these options.
 
-    Ollama is a server of its own, not an engine that modelscan starts. Simulated hardware is
-    planned for here unless a target is named.
+    ``--backend ollama`` selects the Ollama server, which modelscan does not start. Simulated
+    hardware (``gpu``) selects this machine unless ``target`` is given.
     """
     if target is None and backend == "ollama":
         return "ollama"
@@ -43,7 +43,7 @@ def place_of(target: str | None, backend: str | None, gpu: str | None, config: C
 def machine_here(
     config: Config, gpu: str | None = None, name: str | None = None, *, backend: str | None = None
 ) -> Machine:
-    """``this_machine`` with what is on record; leaves no file behind."""
+    """This machine with its recorded deployments and measurements; writes no file."""
     with Store.look(config.paths.store_file) as store:
         return this_machine(config, store, gpu, name, backend=backend)
 
@@ -73,7 +73,10 @@ def machine_at(
 
 
 def missing_download(plan: Plan, machine: Machine, config: Config, command: str) -> Missing | None:
-    """The weights that a plan for this machine must fetch first; ``command`` fetches them."""
+    """The weights that this machine must fetch before the plan can run; None where it has them.
+
+    ``command`` is the command that fetches them.
+    """
     from modelscan.targets.local.weights import expected, is_remote
 
     if machine.simulated or not is_remote(plan) or expected(plan, config).model.exists():
@@ -86,7 +89,7 @@ def missing_download(plan: Plan, machine: Machine, config: Config, command: str)
 
 
 def model_at(place: str, model: ResolvedModel) -> ResolvedModel:
-    """What a target can get of a model: Ollama fetches by itself."""
+    """The model with the weights that the target can fetch; Ollama fetches from hubs only."""
     if place != "ollama":
         return model
     from modelscan.targets.ollama.machine import fetchable
@@ -103,10 +106,10 @@ def decide_at(
     explain: bool = False,
     everything: bool = False,
 ) -> Decision:
-    """What ``deploy`` to that target would choose, and alternatives."""
+    """The plan that ``deploy`` to the target would choose, with ``explain`` also alternatives."""
     if place in TARGETS:
-        there = model_at(place, model)
-        return decide_here(machine, there, wishes, explain=explain, everything=everything)
+        fetchable_model = model_at(place, model)
+        return decide_here(machine, fetchable_model, wishes, explain=explain, everything=everything)
     from modelscan.targets.gpustack.plan import decide_on_cluster
 
     return decide_on_cluster(machine, model, wishes, explain=explain, everything=everything)

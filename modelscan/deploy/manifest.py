@@ -1,13 +1,13 @@
-"""``deployment.yaml``: a deploy written down. What the command line says wins over the file.
+"""``deployment.yaml``: the options of ``deploy`` as a file; the command line has precedence.
 
     deployment:
       model: Qwen/Qwen3-8B
       target: gpustack
       context: 32k
       replicas: 2
-    metadata: {owner: search team}     # yours: never sent anywhere
+    metadata: {owner: search team}     # your own notes: sent nowhere
 
-An unknown key is an error with its nearest name: GPUStack itself accepts typos silently.
+An unknown key is an error that names the nearest key: GPUStack itself ignores unknown fields.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _CHOICES = {
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What the file asks for. ``request`` holds name, target, gpu, port … as far as given."""
+    """The content of the file. ``request`` has name, target, gpu, port … where given."""
 
     model: str
     workload: Workload
@@ -59,7 +59,7 @@ class Manifest:
 
 
 def read(path: Path) -> Manifest:
-    """Raises UsageError for a file that is missing, not YAML, or says what nobody understands."""
+    """Read a file; raises UsageError where it is missing, not YAML, or has a wrong key or value."""
     import yaml
 
     try:
@@ -74,13 +74,13 @@ def read(path: Path) -> Manifest:
 
 
 def parse(data: Any, where: str = "the file") -> Manifest:
-    """The typed file. Pure; raises UsageError with the key that is wrong."""
+    """Check and convert YAML data. Pure; raises UsageError with the wrong key."""
     top = _table(data, where)
-    _known(top, _TOP, where)
+    _check_keys(top, _TOP, where)
     if top.get("version", 1) != 1:
-        raise UsageError(f"{where}: version {top['version']} is not known (this is version 1)")
+        raise UsageError(f"{where}: version {top['version']} is not supported, only version 1")
     values = _table(top.get("deployment"), f"{where}: deployment")
-    _known(values, KEYS, f"{where}: deployment")
+    _check_keys(values, KEYS, f"{where}: deployment")
     for key, value in values.items():
         _check(key, value, where)
     if not values.get("model"):
@@ -99,16 +99,19 @@ def parse(data: Any, where: str = "the file") -> Manifest:
 
 
 def merged(file: Workload, typed: Workload, default_goal: str) -> Workload:
-    """The file's wishes with those of the command line over them."""
-    plain = replace(Workload(), goal=default_goal)
-    over = {
+    """The file's workload, overridden by what the command line sets.
+
+    ``default_goal`` is the goal of a command line without ``--goal``.
+    """
+    default = replace(Workload(), goal=default_goal)
+    overrides = {
         f.name: getattr(typed, f.name)
         for f in fields(Workload)
-        if getattr(typed, f.name) != getattr(plain, f.name)
+        if getattr(typed, f.name) != getattr(default, f.name)
     }
     if typed.parameters:
-        over["parameters"] = (*file.parameters, *typed.parameters)
-    return replace(file, **over)
+        overrides["parameters"] = (*file.parameters, *typed.parameters)
+    return replace(file, **overrides)
 
 
 def _workload(given: Mapping[str, Any], where: str) -> Workload:
@@ -125,7 +128,7 @@ def _workload(given: Mapping[str, Any], where: str) -> Workload:
 
 
 def _parameters(value: Any, where: str) -> tuple[tuple[str, str | None], ...]:
-    """A mapping (null or true: a bare flag) or a list of ``key=value`` words."""
+    """Engine options from a mapping (null or true: a bare flag) or a list of ``key=value``."""
     if isinstance(value, Mapping):
         return tuple(
             (str(k).lstrip("-"), None if v is None or v is True else _word(v))
@@ -134,11 +137,11 @@ def _parameters(value: Any, where: str) -> tuple[tuple[str, str | None], ...]:
         )
     if not isinstance(value, list | tuple):
         raise UsageError(f"{where}: deployment.parameters must be a mapping or a list")
-    found = []
+    parameters = []
     for item in value:
         key, equals, text = str(item).partition("=")
-        found.append((key.lstrip("-"), text if equals else None))
-    return tuple(found)
+        parameters.append((key.lstrip("-"), text if equals else None))
+    return tuple(parameters)
 
 
 def _word(value: Any) -> str:
@@ -180,12 +183,12 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
     return value
 
 
-def _known(values: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
+def _check_keys(values: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
     for key in values:
         if key not in keys:
             near = nearest(str(key), keys)
             raise UsageError(
-                f"{where}: '{key}' is not a key that is known here",
-                hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(keys)}",
+                f"{where}: '{key}' is not a key of this file",
+                hint=f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}",
                 code="unknown_key", details={"key": str(key), "nearest": near},
             )  # fmt: skip

@@ -1,7 +1,7 @@
-"""What is recorded against what is there: the row and the route follow reality.
+"""Compare records with what runs, and correct the row and the routing entry.
 
-Changes run under the deployment's lock. ``list`` and ``show`` look at every deployment whose lock
-is free (where it is not, another command is at work and the row says what it does).
+Changes are made under the deployment's lock. ``list`` and ``show`` reconcile the deployments whose
+lock is free; where it is held, another command is changing the deployment and its row is current.
 """
 
 from __future__ import annotations
@@ -29,43 +29,44 @@ Warn = Callable[[str], None]
 
 
 def no_warnings(_: str) -> None:
-    """For callers that show none."""
+    """For callers that print no warnings."""
 
 
 def observed(
     rows: Sequence[Deployment], session: Session, warn: Warn = no_warnings
 ) -> tuple[Deployment, ...]:
-    """The rows as they really are. All targets are asked at once: one that hangs costs its time
-    limit only once."""
-    looks = [functools.partial(_look, row, session) for row in rows]
-    if len(looks) < 2:
-        seen = [look() for look in looks]
+    """The rows in their present state. All targets are observed at once, so that several
+    unreachable ones together take one time limit."""
+    calls = [functools.partial(_observe, row, session) for row in rows]
+    if len(calls) < 2:
+        observations = [call() for call in calls]
     else:
         from concurrent.futures import ThreadPoolExecutor
 
-        with ThreadPoolExecutor(min(len(looks), _OBSERVERS)) as pool:
-            seen = list(pool.map(lambda look: look(), looks))
-    pairs = zip(rows, seen, strict=True)
-    return tuple(refreshed(row, session, look, warn) for row, look in pairs)
+        with ThreadPoolExecutor(min(len(calls), _OBSERVERS)) as pool:
+            observations = list(pool.map(lambda call: call(), calls))
+    pairs = zip(rows, observations, strict=True)
+    return tuple(refreshed(row, session, observation, warn) for row, observation in pairs)
 
 
-def _look(row: Deployment, session: Session) -> Observation | None:
+def _observe(row: Deployment, session: Session) -> Observation | None:
     try:
         return session.target(row).observe(row)
     except ModelscanError:
-        return None  # ``refreshed`` says why
+        return None  # ``refreshed`` repeats the call and warns
 
 
 def refreshed(
     row: Deployment, session: Session, seen: Observation | None = None, warn: Warn = no_warnings
 ) -> Deployment:
-    """The row after a look at reality; as it is while another command works on it.
+    """The reconciled row; the stored one while another command holds the lock.
 
-    A routing file that cannot be changed does not hide the truth: ``warn`` gets the message.
+    Without ``seen`` the target is observed. Where target or routing file raise an error, the row
+    has the observed state and ``warn`` receives the message.
     """
     try:
         seen = seen or session.target(row).observe(row)
-    except ModelscanError as error:  # its target is not configured any more, its key is missing, …
+    except ModelscanError as error:  # its target is no longer configured, its key is missing, …
         warn(f"{row.name}: {error.message}")
         return replace(row, health="unknown")
     if _agrees(row, seen):
@@ -73,10 +74,10 @@ def refreshed(
     lock = deployment_lock(session.config.paths.locks_dir, row.name)
     try:
         with hold(lock, timeout_s=_TRY_LOCK_S):
-            again = session.store.get(row.name)
-            if again is None:
+            stored = session.store.get(row.name)
+            if stored is None:
                 return row
-            now = reconcile(again, session)
+            current = reconcile(stored, session)
     except ModelscanError as error:
         if error.code == "locked":
             return _as_seen(row, seen)
@@ -84,13 +85,13 @@ def refreshed(
         return replace(
             row, state=seen.state, health=seen.health, reason=seen.reason, end_cause=seen.cause
         )  # fmt: skip
-    if not _route_agrees(now):
-        warn(f"{now.name} is {now.state.value}, but the routing file could not be changed")
-    return now
+    if not _route_agrees(current):
+        warn(f"{current.name} is {current.state.value}, but its routing entry was not changed")
+    return current
 
 
 def _as_seen(row: Deployment, seen: Observation) -> Deployment:
-    """The row with what only a look can tell; none of it is written down."""
+    """The row with the observed health, drift and restarts, which are not stored."""
     return replace(
         row, health=seen.health, drift=seen.drift, reason=seen.reason or row.reason,
         restarts=max(row.restarts, seen.restarts),
@@ -98,33 +99,33 @@ def _as_seen(row: Deployment, seen: Observation) -> Deployment:
 
 
 def _agrees(row: Deployment, seen: Observation) -> bool:
-    """Nothing to write: the usual case, which takes no lock."""
+    """Whether the row needs no change: the usual case, which needs no lock."""
     state, ready = seen.state, seen.ready
     if seen.pid not in (None, row.pid) or seen.endpoint not in (None, row.endpoint):
         return False
-    settled = row.state in (State.RUNNING, State.STARTING, State.STOPPED, State.FAILED)
-    return settled and state is row.state and not ready and _route_agrees(row)
+    stable = row.state in (State.RUNNING, State.STARTING, State.STOPPED, State.FAILED)
+    return stable and state is row.state and not ready and _route_agrees(row)
 
 
 def _route_agrees(row: Deployment) -> bool:
-    """The entry is written and enabled just while it runs."""
+    """Whether the routing entry is enabled exactly while the deployment runs."""
     return row.route is None or row.routed is (row.state is State.RUNNING)
 
 
 def reconcile(deployment: Deployment, session: Session) -> Deployment:
-    """Make row and route agree with what is there; the caller holds the lock."""
+    """Correct row and routing entry by what the target reports; the caller holds the lock."""
     if deployment.state in (State.PENDING, State.DOWNLOADING):
-        fetching = deployment.state is State.DOWNLOADING
-        doing = "while its weights were fetched" if fetching else "before the engine started"
-        reason = f"it was interrupted {doing}"
-        return _over(deployment, session, State.FAILED, EndCause.INTERRUPTED, reason)
+        downloading = deployment.state is State.DOWNLOADING
+        phase = "while its weights were downloaded" if downloading else "before the engine started"
+        reason = f"it was interrupted {phase}"
+        return _ended(deployment, session, State.FAILED, EndCause.INTERRUPTED, reason)
     if deployment.state is State.STOPPING:
         return end(deployment, session)
     seen = session.target(deployment).observe(deployment)
     deployment = replace(deployment, restarts=max(deployment.restarts, seen.restarts))
     if seen.state in (State.FAILED, State.STOPPED) and deployment.state is not seen.state:
         cause = seen.cause or EndCause.FAILED
-        return _over(deployment, session, seen.state, cause, seen.reason)
+        return _ended(deployment, session, seen.state, cause, seen.reason)
     if seen.ready:
         return _catch_up(deployment, session)
     if deployment.state is State.RUNNING:
@@ -133,35 +134,36 @@ def reconcile(deployment: Deployment, session: Session) -> Deployment:
 
 
 def _follow(deployment: Deployment, seen: Observation, session: Session) -> Deployment:
-    """It still runs: as another process, or at another address."""
+    """A running deployment with its new process or its new address."""
     if seen.pid not in (None, deployment.pid):
         deployment = replace(deployment, pid=seen.pid, pid_started_at=seen.pid_started_at)
-        session.store.put(deployment)  # its supervisor started it again
+        session.store.put(deployment)  # its supervisor restarted the engine
     if seen.endpoint not in (None, deployment.endpoint):
         deployment = replace(deployment, endpoint=seen.endpoint, routed=False)
-        session.store.put(deployment)  # its server has another address now
+        session.store.put(deployment)  # its server has a new address
     return deployment
 
 
 def _with_route(deployment: Deployment, session: Session) -> Deployment:
-    """Write or withdraw what an earlier command could not; a file that is still broken waits."""
+    """Enable or disable the routing entry where an earlier command failed to; a routing file that
+    is still invalid is left for the next command."""
     if deployment.state is State.RUNNING and deployment.route and not deployment.routed:
         with contextlib.suppress(ModelscanError):
             return finish(deployment, session)
-    over = deployment.state in (State.STOPPED, State.FAILED)
-    if over and deployment.routed and routes.withdraw(session.routing_file, deployment) is None:
+    ended = deployment.state in (State.STOPPED, State.FAILED)
+    if ended and deployment.routed and routes.disable(session.routing_file, deployment) is None:
         deployment = replace(deployment, routed=False)
         session.store.put(deployment)
     return deployment
 
 
 def _catch_up(deployment: Deployment, session: Session) -> Deployment:
-    """The engine is ready, and the command that waited for it is gone (or did not wait)."""
+    """Verify an engine that became ready after its command ended or did not wait."""
     effects = replace(session.effects, events=no_events)
     try:
         running = session.target(deployment).wait_until_ready(deployment, _VERIFY_S, effects)
     except AuthError:
-        return deployment  # its key is not here: a command that has it will verify it
+        return deployment  # the key is missing here; a command that has it verifies the engine
     except ModelscanError as error:
         return fail(deployment, session, error)
     session.store.put(running)
@@ -169,7 +171,7 @@ def _catch_up(deployment: Deployment, session: Session) -> Deployment:
 
 
 def finish(deployment: Deployment, session: Session) -> Deployment:
-    """It runs: write that down, then its route, then that the route is written."""
+    """Store the running deployment, then enable its routing entry, then store that."""
     session.store.put(deployment)
     target = session.target(deployment)
     if routes.publish(session.routing_file, deployment, target.route_type):
@@ -179,20 +181,20 @@ def finish(deployment: Deployment, session: Session) -> Deployment:
 
 
 def fail(deployment: Deployment, session: Session, error: ModelscanError) -> Deployment:
-    """Nothing is left behind but the row that says why: the engine's own words where it has any."""
+    """End a deployment that failed and store why: the engine's own reason where there is one."""
     if isinstance(error, StartFailed):
         cause, reason = error.cause, error.reason
     else:
         cause, reason = EndCause.FAILED, error.message
-    return _over(deployment, session, State.FAILED, cause, reason)
+    return _ended(deployment, session, State.FAILED, cause, reason)
 
 
 def end(deployment: Deployment, session: Session, *, drain_s: float = 0) -> Deployment:
-    """Stopped on purpose. Route first, then the process, then the row; each can be repeated."""
-    return _over(deployment, session, State.STOPPED, EndCause.STOPPED_BY_USER, None, drain_s)
+    """Stop a deployment: route first, then process, then row. Each step can be repeated."""
+    return _ended(deployment, session, State.STOPPED, EndCause.STOPPED_BY_USER, None, drain_s)
 
 
-def _over(
+def _ended(
     deployment: Deployment,
     session: Session,
     state: State,
@@ -200,7 +202,7 @@ def _over(
     reason: str | None,
     drain_s: float = 0,
 ) -> Deployment:
-    problem = routes.withdraw(session.routing_file, deployment)
+    problem = routes.disable(session.routing_file, deployment)
     session.target(deployment).stop(deployment, drain_s=drain_s)
     ended = replace(
         stopped(deployment, session), state=state, reason=reason, end_cause=cause,
@@ -211,7 +213,7 @@ def _over(
 
 
 def stopped(deployment: Deployment, session: Session) -> Deployment:
-    """The row of a deployment that was ended on purpose."""
+    """The row of a deployment that a user stopped."""
     return replace(
         deployment, state=State.STOPPED, reason=None, end_cause=EndCause.STOPPED_BY_USER,
         health=None, routed=False, pid=None, pid_started_at=None, updated_at=session.now(),
@@ -219,7 +221,7 @@ def stopped(deployment: Deployment, session: Session) -> Deployment:
 
 
 def unknown(name: str, names: Sequence[str]) -> UsageError:
-    """There is no such deployment; the nearest name as a hint."""
+    """The error for an unknown deployment, with the nearest name as a hint."""
     near = nearest(name, names)
     return UsageError(
         f"there is no deployment '{name}'",

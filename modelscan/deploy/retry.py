@@ -1,8 +1,8 @@
-"""After a start that failed for a known reason: the next best plan.
+"""The next plan after a start that failed for a known reason.
 
-What the engine itself says would fit comes first. Where it only says that memory ran out, or that
-it does not know the model or its format, the planner is asked again: for smaller weights, another
-format, another engine.
+A change that the engine's log names has precedence. Where the log only reports that memory ran out,
+or that the engine does not support the model or its format, the planner tries smaller weights,
+another format, another engine.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from modelscan.targets.base import StartFailed
 from modelscan.targets.events import Events
 from modelscan.targets.request import Request, check_name, derive_name
 
-ATTEMPTS = 2  # changed requests after the first; each takes a whole start
-_SMALLER = 0.9  # of what did not fit: less of a difference would fail again
+ATTEMPTS = 2  # changed requests after the first; each is a complete start
+_SMALLER = 0.9  # of the memory that did not fit; a smaller difference would fail again
 _LEAST_CONTEXT = 2048
 _ENGINES = ("llama.cpp", "vllm", "sglang")
 Note = Callable[[str], None]
@@ -33,23 +33,23 @@ Note = Callable[[str], None]
 def deploy_retrying(
     service: Deployments, request: Request, events: Events, note: Note, *, retry: bool
 ) -> Outcome:
-    """Deploy; after a failure that tells what would help, do it (``retry``) or make it the hint.
+    """Deploy; after a failure with a known remedy, apply it (``retry``) or make it the hint.
 
-    Raises the last failure.
+    ``note`` receives a sentence per retry. Raises the last StartFailed.
     """
     first = request
     for attempt in range(ATTEMPTS + 1):
         try:
             return service.deploy(request, events)
         except StartFailed as error:
-            again = next_request(request, error, service.config, first)
-            if again is None:
+            following = next_request(request, error, service.config, first)
+            if following is None:
                 raise
             if not retry or attempt == ATTEMPTS:
-                error.hint = command(request, again[1])
+                error.hint = command(request, following[1])
                 raise
-            note(f"{error.message}; trying again with {' '.join(again[1].options())}")
-            request = again[0]
+            note(f"{error.message}; trying again with {' '.join(following[1].options())}")
+            request = following[0]
     raise AssertionError("unreachable")
 
 
@@ -59,11 +59,10 @@ def next_request(
     config: Config | None = None,
     first: Request | None = None,
 ) -> tuple[Request, Remedy] | None:
-    """The request to try next and its difference; None where nothing is known to help.
+    """The request to try next and its difference; None where no remedy is known.
 
-    Never the same twice: a change that the request has already is no change. Without ``config``
-    only what the engine said is used. ``first``: what the user asked, where ``request`` is a change
-    of ours already.
+    A remedy that the request contains already is skipped. Without ``config`` only the remedy of
+    the engine's log counts. ``first`` is the user's request where ``request`` is a retry.
     """
     if error.remedy is not None and (changed := _changed(request, error.remedy)) is not None:
         return changed, error.remedy
@@ -75,12 +74,12 @@ def next_request(
 
 
 def _changed(request: Request, remedy: Remedy) -> Request | None:
-    """The request with the remedy; None where that changes nothing, or asks for more context."""
-    asked, workload = request.workload, remedy.applied(request.workload)
-    if workload == asked or set(remedy.parameters) & set(asked.parameters):
+    """The request with the remedy; None where that changes nothing or enlarges the context."""
+    previous, workload = request.workload, remedy.applied(request.workload)
+    if workload == previous or set(remedy.parameters) & set(previous.parameters):
         return None
-    before, now = asked.context_tokens, workload.context_tokens
-    if before is not None and now is not None and now > before:
+    old, new = previous.context_tokens, workload.context_tokens
+    if old is not None and new is not None and new > old:
         return None
     return replace(request, workload=workload, replace=True)
 
@@ -88,7 +87,7 @@ def _changed(request: Request, remedy: Remedy) -> Request | None:
 def _replanned(
     request: Request, kind: str | None, failed: Plan, config: Config
 ) -> tuple[Request, Remedy] | None:
-    """The first change that this machine has a plan for."""
+    """The first remedy with which this machine has a plan."""
     from modelscan.models.resolve import load_deployable
     from modelscan.state.store import Store
     from modelscan.targets.local.plan import plan_here
@@ -112,69 +111,69 @@ def _replanned(
 
 
 def _changes(
-    kind: str | None, asked: Workload, failed: Plan, subject: ResolvedModel
+    kind: str | None, workload: Workload, failed: Plan, subject: ResolvedModel
 ) -> Iterator[Remedy]:
-    """What may help, best first; nothing that the user asked for is taken back."""
+    """Remedies, best first; options that the user set are kept."""
     if kind == "memory":
-        yield from _formats(asked, failed, subject, smaller=True)
+        yield from _formats(workload, failed, subject, smaller=True)
         half = failed.context_tokens // 2
         if half >= _LEAST_CONTEXT:
             yield Remedy(context_tokens=half)
     elif kind == "quantization":
-        yield from _formats(asked, failed, subject, smaller=False)
-    if kind in ("quantization", "architecture") and not (asked.backend or asked.parameters):
+        yield from _formats(workload, failed, subject, smaller=False)
+    if kind in ("quantization", "architecture") and not (workload.backend or workload.parameters):
         for name in _ENGINES:
             if name != failed.backend:
                 yield Remedy(backend=name)
 
 
 def _formats(
-    asked: Workload, failed: Plan, subject: ResolvedModel, *, smaller: bool
+    workload: Workload, failed: Plan, subject: ResolvedModel, *, smaller: bool
 ) -> Iterator[Remedy]:
-    """The model's other formats, most bits first; of them only those with fewer bits."""
-    if asked.quantization is not None:
+    """The model's other formats, most bits first; with ``smaller`` only those of fewer bits."""
+    if workload.quantization is not None:
         return
-    tried = failed.quantization
-    limit = bits_per_weight(tried) or 16.0
+    failed_format = failed.quantization
+    limit = bits_per_weight(failed_format) or 16.0
     names = dict.fromkeys(c.variant.quantization for c in subject.candidates)
     sized = [(bits_per_weight(name) or 0.0, name) for name in names if name]
     for bits, name in sorted(sized, reverse=True):
-        if canonical(name) != canonical(tried) and (bits < limit or not smaller):
+        if canonical(name) != canonical(failed_format) and (bits < limit or not smaller):
             yield Remedy(quantization=name)
 
 
 def command(request: Request, remedy: Remedy = Remedy()) -> str:
-    """The request as a command to paste, with the change over it."""
-    wanted = request.workload
-    asked = [
-        ("--backend", wanted.backend), ("--quantization", wanted.quantization),
-        ("--context", wanted.context_tokens), ("--parallel", wanted.parallel),
-        ("--tensor-parallel", wanted.tensor_parallel),
-        ("--memory-utilization", wanted.memory_utilization),
-        ("--backend-version", wanted.backend_version),
-        ("--kv-cache", _cache_types(wanted)),
-        ("--flash-attention", wanted.flash_attention), ("--ubatch", wanted.ubatch),
-        ("--goal", None if wanted.goal == "quality" else wanted.goal),
-        ("--mode", None if wanted.mode == "standard" else wanted.mode),
-        ("--source", wanted.source),
-        *(("--adapter", name) for name in wanted.adapters),
+    """The request as a command to paste; ``remedy`` overrides its options."""
+    workload = request.workload
+    options = [
+        ("--backend", workload.backend), ("--quantization", workload.quantization),
+        ("--context", workload.context_tokens), ("--parallel", workload.parallel),
+        ("--tensor-parallel", workload.tensor_parallel),
+        ("--memory-utilization", workload.memory_utilization),
+        ("--backend-version", workload.backend_version),
+        ("--kv-cache", _cache_types(workload)),
+        ("--flash-attention", workload.flash_attention), ("--ubatch", workload.ubatch),
+        ("--goal", None if workload.goal == "quality" else workload.goal),
+        ("--mode", None if workload.mode == "standard" else workload.mode),
+        ("--source", workload.source),
+        *(("--adapter", name) for name in workload.adapters),
         *(("--param", key if value is None else f"{key}={value}")
-          for key, value in wanted.parameters),
+          for key, value in workload.parameters),
         ("--gpu", request.gpu), ("--name", request.name), ("--port", request.port),
     ]  # fmt: skip
     change = remedy.options()
     words = ["modelscan", "deploy", request.model]
-    for flag, value in asked:
+    for flag, value in options:
         repeatable = flag in ("--param", "--adapter")
         if value is not None and (repeatable or flag not in change):
             words += [flag, str(value)]
-    words += ["--embedding"] if wanted.embedding else []
-    words += ["--allow-unsafe"] if wanted.allow_unsafe else []
-    words += ["--force"] if wanted.force else []
+    words += ["--embedding"] if workload.embedding else []
+    words += ["--allow-unsafe"] if workload.allow_unsafe else []
+    words += ["--force"] if workload.force else []
     return " ".join(map(shlex.quote, [*words, *change]))
 
 
-def _cache_types(wishes: Workload) -> str | None:
-    """``--kv-cache``: of keys, and of values where they have another type."""
-    keys, values = wishes.kv_cache_k, wishes.kv_cache_v
+def _cache_types(workload: Workload) -> str | None:
+    """The value of ``--kv-cache``: one type, or two where keys and values differ."""
+    keys, values = workload.kv_cache_k, workload.kv_cache_v
     return keys if values in (None, keys) else f"{keys},{values}"

@@ -1,4 +1,4 @@
-"""Routing entries whose deployment on a cluster is not as it was left."""
+"""Routing entries whose cluster deployment was changed, stopped or removed there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelscan.routing.schema import Finding, RoutingFile
 
 
 def drifted_routes(file: RoutingFile, deployments: Sequence[Deployment]) -> tuple[Finding, ...]:
-    """A warning for each such entry; ``deployments`` are as the servers show them now."""
+    """A warning for each such entry; ``deployments`` have the state that the servers report."""
     by_name = {deployment.name: deployment for deployment in deployments}
     findings = []
     for index, route in enumerate(file.routes):
@@ -26,7 +26,7 @@ def drifted_routes(file: RoutingFile, deployments: Sequence[Deployment]) -> tupl
 
 def _problem(route: Route, deployment: Deployment | None) -> str | None:
     if deployment is None:
-        return f"its deployment '{route.deployment}' is not known here"
+        return f"its deployment '{route.deployment}' is not recorded on this machine"
     state = deployment.state.value
     stopped = state != "running" and deployment.reason
     if deployment.drift or deployment.health == "unknown" or stopped:

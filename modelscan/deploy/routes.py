@@ -1,4 +1,4 @@
-"""A deployment's entry in the routing file: written when it runs, disabled when it does not."""
+"""A deployment's entry in the routing file: enabled while it runs, disabled otherwise."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelscan.routing import file as routing_file
 
 
 def route_of(deployment: Deployment, route_type: str) -> Route | None:
-    """Its entry; None where none is wanted."""
+    """The entry; None with ``--no-route`` and without an endpoint."""
     if deployment.route is None or deployment.endpoint is None:
         return None
     return Route(
@@ -28,18 +28,18 @@ def route_of(deployment: Deployment, route_type: str) -> Route | None:
 
 
 def check_free(path: Path, name: str) -> None:
-    """Raises UsageError, before anything is started, when the entry could not be written."""
-    there = routing_file.load(path).route(name)
-    if there is not None and there.deployment != name:
+    """Raises UsageError where the name belongs to another entry; called before a start."""
+    entry = routing_file.load(path).route(name)
+    if entry is not None and entry.deployment != name:
         raise UsageError(
-            f"the routing file has an entry '{name}' that is not of this deployment",
+            f"the routing file has an entry '{name}' that does not belong to this deployment",
             hint=f"choose another --name, or --no-route; see modelscan route show {name}",
             code="route_conflict",
         )
 
 
 def publish(path: Path, deployment: Deployment, route_type: str) -> bool:
-    """Write the entry; False where none is wanted."""
+    """Write and enable the entry; False where ``route_of`` is None."""
     route = route_of(deployment, route_type)
     if route is None:
         return False
@@ -47,8 +47,9 @@ def publish(path: Path, deployment: Deployment, route_type: str) -> bool:
     return True
 
 
-def withdraw(path: Path, deployment: Deployment) -> ModelscanError | None:
-    """Send nothing there any more. Returns why not: a broken file must not keep an engine alive."""
+def disable(path: Path, deployment: Deployment) -> ModelscanError | None:
+    """Disable the entry. Returns, not raises, the error of an invalid routing file: the engine must
+    be ended all the same."""
     if not deployment.route:
         return None
     try:
@@ -58,8 +59,8 @@ def withdraw(path: Path, deployment: Deployment) -> ModelscanError | None:
     return None
 
 
-def forget(path: Path, deployment: Deployment) -> ModelscanError | None:
-    """Remove the entry; returns why it is still there."""
+def delete(path: Path, deployment: Deployment) -> ModelscanError | None:
+    """Remove the entry; returns the error where it could not be removed."""
     if not deployment.route:
         return None
     try:
@@ -70,11 +71,11 @@ def forget(path: Path, deployment: Deployment) -> ModelscanError | None:
 
 
 def route_not_removed(deployment: Deployment, done: str, problem: ModelscanError) -> ModelscanError:
-    """The error for an engine that is gone while its entry is not."""
+    """The error for a deployment that ended while its routing entry could not be changed."""
     return ModelscanError(
         f"{deployment.name} is {done}, but its entry is still in the routing file: "
         f"{problem.message}",
-        hint="mend the file, then: modelscan route validate",
+        hint="repair the file, then: modelscan route validate",
         code="route_stays",
         details={"name": deployment.name, "route": deployment.route},
     )

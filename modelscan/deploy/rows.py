@@ -1,4 +1,4 @@
-"""What every deployment command shows of a deployment, as a value with one JSON form."""
+"""The public fields of a deployment, as a value with one JSON form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelscan.core.deployment import Deployment, Health, RestartPolicy, State
 
 @dataclass(frozen=True, slots=True)
 class DeploymentRow:
-    """The public facts of a ``core.deployment.Deployment``; the rest is how it is kept."""
+    """The public fields of a ``core.deployment.Deployment``. Unknown is None."""
 
     name: str
     model: str
@@ -47,7 +47,7 @@ class DeploymentList:
 
 
 def deployment_row(deployment: Deployment) -> DeploymentRow:
-    """What the contract shows of a deployment."""
+    """The public fields of a deployment."""
     values = {field.name: getattr(deployment, field.name) for field in fields(DeploymentRow)}
     return DeploymentRow(**values)
 

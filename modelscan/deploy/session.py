@@ -1,4 +1,4 @@
-"""What one change of deployments works with: settings, the open store, the clock, the events."""
+"""Settings, open store, clock and event receiver of one operation on deployments."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from modelscan.targets.registry import find_target
 
 FindTarget = Callable[[str, Config], Target]
 Shield = Callable[[], AbstractContextManager[None]]
-"""A context in which a clean-up is not interrupted; what that takes is the caller's knowledge."""
+"""A context in which a clean-up is not interrupted; the caller provides it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """For one operation and one thread; the store is open for as long as it is used."""
+    """For one operation in one thread, while its store is open."""
 
     config: Config
     store: Store
@@ -38,13 +38,13 @@ class Session:
 
     @property
     def effects(self) -> Effects:
-        """What a target may do."""
+        """The operations that a target may use: save a row, send an event, read the clock."""
         return Effects(self.save, self.events, self.now)
 
     def target(self, deployment: Deployment) -> Target:
-        """Where it runs; raises UsageError when that target is not configured any more."""
+        """The deployment's target; raises UsageError where it is no longer configured."""
         return self.find(deployment.target, self.config)
 
     def save(self, deployment: Deployment) -> None:
-        """Write the row with the time of the change."""
+        """Store the row with the present time as ``updated_at``."""
         self.store.put(replace(deployment, updated_at=self.now()))

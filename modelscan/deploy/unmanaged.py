@@ -1,6 +1,6 @@
-"""Models on configured servers that are not on record here: listed, and otherwise left alone.
+"""Models on configured GPUStack servers that are not recorded here: list them, adopt one.
 
-``adopt`` gives one our marker, a row and, when it runs, a route.
+``adopt`` adds our marker, a row and, where the model runs, a routing entry.
 """
 
 from __future__ import annotations
@@ -38,27 +38,30 @@ _TASKS = {"embedding": "embedding", "reranker": "rerank"}
 
 
 def unmanaged(
-    config: Config, known: Sequence[Deployment], warn: Warn = no_warnings
+    config: Config, recorded: Sequence[Deployment], warn: Warn = no_warnings
 ) -> tuple[Deployment, ...]:
-    """What the configured servers run besides our own; ``warn`` gets which server is away."""
+    """The models of the configured servers that are not among ``recorded``, by target and name.
+
+    ``warn`` receives the error of a server that does not answer.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     servers = load(config.paths).items
     if not servers:
         return ()
     with ThreadPoolExecutor(min(8, len(servers))) as pool:
-        answers = list(pool.map(lambda server: _ask(server, config, known), servers))
+        answers = list(pool.map(lambda server: _models_of(server, config, recorded), servers))
     for answer in answers:
         if isinstance(answer, ModelscanError):
             warn(answer.message)
-    found = [row for answer in answers if not isinstance(answer, ModelscanError) for row in answer]
-    return tuple(sorted(found, key=lambda row: (row.target, row.name)))
+    rows = [row for answer in answers if not isinstance(answer, ModelscanError) for row in answer]
+    return tuple(sorted(rows, key=lambda row: (row.target, row.name)))
 
 
-def _ask(
-    server: TargetConfig, config: Config, known: Sequence[Deployment]
+def _models_of(
+    server: TargetConfig, config: Config, recorded: Sequence[Deployment]
 ) -> list[Deployment] | ModelscanError:
-    launches = [row.launch for row in known if row.target == server.name]
+    launches = [row.launch for row in recorded if row.target == server.name]
     ours = {one.marker for one in launches if isinstance(one, ClusterLaunch) and one.marker}
     try:
         with GpuStackTarget(config, server).client(_TIMEOUT_S, attempts=1) as client:
@@ -66,18 +69,18 @@ def _ask(
             instances = [parse_instance(row) for row in client.list("model-instances")]
     except ModelscanError as error:
         return error
-    strangers = [m for m in models if not any(remote.is_ours(m, mark) for mark in ours)]
+    unmanaged_models = [m for m in models if not any(remote.is_ours(m, mark) for mark in ours)]
     return [
         _describe(model, [i for i in instances if i.model_id == model.id], server)
-        for model in strangers
+        for model in unmanaged_models
     ]
 
 
 def _describe(
     model: RemoteModel, instances: Sequence[RemoteInstance], server: TargetConfig
 ) -> Deployment:
-    """A model that is not ours as a deployment: what the server says of it, nothing else."""
-    seen = status(model, instances)
+    """An unmanaged model as a deployment with the facts that the server reports."""
+    observed = status(model, instances)
     created = str(model.raw.get("created_at") or now_text())
     return Deployment(
         name=model.name,
@@ -85,8 +88,8 @@ def _describe(
         target=server.name,
         backend=(model.backend or "unknown").lower(),
         quantization=None,
-        state=seen.state,
-        reason=seen.reason,
+        state=observed.state,
+        reason=observed.reason,
         endpoint=server.url,
         context_tokens=None,
         gpus=(),
@@ -96,7 +99,7 @@ def _describe(
         task=_task(model),
         api_key=server.api_key,
         managed=False,
-        health="ok" if seen.state is State.RUNNING else None,
+        health="ok" if observed.state is State.RUNNING else None,
     )
 
 
@@ -106,9 +109,10 @@ def _task(model: RemoteModel) -> str:
 
 
 def adopt(name: str, target: str, service: Deployments, *, route: bool = True) -> Deployment:
-    """Put a server's model on record and under our care; it keeps running as it is.
+    """Record a server's model as a managed deployment, without a restart.
 
-    Raises UsageError when the name is taken here, RemoteError when the server has no such model.
+    ``route`` also writes a routing entry. Raises UsageError where the name is taken on this
+    machine, RemoteError where the server has no such model.
     """
     check_name(name)
     server = load(service.config.paths).find(target)
@@ -116,7 +120,7 @@ def adopt(name: str, target: str, service: Deployments, *, route: bool = True) -
     with service.session(name) as session, place.client() as client:
         if session.store.get(name) is not None:
             raise UsageError(
-                f"there is a deployment '{name}' already",
+                f"a deployment '{name}' exists already",
                 hint=f"modelscan show {name}", code="name_taken",
             )  # fmt: skip
         model = remote.by_name(client, name)
@@ -128,14 +132,14 @@ def adopt(name: str, target: str, service: Deployments, *, route: bool = True) -
             routes.check_free(session.routing_file, name)
         marker = f"modelscan:{uuid.uuid4().hex[:16]}"
         launch = ClusterLaunch(_body(model, marker), marker, client.dialect.management)
-        adopted = _on_record(model, server, launch, remote.instances(client, model.id), route)
+        adopted = _managed(model, server, launch, remote.instances(client, model.id), route)
         session.store.put(adopted)
         remote.change(client, model, {"description": _description(model, marker)})
         return reconcile(adopted, session)
 
 
 def _description(model: RemoteModel, marker: str) -> str:
-    """The words that were there, with our marker in place of an earlier one."""
+    """The model's description with our marker in place of an earlier one."""
     import re
 
     words = re.sub(r"\s*\(?modelscan:[0-9a-f]+\)?", "", model.raw.get("description") or "").strip()
@@ -143,15 +147,16 @@ def _description(model: RemoteModel, marker: str) -> str:
 
 
 def _body(model: RemoteModel, marker: str) -> dict[str, Any]:
-    """What starts it again. Its variables stay on the server: what is not sent is kept there."""
-    known = {k: v for k, v in snapshot(model.raw).items() if k != "env"}
-    body: dict[str, Any] = {k: v for k, v in known.items() if v not in (None, [], {})}
+    """The request body that starts the model again. Environment variables are left out: the server
+    keeps fields that are not sent."""
+    fields = {k: v for k, v in snapshot(model.raw).items() if k != "env"}
+    body: dict[str, Any] = {k: v for k, v in fields.items() if v not in (None, [], {})}
     body |= {"name": model.name, "description": _description(model, marker)}
     body["replicas"] = model.replicas or 1
     return body
 
 
-def _on_record(
+def _managed(
     model: RemoteModel,
     server: TargetConfig,
     launch: ClusterLaunch,
@@ -159,8 +164,8 @@ def _on_record(
     route: bool,
 ) -> Deployment:
     row = _describe(model, instances, server)
-    kept = ClusterRecord(model_id=model.id, row=snapshot(model.raw))
-    # Starting: the look that follows asks it something before it is called running.
+    record = ClusterRecord(model_id=model.id, row=snapshot(model.raw))
+    # Starting, not running: ``reconcile`` verifies it with a request first.
     state = State.STARTING if row.state not in (State.STOPPED, State.STOPPING) else State.STOPPED
     return replace(
         row,
@@ -170,30 +175,30 @@ def _on_record(
         health=None,
         updated_at=now_text(),
         launch=launch,
-        remote=kept,
+        remote=record,
         route=model.name if route else None,
     )
 
 
 def adopt_if_unmanaged(name: str, service: Deployments, *, force: bool | None) -> None:
-    """Before a command acts on a name that is not on record: is it a server's unmanaged model?
+    """Adopt an unmanaged model of that name before a command acts on it.
 
-    With ``force`` it is adopted first; without, UsageError says where it is (None: the command
-    has no such option). A name that no server has is left to the caller.
+    Without ``force`` raises UsageError with the model's target (None: the command has no
+    ``--force``). Does nothing for a recorded name and for a name that no server has.
     """
     with Store.open(service.config.paths.store_file) as store:
-        known, names = store.all(), store.names()
+        rows, names = store.all(), store.names()
     if name in names:
         return
-    for stranger in unmanaged(service.config, known):
-        if stranger.name != name:
+    for model in unmanaged(service.config, rows):
+        if model.name != name:
             continue
         if not force:
-            insist = "" if force is None else ", or add --force"
+            option = "" if force is None else ", or add --force"
             raise UsageError(
-                f"'{name}' is at {stranger.target}, and modelscan did not make it",
-                hint=f"modelscan adopt {name} --target {stranger.target}{insist}",
+                f"'{name}' is a model of {model.target} that modelscan does not manage",
+                hint=f"modelscan adopt {name} --target {model.target}{option}",
                 code="unmanaged",
             )
-        adopt(name, stranger.target, service, route=False)
+        adopt(name, model.target, service, route=False)
         return

@@ -1,4 +1,4 @@
-"""Change a deployment on a cluster: replicas, engine options, variables."""
+"""Change a cluster deployment: replicas, engine options, environment variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modelscan.targets.gpustack.body import check_env, pairs
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is to be different; nothing else changes."""
+    """The fields to change; a field with its default stays as it is."""
 
     replicas: int | None = None
     parameters: tuple[tuple[str, str | None], ...] = ()
@@ -26,46 +26,47 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """``restart``: the change only counts for new instances, so those that run must end first."""
+    """``restart``: only new instances have the change, so the running ones must be restarted."""
 
     deployment: Deployment
     restart: bool
 
 
 def apply(session: Session, name: str, change: Change, timeout_s: float) -> Changed:
-    """Write the change down; another number of replicas takes nothing down and is carried out.
+    """Store the change; a new number of replicas is applied at once, without a restart.
 
-    Raises UsageError for a deployment of this machine.
+    ``timeout_s``: seconds to wait until ready. Raises UsageError for an empty change, an unknown
+    name and a deployment of this machine.
     """
     if change == Change():
-        raise UsageError("nothing was to be changed", hint=f"modelscan update {name} --replicas 2")
+        raise UsageError("no change was given", hint=f"modelscan update {name} --replicas 2")
     row = session.store.get(name)
     if row is None:
         raise unknown(name, sorted(session.store.names()))
     if not isinstance(row.launch, ClusterLaunch):
         raise UsageError(
-            f"{name} runs on this machine: only deployments of a cluster can be updated",
+            f"{name} runs on this machine; update changes only cluster deployments",
             hint=f"modelscan deploy {row.model} --name {name} --replace, with other options",
             code="not_a_cluster",
         )
     launch = replace(row.launch, body=changed_body(row.launch.body, change))
     row = reconcile(row, session)
     request = row.request or DeployRequest(row.model, row.target)
-    request = replace(request, changed_at=session.now())  # no longer what was asked
-    wanted = replace(row, launch=launch, request=request)
-    session.save(wanted)
+    request = replace(request, changed_at=session.now())  # differs from the request now
+    changed = replace(row, launch=launch, request=request)
+    session.save(changed)
     if row.state is not State.RUNNING:
-        return Changed(wanted, restart=False)
+        return Changed(changed, restart=False)
     if change.parameters or change.dropped or change.env:
-        return Changed(wanted, restart=True)
-    target = session.target(wanted)
-    started = target.start(wanted, session.effects)
-    settled = target.wait_until_ready(started, timeout_s, session.effects)
-    return Changed(finish(settled, session), restart=False)
+        return Changed(changed, restart=True)
+    target = session.target(changed)
+    started = target.start(changed, session.effects)
+    ready = target.wait_until_ready(started, timeout_s, session.effects)
+    return Changed(finish(ready, session), restart=False)
 
 
 def changed_body(body: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    """The body with the change in it. Pure."""
+    """The request body with the change applied. Pure; raises UsageError for an unknown option."""
     new = dict(body)
     if change.replicas is not None:
         new["replicas"] = change.replicas
@@ -76,7 +77,9 @@ def changed_body(body: Mapping[str, Any], change: Change) -> dict[str, Any]:
             options[key.replace("_", "-")] = value
         for key in change.dropped:
             if key.replace("_", "-") not in options:
-                raise UsageError(f"--{key} is not among its options: {' '.join(options) or 'none'}")
+                raise UsageError(
+                    f"--{key} is not an option of the deployment: {' '.join(options) or 'none'}"
+                )
             del options[key.replace("_", "-")]
         new["backend_parameters"] = [f"--{k}" if v is None else f"--{k}={v}"
                                      for k, v in options.items()]  # fmt: skip

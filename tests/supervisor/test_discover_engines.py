@@ -182,4 +182,4 @@ def test_an_unknown_name_says_what_is_there(run_in_process: Callable[..., Ran]) 
     with serving(other("phi")) as port:
         ran = run_in_process("discover", "--adopt", "nobody", "--port", str(port))
     assert ran.code == 2
-    assert "no model 'nobody' is served on the known ports (there are: phi)" in ran.err
+    assert "no server on the scanned ports has a model 'nobody' (models: phi)" in ran.err

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def compare_document(
     context: Context, texts: Sequence[str], gpu: str | None
 ) -> Document[Comparison]:
-    """The facts of each model, its cheapest offer and its fit here."""
+    """The facts of each model, its lowest price and its fit on this machine."""
     from modelscan.models.info import find_comparison
 
     models, answer = find_comparison(texts, context.workspace.machine(gpu), context.config)

@@ -1,4 +1,4 @@
-"""The options of ``catalog search`` and ``catalog list``, once, and the Query that they mean."""
+"""The options of ``catalog search`` and ``catalog list``, and the Query they make."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Gpu = Annotated[
     str | None,
     typer.Option("--gpu", metavar="SPEC", help="Simulated hardware ('RTX 4090', '24GiB')."),
 ]
-Limit = Annotated[int, typer.Option("--limit", min=0, help="Rows (0 = all).")]
+Limit = Annotated[int, typer.Option("--limit", min=0, help="Number of rows (0: all).")]
 SEARCH_LIMIT = 20
 
 
-@dataclass(eq=False, repr=False)  # what is left out here costs start-up time
+@dataclass(eq=False, repr=False)  # unused methods would cost start-up time
 class Filters(Options):
-    """Each field is an option."""
+    """The filters; each field is an option."""
 
     open_weights: Annotated[
         bool, typer.Option("--open-weights", help="Only models whose weights can be downloaded.")
     ] = False
     closed_weights: Annotated[
-        bool, typer.Option("--closed-weights", help="Only models that others host.")
+        bool, typer.Option("--closed-weights", help="Only models without published weights.")
     ] = False
     source: Annotated[
         str | None,
@@ -43,23 +43,28 @@ class Filters(Options):
         None
     )
     license: Annotated[
-        str | None, typer.Option("--license", help="Only this licence, e.g. apache-2.0.")
+        str | None, typer.Option("--license", help="Only this license, e.g. apache-2.0.")
     ] = None
     modality: Annotated[
-        str | None, typer.Option("--modality", help="Only with all of these, e.g. text,image.")
+        str | None,
+        typer.Option("--modality", help="Only models with all of these, e.g. text,image."),
     ] = None
     tools: Annotated[bool, typer.Option("--tools", help="Only models that call tools.")] = False
     reasoning: Annotated[bool, typer.Option("--reasoning", help="Only models that reason.")] = False
     vision: Annotated[bool, typer.Option("--vision", help="Only models that see images.")] = False
     min_context: Annotated[
-        str | None, typer.Option("--min-context", help="At least this context, e.g. 128k.")
+        str | None,
+        typer.Option("--min-context", help="Only models with this context or more, e.g. 128k."),
     ] = None
     max_vram: Annotated[
         float | None,
-        typer.Option("--max-vram", min=0.0, metavar="GIB", help="Runs in at most so many GiB."),
+        typer.Option(
+            "--max-vram", min=0.0, metavar="GIB", help="Only models that run in this memory."
+        ),
     ] = None
     max_params: Annotated[
-        str | None, typer.Option("--max-params", help="At most so many parameters, e.g. 8B.")
+        str | None,
+        typer.Option("--max-params", help="Only models with at most this size, e.g. 8B."),
     ] = None
     fits: Annotated[
         bool, typer.Option("--fits", help="Only models that fit this machine (or --gpu).")
@@ -68,19 +73,17 @@ class Filters(Options):
     sort: Annotated[str | None, typer.Option("--sort", click_type=click.Choice(SORTS))] = None
     limit: Annotated[
         int | None,
-        typer.Option("--limit", min=0, help="Rows (0 = all; search prints 20, list all)."),
+        typer.Option("--limit", min=0, help="Number of rows (0: all; default: 20 for search)."),
     ] = None
-    offset: Annotated[
-        int, typer.Option("--offset", min=0, help="Rows to leave out at the start.")
-    ] = 0
+    offset: Annotated[int, typer.Option("--offset", min=0, help="Number of rows to skip.")] = 0
 
     @property
     def only_fitting(self) -> bool:
-        """Whether only models that fit a machine are wanted."""
+        """Whether to list only models that fit a machine."""
         return self.fits or self.gpu is not None
 
     def query(self, text: str = "", limit: int = 0) -> Query:
-        """The filters as a Query; raises UsageError for values that cannot be read.
+        """The filters as a Query; raises UsageError for an invalid value.
 
         ``limit`` rows (0: all) where the option is not given.
         """

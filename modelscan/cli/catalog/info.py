@@ -1,4 +1,4 @@
-"""``catalog info`` and ``catalog sources``: one model's facts with their sources."""
+"""``catalog info`` and ``catalog sources``: facts of a model, state of the sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 12
 
 
 def info_document(context: Context, text: str, gpu: str | None) -> Document[ModelInfo]:
-    """Every fact about one model; its fit on this machine where it is known."""
+    """Every fact about one model, and its fit on this machine."""
     from modelscan.models.info import find_info
 
     with context.output.status(f"looking up {text}"):
@@ -30,18 +30,20 @@ def info_document(context: Context, text: str, gpu: str | None) -> Document[Mode
     return Document("catalog.info", answer, blocks, [model.id], hint=hint)
 
 
-def _blocks(model: Model, instead: Sequence[str]) -> list[Block]:
+def _blocks(model: Model, alternatives: Sequence[str]) -> list[Block]:
     blocks: list[Block] = [
-        Table(("FACT", "VALUE", "SOURCE", "OTHERS SAY"), facts(model), optional=("OTHERS SAY",))
+        Table(
+            ("FACT", "VALUE", "SOURCE", "OTHER SOURCES"), facts(model), optional=("OTHER SOURCES",)
+        )
     ]
     if model.open_weights is False and not model.variants:
         blocks.append(
             Note(
-                "\nIts weights are not published: it can be used where it is hosted, not deployed."
+                "\nIts weights are not published: providers host it, and it cannot be deployed."
             )
         )
-        if instead:
-            blocks.append(Fields([("open alternatives", ", ".join(instead))]))
+        if alternatives:
+            blocks.append(Fields([("open alternatives", ", ".join(alternatives))]))
     if model.variants:
         blocks += [Note(f"\nweights ({len(model.variants)}):"), _variants(model)]
     if model.specs:
@@ -52,7 +54,8 @@ def _blocks(model: Model, instead: Sequence[str]) -> list[Block]:
 
 
 def facts(model: Model) -> list[tuple[object, ...]]:
-    can, limits = model.capabilities, model.limits
+    """Rows (label, value, source, other sources' values) of the facts that are known."""
+    capabilities, limits = model.capabilities, model.limits
     rows: list[tuple[str, object, str | None]] = [
         ("id", model.id, None),
         ("name", model.name, "name"),
@@ -66,12 +69,12 @@ def facts(model: Model) -> list[tuple[object, ...]]:
         ("context", limits.context_tokens, "limits.context_tokens"),
         ("input limit", limits.input_tokens, "limits.input_tokens"),
         ("output limit", limits.output_tokens, "limits.output_tokens"),
-        ("tools", can.tools, "capabilities.tools"),
-        ("reasoning", can.reasoning, "capabilities.reasoning"),
-        ("vision", can.vision, "capabilities.vision"),
-        ("attachments", can.attachment, "capabilities.attachment"),
-        ("structured output", can.structured_output, "capabilities.structured_output"),
-        ("temperature", can.temperature, "capabilities.temperature"),
+        ("tools", capabilities.tools, "capabilities.tools"),
+        ("reasoning", capabilities.reasoning, "capabilities.reasoning"),
+        ("vision", capabilities.vision, "capabilities.vision"),
+        ("attachments", capabilities.attachment, "capabilities.attachment"),
+        ("structured output", capabilities.structured_output, "capabilities.structured_output"),
+        ("temperature", capabilities.temperature, "capabilities.temperature"),
         ("input", model.modalities_in, "modalities_in"),
         ("output", model.modalities_out, "modalities_out"),
         ("knowledge", model.knowledge, "knowledge"),
@@ -122,7 +125,7 @@ def _architecture(config: Mapping[str, Any] | None) -> str | None:
     layers = inner.get("num_hidden_layers")
     from modelscan.core.architecture import PARTIAL
 
-    windows = ", windows not known" if config.get(PARTIAL) else ""
+    windows = ", sliding windows unknown" if config.get(PARTIAL) else ""
     return f"{names[0]}, {layers} layers{windows}" if layers else str(names[0])
 
 
@@ -142,7 +145,7 @@ def _variants(model: Model) -> Table:
         rows.append((repo, form, labels, size, hub, first.link_reason))
     if len(grouped) > _SHOWN:
         rows.append((f"… {len(grouped) - _SHOWN} more: --json", "", "", "", "", ""))
-    return Table(("REPOSITORY", "FORMAT", "QUANTIZATION", "BYTES", "HUB", "LINKED BY"), rows)
+    return Table(("REPOSITORY", "FORMAT", "QUANTIZATION", "SIZE", "HUB", "LINKED BY"), rows)
 
 
 def _specs(model: Model) -> Table:
@@ -172,7 +175,7 @@ def _offerings(model: Model) -> Table:
 
 
 def sources_document(answer: SourcesAnswer) -> Document[SourcesAnswer]:
-    """Per source: state, models, time of its data, and its last error."""
+    """Per source: state, models, time of its data, last error."""
     columns = ("SOURCE", "STATE", "MODELS", "ENTRIES", "RETRIEVED", "FROM", "ERROR")
     rows = [
         (s.name, s.state, s.models, s.entries, s.retrieved_at, s.origin, s.error)

@@ -1,4 +1,4 @@
-"""``modelscan catalog passport``: where a model comes from and what exactly its files are."""
+"""``modelscan catalog passport``: license, lineage and exact files of a model."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def passport(
         str, typer.Argument(help="A model, hf:ORG/REPO, ms:ORG/REPO, a file or folder.")
     ],
     export: Annotated[
-        Path | None, typer.Option("--export", help="Also write the JSON to this file.")
+        Path | None, typer.Option("--export", help="Also write the JSON document to this file.")
     ] = None,
     checksum: Annotated[
-        bool, typer.Option("--checksum", help="Hash local files (reads all of them).")
+        bool, typer.Option("--checksum", help="Hash local files, which reads them completely.")
     ] = False,
 ) -> Document[Any]:
-    """License, lineage, gated state, exact parameters and files with their SHA-256."""
+    """Show license, lineage, access, exact parameters and files with their SHA-256."""
     with context.output.status(f"looking up {model}"):
         answer = context.workspace.passport(model, checksum=checksum)
     document = Document(
@@ -74,7 +74,7 @@ def _blocks(answer: PassportAnswer, shorten: bool) -> list[Block]:
         ("quantizations", answer.quantizations), ("parameters", _parameters(answer)),
         ("safetensors", counted), ("size", format_bytes(answer.size_bytes)),
         ("downloads", format_count(answer.downloads)), ("created", answer.created_at),
-        ("changed", answer.last_modified), ("open alternatives", answer.alternatives),
+        ("updated", answer.last_modified), ("open alternatives", answer.alternatives),
     ]  # fmt: skip
     shown = [(name, value) for name, value in pairs if value not in (None, "", (), "-")]
     blocks: list[Block] = [Fields(shown)]
@@ -86,20 +86,20 @@ def _blocks(answer: PassportAnswer, shorten: bool) -> list[Block]:
 
 
 def _license(answer: PassportAnswer) -> str | None:
-    known = [answer.license_name or answer.license, answer.license_url]
-    return " ".join(part for part in known if part) or None
+    parts = [answer.license_name or answer.license, answer.license_url]
+    return " ".join(part for part in parts if part) or None
 
 
 def _parameters(answer: PassportAnswer) -> str | None:
     if answer.parameters is None:
         return None
     basis = {"headers": "counted from the files' headers", "hub": "counted by the hub",
-             "gguf": "counted from the file's header", "catalog": "the catalog says"}  # fmt: skip
+             "gguf": "counted from the file's header", "catalog": "from the catalog"}  # fmt: skip
     return f"{answer.parameters:,} ({basis.get(answer.parameters_basis or '', 'unknown')})"
 
 
 def _export(file: Path, document: Document[PassportAnswer], context: Context) -> None:
-    """The same JSON as ``--json`` prints."""
+    """Write the JSON document that ``--json`` prints."""
     import json
 
     from modelscan.cli.output import envelope

@@ -18,7 +18,10 @@ _OPTIONAL = ("LICENSE", "RELEASED", "CAN")
 def page_document(
     schema: str, filters: Filters, context: Context, text: str = "", limit: int = 0
 ) -> Document[ModelPage]:
-    """What ``catalog search`` and ``catalog list`` print; ``limit`` rows unless the user says."""
+    """The document of ``catalog search`` and ``catalog list``.
+
+    ``limit``: number of rows (0: all) where ``--limit`` is not given.
+    """
     query = filters.query(text, limit)
     with context.output.status("planning" if filters.only_fitting else "searching") as status:
         page = context.workspace.search(
@@ -32,8 +35,8 @@ def page_document(
     blocks.append(Table(_COLUMNS, cells, numeric=_NUMERIC, optional=_OPTIONAL, empty=empty))
     shown = query.offset + len(page.models)
     if page.models and shown < page.total:
-        more = f"{page.total - shown} more: --offset {shown}"
-        blocks.append(Note(f"\n{len(page.models)} of {page.total}; {more}"))
+        more = f"{page.total - shown:,} more: --offset {shown}"
+        blocks.append(Note(f"\n{len(page.models):,} of {page.total:,}; {more}"))
     hint = f"modelscan catalog info {page.models[0].id}" if page.models else None
     ids = [model.id for model in page.models]
     return Document(schema, page, blocks, ids, page.warnings, hint=hint)
@@ -42,15 +45,15 @@ def page_document(
 def _empty(query: Query) -> str:
     text = f"no model matches '{query.text}'" if query.text else "no model matches"
     if query.source in ("huggingface", "modelscope"):
-        text += f" (modelscan catalog sync --source {query.source} asks that hub)"
+        text += f" (modelscan catalog sync --source {query.source} searches that hub)"
     return text
 
 
 def _cells(model: CatalogEntry) -> tuple[object, ...]:
     flags = (("tools", model.tools), ("reasoning", model.reasoning), ("vision", model.vision))
-    can = [name for name, has in flags if has]
+    abilities = [name for name, has in flags if has]
     if model.task not in (None, "chat"):
-        can.insert(0, str(model.task))
+        abilities.insert(0, str(model.task))
     closed = "closed" if model.open_weights is False else None
     return (
         model.id,
@@ -58,6 +61,6 @@ def _cells(model: CatalogEntry) -> tuple[object, ...]:
         model.context_tokens,
         format_bytes(model.memory_bytes) if model.memory_bytes else None,
         model.release_date,
-        can,
+        abilities,
         model.license if model.open_weights else closed,
     )

@@ -1,4 +1,4 @@
-"""``modelscan catalog sync``: refresh the catalog's sources, each failing alone."""
+"""``modelscan catalog sync``: refresh the catalog from its sources."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ def sync(
     context: Context,
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", "-s", help="Only this source (may be repeated)."),
+        typer.Option("--source", "-s", help="Only this source (repeatable)."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Ask the sources and print what would change.")
+        bool,
+        typer.Option("--dry-run", help="Fetch the sources and print the changes; store nothing."),
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit 5 when any source fails.")] = False,
 ) -> Document[Any]:
-    """Refresh the catalog from its sources; what fails keeps its last good data."""
-    with context.output.status("asking the sources") as progress:
+    """Refresh the catalog from its sources; a failed source keeps its previous data."""
+    with context.output.status("fetching the sources") as progress:
         answer = context.workspace.sync(source or (), dry_run=dry_run, progress=progress.update)
     failed = answer.nothing_came or (strict and answer.failed)
     return Document(
@@ -50,7 +51,7 @@ def _blocks(answer: SyncAnswer) -> list[Block]:
         Table(columns, rows, numeric=("ENTRIES",), optional=("RETRIEVED",), folded=("ERROR",))
     ]
     if answer.models is not None:
-        blocks.append(Note(f"{answer.models} models in the catalog"))
+        blocks.append(Note(f"{answer.models:,} models in the catalog"))
     elif answer.dry_run:
         blocks.append(Note("nothing was changed (--dry-run)"))
     return blocks

@@ -1,4 +1,4 @@
-"""``modelscan gpu``: devices, here or simulated, their processes and problems; facts of any."""
+"""``modelscan gpu``: the GPUs of this machine or of a simulation, and facts about any GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modelscan.core.jsonform import to_json
 
 
 class GpuGroup(Group):
-    """A group whose bare name is a command of its own."""
+    """A group that is also a command without a subcommand."""
 
     def invoke(self, ctx: click.Context) -> Any:
         check_options(self, ctx)
@@ -50,14 +50,14 @@ def gpu(
         typer.Option("--count", min=1, metavar="N", help="Stop watching after N readings."),
     ] = None,
     processes: Annotated[
-        bool, typer.Option("--processes", help="List the processes that hold each GPU's memory.")
+        bool, typer.Option("--processes", help="List the processes that use each GPU's memory.")
     ] = False,
     target: Annotated[
         str | None,
-        typer.Option("--target", metavar="TARGET", help="The GPUs of a cluster's workers."),
+        typer.Option("--target", metavar="TARGET", help="Show the GPUs of a cluster's workers."),
     ] = None,
 ) -> Document[Any] | None:
-    """Show the GPUs here: memory, what is free, who uses it, what is wrong and how to mend it."""
+    """Show the GPUs here: memory, free memory, processes, problems and their repair."""
     if ctx.invoked_subcommand is not None:
         return None
     from modelscan.cli.gpu.view import inventory_document
@@ -76,7 +76,7 @@ app.callback()(adapted(gpu))
 @command(app, "facts")
 def facts(
     context: Context,
-    name: Annotated[str | None, typer.Argument(help="A GPU's name; without it, all.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A GPU's name (default: all).")] = None,
 ) -> Document[Any]:
     """Look up the facts about a GPU: memory, bandwidth, generation, native formats."""
     from modelscan.cli.gpu.view import facts_document
@@ -85,7 +85,7 @@ def facts(
 
 
 def _cluster(context: Context, name: str, spec: str | None) -> Inventory:
-    """The cluster's ready workers as hardware."""
+    """The GPUs of the cluster's ready workers."""
     from modelscan.targets.gpustack.plan import cluster_hardware
     from modelscan.targets.registry import resolve_target
 
@@ -101,9 +101,9 @@ def _watch(context: Context, spec: str | None, interval_s: float, count: int | N
 
     from modelscan.cli.gpu.view import inventory_document
 
-    output, done = context.output, 0
-    while count is None or done < count:
-        if done:
+    output, readings = context.output, 0
+    while count is None or readings < count:
+        if readings:
             time.sleep(interval_s)
         document = inventory_document(context.workspace.hardware(spec), processes=True)
         if output.mode is Mode.JSON:
@@ -112,4 +112,4 @@ def _watch(context: Context, spec: str | None, interval_s: float, count: int | N
             if output.mode is Mode.HUMAN and output.color:
                 output.line("\x1b[H\x1b[2J")
             output.emit(document)
-        done += 1
+        readings += 1

@@ -1,4 +1,4 @@
-"""How an inventory and the table of GPU facts are shown."""
+"""The documents of ``modelscan gpu`` and ``gpu facts``."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ def inventory_document(inventory: Inventory, *, processes: bool = False) -> Docu
     return Document("gpu", inventory, _blocks(inventory, processes), ids, warnings)
 
 
-def _blocks(found: Inventory, processes: bool) -> list[Block]:
-    blocks: list[Block] = [_devices(found)]
-    if found.hidden:
-        names = ", ".join(f"{gpu.index} {gpu.name}" for gpu in found.hidden)
+def _blocks(inventory: Inventory, processes: bool) -> list[Block]:
+    blocks: list[Block] = [_devices(inventory)]
+    if inventory.hidden:
+        names = ", ".join(f"{gpu.index} {gpu.name}" for gpu in inventory.hidden)
         blocks.append(Note(f"hidden by the environment: {names}"))
-    if processes or any(gpu.processes for gpu in found.gpus):
-        blocks.append(_processes(found.gpus))
-    if found.links:
-        blocks.append(Note("links: " + describe_links(found.links)))
-    blocks.append(_host(found))
+    if processes or any(gpu.processes for gpu in inventory.gpus):
+        blocks.append(_processes(inventory.gpus))
+    if inventory.links:
+        blocks.append(Note("links: " + describe_links(inventory.links)))
+    blocks.append(_host(inventory))
     return blocks
 
 
-def _devices(found: Inventory) -> Table:
+def _devices(inventory: Inventory) -> Table:
     return Table(
         ("GPU", "NAME", "MEMORY", "FREE", "BANDWIDTH", "CAPABILITY", "DRIVER", "BACKENDS"),
-        [_row(gpu) for gpu in found.gpus],
+        [_row(gpu) for gpu in inventory.gpus],
         ("MEMORY", "FREE", "BANDWIDTH"),
         "no GPU here: models run on the processor; simulate one with --gpu 'RTX 4090'",
         optional=("CAPABILITY", "BANDWIDTH", "DRIVER"),
@@ -50,7 +50,7 @@ def _row(gpu: Gpu) -> tuple[object, ...]:
     name = gpu.name + (" (shared memory)" if gpu.unified_memory else "")
     if gpu.worker:
         name += f" on {gpu.worker}"
-    backends = gpu.backends or "no backend here supports it"
+    backends = gpu.backends or "no engine supports it"
     return (
         gpu.index, name, format_bytes(gpu.memory_bytes), format_bytes(gpu.free_bytes),
         format_bandwidth(gpu.memory_bandwidth_bytes_per_s),
@@ -64,19 +64,19 @@ def _processes(gpus: Sequence[Gpu]) -> Table:
         for gpu in gpus
         for process in gpu.processes
     ]
-    empty = "no process holds GPU memory"
+    empty = "no process uses GPU memory"
     return Table(("PID", "GPU", "MEMORY", "PROCESS"), rows, ("MEMORY",), empty)
 
 
-def _host(found: Inventory) -> Fields:
-    host = found.host
+def _host(inventory: Inventory) -> Fields:
+    host = inventory.host
     memory = f"{format_bytes(host.memory_bytes)}, {format_bytes(host.free_bytes)} free"
     cpu = f"{host.cpus or '-'} x {host.cpu_name}" if host.cpu_name else host.cpus
     return Fields([("cpu", cpu), ("memory", memory)])
 
 
 def describe_links(links: Sequence[Link]) -> str:
-    """One kind for all, or each pair by its kind."""
+    """The kind of all links, or the pairs of each kind."""
     kinds = {link.kind for link in links}
     words = {"nvlink": "NVLink", "xgmi": "Infinity Fabric (xgmi)", "pcie": "PCIe",
              "system": "across processors (system)", "xelink": "Xe Link"}  # fmt: skip
@@ -92,7 +92,7 @@ def describe_links(links: Sequence[Link]) -> str:
 
 
 def format_bandwidth(value: int | None) -> str | None:
-    """GB/s or TB/s, decimal as vendors state it."""
+    """Bytes per second as GB/s or TB/s, decimal as in vendors' data sheets."""
     if value is None:
         return None
     gigabytes = value / 1e9
@@ -100,7 +100,7 @@ def format_bandwidth(value: int | None) -> str | None:
 
 
 def facts_document(answer: GpuFactsAnswer) -> Document[GpuFactsAnswer]:
-    """The document of ``gpu facts``: every row, or the one a name means and its variants."""
+    """The document of ``gpu facts``: every row, or one GPU and the names of its variants."""
     ids = [row.name for row in answer.facts]
     if answer.query is None:
         return Document("gpu.facts", answer, [_facts_table(answer.facts)], ids)

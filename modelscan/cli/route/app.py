@@ -1,4 +1,4 @@
-"""``modelscan route``: the routing file, shown, checked and tried out."""
+"""``modelscan route``: show, check and test the routing file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modelscan.core.errors import EXIT_REMOTE, EXIT_USAGE
 if TYPE_CHECKING:
     from modelscan.routing.schema import Finding, RoutingFile
 
-app = group("The routing file: where requests go.")
+app = group("Show and check the routing file.")
 Name = Annotated[
     str, typer.Argument(help="A provider's name or a model it serves.", metavar="NAME")
 ]
@@ -23,7 +23,7 @@ Name = Annotated[
 
 @command(app, "list")
 def list_(context: Context) -> Document[Any]:
-    """Every entry: name, where it is, what it serves."""
+    """List every entry: name, address, model."""
     answer = context.workspace.routes()
     rows = [
         (r.name, r.type, r.model, r.base_url, r.context_tokens, r.enabled, r.default)
@@ -33,7 +33,7 @@ def list_(context: Context) -> Document[Any]:
         ("NAME", "TYPE", "MODEL", "BASE_URL", "CONTEXT", "ENABLED", "DEFAULT"),
         rows,
         numeric=("CONTEXT",),
-        empty="no routes yet: modelscan deploy MODEL adds one",
+        empty="the routing file has no entries: modelscan deploy MODEL adds one",
         optional=("ENABLED", "DEFAULT", "MODEL", "CONTEXT", "TYPE"),
         whole=("BASE_URL",),
     )
@@ -43,7 +43,7 @@ def list_(context: Context) -> Document[Any]:
 
 @command(app, "show")
 def show(context: Context, name: Name) -> Document[Any]:
-    """One entry, whole."""
+    """Show every field of one entry."""
     answer = context.workspace.route(name)
     pairs = [(field.name, getattr(answer.route, field.name)) for field in fields(answer.route)]
     return Document("route.show", answer, [Fields(pairs)], [answer.route.name], answer.warnings)
@@ -52,9 +52,9 @@ def show(context: Context, name: Name) -> Document[Any]:
 @command(app, "resolve")
 def resolve(
     context: Context,
-    name: Annotated[str | None, typer.Argument(help="A name; none asks for the default.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A name (default: the default entry).")] = None,
 ) -> Document[Any]:
-    """Which entry would answer for a name, and why. Changes and sends nothing."""
+    """Show which entry a name selects, and why. Changes nothing, sends no request."""
     answer = context.workspace.resolve(name)
     route = answer.route
     pairs: list[tuple[str, object]] = [("route", route and route.name), ("how", answer.how)]
@@ -73,7 +73,7 @@ def resolve(
 
 @command(app, "validate")
 def validate(context: Context) -> Document[Any]:
-    """Check the file: format, URLs, names, keys by reference. Exit 2 if it has errors."""
+    """Check the file: format, URLs, names, key references. Exit 2 on errors."""
     from dataclasses import replace
 
     from modelscan.routing.answers import check_routing_file
@@ -93,7 +93,7 @@ def validate(context: Context) -> Document[Any]:
 
 
 def _drifted(context: Context, file: RoutingFile) -> tuple[Finding, ...]:
-    """Entries of a cluster's deployments that are not as they were left; asks the servers."""
+    """Entries of cluster deployments that were changed on their servers; sends requests."""
     if not any(route.type == "gpustack" and route.deployment for route in file.routes):
         return ()
     from modelscan.deploy.route_drift import drifted_routes
@@ -109,17 +109,19 @@ def test(
         bool | None,
         typer.Option(
             "--chat/--no-chat",
-            help="Ask for one real token (default: only from servers of your own).",
+            help="Request one token (default: not from hosted providers).",
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds.")] = 20.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", help="Seconds to wait for an answer.")
+    ] = 20.0,
 ) -> Document[Any]:
-    """Is the entry's server there, does it serve the model, does it answer? Exit 5 if not."""
+    """Check that the entry's server runs, serves the model and answers. Exit 5 if not."""
     from modelscan.routing.answers import find_route, route_tested
     from modelscan.routing.probe import probe_route
 
     route, warnings = find_route(context.config.routing_file, name)
-    with context.output.status(f"asking {route.base_url}"):
+    with context.output.status(f"connecting to {route.base_url}"):
         result = probe_route(
             route,
             chat=route.type != "openai" if chat is None else chat,
