@@ -1,4 +1,4 @@
-"""Ask whatever the routing file names, with the openai library: python examples/chat.py [NAME]"""
+"""Ask a model of the routing file with the openai library: python examples/chat.py [NAME]"""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def entry(name: str | None) -> dict[str, str]:
     ).stdout.strip()
     with open(path) as stream:
         direct = yaml.safe_load(stream)["routing"]["direct"]
-    wanted = name or direct["default_provider"]
-    return next(provider for provider in direct["providers"] if provider["name"] == wanted)
+    provider_name = name or direct["default_provider"]
+    return next(provider for provider in direct["providers"] if provider["name"] == provider_name)
 
 
 def main() -> None:

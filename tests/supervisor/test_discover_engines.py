@@ -124,7 +124,7 @@ def test_discover_and_adopt(
     assert (row["name"], row["engine"], row["context_tokens"]) == ("theirs", "llama.cpp", 512)
     assert row["deployment"] is None
     text = run_in_process("discover", "--port", str(llama))
-    assert "add one: modelscan discover --adopt theirs" in text.out + text.err
+    assert "adopt one: modelscan discover --adopt theirs" in text.out + text.err
 
     ran = run_in_process("discover", "--adopt", "theirs", "--port", str(llama), "--json")
     assert ran.code == 0, ran.err
@@ -167,10 +167,10 @@ def test_a_key_is_shown_to_one_server_only(
     monkeypatch.setenv("THEIR", "k")
     ran = run_in_process("discover", "--api-key", "env:THEIR")
     assert ran.code == 2
-    assert "a key is for one server" in ran.err
+    assert "a key belongs to one server" in ran.err
     with serving(vllm(), key="k") as port:
         ran = run_in_process("discover", "--port", str(port))
-        assert "wants a key" in ran.out + ran.err
+        assert "needs a key" in ran.out + ran.err
         ran = run_in_process(
             "discover", "--adopt", "tiny", "--port", str(port), "--api-key", "env:THEIR", "--json"
         )
