@@ -1,8 +1,8 @@
 """The public Python interface: ``modelscan.Workspace``.
 
-Every method answers with a typed value that has one JSON form (``core.jsonform.to_json``) and
-raises only the errors of ``core.errors``. A workspace has no state but its settings, so threads
-may share one, and several with different homes may live in one process.
+Every method returns a typed value with one JSON form (``core.jsonform.to_json``) and raises only
+the errors of ``core.errors``. The settings are a workspace's only state: threads can share one, and
+one process can have several with different homes.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
 
 
 def ignore(_: object) -> None:
-    """For callers that want no warnings or progress."""
+    """For callers without a receiver of warnings or progress."""
 
 
 class Workspace:
-    """Models, hardware, deployments and routes of this machine, under one set of settings.
+    """Models, hardware, deployments and routes of this machine, with one set of settings.
 
-    ``home`` moves every folder below one directory (as MODELSCAN_HOME does); ``offline`` forbids
-    every request off this machine; ``settings`` are values by the names of ``modelscan config
-    show``; ``on_warning`` receives each warning that is not part of an answer.
+    ``home`` moves every folder below one directory, like MODELSCAN_HOME; ``offline`` forbids
+    requests to other machines; ``settings`` are values by the names of ``modelscan config show``;
+    ``on_warning`` receives each warning that is not part of an answer.
     """
 
     def __init__(
@@ -64,23 +64,23 @@ class Workspace:
         settings: Mapping[str, Value] | None = None,
         on_warning: Callable[[str], None] = ignore,
     ) -> None:
-        """Reads nothing; ``config`` (or a function that loads it) stands for the other settings."""
+        """Reads no file; ``config``, or a function that loads it, replaces the other arguments."""
         self._source = config or (lambda: _load(home, offline, settings or {}))
         self._loaded: Config | None = None
         self._warn = on_warning
 
     @property
     def config(self) -> Config:
-        """The settings in force, each with its origin; read once, at the first use.
+        """The settings with their origins, read once, at the first use.
 
-        Raises UsageError where a settings file or a variable is broken.
+        Raises UsageError where a settings file or a variable is invalid.
         """
         if self._loaded is None:
             source = self._source
             self._loaded = source() if callable(source) else source
         return self._loaded
 
-    # which models there are
+    # Models
 
     def search(
         self,
@@ -90,11 +90,11 @@ class Workspace:
         gpu: str | None = None,
         progress: Callable[[str], None] = ignore,
     ) -> ModelPage:
-        """A page of models, by words or by a ``Query`` with filters, order, limit and offset.
+        """A page of models for search words or a ``Query`` (filters, order, limit, offset).
 
-        ``fits``: only models that ``plan`` finds a way to run on this machine (or ``gpu``), each
-        with its fit. Raises UsageError for an unknown source, RemoteError where a hub that is named
-        fails.
+        ``fits``: only models that ``plan`` can run on this machine (or ``gpu``), each with its
+        fit. ``progress`` receives the id of each model that is planned. Raises UsageError for an
+        unknown source, RemoteError where a hub fails.
         """
         from modelscan.catalog.search.query import Query
         from modelscan.models.pages import find_page
@@ -119,13 +119,16 @@ class Workspace:
         return find_comparison(models, self.machine(gpu), self.config)[1]
 
     def passport(self, model: str, *, checksum: bool = False) -> PassportAnswer:
-        """License, lineage, parameters, files with SHA-256 (``checksum``: local ones too)."""
+        """License, lineage, parameters, files with SHA-256 (``checksum``: of local files too).
+
+        Raises UsageError for an unknown name, RemoteError where the hub fails.
+        """
         from modelscan.catalog.find_passport import find_passport
 
         return find_passport(model, self.config, checksum=checksum)
 
     def sources(self) -> SourcesAnswer:
-        """Where the catalog's facts come from, and how fresh they are."""
+        """The sources of the catalog: state, number of models, time of their data."""
         from modelscan.catalog.source_states import source_states
 
         return source_states(self.config)
@@ -174,41 +177,47 @@ class Workspace:
         dry_run: bool = False,
         progress: Callable[[str], None] = ignore,
     ) -> SyncAnswer:
-        """Refresh the catalog from its sources (none named: all); each fails alone."""
+        """Refresh the catalog from these sources (default: all).
+
+        A failed source keeps its previous data; its outcome has the error.
+        """
         from modelscan.catalog.refresh import refresh
 
         return refresh(sources, self.config, dry_run=dry_run, progress=progress)
 
-    # what hardware is here
+    # Hardware
 
     def machine(self, gpu: str | None = None) -> Machine:
-        """This machine with its engines and promised memory, some of its devices ("0,1"), or
-        simulated hardware ("2x RTX 4090") with every engine. Changes nothing."""
+        """This machine with its engines and its reserved memory.
+
+        ``gpu`` selects devices ("0,1") or simulates hardware ("2x RTX 4090") with every engine.
+        Raises UsageError for an unknown GPU.
+        """
         from modelscan.deploy.machine import machine_here
 
         return machine_here(self.config, gpu)
 
     def hardware(self, gpu: str | None = None) -> Inventory:
-        """The GPUs and the host alone: what ``modelscan gpu`` shows."""
+        """The GPUs and the host, without engines; raises UsageError for an unknown GPU."""
         from modelscan.gpu.inventory import inventory
 
         return inventory(gpu)
 
     def gpu_facts(self, name: str | None = None) -> GpuFactsAnswer:
-        """The table of GPUs, or the row of one; raises UsageError for an unknown name."""
+        """The facts about all GPUs or about one; raises UsageError for an unknown name."""
         from modelscan.gpu.known import find_facts
 
         return find_facts(name)
 
-    # how many bytes it takes, and the best way to run it
+    # Memory, and the best way to run a model
 
     def estimate(
         self, model: str, workload: Workload | None = None, *, gpu: str | None = None
     ) -> Estimate:
         """The memory that an engine will allocate, by part and device, in bytes.
 
-        Of what ``plan`` chooses, where ``workload`` leaves it open. Raises UsageError for an
-        unknown model, NotDeployableError for closed weights.
+        ``plan`` chooses what ``workload`` leaves open. Raises UsageError for an unknown model,
+        NotDeployableError for closed weights.
         """
         from modelscan.models.decide import estimate_here
         from modelscan.models.resolve import load_subject
@@ -220,7 +229,10 @@ class Workspace:
     def plan(
         self, model: str, workload: Workload | None = None, *, gpu: str | None = None
     ) -> Decision:
-        """The best way to run a model on this hardware, or why there is none."""
+        """The best way to run a model on this hardware, or a refusal with reasons.
+
+        Raises UsageError for an unknown model or option.
+        """
         from modelscan.models.decide import decide_here
         from modelscan.models.resolve import load_subject
 
@@ -229,7 +241,7 @@ class Workspace:
         return decide_here(self._machine_for(wishes, gpu), resolved, wishes, explain=True)
 
     def _wishes(self) -> Workload:
-        """What a command without options asks for."""
+        """The workload of a command without options."""
         from modelscan.models.fit import default_wishes
 
         return default_wishes(self.config)
@@ -240,7 +252,7 @@ class Workspace:
         return machine_here(self.config, gpu, backend=workload.backend)
 
     def history(self, model: str) -> History:
-        """Past estimates of a model beside what its engine reported."""
+        """Past estimates of a model and the memory that its engine reported, in bytes."""
         from modelscan.deploy.history import find_history
 
         return find_history(model, self.config)
@@ -253,7 +265,7 @@ class Workspace:
         gpu: str | None = None,
         progress: Callable[[Progress], None] = ignore,
     ) -> Pulled:
-        """Fetch the weights that ``plan`` chooses: resumed, pinned, checksums verified.
+        """Download the weights that ``plan`` chooses: resumed, pinned, checksums verified.
 
         Raises NotDeployableError where nothing fits, RemoteError where the hub fails.
         """
@@ -263,16 +275,16 @@ class Workspace:
 
         wishes = workload or self._wishes()
         resolved = load_deployable(model, self.config, wishes, cached=False)
-        chosen = planned(self._machine_for(wishes, gpu), resolved, wishes)
-        return pull(chosen, self.config, progress)
+        plan = planned(self._machine_for(wishes, gpu), resolved, wishes)
+        return pull(plan, self.config, progress)
 
     def cache(self) -> CacheList:
-        """The weights that were pulled to this machine."""
+        """The pulled weights on this machine."""
         from modelscan.deploy.cache_answers import list_cache
 
         return list_cache(self.config)
 
-    # what runs
+    # Deployments
 
     def deploy(
         self,
@@ -281,10 +293,10 @@ class Workspace:
         *,
         events: Events | None = None,
     ) -> Deployment:
-        """Run a model, verify it and route to it; the same call again changes nothing.
+        """Run a model, verify it and route to it; a repeated call changes nothing.
 
-        ``events`` receives each step. Raises NotDeployableError where it does not fit, RemoteError
-        where the engine fails.
+        ``events`` receives each step. Raises UsageError for an unknown model or a name in use,
+        NotDeployableError where the model does not fit, RemoteError where the engine fails.
         """
         from modelscan.targets.events import no_events
         from modelscan.targets.request import Request
@@ -294,32 +306,38 @@ class Workspace:
         return self.deployments.deploy(request, events or no_events).deployment
 
     def list(self) -> tuple[Deployment, ...]:
-        """Every deployment, checked against what really runs."""
+        """Every deployment, checked against what runs."""
         return self.deployments.list(self._warn)
 
     def show(self, name: str) -> Deployment:
-        """One deployment as it is now; raises UsageError for an unknown name."""
+        """One deployment in its present state; raises UsageError for an unknown name."""
         return self.deployments.show(name, self._warn)
 
     def start(self, name: str, *, wait: bool = True, timeout_s: float | None = None) -> Deployment:
-        """Start a stopped deployment; raises RemoteError where the engine does not become ready."""
+        """Start a stopped deployment and wait at most ``timeout_s`` seconds until it is ready.
+
+        Raises UsageError for an unknown name, RemoteError where the engine does not become ready.
+        """
         return self.deployments.start(name, wait=wait, timeout_s=timeout_s).deployment
 
     def stop(self, name: str, *, drain_s: float = 10.0) -> Deployment:
-        """End the engine and keep the deployment; running requests get ``drain_s`` seconds."""
+        """End the engine and keep the deployment; running requests have ``drain_s`` seconds."""
         return self.deployments.stop(name, drain_s=drain_s).deployment
 
     def restart(self, name: str) -> Deployment:
-        """Stop and start."""
+        """Stop and start a deployment; raises like ``start``."""
         self.stop(name)
         return self.start(name)
 
     def remove(self, name: str, *, drain_s: float = 10.0) -> Deployment:
-        """End the engine and forget the deployment, its route and its log."""
+        """End the engine and delete the deployment, its route and its log."""
         return self.deployments.remove(name, drain_s=drain_s)
 
     def logs(self, name: str, *, tail: int | None = None, follow: bool = False) -> Iterator[str]:
-        """The lines of an engine's log, without credentials; ``follow`` until the engine ends."""
+        """The lines of an engine's log, credentials redacted.
+
+        ``tail``: only the last lines; ``follow``: until the engine ends.
+        """
         return self.deployments.logs(name, tail=tail, follow=follow)
 
     @property
@@ -329,22 +347,22 @@ class Workspace:
 
         return Deployments(self.config)
 
-    # where requests go
+    # Routes and targets
 
     def routes(self) -> RouteList:
-        """Every entry of the routing file, and its faults as warnings."""
+        """Every entry of the routing file; its errors are warnings."""
         from modelscan.routing.answers import list_routes
 
         return list_routes(self.config.routing_file)
 
     def route(self, name: str) -> RouteShown:
-        """One entry; raises UsageError with the nearest names."""
+        """One entry of the routing file; raises UsageError for an unknown name."""
         from modelscan.routing.answers import show_route
 
         return show_route(self.config.routing_file, name)
 
     def resolve(self, name: str | None = None) -> RouteResolved:
-        """Which entry answers for a name (None: the default), and why. Sends nothing."""
+        """The entry that a name selects (None: the default), with reasons. Sends no request."""
         from modelscan.routing.answers import resolve_route
 
         return resolve_route(self.config.routing_file, name)
@@ -355,7 +373,7 @@ class Workspace:
 
         return list_targets(self.config.paths)
 
-    # this installation
+    # Installation
 
     def settings(self) -> SettingsShown:
         """Every setting, its value and its origin."""
@@ -364,7 +382,7 @@ class Workspace:
         return show_settings(self.config)
 
     def doctor(self, *, probe: bool = False) -> Diagnosis:
-        """Check this machine and this installation; ``probe`` also asks the hubs."""
+        """Check this machine and this installation; ``probe`` also connects to the hubs."""
         from modelscan.deploy.doctor import diagnose
 
         return diagnose(lambda: self.config, probe=probe)

@@ -89,9 +89,7 @@ def _blocks(offers: tuple[Offer, ...]) -> list[Block]:
                   empty="no model server answers on the checked ports")  # fmt: skip
     locked = [offer.server for offer in offers if offer.server.locked]
     notes: list[Block] = [
-        Note(
-            f"{one.endpoint} needs a key: modelscan discover --port {one.port} --api-key env:NAME"
-        )
+        Note(f"{one.endpoint} needs a key: modelscan discover --port {one.port} --api-key env:NAME")
         for one in locked
     ]
     new = [offer.name for offer in offers if offer.name and not offer.deployment]

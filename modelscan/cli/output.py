@@ -122,7 +122,7 @@ class Output:
 
     @contextmanager
     def status(self, text: str) -> Iterator[Progress]:
-        """A spinner with a changing text while something takes time (terminal only)."""
+        """A spinner with a changing text during a long operation (terminal only)."""
         if not self.progress:
             yield Progress(None)
             return

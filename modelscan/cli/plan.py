@@ -155,36 +155,36 @@ def document(
     from modelscan.models.plan_answer import plan_answer
 
     body = plan_answer(decision, command)
-    chosen = decision.plan
-    if chosen is not None:
-        warnings = [*warnings, *chosen.estimate.warnings]
-        shown = _fits(chosen, decision, everything)
+    choice = decision.plan
+    if choice is not None:
+        warnings = [*warnings, *choice.estimate.warnings]
+        blocks = _fits(choice, decision, everything)
         hint = None if everything else command
-        return Document("plan", body, shown, [chosen.repo], warnings, hint=hint)
+        return Document("plan", body, blocks, [choice.repo], warnings, hint=hint)
     assert decision.refusal is not None
-    shown = _does_not_fit(decision.refusal, decision, everything)
+    blocks = _does_not_fit(decision.refusal, decision, everything)
     hint = decision.missing[0].command if decision.missing else smaller
-    return Document("plan", body, shown, [], warnings, EXIT_NOT_DEPLOYABLE, hint=hint)
+    return Document("plan", body, blocks, [], warnings, EXIT_NOT_DEPLOYABLE, hint=hint)
 
 
-def _fits(chosen: Plan, decision: Decision, everything: bool) -> list[Block]:
-    margin, reserved = chosen.estimate.margin_bytes, reserved_bytes(chosen)
+def _fits(choice: Plan, decision: Decision, everything: bool) -> list[Block]:
+    margin, reserved = choice.estimate.margin_bytes, reserved_bytes(choice)
     pairs: list[tuple[str, object]] = [
-        ("model", chosen.model),
-        ("quantization", chosen.quantization),
-        ("backend", _backend(chosen)),
-        ("from", _where(chosen)),
-        ("gpus", ",".join(map(str, chosen.gpus)) if chosen.gpus else "CPU"),
-        ("context", f"{format_tokens(chosen.context_tokens)} x {chosen.parallel}"),
-        ("total", f"{format_bytes(chosen.estimate.total_bytes)} (± {format_bytes(margin)})"),
-        *((("reserved", f"{format_bytes(reserved)} by {chosen.backend}"),) if reserved else ()),
-        ("flags", shlex.join(chosen.parameters)),
-        *((("environment", " ".join(f"{k}={v}" for k, v in chosen.env.items())),)
-          if chosen.env else ()),
-        *(("because", reason) for reason in chosen.reasons),
+        ("model", choice.model),
+        ("quantization", choice.quantization),
+        ("backend", _backend(choice)),
+        ("from", _where(choice)),
+        ("gpus", ",".join(map(str, choice.gpus)) if choice.gpus else "CPU"),
+        ("context", f"{format_tokens(choice.context_tokens)} x {choice.parallel}"),
+        ("total", f"{format_bytes(choice.estimate.total_bytes)} (± {format_bytes(margin)})"),
+        *((("reserved", f"{format_bytes(reserved)} by {choice.backend}"),) if reserved else ()),
+        ("flags", shlex.join(choice.parameters)),
+        *((("environment", " ".join(f"{k}={v}" for k, v in choice.env.items())),)
+          if choice.env else ()),
+        *(("because", reason) for reason in choice.reasons),
     ]  # fmt: skip
     if everything:
-        return [*_comparison((chosen, *decision.alternatives)), *_rejected(decision)]
+        return [*_comparison((choice, *decision.alternatives)), *_rejected(decision)]
     blocks: list[Block] = [Fields(pairs)]
     if decision.alternatives:
         blocks.append(Note("\nalternatives:"))
@@ -280,20 +280,20 @@ def _hardware(row: RequiredHardware) -> str:
     return f"{row.count} x {row.name} ({row.reason})" if row.reason else f"{row.count} x {row.name}"
 
 
-def _backend(chosen: Plan) -> str:
-    return chosen.backend + (f" {chosen.backend_version}" if chosen.backend_version else "")
+def _backend(choice: Plan) -> str:
+    return choice.backend + (f" {choice.backend_version}" if choice.backend_version else "")
 
 
-def reserved_bytes(chosen: Plan) -> int | None:
+def reserved_bytes(choice: Plan) -> int | None:
     """The bytes that an engine with a memory pool reserves at start; None for other engines."""
-    budgets = [device.budget_bytes for device in chosen.estimate.per_gpu]
+    budgets = [device.budget_bytes for device in choice.estimate.per_gpu]
     sizes = [budget for budget in budgets if budget]
     return sum(sizes) if sizes and len(sizes) == len(budgets) else None
 
 
-def _where(chosen: Plan) -> str:
-    prefix = {"huggingface": "hf:", "modelscope": "ms:"}.get(chosen.source, "")
-    return prefix + chosen.repo
+def _where(choice: Plan) -> str:
+    prefix = {"huggingface": "hf:", "modelscope": "ms:"}.get(choice.source, "")
+    return prefix + choice.repo
 
 
 app = single(plan)

@@ -29,7 +29,7 @@ class CacheVerified:
 
 @dataclass(frozen=True, slots=True)
 class CachePruned:
-    """The revisions that no deployment uses; ``deleted`` tells whether they were deleted."""
+    """The revisions that no deployment uses; ``deleted``: whether they were deleted."""
 
     deleted: bool
     freed_bytes: int

@@ -40,7 +40,7 @@ def discover(
     """Every model served on ``ports``, the engines' usual ports and Ollama's, without our own.
 
     A key must not reach another server: with ``api_key`` (``env:NAME`` or ``file:PATH``), only the
-    one port in ``ports`` is asked. Raises UsageError for a key with several ports or none.
+    one port in ``ports`` gets a request. Raises UsageError for a key with several ports or none.
     """
     if api_key and len(ports) != 1:
         raise UsageError("a key belongs to one server: give its --port",

@@ -85,14 +85,14 @@ def parse(data: Any, where: str = "the file") -> Manifest:
         _check(key, value, where)
     if not values.get("model"):
         raise UsageError(f"{where}: deployment.model is missing", hint=_EXAMPLE)
-    given = {key: value for key, value in values.items() if value is not None}
-    cluster = {key: given[key] for key in _CLUSTER if key in given}
+    settings = {key: value for key, value in values.items() if value is not None}
+    cluster = {key: settings[key] for key in _CLUSTER if key in settings}
     if "env" in cluster:
         cluster["env"] = {str(k): _word(v) for k, v in cluster["env"].items()}
     return Manifest(
-        model=str(given["model"]),
-        workload=_workload(given, where),
-        request={key: given[key] for key in _REQUEST if key in given},
+        model=str(settings["model"]),
+        workload=_workload(settings, where),
+        request={key: settings[key] for key in _REQUEST if key in settings},
         cluster=cluster,
         metadata=_table(top.get("metadata") or {}, f"{where}: metadata"),
     )
@@ -114,16 +114,16 @@ def merged(file: Workload, typed: Workload, default_goal: str) -> Workload:
     return replace(file, **overrides)
 
 
-def _workload(given: Mapping[str, Any], where: str) -> Workload:
-    values: dict[str, Any] = {key: given[key] for key in _WORKLOAD if key in given}
+def _workload(settings: Mapping[str, Any], where: str) -> Workload:
+    values: dict[str, Any] = {key: settings[key] for key in _WORKLOAD if key in settings}
     values |= {k: str(values[k]).lower() for k in ("backend", "mode", "goal") if k in values}
-    if "context" in given:
-        values["context_tokens"] = parse_tokens(str(given["context"]))
-    if "kv_cache" in given:
-        keys, _, rest = str(given["kv_cache"]).partition(",")
+    if "context" in settings:
+        values["context_tokens"] = parse_tokens(str(settings["context"]))
+    if "kv_cache" in settings:
+        keys, _, rest = str(settings["kv_cache"]).partition(",")
         values["kv_cache_k"], values["kv_cache_v"] = keys.strip(), (rest or keys).strip()
-    values["parameters"] = _parameters(given.get("parameters") or (), where)
-    values["adapters"] = tuple(str(item) for item in given.get("adapters") or ())
+    values["parameters"] = _parameters(settings.get("parameters") or (), where)
+    values["adapters"] = tuple(str(item) for item in settings.get("adapters") or ())
     return Workload(**values)
 
 

@@ -31,7 +31,7 @@ class RequiredFields(TypedDict):
 
 class ModelBody(RequiredFields, total=False):
     """The body of GPUStack's POST models. The names are GPUStack's; a field without a value is
-    absent, because the server takes null as a value."""
+    absent, because the server reads null as a value."""
 
     huggingface_repo_id: str
     huggingface_filename: str

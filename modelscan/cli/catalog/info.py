@@ -38,9 +38,7 @@ def _blocks(model: Model, alternatives: Sequence[str]) -> list[Block]:
     ]
     if model.open_weights is False and not model.variants:
         blocks.append(
-            Note(
-                "\nIts weights are not published: providers host it, and it cannot be deployed."
-            )
+            Note("\nIts weights are not published: providers host it, and it cannot be deployed.")
         )
         if alternatives:
             blocks.append(Fields([("open alternatives", ", ".join(alternatives))]))

@@ -1,4 +1,4 @@
-"""``catalog offers``: providers, prices and limits of a model beside this machine's power cost."""
+"""``catalog offers``: prices of a model's providers, and the power cost of this machine."""
 
 from __future__ import annotations
 
