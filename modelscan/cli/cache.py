@@ -13,7 +13,7 @@ from modelscan.core.errors import EXIT_FAILED
 from modelscan.core.units import format_bytes
 
 app = group("List, verify and delete pulled weights.")
-_EMPTY = "nothing pulled yet: modelscan pull MODEL"
+_EMPTY = "no weights have been pulled: modelscan pull MODEL"
 
 
 @command(app, "list")

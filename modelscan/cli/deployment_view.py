@@ -31,12 +31,12 @@ def table(deployments: Sequence[Deployment]) -> Table:
         (
             one.name, one.state, one.health if one.managed else "unmanaged", one.model,
             one.quantization, one.backend,
-            format_tokens(one.context_tokens), one.endpoint, one.target,
+            one.context_tokens, one.endpoint, one.target,
         )
         for one in deployments
     ]  # fmt: skip
     return Table(
-        COLUMNS, rows, numeric=("CONTEXT",), empty="no deployments yet: modelscan deploy demo",
+        COLUMNS, rows, numeric=("CONTEXT",), empty="no deployments: modelscan deploy demo",
         optional=("MODEL", "HEALTH", "CONTEXT", "BACKEND", "QUANT", "TARGET"),
         whole=("STATE", "ENDPOINT"),
     )  # fmt: skip

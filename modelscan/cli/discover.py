@@ -10,7 +10,6 @@ from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Note, Table
 from modelscan.cli.framework import single
-from modelscan.core.units import format_tokens
 from modelscan.deploy.answers import Discovered, FoundServer
 from modelscan.deploy.rows import deployment_row
 
@@ -80,7 +79,7 @@ def _blocks(offers: tuple[Offer, ...]) -> list[Block]:
         (
             offer.name, offer.server.engine, offer.server.version,
             offer.model.name if offer.model else None,
-            format_tokens(offer.model.context_tokens) if offer.model else None,
+            offer.model.context_tokens if offer.model else None,
             offer.server.endpoint, offer.deployment,
         )
         for offer in offers

@@ -254,7 +254,7 @@ def _row(item: Plan) -> tuple[object, ...]:
         item.quantization,
         item.backend,
         ",".join(map(str, item.gpus)) if item.gpus else "CPU",
-        format_tokens(item.context_tokens),
+        item.context_tokens,
         format_bytes(item.estimate.total_bytes),
         format_speed(speed),
         _where(item),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import Context
 from modelscan.cli.document import Block, Document, Fields, Note, Table
-from modelscan.core.units import format_speed, format_tokens
+from modelscan.core.units import format_speed
 
 if TYPE_CHECKING:
     from modelscan.catalog.offers import OwnCost
@@ -45,7 +45,7 @@ def _cells(offer: Offer) -> tuple[object, ...]:
         price and price.input_usd_per_mtok,
         price and price.output_usd_per_mtok,
         price and price.cache_read_usd_per_mtok,
-        format_tokens(offer.limits.context_tokens),
-        format_tokens(offer.limits.output_tokens),
+        offer.limits.context_tokens,
+        offer.limits.output_tokens,
         offer.status,
     )

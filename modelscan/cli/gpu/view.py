@@ -40,7 +40,7 @@ def _devices(inventory: Inventory) -> Table:
         ("GPU", "NAME", "MEMORY", "FREE", "BANDWIDTH", "CAPABILITY", "DRIVER", "BACKENDS"),
         [_row(gpu) for gpu in inventory.gpus],
         ("MEMORY", "FREE", "BANDWIDTH"),
-        "no GPU here: models run on the processor; simulate one with --gpu 'RTX 4090'",
+        "this machine has no GPU, so models run on the CPU; simulate one with --gpu 'RTX 4090'",
         optional=("CAPABILITY", "BANDWIDTH", "DRIVER"),
         whole=("NAME", "BACKENDS"),
     )
