@@ -100,9 +100,9 @@ def settings_page() -> str:
     ]
     return "\n".join((
         "# Settings\n",
-        "A command's flag wins over the environment variable, that over `modelscan.toml` in this "
-        "folder or one above it, that over the user's file (`modelscan config path`), that over "
-        "the default. `modelscan config show` prints each value with where it came from.\n",
+        "Precedence, highest first: the command's flag, the environment variable, `modelscan.toml` "
+        "in this folder or one above it, the user's file (`modelscan config path`), the default. "
+        "`modelscan config show` prints each value with its origin.\n",
         "| setting | variable | kind | default | meaning |",
         "|---|---|---|---|---|",
         *rows,
@@ -158,7 +158,7 @@ def _first_line(kind: type) -> str:
 
 
 def stale() -> list[str]:
-    """Names of the pages that are not what the code says now."""
+    """Names of the pages that differ from what the code generates."""
     return [
         name
         for name, text in pages().items()

@@ -15,8 +15,8 @@ _TYPES = {
 _INTRODUCTION = """\
 Every command with `--json` prints one object on standard output. Its first field, `schema`, names
 the document and its version; [modelscan/schemas](../../modelscan/schemas) has the JSON Schema of
-each (draft 2020-12). A field with `?` may be missing, all others are always there; `null` is
-"not known" or "none". Fields may be added within a version, none changes its meaning.
+each (draft 2020-12). A field with `?` is optional, all others are present; `null` means
+unknown or none. Within a version fields may be added, and no field changes its meaning.
 
 `[]` is an array's element, `{}` any key of an object.
 """

@@ -25,7 +25,7 @@ def search(
         list[str] | None, typer.Argument(metavar="[TEXT]", help="Words to find.")
     ] = None,
 ) -> Document[Any]:
-    """Find models by name, family or what they can do."""
+    """Find models by name, family or ability."""
     from modelscan.cli.catalog.rows import page_document
 
     words = " ".join(text or ())

@@ -49,9 +49,9 @@ class Filters(Options):
         str | None,
         typer.Option("--modality", help="Only models with all of these, e.g. text,image."),
     ] = None
-    tools: Annotated[bool, typer.Option("--tools", help="Only models that call tools.")] = False
-    reasoning: Annotated[bool, typer.Option("--reasoning", help="Only models that reason.")] = False
-    vision: Annotated[bool, typer.Option("--vision", help="Only models that see images.")] = False
+    tools: Annotated[bool, typer.Option("--tools", help="Only models with tool calling.")] = False
+    reasoning: Annotated[bool, typer.Option("--reasoning", help="Only models with reasoning.")] = False
+    vision: Annotated[bool, typer.Option("--vision", help="Only models that accept images.")] = False
     min_context: Annotated[
         str | None,
         typer.Option("--min-context", help="Only models with this context or more, e.g. 128k."),
