@@ -50,8 +50,8 @@ class Filters(Options):
         typer.Option("--modality", help="Only models with all of these, e.g. text,image."),
     ] = None
     tools: Annotated[bool, typer.Option("--tools", help="Only models with tool calling.")] = False
-    reasoning: Annotated[bool, typer.Option("--reasoning", help="Only models with reasoning.")] = False
-    vision: Annotated[bool, typer.Option("--vision", help="Only models that accept images.")] = False
+    reasoning: Annotated[bool, typer.Option("--reasoning", help="Only reasoning models.")] = False
+    vision: Annotated[bool, typer.Option("--vision", help="Only models with image input.")] = False
     min_context: Annotated[
         str | None,
         typer.Option("--min-context", help="Only models with this context or more, e.g. 128k."),
