@@ -29,12 +29,18 @@ def table(deployments: Sequence[Deployment]) -> Table:
     """One row per deployment."""
     rows = [
         (
-            one.name, one.state, one.health if one.managed else "unmanaged", one.model,
-            one.quantization, one.backend,
-            one.context_tokens, one.endpoint, one.target,
+            deployment.name,
+            deployment.state,
+            deployment.health if deployment.managed else "unmanaged",
+            deployment.model,
+            deployment.quantization,
+            deployment.backend,
+            deployment.context_tokens,
+            deployment.endpoint,
+            deployment.target,
         )
-        for one in deployments
-    ]  # fmt: skip
+        for deployment in deployments
+    ]
     return Table(
         COLUMNS, rows, numeric=("CONTEXT",), empty="no deployments: modelscan deploy demo",
         optional=("MODEL", "HEALTH", "CONTEXT", "BACKEND", "QUANT", "TARGET"),
@@ -45,9 +51,9 @@ def table(deployments: Sequence[Deployment]) -> Table:
 def reasons(deployments: Iterable[Deployment]) -> list[Note]:
     """The reasons of the deployments that do not run."""
     return [
-        Note(f"{one.name}: {one.reason}")
-        for one in deployments
-        if one.reason and (one.managed or one.state is State.FAILED)
+        Note(f"{deployment.name}: {deployment.reason}")
+        for deployment in deployments
+        if deployment.reason and (deployment.managed or deployment.state is State.FAILED)
     ]
 
 
@@ -110,7 +116,7 @@ def selected(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:
     if every and names:
         raise UsageError("give names or --all, not both", hint=f"modelscan {verb} --all")
     if every:
-        return [one.name for one in service().list()]
+        return [deployment.name for deployment in service().list()]
     if not names:
         raise UsageError("no deployment was given", hint=f"modelscan {verb} NAME, or --all")
     return list(dict.fromkeys(names))

@@ -18,8 +18,12 @@ def list_() -> Document:
 
         deployments = (*deployments, *unmanaged(config, deployments, warn))
     body = deployment_list(deployments)
-    return Document("list", body, [view.table(deployments), *view.reasons(deployments)],
-                    [one.name for one in deployments])  # fmt: skip
+    return Document(
+        "list",
+        body,
+        [view.table(deployments), *view.reasons(deployments)],
+        [deployment.name for deployment in deployments],
+    )
 
 
 app = single(list_)

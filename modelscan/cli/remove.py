@@ -46,11 +46,16 @@ def remove(
             return service.remove(name, drain_s=drain)
 
     deployments, error = view.each(selection, act)
-    rows = [(one.name, "removed", one.model) for one in deployments]
+    rows = [(deployment.name, "removed", deployment.model) for deployment in deployments]
     table = Table(("NAME", "STATE", "MODEL"), rows, empty="there are no deployments to remove")
-    body = Removed(tuple(one.name for one in deployments))
-    return Document("remove", body, [table], [one.name for one in deployments],
-                    exit_code=error.exit_code if error else 0)  # fmt: skip
+    body = Removed(tuple(deployment.name for deployment in deployments))
+    return Document(
+        "remove",
+        body,
+        [table],
+        [deployment.name for deployment in deployments],
+        exit_code=error.exit_code if error else 0,
+    )
 
 
 app = single(remove)

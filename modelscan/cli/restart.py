@@ -43,8 +43,13 @@ def restart(
     with interruptible():
         deployments, error = view.each(view.selected(names, every, "restart"), act)
     body = deployment_list(deployments)
-    return Document("restart", body, [view.table(deployments)], [one.name for one in deployments],
-                    exit_code=error.exit_code if error else 0)  # fmt: skip
+    return Document(
+        "restart",
+        body,
+        [view.table(deployments)],
+        [deployment.name for deployment in deployments],
+        exit_code=error.exit_code if error else 0,
+    )
 
 
 app = single(restart)

@@ -38,8 +38,13 @@ def start(
     with interruptible():
         deployments, error = view.each(view.selected(names, every, "start"), act)
     body = deployment_list(deployments)
-    return Document("start", body, [view.table(deployments)], [one.name for one in deployments],
-                    exit_code=error.exit_code if error else 0)  # fmt: skip
+    return Document(
+        "start",
+        body,
+        [view.table(deployments)],
+        [deployment.name for deployment in deployments],
+        exit_code=error.exit_code if error else 0,
+    )
 
 
 app = single(start)

@@ -38,8 +38,13 @@ def stop(
 
     deployments, error = view.each(view.selected(names, every, "stop"), act)
     body = deployment_list(deployments)
-    return Document("stop", body, [view.table(deployments)], [one.name for one in deployments],
-                    exit_code=error.exit_code if error else 0)  # fmt: skip
+    return Document(
+        "stop",
+        body,
+        [view.table(deployments)],
+        [deployment.name for deployment in deployments],
+        exit_code=error.exit_code if error else 0,
+    )
 
 
 app = single(stop)
