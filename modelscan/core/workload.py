@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-BACKENDS = ("llama.cpp", "vllm", "sglang", "ollama")
+Backend = Literal["llama.cpp", "vllm", "sglang", "ollama"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 GOALS = ("quality", "speed", "context")
 MODES = ("standard", "throughput", "latency")
 SOURCES = ("huggingface", "modelscope", "local_path")

@@ -1,12 +1,12 @@
-"""What every engine on this machine offers, and how a plan becomes a command line."""
+"""The start of an engine and its end, as values: where to listen, the command line, the failure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-from modelscan.core.plan import Plan
+from modelscan.engines.remedy import Remedy
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,40 +69,16 @@ class Launch:
 class Failure:
     """Why an engine did not start or ended: its own words, and what to try.
 
-    ``kind`` is memory | context | driver | … where the words were recognised, ``retry`` the options
-    of ``deploy`` that may help.
+    ``kind`` is one of ``failure_rules.FailureKind`` where the words were recognised.
     """
 
     reason: str
     hint: str | None = None
     port_taken: bool = False
     kind: str | None = None
-    retry: tuple[str, ...] = ()
+    remedy: Remedy | None = None
 
-
-class Engine(Protocol):
-    """One module per engine; ``engines.registry`` lists them."""
-
-    def launch(self, plan: Plan, serving: Serving) -> Launch:
-        """The exact start; raises UsageError for parameters the engine does not have."""
-        ...
-
-    def check(self, launch: Launch, gpus: tuple[int, ...]) -> None:
-        """Raises when the engine is not installed here, or was not built for these devices."""
-        ...
-
-    def uses_gpus(self) -> bool:
-        """Whether the engine that is installed here can use a GPU at all."""
-        ...
-
-    def moved(self, launch: Launch, port: int) -> Launch:
-        """The same start on another port."""
-        ...
-
-    def failure(self, log: str) -> Failure | None:
-        """What the engine's log says about its end; None when it says nothing."""
-        ...
-
-    def measured(self, log: str) -> Mapping[str, Any] | None:
-        """The memory that the engine says it allocated, bytes; None when it does not say."""
-        ...
+    @property
+    def retry(self) -> tuple[str, ...]:
+        """The remedy as options of ``deploy``; () without one."""
+        return self.remedy.options() if self.remedy else ()

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
-from typing import Protocol, cast
 
 from modelscan.core.architecture import ModelShape
-from modelscan.core.errors import UsageError
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import format_bytes
-from modelscan.core.workload import BACKENDS, Workload
-from modelscan.engines import margin as margins
+from modelscan.core.workload import Workload
+from modelscan.engines.registry import engine, engine_for
 from modelscan.memory.speed import speed
 from modelscan.memory.verdict import verdict
-
-_MODULES = {"llama.cpp": "llamacpp", "vllm": "vllm", "sglang": "sglang", "ollama": "ollama"}
-
-
-class Engine(Protocol):
-    """What an engine's module offers."""
-
-    def estimate(
-        self,
-        shape: ModelShape,
-        workload: Workload,
-        inventory: Inventory | None,
-        *,
-        version: str | None = None,
-    ) -> Estimate: ...
 
 
 def default_backend(shape: ModelShape) -> str:
     """GGUF files run on llama.cpp, everything else on vLLM."""
-    return "llama.cpp" if shape.format == "gguf" else "vllm"
+    return engine_for(shape.format).name
 
 
 def estimate(
@@ -46,13 +28,8 @@ def estimate(
     ``backend`` None: the workload's, else the one that runs the format. Raises UsageError for an
     unknown engine, NotDeployableError where it cannot run this variant.
     """
-    name = backend or workload.backend or default_backend(shape)
-    if name not in _MODULES:
-        raise UsageError(
-            f"there is no backend '{name}'", hint="--backend " + "|".join(BACKENDS)
-        )  # fmt: skip
-    engine = cast(Engine, importlib.import_module(f"modelscan.engines.{_MODULES[name]}.memory"))
-    found = engine.estimate(shape, workload, inventory, version=workload.backend_version)
+    one = engine(backend or workload.backend or default_backend(shape))
+    found = one.estimate(shape, workload, inventory, version=workload.backend_version)
     return finish(found, shape, workload, inventory, model)
 
 
@@ -60,7 +37,9 @@ def finish(
     found: Estimate, shape: ModelShape, workload: Workload, inventory: Inventory | None, model: str
 ) -> Estimate:
     """Add what all engines share: name, margin, range, verdict, speed."""
-    margin = found.margin_bytes or margins.margin_bytes(found, shape)
+    one = engine(found.backend)
+    residuals = one.residuals(found.backend_version, len(found.per_gpu))
+    margin = found.margin_bytes or residuals.margin_bytes(found.parts, len(found.per_gpu), shape)
     low, high = _range(found, shape, margin)
     judgement = found.verdict
     if inventory and not judgement:
@@ -72,7 +51,7 @@ def finish(
         low_bytes=low,
         high_bytes=high,
         verdict=judgement,
-        speed=found.speed or speed(shape, workload, inventory, found),
+        speed=found.speed or speed(shape, workload, inventory, found, batching=one.reserves_pool),
         warnings=(*found.warnings, *_host_warning(found, inventory)),
     )
 

@@ -15,6 +15,7 @@ from modelscan.core.gpu import Inventory
 from modelscan.core.measurement import Measurement
 from modelscan.core.plan import Decision, Held, NoFit, Plan, Subject
 from modelscan.core.workload import Workload
+from modelscan.engines.registry import engine
 from modelscan.engines.support import NATIVE, gpu_support
 from modelscan.formats.quantization import bits_per_weight
 from modelscan.planner import describe, hardware, refuse
@@ -117,7 +118,9 @@ class _Search:
         self._try(on_gpu or on_host, replace(self.case, offload=False), "none")
         if on_gpu and self._worth_offloading():
             largest = max(len(option.gpus) for option in on_gpu)
-            spread = [o for o in on_gpu if len(o.gpus) == largest and o.backend == "llama.cpp"]
+            spread = [
+                o for o in on_gpu if len(o.gpus) == largest and engine(o.backend).offloads_layers
+            ]
             self._try(spread, replace(self.case, offload=True), "partial")
             self._try(on_host, replace(self.case, offload=False), "cpu")
         return self
@@ -129,7 +132,8 @@ class _Search:
 
     def _interesting(self, option: Option) -> bool:
         """Ollama runs llama.cpp with fewer choices: an alternative to show, never the winner."""
-        return option.backend != "ollama" or self.explain or self.case.wanted.backend == "ollama"
+        chosen = self.case.wanted.backend == option.backend
+        return not engine(option.backend).own_server or self.explain or chosen
 
     def _worth_offloading(self) -> bool:
         if self.everything:
@@ -234,7 +238,8 @@ def _wishes(best: Fitted, case: Case) -> Iterator[Workload]:
     wanted = case.wanted
     if not wanted.context_tokens and wanted.goal != "context":
         yield replace(wanted, goal="context")
-    if not wanted.parallel and case.task == "chat" and best.option.backend == "llama.cpp":
+    one = engine(best.option.backend)
+    if not wanted.parallel and case.task == "chat" and one.divides_context:
         yield replace(wanted, parallel=_MORE_SLOTS, context_tokens=best.target_tokens)
     small = _small_cache(best)
     if not wanted.kv_cache_k and small:
@@ -248,11 +253,11 @@ def _small_cache(best: Fitted) -> str | None:
     """The 8-bit cache of an engine, where it helps: the context is short, or part is offloaded."""
     if best.launch.context_tokens >= best.target_tokens and best.offload != "partial":
         return None
-    if best.option.backend in ("llama.cpp", "ollama"):
-        return "q8_0"
-    gpus = best.option.gpus
+    one, gpus = engine(best.option.backend), best.option.gpus
+    if one.runs_gguf:
+        return one.small_cache
     native = gpus and gpu_support("safetensors", "FP8", best.option.backend, gpus[0])
-    return "fp8" if native and native.kind == NATIVE else None
+    return one.small_cache if native and native.kind == NATIVE else None
 
 
 def _no_fit(subject: Subject, case: Case, run: _Search, explain: bool) -> Decision:

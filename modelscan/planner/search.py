@@ -9,6 +9,7 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import BACKENDS, Workload
 from modelscan.engines import support
+from modelscan.engines.registry import engine
 from modelscan.engines.support import Support
 from modelscan.formats.quantization import means
 from modelscan.planner.quality import describe as quality_words
@@ -150,14 +151,14 @@ class _Search:
     def _on_host(
         self, candidate: Candidate, backend: str, label: str, recommended: bool
     ) -> Iterator[Option | tuple[str, str]]:
-        llama = backend in ("llama.cpp", "ollama")
-        if not llama and self.inventory.gpus:
+        gguf = engine(backend).runs_gguf
+        if not gguf and self.inventory.gpus:
             return
         forced = self.workload.force and bool(self.workload.backend)
         found = support.host_support(
-            candidate.variant.format, backend, self.inventory, forced=forced and not llama
+            candidate.variant.format, backend, self.inventory, forced=forced
         )
-        if llama or found:
+        if gguf or found:
             yield Option(candidate, backend, (), 1, found, recommended)
         else:
             yield label, found.reason
@@ -174,7 +175,7 @@ class _Search:
         if not found and not self._insisted():
             return f"{label}, {device_label(gpus)}", found.reason
         degree = 1
-        if backend in ("vllm", "sglang"):
+        if engine(backend).splits_tensors:
             if len(gpus) > 1 and len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
                 return f"{label}, {device_label(gpus)}", "tensor parallelism needs equal GPUs"
             degree = len(gpus) // (self.workload.pipeline_parallel or 1)
@@ -254,4 +255,6 @@ def reject_reason(option: Option) -> str | None:
     from modelscan.memory import tensor_parallel
 
     architecture = option.candidate.shape.architecture
-    return tensor_parallel.reject_reason(architecture, option.tensor_parallel, option.backend)
+    if not engine(option.backend).splits_tensors:
+        return tensor_parallel.layer_split_reason(architecture, option.tensor_parallel)
+    return tensor_parallel.reject_reason(architecture, option.tensor_parallel)

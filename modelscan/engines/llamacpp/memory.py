@@ -10,7 +10,7 @@ from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.workload import Workload
-from modelscan.engines.llamacpp import cache, compute
+from modelscan.engines.llamacpp import NAME, cache, compute
 from modelscan.engines.llamacpp import settings as settings_of
 from modelscan.engines.llamacpp.activations import Block
 from modelscan.engines.llamacpp.settings import Settings
@@ -19,8 +19,6 @@ from modelscan.engines.llamacpp.versions import LlamacppVersion, lookup
 from modelscan.memory import defaults, weights_gguf
 from modelscan.memory.architecture.from_gguf import block_tensors
 from modelscan.memory.verdict import DOES_NOT_FIT, verdict
-
-BACKEND = "llama.cpp"
 
 
 def estimate(
@@ -148,7 +146,7 @@ def _whole(
     growing = cache.bytes_per_token(architecture, settings)
     return Estimate(
         model="",
-        backend=BACKEND,
+        backend=NAME,
         backend_version=workload.backend_version,
         quantization=model.shape.quantization,
         context_tokens=context,

@@ -17,6 +17,7 @@ from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.engines.llamacpp import memory as llamacpp
+from modelscan.engines.ollama import NAME
 from modelscan.engines.option_values import whole
 from modelscan.engines.versions import Version, parse_version, row_for, unknown_note
 
@@ -106,7 +107,7 @@ def estimate(
     assumption = f"Ollama {chosen}: {wanted.context_tokens} tokens x {wanted.parallel} slots"
     return replace(
         found,
-        backend="ollama",
+        backend=NAME,
         backend_version=chosen,
         margin_bytes=0,
         assumptions=(

@@ -17,10 +17,19 @@ from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
-from modelscan.engines.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
+from modelscan.engines.pool_estimate import (
+    Rank,
+    Start,
+    assemble,
+    fewest_gpus,
+    ranks_of,
+    refuse_format,
+    start_problems,
+)
+from modelscan.engines.sglang import NAME
 from modelscan.engines.sglang.pools import Pools, context_bytes, sized, state_bytes, token_bytes
 from modelscan.engines.sglang.settings import SglangSettings, resolve
-from modelscan.engines.sglang.versions import DEFAULT_VERSION, OLDEST_VERSION, facts_for
+from modelscan.engines.sglang.versions import DEFAULT_VERSION, OLDEST_VERSION, RESIDUALS, facts_for
 from modelscan.engines.versions import unknown_note
 from modelscan.memory.rank_weights import (
     LayerCounts,
@@ -65,7 +74,7 @@ def estimate(
     refuse_format(shape, workload, "SGLang")
     chosen = version or workload.backend_version or DEFAULT_VERSION
     return fewest_gpus(
-        shape.architecture, workload, inventory, "sglang",
+        shape.architecture, workload, inventory,
         lambda wanted: _estimate(shape, wanted, inventory, chosen),
     )  # fmt: skip
 
@@ -73,30 +82,18 @@ def estimate(
 def _estimate(
     shape: ModelShape, workload: Workload, inventory: Inventory | None, version: str
 ) -> Estimate:
-    facts = facts_for(version)
-    settings = resolve(shape.architecture, workload, inventory, facts)
+    settings = resolve(shape.architecture, workload, inventory, facts_for(version))
     stages = [_stage(shape, settings, index) for index in range(settings.pipeline_parallel)]
-    count = settings.tensor_parallel
-    ranks = [
-        _rank(stage, settings, index * count + slot)
-        for index, stage in enumerate(stages)
-        for slot in range(count)
-    ]
-    return assemble(
-        shape,
-        ranks,
-        backend="sglang",
-        version=version,
-        context_tokens=settings.context_tokens,
-        parallel=settings.parallel,
-        tensor_parallel=settings.tensor_parallel,
-        problems=_problems(shape, settings, ranks),
-        assumptions=(
-            *_assumptions(settings),
-            *unknown_note("SGLang", version, OLDEST_VERSION, DEFAULT_VERSION),
-        ),
-        known_hardware=bool(settings.gpus),
+    ranks = ranks_of(settings, lambda stage, slot: _rank(stages[stage], settings, slot))
+    problems = start_problems(
+        shape.architecture, settings, ranks, lambda rank: _start_problem(rank, settings)
     )
+    unknown = unknown_note("SGLang", version, OLDEST_VERSION, DEFAULT_VERSION)
+    start = Start(
+        NAME, version, settings.context_tokens, settings, RESIDUALS,
+        assumptions=(*_assumptions(settings), *unknown),
+    )  # fmt: skip
+    return assemble(shape, ranks, start, problems)
 
 
 def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
@@ -201,21 +198,6 @@ def _table_bytes(settings: SglangSettings, pools: Pools | None) -> int:
         tokens = pools.tokens if pools else 0
         running = min(max(int(tokens / settings.context_tokens * 512), 2048), 4096)
     return running * (settings.context_tokens + 4) * 4
-
-
-def _problems(
-    shape: ModelShape, settings: SglangSettings, ranks: Sequence[Rank]
-) -> tuple[str, ...]:
-    found: list[str] = []
-    count = settings.tensor_parallel * settings.pipeline_parallel
-    if settings.gpus and len(settings.gpus) < count:
-        found.append(f"{count} GPUs are needed, {len(settings.gpus)} are there")
-    found += unsplittable(shape.architecture, settings.tensor_parallel, "sglang")
-    for rank in ranks:
-        problem = _start_problem(rank, settings)
-        if problem:
-            found.append(problem)
-    return tuple(dict.fromkeys(found))
 
 
 def _start_problem(rank: Rank, settings: SglangSettings) -> str | None:
