@@ -123,7 +123,7 @@ def summary(engine: str, table: dict[str, list[tuple[float, str]]]) -> bool:
 
 
 def margins(rows: Iterable[Row]) -> None:
-    """p95 of the residuals as ``memory.margin.TABLE`` wants them."""
+    """p95 of the residuals as ``the residuals in engines/<name>/versions.py`` wants them."""
     shares: dict[str, list[float]] = {"weights": [], "activation": [], "KV bytes/token": []}
     rest: list[float] = []
     for row in rows:

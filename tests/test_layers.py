@@ -198,7 +198,6 @@ def mutable_globals(tree: ast.Module) -> Iterator[str]:
                 yield value.id
 
 
-@pytest.mark.xfail(reason="llama.cpp keeps recent models")
 def test_pure_rooms_keep_no_state() -> None:
     """No module-level value that a function changes: a threaded server would share it."""
     wrong = [

@@ -188,8 +188,11 @@ def cluster_wishes(
 
 
 def _place(workload: Workload) -> str | None:
-    """Ollama is a server of its own, not an engine that we start."""
-    return "ollama" if workload.backend == "ollama" else None
+    """An engine with a server of its own (Ollama) is a target, not an engine that we start."""
+    from modelscan.engines.registry import engine
+
+    backend = workload.backend
+    return backend if backend and engine(backend).own_server else None
 
 
 def _dry_run(request: Request) -> Document:

@@ -14,6 +14,7 @@ from modelscan.cli.options import ModelArgument, Wanted, workload_options
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import GIB, format_bytes, format_tokens
+from modelscan.engines.llamacpp import NAME as LLAMACPP
 
 _PARTS = tuple(field.name for field in fields(Parts))
 
@@ -47,7 +48,7 @@ def estimate(
     else:
         found = size(subject, wanted.workload, hardware)
     warnings = [*subject.warnings, *found.warnings, *(p.message for p in hardware.problems)]
-    if found.backend == "llama.cpp" and wanted.workload.parameters:
+    if found.backend == LLAMACPP and wanted.workload.parameters:
         from modelscan.engines.llamacpp.options import unfamiliar
 
         warnings += unfamiliar([name for name, _ in wanted.workload.parameters])

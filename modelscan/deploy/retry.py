@@ -17,12 +17,12 @@ from modelscan.core.plan import Subject
 from modelscan.core.workload import Workload
 from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.state.config import Config
+from modelscan.supervisor.launch.registry import LAUNCHERS
 from modelscan.targets.request import Request
 
 ATTEMPTS = 2  # changed requests after the first; each takes a whole start
 _SMALLER = 0.9  # of what did not fit: less of a difference would fail again
 _LEAST_CONTEXT = 2048
-_ENGINES = ("llama.cpp", "vllm", "sglang")
 
 
 def next_request(
@@ -100,7 +100,7 @@ def _changes(
     elif kind == "quantization":
         yield from _formats(asked, failed, subject, smaller=False)
     if kind in ("quantization", "architecture") and not (asked.backend or asked.parameters):
-        for name in _ENGINES:
+        for name in LAUNCHERS:
             if name != failed["backend"]:
                 yield replace(asked, backend=name), f"--backend {name}"
 

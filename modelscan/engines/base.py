@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from modelscan.engines.remedy import Remedy
@@ -57,6 +57,12 @@ class Launch:
     def address(self) -> str:
         """Where a client on this machine connects."""
         return "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
+
+    def on_port(self, port: int) -> Launch:
+        """The same start on another port."""
+        argv = list(self.argv)
+        argv[argv.index("--port") + 1] = str(port)
+        return replace(self, argv=tuple(argv), port=port)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Launch:

@@ -48,6 +48,7 @@ class Engine(ABC):
     ``needs_linux``: has no build for another operating system.
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache.
+    ``program_setting``: the setting that names its program or Python.
     """
 
     name: ClassVar[Backend]
@@ -64,6 +65,7 @@ class Engine(ABC):
     profiles_all_slots: ClassVar[bool] = False
     own_server: ClassVar[bool] = False
     needs_linux: ClassVar[bool] = False
+    program_setting: ClassVar[str | None] = None
     package: ClassVar[PythonPackage | None] = None
 
     @property

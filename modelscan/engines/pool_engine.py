@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from modelscan.core.gpu import Gpu
+from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
-from modelscan.engines.engine import Engine
+from modelscan.engines.base import Serving
+from modelscan.engines.engine import Engine, PythonPackage
 from modelscan.engines.option_names import REMOTE_CODE, Launch, OptionNames, OptionPair
+from modelscan.engines.repository_files import RepositoryFiles
 from modelscan.engines.support_rules import NATIVE, Kernels, Support, absent
+from modelscan.engines.versions import Version
 
 _MODEL_TYPES = ("auto", "f16", "bf16")  # cache types that mean the model's own
 
 
 class PoolEngine(Engine):
-    """See ``engines.engine.Engine``. ``kernels``: what its builds run on which GPU."""
+    """See ``engines.engine.Engine``. ``kernels``: what its builds run on which GPU;
+    ``key_variable``: the variable that gives the server its key.
+    """
 
     formats = ("safetensors",)
     pickles = True
@@ -24,15 +31,35 @@ class PoolEngine(Engine):
     needs_linux = True
     small_cache = "fp8"
     kernels: ClassVar[Kernels]
+    key_variable: ClassVar[str]
+    package: ClassVar[PythonPackage]
 
     def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
         return self.kernels.on(gpu, quantization, original=original)
 
     def host_support(self, file_format: str, *, forced: bool) -> Support:
         loads = file_format in ("safetensors", "pickle")
-        if forced and self.package and self.package.cpu_builds and loads:
+        if forced and self.package.cpu_builds and loads:
             return Support(NATIVE, f"a {self.title} built for the CPU, as asked with --force")
         return absent(f"{self.name} needs a GPU")
+
+    @abstractmethod
+    def arguments(self, plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
+        """The command line of that version, without the program."""
+
+    def process_environment(self, plan: Plan) -> Mapping[str, str]:
+        """Variables beside the plan's own."""
+        return {}
+
+    def repository_options(
+        self, files: RepositoryFiles, task: str, version: Version
+    ) -> Iterable[OptionPair]:
+        """Options that the weights' own files need."""
+        return ()
+
+    def keyed_program(self, python: str) -> tuple[str, ...] | None:
+        """What starts the server where its key cannot come from a variable; None where it can."""
+        return None
 
 
 def common_options(names: OptionNames, launch: Launch) -> Iterable[OptionPair]:

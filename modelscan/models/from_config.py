@@ -13,6 +13,7 @@ from modelscan.core.errors import UsageError
 from modelscan.core.model import Variant, WeightFile
 from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import Workload
+from modelscan.engines.registry import engine
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import canonical
 from modelscan.memory.shape import from_config
@@ -86,7 +87,7 @@ def shape_of(
     """The shape of these weights; without any, of the format that was asked for."""
     asked = workload.quantization if weight_bytes is None else None
     gguf = weight_bytes is None and (
-        workload.backend in ("llama.cpp", "ollama") or canonical(asked) in _GGUF_NAMES
+        (workload.backend and engine(workload.backend).runs_gguf) or canonical(asked) in _GGUF_NAMES
     )
     return from_config(
         config,

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from modelscan.engines import llamacpp, ollama, sglang, vllm
 from modelscan.supervisor.health import Address, ask
 
 # vLLM 8000; llama-server 8080; SGLang 30000; Ollama 11434; LM Studio 1234; others' habits.
@@ -118,7 +119,7 @@ def _ollama(address: Address) -> Found | None:
     names = [str(row["name"]) for row in tags if isinstance(row, dict) and row.get("name")]
     version = _text(_object(address, "/api/version").get("version"))
     models = tuple(Served(name, contexts.get(name)) for name in names)
-    return Found(address.host, address.port, "ollama", version, models)
+    return Found(address.host, address.port, ollama.NAME, version, models)
 
 
 def _sglang(address: Address) -> Found | None:
@@ -126,7 +127,7 @@ def _sglang(address: Address) -> Found | None:
     ``/metrics`` still tells."""
     info = _object(address, "/get_model_info") or _object(address, "/model_info")
     if not info and _models(address)[1] and _has_metrics(address, "sglang:"):
-        return Found(address.host, address.port, "sglang", None, (), locked=True)
+        return Found(address.host, address.port, sglang.NAME, None, (), locked=True)
     if not isinstance(info.get("model_path"), str) or "is_generation" not in info:
         return None
     server = _object(address, "/get_server_info") or _object(address, "/server_info")
@@ -136,7 +137,9 @@ def _sglang(address: Address) -> Found | None:
         Served(row["id"], _count(row.get("max_model_len")) or context, info["model_path"])
         for row in rows or ()
     )
-    return Found(address.host, address.port, "sglang", _text(server.get("version")), models, locked)
+    return Found(
+        address.host, address.port, sglang.NAME, _text(server.get("version")), models, locked
+    )
 
 
 def _llamacpp(address: Address) -> Found | None:
@@ -153,7 +156,7 @@ def _llamacpp(address: Address) -> Found | None:
         Served(row["id"], context or _count((row.get("meta") or {}).get("n_ctx")), path)
         for row in rows or ()
     )
-    return Found(address.host, address.port, "llama.cpp", _text(props.get("build_info")), models,
+    return Found(address.host, address.port, llamacpp.NAME, _text(props.get("build_info")), models,
                  locked)  # fmt: skip
 
 
@@ -168,7 +171,7 @@ def _vllm(address: Address) -> Found | None:
         Served(row["id"], _count(row.get("max_model_len")), _text(row.get("root")))
         for row in rows or ()
     )
-    return Found(address.host, address.port, "vllm", version, models, locked)
+    return Found(address.host, address.port, vllm.NAME, version, models, locked)
 
 
 def _has_metrics(address: Address, prefix: str) -> bool:

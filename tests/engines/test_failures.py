@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 from modelscan.core.errors import RemoteError
 from modelscan.core.workload import Workload
 from modelscan.deploy.retry import command, next_request
-from modelscan.engines.failures import clean, recognise
+from modelscan.engines.base import Failure
+from modelscan.engines.failure_rules import clean
+from modelscan.engines.registry import engine
 from modelscan.targets.request import Request
+
+
+def recognise(backend: str, log: str) -> Failure | None:
+    return engine(backend).failure(log)
+
 
 # Recorded: the telling lines, with what stood around them.
 RECORDED = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from modelscan.core.architecture import ModelShape
 from modelscan.core.estimate import Estimate
@@ -31,6 +31,7 @@ class LlamaCpp(Engine):
     title = "llama.cpp"
     formats = ("gguf",)
     option_names = flags.NAMES
+    program_setting: ClassVar[str | None] = "llama_server"
     preference = 0.03
     small_cache = "q8_0"
     offloads_layers = True

@@ -11,7 +11,6 @@ import difflib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
@@ -252,21 +251,8 @@ PATHS = frozenset({"model", "mmproj", "spec-draft-model", "lora", "lora-scaled",
                    "ssl-key-file", "ssl-cert-file", "chat-template-file"})  # fmt: skip
 
 
-def absolute_paths(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The same options with their paths made absolute: the engine's own folder is another one."""
-    words: list[str] = []
-    for word in arguments:
-        name, equals, value = word.partition("=")
-        if equals and _is_path(name):
-            words.append(f"{name}={Path(value).expanduser().absolute()}")
-        elif words and _is_path(words[-1]):
-            words.append(str(Path(word).expanduser().absolute()))
-        else:
-            words.append(word)
-    return tuple(words)
-
-
-def _is_path(word: str) -> bool:
+def is_path(word: str) -> bool:
+    """Whether the value of this option is a path."""
     name = word.lstrip("-")
     return word.startswith("-") and ALIASES.get(name, name) in PATHS
 

@@ -24,6 +24,7 @@ class Ollama(LlamaCpp):
     name = NAME
     title = "Ollama"
     option_names = flags.NAMES
+    program_setting = None
     preference = 0.06
     offloads_layers = False
     divides_context = False

@@ -8,16 +8,18 @@ from typing import Any
 from modelscan.core.architecture import ModelShape
 from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
+from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
-from modelscan.engines.base import Failure
+from modelscan.engines.base import Failure, Serving
 from modelscan.engines.engine import PythonPackage
 from modelscan.engines.log_fields import Measured
 from modelscan.engines.option_names import Launch, OptionPair
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.residuals import Residuals
-from modelscan.engines.sglang import NAME, flags
+from modelscan.engines.sglang import NAME, command, flags
 from modelscan.engines.sglang.support import KERNELS
 from modelscan.engines.sglang.versions import RESIDUALS
+from modelscan.engines.versions import Version
 
 
 class SgLang(PoolEngine):
@@ -26,8 +28,10 @@ class SgLang(PoolEngine):
     name = NAME
     title = "SGLang"
     option_names = flags.NAMES
+    program_setting = NAME
     preference = 0.02
     kernels = KERNELS
+    key_variable = command.KEY_VARIABLE
     package = PythonPackage(
         modules=("sglang.launch_server",), distributions=("sglang", "sglang-cpu")
     )
@@ -69,3 +73,9 @@ class SgLang(PoolEngine):
         from modelscan.engines.sglang.failures import failure
 
         return failure(log)
+
+    def arguments(self, plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
+        return command.arguments(plan, serving, version)
+
+    def keyed_program(self, python: str) -> tuple[str, ...] | None:
+        return command.keyed_program(python)

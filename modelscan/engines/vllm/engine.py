@@ -8,13 +8,16 @@ from typing import Any
 from modelscan.core.architecture import ModelShape
 from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
+from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
-from modelscan.engines.base import Failure
+from modelscan.engines.base import Failure, Serving
 from modelscan.engines.engine import PythonPackage
 from modelscan.engines.log_fields import Measured
 from modelscan.engines.option_names import Launch, OptionPair
 from modelscan.engines.pool_engine import PoolEngine
+from modelscan.engines.repository_files import RepositoryFiles
 from modelscan.engines.residuals import Residuals
+from modelscan.engines.versions import Version
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.support import KERNELS
 from modelscan.engines.vllm.versions import facts_for, residuals_for
@@ -26,8 +29,10 @@ class Vllm(PoolEngine):
     name = NAME
     title = "vLLM"
     option_names = flags.NAMES
+    program_setting = NAME
     preference = 0.0
     kernels = KERNELS
+    key_variable = "VLLM_API_KEY"
     profiles_all_slots = True
     package = PythonPackage(
         modules=(  # 0.32 moved its server and calls the old place deprecated
@@ -78,3 +83,20 @@ class Vllm(PoolEngine):
         from modelscan.engines.vllm.failures import failure
 
         return failure(log)
+
+    def arguments(self, plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
+        from modelscan.engines.vllm import command
+
+        return command.arguments(plan, serving, version)
+
+    def process_environment(self, plan: Plan) -> Mapping[str, str]:
+        from modelscan.engines.vllm import command
+
+        return command.environment(plan)
+
+    def repository_options(
+        self, files: RepositoryFiles, task: str, version: Version
+    ) -> Iterable[OptionPair]:
+        from modelscan.engines.vllm import command
+
+        return command.repository_options(files, task, version)

@@ -12,6 +12,7 @@ from modelscan.core.model import Variant
 from modelscan.core.plan import Subject
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
+from modelscan.engines.llamacpp import NAME as LLAMACPP
 from modelscan.planner import refuse
 from modelscan.planner.sizing import choose
 from modelscan.state.config import Config
@@ -24,12 +25,12 @@ def exact_estimate(
     from modelscan.supervisor.dry_run.run import exact
 
     refuse.closed(subject)
-    if workload.backend not in (None, "llama.cpp"):
+    if workload.backend not in (None, LLAMACPP):
         raise NotDeployableError(
             f"--exact asks llama.cpp itself; {workload.backend} has no dry run",
             hint=f"modelscan estimate {subject.id} --exact --backend llama.cpp",
         )
-    candidate = choose(subject, replace(workload, backend="llama.cpp"))
+    candidate = choose(subject, replace(workload, backend=LLAMACPP))
     variant, shape = candidate.variant, candidate.shape
     path = Path(shape.path) if shape.path else None
     if path is not None and path.is_file() and path.suffix == ".gguf":

@@ -28,6 +28,7 @@ from modelscan.core.units import MIB
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate as computed_estimate
 from modelscan.engines.estimate import finish
+from modelscan.engines.llamacpp import NAME as LLAMACPP
 from modelscan.engines.llamacpp import settings as llamacpp_settings
 from modelscan.engines.llamacpp.versions import build_number
 from modelscan.formats.gguf import GgufHeader, Reader
@@ -98,7 +99,7 @@ def exact(
     than the one asked about.
     """
     _check_version(workload.backend_version)
-    found = computed_estimate(shape, workload, inventory, model=model, backend="llama.cpp")
+    found = computed_estimate(shape, workload, inventory, model=model, backend=LLAMACPP)
     settings = llamacpp_settings.from_workload(workload, shape.architecture)
     elsewhere = shards or ([(header, read)] if header and read else [])
     with _file(path, elsewhere) as file:
@@ -141,7 +142,7 @@ def run(file: Path, options: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> 
     if not available():
         raise DryRunError(
             "the exact mode needs the embedded llama.cpp (xllamacpp), which is not installed",
-            hint="pip install 'modelscan-deploy[local]'",
+            hint="pip install xllamacpp",
             code="engine_missing",
         )
     command = [sys.executable, "-m", MODULE, str(os.getpid()), "--model", str(file), *options]

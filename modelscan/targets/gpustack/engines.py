@@ -7,13 +7,16 @@ from dataclasses import replace
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Decision, Subject
+from modelscan.core.workload import BACKENDS as ENGINES
 from modelscan.core.workload import Workload
+from modelscan.targets.gpustack.body import BACKENDS, OLD_BACKENDS
 from modelscan.targets.gpustack.client import Dialect
 
 
 def engines(dialect: Dialect) -> tuple[str, ...]:
     """The planner's engines that this version has, best first."""
-    return ("vllm", "sglang") if dialect.modern else ("vllm", "llama.cpp")
+    table = BACKENDS if dialect.modern else OLD_BACKENDS
+    return tuple(name for name in table if name in ENGINES)
 
 
 def decided(

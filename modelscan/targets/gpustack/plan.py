@@ -17,6 +17,7 @@ from modelscan.core.model import Spec
 from modelscan.core.plan import Decision, Plan, Subject
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
+from modelscan.engines.registry import engine
 from modelscan.state.config import Config
 from modelscan.state.targets import TargetConfig, load
 from modelscan.targets.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, create_body, pairs
@@ -256,7 +257,8 @@ def needed_fraction(plan: Plan) -> float | None:
     below GPUStack's own claim ((weights) x 1.2 + 2 GiB), or its scheduler refuses.
     """
     devices = plan.estimate.per_gpu
-    if plan.backend != "vllm" or not devices:
+    fixed = engine(plan.backend).default_memory_share(plan.backend_version)
+    if fixed is None or not devices:
         return None
     fractions, most = [], []
     for device in devices:

@@ -16,6 +16,7 @@ from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError
 from modelscan.core.estimate import Parts
 from modelscan.core.jsonform import to_json
+from modelscan.engines.llamacpp import NAME as LLAMACPP
 
 if TYPE_CHECKING:
     from modelscan.supervisor.dry_run.run import DryRun
@@ -52,7 +53,7 @@ class Asking:
 def ask(deployment: Deployment) -> Asking | None:
     """Begin, where the engine can size this start: embedded, in host memory, one GGUF model."""
     launch, estimate = deployment.launch or {}, (deployment.plan or {}).get("estimate") or {}
-    if launch.get("engine") != "llama.cpp" or not launch["embedded"] or deployment.gpus:
+    if launch.get("engine") != LLAMACPP or not launch["embedded"] or deployment.gpus:
         return None
     if not estimate or estimate["basis"] == "exact" or set(launch["argv"]) & {*_NOT_SIZED}:
         return None

@@ -13,10 +13,11 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
 from modelscan.core.plan import Decision, Held, Plan, Subject
 from modelscan.core.workload import Workload
+from modelscan.engines.registry import engine
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.supervisor.installed import locate, missing
-from modelscan.supervisor.launch.registry import DEFAULT, ENGINES, PROGRAM_SETTINGS, engine
+from modelscan.supervisor.launch.registry import DEFAULT, LAUNCHERS, launcher
 from modelscan.supervisor.processes import memory_bytes
 from modelscan.targets.request import Request
 
@@ -57,8 +58,9 @@ def _for_installed(
     the version that is. Nothing when the plan stands. Raises ModelscanError when the engine that
     was asked for is missing: before weights are fetched for it."""
     wanted = request.workload
-    if plan is None or plan.backend in (DEFAULT, "ollama") or hardware.simulated:
-        unasked = plan is not None and plan.backend == "ollama" and wanted.backend is None
+    if plan is None or not engine(plan.backend).package or hardware.simulated:
+        own_server = plan is not None and engine(plan.backend).own_server
+        unasked = own_server and wanted.backend is None
         return [replace(wanted, backend=DEFAULT)] if unasked else []
     found = locate(plan.backend, program_of(plan.backend, config))
     if found is not None:
@@ -74,7 +76,7 @@ def _for_installed(
 
 def _other_engines(absent: str, wanted: Workload, config: Config) -> Iterator[Workload]:
     """The request on each engine that is installed here; none where one was asked for."""
-    for name in ENGINES:
+    for name in LAUNCHERS:
         if wanted.backend is None and name not in (absent, DEFAULT):
             found = locate(name, program_of(name, config))
             if found is not None and not found.cpu_only:
@@ -86,7 +88,7 @@ def program_of(backend: str, config: Config) -> str | None:
 
     None: the embedded engine, or a search by ``engines.installed``.
     """
-    setting = PROGRAM_SETTINGS.get(backend)
+    setting = engine(backend).program_setting
     path = config.path(setting) if setting else None
     if path is None:
         return _gpu_program() if backend == DEFAULT else None
@@ -138,13 +140,13 @@ def _gpu_program() -> str | None:
 
     from modelscan.supervisor.launch.llama_server import PROGRAM, with_gpus
 
-    if shutil.which(PROGRAM) is None or engine(DEFAULT).uses_gpus():
+    if shutil.which(PROGRAM) is None or launcher(DEFAULT).uses_gpus():
         return None
     return with_gpus()
 
 
 def _engine_uses_gpus(config: Config) -> bool:
-    return program_of(DEFAULT, config) is not None or engine(DEFAULT).uses_gpus()
+    return program_of(DEFAULT, config) is not None or launcher(DEFAULT).uses_gpus()
 
 
 def _with_warning(plan: Plan, warning: str | None) -> Plan:

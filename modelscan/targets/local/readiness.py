@@ -12,12 +12,11 @@ from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import AuthError, RemoteError
 from modelscan.core.units import format_bytes
 from modelscan.engines.base import Failure, Launch
-from modelscan.engines.pooled_log import with_metrics
+from modelscan.engines.registry import engine
 from modelscan.state.clock import now_text
 from modelscan.state.secrets import redact, resolve
 from modelscan.supervisor import logfile, spawn
 from modelscan.supervisor.health import Address, health, metrics, serves, verify
-from modelscan.supervisor.launch.registry import engine
 from modelscan.supervisor.processes import Identity, boot_id, memory_bytes
 from modelscan.supervisor.restarts import how
 from modelscan.supervisor.rundir import Ended, RunDir
@@ -124,8 +123,10 @@ def verified(
 def measured(rundir: RunDir, launch: Launch, pid: int | None) -> Mapping[str, Any]:
     """What the engine said it allocated, how long it took to load, and its process's size."""
     memory = _memory_lines(rundir, launch)
-    if launch.engine in ("vllm", "sglang"):
-        memory = with_metrics(memory, metrics(address_of(launch, with_key=True)))
+    if engine(launch.engine).reserves_pool:
+        memory = engine(launch.engine).with_metrics(
+            memory, metrics(address_of(launch, with_key=True))
+        )
     ready = rundir.ready() or {}
     return {
         "source": None,

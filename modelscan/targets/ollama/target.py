@@ -18,6 +18,7 @@ from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteErro
 from modelscan.core.jsonform import to_json
 from modelscan.core.plan import Plan, Subject
 from modelscan.engines.flags import parse
+from modelscan.engines.ollama import NAME
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.store import Store
@@ -28,7 +29,6 @@ from modelscan.targets.ollama.client import Loaded, Ollama, digest_of, same_mode
 from modelscan.targets.registry import Observation, Save
 from modelscan.targets.request import Events, Request, silent
 
-NAME = "ollama"
 _LOOK_S = 2.0
 _HUBS = {"huggingface": "hf.co", "modelscope": "modelscope.cn"}
 
@@ -65,7 +65,7 @@ class OllamaTarget:
             "parameters": parameters_of(plan),
         }
         deployment = Deployment(
-            name=name, model=subject.id, target=NAME, backend="ollama",
+            name=name, model=subject.id, target=NAME, backend=NAME,
             quantization=plan.quantization, state=State.PENDING, endpoint=server.endpoint,
             context_tokens=plan.context_tokens, gpus=plan.gpus, created_at=now, updated_at=now,
             served_model=name, task=plan.task, plan=to_json(plan), request=request.fingerprint(),
@@ -93,7 +93,7 @@ class OllamaTarget:
         from modelscan.gpu.inventory import inventory
         from modelscan.planner.decide import decide
 
-        wanted = replace(request.workload, backend="ollama")
+        wanted = replace(request.workload, backend=NAME)
         hardware = inventory(request.gpu)
         with Store.open(self._config.paths.store_file) as store:
             held = held_bytes(store, name)
