@@ -17,6 +17,7 @@ from modelscan.cli.framework import single
 from modelscan.core.errors import EXIT_FAILED, ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import GIB, format_bytes
+from modelscan.engines import ollama, vllm
 from modelscan.state.config import Config
 from modelscan.state.paths import paths
 
@@ -33,8 +34,8 @@ TOOLS = (
     "xpu-smi",
     "npu-smi",
     "llama-server",
-    "vllm",
-    "ollama",
+    vllm.NAME,
+    ollama.NAME,
 )
 
 

@@ -160,8 +160,8 @@ def _model(engine: str) -> tuple[Rule, ...]:
              r"quantization method \S+ is not supported for the current GPU|Quantization scheme is "
              r"not supported|Unknown quantization method|Invalid quantization method|"
              r"quantization[^\n]{0,80}(?:does not match|is not supported|not currently supported)",
-             "deploy it with another --quantization (see modelscan plan MODEL), or --backend "
-             "llama.cpp"),
+             "deploy it with another --quantization (see modelscan plan MODEL), or "
+             "--backend llama.cpp"),
         Rule("dtype", re.compile(r"Bfloat16 is only supported on GPUs with compute capability"),
              _HALF),
         rule("architecture",
@@ -170,8 +170,8 @@ def _model(engine: str) -> tuple[Rule, ...]:
              r"has no vLLM implementation|Unsupported architectures?|is not a supported "
              r"architecture|Cannot find model module|GGUF model with architecture \S+ is not "
              r"supported",
-             f"install a newer {engine} in its environment, or deploy it with --backend "
-             "llama.cpp"),
+             f"install a newer {engine} in its environment, or deploy it with "
+             "--backend llama.cpp"),
         rule("split",
              r"(?:number of )?attention heads[^\n]*must be divisible by[^\n]*|"
              r"is not divisible by (?:the )?(?:tensor|tp|weight quantization block)|"

@@ -163,7 +163,7 @@ def _llamacpp(address: Address) -> Found | None:
 def _vllm(address: Address) -> Found | None:
     """``owned_by`` is vllm; behind a key, ``/version`` and ``/metrics`` still tell."""
     rows, locked = _models(address)
-    owned = any(row.get("owned_by") == "vllm" for row in rows or ())
+    owned = any(row.get("owned_by") == vllm.NAME for row in rows or ())
     if not owned and not (locked and _has_metrics(address, "vllm:")):
         return None
     version = _text(_object(address, "/version").get("version"))

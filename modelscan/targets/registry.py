@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import UsageError
 from modelscan.core.plan import Subject
+from modelscan.engines import ollama
 from modelscan.state.config import Config
 from modelscan.targets.request import Events, Request, silent
 
@@ -97,7 +98,7 @@ class Target(Protocol):
 
 TARGETS = {
     "local": "modelscan.targets.local.target:LocalTarget",
-    "ollama": "modelscan.targets.ollama.target:OllamaTarget",
+    ollama.NAME: "modelscan.targets.ollama.target:OllamaTarget",
     "found": "modelscan.deploy.discover:FoundTarget",
 }
 

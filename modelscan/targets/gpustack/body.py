@@ -28,7 +28,7 @@ BACKENDS: Mapping[str, str] = {
     "custom": "Custom",
 }
 OLD_BACKENDS: Mapping[str, str] = {
-    vllm.NAME: "vllm",
+    vllm.NAME: vllm.NAME,
     llamacpp.NAME: "llama-box",
     "voxbox": "vox-box",
 }

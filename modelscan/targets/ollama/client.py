@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelscan.core.errors import RemoteError, UsageError
+from modelscan.engines.ollama import NAME
 
 FOREVER, NOW = -1, 0  # keep_alive
 _CHUNK_BYTES = 1 << 20
@@ -185,7 +186,7 @@ class Ollama:
 
     def _said(self, path: str, what: str) -> RemoteError:
         return RemoteError(
-            f"Ollama at {self.endpoint}{path}: {what}", details={"reason": what}, code="ollama"
+            f"Ollama at {self.endpoint}{path}: {what}", details={"reason": what}, code=NAME
         )
 
 
