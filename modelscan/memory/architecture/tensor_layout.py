@@ -59,7 +59,7 @@ _QKV_BIAS = frozenset({"qwen2", "qwen2vl", "qwen2moe", "gpt-oss", "bert", "glm4m
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class TensorLayout:
     """How this architecture's tensors are laid out in a GGUF file."""
 
     name: str
@@ -79,10 +79,10 @@ def gguf_name(model_type: str) -> str:
     return kind.removesuffix("_text")
 
 
-def habits(name: str) -> Habits:
+def layout_of(name: str) -> TensorLayout:
     """By GGUF architecture or transformers ``model_type``."""
     gguf = gguf_name(name)
-    return Habits(
+    return TensorLayout(
         name=gguf,
         norms=_NORMS.get(gguf, _DEFAULT_NORMS),
         fused_qkv=gguf in _FUSED_QKV,

@@ -19,7 +19,7 @@ from modelscan.core.jsonform import to_json
 from modelscan.engines.llamacpp import NAME as LLAMACPP
 
 if TYPE_CHECKING:
-    from modelscan.supervisor.dry_run.run import DryRun
+    from modelscan.engines.llamacpp.dry_run import DryRun
 
 _PATIENCE_S = 5.0  # after the engine is ready
 # A dry run leaves these out.
@@ -84,7 +84,8 @@ def note(deployment: Deployment, asking: Asking | None) -> Deployment:
 
 def exact_json(estimate: Mapping[str, Any], ran: DryRun) -> dict[str, Any]:
     """An estimate's JSON form with the engine's own figures."""
-    from modelscan.supervisor.dry_run.run import MARGIN_BYTES, engine_parts, engine_version
+    from modelscan.engines.llamacpp.dry_run import MARGIN_BYTES, engine_parts
+    from modelscan.supervisor.dry_run.run import engine_version
 
     old = Parts(**estimate["parts"])
     known = replace(ran, model_bytes=None)  # the header has every byte, the dry run whole MiB
