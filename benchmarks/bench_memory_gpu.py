@@ -1,7 +1,7 @@
 """vLLM and SGLang: estimates beside the measured rows, part by part, with the targets.
 
 ``python -m benchmarks.bench_memory_gpu [--rows] [--all]``: ``--rows`` prints every row, ``--all``
-counts rows of medium confidence too, ``--margins`` prints p95 residuals for ``memory.margin``.
+counts rows of medium confidence too, ``--margins`` prints p95 residuals for the engines' folders.
 Exits 1 where a target is missed.
 """
 

@@ -49,7 +49,7 @@ def estimate(
         found = size(subject, wanted.workload, hardware)
     warnings = [*subject.warnings, *found.warnings, *(p.message for p in hardware.problems)]
     if found.backend == LLAMACPP and wanted.workload.parameters:
-        from modelscan.engines.llamacpp.options import unfamiliar
+        from modelscan.engines.llamacpp.option_words import unfamiliar
 
         warnings += unfamiliar([name for name, _ in wanted.workload.parameters])
     return document(found, warnings)

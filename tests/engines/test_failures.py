@@ -13,6 +13,7 @@ from modelscan.deploy.retry import command, next_request
 from modelscan.engines.base import Failure
 from modelscan.engines.failure_rules import clean
 from modelscan.engines.registry import engine
+from modelscan.engines.remedy import Remedy
 from modelscan.targets.request import Request
 
 
@@ -174,3 +175,15 @@ def test_the_next_request_has_the_change_and_never_the_same_twice() -> None:
     half = next_request(changed, failed("--param", "dtype=half"))
     assert half is not None
     assert half[0].workload.parameters == (("dtype", "half"),)
+
+
+def test_a_remedy_is_typed_and_has_a_text() -> None:
+    assert Remedy().options() == ()
+    remedy = Remedy(context_tokens=8192, memory_utilization=0.85, parameter=("dtype", "half"))
+    assert remedy.text() == (
+        "deploy it with --context 8192 --memory-utilization 0.85 --param dtype=half"
+    )
+    assert Remedy(parameter=("enforce-eager", None)).options() == ("--param", "enforce-eager")
+    found = recognise("vllm", RECORDED["context"])
+    assert found is not None
+    assert found.remedy == Remedy(context_tokens=2048)

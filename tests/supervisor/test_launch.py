@@ -17,7 +17,7 @@ from support.engine_processes import eventually
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.engines.base import Launch, Serving
-from modelscan.engines.llamacpp.options import parse
+from modelscan.engines.llamacpp.option_words import parse
 from modelscan.supervisor import spawn
 from modelscan.supervisor.embedded.launcher import MODULE, own_arguments
 from modelscan.supervisor.launch.llamacpp import LlamaCppLauncher

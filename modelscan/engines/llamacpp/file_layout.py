@@ -6,7 +6,7 @@ import functools
 from dataclasses import dataclass
 
 from modelscan.core.architecture import ModelShape
-from modelscan.engines.llamacpp.activations import Block
+from modelscan.engines.llamacpp.graph import Block
 from modelscan.memory import weights_gguf
 from modelscan.memory.architecture.from_gguf import block_tensors
 

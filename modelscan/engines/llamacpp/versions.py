@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from modelscan.engines.llamacpp.activations import Graph
+from modelscan.engines.llamacpp.graph import Graph
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class VllmSettings:
 
     @property
     def kv_element_bytes(self) -> float:
-        """Bytes per cached value; scales of the 8-bit kinds are in ``vllm_kv``."""
+        """Bytes per cached value; scales of the 8-bit kinds are in ``kv_pool``."""
         if self.kv_dtype.startswith("nvfp4"):
             return 0.5625  # 4 bits and one 8-bit scale for 16 values
         return 1.0 if self.kv_dtype in _FP8_KV else float(min(self.dtype_bytes, 4))

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from modelscan.engines.llamacpp.options import parse
+from modelscan.engines.llamacpp.option_words import parse
 from modelscan.supervisor.embedded.params import apply
 from modelscan.supervisor.processes import die_with_parent
 

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelscan.engines.llamacpp.command import KEY_VARIABLE
-from modelscan.engines.llamacpp.options import parse
+from modelscan.engines.llamacpp.option_words import parse
 from modelscan.supervisor.embedded.params import apply
 
 MODULE = "modelscan.supervisor.embedded.launcher"

@@ -13,7 +13,7 @@ from modelscan.core.plan import Plan
 from modelscan.engines.base import Launch, Serving
 from modelscan.engines.llamacpp import NAME, server_help
 from modelscan.engines.llamacpp.command import KEY_VARIABLE, arguments
-from modelscan.engines.llamacpp.options import is_path, parse
+from modelscan.engines.llamacpp.option_words import is_path, parse
 from modelscan.supervisor.embedded.launcher import ENVIRONMENT, MODULE
 from modelscan.supervisor.launch import llama_server
 
