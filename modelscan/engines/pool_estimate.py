@@ -63,31 +63,50 @@ class Start:
         return bool(self.settings.gpus)
 
 
-def refuse_format(shape: ModelShape, workload: Workload, title: str) -> None:
-    """Raises NotDeployableError for GGUF files, unless ``--force`` insists."""
-    if shape.format in _FORMATS and not workload.force:
-        raise NotDeployableError(f"{title} does not run GGUF files", hint="use --backend llama.cpp")
-
-
-def fewest_gpus(
-    architecture: Architecture,
+def smallest_start(
+    shape: ModelShape,
     workload: Workload,
     inventory: Inventory | None,
+    title: str,
     run: Callable[[Workload], Estimate],
 ) -> Estimate:
-    """``run`` with the smallest tensor-parallel degree that fits, where none was requested.
+    """``run`` with the smallest tensor-parallel degree that fits, where none was requested; the
+    largest degree's answer where none fits.
 
-    The largest degree's answer where none fits.
+    Raises NotDeployableError for GGUF files, unless ``--force`` insists.
     """
+    if shape.format in _FORMATS and not workload.force:
+        raise NotDeployableError(f"{title} does not run GGUF files", hint="use --backend llama.cpp")
     count = len(inventory.gpus) if inventory else 0
-    given = workload.tensor_parallel or workload.pipeline_parallel or workload.gpus is not None
-    if count < 2 or given or any(workload.parameter(name) for name in DEGREES):
+    if count < 2 or _placed(workload):
         return run(workload)
-    for degree in tensor_rules.allowed(architecture, count):
+    for degree in tensor_rules.allowed(shape.architecture, count):
         found = run(replace(workload, tensor_parallel=degree))
         if found.verdict != "does_not_fit":
             break
     return found
+
+
+def _placed(workload: Workload) -> bool:
+    """Whether the user chose GPUs or a degree."""
+    if workload.tensor_parallel or workload.pipeline_parallel or workload.gpus is not None:
+        return True
+    return any(workload.parameter(name) for name in DEGREES)
+
+
+def pool_device(
+    gpu: Gpu | None, slot: int, parts: Parts, pool_bytes: int | None, budget_bytes: int | None
+) -> DeviceEstimate:
+    """One GPU (or the ``slot``-th of unknown ones); a negative pool counts as an empty one."""
+    return DeviceEstimate(
+        index=gpu.index if gpu else slot,
+        parts=parts,
+        total_bytes=parts.total_bytes,
+        kv_pool_bytes=None if pool_bytes is None else max(0, pool_bytes),
+        budget_bytes=budget_bytes,
+        memory_bytes=gpu.memory_bytes if gpu else None,
+        free_bytes=gpu.free_bytes if gpu else None,
+    )
 
 
 def ranks_of(settings: PoolSettings, rank: Callable[[int, int], Rank]) -> list[Rank]:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, Layer, ModelShape
-from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
+from modelscan.core.estimate import Estimate, Parts
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
@@ -21,9 +21,9 @@ from modelscan.engines.pool_estimate import (
     Rank,
     Start,
     assemble,
-    fewest_gpus,
+    pool_device,
     ranks_of,
-    refuse_format,
+    smallest_start,
     start_problems,
 )
 from modelscan.engines.sglang import NAME
@@ -71,10 +71,9 @@ def estimate(
     ``kv_cache_bytes`` is what ``context_tokens`` x ``parallel`` needs, ``kv_pool_bytes`` of a GPU
     the KV pool. No room after the weights is ``does_not_fit``, as SGLang refuses to start.
     """
-    refuse_format(shape, workload, "SGLang")
     chosen = version or workload.backend_version or DEFAULT_VERSION
-    return fewest_gpus(
-        shape.architecture, workload, inventory,
+    return smallest_start(
+        shape, workload, inventory, "SGLang",
         lambda wanted: _estimate(shape, wanted, inventory, chosen),
     )  # fmt: skip
 
@@ -147,16 +146,9 @@ def _rank(stage: _Stage, settings: SglangSettings, slot: int) -> Rank:
         cuda_graph_bytes=stage.graph_bytes,
         other_bytes=_table_bytes(settings, pools),
     )
+    budget = None if memory is None else round(memory * settings.fraction)
     return Rank(
-        device=DeviceEstimate(
-            index=gpu.index if gpu else slot,
-            parts=parts,
-            total_bytes=parts.total_bytes,
-            kv_pool_bytes=pools.kv_bytes if pools else None,
-            budget_bytes=None if memory is None else round(memory * settings.fraction),
-            memory_bytes=memory,
-            free_bytes=gpu.free_bytes if gpu else None,
-        ),
+        device=pool_device(gpu, slot, parts, pools.kv_bytes if pools else None, budget),
         tokens=pools.tokens if pools else None,
         concurrency=pools.requests(settings.context_tokens) if pools else None,
         bytes_per_token=stage.token_bytes,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
+from modelscan.core.estimate import Estimate, Parts
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import format_bytes
 from modelscan.core.workload import Workload
@@ -18,9 +18,9 @@ from modelscan.engines.pool_estimate import (
     Rank,
     Start,
     assemble,
-    fewest_gpus,
+    pool_device,
     ranks_of,
-    refuse_format,
+    smallest_start,
     start_problems,
 )
 from modelscan.engines.versions import unknown_note
@@ -59,10 +59,9 @@ def estimate(
     failed start is ``does_not_fit`` with vLLM's own reason in ``warnings``. Without a degree asked
     for, the fewest GPUs that fit. Raises NotDeployableError for GGUF.
     """
-    refuse_format(shape, workload, "vLLM")
     chosen = version or workload.backend_version or DEFAULT_VERSION
-    return fewest_gpus(
-        shape.architecture, workload, inventory,
+    return smallest_start(
+        shape, workload, inventory, "vLLM",
         lambda wanted: _estimate(shape, wanted, inventory, chosen),
     )  # fmt: skip
 
@@ -118,7 +117,7 @@ def _rank(stage: _Stage, settings: VllmSettings, facts: VllmVersion, slot: int) 
     parts = _with_cache(stage.parts, stage.pool, held, settings, facts)
     known = held if pool_bytes is not None else None
     return Rank(
-        device=_device(gpu, slot, parts, pool_bytes, budget),
+        device=pool_device(gpu, slot, parts, pool_bytes, budget),
         tokens=known.tokens if known else None,
         concurrency=known.concurrency if known else None,
         bytes_per_token=held.bytes_per_token if held else 0.0,
@@ -180,20 +179,6 @@ def _with_cache(
         parts,
         kv_cache_bytes=(held.request_bytes - states) * settings.parallel,
         recurrent_state_bytes=states * settings.parallel,
-    )
-
-
-def _device(
-    gpu: Gpu | None, slot: int, parts: Parts, pool_bytes: int | None, budget: int | None
-) -> DeviceEstimate:
-    return DeviceEstimate(
-        index=gpu.index if gpu else slot,
-        parts=parts,
-        total_bytes=parts.total_bytes,
-        kv_pool_bytes=None if pool_bytes is None else max(0, pool_bytes),
-        budget_bytes=budget,
-        memory_bytes=gpu.memory_bytes if gpu else None,
-        free_bytes=gpu.free_bytes if gpu else None,
     )
 
 

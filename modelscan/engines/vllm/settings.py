@@ -71,12 +71,11 @@ def resolve(
     """Settings for one deployment; an option that was not asked for has the version's default."""
     tensor, pipeline = degrees(workload, NAMES)
     gpus = selected_gpus(workload, inventory, tensor * pipeline)
-    dtype_asked = workload.parameter("dtype")
     max_len = _context(architecture, workload)
-    seqs = whole(workload, *NAMES.max_requests) or _default_seqs(gpus, facts)
+    seqs, tokens = _batch(workload, gpus, facts, max_len)
     eager = flag(workload, "enforce-eager")
-    tokens = whole(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
     speculative = workload.parameter("speculative-config") or ""
+    dtype = workload.parameter("dtype")
     return VllmSettings(
         max_model_len=max_len,
         parallel=workload.parallel or 1,
@@ -84,9 +83,9 @@ def resolve(
         max_num_batched_tokens=tokens,
         block_size=whole(workload, "block-size") or _default_block(architecture),
         kv_dtype=kv_dtype(workload, "vLLM", NAMES),
-        dtype_bytes=_dtype_bytes(architecture, dtype_asked),
-        dtype_asked=dtype_asked,
-        utilization=_utilization(workload, facts),
+        dtype_bytes=_dtype_bytes(dtype),
+        dtype_asked=dtype,
+        utilization=share(workload, *NAMES.memory_share) or facts.utilization,
         eager=eager,
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
@@ -94,8 +93,7 @@ def resolve(
         capture_sizes=0 if eager else _capture_sizes(architecture, seqs, workload, facts),
         speculative_tokens=_speculative_tokens(speculative),
         speculative_mtp="mtp" in speculative,
-        kv_pool_bytes=_size(workload, "kv-cache-memory-bytes")
-        or _size(workload, "kv-cache-memory"),
+        kv_pool_bytes=_size(workload, "kv-cache-memory-bytes", "kv-cache-memory"),
         blocks_override=whole(workload, "num-gpu-blocks-override"),
         cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
         loras=_loras(workload),
@@ -106,6 +104,15 @@ def resolve(
         pooling=_pooling(architecture, workload),
         gpus=gpus,
     )
+
+
+def _batch(
+    workload: Workload, gpus: tuple[Gpu, ...], facts: VllmVersion, max_len: int
+) -> tuple[int, int]:
+    """(sequences, tokens) of one step, as given or by version and card."""
+    seqs = whole(workload, *NAMES.max_requests) or _default_seqs(gpus, facts)
+    tokens = whole(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
+    return seqs, tokens
 
 
 def _context(architecture: Architecture, workload: Workload) -> int:
@@ -137,14 +144,10 @@ def _default_block(architecture: Architecture) -> int:
     return 64 if mla else 16
 
 
-def _dtype_bytes(architecture: Architecture, asked: str | None) -> int:
+def _dtype_bytes(asked: str | None) -> int:
     if asked and asked != "auto":
         return _DTYPE_BYTES.get(asked, 2)
     return 2  # "auto" runs float32 checkpoints in half precision as well
-
-
-def _utilization(workload: Workload, facts: VllmVersion) -> float:
-    return share(workload, *NAMES.memory_share) or facts.utilization
 
 
 def _capture_sizes(
