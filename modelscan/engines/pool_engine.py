@@ -48,7 +48,7 @@ class PoolEngine(Engine):
         """The command line of that version, without the program."""
 
     def process_environment(self, plan: Plan) -> Mapping[str, str]:
-        """Variables beside the plan's own."""
+        """Variables in addition to the plan's own."""
         return {}
 
     def repository_options(

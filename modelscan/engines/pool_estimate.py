@@ -210,7 +210,7 @@ def _verdict(ranks: Sequence[Rank], problems: tuple[str, ...], parallel: int, ma
 
 
 def _overfull(rank: Rank) -> bool:
-    """Whether what the engine takes beside its budget (context, graphs) exceeds the free memory."""
+    """Whether the memory outside of the budget (context, graphs) exceeds what is free."""
     device = rank.device
     if device.free_bytes is None or device.kv_pool_bytes is None:
         return False

@@ -136,8 +136,8 @@ def _pythons_of(place: str) -> list[str]:
     except OSError:
         return []
     match = _PYTHON_IN_HEAD.search(head) if head.startswith(b"#!") else None
-    beside = [str(Path(which).absolute().parent / "python")]
-    return [*([os.fsdecode(match[1])] if match else []), *beside]
+    neighbour = [str(Path(which).absolute().parent / "python")]
+    return [*([os.fsdecode(match[1])] if match else []), *neighbour]
 
 
 @functools.lru_cache(maxsize=32)

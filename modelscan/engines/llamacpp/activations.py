@@ -39,7 +39,7 @@ def live_values(
 
 
 def base_values(block: Block, architecture: Architecture, settings: Settings, graph: Graph) -> int:
-    """Alive beside every operation of the block."""
+    """Alive during every operation of the block."""
     base = graph.residual * architecture.hidden
     query = block.layer.heads * block.layer.key_length
     if not graph.waiting_queries or (settings.type_k.block > 1 and settings.flash_attention):
@@ -80,7 +80,7 @@ def expert_values(block: Block, architecture: Architecture) -> int:
 
 
 def shared_values(block: Block, hidden: int) -> int:
-    """A shared expert runs beside the routed ones' result; one with its own gate after it."""
+    """A shared expert runs with the routed ones' result; one with its own gate after it."""
     width = block.width("ffn_down_shexp")
     if not width:
         return 0
@@ -125,7 +125,7 @@ def _cache_copies(layer: Layer, architecture: Architecture, settings: Settings) 
 
 
 def _query_values(block: Block, architecture: Architecture, settings: Settings) -> int:
-    """Queries alive beside the scores: copied by rotation, by gating and when wider than hidden."""
+    """Queries alive with the scores: copied by rotation, by gating and when wider than hidden."""
     layer = block.layer
     query = layer.heads * layer.key_length
     quantised = settings.type_k.block > 1
@@ -189,7 +189,7 @@ def lightning_values(state: RecurrentState, settings: Settings) -> int:
 
 
 def altup_values(block: Block, architecture: Architecture) -> int:
-    """Gemma 3n runs several streams: they wait beside the feed-forward, or are being mixed."""
+    """Gemma 3n runs several streams: alive during the feed-forward, or being mixed."""
     streams = block.width("altup_correct_coef")
     n = architecture.extra.get("per_layer_embedding")
     if not streams or not isinstance(n, int):
@@ -206,7 +206,7 @@ def wkv_values(block: Block, hidden: int) -> int:
 
 
 def deepstack_values(block: Block, architecture: Architecture, settings: Settings) -> int:
-    """Vision models that feed image features into several layers carry them beside the input.
+    """Vision models that feed image features into several layers carry them next to the input.
 
     In what the input leaves free lie two of the tensors of a feed-forward that are no wider.
     """
@@ -227,7 +227,7 @@ def _deepstack(architecture: Architecture) -> int:
     return levels if isinstance(levels, int) else 0
 
 
-def deepstack_beside_logits(architecture: Architecture) -> int:
-    """What is alive of them beside the logits."""
+def deepstack_during_logits(architecture: Architecture) -> int:
+    """What is alive of them together with the logits."""
     levels = _deepstack(architecture)
     return (5 * levels + 2 if levels > 1 else levels) * architecture.hidden

@@ -33,8 +33,8 @@ def compute_bytes(
     )
     rows = output_rows(architecture, settings, graph)
     residual = graph.embedding_residual if settings.embedding else graph.logits_residual
-    beside = residual * hidden + activations.deepstack_beside_logits(architecture)
-    logits = rows * architecture.vocabulary + tokens * beside
+    residuals = residual * hidden + activations.deepstack_during_logits(architecture)
+    logits = rows * architecture.vocabulary + tokens * residuals
     inputs = input_bytes(architecture, settings)
     if graph.all_rows:
         first = first_moment(architecture, blocks, settings) if graph.copied_masks else 0

@@ -11,7 +11,7 @@ from modelscan.core.estimate import Estimate, Parts
 from modelscan.core.units import MIB
 from modelscan.engines.llamacpp.settings import Settings
 
-MARGIN_BYTES = 4 * MIB  # what the engine allocates beside what it reports
+MARGIN_BYTES = 4 * MIB  # what the engine allocates and does not report
 _SIZE = r"\s*=\s*(\d+(?:\.\d+)?) MiB"
 _CACHE = re.compile(r"llama_kv_cache\w*: size" + _SIZE)
 _STATE = re.compile(r"llama_memory_recurrent: size" + _SIZE)

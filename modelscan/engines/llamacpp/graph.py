@@ -10,10 +10,10 @@ from modelscan.core.architecture import Layer, Tensor
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Constants of one version's graph. ``residual``: hidden-wide tensors alive beside the widest
+    """Constants of one version's graph. ``residual``: hidden-wide tensors alive during the widest
     operation; ``waiting_queries``: and the queries, where they are not part of a larger matrix or
     rotated; ``all_rows``: n_ubatch rows of logits are reserved for chat as well,
-    ``logits_residual`` hidden-wide tensors beside them and, unlike later, in the room of the
+    ``logits_residual`` hidden-wide tensors with them and, unlike later, in the room of the
     inputs; ``copied_masks``: a mask is made in float32 and copied to float16.
     """
 
@@ -44,7 +44,7 @@ class Block:
 
     @property
     def two_feeds(self) -> bool:
-        """A dense feed-forward beside the experts, each with norms of its own (Gemma 4)."""
+        """A dense feed-forward next to the experts, each with norms of its own (Gemma 4)."""
         return self.has("ffn_down") and self.has("ffn_down_exps")
 
     def rows(self, name: str) -> int:

@@ -40,7 +40,7 @@ from modelscan.memory.rank_weights import (
     stage_counts,
 )
 
-# What loading takes of the free memory beside the weights (library handles, the allocator's
+# What loading takes of the free memory in addition to the weights (library handles, the allocator's
 # rounding): 0.12, 0.14, 0.09, 0.09 and 0.0 GiB of five dense models in published logs.
 _LOADED_BYTES = round(0.09 * GIB)
 _GRAPH_BASE_BYTES = 0.08 * GIB  # 0.09 to 0.11 GiB at a batch of 8
@@ -74,7 +74,7 @@ def estimate(
     chosen = version or workload.backend_version or DEFAULT_VERSION
     return smallest_start(
         shape, workload, inventory, "SGLang",
-        lambda wanted: _estimate(shape, wanted, inventory, chosen),
+        lambda placed: _estimate(shape, placed, inventory, chosen),
     )  # fmt: skip
 
 

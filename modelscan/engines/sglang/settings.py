@@ -66,16 +66,16 @@ def resolve(
     default_chunk, default_batch = batch_defaults(memory, tensor)
     chunk = whole(workload, "chunked-prefill-size") or default_chunk
     batch = whole(workload, "cuda-graph-max-bs") or default_batch
-    asked = share(workload, *NAMES.memory_share)
-    fraction = asked if asked else auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
-    if not asked and architecture.vision and facts.vision_factor:
-        fraction *= _tower(architecture)
+    given = share(workload, *NAMES.memory_share)
+    default = auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
+    if architecture.vision and facts.vision_factor:
+        default *= _tower(architecture)
     return SglangSettings(
         context_tokens=whole(workload, *NAMES.context)
         or defaults.context_tokens(workload, architecture),
         parallel=workload.parallel or 1,
-        fraction=fraction,
-        fraction_asked=bool(asked),
+        fraction=given or default,
+        fraction_asked=bool(given),
         chunk=chunk,
         graph_batch=batch,
         running=whole(workload, *NAMES.max_requests),

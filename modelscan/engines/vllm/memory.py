@@ -62,7 +62,7 @@ def estimate(
     chosen = version or workload.backend_version or DEFAULT_VERSION
     return smallest_start(
         shape, workload, inventory, "vLLM",
-        lambda wanted: _estimate(shape, wanted, inventory, chosen),
+        lambda placed: _estimate(shape, placed, inventory, chosen),
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ class VllmVersion:
     """Facts valid from ``since`` on.
 
     ``sampler_bytes``: bytes per (sequence x vocabulary entry) that the profiled sampler holds
-    beside the logits in the model's own type. ``hidden_copies``: activations of hidden size alive
+    with the logits in the model's own type. ``hidden_copies``: activations of hidden size alive
     during the widest moment of a layer. ``moe_workspace_kept``: the experts' workspace outlives
     the layer, so it adds to the sampler's peak.
     """

@@ -15,7 +15,7 @@ from modelscan.engines.versions import parse_version
 from modelscan.supervisor.installed import Installed, locate, missing, probe
 from modelscan.supervisor.launch import repository_files
 
-# Weights are on this machine already; nothing is reported to anybody.
+# Weights are on this machine already; no usage statistics leave the machine.
 QUIET = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
