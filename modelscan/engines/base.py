@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from modelscan.engines.remedy import Remedy
+
+FailureKind = Literal[
+    "option", "port", "context", "memory", "driver", "disk", "quantization", "dtype",
+    "architecture", "split", "code", "files", "package", "interconnect",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +80,13 @@ class Launch:
 class Failure:
     """Why an engine did not start or ended: its own words, and what to try.
 
-    ``kind`` is one of ``failure_rules.FailureKind`` where the words were recognised.
+    ``kind`` where the words were recognised.
     """
 
     reason: str
     hint: str | None = None
     port_taken: bool = False
-    kind: str | None = None
+    kind: FailureKind | None = None
     remedy: Remedy | None = None
 
     @property

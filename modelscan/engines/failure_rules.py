@@ -9,15 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from modelscan.engines.base import Failure
+from modelscan.engines.base import Failure, FailureKind
 from modelscan.engines.remedy import Remedy
 
-FailureKind = Literal[
-    "option", "port", "context", "memory", "driver", "disk", "quantization", "dtype",
-    "architecture", "split", "code", "files", "package", "interconnect",
-]  # fmt: skip
 _LONGEST = 300
 
 

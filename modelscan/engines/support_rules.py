@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from modelscan.core.gpu import Gpu
 from modelscan.formats.quantization import canonical, is_weight_only_four_bit
 
-NATIVE, WEIGHT_ONLY = "native", "weight_only"
+SupportKind = Literal["native", "weight_only"]
+NATIVE: SupportKind = "native"
+WEIGHT_ONLY: SupportKind = "weight_only"
 Capability = tuple[int, int]
 _SIXTEEN_BIT = (None, "BF16", "FP16", "FP32")
 _FP8 = frozenset({"FP8", "FP8-BLOCK"})
@@ -21,9 +24,9 @@ _FP8 = frozenset({"FP8", "FP8-BLOCK"})
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """``kind`` is native | weight_only | None (absent); ``reason`` why, ``notes`` what else."""
+    """``kind`` None: absent; ``reason`` why, ``notes`` what else."""
 
-    kind: str | None
+    kind: SupportKind | None
     reason: str
     notes: tuple[str, ...] = ()
 
