@@ -38,8 +38,7 @@ def finish(
 ) -> Estimate:
     """Add what all engines share: name, margin, range, verdict, speed."""
     one = engine(found.backend)
-    residuals = one.residuals(found.backend_version, len(found.per_gpu))
-    margin = found.margin_bytes or residuals.margin_bytes(found.parts, len(found.per_gpu), shape)
+    margin = found.margin_bytes or _margin(found, shape)
     low, high = _range(found, shape, margin)
     judgement = found.verdict
     if inventory and not judgement:
@@ -54,6 +53,12 @@ def finish(
         speed=found.speed or speed(shape, workload, inventory, found, batching=one.reserves_pool),
         warnings=(*found.warnings, *_host_warning(found, inventory)),
     )
+
+
+def _margin(found: Estimate, shape: ModelShape) -> int:
+    gpus = len(found.per_gpu)
+    residuals = engine(found.backend).residuals(found.backend_version, gpus)
+    return residuals.margin_bytes(found.parts, gpus, shape)
 
 
 def judged(found: Estimate, inventory: Inventory) -> tuple[DeviceEstimate, ...]:
