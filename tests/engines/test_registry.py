@@ -23,7 +23,6 @@ EXCEPTIONS = {
     "core/deployment.py": "the tag of a record for that kind of target",
     "state/records.py": "records as earlier versions wrote them",
     "gpu/support.py": "a room below the engines: which of them can use a device at all",
-    "state/config.py": "a room below the engines: names of the user's settings",
 }
 
 

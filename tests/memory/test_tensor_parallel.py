@@ -76,23 +76,22 @@ def test_every_degree_is_allowed_or_has_its_reason(heads: int, kv: int, count: i
 def test_one_gpu_is_always_allowed_and_so_is_none() -> None:
     """One rank cuts nothing: a width of 100 is no multiple of 128 and needs to be none."""
     model = replace(architecture(width=100), extra={"weight_block_size": 128})
-    assert tp.reject_reason(model, 1, "vllm") is None
-    assert "50 is no multiple" in (tp.reject_reason(model, 2, "vllm") or "")
-    assert tp.allowed(architecture(), 0, "vllm") == (1,)
-    assert tp.allowed(architecture(layers=1), 0, "llama.cpp") == (1,)
+    assert tp.reject_reason(model, 1) is None
+    assert "50 is no multiple" in (tp.reject_reason(model, 2) or "")
+    assert tp.allowed(architecture(), 0) == (1,)
 
 
 def test_state_and_vision_heads_that_divide_are_cut() -> None:
     state = RecurrentState(4, 4096, 128, 16, heads=32)
     layers = (Layer(Attention.LINEAR, state=state), *architecture().layers)
-    assert tp.allowed(replace(architecture(), layers=layers), 8, "vllm") == (1, 2, 4, 8)
-    assert tp.allowed(replace(architecture(), vision_heads=16), 8, "vllm") == (1, 2, 4, 8)
+    assert tp.allowed(replace(architecture(), layers=layers), 8) == (1, 2, 4, 8)
+    assert tp.allowed(replace(architecture(), vision_heads=16), 8) == (1, 2, 4, 8)
     unknown = RecurrentState(4, 4096, 128, 16)
     layers = (Layer(Attention.LINEAR, state=unknown), *architecture().layers)
-    assert tp.allowed(replace(architecture(), layers=layers), 8, "vllm") == (1, 2, 4, 8)
+    assert tp.allowed(replace(architecture(), layers=layers), 8) == (1, 2, 4, 8)
 
 
 def test_a_latent_cache_is_not_cut_by_heads() -> None:
     layer = Layer(Attention.MLA, 16, 3, 192, 128, feed_forward=4096)
     model = Architecture("deepseek", (layer,) * 4, 2048, 102400, 8192)
-    assert tp.allowed(model, 8, "vllm") == (1, 2, 4, 8)
+    assert tp.allowed(model, 8) == (1, 2, 4, 8)

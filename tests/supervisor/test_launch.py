@@ -15,7 +15,7 @@ from support.deployments import plan
 from support.engine_processes import eventually
 
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
-from modelscan.core.jsonform import to_json
+from modelscan.core.jsonform import from_json, to_json
 from modelscan.core.launch import LocalLaunch
 from modelscan.engines.base import Serving
 from modelscan.engines.llamacpp.option_words import parse
