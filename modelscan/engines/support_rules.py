@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from modelscan.core.gpu import Gpu
+from modelscan.core.verdict import SupportKind
 from modelscan.formats.quantization import canonical, is_weight_only_four_bit
 
-SupportKind = Literal["native", "weight_only"]
 NATIVE: SupportKind = "native"
 WEIGHT_ONLY: SupportKind = "weight_only"
 Capability = tuple[int, int]

@@ -87,9 +87,8 @@ def _with_missing_engines(
     """What each engine that is not here would allow and would be better than ``best``."""
     gaps: list[Missing] = []
     for gap in case.machine.missing:
-        found = (
-            Attempts(model, case, (EngineHere(gap.name),), explain=False, best=best).run().winner()
-        )
+        here = (EngineHere(gap.name),)
+        found = Attempts(model, case, here, explain=False, best=best).run().winner()
         if found is None or (found.offload == "cpu" and gap.code == "cpu_only_build"):
             if gap.name == case.wishes.backend and not case.machine.has(gap.name):
                 gaps.append(Missing("engine", gap.name, gap.reason, gap.command))
