@@ -13,6 +13,7 @@ from modelscan.cli.framework import single
 from modelscan.cli.options import ModelArgument, Wanted, workload_options
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.units import GIB, format_bytes, format_tokens
+from modelscan.engines import llamacpp, ollama
 
 _PARTS = tuple(field.name for field in fields(Parts))
 
@@ -40,7 +41,8 @@ def estimate(
 
     config, wishes = current().config, wanted.workload
     subject = load_subject(model, config, wishes)
-    place = "ollama" if place_of(None, wishes.backend, wanted.gpu, config) == "ollama" else "local"
+    place = place_of(None, wishes.backend, wanted.gpu, config)
+    place = place if place == ollama.NAME else "local"
     name = derive_name(subject.id)
     with machine_at(place, config, wanted.gpu, name, backend=wishes.backend) as machine:
         if exact:
@@ -52,8 +54,8 @@ def estimate(
             found, _ = estimate_here(machine, subject, wishes, deployable=there)
     problems = (problem.message for problem in machine.inventory.problems)
     warnings = [*subject.warnings, *found.warnings, *problems]
-    if found.backend == "llama.cpp" and wanted.workload.parameters:
-        from modelscan.engines.llamacpp.options import unfamiliar
+    if found.backend == llamacpp.NAME and wanted.workload.parameters:
+        from modelscan.engines.llamacpp.option_words import unfamiliar
 
         warnings += unfamiliar([name for name, _ in wanted.workload.parameters])
     return document(found, warnings)

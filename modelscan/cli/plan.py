@@ -19,6 +19,7 @@ from modelscan.core.machine import Machine
 from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.core.workload import Workload
+from modelscan.engines import ollama
 
 _COLUMNS = ("QUANTIZATION", "BACKEND", "GPUS", "CONTEXT", "TOTAL", "TOKENS/S", "FROM")
 _NUMERIC = ("CONTEXT", "TOTAL", "TOKENS/S")
@@ -110,7 +111,7 @@ def _body(where: str, subject: ResolvedModel, model: str, wanted: Wanted, form: 
     """``-o``: what ``deploy`` sends to the server, or one with this hardware would take."""
     from modelscan.deploy.plan_body import body_for, body_of_server
 
-    if where in ("local", "ollama"):
+    if where in ("local", ollama.NAME):
         from modelscan.gpu.inventory import inventory
 
         body = body_for(subject, inventory(wanted.gpu), wanted.workload)

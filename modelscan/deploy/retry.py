@@ -19,6 +19,7 @@ from modelscan.deploy.deployments import Deployments
 from modelscan.deploy.lifecycle import Outcome
 from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.state.config import Config
+from modelscan.supervisor.launch.registry import LAUNCHERS
 from modelscan.targets.base import StartFailed
 from modelscan.targets.events import Events
 from modelscan.targets.request import Request, check_name, derive_name
@@ -26,7 +27,6 @@ from modelscan.targets.request import Request, check_name, derive_name
 ATTEMPTS = 2  # changed requests after the first; each takes a whole start
 _SMALLER = 0.9  # of what did not fit: less of a difference would fail again
 _LEAST_CONTEXT = 2048
-_ENGINES = ("llama.cpp", "vllm", "sglang")
 Note = Callable[[str], None]
 
 
@@ -123,7 +123,7 @@ def _changes(
     elif kind == "quantization":
         yield from _formats(asked, failed, subject, smaller=False)
     if kind in ("quantization", "architecture") and not (asked.backend or asked.parameters):
-        for name in _ENGINES:
+        for name in LAUNCHERS:
             if name != failed.backend:
                 yield Remedy(backend=name)
 
