@@ -15,7 +15,7 @@ from modelscan.catalog.index.layout import FILE_NAME
 from modelscan.catalog.index.write import build
 from modelscan.catalog.merge.models import merge
 from modelscan.catalog.records import SourceSnapshot, dump, load
-from modelscan.models.minimum_memory import least_memory
+from modelscan.models.minimum_memory import minimum_memory
 from modelscan.state.files import write_atomic
 from scripts import (
     catalogs_configs,
@@ -60,7 +60,7 @@ def main(target: Path = CATALOGS) -> int:
         return 1
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder) / FILE_NAME
-        build(models, made, sources=snapshots, least=least_memory)
+        build(models, made, sources=snapshots, least=minimum_memory)
         for source, data in dumped.items():
             write_atomic(target / "snapshots" / f"{source}.json.gz", data, mode=0o644)
         write_atomic(target / FILE_NAME, made.read_bytes(), mode=0o644)

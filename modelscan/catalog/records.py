@@ -34,7 +34,7 @@ FORMAT = "modelscan.snapshot/1"
 USER, GPUSTACK, MODELSDEV = "user", "gpustack", "models.dev"
 HUGGINGFACE, MODELSCOPE = "huggingface", "modelscope"
 
-BUNDLED, LIVE, STALE, FAILED = "bundled", "live", "stale", "failed"
+BUNDLED, LIVE, FAILED = "bundled", "live", "failed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ _FEWEST_BITS = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Least:
+class MinimumMemory:
     """``memory_bytes`` for the smallest usable weights (4 bits and more), and which they are."""
 
     memory_bytes: int
@@ -29,23 +29,23 @@ class Least:
     basis: str  # files | parameters | estimate
 
 
-def least_memory(model: Model) -> Least | None:
+def lower_bound_memory(model: Model) -> MinimumMemory | None:
     """None where neither bytes nor parameters are known. Below 4 bits does not count."""
     found = [least for v in model.variants if (least := _of_variant(v, model)) is not None]
     return min(found, key=lambda least: (least.memory_bytes, str(least.quantization)), default=None)
 
 
-def _of_variant(variant: Variant, model: Model) -> Least | None:
+def _of_variant(variant: Variant, model: Model) -> MinimumMemory | None:
     if variant.format not in _ENGINE_FORMATS:
         return None
     if variant.weight_bytes:
-        return Least(_with_room(variant.weight_bytes), variant.quantization, "files")
+        return MinimumMemory(_with_room(variant.weight_bytes), variant.quantization, "files")
     parameters = model.parameters or variant.parameters
     bits = bits_of(variant)
     if parameters is None or bits is None:
         return None
     label = variant.quantization or (_GGUF_USUAL if variant.format == "gguf" else None)
-    return Least(_with_room(parameters * bits / 8), label, "parameters")
+    return MinimumMemory(_with_room(parameters * bits / 8), label, "parameters")
 
 
 def _with_room(weight_bytes: float) -> int:

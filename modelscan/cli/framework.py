@@ -5,7 +5,6 @@ A command function returns a ``Document``; this module prints it and leaves with
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +18,7 @@ from typer.main import get_command
 from modelscan.cli.commands import COMMANDS, find
 from modelscan.cli.context import current
 from modelscan.cli.document import Document
+from modelscan.core.nearest import likeness
 from modelscan.core.units import LARGEST
 
 _GLOBAL_FLAGS = (
@@ -130,13 +130,13 @@ def unknown_command(ctx: click.Context, name: str, names: list[str]) -> click.Us
     here = {known: f"{ctx.command_path} {known}" for known in names}
     known = {**_everywhere(ctx.find_root()), **here}
 
-    def likeness(other: str) -> float:
-        alike = difflib.SequenceMatcher(None, other, name).ratio()
+    def rank(other: str) -> float:
+        alike = likeness(name, other)
         return alike + 0.1 * (other in here) if alike >= 0.6 else 0  # a sibling is likelier
 
-    near = max(known, key=likeness)
+    near = max(known, key=rank)
     error = click.UsageError(f"there is no command '{ctx.command_path} {name}'", ctx)
-    error.nearest = known[near] if likeness(near) else None  # type: ignore[attr-defined]
+    error.nearest = known[near] if rank(near) else None  # type: ignore[attr-defined]
     return error
 
 

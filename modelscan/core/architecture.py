@@ -123,10 +123,6 @@ class Architecture:
         object.__setattr__(self, "layer_counts", tuple(counts.items()))
 
     @property
-    def max_heads(self) -> int:
-        return max((layer.heads for layer in self.layers), default=0)
-
-    @property
     def max_kv_heads(self) -> int:
         return max((layer.kv_heads for layer in self.layers), default=0)
 

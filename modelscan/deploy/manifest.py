@@ -12,13 +12,13 @@ An unknown key is an error with its nearest name: GPUStack itself accepts typos 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.nearest import nearest
 from modelscan.core.units import parse_tokens
 from modelscan.core.workload import BACKENDS, GOALS, MODES, SOURCES, Workload
 
@@ -183,7 +183,7 @@ def _table(value: Any, where: str) -> Mapping[str, Any]:
 def _known(values: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
     for key in values:
         if key not in keys:
-            near = difflib.get_close_matches(str(key), keys, n=1)
+            near = nearest(str(key), keys)
             raise UsageError(
                 f"{where}: '{key}' is not a key that is known here",
                 hint=f"did you mean {near[0]}?" if near else f"known: {', '.join(keys)}",

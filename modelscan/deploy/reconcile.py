@@ -7,7 +7,6 @@ is free (where it is not, another command is at work and the row says what it do
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from modelscan.core.deployment import Deployment, State
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
+from modelscan.core.nearest import nearest
 from modelscan.deploy import routes
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
@@ -259,7 +259,7 @@ def find_deployment(name: str, config: Config, warn: Warn = ignore) -> Deploymen
 
 def unknown(name: str, names: Sequence[str]) -> UsageError:
     """There is no such deployment; the nearest name as a hint."""
-    near = difflib.get_close_matches(name, names, n=1)
+    near = nearest(name, names)
     return UsageError(
         f"there is no deployment '{name}'",
         hint=f"modelscan show {near[0]}" if near else "modelscan list",

@@ -7,9 +7,11 @@ native formats, compute rate, and what a card that is not here would report.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from modelscan.core.gpu import GpuFacts
+from modelscan.core.nearest import nearest
 from modelscan.core.units import GIB, MIB
 from modelscan.gpu.names import Name, bracketed, parse_name, spelled_out
 from modelscan.state.bundled import bundled_dir
@@ -29,24 +31,34 @@ def _lines() -> dict[str, list[str]]:
     return index
 
 
+# Column of the table -> how its text becomes a value of the field of that name.
+_TEXTS = ("architecture", "compute_capability", "gfx_target", "fp16", "bf16", "int8", "fp8", "fp4",
+          "interconnect", "note", "source")  # fmt: skip
+_NUMBERS: dict[str, Callable[[str], int | float]] = {
+    "memory_bytes": lambda mib: int(mib) * MIB,
+    "reported_bytes": lambda mib: int(mib) * MIB,
+    "reserved_bytes": lambda mib: int(mib) * MIB,
+    "memory_bandwidth_bytes_per_s": lambda gigabytes: round(float(gigabytes) * 1e9),
+    "fp16_tflops": float,
+    "tdp_watts": int,
+}
+_FLAGS = ("unified_memory", "mobile")
+_COLUMNS = (
+    "vendor", "name", "architecture", "memory_bytes", "reported_bytes", "reserved_bytes",
+    "memory_bandwidth_bytes_per_s", "compute_capability", "gfx_target", "fp16", "bf16", "int8",
+    "fp8", "fp4", "fp16_tflops", "interconnect", "tdp_watts", "unified_memory", "mobile", "note",
+    "source", "aliases", "keys",
+)  # fmt: skip
+
+
 @functools.cache
 def _parse(line: str) -> GpuFacts:
-    (vendor, name, architecture, memory, reported, reserved, bandwidth, capability, gfx, fp16, bf16,
-     int8, fp8, fp4, tflops, interconnect, tdp, unified, mobile, note, source, aliases,
-     _keys) = line.split("\t")  # fmt: skip
-    return GpuFacts(
-        vendor=vendor, name=name, architecture=architecture or None,
-        memory_bytes=int(memory) * MIB if memory else None,
-        reported_bytes=int(reported) * MIB if reported else None,
-        reserved_bytes=int(reserved) * MIB if reserved else None,
-        memory_bandwidth_bytes_per_s=round(float(bandwidth) * 1e9) if bandwidth else None,
-        compute_capability=capability or None, gfx_target=gfx or None,
-        fp16=fp16 or None, bf16=bf16 or None, int8=int8 or None, fp8=fp8 or None, fp4=fp4 or None,
-        fp16_tflops=float(tflops) if tflops else None, interconnect=interconnect or None,
-        tdp_watts=int(tdp) if tdp else None, unified_memory=unified == "yes",
-        mobile=mobile == "yes", note=note or None, source=source or None,
-        aliases=tuple(aliases.split("|")) if aliases else (),
-    )  # fmt: skip
+    row = dict(zip(_COLUMNS, line.split("\t"), strict=True))
+    values: dict[str, Any] = {name: row[name] or None for name in _TEXTS}
+    values |= {name: read(row[name]) if row[name] else None for name, read in _NUMBERS.items()}
+    values |= {name: row[name] == "yes" for name in _FLAGS}
+    aliases = tuple(row["aliases"].split("|")) if row["aliases"] else ()
+    return GpuFacts(vendor=row["vendor"], name=row["name"], aliases=aliases, **values)
 
 
 def all_facts() -> tuple[GpuFacts, ...]:
@@ -62,19 +74,23 @@ def lookup(
 
     Never guesses across chips, nor between a laptop part and a desktop one.
     """
-    found = [row for part in bracketed(name) for row in _best(parse_name(part), memory_bytes)]
-    if not found:
-        return None
-    if memory_clock_mhz and "[" not in name and not _clock_fits(found[0], memory_clock_mhz):
-        others = [row for row in variants(name) if _clock_fits(row, memory_clock_mhz)]
-        same = [row for row in others if row.memory_bytes == found[0].memory_bytes]
-        found = same or found
+    rows = [row for part in bracketed(name) for row in _best(parse_name(part), memory_bytes)]
+    if rows and memory_clock_mhz and "[" not in name:
+        rows = _of_clock(rows, name, memory_clock_mhz)
     if memory_bytes is not None:
-        sized = [row for row in found if _memory_distance(row, memory_bytes) <= _SAME_MEMORY]
-        found = sized or found
-    if len({row.memory_bandwidth_bytes_per_s for row in found}) > 1 and "[" in name:
+        sized = [row for row in rows if _memory_distance(row, memory_bytes) <= _SAME_MEMORY]
+        rows = sized or rows
+    if len({row.memory_bandwidth_bytes_per_s for row in rows}) > 1 and "[" in name:
         return None  # a PCI name for several products that differ
-    return found[0]
+    return rows[0] if rows else None
+
+
+def _of_clock(rows: list[GpuFacts], name: str, memory_clock_mhz: int) -> list[GpuFacts]:
+    """The variant of the same memory whose bandwidth that clock gives, where the first's is not."""
+    if _clock_fits(rows[0], memory_clock_mhz):
+        return rows
+    others = [row for row in variants(name) if _clock_fits(row, memory_clock_mhz)]
+    return [row for row in others if row.memory_bytes == rows[0].memory_bytes] or rows
 
 
 def known_as(name: str) -> str:
@@ -94,8 +110,6 @@ def variants(name: str) -> tuple[GpuFacts, ...]:
 
 def suggest(name: str, limit: int = 3) -> tuple[str, ...]:
     """The nearest names of the table, for a mistyped one."""
-    import difflib
-
     known: dict[str, str] = {}
     for row in all_facts():
         for text in (row.name, *row.aliases):
@@ -103,7 +117,7 @@ def suggest(name: str, limit: int = 3) -> tuple[str, ...]:
             known.setdefault(_spoken(parsed), text)
             if not (parsed.mobile or row.mobile):  # people leave the brand out: 4090
                 known.setdefault(parsed.core, text)
-    near = difflib.get_close_matches(_spoken(parse_name(name)), known, n=limit, cutoff=0.6)
+    near = nearest(_spoken(parse_name(name)), known, limit=limit)
     return tuple(dict.fromkeys(known[key] for key in near))
 
 

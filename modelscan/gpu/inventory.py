@@ -103,7 +103,7 @@ def _unanswered(on_pci: tuple[PciDevice, ...], known: tuple[Gpu, ...], count: in
 
 
 def _no_memory(gpu: Gpu) -> Problem:
-    """A device an engine could use, of which nobody told how large it is."""
+    """A device that an engine could use, whose memory size no tool reports."""
     said = f"GPU {gpu.index} ({gpu.name}): {gpu.source} does not tell its memory"
     known = lookup(gpu.name)
     size = gpu.name if known is not None and known.memory_bytes else "16GiB"

@@ -17,10 +17,10 @@ _NOISE = {
     "superchip", "vf", "engineering", "reference",
 }  # fmt: skip
 # Brands people leave out; they decide only between equals.
-_SOFT = {
+_SOFT = frozenset({
     "geforce", "quadro", "tesla", "radeon", "instinct", "grid", "rtx", "gtx", "rx", "gt", "arc",
     "data", "center", "jetson",
-}  # fmt: skip
+})  # fmt: skip
 _MOBILE = frozenset({"laptop", "mobile", "notebook", "maxq"})
 _FORM = re.compile(r"^(sxm\d?|pcie|nvl|dgxs)$")
 # nvidia-smi's table cuts long names: A100-SXM..., V100-PCI..., H100 80GB HBM...
@@ -55,26 +55,37 @@ class Name:
 
 def parse_name(text: str) -> Name:
     """Take a name apart; any text has an answer, perhaps with an empty core."""
+    plain, mig = _without_share(_lowered(text))
+    plain = re.sub(r"[-_/,:;()\[\]|]+", " ", plain)
+    size = next((m for m in _SIZE.finditer(plain) if _is_size(m)), None)
+    words = _words(plain.replace(size.group(0), " ", 1) if size else plain)
+    return Name(
+        core=" ".join(word for word in words if not _set_aside(word)),
+        soft=frozenset(words) & _SOFT,
+        memory_gib=float(size.group(1)) if size else None,
+        form=_first(_FORM, words),
+        memory_type=_first(_MEMORY_TYPE, words),
+        mobile=not _MOBILE.isdisjoint(words),
+        max_q="maxq" in words,
+        mig=mig,
+    )
+
+
+def _lowered(text: str) -> str:
+    """Lower case, with spellings of Max-Q, Macs and cut-off forms made one."""
     lowered = re.sub(r"[®™]|\((r|tm|nvgpu)\)", " ", text.lower()[:200])
     lowered = _MAC.sub(" ", re.sub(r"max-?\s?q\b", "maxq", lowered))
-    lowered = _CUT_FORM.sub(lambda m: "pcie" if m[1] == "pci" else m[1], lowered)
-    mig = _MIG.search(lowered) or _VGPU.search(lowered)
-    if mig:
-        lowered = lowered.replace(mig.group(0), " ")
-    lowered = re.sub(r"[-_/,:;()\[\]|]+", " ", lowered)
-    size = next((m for m in _SIZE.finditer(lowered) if _is_size(m)), None)
-    words = _words(lowered.replace(size.group(0), " ", 1) if size else lowered)
-    core = [w for w in words if not _set_aside(w)]
-    return Name(
-        core=" ".join(core),
-        soft=frozenset(w for w in words if w in _SOFT),
-        memory_gib=float(size.group(1)) if size else None,
-        form=next((w for w in words if _FORM.match(w)), None),
-        memory_type=next((w for w in words if _MEMORY_TYPE.match(w)), None),
-        mobile=any(w in _MOBILE for w in words),
-        max_q="maxq" in words,
-        mig=mig.group(1) if mig else None,
-    )
+    return _CUT_FORM.sub(lambda m: "pcie" if m[1] == "pci" else m[1], lowered)
+
+
+def _without_share(text: str) -> tuple[str, str | None]:
+    """The name of the whole card, and which share of it this is."""
+    share = _MIG.search(text) or _VGPU.search(text)
+    return (text.replace(share.group(0), " "), share.group(1)) if share else (text, None)
+
+
+def _first(pattern: re.Pattern[str], words: list[str]) -> str | None:
+    return next((word for word in words if pattern.match(word)), None)
 
 
 def spelled_out(text: str) -> str:

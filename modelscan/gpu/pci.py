@@ -121,7 +121,7 @@ def _product(name: str) -> str | None:
 
 
 def gpu(found: PciDevice, index: int) -> Gpu:
-    """A device nobody told more about."""
+    """A device known by its PCI ids alone."""
     from modelscan.gpu.amd.names import name_by_id, plain_name
 
     vendor = VENDORS[found.vendor]

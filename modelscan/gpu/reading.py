@@ -31,7 +31,7 @@ class ParseError(Exception):
         self.hint = hint
 
     def problem(self) -> Problem:
-        """The same as something to show beside an inventory."""
+        """The same as a problem of an inventory."""
         return Problem(self.code, self.message, self.hint)
 
 

@@ -17,7 +17,7 @@ from modelscan.core.units import GIB, MIB, format_bytes, parse_bytes
 from modelscan.gpu.facts import known_as, lookup, suggest, variants
 from modelscan.gpu.host import run_host
 from modelscan.gpu.machine import Machine
-from modelscan.gpu.names import parse_name
+from modelscan.gpu.names import Name, parse_name
 from modelscan.gpu.support import backends_for, beside_a_card
 from modelscan.gpu.unified import (
     IDLE_SYSTEM_BYTES,
@@ -231,29 +231,37 @@ def _sized_device(item: Item) -> tuple[Gpu, None, tuple[Problem, ...]]:
 
 
 def _notes(item: Item, facts: GpuFacts) -> tuple[Problem, ...]:
+    """What was assumed of a device whose name leaves something open."""
     if facts.unified_memory:
-        whole = item.size_bytes or facts.memory_bytes
-        if whole is not None:
-            return ()
-        size = default_unified_memory(facts.name)
-        text = f"{facts.name} was taken with {format_bytes(size)}: the name does not say"
-        return (Problem("assumed_memory", text, f"--gpu '{facts.name} 64GB' chooses"),)
-    if item.size_bytes is not None or parse_name(item.name).memory_gib:
+        return _assumed_memory(item, facts)
+    name = parse_name(item.name)
+    if item.size_bytes is not None or name.memory_gib or name.mobile != facts.mobile:
         return ()
+    here = round((facts.memory_bytes or 0) / GIB, 1)
     others = sorted(
-        {round(v.memory_bytes / GIB, 1) for v in variants(item.name) if v.memory_bytes}
-        - {round((facts.memory_bytes or 0) / GIB, 1)}
+        {round(v.memory_bytes / GIB, 1) for v in variants(item.name) if v.memory_bytes} - {here}
     )
-    if not others or parse_name(item.name).mobile != facts.mobile:
+    if not others or _is_usual(name, facts, others):
         return ()
-    core = parse_name(item.name).core
-    usual = any(parse_name(alias) == parse_name(item.name) for alias in facts.aliases)
-    half = round((facts.memory_bytes or 0) / GIB / 2, 1)
-    if usual and core and half not in others:
-        return ()  # the size everybody means, e.g. H100
     sizes = ", ".join(f"{size:g} GiB" for size in others)
     text = f"'{item.name}' was taken as {facts.name}; it also exists with {sizes}"
     return (Problem("assumed_variant", text, f"--gpu '{item.name} {others[0]:g}GB' chooses"),)
+
+
+def _assumed_memory(item: Item, facts: GpuFacts) -> tuple[Problem, ...]:
+    """A unified chip is sold with several sizes of memory."""
+    if item.size_bytes or facts.memory_bytes is not None:
+        return ()
+    size = default_unified_memory(facts.name)
+    text = f"{facts.name} was taken with {format_bytes(size)}: the name does not say"
+    return (Problem("assumed_memory", text, f"--gpu '{facts.name} 64GB' chooses"),)
+
+
+def _is_usual(name: Name, facts: GpuFacts, others: list[float]) -> bool:
+    """The size that the bare name means in practice (H100: 80 GB), unless half of it exists."""
+    usual = any(parse_name(alias) == name for alias in facts.aliases)
+    half = round((facts.memory_bytes or 0) / GIB / 2, 1)
+    return usual and bool(name.core) and half not in others
 
 
 def _unified_host(gpu: Gpu, item: Item, facts: GpuFacts, here: Host) -> Host:

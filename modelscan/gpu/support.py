@@ -33,7 +33,7 @@ def backends_for(gpu: Gpu) -> tuple[str, ...]:
 
 
 def beside_a_card(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
-    """A processor's graphics part beside a card is ``integrated``: named, but offered to no engine.
+    """Where there is a card, a processor's graphics part is ``integrated``: offered to no engine.
 
     Alone it is the GPU of the machine (Strix Halo), unless it is one of the tiny ones.
     """

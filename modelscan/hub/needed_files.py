@@ -53,10 +53,10 @@ def check_path(path: str) -> str:
 
 
 def _projector(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
-    """The projector that a plan made without the repository's list (a catalog name) knows
-    nothing of: taken where its memory is left."""
+    """The projector, for a plan made without the repository's list of files (a catalog name):
+    chosen where enough memory is left for it."""
     if plan.revision is not None or any(is_projector(path) for path in plan.files):
-        return set()  # whoever made the plan saw the repository
+        return set()  # made with the repository's own list
     found = next(iter(projectors(by_path.values())), None)
     if found is None or found.size_bytes is None:
         return set()

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelscan.formats.quantization import bits_per_weight
-from modelscan.memory.architecture.config_fields import whole
-from modelscan.memory.architecture.config_quantization import (
+from modelscan.formats.quantization_config import (
     group_name,
     groups_of,
     integer_name,
@@ -23,6 +22,7 @@ from modelscan.memory.architecture.config_quantization import (
     modelopt_name,
     quark_name,
 )
+from modelscan.memory.architecture.config_fields import whole
 from modelscan.memory.module_paths import matches, plain
 from modelscan.memory.stored_bits import grouped, torchao_bits
 

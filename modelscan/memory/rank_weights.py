@@ -182,9 +182,9 @@ def _vision_divides(architecture: Architecture, tensor: int) -> bool:
 
 
 def rope_table_bytes(architecture: Architecture, dtype_bytes: int) -> int:
-    """The cos/sin tables engines build beside the weights: trained context x rotary size each.
+    """The cos/sin tables that engines build themselves: trained context x rotary size each.
 
-    Llama-3.1-8B: 131,072 x 128 x 2 B = 32 MiB, which is the 14.99 GiB of the logs beside 14.96 of
+    Llama-3.1-8B: 131,072 x 128 x 2 B = 32 MiB, which is the 14.99 GiB of the logs, against 14.96 of
     parameters. Linear scaling multiplies the length (Gemma-3: x 8, 512 MiB).
     """
     kinds = architecture.layer_counts
@@ -202,7 +202,7 @@ def _rotary(architecture: Architecture, layer: Layer) -> int:
 
 
 def latent_copies_bytes(architecture: Architecture, counts: LayerCounts, tensor: int) -> int:
-    """MLA's up projections in the form decoding takes, kept in 16 bits beside the loaded ones.
+    """MLA's up projections a second time, in 16 bits, in the form that decoding uses.
 
     Code: vllm process_weights_after_loading of MLA (W_UV, W_UK_T); SGLang w_kc and w_vc.
     """

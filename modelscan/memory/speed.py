@@ -18,11 +18,11 @@ from modelscan.core.workload import Workload
 from modelscan.memory import speed_table
 from modelscan.memory.speed_table import Coefficients
 
-_SPARSE_SHARE = 0.7  # fewer active parameters than that: experts, though nobody said how many
+_SPARSE_SHARE = 0.7  # fewer active parameters than that: experts, of unknown number
 _CACHE_BYTES = {"f32": 4.0, "q8_0": 1.0625, "q5_1": 0.75, "q5_0": 0.6875, "q4_1": 0.625,
                 "q4_0": 0.5625, "iq4_nl": 0.5625}  # fmt: skip
 _WIDE_BITS = 8.0  # formats of at least this many bits a weight stream without unpacking
-_HOST_BANDWIDTH = 50_000_000_000  # two channels of DDR4-3200, when nobody measured
+_HOST_BANDWIDTH = 50_000_000_000  # two channels of DDR4-3200, assumed where it was not measured
 _ALLREDUCES_PER_LAYER = 2
 _ALLREDUCE_NVLINK_S, _ALLREDUCE_PCIE_S = 12e-6, 40e-6  # small messages, ring of 2 to 8 GPUs
 

@@ -72,7 +72,7 @@ def _by_vendor(gpu: Gpu) -> Coefficients:
 
 
 def for_host(host: Host) -> Coefficients:
-    """The CPU; a bandwidth nobody measured widens the range."""
+    """The CPU; an assumed bandwidth widens the range."""
     if host.memory_bandwidth_bytes_per_s:
         return CPU
     return replace(CPU, spread=0.8, basis="assumed for the CPU part: 50 GB/s, no measured rows")

@@ -1,7 +1,7 @@
 """Every tensor an architecture has, by GGUF name and shape: for counting and for projecting.
 
 Shapes are in GGML order: (input, output[, experts]). The main matrices follow from the sizes in
-the architecture alone; small ones (norms, biases) from the family's habits.
+the architecture alone; small ones (norms, biases) from the family's layout.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from modelscan.core.architecture import Architecture, Attention, Experts, Layer, RecurrentState
-from modelscan.memory.architecture.tensor_layout import Habits, habits
+from modelscan.memory.architecture.tensor_layout import TensorLayout, tensor_layout
 
 Spec = tuple[str, tuple[int, ...]]
 
 
 def tensor_table(architecture: Architecture, *, mtp: bool = False) -> list[Spec]:
     """All tensors of the trunk; with ``mtp`` also of the stored multi-token-prediction blocks."""
-    style = habits(architecture.name)
+    style = tensor_layout(architecture.name)
     table = list(_ends(architecture, style))
     for index, layer in enumerate(architecture.layers):
         table += _block(f"blk.{index}.", layer, architecture, style)
@@ -25,7 +25,7 @@ def tensor_table(architecture: Architecture, *, mtp: bool = False) -> list[Spec]
     return [(name, shape) for name, shape in table if all(shape)]
 
 
-def _ends(architecture: Architecture, style: Habits) -> Iterator[Spec]:
+def _ends(architecture: Architecture, style: TensorLayout) -> Iterator[Spec]:
     hidden, extra = architecture.hidden, architecture.extra
     yield "token_embd.weight", (hidden, architecture.vocabulary)
     if not architecture.tied_embeddings and not architecture.encoder_only:
@@ -45,7 +45,7 @@ def _ends(architecture: Architecture, style: Habits) -> Iterator[Spec]:
         yield "per_layer_proj_norm.weight", (each,)
 
 
-def _block(p: str, layer: Layer, architecture: Architecture, style: Habits) -> Iterator[Spec]:
+def _block(p: str, layer: Layer, architecture: Architecture, style: TensorLayout) -> Iterator[Spec]:
     hidden = architecture.hidden
     one_mixer = layer.attention is Attention.NONE or (
         not layer.feed_forward and not layer.moe
@@ -71,7 +71,9 @@ def _block(p: str, layer: Layer, architecture: Architecture, style: Habits) -> I
         yield f"{p}post_norm.weight", (hidden,)
 
 
-def _attention(p: str, layer: Layer, architecture: Architecture, style: Habits) -> Iterator[Spec]:
+def _attention(
+    p: str, layer: Layer, architecture: Architecture, style: TensorLayout
+) -> Iterator[Spec]:
     hidden, extra = architecture.hidden, architecture.extra
     query, out = layer.heads * layer.key_length, layer.heads * layer.value_length
     keys, values = layer.kv_heads * layer.key_length, layer.kv_heads * layer.value_length
@@ -230,7 +232,7 @@ def _expert_biases(p: str, hidden: int, experts: Experts) -> Iterator[Spec]:
     yield f"{p}ffn_down_exps.bias", (hidden, experts.total)
 
 
-def _dense(p: str, layer: Layer, architecture: Architecture, style: Habits) -> Iterator[Spec]:
+def _dense(p: str, layer: Layer, architecture: Architecture, style: TensorLayout) -> Iterator[Spec]:
     hidden, width = architecture.hidden, layer.feed_forward
     gated = architecture.gated_feed_forward
     if gated and not style.fused_up:
@@ -242,7 +244,7 @@ def _dense(p: str, layer: Layer, architecture: Architecture, style: Habits) -> I
         yield f"{p}ffn_down.bias", (hidden,)
 
 
-def _mtp(architecture: Architecture, style: Habits) -> Iterator[Spec]:
+def _mtp(architecture: Architecture, style: TensorLayout) -> Iterator[Spec]:
     """Prediction blocks repeat the last attending block and join two hidden states."""
     hidden, count = architecture.hidden, len(architecture.layers)
     attending = [layer for layer in architecture.layers if layer.kv_heads]

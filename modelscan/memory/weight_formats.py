@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from modelscan.formats.quantization import bits_per_weight, canonical
-from modelscan.memory.architecture.config_quantization import (
+from modelscan.formats.quantization_config import (
     groups_of,
     is_mlx,
     quantization_method,

@@ -6,7 +6,7 @@ from modelscan.core.architecture import Architecture, Tensor, Weights
 
 EMBEDDING = "token_embd.weight"
 OUTPUT = "output.weight"
-# Kept beside the token embedding in host memory (LLM_TENSOR_LAYER_INPUT in src/llama-arch.cpp).
+# Kept with the token embedding in host memory (LLM_TENSOR_LAYER_INPUT in src/llama-arch.cpp).
 INPUT_TENSORS = (EMBEDDING, "position_embd.weight", "token_types.weight", "token_embd_norm",
                  "per_layer_token_embd.weight")  # fmt: skip
 

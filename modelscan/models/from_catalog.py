@@ -12,7 +12,7 @@ from modelscan.core.model import Model, Variant
 from modelscan.core.plan import Candidate, Subject
 from modelscan.core.workload import Workload
 from modelscan.formats.quantization import bits_per_weight, canonical
-from modelscan.memory.architecture.config_quantization import quantization_method
+from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.shape import from_config
 from modelscan.models.quantization_quality import quality
 from modelscan.state.config import Config

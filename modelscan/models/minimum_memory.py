@@ -6,8 +6,7 @@ model's shape is unknown or its engine has no formula, the catalog's own lower b
 
 from __future__ import annotations
 
-from modelscan.catalog.sizing import Least, bits_of
-from modelscan.catalog.sizing import least_memory as lower_bound
+from modelscan.catalog.sizing import MinimumMemory, bits_of, lower_bound_memory
 from modelscan.core.errors import ModelscanError
 from modelscan.core.model import Model, Variant
 from modelscan.core.workload import Workload
@@ -17,9 +16,9 @@ from modelscan.models.from_catalog import ENGINE_FORMATS, shape_of
 CONTEXT_TOKENS = 4096
 
 
-def least_memory(model: Model) -> Least | None:
+def minimum_memory(model: Model) -> MinimumMemory | None:
     """None where neither bytes nor parameters are known."""
-    bound = lower_bound(model)
+    bound = lower_bound_memory(model)
     variant = smallest(model)
     if variant is None or bound is None or model.architecture is None:
         return bound
@@ -31,7 +30,7 @@ def least_memory(model: Model) -> Least | None:
         found = estimate(shape, workload, None, model=model.id)
     except ModelscanError:
         return bound
-    return Least(found.parts.total_bytes, variant.quantization, "estimate")
+    return MinimumMemory(found.parts.total_bytes, variant.quantization, "estimate")
 
 
 def smallest(model: Model) -> Variant | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
+from modelscan.core.nearest import nearest
 from modelscan.core.route import Route
 from modelscan.routing.schema import RoutingFile
 
@@ -35,7 +35,7 @@ def resolve(file: RoutingFile, name: str | None) -> Resolution:
         if matches:
             return Resolution(None, "none", (f"'{matches[0].name}' is there but disabled",))
     known = sorted({text for r in file.routes for text in (r.name, r.model) if text})
-    near = tuple(difflib.get_close_matches(name, known, n=3))
+    near = tuple(nearest(name, known, limit=3))
     return Resolution(None, "none", (f"no entry is named '{name}' or serves it",), near)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.nearest import nearest
 from modelscan.core.units import LARGEST
 from modelscan.state.files import write_atomic
 from modelscan.state.paths import Paths, expand, paths
@@ -117,7 +117,7 @@ def known(key: str) -> Setting:
     """The setting of that name; raises UsageError with the nearest names."""
     setting = _BY_KEY.get(key.replace("-", "_"))
     if setting is None:
-        near = difflib.get_close_matches(key, _BY_KEY, n=3)
+        near = nearest(key, _BY_KEY, limit=3)
         raise UsageError(
             f"there is no setting '{key}'",
             hint=f"modelscan config get {near[0]}" if near else "modelscan config show",
@@ -176,7 +176,7 @@ def read_file(file: Path) -> dict[str, Any]:
     data = _parse(_read(file), file)
     for key in data:
         if key not in _BY_KEY:
-            near = difflib.get_close_matches(key, _BY_KEY, n=1)
+            near = nearest(key, _BY_KEY)
             raise UsageError(
                 f"{file}: there is no setting '{key}'",
                 hint=f"did you mean '{near[0]}'?" if near else "modelscan config show",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelscan.core.errors import UsageError
+from modelscan.core.nearest import nearest
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
 from modelscan.state.paths import Paths, expand
@@ -50,7 +50,7 @@ class Targets:
         found = self.get(name)
         if found is None:
             names = [item.name for item in self.items]
-            near = difflib.get_close_matches(name, names, n=1)
+            near = nearest(name, names)
             raise UsageError(
                 f"there is no target '{name}' ({', '.join(['local', *names])} are there)",
                 hint=f"did you mean {near[0]}? modelscan target list"

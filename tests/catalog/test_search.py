@@ -15,7 +15,7 @@ from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.write import build, popularity, ranked, recency
 from modelscan.catalog.merge.models import merge
 from modelscan.catalog.search.query import Query, search
-from modelscan.catalog.sizing import Least, least_memory
+from modelscan.catalog.sizing import MinimumMemory, lower_bound_memory
 from modelscan.core.errors import ModelscanError
 from modelscan.core.model import Capabilities, Limits, Model, Variant
 from modelscan.core.units import GIB
@@ -51,7 +51,7 @@ MODELS = (
 
 @pytest.fixture
 def index(tmp_path: Path) -> Iterator[Index]:
-    build(MODELS, tmp_path / "index.sqlite3", least=least_memory)
+    build(MODELS, tmp_path / "index.sqlite3", least=lower_bound_memory)
     opened = Index(tmp_path / "index.sqlite3")
     yield opened
     opened.close()
@@ -154,7 +154,7 @@ def test_a_build_that_dies_leaves_the_old_index(tmp_path: Path) -> None:
     target = tmp_path / "index.sqlite3"
     build(MODELS[:1], target)
 
-    def dies(made: Model) -> Least | None:
+    def dies(made: Model) -> MinimumMemory | None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -188,16 +188,16 @@ def test_no_index_at_all_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert caught.value.hint == "modelscan catalog sync"
 
 
-def test_popularity_and_least_memory() -> None:
+def test_popularity_and_minimum_memory() -> None:
     """Newer and more used goes first; the smallest weights of four bits and more count."""
     assert recency("2026-05", "2026-05") == 1.0
     assert 0.49 < recency("2025-05-01", "2026-05-01") < 0.51
     assert recency(None, "2026-05") == 0.0
     assert popularity(MODELS[0], "2026-05") > popularity(MODELS[1], "2026-05")
-    least = least_memory(MODELS[0])
+    least = lower_bound_memory(MODELS[0])
     assert least is not None and least.quantization == "Q4_K_M"
     assert 4.5 * GIB < least.memory_bytes < 5.5 * GIB
-    assert least_memory(MODELS[3]) is None
+    assert lower_bound_memory(MODELS[3]) is None
     tiny = model("x/y", variants=(Variant("x/y", "gguf", "Q2_K"), Variant("x/y", "mlx", "4bit")),
                  parameters=10**9)  # fmt: skip
-    assert least_memory(tiny) is None
+    assert lower_bound_memory(tiny) is None

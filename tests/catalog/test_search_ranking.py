@@ -9,7 +9,7 @@ import pytest
 from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.write import build
 from modelscan.catalog.search.query import Query, search
-from modelscan.catalog.sizing import least_memory
+from modelscan.catalog.sizing import lower_bound_memory
 from modelscan.core.model import Capabilities, Model, Variant
 
 CHAT = {"task": "chat", "open_weights": True}
@@ -38,7 +38,7 @@ MODELS = (
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
     file = tmp_path_factory.mktemp("index") / "index.sqlite3"
-    build(MODELS, file, least=least_memory)
+    build(MODELS, file, least=lower_bound_memory)
     with Index(file) as opened:
         yield opened
 

@@ -190,6 +190,16 @@ def test_a_tied_embedding_that_is_stored_twice_is_loaded_once():
     assert found.total_bytes == 2 * (751_632_384 - 151936 * 1024)
 
 
+@pytest.mark.parametrize("name", ["HQQ", "q17", "GPTQ-Int4-Int8Mix"])
+def test_an_unknown_format_has_a_wide_range(name: str) -> None:
+    plain, found = from_config(LLAMA_8B).weights, from_config(LLAMA_8B, quantization=name).weights
+    assert found.basis == "range"
+    assert found.total_bytes == plain.total_bytes
+    assert found.low_bytes == round(found.total_bytes / 4)
+    stored = from_config(LLAMA_8B, quantization=name, weight_bytes=5_000_000_000).weights
+    assert (stored.basis, stored.total_bytes) == ("exact", 5_000_000_000)
+
+
 def test_a_guessed_shape_has_a_range():
     found = from_config({**LLAMA_8B, "layer_types": ["odd"] * 32}).weights
     assert found.basis == "range"

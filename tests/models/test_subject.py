@@ -133,6 +133,15 @@ def test_a_config_alone_is_computed_and_says_so(tmp_path: Path) -> None:
     assert asked.shape.weights.total_bytes < found.candidates[0].shape.weights.total_bytes
 
 
+def test_a_wish_for_an_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    """Here nothing but the wish says what the weights would be."""
+    file = tmp_path / "some-model.json"
+    file.write_text(json.dumps(llama_config()))
+    with pytest.raises(UsageError, match="'q17' is not a weight format") as caught:
+        subject(file, Workload(quantization="q17"))
+    assert "Q4_K_M" in (caught.value.hint or "") and "AWQ" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"vocab_size": 7}', "nan", "[" * 2000])
 def test_what_is_no_config_is_a_users_error(tmp_path: Path, text: str) -> None:
     file = tmp_path / "config.json"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def open_index(paths: Paths) -> Index:
     """The user's synced index where there is a usable one, else the bundled one.
 
-    It is made anew first where overlay files changed since, or where it is another release's.
+    It is rebuilt first where overlay files changed since, or where another release made it.
     """
     if paths.overlay_dir.is_dir():
         from modelscan.catalog.index.publish import ensure_overlay  # only where needed: start-up

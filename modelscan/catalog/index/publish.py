@@ -184,7 +184,7 @@ def _read_folder(folder: Path) -> dict[str, SourceSnapshot]:
 
 
 def _sweep(folder: Path) -> None:
-    """Temporary files of killed commands, once they are surely nobody's, and unused answers."""
+    """Temporary files of killed commands, an hour old, and cached answers of two weeks."""
     now = time.time()
     for pattern, limit_s in (
         (".*.tmp*", _OLD_S), ("snapshots/.*.tmp*", _OLD_S), ("http/.*.tmp*", _OLD_S),

@@ -94,6 +94,11 @@ def spelling(text: str) -> str:
     return " ".join(_RUNS.findall(text.lower()))
 
 
+def letters(name: str) -> str:
+    """The letters and digits of a model's own name, without its lab: what typing errors change."""
+    return spelling(name.rpartition("/")[2]).replace(" ", "")
+
+
 def query_words(text: str) -> list[str]:
     """The words of a query that say something; all of them when none does."""
     plain = f" {' '.join(words(text))} "
@@ -145,20 +150,26 @@ def lead_words(model: Model) -> list[str]:
 
 def kind_words(model: Model) -> list[str]:
     """What a person may call this kind of model."""
-    can, said = model.capabilities, [_TASK_WORDS.get(model.task or "", "")]
-    said.extend(text for name, text in _ABLE.items() if getattr(can, name))
-    said.extend(word for kind, word in _INPUTS.items() if kind in model.modalities_in)
-    said.append("open local" if model.open_weights else "")
-    said.append("moe mixture experts" if model.active_parameters else "")
     tokens = set(name_tokens([model.id.rpartition("/")[2], model.name]))
+    texts = [
+        _TASK_WORDS.get(model.task or "", ""),
+        *(text for name, text in _ABLE.items() if getattr(model.capabilities, name)),
+        *(word for kind, word in _INPUTS.items() if kind in model.modalities_in),
+        "open local" if model.open_weights else "",
+        "moe mixture experts" if model.active_parameters else "",
+        *_sizes(model, tokens),
+        "longcontext" if (model.limits.context_tokens or 0) >= LONG_CONTEXT_TOKENS else "",
+        *(text for names, text in _NAME_WORDS if tokens & set(names)),
+        *sorted({word for variant in model.variants for word in _packing(variant)}),
+    ]
+    return list(dict.fromkeys(" ".join(texts).split()))
+
+
+def _sizes(model: Model, tokens: set[str]) -> list[str]:
+    """Size words and their marks: by the counted parameters, else by a word of the name."""
     small = model.parameters is None and bool(tokens & _SMALL_NAMES)
     sizes = ["small"] if small else size_words(model.parameters).split()
-    said.extend(text for size in sizes for text in (size, mark("size", size)))
-    long = (model.limits.context_tokens or 0) >= LONG_CONTEXT_TOKENS
-    said.append("longcontext" if long else "")
-    said.extend(text for names, text in _NAME_WORDS if tokens & set(names))
-    said.extend(sorted({t for v in model.variants for t in _packing(v)}))
-    return list(dict.fromkeys(" ".join(said).split()))
+    return [text for size in sizes for text in (size, mark("size", size))]
 
 
 def _packing(variant: Variant) -> list[str]:

@@ -28,7 +28,7 @@ from modelscan.catalog.index.words import (
     spelling,
 )
 from modelscan.catalog.records import SourceSnapshot, compact
-from modelscan.catalog.sizing import Least, least_memory
+from modelscan.catalog.sizing import MinimumMemory, lower_bound_memory
 from modelscan.core.errors import ModelscanError
 from modelscan.core.model import Model
 from modelscan.state.files import ensure_dir, explain_os_errors
@@ -62,7 +62,7 @@ CREATE INDEX facet_downloads ON facet(downloads DESC);
 CREATE INDEX facet_release ON facet(release DESC);
 """
 _COLUMNS = 23
-LeastMemory = Callable[[Model], Least | None]
+LeastMemory = Callable[[Model], MinimumMemory | None]
 
 
 def build(
@@ -72,7 +72,7 @@ def build(
     sources: Sequence[SourceSnapshot] = (),
     least: LeastMemory | None = None,
 ) -> None:
-    """Write the index beside ``path`` and put it in place in one step.
+    """Write the index next to ``path`` and move it into place in one step.
 
     A crash at any instant leaves the old index or the new one. ``least`` gives the memory column;
     without it, what the bundled index has by the estimator is kept and the rest is a lower bound.
@@ -94,26 +94,26 @@ def build(
             raise
 
 
-def keep_bundled_estimates(known: Mapping[str, Least]) -> LeastMemory:
+def keep_bundled_estimates(known: Mapping[str, MinimumMemory]) -> LeastMemory:
     """The estimate made when the bundle was built, for models that still have those weights."""
 
-    def least(model: Model) -> Least | None:
+    def least(model: Model) -> MinimumMemory | None:
         found = known.get(model.id)
         if found and any(v.quantization == found.quantization for v in model.variants):
             return found
-        return least_memory(model)
+        return lower_bound_memory(model)
 
     return least
 
 
-def bundled_estimates(file: Path) -> dict[str, Least]:
+def bundled_estimates(file: Path) -> dict[str, MinimumMemory]:
     """Model id -> the estimator's figure in an index; empty for a missing or foreign file."""
     if not file.is_file():
         return {}
     sql = "SELECT id, memory, memory_for, memory_basis FROM model WHERE memory_basis='estimate'"
     connection = sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
-        return {row[0]: Least(*row[1:]) for row in connection.execute(sql)}
+        return {row[0]: MinimumMemory(*row[1:]) for row in connection.execute(sql)}
     except sqlite3.DatabaseError:
         return {}
     finally:
@@ -208,7 +208,7 @@ def _years(date: str) -> float:
     return parts[0] + (parts[1] - 1) / 12 + (parts[2] - 1) / 365
 
 
-def _row(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
+def _row(number: int, model: Model, least: MinimumMemory | None) -> tuple[object, ...]:
     can = model.capabilities
     modalities = sorted({*model.modalities_in, *model.modalities_out})
     return (
@@ -222,7 +222,7 @@ def _row(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _facet(number: int, model: Model, least: Least | None) -> tuple[object, ...]:
+def _facet(number: int, model: Model, least: MinimumMemory | None) -> tuple[object, ...]:
     release = int((model.release_date or "").replace("-", "").ljust(8, "0") or 0) or None
     return (
         number, sum(FLAGS[name] for name in _true_flags(model)), model.parameters,
@@ -290,7 +290,7 @@ def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
     for offering in model.offerings:
         yield offering.id.lower(), NameKind.OFFERING, number
         hosted = offering.id.rpartition("/")[2].lower()
-        if any(c.isdigit() for c in hosted):  # "large" and "auto" are nobody's names
+        if any(c.isdigit() for c in hosted):  # "large" and "auto" name no model
             yield spelling(hosted), NameKind.HOSTED, number
 
 

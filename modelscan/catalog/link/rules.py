@@ -95,30 +95,36 @@ class Linker:
     def take_apart(self, identifier: str, *, provider: bool = False) -> HostedId:
         """``provider`` says that the first part names who hosts it, not who made it."""
         parts = [p for p in identifier.split("/") if p and not p.startswith("@")]
-        if provider and len(parts) > 1:
-            host, parts = parts[0], parts[1:]
-        else:
-            host = None
-        name = self._without_lab(_REVISION.sub("", _REGION.sub("", parts[-1])))
-        lab = next((lab for p in reversed(parts[:-1]) if (lab := self._curated.lab(p))), None)
-        head, dot, rest = name.partition(".")
-        if dot and self._curated.lab(head) and not rest[:1].isdigit():  # meta.llama3-8b-instruct
-            lab = lab or self._curated.lab(head)
-            if self._curated.families.get(next(iter(tokens(rest)), "")) or head != lab:
-                name = rest  # else the lab's name is the model's first word: deepseek.r1
+        host = parts.pop(0) if provider and len(parts) > 1 else None
+        owners, last = parts[:-1], parts[-1]
+        lab = next((lab for p in reversed(owners) if (lab := self._curated.lab(p))), None)
+        lab, name = self._before_dot(lab, self._without_lab(_plain_name(last)))
         if "fireworks" in identifier or host == "fireworks-ai":
             name = _DECIMAL_P.sub(".", name)
-        owners = [p for p in parts[:-1] if p not in _PATH_WORDS and not _of_host(p, host)]
-        foreign = lab is None and bool(owners)
-        family = self._curated.families.get(next(iter(tokens(name)), ""))
-        return HostedId("/".join(parts), lab or family or self._curated.lab(host), name, foreign)
+        makers = [p for p in owners if p not in _PATH_WORDS and not _of_host(p, host)]
+        foreign = lab is None and bool(makers)
+        lab = lab or self._lab_of_family(name) or self._curated.lab(host)
+        return HostedId("/".join(parts), lab, name, foreign)
+
+    def _before_dot(self, lab: str | None, name: str) -> tuple[str | None, str]:
+        """``meta.llama3-8b-instruct``: the lab, and the name without it."""
+        head, dot, rest = name.partition(".")
+        stated = self._curated.lab(head) if dot and not rest[:1].isdigit() else None
+        if stated is None:
+            return lab, name
+        lab = lab or stated
+        # The lab's name may be the model's first word: deepseek.r1.
+        return lab, rest if self._lab_of_family(rest) or head != lab else name
+
+    def _lab_of_family(self, name: str) -> str | None:
+        """The lab whose models alone begin with the name's first word."""
+        return self._curated.families.get(next(iter(tokens(name)), ""))
 
     def _without_lab(self, name: str) -> str:
         """``openai-gpt-5.4-nano`` -> ``gpt-5.4-nano``."""
         head, dash, rest = name.partition("-")
         known = self._curated.lab(head)
-        family = next(iter(tokens(rest)), "")
-        return rest if dash and known and self._curated.families.get(family) == known else name
+        return rest if dash and known and self._lab_of_family(rest) == known else name
 
     def link(
         self,
@@ -184,7 +190,7 @@ class Linker:
         return "latest" in words or text.lower() in self._curated.moving
 
     def _spelled_out(self, hosted: HostedId) -> str | None:
-        """``org/name`` is a repository, whoever published it."""
+        """``org/name`` is a repository of any publisher."""
         pair = "/".join(hosted.text.split("/")[-2:]).partition(":")[0].lower()
         repo = self._exact.get(pair)
         if repo is None or not split_repo_name(short(repo)).derived:
@@ -284,8 +290,13 @@ class Linker:
         return " ".join(w for w in words if w not in SERVING and w != "hf")
 
 
+def _plain_name(text: str) -> str:
+    """Without a region in front and a revision behind: ``us.…``, ``…-v1:0``."""
+    return _REVISION.sub("", _REGION.sub("", text))
+
+
 def _of_host(part: str, host: str | None) -> bool:
-    """``fireworks`` in an id of fireworks-ai: a part of the path, nobody who made the model."""
+    """``fireworks`` in an id of fireworks-ai: a part of the path, not the maker."""
     return host is not None and part.lower() in host.lower().split("-")
 
 

@@ -40,7 +40,7 @@ _ACTIVE = re.compile(r"[-_]a(\d+(?:\.\d+)?)b(?:$|[-_])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class StatedValue:
     """One source's value for one field."""
 
     source: str
@@ -50,20 +50,20 @@ class Said:
 
 def choose(group: Group, curated: Curated) -> dict[str, tuple[Any, Provenance]]:
     """Field -> (value, provenance), for every field that any source states."""
-    said: dict[str, list[Said]] = {}
+    said: dict[str, list[StatedValue]] = {}
     for source in sorted({m.source for m in group.members}):
         members = [m for m in group.members if m.source == source]
         for field, value in _of_source(source, members, group, curated).items():
-            said.setdefault(field, []).append(Said(source, members[0].retrieved_at, value))
+            said.setdefault(field, []).append(StatedValue(source, members[0].retrieved_at, value))
     for field, value in _of_name(group).items():
-        said.setdefault(field, []).append(Said(NAME, None, value))
+        said.setdefault(field, []).append(StatedValue(NAME, None, value))
     chosen = {field: _pick(field, values) for field, values in sorted(said.items())}
     if chosen.get("active_parameters", (0,))[0] > chosen.get("parameters", (1 << 62,))[0]:
         del chosen["active_parameters"]  # a draft or adapter that bears the big model's name
     return chosen
 
 
-def _pick(field: str, values: Sequence[Said]) -> tuple[Any, Provenance]:
+def _pick(field: str, values: Sequence[StatedValue]) -> tuple[Any, Provenance]:
     order = _BY_FIELD.get(field, _FACTS)
     ranked = sorted(
         values, key=lambda s: (order.index(s.source) if s.source in order else len(order), s.source)
@@ -76,7 +76,7 @@ def _pick(field: str, values: Sequence[Said]) -> tuple[Any, Provenance]:
     return best.value, Provenance(best.source, best.retrieved_at, others)
 
 
-def _same(field: str, best: Said, other: Said) -> bool:
+def _same(field: str, best: StatedValue, other: StatedValue) -> bool:
     """A nominal size within 10 % of a counted one is the same size, not a conflict."""
     if field in ("parameters", "active_parameters"):
         return bool(abs(best.value - other.value) <= 0.1 * max(best.value, other.value))
@@ -119,16 +119,20 @@ def _of_rows(members: Sequence[Member], group: Group, curated: Curated) -> dict[
     rows = [m for m in members if m.record.kind != "model"]
     close = [m for m in rows if m.reason in _SAME_MODEL] or rows
     own = [m for m in close if group.lab and curated.lab(m.record.key.split("/")[0]) == group.lab]
-    stated: dict[str, Any] = {}
-    for members_of_rank in (canonical, own, close):
-        for field in sorted({f for m in members_of_rank for f in m.record.facts}):
-            values = (m.record.facts.get(field) for m in members_of_rank)
-            value = _frequent(field, values)
-            if value is not None:
-                stated.setdefault(field, value)
+    stated = {**_most_frequent(close), **_most_frequent(own), **_most_frequent(canonical)}
     if not canonical and any("status" not in m.record.facts for m in close):
         stated.pop("status", None)  # one provider's deprecation is not the model's
     return stated
+
+
+def _most_frequent(members: Sequence[Member]) -> dict[str, Any]:
+    """Field -> the value that most of these records state."""
+    values: dict[str, list[Any]] = {}
+    for member in members:
+        for field, value in member.record.facts.items():
+            values.setdefault(field, []).append(value)
+    chosen = ((field, _frequent(field, stated)) for field, stated in values.items())
+    return {field: value for field, value in chosen if value is not None}
 
 
 def _frequent(field: str, values: Iterable[Any]) -> Any:

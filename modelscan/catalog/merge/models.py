@@ -7,6 +7,7 @@ thing twice changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from modelscan.catalog.curated import Curated, curated
@@ -48,48 +49,69 @@ def _model(group: Group, known: Curated, by_repo: Mapping[str, Group]) -> Model:
     chosen = choose(group, known)
     values = {field: value for field, (value, _) in chosen.items()}
     provenance = {field: origin for field, (_, origin) in chosen.items() if field in _FIELDS}
-    weights = next((by_repo[r.lower()] for r in sorted(group.links) if r.lower() in by_repo), group)
-    if weights is not group:  # a second name for the same weights
-        _borrow(choose(weights, known), values, provenance)
-        own = [m for m in group.members if m.record.kind != "offering"]
-        links = {**weights.links, **group.links}
-        weights = Group(group.id, group.lab, [*weights.members, *own], links)
+    weights = _with_weights_of(group, known, by_repo, values, provenance)
     _derive_task(group, values, provenance)
     _derive_family(group, known, values, provenance)
-    variants, specs = variants_of(weights), specs_of(weights)
     architecture = architecture_of(weights)
-    offerings = offerings_of(group)
-    made: dict[str, Any] = {field: values.get(field) for field in _PLAIN}
-    made |= {field: tuple(values.get(field) or ()) for field in _LISTS}
-    if architecture:
-        provenance["architecture"] = Provenance(architecture[1], architecture[2])
-    for name, items in (("offerings", offerings), ("specs", specs), ("variants", variants)):
-        sources = _sources_of(name, group if name == "offerings" else weights)
-        if items and sources:
-            provenance[name] = sources
-    if group.links:
-        rule = group.links[group.repos[0]]
-        provenance["repos"] = Provenance(f"link: {rule}", None)
-    measured = [m for m in group.members if m.record.benchmarks]
-    benchmarks = [b for m in measured for b in m.record.benchmarks]
-    if measured:
-        provenance["benchmarks"] = Provenance(measured[0].source, measured[0].retrieved_at)
-    return Model(
+    facts: dict[str, Any] = {field: values.get(field) for field in _PLAIN}
+    facts |= {field: tuple(values.get(field) or ()) for field in _LISTS}
+    made = Model(
         id=group.id,
         name=values.get("name") or short(group.id),
         lab=group.lab or group.id.partition("/")[0],
         capabilities=Capabilities(**nested(values, "capabilities")),
         limits=Limits(**nested(values, "limits")),
         aliases=aliases_of(group, known),
-        offerings=offerings,
-        specs=specs,
-        variants=variants,
+        offerings=offerings_of(group),
+        specs=specs_of(weights),
+        variants=variants_of(weights),
         repos=group.repos,
-        benchmarks=tuple({repr(sorted(b.items())): b for b in benchmarks}.values()),
+        benchmarks=_benchmarks(group),
         architecture=architecture[0] if architecture else None,
-        provenance=provenance,
-        **made,
+        **facts,
     )
+    origin = Provenance(architecture[1], architecture[2]) if architecture else None
+    return replace(made, provenance=provenance | _origins(made, group, weights, origin))
+
+
+def _with_weights_of(
+    group: Group,
+    known: Curated,
+    by_repo: Mapping[str, Group],
+    values: dict[str, Any],
+    provenance: dict[str, Provenance],
+) -> Group:
+    """The group whose weights these are; of a second name for them, with the facts they share."""
+    shared = (by_repo[r.lower()] for r in sorted(group.links) if r.lower() in by_repo)
+    weights = next(shared, group)
+    if weights is group:
+        return group
+    _borrow(choose(weights, known), values, provenance)
+    own = [m for m in group.members if m.record.kind != "offering"]
+    return Group(group.id, group.lab, [*weights.members, *own], {**weights.links, **group.links})
+
+
+def _benchmarks(group: Group) -> tuple[Mapping[str, Any], ...]:
+    """Every measurement once."""
+    stated = (benchmark for member in group.members for benchmark in member.record.benchmarks)
+    return tuple({repr(sorted(b.items())): b for b in stated}.values())
+
+
+def _origins(
+    made: Model, group: Group, weights: Group, architecture: Provenance | None
+) -> dict[str, Provenance]:
+    """Where what is not a single fact comes from."""
+    origins = {"architecture": architecture} if architecture else {}
+    for name in ("offerings", "specs", "variants"):
+        sources = _sources_of(name, group if name == "offerings" else weights)
+        if getattr(made, name) and sources:
+            origins[name] = sources
+    if group.links:
+        origins["repos"] = Provenance(f"link: {group.links[group.repos[0]]}", None)
+    measured = next((m for m in group.members if m.record.benchmarks), None)
+    if measured:
+        origins["benchmarks"] = Provenance(measured.source, measured.retrieved_at)
+    return origins
 
 
 _OF_WEIGHTS = ("parameters", "active_parameters", "license", "task", "downloads")

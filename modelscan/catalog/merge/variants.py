@@ -34,16 +34,20 @@ def variants_of(group: Group) -> tuple[Variant, ...]:
             found[_identity(named)].append((rank, named))
     _drop_unnamed(found)
     merged = [_merged([v for _, v in sorted(vs, key=_rank)]) for vs in found.values()]
-    have = {v.repo.lower() for v in merged}
-    only_named = {r.lower(): (r, m.reason) for m in group.members for r in m.record.repos}
-    only_named |= {repo.lower(): (repo, rule) for repo, rule in group.links.items()}
-    for lower, (repo, reason) in sorted(only_named.items()):
+    merged += _only_named(group, labels, {v.repo.lower() for v in merged})
+    bases = {repo.lower() for repo in group.links}
+    return tuple(sorted(_paired(merged), key=lambda v: _position(v, bases)))
+
+
+def _only_named(group: Group, labels: Mapping[str, str], have: set[str]) -> Iterable[Variant]:
+    """Repositories that a source or a link names and of which nothing else is known."""
+    named = {r.lower(): (r, m.reason) for m in group.members for r in m.record.repos}
+    named |= {repo.lower(): (repo, rule) for repo, rule in group.links.items()}
+    for lower, (repo, reason) in sorted(named.items()):
         if lower not in have:
             name = split_repo_name(short(repo))
             label = labels.get(lower) or name.quantization
-            merged.append(Variant(repo, name.format or "unknown", label, link_reason=reason))
-    bases = {repo.lower() for repo in group.links}
-    return tuple(sorted(_paired(merged), key=lambda v: _position(v, bases)))
+            yield Variant(repo, name.format or "unknown", label, link_reason=reason)
 
 
 def _identity(variant: Variant) -> _Identity:

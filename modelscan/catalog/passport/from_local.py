@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -68,32 +68,31 @@ def _gguf(file: Path, *, checksum: bool) -> Passport:
 def gguf_facts(metadata: Mapping[str, Any], tensors: Sequence[Tensor], file_name: str) -> Passport:
     """What a GGUF header says of its origin (keys of ggml's ``docs/gguf.md``)."""
 
-    def said(key: str) -> str | None:
+    def stated(key: str) -> str | None:
         return text(metadata.get(f"general.{key}"))
 
-    bases = [
-        said(f"base_model.{i}.repo_url") or said(f"base_model.{i}.name")
-        for i in range(min(whole(metadata.get("general.base_model.count")) or 0, 16))
-    ]
-    datasets = [
-        said(f"dataset.{i}.repo_url") or said(f"dataset.{i}.name")
-        for i in range(min(whole(metadata.get("general.dataset.count")) or 0, 64))
-    ]
-    named = tuple(_repo_of(base) for base in bases if base)
-    architecture = said("architecture")
+    def listed(kind: str, most: int) -> Iterator[str]:
+        """``general.base_model.0.repo_url`` and the like."""
+        for index in range(min(whole(metadata.get(f"general.{kind}.count")) or 0, most)):
+            name = stated(f"{kind}.{index}.repo_url") or stated(f"{kind}.{index}.name")
+            if name:
+                yield _repo_of(name)
+
+    bases = tuple(listed("base_model", 16))
+    architecture = stated("architecture")
     return Passport(
         source="local",
-        name=said("name") or file_name,
+        name=stated("name") or file_name,
         open_weights=True,
-        license=said("license"),
-        license_name=said("license.name"),
-        license_url=said("license.link"),
-        url=said("repo_url") or said("url"),
+        license=stated("license"),
+        license_name=stated("license.name"),
+        license_url=stated("license.link"),
+        url=stated("repo_url") or stated("url"),
         tags=_texts(metadata.get("general.tags")),
         languages=_texts(metadata.get("general.languages")),
-        base_model=named[0] if named else None,
-        base_models=named,
-        datasets=tuple(dict.fromkeys(_repo_of(d) for d in datasets if d)),
+        base_model=bases[0] if bases else None,
+        base_models=bases,
+        datasets=tuple(dict.fromkeys(listed("dataset", 64))),
         architecture=architecture,
         context_tokens=whole(metadata.get(f"{architecture}.context_length")) or None,
         format="gguf",

@@ -25,7 +25,7 @@ def hosted_row(index: Index, text: str) -> int | None:
             return listed[0][1]
     linker = Linker(index.repositories(), curated())
     if not known and linker.take_apart(text, provider=True).foreign:
-        return None  # somebody's own weights, wherever they are
+        return None  # a fine-tune under its owner's name, not a hosted catalog model
     found = linker.link(text, provider=True)
     rows = index.by_name(found.repo, (NameKind.REPOSITORY, NameKind.WEIGHTS)) if found else []
     return rows[0][1] if rows else None

@@ -8,12 +8,12 @@ from dataclasses import replace
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.layout import NameKind
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.index.words import query_words, spelling, words
+from modelscan.catalog.index.words import letters, query_words, spelling, words
 from modelscan.catalog.search.query import Query, search
-from modelscan.catalog.search.resemble import resembling
 from modelscan.catalog.search.typos import correct
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model
+from modelscan.core.nearest import nearest
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.state.bundled import examples_dir
 from modelscan.state.paths import Paths
@@ -90,20 +90,23 @@ def find_row(index: Index, text: str) -> int:
     if not _could_be_a_name(text):
         raise _unknown(index, text)
     row = _hosted(index, text)
-    if row is not None:
-        return row
-    found = search(index, Query(text=text, limit=_CANDIDATES))
-    if found.total == 1 and found.corrected is None:
-        if not _has_words(index.model(found.rows[0].row), text):
-            raise _unknown(index, text, [found.rows[0].id])
-        return found.rows[0].row
-    host, slash, rest = text.partition("/")
-    nothing = not found.total or found.corrected is not None
-    if nothing and slash and "/" in rest and index.is_provider(host):
+    return _searched(index, text) if row is None else row
+
+
+def _searched(index: Index, text: str) -> int:
+    """The only model with these words; raises UsageError where none or several have them."""
+    page = search(index, Query(text=text, limit=_CANDIDATES))
+    ids = [row.id for row in page.rows]
+    if page.total and page.corrected is None:
+        if page.total > 1:
+            raise ambiguous(text, ids, page.total)
+        if _has_words(index.model(page.rows[0].row), text):
+            return page.rows[0].row
+        raise _unknown(index, text, ids)
+    host, _, rest = text.partition("/")
+    if "/" in rest and index.is_provider(host):
         return find_row(index, rest)
-    if found.total and found.corrected is None:
-        raise ambiguous(text, [row.id for row in found.rows], found.total)
-    raise _unknown(index, text, [row.id for row in found.rows])
+    raise _unknown(index, text, ids)
 
 
 def _named(index: Index, text: str) -> int | None:
@@ -168,8 +171,8 @@ def ambiguous(text: str, candidates: list[str], total: int) -> UsageError:
 def _unknown(
     index: Index, text: str, near: list[str] | None = None, *, hub: bool = False
 ) -> UsageError:
-    alike = resembling(text, index.all_ids())
-    names = list(dict.fromkeys([*alike, *(near or nearest(index, text))]))
+    alike = nearest(text, index.all_ids(), limit=5, cutoff=0.7, spelled=letters)
+    names = list(dict.fromkeys([*alike, *(near or _by_words(index, text))]))
     what = f"the catalog does not know the repository '{text}'" if hub else f"no model '{text}'"
     where = f"; nearest: {', '.join(names[:5])}" if names else ""
     return UsageError(
@@ -180,7 +183,7 @@ def _unknown(
     )
 
 
-def nearest(index: Index, text: str) -> list[str]:
+def _by_words(index: Index, text: str) -> list[str]:
     """Ids of what the words of ``text`` may have meant, best first."""
     words = correct(index, query_words(text.replace("/", " ")))
     for count in range(len(words), 0, -1):

@@ -1,8 +1,8 @@
 """A query's words as expressions of the full text, from the narrowest to the widest.
 
-A model's own name goes before its family and lab, those before everything else that is said of it
-(task, what it can do). A word may be the beginning of a longer one, and words that say how weights
-are packed match anywhere.
+A model's own name goes before its family and lab, those before its other words (task, abilities).
+A word may be the beginning of a longer one, and words that say how weights are packed match
+anywhere.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def tiers(index: Index, words: Sequence[str]) -> list[str]:
 
 
 def anywhere(index: Index, words: Sequence[str]) -> str:
-    """Every word, in whatever is said of the model."""
+    """Every word, in any column."""
     if KINDS.issuperset(words):
         return _all(_kind(w) if w in SIZES else _beginning(index, w) for w in words)
     return _all(_beginning(index, w) for w in words)
@@ -47,7 +47,7 @@ def _all(expressions: Iterable[str]) -> str:
 
 
 def _kind(word: str) -> str:
-    """Small and large are what was counted, not what a name says."""
+    """Size words match the counted parameters, not the model's name."""
     return _quoted(mark("size", word) if word in SIZES else word)
 
 

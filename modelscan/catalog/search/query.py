@@ -100,7 +100,7 @@ class Row(NamedTuple):
     variants: int
 
 
-class Found(NamedTuple):
+class SearchPage(NamedTuple):
     """``total`` counts every match, ``rows`` are the page asked for. ``corrected`` is the query
     that was answered where the one asked has no match."""
 
@@ -109,7 +109,7 @@ class Found(NamedTuple):
     corrected: str | None = None
 
 
-def search(index: Index, query: Query) -> Found:
+def search(index: Index, query: Query) -> SearchPage:
     """The page of matches; an empty text matches everything."""
     words = query_words(query.text)
     if not words:
@@ -124,11 +124,11 @@ def search(index: Index, query: Query) -> Found:
         again = _matching(index, query._replace(text=" ".join(fixed)), fixed)
         if again.total > found.total * _MANY_MORE:
             return again._replace(corrected=" ".join(fixed))
-    return found if found.total else _all_but_one(index, query, fixed)
+    return found if found.total else _without_one_word(index, query, fixed)
 
 
-def _all_but_one(index: Index, query: Query, words: list[str]) -> Found:
-    """A query with one word too many: of two only one beside a kind of model, of more any.
+def _without_one_word(index: Index, query: Query, words: list[str]) -> SearchPage:
+    """A query with one word too many: of two words the one that is no kind of model, else any.
 
     Words without digits are given up first, the shortest of them, the first word last.
     """
@@ -143,10 +143,10 @@ def _all_but_one(index: Index, query: Query, words: list[str]) -> Found:
         found = _matching(index, query._replace(text=text), kept)
         if found.total:
             return found._replace(corrected=text)
-    return Found(0)
+    return SearchPage(0)
 
 
-def _everything(index: Index, query: Query) -> Found:
+def _everything(index: Index, query: Query) -> SearchPage:
     """No words: the narrow table alone, in the order of its rows or of an index."""
     where, values = _bounds(query)
     flags = sum(FLAGS[name] for name in _flags(query))
@@ -162,17 +162,17 @@ def _everything(index: Index, query: Query) -> Found:
     sql = f"SELECT f.rowid FROM facet f{_where(ordered)} ORDER BY {order} LIMIT ? OFFSET ?"
     limit = -1 if query.limit is None else query.limit
     numbers = [r[0] for r in index.connection.execute(sql, [*values, limit, query.offset])]
-    return Found(total, tuple(rows_by_number(index, numbers)))
+    return SearchPage(total, tuple(rows_by_number(index, numbers)))
 
 
-def _matching(index: Index, query: Query, words: Sequence[str]) -> Found:
+def _matching(index: Index, query: Query, words: Sequence[str]) -> SearchPage:
     """Models with every word and every filter; filters by name are words of the text too."""
     where, values = _bounds(query)
     match = " AND ".join([anywhere(index, words), *_marks(query)])
     total = _total(index, query, match, where, values)
-    total += _beside(index, query, match, where, values)
+    total += _exact_variant_names(index, query, match, where, values)
     if not total:
-        return Found(0)
+        return SearchPage(0)
     end = total if query.limit is None else min(total, query.offset + query.limit)
     if query.sort in _ORDER:
         conditions = " AND ".join(["text MATCH ?", *where])
@@ -181,7 +181,7 @@ def _matching(index: Index, query: Query, words: Sequence[str]) -> Found:
         numbers = [r[0] for r in index.connection.execute(sql, [match, *values, end])]
     else:
         numbers = _tiers(index, query, words, end)
-    return Found(total, tuple(rows_by_number(index, numbers[query.offset :])))
+    return SearchPage(total, tuple(rows_by_number(index, numbers[query.offset :])))
 
 
 _JOIN = "FROM text JOIN facet f ON f.rowid = text.rowid"
@@ -202,8 +202,10 @@ def _total(index: Index, query: Query, match: str, where: list[str], values: lis
     return _scalar(index, f"SELECT count(*) FROM facet f{_where(scan)}", values)
 
 
-def _beside(index: Index, query: Query, match: str, where: list[str], values: list[object]) -> int:
-    """Models that are called just that by a name which is no word of the text: a variant's."""
+def _exact_variant_names(
+    index: Index, query: Query, match: str, where: list[str], values: list[object]
+) -> int:
+    """How many models match only by an exact name, such as a variant's repository."""
     if query.sort in _ORDER:
         return 0
     rows = _exact(index, query)
@@ -234,16 +236,16 @@ def _tiers(index: Index, query: Query, words: Sequence[str], wanted: int) -> lis
 
 
 def _exact(index: Index, query: Query) -> list[int]:
-    """Models that are called just that, and that pass the filters; the plainest id first."""
+    """Models with exactly that name that pass the filters; the shortest id first."""
     named = index.by_name(query.text.strip(), _EXACT_KINDS)
     named += index.by_name(spelling(query.text), (NameKind.SPELLING,))
-    found = {row for _, row in named} | _packed(index, query.text)
+    found = {row for _, row in named} | _by_weight_format(index, query.text)
     rows = rows_by_number(index, sorted(found))
     return [r.row for r in sorted(rows, key=lambda r: (len(r.id), r.row)) if _passes(r, query)]
 
 
-def _packed(index: Index, text: str) -> set[int]:
-    """``qwen3 8b gguf``: the model of that name whose weights come packed so."""
+def _by_weight_format(index: Index, text: str) -> set[int]:
+    """``qwen3 8b gguf``: the model of that name that has weights in that format."""
     said = words(text.rpartition("/")[2])
     packed = [word for word in said if is_packing(word)]
     name = spelling(" ".join(word for word in said if not is_packing(word)))

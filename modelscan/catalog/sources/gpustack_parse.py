@@ -67,28 +67,35 @@ def record(
 
 def facts(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The facts a set states, by ``Model`` field."""
-    capabilities = [str(item) for item in entry.get("capabilities") or ()]
-    licenses = [str(item) for item in entry.get("licenses") or ()]
-    tasks = [TASKS[c] for c in entry.get("categories") or () if c in TASKS]
-    release = entry.get("release_date")
+    capabilities = _texts(entry.get("capabilities"))
+    size, active = _sizes(entry)
+    stated = {
+        "name": str(entry["name"]),
+        "parameters": size,
+        "active_parameters": active,
+        "license": ", ".join(_texts(entry.get("licenses"))) or None,
+        "task": next((TASKS[c] for c in _texts(entry.get("categories")) if c in TASKS), None),
+        "release_date": str(entry.get("release_date") or "") or None,
+        "open_weights": True,
+        "limits.context_tokens": context_tokens(capabilities),
+        "capabilities.tools": "tools" in capabilities or None,
+        "capabilities.vision": "vision" in capabilities or None,
+    }
+    return {field: value for field, value in stated.items() if value is not None}
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(item) for item in value or ()]
+
+
+def _sizes(entry: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Parameters, all and active."""
     unit = str(entry.get("size_unit") or "B").upper()
     size = _count(entry.get("size"), unit)
     active = _count(entry.get("activated_size"), unit)
     if size and active and active > size:  # the unit belongs to ``size`` alone
         active = _count(entry.get("activated_size"), "B")
-    stated = {
-        "name": str(entry["name"]),
-        "parameters": size,
-        "active_parameters": active,
-        "license": ", ".join(licenses) or None,
-        "task": tasks[0] if tasks else None,
-        "release_date": str(release) if release else None,
-        "open_weights": True,
-        "limits.context_tokens": context_tokens(capabilities),
-        "capabilities.tools": True if "tools" in capabilities else None,
-        "capabilities.vision": True if "vision" in capabilities else None,
-    }
-    return {field: value for field, value in stated.items() if value is not None}
+    return size, active
 
 
 def context_tokens(capabilities: Iterable[str]) -> int | None:

@@ -7,7 +7,6 @@ another model except those that ``base_model_omit`` lists. See examples/overlay.
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from modelscan.catalog.sources import modelsdev_parse
 from modelscan.core.errors import UsageError
 from modelscan.core.foreign import rows, strings, text, whole
 from modelscan.core.model import Offering
+from modelscan.core.nearest import nearest
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.hub.variants import TASKS
 
@@ -138,7 +138,7 @@ def _record(model_id: str, entry: Any, where: str, warnings: list[str]) -> Sourc
     if not isinstance(entry, dict) or not _ID.match(model_id):
         raise UsageError(f"{where}: '{model_id}' is not a model (its id looks like lab/name)")
     for key in sorted(set(entry) - FIELDS):
-        near = difflib.get_close_matches(key, FIELDS, n=1)
+        near = nearest(key, sorted(FIELDS))
         meant = f", did you mean '{near[0]}'?" if near else ""
         warnings.append(f"{where}: '{model_id}' has an unknown key '{key}'{meant}")
     entry = {key: _plain(value) for key, value in entry.items()}

@@ -14,7 +14,7 @@ from modelscan.cli.framework import command, group
 from modelscan.core.units import GIB, format_bytes, format_count, format_tokens, parse_tokens
 
 if TYPE_CHECKING:
-    from modelscan.catalog.search.query import Found, Query, Row
+    from modelscan.catalog.search.query import Query, Row, SearchPage
 
 app = group("Search models and their facts.")
 
@@ -205,7 +205,7 @@ def _check_source(sources: list[Any], wanted: str | None) -> None:
 
 
 def found_document(
-    schema: str, query: Query, found: Found, warnings: Sequence[str] = ()
+    schema: str, query: Query, found: SearchPage, warnings: Sequence[str] = ()
 ) -> Document:
     """A page of models as ``catalog.search`` and ``catalog.list`` show it."""
     body = {

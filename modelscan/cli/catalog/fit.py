@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note, Table
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.jsonform import to_json
+from modelscan.core.nearest import nearest
 from modelscan.core.units import format_bytes, format_count, format_tokens
 
 if TYPE_CHECKING:
@@ -111,9 +111,9 @@ def _decision(model: Model, here: Room) -> Decision | None:
 
 
 def _bound(model: Model, here: Room) -> Fit:
-    from modelscan.catalog.sizing import least_memory
+    from modelscan.catalog.sizing import lower_bound_memory
 
-    least = least_memory(model)
+    least = lower_bound_memory(model)
     if least is None:
         return Fit("unknown", None, here.usable_bytes, here.where)
     verdict = "fits" if least.memory_bytes <= here.usable_bytes else "does_not_fit"
@@ -145,7 +145,7 @@ def runnable(gpu: str | None, task: str, limit: int) -> Document:
 
 def _check_task(task: str, known: list[str]) -> None:
     if task.lower() not in known:
-        near = difflib.get_close_matches(task.lower(), known, n=1) or ["chat"]
+        near = nearest(task, known) or ["chat"]
         raise UsageError(
             f"no model is known to be for '{task}': the tasks are {', '.join(known)}",
             hint=f"modelscan catalog runnable --task {near[0]}",

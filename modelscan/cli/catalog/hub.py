@@ -29,7 +29,7 @@ def hub_search(query: Query) -> Document:
 
     Raises UsageError for filters that a hub cannot apply, and what the hub raises.
     """
-    from modelscan.catalog.search.query import Found
+    from modelscan.catalog.search.query import SearchPage
     from modelscan.cli.catalog.app import found_document
     from modelscan.hub.repository import Hub
 
@@ -42,7 +42,7 @@ def hub_search(query: Query) -> Document:
             tags = {"filter": f"license:{query.license}"} if query.license else {}
             infos = hub.huggingface.search(query.text, limit=wanted, **tags)
     rows = tuple(row(info) for info in infos)[query.offset :]
-    return found_document("catalog.search", query, Found(total=len(infos), rows=rows))
+    return found_document("catalog.search", query, SearchPage(total=len(infos), rows=rows))
 
 
 def _refuse_filters(query: Query) -> None:

@@ -7,7 +7,6 @@ those of llama.cpp b11549 (``llama-server --help``).
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.nearest import nearest
 
 MAX_DEVICES = 128  # llama_max_devices() of the binding: tensor_split has that length
 AUTO_LAYERS, ALL_LAYERS = -1, -2
@@ -302,7 +302,7 @@ def unfamiliar(names: Sequence[str]) -> tuple[str, ...]:
     """A sentence for each option that llama.cpp does not have, with the nearest that it has."""
     known = {*OPTIONS, *ALIASES}
     unknown = [name for name in names if name.replace("_", "-") not in known]
-    near = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
+    near = {name: nearest(name, sorted(known)) for name in unknown}
     return tuple(
         f"the embedded llama.cpp has no option '--{name}', so it is not counted"
         + (f"; it has '--{near[name][0]}'" if near[name] else "")
@@ -326,7 +326,7 @@ def _check(name: str, option: Option, value: str) -> None:
 
 
 def _unknown(word: str, name: str) -> UsageError:
-    near = difflib.get_close_matches(name, [*OPTIONS, *ALIASES], n=1)
+    near = nearest(name, [*OPTIONS, *ALIASES])
     return UsageError(
         f"the embedded llama.cpp has no option '{word}'",
         hint=f"--param {near[0]}" if near else "modelscan config set llama_server PATH_OF_A_BINARY",

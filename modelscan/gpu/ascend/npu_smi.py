@@ -39,27 +39,36 @@ class Chip:
 
 def parse_info(text: str) -> Reading:
     """Chips of ``npu-smi info``, 22 to 25, one or two chips per card; raises ParseError."""
+    chips = _chips(text)
+    if not chips:
+        raise complaint(text) or ParseError("no_devices", "npu-smi lists no device")
+    version = _VERSION.search(text)
+    release = version.group(1) if version else None
+    listed = [chip for chip in chips if _healthy(chip) or chip.total]
+    gpus = tuple(_gpu(chip, i, release) for i, chip in enumerate(chips) if chip in listed)
+    sick = tuple(_problem(chip, chip in listed) for chip in chips if not _healthy(chip))
+    return Reading(SOURCE, gpus, sick, driver_version=release)
+
+
+def _chips(text: str) -> list[Chip]:
+    """Every chip of the table, with the processes listed below it."""
     chips: list[Chip] = []
     card: tuple[int, str, str] | None = None
-    version: str | None = None
     for line in lines_of(text):
-        match = _VERSION.search(line)
-        version = version or (match.group(1) if match else None)
         cells = [cell.strip() for cell in line.split("|")[1:-1]]
         if len(cells) < 3 or _add_process(cells, chips):
             continue
-        head = re.match(r"^(\d{1,4})\s+([A-Za-z0-9][\w -]{0,60})$", cells[0])
-        if card and _is_chip(cells):
-            if len(chips) < MAX_DEVICES:
-                chips.append(_chip(card, cells))
-        elif head:
-            card = (int(head.group(1)), head.group(2).strip(), cells[1])
-    if not chips:
-        raise complaint(text) or ParseError("no_devices", "npu-smi lists no device")
-    there = [chip for chip in chips if _healthy(chip) or chip.total]
-    gpus = tuple(_gpu(chip, i, version) for i, chip in enumerate(chips) if chip in there)
-    sick = tuple(_problem(chip, chip in there) for chip in chips if not _healthy(chip))
-    return Reading(SOURCE, gpus, sick, driver_version=version)
+        if card is None or not _is_chip(cells):
+            card = _card(cells) or card
+        elif len(chips) < MAX_DEVICES:
+            chips.append(_chip(card, cells))
+    return chips
+
+
+def _card(cells: list[str]) -> tuple[int, str, str] | None:
+    """The first line of a card: its number, name and health; None for another line."""
+    match = re.match(r"^(\d{1,4})\s+([A-Za-z0-9][\w -]{0,60})$", cells[0])
+    return (int(match.group(1)), match.group(2).strip(), cells[1]) if match else None
 
 
 def _is_chip(cells: list[str]) -> bool:

@@ -21,7 +21,7 @@ _LIBRARY_DIRS = (
     "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib",
     "/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/run/opengl-driver/lib", "/usr/lib/nvidia",
 )  # fmt: skip
-_SLOW_S = 3.0  # without persistence mode the driver starts anew for each program
+_SLOW_S = 3.0  # without persistence mode the driver is loaded again for each program
 _SIGNS = (
     "/dev/nvidiactl",
     "/proc/driver/nvidia/version",
@@ -40,11 +40,8 @@ def run_nvidia(machine: Machine, host: Host, *, on_pci: bool = False) -> ProbeRe
     if not (signs or library or tool or on_pci):
         return ProbeResult()
     problems: list[Problem] = []
-    reading = None
-    if library or (signs and str(machine.root) == "/"):
-        reading = _try_nvml(machine, problems)
-    if reading is None and tool and not any(p.code == "nvml_hangs" for p in problems):
-        reading = _try_tool(machine, tool, problems)
+    in_process = library or (bool(signs) and str(machine.root) == "/")
+    reading = _reading(machine, tool, problems, nvml=in_process)
     if reading is None:
         jetson = _jetson(machine, host)
         if jetson is not None:
@@ -52,6 +49,16 @@ def run_nvidia(machine: Machine, host: Host, *, on_pci: bool = False) -> ProbeRe
         return ProbeResult((), tuple(_explain(machine, problems, signs, on_pci)))
     gpus = tuple(_with_board(gpu, machine, host) for gpu in reading.gpus)
     return ProbeResult(gpus, (*_worth_saying(problems), *reading.problems), reading.links)
+
+
+def _reading(
+    machine: Machine, tool: str | None, problems: list[Problem], *, nvml: bool
+) -> Reading | None:
+    """NVML's answer, else nvidia-smi's; a driver that hangs is not asked again."""
+    reading = _try_nvml(machine, problems) if nvml else None
+    if reading is not None or tool is None or any(p.code == "nvml_hangs" for p in problems):
+        return reading
+    return _try_tool(machine, tool, problems)
 
 
 def _library(machine: Machine) -> bool:

@@ -33,7 +33,7 @@ _BLOB = re.compile(r"[0-9A-Za-z][\w.-]{7,127}")
 
 
 class HuggingFaceStore:
-    """See ``types.Store``. Only the configured token is used, never one that lies around."""
+    """See ``types.Store``. Only the configured token is used, never one of the environment."""
 
     def __init__(self, config: Config, hub: Hub | None) -> None:
         self._config, self._hub = config, hub
@@ -44,8 +44,11 @@ class HuggingFaceStore:
         return hub_cache.folder("huggingface", repo, revision, self._config)
 
     def fetch(self, repo: str, revision: str, file: WeightFile, moved: Moved) -> Path:
-        """The library says which blob it is and files it; the bytes come by ours, because its own
-        newer releases begin anew after every break."""
+        """Download one file into the hub's cache.
+
+        huggingface_hub resolves the ETag and creates the snapshot's link; the bytes are downloaded
+        by ``resume.fetch_into``, because newer releases of huggingface_hub do not resume.
+        """
         library = _library()
         endpoint = self._config.text("hf_endpoint").rstrip("/")
         timeout_s = self._config.number("http_timeout_s")
@@ -82,6 +85,7 @@ class HuggingFaceStore:
 
 
 def _library() -> Any:
+    """huggingface_hub, imported only for a download; raises ModelscanError where it is missing."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -89,7 +93,7 @@ def _library() -> Any:
     except ImportError:
         raise ModelscanError(
             "downloads from Hugging Face need the package huggingface_hub",
-            hint="pip install 'modelscan-deploy[hub]'", code="missing_extra",
+            hint="pip install huggingface_hub", code="missing_extra",
         ) from None  # fmt: skip
     return huggingface_hub
 

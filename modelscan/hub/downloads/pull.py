@@ -2,7 +2,7 @@
 
 Hugging Face goes through ``huggingface_hub`` and its cache (resume, mirrors, shared with other
 tools). ModelScope goes into ``data/models``. A file counts as fetched only after its SHA-256 was
-right; that is remembered beside the cache, by size and time, so that it is computed once.
+right; the result is stored by size and modification time, so that it is computed once.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def _fetch(
 
 
 def _with_hash(folder: Path, file: WeightFile) -> WeightFile:
-    """Of small files the hub publishes no SHA-256: ours says later that nobody touched them."""
+    """The hub publishes no SHA-256 of small files: ours shows later whether one was changed."""
     if file.sha256 is not None:
         return file
     return replace(file, sha256=checksums.sha256(folder / file.path))

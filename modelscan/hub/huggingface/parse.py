@@ -13,6 +13,7 @@ from typing import Any
 from modelscan.core.errors import RemoteError
 from modelscan.core.foreign import flag, mapping, rows, strings, text, whole
 from modelscan.core.model import WeightFile
+from modelscan.formats.quantization_config import quantization_method
 from modelscan.hub.repo_info import RepoInfo
 
 _RELATION = re.compile(r"^base_model:(adapter|finetune|quantized|merge):(.+)$")
@@ -56,7 +57,7 @@ def parse_info(payload: Any) -> RepoInfo:
         total_parameters=total or whole(gguf.get("total")),
         context_tokens=whole(gguf.get("context_length")) or None,
         architecture=text(gguf.get("architecture")) or text(config.get("model_type")),
-        quantization=_method(config),
+        quantization=quantization_method(config.get("quantization_config")),
         files=parse_siblings(data.get("siblings")),
         size_bytes=whole(data.get("usedStorage")),
     )
@@ -115,15 +116,3 @@ def _base(card: Mapping[str, Any], tags: tuple[str, ...]) -> tuple[tuple[str, ..
     relation = text(card.get("base_model_relation")) or (found[0][1] if found else None)
     named = strings(card.get("base_model")) or tuple(dict.fromkeys(m[2] for m in found))
     return named, relation
-
-
-def _method(config: Mapping[str, Any]) -> str | None:
-    quantization = mapping(config.get("quantization_config"))
-    method = text(quantization.get("quant_method"))
-    bits = whole(quantization.get("bits"))
-    if method is None:
-        return None
-    known = {"awq": "AWQ", "fp8": "FP8", "mxfp4": "MXFP4", "bitsandbytes": "BNB-4bit"}
-    if method == "gptq":
-        return f"GPTQ-Int{bits or 4}"
-    return known.get(method.lower(), method)

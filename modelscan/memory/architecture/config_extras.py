@@ -14,7 +14,7 @@ def engine_extras(fields: Fields, config: Mapping[str, Any]) -> Extra:
     """Entries for ``Architecture.extra``: rope tables, vision tower, states, block quantization.
 
     ``rope_linear_factor``: linear scaling builds a cos/sin table that many times longer.
-    ``rope_tables``: how many tables of the plain length stand beside it (local and global bases).
+    ``rope_tables``: how many more tables of the plain length (local, global bases).
     """
     extra: Extra = {}
     scalings = list(_scalings(fields))

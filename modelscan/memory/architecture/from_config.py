@@ -20,6 +20,7 @@ from modelscan.core.architecture import (
     Layer,
 )
 from modelscan.core.errors import UsageError
+from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.attention_heads import caches_latent, heads_of, latent_of
 from modelscan.memory.architecture.config_extras import engine_extras
 from modelscan.memory.architecture.config_fields import (
@@ -29,7 +30,6 @@ from modelscan.memory.architecture.config_fields import (
     vision_fields,
 )
 from modelscan.memory.architecture.config_keys import mixed_note, unread_keys, unread_note
-from modelscan.memory.architecture.config_quantization import quantization_method
 from modelscan.memory.architecture.feed_forward import experts as experts_of
 from modelscan.memory.architecture.feed_forward import feed_forward, gated, second_experts
 from modelscan.memory.architecture.kv_sharing import cross_layer, owns_cache

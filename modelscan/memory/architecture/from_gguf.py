@@ -225,27 +225,35 @@ def _head_sizes(keys: Keys, sliding: bool) -> tuple[int, int]:
 
 
 def sliding_window(keys: Keys, index: int, trunk: int) -> int | None:
-    """This layer's window in tokens, None where it sees everything."""
+    """This layer's window in tokens, None where it attends to everything."""
     arch = keys.header.architecture
     rule = rules.WINDOW_RULES.get(arch)
-    window = keys.number("attention.sliding_window")
-    if window is None and rule:
-        window = rule.default_window
+    window = _window_tokens(keys, rule)
     if not window or arch in rules.WINDOW_IGNORED or index >= trunk:
         return None
-    if rule and rule.window_tokens:
-        window = rule.window_tokens
     pattern = keys.value("attention.sliding_window_pattern")
     if isinstance(pattern, tuple):
         return window if keys.per_layer("attention.sliding_window_pattern", index) else None
     if rule is None or (arch == "exaone4" and trunk != 64):
         return None
     stated = _size(pattern)
-    period = rule.period if stated is None else stated
+    return window if _slides(rule, rule.period if stated is None else stated, index) else None
+
+
+def _window_tokens(keys: Keys, rule: rules.WindowRule | None) -> int | None:
+    """What the file states, unless llama.cpp has a size of its own for the architecture."""
+    stated = keys.number("attention.sliding_window")
+    if rule is None:
+        return stated
+    window = rule.default_window if stated is None else stated
+    return rule.window_tokens if window and rule.window_tokens else window
+
+
+def _slides(rule: rules.WindowRule, period: int, index: int) -> bool:
+    """One layer of each period attends to everything: its first or its last."""
     if period == 0:
-        return window
-    slides = index % period != 0 if rule.full_first else index % period < period - 1
-    return window if slides else None
+        return True
+    return index % period != 0 if rule.full_first else index % period < period - 1
 
 
 def _owned_layers(keys: Keys, trunk: int) -> int | None:

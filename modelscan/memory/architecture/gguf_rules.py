@@ -84,7 +84,7 @@ FULL_ATTENTION_INTERVAL = {
     "qwen3next": 4, "qwen35": 4, "qwen35moe": 4, "qwen4exp": 4, "minimax-01": 8,
 }  # fmt: skip
 
-# Sparse attention with an indexer key cache beside the main one.
+# Sparse attention with an indexer key cache in addition to the main one.
 INDEXER_CACHE = frozenset({"glm-dsa", "deepseek32", "hy-v4"})
 
 # Caches of their own design that the formulas here do not follow: a range is given.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelscan.memory.architecture.config_quantization import is_mlx
+from modelscan.formats.quantization_config import is_mlx
 
 _READ = """
 bits config_groups dynamic exclude exclude_modules expert_dtype extra_config forward_dtype format

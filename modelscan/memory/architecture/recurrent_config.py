@@ -7,7 +7,7 @@ from modelscan.memory.architecture.config_fields import Fields, whole
 
 
 def state_from(fields: Fields, kind: Attention, hidden: int) -> RecurrentState | None:
-    """The state of a layer of this kind; beside attention only where a hybrid block has both."""
+    """The state of a layer of this kind; hybrid blocks have attention too."""
     if kind is Attention.LINEAR:
         return _linear(fields)
     if kind is Attention.SSM:

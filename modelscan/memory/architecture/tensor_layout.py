@@ -1,4 +1,4 @@
-"""What a checkpoint becomes when it is converted to GGUF: its architecture's name and habits.
+"""What a checkpoint becomes when it is converted to GGUF: its name and its tensors.
 
 Facts of llama.cpp's converter (convert_hf_to_gguf, ``conversion/``) and of the tensor lists in
 src/models/*.cpp at b11549: which matrices are fused, which norms stand where.
@@ -59,7 +59,7 @@ _QKV_BIAS = frozenset({"qwen2", "qwen2vl", "qwen2moe", "gpt-oss", "bert", "glm4m
 
 
 @dataclass(frozen=True, slots=True)
-class Habits:
+class TensorLayout:
     """How this architecture's tensors are laid out in a GGUF file."""
 
     name: str
@@ -79,10 +79,10 @@ def gguf_name(model_type: str) -> str:
     return kind.removesuffix("_text")
 
 
-def habits(name: str) -> Habits:
+def tensor_layout(name: str) -> TensorLayout:
     """By GGUF architecture or transformers ``model_type``."""
     gguf = gguf_name(name)
-    return Habits(
+    return TensorLayout(
         name=gguf,
         norms=_NORMS.get(gguf, _DEFAULT_NORMS),
         fused_qkv=gguf in _FUSED_QKV,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from modelscan.catalog.index.layout import bundled_index
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.search.resemble import resembling
+from modelscan.catalog.index.words import letters
+from modelscan.core.nearest import nearest
+
+
+def resembling(text: str, ids: list[str]) -> list[str]:
+    """As the catalog asks for a model that it does not know."""
+    return nearest(text, ids, limit=5, cutoff=0.7, spelled=letters)
 
 
 def _typos(name: str, at: int) -> list[str]:
@@ -28,3 +34,12 @@ def test_the_nearest_comes_first_and_nonsense_has_none() -> None:
     assert resembling("qwen3-8bb", ids)[0] == "a/qwen3-8b"
     assert resembling("Qwen/Qwen3-8BB", ids)[0] == "a/qwen3-8b"
     assert resembling("zzqqxxyy", ids) == resembling("", ids) == resembling("x", ids) == []
+
+
+def test_few_names_need_no_letters_in_pairs() -> None:
+    assert nearest("ab", ["ba", "xy"], cutoff=0.5) == ["ba"]
+    assert nearest("TASK", ["chat", "tasks"]) == ["tasks"]
+    assert nearest("nothing", ["chat", "tasks"]) == []
+    assert nearest("a1", ["a2", "a3", "a4"], limit=2, cutoff=0.5) == ["a2", "a3"]
+    assert nearest("4900", ["4010", "4060", "4090"]) == ["4090"]
+    assert nearest("4091", ["4010", "4090"]) == ["4090"]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from modelscan.core.foreign import whole
 from modelscan.formats.quantization import bits_per_weight, canonical
-from modelscan.memory.architecture.config_fields import whole
 
 _MLX_FLOATS = ("mxfp4", "mxfp8", "nvfp4")
 # Keys of quantizers that write no ``quant_method``; MLX writes none of them.
