@@ -162,12 +162,17 @@ def _whole(
         max_concurrency=settings.sequence_tokens
         * settings.streams
         / max(1, min(settings.sequence_tokens, context)),
-        basis="computed" if architecture.known else "range",
+        basis=_basis(model.shape),
         margin_bytes=0,
         host=host_estimate,
         assumptions=_assumptions(model, settings, placement, workload),
         warnings=architecture.notes,
     )
+
+
+def _basis(shape: ModelShape) -> str:
+    certain = shape.architecture.known and shape.weights.basis != "range"
+    return "computed" if certain else "range"
 
 
 def _context_tokens(workload: Workload, settings: Settings, model: _Model) -> int:
