@@ -14,7 +14,10 @@ from modelscan.core.workload import Workload
 from modelscan.engines import margin as margins
 from modelscan.memory import tensor_parallel as tensor_rules
 
-_FORMATS = {"gguf": "use --backend llama.cpp", "mlx": "mlx-lm runs it on Apple silicon"}
+_FORMATS = {
+    "gguf": "use --backend llama.cpp",
+    "mlx": "mlx_lm.server --model PATH runs it on Apple silicon (pip install mlx-lm)",
+}
 
 
 @dataclass(frozen=True, slots=True)
