@@ -18,7 +18,10 @@ from modelscan.engines.residuals import Residuals
 from modelscan.memory import tensor_parallel as tensor_rules
 from modelscan.memory.verdict import DOES_NOT_FIT, FITS, TIGHT, UNKNOWN, Judgement
 
-_FORMATS = {"gguf": "use --backend llama.cpp", "mlx": "mlx-lm runs it on Apple silicon"}
+_FORMATS = {
+    "gguf": "use --backend llama.cpp",
+    "mlx": "mlx_lm.server --model PATH runs it on Apple silicon (pip install mlx-lm)",
+}
 
 
 @dataclass(frozen=True, slots=True)

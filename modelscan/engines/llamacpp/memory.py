@@ -9,6 +9,7 @@ from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Gpu, Host, Inventory
+from modelscan.core.verdict import Basis
 from modelscan.core.workload import Workload
 from modelscan.engines.llamacpp import NAME, cache, compute
 from modelscan.engines.llamacpp import settings as settings_of
@@ -99,12 +100,17 @@ def _whole(case: _Case, host: Host | None) -> Estimate:
         kv_bytes_per_token=cache.bytes_per_token(architecture, settings),
         kv_capacity_tokens=cells,
         max_concurrency=cells / max(1, min(settings.sequence_tokens, context)),
-        basis="computed" if architecture.known else "range",
+        basis=_basis(case.model.shape),
         margin_bytes=0,
         host=_host(parts[HOST], host),
         assumptions=_assumptions(case),
         warnings=architecture.notes,
     )
+
+
+def _basis(shape: ModelShape) -> Basis:
+    certain = shape.architecture.known and shape.weights.basis != "range"
+    return "computed" if certain else "range"
 
 
 def _host(parts: Parts, host: Host | None) -> DeviceEstimate:
