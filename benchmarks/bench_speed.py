@@ -58,7 +58,7 @@ class Run:
 
     @property
     def group(self) -> str:
-        found = speed_table.for_gpu(self.card, "llama.cpp")
+        found = speed_table.for_gpu(self.card, "llama.cpp", batching=False)
         return next(name for name, entry in CLASSES.items() if entry == found)
 
 
@@ -209,7 +209,7 @@ def report(name: str, runs: Sequence[Run], show_fit: bool) -> None:
 def prefill(runs: Sequence[Run]) -> list[float]:
     errors = []
     for run in runs:
-        dense = speed_table.prefill_tflops(run.card, "llama.cpp")
+        dense = speed_table.prefill_tflops(run.card, batching=False)
         if run.prefill and dense:
             rate = dense * 1e12
             rate *= speed_table.EXPERTS_PREFILL if run.active < run.parameters else 1

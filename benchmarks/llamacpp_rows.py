@@ -20,6 +20,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.estimate import Estimate
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate
+from modelscan.engines.llamacpp.dry_run import arguments
 from modelscan.engines.llamacpp.settings import from_workload
 from modelscan.formats.gguf import parse_header
 from modelscan.memory.shape import from_gguf
@@ -139,7 +140,7 @@ def live_row(
     workload = Workload(parameters=tuple(parameters.items()))
     try:
         settings = from_workload(workload, shape.architecture)
-        ran = llamacpp_dry_run.run(path, llamacpp_dry_run.arguments(settings))
+        ran = llamacpp_dry_run.run(path, arguments(settings))
     except ModelscanError:
         return None
     measured: dict[str, Any] = {

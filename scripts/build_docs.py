@@ -36,8 +36,8 @@ _STATUSES = (
     ("EXIT_OK", "Success; `catalog info` and `--fits` exit with 0 for every verdict."),
     ("EXIT_FAILED", "The operation failed."),
     ("EXIT_USAGE", "Wrong arguments or configuration; an unknown or ambiguous name."),
-    ("EXIT_NOT_DEPLOYABLE", "`plan` and `deploy`: the model does not fit, a needed fact is unknown, "
-                            "or no engine supports it; see `verdict` or `error.code` in the JSON."),
+    ("EXIT_NOT_DEPLOYABLE", "`plan` and `deploy`: the model does not fit, a fact is missing, or "
+                            "no engine supports it; see `verdict` or `error.code` in the JSON."),
     ("EXIT_AUTH", "A credential is missing, wrong or lacks a scope."),
     ("EXIT_REMOTE", "A server or an engine failed or is unhealthy; the network is needed and "
                     "`--offline` forbids it."),

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).resolve().parent.parent / "modelscan"
 
 # The rooms of the house on their steps, the lowest first; those of one step are siblings.
@@ -201,7 +199,6 @@ def mutable_globals(tree: ast.Module) -> Iterator[str]:
                 yield value.id
 
 
-@pytest.mark.xfail(reason="llama.cpp keeps recent models")
 def test_pure_rooms_keep_no_state() -> None:
     """No module-level value that a function changes: a threaded server would share it."""
     wrong = [

@@ -13,6 +13,7 @@ from modelscan.cli.framework import single
 from modelscan.cli.options import ModelArgument, SharedOptions, workload_options
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.units import GIB, format_bytes, format_speed, format_tokens
+from modelscan.engines import llamacpp, ollama
 
 _PARTS = tuple(field.name for field in fields(Parts))
 
@@ -41,7 +42,8 @@ def estimate(
 
     config, wishes = current().config, shared.workload
     subject = load_subject(model, config, wishes)
-    place = "ollama" if place_of(None, wishes.backend, shared.gpu, config) == "ollama" else "local"
+    place = place_of(None, wishes.backend, shared.gpu, config)
+    place = place if place == ollama.NAME else "local"
     name = derive_name(subject.id)
     with machine_at(place, config, shared.gpu, name, backend=wishes.backend) as machine:
         if exact:
@@ -53,8 +55,8 @@ def estimate(
             result, _ = estimate_here(machine, subject, wishes, deployable=deployable)
     problems = (problem.message for problem in machine.inventory.problems)
     warnings = [*subject.warnings, *result.warnings, *problems]
-    if result.backend == "llama.cpp" and shared.workload.parameters:
-        from modelscan.engines.llamacpp.options import unfamiliar
+    if result.backend == llamacpp.NAME and shared.workload.parameters:
+        from modelscan.engines.llamacpp.option_words import unfamiliar
 
         warnings += unfamiliar([name for name, _ in shared.workload.parameters])
     return document(result, warnings)

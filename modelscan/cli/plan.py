@@ -19,6 +19,7 @@ from modelscan.core.machine import Machine
 from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware, ResolvedModel
 from modelscan.core.units import format_bytes, format_speed, format_tokens
 from modelscan.core.workload import Workload
+from modelscan.engines import ollama
 
 if TYPE_CHECKING:
     from modelscan.deploy.plan_body import ModelBody
@@ -116,7 +117,7 @@ def _body(
     """``-o``: the body that ``deploy`` would send to the server, or to one with this hardware."""
     from modelscan.deploy.plan_body import body_for, body_of_server
 
-    if where in ("local", "ollama"):
+    if where in ("local", ollama.NAME):
         from modelscan.gpu.inventory import inventory
 
         body = body_for(subject, inventory(shared.gpu), shared.workload)

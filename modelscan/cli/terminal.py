@@ -13,12 +13,15 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from modelscan.cli.document import Table
+from modelscan.engines import ollama, vllm
 
 _GAP = 2
 _LEAST = 10  # terminal cells that a shortened column keeps: a date, a version, a short name
 
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
-_PROGRAMS = ("modelscan", "curl", "pip", "python", "python3", "vllm", "llama-server", "ollama")
+_PROGRAMS = (
+    "modelscan", "curl", "pip", "python", "python3", "llama-server", vllm.NAME, ollama.NAME,
+)  # fmt: skip
 
 
 def draw_table(table: Table, rows: Sequence[Sequence[str]], width: int) -> str:

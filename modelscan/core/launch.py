@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from modelscan.core.jsonform import Tagged
@@ -52,6 +52,12 @@ class LocalLaunch(Launch):
     def address(self) -> str:
         """Where a client on this machine connects."""
         return "127.0.0.1" if self.host in _EVERY_INTERFACE else self.host
+
+    def on_port(self, port: int) -> LocalLaunch:
+        """The same start on another port."""
+        argv = list(self.argv)
+        argv[argv.index("--port") + 1] = str(port)
+        return replace(self, argv=tuple(argv), port=port)
 
 
 @dataclass(frozen=True, slots=True)

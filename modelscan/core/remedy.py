@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from modelscan.core.workload import Workload
+from modelscan.core.workload import Backend, Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Remedy:
     context_tokens: int | None = None
     memory_utilization: float | None = None
     quantization: str | None = None
-    backend: str | None = None
+    backend: Backend | None = None
     parameters: tuple[tuple[str, str | None], ...] = ()
 
     def applied(self, workload: Workload) -> Workload:
@@ -34,6 +34,10 @@ class Remedy:
         for key, value in self.parameters:
             words += ["--param", key if value is None else f"{key}={value}"]
         return tuple(words)
+
+    def text(self) -> str:
+        """The beginning of a hint: ``deploy it with --context 8192``."""
+        return "deploy it with " + " ".join(self.options())
 
 
 _FLAGS = {

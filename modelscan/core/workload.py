@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Backend = Literal["llama.cpp", "vllm", "sglang", "ollama"]
-BACKENDS: tuple[Backend, ...] = ("llama.cpp", "vllm", "sglang", "ollama")
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 GOALS = ("quality", "speed", "context")
 MODES = ("standard", "throughput", "latency")
 REMOTE_CODE = "trust-remote-code"  # vLLM and SGLang: run the Python files of the repository

@@ -12,6 +12,7 @@ from typing import Literal
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.units import GIB, format_bytes
+from modelscan.engines import ollama, vllm
 from modelscan.net.client import HttpClient
 from modelscan.state.config import Config
 from modelscan.state.paths import paths
@@ -29,8 +30,8 @@ TOOLS = (
     "xpu-smi",
     "npu-smi",
     "llama-server",
-    "vllm",
-    "ollama",
+    vllm.NAME,
+    ollama.NAME,
 )
 
 

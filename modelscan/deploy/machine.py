@@ -9,6 +9,8 @@ from modelscan.core.machine import Machine
 from modelscan.core.plan import Decision, Missing, Plan, ResolvedModel
 from modelscan.core.units import format_bytes
 from modelscan.core.workload import Workload
+from modelscan.engines import ollama
+from modelscan.engines.registry import engine
 from modelscan.gpu.inventory import are_indices
 from modelscan.models.decide import decide_here
 from modelscan.state.config import Config
@@ -30,11 +32,11 @@ __all__ = [
 def place_of(target: str | None, backend: str | None, gpu: str | None, config: Config) -> str:
     """The target that ``plan`` and ``deploy`` select for these options.
 
-    ``--backend ollama`` selects the Ollama server, which modelscan does not start. Simulated
+    An engine that is a server of its own (Ollama) is a target. Simulated
     hardware (``gpu``) selects this machine unless ``target`` is given.
     """
-    if target is None and backend == "ollama":
-        return "ollama"
+    if target is None and backend and engine(backend).own_server:
+        return backend
     if target is None and gpu is not None and not are_indices(gpu):
         return "local"
     return resolve_target(target, config)
@@ -60,7 +62,7 @@ def machine_at(
     """The machine of a target: this one, an Ollama server or a cluster."""
     if place == "local":
         yield machine_here(config, gpu, name, backend=backend)
-    elif place == "ollama":
+    elif place == ollama.NAME:
         from modelscan.targets.ollama.machine import ollama_machine
 
         with Store.look(config.paths.store_file) as store:
@@ -90,7 +92,7 @@ def missing_download(plan: Plan, machine: Machine, config: Config, command: str)
 
 def model_at(place: str, model: ResolvedModel) -> ResolvedModel:
     """The model with the weights that the target can fetch; Ollama fetches from hubs only."""
-    if place != "ollama":
+    if place != ollama.NAME:
         return model
     from modelscan.targets.ollama.machine import fetchable
 

@@ -19,6 +19,7 @@ from modelscan.deploy.deployments import Deployments
 from modelscan.deploy.lifecycle import Outcome
 from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.state.config import Config
+from modelscan.supervisor.launch.registry import LAUNCHERS
 from modelscan.targets.base import StartFailed
 from modelscan.targets.events import Events
 from modelscan.targets.request import Request, check_name, derive_name
@@ -26,7 +27,6 @@ from modelscan.targets.request import Request, check_name, derive_name
 ATTEMPTS = 2  # changed requests after the first; each is a complete start
 _SMALLER = 0.9  # of the memory that did not fit; a smaller difference would fail again
 _LEAST_CONTEXT = 2048
-_ENGINES = ("llama.cpp", "vllm", "sglang")
 Note = Callable[[str], None]
 
 
@@ -122,7 +122,7 @@ def _changes(
     elif kind == "quantization":
         yield from _formats(workload, failed, subject, smaller=False)
     if kind in ("quantization", "architecture") and not (workload.backend or workload.parameters):
-        for name in _ENGINES:
+        for name in LAUNCHERS:
             if name != failed.backend:
                 yield Remedy(backend=name)
 

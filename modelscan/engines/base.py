@@ -1,18 +1,15 @@
-"""What every engine on this machine offers, and how a plan becomes a command line."""
+"""The start of an engine and its end, as values: where to listen, the command line, the failure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal
 
-from modelscan.core.launch import LocalLaunch
-from modelscan.core.plan import Plan
 from modelscan.core.remedy import Remedy
 
 FailureKind = Literal[
-    "architecture", "code", "context", "disk", "driver", "dtype", "files", "interconnect", "memory",
-    "option", "package", "port", "quantization", "split",
+    "option", "port", "context", "memory", "driver", "disk", "quantization", "dtype",
+    "architecture", "split", "code", "files", "package", "interconnect",
 ]  # fmt: skip
 
 
@@ -42,31 +39,3 @@ class Failure:
     port_taken: bool = False
     kind: FailureKind | None = None
     remedy: Remedy | None = None
-
-
-class Engine(Protocol):
-    """One module per engine; ``engines.registry`` lists them."""
-
-    def launch(self, plan: Plan, serving: Serving) -> LocalLaunch:
-        """The exact start; raises UsageError for parameters the engine does not have."""
-        ...
-
-    def check(self, launch: LocalLaunch, gpus: tuple[int, ...]) -> None:
-        """Raises when the engine is not installed here, or was not built for these devices."""
-        ...
-
-    def uses_gpus(self) -> bool:
-        """Whether the engine that is installed here can use a GPU at all."""
-        ...
-
-    def moved(self, launch: LocalLaunch, port: int) -> LocalLaunch:
-        """The same start on another port."""
-        ...
-
-    def failure(self, log: str) -> Failure | None:
-        """What the engine's log says about its end; None when it says nothing."""
-        ...
-
-    def measured(self, log: str) -> Mapping[str, Any] | None:
-        """The memory that the engine says it allocated, bytes; None when it does not say."""
-        ...

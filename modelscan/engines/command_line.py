@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from modelscan.engines.base import Serving
+from modelscan.engines.option_names import OptionPair
 from modelscan.engines.versions import Version
-
-Option = tuple[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +20,12 @@ class Rename:
 
     name: str
     since: Version
-    change: Callable[[str | None], tuple[Option, ...]]
+    change: Callable[[str | None], tuple[OptionPair, ...]]
 
 
-def parse(words: Sequence[str]) -> list[Option]:
+def parse(words: Sequence[str]) -> list[OptionPair]:
     """``--name value``, ``--name=value`` and ``--flag`` as pairs, names with dashes."""
-    found: list[Option] = []
+    found: list[OptionPair] = []
     for word in words:
         if word.startswith("--"):
             name, equals, value = word.removeprefix("--").partition("=")
@@ -37,7 +37,7 @@ def parse(words: Sequence[str]) -> list[Option]:
     return found
 
 
-def render(options: Iterable[Option]) -> tuple[str, ...]:
+def render(options: Iterable[OptionPair]) -> tuple[str, ...]:
     words: list[str] = []
     for name, value in options:
         words.append(name if name.startswith("-") else f"--{name}")
@@ -45,7 +45,9 @@ def render(options: Iterable[Option]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def renamed(options: Iterable[Option], version: Version, renames: Sequence[Rename]) -> list[Option]:
+def renamed(
+    options: Iterable[OptionPair], version: Version, renames: Sequence[Rename]
+) -> list[OptionPair]:
     """The options as that version spells them."""
     found = list(options)
     for rename in renames:
@@ -59,10 +61,22 @@ def renamed(options: Iterable[Option], version: Version, renames: Sequence[Renam
     return list(dict.fromkeys(found))
 
 
-def with_defaults(options: Sequence[Option], defaults: Iterable[Option]) -> list[Option]:
-    """Ours where the plan is silent; ``no-x`` speaks about ``x``, too."""
+def with_defaults(
+    options: Sequence[OptionPair], defaults: Iterable[OptionPair]
+) -> list[OptionPair]:
+    """``defaults`` added where the plan gives no such option; ``no-x`` is an option ``x``, too."""
     given = {name.removeprefix("no-") for name, _ in options}
     return [*options, *((n, v) for n, v in defaults if n.removeprefix("no-") not in given)]
+
+
+def own_options(serving: Serving, model: str) -> list[OptionPair]:
+    """The model's folder (as option ``model``), its name, and where to listen."""
+    return [
+        (model, model_folder(serving.model_file)),
+        ("served-model-name", serving.served_model),
+        ("host", serving.host),
+        ("port", str(serving.port)),
+    ]
 
 
 def model_folder(model_file: str) -> str:

@@ -2,57 +2,34 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
-from typing import Protocol, cast
 
 from modelscan.core.architecture import ModelShape
-from modelscan.core.errors import UsageError
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import format_bytes
-from modelscan.core.workload import BACKENDS, Workload
-from modelscan.engines import margin as margins
+from modelscan.core.workload import Backend, Workload
+from modelscan.engines.registry import engine, engine_for
 from modelscan.memory.speed import speed
 from modelscan.memory.verdict import Judgement, verdict
 
-_MODULES = {"llama.cpp": "llamacpp", "vllm": "vllm", "sglang": "sglang", "ollama": "ollama"}
 
-
-class Engine(Protocol):
-    """What an engine's module offers."""
-
-    def estimate(
-        self,
-        shape: ModelShape,
-        workload: Workload,
-        inventory: Inventory | None,
-        *,
-        version: str | None = None,
-    ) -> Estimate: ...
-
-
-def default_backend(shape: ModelShape) -> str:
+def default_backend(shape: ModelShape) -> Backend:
     """GGUF files run on llama.cpp, everything else on vLLM."""
-    return "llama.cpp" if shape.format == "gguf" else "vllm"
+    return engine_for(shape.format).name
 
 
 def estimate(
     shape: ModelShape, workload: Workload, inventory: Inventory | None, *,
-    model: str, backend: str | None = None,
+    model: str, backend: Backend | None = None,
 ) -> Estimate:  # fmt: skip
     """The itemised estimate of one model on one engine.
 
     ``backend`` None: the workload's, else the one that runs the format. Raises UsageError for an
     unknown engine, NotDeployableError where it cannot run this variant.
     """
-    name = backend or workload.backend or default_backend(shape)
-    if name not in _MODULES:
-        raise UsageError(
-            f"there is no backend '{name}'", hint="--backend " + "|".join(BACKENDS)
-        )  # fmt: skip
-    engine = cast(Engine, importlib.import_module(f"modelscan.engines.{_MODULES[name]}.memory"))
-    found = engine.estimate(shape, workload, inventory, version=workload.backend_version)
+    one = engine(backend or workload.backend or default_backend(shape))
+    found = one.estimate(shape, workload, inventory, version=workload.backend_version)
     return finish(found, shape, workload, inventory, model)
 
 
@@ -60,7 +37,8 @@ def finish(
     found: Estimate, shape: ModelShape, workload: Workload, inventory: Inventory | None, model: str
 ) -> Estimate:
     """Add what all engines share: name, margin, range, verdict, speed."""
-    margin = found.margin_bytes or margins.margin_bytes(found, shape)
+    one = engine(found.backend)
+    margin = found.margin_bytes or _margin(found, shape)
     low, high = _range(found, shape, margin)
     judgement = Judgement(found.verdict, found.within_margin)
     if inventory and judgement.verdict is None:
@@ -73,9 +51,15 @@ def finish(
         high_bytes=high,
         verdict=judgement.verdict,
         within_margin=judgement.within_margin,
-        speed=found.speed or speed(shape, workload, inventory, found),
+        speed=found.speed or speed(shape, workload, inventory, found, batching=one.reserves_pool),
         warnings=(*found.warnings, *_host_warning(found, inventory)),
     )
+
+
+def _margin(found: Estimate, shape: ModelShape) -> int:
+    gpus = len(found.per_gpu)
+    residuals = engine(found.backend).residuals(found.backend_version, gpus)
+    return residuals.margin_bytes(found.parts, gpus, shape)
 
 
 def judged(found: Estimate, inventory: Inventory) -> tuple[DeviceEstimate, ...]:

@@ -1,4 +1,4 @@
-"""Values of an engine's own options, as vLLM and SGLang read them."""
+"""Values of an engine's own options, as Python engines read them."""
 
 from __future__ import annotations
 
@@ -36,10 +36,11 @@ def decimal(workload: Workload, *names: str) -> float | None:
     return None
 
 
-def share(workload: Workload, name: str) -> float | None:
+def share(workload: Workload, *names: str) -> float | None:
     """A part of the memory, above 0 and at most 1. Raises UsageError outside of that."""
-    value = workload.memory_utilization or decimal(workload, name)
+    value = workload.memory_utilization or decimal(workload, *names)
     if value is not None and not 0 < value <= 1:
+        name = next((one for one in names if workload.parameter(one)), names[0])
         raise UsageError(
             f"a memory share of {value:g} is not between 0 and 1", hint=f"--param {name}=0.9"
         )

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
-from modelscan.core.gpu import Inventory
+from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import format_bytes
 from modelscan.core.verdict import Basis, Verdict
 from modelscan.core.workload import Backend, Workload
-from modelscan.engines import margin as margins
+from modelscan.engines.pool_settings import DEGREES
+from modelscan.engines.residuals import Residuals
 from modelscan.memory import tensor_parallel as tensor_rules
 from modelscan.memory.verdict import DOES_NOT_FIT, FITS, TIGHT, UNKNOWN, Judgement
 
-_FORMATS = {"gguf": "use --backend llama.cpp", "mlx": "mlx-lm runs it on Apple silicon"}
+_FORMATS = {
+    "gguf": "use --backend llama.cpp",
+    "mlx": "mlx_lm.server --model PATH runs it on Apple silicon (pip install mlx-lm)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,74 +36,142 @@ class Rank:
     host_bytes: int = 0
 
 
-def unsplittable(architecture: Architecture, degree: int, backend: str) -> list[str]:
-    """The reason against this tensor-parallel degree, as a list of none or one."""
-    reason = tensor_rules.reject_reason(architecture, degree, backend)
-    return [f"tensor parallel {degree}: {reason}"] if reason else []
+class PoolSettings(Protocol):
+    """What the settings of every engine with a pool have."""
+
+    @property
+    def parallel(self) -> int: ...
+
+    @property
+    def tensor_parallel(self) -> int: ...
+
+    @property
+    def pipeline_parallel(self) -> int: ...
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]: ...
 
 
-def refuse_format(shape: ModelShape, workload: Workload, backend: str) -> None:
-    """Raises NotDeployableError for GGUF and MLX files, unless ``--force`` insists."""
-    hint = _FORMATS.get(shape.format)
-    if hint and not workload.force:
-        size = format_bytes(shape.weights.total_bytes)
-        raise NotDeployableError(
-            f"{backend} does not run {shape.format.upper()} files ({size} of weights)", hint=hint
-        )
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of an engine: what an estimate is made for. ``gpus`` () where none is known."""
+
+    backend: Backend
+    version: str
+    context_tokens: int
+    settings: PoolSettings
+    residuals: Residuals
+    assumptions: tuple[str, ...]
+
+    @property
+    def known_hardware(self) -> bool:
+        return bool(self.settings.gpus)
 
 
-def fewest_gpus(
-    architecture: Architecture,
+def smallest_start(
+    shape: ModelShape,
     workload: Workload,
     inventory: Inventory | None,
-    backend: str,
+    title: str,
     run: Callable[[Workload], Estimate],
 ) -> Estimate:
-    """``run`` with the smallest tensor-parallel degree that fits, where none was asked for.
+    """``run`` with the smallest tensor-parallel degree that fits, where none was requested; the
+    largest degree's answer where none fits.
 
-    The largest degree's answer where none fits.
+    Raises NotDeployableError for GGUF and MLX files, unless ``--force`` insists.
     """
+    _refuse_format(shape, workload, title)
     count = len(inventory.gpus) if inventory else 0
-    options = ("tensor-parallel-size", "tp-size", "tp", "pipeline-parallel-size", "pp-size")
-    said = workload.tensor_parallel or workload.pipeline_parallel or workload.gpus is not None
-    if count < 2 or said or any(workload.parameter(name) for name in options):
+    if count < 2 or _placed(workload):
         return run(workload)
-    for degree in tensor_rules.allowed(architecture, count, backend):
+    for degree in tensor_rules.allowed(shape.architecture, count):
         found = run(replace(workload, tensor_parallel=degree))
         if found.verdict is not Verdict.DOES_NOT_FIT:
             break
     return found
 
 
-def assemble(
-    shape: ModelShape,
+def _refuse_format(shape: ModelShape, workload: Workload, title: str) -> None:
+    hint = _FORMATS.get(shape.format)
+    if hint and not workload.force:
+        size = format_bytes(shape.weights.total_bytes)
+        raise NotDeployableError(
+            f"{title} does not run {shape.format.upper()} files ({size} of weights)", hint=hint
+        )
+
+
+def _placed(workload: Workload) -> bool:
+    """Whether the user chose GPUs or a degree."""
+    if workload.tensor_parallel or workload.pipeline_parallel or workload.gpus is not None:
+        return True
+    return any(workload.parameter(name) for name in DEGREES)
+
+
+def pool_device(
+    gpu: Gpu | None, slot: int, parts: Parts, pool_bytes: int | None, budget_bytes: int | None
+) -> DeviceEstimate:
+    """One GPU (or the ``slot``-th of unknown ones); a negative pool counts as an empty one."""
+    return DeviceEstimate(
+        index=gpu.index if gpu else slot,
+        parts=parts,
+        total_bytes=parts.total_bytes,
+        kv_pool_bytes=None if pool_bytes is None else max(0, pool_bytes),
+        budget_bytes=budget_bytes,
+        memory_bytes=gpu.memory_bytes if gpu else None,
+        free_bytes=gpu.free_bytes if gpu else None,
+    )
+
+
+def ranks_of(settings: PoolSettings, rank: Callable[[int, int], Rank]) -> list[Rank]:
+    """``rank(stage, slot)`` of every GPU: the stages of the pipeline in order."""
+    count = settings.tensor_parallel
+    return [
+        rank(stage, stage * count + slot)
+        for stage in range(settings.pipeline_parallel)
+        for slot in range(count)
+    ]
+
+
+def start_problems(
+    architecture: Architecture,
+    settings: PoolSettings,
     ranks: Sequence[Rank],
-    *,
-    backend: Backend,
-    version: str,
-    context_tokens: int,
-    parallel: int,
-    tensor_parallel: int,
-    problems: tuple[str, ...],
-    assumptions: tuple[str, ...],
-    known_hardware: bool,
+    problem: Callable[[Rank], str | None],
+) -> tuple[str, ...]:
+    """Why the engine would not start: too few GPUs, a degree that does not divide the model, and
+    ``problem`` of every GPU; () when it does."""
+    found: list[str] = []
+    needed = settings.tensor_parallel * settings.pipeline_parallel
+    if settings.gpus and len(settings.gpus) < needed:
+        found.append(f"{needed} GPUs are needed, {len(settings.gpus)} are there")
+    reason = tensor_rules.reject_reason(architecture, settings.tensor_parallel)
+    if reason:
+        found.append(f"tensor parallel {settings.tensor_parallel}: {reason}")
+    found += [reason for reason in map(problem, ranks) if reason]
+    return tuple(dict.fromkeys(found))
+
+
+def assemble(
+    shape: ModelShape, ranks: Sequence[Rank], start: Start, problems: tuple[str, ...]
 ) -> Estimate:
     """The Estimate of a pool engine: sums, the scarcest rank's capacity, verdict."""
     parts = _sum(ranks)
     scarcest = min(ranks, key=lambda rank: (rank.tokens is None, rank.tokens or 0))
-    spread = _weights_spread(shape)
-    margin = margins.margin_of(backend, version, parts, len(ranks), shape)
+    low, high = _range(shape, parts.total_bytes)
+    margin = start.residuals.margin_bytes(parts, len(ranks), shape)
+    parallel = start.settings.parallel
     judgement = UNKNOWN
-    if known_hardware:
+    if start.known_hardware:
         judgement = _verdict(ranks, problems, parallel, margin // len(ranks))
+    notes = () if problems else capacity_notes(ranks, parallel)
     return Estimate(
         model=shape.architecture.name,
-        backend=backend,
-        backend_version=version,
+        backend=start.backend,
+        backend_version=start.version,
         quantization=shape.quantization,
-        context_tokens=context_tokens,
+        context_tokens=start.context_tokens,
         parallel=parallel,
-        tensor_parallel=tensor_parallel,
+        tensor_parallel=start.settings.tensor_parallel,
         parts=parts,
         total_bytes=parts.total_bytes,
         per_gpu=tuple(rank.device for rank in ranks),
@@ -109,11 +182,11 @@ def assemble(
         margin_bytes=margin,
         verdict=judgement.verdict,
         within_margin=judgement.within_margin,
-        low_bytes=None if spread is None else parts.total_bytes - spread[0],
-        high_bytes=None if spread is None else parts.total_bytes + spread[1],
+        low_bytes=low,
+        high_bytes=high,
         host=_host(ranks),
-        assumptions=assumptions,
-        warnings=(*problems, *_notes(shape, ranks, context_tokens, parallel, problems)),
+        assumptions=start.assumptions,
+        warnings=(*problems, *shape_notes(shape.architecture, start.context_tokens), *notes),
     )
 
 
@@ -131,12 +204,13 @@ def _basis(shape: ModelShape) -> Basis:
     return "range" if guessed else "computed"
 
 
-def _weights_spread(shape: ModelShape) -> tuple[int, int] | None:
-    """How far below and above the weights may be, when they are a range."""
+def _range(shape: ModelShape, total: int) -> tuple[int | None, int | None]:
+    """The total with the least and the most that the weights may be, when they are a range."""
     weights = shape.weights
     if weights.low_bytes is None or weights.high_bytes is None:
-        return None
-    return weights.total_bytes - weights.low_bytes, weights.high_bytes - weights.total_bytes
+        return None, None
+    spread = total - weights.total_bytes
+    return spread + weights.low_bytes, spread + weights.high_bytes
 
 
 def _verdict(
@@ -155,7 +229,7 @@ def _verdict(
 
 
 def _overfull(rank: Rank) -> bool:
-    """Whether what the engine takes beside its budget (context, graphs) exceeds the free memory."""
+    """Whether the memory outside of the budget (context, graphs) exceeds what is free."""
     device = rank.device
     if device.free_bytes is None or device.kv_pool_bytes is None:
         return False
@@ -172,31 +246,31 @@ def _host(ranks: Sequence[Rank]) -> DeviceEstimate | None:
     return DeviceEstimate(index=None, parts=parts, total_bytes=offloaded)
 
 
-def _notes(
-    shape: ModelShape,
-    ranks: Sequence[Rank],
-    context_tokens: int,
-    parallel: int,
-    problems: tuple[str, ...],
-) -> tuple[str, ...]:
-    notes = list(shape.architecture.notes)
-    trained = shape.architecture.context_tokens
+def shape_notes(architecture: Architecture, context_tokens: int) -> tuple[str, ...]:
+    """A guessed architecture, and a context beyond what the model was trained for."""
+    notes = list(architecture.notes)
+    trained = architecture.context_tokens
     if trained and context_tokens > trained:
         notes.append(
             f"{context_tokens} tokens are more than the {trained} the model was trained for: the "
             "engine refuses to start unless its position scaling is configured"
         )
+    return tuple(notes)
+
+
+def capacity_notes(ranks: Sequence[Rank], parallel: int) -> tuple[str, ...]:
+    """Requests that must wait, and GPUs where the memory outside of the budget may not fit."""
+    notes = []
     short = [rank for rank in ranks if (rank.concurrency or parallel) < parallel]
-    if short and not problems:
+    if short:
         notes.append(
             f"the pool holds {min(rank.concurrency or 0 for rank in short):.2f} requests of full "
             f"length, {parallel} were asked for: others wait"
         )
-    crowded = [rank.device for rank in ranks if _overfull(rank)]
-    if crowded and not problems:
-        device = crowded[0]
+    crowded = next((rank.device for rank in ranks if _overfull(rank)), None)
+    if crowded is not None:
         notes.append(
-            f"GPU {device.index}: CUDA context and graphs come on top of the budget and may not "
-            f"fit into {format_bytes(device.free_bytes)} free; lower the utilisation a little"
+            f"GPU {crowded.index}: CUDA context and graphs come on top of the budget and may not "
+            f"fit into {format_bytes(crowded.free_bytes)} free; lower the utilisation a little"
         )
     return tuple(notes)

@@ -58,6 +58,18 @@ def recipe_name(quantization: str) -> str:
     return name
 
 
+def dynamic_range(quantization: str) -> tuple[float, float] | None:
+    """How far a "dynamic" file may be from the plain recipe's size, as factors; None: it is plain.
+
+    ``UD-`` files choose a type per tensor. Of 18 published ones the bits per weight are 0.90 to
+    1.14 of the plain recipe's, and up to 1.23 of Q8_0's for ``UD-Q8_K_XL``.
+    """
+    name = quantization.upper().replace("_", "-")
+    if not name.startswith("UD-"):
+        return None
+    return (0.88, 1.27) if name.startswith("UD-Q8") else (0.88, 1.16)
+
+
 def quantized(
     tensors: Iterable[tuple[str, tuple[int, ...]]], architecture: Architecture, quantization: str
 ) -> tuple[Tensor, ...]:

@@ -9,14 +9,15 @@ from typing import Any
 from modelscan.core.architecture import Architecture, Attention, Latent, Layer, ModelShape
 from modelscan.formats.gguf import GgufHeader
 from modelscan.formats.gguf_types import FILE_TYPES
-from modelscan.memory import weights, weights_gguf
+from modelscan.memory import weights as safetensors_weights
+from modelscan.memory import weights_gguf
 from modelscan.memory.architecture import from_gguf as architecture_gguf
 from modelscan.memory.architecture import gguf_rules as llamacpp_archs
 from modelscan.memory.architecture.config_keys import unread_note
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
 from modelscan.memory.architecture.tensor_layout import gguf_name
 from modelscan.memory.architecture.vision_parameters import multimodal_parameters
-from modelscan.memory.quantization_mix import quantized
+from modelscan.memory.quantization_mix import dynamic_range, quantized
 from modelscan.memory.stated_cache import stated_cache
 from modelscan.memory.tensor_table import tensor_table
 from modelscan.memory.weight_formats import WeightFormat, weight_format
@@ -59,7 +60,7 @@ def from_config(
     architecture = architecture_from_config(config)
     if format == "gguf":
         return _projected(architecture, quantization or "Q4_K_M", weight_bytes)
-    quant = weights.config_quantization(config)
+    quant = safetensors_weights.config_quantization(config)
     form = weight_format(
         quantization, quant, hf_quant_config, architecture.dtype, config.get("expert_dtype")
     )
@@ -69,10 +70,10 @@ def from_config(
     if weight_bytes is None and safetensors is None:  # else the files say
         architecture = replace(architecture, notes=(*architecture.notes, *_format_notes(form)))
     vision = multimodal_parameters(config, architecture.hidden)
-    known = weights.Known(weight_bytes, safetensors, parameters)
+    known = safetensors_weights.Known(weight_bytes, safetensors, parameters)
     return ModelShape(
         architecture=replace(architecture, quantization=form.name),
-        weights=weights.from_architecture(architecture, form, vision, known),
+        weights=safetensors_weights.from_architecture(architecture, form, vision, known),
         format="mlx" if form.mlx else format,
         quantization=quantization or form.name or architecture.dtype,
     )
@@ -102,9 +103,16 @@ def _projected(
         tensors = _rescaled(tensors, weight_bytes / max(1, found.total_bytes))
         found = weights_gguf.from_tensors(tensors, converted)
         basis = "exact"
+    weights = replace(found, basis=basis)
+    spread = dynamic_range(quantization) if not weight_bytes else None
+    if spread:
+        low, high = (round(share * found.total_bytes) for share in spread)
+        weights = replace(weights, basis="range", low_bytes=low, high_bytes=high)
+        note = f"{quantization} chooses a type per tensor: only the file tells its size"
+        converted = replace(converted, notes=(*converted.notes, note))
     return ModelShape(
         architecture=converted,
-        weights=replace(found, basis=basis),
+        weights=weights,
         format="gguf",
         quantization=quantization,
         tensors=tensors,

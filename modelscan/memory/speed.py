@@ -39,21 +39,23 @@ class Load:
 
 
 def speed(
-    shape: ModelShape, workload: Workload, inventory: Inventory | None, estimate: Estimate
-) -> Speed | None:
+    shape: ModelShape, workload: Workload, inventory: Inventory | None, estimate: Estimate,
+    *, batching: bool = False,
+) -> Speed | None:  # fmt: skip
     """Tokens per second of one request with half of its context filled.
 
-    None where there is no hardware or no bandwidth is known; ``prefill_tokens_per_s`` is None
-    where the compute rate is not. ``low`` and ``high`` bound decode.
+    ``batching``: the engine is a server that batches (vLLM, SGLang). None where there is no
+    hardware or no bandwidth is known; ``prefill_tokens_per_s`` is None where the compute rate is
+    not. ``low`` and ``high`` bound decode.
     """
     if inventory is None:
         return None
-    loads = list(_loads(shape, workload, inventory, estimate))
+    loads = list(_loads(shape, workload, inventory, estimate, batching))
     if not loads:
         return None
     wide = _bits(shape) >= _WIDE_BITS
     seconds = sum(_seconds(load, wide) for load in loads)
-    if estimate.tensor_parallel > 1 and estimate.backend in ("vllm", "sglang"):
+    if estimate.tensor_parallel > 1:
         seconds += _waiting(shape.architecture, inventory)
     if seconds <= 0:
         return None
@@ -61,7 +63,7 @@ def speed(
     rate, spread = 1 / seconds, slowest.coefficients.spread
     return Speed(
         decode_tokens_per_s=_rounded(rate),
-        prefill_tokens_per_s=_prefill(shape, inventory, estimate),
+        prefill_tokens_per_s=_prefill(shape, inventory, estimate, batching),
         low=_rounded(rate / (1 + spread)),
         high=_rounded(rate * (1 + spread)),
         basis=_basis(loads, estimate),
@@ -69,12 +71,13 @@ def speed(
 
 
 def _loads(
-    shape: ModelShape, workload: Workload, inventory: Inventory, estimate: Estimate
-) -> Iterator[Load]:
+    shape: ModelShape, workload: Workload, inventory: Inventory, estimate: Estimate,
+    batching: bool,
+) -> Iterator[Load]:  # fmt: skip
     """One load per device that works in turn; tensor-parallel ranks work at once: one of them."""
     gpus = {gpu.index: gpu for gpu in inventory.gpus}
     devices = estimate.per_gpu
-    if estimate.tensor_parallel > 1 and estimate.backend in ("vllm", "sglang"):
+    if estimate.tensor_parallel > 1:
         devices = devices[:: estimate.tensor_parallel]
     reads = _device_reads(shape, workload, estimate)
     layers = len(shape.architecture.layers)
@@ -90,7 +93,7 @@ def _loads(
             layers * share,
             sparse * share,
             bandwidth,
-            speed_table.for_gpu(gpu, estimate.backend),
+            speed_table.for_gpu(gpu, estimate.backend, batching=batching),
         )
     host = _host_load(inventory.host, estimate, reads, (layers, sparse))
     if host:
@@ -131,14 +134,13 @@ def _device_reads(shape: ModelShape, workload: Workload, estimate: Estimate) -> 
     tokens = max(1, estimate.context_tokens // 2)
     experts = architecture.experts
     moved = any(workload.parameter(name) for name in ("n-cpu-moe", "ncmoe", "cpu-moe"))
-    pool = estimate.backend in ("vllm", "sglang")
     return _Reads(
         weights_bytes=weights.total_bytes,
         active_bytes=active_bytes(shape),
         cache_bytes=cache_read_bytes(architecture, tokens, _cache_element(workload)),
         embedding_bytes=weights.embedding_bytes or 0,
         experts_share=experts.active / experts.total if moved and experts else None,
-        ranks=estimate.tensor_parallel if pool else 1,
+        ranks=estimate.tensor_parallel,
     )
 
 
@@ -231,7 +233,9 @@ def _bits(shape: ModelShape) -> float:
     return 8.0 * shape.weights.total_bytes / parameters if parameters else 16.0
 
 
-def _prefill(shape: ModelShape, inventory: Inventory, estimate: Estimate) -> float | None:
+def _prefill(
+    shape: ModelShape, inventory: Inventory, estimate: Estimate, batching: bool
+) -> float | None:
     """Prompt tokens per second: 2 operations per active weight at the device's compute rate."""
     weights = shape.weights
     if not weights.parameters or not weights.total_bytes or _host_works(estimate):
@@ -239,12 +243,11 @@ def _prefill(shape: ModelShape, inventory: Inventory, estimate: Estimate) -> flo
     active = weights.parameters * active_bytes(shape) / weights.total_bytes
     gpus = {gpu.index: gpu for gpu in inventory.gpus}
     used = [gpus[d.index] for d in estimate.per_gpu if d.index is not None and d.index in gpus]
-    rates = [_compute(gpu, shape, estimate) for gpu in used]
+    rates = [_compute(gpu, shape, batching) for gpu in used]
     known = [rate for rate in rates if rate]
     if not known or len(known) < len(rates) or active <= 0:
         return None
-    together = estimate.tensor_parallel if estimate.backend in ("vllm", "sglang") else 1
-    return _rounded(min(known) * max(1, together) ** 0.85 / (2 * active))
+    return _rounded(min(known) * max(1, estimate.tensor_parallel) ** 0.85 / (2 * active))
 
 
 def _host_works(estimate: Estimate) -> bool:
@@ -256,9 +259,9 @@ def _host_works(estimate: Estimate) -> bool:
     return host is not None and host.parts.weights_bytes > 0.25 * max(1, on_gpus)
 
 
-def _compute(gpu: Gpu, shape: ModelShape, estimate: Estimate) -> float | None:
+def _compute(gpu: Gpu, shape: ModelShape, batching: bool) -> float | None:
     """Operations per second that prefill reaches."""
-    dense = speed_table.prefill_tflops(gpu, estimate.backend)
+    dense = speed_table.prefill_tflops(gpu, batching=batching)
     if dense is None:
         return None
     sparse = speed_table.EXPERTS_PREFILL if shape.architecture.experts else 1.0

@@ -49,10 +49,10 @@ _PREFILL_SERVING = 0.45
 _HBM_CAPABILITIES = ("6.0", "7.0", "8.0", "9.0", "10.0", "10.3")
 
 
-def for_gpu(gpu: Gpu, backend: str) -> Coefficients:
-    """The coefficients of one device under ``backend``."""
+def for_gpu(gpu: Gpu, backend: str, *, batching: bool) -> Coefficients:
+    """The coefficients of one device under ``backend``, a batching server or not."""
     base = _by_vendor(gpu)
-    if backend not in ("vllm", "sglang"):
+    if not batching:
         return base
     return replace(
         base,
@@ -78,7 +78,7 @@ def for_host(host: Host) -> Coefficients:
     return replace(CPU, spread=0.8, basis="assumed for the CPU part: 50 GB/s, no measured rows")
 
 
-def prefill_tflops(gpu: Gpu, backend: str) -> float | None:
+def prefill_tflops(gpu: Gpu, *, batching: bool) -> float | None:
     """The part of the nominal half-precision rate that prefill reaches, in TFLOPS.
 
     llama.cpp saturates: 61 of 71 (3090), 112 of 165 (4090), 94 of 312 (A100), 128 of 756 (H100).
@@ -87,7 +87,7 @@ def prefill_tflops(gpu: Gpu, backend: str) -> float | None:
     nominal = gpu.fp16_tflops
     if not nominal:
         return None
-    if backend in ("vllm", "sglang"):
+    if batching:
         return _PREFILL_SERVING * nominal
     share, half = _PREFILL.get(gpu.vendor, _PREFILL_OTHER)
     return share * nominal / (1 + nominal / half)

@@ -1,4 +1,4 @@
-"""Which tensor-parallel degrees a model allows on an engine, and why the others are refused.
+"""Over how many GPUs a model can be split, by tensors or by layers, and why not.
 
 vLLM (code: model_executor/layers, config/model.py) and SGLang (server_args.py, linear layers) cut
 attention by heads, feed-forward and vocabulary by columns. KV heads are copied when there are
@@ -24,15 +24,12 @@ class TensorParallel:
     rejected: tuple[tuple[int, str], ...]
 
 
-def degrees(architecture: Architecture, gpu_count: int, backend: str) -> TensorParallel:
-    """Every degree from 1 to ``gpu_count``, allowed or refused with its reason.
-
-    llama.cpp and Ollama split by layers: any number of GPUs up to the number of layers.
-    """
+def degrees(architecture: Architecture, gpu_count: int) -> TensorParallel:
+    """Every tensor-parallel degree from 1 to ``gpu_count``, allowed or refused with its reason."""
     allowed: list[int] = []
     rejected: list[tuple[int, str]] = []
     for degree in range(1, max(1, gpu_count) + 1):
-        reason = reject_reason(architecture, degree, backend)
+        reason = reject_reason(architecture, degree)
         if reason:
             rejected.append((degree, reason))
         else:
@@ -40,19 +37,22 @@ def degrees(architecture: Architecture, gpu_count: int, backend: str) -> TensorP
     return TensorParallel(tuple(allowed), tuple(rejected))
 
 
-def allowed(architecture: Architecture, gpu_count: int, backend: str) -> tuple[int, ...]:
-    """The degrees that ``backend`` accepts on up to ``gpu_count`` GPUs."""
-    return degrees(architecture, gpu_count, backend).allowed
+def allowed(architecture: Architecture, gpu_count: int) -> tuple[int, ...]:
+    """The tensor-parallel degrees that work on up to ``gpu_count`` GPUs."""
+    return degrees(architecture, gpu_count).allowed
 
 
-def reject_reason(architecture: Architecture, degree: int, backend: str) -> str | None:
-    """Why ``degree`` is refused; None when it works."""
-    if degree <= 1:
+def layer_split_reason(architecture: Architecture, gpu_count: int) -> str | None:
+    """Why whole layers cannot be dealt to ``gpu_count`` GPUs; None when they can."""
+    layers = len(architecture.layers)
+    if gpu_count <= max(1, layers):
         return None
-    if backend in ("llama.cpp", "ollama"):
-        layers = len(architecture.layers)
-        if degree > layers:
-            return f"{layers} layers cannot be spread over {degree} GPUs"
+    return f"{layers} layers cannot be spread over {gpu_count} GPUs"
+
+
+def reject_reason(architecture: Architecture, degree: int) -> str | None:
+    """Why tensor-parallel ``degree`` is refused; None when it works."""
+    if degree <= 1:
         return None
     for rule in _RULES:
         reason = rule(architecture, degree)

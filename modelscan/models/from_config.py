@@ -13,6 +13,7 @@ from modelscan.core.errors import UsageError
 from modelscan.core.model import Variant, WeightFile
 from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import Workload
+from modelscan.engines.registry import engine
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import NAMES, canonical, quantization
 from modelscan.memory.shape import from_config
@@ -77,7 +78,7 @@ def shape_of(
     asked = workload.quantization if weight_bytes is None else None
     _require_known(asked)
     gguf = weight_bytes is None and (
-        workload.backend in ("llama.cpp", "ollama") or canonical(asked) in _GGUF_NAMES
+        (workload.backend and engine(workload.backend).runs_gguf) or canonical(asked) in _GGUF_NAMES
     )
     return from_config(
         config,

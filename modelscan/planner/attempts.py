@@ -10,6 +10,7 @@ from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.machine import EngineHere
 from modelscan.core.plan import ResolvedModel
 from modelscan.core.verdict import Offload
+from modelscan.engines.registry import engine
 from modelscan.formats.quantization import bits_per_weight
 from modelscan.planner.context import Option, PlanningContext
 from modelscan.planner.feasibility import DoesNotFit, FittingOption
@@ -52,7 +53,9 @@ class Attempts:
             self._try(on_host, whole, "cpu" if self.case.inventory.gpus else "none")
         if on_gpu and self._worth_offloading():
             largest = max(len(option.gpus) for option in on_gpu)
-            spread = [o for o in on_gpu if len(o.gpus) == largest and o.backend == "llama.cpp"]
+            spread = [
+                o for o in on_gpu if len(o.gpus) == largest and engine(o.backend).offloads_layers
+            ]
             contend = self.best > _OFFLOAD_COST
             self._try(spread, replace(self.case, offload=True), "partial", contend)
             self._try(on_host, whole, "cpu", contend)
@@ -73,13 +76,13 @@ class Attempts:
 
     def _interesting(self, option: Option) -> bool:
         """Ollama runs llama.cpp with fewer choices: an alternative to show, never the winner."""
-        return option.backend != "ollama" or self.explain or self._may_win(option)
+        return not engine(option.backend).own_server or self.explain or self._may_win(option)
 
     def _may_win(self, option: Option) -> bool:
         """Ollama only where it was asked for, or is all there is."""
-        if option.backend != "ollama" or self.case.wishes.backend == "ollama":
+        if not engine(option.backend).own_server or self.case.wishes.backend == option.backend:
             return True
-        return all(engine.name == "ollama" for engine in self.engines)
+        return all(engine(here.name).own_server for here in self.engines)
 
     def _worth_offloading(self) -> bool:
         if self.everything:

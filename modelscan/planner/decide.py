@@ -16,6 +16,7 @@ from modelscan.core.machine import EngineHere, Machine
 from modelscan.core.plan import Decision, Missing, Plan, Refusal, ResolvedModel
 from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
+from modelscan.engines.registry import engine
 from modelscan.engines.support import NATIVE, gpu_support
 from modelscan.planner import describe, hardware, refuse
 from modelscan.planner.attempts import ENOUGH_TO_SHOW, Attempts
@@ -86,8 +87,8 @@ def _with_missing_engines(
     """What each engine that is not here would allow and would be better than ``best``."""
     gaps: list[Missing] = []
     for gap in case.machine.missing:
-        engine = EngineHere(gap.name)
-        found = Attempts(model, case, (engine,), explain=False, best=best).run().winner()
+        here = (EngineHere(gap.name),)
+        found = Attempts(model, case, here, explain=False, best=best).run().winner()
         if found is None or (found.offload == "cpu" and gap.code == "cpu_only_build"):
             if gap.name == case.wishes.backend and not case.machine.has(gap.name):
                 gaps.append(Missing("engine", gap.name, gap.reason, gap.command))
@@ -137,7 +138,8 @@ def _wishes(best: FittingOption, case: PlanningContext) -> Iterator[Workload]:
     wanted = case.wishes
     if not wanted.context_tokens and wanted.goal != "context":
         yield replace(wanted, goal="context")
-    if not wanted.parallel and case.task == "chat" and best.option.backend == "llama.cpp":
+    one = engine(best.option.backend)
+    if not wanted.parallel and case.task == "chat" and one.divides_context:
         yield replace(wanted, parallel=_MORE_SLOTS, context_tokens=best.target_tokens)
     small = _small_cache(best)
     if not wanted.kv_cache_k and small:
@@ -151,11 +153,11 @@ def _small_cache(best: FittingOption) -> str | None:
     """The 8-bit cache of an engine, where it helps: the context is short, or part is offloaded."""
     if best.launch.context_tokens >= best.target_tokens and best.offload != "partial":
         return None
-    if best.option.backend in ("llama.cpp", "ollama"):
-        return "q8_0"
-    gpus = best.option.gpus
+    one, gpus = engine(best.option.backend), best.option.gpus
+    if one.runs_gguf:
+        return one.small_cache
     native = gpus and gpu_support("safetensors", "FP8", best.option.backend, gpus[0])
-    return "fp8" if native and native.kind == NATIVE else None
+    return one.small_cache if native and native.kind == NATIVE else None
 
 
 def _refusal(

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
 
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
-from modelscan.core.verdict import SupportKind
 from modelscan.core.workload import BACKENDS
 from modelscan.engines.flags import environment, render
 from modelscan.planner import quality as quality_words
@@ -68,7 +66,7 @@ def plan(
         worker=option.gpus[0].worker if option.gpus else None,
         adapters=wishes.adapters,
         settings={name: value if value is not None else True for name, value in found.chosen},
-        support=cast(SupportKind, option.support.kind or "forced"),
+        support=option.support.kind or "forced",
         offload=found.offload if option.gpus else "cpu",
         within_margin=found.within_margin,
     )

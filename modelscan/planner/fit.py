@@ -12,6 +12,7 @@ from modelscan.core.architecture import Architecture
 from modelscan.core.estimate import Estimate
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.engines.flags import Launch, estimate_workload, options
+from modelscan.engines.registry import engine
 from modelscan.planner.context import Option, PlanningContext
 from modelscan.planner.feasibility import (
     MINIMUM_CONTEXT_TOKENS,
@@ -29,7 +30,6 @@ from modelscan.planner.feasibility import (
 )
 
 THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
-_POOLED = ("vllm", "sglang")  # engines that set a pool aside
 _STEP_TOKENS = 1_024
 _GUESSES = 5
 _FEW_REQUESTS = 64
@@ -84,7 +84,7 @@ def least_bytes(option: Option, case: PlanningContext) -> int:
 
 def _may_offload(option: Option, case: PlanningContext) -> bool:
     unified = any(gpu.unified_memory for gpu in option.gpus)
-    capable = option.backend == "llama.cpp" and bool(option.gpus) and not unified
+    capable = engine(option.backend).offloads_layers and bool(option.gpus) and not unified
     return case.offload and capable
 
 
@@ -146,9 +146,10 @@ class _Trial:
 
     def _serves_fewer(self, estimate: Estimate) -> bool:
         """Whether fewer than vLLM's 256 or 1024 requests may leave the room the context needs."""
-        wishes = self.wishes
-        given = wishes.parallel or wishes.mode == "throughput" or wishes.parameter("max-num-seqs")
-        if self.option.backend != "vllm" or self.case.task != "chat" or given:
+        wishes, one = self.wishes, engine(self.option.backend)
+        names = one.option_names.max_requests
+        given = wishes.parallel or wishes.mode == "throughput" or any(map(wishes.parameter, names))
+        if not one.profiles_all_slots or self.case.task != "chat" or given:
             return False
         return all(d.parts.weights_bytes < (d.budget_bytes or 0) for d in estimate.per_gpu)
 
@@ -244,7 +245,7 @@ class _Trial:
         context = format_tokens(estimate.context_tokens)
         needed = max(estimate.total_bytes, least)
         uncertain = estimate.basis == "range" and (estimate.low_bytes or needed) <= available
-        if self.option.backend in _POOLED and estimate.warnings:
+        if engine(self.option.backend).reserves_pool and estimate.warnings:
             text = f"{self.option.label}: {estimate.warnings[0]}"
             return DoesNotFit(self.option, needed, available, text, uncertain=uncertain)
         text = (
@@ -262,7 +263,7 @@ class _Trial:
 
     def _launch(self, context: int) -> Launch:
         option, wishes = self.option, self.wishes
-        pooled = option.backend in _POOLED
+        pooled = engine(option.backend).reserves_pool
         return Launch(
             backend=option.backend,
             task=self.case.task,
@@ -278,18 +279,14 @@ class _Trial:
 
     def _utilization(self) -> float | None:
         """vLLM's default differs between versions, so the plan always says which it counts on."""
-        if self.option.backend == "sglang":
-            return self.wishes.memory_utilization
-        if self.option.backend != "vllm":
+        one, wishes = engine(self.option.backend), self.wishes
+        if not one.reserves_pool:
             return None
-        from modelscan.engines.vllm.versions import facts_for
-
-        default = facts_for(self.wishes.backend_version).utilization
-        return self.wishes.memory_utilization or default
+        return wishes.memory_utilization or one.default_memory_share(wishes.backend_version)
 
     def _lower_utilization(self, estimate: Estimate) -> float | None:
-        """The share to ask for when others already hold part of a device (vLLM, SGLang)."""
-        if self.option.backend not in _POOLED or self.wishes.memory_utilization:
+        """The share to ask for when other programs already hold part of a device."""
+        if not engine(self.option.backend).reserves_pool or self.wishes.memory_utilization:
             return None
         shares = [
             (gpu.free_bytes - beside_share(device)) / gpu.memory_bytes

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from modelscan.core.gpu import Gpu
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
+from modelscan.engines.registry import engine
 from modelscan.planner.context import Option
 from modelscan.planner.feasibility import FittingOption
 
@@ -34,9 +35,6 @@ _SERVER_CARD_BYTES = 40 * GIB  # cards bought to serve many requests at once
 _NO_BATCHING = 0.09  # llama.cpp on such a card
 _RECIPE = -0.05  # the catalog's maintainers run exactly this
 _WEIGHT_ONLY = 0.01
-
-# Of two engines that serve the same bytes: the batching server on GPUs, llama.cpp elsewhere.
-_BACKEND = {"vllm": 0.0, "sglang": 0.02, "llama.cpp": 0.03, "ollama": 0.06}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +105,13 @@ def _slowness(speed: float | None) -> float:
 
 def _engine(option: Option, wishes: Workload) -> float:
     """Recipes and the kind of service asked for outweigh the default order of engines."""
-    backend = option.backend
-    value = _BACKEND[backend]
+    one = engine(option.backend)
+    value = one.preference
     if option.recommended:
         value += _RECIPE
-    if backend in ("llama.cpp", "ollama"):
+    if not one.reserves_pool:
         value += _llamacpp_on(option.gpus)
-    if wishes.mode == "throughput" and backend in ("llama.cpp", "ollama"):
+    if wishes.mode == "throughput" and not one.reserves_pool:
         value += 0.3  # no continuous batching to speak of
     if option.support.kind == "weight_only":
         value += _WEIGHT_ONLY

@@ -7,7 +7,7 @@ from modelscan.core.plan import Refusal, ResolvedModel
 from modelscan.core.units import format_bytes, format_count
 from modelscan.core.verdict import Verdict
 from modelscan.core.workload import REMOTE_CODE, Workload
-from modelscan.engines.support import task_support
+from modelscan.engines.registry import engine, engine_for
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner.context import PlanningContext
@@ -106,9 +106,8 @@ def unlisted_may_fit(subject: ResolvedModel, case: PlanningContext) -> bool:
     format that was asked for) against all memory of GPUs and host.
     """
     wishes, engines = case.wishes, case.machine.engines
-    loads = any(e.name in ("llama.cpp", "ollama") and wishes.backend in (None, e.name)
-                for e in engines)  # fmt: skip
-    if not subject.unlisted or not loads or not task_support(case.task, "llama.cpp"):
+    loads = any(engine(e.name).runs_gguf and wishes.backend in (None, e.name) for e in engines)
+    if not subject.unlisted or not loads or not engine_for("gguf").task_support(case.task):
         return False
     asked = wishes.quantization
     if asked is not None and not any(means(asked, name, "gguf") for name in FILE_TYPES.values()):

@@ -9,7 +9,7 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.machine import EngineHere
 from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import Workload
-from modelscan.engines import support
+from modelscan.engines import registry, support
 from modelscan.engines.support import Support
 from modelscan.formats.quantization import means
 from modelscan.planner.context import Option, PlanningContext, device_label
@@ -157,18 +157,18 @@ class _Search:
     def _on_host(
         self, candidate: Candidate, engine: EngineHere, label: str, recommended: bool
     ) -> Iterator[Option | tuple[str, str]]:
-        llama = engine.name in ("llama.cpp", "ollama")
+        gguf = registry.engine(engine.name).runs_gguf
         cpu_only = engine.gpus == () and bool(self.inventory.gpus)
-        if not llama and self.inventory.gpus and not cpu_only:
+        if not gguf and self.inventory.gpus and not cpu_only:
             return
         if cpu_only and self.context.machine.selected:
             yield label, engine.note or f"this {engine.name} was built for the CPU only"
             return
         forced = self.workload.force and bool(self.workload.backend)
         found = support.host_support(
-            candidate.variant.format, engine.name, self.inventory, forced=forced and not llama
+            candidate.variant.format, engine.name, self.inventory, forced=forced and not gguf
         )
-        if llama or found:
+        if gguf or found:
             yield Option(candidate, engine, engine.name, (), 1, found, recommended)
         else:
             yield label, engine.note or found.reason
@@ -186,7 +186,7 @@ class _Search:
         if not found and not self._insisted():
             return f"{label}, {device_label(gpus)}", found.reason
         degree = 1
-        if backend in ("vllm", "sglang"):
+        if registry.engine(backend).splits_tensors:
             if len(gpus) > 1 and len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
                 return f"{label}, {device_label(gpus)}", "tensor parallelism needs equal GPUs"
             degree = len(gpus) // (self.workload.pipeline_parallel or 1)
@@ -266,4 +266,6 @@ def reject_reason(option: Option) -> str | None:
     from modelscan.memory import tensor_parallel
 
     architecture = option.candidate.shape.architecture
-    return tensor_parallel.reject_reason(architecture, option.tensor_parallel, option.backend)
+    if not registry.engine(option.backend).splits_tensors:
+        return tensor_parallel.layer_split_reason(architecture, option.tensor_parallel)
+    return tensor_parallel.reject_reason(architecture, option.tensor_parallel)

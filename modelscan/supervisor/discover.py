@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from modelscan.core.workload import Backend
+from modelscan.engines import llamacpp, ollama, sglang, vllm
 from modelscan.supervisor.health import Address, ask
 
 # vLLM 8000; llama-server 8080; SGLang 30000; Ollama 11434; LM Studio 1234; others' habits.
@@ -19,7 +21,7 @@ _TIMEOUT_S = 1.0
 _OK, _KEY_NEEDED = 200, (401, 403)
 
 
-ServerKind = Literal["vllm", "sglang", "llama.cpp", "ollama", "openai"]
+ServerKind = Backend | Literal["openai"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _ollama(address: Address) -> DiscoveredServer | None:
     names = [str(row["name"]) for row in tags if isinstance(row, dict) and row.get("name")]
     version = _text(_object(address, "/api/version").get("version"))
     models = tuple(ServedModel(name, contexts.get(name)) for name in names)
-    return DiscoveredServer(address.host, address.port, "ollama", version, models)
+    return DiscoveredServer(address.host, address.port, ollama.NAME, version, models)
 
 
 def _sglang(address: Address) -> DiscoveredServer | None:
@@ -130,7 +132,7 @@ def _sglang(address: Address) -> DiscoveredServer | None:
     ``/metrics`` is still readable."""
     info = _object(address, "/get_model_info") or _object(address, "/model_info")
     if not info and _models(address)[1] and _has_metrics(address, "sglang:"):
-        return DiscoveredServer(address.host, address.port, "sglang", None, (), locked=True)
+        return DiscoveredServer(address.host, address.port, sglang.NAME, None, (), locked=True)
     if not isinstance(info.get("model_path"), str) or "is_generation" not in info:
         return None
     server = _object(address, "/get_server_info") or _object(address, "/server_info")
@@ -141,7 +143,7 @@ def _sglang(address: Address) -> DiscoveredServer | None:
         for row in rows or ()
     )
     return DiscoveredServer(
-        address.host, address.port, "sglang", _text(server.get("version")), models, locked
+        address.host, address.port, sglang.NAME, _text(server.get("version")), models, locked
     )
 
 
@@ -160,13 +162,13 @@ def _llamacpp(address: Address) -> DiscoveredServer | None:
         for row in rows or ()
     )
     version = _text(props.get("build_info"))
-    return DiscoveredServer(address.host, address.port, "llama.cpp", version, models, locked)
+    return DiscoveredServer(address.host, address.port, llamacpp.NAME, version, models, locked)
 
 
 def _vllm(address: Address) -> DiscoveredServer | None:
     """``owned_by`` is vllm; behind a key, ``/version`` and ``/metrics`` are still readable."""
     rows, locked = _models(address)
-    owned = any(row.get("owned_by") == "vllm" for row in rows or ())
+    owned = any(row.get("owned_by") == vllm.NAME for row in rows or ())
     if not owned and not (locked and _has_metrics(address, "vllm:")):
         return None
     version = _text(_object(address, "/version").get("version"))
@@ -174,7 +176,7 @@ def _vllm(address: Address) -> DiscoveredServer | None:
         ServedModel(row["id"], _count(row.get("max_model_len")), _text(row.get("root")))
         for row in rows or ()
     )
-    return DiscoveredServer(address.host, address.port, "vllm", version, models, locked)
+    return DiscoveredServer(address.host, address.port, vllm.NAME, version, models, locked)
 
 
 def _has_metrics(address: Address, prefix: str) -> bool:

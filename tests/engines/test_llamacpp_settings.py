@@ -7,7 +7,7 @@ import pytest
 from modelscan.core.architecture import Architecture, Attention, Latent, Layer
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.workload import Workload
-from modelscan.engines.llamacpp.settings import build, from_workload
+from modelscan.engines.llamacpp.settings import ServerOptions, from_workload, rounded
 
 PLAIN = Architecture("llama", (Layer(Attention.FULL, 32, 8, 128, 128),), 4096, 128256, 131072)
 
@@ -22,7 +22,7 @@ def test_context_is_per_request_and_rounded_per_slot():
 
 
 def test_ten_thousand_tokens_in_three_slots_grow():
-    found = build(context=10000, parallel=3)
+    found = rounded(ServerOptions(context=10000, parallel=3))
     assert (found.context_tokens, found.sequence_tokens) == (10752, 3584)
     assert found.graph_tokens == 513
 
@@ -42,19 +42,19 @@ def test_the_engines_own_options_are_honoured_in_their_short_forms():
 
 
 def test_batches_shrink_to_the_context():
-    found = build(context=512, batch=2048, ubatch=2048)
+    found = rounded(ServerOptions(context=512, batch=2048, ubatch=2048))
     assert (found.batch, found.ubatch) == (512, 512)
 
 
 def test_a_causal_batch_is_held_to_the_context_as_asked_not_as_rounded():
     """llama_context's own lines for -c 300 -np 3: n_ctx 768, n_batch 300, n_ubatch 300."""
-    found = build(context=300, parallel=3)
+    found = rounded(ServerOptions(context=300, parallel=3))
     assert (found.context_tokens, found.batch, found.ubatch) == (768, 300, 300)
-    assert build(context=100, encoder=True).ubatch == 256
+    assert rounded(ServerOptions(context=100, encoder=True)).ubatch == 256
 
 
 def test_embedding_processes_an_input_at_once():
-    assert build(context=8192, ubatch=512, embedding=True).batch == 512
+    assert rounded(ServerOptions(context=8192, ubatch=512, embedding=True)).batch == 512
 
 
 def test_an_embedding_model_is_sized_as_one():
@@ -84,9 +84,9 @@ def test_values_that_llama_cpp_would_not_take_are_usage_errors(given: dict[str, 
 
 def test_refused_combinations_are_not_deployable():
     with pytest.raises(NotDeployableError, match="flash attention"):
-        build(context=4096, type_v="q8_0", flash_attention="off")
+        rounded(ServerOptions(context=4096, type_v="q8_0", flash_attention="off"))
     with pytest.raises(NotDeployableError, match="equal"):
-        build(context=4096, type_k="q8_0", latent=True)
+        rounded(ServerOptions(context=4096, type_k="q8_0", latent=True))
 
 
 def test_mla_takes_equal_types():

@@ -8,7 +8,8 @@ import pytest
 import xllamacpp
 
 from modelscan.core.errors import UsageError
-from modelscan.engines.llamacpp.options import ALIASES, MAX_DEVICES, OPTIONS, parse
+from modelscan.engines.llamacpp.option_words import parse
+from modelscan.engines.llamacpp.options import ALIASES, MAX_DEVICES, OPTIONS
 from modelscan.supervisor.embedded.params import apply
 
 

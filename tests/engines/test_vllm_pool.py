@@ -480,4 +480,4 @@ class TestCapacity:
             architecture(TestStates.MAMBA), workload(), pool_bytes=6 * TestStates.HALF
         )
         assert (capacity.blocks, capacity.tokens) == (6, 6)
-        assert capacity.bytes_per_token == TestStates.HALF
+        assert (capacity.bytes_per_token, capacity.request_bytes) == (0, 2 * TestStates.HALF)

@@ -15,10 +15,9 @@ from support.golden_commands import CASES, GOLDEN, VERSIONS, text
 from modelscan.core.errors import ModelscanError, NotDeployableError, UsageError
 from modelscan.engines.base import Serving
 from modelscan.engines.command_line import Rename, parse, renamed, render, with_defaults
-from modelscan.engines.pooled_log import measured, with_metrics
+from modelscan.engines.registry import engine
 from modelscan.supervisor import installed
-from modelscan.supervisor.launch.sglang import SgLang
-from modelscan.supervisor.launch.vllm import Vllm
+from modelscan.supervisor.launch.python_engine import PythonLauncher
 
 
 def serving(**changes: Any) -> Serving:
@@ -110,7 +109,7 @@ def test_a_launch_of_vllm(tmp_path: Path) -> None:
         backend="vllm", gpus=(0,), env={"CUDA_VISIBLE_DEVICES": "0"}, task="embedding",
         parameters=("--max-model-len", "512", "--task", "embed", "--gpu_memory_utilization=0.5"),
     )  # fmt: skip
-    launch = Vllm().launch(given, serving(binary=python, api_key="env:K"))
+    launch = PythonLauncher("vllm").launch(given, serving(binary=python, api_key="env:K"))
     assert launch.argv == (
         python, "-m", "vllm.entrypoints.openai.api_server", "--model", "/w",
         "--served-model-name", "n", "--host", "127.0.0.1", "--port", "4", "--max-model-len", "512",
@@ -122,28 +121,28 @@ def test_a_launch_of_vllm(tmp_path: Path) -> None:
     for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "VLLM_NO_USAGE_STATS", "DO_NOT_TRACK"):
         assert launch.env[name] == "1"
     assert "VLLM_CPU_KVCACHE_SPACE" not in launch.env
-    moved = Vllm().moved(launch, 99)
+    moved = launch.on_port(99)
     assert (moved.port, moved.argv[moved.argv.index("--port") + 1]) == (99, "99")
-    Vllm().check(launch, (0,))
+    PythonLauncher("vllm").check(launch, (0,))
 
 
 def test_a_build_for_the_cpu(tmp_path: Path) -> None:
     python = package(tmp_path, "vllm", "0.32.0", torch="2.9.0+cpu")
     given = plan(backend="vllm", estimate=ESTIMATE, parameters=("--gpu-memory-utilization", "0.9"))
-    launch = Vllm().launch(given, serving(binary=python))
+    launch = PythonLauncher("vllm").launch(given, serving(binary=python))
     assert "--gpu-memory-utilization" not in launch.argv, "means nothing there"
     assert launch.env["VLLM_CPU_KVCACHE_SPACE"] == "1"
-    Vllm().check(launch, ())
+    PythonLauncher("vllm").check(launch, ())
     with pytest.raises(NotDeployableError, match="built for the CPU only"):
-        Vllm().check(launch, (0,))
+        PythonLauncher("vllm").check(launch, (0,))
 
 
 def test_an_engine_that_is_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    launch = SgLang().launch(plan(backend="sglang", gpus=(0,)), serving())
+    launch = PythonLauncher("sglang").launch(plan(backend="sglang", gpus=(0,)), serving())
     assert launch.argv[0] == "sglang"
     with pytest.raises(ModelscanError, match="SGLang is not installed") as caught:
-        SgLang().check(launch, (0,))
+        PythonLauncher("sglang").check(launch, (0,))
     assert caught.value.code == "engine_missing"
 
 
@@ -157,7 +156,9 @@ def test_sglangs_key_is_in_no_argument_list(tmp_path: Path) -> None:
         "if __name__ == '__main__':\n"
         "    print(json.dumps([sys.argv[1:], 'MODELSCAN_SGLANG_API_KEY' in os.environ]))\n"
     )
-    launch = SgLang().launch(plan(backend="sglang"), serving(binary=python, api_key="env:K"))
+    launch = PythonLauncher("sglang").launch(
+        plan(backend="sglang"), serving(binary=python, api_key="env:K")
+    )
     assert launch.secrets == {"MODELSCAN_SGLANG_API_KEY": "env:K"}
     import subprocess
 
@@ -179,7 +180,9 @@ def test_what_a_repositorys_files_ask_for(tmp_path: Path) -> None:
     adapter.mkdir()
     (adapter / "adapter_config.json").write_text('{"r": 48}')
     given = plan(backend="vllm", gpus=(0,), task="rerank", adapters=(str(adapter), "other=/x"))
-    argv = Vllm().launch(given, serving(binary=python, model_file=str(tmp_path))).argv
+    argv = (
+        PythonLauncher("vllm").launch(given, serving(binary=python, model_file=str(tmp_path))).argv
+    )
     found = dict(parse(argv[3:]))
     assert found["tokenizer-mode"] == "mistral"
     assert json.loads(str(found["hf-overrides"]))["classifier_from_token"] == ["no", "yes"]
@@ -208,13 +211,13 @@ RECORDED = """\
 
 def test_what_a_real_start_said() -> None:
     """Recorded from vLLM 0.32.0 on a CPU."""
-    found = measured(RECORDED, "vllm")
+    found = engine("vllm").measured(RECORDED)
     assert found is not None
     assert found["parts"]["kv_pool_bytes"] == 1 << 30
     assert found["parts"]["weights_bytes"] is None, "this build does not say"
     assert (found["kv_tokens"], found["max_concurrency"]) == (2_097_152, 2048.0)
     assert found["engine_version"] == "0.32.0"
-    assert measured("nothing\n", "sglang") is None
+    assert engine("sglang").measured("nothing\n") is None
 
 
 def test_ranks_are_counted() -> None:
@@ -224,13 +227,13 @@ def test_ranks_are_counted() -> None:
         "pipeline_parallel_size={}\nModel loading took 10.0 GiB memory and 3.1 seconds\n"
         "Available KV cache memory: 4.0 GiB\n"
     )
-    found = measured(text.format(1), "vllm")
+    found = engine("vllm").measured(text.format(1))
     assert found is not None
     assert found["parts"]["weights_bytes"] == 20 << 30
     assert found["parts"]["compute_bytes"] is None
     assert found["devices"]["each GPU"]["kv_pool_bytes"] == 4 << 30
     assert found["engine_version"] == "0.19.0"
-    staged = measured(text.format(2), "vllm")
+    staged = engine("vllm").measured(text.format(2))
     assert staged is not None
     assert staged["parts"] is None
     assert staged["devices"]["each GPU"]["weights_bytes"] == 10 << 30
@@ -243,18 +246,22 @@ def test_metrics_fill_what_the_log_left_out() -> None:
         'kv_cache_memory_bytes="1073741824",kv_cache_size_tokens="2097152",mamba_block_size="None"}'
         " 1.0\n"
     )
-    found = with_metrics(None, vllm)
+    found = engine("vllm").with_metrics(None, vllm)
     assert found is not None
     assert (found["kv_tokens"], found["max_concurrency"]) == (2_097_152, 2048.0)
     assert found["parts"]["kv_pool_bytes"] == 1 << 30
     assert found["source"] == "engine_metrics"
-    logged = measured(RECORDED, "vllm")
-    assert with_metrics(logged, vllm) == logged, "the log has the word"
-    assert with_metrics(logged, "nothing 1.0\n") == logged
-    sglang = with_metrics(None, 'sglang:max_total_num_tokens{model="m"} 104273.0\n')
+    logged = engine("vllm").measured(RECORDED)
+    assert engine("vllm").with_metrics(logged, vllm) == logged, "the log has the word"
+    assert engine("vllm").with_metrics(logged, "nothing 1.0\n") == logged
+    sglang = engine("sglang").with_metrics(
+        None, 'sglang:max_total_num_tokens{model="m"} 104273.0\n'
+    )
     assert sglang is not None
     assert sglang["kv_tokens"] == 104_273
-    older = with_metrics(None, 'vllm:cache_config_info{num_gpu_blocks="10",block_size="16"} 1.0\n')
+    older = engine("vllm").with_metrics(
+        None, 'vllm:cache_config_info{num_gpu_blocks="10",block_size="16"} 1.0\n'
+    )
     assert older is None
 
 
@@ -265,7 +272,8 @@ def test_log_lines_of_published_runs(shared: Path) -> None:
     import re
 
     from modelscan.core.units import GIB
-    from modelscan.engines.log_lines import parse_sglang, parse_vllm
+    from modelscan.engines.sglang.log import parse as parse_sglang
+    from modelscan.engines.vllm.log import parse as parse_vllm
 
     checked = 0
     with (shared / "data" / "truth" / "memory_fit.csv").open(newline="") as stream:

@@ -150,3 +150,10 @@ def test_the_tables_hold_no_name_that_a_reader_looks_up():
     looked_up = {name for base in BASES for group in read(base)[1].names for name in group}
     assert looked_up.isdisjoint(HARMLESS)
     assert TOWERS
+
+
+def test_the_table_is_the_reviewed_list():
+    """What the words decide needs no entry; ``python -m scripts.build_config_keys --write``."""
+    reviewed = (SNAPSHOTS.parents[1] / "scripts" / "config_keys_reviewed.txt").read_text().split()
+    assert reviewed == sorted(set(reviewed))
+    assert {name for name in reviewed if not HARMLESS_WORDS.search(name)} == HARMLESS

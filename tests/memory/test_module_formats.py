@@ -302,3 +302,18 @@ def test_any_quantization_config_ends_in_a_size_or_a_named_error(method, own):
         return
     assert found.weights.total_bytes > 0
     assert math.isfinite(found.weights.total_bytes)
+
+
+def test_experts_and_attention_of_different_groups():
+    """W4A16 experts, FP8 attention and shared experts, the router as it is."""
+    experts = {"num_experts": 16, "num_experts_per_tok": 2, "moe_intermediate_size": 512,
+               "n_shared_experts": 1, "tie_word_embeddings": False}  # fmt: skip
+    four = {"targets": ["re:.*mlp\\.experts\\.\\d+\\.(gate|up|down)_proj$"],
+            "weights": weights(4, "int", 128)}  # fmt: skip
+    eight = {"targets": ["re:.*self_attn\\.[qkvo]_proj$", "re:.*shared_expert.*"],
+             "weights": weights(8)}  # fmt: skip
+    routed, shared = 16 * 3 * HIDDEN * 512, 3 * HIDDEN * 512
+    blocks = LAYERS * (routed * 4.125 + (shared + ATTENTION) * FP8 + 16 * HIDDEN * 16)
+    wanted = (blocks + (ENDS + NORMS) * 16) / 8
+    for order in ((four, eight), (eight, four)):
+        assert size(groups(*order), **experts) == pytest.approx(wanted, rel=1e-6)

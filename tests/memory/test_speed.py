@@ -89,7 +89,8 @@ def estimated(
 def decode(
     subject: ModelShape, cards: Inventory, found: Estimate, workload: Workload | None = None
 ) -> float:
-    answer = model.speed(subject, workload or Workload(), cards, found)
+    batching = found.backend != "llama.cpp"
+    answer = model.speed(subject, workload or Workload(), cards, found, batching=batching)
     assert answer is not None
     assert answer.decode_tokens_per_s is not None
     assert answer.low is not None
@@ -203,7 +204,9 @@ def test_unknown_is_none() -> None:
 
 def test_an_engine_without_measured_rows_says_so() -> None:
     subject = shape()
-    answer = model.speed(subject, Workload(), inventory(), estimated(subject, backend="vllm"))
+    answer = model.speed(
+        subject, Workload(), inventory(), estimated(subject, backend="vllm"), batching=True
+    )
     assert answer is not None
     assert "no measured rows" in answer.basis
 
@@ -237,7 +240,9 @@ def test_served_models_are_about_as_fast_as_published(name: str, tokens_per_s: f
     """SGLang 0.5.8 on an RTX PRO 6000, one request, BF16: inside the stated range."""
     subject = from_config(SERVED[name])
     card = inventory(bandwidth=1792, capability="12.0")
-    found = model.speed(subject, Workload(), card, estimated(subject, backend="sglang"))
+    found = model.speed(
+        subject, Workload(), card, estimated(subject, backend="sglang"), batching=True
+    )
     assert found is not None
     assert (found.low or 0) <= tokens_per_s <= (found.high or 0)
 

@@ -109,6 +109,31 @@ def test_projected_files_of_other_models_too(config: dict[str, Any], recipe: str
     assert abs(found / gib - 1) < 0.001
 
 
+# Published files: parameters and GiB (llama-bench's size column, model size lines of logs).
+@pytest.mark.parametrize(
+    ("recipe", "bits"),
+    [("UD-Q8_K_XL", 10.473), ("UD-Q8_K_XL", 8.832), ("UD-Q6_K_XL", 6.796), ("UD-Q5_K_XL", 5.664),
+     ("UD-Q4_K_XL", 4.567), ("UD-Q4_K_XL", 5.413), ("UD-Q3_K_S", 3.275), ("UD-Q2_K_XL", 2.985)],
+)  # fmt: skip
+def test_dynamic_recipes_are_a_range_that_holds_published_files(recipe: str, bits: float):
+    found = from_config(LLAMA_8B, format="gguf", quantization=recipe)
+    assert found.weights.basis == "range"
+    assert found.weights.low_bytes is not None and found.weights.high_bytes is not None
+    size = bits * 8_030_261_248 / 8
+    assert found.weights.low_bytes < size < found.weights.high_bytes
+    result = estimate(found, Workload(context_tokens=4096), None, model="m")
+    assert result.basis == "range"
+    assert result.high_bytes is not None
+    assert result.high_bytes > found.weights.high_bytes
+    assert any(recipe in note for note in result.warnings)
+
+
+def test_a_dynamic_file_that_is_known_is_exact():
+    found = from_config(LLAMA_8B, format="gguf", quantization="UD-Q4_K_XL", weight_bytes=5 * GIB)
+    assert found.weights.basis == "exact"
+    assert not found.architecture.notes
+
+
 def test_a_projection_is_estimated_like_a_file():
     shape = from_config(QWEN3_30B, format="gguf", quantization="Q4_K_M")
     found = estimate(shape, Workload(context_tokens=8192), None, model="m")

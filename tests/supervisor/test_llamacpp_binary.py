@@ -9,8 +9,9 @@ from support.deployments import plan
 
 from modelscan.core.errors import UsageError
 from modelscan.engines.base import Serving
-from modelscan.supervisor.launch.llama_server import adapt, devices, known_options, parse_help
-from modelscan.supervisor.launch.llamacpp import LlamaCpp
+from modelscan.engines.llamacpp.server_help import adapt, devices, parse_help
+from modelscan.supervisor.launch.llama_server import known_options
+from modelscan.supervisor.launch.llamacpp import LlamaCppLauncher
 
 # Written in the layout of ``llama-server --help`` (one column of names, one of text).
 OLD = """\
@@ -94,7 +95,7 @@ def test_a_launch_speaks_the_programs_words(tmp_path: Path) -> None:
     assert known_options(str(program)) is not None
     serving = Serving("/m.gguf", "127.0.0.1", 4, "n", binary=str(program))
     given = plan(gpus=(0,), parameters=("--n-gpu-layers", "all", "-fa", "on"))
-    argv = LlamaCpp().launch(given, serving).argv
+    argv = LlamaCppLauncher().launch(given, serving).argv
     assert argv[argv.index("--n-gpu-layers") + 1] == "999"
     assert "-fa" in argv
     assert argv[argv.index("-fa") + 1 :][:1] != ("on",)
@@ -103,7 +104,10 @@ def test_a_launch_speaks_the_programs_words(tmp_path: Path) -> None:
     silent.write_text("#!/bin/sh\n")
     silent.chmod(0o755)
     assert known_options(str(silent)) is None, "then ours are passed as they are"
-    assert "--fit" in LlamaCpp().launch(given, Serving("/m", "h", 4, "n", binary=str(silent))).argv
+    assert (
+        "--fit"
+        in LlamaCppLauncher().launch(given, Serving("/m", "h", 4, "n", binary=str(silent))).argv
+    )
 
 
 def test_devices() -> None:

@@ -19,18 +19,16 @@ from support.planner_cases import decide
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
 from modelscan.engines.base import Serving
+from modelscan.engines.pool_engine import PoolEngine
+from modelscan.engines.registry import engine
 from modelscan.engines.versions import parse_version
 from modelscan.gpu.inventory import inventory
 from modelscan.models.resolve import load_subject
 from modelscan.state.config import load
-from modelscan.supervisor.launch.python_engine import PythonEngine
-from modelscan.supervisor.launch.sglang import SgLang
-from modelscan.supervisor.launch.vllm import Vllm
 from modelscan.targets.request import derive_name
 
 GOLDEN = Path(__file__).resolve().parent.parent / "engines" / "golden"
 VERSIONS = {"vllm": ("0.8.5", "0.10.2", "0.32.0"), "sglang": ("0.4.8", "0.5.23")}
-_ENGINES: dict[str, PythonEngine] = {"vllm": Vllm(), "sglang": SgLang()}
 
 
 class Case(NamedTuple):
@@ -98,7 +96,9 @@ def command(case: Case, backend: str, version: str) -> str:
 def rendered(plan: Plan, backend: str, version: str) -> str:
     name = derive_name(plan.model)
     serving = Serving(f"/weights/{name}", host="127.0.0.1", port=41000, served_model=name)
-    options = _ENGINES[backend].options(plan, serving, parse_version(version))
+    one = engine(backend)
+    assert isinstance(one, PoolEngine)
+    options = one.arguments(plan, serving, parse_version(version))
     env = [f"{name}={value}" for name, value in plan.env.items()]
     return " ".join([*env, backend, *(shlex.quote(word) for word in options)])
 

@@ -6,65 +6,13 @@ puts tensors where dead ones were, so sizes are those of what is alive together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-from modelscan.core.architecture import Architecture, Attention, Layer, RecurrentState, Tensor
+from modelscan.core.architecture import Architecture, Attention, Layer, RecurrentState
 from modelscan.engines.llamacpp import cache
+from modelscan.engines.llamacpp.graph import Block, Graph
 from modelscan.engines.llamacpp.settings import Settings
 from modelscan.memory.architecture import gguf_rules as rules
 
 ROTATED = 64  # head sizes that are a multiple of it are rotated before they are quantised
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """Constants of one version's graph. ``residual``: hidden-wide tensors alive beside the widest
-    operation; ``waiting_queries``: and the queries, where they are not part of a larger matrix or
-    rotated; ``all_rows``: n_ubatch rows of logits are reserved for chat as well,
-    ``logits_residual`` hidden-wide tensors beside them and, unlike later, in the room of the
-    inputs; ``copied_masks``: a mask is made in float32 and copied to float16.
-    """
-
-    residual: int = 5
-    waiting_queries: bool = False
-    all_rows: bool = False
-    logits_residual: int = 5
-    embedding_residual: int = 5
-    copied_masks: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """What of one block's tensors decides its live set, per token in float32 values."""
-
-    layer: Layer
-    tensors: Mapping[str, Tensor]
-
-    def has(self, name: str) -> bool:
-        return f"{name}.weight" in self.tensors or name in self.tensors
-
-    @property
-    def parallel(self) -> bool:
-        """Attention and feed-forward side by side: one norm for both."""
-        later = ("ffn_norm", "post_attention_norm", "attn_output_norm")
-        feeds = self.has("ffn_down") or self.has("ffn_down_exps")
-        return feeds and self.has("attn_norm") and not any(self.has(name) for name in later)
-
-    @property
-    def two_feeds(self) -> bool:
-        """A dense feed-forward beside the experts, each with norms of its own (Gemma 4)."""
-        return self.has("ffn_down") and self.has("ffn_down_exps")
-
-    def rows(self, name: str) -> int:
-        """Output width of a matrix (0 when absent)."""
-        tensor = self.tensors.get(f"{name}.weight")
-        return tensor.shape[1] if tensor and len(tensor.shape) > 1 else 0
-
-    def width(self, name: str) -> int:
-        """Input width of a matrix (0 when absent)."""
-        tensor = self.tensors.get(f"{name}.weight")
-        return tensor.shape[0] if tensor and tensor.shape else 0
 
 
 def live_values(
@@ -91,7 +39,7 @@ def live_values(
 
 
 def base_values(block: Block, architecture: Architecture, settings: Settings, graph: Graph) -> int:
-    """Alive beside every operation of the block."""
+    """Alive during every operation of the block."""
     base = graph.residual * architecture.hidden
     query = block.layer.heads * block.layer.key_length
     if not graph.waiting_queries or (settings.type_k.block > 1 and settings.flash_attention):
@@ -132,7 +80,7 @@ def expert_values(block: Block, architecture: Architecture) -> int:
 
 
 def shared_values(block: Block, hidden: int) -> int:
-    """A shared expert runs beside the routed ones' result; one with its own gate after it."""
+    """A shared expert runs with the routed ones' result; one with its own gate after it."""
     width = block.width("ffn_down_shexp")
     if not width:
         return 0
@@ -177,7 +125,7 @@ def _cache_copies(layer: Layer, architecture: Architecture, settings: Settings) 
 
 
 def _query_values(block: Block, architecture: Architecture, settings: Settings) -> int:
-    """Queries alive beside the scores: copied by rotation, by gating and when wider than hidden."""
+    """Queries alive with the scores: copied by rotation, by gating and when wider than hidden."""
     layer = block.layer
     query = layer.heads * layer.key_length
     quantised = settings.type_k.block > 1
@@ -241,7 +189,7 @@ def lightning_values(state: RecurrentState, settings: Settings) -> int:
 
 
 def altup_values(block: Block, architecture: Architecture) -> int:
-    """Gemma 3n runs several streams: they wait beside the feed-forward, or are being mixed."""
+    """Gemma 3n runs several streams: alive during the feed-forward, or being mixed."""
     streams = block.width("altup_correct_coef")
     n = architecture.extra.get("per_layer_embedding")
     if not streams or not isinstance(n, int):
@@ -258,7 +206,7 @@ def wkv_values(block: Block, hidden: int) -> int:
 
 
 def deepstack_values(block: Block, architecture: Architecture, settings: Settings) -> int:
-    """Vision models that feed image features into several layers carry them beside the input.
+    """Vision models that feed image features into several layers carry them next to the input.
 
     In what the input leaves free lie two of the tensors of a feed-forward that are no wider.
     """
@@ -279,7 +227,7 @@ def _deepstack(architecture: Architecture) -> int:
     return levels if isinstance(levels, int) else 0
 
 
-def deepstack_beside_logits(architecture: Architecture) -> int:
-    """What is alive of them beside the logits."""
+def deepstack_during_logits(architecture: Architecture) -> int:
+    """What is alive of them together with the logits."""
     levels = _deepstack(architecture)
     return (5 * levels + 2 if levels > 1 else levels) * architecture.hidden

@@ -21,8 +21,8 @@ def cells(layer: Layer, settings: Settings) -> int:
     if layer.attention not in SLIDING or layer.window_tokens is None or settings.swa_full:
         return settings.sequence_tokens
     shared = settings.parallel if settings.unified else 1
-    wanted = layer.window_tokens * shared + settings.ubatch
-    return pad(min(settings.sequence_tokens, wanted))
+    reach = layer.window_tokens * shared + settings.ubatch
+    return pad(min(settings.sequence_tokens, reach))
 
 
 def value_width(layer: Layer, architecture: Architecture, settings: Settings) -> int:

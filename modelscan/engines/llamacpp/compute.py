@@ -2,16 +2,15 @@
 
 The graph is laid out by ggml's allocator, which reuses memory as tensors die; what remains is
 its inputs (masks, indices, positions) plus the widest moment of one block, or the logits. The
-widths (``llamacpp_live``) were found from the graphs in src/models/*.cpp at b11549 and agree with
+widths (``activations``) were found from the graphs in src/models/*.cpp at b11549 and agree with
 the engine's dry run (benchmarks/bench_memory.py); they belong to that version (``Graph``).
 """
 
 from __future__ import annotations
 
 from modelscan.core.architecture import Architecture, Attention, Layer
-from modelscan.engines.llamacpp import activations as live
-from modelscan.engines.llamacpp import cache
-from modelscan.engines.llamacpp.activations import Block, Graph
+from modelscan.engines.llamacpp import activations, cache
+from modelscan.engines.llamacpp.graph import Block, Graph
 from modelscan.engines.llamacpp.settings import Settings
 from modelscan.memory.architecture import gguf_rules as rules
 
@@ -27,15 +26,15 @@ def compute_bytes(
     sliding = any(layer.attention in cache.SLIDING for layer in architecture.layers)
     widest = max(
         (
-            live.live_values(block, architecture, settings, graph, sliding)
+            activations.live_values(block, architecture, settings, graph, sliding)
             for block in _distinct(blocks)
         ),
         default=0,
     )
     rows = output_rows(architecture, settings, graph)
     residual = graph.embedding_residual if settings.embedding else graph.logits_residual
-    beside = residual * hidden + live.deepstack_beside_logits(architecture)
-    logits = rows * architecture.vocabulary + tokens * beside
+    residuals = residual * hidden + activations.deepstack_during_logits(architecture)
+    logits = rows * architecture.vocabulary + tokens * residuals
     inputs = input_bytes(architecture, settings)
     if graph.all_rows:
         first = first_moment(architecture, blocks, settings) if graph.copied_masks else 0
@@ -95,7 +94,7 @@ def rotation_bytes(layers: list[Layer], settings: Settings, *, latent: bool) -> 
     """
     sizes = {layer.key_length for layer in layers}
     size = sizes.pop() if len(sizes) == 1 else 0
-    if not size or size % live.ROTATED:
+    if not size or size % activations.ROTATED:
         return 0
     total = 0
     if settings.type_k.block > 1:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import re
 
-from modelscan.engines.base import Failure, FailureKind
+from modelscan.engines.base import Failure
+from modelscan.engines.failure_rules import rule
 
 _ERROR = re.compile(r"^\s*[\d.]+ E (?P<text>.*)$", re.MULTILINE)
 _ABORT = re.compile(r"^.*(?:GGML_ASSERT|GGML_ABORT|terminate called|what\(\):).*$", re.MULTILINE)
 _SPACES = re.compile(r"\s+")
 
-_PORT = re.compile(r"couldn't bind HTTP server socket")
-_RULES: tuple[tuple[FailureKind, re.Pattern[str], str], ...] = (
-    ("port", _PORT, "choose another --port, or leave it out"),
-    ("memory",
-     re.compile(r"(?:failed|unable) to allocate|insufficient memory|out of memory|buffer of size|"
-                r"cudaMalloc failed|bad_alloc"),
-     "deploy it with less --context or --parallel, or a smaller --quantization"),
-    ("files", re.compile(r"No such file|failed to open GGUF"),
-     "check that the file is still there, then deploy it again"),
-    ("architecture", re.compile(r"unknown model architecture|unknown pre-tokenizer|unsupported"),
-     "pip install --upgrade xllamacpp   (this build does not know the model's architecture)"),
-    ("files",
-     re.compile(r"invalid magic|magic|corrupt|not within the file bounds|failed to read|tensor"),
-     "the file is damaged or incomplete: download it again"),
+RULES = (
+    rule("port", r"couldn't bind HTTP server socket", "choose another --port, or leave it out"),
+    rule("memory",
+         r"(?:failed|unable) to allocate|insufficient memory|out of memory|buffer of size|"
+         r"cudaMalloc failed|bad_alloc",
+         "deploy it with less --context or --parallel, or a smaller --quantization"),
+    rule("files", r"No such file|failed to open GGUF",
+         "check that the file is still there, then deploy it again"),
+    rule("architecture", r"unknown model architecture|unknown pre-tokenizer|unsupported",
+         "pip install --upgrade xllamacpp   (this build does not know the model's architecture)"),
+    rule("files", r"invalid magic|magic|corrupt|not within the file bounds|failed to read|tensor",
+         "the file is damaged or incomplete: download it again"),
 )  # fmt: skip
 
 
@@ -34,6 +33,8 @@ def failure(log: str) -> Failure | None:
     if not lines:
         return None
     text = "\n".join(lines)
-    rule = next((rule for rule in _RULES if rule[1].search(text)), None)
-    kind, _, hint = rule or (None, None, None)
-    return Failure(lines[0], hint, port_taken=bool(_PORT.search(text)), kind=kind)
+    for one in RULES:
+        match = one.pattern.search(text)
+        if match is not None:
+            return one.failure(lines[0], match)
+    return Failure(lines[0], None)

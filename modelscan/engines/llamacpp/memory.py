@@ -5,22 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from modelscan.core.architecture import ModelShape
+from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.gpu import Gpu, Host, Inventory
-from modelscan.core.workload import Backend, Workload
-from modelscan.engines.llamacpp import cache, compute
+from modelscan.core.verdict import Basis
+from modelscan.core.workload import Workload
+from modelscan.engines.llamacpp import NAME, cache, compute
 from modelscan.engines.llamacpp import settings as settings_of
-from modelscan.engines.llamacpp.activations import Block
+from modelscan.engines.llamacpp.file_layout import FileLayout, file_layout
 from modelscan.engines.llamacpp.settings import Settings
 from modelscan.engines.llamacpp.split import HOST, Placement, place
 from modelscan.engines.llamacpp.versions import LlamacppVersion, lookup
-from modelscan.memory import defaults, weights_gguf
-from modelscan.memory.architecture.from_gguf import block_tensors
+from modelscan.memory import defaults
 from modelscan.memory.verdict import DOES_NOT_FIT, verdict
-
-BACKEND: Backend = "llama.cpp"
 
 
 def estimate(
@@ -39,74 +37,17 @@ def estimate(
         )
     facts = lookup(version or workload.backend_version)
     settings = settings_of.from_workload(workload, shape.architecture)
-    model = _Model.of(shape)
+    model = file_layout(shape)
     candidates = _candidates(workload, inventory)
     host = inventory.host if inventory else None
     chosen: Estimate | None = None
     for gpus in candidates:
-        placement = place(shape, workload, gpus)
-        chosen = _whole(model, settings, facts, placement, host, workload)
+        case = _Case(model, settings, facts, place(shape, workload, gpus), workload)
+        chosen = _whole(case, host)
         if verdict(chosen.per_gpu, 0) != DOES_NOT_FIT:
             break
     assert chosen is not None
     return chosen
-
-
-@dataclass(frozen=True, slots=True)
-class _Model:
-    shape: ModelShape
-    blocks: list[Block]
-    kinds: list[Block]  # one of each sort: most models have one or two
-    embedding_bytes: int
-    input_bytes: int
-    output_bytes: int
-    layer_bytes: tuple[int, ...]
-    expert_bytes: tuple[int, ...]
-    largest_expert_bytes: tuple[int, ...]  # of one matrix, by block
-
-    @classmethod
-    def of(cls, shape: ModelShape) -> _Model:
-        """Worked out once per shape: a planner asks many times about the same one."""
-        known = next((model for model in _recent if model.shape is shape), None)
-        if known is None:
-            known = cls._made(shape)
-            _recent.insert(0, known)
-            del _recent[_REMEMBERED:]
-        return known
-
-    @classmethod
-    def _made(cls, shape: ModelShape) -> _Model:
-        layers = shape.architecture.layers
-        tables = block_tensors(shape.tensors, len(layers))
-        blocks = [Block(layer, table) for layer, table in zip(layers, tables, strict=True)]
-        per_layer = [sum(t.size_bytes for t in table.values()) for table in tables]
-        experts = [
-            [t.size_bytes for t in table.values() if weights_gguf.is_expert(t.name)]
-            for table in tables
-        ]
-        inputs = sum(t.size_bytes for t in shape.tensors if _is_input(t.name))
-        embedding = shape.weights.embedding_bytes or 0
-        apart = shape.weights.total_bytes - sum(per_layer) - inputs
-        kinds = list({_sort(block): block for block in reversed(blocks)}.values())
-        return cls(
-            shape, blocks, kinds, embedding, inputs, apart, tuple(per_layer),
-            expert_bytes=tuple(map(sum, experts)),
-            largest_expert_bytes=tuple(max(sizes, default=0) for sizes in experts),
-        )  # fmt: skip
-
-
-_REMEMBERED = 32
-_recent: list[_Model] = []
-
-
-def _sort(block: Block) -> tuple[object, ...]:
-    """Equal for blocks that need the same memory while they are computed."""
-    shapes = tuple((name, tensor.shape) for name, tensor in block.tensors.items())
-    return (block.layer, shapes)
-
-
-def _is_input(name: str) -> bool:
-    return name.startswith(weights_gguf.INPUT_TENSORS)
 
 
 def _candidates(workload: Workload, inventory: Inventory | None) -> list[tuple[Gpu, ...]]:
@@ -124,58 +65,71 @@ def _candidates(workload: Workload, inventory: Inventory | None) -> list[tuple[G
     return [tuple(sorted(chosen, key=lambda gpu: gpu.index)) for chosen in sets]
 
 
-def _whole(
-    model: _Model, settings: Settings, facts: LlamacppVersion, placement: Placement,
-    host: Host | None, workload: Workload,
-) -> Estimate:  # fmt: skip
-    architecture = model.shape.architecture
-    parts = {
-        place: _parts(model, settings, facts, placement, place, workload)
-        for place in placement.devices
-    }
-    per_gpu = tuple(
-        _device(parts[place], gpu) for place, gpu in enumerate(placement.gpus)
-    )  # fmt: skip
-    host_estimate = DeviceEstimate(
-        index=None,
-        parts=parts[HOST],
-        total_bytes=parts[HOST].total_bytes,
-        memory_bytes=host.memory_bytes if host else None,
-        free_bytes=host.free_bytes if host else None,
-    )
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One model with one set of settings at one placement."""
+
+    model: FileLayout
+    settings: Settings
+    facts: LlamacppVersion
+    placement: Placement
+    workload: Workload
+
+    @property
+    def architecture(self) -> Architecture:
+        return self.model.shape.architecture
+
+
+def _whole(case: _Case, host: Host | None) -> Estimate:
+    settings, architecture, placement = case.settings, case.architecture, case.placement
+    parts = {place: _parts(case, place) for place in placement.devices}
     total = _sum(list(parts.values()))
-    context = _context_tokens(workload, settings, model)
-    growing = cache.bytes_per_token(architecture, settings)
+    context = _context_tokens(case)
+    cells = settings.sequence_tokens * settings.streams
     return Estimate(
         model="",
-        backend=BACKEND,
-        backend_version=workload.backend_version,
-        quantization=model.shape.quantization,
+        backend=NAME,
+        backend_version=case.workload.backend_version,
+        quantization=case.model.shape.quantization,
         context_tokens=context,
         parallel=settings.parallel,
         tensor_parallel=1,
         parts=total,
         total_bytes=total.total_bytes,
-        per_gpu=per_gpu,
-        kv_bytes_per_token=growing,
-        kv_capacity_tokens=settings.sequence_tokens * settings.streams,
-        max_concurrency=settings.sequence_tokens
-        * settings.streams
-        / max(1, min(settings.sequence_tokens, context)),
-        basis="computed" if architecture.known else "range",
+        per_gpu=tuple(_device(parts[place], gpu) for place, gpu in enumerate(placement.gpus)),
+        kv_bytes_per_token=cache.bytes_per_token(architecture, settings),
+        kv_capacity_tokens=cells,
+        max_concurrency=cells / max(1, min(settings.sequence_tokens, context)),
+        basis=_basis(case.model.shape),
         margin_bytes=0,
-        host=host_estimate,
-        assumptions=_assumptions(model, settings, placement, workload),
+        host=_host(parts[HOST], host),
+        assumptions=_assumptions(case),
         warnings=architecture.notes,
     )
 
 
-def _context_tokens(workload: Workload, settings: Settings, model: _Model) -> int:
-    """What one request may use: as asked, or what a given ``ctx-size`` leaves for a slot."""
+def _basis(shape: ModelShape) -> Basis:
+    certain = shape.architecture.known and shape.weights.basis != "range"
+    return "computed" if certain else "range"
+
+
+def _host(parts: Parts, host: Host | None) -> DeviceEstimate:
+    return DeviceEstimate(
+        index=None,
+        parts=parts,
+        total_bytes=parts.total_bytes,
+        memory_bytes=host.memory_bytes if host else None,
+        free_bytes=host.free_bytes if host else None,
+    )
+
+
+def _context_tokens(case: _Case) -> int:
+    """What one request may use: as given, or what a given ``ctx-size`` leaves for a slot."""
+    workload = case.workload
     sized = workload.parameter("ctx-size") or workload.parameter("c")
     if sized and not workload.context_tokens:
-        return settings.sequence_tokens
-    return defaults.context_tokens(workload, model.shape.architecture)
+        return case.settings.sequence_tokens
+    return defaults.context_tokens(workload, case.architecture)
 
 
 def _device(parts: Parts, gpu: Gpu) -> DeviceEstimate:
@@ -189,11 +143,8 @@ def _device(parts: Parts, gpu: Gpu) -> DeviceEstimate:
     )
 
 
-def _parts(
-    model: _Model, settings: Settings, facts: LlamacppVersion, placement: Placement, place: int,
-    workload: Workload,
-) -> Parts:  # fmt: skip
-    architecture = model.shape.architecture
+def _parts(case: _Case, place: int) -> Parts:
+    placement, settings, architecture = case.placement, case.settings, case.architecture
     mine = [index for index, home in enumerate(placement.layers) if home == place]
     caches = [*range(len(placement.layers))] if place == HOST else []
     if not placement.kv_on_host:
@@ -202,7 +153,7 @@ def _parts(
         caches = []
     sorts = Counter(architecture.layers[i] for i in caches)
     return Parts(
-        weights_bytes=_weights(model, placement, place, mine),
+        weights_bytes=_weights(case, place, mine),
         kv_cache_bytes=sum(
             count * cache.layer_bytes(layer, architecture, settings)
             for layer, count in sorts.items()
@@ -210,15 +161,16 @@ def _parts(
         recurrent_state_bytes=sum(
             count * cache.state_bytes(layer, settings) for layer, count in sorts.items()
         ),
-        compute_bytes=_compute(model, settings, facts, placement, place),
-        output_bytes=_output(model, settings) if place == HOST else 0,
-        non_torch_bytes=_context(facts, placement, place),
-        vision_bytes=_vision(model, placement, place),
-        other_bytes=_repacked(model, placement, place, workload),
+        compute_bytes=_compute(case, place),
+        output_bytes=_output(case) if place == HOST else 0,
+        non_torch_bytes=_context(case, place),
+        vision_bytes=_vision(case, place),
+        other_bytes=_repacked(case, place),
     )
 
 
-def _weights(model: _Model, placement: Placement, place: int, mine: list[int]) -> int:
+def _weights(case: _Case, place: int, mine: list[int]) -> int:
+    model, placement = case.model, case.placement
     total = sum(model.layer_bytes[i] for i in mine)
     if placement.host_experts:
         moved = [i for i in placement.host_experts if placement.layers[i] != HOST]
@@ -235,13 +187,12 @@ def _weights(model: _Model, placement: Placement, place: int, mine: list[int]) -
     return total
 
 
-def _compute(
-    model: _Model, settings: Settings, facts: LlamacppVersion, placement: Placement, place: int
-) -> int:
+def _compute(case: _Case, place: int) -> int:
     """One buffer on a CPU. With GPUs each device has the graph of its layers and the host the
     inputs and the embedding rows; a pipeline keeps several sets of inputs.
     """
-    architecture = model.shape.architecture
+    settings, facts, placement = case.settings, case.facts, case.placement
+    architecture, model = case.architecture, case.model
     if not placement.gpus:
         return compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
     inputs = compute.input_bytes(architecture, settings)
@@ -261,34 +212,38 @@ def _compute(
     return device + extra + _copied_experts(model, placement)
 
 
-def _copied_experts(model: _Model, placement: Placement) -> int:
+def _copied_experts(model: FileLayout, placement: Placement) -> int:
     """A batch of a prompt is computed on the GPU: it takes a copy of one expert matrix."""
     moved = [i for i in placement.host_experts if placement.layers[i] != HOST]
     return max((model.largest_expert_bytes[i] for i in moved), default=0)
 
 
-def _output(model: _Model, settings: Settings) -> int:
+def _output(case: _Case) -> int:
     """Logits (and embeddings) handed to the server: host memory, one row per slot."""
-    architecture = model.shape.architecture
+    settings = case.settings
+    architecture = case.architecture
     width = architecture.vocabulary + (architecture.hidden if settings.embedding else 0)
     return 4 * settings.parallel * width
 
 
-def _context(facts: LlamacppVersion, placement: Placement, place: int) -> int:
+def _context(case: _Case, place: int) -> int:
+    facts, placement = case.facts, case.placement
     if place == HOST:
         return 0
     vendor = placement.gpus[place].vendor
     return facts.cuda_context_bytes if vendor in ("nvidia", "amd") else 0
 
 
-def _vision(model: _Model, placement: Placement, place: int) -> int:
+def _vision(case: _Case, place: int) -> int:
     """The projector runs on the first device."""
+    placement, model = case.placement, case.model
     first = 0 if placement.gpus else HOST
     return model.shape.weights.vision_bytes if place == first else 0
 
 
-def _repacked(model: _Model, placement: Placement, place: int, workload: Workload) -> int:
+def _repacked(case: _Case, place: int) -> int:
     """``--repack`` keeps a second copy of a CPU's quantised block weights."""
+    model, placement, workload = case.model, case.placement, case.workload
     asked = workload.parameter("repack") not in (None, "false", "0", "off")
     if place != HOST or not asked:
         return 0
@@ -300,9 +255,9 @@ def _sum(all_parts: list[Parts]) -> Parts:
     return Parts(**{name: sum(getattr(p, name) for p in all_parts) for name in names})
 
 
-def _assumptions(
-    model: _Model, settings: Settings, placement: Placement, workload: Workload
-) -> tuple[str, ...]:
+def _assumptions(case: _Case) -> tuple[str, ...]:
+    model, settings = case.model, case.settings
+    placement, workload = case.placement, case.workload
     notes = []
     if not workload.context_tokens and workload.parameter("ctx-size") is None:
         notes.append(f"a context of {settings.sequence_tokens} tokens, as none was asked for")

@@ -1,20 +1,16 @@
 """llama-server's long options, and what each sets on xllamacpp's ``CommonParams``.
 
-The one place that joins the two. Reading the options (``parse``) needs no engine, so a mistake
-is found before anything starts; ``params.apply`` runs in the engine's process. The spellings are
-those of llama.cpp b11549 (``llama-server --help``).
+The one place that joins the two. Reading the options (``option_words.parse``) needs no engine, so
+a mistake is found before anything starts; ``params.apply`` runs in the engine's process. The
+spellings are those of llama.cpp b11549 (``llama-server --help``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from modelscan.core.errors import UsageError
-from modelscan.core.nearest import nearest
 
 MAX_DEVICES = 128  # llama_max_devices() of the binding: tensor_split has that length
 AUTO_LAYERS, ALL_LAYERS = -1, -2
@@ -61,11 +57,12 @@ def _layers(text: str) -> int:
     return {"auto": AUTO_LAYERS, "all": ALL_LAYERS}.get(text.lower()) or int(text)
 
 
-_SWITCH = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+SWITCH = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 
 
-def _on_off(text: str) -> bool:
-    return _SWITCH[text.lower()]
+def on_off(text: str) -> bool:
+    """Raises KeyError for anything but on, off, true, false, 1 and 0."""
+    return SWITCH[text.lower()]
 
 
 def _split(text: str) -> list[float]:
@@ -143,7 +140,7 @@ OPTIONS: dict[str, Option] = {
     "load-mode": _choice("load_mode", "llama_load_mode", _LOAD),
     "check-tensors": _flag("check_tensors"),
     "numa": _choice("numa", "ggml_numa_strategy", _NUMA),
-    "fit": Option("fit_params", _on_off),
+    "fit": Option("fit_params", on_off),
     "cache-type-k": _choice("cache_type_k", "ggml_type", _CACHE_TYPES),
     "cache-type-v": _choice("cache_type_v", "ggml_type", _CACHE_TYPES),
     "flash-attn": _choice("flash_attn_type", "llama_flash_attn_type", _FLASH),
@@ -246,89 +243,3 @@ def _kwargs(text: str) -> dict[str, str]:
 
 def drafters(text: str) -> list[str]:
     return ["COMMON_SPECULATIVE_TYPE_" + _DRAFTERS[name] for name in text.lower().split(",")]
-
-
-PATHS = frozenset({"model", "mmproj", "spec-draft-model", "lora", "lora-scaled", "slot-save-path",
-                   "ssl-key-file", "ssl-cert-file", "chat-template-file"})  # fmt: skip
-
-
-def absolute_paths(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The same options with their paths made absolute: the engine's own folder is another one."""
-    words: list[str] = []
-    for word in arguments:
-        name, equals, value = word.partition("=")
-        if equals and _is_path(name):
-            words.append(f"{name}={Path(value).expanduser().absolute()}")
-        elif words and _is_path(words[-1]):
-            words.append(str(Path(word).expanduser().absolute()))
-        else:
-            words.append(word)
-    return tuple(words)
-
-
-def _is_path(word: str) -> bool:
-    name = word.lstrip("-")
-    return word.startswith("-") and ALIASES.get(name, name) in PATHS
-
-
-def parse(arguments: Sequence[str]) -> list[tuple[str, str | None]]:
-    """Options as (canonical name, value or None for a flag); raises UsageError for a wrong one."""
-    found: list[tuple[str, str | None]] = []
-    words = list(arguments)
-    while words:
-        word = words.pop(0)
-        name, equals, value = word.lstrip("-").partition("=")
-        name = ALIASES.get(name.replace("_", "-"), name.replace("_", "-"))
-        option = OPTIONS.get(name)
-        if option is None or not word.startswith("-"):
-            raise _unknown(word, name)
-        if option.convert is None:
-            if not equals and words and words[0].lower() in _SWITCH:
-                equals, value = "=", words.pop(0)
-            if equals and not _wanted(word, value):
-                continue
-            found.append((name, None))
-            continue
-        if not equals:
-            if not words:
-                raise UsageError(f"llama.cpp's option --{name} needs a value")
-            value = words.pop(0)
-        _check(name, option, value)
-        found.append((name, value))
-    return found
-
-
-def unfamiliar(names: Sequence[str]) -> tuple[str, ...]:
-    """A sentence for each option that llama.cpp does not have, with the nearest that it has."""
-    known = {*OPTIONS, *ALIASES}
-    unknown = [name for name in names if name.replace("_", "-") not in known]
-    near = {name: nearest(name, sorted(known)) for name in unknown}
-    return tuple(
-        f"the embedded llama.cpp has no option '--{name}', so it is not counted"
-        + (f"; it has '--{near[name][0]}'" if near[name] else "")
-        for name in unknown
-    )
-
-
-def _wanted(word: str, value: str) -> bool:
-    try:
-        return _on_off(value)
-    except KeyError:
-        raise UsageError(f"llama.cpp's option {word.partition('=')[0]} takes no value") from None
-
-
-def _check(name: str, option: Option, value: str) -> None:
-    assert option.convert is not None
-    try:
-        option.convert(value)
-    except (ValueError, KeyError, AttributeError):
-        raise UsageError(f"'{value}' is not a value of llama.cpp's option --{name}") from None
-
-
-def _unknown(word: str, name: str) -> UsageError:
-    near = nearest(name, [*OPTIONS, *ALIASES])
-    return UsageError(
-        f"the embedded llama.cpp has no option '{word}'",
-        hint=f"--param {near[0]}" if near else "modelscan config set llama_server PATH_OF_A_BINARY",
-        code="unknown_option",
-    )

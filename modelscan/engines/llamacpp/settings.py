@@ -1,4 +1,4 @@
-"""llama.cpp's settings as it will see them: asked for, defaulted, rounded.
+"""llama.cpp's settings as it will use them: given, defaulted, rounded.
 
 Rules of ``llama_context::llama_context`` and the server's argument handling at b11549.
 """
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from modelscan.core.architecture import Architecture
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.workload import Workload
+from modelscan.engines.llamacpp.flags import NAMES
 from modelscan.formats.gguf_types import BY_NAME, GgmlType
 from modelscan.memory import defaults
 from modelscan.memory.architecture.gguf_rules import NO_FLASH_ATTENTION
@@ -50,62 +51,100 @@ def pad(value: int, to: int = PAD) -> int:
     return -(-value // to) * to
 
 
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """llama-server's options as given, before it rounds them; ``latent`` and ``encoder`` say what
+    kind of model it is.
+    """
+
+    context: int
+    parallel: int = 1
+    unified: bool = False
+    batch: int = 2048
+    ubatch: int = 512
+    type_k: str = "f16"
+    type_v: str = "f16"
+    flash_attention: str = "auto"
+    swa_full: bool = False
+    embedding: bool = False
+    latent: bool = False
+    encoder: bool = False
+
+
 def from_workload(workload: Workload, architecture: Architecture) -> Settings:
     """Raises UsageError for a value llama.cpp would not take, NotDeployableError for a refused
     combination of cache types.
     """
-    slots = _number(workload, ("parallel", "np")) or defaults.parallel(workload)
-    unified = _flag(workload, ("kv-unified", "kvu"))
-    asked = _number(workload, ("ctx-size", "c"))
-    keys = workload.kv_cache_k or _text(workload, ("cache-type-k", "ctk")) or "f16"
-    values = workload.kv_cache_v or _text(workload, ("cache-type-v", "ctv"))
-    if values is None:
-        values = keys if architecture.latent else "f16"  # a latent cache has one row for both
-    if asked is None:
-        per_request = defaults.context_tokens(workload, architecture)
-        asked = per_request if unified else per_request * slots
-    flash = workload.flash_attention or _text(workload, ("flash-attn", "fa")) or "auto"
-    settings = build(
-        context=asked or architecture.context_tokens or defaults.CONTEXT_TOKENS,
+    settings = rounded(options_of(workload, architecture))
+    _refuse_heads(settings, architecture)
+    return settings
+
+
+def options_of(workload: Workload, architecture: Architecture) -> ServerOptions:
+    """The options that a workload means for a model, with llama-server's defaults."""
+    slots = _number(workload, NAMES.slots) or defaults.parallel(workload)
+    unified = _flag(workload, NAMES.unified)
+    keys, values = _cache_types(workload, architecture)
+    return ServerOptions(
+        context=_total_context(workload, architecture, 1 if unified else slots),
         parallel=slots,
         unified=unified,
         batch=_number(workload, ("batch-size", "b")) or 2048,
         ubatch=workload.ubatch or _number(workload, ("ubatch-size", "ub")) or 512,
         type_k=keys,
         type_v=values,
-        flash_attention=flash if architecture.name not in NO_FLASH_ATTENTION else "off",
+        flash_attention=_flash_attention(workload, architecture),
         swa_full=_flag(workload, ("swa-full",)),
         embedding=_embedding(workload, architecture),
         latent=architecture.latent is not None,
         encoder=architecture.encoder_only,
     )
-    _refuse_heads(settings, architecture)
-    return settings
 
 
-def build(
-    *, context: int, parallel: int = 1, unified: bool = False, batch: int = 2048,
-    ubatch: int = 512, type_k: str = "f16", type_v: str = "f16", flash_attention: str = "auto",
-    swa_full: bool = False, embedding: bool = False, latent: bool = False, encoder: bool = False,
-) -> Settings:  # fmt: skip
+def _total_context(workload: Workload, architecture: Architecture, slots: int) -> int:
+    """The option as given, else the context of one request for each of the slots."""
+    given = _number(workload, NAMES.total_context)
+    if given is None:
+        given = defaults.context_tokens(workload, architecture) * slots
+    return given or architecture.context_tokens or defaults.CONTEXT_TOKENS
+
+
+def _cache_types(workload: Workload, architecture: Architecture) -> tuple[str, str]:
+    """(keys, values); a latent cache has one row for both."""
+    keys = workload.kv_cache_k or _text(workload, ("cache-type-k", "ctk")) or "f16"
+    values = workload.kv_cache_v or _text(workload, ("cache-type-v", "ctv"))
+    if values is None:
+        values = keys if architecture.latent else "f16"
+    return keys, values
+
+
+def _flash_attention(workload: Workload, architecture: Architecture) -> str:
+    if architecture.name in NO_FLASH_ATTENTION:
+        return "off"
+    return workload.flash_attention or _text(workload, ("flash-attn", "fa")) or "auto"
+
+
+def rounded(options: ServerOptions) -> Settings:
     """Round as llama.cpp does: 10000 tokens in 3 separate slots become 3 x 3584.
 
-    A causal model's batch is held to the context as asked, before that is rounded up.
+    A causal model's batch is limited to the context as given, before that is rounded up.
     """
+    parallel, context = options.parallel, options.context
     total = pad(context)
-    sequence = total if unified else pad(total // parallel)
-    if not unified:
+    sequence = total if options.unified else pad(total // parallel)
+    if not options.unified:
         total = sequence * parallel
-    batch = min(batch, total if encoder else context)
-    ubatch = min(ubatch or batch, batch)
-    if embedding:
+    batch = min(options.batch, total if options.encoder else context)
+    ubatch = min(options.ubatch or batch, batch)
+    if options.embedding:
         batch = ubatch  # the server processes a whole input at once
-    keys, values = cache_type(type_k), cache_type(type_v)
-    flash = _flash(flash_attention)
-    _refuse(keys, values, flash, latent)
+    keys, values = cache_type(options.type_k), cache_type(options.type_v)
+    flash = _flash(options.flash_attention)
+    _refuse(keys, values, flash, options.latent)
     return Settings(
-        total, sequence, parallel, unified, batch, ubatch, keys, values, flash, swa_full, embedding
-    )
+        total, sequence, parallel, options.unified, batch, ubatch, keys, values, flash,
+        options.swa_full, options.embedding,
+    )  # fmt: skip
 
 
 def cache_type(name: str) -> GgmlType:

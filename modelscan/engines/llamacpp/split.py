@@ -49,10 +49,10 @@ def place(shape: ModelShape, workload: Workload, gpus: tuple[Gpu, ...]) -> Place
     """Raises UsageError for values llama.cpp would not take."""
     count = len(shape.architecture.layers)
     stored = count + shape.architecture.mtp_layers
-    wanted = _gpu_layers(workload, stored) if gpus else 0
+    offloaded = _gpu_layers(workload, stored) if gpus else 0
     weights = _shares(workload, gpus)
-    start = max(stored + 1 - wanted, 0)
-    active = min(wanted, stored + 1)
+    start = max(stored + 1 - offloaded, 0)
+    active = min(offloaded, stored + 1)
     homes = [_home(index, start, active, weights) for index in range(stored + 1)]
     return Placement(
         gpus=gpus,

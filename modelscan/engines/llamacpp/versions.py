@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from modelscan.engines.llamacpp.activations import Graph
+from modelscan.engines.llamacpp.graph import Graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class LlamacppVersion:
 
 # Observed with xllamacpp's wheels (dry runs of the same shapes): up to b9294 n_ubatch rows of
 # logits are reserved and masks are made in float32, from b9538 on one row per slot; up to b11063
-# three hidden-wide tensors and the queries live beside the widest operation, in b11549 five. The
+# three hidden-wide tensors and the queries live during the widest operation, in b11549 five. The
 # borders between are taken in the middle.
 _OLD = Graph(
     residual=3, waiting_queries=True, all_rows=True, logits_residual=3, embedding_residual=3,

@@ -1,1 +1,5 @@
-"""An Ollama server that runs already: its API."""
+"""Ollama: everything it knows, pure."""
+
+from modelscan.core.workload import Backend
+
+NAME: Backend = "ollama"

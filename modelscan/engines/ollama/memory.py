@@ -17,6 +17,7 @@ from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.engines.llamacpp import memory as llamacpp
+from modelscan.engines.ollama import NAME
 from modelscan.engines.option_values import whole
 from modelscan.engines.versions import Version, parse_version, row_for, unknown_note
 
@@ -52,7 +53,7 @@ def facts_for(version: str | None) -> OllamaVersion:
 def default_context(
     facts: OllamaVersion, architecture: Architecture, inventory: Inventory | None
 ) -> int:
-    """What Ollama opens when nobody says: never more than the model was trained for."""
+    """The context Ollama opens by default: never more than the model was trained for."""
     tokens = facts.context_tokens
     if tokens is None:
         gpus = inventory.gpus if inventory else ()
@@ -101,12 +102,12 @@ def estimate(
     """llama.cpp's estimate with Ollama's defaults; the same errors."""
     chosen = version or workload.backend_version or DEFAULT_VERSION
     facts = facts_for(chosen)
-    wanted = with_defaults(workload, shape.architecture, inventory, facts)
-    found = llamacpp.estimate(shape, wanted, inventory, version=None)
-    assumption = f"Ollama {chosen}: {wanted.context_tokens} tokens x {wanted.parallel} slots"
+    served = with_defaults(workload, shape.architecture, inventory, facts)
+    found = llamacpp.estimate(shape, served, inventory, version=None)
+    assumption = f"Ollama {chosen}: {served.context_tokens} tokens x {served.parallel} slots"
     return replace(
         found,
-        backend="ollama",
+        backend=NAME,
         backend_version=chosen,
         margin_bytes=0,
         assumptions=(

@@ -1,1 +1,5 @@
-"""SGLang in an environment of its own: found, its command line, what its log says."""
+"""SGLang: everything it knows, pure."""
+
+from modelscan.core.workload import Backend
+
+NAME: Backend = "sglang"

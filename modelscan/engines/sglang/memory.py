@@ -13,14 +13,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, Layer, ModelShape
-from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
+from modelscan.core.estimate import Estimate, Parts
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Workload
-from modelscan.engines.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
+from modelscan.engines.pool_estimate import (
+    Rank,
+    Start,
+    assemble,
+    pool_device,
+    ranks_of,
+    smallest_start,
+    start_problems,
+)
+from modelscan.engines.sglang import NAME
 from modelscan.engines.sglang.pools import Pools, context_bytes, sized, state_bytes, token_bytes
 from modelscan.engines.sglang.settings import SglangSettings, resolve
-from modelscan.engines.sglang.versions import DEFAULT_VERSION, OLDEST_VERSION, facts_for
+from modelscan.engines.sglang.versions import DEFAULT_VERSION, OLDEST_VERSION, RESIDUALS, facts_for
 from modelscan.engines.versions import unknown_note
 from modelscan.memory.rank_weights import (
     LayerCounts,
@@ -31,7 +40,7 @@ from modelscan.memory.rank_weights import (
     stage_counts,
 )
 
-# What loading takes of the free memory beside the weights (library handles, the allocator's
+# What loading takes of the free memory in addition to the weights (library handles, the allocator's
 # rounding): 0.12, 0.14, 0.09, 0.09 and 0.0 GiB of five dense models in published logs.
 _LOADED_BYTES = round(0.09 * GIB)
 _GRAPH_BASE_BYTES = 0.08 * GIB  # 0.09 to 0.11 GiB at a batch of 8
@@ -62,41 +71,28 @@ def estimate(
     ``kv_cache_bytes`` is what ``context_tokens`` x ``parallel`` needs, ``kv_pool_bytes`` of a GPU
     the KV pool. No room after the weights is ``does_not_fit``, as SGLang refuses to start.
     """
-    refuse_format(shape, workload, "SGLang")
     chosen = version or workload.backend_version or DEFAULT_VERSION
-    return fewest_gpus(
-        shape.architecture, workload, inventory, "sglang",
-        lambda wanted: _estimate(shape, wanted, inventory, chosen),
+    return smallest_start(
+        shape, workload, inventory, "SGLang",
+        lambda placed: _estimate(shape, placed, inventory, chosen),
     )  # fmt: skip
 
 
 def _estimate(
     shape: ModelShape, workload: Workload, inventory: Inventory | None, version: str
 ) -> Estimate:
-    facts = facts_for(version)
-    settings = resolve(shape.architecture, workload, inventory, facts)
+    settings = resolve(shape.architecture, workload, inventory, facts_for(version))
     stages = [_stage(shape, settings, index) for index in range(settings.pipeline_parallel)]
-    count = settings.tensor_parallel
-    ranks = [
-        _rank(stage, settings, index * count + slot)
-        for index, stage in enumerate(stages)
-        for slot in range(count)
-    ]
-    return assemble(
-        shape,
-        ranks,
-        backend="sglang",
-        version=version,
-        context_tokens=settings.context_tokens,
-        parallel=settings.parallel,
-        tensor_parallel=settings.tensor_parallel,
-        problems=_problems(shape, settings, ranks),
-        assumptions=(
-            *_assumptions(settings),
-            *unknown_note("SGLang", version, OLDEST_VERSION, DEFAULT_VERSION),
-        ),
-        known_hardware=bool(settings.gpus),
+    ranks = ranks_of(settings, lambda stage, slot: _rank(stages[stage], settings, slot))
+    problems = start_problems(
+        shape.architecture, settings, ranks, lambda rank: _start_problem(rank, settings)
     )
+    unknown = unknown_note("SGLang", version, OLDEST_VERSION, DEFAULT_VERSION)
+    start = Start(
+        NAME, version, settings.context_tokens, settings, RESIDUALS,
+        assumptions=(*_assumptions(settings), *unknown),
+    )  # fmt: skip
+    return assemble(shape, ranks, start, problems)
 
 
 def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
@@ -150,16 +146,9 @@ def _rank(stage: _Stage, settings: SglangSettings, slot: int) -> Rank:
         cuda_graph_bytes=stage.graph_bytes,
         other_bytes=_table_bytes(settings, pools),
     )
+    budget = None if memory is None else round(memory * settings.fraction)
     return Rank(
-        device=DeviceEstimate(
-            index=gpu.index if gpu else slot,
-            parts=parts,
-            total_bytes=parts.total_bytes,
-            kv_pool_bytes=pools.kv_bytes if pools else None,
-            budget_bytes=None if memory is None else round(memory * settings.fraction),
-            memory_bytes=memory,
-            free_bytes=gpu.free_bytes if gpu else None,
-        ),
+        device=pool_device(gpu, slot, parts, pools.kv_bytes if pools else None, budget),
         tokens=pools.tokens if pools else None,
         concurrency=pools.requests(settings.context_tokens) if pools else None,
         bytes_per_token=stage.token_bytes,
@@ -201,21 +190,6 @@ def _table_bytes(settings: SglangSettings, pools: Pools | None) -> int:
         tokens = pools.tokens if pools else 0
         running = min(max(int(tokens / settings.context_tokens * 512), 2048), 4096)
     return running * (settings.context_tokens + 4) * 4
-
-
-def _problems(
-    shape: ModelShape, settings: SglangSettings, ranks: Sequence[Rank]
-) -> tuple[str, ...]:
-    found: list[str] = []
-    count = settings.tensor_parallel * settings.pipeline_parallel
-    if settings.gpus and len(settings.gpus) < count:
-        found.append(f"{count} GPUs are needed, {len(settings.gpus)} are there")
-    found += unsplittable(shape.architecture, settings.tensor_parallel, "sglang")
-    for rank in ranks:
-        problem = _start_problem(rank, settings)
-        if problem:
-            found.append(problem)
-    return tuple(dict.fromkeys(found))
 
 
 def _start_problem(rank: Rank, settings: SglangSettings) -> str | None:

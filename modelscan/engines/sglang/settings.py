@@ -8,14 +8,15 @@ from modelscan.core.architecture import Architecture
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
-from modelscan.engines.option_values import decimal, flag, ranks, share, whole
+from modelscan.engines.option_values import decimal, flag, share, whole
+from modelscan.engines.pool_settings import degrees, kv_dtype, selected_gpus
+from modelscan.engines.sglang.flags import NAMES
 from modelscan.engines.sglang.versions import (
     SglangVersion,
     auto_fraction,
     batch_defaults,
     vision_factor,
 )
-from modelscan.engines.vllm.settings import kv_dtype, selected_gpus
 from modelscan.memory import defaults
 from modelscan.memory.stated_cache import MODELOPT, cache_type
 
@@ -60,26 +61,26 @@ def resolve(
     facts: SglangVersion,
 ) -> SglangSettings:
     """Settings of one deployment; what was not asked for has the version's default."""
-    tensor, pipeline = _parallelism(workload)
+    tensor, pipeline = degrees(workload, NAMES)
     gpus = selected_gpus(workload, inventory, tensor * pipeline)
     memory = gpus[0].memory_bytes if gpus else None
     default_chunk, default_batch = batch_defaults(memory, tensor)
     chunk = whole(workload, "chunked-prefill-size") or default_chunk
     batch = whole(workload, "cuda-graph-max-bs") or default_batch
-    asked = share(workload, "mem-fraction-static")
-    fraction = asked if asked else auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
-    if not asked and architecture.vision and facts.vision_factor:
-        fraction *= _tower(architecture)
+    given = share(workload, *NAMES.memory_share)
+    default = auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
+    if architecture.vision and facts.vision_factor:
+        default *= _tower(architecture)
     return SglangSettings(
-        context_tokens=whole(workload, "context-length")
+        context_tokens=whole(workload, *NAMES.context)
         or defaults.context_tokens(workload, architecture),
         parallel=workload.parallel or 1,
-        fraction=fraction,
-        fraction_asked=bool(asked),
+        fraction=given or default,
+        fraction_asked=bool(given),
         chunk=chunk,
         graph_batch=batch,
-        running=whole(workload, "max-running-requests"),
-        kv_dtype=cache_type(kv_dtype(workload, "SGLang"), architecture, _followed(facts)),
+        running=whole(workload, *NAMES.max_requests),
+        kv_dtype=cache_type(kv_dtype(workload, "SGLang", NAMES), architecture, _followed(facts)),
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
         page=whole(workload, "page-size") or 1,
@@ -98,14 +99,6 @@ def resolve(
 def _followed(facts: SglangVersion) -> tuple[str, ...]:
     """Checkpoints whose stated cache type "auto" means: ModelOpt's only."""
     return (MODELOPT,) if facts.since >= (0, 5, 0) else ()
-
-
-def _parallelism(workload: Workload) -> tuple[int, int]:
-    pipeline = workload.pipeline_parallel or whole(workload, "pp-size") or 1
-    tensor = workload.tensor_parallel or whole(workload, "tensor-parallel-size", "tp-size", "tp")
-    if not tensor and workload.gpus:
-        tensor = max(1, len(workload.gpus) // pipeline)
-    return ranks(tensor, pipeline)
 
 
 def _tower(architecture: Architecture) -> float:

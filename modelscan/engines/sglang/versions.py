@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from modelscan.core.units import GIB, MIB
+from modelscan.engines.residuals import Residuals
 from modelscan.engines.versions import Version, parse_version, row_for
 
 OLDEST_VERSION, DEFAULT_VERSION = "0.4.0", "0.5.23"
+# The logs name no activation, hence the wide values (benchmarks/bench_memory_gpu.py --margins).
+RESIDUALS = Residuals(compute=0.25, weights=0.05, kv=0.004, floor_bytes=512 * MIB)
 
 
 @dataclass(frozen=True, slots=True)

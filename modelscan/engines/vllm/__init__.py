@@ -1,1 +1,5 @@
-"""vLLM in an environment of its own: found, its command line, what its log says."""
+"""vLLM: everything it knows, pure."""
+
+from modelscan.core.workload import Backend
+
+NAME: Backend = "vllm"

@@ -54,7 +54,7 @@ def _forward_bytes(
     settings: VllmSettings,
     facts: VllmVersion,
 ) -> int:
-    """Gate and up projections with their product beside a few copies of the hidden state."""
+    """Gate and up projections with their product and a few copies of the hidden state."""
     products = 3 if architecture.gated_feed_forward else 2
     feed_forward = max((layer.feed_forward for layer in layers), default=0)
     attention = max((_attention_width(layer) for layer in layers), default=0)

@@ -2,22 +2,29 @@
 
 The budget (exact to 0.00 GiB in published logs): pool = utilisation x total - (weights +
 activation peak + non-torch increase, + CUDA graphs in newer versions). Constants and their sources:
-``vllm_versions``. ``docs/memory-vllm-sglang.md`` explains the terms.
+``versions``. ``docs/memory-vllm-sglang.md`` explains the terms.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
+from modelscan.core.estimate import Estimate, Parts
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import format_bytes
 from modelscan.core.workload import Workload
-from modelscan.engines.pool_estimate import Rank, assemble, fewest_gpus, refuse_format, unsplittable
+from modelscan.engines.pool_estimate import (
+    Rank,
+    Start,
+    assemble,
+    pool_device,
+    ranks_of,
+    smallest_start,
+    start_problems,
+)
 from modelscan.engines.versions import unknown_note
-from modelscan.engines.vllm import kv_pool as vllm_kv
-from modelscan.engines.vllm import overhead as vllm_overhead
+from modelscan.engines.vllm import NAME, kv_pool, overhead
 from modelscan.engines.vllm.activation import activation_bytes
 from modelscan.engines.vllm.kv_pool import Capacity
 from modelscan.engines.vllm.settings import VllmSettings, resolve
@@ -26,6 +33,7 @@ from modelscan.engines.vllm.versions import (
     OLDEST_VERSION,
     VllmVersion,
     facts_for,
+    residuals_for,
 )
 from modelscan.memory.rank_weights import (
     LayerCounts,
@@ -51,11 +59,10 @@ def estimate(
     failed start is ``does_not_fit`` with vLLM's own reason in ``warnings``. Without a degree asked
     for, the fewest GPUs that fit. Raises NotDeployableError for GGUF.
     """
-    refuse_format(shape, workload, "vLLM")
     chosen = version or workload.backend_version or DEFAULT_VERSION
-    return fewest_gpus(
-        shape.architecture, workload, inventory, "vllm",
-        lambda wanted: _estimate(shape, wanted, inventory, chosen),
+    return smallest_start(
+        shape, workload, inventory, "vLLM",
+        lambda placed: _estimate(shape, placed, inventory, chosen),
     )  # fmt: skip
 
 
@@ -65,25 +72,15 @@ def _estimate(
     facts = facts_for(version)
     settings = resolve(shape.architecture, workload, inventory, facts)
     stages = [_stage(shape, settings, facts, i) for i in range(settings.pipeline_parallel)]
-    count = settings.tensor_parallel
-    ranks = [
-        _rank(stage, settings, facts, index * count + slot)
-        for index, stage in enumerate(stages)
-        for slot in range(count)
-    ]
-    problems = _problems(shape, settings, facts, ranks)
-    return assemble(
-        shape,
-        ranks,
-        backend="vllm",
-        version=version,
-        context_tokens=settings.max_model_len,
-        parallel=settings.parallel,
-        tensor_parallel=settings.tensor_parallel,
-        problems=problems,
-        assumptions=(*_assumptions(settings, facts), *_unknown(version)),
-        known_hardware=bool(settings.gpus),
+    ranks = ranks_of(settings, lambda stage, slot: _rank(stages[stage], settings, facts, slot))
+    problems = start_problems(
+        shape.architecture, settings, ranks, lambda rank: _Start(rank, settings).problem()
     )
+    start = Start(
+        NAME, version, settings.max_model_len, settings, residuals_for(version),
+        assumptions=(*_assumptions(settings, facts), *_unknown(version)),
+    )  # fmt: skip
+    return assemble(shape, ranks, start, problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +89,7 @@ class _Stage:
 
     parts: Parts
     charged_bytes: int
-    pool: vllm_kv.Pool
+    pool: kv_pool.Pool
     offloaded_bytes: int
 
 
@@ -105,7 +102,7 @@ def _stage(shape: ModelShape, settings: VllmSettings, facts: VllmVersion, stage:
     graphs = parts.cuda_graph_bytes if facts.graphs_charged else 0
     context = parts.other_bytes if facts.context_charged else 0
     charged = parts.weights_bytes + parts.compute_bytes + parts.non_torch_bytes
-    pool = vllm_kv.layout(shape.architecture, counts, settings, facts)
+    pool = kv_pool.layout(shape.architecture, counts, settings, facts)
     return _Stage(parts, charged + graphs + context, pool, offloaded)
 
 
@@ -116,11 +113,11 @@ def _rank(stage: _Stage, settings: VllmSettings, facts: VllmVersion, slot: int) 
     pool_bytes = settings.kv_pool_bytes
     if pool_bytes is None and budget is not None:
         pool_bytes = budget - stage.charged_bytes
-    held = vllm_kv.capacity(stage.pool, pool_bytes or 0, settings, facts)
+    held = kv_pool.capacity(stage.pool, pool_bytes or 0, settings, facts)
     parts = _with_cache(stage.parts, stage.pool, held, settings, facts)
     known = held if pool_bytes is not None else None
     return Rank(
-        device=_device(gpu, slot, parts, pool_bytes, budget),
+        device=pool_device(gpu, slot, parts, pool_bytes, budget),
         tokens=known.tokens if known else None,
         concurrency=known.concurrency if known else None,
         bytes_per_token=held.bytes_per_token if held else 0.0,
@@ -160,44 +157,28 @@ def _parts(
     last = stage == settings.pipeline_parallel - 1
     kinds = [layer for layer, _ in counts]
     return Parts(
-        weights_bytes=weights + vllm_overhead.lora_bytes(architecture, counts, settings),
+        weights_bytes=weights + overhead.lora_bytes(architecture, counts, settings),
         compute_bytes=activation_bytes(architecture, kinds, settings, facts, last_stage=last),
-        non_torch_bytes=vllm_overhead.non_torch_bytes(settings, facts),
-        cuda_graph_bytes=vllm_overhead.graph_bytes(architecture, counts, settings, facts),
-        other_bytes=vllm_overhead.context_bytes(settings, facts),
+        non_torch_bytes=overhead.non_torch_bytes(settings, facts),
+        cuda_graph_bytes=overhead.graph_bytes(architecture, counts, settings, facts),
+        other_bytes=overhead.context_bytes(settings, facts),
     )
 
 
 def _with_cache(
     parts: Parts,
-    pool: vllm_kv.Pool,
+    pool: kv_pool.Pool,
     held: Capacity | None,
     settings: VllmSettings,
     facts: VllmVersion,
 ) -> Parts:
-    from dataclasses import replace
-
     if held is None:
         return parts
-    states = vllm_kv.state_blocks(pool, settings, facts) * pool.block_bytes
+    states = kv_pool.state_blocks(pool, settings, facts) * pool.block_bytes
     return replace(
         parts,
         kv_cache_bytes=(held.request_bytes - states) * settings.parallel,
         recurrent_state_bytes=states * settings.parallel,
-    )
-
-
-def _device(
-    gpu: Gpu | None, slot: int, parts: Parts, pool_bytes: int | None, budget: int | None
-) -> DeviceEstimate:
-    return DeviceEstimate(
-        index=gpu.index if gpu else slot,
-        parts=parts,
-        total_bytes=parts.total_bytes,
-        kv_pool_bytes=None if pool_bytes is None else max(0, pool_bytes),
-        budget_bytes=budget,
-        memory_bytes=gpu.memory_bytes if gpu else None,
-        free_bytes=gpu.free_bytes if gpu else None,
     )
 
 
@@ -242,22 +223,6 @@ class _Start:
             f"{format_bytes(self.rank.request_bytes)} of KV cache, more than the "
             f"{format_bytes(pool)} there are on GPU {self.rank.device.index}"
         )
-
-
-def _problems(
-    shape: ModelShape, settings: VllmSettings, facts: VllmVersion, ranks: list[Rank]
-) -> tuple[str, ...]:
-    """Why vLLM would not start; empty when it does."""
-    found: list[str] = []
-    needed = settings.tensor_parallel * settings.pipeline_parallel
-    if settings.gpus and len(settings.gpus) < needed:
-        found.append(f"{needed} GPUs are needed, {len(settings.gpus)} are there")
-    found += unsplittable(shape.architecture, settings.tensor_parallel, "vllm")
-    for rank in ranks:
-        problem = _Start(rank, settings).problem()
-        if problem:
-            found.append(problem)
-    return tuple(dict.fromkeys(found))
 
 
 def _unknown(version: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""vLLM's memory beside weights, activations and cache: non-torch, CUDA graphs, context, LoRA."""
+"""vLLM's other memory: non-torch, CUDA graphs, context, LoRA."""
 
 from __future__ import annotations
 

@@ -6,18 +6,18 @@ import re
 from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, Attention
-from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB, parse_bytes
 from modelscan.core.workload import Workload
-from modelscan.engines.option_values import decimal, flag, ranks, share, whole
+from modelscan.engines.option_values import decimal, flag, share, whole
+from modelscan.engines.pool_settings import degrees, kv_dtype, selected_gpus
+from modelscan.engines.vllm.flags import NAMES
 from modelscan.engines.vllm.versions import VllmVersion
 from modelscan.memory import defaults
 from modelscan.memory.stated_cache import COMPRESSED, MODELOPT, cache_type
 
 _BIG_GPU_BYTES = 70 * GIB  # code: get_batch_defaults, "a100" excluded by name
 _FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "int8", "int8_per_token_head")
-_GGML_TYPE = re.compile(r"(?:i?q\d|f32$)")
 _CAPTURE_MAXIMA = {"gpt_oss": 1024}
 _DTYPE_BYTES = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
 
@@ -60,7 +60,7 @@ class VllmSettings:
 
     @property
     def kv_element_bytes(self) -> float:
-        """Bytes per cached value; scales of the 8-bit kinds are in ``vllm_kv``."""
+        """Bytes per cached value; scales of the 8-bit kinds are in ``kv_pool``."""
         if self.kv_dtype.startswith("nvfp4"):
             return 0.5625  # 4 bits and one 8-bit scale for 16 values
         return 1.0 if self.kv_dtype in _FP8_KV else float(min(self.dtype_bytes, 4))
@@ -70,24 +70,23 @@ def resolve(
     architecture: Architecture, workload: Workload, inventory: Inventory | None, facts: VllmVersion
 ) -> VllmSettings:
     """Settings for one deployment; an option that was not asked for has the version's default."""
-    tensor, pipeline = _parallelism(workload)
+    tensor, pipeline = degrees(workload, NAMES)
     gpus = selected_gpus(workload, inventory, tensor * pipeline)
-    dtype_asked = workload.parameter("dtype")
     max_len = _context(architecture, workload)
-    seqs = whole(workload, "max-num-seqs") or _default_seqs(gpus, facts)
+    seqs, tokens = _batch(workload, gpus, facts, max_len)
     eager = flag(workload, "enforce-eager")
-    tokens = whole(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
     speculative = workload.parameter("speculative-config") or ""
+    dtype = workload.parameter("dtype")
     return VllmSettings(
         max_model_len=max_len,
         parallel=workload.parallel or 1,
         max_num_seqs=min(seqs, tokens),
         max_num_batched_tokens=tokens,
         block_size=whole(workload, "block-size") or _default_block(architecture),
-        kv_dtype=cache_type(kv_dtype(workload, "vLLM"), architecture, _followed(facts)),
-        dtype_bytes=_dtype_bytes(architecture, dtype_asked),
-        dtype_asked=dtype_asked,
-        utilization=_utilization(workload, facts),
+        kv_dtype=cache_type(kv_dtype(workload, "vLLM", NAMES), architecture, _followed(facts)),
+        dtype_bytes=_dtype_bytes(dtype),
+        dtype_asked=dtype,
+        utilization=share(workload, *NAMES.memory_share) or facts.utilization,
         eager=eager,
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
@@ -95,8 +94,7 @@ def resolve(
         capture_sizes=0 if eager else _capture_sizes(architecture, seqs, workload, facts),
         speculative_tokens=_speculative_tokens(speculative),
         speculative_mtp="mtp" in speculative,
-        kv_pool_bytes=_size(workload, "kv-cache-memory-bytes")
-        or _size(workload, "kv-cache-memory"),
+        kv_pool_bytes=_size(workload, "kv-cache-memory-bytes", "kv-cache-memory"),
         blocks_override=whole(workload, "num-gpu-blocks-override"),
         cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
         loras=_loras(workload),
@@ -114,27 +112,17 @@ def _followed(facts: VllmVersion) -> tuple[str, ...]:
     return (COMPRESSED, MODELOPT) if facts.since >= (0, 13, 0) else ()
 
 
-def _parallelism(workload: Workload) -> tuple[int, int]:
-    pipeline = workload.pipeline_parallel or whole(workload, "pipeline-parallel-size") or 1
-    tensor = workload.tensor_parallel or whole(workload, "tensor-parallel-size")
-    if not tensor and workload.gpus:
-        tensor = max(1, len(workload.gpus) // pipeline)
-    return ranks(tensor, pipeline)
-
-
-def selected_gpus(workload: Workload, inventory: Inventory | None, count: int) -> tuple[Gpu, ...]:
-    """The devices in use: the ones asked for, else those with the most free memory."""
-    if inventory is None:
-        return ()
-    if workload.gpus is not None:
-        by_index = {gpu.index: gpu for gpu in inventory.gpus}
-        return tuple(by_index[index] for index in workload.gpus if index in by_index)[:count]
-    ranked = sorted(inventory.gpus, key=lambda gpu: (-(gpu.free_bytes or 0), gpu.index))
-    return tuple(sorted(ranked[:count], key=lambda gpu: gpu.index))
+def _batch(
+    workload: Workload, gpus: tuple[Gpu, ...], facts: VllmVersion, max_len: int
+) -> tuple[int, int]:
+    """(sequences, tokens) of one step, as given or by version and card."""
+    seqs = whole(workload, *NAMES.max_requests) or _default_seqs(gpus, facts)
+    tokens = whole(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
+    return seqs, tokens
 
 
 def _context(architecture: Architecture, workload: Workload) -> int:
-    asked = whole(workload, "max-model-len")
+    asked = whole(workload, *NAMES.context)
     return asked or defaults.context_tokens(workload, architecture)
 
 
@@ -162,25 +150,10 @@ def _default_block(architecture: Architecture) -> int:
     return 64 if mla else 16
 
 
-def kv_dtype(workload: Workload, backend: str) -> str:
-    """The cache type asked for. Raises UsageError for llama.cpp's types, which neither takes."""
-    asked = (workload.parameter("kv-cache-dtype") or workload.kv_cache_k or "auto").lower()
-    if _GGML_TYPE.match(asked):
-        raise UsageError(
-            f"{backend} has no cache type '{asked}'",
-            hint="--kv-cache fp8 halves the cache there; q8_0 and q4_0 are llama.cpp's",
-        )
-    return asked
-
-
-def _dtype_bytes(architecture: Architecture, asked: str | None) -> int:
+def _dtype_bytes(asked: str | None) -> int:
     if asked and asked != "auto":
         return _DTYPE_BYTES.get(asked, 2)
     return 2  # "auto" runs float32 checkpoints in half precision as well
-
-
-def _utilization(workload: Workload, facts: VllmVersion) -> float:
-    return share(workload, "gpu-memory-utilization") or facts.utilization
 
 
 def _capture_sizes(

@@ -6,9 +6,10 @@ version's source. Where a cause is known the constant is the cause, not a fitted
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from modelscan.core.units import GIB
+from modelscan.core.units import GIB, MIB
+from modelscan.engines.residuals import Residuals
 from modelscan.engines.versions import Version, parse_version, row_for
 
 OLDEST_VERSION, DEFAULT_VERSION = "0.6.0", "0.32.0"  # what is known is known between these
@@ -19,7 +20,7 @@ class VllmVersion:
     """Facts valid from ``since`` on.
 
     ``sampler_bytes``: bytes per (sequence x vocabulary entry) that the profiled sampler holds
-    beside the logits in the model's own type. ``hidden_copies``: activations of hidden size alive
+    with the logits in the model's own type. ``hidden_copies``: activations of hidden size alive
     during the widest moment of a layer. ``moe_workspace_kept``: the experts' workspace outlives
     the layer, so it adds to the sampler's peak.
     """
@@ -86,8 +87,6 @@ _V1_EARLY = VllmVersion(
 
 
 def _after(base: VllmVersion, **changes: object) -> VllmVersion:
-    from dataclasses import replace
-
     return replace(base, **changes)  # type: ignore[arg-type]  # fields are checked by the tests
 
 
@@ -135,3 +134,14 @@ VERSIONS = (
 def facts_for(version: str | None) -> VllmVersion:
     """The facts of a version as people write it; None is ``DEFAULT_VERSION``."""
     return row_for(VERSIONS, parse_version(version or DEFAULT_VERSION))
+
+
+# benchmarks/bench_memory_gpu.py --margins. What vLLM charges for graphs is its own guess (p95 0.14
+# GiB of 0.9); one that is not charged does not reduce the pool.
+_RESIDUALS = Residuals(compute=0.024, weights=0.024, kv=0.001, floor_bytes=160 * MIB)
+_WITH_GRAPHS = replace(_RESIDUALS, graphs=0.15)
+
+
+def residuals_for(version: str | None) -> Residuals:
+    """How far the estimates of a version are off."""
+    return _WITH_GRAPHS if facts_for(version).graphs_charged else _RESIDUALS

@@ -42,11 +42,11 @@ def gated(fields: Fields) -> bool:
     activation = fields.text("mlp_hidden_act", "hidden_act", "activation_function", "ffn_act",
                              "hidden_activation", "afn", "activation").lower()  # fmt: skip
     activation = activation or str(fields.table("ffn_act_fn").get("name") or "").lower()
-    kind = fields.text("ffn_type").lower() or activation
+    kind = fields.text("ffn_type", "feed_forward_type").lower() or activation
     if any(word in kind for word in ("silu", "swiglu", "swish", "glu", "situ")):
         return True
     family = fields.text("model_type").lower()
-    if kind == "mptmlp" or (not kind and family.startswith(_PLAIN)):
+    if kind in ("mptmlp", "original") or (not kind and family.startswith(_PLAIN)):
         return False
     if "gelu" in kind and (residual_experts(fields) or any(f in family for f in _GATED_GELU)):
         return True

@@ -159,7 +159,8 @@ def _encoder_only(fields: Fields) -> bool:
     if any(word in classes for word in _CAUSAL) or fields.flag("is_decoder"):
         return False
     encoder = fields.get("type_vocab_size", "position_embedding_type", "classifier_pooling")
-    return encoder is not None or fields.flag("is_causal") is False
+    causal = fields.flag("is_causal", "causal")
+    return encoder is not None or causal is False
 
 
 def _layer(

@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from modelscan.engines.llamacpp.options import parse
+from modelscan.engines.llamacpp.option_words import parse
 from modelscan.supervisor.embedded.params import apply
 from modelscan.supervisor.processes import die_with_parent
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _confine(parent: int) -> None:
-    """No core file; an end in any case, also when whoever asked is gone."""
+    """No core file; an end in any case, also when the command that started it is gone."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

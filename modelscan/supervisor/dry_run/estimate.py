@@ -14,6 +14,7 @@ from modelscan.core.plan import ResolvedModel
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
 from modelscan.engines.flags import workload_of
+from modelscan.engines.llamacpp import NAME as LLAMACPP
 from modelscan.models.decide import decide_here
 from modelscan.planner import refuse
 from modelscan.planner.sizing import choose
@@ -27,13 +28,13 @@ def exact_estimate(
     from modelscan.supervisor.dry_run.run import exact
 
     refuse.closed(subject)
-    if workload.backend not in (None, "llama.cpp"):
+    if workload.backend not in (None, LLAMACPP):
         raise NotDeployableError(
             f"--exact asks llama.cpp itself; {workload.backend} has no dry run",
             hint=f"modelscan estimate {subject.id} --exact --backend llama.cpp",
         )
     inventory = machine.free_inventory()
-    wishes = replace(workload, backend="llama.cpp")
+    wishes = replace(workload, backend=LLAMACPP)
     plan = decide_here(machine, subject, wishes).plan
     if plan is not None:  # what `plan` chooses among this model's GGUF files
         workload = workload_of(plan, workload)

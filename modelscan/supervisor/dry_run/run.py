@@ -1,14 +1,13 @@
 """llama.cpp's own dry run: how many bytes it would allocate, asked of the engine itself.
 
 xllamacpp loads the header with ``no_alloc`` and reserves its buffers without memory, in a child
-process (``engines.llamacpp.dry_run_child``), because the engine ends that run with a crash
+process (``supervisor.dry_run.child``), because the engine ends that run with a crash
 (observed with b11549: SIGSEGV or SIGABRT after the figures are printed). The weights are never
 read: a sparse file with the real header is enough, so a remote model costs only its header.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 import os
 import re
@@ -21,51 +20,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from modelscan.core.architecture import ModelShape
-from modelscan.core.errors import ModelscanError
-from modelscan.core.estimate import Estimate, Parts
+from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
-from modelscan.core.units import MIB
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate as computed_estimate
 from modelscan.engines.estimate import finish
-from modelscan.engines.llamacpp import settings as llamacpp_settings
+from modelscan.engines.llamacpp import NAME as LLAMACPP
+from modelscan.engines.llamacpp.dry_run import DryRun, DryRunError, adopt, arguments, parse
+from modelscan.engines.llamacpp.settings import from_workload
 from modelscan.engines.llamacpp.versions import build_number
 from modelscan.formats.gguf import GgufHeader, Reader
 
 MODULE = "modelscan.supervisor.dry_run.child"
 TIMEOUT_S = 120.0
-MARGIN_BYTES = 4 * MIB  # what the engine allocates beside what it reports
-_SIZE = r"\s*=\s*(\d+(?:\.\d+)?) MiB"
-_CACHE = re.compile(r"llama_kv_cache\w*: size" + _SIZE)
-_STATE = re.compile(r"llama_memory_recurrent: size" + _SIZE)
-_COMPUTE = re.compile(r"(\S+) compute buffer size" + _SIZE)
-_OUTPUT = re.compile(r"output buffer size" + _SIZE)
-_HOST = re.compile(r"Host\s*\|?\s*(\d+) =\s*(\d+) \+\s*(\d+) \+\s*(\d+)")
-_CONTEXT = re.compile(r"n_ctx\s*= (\d+)")
-_SEQUENCE = re.compile(r"n_ctx_seq\s*= (\d+)")
 _LAST = re.compile(r"reserve took|exiting due to model loading error|fatal error|GGML_ASSERT")
-_FLASH = re.compile(r"Flash Attention enabled|flash_attn\s*= (?:enabled|1)")
-
-
-class DryRunError(ModelscanError):
-    """The engine would not take the file or the settings."""
-
-    default_code = "dry_run"
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class DryRun:
-    """What the engine printed, in bytes (its log has hundredths of a MiB, ``model`` whole MiB)."""
-
-    model_bytes: int | None
-    kv_cache_bytes: int
-    recurrent_state_bytes: int
-    compute_bytes: int
-    output_bytes: int
-    context_tokens: int | None
-    sequence_tokens: int | None
-    flash_attention: bool
-    log: str
 
 
 def available() -> bool:
@@ -98,12 +66,12 @@ def exact(
     than the one asked about.
     """
     _check_version(workload.backend_version)
-    found = computed_estimate(shape, workload, inventory, model=model, backend="llama.cpp")
-    settings = llamacpp_settings.from_workload(workload, shape.architecture)
+    found = computed_estimate(shape, workload, inventory, model=model, backend=LLAMACPP)
+    settings = from_workload(workload, shape.architecture)
     elsewhere = shards or ([(header, read)] if header and read else [])
     with _file(path, elsewhere) as file:
         ran = run(file, arguments(settings))
-    adopted = _adopt(found, ran, shape)
+    adopted = adopt(found, ran, shape, engine_version())
     return finish(adopted, shape, workload, inventory, model)
 
 
@@ -121,27 +89,12 @@ def _check_version(asked: str | None) -> None:
         )
 
 
-def arguments(settings: llamacpp_settings.Settings) -> tuple[str, ...]:
-    """llama-server's options for these settings."""
-    words = [
-        "--ctx-size", str(settings.context_tokens), "--parallel", str(settings.parallel),
-        "--batch-size", str(settings.batch), "--ubatch-size", str(settings.ubatch),
-        "--cache-type-k", settings.type_k.name.lower(),
-        "--cache-type-v", settings.type_v.name.lower(),
-        "--flash-attn", "auto" if settings.flash_attention else "off",
-    ]  # fmt: skip
-    words += ["--kv-unified"] if settings.unified else []
-    words += ["--swa-full"] if settings.swa_full else []
-    words += ["--embeddings", "--pooling", "mean"] if settings.embedding else []
-    return tuple(words)
-
-
 def run(file: Path, options: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> DryRun:
     """The engine's figures for a file under llama-server's options. Raises DryRunError."""
     if not available():
         raise DryRunError(
             "the exact mode needs the embedded llama.cpp (xllamacpp), which is not installed",
-            hint="pip install 'modelscan-deploy[local]'",
+            hint="pip install xllamacpp",
             code="engine_missing",
         )
     command = [sys.executable, "-m", MODULE, str(os.getpid()), "--model", str(file), *options]
@@ -173,100 +126,10 @@ def _until_figures(child: subprocess.Popen[bytes]) -> str:
     return "".join(lines)
 
 
-def parse(log: str) -> DryRun:
-    """Read the log of a dry run. Raises DryRunError when it has no figures."""
-    last = log.rpartition("constructing llama_context")[2]
-    compute = {device: _bytes(size) for device, size in _COMPUTE.findall(last)}
-    if not compute:
-        raise DryRunError(
-            f"llama.cpp cannot load this model: {_reason(log)}",
-            hint="update the engine: pip install -U xllamacpp",
-        )
-    host = _HOST.findall(log)
-    context, sequence = _CONTEXT.search(last), _SEQUENCE.search(last)
-    return DryRun(
-        model_bytes=int(host[0][1]) * MIB if host else None,
-        kv_cache_bytes=sum(_bytes(size) for size in _CACHE.findall(last)),
-        recurrent_state_bytes=sum(_bytes(size) for size in _STATE.findall(last)),
-        compute_bytes=sum(compute.values()),
-        output_bytes=sum(_bytes(size) for size in _OUTPUT.findall(last)),
-        context_tokens=int(context.group(1)) if context else None,
-        sequence_tokens=int(sequence.group(1)) if sequence else None,
-        flash_attention=_FLASH.search(last) is not None,
-        log=log,
-    )
-
-
-def _bytes(mebibytes: str) -> int:
-    return round(float(mebibytes) * MIB)
-
-
-def _reason(log: str) -> str:
-    """The engine's own words: the first line it marked as an error, without its prefixes."""
-    for line in log.splitlines():
-        if " E " in line or "fatal error" in line or "GGML_ASSERT" in line:
-            words = line.partition(" E ")[2] or line
-            return words.rpartition("error loading model: ")[2].strip()
-    return "it gave no reason"
-
-
 def _environment() -> dict[str, str]:
     """No GPU, no debugger on the crash at the end."""
     hidden = {"GGML_NO_BACKTRACE": "1", "OMP_WAIT_POLICY": "passive", "CUDA_VISIBLE_DEVICES": ""}
     return {**os.environ, **hidden}
-
-
-def engine_parts(old: Parts, ran: DryRun, embedding_bytes: int) -> Parts:
-    """The engine's figures in place of the formulas', where they do not just round the same."""
-    return dataclasses.replace(
-        old,
-        weights_bytes=_weights(old, ran, embedding_bytes),
-        kv_cache_bytes=_closer(old.kv_cache_bytes, ran.kv_cache_bytes),
-        recurrent_state_bytes=_closer(old.recurrent_state_bytes, ran.recurrent_state_bytes),
-        compute_bytes=ran.compute_bytes,
-        output_bytes=_closer(old.output_bytes, ran.output_bytes),
-    )
-
-
-def _adopt(found: Estimate, ran: DryRun, shape: ModelShape) -> Estimate:
-    """The engine's figures in place of the formulas'."""
-    if found.per_gpu:
-        note = "checked against llama.cpp's own dry run (host only; the GPU split is computed)"
-        return dataclasses.replace(found, margin_bytes=0, assumptions=(*found.assumptions, note))
-    parts = engine_parts(found.parts, ran, shape.weights.embedding_bytes or 0)
-    host = found.host and dataclasses.replace(
-        found.host, parts=parts, total_bytes=parts.total_bytes
-    )
-    return dataclasses.replace(
-        found,
-        parts=parts,
-        total_bytes=parts.total_bytes,
-        host=host,
-        basis="exact",
-        backend_version=engine_version() or found.backend_version,
-        margin_bytes=MARGIN_BYTES,
-        verdict=None,
-        low_bytes=None,
-        high_bytes=None,
-    )
-
-
-def _weights(old: Parts, ran: DryRun, embedding_bytes: int) -> int:
-    """The header's bytes, unless the engine loads a different amount (it prints whole MiB).
-
-    Some architectures count a tied embedding twice in the dry run and map it once when loading.
-    """
-    if ran.model_bytes is None:
-        return old.weights_bytes
-    for expected in (old.weights_bytes, old.weights_bytes + embedding_bytes):
-        if 0 <= expected - ran.model_bytes < 2 * MIB:
-            return old.weights_bytes
-    return ran.model_bytes
-
-
-def _closer(ours: int, theirs: int) -> int:
-    """Ours where both agree within the log's rounding, because it has every byte."""
-    return ours if abs(ours - theirs) <= MIB // 50 else theirs
 
 
 @contextmanager

@@ -23,11 +23,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from modelscan.engines.llamacpp.options import parse
+from modelscan.engines.llamacpp.command import KEY_VARIABLE
+from modelscan.engines.llamacpp.option_words import parse
 from modelscan.supervisor.embedded.params import apply
 
 MODULE = "modelscan.supervisor.embedded.launcher"
-API_KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
 _LOG_STEP_S = 0.02
 ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}
 
@@ -47,7 +47,7 @@ def serve(argv: Sequence[str], ready_file: Path | None, run_id: str = "") -> int
     imported = time.monotonic()
     params = xllamacpp.CommonParams()
     apply(params, xllamacpp, parse(own_arguments(argv)))
-    key = os.environ.get(API_KEY_VARIABLE)
+    key = os.environ.get(KEY_VARIABLE)
     if key:
         params.api_keys = [key]
     try:

@@ -1,139 +1,33 @@
-"""A ``llama-server`` program: which options it has, and ours in its spelling.
-
-Its options changed over the years (``--mmap`` became ``--load-mode``, ``--webui`` ``--ui``,
-``--flash-attn`` got a value), so they are read from its own ``--help`` instead of a version.
-"""
+"""A ``llama-server`` program of this machine, asked for its options and devices."""
 
 from __future__ import annotations
 
 import functools
-import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
-from modelscan.core.errors import UsageError
-from modelscan.engines.llamacpp.options import ALIASES, OPTIONS, experts_on_cpu
+from modelscan.engines.llamacpp.server_help import Known, devices, parse_help
 
 PROGRAM = "llama-server"
 _TIMEOUT_S = 10.0
-_EVERY_LAYER = "999"  # before "all" was understood
-_LINE = re.compile(r"^(-{1,2}[A-Za-z][\w-]*(?:,\s*-{1,2}[A-Za-z][\w-]*)*)( [^\s-]\S*)?")
-_NAME = re.compile(r"-{1,2}[A-Za-z][\w-]*")
-_DEVICE = re.compile(r"^\s+(\w+\d+): .*MiB", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """An option as ``--help`` describes it; ``written`` is one of its names with its dashes."""
-
-    written: str
-    takes_value: bool
-    text: str
 
 
 @functools.lru_cache(maxsize=8)
 def known_options(program: str) -> Mapping[str, Known] | None:
-    """Every spelling of every option; None when the program does not say."""
+    """Every spelling of every option; None when the program does not answer."""
     text = _output(program, "--help")
     found = parse_help(text) if text else {}
     return found if "model" in found else None
 
 
-def parse_help(text: str) -> dict[str, Known]:
-    """Long and short names (without dashes) to what the help says of them. Pure."""
-    found: dict[str, Known] = {}
-    for block in re.split(r"\n(?=-)", text):
-        match = _LINE.match(block)
-        if match is None:
-            continue
-        for written in _NAME.findall(match[1]):
-            found[written.lstrip("-")] = Known(written, match[2] is not None, block)
-    return found
-
-
-def adapt(words: Sequence[str], known: Mapping[str, Known]) -> tuple[str, ...]:
-    """Our options as this build spells them; raises UsageError for one that it cannot do."""
-    return tuple(word for option in _pairs(words) for word in _spelled(*option, known))
-
-
-def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    left = list(words)
-    while left:
-        name, equals, value = left.pop(0).lstrip("-").partition("=")
-        option = OPTIONS.get(ALIASES.get(name, name))
-        if equals or (option is not None and option.convert is None):
-            yield name, value if equals else None
-        elif left and not left[0].startswith("--"):
-            yield name, left.pop(0)
-        else:
-            yield name, None
-
-
-def _spelled(name: str, value: str | None, known: Mapping[str, Known]) -> Iterator[str]:
-    there = next((spelling for spelling in _spellings(name) if spelling in known), None)
-    if there is None:
-        yield from _otherwise(ALIASES.get(name, name), value, known)
-        return
-    if value is not None and not known[there].takes_value:
-        if value.lower() in ("on", "1", "true"):
-            yield known[there].written
-        elif ALIASES.get(name, name) != "flash-attn":
-            raise _unknown(name, value)
-        return
-    yield known[there].written
-    if value is not None:
-        many = ALIASES.get(name, name) == "n-gpu-layers" and value in ("all", "auto")
-        yield _EVERY_LAYER if many and value not in known[there].text else value
-
-
-def _spellings(name: str) -> Iterator[str]:
-    """This name first, then every other name of the same option, the long ones first."""
-    canonical = ALIASES.get(name, name)
-    same = [alias for alias, target in ALIASES.items() if target == canonical]
-    yield from dict.fromkeys((name, canonical, *sorted(same, key=len, reverse=True)))
-
-
-# What we ask for on our own account and an older build does by itself, or knows nothing of.
-_OURS = frozenset({"cache-ram", "cors-origins", "no-repack", "no-ui", "props", "kv-unified"})
-_LOAD_MODES = {"none": ("no-mmap",), "mlock": ("mlock",), "mmap+mlock": ("mlock",), "mmap": (),
-               "auto": ()}  # fmt: skip
-
-
-def _otherwise(name: str, value: str | None, known: Mapping[str, Known]) -> Iterator[str]:
-    """Another way to say it; nothing for what is only our own caution."""
-    if name in _OURS or (name == "fit" and value == "off"):
-        return
-    if name == "load-mode" and value in _LOAD_MODES and set(_LOAD_MODES[value]) <= known.keys():
-        yield from (f"--{flag}" for flag in _LOAD_MODES[value])
-    elif name == "n-cpu-moe" and value and "override-tensor" in known:
-        yield from ("--override-tensor", experts_on_cpu(int(value)))
-    else:
-        raise _unknown(name, value)
-
-
-def _unknown(name: str, value: str | None) -> UsageError:
-    text = f"--{name}" + (f" {value}" if value else "")
-    return UsageError(
-        f"this llama-server has no option '{text}'",
-        hint="update it, or modelscan config set --unset llama_server to use the embedded engine",
-        code="unknown_option",
-    )
-
-
 @functools.lru_cache(maxsize=1)
 def with_gpus() -> str | None:
-    """A llama-server on the PATH that says it can use a GPU of this machine."""
+    """A llama-server on the PATH that can use a GPU of this machine."""
     program = shutil.which(PROGRAM)
     if program is None:
         return None
     return program if devices(_output(program, "--list-devices") or "") else None
-
-
-def devices(text: str) -> tuple[str, ...]:
-    """The names that ``--list-devices`` prints (``CUDA0: NVIDIA … (24209 MiB, …)``)."""
-    return tuple(_DEVICE.findall(text))
 
 
 def _output(program: str, option: str) -> str | None:

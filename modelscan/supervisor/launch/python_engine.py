@@ -1,73 +1,67 @@
-"""What vLLM and SGLang have in common as engines; each adds its options and its log's language."""
+"""A Python engine (vLLM, SGLang) on this machine: found in its environment, started by module."""
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.launch import LocalLaunch
 from modelscan.core.plan import Plan
-from modelscan.engines import failures
-from modelscan.engines.base import Failure, Serving
-from modelscan.engines.command_line import Option, render
-from modelscan.engines.pooled_log import measured
-from modelscan.engines.versions import Version, parse_version
+from modelscan.engines.base import Serving
+from modelscan.engines.command_line import adapters, model_folder, render
+from modelscan.engines.pool_engine import PoolEngine
+from modelscan.engines.registry import engine
+from modelscan.engines.versions import parse_version
 from modelscan.supervisor.installed import Installed, locate, missing, probe
+from modelscan.supervisor.launch import repository_files
 
-# Weights are on this machine already; nothing is reported to anybody.
+# Weights are on this machine already; no usage statistics leave the machine.
 QUIET = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
 }  # fmt: skip
 
 
-class PythonEngine(ABC):
-    """See ``engines.base.Engine``."""
+class PythonLauncher:
+    """See ``supervisor.launch.launcher.Launcher``."""
 
-    name = ""
-
-    @abstractmethod
-    def options(self, plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
-        """The options of that version, without the program. Pure."""
-
-    def repository_options(self, plan: Plan, serving: Serving, version: Version) -> list[Option]:
-        """What the weights' own files ask for; reads them."""
-        return []
-
-    @abstractmethod
-    def environment(self, plan: Plan) -> Mapping[str, str]:
-        """Variables beside the plan's own."""
-
-    def program(self, found: Installed, serving: Serving) -> tuple[str, ...]:
-        """What comes before the options."""
-        return found.command
-
-    @abstractmethod
-    def key_variable(self) -> str:
-        """The variable that gives the server its key."""
+    def __init__(self, name: str) -> None:
+        one = engine(name)
+        assert isinstance(one, PoolEngine)
+        self.engine, self.name = one, name
 
     def launch(self, plan: Plan, serving: Serving) -> LocalLaunch:
         found = locate(self.name, serving.binary)
-        version = parse_version(found.version if found else plan.backend_version)
-        program = self.program(found, serving) if found else (self.name,)
-        options = self.options(plan, serving, version)
-        asked = self.repository_options(plan, serving, version)
-        more = render(one for one in asked if f"--{one[0]}" not in options)
         return LocalLaunch(
             engine=self.name,
-            argv=(*program, *options, *more),
+            argv=(*self._program(found, serving), *self._options(plan, serving, found)),
             embedded=False,
-            env={**QUIET, **self.environment(plan), **plan.env},
-            secrets={self.key_variable(): serving.api_key} if serving.api_key else {},
+            env={**QUIET, **self.engine.process_environment(plan), **plan.env},
+            secrets={self.engine.key_variable: serving.api_key} if serving.api_key else {},
             host=serving.host,
             port=serving.port,
             served_model=serving.served_model,
             task=plan.task,
         )
+
+    def _program(self, found: Installed | None, serving: Serving) -> tuple[str, ...]:
+        if found is None:
+            return (self.name,)
+        keyed = self.engine.keyed_program(found.python) if serving.api_key else None
+        return keyed or found.command
+
+    def _options(
+        self, plan: Plan, serving: Serving, found: Installed | None
+    ) -> tuple[str, ...]:  # fmt: skip
+        version = parse_version(found.version if found else plan.backend_version)
+        options = self.engine.arguments(plan, serving, version)
+        files = repository_files.read(
+            Path(model_folder(serving.model_file)),
+            adapters(plan.adapters, serving.adapter_files),
+        )
+        more = self.engine.repository_options(files, plan.task, version)
+        return (*options, *render(one for one in more if f"--{one[0]}" not in options))
 
     def check(self, launch: LocalLaunch, gpus: tuple[int, ...]) -> None:
         found = probe(self.name, launch.argv[0]) if shutil.which(launch.argv[0]) else None
@@ -84,14 +78,3 @@ class PythonEngine(ABC):
     def uses_gpus(self) -> bool:
         found = locate(self.name, None)
         return found is None or not found.cpu_only
-
-    def moved(self, launch: LocalLaunch, port: int) -> LocalLaunch:
-        argv = list(launch.argv)
-        argv[argv.index("--port") + 1] = str(port)
-        return dataclasses.replace(launch, argv=tuple(argv), port=port)
-
-    def failure(self, log: str) -> Failure | None:
-        return failures.recognise(self.name, log)
-
-    def measured(self, log: str) -> Mapping[str, Any] | None:
-        return measured(log, self.name)

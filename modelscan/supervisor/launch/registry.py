@@ -1,32 +1,45 @@
-"""The engines that run on this machine. Adding one is a module and a line here."""
+"""The engines that this machine can start. Adding one is a launcher (Python engines share one) and
+a line here."""
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Callable, Mapping
 
 from modelscan.core.errors import NotDeployableError
-from modelscan.engines.base import Engine
+from modelscan.core.workload import Backend
+from modelscan.engines import llamacpp, sglang, vllm
+from modelscan.supervisor.launch.launcher import Launcher
 
-DEFAULT = "llama.cpp"
-ENGINES = {
-    "llama.cpp": "modelscan.supervisor.launch.llamacpp:LlamaCpp",
-    "vllm": "modelscan.supervisor.launch.vllm:Vllm",
-    "sglang": "modelscan.supervisor.launch.sglang:SgLang",
+DEFAULT = llamacpp.NAME  # the embedded one, which needs no installation of its own
+
+
+def _llamacpp() -> Launcher:
+    from modelscan.supervisor.launch.llamacpp import LlamaCppLauncher
+
+    return LlamaCppLauncher()
+
+
+def _python(name: str) -> Launcher:
+    from modelscan.supervisor.launch.python_engine import PythonLauncher
+
+    return PythonLauncher(name)
+
+
+LAUNCHERS: Mapping[Backend, Callable[[], Launcher]] = {
+    DEFAULT: _llamacpp,
+    vllm.NAME: lambda: _python(vllm.NAME),
+    sglang.NAME: lambda: _python(sglang.NAME),
 }
-# The setting that names an engine's program or Python.
-PROGRAM_SETTINGS = {"llama.cpp": "llama_server", "vllm": "vllm", "sglang": "sglang"}
 
 
-def engine(name: str) -> Engine:
-    """The engine of that name; raises NotDeployableError where this machine cannot start it."""
-    target = ENGINES.get(name)
-    if target is None:
+def launcher(name: str) -> Launcher:
+    """What starts that engine; raises NotDeployableError where this machine cannot start it."""
+    make = next((make for known, make in LAUNCHERS.items() if known == name), None)
+    if make is None:
         raise NotDeployableError(
-            f"modelscan cannot start {name} on this machine (it starts {', '.join(ENGINES)})",
-            hint="modelscan deploy MODEL --backend llama.cpp",
+            f"modelscan cannot start {name} on this machine (it starts {', '.join(LAUNCHERS)})",
+            hint=f"modelscan deploy MODEL --backend {DEFAULT}",
             code="backend_not_startable",
-            details={"backend": name, "startable": list(ENGINES)},
+            details={"backend": name, "startable": list(LAUNCHERS)},
         )
-    module, _, attribute = target.partition(":")
-    found: Engine = getattr(importlib.import_module(module), attribute)()
-    return found
+    return make()

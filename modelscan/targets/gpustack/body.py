@@ -16,17 +16,22 @@ from modelscan.core.model import Spec
 from modelscan.core.plan import Plan
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import BACKENDS as ENGINES
+from modelscan.engines import llamacpp, vllm
+from modelscan.engines.registry import engines
 from modelscan.state.secrets import resolve
 from modelscan.targets.gpustack.client import Dialect
 
-BACKENDS = {
-    "vllm": "vLLM",
-    "sglang": "SGLang",
+BACKENDS: Mapping[str, str] = {
+    **{one.name: one.title for one in engines() if one.reserves_pool},
     "mindie": "MindIE",
     "voxbox": "VoxBox",
     "custom": "Custom",
 }
-OLD_BACKENDS = {"vllm": "vllm", "llama.cpp": "llama-box", "voxbox": "vox-box"}
+OLD_BACKENDS: Mapping[str, str] = {
+    vllm.NAME: vllm.NAME,
+    llamacpp.NAME: "llama-box",
+    "voxbox": "vox-box",
+}
 CATEGORIES = {
     "chat": "llm",
     "embedding": "embedding",
@@ -79,7 +84,7 @@ def create_body(
     """
     body: dict[str, Any] = {"name": name, "replicas": choices.replicas, **source_fields(plan)}
     body["backend"] = backend_name(plan.backend, dialect)
-    box = body["backend"] == OLD_BACKENDS["llama.cpp"]
+    box = body["backend"] == OLD_BACKENDS[llamacpp.NAME]
     planned = llama_box_parameters(plan.parameters) if box else plan.parameters
     parameters = backend_parameters(spec.backend_parameters if spec else (), planned)
     if parameters:

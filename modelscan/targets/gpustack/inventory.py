@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from modelscan.core.gpu import Gpu, Host, Inventory, Problem
+from modelscan.engines.registry import engines
 from modelscan.targets.gpustack.types import RemoteGpu, RemoteWorker
 
 READY = "ready"
+_POOL_ENGINES = tuple(one.name for one in engines() if one.reserves_pool)
 SOURCE = "gpustack"
 
 
@@ -16,7 +18,7 @@ def inventory(
     workers: Sequence[RemoteWorker],
     devices: Sequence[RemoteGpu],
     target: str,
-    engines: Sequence[str] = ("vllm", "sglang"),
+    engines: Sequence[str] = _POOL_ENGINES,
 ) -> Inventory:
     """Every GPU of the ready workers, numbered through in a stable order.
 

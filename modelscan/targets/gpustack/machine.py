@@ -9,13 +9,17 @@ from dataclasses import replace
 
 from modelscan.core.gpu import Inventory
 from modelscan.core.machine import EngineHere, Machine
+from modelscan.core.workload import BACKENDS as ENGINES
 from modelscan.core.workload import Backend
+from modelscan.engines.registry import engine
+from modelscan.targets.gpustack.body import BACKENDS, OLD_BACKENDS
 from modelscan.targets.gpustack.client import Dialect
 
 
 def engines(dialect: Dialect) -> tuple[Backend, ...]:
     """The planner's engines that this version has, best first."""
-    return ("vllm", "sglang") if dialect.modern else ("vllm", "llama.cpp")
+    table = BACKENDS if dialect.modern else OLD_BACKENDS
+    return tuple(engine(name).name for name in table if name in ENGINES)
 
 
 def cluster_machine(hardware: Inventory, dialect: Dialect, where: str) -> Machine:

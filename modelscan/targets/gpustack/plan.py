@@ -17,6 +17,7 @@ from modelscan.core.model import Spec
 from modelscan.core.plan import Decision, Plan, ResolvedModel
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Backend, Workload
+from modelscan.engines.registry import engine
 from modelscan.models.decide import decide_here, planned, refused
 from modelscan.state.config import Config
 from modelscan.state.targets import TargetConfig, load
@@ -260,7 +261,8 @@ def needed_fraction(plan: Plan) -> float | None:
     below GPUStack's own claim ((weights) x 1.2 + 2 GiB), or its scheduler refuses.
     """
     devices = plan.estimate.per_gpu
-    if plan.backend != "vllm" or not devices:
+    default = engine(plan.backend).default_memory_share(plan.backend_version)
+    if default is None or not devices:
         return None
     fractions, most = [], []
     for device in devices:

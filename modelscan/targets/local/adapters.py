@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.plan import Plan
 from modelscan.core.reference import Kind, Reference, parse_reference
+from modelscan.engines.registry import engine
 from modelscan.state.config import Config
 
 if TYPE_CHECKING:
     from modelscan.hub.downloads.pull import Pulled
     from modelscan.hub.downloads.types import Progress
-
-GGUF_ENGINES = ("llama.cpp", "ollama")
 
 
 def on_hub(text: str) -> Reference | None:
@@ -63,7 +62,7 @@ def _fetched(
 ) -> str:
     from modelscan.hub.downloads.pull import pull
 
-    gguf = plan.backend in GGUF_ENGINES
+    gguf = engine(plan.backend).runs_gguf
     pulled = pull(
         replace(
             plan, source=reference.kind.value, repo=reference.value, revision=reference.revision,

@@ -8,12 +8,12 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.gpu import Inventory
 from modelscan.core.machine import EngineHere, MissingEngine
 from modelscan.core.workload import Backend
+from modelscan.engines.registry import engine, engines
 from modelscan.state.config import Config
 from modelscan.supervisor.installed import locate, missing
-from modelscan.supervisor.launch.registry import DEFAULT, PROGRAM_SETTINGS, engine
+from modelscan.supervisor.launch.registry import DEFAULT, launcher
 
-LLAMA: Backend = "llama.cpp"
-_PYTHON_ENGINES: tuple[Backend, ...] = ("vllm", "sglang")
+_PYTHON_ENGINES = tuple(one.name for one in engines() if one.package)
 _GPU_BUILD = "modelscan config set llama_server PATH_OF_A_LLAMA_SERVER_WITH_GPU_SUPPORT"
 
 Engines = tuple[tuple[EngineHere, ...], tuple[MissingEngine, ...]]
@@ -44,7 +44,7 @@ def program_of(backend: str, config: Config) -> str | None:
 
     None: the embedded engine, or a search by ``supervisor.installed``.
     """
-    setting = PROGRAM_SETTINGS.get(backend)
+    setting = engine(backend).program_setting
     path = config.value(setting) if setting else None
     if not isinstance(path, Path):
         return _found_program() if backend == DEFAULT else None
@@ -62,7 +62,7 @@ def _found_program() -> str | None:
         return None
     if _embedded_version() is None:
         return program
-    return None if engine(DEFAULT).uses_gpus() else with_gpus()
+    return None if launcher(DEFAULT).uses_gpus() else with_gpus()
 
 
 def _embedded_version() -> str | None:
@@ -78,19 +78,19 @@ def _embedded_version() -> str | None:
 def _llamacpp(inventory: Inventory, config: Config) -> Engines:
     program, version = program_of(DEFAULT, config), _embedded_version()
     if program is not None:
-        return (EngineHere(LLAMA, source="found", path=program),), ()
+        return (EngineHere(DEFAULT, source="found", path=program),), ()
     if version is None:
         reason = "llama.cpp is not installed: neither xllamacpp nor a llama-server on the PATH"
-        return (), (MissingEngine(LLAMA, reason, "pip install xllamacpp"),)
-    if not inventory.gpus or engine(DEFAULT).uses_gpus():
-        return (EngineHere(LLAMA, version, "bundled"),), ()
+        return (), (MissingEngine(DEFAULT, reason, "pip install xllamacpp"),)
+    if not inventory.gpus or launcher(DEFAULT).uses_gpus():
+        return (EngineHere(DEFAULT, version, "bundled"),), ()
     note = (
         f"the installed {DEFAULT} was built for the CPU only, so the {inventory.gpus[0].name} is "
         "not used; set llama_server to a build that can"
     )
-    here = EngineHere(LLAMA, version, "bundled", gpus=(), note=note)
+    here = EngineHere(DEFAULT, version, "bundled", gpus=(), note=note)
     reason = f"the installed {DEFAULT} was built for the CPU only"
-    return (here,), (MissingEngine(LLAMA, reason, _GPU_BUILD, "cpu_only_build"),)
+    return (here,), (MissingEngine(DEFAULT, reason, _GPU_BUILD, "cpu_only_build"),)
 
 
 def _python_engine(name: Backend, inventory: Inventory, config: Config) -> EngineHere:

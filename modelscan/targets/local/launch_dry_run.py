@@ -16,9 +16,10 @@ from modelscan.core.deployment import ComputedEstimate, Deployment, Measured
 from modelscan.core.errors import ModelscanError
 from modelscan.core.estimate import Estimate
 from modelscan.core.launch import LocalLaunch
+from modelscan.engines.llamacpp import NAME as LLAMACPP
 
 if TYPE_CHECKING:
-    from modelscan.supervisor.dry_run.run import DryRun
+    from modelscan.engines.llamacpp.dry_run import DryRun
 
 _PATIENCE_S = 5.0  # after the engine is ready
 # A dry run leaves these out.
@@ -54,7 +55,7 @@ def start_dry_run(deployment: Deployment) -> PendingDryRun | None:
     launch, plan = deployment.launch, deployment.plan
     if not isinstance(launch, LocalLaunch) or plan is None or deployment.gpus:
         return None
-    if launch.engine != "llama.cpp" or not launch.embedded:
+    if launch.engine != LLAMACPP or not launch.embedded:
         return None
     if plan.estimate.basis == "exact" or set(launch.argv) & {*_NOT_SIZED}:
         return None
@@ -87,7 +88,8 @@ def with_exact_estimate(deployment: Deployment, pending: PendingDryRun | None) -
 
 def exact(estimate: Estimate, ran: DryRun) -> Estimate:
     """The estimate with the engine's own figures."""
-    from modelscan.supervisor.dry_run.run import MARGIN_BYTES, engine_parts, engine_version
+    from modelscan.engines.llamacpp.dry_run import MARGIN_BYTES, engine_parts
+    from modelscan.supervisor.dry_run.run import engine_version
 
     known = replace(ran, model_bytes=None)  # the header has every byte, the dry run whole MiB
     parts = engine_parts(estimate.parts, known, 0)

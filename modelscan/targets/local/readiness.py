@@ -16,11 +16,10 @@ from modelscan.core.launch import LocalLaunch
 from modelscan.core.remedy import Remedy
 from modelscan.core.units import format_bytes
 from modelscan.engines.base import FailureKind
-from modelscan.engines.pooled_log import with_metrics
+from modelscan.engines.registry import engine
 from modelscan.state.secrets import redact, resolve
 from modelscan.supervisor import logfile, spawn
 from modelscan.supervisor.health import Address, health, metrics, serves, verify
-from modelscan.supervisor.launch.registry import engine
 from modelscan.supervisor.processes import Identity, boot_id, memory_bytes
 from modelscan.supervisor.restarts import how
 from modelscan.supervisor.rundir import Ended, RunDir
@@ -131,8 +130,10 @@ def verified(
 def measured(rundir: RunDir, launch: LocalLaunch, pid: int | None) -> Measured:
     """What the engine reports it allocated, how long it took to load, and its process's size."""
     memory = _memory_lines(rundir, launch)
-    if launch.engine in ("vllm", "sglang"):
-        memory = with_metrics(memory, metrics(address_of(launch, with_key=True)))
+    if engine(launch.engine).reserves_pool:
+        memory = engine(launch.engine).with_metrics(
+            memory, metrics(address_of(launch, with_key=True))
+        )
     ready = rundir.ready() or {}
     reported = from_json(Measured, memory or {})
     return replace(

@@ -18,7 +18,7 @@ from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
 from modelscan.supervisor import ports, restarts, spawn
 from modelscan.supervisor.health import busy_requests, health
-from modelscan.supervisor.launch.registry import engine
+from modelscan.supervisor.launch.registry import launcher
 from modelscan.supervisor.rundir import RunDir, Spec
 from modelscan.targets.base import Effects, NewDeployment, Observation, ProcessPreview, as_recorded
 from modelscan.targets.events import PortMoved
@@ -87,7 +87,7 @@ class LocalTarget:
             binary=program_of(plan.backend, self._config),
             mmproj_file=str(weights.projector) if weights.projector else None,
         )
-        starter = engine(plan.backend)
+        starter = launcher(plan.backend)
         launch = starter.launch(plan, serving)
         offline = OFFLINE if request.offline_after_download else {}
         launch = replace(launch, env={**offline, **launch.env}, limits=request.limits)
@@ -120,7 +120,7 @@ class LocalTarget:
 
     def start(self, deployment: Deployment, effects: Effects) -> Deployment:
         launch = launch_of(deployment)
-        engine(launch.engine).check(launch, deployment.gpus)
+        launcher(launch.engine).check(launch, deployment.gpus)
         for reference in launch.secrets.values():
             resolve(reference)
         run_id = spawn.new_run_id()
@@ -161,7 +161,7 @@ class LocalTarget:
         with self._placement() as store:
             launch = launch_of(deployment)
             port = self._free_port(launch.host, store.ports())
-            launch = engine(launch.engine).moved(launch, port)
+            launch = launch.on_port(port)
             moved = replace(deployment, port=port, endpoint=endpoint_of(launch), launch=launch)
             effects.events(PortMoved(deployment.name, port))
             return self.start(moved, effects)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from modelscan.core.errors import RemoteError, UsageError
+from modelscan.engines.ollama import NAME
 from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings, Limits, json_body
@@ -195,9 +196,7 @@ class Ollama:
 
     def _failed(self, path: str, reason: str, status: int | None = None) -> RemoteError:
         details = {"reason": reason, "status": status}
-        return RemoteError(
-            f"Ollama at {self.endpoint}{path}: {reason}", details=details, code="ollama"
-        )
+        return RemoteError(f"Ollama at {self.endpoint}{path}: {reason}", details=details, code=NAME)
 
 
 def digest_of(file: Path) -> str:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from modelscan.core.errors import ModelscanError
 from modelscan.core.machine import EngineHere, Machine
 from modelscan.core.plan import ResolvedModel
+from modelscan.engines.ollama import NAME
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.targets.local.machine import this_machine
@@ -24,7 +25,7 @@ def ollama_machine(
     A server that does not answer has the newest version that is known.
     """
     here = this_machine(config, store, gpu, name)
-    engine = EngineHere("ollama", None if here.simulated else _version(config), "server")
+    engine = EngineHere(NAME, None if here.simulated else _version(config), "server")
     return replace(here, engines=(engine,), missing=(), where=f"Ollama on {here.where}")
 
 

@@ -20,6 +20,7 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.launch import OllamaLaunch
 from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.engines.flags import parse
+from modelscan.engines.ollama import NAME
 from modelscan.models.decide import planned
 from modelscan.state.config import Config
 from modelscan.state.store import Store
@@ -38,7 +39,6 @@ from modelscan.targets.ollama.client import Loaded, Ollama, digest_of, same_mode
 from modelscan.targets.ollama.machine import HUBS, fetchable, ollama_machine
 from modelscan.targets.request import Request
 
-NAME = "ollama"
 _LOOK_S = 2.0
 
 
@@ -63,7 +63,7 @@ class OllamaTarget:
         base = base_name(plan)
         files = () if base else tuple(_local_files(plan))
         deployment = Deployment(
-            name=name, model=new.subject.id, target=NAME, backend="ollama",
+            name=name, model=new.subject.id, target=NAME, backend=NAME,
             quantization=plan.quantization, state=State.PENDING, endpoint=server.endpoint,
             context_tokens=plan.context_tokens, gpus=plan.gpus, created_at=new.created_at,
             updated_at=effects.now(), served_model=name, task=plan.task, plan=plan,

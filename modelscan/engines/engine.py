@@ -1,0 +1,136 @@
+"""What every engine's folder answers: one class per engine, listed in ``engines.registry``.
+
+The properties say what kind of engine it is, so that other rooms ask for a property and never for
+an engine's name. Everything is pure; starting a process is ``supervisor.launch``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.plan import Plan
+from modelscan.core.workload import Backend, Workload
+from modelscan.engines.base import Failure
+from modelscan.engines.log_fields import Measured
+from modelscan.engines.option_names import Launch, OptionNames, OptionPair
+from modelscan.engines.residuals import Residuals
+from modelscan.engines.support_rules import NATIVE, Support, absent
+
+CHAT_TASKS = ("chat", "embedding", "rerank")
+
+
+@dataclass(frozen=True, slots=True)
+class PythonPackage:
+    """How an engine's Python package is found: its server modules and distributions, the
+    preferred ones first."""
+
+    modules: tuple[str, ...]
+    distributions: tuple[str, ...]
+    cpu_builds: bool = False  # whether a build for the CPU serves models
+
+
+class Engine(ABC):
+    """One engine. Class attributes are its properties.
+
+    ``formats``: file formats it loads; ``pickles``: pickle files as well, where allowed.
+    ``reserves_pool``: sets a KV pool aside on each GPU and batches continuously.
+    ``splits_tensors``: divides every layer over GPUs (tensor parallelism); else whole layers.
+    ``offloads_layers``: can keep layers or experts in host memory.
+    ``divides_context``: slots share the context size that it is started with.
+    ``profiles_all_slots``: the activation peak grows with the largest number of requests.
+    ``own_server``: a server that runs already holds the models; modelscan starts no process.
+    ``needs_linux``: has no build for another operating system.
+    ``preference``: the planner's cost among engines that serve the same bytes.
+    ``small_cache``: the type that halves the KV cache.
+    ``program_setting``: the setting that names its program or Python.
+    """
+
+    name: ClassVar[Backend]
+    title: ClassVar[str]
+    formats: ClassVar[tuple[str, ...]]
+    option_names: ClassVar[OptionNames]
+    preference: ClassVar[float]
+    small_cache: ClassVar[str]
+    pickles: ClassVar[bool] = False
+    reserves_pool: ClassVar[bool] = False
+    splits_tensors: ClassVar[bool] = False
+    offloads_layers: ClassVar[bool] = False
+    divides_context: ClassVar[bool] = False
+    profiles_all_slots: ClassVar[bool] = False
+    own_server: ClassVar[bool] = False
+    needs_linux: ClassVar[bool] = False
+    program_setting: ClassVar[str | None] = None
+    package: ClassVar[PythonPackage | None] = None
+
+    @property
+    def runs_gguf(self) -> bool:
+        """Whether it is llama.cpp or built on it."""
+        return "gguf" in self.formats
+
+    def task_support(self, task: str) -> Support:
+        """Whether it serves models of this task."""
+        if task not in CHAT_TASKS:
+            return absent(f"no engine here serves {task.replace('_', ' ')} models")
+        return Support(NATIVE, f"{self.name} serves {task} models")
+
+    @abstractmethod
+    def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
+        """A quantization on one GPU. ``original``: the model was published in this format."""
+
+    @abstractmethod
+    def host_support(self, file_format: str, *, forced: bool) -> Support:
+        """A file format without any GPU. ``forced``: the user states that it has a CPU build."""
+
+    @abstractmethod
+    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+        """The launch options of a plan, in the spelling of ``workload.backend_version``."""
+
+    def environment(self, launch: Launch, workload: Workload) -> Mapping[str, str]:
+        """Variables that stand for options which it takes no other way."""
+        return {}
+
+    def workload_from_environment(self, workload: Workload, plan: Plan) -> Workload:
+        """The inverse of ``environment``: the workload that a plan's variables mean."""
+        return workload
+
+    def default_memory_share(self, version: str | None) -> float | None:
+        """The share of a GPU's memory it reserves by default; None: it depends, or there is
+        none."""
+        return None
+
+    @abstractmethod
+    def estimate(
+        self,
+        shape: ModelShape,
+        workload: Workload,
+        inventory: Inventory | None,
+        *,
+        version: str | None = None,
+    ) -> Estimate:
+        """Bytes by part and device. Raises NotDeployableError where it cannot run this variant."""
+
+    @abstractmethod
+    def residuals(self, version: str | None, gpus: int) -> Residuals:
+        """How far its estimates are off, by version, with ``gpus`` devices."""
+
+    @abstractmethod
+    def parse_log(self, text: str) -> Measured:
+        """Its start-up log in bytes; ``empty`` where nothing was recognised."""
+
+    @abstractmethod
+    def measured(self, log: str) -> Mapping[str, Any] | None:
+        """The parts that ``show`` compares with an estimate; None when the log says nothing."""
+
+    def with_metrics(self, known: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+        """``measured`` completed from the text of its ``/metrics``."""
+        return known
+
+    def failure(self, log: str) -> Failure | None:
+        """Why it did not start or ended, from its log; None where the log names no cause."""
+        return None

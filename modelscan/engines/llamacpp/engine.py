@@ -1,0 +1,79 @@
+"""llama.cpp, as the other rooms see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.workload import Workload
+from modelscan.engines.base import Failure
+from modelscan.engines.engine import Engine
+from modelscan.engines.llamacpp import NAME, flags
+from modelscan.engines.log_fields import Measured
+from modelscan.engines.option_names import Launch, OptionPair
+from modelscan.engines.residuals import Residuals
+from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
+
+_MIB = 1 << 20
+# On a host: compute is the 99th percentile over 978 dry runs (the 95th is 0.033 %), the floor what
+# the serving process takes in addition to its buffers (35 MB observed). On GPUs few logs exist.
+_ON_HOST = Residuals(compute=0.035, weights=0.007, kv=0.0, floor_bytes=40 * _MIB)
+_ON_GPU = Residuals(compute=0.10, weights=0.007, kv=0.0, floor_bytes=256 * _MIB)
+
+
+class LlamaCpp(Engine):
+    """See ``engines.engine.Engine``."""
+
+    name = NAME
+    title = "llama.cpp"
+    formats = ("gguf",)
+    option_names = flags.NAMES
+    program_setting: ClassVar[str | None] = "llama_server"
+    preference = 0.03
+    small_cache = "q8_0"
+    offloads_layers = True
+    divides_context = True
+
+    def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
+        return gguf_on(gpu, self.name)
+
+    def host_support(self, file_format: str, *, forced: bool) -> Support:
+        if file_format in self.formats:
+            return Support(NATIVE, f"{self.name} runs on the CPU")
+        return absent(f"{self.name} needs a GPU")
+
+    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+        return flags.options(launch, workload)
+
+    def estimate(
+        self,
+        shape: ModelShape,
+        workload: Workload,
+        inventory: Inventory | None,
+        *,
+        version: str | None = None,
+    ) -> Estimate:
+        from modelscan.engines.llamacpp import memory
+
+        return memory.estimate(shape, workload, inventory, version=version)
+
+    def residuals(self, version: str | None, gpus: int) -> Residuals:
+        return _ON_GPU if gpus else _ON_HOST
+
+    def parse_log(self, text: str) -> Measured:
+        from modelscan.engines.llamacpp import log
+
+        return log.parse(text)
+
+    def measured(self, log: str) -> Mapping[str, Any] | None:
+        from modelscan.engines.llamacpp.log import measured
+
+        return measured(log)
+
+    def failure(self, log: str) -> Failure | None:
+        from modelscan.engines.llamacpp.failures import failure
+
+        return failure(log)

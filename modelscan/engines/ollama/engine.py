@@ -1,0 +1,69 @@
+"""Ollama, as the other rooms see it: llama.cpp's engine in a server of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Gpu, Inventory
+from modelscan.core.plan import Plan
+from modelscan.core.workload import Workload
+from modelscan.engines.base import Failure
+from modelscan.engines.llamacpp.engine import LlamaCpp
+from modelscan.engines.ollama import NAME, flags
+from modelscan.engines.option_names import Launch, OptionPair
+from modelscan.engines.residuals import Residuals
+from modelscan.engines.support_rules import Support, absent
+
+
+class Ollama(LlamaCpp):
+    """See ``engines.engine.Engine``. Its runner's log is llama.cpp's."""
+
+    name = NAME
+    title = "Ollama"
+    option_names = flags.NAMES
+    program_setting = None
+    preference = 0.06
+    offloads_layers = False
+    divides_context = False
+    own_server = True
+
+    def task_support(self, task: str) -> Support:
+        if task == "rerank":
+            return absent("Ollama has no endpoint for rerankers")
+        return super().task_support(task)
+
+    def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
+        if gpu.vendor == "intel":
+            return absent("Ollama does not use Intel GPUs")
+        return super().gpu_support(quantization, gpu, original=original)
+
+    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+        return flags.options(launch, workload)
+
+    def environment(self, launch: Launch, workload: Workload) -> Mapping[str, str]:
+        return flags.environment(launch, workload)
+
+    def workload_from_environment(self, workload: Workload, plan: Plan) -> Workload:
+        kind, flash = flags.from_environment(plan.env)
+        return replace(workload, kv_cache_k=kind, kv_cache_v=kind, flash_attention=flash)
+
+    def estimate(
+        self,
+        shape: ModelShape,
+        workload: Workload,
+        inventory: Inventory | None,
+        *,
+        version: str | None = None,
+    ) -> Estimate:
+        from modelscan.engines.ollama import memory
+
+        return memory.estimate(shape, workload, inventory, version=version)
+
+    def residuals(self, version: str | None, gpus: int) -> Residuals:
+        return super().residuals(version, max(1, gpus))
+
+    def failure(self, log: str) -> Failure | None:
+        return None  # its server's log is not read

@@ -1,0 +1,60 @@
+"""An engine's own long options by meaning, and what a launch's options depend on.
+
+The estimate reads a user's ``--param`` and the plan writes its flags by the same names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from modelscan.core.workload import Backend
+
+OptionPair = tuple[str, str | None]  # (long name without dashes, value); None is a bare flag
+Options = tuple[OptionPair, ...]
+Names = tuple[str, ...]  # the spellings of one option, the one that we write first
+
+
+@dataclass(frozen=True, slots=True)
+class OptionNames:
+    """Spellings by meaning; () where the engine has no such option.
+
+    ``context`` is that of one request, ``total_context`` of all ``slots`` together;
+    ``max_requests`` limits how many are served at once. ``memory`` lists
+    every other option that changes what the engine allocates, as its estimate reads them.
+    """
+
+    context: Names = ()
+    total_context: Names = ()
+    unified: Names = ()
+    slots: Names = ()
+    max_requests: Names = ()
+    tensor_parallel: Names = ()
+    pipeline_parallel: Names = ()
+    memory_share: Names = ()
+    kv_cache: Names = ()
+    gpu_layers: Names = ()
+    memory: Names = ()
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Every option that changes what the engine allocates."""
+        return frozenset(name for field in fields(self) for name in getattr(self, field.name))
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Everything the options depend on. ``context_tokens`` is what ONE request may use."""
+
+    backend: Backend
+    task: str
+    context_tokens: int
+    parallel: int | None  # None: the engine's own default
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
+    gpu_count: int = 0
+    gpu_layers: int | None = None  # llama.cpp: None = all
+    cpu_experts: int = 0  # llama.cpp: layers whose experts stay in host memory
+    tensor_split: tuple[int, ...] = ()
+    memory_utilization: float | None = None
+    half: bool = False
+    pooling: str | None = None  # None: what the model's own metadata says

@@ -1,0 +1,35 @@
+"""The engines, best known first. Adding one is a folder and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from modelscan.core.errors import UsageError
+from modelscan.engines.engine import Engine
+from modelscan.engines.llamacpp.engine import LlamaCpp
+from modelscan.engines.ollama.engine import Ollama
+from modelscan.engines.sglang.engine import SgLang
+from modelscan.engines.vllm.engine import Vllm
+
+ENGINES: Mapping[str, Engine] = {
+    engine.name: engine for engine in (LlamaCpp(), Vllm(), SgLang(), Ollama())
+}
+
+
+def engine(name: str) -> Engine:
+    """The engine of that name. Raises UsageError for one that there is not."""
+    found = ENGINES.get(name)
+    if found is None:
+        raise UsageError(f"there is no backend '{name}'", hint="--backend " + "|".join(ENGINES))
+    return found
+
+
+def engines() -> Iterator[Engine]:
+    """Every engine, in the order of ``core.workload.BACKENDS``."""
+    return iter(ENGINES.values())
+
+
+def engine_for(file_format: str) -> Engine:
+    """GGUF files run on llama.cpp, everything else on vLLM."""
+    gguf = file_format == "gguf"
+    return next(one for one in engines() if one.runs_gguf is gguf)

@@ -1,0 +1,16 @@
+"""What a repository's own files say that an engine does not find out by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryFiles:
+    """``tekken_only``: Mistral's tokenizer is there and the usual one is not; ``architectures`` of
+    ``config.json``; ``lora_ranks`` of the adapters, 0 where unknown.
+    """
+
+    tekken_only: bool = False
+    architectures: tuple[str, ...] = ()
+    lora_ranks: tuple[int, ...] = ()

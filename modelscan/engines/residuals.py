@@ -1,0 +1,32 @@
+"""How far an estimate may be off: the residuals of an engine's measured rows, as a margin.
+
+``make bench-memory`` prints the residuals that the engines' folders hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class Residuals:
+    """p95 of the error: ``compute`` of the compute part, ``weights`` of computed weights (exact
+    ones have none), ``graphs`` of CUDA graphs that are charged to the pool, ``floor_bytes`` per
+    device for what no log line shows.
+    """
+
+    compute: float
+    weights: float
+    kv: float
+    floor_bytes: int
+    graphs: float = 0.0
+
+    def margin_bytes(self, parts: Parts, gpus: int, shape: ModelShape) -> int:
+        """Bytes to keep free on top of the estimate: ``parts`` are sums over ``gpus`` devices."""
+        weights = 0.0 if shape.weights.basis == "exact" else self.weights * parts.weights_bytes
+        spread = weights + self.compute * parts.compute_bytes + self.kv * parts.kv_cache_bytes
+        spread += self.graphs * parts.cuda_graph_bytes
+        return round(spread) + self.floor_bytes * max(1, gpus)

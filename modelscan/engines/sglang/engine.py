@@ -1,0 +1,81 @@
+"""SGLang, as the other rooms see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Inventory
+from modelscan.core.plan import Plan
+from modelscan.core.workload import Workload
+from modelscan.engines.base import Failure, Serving
+from modelscan.engines.engine import PythonPackage
+from modelscan.engines.log_fields import Measured
+from modelscan.engines.option_names import Launch, OptionPair
+from modelscan.engines.pool_engine import PoolEngine
+from modelscan.engines.residuals import Residuals
+from modelscan.engines.sglang import NAME, command, flags
+from modelscan.engines.sglang.support import KERNELS
+from modelscan.engines.sglang.versions import RESIDUALS
+from modelscan.engines.versions import Version
+
+
+class SgLang(PoolEngine):
+    """See ``engines.engine.Engine``."""
+
+    name = NAME
+    title = "SGLang"
+    option_names = flags.NAMES
+    program_setting = NAME
+    preference = 0.02
+    kernels = KERNELS
+    key_variable = command.KEY_VARIABLE
+    package = PythonPackage(
+        modules=("sglang.launch_server",), distributions=("sglang", "sglang-cpu")
+    )
+
+    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+        return flags.options(launch, workload)
+
+    def estimate(
+        self,
+        shape: ModelShape,
+        workload: Workload,
+        inventory: Inventory | None,
+        *,
+        version: str | None = None,
+    ) -> Estimate:
+        from modelscan.engines.sglang import memory
+
+        return memory.estimate(shape, workload, inventory, version=version)
+
+    def residuals(self, version: str | None, gpus: int) -> Residuals:
+        return RESIDUALS
+
+    def parse_log(self, text: str) -> Measured:
+        from modelscan.engines.sglang import log
+
+        return log.parse(text)
+
+    def measured(self, log: str) -> Mapping[str, Any] | None:
+        from modelscan.engines.sglang.log import measured
+
+        return measured(log)
+
+    def with_metrics(self, known: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+        from modelscan.engines.sglang.log import with_metrics
+
+        return with_metrics(known, text)
+
+    def failure(self, log: str) -> Failure | None:
+        from modelscan.engines.sglang.failures import failure
+
+        return failure(log)
+
+    def arguments(self, plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
+        return command.arguments(plan, serving, version)
+
+    def keyed_program(self, python: str) -> tuple[str, ...] | None:
+        return command.keyed_program(python)

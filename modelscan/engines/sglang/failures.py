@@ -1,0 +1,24 @@
+"""Why SGLang did not start: its own words about its static memory share."""
+
+from __future__ import annotations
+
+import re
+
+from modelscan.core.remedy import Remedy
+from modelscan.engines.base import Failure
+from modelscan.engines.failure_rules import Advice, Rule, after_memory, before_memory, recognise
+
+_LARGER_SHARE = Remedy(memory_utilization=0.92)
+
+RULES = (
+    *before_memory(),
+    Rule("memory", re.compile(r"Not enough memory[^\n]{0,60}try (?:to increase|increasing) "
+                              r"[`'-]*mem[-_]fraction[-_]static"),
+         Advice(_LARGER_SHARE.text(), _LARGER_SHARE)),
+    *after_memory("sglang"),
+)  # fmt: skip
+
+
+def failure(log: str) -> Failure | None:
+    """The cause in SGLang's own words; None where the log names none."""
+    return recognise(RULES, log)

@@ -1,0 +1,237 @@
+"""Which quantization runs on which GPU: the rules' form, and those that several engines share.
+
+Sources: vLLM's table "Supported Hardware" for quantization kernels and its notes on FP8 (W8A8 from
+compute capability 8.9, Marlin weight-only below), INT8 (from 7.5, not on Blackwell) and FP4;
+SGLang's list of supported GPUs; llama.cpp's and Ollama's build options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from modelscan.core.gpu import Gpu
+from modelscan.core.verdict import SupportKind
+from modelscan.formats.quantization import canonical, is_weight_only_four_bit
+
+NATIVE: SupportKind = "native"
+WEIGHT_ONLY: SupportKind = "weight_only"
+Capability = tuple[int, int]
+_SIXTEEN_BIT = (None, "BF16", "FP16", "FP32")
+_FP8 = frozenset({"FP8", "FP8-BLOCK"})
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """``kind`` None: absent; ``reason`` why, ``notes`` what else."""
+
+    kind: SupportKind | None
+    reason: str
+    notes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.kind is not None
+
+
+def absent(reason: str) -> Support:
+    """Not supported, with the reason."""
+    return Support(None, reason)
+
+
+def capability(text: str | None) -> Capability | None:
+    """``"8.9"`` -> (8, 9): versions, so that 10.0 > 9.0."""
+    if not text:
+        return None
+    major, _, minor = text.partition(".")
+    return (int(major), int(minor or 0)) if major.isdigit() and (minor or "0").isdigit() else None
+
+
+@dataclass(frozen=True, slots=True)
+class KernelRule:
+    """Native from ``native`` up to ``below``; weight-only from ``weight_only``; None: never."""
+
+    native: Capability | None
+    weight_only: Capability | None = None
+    below: Capability | None = None
+    note: str | None = None
+
+    def judge(self, name: str, found: Capability) -> Support:
+        """The support of format ``name`` at compute capability ``found``."""
+        notes = (self.note,) if self.note else ()
+        here = _dot(found)
+        if self.below is not None and found >= self.below:
+            return absent(
+                f"{name} kernels stop before compute capability {_dot(self.below)}, this GPU has "
+                f"{here}"
+            )
+        if self.native is not None and found >= self.native:
+            return Support(NATIVE, f"{name} is native at compute capability {here}", notes)
+        if self.weight_only is not None and found >= self.weight_only:
+            text = f"{name} is weight-only at compute capability {here}: 16-bit arithmetic (Marlin)"
+            return Support(WEIGHT_ONLY, text, notes)
+        minima = [c for c in (self.native, self.weight_only) if c is not None]
+        if not minima:
+            return absent(f"{name} has no kernel on NVIDIA GPUs here")
+        return absent(f"{name} needs compute capability {_dot(min(minima))}, this GPU has {here}")
+
+
+# The kernels that vLLM brought and SGLang uses as well.
+NVIDIA_KERNELS: Mapping[str, KernelRule] = {
+    "FP8": KernelRule((8, 9), (7, 5)),
+    "FP8-BLOCK": KernelRule(
+        (8, 9), (8, 0), note="block-scaled FP8 has its fast kernels from 9.0"
+    ),
+    "MXFP8": KernelRule((10, 0)),
+    "INT8": KernelRule((7, 5), below=(10, 0)),
+    "W8A16": KernelRule(None, (7, 5)),
+    "GPTQ-INT8": KernelRule(None, (7, 0)),
+    "INT4": KernelRule(None, (7, 5)),
+    "AWQ": KernelRule(None, (7, 5)),
+    "GPTQ-INT4": KernelRule(None, (7, 0)),
+    "NVFP4": KernelRule((10, 0)),
+    "MXFP4": KernelRule((10, 0), (8, 0)),
+    "BNB-4BIT": KernelRule(None, (7, 0)),
+    "BNB-8BIT": KernelRule(None, (7, 0)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """What the builds of an engine that runs safetensors have kernels for.
+
+    ``minimum``: the lowest NVIDIA compute capability; ``amd_targets``: gfx targets of its ROCm
+    build; ``xpu``: whether there is a build for Intel GPUs.
+    """
+
+    engine: str
+    title: str
+    minimum: Capability
+    amd_targets: frozenset[str]
+    xpu: bool = False
+    nvidia: Mapping[str, KernelRule] = field(default_factory=lambda: NVIDIA_KERNELS)
+
+    def on(self, gpu: Gpu, quantization: str | None, *, original: bool) -> Support:
+        """The format on one GPU. ``original``: the model was published in this format."""
+        name = canonical(quantization)
+        if name == "MXFP4" and not original and not _has_fp4(gpu):
+            return absent(
+                "MXFP4 made from other weights needs FP4 arithmetic (compute capability 10.0, "
+                "gfx950)"
+            )
+        if gpu.vendor == "nvidia":
+            return self._nvidia(name, gpu)
+        if gpu.vendor == "amd":
+            return self._amd(name, gpu)
+        if gpu.vendor == "intel":
+            return self._intel(name)
+        return absent(f"{self.engine} does not run on {gpu.vendor} devices here")
+
+    def _nvidia(self, name: str | None, gpu: Gpu) -> Support:
+        found = capability(gpu.compute_capability)
+        if found is None:  # --gpu 24GiB: only the size is known
+            note = "the GPU's compute capability is unknown: format support not checked"
+            return Support(NATIVE, "compute capability unknown", (note,))
+        if found < self.minimum:
+            return absent(
+                f"{self.engine} needs compute capability {_dot(self.minimum)}, this GPU has "
+                f"{gpu.compute_capability}"
+            )
+        if name in _SIXTEEN_BIT:
+            return _sixteen_bit(name, found)
+        rule = self.nvidia.get(str(name))
+        if rule is None and is_weight_only_four_bit(name):
+            rule = self.nvidia["INT4"]
+        if rule is None:
+            return absent(f"{name} is no format that {self.engine} is known to load")
+        return rule.judge(str(name), found)
+
+    def _amd(self, name: str | None, gpu: Gpu) -> Support:
+        targets = gfx_targets(gpu.gfx_target)
+        if targets and not targets & self.amd_targets:
+            return absent(f"{self.engine} for ROCm does not support {gpu.gfx_target}")
+        if name in _SIXTEEN_BIT:
+            return Support(NATIVE, f"{name or '16-bit'} is native on {gpu.gfx_target or 'AMD'}")
+        if name in _FP8:
+            return _amd_fp8(targets, gpu)
+        if name == "MXFP4":
+            return _amd_mxfp4(targets, gpu)
+        if is_weight_only_four_bit(name) or name == "GPTQ-INT8":
+            text = f"{name} runs on ROCm without Marlin: slower than on NVIDIA"
+            return Support(WEIGHT_ONLY, text)
+        return absent(f"{name} has no ROCm kernel")
+
+    def _intel(self, name: str | None) -> Support:
+        if not self.xpu:
+            return absent(f"{self.engine} does not run on Intel GPUs")
+        build = f"{self.title}'s XPU build"
+        if name in (None, "BF16", "FP16") or is_weight_only_four_bit(name):
+            return Support(NATIVE, build, (f"needs {self.title} built for Intel XPU",))
+        return absent(f"{name} has no kernel in {build}")
+
+
+def _sixteen_bit(name: str | None, found: Capability) -> Support:
+    here = _dot(found)
+    if name == "BF16" and found < (8, 0):
+        return Support(
+            WEIGHT_ONLY, f"BF16 needs compute capability 8.0, this GPU has {here}",
+            ("computed in float16 (--dtype half): models with large activations may overflow",),
+        )  # fmt: skip
+    return Support(NATIVE, f"{name or '16-bit'} is native at compute capability {here}")
+
+
+def _amd_fp8(targets: frozenset[str], gpu: Gpu) -> Support:
+    if targets & {"gfx942", "gfx950", "gfx1200", "gfx1201"}:
+        return Support(NATIVE, f"FP8 is native on {gpu.gfx_target}")
+    return absent(f"FP8 needs gfx942, gfx950 or gfx12, this GPU is {gpu.gfx_target}")
+
+
+def _amd_mxfp4(targets: frozenset[str], gpu: Gpu) -> Support:
+    if "gfx950" in targets:
+        return Support(NATIVE, "MXFP4 is native on gfx950")
+    if "gfx942" in targets:
+        return Support(WEIGHT_ONLY, "MXFP4 is weight-only on gfx942")
+    return absent(f"MXFP4 needs gfx942 or gfx950, this GPU is {gpu.gfx_target}")
+
+
+def _has_fp4(gpu: Gpu) -> bool:
+    found = capability(gpu.compute_capability)
+    if gpu.vendor == "nvidia":
+        return found is None or found >= (10, 0)
+    return "gfx950" in gfx_targets(gpu.gfx_target)
+
+
+def gfx_targets(text: str | None) -> frozenset[str]:
+    """``gfx1100-1103`` and ``gfx1200/1201`` as sets of targets."""
+    if not text:
+        return frozenset()
+    first, _, rest = text.replace("/", "-").partition("-")
+    if not rest or not rest.isdigit() or not first.removeprefix("gfx").isdigit():
+        return frozenset({first})
+    start = int(first.removeprefix("gfx"))
+    return frozenset(f"gfx{number}" for number in range(start, int(rest) + 1))
+
+
+# GGUF engines: the vendors whose GPUs their builds use, and through what.
+GGUF_BUILDS: Mapping[str, str] = {
+    "nvidia": "CUDA", "amd": "ROCm or Vulkan", "apple": "Metal", "intel": "SYCL or Vulkan",
+}  # fmt: skip
+_GGUF_MINIMUM: Capability = (5, 0)
+
+
+def gguf_on(gpu: Gpu, engine: str) -> Support:
+    """GGUF files on one GPU: any quantization, on whatever their builds know."""
+    found = capability(gpu.compute_capability) if gpu.vendor == "nvidia" else None
+    if found is not None and found < _GGUF_MINIMUM:
+        return absent(
+            f"{engine} needs compute capability {_dot(_GGUF_MINIMUM)}, this GPU has "
+            f"{gpu.compute_capability}"
+        )
+    if gpu.vendor in GGUF_BUILDS:
+        return Support(NATIVE, GGUF_BUILDS[gpu.vendor])
+    if gpu.vendor in ("generic", "unknown", ""):
+        return Support(NATIVE, "unknown vendor")
+    return absent(f"{engine} has no build for {gpu.vendor} here")
+
+
+def _dot(version: Capability) -> str:
+    return f"{version[0]}.{version[1]}"

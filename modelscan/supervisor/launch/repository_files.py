@@ -1,0 +1,33 @@
+"""Reads the files of a downloaded repository that decide options of a Python engine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from modelscan.engines.repository_files import RepositoryFiles
+
+
+def read(folder: Path, adapters: Sequence[str]) -> RepositoryFiles:
+    """Nothing is found in a folder that is not there (a preview). ``adapters``: ``NAME=PATH``."""
+    tekken = (folder / "tekken.json").is_file()
+    return RepositoryFiles(
+        tekken_only=tekken and not (folder / "tokenizer.json").is_file(),
+        architectures=tuple(_object(folder / "config.json").get("architectures") or ()),
+        lora_ranks=tuple(map(_rank, adapters)),
+    )
+
+
+def _rank(adapter: str) -> int:
+    value = _object(Path(adapter.partition("=")[2] or adapter) / "adapter_config.json").get("r")
+    return value if isinstance(value, int) else 0
+
+
+def _object(file: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,82 @@
+"""The registry: every engine has its folder, and its name stands nowhere else."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.core.gpu import Gpu
+from modelscan.core.workload import BACKENDS, Workload
+from modelscan.engines.option_names import Launch
+from modelscan.engines.registry import ENGINES, engine, engine_for, engines
+from modelscan.supervisor.launch.registry import LAUNCHERS, launcher
+
+PACKAGE = Path(__file__).resolve().parents[2] / "modelscan"
+FOLDERS = {name: f"engines/{name.replace('.', '')}/" for name in BACKENDS}
+# Where a name may stand outside of its folder, and why.
+EXCEPTIONS = {
+    "core/workload.py": "the one definition of the names",
+    "core/launch.py": "the tag of a record for that kind of target",
+    "core/deployment.py": "the tag of a record for that kind of target",
+    "state/records.py": "records as earlier versions wrote them",
+    "gpu/support.py": "a room below the engines: which of them can use a device at all",
+}
+
+
+def literals(path: Path) -> set[str]:
+    """The engines whose name is a string of its own in this file."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant)}
+    return {name for name in BACKENDS if name in texts}
+
+
+def test_a_name_stands_in_its_own_folder_only() -> None:
+    """Another room asks for a property of the engine, such as ``reserves_pool``."""
+    wrong = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        at = path.relative_to(PACKAGE).as_posix()
+        strangers = {name for name in literals(path) if not at.startswith(FOLDERS[name])}
+        if strangers and at not in EXCEPTIONS:
+            wrong.append(f"{at}: {', '.join(sorted(strangers))}")
+    assert wrong == []
+
+
+def test_exceptions_are_needed() -> None:
+    assert all(literals(PACKAGE / at) for at in EXCEPTIONS)
+
+
+def test_the_registry_has_every_name() -> None:
+    assert tuple(ENGINES) == BACKENDS
+    assert [one.name for one in engines()] == list(BACKENDS)
+    with pytest.raises(UsageError, match="there is no backend 'mindie'"):
+        engine("mindie")
+    assert engine_for("gguf").name == "llama.cpp"
+    assert engine_for("safetensors").name == "vllm"
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_an_engine_answers_everything(name: str) -> None:
+    one = engine(name)
+    card = Gpu(0, "card", "nvidia", 24 << 30, 23 << 30, "simulated", compute_capability="8.9")
+    assert one.gpu_support("BF16", card, original=True)
+    assert one.task_support("chat")
+    assert not one.task_support("image")
+    assert one.residuals(None, 1).floor_bytes > 0
+    assert one.parse_log("nothing").empty
+    assert one.measured("nothing") is None
+    assert one.failure("nothing") is None
+    options = dict(one.options(Launch(name, "chat", 4096, 2, 2, gpu_count=2), Workload()))
+    counted = one.option_names.all
+    assert set(options) <= counted, "an option that the plan writes is one that the estimate reads"
+    assert "4096" in options.values() or "8192" in options.values()
+
+
+def test_what_can_be_started_here() -> None:
+    """An engine with a server of its own has no launcher; every other one has."""
+    assert set(LAUNCHERS) == {one.name for one in engines() if not one.own_server}
+    assert all(launcher(name) for name in LAUNCHERS)
+    with pytest.raises(NotDeployableError, match="cannot start ollama"):
+        launcher("ollama")
