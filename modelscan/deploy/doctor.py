@@ -21,7 +21,6 @@ MIN_FREE_BYTES = 2 * GIB
 EXTRAS = (
     ("xllamacpp", "the embedded llama.cpp engine"),
     ("huggingface_hub", "downloads from Hugging Face"),
-    ("aiohttp", "the gateway"),
 )
 TOOLS = (
     "nvidia-smi",

@@ -252,7 +252,7 @@ def shape_notes(architecture: Architecture, context_tokens: int) -> tuple[str, .
     trained = architecture.context_tokens
     if trained and context_tokens > trained:
         notes.append(
-            f"{context_tokens} tokens are more than the {trained} the model was trained for: the "
+            f"{context_tokens:,} tokens exceed the {trained:,} that the model was trained for: the "
             "engine refuses to start unless its position scaling is configured"
         )
     return tuple(notes)

@@ -270,7 +270,7 @@ def _compute(gpu: Gpu, shape: ModelShape, batching: bool) -> float | None:
 
 def _basis(loads: list[Load], estimate: Estimate) -> str:
     names = ", ".join(dict.fromkeys(load.coefficients.basis for load in loads))
-    return f"{estimate.backend}: {names}; half of {estimate.context_tokens} tokens filled"
+    return f"{estimate.backend}: {names}; half of {estimate.context_tokens:,} tokens filled"
 
 
 def _rounded(value: float) -> float:

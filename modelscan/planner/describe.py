@@ -184,7 +184,7 @@ def _context(found: FittingOption, case: PlanningContext) -> str:
     if trained:
         text += f", the model was trained for {format_tokens(trained)}"
     if estimate.kv_capacity_tokens:
-        text += f"; the cache holds {estimate.kv_capacity_tokens} tokens"
+        text += f"; the cache holds {estimate.kv_capacity_tokens:,} tokens"
     if trained and estimate.context_tokens > trained:
         text += "; longer than trained: quality is not assured"
     return text

@@ -139,7 +139,7 @@ def test_a_request_longer_than_the_pool_does_not_fit() -> None:
     shape = model(full(28, 28, 4), 14.4)
     found = sglang.estimate(shape, workload(131072), cards(24), version="0.5.23")
     assert found.verdict == "does_not_fit"
-    assert "131072 tokens" in found.warnings[0]
+    assert "131,072 tokens" in found.warnings[0]
 
 
 def test_parts_add_up_and_grow() -> None:

@@ -268,7 +268,7 @@ def test_eager_has_no_graphs() -> None:
 def test_smaller_cards_default_to_256_sequences() -> None:
     small = cards(memory=24 * GIB)
     found = run(dense(vocabulary=151936, parameters=4_000_000_000), workload(), small, "0.19.0")
-    assert "256 sequences, 2048 tokens" in found.assumptions[0]
+    assert "256 sequences, 2,048 tokens" in found.assumptions[0]
 
 
 def test_adapters_take_room() -> None:
@@ -421,7 +421,7 @@ def test_unified_memory_counts_as_a_small_card() -> None:
     spark = cards(memory=120 * GIB)
     spark = replace(spark, gpus=(replace(spark.gpus[0], unified_memory=True),))
     found = run(dense(), workload(), spark, "0.32.0")
-    assert "256 sequences, 2048 tokens" in found.assumptions[0]
+    assert "256 sequences, 2,048 tokens" in found.assumptions[0]
 
 
 def test_pages_of_two_sizes_share_a_block_table() -> None:

@@ -260,7 +260,7 @@ def _assumptions(case: _Case) -> tuple[str, ...]:
     placement, workload = case.placement, case.workload
     notes = []
     if not workload.context_tokens and workload.parameter("ctx-size") is None:
-        notes.append(f"a context of {settings.sequence_tokens} tokens, as none was asked for")
+        notes.append(f"a context of {settings.sequence_tokens:,} tokens (the default)")
     if settings.flash_attention and (workload.flash_attention or "auto") == "auto":
         notes.append("flash attention on (auto)")
     if any(workload.parameter(name) for name in ("spec-draft-model", "model-draft", "md")):

@@ -104,7 +104,7 @@ def estimate(
     facts = facts_for(chosen)
     served = with_defaults(workload, shape.architecture, inventory, facts)
     found = llamacpp.estimate(shape, served, inventory, version=None)
-    assumption = f"Ollama {chosen}: {served.context_tokens} tokens x {served.parallel} slots"
+    assumption = f"Ollama {chosen}: {served.context_tokens:,} tokens x {served.parallel} slots"
     return replace(
         found,
         backend=NAME,

@@ -205,7 +205,7 @@ def _start_problem(rank: Rank, settings: SglangSettings) -> str | None:
         )
     if rank.request_bytes > device.kv_pool_bytes:
         return (
-            f"one request of {settings.context_tokens} tokens needs "
+            f"one request of {settings.context_tokens:,} tokens needs "
             f"{format_bytes(rank.request_bytes)}, the pool of GPU {device.index} has "
             f"{format_bytes(device.kv_pool_bytes)}"
         )

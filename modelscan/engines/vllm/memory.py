@@ -232,8 +232,8 @@ def _unknown(version: str) -> tuple[str, ...]:
 def _assumptions(settings: VllmSettings, facts: VllmVersion) -> tuple[str, ...]:
     charged = "charged to" if facts.graphs_charged else "outside"
     lines = [
-        f"utilisation {settings.utilization:g} of total memory, "
-        f"{settings.max_num_seqs} sequences, {settings.max_num_batched_tokens} tokens a step",
+        f"utilization {settings.utilization:g} of total memory, "
+        f"{settings.max_num_seqs:,} sequences, {settings.max_num_batched_tokens:,} tokens per step",
         "eager: no CUDA graphs" if settings.eager else f"CUDA graphs are {charged} the budget",
     ]
     if not settings.gpus:
