@@ -53,7 +53,7 @@ def test_defaults_by_version_and_memory(
     assert found.backend == "ollama"
     assert found.parallel == slots
     assert found.context_tokens == tokens
-    assert f"{tokens} tokens x {slots} slots" in found.assumptions[-1]
+    assert f"{tokens:,} tokens x {slots} slots" in found.assumptions[-1]
 
 
 def test_the_cache_of_an_old_log(shape: ModelShape) -> None:
