@@ -8,15 +8,32 @@ from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import ResolvedModel
 from modelscan.core.workload import Workload
+from modelscan.deploy.machine import place_of
+from modelscan.deploy.planning import Question
+from modelscan.models.resolve import load_subject
 from modelscan.state.config import Config
 from modelscan.targets.base import RequestPreview
 from modelscan.targets.gpustack.body import Choices, create_body
 from modelscan.targets.gpustack.client import dialect_of
 from modelscan.targets.gpustack.machine import cluster_machine
 from modelscan.targets.gpustack.plan import plan_for, recipe
+from modelscan.targets.registry import TARGETS
 from modelscan.targets.request import Request, check_name, derive_name
 
 _SERVER = "2.3.0"  # the version a body is for where no server is configured
+
+
+def body_of(question: Question, config: Config) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The body and the model's warnings: what ``deploy`` sends to the server that the question
+    names, or what a server with this machine's hardware would get."""
+    from modelscan.gpu.inventory import inventory
+
+    wishes, gpu = question.wishes, question.gpu
+    model = load_subject(question.model, config, wishes)
+    place = place_of(question.target, wishes.backend, gpu, config)
+    if place in TARGETS:
+        return body_for(model, inventory(gpu), wishes), model.warnings
+    return body_of_server(place, question.model, wishes, gpu, config), model.warnings
 
 
 def body_of_server(
