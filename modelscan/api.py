@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from modelscan.deploy.deployments import Deployments
     from modelscan.deploy.doctor import Diagnosis
     from modelscan.deploy.history import History
+    from modelscan.deploy.planning import Question
     from modelscan.gpu.known import GpuFactsAnswer
     from modelscan.hub.downloads.pull import Pulled
     from modelscan.hub.downloads.types import Progress
@@ -212,44 +213,61 @@ class Workspace:
     # Memory, and the best way to run a model
 
     def estimate(
-        self, model: str, workload: Workload | None = None, *, gpu: str | None = None
+        self,
+        model: str,
+        workload: Workload | None = None,
+        *,
+        gpu: str | None = None,
+        exact: bool = False,
     ) -> Estimate:
         """The memory that an engine will allocate, by part and device, in bytes.
 
-        ``plan`` chooses what ``workload`` leaves open. Raises UsageError for an unknown model,
-        NotDeployableError for closed weights.
+        ``plan`` chooses what ``workload`` leaves open; ``exact`` uses llama.cpp's own dry run.
+        Raises UsageError for an unknown model, NotDeployableError for closed weights.
         """
-        from modelscan.models.decide import estimate_here
-        from modelscan.models.resolve import load_subject
+        from modelscan.deploy.planning import estimate_model
 
-        wishes = workload or self._wishes()
-        resolved = load_subject(model, self.config, wishes)
-        return estimate_here(self._machine_for(wishes, gpu), resolved, wishes)[0]
+        estimate, warnings = estimate_model(
+            self._question(model, workload, gpu), self.config, exact=exact
+        )
+        for warning in warnings:
+            self._warn(warning)
+        return estimate
 
     def plan(
-        self, model: str, workload: Workload | None = None, *, gpu: str | None = None
+        self,
+        model: str,
+        workload: Workload | None = None,
+        *,
+        gpu: str | None = None,
+        target: str | None = None,
+        everything: bool = False,
     ) -> Decision:
-        """The best way to run a model on this hardware, or a refusal with reasons.
+        """The best way to run a model where ``deploy`` would run it, or a refusal with reasons.
 
-        Raises UsageError for an unknown model or option.
+        ``gpu`` simulates hardware, ``target`` selects a cluster or Ollama, ``everything`` lists
+        every option that fits as an alternative. Raises UsageError for an unknown model.
         """
-        from modelscan.models.decide import decide_here
-        from modelscan.models.resolve import load_subject
+        from modelscan.deploy.planning import plan_model
 
-        wishes = workload or self._wishes()
-        resolved = load_subject(model, self.config, wishes)
-        return decide_here(self._machine_for(wishes, gpu), resolved, wishes, explain=True)
+        question = self._question(model, workload, gpu, target)
+        planned = plan_model(question, self.config, everything=everything)
+        for warning in planned.warnings:
+            self._warn(warning)
+        return planned.decision
+
+    def _question(
+        self, model: str, workload: Workload | None, gpu: str | None, target: str | None = None
+    ) -> Question:
+        from modelscan.deploy.planning import Question
+
+        return Question(model, workload or self._wishes(), gpu, target)
 
     def _wishes(self) -> Workload:
         """The workload of a command without options."""
         from modelscan.models.fit import default_wishes
 
         return default_wishes(self.config)
-
-    def _machine_for(self, workload: Workload, gpu: str | None) -> Machine:
-        from modelscan.deploy.machine import machine_here
-
-        return machine_here(self.config, gpu, backend=workload.backend)
 
     def history(self, model: str) -> History:
         """Past estimates of a model and the memory that its engine reported, in bytes."""
@@ -269,14 +287,9 @@ class Workspace:
 
         Raises NotDeployableError where nothing fits, RemoteError where the hub fails.
         """
-        from modelscan.hub.downloads.pull import pull
-        from modelscan.models.decide import planned
-        from modelscan.models.resolve import load_deployable
+        from modelscan.deploy.planning import pull_model
 
-        wishes = workload or self._wishes()
-        resolved = load_deployable(model, self.config, wishes, cached=False)
-        plan = planned(self._machine_for(wishes, gpu), resolved, wishes)
-        return pull(plan, self.config, progress)
+        return pull_model(self._question(model, workload, gpu), self.config, progress)
 
     def cache(self) -> CacheList:
         """The pulled weights on this machine."""

@@ -13,7 +13,6 @@ from modelscan.cli.framework import single
 from modelscan.cli.options import ModelArgument, SharedOptions, workload_options
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.units import GIB, format_bytes, format_speed, format_tokens
-from modelscan.engines import llamacpp, ollama
 
 _PARTS = tuple(field.name for field in fields(Parts))
 
@@ -35,31 +34,11 @@ def estimate(
         from modelscan.cli.history import history_document
 
         return history_document(model)
-    from modelscan.deploy.machine import machine_at, model_at, place_of
-    from modelscan.models.decide import estimate_here
-    from modelscan.models.resolve import load_subject
-    from modelscan.targets.request import derive_name
+    from modelscan.deploy.planning import Question, estimate_model
 
-    config, wishes = current().config, shared.workload
-    subject = load_subject(model, config, wishes)
-    place = place_of(None, wishes.backend, shared.gpu, config)
-    place = place if place == ollama.NAME else "local"
-    name = derive_name(subject.id)
-    with machine_at(place, config, shared.gpu, name, backend=wishes.backend) as machine:
-        if exact:
-            from modelscan.supervisor.dry_run.estimate import exact_estimate
-
-            result = exact_estimate(subject, wishes, machine, config)
-        else:
-            deployable = model_at(place, subject)
-            result, _ = estimate_here(machine, subject, wishes, deployable=deployable)
-    problems = (problem.message for problem in machine.inventory.problems)
-    warnings = [*subject.warnings, *result.warnings, *problems]
-    if result.backend == llamacpp.NAME and shared.workload.parameters:
-        from modelscan.engines.llamacpp.option_words import unfamiliar
-
-        warnings += unfamiliar([name for name, _ in shared.workload.parameters])
-    return document(result, warnings)
+    question = Question(model, shared.workload, shared.gpu)
+    answer, warnings = estimate_model(question, current().config, exact=exact)
+    return document(answer, list(warnings))
 
 
 def document(answer: Estimate, warnings: list[str]) -> Document:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import click
@@ -15,14 +14,12 @@ from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
 from modelscan.cli.framework import single
 from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
-from modelscan.core.machine import Machine
-from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware, ResolvedModel
+from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware
 from modelscan.core.units import format_bytes, format_speed, format_tokens
-from modelscan.core.workload import Workload
-from modelscan.engines import ollama
 
 if TYPE_CHECKING:
     from modelscan.deploy.plan_body import ModelBody
+    from modelscan.deploy.planning import PlannedModel, Question
 
 _COLUMNS = ("QUANTIZATION", "BACKEND", "GPUS", "CONTEXT", "TOTAL", "TOKENS/S", "FROM")
 _NUMERIC = ("CONTEXT", "TOTAL", "TOKENS/S")
@@ -55,76 +52,23 @@ def plan(
     ] = None,
 ) -> Document:
     """Find the best way to run a model on this hardware: format, engine, GPUs, context, flags."""
-    from modelscan.deploy.machine import decide_at, machine_at, place_of
-    from modelscan.models.decide import gpus_needed as needed
-    from modelscan.models.resolve import load_subject
-    from modelscan.targets.request import derive_name
+    from modelscan.deploy.planning import Question, needed_gpus, plan_model
 
-    config, wishes = current().config, shared.workload
-    subject = load_subject(model, config, wishes)
-    place = place_of(target, wishes.backend, shared.gpu, config)
+    config = current().config
+    question = Question(model, shared.workload, shared.gpu, target)
     if output is not None:
-        return _body(place, subject, model, shared, output)
-    name = derive_name(subject.id)
-    with machine_at(place, config, shared.gpu, name, backend=wishes.backend) as machine:
-        if gpus_needed:
-            return _needed(subject, needed(machine, subject, wishes))
-        decision = decide_at(place, machine, subject, wishes, explain=True, everything=everything)
-        decision = with_smaller(decision, subject, machine, wishes)
-        if place == "local":
-            decision = _with_download(decision, machine, deploy_command(model, shared, None))
-    problems = (problem.message for problem in machine.inventory.problems)
-    return document(
-        decision, [*subject.warnings, *problems], everything,
-        command=deploy_command(model, shared, target), smaller=_smaller(subject, shared.gpu),
-    )  # fmt: skip
+        return _body(question, output)
+    if gpus_needed:
+        return _needed(*needed_gpus(question, config))
+    return document(plan_model(question, config, everything=everything), everything)
 
 
-def _with_download(decision: Decision, machine: Machine, command: str) -> Decision:
-    """The decision with the weights that this machine lacks among ``missing``."""
-    from modelscan.deploy.machine import missing_download
-
-    if decision.plan is None:
-        return decision
-    fetch = command.replace("modelscan deploy", "modelscan pull", 1)
-    gap = missing_download(decision.plan, machine, current().config, fetch)
-    return replace(decision, missing=(*decision.missing, gap)) if gap else decision
-
-
-def with_smaller(
-    decision: Decision, subject: ResolvedModel, machine: Machine, wishes: Workload
-) -> Decision:
-    """A refusal with smaller models of the same makers that fit."""
-    if decision.refusal is None:
-        return decision
-    from modelscan.models.smaller_alternatives import with_smaller_alternatives
-
-    return with_smaller_alternatives(decision, subject, machine, wishes, current().config)
-
-
-def deploy_command(model: str, shared: SharedOptions, target: str | None) -> str:
-    """The ``deploy`` command with the same options."""
-    from modelscan.deploy.retry import command
-    from modelscan.targets.request import Request
-
-    line = command(Request(model, shared.workload, gpu=shared.gpu))
-    return line + (f" --target {shlex.quote(target)}" if target else "")
-
-
-def _body(
-    where: str, subject: ResolvedModel, model: str, shared: SharedOptions, form: str
-) -> Document:
+def _body(question: Question, form: str) -> Document:
     """``-o``: the body that ``deploy`` would send to the server, or to one with this hardware."""
-    from modelscan.deploy.plan_body import body_for, body_of_server
+    from modelscan.deploy.plan_body import body_of
 
-    if where in ("local", ollama.NAME):
-        from modelscan.gpu.inventory import inventory
-
-        body = body_for(subject, inventory(shared.gpu), shared.workload)
-    else:
-        body = body_of_server(where, model, shared.workload, shared.gpu, current().config)
-    return Document("plan.body", body, [Text(_body_text(body, form))], [body["name"]],
-                    subject.warnings)  # fmt: skip
+    body, warnings = body_of(question, current().config)
+    return Document("plan.body", body, [Text(_body_text(body, form))], [body["name"]], warnings)
 
 
 def _body_text(body: ModelBody, form: str) -> str:
@@ -135,36 +79,21 @@ def _body_text(body: ModelBody, form: str) -> str:
     return str(yaml.safe_dump(dict(body), sort_keys=False, allow_unicode=True)).rstrip("\n")
 
 
-def _smaller(subject: ResolvedModel, gpu: str | None) -> str | None:
-    """The command that lists models of the same makers that fit."""
-    kind = subject.model and (subject.model.lab or subject.model.family)
-    if not kind:
-        return None
-    simulated = f" --gpu {shlex.quote(gpu)}" if gpu else ""
-    return f"modelscan catalog search {shlex.quote(kind)} --fits{simulated}"
-
-
-def document(
-    decision: Decision,
-    warnings: list[str],
-    everything: bool = False,
-    *,
-    command: str | None = None,
-    smaller: str | None = None,
-) -> Document:
+def document(planned: PlannedModel, everything: bool = False) -> Document:
     """A decision in every output form; exit 3 for every verdict but ``fits``."""
     from modelscan.models.plan_answer import plan_answer
 
-    body = plan_answer(decision, command)
-    choice = decision.plan
-    if choice is not None:
-        warnings = [*warnings, *choice.estimate.warnings]
-        blocks = _fits(choice, decision, everything)
-        hint = None if everything else command
-        return Document("plan", body, blocks, [choice.repo], warnings, hint=hint)
+    decision, warnings = planned.decision, list(planned.warnings)
+    body = plan_answer(decision, planned.command)
+    plan = decision.plan
+    if plan is not None:
+        warnings += plan.estimate.warnings
+        blocks = _fits(plan, decision, everything)
+        hint = None if everything else planned.command
+        return Document("plan", body, blocks, [plan.repo], warnings, hint=hint)
     assert decision.refusal is not None
     blocks = _does_not_fit(decision.refusal, decision, everything)
-    hint = decision.missing[0].command if decision.missing else smaller
+    hint = decision.missing[0].command if decision.missing else planned.smaller
     return Document("plan", body, blocks, [], warnings, EXIT_NOT_DEPLOYABLE, hint=hint)
 
 
@@ -267,14 +196,14 @@ def _rejected(decision: Decision) -> list[Block]:
     return [Note("\nrejected:"), Table(("OPTION", "REASON"), rows)] if rows else []
 
 
-def _needed(subject: ResolvedModel, rows: tuple[RequiredHardware, ...]) -> Document:
+def _needed(model: str, rows: tuple[RequiredHardware, ...]) -> Document:
     from modelscan.models.plan_answer import hardware_answer
 
-    body = hardware_answer(subject.id, rows)
+    body = hardware_answer(model, rows)
     cells = [(f"{r.count} x {r.name}", format_bytes(r.memory_bytes), r.reason) for r in rows]
     empty = "not even eight of the largest known GPUs are enough"
     table = Table(("GPUS", "MEMORY EACH", "RUNS"), cells, numeric=("MEMORY EACH",), empty=empty)
-    return Document("plan", body, [table], [f"{r.count}x {r.name}" for r in rows], subject.warnings)
+    return Document("plan", body, [table], [f"{r.count}x {r.name}" for r in rows])
 
 
 def _hardware(row: RequiredHardware) -> str:

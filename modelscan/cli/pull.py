@@ -10,7 +10,6 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Document, Fields
 from modelscan.cli.framework import single
 from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
-from modelscan.core.errors import NotDeployableError
 from modelscan.core.jsonform import to_json
 from modelscan.core.units import format_bytes
 
@@ -33,29 +32,13 @@ def pull(
     ] = False,
 ) -> Document | None:
     """Download the weights that `plan` chooses: resumed, pinned, checksums verified."""
-    from modelscan.core.reference import parse_reference
-    from modelscan.deploy.machine import machine_here
-    from modelscan.hub.downloads.pull import is_remote, pulled_before
-    from modelscan.hub.downloads.pull import pull as fetch
-    from modelscan.models.decide import planned
-    from modelscan.models.resolve import load_deployable
-    from modelscan.targets.request import derive_name
+    from modelscan.deploy.planning import Question, pull_model
 
-    config, output = current().config, current().output
-    cached = pulled_before(parse_reference(model), config) if config.offline else None
-    if cached is not None:
-        return _document(cached)
-    subject = load_deployable(model, config, shared.workload, cached=False)
-    wishes, name = shared.workload, derive_name(subject.id)
-    machine = machine_here(config, shared.gpu, name, backend=wishes.backend)
-    plan = planned(machine, subject, wishes)
-    if not is_remote(plan):
-        raise NotDeployableError(
-            f"{plan.repo} is on this machine already", hint=f"modelscan deploy {model}"
-        )
+    output = current().output
     stream = progress and current().flags.as_json
-    with output.status(f"requesting {plan.repo}") as status:
-        pulled = fetch(plan, config, reporter(status.update, stream))
+    question = Question(model, shared.workload, shared.gpu)
+    with output.status(f"planning {model}") as status:
+        pulled = pull_model(question, current().config, reporter(status.update, stream))
     document = _document(pulled)
     if not stream:
         return document

@@ -9,12 +9,16 @@ from modelscan.core.errors import NotDeployableError
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import ResolvedModel
 from modelscan.core.workload import Workload
+from modelscan.deploy.machine import place_of
+from modelscan.deploy.planning import Question
+from modelscan.models.resolve import load_subject
 from modelscan.state.config import Config
 from modelscan.targets.base import RequestPreview
 from modelscan.targets.gpustack.body import Choices, create_body
 from modelscan.targets.gpustack.client import dialect_of
 from modelscan.targets.gpustack.machine import cluster_machine
 from modelscan.targets.gpustack.plan import plan_for, recipe
+from modelscan.targets.registry import TARGETS
 from modelscan.targets.request import Request, check_name, derive_name
 
 _SERVER = "2.3.0"  # the server version of a body without a configured server
@@ -54,6 +58,19 @@ class ModelBody(RequiredFields, total=False):
     run_command: str
     lora_list: list[dict[str, Any]]
     description: str
+
+
+def body_of(question: Question, config: Config) -> tuple[ModelBody, tuple[str, ...]]:
+    """The body that ``deploy`` would send to the question's target, or without one to a server with
+    the question's hardware; and the model's warnings."""
+    from modelscan.gpu.inventory import inventory
+
+    wishes, gpu = question.wishes, question.gpu
+    model = load_subject(question.model, config, wishes)
+    place = place_of(question.target, wishes.backend, gpu, config)
+    if place in TARGETS:
+        return body_for(model, inventory(gpu), wishes), model.warnings
+    return body_of_server(place, question.model, wishes, gpu, config), model.warnings
 
 
 def body_of_server(

@@ -1,0 +1,174 @@
+"""``plan``, ``estimate`` and ``pull`` of a model at a target, for the command line and the Python
+interface."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from modelscan.core.errors import NotDeployableError
+from modelscan.core.estimate import Estimate
+from modelscan.core.machine import Machine
+from modelscan.core.plan import Decision, Plan, RequiredHardware, ResolvedModel
+from modelscan.core.reference import parse_reference
+from modelscan.core.workload import Workload
+from modelscan.deploy.machine import (
+    decide_at,
+    machine_at,
+    machine_here,
+    missing_download,
+    model_at,
+    place_of,
+)
+from modelscan.engines import llamacpp, ollama
+from modelscan.hub.downloads.types import Progress
+from modelscan.models.decide import estimate_here, gpus_needed, planned
+from modelscan.models.resolve import load_deployable, load_subject
+from modelscan.state.config import Config
+from modelscan.targets.request import Request, derive_name
+
+if TYPE_CHECKING:
+    from modelscan.hub.downloads.pull import Pulled
+
+LOCAL = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The model, workload and hardware of a command. ``gpu`` None: the real hardware; ``target``
+    None: the target that ``deploy`` would select."""
+
+    model: str
+    wishes: Workload
+    gpu: str | None = None
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedModel:
+    """A decision, the command that deploys its plan, the command that lists smaller models, and
+    warnings."""
+
+    decision: Decision
+    command: str
+    smaller: str | None
+    warnings: tuple[str, ...]
+
+
+def plan_model(question: Question, config: Config, *, everything: bool = False) -> PlannedModel:
+    """The plan that ``deploy`` would run, or a refusal; ``everything``: every option that fits.
+
+    Raises UsageError for an unknown model, RemoteError where a server does not answer.
+    """
+    model, wishes, gpu = _resolved(question, config)
+    place = place_of(question.target, wishes.backend, gpu, config)
+    name = derive_name(model.id)
+    with machine_at(place, config, gpu, name, backend=wishes.backend) as machine:
+        decision = decide_at(place, machine, model, wishes, explain=True, everything=everything)
+        if decision.refusal is not None:
+            from modelscan.models.smaller_alternatives import with_smaller_alternatives
+
+            decision = with_smaller_alternatives(decision, model, machine, wishes, config)
+        command = deploy_command(question, simulated=machine.simulated)
+        if place == LOCAL and decision.plan is not None:
+            decision = _with_download(decision, decision.plan, question, machine, config)
+    return PlannedModel(decision, command, _smaller(model, gpu), _warnings(model, machine))
+
+
+def needed_gpus(question: Question, config: Config) -> tuple[str, tuple[RequiredHardware, ...]]:
+    """The model's id, and the smallest hardware for each of its quantizations.
+
+    Raises UsageError for an unknown model.
+    """
+    model, wishes, gpu = _resolved(question, config)
+    place = place_of(question.target, wishes.backend, gpu, config)
+    with machine_at(place, config, gpu, backend=wishes.backend) as machine:
+        return model.id, gpus_needed(machine, model, wishes)
+
+
+def estimate_model(
+    question: Question, config: Config, *, exact: bool = False
+) -> tuple[Estimate, tuple[str, ...]]:
+    """The memory of the plan for this machine and these wishes, and warnings.
+
+    ``exact``: llama.cpp's own dry run. Raises UsageError for an unknown model,
+    NotDeployableError for closed weights.
+    """
+    model, wishes, gpu = _resolved(question, config)
+    place = place_of(None, wishes.backend, gpu, config)
+    place = place if place == ollama.NAME else LOCAL
+    with machine_at(place, config, gpu, derive_name(model.id), backend=wishes.backend) as machine:
+        if exact:
+            from modelscan.supervisor.dry_run.estimate import exact_estimate
+
+            estimate = exact_estimate(model, wishes, machine, config)
+        else:
+            deployable = model_at(place, model)
+            estimate, _ = estimate_here(machine, model, wishes, deployable=deployable)
+    warnings = [*_warnings(model, machine), *estimate.warnings]
+    if estimate.backend == llamacpp.NAME and wishes.parameters:
+        from modelscan.engines.llamacpp.option_words import unfamiliar
+
+        warnings += unfamiliar([name for name, _ in wishes.parameters])
+    return estimate, tuple(warnings)
+
+
+def pull_model(question: Question, config: Config, progress: Callable[[Progress], None]) -> Pulled:
+    """Download the weights that ``plan`` chooses on this machine: resumed, pinned, verified.
+
+    Offline, weights that were pulled already are returned. Raises NotDeployableError where
+    nothing fits or the weights are on this machine already, RemoteError where the hub fails.
+    """
+    from modelscan.hub.downloads.pull import is_remote, pull, pulled_before
+
+    cached = pulled_before(parse_reference(question.model), config) if config.offline else None
+    if cached is not None:
+        return cached
+    wishes = question.wishes
+    model = load_deployable(question.model, config, wishes, cached=False)
+    name = derive_name(model.id)
+    machine = machine_here(config, question.gpu, name, backend=wishes.backend)
+    plan = planned(machine, model, wishes)
+    if not is_remote(plan):
+        raise NotDeployableError(
+            f"{plan.repo} is on this machine already", hint=f"modelscan deploy {question.model}"
+        )
+    return pull(plan, config, progress)
+
+
+def deploy_command(question: Question, *, simulated: bool = False) -> str:
+    """The ``deploy`` command with the same options; ``simulated`` adds ``--dry-run``."""
+    from modelscan.deploy.retry import command
+
+    line = command(Request(question.model, question.wishes, gpu=question.gpu))
+    line += f" --target {shlex.quote(question.target)}" if question.target else ""
+    return f"{line} --dry-run" if simulated else line
+
+
+def _resolved(question: Question, config: Config) -> tuple[ResolvedModel, Workload, str | None]:
+    model = load_subject(question.model, config, question.wishes)
+    return model, question.wishes, question.gpu
+
+
+def _with_download(
+    decision: Decision, plan: Plan, question: Question, machine: Machine, config: Config
+) -> Decision:
+    """The decision with the weights that this machine lacks among ``missing``."""
+    fetch = deploy_command(question).replace("modelscan deploy", "modelscan pull", 1)
+    download = missing_download(plan, machine, config, fetch)
+    return replace(decision, missing=(*decision.missing, download)) if download else decision
+
+
+def _smaller(model: ResolvedModel, gpu: str | None) -> str | None:
+    """The command that lists models of the same makers that fit."""
+    kind = model.model and (model.model.lab or model.model.family)
+    if not kind:
+        return None
+    simulated = f" --gpu {shlex.quote(gpu)}" if gpu else ""
+    return f"modelscan catalog search {shlex.quote(kind)} --fits{simulated}"
+
+
+def _warnings(model: ResolvedModel, machine: Machine) -> tuple[str, ...]:
+    return (*model.warnings, *(problem.message for problem in machine.inventory.problems))
