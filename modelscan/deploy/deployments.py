@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.route import Route

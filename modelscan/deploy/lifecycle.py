@@ -11,7 +11,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from modelscan.core.deployment import ACTIVE_STATES, Deployment, State
+from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import ACTIVE_STATES, State
 from modelscan.core.errors import (
     AuthError,
     ModelscanError,

@@ -11,7 +11,8 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.nearest import nearest

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from modelscan.core.deployment import Deployment, Health, RestartPolicy, State
+from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import Health, RestartPolicy, State
 
 
 @dataclass(frozen=True, slots=True)

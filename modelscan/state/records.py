@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from typing import Any, TypeVar
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import NotReadable, from_json, to_json

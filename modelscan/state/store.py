@@ -11,7 +11,8 @@ import json
 import sqlite3
 from pathlib import Path
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from modelscan.core.deployment import Deployment, Evaluation, Health, State
+from modelscan.core.deployment import Deployment, Evaluation
+from modelscan.core.deployment_state import Health, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import RemoteError
 from modelscan.core.jsonform import Tagged

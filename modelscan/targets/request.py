@@ -9,7 +9,8 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
-from modelscan.core.deployment import DeployRequest, RestartPolicy
+from modelscan.core.deployment import DeployRequest
+from modelscan.core.deployment_state import RestartPolicy
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.launch import NO_LIMITS, Limits
