@@ -100,7 +100,7 @@ def with_smaller(
 
 def deploy_command(model: str, wanted: Wanted, target: str | None) -> str:
     """The line that deploys what was planned: the same words."""
-    from modelscan.deploy.retry import command
+    from modelscan.deploy.command_text import command
     from modelscan.targets.request import Request
 
     line = command(Request(model, wanted.workload, gpu=wanted.gpu))
