@@ -161,7 +161,7 @@ def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None
 
 def event_text(event: Event) -> str | None:
     """An event as a progress text; None for an event without one."""
-    from modelscan.core.deployment import State
+    from modelscan.core.deployment_state import State
     from modelscan.targets.events import (
         AtServer,
         Downloading,

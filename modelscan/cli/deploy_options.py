@@ -9,7 +9,7 @@ import click
 import typer
 
 if TYPE_CHECKING:
-    from modelscan.core.deployment import RestartPolicy
+    from modelscan.core.deployment_state import RestartPolicy
 
 
 @dataclass(frozen=True, slots=True)

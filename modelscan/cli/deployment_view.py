@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import current
 from modelscan.cli.document import Fields, Note, Table
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
     from modelscan.deploy.deployments import Deployments
 
 COLUMNS = ("NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "ENDPOINT", "TARGET")

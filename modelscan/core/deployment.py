@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modelscan.core.deployment_state import Health, RestartPolicy, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.jsonform import Tagged
 from modelscan.core.launch import NO_LIMITS, Launch, Limits, OllamaLaunch
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
-
-Health = Literal["ok", "unhealthy", "unknown"]
-RestartPolicy = Literal["no", "on-failure", "always"]
-
-
-class State(str, enum.Enum):
-    PENDING = "pending"
-    DOWNLOADING = "downloading"
-    STARTING = "starting"
-    RUNNING = "running"
-    STOPPING = "stopping"
-    STOPPED = "stopped"
-    FAILED = "failed"
-
-
-ACTIVE_STATES = (
-    State.PENDING,
-    State.DOWNLOADING,
-    State.STARTING,
-    State.RUNNING,
-    State.STOPPING,
-)
 
 
 @dataclass(frozen=True, slots=True)

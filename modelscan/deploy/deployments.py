@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.route import Route
@@ -33,6 +33,7 @@ from modelscan.targets.registry import find_target
 from modelscan.targets.request import Request, check_name, derive_name
 
 if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
     from modelscan.deploy.update import Change
 
 _STOP_LOCK_S = 15.0

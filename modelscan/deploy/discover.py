@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
-from modelscan.core.deployment import Deployment, FoundRecord, State
+from modelscan.core.deployment import Deployment, FoundRecord
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import UsageError
 from modelscan.deploy import routes
 from modelscan.deploy.deployments import Deployments

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.deployment import ACTIVE_STATES, Deployment, State
+from modelscan.core.deployment_state import ACTIVE_STATES, State
 from modelscan.core.errors import (
     AuthError,
     ModelscanError,
@@ -25,6 +26,9 @@ from modelscan.deploy.session import Session
 from modelscan.targets.base import Effects, NewDeployment, Target
 from modelscan.targets.events import Planned, Planning, Running
 from modelscan.targets.request import Request
+
+if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
 
 DRAIN_S = 10.0
 

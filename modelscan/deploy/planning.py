@@ -140,7 +140,7 @@ def pull_model(question: Question, config: Config, progress: Callable[[Progress]
 
 def deploy_command(question: Question, *, simulated: bool = False) -> str:
     """The ``deploy`` command with the same options; ``simulated`` adds ``--dry-run``."""
-    from modelscan.deploy.retry import command
+    from modelscan.deploy.command_text import command
 
     line = command(Request(question.model, question.wishes, gpu=question.gpu))
     line += f" --target {shlex.quote(question.target)}" if question.target else ""

@@ -10,8 +10,9 @@ import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.nearest import nearest
@@ -21,6 +22,9 @@ from modelscan.state.locks import hold
 from modelscan.state.store import deployment_lock
 from modelscan.targets.base import Observation, StartFailed
 from modelscan.targets.events import no_events
+
+if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
 
 _TRY_LOCK_S = 0.0
 _VERIFY_S = 30.0

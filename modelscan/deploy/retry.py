@@ -7,7 +7,6 @@ another format, another engine.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -15,6 +14,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.remedy import Remedy
 from modelscan.core.workload import Workload
+from modelscan.deploy.command_text import command
 from modelscan.deploy.deployments import Deployments
 from modelscan.deploy.lifecycle import Outcome
 from modelscan.formats.quantization import bits_per_weight, canonical
@@ -140,40 +140,3 @@ def _formats(
     for bits, name in sorted(sized, reverse=True):
         if canonical(name) != canonical(failed_format) and (bits < limit or not smaller):
             yield Remedy(quantization=name)
-
-
-def command(request: Request, remedy: Remedy = Remedy()) -> str:
-    """The request as a command to paste; ``remedy`` overrides its options."""
-    workload = request.workload
-    options = [
-        ("--backend", workload.backend), ("--quantization", workload.quantization),
-        ("--context", workload.context_tokens), ("--parallel", workload.parallel),
-        ("--tensor-parallel", workload.tensor_parallel),
-        ("--memory-utilization", workload.memory_utilization),
-        ("--backend-version", workload.backend_version),
-        ("--kv-cache", _cache_types(workload)),
-        ("--flash-attention", workload.flash_attention), ("--ubatch", workload.ubatch),
-        ("--goal", None if workload.goal == "quality" else workload.goal),
-        ("--mode", None if workload.mode == "standard" else workload.mode),
-        ("--source", workload.source),
-        *(("--adapter", name) for name in workload.adapters),
-        *(("--param", key if value is None else f"{key}={value}")
-          for key, value in workload.parameters),
-        ("--gpu", request.gpu), ("--name", request.name), ("--port", request.port),
-    ]  # fmt: skip
-    change = remedy.options()
-    words = ["modelscan", "deploy", request.model]
-    for flag, value in options:
-        repeatable = flag in ("--param", "--adapter")
-        if value is not None and (repeatable or flag not in change):
-            words += [flag, str(value)]
-    words += ["--embedding"] if workload.embedding else []
-    words += ["--allow-unsafe"] if workload.allow_unsafe else []
-    words += ["--force"] if workload.force else []
-    return " ".join(map(shlex.quote, [*words, *change]))
-
-
-def _cache_types(workload: Workload) -> str | None:
-    """The value of ``--kv-cache``: one type, or two where keys and values differ."""
-    keys, values = workload.kv_cache_k, workload.kv_cache_v
-    return keys if values in (None, keys) else f"{keys},{values}"

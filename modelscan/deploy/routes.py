@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.route import Route
 from modelscan.routing import file as routing_file
+
+if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
 
 
 def route_of(deployment: Deployment, route_type: str) -> Route | None:

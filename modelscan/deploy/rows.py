@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
 
-from modelscan.core.deployment import Deployment, Health, RestartPolicy, State
+from modelscan.core.deployment_state import Health, RestartPolicy, State
+
+if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
 
 
 @dataclass(frozen=True, slots=True)

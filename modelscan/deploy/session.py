@@ -7,14 +7,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelscan.core.deployment import Deployment
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.targets.base import Clock, Effects, Target
 from modelscan.targets.events import Events, no_events
 from modelscan.targets.registry import find_target
+
+if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
 
 FindTarget = Callable[[str, Config], Target]
 Shield = Callable[[], AbstractContextManager[None]]

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from modelscan.core.deployment import ClusterRecord, Deployment, State
+from modelscan.core.deployment import ClusterRecord, Deployment
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.launch import ClusterLaunch

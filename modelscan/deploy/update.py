@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from modelscan.core.deployment import Deployment, DeployRequest, State
+from modelscan.core.deployment import Deployment, DeployRequest
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import UsageError
 from modelscan.core.launch import ClusterLaunch
 from modelscan.deploy.reconcile import finish, reconcile, unknown

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from modelscan.core.plan import ResolvedModel
+from typing import TYPE_CHECKING
+
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
 from modelscan.state.bundled import examples_dir
 from modelscan.state.config import Config
+
+if TYPE_CHECKING:
+    from modelscan.core.plan import ResolvedModel
 
 DEMO = "demo"
 DEMO_FILE = "demo-model.gguf"

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import NotReadable, from_json, to_json
 from modelscan.core.measurement import Measurement
+
+if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
 
 FORMAT = 1
 """0: releases up to 9fb7434, where a row was five untyped bags and its end a sentence."""
 
 Document = dict[str, Any]
 T = TypeVar("T")
-# What an unreadable row of our own format may be read without.
-_OPTIONAL = tuple(field.name for field in fields(Deployment) if field.default is not MISSING)
 
 
 class NewerRecord(ModelscanError):
@@ -44,6 +45,8 @@ def from_document(document: Mapping[str, Any]) -> tuple[Deployment, tuple[str, .
     (``plan: it is not as …``) is None. Raises NewerRecord for a later format, ModelscanError for a
     row that is no deployment at all.
     """
+    from modelscan.core.deployment import Deployment  # costly: only where there is a row
+
     name = str(document.get("name"))
     check_format(name, document)
     upgraded = upgrade(document)
@@ -97,9 +100,12 @@ def upgrade(document: Mapping[str, Any]) -> Document:
 
 def _readable_parts(row: Document) -> tuple[Document, tuple[str, ...]]:
     """The row without the optional parts that cannot be read, and which those are."""
-    needed = {key: value for key, value in row.items() if key not in _OPTIONAL}
+    from modelscan.core.deployment import Deployment
+
+    optional = [field.name for field in fields(Deployment) if field.default is not MISSING]
+    needed = {key: value for key, value in row.items() if key not in optional}
     kept, broken = dict(needed), []
-    for key in _OPTIONAL:
+    for key in optional:
         if row.get(key) is None:
             continue
         try:

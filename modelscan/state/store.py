@@ -10,8 +10,9 @@ import contextlib
 import json
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
@@ -25,6 +26,9 @@ from modelscan.state.records import (
     to_document,
     upgrade,
 )
+
+if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
 
 
 class PortTaken(Exception):

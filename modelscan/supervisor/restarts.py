@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from modelscan.supervisor.rundir import Ended, Spec
 
 if TYPE_CHECKING:
-    from modelscan.core.deployment import RestartPolicy
+    from modelscan.core.deployment_state import RestartPolicy
 
 NO: RestartPolicy = "no"
 ON_FAILURE: RestartPolicy = "on-failure"

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from modelscan.core.deployment import Deployment, Evaluation, Health, State
+from modelscan.core.deployment_state import Health, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import RemoteError
 from modelscan.core.jsonform import Tagged
-from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.remedy import Remedy
 from modelscan.state.clock import now_text
 from modelscan.targets.events import Events, no_events
 from modelscan.targets.request import Request
 
-Save = Callable[[Deployment], None]
+if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment, Evaluation
+    from modelscan.core.plan import Plan, ResolvedModel
+
+Save = Callable[["Deployment"], None]
 """Write the row. Raises ``state.store.PortTaken`` when another deployment has the port."""
 
 Clock = Callable[[], str]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from modelscan.core.deployment import State
+from modelscan.core.deployment_state import State
 from modelscan.core.jsonform import to_json
 
 

@@ -6,11 +6,14 @@ A name that is not listed is a configured GPUStack server.
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
 from modelscan.engines import ollama
 from modelscan.state.config import Config
-from modelscan.targets.base import Target
+
+if TYPE_CHECKING:
+    from modelscan.targets.base import Target
 
 TARGETS = {
     "local": "modelscan.targets.local.target:LocalTarget",

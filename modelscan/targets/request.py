@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelscan.core.deployment import DeployRequest, RestartPolicy
+from modelscan.core.deployment_state import RestartPolicy
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
 from modelscan.core.launch import NO_LIMITS, Limits
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
 from modelscan.engines import ollama
+
+if TYPE_CHECKING:
+    from modelscan.core.deployment import DeployRequest
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only with --expose and a key
@@ -101,6 +104,8 @@ class Request:
 
     def record(self) -> DeployRequest:
         """What makes two requests the same: asking it again changes nothing."""
+        from modelscan.core.deployment import DeployRequest
+
         model = self.model
         if parse_reference(model).kind is Kind.PATH:
             model = str(Path(model).expanduser().resolve())

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from modelscan.core.end_cause import EndCause
 from modelscan.core.remedy import Remedy
 from modelscan.core.workload import Workload
-from modelscan.deploy.retry import command, next_request
+from modelscan.deploy.command_text import command
+from modelscan.deploy.retry import next_request
 from modelscan.engines.base import Failure
 from modelscan.engines.failure_rules import clean
 from modelscan.engines.registry import engine

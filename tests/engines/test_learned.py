@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.deployments import ESTIMATE, make, plan
 
-from modelscan.core.deployment import Measured, State
+from modelscan.core.deployment import Measured
+from modelscan.core.deployment_state import State
 from modelscan.core.estimate import DeviceEstimate, Parts
 from modelscan.core.measurement import Measurement
 from modelscan.core.units import GIB, MIB

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from modelscan.core.deployment import State
+from modelscan.core.deployment_state import State
 from modelscan.targets.gpustack.follow import Done, Fail, FollowState, Mark, Patience, Wait
 from modelscan.targets.gpustack.states import FAILED, RESTARTING, UNSCHEDULABLE, Status
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from modelscan.core.deployment import State
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageError
 from modelscan.net.httpx_transport import HttpxTransport
 from modelscan.targets.gpustack.client import Client, Connection

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from modelscan.core.deployment import State
+from modelscan.core.deployment_state import State
 from modelscan.targets.gpustack.drift import changed, describe, same, snapshot
 from modelscan.targets.gpustack.logs import LEFT_OUT, without_environment
 from modelscan.targets.gpustack.states import status

@@ -17,13 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.deployments import make
 
-from modelscan.core.deployment import (
-    ClusterRecord,
-    Deployment,
-    EndCause,
-    OllamaRecord,
-    State,
-)
+from modelscan.core.deployment import ClusterRecord, Deployment, EndCause, OllamaRecord
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError
 from modelscan.core.launch import ClusterLaunch, LocalLaunch, OllamaLaunch
 from modelscan.state.config import load

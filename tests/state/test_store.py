@@ -14,7 +14,7 @@ import pytest
 from conftest import REPOSITORY
 from support.deployments import make
 
-from modelscan.core.deployment import State
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError
 from modelscan.state.database import LAYOUT, version
 from modelscan.state.store import ROOM, PortTaken, Store

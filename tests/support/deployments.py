@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import State
 from modelscan.core.estimate import Estimate, Parts
 from modelscan.core.launch import LocalLaunch
 from modelscan.core.plan import Plan

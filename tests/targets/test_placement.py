@@ -13,7 +13,7 @@ import pytest
 from conftest import Ran
 from support.deployments import ESTIMATE, make, plan
 
-from modelscan.core.deployment import State
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.estimate import DeviceEstimate, Parts
 from modelscan.core.plan import Plan, ReservedMemory

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import UsageError
 from modelscan.state.config import Config

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from modelscan.core.deployment import Deployment, Replica, State
+from modelscan.core.deployment import Deployment, Replica
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, RemoteError
 from modelscan.core.units import MIB

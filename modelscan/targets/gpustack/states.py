@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from modelscan.core.deployment import State
+from modelscan.core.deployment_state import State
 from modelscan.targets.gpustack.types import RemoteInstance, RemoteModel
 
 RESTART_LOOP = 2

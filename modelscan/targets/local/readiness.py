@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from modelscan.core.deployment import Deployment, Health, Measured, State
+from modelscan.core.deployment import Deployment, Measured
+from modelscan.core.deployment_state import Health, State
 from modelscan.core.end_cause import EndCause, reason_text
 from modelscan.core.errors import AuthError
 from modelscan.core.jsonform import from_json

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
-from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError
 from modelscan.state.config import Config
 from modelscan.state.files import write_atomic
@@ -17,6 +17,9 @@ from modelscan.state.locks import hold
 from modelscan.state.records import from_document, to_document
 from modelscan.state.store import PortTaken, Store, deployment_lock
 from modelscan.supervisor.rundir import RunDir
+
+if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
 
 _COPY = "deployment.json"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelscan.core.deployment import State
+from modelscan.core.deployment_state import State
 from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.plan import ReservedMemory
 from modelscan.state.store import Store

@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
-from modelscan.core.deployment import Deployment, State
+from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import State
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.launch import LocalLaunch
 from modelscan.core.plan import Plan

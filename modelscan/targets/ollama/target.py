@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from modelscan.core.deployment import Deployment, Measured, OllamaRecord, State
+from modelscan.core.deployment import Deployment, Measured, OllamaRecord
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.jsonform import to_json
