@@ -1,4 +1,4 @@
-"""Carries out exchanges from threads: redirects, retries, deadlines, cancelling."""
+"""Carries out HTTP exchanges for threads: redirects, retries, deadlines, cancelling."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from modelscan.net.transport import Response, Transport
 
 
 def utc_now() -> str:
-    """RFC 3339, UTC, seconds."""
+    """The current time in UTC, RFC 3339, to the second."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Runner:
-    """The effects of the sync client. Thread-safe."""
+    """Sends the requests of the sync client. Thread-safe."""
 
     def __init__(self, settings: HttpSettings, transport: Transport | None) -> None:
         self.received_bytes = 0
@@ -55,14 +55,14 @@ class Runner:
             self._transport.close()
 
     def cancel(self) -> None:
-        """Stop every exchange under way; later ones fail at once."""
+        """Stop all running exchanges; later ones fail at once."""
         self._stop.set()
         with self._lock:
             for deadline in self._active:
                 deadline.cut()
 
     def answer(self, request: Request, limits: Limits) -> Answer:
-        """The successful response, after as many attempts as are allowed; raises HttpError."""
+        """Send a request, with retries. Raises HttpError."""
         for attempt in count(1):
             try:
                 return self._once(request, limits)
@@ -78,12 +78,14 @@ class Runner:
             return self.read(request, response, limits.max_bytes)
 
     def read(self, request: Request, response: Response, max_bytes: int) -> Answer:
-        """The response with its body; raises HttpError above ``max_bytes``."""
+        """The response with its body. Raises HttpError above ``max_bytes``."""
         body = self._body(request, response, Read(max_bytes))
         return answer_of(request, response.status, response.headers, body, utc_now())
 
     def lines(self, request: Request, response: Response, max_bytes: int | None) -> Iterator[str]:
-        """The body's lines as they come; raises HttpError above ``max_bytes`` (None: no limit)."""
+        """Yield the body's lines as they arrive. Raises HttpError above ``max_bytes`` (None: no
+        limit).
+        """
         lines = Lines(request.shown, max_bytes)
         for part in self.parts(response):
             yield from lines.add(part)
@@ -93,15 +95,15 @@ class Runner:
     def opened(
         self, request: Request, limits: Limits, within_s: float | None
     ) -> Iterator[Response]:
-        """The successful response at the end of the redirects; everything else raises HttpError.
+        """Yield the successful response at the end of the redirects. Raises HttpError otherwise.
 
-        ``within_s`` bounds the whole exchange, ``limits.timeout_s`` each silence.
+        ``within_s`` limits the whole exchange, ``limits.timeout_s`` each wait for data, in seconds.
         """
         with Deadline(within_s) as deadline, self._tracked(deadline):
             try:
                 with self._followed(request, limits, deadline) as response:
                     yield response
-                if deadline.expired:  # a cut connection may look like the end of the body
+                if deadline.expired:  # a closed connection can look like the end of the body
                     raise TransportFailure("timeout", "")
             except TransportFailure as failure:
                 raise self._explained(request, failure, deadline, limits) from failure
@@ -139,12 +141,12 @@ class Runner:
                 if not body.add(part):
                     break
         except TransportFailure:
-            if not read.cut:  # of an error's explanation, what has arrived will do
+            if not read.cut:  # a partial error text is good enough
                 raise
         return body.joined()
 
     def parts(self, response: Response) -> Iterator[bytes]:
-        """The body as it arrives, counted."""
+        """Yield the body as it arrives and count its bytes."""
         for part in response.parts():
             self.received_bytes += len(part)
             yield part
@@ -162,7 +164,7 @@ class Runner:
                 self._active.discard(deadline)
 
     def _connected(self) -> Transport:
-        """The transport, made on first use."""
+        """The transport, created on first use."""
         with self._lock:
             if self._transport is None:
                 from modelscan.net.httpx_transport import HttpxTransport

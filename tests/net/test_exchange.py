@@ -94,8 +94,8 @@ def test_redirects(status: int) -> None:
         ("http://hub.example/", "unencrypted"),
         ("https://127.0.0.1/", "this machine"),
         ("https://localhost:8443/", "this machine"),
-        ("ftp://hub.example/", "no http"),
-        ("https://[::1", "no http"),
+        ("ftp://hub.example/", "not an http"),
+        ("https://[::1", "not an http"),
     ],
 )
 def test_redirects_that_are_refused(location: str, why: str) -> None:
