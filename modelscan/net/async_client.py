@@ -18,11 +18,11 @@ from modelscan.net.exchange import (
     MAX_BODY_BYTES,
     Answer,
     Body,
+    HttpLimits,
+    HttpRequest,
     HttpSettings,
-    Limits,
     Lines,
     Read,
-    Request,
     answer_of,
     on_head,
     request_to,
@@ -83,7 +83,7 @@ class AsyncHttpClient:
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        limits: Limits | None = None,
+        limits: HttpLimits | None = None,
     ) -> Answer:
         """Send any request; only idempotent ones are retried. Raises the same errors as ``get``."""
         request = request_to(self.settings, method, url, params=params, headers=headers, body=body)
@@ -113,18 +113,18 @@ class AsyncHttpClient:
             async with self._followed(request, limits) as response:
                 yield _lines(request, response, max_bytes)
 
-    async def _load(self, request: Request) -> StoredAnswer | None:
+    async def _load(self, request: HttpRequest) -> StoredAnswer | None:
         """Read the cache in a thread, because it may be on a disk."""
         assert self.settings.cache is not None
         load = self.settings.cache.load
         return await asyncio.to_thread(load, request.url, private=request.private)
 
-    async def _store(self, request: Request, answer: StoredAnswer) -> None:
+    async def _store(self, request: HttpRequest, answer: StoredAnswer) -> None:
         assert self.settings.cache is not None
         store = self.settings.cache.store
         await asyncio.to_thread(store, request.url, answer, private=request.private)
 
-    async def _with_retries(self, request: Request, limits: Limits) -> Answer:
+    async def _with_retries(self, request: HttpRequest, limits: HttpLimits) -> Answer:
         for attempt in count(1):
             try:
                 return await self._once(request, limits)
@@ -136,22 +136,24 @@ class AsyncHttpClient:
                 await asyncio.sleep(pause_s)
         raise AssertionError("unreachable")  # pragma: no cover
 
-    async def _once(self, request: Request, limits: Limits) -> Answer:
+    async def _once(self, request: HttpRequest, limits: HttpLimits) -> Answer:
         with _explained(request, limits):
             return await asyncio.wait_for(self._exchange(request, limits), limits.timeout_s)
 
-    async def _exchange(self, request: Request, limits: Limits) -> Answer:
+    async def _exchange(self, request: HttpRequest, limits: HttpLimits) -> Answer:
         async with self._followed(request, limits) as response:
             body = await _body(request, response, Read(limits.max_bytes))
             return answer_of(request, response.status, response.headers, body, utc_now())
 
     @asynccontextmanager
-    async def _followed(self, request: Request, limits: Limits) -> AsyncIterator[AsyncResponse]:
+    async def _followed(
+        self, request: HttpRequest, limits: HttpLimits
+    ) -> AsyncIterator[AsyncResponse]:
         following, transport = request, self._connected()
         for redirects in count():
             async with transport.open(following, limits.timeout_s) as response:
                 step = on_head(following, response.status, response.headers, redirects, limits)
-                if isinstance(step, Request):
+                if isinstance(step, HttpRequest):
                     following = step
                     continue
                 if step.cut:
@@ -170,7 +172,9 @@ class AsyncHttpClient:
 
 
 @contextmanager
-def _explained(request: Request, limits: Limits, *, streaming: bool = False) -> Iterator[None]:
+def _explained(
+    request: HttpRequest, limits: HttpLimits, *, streaming: bool = False
+) -> Iterator[None]:
     """Turn transport failures and the deadline into HttpError."""
     try:
         yield
@@ -185,7 +189,7 @@ def _explained(request: Request, limits: Limits, *, streaming: bool = False) -> 
 
 
 async def _lines(
-    request: Request, response: AsyncResponse, max_bytes: int | None
+    request: HttpRequest, response: AsyncResponse, max_bytes: int | None
 ) -> AsyncIterator[str]:
     lines = Lines(request.shown, max_bytes)
     async for part in response.parts():
@@ -195,7 +199,7 @@ async def _lines(
         yield line
 
 
-async def _body(request: Request, response: AsyncResponse, read: Read) -> bytes:
+async def _body(request: HttpRequest, response: AsyncResponse, read: Read) -> bytes:
     body = Body(request.shown, read)
     try:
         async for part in response.parts():

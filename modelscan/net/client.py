@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from modelscan.net.errors import HttpError
-from modelscan.net.exchange import MAX_BODY_BYTES, Answer, HttpSettings, Limits, request_to
-from modelscan.net.runner import Runner
+from modelscan.net.exchange import MAX_BODY_BYTES, Answer, HttpLimits, HttpSettings, request_to
+from modelscan.net.runner import SyncRunner
 from modelscan.net.transport import Transport
 
 __all__ = ["Answer", "HttpClient", "HttpSettings"]
@@ -24,7 +24,7 @@ class HttpClient:
         self, settings: HttpSettings | None = None, transport: Transport | None = None
     ) -> None:
         self.settings = settings or HttpSettings()
-        self._runner = Runner(self.settings, transport)
+        self._runner = SyncRunner(self.settings, transport)
 
     def __enter__(self) -> HttpClient:
         return self
@@ -83,7 +83,7 @@ class HttpClient:
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        limits: Limits | None = None,
+        limits: HttpLimits | None = None,
     ) -> Answer:
         """Send any request; only idempotent ones are retried. Raises the same errors as ``get``."""
         request = request_to(self.settings, method, url, params=params, headers=headers, body=body)

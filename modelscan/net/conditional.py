@@ -28,7 +28,7 @@ class AnswerStore(Protocol):
 
 
 def validators(stored: StoredAnswer | None) -> dict[str, str]:
-    """Request headers that ask for the body only if it has changed."""
+    """Request headers that make the server send the body only if it has changed."""
     if stored and stored.etag:
         return {"If-None-Match": stored.etag}
     if stored and stored.last_modified:

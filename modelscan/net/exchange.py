@@ -44,7 +44,7 @@ _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-a
 _NOT_MODIFIED, _PARTIAL = 304, 206
 
 
-class Limits(NamedTuple):
+class HttpLimits(NamedTuple):
     """The limits of one request.
 
     ``range_start``: the response must begin at that byte of the file.
@@ -70,13 +70,13 @@ class HttpSettings(NamedTuple):
     pauses_s: tuple[float, ...] = BACKOFF_S
     cache: AnswerStore | None = None
 
-    def limits(self, **changes: Any) -> Limits:
-        """The limits of a request under these settings; ``changes`` are fields of Limits."""
+    def limits(self, **changes: Any) -> HttpLimits:
+        """The limits of a request under these settings; ``changes`` are fields of HttpLimits."""
         defaults: dict[str, Any] = {"timeout_s": self.timeout_s, "pauses_s": self.pauses_s}
-        return Limits(**{**defaults, **changes})
+        return HttpLimits(**{**defaults, **changes})
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     """One request. A ``body`` that is an iterator is read once, so the request is not retried.
 
     ``first_url`` is the address before redirects. Messages display it, because a redirect target
@@ -137,7 +137,7 @@ def request_to(
     params: Mapping[str, str | int] | None = None,
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
-) -> Request:
+) -> HttpRequest:
     """The request. Raises OfflineError when offline, UsageError if not an http(s) address."""
     if settings.offline:
         raise OfflineError(
@@ -145,7 +145,7 @@ def request_to(
             hint="run it without --offline (and unset MODELSCAN_OFFLINE)",
             details={"url": public(url)},
         )
-    return Request(method, checked(url, params), dict(headers or {}), body)
+    return HttpRequest(method, checked(url, params), dict(headers or {}), body)
 
 
 def json_body(value: Any) -> tuple[dict[str, str], bytes]:
@@ -154,8 +154,12 @@ def json_body(value: Any) -> tuple[dict[str, str], bytes]:
 
 
 def on_head(
-    request: Request, status: int, headers: Mapping[str, str], redirects: int, limits: Limits
-) -> Request | Read:
+    request: HttpRequest,
+    status: int,
+    headers: Mapping[str, str],
+    redirects: int,
+    limits: HttpLimits,
+) -> HttpRequest | Read:
     """The action after a response's head: send another request (a redirect) or read the body.
 
     ``redirects`` counts those already followed. Raises HttpError to refuse the response.
@@ -175,11 +179,11 @@ def on_head(
     return Read(limits.max_bytes)
 
 
-def _may_follow(request: Request, limits: Limits) -> bool:
+def _may_follow(request: HttpRequest, limits: HttpLimits) -> bool:
     return limits.max_redirects > 0 and request.method in ("GET", "HEAD")
 
 
-def _redirected(request: Request, location: str) -> Request:
+def _redirected(request: HttpRequest, location: str) -> HttpRequest:
     """The request to the redirect's target, without credentials if it is another server."""
     try:
         url = checked(urljoin(request.url, location))
@@ -232,7 +236,7 @@ class Body:
 
 
 def answer_of(
-    request: Request, status: int, headers: Mapping[str, str], body: bytes, retrieved_at: str
+    request: HttpRequest, status: int, headers: Mapping[str, str], body: bytes, retrieved_at: str
 ) -> Answer:
     """The response as an Answer. Raises HttpError for a status of 300 or more (except 304)."""
     if status >= 300 and status != _NOT_MODIFIED:
@@ -241,7 +245,7 @@ def answer_of(
 
 
 def retry_pause_s(
-    request: Request, error: HttpError, attempt: int, limits: Limits, now: float
+    request: HttpRequest, error: HttpError, attempt: int, limits: HttpLimits, now: float
 ) -> float | None:
     """Seconds until the next attempt; None if the error is final.
 

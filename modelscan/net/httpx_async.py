@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from modelscan.net.exchange import Request
+from modelscan.net.exchange import HttpRequest
 from modelscan.net.httpx_setup import Clients, host_name, lower_case, phases, translated
 
 
@@ -37,7 +37,9 @@ class AsyncHttpxTransport:
         self._clients = Clients(ca_file)
 
     @asynccontextmanager
-    async def open(self, request: Request, silence_s: float) -> AsyncIterator[AsyncHttpxResponse]:
+    async def open(
+        self, request: HttpRequest, silence_s: float
+    ) -> AsyncIterator[AsyncHttpxResponse]:
         """Send a request and return the response's head. Raises TransportFailure.
 
         ``silence_s`` limits each wait for data.

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from modelscan.net.deadline import Deadline
-from modelscan.net.exchange import Request
+from modelscan.net.exchange import HttpRequest
 from modelscan.net.httpx_setup import Clients, host_name, lower_case, phases, translated
 
 
@@ -50,7 +50,7 @@ class HttpxTransport:
 
     @contextmanager
     def open(
-        self, request: Request, silence_s: float, deadline: Deadline
+        self, request: HttpRequest, silence_s: float, deadline: Deadline
     ) -> Iterator[HttpxResponse]:
         """Send a request and return the response's head. Raises TransportFailure.
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from modelscan import __version__
 from modelscan.net.deadline import Deadline
 from modelscan.net.errors import FailureKind, TransportFailure
-from modelscan.net.exchange import Request
+from modelscan.net.exchange import HttpRequest
 
 _CHUNK_BYTES = 65536
 
@@ -48,7 +48,7 @@ class LocalTransport:
 
     @contextmanager
     def open(
-        self, request: Request, silence_s: float, deadline: Deadline
+        self, request: HttpRequest, silence_s: float, deadline: Deadline
     ) -> Iterator[LocalResponse]:
         """Send a request and return the response's head. Raises TransportFailure.
 
@@ -71,7 +71,7 @@ class LocalTransport:
         """Nothing to do: no connection stays open."""
 
 
-def _headers(request: Request) -> dict[str, str]:
+def _headers(request: HttpRequest) -> dict[str, str]:
     defaults = {"User-Agent": f"modelscan/{__version__}", "Connection": "close"}
     return {**defaults, "Accept-Encoding": "identity", **request.headers}
 

@@ -21,11 +21,11 @@ from modelscan.net.errors import (
 from modelscan.net.exchange import (
     Answer,
     Body,
+    HttpLimits,
+    HttpRequest,
     HttpSettings,
-    Limits,
     Lines,
     Read,
-    Request,
     answer_of,
     on_head,
     retry_pause_s,
@@ -38,7 +38,7 @@ def utc_now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Runner:
+class SyncRunner:
     """Sends the requests of the sync client. Thread-safe."""
 
     def __init__(self, settings: HttpSettings, transport: Transport | None) -> None:
@@ -61,7 +61,7 @@ class Runner:
             for deadline in self._active:
                 deadline.cut()
 
-    def answer(self, request: Request, limits: Limits) -> Answer:
+    def answer(self, request: HttpRequest, limits: HttpLimits) -> Answer:
         """Send a request, with retries. Raises HttpError."""
         for attempt in count(1):
             try:
@@ -73,16 +73,18 @@ class Runner:
                     raise
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def _once(self, request: Request, limits: Limits) -> Answer:
+    def _once(self, request: HttpRequest, limits: HttpLimits) -> Answer:
         with self.opened(request, limits, limits.timeout_s) as response:
             return self.read(request, response, limits.max_bytes)
 
-    def read(self, request: Request, response: Response, max_bytes: int) -> Answer:
+    def read(self, request: HttpRequest, response: Response, max_bytes: int) -> Answer:
         """The response with its body. Raises HttpError above ``max_bytes``."""
         body = self._body(request, response, Read(max_bytes))
         return answer_of(request, response.status, response.headers, body, utc_now())
 
-    def lines(self, request: Request, response: Response, max_bytes: int | None) -> Iterator[str]:
+    def lines(
+        self, request: HttpRequest, response: Response, max_bytes: int | None
+    ) -> Iterator[str]:
         """Yield the body's lines as they arrive. Raises HttpError above ``max_bytes`` (None: no
         limit).
         """
@@ -93,7 +95,7 @@ class Runner:
 
     @contextmanager
     def opened(
-        self, request: Request, limits: Limits, within_s: float | None
+        self, request: HttpRequest, limits: HttpLimits, within_s: float | None
     ) -> Iterator[Response]:
         """Yield the successful response at the end of the redirects. Raises HttpError otherwise.
 
@@ -109,7 +111,11 @@ class Runner:
                 raise self._explained(request, failure, deadline, limits) from failure
 
     def _explained(
-        self, request: Request, failure: TransportFailure, deadline: Deadline, limits: Limits
+        self,
+        request: HttpRequest,
+        failure: TransportFailure,
+        deadline: Deadline,
+        limits: HttpLimits,
     ) -> HttpError:
         if self._stop.is_set():
             return stopped(request.shown)
@@ -120,12 +126,14 @@ class Runner:
         return explain(request.shown, failure)
 
     @contextmanager
-    def _followed(self, request: Request, limits: Limits, deadline: Deadline) -> Iterator[Response]:
+    def _followed(
+        self, request: HttpRequest, limits: HttpLimits, deadline: Deadline
+    ) -> Iterator[Response]:
         following, transport = request, self._connected()
         for redirects in count():
             with transport.open(following, limits.timeout_s, deadline) as response:
                 step = on_head(following, response.status, response.headers, redirects, limits)
-                if isinstance(step, Request):
+                if isinstance(step, HttpRequest):
                     following = step
                     continue
                 if step.cut:
@@ -134,7 +142,7 @@ class Runner:
                 yield response
                 return
 
-    def _body(self, request: Request, response: Response, read: Read) -> bytes:
+    def _body(self, request: HttpRequest, response: Response, read: Read) -> bytes:
         body = Body(request.shown, read)
         try:
             for part in self.parts(response):

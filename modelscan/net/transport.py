@@ -8,7 +8,7 @@ from typing import Protocol
 
 from modelscan.net.address import stays_here
 from modelscan.net.deadline import Deadline
-from modelscan.net.exchange import HttpSettings, Request
+from modelscan.net.exchange import HttpRequest, HttpSettings
 
 
 class Response(Protocol):
@@ -28,7 +28,7 @@ class Transport(Protocol):
     """Sends one request. Redirects, retries and limits are decided by the client."""
 
     def open(
-        self, request: Request, silence_s: float, deadline: Deadline
+        self, request: HttpRequest, silence_s: float, deadline: Deadline
     ) -> AbstractContextManager[Response]:
         """Send a request and return the response's head. Raises TransportFailure.
 
@@ -56,7 +56,7 @@ class AsyncTransport(Protocol):
     """Like ``Transport``, for an event loop; a deadline cancels the task."""
 
     def open(
-        self, request: Request, silence_s: float
+        self, request: HttpRequest, silence_s: float
     ) -> AbstractAsyncContextManager[AsyncResponse]:
         """Send a request and return the response's head. Raises TransportFailure."""
 

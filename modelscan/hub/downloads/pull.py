@@ -117,7 +117,7 @@ def _fetch(
 def _with_hash(folder: Path, file: WeightFile) -> WeightFile:
     """The file with its SHA-256.
 
-    The hub publishes none for small files; ours detects later changes.
+    The hub publishes none for small files; the computed one detects later changes.
     """
     if file.sha256 is not None:
         return file
