@@ -90,14 +90,17 @@ def test_plain_words(file: Path) -> None:
     assert not faults, "\n" + "\n".join(faults)
 
 
-def public(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, ast.AST]]:
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+def public(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Definition]]:
     """(qualified name, node) of public classes, functions and methods."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            if not node.name.startswith("_"):
-                yield prefix + node.name, node
-                if isinstance(node, ast.ClassDef):
-                    yield from public(node, f"{prefix}{node.name}.")
+        if isinstance(node, DEFINITIONS) and not node.name.startswith("_"):
+            yield prefix + node.name, node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node, f"{prefix}{node.name}.")
 
 
 @pytest.mark.parametrize("file", revised(), ids=lambda f: str(f.relative_to(PACKAGE)))
@@ -107,7 +110,6 @@ def test_public_names_have_docstrings(file: Path) -> None:
     place = file.relative_to(PACKAGE).as_posix()
     missing = [] if ast.get_docstring(tree) else [place]
     for name, node in public(tree):
-        assert isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
         if not ast.get_docstring(node) and f"{place} {name}" not in NO_DOCSTRING:
             missing.append(f"{place} {name}")
     assert not missing, "\n" + "\n".join(missing)

@@ -78,7 +78,10 @@ def test_versions_of_one_number_become_versions_of_rooms(file: Path) -> None:
     with Store.open(file) as store:
         store.put(make("a"))
     connection = sqlite3.connect(file)
-    assert (version(connection, MIGRATIONS), version(connection, TRACES)) == (len(MIGRATIONS.steps), 1)
+    assert (version(connection, MIGRATIONS), version(connection, TRACES)) == (
+        len(MIGRATIONS.steps),
+        1,
+    )
     connection.close()
 
 
