@@ -184,8 +184,8 @@ def projectors(files: Iterable[WeightFile]) -> list[WeightFile]:
 
     def rank(file: WeightFile) -> tuple[int, str]:
         label = describe(file.path).quantization
-        known = label in _PROJECTOR_ORDER
-        return _PROJECTOR_ORDER.index(str(label)) if known else len(_PROJECTOR_ORDER), file.path
+        is_listed = label in _PROJECTOR_ORDER
+        return _PROJECTOR_ORDER.index(str(label)) if is_listed else len(_PROJECTOR_ORDER), file.path
 
     candidates = (file for file in files if is_projector(file.path))
     return sorted((file for file in candidates if describe(file.path).format == "gguf"), key=rank)

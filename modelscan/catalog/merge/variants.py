@@ -30,8 +30,8 @@ def variants_of(group: RecordGroup) -> tuple[Variant, ...]:
         for variant in (*member.record.variants, *_of_recipes(member)):
             label = variant.quantization or labels.get(variant.repo.lower())
             reason = variant.link_reason or member.reason
-            named = replace(variant, quantization=label, link_reason=reason)
-            ranked_variants[_identity(named)].append((rank, named))
+            labelled = replace(variant, quantization=label, link_reason=reason)
+            ranked_variants[_identity(labelled)].append((rank, labelled))
     _drop_unnamed(ranked_variants)
     merged = [_merged([v for _, v in sorted(vs, key=_rank)]) for vs in ranked_variants.values()]
     merged += _only_named(group, labels, {v.repo.lower() for v in merged})

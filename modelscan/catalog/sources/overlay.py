@@ -162,8 +162,8 @@ def _facts(entry: Mapping[str, Any], where: str, model_id: str) -> dict[str, Any
     facts = modelsdev_parse.facts(entry)
     task = text(entry.get("task"))
     if task is not None and task not in _TASKS:
-        known = ", ".join(sorted(_TASKS))
-        raise UsageError(f"{where}: '{model_id}': task '{task}' is not one of {known}")
+        tasks = ", ".join(sorted(_TASKS))
+        raise UsageError(f"{where}: '{model_id}': task '{task}' is not one of {tasks}")
     ours = {
         "lab": text(entry.get("lab")),
         "description": text(entry.get("description")),

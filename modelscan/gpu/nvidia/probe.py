@@ -175,8 +175,8 @@ def _with_board(gpu: Gpu, machine: ProbeHost, host: Host) -> Gpu:
     facts = lookup(gpu.name)
     if gpu.unified_memory or (facts is not None and facts.unified_memory and not gpu.mig):
         board = _board(machine)
-        named = replace(gpu, name=board) if board and "jetson" in board.lower() else gpu
-        return with_host_memory(named, host)
+        board_gpu = replace(gpu, name=board) if board and "jetson" in board.lower() else gpu
+        return with_host_memory(board_gpu, host)
     return gpu
 
 
