@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from modelscan.catalog.curated import curated
-from modelscan.catalog.link.groups import Group
+from modelscan.catalog.link.groups import RecordGroup
 from modelscan.catalog.link.join import Grouping
 from modelscan.catalog.records import GPUSTACK, MODELSDEV
 from modelscan.catalog.sources.bundled import bundled_snapshots
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
         return self.truth.lower() in (repo.lower() for repo in self.repos)
 
 
-def answers(grouping: Grouping, groups: Sequence[Group], truth: Path) -> list[Answer]:
+def answers(grouping: Grouping, groups: Sequence[RecordGroup], truth: Path) -> list[Answer]:
     """What the catalog says of each row."""
     by_id = {group.id: group for group in groups}
     by_offering = {m.record.key: g for g in groups for m in g.members if m.source == MODELSDEV}
@@ -55,7 +55,7 @@ def answers(grouping: Grouping, groups: Sequence[Group], truth: Path) -> list[An
 
 
 def _answer(
-    grouping: Grouping, group: Group | None, identifier: str, truth: str, canonical: bool
+    grouping: Grouping, group: RecordGroup | None, identifier: str, truth: str, canonical: bool
 ) -> Answer:
     if group is not None:
         rules = [group.links[repo] for repo in group.repos]
@@ -80,7 +80,7 @@ def report(found: Sequence[Answer]) -> dict[str, object]:
     }
 
 
-def recipes(groups: Sequence[Group]) -> dict[str, object]:
+def recipes(groups: Sequence[RecordGroup]) -> dict[str, object]:
     """GPUStack's sets: how many belong to a model that models.dev lists, and which do not."""
     sets: dict[str, tuple[str, bool]] = {}
     for group in groups:
@@ -94,7 +94,7 @@ def recipes(groups: Sequence[Group]) -> dict[str, object]:
     return {"sets": len(sets), "linked": len(sets) - len(unlinked), "unlinked": unlinked}
 
 
-def hosted(groups: Sequence[Group]) -> dict[str, object]:
+def hosted(groups: Sequence[RecordGroup]) -> dict[str, object]:
     """Provider rows of open models: how many have a repository."""
     rows = linked = 0
     for group in groups:

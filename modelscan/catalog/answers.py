@@ -1,4 +1,4 @@
-"""A page of models, as a value with one JSON form."""
+"""The result of a search: a page of models with one JSON form."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CatalogEntry:
-    """A model in a list. Unknown is None.
+    """A model in a list. Unknown fields are None.
 
-    ``memory_bytes`` is the least it can run in, ``memory_for`` the weights that takes,
-    ``memory_basis`` what it was computed from (files | parameters | estimate).
+    ``memory_bytes``: the minimum memory to run it, ``memory_for``: with which weights,
+    ``memory_basis``: computed from what (files
+    parameters
+    estimate).
     """
 
     id: str
@@ -50,8 +52,11 @@ def entry(row: Row) -> CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """A page of models. ``total`` counts every match; ``corrected`` is the text that was searched
-    for where ``query`` has no match."""
+    """A page of models.
+
+    ``total`` is the number of matches; ``corrected`` is the text searched for instead of ``query``
+    if that has no match.
+    """
 
     query: str
     corrected: str | None

@@ -1,4 +1,4 @@
-"""A page of the catalog, or of a hub's own search."""
+"""A page of models from the catalog, or from a hub's own search."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _PREFIX = {"huggingface": "hf:", "modelscope": "ms:"}
 
 
 def search(query: Query, config: Config) -> SearchAnswer:
-    """The page that ``query`` asks for: from a hub where it names one and the network may be used.
+    """The page for ``query``: from a hub if it names one and requests are allowed.
 
-    Raises UsageError for an unknown source and for filters that a hub cannot apply, RemoteError
-    where the hub fails.
+    Raises UsageError for an unknown source and for filters that a hub does not support, RemoteError
+    if the hub fails.
     """
     if query.source in HUBS and query.text and not config.offline:
         return search_hub(query, config)
@@ -33,7 +33,7 @@ def search(query: Query, config: Config) -> SearchAnswer:
 
 
 def search_index(query: Query, paths: Paths) -> SearchAnswer:
-    """The page from the index on this machine; raises UsageError for an unknown source."""
+    """The page from the local index. Raises UsageError for an unknown source."""
     index = open_index(paths)
     try:
         sources = index.sources()
@@ -41,12 +41,12 @@ def search_index(query: Query, paths: Paths) -> SearchAnswer:
         page = find(index, query)
     finally:
         index.close()
-    return _answer(query, page, mistakes(sources))
+    return _answer(query, page, overlay_warnings(sources))
 
 
-def mistakes(sources: Sequence[SourceState]) -> tuple[str, ...]:
-    """What of a user's own catalogue files was left out."""
-    return tuple(f"left out: {s.error}" for s in sources if s.name == "user" and s.error)
+def overlay_warnings(sources: Sequence[SourceState]) -> tuple[str, ...]:
+    """Messages about the user's own catalog files that were skipped."""
+    return tuple(f"skipped: {s.error}" for s in sources if s.name == "user" and s.error)
 
 
 def _answer(query: Query, page: SearchPage, warnings: tuple[str, ...] = ()) -> SearchAnswer:
@@ -55,7 +55,7 @@ def _answer(query: Query, page: SearchPage, warnings: tuple[str, ...] = ()) -> S
 
 
 def check_source(sources: Sequence[SourceState], name: str | None) -> None:
-    """Raises UsageError, with the sources there are, for an unknown one."""
+    """Raise UsageError, with all sources, for an unknown source."""
     names = sorted({s.name for s in sources} | {*HUBS, "user"})
     if name is not None and name not in names:
         raise UsageError(
@@ -66,9 +66,9 @@ def check_source(sources: Sequence[SourceState], name: str | None) -> None:
 
 
 def search_hub(query: Query, config: Config) -> SearchAnswer:
-    """The repositories that a hub's own search lists; read-only.
+    """The repositories that a hub's own search lists.
 
-    Raises UsageError for filters that a hub cannot apply, and what the hub raises.
+    Raises UsageError for filters that a hub does not support, and the hub's errors.
     """
     from modelscan.hub.repository import Hub
 
@@ -85,7 +85,7 @@ def search_hub(query: Query, config: Config) -> SearchAnswer:
 
 
 def _refuse_filters(query: Query) -> None:
-    given = {
+    filters = {
         "--tools": query.tools, "--reasoning": query.reasoning, "--vision": query.vision,
         "--modality": query.modalities, "--min-context": query.min_context_tokens,
         "--max-vram": query.max_memory_bytes, "--max-params": query.max_parameters,
@@ -93,16 +93,16 @@ def _refuse_filters(query: Query) -> None:
         "--license": query.license if query.source == "modelscope" else None,
         "--sort": query.sort if query.sort not in ("relevance", "downloads") else None,
     }  # fmt: skip
-    wrong = [name for name, value in given.items() if value]
-    if wrong:
+    unsupported = [name for name, value in filters.items() if value]
+    if unsupported:
         raise UsageError(
-            f"{query.source} cannot search by {', '.join(wrong)}",
+            f"{query.source} does not support {', '.join(unsupported)}",
             hint=f"modelscan catalog search {query.text} --source {query.source}",
         )
 
 
 def row(info: RepoInfo) -> Row:
-    """A repository as a row of a list; what a hub does not publish is unknown."""
+    """A repository as a row of a list; facts that the hub does not publish are None."""
     from modelscan.hub.variants import TASKS, variants
 
     return Row(
@@ -117,7 +117,7 @@ def row(info: RepoInfo) -> Row:
         parameters=info.total_parameters,
         active_parameters=None,
         context_tokens=info.context_tokens,
-        release_date=None,  # the date of the repository is not the date of the model
+        release_date=None,  # the repository's date is not the model's release date
         downloads=info.downloads,
         tools=None,
         reasoning=None,

@@ -1,4 +1,4 @@
-"""``catalogs/aliases.yaml`` as values: labs and their organisations, converters, curated links."""
+"""``catalogs/aliases.yaml`` as values: labs and their organizations, converters, curated links."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ _JOINTS = re.compile(r"[-_ ]")  # ai21-labs is ai21labs
 
 @dataclass(frozen=True, slots=True)
 class Curated:
-    """What rules cannot know. Every key is lower case."""
+    """Curated facts that no rule can derive. All keys are in lower case."""
 
-    orgs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> its organisations
+    orgs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> its organizations
     labs: Mapping[str, str] = field(default_factory=dict)  # any name of a lab -> lab
     converters: frozenset[str] = frozenset()
     families: Mapping[str, str] = field(default_factory=dict)  # first word -> lab
     moving: frozenset[str] = frozenset()
     brands: frozenset[str] = frozenset()
-    endings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> silent endings
+    endings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> omissible endings
     known_repositories: tuple[str, ...] = ()
     known_repositories_of_unknown_format: tuple[str, ...] = ()
     repositories: Mapping[str, str] = field(default_factory=dict)  # catalog id -> repository
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # catalog id -> other names
 
     def lab(self, name: str | None) -> str | None:
-        """The lab of that name or organisation, None when it is not known."""
+        """The lab with that name or organization, or None."""
         if not name:
             return None
         plain = name.lower()
         return self.labs.get(plain) or self.labs.get(_JOINTS.sub("", plain))
 
     def lab_of_repo(self, repo: str) -> str | None:
+        """The lab that owns a repository, or None."""
         return self.labs.get(owner(repo))
 
     def official(self, repo: str) -> bool:
-        """Published by a known lab: an original, unless its name says it was converted."""
+        """True if a known lab published the repository; its name may still mark it as converted."""
         return owner(repo) in self.labs and owner(repo) not in self.converters
 
 

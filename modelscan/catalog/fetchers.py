@@ -1,7 +1,7 @@
-"""Every source that ``catalog sync`` can ask: its name, what people call it, how it is fetched.
+"""The sources of ``catalog sync``: name, aliases, fetch function.
 
-Adding a source is one function and one line here. A fetcher gets the last good snapshot, so that a
-part that is missing upstream can stay as it was; it raises ModelscanError for everything else.
+A new source is one function and one line here. A fetch function receives the last good snapshot, to
+keep parts that are missing upstream; it raises ModelscanError on failure.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ADD_TARGET = "modelscan target add NAME URL --key env:NAME"
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What a fetcher produced."""
+    """The result of fetching one source."""
 
     snapshot: SourceSnapshot
     warnings: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ Fetcher = Callable[[HttpClient, "Config", SourceSnapshot], Fetch]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """``configured`` says whether there is something to ask; ``hint`` how to make it so."""
+    """A source. ``configured``: whether it can be fetched; ``hint``: how to configure it."""
 
     name: str
     aliases: tuple[str, ...]
@@ -67,20 +67,20 @@ def _modelsdev(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
     from modelscan.catalog.sources import modelsdev
 
     endpoint = config.modelsdev_endpoint.rstrip("/")
-    got = modelsdev.fetch(http, endpoint)
-    records = got.records
-    if got.warning:
+    fetched = modelsdev.fetch(http, endpoint)
+    records = fetched.records
+    if fetched.warning:
         records += tuple(record for record in last.records if record.kind == "model")
-    warnings = (got.warning,) if got.warning else ()
-    return Fetch(_live(MODELSDEV, endpoint, records, got.retrieved_at), warnings)
+    warnings = (fetched.warning,) if fetched.warning else ()
+    return Fetch(_live(MODELSDEV, endpoint, records, fetched.retrieved_at), warnings)
 
 
 def gpustack_server(config: Config) -> TargetConfig | None:
-    """The default GPUStack target; None where none is configured."""
+    """The default GPUStack target, or None."""
     from modelscan.state import targets
 
-    known = targets.load(config.paths)
-    return known.get(known.default) if known.default else None
+    configured = targets.load(config.paths)
+    return configured.get(configured.default) if configured.default else None
 
 
 def _gpustack(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
@@ -91,13 +91,13 @@ def _gpustack(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
     if server is None:
         raise UsageError("no GPUStack server is configured", hint=ADD_TARGET)
     key = resolve(server.api_key) if server.api_key is not None else None
-    with http_client(config, ca_file=server.ca_file) if server.ca_file else http as own:
-        records = gpustack.fetch(own, server.url, key)
+    with http_client(config, ca_file=server.ca_file) if server.ca_file else http as client:
+        records = gpustack.fetch(client, server.url, key)
     names = {record.key for record in records}
-    kept = tuple(  # the sets of ModelScope's file, which no server sends
+    modelscope_sets = tuple(  # sets from ModelScope's file, which no server sends
         r for r in last.records if r.key not in names and r.key.startswith("modelscope:")
     )
-    return Fetch(_live(GPUSTACK, server.url, (*records, *kept), utc_now()))
+    return Fetch(_live(GPUSTACK, server.url, (*records, *modelscope_sets), utc_now()))
 
 
 def _huggingface(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
@@ -119,8 +119,8 @@ def _modelscope(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch
 def _user(http: HttpClient, config: Config, last: SourceSnapshot) -> Fetch:
     from modelscan.catalog.sources import overlay
 
-    read = overlay.read(config.paths.overlay_dir)
-    return Fetch(read.snapshot, read.warnings)
+    result = overlay.read(config.paths.overlay_dir)
+    return Fetch(result.snapshot, result.warnings)
 
 
 SOURCES: tuple[Source, ...] = (
@@ -139,10 +139,10 @@ SOURCES: tuple[Source, ...] = (
 
 
 def find_source(name: str) -> Source:
-    """The source of that name or alias; raises UsageError with all names."""
-    wanted = name.strip().lower()
+    """The source with that name or alias. Raises UsageError with all names."""
+    plain = name.strip().lower()
     for source in SOURCES:
-        if wanted == source.name or wanted in source.aliases:
+        if plain == source.name or plain in source.aliases:
             return source
     raise UsageError(
         f"there is no source '{name}'",

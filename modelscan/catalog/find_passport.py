@@ -1,4 +1,4 @@
-"""The passport of whatever a text names: a model, a hub's repository, a file or a folder."""
+"""The passport for any reference: a model, a hub's repository, a file or a folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PassportAnswer(Passport):
-    """A passport and the text that it was made for."""
+    """A passport and the query it answers."""
 
     query: str = ""
 
@@ -30,9 +30,11 @@ def passport_answer(query: str, passport: Passport) -> PassportAnswer:
 
 
 def find_passport(text: str, config: Config, *, checksum: bool = False) -> PassportAnswer:
-    """License, lineage, exact parameters and files with their SHA-256 (local ones with
-    ``checksum``, which reads every file). Raises UsageError for an unknown name, RemoteError where
-    a hub fails and the catalog has no facts either."""
+    """License, lineage, exact parameters, and files with their SHA-256.
+
+    ``checksum`` computes the SHA-256 of local files, which reads all of them. Raises UsageError for
+    an unknown name, RemoteError if a hub fails and the catalog has no facts either.
+    """
     reference = parse_reference(text)
     if reference.kind is Kind.PATH:
         passport = _local(reference.value, checksum=checksum)
@@ -50,7 +52,9 @@ def _local(path: str, *, checksum: bool) -> Passport:
 
 
 def _by_name(text: str, config: Config) -> Passport:
-    """A model of the catalog: from its hub, or from the catalog where it has no repository."""
+    """The passport of a catalog model: from its hub, or from the catalog if it has no
+    repository.
+    """
     from modelscan.catalog.search.lookup import find_model
 
     model = find_model(text, config.paths)
@@ -66,7 +70,7 @@ def _by_name(text: str, config: Config) -> Passport:
 def _hub_or_catalog(
     reference: Reference, text: str, config: Config, model: Model | None = None
 ) -> Passport:
-    """From the hub; where it does not answer (offline included), the catalog's facts."""
+    """The passport from the hub; from the catalog if the hub fails or the network is off."""
     from modelscan.catalog.search.lookup import find_known
     from modelscan.hub.repository import Hub
 
@@ -77,15 +81,15 @@ def _hub_or_catalog(
         model = model or find_known(text, config.paths)
         if model is None:
             raise
-        note = f"the hub was not asked ({error.message}): these are the catalog's facts"
+        note = f"no facts from the hub ({error.message}): these are the catalog's"
         return replace(from_model(model), repo=reference.value, warnings=(note,))
 
 
 def _repository(text: str, model: Model, config: Config) -> Reference | None:
-    """The repository that ``text`` names, else the model's released weights."""
+    """The repository named by ``text``, else the model's released weights."""
     variants = {v.repo: v for v in model.variants}
-    named = next((r for r in (*model.repos, *variants) if r.lower() == text.lower()), None)
-    repo = named or next(iter((*model.repos, *variants)), None)
+    exact = next((r for r in (*model.repos, *variants) if r.lower() == text.lower()), None)
+    repo = exact or next(iter((*model.repos, *variants)), None)
     if repo is None:
         return None
     variant = variants.get(repo)
@@ -104,5 +108,5 @@ def _without_weights(model: Model, config: Config) -> Passport:
         note = f"{model.name} has closed weights: only its owner can run it"
         alternatives = open_alternatives(model, config.paths)
         return replace(from_model(model, alternatives=alternatives), warnings=(note,))
-    note = f"no repository with weights is known for {model.id}"
+    note = f"the catalog has no repository with weights for {model.id}"
     return replace(from_model(model), warnings=(note,))

@@ -1,4 +1,6 @@
-"""Who hosts a model, cheapest first, and what one's own machine costs per million tokens."""
+"""The providers that host a model, cheapest first, and the cost of running it on one's own
+machine.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ from dataclasses import dataclass
 
 from modelscan.core.model import Model, Offering
 
-_INPUT_SHARE = 0.75  # of three tokens read for one written, as chats with context have it
+_INPUT_SHARE = 0.75  # three input tokens per output token, typical of chats with context
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,10 @@ class OwnCost:
 
 
 def own_cost(watts: float | None, usd_per_kwh: float | None, tokens_per_s: float | None) -> OwnCost:
-    """Energy of a million tokens times its price: W x s / 3.6e6 = kWh. Hardware not included."""
+    """Energy cost: W x s / 3.6e6 = kWh for a million tokens, times the price.
+
+    Without hardware cost.
+    """
     cost = None
     if watts is not None and usd_per_kwh is not None and tokens_per_s:
         cost = watts * (1e6 / tokens_per_s) / 3.6e6 * usd_per_kwh
@@ -36,12 +41,14 @@ def own_cost(watts: float | None, usd_per_kwh: float | None, tokens_per_s: float
 
 
 def ranked_offers(model: Model) -> tuple[Offering, ...]:
-    """Cheapest first by blended price; unknown prices last, then by provider."""
+    """The offerings by blended price, cheapest first; unknown prices last, then by provider."""
     return tuple(sorted(model.offerings, key=_rank))
 
 
 def blended_price(offering: Offering) -> float | None:
-    """US dollars per million tokens, three read for one written; None when either is unknown."""
+    """US dollars per million tokens with three input tokens per output token; None if a price is
+    unknown.
+    """
     price = offering.pricing
     if price is None or price.input_usd_per_mtok is None or price.output_usd_per_mtok is None:
         return None

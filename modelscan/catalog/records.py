@@ -1,9 +1,9 @@
-"""What every catalog source produces, and how a fetched snapshot is kept on disk.
+"""The records that all catalog sources produce, and the file format of snapshots.
 
-A parser turns a source's own format into ``SourceRecord``s once, at the rim; linking, merging and
-the index know nothing of the formats. ``facts`` uses the field names of ``core.model.Model``,
-dotted for nested ones (``limits.context_tokens``, ``capabilities.tools``); a fact a source does not
-state is absent, never a guess.
+A parser converts a source's own format into ``SourceRecord``s; linking, merging and the index do
+not depend on the formats. ``facts`` has the field names of ``core.model.Model``, with dots for
+nested ones (``limits.context_tokens``, ``capabilities.tools``); a fact that a source does not state
+is absent.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from modelscan.core.model import (
 
 FORMAT = "modelscan.snapshot/1"
 
-# The names of the sources, as provenance, ``--source`` and ``catalog sources`` show them.
+# The names of the sources, in provenance, ``--source`` and ``catalog sources``.
 USER, GPUSTACK, MODELSDEV = "user", "gpustack", "models.dev"
 HUGGINGFACE, MODELSCOPE = "huggingface", "modelscope"
 
@@ -43,9 +43,9 @@ class SourceRecord:
 
     ``kind``: ``model`` (a canonical model), ``offering`` (a provider's row), ``set`` (recipes for
     one model), ``repository`` (weights on a hub) or ``overlay`` (a user's own entry; ``canonical``
-    names the model it changes or creates). ``repos`` are Hugging Face repositories the source
+    is the model it changes or creates). ``repos`` are Hugging Face repositories that the source
     itself states as this model's weights; ``base`` is the repository or model id it was derived
-    from, when stated.
+    from, if stated.
     """
 
     key: str  # the source's own id, unique within the source
@@ -60,26 +60,26 @@ class SourceRecord:
     specs: tuple[Spec, ...] = ()
     variants: tuple[Variant, ...] = ()
     benchmarks: tuple[Mapping[str, Any], ...] = ()
-    architecture: Mapping[str, Any] | None = None  # the config.json, verbatim facts
+    architecture: Mapping[str, Any] | None = None  # facts of the config.json, unchanged
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSnapshot:
-    """Everything one source said at one time. A failed source keeps its last good records."""
+    """All records of one source at one time. A failed source keeps its last good records."""
 
     source: str
     retrieved_at: str | None  # RFC 3339 UTC
     records: tuple[SourceRecord, ...] = ()
     state: str = BUNDLED  # bundled | live | stale | failed
     error: str | None = None
-    origin: str | None = None  # package and version, or the URL asked (no credentials)
+    origin: str | None = None  # package and version, or the URL (without credentials)
     licence: str | None = None
     etag: str | None = None
     last_modified: str | None = None
 
 
 def sorted_snapshot(snapshot: SourceSnapshot) -> SourceSnapshot:
-    """The records in their total order, so that equal facts give equal bytes."""
+    """The snapshot with its records sorted, so that equal facts give equal bytes."""
     return replace(snapshot, records=tuple(sorted(snapshot.records, key=lambda r: (r.key, r.kind))))
 
 
@@ -91,7 +91,7 @@ def dump(snapshot: SourceSnapshot) -> bytes:
 
 
 def load(data: bytes, *, where: str = "snapshot") -> SourceSnapshot:
-    """The inverse of ``dump``; raises ModelscanError for a file that is not one."""
+    """The inverse of ``dump``. Raises ModelscanError if the file is not a snapshot."""
     try:
         body = json.loads(gzip.decompress(data))
         if body.pop("format", None) != FORMAT:
@@ -107,7 +107,7 @@ def load(data: bytes, *, where: str = "snapshot") -> SourceSnapshot:
 
 
 def compact(value: Any) -> Any:
-    """JSON without the empty values, which make up most of a record or model."""
+    """JSON without empty values, which are the majority in a record or model."""
     if hasattr(value, "__dataclass_fields__"):
         empty: tuple[Any, ...] = (None, (), {}, [], "")
         pairs = ((f.name, getattr(value, f.name)) for f in fields(value))
@@ -119,14 +119,14 @@ def compact(value: Any) -> Any:
 
 
 def _record(item: dict[str, Any]) -> SourceRecord:
-    made = dict(item)
-    made["offerings"] = tuple(offering_from(x) for x in item.get("offerings", ()))
-    made["specs"] = tuple(spec_from(x) for x in item.get("specs", ()))
-    made["variants"] = tuple(variant_from(x) for x in item.get("variants", ()))
+    values = dict(item)
+    values["offerings"] = tuple(offering_from(x) for x in item.get("offerings", ()))
+    values["specs"] = tuple(spec_from(x) for x in item.get("specs", ()))
+    values["variants"] = tuple(variant_from(x) for x in item.get("variants", ()))
     for name in ("repos", "aliases", "benchmarks"):
-        made[name] = tuple(item.get(name, ()))
-    made["facts"] = {k: _frozen(v) for k, v in item.get("facts", {}).items()}
-    return SourceRecord(**made)
+        values[name] = tuple(item.get(name, ()))
+    values["facts"] = {k: _frozen(v) for k, v in item.get("facts", {}).items()}
+    return SourceRecord(**values)
 
 
 def _frozen(value: Any) -> Any:
@@ -138,41 +138,41 @@ def _tuples(item: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def offering_from(item: Mapping[str, Any]) -> Offering:
-    """An Offering from its (compact) JSON form."""
-    made = dict(item)
+    """An Offering from its compact JSON form."""
+    values = dict(item)
     pricing = item.get("pricing")
-    made["pricing"] = None if pricing is None else Pricing(**_tuples(pricing, ("tiers",)))
-    made["limits"] = Limits(**item.get("limits", {}))
-    made["capabilities"] = Capabilities(**item.get("capabilities", {}))
-    return Offering(**made)
+    values["pricing"] = None if pricing is None else Pricing(**_tuples(pricing, ("tiers",)))
+    values["limits"] = Limits(**item.get("limits", {}))
+    values["capabilities"] = Capabilities(**item.get("capabilities", {}))
+    return Offering(**values)
 
 
 def spec_from(item: Mapping[str, Any]) -> Spec:
-    """A Spec from its (compact) JSON form."""
-    made = {"quantization": None, **_tuples(item, ("backend_parameters", "categories"))}
-    return Spec(**made)
+    """A Spec from its compact JSON form."""
+    values = {"quantization": None, **_tuples(item, ("backend_parameters", "categories"))}
+    return Spec(**values)
 
 
 def variant_from(item: Mapping[str, Any]) -> Variant:
-    """A Variant from its (compact) JSON form."""
-    made = {"quantization": None, **item}
-    made["files"] = tuple(
+    """A Variant from its compact JSON form."""
+    values = {"quantization": None, **item}
+    values["files"] = tuple(
         WeightFile(**{"size_bytes": None, **file}) for file in item.get("files", ())
     )
-    return Variant(**made)
+    return Variant(**values)
 
 
 def model_from(item: Mapping[str, Any]) -> Model:
-    """A Model from its (compact) JSON form."""
+    """A Model from its compact JSON form."""
     names = ("modalities_in", "modalities_out", "tags", "aliases", "repos", "benchmarks")
-    made = _tuples(item, names)
-    made["capabilities"] = Capabilities(**item.get("capabilities", {}))
-    made["limits"] = Limits(**item.get("limits", {}))
-    made["offerings"] = tuple(offering_from(x) for x in item.get("offerings", ()))
-    made["specs"] = tuple(spec_from(x) for x in item.get("specs", ()))
-    made["variants"] = tuple(variant_from(x) for x in item.get("variants", ()))
-    made["provenance"] = {k: _provenance(v) for k, v in item.get("provenance", {}).items()}
-    return Model(**made)
+    values = _tuples(item, names)
+    values["capabilities"] = Capabilities(**item.get("capabilities", {}))
+    values["limits"] = Limits(**item.get("limits", {}))
+    values["offerings"] = tuple(offering_from(x) for x in item.get("offerings", ()))
+    values["specs"] = tuple(spec_from(x) for x in item.get("specs", ()))
+    values["variants"] = tuple(variant_from(x) for x in item.get("variants", ()))
+    values["provenance"] = {k: _provenance(v) for k, v in item.get("provenance", {}).items()}
+    return Model(**values)
 
 
 def _provenance(item: Mapping[str, Any]) -> Provenance:

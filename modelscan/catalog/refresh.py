@@ -1,4 +1,4 @@
-"""Refresh the catalog from its sources, each failing alone, and build a new index."""
+"""Fetches the catalog's sources, independent of each other, and builds a new index."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SyncAnswer:
-    """A refresh. ``models`` is None where no index was built."""
+    """The result of a sync. ``models`` is None if no index was built."""
 
     dry_run: bool
-    sources: tuple[sync.Outcome, ...]
+    sources: tuple[sync.SourceOutcome, ...]
     models: int | None
     index_updated: bool
     warnings: tuple[str, ...] = ()
 
     @property
     def failed(self) -> bool:
-        """Any source failed."""
+        """True if any source failed."""
         return any(outcome.result == "failed" for outcome in self.sources)
 
     @property
     def nothing_came(self) -> bool:
-        """Every source that was asked on the network failed."""
+        """True if all fetched remote sources failed."""
         remote = [o for o in self.sources if o.result != "skipped" and o.source != "user"]
         return bool(remote) and all(outcome.result == "failed" for outcome in remote)
 
 
 def no_progress(_: str) -> None:
-    """For callers that show no progress."""
+    """The default progress function: does nothing."""
 
 
 def refresh(
@@ -46,10 +46,10 @@ def refresh(
     dry_run: bool = False,
     progress: Callable[[str], None] = no_progress,
 ) -> SyncAnswer:
-    """Fetch the sources of these names (none: all) and publish a new index.
+    """Fetch these sources (empty: all) and publish a new index.
 
     A source that fails keeps its last good data. Raises UsageError for an unknown source,
-    OfflineError where the network is forbidden.
+    OfflineError if the network may not be used.
     """
     sources, skipped = sync.choose(names, config)
     if not dry_run:

@@ -1,9 +1,9 @@
-"""The least memory a model can run in, from what the catalog knows: for filters and sorting.
+"""The minimum memory of a model, from the catalog's facts: for filters and sorting.
 
-The bytes of its smallest published weights (four bits and more) that an engine here loads, plus a
-twentieth and what a short request takes, which is no more than the weights of a tiny model;
-``basis`` says from what. ``models.minimum_memory`` does better where the architecture is known, and
-``modelscan estimate`` answers for one model and workload.
+The bytes of its smallest published weights (at least 4 bits) that a supported engine loads, plus 5
+% and the memory of a short request, at most the size of the weights; ``basis`` tells from what.
+``models.minimum_memory`` is more exact if the architecture is known, and ``modelscan estimate``
+computes it for one model and workload.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from modelscan.core.model import Model, Variant
 from modelscan.formats.quantization import quantization
 
-_GGUF_USUAL = "Q4_K_M"  # what a GGUF repository of unknown content practically always holds
+_GGUF_USUAL = "Q4_K_M"  # almost every GGUF repository contains it
 _ENGINE_FORMATS = ("safetensors", "gguf", "unknown")
 OVERHEAD, REQUEST_BYTES = 1.05, 384 << 20
 UNQUANTIZED_SHARE = 0.04  # embedding, output and norms stay at 16 bits; GGUF figures include them
-_FEWEST_BITS = 4
+_MIN_BITS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class MinimumMemory:
-    """``memory_bytes`` for the smallest usable weights (4 bits and more), and which they are."""
+    """The minimum memory in bytes, with the smallest usable weights (at least 4 bits)."""
 
     memory_bytes: int
     quantization: str | None
@@ -30,9 +30,12 @@ class MinimumMemory:
 
 
 def lower_bound_memory(model: Model) -> MinimumMemory | None:
-    """None where neither bytes nor parameters are known. Below 4 bits does not count."""
-    found = [least for v in model.variants if (least := _of_variant(v, model)) is not None]
-    return min(found, key=lambda least: (least.memory_bytes, str(least.quantization)), default=None)
+    """The lower bound; None if neither bytes nor parameters are known.
+
+    Weights below 4 bits are ignored.
+    """
+    candidates = [memory for v in model.variants if (memory := _of_variant(v, model)) is not None]
+    return min(candidates, key=lambda m: (m.memory_bytes, str(m.quantization)), default=None)
 
 
 def _of_variant(variant: Variant, model: Model) -> MinimumMemory | None:
@@ -53,10 +56,10 @@ def _with_room(weight_bytes: float) -> int:
 
 
 def bits_of(variant: Variant) -> float | None:
-    """Bits per weight of a variant's files; None for an unknown label and for less than 4 bits."""
+    """Bits per weight of a variant's files; None for an unknown label and below 4 bits."""
     label = variant.quantization or (_GGUF_USUAL if variant.format == "gguf" else "BF16")
     entry = quantization(label)
-    if entry is None or entry.value_bits < _FEWEST_BITS:
+    if entry is None or entry.value_bits < _MIN_BITS:
         return None
     if entry.method == "ggml":
         return entry.bits

@@ -1,4 +1,4 @@
-"""Where the catalog's facts come from, and how fresh they are."""
+"""The catalog's sources and the age of their data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SourceCondition = Literal["bundled", "live", "stale", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A source: ``models`` with a fact from it, ``entries`` of its own."""
+    """A source: ``models`` with a fact from it, ``entries`` in its own data."""
 
     name: str
     state: SourceCondition
@@ -31,7 +31,7 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class SourcesAnswer:
-    """Every source, the number of merged models, and the index file that holds them."""
+    """All sources, the number of merged models, and the path of the index."""
 
     sources: tuple[SourceRow, ...]
     models: int
@@ -40,7 +40,7 @@ class SourcesAnswer:
 
 
 def source_states(config: Config) -> SourcesAnswer:
-    """Per source: state, models, time of its data, and its last error."""
+    """Per source: state, number of models, time of its data, and its last error."""
     index = open_index(config.paths)
     try:
         states, total = index.sources(), index.count()
@@ -59,7 +59,7 @@ def _source_row(state: SourceState, max_age_s: float) -> SourceRow:
 
 
 def _age_s(retrieved_at: str | None) -> float:
-    """Seconds since then; infinite when unknown or unreadable."""
+    """Seconds since that time; infinite if unknown or invalid."""
     try:
         then = datetime.datetime.fromisoformat((retrieved_at or "").replace("Z", "+00:00"))
     except ValueError:

@@ -1,7 +1,7 @@
-"""``catalog sync``: ask the sources side by side, each failing alone, then swap the index.
+"""Fetches the sources of ``catalog sync`` in parallel, independent of each other.
 
-Nothing that was good is lost: a source that fails keeps its last records, files are replaced
-atomically, the index last of all. A process killed at any point leaves the old index.
+No good data is lost: a source that fails keeps its last records, files are replaced atomically, the
+index last. A process killed at any time leaves the old index.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 UPDATED, UNCHANGED, FAILURE, SKIPPED = "updated", "unchanged", "failed", "skipped"
 _POLL_S = 0.1
-_REQUESTS_LONG = 6  # a source may take as long as that many slow requests
+_REQUESTS_LONG = 6  # time limit of a source, in slow requests
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one source. Counts are records; ``before`` was there already."""
+class SourceOutcome:
+    """The outcome for one source. Counts are records; ``before``: the number before the sync."""
 
     source: str
     state: str
@@ -53,43 +53,46 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """The whole sync. ``models`` is the number of merged models, None where nothing was built."""
+class SyncReport:
+    """The outcomes and snapshots of a sync."""
 
-    sources: tuple[Outcome, ...]
+    sources: tuple[SourceOutcome, ...]
     snapshots: tuple[SourceSnapshot, ...]
     warnings: tuple[str, ...] = ()
 
     @property
-    def failed(self) -> tuple[Outcome, ...]:
+    def failed(self) -> tuple[SourceOutcome, ...]:
+        """The sources that failed."""
         return tuple(outcome for outcome in self.sources if outcome.result == FAILURE)
 
     @property
     def nothing_came(self) -> bool:
-        """Every source that was asked on the network failed."""
-        asked = [o for o in self.sources if o.result != SKIPPED and o.source != USER]
-        return bool(asked) and all(o.result == FAILURE for o in asked)
+        """True if all fetched remote sources failed."""
+        fetched = [o for o in self.sources if o.result != SKIPPED and o.source != USER]
+        return bool(fetched) and all(o.result == FAILURE for o in fetched)
 
 
 def choose(names: Sequence[str], config: Config) -> tuple[tuple[Source, ...], list[Source]]:
-    """(sources to ask, sources with nothing to ask); raises UsageError, OfflineError."""
-    named = [find_source(name) for name in names]
-    wanted = [s for s in SOURCES if not named or s in named]
-    lacking = [s for s in wanted if not s.configured(config)]
-    if named and lacking:
-        raise UsageError(f"no {lacking[0].name} server is configured", hint=lacking[0].hint)
-    asked = tuple(s for s in wanted if s not in lacking)
-    remote = [s.name for s in asked if not s.local]
+    """(sources to fetch, sources that are not configured). Raises UsageError, OfflineError."""
+    requested = [find_source(name) for name in names]
+    candidates = [s for s in SOURCES if not requested or s in requested]
+    unconfigured = [s for s in candidates if not s.configured(config)]
+    if requested and unconfigured:
+        raise UsageError(
+            f"no {unconfigured[0].name} server is configured", hint=unconfigured[0].hint
+        )
+    fetchable = tuple(s for s in candidates if s not in unconfigured)
+    remote = [s.name for s in fetchable if not s.local]
     if config.offline and remote:
         raise OfflineError(
-            f"offline: {', '.join(remote)} cannot be asked",
+            f"offline: {', '.join(remote)} cannot be fetched",
             hint="run it without --offline (and unset MODELSCAN_OFFLINE)",
         )
-    return asked, lacking
+    return fetchable, unconfigured
 
 
 def last_of(stored: Mapping[str, SourceSnapshot]) -> Callable[[str], SourceSnapshot]:
-    """The stored snapshot of a source, an empty one where there is none."""
+    """A function from a source's name to its stored snapshot, or to an empty one."""
     return lambda name: stored.get(name) or SourceSnapshot(name, None)
 
 
@@ -99,86 +102,93 @@ def fetch_all(
     last: Callable[[str], SourceSnapshot],
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, tuple[Fetch | ModelscanError, float, int]]:
-    """Source -> (what came or why not, seconds, bytes). Ctrl-C stops every request at once."""
+    """Source -> (result or error, seconds, bytes). Ctrl-C stops all requests at once."""
     clients = {source.name: http_client(config) for source in sources}
-    done: dict[str, tuple[Fetch | ModelscanError, float, int]] = {}
+    results: dict[str, tuple[Fetch | ModelscanError, float, int]] = {}
 
     def run(source: Source) -> tuple[Fetch | ModelscanError, float, int]:
         client, started = clients[source.name], time.monotonic()
         try:
-            got: Fetch | ModelscanError = _as_read(source.fetch(client, config, last(source.name)))
+            result: Fetch | ModelscanError = _as_read(
+                source.fetch(client, config, last(source.name))
+            )
         except ModelscanError as error:
-            got = error
-        return got, time.monotonic() - started, client.received_bytes
+            result = error
+        return result, time.monotonic() - started, client.received_bytes
 
     pool = concurrent.futures.ThreadPoolExecutor(max(1, len(sources)))
     try:
-        waiting = {pool.submit(run, source): source for source in sources}
-        until = time.monotonic() + config.http_timeout_s * _REQUESTS_LONG
-        while waiting:
-            if time.monotonic() > until:  # a server may be slow page after page
-                for source in waiting.values():
+        running = {pool.submit(run, source): source for source in sources}
+        deadline = time.monotonic() + config.http_timeout_s * _REQUESTS_LONG
+        while running:
+            if time.monotonic() > deadline:  # a server may be slow on each of many pages
+                for source in running.values():
                     clients[source.name].cancel()
-            progress("asking " + ", ".join(sorted(s.name for s in waiting.values())))
-            ready, _ = concurrent.futures.wait(waiting, _POLL_S, concurrent.futures.FIRST_COMPLETED)
+            progress("fetching " + ", ".join(sorted(s.name for s in running.values())))
+            ready, _ = concurrent.futures.wait(running, _POLL_S, concurrent.futures.FIRST_COMPLETED)
             for future in ready:
-                done[waiting.pop(future).name] = future.result()
+                results[running.pop(future).name] = future.result()
     finally:
         for client in clients.values():
             client.cancel()
         pool.shutdown(wait=True, cancel_futures=True)
         for client in clients.values():
             client.close()
-    return done
+    return results
 
 
 def _as_read(fetched: Fetch) -> Fetch:
-    """The snapshot as it will be read from disk, so that it compares with the last one."""
+    """The snapshot as it will be read from disk, to compare it with the last one."""
     return replace(fetched, snapshot=load(dump(fetched.snapshot)))
 
 
 def report(
-    asked: Sequence[Source],
+    fetched: Sequence[Source],
     skipped: Sequence[Source],
-    got: dict[str, tuple[Fetch | ModelscanError, float, int]],
+    results: dict[str, tuple[Fetch | ModelscanError, float, int]],
     last: Callable[[str], SourceSnapshot],
-) -> Report:
-    """Outcomes and the snapshots to keep: new ones, and old ones marked failed. Pure."""
-    outcomes: list[Outcome] = []
+) -> SyncReport:
+    """Outcomes and the snapshots to store: new ones, and old ones marked as failed. Pure."""
+    outcomes: list[SourceOutcome] = []
     snapshots: list[SourceSnapshot] = []
     warnings: list[str] = []
-    for source in sorted({s.name: s for s in (*asked, *skipped)}.values(), key=lambda s: s.name):
+    for source in sorted({s.name: s for s in (*fetched, *skipped)}.values(), key=lambda s: s.name):
         before = last(source.name)
-        if source.name not in got:
+        if source.name not in results:
             outcomes.append(_outcome(before, before, SKIPPED))
             continue
-        result, elapsed_s, moved = got[source.name]
+        result, elapsed_s, moved = results[source.name]
         if isinstance(result, ModelscanError):
-            kept = replace(before, state=FAILED, error=result.message)
-            outcome = replace(_outcome(before, kept, FAILURE), error=result.message)
-            warnings.append(f"{source.name}: {result.message}; its last data is kept")
+            snapshot = replace(before, state=FAILED, error=result.message)
+            outcome = replace(_outcome(before, snapshot, FAILURE), error=result.message)
+            warnings.append(f"{source.name}: {result.message}; its last good data stays in use")
         else:
-            kept = replace(result.snapshot, state=LIVE, error=None)
-            outcome = _outcome(before, kept, None)
+            snapshot = replace(result.snapshot, state=LIVE, error=None)
+            outcome = _outcome(before, snapshot, None)
             warnings += result.warnings
             if outcome.models * 2 < outcome.before:
                 now, then = outcome.models, outcome.before
-                warnings.append(f"{source.name}: {now} entries now, {then} before")
-        snapshots.append(kept)
+                warnings.append(f"{source.name}: now {now} entries, previously {then}")
+        snapshots.append(snapshot)
         outcomes.append(replace(outcome, elapsed_s=round(elapsed_s, 3), moved_bytes=moved))
-    return Report(tuple(outcomes), tuple(snapshots), tuple(warnings))
+    return SyncReport(tuple(outcomes), tuple(snapshots), tuple(warnings))
 
 
-def _outcome(before: SourceSnapshot, after: SourceSnapshot, result: str | None) -> Outcome:
-    old, new = _by_key(before), _by_key(after)
-    added, removed = len(new.keys() - old.keys()), len(old.keys() - new.keys())
-    changed = sum(new[key] != old[key] for key in new.keys() & old.keys())
-    return Outcome(
+def _outcome(before: SourceSnapshot, after: SourceSnapshot, result: str | None) -> SourceOutcome:
+    old_records, new_records = _by_key(before), _by_key(after)
+    added, removed = (
+        len(new_records.keys() - old_records.keys()),
+        len(old_records.keys() - new_records.keys()),
+    )
+    changed = sum(
+        new_records[key] != old_records[key] for key in new_records.keys() & old_records.keys()
+    )
+    return SourceOutcome(
         source=after.source,
         state=after.state,
         result=result or (UPDATED if added or removed or changed else UNCHANGED),
-        models=len(new),
-        before=len(old),
+        models=len(new_records),
+        before=len(old_records),
         added=added,
         removed=removed,
         changed=changed,

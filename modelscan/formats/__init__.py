@@ -1,1 +1,1 @@
-"""WEIGHT FILES: GGUF and safetensors headers, names of quantizations, what a file is. Pure."""
+"""WEIGHT FILES: GGUF and safetensors headers, quantization names, roles of files. Pure."""

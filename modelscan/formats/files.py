@@ -1,9 +1,9 @@
-"""What a file of a model's repository is, by its name: role, format, shard, quantization. Pure.
+"""The role, format, shard and quantization of a repository's file, from its name. Pure.
 
     >>> describe("UD-Q4_K_XL/Qwen3-235B-UD-Q4_K_XL-00001-of-00003.gguf")
     ... # weights, gguf, UD-Q4_K_XL, shard 1 of 3
 
-Names are a convention, not a promise: where a header can be read, the header decides.
+Names are only a convention: where a header can be read, the header decides.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from modelscan.core.model import WeightFile
 
 
 class Role(Enum):
-    """What a file is for."""
+    """The purpose of a file."""
 
     WEIGHTS = "weights"
-    PROJECTOR = "projector"  # llama.cpp's image and audio encoders (mmproj) are files of their own
+    PROJECTOR = "projector"  # llama.cpp's image and audio encoders (mmproj) are separate files
     DRAFT = "draft"  # a small model that proposes tokens: draft, MTP or EAGLE heads
     ADAPTER = "adapter"
     IMPORTANCE_MATRIX = "importance_matrix"
     TRAINING = "training"  # optimizer and scheduler states
-    INDEX = "index"  # which shard has which tensor
+    INDEX = "index"  # maps tensors to shards
     CONFIG = "config"
     TOKENIZER = "tokenizer"
-    CODE = "code"  # Python that the repository wants to be run
+    CODE = "code"  # Python modules of the model
     OTHER = "other"
 
 
 FileFormat = Literal["gguf", "safetensors", "pickle"]
-# Opening one of these can run code.
+# Opening a file of these types can run code.
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".joblib", ".mar")
 _SUFFIXES: dict[str, FileFormat] = {
     ".gguf": "gguf", ".safetensors": "safetensors", **dict.fromkeys(PICKLE_SUFFIXES, "pickle"),
@@ -48,7 +48,7 @@ _LABEL = re.compile(
     re.IGNORECASE,
 )
 _COPY = re.compile(r"(^|/)(consolidated|original)[^/]*", re.IGNORECASE)
-# By the name without its folder, in this order; the first that matches holds.
+# By the name without its folder, in this order; the first match decides.
 _ROLES = (
     (Role.INDEX, re.compile(r"\.(safetensors|bin)\.index\.json$")),
     (Role.PROJECTOR, re.compile(r"mmproj")),
@@ -57,7 +57,7 @@ _ROLES = (
     (Role.ADAPTER, re.compile(r"^adapter_(?!config\.json$)")),
     (Role.DRAFT, re.compile(r"^(mtp|draft|eagle\d*)[-_.].*\.gguf$")),
 )
-# By the whole path: an engine that loads the repository reads these.
+# By the full path: the files that an engine reads in addition to the weights.
 _PATTERNS = {
     Role.CONFIG: (
         "config.json", "generation_config.json", "preprocessor_config.json",
@@ -84,10 +84,11 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryFile:
-    """``whole`` is the path without its shard number, which all parts of a file share.
+    """A file as described by its name.
 
-    ``quantization`` is the label in a GGUF file's name, in upper case. ``copy``: the same weights
-    a second time (``consolidated``, ``original``).
+    ``whole`` is the path without the shard number, common to all parts of a split file.
+    ``quantization`` is the label in a GGUF file's name, in upper case. ``copy``: a second copy of
+    the same weights (``consolidated``, ``original``).
     """
 
     path: str
@@ -100,13 +101,15 @@ class RepositoryFile:
 
     @property
     def starts_model(self) -> bool:
-        """Model weights, of split ones the first part: what an engine is given."""
+        """True for the file that is passed to the engine: model weights, the first part if
+        split.
+        """
         return self.role is Role.WEIGHTS and (self.shard is None or self.shard.index == 1)
 
 
 @lru_cache(maxsize=65536)
 def describe(path: str) -> RepositoryFile:
-    """What the file of this path (with ``/``, relative or not) is."""
+    """The description of the file with this path (with ``/``, relative or absolute)."""
     name = path.rpartition("/")[2].lower()
     file_format = _SUFFIXES.get(name[name.rfind(".") :] if "." in name else "")
     match = _SHARD.search(path)
@@ -141,12 +144,12 @@ def _label(path: str) -> str | None:
 
 
 def is_projector(path: str) -> bool:
-    """Whether a file is an image or audio encoder for llama.cpp."""
+    """True for an image or audio encoder of llama.cpp."""
     return describe(path).role is Role.PROJECTOR
 
 
 def parts(path: str) -> list[str]:
-    """The paths of all parts of a split file, of a whole one its own."""
+    """The paths of all parts of a split file; of an unsplit file, its own path."""
     match = _SHARD.search(path)
     if not match:
         return [path]
@@ -157,31 +160,32 @@ def parts(path: str) -> list[str]:
 def gguf_sets(
     files: Iterable[WeightFile],
 ) -> list[tuple[str | None, tuple[WeightFile, ...]]]:
-    """(quantization, its files) of every model in GGUF files, in order; parts are together.
+    """(quantization, files) of each model in GGUF files, sorted; the parts of a split file are
+    together.
 
-    The quantization is None where no name says one (``model.gguf``): only the headers know it.
-    Where some do, files without one (a vocabulary, say) are left out.
+    The quantization is None if no name contains one (``model.gguf``): only the headers have it. If
+    some names do, files without one (e.g. a vocabulary) are left out.
     """
     sets: dict[tuple[str, str], list[WeightFile]] = {}
     for file in sorted(files, key=lambda file: file.path):
-        known = describe(file.path)
-        if known.format == "gguf" and known.role is Role.WEIGHTS:
-            sets.setdefault((known.quantization or "", known.whole), []).append(file)
-    labelled = {key: found for key, found in sets.items() if key[0]}
+        description = describe(file.path)
+        if description.format == "gguf" and description.role is Role.WEIGHTS:
+            sets.setdefault((description.quantization or "", description.whole), []).append(file)
+    labelled = {key: members for key, members in sets.items() if key[0]}
     chosen = sorted(labelled.items()) if labelled else list(sets.items())
-    return [(label or None, tuple(found)) for (label, _), found in chosen]
+    return [(label or None, tuple(members)) for (label, _), members in chosen]
 
 
 _PROJECTOR_ORDER = ("F16", "FP16", "BF16", "Q8_0", "F32")
 
 
 def projectors(files: Iterable[WeightFile]) -> list[WeightFile]:
-    """The repository's projectors, best first: 16 bits are small enough and lose nothing."""
+    """The repository's projectors, best first: 16-bit files are small and lossless."""
 
     def rank(file: WeightFile) -> tuple[int, str]:
         label = describe(file.path).quantization
-        known = label in _PROJECTOR_ORDER
-        return _PROJECTOR_ORDER.index(str(label)) if known else len(_PROJECTOR_ORDER), file.path
+        is_listed = label in _PROJECTOR_ORDER
+        return _PROJECTOR_ORDER.index(str(label)) if is_listed else len(_PROJECTOR_ORDER), file.path
 
-    found = (file for file in files if is_projector(file.path))
-    return sorted((file for file in found if describe(file.path).format == "gguf"), key=rank)
+    candidates = (file for file in files if is_projector(file.path))
+    return sorted((file for file in candidates if describe(file.path).format == "gguf"), key=rank)

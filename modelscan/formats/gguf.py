@@ -1,8 +1,8 @@
-"""A GGUF header: metadata and tensor table, never the weights.
+"""Parser of GGUF headers: metadata and tensor table, without the weights.
 
 Layout (ggml ``docs/gguf.md``): magic, version, tensor count, metadata count, metadata, tensor
-table, padding, data. Token lists make a header several MiB, so it is read in chunks; a hostile
-file can claim anything, so every count and length is bounded before it is believed.
+table, padding, data. Token lists make a header several MiB long, so it is read in chunks. All
+counts and lengths are checked against limits, because a malicious file may contain any number.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_METADATA = 20_000
 MAX_DIMENSIONS = 4  # GGML_MAX_DIMS
 MAX_NAME_BYTES = 65_535
 MAX_STRINGS = 8_000_000  # over all arrays: tokens and merges of the largest vocabularies are < 1 M
-KEPT_ARRAY = 1024  # longer arrays (tokens, scores) are remembered by their length only
+KEPT_ARRAY = 1024  # of longer arrays (tokens, scores) only the length is kept
 _CHUNK = 1 << 20
 
 _SCALARS = {
@@ -36,14 +36,14 @@ _STRING, _ARRAY = 8, 9
 
 
 class GgufError(UsageError):
-    """The bytes are not a GGUF header llama.cpp would take."""
+    """The bytes are not a GGUF header that llama.cpp accepts."""
 
     default_code = "gguf"
 
 
 @dataclass(frozen=True, slots=True)
 class LongArray:
-    """An array too long to keep: its element type and length."""
+    """An array that is too long to keep: its element type and length."""
 
     type: int
     length: int
@@ -54,9 +54,9 @@ Value: TypeAlias = "Scalar | tuple[Scalar, ...] | LongArray"
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a GGUF file says of itself. ``tensor_offsets`` count from ``data_offset``.
+    """A parsed GGUF header. ``tensor_offsets`` are relative to ``data_offset``, in bytes.
 
-    ``file_bytes`` is the real size where known; ``expected_bytes`` what the table needs.
+    ``file_bytes`` is the real size if known, ``expected_bytes`` the size according to the table.
     """
 
     version: int
@@ -69,44 +69,51 @@ class GgufHeader:
 
     @property
     def architecture(self) -> str:
+        """The metadata's ``general.architecture``; "" if missing."""
         return str(self.metadata.get("general.architecture", ""))
 
     @property
     def tensor_bytes(self) -> int:
+        """Bytes of all tensors."""
         return sum(tensor.size_bytes for tensor in self.tensors)
 
     @property
     def expected_bytes(self) -> int:
+        """The file size in bytes according to the tensor table."""
         ends = (o + t.size_bytes for o, t in zip(self.tensor_offsets, self.tensors, strict=True))
         return self.data_offset + max(ends, default=0)
 
     @property
     def truncated(self) -> bool:
+        """True if the file is known to be shorter than ``expected_bytes``."""
         return self.file_bytes is not None and self.file_bytes < self.expected_bytes
 
     @property
     def split_count(self) -> int:
-        """How many files the model is split into (1 = not split)."""
+        """The number of files of a split model; 1 if it is not split."""
         return max(1, self.integer("split.count") or 1)
 
     @property
     def split_no(self) -> int:
+        """The 0-based number of this part of a split model."""
         return self.integer("split.no") or 0
 
     def key(self, name: str) -> Value | None:
-        """``{architecture}.{name}``: exact, never by suffix."""
+        """The metadata value of ``{architecture}.{name}``: exact name, never a suffix."""
         return self.metadata.get(f"{self.architecture}.{name}")
 
     def integer(self, full_name: str) -> int | None:
+        """The metadata value as an integer; None if it is missing or not a number."""
         value = self.metadata.get(full_name)
         return int(value) if isinstance(value, (int, float)) else None
 
     def string(self, full_name: str) -> str | None:
+        """The metadata value; None if it is missing or not text."""
         value = self.metadata.get(full_name)
         return value if isinstance(value, str) else None
 
     def length(self, full_name: str) -> int | None:
-        """Elements of an array, kept or not."""
+        """The number of elements of an array; None if it is missing or not an array."""
         value = self.metadata.get(full_name)
         if isinstance(value, LongArray):
             return value.length
@@ -114,16 +121,18 @@ class GgufHeader:
 
 
 def parse_header(read: Reader, size: int | None = None) -> GgufHeader:
-    """Parse the header through ``read(offset, length) -> bytes`` (short at the end of the file).
+    """Parse the header through ``read(offset, length) -> bytes`` (fewer bytes at the end of the
+    file).
 
-    ``size`` is the file's size where known. Raises GgufError for anything that is not GGUF v2 or
-    v3, is cut off inside the header, or claims more than a real file could.
+    ``size`` is the file size in bytes if known. Raises GgufError if the file is not GGUF v2 or v3,
+    ends inside the header, or exceeds the limits of this module.
     """
     cursor = _Cursor(read, size)
     if cursor.take(4) != b"GGUF":
         raise GgufError(
             "not a GGUF file: the magic bytes are missing",
-            hint="give a .gguf file, or download it again: this may be an error page or a pointer",
+            hint="give a .gguf file, or download it again: this may be an error page or a Git LFS "
+            "pointer",
         )
     version = cursor.scalar("I")
     if version not in (2, 3):
@@ -143,9 +152,9 @@ def parse_header(read: Reader, size: int | None = None) -> GgufHeader:
 
 
 def merge_shards(headers: Iterable[GgufHeader]) -> GgufHeader:
-    """One header for a split model: the first shard's metadata and every shard's tensors.
+    """Merge the headers of a split model: metadata of the first shard, tensors of all shards.
 
-    Raises GgufError when a shard is missing or a tensor occurs twice.
+    Raises GgufError if a shard is missing or a tensor occurs twice.
     """
     ordered = sorted(headers, key=lambda header: header.split_no)
     if not ordered:
@@ -153,22 +162,22 @@ def merge_shards(headers: Iterable[GgufHeader]) -> GgufHeader:
     first = ordered[0]
     if len(ordered) != first.split_count:
         raise GgufError(
-            f"{len(ordered)} of {first.split_count} files of this split model are here",
+            f"{len(ordered)} of {first.split_count} files of this split model were found",
             hint="download the missing -0000N-of-0000M.gguf files into the same folder",
         )
     tensors = tuple(tensor for header in ordered for tensor in header.tensors)
     if len({tensor.name for tensor in tensors}) != len(tensors):
         raise GgufError("a tensor occurs in two files of this split model")
     offsets = tuple(offset for header in ordered for offset in header.tensor_offsets)
-    known = [header.file_bytes for header in ordered]
-    total = None if None in known else sum(size or 0 for size in known)
+    sizes = [header.file_bytes for header in ordered]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
     return GgufHeader(
         first.version, first.metadata, tensors, offsets, first.alignment, first.data_offset, total
     )
 
 
 class _Cursor:
-    """Sequential reading with look-ahead, inside MAX_HEADER_BYTES and the file's size."""
+    """Sequential reader with look-ahead, limited to MAX_HEADER_BYTES and the file size."""
 
     def __init__(self, read: Reader, size: int | None) -> None:
         self._read = read
@@ -199,7 +208,7 @@ class _Cursor:
         return self.take(length).decode("utf-8", errors="replace")
 
     def skip(self, length: int) -> None:
-        """Pass over bytes without reading them."""
+        """Skip bytes without reading them."""
         self._check(self.position + length)
         if self._at + length <= len(self._buffer):
             self._at += length
@@ -304,17 +313,19 @@ def _tensor(cursor: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
 def _sized(
     table: list[tuple[str, tuple[int, ...], int, int]], data_bytes: int | None
 ) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
-    """Tensors with their bytes; of a type we do not know, the room up to the next tensor."""
+    """Tensors with their sizes in bytes; for an unknown type, the distance to the next tensor."""
     starts = sorted(offset for *_, offset in table)
     following = dict(itertools.pairwise(starts))
     tensors = []
     for name, shape, kind, offset in table:
-        known = BY_ID.get(kind)
-        if known:
-            size = tensor_bytes(known, shape)
+        tensor_type = BY_ID.get(kind)
+        if tensor_type:
+            size = tensor_bytes(tensor_type, shape)
         else:
             size = max(0, (following.get(offset) or data_bytes or offset) - offset)
-        tensors.append(Tensor(name, shape, known.name if known else f"type{kind}", size))
+        tensors.append(
+            Tensor(name, shape, tensor_type.name if tensor_type else f"type{kind}", size)
+        )
     if len({tensor.name for tensor in tensors}) != len(tensors):
         raise GgufError("a tensor name occurs twice in the table")
     return tuple(tensors), tuple(offset for *_, offset in table)

@@ -1,7 +1,7 @@
 """GGML tensor types: id, block length in values, bytes per block.
 
 Source: llama.cpp ``ggml/include/ggml.h`` (ids) and ``ggml/src/ggml-common.h`` (block structs) at
-b11549; ids 4, 5, 31-33 and 36-38 were removed from the format and are refused by llama.cpp.
+b11549; ids 4, 5, 31-33 and 36-38 were removed from the format and llama.cpp refuses them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class GgmlType:
-    """``block`` values take ``size_bytes`` bytes; rows are whole blocks."""
+    """A tensor type: ``block`` values occupy ``size_bytes`` bytes; a row has only whole blocks."""
 
     id: int
     name: str
@@ -20,6 +20,7 @@ class GgmlType:
 
     @property
     def bits_per_value(self) -> float:
+        """Bits per stored value, including the scales of a block."""
         return 8 * self.size_bytes / self.block
 
 
@@ -39,7 +40,7 @@ _TABLE = (
 BY_ID: dict[int, GgmlType] = {row[0]: GgmlType(*row) for row in _TABLE}
 BY_NAME: dict[str, GgmlType] = {kind.name: kind for kind in BY_ID.values()}
 
-# ``general.file_type`` (llama_ftype in llama.cpp's include/llama.h) -> the name people use.
+# ``general.file_type`` (llama_ftype in llama.cpp's include/llama.h) -> the usual name.
 FILE_TYPES: dict[int, str] = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K",
     11: "Q3_K_S", 12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S",
@@ -51,7 +52,7 @@ FILE_TYPES: dict[int, str] = {
 
 
 def tensor_bytes(kind: GgmlType, shape: tuple[int, ...]) -> int:
-    """Bytes of one tensor; ``shape`` in GGML order, the first number is the row length."""
+    """Bytes of one tensor; ``shape`` is in GGML order, with the row length first."""
     values = 1
     for dimension in shape:
         values *= dimension

@@ -1,4 +1,4 @@
-"""What a file of weights is, by its header: names are a convention, the header decides. Pure."""
+"""The role of a weight file by its header, which overrides the role by its name. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from modelscan.core.architecture import Tensor
 from modelscan.formats.files import Role
 from modelscan.formats.gguf import GgufHeader
 
-# ``general.type`` of llama.cpp's converters; "model" is the rest.
+# ``general.type`` of llama.cpp's converters; "model" is not listed.
 _GGUF_TYPES = {
     "adapter": Role.ADAPTER,
     "mmproj": Role.PROJECTOR,
@@ -22,11 +22,11 @@ _DRAFT_TENSOR = re.compile(r"^(model\.)?(mtp|eagle\d*|draft(_model)?|medusa_head
 
 
 def gguf_role(header: GgufHeader) -> Role:
-    """The role of a GGUF file: model weights unless its metadata say otherwise."""
+    """The role of a GGUF file: model weights unless its metadata give another role."""
     keys = header.metadata
-    named = _GGUF_TYPES.get(header.string("general.type") or "")
-    if named is not None:
-        return named
+    role = _GGUF_TYPES.get(header.string("general.type") or "")
+    if role is not None:
+        return role
     architecture = header.string("general.architecture") or ""
     if architecture == "clip" or "clip.vision.block_count" in keys:
         return Role.PROJECTOR
@@ -40,7 +40,7 @@ def gguf_role(header: GgufHeader) -> Role:
 
 
 def safetensors_role(tensors: Iterable[Tensor]) -> Role:
-    """The role of a safetensors file: an adapter's or a drafter's where every tensor is one's."""
+    """The role of a safetensors file: adapter or draft if all tensors have such names."""
     names = [tensor.name for tensor in tensors]
     for role, pattern in ((Role.ADAPTER, _ADAPTER_TENSOR), (Role.DRAFT, _DRAFT_TENSOR)):
         if names and all(pattern.search(name) for name in names):

@@ -1,10 +1,10 @@
-"""Names of weight formats: one spelling each, bits per weight, and which of them a user means.
+"""Names of weight formats: canonical spelling, bits per weight, and matching of user input.
 
-The one table of the house. Bits include scales and zero points: FP8 in blocks of 128 x 128 with a
-32-bit scale (DeepSeek), NVFP4 in groups of 16 (8-bit scale), MX formats in groups of 32 (8-bit
-exponent), bitsandbytes NF4 in blocks of 64 with double quantization. Integer weights have a 16-bit
-scale per group of inputs (128 unless a checkpoint says otherwise), AWQ and GPTQ a zero point too.
-GGUF recipes mix types: the figure is that of whole files, measured (``catalogs/quality.tsv``).
+The only such table. Bits include scales and zero points: FP8 in blocks of 128 x 128 with a 32-bit
+scale (DeepSeek), NVFP4 in groups of 16 (8-bit scale), MX formats in groups of 32 (8-bit exponent),
+bitsandbytes NF4 in blocks of 64 with double quantization. Integer weights have a 16-bit scale per
+group of inputs (128 unless a checkpoint states another size), AWQ and GPTQ also a zero point. GGUF
+recipes mix types: their numbers are measured on whole files (``catalogs/quality.tsv``).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _WITH_ZERO_POINT = ("awq", "gptq")
 
 @dataclass(frozen=True, slots=True)
 class Quantization:
-    """One weight format. ``value_bits`` is the width of a stored value, without its scales."""
+    """One weight format. ``value_bits`` is the width of a stored value without its scales."""
 
     name: str
     method: Method
@@ -31,7 +31,7 @@ class Quantization:
     bits: float
 
     def bits_per_weight(self, group: int | None = None) -> float:
-        """Bits with scales; ``group``: inputs that share a scale, where the format has groups."""
+        """Bits per weight including scales; ``group``: number of inputs that share a scale."""
         if self.method not in _GROUPED or group is None:
             return self.bits
         return _grouped_bits(self.method, self.value_bits, group)
@@ -100,7 +100,9 @@ NAMES = tuple(dict.fromkeys(entry.name for entry in _BY_NAME.values()))
 
 @functools.lru_cache(maxsize=512)
 def quantization(name: str) -> Quantization | None:
-    """The format of any spelling (``awq-4bit``, ``UD-Q4_K_XL``, ``W3A16``); None: unknown."""
+    """The format with this name in any spelling (``awq-4bit``, ``UD-Q4_K_XL``, ``W3A16``), or
+    None.
+    """
     text = _plain(name)
     if _GGUF_NAME.match(text):
         return _gguf(text.replace("-", "_"))
@@ -109,7 +111,7 @@ def quantization(name: str) -> Quantization | None:
 
 
 def _plain(name: str) -> str:
-    """Upper case, without what says how a GGUF recipe's tensors were chosen (``UD-``, ``i1-``)."""
+    """Upper case, without prefixes for how a GGUF recipe chose its types (``UD-``, ``i1-``)."""
     text = name.strip().upper().replace(" ", "-")
     for prefix in ("UD-", "UD_", "I1-", "QAT-"):
         text = text.removeprefix(prefix)
@@ -117,7 +119,9 @@ def _plain(name: str) -> str:
 
 
 def _gguf(text: str) -> Quantization | None:
-    """A GGUF name; larger and smaller editions of a recipe (``Q4_K_XL``) count as the nearest."""
+    """A GGUF format; larger and smaller variants of a recipe (``Q4_K_XL``) map to the nearest
+    one.
+    """
     if text in _BY_NAME:
         return _BY_NAME[text]
     for ending in ("_XXL", "_XL", "_L", "_M", "_XS", "_S"):
@@ -136,7 +140,7 @@ _NEAREST = {
 
 
 def _integer(text: str) -> Quantization | None:
-    """Integer weights of a width that has no row of its own."""
+    """An integer format with a width that has no row of its own."""
     match = _INTEGER.fullmatch(text)
     if match is None:
         return None
@@ -147,7 +151,7 @@ def _integer(text: str) -> Quantization | None:
 
 
 def canonical(name: str | None) -> str | None:
-    """One spelling for a format's name; an unknown one in upper case, without ``UD-``."""
+    """The canonical name of a format; an unknown name in upper case, without ``UD-``."""
     if name is None:
         return None
     entry = quantization(name)
@@ -155,26 +159,26 @@ def canonical(name: str | None) -> str | None:
 
 
 def bits_per_weight(name: str | None, group: int | None = None) -> float | None:
-    """Bits per weight of a format, scales included; None for an unknown name.
+    """Bits per weight of a format, including scales; None for an unknown name.
 
-    ``group``: how many inputs share a scale (AWQ, GPTQ and integer weights; 128 by default).
+    ``group``: number of inputs that share a scale (AWQ, GPTQ and integer weights; default 128).
     """
     entry = quantization(name) if name is not None else None
     return entry.bits_per_weight(group) if entry is not None else None
 
 
-def means(wanted: str, name: str | None, file_format: str | None = None) -> bool:
-    """Whether a format is what ``--quantization wanted`` asks for.
+def means(requested: str, name: str | None, file_format: str | None = None) -> bool:
+    """True if a format matches ``--quantization requested``.
 
-    An exact name always is. ``INT4``, ``INT8`` and ``FP8`` also mean their relatives (AWQ, GPTQ,
-    4-bit GGUF types, block FP8): ``4bit``-like wishes are about size, not about a method.
+    The same name always matches. ``INT4``, ``INT8`` and ``FP8`` also match related formats (AWQ,
+    GPTQ, 4-bit GGUF types, block FP8), because such a name asks for a size, not for a method.
     """
-    asked, spelled = canonical(wanted), canonical(name)
-    if spelled is None or asked is None:
+    target, spelling = canonical(requested), canonical(name)
+    if spelling is None or target is None:
         return False
-    if asked == spelled or spelled in _RELATIVES.get(asked, ()):
+    if target == spelling or spelling in _RELATIVES.get(target, ()):
         return True
-    return file_format == "gguf" and spelled.startswith(_GGUF_RELATIVES.get(asked, ("\0",)))
+    return file_format == "gguf" and spelling.startswith(_GGUF_RELATIVES.get(target, ("\0",)))
 
 
 _RELATIVES = {
@@ -192,5 +196,5 @@ _GGUF_RELATIVES = {
 
 
 def is_weight_only_four_bit(name: str | None) -> bool:
-    """AWQ, GPTQ and their kin: 4-bit weights, 16-bit arithmetic."""
+    """True for AWQ, GPTQ and similar formats: 4-bit weights, 16-bit arithmetic."""
     return canonical(name) in {"AWQ", "GPTQ-INT4", "INT4"}

@@ -1,4 +1,4 @@
-"""What a checkpoint's own quantization_config says, by the names of ``formats.quantization``."""
+"""The format in a checkpoint's quantization_config, with the names of ``formats.quantization``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _OTHERS = ("zero_point", "q_group_size", "sym", "desc_act", "version", "quant_al
 
 
 def quantization_method(config: Any) -> str | None:
-    """The canonical name of the format, None where the checkpoint is not quantized.
+    """The canonical name of the format; None if the checkpoint is not quantized.
 
-    Of a mix the format with the fewest bits, which is what an engine has to support.
+    Of a mixed checkpoint, the format with the fewest bits, which the engine has to support.
     """
     if not isinstance(config, Mapping):
         return None
@@ -62,12 +62,12 @@ def groups_of(config: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def group_name(group: Mapping[str, Any], form: str) -> str:
-    """The format of one group of compressed-tensors; ``form``: the checkpoint's ``format``."""
+    """The format of one compressed-tensors group; ``form``: the checkpoint's ``format``."""
     weights = group["weights"]
     form = str(group.get("format") or form)
-    named = next((name for name in ("nvfp4", "mxfp4", "mxfp8") if name in form), None)
-    if named:
-        return named
+    float_format = next((name for name in ("nvfp4", "mxfp4", "mxfp8") if name in form), None)
+    if float_format:
+        return float_format
     bits, size = whole(weights.get("num_bits")) or 8, weights.get("group_size")
     if str(weights.get("type") or "int") == "float":
         blocks = size == 32 and weights.get("strategy") in (None, "group")
@@ -85,12 +85,12 @@ def _compressed(config: Mapping[str, Any]) -> str:
     names = [group_name(group, form) for group in groups_of(config)]
     if names:
         return min(names, key=lambda name: bits_per_weight(name) or 16.0)
-    named = next((name for name in ("nvfp4", "mxfp4", "mxfp8") if name in form), None)
-    return named or ("fp8" if "float" in form else "w4a16" if "pack" in form else "w8a8")
+    float_format = next((name for name in ("nvfp4", "mxfp4", "mxfp8") if name in form), None)
+    return float_format or ("fp8" if "float" in form else "w4a16" if "pack" in form else "w8a8")
 
 
 def quark_name(spec: Mapping[str, Any]) -> str | None:
-    """The format of one Quark layer configuration; None where its weights stay as they are."""
+    """The format of one Quark layer configuration; None if its weights are not quantized."""
     weight, inputs = spec.get("weight"), spec.get("input_tensors")
     weights = [w for w in (weight if isinstance(weight, list) else [weight]) if w]
     names = [_quark_type(w) for w in weights if isinstance(w, Mapping)]
@@ -122,7 +122,7 @@ def _layers(config: Mapping[str, Any]) -> list[Any]:
 
 
 def is_mlx(config: Mapping[str, Any]) -> bool:
-    """MLX's own table of quantization: bits and a group size, and no method."""
+    """True for MLX's quantization table: bits and a group size, without a method."""
     return (
         whole(config.get("bits")) is not None
         and whole(config.get("group_size")) is not None
@@ -137,7 +137,7 @@ def mlx_name(entry: Mapping[str, Any]) -> str:
 
 
 def integer_name(config: Mapping[str, Any]) -> str:
-    """GPTQ's and AutoRound's: the width, or a float format of AutoRound's data types."""
+    """The format of GPTQ and AutoRound: its width, or a float format of AutoRound's data types."""
     kind, bits = str(config.get("data_type") or "int"), whole(config.get("bits")) or 4
     if kind.startswith(("mx_fp", "nv_fp")):
         return f"{kind[:2]}fp{bits}"

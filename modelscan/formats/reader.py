@@ -1,4 +1,4 @@
-"""A file that is open for reading, as the ``read(offset, size)`` that the header parsers take."""
+"""Turns an open file into the ``read(offset, size)`` function of the header parsers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 
 def reader(stream: BinaryIO) -> Callable[[int, int], bytes]:
-    """Bytes from an offset; fewer only at the end of the file."""
+    """A function that reads ``size`` bytes from an offset; fewer only at the end of the file."""
 
     def read(offset: int, size: int) -> bytes:
         stream.seek(offset)

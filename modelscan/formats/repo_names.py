@@ -1,8 +1,8 @@
-"""Names taken apart: tokens to compare by, and the quantization and format a repository name says.
+"""Splits repository names into base name, quantization and format, and into comparable tokens.
 
-``Qwen/Qwen2.5-72B-Instruct-GPTQ-Int4`` is the base name ``Qwen2.5-72B-Instruct`` with format
-safetensors and quantization GPTQ-Int4. Comparison works on tokens where digits and letters are
-apart, so ``qwen2-5-72b``, ``Qwen2.5 72B`` and ``qwen2.5:72b`` are equal.
+``Qwen/Qwen2.5-72B-Instruct-GPTQ-Int4`` has the base name ``Qwen2.5-72B-Instruct``, the format
+safetensors and the quantization GPTQ-Int4. Tokens separate digits from letters, so that
+``qwen2-5-72b``, ``Qwen2.5 72B`` and ``qwen2.5:72b`` are equal.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from functools import lru_cache
 _TOKEN = re.compile(r"[a-z]+|\d+")
 _BRACKETS = re.compile(r"\s*[(\[][^)\]]*[)\]]")
 
-# (pattern at the end of a name, format, quantization): the first that matches is cut off, again
-# and again.
+# (pattern at the end of a name, format, quantization): the first match is removed, repeatedly.
 _GGUF_TYPE = r"(?:ud-)?i?q[2-8](?:_[a-z0-9]+)*"
 _SUFFIXES: tuple[tuple[str, str | None, str | None], ...] = (
     (r"gguf", "gguf", None),
@@ -57,7 +56,7 @@ _COMPILED = tuple(
 
 @dataclass(frozen=True, slots=True)
 class RepoName:
-    """A repository's name taken apart. ``quantization`` None = the weights as released."""
+    """A repository name, split. ``quantization`` None: the weights as released."""
 
     base: str
     format: str | None
@@ -65,13 +64,13 @@ class RepoName:
 
     @property
     def derived(self) -> bool:
-        """True where the name says that these weights were converted from others."""
+        """True if the name states that the weights were converted from others."""
         return self.format is not None or self.quantization is not None
 
 
 @lru_cache(maxsize=65536)
 def split_repo_name(name: str) -> RepoName:
-    """Cut format and quantization words off the end of a repository name (without its owner)."""
+    """Remove format and quantization words from the end of a repository name (without owner)."""
     base, kind, label = name, None, None
     while True:
         for pattern, suffix_kind, suffix_label in _COMPILED:
@@ -95,13 +94,13 @@ def _free_label(word: str) -> str:
 
 @lru_cache(maxsize=65536)
 def tokens(text: str) -> tuple[str, ...]:
-    """Lower-case runs of letters and runs of digits, in order."""
+    """Runs of letters and runs of digits, in lower case, in order."""
     return tuple(_TOKEN.findall(text.lower()))
 
 
 @lru_cache(maxsize=65536)
 def key(text: str) -> str:
-    """What two spellings of one name have in common; quantization and format words are cut off."""
+    """A key that is equal for all spellings of a name; without quantization and format words."""
     return " ".join(tokens(split_repo_name(text).base))
 
 
@@ -111,10 +110,10 @@ def clean_display_name(name: str) -> str:
 
 
 def owner(repo: str) -> str:
-    """The organisation of ``org/name``, lower case."""
+    """The organization of ``org/name``, in lower case."""
     return repo.partition("/")[0].lower()
 
 
 def short(identifier: str) -> str:
-    """What stands after the last slash."""
+    """The part after the last slash."""
     return identifier.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""The header of a safetensors file: tensors, dtypes and shapes, without the weights.
+"""Parser of safetensors headers: tensors, dtypes and shapes, without the weights.
 
 Format: 8 bytes little-endian length, then that many bytes of JSON
 (https://github.com/huggingface/safetensors#format).
@@ -22,7 +22,9 @@ MAX_HEADER_BYTES = 100 * MIB  # the format's own limit
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """``size_bytes`` is the whole file as the header describes it, ``data_bytes`` its tensors."""
+    """A parsed header. ``size_bytes`` is the size of the whole file, ``data_bytes`` of its
+    tensors.
+    """
 
     tensors: tuple[Tensor, ...]
     metadata: dict[str, str]
@@ -31,29 +33,30 @@ class Header:
 
     @property
     def size_bytes(self) -> int:
+        """The size of the whole file in bytes, according to the header."""
         return 8 + self.header_bytes + self.data_bytes
 
 
 class BadHeader(ModelscanError):
-    """The file is not safetensors, or is damaged: exit 1."""
+    """The file is not safetensors, or is damaged (exit code 1)."""
 
     default_code = "bad_safetensors"
 
 
 def header_length(first: bytes) -> int:
-    """The JSON's length from the file's first 8 bytes; raises BadHeader."""
+    """The length of the JSON in bytes, from the first 8 bytes. Raises BadHeader."""
     if len(first) < 8:
-        raise BadHeader(f"not a safetensors file: {len(first)} of its first 8 bytes are there")
+        raise BadHeader(f"not a safetensors file: it is only {len(first)} bytes long")
     length = int(struct.unpack("<Q", first[:8])[0])
     if not 2 <= length <= MAX_HEADER_BYTES:
-        raise BadHeader(f"not a safetensors file: it announces a header of {length} bytes")
+        raise BadHeader(f"not a safetensors file: its header length is {length} bytes")
     return length
 
 
 def read_header(read: Read, *, first_bytes: int = 8) -> Header:
-    """Read a header through ``read(offset, size)``; raises BadHeader.
+    """Read a header through ``read(offset, size)``. Raises BadHeader.
 
-    ``first_bytes`` > 8 fetches the start in one go, for readers where a call is a request.
+    ``first_bytes`` > 8: bytes to read in the first call, to save calls when each is a request.
     """
     first = read(0, max(8, first_bytes))
     length = header_length(first)
@@ -66,7 +69,7 @@ def read_header(read: Read, *, first_bytes: int = 8) -> Header:
 
 
 def parse_header(text: bytes) -> Header:
-    """The JSON part as values; raises BadHeader where it contradicts itself."""
+    """The header from its JSON text. Raises BadHeader if it is inconsistent."""
     try:
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -74,14 +77,14 @@ def parse_header(text: bytes) -> Header:
     if not isinstance(data, dict):
         raise BadHeader("the safetensors header is not a JSON object")
     metadata = data.pop("__metadata__", None)
-    made = [_tensor(str(name), entry) for name, entry in data.items()]
+    entries = [_tensor(str(name), entry) for name, entry in data.items()]
     return Header(
-        tensors=tuple(sorted((tensor for tensor, _ in made), key=lambda t: t.name)),
+        tensors=tuple(sorted((tensor for tensor, _ in entries), key=lambda t: t.name)),
         metadata={str(k): str(v) for k, v in metadata.items()}
         if isinstance(metadata, dict)
         else {},
         header_bytes=len(text),
-        data_bytes=max((end for _, end in made), default=0),
+        data_bytes=max((end for _, end in entries), default=0),
     )
 
 
@@ -91,14 +94,16 @@ def _tensor(name: str, entry: Any) -> tuple[Tensor, int]:
         start, end = entry["data_offsets"]
         whole = all(type(n) is int and n >= 0 for n in (*shape, start, end))
     except (TypeError, KeyError, ValueError) as error:
-        raise BadHeader(f"the tensor '{name}' is described wrongly: {error!r}") from error
+        raise BadHeader(f"the tensor '{name}' has an invalid description: {error!r}") from error
     if not isinstance(dtype, str) or not whole or end < start:
-        raise BadHeader(f"the tensor '{name}' is described wrongly")
+        raise BadHeader(f"the tensor '{name}' has an invalid description")
     return Tensor(name=name, shape=shape, type=dtype, size_bytes=end - start), end
 
 
 def parameters_by_dtype(tensors: Iterable[Tensor]) -> dict[str, int]:
-    """dtype -> number of stored values; packed types (I32 of GPTQ, U8 of NVFP4) hold several."""
+    """dtype -> number of stored values; packed types (I32 of GPTQ, U8 of NVFP4) contain several
+    weights per value.
+    """
     counts: dict[str, int] = {}
     for tensor in tensors:
         count = 1

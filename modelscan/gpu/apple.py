@@ -1,4 +1,4 @@
-"""Apple Silicon: one GPU that shares the machine's memory, up to Metal's working-set limit."""
+"""Apple silicon: one GPU that uses the machine's memory, up to Metal's working-set limit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 from modelscan.core.gpu import Gpu, Host
 from modelscan.core.units import MIB
-from modelscan.gpu.machine import Machine
+from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.reading import ParseError, Reading, as_dict, dicts, json_in, size_bytes, text_of
 from modelscan.gpu.unified import apple_working_set
@@ -14,8 +14,8 @@ from modelscan.gpu.unified import apple_working_set
 SOURCE = "system_profiler"
 
 
-def run_apple(machine: Machine, host: Host) -> ProbeResult:
-    """The GPU of an Apple chip, from sysctl alone: system_profiler takes seconds."""
+def run_apple(machine: ProbeHost, host: Host) -> ProbeResult:
+    """The GPU of an Apple chip, from sysctl alone, because system_profiler needs seconds."""
     if machine.system != "darwin" or not (host.cpu_name or "").startswith("Apple"):
         return ProbeResult()
     argv = ["/usr/sbin/sysctl", "-n", "iogpu.wired_limit_mb"]
@@ -28,7 +28,10 @@ def run_apple(machine: Machine, host: Host) -> ProbeResult:
 def apple_gpu(
     name: str, memory_bytes: int | None, free_bytes: int | None = None, limit: int | None = None
 ) -> Gpu:
-    """``limit``: what ``iogpu.wired_limit_mb`` was set to; otherwise Metal's default holds."""
+    """The GPU of an Apple chip.
+
+    ``limit``: the value of ``iogpu.wired_limit_mb`` in bytes; None: Metal's default limit.
+    """
     usable = limit
     if usable is None and memory_bytes is not None:
         usable = apple_working_set(memory_bytes)
@@ -40,7 +43,7 @@ def apple_gpu(
 
 
 def parse_system_profiler(text: str) -> Reading:
-    """``system_profiler`` for displays and hardware, in JSON or text; raises ParseError."""
+    """Parse ``system_profiler`` for displays and hardware, in JSON or text. Raises ParseError."""
     if text.lstrip()[:1] in ("{", "["):
         names, memory = _from_json(text)
     else:
@@ -51,7 +54,9 @@ def parse_system_profiler(text: str) -> Reading:
     if not names:
         raise ParseError("no_devices", "system_profiler lists no display device")
     if not apple:
-        raise ParseError("unsupported_gpu", f"{names[0]}: engines here use no Intel Mac's GPU")
+        raise ParseError(
+            "unsupported_gpu", f"{names[0]}: no engine supports the GPU of an Intel Mac"
+        )
     gpu = apple_gpu(apple[0].strip(), memory)
     return Reading(SOURCE, (gpu,))
 

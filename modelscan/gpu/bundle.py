@@ -1,4 +1,4 @@
-"""A capture of several commands in one text: banner lines, ``# $ command``, output."""
+"""A text with the output of several commands: banner lines, ``# $ command``, output."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from modelscan.gpu.reading import MAX_TEXT
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One command and what it printed."""
+    """One command and its output."""
 
     command: str
     output: str
 
 
 def split_bundle(text: str) -> tuple[Part, ...]:
-    """The commands of a capture, in order; empty where the text is not one."""
+    """The commands and outputs in a capture, in order; empty if the text is not a capture."""
     parts: list[Part] = []
     command: str | None = None
     body: list[str] = []

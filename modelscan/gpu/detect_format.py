@@ -1,4 +1,4 @@
-"""Choose the parser for a tool's output: by the command that printed it, else by its shape."""
+"""Choose the parser for a tool's output: by the command that printed it, else by its format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from modelscan.gpu.nvidia.tegrastats import parse_tegrastats
 from modelscan.gpu.reading import ParseError, Reading, is_help, plain
 
 Parser = Callable[[str], Reading]
-# (name, what the text begins with or has near its beginning, parser); the first match holds.
+# (name, pattern near the beginning of the text, parser); the first match decides.
 _SHAPES: tuple[tuple[str, str, Parser], ...] = (
     ("nvidia-smi XML", r"<nvidia_smi_log|nvsmi_device_v\d+\.dtd", nvidia_xml.parse_xml),
     ("nvidia-smi -q", r"^=+NVSMI LOG=+|^[ \t]{1,40}FB Memory Usage[ \t]*$",
@@ -62,9 +62,9 @@ _SHAPES: tuple[tuple[str, str, Parser], ...] = (
 
 
 def parse_with_fallback(parse: Parser, text: str, command: str) -> Reading:
-    """``parse``; where it fails, the parser for the text's shape (an older version, a wrapper).
+    """Parse with ``parse``; if that fails, with the parser for the text's format.
 
-    Raises ParseError.
+    The format differs with older versions and wrapper scripts. Raises ParseError.
     """
     tool = command.split()[0]
     if not text.strip():
@@ -74,20 +74,20 @@ def parse_with_fallback(parse: Parser, text: str, command: str) -> Reading:
     except ParseError as first:
         try:
             return parse_output(text, command)
-        except ParseError as second:  # another form of the same tool gives the better reason
+        except ParseError as second:  # the second error is better if the format is the tool's own
             same_tool = (detect_format(text) or "").startswith(tool)
             raise (second if same_tool else first) from None
 
 
 def detect_format(text: str) -> str | None:
-    """The name of the parser for a text, or None."""
+    """The name of the text's format, or None."""
     return next((name for name, _, _ in _matching(plain(text))), None)
 
 
 def parse_output(text: str, command: str = "") -> Reading:
-    """The devices in any tool's output, as the tool itself reports them; raises ParseError.
+    """The devices in any tool's output. Raises ParseError.
 
-    ``command`` (or a file's name) says which tool printed it, where that is known.
+    ``command`` (or a file name) identifies the tool, if known.
     """
     text = plain(text)
     parts = split_bundle(text)
@@ -106,8 +106,8 @@ def parse_output(text: str, command: str = "") -> Reading:
     raise reason
 
 
-_VAGUE = ("no_devices", "not_json")  # what a text says of itself is more telling
-# Which tool's complaint a text may be; the first that knows it.
+_VAGUE = ("no_devices", "not_json")  # the error message in the text itself is more specific
+# Functions that recognize a tool's error message, by tool; the first match decides.
 _COMPLAINTS: dict[str, Callable[[str], ParseError | None]] = {
     "nvidia-smi": nvidia_table.complaint, "rocm-smi": rocm_smi.complaint,
     "amd-smi": rocm_smi.complaint, "xpu-smi": xpu_smi.complaint, "npu-smi": npu_smi.complaint,
@@ -115,34 +115,36 @@ _COMPLAINTS: dict[str, Callable[[str], ParseError | None]] = {
 
 
 def _unreadable(text: str, hint: str) -> ParseError:
-    """What a text says that is no answer about devices at all."""
+    """The error for a text that does not list devices."""
     tool = _tool_in(hint)
-    own = [complaint for name, complaint in _COMPLAINTS.items() if tool in (None, name)]
-    for complaint in (*own, _crash):
+    complaints = [complaint for name, complaint in _COMPLAINTS.items() if tool in (None, name)]
+    for complaint in (*complaints, _crash):
         refusal = complaint(text)
         if refusal is not None:
             return refusal
-    return ParseError("unknown_output", "this is no output that a probe here asks for")
+    return ParseError("unknown_output", "the text is not the output of a supported tool")
 
 
 def _crash(text: str) -> ParseError | None:
-    """A program that is not there or fell over, and a tool whose devices no engine here uses."""
+    """The error for a missing or crashed program, or for a tool whose devices no engine
+    supports.
+    """
     head = text[:20_000]
     if not head.strip():
         return ParseError("empty", "the program printed nothing")
     if is_help(text):
-        return ParseError("help_text", "this is a program's help, not an answer about devices")
+        return ParseError("help_text", "this is a program's help text, not a list of devices")
     if head.strip() in ("{}", "[]"):
         return ParseError("no_devices", "the program lists no device")
     if re.search(r"command not found|No such file or directory|not recognized as an", head):
-        return ParseError("not_installed", "the program is not installed where it was run")
+        return ParseError("not_installed", "the program is not installed on that machine")
     if re.search(r"^Traceback \(most recent call last\)|segmentation fault|core dumped", head,
                  re.IGNORECASE | re.MULTILINE):  # fmt: skip
         return ParseError("tool_failed", "the program crashed")
     other = re.search(_OTHER_TOOLS, head)
     if other:
-        said = f"this is the output of {other.group(0).lower()}: no backend here supports its GPUs"
-        return ParseError("unsupported_device", said)
+        message = f"{other.group(0).lower()}: no backend supports its GPUs"
+        return ParseError("unsupported_device", message)
     return None
 
 
@@ -152,11 +154,11 @@ _OTHER_TOOLS = r"(?i)\b(cnmon|mthreads-gmi|mx-smi|ixsmi|ix-ml|hy-smi|efsmi|ppu-s
 
 def _matching(text: str, hint: str = "") -> list[tuple[str, str, Parser]]:
     head = text[:60_000]
-    found = [shape for shape in _SHAPES if re.search(shape[1], head, re.MULTILINE)]
+    shapes = [shape for shape in _SHAPES if re.search(shape[1], head, re.MULTILINE)]
     tool = _tool_in(hint)
-    if tool and any(shape[0].startswith(tool) for shape in found):
-        found.sort(key=lambda shape: not shape[0].startswith(tool))
-    return found
+    if tool and any(shape[0].startswith(tool) for shape in shapes):
+        shapes.sort(key=lambda shape: not shape[0].startswith(tool))
+    return shapes
 
 
 def _tool_in(hint: str) -> str | None:
@@ -172,17 +174,19 @@ def _topology(text: str) -> Reading:
     if not numbers:
         raise ParseError("no_devices", "the topology lists no device")
     gpus = tuple(Gpu(n, "NVIDIA GPU", "nvidia", None, None, "nvidia-smi") for n in sorted(numbers))
-    problem = Problem("no_memory", "a topology tells no memory")
+    problem = Problem("no_memory", "a topology does not contain memory sizes")
     return Reading("nvidia-smi", gpus, (problem,), links)
 
 
 def _bundle(parts: list[tuple[str, str]]) -> Reading:
-    """The most telling of the first of each command: ``-q``, then CSV, table and list."""
+    """Merge the readings of a capture's commands, the most detailed first: ``-q``, CSV, table,
+    list.
+    """
     readings: list[Reading] = []
     refusal: ParseError | None = None
-    for wanted in (r"\S+ -q -x$", r"\S+ -q$", r"--query-gpu=", r"^\S+$", r" -L$"):
+    for pattern in (r"\S+ -q -x$", r"\S+ -q$", r"--query-gpu=", r"^\S+$", r" -L$"):
         for command, output in parts:
-            if re.search(wanted, command) and " --help" not in command:
+            if re.search(pattern, command) and " --help" not in command:
                 try:
                     readings.append(parse_output(output, command))
                 except ParseError as error:
@@ -194,7 +198,7 @@ def _bundle(parts: list[tuple[str, str]]) -> Reading:
 
 
 def _merged(readings: list[Reading]) -> Reading:
-    """The first reading, with what it lacks from those that list the same devices."""
+    """The first reading, with its missing fields from other readings of the same devices."""
     first = readings[0]
     gpus = list(first.gpus)
     for reading in readings[1:]:

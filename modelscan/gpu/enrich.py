@@ -1,4 +1,4 @@
-"""What the probe could not read, from the table of facts: the probe's reading always wins."""
+"""Fills in what the probe could not read from the table of facts; probed values have priority."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from modelscan.gpu.support import backends_for
 
 
 def enrich(gpu: Gpu) -> Gpu:
-    """Bandwidth, capability and compute rate where the driver is silent; supported engines."""
+    """The GPU with bandwidth, compute capability and rate from the table, and its supported
+    engines.
+    """
     memory = None if gpu.unified_memory or gpu.mig else gpu.memory_bytes
     facts = lookup(gpu.name, memory, gpu.memory_clock_mhz)
-    if facts is None and gpu.vendor == "amd":  # "AMD Radeon Graphics": the id says which
+    if facts is None and gpu.vendor == "amd":  # "AMD Radeon Graphics" is ambiguous: use the PCI id
         from modelscan.gpu.amd.names import name_by_id
 
         by_id = name_by_id(gpu.pci_device_id)
@@ -25,7 +27,7 @@ def enrich(gpu: Gpu) -> Gpu:
 
 
 def _fill(gpu: Gpu, facts: GpuFacts) -> Gpu:
-    # A MIG slice or vGPU has a share of the card's bandwidth and compute its name does not say.
+    # A MIG slice or vGPU has a part of the card's bandwidth and compute, unknown from its name.
     whole = gpu.mig is None and parse_name(gpu.name).mig is None
     bandwidth = gpu.memory_bandwidth_bytes_per_s
     if bandwidth is None and whole:

@@ -1,4 +1,4 @@
-"""The machine around the GPUs: processors and memory, without swap."""
+"""The machine's processors and memory, without swap."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import re
 
 from modelscan.core.gpu import Host
 from modelscan.gpu.cgroup import run_cgroup
-from modelscan.gpu.machine import Machine
+from modelscan.gpu.probe_host import ProbeHost
 
 
-def run_host(machine: Machine) -> Host:
-    """What /proc says on Linux, sysctl on macOS, psutil elsewhere."""
+def run_host(machine: ProbeHost) -> Host:
+    """The host from /proc on Linux, sysctl on macOS, psutil elsewhere."""
     if machine.system == "linux":
         return _linux(machine)
     if machine.system == "darwin":
@@ -21,24 +21,24 @@ def run_host(machine: Machine) -> Host:
 
 def parse_meminfo(text: str) -> tuple[int | None, int | None]:
     """(MemTotal, MemAvailable) in bytes; swap is never counted."""
-    found = {
+    sizes = {
         key: int(value) * 1024
         for key, value in re.findall(r"^(\w+):\s+(\d{1,15}) kB", text, re.MULTILINE)
     }
-    available = found.get("MemAvailable")
-    if available is None and "MemFree" in found:
-        available = sum(found.get(key, 0) for key in ("MemFree", "Buffers", "Cached"))
-    return found.get("MemTotal"), available
+    available = sizes.get("MemAvailable")
+    if available is None and "MemFree" in sizes:
+        available = sum(sizes.get(key, 0) for key in ("MemFree", "Buffers", "Cached"))
+    return sizes.get("MemTotal"), available
 
 
 def parse_cpu_name(text: str) -> str | None:
-    """The processor's name in /proc/cpuinfo."""
+    """The processor's name in /proc/cpuinfo, or None."""
     match = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", text, re.MULTILINE)
     return match.group(1).strip()[:120] if match else None
 
 
 def parse_vm_stat(text: str) -> int | None:
-    """Free, inactive, speculative and purgeable memory of macOS, in bytes."""
+    """Free, inactive, speculative and purgeable memory on macOS, in bytes; None if not listed."""
     page = re.search(r"page size of (\d+) bytes", text)
     size = int(page.group(1)) if page else 4096
     kinds = "free|inactive|speculative|purgeable"
@@ -46,7 +46,7 @@ def parse_vm_stat(text: str) -> int | None:
     return sum(map(int, pages)) * size if pages else None
 
 
-def _linux(machine: Machine) -> Host:
+def _linux(machine: ProbeHost) -> Host:
     total, available = parse_meminfo(machine.read("/proc/meminfo", 8192) or "")
     limits = run_cgroup(machine)
     if limits.memory_bytes is not None and total is not None and limits.memory_bytes < total:
@@ -58,7 +58,7 @@ def _linux(machine: Machine) -> Host:
 
 
 def _cpus(quota: float | None) -> int | None:
-    """Processors this process may use, a container's quota included."""
+    """The number of processors this process may use, limited by a container's quota."""
     try:
         count: int | None = len(os.sched_getaffinity(0))
     except (AttributeError, OSError):
@@ -66,7 +66,7 @@ def _cpus(quota: float | None) -> int | None:
     return min(count, max(1, round(quota))) if count and quota is not None else count
 
 
-def _darwin(machine: Machine) -> Host:
+def _darwin(machine: ProbeHost) -> Host:
     argv = ["/usr/sbin/sysctl", "-n", "hw.memsize", "machdep.cpu.brand_string"]
     lines = machine.run(argv, timeout_s=machine.timeout_s).stdout.splitlines()
     total = int(lines[0]) if lines and lines[0].isdigit() else None

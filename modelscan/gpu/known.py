@@ -1,4 +1,4 @@
-"""The table of GPU facts as an answer: every row, or the one that a name means."""
+"""Looks up rows of the table of GPU facts: all of them, or by name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelscan.gpu.facts import all_facts, known_as, lookup, suggest, variants
 
 @dataclass(frozen=True, slots=True)
 class GpuFactsAnswer:
-    """``variants`` are the names of other rows that ``query`` may mean."""
+    """Rows of the table. ``variants``: names of other rows that ``query`` may mean."""
 
     query: str | None
     facts: tuple[GpuFacts, ...]
@@ -19,7 +19,7 @@ class GpuFactsAnswer:
 
 
 def find_facts(name: str | None) -> GpuFactsAnswer:
-    """Without a name, every row; raises UsageError with suggestions for an unknown name."""
+    """All rows, or the row for ``name``. Raises UsageError with suggestions for an unknown name."""
     if name is None:
         return GpuFactsAnswer(None, all_facts())
     row = lookup(known_as(name))
@@ -27,7 +27,7 @@ def find_facts(name: str | None) -> GpuFactsAnswer:
         near = suggest(name)
         hint = f"modelscan gpu facts '{near[0]}'" if near else "modelscan gpu facts"
         raise UsageError(
-            f"no GPU is called '{name}'", hint=hint, code="unknown_gpu",
+            f"the table of GPU facts has no GPU '{name}'", hint=hint, code="unknown_gpu",
             details={"suggestions": list(near)},
         )  # fmt: skip
     others = tuple(other.name for other in variants(known_as(name)) if other != row)

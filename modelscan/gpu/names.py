@@ -1,7 +1,7 @@
-"""GPU names taken apart, so that a driver's name, a person's and the table's meet.
+"""Parses GPU names, so that names from drivers, users and the table can be compared.
 
-``NVIDIA A100-SXM4-80GB``, ``a100 80gb`` and ``A100 SXM4 80 GB`` share the core ``a100``; memory,
-form factor and laptop are kept apart, because they change the numbers. Pure functions.
+``NVIDIA A100-SXM4-80GB``, ``a100 80gb`` and ``A100 SXM4 80 GB`` have the core ``a100``; memory
+size, form factor and laptop are separate fields, because they change the numbers. Pure functions.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# Words that say nothing about which chip it is.
+# Words that do not identify the chip.
 _NOISE = {
     "nvidia", "amd", "ati", "intel", "apple", "corporation", "corp", "inc", "gpu", "gpus", "card",
     "graphics", "generation", "with", "w", "design", "edition", "workstation", "series", "oam",
     "hgx", "advanced", "micro", "devices", "device", "accelerator", "developer", "kit", "chip",
     "superchip", "vf", "engineering", "reference",
 }  # fmt: skip
-# Brands people leave out; they decide only between equals.
+# Brands that users leave out; they only decide between equal matches.
 _SOFT = frozenset({
     "geforce", "quadro", "tesla", "radeon", "instinct", "grid", "rtx", "gtx", "rx", "gt", "arc",
     "data", "center", "jetson",
@@ -31,17 +31,20 @@ _SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gib|gb|g)(?![\w.])")
 _PREFIXED = re.compile(r"^(rtx|gtx|rx|gt)(\d{3,4}\w*)$")
 _SUFFIXED = re.compile(r"^(\d{3,4})(ti|super|xtx|xt|gre)(ti|super)?$")
 _MAC = re.compile(r"(?<!\w)(macbook( pro| air)?|mac (mini|studio|pro)|imac)(?!\w)")
-# How people shorten a suffix: 4080S, 4070TiS, 4090D, 4090M.
+# Short forms of suffixes: 4080S, 4070TiS, 4090D, 4090M.
 _SHORT = re.compile(r"(?<!\w)((?:rtx|gtx)?[ -]?\d{4})[ -]?(ti)?[ -]?([sdm])(?!\w)", re.IGNORECASE)
 _LONG = {"s": " SUPER", "d": " D", "m": " Laptop GPU"}
-# A share of a card: a MIG profile, or a vGPU's ``-48Q``.
+# A part of a card: a MIG profile, or a vGPU's ``-48Q``.
 _VGPU = re.compile(r"-(\d{1,3}[qcab])(?!\w)")
 _MIG = re.compile(r"(?<!\w)(?:mig[ -]?)?(\d+g\.\d+gb(?:\+\w+)*)(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """``core`` words joined by spaces; ``memory_gib`` and ``form`` where the name says them."""
+    """A parsed GPU name.
+
+    ``core``: its words, joined by spaces; other fields are None if not in the name.
+    """
 
     core: str
     soft: frozenset[str] = frozenset()
@@ -50,11 +53,11 @@ class Name:
     memory_type: str | None = None
     mobile: bool = False
     max_q: bool = False
-    mig: str | None = None  # a share of the card: 1g.10gb, or 48q of a vGPU
+    mig: str | None = None  # a part of the card: 1g.10gb, or 48q of a vGPU
 
 
 def parse_name(text: str) -> Name:
-    """Take a name apart; any text has an answer, perhaps with an empty core."""
+    """Parse a name; any text is accepted, the core may be empty."""
     plain, mig = _without_share(_lowered(text))
     plain = re.sub(r"[-_/,:;()\[\]|]+", " ", plain)
     size = next((m for m in _SIZE.finditer(plain) if _is_size(m)), None)
@@ -72,14 +75,14 @@ def parse_name(text: str) -> Name:
 
 
 def _lowered(text: str) -> str:
-    """Lower case, with spellings of Max-Q, Macs and cut-off forms made one."""
+    """Lower case, with spellings of Max-Q, Macs and cut-off form factors normalized."""
     lowered = re.sub(r"[®™]|\((r|tm|nvgpu)\)", " ", text.lower()[:200])
     lowered = _MAC.sub(" ", re.sub(r"max-?\s?q\b", "maxq", lowered))
     return _CUT_FORM.sub(lambda m: "pcie" if m[1] == "pci" else m[1], lowered)
 
 
 def _without_share(text: str) -> tuple[str, str | None]:
-    """The name of the whole card, and which share of it this is."""
+    """The name of the whole card, and the MIG profile or vGPU part."""
     share = _MIG.search(text) or _VGPU.search(text)
     return (text.replace(share.group(0), " "), share.group(1)) if share else (text, None)
 
@@ -89,14 +92,14 @@ def _first(pattern: re.Pattern[str], words: list[str]) -> str | None:
 
 
 def spelled_out(text: str) -> str:
-    """A name with its suffix as the vendor writes it: ``4080S`` -> ``4080 SUPER``."""
+    """The name with its suffix in the vendor's spelling: ``4080S`` -> ``4080 SUPER``."""
     return _SHORT.sub(
         lambda m: m[1] + (" Ti" if m[2] else "") + _LONG[m[3].lower()], text[:200]
     )  # fmt: skip
 
 
 def _is_size(match: re.Match[str]) -> bool:
-    """``24g`` is a size, ``580g`` a card's name, ``0gb`` nothing."""
+    """True for ``24g``; False for ``580g`` (a card's name) and ``0gb``."""
     amount = float(match.group(1))
     return amount > 0 and (match.group(2) != "g" or amount <= 288)
 
@@ -123,7 +126,7 @@ def _words(text: str) -> list[str]:
 
 
 def bracketed(text: str) -> list[str]:
-    """The products a PCI database name stands for.
+    """The products in a PCI database name.
 
     ``Navi 22 [Radeon RX 6700/6700 XT / 6800M]`` -> RX 6700, RX 6700 XT, RX 6800M.
     """

@@ -1,4 +1,4 @@
-"""The PCI bus: accelerators no tool answered for, named, so that nothing is silently missing."""
+"""Accelerators on the PCI bus, to list devices for which no vendor tool gave a reading."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 
 from modelscan.core.gpu import Gpu
-from modelscan.gpu.machine import Machine
+from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.reading import MAX_DEVICES, ParseError, Reading, lines_of, pci_address, text_of
 
-# Vendors of accelerators by PCI id (the PCI ID database); displays of servers are not among them.
+# Vendors of accelerators by PCI id (the PCI ID database), without servers' display controllers.
 VENDORS = {
     0x10DE: "nvidia", 0x1002: "amd", 0x8086: "intel", 0x1DA3: "intel", 0x19E5: "ascend",
     0xCABC: "cambricon", 0x1D94: "hygon", 0x1E3E: "iluvatar", 0x9999: "metax",
@@ -33,7 +33,7 @@ _LINE = re.compile(
 )
 
 
-# The same without -nn: no ids, so the vendor is taken from its name.
+# The same without -nn: no ids, so the vendor is determined by its name.
 _PLAIN = re.compile(
     r"^([0-9a-f:.]{7,13}) "
     r"(VGA compatible controller|3D controller|Display controller|Processing accelerators): "
@@ -45,7 +45,7 @@ _VENDOR_WORDS = (("NVIDIA", 0x10DE), ("AMD/ATI", 0x1002), ("Intel", 0x8086), ("H
 
 @dataclass(frozen=True, slots=True)
 class PciDevice:
-    """``bus`` address, ids, and a name where lspci's database has one."""
+    """A device on the PCI bus. ``name``: from lspci's database, if it has one."""
 
     bus: str
     kind: int  # class and subclass, 0x0302
@@ -54,41 +54,41 @@ class PciDevice:
     name: str | None = None
 
 
-def is_accelerator(found: PciDevice) -> bool:
-    """A graphics or processing accelerator of a vendor we know."""
-    if found.vendor not in VENDORS:
+def is_accelerator(device: PciDevice) -> bool:
+    """True for a graphics or compute accelerator of a vendor in ``VENDORS``."""
+    if device.vendor not in VENDORS:
         return False
-    if found.vendor == 0x1D0F:  # Neuron devices; Amazon's network and disk have other ids
-        return found.device in (0x7064, 0x7164, 0x7264, 0x7364)
-    if found.vendor in (0x1AE0, 0x17CB, 0x19E5) and found.kind not in _ACCELERATOR:
+    if device.vendor == 0x1D0F:  # Neuron devices; Amazon's network and disk devices have other ids
+        return device.device in (0x7064, 0x7164, 0x7264, 0x7364)
+    if device.vendor in (0x1AE0, 0x17CB, 0x19E5) and device.kind not in _ACCELERATOR:
         return False
-    return found.kind in _DISPLAY + _ACCELERATOR
+    return device.kind in _DISPLAY + _ACCELERATOR
 
 
-def run_pci(machine: Machine) -> tuple[PciDevice, ...]:
-    """Accelerators in /sys/bus/pci."""
-    found = []
+def run_pci(machine: ProbeHost) -> tuple[PciDevice, ...]:
+    """The accelerators in /sys/bus/pci."""
+    accelerators = []
     for path in machine.glob("/sys/bus/pci/devices/*/vendor")[:4096]:
         folder = f"/sys/bus/pci/devices/{path.parent.name}"
         vendor = machine.read_int(f"{folder}/vendor")
         if vendor not in VENDORS:
             continue
         kind, device = machine.read_int(f"{folder}/class"), machine.read_int(f"{folder}/device")
-        one = PciDevice(path.parent.name, (kind or 0) >> 8, vendor or 0, device or 0)
-        if is_accelerator(one):
-            found.append(one)
-    return tuple(found)
+        pci_device = PciDevice(path.parent.name, (kind or 0) >> 8, vendor or 0, device or 0)
+        if is_accelerator(pci_device):
+            accelerators.append(pci_device)
+    return tuple(accelerators)
 
 
 def parse_lspci(text: str) -> Reading:
-    """``lspci -nn``: accelerators with their names, no memory; raises ParseError."""
+    """Parse ``lspci -nn``: accelerators with their names, no memory. Raises ParseError."""
     devices = [device for line in lines_of(text) if (device := _parse_line(line))]
     if not devices:
         raise ParseError("not_lspci", "the text has no line of lspci -nn")
-    found = [device for device in devices if is_accelerator(device)]
-    if not found:
-        raise ParseError("no_devices", "no accelerator is on the PCI bus")
-    return Reading("lspci", tuple(gpu(d, i) for i, d in enumerate(found[:MAX_DEVICES])))
+    accelerators = [device for device in devices if is_accelerator(device)]
+    if not accelerators:
+        raise ParseError("no_devices", "the PCI bus has no accelerator")
+    return Reading("lspci", tuple(gpu(d, i) for i, d in enumerate(accelerators[:MAX_DEVICES])))
 
 
 def _parse_line(line: str) -> PciDevice | None:
@@ -112,7 +112,9 @@ def _parse_plain(line: str) -> PciDevice | None:
 
 
 def _product(name: str) -> str | None:
-    """``NVIDIA Corporation GA102GL [A10]`` -> ``A10``; without a bracket, less the vendor."""
+    """``NVIDIA Corporation GA102GL [A10]`` -> ``A10``; without brackets, the name without the
+    vendor.
+    """
     inside = re.search(r"\[([^\]/]{1,100})\]\s*$", name)
     if inside and inside.group(1) != "AMD":
         return text_of(inside.group(1))
@@ -120,14 +122,14 @@ def _product(name: str) -> str | None:
     return None if plain.startswith("Device") else text_of(plain)
 
 
-def gpu(found: PciDevice, index: int) -> Gpu:
-    """A device known by its PCI ids alone."""
+def gpu(device: PciDevice, index: int) -> Gpu:
+    """A device of which only the PCI ids are known."""
     from modelscan.gpu.amd.names import name_by_id, plain_name
 
-    vendor = VENDORS[found.vendor]
-    by_id = plain_name(name_by_id(f"{found.device:04x}")) if vendor == "amd" else None
+    vendor = VENDORS[device.vendor]
+    by_id = plain_name(name_by_id(f"{device.device:04x}")) if vendor == "amd" else None
     return Gpu(
-        index=index, name=found.name or by_id or f"{_NAMES[vendor]} [{found.device:04x}]",
-        vendor=vendor, memory_bytes=None, free_bytes=None, source="pci", pci_bus_id=found.bus,
-        pci_device_id=f"0x{found.device:04x}" if found.device else None,
+        index=index, name=device.name or by_id or f"{_NAMES[vendor]} [{device.device:04x}]",
+        vendor=vendor, memory_bytes=None, free_bytes=None, source="pci", pci_bus_id=device.bus,
+        pci_device_id=f"0x{device.device:04x}" if device.device else None,
     )  # fmt: skip

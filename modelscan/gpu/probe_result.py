@@ -1,4 +1,4 @@
-"""What one vendor's probe found."""
+"""The result of one vendor's probe."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from modelscan.core.gpu import Gpu, Link, Problem
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """Devices numbered as the vendor does, what is wrong, and how they are joined."""
+    """Devices with the vendor's numbering, problems, and links between devices."""
 
     gpus: tuple[Gpu, ...] = ()
     problems: tuple[Problem, ...] = ()

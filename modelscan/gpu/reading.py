@@ -1,4 +1,4 @@
-"""What a parser makes of a tool's output: a Reading, or a ParseError with a name. Nothing else."""
+"""The result of parsing a tool's output (Reading or ParseError), and helpers for parsers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOTHING = {"", "n/a", "[n/a]", "na", "none", "-", "unknown", "[not supported]",
 
 
 class ParseError(Exception):
-    """The text tells of no device. ``code`` names why; ``hint`` is what mends it."""
+    """The text lists no device. ``code``: why; ``hint``: how to correct it."""
 
     def __init__(self, code: str, message: str, hint: str | None = None) -> None:
         super().__init__(message)
@@ -31,13 +31,13 @@ class ParseError(Exception):
         self.hint = hint
 
     def problem(self) -> Problem:
-        """The same as a problem of an inventory."""
+        """The error as a problem of an inventory."""
         return Problem(self.code, self.message, self.hint)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Devices as one output tells them; fields it does not tell are None."""
+    """The devices in one output; fields that the output does not contain are None."""
 
     source: str
     gpus: tuple[Gpu, ...]
@@ -48,34 +48,34 @@ class Reading:
 
 
 def plain(text: str) -> str:
-    """A text of bounded length without a byte order mark and terminal escapes.
+    """The text, limited in length, without byte order mark and terminal escapes.
 
-    A page that was copied keeps of ``ESC[4m`` only ``[4m``.
+    In text copied from a web page, only ``[4m`` is left of ``ESC[4m``.
     """
     without = re.sub(r"\x1b\[[0-9;]{0,16}[A-Za-z]|\[\d{1,2}m", "", text[:MAX_TEXT])
     return without.removeprefix("\ufeff")
 
 
 def lines_of(text: str, longest: int = MAX_LINE) -> Iterator[str]:
-    """Lines of bounded length of the plain text."""
+    """The lines of the plain text, each limited in length."""
     for line in plain(text).splitlines():
         yield line[:longest]
 
 
 def is_nothing(value: Any) -> bool:
-    """``N/A`` in its many spellings."""
+    """True for None and the spellings of ``N/A``."""
     return value is None or (isinstance(value, str) and value.strip().lower() in _NOTHING)
 
 
 def is_help(text: str) -> bool:
-    """Whether a program printed how it is to be called instead of an answer."""
+    """True if the text is a program's usage help."""
     head = text[:20_000]
     usage = re.search(r"^[ \t]{0,8}usage:", head, re.IGNORECASE | re.MULTILINE)
     return bool(usage and re.search(r"--help\b|\[-h\]|\[Options\]", head))
 
 
 def text_of(value: Any) -> str | None:
-    """A printable word, or None for the ways of saying nothing."""
+    """The value as printable text; None for spellings of ``N/A`` and other types."""
     if is_nothing(value) or isinstance(value, (dict, list, bool)):
         return None
     cleaned = "".join(c for c in str(value)[:200] if c.isprintable()).strip()
@@ -83,7 +83,9 @@ def text_of(value: Any) -> str | None:
 
 
 def number(value: Any) -> float | None:
-    """The leading number of ``42 %``, ``{"value": 42, "unit": "%"}`` or 42."""
+    """The leading number of ``42 %``, ``{"value": 42, "unit": "%"}`` or 42; None if there is
+    none.
+    """
     if isinstance(value, Mapping):
         value = value.get("value")
     if isinstance(value, bool) or value is None:
@@ -99,25 +101,27 @@ def number(value: Any) -> float | None:
 
 
 def size_bytes(value: Any, unit: str = "") -> int | None:
-    """Bytes of ``81559 MiB``, ``{"value": 196592, "unit": "MB"}`` or a bare number in ``unit``.
+    """Bytes of ``81559 MiB``, ``{"value": 196592, "unit": "MB"}`` or a number in ``unit``.
 
-    Vendors' MB are MiB. Negative and absurd sizes are None.
+    Vendors' MB are MiB. None for negative and impossible sizes.
     """
-    own = unit
+    actual_unit = unit
     if isinstance(value, Mapping):
-        own = str(value.get("unit") or unit)
+        actual_unit = str(value.get("unit") or unit)
     elif isinstance(value, str):
         match = _QUANTITY.match(value[:64])
-        own = (match.group(2) if match else "") or unit
+        actual_unit = (match.group(2) if match else "") or unit
     amount = number(value)
-    scale = _UNITS.get(own.lower())
+    scale = _UNITS.get(actual_unit.lower())
     if amount is None or scale is None or not 0 <= amount * scale < 1 << 50:
         return None
     return round(amount * scale)
 
 
 def pci_address(value: Any) -> str | None:
-    """``00000000:01:00.0`` and ``01:00.0`` as ``0000:01:00.0``, lower case."""
+    """``00000000:01:00.0`` and ``01:00.0`` as ``0000:01:00.0``, in lower case; None if not an
+    address.
+    """
     match = re.search(
         r"(?:([0-9a-f]{1,8}):)?([0-9a-f]{2}):([0-9a-f]{2})\.([0-7])", str(value or "").lower()[:64]
     )
@@ -128,14 +132,14 @@ def pci_address(value: Any) -> str | None:
 
 
 def free_of(total: int | None, used: int | None, reserved: int | None = None) -> int | None:
-    """Total less used and reserved; None where it cannot be known."""
+    """Total minus used and reserved bytes; None if total or used is unknown."""
     if total is None or used is None:
         return None
     return max(0, total - used - (reserved or 0))
 
 
 def json_in(text: str, tool: str) -> Any:
-    """The JSON document in an output, whatever warnings precede or follow it; raises ParseError."""
+    """The JSON document in an output, with any warnings before or after it. Raises ParseError."""
     text = plain(text)
     starts = [m.start() for m in re.finditer(r"^[ \t]*[\[{]", text, re.MULTILINE)][:20]
     for start in starts or [i for i in (text.find("{"), text.find("[")) if i >= 0][:1]:
@@ -143,12 +147,14 @@ def json_in(text: str, tool: str) -> Any:
             return _documents(text[start:].lstrip())
         except (ValueError, RecursionError):
             continue
-    code, said = ("garbled", "ends early or is not JSON") if starts else ("not_json", "has no JSON")
-    raise ParseError(code, f"the output of {tool} {said}", f"run it by hand: {tool}")
+    code, reason = (
+        ("garbled", "ends early or is not JSON") if starts else ("not_json", "has no JSON")
+    )
+    raise ParseError(code, f"the output of {tool} {reason}", f"run it by hand: {tool}")
 
 
 def _documents(text: str) -> Any:
-    """The first document; lists that follow each other (one per device) are one list."""
+    """The first document; consecutive lists (one per device) are joined."""
     decoder = json.JSONDecoder()
     document, end = decoder.raw_decode(text)
     for _ in range(MAX_DEVICES):
@@ -156,15 +162,15 @@ def _documents(text: str) -> Any:
         if not isinstance(document, list) or not text.startswith("["):
             break
         try:
-            following, end = decoder.raw_decode(text)
+            next_document, end = decoder.raw_decode(text)
         except (ValueError, RecursionError):
             break
-        document = [*document, *following]
+        document = [*document, *next_document]
     return document
 
 
 def dicts(value: Any) -> Iterator[dict[str, Any]]:
-    """The dictionaries in a list (or the one there is), at most MAX_DEVICES."""
+    """The dictionaries in a list (or the value itself, if it is one), at most MAX_DEVICES."""
     items: Iterable[Any] = value if isinstance(value, list) else [value]
     for count, item in enumerate(items):
         if count >= MAX_DEVICES:
@@ -179,6 +185,6 @@ def as_dict(value: Any) -> dict[str, Any]:
 
 
 def index_of(value: Any, fallback: int) -> int:
-    """A device's number; the fallback where it is absent or absurd."""
+    """A device's index; ``fallback`` if it is missing or impossible."""
     amount = number(value)
     return int(amount) if amount is not None and 0 <= amount < 10_000 else fallback

@@ -1,4 +1,4 @@
-"""``--gpu SPEC``: the inventory a probe of that machine would give, without the machine.
+"""``--gpu SPEC``: the inventory of a machine with the specified GPUs.
 
     SPEC  = ITEM {"," ITEM}
     ITEM  = [COUNT "x"] (NAME [SIZE] | SIZE)
@@ -16,9 +16,9 @@ from modelscan.core.gpu import Gpu, GpuFacts, Host, Inventory, Link, Problem
 from modelscan.core.units import GIB, MIB, format_bytes, parse_bytes
 from modelscan.gpu.facts import known_as, lookup, suggest, variants
 from modelscan.gpu.host import run_host
-from modelscan.gpu.machine import Machine
 from modelscan.gpu.names import Name, parse_name
-from modelscan.gpu.support import backends_for, beside_a_card
+from modelscan.gpu.probe_host import ProbeHost
+from modelscan.gpu.support import backends_for, disable_integrated
 from modelscan.gpu.unified import (
     IDLE_SYSTEM_BYTES,
     apple_working_set,
@@ -31,7 +31,7 @@ _COUNT = re.compile(r"^\s*(\d{1,3})\s*(?:[x×*]\s*|\s+)(?=\S)", re.IGNORECASE)
 _COUNT_AFTER = re.compile(r"(\s*)[x×*]\s*(\d{1,3})\s*$", re.IGNORECASE)
 _BARE_SIZE = re.compile(r"^\d+(\.\d+)?\s*(gib|gb|g|mib|mb|m|tib|tb|t)$", re.IGNORECASE)
 _EMPTY = {"none", "cpu", "no gpu"}
-# What drivers show for MIG slices, MiB (NVIDIA MIG user guide and published nvidia-smi outputs).
+# MIG slices' memory as drivers report it, MiB (NVIDIA MIG user guide, nvidia-smi outputs).
 _MIG_MIB = {
     ("A100", 40): {"1g.5gb": 4864, "2g.10gb": 9984, "3g.20gb": 20096, "4g.20gb": 20096,
                    "7g.40gb": 40192},
@@ -44,16 +44,16 @@ _MIG_MIB = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One kind of device: how many, its name, and the size written after it."""
+    """One kind of device: count, name, and memory size if specified."""
 
     count: int
     name: str
     size_bytes: int | None
 
 
-def simulate(spec: str, machine: Machine | None = None) -> Inventory:
-    """The inventory of ``spec``; unknown names raise UsageError with suggestions."""
-    here = run_host(machine or Machine())
+def simulate(spec: str, machine: ProbeHost | None = None) -> Inventory:
+    """The inventory for ``spec``. Raises UsageError with suggestions for an unknown name."""
+    here = run_host(machine or ProbeHost())
     if spec.strip().lower() in _EMPTY:
         return Inventory((), here, source="simulated")
     gpus: list[Gpu] = []
@@ -68,11 +68,11 @@ def simulate(spec: str, machine: Machine | None = None) -> Inventory:
         for _ in range(item.count):
             gpus.append(replace(gpu, index=len(gpus), visible_index=len(gpus)))
             rows.append(facts)
-    return Inventory(beside_a_card(gpus), host, tuple(notes), links(rows), "simulated")
+    return Inventory(disable_integrated(gpus), host, tuple(notes), links(rows), "simulated")
 
 
 def parse_spec(spec: str) -> tuple[Item, ...]:
-    """Take a specification apart; raises UsageError for an empty or impossible one."""
+    """Parse a specification. Raises UsageError if it is empty or invalid."""
     listed = [part.strip() for part in re.split(r"[,;]|\s\+\s", spec) if part.strip()]
     parts = [part for one in listed for part in _joined_by_plus(one)]
     if not parts:
@@ -81,7 +81,7 @@ def parse_spec(spec: str) -> tuple[Item, ...]:
     total = sum(item.count for item in items)
     if total > MAX_DEVICES:
         raise UsageError(
-            f"--gpu asks for {total} devices; at most {MAX_DEVICES} are simulated",
+            f"--gpu specifies {total} devices; the maximum is {MAX_DEVICES}",
             hint=f"--gpu '{MAX_DEVICES}x {items[0].name or '24GiB'}'",
         )
     return items
@@ -89,14 +89,18 @@ def parse_spec(spec: str) -> tuple[Item, ...]:
 
 def _parse_item(text: str) -> Item:
     count = 1
-    before, after = _COUNT.match(text), _COUNT_AFTER.search(text)
-    rest = text[before.end() :] if before else ""
-    if before and not _is_size(text) and not re.match(r"(gib|gb|g|mib|mb)\b", rest, re.I):
-        count, text = int(before.group(1)), rest
-    elif after and not _is_row(text) and (after.group(1) or _is_device(text[: after.start()])):
-        count, text = int(after.group(2)), text[: after.start()]
+    leading, trailing = _COUNT.match(text), _COUNT_AFTER.search(text)
+    rest = text[leading.end() :] if leading else ""
+    if leading and not _is_size(text) and not re.match(r"(gib|gb|g|mib|mb)\b", rest, re.I):
+        count, text = int(leading.group(1)), rest
+    elif (
+        trailing
+        and not _is_row(text)
+        and (trailing.group(1) or _is_device(text[: trailing.start()]))
+    ):
+        count, text = int(trailing.group(2)), text[: trailing.start()]
     if count < 1:
-        raise UsageError(f"'{text}' is asked for {count} times", hint="write it like 2x RTX 4090")
+        raise UsageError(f"the count of '{text}' is {count}", hint="write it like 2x RTX 4090")
     text = text.strip()
     if _is_size(text):
         return Item(count, "", _size(text))
@@ -106,7 +110,7 @@ def _parse_item(text: str) -> Item:
 
 
 def _joined_by_plus(text: str) -> list[str]:
-    """``3090+4090`` is two devices; ``Ryzen AI Max+ 395`` is one."""
+    """Split at plus signs: ``3090+4090`` is two devices, ``Ryzen AI Max+ 395`` is one."""
     parts = [part.strip() for part in text.split("+")]
     if len(parts) > 1 and not _is_device(text) and all(map(_is_device, parts)):
         return parts
@@ -114,28 +118,30 @@ def _joined_by_plus(text: str) -> list[str]:
 
 
 def _is_size(text: str) -> bool:
-    """``24GiB``, but not ``780M``, which is a Radeon."""
+    """True for ``24GiB``; False for ``780M``, which is a Radeon."""
     return bool(_BARE_SIZE.match(text)) and lookup(text) is None
 
 
 def _is_device(text: str) -> bool:
-    """Something to simulate by itself, with a count before it or without."""
-    before = _COUNT.match(text)
-    name = text[before.end() :] if before else text
+    """True if the text alone can be simulated, with or without a count before it."""
+    count = _COUNT.match(text)
+    name = text[count.end() :] if count else text
     return any(bool(_BARE_SIZE.match(t)) or lookup(known_as(t)) for t in (text, name))
 
 
 def _is_row(text: str) -> bool:
-    """A name that itself ends like a count: RTX 5000 Embedded Ada Generation X2."""
+    """True for a product name that ends like a count: RTX 5000 Embedded Ada Generation X2."""
     facts = lookup(text)
     return facts is not None and text.strip().lower().endswith(facts.name.lower())
 
 
 def _size(text: str) -> int:
-    """Sizes of devices are binary whatever the unit's spelling: an ``80GB`` card has 80 GiB."""
+    """A device's memory in bytes. All units are binary: an ``80GB`` card has 80 GiB."""
     size = parse_bytes(re.sub(r"(?i)([kmgt])i?b?$", r"\1iB", text.replace(" ", "")))
     if not 256 * MIB <= size <= 16384 * GIB:
-        raise UsageError(f"{text} is no device's memory", hint="write it like 24GiB")
+        raise UsageError(
+            f"{text} is not a valid memory size of a device", hint="write it like 24GiB"
+        )
     return size
 
 
@@ -166,16 +172,16 @@ def _driver_name(facts: GpuFacts) -> str:
 
 
 def _memory(item: Item, facts: GpuFacts) -> tuple[int | None, int | None, int | None]:
-    """(usable, free, what the GPU may map of system memory) on an idle machine."""
+    """(usable, free, mappable system memory) in bytes, on an idle machine."""
     if facts.unified_memory:
-        whole = _whole(item, facts)
+        total_memory = _whole(item, facts)
         if facts.vendor == "apple":
-            usable = apple_working_set(whole)
+            usable = apple_working_set(total_memory)
         elif facts.vendor == "amd" and facts.memory_bytes is None:
-            usable = apu_usable(whole)
+            usable = apu_usable(total_memory)
         else:
-            usable = whole
-        return usable, min(usable, max(0, whole - IDLE_SYSTEM_BYTES)), None
+            usable = total_memory
+        return usable, min(usable, max(0, total_memory - IDLE_SYSTEM_BYTES)), None
     nominal = facts.memory_bytes
     other_size = item.size_bytes is not None and (
         nominal is None or abs(item.size_bytes / nominal - 1) > 0.08
@@ -186,7 +192,7 @@ def _memory(item: Item, facts: GpuFacts) -> tuple[int | None, int | None, int | 
 
 
 def _whole(item: Item, facts: GpuFacts) -> int:
-    """All memory of a unified machine, as its system shows it where that is known."""
+    """All memory of a machine with unified memory, as its system reports it if known."""
     nominal = facts.memory_bytes
     if item.size_bytes is not None and item.size_bytes != nominal:
         return item.size_bytes
@@ -194,7 +200,7 @@ def _whole(item: Item, facts: GpuFacts) -> int:
 
 
 def _mig_device(item: Item, facts: GpuFacts, mig: str) -> Gpu:
-    """A slice of the board named, or of the size of it that has such slices."""
+    """A MIG slice of the named board, or of the variant of it with such a profile."""
     family = next((name for name in ("A100", "H100") if facts.name.startswith(name)), "")
     boards = [row for row in (facts, *variants(item.name)) if row.name.startswith(family)]
     known_sizes = {row: _MIG_MIB.get((family, round((row.memory_bytes or 0) / GIB)), {})
@@ -202,9 +208,9 @@ def _mig_device(item: Item, facts: GpuFacts, mig: str) -> Gpu:
     facts = next((row for row, sizes in known_sizes.items() if mig in sizes), facts)
     sizes = known_sizes[facts]
     if mig not in sizes:
-        known = ", ".join(sizes) or "none are"
+        listed = ", ".join(sizes) or "none"
         raise UsageError(
-            f"the memory of a {mig} slice of {facts.name} is not known; {known} known",
+            f"the memory of a {mig} slice of {facts.name} is unknown; known slices: {listed}",
             hint="give its size instead, e.g. --gpu 10GiB",
         )
     gpu = Gpu(
@@ -224,14 +230,14 @@ def _sized_device(item: Item) -> tuple[Gpu, None, tuple[Problem, ...]]:
     )  # fmt: skip
     note = Problem(
         "assumed_vendor",
-        f"{name}: a size names no chip; taken as an NVIDIA card of unknown generation and speed",
-        "name a card for exact answers, e.g. --gpu 'RTX 4090'",
+        f"{name}: assumed to be an NVIDIA card of unknown generation and speed",
+        "give a name for exact results, e.g. --gpu 'RTX 4090'",
     )
     return replace(gpu, backends=backends_for(gpu)), None, (note,)
 
 
 def _notes(item: Item, facts: GpuFacts) -> tuple[Problem, ...]:
-    """What was assumed of a device whose name leaves something open."""
+    """Assumptions about a device whose name is ambiguous."""
     if facts.unified_memory:
         return _assumed_memory(item, facts)
     name = parse_name(item.name)
@@ -244,32 +250,32 @@ def _notes(item: Item, facts: GpuFacts) -> tuple[Problem, ...]:
     if not others or _is_usual(name, facts, others):
         return ()
     sizes = ", ".join(f"{size:g} GiB" for size in others)
-    text = f"'{item.name}' was taken as {facts.name}; it also exists with {sizes}"
-    return (Problem("assumed_variant", text, f"--gpu '{item.name} {others[0]:g}GB' chooses"),)
+    text = f"'{item.name}' was interpreted as {facts.name}; other variants have {sizes}"
+    return (Problem("assumed_variant", text, f"--gpu '{item.name} {others[0]:g}GB' selects it"),)
 
 
 def _assumed_memory(item: Item, facts: GpuFacts) -> tuple[Problem, ...]:
-    """A unified chip is sold with several sizes of memory."""
+    """The assumption about the memory size of a unified chip, which is sold with several sizes."""
     if item.size_bytes or facts.memory_bytes is not None:
         return ()
     size = default_unified_memory(facts.name)
-    text = f"{facts.name} was taken with {format_bytes(size)}: the name does not say"
-    return (Problem("assumed_memory", text, f"--gpu '{facts.name} 64GB' chooses"),)
+    text = f"{facts.name}: {format_bytes(size)} assumed, because the name gives no memory size"
+    return (Problem("assumed_memory", text, f"--gpu '{facts.name} 64GB' selects another size"),)
 
 
 def _is_usual(name: Name, facts: GpuFacts, others: list[float]) -> bool:
-    """The size that the bare name means in practice (H100: 80 GB), unless half of it exists."""
+    """True if the bare name usually means this size (H100: 80 GB) and half of it does not exist."""
     usual = any(parse_name(alias) == name for alias in facts.aliases)
     half = round((facts.memory_bytes or 0) / GIB / 2, 1)
     return usual and bool(name.core) and half not in others
 
 
 def _unified_host(gpu: Gpu, item: Item, facts: GpuFacts, here: Host) -> Host:
-    whole = _whole(item, facts)
+    total_memory = _whole(item, facts)
     platform = "darwin-arm64" if facts.vendor == "apple" else here.platform
     cpu = gpu.name if facts.vendor == "apple" else here.cpu_name
     return Host(
-        here.cpus, whole, max(0, whole - IDLE_SYSTEM_BYTES), cpu, platform,
+        here.cpus, total_memory, max(0, total_memory - IDLE_SYSTEM_BYTES), cpu, platform,
         facts.memory_bandwidth_bytes_per_s,
     )  # fmt: skip
 
@@ -279,21 +285,26 @@ def _unknown(name: str) -> UsageError:
     hint = (
         "did you mean " + " or ".join(near) + "?"
         if near
-        else "modelscan gpu facts lists every GPU; or give its memory: --gpu 24GiB"
+        else "list all GPUs with modelscan gpu facts, or give the memory size: --gpu 24GiB"
     )
     return UsageError(
-        f"no GPU is called '{name}'", hint=hint, code="unknown_gpu", details={"suggestions": near}
+        f"the table of GPU facts has no GPU '{name}'",
+        hint=hint,
+        code="unknown_gpu",
+        details={"suggestions": near},
     )
 
 
 def links(rows: list[GpuFacts | None]) -> tuple[Link, ...]:
-    """How devices of one kind are joined where the part fixes it; bridges are optional: PCIe."""
-    found = []
+    """The links between devices of one kind; PCIe unless the part always has a faster link (no
+    bridge).
+    """
+    pairs = []
     for first, one in enumerate(rows):
         for second in range(first + 1, len(rows)):
             same = one is not None and one is rows[second]
             words = (one.interconnect or "") if same and one is not None else ""
             fabric = "xgmi" if words.startswith("Infinity") else "nvlink"
-            joined = words.startswith(("NVLink ", "Infinity")) and "bridge" not in words
-            found.append(Link(first, second, fabric if joined else "pcie"))
-    return tuple(found)
+            fixed = words.startswith(("NVLink ", "Infinity")) and "bridge" not in words
+            pairs.append(Link(first, second, fabric if fixed else "pcie"))
+    return tuple(pairs)

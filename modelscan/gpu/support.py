@@ -1,4 +1,4 @@
-"""Which engines can use a device at all. Empty means: detected, but no engine here supports it."""
+"""The engines that can use a device. Empty: detected, but no engine supports it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from modelscan.core.gpu import Gpu
 
-# The gfx targets that their builds for ROCm have kernels for; llama.cpp and Ollama have Vulkan too.
+# The gfx targets in the engines' ROCm builds; llama.cpp and Ollama also support Vulkan.
 VLLM_TARGETS = ("gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1101", "gfx1200", "gfx1201",
                 "gfx1150", "gfx1151")  # fmt: skip
 SGLANG_TARGETS = ("gfx942", "gfx950")
@@ -15,7 +15,7 @@ _ALL = ("llama.cpp", "vllm", "sglang", "ollama")
 
 
 def backends_for(gpu: Gpu) -> tuple[str, ...]:
-    """Engines by vendor and generation; an unknown generation is given the benefit of the doubt.
+    """The engines for a vendor and generation; an unknown generation counts as supported.
 
     Sources: vLLM's and SGLang's installation pages (compute capability 7.0 and 7.5 upward, ROCm
     targets, XPU), llama.cpp's CUDA, HIP, SYCL and Metal back ends, Ollama's GPU page (5.0 upward).
@@ -32,18 +32,19 @@ def backends_for(gpu: Gpu) -> tuple[str, ...]:
     return ()
 
 
-def beside_a_card(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
-    """Where there is a card, a processor's graphics part is ``integrated``: offered to no engine.
+def disable_integrated(gpus: Sequence[Gpu]) -> tuple[Gpu, ...]:
+    """If there is a card, mark integrated GPUs as ``integrated``, without engines.
 
-    Alone it is the GPU of the machine (Strix Halo), unless it is one of the tiny ones.
+    An integrated GPU is used if it is the only GPU (Strix Halo), unless it is very small.
     """
     cards = any(gpu.memory_bytes and not gpu.unified_memory for gpu in gpus)
-    return tuple(_beside(gpu, cards) for gpu in gpus)
+    return tuple(_disabled(gpu, cards) for gpu in gpus)
 
 
-def _beside(gpu: Gpu, cards: bool) -> Gpu:
-    aside = gpu.integrated or (cards and gpu.unified_memory and gpu.vendor in ("amd", "intel"))
-    return replace(gpu, integrated=True, backends=()) if aside else gpu
+def _disabled(gpu: Gpu, has_card: bool) -> Gpu:
+    unified = gpu.unified_memory and gpu.vendor in ("amd", "intel")
+    unused = gpu.integrated or (has_card and unified)
+    return replace(gpu, integrated=True, backends=()) if unused else gpu
 
 
 def _nvidia(capability: str | None) -> tuple[str, ...]:
@@ -61,5 +62,5 @@ def _nvidia(capability: str | None) -> tuple[str, ...]:
 def _amd(gfx: str | None) -> tuple[str, ...]:
     vllm = gfx is None or gfx in VLLM_TARGETS
     sglang = gfx is None or gfx in SGLANG_TARGETS
-    wanted = {"llama.cpp": True, "vllm": vllm, "sglang": sglang, "ollama": True}
-    return tuple(name for name, runs in wanted.items() if runs)
+    supported = {"llama.cpp": True, "vllm": vllm, "sglang": sglang, "ollama": True}
+    return tuple(name for name, is_supported in supported.items() if is_supported)

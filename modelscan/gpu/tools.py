@@ -1,4 +1,4 @@
-"""Running a vendor's program: no shell, a clean environment, bounded in time and output."""
+"""Runs a vendor's program: no shell, a minimal environment, limits on time and output."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from modelscan.gpu.reading import ParseError, Reading
 
 MAX_OUTPUT_BYTES = 8 << 20
-HOPELESS = ("timeout", "cannot_start", "too_much")  # running the program again is no use
-# ROCm's programs are not always on PATH; nvidia-smi on WSL is in a folder of its own.
+HOPELESS = ("timeout", "cannot_start", "too_much")  # running the program again would not help
+# ROCm's programs are not always on PATH; nvidia-smi on WSL is in a separate folder.
 _EXTRA_DIRS = (
     "/opt/rocm/bin",
     "/usr/lib/wsl/lib",
@@ -23,7 +23,7 @@ _KEEP = ("PATH", "HOME", "LD_LIBRARY_PATH", "SYSTEMROOT", "TMPDIR", "ROCM_PATH")
 
 @dataclass(frozen=True, slots=True)
 class ToolOutput:
-    """What a program said. ``failure``: None, ``timeout``, ``too_much`` or ``cannot_start``."""
+    """A program's output. ``failure``: None, ``timeout``, ``too_much`` or ``cannot_start``."""
 
     stdout: str
     stderr: str = ""
@@ -32,14 +32,15 @@ class ToolOutput:
 
     @property
     def ok(self) -> bool:
+        """True if the program ended with exit code 0."""
         return self.failure is None and self.code == 0
 
 
 def which(name: str, environ: Mapping[str, str]) -> str | None:
-    """An executable on PATH or in the folders vendors use."""
-    own = [d for d in environ.get("PATH", "").split(os.pathsep) if d]
+    """The path of an executable on PATH or in the vendors' usual folders; None if not found."""
+    on_path = [d for d in environ.get("PATH", "").split(os.pathsep) if d]
     extra = [] if environ.get("MODELSCAN_HOST_ROOT") else _EXTRA_DIRS
-    for folder in (*own, *extra):
+    for folder in (*on_path, *extra):
         path = f"{folder}/{name}"
         if os.path.isfile(path) and os.access(path, os.X_OK):  # noqa: PTH113  start-up is measured
             return path
@@ -47,7 +48,7 @@ def which(name: str, environ: Mapping[str, str]) -> str | None:
 
 
 def run_tool(argv: Sequence[str], *, timeout_s: float = 10.0) -> ToolOutput:
-    """Run a program in its own session; kill all of it past the time or output limit."""
+    """Run a program in its own session; kill the session above the time or output limit."""
     import subprocess
 
     environment = {name: os.environ[name] for name in _KEEP if name in os.environ}
@@ -66,7 +67,7 @@ def run_tool(argv: Sequence[str], *, timeout_s: float = 10.0) -> ToolOutput:
 
 
 def _collect(process: object, timeout_s: float) -> ToolOutput:
-    """Read both pipes until they close, the time is over or there is too much."""
+    """Read both pipes until they close or a limit is exceeded."""
     import selectors
     import subprocess
     import time
@@ -79,10 +80,10 @@ def _collect(process: object, timeout_s: float) -> ToolOutput:
         for name in chunks:
             selector.register(getattr(process, name), selectors.EVENT_READ, name)
         while selector.get_map() and failure is None:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            remaining_s = deadline - time.monotonic()
+            if remaining_s <= 0:
                 failure = "timeout"
-            for key, _ in selector.select(max(0.0, left)):
+            for key, _ in selector.select(max(0.0, remaining_s)):
                 data = os.read(key.fd, 1 << 16)
                 if not data:
                     selector.unregister(key.fileobj)
@@ -100,14 +101,14 @@ def _collect(process: object, timeout_s: float) -> ToolOutput:
 
 
 def _end(process: object) -> None:
-    """End the program and whatever it started, and close the pipes."""
+    """End the program and its children, and close the pipes."""
     import contextlib
     import signal
     import subprocess
 
     assert isinstance(process, subprocess.Popen)
     process.poll()
-    with contextlib.suppress(OSError):  # its children too, also where it has ended itself
+    with contextlib.suppress(OSError):  # its children too, even if it has already ended
         os.killpg(process.pid, signal.SIGKILL)
     if process.returncode is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -118,16 +119,16 @@ def _end(process: object) -> None:
 
 
 def tool_failure(name: str, output: ToolOutput, timeout_s: float) -> ParseError | None:
-    """Why a program gave no answer, as a refusal; None where it ended well."""
+    """The ParseError for a program that failed; None if it succeeded."""
     hint = f"run it by hand: {name}"
     if output.failure == "timeout":
-        said = f"{name} did not answer within {timeout_s:g} s and was ended"
-        return ParseError("timeout", said, hint)
+        message = f"{name} did not respond within {timeout_s:g} s and was stopped"
+        return ParseError("timeout", message, hint)
     if output.failure == "too_much":
-        return ParseError("too_much", f"{name} printed more than 8 MiB and was ended", hint)
+        return ParseError("too_much", f"{name} printed more than 8 MiB and was stopped", hint)
     if output.failure is not None:
-        said = f"{name} cannot be started: {output.stderr[:200]}"
-        return ParseError("cannot_start", said, f"file $(command -v {name})")
+        message = f"{name} cannot be started: {output.stderr[:200]}"
+        return ParseError("cannot_start", message, f"file $(command -v {name})")
     if output.code:
         lines = (output.stderr or output.stdout).strip().splitlines()
         words = f": {lines[0][:160]}" if lines else ""
@@ -136,12 +137,12 @@ def tool_failure(name: str, output: ToolOutput, timeout_s: float) -> ParseError 
     return None
 
 
-def answered(
+def parse_tool_output(
     name: str, output: ToolOutput, timeout_s: float, parse: Callable[[str], Reading]
 ) -> Reading:
-    """Parse a program's output; raises ParseError, with the program's failure where it had one.
+    """Parse a program's output. Raises ParseError, with the program's own failure if it failed.
 
-    A program that fails at the end, or leaves a child behind, may have answered before.
+    Output before a failure at the end is used; the same if a child process kept the pipe open.
     """
     failure = tool_failure(name, output, timeout_s)
     if failure is not None and not output.stdout.strip():
@@ -151,5 +152,5 @@ def answered(
     try:
         return parse(output.stdout)
     except ParseError as refusal:
-        told = refusal.hint is None and failure is not None
-        raise (failure if told and failure else refusal) from None
+        use_failure = refusal.hint is None and failure is not None
+        raise (failure if use_failure and failure else refusal) from None

@@ -1,4 +1,4 @@
-"""Chips whose GPU uses the machine's own memory: how much of it an engine can really have."""
+"""Memory of GPUs that use the machine's memory: how much of it an engine can allocate."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 from modelscan.core.gpu import Gpu, Host
 from modelscan.core.units import GIB
 
-# What an idle system itself holds, assumed for simulated machines; a probe measures it.
+# Memory used by an idle system, assumed for simulated machines; a probe measures it.
 IDLE_SYSTEM_BYTES = 3 * GIB
 
 
 def apple_working_set(memory_bytes: int) -> int:
     """Metal's recommendedMaxWorkingSetSize: two thirds of memory, three quarters from 36 GB up.
 
-    As llama.cpp logs it on Macs: 10.7 of 16 GiB, 21.3 of 32, 27 of 36, 48 of 64, 96 of 128.
+    As logged by llama.cpp on Macs: 10.7 of 16 GiB, 21.3 of 32, 27 of 36, 48 of 64, 96 of 128.
     ``sysctl iogpu.wired_limit_mb`` raises it.
     """
     if memory_bytes >= 36 * GIB:
@@ -23,30 +23,32 @@ def apple_working_set(memory_bytes: int) -> int:
 
 
 def apu_usable(memory_bytes: int) -> int:
-    """What an AMD APU can be given at most: three quarters, the largest carve-out of its BIOS.
+    """The maximum for an AMD APU: three quarters of memory, the largest carve-out in its BIOS.
 
-    A Linux kernel maps half of memory without options; ``ttm.pages_limit`` allows more.
+    By default the Linux kernel maps half of the memory; ``ttm.pages_limit`` allows more.
     """
     return memory_bytes * 3 // 4
 
 
 def apu_memory(vram_bytes: int | None, gtt_bytes: int | None, host_bytes: int | None) -> int | None:
-    """Usable by an engine on an APU: the larger of carve-out and GTT, never more than there is.
+    """Bytes that an engine can use on an APU: the larger of carve-out and GTT, at most the host's.
 
-    They are not added up: llama.cpp and Ollama allocate from one of them, and on some machines
-    their sum is more than the memory fitted (132 GiB on a 128 GiB Strix Halo).
+    They are not added: llama.cpp and Ollama allocate from one of them, and on some machines their
+    sum exceeds the installed memory (132 GiB on a 128 GiB Strix Halo).
     """
-    known = [size for size in (vram_bytes, gtt_bytes) if size]
-    if not known:
+    sizes = [size for size in (vram_bytes, gtt_bytes) if size]
+    if not sizes:
         return None
-    best = max(known)
+    best = max(sizes)
     if host_bytes is not None and best != vram_bytes:
-        best = min(best, host_bytes)  # GTT lies in host memory; a carve-out is outside it
+        best = min(best, host_bytes)  # GTT is part of host memory, a carve-out is not
     return best
 
 
 def default_unified_memory(name: str) -> int:
-    """The size simulated when only the chip is named: its commonest smaller configuration."""
+    """The memory size to simulate if only the chip is named: its most common smaller
+    configuration.
+    """
     sizes = {"Ultra": 64, "Max": 36, "Pro": 24, "8060S": 64, "8050S": 32}
     for word, gib in sizes.items():
         if name.endswith(word):
@@ -55,7 +57,9 @@ def default_unified_memory(name: str) -> int:
 
 
 def with_unified_memory(gpu: Gpu, host: Host) -> Gpu:
-    """An APU's memory is the larger of its carve-out and what it may map, never their sum."""
+    """Set an APU's memory to the larger of its carve-out and its mappable memory, never their
+    sum.
+    """
     if not gpu.unified_memory:
         return gpu
     total = apu_memory(gpu.dedicated_bytes, gpu.shared_bytes, host.memory_bytes)
@@ -66,7 +70,7 @@ def with_unified_memory(gpu: Gpu, host: Host) -> Gpu:
 
 
 def with_host_memory(gpu: Gpu, host: Host) -> Gpu:
-    """A unified chip's memory is the machine's: what is there and available, without swap."""
+    """Set a unified chip's memory to the machine's total and available memory, without swap."""
     used = None
     if host.memory_bytes is not None and host.free_bytes is not None:
         used = host.memory_bytes - host.free_bytes

@@ -1,4 +1,4 @@
-"""``CUDA_VISIBLE_DEVICES`` and its relatives: which devices an engine will see, in which order."""
+"""``CUDA_VISIBLE_DEVICES`` and related variables: the devices visible to an engine, in order."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ Split = tuple[tuple[Gpu, ...], tuple[Gpu, ...]]  # (visible in order, hidden)
 def apply_visibility(
     gpus: Sequence[Gpu], environ: Mapping[str, str]
 ) -> tuple[tuple[Gpu, ...], tuple[Gpu, ...], tuple[Problem, ...]]:
-    """Visible devices with their new numbers, hidden ones, and what is odd about the variables."""
+    """Visible devices with their new indices, hidden ones, and problems with the variables."""
     visible: list[Gpu] = []
     hidden: list[Gpu] = []
     problems: list[Problem] = []
     for vendor in dict.fromkeys(gpu.vendor for gpu in gpus):
-        own = [gpu for gpu in gpus if gpu.vendor == vendor]
+        candidates = [gpu for gpu in gpus if gpu.vendor == vendor]
         for variable in _variables(vendor, environ):
-            kept = select(own, environ[variable], vendor)
-            if environ[variable].strip() and not kept and own:
-                problems.append(_nothing_left(variable, environ[variable], len(own)))
-            elif kept:
-                problems += _cut_short(variable, environ[variable], own, vendor)
-            problems += _order(variable, environ, own)
-            hidden += [gpu for gpu in own if gpu not in kept]
-            own = kept
-        visible += [replace(gpu, visible_index=i) for i, gpu in enumerate(own)]
+            selected = select(candidates, environ[variable], vendor)
+            if environ[variable].strip() and not selected and candidates:
+                problems.append(_nothing_left(variable, environ[variable], len(candidates)))
+            elif selected:
+                problems += _cut_short(variable, environ[variable], candidates, vendor)
+            problems += _order(variable, environ, candidates)
+            hidden += [gpu for gpu in candidates if gpu not in selected]
+            candidates = selected
+        visible += [replace(gpu, visible_index=i) for i, gpu in enumerate(candidates)]
     return tuple(visible), tuple(replace(g, visible_index=None) for g in hidden), tuple(problems)
 
 
 def _variables(vendor: str, environ: Mapping[str, str]) -> list[str]:
-    """The variables that hold for a vendor, in the order they are applied."""
+    """The variables that apply to a vendor, in order of application."""
     if vendor == "nvidia":
         names = ["CUDA_VISIBLE_DEVICES"]
     elif vendor == "amd":
@@ -50,17 +50,19 @@ def _variables(vendor: str, environ: Mapping[str, str]) -> list[str]:
 
 
 def select(gpus: Sequence[Gpu], value: str, vendor: str) -> list[Gpu]:
-    """The devices a value names. As CUDA does: the first invalid entry ends the list, the same
-    device twice means none at all."""
-    chosen: list[Gpu] = []
+    """The devices in a variable's value.
+
+    As in CUDA, the first invalid entry ends the list, and a repeated device makes the list empty.
+    """
+    selected: list[Gpu] = []
     for word in value.split(",")[:256]:
         gpu = _one(gpus, word.strip(), vendor)
         if gpu is None:
             break
-        if gpu in chosen:
+        if gpu in selected:
             return []
-        chosen.append(gpu)
-    return chosen
+        selected.append(gpu)
+    return selected
 
 
 def _one(gpus: Sequence[Gpu], word: str, vendor: str) -> Gpu | None:
@@ -68,15 +70,15 @@ def _one(gpus: Sequence[Gpu], word: str, vendor: str) -> Gpu | None:
         return _by_number(gpus, int(word), vendor)
     if vendor == "intel" and re.match(r"^\d{1,4}\.\d{1,2}$", word):
         return _by_number(gpus, int(word.split(".")[0]), vendor)
-    named = [gpu for gpu in gpus if gpu.uuid and _uuid_matches(gpu, word)]
-    return named[0] if len(named) == 1 else None
+    matches = [gpu for gpu in gpus if gpu.uuid and _uuid_matches(gpu, word)]
+    return matches[0] if len(matches) == 1 else None
 
 
 def _by_number(gpus: Sequence[Gpu], number: int, vendor: str) -> Gpu | None:
-    if vendor == "amd":  # counts in what is left, not in what there is
+    if vendor == "amd":  # indices count the remaining devices, not all devices
         return gpus[number] if number < len(gpus) else None
-    own = [gpu for gpu in gpus if _number(gpu) == number]
-    return own[0] if own else None  # of a card in MIG mode: its first instance
+    matches = [gpu for gpu in gpus if _number(gpu) == number]
+    return matches[0] if matches else None  # for a card in MIG mode: its first instance
 
 
 def _number(gpu: Gpu) -> int:
@@ -84,7 +86,7 @@ def _number(gpu: Gpu) -> int:
 
 
 def _uuid_matches(gpu: Gpu, word: str) -> bool:
-    """A UUID or the beginning of one; old drivers' ``MIG-GPU-<uuid>/<gi>/<ci>`` by its card."""
+    """True for a UUID or its beginning; also for old drivers' ``MIG-GPU-<uuid>/<gi>/<ci>``."""
     if len(word) < 5 or not gpu.uuid:
         return False
     old = re.match(r"^MIG-(GPU-[0-9a-f-]{8,})/(\d+)/(\d+)$", word)
@@ -102,17 +104,17 @@ def _nothing_left(variable: str, value: str, count: int) -> Problem:
 
 
 def _cut_short(variable: str, value: str, gpus: Sequence[Gpu], vendor: str) -> list[Problem]:
-    """An entry that names no device hides what follows it; -1 is how one ends a list on purpose."""
+    """The problem of an invalid entry, which hides all later ones; -1 ends a list on purpose."""
     words = [word.strip() for word in value.split(",")[:256]]
-    wrong = next((word for word in words if word and _one(gpus, word, vendor) is None), "-1")
-    if wrong.startswith("-"):
+    invalid = next((word for word in words if word and _one(gpus, word, vendor) is None), "-1")
+    if invalid.startswith("-"):
         return []
-    said = f"{variable}={value[:80]}: '{wrong[:40]}' names no device; what follows it is hidden"
-    return [Problem("unknown_visible_device", said, f"unset {variable}, or correct it")]
+    message = f"{variable}={value[:80]}: '{invalid[:40]}' is no device; later entries are hidden"
+    return [Problem("unknown_visible_device", message, f"unset {variable}, or correct it")]
 
 
 def _order(variable: str, environ: Mapping[str, str], gpus: Sequence[Gpu]) -> list[Problem]:
-    """CUDA counts the fastest card first unless told otherwise; drivers count by PCI address."""
+    """The problem of CUDA's default order, fastest card first; drivers order by PCI address."""
     mixed = len({gpu.name for gpu in gpus}) > 1
     by_number = bool(re.match(r"^\s*\d", environ[variable]))
     if variable != "CUDA_VISIBLE_DEVICES" or not mixed or not by_number:
@@ -122,8 +124,8 @@ def _order(variable: str, environ: Mapping[str, str], gpus: Sequence[Gpu]) -> li
     return [
         Problem(
             "device_order",
-            "the cards differ and CUDA_DEVICE_ORDER is not PCI_BUS_ID: CUDA's numbers may not be "
-            "those shown here",
+            "the cards differ and CUDA_DEVICE_ORDER is not PCI_BUS_ID: CUDA's indices may "
+            "differ from those listed here",
             "export CUDA_DEVICE_ORDER=PCI_BUS_ID",
         )
     ]

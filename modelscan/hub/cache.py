@@ -1,7 +1,7 @@
-"""Where repositories lie on this machine: the Hugging Face hub's cache, which other tools fill as
-well, and modelscan's own folder for ModelScope.
+"""Local folders of repositories: the Hugging Face cache, shared with other tools, and modelscan's
+own folder for ModelScope.
 
-Layout (huggingface_hub's documentation): ``models--ORG--NAME/refs/REVISION`` holds a commit,
+Layout (huggingface_hub's documentation): ``models--ORG--NAME/refs/REVISION`` contains a commit,
 ``models--ORG--NAME/snapshots/COMMIT/`` the files.
 """
 
@@ -17,7 +17,9 @@ from modelscan.state.config import Config
 
 
 def cache_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """``HF_HUB_CACHE``, else ``HF_HOME/hub``, else ``~/.cache/huggingface/hub``."""
+    """The Hugging Face cache: ``HF_HUB_CACHE``, else ``HF_HOME/hub``, else
+    ``~/.cache/huggingface/hub``.
+    """
     env = os.environ if environ is None else environ
     if env.get("HF_HUB_CACHE"):
         return Path(env["HF_HUB_CACHE"]).expanduser()
@@ -28,14 +30,14 @@ def cache_dir(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def folder(source: str, repo: str, revision: str, config: Config) -> Path:
-    """Where a pull of this revision puts the repository's files."""
+    """The folder for the repository's files at this revision."""
     if source == "modelscope":
         return config.paths.models_dir / "modelscope" / repo / revision
     return cache_dir() / f"models--{repo.replace('/', '--')}" / "snapshots" / revision
 
 
 def snapshot(reference: Reference, environ: Mapping[str, str] | None = None) -> Path | None:
-    """The folder of a complete downloaded snapshot, or None."""
+    """The folder of a completely downloaded snapshot, or None."""
     if reference.kind is not Kind.HUGGINGFACE:
         return None
     root = cache_dir(environ) / ("models--" + reference.value.replace("/", "--"))
@@ -47,7 +49,7 @@ def snapshot(reference: Reference, environ: Mapping[str, str] | None = None) -> 
 
 
 def _complete(folder: Path) -> bool:
-    """Weights are there and no part of theirs is missing."""
+    """True if the folder contains weights and none of their parts is missing."""
     models = [
         file.name for file in folder.glob("*.gguf") if describe(file.name).role is Role.WEIGHTS
     ]
@@ -62,7 +64,7 @@ def _complete(folder: Path) -> bool:
     import json
 
     try:
-        named = set(json.loads(index.read_bytes()).get("weight_map", {}).values())
+        shard_names = set(json.loads(index.read_bytes()).get("weight_map", {}).values())
     except (ValueError, AttributeError):
         return False
-    return all((folder / name).is_file() for name in named)
+    return all((folder / name).is_file() for name in shard_names)

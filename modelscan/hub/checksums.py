@@ -1,6 +1,6 @@
-"""SHA-256 of weights, computed once: what was verified is remembered by size and time.
+"""SHA-256 of weights, computed once and stored with the file's size and modification time.
 
-Also remembers which files each pull was made of, so that ``--offline`` and ``updates`` know.
+Also stores the files of each pull, for ``--offline`` and ``updates``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _CHUNK_BYTES = 4 << 20
 
 
 def key(*parts: str) -> str:
-    """A file name that stands for these words."""
+    """A short file name derived from these texts."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:24]
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file's content."""
+    """The hexadecimal SHA-256 of a file's content."""
     digest = hashlib.sha256()
     with open(path, "rb") as stream:
         while chunk := stream.read(_CHUNK_BYTES):
@@ -36,23 +36,24 @@ def sha256(path: Path) -> str:
 
 
 class Verified:
-    """Files that had the right checksum, and have not been touched since."""
+    """The files whose checksum was verified and that have not changed since."""
 
     def __init__(self, paths: Paths) -> None:
         self._folder = paths.data / "verified"
 
     def knows(self, path: Path, file: WeightFile) -> bool:
-        """Whether this very file (size, modification time) was verified against this hash."""
+        """True if this file (size, modification time) was verified against this hash."""
         record = self._record(path)
         try:
-            found = json.loads(record.read_text())
+            stored = json.loads(record.read_text())
             stat = path.stat()
         except (OSError, ValueError):
             return False
         expected = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": file.sha256}
-        return bool(found == expected) and file.size_bytes in (None, stat.st_size)
+        return bool(stored == expected) and file.size_bytes in (None, stat.st_size)
 
     def add(self, path: Path, file: WeightFile) -> None:
+        """Record a verified file."""
         stat = path.stat()
         value = {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "sha256": file.sha256}
         write_atomic(self._record(path), json.dumps(value))
@@ -63,7 +64,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class PullRecord:
-    """A pull that was finished: every file there and verified."""
+    """A finished pull: all files exist and are verified."""
 
     source: str
     repo: str
@@ -75,32 +76,35 @@ class PullRecord:
 def remember_pull(
     paths: Paths, source: str, repo: str, revision: str, files: tuple[WeightFile, ...]
 ) -> None:
-    """Add to what is known of this revision (another quantization may have been pulled before)."""
+    """Add files to the record of this revision (another quantization may have been pulled
+    before).
+    """
     path = _pull_file(paths, source, repo, revision)
-    known = {file.path: file for record in _read(path) for file in record.files}
-    known |= {file.path: file for file in files}
+    files_by_path = {file.path: file for record in _read(path) for file in record.files}
+    files_by_path |= {file.path: file for file in files}
     value = {"source": source, "repo": repo, "revision": revision, "pulled_at": now_text(),
-             "files": to_json(tuple(known.values()))}  # fmt: skip
+             "files": to_json(tuple(files_by_path.values()))}  # fmt: skip
     write_atomic(path, json.dumps(value))
 
 
 def pulls(
     paths: Paths, source: str | None = None, repo: str | None = None, revision: str | None = None
 ) -> list[PullRecord]:
-    """Finished pulls, the newest first."""
+    """Finished pulls, newest first; each argument filters."""
     folder = paths.data / "pulls"
-    found = [record for path in sorted(folder.glob("*.json")) for record in _read(path)]
-    wanted = [
+    records = [record for path in sorted(folder.glob("*.json")) for record in _read(path)]
+    matches = [
         record
-        for record in found
+        for record in records
         if source in (None, record.source)
         and repo in (None, record.repo)
         and revision in (None, record.revision)
     ]
-    return sorted(wanted, key=lambda record: record.pulled_at, reverse=True)
+    return sorted(matches, key=lambda record: record.pulled_at, reverse=True)
 
 
 def forget_pull(paths: Paths, record: PullRecord) -> None:
+    """Delete the record of a pull."""
     _pull_file(paths, record.source, record.repo, record.revision).unlink(missing_ok=True)
 
 
@@ -114,4 +118,4 @@ def _read(path: Path) -> Iterator[PullRecord]:
         files = tuple(WeightFile(**row) for row in value.pop("files"))
         yield PullRecord(**value, files=files)
     except (OSError, ValueError, TypeError, KeyError):
-        return  # not there, or not ours: the pull is simply done again
+        return  # missing or invalid: the pull is repeated

@@ -1,4 +1,4 @@
-"""What the clients of both hubs have in common."""
+"""The common base of the clients of both hubs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from modelscan.net.client import HttpClient
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A hub at an address. ``token`` is the secret itself, never shown."""
+    """A hub's address with its credentials. ``token`` is the secret itself, never displayed."""
 
     http: HttpClient
     endpoint: str
@@ -21,5 +21,5 @@ class Endpoint:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The token as a bearer; nothing without one."""
+        """The Authorization header; empty without a token."""
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}

@@ -1,4 +1,4 @@
-"""The HTTP client that the settings describe, with its cache of answers on disk."""
+"""Creates the HTTP client from the settings, with its disk cache of answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PAUSES_S = BACKOFF_S
 
 
 class AnswerCache:
-    """Two files per address: the body, and a small record that names its hash."""
+    """A cache with two files per address: the body, and a record with the body's hash."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -33,7 +33,7 @@ class AnswerCache:
         return self.folder / f"{key}.json", self.folder / f"{key}.body"
 
     def load(self, url: str, *, private: bool = False) -> StoredAnswer | None:
-        """The stored answer; None when there is none or its two halves do not belong together."""
+        """The stored answer; None if there is none or its two files do not match."""
         record, body = self._files(url, private)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             meta = json.loads(record.read_bytes())
@@ -43,7 +43,7 @@ class AnswerCache:
         return None
 
     def store(self, url: str, answer: StoredAnswer, *, private: bool = False) -> None:
-        """Keep it; the record goes last, so a crash in between costs one download, no more."""
+        """Store an answer. The record is written last, so that a crash costs only one download."""
         record, body = self._files(url, private)
         write_atomic(body, answer.body)
         meta = {
@@ -57,15 +57,15 @@ class AnswerCache:
 
 
 def http_client(config: Config, *, ca_file: str | None = None) -> HttpClient:
-    """The client of the settings; its cache is in the catalog's cache folder.
+    """The HTTP client for these settings; its cache is in the catalog's cache folder.
 
-    ``ca_file`` (PEM) replaces the usual certificate authorities. Raises UsageError for a
-    ``http_timeout_s`` out of range.
+    ``ca_file`` (PEM) replaces the default certificate authorities. Raises UsageError if
+    ``http_timeout_s`` is out of range.
     """
     timeout_s = config.http_timeout_s
     if not 0 < timeout_s <= MAX_TIMEOUT_S:
         raise UsageError(
-            f"http_timeout_s is {timeout_s:g}: not above 0 and at most {MAX_TIMEOUT_S:g}",
+            f"http_timeout_s is {timeout_s:g}: it must be above 0 and at most {MAX_TIMEOUT_S:g}",
             hint="modelscan config set http_timeout_s 20",
         )
     cache = AnswerCache(config.paths.catalog_dir / "http")

@@ -1,8 +1,8 @@
-"""Which files of a repository a plan needs, and where they may go. Pure.
+"""Selects the files of a repository that a plan needs, and checks their names. Pure.
 
-One GGUF quantization with its shards and projector; safetensors without duplicates. Formats that
-can run code when they are opened (pickles), and a repository's own code, only where the plan was
-made with ``--allow-unsafe``.
+One GGUF quantization with its parts and projector; safetensors without duplicates. Files that can
+run code when opened (pickles), and a repository's own code, only if the plan was made with
+``--allow-unsafe``.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from modelscan.formats.files import (
     projectors,
 )
 
-_PROJECTOR_FACTOR = 2  # its weights, and as much again for what it computes with
+_PROJECTOR_FACTOR = 2  # its weights, and the same amount for its activations
 
 
 def needed(plan: Plan, listing: Sequence[WeightFile]) -> tuple[WeightFile, ...]:
-    """The files to fetch, in the order of the listing.
+    """The files to download, in the order of the listing.
 
-    Raises NotDeployableError when the weights the plan names are not in the repository, or are
-    there only as pickles; UsageError for a file name that would leave its folder.
+    Raises NotDeployableError if the plan's weights are not in the repository, or only as pickles;
+    UsageError for a file name that points outside its folder.
     """
     by_path = {file.path: file for file in listing}
     for path in by_path:
@@ -42,7 +42,7 @@ def needed(plan: Plan, listing: Sequence[WeightFile]) -> tuple[WeightFile, ...]:
 
 
 def check_path(path: str) -> str:
-    """A name from a hub must stay inside its folder; raises UsageError otherwise."""
+    """The path, if it stays inside its folder. Raises UsageError otherwise."""
     pure = PurePosixPath(path)
     unsafe = pure.is_absolute() or ".." in pure.parts or "\\" in path or "\0" in path
     if unsafe or not path or path.endswith("/") or re.match(r"^[A-Za-z]:", path):
@@ -53,19 +53,21 @@ def check_path(path: str) -> str:
 
 
 def _projector(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
-    """The projector, for a plan made without the repository's list of files (a catalog name):
-    chosen where enough memory is left for it."""
+    """The projector, for a plan made without the repository's list of files (a catalog name).
+
+    Selected if enough memory remains for it.
+    """
     if plan.revision is not None or any(is_projector(path) for path in plan.files):
         return set()  # made with the repository's own list
-    found = next(iter(projectors(by_path.values())), None)
-    if found is None or found.size_bytes is None:
+    projector = next(iter(projectors(by_path.values())), None)
+    if projector is None or projector.size_bytes is None:
         return set()
     estimate = plan.estimate
     device = next(iter(estimate.per_gpu), estimate.host)
     if device is None or device.free_bytes is None:
         return set()
-    left = device.free_bytes - device.total_bytes - estimate.margin_bytes
-    return {found.path} if left >= _PROJECTOR_FACTOR * found.size_bytes else set()
+    remaining = device.free_bytes - device.total_bytes - estimate.margin_bytes
+    return {projector.path} if remaining >= _PROJECTOR_FACTOR * projector.size_bytes else set()
 
 
 def _gguf(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
@@ -78,26 +80,26 @@ def _gguf(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
 
 
 def _shards(name: str, by_path: Iterable[str]) -> set[str]:
-    """Every part of a split file; raises NotDeployableError when one is missing."""
-    named = set(parts(name))
-    missing = named - set(by_path)
+    """All parts of a split file. Raises NotDeployableError if one is missing."""
+    paths = set(parts(name))
+    missing = paths - set(by_path)
     if missing:
         raise NotDeployableError(
-            f"{len(missing)} of {len(named)} parts are missing, e.g. {sorted(missing)[0]}",
+            f"{len(missing)} of {len(paths)} parts are missing, e.g. {sorted(missing)[0]}",
             hint="modelscan plan MODEL --all", code="incomplete",
         )  # fmt: skip
-    return named
+    return paths
 
 
 def _repository(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
-    """The folder that vLLM and SGLang load: weights, their index, and what goes with them."""
+    """The files that vLLM and SGLang load: weights, their index, configuration and tokenizer."""
     files = [describe(path) for path in by_path]
     roles = {Role.CONFIG, Role.TOKENIZER, *((Role.CODE,) if _runs_code(plan) else ())}
-    with_them = {file.path for file in files if file.role in roles}
+    supporting = {file.path for file in files if file.role in roles}
     weights = _pickled(files) if plan.format == "pickle" else _safetensors(files)
     if not weights:
         raise _no_weights(plan) if plan.format == "pickle" else _only_pickles(plan, by_path)
-    return weights | with_them
+    return weights | supporting
 
 
 def _runs_code(plan: Plan) -> bool:
@@ -105,7 +107,7 @@ def _runs_code(plan: Plan) -> bool:
 
 
 def _safetensors(files: Sequence[RepositoryFile]) -> set[str]:
-    """The weights once (the makers' copies left out), of the top folder where it has any."""
+    """The weights without the publishers' copies, from the top folder if it has any."""
     tensors = [file for file in files if file.format == "safetensors"]
     own = [file.path for file in tensors if not file.copy] or [file.path for file in tensors]
     top = {path for path in own if "/" not in path}
@@ -119,18 +121,18 @@ def _safetensors(files: Sequence[RepositoryFile]) -> set[str]:
 
 
 def _pickled(files: Sequence[RepositoryFile]) -> set[str]:
-    """Only a plan that was made with ``--allow-unsafe`` has this format."""
+    """Pickle weights; only a plan made with ``--allow-unsafe`` has this format."""
     weights = {f.path for f in files if f.format == "pickle" and f.role is Role.WEIGHTS}
     indexes = {f.path for f in files if f.path.endswith(".bin.index.json")}
     return weights | indexes if weights else set()
 
 
 def _absent(plan: Plan, name: str, by_path: Iterable[str]) -> NotDeployableError:
-    there = sorted(path for path in by_path if path.endswith(".gguf"))[:5]
-    listed = ", ".join(there) or "no GGUF file"
+    gguf_files = sorted(path for path in by_path if path.endswith(".gguf"))[:5]
+    listed = ", ".join(gguf_files) or "no GGUF file"
     return NotDeployableError(
         f"{plan.repo} has no file {name} (it has {listed})",
-        hint="modelscan catalog sync", code="file_missing", details={"files": there},
+        hint="modelscan catalog sync", code="file_missing", details={"files": gguf_files},
     )  # fmt: skip
 
 
@@ -139,7 +141,7 @@ def _only_pickles(plan: Plan, by_path: Iterable[str]) -> NotDeployableError:
     if pickles:
         return NotDeployableError(
             f"{plan.repo} has its weights only as {pickles[0]}: opening such a file can run code",
-            hint=f"choose one with safetensors or GGUF: modelscan catalog info {plan.model}",
+            hint=f"use one with safetensors or GGUF: modelscan catalog info {plan.model}",
             code="unsafe_format", details={"files": pickles[:20]},
         )  # fmt: skip
     return _no_weights(plan)

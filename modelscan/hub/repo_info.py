@@ -1,4 +1,4 @@
-"""A hub repository as its hub describes it: what Hugging Face and ModelScope have in common."""
+"""The facts of a hub repository, common to Hugging Face and ModelScope."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from modelscan.formats.repo_names import short, split_repo_name
 
 @dataclass(frozen=True, slots=True)
 class RepoInfo:
-    """``parameters``: dtype -> count as the hub states it. Unknown is None or empty."""
+    """A hub repository.
+
+    ``parameters``: dtype -> count, as published. Unknown fields are None or empty.
+    """
 
     source: str  # huggingface | modelscope
     repo: str
     commit: str | None = None
-    task: str | None = None  # the hub's own word
+    task: str | None = None  # the hub's own term
     library: str | None = None
     license: str | None = None
     license_name: str | None = None
@@ -40,18 +43,18 @@ class RepoInfo:
     architecture: str | None = None
     quantization: str | None = None  # config.json's quantization method
     files: tuple[WeightFile, ...] = ()
-    files_complete: bool = True  # False where the hub cut its list
+    files_complete: bool = True  # False if the hub left some out
     description: str | None = None
     size_bytes: int | None = None
 
     @property
     def weight_format(self) -> str:
         """gguf | mlx | safetensors | onnx | pickle | unknown, by name, files and tags."""
-        named = split_repo_name(short(self.repo)).format
+        format_in_name = split_repo_name(short(self.repo)).format
         paths = [file.path.lower() for file in self.files]
         tags = {*self.tags, self.library or ""}
         for kind, suffix in (("gguf", ".gguf"), ("mlx", ".mlx"), ("safetensors", ".safetensors"),
                              ("onnx", ".onnx"), ("pickle", ".bin")):  # fmt: skip
-            if named == kind or kind in tags or any(p.endswith(suffix) for p in paths):
+            if format_in_name == kind or kind in tags or any(p.endswith(suffix) for p in paths):
                 return kind
-        return named or ("safetensors" if self.parameters else "unknown")
+        return format_in_name or ("safetensors" if self.parameters else "unknown")

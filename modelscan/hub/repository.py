@@ -1,12 +1,12 @@
-"""A repository on a hub, for everything that needs one: facts, files, parts of files, config.
+"""Access to a repository on a hub: facts, files, parts of files, configuration.
 
     with Hub.from_config(config) as hub:
         info = hub.repo_info(ref)                  # a core.reference.Reference of a hub
-        files = hub.list_files(ref)                # with SHA-256 where the hub publishes it
-        config = hub.fetch_config(ref)             # config.json, None where there is none
+        files = hub.list_files(ref)                # with SHA-256 if the hub publishes it
+        config = hub.fetch_config(ref)             # config.json, None if there is none
         remote = hub.open_file(ref, "x.gguf")      # remote.read(offset, size), by range requests
 
-Hubs get their own token (settings ``hf_token``, ``modelscope_token``) and no other credential.
+Each hub gets its own token (settings ``hf_token``, ``modelscope_token``) and no other credential.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MAX_BLOCK_BYTES = 4 * MIB
 
 @dataclass(slots=True)
 class RemoteFile:
-    """A file read by ranges. Reading goes forward in growing blocks, which are kept.
+    """A file read by range requests, in growing blocks that are kept in memory.
 
     ``read(offset, size)`` returns fewer bytes only at the end of the file.
     """
@@ -51,7 +51,7 @@ class RemoteFile:
     _next_bytes: int = FIRST_BLOCK_BYTES
 
     def read(self, offset: int, size: int) -> bytes:
-        """``size`` bytes from ``offset``."""
+        """Read ``size`` bytes from byte ``offset``. Raises RemoteError above ``limit_bytes``."""
         out = bytearray()
         while len(out) < size:
             part = self._at(offset + len(out), size - len(out))
@@ -64,13 +64,13 @@ class RemoteFile:
         for start, block in self._blocks:
             if start <= offset < start + len(block):
                 return block[offset - start : offset - start + size]
-        wanted = max(self._next_bytes, min(size, MAX_BLOCK_BYTES))
-        if self.moved_bytes + wanted > self.limit_bytes:
+        length = max(self._next_bytes, min(size, MAX_BLOCK_BYTES))
+        if self.moved_bytes + length > self.limit_bytes:
             raise RemoteError(
                 f"{self.path} of {self.ref.value} has a header of more than "
-                f"{self.limit_bytes // MIB} MiB: it was not read to the end"
+                f"{self.limit_bytes // MIB} MiB, the limit"
             )
-        block = self.hub.fetch_range(self.ref, self.path, offset, wanted)
+        block = self.hub.fetch_range(self.ref, self.path, offset, length)
         self.moved_bytes += len(block)
         if not block:
             return b""
@@ -80,7 +80,7 @@ class RemoteFile:
 
 
 class Hub:
-    """Both hubs behind one set of calls; which one a call asks follows from the reference."""
+    """Both hubs behind one interface; the reference determines which one is used."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Hub:
 
     @classmethod
     def from_config(cls, config: Config, http: HttpClient | None = None) -> Hub:
-        """The hubs the settings name; raises AuthError when a configured token is missing."""
+        """The hubs according to the settings. Raises AuthError if a configured token is missing."""
         return cls(
             http or http_client(config),
             hf_endpoint=config.hf_endpoint,
@@ -113,7 +113,7 @@ class Hub:
         self.http.close()
 
     def repo_info(self, ref: Reference, *, files: bool = True) -> RepoInfo:
-        """Facts of one repository. ``files`` False spares ModelScope's second request."""
+        """The facts of one repository. ``files`` False saves ModelScope's second request."""
         if _on_modelscope(ref):
             info = self.modelscope.info(ref.value, ref.revision)
             if not files:
@@ -123,23 +123,23 @@ class Hub:
         return self.huggingface.info(ref.value, ref.revision)
 
     def list_files(self, ref: Reference) -> tuple[WeightFile, ...]:
-        """Every file with size and, for large ones, SHA-256; sorted by path."""
+        """All files with size and, for large ones, SHA-256; sorted by path."""
         if _on_modelscope(ref):
             return self.modelscope.files(ref.value, ref.revision).files
         return self.huggingface.files(ref.value, ref.revision)
 
     def file_url(self, ref: Reference, path: str) -> str:
-        """The address a file is downloaded from."""
+        """The download address of a file."""
         hub = self.modelscope if _on_modelscope(ref) else self.huggingface
         return hub.file_url(ref.value, path, ref.revision)
 
     def page_url(self, ref: Reference) -> str:
-        """The address a person opens."""
+        """The repository's web page."""
         hub = self.modelscope if _on_modelscope(ref) else self.huggingface
         return hub.page_url(ref.value)
 
     def fetch_range(self, ref: Reference, path: str, start: int, length: int) -> bytes:
-        """``length`` bytes of a file from ``start``; fewer at its end."""
+        """Read ``length`` bytes of a file from byte ``start``; fewer at its end."""
         url = self.file_url(ref, path)
         try:
             return self.http.get_range(url, start, length, headers=self._headers(ref))
@@ -147,18 +147,18 @@ class Hub:
             raise self._explain(ref, error) from error
 
     def stream(self, ref: Reference, path: str, start: int) -> Iterator[bytes]:
-        """A file's bytes from ``start`` to its end, as they arrive."""
+        """Yield a file's bytes from byte ``start`` to its end, as they arrive."""
         try:
             yield from self.http.stream(self.file_url(ref, path), start, headers=self._headers(ref))
         except HttpError as error:
             raise self._explain(ref, error) from error
 
     def open_file(self, ref: Reference, path: str) -> RemoteFile:
-        """A file to be read by ranges, e.g. ``parse_header(hub.open_file(ref, path).read)``."""
+        """A file to read by ranges, e.g. ``parse_header(hub.open_file(ref, path).read)``."""
         return RemoteFile(self, ref, path)
 
     def fetch_bytes(self, ref: Reference, path: str, max_bytes: int = MAX_TEXT_BYTES) -> bytes:
-        """A small file as a whole."""
+        """The content of a small file. Raises HttpError above ``max_bytes``."""
         url = self.file_url(ref, path)
         try:
             return self.http.get(url, headers=self._headers(ref), max_bytes=max_bytes).body
@@ -166,7 +166,7 @@ class Hub:
             raise self._explain(ref, error) from error
 
     def fetch_optional(self, ref: Reference, path: str) -> bytes | None:
-        """A small file, None when the repository has no such file."""
+        """The content of a small file; None if the repository has no such file."""
         try:
             return self.fetch_bytes(ref, path)
         except UsageError as error:
@@ -175,7 +175,7 @@ class Hub:
             raise
 
     def fetch_config(self, ref: Reference) -> dict[str, Any] | None:
-        """``config.json`` as a dictionary; None where there is none (most GGUF repositories)."""
+        """``config.json`` as a dictionary; None if there is none (most GGUF repositories)."""
         body = self.fetch_optional(ref, "config.json")
         return None if body is None else parse_object(body, f"config.json of {ref.value}")
 
@@ -188,7 +188,7 @@ class Hub:
 
 
 def parse_object(body: bytes, what: str) -> dict[str, Any]:
-    """JSON that must be an object; raises RemoteError."""
+    """A JSON object from its text. Raises RemoteError if it is not one."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -205,7 +205,7 @@ def _on_modelscope(ref: Reference) -> bool:
 
 
 def _secret(reference: str | None) -> str | None:
-    """The token a setting refers to; the environment's other tokens are never read."""
+    """The token that a setting refers to; other tokens in the environment are never read."""
     if reference is None:
         return None
     from modelscan.state.secrets import resolve

@@ -1,4 +1,4 @@
-"""The weights of a hub repository, as variants of a model."""
+"""Lists the weights of a hub repository as variants of a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from modelscan.formats.files import Role, describe, gguf_sets
 from modelscan.formats.repo_names import short, split_repo_name
 from modelscan.hub.repo_info import RepoInfo
 
-# A hub's word for what a model does -> ours.
+# A hub's task name -> modelscan's.
 TASKS = {
     "text-generation": "chat",
     "text2text-generation": "chat",
@@ -34,7 +34,7 @@ _DTYPE_LABEL = {"F8_E4M3": "FP8", "F8_E5M2": "FP8", "F16": "FP16", "F32": "FP32"
 
 
 def variants(info: RepoInfo) -> tuple[Variant, ...]:
-    """One variant per set of weights: GGUF files by quantization, else the repository."""
+    """One variant per set of weights: GGUF files by quantization, else the whole repository."""
     kind = info.weight_format
     if kind == "gguf":
         sets = gguf_sets(info.files)
@@ -55,13 +55,14 @@ def _variant(
     info: RepoInfo, kind: str, label: str | None, files: tuple[WeightFile, ...]
 ) -> Variant:
     sizes = [file.size_bytes for file in files]
-    known = sum(size for size in sizes if size) if sizes and None not in sizes else None
+    total_bytes = sum(size for size in sizes if size) if sizes and None not in sizes else None
     return Variant(
         repo=info.repo,
         format=kind,
         quantization=label,
         source=info.source,
-        weight_bytes=known or (counted_bytes(info.parameters) if kind == "safetensors" else None),
+        weight_bytes=total_bytes
+        or (counted_bytes(info.parameters) if kind == "safetensors" else None),
         parameters=None if packed(info.parameters) else info.total_parameters,
         files=files,
         revision=info.commit,
@@ -71,10 +72,10 @@ def _variant(
 
 
 def quantization_label(info: RepoInfo) -> str | None:
-    """What the name says, else the config, else the dtype of most parameters."""
-    named = split_repo_name(short(info.repo)).quantization
-    if named or info.quantization:
-        return named or info.quantization
+    """The quantization from the name, else the config, else the most common dtype."""
+    label = split_repo_name(short(info.repo)).quantization
+    if label or info.quantization:
+        return label or info.quantization
     if not info.parameters:
         return None
     dtype = max(sorted(info.parameters), key=lambda d: info.parameters[d])
@@ -82,17 +83,17 @@ def quantization_label(info: RepoInfo) -> str | None:
 
 
 def packed(parameters: Mapping[str, int]) -> bool:
-    """Whether a part of the values are containers that hold several weights each.
+    """True if a part of the values are containers of several weights each.
 
-    4-bit formats store them as U8 (MXFP4, NVFP4, bitsandbytes), I32 (GPTQ, AWQ) or U32 (MLX); a
-    few such values (scales, indices) are ordinary.
+    4-bit formats store weights as U8 (MXFP4, NVFP4, bitsandbytes), I32 (GPTQ, AWQ) or U32 (MLX); up
+    to 5 % of such values (scales, indices) is normal.
     """
-    held = sum(count for dtype, count in parameters.items() if dtype in _CONTAINERS)
-    return held * 20 > sum(parameters.values())
+    containers = sum(count for dtype, count in parameters.items() if dtype in _CONTAINERS)
+    return containers * 20 > sum(parameters.values())
 
 
 def counted_bytes(parameters: Mapping[str, int]) -> int | None:
-    """Bytes of tensors with these dtypes; None when one of them is unknown."""
+    """Bytes of tensors with these dtypes; None if a dtype is unknown."""
     if not parameters or any(dtype not in DTYPE_BYTES for dtype in parameters):
         return None
     return sum(DTYPE_BYTES[dtype] * count for dtype, count in parameters.items())

@@ -100,7 +100,7 @@ def find_info(text: str, machine: Machine, config: Config) -> tuple[Model, Model
     Raises UsageError for an unknown or ambiguous name, and what a hub raises for a repository.
     """
     from modelscan.catalog.alternatives import among
-    from modelscan.catalog.from_hub import catalog_or_hub_model
+    from modelscan.catalog.hub_model import catalog_or_hub_model
     from modelscan.catalog.index.current import open_index
 
     index = open_index(config.paths)

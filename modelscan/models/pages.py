@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from modelscan.catalog.answers import CatalogEntry, SearchAnswer, entry
-from modelscan.catalog.browse import HUBS, check_source, mistakes, search
+from modelscan.catalog.browse import HUBS, check_source, overlay_warnings, search
 from modelscan.catalog.index.current import open_index
 from modelscan.core.errors import UsageError
 from modelscan.core.fit import Fit
@@ -76,7 +76,7 @@ def _fitting_page(
     models = tuple(_listed(entry(row), fit) for row, fit in planned[query.offset : end])
     total = len(planned)
     return ModelPage(
-        query.text, every.corrected, total, query.offset, models, mistakes(sources)
+        query.text, every.corrected, total, query.offset, models, overlay_warnings(sources)
     )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Addresses: validation, the parts that may be shown, and which ones stay on this machine. Pure."""
+"""Web addresses: validation, the parts that may be displayed, which ones are on this machine.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,12 @@ from urllib.parse import SplitResult, quote, urlencode, urlsplit, urlunsplit
 from modelscan.core.errors import UsageError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_RESERVED = "%/:@!$&'()*+,;=~?[]"  # left as they are: the caller has quoted what needs it
-_UNSPECIFIED = "0.0.0.0"  # noqa: S104 — compared with, never listened on
+_RESERVED = "%/:@!$&'()*+,;=~?[]"  # not quoted again: the caller has quoted what needs it
+_UNSPECIFIED = "0.0.0.0"  # noqa: S104 — only compared with, never bound to
 
 
 def public(url: str) -> str:
-    """The address without the user and password that a mirror's endpoint may carry."""
+    """The address without user and password (a mirror's endpoint may contain them)."""
     return re.sub(r"^(\w+://)[^/@?#]*@", r"\1", url)
 
 
@@ -24,9 +27,9 @@ def host_of(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine: 127.0.0.0/8, ::1, localhost, 0.0.0.0, ::.
+    """True if a host name or address is this machine: 127.0.0.0/8, ::1, localhost, 0.0.0.0, ::.
 
-    ``127.example.com`` is a name like any other.
+    ``127.example.com`` is an ordinary host name.
     """
     name = host.strip("[]").rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
@@ -48,12 +51,12 @@ def _is_loopback_v6(name: str) -> bool:
 
 
 def stays_here(url: str) -> bool:
-    """Whether a valid address names this machine."""
+    """True if a valid address is one of this machine."""
     return is_loopback(urlsplit(url).hostname or "")
 
 
 def checked(url: str, params: Mapping[str, str | int] | None = None) -> str:
-    """The full address, quoted; raises UsageError for what is no http(s) address."""
+    """The full address, quoted. Raises UsageError if it is not an http(s) address."""
     parts = _split(url)
     query = "&".join(part for part in (parts.query, urlencode(params or {})) if part)
     path = quote(parts.path, safe=_RESERVED)
@@ -73,13 +76,15 @@ def _split(url: str) -> SplitResult:
 
 
 def origin(url: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port: where credentials of an address may go."""
+    """Scheme, host and port of an address: credentials are sent only to the same three."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)
 
 
 def keeps_credentials(url: str, following: str) -> bool:
-    """Whether a redirect stays at the same server, or only moves it from port 80 to TLS on 443."""
+    """True if a redirect stays on the same server, or only changes from port 80 to TLS on port
+    443.
+    """
     before, after = origin(url), origin(following)
     upgraded = before[1] == after[1] and (before[0], before[2]) == ("http", 80)
     return before == after or (upgraded and (after[0], after[2]) == ("https", 443))

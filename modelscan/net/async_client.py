@@ -1,6 +1,6 @@
-"""The async face of the HTTP client, for servers: the same decisions, carried out on an event loop.
+"""The async HTTP client, for servers: the decisions of ``exchange``, carried out on an event loop.
 
-A deadline cancels the exchange, name resolution included. One client belongs to one event loop;
+A deadline cancels the exchange including name resolution. A client belongs to one event loop;
 cancelling the task cancels the request.
 """
 
@@ -18,11 +18,11 @@ from modelscan.net.exchange import (
     MAX_BODY_BYTES,
     Answer,
     Body,
+    HttpLimits,
+    HttpRequest,
     HttpSettings,
-    Limits,
     Lines,
     Read,
-    Request,
     answer_of,
     on_head,
     request_to,
@@ -33,7 +33,7 @@ from modelscan.net.transport import AsyncResponse, AsyncTransport
 
 
 class AsyncHttpClient:
-    """Close it, or use it as an async context manager."""
+    """HTTP client for one event loop. Close it, or use it as an async context manager."""
 
     def __init__(
         self, settings: HttpSettings | None = None, transport: AsyncTransport | None = None
@@ -61,14 +61,14 @@ class AsyncHttpClient:
         max_bytes: int = MAX_BODY_BYTES,
         cached: bool = False,
     ) -> Answer:
-        """GET, following redirects; as ``HttpClient.get``."""
+        """Send a GET request and follow redirects; like ``HttpClient.get``."""
         request = request_to(self.settings, "GET", url, params=params, headers=headers)
         limits = self.settings.limits(max_bytes=max_bytes)
         if not cached or self.settings.cache is None:
             return await self._with_retries(request, limits)
         stored = await self._load(request)
-        asked = request._replace(headers={**request.headers, **validators(stored)})
-        answer = await self._with_retries(asked, limits)
+        conditional = request._replace(headers={**request.headers, **validators(stored)})
+        answer = await self._with_retries(conditional, limits)
         new = renewed(stored, answer.status, answer.headers, answer.body, answer.retrieved_at)
         await self._store(request, new)
         if answer.status == 304:
@@ -83,9 +83,9 @@ class AsyncHttpClient:
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        limits: Limits | None = None,
+        limits: HttpLimits | None = None,
     ) -> Answer:
-        """Any request; only idempotent ones are repeated. Raises as ``get`` does."""
+        """Send any request; only idempotent ones are retried. Raises the same errors as ``get``."""
         request = request_to(self.settings, method, url, params=params, headers=headers, body=body)
         return await self._with_retries(request, limits or self.settings.limits())
 
@@ -100,10 +100,10 @@ class AsyncHttpClient:
         silence_s: float | None = None,
         max_bytes: int | None = None,
     ) -> AsyncIterator[AsyncIterator[str]]:
-        """The lines of a stream as they come; redirects are not followed.
+        """Yield the lines of a response as they arrive; redirects are not followed.
 
-        HttpError ends it after a silence of ``silence_s`` (default: the settings' timeout) and
-        above ``max_bytes`` (default: no limit).
+        Raises HttpError if nothing arrives for ``silence_s`` seconds (default: the settings'
+        timeout) and above ``max_bytes`` (default: no limit).
         """
         request = request_to(self.settings, method, url, headers=headers, body=body)
         limits = self.settings.limits(
@@ -113,18 +113,18 @@ class AsyncHttpClient:
             async with self._followed(request, limits) as response:
                 yield _lines(request, response, max_bytes)
 
-    async def _load(self, request: Request) -> StoredAnswer | None:
-        """From the store, in a thread: it may be a disk."""
+    async def _load(self, request: HttpRequest) -> StoredAnswer | None:
+        """Read the cache in a thread, because it may be on a disk."""
         assert self.settings.cache is not None
         load = self.settings.cache.load
         return await asyncio.to_thread(load, request.url, private=request.private)
 
-    async def _store(self, request: Request, answer: StoredAnswer) -> None:
+    async def _store(self, request: HttpRequest, answer: StoredAnswer) -> None:
         assert self.settings.cache is not None
         store = self.settings.cache.store
         await asyncio.to_thread(store, request.url, answer, private=request.private)
 
-    async def _with_retries(self, request: Request, limits: Limits) -> Answer:
+    async def _with_retries(self, request: HttpRequest, limits: HttpLimits) -> Answer:
         for attempt in count(1):
             try:
                 return await self._once(request, limits)
@@ -136,22 +136,24 @@ class AsyncHttpClient:
                 await asyncio.sleep(pause_s)
         raise AssertionError("unreachable")  # pragma: no cover
 
-    async def _once(self, request: Request, limits: Limits) -> Answer:
+    async def _once(self, request: HttpRequest, limits: HttpLimits) -> Answer:
         with _explained(request, limits):
             return await asyncio.wait_for(self._exchange(request, limits), limits.timeout_s)
 
-    async def _exchange(self, request: Request, limits: Limits) -> Answer:
+    async def _exchange(self, request: HttpRequest, limits: HttpLimits) -> Answer:
         async with self._followed(request, limits) as response:
             body = await _body(request, response, Read(limits.max_bytes))
             return answer_of(request, response.status, response.headers, body, utc_now())
 
     @asynccontextmanager
-    async def _followed(self, request: Request, limits: Limits) -> AsyncIterator[AsyncResponse]:
+    async def _followed(
+        self, request: HttpRequest, limits: HttpLimits
+    ) -> AsyncIterator[AsyncResponse]:
         following, transport = request, self._connected()
         for redirects in count():
             async with transport.open(following, limits.timeout_s) as response:
                 step = on_head(following, response.status, response.headers, redirects, limits)
-                if isinstance(step, Request):
+                if isinstance(step, HttpRequest):
                     following = step
                     continue
                 if step.cut:
@@ -161,7 +163,7 @@ class AsyncHttpClient:
                 return
 
     def _connected(self) -> AsyncTransport:
-        """The transport, made on first use."""
+        """The transport, created on first use."""
         if self._transport is None:
             from modelscan.net.httpx_async import AsyncHttpxTransport
 
@@ -170,8 +172,10 @@ class AsyncHttpClient:
 
 
 @contextmanager
-def _explained(request: Request, limits: Limits, *, streaming: bool = False) -> Iterator[None]:
-    """Failures of the transport, and the deadline, as HttpError."""
+def _explained(
+    request: HttpRequest, limits: HttpLimits, *, streaming: bool = False
+) -> Iterator[None]:
+    """Turn transport failures and the deadline into HttpError."""
     try:
         yield
     except asyncio.TimeoutError as error:
@@ -185,7 +189,7 @@ def _explained(request: Request, limits: Limits, *, streaming: bool = False) -> 
 
 
 async def _lines(
-    request: Request, response: AsyncResponse, max_bytes: int | None
+    request: HttpRequest, response: AsyncResponse, max_bytes: int | None
 ) -> AsyncIterator[str]:
     lines = Lines(request.shown, max_bytes)
     async for part in response.parts():
@@ -195,13 +199,13 @@ async def _lines(
         yield line
 
 
-async def _body(request: Request, response: AsyncResponse, read: Read) -> bytes:
+async def _body(request: HttpRequest, response: AsyncResponse, read: Read) -> bytes:
     body = Body(request.shown, read)
     try:
         async for part in response.parts():
             if not body.add(part):
                 break
     except TransportFailure:
-        if not read.cut:  # of an error's explanation, what has arrived will do
+        if not read.cut:  # a partial error text is good enough
             raise
     return body.joined()

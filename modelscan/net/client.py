@@ -1,7 +1,7 @@
-"""The sync face of the HTTP client: carries out what ``exchange`` decides, through a transport.
+"""The sync HTTP client: carries out the decisions of ``exchange`` through a transport.
 
 Credentials never come from the environment: a request carries a token only when its caller passes
-one, and a redirect to another host loses it. Nothing is sent when offline.
+one, and a redirect to another host drops it. Nothing is sent when offline.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from modelscan.net.errors import HttpError
-from modelscan.net.exchange import MAX_BODY_BYTES, Answer, HttpSettings, Limits, request_to
-from modelscan.net.runner import Runner
+from modelscan.net.exchange import MAX_BODY_BYTES, Answer, HttpLimits, HttpSettings, request_to
+from modelscan.net.runner import SyncRunner
 from modelscan.net.transport import Transport
 
 __all__ = ["Answer", "HttpClient", "HttpSettings"]
 
 
 class HttpClient:
-    """Thread-safe. Close it, or use it as a context manager."""
+    """HTTP client for threads. Thread-safe. Close it, or use it as a context manager."""
 
     def __init__(
         self, settings: HttpSettings | None = None, transport: Transport | None = None
     ) -> None:
         self.settings = settings or HttpSettings()
-        self._runner = Runner(self.settings, transport)
+        self._runner = SyncRunner(self.settings, transport)
 
     def __enter__(self) -> HttpClient:
         return self
@@ -37,12 +37,12 @@ class HttpClient:
         self._runner.close()
 
     def cancel(self) -> None:
-        """Stop every request under way, from another thread; later ones fail at once."""
+        """Stop all running requests from another thread; later requests fail at once."""
         self._runner.cancel()
 
     @property
     def received_bytes(self) -> int:
-        """Bytes of bodies so far."""
+        """Bytes of response bodies received so far."""
         return self._runner.received_bytes
 
     def get(
@@ -54,10 +54,10 @@ class HttpClient:
         max_bytes: int = MAX_BODY_BYTES,
         cached: bool = False,
     ) -> Answer:
-        """GET, following redirects. ``cached`` sends the validators of the last answer.
+        """Send a GET request and follow redirects. ``cached``: revalidate the stored answer.
 
-        Raises OfflineError, UsageError (an address that is none) and HttpError for everything a
-        server or a network can do wrong, status >= 400 included.
+        Raises OfflineError, UsageError (not an http(s) address) and HttpError for every network or
+        server failure, including a status of 400 or more.
         """
         request = request_to(self.settings, "GET", url, params=params, headers=headers)
         limits = self.settings.limits(max_bytes=max_bytes)
@@ -67,8 +67,8 @@ class HttpClient:
 
         cache = self.settings.cache
         stored = cache.load(request.url, private=request.private)
-        asked = request._replace(headers={**request.headers, **validators(stored)})
-        answer = self._runner.answer(asked, limits)
+        conditional = request._replace(headers={**request.headers, **validators(stored)})
+        answer = self._runner.answer(conditional, limits)
         new = renewed(stored, answer.status, answer.headers, answer.body, answer.retrieved_at)
         cache.store(request.url, new, private=request.private)
         if answer.status == 304:
@@ -83,18 +83,18 @@ class HttpClient:
         params: Mapping[str, str | int] | None = None,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        limits: Limits | None = None,
+        limits: HttpLimits | None = None,
     ) -> Answer:
-        """Any request; only idempotent ones are repeated. Raises as ``get`` does."""
+        """Send any request; only idempotent ones are retried. Raises the same errors as ``get``."""
         request = request_to(self.settings, method, url, params=params, headers=headers, body=body)
         return self._runner.answer(request, limits or self.settings.limits())
 
     def get_range(
         self, url: str, start: int, length: int, *, headers: Mapping[str, str] | None = None
     ) -> bytes:
-        """``length`` bytes from ``start``; fewer at the end of the file.
+        """Read ``length`` bytes from byte ``start``; fewer at the end of the file.
 
-        A server that ignores ranges is refused: its whole file would have to be moved.
+        Raises HttpError (``no_ranges``) if the server ignores ranges and would send the whole file.
         """
         if length <= 0:
             return b""
@@ -113,15 +113,15 @@ class HttpClient:
     def stream(
         self, url: str, start: int, *, headers: Mapping[str, str] | None = None
     ) -> Iterator[bytes]:
-        """A file's bytes from ``start`` on, as they arrive; only silence is limited in time.
+        """Yield a file's bytes from byte ``start`` as they arrive; only silence has a time limit.
 
-        Raises HttpError: ``no_ranges`` where the server would begin at another place, ``broken``
-        for a connection that failed or fell silent; what came before was handed on.
+        Raises HttpError: ``no_ranges`` if the server starts at another byte, ``broken`` if the
+        connection failed or was silent. Bytes received before the error have been yielded.
         """
-        sent = {**(headers or {}), "Accept-Encoding": "identity"}
+        request_headers = {**(headers or {}), "Accept-Encoding": "identity"}
         if start:
-            sent["Range"] = f"bytes={start}-"
-        request = request_to(self.settings, "GET", url, headers=sent)
+            request_headers["Range"] = f"bytes={start}-"
+        request = request_to(self.settings, "GET", url, headers=request_headers)
         try:
             with self._runner.opened(
                 request, self.settings.limits(range_start=start or None), None
@@ -144,10 +144,11 @@ class HttpClient:
         within_s: float | None = None,
         max_bytes: int | None = None,
     ) -> Iterator[Iterator[str]]:
-        """The lines of a stream as they come; redirects are not followed.
+        """Yield the lines of a response as they arrive; redirects are not followed.
 
-        HttpError ends it after a silence of ``silence_s`` (default: the settings' timeout), after
-        ``within_s`` as a whole and above ``max_bytes`` (default for both: no limit).
+        Raises HttpError if nothing arrives for ``silence_s`` seconds (default: the settings'
+        timeout), after ``within_s`` seconds in total and above ``max_bytes`` (default for both: no
+        limit).
         """
         request = request_to(self.settings, method, url, params=params, headers=headers, body=body)
         timeout_s = silence_s or self.settings.timeout_s
@@ -156,7 +157,7 @@ class HttpClient:
             yield self._runner.lines(request, response, max_bytes)
 
     def upload(self, url: str, body: Iterable[bytes], size_bytes: int) -> Answer:
-        """POST a body of that size, read once; only silence is limited in time."""
+        """POST a body of ``size_bytes`` bytes that is read once; only silence has a time limit."""
         headers = {"Content-Length": str(size_bytes)}
         request = request_to(self.settings, "POST", url, headers=headers, body=body)
         with self._runner.opened(request, self.settings.limits(max_redirects=0), None) as response:

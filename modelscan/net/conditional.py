@@ -1,4 +1,4 @@
-"""Conditional requests: stored answers, their validators, and what a 304 makes of them. Pure."""
+"""Conditional requests: stored answers, their validators, and the effect of a 304. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """A stored body. ``retrieved_at``: when the server last confirmed it."""
+    """A stored response body. ``retrieved_at``: when the server last confirmed it."""
 
     body: bytes
     etag: str | None
@@ -18,17 +18,17 @@ class StoredAnswer:
 
 
 class AnswerStore(Protocol):
-    """Where answers are kept; those to a credential (``private``) apart from the others."""
+    """Stores answers by address, those to requests with credentials (``private``) separately."""
 
     def load(self, url: str, *, private: bool = False) -> StoredAnswer | None:
-        """The stored answer of an address, if there is an intact one."""
+        """The stored answer of an address; None if there is none or it is damaged."""
 
     def store(self, url: str, answer: StoredAnswer, *, private: bool = False) -> None:
-        """Keep it in place of an earlier one."""
+        """Store the answer, replacing an earlier one."""
 
 
 def validators(stored: StoredAnswer | None) -> dict[str, str]:
-    """The headers that ask for the body only if it has changed."""
+    """Request headers that make the server send the body only if it has changed."""
     if stored and stored.etag:
         return {"If-None-Match": stored.etag}
     if stored and stored.last_modified:
@@ -39,7 +39,7 @@ def validators(stored: StoredAnswer | None) -> dict[str, str]:
 def renewed(
     stored: StoredAnswer | None, status: int, headers: Mapping[str, str], body: bytes, at: str
 ) -> StoredAnswer:
-    """What is to be stored after a response: the confirmed answer (304) or the new one."""
+    """The answer to store after a response: the confirmed one (304) or the new one."""
     if status == 304 and stored is not None:
         return replace(stored, retrieved_at=at)
     return StoredAnswer(body, headers.get("etag"), headers.get("last-modified"), at)

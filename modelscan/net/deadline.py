@@ -1,4 +1,4 @@
-"""A deadline for a whole exchange: it cuts the connection when the time is over."""
+"""A deadline for a whole HTTP exchange: closes its connections when the time has passed."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import threading
 
 
 class Deadline:
-    """Ends every connection of one exchange after ``seconds`` (None: only when ``cut`` is called).
+    """Closes all connections of one exchange after ``seconds`` (None: only when ``cut`` is called).
 
-    Timeouts per read do not stop a server that sends one byte now and then, neither in the headers
-    nor in the body. Descriptors are duplicated because TLS takes the original away.
+    A timeout per read does not stop a server that keeps sending single bytes, neither in the
+    headers nor in the body. Descriptors are duplicated because TLS detaches the original.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -31,22 +31,22 @@ class Deadline:
     def __exit__(self, *_: object) -> None:
         if self._timer is not None:
             self._timer.cancel()
-            self._timer.join()  # a supervisor forks later: no thread may be left then
+            self._timer.join()  # the supervisor forks later, when no other thread may run
         with self._lock:
             for sock in self._sockets:
                 sock.close()
             self._sockets.clear()
 
     def cut(self) -> None:
-        """End every connection of this exchange now (also called for Ctrl-C)."""
+        """Close all connections of this exchange now (also called for Ctrl-C)."""
         self.expired = True
         with self._lock:
             for sock in self._sockets:
-                with contextlib.suppress(OSError):  # already gone
+                with contextlib.suppress(OSError):  # already closed
                     sock.shutdown(socket.SHUT_RDWR)
 
     def watch(self, opened: socket.socket) -> None:
-        """Cut this connection too, when the time is over."""
+        """Close this connection too when the time has passed."""
         with self._lock:
             self._sockets.append(socket.socket(fileno=os.dup(opened.fileno())))
         if self.expired:

@@ -1,4 +1,4 @@
-"""What can go wrong with a request, by kind, with its text. Pure."""
+"""The errors of HTTP requests, by kind, with their texts. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ FailureKind = Literal["connect", "proxy", "broken", "timeout"]
 
 
 class TransportFailure(Exception):
-    """A request without a complete response: what a transport raises, in place of its library's."""
+    """A request without a complete response: raised by transports in place of their library's
+    errors.
+    """
 
     def __init__(self, kind: FailureKind, reason: str) -> None:
         super().__init__(reason)
@@ -26,9 +28,10 @@ class TransportFailure(Exception):
 
 
 class HttpError(RemoteError):
-    """A request that failed. ``status`` is None when no response came.
+    """A request that failed. ``status`` is None if there was no response.
 
-    ``reason`` is the cause without the host's name, ``attempts`` how often the request was sent.
+    ``reason`` is the cause without the host name, ``attempts`` the number of times the request was
+    sent.
     """
 
     def __init__(
@@ -54,7 +57,7 @@ class HttpError(RemoteError):
 
 
 def status_error(url: str, status: int, headers: Mapping[str, str], body: bytes) -> HttpError:
-    """The error for a status of 300 or more, with what the server says about it."""
+    """The error for a status of 300 or more, with the server's own error message."""
     message = re.sub(r"\s+", " ", headers.get("x-error-message") or _message_in(body)).strip()
     text = f"{host_of(url)} answered {status}" + (f": {message}" if message else "")
     hint, code = None, "http_status"
@@ -63,33 +66,35 @@ def status_error(url: str, status: int, headers: Mapping[str, str], body: bytes)
         text = f"{host_of(url)} answered 429: too many requests"
         hint = "try again later" if wait_s is None else f"try again in {wait_s:.0f} s"
     elif status >= 500:
-        hint = "the server has a problem: try again later"
+        hint = "the server reported an internal error: try again later"
     return HttpError(text, url=url, status=status, headers=headers, body=body, hint=hint, code=code)
 
 
 def too_large(url: str, size: int | None, limit: int) -> HttpError:
-    """The error for a body above ``limit`` bytes; ``size`` None: not announced."""
-    amount = "more than" if size is None else f"{format_bytes(size)}, over"
-    reason = f"sends {amount} the {format_bytes(limit)} that are accepted there"
+    """The error for a body above ``limit`` bytes; ``size`` is the announced size in bytes, if
+    any.
+    """
+    amount = "more than" if size is None else f"{format_bytes(size)}, more than"
+    reason = f"sends {amount} the limit of {format_bytes(limit)}"
     return HttpError(
         f"{public(url)} {reason}", url=url, code="too_large", hint=_CHECK_ENDPOINT, reason=reason
     )
 
 
 def no_ranges(url: str, status: int) -> HttpError:
-    """The error for a server that would send a whole file for a part of it."""
+    """The error for a server that ignores a byte range."""
     return HttpError(
-        f"{host_of(url)} sends no parts of files", url=url, status=status, code="no_ranges"
+        f"{host_of(url)} does not support byte ranges", url=url, status=status, code="no_ranges"
     )
 
 
 def redirect_error(url: str, why: str) -> HttpError:
-    """The error for a redirect that is not followed."""
+    """The error for a redirect that is not followed; ``why`` completes "ADDRESS …"."""
     return HttpError(f"{public(url)} {why}", url=url, code="redirects", hint=_CHECK_ENDPOINT)
 
 
 def not_json(url: str, status: int, size: int) -> HttpError:
-    """The error for a body that should be JSON."""
+    """The error for a body that is not JSON, although JSON was expected."""
     return HttpError(
         f"{public(url)} answered with something that is not JSON ({format_bytes(size)})",
         url=url, status=status, code="garbage", hint=_CHECK_ENDPOINT,
@@ -97,7 +102,7 @@ def not_json(url: str, status: int, size: int) -> HttpError:
 
 
 def _message_in(body: bytes) -> str:
-    """A JSON error's own words; nothing from a web page."""
+    """The message of a JSON error body; "" for a web page."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -111,16 +116,21 @@ def _message_in(body: bytes) -> str:
 
 
 def explain(url: str, failure: TransportFailure) -> HttpError:
-    """A failure without a status: no connection, a proxy's refusal, or a broken response."""
+    """The error for a failure without a status: no connection, refused by a proxy, broken
+    response.
+    """
     host, reason = host_of(url), failure.reason
     if failure.kind == "proxy":
-        text, code = f"the proxy refused the way to {host}: {reason}", "connect"
+        text, code = f"the proxy refused the connection to {host}: {reason}", "connect"
         hint = "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
     elif failure.kind == "connect":
         text, code = f"cannot connect to {host}: {reason}", "connect"
         hint = "check the network, or use --offline"
     else:
-        text, code = f"{host} broke off the answer: {reason}", "broken"
+        text, code = (
+            f"{host} closed the connection before the answer was complete: {reason}",
+            "broken",
+        )
         hint = "try again"
     return HttpError(text, url=url, code=code, hint=hint, reason=reason)
 
@@ -131,7 +141,7 @@ def stopped(url: str) -> HttpError:
 
 
 def silent(url: str, limit_s: float) -> HttpError:
-    """The error for a stream on which nothing came for ``limit_s`` seconds."""
+    """The error for a stream without data for ``limit_s`` seconds."""
     reason = f"sent nothing for {limit_s:g} s"
     return HttpError(
         f"{host_of(url)} {reason}", url=url, code="broken", hint="try again", reason=reason
@@ -140,7 +150,7 @@ def silent(url: str, limit_s: float) -> HttpError:
 
 def out_of_time(url: str, limit_s: float, received_bytes: int | None = None) -> HttpError:
     """The error for a response that was not complete after ``limit_s`` seconds."""
-    received = "" if received_bytes is None else f" ({format_bytes(received_bytes)} came)"
+    received = "" if received_bytes is None else f" ({format_bytes(received_bytes)} received)"
     return HttpError(
         f"{host_of(url)} did not finish its answer within {limit_s:g} s{received}",
         url=url, code="timeout", hint=f"modelscan config set http_timeout_s {limit_s * 3:g}",
@@ -149,10 +159,12 @@ def out_of_time(url: str, limit_s: float, received_bytes: int | None = None) -> 
 
 
 def requested_wait_s(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """Seconds a server asks to wait: ``Retry-After`` (seconds or a date), else ``RateLimit``.
+    """The seconds to wait that a server requests: ``Retry-After``, else ``RateLimit``; None if
+    none.
 
-    ``now`` is in seconds since 1970; without it a date is ignored. ``RateLimit: "api";r=0;t=55`` is
-    the form the Hugging Face hub sends (r left, t seconds to the next window). None: no request.
+    ``Retry-After`` is seconds or a date; ``now`` is in seconds since 1970, and without it a date is
+    ignored. ``RateLimit: "api";r=0;t=55`` is the form that the Hugging Face hub sends (r requests
+    left, t seconds to the next window).
     """
     after = headers.get("retry-after", "").strip()
     if after.isdigit():

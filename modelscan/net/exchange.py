@@ -1,9 +1,9 @@
-"""The core of the client: what is sent, what a response means, when a request is sent again. Pure.
+"""The core of the HTTP client: what to send, what a response means, when to retry. Pure.
 
-The faces (sync, async) only carry it out: ``on_head`` decides between following a redirect and
-reading, ``Body`` how much is read, ``answer_of`` what it is, ``retry_pause_s`` whether there is
-another attempt. The types are named tuples: a dataclass takes ten times as long to define, and
-every ``modelscan list`` with a running engine would pay for it.
+The sync and async clients carry it out: ``on_head`` decides between following a redirect and
+reading, ``Body`` how much is read, ``answer_of`` builds the result, ``retry_pause_s`` decides on
+another attempt. The types are named tuples: a dataclass takes ten times as long to define, which
+would slow down every ``modelscan list`` with a running engine.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from modelscan.net.errors import (
 if TYPE_CHECKING:
     from modelscan.net.conditional import AnswerStore
 
-MAX_BODY_BYTES = 64 * MIB  # the largest catalogue known is 6 MiB
+MAX_BODY_BYTES = 64 * MIB  # the largest catalog today is 6 MiB
 MAX_REDIRECTS = 5
-MAX_WAIT_S = 8.0  # a server that asks for more is named instead of waited for
+MAX_WAIT_S = 8.0  # if a server requests a longer wait, the request fails instead
 BACKOFF_S = (0.3, 1.0)  # before the second and third attempt
 ERROR_BODY_BYTES = 64 * 1024
 MAX_LINE_BYTES = 8 * MIB
@@ -44,8 +44,11 @@ _CREDENTIALS = frozenset({"authorization", "cookie", "proxy-authorization", "x-a
 _NOT_MODIFIED, _PARTIAL = 304, 206
 
 
-class Limits(NamedTuple):
-    """What one call accepts. ``range_start``: the response must begin at that byte of the file."""
+class HttpLimits(NamedTuple):
+    """The limits of one request.
+
+    ``range_start``: the response must begin at that byte of the file.
+    """
 
     timeout_s: float
     max_bytes: int = MAX_BODY_BYTES
@@ -55,10 +58,10 @@ class Limits(NamedTuple):
 
 
 class HttpSettings(NamedTuple):
-    """How a client behaves; made from the configuration where the client is made.
+    """The settings of a client, derived from the configuration by the caller.
 
-    ``timeout_s`` bounds one attempt from the first byte sent to the last received. ``ca_file``
-    (PEM) replaces the usual certificate authorities.
+    ``timeout_s`` limits one attempt from the first byte sent to the last received. ``ca_file``
+    (PEM) replaces the default certificate authorities.
     """
 
     timeout_s: float = 20.0
@@ -67,17 +70,17 @@ class HttpSettings(NamedTuple):
     pauses_s: tuple[float, ...] = BACKOFF_S
     cache: AnswerStore | None = None
 
-    def limits(self, **changes: Any) -> Limits:
-        """The limits of a request under these settings; ``changes`` are fields of Limits."""
-        own: dict[str, Any] = {"timeout_s": self.timeout_s, "pauses_s": self.pauses_s}
-        return Limits(**{**own, **changes})
+    def limits(self, **changes: Any) -> HttpLimits:
+        """The limits of a request under these settings; ``changes`` are fields of HttpLimits."""
+        defaults: dict[str, Any] = {"timeout_s": self.timeout_s, "pauses_s": self.pauses_s}
+        return HttpLimits(**{**defaults, **changes})
 
 
-class Request(NamedTuple):
-    """One request. A ``body`` that is no bytes is read once: it is never sent again.
+class HttpRequest(NamedTuple):
+    """One request. A ``body`` that is an iterator is read once, so the request is not retried.
 
-    ``first_url`` is where redirects began: the address of messages, because the last one may hold
-    a signature.
+    ``first_url`` is the address before redirects. Messages display it, because a redirect target
+    may contain a signature.
     """
 
     method: str
@@ -88,17 +91,19 @@ class Request(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The address that messages name."""
+        """The address to display in messages."""
         return self.first_url or self.url
 
     @property
     def private(self) -> bool:
-        """Whether it carries credentials."""
+        """True if the request carries credentials."""
         return any(name.lower() in _CREDENTIALS for name in self.headers)
 
 
 class Answer(NamedTuple):
-    """A successful response. Header names are lower case; ``not_modified``: served by our cache."""
+    """A successful response. Header names are lower case; ``not_modified``: the body is the
+    cache's.
+    """
 
     url: str
     status: int
@@ -108,7 +113,7 @@ class Answer(NamedTuple):
     not_modified: bool = False
 
     def json(self) -> Any:
-        """The body as JSON; raises HttpError when it is not."""
+        """The body as JSON. Raises HttpError if it is not JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError) as error:
@@ -116,7 +121,9 @@ class Answer(NamedTuple):
 
 
 class Read(NamedTuple):
-    """Read the body: at most ``max_bytes``, what is more is an error or (``cut``) left out."""
+    """Instruction to read at most ``max_bytes`` of the body. More is an error, or dropped
+    (``cut``).
+    """
 
     max_bytes: int
     cut: bool = False
@@ -130,15 +137,15 @@ def request_to(
     params: Mapping[str, str | int] | None = None,
     headers: Mapping[str, str] | None = None,
     body: bytes | Iterable[bytes] | None = None,
-) -> Request:
-    """The request; raises OfflineError when offline, UsageError for what is no address."""
+) -> HttpRequest:
+    """The request. Raises OfflineError when offline, UsageError if not an http(s) address."""
     if settings.offline:
         raise OfflineError(
-            f"offline: {public(url)} was not asked",
+            f"offline: no request was sent to {public(url)}",
             hint="run it without --offline (and unset MODELSCAN_OFFLINE)",
             details={"url": public(url)},
         )
-    return Request(method, checked(url, params), dict(headers or {}), body)
+    return HttpRequest(method, checked(url, params), dict(headers or {}), body)
 
 
 def json_body(value: Any) -> tuple[dict[str, str], bytes]:
@@ -147,11 +154,15 @@ def json_body(value: Any) -> tuple[dict[str, str], bytes]:
 
 
 def on_head(
-    request: Request, status: int, headers: Mapping[str, str], redirects: int, limits: Limits
-) -> Request | Read:
-    """What to do about a response's head: send another request (a redirect) or read the body.
+    request: HttpRequest,
+    status: int,
+    headers: Mapping[str, str],
+    redirects: int,
+    limits: HttpLimits,
+) -> HttpRequest | Read:
+    """The action after a response's head: send another request (a redirect) or read the body.
 
-    ``redirects`` were followed so far. Raises HttpError to refuse the response.
+    ``redirects`` counts those already followed. Raises HttpError to refuse the response.
     """
     if status in _REDIRECTS and "location" in headers and _may_follow(request, limits):
         if redirects >= limits.max_redirects:
@@ -168,16 +179,18 @@ def on_head(
     return Read(limits.max_bytes)
 
 
-def _may_follow(request: Request, limits: Limits) -> bool:
+def _may_follow(request: HttpRequest, limits: HttpLimits) -> bool:
     return limits.max_redirects > 0 and request.method in ("GET", "HEAD")
 
 
-def _redirected(request: Request, location: str) -> Request:
-    """The request to where a redirect leads, without credentials at another server."""
+def _redirected(request: HttpRequest, location: str) -> HttpRequest:
+    """The request to the redirect's target, without credentials if it is another server."""
     try:
         url = checked(urljoin(request.url, location))
     except (UsageError, ValueError) as error:
-        raise redirect_error(request.shown, "redirects to what is no http(s) address") from error
+        raise redirect_error(
+            request.shown, "redirects to something that is not an http(s) address"
+        ) from error
     if request.url.startswith("https:") and not url.startswith("https:"):
         raise HttpError(
             f"{host_of(request.shown)} redirects to an unencrypted address",
@@ -185,11 +198,13 @@ def _redirected(request: Request, location: str) -> Request:
             code="redirects",
         )
     if stays_here(url) and not stays_here(request.url):
-        raise redirect_error(request.shown, "redirects to this machine, which is not followed")
+        raise redirect_error(
+            request.shown, "redirects to this machine; such redirects are not followed"
+        )
     if keeps_credentials(request.url, url):
         return request._replace(first_url=request.shown, url=url)
-    kept = {n: value for n, value in request.headers.items() if n.lower() not in _CREDENTIALS}
-    return request._replace(first_url=request.shown, url=url, headers=kept)
+    headers = {n: value for n, value in request.headers.items() if n.lower() not in _CREDENTIALS}
+    return request._replace(first_url=request.shown, url=url, headers=headers)
 
 
 def _begins_at(start: int, status: int, headers: Mapping[str, str]) -> bool:
@@ -206,7 +221,9 @@ class Body:
         self._parts: list[bytes] = []
 
     def add(self, part: bytes) -> bool:
-        """Whether more is wanted; raises HttpError as soon as it is too large."""
+        """Add a part. False if no more needs to be read. Raises HttpError if the body is too
+        large.
+        """
         self.size += len(part)
         self._parts.append(part)
         if self.size > self._read.max_bytes and not self._read.cut:
@@ -214,26 +231,26 @@ class Body:
         return self.size < self._read.max_bytes or not self._read.cut
 
     def joined(self) -> bytes:
-        """What was collected."""
+        """The collected bytes, at most ``max_bytes``."""
         return b"".join(self._parts)[: self._read.max_bytes]
 
 
 def answer_of(
-    request: Request, status: int, headers: Mapping[str, str], body: bytes, retrieved_at: str
+    request: HttpRequest, status: int, headers: Mapping[str, str], body: bytes, retrieved_at: str
 ) -> Answer:
-    """The response as an Answer; raises HttpError for a status of 300 or more (304 excepted)."""
+    """The response as an Answer. Raises HttpError for a status of 300 or more (except 304)."""
     if status >= 300 and status != _NOT_MODIFIED:
         raise status_error(request.shown, status, headers, body)
     return Answer(request.shown, status, headers, body, retrieved_at)
 
 
 def retry_pause_s(
-    request: Request, error: HttpError, attempt: int, limits: Limits, now: float
+    request: HttpRequest, error: HttpError, attempt: int, limits: HttpLimits, now: float
 ) -> float | None:
-    """Seconds until the next attempt; None: the error is final.
+    """Seconds until the next attempt; None if the error is final.
 
-    Only idempotent requests are sent again, after 429, 5xx, and connections that failed or broke:
-    a slow server is not asked twice. ``attempt`` counts from 1; ``now``: seconds since 1970.
+    Only idempotent requests are retried, after 429, 5xx and failed or broken connections; never
+    after a timeout. ``attempt`` counts from 1; ``now``: seconds since 1970.
     """
     repeatable = request.method in _IDEMPOTENT and isinstance(request.body, (bytes, type(None)))
     transient = error.status in _RETRIED or error.code in ("connect", "broken")
@@ -246,7 +263,7 @@ def retry_pause_s(
 
 
 class Lines:
-    """Cuts a stream of bytes into lines of text.
+    """Splits a stream of bytes into lines of text.
 
     Raises HttpError for a line above ``line_bytes`` and a stream above ``max_bytes`` (None: no
     limit).
@@ -260,7 +277,7 @@ class Lines:
         self._rest = b""
 
     def add(self, part: bytes) -> Iterator[str]:
-        """The lines that are complete now, without their ends."""
+        """The complete lines so far, without line ends."""
         self._size += len(part)
         if self._max_bytes is not None and self._size > self._max_bytes:
             raise too_large(self._url, None, self._max_bytes)
@@ -271,6 +288,6 @@ class Lines:
             raise too_large(self._url, None, self._line_bytes)
 
     def end(self) -> Iterator[str]:
-        """The last line, when the stream ended without a line break."""
+        """The last line, if the stream ended without a line break."""
         if self._rest:
             yield self._rest.decode("utf-8", "replace").rstrip("\r")

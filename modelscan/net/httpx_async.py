@@ -1,4 +1,4 @@
-"""Requests with httpx on an event loop. Imported on first use."""
+"""HTTP transport with httpx on an event loop. Imported on first use."""
 
 from __future__ import annotations
 
@@ -9,33 +9,41 @@ from typing import Any
 
 import httpx
 
-from modelscan.net.exchange import Request
+from modelscan.net.exchange import HttpRequest
 from modelscan.net.httpx_setup import Clients, host_name, lower_case, phases, translated
 
 
 class AsyncHttpxResponse:
-    """A response of httpx.AsyncClient."""
+    """A response from httpx.AsyncClient."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.status, self.headers = response.status_code, lower_case(response.headers)
         self._response = response
 
     async def parts(self) -> AsyncIterator[bytes]:
-        """The decoded body as it arrives; raises TransportFailure when it breaks off."""
+        """Yield the decoded body as it arrives.
+
+        Raises TransportFailure if the connection breaks.
+        """
         with translated():
             async for part in self._response.aiter_bytes():
                 yield part
 
 
 class AsyncHttpxTransport:
-    """For one event loop; connections are kept alive between requests."""
+    """HTTP transport for one event loop; keeps connections alive between requests."""
 
     def __init__(self, ca_file: str | None = None) -> None:
         self._clients = Clients(ca_file)
 
     @asynccontextmanager
-    async def open(self, request: Request, silence_s: float) -> AsyncIterator[AsyncHttpxResponse]:
-        """The response's head; raises TransportFailure. ``silence_s`` bounds each wait."""
+    async def open(
+        self, request: HttpRequest, silence_s: float
+    ) -> AsyncIterator[AsyncHttpxResponse]:
+        """Send a request and return the response's head. Raises TransportFailure.
+
+        ``silence_s`` limits each wait for data.
+        """
         streams: list[Any] = []
 
         async def opened(event: str, info: Mapping[str, Any]) -> None:
@@ -43,14 +51,14 @@ class AsyncHttpxTransport:
                 streams.append(info["return_value"])
 
         client = self._clients.get(httpx.AsyncClient, host_name(request.url))
-        sent = client.build_request(
+        httpx_request = client.build_request(
             request.method, request.url, headers=dict(request.headers), content=request.body,
             extensions={"trace": opened, "timeout": phases(silence_s)},
         )  # fmt: skip
         try:
             with translated():
-                response = await client.send(sent, stream=True, follow_redirects=False)
-        except asyncio.CancelledError:  # during the TLS handshake, httpcore leaves it open
+                response = await client.send(httpx_request, stream=True, follow_redirects=False)
+        except asyncio.CancelledError:  # httpcore leaves the connection open during a TLS handshake
             for stream in streams:
                 await stream.aclose()
             raise
@@ -61,5 +69,5 @@ class AsyncHttpxTransport:
 
     async def close(self) -> None:
         """Release the connections."""
-        for client in self._clients.made():
+        for client in self._clients.created():
             await client.aclose()

@@ -1,4 +1,4 @@
-"""How httpx is set up: TLS, the environment's proxies except for loopback, its errors as ours.
+"""Setup of httpx: TLS, proxies from the environment (never for loopback), translation of errors.
 
 Imported on first use: httpx takes longer to load than most commands take to run.
 """
@@ -22,28 +22,30 @@ _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 
 
 class Clients:
-    """Which client an address gets, each made on first use: with or without the proxies."""
+    """The httpx clients with and without proxies, each created on first use."""
 
     def __init__(self, ca_file: str | None) -> None:
         self._ca_file = ca_file
         self._lock = Lock()
-        self._made: dict[bool, Any] = {}
+        self._created: dict[bool, Any] = {}
 
     def get(self, kind: type[_Client], host: str, **options: Any) -> _Client:
-        """The client for a host; raises UsageError for unusable proxy settings or CA file."""
+        """The client for a host. Raises UsageError for unusable proxy settings or an unusable CA
+        file.
+        """
         proxied = not is_loopback(host)
         with self._lock:
-            if proxied not in self._made:
-                self._made[proxied] = _make(kind, self._ca_file, host, options)
-            client: _Client = self._made[proxied]
+            if proxied not in self._created:
+                self._created[proxied] = _create(kind, self._ca_file, host, options)
+            client: _Client = self._created[proxied]
             return client
 
-    def made(self) -> list[Any]:
-        """Those to be closed."""
-        return list(self._made.values())
+    def created(self) -> list[Any]:
+        """All clients created so far."""
+        return list(self._created.values())
 
 
-def _make(kind: type[_Client], ca_file: str | None, host: str, options: Any) -> _Client:
+def _create(kind: type[_Client], ca_file: str | None, host: str, options: Any) -> _Client:
     verify = _authorities(ca_file)
     headers = {"User-Agent": f"modelscan/{__version__}"}
     try:
@@ -57,23 +59,24 @@ def _make(kind: type[_Client], ca_file: str | None, host: str, options: Any) -> 
 
 
 def _without_password(error: Exception) -> str:
-    """httpx quotes the variable, which may hold a password."""
+    """The error's text without passwords: httpx quotes the variable, which may contain one."""
     return " ".join(public(word.lstrip("'\"")) for word in str(error).split())
 
 
 def _authorities(ca_file: str | None) -> ssl.SSLContext:
     if ca_file is None:
-        return httpx.create_ssl_context()  # SSL_CERT_FILE counts here too
+        return httpx.create_ssl_context()  # also reads SSL_CERT_FILE
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(
             f"the CA file {ca_file} cannot be used: {error}",
-            hint="a CA file holds certificates as PEM text",
+            hint="the CA file must contain certificates in PEM format",
         ) from error
 
 
 def host_name(url: str) -> str:
+    """The host of an address. Raises UsageError if it is not an address."""
     try:
         return httpx.URL(url).host
     except httpx.InvalidURL as error:
@@ -81,12 +84,13 @@ def host_name(url: str) -> str:
 
 
 def phases(seconds: float) -> dict[str, float]:
+    """httpx's timeouts: ``seconds`` for each phase of a request."""
     return {"connect": seconds, "read": seconds, "write": seconds, "pool": seconds}
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """httpx's errors as TransportFailure."""
+    """Turn httpx's errors into TransportFailure."""
     try:
         yield
     except httpx.TimeoutException as error:
@@ -102,4 +106,5 @@ def _kind(error: Exception) -> FailureKind:
 
 
 def lower_case(headers: httpx.Headers) -> Mapping[str, str]:
+    """The headers as a mapping with lower-case names."""
     return {name.lower(): value for name, value in headers.items()}

@@ -1,4 +1,4 @@
-"""Requests with httpx from threads. Imported on first use."""
+"""HTTP transport with httpx for threads. Imported on first use."""
 
 from __future__ import annotations
 
@@ -9,37 +9,40 @@ from typing import Any
 import httpx
 
 from modelscan.net.deadline import Deadline
-from modelscan.net.exchange import Request
+from modelscan.net.exchange import HttpRequest
 from modelscan.net.httpx_setup import Clients, host_name, lower_case, phases, translated
 
 
 class HttpxResponse:
-    """A response of httpx.Client."""
+    """A response from httpx.Client."""
 
     def __init__(self, response: httpx.Response) -> None:
         self.status, self.headers = response.status_code, lower_case(response.headers)
         self._response = response
 
     def parts(self) -> Iterator[bytes]:
-        """The decoded body as it arrives; raises TransportFailure when it breaks off."""
+        """Yield the decoded body as it arrives.
+
+        Raises TransportFailure if the connection breaks.
+        """
         with translated():
             yield from self._response.iter_bytes()
 
 
 class HttpxTransport:
-    """Thread-safe. ``inner`` replaces the network in tests."""
+    """HTTP transport for threads. Thread-safe. ``inner`` replaces the network in tests."""
 
     def __init__(
         self, ca_file: str | None = None, *, inner: httpx.BaseTransport | None = None
     ) -> None:
         self._clients = Clients(ca_file)
-        # No keep-alive: a deadline owns its connection.
+        # No keep-alive: a deadline closes its connections.
         self._options: dict[str, Any] = {"limits": httpx.Limits(max_keepalive_connections=0)}
         if inner is not None:
             self._options["transport"] = inner
 
     def prepare(self, url: str) -> None:
-        """Make the client of an address; raises UsageError for settings that cannot be used."""
+        """Create the client for an address. Raises UsageError for unusable settings."""
         self._client(url)
 
     def _client(self, url: str) -> httpx.Client:
@@ -47,24 +50,27 @@ class HttpxTransport:
 
     @contextmanager
     def open(
-        self, request: Request, silence_s: float, deadline: Deadline
+        self, request: HttpRequest, silence_s: float, deadline: Deadline
     ) -> Iterator[HttpxResponse]:
-        """The response's head; raises TransportFailure. ``silence_s`` bounds each wait."""
+        """Send a request and return the response's head. Raises TransportFailure.
+
+        ``silence_s`` limits each wait for data.
+        """
 
         def opened(event: str, info: Mapping[str, Any]) -> None:
-            """httpcore's documented hook: each connection as it is made."""
+            """httpcore's trace hook: register each connection with the deadline."""
             stream = info.get("return_value")
             if event == "connection.connect_tcp.complete" and stream is not None:
                 deadline.watch(stream.get_extra_info("socket"))
 
         client = self._client(request.url)
         extensions = {"trace": opened, "timeout": phases(silence_s)}
-        sent = client.build_request(
+        httpx_request = client.build_request(
             request.method, request.url, headers=dict(request.headers), content=request.body,
             extensions=extensions,
         )  # fmt: skip
         with translated():
-            response = client.send(sent, stream=True, follow_redirects=False)
+            response = client.send(httpx_request, stream=True, follow_redirects=False)
         try:
             yield HttpxResponse(response)
         finally:
@@ -72,5 +78,5 @@ class HttpxTransport:
 
     def close(self) -> None:
         """Release the connections."""
-        for client in self._clients.made():
+        for client in self._clients.created():
             client.close()

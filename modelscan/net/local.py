@@ -1,6 +1,6 @@
-"""Requests to servers of this machine with ``http.client``: no httpx, never a proxy, no TLS.
+"""HTTP transport for servers on this machine with ``http.client``: no httpx, no proxy, no TLS.
 
-Importing httpx takes as long as a whole ``modelscan list``; a health check does without.
+Importing httpx takes as long as a whole ``modelscan list``; a health check works without it.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from urllib.parse import urlsplit
 from modelscan import __version__
 from modelscan.net.deadline import Deadline
 from modelscan.net.errors import FailureKind, TransportFailure
-from modelscan.net.exchange import Request
+from modelscan.net.exchange import HttpRequest
 
 _CHUNK_BYTES = 65536
 
 
 class LocalResponse:
-    """A response of http.client; its length is checked here, because ``read1`` does not."""
+    """A response from http.client. Checks the body's length, because ``read1`` does not."""
 
     def __init__(self, response: http.client.HTTPResponse, method: str) -> None:
         self.status = response.status
@@ -28,29 +28,32 @@ class LocalResponse:
         self._left = 0 if method == "HEAD" else response.length  # None: chunked, or until the end
 
     def parts(self) -> Iterator[bytes]:
-        """The body as it arrives; raises TransportFailure when it breaks off."""
+        """Yield the body as it arrives. Raises TransportFailure if the connection breaks."""
         if self.headers.get("content-encoding", "identity") != "identity":
             raise TransportFailure("broken", "it is compressed, which was not requested")
-        left = self._left
-        while left != 0:
+        remaining = self._left
+        while remaining != 0:
             with _translated():
-                part = self._response.read1(_CHUNK_BYTES if left is None else left)
-            if not part and left is not None:
-                raise TransportFailure("broken", f"{left} bytes are missing")
+                part = self._response.read1(_CHUNK_BYTES if remaining is None else remaining)
+            if not part and remaining is not None:
+                raise TransportFailure("broken", f"{remaining} bytes are missing")
             if not part:
                 return
-            left = None if left is None else left - len(part)
+            remaining = None if remaining is None else remaining - len(part)
             yield part
 
 
 class LocalTransport:
-    """One connection per request: a deadline owns its connection."""
+    """HTTP transport that opens one connection per request: a deadline closes its connections."""
 
     @contextmanager
     def open(
-        self, request: Request, silence_s: float, deadline: Deadline
+        self, request: HttpRequest, silence_s: float, deadline: Deadline
     ) -> Iterator[LocalResponse]:
-        """The response's head; raises TransportFailure. ``silence_s`` bounds each wait."""
+        """Send a request and return the response's head. Raises TransportFailure.
+
+        ``silence_s`` limits each wait for data.
+        """
         parts = urlsplit(request.url)
         connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=silence_s)
         with closing(connection):
@@ -61,21 +64,21 @@ class LocalTransport:
             with _translated():
                 connection.request(request.method, target, request.body, _headers(request))
                 response = connection.getresponse()
-            with closing(response):  # the connection no longer knows it
+            with closing(response):  # the connection does not close it
                 yield LocalResponse(response, request.method)
 
     def close(self) -> None:
-        """Nothing is kept open."""
+        """Nothing to do: no connection stays open."""
 
 
-def _headers(request: Request) -> dict[str, str]:
-    own = {"User-Agent": f"modelscan/{__version__}", "Connection": "close"}
-    return {**own, "Accept-Encoding": "identity", **request.headers}
+def _headers(request: HttpRequest) -> dict[str, str]:
+    defaults = {"User-Agent": f"modelscan/{__version__}", "Connection": "close"}
+    return {**defaults, "Accept-Encoding": "identity", **request.headers}
 
 
 @contextmanager
 def _translated(kind: FailureKind = "broken") -> Iterator[None]:
-    """The library's errors as TransportFailure of that kind, or of a timeout."""
+    """Turn http.client's errors into TransportFailure of that kind, or "timeout"."""
     try:
         yield
     except TimeoutError as error:

@@ -1,4 +1,4 @@
-"""Carries out exchanges from threads: redirects, retries, deadlines, cancelling."""
+"""Carries out HTTP exchanges for threads: redirects, retries, deadlines, cancelling."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from modelscan.net.errors import (
 from modelscan.net.exchange import (
     Answer,
     Body,
+    HttpLimits,
+    HttpRequest,
     HttpSettings,
-    Limits,
     Lines,
     Read,
-    Request,
     answer_of,
     on_head,
     retry_pause_s,
@@ -34,12 +34,12 @@ from modelscan.net.transport import Response, Transport
 
 
 def utc_now() -> str:
-    """RFC 3339, UTC, seconds."""
+    """The current time in UTC, RFC 3339, to the second."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Runner:
-    """The effects of the sync client. Thread-safe."""
+class SyncRunner:
+    """Sends the requests of the sync client. Thread-safe."""
 
     def __init__(self, settings: HttpSettings, transport: Transport | None) -> None:
         self.received_bytes = 0
@@ -55,14 +55,14 @@ class Runner:
             self._transport.close()
 
     def cancel(self) -> None:
-        """Stop every exchange under way; later ones fail at once."""
+        """Stop all running exchanges; later ones fail at once."""
         self._stop.set()
         with self._lock:
             for deadline in self._active:
                 deadline.cut()
 
-    def answer(self, request: Request, limits: Limits) -> Answer:
-        """The successful response, after as many attempts as are allowed; raises HttpError."""
+    def answer(self, request: HttpRequest, limits: HttpLimits) -> Answer:
+        """Send a request, with retries. Raises HttpError."""
         for attempt in count(1):
             try:
                 return self._once(request, limits)
@@ -73,17 +73,21 @@ class Runner:
                     raise
         raise AssertionError("unreachable")  # pragma: no cover
 
-    def _once(self, request: Request, limits: Limits) -> Answer:
+    def _once(self, request: HttpRequest, limits: HttpLimits) -> Answer:
         with self.opened(request, limits, limits.timeout_s) as response:
             return self.read(request, response, limits.max_bytes)
 
-    def read(self, request: Request, response: Response, max_bytes: int) -> Answer:
-        """The response with its body; raises HttpError above ``max_bytes``."""
+    def read(self, request: HttpRequest, response: Response, max_bytes: int) -> Answer:
+        """The response with its body. Raises HttpError above ``max_bytes``."""
         body = self._body(request, response, Read(max_bytes))
         return answer_of(request, response.status, response.headers, body, utc_now())
 
-    def lines(self, request: Request, response: Response, max_bytes: int | None) -> Iterator[str]:
-        """The body's lines as they come; raises HttpError above ``max_bytes`` (None: no limit)."""
+    def lines(
+        self, request: HttpRequest, response: Response, max_bytes: int | None
+    ) -> Iterator[str]:
+        """Yield the body's lines as they arrive. Raises HttpError above ``max_bytes`` (None: no
+        limit).
+        """
         lines = Lines(request.shown, max_bytes)
         for part in self.parts(response):
             yield from lines.add(part)
@@ -91,23 +95,27 @@ class Runner:
 
     @contextmanager
     def opened(
-        self, request: Request, limits: Limits, within_s: float | None
+        self, request: HttpRequest, limits: HttpLimits, within_s: float | None
     ) -> Iterator[Response]:
-        """The successful response at the end of the redirects; everything else raises HttpError.
+        """Yield the successful response at the end of the redirects. Raises HttpError otherwise.
 
-        ``within_s`` bounds the whole exchange, ``limits.timeout_s`` each silence.
+        ``within_s`` limits the whole exchange, ``limits.timeout_s`` each wait for data, in seconds.
         """
         with Deadline(within_s) as deadline, self._tracked(deadline):
             try:
                 with self._followed(request, limits, deadline) as response:
                     yield response
-                if deadline.expired:  # a cut connection may look like the end of the body
+                if deadline.expired:  # a closed connection can look like the end of the body
                     raise TransportFailure("timeout", "")
             except TransportFailure as failure:
                 raise self._explained(request, failure, deadline, limits) from failure
 
     def _explained(
-        self, request: Request, failure: TransportFailure, deadline: Deadline, limits: Limits
+        self,
+        request: HttpRequest,
+        failure: TransportFailure,
+        deadline: Deadline,
+        limits: HttpLimits,
     ) -> HttpError:
         if self._stop.is_set():
             return stopped(request.shown)
@@ -118,12 +126,14 @@ class Runner:
         return explain(request.shown, failure)
 
     @contextmanager
-    def _followed(self, request: Request, limits: Limits, deadline: Deadline) -> Iterator[Response]:
+    def _followed(
+        self, request: HttpRequest, limits: HttpLimits, deadline: Deadline
+    ) -> Iterator[Response]:
         following, transport = request, self._connected()
         for redirects in count():
             with transport.open(following, limits.timeout_s, deadline) as response:
                 step = on_head(following, response.status, response.headers, redirects, limits)
-                if isinstance(step, Request):
+                if isinstance(step, HttpRequest):
                     following = step
                     continue
                 if step.cut:
@@ -132,19 +142,19 @@ class Runner:
                 yield response
                 return
 
-    def _body(self, request: Request, response: Response, read: Read) -> bytes:
+    def _body(self, request: HttpRequest, response: Response, read: Read) -> bytes:
         body = Body(request.shown, read)
         try:
             for part in self.parts(response):
                 if not body.add(part):
                     break
         except TransportFailure:
-            if not read.cut:  # of an error's explanation, what has arrived will do
+            if not read.cut:  # a partial error text is good enough
                 raise
         return body.joined()
 
     def parts(self, response: Response) -> Iterator[bytes]:
-        """The body as it arrives, counted."""
+        """Yield the body as it arrives and count its bytes."""
         for part in response.parts():
             self.received_bytes += len(part)
             yield part
@@ -162,7 +172,7 @@ class Runner:
                 self._active.discard(deadline)
 
     def _connected(self) -> Transport:
-        """The transport, made on first use."""
+        """The transport, created on first use."""
         with self._lock:
             if self._transport is None:
                 from modelscan.net.httpx_transport import HttpxTransport

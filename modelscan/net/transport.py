@@ -1,4 +1,4 @@
-"""What carries requests: the interface of the transports, and which one an address gets."""
+"""The interface of the HTTP transports, and the choice of a transport for an address."""
 
 from __future__ import annotations
 
@@ -8,57 +8,66 @@ from typing import Protocol
 
 from modelscan.net.address import stays_here
 from modelscan.net.deadline import Deadline
-from modelscan.net.exchange import HttpSettings, Request
+from modelscan.net.exchange import HttpRequest, HttpSettings
 
 
 class Response(Protocol):
-    """A response whose body is still to be read. Header names are lower case."""
+    """A response whose body has not been read yet. Header names are lower case."""
 
     status: int
     headers: Mapping[str, str]
 
     def parts(self) -> Iterator[bytes]:
-        """The decoded body as it arrives; raises TransportFailure when it breaks off."""
+        """Yield the decoded body as it arrives.
+
+        Raises TransportFailure if the connection breaks.
+        """
 
 
 class Transport(Protocol):
-    """Sends one request. Redirects, retries and limits are not its business."""
+    """Sends one request. Redirects, retries and limits are decided by the client."""
 
     def open(
-        self, request: Request, silence_s: float, deadline: Deadline
+        self, request: HttpRequest, silence_s: float, deadline: Deadline
     ) -> AbstractContextManager[Response]:
-        """The response's head; raises TransportFailure. ``silence_s`` bounds each wait."""
+        """Send a request and return the response's head. Raises TransportFailure.
+
+        ``silence_s`` limits each wait for data.
+        """
 
     def close(self) -> None:
         """Release the connections."""
 
 
 class AsyncResponse(Protocol):
-    """As ``Response``, for an event loop."""
+    """Like ``Response``, for an event loop."""
 
     status: int
     headers: Mapping[str, str]
 
     def parts(self) -> AsyncIterator[bytes]:
-        """The decoded body as it arrives; raises TransportFailure when it breaks off."""
+        """Yield the decoded body as it arrives.
+
+        Raises TransportFailure if the connection breaks.
+        """
 
 
 class AsyncTransport(Protocol):
-    """As ``Transport``, for an event loop; a deadline cancels the task."""
+    """Like ``Transport``, for an event loop; a deadline cancels the task."""
 
     def open(
-        self, request: Request, silence_s: float
+        self, request: HttpRequest, silence_s: float
     ) -> AbstractAsyncContextManager[AsyncResponse]:
-        """The response's head; raises TransportFailure."""
+        """Send a request and return the response's head. Raises TransportFailure."""
 
     async def close(self) -> None:
         """Release the connections."""
 
 
 def transport_for(url: str, settings: HttpSettings) -> Transport:
-    """The transport that costs least: unencrypted servers of this machine need no httpx.
+    """The fastest transport for an address: unencrypted servers on this machine do not need httpx.
 
-    Raises UsageError for proxy settings or a CA file that cannot be used.
+    Raises UsageError for unusable proxy settings or an unusable CA file.
     """
     if url.startswith("http:") and stays_here(url):
         from modelscan.net.local import LocalTransport

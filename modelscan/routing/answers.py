@@ -1,4 +1,4 @@
-"""What the routing file answers, as values with one JSON form."""
+"""The results of the route commands: typed values, each with one JSON form."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from modelscan.routing.schema import Finding, RoutingFile
 
 @dataclass(frozen=True, slots=True)
 class RouteEntry(Route):
-    """An entry of the file; ``default`` is true for the default provider."""
+    """An entry of the routing file; ``default`` is true for the default provider."""
 
     default: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RouteList:
-    """The file and its entries in order; ``warnings`` are its faults."""
+    """The routing file and its entries in order; ``warnings`` are the messages of its findings."""
 
     routing_file: Path
     exists: bool
@@ -42,7 +42,7 @@ class RouteList:
 
 @dataclass(frozen=True, slots=True)
 class RouteShown:
-    """One entry."""
+    """One entry of the routing file."""
 
     route: RouteEntry
     warnings: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class RouteShown:
 
 @dataclass(frozen=True, slots=True)
 class RouteResolved:
-    """Which entry answers for ``query`` (None: for no name), how it was chosen, and why."""
+    """The entry that serves ``query`` (None: no name given), how it was chosen, and why."""
 
     query: str | None
     how: str
@@ -62,7 +62,7 @@ class RouteResolved:
 
 @dataclass(frozen=True, slots=True)
 class RoutingFileChecked:
-    """``valid`` means no errors; ``routes`` counts the entries."""
+    """The findings about a routing file. ``valid``: no errors; ``routes``: number of entries."""
 
     routing_file: Path
     exists: bool
@@ -73,7 +73,10 @@ class RoutingFileChecked:
 
 @dataclass(frozen=True, slots=True)
 class RouteTested:
-    """A real request to an entry. ``status`` is HTTP's; unknown parts are None."""
+    """The result of a real request to an entry.
+
+    ``status`` is the HTTP status; unknown fields are None.
+    """
 
     route: Route
     ok: bool
@@ -87,58 +90,60 @@ class RouteTested:
 
 
 def route_tested(route: Route, probe: RouteProbe, warnings: tuple[str, ...] = ()) -> RouteTested:
-    """The result of a probe as an answer."""
+    """The result of a probe together with its route and warnings."""
     values = {field.name: getattr(probe, field.name) for field in fields(probe)}
     return RouteTested(route=route, **values, warnings=warnings)
 
 
 def list_routes(path: Path) -> RouteList:
-    """Every entry; raises UsageError where the file is not YAML."""
+    """List all entries. Raises UsageError if the file is not valid YAML."""
     file = load(path)
     routes = tuple(_entry(route, file) for route in file.routes)
-    return RouteList(path, file.exists, file.mode, file.default_provider, routes, _faults(file))
+    return RouteList(path, file.exists, file.mode, file.default_provider, routes, _messages(file))
 
 
 def find_route(path: Path, name: str) -> tuple[Route, tuple[str, ...]]:
-    """The entry of that name, enabled or not, else the one that the name resolves to; the file's
-    faults. Raises UsageError with the nearest names where there is none.
+    """The entry with that name, enabled or not, else the entry that the name resolves to.
+
+    Also returns the messages of the file's findings. Raises UsageError with the nearest names if
+    there is no match.
     """
     file = load(path)
-    return _find(file, name), _faults(file)
+    return _find(file, name), _messages(file)
 
 
 def show_route(path: Path, name: str) -> RouteShown:
-    """As ``find_route``, as an entry of the file."""
+    """Like ``find_route``, as a RouteEntry."""
     file = load(path)
-    return RouteShown(_entry(_find(file, name), file), _faults(file))
+    return RouteShown(_entry(_find(file, name), file), _messages(file))
 
 
 def _find(file: RoutingFile, name: str) -> Route:
     route = file.route(name)
     if route is not None:
         return route
-    answer = resolve(file, name)
-    if answer.route is None:
-        raise _unknown(name, answer.nearest)
-    return answer.route
+    resolution = resolve(file, name)
+    if resolution.route is None:
+        raise _unknown(name, resolution.nearest)
+    return resolution.route
 
 
 def resolve_route(path: Path, name: str | None) -> RouteResolved:
-    """Which entry would answer for a name; None asks for the default. Sends nothing."""
+    """The entry that would serve a name; None: the default. Sends no request."""
     file = load(path)
-    answer = resolve(file, name)
-    route = _entry(answer.route, file) if answer.route else None
-    reasons, nearest = tuple(answer.reasons), tuple(answer.nearest)
-    return RouteResolved(name, answer.how, reasons, nearest, route, _faults(file))
+    resolution = resolve(file, name)
+    route = _entry(resolution.route, file) if resolution.route else None
+    reasons, nearest = tuple(resolution.reasons), tuple(resolution.nearest)
+    return RouteResolved(name, resolution.how, reasons, nearest, route, _messages(file))
 
 
 def check_routing_file(path: Path) -> tuple[RoutingFile, RoutingFileChecked]:
-    """The file, and what is wrong with its format, URLs, names and keys."""
+    """The routing file, and the findings about its format, URLs, names and keys."""
     file = check(path)
-    answer = RoutingFileChecked(
+    result = RoutingFileChecked(
         path, path.exists(), not file.errors, len(file.routes), tuple(file.findings)
     )
-    return file, answer
+    return file, result
 
 
 def _entry(route: Route, file: RoutingFile) -> RouteEntry:
@@ -146,7 +151,7 @@ def _entry(route: Route, file: RoutingFile) -> RouteEntry:
     return RouteEntry(**values, default=route.name == file.default_provider)
 
 
-def _faults(file: RoutingFile) -> tuple[str, ...]:
+def _messages(file: RoutingFile) -> tuple[str, ...]:
     return tuple(finding.message for finding in file.findings)
 
 

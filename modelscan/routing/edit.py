@@ -1,8 +1,8 @@
 """Edits of the routing file's text. Pure: text in, text out.
 
-Only the lines of our own entry change; every other byte (comments, blank lines, quoting, order)
-stays. YAML nodes tell where things stand. The result is checked by reading it back: where a
-person's style defeats the line edit (flow style, anchors), ruamel's round trip does it instead.
+Only the lines of our own entry change; all other bytes (comments, blank lines, quoting, order)
+stay. YAML nodes give the positions. The result is parsed again to check it: if the file's style
+does not allow a line edit (flow style, anchors), ruamel's round trip is used.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HEADER = "# Where each model is served. Written by modelscan; your own entries a
 
 
 def entry_fields(route: Route) -> dict[str, Any]:
-    """The fields of an entry as they are written: unset optional ones are left out."""
+    """The fields of an entry to write; unset optional fields are left out."""
     fields: dict[str, Any] = {
         "name": route.name, "type": route.type, "base_url": route.base_url, "model": route.model,
     }  # fmt: skip
@@ -35,7 +35,7 @@ def entry_fields(route: Route) -> dict[str, Any]:
 
 
 def put(text: str, fields: Mapping[str, Any]) -> str:
-    """Add the entry, or update the one of the same name; its other fields stay."""
+    """The text with the entry added, or updated if one has the same name; its other fields stay."""
     data = load_plain(text)
     if not data:
         start = text if text.strip() else HEADER
@@ -45,7 +45,7 @@ def put(text: str, fields: Mapping[str, Any]) -> str:
 
 
 def drop(text: str, name: str) -> str:
-    """Remove the entry of that name; the default moves to the first enabled entry left."""
+    """The text without the entry; the default moves to the first remaining enabled entry."""
     data = load_plain(text)
     if not any(_is(entry, name) for entry in _providers(data)):
         return text
@@ -55,11 +55,11 @@ def drop(text: str, name: str) -> str:
 
 
 def load_plain(text: str) -> Any:
-    """The file as plain data; raises UsageError naming the line of a mistake."""
+    """The file as plain data. Raises UsageError with the line of a syntax error."""
     import yaml
 
     try:
-        return yaml.load(text, Loader=_loader())  # noqa: S506 - a SafeLoader, C if there is one
+        return yaml.load(text, Loader=_loader())  # noqa: S506 - a SafeLoader, in C if available
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
@@ -97,14 +97,14 @@ def _checked(
     data_edit: Callable[[Any, Mapping[str, Any]], Any],
     fields: Mapping[str, Any],
 ) -> str:
-    """The line edit if it reads back as expected, else ruamel's round trip."""
+    """The line edit if it parses as expected, else ruamel's round trip."""
     edited = line_edit()
     if edited is not None and _reads_as(edited, expected):
         return edited
     edited = _round_trip(text, data_edit, fields)
     if not _reads_as(edited, expected):
         raise UsageError(
-            "the routing file cannot be edited without changing your part of it",
+            "the routing file cannot be edited without changing your own entries",
             hint="write routing.direct.providers as a plain block list",
             code="routing_file",
         )
@@ -169,13 +169,13 @@ def _put_data(data: Any, fields: Mapping[str, Any]) -> Any:
         direct["providers"] = entries = []
     if not isinstance(entries, list):
         raise UsageError("routing.direct.providers is not a list", hint="modelscan route validate")
-    mine = next((entry for entry in entries if _is(entry, fields["name"])), None)
-    if mine is None:
+    own_entry = next((entry for entry in entries if _is(entry, fields["name"])), None)
+    if own_entry is None:
         entries.append(dict(fields))
     else:
-        mine.update(fields)
+        own_entry.update(fields)
         if "enabled" not in fields:
-            mine.pop("enabled", None)
+            own_entry.pop("enabled", None)
     if direct.get("default_provider") is None:
         direct["default_provider"] = fields["name"]
     return data

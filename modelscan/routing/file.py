@@ -1,4 +1,4 @@
-"""The routing file on disk: read it, and change one entry under its lock, atomically."""
+"""The routing file on disk: read it, and change one entry atomically under its lock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modelscan.state.locks import hold
 
 
 def load(path: Path) -> RoutingFile:
-    """Read the file. A missing one is empty; raises UsageError when it is not YAML."""
+    """Read the file; a missing file has no entries. Raises UsageError if it is not valid YAML."""
     text = _read(path)
     if text is None:
         return dataclasses.replace(parse(None), exists=False)
@@ -23,7 +23,7 @@ def load(path: Path) -> RoutingFile:
 
 
 def check(path: Path) -> RoutingFile:
-    """Like ``load``, but a file that is not YAML becomes an error finding."""
+    """Like ``load``, but a file that is not valid YAML becomes a finding of level error."""
     try:
         return load(path)
     except UsageError as error:
@@ -35,15 +35,14 @@ def check(path: Path) -> RoutingFile:
 def add_route(path: Path, route: Route) -> None:
     """Add the entry of a deployment, or update it.
 
-    Raises UsageError when an entry of that name belongs to somebody else: it has no
-    ``deployment``, or another one.
+    Raises UsageError if an entry of that name has no ``deployment`` or another one.
     """
 
     def change(text: str) -> str:
-        mine = parse(load_plain(text)).route(route.name)
-        if mine is not None and mine.deployment != route.deployment:
+        entry = parse(load_plain(text)).route(route.name)
+        if entry is not None and entry.deployment != route.deployment:
             raise UsageError(
-                f"the routing file has an entry '{route.name}' that is not of this deployment",
+                f"the routing file has an entry '{route.name}' that belongs to another owner",
                 hint=f"choose another --name, or --no-route; see modelscan route show {route.name}",
                 code="route_conflict",
             )
@@ -53,11 +52,11 @@ def add_route(path: Path, route: Route) -> None:
 
 
 def remove_route(path: Path, name: str, *, deployment: str | None = None) -> bool:
-    """Remove an entry; False if there is none, or it is not of ``deployment`` (when given)."""
+    """Remove an entry. False if there is none, or if it does not belong to ``deployment``."""
 
     def change(text: str) -> str:
-        mine = parse(load_plain(text)).route(name)
-        if mine is None or (deployment is not None and mine.deployment != deployment):
+        entry = parse(load_plain(text)).route(name)
+        if entry is None or (deployment is not None and entry.deployment != deployment):
             return text
         return drop(text, name)
 
@@ -65,42 +64,45 @@ def remove_route(path: Path, name: str, *, deployment: str | None = None) -> boo
 
 
 def disable_route(path: Path, name: str, *, deployment: str | None = None) -> bool:
-    """Mark an entry ``enabled: false`` so that nothing is sent there; False if there is none."""
+    """Set ``enabled: false`` so that the entry gets no requests. False if there is none."""
     return _set_enabled(path, name, False, deployment)
 
 
 def enable_route(path: Path, name: str, *, deployment: str | None = None) -> bool:
-    """Drop ``enabled: false``; False if there is no such entry."""
+    """Remove ``enabled: false``. False if there is no such entry."""
     return _set_enabled(path, name, True, deployment)
 
 
 def _set_enabled(path: Path, name: str, enabled: bool, deployment: str | None) -> bool:
-    found = False
+    exists = False
 
     def change(text: str) -> str:
-        nonlocal found
-        mine = parse(load_plain(text)).route(name)
-        if mine is None or (deployment is not None and mine.deployment != deployment):
+        nonlocal exists
+        entry = parse(load_plain(text)).route(name)
+        if entry is None or (deployment is not None and entry.deployment != deployment):
             return text
-        found = True
-        if mine.enabled == enabled:
+        exists = True
+        if entry.enabled == enabled:
             return text
-        return put(text, entry_fields(dataclasses.replace(mine, enabled=enabled)))
+        return put(text, entry_fields(dataclasses.replace(entry, enabled=enabled)))
 
     _change(path, change)
-    return found
+    return exists
 
 
 def _change(path: Path, change: Callable[[str], str]) -> bool:
-    """Apply ``change`` under the file's lock; True if the text changed. Keeps one backup."""
+    """Apply ``change`` under the file's lock.
+
+    True if the text changed. Keeps one backup (``.bak``).
+    """
     with hold(path.with_name(f".{path.name}.lock"), what="the routing file"):
-        old = _read(path)
-        new = change(old or "")
-        if new == (old or ""):
+        old_text = _read(path)
+        new_text = change(old_text or "")
+        if new_text == (old_text or ""):
             return False
-        if old is not None:
-            write_atomic(path.with_name(f"{path.name}.bak"), old)
-        write_atomic(path, new)
+        if old_text is not None:
+            write_atomic(path.with_name(f"{path.name}.bak"), old_text)
+        write_atomic(path, new_text)
         return True
 
 

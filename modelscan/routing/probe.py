@@ -1,4 +1,4 @@
-"""Does the server of a routing entry answer, serve the model, and give a real answer?"""
+"""Test a routing entry with real requests: does it list the model and complete a request?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _EXCERPT = 200
 
 @dataclass(frozen=True, slots=True)
 class RouteProbe:
-    """The result of a probe; what is not known is None. ``status`` is of the last response."""
+    """The result of a probe; unknown fields are None. ``status`` is that of the last response."""
 
     ok: bool
     endpoint: str
@@ -37,9 +37,9 @@ class RouteProbe:
 def probe_route(route: Route, *, chat: bool, timeout_s: float, offline: bool) -> RouteProbe:
     """List the server's models and, with ``chat``, request one token (or one embedding).
 
-    ``timeout_s`` bounds each of the two requests; ``/v1/models`` costs no tokens. Raises
-    OfflineError for a host beyond this machine when offline, AuthError when the key is missing,
-    UsageError for an address that is none.
+    ``timeout_s`` limits each of the two requests; ``/v1/models`` uses no tokens. Raises
+    OfflineError for a remote host when offline, AuthError if the key is missing, UsageError if the
+    address is not http(s).
     """
     endpoint = route.base_url.rstrip("/") + "/v1"
     if offline and not stays_here(endpoint):
@@ -65,8 +65,8 @@ def _probed(
             return result
         path, body = _question(route)
         kind, data = json_body(body)
-        sent = {**headers, **kind}
-        answer = _send(client, "POST", f"{endpoint}/{path}", sent, data)
+        request_headers = {**headers, **kind}
+        answer = _send(client, "POST", f"{endpoint}/{path}", request_headers, data)
         return _answered(path, result, answer)
     except HttpError as error:
         return replace(result, ok=False, detail=redact(error.message))
@@ -79,8 +79,10 @@ def _send(
     headers: Mapping[str, str],
     body: bytes | None = None,
 ) -> Answer:
-    """The response, whatever its status: here an error's text is a result. Redirects are not
-    followed."""
+    """The response with any status, because an error's text is a result here.
+
+    Follows no redirects.
+    """
     limits = client.settings.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)
     try:
         return client.send(method, url, headers=headers, body=body, limits=limits)
@@ -91,7 +93,7 @@ def _send(
 
 
 def _listed(route: Route, result: RouteProbe, answer: Answer) -> RouteProbe:
-    """What the list of models says about the route."""
+    """The probe's result after the list of models."""
     result = replace(result, status=answer.status)
     if answer.status != 200:
         return replace(result, detail=f"/models answered {answer.status}: {_excerpt(answer)}")
@@ -116,7 +118,7 @@ def _model_ids(answer: Answer) -> tuple[str, ...] | None:
 
 
 def _question(route: Route) -> tuple[str, dict[str, Any]]:
-    """Path and body of the smallest request that has a real answer."""
+    """Path and body of the smallest request that the model answers."""
     model = route.served_model or route.model
     if "embedding" in route.tags:
         return "embeddings", {"model": model, "input": "Hello"}
@@ -133,7 +135,10 @@ def _answered(path: str, result: RouteProbe, answer: Answer) -> RouteProbe:
 
 
 def _answer_text(answer: Answer, path: str) -> str | None:
-    """The text of a completion ("" counts: one token may be a control token); None if broken."""
+    """The text of a completion, or None if the response is malformed.
+
+    "" is valid: a single token can be a control token.
+    """
     try:
         body = answer.json()
         if path == "embeddings":

@@ -1,4 +1,4 @@
-"""Which entry answers for a name, and why. Pure."""
+"""Choose the routing entry for a name, with reasons. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from modelscan.routing.schema import RoutingFile
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """``how``: name | model | served_model | short_name | default | none."""
+    """The chosen entry. ``how``: name
+    model
+    served_model
+    short_name
+    default
+    none.
+    """
 
     route: Route | None
     how: str
@@ -20,22 +26,23 @@ class Resolution:
 
 
 def resolve(file: RoutingFile, name: str | None) -> Resolution:
-    """The entry for a provider name or model id; without one, the default provider.
+    """The entry for a provider name or model id; without a name, the default provider.
 
-    Order: provider name, model id, served model, last part of a model id. A disabled entry never
-    answers. A name that matches nothing resolves to nothing, with the nearest names.
+    Order: provider name, model id, served model, last part of a model id. Disabled entries never
+    match. A name without a match resolves to None, with the nearest names.
     """
     if not name:
         return _default(file)
     for how, matches in _candidates(file, name):
         usable = [route for route in matches if route.enabled]
         if usable:
-            reason = f"{how.replace('_', ' ')} '{name}' matches {len(usable)} enabled entry(s)"
+            entries = "entry" if len(usable) == 1 else "entries"
+            reason = f"{how.replace('_', ' ')} '{name}' matches {len(usable)} enabled {entries}"
             return Resolution(usable[0], how, (reason,))
         if matches:
-            return Resolution(None, "none", (f"'{matches[0].name}' is there but disabled",))
-    known = sorted({text for r in file.routes for text in (r.name, r.model) if text})
-    near = tuple(nearest(name, known, limit=3))
+            return Resolution(None, "none", (f"'{matches[0].name}' exists but is disabled",))
+    names = sorted({text for r in file.routes for text in (r.name, r.model) if text})
+    near = tuple(nearest(name, names, limit=3))
     return Resolution(None, "none", (f"no entry is named '{name}' or serves it",), near)
 
 

@@ -1,7 +1,7 @@
-"""The routing file's data, checked. Pure: text and numbers in, findings out.
+"""Checks the routing file's data. Pure: parsed data in, findings out.
 
-Two forms of the mode names are accepted (``proxy`` and ``embedded`` occur in older documents);
-the canonical one is what we write.
+``proxy`` and ``embedded``, which occur in older documents, are accepted as mode names; modelscan
+writes ``plano_proxy`` and ``plano_embedded``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _REQUIRED = ("name", "type", "base_url", "model")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about the file: ``level`` is error or warning, ``where`` a path into it."""
+    """A problem in the file: ``level`` is error or warning, ``where`` a path into the file."""
 
     level: str
     where: str
@@ -38,7 +38,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class RoutingFile:
-    """A file that was read: its entries, in order, and what is wrong with it."""
+    """A parsed routing file: its entries in order, and its findings."""
 
     mode: str
     routes: tuple[Route, ...]
@@ -49,14 +49,16 @@ class RoutingFile:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
+        """The findings of level error."""
         return tuple(f for f in self.findings if f.level == "error")
 
     def route(self, name: str) -> Route | None:
+        """The entry with that name, or None."""
         return next((r for r in self.routes if r.name == name), None)
 
 
 def parse(data: Any) -> RoutingFile:
-    """The typed file. Never raises: everything that is wrong becomes a finding."""
+    """The typed file. Never raises: every problem becomes a finding."""
     if data is None:
         return RoutingFile("direct", (), None, False, ())
     findings: list[Finding] = []
@@ -103,7 +105,9 @@ def _version(top: Mapping[str, Any]) -> Iterator[Finding]:
     if version is None and top:
         yield Finding("warning", "version", "version is missing", f"add: version: {VERSION}")
     elif version is not None and version != VERSION:
-        yield Finding("error", "version", f"version {version!r} is not known (this is {VERSION})")
+        yield Finding(
+            "error", "version", f"version {version!r} is not supported (use version {VERSION})"
+        )
 
 
 def _mode(routing: Mapping[str, Any], findings: list[Finding]) -> str:
@@ -112,7 +116,7 @@ def _mode(routing: Mapping[str, Any], findings: list[Finding]) -> str:
     if mode in MODES:
         return str(mode)
     hint = f"use one of {', '.join(MODES)}"
-    findings.append(Finding("error", "routing.mode", f"mode {raw!r} is not known", hint))
+    findings.append(Finding("error", "routing.mode", f"mode {raw!r} is not supported", hint))
     return "direct"
 
 
@@ -150,7 +154,7 @@ def _check_entry(fields: Mapping[str, Any], where: str) -> Iterator[Finding]:
     kind = fields.get("type")
     if isinstance(kind, str) and kind and kind not in ROUTE_TYPES:
         hint = f"use one of {', '.join(ROUTE_TYPES)}"
-        yield Finding("error", f"{where}.type", f"{where}: type '{kind}' is not known", hint)
+        yield Finding("error", f"{where}.type", f"{where}: type '{kind}' is not supported", hint)
     yield from _check_url(fields.get("base_url"), where)
     yield from _check_key(fields.get("api_key"), where)
     yield from _check_kinds(fields, where)
@@ -175,7 +179,7 @@ def _check_url(url: Any, where: str) -> Iterator[Finding]:
                       "write the server's root: clients add /v1")  # fmt: skip
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         yield Finding("warning", f"{where}.base_url",
-                      f"{where}: plain http to {parts.hostname} can be read on the way",
+                      f"{where}: plain http to {parts.hostname} is not encrypted",
                       "use https")  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Line edits guided by YAML nodes: where an entry starts and where its own text ends. Pure.
+"""Line edits guided by YAML nodes: the lines on which an entry starts and ends. Pure.
 
-A function returns None when the file's style is not plain block style; the caller then edits in
-another way.
+A function returns None if the file is not in plain block style; the caller then uses another kind
+of edit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
 
 def scalar(value: Any) -> str:
-    """A value as YAML: plain where that is unambiguous, JSON-quoted elsewhere."""
+    """A value as YAML: plain if unambiguous, else JSON-quoted."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
@@ -29,14 +29,14 @@ def scalar(value: Any) -> str:
 
 
 def item_lines(fields: Mapping[str, Any], column: int) -> list[str]:
-    """``- name: …`` and its further fields, the dash in that column."""
+    """The lines of an entry: ``- name: …`` with the dash in that column, and its other fields."""
     pad = " " * column
     rows = [f"{key}: {scalar(value)}" for key, value in fields.items()]
     return [f"{pad}- {rows[0]}", *(f"{pad}  {row}" for row in rows[1:])]
 
 
 def put_text(text: str, fields: Mapping[str, Any]) -> str | None:
-    """``text`` with the entry added or updated by lines."""
+    """The text with the entry added or updated."""
     direct = _direct(text)
     if direct is None:
         return None
@@ -51,19 +51,19 @@ def put_text(text: str, fields: Mapping[str, Any]) -> str | None:
         return _first_entry(text, lines, direct, fields)
     if not _block_list(entries):
         return None
-    mine = _named(entries, str(fields["name"]))
-    if mine is None:
+    entry = _named(entries, str(fields["name"]))
+    if entry is None:
         column = _dash_column(lines, entries.value[0])
         if column is None:
             return None
         after = _last_line(entries) + 1
         lines[after:after] = item_lines(fields, column)
         return _text(lines, text)
-    return _update(text, lines, mine, fields)
+    return _update(text, lines, entry, fields)
 
 
 def _first_entry(text: str, lines: list[str], direct: Any, fields: Mapping[str, Any]) -> str | None:
-    """``providers: []`` (or an empty value) gets its first entry, right below the key."""
+    """Insert the first entry below the key of ``providers: []`` (or of an empty value)."""
     key, value = next((k, v) for k, v in direct.value if k.value == "providers")
     line = key.end_mark.line
     if value.end_mark.line == line and value.end_mark.column > value.start_mark.column:
@@ -76,19 +76,19 @@ def _first_entry(text: str, lines: list[str], direct: Any, fields: Mapping[str, 
 
 
 def drop_text(text: str, name: str, expected: Any) -> str | None:
-    """``text`` without the entry's own lines; what stands around them stays."""
+    """The text without the entry's own lines; the lines around it stay."""
     direct = _direct(text)
     entries = _child(direct, "providers") if direct is not None else None
     if entries is None or not _block_list(entries):
         return None
     lines: list[str | None] = list(text.splitlines())
-    mine = [entry for entry in entries.value if _name(entry) == name]
-    for entry in mine:
+    matches = [entry for entry in entries.value if _name(entry) == name]
+    for entry in matches:
         if _dash_column(text.splitlines(), entry) is None:
             return None
         first, last = entry.start_mark.line, _last_line(entry)
         lines[first : last + 1] = [None] * (last + 1 - first)
-    if len(mine) == len(entries.value) and not _empty_list(lines, direct):
+    if len(matches) == len(entries.value) and not _empty_list(lines, direct):
         return None
     if not _move_default(lines, direct, expected["routing"]["direct"].get("default_provider")):
         return None
@@ -96,7 +96,7 @@ def drop_text(text: str, name: str, expected: Any) -> str | None:
 
 
 def _empty_list(lines: list[str | None], direct: Any) -> bool:
-    """``providers:`` becomes ``providers: []``; a comment behind it stays."""
+    """Replace ``providers:`` by ``providers: []``; a comment after it stays."""
     key = next(key for key, _ in direct.value if key.value == "providers")
     line = lines[key.start_mark.line] or ""
     head, colon, tail = line.partition(":")
@@ -107,11 +107,11 @@ def _empty_list(lines: list[str | None], direct: Any) -> bool:
 
 
 def _move_default(lines: list[str | None], direct: Any, default: str | None) -> bool:
-    """Write the new default in place of the old one, or take its line away."""
-    found = next(((k, v) for k, v in direct.value if k.value == "default_provider"), None)
-    if found is None or found[1].value == default:
+    """Replace the old default by the new one, or remove its line."""
+    pair = next(((k, v) for k, v in direct.value if k.value == "default_provider"), None)
+    if pair is None or pair[1].value == default:
         return True
-    key, node = found
+    key, node = pair
     line = lines[key.start_mark.line]
     if node.start_mark.line != key.start_mark.line or line is None:
         return False
@@ -123,29 +123,29 @@ def _move_default(lines: list[str | None], direct: Any, default: str | None) -> 
     return True
 
 
-def _update(text: str, lines: list[str], mine: Any, fields: Mapping[str, Any]) -> str | None:
-    if mine.flow_style or _dash_column(lines, mine) is None:
+def _update(text: str, lines: list[str], entry: Any, fields: Mapping[str, Any]) -> str | None:
+    if entry.flow_style or _dash_column(lines, entry) is None:
         return None
-    column, end = mine.start_mark.column, _last_line(mine)
-    present = {key.value: value for key, value in mine.value}
+    column, end = entry.start_mark.column, _last_line(entry)
+    present = {key.value: value for key, value in entry.value}
     for key, value in fields.items():
         if key in present and scalar(value) != present[key].value:
             node = present[key]
             if node.id != "scalar" or node.start_mark.line != node.end_mark.line:
                 return None
             _replace(lines, node, scalar(value))
-    added = [f"{' ' * column}{k}: {scalar(v)}" for k, v in fields.items() if k not in present]
-    lines[end + 1 : end + 1] = added
+    new_lines = [f"{' ' * column}{k}: {scalar(v)}" for k, v in fields.items() if k not in present]
+    lines[end + 1 : end + 1] = new_lines
     stale = present.get("enabled") if "enabled" not in fields else None
     if stale is not None:
-        if stale.start_mark.line == mine.start_mark.line:
+        if stale.start_mark.line == entry.start_mark.line:
             return None
         del lines[stale.start_mark.line]
     return _text(lines, text)
 
 
 def _with_default(text: str, lines: list[str], direct: Any, name: str) -> str | None:
-    """``default_provider`` goes on a line of its own before ``providers``."""
+    """Insert ``default_provider`` on a line of its own before ``providers``."""
     key = next(key for key, _ in direct.value if key.value == "providers")
     line, column = key.start_mark.line, key.start_mark.column
     if lines[line][:column].strip():
@@ -183,7 +183,7 @@ def _named(entries: Any, name: str) -> Any:
 
 
 def _dash_column(lines: list[str], entry: Any) -> int | None:
-    """The column of the entry's dash; None if something else stands on its first line."""
+    """The column of the entry's dash; None if its first line contains anything else before it."""
     before = lines[entry.start_mark.line][: entry.start_mark.column]
     return before.index("-") if before.strip() == "-" else None
 
@@ -198,7 +198,7 @@ def _last_line(node: Any) -> int:
 
 
 def _replace(lines: list[str], node: Any, value: str) -> None:
-    """Put another value where a one-line scalar stands; a comment behind it stays."""
+    """Replace a one-line scalar by another value; a comment after it stays."""
     line, start, end = node.start_mark.line, node.start_mark.column, node.end_mark.column
     lines[line] = lines[line][:start] + value + lines[line][end:]
 

@@ -1,1 +1,3 @@
-"""What modelscan remembers: paths, settings, atomic files, locks, the store, secret references."""
+"""This machine's own records: paths, settings, atomic files, locks, the store, secret
+references.
+"""

@@ -1,4 +1,4 @@
-"""Where the bundled facts and examples are: inside the wheel, or beside a checkout."""
+"""The folders of bundled facts and examples: in the wheel, or in the checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The time, as modelscan writes it down."""
+"""The current time as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timezone
 
 
 def now_text() -> str:
-    """Now, RFC 3339 UTC with milliseconds: ``2026-01-31T09:30:00.125Z``."""
+    """The current time, RFC 3339 UTC with milliseconds: ``2026-01-31T09:30:00.125Z``."""
     return text_of(datetime.now(timezone.utc).timestamp())
 
 

@@ -1,7 +1,7 @@
 """Settings with their origin: flag > MODELSCAN_* variable > project file > user file > default.
 
-``Config`` is the one table: each attribute is a setting with its type, default, help and limits,
-so that a misspelt name is a type error. ``SETTINGS`` is read from it.
+``Config`` is the only definition: each attribute is a setting with its type, default, help and
+limits, so that a misspelt name is a type error. ``SETTINGS`` is derived from it.
 """
 
 # ruff: noqa: RUF009 - ``_setting`` is ``dataclasses.field`` with our metadata
@@ -29,10 +29,15 @@ Value = Plain | Path
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One key. ``kind``: str | int | float | bool | path | secret | choice.
+    """One setting. ``kind``: str
+    int
+    float
+    bool
+    path
+    secret
+    choice.
 
-    Numbers are at least ``minimum`` and at most ``LARGEST``. ``testing``: for tests and unusual
-    machines only.
+    Numbers are from ``minimum`` to ``LARGEST``. ``testing``: only for tests and unusual machines.
     """
 
     key: str
@@ -45,48 +50,61 @@ class Setting:
 
     @property
     def variable(self) -> str:
+        """The environment variable that sets it."""
         return "MODELSCAN_" + self.key.upper()
 
 
 def _setting(default: Any, text: str, **more: Any) -> Any:
-    """An attribute of ``Config``."""
+    """An attribute of ``Config`` with its help text and limits."""
     return field(default=default, metadata={"help": text, **more})
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Every setting, resolved once per command. ``origins``: key -> flag, ``env:NAME``, a file's
-    path, or ``default``."""
+    """All settings, resolved once per command.
+
+    ``origins``: key -> flag, ``env:NAME``, the path of a file, or ``default``.
+    """
 
     paths: Paths
     origins: Mapping[str, str]
     offline: bool = _setting(False, "send no request off this machine")
     routing_file: Path = _setting(None, "the routing file (default: in the config folder)")
-    target: str = _setting("local", "where deploy runs: local, auto or a configured target")
+    target: str = _setting(
+        "local", "where deploy starts models: local, auto or a configured target"
+    )
     source: str = _setting(
-        "huggingface", "where weights come from",
+        "huggingface", "where weights are downloaded from",
         choices=("huggingface", "modelscope", "local_path"),
     )  # fmt: skip
-    goal: str = _setting("quality", "what plan prefers", choices=("quality", "speed", "context"))
-    hf_endpoint: str = _setting("https://huggingface.co", "Hugging Face or a mirror of it")
+    goal: str = _setting(
+        "quality", "what plan optimizes for", choices=("quality", "speed", "context")
+    )
+    hf_endpoint: str = _setting("https://huggingface.co", "Hugging Face or a mirror")
     hf_token: str | None = _setting(
         None, "reference (env:NAME, file:PATH) to the hub's token", secret=True
     )
-    modelscope_endpoint: str = _setting("https://modelscope.cn", "ModelScope or a mirror of it")
+    modelscope_endpoint: str = _setting("https://modelscope.cn", "ModelScope or a mirror")
     modelscope_token: str | None = _setting(None, "reference to ModelScope's token", secret=True)
-    modelsdev_endpoint: str = _setting("https://models.dev", "models.dev or a mirror of it")
+    modelsdev_endpoint: str = _setting("https://models.dev", "models.dev or a mirror")
     http_timeout_s: float = _setting(20.0, "time limit of one request, seconds", minimum=0.1)
-    catalog_max_age_s: int = _setting(86_400, "age after which catalog data is called stale")
+    catalog_max_age_s: int = _setting(
+        86_400, "age in seconds after which catalog data is reported as stale"
+    )
     start_timeout_s: float = _setting(
-        600.0, "time limit for an engine to become ready", minimum=0.1
+        600.0, "time limit for an engine to become ready, seconds", minimum=0.1
     )
     llama_server: Path | None = _setting(None, "a llama-server binary to use instead of xllamacpp")
-    vllm: Path | None = _setting(None, "the Python or vllm command of an environment that has vLLM")
-    sglang: Path | None = _setting(None, "the Python of an environment that has SGLang")
-    ollama_endpoint: str = _setting("http://127.0.0.1:11434", "an Ollama server")
-    port_range: str = _setting("41000-41999", "ports that local engines may use")
-    electricity_usd_per_kwh: float | None = _setting(None, "price of power, for cost comparisons")
-    machine_watts: float | None = _setting(None, "power drawn while serving, for cost comparisons")
+    vllm: Path | None = _setting(None, "the Python or vllm command of an environment with vLLM")
+    sglang: Path | None = _setting(None, "the Python of an environment with SGLang")
+    ollama_endpoint: str = _setting("http://127.0.0.1:11434", "address of the Ollama server")
+    port_range: str = _setting("41000-41999", "range of ports for local engines")
+    electricity_usd_per_kwh: float | None = _setting(
+        None, "electricity price in US dollars per kWh, for cost comparisons"
+    )
+    machine_watts: float | None = _setting(
+        None, "power consumption while serving in watts, for cost comparisons"
+    )
     host_root: Path = _setting(
         Path("/"), "testing: read /proc, /sys and /dev below this folder", testing=True
     )
@@ -96,9 +114,9 @@ class Config:
     )  # fmt: skip
 
     def value(self, key: str) -> Value:
-        """By name, for commands that get a name; raises UsageError for an unknown one."""
-        found: Value = getattr(self, known(key).key)
-        return found
+        """The value of the setting with that name. Raises UsageError for an unknown name."""
+        setting_value: Value = getattr(self, known(key).key)
+        return setting_value
 
 
 _KINDS = {
@@ -108,21 +126,21 @@ _KINDS = {
 
 
 def _table() -> tuple[Setting, ...]:
-    found = []
+    settings = []
     for one in fields(Config):
         more = dict(one.metadata)
         if more:
             kind = "secret" if more.pop("secret", False) else _KINDS[str(one.type)]
             kind = "choice" if "choices" in more else kind
             default: Any = one.default
-            found.append(Setting(one.name, kind, default, **more))
-    return tuple(found)
+            settings.append(Setting(one.name, kind, default, **more))
+    return tuple(settings)
 
 
 SETTINGS = _table()
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
-# Variables that other tools share and people already set.
+# Variables of other tools that users may already have set.
 _FOREIGN = {"hf_endpoint": "HF_ENDPOINT", "modelscope_endpoint": "MODELSCOPE_ENDPOINT"}
 
 
@@ -132,7 +150,7 @@ def plain(value: Value) -> Plain:
 
 
 def known(key: str) -> Setting:
-    """The setting of that name; raises UsageError with the nearest names."""
+    """The setting with that name. Raises UsageError with the nearest names."""
     setting = _BY_KEY.get(key.replace("-", "_"))
     if setting is None:
         near = nearest(key, _BY_KEY, limit=3)
@@ -149,7 +167,7 @@ def load(
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Config:
-    """Resolve all settings; raises UsageError for a broken file or a value of the wrong kind."""
+    """Resolve all settings. Raises UsageError for an invalid file or a value of the wrong type."""
     env = os.environ if environ is None else environ
     where = paths(env)
     layers: list[tuple[str, Mapping[str, Any]]] = [
@@ -158,17 +176,17 @@ def load(
     layers += [(f"env:{name}", {key: text}) for key, name, text in _from_environment(env)]
     for file in _files(where, cwd):
         layers.append((str(file), read_file(file)))
-    found = {setting.key: _resolve(setting, layers) for setting in SETTINGS}
-    values: dict[str, Any] = {key: value for key, (value, _) in found.items()}
+    resolved = {setting.key: _resolve(setting, layers) for setting in SETTINGS}
+    values: dict[str, Any] = {key: value for key, (value, _) in resolved.items()}
     values["routing_file"] = values["routing_file"] or where.routing_file
-    origins = {key: origin for key, (_, origin) in found.items()}
+    origins = {key: origin for key, (_, origin) in resolved.items()}
     return Config(paths=where, origins=origins, **values)
 
 
 def _from_environment(env: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    found = [(s.key, s.variable, env[s.variable]) for s in SETTINGS if env.get(s.variable)]
-    found += [(key, name, env[name]) for key, name in _FOREIGN.items() if env.get(name)]
-    return found
+    rows = [(s.key, s.variable, env[s.variable]) for s in SETTINGS if env.get(s.variable)]
+    rows += [(key, name, env[name]) for key, name in _FOREIGN.items() if env.get(name)]
+    return rows
 
 
 def _files(where: Paths, cwd: Path | None) -> list[Path]:
@@ -178,7 +196,7 @@ def _files(where: Paths, cwd: Path | None) -> list[Path]:
 
 
 def _upwards(cwd: Path | None) -> list[Path]:
-    """The working folder and those above it; none where it was deleted."""
+    """The working folder and its parents; empty if the working folder was deleted."""
     try:
         here = cwd or Path.cwd()
     except FileNotFoundError:
@@ -187,7 +205,7 @@ def _upwards(cwd: Path | None) -> list[Path]:
 
 
 def _resolve(setting: Setting, layers: list[tuple[str, Mapping[str, Any]]]) -> tuple[Value, str]:
-    """The value as its attribute has it, and its origin."""
+    """The value, converted to its attribute's type, and its origin."""
     for origin, layer in layers:
         raw = layer.get(setting.key)
         if raw is not None:
@@ -197,7 +215,7 @@ def _resolve(setting: Setting, layers: list[tuple[str, Mapping[str, Any]]]) -> t
 
 
 def read_file(file: Path) -> dict[str, Any]:
-    """A settings file as a dictionary; raises UsageError naming the file and line."""
+    """A settings file as a dictionary. Raises UsageError with the file and line of an error."""
     data = _parse(_read(file), file)
     for key in data:
         if key not in _BY_KEY:
@@ -223,7 +241,7 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8-sig")  # editors on Windows write a mark
+        return file.read_text(encoding="utf-8-sig")  # Windows editors write a byte order mark
     except UnicodeDecodeError as error:
         raise UsageError(f"{file} is not UTF-8 text: {error}", hint=f"edit {file}") from error
     except OSError as error:
@@ -231,13 +249,13 @@ def _read(file: Path) -> str:
 
 
 def convert(setting: Setting, value: Any, origin: str) -> Plain:
-    """A raw value as the setting's kind; raises UsageError naming where it came from."""
+    """Convert a raw value to the setting's kind. Raises UsageError with the value's origin."""
     try:
         converted = _CONVERT[setting.kind](value)
     except (ValueError, TypeError):
         raise _refused(setting, value, origin, f"is not {_KIND[setting.kind]}") from None
     if setting.choices and converted not in setting.choices:
-        raise _refused(setting, value, origin, f"is none of {', '.join(setting.choices)}")
+        raise _refused(setting, value, origin, f"is not one of {', '.join(setting.choices)}")
     if isinstance(converted, (int, float)) and not setting.minimum <= converted <= LARGEST:
         limits = f"is not between {setting.minimum:g} and {LARGEST:g}"
         raise _refused(setting, value, origin, limits)
@@ -255,7 +273,7 @@ def convert(setting: Setting, value: Any, origin: str) -> Plain:
 
 
 def _refused(setting: Setting, value: Any, origin: str, why: str) -> UsageError:
-    """The refusal, with the command (or variable) that mends it."""
+    """The error for a value, with the command (or variable) that corrects it."""
     shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:80] + "…"
     variable = origin.partition(":")[2] if origin.startswith("env:") else None
     example = setting.choices[0] if setting.choices else setting.default
@@ -295,7 +313,7 @@ def _float(value: Any) -> float:
 def _str(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(value)
-    value.encode()  # raises a ValueError for bytes that are no text
+    value.encode()  # raises a ValueError for bytes that are not text
     return value
 
 
@@ -310,18 +328,18 @@ _CONVERT: dict[str, Callable[[Any], Plain]] = {
 
 
 def set_value(file: Path, key: str, text: str | None) -> Plain:
-    """Write (or with None, remove) one key of a settings file, keeping every other line.
+    """Write (None: remove) one key of a settings file; all other lines stay.
 
-    The caller holds the lock. Raises UsageError for an unknown key, a value of the wrong kind, or
-    a file that would still be broken.
+    The caller must hold the lock. Raises UsageError for an unknown key, a value of the wrong kind,
+    or a file that would still be invalid.
     """
     setting = known(key)
     value = None if text is None else convert(setting, text, "config set")
     lines = _read(file).removesuffix("\n").split("\n") if file.is_file() else []
-    kept = [line for line in lines if not re.match(rf"\s*{re.escape(setting.key)}\s*=", line)]
+    new_lines = [line for line in lines if not re.match(rf"\s*{re.escape(setting.key)}\s*=", line)]
     if value is not None:
-        kept.append(f"{setting.key} = {_toml(value)}")
-    text = "".join(line + "\n" for line in kept)
+        new_lines.append(f"{setting.key} = {_toml(value)}")
+    text = "".join(line + "\n" for line in new_lines)
     _parse(text, file)
     write_atomic(file, text)
     return value

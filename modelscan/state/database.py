@@ -1,8 +1,8 @@
-"""This machine's own records: one SQLite file in WAL mode, shared by the rooms that have tables.
+"""This machine's own records: one SQLite file in WAL mode, shared by several packages.
 
-A room is a name and its numbered migrations; the file remembers how far each room is, so that a
-room which a later release has changed is refused without closing the others. Repositories
-(``state.store``, ``state.measurements``) are built on ``Database`` and know the tables.
+Each package has a name and numbered migrations; the file stores how many of them were applied. A
+package changed by a later release is refused, the others stay usable. Repositories
+(``state.store``) are built on ``Database`` and define the tables.
 """
 
 from __future__ import annotations
@@ -22,62 +22,69 @@ from modelscan.state.files import EXPLAINED, PRIVATE_FILE, ensure_dir
 
 _BUSY_TIMEOUT_S = 20.0
 LAYOUT = 3
-"""``user_version``: 1 and 2 were steps of the deployments alone; 3 has a version per room."""
+"""``user_version``: 1 and 2 were migrations of the deployments only; 3 has a version per
+package.
+"""
 
 Step = tuple[str, ...] | Callable[[sqlite3.Connection], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """The tables of one room. A step that was released is never edited."""
+class Migrations:
+    """The tables of one package, as migrations. A released step is never edited."""
 
     name: str
     steps: tuple[Step, ...]
 
 
 class Database:
-    """An open connection; use it as a context manager. One thread uses it at a time."""
+    """An open connection; use it as a context manager. For one thread at a time."""
 
     def __init__(self, connection: sqlite3.Connection, file: Path) -> None:
         self._connection = connection
         self._file = file
 
     @classmethod
-    def open(cls, file: Path, room: Room) -> Database:
-        """Open or create the file, with this room's tables as this release wants them.
+    def open(cls, file: Path, migrations: Migrations) -> Database:
+        """Open or create the file and apply this package's missing migrations.
 
-        Raises ModelscanError for one that is damaged or newer. On a full or read-only disk it can
+        Raises ModelscanError if the file is damaged or newer. On a full or read-only disk it can
         still be read; every change then raises.
         """
         ensure_dir(file.parent)
         with _explained(file):
             try:
-                return cls(_connect(file, room), file)
+                return cls(_connect(file, migrations), file)
             except sqlite3.OperationalError as error:
                 if _reason(error) not in _NOT_WRITABLE:
                     raise
-                return cls(_connect_to_read(file, room, error), file)
+                return cls(_connect_to_read(file, migrations, error), file)
 
     @classmethod
-    def look(cls, file: Path, room: Room) -> Database:
-        """The file to read from; where there is none, an empty one that is written nowhere."""
+    def look(cls, file: Path, migrations: Migrations) -> Database:
+        """Open the file for reading; if it does not exist, an empty database in memory."""
         if file.exists():
-            return cls.open(file, room)
+            return cls.open(file, migrations)
         connection = sqlite3.connect(":memory:", isolation_level=None)
-        _migrate(connection, room)
+        _migrate(connection, migrations)
         return cls(connection, file)
 
     def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
-        """Every row of a query; raises ModelscanError for a file that cannot be used."""
+        """All rows of a query. Raises ModelscanError if the file is unusable."""
         with _explained(self._file):
             return self._connection.execute(sql, values).fetchall()
 
     def change(self, sql: str, *values: object) -> int:
-        """How many rows a statement changed; sqlite3.IntegrityError is the caller's to explain."""
+        """Execute a statement and return the number of changed rows.
+
+        sqlite3.IntegrityError is passed to the caller; raises ModelscanError if the file is
+        unusable.
+        """
         with _explained(self._file):
             return self._connection.execute(sql, values).rowcount
 
     def close(self) -> None:
+        """Close the connection."""
         self._connection.close()
 
     def __enter__(self) -> Database:
@@ -92,12 +99,14 @@ class Database:
         self.close()
 
 
-def version(connection: sqlite3.Connection, room: Room) -> int:
-    """How many of the room's steps were applied."""
+def version(connection: sqlite3.Connection, migrations: Migrations) -> int:
+    """The number of the package's migrations that were applied."""
     layout = _layout(connection)
     if layout < LAYOUT:
-        return layout if room.name == "deployments" else 0
-    row = connection.execute("SELECT version FROM rooms WHERE name = ?", (room.name,)).fetchone()
+        return layout if migrations.name == "deployments" else 0
+    row = connection.execute(
+        "SELECT version FROM rooms WHERE name = ?", (migrations.name,)
+    ).fetchone()
     return int(row[0]) if row else 0
 
 
@@ -105,11 +114,11 @@ def _layout(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _migrate(connection: sqlite3.Connection, room: Room) -> None:
-    """Apply the missing steps, each in one transaction. Safe when several processes start it."""
+def _migrate(connection: sqlite3.Connection, migrations: Migrations) -> None:
+    """Apply the missing migrations, each in one transaction. Safe for concurrent processes."""
     _transaction(connection, _to_layout_3)
-    while version(connection, room) < len(room.steps):
-        _transaction(connection, lambda open_: _next_step(open_, room))
+    while version(connection, migrations) < len(migrations.steps):
+        _transaction(connection, lambda open_: _next_step(open_, migrations))
 
 
 def _transaction(
@@ -125,7 +134,7 @@ def _transaction(
 
 
 def _to_layout_3(connection: sqlite3.Connection) -> None:
-    """The version of what was there becomes the version of the room it belongs to."""
+    """Move the file's single version number to the package ``deployments``."""
     layout = _layout(connection)
     if layout >= LAYOUT:
         return
@@ -135,23 +144,23 @@ def _to_layout_3(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version = {LAYOUT}")
 
 
-def _next_step(connection: sqlite3.Connection, room: Room) -> None:
-    number = version(connection, room)
-    if number >= len(room.steps):
-        return  # another process was quicker
-    step = room.steps[number]
+def _next_step(connection: sqlite3.Connection, migrations: Migrations) -> None:
+    number = version(connection, migrations)
+    if number >= len(migrations.steps):
+        return  # another process has applied it
+    step = migrations.steps[number]
     if callable(step):
         step(connection)
     else:
         for statement in step:
             connection.execute(statement)
-    connection.execute("INSERT OR REPLACE INTO rooms VALUES (?, ?)", (room.name, number + 1))
+    connection.execute("INSERT OR REPLACE INTO rooms VALUES (?, ?)", (migrations.name, number + 1))
 
 
-def _connect(file: Path, room: Room) -> sqlite3.Connection:
+def _connect(file: Path, migrations: Migrations) -> sqlite3.Connection:
     connection = sqlite3.connect(file, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
     try:
-        _prepare(connection, file, room)
+        _prepare(connection, file, migrations)
     except BaseException:
         connection.close()
         raise
@@ -159,42 +168,46 @@ def _connect(file: Path, room: Room) -> sqlite3.Connection:
 
 
 def _connect_to_read(
-    file: Path, room: Room, refusal: sqlite3.OperationalError
+    file: Path, migrations: Migrations, refusal: sqlite3.OperationalError
 ) -> sqlite3.Connection:
-    """WAL needs files next to the database, also to read; without them, only what is in the file
-    itself. Raises ``refusal`` where that is not all of it."""
+    """Open the file read-only, without the WAL files that even readers need.
+
+    Raises ``refusal`` if the file itself is incomplete: a WAL with data, or missing migrations.
+    """
     log = file.with_name(file.name + "-wal")
     if not file.is_file() or (log.is_file() and log.stat().st_size):
         raise refusal
     uri = f"{file.resolve().as_uri()}?mode=ro&immutable=1"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
-    if version(connection, room) != len(room.steps):
+    if version(connection, migrations) != len(migrations.steps):
         connection.close()
         raise refusal
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, file: Path, room: Room) -> None:
-    layout, applied = _layout(connection), version(connection, room)
-    if layout > LAYOUT or applied > len(room.steps):
+def _prepare(connection: sqlite3.Connection, file: Path, migrations: Migrations) -> None:
+    layout, applied = _layout(connection), version(connection, migrations)
+    if layout > LAYOUT or applied > len(migrations.steps):
         raise ModelscanError(
-            f"{file} was written by a newer modelscan (layout {layout}, {room.name} {applied}; "
-            f"this one knows {LAYOUT} and {len(room.steps)})",
-            hint="use that release, or MODELSCAN_HOME=FOLDER for records of this one's own",
+            f"{file} was written by a newer modelscan (layout {layout}, "
+            f"{migrations.name} {applied}; this one supports {LAYOUT} and {len(migrations.steps)})",
+            hint="use that release, or set MODELSCAN_HOME=FOLDER for separate records",
             code="store_newer",
         )
-    if layout < LAYOUT or applied < len(room.steps):
-        _initialise(connection, file, room)
+    if layout < LAYOUT or applied < len(migrations.steps):
+        _initialise(connection, file, migrations)
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
-def _initialise(connection: sqlite3.Connection, file: Path, room: Room) -> None:
-    """Switching to WAL ignores the busy timeout, so the first commands take turns."""
+def _initialise(connection: sqlite3.Connection, file: Path, migrations: Migrations) -> None:
+    """Create or migrate the tables under a lock, because switching to WAL ignores the busy
+    timeout.
+    """
     from modelscan.state.locks import hold
 
     with hold(file.with_suffix(".lock"), what="the store"):
         connection.execute("PRAGMA journal_mode = WAL")
-        _migrate(connection, room)
+        _migrate(connection, migrations)
         file.chmod(PRIVATE_FILE)
 
 
@@ -218,14 +231,14 @@ def _explained(file: Path) -> Iterator[None]:
         ) from error
 
 
-# SQLite's words for a disk that takes no more, a folder or a file that may not be written.
+# SQLite's messages for a full disk, and for a folder or file without write permission.
 _NOT_WRITABLE = (
     "database or disk is full",
     "disk I/O error",
     "unable to open database file",
     "attempt to write a readonly database",
 )
-_LEAST_FREE_BYTES = 1 << 20
+_MIN_FREE_BYTES = 1 << 20
 
 
 def _reason(error: sqlite3.Error) -> str:
@@ -233,9 +246,9 @@ def _reason(error: sqlite3.Error) -> str:
 
 
 def _remedy(file: Path, error: sqlite3.Error) -> str:
-    """A store that only cannot be written is never to be moved away."""
+    """The hint for an error. A store that is only unwritable must not be moved away."""
     if _reason(error) not in _NOT_WRITABLE:
         return f"mv '{file}' '{file}.broken'   (modelscan then starts an empty one)"
-    if shutil.disk_usage(file.parent).free < _LEAST_FREE_BYTES:
+    if shutil.disk_usage(file.parent).free < _MIN_FREE_BYTES:
         return EXPLAINED[errno.ENOSPC]
     return EXPLAINED[errno.EROFS] if not os.access(file.parent, os.W_OK) else "modelscan doctor"

@@ -16,7 +16,7 @@ PRIVATE_DIR = 0o700
 
 
 def ensure_dir(path: Path) -> Path:
-    """Create a private folder (mode 0700) and its parents; explains a failure."""
+    """Create a private folder (mode 0700) and its parents. Raises ModelscanError on failure."""
     with explain_os_errors(path):
         path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIR)
     return path
@@ -25,10 +25,10 @@ def ensure_dir(path: Path) -> Path:
 def write_atomic(path: Path, data: bytes | str, *, mode: int = PRIVATE_FILE) -> None:
     """Replace ``path`` by ``data``: temporary file in the same folder, fsync, rename, fsync folder.
 
-    An existing file keeps its permission bits. A symbolic link is followed, so that a routing
-    file linked from a dotfiles repository stays linked.
+    An existing file keeps its permission bits. A symbolic link is followed, so that a routing file
+    linked from a dotfiles repository stays linked. Raises ModelscanError on failure.
     """
-    target = _behind(path) if path.is_symlink() else path
+    target = _link_target(path) if path.is_symlink() else path
     payload = data.encode() if isinstance(data, str) else data
     ensure_dir(target.parent)
     with explain_os_errors(target):
@@ -47,11 +47,11 @@ def write_atomic(path: Path, data: bytes | str, *, mode: int = PRIVATE_FILE) -> 
         _sync_dir(target.parent)
 
 
-def _behind(link: Path) -> Path:
-    """What a symbolic link leads to; raises ModelscanError when it leads to itself."""
+def _link_target(link: Path) -> Path:
+    """The target of a symbolic link. Raises ModelscanError if the link points to itself."""
     try:
         target = link.resolve()
-    except RuntimeError:  # Python < 3.13 says a loop this way, later ones return a link
+    except RuntimeError:  # Python < 3.13 raises this for a loop, later versions return the link
         target = link
     if target.is_symlink():
         loop = OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -72,7 +72,7 @@ def _sync_dir(folder: Path) -> None:
 
 @contextlib.contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn the file system's refusals (full, read-only, no permission) into a user's error."""
+    """Turn file system errors (full, read-only, no permission) into a ModelscanError."""
     try:
         yield
     except OSError as error:
@@ -82,7 +82,7 @@ def explain_os_errors(path: Path) -> Iterator[None]:
 
 
 def os_error(what: str, error: OSError, path: Path | str | None = None) -> ModelscanError:
-    """The operating system's refusal as a user's error, with what usually mends it."""
+    """An operating system error as a ModelscanError, with a hint for the usual cause."""
     number = error.errno or 0
     return ModelscanError(
         f"{what}: {error.strerror or error}",
@@ -101,10 +101,10 @@ EXPLAINED = {
     errno.EROFS: "set MODELSCAN_HOME to a folder that can be written",
     errno.EACCES: "set MODELSCAN_HOME to a folder that can be written",
     errno.EPERM: "set MODELSCAN_HOME to a folder that can be written",
-    errno.ENOTDIR: "something on that path is a file: set MODELSCAN_HOME to a folder",
-    errno.EEXIST: "something on that path is a file: set MODELSCAN_HOME to a folder",
+    errno.ENOTDIR: "a part of that path is a file: set MODELSCAN_HOME to a folder",
+    errno.EEXIST: "a part of that path is a file: set MODELSCAN_HOME to a folder",
     errno.ENAMETOOLONG: "choose a shorter name or MODELSCAN_HOME",
-    errno.EISDIR: "something on that path is a folder: move it away",
+    errno.EISDIR: "a folder has that name: move it away",
     errno.ENOENT: "set MODELSCAN_HOME to a folder that can be written",
     errno.ELOOP: "a symbolic link on that path points to itself",
 }

@@ -1,6 +1,6 @@
-"""Cross-process locks. A read that gates a change happens under the owner's lock.
+"""Locks between processes. A read that decides on a change must happen under the same lock.
 
-``flock`` locks vanish with their holder, so a killed command never leaves a lock behind.
+``flock`` locks end with their process, so a killed command never leaves a lock behind.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from modelscan.state.files import ensure_dir, explain_os_errors
 
 @contextlib.contextmanager
 def hold(lock_file: Path, *, timeout_s: float = 30.0, what: str | None = None) -> Iterator[None]:
-    """Hold an exclusive lock; raises ModelscanError when another command keeps it too long."""
+    """Hold an exclusive lock.
+
+    Raises ModelscanError if another command keeps it for ``timeout_s``.
+    """
     import filelock
 
     ensure_dir(lock_file.parent)

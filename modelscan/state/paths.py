@@ -1,6 +1,6 @@
-"""Where things live. Derived on demand, never at import; asking does not create anything.
+"""The folders and files of modelscan. Computed on demand, never at import; creates nothing.
 
-``MODELSCAN_HOME`` moves every directory below one folder; otherwise platformdirs decides.
+``MODELSCAN_HOME`` puts all of them below one folder; otherwise platformdirs decides.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from modelscan.core.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """The four folders and the files with a fixed place in them."""
+    """The four folders, and the files with a fixed place in them."""
 
     config: Path
     cache: Path
@@ -24,49 +24,57 @@ class Paths:
 
     @property
     def user_config_file(self) -> Path:
+        """The user's settings file."""
         return self.config / "config.toml"
 
     @property
     def routing_file(self) -> Path:
+        """The default routing file."""
         return self.config / "routing.yaml"
 
     @property
     def overlay_dir(self) -> Path:
+        """The folder of the user's own catalog entries."""
         return self.config / "catalogs"
 
     @property
     def store_file(self) -> Path:
+        """The database of this machine's records."""
         return self.state / "modelscan.sqlite3"
 
     @property
     def locks_dir(self) -> Path:
+        """The folder of lock files."""
         return self.state / "locks"
 
     @property
     def deployments_dir(self) -> Path:
+        """The folder with one subfolder per local deployment."""
         return self.state / "deployments"
 
     @property
     def catalog_dir(self) -> Path:
+        """The folder of downloaded catalog data."""
         return self.cache / "catalog"
 
     @property
     def models_dir(self) -> Path:
+        """The folder of weights that modelscan downloads itself."""
         return self.data / "models"
 
 
 def expand(text: str | Path) -> Path:
-    """The path with ``~`` filled in; raises UsageError for the home of a user who is not here."""
+    """The path with ``~`` replaced. Raises UsageError if that user has no home folder."""
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
         raise UsageError(
-            f"'{text}': there is no such home folder", hint="write the whole path, without ~"
+            f"'{text}': this home folder does not exist", hint="write the full path, without ~"
         ) from error
 
 
 def paths(environ: Mapping[str, str] | None = None) -> Paths:
-    """The folders in force for this environment."""
+    """The folders for this environment."""
     env = os.environ if environ is None else environ
     home = env.get("MODELSCAN_HOME")
     if home:

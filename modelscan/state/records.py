@@ -1,8 +1,8 @@
-"""A deployment's row as JSON, and the one reader of rows that any release has written.
+"""A deployment's row as JSON, and the only reader of rows written by any release.
 
-Each row has a ``format`` number. Rows of earlier formats are upgraded, step by step; the only
-place that knows the sentences by which older releases told why an engine had ended is here. A row
-of a later format is refused by name, and only it.
+Each row has a ``format`` number. Rows of earlier formats are upgraded step by step; only this
+module parses the sentences in which older releases recorded why an engine ended. A row of a later
+format is refused by name without affecting other rows.
 """
 
 from __future__ import annotations
@@ -21,29 +21,31 @@ if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
 
 FORMAT = 1
-"""0: releases up to 9fb7434, where a row was five untyped bags and its end a sentence."""
+"""0: releases up to 9fb7434, with five untyped dictionaries and the cause of an end as a
+sentence.
+"""
 
 Document = dict[str, Any]
 T = TypeVar("T")
 
 
 class NewerRecord(ModelscanError):
-    """A later release of modelscan wrote this row."""
+    """A row written by a later release of modelscan."""
 
     default_code = "newer_record"
 
 
 def to_document(deployment: Deployment) -> Document:
-    """The row as it is stored."""
+    """The row to store."""
     return {"format": FORMAT, **to_json(deployment)}
 
 
 def from_document(document: Mapping[str, Any]) -> tuple[Deployment, tuple[str, ...]]:
-    """The deployment of a row, and what of the row could not be read.
+    """The deployment of a row, and messages for the parts that could not be read.
 
-    Missing fields get their defaults, unknown ones are dropped, and a part that is broken
-    (``plan: it is not as …``) is None. Raises NewerRecord for a later format, ModelscanError for a
-    row that is no deployment at all.
+    Missing fields get their defaults, unknown ones are dropped, and a broken part (``plan: it is
+    not as …``) is None. Raises NewerRecord for a later format, ModelscanError if the row is not a
+    deployment.
     """
     from modelscan.core.deployment import Deployment  # costly: only where there is a row
 
@@ -54,35 +56,36 @@ def from_document(document: Mapping[str, Any]) -> tuple[Deployment, tuple[str, .
         return from_json(Deployment, upgraded), ()
     except NotReadable as error:
         first = error
-    kept, broken = _readable_parts(upgraded)
+    readable, broken = _readable_parts(upgraded)
     try:
-        return from_json(Deployment, kept), broken or (str(first),)
+        return from_json(Deployment, readable), broken or (str(first),)
     except NotReadable as error:
         raise ModelscanError(
             f"the record of '{name}' cannot be read: {error}",
-            hint="modelscan list   (every other deployment works)", code="broken_record",
+            hint="modelscan list   (other deployments are not affected)", code="broken_record",
         ) from error  # fmt: skip
 
 
 def check_format(name: str, document: Mapping[str, Any]) -> None:
-    """Raises NewerRecord for a format that this release does not know."""
+    """Raise NewerRecord for a format later than this release's."""
     number = format_of(document)
     if number > FORMAT:
         raise NewerRecord(
             f"'{name}' was written by a later release of modelscan (record format {number}, this "
-            f"one reads up to {FORMAT})",
-            hint=f"use that release for '{name}'; every other deployment works: modelscan list",
+            f"release reads up to {FORMAT})",
+            hint=f"use that release for '{name}'; other deployments still work: modelscan list",
             details={"name": name, "format": number},
         )
 
 
 def format_of(document: Mapping[str, Any]) -> int:
+    """The row's format number; 0 if it has none."""
     number = document.get("format", 0)
     return number if isinstance(number, int) else 0
 
 
 def measurement_of(document: Mapping[str, Any]) -> Measurement | None:
-    """A row of measurements; None for one that is of another form."""
+    """A row of measurements; None if it has another form."""
     try:
         return from_json(Measurement, document)
     except NotReadable:
@@ -90,7 +93,7 @@ def measurement_of(document: Mapping[str, Any]) -> Measurement | None:
 
 
 def upgrade(document: Mapping[str, Any]) -> Document:
-    """The row in the format of this release; also of one that lacks fields or has broken ones."""
+    """The row in the format of this release; also works on rows with missing or broken fields."""
     row = dict(document)
     for number in range(format_of(document), FORMAT):
         _STEPS[number](row)
@@ -99,12 +102,12 @@ def upgrade(document: Mapping[str, Any]) -> Document:
 
 
 def _readable_parts(row: Document) -> tuple[Document, tuple[str, ...]]:
-    """The row without the optional parts that cannot be read, and which those are."""
+    """The row without the unreadable optional parts, and a message for each of those."""
     from modelscan.core.deployment import Deployment
 
     optional = [field.name for field in fields(Deployment) if field.default is not MISSING]
     needed = {key: value for key, value in row.items() if key not in optional}
-    kept, broken = dict(needed), []
+    readable, broken = dict(needed), []
     for key in optional:
         if row.get(key) is None:
             continue
@@ -113,12 +116,12 @@ def _readable_parts(row: Document) -> tuple[Document, tuple[str, ...]]:
         except NotReadable as error:
             broken.append(f"{key}: {error}")
         else:
-            kept[key] = row[key]
-    return kept, tuple(broken)
+            readable[key] = row[key]
+    return readable, tuple(broken)
 
 
 def _to_format_1(row: Document) -> None:
-    """Bags become tagged records, sentences causes."""
+    """Replace dictionaries by tagged records, and sentences by causes."""
     if row.get("end_cause") is None:
         row["end_cause"] = _cause(row)
     row["launch"] = _tagged_launch(row)
@@ -143,8 +146,8 @@ def _tagged_launch(row: Document) -> Document | None:
         return {"kind": "ollama", **launch}
     if "body" in launch:
         return {"kind": "cluster", **launch}
-    known = {key: value for key, value in launch.items() if key != "limits" or value}
-    return {"kind": "local", **known}
+    values = {key: value for key, value in launch.items() if key != "limits" or value}
+    return {"kind": "local", **values}
 
 
 def _tagged_remote(row: Document) -> Document | None:
@@ -152,21 +155,21 @@ def _tagged_remote(row: Document) -> Document | None:
     if not isinstance(remote, dict):
         return None
     if row.get("target") == "ollama":
-        made = {k: {"kind": "ollama", **v} for k, v in remote.items() if isinstance(v, dict)}
-        return {"kind": "ollama", **made}
+        records = {k: {"kind": "ollama", **v} for k, v in remote.items() if isinstance(v, dict)}
+        return {"kind": "ollama", **records}
     if row.get("target") == "found":
         return {"kind": "found", **remote}
-    known = {key: value for key, value in remote.items() if value is not None}
-    return {"kind": "cluster", **known}
+    values = {key: value for key, value in remote.items() if value is not None}
+    return {"kind": "cluster", **values}
 
 
 def _cause(row: Document) -> str | None:
-    """Why it ended, from the words of releases that had only those."""
+    """Why the engine ended, parsed from the sentences of older releases."""
     state, reason = row.get("state"), str(row.get("reason") or "")
     if state not in (State.STOPPED.value, State.FAILED.value):
         return None
-    for begins, cause in _SENTENCES:
-        if reason.startswith(begins):
+    for prefix, cause in _SENTENCES:
+        if reason.startswith(prefix):
             return cause.value
     if state == State.FAILED.value:
         return EndCause.FAILED.value

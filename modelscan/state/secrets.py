@@ -1,4 +1,4 @@
-"""Credentials by reference. A key itself is never in a file of ours, a log or an argument list."""
+"""Credentials by reference. Secrets are never in modelscan's files, logs or argument lists."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _SECRET_ASSIGNMENT = re.compile(
 
 
 def check_reference(reference: str) -> str:
-    """Return the reference if it is ``env:NAME`` or ``file:PATH``; raises UsageError otherwise."""
+    """Return the reference if it is ``env:NAME`` or ``file:PATH``. Raises UsageError otherwise."""
     scheme, _, rest = reference.partition(":")
     if scheme == "env" and _ENV_NAME.match(rest):
         return reference
     if scheme == "file" and rest:
         return reference
     raise UsageError(
-        "a key must be given by reference, never literally",
+        "a key must be given as a reference, not as plain text",
         hint="write env:NAME (an environment variable) or file:PATH",
         code="literal_secret",
     )
 
 
 def resolve(reference: str, environ: Mapping[str, str] | None = None) -> str:
-    """The secret a reference names; raises AuthError when it is missing or empty."""
+    """The secret that a reference points to. Raises AuthError if it is missing or empty."""
     check_reference(reference)
     scheme, _, rest = reference.partition(":")
     if scheme == "env":
@@ -59,6 +59,6 @@ def resolve(reference: str, environ: Mapping[str, str] | None = None) -> str:
 
 
 def redact(text: str) -> str:
-    """Blank out what looks like a credential: engine logs may dump their environment."""
+    """Replace texts that look like credentials: engine logs may contain the environment."""
     text = _SECRET_ASSIGNMENT.sub(lambda m: m.group(1) + REDACTED, text)
     return _SECRET_IN_TEXT.sub(REDACTED, text)

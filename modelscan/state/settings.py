@@ -1,4 +1,4 @@
-"""The settings and folders in force, as values with one JSON form."""
+"""The settings and folders in effect, as values with one JSON form."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from modelscan.state.paths import Paths
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """``origin``: flag | env:NAME | a file's path | default."""
+    """One setting. ``origin``: flag
+    env:NAME
+    path of a file
+    default.
+    """
 
     key: str
     value: Plain
@@ -24,14 +28,14 @@ class SettingRow:
 
 @dataclass(frozen=True, slots=True)
 class SettingsShown:
-    """Every setting."""
+    """All settings."""
 
     settings: tuple[SettingRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class SettingWritten:
-    """``value`` None: the setting was removed from ``file``."""
+    """The result of a change. ``value`` None: the setting was removed from ``file``."""
 
     key: str
     value: Plain
@@ -52,14 +56,14 @@ class PathsShown:
 
 
 def setting_row(config: Config, key: str) -> SettingRow:
-    """One setting; raises UsageError with the nearest names for an unknown one."""
+    """One setting. Raises UsageError with the nearest names if it is unknown."""
     setting = definitions.known(key)
     value = plain(config.value(setting.key))
     return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
 
 
 def show_settings(config: Config) -> SettingsShown:
-    """Every setting, its value and its origin."""
+    """All settings with values and origins."""
     return SettingsShown(tuple(setting_row(config, s.key) for s in definitions.SETTINGS))
 
 
@@ -68,7 +72,7 @@ def write_setting(
 ) -> SettingWritten:
     """Write (None: remove) a setting in the user file, or in ./modelscan.toml for ``project``.
 
-    Raises UsageError for an unknown key or a value of the wrong kind.
+    Raises UsageError for an unknown key or a value of the wrong type.
     """
     file = Path.cwd() / definitions.PROJECT_FILE if project else where.user_config_file
     with hold(where.locks_dir / "config.lock", what="the settings"):
@@ -77,7 +81,7 @@ def write_setting(
 
 
 def show_paths(config: Config) -> PathsShown:
-    """Where everything is kept."""
+    """The folders and files in use."""
     where = config.paths
     return PathsShown(
         where.config, where.cache, where.data, where.state, where.user_config_file,
@@ -86,6 +90,6 @@ def show_paths(config: Config) -> PathsShown:
 
 
 def require_value(key: str, value: str | None, unset: bool) -> None:
-    """Raises UsageError unless exactly one of a value and ``unset`` is given."""
+    """Raise UsageError unless exactly one of a value and ``unset`` is given."""
     if (value is None) != unset:
         raise UsageError("give a value, or --unset", hint=f"modelscan config set {key} VALUE")

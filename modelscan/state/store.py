@@ -1,7 +1,7 @@
-"""The deployments on record: one row each, with the measurements of their starts.
+"""The stored deployments: one row each, and the measurements of their starts.
 
-A row changes only under its deployment's lock (``deployment_lock``); SQLite itself serialises
-writers, so that commands for different deployments never wait long for each other.
+A row changes only under its deployment's lock (``deployment_lock``); SQLite serialises writers, so
+commands for different deployments never wait long for each other.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
-from modelscan.state.database import Database, Room
+from modelscan.state.database import Database, Migrations
 from modelscan.state.records import (
     FORMAT,
     NewerRecord,
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
 
 
 class PortTaken(Exception):
-    """Another deployment has reserved that port."""
+    """The port is reserved by another deployment."""
 
 
 class Store:
-    """The deployments on record. Use it as a context manager, or ``close`` it.
+    """The stored deployments. Use it as a context manager, or ``close`` it.
 
-    ``notes`` says what the last reads could not read: rows of later releases, broken parts.
+    ``notes``: messages about rows that the last read could not read (later releases, broken parts).
     """
 
     def __init__(self, database: Database) -> None:
@@ -47,15 +47,16 @@ class Store:
 
     @classmethod
     def open(cls, file: Path) -> Store:
-        """Open or create the store; raises ModelscanError for one that is damaged or newer."""
-        return cls(Database.open(file, ROOM))
+        """Open or create the store. Raises ModelscanError if it is damaged or newer."""
+        return cls(Database.open(file, MIGRATIONS))
 
     @classmethod
     def look(cls, file: Path) -> Store:
-        """The store to read from; where there is none, an empty one that is written nowhere."""
-        return cls(Database.look(file, ROOM))
+        """Open the store for reading; if it does not exist, an empty one in memory."""
+        return cls(Database.look(file, MIGRATIONS))
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
     def __enter__(self) -> Store:
@@ -65,7 +66,7 @@ class Store:
         self.close()
 
     def get(self, name: str) -> Deployment | None:
-        """The deployment of that name; raises NewerRecord where a later release wrote it."""
+        """The deployment with that name. Raises NewerRecord if a later release wrote it."""
         rows = self._database.rows("SELECT document FROM deployments WHERE name = ?", name)
         if not rows:
             return None
@@ -74,8 +75,8 @@ class Store:
         return deployment
 
     def all(self) -> tuple[Deployment, ...]:
-        """Every deployment that can be read, by name; ``notes`` names the others."""
-        found, notes = [], list[str]()
+        """All readable deployments, sorted by name; ``notes`` has a message for each other one."""
+        deployments, notes = [], list[str]()
         for name, text in self._database.rows(
             "SELECT name, document FROM deployments ORDER BY name"
         ):
@@ -84,17 +85,17 @@ class Store:
             except ModelscanError as error:
                 notes.append(error.message)
                 continue
-            found.append(deployment)
+            deployments.append(deployment)
             notes += _notes(str(name), broken)
         self.notes = tuple(notes)
-        return tuple(found)
+        return tuple(deployments)
 
     def names(self) -> frozenset[str]:
-        """The names that are taken, also by rows that only a later release can read."""
+        """All names in use, including rows that only a later release can read."""
         return frozenset(str(row[0]) for row in self._database.rows("SELECT name FROM deployments"))
 
     def put(self, deployment: Deployment) -> None:
-        """Insert or replace one row; raises PortTaken when another one has its port."""
+        """Insert or replace one row. Raises PortTaken if another deployment has its port."""
         document = json.dumps(to_document(deployment), ensure_ascii=False)
         row = (
             deployment.name, deployment.target, deployment.state.value, deployment.port,
@@ -112,21 +113,21 @@ class Store:
             )  # fmt: skip
 
     def delete(self, name: str) -> bool:
-        """Forget a deployment; False if there was none."""
+        """Delete a deployment's row. False if there was none."""
         return self._database.change("DELETE FROM deployments WHERE name = ?", name) > 0
 
     def ports(self) -> frozenset[int]:
-        """The ports that deployments have reserved."""
+        """The ports reserved by deployments."""
         sql = "SELECT port FROM deployments WHERE port IS NOT NULL"
         return frozenset(int(str(row[0])) for row in self._database.rows(sql))
 
     def measurements(self) -> tuple[Measurement, ...]:
-        """Every start whose memory was measured, oldest first; they outlive their deployments."""
+        """All starts with measured memory, oldest first; they outlive their deployments."""
         rows = self._database.rows(
             "SELECT document FROM measurements ORDER BY started_at, deployment"
         )
-        found = (measurement_of(json.loads(str(row[0]))) for row in rows)
-        return tuple(one for one in found if one is not None)
+        records = (measurement_of(json.loads(str(row[0]))) for row in rows)
+        return tuple(record for record in records if record is not None)
 
 
 _UPSERT = """
@@ -139,7 +140,10 @@ ON CONFLICT (name) DO UPDATE SET target = excluded.target, state = excluded.stat
 
 
 def _read(name: str, text: str) -> tuple[Deployment, tuple[str, ...]]:
-    """The row and what of it is broken; raises ModelscanError for one that cannot be read."""
+    """The deployment and the messages about its broken parts.
+
+    Raises ModelscanError if unreadable.
+    """
     try:
         document = json.loads(text)
     except ValueError:
@@ -150,15 +154,15 @@ def _read(name: str, text: str) -> tuple[Deployment, tuple[str, ...]]:
 
 
 def _notes(name: str, broken: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"a part of the record of '{name}' cannot be read: {part}" for part in broken)
+    return tuple(f"part of the record of '{name}' cannot be read: {part}" for part in broken)
 
 
 def measurement(deployment: Deployment) -> Measurement | None:
-    """What a running deployment tells about its estimate; None without both figures."""
+    """Estimated and measured memory of a running deployment; None unless both are known."""
     plan, measured = deployment.plan, deployment.measured
     if plan is None or measured is None or not measured.total_bytes:
         return None
-    # Where the engine was asked for the estimate, the formulas' own is what can be learned from.
+    # If the estimate is the engine's dry run, compare with the estimate of the formulas.
     formulas = measured.computed or plan.estimate
     started_at = deployment.started_at
     if deployment.state is not State.RUNNING or not started_at or not formulas.total_bytes:
@@ -183,7 +187,7 @@ def deployment_lock(locks_dir: Path, name: str) -> Path:
 
 
 def _upgrade_rows(connection: sqlite3.Connection) -> None:
-    """Rows of releases that had no format become rows of this one, once."""
+    """Upgrade rows of releases without format numbers to the current format."""
     for name, text in connection.execute("SELECT name, document FROM deployments").fetchall():
         with contextlib.suppress(ValueError):
             document = json.loads(text)
@@ -194,8 +198,8 @@ def _upgrade_rows(connection: sqlite3.Connection) -> None:
                 )
 
 
-# A port belongs to one deployment: UNIQUE makes the store the arbiter of a reservation.
-ROOM = Room(
+# UNIQUE: a port is reserved by at most one deployment.
+MIGRATIONS = Migrations(
     "deployments",
     (
         (
@@ -225,4 +229,4 @@ ROOM = Room(
     ),
 )
 
-__all__ = ["ROOM", "NewerRecord", "PortTaken", "Store", "deployment_lock", "measurement"]
+__all__ = ["MIGRATIONS", "NewerRecord", "PortTaken", "Store", "deployment_lock", "measurement"]

@@ -22,9 +22,9 @@ _NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")
 
 @dataclass(frozen=True, slots=True)
 class TargetConfig:
-    """One server. ``api_key`` is a reference; ``cluster`` a cluster's name or id (2.x).
+    """One server. ``api_key`` is a reference; ``cluster`` a cluster's name or id (GPUStack 2.x).
 
-    ``owner`` is drawn once, when the target is added: models that we make there are marked by it.
+    ``owner`` is a random id, created when the target is added; it marks the models that we create.
     """
 
     name: str
@@ -37,32 +37,33 @@ class TargetConfig:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Every configured server, by name, and which one ``--target auto`` means."""
+    """All configured servers, and the name of the default (``--target auto``)."""
 
     items: tuple[TargetConfig, ...] = ()
     default: str | None = None
 
     def get(self, name: str) -> TargetConfig | None:
+        """The target with that name, or None."""
         return next((item for item in self.items if item.name == name), None)
 
     def find(self, name: str) -> TargetConfig:
-        """Raises UsageError with the nearest names."""
-        found = self.get(name)
-        if found is None:
+        """The target with that name. Raises UsageError with the nearest names."""
+        target = self.get(name)
+        if target is None:
             names = [item.name for item in self.items]
             near = nearest(name, names)
             raise UsageError(
-                f"there is no target '{name}' ({', '.join(['local', *names])} are there)",
+                f"there is no target '{name}' (there are {', '.join(['local', *names])})",
                 hint=f"did you mean {near[0]}? modelscan target list"
                 if near
                 else "modelscan target add NAME URL",
                 code="unknown_target", details={"nearest": near},
             )  # fmt: skip
-        return found
+        return target
 
 
 def load(where: Paths) -> Targets:
-    """Read the file; a missing one is empty. Raises UsageError for a broken one."""
+    """Read the file; a missing file has no targets. Raises UsageError if it is invalid."""
     if sys.version_info >= (3, 11):
         import tomllib
     else:
@@ -84,16 +85,16 @@ def load(where: Paths) -> Targets:
 def _parse(name: str, row: Any, file: str) -> TargetConfig:
     if not isinstance(row, Mapping) or not isinstance(row.get("url"), str):
         raise UsageError(f"{file}: target '{name}' needs a url", hint=f"edit {file}")
-    known = ("url", "api_key", "ca_file", "cluster", "owner")
-    unknown = [key for key in row if key not in known]
+    allowed = ("url", "api_key", "ca_file", "cluster", "owner")
+    unknown = [key for key in row if key not in allowed]
     if unknown:
         raise UsageError(f"{file}: target '{name}' has an unknown key '{unknown[0]}'")
-    values = {key: str(row[key]) for key in known if row.get(key) is not None}
+    values = {key: str(row[key]) for key in allowed if row.get(key) is not None}
     return check(TargetConfig(name, **values))
 
 
 def check(target: TargetConfig) -> TargetConfig:
-    """The target if name, URL and key reference are well formed; raises UsageError otherwise."""
+    """The target, if name, URL and key reference are valid. Raises UsageError otherwise."""
     if not _NAME.match(target.name) or target.name in RESERVED:
         raise UsageError(
             f"'{target.name}' cannot be a target's name",
@@ -109,7 +110,7 @@ def check(target: TargetConfig) -> TargetConfig:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UsageError(f"'{target.url}' is not an http(s) URL", hint="http://HOST[:PORT]")
     if port == 0:
-        raise UsageError(f"'{target.url}': there is no port 0", hint="a port from 1 to 65535")
+        raise UsageError(f"'{target.url}': port 0 is not valid", hint="a port from 1 to 65535")
     if parts.query or parts.fragment or re.search(r"\s", target.url):
         raise UsageError(f"'{target.url}' is not a server's root", hint="http://HOST[:PORT][/PATH]")
     if parts.username or parts.password:
@@ -120,8 +121,10 @@ def check(target: TargetConfig) -> TargetConfig:
 
 
 def absolute(target: TargetConfig) -> TargetConfig:
-    """With the whole paths of its files: later commands run in other folders. Raises UsageError
-    for a CA file that is not there, or is none."""
+    """The target with absolute paths, because later commands run in other folders.
+
+    Raises UsageError if the CA file does not exist or is not a CA file.
+    """
     import ssl
 
     key = target.api_key
@@ -133,10 +136,10 @@ def absolute(target: TargetConfig) -> TargetConfig:
     try:
         ssl.create_default_context(cafile=str(ca_file))
     except (OSError, ValueError) as error:
-        reason = "it is not there" if isinstance(error, FileNotFoundError) else str(error)
+        reason = "it does not exist" if isinstance(error, FileNotFoundError) else str(error)
         raise UsageError(
             f"cannot use the CA file {ca_file}: {reason}",
-            hint="--ca-file takes the certificate of the server's own CA as PEM text",
+            hint="--ca-file: the certificate of the server's own CA in PEM format",
         ) from error
     return replace(target, api_key=key, ca_file=str(ca_file))
 
@@ -148,8 +151,8 @@ def put(where: Paths, target: TargetConfig, *, default: bool = False) -> Targets
     check(target)
     with _lock(where):
         old = load(where)
-        before = old.get(target.name)
-        owner = (before.owner if before else None) or uuid.uuid4().hex
+        existing = old.get(target.name)
+        owner = (existing.owner if existing else None) or uuid.uuid4().hex
         target = replace(target, owner=target.owner or owner)
         others = tuple(item for item in old.items if item.name != target.name)
         chosen = target.name if default or old.default is None else old.default
@@ -157,14 +160,14 @@ def put(where: Paths, target: TargetConfig, *, default: bool = False) -> Targets
 
 
 def use(where: Paths, name: str) -> Targets:
-    """Make a target the one that ``auto`` means."""
+    """Make a target the default (``auto``)."""
     with _lock(where):
         old = load(where)
         return _write(where, replace(old, default=old.find(name).name))
 
 
 def drop(where: Paths, name: str) -> Targets:
-    """Forget a target; another one becomes the default."""
+    """Remove a target; if it was the default, another one becomes the default."""
     with _lock(where):
         old = load(where)
         old.find(name)

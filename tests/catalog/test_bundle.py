@@ -16,7 +16,7 @@ from benchmarks.bench_links import answers, recipes, report
 from modelscan.catalog.curated import curated
 from modelscan.catalog.index.layout import bundled_index
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.link.groups import Group
+from modelscan.catalog.link.groups import RecordGroup
 from modelscan.catalog.link.join import Grouping
 from modelscan.catalog.merge.models import merge
 from modelscan.catalog.records import MODELSDEV, SourceSnapshot
@@ -51,7 +51,7 @@ def index() -> Iterator[Index]:
 
 
 @pytest.fixture(scope="module")
-def grouping(snapshots: tuple[SourceSnapshot, ...]) -> tuple[Grouping, list[Group]]:
+def grouping(snapshots: tuple[SourceSnapshot, ...]) -> tuple[Grouping, list[RecordGroup]]:
     made = Grouping(snapshots, curated())
     return made, made.run()
 
@@ -201,7 +201,7 @@ def test_the_demo_model_is_a_file_of_the_package() -> None:
     assert [c.shape.architecture.known for c in subject.candidates] == [True]
 
 
-def test_recipes_joined_to_hosted_models(grouping: tuple[Grouping, list[Group]]) -> None:
+def test_recipes_joined_to_hosted_models(grouping: tuple[Grouping, list[RecordGroup]]) -> None:
     """Two thirds of GPUStack's sets are hosted somewhere; the rest are models of their own."""
     found = recipes(grouping[1])
     assert (found["sets"], found["linked"]) == (130, 84)
@@ -209,7 +209,9 @@ def test_recipes_joined_to_hosted_models(grouping: tuple[Grouping, list[Group]])
 
 
 @pytest.mark.shared
-def test_links_against_the_truth(grouping: tuple[Grouping, list[Group]], shared: Path) -> None:
+def test_links_against_the_truth(
+    grouping: tuple[Grouping, list[RecordGroup]], shared: Path
+) -> None:
     """Precision of 99 % and recall of 92 % on links that others stated."""
     truth = shared / "data" / "truth" / "links_fit.tsv"
     found = report(answers(*grouping, truth))

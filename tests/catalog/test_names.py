@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelscan.catalog.index.words import deletions, distance, name_tokens, query_words, spelling
+from modelscan.catalog.index.search_words import (
+    deletions,
+    distance,
+    name_tokens,
+    query_words,
+    spelling,
+)
 from modelscan.formats.repo_names import clean_display_name, key, split_repo_name
 
 

@@ -62,7 +62,7 @@ def test_an_heir_of_an_heir_sees_the_nearer_value():
 def test_impossible_bases(base):
     records = [heir("me/bot", "me/other"), heir("me/other", base)]
     known = [BASE, Model(id="me/bot", name="b"), Model(id="me/other", name="o")]
-    with pytest.raises(UsageError, match=r"no model|circle"):
+    with pytest.raises(UsageError, match=r"not in the catalog|cycle"):
         inherited(records, known)
 
 

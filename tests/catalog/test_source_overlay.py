@@ -78,7 +78,7 @@ def test_one_model_in_a_file(tmp_path):
         ("a.toml", "x = 1", "neither a"),
         ("a.toml", '[models."no-slash"]\nname = "x"', "not a model"),
         ("a.toml", '[models]\n"a/b" = 3', "not a model"),
-        ("a.toml", '[models."a/b"]\ntask = "chatting"', "none of chat"),
+        ("a.toml", '[models."a/b"]\ntask = "chatting"', "not one of chat"),
         ("a.toml", '[models."a/b"]\ntool_call = "yes"', "tool_call = 'yes' is not a bool"),
         ("a.toml", '[models."a/b"]\nlimit = 3', "is not a dict"),
     ],
@@ -96,7 +96,7 @@ def test_a_model_may_stand_in_one_file_only(tmp_path):
     write(tmp_path / "c", "a.toml", '[models."a/b"]\nname = "x"')
     write(tmp_path / "c", "b.yaml", "models: {a/b: {name: y}}")
     read = overlay.read(tmp_path / "c")
-    assert "b.yaml: 'a/b' is in another overlay file" in read.snapshot.error
+    assert "b.yaml: 'a/b' is also in another overlay file" in read.snapshot.error
     assert [r.name for r in read.snapshot.records] == ["x"]
     text = '[models."a/b"]\nname = "x"\n[models."A/B"]\nname = "y"'
     read = overlay.read(write(tmp_path / "d", "a.toml", text))

@@ -92,7 +92,7 @@ def test_each_source_fails_alone_and_keeps_its_data(world, sync, monkeypatch, na
     assert rows[name]["error"] and rows[name]["models"] == rows[name]["before"] > 0
     assert [n for n in NAMES if rows[n]["result"] == "failed"] == [name]
     (warning,) = document["warnings"]
-    assert warning.startswith(name) and "its last data is kept" in warning
+    assert warning.startswith(name) and "its last good data stays in use" in warning
     assert {key: untimed(model) for key, model in models().items()} == before
     world.heal()
     _, rows = sync()
@@ -152,7 +152,7 @@ def test_a_source_that_shrinks_is_named(world, sync):
     world.documents["/api.json"] = catalog_world.api(row)
     document, rows = sync("--source", "models.dev")
     assert (rows["models.dev"]["models"], rows["models.dev"]["before"]) == (2, 8)
-    assert document["warnings"] == ["models.dev: 2 entries now, 8 before"]
+    assert document["warnings"] == ["models.dev: now 2 entries, previously 8"]
 
 
 @pytest.mark.parametrize("mode", [None, "500", "garbage", "huge", "redirect-loop", "html"])

@@ -39,8 +39,8 @@ def test_overlay_wins_and_inherits(world, sync):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[models."a/b"]\nbase_model = "no/such"', "which is no model"),
-        ('[models."a/b"]\nbase_model = "c/d"\n[models."c/d"]\nbase_model = "a/b"', "in a circle"),
+        ('[models."a/b"]\nbase_model = "no/such"', "which is not in the catalog"),
+        ('[models."a/b"]\nbase_model = "c/d"\n[models."c/d"]\nbase_model = "a/b"', "form a cycle"),
     ],
 )
 def test_impossible_bases_are_refused_and_the_index_stays(world, sync, run_in_process, text, words):

@@ -27,7 +27,7 @@ def refused(ran: Any, code: int, *words: str) -> None:
 @pytest.mark.parametrize(
     ("home", "words"),
     [
-        ("~nobody-of-that-name/x", "no such home folder"),
+        ("~nobody-of-that-name/x", "home folder does not exist"),
         ("/tmp/" + "x" * 300, "File name too long"),
         ("/proc/1/no-such-place", "No such file"),
         (__file__, "is a file"),
@@ -52,7 +52,7 @@ def test_a_home_that_cannot_be(
         ("catalog_max_age_s", "1.5", "is not a whole number"),
         ("machine_watts", "-4", "is not between 0"),
         ("offline", "maybe", "is not true or false"),
-        ("goal", "", "is none of quality, speed, context"),
+        ("goal", "", "is not one of quality, speed, context"),
     ],
 )
 def test_settings_out_of_range(
@@ -92,7 +92,7 @@ def test_true_and_false_read_as_they_are_written(run_in_process: Run) -> None:
 
 def test_a_folder_in_a_files_place(run_in_process: Run, clean_environment: Path) -> None:
     (clean_environment / "config" / "config.toml").mkdir(parents=True)
-    refused(run_in_process("config", "set", "goal", "speed"), 1, "is a folder")
+    refused(run_in_process("config", "set", "goal", "speed"), 1, "a folder has that name")
 
 
 def test_ids_in_an_ascii_terminal(cli: Run, clean_environment: Path) -> None:

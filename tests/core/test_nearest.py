@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelscan.catalog.index.layout import bundled_index
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.index.words import letters
+from modelscan.catalog.index.search_words import letters
 from modelscan.core.nearest import nearest
 
 

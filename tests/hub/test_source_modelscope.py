@@ -72,7 +72,7 @@ def test_login_goes_as_bearer_and_as_cookie(hub, http):
     assert hub.log[0].headers["authorization"] == "Bearer ms-token"
     assert hub.log[1].headers["cookie"] == "m_session_id=ms-token"
     anonymous = ModelScope(http, hub.url)
-    with pytest.raises(AuthError, match="wants a login"):
+    with pytest.raises(AuthError, match="requires a login"):
         anonymous.files("Acme/Gated")
     assert "cookie" not in hub.log[-1].headers
 

@@ -14,18 +14,18 @@ from modelscan.net.conditional import StoredAnswer, renewed, validators
 from modelscan.net.errors import HttpError, requested_wait_s, status_error
 from modelscan.net.exchange import (
     Body,
-    Limits,
+    HttpLimits,
+    HttpRequest,
     Lines,
     Read,
-    Request,
     answer_of,
     on_head,
     retry_pause_s,
 )
 
-LIMITS = Limits(5.0, max_bytes=1000, pauses_s=(0.3, 1.0))
+LIMITS = HttpLimits(5.0, max_bytes=1000, pauses_s=(0.3, 1.0))
 SECRETS = {"Authorization": "Bearer x", "cookie": "a=b", "X-Api-Key": "k"}
-GET = Request("GET", "https://hub.example/a/b", {"Accept": "*/*", **SECRETS})
+GET = HttpRequest("GET", "https://hub.example/a/b", {"Accept": "*/*", **SECRETS})
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_where_credentials_may_go(to: str, kept: bool) -> None:
     assert keeps_credentials("http://hub.example/", "https://hub.example/")
 
 
-def follow(location: str, request: Request = GET, status: int = 302) -> Request:
+def follow(location: str, request: HttpRequest = GET, status: int = 302) -> HttpRequest:
     step = on_head(request, status, {"location": location}, 0, LIMITS)
-    assert isinstance(step, Request)
+    assert isinstance(step, HttpRequest)
     return step
 
 
@@ -94,8 +94,8 @@ def test_redirects(status: int) -> None:
         ("http://hub.example/", "unencrypted"),
         ("https://127.0.0.1/", "this machine"),
         ("https://localhost:8443/", "this machine"),
-        ("ftp://hub.example/", "no http"),
-        ("https://[::1", "no http"),
+        ("ftp://hub.example/", "not an http"),
+        ("https://[::1", "not an http"),
     ],
 )
 def test_redirects_that_are_refused(location: str, why: str) -> None:
@@ -202,7 +202,7 @@ def failed(status: int | None, code: str | None = None, **headers: str) -> HttpE
 def test_another_attempt(
     method: str, error: HttpError, attempt: int, pause_s: float | None
 ) -> None:
-    request = Request(method, "http://a/", {}, b"x")
+    request = HttpRequest(method, "http://a/", {}, b"x")
     assert retry_pause_s(request, error, attempt, LIMITS, now=10.0) == pause_s
     once = request._replace(body=iter([b"x"]))
     assert retry_pause_s(once, error, attempt, LIMITS, now=10.0) is None

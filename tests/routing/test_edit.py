@@ -163,7 +163,7 @@ def test_a_person_s_entry_of_the_same_name_is_refused(tmp_path: Path) -> None:
     """Nothing is overwritten, nothing is removed."""
     path = tmp_path / "routing.yaml"
     path.write_text(PERSONAL)
-    with pytest.raises(UsageError, match="not of this deployment"):
+    with pytest.raises(UsageError, match="belongs to another owner"):
         add_route(path, Route("cloud", "local", "http://127.0.0.1:1", "m", deployment="cloud"))
     assert not remove_route(path, "cloud", deployment="cloud")
     assert path.read_text() == PERSONAL

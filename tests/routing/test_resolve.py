@@ -72,7 +72,7 @@ def test_a_last_part_counts_when_it_means_one_model() -> None:
     """Two entries of one model are one meaning; two makers' models of one name are two."""
     same = read(entry("a", "lab/m"), entry("b", "lab/m"))
     assert found(resolve(same, "m")) == ("a", "short_name")
-    assert resolve(same, "m").reasons == ("short name 'm' matches 2 enabled entry(s)",)
+    assert resolve(same, "m").reasons == ("short name 'm' matches 2 enabled entries",)
     different = read(entry("a", "lab/m"), entry("b", "house/m"))
     assert found(resolve(different, "m")) == (None, "none")
 
@@ -82,7 +82,7 @@ def test_a_disabled_entry_never_answers() -> None:
     assert found(resolve(read(off, entry("a", "lab/m")), "lab/m")) == ("a", "model")
     alone = resolve(read(off, entry("a", "lab/other")), "lab/m")
     assert found(alone) == (None, "none")
-    assert alone.reasons == ("'b' is there but disabled",)
+    assert alone.reasons == ("'b' exists but is disabled",)
 
 
 def test_without_a_name_the_default_answers() -> None:

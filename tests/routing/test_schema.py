@@ -36,7 +36,7 @@ def entry(name: str = "a", **fields: Any) -> dict[str, Any]:
         (file(entry(base_url="https://u:p@h")), "error", "credentials in a URL"),
         (file(entry(base_url="http://127.0.0.1/v1")), "warning", "/v1"),
         (file(entry(base_url="http://example.com")), "warning", "plain http"),
-        (file(entry(api_key="sk-123456789")), "error", "by reference"),
+        (file(entry(api_key="sk-123456789")), "error", "as a reference"),
         (file(entry(), entry()), "error", "used twice"),
         (file(entry(), default_provider="zzz"), "error", "not among the providers"),
         (file(entry(context_tokens="8k")), "error", "context_tokens"),

@@ -10,10 +10,10 @@ import pytest
 from support.deployments import make
 
 from modelscan.core.errors import ModelscanError
-from modelscan.state.database import Database, Room, version
-from modelscan.state.store import ROOM, Store
+from modelscan.state.database import Database, Migrations, version
+from modelscan.state.store import MIGRATIONS, Store
 
-TRACES = Room("traces", (("CREATE TABLE traces (id INTEGER PRIMARY KEY, text TEXT)",),))
+TRACES = Migrations("traces", (("CREATE TABLE traces (id INTEGER PRIMARY KEY, text TEXT)",),))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_room_grows_by_steps(file: Path) -> None:
     def fill(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO traces (text) VALUES ('filled')")
 
-    grown = Room("traces", (*TRACES.steps, ("ALTER TABLE traces ADD COLUMN at TEXT",), fill))
+    grown = Migrations("traces", (*TRACES.steps, ("ALTER TABLE traces ADD COLUMN at TEXT",), fill))
     with Database.open(file, grown) as database:
         assert database.rows("SELECT text, at FROM traces") == [("filled", None)]
     with Database.open(file, grown) as database:  # once
@@ -45,7 +45,7 @@ def test_a_room_grows_by_steps(file: Path) -> None:
 
 
 def test_a_step_that_fails_leaves_the_version_before(file: Path) -> None:
-    broken = Room("traces", (*TRACES.steps, ("ALTER TABLE nothing ADD COLUMN at TEXT",)))
+    broken = Migrations("traces", (*TRACES.steps, ("ALTER TABLE nothing ADD COLUMN at TEXT",)))
     with pytest.raises(ModelscanError, match="nothing"):
         Database.open(file, broken)
     with Database.open(file, TRACES) as database:
@@ -66,19 +66,22 @@ def test_a_room_of_a_later_release_closes_no_other(file: Path) -> None:
 
 def test_versions_of_one_number_become_versions_of_rooms(file: Path) -> None:
     connection = sqlite3.connect(file)
-    for step in ROOM.steps[:2]:
+    for step in MIGRATIONS.steps[:2]:
         assert isinstance(step, tuple)
         for statement in step:
             connection.execute(statement)
     connection.execute("PRAGMA user_version = 2")
-    assert (version(connection, ROOM), version(connection, TRACES)) == (2, 0)
+    assert (version(connection, MIGRATIONS), version(connection, TRACES)) == (2, 0)
     connection.commit()
     connection.close()
     Database.open(file, TRACES).close()
     with Store.open(file) as store:
         store.put(make("a"))
     connection = sqlite3.connect(file)
-    assert (version(connection, ROOM), version(connection, TRACES)) == (len(ROOM.steps), 1)
+    assert (version(connection, MIGRATIONS), version(connection, TRACES)) == (
+        len(MIGRATIONS.steps),
+        1,
+    )
     connection.close()
 
 

@@ -17,7 +17,7 @@ from support.deployments import make
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError
 from modelscan.state.database import LAYOUT, version
-from modelscan.state.store import ROOM, PortTaken, Store
+from modelscan.state.store import MIGRATIONS, PortTaken, Store
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_fields_that_an_older_version_did_not_write_get_their_defaults(file: Pat
 def test_a_newer_store_is_left_alone(file: Path) -> None:
     Store.open(file).close()
     connection = sqlite3.connect(file)
-    assert version(connection, ROOM) == len(ROOM.steps)
+    assert version(connection, MIGRATIONS) == len(MIGRATIONS.steps)
     connection.execute(f"PRAGMA user_version = {LAYOUT + 1}")
     connection.close()
     with pytest.raises(ModelscanError, match="newer modelscan") as caught:

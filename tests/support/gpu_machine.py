@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from modelscan.gpu.machine import Machine
+from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.tools import ToolOutput
 
 MEMINFO = "MemTotal:       {total} kB\nMemFree:        1000 kB\nMemAvailable:   {free} kB\n"
@@ -84,9 +84,9 @@ class FakeMachine:
         return self.said.get(command, ToolOutput("", "unknown option", 2))
 
     @property
-    def machine(self) -> Machine:
+    def machine(self) -> ProbeHost:
         environ = {"PATH": str(self.root / "bin"), "MODELSCAN_HOST_ROOT": "x", **self.environ}
-        return Machine(root=self.root, environ=environ, system="linux", run=self._run)
+        return ProbeHost(root=self.root, environ=environ, system="linux", run=self._run)
 
 
 def fake_program(folder: Path, name: str, script: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from modelscan.net.async_client import AsyncHttpClient
 from modelscan.net.client import HttpClient
-from modelscan.net.exchange import Answer, HttpSettings, Limits
+from modelscan.net.exchange import Answer, HttpLimits, HttpSettings
 from modelscan.net.httpx_transport import HttpxTransport
 from modelscan.net.local import LocalTransport
 
@@ -22,7 +22,12 @@ class Face(Protocol):
     def get(self, url: str, settings: HttpSettings, **options: Any) -> Answer: ...
 
     def send(
-        self, method: str, url: str, settings: HttpSettings, limits: Limits | None, **options: Any
+        self,
+        method: str,
+        url: str,
+        settings: HttpSettings,
+        limits: HttpLimits | None,
+        **options: Any,
     ) -> Answer: ...
 
     def lines(self, url: str, settings: HttpSettings, **options: Any) -> list[str]: ...
@@ -41,7 +46,12 @@ class SyncFace:
             return client.get(url, **options)
 
     def send(
-        self, method: str, url: str, settings: HttpSettings, limits: Limits | None, **options: Any
+        self,
+        method: str,
+        url: str,
+        settings: HttpSettings,
+        limits: HttpLimits | None,
+        **options: Any,
     ) -> Answer:
         with self._client(settings) as client:
             return client.send(method, url, limits=limits, **options)
@@ -62,7 +72,12 @@ class AsyncFace:
         return asyncio.run(run())
 
     def send(
-        self, method: str, url: str, settings: HttpSettings, limits: Limits | None, **options: Any
+        self,
+        method: str,
+        url: str,
+        settings: HttpSettings,
+        limits: HttpLimits | None,
+        **options: Any,
     ) -> Answer:
         async def run() -> Answer:
             async with AsyncHttpClient(settings) as client:

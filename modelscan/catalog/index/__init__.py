@@ -1,1 +1,1 @@
-"""The catalog as one SQLite file: written, published, read."""
+"""The catalog as one SQLite file: writing, publishing, reading."""

@@ -1,4 +1,4 @@
-"""The index that holds now: rebuilt first where something it was made from has changed."""
+"""Opens the current index, after rebuilding it if its inputs have changed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def open_index(paths: Paths) -> Index:
-    """The user's synced index where there is a usable one, else the bundled one.
+    """The user's synced index if it is usable, else the bundled one.
 
-    It is rebuilt first where overlay files changed since, or where another release made it.
+    It is first rebuilt if overlay files have changed since, or if another release built it.
     """
     if paths.overlay_dir.is_dir():
         from modelscan.catalog.index.publish import ensure_overlay  # only where needed: start-up
@@ -52,7 +52,7 @@ def _of_this_release(paths: Paths) -> bool:
 
 
 def _usable(file: Path) -> Index | None:
-    """None for a missing, foreign or damaged file, or one of another version's form."""
+    """The opened index; None if it is missing, damaged, not an index, or of another format."""
     if not file.is_file():
         return None
     index = None

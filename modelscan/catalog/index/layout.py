@@ -1,4 +1,4 @@
-"""Where the index files are, of which format and release, and the kinds of names in them."""
+"""Paths, format and release of the index files, and the kinds of names in them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from modelscan.state.bundled import bundled_dir
 if TYPE_CHECKING:
     from modelscan.state.paths import Paths
 
-FORMAT = "7"  # of the file: another number is another form
+FORMAT = "7"  # of the file
 FILE_NAME = "index.sqlite3"
 
 
 class NameKind(IntEnum):
-    """The kinds of names that the index keeps (column ``name.kind``), best first."""
+    """The kinds of names in the index (column ``name.kind``), best match first."""
 
     ID = 0
     SHORT = 1
@@ -31,15 +31,17 @@ class NameKind(IntEnum):
 
 
 def bundled_index() -> Path:
+    """The path of the bundled index."""
     return bundled_dir() / FILE_NAME
 
 
 def synced_index(paths: Paths) -> Path:
+    """The path of the index built by ``catalog sync``."""
     return paths.catalog_dir / FILE_NAME
 
 
 def bundle_stamp() -> str:
-    """Which bundle this is: a synced index is made again when another release brings another."""
+    """Identifies the bundled index: a synced index is rebuilt if the bundle changes."""
     try:
         stat = bundled_index().stat()
     except OSError:
@@ -48,5 +50,5 @@ def bundle_stamp() -> str:
 
 
 def stamp_file(paths: Paths) -> Path:
-    """Says with which bundle the synced index was made."""
+    """The file with the stamp of the bundle that the synced index was built with."""
     return paths.catalog_dir / "built.txt"

@@ -1,7 +1,7 @@
-"""From snapshots to the index: what is stored, what is merged, how it is put in place.
+"""Stores snapshots, merges them and publishes the index.
 
-Stored: one file per synced source and ``failures.json``. Every change happens under the catalog's
-lock; files are replaced atomically and the index comes last, so that a reader always has one.
+Stored are one file per synced source and ``failures.json``. All changes happen under the catalog's
+lock; files are replaced atomically and the index last, so that a reader always has one.
 """
 
 from __future__ import annotations
@@ -26,46 +26,47 @@ from modelscan.state.paths import Paths
 LOCK_WAIT_S = 120.0
 _SUFFIX = ".json.gz"
 _OLD_S = 3600.0
-_ANSWER_S = 14 * 86_400.0  # addresses with a cursor are never asked again
+_ANSWER_S = 14 * 86_400.0  # addresses with a cursor are never requested again
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What was built."""
+    """The number of models in the built index, and its path."""
 
     models: int
     index: Path
 
 
 def snapshots_dir(paths: Paths) -> Path:
+    """The folder of stored snapshots."""
     return paths.catalog_dir / "snapshots"
 
 
 def bundled_snapshots() -> dict[str, SourceSnapshot]:
-    """The snapshots that came with the package, by source."""
+    """The bundled snapshots, by source."""
     from modelscan.catalog.sources import bundled as bundle
 
     return {snapshot.source: snapshot for snapshot in bundle.bundled_snapshots()}
 
 
 def stored_snapshots(paths: Paths) -> dict[str, SourceSnapshot]:
-    """The newest snapshot of every source: the synced one, or a newer release's bundled one.
+    """The newest snapshot of each source: the synced one, or a newer release's bundled one.
 
-    A damaged file is as good as none. Sources whose last sync failed are marked so.
+    Damaged files are ignored. Sources whose last sync failed have the state ``failed``.
     """
-    found = bundled_snapshots()
+    snapshots = bundled_snapshots()
     for source, synced in _read_folder(snapshots_dir(paths)).items():
-        bundled = found.get(source)
+        bundled = snapshots.get(source)
         if bundled is None or (bundled.retrieved_at or "") <= (synced.retrieved_at or ""):
-            found[source] = synced
+            snapshots[source] = synced
     for source, error in failures(paths).items():
-        last = found.get(source, SourceSnapshot(source, None))
-        found[source] = replace(last, state=FAILED, error=error)
-    return found
+        last = snapshots.get(source, SourceSnapshot(source, None))
+        snapshots[source] = replace(last, state=FAILED, error=error)
+    return snapshots
 
 
 def failures(paths: Paths) -> dict[str, str]:
-    """Source -> why its last sync failed."""
+    """Source -> error message of its last sync, if it failed."""
     try:
         data = json.loads((paths.catalog_dir / "failures.json").read_bytes())
     except (OSError, ValueError):
@@ -74,7 +75,7 @@ def failures(paths: Paths) -> dict[str, str]:
 
 
 def prepare(paths: Paths) -> None:
-    """Raise ModelscanError before anything is asked where nothing could be stored."""
+    """Raise ModelscanError, before any request, if the cache folder is not writable."""
     ensure_dir(snapshots_dir(paths))
     with explain_os_errors(snapshots_dir(paths)), tempfile.TemporaryFile(dir=snapshots_dir(paths)):
         pass
@@ -83,9 +84,9 @@ def prepare(paths: Paths) -> None:
 def publish(paths: Paths, results: Sequence[SourceSnapshot]) -> Published:
     """Store the results of a sync and rebuild the index.
 
-    A result in state ``failed`` only marks its source: records that another command may have
-    stored meanwhile stay. Raises ModelscanError when the lock is held too long or nothing can be
-    written; the old index stays in force then.
+    A result in state ``failed`` only marks its source: records that another command may have stored
+    meanwhile stay. Raises ModelscanError if the lock cannot be acquired or a file cannot be
+    written; the old index then stays in use.
     """
     ensure_dir(snapshots_dir(paths))
     lock = paths.locks_dir / "catalog.lock"
@@ -103,7 +104,7 @@ def publish(paths: Paths, results: Sequence[SourceSnapshot]) -> Published:
 
 
 def rebuild(paths: Paths, snapshots: Mapping[str, SourceSnapshot]) -> Published:
-    """Merge and write the index; the caller holds the lock."""
+    """Merge the snapshots and write the index; the caller must hold the lock."""
     from modelscan.catalog.index.write import build
 
     models = merged(snapshots.values())
@@ -114,23 +115,23 @@ def rebuild(paths: Paths, snapshots: Mapping[str, SourceSnapshot]) -> Published:
 
 
 def merged(snapshots: Iterable[SourceSnapshot]) -> tuple[Model, ...]:
-    """Every model, with what a user's entries inherit."""
+    """All models, including the facts that a user's entries inherit."""
     from modelscan.catalog.merge.models import merge
 
-    known = sorted(snapshots, key=lambda s: s.source)
-    models = merge(known)
-    heirs = inheriting(known)
-    return merge([*known, *inherited(heirs, models)]) if heirs else models
+    ordered = sorted(snapshots, key=lambda s: s.source)
+    models = merge(ordered)
+    heirs = inheriting(ordered)
+    return merge([*ordered, *inherited(heirs, models)]) if heirs else models
 
 
 def overlay_changed(paths: Paths) -> bool:
-    """Whether the user's files are newer than the index; costs one look when there are none."""
+    """True if the user's files are newer than the index."""
     folder = paths.overlay_dir
     if not folder.is_dir():
         return False
     index = synced_index(paths)
-    found = (p for p in folder.iterdir() if p.suffix in (".toml", ".yaml", ".yml"))
-    files = [p for p in found if p.exists()]  # a link may lead nowhere
+    candidates = (p for p in folder.iterdir() if p.suffix in (".toml", ".yaml", ".yml"))
+    files = [p for p in candidates if p.exists()]  # a link may be broken
     if not index.is_file():
         return bool(files)
     newest = max(p.stat().st_mtime for p in (folder, *files))
@@ -138,18 +139,18 @@ def overlay_changed(paths: Paths) -> bool:
 
 
 def refresh_overlay(paths: Paths) -> tuple[str, ...]:
-    """Read the user's files again and rebuild the index; returns warnings about the files."""
+    """Read the user's files and rebuild the index; returns warnings about the files."""
     from modelscan.catalog.sources import overlay
 
-    read = overlay.read(paths.overlay_dir)
-    publish(paths, [read.snapshot])
-    return read.warnings
+    result = overlay.read(paths.overlay_dir)
+    publish(paths, [result.snapshot])
+    return result.warnings
 
 
 def remake(paths: Paths) -> None:
-    """Merge what was synced with this release's bundle; where that fails the bundle serves alone.
+    """Merge synced data with this release's bundle; on failure, only the bundle is used.
 
-    The stamp is written in either case: one failure is not repeated with every command.
+    The stamp is written in both cases, so that a failure is not repeated with every command.
     """
     with contextlib.suppress(ModelscanError):
         publish(paths, [])
@@ -159,9 +160,9 @@ def remake(paths: Paths) -> None:
 
 
 def ensure_overlay(paths: Paths) -> None:
-    """Rebuild the index when the user's files are newer than it.
+    """Rebuild the index if the user's files are newer.
 
-    Where their entries do not go together the catalog serves without them, and says why.
+    If their entries contradict each other, the catalog is built without them and records the error.
     """
     if not overlay_changed(paths):
         return
@@ -173,18 +174,18 @@ def ensure_overlay(paths: Paths) -> None:
 
 
 def _read_folder(folder: Path) -> dict[str, SourceSnapshot]:
-    found = {}
+    snapshots = {}
     for file in sorted(folder.glob(f"*{_SUFFIX}")) if folder.is_dir() else []:
         try:
             snapshot = load(file.read_bytes(), where=str(file))
         except (ModelscanError, OSError):
             continue
-        found[snapshot.source] = snapshot
-    return found
+        snapshots[snapshot.source] = snapshot
+    return snapshots
 
 
 def _sweep(folder: Path) -> None:
-    """Temporary files of killed commands, an hour old, and cached answers of two weeks."""
+    """Delete temporary files after an hour, and cached answers after two weeks."""
     now = time.time()
     for pattern, limit_s in (
         (".*.tmp*", _OLD_S), ("snapshots/.*.tmp*", _OLD_S), ("http/.*.tmp*", _OLD_S),

@@ -1,4 +1,4 @@
-"""Reading the catalog index: names to rows, rows to models, the sources' state."""
+"""Reads the catalog index: names to rows, rows to models, states of the sources."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # importing the dataclasses costs a tenth of a search
 
 
 class SourceState(NamedTuple):
-    """A row of ``catalog sources``: ``models`` with a fact from it, ``entries`` of its own."""
+    """A row of ``catalog sources``: ``models`` with a fact from it, ``entries`` in its own data."""
 
     name: str
     state: str  # bundled | live | stale | failed
@@ -29,7 +29,7 @@ class SourceState(NamedTuple):
 
 
 class Index:
-    """An open index. Use ``open_index``; it is read-only and may be shared within a thread."""
+    """An open, read-only index. Use ``open_index``. For one thread."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,35 +44,39 @@ class Index:
         self.close()
 
     def close(self) -> None:
+        """Close the file."""
         self.connection.close()
 
     def meta(self, key: str) -> Any:
+        """The value of a key in the table ``meta``, or None."""
         row = self.connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
         return row[0] if row else None
 
     def count(self) -> int:
+        """The number of models."""
         return int(self.meta("models"))
 
     def sources(self) -> list[SourceState]:
+        """The state of each source, by name."""
         rows = self.connection.execute("SELECT * FROM source ORDER BY name")
         return [SourceState(*row) for row in rows]
 
     def by_name(self, key: str, kinds: Iterable[int] | None = None) -> list[tuple[int, int]]:
-        """``(kind, row)`` of every model with that name, best kind first, popular first."""
+        """``(kind, row)`` of all models with that name, best kind first, then by popularity."""
         plain = key.lower().encode("utf-8", "replace").decode()  # an argument may be any bytes
         rows = self.connection.execute(
             "SELECT kind, model FROM name WHERE key=? ORDER BY kind, model", (plain,)
         ).fetchall()
-        wanted = None if kinds is None else set(kinds)
-        return [(kind, row) for kind, row in rows if wanted is None or kind in wanted]
+        allowed = None if kinds is None else set(kinds)
+        return [(kind, row) for kind, row in rows if allowed is None or kind in allowed]
 
     def tasks(self) -> list[str]:
-        """What the models are for, each once."""
+        """The tasks of all models, each once."""
         rows = self.connection.execute("SELECT DISTINCT task FROM model WHERE task IS NOT NULL")
         return sorted(row[0] for row in rows)
 
     def repositories(self) -> dict[str, int]:
-        """Every repository of a model, lower case, with the model's downloads (0 when unknown)."""
+        """All repositories in lower case, with the model's downloads (0 if unknown)."""
         rows = self.connection.execute(
             "SELECT n.key, max(coalesce(m.downloads, 0)) FROM name n JOIN model m "
             "ON m.rowid = n.model WHERE n.kind IN (?, ?) GROUP BY n.key",
@@ -81,7 +85,7 @@ class Index:
         return dict(rows)
 
     def is_provider(self, name: str) -> bool:
-        """Some offering is this provider's."""
+        """True if any offering is from this provider."""
         start = name.lower() + "/"
         row = self.connection.execute(
             "SELECT 1 FROM name WHERE key >= ? AND key < ? AND kind = ? LIMIT 1",
@@ -90,22 +94,23 @@ class Index:
         return row is not None
 
     def model(self, row: int) -> Model:
-        """Everything about one model."""
-        found = self.connection.execute("SELECT body FROM detail WHERE rowid=?", (row,)).fetchone()
+        """The complete model of a row."""
+        detail = self.connection.execute("SELECT body FROM detail WHERE rowid=?", (row,)).fetchone()
         if self._dictionary is None:
             self._dictionary = bytes(self.meta("dictionary"))
         unpack = zlib.decompressobj(-15, zdict=self._dictionary)
         from modelscan.catalog.records import model_from
 
-        return model_from(json.loads(unpack.decompress(found[0])))
+        return model_from(json.loads(unpack.decompress(detail[0])))
 
     def ids(self, rows: Iterable[int]) -> list[str]:
-        wanted = list(rows)
-        marks = ",".join("?" * len(wanted))
-        query = f"SELECT rowid, id FROM model WHERE rowid IN ({marks})"  # noqa: S608 - only marks
-        found = dict(self.connection.execute(query, wanted).fetchall())
-        return [found[row] for row in wanted]
+        """The ids of these rows, in the same order."""
+        numbers = list(rows)
+        marks = ",".join("?" * len(numbers))
+        query = f"SELECT rowid, id FROM model WHERE rowid IN ({marks})"  # noqa: S608 - only placeholders
+        id_by_row = dict(self.connection.execute(query, numbers).fetchall())
+        return [id_by_row[row] for row in numbers]
 
     def all_ids(self) -> list[str]:
-        """Every model's id, the most used first."""
+        """All model ids, the most popular first."""
         return [row[0] for row in self.connection.execute("SELECT id FROM model ORDER BY rowid")]

@@ -1,7 +1,7 @@
-"""The catalog as one SQLite file: narrow rows to filter, full text to search, packed details.
+"""Writes the catalog as one SQLite file: narrow rows for filters, full text, compressed details.
 
-Rows are numbered by popularity, so that "the best twenty matches" is the first twenty rows that
-match: nothing is ranked at query time. The same models give the same bytes.
+Rows are numbered by popularity, so that the best twenty matches are the first twenty matching rows
+and nothing is ranked at query time. The same models give the same bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from modelscan.catalog.index.layout import FORMAT, NameKind, bundled_index
-from modelscan.catalog.index.words import (
+from modelscan.catalog.index.search_words import (
     COMMON,
     FLAGS,
     deletions,
@@ -74,40 +74,43 @@ def build(
 ) -> None:
     """Write the index next to ``path`` and move it into place in one step.
 
-    A crash at any instant leaves the old index or the new one. ``least`` gives the memory column;
-    without it, what the bundled index has by the estimator is kept and the rest is a lower bound.
+    A crash at any time leaves the old or the new index. ``least`` computes the memory column;
+    without it, the bundled index's estimates are kept and other values are lower bounds. Raises
+    ModelscanError if a file cannot be written.
     """
     least = least or keep_bundled_estimates(bundled_estimates(bundled_index()))
     ensure_dir(path.parent)
     with explain_os_errors(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         os.close(handle)
-        made = Path(name)
+        temporary = Path(name)
         try:
-            _write(made, ranked(models), sources, least)
-            with made.open("rb") as stream:
+            _write(temporary, ranked(models), sources, least)
+            with temporary.open("rb") as stream:
                 os.fsync(stream.fileno())
-            made.chmod(0o644)
-            made.replace(path)
+            temporary.chmod(0o644)
+            temporary.replace(path)
         except BaseException:
-            made.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
 
-def keep_bundled_estimates(known: Mapping[str, MinimumMemory]) -> LeastMemory:
-    """The estimate made when the bundle was built, for models that still have those weights."""
+def keep_bundled_estimates(estimates: Mapping[str, MinimumMemory]) -> LeastMemory:
+    """A function for the memory column: the bundled estimate of a model that still has those
+    weights.
+    """
 
     def least(model: Model) -> MinimumMemory | None:
-        found = known.get(model.id)
-        if found and any(v.quantization == found.quantization for v in model.variants):
-            return found
+        estimate = estimates.get(model.id)
+        if estimate and any(v.quantization == estimate.quantization for v in model.variants):
+            return estimate
         return lower_bound_memory(model)
 
     return least
 
 
 def bundled_estimates(file: Path) -> dict[str, MinimumMemory]:
-    """Model id -> the estimator's figure in an index; empty for a missing or foreign file."""
+    """Model id -> estimated minimum memory in an index; empty if it is missing or not an index."""
     if not file.is_file():
         return {}
     sql = "SELECT id, memory, memory_for, memory_basis FROM model WHERE memory_basis='estimate'"
@@ -172,8 +175,8 @@ def _fill(
         vocabulary.update({*ident, *lead, *kinds})
         counts.update(sources_of(model))
     spelled = {w for w in vocabulary if w.isalpha() and 3 <= len(w) <= 20}
-    kept = sorted((w, n) for w, n in vocabulary.items() if n >= COMMON or w in spelled)
-    connection.executemany("INSERT INTO word VALUES(?,?)", kept)
+    frequent = sorted((w, n) for w, n in vocabulary.items() if n >= COMMON or w in spelled)
+    connection.executemany("INSERT INTO word VALUES(?,?)", frequent)
     typos = sorted((d, w) for w in spelled for d in deletions(w))
     connection.executemany("INSERT INTO typo VALUES(?,?)", typos)
     connection.executemany("INSERT INTO source VALUES(?,?,?,?,?,?,?,?)", _sources(sources, counts))
@@ -182,14 +185,14 @@ def _fill(
 
 
 def ranked(models: Iterable[Model]) -> list[Model]:
-    """By popularity, then id: the order of rows, and so of search results."""
-    made = list(models)
-    newest = max((m.release_date or "" for m in made), default="")
-    return sorted(made, key=lambda m: (-popularity(m, newest), m.id))
+    """The models by popularity, then id: the order of rows and of search results."""
+    ordered = list(models)
+    newest = max((m.release_date or "" for m in ordered), default="")
+    return sorted(ordered, key=lambda m: (-popularity(m, newest), m.id))
 
 
 def popularity(model: Model, newest: str) -> float:
-    """Downloads, number of providers and recency; the newest release in the catalog is "today"."""
+    """A score from downloads, number of providers and recency relative to the newest release."""
     downloads = math.log10(1 + (model.downloads or 0))
     providers = 2.0 * math.log10(1 + len({o.provider for o in model.offerings}))
     recipes = 1.0 if model.specs else 0.0
@@ -197,7 +200,7 @@ def popularity(model: Model, newest: str) -> float:
 
 
 def recency(release: str | None, newest: str) -> float:
-    """1 for the newest, half of it for each year before; 0 when unknown."""
+    """1 for the newest release, halved for each year before; 0 if unknown."""
     if not release or not newest[:4].isdigit() or not release[:4].isdigit():
         return 0.0
     return float(0.5 ** max(0.0, _years(newest) - _years(release)))
@@ -232,17 +235,17 @@ def _facet(number: int, model: Model, least: MinimumMemory | None) -> tuple[obje
 
 
 def _true_flags(model: Model) -> set[str]:
-    """What a model is known to be, by the names in FLAGS."""
+    """The names in FLAGS that are known to be true of a model."""
     can = model.capabilities
-    named = {
+    values = {
         "open": model.open_weights, "closed": model.open_weights is False, "tools": can.tools,
         "reasoning": can.reasoning, "vision": can.vision,
     }  # fmt: skip
-    return {name for name, value in named.items() if value}
+    return {name for name, value in values.items() if value}
 
 
 def _filter_terms(model: Model) -> list[str]:
-    """Filters as words of the full text, so that they are met within it."""
+    """Filter values as words of the full text, so that one full-text query applies them."""
     licenses = (model.license or "").split(", ")
     modalities = {*model.modalities_in, *model.modalities_out}
     pairs: list[tuple[str, str | None]] = [("flag", name) for name in sorted(_true_flags(model))]
@@ -258,18 +261,18 @@ def _as_int(value: bool | None) -> int | None:
 
 
 def _list(values: Sequence[str]) -> str:
-    """``,a,b,``: found with LIKE '%,a,%'."""
+    """``,a,b,``: matched with LIKE '%,a,%'."""
     return "," + ",".join(values) + "," if values else ""
 
 
 def sources_of(model: Model) -> list[str]:
-    """The sources that say anything about a model."""
-    found = set()
+    """The sources of any fact of a model."""
+    names = set()
     for origin in model.provenance.values():
-        found.add(origin.source.partition(" (")[0])
-        found.update(source for source, _ in origin.others)
+        names.add(origin.source.partition(" (")[0])
+        names.update(source for source, _ in origin.others)
     derived = {"name", "modalities", "name of the repository", "link"}
-    return sorted(s for s in found if s not in derived and not s.startswith("link:"))
+    return sorted(s for s in names if s not in derived and not s.startswith("link:"))
 
 
 def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
@@ -290,7 +293,7 @@ def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
     for offering in model.offerings:
         yield offering.id.lower(), NameKind.OFFERING, number
         hosted = offering.id.rpartition("/")[2].lower()
-        if any(c.isdigit() for c in hosted):  # "large" and "auto" name no model
+        if any(c.isdigit() for c in hosted):  # names like "large" and "auto" are ambiguous
             yield spelling(hosted), NameKind.HOSTED, number
 
 
@@ -305,13 +308,13 @@ def _sources(
 
 
 def common_text(models: Sequence[Model]) -> bytes:
-    """Text that most details share: what the compressor may refer back to."""
+    """Text common to many details: the compression dictionary."""
     sample = models[:: max(1, len(models) // 24)][:24]
     return b"".join(_body(m) for m in sample)[-32_000:]
 
 
 def pack(model: Model, dictionary: bytes) -> bytes:
-    """Everything about a model, compressed."""
+    """The complete model, compressed."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, dictionary)
     return packer.compress(_body(model)) + packer.flush()
 

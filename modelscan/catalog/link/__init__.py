@@ -1,1 +1,1 @@
-"""Which records of different sources are about one model, with reasons."""
+"""Groups the records of all sources by model, with reasons."""

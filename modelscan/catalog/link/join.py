@@ -1,8 +1,8 @@
-"""Which records are about one model: every source's entries joined into groups, with reasons.
+"""Groups all sources' records by model, with reasons.
 
-A group is a canonical model: an id that a source states, else the released weights (a repository),
-else a hosted name. Nothing is dropped: what matches nothing is a group of its own. The result does
-not depend on the order of snapshots or records.
+A group is a canonical model, identified by an id that a source states, else by its released weights
+(a repository), else by a hosted name. Every record is kept: one without a match is a group of its
+own. The result does not depend on the order of snapshots or records.
 """
 
 from __future__ import annotations
@@ -11,47 +11,56 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from modelscan.catalog.curated import Curated
-from modelscan.catalog.link.groups import Group, Member, majority, newer, slug, strength, within
-from modelscan.catalog.link.rules import HostedId, Link, Linker
-from modelscan.catalog.link.words import undecorated
+from modelscan.catalog.link.groups import (
+    Member,
+    RecordGroup,
+    majority,
+    newer,
+    slug,
+    strength,
+    within,
+)
+from modelscan.catalog.link.name_differences import undecorated
+from modelscan.catalog.link.rules import HostedId, Linker, RepositoryMatch
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.formats.repo_names import key, owner, short, split_repo_name, tokens
 
 
-def link(snapshots: Iterable[SourceSnapshot], curated: Curated) -> list[Group]:
-    """Every record in exactly one group; groups in the order of their ids."""
+def link(snapshots: Iterable[SourceSnapshot], curated: Curated) -> list[RecordGroup]:
+    """Put each record into exactly one group; groups are sorted by id."""
     return Grouping(snapshots, curated).run()
 
 
 def repositories(snapshots: Sequence[SourceSnapshot]) -> dict[str, int]:
-    """Every repository that is named anywhere, with downloads (0 when unknown)."""
-    found: dict[str, int] = {}
+    """All repositories in any record, with downloads (0 if unknown)."""
+    downloads_by_repo: dict[str, int] = {}
     for snapshot in snapshots:
         for record in snapshot.records:
             downloads = record.facts.get("downloads") or 0
             for repo in record.repos:
-                found[repo] = max(found.get(repo, 0), downloads)
-    return found
+                downloads_by_repo[repo] = max(downloads_by_repo.get(repo, 0), downloads)
+    return downloads_by_repo
 
 
 class Grouping:
-    """The state of one run; ``linker`` may be asked afterwards (``catalog info``, benchmarks)."""
+    """The state of one run; ``linker`` can be used afterwards (``catalog info``, benchmarks)."""
 
     def __init__(self, snapshots: Iterable[SourceSnapshot], curated: Curated) -> None:
         self.snapshots = sorted(snapshots, key=lambda s: s.source)
         self.curated = curated
         self.repos = repositories(self.snapshots)
         self.linker = Linker(self.repos, curated)
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, RecordGroup] = {}
         self._bases: dict[str, tuple[str, str]] = {}
         self._by_repo: dict[str, str] = {}  # released weights -> id of the group that owns them
         self._names: dict[str, set[str]] = defaultdict(set)  # key of a short name -> group ids
-        self._canonical_ids: set[str] = set()  # groups that a source names itself
+        self._canonical_ids: set[str] = set()  # groups with an id stated by a source
         self._rows: dict[str, set[str]] = defaultdict(set)  # key of their rows' names -> group ids
         self._sets: dict[str, str] = {}  # key of a recipe set's name -> group id
         self._stated_base = self._read_bases()
 
-    def run(self) -> list[Group]:
+    def run(self) -> list[RecordGroup]:
+        """Group all records; the groups sorted by id."""
         members = self._members()
         self._canonical([m for m in members if m.record.canonical])
         loose = [m for m in members if not m.record.canonical]
@@ -62,16 +71,16 @@ class Grouping:
         return [group for _, group in sorted(self.groups.items())]
 
     def _members(self) -> list[Member]:
-        """Every record once, in a total order; of one told twice the newer telling counts."""
-        told: dict[tuple[str, str, str], Member] = {}
+        """All records in a total order; of duplicates, the newest."""
+        newest: dict[tuple[str, str, str], Member] = {}
         for snap in self.snapshots:
             for record in snap.records:
                 member = Member(snap.source, snap.retrieved_at, record, "")
                 identity = (snap.source, record.key, record.kind)
-                known = told.get(identity)
-                if known is None or newer(member, known):
-                    told[identity] = member
-        return [member for _, member in sorted(told.items())]
+                existing = newest.get(identity)
+                if existing is None or newer(member, existing):
+                    newest[identity] = member
+        return [member for _, member in sorted(newest.items())]
 
     # --- canonical ids ---------------------------------------------------------------------
 
@@ -79,25 +88,25 @@ class Grouping:
         stated: dict[str, list[Member]] = defaultdict(list)
         for member in members:
             stated[str(member.record.canonical).lower()].append(member)
-        astray: list[tuple[Member, str]] = []
-        for model_id, own in sorted(stated.items()):
+        misplaced: list[tuple[Member, str]] = []
+        for model_id, members_of_id in sorted(stated.items()):
             group = self._group(model_id)
             self._canonical_ids.add(model_id)
-            found = self._canonical_link(model_id, own)
-            base = self.base_of(found.repo)[0] if found else None
-            if found and base:
-                group.links[base] = found.rule
-            for member in own:
+            match = self._canonical_link(model_id, members_of_id)
+            base = self.base_of(match.repo)[0] if match else None
+            if match and base:
+                group.links[base] = match.rule
+            for member in members_of_id:
                 other = self._spelled_otherwise(member, base)
                 if other:
-                    astray.append((member, other))
+                    misplaced.append((member, other))
                 else:
                     self._join(group, member, "canonical id")
                     self._rows[self._row_name(member)].add(group.id)
         for group in sorted(self.groups.values(), key=strength):
             for repo in group.links:
                 group.primary = self._by_repo.setdefault(repo.lower(), group.id) == group.id
-        for member, repo in astray:
+        for member, repo in misplaced:
             self._join(self._owner_of(repo), member, "own id, not its canonical id")
 
     def _row_name(self, member: Member) -> str:
@@ -105,40 +114,40 @@ class Grouping:
         return key(self.linker.take_apart(member.record.key, provider=provider).name)
 
     def _spelled_otherwise(self, member: Member, base: str | None) -> str | None:
-        """More specific weights that a row's id spells out than its canonical id means.
+        """The more specific weights in a row's own id than in its canonical id, or None.
 
-        ``deepseek-r1-0528`` is not ``deepseek-r1``. An id that is less specific may have moved on
-        to newer weights, as the canonical id then says.
+        ``deepseek-r1-0528`` is not ``deepseek-r1``. A less specific id may have been moved to newer
+        weights, so its canonical id is used.
         """
         if base is None or member.record.kind != "offering":
             return None
-        found = self.linker.link(member.record.key, open_weights=False, provider=True)
-        if found is None or found.rule not in ("exact", "name"):
+        match = self.linker.link(member.record.key, open_weights=False, provider=True)
+        if match is None or match.rule not in ("exact", "name"):
             return None
-        own = self.base_of(found.repo)[0]
+        own = self.base_of(match.repo)[0]
         same = own.lower() == base.lower() or key(short(own)) == key(short(base))
         return own if not same and within(short(base), short(own)) else None
 
-    def _canonical_link(self, model_id: str, members: list[Member]) -> Link | None:
+    def _canonical_link(self, model_id: str, members: list[Member]) -> RepositoryMatch | None:
         weights = sorted({r for m in members for r in m.record.repos if m.record.kind == "model"})
         if weights:
-            return Link(weights[0], "weights")
+            return RepositoryMatch(weights[0], "weights")
         opened = majority(m.record.facts.get("open_weights") for m in members)
         name = majority(m.record.name for m in members)
-        found = self.linker.link(model_id, display=name, open_weights=opened)
-        if opened is False and found and found.rule == "decoration":
-            return None  # glm-5-turbo is no open model served fast, but one of its own
-        if found or opened is False or self.linker.moving(short(model_id)):
-            return found
+        match = self.linker.link(model_id, display=name, open_weights=opened)
+        if opened is False and match and match.rule == "decoration":
+            return None  # glm-5-turbo is a separate model, not an open model served faster
+        if match or opened is False or self.linker.moving(short(model_id)):
+            return match
         return self._rows_agree(model_id, members)
 
-    def _rows_agree(self, model_id: str, members: list[Member]) -> Link | None:
-        """Providers spell the repository out: two thirds of those that do must mean the same."""
+    def _rows_agree(self, model_id: str, members: list[Member]) -> RepositoryMatch | None:
+        """The repository that at least two providers and two thirds of those with a match name."""
         votes: Counter[str] = Counter()
         for member in members:
-            found = self.linker.link(member.record.key, open_weights=False, provider=True)
-            if found and found.rule in ("exact", "name"):
-                votes[self.base_of(found.repo)[0]] += 1
+            match = self.linker.link(member.record.key, open_weights=False, provider=True)
+            if match and match.rule in ("exact", "name"):
+                votes[self.base_of(match.repo)[0]] += 1
         if not votes:
             return None
         repo, count = min(votes.items(), key=lambda item: (-item[1], item[0]))
@@ -146,12 +155,12 @@ class Grouping:
             return None
         if not within(short(model_id), short(repo)):
             return None
-        return Link(repo, "rows agree")
+        return RepositoryMatch(repo, "rows agree")
 
     # --- weights ---------------------------------------------------------------------------
 
     def _weights(self, member: Member) -> None:
-        """Sets and repositories go where the weights they are made from belong."""
+        """Put recipe sets and repositories into the group of the weights they are made from."""
         record = member.record
         repo = self._main_repo(record)
         if repo is None:
@@ -166,22 +175,26 @@ class Grouping:
             self._sets.setdefault(key(record.name or ""), group.id)
 
     def _same_lab(self, first: str, second: str) -> bool:
-        """A lab's older organisation or older name: the same weights, officially."""
+        """True if both repositories belong to one lab, e.g. its older organization."""
         labs = (self.curated.lab_of_repo(first), self.curated.lab_of_repo(second))
         return labs[0] is not None and labs[0] == labs[1]
 
     def _main_repo(self, record: SourceRecord) -> str | None:
-        """Of a record's repositories one whose base most of them share; the base itself first."""
+        """The repository of a record whose base most of its repositories have; the base itself
+        first.
+        """
         repos = record.repos or ((record.base,) if record.base else ())
-        known = [r for r in repos if r.count("/") == 1]
-        if not known:
+        repositories = [r for r in repos if r.count("/") == 1]
+        if not repositories:
             return None
-        bases = Counter(self.base_of(r)[0] for r in known)
-        named = key(record.name or "")
-        base = min(bases, key=lambda b: (key(short(b)) != named, -bases[b], b))
-        return min((r for r in known if self.base_of(r)[0] == base), key=lambda r: (r != base, r))
+        bases = Counter(self.base_of(r)[0] for r in repositories)
+        name = key(record.name or "")
+        base = min(bases, key=lambda b: (key(short(b)) != name, -bases[b], b))
+        return min(
+            (r for r in repositories if self.base_of(r)[0] == base), key=lambda r: (r != base, r)
+        )
 
-    def _owner_of(self, base: str) -> Group:
+    def _owner_of(self, base: str) -> RecordGroup:
         model_id = self._by_repo.get(base.lower())
         if model_id is None:
             lab = self.curated.lab_of_repo(base)
@@ -193,12 +206,14 @@ class Grouping:
         return group
 
     def base_of(self, repo: str) -> tuple[str, str]:
-        """The released weights that ``repo`` was made from, and why; itself when it is those."""
-        known = self._bases.get(repo.lower())
-        if known is None:
+        """The released weights that ``repo`` was made from, and the reason; ``repo`` itself if
+        it has them.
+        """
+        cached = self._bases.get(repo.lower())
+        if cached is None:
             self._bases[repo.lower()] = (repo, "repository")  # ends a circle of stated bases
-            known = self._bases[repo.lower()] = self._find_base(self.linker.canonical_repo(repo))
-        return known
+            cached = self._bases[repo.lower()] = self._find_base(self.linker.canonical_repo(repo))
+        return cached
 
     def _find_base(self, repo: str) -> tuple[str, str]:
         name = split_repo_name(short(repo))
@@ -216,22 +231,24 @@ class Grouping:
         same_owner = self.linker.known(f"{owner(repo)}/{name.base}") if name.derived else None
         if same_owner and not converted:
             return self.base_of(same_owner)[0], "quantization suffix"
-        found = self.linker.equal(name.base, None)
-        if found and found.lower() != repo.lower():
-            return found, "quantization suffix" if name.derived else "converter's copy"
+        equal = self.linker.equal(name.base, None)
+        if equal and equal.lower() != repo.lower():
+            return equal, "quantization suffix" if name.derived else "converter's copy"
         return repo, "repository"
 
     def _original(self, repo: str, base: str) -> str | None:
-        """The repository of the lab whose family the name begins with; None when it is ``repo``."""
+        """The original repository, of the lab whose family the name begins with; None if it is
+        ``repo``.
+        """
         plain = self._without_brand(base)
         family = self.curated.families.get(next(iter(tokens(plain)), ""))
         lab = family or self.curated.lab_of_repo(repo)
         if lab is None:
             return None
-        found = self.linker.equal(plain, lab)
-        if found is None or found.lower() == repo.lower():
+        original = self.linker.equal(plain, lab)
+        if original is None or original.lower() == repo.lower():
             return None
-        return found if self.curated.lab_of_repo(found) == lab else None
+        return original if self.curated.lab_of_repo(original) == lab else None
 
     def _without_brand(self, name: str) -> str:
         """``NVIDIA-Nemotron-Nano-9B-v2`` -> ``Nemotron-Nano-9B-v2``."""
@@ -239,14 +256,14 @@ class Grouping:
         return rest if rest and brand.lower() in self.curated.brands else name
 
     def _read_bases(self) -> dict[str, str]:
-        """Repository -> base, where the sources that say it agree."""
-        said: dict[str, set[str]] = defaultdict(set)
+        """Repository -> base, if all sources with a statement agree."""
+        bases_by_repo: dict[str, set[str]] = defaultdict(set)
         for snapshot in self.snapshots:
             for record in snapshot.records:
                 if record.kind == "repository" and record.base and record.base.count("/") == 1:
                     for repo in record.repos:
-                        said[repo.lower()].add(self.linker.canonical_repo(record.base))
-        return {repo: next(iter(bases)) for repo, bases in said.items() if len(bases) == 1}
+                        bases_by_repo[repo.lower()].add(self.linker.canonical_repo(record.base))
+        return {repo: next(iter(bases)) for repo, bases in bases_by_repo.items() if len(bases) == 1}
 
     # --- hosted names ----------------------------------------------------------------------
 
@@ -254,7 +271,7 @@ class Grouping:
         unlinked: dict[str, list[tuple[Member, str | None, str]]] = defaultdict(list)
         for member in members:
             record = member.record
-            found = self.linker.link(
+            match = self.linker.link(
                 record.key,
                 display=record.name,
                 open_weights=record.facts.get("open_weights"),
@@ -262,10 +279,10 @@ class Grouping:
             )
             hosted = self.linker.take_apart(record.key, provider=True)
             same = None
-            if found is None or found.rule == "decoration":  # what sources state is surer
+            if match is None or match.rule == "decoration":  # a source's statement is more certain
                 same = self._stated(hosted, record.facts.get("open_weights"))
-            if found and not same:
-                self._join(self._owner_of(self.base_of(found.repo)[0]), member, found.rule)
+            if match and not same:
+                self._join(self._owner_of(self.base_of(match.repo)[0]), member, match.rule)
                 continue
             same = same or self._same_name(hosted.name, hosted.lab)
             if same:
@@ -275,14 +292,14 @@ class Grouping:
         for _, rows in sorted(unlinked.items()):
             self._new_names(rows)
 
-    def _stated(self, hosted: HostedId, open_weights: bool | None) -> Group | None:
-        """By the name, or without words of price and speed, unless it may be a closed model's."""
+    def _stated(self, hosted: HostedId, open_weights: bool | None) -> RecordGroup | None:
+        """The group with a stated id: by name, or by the name without words for price and speed."""
         plain = undecorated(hosted.name) if open_weights is not False else None
-        found = self._stated_name(hosted.name, hosted.lab)
-        return found or (self._stated_name(plain, hosted.lab) if plain else None)
+        group = self._stated_name(hosted.name, hosted.lab)
+        return group or (self._stated_name(plain, hosted.lab) if plain else None)
 
-    def _stated_name(self, name: str, lab: str | None) -> Group | None:
-        """The only canonical id of the lab that is this name, or that rows of this name state."""
+    def _stated_name(self, name: str, lab: str | None) -> RecordGroup | None:
+        """The lab's only canonical id with this name, or stated by rows with this name."""
         if lab is None or self.linker.moving(name):
             return None
         same = self._same_name(name, lab)
@@ -292,7 +309,7 @@ class Grouping:
         return self.groups[stated.pop()] if len(stated) == 1 else None
 
     def _new_names(self, rows: list[tuple[Member, str | None, str]]) -> None:
-        """Rows of one name: one group per lab; rows without a lab join the only lab there is."""
+        """Group rows with one name by lab; rows without a lab join the lab if there is only one."""
         by_lab: dict[str, list[tuple[Member, str]]] = defaultdict(list)
         for member, lab, name in rows:
             parts = member.record.key.split("/")
@@ -301,15 +318,15 @@ class Grouping:
         if "" in by_lab and len(by_lab) == 2:
             nameless = by_lab.pop("")
             next(iter(by_lab.values())).extend(nameless)
-        for lab, own in sorted(by_lab.items()):
-            name = majority(slug(name) for _, name in own) or "unnamed"
-            host = min(member.record.key.partition("/")[0] for member, _ in own)
+        for lab, named_members in sorted(by_lab.items()):
+            name = majority(slug(name) for _, name in named_members) or "unnamed"
+            host = min(member.record.key.partition("/")[0] for member, _ in named_members)
             group = self._group(f"{lab or host}/{name}")
-            for member, _ in own:
-                self._join(group, member, "same name" if len(own) > 1 else "unmatched")
+            for member, _ in named_members:
+                self._join(group, member, "same name" if len(named_members) > 1 else "unmatched")
 
     def _by_name(self, member: Member) -> None:
-        """A recipe or repository that names no Hugging Face repository: by its name."""
+        """Group a recipe or repository without a Hugging Face repository by its name."""
         name = member.record.name or member.record.key
         twin = self._sets.get(key(name)) if member.record.kind == "set" else None
         if twin:
@@ -319,22 +336,22 @@ class Grouping:
         group = self._same_name(name, lab) or self._group(f"{lab or member.source}/{slug(name)}")
         self._join(group, member, "same name")
 
-    def _same_name(self, name: str, lab: str | None) -> Group | None:
-        """The only group of that name; of the same lab, where both labs are known."""
-        found = sorted(self._names.get(key(name), ()))
+    def _same_name(self, name: str, lab: str | None) -> RecordGroup | None:
+        """The only group with that name; of the same lab, if both labs are known."""
+        ids = sorted(self._names.get(key(name), ()))
         if lab is not None:
-            found = [f for f in found if self.groups[f].lab in (lab, None)]
-        return self.groups[found[0]] if len(found) == 1 else None
+            ids = [f for f in ids if self.groups[f].lab in (lab, None)]
+        return self.groups[ids[0]] if len(ids) == 1 else None
 
     # --- groups ----------------------------------------------------------------------------
 
-    def _group(self, model_id: str) -> Group:
+    def _group(self, model_id: str) -> RecordGroup:
         group = self.groups.get(model_id)
         if group is None:
             lab = self.curated.lab(model_id.partition("/")[0])
-            group = self.groups[model_id] = Group(model_id, lab)
+            group = self.groups[model_id] = RecordGroup(model_id, lab)
             self._names[key(short(model_id))].add(model_id)
         return group
 
-    def _join(self, group: Group, member: Member, reason: str) -> None:
+    def _join(self, group: RecordGroup, member: Member, reason: str) -> None:
         group.members.append(Member(member.source, member.retrieved_at, member.record, reason))

@@ -1,7 +1,7 @@
-"""Which repository a hosted id means: an ordered list of rules, each a reason that is reported.
+"""Finds the repository for a hosted id with an ordered list of rules; the rule is reported.
 
-Precision before recall: a rule answers only where exactly one repository qualifies, and only
-repositories that a known lab publishes qualify (except where an id spells a repository out).
+Precision before recall: a rule matches only if exactly one repository qualifies, and only
+repositories of known labs qualify (except if an id contains the full repository name).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from modelscan.catalog.curated import Curated
-from modelscan.catalog.link.words import (
+from modelscan.catalog.link.name_differences import (
     DATE,
     SERVING,
     agrees,
@@ -37,8 +37,8 @@ _PATH_WORDS = frozenset({"accounts", "models", "routers", "chat-completion"})  #
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """``repo`` and the rule that found it."""
+class RepositoryMatch:
+    """A repository and the rule that found it."""
 
     repo: str
     rule: str
@@ -46,19 +46,19 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class HostedId:
-    """A hosted id taken apart: the lab it names, if any, and the model's own name."""
+    """A hosted id, split: the lab in it, if any, and the model's own name."""
 
     text: str
     lab: str | None
     name: str
-    foreign: bool = False  # it names an owner that is no known lab: perhaps a fine-tune
+    foreign: bool = False  # its owner is not a known lab: possibly a fine-tune
 
 
 class Linker:
-    """Answers ``link``; made once from every repository that any source names."""
+    """Links hosted ids to the repositories of all sources."""
 
     def __init__(self, repos: Mapping[str, int], curated: Curated) -> None:
-        """``repos``: repository -> downloads (0 when unknown), which order equal candidates."""
+        """``repos``: repository -> downloads (0 if unknown), used to order equal candidates."""
         self._curated = curated
         self._exact = {repo.lower(): repo for repo in sorted(repos)}
         self._by_key: dict[str, list[str]] = defaultdict(list)
@@ -71,7 +71,7 @@ class Linker:
                 self._enter(repo)
 
     def _enter(self, repo: str) -> None:
-        """Under its own words, and without the brand that its lab puts in front."""
+        """Index a repository by its words, also without its lab's brand."""
         words = tuple(key(short(repo)).split())
         spellings = [words]
         if words[-1] in self._curated.endings.get(self._curated.lab_of_repo(repo) or "", ()):
@@ -85,20 +85,20 @@ class Linker:
             self._by_word[spelling[0]].append((spelling, repo))
 
     def canonical_repo(self, repo: str) -> str:
-        """The spelling under which the sources know a repository."""
+        """The spelling of a repository in the sources."""
         return self._exact.get(repo.lower(), repo)
 
     def known(self, repo: str) -> str | None:
-        """The repository if any source names it."""
+        """The repository if any source lists it, else None."""
         return self._exact.get(repo.lower())
 
     def take_apart(self, identifier: str, *, provider: bool = False) -> HostedId:
-        """``provider`` says that the first part names who hosts it, not who made it."""
+        """Split a hosted id. ``provider``: its first part is the host, not the maker."""
         parts = [p for p in identifier.split("/") if p and not p.startswith("@")]
         host = parts.pop(0) if provider and len(parts) > 1 else None
-        owners, last = parts[:-1], parts[-1]
+        owners, model_part = parts[:-1], parts[-1]
         lab = next((lab for p in reversed(owners) if (lab := self._curated.lab(p))), None)
-        lab, name = self._before_dot(lab, self._without_lab(_plain_name(last)))
+        lab, name = self._before_dot(lab, self._without_lab(_plain_name(model_part)))
         if "fireworks" in identifier or host == "fireworks-ai":
             name = _DECIMAL_P.sub(".", name)
         makers = [p for p in owners if p not in _PATH_WORDS and not _of_host(p, host)]
@@ -117,14 +117,14 @@ class Linker:
         return lab, rest if self._lab_of_family(rest) or head != lab else name
 
     def _lab_of_family(self, name: str) -> str | None:
-        """The lab whose models alone begin with the name's first word."""
+        """The lab that owns the family in the name's first word, or None."""
         return self._curated.families.get(next(iter(tokens(name)), ""))
 
     def _without_lab(self, name: str) -> str:
         """``openai-gpt-5.4-nano`` -> ``gpt-5.4-nano``."""
         head, dash, rest = name.partition("-")
-        known = self._curated.lab(head)
-        return rest if dash and known and self._lab_of_family(rest) == known else name
+        lab = self._curated.lab(head)
+        return rest if dash and lab and self._lab_of_family(rest) == lab else name
 
     def link(
         self,
@@ -133,64 +133,78 @@ class Linker:
         display: str | None = None,
         open_weights: bool | None = None,
         provider: bool = False,
-    ) -> Link | None:
-        """The repository an id means, or None. ``display`` is the row's human name.
+    ) -> RepositoryMatch | None:
+        """The repository for a hosted id, or None. ``display`` is the row's display name.
 
-        With ``open_weights`` False only exact spellings and equal names count.
+        If ``open_weights`` is False, only exact spellings and equal names match.
         """
         hosted = self.take_apart(identifier, provider=provider)
         curated = self._curated.repositories.get(f"{hosted.lab}/{hosted.name}".lower())
         if curated:
-            return Link(curated, "curated")
+            return RepositoryMatch(curated, "curated")
         plain = undecorated(hosted.name)
         if self.moving(hosted.name) or (plain and self.moving(plain)):
             return None
         exact = self._spelled_out(hosted)
         if exact:
-            return Link(exact, "exact")
-        found = self.equal(hosted.name, hosted.lab)
-        if found:
-            served = self._served(hosted.name, hosted.lab) if provider else found
-            return Link(found, "name") if served == found else Link(str(served), "serving word")
+            return RepositoryMatch(exact, "exact")
+        equal = self.equal(hosted.name, hosted.lab)
+        if equal:
+            served = self._served(hosted.name, hosted.lab) if provider else equal
+            return (
+                RepositoryMatch(equal, "name")
+                if served == equal
+                else RepositoryMatch(str(served), "serving word")
+            )
         if display and self.moving(display):
             return None
-        shown = clean_display_name(display) if display else None
-        return self._close(hosted, shown) or (
-            None if open_weights is False or hosted.foreign else self._loose(hosted, shown)
+        display_name = clean_display_name(display) if display else None
+        return self._close(hosted, display_name) or (
+            None if open_weights is False or hosted.foreign else self._loose(hosted, display_name)
         )
 
-    def _close(self, hosted: HostedId, shown: str | None) -> Link | None:
-        """The name without words of price and speed, or the human name, is a repository's."""
+    def _close(self, hosted: HostedId, display_name: str | None) -> RepositoryMatch | None:
+        """Match the name without words for price and speed, or the display name, with a
+        repository.
+        """
         plain = undecorated(hosted.name)
-        found = self._served(plain, hosted.lab) if plain else None
-        if found:
-            return Link(found, "decoration")
-        found = self._served(shown, hosted.lab) if shown else None
-        return Link(found, "display name") if found and agrees(hosted.name, found) else None
+        repository = self._served(plain, hosted.lab) if plain else None
+        if repository:
+            return RepositoryMatch(repository, "decoration")
+        repository = self._served(display_name, hosted.lab) if display_name else None
+        return (
+            RepositoryMatch(repository, "display name")
+            if repository and agrees(hosted.name, repository)
+            else None
+        )
 
-    def _loose(self, hosted: HostedId, shown: str | None) -> Link | None:
-        plain = undecorated(shown) if shown else None
-        texts = [hosted.name, undecorated(hosted.name), shown, plain]
+    def _loose(self, hosted: HostedId, display_name: str | None) -> RepositoryMatch | None:
+        plain = undecorated(display_name) if display_name else None
+        texts = [hosted.name, undecorated(hosted.name), display_name, plain]
         steps = (
             ("serving word", self._serving),
             ("completion", self._completion),
             ("word order", self._reordered),
         )
-        for rule, find in steps:
+        for rule, rule_function in steps:
             for text in texts:
-                found = find(text, hosted.lab) if text else None
-                if found and agrees(hosted.name, found, lenient=rule == "completion"):
-                    return Link(found, rule)
-        found = self.equal(plain, hosted.lab) if plain else None
-        return Link(found, "decoration") if found and agrees(hosted.name, found) else None
+                repository = rule_function(text, hosted.lab) if text else None
+                if repository and agrees(hosted.name, repository, lenient=rule == "completion"):
+                    return RepositoryMatch(repository, rule)
+        repository = self.equal(plain, hosted.lab) if plain else None
+        return (
+            RepositoryMatch(repository, "decoration")
+            if repository and agrees(hosted.name, repository)
+            else None
+        )
 
     def moving(self, text: str) -> bool:
-        """A name whose weights change over time: never linked."""
+        """True for a name whose weights change over time; it is never linked."""
         words = tokens(text)
         return "latest" in words or text.lower() in self._curated.moving
 
     def _spelled_out(self, hosted: HostedId) -> str | None:
-        """``org/name`` is a repository of any publisher."""
+        """The repository if the id contains ``org/name`` of any publisher."""
         pair = "/".join(hosted.text.split("/")[-2:]).partition(":")[0].lower()
         repo = self._exact.get(pair)
         if repo is None or not split_repo_name(short(repo)).derived:
@@ -198,74 +212,76 @@ class Linker:
         return self.equal(short(repo), self._curated.lab_of_repo(repo)) or repo
 
     def equal(self, text: str, lab: str | None) -> str | None:
-        """The official repository of that name, spelling and quantization words aside."""
-        found = self._choose(self._by_key.get(key(text), ()), lab)
+        """The official repository with that name, ignoring spelling and quantization words."""
+        repository = self._choose(self._by_key.get(key(text), ()), lab)
         plain = without_version_letter(text)
-        return found or (self.equal(plain, lab) if plain != text else None)
+        return repository or (self.equal(plain, lab) if plain != text else None)
 
     def _served(self, text: str, lab: str | None) -> str | None:
-        """As ``equal``, but where a loose name fits a base model too, the one that is served."""
+        """Like ``equal``, but if the name also fits a base model, its instruct or chat version."""
         words = key(text)
-        found = {r for word in SERVING for r in self._by_key.get(f"{words} {word}", ())}
-        return self._choose(sorted(found), lab) or self.equal(text, lab)
+        repositories = {r for word in SERVING for r in self._by_key.get(f"{words} {word}", ())}
+        return self._choose(sorted(repositories), lab) or self.equal(text, lab)
 
     def _serving(self, text: str, lab: str | None) -> str | None:
-        """Add or drop instruct / it / chat."""
+        """Match after adding or removing instruct / it / chat."""
         words = key(text).split()
         variants = [[*words, word] for word in SERVING]
         if words and words[-1] in SERVING:
-            if self._completion(text, lab):  # a later, dated release is as likely
+            if self._completion(text, lab):  # a later, dated release is equally likely
                 return None
             variants = [words[:-1], *([*words[:-1], word] for word in SERVING)]
         dated = bool(words) and bool(DATE.match(words[-1]))
         if dated:
             variants += [[*words[:-1], word, words[-1]] for word in SERVING]
         variants.append([word for word in words if word not in SERVING])
-        found = {r for v in variants for r in self._by_key.get(" ".join(v), ())}
-        return self._choose(sorted(found), lab)
+        repositories = {r for v in variants for r in self._by_key.get(" ".join(v), ())}
+        return self._choose(sorted(repositories), lab)
 
     def _completion(self, text: str, lab: str | None) -> str | None:
-        """The only repository whose name has all the words in order, plus harmless ones."""
+        """The only repository whose name has all the words in order, plus insignificant ones."""
         words = tuple(key(text).split())
         if len(words) < 2:
             return None
         dates = {w for w in words if DATE.match(w)}
-        found = [
+        repositories = [
             repo
             for other, repo in self._by_word.get(words[0], ())
             if completes(words, other, anchored=bool(dates & set(other)))
         ]
-        return self._choose(found, lab)
+        return self._choose(repositories, lab)
 
     def _reordered(self, text: str, lab: str | None) -> str | None:
-        """The named lab's only repository with the same words in another order, brand aside."""
+        """The lab's only repository with the same words in another order, ignoring the brand."""
         words = set(re.split(r"[-_:\s]+", text.lower()))
         if lab is None or len(words) < 3:
             return None
-        found = [
+        repositories = [
             repo
             for org in self._curated.orgs.get(lab, ())
             for repo in self._by_owner.get(org.lower(), ())
             if words <= (other := set(re.split(r"[-_]+", short(repo).lower())))
-            and all(self._may_be_left_out(w) for w in other - words)
+            and all(self._is_optional(w) for w in other - words)
         ]
-        return self._choose(found, lab)
+        return self._choose(repositories, lab)
 
-    def _may_be_left_out(self, word: str) -> bool:
+    def _is_optional(self, word: str) -> bool:
         return bool(_VERSION_WORD.match(word)) or word in SERVING or word in self._curated.brands
 
-    def _choose(self, found: Iterable[str], lab: str | None) -> str | None:
-        """One lab's repository: the named lab's, else the only lab's there is."""
-        candidates = list(dict.fromkeys(found))
+    def _choose(self, repositories: Iterable[str], lab: str | None) -> str | None:
+        """The single candidate: of the named lab, else of the only lab among the candidates."""
+        candidates = list(dict.fromkeys(repositories))
         if lab is not None:
-            own = [r for r in candidates if self._curated.lab_of_repo(r) == lab]
-            candidates = own or [r for r in candidates if len(candidates) == 1]
+            own_repositories = [r for r in candidates if self._curated.lab_of_repo(r) == lab]
+            candidates = own_repositories or [r for r in candidates if len(candidates) == 1]
         if len(candidates) <= 1:
             return candidates[0] if candidates else None
         return self._one_of(candidates)
 
     def _one_of(self, candidates: list[str]) -> str | None:
-        """One model under several repositories: a lab's newer organisation, the served one."""
+        """The best of several repositories of one model: newer organization, instruct or chat
+        version.
+        """
         labs = {self._curated.lab_of_repo(r) for r in candidates}
         if len(labs) != 1 or len({self._plain_key(r) for r in candidates}) != 1:
             return None
@@ -291,17 +307,17 @@ class Linker:
 
 
 def _plain_name(text: str) -> str:
-    """Without a region in front and a revision behind: ``us.…``, ``…-v1:0``."""
+    """The id without a leading region (``us.…``) and a trailing revision (``…-v1:0``)."""
     return _REVISION.sub("", _REGION.sub("", text))
 
 
 def _of_host(part: str, host: str | None) -> bool:
-    """``fireworks`` in an id of fireworks-ai: a part of the path, not the maker."""
+    """True for ``fireworks`` in an id of fireworks-ai: a part of the path, not the maker."""
     return host is not None and part.lower() in host.lower().split("-")
 
 
 def _only_release(repo: str, plain: set[str]) -> bool:
-    """A lab's BF16 repository counts as the original where it has no other."""
+    """True for a lab's BF16 repository without another original: it is the original."""
     name = split_repo_name(short(repo))
     base = f"{owner(repo)}/{name.base.lower()}"
     return name.quantization == "BF16" and name.format is None and base not in plain

@@ -1,1 +1,1 @@
-"""One model per group of records, each field with its origin."""
+"""Merges each group of records into one model; each field has its source."""

@@ -1,9 +1,9 @@
-"""One value per field out of what the sources say, with its origin and the others' values.
+"""Chooses one value per field from all sources, with its origin and the other values.
 
-Precedence: the user's own overlay, then per field the source that knows it best: models.dev for
-facts, GPUStack for what deployment needs, the hubs last; counted parameters before nominal sizes.
-Providers' rows are one source (models.dev): the lab's own rows speak first, else the most frequent
-value counts. Values are chosen, never averaged.
+Precedence: the user's own overlay, then per field the most reliable source: models.dev for facts,
+GPUStack for deployment, the hubs last; counted parameters before nominal sizes. Providers' rows are
+one source (models.dev): the lab's own rows first, else the most frequent value. Values are chosen,
+never averaged.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelscan.catalog.curated import Curated
-from modelscan.catalog.link.groups import Group, Member
+from modelscan.catalog.link.groups import Member, RecordGroup
 from modelscan.catalog.records import GPUSTACK, HUGGINGFACE, MODELSCOPE, MODELSDEV, USER
 from modelscan.core.model import Provenance
 from modelscan.formats.repo_names import clean_display_name, key, short, split_repo_name
 
-NAME = "name of the repository"  # the source of a size that only the name states
+NAME = "name of the repository"  # the source of a size that is only in the name
 _COUNTED = (HUGGINGFACE, "llmfit", MODELSCOPE)
 _FACTS = (USER, MODELSDEV, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", "curated")
 _WEIGHTS = (USER, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", "curated", MODELSDEV)
@@ -41,25 +41,27 @@ _ACTIVE = re.compile(r"[-_]a(\d+(?:\.\d+)?)b(?:$|[-_])", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class StatedValue:
-    """One source's value for one field."""
+    """One source's value of one field."""
 
     source: str
     retrieved_at: str | None
     value: Any
 
 
-def choose(group: Group, curated: Curated) -> dict[str, tuple[Any, Provenance]]:
-    """Field -> (value, provenance), for every field that any source states."""
-    said: dict[str, list[StatedValue]] = {}
+def choose(group: RecordGroup, curated: Curated) -> dict[str, tuple[Any, Provenance]]:
+    """Field -> (value, provenance), for all fields that any source states."""
+    values_by_field: dict[str, list[StatedValue]] = {}
     for source in sorted({m.source for m in group.members}):
         members = [m for m in group.members if m.source == source]
         for field, value in _of_source(source, members, group, curated).items():
-            said.setdefault(field, []).append(StatedValue(source, members[0].retrieved_at, value))
+            values_by_field.setdefault(field, []).append(
+                StatedValue(source, members[0].retrieved_at, value)
+            )
     for field, value in _of_name(group).items():
-        said.setdefault(field, []).append(StatedValue(NAME, None, value))
-    chosen = {field: _pick(field, values) for field, values in sorted(said.items())}
+        values_by_field.setdefault(field, []).append(StatedValue(NAME, None, value))
+    chosen = {field: _pick(field, values) for field, values in sorted(values_by_field.items())}
     if chosen.get("active_parameters", (0,))[0] > chosen.get("parameters", (1 << 62,))[0]:
-        del chosen["active_parameters"]  # a draft or adapter that bears the big model's name
+        del chosen["active_parameters"]  # a draft or adapter named after the big model
     return chosen
 
 
@@ -77,7 +79,7 @@ def _pick(field: str, values: Sequence[StatedValue]) -> tuple[Any, Provenance]:
 
 
 def _same(field: str, best: StatedValue, other: StatedValue) -> bool:
-    """A nominal size within 10 % of a counted one is the same size, not a conflict."""
+    """True for equal values; also for a nominal size within 10 % of a counted one."""
     if field in ("parameters", "active_parameters"):
         return bool(abs(best.value - other.value) <= 0.1 * max(best.value, other.value))
     if field == "name":
@@ -88,7 +90,7 @@ def _same(field: str, best: StatedValue, other: StatedValue) -> bool:
 
 
 def _of_source(
-    source: str, members: Sequence[Member], group: Group, curated: Curated
+    source: str, members: Sequence[Member], group: RecordGroup, curated: Curated
 ) -> dict[str, Any]:
     if source == MODELSDEV:
         return _of_rows(members, group, curated)
@@ -102,31 +104,35 @@ def _of_source(
     return merged
 
 
-def _closeness(member: Member, group: Group) -> tuple[bool, bool, str]:
-    """A source's record of the released weights speaks before its records of conversions."""
+def _closeness(member: Member, group: RecordGroup) -> tuple[bool, bool, str]:
+    """Sort key: a source's records of the released weights before those of conversions."""
     conversion = not _is_base(member, group)
     return (conversion, key(member.record.name or "") != key(short(group.id)), member.record.key)
 
 
-def _is_base(member: Member, group: Group) -> bool:
+def _is_base(member: Member, group: RecordGroup) -> bool:
     bases = {repo.lower() for repo in group.links}
     return any(repo.lower() in bases for repo in member.record.repos)
 
 
-def _of_rows(members: Sequence[Member], group: Group, curated: Curated) -> dict[str, Any]:
-    """models.dev: its canonical entry, then the lab's own rows, then the most frequent value."""
+def _of_rows(members: Sequence[Member], group: RecordGroup, curated: Curated) -> dict[str, Any]:
+    """models.dev's values: its canonical entry, then the lab's own rows, then the most frequent
+    value.
+    """
     canonical = [m for m in members if m.record.kind == "model"]
     rows = [m for m in members if m.record.kind != "model"]
     close = [m for m in rows if m.reason in _SAME_MODEL] or rows
-    own = [m for m in close if group.lab and curated.lab(m.record.key.split("/")[0]) == group.lab]
-    stated = {**_most_frequent(close), **_most_frequent(own), **_most_frequent(canonical)}
+    own_rows = [
+        m for m in close if group.lab and curated.lab(m.record.key.split("/")[0]) == group.lab
+    ]
+    stated = {**_most_frequent(close), **_most_frequent(own_rows), **_most_frequent(canonical)}
     if not canonical and any("status" not in m.record.facts for m in close):
-        stated.pop("status", None)  # one provider's deprecation is not the model's
+        stated.pop("status", None)  # a provider's deprecation does not apply to the model
     return stated
 
 
 def _most_frequent(members: Sequence[Member]) -> dict[str, Any]:
-    """Field -> the value that most of these records state."""
+    """Field -> the most frequent value in these records."""
     values: dict[str, list[Any]] = {}
     for member in members:
         for field, value in member.record.facts.items():
@@ -136,14 +142,16 @@ def _most_frequent(members: Sequence[Member]) -> dict[str, Any]:
 
 
 def _frequent(field: str, values: Iterable[Any]) -> Any:
-    """The most frequent known value; of equally frequent ones the first in order."""
-    known = [clean_display_name(v) if field == "name" else v for v in values if v is not None]
-    counts = Counter(v for v in known if v != "")
+    """The most frequent known value; for equal counts, the first in order."""
+    values_known = [
+        clean_display_name(v) if field == "name" else v for v in values if v is not None
+    ]
+    counts = Counter(v for v in values_known if v != "")
     return min(counts, key=lambda v: (-counts[v], len(str(v)), str(v)), default=None)
 
 
-def _of_name(group: Group) -> dict[str, Any]:
-    """Sizes that the released repository's name states (``-235B-A22B``): nominal."""
+def _of_name(group: RecordGroup) -> dict[str, Any]:
+    """Nominal sizes in the released repository's name (``-235B-A22B``)."""
     stated: dict[str, Any] = {}
     for repo in sorted(group.links):
         total, active = _BILLIONS.findall(short(repo)), _ACTIVE.search(short(repo))

@@ -1,7 +1,6 @@
-"""One ``Model`` per canonical model out of every source's records.
+"""Builds one ``Model`` per canonical model from all sources' records.
 
-The result depends on what the sources say, not on the order in which they answer, and saying a
-thing twice changes nothing.
+The result does not depend on the order of sources, and duplicates change nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from modelscan.catalog.curated import Curated, curated
-from modelscan.catalog.link.groups import Group
+from modelscan.catalog.link.groups import RecordGroup
 from modelscan.catalog.link.join import link
 from modelscan.catalog.merge.fields import choose, nested
 from modelscan.catalog.merge.variants import architecture_of, specs_of, variants_of
@@ -34,34 +33,34 @@ _LISTS = ("modalities_in", "modalities_out", "tags")
 
 
 def merge(snapshots: Iterable[SourceSnapshot], facts: Curated | None = None) -> tuple[Model, ...]:
-    """Every model, in the order of ids. ``facts`` replaces the bundled curated file (tests)."""
-    known = facts if facts is not None else curated()
-    groups = link(snapshots, known)
-    by_repo: dict[str, Group] = {}
+    """All models, sorted by id. ``facts`` replaces the bundled curated file (tests)."""
+    curated_facts = facts if facts is not None else curated()
+    groups = link(snapshots, curated_facts)
+    by_repo: dict[str, RecordGroup] = {}
     for group in groups:
         for repo in group.links:
             if group.primary:
                 by_repo.setdefault(repo.lower(), group)
-    return tuple(_model(group, known, by_repo) for group in groups)
+    return tuple(_model(group, curated_facts, by_repo) for group in groups)
 
 
-def _model(group: Group, known: Curated, by_repo: Mapping[str, Group]) -> Model:
-    chosen = choose(group, known)
+def _model(group: RecordGroup, curated_facts: Curated, by_repo: Mapping[str, RecordGroup]) -> Model:
+    chosen = choose(group, curated_facts)
     values = {field: value for field, (value, _) in chosen.items()}
     provenance = {field: origin for field, (_, origin) in chosen.items() if field in _FIELDS}
-    weights = _with_weights_of(group, known, by_repo, values, provenance)
+    weights = _with_weights_of(group, curated_facts, by_repo, values, provenance)
     _derive_task(group, values, provenance)
-    _derive_family(group, known, values, provenance)
+    _derive_family(group, curated_facts, values, provenance)
     architecture = architecture_of(weights)
     facts: dict[str, Any] = {field: values.get(field) for field in _PLAIN}
     facts |= {field: tuple(values.get(field) or ()) for field in _LISTS}
-    made = Model(
+    model = Model(
         id=group.id,
         name=values.get("name") or short(group.id),
         lab=group.lab or group.id.partition("/")[0],
         capabilities=Capabilities(**nested(values, "capabilities")),
         limits=Limits(**nested(values, "limits")),
-        aliases=aliases_of(group, known),
+        aliases=aliases_of(group, curated_facts),
         offerings=offerings_of(group),
         specs=specs_of(weights),
         variants=variants_of(weights),
@@ -71,46 +70,48 @@ def _model(group: Group, known: Curated, by_repo: Mapping[str, Group]) -> Model:
         **facts,
     )
     origin = Provenance(architecture[1], architecture[2]) if architecture else None
-    return replace(made, provenance=provenance | _origins(made, group, weights, origin))
+    return replace(model, provenance=provenance | _origins(model, group, weights, origin))
 
 
 def _with_weights_of(
-    group: Group,
-    known: Curated,
-    by_repo: Mapping[str, Group],
+    group: RecordGroup,
+    curated_facts: Curated,
+    by_repo: Mapping[str, RecordGroup],
     values: dict[str, Any],
     provenance: dict[str, Provenance],
-) -> Group:
-    """The group whose weights these are; of a second name for them, with the facts they share."""
+) -> RecordGroup:
+    """The group that owns these weights; for a second name of them, with the common facts."""
     shared = (by_repo[r.lower()] for r in sorted(group.links) if r.lower() in by_repo)
     weights = next(shared, group)
     if weights is group:
         return group
-    _borrow(choose(weights, known), values, provenance)
-    own = [m for m in group.members if m.record.kind != "offering"]
-    return Group(group.id, group.lab, [*weights.members, *own], {**weights.links, **group.links})
+    _borrow(choose(weights, curated_facts), values, provenance)
+    records = [m for m in group.members if m.record.kind != "offering"]
+    return RecordGroup(
+        group.id, group.lab, [*weights.members, *records], {**weights.links, **group.links}
+    )
 
 
-def _benchmarks(group: Group) -> tuple[Mapping[str, Any], ...]:
-    """Every measurement once."""
+def _benchmarks(group: RecordGroup) -> tuple[Mapping[str, Any], ...]:
+    """All measurements, each once."""
     stated = (benchmark for member in group.members for benchmark in member.record.benchmarks)
     return tuple({repr(sorted(b.items())): b for b in stated}.values())
 
 
 def _origins(
-    made: Model, group: Group, weights: Group, architecture: Provenance | None
+    model: Model, group: RecordGroup, weights: RecordGroup, architecture: Provenance | None
 ) -> dict[str, Provenance]:
-    """Where what is not a single fact comes from."""
+    """The provenance of lists and of the architecture."""
     origins = {"architecture": architecture} if architecture else {}
     for name in ("offerings", "specs", "variants"):
         sources = _sources_of(name, group if name == "offerings" else weights)
-        if getattr(made, name) and sources:
+        if getattr(model, name) and sources:
             origins[name] = sources
     if group.links:
         origins["repos"] = Provenance(f"link: {group.links[group.repos[0]]}", None)
-    measured = next((m for m in group.members if m.record.benchmarks), None)
-    if measured:
-        origins["benchmarks"] = Provenance(measured.source, measured.retrieved_at)
+    benchmarked = next((m for m in group.members if m.record.benchmarks), None)
+    if benchmarked:
+        origins["benchmarks"] = Provenance(benchmarked.source, benchmarked.retrieved_at)
     return origins
 
 
@@ -122,15 +123,17 @@ def _borrow(
     values: dict[str, Any],
     provenance: dict[str, Provenance],
 ) -> None:
-    """What belongs to the weights holds under every name of them."""
+    """Copy the facts of the weights, which are the same for every name of them."""
     for field in _OF_WEIGHTS:
         own = provenance.get(field)
         if field in chosen and (own is None or own.source != USER):
             values[field], provenance[field] = chosen[field]
 
 
-def _derive_task(group: Group, values: dict[str, Any], provenance: dict[str, Provenance]) -> None:
-    """Where no source names a task, the stated modalities and the name's own word do."""
+def _derive_task(
+    group: RecordGroup, values: dict[str, Any], provenance: dict[str, Provenance]
+) -> None:
+    """Derive a missing task from a word of the name, else from the modalities."""
     if values.get("task"):
         return
     name = short(group.id)
@@ -142,11 +145,14 @@ def _derive_task(group: Group, values: dict[str, Any], provenance: dict[str, Pro
 
 
 def _derive_family(
-    group: Group, known: Curated, values: dict[str, Any], provenance: dict[str, Provenance]
+    group: RecordGroup,
+    curated_facts: Curated,
+    values: dict[str, Any],
+    provenance: dict[str, Provenance],
 ) -> None:
-    """Where no source names a family, the name's first word, if only one lab's models have it."""
+    """Derive a missing family from the name's first word, if it belongs to this lab."""
     word = next(iter(tokens(short(group.id))), "")
-    lab = known.families.get(word)
+    lab = curated_facts.families.get(word)
     if not values.get("family") and lab is not None and lab == group.lab:
         values["family"] = word
         provenance["family"] = Provenance("name", None)
@@ -155,7 +161,7 @@ def _derive_family(
 _TASK_WORDS = (("rerank", "rerank"), ("embed", "embedding"), ("transcribe", "speech_to_text"))
 
 
-def _task_of(given: set[str], out: Sequence[str] | None) -> str | None:
+def _task_of(inputs: set[str], out: Sequence[str] | None) -> str | None:
     if not out:
         return None
     for modality in ("video", "image"):
@@ -163,7 +169,7 @@ def _task_of(given: set[str], out: Sequence[str] | None) -> str | None:
             return modality
     if "audio" in out and "text" not in out:
         return "text_to_speech"
-    if given == {"audio"} and "text" in out:
+    if inputs == {"audio"} and "text" in out:
         return "speech_to_text"
     return "chat" if "text" in out else None
 
@@ -176,29 +182,29 @@ _FIELDS = frozenset({
 })  # fmt: skip
 
 
-def offerings_of(group: Group) -> tuple[Offering, ...]:
-    """Every provider's row once, by provider and id."""
-    found = {o.id: o for m in group.members for o in m.record.offerings}
-    return tuple(found[identifier] for identifier in sorted(found))
+def offerings_of(group: RecordGroup) -> tuple[Offering, ...]:
+    """All providers' rows, each once, by provider and id."""
+    offerings = {o.id: o for m in group.members for o in m.record.offerings}
+    return tuple(offerings[identifier] for identifier in sorted(offerings))
 
 
-def aliases_of(group: Group, known: Curated) -> tuple[str, ...]:
-    """Other spellings of this model's own name, and curated ones; never another model's name."""
-    own = key(short(group.id))
-    names = set(known.names.get(group.id, ()))
+def aliases_of(group: RecordGroup, curated_facts: Curated) -> tuple[str, ...]:
+    """Other spellings of this model's name, and curated names; never another model's name."""
+    own_key = key(short(group.id))
+    names = set(curated_facts.names.get(group.id, ()))
     for member in group.members:
         names.update(member.record.aliases)
         if member.record.kind == "repository":
             continue
         for spelled in (member.record.canonical, short(member.record.key)):
-            if spelled and key(short(spelled)) == own:
+            if spelled and key(short(spelled)) == own_key:
                 names.add(short(spelled).lower())
     names -= {group.id, short(group.id)}
     return tuple(sorted(names))
 
 
-def _sources_of(name: str, group: Group) -> Provenance | None:
-    """The source that lists most of them; the others by how many they list."""
+def _sources_of(name: str, group: RecordGroup) -> Provenance | None:
+    """The source that lists most of them; the others with their counts."""
     counts: dict[str, int] = {}
     times: dict[str, str | None] = {}
     for member in group.members:

@@ -1,4 +1,4 @@
-"""The weights of one model: every repository x format x quantization that any source names."""
+"""Lists the weights of one model: all repositories, formats and quantizations in any source."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from modelscan.catalog.link.groups import Group, Member
+from modelscan.catalog.link.groups import Member, RecordGroup
 from modelscan.catalog.records import GPUSTACK, HUGGINGFACE, MODELSCOPE, USER
 from modelscan.core.architecture import PARTIAL
 from modelscan.core.model import Spec, Variant
@@ -15,36 +15,38 @@ from modelscan.formats.repo_names import short, split_repo_name
 
 _Identity = tuple[str, str, str, str]  # hub, repository, quantization, files
 _ORDER = (USER, HUGGINGFACE, MODELSCOPE, GPUSTACK, "llmfit", "xinference")
-# Sizes out of other programs' tables; any config.json of the model goes before them.
+# Sizes from other programs' tables; any config.json of the model has precedence.
 _TABLES = ("litgpt", "llmfit", "xinference")
 _DTYPES = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
 _METHODS = {"fp8": "FP8", "mxfp4": "MXFP4", "awq": "AWQ", "bitsandbytes": "BNB-4bit"}
 
 
-def variants_of(group: Group) -> tuple[Variant, ...]:
-    """Merged and in a total order: the released weights first, then by format and name."""
-    found: dict[_Identity, list[tuple[int, Variant]]] = defaultdict(list)
+def variants_of(group: RecordGroup) -> tuple[Variant, ...]:
+    """The merged variants in a total order: released weights first, then by format and name."""
+    ranked_variants: dict[_Identity, list[tuple[int, Variant]]] = defaultdict(list)
     labels = _labels(group)
     for member in group.members:
         rank = _ORDER.index(member.source) if member.source in _ORDER else len(_ORDER)
         for variant in (*member.record.variants, *_of_recipes(member)):
             label = variant.quantization or labels.get(variant.repo.lower())
             reason = variant.link_reason or member.reason
-            named = replace(variant, quantization=label, link_reason=reason)
-            found[_identity(named)].append((rank, named))
-    _drop_unnamed(found)
-    merged = [_merged([v for _, v in sorted(vs, key=_rank)]) for vs in found.values()]
+            labelled = replace(variant, quantization=label, link_reason=reason)
+            ranked_variants[_identity(labelled)].append((rank, labelled))
+    _drop_unnamed(ranked_variants)
+    merged = [_merged([v for _, v in sorted(vs, key=_rank)]) for vs in ranked_variants.values()]
     merged += _only_named(group, labels, {v.repo.lower() for v in merged})
     bases = {repo.lower() for repo in group.links}
     return tuple(sorted(_paired(merged), key=lambda v: _position(v, bases)))
 
 
-def _only_named(group: Group, labels: Mapping[str, str], have: set[str]) -> Iterable[Variant]:
-    """Repositories that a source or a link names and of which nothing else is known."""
-    named = {r.lower(): (r, m.reason) for m in group.members for r in m.record.repos}
-    named |= {repo.lower(): (repo, rule) for repo, rule in group.links.items()}
-    for lower, (repo, reason) in sorted(named.items()):
-        if lower not in have:
+def _only_named(
+    group: RecordGroup, labels: Mapping[str, str], listed: set[str]
+) -> Iterable[Variant]:
+    """Variants for repositories of which only the name is known."""
+    reason_by_repo = {r.lower(): (r, m.reason) for m in group.members for r in m.record.repos}
+    reason_by_repo |= {repo.lower(): (repo, rule) for repo, rule in group.links.items()}
+    for lower, (repo, reason) in sorted(reason_by_repo.items()):
+        if lower not in listed:
             name = split_repo_name(short(repo))
             label = labels.get(lower) or name.quantization
             yield Variant(repo, name.format or "unknown", label, link_reason=reason)
@@ -56,18 +58,18 @@ def _identity(variant: Variant) -> _Identity:
     return (variant.source, variant.repo.lower(), quantization, files)
 
 
-def _drop_unnamed(found: dict[_Identity, list[tuple[int, Variant]]]) -> None:
-    """A repository known with its quantizations needs no entry without one: join them."""
-    named: dict[tuple[str, str], list[_Identity]] = defaultdict(list)
-    for identity in found:
+def _drop_unnamed(variants: dict[_Identity, list[tuple[int, Variant]]]) -> None:
+    """Merge a repository's entry without a quantization into its entries with one."""
+    identities: dict[tuple[str, str], list[_Identity]] = defaultdict(list)
+    for identity in variants:
         if identity[2]:
-            named[identity[0], identity[1]].append(identity)
-    for identity in [i for i in found if not i[2] and (i[0], i[1]) in named]:
-        unnamed = found.pop(identity)
-        for target in named[identity[0], identity[1]]:
-            label = found[target][0][1].quantization
-            kept = [(r, replace(v, quantization=label, files=())) for r, v in unnamed]
-            found[target].extend(kept)
+            identities[identity[0], identity[1]].append(identity)
+    for identity in [i for i in variants if not i[2] and (i[0], i[1]) in identities]:
+        unnamed = variants.pop(identity)
+        for target in identities[identity[0], identity[1]]:
+            label = variants[target][0][1].quantization
+            relabelled = [(r, replace(v, quantization=label, files=())) for r, v in unnamed]
+            variants[target].extend(relabelled)
 
 
 def _rank(item: tuple[int, Variant]) -> tuple[int, str]:
@@ -75,16 +77,16 @@ def _rank(item: tuple[int, Variant]) -> tuple[int, str]:
 
 
 def _merged(variants: Sequence[Variant]) -> Variant:
-    """The first source's values, gaps filled by the next; a known format beats ``unknown``."""
-    made = variants[0]
+    """The first source's values, gaps filled from the next; a known format replaces ``unknown``."""
+    merged = variants[0]
     for other in variants[1:]:
         changes: dict[str, Any] = {}
         for field in fields(Variant):
-            ours, theirs = getattr(made, field.name), getattr(other, field.name)
+            ours, theirs = getattr(merged, field.name), getattr(other, field.name)
             if ours in (None, (), "unknown") and theirs not in (None, (), "unknown"):
                 changes[field.name] = theirs
-        made = replace(made, **changes) if changes else made
-    return made
+        merged = replace(merged, **changes) if changes else merged
+    return merged
 
 
 def _position(variant: Variant, bases: set[str]) -> tuple[Any, ...]:
@@ -96,7 +98,7 @@ def _position(variant: Variant, bases: set[str]) -> tuple[Any, ...]:
 
 
 def _of_recipes(member: Member) -> Iterable[Variant]:
-    """The weights that deployment recipes name."""
+    """The weights in deployment recipes."""
     for spec in member.record.specs:
         hub = "modelscope" if spec.source == "model_scope" else spec.source
         gguf = (spec.filename or "").lower().endswith(".gguf")
@@ -108,8 +110,8 @@ def _of_recipes(member: Member) -> Iterable[Variant]:
         )
 
 
-def _labels(group: Group) -> dict[str, str]:
-    """Repository -> the quantization its config or a recipe states, where its name says none."""
+def _labels(group: RecordGroup) -> dict[str, str]:
+    """Repository -> the quantization in its config or a recipe."""
     labels: dict[str, str] = {}
     for member in group.members:
         record = member.record
@@ -123,7 +125,7 @@ def _labels(group: Group) -> dict[str, str]:
 
 
 def config_label(config: Mapping[str, Any]) -> str | None:
-    """What a config.json says its weights are stored as; None when it does not say."""
+    """The format of the weights according to a config.json, or None."""
     quantized = config.get("quantization_config")
     if isinstance(quantized, Mapping):
         method = str(quantized.get("quant_method", "")).lower()
@@ -140,7 +142,9 @@ def config_label(config: Mapping[str, Any]) -> str | None:
 
 
 def _paired(variants: list[Variant]) -> list[Variant]:
-    """A ModelScope repository of the same name and quantization is the other hub's copy."""
+    """Merge a ModelScope repository with the same name and quantization into the other hub's
+    variant.
+    """
 
     def name(variant: Variant) -> tuple[str, str]:
         return short(variant.repo).lower(), (variant.quantization or "").upper()
@@ -159,9 +163,9 @@ def _paired(variants: list[Variant]) -> list[Variant]:
     return [v for v in paired if v.source != "modelscope" or v.repo.lower() not in used]
 
 
-def specs_of(group: Group) -> tuple[Spec, ...]:
-    """Every recipe once, in the order in which its catalogue lists them."""
-    found: list[Spec] = []
+def specs_of(group: RecordGroup) -> tuple[Spec, ...]:
+    """All recipes, each once, in the order of their catalog."""
+    specs: list[Spec] = []
     seen: set[str] = set()
     ordered = sorted(
         group.members,
@@ -171,21 +175,21 @@ def specs_of(group: Group) -> tuple[Spec, ...]:
         for spec in member.record.specs:
             if repr(spec) not in seen:
                 seen.add(repr(spec))
-                found.append(spec)
-    return tuple(found)
+                specs.append(spec)
+    return tuple(specs)
 
 
-def architecture_of(group: Group) -> tuple[Mapping[str, Any], str, str | None] | None:
+def architecture_of(group: RecordGroup) -> tuple[Mapping[str, Any], str, str | None] | None:
     """(config, source, time): a config.json before a table, the released weights' own first.
 
-    A conversion has the model's architecture, without its own method of quantization.
+    A conversion has the model's architecture, but its own quantization method is removed.
     """
-    having = [m for m in group.members if m.record.architecture]
-    if not having:
+    candidates = [m for m in group.members if m.record.architecture]
+    if not candidates:
         return None
     bases = {repo.lower() for repo in group.links}
     best = min(
-        having,
+        candidates,
         key=lambda m: (
             m.source != USER,
             bool((m.record.architecture or {}).get(PARTIAL)),

@@ -1,1 +1,1 @@
-"""Where a model comes from and what exactly its files are."""
+"""The origin of a model and the exact contents of its files."""

@@ -1,7 +1,7 @@
-"""A model's passport: licence, lineage, gated state, exact parameters, files with their hashes.
+"""A model's passport: license, lineage, gated state, exact parameters, files with their hashes.
 
-Made from a hub (``from_hub``), from a local folder or file (``from_local``), or from the catalog
-alone. Unknown stays None; ``warnings`` name what could not be read.
+Built from a hub (``from_hub``), from a local folder or file (``from_local``), or from the catalog
+alone. Unknown fields are None; ``warnings`` name what could not be read.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MODEL_FILE = "model.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """What ``adapter_config.json`` says of a PEFT adapter."""
+    """The facts in a PEFT adapter's ``adapter_config.json``."""
 
     type: str | None
     base_model: str | None
@@ -31,7 +31,10 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True)
 class Passport:
-    """``safetensors``: dtype -> parameters; ``parameters_basis`` says who counted them."""
+    """A model's passport.
+
+    ``safetensors``: dtype -> parameters; ``parameters_basis``: the source of their number.
+    """
 
     source: str  # huggingface | modelscope | local | catalog
     name: str
@@ -76,7 +79,7 @@ class Passport:
 
 
 def from_model(model: Model, *, alternatives: Sequence[str] = ()) -> Passport:
-    """What the catalog knows, for models without weights to look at (or without a network)."""
+    """The catalog's facts, for models without accessible weights (or without a network)."""
     variant = model.variants[0] if model.variants else None
     return Passport(
         source="catalog",
@@ -102,7 +105,7 @@ def from_model(model: Model, *, alternatives: Sequence[str] = ()) -> Passport:
 
 
 def from_info(info: RepoInfo) -> Passport:
-    """What a repository's description says, on a hub or of a local folder."""
+    """The facts in a repository's description, on a hub or of a local folder."""
     kind = info.weight_format
     labels = [label for label, _ in gguf_sets(info.files) if label] if kind == "gguf" else []
     label = quantization_label(info)
@@ -148,7 +151,7 @@ def _total_size(files: Sequence[WeightFile]) -> int | None:
 
 
 def with_card(info: RepoInfo, card: Mapping[str, Any]) -> RepoInfo:
-    """Fill what the hub does not state from the card's front matter."""
+    """Fill missing facts from the card's front matter."""
     return replace(
         info,
         license=info.license or text(card.get("license")),
@@ -165,7 +168,7 @@ def with_card(info: RepoInfo, card: Mapping[str, Any]) -> RepoInfo:
 
 
 def parse_adapter(body: bytes | None, base: str | None) -> Adapter:
-    """``adapter_config.json`` as an Adapter; what cannot be read stays unknown."""
+    """``adapter_config.json`` as an Adapter; unreadable fields are None."""
     import json
 
     try:
@@ -180,19 +183,19 @@ def parse_adapter(body: bytes | None, base: str | None) -> Adapter:
     )
 
 
-def without_packed(made: Passport, notes: list[str]) -> Passport:
-    """A number of containers is no number of parameters."""
-    if not made.safetensors or not packed(made.safetensors):
-        return made
+def without_packed(passport: Passport, notes: list[str]) -> Passport:
+    """Remove the parameter count if it counts containers of packed weights."""
+    if not passport.safetensors or not packed(passport.safetensors):
+        return passport
     notes.append("the weights are packed: the safetensors counts are of containers, not parameters")
-    return replace(made, parameters=None, parameters_basis=None)
+    return replace(passport, parameters=None, parameters_basis=None)
 
 
 def weight_files(files: Sequence[WeightFile]) -> list[str]:
-    """The safetensors files that make up the model: its shards, else the other root files.
+    """The safetensors files of the model: its shards, else the other files in the top folder.
 
-    Some repositories carry the same weights twice (``consolidated.safetensors``).
+    Some repositories contain the same weights twice (``consolidated.safetensors``).
     """
-    known = [describe(file.path) for file in files if "/" not in file.path]
-    roots = [file for file in known if file.format == "safetensors"]
+    descriptions = [describe(file.path) for file in files if "/" not in file.path]
+    roots = [file for file in descriptions if file.format == "safetensors"]
     return [f.path for f in roots if f.whole == _MODEL_FILE] or [f.path for f in roots]

@@ -1,4 +1,4 @@
-"""The passport of a hub repository: headers only, by range requests (less than 1 MiB is moved)."""
+"""The passport of a hub repository: reads only headers, by range requests (less than 1 MiB)."""
 
 from __future__ import annotations
 
@@ -28,25 +28,27 @@ HEADER_BUDGET_BYTES = 768 * KIB
 
 
 def from_hub(hub: Hub, ref: Reference) -> Passport:
-    """The passport of a repository; raises what the hub raises for the repository itself."""
-    before = hub.http.received_bytes
+    """The passport of a repository. Raises the hub's errors for the repository itself."""
+    received_before = hub.http.received_bytes
     info = hub.repo_info(ref)
     notes: list[str] = []
     if not info.files_complete:
-        notes.append(f"the hub lists only a part of the files of {ref.value}")
+        notes.append(f"the hub's list of the files of {ref.value} is incomplete")
     if ref.kind is Kind.MODELSCOPE:
         info = _with_card(info, hub, ref, notes)
     adapter = _adapter(hub, ref, info, notes)
-    made = replace(
+    passport = replace(
         from_info(info),
         url=hub.page_url(ref),
         adapter=adapter,
         adapters=None if adapter else _adapters(hub, ref, notes),
     )
-    made = without_packed(replace(made, **_counted(hub, ref, info, notes)), notes)
-    if adapter and adapter.base_model and not made.base_models:
-        made = replace(made, base_model=adapter.base_model, base_relation="adapter")
-    return replace(made, moved_bytes=hub.http.received_bytes - before, warnings=tuple(notes))
+    passport = without_packed(replace(passport, **_counted(hub, ref, info, notes)), notes)
+    if adapter and adapter.base_model and not passport.base_models:
+        passport = replace(passport, base_model=adapter.base_model, base_relation="adapter")
+    return replace(
+        passport, moved_bytes=hub.http.received_bytes - received_before, warnings=tuple(notes)
+    )
 
 
 def _with_card(info: RepoInfo, hub: Hub, ref: Reference, notes: list[str]) -> RepoInfo:
@@ -57,13 +59,13 @@ def _with_card(info: RepoInfo, hub: Hub, ref: Reference, notes: list[str]) -> Re
 
 
 def _adapter(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> Adapter | None:
-    """What kind of adapter the repository is; None where it is none."""
-    named = any(file.path == "adapter_config.json" for file in info.files)
-    if not named and info.base_relation != "adapter":
+    """The repository's adapter configuration; None if it is not an adapter."""
+    has_config = any(file.path == "adapter_config.json" for file in info.files)
+    if not has_config and info.base_relation != "adapter":
         return None
     base = info.base_models[0] if info.base_models else None
     body = None
-    if named:
+    if has_config:
         body = _tried(
             notes, "adapter_config.json", lambda: hub.fetch_optional(ref, "adapter_config.json")
         )
@@ -72,13 +74,13 @@ def _adapter(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> Adap
 
 def _adapters(hub: Hub, ref: Reference, notes: list[str]) -> tuple[str, ...] | None:
     if ref.kind is not Kind.HUGGINGFACE:
-        return None  # ModelScope has no such question
-    found = _tried(notes, "the list of adapters", lambda: hub.huggingface.adapters_of(ref.value))
-    return None if found is None else tuple(info.repo for info in found)
+        return None  # ModelScope cannot search for adapters
+    adapters = _tried(notes, "the list of adapters", lambda: hub.huggingface.adapters_of(ref.value))
+    return None if adapters is None else tuple(info.repo for info in adapters)
 
 
 def _counted(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> dict[str, Any]:
-    """Parameters by dtype from the headers, where they can be read within the budget."""
+    """Parameters by dtype from the headers, if they can be read within the budget."""
     files = weight_files(info.files)
     counts = None
     if files:
@@ -93,28 +95,28 @@ def _counted(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> dict
 
 
 def _headers(hub: Hub, ref: Reference, paths: Sequence[str]) -> dict[str, int] | None:
-    """None when the headers together are larger than the budget."""
+    """The counts from all headers; None if they exceed the budget."""
     first = 64 * KIB if len(paths) <= 4 else 16 * KIB
-    left = HEADER_BUDGET_BYTES
+    remaining = HEADER_BUDGET_BYTES
     tensors: list[Tensor] = []
     for path in paths:
-        if left < first:
+        if remaining < first:
             return None
-        remote = _Bounded(hub.open_file(ref, path), left)
+        remote = _Bounded(hub.open_file(ref, path), remaining)
         try:
             tensors.extend(read_header(remote.read, first_bytes=first).tensors)
         except _BudgetSpentError:
             return None
-        left -= remote.moved_bytes
+        remaining -= remote.moved_bytes
     return parameters_by_dtype(tensors)
 
 
 class _BudgetSpentError(BadHeader):
-    """The headers are larger than what a passport may move."""
+    """The headers are larger than the budget of a passport."""
 
 
 class _Bounded:
-    """Reads exactly what is asked, until the budget is spent."""
+    """Reads exactly the requested ranges, up to a budget in bytes."""
 
     def __init__(self, remote: RemoteFile, budget_bytes: int) -> None:
         self._remote = remote
@@ -130,7 +132,7 @@ class _Bounded:
 
 
 def _tried(notes: list[str], what: str, call: Any) -> Any:
-    """A part of a passport that may fail alone: None and a sentence instead of an error."""
+    """The call's result; None and a warning if this part of the passport fails."""
     try:
         return call()
     except ModelscanError as error:

@@ -1,4 +1,4 @@
-"""The passport of what lies on this machine: a folder, a GGUF file, or a config.json alone."""
+"""The passport of a local model: a folder, a GGUF file, or a config.json alone."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ _BLOCK = 1 << 20
 
 
 def local_passport(path: Path, *, checksum: bool = False) -> Passport:
-    """``checksum`` hashes the files, which reads all of them; else only known hashes are given.
+    """The passport of a local path.
 
-    Raises UsageError for a path that is not there or holds no model.
+    ``checksum`` hashes all files; otherwise only known hashes are included. Raises UsageError if
+    the path does not exist or is not a model.
     """
     where = expand(path)
     if not where.exists():
@@ -66,7 +67,7 @@ def _gguf(file: Path, *, checksum: bool) -> Passport:
 
 
 def gguf_facts(metadata: Mapping[str, Any], tensors: Sequence[Tensor], file_name: str) -> Passport:
-    """What a GGUF header says of its origin (keys of ggml's ``docs/gguf.md``)."""
+    """The facts about a model's origin in a GGUF header (keys in ggml's ``docs/gguf.md``)."""
 
     def stated(key: str) -> str | None:
         return text(metadata.get(f"general.{key}"))
@@ -109,22 +110,22 @@ def _folder(folder: Path, *, checksum: bool) -> Passport:
     ggufs = [path for path in paths if path.suffix == ".gguf"]
     if not config and not ggufs and not weight_files(files):
         raise UsageError(
-            f"{folder} holds no model: neither config.json, .safetensors nor .gguf",
+            f"{folder} contains no model: no config.json, .safetensors or .gguf file",
             hint="give a .gguf file or a model's folder",
         )
     notes: list[str] = []
     info = RepoInfo(source="local", repo=f"local/{folder.resolve().name}", files=files)
     info = with_card(info, parse_card(_head(folder / "README.md")))
-    made = _from_info(folder, info, config, notes)
+    passport = _from_info(folder, info, config, notes)
     if "adapter_config.json" in names:
         body = (folder / "adapter_config.json").read_bytes()[:MAX_JSON_BYTES]
         adapter = parse_adapter(body, info.base_models[0] if info.base_models else None)
-        made = replace(made, adapter=adapter, base_relation="adapter",
-                       base_model=made.base_model or adapter.base_model)  # fmt: skip
+        passport = replace(passport, adapter=adapter, base_relation="adapter",
+                       base_model=passport.base_model or adapter.base_model)  # fmt: skip
     if ggufs and not weight_files(files):
-        made = _add_gguf(made, ggufs[0], notes)
-    made = without_packed(made, notes)
-    return replace(made, warnings=tuple(notes))
+        passport = _add_gguf(passport, ggufs[0], notes)
+    passport = without_packed(passport, notes)
+    return replace(passport, warnings=tuple(notes))
 
 
 def _from_info(
@@ -157,24 +158,24 @@ def _gguf_header(file: Path) -> GgufHeader:
         return parse_header(reader(stream))
 
 
-def _add_gguf(made: Passport, file: Path, notes: list[str]) -> Passport:
-    """A folder of GGUF files: the first one's header fills what no card says."""
+def _add_gguf(passport: Passport, file: Path, notes: list[str]) -> Passport:
+    """Fill missing facts from the header of a folder's first GGUF file."""
     try:
         header = _gguf_header(file)
     except ModelscanError as error:
         notes.append(f"{file.name}: {error.message}")
-        return made
-    stated = gguf_facts(header.metadata, header.tensors, file.name)
+        return passport
+    gguf_passport = gguf_facts(header.metadata, header.tensors, file.name)
     return replace(
-        made,
-        license=made.license or stated.license,
-        base_model=made.base_model or stated.base_model,
-        base_models=made.base_models or stated.base_models,
-        base_relation=made.base_relation or stated.base_relation,
-        architecture=made.architecture or stated.architecture,
-        context_tokens=made.context_tokens or stated.context_tokens,
-        parameters=stated.parameters,
-        parameters_basis=stated.parameters_basis,
+        passport,
+        license=passport.license or gguf_passport.license,
+        base_model=passport.base_model or gguf_passport.base_model,
+        base_models=passport.base_models or gguf_passport.base_models,
+        base_relation=passport.base_relation or gguf_passport.base_relation,
+        architecture=passport.architecture or gguf_passport.architecture,
+        context_tokens=passport.context_tokens or gguf_passport.context_tokens,
+        parameters=gguf_passport.parameters,
+        parameters_basis=gguf_passport.parameters_basis,
     )
 
 
@@ -191,24 +192,26 @@ def _headers(folder: Path, names: Sequence[str], notes: list[str]) -> dict[str, 
 
 
 def _walk(folder: Path) -> list[Path]:
-    """Every file below, hidden ones left out; raises UsageError where there are far too many."""
-    found: list[Path] = []
+    """All files below the folder, except hidden ones. Raises UsageError if there are too many."""
+    files: list[Path] = []
     for path in folder.rglob("*"):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if not hidden and path.is_file():
-            found.append(path)
-        if len(found) > MAX_FILES:
-            raise UsageError(f"{folder} holds more than {MAX_FILES} files: not a model's folder")
-    return sorted(found)
+            files.append(path)
+        if len(files) > MAX_FILES:
+            raise UsageError(
+                f"{folder} contains more than {MAX_FILES} files, so it is not a model's folder"
+            )
+    return sorted(files)
 
 
 def _file(folder: Path, path: Path, checksum: bool) -> WeightFile:
-    """A hub cache links files to blobs that are named by their SHA-256."""
+    """A file with its SHA-256: a hub cache links files to blobs named by their SHA-256."""
     blob = path.resolve().name
-    known = blob if _SHA256.match(blob) else None
-    if checksum and known is None:
-        known = _hash(path)
-    return WeightFile(path.relative_to(folder).as_posix(), path.stat().st_size, known)
+    digest = blob if _SHA256.match(blob) else None
+    if checksum and digest is None:
+        digest = _hash(path)
+    return WeightFile(path.relative_to(folder).as_posix(), path.stat().st_size, digest)
 
 
 def _hash(path: Path) -> str:

@@ -1,1 +1,1 @@
-"""Names and words to models."""
+"""Finds models by names and words."""

@@ -1,4 +1,4 @@
-"""MODEL as a user writes it -> the one model it means, or why it means none or several."""
+"""Finds the one model for the text of a MODEL argument, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.layout import NameKind
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.index.words import letters, query_words, spelling, words
+from modelscan.catalog.index.search_words import letters, query_words, spelling, words
 from modelscan.catalog.search.query import Query, search
 from modelscan.catalog.search.typos import correct
 from modelscan.core.errors import UsageError
@@ -20,8 +20,8 @@ from modelscan.state.paths import Paths
 
 DEMO_FILE = "demo-model.gguf"
 _CANDIDATES = 8
-_FOREIGN = re.compile(r"[^\w\s.:@/+~()–-]")  # occurs in no model's name
-# The kinds of names in the order of certainty.
+_FOREIGN = re.compile(r"[^\w\s.:@/+~()–-]")  # not in any model's name
+# The kinds of names, the most certain first.
 _STEPS: tuple[tuple[NameKind, ...], ...] = (
     (NameKind.ID,),
     (NameKind.OFFERING,),
@@ -31,7 +31,7 @@ _STEPS: tuple[tuple[NameKind, ...], ...] = (
     (NameKind.DISPLAY,),
     (NameKind.WEIGHTS, NameKind.MODELSCOPE_ID),
 )
-# What these names mean is the same for several models: the same weights.
+# Several models with one of these names have the same weights.
 _OF_WEIGHTS = frozenset((NameKind.REPOSITORY, NameKind.WEIGHTS, NameKind.MODELSCOPE_ID))
 _HUB_STEPS = {
     Kind.HUGGINGFACE: ((NameKind.REPOSITORY,), (NameKind.WEIGHTS,)),
@@ -40,11 +40,11 @@ _HUB_STEPS = {
 
 
 def find_model(text: str, paths: Paths) -> Model:
-    """The model that ``text`` names: an id, an offering, a repository (also of a converted
-    variant), an alias, a short name, a hub URL, or words that only one model has.
+    """The model for ``text``: an id, an offering, a repository (also of a variant), an alias, a
+    short name, a hub URL, or words that match only one model.
 
-    Raises UsageError (exit 2) with the candidates when it is ambiguous, with the nearest names
-    when it is unknown.
+    Raises UsageError (exit 2) with the candidates if it is ambiguous, with the nearest names if it
+    is unknown.
     """
     index = open_index(paths)
     try:
@@ -54,7 +54,7 @@ def find_model(text: str, paths: Paths) -> Model:
 
 
 def find_known(text: str, paths: Paths) -> Model | None:
-    """As ``find_model``, but None where the catalog does not know exactly that name."""
+    """Like ``find_model``, but None if the catalog does not have exactly that name."""
     index = open_index(paths)
     try:
         row = _named(index, text)
@@ -64,17 +64,17 @@ def find_known(text: str, paths: Paths) -> Model | None:
 
 
 def load_model(index: Index, row: int) -> Model:
-    """A model of the index; the file that comes with the package gets its place on this machine."""
+    """A model of the index, with the path of the bundled demo file on this machine."""
     model = index.model(row)
     if not any(v.source == "local_path" and v.repo == DEMO_FILE for v in model.variants):
         return model
-    place = str(examples_dir() / DEMO_FILE)
-    placed = (replace(v, repo=place) if v.repo == DEMO_FILE else v for v in model.variants)
-    return replace(model, variants=tuple(placed))
+    path = str(examples_dir() / DEMO_FILE)
+    with_path = (replace(v, repo=path) if v.repo == DEMO_FILE else v for v in model.variants)
+    return replace(model, variants=tuple(with_path))
 
 
 def find_row(index: Index, text: str) -> int:
-    """The row of the one model; raises UsageError as ``find_model``."""
+    """The row of the one model. Raises UsageError like ``find_model``."""
     row = _named(index, text)
     if row is not None:
         return row
@@ -94,7 +94,7 @@ def find_row(index: Index, text: str) -> int:
 
 
 def _searched(index: Index, text: str) -> int:
-    """The only model with these words; raises UsageError where none or several have them."""
+    """The only model with these words. Raises UsageError if none or several have them."""
     page = search(index, Query(text=text, limit=_CANDIDATES))
     ids = [row.id for row in page.rows]
     if page.total and page.corrected is None:
@@ -110,7 +110,7 @@ def _searched(index: Index, text: str) -> int:
 
 
 def _named(index: Index, text: str) -> int | None:
-    """The row with exactly that name; raises UsageError where several have it."""
+    """The row with exactly that name. Raises UsageError if several have it."""
     reference = parse_reference(text)
     steps = _HUB_STEPS.get(reference.kind, _STEPS)
     for kinds in steps:
@@ -120,7 +120,7 @@ def _named(index: Index, text: str) -> int | None:
         if rows:
             raise ambiguous(text, index.ids(rows[:_CANDIDATES]), len(rows))
     if reference.kind is Kind.NAME and _could_be_a_name(text):
-        # Then what providers call it, where they agree.
+        # Then the providers' names, if they agree.
         for kind in (NameKind.SPELLING, NameKind.HOSTED):
             rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (kind,))))
             if len(rows) == 1:
@@ -137,31 +137,33 @@ def _hosted(index: Index, text: str) -> int | None:
 
 
 def _could_be_a_name(text: str) -> bool:
-    """It has a letter or digit, and nothing that names never have: a search drops those."""
+    """True if the text has a letter or digit and no character that names never contain."""
     return bool(words(text)) and not _FOREIGN.search(text)
 
 
 def _has_words(model: Model, text: str) -> bool:
-    """Each word is a part of one of the model's own names, also those a search passes over."""
+    """True if the model's names contain each word, including words that a search ignores."""
     repos = (variant.repo for variant in model.variants)
     names = " ".join((model.id, model.name, *model.aliases, *repos)).lower()
     return all(word in names for word in words(text))
 
 
 def _first_owner(index: Index, rows: list[int], repo: str) -> int:
-    """Of several names for the same weights: the one nearest to the repository's own."""
+    """Of several models with the same weights, the one whose name is nearest to the
+    repository's.
+    """
     if len(rows) == 1:
         return rows[0]
-    own = repo.rpartition("/")[2].lower()
+    name = repo.rpartition("/")[2].lower()
     ids = dict(zip(rows, index.ids(rows), strict=True))
-    return min(rows, key=lambda r: (ids[r].rpartition("/")[2] != own, len(ids[r]), r))
+    return min(rows, key=lambda r: (ids[r].rpartition("/")[2] != name, len(ids[r]), r))
 
 
 def ambiguous(text: str, candidates: list[str], total: int) -> UsageError:
-    """Exit 2, with what it may mean."""
+    """The error for an ambiguous name (exit 2), with the candidates."""
     more = f" and {total - len(candidates)} more" if total > len(candidates) else ""
     return UsageError(
-        f"'{text}' may mean {total} models: {', '.join(candidates)}{more}",
+        f"'{text}' matches {total} models: {', '.join(candidates)}{more}",
         hint=f"modelscan catalog info {candidates[0]}",
         code="ambiguous_model",
         details={"candidates": candidates, "total": total},
@@ -173,7 +175,7 @@ def _unknown(
 ) -> UsageError:
     alike = nearest(text, index.all_ids(), limit=5, cutoff=0.7, spelled=letters)
     names = list(dict.fromkeys([*alike, *(near or _by_words(index, text))]))
-    what = f"the catalog does not know the repository '{text}'" if hub else f"no model '{text}'"
+    what = f"the catalog has no repository '{text}'" if hub else f"no model '{text}'"
     where = f"; nearest: {', '.join(names[:5])}" if names else ""
     return UsageError(
         what + where,
@@ -184,10 +186,10 @@ def _unknown(
 
 
 def _by_words(index: Index, text: str) -> list[str]:
-    """Ids of what the words of ``text`` may have meant, best first."""
+    """Ids that match the words of ``text`` after correction, best first."""
     words = correct(index, query_words(text.replace("/", " ")))
     for count in range(len(words), 0, -1):
-        found = search(index, Query(text=" ".join(words[:count]), limit=5))
-        if found.rows:
-            return [row.id for row in found.rows]
+        page = search(index, Query(text=" ".join(words[:count]), limit=5))
+        if page.rows:
+            return [row.id for row in page.rows]
     return []

@@ -1,8 +1,7 @@
-"""A query's words as expressions of the full text, from the narrowest to the widest.
+"""Converts the words of a query into full-text expressions, from narrow to wide.
 
-A model's own name goes before its family and lab, those before its other words (task, abilities).
-A word may be the beginning of a longer one, and words that say how weights are packed match
-anywhere.
+Matches in a model's own name come before its family and lab, those before other words (task,
+capabilities). A word may be a prefix of a longer one; weight formats match in any column.
 """
 
 from __future__ import annotations
@@ -10,33 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.index.words import COMMON, KINDS, SIZES, is_packing, mark, word_parts
+from modelscan.catalog.index.search_words import COMMON, KINDS, SIZES, is_packing, mark, word_parts
 
 
 def tiers(index: Index, words: Sequence[str]) -> list[str]:
-    """Expressions in the order of relevance; the last one finds all that match."""
+    """Expressions in order of relevance; the last one matches everything that any of them does."""
     last = anywhere(index, words)
-    if KINDS.issuperset(words):  # a kind of model is asked for, not a name
+    if KINDS.issuperset(words):  # words for a kind of model, not a name
         return list(dict.fromkeys([_all(_kind(w) for w in words), last]))
     names = [w for w in words if not is_packing(w)]
-    packed = "".join(f" AND {_quoted(w)}" for w in words if is_packing(w))
+    formats = "".join(f" AND {_quoted(w)}" for w in words if is_packing(w))
     if not names:
         return [last]
     whole = _all(_quoted(w) for w in names)
     first = " OR ".join(_quoted(part) for w in names for part in (w, *word_parts(w)[:1]))
-    found = [
-        f"lead : ({first}) AND ident : ({whole})",  # claude: Claude Opus before another's tune
+    expressions = [
+        f"lead : ({first}) AND ident : ({whole})",  # claude: Claude Opus before fine-tunes
         f"ident : ({whole})",
         f"{{ident lead}} : ({whole})",
         f"{{ident lead}} : ({_all(_beginning(index, w) for w in names)})",
     ]
     if len(names) == 1:
-        found.insert(0, f"lead : ({whole})")  # a family or a lab
-    return [*dict.fromkeys(f"{tier}{packed}" for tier in found), last]
+        expressions.insert(0, f"lead : ({whole})")  # a family or a lab
+    return [*dict.fromkeys(f"{tier}{formats}" for tier in expressions), last]
 
 
 def anywhere(index: Index, words: Sequence[str]) -> str:
-    """Every word, in any column."""
+    """An expression that matches each word in any column."""
     if KINDS.issuperset(words):
         return _all(_kind(w) if w in SIZES else _beginning(index, w) for w in words)
     return _all(_beginning(index, w) for w in words)
@@ -47,12 +46,14 @@ def _all(expressions: Iterable[str]) -> str:
 
 
 def _kind(word: str) -> str:
-    """Size words match the counted parameters, not the model's name."""
+    """The expression for a kind word; size words match the counted parameters, not the model's
+    name.
+    """
     return _quoted(mark("size", word) if word in SIZES else word)
 
 
 def _beginning(index: Index, word: str) -> str:
-    """A word of three letters and more that is not common may be the beginning of another."""
+    """A prefix expression for an uncommon word of at least three letters; else the exact word."""
     return _quoted(word) if len(word) < 3 or _common(index, word) else f"{_quoted(word)}*"
 
 
@@ -61,5 +62,5 @@ def _quoted(word: str) -> str:
 
 
 def _common(index: Index, word: str) -> bool:
-    found = index.connection.execute("SELECT models FROM word WHERE word = ?", (word,)).fetchone()
-    return found is not None and found[0] >= COMMON
+    row = index.connection.execute("SELECT models FROM word WHERE word = ?", (word,)).fetchone()
+    return row is not None and row[0] >= COMMON

@@ -1,10 +1,10 @@
-"""Searching the index: what matches, in a stable order, within a few milliseconds.
+"""Searches the index within a few milliseconds, with a stable order.
 
-Tiers, each in the order of popularity (= row number): the very name, then those of
-``search_match``. Nothing found: words are corrected by one typo, then one may be missing.
+Matches are ordered by tier, within a tier by popularity (= row number): exact names first, then the
+tiers of ``match``. If nothing matches, words are corrected by one typo, then one is dropped.
 """
 
-# ruff: noqa: S608 - statements are put together from this file's constants; values are bound
+# ruff: noqa: S608 - statements consist of this file's constants; values are bound
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from modelscan.catalog.index.layout import NameKind
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.index.words import (
+from modelscan.catalog.index.search_words import (
     FLAGS,
     KINDS,
     is_packing,
@@ -24,7 +24,7 @@ from modelscan.catalog.index.words import (
 )
 from modelscan.catalog.search.match import anywhere, tiers
 
-_FEW, _MANY_MORE = 3, 10  # so few matches may be a typo, if its correction has so many more
+_FEW, _MANY_MORE = 3, 10  # fewer matches may be a typo, if its correction has this many times more
 SORTS = ("relevance", "release", "params", "context", "downloads")
 _ORDER = {  # sort -> column of the narrow table; descending puts unknown last
     "release": "release", "params": "parameters", "context": "context", "downloads": "downloads",
@@ -48,7 +48,7 @@ _LISTS = ("modalities", "sources")
 
 
 class Query(NamedTuple):
-    """What to find. A filter never matches a model for which the fact is unknown."""
+    """A search. A filter never matches a model for which the fact is unknown."""
 
     text: str = ""
     open_weights: bool | None = None
@@ -69,10 +69,12 @@ class Query(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A model in a list: what the narrow table knows.
+    """A model in a list: the columns of the narrow table.
 
-    ``memory_bytes`` is the least it can run in, ``memory_for`` the weights that takes,
-    ``memory_basis`` what it was computed from (files | parameters | estimate).
+    ``memory_bytes``: the minimum memory to run it, ``memory_for``: with which weights,
+    ``memory_basis``: computed from what (files
+    parameters
+    estimate).
     """
 
     row: int
@@ -101,8 +103,11 @@ class Row(NamedTuple):
 
 
 class SearchPage(NamedTuple):
-    """``total`` counts every match, ``rows`` are the page asked for. ``corrected`` is the query
-    that was answered where the one asked has no match."""
+    """A page of results.
+
+    ``total`` is the number of matches, ``rows`` the requested page. ``corrected`` is the query that
+    was used instead of one without matches.
+    """
 
     total: int
     rows: tuple[Row, ...] = ()
@@ -114,48 +119,50 @@ def search(index: Index, query: Query) -> SearchPage:
     words = query_words(query.text)
     if not words:
         return _everything(index, query)
-    found = _matching(index, query, words)
-    if found.total >= _FEW or query.offset:
-        return found
+    page = _matching(index, query, words)
+    if page.total >= _FEW or query.offset:
+        return page
     from modelscan.catalog.search.typos import correct
 
-    fixed = correct(index, words)
-    if fixed != words:
-        again = _matching(index, query._replace(text=" ".join(fixed)), fixed)
-        if again.total > found.total * _MANY_MORE:
-            return again._replace(corrected=" ".join(fixed))
-    return found if found.total else _without_one_word(index, query, fixed)
+    corrected_words = correct(index, words)
+    if corrected_words != words:
+        corrected_page = _matching(
+            index, query._replace(text=" ".join(corrected_words)), corrected_words
+        )
+        if corrected_page.total > page.total * _MANY_MORE:
+            return corrected_page._replace(corrected=" ".join(corrected_words))
+    return page if page.total else _without_one_word(index, query, corrected_words)
 
 
 def _without_one_word(index: Index, query: Query, words: list[str]) -> SearchPage:
-    """A query with one word too many: of two words the one that is no kind of model, else any.
+    """Search without one word: of two words, the one that is not a kind of model, else any.
 
-    Words without digits are given up first, the shortest of them, the first word last.
+    Words without digits are dropped first, the shortest of them first, the first word last.
     """
     if len(words) == 2:
-        given_up = [w for w in words if w not in KINDS] if KINDS.intersection(words) else []
+        droppable = [w for w in words if w not in KINDS] if KINDS.intersection(words) else []
     else:
         rank = {w: (any(c.isdigit() for c in w), i == 0, len(w), w) for i, w in enumerate(words)}
-        given_up = sorted(words, key=rank.__getitem__) if len(words) > 2 else []
-    for word in given_up:
-        kept = [w for w in words if w != word]
-        text = " ".join(kept)
-        found = _matching(index, query._replace(text=text), kept)
-        if found.total:
-            return found._replace(corrected=text)
+        droppable = sorted(words, key=rank.__getitem__) if len(words) > 2 else []
+    for word in droppable:
+        remaining = [w for w in words if w != word]
+        text = " ".join(remaining)
+        page = _matching(index, query._replace(text=text), remaining)
+        if page.total:
+            return page._replace(corrected=text)
     return SearchPage(0)
 
 
 def _everything(index: Index, query: Query) -> SearchPage:
-    """No words: the narrow table alone, in the order of its rows or of an index."""
+    """All models that pass the filters, in the order of rows or of an index."""
     where, values = _bounds(query)
     flags = sum(FLAGS[name] for name in _flags(query))
-    named = _marks(query, flags=False)
+    terms = _marks(query, flags=False)
     if flags:
         where.append(f"f.flags & {flags} = {flags}")
-    if named:
+    if terms:
         where.append("f.rowid IN (SELECT rowid FROM text WHERE text MATCH ?)")
-        values.append(" AND ".join(named))
+        values.append(" AND ".join(terms))
     total = _total(index, query, "", where, values)
     order = f"f.{_ORDER[query.sort]} DESC, f.rowid" if query.sort in _ORDER else "f.rowid"
     ordered = [f"+{condition}" for condition in where]  # walk in order, test each row
@@ -166,7 +173,7 @@ def _everything(index: Index, query: Query) -> SearchPage:
 
 
 def _matching(index: Index, query: Query, words: Sequence[str]) -> SearchPage:
-    """Models with every word and every filter; filters by name are words of the text too."""
+    """Models with all words that pass all filters; filters by name are full-text words too."""
     where, values = _bounds(query)
     match = " AND ".join([anywhere(index, words), *_marks(query)])
     total = _total(index, query, match, where, values)
@@ -188,13 +195,13 @@ _JOIN = "FROM text JOIN facet f ON f.rowid = text.rowid"
 
 
 def _total(index: Index, query: Query, match: str, where: list[str], values: list[object]) -> int:
-    """How many match: by the full text alone unless a number bounds them."""
+    """The number of matches, by full text alone unless a number is limited."""
     if not match and not where:
         return index.count()
     bounded = bool(_bounds(query)[0])
     if not bounded:
-        found = match or " AND ".join(_marks(query))
-        return _scalar(index, "SELECT count(*) FROM text WHERE text MATCH ?", [found])
+        expression = match or " AND ".join(_marks(query))
+        return _scalar(index, "SELECT count(*) FROM text WHERE text MATCH ?", [expression])
     if match:
         conditions = " AND ".join(["text MATCH ?", *where])
         return _scalar(index, f"SELECT count(*) {_JOIN} WHERE {conditions}", [match, *values])
@@ -205,7 +212,7 @@ def _total(index: Index, query: Query, match: str, where: list[str], values: lis
 def _exact_variant_names(
     index: Index, query: Query, match: str, where: list[str], values: list[object]
 ) -> int:
-    """How many models match only by an exact name, such as a variant's repository."""
+    """The number of models that match only by an exact name, such as a variant's repository."""
     if query.sort in _ORDER:
         return 0
     rows = _exact(index, query)
@@ -218,8 +225,8 @@ def _exact_variant_names(
     return len(rows) - _scalar(index, sql, [match, *rows, *values])
 
 
-def _tiers(index: Index, query: Query, words: Sequence[str], wanted: int) -> list[int]:
-    """Row numbers in the order of relevance, each once, until ``wanted`` are found."""
+def _tiers(index: Index, query: Query, words: Sequence[str], count: int) -> list[int]:
+    """Row numbers in order of relevance, each once, at most ``count``."""
     where, values = _bounds(query)
     marks = _marks(query)
     numbers: dict[int, None] = dict.fromkeys(_exact(index, query))
@@ -227,51 +234,53 @@ def _tiers(index: Index, query: Query, words: Sequence[str], wanted: int) -> lis
     conditions = " AND ".join(["text MATCH ?", *where])
     sql = f"SELECT text.rowid {source} WHERE {conditions} ORDER BY text.rowid LIMIT ?"
     for tier in tiers(index, words):
-        if len(numbers) >= wanted:
+        if len(numbers) >= count:
             break
         match = " AND ".join([f"({tier})", *marks])
-        found = index.connection.execute(sql, [match, *values, wanted])
-        numbers.update(dict.fromkeys(r[0] for r in found))
-    return list(numbers)[:wanted]
+        rows = index.connection.execute(sql, [match, *values, count])
+        numbers.update(dict.fromkeys(r[0] for r in rows))
+    return list(numbers)[:count]
 
 
 def _exact(index: Index, query: Query) -> list[int]:
-    """Models with exactly that name that pass the filters; the shortest id first."""
-    named = index.by_name(query.text.strip(), _EXACT_KINDS)
-    named += index.by_name(spelling(query.text), (NameKind.SPELLING,))
-    found = {row for _, row in named} | _by_weight_format(index, query.text)
-    rows = rows_by_number(index, sorted(found))
+    """Models with exactly that name that pass the filters, the shortest id first."""
+    name_rows = index.by_name(query.text.strip(), _EXACT_KINDS)
+    name_rows += index.by_name(spelling(query.text), (NameKind.SPELLING,))
+    numbers = {row for _, row in name_rows} | _by_weight_format(index, query.text)
+    rows = rows_by_number(index, sorted(numbers))
     return [r.row for r in sorted(rows, key=lambda r: (len(r.id), r.row)) if _passes(r, query)]
 
 
 def _by_weight_format(index: Index, text: str) -> set[int]:
-    """``qwen3 8b gguf``: the model of that name that has weights in that format."""
-    said = words(text.rpartition("/")[2])
-    packed = [word for word in said if is_packing(word)]
-    name = spelling(" ".join(word for word in said if not is_packing(word)))
-    rows = [row for _, row in index.by_name(name, (NameKind.SPELLING,))] if packed else []
+    """``qwen3 8b gguf``: the models with that name that have weights in that format."""
+    text_words = words(text.rpartition("/")[2])
+    formats = [word for word in text_words if is_packing(word)]
+    name = spelling(" ".join(word for word in text_words if not is_packing(word)))
+    rows = [row for _, row in index.by_name(name, (NameKind.SPELLING,))] if formats else []
     if not rows:
         return set()
     sql = f"SELECT rowid FROM text WHERE text MATCH ? AND rowid IN ({','.join('?' * len(rows))})"
-    match = " AND ".join(f'"{word}"' for word in packed)
+    match = " AND ".join(f'"{word}"' for word in formats)
     return {row[0] for row in index.connection.execute(sql, [match, *rows])}
 
 
 def _passes(row: Row, query: Query) -> bool:
-    """The filters, of one row."""
-    asked = {"modality": query.modalities, "license": (query.license,), "task": (query.task,),
+    """True if a row passes the filters."""
+    filters = {"modality": query.modalities, "license": (query.license,), "task": (query.task,),
              "family": (query.family,), "source": (query.source,)}  # fmt: skip
-    has = {"modality": row.modalities, "license": (row.license or "").split(", "),
+    facts = {"modality": row.modalities, "license": (row.license or "").split(", "),
            "task": (row.task,), "family": (row.family,), "source": row.sources}  # fmt: skip
-    marks = {mark(kind, value) for kind, values in has.items() for value in values if value}
-    wanted = {mark(kind, value) for kind, values in asked.items() for value in values if value}
+    marks = {mark(kind, value) for kind, values in facts.items() for value in values if value}
+    filter_marks = {
+        mark(kind, value) for kind, values in filters.items() for value in values if value
+    }
     bounds = (
         (query.min_context_tokens, row.context_tokens, 1),
         (query.max_memory_bytes, row.memory_bytes, -1),
         (query.max_parameters, row.parameters, -1),
     )
     return (
-        wanted <= marks
+        filter_marks <= marks
         and query.open_weights in (None, row.open_weights)
         and all(getattr(row, n) for n in ("tools", "reasoning", "vision") if getattr(query, n))
         and all(b is None or (v is not None and (v - b) * sign >= 0) for b, v, sign in bounds)
@@ -284,7 +293,7 @@ def _flags(query: Query) -> list[str]:
 
 
 def _marks(query: Query, *, flags: bool = True) -> list[str]:
-    """The filters that are words of the text, quoted."""
+    """The filters that are full-text words, quoted."""
     pairs = [("flag", name) for name in _flags(query)] if flags else []
     pairs += [("modality", name) for name in query.modalities]
     for kind in ("family", "license", "source", "task"):
@@ -294,14 +303,14 @@ def _marks(query: Query, *, flags: bool = True) -> list[str]:
 
 
 def _bounds(query: Query) -> tuple[list[str], list[object]]:
-    """The filters that compare numbers; unknown ones never match."""
-    given = (
+    """The filters that compare numbers; unknown values never match."""
+    comparisons = (
         ("f.context >= ?", query.min_context_tokens),
         ("f.memory <= ?", query.max_memory_bytes),
         ("f.parameters <= ?", query.max_parameters),
     )
-    kept = [(condition, value) for condition, value in given if value is not None]
-    return [condition for condition, _ in kept], [value for _, value in kept]
+    active = [(condition, value) for condition, value in comparisons if value is not None]
+    return [condition for condition, _ in active], [value for _, value in active]
 
 
 def _where(conditions: Sequence[str]) -> str:
@@ -313,19 +322,19 @@ def _scalar(index: Index, sql: str, values: Sequence[object]) -> int:
 
 
 def rows_by_number(index: Index, numbers: Sequence[int]) -> list[Row]:
-    """The rows of these numbers, in that order."""
-    found: dict[int, Row] = {}
+    """The rows with these numbers, in that order."""
+    by_number: dict[int, Row] = {}
     for start in range(0, len(numbers), 500):
-        some = list(numbers[start : start + 500])
-        sql = f"SELECT m.* FROM model m WHERE m.rowid IN ({','.join('?' * len(some))})"
-        found |= {r[0]: _row(r) for r in index.connection.execute(sql, some)}
-    return [found[number] for number in numbers if number in found]
+        batch = list(numbers[start : start + 500])
+        sql = f"SELECT m.* FROM model m WHERE m.rowid IN ({','.join('?' * len(batch))})"
+        by_number |= {r[0]: _row(r) for r in index.connection.execute(sql, batch)}
+    return [by_number[number] for number in numbers if number in by_number]
 
 
 def _row(values: Sequence[object]) -> Row:
-    named: dict[str, object] = dict(zip(_FIELDS, values[1:], strict=True))
+    columns: dict[str, object] = dict(zip(_FIELDS, values[1:], strict=True))
     for name in _BOOLEANS:
-        named[name] = None if named[name] is None else bool(named[name])
+        columns[name] = None if columns[name] is None else bool(columns[name])
     for name in _LISTS:
-        named[name] = tuple(w for w in str(named[name] or "").split(",") if w)
-    return Row(row=int(str(values[0])), **named)  # type: ignore[arg-type]
+        columns[name] = tuple(w for w in str(columns[name] or "").split(",") if w)
+    return Row(row=int(str(values[0])), **columns)  # type: ignore[arg-type]

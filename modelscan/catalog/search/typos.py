@@ -1,15 +1,15 @@
-"""Words that no model has, and the word that a person may have meant."""
+"""Corrects misspelt words of a query."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from modelscan.catalog.index.read import Index
-from modelscan.catalog.index.words import IDLE, deletions, distance
+from modelscan.catalog.index.search_words import IDLE, deletions, distance
 
 
 def correct(index: Index, words: Sequence[str]) -> list[str]:
-    """Words that no model has, replaced by the most frequent one a typo away."""
+    """The words; each one that no model has is replaced by the most frequent word one typo away."""
     return [_corrected(index, word) for word in words]
 
 
@@ -21,17 +21,17 @@ def _corrected(index: Index, word: str) -> str:
     near = sorted({letters, *deletions(letters)})
     marks = ",".join("?" * len(near))
     sql = (
-        f"SELECT word, models FROM word WHERE word IN ({marks}) UNION "  # noqa: S608 - only marks
+        f"SELECT word, models FROM word WHERE word IN ({marks}) UNION "  # noqa: S608 - only placeholders
         f"SELECT t.word, w.models FROM typo t JOIN word w ON w.word = t.word "
         f"WHERE t.deletion IN ({marks})"
     )
-    found = index.connection.execute(sql, [*near, *near]).fetchall()
-    meant = [(w, n) for w, n in found if w not in IDLE]  # foo is no misspelled "for"
-    ranked = sorted((distance(letters, w), w[0] != letters[0], -n, w) for w, n in meant)
+    rows = index.connection.execute(sql, [*near, *near]).fetchall()
+    candidates = [(w, n) for w, n in rows if w not in IDLE]  # do not correct foo to "for"
+    ranked = sorted((distance(letters, w), w[0] != letters[0], -n, w) for w, n in candidates)
     return ranked[0][3] + rest if ranked and ranked[0][0] < 3 else word
 
 
 def _known(index: Index, word: str) -> bool:
-    """It is a whole word of some model."""
+    """True if the word is a whole word of any model."""
     sql = "SELECT 1 FROM word WHERE word = ?"
     return index.connection.execute(sql, (word,)).fetchone() is not None

@@ -1,1 +1,1 @@
-"""One module per catalog source; fetch (I/O) stands apart from parse (pure)."""
+"""One module per catalog source; fetching (I/O) is separate from parsing (pure)."""

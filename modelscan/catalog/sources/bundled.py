@@ -1,4 +1,4 @@
-"""The snapshots that come with the package."""
+"""The bundled snapshots."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from modelscan.state.bundled import bundled_dir
 
 
 def snapshots_dir() -> Path:
+    """The folder of the bundled snapshots."""
     return bundled_dir() / "snapshots"
 
 
 def bundled_snapshots() -> tuple[SourceSnapshot, ...]:
-    """Every source's bundled records, in the order of names."""
+    """All sources' bundled snapshots, sorted by name."""
     files = sorted(snapshots_dir().glob("*.json.gz"))
     return tuple(load(file.read_bytes(), where=file.name) for file in files)

@@ -1,8 +1,8 @@
-"""A GPUStack server's own catalogue: fetch. The parser is ``gpustack_parse``.
+"""Fetches a GPUStack server's own catalog. The parser is ``gpustack_parse``.
 
-The list of sets and the recipes of each set are separate requests. Without a cluster's id the
-recipes for every kind of hardware are sent. Version 2 serves ``/v2``, version 0.7 ``/v1``; which
-one it is, the server says at ``/version``.
+The list of sets and the recipes of each set are separate requests. Without a cluster id, the server
+sends recipes for all hardware. Version 2 has ``/v2``, version 0.7 ``/v1``; the server states its
+version at ``/version``.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ AT_ONCE = 6
 
 
 def fetch(http: HttpClient, server: str, key: str | None) -> tuple[SourceRecord, ...]:
-    """Every model set of a server with its recipes; raises AuthError, RemoteError."""
+    """All model sets of a server with their recipes. Raises AuthError, RemoteError."""
     headers = {"Authorization": f"Bearer {key}"} if key else {}
     prefix = _prefix(http, server)
     base = f"{server}/{prefix}/model-sets"
     sets = _items(_get(http, f"{base}?page=-1", headers), "model sets")
-    known = [s for s in sets if isinstance(s.get("name"), str) and isinstance(s.get("id"), int)]
-    if not known:
-        raise RemoteError(f"{public(server)} has an empty catalogue")
+    valid = [s for s in sets if isinstance(s.get("name"), str) and isinstance(s.get("id"), int)]
+    if not valid:
+        raise RemoteError(f"{public(server)} has an empty catalog")
 
     def complete(entry: Mapping[str, Any]) -> tuple[SourceRecord, ...]:
         payload = _get(http, f"{base}/{entry['id']}/specs?page=-1", headers)
@@ -42,19 +42,19 @@ def fetch(http: HttpClient, server: str, key: str | None) -> tuple[SourceRecord,
         return by_repository(whole) if prefix == "v1" else (whole,)
 
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        made = [pool.submit(complete, entry) for entry in known]
+        futures = [pool.submit(complete, entry) for entry in valid]
         try:
-            records = [record for future in made for record in future.result()]
+            records = [record for future in futures for record in future.result()]
         finally:
-            for future in made:
+            for future in futures:
                 future.cancel()
     return tuple({record.key: record for record in records}.values())
 
 
 def by_repository(family: SourceRecord) -> tuple[SourceRecord, ...]:
-    """Version 0.7's sets are families with recipes for every size: one record per repository.
+    """Split version 0.7's sets, which have recipes for all sizes of a family, by repository.
 
-    What the family says of itself (context, what it can do) need not hold for each of them.
+    The family's own facts (context, capabilities) may not apply to each repository.
     """
     shared = ("license", "task", "open_weights", "release_date")
     facts = {name: family.facts[name] for name in shared if name in family.facts}
@@ -75,7 +75,7 @@ def by_repository(family: SourceRecord) -> tuple[SourceRecord, ...]:
 
 
 def _prefix(http: HttpClient, server: str) -> str:
-    """``v2``, or ``v1`` for servers before version 2."""
+    """``v2``, or ``v1`` for servers before version 2. Raises RemoteError if it is not GPUStack."""
     version = text(mapping(http.get(f"{server}/version").json()).get("version"))
     match = re.match(r"v?(\d+)\.", version or "")
     if match is None:
@@ -90,7 +90,7 @@ def _get(http: HttpClient, url: str, headers: Mapping[str, str]) -> Any:
         if error.status in (401, 403):
             raise AuthError(
                 f"the GPUStack server refused the key ({error.status})",
-                hint="check the key and that its scope covers management",
+                hint="check the key; its scope must include management",
                 details={"url": public(url), "status": error.status},
             ) from error
         raise

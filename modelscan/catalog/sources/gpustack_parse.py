@@ -1,8 +1,8 @@
-"""GPUStack's model catalogue (YAML of the wheel, sets of a server) as records.
+"""Parses GPUStack's model catalog (YAML in the wheel, sets of a server) into records.
 
-Keys that start with a dot are YAML variables, also inside a set. ``size`` counts billions unless
-``size_unit`` says M or T. A capability that is not listed is unknown, not absent. Parameters and
-GPU filters are carried verbatim; ``{data_dir}`` stays for the engine to fill in or refuse.
+Keys that start with a dot are YAML variables, also inside a set. ``size`` is in billions unless
+``size_unit`` is M or T. A capability that is not listed is unknown, not absent. Parameters and GPU
+filters are copied unchanged; ``{data_dir}`` is left for the engine.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ _CONTEXT = re.compile(r"^context/(\d+(?:\.\d+)?)([KM]?)$", re.IGNORECASE)
 
 
 def parse_catalog(text: str | bytes, *, flavour: str = "huggingface") -> tuple[SourceRecord, ...]:
-    """One ``set`` record per model set; raises RemoteError when it is not that catalogue.
+    """One ``set`` record per model set. Raises RemoteError if it is not that catalog.
 
-    ``flavour`` (huggingface | modelscope) tells the two files apart, which name the same sets.
+    ``flavour`` (huggingface
+    modelscope) distinguishes the two files, which name the same sets.
     """
     import yaml
 
@@ -38,10 +39,10 @@ def parse_catalog(text: str | bytes, *, flavour: str = "huggingface") -> tuple[S
     try:
         data = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
     except yaml.YAMLError as error:
-        raise RemoteError(f"GPUStack's catalogue is not YAML: {error}") from error
+        raise RemoteError(f"GPUStack's catalog is not YAML: {error}") from error
     sets = data if isinstance(data, list) else data.get("model_sets") if _is_map(data) else None
     if not isinstance(sets, list):
-        raise RemoteError("GPUStack's catalogue has no model_sets")
+        raise RemoteError("GPUStack's catalog has no model_sets")
     return tuple(record(entry, flavour) for entry in sets if _is_map(entry) and entry.get("name"))
 
 
@@ -50,23 +51,23 @@ def record(
     flavour: str = "huggingface",
     specs: Iterable[Mapping[str, Any]] | None = None,
 ) -> SourceRecord:
-    """One model set; ``specs`` where a server sends them apart from the set."""
+    """One model set; ``specs`` if the server sends them separately."""
     name = str(entry["name"])
-    given = entry.get("specs") or () if specs is None else specs
-    made = tuple(spec(item) for item in given if _is_map(item) and _repo(item))
-    hub = tuple(dict.fromkeys(s.repo for s in made if s.source == "huggingface"))
+    items = entry.get("specs") or () if specs is None else specs
+    recipes = tuple(spec(item) for item in items if _is_map(item) and _repo(item))
+    hub = tuple(dict.fromkeys(s.repo for s in recipes if s.source == "huggingface"))
     return SourceRecord(
         key=name if flavour == "huggingface" else f"{flavour}:{name}",
         kind="set",
         name=name,
         repos=hub,
         facts=facts(entry),
-        specs=made,
+        specs=recipes,
     )
 
 
 def facts(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts a set states, by ``Model`` field."""
+    """The facts in a set, by ``Model`` field."""
     capabilities = _texts(entry.get("capabilities"))
     size, active = _sizes(entry)
     stated = {
@@ -89,11 +90,11 @@ def _texts(value: Any) -> list[str]:
 
 
 def _sizes(entry: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Parameters, all and active."""
+    """Total and active parameters."""
     unit = str(entry.get("size_unit") or "B").upper()
     size = _count(entry.get("size"), unit)
     active = _count(entry.get("activated_size"), unit)
-    if size and active and active > size:  # the unit belongs to ``size`` alone
+    if size and active and active > size:  # the unit applies only to ``size``
         active = _count(entry.get("activated_size"), "B")
     return size, active
 
@@ -109,7 +110,7 @@ def context_tokens(capabilities: Iterable[str]) -> int | None:
 
 
 def spec(item: Mapping[str, Any]) -> Spec:
-    """One recipe, verbatim; variables (dot keys) are dropped."""
+    """One recipe, unchanged; variables (dot keys) are dropped."""
     backend = item.get("backend_version")
     speculative = item.get("speculative_config")
     return Spec(

@@ -1,4 +1,4 @@
-"""Hugging Face's repositories as records, and the most downloaded ones for ``catalog sync``."""
+"""Hugging Face repositories as records, and the most downloaded ones for ``catalog sync``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from modelscan.net.address import public
 
 
 def popular(hub: HuggingFace, limit: int) -> tuple[SourceRecord, ...]:
-    """The most downloaded text models; raises RemoteError where the hub lists none."""
+    """The most downloaded text models. Raises RemoteError if the hub lists none."""
     infos = hub.most_downloaded(limit)
     if not infos:
         raise nothing_listed(hub.endpoint)
@@ -22,12 +22,12 @@ def popular(hub: HuggingFace, limit: int) -> tuple[SourceRecord, ...]:
 
 
 def nothing_listed(endpoint: str) -> RemoteError:
-    """A hub's listing that is empty must not replace the last good one."""
+    """The error for an empty listing, which must not replace the last good one."""
     return RemoteError(f"{public(endpoint)} lists no models", hint="modelscan config show")
 
 
 def record(info: RepoInfo) -> SourceRecord:
-    """A ``repository`` record: facts the hub states and its weights as variants."""
+    """A ``repository`` record: the hub's facts, and its weights as variants."""
     facts: dict[str, Any] = {
         "license": info.license,
         "task": TASKS.get(info.task or ""),
@@ -38,7 +38,7 @@ def record(info: RepoInfo) -> SourceRecord:
         "tags": _plain_tags(info.tags),
     }
     if split_repo_name(short(info.repo)).derived or packed(info.parameters):
-        facts.pop("parameters")  # containers were counted
+        facts.pop("parameters")  # it counts containers
     return SourceRecord(
         key=info.repo,
         kind="repository",
@@ -51,5 +51,5 @@ def record(info: RepoInfo) -> SourceRecord:
 
 
 def _plain_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
-    """The tags that are words, without those that repeat another fact (``license:mit``)."""
+    """The tags that are plain words, without those that repeat another fact (``license:mit``)."""
     return tuple(dict.fromkeys(tag for tag in tags if ":" not in tag))[:24]

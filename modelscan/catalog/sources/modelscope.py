@@ -1,4 +1,4 @@
-"""ModelScope's repositories as records, and the most downloaded ones for ``catalog sync``."""
+"""ModelScope repositories as records, and the most downloaded ones for ``catalog sync``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelscan.catalog.sources.huggingface import record as plain_record
 from modelscan.hub.modelscope.client import ModelScope
 from modelscan.hub.repo_info import RepoInfo
 
-# Organisations that mirror other labs' repositories under the repository's own name.
+# Organizations that mirror other labs' repositories with the same repository name.
 MIRRORS = frozenset({
     "01ai", "ai-modelscope", "iic", "llm-research", "mirror013", "nv-community", "openai-mirror",
     "shanghai_ai_laboratory", "xorbits",
@@ -19,7 +19,7 @@ MIRRORS = frozenset({
 
 
 def popular(hub: ModelScope, limit: int) -> tuple[SourceRecord, ...]:
-    """The most downloaded text models; raises RemoteError where the hub lists none."""
+    """The most downloaded text models. Raises RemoteError if the hub lists none."""
     infos = hub.search("", limit=limit, task="text-generation")
     if not infos:
         raise nothing_listed(hub.endpoint)
@@ -27,13 +27,17 @@ def popular(hub: ModelScope, limit: int) -> tuple[SourceRecord, ...]:
 
 
 def record(info: RepoInfo) -> SourceRecord:
-    """A record that may be joined to another hub's model of the same name, where that is safe.
+    """A record that may be linked to another hub's model with the same name, if that is safe.
 
-    Anyone may publish under a famous name: only labs, converters and mirrors keep the bare name,
-    by which records are joined; everybody else's owner is part of it.
+    Anyone can publish under a famous name: only labs, converters and mirrors keep the plain name
+    that is used for linking; other records' names include the owner.
     """
     owner = info.repo.partition("/")[0].lower()
-    known = curated()
-    trusted = known.lab(owner) is not None or owner in known.converters or owner in MIRRORS
-    made = plain_record(info)
-    return made if trusted else replace(made, name=info.repo)
+    curated_facts = curated()
+    trusted = (
+        curated_facts.lab(owner) is not None
+        or owner in curated_facts.converters
+        or owner in MIRRORS
+    )
+    repository_record = plain_record(info)
+    return repository_record if trusted else replace(repository_record, name=info.repo)

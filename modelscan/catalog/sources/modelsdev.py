@@ -1,4 +1,4 @@
-"""models.dev (or a mirror of it): fetch. The parser is ``modelsdev_parse``."""
+"""Fetches models.dev (or a mirror). The parser is ``modelsdev_parse``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ from modelscan.catalog.sources import modelsdev_parse
 from modelscan.net.client import Answer, HttpClient
 from modelscan.net.errors import HttpError
 
-WITHOUT_MODELS = "models.dev: no models.json there, so licences and benchmarks stay as they were"
+WITHOUT_MODELS = (
+    "models.dev: the server has no models.json, so licenses and benchmarks are not updated"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """``warning`` is set where the canonical models, with licences, could not be had."""
+    """The fetched records.
+
+    ``warning`` is set if the canonical models, with licenses, are missing.
+    """
 
     records: tuple[SourceRecord, ...]
     retrieved_at: str
@@ -22,10 +27,10 @@ class Fetched:
 
 
 def fetch(http: HttpClient, endpoint: str) -> Fetched:
-    """Providers' rows (``api.json``) and canonical models with licences (``models.json``).
+    """Providers' rows (``api.json``) and canonical models with licenses (``models.json``).
 
-    A mirror may carry only ``catalog.json``, which holds both, or only ``api.json``. Raises what
-    the client and the parser raise.
+    A mirror may have only ``catalog.json``, which contains both, or only ``api.json``. Raises the
+    errors of the client and the parser.
     """
     api = _optional(http, f"{endpoint}/api.json")
     if api is None:

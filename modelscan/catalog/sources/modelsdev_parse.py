@@ -1,8 +1,9 @@
-"""models.dev's ``api.json`` (by provider) and ``models.json`` (canonical models) as records.
+"""Parses models.dev's ``api.json`` (by provider) and ``models.json`` (canonical models) into
+records.
 
-What is not obvious in the format: a limit of 0 means unknown, an absent cost is unknown while 0 is
-free, an absent capability is unknown, and unknown keys are normal. ``api.json`` arrives with
-``base_model`` already inherited. Its descriptions are not facts and are left out.
+A limit of 0 means unknown, an absent cost is unknown while 0 is free, an absent capability is
+unknown, and unknown keys are normal. In ``api.json``, ``base_model`` is already inherited. Its
+descriptions are not facts and are dropped.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ _COSTS = {
 }  # fmt: skip
 _DATE = re.compile(r"^\d{4}(-\d{2}(-\d{2})?)?$")
 _HUB = re.compile(r"^https?://(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+?)/?(?:[?#].*)?$")
-_NO_LIMIT = 50_000_000  # tokens; no model takes a fifth of it
+_NO_LIMIT = 50_000_000  # tokens; no model has a fifth of it
 
 
 def parse_api(payload: bytes | str) -> tuple[SourceRecord, ...]:
-    """One ``offering`` record per provider row; raises RemoteError when it is not api.json.
+    """One ``offering`` record per provider row. Raises RemoteError if it is not api.json.
 
-    ``catalog.json`` (``{models, providers}``) is accepted too: both parts are read.
+    ``catalog.json`` (``{models, providers}``) is accepted too: both parts are parsed.
     """
     data = _object(payload, "api.json")
     if set(data) >= {"models", "providers"} and "models" not in data["providers"]:
@@ -42,7 +43,7 @@ def parse_api(payload: bytes | str) -> tuple[SourceRecord, ...]:
 
 
 def parse_models(payload: bytes | str) -> tuple[SourceRecord, ...]:
-    """One ``model`` record per canonical model, with licence, weights and benchmarks."""
+    """One ``model`` record per canonical model, with license, weights and benchmarks."""
     return tuple(_models(_object(payload, "models.json")))
 
 
@@ -57,17 +58,17 @@ def _object(payload: bytes | str, what: str) -> dict[str, Any]:
 
 
 def _providers(providers: Mapping[str, Any]) -> Iterator[SourceRecord]:
-    found = 0
+    count = 0
     for provider_id, provider in sorted(providers.items()):
         models = provider.get("models") if isinstance(provider, dict) else None
         if not isinstance(models, dict):
             continue
         for model_id, row in sorted(models.items()):
             if isinstance(row, dict):
-                found += 1
+                count += 1
                 yield _offering(provider_id, provider, model_id, row)
-    if not found:
-        raise RemoteError("models.dev sent an api.json without a single provider row")
+    if not count:
+        raise RemoteError("models.dev sent an api.json without any provider row")
 
 
 def _offering(
@@ -113,7 +114,7 @@ def _models(models: Mapping[str, Any]) -> Iterator[SourceRecord]:
 
 
 def facts(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The facts a row states, by ``Model`` field; what it does not state is absent."""
+    """The facts in a row, by ``Model`` field; facts that it does not state are absent."""
     stated: dict[str, Any] = {
         "name": _text(row.get("name")),
         "family": _text(row.get("family")),
@@ -128,42 +129,42 @@ def facts(row: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(modalities, dict):
         stated["modalities_in"] = _words(modalities.get("input"))
         stated["modalities_out"] = _words(modalities.get("output"))
-    known, can = limits(row.get("limit")), capabilities(row)
+    row_limits, can = limits(row.get("limit")), capabilities(row)
     for field in ("context_tokens", "input_tokens", "output_tokens"):
-        stated[f"limits.{field}"] = getattr(known, field)
+        stated[f"limits.{field}"] = getattr(row_limits, field)
     for field in ("tools", "reasoning", "vision", "attachment", "structured_output", "temperature"):
         stated[f"capabilities.{field}"] = getattr(can, field)
     return {name: value for name, value in stated.items() if value is not None and value != ()}
 
 
 def capabilities(row: Mapping[str, Any]) -> Capabilities:
-    """Three-state: an absent key is None. Vision follows from the stated input modalities."""
+    """The capabilities; an absent key is None. Vision follows from the stated input modalities."""
     modalities = row.get("modalities")
     inputs = _words(modalities.get("input")) if isinstance(modalities, dict) else ()
-    made = {ours: _flag(row.get(theirs)) for ours, theirs in _CAPABILITIES.items()}
-    return Capabilities(vision="image" in inputs if inputs else None, **made)
+    flags = {ours: _flag(row.get(theirs)) for ours, theirs in _CAPABILITIES.items()}
+    return Capabilities(vision="image" in inputs if inputs else None, **flags)
 
 
 def limits(value: Any) -> Limits:
-    """Tokens; 0, no positive number, and one that says "no limit" (99999999) are unknown."""
-    given = value if isinstance(value, dict) else {}
+    """Limits in tokens; 0, negative numbers and "no limit" values (99999999) are unknown."""
+    entry = value if isinstance(value, dict) else {}
     return Limits(
-        context_tokens=_tokens(given.get("context")),
-        input_tokens=_tokens(given.get("input")),
-        output_tokens=_tokens(given.get("output")),
+        context_tokens=_tokens(entry.get("context")),
+        input_tokens=_tokens(entry.get("input")),
+        output_tokens=_tokens(entry.get("output")),
     )
 
 
 def pricing(value: Any) -> Pricing | None:
-    """US dollars per million tokens; None where the row has no cost."""
+    """US dollars per million tokens; None if the row has no cost."""
     if not isinstance(value, dict):
         return None
     costs = {ours: _price(value.get(theirs)) for ours, theirs in _COSTS.items()}
     tiers = value.get("tiers")
-    kept = tuple(t for t in tiers if isinstance(t, dict)) if isinstance(tiers, list) else ()
-    if all(cost is None for cost in costs.values()) and not kept:
+    valid_tiers = tuple(t for t in tiers if isinstance(t, dict)) if isinstance(tiers, list) else ()
+    if all(cost is None for cost in costs.values()) and not valid_tiers:
         return None
-    return Pricing(**costs, tiers=kept)
+    return Pricing(**costs, tiers=valid_tiers)
 
 
 def _text(value: Any) -> str | None:

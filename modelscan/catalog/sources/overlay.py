@@ -1,8 +1,8 @@
-"""A user's own catalogue files: TOML or YAML with models.dev's fields, which win over all sources.
+"""A user's own catalog files: TOML or YAML with models.dev's fields, with the highest precedence.
 
-A file holds ``[models."lab/name"]`` tables, or the fields of one model with its ``id``. An entry
-changes the model of that id, or makes a new one; with ``base_model`` it inherits every fact of
-another model except those that ``base_model_omit`` lists. See examples/overlay.toml.
+A file contains ``[models."lab/name"]`` tables, or the fields of one model with its ``id``. An entry
+changes the model with that id, or creates a new one; with ``base_model`` it inherits all facts of
+another model except those in ``base_model_omit``. See examples/overlay.toml.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIELDS = frozenset({
     "base_model", "base_model_omit", "lab", "task", "parameters", "active_parameters", "tags",
     "aliases", "repos", "links", "experimental", "interleaved", "provider", "reasoning_options",
 })  # fmt: skip
-# What PyYAML raises besides YAMLError for tags that do not suit their value (`!!timestamp x`).
+# Errors other than YAMLError that PyYAML raises for a tag with an invalid value (`!!timestamp x`).
 _YAML_BUGS = (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError)
 _TASKS = frozenset(TASKS.values())
 _ID = re.compile(r"^[\w.@:+-]+(?:/[\w.@:+-]+)+$")
@@ -40,18 +40,19 @@ _ID = re.compile(r"^[\w.@:+-]+(?:/[\w.@:+-]+)+$")
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """What the user's files say. ``warnings`` name the file and the key or the mistake."""
+    """The records in the user's files. ``warnings`` name the file and the key or the error."""
 
     snapshot: SourceSnapshot
     warnings: tuple[str, ...] = ()
 
 
 def read(folder: Path) -> Overlay:
-    """Every overlay file of a folder, in the order of their names; none is an ordinary answer.
+    """Read all overlay files of a folder, sorted by name; the folder may be missing or empty.
 
-    A file with a mistake is left out as a whole; the snapshot's error names it and the mistake.
+    A file with an error is skipped as a whole; the snapshot's ``error`` names the file and the
+    error.
     """
-    found: dict[str, SourceRecord] = {}
+    records_by_key: dict[str, SourceRecord] = {}
     warnings: list[str] = []
     errors: list[str] = []
     newest = 0.0
@@ -59,7 +60,7 @@ def read(folder: Path) -> Overlay:
     for file in files:
         try:
             records, notes = parse(_load(file), str(file))
-            found |= _new(records, found, file)
+            records_by_key |= _new(records, records_by_key, file)
         except UsageError as error:
             errors.append(error.message)
             continue
@@ -67,23 +68,23 @@ def read(folder: Path) -> Overlay:
         newest = max(newest, file.stat().st_mtime)
     when = _rfc3339(newest) if newest else None
     snapshot = SourceSnapshot(
-        USER, when, tuple(found.values()), state="live", error="; ".join(errors) or None,
+        USER, when, tuple(records_by_key.values()), state="live", error="; ".join(errors) or None,
         origin=str(folder),
     )  # fmt: skip
     return Overlay(snapshot, (*warnings, *errors))
 
 
 def _new(
-    records: list[SourceRecord], known: Mapping[str, SourceRecord], file: Path
+    records: list[SourceRecord], existing: Mapping[str, SourceRecord], file: Path
 ) -> dict[str, SourceRecord]:
-    made: dict[str, SourceRecord] = {}
+    new_records: dict[str, SourceRecord] = {}
     for record in records:
-        if record.key in known:
-            raise UsageError(f"{file}: '{record.key}' is in another overlay file too")
-        if record.key in made:
+        if record.key in existing:
+            raise UsageError(f"{file}: '{record.key}' is also in another overlay file")
+        if record.key in new_records:
             raise UsageError(f"{file}: '{record.key}' is in this file twice")
-        made[record.key] = record
-    return made
+        new_records[record.key] = record
+    return new_records
 
 
 def _load(file: Path) -> Any:
@@ -119,7 +120,7 @@ def _yaml(source: str, file: Path) -> Any:
 
 
 def parse(data: Any, where: str) -> tuple[list[SourceRecord], list[str]]:
-    """Records and warnings of one file's contents; raises UsageError."""
+    """Records and warnings of one file's contents. Raises UsageError."""
     if not isinstance(data, dict):
         raise UsageError(f"{where} must be a table of models", hint="see examples/overlay.toml")
     if isinstance(data.get("models"), dict):
@@ -158,11 +159,11 @@ def _record(model_id: str, entry: Any, where: str, warnings: list[str]) -> Sourc
 
 
 def _facts(entry: Mapping[str, Any], where: str, model_id: str) -> dict[str, Any]:
-    made = modelsdev_parse.facts(entry)
+    facts = modelsdev_parse.facts(entry)
     task = text(entry.get("task"))
     if task is not None and task not in _TASKS:
-        known = ", ".join(sorted(_TASKS))
-        raise UsageError(f"{where}: '{model_id}': task '{task}' is none of {known}")
+        tasks = ", ".join(sorted(_TASKS))
+        raise UsageError(f"{where}: '{model_id}': task '{task}' is not one of {tasks}")
     ours = {
         "lab": text(entry.get("lab")),
         "description": text(entry.get("description")),
@@ -172,13 +173,13 @@ def _facts(entry: Mapping[str, Any], where: str, model_id: str) -> dict[str, Any
         "tags": strings(entry.get("tags")),
     }
     _refuse_wrong(entry, where, model_id)
-    made |= {name: value for name, value in ours.items() if value not in (None, ())}
+    facts |= {name: value for name, value in ours.items() if value not in (None, ())}
     omitted = strings(entry.get("base_model_omit"))
-    return {**made, "base_model_omit": omitted} if omitted else made
+    return {**facts, "base_model_omit": omitted} if omitted else facts
 
 
 def _refuse_wrong(entry: Mapping[str, Any], where: str, model_id: str) -> None:
-    """A value of the wrong type would vanish without a word: say so instead."""
+    """Raise UsageError for a value of the wrong type, which would otherwise be ignored silently."""
     kinds: dict[type, tuple[str, ...]] = {
         bool: ("tool_call", "reasoning", "attachment", "structured_output", "open_weights"),
         dict: ("limit", "cost", "modalities"),
@@ -193,7 +194,7 @@ def _refuse_wrong(entry: Mapping[str, Any], where: str, model_id: str) -> None:
 
 
 def _offering(model_id: str, entry: Mapping[str, Any]) -> tuple[Offering, ...]:
-    """A price makes the user a provider of the model."""
+    """A price in the entry becomes an offering of the provider ``user``."""
     pricing = modelsdev_parse.pricing(entry.get("cost"))
     if pricing is None:
         return ()
@@ -202,15 +203,15 @@ def _offering(model_id: str, entry: Mapping[str, Any]) -> tuple[Offering, ...]:
 
 
 def _repos(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """Hugging Face repositories: as they are, or from the addresses of ``weights``."""
+    """Hugging Face repositories: from ``repos``, and from the addresses in ``weights``."""
     urls = [text(row.get("url")) for row in rows(entry.get("weights"))]
-    found = [parse_reference(url) for url in urls if url]
-    hub = [ref.value for ref in found if ref.kind is Kind.HUGGINGFACE]
+    references = [parse_reference(url) for url in urls if url]
+    hub = [ref.value for ref in references if ref.kind is Kind.HUGGINGFACE]
     return tuple(dict.fromkeys([*strings(entry.get("repos")), *hub]))
 
 
 def _plain(value: Any) -> Any:
-    """TOML and YAML know dates; models.dev writes them as text."""
+    """Dates as text, like models.dev; TOML and YAML parse them as dates."""
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 

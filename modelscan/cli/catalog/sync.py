@@ -12,7 +12,7 @@ from modelscan.core.errors import EXIT_OK, EXIT_REMOTE
 
 if TYPE_CHECKING:
     from modelscan.catalog.refresh import SyncAnswer
-    from modelscan.catalog.sync import Outcome
+    from modelscan.catalog.sync import SourceOutcome
 
 
 def sync(
@@ -57,7 +57,7 @@ def _blocks(answer: SyncAnswer) -> list[Block]:
     return blocks
 
 
-def _change(outcome: Outcome) -> str | None:
+def _change(outcome: SourceOutcome) -> str | None:
     parts = [f"+{outcome.added}", f"-{outcome.removed}", f"~{outcome.changed}"]
     shown = [part for part in parts if part[1:] != "0"]
     return " ".join(shown) or None

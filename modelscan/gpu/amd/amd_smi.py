@@ -1,4 +1,6 @@
-"""``amd-smi`` static, metric, list and monitor: JSON (a list, or ``gpu_data``), text and tables."""
+"""Parser of ``amd-smi`` static, metric, list and monitor: JSON (a list, or ``gpu_data``), text,
+tables.
+"""
 
 from __future__ import annotations
 
@@ -33,15 +35,15 @@ Device = dict[str, Any]
 
 
 def parse_json(text: str) -> Reading:
-    """Any ``amd-smi … --json`` about devices; raises ParseError."""
+    """Parse ``amd-smi … --json`` output about devices. Raises ParseError."""
     try:
         document = json_in(text, SOURCE)
     except ParseError as refusal:
         raise complaint(text) or refusal from None
     if isinstance(document, dict):
-        said = text_of(document.get("error"))
-        if said is not None:
-            raise complaint(said) or ParseError("tool_failed", f"amd-smi says: {said}")
+        message = text_of(document.get("error"))
+        if message is not None:
+            raise complaint(message) or ParseError("tool_failed", f"amd-smi reports: {message}")
         lists = [value for value in document.values() if isinstance(value, list)]
         document = document.get("gpu_data", document.get("gpus", lists[0] if lists else document))
     devices = [d for d in dicts(document) if {"gpu", "gpu_id", "asic", "mem_usage"} & set(d)]
@@ -49,7 +51,7 @@ def parse_json(text: str) -> Reading:
 
 
 def parse_text(text: str) -> Reading:
-    """The same without ``--json``: ``GPU: 0``, then indented ``KEY: value``; or a table."""
+    """Parse output without ``--json``: ``GPU: 0``, then indented ``KEY: value``; or a table."""
     devices: list[Device] = []
     stack: list[tuple[int, Device]] = []
     for line in lines_of(text):
@@ -78,7 +80,7 @@ def parse_text(text: str) -> Reading:
 
 
 def parse_tables(text: str) -> Reading:
-    """The forms without ``GPU: N`` blocks: CSV, the box without options, matrices, plain tables."""
+    """Parse formats without ``GPU: N`` blocks: CSV, the default box, matrices, plain tables."""
     if re.search(r"^gpu,", text[:20_000], re.MULTILINE):
         return parse_csv(text)
     if re.search(r"^\| AMD-SMI|^\| BDF\s{1,40}GPU-Name", text[:20_000], re.MULTILINE):
@@ -89,7 +91,10 @@ def parse_tables(text: str) -> Reading:
 
 
 def parse_csv(text: str) -> Reading:
-    """``amd-smi … --csv``: sections are flat, sizes are MB without saying so; raises ParseError."""
+    """Parse ``amd-smi … --csv``: sections are flat, sizes are in MB without a unit.
+
+    Raises ParseError.
+    """
     header: list[str] = []
     devices: dict[int, Device] = {}
     for line in lines_of(text):
@@ -107,7 +112,9 @@ def parse_csv(text: str) -> Reading:
 
 
 def parse_table(text: str) -> Reading:
-    """``amd-smi monitor``, ``partition``: a header row with GPU, then one row per device."""
+    """Parse ``amd-smi monitor`` and ``partition``: a header row with GPU, then one row per
+    device.
+    """
     header: list[str] = []
     devices: list[Device] = []
     for line in lines_of(text):
@@ -122,15 +129,15 @@ def parse_table(text: str) -> Reading:
 
 
 def _row(header: list[str], line: str) -> Device:
-    """Cells are values with a unit (``0 %``, ``196592 MB``) or N/A."""
+    """A device from a row: cells are values with a unit (``0 %``, ``196592 MB``) or N/A."""
     cells = re.findall(r"N/A|\d[\d./]*(?:\s?(?:%|°?[A-Za-z]{1,3}\b))?", line)
     device: Device = {"gpu": cells[0] if cells else None}
     if len(cells) == len(header):
         row = dict(zip(header, cells, strict=True))
         total, used = row.get("vram_total"), row.get("vram_used")
-        both = re.match(r"^([\d.]{1,12})/([\d.]{1,12} ?[KMGT]B)$", row.get("vram_usage", ""))
-        if both:  # 0.3/191.7 GB
-            used, total = f"{both.group(1)} {both.group(2)[-2:]}", both.group(2)
+        usage = re.match(r"^([\d.]{1,12})/([\d.]{1,12} ?[KMGT]B)$", row.get("vram_usage", ""))
+        if usage:  # 0.3/191.7 GB
+            used, total = f"{usage.group(1)} {usage.group(2)[-2:]}", usage.group(2)
         device["mem_usage"] = {"total_vram": total, "used_vram": used}
         device["usage"] = {"gfx_activity": row.get("gfx%", row.get("gfx"))}
     return device
@@ -142,21 +149,23 @@ def _reading(devices: list[Device]) -> Reading:
     gpus = tuple(_gpu(device, position) for position, device in enumerate(devices[:MAX_DEVICES]))
     problems: tuple[Problem, ...] = ()
     if all(gpu.memory_bytes is None for gpu in gpus):
-        said = "this amd-smi output tells no memory"
-        problems = (Problem("no_memory", said, "amd-smi metric --mem-usage --json"),)
+        message = "this amd-smi output does not contain the memory size"
+        problems = (Problem("no_memory", message, "amd-smi metric --mem-usage --json"),)
     return Reading(SOURCE, gpus, problems, _links(devices), gpus[0].driver_version)
 
 
 def _links(devices: list[Device]) -> tuple[Link, ...]:
-    """``amd-smi topology --json``: each device's ``links`` with the other's number and a type."""
-    found: dict[tuple[int, int], str] = {}
+    """The links in ``amd-smi topology --json``: each device has ``links`` with an index and a
+    type.
+    """
+    kinds: dict[tuple[int, int], str] = {}
     for position, device in enumerate(devices[:MAX_DEVICES]):
         first = index_of(device.get("gpu"), position)
         for link in dicts(device.get("links") or []):
             second, kind = index_of(link.get("gpu"), -1), text_of(link.get("link_type"))
-            if first < second and kind is not None and len(found) < MAX_DEVICES * 8:
-                found[first, second] = "xgmi" if kind.upper() == "XGMI" else "pcie"
-    return tuple(Link(first, second, kind) for (first, second), kind in found.items())
+            if first < second and kind is not None and len(kinds) < MAX_DEVICES * 8:
+                kinds[first, second] = "xgmi" if kind.upper() == "XGMI" else "pcie"
+    return tuple(Link(first, second, kind) for (first, second), kind in kinds.items())
 
 
 def _gpu(device: Device, position: int) -> Gpu:
@@ -183,8 +192,9 @@ def _gpu(device: Device, position: int) -> Gpu:
 
 
 def _sizes(device: Device) -> tuple[int | None, int | None]:
-    """(total, used): ``metric``'s sections as ROCm 5.7 to 7 call them, ``monitor``'s flat values,
-    else the size that ``static`` tells of the memory fitted."""
+    """(total, used) in bytes: the ``metric`` fields of ROCm 5.7 to 7, ``monitor``'s flat values,
+    else the installed size from ``static``.
+    """
     total = _size(device, "total_vram", "vram_total", "fb_total")
     if total is None:
         total = _size(device, "size", "size_mb", "vram_size", "vram_size_mb")
@@ -195,9 +205,9 @@ def _size(device: Device, *keys: str) -> int | None:
     for section in ("mem_usage", "vram", "fb_usage", "vram_usage", ""):
         values = as_dict(device.get(section)) if section else device
         for key in keys:
-            found = size_bytes(values.get(key), "MB")
-            if found is not None:
-                return found
+            size = size_bytes(values.get(key), "MB")
+            if size is not None:
+                return size
     return None
 
 
@@ -216,43 +226,45 @@ def _name(device: Device, asic: Device, device_id: str | None) -> str:
 
 
 def _driver(driver: Device) -> str | None:
-    """A version number; the kernel's banner that some builds print here is none."""
+    """The driver version; not the kernel banner that some builds print in this field."""
     word = text_of(driver.get("version") or driver.get("driver_version"))
     return word if word and re.match(r"^\d[\w.+-]{1,40}$", word) else None
 
 
 def _bandwidth(vram: Device) -> int | None:
-    """``max_bandwidth`` in GB/s (ROCm 6.4 and later)."""
+    """Bytes per second from ``max_bandwidth`` in GB/s (ROCm 6.4 and later)."""
     amount = number(vram.get("max_bandwidth"))
     return round(amount * 1e9) if amount and 10 < amount < 100_000 else None
 
 
 def _processes(value: Any) -> tuple[GpuProcess, ...]:
-    found = []
+    processes = []
     for item in dicts(value or []):
         info = as_dict(item.get("process_info")) or item
         pid = number(info.get("pid"))
         if pid is None or is_nothing(info.get("pid")):
             continue
         usage = as_dict(info.get("memory_usage"))
-        held = size_bytes(usage.get("vram_mem") or info.get("mem_usage") or info.get("mem"), "B")
-        found.append(GpuProcess(int(pid), text_of(info.get("name")), held))
-    return tuple(found)
+        memory_bytes = size_bytes(
+            usage.get("vram_mem") or info.get("mem_usage") or info.get("mem"), "B"
+        )
+        processes.append(GpuProcess(int(pid), text_of(info.get("name")), memory_bytes))
+    return tuple(processes)
 
 
 def merge(first: Reading, *others: Reading) -> Reading:
-    """One reading of several commands about the same devices, matched by amd-smi's number."""
+    """Merge the readings of several commands about the same devices, matched by amd-smi's index."""
     gpus = {gpu.index: gpu for gpu in first.gpus}
     for reading in others:
         for gpu in reading.gpus:
-            known = gpus.get(gpu.index)
-            gpus[gpu.index] = gpu if known is None else fill(known, gpu)
+            existing = gpus.get(gpu.index)
+            gpus[gpu.index] = gpu if existing is None else fill(existing, gpu)
     merged = tuple(gpus[index] for index in sorted(gpus))
     return replace(first, gpus=merged, problems=())
 
 
 def fill(gpu: Gpu, other: Gpu) -> Gpu:
-    """``gpu`` with what it does not know taken from ``other``."""
+    """``gpu`` with its unknown fields filled from ``other``."""
     changes = {
         f.name: getattr(other, f.name)
         for f in fields(Gpu)
@@ -261,7 +273,7 @@ def fill(gpu: Gpu, other: Gpu) -> Gpu:
     }
     if gpu.name == "AMD GPU" or gpu.name.startswith("AMD GPU "):
         changes["name"] = other.name
-    if other.vendor_index != other.index:  # a HIP number that amd-smi list -e told
+    if other.vendor_index != other.index:  # a HIP index from amd-smi list -e
         changes["vendor_index"] = other.vendor_index
     merged = replace(gpu, **changes)
     if merged.free_bytes is None:

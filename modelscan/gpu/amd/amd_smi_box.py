@@ -1,4 +1,4 @@
-"""``amd-smi`` without options (ROCm 7) and the matrices of ``amd-smi topology``."""
+"""Parser of ``amd-smi`` without options (ROCm 7) and of the matrices of ``amd-smi topology``."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _PROCESS = re.compile(
 
 
 def parse_box(text: str) -> Reading:
-    """Two lines per device: address and name, then number and ``used/total MB``."""
+    """Parse two lines per device: address and name, then index and ``used/total MB``."""
     gpus: list[Gpu] = []
-    named: tuple[str, str] | None = None
+    heading: tuple[str, str] | None = None
     driver = None
     for line in lines_of(text):
         version = re.search(r"amdgpu version: (\d[\w.]{1,30})", line)
         driver = version.group(1) if version else driver
         head, usage = _NAME.match(line), _USAGE.match(line)
         if head:
-            named = head.group(1), head.group(2)
-        elif usage and named and len(gpus) < MAX_DEVICES:
-            gpus.append(_gpu(named, int(usage[1]), usage[2], usage[3], driver))
-            named = None
+            heading = head.group(1), head.group(2)
+        elif usage and heading and len(gpus) < MAX_DEVICES:
+            gpus.append(_gpu(heading, int(usage[1]), usage[2], usage[3], driver))
+            heading = None
         else:
             _add_process(line, gpus)
     if not gpus:
@@ -48,20 +48,24 @@ def parse_box(text: str) -> Reading:
     return Reading(SOURCE, tuple(gpus), driver_version=driver)
 
 
-def _gpu(named: tuple[str, str], index: int, used: str, total: str, driver: str | None) -> Gpu:
-    name = plain_name(text_of(named[1])) or "AMD GPU"
-    whole, held = size_bytes(total, "MB"), size_bytes(used, "MB")
+def _gpu(heading: tuple[str, str], index: int, used: str, total: str, driver: str | None) -> Gpu:
+    name = plain_name(text_of(heading[1])) or "AMD GPU"
+    total_bytes, used_bytes = size_bytes(total, "MB"), size_bytes(used, "MB")
     apu = is_apu(None, None, name)
     return Gpu(
-        index=index, name=name, vendor="amd", memory_bytes=whole, free_bytes=free_of(whole, held),
-        source=SOURCE, used_bytes=held, driver_version=driver, pci_bus_id=pci_address(named[0]),
-        vendor_index=index, unified_memory=apu,
-        dedicated_bytes=whole if apu else None,
+        index=index, name=name, vendor="amd", memory_bytes=total_bytes,
+        free_bytes=free_of(total_bytes, used_bytes), source=SOURCE, used_bytes=used_bytes,
+        driver_version=driver,
+        pci_bus_id=pci_address(heading[0]), vendor_index=index, unified_memory=apu,
+        dedicated_bytes=total_bytes if apu else None,
     )  # fmt: skip
 
 
 def _add_process(line: str, gpus: list[Gpu]) -> None:
-    """``| 0   1234   python   2.0 MB   1.5 GB   1.6 GB   0 % |``: the second size is VRAM."""
+    """Add a process row; in ``
+    0   1234   python   2.0 MB   1.5 GB   1.6 GB   0 %
+    `` the second size is VRAM.
+    """
     match = _PROCESS.match(line)
     if not match:
         return
@@ -77,18 +81,18 @@ def _add_process(line: str, gpus: list[Gpu]) -> None:
 
 
 def parse_matrix(text: str) -> Reading:
-    """``amd-smi topology``: tables by PCI address; links from the one of link types."""
+    """Parse ``amd-smi topology``: tables by PCI address; links come from the LINK TYPE table."""
     buses: list[str] = []
     links: list[Link] = []
     table = ""
     for line in lines_of(text):
         title = re.match(r"^([A-Z ]{3,40}) TABLE:", line.strip())
         table = title.group(1) if title else table
-        found = re.findall(_BDF, line.lower())
-        if len(found) > 1 or (found and not buses):
-            buses = buses or found[:MAX_DEVICES]
-        elif found and found[0] in buses and table == "LINK TYPE":
-            first = buses.index(found[0])
+        addresses = re.findall(_BDF, line.lower())
+        if len(addresses) > 1 or (addresses and not buses):
+            buses = buses or addresses[:MAX_DEVICES]
+        elif addresses and addresses[0] in buses and table == "LINK TYPE":
+            first = buses.index(addresses[0])
             for second, cell in enumerate(line.split()[1 : len(buses) + 1]):
                 if first < second and len(links) < MAX_DEVICES * 8:
                     links.append(Link(first, second, "xgmi" if cell == "XGMI" else "pcie"))
@@ -99,5 +103,8 @@ def parse_matrix(text: str) -> Reading:
         for i, bus in enumerate(buses)
     )
     return Reading(
-        SOURCE, gpus, (Problem("no_memory", "a topology tells no memory"),), tuple(links)
+        SOURCE,
+        gpus,
+        (Problem("no_memory", "a topology does not contain memory sizes"),),
+        tuple(links),
     )

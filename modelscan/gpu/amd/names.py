@@ -1,10 +1,10 @@
-"""AMD product names where the tools print a number: PCI device ids, and which chips are APUs."""
+"""AMD product names by PCI device id, and which chips are APUs."""
 
 from __future__ import annotations
 
 import re
 
-from modelscan.gpu.machine import Machine
+from modelscan.gpu.probe_host import ProbeHost
 
 # PCI ids of vendor 1002, as the PCI ID database lists them. Several products may share one.
 _DEVICES = {
@@ -29,7 +29,7 @@ _DEVICES = {
     0x15BF: "Radeon 780M", 0x15C8: "Radeon 740M", 0x1681: "Radeon 680M", 0x1114: "Radeon 860M",
     0x164E: "Raphael", 0x13C0: "Granite Ridge", 0x1638: "Cezanne", 0x1636: "Renoir",
 }  # fmt: skip
-# Chips whose graphics part has no memory of its own (LLVM's AMDGPU processor table).
+# Chips whose GPU has no separate memory (LLVM's AMDGPU processor table).
 _APU_TARGETS = {
     "gfx902", "gfx909", "gfx90c", "gfx1013", "gfx1033", "gfx1035", "gfx1036", "gfx1037",
     "gfx1103", "gfx1150", "gfx1151", "gfx1152", "gfx1153",
@@ -47,19 +47,19 @@ _BRAND = re.compile(r"radeon|instinct|firepro|firegl", re.IGNORECASE)
 
 
 def device_number(value: str | None) -> int | None:
-    """``0x744c`` or ``744c`` as a number."""
+    """``0x744c`` or ``744c`` as a number; None for other text."""
     match = re.match(r"^(?:0x)?([0-9a-fA-F]{4})$", (value or "").strip())
     return int(match.group(1), 16) if match else None
 
 
 def name_by_id(value: str | None) -> str | None:
-    """A product's name by its PCI device id."""
+    """The product name for a PCI device id, or None."""
     number = device_number(value)
     return _DEVICES.get(number) if number is not None else None
 
 
 def is_apu(gfx: str | None, device_id: str | None, name: str | None) -> bool:
-    """Whether the device's memory is the machine's."""
+    """True if the GPU uses the machine's memory."""
     return (
         gfx in _APU_TARGETS
         or device_number(device_id) in _APU_IDS
@@ -68,12 +68,14 @@ def is_apu(gfx: str | None, device_id: str | None, name: str | None) -> bool:
 
 
 def is_tiny(gfx: str | None, device_id: str | None) -> bool:
-    """Two compute units for a desktop (Raphael, Granite Ridge, Mendocino): slower than the CPU."""
+    """True for a desktop GPU with two compute units (Raphael, Granite Ridge, Mendocino): slower
+    than the CPU.
+    """
     return gfx in ("gfx1036", "gfx1037") or device_number(device_id) in (0x164E, 0x13C0)
 
 
 def parse_amdgpu_ids(text: str, device_id: str | None, revision: str | None) -> str | None:
-    """libdrm's ``amdgpu.ids``: ``744C,<tab>C8,<tab>AMD Radeon RX 7900 XTX``."""
+    """The name in libdrm's ``amdgpu.ids``: ``744C,<tab>C8,<tab>AMD Radeon RX 7900 XTX``."""
     device, rev = device_number(device_id), (revision or "").lower().removeprefix("0x")
     if device is None or not rev:
         return None
@@ -82,31 +84,36 @@ def parse_amdgpu_ids(text: str, device_id: str | None, revision: str | None) -> 
     return match.group(1).strip()[:120] if match else None
 
 
-def local_name(machine: Machine, device_id: str | None, revision: str | None) -> str | None:
-    """By libdrm's table on this machine, which knows revisions; else by our own."""
+def local_name(machine: ProbeHost, device_id: str | None, revision: str | None) -> str | None:
+    """The name from this machine's libdrm table, which has revisions; else from our own table."""
     text = machine.read("/usr/share/libdrm/amdgpu.ids") or ""
     return parse_amdgpu_ids(text, device_id, revision) or name_by_id(device_id)
 
 
 def plain_name(name: str | None) -> str | None:
-    """``Arcturus GL-XL [Instinct MI100]`` -> ``Instinct MI100``; several products stay as told."""
+    """``Arcturus GL-XL [Instinct MI100]`` -> ``Instinct MI100``; a list of products stays
+    unchanged.
+    """
     match = re.search(r"\[([^\]/]{1,120})\]\s*$", name or "")
     if match and not match.group(1).startswith("AMD/ATI"):
         return match.group(1).strip()
     return name
 
 
-def product_name(told: str | None, device_id: str | None) -> str | None:
-    """What a tool told, without the chip in front of the product; where it told only the chip's
-    code name (``Vega 20``, ``Phoenix1``), the product that its PCI id stands for."""
+def product_name(reported: str | None, device_id: str | None) -> str | None:
+    """A tool's product name without the chip name; for a code name only (``Vega 20``,
+    ``Phoenix1``), the product with this PCI id.
+    """
     by_id = plain_name(name_by_id(device_id))
-    if told is None or (by_id is not None and not _BRAND.search(told)):
+    if reported is None or (by_id is not None and not _BRAND.search(reported)):
         return by_id
-    return plain_name(told)
+    return plain_name(reported)
 
 
 def gfx_name(version: int | None) -> str | None:
-    """KFD's ``gfx_target_version`` 90402 -> gfx942, 110000 -> gfx1100, 90010 -> gfx90a."""
+    """The gfx target for KFD's ``gfx_target_version``: 90402 -> gfx942, 110000 -> gfx1100, 90010
+    -> gfx90a.
+    """
     if not version or not 10000 <= version < 1_000_000:
         return None
     major, minor, step = version // 10000, version // 100 % 100, version % 100

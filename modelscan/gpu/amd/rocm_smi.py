@@ -1,4 +1,4 @@
-"""``rocm-smi`` in JSON, CSV and text, ROCm 3 to 7: memory keys are stable, names are not."""
+"""Parser of ``rocm-smi`` JSON, CSV and text, ROCm 3 to 7: memory keys are stable, names vary."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _COMPLAINTS = (
     (r"driver not initialized|amdgpu not found in modules|no such file.*kfd|rsmi_init\(\) failed"
      r"|(rsmi|amdsmi)_status_(not_init|init_error|driver_not_loaded)", "driver_not_running",
      "the amdgpu driver is not loaded", "sudo modprobe amdgpu"),
-    (r"permission|not permitted", "no_permission", "the AMD devices may not be opened by this user",
+    (r"permission|not permitted", "no_permission", "no permission to open the AMD devices",
      "sudo usermod -aG render,video $USER, then log in again"),
     (r"no (amd )?gpus? (available|detected|found)|unable to detect any gpu", "no_devices",
      "the tool found no AMD device", "ls /sys/class/drm; rocminfo"),
@@ -41,7 +41,7 @@ Card = dict[str, Any]
 
 
 def complaint(text: str) -> ParseError | None:
-    """The refusal an AMD tool's complaint means, or None."""
+    """The ParseError for an AMD tool's error message, or None."""
     lowered = text[:20_000].lower()
     for pattern, code, message, hint in _COMPLAINTS:
         if re.search(pattern, lowered):
@@ -50,22 +50,22 @@ def complaint(text: str) -> ParseError | None:
 
 
 def with_preamble(reading: Reading, text: str) -> Reading:
-    """A permission warning before the document is a problem even where devices are listed."""
+    """Add a permission warning printed before the document to the reading's problems."""
     before = re.split(r"^[ \t]*[\[{]", text[:20_000], maxsplit=1, flags=re.MULTILINE)[0]
-    said = complaint(before)
-    if said is None or said.code != "no_permission":
+    warning = complaint(before)
+    if warning is None or warning.code != "no_permission":
         return reading
-    return replace(reading, problems=(*reading.problems, said.problem()))
+    return replace(reading, problems=(*reading.problems, warning.problem()))
 
 
 def parse_json(text: str) -> Reading:
-    """``rocm-smi … --json``, warnings before it or not; raises ParseError."""
+    """Parse ``rocm-smi … --json``, with or without warnings before it. Raises ParseError."""
     try:
         document = json_in(text, SOURCE)
     except ParseError as refusal:
         raise complaint(text) or refusal from None
     if not isinstance(document, dict):
-        raise ParseError("not_rocm_smi", "the JSON is not rocm-smi's: no card0, card1, …")
+        raise ParseError("not_rocm_smi", "the JSON is not from rocm-smi: it has no card0, card1, …")
     cards = {
         int(match.group(1)): _lowered(value)
         for key, value in document.items()
@@ -76,7 +76,10 @@ def parse_json(text: str) -> Reading:
 
 
 def parse_csv(text: str) -> Reading:
-    """``rocm-smi … --csv``: by its header, whose order changes; raises ParseError."""
+    """Parse ``rocm-smi … --csv`` by its header, because the column order varies.
+
+    Raises ParseError.
+    """
     header: list[str] = []
     cards: dict[int, Card] = {}
     for line in lines_of(text):
@@ -92,7 +95,7 @@ def parse_csv(text: str) -> Reading:
 
 
 def parse_text(text: str) -> Reading:
-    """``GPU[0] : VRAM Total Memory (B): …`` lines; raises ParseError."""
+    """Parse ``GPU[0] : VRAM Total Memory (B): …`` lines. Raises ParseError."""
     cards: dict[int, Card] = {}
     for line in lines_of(text):
         match = re.match(r"^GPU\[(\d{1,3})\]\s*:\s*([^:]{1,80}?)\s*:\s*(.{1,200})$", line)
@@ -105,12 +108,12 @@ def parse_text(text: str) -> Reading:
 
 
 def _concise(text: str) -> dict[int, Card]:
-    """The table without options: numbers, and in newer versions PCI ids; no memory."""
+    """Parse the table without options: indices, and in newer versions PCI ids; no memory."""
     cards: dict[int, Card] = {}
-    inside = False
+    in_table = False
     for line in lines_of(text):
-        inside = inside or bool(re.match(r"^(GPU|Device)\s+(Temp|Node|\[Model)", line))
-        row = re.match(r"^(\d{1,3})\s+\S", line) if inside else None
+        in_table = in_table or bool(re.match(r"^(GPU|Device)\s+(Temp|Node|\[Model)", line))
+        row = re.match(r"^(\d{1,3})\s+\S", line) if in_table else None
         if row and len(cards) < MAX_DEVICES:
             device = re.search(r"\b(0x[0-9a-f]{4}),", line)
             usage = re.search(r"(\d{1,3})%\s*$", line)
@@ -134,8 +137,8 @@ def _reading(cards: dict[int, Card], system: Card) -> Reading:
     gpus = tuple(_gpu(index, cards[index], driver) for index in sorted(cards)[:MAX_DEVICES])
     problems: tuple[Problem, ...] = ()
     if all(gpu.memory_bytes is None for gpu in gpus):
-        said = "rocm-smi was not asked for memory, or does not know it"
-        problems = (Problem("no_memory", said, "rocm-smi --showmeminfo vram --json"),)
+        message = "this rocm-smi output does not contain the memory size"
+        problems = (Problem("no_memory", message, "rocm-smi --showmeminfo vram --json"),)
     return Reading(SOURCE, gpus, problems, _links(system, set(cards)), driver)
 
 
@@ -159,7 +162,7 @@ def _gpu(index: int, card: Card, driver: str | None) -> Gpu:
 
 
 def rocr_uuid(unique_id: str | None) -> str | None:
-    """A unique id as ROCR_VISIBLE_DEVICES takes it: ``GPU-`` and 16 hexadecimal digits."""
+    """The unique id in the form of ROCR_VISIBLE_DEVICES: ``GPU-`` and 16 hexadecimal digits."""
     match = re.match(r"^(?:0x)?([0-9a-f]{1,16})$", (unique_id or "").lower())
     return f"GPU-{int(match.group(1), 16):016x}" if match and int(match.group(1), 16) else None
 
@@ -173,7 +176,7 @@ def _hex(card: Card, *keys: str) -> str | None:
 
 
 def _name(card: Card, device: str | None) -> str:
-    """The best name: product keys of any ROCm version, unless they are numbers; else by PCI id."""
+    """The product name from the keys of any ROCm version, unless it is a number; else by PCI id."""
     for key in ("device name", "card series", "product name", "card model"):
         word = text_of(card.get(key))
         if word and not _NUMERIC.match(word):
@@ -182,7 +185,7 @@ def _name(card: Card, device: str | None) -> str:
 
 
 def _links(system: Card, indices: set[int]) -> tuple[Link, ...]:
-    found = []
+    links = []
     for key, value in system.items():
         match = re.match(
             r"^\(topology\) link type between drm devices (\d{1,3}) and (\d{1,3})$", key
@@ -190,5 +193,5 @@ def _links(system: Card, indices: set[int]) -> tuple[Link, ...]:
         if match:
             first, second = sorted((int(match.group(1)), int(match.group(2))))
             if {first, second} <= indices:
-                found.append(Link(first, second, "xgmi" if value == "XGMI" else "pcie"))
-    return tuple(found[: MAX_DEVICES * 8])
+                links.append(Link(first, second, "xgmi" if value == "XGMI" else "pcie"))
+    return tuple(links[: MAX_DEVICES * 8])

@@ -1,4 +1,4 @@
-"""AMD devices from the kernel: /sys/class/drm for memory, KFD for targets, order and processes."""
+"""AMD devices from the kernel: /sys/class/drm for memory; KFD for targets, order and processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from modelscan.core.gpu import Gpu, GpuProcess
 from modelscan.gpu.amd.names import gfx_name, is_apu, is_tiny, local_name, product_name
 from modelscan.gpu.amd.rocm_smi import rocr_uuid
-from modelscan.gpu.machine import Machine
+from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.reading import MAX_DEVICES, free_of
 
 SOURCE = "sysfs"
@@ -18,27 +18,27 @@ _AMD = "0x1002"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A GPU node of KFD's topology; its order is ROCm's."""
+    """A GPU node of KFD's topology. Node order is ROCm's device order."""
 
     number: int
     gpu_id: int
     gfx: str | None
     bus: str | None
-    peers: frozenset[int] = frozenset()  # node numbers joined by XGMI
+    peers: frozenset[int] = frozenset()  # numbers of the nodes connected by XGMI
 
 
-def run_sysfs(machine: Machine) -> tuple[Gpu, ...]:
-    """Every amdgpu device, in ROCm's order where KFD knows it."""
+def run_sysfs(machine: ProbeHost) -> tuple[Gpu, ...]:
+    """All amdgpu devices, in ROCm's order if KFD lists them."""
     nodes = kfd_nodes(machine)
     by_bus: dict[str, tuple[int, Node | None]] = {
         node.bus: (order, node) for order, node in enumerate(nodes) if node.bus
     }
-    found: list[tuple[int, Gpu]] = []
+    devices: list[tuple[int, Gpu]] = []
     for folder in _amd_folders(machine)[:MAX_DEVICES]:
         bus = _bus(machine, folder)
-        order, node = by_bus.get(bus or "", (len(nodes) + len(found), None))
-        found.append((order, _gpu(machine, folder, bus, node)))
-    ordered = [gpu for _, gpu in sorted(found, key=lambda pair: pair[0])]
+        order, node = by_bus.get(bus or "", (len(nodes) + len(devices), None))
+        devices.append((order, _gpu(machine, folder, bus, node)))
+    ordered = [gpu for _, gpu in sorted(devices, key=lambda pair: pair[0])]
     return tuple(_numbered(gpu, index) for index, gpu in enumerate(ordered))
 
 
@@ -46,7 +46,7 @@ def _numbered(gpu: Gpu, index: int) -> Gpu:
     return replace(gpu, index=index, vendor_index=index)
 
 
-def _amd_folders(machine: Machine) -> list[str]:
+def _amd_folders(machine: ProbeHost) -> list[str]:
     folders = []
     for path in machine.glob("/sys/class/drm/card*/device/vendor"):
         folder = "/" + str(path.parent.relative_to(machine.root))
@@ -59,7 +59,7 @@ def _amd_folders(machine: Machine) -> list[str]:
     return sorted(folders, key=lambda f: int(re.sub(r"\D", "", f.split("/")[4])))
 
 
-def _bus(machine: Machine, folder: str) -> str | None:
+def _bus(machine: ProbeHost, folder: str) -> str | None:
     match = re.search(r"^PCI_SLOT_NAME=(\S{1,32})$", machine.read(f"{folder}/uevent") or "", re.M)
     if match:
         return match.group(1).lower()
@@ -69,7 +69,7 @@ def _bus(machine: Machine, folder: str) -> str | None:
         return None
 
 
-def _gpu(machine: Machine, folder: str, bus: str | None, node: Node | None) -> Gpu:
+def _gpu(machine: ProbeHost, folder: str, bus: str | None, node: Node | None) -> Gpu:
     device = (machine.read(f"{folder}/device", 32) or "").strip().lower() or None
     revision = (machine.read(f"{folder}/revision", 32) or "").strip()
     total = machine.read_int(f"{folder}/mem_info_vram_total")
@@ -92,12 +92,12 @@ def _gpu(machine: Machine, folder: str, bus: str | None, node: Node | None) -> G
     )  # fmt: skip
 
 
-def _driver(machine: Machine) -> str | None:
+def _driver(machine: ProbeHost) -> str | None:
     return (machine.read("/sys/module/amdgpu/version", 64) or "").strip() or None
 
 
-def kfd_nodes(machine: Machine) -> list[Node]:
-    """The GPU nodes of KFD's topology, in their order (processors have no SIMDs)."""
+def kfd_nodes(machine: ProbeHost) -> list[Node]:
+    """The GPU nodes of KFD's topology, in order. (CPU nodes have no SIMDs.)"""
     nodes = []
     for path in machine.glob("/sys/class/kfd/kfd/topology/nodes/*/properties"):
         text = _read(path)
@@ -117,7 +117,7 @@ def kfd_nodes(machine: Machine) -> list[Node]:
 
 
 def kfd_bus(location: int, domain: int) -> str | None:
-    """KFD's location id (bus, device, function in 16 bits) as a PCI address."""
+    """The PCI address for KFD's location id (bus, device, function in 16 bits)."""
     if location <= 0:
         return None
     bus, device, function = location >> 8 & 0xFF, location >> 3 & 0x1F, location & 7
@@ -125,7 +125,7 @@ def kfd_bus(location: int, domain: int) -> str | None:
 
 
 def _xgmi_peers(folder: Path) -> frozenset[int]:
-    """Nodes at the other end of links of type 11 (HSA_IOLINKTYPE_XGMI)."""
+    """Node numbers at the other end of links of type 11 (HSA_IOLINKTYPE_XGMI)."""
     peers = set()
     for link in folder.glob("*_links/*/properties"):
         values = dict(re.findall(r"^(type|node_to) (\d{1,6})$", _read(link), re.MULTILINE))
@@ -134,18 +134,18 @@ def _xgmi_peers(folder: Path) -> frozenset[int]:
     return frozenset(peers)
 
 
-def _processes(machine: Machine, node: Node | None) -> tuple[GpuProcess, ...]:
+def _processes(machine: ProbeHost, node: Node | None) -> tuple[GpuProcess, ...]:
     """Processes with compute memory on the device: ``/sys/class/kfd/kfd/proc/PID/vram_GPUID``."""
     if node is None or not node.gpu_id:
         return ()
-    found = []
+    processes = []
     for path in machine.glob(f"/sys/class/kfd/kfd/proc/*/vram_{node.gpu_id}")[:1024]:
-        held = re.sub(r"\D", "", _read(path))
-        if path.parent.name.isdigit() and held and int(held) > 0:
+        used = re.sub(r"\D", "", _read(path))
+        if path.parent.name.isdigit() and used and int(used) > 0:
             pid = int(path.parent.name)
             name = (machine.read(f"/proc/{pid}/comm", 64) or "").strip() or None
-            found.append(GpuProcess(pid, name, int(held)))
-    return tuple(found)
+            processes.append(GpuProcess(pid, name, int(used)))
+    return tuple(processes)
 
 
 def _read(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Intel: the kernel's files (xe, i915), xpu-smi, hl-smi for Gaudi."""
+"""Probes Intel GPUs: the kernel's files (xe, i915), xpu-smi, and hl-smi for Gaudi."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from modelscan.core.gpu import Gpu, Problem
 from modelscan.gpu.amd.amd_smi import fill
 from modelscan.gpu.detect_format import parse_with_fallback
 from modelscan.gpu.intel import xpu_smi
-from modelscan.gpu.machine import Machine
 from modelscan.gpu.nvidia.table import parse_gaudi
+from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.reading import ParseError, Reading
-from modelscan.gpu.tools import answered, tool_failure
+from modelscan.gpu.tools import parse_tool_output, tool_failure
 
 _INTEL = "0x8086"
-# PCI ids of Intel's cards (Mesa's and the kernel's lists); others with local memory stay unnamed.
+# PCI ids of Intel's cards (Mesa's and the kernel's lists); other cards have no name.
 _CARDS = {
     0x56A0: "Arc A770", 0x56A1: "Arc A750", 0x56A2: "Arc A580", 0x56A5: "Arc A380",
     0x56A6: "Arc A310", 0x5690: "Arc A770M", 0xE20B: "Arc B580", 0xE20C: "Arc B570",
@@ -26,8 +26,8 @@ _CARDS = {
 }  # fmt: skip
 
 
-def run_intel(machine: Machine, *, on_pci: bool = False) -> ProbeResult:
-    """Cards, graphics parts of processors and Gaudis; nothing where there is no sign of Intel."""
+def run_intel(machine: ProbeHost, *, on_pci: bool = False) -> ProbeResult:
+    """Cards, integrated GPUs and Gaudis; empty without any sign of an Intel GPU."""
     if machine.system == "darwin":
         return ProbeResult()
     kernel = _sysfs(machine) if machine.system == "linux" else ()
@@ -43,58 +43,58 @@ def run_intel(machine: Machine, *, on_pci: bool = False) -> ProbeResult:
     return ProbeResult(gpus, tuple(problems if gpus or on_pci else problems[:1]))
 
 
-def _sysfs(machine: Machine) -> tuple[Gpu, ...]:
-    found: list[Gpu] = []
+def _sysfs(machine: ProbeHost) -> tuple[Gpu, ...]:
+    gpus: list[Gpu] = []
     for path in machine.glob("/sys/class/drm/card*/device/vendor")[:256]:
         card = path.parent.parent.name
         if not re.match(r"^card\d+$", card):
             continue
         folder = f"/sys/class/drm/{card}/device"
         if (machine.read(f"{folder}/vendor", 16) or "").strip() == _INTEL:
-            found.append(_gpu(machine, folder, len(found)))
-    return tuple(found)
+            gpus.append(_gpu(machine, folder, len(gpus)))
+    return tuple(gpus)
 
 
-def _gpu(machine: Machine, folder: str, index: int) -> Gpu:
+def _gpu(machine: ProbeHost, folder: str, index: int) -> Gpu:
     device = machine.read_int(f"{folder}/device") or 0
     total = None
     for name in ("tile0/physical_vram_size_bytes", "tile0/addr_range", "lmem_total_bytes",
                  "drm/lmem_total_bytes", "../lmem_total_bytes"):  # fmt: skip
         total = total or machine.read_int(f"{folder}/{name}")
-    named = _CARDS.get(device)
+    product = _CARDS.get(device)
     slot = re.search(r"^PCI_SLOT_NAME=(\S{1,32})$", machine.read(f"{folder}/uevent") or "", re.M)
     bus = slot.group(1).lower() if slot else None
-    # A processor's graphics part is device 2 on the first bus; the kernel does not always tell a
-    # card's memory.
-    integrated = named is None and total is None and bus in (None, "0000:00:02.0")
+    # An integrated GPU is device 2 on the first bus; the kernel does not always report a card's
+    # memory.
+    integrated = product is None and total is None and bus in (None, "0000:00:02.0")
     return Gpu(
-        index=index, name=f"Intel {named}" if named else f"Intel graphics [{device:04x}]",
+        index=index, name=f"Intel {product}" if product else f"Intel graphics [{device:04x}]",
         vendor="intel", memory_bytes=total, free_bytes=None, source="sysfs",
         unified_memory=integrated, integrated=integrated, pci_device_id=f"0x{device:04x}",
         pci_bus_id=bus,
     )  # fmt: skip
 
 
-def _xpu_smi(machine: Machine, tool: str, problems: list[Problem]) -> tuple[Gpu, ...]:
-    """The list, then each device: only that tells memory."""
+def _xpu_smi(machine: ProbeHost, tool: str, problems: list[Problem]) -> tuple[Gpu, ...]:
+    """The list, then each device separately, because only that output has the memory size."""
     try:
-        listed = _ask(machine, tool, "discovery", "-j").gpus
-        found = []
+        listed = _run(machine, tool, "discovery", "-j").gpus
+        gpus = []
         for gpu in listed[:32]:
             for command in ("discovery", "stats"):
                 try:
-                    more = _ask(machine, tool, command, "-d", str(gpu.index), "-j").gpus[0]
-                except ParseError:  # the list is known, this detail is not
+                    more = _run(machine, tool, command, "-d", str(gpu.index), "-j").gpus[0]
+                except ParseError:  # keep the device without this detail
                     continue
                 gpu = fill(gpu, replace(more, index=gpu.index, vendor_index=gpu.index))
-            found.append(gpu)
+            gpus.append(gpu)
     except ParseError as refusal:
         problems.append(refusal.problem())
         return ()
-    return tuple(found)
+    return tuple(gpus)
 
 
-def _ask(machine: Machine, tool: str, *arguments: str) -> Reading:
+def _run(machine: ProbeHost, tool: str, *arguments: str) -> Reading:
     output = machine.run([tool, *arguments], timeout_s=machine.timeout_s)
     failure = tool_failure("xpu-smi", output, machine.timeout_s)
     if failure is not None and (output.failure is not None or not output.stdout.strip()):
@@ -102,25 +102,25 @@ def _ask(machine: Machine, tool: str, *arguments: str) -> Reading:
     return parse_with_fallback(xpu_smi.parse_json, output.stdout, "xpu-smi " + " ".join(arguments))
 
 
-def _joined(kernel: tuple[Gpu, ...], told: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
+def _joined(kernel: tuple[Gpu, ...], reported: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
     by_bus = {gpu.pci_bus_id: gpu for gpu in kernel if gpu.pci_bus_id}
-    if not told:
+    if not reported:
         return kernel
-    found = []
-    for gpu in told:
+    gpus = []
+    for gpu in reported:
         other = by_bus.pop(gpu.pci_bus_id or "", None)
         if other is not None:
             gpu = fill(gpu, other)
             generic = re.search(r"\[0x[0-9a-f]+\]", gpu.name)
             gpu = replace(gpu, name=other.name) if generic and "Arc" in other.name else gpu
-        found.append(gpu)
-    return (*found, *by_bus.values())
+        gpus.append(gpu)
+    return (*gpus, *by_bus.values())
 
 
-def _hl_smi(machine: Machine, tool: str, problems: list[Problem]) -> tuple[Gpu, ...]:
+def _hl_smi(machine: ProbeHost, tool: str, problems: list[Problem]) -> tuple[Gpu, ...]:
     output = machine.run([tool], timeout_s=machine.timeout_s)
     try:
-        return answered("hl-smi", output, machine.timeout_s, parse_gaudi).gpus
+        return parse_tool_output("hl-smi", output, machine.timeout_s, parse_gaudi).gpus
     except ParseError as refusal:
         problems.append(refusal.problem())
         return ()

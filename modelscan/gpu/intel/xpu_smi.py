@@ -1,4 +1,4 @@
-"""``xpu-smi``: discovery in JSON and text, statistics, dumps, the topology matrix."""
+"""Parser of ``xpu-smi``: discovery in JSON and text, statistics, dumps, the topology matrix."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ Device = dict[str, Any]
 
 
 def parse_json(text: str) -> Reading:
-    """``discovery -j`` (no memory), ``discovery -d N -j``, ``stats -d N -j``; raises ParseError."""
+    """Parse ``discovery -j`` (no memory), ``discovery -d N -j`` and ``stats -d N -j``.
+
+    Raises ParseError.
+    """
     try:
         document = json_in(text, SOURCE)
     except ParseError as refusal:
@@ -41,17 +44,20 @@ def parse_json(text: str) -> Reading:
     if isinstance(document, dict) and "device_util_by_proc_list" in document:
         devices = _users(list(dicts(document["device_util_by_proc_list"])))
     if isinstance(document, dict) and "error" in document and not devices:
-        raise ParseError("tool_failed", f"xpu-smi says: {text_of(document['error'])}")
+        raise ParseError("tool_failed", f"xpu-smi reports: {text_of(document['error'])}")
     for device in devices:
         _add_statistics(device)
     return _reading(devices)
 
 
 def parse_text(text: str) -> Reading:
-    """Tables of two columns, CSV of ``dump``, the matrix of ``topology -m``; raises ParseError."""
+    """Parse two-column tables, CSV of ``dump`` and the matrix of ``topology -m``.
+
+    Raises ParseError.
+    """
     if is_help(text):
-        said = "this is xpu-smi's help, not an answer about devices"
-        raise ParseError("help_text", said, "run it by hand: xpu-smi discovery")
+        message = "this is xpu-smi's help text, not a list of devices"
+        raise ParseError("help_text", message, "run it by hand: xpu-smi discovery")
     head = text[:20_000]
     if re.search(r"^Timestamp,\s*DeviceId|^\"?Device ID\"?,", head, re.MULTILINE):
         return _reading(_dump(text))
@@ -64,14 +70,15 @@ def parse_text(text: str) -> Reading:
 
 
 def complaint(text: str) -> ParseError | None:
-    """The refusal a complaint of xpu-smi means, or None."""
+    """The ParseError for an error message of xpu-smi, or None."""
     lowered = text[:20_000].lower()
     if "permission" in lowered or "access denied" in lowered:
         hint = "sudo usermod -aG render $USER, then log in again"
-        return ParseError("no_permission", "the Intel devices may not be opened by this user", hint)
+        message = "no permission to open the Intel devices"
+        return ParseError("no_permission", message, hint)
     if "xpum service" in lowered or "xpum is not initialized" in lowered:
-        said = "the service that xpu-smi asks does not answer"
-        return ParseError("driver_not_running", said, "sudo systemctl restart xpum")
+        message = "the service that xpu-smi needs (xpum) does not respond"
+        return ParseError("driver_not_running", message, "sudo systemctl restart xpum")
     failed = (
         r"(fail|unable|cannot|error)[^\n]{0,80}level zero|level zero[^\n]{0,80}(fail|error|not )"
     )
@@ -82,7 +89,7 @@ def complaint(text: str) -> ParseError | None:
 
 
 def _users(rows: list[Device]) -> list[Device]:
-    """``ps``: one row per process and device."""
+    """Devices from the rows of ``ps``, one per process and device."""
     devices: dict[int, Device] = {}
     for row in rows[: MAX_DEVICES * 8]:
         index = index_of(row.get("device_id"), 0)
@@ -92,7 +99,7 @@ def _users(rows: list[Device]) -> list[Device]:
 
 
 def _process_table(text: str) -> list[Device]:
-    """``PID  Command  DeviceID  SHR  MEM``: memory in kB."""
+    """Devices from ``PID  Command  DeviceID  SHR  MEM`` rows; memory is in kB."""
     rows = []
     for line in lines_of(text):
         match = re.match(
@@ -106,18 +113,26 @@ def _process_table(text: str) -> list[Device]:
 
 
 def _processes(device: Device) -> tuple[GpuProcess, ...]:
-    found = []
+    processes = []
     for row in dicts(device.get("processes") or []):
         pid = number(row.get("process_id"))
         if pid is not None and pid >= 0:
             used = size_bytes(row.get("mem_size"), "kB")
-            found.append(GpuProcess(int(pid), text_of(row.get("process_name")), used))
-    return tuple(found)
+            processes.append(GpuProcess(int(pid), text_of(row.get("process_name")), used))
+    return tuple(processes)
 
 
 def _table(text: str) -> list[Device]:
-    """``| 0 | Device Name: … |`` rows; rows with an empty first cell go on with the same device.
-    Statistics have the names in the first cell: ``| GPU Memory Used (MiB) | 123 |``."""
+    """Devices from ``
+    0
+    Device Name: …
+    `` rows; a row with an empty first cell continues the device.
+
+    Statistics have the name in the first cell: ``
+    GPU Memory Used (MiB)
+    123
+    ``.
+    """
     devices: dict[int, Device] = {}
     current: Device | None = None
     for line in lines_of(text):
@@ -125,7 +140,7 @@ def _table(text: str) -> list[Device]:
         if len(cells) < 2:
             continue
         first, second = cells[0], cells[1]
-        if first == "Group ID":  # numbers that count something else
+        if first == "Group ID":  # these numbers are not device ids
             break
         if first.lower() == "device id" and re.match(r"^\d{1,3}$", second):
             first, second = second, ""
@@ -146,7 +161,7 @@ def _key(text: str) -> str:
 
 
 def _dump(text: str) -> list[Device]:
-    """Rows by time; the last one of each device holds."""
+    """Devices from rows by time; the last row of each device is used."""
     header: list[str] = []
     devices: dict[int, Device] = {}
     for line in lines_of(text):
@@ -163,7 +178,9 @@ def _dump(text: str) -> list[Device]:
 
 
 def _matrix(text: str) -> Reading:
-    """``topology -m``: GPU a/b are tiles; cards are joined as their best tiles are."""
+    """Devices and links of ``topology -m``: GPU a/b are tiles; the best link of two cards' tiles
+    is used.
+    """
     links: dict[tuple[int, int], str] = {}
     header: list[int] = []
     indices: set[int] = set()
@@ -171,8 +188,8 @@ def _matrix(text: str) -> Reading:
         line = line.replace("|", " ")
         row = re.match(r"^\s*GPU (\d{1,3})/\d{1,3}\s+(.*)$", line)
         if not row or re.match(r"^GPU \d", row.group(2).strip()):
-            found = re.findall(r"GPU (\d{1,3})/\d{1,3}", line)
-            header = [int(one) for one in found] or header
+            cards = re.findall(r"GPU (\d{1,3})/\d{1,3}", line)
+            header = [int(one) for one in cards] or header
             continue
         first = int(row.group(1))
         indices.add(first)
@@ -203,7 +220,9 @@ def _reading(devices: list[Device]) -> Reading:
     problems: tuple[Problem, ...] = ()
     if all(gpu.memory_bytes is None for gpu in gpus):
         hint = "xpu-smi discovery -d 0 -j"
-        problems = (Problem("no_memory", "this xpu-smi output tells no memory", hint),)
+        problems = (
+            Problem("no_memory", "this xpu-smi output does not contain the memory size", hint),
+        )
     return Reading(SOURCE, gpus, problems, driver_version=gpus[0].driver_version)
 
 
@@ -230,7 +249,7 @@ def _gpu(device: Device, position: int) -> Gpu:
 
 
 def _of_tiles(value: Any) -> Any:
-    """``Tile 0: 28; Tile 1: 26`` as their sum; a value for the whole device as it is."""
+    """The sum of ``Tile 0: 28; Tile 1: 26``; a value for the whole device unchanged."""
     parts = (
         re.findall(r"Tile \d{1,2}: (\d{1,9}(?:\.\d{1,4})?)", value)
         if isinstance(value, str)

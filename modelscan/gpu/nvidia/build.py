@@ -1,6 +1,6 @@
-"""From what any nvidia-smi form tells of a card to devices: MIG slices, unified chips, broken ones.
+"""Builds devices from what nvidia-smi reports of a card: MIG slices, unified chips, broken cards.
 
-The XML, ``-q`` text, CSV and table parsers each fill ``Card``; the rules are here once.
+The XML, ``-q`` text, CSV and table parsers each fill ``CardReport``; the rules are only here.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _BROKEN = re.compile(
     r"gpu is lost|requires? reset|unknown error|err!|fallen off|xid|detected device error", re.I
 )
 _NO_BOARD_MEMORY = re.compile(r"\(nvgpu\)|^(nvidia )?(gb10|thor|orin|tegra)\b", re.I)
-# Multiprocessors of a compute slice, by how many there are: A100 and A30 (14), H100 family (16).
+# Number of multiprocessors -> number of compute slices: A100 and A30 (14), H100 family (16).
 _SLICES = {14: 1, 28: 2, 42: 3, 56: 4, 98: 7, 16: 1, 32: 2, 46: 3, 60: 3, 64: 4, 132: 7}
 
 
 @dataclass(slots=True)
 class Slice:
-    """A MIG instance as a tool tells it; memory in bytes."""
+    """A MIG instance as reported by a tool; memory in bytes."""
 
     gpu_instance: int | None = None
     compute_instance: int | None = None
@@ -35,8 +35,11 @@ class Slice:
 
 
 @dataclass(slots=True)
-class Card:
-    """A board as a tool tells it; ``said`` is the memory field's text (``N/A``, ``ERR!``)."""
+class CardReport:
+    """A card as reported by a tool.
+
+    ``memory_text``: the memory field's text (``N/A``, ``ERR!``).
+    """
 
     index: int
     name: str | None = None
@@ -46,7 +49,7 @@ class Card:
     used: int | None = None
     free: int | None = None
     reserved: int | None = None
-    said: str = ""
+    memory_text: str = ""
     capability: str | None = None
     driver: str | None = None
     utilization: float | None = None
@@ -59,9 +62,9 @@ class Card:
 
 
 def build(
-    cards: list[Card], source: str, vendor: str = "nvidia"
+    cards: list[CardReport], source: str, vendor: str = "nvidia"
 ) -> tuple[tuple[Gpu, ...], tuple[Problem, ...]]:
-    """Schedulable devices and what is wrong with the rest."""
+    """The usable devices, and the problems of the others."""
     gpus: list[Gpu] = []
     problems: list[Problem] = []
     mixed = any(card.slices for card in cards)
@@ -75,35 +78,36 @@ def build(
     return tuple(gpus), tuple(problems)
 
 
-def is_broken(said: str) -> bool:
-    """Whether a field says that the device does not answer: ``ERR!``, ``[Unknown Error]``."""
-    return bool(_BROKEN.search(said))
+def is_broken(text: str) -> bool:
+    """True if a field's text means a device failure: ``ERR!``, ``[Unknown Error]``."""
+    return bool(_BROKEN.search(text))
 
 
-def _problem(card: Card) -> Problem | None:
+def _problem(card: CardReport) -> Problem | None:
     where = f"GPU {card.index}" + (f" ({card.bus})" if card.bus else "")
-    said = card.name or ""  # a card whose very name cannot be asked is broken, whatever it holds
-    if not is_broken(said) and card.total is None:
-        said = card.said
-    if is_broken(said):
+    text = card.name or ""  # a card whose name cannot be read is broken
+    if not is_broken(text) and card.total is None:
+        text = card.memory_text
+    if is_broken(text):
         return Problem(
             "broken_gpu",
-            f"{where}: the driver says '{said.strip()}'; it is left out",
-            "nvidia-smi -r resets it, or reboot; then look at: dmesg | grep -i xid",
+            f"{where}: the driver reports '{text.strip()}'; it is excluded",
+            "reset it with nvidia-smi -r, or reboot; then check: dmesg | grep -i xid",
         )
     if card.mig_enabled and not card.slices:
         return Problem(
             "mig_without_instances",
-            f"{where} is in MIG mode and has no instances: nothing can run on it",
+            f"{where} is in MIG mode and has no instances, so nothing can run on it",
             f"sudo nvidia-smi mig -i {card.index} -cgi 0 -C, or turn MIG off: -mig 0",
         )
     return None
 
 
-def _whole(card: Card, source: str, vendor: str) -> Gpu:
+def _whole(card: CardReport, source: str, vendor: str) -> Gpu:
     name = card.name or f"{vendor} GPU"
     unified = card.total in (None, 0) and (
-        bool(_NO_BOARD_MEMORY.search(name)) or (_says_nothing(card.said) and not _has_board(name))
+        bool(_NO_BOARD_MEMORY.search(name))
+        or (_is_unsupported(card.memory_text) and not _has_board(name))
     )
     total = None if unified else card.total
     free = card.free if card.free is not None else free_of(total, card.used, card.reserved)
@@ -118,23 +122,23 @@ def _whole(card: Card, source: str, vendor: str) -> Gpu:
     )  # fmt: skip
 
 
-def _says_nothing(said: str) -> bool:
-    return said.strip().lower() in ("n/a", "[n/a]", "not supported", "[not supported]")
+def _is_unsupported(text: str) -> bool:
+    return text.strip().lower() in ("n/a", "[n/a]", "not supported", "[not supported]")
 
 
 def _has_board(name: str) -> bool:
-    """A chip known to have memory of its own: that a driver does not tell it does not change it."""
+    """True if the table lists this chip with separate memory, even if the driver reports none."""
     from modelscan.gpu.facts import lookup
 
     facts = lookup(name)
     return facts is not None and not facts.unified_memory
 
 
-def _slices(card: Card, source: str) -> list[Gpu]:
-    found = []
+def _slices(card: CardReport, source: str) -> list[Gpu]:
+    gpus = []
     for position, part in enumerate(card.slices):
         profile = part.profile or mig_profile(part.multiprocessors, part.total, card.total)
-        found.append(
+        gpus.append(
             Gpu(
                 index=card.index, name=f"{card.name or 'NVIDIA GPU'} MIG {profile}",
                 vendor="nvidia", memory_bytes=part.total,
@@ -146,7 +150,7 @@ def _slices(card: Card, source: str) -> list[Gpu]:
                 processes=tuple(p for p, own in card.processes if own == part.gpu_instance),
             )
         )  # fmt: skip
-    return found
+    return gpus
 
 
 def mig_profile(multiprocessors: int | None, total: int | None, board: int | None) -> str:

@@ -1,4 +1,4 @@
-"""``nvidia-smi --query-gpu=… --format=csv``, ``--query-compute-apps`` and ``-L``."""
+"""Parser of ``nvidia-smi --query-gpu=… --format=csv``, ``--query-compute-apps`` and ``-L``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from modelscan.core.gpu import GpuProcess, Problem
-from modelscan.gpu.nvidia.build import Card, Slice, build
+from modelscan.gpu.nvidia.build import CardReport, Slice, build
 from modelscan.gpu.reading import (
     MAX_DEVICES,
     ParseError,
@@ -26,16 +26,16 @@ QUERY = (
     "index,name,uuid,pci.bus_id,driver_version,memory.total,memory.reserved,memory.used,"
     "memory.free,compute_cap,utilization.gpu,mig.mode.current,clocks.max.memory"
 )
-# nvidia-smi takes both spellings of a field and prints the one it was asked for.
+# nvidia-smi accepts both spellings of a field and prints the requested one.
 _ALSO = {"gpu_name": "name", "gpu_uuid": "uuid", "gpu_bus_id": "pci.bus_id"}
-MAX_CSV_LINE = 1 << 16  # every field there is makes lines of 8,000 characters
+MAX_CSV_LINE = 1 << 16  # a query of all fields has lines of 8,000 characters
 APPS = ("--query-compute-apps=gpu_uuid,pid,process_name,used_gpu_memory", "--format=csv")
-# What drivers before R510 know.
+# The fields of drivers before R510.
 OLD_QUERY = "index,name,uuid,pci.bus_id,driver_version,memory.total,memory.used,memory.free"
 
 
 def parse_csv(text: str) -> Reading:
-    """Devices of a ``--query-gpu`` table with its header; raises ParseError."""
+    """Parse a ``--query-gpu`` table with its header. Raises ParseError."""
     rows = _latest(_rows(text))
     if not rows:
         raise _refusal(text)
@@ -47,16 +47,16 @@ def parse_csv(text: str) -> Reading:
 
 
 def with_header(text: str, command: str) -> str:
-    """The table of ``--query-gpu=A,B --format=csv,noheader`` with the header it lacks."""
-    asked = re.search(r"--query-gpu=([\w.,]{1,8000})", command)
-    if not asked or not re.search(r"--format=\S*noheader", command):
+    """Add the missing header to a table of ``--query-gpu=A,B --format=csv,noheader``."""
+    query = re.search(r"--query-gpu=([\w.,]{1,8000})", command)
+    if not query or not re.search(r"--format=\S*noheader", command):
         return text
-    return asked.group(1).replace(",", ", ") + "\n" + text
+    return query.group(1).replace(",", ", ") + "\n" + text
 
 
 def parse_apps(text: str) -> dict[str, tuple[GpuProcess, ...]]:
-    """Processes of ``--query-compute-apps`` by the UUID of their GPU (or its bus id)."""
-    found: dict[str, list[GpuProcess]] = {}
+    """Processes from ``--query-compute-apps``, by the UUID of their GPU (or its bus id)."""
+    processes_by_gpu: dict[str, list[GpuProcess]] = {}
     for row in _table(text, {"pid"}):
         pid = number(row.get("pid"))
         where = row.get("gpu_uuid") or row.get("gpu_bus_id") or ""
@@ -64,23 +64,23 @@ def parse_apps(text: str) -> dict[str, tuple[GpuProcess, ...]]:
             continue
         used = size_bytes(row.get("used_gpu_memory") or row.get("used_memory"), "MiB")
         process = GpuProcess(int(pid), text_of(row.get("process_name") or row.get("name")), used)
-        found.setdefault(where, []).append(process)
-    return {uuid: tuple(processes) for uuid, processes in found.items()}
+        processes_by_gpu.setdefault(where, []).append(process)
+    return {uuid: tuple(processes) for uuid, processes in processes_by_gpu.items()}
 
 
 def parse_list(text: str) -> Reading:
-    """``nvidia-smi -L``: names, UUIDs and MIG profiles; no memory. Raises ParseError."""
-    cards: list[Card] = []
+    """Parse ``nvidia-smi -L``: names, UUIDs and MIG profiles; no memory. Raises ParseError."""
+    cards: list[CardReport] = []
     for line in lines_of(text):
         gpu = re.match(r"^GPU (\d{1,3}): (.{1,200}?) \(UUID: ([^)\s]{1,80})\)", line)
         lost = re.match(r"^GPU (\d{1,3}): (Unable to .{1,200}|.{0,80}(?:Error|lost).{0,80})$", line)
         mig = re.match(r"^\s+MIG (\S{1,40})\s+Device\s+(\d{1,2}): \(UUID: ([^)\s]{1,80})\)", line)
         if gpu and len(cards) < MAX_DEVICES:
-            cards.append(Card(int(gpu.group(1)), text_of(gpu.group(2)), gpu.group(3)))
+            cards.append(CardReport(int(gpu.group(1)), text_of(gpu.group(2)), gpu.group(3)))
         elif mig and cards:
             cards[-1].slices.append(Slice(profile=mig.group(1), uuid=mig.group(3)))
         elif lost and len(cards) < MAX_DEVICES:
-            cards.append(Card(int(lost.group(1)), said=lost.group(2)))
+            cards.append(CardReport(int(lost.group(1)), memory_text=lost.group(2)))
     if not cards:
         raise ParseError("no_devices", "nvidia-smi -L lists no device")
     gpus, problems = build(cards, SOURCE)
@@ -90,8 +90,8 @@ def parse_list(text: str) -> Reading:
 def _refusal(text: str) -> ParseError:
     field = re.search(r'Field "([^"\n]{1,80})" is not a valid field to query', text[:20_000])
     if field:
-        said = f"this nvidia-smi does not know the field {field.group(1)}"
-        return ParseError("unknown_field", said, "nvidia-smi --help-query-gpu")
+        message = f"this nvidia-smi does not support the field {field.group(1)}"
+        return ParseError("unknown_field", message, "nvidia-smi --help-query-gpu")
     if parse_apps(text):
         return ParseError(
             "processes_only", "the CSV lists processes, not devices", "nvidia-smi -q -x"
@@ -100,13 +100,13 @@ def _refusal(text: str) -> ParseError:
 
 
 def _latest(rows: Iterator[dict[str, str]]) -> list[dict[str, str]]:
-    """With ``-l`` the table goes on with the next reading: the last of each device holds."""
-    found: dict[object, dict[str, str]] = {}
+    """The last row of each device; with ``-l`` the table is repeated."""
+    latest: dict[object, dict[str, str]] = {}
     for position, row in enumerate(rows):
         number_here = row.get("index", "")
-        own = number_here if number_here.isdigit() else pci_address(row.get("pci.bus_id"))
-        found[own or position] = row
-    return list(found.values())
+        key = number_here if number_here.isdigit() else pci_address(row.get("pci.bus_id"))
+        latest[key or position] = row
+    return list(latest.values())
 
 
 def _rows(text: str) -> Iterator[dict[str, str]]:
@@ -116,20 +116,21 @@ def _rows(text: str) -> Iterator[dict[str, str]]:
 def _table(
     text: str, *needed: set[str], names: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[dict[str, str]]:
-    """Rows as dictionaries by lower-case column without unit, after the first fitting header.
+    """Rows as dictionaries by lower-case column name without unit, after the first matching header.
 
-    ``names`` are other spellings of columns; with them a table of processes is none of devices.
+    ``names`` are other spellings of columns; with them, a table of processes is not accepted as one
+    of devices.
     """
     header: list[str] | None = None
     count = 0
     for line in lines_of(text, MAX_CSV_LINE):
         cells = [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True), [])]
         if header is None:
-            told = [re.sub(r"\s{0,8}\[[^\]]{0,40}\]$", "", cell).lower() for cell in cells]
-            told = [names.get(cell, cell) for cell in told]
-            fits = len(told) > 1 and all(group & set(told) for group in needed)
-            if fits and not (names and "pid" in told):
-                header = told
+            columns = [re.sub(r"\s{0,8}\[[^\]]{0,40}\]$", "", cell).lower() for cell in cells]
+            columns = [names.get(cell, cell) for cell in columns]
+            fits = len(columns) > 1 and all(group & set(columns) for group in needed)
+            if fits and not (names and "pid" in columns):
+                header = columns
         elif len(cells) == len(header) and count < MAX_DEVICES:
             count += 1
             yield dict(zip(header, cells, strict=True))
@@ -139,17 +140,17 @@ def _in_mig_mode(row: dict[str, str]) -> bool:
     return row.get("mig.mode.current") == "Enabled"
 
 
-def _mig_problem(card: Card) -> Problem:
+def _mig_problem(card: CardReport) -> Problem:
     return Problem(
         "mig_not_listed",
-        f"GPU {card.index} is in MIG mode; its instances, which are what can be used, are not told",
-        "nvidia-smi -L lists them",
+        f"GPU {card.index} is in MIG mode; this output does not list its instances",
+        "list them with nvidia-smi -L",
     )
 
 
-def _card(row: dict[str, str], position: int) -> Card:
+def _card(row: dict[str, str], position: int) -> CardReport:
     capability = row.get("compute_cap", "")
-    return Card(
+    return CardReport(
         index=index_of(row.get("index"), position),
         name=text_of(row.get("name")),
         uuid=text_of(row.get("uuid")),
@@ -158,7 +159,7 @@ def _card(row: dict[str, str], position: int) -> Card:
         used=size_bytes(row.get("memory.used"), "MiB"),
         free=size_bytes(row.get("memory.free"), "MiB"),
         reserved=size_bytes(row.get("memory.reserved"), "MiB"),
-        said=row.get("memory.total", ""),
+        memory_text=row.get("memory.total", ""),
         capability=capability if re.match(r"^\d{1,2}\.\d$", capability) else None,
         driver=text_of(row.get("driver_version")),
         utilization=number(row.get("utilization.gpu")),

@@ -1,6 +1,6 @@
-"""NVIDIA through NVML (nvidia-ml-py): every call may say NotSupported, every device may be broken.
+"""Reads NVIDIA devices with NVML (nvidia-ml-py). Any call may fail, any device may be broken.
 
-``nvml`` is the ``pynvml`` module, handed in so that a test can be another one.
+``nvml`` is the ``pynvml`` module, passed as an argument so that tests can replace it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from modelscan.core.gpu import Gpu, GpuProcess, Link, Problem
-from modelscan.gpu.nvidia.build import Card, Slice, build
+from modelscan.gpu.nvidia.build import CardReport, Slice, build
 from modelscan.gpu.nvidia.table import complaint
 from modelscan.gpu.reading import MAX_DEVICES, ParseError, Reading, text_of
 
@@ -18,7 +18,10 @@ _ABSURD = 1 << 43  # 8 TiB: Jetson's library reports success and garbage
 
 
 def run_nvml() -> Reading:
-    """Every NVIDIA device NVML knows; raises ParseError where there is no library or driver."""
+    """All NVIDIA devices known to NVML.
+
+    Raises ParseError if the library or the driver is missing.
+    """
     try:
         import pynvml
     except ImportError as error:
@@ -27,7 +30,7 @@ def run_nvml() -> Reading:
 
 
 def read_nvml(nvml: Any) -> Reading:
-    """The same with a given library."""
+    """Like ``run_nvml``, with a given library."""
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
@@ -37,25 +40,25 @@ def read_nvml(nvml: Any) -> Reading:
     except nvml.NVMLError as error:
         raise _refusal(nvml, error) from None
     finally:
-        _ask(nvml, nvml.nvmlShutdown)
+        _call(nvml, nvml.nvmlShutdown)
 
 
 def _refusal(nvml: Any, error: Exception) -> ParseError:
-    known = complaint(f"Failed to initialize NVML: {error}")
+    parsed = complaint(f"Failed to initialize NVML: {error}")
     name = type(error).__name__
     if name.endswith(("LibraryNotFound", "DriverNotLoaded")):
         return ParseError(
             "driver_not_running", f"NVML: {error}", "load or install the NVIDIA driver"
         )
     if name.endswith("LibRmVersionMismatch") or "mismatch" in str(error).lower():
-        known = complaint("Driver/library version mismatch")
+        parsed = complaint("Driver/library version mismatch")
     if name.endswith("NoPermission"):
-        known = complaint("insufficient permissions")
-    return known or ParseError("nvml_failed", f"NVML: {error}")
+        parsed = complaint("insufficient permissions")
+    return parsed or ParseError("nvml_failed", f"NVML: {error}")
 
 
 def _read(nvml: Any) -> Reading:
-    driver = text_of(_text(_ask(nvml, nvml.nvmlSystemGetDriverVersion)))
+    driver = text_of(_text(_call(nvml, nvml.nvmlSystemGetDriverVersion)))
     count = min(int(nvml.nvmlDeviceGetCount()), MAX_DEVICES)
     cards, handles, problems = [], {}, []
     for index in range(count):
@@ -75,17 +78,19 @@ def _unreachable(index: int, error: Exception) -> Problem:
     name = type(error).__name__
     if name.endswith("NoPermission"):
         return Problem(
-            "no_permission", f"GPU {index} may not be opened by this user", "ls -l /dev/nvidia*"
+            "no_permission",
+            f"GPU {index} cannot be opened: no permission",
+            "ls -l /dev/nvidia*",
         )
     return Problem(
         "broken_gpu",
-        f"GPU {index} does not answer ({error}); it is left out",
-        "nvidia-smi -r resets it, or reboot; then look at: dmesg | grep -i xid",
+        f"GPU {index} does not respond ({error}); it is excluded",
+        "reset it with nvidia-smi -r, or reboot; then check: dmesg | grep -i xid",
     )
 
 
-def _ask(nvml: Any, function: Callable[..., Any], *arguments: Any) -> Any:
-    """The answer, or None where the driver or device has none."""
+def _call(nvml: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+    """The function's result, or None if the driver or device does not support it."""
     try:
         return function(*arguments)
     except (nvml.NVMLError, AttributeError, TypeError, ValueError, UnicodeDecodeError):
@@ -98,20 +103,20 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _card(nvml: Any, handle: Any, index: int, driver: str | None) -> Card:
-    memory, said = _memory(nvml, handle)
-    capability = _ask(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle)
-    pci = _ask(nvml, nvml.nvmlDeviceGetPciInfo, handle)
-    clock = _ask(nvml, nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)
-    usage = _ask(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
-    mode = _ask(nvml, nvml.nvmlDeviceGetMigMode, handle)
+def _card(nvml: Any, handle: Any, index: int, driver: str | None) -> CardReport:
+    memory, memory_text = _memory(nvml, handle)
+    capability = _call(nvml, nvml.nvmlDeviceGetCudaComputeCapability, handle)
+    pci = _call(nvml, nvml.nvmlDeviceGetPciInfo, handle)
+    clock = _call(nvml, nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_MEM)
+    usage = _call(nvml, nvml.nvmlDeviceGetUtilizationRates, handle)
+    mode = _call(nvml, nvml.nvmlDeviceGetMigMode, handle)
     device = getattr(pci, "pciDeviceId", 0) or 0
-    card = Card(
+    card = CardReport(
         index=index,
-        name=text_of(_text(_ask(nvml, nvml.nvmlDeviceGetName, handle))),
-        uuid=text_of(_text(_ask(nvml, nvml.nvmlDeviceGetUUID, handle))),
+        name=text_of(_text(_call(nvml, nvml.nvmlDeviceGetName, handle))),
+        uuid=text_of(_text(_call(nvml, nvml.nvmlDeviceGetUUID, handle))),
         bus=text_of(_text(getattr(pci, "busId", None))),
-        said=said,
+        memory_text=memory_text,
         driver=driver,
         capability=f"{capability[0]}.{capability[1]}" if capability else None,
         utilization=getattr(usage, "gpu", None),
@@ -128,96 +133,95 @@ def _card(nvml: Any, handle: Any, index: int, driver: str | None) -> Card:
 
 
 def _memory(nvml: Any, handle: Any) -> tuple[tuple[int, int, int, int | None] | None, str]:
-    """((total, used, free, reserved), "") or (None, what the driver said).
+    """((total, used, free, reserved), "") in bytes, or (None, the driver's error message).
 
-    Version 2 tells what the driver reserves apart from what processes use; version 1 counts it
-    as used.
+    Version 2 reports driver-reserved memory separately; version 1 includes it in used memory.
     """
-    said = "N/A"
+    message = "N/A"
     for arguments in ((getattr(nvml, "nvmlMemory_v2", None),), ()):
         if arguments == (None,):
             continue
         try:
             info = nvml.nvmlDeviceGetMemoryInfo(handle, *arguments)
         except nvml.NVMLError as error:
-            said = "N/A" if type(error).__name__.endswith("NotSupported") else str(error)
+            message = "N/A" if type(error).__name__.endswith("NotSupported") else str(error)
             continue
         except (AttributeError, TypeError, ValueError):
             continue
         total, used, free = int(info.total), int(info.used), int(info.free)
         if 0 < total < _ABSURD and used <= total and free <= total:
             return (total, used, free, getattr(info, "reserved", None)), ""
-    return None, said
+    return None, message
 
 
 def _processes(nvml: Any, handle: Any) -> list[GpuProcess]:
-    found: dict[int, GpuProcess] = {}
+    by_pid: dict[int, GpuProcess] = {}
     for name in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"):
-        for process in _ask(nvml, getattr(nvml, name, lambda _: None), handle) or ():
+        for process in _call(nvml, getattr(nvml, name, lambda _: None), handle) or ():
             used = process.usedGpuMemory
-            held = int(used) if isinstance(used, int) and 0 <= used < _ABSURD else None
+            used_bytes = int(used) if isinstance(used, int) and 0 <= used < _ABSURD else None
             pid = int(process.pid)
-            found.setdefault(pid, GpuProcess(pid, _process_name(nvml, pid), held))
-    return list(found.values())
+            by_pid.setdefault(pid, GpuProcess(pid, _process_name(nvml, pid), used_bytes))
+    return list(by_pid.values())
 
 
 def _process_name(nvml: Any, pid: int) -> str | None:
-    return text_of(_text(_ask(nvml, nvml.nvmlSystemGetProcessName, pid)))
+    return text_of(_text(_call(nvml, nvml.nvmlSystemGetProcessName, pid)))
 
 
 def _slices(nvml: Any, handle: Any) -> list[Slice]:
-    found = []
-    for position in range(_ask(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
-        part = _ask(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, position)
+    slices = []
+    for position in range(_call(nvml, nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+        part = _call(nvml, nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, position)
         if part is None:
             continue
         memory, _ = _memory(nvml, part)
         total, used, free, _reserved = memory or (None, None, None, None)
-        name = _text(_ask(nvml, nvml.nvmlDeviceGetName, part)) or ""
-        attributes = _ask(nvml, nvml.nvmlDeviceGetAttributes, part)
-        found.append(
+        name = _text(_call(nvml, nvml.nvmlDeviceGetName, part)) or ""
+        attributes = _call(nvml, nvml.nvmlDeviceGetAttributes, part)
+        slices.append(
             Slice(
-                gpu_instance=_ask(nvml, nvml.nvmlDeviceGetGpuInstanceId, part),
-                compute_instance=_ask(nvml, nvml.nvmlDeviceGetComputeInstanceId, part),
+                gpu_instance=_call(nvml, nvml.nvmlDeviceGetGpuInstanceId, part),
+                compute_instance=_call(nvml, nvml.nvmlDeviceGetComputeInstanceId, part),
                 total=total, used=used, free=free,
                 multiprocessors=getattr(attributes, "multiprocessorCount", None),
                 profile=name.rpartition(" MIG ")[2] if " MIG " in name else None,
-                uuid=text_of(_text(_ask(nvml, nvml.nvmlDeviceGetUUID, part))),
+                uuid=text_of(_text(_call(nvml, nvml.nvmlDeviceGetUUID, part))),
             )
         )  # fmt: skip
-    return found
+    return slices
 
 
 def _with_bandwidth(nvml: Any, handles: dict[int, Any], gpu: Gpu) -> Gpu:
-    """Memory clock x 2 x bus width: as the card is fitted, whatever its name."""
+    """Bandwidth = memory clock x 2 x bus width, from the driver, whatever the card's name."""
     from dataclasses import replace
 
     handle = handles.get(gpu.vendor_index if gpu.vendor_index is not None else -1)
     if handle is None or gpu.mig or gpu.unified_memory:
         return gpu
     clock = gpu.memory_clock_mhz
-    bus = _ask(nvml, nvml.nvmlDeviceGetMemoryBusWidth, handle)
+    bus = _call(nvml, nvml.nvmlDeviceGetMemoryBusWidth, handle)
     if not clock or not bus or not 32 <= bus <= 16384:
         return gpu
     return replace(gpu, memory_bandwidth_bytes_per_s=int(clock) * 2 * 10**6 * int(bus) // 8)
 
 
 def _links(nvml: Any, handles: dict[int, Any], gpus: tuple[Gpu, ...]) -> tuple[Link, ...]:
-    """NVLink or PCIe between each two whole cards (at most 32 of them)."""
+    """NVLink or PCIe between each pair of whole cards (at most 32 cards)."""
     whole = [gpu for gpu in gpus if not gpu.mig][:32]
-    found = []
+    links = []
     for position, one in enumerate(whole):
         for other in whole[position + 1 :]:
             pair = (handles[one.vendor_index or 0], handles[other.vendor_index or 0])
-            found.append(Link(one.index, other.index, _link(nvml, *pair)))
-    return tuple(found)
+            links.append(Link(one.index, other.index, _link(nvml, *pair)))
+    return tuple(links)
 
 
 def _link(nvml: Any, one: Any, other: Any) -> str:
     caps = getattr(nvml, "NVML_P2P_CAPS_INDEX_NVLINK", 2)
-    status = _ask(nvml, nvml.nvmlDeviceGetP2PStatus, one, other, caps)
+    status = _call(nvml, nvml.nvmlDeviceGetP2PStatus, one, other, caps)
     if status == 0:  # NVML_P2P_STATUS_OK
         return "nvlink"
-    level = _ask(nvml, nvml.nvmlDeviceGetTopologyCommonAncestor, one, other)
+    level = _call(nvml, nvml.nvmlDeviceGetTopologyCommonAncestor, one, other)
     node = getattr(nvml, "NVML_TOPOLOGY_NODE", 40)
     return "system" if isinstance(level, int) and level >= node else "pcie"

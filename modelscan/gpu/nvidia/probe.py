@@ -1,4 +1,4 @@
-"""NVIDIA: NVML first, nvidia-smi where NVML cannot be used, the device tree on a bare Jetson."""
+"""Probes NVIDIA GPUs: NVML first, else nvidia-smi, else the device tree of a Jetson."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from modelscan.core.gpu import Gpu, Host, Problem
 from modelscan.gpu.detect_format import parse_with_fallback
-from modelscan.gpu.machine import Machine
 from modelscan.gpu.nvidia.csv import APPS, OLD_QUERY, QUERY, parse_apps, parse_csv, parse_list
 from modelscan.gpu.nvidia.table import complaint, parse_table, parse_topology
 from modelscan.gpu.nvidia.xml import parse_xml
+from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.reading import ParseError, Reading
 from modelscan.gpu.tools import HOPELESS, tool_failure
@@ -21,7 +21,7 @@ _LIBRARY_DIRS = (
     "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib",
     "/usr/lib/wsl/lib", "/usr/local/nvidia/lib64", "/run/opengl-driver/lib", "/usr/lib/nvidia",
 )  # fmt: skip
-_SLOW_S = 3.0  # without persistence mode the driver is loaded again for each program
+_SLOW_S = 3.0  # without persistence mode the driver is loaded for each program
 _SIGNS = (
     "/dev/nvidiactl",
     "/proc/driver/nvidia/version",
@@ -31,8 +31,8 @@ _SIGNS = (
 )
 
 
-def run_nvidia(machine: Machine, host: Host, *, on_pci: bool = False) -> ProbeResult:
-    """Devices and problems; nothing at all, at no cost, where there is no sign of NVIDIA."""
+def run_nvidia(machine: ProbeHost, host: Host, *, on_pci: bool = False) -> ProbeResult:
+    """Devices and problems; returns at once without any sign of an NVIDIA GPU."""
     if machine.system == "darwin":
         return ProbeResult()
     signs = [sign for sign in _SIGNS if machine.exists(sign)]
@@ -48,30 +48,30 @@ def run_nvidia(machine: Machine, host: Host, *, on_pci: bool = False) -> ProbeRe
             return ProbeResult((jetson,))
         return ProbeResult((), tuple(_explain(machine, problems, signs, on_pci)))
     gpus = tuple(_with_board(gpu, machine, host) for gpu in reading.gpus)
-    return ProbeResult(gpus, (*_worth_saying(problems), *reading.problems), reading.links)
+    return ProbeResult(gpus, (*_relevant(problems), *reading.problems), reading.links)
 
 
 def _reading(
-    machine: Machine, tool: str | None, problems: list[Problem], *, nvml: bool
+    machine: ProbeHost, tool: str | None, problems: list[Problem], *, nvml: bool
 ) -> Reading | None:
-    """NVML's answer, else nvidia-smi's; a driver that hangs is not asked again."""
+    """NVML's reading, else nvidia-smi's; a driver that hangs is not called again."""
     reading = _try_nvml(machine, problems) if nvml else None
     if reading is not None or tool is None or any(p.code == "nvml_hangs" for p in problems):
         return reading
     return _try_tool(machine, tool, problems)
 
 
-def _library(machine: Machine) -> bool:
-    own = [d for d in machine.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if d]
-    if any(os.path.exists(f"{d}/{_LIBRARY}") for d in own):  # noqa: PTH110  start-up is measured
+def _library(machine: ProbeHost) -> bool:
+    library_dirs = [d for d in machine.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep) if d]
+    if any(os.path.exists(f"{d}/{_LIBRARY}") for d in library_dirs):  # noqa: PTH110  start-up is measured
         return True
     return str(machine.root) == "/" and any(
         machine.exists(f"{folder}/{_LIBRARY}") for folder in _LIBRARY_DIRS
     )
 
 
-def _try_nvml(machine: Machine, problems: list[Problem]) -> Reading | None:
-    """NVML runs in this process: a thread keeps a hanging driver from hanging modelscan."""
+def _try_nvml(machine: ProbeHost, problems: list[Problem]) -> Reading | None:
+    """Call NVML in a thread, so that a hanging driver does not block modelscan."""
     import threading
     import time
 
@@ -91,20 +91,20 @@ def _try_nvml(machine: Machine, problems: list[Problem]) -> Reading | None:
     thread.join(machine.timeout_s)
     seconds = time.monotonic() - started
     if not result:
-        said = f"the NVIDIA driver did not answer within {machine.timeout_s:g} s"
-        problems.append(Problem("nvml_hangs", said, "look at: dmesg | grep -i -e nvrm -e xid"))
+        message = f"the NVIDIA driver did not respond within {machine.timeout_s:g} s"
+        problems.append(Problem("nvml_hangs", message, "check: dmesg | grep -i -e nvrm -e xid"))
         return None
     if isinstance(result[0], ParseError):
         problems.append(result[0].problem())
         return None
     if seconds > _SLOW_S:
-        said = f"the NVIDIA driver took {seconds:.1f} s to answer"
-        problems.append(Problem("slow_driver", said, "sudo nvidia-smi -pm 1 keeps it loaded"))
+        message = f"the NVIDIA driver needed {seconds:.1f} s to respond"
+        problems.append(Problem("slow_driver", message, "keep it loaded: sudo nvidia-smi -pm 1"))
     return result[0]
 
 
-def _try_tool(machine: Machine, tool: str, problems: list[Problem]) -> Reading | None:
-    """XML, then CSV, then the table: the first that can be read."""
+def _try_tool(machine: ProbeHost, tool: str, problems: list[Problem]) -> Reading | None:
+    """Run nvidia-smi for XML, then CSV, then the table, until one can be parsed."""
     refusals: list[ParseError] = []
     for arguments, parse in (
         (("-q", "-x"), parse_xml),
@@ -122,24 +122,24 @@ def _try_tool(machine: Machine, tool: str, problems: list[Problem]) -> Reading |
             )
             return _finish(machine, tool, reading, refusals)
         except ParseError as refusal:
-            known = complaint(output.stdout + output.stderr)
-            refusals.append(known or failure or refusal)
+            parsed_failure = complaint(output.stdout + output.stderr)
+            refusals.append(parsed_failure or failure or refusal)
             if failure is not None and failure.code in HOPELESS:
                 break
-            if known is not None and known.code != "broken_gpu":
+            if parsed_failure is not None and parsed_failure.code != "broken_gpu":
                 break
     problems += [refusals[0].problem()]
     return None
 
 
-def _finish(machine: Machine, tool: str, reading: Reading, refusals: list[ParseError]) -> Reading:
-    """Users of memory, UUIDs of MIG instances, links, and what was wrong on the way."""
+def _finish(machine: ProbeHost, tool: str, reading: Reading, refusals: list[ParseError]) -> Reading:
+    """Add processes, UUIDs of MIG instances, links, and problems of earlier attempts."""
     broken = tuple(r.problem() for r in refusals if r.code == "broken_gpu")[:1]
     reading = replace(reading, problems=(*reading.problems, *broken))
     if refusals and not any(gpu.processes for gpu in reading.gpus):  # no XML, which has them
         output = machine.run([tool, *APPS], timeout_s=machine.timeout_s)
-        users = parse_apps(output.stdout)
-        gpus = (replace(gpu, processes=users.get(gpu.uuid or "", ())) for gpu in reading.gpus)
+        processes = parse_apps(output.stdout)
+        gpus = (replace(gpu, processes=processes.get(gpu.uuid or "", ())) for gpu in reading.gpus)
         reading = replace(reading, gpus=tuple(gpus))
     if any(gpu.mig and not gpu.uuid for gpu in reading.gpus):
         output = machine.run([tool, "-L"], timeout_s=machine.timeout_s)
@@ -151,39 +151,41 @@ def _finish(machine: Machine, tool: str, reading: Reading, refusals: list[ParseE
 
 
 def with_mig_uuids(gpus: tuple[Gpu, ...], listing: str) -> tuple[Gpu, ...]:
-    """UUIDs and profiles of ``nvidia-smi -L`` for instances, matched by card and number."""
+    """Add UUIDs and profiles from ``nvidia-smi -L`` to MIG instances, matched by card and
+    number.
+    """
     try:
         listed = parse_list(listing).gpus
     except ParseError:
         return gpus
-    known = {(g.vendor_index, g.mig_index): g for g in listed if g.mig}
-    found = []
+    instances = {(g.vendor_index, g.mig_index): g for g in listed if g.mig}
+    merged = []
     for gpu in gpus:
-        one = known.get((gpu.vendor_index, gpu.mig_index)) if gpu.mig else None
-        if one is not None:
-            gpu = replace(gpu, uuid=gpu.uuid or one.uuid, mig=one.mig, name=one.name)
-        found.append(gpu)
-    return tuple(found)
+        instance = instances.get((gpu.vendor_index, gpu.mig_index)) if gpu.mig else None
+        if instance is not None:
+            gpu = replace(gpu, uuid=gpu.uuid or instance.uuid, mig=instance.mig, name=instance.name)
+        merged.append(gpu)
+    return tuple(merged)
 
 
-def _with_board(gpu: Gpu, machine: Machine, host: Host) -> Gpu:
-    """Unified chips get the host's memory, and a Jetson its board's name."""
+def _with_board(gpu: Gpu, machine: ProbeHost, host: Host) -> Gpu:
+    """Set a unified chip's memory to the host's, and a Jetson's name to its board's."""
     from modelscan.gpu.facts import lookup
 
     facts = lookup(gpu.name)
     if gpu.unified_memory or (facts is not None and facts.unified_memory and not gpu.mig):
         board = _board(machine)
-        named = replace(gpu, name=board) if board and "jetson" in board.lower() else gpu
-        return with_host_memory(named, host)
+        board_gpu = replace(gpu, name=board) if board and "jetson" in board.lower() else gpu
+        return with_host_memory(board_gpu, host)
     return gpu
 
 
-def _board(machine: Machine) -> str | None:
+def _board(machine: ProbeHost) -> str | None:
     text = (machine.read("/proc/device-tree/model", 256) or "").replace("\0", "").strip()
     return text or None
 
 
-def _jetson(machine: Machine, host: Host) -> Gpu | None:
+def _jetson(machine: ProbeHost, host: Host) -> Gpu | None:
     board = _board(machine)
     if not board or "jetson" not in board.lower():
         return None
@@ -191,27 +193,27 @@ def _jetson(machine: Machine, host: Host) -> Gpu | None:
     return with_host_memory(gpu, host)
 
 
-def _worth_saying(problems: list[Problem]) -> list[Problem]:
-    """NVML's failure matters only when it is not just missing and the tool did answer."""
+def _relevant(problems: list[Problem]) -> list[Problem]:
+    """NVML's failures that matter although nvidia-smi has succeeded."""
     return [p for p in problems if p.code in ("driver_mismatch", "nvml_hangs", "slow_driver")]
 
 
 def _explain(
-    machine: Machine, problems: list[Problem], signs: list[str], on_pci: bool
+    machine: ProbeHost, problems: list[Problem], signs: list[str], on_pci: bool
 ) -> list[Problem]:
-    """One problem: the most telling one."""
+    """The most specific problem."""
     loaded = "/proc/driver/nvidia/version" in signs
     control = machine.path("/dev/nvidiactl")
-    telling = [p for p in problems if p.code not in ("nvml_failed", "driver_not_running",
+    specific = [p for p in problems if p.code not in ("nvml_failed", "driver_not_running",
                                                      "nvml_missing", "no_devices")]  # fmt: skip
-    if telling:
-        return telling[:1]
+    if specific:
+        return specific[:1]
     if loaded and "/dev/nvidiactl" not in signs:
         return [
             Problem(
                 "container_without_device",
-                "the NVIDIA driver is loaded, but this container has none of its devices",
-                "docker run --gpus all …, or ask for nvidia.com/gpu in the pod",
+                "the NVIDIA driver is loaded, but this container has no access to its devices",
+                "docker run --gpus all …, or request nvidia.com/gpu in the pod",
             )
         ]
     if "/dev/nvidiactl" in signs and not os.access(control, os.R_OK | os.W_OK):
@@ -221,7 +223,7 @@ def _explain(
         return [
             Problem(
                 "driver_missing",
-                "there is an NVIDIA card on the PCI bus and no NVIDIA driver is loaded",
+                "an NVIDIA GPU is on the PCI bus but no NVIDIA driver is loaded",
                 "install the NVIDIA driver (nouveau cannot compute), then reboot",
             )
         ]

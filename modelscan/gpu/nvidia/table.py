@@ -1,11 +1,13 @@
-"""The table ``nvidia-smi`` prints without options, ``nvlink -s``, ``topo -m``; complaints."""
+"""Parser of nvidia-smi's default table, ``nvlink -s`` and ``topo -m``, and of its error
+messages.
+"""
 
 from __future__ import annotations
 
 import re
 
 from modelscan.core.gpu import GpuProcess, Link
-from modelscan.gpu.nvidia.build import Card, Slice, build, is_broken, mib
+from modelscan.gpu.nvidia.build import CardReport, Slice, build, is_broken, mib
 from modelscan.gpu.nvidia.csv import parse_list
 from modelscan.gpu.reading import MAX_DEVICES, ParseError, Reading, lines_of, number, text_of
 
@@ -26,7 +28,7 @@ _PROCESS = re.compile(
 )
 _DRIVER = re.compile(r"Driver Version:\s*([0-9][0-9.]{1,20})")
 
-# What nvidia-smi says instead of an answer: (pattern, code, message, hint).
+# nvidia-smi's error messages: (pattern, code, message, hint).
 COMPLAINTS = (
     (r"driver/library version mismatch", "driver_mismatch",
      "the NVIDIA kernel module and the driver's libraries have different versions",
@@ -35,16 +37,16 @@ COMPLAINTS = (
      "nvidia-smi is installed but the NVIDIA driver is not loaded",
      "sudo modprobe nvidia; after a kernel update: sudo dkms autoinstall"),
     (r"insufficient permissions|permission denied", "no_permission",
-     "the NVIDIA devices may not be opened by this user",
+     "no permission to open the NVIDIA devices",
      "ls -l /dev/nvidia*; add the user to their group, or start the container with the devices"),
     (r"gpu access blocked by the operating system", "wsl_blocked",
      "Windows blocks the GPU for WSL", "wsl --update, then update the Windows driver"),
     (r"unable to determine the device handle|gpu is lost", "broken_gpu",
-     "a GPU does not answer its driver", "reboot; then look at: dmesg | grep -i xid"),
-    (r"no devices were found", "no_devices", "the NVIDIA driver is loaded and has no device",
+     "a GPU does not respond to its driver", "reboot; then check: dmesg | grep -i xid"),
+    (r"no devices were found", "no_devices", "the NVIDIA driver is loaded but has no device",
      "lspci | grep -i nvidia"),
     (r"failed to initialize nvml: unknown error", "container_lost_device",
-     "NVML cannot open the devices: typical of a container that lost them",
+     "NVML cannot open the devices: a container that lost access to them has this error",
      "restart the container; see the systemd cgroup notes of the NVIDIA container toolkit"),
     (r"failed to initialize nvml|couldn't find libnvidia-ml", "nvml_failed",
      "the NVIDIA management library could not be started", "reinstall the NVIDIA driver"),
@@ -52,7 +54,7 @@ COMPLAINTS = (
 
 
 def complaint(text: str) -> ParseError | None:
-    """The refusal a complaint of nvidia-smi means, or None."""
+    """The ParseError for an error message of nvidia-smi, or None."""
     lowered = text[:20_000].lower()
     for pattern, code, message, hint in COMPLAINTS:
         if re.search(pattern, lowered):
@@ -61,19 +63,19 @@ def complaint(text: str) -> ParseError | None:
 
 
 def parse_gaudi(text: str) -> Reading:
-    """The table of hl-smi (Intel Gaudi), which is nvidia-smi's; raises ParseError."""
+    """Parse hl-smi's table (Intel Gaudi), which has nvidia-smi's format. Raises ParseError."""
     return _parse(text, "intel", "hl-smi")
 
 
 def parse_table(text: str) -> Reading:
-    """Devices of the table, Gaudis too; raises ParseError."""
+    """Parse the default table of nvidia-smi or hl-smi. Raises ParseError."""
     return parse_gaudi(text) if "HL-SMI" in text[:4000] else _parse(text, "nvidia", SOURCE)
 
 
 def _parse(text: str, vendor: str, source: str) -> Reading:
-    cards: dict[int, Card] = {}
+    cards: dict[int, CardReport] = {}
     driver = None
-    current: Card | None = None
+    current: CardReport | None = None
     for line in lines_of(text):
         match = _DRIVER.search(line)
         driver = driver or (match.group(1) if match else None)
@@ -81,7 +83,7 @@ def _parse(text: str, vendor: str, source: str) -> Reading:
             continue
         first = _FIRST.match(line)
         if first and len(cards) < MAX_DEVICES:
-            current = Card(int(first.group(1)), text_of(first.group(2)), driver=driver)
+            current = CardReport(int(first.group(1)), text_of(first.group(2)), driver=driver)
             current.bus = text_of(first.group(3))
             cards[current.index] = current
         elif line.startswith(("+", "|--", "|==")):
@@ -95,23 +97,23 @@ def _parse(text: str, vendor: str, source: str) -> Reading:
     return Reading(source, gpus, problems, driver_version=driver)
 
 
-def _add_memory(line: str, card: Card) -> None:
-    """Used and total memory of the row below a card's name, or what is said in their place."""
-    if card.total is not None or card.said:
+def _add_memory(line: str, card: CardReport) -> None:
+    """Set used and total memory from the row below a card's name, or the text in their place."""
+    if card.total is not None or card.memory_text:
         return
     match = _MEMORY.search(line)
     if match:
         card.used, card.total = mib(match.group(1)), mib(match.group(2))
-        # What the driver reserves is not in the table: what is free is told too high by as much.
+        # The table does not list driver-reserved memory, so free memory is too high by that amount.
         usage = re.search(r"\|\s*(\d{1,3})%", line[match.end() - 1 :])
         card.utilization = float(usage.group(1)) if usage else None
         return
     cells = [cell.strip() for cell in line.split("|")]
     if len(cells) > 3 and (cells[2] in ("N/A", "Not Supported") or is_broken(cells[2])):
-        card.said = cells[2]
+        card.memory_text = cells[2]
 
 
-def _add_slice(line: str, cards: dict[int, Card]) -> bool:
+def _add_slice(line: str, cards: dict[int, CardReport]) -> bool:
     match = _MIG.match(line)
     if not match or int(match.group(1)) not in cards:
         return False
@@ -122,19 +124,21 @@ def _add_slice(line: str, cards: dict[int, Card]) -> bool:
     return True
 
 
-def _add_process(line: str, cards: dict[int, Card]) -> bool:
+def _add_process(line: str, cards: dict[int, CardReport]) -> bool:
     match = _PROCESS.match(line)
     if not match or int(match.group(1)) not in cards:
         return False
     _, instance, _, pid, _, name, used = match.groups()
-    held = mib(used)
+    used_bytes = mib(used)
     own = int(instance) if instance and instance.isdigit() else None
-    cards[int(match.group(1))].processes.append((GpuProcess(int(pid), text_of(name), held), own))
+    cards[int(match.group(1))].processes.append(
+        (GpuProcess(int(pid), text_of(name), used_bytes), own)
+    )
     return True
 
 
 def parse_nvlink(text: str) -> Reading:
-    """``nvidia-smi nvlink -s``: the sum of each GPU's active links in one direction."""
+    """Parse ``nvidia-smi nvlink -s``: the sum of each GPU's active links in one direction."""
     speeds: dict[int, int] = {}
     index = -1
     listed = parse_list(text)
@@ -149,7 +153,7 @@ def parse_nvlink(text: str) -> Reading:
 
 
 def parse_topology(text: str) -> tuple[Link, ...]:
-    """``nvidia-smi topo -m`` and ``rocm-smi --showtopotype``-like matrices of GPU rows."""
+    """The links in matrices of GPU rows: ``nvidia-smi topo -m``, ``rocm-smi --showtopotype``."""
     links: list[Link] = []
     header: list[str] = []
     for line in lines_of(text):

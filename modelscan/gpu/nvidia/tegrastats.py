@@ -1,4 +1,4 @@
-"""``tegrastats``: a Jetson's memory, which GPU and CPU share; swap is not counted."""
+"""Parser of ``tegrastats``: a Jetson's memory, common to GPU and CPU; swap is not counted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from modelscan.gpu.reading import ParseError, Reading, lines_of
 
 
 def parse_tegrastats(text: str) -> Reading:
-    """The last line that tells memory; raises ParseError."""
-    found = None
+    """Parse the last line with memory. Raises ParseError."""
+    memory = None
     for line in lines_of(text):
-        found = re.search(r"RAM (\d{1,8})/(\d{1,8})MB", line) or found
-    if found is None:
-        raise ParseError("no_memory", "the text has no memory of tegrastats")
-    used, total = int(found.group(1)) * MIB, int(found.group(2)) * MIB
+        memory = re.search(r"RAM (\d{1,8})/(\d{1,8})MB", line) or memory
+    if memory is None:
+        raise ParseError("no_memory", "the text has no memory line of tegrastats")
+    used, total = int(memory.group(1)) * MIB, int(memory.group(2)) * MIB
     gpu = Gpu(
         0, "NVIDIA Jetson", "nvidia", total, max(0, total - used), "tegrastats", used_bytes=used,
         unified_memory=True, vendor_index=0,

@@ -1,4 +1,4 @@
-"""``nvidia-smi -q`` as text: sections by indentation, values after the colon."""
+"""Parser of ``nvidia-smi -q`` text: sections by indentation, values after the colon."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from modelscan.core.gpu import GpuProcess
-from modelscan.gpu.nvidia.build import Card, Slice, build
+from modelscan.gpu.nvidia.build import CardReport, Slice, build
 from modelscan.gpu.reading import (
     MAX_DEVICES,
     ParseError,
@@ -22,9 +22,9 @@ Pair = tuple[tuple[str, ...], str]  # (sections and key, value)
 
 
 def parse_query(text: str) -> Reading:
-    """Devices of ``nvidia-smi -q``; raises ParseError."""
+    """Parse ``nvidia-smi -q``. Raises ParseError."""
     driver = None
-    cards: list[Card] = []
+    cards: list[CardReport] = []
     block: list[str] = []
     heading = ""
     for line in [*lines_of(text), "GPU end"]:
@@ -44,7 +44,7 @@ def parse_query(text: str) -> Reading:
 
 
 def pairs(lines: list[str]) -> Iterator[Pair]:
-    """Each ``key : value`` with the sections it stands in; a section is a pair without a value."""
+    """Each ``key : value`` with its sections; a section is a pair without a value."""
     stack: list[tuple[int, str]] = []
     for line in lines:
         if not line.strip():
@@ -61,41 +61,43 @@ def pairs(lines: list[str]) -> Iterator[Pair]:
         yield path, value
 
 
-def _card(heading: str, lines: list[str], position: int, driver: str | None) -> Card:
-    found: dict[tuple[str, ...], str] = {}
+def _card(heading: str, lines: list[str], position: int, driver: str | None) -> CardReport:
+    values: dict[tuple[str, ...], str] = {}
     listed = list(pairs(lines))
     for path, value in listed:
-        found.setdefault(path, value)
-    memory = {key: found.get(("FB Memory Usage", key)) for key in ("Total", "Used", "Free",
+        values.setdefault(path, value)
+    memory = {key: values.get(("FB Memory Usage", key)) for key in ("Total", "Used", "Free",
                                                                   "Reserved")}  # fmt: skip
-    device = re.match(r"^0x([0-9A-Fa-f]{4})10DE$", found.get(("PCI", "Device Id"), ""))
-    return Card(
+    device = re.match(r"^0x([0-9A-Fa-f]{4})10DE$", values.get(("PCI", "Device Id"), ""))
+    return CardReport(
         index=position,
-        name=text_of(found.get(("Product Name",))),
-        uuid=text_of(found.get(("GPU UUID",))),
+        name=text_of(values.get(("Product Name",))),
+        uuid=text_of(values.get(("GPU UUID",))),
         bus=heading,
         total=size_bytes(memory["Total"], "MiB"),
         used=size_bytes(memory["Used"], "MiB"),
         free=size_bytes(memory["Free"], "MiB"),
         reserved=size_bytes(memory["Reserved"], "MiB"),
-        said=memory["Total"] or "",
+        memory_text=memory["Total"] or "",
         driver=driver,
-        utilization=number(found.get(("Utilization", "GPU")) or found.get(("Utilization", "Gpu"))),
+        utilization=number(
+            values.get(("Utilization", "GPU")) or values.get(("Utilization", "Gpu"))
+        ),
         pci_device_id=f"0x{device.group(1).lower()}" if device else None,
-        memory_clock=number(found.get(("Max Clocks", "Memory"))),
-        mig_enabled=found.get(("MIG Mode", "Current")) == "Enabled",
+        memory_clock=number(values.get(("Max Clocks", "Memory"))),
+        mig_enabled=values.get(("MIG Mode", "Current")) == "Enabled",
         slices=_slices(listed),
         processes=_processes(listed),
     )
 
 
 def _slices(listed: list[Pair]) -> list[Slice]:
-    found: list[Slice] = []
+    slices: list[Slice] = []
     for path, value in listed:
         if path == ("MIG Device",):
-            found.append(Slice())
-        elif found and path[0] == "MIG Device":
-            part, rest = found[-1], path[1:]
+            slices.append(Slice())
+        elif slices and path[0] == "MIG Device":
+            part, rest = slices[-1], path[1:]
             if rest == ("GPU Instance ID",):
                 part.gpu_instance = _int(value)
             elif rest == ("Compute Instance ID",):
@@ -104,14 +106,14 @@ def _slices(listed: list[Pair]) -> list[Slice]:
                 part.multiprocessors = _int(value)
             elif len(rest) == 2 and "FB Memory" in rest[0] and rest[1] in _MEMORY_KEYS:
                 setattr(part, _MEMORY_KEYS[rest[1]], size_bytes(value, "MiB"))
-    return found
+    return slices
 
 
 _MEMORY_KEYS = {"Total": "total", "Used": "used", "Free": "free"}
 
 
 def _processes(listed: list[Pair]) -> list[tuple[GpuProcess, int | None]]:
-    found: list[tuple[GpuProcess, int | None]] = []
+    processes: list[tuple[GpuProcess, int | None]] = []
     instance: int | None = None
     for path, value in listed:
         if path[0] != "Processes" or len(path) < 2:
@@ -120,14 +122,14 @@ def _processes(listed: list[Pair]) -> list[tuple[GpuProcess, int | None]]:
         if key == "GPU instance ID":
             instance = _int(value)
         elif key == "Process ID" and _int(value) is not None:
-            found.append((GpuProcess(_int(value) or 0, None, None), instance))
-        elif found and key == "Name":
-            last = found[-1][0]
-            found[-1] = (GpuProcess(last.pid, text_of(value), last.memory_bytes), instance)
-        elif found and key == "Used GPU Memory":
-            last = found[-1][0]
-            found[-1] = (GpuProcess(last.pid, last.name, size_bytes(value, "MiB")), instance)
-    return found
+            processes.append((GpuProcess(_int(value) or 0, None, None), instance))
+        elif processes and key == "Name":
+            last = processes[-1][0]
+            processes[-1] = (GpuProcess(last.pid, text_of(value), last.memory_bytes), instance)
+        elif processes and key == "Used GPU Memory":
+            last = processes[-1][0]
+            processes[-1] = (GpuProcess(last.pid, last.name, size_bytes(value, "MiB")), instance)
+    return processes
 
 
 def _int(text: str | None) -> int | None:

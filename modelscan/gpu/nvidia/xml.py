@@ -1,4 +1,4 @@
-"""``nvidia-smi -q -x``: read by tag name, every tag optional (DTD versions 10 to 13 and on)."""
+"""Parser of ``nvidia-smi -q -x``: by tag name, every tag optional (DTD version 10 and later)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from modelscan.core.gpu import GpuProcess
-from modelscan.gpu.nvidia.build import Card, Slice, build
+from modelscan.gpu.nvidia.build import CardReport, Slice, build
 from modelscan.gpu.reading import MAX_TEXT, ParseError, Reading, number, size_bytes, text_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _HINT = "run it by hand: nvidia-smi -q -x"
 
 
 def parse_xml(text: str) -> Reading:
-    """Devices of ``nvidia-smi -q -x``; raises ParseError."""
+    """Parse ``nvidia-smi -q -x``. Raises ParseError."""
     root = _root(text)
     driver = text_of(root.findtext("driver_version"))
     cards = [_card(element, i, driver) for i, element in enumerate(root.findall("gpu"))]
@@ -33,26 +33,28 @@ def _root(text: str) -> Element:
     start = re.search(r"<\?xml|<!DOCTYPE|<nvidia_smi_log", text[:MAX_TEXT])
     if start is None:
         raise ParseError("not_xml", "the output of nvidia-smi has no XML", _HINT)
-    # Warnings ("infoROM is corrupted") may follow, and with -l the next document.
+    # Warnings ("infoROM is corrupted") may follow, with -l also the next document.
     inside, end, _ = text[start.start() : MAX_TEXT].partition("</nvidia_smi_log>")
     document = inside + end
     if "<!ENTITY" in document:
         raise ParseError("garbled", "the XML declares entities, which nvidia-smi never does")
     try:
-        # The program is the driver's own, entities are refused above, the size is bounded.
+        # The source is the driver's own program; entities are refused and the size limited above.
         root = ElementTree.fromstring(document.strip())  # noqa: S314
     except (ElementTree.ParseError, ValueError, RecursionError) as error:
-        said = f"the XML of nvidia-smi is cut off or broken: {error}"
-        raise ParseError("garbled", said, _HINT) from None
+        message = f"the XML of nvidia-smi is cut off or broken: {error}"
+        raise ParseError("garbled", message, _HINT) from None
     if root.tag != "nvidia_smi_log":
-        raise ParseError("not_nvidia_smi", f"the XML is a <{str(root.tag)[:40]}>, not nvidia-smi's")
+        raise ParseError(
+            "not_nvidia_smi", f"the XML is a <{str(root.tag)[:40]}>, not from nvidia-smi"
+        )
     return root
 
 
-def _card(gpu: Element, position: int, driver: str | None) -> Card:
+def _card(gpu: Element, position: int, driver: str | None) -> CardReport:
     memory = gpu.find("fb_memory_usage")
     device = text_of(gpu.findtext("pci/pci_device_id"))
-    return Card(
+    return CardReport(
         index=position,
         name=text_of(gpu.findtext("product_name")),
         uuid=text_of(gpu.findtext("uuid")),
@@ -61,7 +63,7 @@ def _card(gpu: Element, position: int, driver: str | None) -> Card:
         used=_memory(memory, "used"),
         free=_memory(memory, "free"),
         reserved=_memory(memory, "reserved"),
-        said=(memory.findtext("total") if memory is not None else None) or "",
+        memory_text=(memory.findtext("total") if memory is not None else None) or "",
         driver=driver,
         utilization=number(gpu.findtext("utilization/gpu_util")),
         pci_device_id=_device_id(device),
@@ -73,7 +75,7 @@ def _card(gpu: Element, position: int, driver: str | None) -> Card:
 
 
 def _device_id(text: str | None) -> str | None:
-    """``20B210DE`` (device, vendor) -> ``0x20b2``."""
+    """The device id from ``20B210DE`` (device, vendor): ``0x20b2``."""
     match = re.match(r"^(?:0x)?([0-9A-Fa-f]{4})10DE$", text or "")
     return f"0x{match.group(1).lower()}" if match else None
 

@@ -1,1 +1,1 @@
-"""Weights from a hub: resumed, verified, pinned to a revision."""
+"""Downloads of weights from a hub: resumable, verified, pinned to a revision."""

@@ -1,4 +1,4 @@
-"""Files of Hugging Face repositories, in the cache of ``huggingface_hub``."""
+"""Downloads of Hugging Face repositories into the cache of ``huggingface_hub``."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _QUIET = {
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
 }
-# The HTTP client that the library brought along, by its release: 0.x and 2.x.
+# The HTTP client of huggingface_hub, by its release: 0.x and 2.x.
 _CLIENTS = (("requests", "RequestException"), ("httpx2", "HTTPError"))
 _BLOB = re.compile(r"[0-9A-Za-z][\w.-]{7,127}")
 
 
 class HuggingFaceStore:
-    """See ``types.Store``. Only the configured token is used, never one of the environment."""
+    """See ``types.WeightStore``. Uses only the configured token, never one from the environment."""
 
     def __init__(self, config: Config, hub: Hub | None) -> None:
         self._config, self._hub = config, hub
@@ -41,6 +41,7 @@ class HuggingFaceStore:
         self._token: str | bool = resolve(str(reference)) if reference else False
 
     def folder(self, repo: str, revision: str) -> Path:
+        """The snapshot folder of this revision."""
         return hub_cache.folder("huggingface", repo, revision, self._config)
 
     def fetch(self, repo: str, revision: str, file: WeightFile, moved: Moved) -> Path:
@@ -54,8 +55,8 @@ class HuggingFaceStore:
         timeout_s = self._config.http_timeout_s
         with _explained(repo, file, self._config):
             url = library.hf_hub_url(repo, file.path, revision=revision, endpoint=endpoint)
-            found = library.get_hf_file_metadata(url, token=self._token, timeout=timeout_s)
-            self._fetch_blob(repo, revision, file, str(found.etag), moved)
+            metadata = library.get_hf_file_metadata(url, token=self._token, timeout=timeout_s)
+            self._fetch_blob(repo, revision, file, str(metadata.etag), moved)
             path = library.hf_hub_download(
                 repo, file.path, revision=revision, token=self._token, endpoint=endpoint,
                 etag_timeout=timeout_s, cache_dir=cache_dir(),
@@ -66,26 +67,29 @@ class HuggingFaceStore:
         self, repo: str, revision: str, file: WeightFile, etag: str, moved: Moved
     ) -> None:
         if not _BLOB.fullmatch(etag):
-            raise RemoteError(f"the hub names {file.path} of {repo} by no usable ETag: {etag!r}")
+            raise RemoteError(f"the hub sent an invalid ETag for {file.path} of {repo}: {etag!r}")
         assert self._hub is not None
         hub, reference = self._hub, Reference(Kind.HUGGINGFACE, repo, revision)
         blob = self.folder(repo, revision).parent.parent / "blobs" / etag
         if blob.exists():
             return
         blob.parent.mkdir(parents=True, exist_ok=True)
-        part = blob.with_name(f"{etag}.incomplete")  # the name that older releases resume, too
+        part = blob.with_name(f"{etag}.incomplete")  # older releases resume files of this name too
         fetch_into(part, file, lambda start: hub.stream(reference, file.path, start), moved)
         part.replace(blob)
 
     def discard(self, path: Path) -> None:
-        """The link and the blob it points to."""
+        """Delete the link and the blob that it points to."""
         blob = path.resolve()
         path.unlink(missing_ok=True)
         blob.unlink(missing_ok=True)
 
 
 def _library() -> Any:
-    """huggingface_hub, imported only for a download; raises ModelscanError where it is missing."""
+    """huggingface_hub, imported only for a download.
+
+    Raises ModelscanError if it is not installed.
+    """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -100,7 +104,7 @@ def _library() -> Any:
 
 @contextlib.contextmanager
 def _explained(repo: str, file: WeightFile, config: Config) -> Iterator[None]:
-    """The library's errors as ours."""
+    """Turn the library's errors into modelscan's."""
     import httpx
     from huggingface_hub import errors
 
@@ -117,14 +121,14 @@ def _explained(repo: str, file: WeightFile, config: Config) -> Iterator[None]:
     except errors.GatedRepoError as error:
         page = f"{config.hf_endpoint.rstrip('/')}/{repo}"
         raise AuthError(
-            f"{repo} is gated: its owner must grant access first",
-            hint=f"ask for access at {page}, then: modelscan config set hf_token env:HF_TOKEN",
+            f"{repo} is gated: its owner must grant you access",
+            hint=f"request access at {page}, then: modelscan config set hf_token env:HF_TOKEN",
             code="gated",
         ) from error
     except network as error:
         raise RemoteError(
             f"{file.path} of {repo} could not be fetched: {redact(_first_line(error))}",
-            hint="try again: what has arrived is kept and resumed", code="download_failed",
+            hint="try again: the download resumes where it stopped", code="download_failed",
         ) from error  # fmt: skip
 
 

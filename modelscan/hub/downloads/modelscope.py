@@ -1,6 +1,6 @@
-"""Files of ModelScope repositories: resumed by byte ranges, into ``data/models/modelscope``.
+"""Downloads of ModelScope repositories: resumed by byte ranges, into ``data/models/modelscope``.
 
-The hub names no commit, so the pin is each file's SHA-256: what was pulled is known by it.
+ModelScope has no commit ids, so files are pinned by their SHA-256.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from modelscan.state.files import ensure_dir
 
 
 class ModelScopeStore:
-    """See ``types.Store``. A file is ``NAME.part`` until it is whole."""
+    """See ``types.WeightStore``. An incomplete file is named ``NAME.part``."""
 
     def __init__(self, config: Config, hub: Hub | None) -> None:
         self._config, self._hub = config, hub
 
     def folder(self, repo: str, revision: str) -> Path:
+        """The folder of this revision."""
         return hub_cache.folder("modelscope", repo, revision, self._config)
 
     def fetch(self, repo: str, revision: str, file: WeightFile, moved: Moved) -> Path:
+        """Download or resume one file."""
         assert self._hub is not None
         target = self.folder(repo, revision) / file.path
         ensure_dir(target.parent)
-        # Parts of another version of the file must not be continued.
+        # A part of another version of the file must not be resumed.
         part = target.with_name(f"{target.name}.{(file.sha256 or revision)[:12]}.part")
         reference = Reference(Kind.MODELSCOPE, repo, revision)
         hub = self._hub
@@ -39,4 +41,5 @@ class ModelScopeStore:
         return target
 
     def discard(self, path: Path) -> None:
+        """Delete the file."""
         path.unlink(missing_ok=True)

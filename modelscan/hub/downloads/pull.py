@@ -1,8 +1,8 @@
-"""Weights from a hub: exactly the files a plan needs, pinned to a revision, checksums verified.
+"""Downloads the files that a plan needs, pinned to a revision, with verified checksums.
 
-Hugging Face goes through ``huggingface_hub`` and its cache (resume, mirrors, shared with other
-tools). ModelScope goes into ``data/models``. A file counts as fetched only after its SHA-256 was
-right; the result is stored by size and modification time, so that it is computed once.
+Hugging Face files go through ``huggingface_hub`` into its cache (resume, mirrors, shared with other
+tools), ModelScope files into ``data/models``. A file counts as fetched once its SHA-256 is
+verified; the result is stored with size and modification time, so it is computed once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from modelscan.core.units import GIB, format_bytes
 from modelscan.formats.files import describe, is_projector
 from modelscan.hub import cache as hub_cache
 from modelscan.hub import checksums
-from modelscan.hub.downloads.types import Progress, Report, Store
+from modelscan.hub.downloads.types import Progress, Report, WeightStore
 from modelscan.hub.needed_files import needed
 from modelscan.hub.repository import Hub
 from modelscan.state.config import Config
@@ -33,7 +33,9 @@ _KINDS = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """``folder`` holds ``files`` by their repository paths. ``fetched_bytes``: moved just now."""
+    """A finished pull. ``folder`` contains ``files``; ``fetched_bytes`` were downloaded just
+    now.
+    """
 
     source: str
     repo: str
@@ -44,15 +46,15 @@ class Pulled:
 
 
 def is_remote(plan: Plan) -> bool:
+    """True if the plan's weights come from a hub."""
     return plan.source in _KINDS
 
 
 def pull(plan: Plan, config: Config, report: Report | None = None) -> Pulled:
-    """Fetch what ``plan`` needs and is not there yet; a second process waits for the first.
+    """Download the missing files of a plan; a second process waits for the first.
 
-    Raises NotDeployableError (pickles only, missing files), AuthError (gated), RemoteError (the
-    hub), ModelscanError (no space, wrong checksum). Nothing is counted as there before it was
-    verified.
+    Raises NotDeployableError (only pickles, missing files), AuthError (gated), RemoteError (the hub
+    failed), ModelscanError (disk full, wrong checksum). Only verified files are recorded.
     """
     reference = Reference(_KINDS[plan.source], plan.repo, plan.revision)
     lock = config.paths.locks_dir / f"pull-{checksums.key(plan.source, plan.repo)}.lock"
@@ -68,7 +70,7 @@ def pull(plan: Plan, config: Config, report: Report | None = None) -> Pulled:
 
 
 def folder_of(plan: Plan, config: Config) -> Path:
-    """Where a pull of this plan puts its files."""
+    """The folder for the files of this plan."""
     revision = plan.revision or _default_revision(plan.source)
     return hub_cache.folder(plan.source, plan.repo, revision, config)
 
@@ -77,7 +79,7 @@ def _default_revision(source: str) -> str:
     return "master" if source == "modelscope" else "main"
 
 
-def _store(source: str, config: Config, hub: Hub | None) -> Store:
+def _store(source: str, config: Config, hub: Hub | None) -> WeightStore:
     if source == "modelscope":
         from modelscan.hub.downloads.modelscope import ModelScopeStore
 
@@ -91,7 +93,7 @@ def _fetch(
     plan: Plan,
     revision: str,
     files: tuple[WeightFile, ...],
-    store: Store,
+    store: WeightStore,
     config: Config,
     report: Report | None,
 ) -> Pulled:
@@ -107,62 +109,65 @@ def _fetch(
         _verify(path, file, plan, store, verified)
     if not files:
         return Pulled(plan.source, plan.repo, revision, folder, files, 0)
-    known = tuple(_with_hash(folder, file) for file in files)
-    checksums.remember_pull(config.paths, plan.source, plan.repo, revision, known)
+    hashed = tuple(_with_hash(folder, file) for file in files)
+    checksums.remember_pull(config.paths, plan.source, plan.repo, revision, hashed)
     return Pulled(plan.source, plan.repo, revision, folder, files, meter.fresh)
 
 
 def _with_hash(folder: Path, file: WeightFile) -> WeightFile:
-    """The hub publishes no SHA-256 of small files: ours shows later whether one was changed."""
+    """The file with its SHA-256.
+
+    The hub publishes none for small files; the computed one detects later changes.
+    """
     if file.sha256 is not None:
         return file
     return replace(file, sha256=checksums.sha256(folder / file.path))
 
 
 def _weights_last(file: WeightFile) -> tuple[bool, bool]:
-    """A snapshot counts as whole by its weights: what goes with them is there before."""
+    """Sort key: weights last, because a snapshot with its weights counts as complete."""
     return describe(file.path).format is not None, not is_projector(file.path)
 
 
 def _verify(
-    path: Path, file: WeightFile, plan: Plan, store: Store, verified: checksums.Verified
+    path: Path, file: WeightFile, plan: Plan, store: WeightStore, verified: checksums.Verified
 ) -> None:
     size = path.stat().st_size
     if file.size_bytes is not None and size != file.size_bytes:
         store.discard(path)
         raise ModelscanError(
-            f"{file.path} of {plan.repo} has {size} bytes, the hub says {file.size_bytes}",
+            f"{file.path} of {plan.repo} has {size} bytes, expected {file.size_bytes}",
             hint="try again: the file was deleted", code="wrong_size",
         )  # fmt: skip
     if file.sha256 is not None:
-        found = checksums.sha256(path)
-        if found != file.sha256:
+        digest = checksums.sha256(path)
+        if digest != file.sha256:
             store.discard(path)
             raise ModelscanError(
-                f"{file.path} of {plan.repo} is damaged: its SHA-256 is {found[:12]}…, "
-                f"the hub says {file.sha256[:12]}…",
+                f"{file.path} of {plan.repo} is damaged: its SHA-256 is {digest[:12]}…, "
+                f"expected {file.sha256[:12]}…",
                 hint="try again: the file was deleted", code="wrong_checksum",
-                details={"file": file.path, "expected": file.sha256, "found": found},
+                details={"file": file.path, "expected": file.sha256, "found": digest},
             )  # fmt: skip
     verified.add(path, file)
 
 
 def _check_space(folder: Path, missing: list[WeightFile], plan: Plan) -> None:
-    """Before the first byte: what is missing, and a little to spare, must fit the disk."""
-    wanted = sum(file.size_bytes or 0 for file in missing)
-    there = next(p for p in (folder, *folder.parents) if p.exists())
-    free = shutil.disk_usage(there).free
-    if wanted and wanted + min(SPARE_BYTES, wanted) > free:
+    """Raise ModelscanError unless the missing files and a reserve fit on the disk."""
+    missing_bytes = sum(file.size_bytes or 0 for file in missing)
+    existing = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if missing_bytes and missing_bytes + min(SPARE_BYTES, missing_bytes) > free:
         raise ModelscanError(
-            f"{plan.repo} needs {format_bytes(wanted)} on {there}, where {format_bytes(free)} "
-            "are free",
-            hint="modelscan cache list shows what could go", code="no_space",
-            details={"needed_bytes": wanted, "free_bytes": free},
+            f"{plan.repo} needs {format_bytes(missing_bytes)} on {existing}, where "
+            f"{format_bytes(free)} are free",
+            hint="modelscan cache list   (what could be removed)", code="no_space",
+            details={"needed_bytes": missing_bytes, "free_bytes": free},
         )  # fmt: skip
 
 
 def _from_cache(plan: Plan, config: Config) -> Pulled:
-    """What was pulled and verified before; nothing is asked."""
+    """The files that were pulled and verified before; sends no request."""
     store = _store(plan.source, config, None)
     for pulled in checksums.pulls(config.paths, plan.source, plan.repo, plan.revision):
         folder = store.folder(plan.repo, pulled.revision)
@@ -176,7 +181,7 @@ def _from_cache(plan: Plan, config: Config) -> Pulled:
 
 
 def pulled_before(reference: Reference, config: Config) -> Pulled | None:
-    """The newest pull of a repository whose files are all still there; nothing is asked."""
+    """The newest pull of a repository whose files all still exist; sends no request."""
     source = reference.kind.value
     for record in checksums.pulls(config.paths, source, reference.value, reference.revision):
         folder = hub_cache.folder(source, record.repo, record.revision, config)
@@ -190,7 +195,7 @@ def _covers(plan: Plan, files: tuple[WeightFile, ...]) -> bool:
 
 
 class _Meter:
-    """Counts bytes over all files, and says how fast and how long still."""
+    """Counts bytes over all files; reports rate and remaining time."""
 
     def __init__(self, total: int, report: Report | None) -> None:
         self.total, self.done, self.fresh, self.file = total, 0, 0, ""
@@ -203,5 +208,5 @@ class _Meter:
             return
         elapsed = time.monotonic() - self._start
         rate = self.fresh / elapsed if elapsed > 0.5 else None
-        left = max(0, self.total - self.done) / rate if rate else None
-        self._report(Progress(self.file, self.done, self.total, rate, left))
+        left_s = max(0, self.total - self.done) / rate if rate else None
+        self._report(Progress(self.file, self.done, self.total, rate, left_s))

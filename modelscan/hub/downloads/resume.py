@@ -1,4 +1,4 @@
-"""A file that arrives in as many pieces as it takes: what is there is kept and continued."""
+"""Downloads a file over as many connections as necessary; received bytes are kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modelscan.hub.downloads.types import Moved
 from modelscan.net.errors import HttpError
 from modelscan.state.files import explain_os_errors
 
-_PAUSES_S = (0.3, 1.0)  # after a connection that brought nothing; one that did is simply renewed
+_PAUSES_S = (0.3, 1.0)  # after a connection without data; after one with data, continue at once
 
 
 def fetch_into(
@@ -22,30 +22,30 @@ def fetch_into(
     stream: Callable[[int], Iterator[bytes]],
     moved: Moved,
 ) -> None:
-    """Make ``part`` the whole file. ``stream(start)`` gives its bytes from there on.
+    """Complete the file ``part``. ``stream(start)`` yields its bytes from byte ``start``.
 
-    Raises RemoteError (``download_failed``) when nothing arrives any more: the part stays.
+    Raises RemoteError (``download_failed``) if no more data arrives; the part stays.
     """
     with explain_os_errors(part), open(part, "ab") as target:
-        have = target.seek(0, 2)
-        if file.size_bytes is not None and have > file.size_bytes:
-            have = target.truncate(0)
-        moved(have, fresh=False)
+        size = target.seek(0, 2)
+        if file.size_bytes is not None and size > file.size_bytes:
+            size = target.truncate(0)
+        moved(size, fresh=False)
         pauses = iter(_PAUSES_S)
-        while not _complete(have, file):
-            arrived, failure = _piece(target, have, stream, moved)
-            have += arrived
+        while not _complete(size, file):
+            received, failure = _piece(target, size, stream, moved)
+            size += received
             if failure is None and file.size_bytes is None:
                 return
-            if arrived:
+            if received:
                 pauses = iter(_PAUSES_S)
                 continue
             pause_s = next(pauses, None)
-            if pause_s is None or (failure is not None and not _passing(failure)):
-                raise _failed(file, have, failure)
+            if pause_s is None or (failure is not None and not _is_transient(failure)):
+                raise _failed(file, size, failure)
             if failure is not None and failure.code == "no_ranges":
-                moved(-have, fresh=False)
-                have = target.truncate(0)
+                moved(-size, fresh=False)
+                size = target.truncate(0)
             time.sleep(pause_s)
 
 
@@ -59,21 +59,21 @@ def _piece(
     stream: Callable[[int], Iterator[bytes]],
     moved: Moved,
 ) -> tuple[int, HttpError | None]:
-    """What one connection brought, and why it ended early."""
-    arrived = 0
+    """The number of bytes received over one connection, and the error that ended it."""
+    received = 0
     try:
         for data in stream(start):
             target.write(data)
-            arrived += len(data)
+            received += len(data)
             moved(len(data))
     except HttpError as error:
-        return arrived, error
+        return received, error
     finally:
         target.flush()
-    return arrived, None
+    return received, None
 
 
-def _passing(error: HttpError) -> bool:
+def _is_transient(error: HttpError) -> bool:
     return error.code in ("broken", "no_ranges", "connect") or (error.status or 0) >= 500
 
 
@@ -81,5 +81,5 @@ def _failed(file: WeightFile, have: int, error: HttpError | None) -> RemoteError
     why = f": {error.message}" if error is not None else ""
     return RemoteError(
         f"{file.path} ended after {have} of {file.size_bytes} bytes{why}",
-        hint="try again: what has arrived is kept and resumed", code="download_failed",
+        hint="try again: the download resumes where it stopped", code="download_failed",
     )  # fmt: skip

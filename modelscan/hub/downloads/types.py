@@ -1,4 +1,4 @@
-"""What the downloads of both hubs agree on: where files go, and who is told of bytes."""
+"""The interface of the downloads of both hubs, and their progress reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Report = Callable[["Progress"], None]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Bytes of all files together; ``rate`` and ``left_s`` are None until there is a figure."""
+    """Progress over all files; ``rate_bytes_per_s`` and ``left_s`` are None until known."""
 
     file: str
     done_bytes: int
@@ -24,20 +24,22 @@ class Progress:
 
 
 class Moved(Protocol):
-    """Told of n more bytes; ``fresh`` False: they were here already, from an earlier try."""
+    """Called with the number of new bytes; ``fresh`` False: from an earlier attempt."""
 
     def __call__(self, count: int, /, *, fresh: bool = True) -> None: ...
 
 
-class Store(Protocol):
-    """Where one hub's files live and how one of them is fetched."""
+class WeightStore(Protocol):
+    """The local files of one hub and their download."""
 
-    def folder(self, repo: str, revision: str) -> Path: ...
+    def folder(self, repo: str, revision: str) -> Path:
+        """The folder for the files of a repository at a revision."""
+        ...
 
     def fetch(self, repo: str, revision: str, file: WeightFile, moved: Moved) -> Path:
         """Fetch or resume one file."""
         ...
 
     def discard(self, path: Path) -> None:
-        """Delete a file that turned out wrong, so that the next try starts afresh."""
+        """Delete a file with a wrong checksum, so that the next attempt starts from zero."""
         ...

@@ -1,7 +1,7 @@
-"""Hugging Face (or a mirror of it): requests. The parsers are in ``parse``.
+"""Requests to Hugging Face (or a mirror). The parsers are in ``parse``.
 
-Anonymous unless the setting ``hf_token`` names a token; no variable of the environment is read
-here. An unknown repository answers 401 to anonymous callers.
+Anonymous unless the setting ``hf_token`` is set; no token is read from the environment. The hub
+answers 401 to anonymous requests for unknown repositories.
 """
 
 from __future__ import annotations
@@ -37,61 +37,61 @@ class HuggingFace(Endpoint):
 
     @property
     def _list_url(self) -> str:
-        """Listings carry only what is asked for."""
+        """The address of listings, which contain only the requested fields."""
         return f"{self.endpoint}/api/models?" + "&".join(f"expand={name}" for name in _EXPAND)
 
     def info(self, repo: str, revision: str | None = None) -> RepoInfo:
-        """One repository with its files' sizes and hashes."""
+        """The facts of one repository, with its files' sizes and hashes."""
         path = f"/api/models/{repo}" + (f"/revision/{quote(revision, safe='')}" if revision else "")
         answer = self._get(repo, self.endpoint + path, {"blobs": "true"})
         return parse_info(answer.json())
 
     def files(self, repo: str, revision: str | None = None) -> tuple[WeightFile, ...]:
-        """Every file of a revision, page by page."""
+        """All files of a revision, over all pages."""
         url = f"{self.endpoint}/api/models/{repo}/tree/{quote(revision or BRANCH, safe='')}"
-        found: list[WeightFile] = []
+        files: list[WeightFile] = []
         for payload in self._pages(repo, url, {"recursive": "true", "expand": "false"}):
-            found.extend(parse_tree(payload))
-        return tuple(sorted(found, key=lambda f: f.path))
+            files.extend(parse_tree(payload))
+        return tuple(sorted(files, key=lambda f: f.path))
 
     def file_url(self, repo: str, path: str, revision: str | None = None) -> str:
         """The address of one file."""
         return f"{self.endpoint}/{repo}/resolve/{quote(revision or BRANCH, safe='')}/{quote(path)}"
 
     def page_url(self, repo: str) -> str:
-        """The address a person opens."""
+        """The repository's web page."""
         return public(f"{self.endpoint}/{repo}")
 
     def search(self, words: str, *, limit: int = 20, **filters: str) -> list[RepoInfo]:
         """Repositories by name, most downloaded first."""
         query = {"search": words, "sort": "downloads", "limit": str(limit)}
-        found: list[RepoInfo] = []
-        asked = {key: value for key, value in {**query, **filters}.items() if value}
-        for payload in self._pages("", self._list_url, asked):
-            found.extend(parse_search(payload))
-            if len(found) >= limit:
+        results: list[RepoInfo] = []
+        parameters = {key: value for key, value in {**query, **filters}.items() if value}
+        for payload in self._pages("", self._list_url, parameters):
+            results.extend(parse_search(payload))
+            if len(results) >= limit:
                 break
-        return found[:limit]
+        return results[:limit]
 
     def adapters_of(self, repo: str, *, limit: int = 10) -> list[RepoInfo]:
-        """The most downloaded adapters that name this repository as their base."""
+        """The most downloaded adapters with this repository as their base."""
         return self.search("", limit=limit, filter=f"base_model:adapter:{repo}")
 
     def most_downloaded(self, limit: int) -> list[RepoInfo]:
-        """The most downloaded text models, from the cache where the hub has nothing newer."""
+        """The most downloaded text models, revalidating the cached listing."""
         query: dict[str, str] = {
             "sort": "downloads", "limit": str(min(limit, PAGE)),
             "filter": "text-generation",
         }  # fmt: skip
-        found: dict[str, RepoInfo] = {}
+        by_repo: dict[str, RepoInfo] = {}
         for payload in self._pages("", self._list_url, query, cached=True):
-            found |= {info.repo: info for info in parse_search(payload)}
-            if len(found) >= limit:
+            by_repo |= {info.repo: info for info in parse_search(payload)}
+            if len(by_repo) >= limit:
                 break
-        return list(found.values())[:limit]
+        return list(by_repo.values())[:limit]
 
     def explain(self, error: HttpError, repo: str) -> ModelscanError:
-        """What a refused request means for a person."""
+        """The error that a user can act on for a failed request."""
         return explain(error, repo, self.page_url(repo), has_token=self.token is not None)
 
     def _get(
@@ -112,10 +112,10 @@ class HuggingFace(Endpoint):
                 return
             answer = self._get(repo, address, {}, cached=cached)
             yield answer.json()
-            following = _NEXT.search(answer.headers.get("link", ""))
-            address = following[1] if following else None
+            next_link = _NEXT.search(answer.headers.get("link", ""))
+            address = next_link[1] if next_link else None
             if address and urlsplit(address).netloc != urlsplit(self.endpoint).netloc:
-                address = None  # a mirror that passes on links to the original: one page is all
+                address = None  # a mirror that links to the original host: only one page
 
 
 def _with(url: str, params: Mapping[str, str]) -> str:
@@ -124,16 +124,16 @@ def _with(url: str, params: Mapping[str, str]) -> str:
 
 
 def explain(error: HttpError, repo: str, page: str, *, has_token: bool) -> ModelscanError:
-    """401, 403 and 404 in words; every other failure as it is."""
+    """The error for a status of 401, 403 or 404; other errors unchanged."""
     code = error.headers.get("x-error-code", "")
     details = {"repo": repo, "status": error.status}
     if not repo or error.status not in (401, 403, 404):
         return error
     token = "modelscan config set hf_token env:HF_TOKEN"  # noqa: S105 - a command, not a token
     if code == "GatedRepo":
-        step = "ask for access there" if has_token else f"accept its terms there, then {token}"
+        step = "request access there" if has_token else f"accept its terms there, then {token}"
         return AuthError(
-            f"{repo} is gated: its owner lets in only people who accepted its terms",
+            f"{repo} is gated: only users who accepted its terms have access",
             hint=f"open {page} — {step}", code="gated", details=details,
         )  # fmt: skip
     if code == "RevisionNotFound":
@@ -148,8 +148,8 @@ def explain(error: HttpError, repo: str, page: str, *, has_token: bool) -> Model
                          hint="check the setting hf_token: modelscan config get hf_token",
                          details=details)  # fmt: skip
     return AuthError(
-        f"{repo} does not exist, or is private: the hub answers {error.status} to both when "
-        "asked without a token",
+        f"{repo} does not exist, or is private: without a token the hub answers "
+        f"{error.status} in both cases",
         hint=f"check the spelling; for a private repository: {token}",
         code="unknown_or_private", details=details,
     )  # fmt: skip

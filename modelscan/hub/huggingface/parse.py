@@ -1,6 +1,6 @@
-"""What Hugging Face answers, as values.
+"""Parsers of Hugging Face's responses.
 
-Traps: in ``tree`` the SHA-256 is ``lfs.oid`` (``oid`` is a git hash); ``gguf.total`` counts
+In ``tree``, the SHA-256 is ``lfs.oid`` (``oid`` is a git hash); ``gguf.total`` is the number of
 parameters.
 """
 
@@ -20,7 +20,7 @@ _RELATION = re.compile(r"^base_model:(adapter|finetune|quantized|merge):(.+)$")
 
 
 def parse_info(payload: Any) -> RepoInfo:
-    """``GET /api/models/{id}`` and a row of the search. Raises RemoteError when it is neither."""
+    """``GET /api/models/{id}``, or a row of a search. Raises RemoteError if it is neither."""
     data = mapping(payload)
     repo = text(data.get("id")) or text(data.get("modelId"))
     if repo is None:
@@ -64,24 +64,27 @@ def parse_info(payload: Any) -> RepoInfo:
 
 
 def parse_search(payload: Any) -> list[RepoInfo]:
-    """``GET /api/models``: a list of rows; raises RemoteError when it is no list."""
+    """``GET /api/models``: a list of rows. Raises RemoteError if it is not a list."""
     if not isinstance(payload, list):
         raise RemoteError("the hub sent something that is not a list of models")
     return [parse_info(row) for row in rows(payload) if row.get("id") or row.get("modelId")]
 
 
 def parse_siblings(payload: Any) -> tuple[WeightFile, ...]:
-    """The files of a model's description; sizes and hashes where ``blobs`` was asked."""
-    found = [
+    """The files in a model's description; sizes and hashes only if requested with ``blobs``."""
+    files = [
         WeightFile(str(row["rfilename"]), whole(row.get("size")), _sha(mapping(row.get("lfs"))))
         for row in rows(payload)
         if text(row.get("rfilename"))
     ]
-    return tuple(sorted(found, key=lambda f: f.path))
+    return tuple(sorted(files, key=lambda f: f.path))
 
 
 def parse_tree(payload: Any) -> tuple[WeightFile, ...]:
-    """``GET …/tree``: files only; the hash is ``lfs.oid``, never ``oid``."""
+    """``GET …/tree``: only files; the hash is ``lfs.oid``, never ``oid``.
+
+    Raises RemoteError if it is not a list.
+    """
     if not isinstance(payload, list):
         raise RemoteError("the hub sent something that is not a list of files")
     return tuple(
@@ -111,8 +114,8 @@ def _all_tagged(tags: tuple[str, ...], prefix: str) -> tuple[str, ...]:
 
 
 def _base(card: Mapping[str, Any], tags: tuple[str, ...]) -> tuple[tuple[str, ...], str | None]:
-    """Base models and how this one derives from them (the hub's own tags say which way)."""
-    found = [match for tag in tags if (match := _RELATION.match(tag))]
-    relation = text(card.get("base_model_relation")) or (found[0][1] if found else None)
-    named = strings(card.get("base_model")) or tuple(dict.fromkeys(m[2] for m in found))
-    return named, relation
+    """Base models, and the relation to them (from the hub's own tags)."""
+    matches = [match for tag in tags if (match := _RELATION.match(tag))]
+    relation = text(card.get("base_model_relation")) or (matches[0][1] if matches else None)
+    base_models = strings(card.get("base_model")) or tuple(dict.fromkeys(m[2] for m in matches))
+    return base_models, relation

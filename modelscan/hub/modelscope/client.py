@@ -1,7 +1,7 @@
-"""ModelScope (or a mirror of it): the OpenAPI for facts, the older API for files.
+"""Requests to ModelScope (or a mirror): the OpenAPI for facts, the older API for files.
 
-Traps that the parsers know: the older API reports failures with HTTP 200, its ``Data`` may be a
-bare list, a listing is cut at 3,000 entries without a word, and the default branch is ``master``.
+The older API reports failures with HTTP 200, its ``Data`` may be a plain list, listings are cut at
+3,000 entries without notice, and the default branch is ``master``.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from modelscan.net.address import public
 from modelscan.net.errors import HttpError
 
 BRANCH = "master"
-PAGE = 50  # the server refuses more
-WINDOW = 3000  # page_number x page_size may not pass it
-FILES_LIMIT = 3000  # a listing of that length may have been cut
-MAX_LISTINGS = 64  # requests spent on a repository with more files than that
+PAGE = 50  # the server's maximum
+WINDOW = 3000  # page_number x page_size must not exceed it
+FILES_LIMIT = 3000  # a listing of this length may be incomplete
+MAX_LISTINGS = 64  # requests for a repository with more files than that
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Files of a revision; ``complete`` is False where the server hid some."""
+    """Files of a revision; ``complete`` is False if the server left some out."""
 
     files: tuple[WeightFile, ...]
     complete: bool = True
@@ -51,47 +51,47 @@ class ModelScope(Endpoint):
 
     @property
     def legacy_headers(self) -> dict[str, str]:
-        """For the older API and for downloads."""
+        """Headers for the older API and for downloads."""
         return {"Cookie": f"m_session_id={self.token}"} if self.token else {}
 
     def info(self, repo: str, revision: str | None = None) -> RepoInfo:
-        """One repository's facts, without its files."""
+        """The facts of one repository, without its files."""
         url = f"{self.endpoint}/openapi/v1/models/{repo}"
         return parse_info(self._ask(repo, url, {}, self.headers, unwrap_openapi))
 
     def files(self, repo: str, revision: str | None = None) -> Listing:
-        """Every file; a listing that was cut is asked again folder by folder."""
+        """All files; an incomplete listing is requested again, folder by folder."""
         entries = self._files(repo, revision, "", recursive=True)
         if len(entries) < FILES_LIMIT:
             return Listing(parse_files(entries))
         return self._walk(repo, revision, entries)
 
     def _walk(self, repo: str, revision: str | None, first: list[Mapping[str, Any]]) -> Listing:
-        found = {str(row.get("Path")): row for row in first}
-        waiting, spent, complete = [""], 0, True
-        while waiting:
-            folder = waiting.pop()
-            if spent >= MAX_LISTINGS:
-                return Listing(parse_files(found.values()), complete=False)
-            here = self._files(repo, revision, folder, recursive=False)
-            spent += 1
-            complete = complete and len(here) < FILES_LIMIT
-            found.update((str(row.get("Path")), row) for row in here)
-            for child in [str(r.get("Path")) for r in here if r.get("Type") == "tree"]:
-                below = self._files(repo, revision, child, recursive=True)
-                spent += 1
-                found.update((str(row.get("Path")), row) for row in below)
-                if len(below) >= FILES_LIMIT:
-                    waiting.append(child)
-        return Listing(parse_files(found.values()), complete)
+        entries = {str(row.get("Path")): row for row in first}
+        folders, requests, complete = [""], 0, True
+        while folders:
+            folder = folders.pop()
+            if requests >= MAX_LISTINGS:
+                return Listing(parse_files(entries.values()), complete=False)
+            children = self._files(repo, revision, folder, recursive=False)
+            requests += 1
+            complete = complete and len(children) < FILES_LIMIT
+            entries.update((str(row.get("Path")), row) for row in children)
+            for child in [str(r.get("Path")) for r in children if r.get("Type") == "tree"]:
+                descendants = self._files(repo, revision, child, recursive=True)
+                requests += 1
+                entries.update((str(row.get("Path")), row) for row in descendants)
+                if len(descendants) >= FILES_LIMIT:
+                    folders.append(child)
+        return Listing(parse_files(entries.values()), complete)
 
     def _files(
         self, repo: str, revision: str | None, root: str, *, recursive: bool
     ) -> list[Mapping[str, Any]]:
         query = {"Revision": revision or BRANCH, "Recursive": str(recursive)}
         url = f"{self.endpoint}/api/v1/models/{repo}/repo/files"
-        asked = {**query, **({"Root": root} if root else {})}
-        return file_rows(self._ask(repo, url, asked, self.legacy_headers, unwrap_legacy))
+        parameters = {**query, **({"Root": root} if root else {})}
+        return file_rows(self._ask(repo, url, parameters, self.legacy_headers, unwrap_legacy))
 
     def file_url(self, repo: str, path: str, revision: str | None = None) -> str:
         """The address of one file."""
@@ -99,21 +99,21 @@ class ModelScope(Endpoint):
         return f"{self.endpoint}/api/v1/models/{repo}/repo?{query}"
 
     def page_url(self, repo: str) -> str:
-        """The address a person opens."""
+        """The repository's web page."""
         return public(f"{self.endpoint}/models/{repo}")
 
     def search(self, words: str, *, limit: int = 20, task: str | None = None) -> list[RepoInfo]:
         """Repositories by name, most downloaded first."""
-        found: list[RepoInfo] = []
+        results: list[RepoInfo] = []
         for page in range(1, WINDOW // PAGE + 1):
             data = self._page(words, page, task)
-            found.extend(parse_listing(data))
+            results.extend(parse_listing(data))
             total = whole(mapping(data).get("total_count"))
-            if len(found) >= min(limit, total if total is not None else limit):
+            if len(results) >= min(limit, total if total is not None else limit):
                 break
             if not rows(mapping(data).get("models")):
                 break
-        return found[:limit]
+        return results[:limit]
 
     def _page(self, words: str, page: int, task: str | None) -> Any:
         query = {"page_number": str(page), "page_size": str(PAGE), "sort": "downloads"}
@@ -123,15 +123,15 @@ class ModelScope(Endpoint):
         return self._ask("", url, query, self.headers, unwrap_openapi)
 
     def explain(self, error: HttpError, repo: str) -> ModelscanError:
-        """What a refused request means for a person."""
+        """The error that a user can act on for a failed request."""
         try:
             body = json.loads(error.body)
         except (ValueError, RecursionError):
             body = None
         if isinstance(body, dict) and error.status != 429 and (error.status or 0) < 500:
-            refused = failure(body, repo)
-            if refused is not None:
-                return refused
+            api_error = failure(body, repo)
+            if api_error is not None:
+                return api_error
         if error.status == 404 and repo:
             return unknown(repo)
         return error

@@ -1,6 +1,6 @@
-"""What ModelScope answers, as values: the OpenAPI for facts, the older API for files.
+"""Parsers of ModelScope's responses: the OpenAPI for facts, the older API for files.
 
-Traps: the older API reports failures with HTTP 200 and its ``Data`` may be a bare list.
+The older API reports failures with HTTP 200, and its ``Data`` may be a plain list.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _NO_LOGIN = ("not logged in", "未登录", "login", "accesstoken")
 
 
 def unwrap_openapi(body: Any, repo: str) -> Any:
-    """``{success, data}``; raises what its error code means."""
+    """The data of ``{success, data}``. Raises the error for its error code."""
     data = mapping(body)
     if data.get("success") is True and "data" in data:
         return data["data"]
@@ -26,7 +26,7 @@ def unwrap_openapi(body: Any, repo: str) -> Any:
 
 
 def unwrap_legacy(body: Any, repo: str) -> Any:
-    """``{Code, Data, Success}``, which reports failures with HTTP 200 too."""
+    """The data of ``{Code, Data, Success}``, which reports failures with HTTP 200 too."""
     data = mapping(body)
     if data.get("Success") is not False and data.get("Code") in (200, "200") and "Data" in data:
         return data["Data"]
@@ -34,28 +34,30 @@ def unwrap_legacy(body: Any, repo: str) -> Any:
 
 
 def failure(body: Mapping[str, Any], repo: str) -> ModelscanError | None:
-    """The error an envelope describes; None when it describes none."""
+    """The error in a response body; None if it contains none."""
     code = body.get("code") if body.get("code") is not None else body.get("Code")
-    said = text(body.get("message")) or text(body.get("Message")) or ""
-    if code is None and not said:
+    message = text(body.get("message")) or text(body.get("Message")) or ""
+    if code is None and not message:
         return None
-    lowered = f"{code} {said}".lower()
+    lowered = f"{code} {message}".lower()
     if code == "ResourceNotFound" or any(word in lowered for word in _MISSING):
         return unknown(repo)
     if code == "InvalidAuthentication" or any(word in lowered for word in _NO_LOGIN):
         return AuthError(
-            f"ModelScope wants a login for {repo or 'this'}: {said or code}",
+            f"ModelScope requires a login for {repo or 'this request'}: {message or code}",
             hint="modelscan config set modelscope_token env:MODELSCOPE_API_TOKEN",
             details={"repo": repo, "code": code},
         )
     if code == "RateLimitExceed":
         return RemoteError("ModelScope answered: too many requests", code="rate_limited",
                            hint="try again later")  # fmt: skip
-    return RemoteError(f"ModelScope refused: {said or code} (code {code})", details={"repo": repo})
+    return RemoteError(
+        f"ModelScope refused the request: {message or code} (code {code})", details={"repo": repo}
+    )
 
 
 def unknown(repo: str) -> UsageError:
-    """The error for a repository that is not there."""
+    """The error for a repository that does not exist."""
     return UsageError(
         f"ModelScope has no repository {repo}",
         code="unknown_repo", hint="modelscan catalog search", details={"repo": repo},
@@ -63,7 +65,7 @@ def unknown(repo: str) -> UsageError:
 
 
 def parse_info(payload: Any) -> RepoInfo:
-    """A model of the OpenAPI; raises RemoteError when it is none."""
+    """A model of the OpenAPI. Raises RemoteError if it is not one."""
     data = mapping(payload)
     repo = text(data.get("id"))
     if repo is None or "/" not in repo:
@@ -89,7 +91,7 @@ def parse_info(payload: Any) -> RepoInfo:
 
 
 def parse_listing(payload: Any) -> list[RepoInfo]:
-    """A page of the OpenAPI's listing; raises RemoteError when it is none."""
+    """A page of the OpenAPI's listing. Raises RemoteError if it is not one."""
     models = mapping(payload).get("models")
     if not isinstance(models, list):
         raise RemoteError("ModelScope sent something that is not a list of models")
@@ -97,15 +99,15 @@ def parse_listing(payload: Any) -> list[RepoInfo]:
 
 
 def file_rows(payload: Any) -> list[Mapping[str, Any]]:
-    """The entries of a listing: a bare list, or under ``Files``."""
+    """The entries of a listing: a plain list, or the list under ``Files``."""
     return rows(payload if isinstance(payload, list) else mapping(payload).get("Files"))
 
 
 def parse_files(entries: Any) -> tuple[WeightFile, ...]:
-    """Entries as files, folders left out, sorted."""
-    found = [
+    """The files among the entries (without folders), sorted by path."""
+    files = [
         WeightFile(str(row["Path"]), whole(row.get("Size")), text(row.get("Sha256")))
         for row in entries
         if row.get("Type", "blob") != "tree" and text(row.get("Path"))
     ]
-    return tuple(sorted(found, key=lambda f: f.path))
+    return tuple(sorted(files, key=lambda f: f.path))

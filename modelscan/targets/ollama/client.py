@@ -15,7 +15,7 @@ from modelscan.core.errors import RemoteError, UsageError
 from modelscan.engines.ollama import NAME
 from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError
-from modelscan.net.exchange import HttpSettings, Limits, json_body
+from modelscan.net.exchange import HttpLimits, HttpSettings, json_body
 from modelscan.net.transport import transport_for
 
 FOREVER, NOW = -1, 0  # keep_alive
@@ -150,7 +150,7 @@ class Ollama:
             raise
         return _object(answer.body) if answer.body.strip() else {}  # DELETE answers with nothing
 
-    def _limits(self, **changes: Any) -> Limits:
+    def _limits(self, **changes: Any) -> HttpLimits:
         return self._http.settings.limits(max_redirects=0, **changes)
 
     def _stream(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A model by its name: from the catalog, or a hub's repository that the catalog does not list."""
+"""A model by name: from the catalog, or from a hub's repository that the catalog does not list."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def catalog_or_hub_model(index: Index, text: str, config: Config) -> Model:
     """The catalog's model, or a hub's repository that the catalog does not list.
 
-    Raises what ``find_row`` raises for names, and what the hub raises.
+    Raises the errors of ``find_row``, and the hub's errors.
     """
     try:
         return load_model(index, find_row(index, text))
@@ -30,7 +30,7 @@ def catalog_or_hub_model(index: Index, text: str, config: Config) -> Model:
 
 
 def hub_model(reference: Reference, config: Config) -> Model:
-    """A repository as a model whose every fact has the hub as its source."""
+    """A repository as a model; the source of all its facts is the hub."""
     from modelscan.catalog.merge.models import merge
     from modelscan.catalog.records import LIVE, SourceSnapshot
     from modelscan.catalog.sources import huggingface, modelscope

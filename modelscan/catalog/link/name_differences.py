@@ -1,7 +1,7 @@
-"""What a hosted name may leave out of a repository's name, or add to it, and still mean it.
+"""Differences between a hosted name and a repository's name that do not change the model.
 
-Words of price and speed, serving words, sizes and dates may differ; a date, a version or a size
-that both of them state may not.
+Words for price and speed, serving words, sizes and dates may be added or omitted; a date, a version
+or a size in both names must be equal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 
 from modelscan.formats.repo_names import short, tokens
 
-SERVING = ("instruct", "it", "chat")  # words that say how a model is served, not which it is
+SERVING = ("instruct", "it", "chat")  # words for the way of serving, not for another model
 DATE = re.compile(r"^(?:2[3-9](?:0[1-9]|1[0-2])|(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])|20[2-3]\d)$")
 _EXTRA = frozenset({*SERVING, "hf", "text", "preview", "v"})
 DECORATION = frozenset({
@@ -18,7 +18,7 @@ DECORATION = frozenset({
     "lora", "original", "hf", "serverless", "exacto", "cheaper", "discounted", "tput",
     "versatile", "instant", "flex",
 })  # fmt: skip
-_FASTER = {"flashx": "flash"}  # words that say the same of a faster service
+_FASTER = {"flashx": "flash"}  # words for a faster service of the same model
 _SIZE = re.compile(r"^\d+[bmt]$")
 _SIZE_TAG = re.compile(r":\d+(?:\.\d+)?[bt]$", re.IGNORECASE)
 _VERSION_LETTER = re.compile(r"(?<![a-z])v(?=\d)", re.IGNORECASE)
@@ -26,12 +26,12 @@ _SIZE_UNITS = ("b", "m", "t")
 
 
 def agrees(name: str, repo: str, *, lenient: bool = False) -> bool:
-    """What the id says of date, version and size, the repository's name does not say otherwise.
+    """True if the repository's name does not contradict the id's date, version and size.
 
-    A date must stand in it; lenient: or it has none.
+    A date in the id must be in the repository's name; ``lenient``: or that has no date.
     """
-    asked, has = _dates(name), _dates(short(repo))
-    if not (asked <= has or (lenient and not has)):
+    dates, repo_dates = _dates(name), _dates(short(repo))
+    if not (dates <= repo_dates or (lenient and not repo_dates)):
         return False
     words, other = tokens(name), tokens(short(repo))
     return _same_version(words, other) and _same_size(words, other)
@@ -42,14 +42,18 @@ def _dates(text: str) -> set[str]:
 
 
 def _same_version(words: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """``v4`` is neither v4.1 nor no version at all; a name without one may mean any."""
-    has = _versions(other)
-    return all(run in has or (not has and _contains(other, run)) for run in _versions(words))
+    """True if all versions in ``words`` are in ``other``: ``v4`` is not v4.1; no version matches
+    any.
+    """
+    versions = _versions(other)
+    return all(
+        run in versions or (not versions and _contains(other, run)) for run in _versions(words)
+    )
 
 
 def _versions(words: tuple[str, ...]) -> set[tuple[str, ...]]:
-    """``v0.1`` as (0, 1), ``v1.0`` as (1,): the numbers after each v, less sizes and dates."""
-    found = set()
+    """The numbers after each v, without sizes and dates: ``v0.1`` is (0, 1), ``v1.0`` is (1,)."""
+    versions = set()
     for start in (i + 1 for i, word in enumerate(words) if word == "v"):
         run: list[str] = []
         for index in range(start, len(words)):
@@ -58,8 +62,8 @@ def _versions(words: tuple[str, ...]) -> set[tuple[str, ...]]:
             run.append(words[index])
         while len(run) > 1 and run[-1] == "0":
             run.pop()
-        found.add(tuple(run))
-    return found - {()}
+        versions.add(tuple(run))
+    return versions - {()}
 
 
 def _contains(words: tuple[str, ...], run: tuple[str, ...]) -> bool:
@@ -68,9 +72,9 @@ def _contains(words: tuple[str, ...], run: tuple[str, ...]) -> bool:
 
 
 def _same_size(words: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """``3b`` is not 14B, nor the 3 of another word; a name without a size may have any."""
-    has = _sizes(other)
-    return not has or _sizes(words) <= has
+    """True if the sizes are equal: ``3b`` is not 14B; a name without a size matches any."""
+    sizes = _sizes(other)
+    return not sizes or _sizes(words) <= sizes
 
 
 def _sizes(words: tuple[str, ...]) -> set[tuple[str, str]]:
@@ -83,26 +87,26 @@ def _is_size(words: tuple[str, ...], index: int) -> bool:
 
 
 def completes(words: tuple[str, ...], other: tuple[str, ...], *, anchored: bool) -> bool:
-    """``words`` is an ordered part of ``other`` and what ``other`` adds cannot name another model.
+    """True if ``words`` is an ordered part of ``other`` and the added words are insignificant.
 
-    Sizes, serving words and dates may be added; a version only where a date anchors the name.
+    Sizes, serving words and dates may be added; a version only if a date anchors the name.
     """
     if not _same_size(words, other):
         return False
     words, other = _whole_sizes(words), _whole_sizes(other)
-    position, added = 0, []
+    position, added_words = 0, []
     for index, token in enumerate(other):
         if position < len(words) and token == words[position]:
             position += 1
         else:
-            added.append((index, token))
-    if position < len(words) or not added:
+            added_words.append((index, token))
+    if position < len(words) or not added_words:
         return False
-    return all(_harmless(other, index, word, anchored) for index, word in added)
+    return all(_harmless(other, index, word, anchored) for index, word in added_words)
 
 
 def _whole_sizes(words: tuple[str, ...]) -> tuple[str, ...]:
-    """A number and its unit as one word, so that the 3 of ``Ministral 3`` is not that of 3B."""
+    """Join a number and its unit, so that the 3 in ``Ministral 3`` does not match 3B."""
     joined: list[str] = []
     for index, word in enumerate(words):
         if index and _is_size(words, index - 1):
@@ -119,7 +123,7 @@ def _harmless(other: tuple[str, ...], index: int, word: str, anchored: bool) -> 
     previous = other[index - 1] if index else ""
     if word.isdigit():
         if following in ("e", "x"):
-            return True  # of experts
+            return True  # number of experts
         if len(word) == 2 and len(following) == 4 and DATE.match(following):
             return True  # the month of a date
         return anchored or _in_version_ending(other, index)
@@ -129,7 +133,7 @@ def _harmless(other: tuple[str, ...], index: int, word: str, anchored: bool) -> 
 
 
 def _in_version_ending(words: tuple[str, ...], index: int) -> bool:
-    """The name ends in v1, v0.1 or v1.5, and the word at ``index`` is one of its numbers."""
+    """True if the name ends in v1, v0.1 or v1.5 and the word at ``index`` is one of its numbers."""
     start = index
     while start and words[start - 1].isdigit():
         start -= 1
@@ -137,12 +141,12 @@ def _in_version_ending(words: tuple[str, ...], index: int) -> bool:
 
 
 def undecorated(text: str) -> str | None:
-    """The name without words of price and speed and a size tag; None when there were none."""
+    """The name without words for price and speed and without a size tag; None if it has none."""
     plain = _SIZE_TAG.sub("", text.lower())
     words = re.split(r"[-_:\s]+", plain)
-    kept = [_FASTER.get(w, w) for w in words if w not in DECORATION]
-    changed = kept != words or plain != text.lower()
-    return "-".join(kept) if kept and changed else None
+    remaining = [_FASTER.get(w, w) for w in words if w not in DECORATION]
+    changed = remaining != words or plain != text.lower()
+    return "-".join(remaining) if remaining and changed else None
 
 
 def without_version_letter(text: str) -> str:

@@ -1,8 +1,8 @@
-"""The machine as the probes see it: files below a root, an environment, programs to run.
+"""The machine as seen by the probes: files below a root folder, an environment, programs to run.
 
-Everything that touches the outside goes through a ``Machine``, so that a test can hand in another.
-The setting ``host_root`` reads /proc, /sys and /dev below another folder (a container with the
-host's file system mounted); ``probe_timeout_s`` bounds each program and driver.
+All I/O goes through a ``ProbeHost``, so that a test can replace it. The setting ``host_root`` reads
+/proc, /sys and /dev below another folder (a container with the host's file system mounted);
+``probe_timeout_s`` limits each program and driver call.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from modelscan.gpu.tools import ToolOutput, run_tool, which
 from modelscan.state.config import load
 
 
-class Runner(Protocol):
-    """Runs a program and returns what it said; never raises."""
+class ToolRunner(Protocol):
+    """Runs a program and returns its output; never raises."""
 
     def __call__(self, argv: Sequence[str], *, timeout_s: float) -> ToolOutput: ...
 
@@ -33,27 +33,31 @@ def _default_timeout() -> float:
 
 
 @dataclass(frozen=True)
-class Machine:
-    """``system`` is ``linux``, ``darwin`` or ``win32``; ``timeout_s`` bounds each program."""
+class ProbeHost:
+    """The access to a machine.
+
+    ``system``: linux, darwin or win32; ``timeout_s`` limits each program.
+    """
 
     root: Path = field(default_factory=_default_root)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     system: str = sys.platform
-    run: Runner = run_tool
+    run: ToolRunner = run_tool
     timeout_s: float = field(default_factory=_default_timeout)
 
     def path(self, name: str) -> Path:
-        """``/proc/meminfo`` below the root."""
+        """The path of e.g. ``/proc/meminfo`` below the root."""
         return self.root / name.lstrip("/")
 
     def exists(self, name: str) -> bool:
+        """True if the file exists and its folder can be read."""
         try:
             return self.path(name).exists()
         except OSError:
             return False
 
     def read(self, name: str, limit: int = 1 << 20) -> str | None:
-        """A small text file, or None where it cannot be read."""
+        """The content of a small text file, or None if it cannot be read."""
         try:
             with self.path(name).open("rb") as handle:
                 return handle.read(limit).decode("utf-8", "replace")
@@ -61,6 +65,7 @@ class Machine:
             return None
 
     def read_int(self, name: str) -> int | None:
+        """The integer in a small text file (decimal or 0x…), or None."""
         text = (self.read(name, 64) or "").strip()
         try:
             return int(text, 0)
@@ -68,7 +73,7 @@ class Machine:
             return None
 
     def glob(self, pattern: str) -> list[Path]:
-        """Sorted matches below the root."""
+        """Matching paths below the root, sorted."""
         try:
             return sorted(self.root.glob(pattern.lstrip("/")))
         except OSError:
