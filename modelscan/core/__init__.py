@@ -1,1 +1,1 @@
-"""The vocabulary every other package speaks: frozen values, units and errors. No I/O."""
+"""Shared vocabulary of all packages: frozen value types, units and errors. No I/O."""

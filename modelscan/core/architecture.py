@@ -1,6 +1,6 @@
 """A model's shape, normalised from config.json, a GGUF header or safetensors headers.
 
-Everything an estimator needs and nothing it must ask again. Element counts are values, not bytes.
+It contains everything an estimate needs. Element counts are numbers of values, not bytes.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# In a bundled config that is not the model's own file: true where its sizes are known and which of
-# its layers have a window is not.
+# Marks a bundled config that is not the model's own file: its sizes are known, but not which of
+# its layers have a window.
 PARTIAL = "modelscan_partial"
 
 
 class Attention(str, enum.Enum):
-    """What a layer keeps per token."""
+    """What a layer caches per token."""
 
     FULL = "full"  # one cell per token, whole context
     SLIDING = "sliding"  # stops growing at the window
     CHUNKED = "chunked"  # window restarts at chunk borders
     MLA = "mla"  # compressed latent: kv_lora_rank + rope per token
-    LINEAR = "linear"  # gated delta net and kin: a state per sequence
+    LINEAR = "linear"  # gated delta net and similar: a state per sequence
     SSM = "ssm"  # Mamba: a state per sequence
     NONE = "none"
 
@@ -47,7 +47,7 @@ class RecurrentState:
 class Layer:
     """One block. Head counts and sizes are this layer's own; ``window_tokens`` for sliding/chunked.
 
-    ``owns_cache`` is False where a layer reads another's KV (shared KV layers).
+    ``owns_cache`` is False where a layer reads another layer's KV cache (shared KV layers).
     """
 
     attention: Attention
@@ -57,12 +57,14 @@ class Layer:
     value_length: int = 0
     window_tokens: int | None = None
     owns_cache: bool = True
-    state: RecurrentState | None = None  # may stand beside attention (falcon-h1)
+    state: RecurrentState | None = None  # in parallel with attention in falcon-h1
     feed_forward: int = 0  # dense width; 0 where the block is experts only
     moe: bool = False
 
     def __hash__(self) -> int:
-        """Of what tells layers of one model apart; an estimate counts them over and over."""
+        """Hashes the fields that differ between layers of one model; an estimate counts layers
+        often.
+        """
         return hash((self.kv_heads, self.key_length, self.window_tokens, self.feed_forward,
                      self.heads, self.moe, self.owns_cache))  # fmt: skip
 
@@ -81,7 +83,7 @@ class Experts:
 
 @dataclass(frozen=True, slots=True)
 class Latent:
-    """MLA ranks: the cache holds ``kv_lora_rank + rope_length`` values per token and layer."""
+    """MLA ranks: the cache contains ``kv_lora_rank + rope_length`` values per token and layer."""
 
     kv_lora_rank: int
     rope_length: int
@@ -92,7 +94,7 @@ class Latent:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """The normalised shape. ``known`` is False when layer kinds had to be guessed (-> a range)."""
+    """The normalised shape. ``known`` is False if layer kinds are guessed (basis ``range``)."""
 
     name: str  # GGUF general.architecture or HF model_type
     layers: tuple[Layer, ...]
@@ -107,7 +109,7 @@ class Architecture:
     encoder_only: bool = False
     vision: bool = False
     vision_heads: int | None = None
-    mtp_layers: int = 0  # multi-token-prediction blocks stored beyond ``layers``
+    mtp_layers: int = 0  # multi-token-prediction blocks in addition to ``layers``
     dtype: str | None = None  # config's torch_dtype
     quantization: str | None = None  # config's quantization_config method, normalised
     known: bool = True
@@ -116,7 +118,7 @@ class Architecture:
     layer_counts: tuple[tuple[Layer, int], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Equal layers become one object, counted in the order they first appear."""
+        """Replaces equal layers by one object and counts them in order of first appearance."""
         counts = Counter(self.layers)
         one = {layer: layer for layer in counts}
         object.__setattr__(self, "layers", tuple(one[layer] for layer in self.layers))
@@ -146,7 +148,7 @@ class Weights:
     parameters: int | None = None
     active_parameters: int | None = None
     embedding_bytes: int | None = None  # token embedding: stays on the host in llama.cpp
-    output_bytes: int | None = None  # output head stored apart; None/0 when tied
+    output_bytes: int | None = None  # separate output head; None/0 when tied
     expert_bytes: int | None = None  # routed experts, all layers
     layer_bytes: tuple[int, ...] = ()  # per block, when known
     vision_bytes: int = 0
@@ -156,9 +158,10 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """What the estimator takes: the shape and the bytes of one variant.
+    """The estimator's input: the shape and the bytes of one variant.
 
-    ``tensors`` is filled for GGUF (llama.cpp's compute buffer needs shapes), empty otherwise.
+    ``tensors`` is filled for GGUF (llama.cpp's compute buffer depends on tensor shapes), else
+    empty.
     """
 
     architecture: Architecture
@@ -166,4 +169,4 @@ class ModelShape:
     format: str  # gguf | safetensors
     quantization: str | None
     tensors: tuple[Tensor, ...] = ()
-    path: str | None = None  # a local file or folder, when there is one
+    path: str | None = None  # the local file or folder, if there is one

@@ -1,4 +1,4 @@
-"""A deployment as it is remembered and shown: one type for Python, the store's rows and JSON."""
+"""A deployment's record: one type for Python, the database rows and JSON."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from modelscan.core.workload import Workload
 
 @dataclass(frozen=True, slots=True)
 class MeasuredParts:
-    """Bytes by purpose as an engine reported them; None: not reported."""
+    """Bytes by purpose as reported by the engine; None: not reported."""
 
     weights_bytes: int | None = None
     kv_cache_bytes: int | None = None
-    kv_pool_bytes: int | None = None  # what vLLM and SGLang set aside
+    kv_pool_bytes: int | None = None  # reserved by vLLM and SGLang
     recurrent_state_bytes: int | None = None
     compute_bytes: int | None = None
     output_bytes: int | None = None
@@ -30,7 +30,7 @@ class MeasuredParts:
 
 @dataclass(frozen=True, slots=True)
 class ComputedEstimate:
-    """The formulas' own figures, kept where the stored estimate is the engine's dry run."""
+    """The computed figures, stored where the deployment's estimate is the engine's dry run."""
 
     total_bytes: int
     margin_bytes: int | None = None
@@ -56,14 +56,14 @@ class Measured:
 
 
 class RemoteRecord(Tagged):
-    """The family of what is remembered of a server that is not ours."""
+    """The base class of the records about remote servers."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """GPUStack's own opinion of a request. ``decided`` is False where it only could not judge."""
+    """GPUStack's evaluation of a request. ``decided`` is False if it could not evaluate it."""
 
     compatible: bool
     decided: bool = True
@@ -78,26 +78,26 @@ class Replica:
 
     id: int
     name: str
-    state: str  # the server's own word
+    state: str  # the server's own term
     worker: str | None = None
     gpus: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterRecord(RemoteRecord):
-    """``row`` is the server's own model row after our last change (in its format)."""
+    """``row`` is the server's model row after our last change (in its format)."""
 
     model_id: int | None = None
     evaluation: Evaluation | None = None
     row: Mapping[str, Any] = field(default_factory=dict)
-    log: tuple[str, ...] | None = None  # the end of a failed start's log
+    log: tuple[str, ...] | None = None  # the last log lines of a failed start
     instances: tuple[Replica, ...] = ()
     kind: Literal["cluster"] = "cluster"
 
 
 @dataclass(frozen=True, slots=True)
 class OllamaRecord(RemoteRecord):
-    """``made`` is at the server; ``making`` was begun and may be there in part."""
+    """``made``: the model created on the server; ``making``: a create that may be incomplete."""
 
     made: OllamaLaunch | None = None
     making: OllamaLaunch | None = None
@@ -106,7 +106,7 @@ class OllamaRecord(RemoteRecord):
 
 @dataclass(frozen=True, slots=True)
 class FoundRecord(RemoteRecord):
-    """A server that was discovered on this machine."""
+    """A server discovered on this machine."""
 
     engine_version: str | None = None
     path: str | None = None
@@ -115,9 +115,9 @@ class FoundRecord(RemoteRecord):
 
 @dataclass(frozen=True, slots=True)
 class DeployRequest:
-    """What a user asked for; asking the same again changes nothing.
+    """The request of a user; repeating it changes nothing.
 
-    ``changed_at`` is set once ``update`` made the deployment differ from it.
+    ``changed_at`` is set when ``update`` has changed the deployment since.
     """
 
     model: str
@@ -138,24 +138,26 @@ class DeployRequest:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """``plan`` is what was launched, ``measured`` what the engine reported, ``launch`` how its
-    target starts it. ``run_id`` names one start: a process of another run is not ours. ``pid``
-    counts only together with ``pid_started_at`` (epoch seconds): pids are reused.
+    """The record of one deployment.
+
+    ``plan`` is what was launched, ``measured`` what the engine reported, ``launch`` how its target
+    starts it. ``run_id`` identifies one start: a process of another run is not ours. ``pid`` is
+    only valid together with ``pid_started_at`` (epoch seconds), because pids are reused.
     """
 
     name: str
     model: str
     target: str  # local | the name of a configured target
-    backend: str  # an open set: other servers have engines of their own
+    backend: str  # open set: other servers have other engines
     quantization: str | None
     state: State
-    endpoint: str | None  # the server's root; clients add /v1
+    endpoint: str | None  # the server's root URL; clients append /v1
     context_tokens: int | None
     gpus: tuple[int, ...]
     created_at: str  # RFC 3339 UTC
     updated_at: str
     served_model: str | None = None
-    reason: str | None = None  # for people: the end cause and the engine's own words
+    reason: str | None = None  # text for people: the end cause and the engine's message
     end_cause: EndCause | None = None  # None while it runs
     task: str = "chat"
     pid: int | None = None
@@ -171,10 +173,10 @@ class Deployment:
     request: DeployRequest | None = None
     launch: Launch | None = None
     run_id: str | None = None
-    route: str | None = None  # its entry in the routing file; None: there is to be none
+    route: str | None = None  # its entry in the routing file; None: no route
     routed: bool = False  # the entry is written and enabled
     started_at: str | None = None  # when it last became ready
-    restart: RestartPolicy | None = None  # whether a crashed engine is started again
-    restarts: int = 0  # of this start, by its supervisor
-    ttl_s: float | None = None  # ended after so long without a request
+    restart: RestartPolicy | None = None  # when a crashed engine is restarted
+    restarts: int = 0  # restarts of this start, by its supervisor
+    ttl_s: float | None = None  # seconds without a request after which it ends
     drift: tuple[str, ...] = ()  # fields changed at the target since our last change

@@ -1,4 +1,6 @@
-"""The frame around every JSON document: its schema first, its warnings last; a failure's form."""
+"""The frame of every JSON document: ``schema`` first, ``warnings`` last; and the JSON form of
+errors.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from modelscan.core.jsonform import to_json
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What happened (``message``, with numbers) and a ``hint`` to paste; ``code`` for scripts."""
+    """An error: ``message`` (with numbers), ``hint`` (a command) and ``code`` (for scripts)."""
 
     code: str
     message: str
@@ -35,9 +37,8 @@ def schema_id(name: str, version: int = 1) -> str:
 def envelope(
     name: str, body: object, warnings: Sequence[str] = (), *, version: int = 1
 ) -> dict[str, Any]:
-    """The JSON document of a typed answer, whose own ``warnings`` are part of the frame.
-
-    Warnings are not repeated.
+    """The JSON document of a typed answer; an answer's own ``warnings`` join the frame's, once
+    each.
     """
     fields: dict[str, Any] = dict(to_json(body))
     merged = dict.fromkeys([*warnings, *fields.pop("warnings", ())])

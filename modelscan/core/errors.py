@@ -75,6 +75,6 @@ class RemoteError(ModelscanError):
 
 
 class OfflineError(RemoteError):
-    """The answer needs the network and ``--offline`` forbids it: exit 5."""
+    """The network is needed and ``--offline`` is set: exit 5."""
 
     default_code = "offline"

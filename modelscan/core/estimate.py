@@ -1,4 +1,4 @@
-"""How many bytes an engine will allocate, itemised, per device, with its uncertainty."""
+"""The bytes an engine will allocate, itemised per device, with their uncertainty."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ class DeviceEstimate:
     index: int | None
     parts: Parts
     total_bytes: int
-    kv_pool_bytes: int | None = None  # what vLLM/SGLang will set aside for KV
-    budget_bytes: int | None = None  # utilisation x total, where the engine works that way
+    kv_pool_bytes: int | None = None  # reserved by vLLM/SGLang for the KV cache
+    budget_bytes: int | None = None  # utilisation x total, for engines that reserve a share
     memory_bytes: int | None = None
     free_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Tokens per second of ONE request; ``low``/``high`` bound decode; None = unknown."""
+    """Tokens per second of one request; ``low``/``high`` bound ``decode``; None = unknown."""
 
     decode_tokens_per_s: float | None
     prefill_tokens_per_s: float | None
@@ -57,11 +57,15 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """``basis``: exact (the engine's own dry run) | computed (formulas) | range (guessed shape).
+    """``basis``: exact (the engine's own dry run)
 
-    ``verdict`` is about free memory per device, None without hardware; ``within_margin``: it fits,
-    but an error of the estimate's own size would make it not fit. ``parts`` sum over devices and
-    add up to ``total_bytes``.
+    computed (formulas)
+
+    range (guessed shape).
+
+    ``verdict`` compares with the free memory of each device, None without hardware.
+    ``within_margin``: it fits, but an error as large as the estimate's margin would make it fail.
+    ``parts`` are sums over devices and add up to ``total_bytes``.
     """
 
     model: str
@@ -89,7 +93,7 @@ class Estimate:
     warnings: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
-        """A memory bar per device, the host's last, for notebooks."""
+        """A memory bar per device, host memory last, for notebooks."""
         from modelscan.core.html import memory_bar, paragraphs
 
         devices = [(f"GPU {device.index}", device) for device in self.per_gpu]

@@ -1,4 +1,4 @@
-"""Whether a model runs on a machine, and how: what ``catalog info`` and ``--fits`` show."""
+"""Whether and how a model runs on a machine, as ``catalog info`` and ``--fits`` show it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from modelscan.core.verdict import Offload, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Whether a model runs on a machine, and how.
+    """Whether and how a model runs on a machine.
 
-    ``needed_bytes`` and ``available_bytes`` are of the devices ``where`` that the plan uses;
-    without a plan: the least that is needed, and what the largest set of devices has free.
+    ``needed_bytes`` and ``available_bytes`` refer to the devices ``where`` of the plan; without a
+    plan to the smallest requirement and the largest set of devices.
     """
 
     verdict: Verdict
@@ -27,8 +27,8 @@ class Fit:
     context_tokens: int | None = None
     tokens_per_s: float | None = None
     basis: str | None = None  # of the estimate: exact | computed | range
-    reason: str | None = None  # why there is no plan
-    command: str | None = None  # what would make it known or possible
+    reason: str | None = None  # why the model does not fit or is unknown
+    command: str | None = None  # the command that obtains the missing fact
 
     @property
     def text(self) -> str:
@@ -41,7 +41,7 @@ class Fit:
 
     def _how(self) -> str:
         speed = f", about {format_speed(self.tokens_per_s)} tokens/s" if self.tokens_per_s else ""
-        parts = {"partial": ", part of it in host memory", "cpu": " on the CPU"}
+        parts = {"partial": ", partly in host memory,", "cpu": " on the CPU"}
         return (
             f"yes: {self.quantization or 'the weights as released'} with {self.backend}"
             f"{parts.get(self.offload or '', '')} needs {format_bytes(self.needed_bytes)}{speed}; "

@@ -1,4 +1,4 @@
-"""Values of foreign JSON, YAML and headers, taken only where they have the expected type."""
+"""Values of foreign JSON, YAML and headers, used only if they have the expected type."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def strings(value: Any) -> tuple[str, ...]:
 
 
 def whole(value: Any) -> int | None:
-    """A number >= 0 as an int; booleans, negatives and absurd values are unknown."""
+    """A number >= 0 as an int; None for booleans, negative numbers and implausibly large ones."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return int(value) if number and 0 <= value < 1e18 else None
 

@@ -1,4 +1,4 @@
-"""The hardware: devices, host, and what is wrong with them."""
+"""Hardware: devices, host, and problems with them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class GpuProcess:
-    """A process that holds device memory. ``memory_bytes`` is None where the driver hides it."""
+    """A process that uses device memory. ``memory_bytes`` is None if the driver hides it."""
 
     pid: int
     name: str | None
@@ -18,9 +18,9 @@ class GpuProcess:
 class Gpu:
     """One schedulable device: a card, a MIG instance, or the GPU part of a unified-memory chip.
 
-    ``memory_bytes`` is what an engine can use of it at most, ``free_bytes`` what is free now,
-    ``used_bytes`` what processes hold, ``reserved_bytes`` what driver and firmware keep. For a
-    unified-memory device all of these describe host memory. Unknown is None.
+    ``memory_bytes`` is the most an engine can use, ``free_bytes`` what is free now, ``used_bytes``
+    what processes use, ``reserved_bytes`` what driver and firmware reserve. On a unified-memory
+    device all of them describe host memory. Unknown is None.
     """
 
     index: int
@@ -38,26 +38,28 @@ class Gpu:
     memory_bandwidth_bytes_per_s: int | None = None
     unified_memory: bool = False
     mig: str | None = None  # MIG profile, e.g. "1g.10gb"
-    integrated: bool = False  # an iGPU beside a card
+    integrated: bool = False  # an iGPU in addition to a card
     pci_bus_id: str | None = None
     visible_index: int | None = None  # index after CUDA_/HIP_VISIBLE_DEVICES; None = hidden
     worker: str | None = None  # the cluster worker that owns it; None = this machine
-    backends: tuple[str, ...] = ()  # engines that support it; () = none here does
+    backends: tuple[str, ...] = ()  # engines that support it; () if none does
     processes: tuple[GpuProcess, ...] = ()
     parent_uuid: str | None = None  # of a MIG instance: its card
-    mig_index: int | None = None  # of a MIG instance: its number on that card
-    vendor_index: int | None = None  # the number the vendor's own tools give it
+    mig_index: int | None = None  # of a MIG instance: its number on the card
+    vendor_index: int | None = None  # the vendor tools' number for it
     pci_device_id: str | None = None  # "0x744c"
-    dedicated_bytes: int | None = None  # of a unified chip: the carve-out (VRAM total)
+    dedicated_bytes: int | None = None  # of a unified chip: dedicated memory (VRAM total)
     shared_bytes: int | None = None  # of a unified chip: system memory it may map (GTT total)
     utilization_percent: float | None = None
-    memory_clock_mhz: int | None = None  # the highest; tells memory types of one name apart
+    memory_clock_mhz: int | None = (
+        None  # the highest; distinguishes memory types of cards with the same name
+    )
     fp16_tflops: float | None = None  # dense, from the table of facts
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The machine around the GPUs. ``free_bytes`` is MemAvailable, never counting swap."""
+    """The machine of the GPUs. ``free_bytes`` is MemAvailable and never includes swap."""
 
     cpus: int | None
     memory_bytes: int | None
@@ -69,7 +71,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong with a probe or device, and the command that would mend it."""
+    """A problem with a probe or device, and the command that fixes it."""
 
     code: str
     message: str
@@ -87,14 +89,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What hardware there is. An empty ``gpus`` is an ordinary answer, not an error."""
+    """A machine's hardware. An empty ``gpus`` is an ordinary value, not an error."""
 
     gpus: tuple[Gpu, ...]
     host: Host
     problems: tuple[Problem, ...] = ()
     links: tuple[Link, ...] = ()
     source: str = "local"  # local | simulated | a target's name
-    hidden: tuple[Gpu, ...] = ()  # devices that CUDA_VISIBLE_DEVICES and its like hide
+    hidden: tuple[Gpu, ...] = ()  # devices hidden by CUDA_VISIBLE_DEVICES or a similar variable
 
     @property
     def simulated(self) -> bool:
@@ -103,7 +105,12 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
-    """A row of the table of GPUs. None is unknown; ``fp8`` etc. are native | weight_only | no."""
+    """A row of the GPU table. None is unknown; ``fp8`` etc. are native
+
+    weight_only
+
+    no.
+    """
 
     vendor: str
     name: str
@@ -125,5 +132,5 @@ class GpuFacts:
     note: str | None = None
     source: str | None = None
     aliases: tuple[str, ...] = field(default=())
-    reported_bytes: int | None = None  # what the driver's tool shows as total
-    reserved_bytes: int | None = None  # what driver and firmware keep of it on an idle card
+    reported_bytes: int | None = None  # total as the driver's tool shows it
+    reserved_bytes: int | None = None  # reserved by driver and firmware on an idle card

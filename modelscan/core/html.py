@@ -1,4 +1,4 @@
-"""Pictures of answers for notebooks: self-contained HTML, every text escaped."""
+"""HTML of answers for notebooks: self-contained, every text escaped."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def _cell(name: str, value: object) -> str:
 
 
 def paragraphs(texts: Sequence[str]) -> str:
-    """Each text in a paragraph of its own."""
+    """Each text as one paragraph."""
     return "".join(f"<p>{escape(text)}</p>" for text in texts)
 
 
 def memory_bar(label: str, parts: Sequence[tuple[str, int]], capacity_bytes: int | None) -> str:
-    """One device's memory as a bar: ``parts`` (name, bytes) in a row, the rest empty.
+    """One device's memory as a bar: ``parts`` (name, bytes) in order, the rest empty.
 
-    ``capacity_bytes`` is the whole bar; None or too small: the parts fill it.
+    ``capacity_bytes`` is the length of the bar; if None or too small, the parts fill it.
     """
     used = sum(size for _, size in parts)
     whole = max(used, capacity_bytes or 0) or 1

@@ -1,8 +1,8 @@
-"""Core values as JSON, back from JSON, and as JSON Schema: one definition, the dataclass itself.
+"""Core values to JSON and back, and their JSON Schema: the dataclass is the one definition.
 
-Reading and schemas are msgspec's, imported when first used (it costs 10 to 20 ms, which a command
-that only prints must not pay); writing is plain Python, so that the order of keys stays as it is.
-JSON has no NaN and no infinity: they become ``null``, as everything unknown.
+Reading and schemas use msgspec, imported when first used (10 to 20 ms, which a command that only
+prints must not pay); writing is plain Python, which keeps the order of keys. JSON has no NaN or
+infinity: they become ``null``, like everything unknown.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ _REFERENCE = "#/$defs/{name}"
 
 
 class Tagged:
-    """The base of a family of dataclasses of which a field holds one, told apart by ``kind``.
+    """The base of a family of dataclasses that a field may contain, distinguished by ``kind``.
 
-    msgspec's own tagged unions are for its Structs only. A member is a dataclass that names the
+    msgspec's own tagged unions are only for its Structs. A member is a dataclass that names the
     family as its base and begins with ``kind: Literal["local"] = "local"``; fields are annotated
-    with the family (``launch: Launch | None``).
+    with the family (``launch: Launch
+
+    None``).
     """
 
     __slots__ = ()
@@ -40,7 +42,7 @@ class Tagged:
 
 
 class NotReadable(ValueError):
-    """A JSON value that is not of the wanted type; the message says where it is not."""
+    """A JSON value of another type than expected; the message names the place."""
 
 
 def to_json(value: Any) -> Any:
@@ -83,7 +85,7 @@ def from_json(kind: type[T], value: Any) -> T:
 
 
 def _read_other(kind: type[Any], value: Any) -> Any:
-    """What msgspec leaves to us: families of dataclasses, and paths."""
+    """Types that msgspec cannot read: families of dataclasses, and paths."""
     if issubclass(kind, Tagged):
         members = kind.members()
         tag = value.get("kind") if isinstance(value, Mapping) else None
@@ -92,7 +94,7 @@ def _read_other(kind: type[Any], value: Any) -> Any:
         return from_json(members[tag], value)
     if issubclass(kind, pathlib.PurePath):
         return kind(value)
-    raise NotImplementedError(f"{kind.__name__} is not read from JSON")
+    raise NotImplementedError(f"{kind.__name__} cannot be read from JSON")
 
 
 def json_schema(kinds: Sequence[type[Any]]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -130,8 +132,13 @@ def _strict(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     properties = schema.get("properties")
-    kept = {k: v for k, v in schema.items() if k not in ("default", "title", "required")}
+    keywords = {k: v for k, v in schema.items() if k not in ("default", "title", "required")}
     if not isinstance(properties, dict):
-        return {key: _strict(value) for key, value in kept.items()}
+        return {key: _strict(value) for key, value in keywords.items()}
     fields = {name: _strict(value) for name, value in properties.items()}
-    return {**kept, "properties": fields, "required": list(fields), "additionalProperties": False}
+    return {
+        **keywords,
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+    }

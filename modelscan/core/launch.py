@@ -1,4 +1,4 @@
-"""How a deployment is started, as it is written down: ``start`` needs no new plan."""
+"""How a deployment is started, as stored in its record: ``start`` needs no new plan."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ _EVERY_INTERFACE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bo
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an engine may use of the machine. ``memory_bytes``: host memory it allocates; mapped
-    files and GPUs are not counted. ``nice``: 0 to 19, as the program of that name."""
+    """Limits of an engine's resource use.
+
+    ``memory_bytes``: host memory it may allocate; mapped files and GPU memory are not counted.
+    ``nice``: 0 to 19, as for the program ``nice``.
+    """
 
     memory_bytes: int | None = None
     nice: int = 0
@@ -24,7 +27,7 @@ NO_LIMITS = Limits()
 
 
 class Launch(Tagged):
-    """The family: one member per kind of target."""
+    """The base class: one subclass per kind of target."""
 
     __slots__ = ()
 
@@ -33,7 +36,7 @@ class Launch(Tagged):
 class LocalLaunch(Launch):
     """A process on this machine. ``argv`` contains no secret.
 
-    ``secrets`` maps a variable of the engine to a reference (env:, file:).
+    ``secrets`` maps an environment variable of the engine to a reference (env:, file:).
     """
 
     engine: str  # a name of ``supervisor.launch.registry``
@@ -50,11 +53,11 @@ class LocalLaunch(Launch):
 
     @property
     def address(self) -> str:
-        """Where a client on this machine connects."""
+        """The address at which a client on this machine connects."""
         return "127.0.0.1" if self.host in _EVERY_INTERFACE else self.host
 
     def on_port(self, port: int) -> LocalLaunch:
-        """The same start on another port."""
+        """The same launch on another port."""
         argv = list(self.argv)
         argv[argv.index("--port") + 1] = str(port)
         return replace(self, argv=tuple(argv), port=port)
@@ -62,16 +65,17 @@ class LocalLaunch(Launch):
 
 @dataclass(frozen=True, slots=True)
 class ClusterLaunch(Launch):
-    """A model of a GPUStack server. ``body`` is what is sent to create it (the server's format).
+    """A model of a GPUStack server.
 
-    ``marker`` is the text in its description by which it is found again; ``management`` the path
-    of the server's management API, None where that is not known.
+    ``body`` is the create request (in the server's format). ``marker`` is the text in its
+    description that identifies it; ``management`` the path of the server's management API, None if
+    unknown.
     """
 
     body: Mapping[str, Any] = field(default_factory=dict)
     marker: str | None = None
     management: str | None = None
-    take_over: bool = False  # a model of that name that is not ours may be replaced
+    take_over: bool = False  # whether another model of that name may be replaced
     kind: Literal["cluster"] = "cluster"
 
 

@@ -1,4 +1,4 @@
-"""Where a model shall run: the hardware, its engines, and the memory promised already."""
+"""The machine a model is planned for: hardware, engines, and memory reserved for deployments."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ for simulated hardware; part of a server (GPUStack, Ollama)."""
 
 @dataclass(frozen=True, slots=True)
 class EngineHere:
-    """An engine that can be started. ``version`` is None where it does not say.
+    """An engine that can be started.
 
-    ``gpus`` are the indices of the devices that this build can use: None all of the machine's, ()
-    the CPU only. ``note`` is a restriction that a plan on this engine must tell.
+    ``version`` is None if unknown. ``gpus`` are the indices of the devices that this build can use:
+    None all of the machine's, () the CPU only. ``note`` is a restriction that every plan with this
+    engine must mention.
     """
 
     name: Backend
@@ -34,7 +35,7 @@ class EngineHere:
 
 @dataclass(frozen=True, slots=True)
 class MissingEngine:
-    """An engine that is not here (in a build for these GPUs), and the command that brings it."""
+    """An engine that is not installed (in a build for these GPUs), and how to install it."""
 
     name: Backend
     reason: str
@@ -44,11 +45,11 @@ class MissingEngine:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Everything that the planner must know of a place. Gathered once per question.
+    """Everything the planner needs to know about a machine. Gathered once per question.
 
     ``reserved`` is memory promised to deployments that the probe does not show; ``history`` earlier
-    starts here, from which margins learn; ``selected``: the user picked these devices, so that a
-    plan must use them.
+    starts on this machine, from which margins are learned; ``selected``: the user chose these
+    devices, so that a plan must use them.
     """
 
     inventory: Inventory
@@ -61,15 +62,15 @@ class Machine:
 
     @property
     def simulated(self) -> bool:
-        """Hardware that is not here: assumed to have every engine."""
+        """Whether the hardware is simulated: it has every engine that runs on it."""
         return self.inventory.simulated
 
     def has(self, name: str) -> bool:
-        """Whether this engine is here, in whatever build."""
+        """Whether this engine is installed, in any build."""
         return any(engine.name == name for engine in self.engines)
 
     def free_inventory(self) -> Inventory:
-        """The hardware less what is promised to others."""
+        """The hardware without the memory reserved for other deployments."""
         if not self.reserved:
             return self.inventory
 
@@ -85,7 +86,7 @@ class Machine:
 
 
 def every_engine(names: Iterable[Backend] = BACKENDS) -> tuple[EngineHere, ...]:
-    """The engines of hardware that is only simulated."""
+    """The engines of simulated hardware."""
     return tuple(EngineHere(name, source="simulated") for name in names)
 
 
@@ -95,5 +96,5 @@ _EVERY = every_engine()
 def simulated_machine(
     inventory: Inventory, *, reserved: tuple[ReservedMemory, ...] = (), where: str | None = None
 ) -> Machine:
-    """Hardware with every engine that runs on it."""
+    """Simulated hardware with every engine that runs on it."""
     return Machine(inventory, _EVERY, reserved=reserved, where=where or "the simulated hardware")

@@ -1,4 +1,4 @@
-"""One start of an engine: what was estimated, and what it really allocated."""
+"""One start of an engine: its estimate, and what the engine allocated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """``measured_bytes`` is what the engine's own log (or the driver) said after it was ready."""
+    """``measured_bytes`` is what the engine's log or the driver reported after it was ready."""
 
     deployment: str
     started_at: str  # RFC 3339 UTC; with the name it identifies the start

@@ -1,4 +1,4 @@
-"""A model as the catalog knows it: facts, who hosts it, how to deploy it, where the weights are."""
+"""A model in the catalog: facts, providers, recipes, and where the weights are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a field's value came from, and what the other sources said."""
+    """Where a field's value comes from, and the other sources' values."""
 
     source: str
     retrieved_at: str | None  # RFC 3339 UTC; None for a bundled snapshot of unknown time
@@ -22,7 +22,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """True, false or None = unknown; an absent key is never false."""
+    """True, False or None = unknown; an absent key is never False."""
 
     tools: bool | None = None
     reasoning: bool | None = None
@@ -109,7 +109,7 @@ class Variant:
     gated: bool | None = None
     modelscope_repo: str | None = None
     downloads: int | None = None
-    link_reason: str | None = None  # the rule that joined it to this model
+    link_reason: str | None = None  # the rule that linked it to this model
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,5 +142,5 @@ class Model:
     repos: tuple[str, ...] = ()
     benchmarks: tuple[Mapping[str, Any], ...] = ()
     downloads: int | None = None
-    architecture: Mapping[str, Any] | None = None  # the config.json, where one is bundled
+    architecture: Mapping[str, Any] | None = None  # the config.json, if one is bundled
     provenance: Mapping[str, Provenance] = field(default_factory=dict)

@@ -1,35 +1,36 @@
-"""The names nearest to one that does not exist: what a "did you mean" is made of."""
+"""The names most similar to a misspelled one, for "did you mean" suggestions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-_COMPARED = 60  # of many names only those that share the most pairs of letters are compared
+_COMPARED = 60  # of many names, only those sharing the most letter pairs are compared
 
 
 def likeness(name: str, other: str) -> float:
-    """Ratcliff and Obershelp's measure (``difflib``): 0 (nothing in common) to 1 (equal)."""
-    import difflib  # only where a name was mistyped: start-up is measured
+    """Ratcliff-Obershelp similarity (``difflib``): 0 (nothing in common) to 1 (equal)."""
+    import difflib  # imported only for a misspelled name: start-up is measured
 
     return difflib.SequenceMatcher(None, other, name).ratio()
 
 
 def nearest(
     name: str,
-    known: Iterable[str],
+    names: Iterable[str],
     *,
     limit: int = 1,
     cutoff: float = 0.6,
     spelled: Callable[[str], str] = str.lower,
 ) -> list[str]:
-    """At most ``limit`` of the known names, the likest first; of equally alike ones that with the
-    same letters (two were swapped), then with the longest same beginning, then in the order given.
+    """At most ``limit`` of ``names``, the most similar first.
 
-    ``spelled`` is what of a name is compared (lower case, say); ``cutoff`` the least likeness.
+    Equally similar names are ordered by the number of letters that ``name`` lacks, then by the
+    length of the common prefix, then as given. ``spelled`` maps a name to the text that is compared
+    (lower case by default); ``cutoff`` is the smallest similarity.
     """
     text = spelled(name)
     ranked: list[tuple[float, int, int, int, str]] = []
-    for position, other in _candidates(text, known, spelled):
+    for position, other in _candidates(text, names, spelled):
         alike = likeness(text, spelled(other))
         if alike >= cutoff:
             foreign, same = _foreign_letters(text, spelled(other)), _beginning(text, spelled(other))
@@ -38,7 +39,7 @@ def nearest(
 
 
 def _foreign_letters(text: str, other: str) -> int:
-    """How many letters of the other are not in ``text``, each counted as often as it occurs."""
+    """The number of letters of ``other`` that ``text`` lacks, with repetitions."""
     letters = list(other)
     for letter in text:
         if letter in letters:
@@ -47,22 +48,22 @@ def _foreign_letters(text: str, other: str) -> int:
 
 
 def _beginning(text: str, other: str) -> int:
-    """The length of what both begin with."""
+    """The length of the common prefix."""
     pairs = enumerate(zip(text, other, strict=False))
     return next((at for at, (one, two) in pairs if one != two), min(len(text), len(other)))
 
 
 def _candidates(
-    text: str, known: Iterable[str], spelled: Callable[[str], str]
+    text: str, names: Iterable[str], spelled: Callable[[str], str]
 ) -> list[tuple[int, str]]:
-    """The names worth comparing, with their places: all of few, of many the promising ones."""
-    names = list(enumerate(known))
-    if len(names) <= _COMPARED:
-        return names
+    """The names to compare with their positions: all if few, else the most promising."""
+    numbered = list(enumerate(names))
+    if len(numbered) <= _COMPARED:
+        return numbered
     import heapq
 
     pairs = _pairs(text)
-    shared = ((_dice(pairs, _pairs(spelled(other))), -place, other) for place, other in names)
+    shared = ((_dice(pairs, _pairs(spelled(other))), -place, other) for place, other in numbered)
     return [(-place, other) for dice, place, other in heapq.nlargest(_COMPARED, shared) if dice]
 
 

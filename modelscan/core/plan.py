@@ -1,4 +1,4 @@
-"""The planner's answer: how to run a model here, or why it cannot."""
+"""The planner's answer: how to run a model on a machine, or why it cannot run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,15 @@ MissingKind = Literal["engine", "download", "file_list", "repository", "architec
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What a quantization costs: ``loss`` = ln(perplexity / perplexity of the original).
+    """The quality loss of a quantization: ``loss`` = ln(perplexity / perplexity of the original).
 
-    ``basis``: measured (``source`` says by whom, on which ``model``) | original (published in this
-    format) | interpolated (by bits per weight between measured ones) | unknown.
+    ``basis``: measured (``source`` names the publication, ``model`` the model)
+
+    original (published in this format)
+
+    interpolated (by bits per weight between measurements)
+
+    unknown.
     """
 
     loss: float
@@ -32,11 +37,10 @@ class Quality:
 
 
 class Candidate:
-    """A variant of the model with its shape, ready for the estimator.
+    """A variant of the model with its shape, as input of the estimator.
 
-    ``shape`` may be given as a function, which is called when the shape is first asked for: a
-    model has dozens of variants, and most are ruled out by ``floor_bytes``, a lower bound of
-    their weights (None: not known without the shape).
+    ``shape`` may be a function, which is called on first access: a model has dozens of variants,
+    and most are ruled out by ``floor_bytes``, a lower bound of their weights (None: unknown).
     """
 
     __slots__ = ("_shape", "floor_bytes", "quality", "variant")
@@ -74,7 +78,7 @@ class ReservedMemory:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedModel:
-    """What MODEL resolved to: everything the planner may choose from."""
+    """What MODEL refers to, with all variants the planner may choose from."""
 
     id: str
     name: str
@@ -83,17 +87,17 @@ class ResolvedModel:
     model: Model | None = None
     closed: bool = False
     warnings: tuple[str, ...] = ()
-    alternatives: tuple[str, ...] = ()  # open models like it, where ``closed``
-    unlisted: tuple[str, ...] = ()  # repositories with GGUF files whose names are not known
-    unsized: tuple[str, ...] = ()  # repositories with neither bytes nor parameters known
-    other_formats: tuple[str, ...] = ()  # of its weights that no engine loads: mlx, onnx …
+    alternatives: tuple[str, ...] = ()  # similar open models, if ``closed``
+    unlisted: tuple[str, ...] = ()  # repositories with GGUF files whose names are unknown
+    unsized: tuple[str, ...] = ()  # repositories of which neither bytes nor parameters are known
+    other_formats: tuple[str, ...] = ()  # formats of its weights that no engine loads: mlx, onnx …
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A launch that fits. ``gpus`` are device indices ((), with llama.cpp: CPU).
 
-    ``parameters`` are the engine's launch flags exactly as they will be passed.
+    ``parameters`` are the engine's launch flags exactly as passed.
     """
 
     model: str
@@ -120,7 +124,7 @@ class Plan:
     settings: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     support: SupportKind = "native"
     offload: Offload = "none"
-    within_margin: bool = False  # it starts, but an error of the estimate's own size would stop it
+    within_margin: bool = False  # it fits, but an error as large as the margin would make it fail
 
     def _repr_html_(self) -> str:
         """The estimate's memory bars and the reasons, for notebooks."""
@@ -131,7 +135,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class RequiredHardware:
-    """The smallest hardware that would do."""
+    """The smallest hardware that is large enough."""
 
     name: str
     count: int
@@ -141,9 +145,9 @@ class RequiredHardware:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What this machine lacks, and the command that brings it or tells it.
+    """A missing engine or fact, and the command that installs or obtains it.
 
-    Of an engine ``plan`` is what it would allow.
+    ``plan``: with that engine.
     """
 
     kind: MissingKind
@@ -155,39 +159,41 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why there is no plan, with numbers, the hardware that would do, and what does fit.
+    """Why there is no plan: numbers, hardware that is large enough, and alternatives that fit.
 
-    ``code`` is the verdict's name or, where more is known, what it is about: ``closed_weights``,
-    ``engine_missing``, ``cpu_only_build``.
+    ``code`` is the verdict's name or a more specific code: ``closed_weights``, ``engine_missing``,
+    ``cpu_only_build``.
     """
 
     model: str
     verdict: Verdict
     code: str
     reasons: tuple[str, ...]
-    needed_bytes: int | None  # the smallest candidate's total
-    available_bytes: int | None  # the largest usable set's free bytes
+    needed_bytes: int | None  # total of the smallest candidate
+    available_bytes: int | None  # free bytes of the largest usable set of devices
     required: tuple[RequiredHardware, ...] = ()
     alternatives: tuple[Plan, ...] = ()
-    open_models: tuple[str, ...] = ()  # like a model of closed weights
+    open_models: tuple[str, ...] = ()  # similar open models, for closed weights
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """The planner's answer: exactly one of ``plan`` and ``refusal`` is set.
 
-    ``missing``: engines that would allow a better plan, or what would make ``unknown`` known.
+    ``missing``: engines that would allow a better plan, or facts that would resolve ``unknown``.
     """
 
     plan: Plan | None
     refusal: Refusal | None
     alternatives: tuple[Plan, ...] = ()
-    rejected: tuple[tuple[str, str], ...] = ()  # (what, why) of the options left out
+    rejected: tuple[
+        tuple[str, str], ...
+    ] = ()  # (option, reason) of the options that were not chosen
     missing: tuple[Missing, ...] = ()
 
     @property
     def verdict(self) -> Verdict:
-        """``fits``, or why not."""
+        """``fits``, or the refusal's verdict."""
         return Verdict.FITS if self.refusal is None else self.refusal.verdict
 
     def _repr_html_(self) -> str:

@@ -1,4 +1,4 @@
-"""What a user may write for MODEL, told apart without looking anything up."""
+"""The forms of MODEL: classified by syntax alone, without any lookup."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _REPO = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
 
 def parse_reference(text: str) -> Reference:
-    """Tell hub references, paths and names apart; raises UsageError for an empty or broken one."""
+    """Classify MODEL as hub reference, path or name. Raises UsageError if empty or malformed."""
     value = text.strip()
     if not value:
         raise UsageError("the model name is empty", hint="modelscan catalog search")
@@ -50,8 +50,8 @@ def parse_reference(text: str) -> Reference:
     return Reference(Kind.NAME, value)
 
 
-def _hub_reference(kind: Kind, text: str, rest: str) -> Reference:
-    repo, at, revision = rest.partition("@")
+def _hub_reference(kind: Kind, text: str, path: str) -> Reference:
+    repo, at, revision = path.partition("@")
     if not _REPO.match(repo) or (at and not _REVISION.match(revision)):
         raise UsageError(
             f"'{text}' is not a repository", hint=f"write {text[:3]}ORG/REPO[@REVISION]"

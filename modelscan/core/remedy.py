@@ -1,4 +1,4 @@
-"""What may help after a start that failed: a change of what was asked for."""
+"""A change of the request that may help after a failed start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from modelscan.core.workload import Backend, Workload
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """Only what is not None changes. ``parameters`` are added to the engine's own options."""
+    """Fields that are not None replace the request's. ``parameters`` are added to the engine's
+    options.
+    """
 
     context_tokens: int | None = None
     memory_utilization: float | None = None

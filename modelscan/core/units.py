@@ -1,4 +1,4 @@
-"""Reading and writing quantities. Inside, bytes and tokens are ``int``; text exists at the rim."""
+"""Parsing and formatting of quantities. Inside, bytes and tokens are ``int``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BYTE_UNITS = {
 }  # fmt: skip
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _QUANTITY = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$", re.IGNORECASE | re.ASCII)
-LARGEST = 1e12  # of any number that is typed as it is: beyond it a slip, not a wish
+LARGEST = 1e12  # limit of typed numbers: a larger one is a typing error
 
 
 def parse_bytes(text: str) -> int:

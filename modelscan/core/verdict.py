@@ -1,4 +1,4 @@
-"""Whether a model runs on a machine: the four answers, and the words that go with a plan."""
+"""Whether a model runs on a machine: the four verdicts, and the enums of a plan."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ SupportKind = Literal["native", "weight_only", "forced"]
 
 
 class Verdict(str, Enum):
-    """``unknown``: a shape, a size or a file list is missing. ``not_supported``: no engine here
-    runs this kind of model, format or architecture, or the weights are closed."""
+    """``unknown``: a shape, a size or a file list is missing.
+
+    ``not_supported``: no engine here runs this kind of model, format or architecture, or the
+    weights are closed.
+    """
 
     FITS = "fits"
     DOES_NOT_FIT = "does_not_fit"
@@ -26,5 +29,5 @@ class Verdict(str, Enum):
 
     @property
     def text(self) -> str:
-        """In words: ``does not fit``."""
+        """As words: ``does not fit``."""
         return self.value.replace("_", " ")

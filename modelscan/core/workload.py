@@ -1,4 +1,4 @@
-"""What the user wants of a deployment: the options that estimate, plan and deploy share."""
+"""The user's wishes for a deployment: the options that estimate, plan and deploy share."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SOURCES = ("huggingface", "modelscope", "local_path")
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """None = not asked for: the planner or the engine's default decides.
+    """None = not set: the planner or the engine's default decides.
 
-    ``context_tokens`` is what ONE request may use, ``parallel`` how many are served at once.
+    ``context_tokens`` is per request, ``parallel`` the number of requests served at once.
     ``parameters`` are the engine's own long options without dashes, in order; a bare flag has the
     value None. The last one of a name wins.
     """
@@ -45,11 +45,11 @@ class Workload:
     allow_unsafe: bool = False  # pickle files, and code that a repository brings
 
     def parameter(self, name: str) -> str | None:
-        """The value of an engine option (last wins); "true" for a bare flag, None if not given."""
+        """The value of an engine option (last wins); "true" for a bare flag, None if not set."""
         if not self.parameters:
             return None
-        wanted = name.replace("_", "-")
+        flag = name.replace("_", "-")
         for key, value in reversed(self.parameters):
-            if key == wanted or ("_" in key and key.replace("_", "-") == wanted):
+            if key == flag or ("_" in key and key.replace("_", "-") == flag):
                 return "true" if value is None else value
         return None

@@ -1,1 +1,1 @@
-"""MODEL text to a resolved model, and the decision what would run here."""
+"""MODEL text to a resolved model, and the decision how to run it on a machine."""

@@ -1,7 +1,7 @@
-"""What would run where: the one question that every command asks, and its one answer.
+"""The decision how to run a model on a machine, used by every command.
 
-``plan``, ``estimate``, ``pull``, ``deploy``, ``catalog info``, ``--fits`` and what else must know
-how a model would run call ``decide_here``; nothing else calls the planner.
+``plan``, ``estimate``, ``pull``, ``deploy``, ``catalog info`` and ``--fits`` call ``decide_here``;
+nothing else calls the planner.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def decide_here(
     everything: bool = False,
     brief: bool = False,
 ) -> Decision:
-    """The plan for this model on this machine, or why there is none.
+    """The plan for this model on this machine, or a refusal with reasons.
 
-    ``explain`` adds alternatives, missing engines that would do better, and hardware that would
-    do; ``everything`` every way that fits; ``brief`` leaves a refusal at its verdict. None of them
-    changes the plan. Raises NotDeployableError for
-    a repository's own code that was not allowed, UsageError for options that contradict each other.
+    ``explain`` adds alternatives, missing engines that would do better, and hardware that is large
+    enough; ``everything`` every option that fits; ``brief`` computes only the verdict of a refusal.
+    None of them changes the plan. Raises NotDeployableError where a repository's own code would run
+    without ``--allow-unsafe``, UsageError for options that contradict each other.
     """
     from modelscan.planner.decide import decide
 
@@ -48,7 +48,7 @@ def decide_here(
 
 
 def planned(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan:
-    """The plan alone; raises NotDeployableError (exit 3) with the refusal where there is none."""
+    """The plan alone. Raises NotDeployableError (exit 3) with the refusal if there is none."""
     decision = decide_here(machine, model, wishes)
     if decision.plan is None:
         raise refused(decision, machine)
@@ -56,7 +56,7 @@ def planned(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan:
 
 
 def refused(decision: Decision, machine: Machine) -> NotDeployableError:
-    """A decision without a plan as the error of ``deploy`` and ``pull``: exit 3.
+    """A decision without a plan as an error of ``deploy`` and ``pull``: exit 3.
 
     ``code`` is the refusal's, ``details`` its numbers, its verdict and what is missing.
     """
@@ -82,9 +82,9 @@ def estimate_here(
 ) -> tuple[Estimate, Decision]:
     """The estimate of what ``decide_here`` chooses, and the decision.
 
-    Where there is no plan: of the variant that the wishes mean, else of the one of the best
-    quality, with the decision's verdict and without a speed. ``deployable`` is what the place can
-    get of the model, where that is less. Raises NotDeployableError for closed weights or a variant
+    Without a plan: of the variant that matches the wishes, else of the one with the best quality,
+    with the decision's verdict and without a speed. ``deployable`` restricts the model to the
+    variants that the target can obtain. Raises NotDeployableError for closed weights or a variant
     that does not exist.
     """
     from modelscan.planner import refuse, sizing
@@ -93,7 +93,7 @@ def estimate_here(
     decision = decide_here(machine, deployable or model, wishes)
     plan = decision.plan
     if plan is not None:
-        text = f"{plan.quantization or plan.format} on {plan.backend}: what `plan` chooses here"
+        text = f"{plan.quantization or plan.format} on {plan.backend}, as `plan` chooses here"
         estimate = replace(plan.estimate, quantization=plan.quantization)
         return _assuming(estimate, text), decision
     assert decision.refusal is not None
@@ -102,9 +102,9 @@ def estimate_here(
     except NotDeployableError as error:
         if error.code != NotDeployableError.default_code:
             raise
-        raise refused(decision, machine) from error  # the engine takes no such setting
+        raise refused(decision, machine) from error  # this engine rejects the setting
     reason = next(iter(decision.refusal.reasons), decision.verdict.text)
-    text = f"there is no plan for {machine.where} ({reason}): the variant of the best quality"
+    text = f"there is no plan for {machine.where} ({reason}): best-quality variant estimated"
     unfit = replace(estimate, verdict=decision.verdict, within_margin=False, speed=None)
     return _assuming(unfit, text), decision
 

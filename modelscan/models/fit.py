@@ -1,4 +1,4 @@
-"""Whether a catalog model runs on a machine, and how: for ``catalog info`` and ``--fits``."""
+"""Whether and how a catalog model runs on a machine, for ``catalog info`` and ``--fits``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def default_wishes(config: Config) -> Workload:
 
 
 def fit_of(model: Model, machine: Machine, config: Config, *, brief: bool = False) -> Fit:
-    """What ``plan`` answers for this model; ``brief``: of a refusal the verdict alone."""
+    """The answer of ``plan`` for this model; ``brief`` omits the reasons and alternatives of a
+    refusal.
+    """
     wishes = default_wishes(config)
     try:
         decision = decide_here(machine, from_model(model, config, wishes), wishes, brief=brief)
@@ -38,7 +40,7 @@ def fit_of(model: Model, machine: Machine, config: Config, *, brief: bool = Fals
 
 
 def as_fit(decision: Decision, machine: Machine) -> Fit:
-    """A decision as ``catalog`` shows it."""
+    """A decision in the form that ``catalog`` shows."""
     inventory = machine.free_inventory()
     if decision.plan is not None:
         return _planned(decision.plan, inventory)
@@ -73,9 +75,9 @@ def _refused(refusal: Refusal, command: str | None, inventory: Inventory) -> Fit
 def fitting(
     index: Index, rows: Iterable[Row], machine: Machine, config: Config
 ) -> Iterator[tuple[Row, Fit]]:
-    """The rows that ``plan`` finds a way for, in their order."""
+    """The rows that ``plan`` finds an option for, in their order."""
     for row in rows:
-        if not row.variants:  # no weights: nothing that could be planned
+        if not row.variants:  # no weights to plan
             continue
         fit = fit_of(index.model(row.row), machine, config, brief=True)
         if fit.verdict is Verdict.FITS:

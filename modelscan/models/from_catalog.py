@@ -20,24 +20,26 @@ from modelscan.state.config import Config
 COUNTED = ("user", "huggingface", "modelscope", "llmfit")  # sources of parameters
 ENGINE_FORMATS = ("safetensors", "gguf")
 _SIMILAR = 3
-# Of a lower bound by parameters: prediction layers are counted but not loaded (2 % of DeepSeek-R1);
+# Lower bound by parameters: prediction layers are counted but not loaded (2 % of DeepSeek-R1);
 # small models may count a tied embedding twice (a fifth of Qwen3-0.6B).
 _FLOOR_SHARE, _SMALL_FLOOR_SHARE, _SMALL_PARAMETERS = 0.97, 0.75, 10**10
-# Who publishes a quantization, best first, where its makers do not: people who publish many and
-# say how they made them. Only breaks ties between equal formats.
+# Publishers of quantizations, best first, for models whose makers publish none: those with many
+# models and documented methods. Only breaks ties between equal formats.
 _PUBLISHERS = ("redhatai", "nvidia", "unsloth", "bartowski", "ggml-org", "lmstudio-community")
 
 
 def from_name(text: str, config: Config, workload: Workload) -> ResolvedModel:
-    """A catalog name resolved; raises UsageError (exit 2) for unknown or ambiguous ones."""
+    """Resolve a catalog name. Raises UsageError (exit 2) for unknown or ambiguous ones."""
     from modelscan.catalog.search.lookup import find_model
 
     return from_model(find_model(text, config.paths), config, workload)
 
 
 def from_model(model: Model, config: Config, workload: Workload) -> ResolvedModel:
-    """Every variant of a catalog model that an engine here could load."""
-    if any(v.source == "local_path" for v in model.variants):  # it came with modelscan, or a user
+    """Every variant of a catalog model that an engine here can load."""
+    if any(
+        v.source == "local_path" for v in model.variants
+    ):  # bundled with modelscan, or added by a user
         from modelscan.models.from_local import from_path
 
         place = next(v.repo for v in model.variants if v.source == "local_path")
@@ -49,8 +51,8 @@ def from_model(model: Model, config: Config, workload: Workload) -> ResolvedMode
         )  # fmt: skip
     original = _original(model)
     source = workload.source or config.source
-    there = _from_source(model.variants, source, explicit=workload.source is not None)
-    labelled = [_labelled(variant, original) for variant in there]
+    variants = _from_source(model.variants, source, explicit=workload.source is not None)
+    labelled = [_labelled(variant, original) for variant in variants]
     chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])
     sized = [
         v
@@ -83,20 +85,22 @@ def _open_models_like(model: Model, config: Config) -> tuple[str, ...]:
 
 
 def _candidate(model: Model, variant: Variant, original: str) -> Candidate:
-    """A variant whose shape is worked out when the planner looks at it."""
+    """A variant whose shape is computed when the planner first reads it."""
     parameters = model.parameters or variant.parameters
     bits = bits_per_weight(variant.quantization)
     floor = variant.weight_bytes
     if floor is None and parameters and bits:
         share = _SMALL_FLOOR_SHARE if parameters < _SMALL_PARAMETERS else _FLOOR_SHARE
         floor = int(share * parameters * bits / 8)
-    found = quality(variant.quantization, original)
-    return Candidate(variant, lambda: shape_of(model, variant), found, floor)
+    format_quality = quality(variant.quantization, original)
+    return Candidate(variant, lambda: shape_of(model, variant), format_quality, floor)
 
 
 def _original(model: Model) -> str:
-    """The format the model was published in: its own config says (FP8, MXFP4), else its makers'
-    main repository where that holds nothing wider (Kimi-K2.6: INT4), else 16 bits.
+    """The format the model was published in.
+
+    Its own config states it (FP8, MXFP4); else that of its makers' main repository, if that
+    contains nothing wider (Kimi-K2.6: INT4); else 16 bits.
     """
     method = None
     if model.architecture is not None:
@@ -105,10 +109,10 @@ def _original(model: Model) -> str:
 
 
 def _main_format(variants: Sequence[Variant]) -> str | None:
-    """The widest format of the first repository; None where that is named after a quantization."""
+    """The widest format of the first repository; None if its name is that of a quantization."""
     main = variants[0].repo if variants else ""
-    there = [v for v in variants if v.repo == main and v.format == "safetensors"]
-    names = [name for v in there if (name := canonical(v.quantization))]
+    weights = [v for v in variants if v.repo == main and v.format == "safetensors"]
+    names = [name for v in weights if (name := canonical(v.quantization))]
     if any(name.lower() in main.lower() for name in names):
         return None
     return max(names, key=lambda name: bits_per_weight(name) or 0.0, default=None)
@@ -122,7 +126,9 @@ def _quantization_config(config: Mapping[str, Any]) -> Any:
 
 
 def _labelled(variant: Variant, original: str) -> Variant:
-    """A repository whose label nobody states holds the original weights; a GGUF one may not."""
+    """Safetensors repositories without a quantization label are assumed to be in the original
+    format; GGUF ones are not.
+    """
     if variant.quantization or variant.format != "safetensors":
         return variant
     return replace(variant, quantization=original)
@@ -131,16 +137,16 @@ def _labelled(variant: Variant, original: str) -> Variant:
 def _from_source(
     variants: tuple[Variant, ...], source: str, *, explicit: bool
 ) -> tuple[Variant, ...]:
-    """The variants of the hub that is wanted; ModelScope's mirrors under their own names."""
+    """The variants of one hub; ModelScope's mirrors under their own names."""
     if source == "modelscope":
-        there = tuple(
+        mirrors = tuple(
             replace(v, source="modelscope", repo=v.modelscope_repo or v.repo)
             for v in variants
             if v.modelscope_repo or v.source == "modelscope"
         )
-        return there or (() if explicit else variants)
-    here = tuple(v for v in variants if v.source == source or v.source == "local_path")
-    return here or (() if explicit else variants)
+        return mirrors or (() if explicit else variants)
+    own = tuple(v for v in variants if v.source == source or v.source == "local_path")
+    return own or (() if explicit else variants)
 
 
 def _best_of_each(variants: Iterable[Variant]) -> list[Variant]:
@@ -150,8 +156,8 @@ def _best_of_each(variants: Iterable[Variant]) -> list[Variant]:
     best: dict[tuple[str, str | None], Variant] = {}
     for variant in listed:
         key = (variant.format, canonical(variant.quantization))
-        known = best.get(key)
-        if known is None or _standing(variant, makers) < _standing(known, makers):
+        current = best.get(key)
+        if current is None or _standing(variant, makers) < _standing(current, makers):
             best[key] = variant
     return list(best.values())
 
@@ -164,19 +170,19 @@ def _standing(variant: Variant, makers: str) -> tuple[bool, int, bool, bool, str
 
 
 def shape_of(model: Model, variant: Variant) -> ModelShape:
-    """The shape of one variant: by its architecture where known, else by the parameter count."""
+    """The shape of one variant: from its architecture if known, else from the parameter count."""
     if model.architecture is not None:
         try:
-            found = from_config(
+            shape = from_config(
                 _config_for(model.architecture, variant),
                 quantization=canonical(variant.quantization),
                 weight_bytes=variant.weight_bytes,
                 parameters=model.parameters if _counted(model) else None,
                 format=variant.format,
             )
-            return _with_context(found, model.limits.context_tokens)
+            return _with_context(shape, model.limits.context_tokens)
         except UsageError:
-            pass  # a config or a format nobody here can read: size it by its parameters
+            pass  # the config or format is not supported: estimate it by its parameters
     parameters = model.parameters or variant.parameters
     if not parameters:
         raise NotDeployableError(f"the size of {variant.repo} is not known", code="unknown_size")
@@ -193,36 +199,36 @@ def shape_of(model: Model, variant: Variant) -> ModelShape:
 
 
 def _counted(model: Model) -> bool:
-    """Whether somebody counted the parameters: 8B in a name or a recipe is rounded."""
+    """Whether a source counted the parameters: the 8B in a name or a recipe is rounded."""
     origin = model.provenance.get("parameters")
     return origin is None or origin.source in COUNTED
 
 
 def _with_context(shape: ModelShape, context_tokens: int | None) -> ModelShape:
-    """The catalog's context where the architecture does not say what it was trained for."""
+    """The catalog's context if the architecture does not state the trained context."""
     if shape.architecture.context_tokens or not context_tokens:
         return shape
-    known = replace(shape.architecture, context_tokens=context_tokens)
-    return replace(shape, architecture=known)
+    architecture = replace(shape.architecture, context_tokens=context_tokens)
+    return replace(shape, architecture=architecture)
 
 
 def _config_for(config: Mapping[str, Any], variant: Variant) -> Mapping[str, Any]:
-    """The bundled config without its own quantization where this variant has another one."""
+    """The bundled config, without its own quantization if this variant has another one."""
     own = canonical(quantization_method(_quantization_config(config)))
-    named = canonical(variant.quantization)
-    if own is None or named is None or own == named:
+    quantization = canonical(variant.quantization)
+    if own is None or quantization is None or own == quantization:
         return config
-    kept = {key: value for key, value in config.items() if key != "quantization_config"}
-    inner = kept.get("text_config")
+    stripped = {key: value for key, value in config.items() if key != "quantization_config"}
+    inner = stripped.get("text_config")
     if isinstance(inner, Mapping) and "quantization_config" in inner:
-        kept["text_config"] = {k: v for k, v in inner.items() if k != "quantization_config"}
-    return kept
+        stripped["text_config"] = {k: v for k, v in inner.items() if k != "quantization_config"}
+    return stripped
 
 
 def _warnings(variants: list[Variant], chosen: list[Variant]) -> Iterable[str]:
     unlisted = [v.repo for v in variants if v.format == "gguf" and not v.quantization]
     if unlisted and not any(variant.format == "gguf" for variant in chosen):
         yield (
-            f"{unlisted[0]} has GGUF files, but which is not known offline: "
+            f"{unlisted[0]} has GGUF files, but their names are not known offline: "
             f"modelscan plan hf:{unlisted[0]}"
         )

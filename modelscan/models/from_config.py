@@ -1,4 +1,4 @@
-"""A config.json, with or without the weights beside it, as a ResolvedModel."""
+"""A config.json, with or without weights in its folder, as a ResolvedModel."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ _GGUF_NAMES = {canonical(name) for name in FILE_TYPES.values()} - {"BF16", "FP16
 
 
 def from_config_file(path: Path, workload: Workload) -> ResolvedModel:
-    """A repository's folder resolved; raises UsageError for what is no model's config."""
+    """Resolve a repository's folder or a config. Raises UsageError if it is no model's config."""
     folder, alone = path.parent, path.name != "config.json"
     config = read_json(path)
     extra = folder / (f"{path.stem}.hf_quant_config.json" if alone else "hf_quant_config.json")
     quant = read_json(extra) if extra.is_file() else None
-    there = None if alone else safetensors_files(folder)
-    weights = there.files if there else ()
+    files = None if alone else safetensors_files(folder)
+    weights = files.files if files else ()
     if not weights and not alone and sorted(folder.glob("*.bin")):
         return _pickled(folder, config, workload)
     shape = shape_of(
         config,
         quant,
         workload,
-        weight_bytes=(there.tensor_bytes if there else 0) or None,
-        counts=(there.dtypes if there else None) or None,
+        weight_bytes=(files.tensor_bytes if files else 0) or None,
+        counts=(files.dtypes if files else None) or None,
     )
-    warnings = [] if weights else [f"no weights beside {path.name}: sizes are computed from it"]
-    warnings += there.notes if there else ()
-    if there and there.mlx and "U32" in there.dtypes:  # packed by MLX, whatever the config says
+    warnings = [] if weights else [f"no weights next to {path.name}: sizes are computed from it"]
+    warnings += files.notes if files else ()
+    if files and files.mlx and "U32" in files.dtypes:  # packed by MLX, regardless of the config
         shape = replace(shape, format="mlx")
     name = path.stem if alone else folder.name
     shape = _located(shape, folder if weights else path)
-    return _subject(folder, name, config, shape, weights, warnings)
+    return _resolved(folder, name, config, shape, weights, warnings)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -74,15 +74,15 @@ def shape_of(
     weight_bytes: int | None = None,
     counts: Mapping[str, int] | None = None,
 ) -> ModelShape:
-    """The shape of these weights; without any, of the format that was asked for."""
-    asked = workload.quantization if weight_bytes is None else None
-    _require_known(asked)
+    """The shape of these weights; without weights, of the requested format."""
+    name = workload.quantization if weight_bytes is None else None
+    _require_known(name)
     gguf = weight_bytes is None and (
-        (workload.backend and engine(workload.backend).runs_gguf) or canonical(asked) in _GGUF_NAMES
+        (workload.backend and engine(workload.backend).runs_gguf) or canonical(name) in _GGUF_NAMES
     )
     return from_config(
         config,
-        quantization=asked,
+        quantization=name,
         weight_bytes=weight_bytes,
         safetensors=counts,
         hf_quant_config=quant,
@@ -90,21 +90,26 @@ def shape_of(
     )
 
 
-def _require_known(asked: str | None) -> None:
-    """A wish that no table knows cannot be sized: raises UsageError with the names that can."""
-    if asked and asked.lower() not in ("none", "original") and quantization(asked) is None:
+def _require_known(name: str | None) -> None:
+    """Raises UsageError, with the known names, for a requested format that is in no table."""
+    if name and name.lower() not in ("none", "original") and quantization(name) is None:
         raise UsageError(
-            f"'{asked}' is not a weight format modelscan knows", hint="one of " + ", ".join(NAMES)
+            f"'{name}' is not a weight format modelscan knows", hint="one of " + ", ".join(NAMES)
         )
 
 
 def label(shape: ModelShape) -> str | None:
-    """The quantization as it is shown: upper case, the plain dtype when nothing is quantized."""
+    """The displayed quantization: upper case; the plain dtype if nothing is quantized."""
     return canonical(shape.quantization or shape.architecture.dtype or "BF16")
 
 
 def config_task(config: Mapping[str, Any], architecture: Architecture, folder: Path | None) -> str:
-    """chat | embedding | rerank, by the class and by sentence-transformers' files."""
+    """chat
+
+    embedding
+
+    rerank, from the class and from sentence-transformers' files.
+    """
     classes = " ".join(str(name) for name in config.get("architectures") or ())
     if "ForSequenceClassification" in classes or "Reranker" in classes:
         return "rerank"
@@ -116,7 +121,7 @@ def _located(shape: ModelShape, path: Path) -> ModelShape:
     return replace(shape, path=str(path), quantization=label(shape))
 
 
-def _subject(
+def _resolved(
     folder: Path,
     name: str,
     config: Mapping[str, Any],
@@ -144,8 +149,8 @@ def _subject(
 
 
 def _pickled(folder: Path, config: Mapping[str, Any], workload: Workload) -> ResolvedModel:
-    """Weights in pickle files only: sized, never run."""
+    """Weights in pickle files only: estimated, but run only with ``--allow-unsafe``."""
     files = sorted(folder.glob("*.bin"))
     size = sum(file.stat().st_size for file in files)
     shape = replace(shape_of(config, None, workload, weight_bytes=size), format="pickle")
-    return _subject(folder, folder.name, config, _located(shape, folder), files, ())
+    return _resolved(folder, folder.name, config, _located(shape, folder), files, ())

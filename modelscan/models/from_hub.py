@@ -1,6 +1,6 @@
-"""A hub's repository, resolved: its file list, config.json, and the headers of its GGUF files.
+"""A hub repository as a ResolvedModel: its file list, config.json, and GGUF headers.
 
-Never the weights: a GGUF header is a few MiB, read by ranges.
+Weights are never read: a GGUF header is a few MiB, fetched by range requests.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ def from_hub(
 ) -> ResolvedModel:
     """The ResolvedModel of ``hf:ORG/REPO`` or ``ms:ORG/REPO``.
 
-    A snapshot in the hub's own cache is used as it is, unless ``cached`` is False or it lacks the
-    asked quantization. Raises OfflineError where only the network could tell, UsageError for a
-    repository without weights.
+    A snapshot in the hub's own cache is used, unless ``cached`` is False or it lacks the requested
+    quantization. Raises OfflineError if the network is needed and ``--offline`` is set, UsageError
+    for a repository without weights.
     """
-    found = _from_cache(reference, config, workload) if cached or config.offline else None
-    if found is not None and (config.offline or _has_asked(found, workload)):
-        return found
+    model = _from_cache(reference, config, workload) if cached or config.offline else None
+    if model is not None and (config.offline or _has_quantization(model, workload)):
+        return model
     if config.offline:
         raise OfflineError(
-            f"{reference.value} is not on this machine and --offline forbids asking its hub",
+            f"{reference.value} is not on this machine, and --offline is set",
             hint=f"modelscan plan {_prefix(reference)}{reference.value}",
             details={"repo": reference.value},
         )
@@ -55,7 +55,9 @@ def from_hub(
 
 
 def _from_cache(reference: Reference, config: Config, workload: Workload) -> ResolvedModel | None:
-    """What is here: another tool's snapshot, or our own pull where nobody may be asked."""
+    """The model from another tool's snapshot, or offline from modelscan's own download; None if
+    neither exists.
+    """
     from modelscan.hub.cache import snapshot
     from modelscan.hub.downloads.pull import pulled_before
     from modelscan.models.from_local import from_path
@@ -66,14 +68,16 @@ def _from_cache(reference: Reference, config: Config, workload: Workload) -> Res
         folder = pulled.folder if pulled else None
     if folder is None:
         return None
-    found = from_path(str(folder), workload, name=reference.value)
-    return replace(found, id=reference.value, name=reference.value)
+    model = from_path(str(folder), workload, name=reference.value)
+    return replace(model, id=reference.value, name=reference.value)
 
 
-def _has_asked(found: ResolvedModel, workload: Workload) -> bool:
-    asked = workload.quantization
-    variants = [candidate.variant for candidate in found.candidates]
-    return asked is None or any(means(asked, v.quantization, v.format) for v in variants)
+def _has_quantization(model: ResolvedModel, workload: Workload) -> bool:
+    quantization = workload.quantization
+    variants = [candidate.variant for candidate in model.candidates]
+    return quantization is None or any(
+        means(quantization, v.quantization, v.format) for v in variants
+    )
 
 
 def _prefix(reference: Reference) -> str:
@@ -84,23 +88,23 @@ def _read(hub: Hub, reference: Reference, workload: Workload) -> ResolvedModel:
     from modelscan.hub.variants import TASKS, variants
 
     info = hub.repo_info(reference)
-    found = variants(info)
+    listed = variants(info)
     settings = hub.fetch_config(reference)
-    if any(variant.format == "gguf" for variant in found):
-        candidates, task = _gguf_candidates(hub, reference, info, found, workload)
+    if any(variant.format == "gguf" for variant in listed):
+        candidates, task = _gguf_candidates(hub, reference, info, listed, workload)
     else:
-        candidates, task = _repository(hub, reference, info, found, settings)
+        candidates, task = _repository(hub, reference, info, listed, settings)
     if not candidates:
         raise UsageError(
             f"{reference.value} has no weights that an engine here could load",
             hint=f"modelscan catalog passport {_prefix(reference)}{reference.value}",
             code="no_weights",
         )
-    named = TASKS.get(info.task or "")
+    stated = TASKS.get(info.task or "")
     return ResolvedModel(
         id=reference.value,
         name=reference.value,
-        task=named if named and task == "chat" else task,
+        task=stated if stated and task == "chat" else task,
         candidates=tuple(candidates),
     )
 
@@ -109,7 +113,7 @@ def _repository(
     hub: Hub,
     reference: Reference,
     info: RepoInfo,
-    found: Sequence[Variant],
+    variants: Sequence[Variant],
     settings: dict[str, Any] | None,
 ) -> tuple[list[Candidate], str]:
     if settings is None:
@@ -124,7 +128,7 @@ def _repository(
         from modelscan.hub.repository import parse_object
 
         quant = parse_object(extra, "hf_quant_config.json")
-    variant = found[0]
+    variant = variants[0]
     shape = from_config(
         settings,
         weight_bytes=variant.weight_bytes,
@@ -133,53 +137,56 @@ def _repository(
         hf_quant_config=quant,
     )
     shape = replace(shape, format=variant.format)
-    named = replace(variant, quantization=variant.quantization or label(shape))
+    labelled = replace(variant, quantization=variant.quantization or label(shape))
     task = config_task(settings, shape.architecture, None)
-    return [Candidate(named, shape, quality(named.quantization, label(shape)))], task
+    return [Candidate(labelled, shape, quality(labelled.quantization, label(shape)))], task
 
 
 def _gguf_candidates(
     hub: Hub,
     reference: Reference,
     info: RepoInfo,
-    found: Sequence[Variant],
+    variants: Sequence[Variant],
     workload: Workload,
 ) -> tuple[list[Candidate], str]:
-    """One header is read; the other quantizations have its tensors at their files' sizes.
+    """Candidates from one header: other quantizations have its tensors, scaled to their files'
+    sizes.
 
-    Where the names say no quantization every header is read.
+    If the file names state no quantization, every header is read.
     """
-    wanted = [v for v in found if v.format == "gguf" and v.files]
-    if not wanted:
+    files = [v for v in variants if v.format == "gguf" and v.files]
+    if not files:
         return [], "chat"
-    asked = workload.quantization
-    first = next((v for v in wanted if asked and means(asked, v.quantization, "gguf")), wanted[0])
+    quantization = workload.quantization
+    first = next(
+        (v for v in files if quantization and means(quantization, v.quantization, "gguf")), files[0]
+    )
     header = remote_header(hub, reference, first)
     exact = from_gguf(header, quantization=first.quantization)
     projector = _projector(hub, reference, info.files, exact)
     candidates = []
-    for variant in wanted:
+    for variant in files:
         if variant is first:
             shape = exact
         elif variant.quantization is None:
             shape = from_gguf(remote_header(hub, reference, variant))
         else:
             shape = resized(exact, variant)
-        named = replace(variant, quantization=variant.quantization or shape.quantization)
-        seeing, shape = _with_projector(named, shape, projector)
-        candidates.append(Candidate(seeing, shape, quality(named.quantization)))
+        labelled = replace(variant, quantization=variant.quantization or shape.quantization)
+        seeing, shape = _with_projector(labelled, shape, projector)
+        candidates.append(Candidate(seeing, shape, quality(labelled.quantization)))
     return candidates, gguf_task(header)
 
 
 def _projector(
     hub: Hub, reference: Reference, files: Sequence[WeightFile], shape: ModelShape
 ) -> WeightFile | None:
-    """The repository's image or audio encoder for a model of this shape, in 16 bits if there."""
+    """The repository's image or audio encoder for this shape, in 16 bits if available."""
     for file in projectors(files):
         try:
             header = gguf.parse_header(hub.open_file(reference, file.path).read, file.size_bytes)
         except gguf.GgufError:
-            continue  # not a projector, whatever it is called
+            continue  # not a projector, despite its name
         if projects_into(header, shape):
             return file
     return None
@@ -195,7 +202,9 @@ def _with_projector(
 
 
 def remote_header(hub: Hub, reference: Reference, variant: Variant) -> gguf.GgufHeader:
-    """The merged header of a variant's files, by range requests."""
+    """The merged header of a variant's files, by range requests. Raises UsageError if one is
+    malformed.
+    """
     parts = [file for file in variant.files if file.path.endswith(".gguf")]
     headers = []
     for file in parts:
@@ -203,13 +212,13 @@ def remote_header(hub: Hub, reference: Reference, variant: Variant) -> gguf.Gguf
             read = hub.open_file(reference, file.path).read
             headers.append(gguf.parse_header(read, file.size_bytes))
         except gguf.GgufError as error:
-            named = f"{file.path} of {reference.value}: {error.message}"
-            raise UsageError(named, hint=error.hint, code=error.code) from error
+            message = f"{file.path} of {reference.value}: {error.message}"
+            raise UsageError(message, hint=error.hint, code=error.code) from error
     return gguf.merge_shards(headers)
 
 
 def resized(shape: ModelShape, variant: Variant) -> ModelShape:
-    """The same tensors at another file's size: what another quantization of it will be."""
+    """The same tensors scaled to another file's size, as the estimate of another quantization."""
     size = variant.weight_bytes
     if not size:
         return replace(shape, quantization=variant.quantization)

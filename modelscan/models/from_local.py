@@ -25,7 +25,7 @@ _RANK_POOLING = 4  # LLAMA_POOLING_TYPE_RANK
 
 
 def from_path(text: str, workload: Workload, *, name: str | None = None) -> ResolvedModel:
-    """The ResolvedModel of a path; raises UsageError when nothing there is a model."""
+    """The ResolvedModel of a path. Raises UsageError if there is no model."""
     path = expand(text)
     if path.is_dir():
         return _folder(path.resolve(), workload)
@@ -38,7 +38,7 @@ def from_path(text: str, workload: Workload, *, name: str | None = None) -> Reso
         )
     if path.suffix.lower() == ".json":
         return _config(path.resolve(), workload)
-    return _gguf_subject([path.resolve()], name or path.name)
+    return _resolved_gguf([path.resolve()], name or path.name)
 
 
 def read_header(path: Path) -> gguf.GgufHeader:
@@ -67,7 +67,7 @@ def shards(path: Path) -> list[Path]:
     return [path.parent / name for name in names]
 
 
-def _gguf_subject(paths: Sequence[Path], name: str) -> ResolvedModel:
+def _resolved_gguf(paths: Sequence[Path], name: str) -> ResolvedModel:
     candidates = []
     warnings: list[str] = []
     header = None
@@ -76,7 +76,7 @@ def _gguf_subject(paths: Sequence[Path], name: str) -> ResolvedModel:
         header = gguf.merge_shards([read_header(file) for file in files])
         if header.truncated:
             warnings.append(
-                f"{path.name} is cut off: {header.file_bytes} of {header.expected_bytes} bytes"
+                f"{path.name} is cut off: {header.file_bytes:,} of {header.expected_bytes:,} bytes"
             )
         shape = from_gguf(header, path=str(files[0]))
         projector = _projector(path.parent, shape)
@@ -113,7 +113,12 @@ def _identity(header: gguf.GgufHeader, name: str) -> str:
 
 
 def gguf_task(header: gguf.GgufHeader) -> str:
-    """chat | embedding | rerank, by the pooling the file was converted with."""
+    """chat
+
+    embedding
+
+    rerank, from the pooling type that the file's header states.
+    """
     pooling = header.key("pooling_type")
     if pooling == _RANK_POOLING:
         return "rerank"
@@ -122,12 +127,12 @@ def gguf_task(header: gguf.GgufHeader) -> str:
 
 
 def _projector(folder: Path, shape: ModelShape) -> Path | None:
-    """A vision projector beside the model, if it was made for this embedding length."""
+    """A vision projector in the model's folder, if made for its embedding length."""
     for path in filter(_is_projector, sorted(folder.glob("*.gguf"))):
         try:
             header = read_header(path)
         except UsageError:
-            continue  # not a projector, whatever it is called
+            continue  # not a projector, despite its name
         if projects_into(header, shape):
             return path
     return None
@@ -146,16 +151,16 @@ def projects_into(header: gguf.GgufHeader, shape: ModelShape) -> bool:
 def _folder(folder: Path, workload: Workload) -> ResolvedModel:
     if (folder / "config.json").is_file():
         return _config(folder / "config.json", workload)
-    named = [path for path in sorted(folder.glob("*.gguf")) if describe(path.name).starts_model]
-    models, notes = gguf_models({path: read_header(path) for path in named})
+    ggufs = [path for path in sorted(folder.glob("*.gguf")) if describe(path.name).starts_model]
+    models, notes = gguf_models({path: read_header(path) for path in ggufs})
     if not models:
         raise UsageError(
             f"{folder} has neither config.json nor a .gguf file",
-            hint="give the folder of a downloaded repository, or a .gguf file",
+            hint="pass the folder of a downloaded repository, or a .gguf file",
             code="no_model_here",
         )
-    subject = _gguf_subject(models, folder.name)
-    return replace(subject, warnings=(*subject.warnings, *notes))
+    model = _resolved_gguf(models, folder.name)
+    return replace(model, warnings=(*model.warnings, *notes))
 
 
 def _config(path: Path, workload: Workload) -> ResolvedModel:

@@ -1,4 +1,4 @@
-"""Every fact about a model with its sources, its fit on this machine, and models side by side."""
+"""Every fact about a model with its sources, its fit on this machine, and comparisons of models."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class OtherValue:
-    """What another source has for the same field."""
+    """The value of another source for the same field."""
 
     source: str
     value: Any
@@ -53,7 +53,7 @@ class OtherValue:
 
 @dataclass(frozen=True, slots=True)
 class FieldOrigin:
-    """Where a field's value came from, and the sources that have another."""
+    """The source of a field's value, and the sources that have another value."""
 
     source: str
     retrieved_at: str | None
@@ -62,7 +62,7 @@ class FieldOrigin:
 
 @dataclass(frozen=True, slots=True)
 class ComparedModel:
-    """One model: facts, then what there is to host it, deploy it and download of it."""
+    """One model: facts, then its providers, recipes and downloads."""
 
     model: ModelFacts
     offerings: tuple[Offering, ...]
@@ -77,14 +77,14 @@ class ComparedModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo(ComparedModel):
-    """One model, and open ``alternatives`` (ids) where its weights are closed."""
+    """One model, with open ``alternatives`` (ids) if its weights are closed."""
 
     alternatives: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Models in the order of the question."""
+    """Models in the order of the request."""
 
     models: tuple[ComparedModel, ...]
 
@@ -97,7 +97,7 @@ def is_closed(model: Model) -> bool:
 def find_info(text: str, machine: Machine, config: Config) -> tuple[Model, ModelInfo]:
     """The model that ``text`` names and every fact about it.
 
-    Raises UsageError for an unknown or ambiguous name, and what a hub raises for a repository.
+    Raises UsageError for an unknown or ambiguous name, and the hub's errors for a repository.
     """
     from modelscan.catalog.alternatives import among
     from modelscan.catalog.hub_model import catalog_or_hub_model
@@ -115,7 +115,7 @@ def find_info(text: str, machine: Machine, config: Config) -> tuple[Model, Model
 def find_comparison(
     texts: Sequence[str], machine: Machine, config: Config
 ) -> tuple[tuple[Model, ...], Comparison]:
-    """The models of these names; raises UsageError for an unknown or ambiguous one."""
+    """The models of these names. Raises UsageError for an unknown or ambiguous one."""
     from modelscan.catalog.search.lookup import find_model
 
     models = tuple(find_model(text, config.paths) for text in texts)

@@ -1,4 +1,4 @@
-"""Which files of a local folder are the model: adapters, drafts and copies beside it are not."""
+"""The files of a local folder that belong to the model, without adapters, drafts and copies."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from modelscan.formats.header_roles import gguf_role, safetensors_role
 from modelscan.formats.reader import reader
 from modelscan.formats.safetensors import Header, parameters_by_dtype, read_header
 
-_DRAFT_RATIO = 4  # drafts are a fifth of their model or less
+_DRAFT_RATIO = 4  # a draft model has at most a fifth of its model's size
 _INDEX = "*.safetensors.index.json"
 
 
 @dataclass(frozen=True, slots=True)
 class SafetensorsFiles:
-    """The files an engine loads, their tensor bytes, dtype counts, and what was left out."""
+    """The files an engine loads, their tensor bytes, dtype counts, and notes on omitted files."""
 
     files: tuple[Path, ...]
     tensor_bytes: int
@@ -33,7 +33,7 @@ class SafetensorsFiles:
 def safetensors_files(folder: Path) -> SafetensorsFiles:
     """The safetensors files of a model: those of its index, else all that are model weights.
 
-    Raises UsageError where the index names a file that is not there.
+    Raises UsageError if the index names a file that does not exist.
     """
     present = sorted(folder.glob("*.safetensors"))
     listed = _listed(folder)
@@ -53,7 +53,7 @@ def safetensors_files(folder: Path) -> SafetensorsFiles:
 
 
 def _listed(folder: Path) -> frozenset[str]:
-    """The files that the indices name; empty without an index that can be read."""
+    """The files that the indices name; empty without a readable index."""
     names: set[str] = set()
     for index in sorted(folder.glob(_INDEX)):
         if not describe(index.name).copy:
@@ -71,16 +71,16 @@ def _listed(folder: Path) -> frozenset[str]:
 
 def _weight_map(index: Path) -> Iterable[str]:
     try:
-        found: Any = json.loads(index.read_bytes())
+        index_json: Any = json.loads(index.read_bytes())
     except (OSError, ValueError, RecursionError):
-        return ()  # as good as none: all files count
-    mapping = found.get("weight_map") if isinstance(found, dict) else None
+        return ()  # treated as missing: all files count
+    mapping = index_json.get("weight_map") if isinstance(index_json, dict) else None
     values = mapping.values() if isinstance(mapping, dict) else ()
     return [name for name in values if isinstance(name, str) and "/" not in name]
 
 
 def _unlisted(present: Sequence[Path]) -> list[Path]:
-    """Without an index: the weights by name, of copies only where there is nothing else."""
+    """Model weights by name, if there is no index; copies only if there is nothing else."""
     weights = [path for path in present if describe(path.name).role is Role.WEIGHTS]
     first = [path for path in weights if not describe(path.name).copy]
     return first or weights
@@ -92,7 +92,7 @@ def _header(path: Path) -> Header:
 
 
 def _model_weights(headers: Mapping[Path, Header]) -> dict[Path, Header]:
-    """By header; a folder of nothing but an adapter is that adapter."""
+    """Model weights by header; in a folder with only an adapter, the adapter."""
     model = {
         path: header
         for path, header in headers.items()
@@ -102,9 +102,9 @@ def _model_weights(headers: Mapping[Path, Header]) -> dict[Path, Header]:
 
 
 def gguf_models(headers: Mapping[Path, GgufHeader]) -> tuple[list[Path], list[str]]:
-    """The files (first parts) that are models, and a note for each that is something else.
+    """The first parts of all model files, and a note for each other file.
 
-    A model much smaller than the largest is its draft, whatever it is called.
+    A model much smaller than the largest is its draft model, regardless of its name.
     """
     sizes = {
         path: _size(header) for path, header in headers.items() if gguf_role(header) is Role.WEIGHTS
@@ -116,7 +116,7 @@ def gguf_models(headers: Mapping[Path, GgufHeader]) -> tuple[list[Path], list[st
 
 
 def _size(header: GgufHeader) -> int:
-    """Hidden size squared times blocks, which orders models whatever their quantization."""
+    """Hidden size squared times blocks: orders models independently of their quantization."""
     blocks, hidden = header.key("block_count"), header.key("embedding_length")
     numbers = [value if isinstance(value, int) else 0 for value in (blocks, hidden)]
     return numbers[0] * numbers[1] ** 2

@@ -1,7 +1,7 @@
-"""The least memory a catalog model runs in, by the estimator: the catalog's memory column.
+"""The catalog's memory column: the least memory a model runs in, in bytes, by the estimator.
 
-One request of 4,096 tokens on the smallest published weights of four bits and more. Where the
-model's shape is unknown or its engine has no formula, the catalog's own lower bound stands.
+One request of 4,096 tokens on the smallest published weights of four bits and more. If the model's
+shape is unknown or its engine has no formula, the catalog's own lower bound is used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ CONTEXT_TOKENS = 4096
 
 
 def minimum_memory(model: Model) -> MinimumMemory | None:
-    """None where neither bytes nor parameters are known."""
+    """Bytes; None if neither bytes nor parameters are known."""
     bound = lower_bound_memory(model)
     variant = smallest(model)
     if variant is None or bound is None or model.architecture is None:
@@ -27,14 +27,14 @@ def minimum_memory(model: Model) -> MinimumMemory | None:
         if shape is None or not shape.architecture.known:
             return bound
         workload = Workload(context_tokens=CONTEXT_TOKENS, parallel=1)
-        found = estimate(shape, workload, None, model=model.id)
+        result = estimate(shape, workload, None, model=model.id)
     except ModelscanError:
         return bound
-    return MinimumMemory(found.parts.total_bytes, variant.quantization, "estimate")
+    return MinimumMemory(result.parts.total_bytes, variant.quantization, "estimate")
 
 
 def smallest(model: Model) -> Variant | None:
-    """The variant with the fewest bits that an engine here loads; of equal ones the first."""
+    """The variant with the fewest bits that an engine here loads; the first of equal ones."""
     sized = [
         (bits, place, variant)
         for place, variant in enumerate(model.variants)

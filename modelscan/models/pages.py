@@ -1,4 +1,4 @@
-"""A page of models: any, or only those that ``plan`` finds a way to run on a machine."""
+"""A page of models: all that match, or only those that ``plan`` finds an option for."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ListedModel(CatalogEntry):
-    """A model in a list; ``fit`` is None where the list is not of models that fit."""
+    """A model in a list; ``fit`` is None unless the list is limited to models that fit."""
 
     fit: Fit | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPage(SearchAnswer):
-    """``SearchAnswer`` whose entries may carry their fit."""
+    """``SearchAnswer`` whose entries may include their fit."""
 
     models: tuple[ListedModel, ...]
 
 
 def ignore(_: str) -> None:
-    """For callers that show no progress."""
+    """A progress callback that does nothing."""
 
 
 def find_page(
@@ -44,10 +44,10 @@ def find_page(
     machine: Machine | None = None,
     progress: Callable[[str], None] = ignore,
 ) -> ModelPage:
-    """The page that ``query`` asks for; with a machine, only of models that fit it.
+    """The page of models for ``query``; with a machine, only models that fit it.
 
     ``progress`` receives the id of each model that is planned. Raises UsageError for an unknown
-    source and for filters that a hub cannot apply, RemoteError where the hub fails.
+    source and for filters that a hub cannot apply, RemoteError if the hub fails.
     """
     if machine is not None:
         return _fitting_page(query, config, machine, progress)

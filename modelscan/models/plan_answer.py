@@ -1,4 +1,4 @@
-"""A decision as the ``plan`` document shows it."""
+"""A decision in the form of the ``plan`` document."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from modelscan.core.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Required:
-    """The smallest hardware that would do."""
+    """The smallest hardware that is large enough."""
 
     gpus: tuple[RequiredHardware, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedOption:
-    """A way to run the model that was left out, and why."""
+    """An option that was not chosen, and the reason."""
 
     option: str
     reason: str
@@ -25,9 +25,11 @@ class RejectedOption:
 
 @dataclass(frozen=True, slots=True)
 class PlanAnswer:
-    """``plan`` and ``command`` (which deploys it) are None without a way to run the model here;
-    ``needed_bytes`` and ``available_bytes`` are then the refusal's numbers. ``verdict`` is None
-    where the question was for the hardware that would do."""
+    """``plan`` and ``command`` (which deploys it) are None if the model cannot run here;
+    ``needed_bytes`` and ``available_bytes`` are then the refusal's numbers.
+
+    ``verdict`` is None if only the required hardware was requested.
+    """
 
     verdict: Verdict | None
     model: str | None
@@ -63,5 +65,5 @@ def plan_answer(decision: Decision, command: str | None = None) -> PlanAnswer:
 
 
 def hardware_answer(model: str, rows: tuple[RequiredHardware, ...]) -> PlanAnswer:
-    """The hardware that would do, for ``model``; nothing else is answered."""
+    """The answer with only the hardware that is large enough for ``model``."""
     return PlanAnswer(None, model, None, None, (), (), Required(rows), (), None, None, ())

@@ -1,4 +1,4 @@
-"""What MODEL means: a file, a folder, a catalog name or a hub repository, as a ResolvedModel."""
+"""MODEL (a file, a folder, a catalog name or a hub repository) as a ResolvedModel."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ DEMO_FILE = "demo-model.gguf"
 def load_subject(
     text: str, config: Config, workload: Workload, *, cached: bool = True
 ) -> ResolvedModel:
-    """Everything the planner may choose from for what the user wrote.
+    """Resolve MODEL to all variants the planner may choose from.
 
-    ``cached`` False: ask the hub also about a repository that is on this machine already.
-
-    Raises UsageError (exit 2) for an unknown or ambiguous name or a file that is none,
-    OfflineError when only the network could answer. A model of closed weights has
-    ``closed`` set: the planner refuses it.
+    ``cached`` False: query the hub even if the repository is on this machine. Raises UsageError
+    (exit 2) for an unknown or ambiguous name or a file that is no model, OfflineError if the
+    network is needed and ``--offline`` is set. A model with closed weights has ``closed`` set: the
+    planner refuses it.
     """
     if text.strip() == DEMO:
         return _demo(workload)
@@ -46,14 +45,17 @@ def load_subject(
 def load_deployable(
     text: str, config: Config, workload: Workload, *, cached: bool = True
 ) -> ResolvedModel:
-    """The same, of which something will be fetched and run. Raises NotDeployableError (exit 3)
-    for weights that are closed or may not be loaded."""
+    """Resolve MODEL in order to fetch and run it.
+
+    Raises NotDeployableError (exit 3) for weights that are closed or unsafe to load, and the errors
+    of ``load_subject``.
+    """
     from modelscan.planner import refuse
 
-    subject = load_subject(text, config, workload, cached=cached)
-    refuse.closed(subject)
-    refuse.pickles(subject, workload)
-    return subject
+    model = load_subject(text, config, workload, cached=cached)
+    refuse.closed(model)
+    refuse.pickles(model, workload)
+    return model
 
 
 def _demo(workload: Workload) -> ResolvedModel:

@@ -1,4 +1,4 @@
-"""A model of which only the number of parameters is known: a range, and it says so.
+"""The estimated shape of a model with only a known number of parameters; its estimates are ranges.
 
 Depth and width follow the parameter count as they do in published dense models with grouped-query
 attention; the cache is the least certain part. The architecture is marked unknown, so that every
@@ -31,7 +31,7 @@ _SPREAD = 0.1  # of the weights: mixed formats, unquantized embeddings
 
 
 class _Typical(NamedTuple):
-    """The shape of a published model of about that size (its config.json)."""
+    """The shape of a published model of about this size (its config.json)."""
 
     parameters: float
     layers: int
@@ -66,7 +66,7 @@ def shape_by_parameters(
     quantization: str | None,
     weight_bytes: int | None,
 ) -> ModelShape:
-    """A guessed shape with the bytes that parameters x bits per weight give, or the files' size."""
+    """An estimated shape, with bytes from the files' size or from parameters x bits per weight."""
     like = _like(parameters, active_parameters)
     bits = bits_per_weight(quantization) or 16.0
     total = weight_bytes or round(parameters * bits / 8)
@@ -94,22 +94,22 @@ def shape_by_parameters(
 
 
 def _like(parameters: int, active: int | None) -> _Typical:
-    """The cache follows the active width: experts widen a model without adding attention."""
+    """Scales a typical model. The cache follows the active width: experts add no attention."""
     size = min(parameters, 4 * active) if active else parameters
     return min(_TYPICAL, key=lambda row: abs(row.parameters - size))
 
 
 @functools.lru_cache(maxsize=128)
 def _reference(like: _Typical, file_format: str, quantization: str | None) -> ModelShape:
-    """The typical model itself in this format: worked out once, then scaled."""
+    """The typical model itself in this format: computed once, then scaled."""
     architecture = _architecture(like)
     bits = bits_per_weight(quantization) or 16.0
     if file_format == "gguf":
         return _gguf(architecture, quantization or "Q4_K_M")
     form = _form(quantization if bits < 16 else None)
-    known = weights.Known(weight_bytes=round(like.parameters * bits / 8))
-    found = weights.from_architecture(architecture, form, 0, known)
-    return ModelShape(architecture, found, file_format, quantization)
+    counts = weights.Known(weight_bytes=round(like.parameters * bits / 8))
+    computed = weights.from_architecture(architecture, form, 0, counts)
+    return ModelShape(architecture, computed, file_format, quantization)
 
 
 def _scaled(base: Weights, scale: float) -> Weights:
@@ -126,7 +126,7 @@ def _scaled(base: Weights, scale: float) -> Weights:
 
 
 def _form(quantization: str | None) -> WeightFormat:
-    """The format's proportions; an unknown one has those of unquantized weights."""
+    """The format's proportions; an unknown format gets those of unquantized weights."""
     try:
         return weight_format(quantization, None, None, None)
     except UsageError:
@@ -156,7 +156,7 @@ def _gguf(architecture: Architecture, quantization: str) -> ModelShape:
     table = tensor_table(architecture)
     try:
         tensors = quantized(table, architecture, quantization)
-    except UsageError:  # a type llama-quantize here does not make: only the proportions matter
+    except UsageError:  # llama-quantize here cannot produce this type: only the proportions matter
         tensors = quantized(table, architecture, "Q4_K_M")
-    found = weights_gguf.from_tensors(tensors, architecture)
-    return ModelShape(architecture, found, "gguf", quantization, tensors=tensors)
+    computed = weights_gguf.from_tensors(tensors, architecture)
+    return ModelShape(architecture, computed, "gguf", quantization, tensors=tensors)

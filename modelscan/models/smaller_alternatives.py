@@ -1,4 +1,4 @@
-"""Models like one that does not fit, which do: the nearest in name and size of the same makers."""
+"""Smaller models of the same makers, for a model that does not fit."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from modelscan.models.from_catalog import from_model
 from modelscan.planner.describe import most_available
 from modelscan.state.config import Config
 
-_WANTED = 2
-_TRIED = 8
+_PLANS = 2
+_MODELS = 8
 
 
 def with_smaller_alternatives(
     decision: Decision,
-    subject: ResolvedModel,
+    resolved: ResolvedModel,
     machine: Machine,
     workload: Workload,
     config: Config,
 ) -> Decision:
-    """The decision with plans of other models beside it, where nothing of this one fits at all.
+    """The decision, with plans of other models if no variant of this one fits.
 
-    They are planned with the same wishes; the quantization is dropped where no such weights fit.
+    They are planned with the same wishes, without the quantization if no such weights fit.
     """
-    refusal, model = decision.refusal, subject.model
+    refusal, model = decision.refusal, resolved.model
     if refusal is None or model is None or refusal.alternatives:
         return decision
     if refusal.verdict is not Verdict.DOES_NOT_FIT:
@@ -54,7 +54,7 @@ def with_smaller_alternatives(
 
 
 def _near(index: Index, model: Model, free_bytes: int) -> list[Row]:
-    """Smaller models of the same makers for the same task, the likeliest first."""
+    """Smaller models of the same makers for the same task, the most similar first."""
     lab = model.lab or model.id.partition("/")[0]
     query = Query(
         open_weights=True, task=model.task or "chat", max_memory_bytes=free_bytes, limit=None,
@@ -63,11 +63,11 @@ def _near(index: Index, model: Model, free_bytes: int) -> list[Row]:
     rows = [row for row in search(index, query).rows if lab in (row.lab, row.id.partition("/")[0])]
     likely = [row for row in rows if row.id != model.id and row.variants]
     likely.sort(key=lambda row: (-_shared_words(row.id, model.id), -(row.parameters or 0), row.id))
-    return likely[:_TRIED]
+    return likely[:_MODELS]
 
 
 def _shared_words(one: str, other: str) -> int:
-    """How many words two names begin with alike: deepseek-r1-distill-qwen-32b, deepseek-r1: 2."""
+    """The number of leading words two names share: deepseek-r1-distill-qwen-32b, deepseek-r1: 2."""
     pairs = zip(_words(one), _words(other), strict=False)
     return next((place for place, (a, b) in enumerate(pairs) if a != b), len(_words(other)))
 
@@ -79,15 +79,15 @@ def _words(name: str) -> list[str]:
 def _plans(
     models: list[Model], machine: Machine, workload: Workload, config: Config
 ) -> Iterator[Plan]:
-    found = 0
+    count = 0
     for model in models:
         try:
             other = from_model(model, config, workload)
             plan = decide_here(machine, other, workload).plan
-        except ModelscanError:  # nothing an engine here loads, or no size to go by
+        except ModelscanError:  # no format that an engine here loads, or an unknown size
             continue
         if plan is not None:
-            found += 1
+            count += 1
             yield plan
-        if found == _WANTED:
+        if count == _PLANS:
             return

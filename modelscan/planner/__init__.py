@@ -1,1 +1,3 @@
-"""WHICH WAY: quantization x backend x GPUs x context -> Plan or Refusal, with reasons. Pure."""
+"""Choose how to run a model: quantization x engine x GPUs x context. Pure; returns a Plan or a
+Refusal with reasons.
+"""

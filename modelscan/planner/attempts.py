@@ -1,4 +1,6 @@
-"""Tries the options of one decision, the cheapest possible cost first, and keeps what fits."""
+"""Tries the options of one decision in the order of their smallest possible cost and collects those
+that fit.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ _OFFLOAD_COST = 0.3  # an offloaded option can never cost less (rank._OFFLOAD)
 
 @dataclass
 class Attempts:
-    """Tries options, cheapest possible cost first, until nothing left can be better."""
+    """Tries options in the order of their smallest possible cost until no other can be better."""
 
     model: ResolvedModel
     case: PlanningContext
@@ -41,9 +43,9 @@ class Attempts:
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def run(self) -> Attempts:
-        found = options(self.model, self.case, self.engines)
-        self.rejected = found.rejected
-        choices = [option for option in found.found if self._interesting(option)]
+        available = options(self.model, self.case, self.engines)
+        self.rejected = available.rejected
+        choices = [option for option in available.options if self._interesting(option)]
         on_gpu = [option for option in choices if option.gpus]
         on_host = [option for option in choices if not option.gpus]
         whole = replace(self.case, offload=False)
@@ -62,27 +64,29 @@ class Attempts:
         return self
 
     def ranked(self) -> list[FittingOption]:
-        """What fits, the best first."""
-        return sorted(self.fitted, key=lambda found: order(found, self.case.wishes))
+        """The options that fit, the best first."""
+        return sorted(self.fitted, key=lambda fitting: order(fitting, self.case.wishes))
 
     def winner(self) -> FittingOption | None:
-        """The best of what is tried whether or not alternatives are asked for."""
-        return min(self._contenders, key=lambda found: order(found, self.case.wishes), default=None)
+        """The best of the options that are tried whether or not alternatives are shown."""
+        return min(
+            self._contenders, key=lambda option: order(option, self.case.wishes), default=None
+        )
 
     def left_out(self) -> tuple[tuple[str, str], ...]:
-        """Every option that was not taken, with the reason."""
+        """Every option that was not chosen, as (option, reason)."""
         misses = ((miss.option.label, miss.reason) for miss in self.misses)
         return (*self.rejected, *self.refused, *misses)
 
     def _interesting(self, option: Option) -> bool:
-        """Ollama runs llama.cpp with fewer choices: an alternative to show, never the winner."""
+        """Ollama runs llama.cpp with fewer choices: it is an alternative and never the winner."""
         return not engine(option.backend).own_server or self.explain or self._may_win(option)
 
     def _may_win(self, option: Option) -> bool:
-        """Ollama only where it was asked for, or is all there is."""
+        """Ollama is chosen only if the user requested it or if it is the only engine."""
         if not engine(option.backend).own_server or self.case.wishes.backend == option.backend:
             return True
-        return all(engine(here.name).own_server for here in self.engines)
+        return all(engine(other.name).own_server for other in self.engines)
 
     def _worth_offloading(self) -> bool:
         if self.everything:
@@ -94,36 +98,36 @@ class Attempts:
         contend: bool = True,
     ) -> None:  # fmt: skip
         wishes = self.case.wishes
-        hopes = [(floor(option, wishes, offload), _bits(option), option) for option in choices]
-        for least, _, option in sorted(hopes, key=lambda hope: hope[:2]):
+        queue = [(floor(option, wishes, offload), _bits(option), option) for option in choices]
+        for least, _, option in sorted(queue, key=lambda entry: entry[:2]):
             if self._enough(least) or self._covered(option, offload):
                 continue
             may_win = contend and self._may_win(option) and not self._cannot_win(least)
-            found = self._fit(option, case)
-            if found is None:
+            fitting = self._fit(option, case)
+            if fitting is None:
                 continue
             if offload == "cpu":
-                found = replace(found, offload="cpu")
-            self.fitted.append(found)
+                fitting = replace(fitting, offload="cpu")
+            self.fitted.append(fitting)
             if may_win:
-                self._contenders.append(found)
-                self.best = min(self.best, cost(found, wishes).total)
-            if not found.within_margin and found.launch.context_tokens >= found.target_tokens:
+                self._contenders.append(fitting)
+                self.best = min(self.best, cost(fitting, wishes).total)
+            if not fitting.within_margin and fitting.launch.context_tokens >= fitting.target_tokens:
                 key = (id(option.candidate), option.backend)
                 self._done.setdefault(key, len(option.gpus))
 
     def _fit(self, option: Option, case: PlanningContext) -> FittingOption | None:
-        """Make it fit; an engine's refusal only stops everything when that engine was asked for."""
+        """Fit one option. An engine's usage error is raised only if the user requested it."""
         try:
-            missed = too_large(option, case)
-            if missed is not None:
-                self.misses.append(missed)
+            miss = too_large(option, case)
+            if miss is not None:
+                self.misses.append(miss)
                 return None
-            why = reject_reason(option)
-            if why:
-                self.refused.append((option.label, why))
+            reason = reject_reason(option)
+            if reason:
+                self.refused.append((option.label, reason))
                 return None
-            found = fit(option, case)
+            result = fit(option, case)
         except (NotDeployableError, UsageError) as error:
             if case.wishes.backend and isinstance(error, UsageError):
                 raise
@@ -131,24 +135,28 @@ class Attempts:
                 self.unsized.append(option.candidate.variant.repo)
             self.refused.append((option.label, error.message))
             return None
-        if isinstance(found, DoesNotFit):
-            self.misses.append(found)
+        if isinstance(result, DoesNotFit):
+            self.misses.append(result)
             return None
-        return found
+        return result
 
     def _cannot_win(self, least: float) -> bool:
-        """Under ``--goal quality`` an option that costs at least this cannot win any more."""
+        """Whether an option that costs at least ``least`` cannot become the winner (``--goal
+        quality``).
+        """
         wishes = self.case.wishes
         return wishes.goal == "quality" and wishes.mode != "latency" and least >= self.best
 
     def _enough(self, least: float) -> bool:
-        """Whether there is enough to show, and this one cannot win."""
+        """Whether enough options are collected and this one cannot become the winner."""
         if self.everything or (self.explain and len(self.fitted) < ENOUGH_TO_SHOW):
             return False
         return self._cannot_win(least)
 
     def _covered(self, option: Option, offload: str) -> bool:
-        """More devices do not help what already fits as wanted, unless speed is the goal."""
+        """Whether fewer devices already fit the full context, so that more would only help the
+        speed.
+        """
         if self.case.wishes.goal == "speed" or self.case.wishes.mode == "latency":
             return False
         fewer = self._done.get((id(option.candidate), option.backend))
@@ -156,5 +164,5 @@ class Attempts:
 
 
 def _bits(option: Option) -> float:
-    """Of two lossless formats the smaller one is tried first, and so chosen."""
+    """Sorts two lossless formats by size, so that the smaller one is tried and chosen first."""
     return bits_per_weight(option.candidate.variant.quantization) or 0.0

@@ -1,4 +1,4 @@
-"""What all options of one decision share, and what an option is."""
+"""The inputs that all options of one decision share, and the type of an option."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Estimator = Callable[[ModelShape, Workload, Inventory], Estimate]
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One way to run it, not yet known to fit. ``gpus`` () = on the CPU (llama.cpp, Ollama)."""
+    """One way to run the model, not yet estimated. ``gpus`` is () on the CPU."""
 
     candidate: Candidate
     engine: EngineHere
@@ -44,7 +44,7 @@ def device_label(gpus: Sequence[Gpu]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlanningContext:
-    """What all options of one decision share. ``inventory``: less the memory that is reserved."""
+    """The inputs that all options of one decision share. ``inventory`` excludes reserved memory."""
 
     machine: Machine
     inventory: Inventory
@@ -54,14 +54,14 @@ class PlanningContext:
     offload: bool = True  # whether llama.cpp may keep part of the model in host memory
 
     def wishes_on(self, engine: EngineHere) -> Workload:
-        """The wishes with the version that is installed, where the user asked for no other."""
+        """The wishes with the installed engine version, unless the user requested a version."""
         if engine.version is None or self.wishes.backend_version:
             return self.wishes
         return replace(self.wishes, backend_version=engine.version)
 
 
 def estimator(model: str, history: Sequence[Measurement] = ()) -> Estimator:
-    """``memory.estimate`` for one model, with margins that this machine's history teaches."""
+    """``memory.estimate`` for one model, with margins learned from this machine's history."""
     from modelscan.engines.estimate import estimate
 
     def call(shape: ModelShape, workload: Workload, inventory: Inventory) -> Estimate:

@@ -1,4 +1,4 @@
-"""Which way: every option that may work, made to fit, ranked, and explained.
+"""The decision: estimate every supported option, rank those that fit, and explain the choice.
 
 Hard constraints come first (``engines.support``), then memory (``fit``), then preference
 (``rank``). Pure: the same arguments always give the same Decision. Called by ``models.decide``
@@ -43,14 +43,12 @@ def decide(
     everything: bool = False,
     brief: bool = False,
 ) -> Decision:
-    """The best plan on the machine's engines, its alternatives and what a missing engine would
-    allow; or why nothing fits and what would.
+    """The best plan on the machine's engines, or a refusal with reasons.
 
-    ``explain=False`` leaves out what only people read (alternatives, hardware that would do) and
-    never changes the choice; ``everything`` keeps every way that fits as an alternative; ``brief``
-    leaves a refusal at its verdict. Raises
-    NotDeployableError for a repository's own code that was not allowed, UsageError for options that
-    contradict each other.
+    ``explain=False`` omits alternatives, missing engines and required hardware and never changes
+    the choice; ``everything`` returns every option that fits as an alternative; ``brief`` computes
+    only the verdict of a refusal. Raises NotDeployableError where a repository's own code would run
+    without ``--allow-unsafe``, UsageError for options that contradict each other.
     """
     closed = refuse.closed_refusal(model)
     if closed is not None:
@@ -84,17 +82,17 @@ def decide(
 def _with_missing_engines(
     model: ResolvedModel, case: PlanningContext, best: float = math.inf
 ) -> tuple[Missing, ...]:
-    """What each engine that is not here would allow and would be better than ``best``."""
+    """For each engine that is not installed, its plan if that costs less than ``best``."""
     gaps: list[Missing] = []
     for gap in case.machine.missing:
-        here = (EngineHere(gap.name),)
-        found = Attempts(model, case, here, explain=False, best=best).run().winner()
-        if found is None or (found.offload == "cpu" and gap.code == "cpu_only_build"):
+        engines = (EngineHere(gap.name),)
+        winner = Attempts(model, case, engines, explain=False, best=best).run().winner()
+        if winner is None or (winner.offload == "cpu" and gap.code == "cpu_only_build"):
             if gap.name == case.wishes.backend and not case.machine.has(gap.name):
                 gaps.append(Missing("engine", gap.name, gap.reason, gap.command))
             continue
-        if cost(found, case.wishes).total < best:
-            plan = describe.plan(model, found, case, ())
+        if cost(winner, case.wishes).total < best:
+            plan = describe.plan(model, winner, case, ())
             gaps.append(Missing("engine", gap.name, gap.reason, gap.command, plan))
     return tuple(gaps)
 
@@ -102,55 +100,55 @@ def _with_missing_engines(
 def _distinct(
     winner: FittingOption, ranked: Sequence[FittingOption], count: int
 ) -> list[FittingOption]:
-    """The next best that differ from the winner and each other in format, engine or devices."""
+    """The next best options that differ from each other in weights, engine or offload."""
 
-    def kind(found: FittingOption) -> tuple[object, ...]:
-        variant = found.option.candidate.variant
-        return (variant.repo, variant.quantization, found.option.backend, found.offload)
+    def kind(fitting: FittingOption) -> tuple[object, ...]:
+        variant = fitting.option.candidate.variant
+        return (variant.repo, variant.quantization, fitting.option.backend, fitting.offload)
 
-    seen = {kind(winner)}
+    kinds = {kind(winner)}
     others: list[FittingOption] = []
-    for found in ranked:
-        if kind(found) not in seen and len(others) < count:
-            seen.add(kind(found))
-            others.append(found)
+    for fitting in ranked:
+        if kind(fitting) not in kinds and len(others) < count:
+            kinds.add(kind(fitting))
+            others.append(fitting)
     return others
 
 
 def _variations(best: FittingOption, case: PlanningContext) -> list[FittingOption]:
     """The same weights and devices with other settings."""
     partial = best.offload == "partial"
-    found: list[FittingOption] = []
+    variations: list[FittingOption] = []
     for wish in _wishes(best, case):
         try:
             other = fit(best.option, replace(case, wishes=wish, offload=partial))
         except (NotDeployableError, UsageError):
-            continue  # the engine takes no such setting for this model
+            continue  # this engine rejects the setting for this model
         if not isinstance(other, FittingOption) or other.within_margin:
             continue
-        if other.chosen not in [known.chosen for known in (best, *found)]:
-            found.append(replace(other, offload="cpu") if best.offload == "cpu" else other)
-    return found
+        if other.chosen not in [option.chosen for option in (best, *variations)]:
+            variations.append(replace(other, offload="cpu") if best.offload == "cpu" else other)
+    return variations
 
 
 def _wishes(best: FittingOption, case: PlanningContext) -> Iterator[Workload]:
-    """All the context, more requests at once, a smaller cache, half the context."""
-    wanted = case.wishes
-    if not wanted.context_tokens and wanted.goal != "context":
-        yield replace(wanted, goal="context")
+    """Variations: the trained context, more requests at once, a smaller cache, half the context."""
+    wishes = case.wishes
+    if not wishes.context_tokens and wishes.goal != "context":
+        yield replace(wishes, goal="context")
     one = engine(best.option.backend)
-    if not wanted.parallel and case.task == "chat" and one.divides_context:
-        yield replace(wanted, parallel=_MORE_SLOTS, context_tokens=best.target_tokens)
+    if not wishes.parallel and case.task == "chat" and one.divides_context:
+        yield replace(wishes, parallel=_MORE_SLOTS, context_tokens=best.target_tokens)
     small = _small_cache(best)
-    if not wanted.kv_cache_k and small:
-        yield replace(wanted, kv_cache_k=small, kv_cache_v=small)
+    if not wishes.kv_cache_k and small:
+        yield replace(wishes, kv_cache_k=small, kv_cache_v=small)
     half = best.launch.context_tokens // 2
-    if not wanted.context_tokens and half >= MINIMUM_CONTEXT_TOKENS:
-        yield replace(wanted, context_tokens=half)
+    if not wishes.context_tokens and half >= MINIMUM_CONTEXT_TOKENS:
+        yield replace(wishes, context_tokens=half)
 
 
 def _small_cache(best: FittingOption) -> str | None:
-    """The 8-bit cache of an engine, where it helps: the context is short, or part is offloaded."""
+    """The engine's 8-bit KV cache type, where the context was reduced or layers are offloaded."""
     if best.launch.context_tokens >= best.target_tokens and best.offload != "partial":
         return None
     one, gpus = engine(best.option.backend), best.option.gpus
@@ -163,7 +161,7 @@ def _small_cache(best: FittingOption) -> str | None:
 def _refusal(
     model: ResolvedModel, case: PlanningContext, run: Attempts, explain: bool, brief: bool
 ) -> Decision:
-    """Why there is no plan: with numbers, what is missing, and what would do."""
+    """The refusal: reasons with numbers, missing facts, and hardware that is large enough."""
     absent = refuse.absent(model, case.wishes)
     missing = (*unknown_facts(model, case, run, absent), *_with_missing_engines(model, case))
     verdict, code = verdict_of(model, case, run, missing)
@@ -174,7 +172,7 @@ def _refusal(
     if absent:
         needed = refuse.least_bytes(model, case)
     listed = any(candidate.variant.format == "gguf" for candidate in model.candidates)
-    sized = listed if verdict is Verdict.UNKNOWN else code == verdict.value
+    size_matters = listed if verdict is Verdict.UNKNOWN else code == verdict.value
     refusals = (*run.refused, *describe.telling(run.rejected))
     gaps = [gap.reason for gap in missing if gap.kind != "engine" or code != verdict.value]
     reasons = describe.refusal_reasons(model, case, run.misses, refusals, absent)
@@ -185,14 +183,14 @@ def _refusal(
         reasons=tuple(dict.fromkeys((*gaps, *reasons))),
         needed_bytes=needed,
         available_bytes=describe.most_available(case.inventory),
-        required=hardware.required(model, case) if explain and sized else (),
+        required=hardware.required(model, case) if explain and size_matters else (),
         alternatives=_nearest(model, case) if explain else (),
     )
     return Decision(plan=None, refusal=refusal, rejected=run.left_out(), missing=missing)
 
 
 def _nearest(model: ResolvedModel, case: PlanningContext) -> tuple[Plan, ...]:
-    """What would fit on this hardware if one wish were dropped."""
+    """Plans for this hardware with one of the wishes dropped."""
     plans: list[Plan] = []
     for wishes in _relaxed(model, case.wishes):
         try:
@@ -205,7 +203,7 @@ def _nearest(model: ResolvedModel, case: PlanningContext) -> tuple[Plan, ...]:
 
 
 def _relaxed(model: ResolvedModel, wishes: Workload) -> list[Workload]:
-    """The wishes with one of them dropped at a time; last, all that can be."""
+    """The wishes with one of them dropped each time; in the last, all that can be dropped."""
     relaxed: list[Workload] = []
     if not wishes.quantization:
         names = [c.variant.quantization for c in model.candidates if ruined(c)]

@@ -1,4 +1,4 @@
-"""Decisions in words: the Plan with its reasons, and why nothing fits."""
+"""Text of a decision: the Plan with its reasons, and the reasons of a refusal."""
 
 from __future__ import annotations
 
@@ -24,99 +24,100 @@ from modelscan.planner.fit import too_large_by
 
 _SHOWN_MISSES = 3
 _SHOWN_DEVICES = 4
+# Rejections that follow from the file format: shown only where there are no others.
 _OBVIOUS = (
     "does not load",
     "are for llama.cpp",
-    "only on --quantization",
-)  # true, but not what anybody wonders about
+    "only with --quantization",
+)
 
 
 def plan(
     model: ResolvedModel,
-    found: FittingOption,
+    fitting: FittingOption,
     case: PlanningContext,
     misses: Sequence[DoesNotFit],
 ) -> Plan:
     """The Plan of an option that fits."""
-    option, launch = found.option, found.launch
+    option, launch = fitting.option, fitting.launch
     variant, wishes = option.candidate.variant, case.wishes_on(option.engine)
-    every = not _must_hide(found, case)
+    every = not _must_hide(fitting, case)
     local = variant.source == "local_path"
     shape_path = option.candidate.shape.path
     return Plan(
         model=model.id,
         quantization=variant.quantization,
         backend=option.backend,
-        backend_version=wishes.backend_version or found.estimate.backend_version,
+        backend_version=wishes.backend_version or fitting.estimate.backend_version,
         source=variant.source,
         repo=(shape_path or variant.repo) if local else variant.repo,
         files=tuple(file.path for file in variant.files),
         gpus=tuple(gpu.index for gpu in option.gpus),
         tensor_parallel=launch.tensor_parallel,
         pipeline_parallel=launch.pipeline_parallel,
-        context_tokens=found.estimate.context_tokens,
-        parallel=found.estimate.parallel,
-        parameters=render(found.chosen),
+        context_tokens=fitting.estimate.context_tokens,
+        parallel=fitting.estimate.parallel,
+        parameters=render(fitting.chosen),
         env=environment(launch, wishes, option.gpus, every),
-        estimate=_estimate(found, case),
-        reasons=tuple(reasons(found, case, misses, len(model.candidates))),
+        estimate=_estimate(fitting, case),
+        reasons=tuple(reasons(fitting, case, misses, len(model.candidates))),
         task=case.task,
         format=variant.format,
         revision=variant.revision,
         worker=option.gpus[0].worker if option.gpus else None,
         adapters=wishes.adapters,
-        settings={name: value if value is not None else True for name, value in found.chosen},
+        settings={name: value if value is not None else True for name, value in fitting.chosen},
         support=option.support.kind or "forced",
-        offload=found.offload if option.gpus else "cpu",
-        within_margin=found.within_margin,
+        offload=fitting.offload if option.gpus else "cpu",
+        within_margin=fitting.within_margin,
     )
 
 
-def _estimate(found: FittingOption, case: PlanningContext) -> Estimate:
-    """With what the user must know of this build of the engine, where it leaves GPUs unused."""
-    note = found.option.engine.note
+def _estimate(fitting: FittingOption, case: PlanningContext) -> Estimate:
+    """The estimate, with a warning if this build of the engine leaves GPUs unused."""
+    note = fitting.option.engine.note
     if note is None or not case.inventory.gpus:
-        return found.estimate
-    return replace(found.estimate, warnings=(*found.estimate.warnings, note))
+        return fitting.estimate
+    return replace(fitting.estimate, warnings=(*fitting.estimate.warnings, note))
 
 
-def _must_hide(found: FittingOption, case: PlanningContext) -> bool:
-    """Whether the engine must be told its devices.
+def _must_hide(fitting: FittingOption, case: PlanningContext) -> bool:
+    """Whether to restrict the devices that the engine sees.
 
-    A real inventory may be a choice out of more (``--gpu 1``), so there it always is; on a
-    cluster the scheduler does it.
+    A real inventory may be a selection (``--gpu 1``), so it always is restricted there; on a
+    cluster the scheduler assigns the devices.
     """
     source = case.inventory.source
-    some = len(found.option.gpus) < len(case.inventory.gpus)
+    some = len(fitting.option.gpus) < len(case.inventory.gpus)
     return source == "local" or (source == "simulated" and some)
 
 
 def reasons(
-    found: FittingOption, case: PlanningContext, misses: Sequence[DoesNotFit], variants: int
+    fitting: FittingOption, case: PlanningContext, misses: Sequence[DoesNotFit], variants: int
 ) -> list[str]:
-    """Why this quantization, engine, device, context; and what it costs."""
-    lines = [_quantization(found, variants)]
-    lines += [f"not {miss.reason}" for miss in _better(found, misses)]
-    lines.append(_engine(found))
-    lines.append(_devices(found, case))
-    lines.append(_context(found, case))
-    lines += found.option.support.notes
-    lines += found.notes
-    lines += _speed(found)
+    """Reasons for the quantization, engine, devices and context, notes, and the expected speed."""
+    lines = [_quantization(fitting, variants)]
+    lines += [f"not {miss.reason}" for miss in _better(fitting, misses)]
+    lines.append(_engine(fitting))
+    lines.append(_devices(fitting, case))
+    lines.append(_context(fitting, case))
+    lines += fitting.option.support.notes
+    lines += fitting.notes
+    lines += _speed(fitting)
     return lines
 
 
-def _quantization(found: FittingOption, variants: int) -> str:
-    candidate = found.option.candidate
-    name = candidate.variant.quantization or "the weights as they are"
-    what = quality_words.describe(candidate.quality) if candidate.quality else "quality unknown"
-    among = f", of {variants} variants" if variants > 1 else ", the only variant"
-    return f"{name}: {what}{among}"
+def _quantization(fitting: FittingOption, variants: int) -> str:
+    candidate = fitting.option.candidate
+    name = candidate.variant.quantization or "weights as released"
+    quality = quality_words.describe(candidate.quality) if candidate.quality else "quality unknown"
+    count = f", of {variants} variants" if variants > 1 else ", the only variant"
+    return f"{name}: {quality}{count}"
 
 
-def _better(found: FittingOption, misses: Sequence[DoesNotFit]) -> list[DoesNotFit]:
-    """Misses of a higher quality: what the user may have hoped for."""
-    mine = _loss(found.option.candidate)
+def _better(fitting: FittingOption, misses: Sequence[DoesNotFit]) -> list[DoesNotFit]:
+    """Formats of higher quality that did not fit, the best first."""
+    mine = _loss(fitting.option.candidate)
     better = [miss for miss in misses if _loss(miss.option.candidate) < mine]
     best: dict[str | None, DoesNotFit] = {}
     for miss in sorted(better, key=lambda m: m.needed_bytes - m.available_bytes):
@@ -129,32 +130,32 @@ def _loss(candidate: object) -> float:
     return quality.loss if quality else 0.0
 
 
-def _engine(found: FittingOption) -> str:
-    option = found.option
+def _engine(fitting: FittingOption) -> str:
+    option = fitting.option
     recipe = "; the catalog has a recipe for it" if option.recommended else ""
     assumed = "; assumed to be installed" if option.engine.source == "simulated" else ""
     return f"{option.backend}: {option.support.reason}{recipe}{assumed}"
 
 
-def _devices(found: FittingOption, case: PlanningContext) -> str:
-    option, estimate = found.option, found.estimate
+def _devices(fitting: FittingOption, case: PlanningContext) -> str:
+    option, estimate = fitting.option, fitting.estimate
     margin = format_bytes(estimate.margin_bytes)
     host = _share("host memory", estimate.host) if estimate.host else None
     if not option.gpus:
-        there = "no GPU" if not case.inventory.gpus else "not on the GPU"
-        return f"CPU ({there}): {host or format_bytes(estimate.total_bytes)} (± {margin})"
+        reason = "no GPU" if not case.inventory.gpus else "not on the GPU"
+        return f"CPU ({reason}): {host or format_bytes(estimate.total_bytes)} (± {margin})"
     split = ""
     if len(option.gpus) > 1:
         degree = option.tensor_parallel
         split = f", tensor parallel {degree}" if degree > 1 else ", split by layers"
     shares = _shares(estimate)
-    if found.offload == "partial" and host:
+    if fitting.offload == "partial" and host:
         shares.append(host)
     return f"{device_label(option.gpus)}{split}: {', '.join(shares)} (± {margin})"
 
 
 def _shares(estimate: Estimate) -> list[str]:
-    """What each device gives; equal shares are said once."""
+    """The memory of each device; equal amounts are listed once as "each"."""
     devices = estimate.per_gpu
     amounts = {(d.total_bytes, d.free_bytes, d.budget_bytes) for d in devices}
     if len(devices) > 1 and len(amounts) == 1:
@@ -164,34 +165,34 @@ def _shares(estimate: Estimate) -> list[str]:
 
 
 def _share(name: str, device: DeviceEstimate) -> str:
-    """``GPU 0 takes 9.1 GiB of 23.5 GiB free``; engines with a pool reserve their budget."""
+    """``GPU 0 allocates 9.1 GiB of 23.5 GiB free``; engines with a KV pool reserve their budget."""
     free = f" of {format_bytes(device.free_bytes)} free" if device.free_bytes is not None else ""
     if device.budget_bytes is None or device.kv_pool_bytes is None:
-        return f"{name} takes {format_bytes(device.total_bytes)}{free}"
+        return f"{name} allocates {format_bytes(device.total_bytes)}{free}"
     cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
     return (
         f"{name} reserves {format_bytes(device.budget_bytes)}{free}: "
-        f"{format_bytes(device.total_bytes - cache)} for weights and work, "
-        f"{format_bytes(device.kv_pool_bytes)} for the cache"
+        f"{format_bytes(device.total_bytes - cache)} for weights and buffers, "
+        f"{format_bytes(device.kv_pool_bytes)} for the KV cache"
     )
 
 
-def _context(found: FittingOption, case: PlanningContext) -> str:
-    estimate = found.estimate
-    trained = found.option.candidate.shape.architecture.context_tokens
-    asked = "as asked" if case.wishes.context_tokens else "chosen"
-    text = f"context {format_tokens(estimate.context_tokens)} {asked}"
+def _context(fitting: FittingOption, case: PlanningContext) -> str:
+    estimate = fitting.estimate
+    trained = fitting.option.candidate.shape.architecture.context_tokens
+    origin = "as requested" if case.wishes.context_tokens else "chosen"
+    text = f"context {format_tokens(estimate.context_tokens)} {origin}"
     if trained:
         text += f", the model was trained for {format_tokens(trained)}"
     if estimate.kv_capacity_tokens:
-        text += f"; the cache holds {estimate.kv_capacity_tokens:,} tokens"
+        text += f"; KV cache: {estimate.kv_capacity_tokens:,} tokens"
     if trained and estimate.context_tokens > trained:
-        text += "; longer than trained: quality is not assured"
+        text += "; longer than trained: quality may degrade"
     return text
 
 
-def _speed(found: FittingOption) -> list[str]:
-    speed = found.estimate.speed
+def _speed(fitting: FittingOption) -> list[str]:
+    speed = fitting.estimate.speed
     if speed is None or speed.decode_tokens_per_s is None:
         return []
     between = ""
@@ -209,36 +210,36 @@ def most_available(inventory: Inventory) -> int:
 
 
 def refusal_reasons(
-    subject: ResolvedModel,
+    model: ResolvedModel,
     case: PlanningContext,
     misses: Sequence[DoesNotFit],
     refusals: Sequence[tuple[str, str]],
     absent: str | None,
 ) -> tuple[str, ...]:
-    """Why nothing fits, the nearest miss first, with numbers; ``refusals`` are (what, why)."""
+    """Why nothing fits, the nearest miss first, with numbers. ``refusals`` are (option, reason)."""
     lines = [absent] if absent else []
-    sentence = refuse.size_sentence(subject, case, most_available(case.inventory))
+    sentence = refuse.size_sentence(model, case, most_available(case.inventory))
     if sentence and (absent or not misses):
         lines.append(sentence)
     lines += [miss.reason for miss in nearest(misses)]
-    if subject.unlisted and not misses:
-        lines.append(f"{subject.unlisted[0]} has GGUF files whose names are not known here")
-    elif not subject.candidates:
-        lines.append(f"no downloadable weights of {subject.id} are known")
+    if model.unlisted and not misses:
+        lines.append(f"{model.unlisted[0]} has GGUF files whose names are not known here")
+    elif not model.candidates:
+        lines.append(f"no downloadable weights of {model.id} are known")
     if not misses:
-        first = {why: f"{what}: {why}" for what, why in reversed(refusals)}
+        first = {reason: f"{option}: {reason}" for option, reason in reversed(refusals)}
         lines += list(first.values())[::-1][:_SHOWN_MISSES]
-    return tuple(dict.fromkeys(lines)) or ("nothing here can run it",)
+    return tuple(dict.fromkeys(lines)) or ("no engine here can run it",)
 
 
 def telling(rejected: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """What the hard constraints left out; what nobody wonders about only where that is all."""
-    told = [item for item in rejected if not any(word in item[1] for word in _OBVIOUS)]
-    return told or list(rejected)
+    """Rejected options as (option, reason), without the obvious ones unless there are no others."""
+    informative = [item for item in rejected if not any(word in item[1] for word in _OBVIOUS)]
+    return informative or list(rejected)
 
 
 def nearest(misses: Sequence[DoesNotFit]) -> list[DoesNotFit]:
-    """The misses that come nearest, one per pair of numbers, with the real weights' size."""
+    """The misses with the smallest shortage, one per pair of numbers, with exact weights."""
     ranked = sorted(
         misses,
         key=lambda m: (
@@ -252,7 +253,7 @@ def nearest(misses: Sequence[DoesNotFit]) -> list[DoesNotFit]:
 
 
 def precise(miss: DoesNotFit) -> DoesNotFit:
-    """A miss told by a lower bound, with the size of its weights instead."""
+    """A miss computed from a lower bound, with the exact size of its weights instead."""
     weights = miss.option.candidate.shape.weights.total_bytes
     if miss.needed_bytes >= weights:
         return miss

@@ -1,4 +1,4 @@
-"""One decision's context, and what became of each of its options: it fits, or it does not."""
+"""Whether an option fits: the result types, and the comparison of an estimate with free memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modelscan.core.workload import Workload
 from modelscan.engines.flags import Launch, Options
 from modelscan.planner.context import Option
 
-DEFAULT_CONTEXT_TOKENS = 32_768  # what a chat with documents and tools needs; not a limit
+DEFAULT_CONTEXT_TOKENS = 32_768  # enough for a chat with documents and tools; not a limit
 MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use
 EMBEDDING_CONTEXT_TOKENS = 8_192
 _SPARE_UTILIZATION_BYTES = 256 * MIB
@@ -21,7 +21,12 @@ _SPARE_UTILIZATION_BYTES = 256 * MIB
 
 @dataclass(frozen=True, slots=True)
 class FittingOption:
-    """An option that fits. ``offload``: none | partial | cpu (there is a GPU, unused)."""
+    """An option that fits. ``offload``: none
+
+    partial
+
+    cpu (the machine has a GPU that is unused).
+    """
 
     option: Option
     launch: Launch
@@ -33,7 +38,7 @@ class FittingOption:
 
     @property
     def within_margin(self) -> bool:
-        """It starts, but an error of the estimate's own size would stop it."""
+        """It fits, but an error as large as the estimate's margin would make it fail."""
         if self.estimate.within_margin:
             return not self.crowded
         fits = self.estimate.verdict is Verdict.FITS
@@ -41,16 +46,16 @@ class FittingOption:
 
     @property
     def crowded(self) -> bool:
-        """An engine with a pool starts safely, but not all requests fit at full length at once."""
+        """The engine starts, but its KV pool cannot contain all requests of full length at once."""
         return self.estimate.within_margin and short_of_slots_only(self.estimate)
 
 
 @dataclass(frozen=True, slots=True)
 class DoesNotFit:
-    """An option that does not fit. ``needed_bytes`` against ``available_bytes`` of its devices.
+    """An option that does not fit: ``needed_bytes`` against ``available_bytes`` of its devices.
 
-    ``bound``: the weights alone are too large, nothing else was counted. ``uncertain``: the shape
-    is not known, and the lower end of its range would fit.
+    ``bound``: the weights alone are too large and nothing else was computed. ``uncertain``: the
+    shape is not known, and the lower end of its size range would fit.
     """
 
     option: Option
@@ -62,7 +67,7 @@ class DoesNotFit:
 
 
 def target_context(architecture: Architecture, wishes: Workload, task: str) -> int:
-    """The context to aim at: asked for, else by task and goal, at most what was trained."""
+    """Context in tokens: as requested, else by task and goal, at most the trained context."""
     if wishes.context_tokens:
         return wishes.context_tokens
     trained = architecture.context_tokens
@@ -81,7 +86,7 @@ def available_bytes(gpus: tuple[Gpu, ...], inventory: Inventory) -> int:
 
 
 def free_bytes(gpu: Gpu) -> int:
-    """Free memory; where only the total is known, that."""
+    """Free memory in bytes; the total where the driver does not report free memory."""
     return (gpu.free_bytes if gpu.free_bytes is not None else gpu.memory_bytes) or 0
 
 
@@ -91,8 +96,9 @@ def host_free(inventory: Inventory) -> int:
 
 
 def short_of_slots_only(estimate: Estimate) -> bool:
-    """Tight for no other reason than that ``parallel`` requests do not fit into the pool at once:
-    one does, with the margin to spare, and what is beside the pool fits as well.
+    """Whether only the number of ``parallel`` requests exceeds the KV pool.
+
+    One request fits with the margin to spare, and so does the memory outside the pool.
     """
     if estimate.parallel < 2 or not estimate.per_gpu:
         return False
@@ -102,16 +108,16 @@ def short_of_slots_only(estimate: Estimate) -> bool:
         if pool is None or device.budget_bytes is None:
             return False
         cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
-        beside = device.total_bytes - cache
+        outside_pool = device.total_bytes - cache
         if pool - cache // estimate.parallel < margin or (
-            free is not None and beside + pool > free
+            free is not None and outside_pool + pool > free
         ):
             return False
     return not worst_case_overflows(estimate)
 
 
 def worst_case_overflows(estimate: Estimate) -> bool:
-    """Whether the upper end of a range would not fit: a guessed shape must leave room for it."""
+    """Whether the upper end of a range does not fit: an estimated shape needs room for it."""
     if estimate.basis != "range" or estimate.high_bytes is None:
         return False
     more = estimate.high_bytes - estimate.total_bytes
@@ -120,7 +126,7 @@ def worst_case_overflows(estimate: Estimate) -> bool:
         share = more * device.total_bytes // max(1, estimate.total_bytes)
         cache = device.parts.kv_cache_bytes + device.parts.recurrent_state_bytes
         pool = device.budget_bytes is not None and device.kv_pool_bytes is not None
-        if pool:  # only the pool gives way
+        if pool:  # the cache fills the rest of the pool
             if cache // max(1, estimate.parallel) + share > (device.kv_pool_bytes or 0):
                 return True
             continue
@@ -133,35 +139,35 @@ def devices(estimate: Estimate) -> tuple[DeviceEstimate, ...]:
     return (*estimate.per_gpu, *((estimate.host,) if estimate.host else ()))
 
 
-def fits_gpus(found: FittingOption) -> bool:
-    """The engine's own verdict: each device by itself, with the margin."""
-    estimate = found.estimate
+def fits_gpus(fitting: FittingOption) -> bool:
+    """Whether each GPU by itself fits its share, with the margin."""
+    estimate = fitting.estimate
     safe = not estimate.within_margin and estimate.verdict in (Verdict.FITS, None)
-    return (safe or found.crowded) and not found.within_margin
+    return (safe or fitting.crowded) and not fitting.within_margin
 
 
-def fits(found: FittingOption) -> bool:
-    """And for llama.cpp with GPUs the host's share as well."""
-    host = found.estimate.host
-    if not fits_gpus(found):
+def fits(fitting: FittingOption) -> bool:
+    """Whether the GPUs fit and, for llama.cpp with GPUs, the host memory as well."""
+    host = fitting.estimate.host
+    if not fits_gpus(fitting):
         return False
-    if found.estimate.per_gpu and host is not None and host.free_bytes is not None:
+    if fitting.estimate.per_gpu and host is not None and host.free_bytes is not None:
         return host.total_bytes <= host.free_bytes
     return True
 
 
 def spare(estimate: Estimate) -> float:
-    """What the fullest GPU has left beside its share of the margin."""
+    """Bytes left on the fullest GPU after its share of the margin."""
     margin = estimate.margin_bytes / max(1, len(estimate.per_gpu))
     return min((-missing(device) - margin for device in estimate.per_gpu), default=0.0)
 
 
 def beside_share(device: DeviceEstimate) -> int:
-    """What a pool engine takes beside its share of the device: context, graphs, communication."""
+    """Bytes that a pool engine allocates outside its budget: context, graphs, communication."""
     parts = device.parts
     cache = parts.kv_cache_bytes + parts.recurrent_state_bytes
-    taken = device.total_bytes - cache + (device.kv_pool_bytes or 0)
-    return max(_SPARE_UTILIZATION_BYTES, taken - (device.budget_bytes or taken))
+    total = device.total_bytes - cache + (device.kv_pool_bytes or 0)
+    return max(_SPARE_UTILIZATION_BYTES, total - (device.budget_bytes or total))
 
 
 def missing(device: DeviceEstimate) -> int:

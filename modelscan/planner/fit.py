@@ -1,4 +1,4 @@
-"""Make one option fit, or say by how much it does not: context, utilization and offload.
+"""Fit one option or report the shortage: context, utilization and offload.
 
 The estimator is a parameter, so that tests can count calls and the benchmark can time it.
 """
@@ -36,7 +36,7 @@ _FEW_REQUESTS = 64
 
 
 def too_large(option: Option, case: PlanningContext) -> DoesNotFit | None:
-    """A miss where the weights alone are larger than all the memory there is."""
+    """A miss if the weights alone are larger than all memory the option may use, else None."""
     available = available_bytes(option.gpus, case.inventory)
     least = least_bytes(option, case)
     room = available + (host_free(case.inventory) if _may_offload(option, case) else 0)
@@ -46,33 +46,35 @@ def too_large(option: Option, case: PlanningContext) -> DoesNotFit | None:
 
 
 def too_large_by(option: Option, needed: int, available: int) -> DoesNotFit:
-    """The miss of weights that are larger than all the memory there is."""
+    """A miss for weights that are larger than all memory the option may use."""
     why = "the weights alone are larger than the free memory"
     return replace(_miss(option, needed, available, why), bound=True)
 
 
 def fit(option: Option, case: PlanningContext) -> FittingOption | DoesNotFit:
-    """The best settings of an option; raises NotDeployableError where the engine refuses them."""
-    missed = too_large(option, case)
-    if missed is not None:
-        return missed
+    """The best settings of an option, or its shortage. Raises NotDeployableError or UsageError
+    where the engine rejects the settings.
+    """
+    miss = too_large(option, case)
+    if miss is not None:
+        return miss
     available = available_bytes(option.gpus, case.inventory)
     least = least_bytes(option, case)
     target = target_context(option.candidate.shape.architecture, case.wishes, case.task)
     trial = _Trial(option, case, target)
     if least <= available:
-        found = trial.whole()
-        if found is not None:
-            return found
+        fitting = trial.whole()
+        if fitting is not None:
+            return fitting
     if _may_offload(option, case):
-        found = trial.offloaded()
-        if found is not None:
-            return found
+        fitting = trial.offloaded()
+        if fitting is not None:
+            return fitting
     return trial.miss(least, available)
 
 
 def least_bytes(option: Option, case: PlanningContext) -> int:
-    """A lower bound without an estimate: the weights."""
+    """A lower bound in bytes without an estimate: the weights."""
     if case.wishes.parameter("cpu-offload-gb") or case.wishes.parameter("n-gpu-layers"):
         return 0
     floor = option.candidate.floor_bytes
@@ -94,7 +96,7 @@ def _miss(option: Option, needed: int, available: int, why: str) -> DoesNotFit:
 
 
 class _Trial:
-    """The attempts at one option."""
+    """The estimates of one option at different settings."""
 
     def __init__(self, option: Option, case: PlanningContext, target: int) -> None:
         self.option, self.case, self.target = option, case, target
@@ -104,7 +106,7 @@ class _Trial:
         self.last: Estimate | None = None
 
     def attempt(self, context: int, **changes: object) -> FittingOption:
-        """One estimate at one setting."""
+        """One estimate with ``context`` tokens and these settings."""
         launch = self._launch(context)
         if changes:
             launch = replace(launch, **changes)  # type: ignore[arg-type]
@@ -120,60 +122,62 @@ class _Trial:
             tensor_parallel=launch.tensor_parallel,
             pipeline_parallel=launch.pipeline_parallel,
         )
-        found = self.case.estimate(self.option.candidate.shape, workload, self.inventory)
-        self.last = found
-        return FittingOption(self.option, launch, chosen, found, self.target)
+        estimate = self.case.estimate(self.option.candidate.shape, workload, self.inventory)
+        self.last = estimate
+        return FittingOption(self.option, launch, chosen, estimate, self.target)
 
     def whole(self) -> FittingOption | None:
-        """Everything on the chosen devices; the context shrinks only if nobody asked for it."""
+        """Everything on the chosen devices; the context is reduced only if the user set none."""
         changes: dict[str, object] = {}
-        found = self.attempt(self.target)
-        lower = self._lower_utilization(found.estimate)
+        fitting = self.attempt(self.target)
+        lower = self._lower_utilization(fitting.estimate)
         if lower is not None:
             changes["memory_utilization"] = lower
-            found = self.attempt(self.target, **changes)
-        if not fits(found) and self._serves_fewer(found.estimate):
+            fitting = self.attempt(self.target, **changes)
+        if not fits(fitting) and self._serves_fewer(fitting.estimate):
             changes["parallel"] = _FEW_REQUESTS
-            found = self.attempt(self.target, **changes)
-        if fits(found):
-            return self._noted(found, changes)
+            fitting = self.attempt(self.target, **changes)
+        if fits(fitting):
+            return self._noted(fitting, changes)
         if self.wishes.context_tokens:
-            return self._noted(found, changes) if found.within_margin else None
-        smaller = self._smaller_context(found, changes)
+            return self._noted(fitting, changes) if fitting.within_margin else None
+        smaller = self._smaller_context(fitting, changes)
         if smaller is not None:
             return smaller
-        return self._noted(found, changes) if found.within_margin else None
+        return self._noted(fitting, changes) if fitting.within_margin else None
 
     def _serves_fewer(self, estimate: Estimate) -> bool:
-        """Whether fewer than vLLM's 256 or 1024 requests may leave the room the context needs."""
+        """Whether to try fewer than vLLM's default of 256 or 1024 requests to free memory for
+        context.
+        """
         wishes, one = self.wishes, engine(self.option.backend)
         names = one.option_names.max_requests
-        given = wishes.parallel or wishes.mode == "throughput" or any(map(wishes.parameter, names))
-        if not one.profiles_all_slots or self.case.task != "chat" or given:
+        fixed = wishes.parallel or wishes.mode == "throughput" or any(map(wishes.parameter, names))
+        if not one.profiles_all_slots or self.case.task != "chat" or fixed:
             return False
         return all(d.parts.weights_bytes < (d.budget_bytes or 0) for d in estimate.per_gpu)
 
     def _smaller_context(
-        self, found: FittingOption, changes: dict[str, object]
+        self, fitting: FittingOption, changes: dict[str, object]
     ) -> FittingOption | None:
         least = self.minimum()
-        context = self._guess(found.estimate)
+        context = self._guess(fitting.estimate)
         close: FittingOption | None = None
         for _ in range(4):
             context = max(least, context // _STEP_TOKENS * _STEP_TOKENS)
-            if context >= found.estimate.context_tokens:
-                context = max(least, found.estimate.context_tokens // 2)
-            found = self.attempt(context, **changes)
-            if fits(found):
-                return self._noted(found, changes)
-            close = found if found.within_margin else close
+            if context >= fitting.estimate.context_tokens:
+                context = max(least, fitting.estimate.context_tokens // 2)
+            fitting = self.attempt(context, **changes)
+            if fits(fitting):
+                return self._noted(fitting, changes)
+            close = fitting if fitting.within_margin else close
             if context <= least:
                 break
-            context = min(self._guess(found.estimate), context * 3 // 4)
+            context = min(self._guess(fitting.estimate), context * 3 // 4)
         return self._noted(close, changes) if close else None
 
     def _guess(self, estimate: Estimate) -> int:
-        """A context that should fit, from what one token takes and what is missing."""
+        """A context in tokens that should fit, from the bytes per token and the shortage."""
         slots = self._slots()
         if estimate.kv_capacity_tokens is not None:
             pool = min((d.kv_pool_bytes or 0 for d in estimate.per_gpu), default=0)
@@ -190,58 +194,60 @@ class _Trial:
         if self.wishes.parameter("n-gpu-layers"):
             return None
         for context in dict.fromkeys((self.target, min(self.target, 2 * self.minimum()))):
-            found = self._moved(context)
-            if found is not None:
-                return self._noted(replace(found, offload="partial"), {})
+            fitting = self._moved(context)
+            if fitting is not None:
+                return self._noted(replace(fitting, offload="partial"), {})
         return None
 
     def _moved(self, context: int) -> FittingOption | None:
         layers = len(self.architecture.layers)
         if self.architecture.experts is not None:
-            found = self._least(lambda n: {"cpu_experts": n}, layers, context)
-            if found is not None:
-                return found
+            fitting = self._least(lambda n: {"cpu_experts": n}, layers, context)
+            if fitting is not None:
+                return fitting
         return self._least(lambda n: {"gpu_layers": layers - n}, layers - 1, context)
 
     def _least(
         self, change: Callable[[int], dict[str, object]], most: int, context: int
     ) -> FittingOption | None:
-        """The smallest number (1 … most) of parts moved to the host that the GPUs need.
+        """The smallest number (1 … most) of parts to move to the host so that the GPUs fit.
 
-        Judged by the GPUs alone: moving more never hurts them, but fills the host. Parts are of
-        nearly one size, so what is to spare tells how many may stay; halving where it does not.
+        Only the GPUs decide: moving more always lowers their use but fills the host. Parts have
+        nearly equal size, so the unused bytes predict the number; bisection where they do not.
         """
         best = self.attempt(context, **change(most)) if most > 0 else None
         if best is None or not fits_gpus(best):
             return None
-        held = self.option.candidate.shape.weights.total_bytes / len(self.option.gpus)
-        part = max(1.0, held / most)
-        low, high, room = 0, most, spare(best.estimate)  # too few; enough, and what is left then
+        share = self.option.candidate.shape.weights.total_bytes / len(self.option.gpus)
+        part = max(1.0, share / most)
+        low, high, room = 0, most, spare(best.estimate)  # low: too few parts; high: enough
         tries = 0
         while high - low > 1:
             guess = high - int(room / part) if tries < _GUESSES else (low + high) // 2
             middle, tries = min(high - 1, max(low + 1, guess)), tries + 1
             trial = self.attempt(context, **change(middle))
-            left = spare(trial.estimate)
-            part = max(1.0, (room - left) / (high - middle))
+            unused = spare(trial.estimate)
+            part = max(1.0, (room - unused) / (high - middle))
             if fits_gpus(trial):
-                best, high, room = trial, middle, left
+                best, high, room = trial, middle, unused
             else:
                 low = middle
         return best if fits(best) else None
 
     def minimum(self) -> int:
-        """The smallest context worth offering; what was asked for is never reduced."""
+        """The smallest acceptable context in tokens; a requested context is never reduced."""
         if self.wishes.context_tokens:
             return self.wishes.context_tokens
         return min(self.architecture.context_tokens or MINIMUM_CONTEXT_TOKENS,
                    MINIMUM_CONTEXT_TOKENS, self.target)  # fmt: skip
 
     def miss(self, least: int, available: int) -> DoesNotFit:
-        """With the numbers of the last attempt, which was the smallest one."""
+        """The shortage in the last (smallest) estimate."""
         estimate = self.last
         if estimate is None:
-            return _miss(self.option, least, available, "the weights alone do not leave room")
+            return _miss(
+                self.option, least, available, "the weights alone leave no room for the context"
+            )
         context = format_tokens(estimate.context_tokens)
         needed = max(estimate.total_bytes, least)
         uncertain = estimate.basis == "range" and (estimate.low_bytes or needed) <= available
@@ -255,7 +261,7 @@ class _Trial:
         return DoesNotFit(self.option, needed, available, text, uncertain=uncertain)
 
     def _slots(self) -> int:
-        """Requests whose full context must be held at once."""
+        """The number of requests whose full context must fit at once."""
         if self.wishes.parallel:
             return self.wishes.parallel
         throughput = self.wishes.mode == "throughput" and self.case.task == "chat"
@@ -278,14 +284,14 @@ class _Trial:
         )
 
     def _utilization(self) -> float | None:
-        """vLLM's default differs between versions, so the plan always says which it counts on."""
+        """The memory share. vLLM's default differs between versions, so the plan always sets it."""
         one, wishes = engine(self.option.backend), self.wishes
         if not one.reserves_pool:
             return None
         return wishes.memory_utilization or one.default_memory_share(wishes.backend_version)
 
     def _lower_utilization(self, estimate: Estimate) -> float | None:
-        """The share to ask for when other programs already hold part of a device."""
+        """A lower memory share where other programs use part of a device; None if not needed."""
         if not engine(self.option.backend).reserves_pool or self.wishes.memory_utilization:
             return None
         shares = [
@@ -297,29 +303,31 @@ class _Trial:
         lowest = min(shares, default=None)
         return None if lowest is None or lowest <= 0.05 else int(lowest * 100) / 100
 
-    def _noted(self, found: FittingOption, changes: dict[str, object]) -> FittingOption:
+    def _noted(self, fitting: FittingOption, changes: dict[str, object]) -> FittingOption:
         notes: list[str] = []
-        context = found.estimate.context_tokens
-        if found.launch.context_tokens < self.target:
+        context = fitting.estimate.context_tokens
+        if fitting.launch.context_tokens < self.target:
             trained = format_tokens(self.target)
             notes.append(f"context reduced from {trained} to {format_tokens(context)} to fit")
         if "memory_utilization" in changes:
             notes.append(
                 f"--gpu-memory-utilization {changes['memory_utilization']:g}: "
-                "other programs hold part of the device"
+                "other programs use part of the device's memory"
             )
         if "parallel" in changes:
-            notes.append(f"--max-num-seqs {_FEW_REQUESTS}: leaves more room for the context")
-        if found.offload == "partial":
-            notes.append(_offload_note(found.launch, len(self.architecture.layers)))
-        if found.crowded:
+            notes.append(f"--max-num-seqs {_FEW_REQUESTS}: frees memory for the context")
+        if fitting.offload == "partial":
+            notes.append(_offload_note(fitting.launch, len(self.architecture.layers)))
+        if fitting.crowded:
             notes.append(
-                f"the cache holds {found.estimate.max_concurrency or 0:.1f} requests of full "
-                f"length at once, {found.estimate.parallel} were asked for: the others wait"
+                f"the KV cache has room for {fitting.estimate.max_concurrency or 0:.1f} requests "
+                f"of full length at once, {fitting.estimate.parallel} were requested: others wait"
             )
-        if found.within_margin:
-            notes.append("within the estimate's margin of the free memory: it may not start")
-        return replace(found, notes=tuple(notes))
+        if fitting.within_margin:
+            notes.append(
+                "within the estimate's margin of the free memory: the engine may fail to start"
+            )
+        return replace(fitting, notes=tuple(notes))
 
 
 def _needs_half(option: Option) -> bool:
@@ -328,7 +336,7 @@ def _needs_half(option: Option) -> bool:
 
 
 def _pooling(architecture: Architecture) -> str | None:
-    """llama.cpp needs a pooling type to embed; most embedding models name theirs."""
+    """llama.cpp needs a pooling type to embed; most embedding models store theirs in the file."""
     return None if "pooling_type" in architecture.extra else "mean"
 
 

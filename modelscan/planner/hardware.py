@@ -1,4 +1,4 @@
-"""The smallest hardware that would do: a ladder of common cards, tried from small to large."""
+"""The smallest hardware that is large enough: common cards and sets of them, small to large."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from modelscan.planner.fit import fit, least_bytes
 from modelscan.planner.search import options, reject_reason
 from modelscan.planner.user_flags import apply_user_flags
 
-_DRIVER_SHARE = 0.02  # what firmware and driver keep of a card, about
+_DRIVER_SHARE = 0.02  # approximate share that firmware and driver reserve
 
 
 class Card(NamedTuple):
-    """A card people buy or rent; memory and bandwidth as its maker states them."""
+    """A common card; memory and bandwidth as its manufacturer states them."""
 
     name: str
     memory_gib: int
@@ -44,7 +44,7 @@ LADDER = (
     Card("B200 180GB", 180, "10.0", 7700),
 )
 _COUNTS = (1, 2, 4, 8)
-_WORST_LOSS = 0.15  # about Q3_K_M: below, a smaller model is the better choice
+_WORST_LOSS = 0.15  # about Q3_K_M: below it, a smaller model is the better choice
 _HOST = Host(cpus=16, memory_bytes=64 * GIB, free_bytes=56 * GIB)
 
 
@@ -67,27 +67,29 @@ def _rungs() -> Iterator[tuple[Card, int]]:
     return iter(sorted(rungs, key=lambda rung: (rung[0].memory_gib * rung[1], rung[1])))
 
 
-def required(subject: ResolvedModel, case: PlanningContext) -> tuple[RequiredHardware, ...]:
-    """The smallest single card, the smallest set of cards, and how many of the ones here."""
+def required(model: ResolvedModel, case: PlanningContext) -> tuple[RequiredHardware, ...]:
+    """The smallest single card, the smallest set of cards, and how many of this machine's cards."""
     wishes = replace(case.wishes, gpus=None, tensor_parallel=None)
     base = replace(case, wishes=wishes, offload=False)
-    found: list[RequiredHardware] = []
+    rows: list[RequiredHardware] = []
     single = several = False
     for card, count in _rungs():
         if (single and count == 1) or (several and count > 1) or (single and several):
             continue
-        fitted = smallest(subject, base, cards(card, count))
-        if fitted is None:
+        fitting = smallest(model, base, cards(card, count))
+        if fitting is None:
             continue
-        found.append(_row(card.name, count, card.memory_gib * GIB, fitted))
+        rows.append(_row(card.name, count, card.memory_gib * GIB, fitting))
         single, several = single or count == 1, several or count > 1
-    return (*found, *_more_of_these(subject, base, case.inventory))
+    return (*rows, *_more_of_these(model, base, case.inventory))
 
 
 def needed(
     model: ResolvedModel, wishes: Workload, machine: Machine
 ) -> tuple[RequiredHardware, ...]:
-    """The smallest hardware for each format: ``plan --gpus-needed``. Raises for closed weights."""
+    """The smallest hardware for each format (``plan --gpus-needed``). Raises NotDeployableError for
+    closed weights.
+    """
     refuse.closed(model)
     case = PlanningContext(
         machine=machine,
@@ -104,76 +106,77 @@ def needed(
             continue
         alone = replace(model, candidates=(candidate,))
         for card, count in _rungs():
-            fitted = smallest(alone, case, cards(card, count))
-            if fitted is not None:
-                rows[key] = _row(card.name, count, card.memory_gib * GIB, fitted)
+            fitting = smallest(alone, case, cards(card, count))
+            if fitting is not None:
+                rows[key] = _row(card.name, count, card.memory_gib * GIB, fitting)
                 break
     return tuple(sorted(rows.values(), key=lambda row: row.memory_bytes * row.count))
 
 
 def _more_of_these(
-    subject: ResolvedModel, case: PlanningContext, here: Inventory
+    model: ResolvedModel, case: PlanningContext, inventory: Inventory
 ) -> Iterator[RequiredHardware]:
-    kinds = {(gpu.name, gpu.memory_bytes): gpu for gpu in here.gpus if gpu.memory_bytes}
+    kinds = {(gpu.name, gpu.memory_bytes): gpu for gpu in inventory.gpus if gpu.memory_bytes}
     for gpu in kinds.values():
         for count in (2, 4, 8):
-            if count <= sum(other.name == gpu.name for other in here.gpus):
+            if count <= sum(other.name == gpu.name for other in inventory.gpus):
                 continue
             idle = tuple(replace(gpu, index=index, worker=None) for index in range(count))
-            fitted = smallest(subject, case, idle)
-            if fitted is not None:
-                yield _row(gpu.name, count, gpu.memory_bytes or 0, fitted)
+            fitting = smallest(model, case, idle)
+            if fitting is not None:
+                yield _row(gpu.name, count, gpu.memory_bytes or 0, fitting)
                 break
 
 
-def _row(name: str, count: int, memory: int, fitted: FittingOption) -> RequiredHardware:
-    variant = fitted.option.candidate.variant
-    total = format_bytes(fitted.estimate.total_bytes)
+def _row(name: str, count: int, memory: int, fitting: FittingOption) -> RequiredHardware:
+    variant = fitting.option.candidate.variant
+    total = format_bytes(fitting.estimate.total_bytes)
+    weights = variant.quantization or variant.format
     return RequiredHardware(
         name=name, count=count, memory_bytes=memory,
-        reason=f"{variant.quantization or variant.format} on {fitted.option.backend} takes {total}",
+        reason=f"{weights} on {fitting.option.backend} needs {total}",
     )  # fmt: skip
 
 
 def smallest(
-    subject: ResolvedModel, case: PlanningContext, gpus: tuple[Gpu, ...]
+    model: ResolvedModel, case: PlanningContext, gpus: tuple[Gpu, ...]
 ) -> FittingOption | None:
-    """The smallest variant that fits on exactly these idle cards, whole; None if none."""
+    """The smallest variant that fits entirely on exactly these idle cards; None if none does."""
     inventory = Inventory(gpus=gpus, host=_HOST, source="simulated")
-    there = replace(case, inventory=inventory)
+    simulated = replace(case, inventory=inventory)
     engines = _engines(case.machine)
     room = sum(gpu.free_bytes or 0 for gpu in gpus)
-    if _least(subject) > room:
+    if _least(model) > room:
         return None
-    found_here = options(subject, there, engines, [gpus]).found
-    choices = _decent([option for option in found_here if option.gpus])
+    available = options(model, simulated, engines, [gpus]).options
+    choices = _decent([option for option in available if option.gpus])
     for option in sorted(choices, key=_size):
-        if least_bytes(option, there) > room:
+        if least_bytes(option, simulated) > room:
             break
         if reject_reason(option):
             continue
         try:
-            found = fit(option, there)
+            fitting = fit(option, simulated)
         except (NotDeployableError, UsageError):
-            continue  # the engine takes no such setting for this model
-        if isinstance(found, FittingOption) and not found.within_margin:
-            return found
+            continue  # this engine rejects the setting for this model
+        if isinstance(fitting, FittingOption) and not fitting.within_margin:
+            return fitting
     return None
 
 
 def _engines(machine: Machine) -> tuple[EngineHere, ...]:
-    """What may run on hardware that somebody buys: the engines here and those that could be."""
+    """Engines for hardware to be bought: those installed here and those that could be."""
     names = (*(engine.name for engine in machine.engines), *(gap.name for gap in machine.missing))
     return every_engine(dict.fromkeys(names))
 
 
-def _least(subject: ResolvedModel) -> int:
-    """The smallest lower bound of any variant."""
-    return min((candidate.floor_bytes or 0 for candidate in subject.candidates), default=0)
+def _least(model: ResolvedModel) -> int:
+    """The smallest lower bound in bytes of any variant."""
+    return min((candidate.floor_bytes or 0 for candidate in model.candidates), default=0)
 
 
 def _decent(choices: list[Option]) -> list[Option]:
-    """Without the formats that ruin a model, where it has better ones."""
+    """The options without formats that degrade the model severely, if any other exists."""
     good = [option for option in choices if _loss(option) <= _WORST_LOSS]
     return good or choices
 

@@ -1,7 +1,7 @@
-"""What a weight format costs in quality: measured perplexity, never a fixed order.
+"""Quality loss of a weight format from measured perplexity, never from a fixed order.
 
-The measurements are in ``catalogs/quality.tsv`` (a source per row); reading the file is the
-caller's business. Formats without a measurement are interpolated by bits per weight and say so.
+The measurements are in ``catalogs/quality.tsv`` (one source per row), which the caller reads.
+Formats without a measurement are interpolated by bits per weight and marked so.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def quality_of(
 ) -> Quality:
     """The quality of a format; ``original`` is the format the model was published in (loss 0).
 
-    Unpacking an original of few bits to 16 bits neither adds nor loses anything: loss 0 too.
+    Converting an original of few bits to 16 bits neither adds nor loses information: loss 0.
     """
     name = canonical(quantization)
     if name is None:
@@ -50,8 +50,8 @@ def quality_of(
         return Quality(0.0, "original")
     if name in ("BF16", "FP32"):
         return Quality(0.0, "original")
-    found = table.get(name) or table.get(_RELATIVE.get(name, ""))
-    return found[1] if found else _interpolated(name, table)
+    row = table.get(name) or table.get(_RELATIVE.get(name, ""))
+    return row[1] if row else _interpolated(name, table)
 
 
 def _interpolated(name: str, table: QualityTable) -> Quality:
@@ -60,7 +60,7 @@ def _interpolated(name: str, table: QualityTable) -> Quality:
         return Quality(1.0, "unknown")
     if bits >= _LOSSLESS_BITS or not table:
         return Quality(0.0 if bits >= _LOSSLESS_BITS else 2.0 ** -(bits - 1), "interpolated")
-    points = sorted((known, quality.loss) for known, quality in table.values())
+    points = sorted((width, quality.loss) for width, quality in table.values())
     below = [point for point in points if point[0] <= bits]
     above = [point for point in points if point[0] >= bits]
     if not below or not above:
@@ -76,7 +76,7 @@ def _percent(value: float) -> str:
 
 
 def describe(quality: Quality) -> str:
-    """The quality as half a sentence for a reason."""
+    """The quality as a phrase for a reason."""
     if quality.basis == "original":
         return "no loss (the published precision)"
     change = f"perplexity +{_percent(100 * math.expm1(quality.loss))} %"

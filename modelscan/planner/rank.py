@@ -1,9 +1,10 @@
-"""The order of what fits: one cost per option, made of terms that the reasons can name.
+"""The order of the options that fit: one cost per option, the sum of terms that the reasons can
+name.
 
-The unit is arbitrary; what matters is the exchange rate, chosen so that an experienced person
-would agree: 1 % of perplexity weighs 0.1, halving the context below the target 0.15, halving the
-speed below a comfortable reading speed 0.35 and below a brisk one 0.05, leaving part of the model
-in host memory 0.3. tests/planner/golden.tsv shows what comes out.
+The unit is arbitrary; what matters is the exchange rate, chosen by judgement: 1 % of perplexity
+weighs 0.1, halving the context below the target 0.15, halving the speed below a comfortable reading
+speed 0.35 and below a brisk one 0.05, leaving part of the model in host memory 0.3. The results are
+in tests/planner/golden.tsv.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from modelscan.planner.context import Option
 from modelscan.planner.feasibility import FittingOption
 
 COMFORTABLE_TOKENS_PER_S = 10.0  # a person reads about 5 to 8 tokens a second
-BRISK_TOKENS_PER_S = 40.0  # beyond, only a server notices
+BRISK_TOKENS_PER_S = 40.0  # beyond it, only servers benefit
 
 _LOSS = 10.0
 _CONTEXT_HALVED = 0.15
@@ -28,18 +29,18 @@ _BRISK_HALVED = 0.05
 _OFFLOAD = {"none": 0.0, "partial": 0.3, "cpu": 0.6}
 _WITHIN_MARGIN = 0.2
 _SLOTS_HALVED = 0.1
-_ASKED_SLOTS_HALVED = 1.0  # so many of that length were asked for: what can hold them wins
-_DEVICES_DOUBLED = 0.005  # of two equal answers, the one that leaves devices free
-_SPLIT_DOUBLED = 0.1  # llama.cpp's layers take turns on several GPUs: no faster than one
-_SERVER_CARD_BYTES = 40 * GIB  # cards bought to serve many requests at once
+_ASKED_SLOTS_HALVED = 1.0  # the user set this context: a cache with room for all requests wins
+_DEVICES_DOUBLED = 0.005  # of two equal options, the one that leaves devices free
+_SPLIT_DOUBLED = 0.1  # llama.cpp's layers run in turn on several GPUs: no faster than one
+_SERVER_CARD_BYTES = 40 * GIB  # cards built to serve many requests at once
 _NO_BATCHING = 0.09  # llama.cpp on such a card
-_RECIPE = -0.05  # the catalog's maintainers run exactly this
+_RECIPE = -0.05  # the catalog's maintainers publish a recipe for it
 _WEIGHT_ONLY = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What speaks against an option; the smallest sum wins."""
+    """The cost of an option as named terms; the smallest sum wins."""
 
     terms: tuple[tuple[str, float], ...]
 
@@ -53,7 +54,7 @@ class Cost:
 
 
 def floor(option: Option, wishes: Workload, offload: str = "none") -> float:
-    """What an option costs at least under ``--goal quality``, whatever its estimate says."""
+    """The least cost of an option under ``--goal quality``, before it is estimated."""
     quality = option.candidate.quality
     return (
         _LOSS * (quality.loss if quality else 0.0)
@@ -63,20 +64,20 @@ def floor(option: Option, wishes: Workload, offload: str = "none") -> float:
     )
 
 
-def cost(found: FittingOption, wishes: Workload) -> Cost:
-    """The cost of a fitted option under ``--goal`` and ``--mode``."""
-    speed = found.estimate.speed.decode_tokens_per_s if found.estimate.speed else None
-    context = max(1, found.estimate.context_tokens)
-    quality = found.option.candidate.quality
+def cost(fitting: FittingOption, wishes: Workload) -> Cost:
+    """The cost of an option that fits, under ``--goal`` and ``--mode``."""
+    speed = fitting.estimate.speed.decode_tokens_per_s if fitting.estimate.speed else None
+    context = max(1, fitting.estimate.context_tokens)
+    quality = fitting.option.candidate.quality
     terms = {
         "quality": _LOSS * (quality.loss if quality else 0.0),
-        "context": _CONTEXT_HALVED * max(0.0, math.log2(found.target_tokens / context)),
+        "context": _CONTEXT_HALVED * max(0.0, math.log2(fitting.target_tokens / context)),
         "speed": _slowness(speed),
-        "offload": _OFFLOAD[found.offload],
-        "margin": _WITHIN_MARGIN if found.within_margin else 0.0,
-        "slots": _waiting(found, wishes),
-        "devices": _DEVICES_DOUBLED * math.log2(max(1, len(found.option.gpus))),
-        "engine": _engine(found.option, wishes),
+        "offload": _OFFLOAD[fitting.offload],
+        "margin": _WITHIN_MARGIN if fitting.within_margin else 0.0,
+        "slots": _waiting(fitting, wishes),
+        "devices": _DEVICES_DOUBLED * math.log2(max(1, len(fitting.option.gpus))),
+        "engine": _engine(fitting.option, wishes),
     }
     if wishes.goal == "speed" or wishes.mode == "latency":
         terms["speed"] = -math.log2(speed) if speed else 0.0
@@ -86,13 +87,13 @@ def cost(found: FittingOption, wishes: Workload) -> Cost:
     return Cost(tuple(terms.items()))
 
 
-def _waiting(found: FittingOption, wishes: Workload) -> float:
-    """What it costs that some of the requests asked for must wait for the others."""
-    held = found.estimate.max_concurrency
-    if not found.crowded or not held:
+def _waiting(fitting: FittingOption, wishes: Workload) -> float:
+    """The cost of requests that must wait because the KV cache has no room for all of them."""
+    concurrency = fitting.estimate.max_concurrency
+    if not fitting.crowded or not concurrency:
         return 0.0
     rate = _ASKED_SLOTS_HALVED if wishes.context_tokens else _SLOTS_HALVED
-    return rate * math.log2(max(1.0, found.estimate.parallel / held))
+    return rate * math.log2(max(1.0, fitting.estimate.parallel / concurrency))
 
 
 def _slowness(speed: float | None) -> float:
@@ -104,7 +105,7 @@ def _slowness(speed: float | None) -> float:
 
 
 def _engine(option: Option, wishes: Workload) -> float:
-    """Recipes and the kind of service asked for outweigh the default order of engines."""
+    """The engine's cost: recipes and service mode outweigh the default order of engines."""
     one = engine(option.backend)
     value = one.preference
     if option.recommended:
@@ -112,27 +113,27 @@ def _engine(option: Option, wishes: Workload) -> float:
     if not one.reserves_pool:
         value += _llamacpp_on(option.gpus)
     if wishes.mode == "throughput" and not one.reserves_pool:
-        value += 0.3  # no continuous batching to speak of
+        value += 0.3  # llama.cpp's batching is limited
     if option.support.kind == "weight_only":
         value += _WEIGHT_ONLY
     return value
 
 
 def _llamacpp_on(gpus: tuple[Gpu, ...]) -> float:
-    """What llama.cpp leaves unused of large or several GPUs."""
+    """The cost of what llama.cpp leaves unused of large or several GPUs."""
     if not gpus or gpus[0].unified_memory:
         return 0.0
     large = (gpus[0].memory_bytes or 0) >= _SERVER_CARD_BYTES
     return (_NO_BATCHING if large else 0.0) + _SPLIT_DOUBLED * math.log2(len(gpus))
 
 
-def order(found: FittingOption, wishes: Workload) -> tuple[float, float, int, str, str]:
+def order(fitting: FittingOption, wishes: Workload) -> tuple[float, float, int, str, str]:
     """A total, stable order: cost, then memory, then names."""
-    variant = found.option.candidate.variant
+    variant = fitting.option.candidate.variant
     return (
-        round(cost(found, wishes).total, 6),
-        found.estimate.total_bytes,
-        len(found.option.gpus),
-        found.option.backend,
+        round(cost(fitting, wishes).total, 6),
+        fitting.estimate.total_bytes,
+        len(fitting.option.gpus),
+        fitting.option.backend,
         f"{variant.repo}/{variant.quantization}",
     )

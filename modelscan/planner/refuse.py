@@ -1,4 +1,4 @@
-"""What is refused before any arithmetic: closed weights, formats that do not exist."""
+"""Refusals before any estimate: closed weights, unsafe files, formats that do not exist."""
 
 from __future__ import annotations
 
@@ -13,127 +13,128 @@ from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner.context import PlanningContext
 from modelscan.planner.feasibility import available_bytes, free_bytes
 
-_FEWEST_BITS = 2.0  # per weight: below, a format is only used where it is asked for by name
+_FEWEST_BITS = 2.0  # per weight: formats below it are used only if requested by name
 
 
-def closed(subject: ResolvedModel) -> None:
-    """Closed weights run nowhere but at their provider: exit 3, with open alternatives."""
-    if not subject.closed:
+def closed(model: ResolvedModel) -> None:
+    """Raise NotDeployableError (exit 3) for closed weights, with open alternatives."""
+    if not model.closed:
         return
     raise NotDeployableError(
-        _closed_sentence(subject),
+        _closed_sentence(model),
         hint=(
-            f"modelscan plan {subject.alternatives[0]}"
-            if subject.alternatives
+            f"modelscan plan {model.alternatives[0]}"
+            if model.alternatives
             else "modelscan catalog search --open-weights"
         ),
         code="closed_weights",
-        details={"model": subject.id, "alternatives": list(subject.alternatives)},
+        details={"model": model.id, "alternatives": list(model.alternatives)},
     )
 
 
-def _closed_sentence(subject: ResolvedModel) -> str:
-    named = ", ".join(subject.alternatives[:3])
-    text = f"{subject.id} has closed weights: it is served by its providers only"
-    return text + (f"; open models like it: {named}" if named else "")
+def _closed_sentence(model: ResolvedModel) -> str:
+    alternatives = ", ".join(model.alternatives[:3])
+    text = f"{model.id} has closed weights: it is served by its providers only"
+    return text + (f"; open models like it: {alternatives}" if alternatives else "")
 
 
-def closed_refusal(subject: ResolvedModel) -> Refusal | None:
-    """The same as an answer; None for weights that can be had."""
-    if not subject.closed:
+def closed_refusal(model: ResolvedModel) -> Refusal | None:
+    """The same as a Refusal; None if the weights can be downloaded."""
+    if not model.closed:
         return None
     return Refusal(
-        subject.id, Verdict.NOT_SUPPORTED, "closed_weights", (_closed_sentence(subject),),
-        needed_bytes=None, available_bytes=None, open_models=subject.alternatives,
+        model.id, Verdict.NOT_SUPPORTED, "closed_weights", (_closed_sentence(model),),
+        needed_bytes=None, available_bytes=None, open_models=model.alternatives,
     )  # fmt: skip
 
 
-def remote_code(subject: ResolvedModel, wishes: Workload) -> None:
-    """A repository's own code can do anything: exit 3 unless it was allowed."""
+def remote_code(model: ResolvedModel, wishes: Workload) -> None:
+    """Raise NotDeployableError (exit 3) if the repository's own code would run unallowed."""
     if wishes.allow_unsafe or wishes.parameter(REMOTE_CODE) in (None, "false", "False"):
         return
     raise NotDeployableError(
-        f"--{REMOTE_CODE} runs the Python files of {subject.id} on this machine",
-        hint="if you trust whoever published it: --allow-unsafe",
-        code="unsafe_code", details={"model": subject.id},
+        f"--{REMOTE_CODE} runs the Python files of {model.id} on this machine",
+        hint="if you trust its publisher, add --allow-unsafe",
+        code="unsafe_code", details={"model": model.id},
     )  # fmt: skip
 
 
-def pickles(subject: ResolvedModel, wishes: Workload) -> None:
-    """Weights that are there only as pickle files are neither fetched nor run: exit 3."""
-    formats = {candidate.variant.format for candidate in subject.candidates}
+def pickles(model: ResolvedModel, wishes: Workload) -> None:
+    """Raise NotDeployableError (exit 3) for a model with only pickle files, unless allowed."""
+    formats = {candidate.variant.format for candidate in model.candidates}
     if wishes.allow_unsafe or formats != {"pickle"}:
         return
-    files = [file.path for file in subject.candidates[0].variant.files]
-    named = f" ({files[0]})" if files else ""
+    files = [file.path for file in model.candidates[0].variant.files]
+    example = f" ({files[0]})" if files else ""
     raise NotDeployableError(
-        f"the weights of {subject.id} are there only as pickle files{named}: opening one can run "
-        "code",
-        hint="choose a repository with safetensors or GGUF; if you trust whoever published this "
-        "one: --allow-unsafe",
-        code="unsafe_format", details={"model": subject.id, "files": files[:20]},
+        f"{model.id} has only pickle files{example}: loading one can run arbitrary code",
+        hint="choose a repository with safetensors or GGUF files; if you trust the publisher of "
+        "this one, add --allow-unsafe",
+        code="unsafe_format", details={"model": model.id, "files": files[:20]},
     )  # fmt: skip
 
 
-def absent(subject: ResolvedModel, wishes: Workload) -> str | None:
-    """Why the asked quantization is not there, naming what is; None when it is."""
-    asked = wishes.quantization
-    if asked is None or any(
-        means(asked, c.variant.quantization, c.variant.format) for c in subject.candidates
+def absent(model: ResolvedModel, wishes: Workload) -> str | None:
+    """Why the requested quantization is not available, and which are; None if it is available."""
+    quantization = wishes.quantization
+    if quantization is None or any(
+        means(quantization, c.variant.quantization, c.variant.format) for c in model.candidates
     ):
         return None
-    there = dict.fromkeys(
-        f"{c.variant.quantization or '?'} ({c.variant.format})" for c in subject.candidates
+    names = dict.fromkeys(
+        f"{c.variant.quantization or '?'} ({c.variant.format})" for c in model.candidates
     )
-    listed = ", ".join(there) or "none"
-    return f"no {asked} weights of {subject.id} are known; there are: {listed}"
+    listed = ", ".join(names) or "none"
+    return f"no {quantization} weights of {model.id} are known; available: {listed}"
 
 
-def least_bytes(subject: ResolvedModel, case: PlanningContext) -> int | None:
-    """What the asked (or smallest) format needs at least: parameters x bits per weight."""
-    asked = bits_per_weight(case.wishes.quantization)
-    parameters = parameters_of(subject)
-    if asked is not None and parameters:
-        return int(parameters * min(asked, _whole_bits(asked)) / 8)
-    sizes = [c.floor_bytes or c.shape.weights.total_bytes for c in subject.candidates]
+def least_bytes(model: ResolvedModel, case: PlanningContext) -> int | None:
+    """Lower bound in bytes of the requested (or smallest) format: parameters x bits per weight."""
+    bits = bits_per_weight(case.wishes.quantization)
+    parameters = parameters_of(model)
+    if bits is not None and parameters:
+        return int(parameters * min(bits, _whole_bits(bits)) / 8)
+    sizes = [c.floor_bytes or c.shape.weights.total_bytes for c in model.candidates]
     return min(sizes, default=None)
 
 
-def unlisted_may_fit(subject: ResolvedModel, case: PlanningContext) -> bool:
-    """Whether GGUF files whose names are not known here might be what was asked for, and fit.
+def unlisted_may_fit(model: ResolvedModel, case: PlanningContext) -> bool:
+    """Whether GGUF files with unknown names may include the requested format, and fit.
 
-    Only what is certainly too large is excluded: every parameter at two bits (or at the bits of the
-    format that was asked for) against all memory of GPUs and host.
+    Only a certain excess is excluded: every parameter at two bits (or at the bits of the requested
+    format) against all memory of GPUs and host.
     """
     wishes, engines = case.wishes, case.machine.engines
     loads = any(engine(e.name).runs_gguf and wishes.backend in (None, e.name) for e in engines)
-    if not subject.unlisted or not loads or not engine_for("gguf").task_support(case.task):
+    if not model.unlisted or not loads or not engine_for("gguf").task_support(case.task):
         return False
-    asked = wishes.quantization
-    if asked is not None and not any(means(asked, name, "gguf") for name in FILE_TYPES.values()):
+    quantization = wishes.quantization
+    if quantization is not None and not any(
+        means(quantization, name, "gguf") for name in FILE_TYPES.values()
+    ):
         return False
-    bits = bits_per_weight(asked) or _FEWEST_BITS
-    least = (parameters_of(subject) or 0) * bits / 8
+    bits = bits_per_weight(quantization) or _FEWEST_BITS
+    least = (parameters_of(model) or 0) * bits / 8
     room = available_bytes((), case.inventory) + sum(map(free_bytes, case.inventory.gpus))
     return least <= room
 
 
 def _whole_bits(bits: float) -> float:
-    """Without scales: the figure nobody can go below (INT4: 4 bits)."""
+    """Bits per weight without scales, the lower bound of a format (INT4: 4 bits)."""
     return float(int(bits))
 
 
-def parameters_of(subject: ResolvedModel) -> int | None:
-    """All parameters, active or not: what memory must hold."""
-    if subject.model and subject.model.parameters:
-        return subject.model.parameters
-    counts = [candidate.shape.weights.parameters for candidate in subject.candidates]
+def parameters_of(model: ResolvedModel) -> int | None:
+    """All parameters, active or not: memory contains all of them."""
+    if model.model and model.model.parameters:
+        return model.model.parameters
+    counts = [candidate.shape.weights.parameters for candidate in model.candidates]
     return max((count for count in counts if count), default=None)
 
 
-def size_sentence(subject: ResolvedModel, case: PlanningContext, available: int) -> str | None:
+def size_sentence(model: ResolvedModel, case: PlanningContext, available: int) -> str | None:
     """``INT4 of 671B parameters is at least 312 GiB of weights; 24.0 GiB are free``."""
-    parameters, least = parameters_of(subject), least_bytes(subject, case)
+    parameters, least = parameters_of(model), least_bytes(model, case)
     if not parameters or not least or least <= available:
         return None
     name = case.wishes.quantization

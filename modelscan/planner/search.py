@@ -1,4 +1,4 @@
-"""What there is to choose from: every variant x engine x set of devices that may work at all."""
+"""All options of a decision: every variant x engine x set of devices that is supported."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from modelscan.planner.context import Option, PlanningContext, device_label
 from modelscan.planner.quality import describe as quality_words
 from modelscan.planner.user_flags import flag_of_other_engine
 
+TOO_MANY_GPUS = "--tensor-parallel requires"
 RUINED_LOSS = 1.0  # perplexity x 2.7: formats of less than two bits
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options, and what was left out with the reason."""
+    """The supported options, and the rejected ones as (option, reason)."""
 
-    found: tuple[Option, ...]
+    options: tuple[Option, ...]
     rejected: tuple[tuple[str, str], ...]
 
 
@@ -33,8 +34,9 @@ def options(
     engines: Sequence[EngineHere],
     sets: Sequence[tuple[Gpu, ...]] | None = None,
 ) -> Options:
-    """Every option the hard constraints leave on these engines, on every set of devices or only
-    these ``sets``."""
+    """Every option on these engines that the hard constraints allow, on every set of devices or
+    only on these ``sets``.
+    """
     options: list[Option] = []
     rejected: dict[str, str] = {}
     inventory, wishes = context.inventory, context.wishes
@@ -47,7 +49,7 @@ def options(
             continue
         if ruined(candidate) and not wishes.quantization:
             name = str(candidate.variant.quantization)
-            rejected.setdefault(name, f"{describe(candidate)}: only on --quantization {name}")
+            rejected.setdefault(name, f"{describe(candidate)}: only with --quantization {name}")
             continue
         for engine, engine_sets, refusal in search.engines:
             for option in search.of(candidate, engine, engine_sets, refusal):
@@ -59,32 +61,32 @@ def options(
 
 
 def _no_engine(context: PlanningContext) -> dict[str, str]:
-    """Why nothing can be started: the engine that was asked for is not there, or none is."""
+    """The reason why no engine can start: the requested one is not installed, or none is."""
     machine, backend = context.machine, context.wishes.backend
     lacking = [gap for gap in machine.missing if backend in (None, gap.name)]
     if lacking:
         return {gap.name: gap.reason for gap in lacking}
-    there = ", ".join(engine.name for engine in machine.engines) or "no engine"
-    return {backend or "engines": f"{machine.where} has {there}"}
+    names = ", ".join(engine.name for engine in machine.engines) or "no engine"
+    return {backend or "engines": f"{machine.where} has {names}"}
 
 
 def _matches(candidate: Candidate, workload: Workload) -> bool:
-    asked, variant = workload.quantization, candidate.variant
-    return asked is None or means(asked, variant.quantization, variant.format)
+    quantization, variant = workload.quantization, candidate.variant
+    return quantization is None or means(quantization, variant.quantization, variant.format)
 
 
 def ruined(candidate: Candidate) -> bool:
-    """Whether so little is left of the model that a smaller one is better in every respect."""
+    """Whether a format degrades the model so far that a smaller model is always better."""
     return candidate.quality is not None and candidate.quality.loss > RUINED_LOSS
 
 
 def describe(candidate: Candidate) -> str:
-    """The quality of a candidate in words."""
+    """The quality of a candidate as text."""
     return quality_words(candidate.quality) if candidate.quality else "quality unknown"
 
 
 class _Search:
-    """One search: what holds for every candidate is found out once."""
+    """One search; what is the same for all candidates is computed once."""
 
     def __init__(
         self,
@@ -95,13 +97,13 @@ class _Search:
     ) -> None:
         self.model, self.context, self.workload = model, context, context.wishes
         self.inventory, self.sets = context.inventory, sets
-        asked = self.workload.backend
+        backend = self.workload.backend
         self.engines = [
             (engine, self._usable_sets(engine), self._refusal(engine.name))
             for engine in engines
-            if asked in (None, engine.name)
+            if backend in (None, engine.name)
         ]
-        self._known: dict[tuple[object, ...], Support] = {}
+        self._gpu_support: dict[tuple[object, ...], Support] = {}
         self._formats: dict[tuple[str, str], Support] = {}
 
     def _usable_sets(self, engine: EngineHere) -> Sequence[tuple[Gpu, ...]]:
@@ -112,13 +114,13 @@ class _Search:
         return [gpus for gpus in self.sets if all(gpu.index in usable for gpu in gpus)]
 
     def _refusal(self, backend: str) -> str | None:
-        """Why an engine is out, whatever the format."""
-        for found in (
+        """Why an engine cannot be used with any format; None if it can."""
+        for check in (
             support.task_support(self.context.task, backend),
             support.platform_support(backend, self.inventory),
         ):
-            if not found:
-                return found.reason
+            if not check:
+                return check.reason
         return None if self.workload.force else flag_of_other_engine(self.workload, backend)
 
     def of(
@@ -128,7 +130,7 @@ class _Search:
         sets: Sequence[tuple[Gpu, ...]],
         refusal: str | None,
     ) -> Iterator[Option | tuple[str, str]]:
-        """The options of one candidate on one engine, and what is refused (label, reason)."""
+        """The options of one candidate on one engine, and the rejected ones as (label, reason)."""
         variant, workload = candidate.variant, self.workload
         label = f"{variant.quantization or '?'} {variant.format} on {engine.name}"
         loads = self._loads(variant.format, engine.name)
@@ -138,8 +140,10 @@ class _Search:
         degree = workload.tensor_parallel or 1
         if degree > 1 and not self.sets:
             count = len(self.inventory.gpus)
-            there = f"there {'is' if count == 1 else 'are'} {count}"
-            yield label, f"{degree} GPUs are asked for (--tensor-parallel), {there}"
+            yield (
+                label,
+                f"{TOO_MANY_GPUS} {degree} GPUs; {count} {'is' if count == 1 else 'are'} available",
+            )
             return
         recommended = _has_recipe(self.model, candidate, engine.name, workload.mode)
         yield from self._on_host(candidate, engine, label, recommended)
@@ -147,12 +151,12 @@ class _Search:
             yield self._on(candidate, engine, gpus, label, recommended)
 
     def _loads(self, file_format: str, backend: str) -> Support:
-        found = self._formats.get((file_format, backend))
-        if found is None:
+        format_support = self._formats.get((file_format, backend))
+        if format_support is None:
             unsafe = self.workload.allow_unsafe
-            found = support.format_support(file_format, backend, unsafe=unsafe)
-            self._formats[file_format, backend] = found
-        return found
+            format_support = support.format_support(file_format, backend, unsafe=unsafe)
+            self._formats[file_format, backend] = format_support
+        return format_support
 
     def _on_host(
         self, candidate: Candidate, engine: EngineHere, label: str, recommended: bool
@@ -165,13 +169,13 @@ class _Search:
             yield label, engine.note or f"this {engine.name} was built for the CPU only"
             return
         forced = self.workload.force and bool(self.workload.backend)
-        found = support.host_support(
+        host_support = support.host_support(
             candidate.variant.format, engine.name, self.inventory, forced=forced and not gguf
         )
-        if gguf or found:
-            yield Option(candidate, engine, engine.name, (), 1, found, recommended)
+        if gguf or host_support:
+            yield Option(candidate, engine, engine.name, (), 1, host_support, recommended)
         else:
-            yield label, engine.note or found.reason
+            yield label, engine.note or host_support.reason
 
     def _on(
         self,
@@ -182,32 +186,32 @@ class _Search:
         recommended: bool,
     ) -> Option | tuple[str, str]:
         backend = engine.name
-        found = self._support(candidate, backend, gpus[0])
-        if not found and not self._insisted():
-            return f"{label}, {device_label(gpus)}", found.reason
+        gpu_support = self._support(candidate, backend, gpus[0])
+        if not gpu_support and not self._insisted():
+            return f"{label}, {device_label(gpus)}", gpu_support.reason
         degree = 1
         if registry.engine(backend).splits_tensors:
             if len(gpus) > 1 and len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
-                return f"{label}, {device_label(gpus)}", "tensor parallelism needs equal GPUs"
+                return f"{label}, {device_label(gpus)}", "tensor parallelism needs identical GPUs"
             degree = len(gpus) // (self.workload.pipeline_parallel or 1)
-        return Option(candidate, engine, backend, gpus, degree, found, recommended)
+        return Option(candidate, engine, backend, gpus, degree, gpu_support, recommended)
 
     def _insisted(self) -> bool:
-        """``--force`` for an engine or a format that was asked for."""
+        """Whether ``--force`` applies: the user named an engine or a format."""
         wishes = self.workload
         return wishes.force and bool(wishes.backend or wishes.quantization)
 
     def _support(self, candidate: Candidate, backend: str, gpu: Gpu) -> Support:
-        """Format x engine x GPU: asked once for each format and device, not for each set."""
+        """Support of a format by an engine on a GPU, looked up once per format and device."""
         variant = candidate.variant
         original = candidate.quality is None or candidate.quality.basis == "original"
         key = (variant.format, variant.quantization, original, backend, gpu.index, gpu.worker)
-        found = self._known.get(key)
-        if found is None:
-            found = self._known[key] = support.gpu_support(
+        gpu_support = self._gpu_support.get(key)
+        if gpu_support is None:
+            gpu_support = self._gpu_support[key] = support.gpu_support(
                 variant.format, variant.quantization, backend, gpu, original=original
             )
-        return found
+        return gpu_support
 
 
 def _has_recipe(model: ResolvedModel, candidate: Candidate, backend: str, mode: str) -> bool:
@@ -223,7 +227,8 @@ def _has_recipe(model: ResolvedModel, candidate: Candidate, backend: str, mode: 
 def device_sets(inventory: Inventory, workload: Workload) -> tuple[tuple[Gpu, ...], ...]:
     """Sets of devices worth trying, small before large: equal cards first, then mixtures.
 
-    Integrated GPUs are left out where there is a card; hidden devices (CUDA_VISIBLE_DEVICES) too.
+    Integrated GPUs are omitted if the machine has a card, hidden devices (CUDA_VISIBLE_DEVICES)
+    always.
     """
     usable = _usable(inventory, workload)
     sets: dict[tuple[int, ...], tuple[Gpu, ...]] = {}
@@ -233,10 +238,10 @@ def device_sets(inventory: Inventory, workload: Workload) -> tuple[tuple[Gpu, ..
         for kind in kinds if len(kinds) > 1 else ():
             _add_prefixes(sets, [gpu for gpu in mine if (gpu.name, gpu.memory_bytes) == kind])
         _add_prefixes(sets, mine)
-    wanted = workload.tensor_parallel
+    degree = workload.tensor_parallel
     chosen = list(sets.values())
-    if wanted:
-        count = wanted * (workload.pipeline_parallel or 1)
+    if degree:
+        count = degree * (workload.pipeline_parallel or 1)
         chosen = [gpus for gpus in chosen if len(gpus) == count]
     return tuple(sorted(chosen, key=len))
 
@@ -252,7 +257,7 @@ def _usable(inventory: Inventory, workload: Workload) -> list[Gpu]:
 
 
 def _add_prefixes(sets: dict[tuple[int, ...], tuple[Gpu, ...]], gpus: list[Gpu]) -> None:
-    """The 1, 2, 3 … devices with the most free memory of a group."""
+    """The 1, 2, 3 … devices of a group that have the most free memory."""
     ranked = sorted(gpus, key=lambda gpu: (-(gpu.free_bytes or gpu.memory_bytes or 0), gpu.index))
     for count in range(1, len(ranked) + 1):
         chosen = tuple(sorted(ranked[:count], key=lambda gpu: gpu.index))
@@ -260,7 +265,7 @@ def _add_prefixes(sets: dict[tuple[int, ...], tuple[Gpu, ...]], gpus: list[Gpu])
 
 
 def reject_reason(option: Option) -> str | None:
-    """Why this number of tensor-parallel ranks cannot be, or None."""
+    """Why the model cannot be split over this number of GPUs, or None."""
     if option.tensor_parallel == 1:
         return None
     from modelscan.memory import tensor_parallel

@@ -1,4 +1,4 @@
-"""Which variant and engine an ``estimate`` is about when the user did not say."""
+"""The variant and engine of an ``estimate`` where the user named neither."""
 
 from __future__ import annotations
 
@@ -14,56 +14,58 @@ from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner import refuse
 
 
-def size(subject: ResolvedModel, workload: Workload, inventory: Inventory | None) -> Estimate:
-    """The estimate of the variant asked for, else of the best-quality one.
+def size(model: ResolvedModel, workload: Workload, inventory: Inventory | None) -> Estimate:
+    """The estimate of the requested variant, else of the one with the best quality.
 
     Raises NotDeployableError for closed weights or a variant that does not exist.
     """
     from modelscan.engines.estimate import estimate
 
-    refuse.closed(subject)
-    candidate = choose(subject, workload)
-    return estimate(candidate.shape, workload, inventory, model=subject.id)
+    refuse.closed(model)
+    candidate = choose(model, workload)
+    return estimate(candidate.shape, workload, inventory, model=model.id)
 
 
-def choose(subject: ResolvedModel, workload: Workload) -> Candidate:
-    """The candidate that the workload's quantization and backend mean."""
-    found = list(subject.candidates)
+def choose(model: ResolvedModel, workload: Workload) -> Candidate:
+    """The candidate that matches the workload's quantization and backend. Raises NotDeployableError
+    if none does.
+    """
+    candidates = list(model.candidates)
     if workload.quantization:
-        asked = workload.quantization
-        found = [c for c in found if means(asked, c.variant.quantization, c.variant.format)]
-        _require(found, subject, f"no {asked} weights of {subject.id} are known")
+        quantization = workload.quantization
+        candidates = [
+            c for c in candidates if means(quantization, c.variant.quantization, c.variant.format)
+        ]
+        _require(candidates, model, f"no {quantization} weights of {model.id} are known")
     if workload.backend:
         formats = engine_formats(workload.backend, unsafe=workload.allow_unsafe)
-        found = [c for c in found if c.variant.format in formats]
+        candidates = [c for c in candidates if c.variant.format in formats]
         files = " or ".join(formats)
-        _require(found, subject, f"{workload.backend} loads {files} files; {subject.id} has none")
-    _require(found, subject, f"no downloadable weights of {subject.id} are known")
-    return min(found, key=_order)
+        _require(candidates, model, f"{workload.backend} loads {files} files; {model.id} has none")
+    _require(candidates, model, f"no downloadable weights of {model.id} are known")
+    return min(candidates, key=_order)
 
 
 def _order(candidate: Candidate) -> tuple[bool, float, float, str]:
     """Runnable formats first, then quality, then fewer bytes."""
-    known = candidate.variant.format in ("gguf", "safetensors")
+    runnable = candidate.variant.format in ("gguf", "safetensors")
     loss = candidate.quality.loss if candidate.quality else 0.0
     bits = bits_per_weight(candidate.variant.quantization) or 16.0
-    return (not known, loss, bits, candidate.variant.repo)
+    return (not runnable, loss, bits, candidate.variant.repo)
 
 
-def _require(found: Sequence[Candidate], subject: ResolvedModel, message: str) -> None:
-    if found:
+def _require(candidates: Sequence[Candidate], model: ResolvedModel, message: str) -> None:
+    if candidates:
         return
-    there = list(
+    names = list(
         dict.fromkeys(
-            f"{c.variant.quantization or '?'} ({c.variant.format})" for c in subject.candidates
+            f"{c.variant.quantization or '?'} ({c.variant.format})" for c in model.candidates
         )
     )
-    listed = f"; there are: {', '.join(there)}" if there else ""
+    listed = f"; available: {', '.join(names)}" if names else ""
     raise NotDeployableError(
         message + listed,
-        hint=f"modelscan plan {subject.id} --all"
-        if there
-        else f"modelscan catalog info {subject.id}",
+        hint=f"modelscan plan {model.id} --all" if names else f"modelscan catalog info {model.id}",
         code="no_such_variant",
-        details={"variants": there},
+        details={"variants": names},
     )

@@ -1,4 +1,6 @@
-"""Options that the user named (``--param``): whose they are, and the context they ask for."""
+"""Engine options set by the user (``--param``): the engine they belong to, and the context they
+set.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from modelscan.engines.registry import engines
 
 
 def _spellings(meaning: Callable[[OptionNames], Names]) -> Names:
-    """Every engine's names of an option, once each."""
+    """The names of an option in all engines, without repetitions."""
     return tuple(dict.fromkeys(n for one in engines() for n in meaning(one.option_names)))
 
 
@@ -27,16 +29,16 @@ _UNIFIED = _spellings(lambda names: names.unified)
 
 
 def without_degree(workload: Workload) -> Workload:
-    """The workload without the number of GPUs that was asked for, by option or by name."""
-    kept = tuple(
+    """The workload without the requested number of GPUs, as an option or an engine option."""
+    parameters = tuple(
         (name, value) for name, value in workload.parameters
         if name.replace("_", "-") not in (*_TENSOR, *_PIPELINE)
     )  # fmt: skip
-    return replace(workload, tensor_parallel=None, pipeline_parallel=None, parameters=kept)
+    return replace(workload, tensor_parallel=None, pipeline_parallel=None, parameters=parameters)
 
 
 def flag_of_other_engine(workload: Workload, backend: str) -> str | None:
-    """The first named option that only other engines have, as a reason; None if there is none."""
+    """A reason naming the first user option that only other engines have; None if there is none."""
     for name, _ in workload.parameters:
         plain = name.replace("_", "-")
         owners = [one.name for one in engines() if plain in one.option_names.all]
@@ -46,9 +48,9 @@ def flag_of_other_engine(workload: Workload, backend: str) -> str | None:
 
 
 def apply_user_flags(workload: Workload) -> Workload:
-    """The workload with what named options say of context, slots, GPUs and share of the memory.
+    """The workload with the context, slots, GPUs and memory share that the user's options set.
 
-    Raises UsageError where ``--context`` says something else.
+    Raises UsageError if ``--context`` contradicts them.
     """
     if not workload.parameters:
         return workload
@@ -64,20 +66,20 @@ def apply_user_flags(workload: Workload) -> Workload:
 
 
 def _with_context(workload: Workload) -> Workload:
-    named = whole(workload, *_CONTEXT) or _of_slot(workload)
-    if named is None:
+    tokens = whole(workload, *_CONTEXT) or _of_slot(workload)
+    if tokens is None:
         return workload
-    asked = workload.context_tokens
-    if asked not in (None, named):
+    requested = workload.context_tokens
+    if requested not in (None, tokens):
         raise UsageError(
-            f"--context {asked} and a --param for {named} tokens say different things",
-            hint=f"leave the --param out, or write --context {named}",
+            f"--context {requested} contradicts a --param that sets {tokens} tokens",
+            hint=f"remove the --param, or use --context {tokens}",
         )
-    return replace(workload, context_tokens=named)
+    return replace(workload, context_tokens=tokens)
 
 
 def _of_slot(workload: Workload) -> int | None:
-    """What the context of all slots leaves for one request."""
+    """Tokens per request, from the context that all slots share."""
     size = whole(workload, *_TOTAL)
     if size is None or any(flag(workload, name) for name in _UNIFIED):
         return size

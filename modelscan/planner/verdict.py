@@ -1,4 +1,4 @@
-"""Why there is no plan, as a verdict: too large, not known, or not supported here."""
+"""The verdict of a refusal: too large, not known, or not supported here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from modelscan.engines.support import task_support
 from modelscan.planner import describe, refuse
 from modelscan.planner.attempts import Attempts
 from modelscan.planner.context import PlanningContext
+from modelscan.planner.search import TOO_MANY_GPUS
 
 
 def verdict_of(
@@ -18,7 +19,7 @@ def verdict_of(
     run: Attempts,
     missing: Sequence[Missing],
 ) -> tuple[Verdict, str]:
-    """The verdict of a refusal, and its code: a missing fact is never a no."""
+    """The verdict of a refusal and its code; a missing fact never means "does not fit"."""
     engines = [gap for gap in missing if gap.kind == "engine"]
     if len(engines) < len(missing):
         return Verdict.UNKNOWN, Verdict.UNKNOWN.value
@@ -33,14 +34,14 @@ def verdict_of(
 
 
 def _too_many_gpus(run: Attempts) -> bool:
-    """``--tensor-parallel`` asks for more GPUs than there are: larger hardware would do."""
-    return any("GPUs are asked for" in why for _, why in run.rejected)
+    """Whether ``--tensor-parallel`` requires more GPUs than the machine has."""
+    return any(TOO_MANY_GPUS in reason for _, reason in run.rejected)
 
 
 def unknown_facts(
     model: ResolvedModel, case: PlanningContext, run: Attempts, absent: str | None
 ) -> tuple[Missing, ...]:
-    """The facts without which no verdict can be given, each with the command that tells them."""
+    """The missing facts that a verdict needs, each with the command that obtains it."""
     gaps: list[Missing] = []
     if refuse.unlisted_may_fit(model, case):
         repo = model.unlisted[0]
@@ -52,8 +53,8 @@ def unknown_facts(
         gaps.append(
             Missing("size", repo, f"the size of {repo} is not known", f"modelscan plan hf:{repo}")
         )
-    known = model.candidates or model.unlisted or model.unsized or model.other_formats
-    if not known:
+    has_weights = model.candidates or model.unlisted or model.unsized or model.other_formats
+    if not has_weights:
         gaps.append(
             Missing("repository", model.id, f"no repository with weights of {model.id} is known",
                     "modelscan plan hf:ORG/REPO")
@@ -62,7 +63,7 @@ def unknown_facts(
     if unsure is not None and not absent:
         repo = unsure.option.candidate.variant.repo
         gaps.append(
-            Missing("architecture", repo, f"the architecture of {model.id} is not known: its size "
-                    f"is a range, of which the lower end would fit", f"modelscan plan hf:{repo}")
+            Missing("architecture", repo, f"the architecture of {model.id} is not known: the lower "
+                    f"end of its size range fits, the upper does not", f"modelscan plan hf:{repo}")
         )  # fmt: skip
     return tuple(gaps)

@@ -1,7 +1,7 @@
-"""Whether an engine is used: what its ``/metrics`` count of requests and tokens.
+"""Whether an engine is in use, from the counters of requests and tokens in its ``/metrics``.
 
-Health checks, ``/v1/models`` and ``/metrics`` itself move none of these counters (seen with
-llama.cpp b11549), so asking whether an engine is used does not use it.
+Health checks, ``/v1/models`` and ``/metrics`` itself change none of these counters (observed with
+llama.cpp b11549), so the check does not count as use.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _GAUGES = {
 
 
 def parse_activity(text: str) -> tuple[float, Mapping[str, float]] | None:
-    """(requests now, counters so far) of a ``/metrics`` page; None where it has none of them."""
+    """(running requests, counters) of a ``/metrics`` page; None if it has neither."""
     busy, counters = 0.0, dict[str, float]()
     samples = [(match[1], float(match[2])) for match in _LINE.finditer(text)]
     for name, value in samples:
@@ -40,9 +40,9 @@ def parse_activity(text: str) -> tuple[float, Mapping[str, float]] | None:
 
 
 class IdleWatch:
-    """Checks one engine at intervals: is it ready, and since when is it idle?
+    """Checks one engine at intervals: whether it is ready, and since when it is idle.
 
-    An engine without figures is never idle.
+    An engine without these figures never counts as idle.
     """
 
     def __init__(self, rundir: RunDir, spec: Spec, key: str | None) -> None:
@@ -53,15 +53,15 @@ class IdleWatch:
         self._next = time.monotonic() + self._tick_s()
 
     def wait_s(self) -> float | None:
-        """Seconds until the next check; None when there is nothing left to check."""
+        """Seconds until the next check; None if there are no more checks."""
         if not self._spec.port:
             return None
         if self._spec.idle_s is None and (self._spec.embedded or self._rundir.is_ready()):
-            return None  # the embedded engine reports by itself when it is ready
+            return None  # the embedded engine reports its readiness in a file
         return max(0.0, self._next - time.monotonic())
 
     def is_idle(self) -> bool:
-        """Check, when it is due; whether the engine had no request for ``idle_s`` seconds."""
+        """Check, if due, whether the engine had no request for ``idle_s`` seconds."""
         now = time.monotonic()
         if self.wait_s() is None or now < self._next:
             return False
@@ -83,12 +83,12 @@ class IdleWatch:
         if self._spec.embedded or health(self._address) != "ok":
             return False
         if not serves(self._address, self._spec.name):
-            return False  # another server has the port
+            return False  # another server uses the port
         self._rundir.write_ready({"run_id": self._spec.run_id})
         return True
 
     def _used(self) -> bool:
-        """Whether there was a request since the last check; no answer at all means busy."""
+        """Whether there was a request since the last check; a failed check counts as busy."""
         activity = parse_activity(metrics(self._address))
         if activity is None:
             return True

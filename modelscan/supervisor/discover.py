@@ -1,8 +1,8 @@
-"""Engines that already run on this machine: which servers answer on the ports that engines use.
+"""Engines that already run on this machine, found on the ports that engines use.
 
 Loopback only. A probe sends a few GET requests and costs no tokens; each kind of server is
-recognised by a response that only it gives (observed: llama.cpp b11549, vLLM 0.32; read: SGLang
-0.5, Ollama's API).
+recognised by a response that only it gives (observed: llama.cpp b11549, vLLM 0.32; from source:
+SGLang 0.5, Ollama's API).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from modelscan.core.workload import Backend
 from modelscan.engines import llamacpp, ollama, sglang, vllm
 from modelscan.supervisor.health import Address, ask
 
-# vLLM 8000; llama-server 8080; SGLang 30000; Ollama 11434; LM Studio 1234; others' habits.
+# vLLM 8000; llama-server 8080; SGLang 30000; Ollama 11434; LM Studio 1234; other common ports.
 PORTS = (8000, 8001, 8002, 8080, 8081, 8888, 9000, 30000, 30001, 11434, 1234, 5000, 5001)
 _TIMEOUT_S = 1.0
 _OK, _KEY_NEEDED = 200, (401, 403)
@@ -26,7 +26,9 @@ ServerKind = Backend | Literal["openai"]
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A model that a server lists. ``path``: where its weights are, according to the server."""
+    """A model that a server lists. ``path``: the location of its weights, as the server
+    reports it.
+    """
 
     name: str
     context_tokens: int | None = None
@@ -37,7 +39,7 @@ class ServedModel:
 class DiscoveredServer:
     """A server. ``engine`` "openai": an unknown one with an OpenAI-compatible API.
 
-    ``locked``: it requires a key that we do not have, so its models are unknown.
+    ``locked``: it requires a key that is not available, so its models are unknown.
     """
 
     host: str
@@ -55,7 +57,7 @@ class DiscoveredServer:
 def scan(
     ports: Sequence[int] = PORTS, host: str = "127.0.0.1", key: str | None = None
 ) -> tuple[DiscoveredServer, ...]:
-    """Every server on these ports, in their order; all are probed in parallel."""
+    """Every server on these ports, in their order; the probes run in parallel."""
     from concurrent.futures import ThreadPoolExecutor
 
     unique = list(dict.fromkeys(ports))
@@ -65,7 +67,7 @@ def scan(
 
 
 def probe(address: Address) -> DiscoveredServer | None:
-    """The server at an address; None where nothing listens, and for what is no engine."""
+    """The server at an address; None if nothing listens or it is no engine."""
     if not _listens(address):
         return None
     for recognise in (_ollama, _sglang, _llamacpp, _vllm, _openai):
@@ -128,8 +130,9 @@ def _ollama(address: Address) -> DiscoveredServer | None:
 
 
 def _sglang(address: Address) -> DiscoveredServer | None:
-    """``/get_model_info`` is SGLang's own, ``/get_server_info`` has the version; behind a key
-    ``/metrics`` is still readable."""
+    """``/get_model_info`` exists only in SGLang, ``/get_server_info`` has the version; with a key
+    required, ``/metrics`` is still readable.
+    """
     info = _object(address, "/get_model_info") or _object(address, "/model_info")
     if not info and _models(address)[1] and _has_metrics(address, "sglang:"):
         return DiscoveredServer(address.host, address.port, sglang.NAME, None, (), locked=True)
@@ -166,7 +169,9 @@ def _llamacpp(address: Address) -> DiscoveredServer | None:
 
 
 def _vllm(address: Address) -> DiscoveredServer | None:
-    """``owned_by`` is vllm; behind a key, ``/version`` and ``/metrics`` are still readable."""
+    """``owned_by`` is vllm; with a key required, ``/version`` and ``/metrics`` are still
+    readable.
+    """
     rows, locked = _models(address)
     owned = any(row.get("owned_by") == vllm.NAME for row in rows or ())
     if not owned and not (locked and _has_metrics(address, "vllm:")):
@@ -185,7 +190,7 @@ def _has_metrics(address: Address, prefix: str) -> bool:
 
 
 def _openai(address: Address) -> DiscoveredServer | None:
-    """Any other server that lists models; one that only answers 401 may be anything."""
+    """Any other server that lists models; one that only answers 401 is not recognised."""
     rows, locked = _models(address)
     if locked or not rows or any(not isinstance(row.get("object"), str) for row in rows):
         return None

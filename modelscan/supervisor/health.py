@@ -1,7 +1,7 @@
-"""Is a local engine alive, and does it really answer?
+"""Whether a local engine is alive, and whether it answers requests.
 
-Without httpx, because start-up counts, and never through a proxy. A ``/health`` request costs no
-tokens; ``verify`` requests one token (or one embedding, or one ranking) and is used once per start.
+Without httpx, because start-up time counts, and never through a proxy. A ``/health`` request costs
+no tokens; ``verify`` requests one token (or one embedding, or one ranking) once per start.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Health = Literal["ok", "loading", "unhealthy"]
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an engine listens, and the key it requires (the key itself, in memory only)."""
+    """Where an engine listens, and the key it requires (the secret itself, only in memory)."""
 
     host: str
     port: int
@@ -37,7 +37,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response of any status. ``body`` is the JSON value, or the text where it is none."""
+    """A response of any status. ``body`` is the JSON value, or text if it is not JSON."""
 
     status: int
     body: Any
@@ -51,7 +51,7 @@ def ask(
     *,
     timeout_s: float,
 ) -> Reply | None:
-    """One request; None when nothing (or no HTTP server) gives a whole response in time."""
+    """Send one request; None if no complete HTTP response arrives in time."""
     from modelscan.net.client import HttpClient
     from modelscan.net.errors import HttpError
     from modelscan.net.exchange import HttpSettings, json_body
@@ -86,7 +86,7 @@ def health(address: Address, *, timeout_s: float = 1.0) -> Health:
 
 
 def serves(address: Address, model: str) -> bool:
-    """Whether ``/v1/models`` lists that name: the port belongs to the engine we started."""
+    """Whether ``/v1/models`` lists that name, i.e. the port belongs to the engine we started."""
     reply = ask(address, "GET", "/v1/models", timeout_s=2.0)
     try:
         return reply is not None and any(row["id"] == model for row in reply.body["data"])
@@ -95,7 +95,7 @@ def serves(address: Address, model: str) -> bool:
 
 
 def verify(address: Address, task: str, model: str, *, timeout_s: float) -> str | None:
-    """Request the smallest real answer; None if it is valid, else what is wrong with it."""
+    """Send the smallest real request; None if the answer is valid, else what is wrong with it."""
     path, body, check = _SMALLEST.get(task, _SMALLEST["chat"])
     reply = ask(address, "POST", path, {"model": model, **body}, timeout_s=timeout_s)
     if reply is None:
@@ -125,7 +125,7 @@ def _is_embedding(body: Any) -> bool:
 
 
 def _is_ranking(body: Any) -> bool:
-    rows = body if isinstance(body, list) else body["results"]  # SGLang answers with the list
+    rows = body if isinstance(body, list) else body["results"]  # SGLang returns the list itself
     return len(rows) == len(_RERANK["documents"])
 
 
@@ -140,7 +140,7 @@ _SMALLEST = {
 
 
 def metrics(address: Address) -> str:
-    """The text of ``/metrics``; "" where the engine has none."""
+    """The text of ``/metrics``; "" if the engine has none."""
     reply = ask(address, "GET", "/metrics", timeout_s=1.0)
     if reply is None or reply.status != _OK or not isinstance(reply.body, str):
         return ""
@@ -148,7 +148,7 @@ def metrics(address: Address) -> str:
 
 
 def busy_requests(address: Address) -> int | None:
-    """How many requests the engine is answering now; None when it does not say."""
+    """The number of requests the engine is processing; None if it does not report it."""
     counts = [float(match[1]) for match in _BUSY.finditer(metrics(address))]
     return round(sum(counts)) if counts else None
 

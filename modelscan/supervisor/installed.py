@@ -1,8 +1,8 @@
-"""Where a Python engine (vLLM, SGLang) is installed: never installed by modelscan, only found.
+"""Where a Python engine (vLLM, SGLang) is installed; modelscan never installs one.
 
-A setting names a Python, a command or the environment's folder; without one the active
-environment, the PATH and this interpreter are looked at. The package is not imported (that takes
-seconds): its version is read from its metadata, in its own Python.
+A setting names a Python, a command or the environment's folder; without it the active environment,
+the PATH and this interpreter are searched. The package is not imported (that takes seconds): its
+own Python reads the version from the metadata.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ print(json.dumps([spec is not None, *found, torch, modules[0] if spec else None]
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """An engine that can be started. ``version`` is None where its environment does not say."""
+    """An engine that can be started. ``version`` is None if its metadata has none."""
 
     engine: str
     python: str
@@ -58,21 +58,23 @@ class Installed:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What starts its server; the console script of some builds is broken, the module not."""
+        """The command that starts its server, by module: some builds' console scripts are
+        broken.
+        """
         return (self.python, "-m", self.module)
 
 
 def locate(engine: str, setting: str | None) -> Installed | None:
-    """The engine's environment; None when no place has it.
+    """The engine's environment; None if it is not installed.
 
-    Raises UsageError when ``setting`` names a place that has no such engine.
+    Raises UsageError if ``setting`` names a place without this engine.
     """
     if setting is None:
         return _search(engine, _marks())
     for python in _pythons_of(setting):
-        found = probe(engine, python)
-        if found is not None:
-            return found
+        installed = probe(engine, python)
+        if installed is not None:
+            return installed
     raise UsageError(
         f"the setting {engine} is '{setting}', which has no {registry.engine(engine).title}",
         hint=f"modelscan config set {engine} PATH_OF_THE_PYTHON_THAT_HAS_IT",
@@ -81,7 +83,7 @@ def locate(engine: str, setting: str | None) -> Installed | None:
 
 
 def missing(engine: str) -> ModelscanError:
-    """The error for an engine that is nowhere to be found."""
+    """The error for an engine that is not installed."""
     title = registry.engine(engine).title
     return ModelscanError(
         f"{title} is not installed in the active environment or on the PATH",
@@ -97,11 +99,11 @@ def _marks() -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=16)
 def _search(engine: str, marks: tuple[str, ...]) -> Installed | None:
-    """``marks``: the part of the environment that the answer depends on."""
+    """``marks``: the environment variables that the result depends on."""
     for python in dict.fromkeys(_candidates(engine)):
-        found = probe(engine, python)
-        if found is not None:
-            return found
+        installed = probe(engine, python)
+        if installed is not None:
+            return installed
     return None
 
 
@@ -114,14 +116,16 @@ def _candidates(engine: str) -> Iterator[str]:
         yield from _pythons_of(command)
     yield sys.executable
     for name in ("python3", "python"):
-        found = shutil.which(name)
-        if found is not None:
-            yield found
+        path = shutil.which(name)
+        if path is not None:
+            yield path
 
 
 def _pythons_of(place: str) -> list[str]:
-    """A folder, a Python or a command as the Pythons it may mean (paths stay unresolved: a
-    virtual environment's Python is a link)."""
+    """The Pythons that a folder, a Python or a command may mean.
+
+    Paths stay unresolved: a virtual environment's Python is a link.
+    """
     path = Path(place).expanduser()
     if path.is_dir():
         return [str(path / "bin" / name) for name in ("python", "python3")]
@@ -142,7 +146,7 @@ def _pythons_of(place: str) -> list[str]:
 
 @functools.lru_cache(maxsize=32)
 def probe(engine: str, python: str) -> Installed | None:
-    """Ask one Python for the engine; None when it has none, does not answer or does not exist."""
+    """Look for the engine in one Python; None if it has none, fails or does not exist."""
     package = registry.engine(engine).package
     if package is None:
         return None

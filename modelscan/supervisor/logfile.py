@@ -1,4 +1,4 @@
-"""An engine's log: bounded on disk, read back as lines, followed while the engine lives."""
+"""An engine's log: bounded on disk, read as lines, followed while the engine runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def older(file: Path) -> Path:
 
 
 class RotatingLog:
-    """Appends bytes; at ``limit_bytes`` the file becomes ``.1``, so about twice that is kept.
+    """Appends bytes; at ``limit_bytes`` the file becomes ``.1``, so the log has at most twice that.
 
     A log that cannot be written (disk full) loses lines but never stops the engine.
     """
@@ -30,7 +30,7 @@ class RotatingLog:
         self._open()
 
     def write(self, data: bytes) -> None:
-        """Past the limit, the file ends with the piece's last whole line."""
+        """Appends data; beyond the limit, the file ends with the data's last whole line."""
         if self._size + len(data) <= self._limit:
             self._append(data)
             return
@@ -92,7 +92,7 @@ def _read(file: Path) -> str:
 
 
 def tail(file: Path, count: int | None) -> list[str]:
-    """The last ``count`` lines (None: all that are kept)."""
+    """The last ``count`` lines; None: all lines on disk."""
     lines = read_text(file).splitlines()
     return lines if count is None else list(deque(lines, maxlen=count))
 
@@ -100,18 +100,20 @@ def tail(file: Path, count: int | None) -> list[str]:
 def follow(
     file: Path, alive: Callable[[], bool], *, count: int | None = None, poll_s: float | None = None
 ) -> Iterator[str]:
-    """The last ``count`` lines, then new ones as they come; ends when the writer has ended."""
-    kept = _read(older(file)).splitlines()
-    stream, rest = None, ""
+    """The last ``count`` lines, then new ones as they are written; ends when the writer has
+    ended.
+    """
+    rotated = _read(older(file)).splitlines()
+    stream, partial = None, ""
     try:
         stream = _try_open(file)
-        here = stream.read().decode("utf-8", "replace") if stream else ""
-        *lines, rest = here.split("\n")
-        yield from deque([*kept, *lines], maxlen=count)
+        text = stream.read().decode("utf-8", "replace") if stream else ""
+        *lines, partial = text.split("\n")
+        yield from deque([*rotated, *lines], maxlen=count)
         while True:
             was_alive = alive()
             data = stream.read().decode("utf-8", "replace") if stream else ""
-            *lines, rest = (rest + data).split("\n")
+            *lines, partial = (partial + data).split("\n")
             yield from lines
             if not data:
                 if _replaced(stream, file):
@@ -122,8 +124,8 @@ def follow(
                     break
                 else:
                     time.sleep(poll_s or _FOLLOW_POLL_S)
-        if rest:
-            yield rest
+        if partial:
+            yield partial
     finally:
         if stream:
             stream.close()
@@ -138,7 +140,7 @@ def _try_open(file: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - a b
 
 def _replaced(stream, file: Path) -> bool:  # type: ignore[no-untyped-def]  # noqa: ANN001
     try:
-        there = file.stat().st_ino
+        current = file.stat().st_ino
     except FileNotFoundError:
         return False
-    return stream is None or os.fstat(stream.fileno()).st_ino != there
+    return stream is None or os.fstat(stream.fileno()).st_ino != current

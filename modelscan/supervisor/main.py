@@ -1,9 +1,9 @@
-"""The small process next to each local engine: starts it, keeps its log bounded, notes its end.
+"""The supervisor of a local engine: starts it, bounds its log, records its end.
 
     python -m modelscan.supervisor.main FOLDER RUN_ID
 
-It runs in a session of its own and survives the command that started it (``engines.spawn``); the
-engine dies with it. It does nothing unless ``FOLDER/spec.json`` asks for RUN_ID (``rundir``).
+It runs in its own session and survives the command that started it (``supervisor.spawn``); the
+engine ends with it. It does nothing unless ``FOLDER/spec.json`` contains RUN_ID (``rundir``).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ RUN_MARK = "MODELSCAN_RUN"
 
 
 def main(arguments: list[str]) -> int:
-    """Detach, see that the run is still wanted, supervise it to its end.
+    """Detach, check that the run is still current, supervise it until it ends.
 
-    The lock ``alive.lock`` is held already: the command that started us took it and passed it on
-    as a file descriptor, so the deployment counts as alive from before we exist.
+    ``alive.lock`` is already locked: the command that started us passed the lock as a file
+    descriptor, so the deployment counts as alive before this process exists.
     """
     folder, run_id = arguments
     if os.fork():
-        os._exit(0)  # not a child of the command: nobody has to wait for us
+        os._exit(0)  # not a child of the command, which need not wait for us
     os.setsid()
     rundir = RunDir(Path(folder))
     spec = rundir.spec()
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
 
 
 class Supervisor:
-    """One deployment's engine from fork to its last log line, and again where that is wanted."""
+    """One deployment's engine from fork to its last log line, including restarts."""
 
     def __init__(self, rundir: RunDir, spec: Spec) -> None:
         self._rundir, self._spec = rundir, spec
@@ -62,7 +62,7 @@ class Supervisor:
         self._restarts = 0
 
     def run(self) -> int:
-        """Until the engine ends and nobody wants it again."""
+        """Runs the engine until it ends and is not to be restarted."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGALRM, self._kill)
@@ -82,8 +82,10 @@ class Supervisor:
         return 0
 
     def _launch(self) -> int:
-        """Fork the engine; the end of the pipe with its output. Signals are blocked and wait
-        until there is an engine to pass them to."""
+        """Fork the engine and return the read end of its output pipe.
+
+        Signals stay blocked until there is an engine to forward them to.
+        """
         self._write_running(None)
         reader, writer = os.pipe()
         supervisor = os.getpid()
@@ -96,8 +98,10 @@ class Supervisor:
         return reader
 
     def _revive(self, ended: Ended, lived_s: float, log: RotatingLog) -> bool:
-        """Whether to start it again, after the pause before that; signals are blocked then."""
-        # Once it was ready, later starts may fail for passing reasons: the limit ends that.
+        """Wait for the restart delay and return whether to restart; signals are blocked
+        afterwards.
+        """
+        # After it was ready once, later starts may fail for temporary reasons, up to the limit.
         was_ready = self._rundir.is_ready() or self._restarts > 0
         if not restarts.again(self._spec, ended, was_ready=was_ready):
             return False
@@ -119,10 +123,10 @@ class Supervisor:
         return True
 
     def _paused(self, delay_s: float) -> bool:
-        """Wait; False when a stop was asked for meanwhile. Signals are blocked afterwards."""
+        """Wait; False if a stop was requested in the meantime. Signals are blocked afterwards."""
         until = time.monotonic() + delay_s
-        while not self._stopping and (left := until - time.monotonic()) > 0:
-            time.sleep(min(left, _PAUSE_STEP_S))
+        while not self._stopping and (remaining := until - time.monotonic()) > 0:
+            time.sleep(min(remaining, _PAUSE_STEP_S))
         signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         return not self._stopping
 
@@ -132,7 +136,7 @@ class Supervisor:
         self._rundir.write_restarts(note)
 
     def _become_engine(self, parent: int, reader: int, writer: int) -> None:
-        """The forked child: never returns."""
+        """Runs in the forked child and never returns."""
         code = 1
         try:
             os.setpgid(0, 0)
@@ -166,11 +170,11 @@ class Supervisor:
     def _write_running(self, engine: int | None, supervisor: int | None = None) -> None:
         me = identify(supervisor or os.getpid())
         assert me is not None
-        found = identify(engine) if engine else None
-        self._rundir.write_running(Running(self._spec.run_id, me, found))
+        identity = identify(engine) if engine else None
+        self._rundir.write_running(Running(self._spec.run_id, me, identity))
 
     def _pump(self, reader: int, log: RotatingLog) -> None:
-        """Its output into the log until it ends; meanwhile a look at whether it is used."""
+        """Copy its output to the log until it ends, and check for idleness."""
         watch = IdleWatch(self._rundir, self._spec, self._key())
         while True:
             wait_s = watch.wait_s()
@@ -190,21 +194,23 @@ class Supervisor:
         from modelscan.state.secrets import resolve
 
         for reference in self._spec.secrets.values():
-            with contextlib.suppress(ModelscanError):  # the engine will say what is missing
+            with contextlib.suppress(ModelscanError):  # the engine reports a missing key itself
                 return resolve(reference)
         return None
 
     def _wait(self) -> int:
-        """The engine's wait status; an engine that only closed its output is waited for."""
+        """The engine's wait status; waits if the engine only closed its output."""
         if self._status is None:
-            with contextlib.suppress(ChildProcessError):  # the handler was quicker
+            with contextlib.suppress(
+                ChildProcessError
+            ):  # the signal handler has already collected it
                 self._gone(os.waitpid(self._engine, 0)[1])
         assert self._status is not None
         signal.setitimer(signal.ITIMER_REAL, 0)
         return self._status
 
     def _reap(self, number: int, frame: FrameType | None) -> None:
-        """The engine ended: end what it started, too, so that the log's pipe closes."""
+        """The engine ended: kill its child processes, too, so that the log's pipe closes."""
         with contextlib.suppress(ChildProcessError):
             pid, status = os.waitpid(self._engine, os.WNOHANG)
             if pid:
@@ -236,7 +242,7 @@ class Supervisor:
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
         self._signal_engine(signal.SIGTERM)
-        self._signal_engine(signal.SIGCONT)  # one that was suspended could not end
+        self._signal_engine(signal.SIGCONT)  # a suspended process could not end
         signal.setitimer(signal.ITIMER_REAL, self._spec.stop_grace_s)
 
     def _kill(self, number: int, frame: FrameType | None) -> None:
@@ -248,13 +254,13 @@ class Supervisor:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._engine, number)
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(self._engine, number)  # before it leads its own group
+            os.kill(self._engine, number)  # not a group leader yet
 
 
 def engine_environment(spec: Spec, environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What the engine sees: the user's environment without credentials, plus its own.
+    """The engine's environment: the user's without credentials, plus its own variables.
 
-    Raises AuthError when a referenced secret is missing.
+    Raises AuthError if a referenced secret is missing.
     """
     from modelscan.state.secrets import resolve
 
@@ -265,12 +271,12 @@ def engine_environment(spec: Spec, environ: Mapping[str, str] | None = None) -> 
         if not own_path:
             del inherited["PYTHONPATH"]
     secrets = {name: resolve(reference, inherited) for name, reference in spec.secrets.items()}
-    kept = {name: value for name, value in inherited.items() if not looks_secret(name)}
-    return {**kept, **spec.env, **secrets, RUN_MARK: f"{spec.name}/{spec.run_id}"}
+    environment = {name: value for name, value in inherited.items() if not looks_secret(name)}
+    return {**environment, **spec.env, **secrets, RUN_MARK: f"{spec.name}/{spec.run_id}"}
 
 
 def looks_secret(name: str) -> bool:
-    """Whether a variable's name says that it holds a credential."""
+    """Whether a variable's name suggests a credential."""
     words = name.upper().split("_")
     return bool({"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"} & set(words))
 

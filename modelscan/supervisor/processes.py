@@ -1,4 +1,4 @@
-"""Processes told apart for certain: a pid counts only together with when it started."""
+"""Identification of processes: a pid is valid only together with the process's start time."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ _STATE_FIELD, _START_FIELD = 0, 19  # counted after the command's closing parent
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """``started`` compares equal only for the same process: boot id and start ticks on Linux."""
+    """``started`` is equal only for the same process: boot id and start ticks on Linux."""
 
     pid: int
     started: str
-    started_at: float | None = None  # epoch seconds, for people
+    started_at: float | None = None  # epoch seconds, for display
 
 
 def identify(pid: int) -> Identity | None:
-    """Who has that pid now; None if nobody or only a zombie."""
+    """The process with that pid; None if there is none or only a zombie."""
     if _PROC.is_dir() and (_PROC / "self").exists():
         return _identify_linux(pid)
     return _identify_psutil(pid)
 
 
 def is_alive(identity: Identity) -> bool:
-    """Whether that very process still runs."""
-    found = identify(identity.pid)
-    return found is not None and found.started == identity.started
+    """Whether this process still runs."""
+    current = identify(identity.pid)
+    return current is not None and current.started == identity.started
 
 
 def send(identity: Identity, number: signal.Signals, *, group: bool = False) -> bool:
-    """Signal that very process (or the process group it leads); False if it is gone."""
+    """Signal this process (or the process group it leads); False if it has ended."""
     if not is_alive(identity):
         return False
     if group:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(identity.pid, number)
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(identity.pid, number)  # also where it does not lead a group yet
+        os.kill(identity.pid, number)  # also if it does not lead a group yet
         return True
     return group
 
 
 def boot_id() -> str:
-    """Changes with every boot of this machine."""
+    """A value that changes with every boot of this machine."""
     file = _PROC / "sys/kernel/random/boot_id"
     if file.is_file():
         return file.read_text().strip()
@@ -60,25 +60,26 @@ def boot_id() -> str:
 
 
 def die_with_parent(parent: int) -> None:
-    """Linux: SIGKILL us when the process that started us dies. Elsewhere nothing happens."""
+    """Linux: receive SIGKILL when the parent process dies. No effect elsewhere."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
 
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        os._exit(1)  # it died in between
+        os._exit(1)  # the parent died in between
 
 
 def limit(memory_bytes: int | None, nice: int) -> None:
-    """Of this process and all it starts: allocations beyond the limit fail, others go first.
+    """Limit this process and its children: allocations beyond the limit fail; ``nice`` lowers
+    priority.
 
-    RLIMIT_DATA counts private writable memory: not files that are mapped, nor what a GPU's
-    driver only reserves.
+    RLIMIT_DATA counts private writable memory, not mapped files or memory that a GPU driver only
+    reserves.
     """
     import resource
 
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file has all the weights in it
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would contain all weights
     if memory_bytes is not None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
     if nice:
@@ -119,21 +120,21 @@ def _identify_psutil(pid: int) -> Identity | None:
 
 
 def memory_bytes(pid: int) -> tuple[int | None, int | None]:
-    """(all resident bytes, those that are not a mapped file); None where it cannot be read.
+    """(resident bytes, those that are not a mapped file); None if they cannot be read.
 
-    The kernel counts mapped weights as available memory, so only the second part is missing
-    from ``MemAvailable``.
+    The kernel counts mapped weights as available memory, so only the second part is missing from
+    ``MemAvailable``.
     """
     try:
         text = (_PROC / str(pid) / "status").read_text()
     except OSError:
         return _memory_psutil(pid)
-    found = {
+    fields = {
         name: int(value.split()[0]) * 1024
         for name, _, value in (line.partition(":") for line in text.splitlines())
         if name in ("VmRSS", "RssAnon")
     }
-    return found.get("VmRSS"), found.get("RssAnon")
+    return fields.get("VmRSS"), fields.get("RssAnon")
 
 
 def _memory_psutil(pid: int) -> tuple[int | None, int | None]:

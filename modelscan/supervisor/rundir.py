@@ -1,9 +1,9 @@
-"""A deployment's folder: what its supervisor is to run, which processes run, how the engine ended.
+"""A deployment's folder: the supervisor's task, the running processes, and the engine's end.
 
-Whether something runs is never guessed from a pid: supervisor and engine hold ``alive.lock``
-(flock, which the kernel drops with its last holder, also after kill -9 and a reboot). The command
-that starts them takes the lock, writes ``spec.json`` and passes the locked file descriptor on:
-there is no instant at which a process is on its way and the lock is free.
+Liveness is never derived from a pid: supervisor and engine hold ``alive.lock`` (flock, which the
+kernel releases with its last holder, also after kill -9 and a reboot). The command that starts them
+locks it, writes ``spec.json`` and passes the locked file descriptor on: the lock is never free
+while a process is starting.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One start of one engine.
+    """One start of one engine. ``argv`` is the whole command.
 
-    ``argv`` is the whole command. With ``embedded`` it is our own launcher, which the
-    supervisor calls after a fork instead of starting another interpreter. ``env`` is added to
-    the inherited environment; ``secrets`` maps a variable to a *reference*.
+    With ``embedded`` it is modelscan's own launcher, which the supervisor calls after a fork
+    instead of starting another interpreter. ``env`` is added to the inherited environment;
+    ``secrets`` maps a variable to a *reference*.
     """
 
     run_id: str
@@ -43,13 +43,13 @@ class Spec:
     secrets: Mapping[str, str]
     stop_grace_s: float = 5.0
     log_limit_bytes: int = 4 << 20
-    restart: str = "no"  # a policy of ``engines.restarts``
+    restart: str = "no"  # a policy of ``supervisor.restarts``
     restart_limit: int = 5
     restart_delay_s: float = 0.5  # before the first restart
-    healthy_s: float = 300.0  # after so long without an end, restarts are counted anew
-    idle_s: float | None = None  # end it after so long without a request
+    healthy_s: float = 300.0  # after this many seconds without an end, the restart count is reset
+    idle_s: float | None = None  # seconds without a request after which it is ended
     host: str = "127.0.0.1"
-    port: int = 0  # 0: nothing to ask
+    port: int = 0  # 0: no port to check
     memory_limit_bytes: int | None = None
     nice: int = 0
 
@@ -67,8 +67,8 @@ class Running:
 class Ended:
     """How the engine ended: an exit code, or the signal that killed it.
 
-    ``cause`` is idle, told_to_stop (SIGTERM to the supervisor, which is also how ``stop`` ends
-    it) or crashed (everything else; what that means depends on whether it had been ready).
+    ``cause`` is idle, told_to_stop (SIGTERM to the supervisor, which is also how ``stop`` ends it)
+    or crashed (everything else; its meaning depends on whether the engine had been ready).
     """
 
     run_id: str
@@ -76,24 +76,24 @@ class Ended:
     signal: int | None
     cause: EndCause
     at: str
-    restarts: int = 0  # before this end
+    restarts: int = 0  # restarts before this end
 
     @property
     def on_purpose(self) -> bool:
-        """Whether the supervisor ended it."""
+        """Whether the supervisor ended it on request."""
         return self.cause is not EndCause.CRASHED
 
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """That the engine crashed and was, or will be, started again."""
+    """A crash of the engine after which it was or will be restarted."""
 
     run_id: str
     count: int
     limit: int
-    reason: str  # of the last end, not redacted
+    reason: str  # reason of the last end, not redacted
     at: str
-    waiting: bool  # for the next start; False: it was started
+    waiting: bool  # the next start is pending; False: it was started
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,10 @@ class RunDir:
 
     @contextlib.contextmanager
     def claim(self, spec: Spec) -> Iterator[int | None]:
-        """Write what is to run and give the locked descriptor for the supervisor to inherit.
+        """Write the spec and yield the locked descriptor for the supervisor to inherit.
 
-        None, and nothing done, while another run lives. Leaving closes our copy only.
+        Yields None and writes nothing while another run is alive. Leaving the context closes only
+        our copy.
         """
         ensure_dir(self.folder)
         with self._exclusive() as fd:
@@ -171,7 +172,7 @@ class RunDir:
         self._write("ready.json", value)
 
     def is_ready(self) -> bool:
-        """Whether this engine, since it was last started, could once be asked."""
+        """Whether this engine has answered requests since its last start."""
         return self.ready_file.exists()
 
     def ready(self) -> Mapping[str, Any] | None:
@@ -203,13 +204,13 @@ class RunDir:
 
 
 def _read_as(kind: type[T], value: Mapping[str, Any]) -> T:
-    """A flat record, also of another release: fields that this one does not have are dropped."""
+    """A flat record, also of another release: fields unknown to this release are dropped."""
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     return kind(**{name: value[name] for name in names if name in value})
 
 
 def _ended(value: Mapping[str, Any]) -> Ended:
-    """Releases up to 9fb7434 wrote two flags in place of a cause."""
+    """Releases up to 9fb7434 wrote two flags instead of a cause."""
     if "cause" in value:
         cause = EndCause(value["cause"])
     elif value.get("idle"):
@@ -220,7 +221,7 @@ def _ended(value: Mapping[str, Any]) -> Ended:
 
 
 def _lock(fd: int) -> bool:
-    """An observer holds a shared lock for an instant: one refusal proves nothing yet."""
+    """Lock or test. An observer holds a shared lock for an instant: one failure proves nothing."""
     deadline = time.monotonic() + _OBSERVED_S
     while True:
         try:

@@ -22,7 +22,7 @@ MODULE = "modelscan.supervisor.main"
 ERRORS = "supervisor.err"
 _POLL_S = 0.01
 _KILL_WAIT_S = 5.0
-_BORN_S = 5.0  # until a supervisor has said who it is
+_BORN_S = 5.0  # until a supervisor has written its identity
 
 
 def new_run_id() -> str:
@@ -30,9 +30,9 @@ def new_run_id() -> str:
 
 
 def start(rundir: RunDir, spec: Spec) -> None:
-    """Start the supervisor and return at once: it counts as alive from now on.
+    """Start the supervisor and return at once: from now on it counts as alive.
 
-    The caller holds the deployment's lock. Raises RemoteError while another run lives. The
+    The caller holds the deployment's lock. Raises RemoteError while another run is alive. The
     supervisor's working folder is the deployment's own, so that ``python -m`` finds no foreign
     module in the user's current folder.
     """
@@ -44,12 +44,12 @@ def start(rundir: RunDir, spec: Spec) -> None:
             command, cwd=rundir.folder, env=_environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True, pass_fds=[lock],
         )  # fmt: skip
-    # It detaches at once by a fork of its own; what is left must not stay as a zombie.
+    # It detaches by its own fork; collect the remaining process so that it is no zombie.
     threading.Thread(target=process.wait, name="reap", daemon=True).start()
 
 
 def last_error(rundir: RunDir) -> str | None:
-    """What a supervisor that failed said last (it normally says nothing)."""
+    """The last output of a supervisor that failed (normally empty)."""
     try:
         lines = (rundir.folder / ERRORS).read_text(errors="replace").strip().splitlines()
     except FileNotFoundError:
@@ -67,17 +67,17 @@ def _environment() -> dict[str, str]:
 def _still_there(rundir: RunDir) -> RemoteError:
     name = rundir.folder.name
     return RemoteError(
-        f"another process of {name} is still there",
+        f"another process of {name} still runs",
         hint=f"modelscan stop {name}",
         code="still_running",
     )
 
 
 def stop(rundir: RunDir, grace_s: float = 5.0) -> bool:
-    """End supervisor and engine and wait until both are gone; False if nothing ran.
+    """End supervisor and engine and wait until both have ended; False if nothing ran.
 
-    SIGTERM first; after the grace period (kept by the supervisor, too) SIGKILL. Raises RemoteError
-    when something survives even that.
+    SIGTERM first; after the grace period (which the supervisor also applies) SIGKILL. Raises
+    RemoteError if a process survives even that.
     """
     if not rundir.alive():
         return False
@@ -103,13 +103,13 @@ def _wait(done: Callable[[], bool], timeout_s: float) -> bool:
 
 
 def _signal(rundir: RunDir, number: signal.Signals) -> None:
-    """The supervisor, which ends the engine; the engine itself where that is gone or deaf."""
+    """Signal the supervisor, which ends the engine; the engine itself if the supervisor is gone."""
     _wait(lambda: rundir.running() is not None or not rundir.alive(), _BORN_S)
     supervisor, engine = _identities(rundir)
     if number is signal.SIGKILL and engine is not None:
         send(engine, number, group=True)
-    told = supervisor is not None and send(supervisor, number)
-    if engine is not None and not told:
+    sent = supervisor is not None and send(supervisor, number)
+    if engine is not None and not sent:
         send(engine, number, group=True)
 
 

@@ -55,7 +55,7 @@ def test_without_an_engine_for_the_gpu(cli: Cli, h100: dict[str, str]) -> None:
     assert plan["repo"] in pulled.json["error"]["message"]
     estimated = cli("estimate", *asked, env=h100).json
     assert estimated["total_bytes"] == plan["estimate"]["total_bytes"]
-    assert any("what `plan` chooses" in text for text in estimated["assumptions"])
+    assert any("as `plan` chooses" in text for text in estimated["assumptions"])
     fit = cli("catalog", "info", "qwen3-8b", "--json", env=h100).json["fit"]
     assert (fit["verdict"], fit["backend"], fit["offload"]) == ("fits", "llama.cpp", "cpu")
 

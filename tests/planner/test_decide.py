@@ -101,7 +101,7 @@ def test_mixed_cards_are_split_by_layers_only() -> None:
     refused = decide(subject(DENSE_32B, ["FP8"]), mixed, Workload())
     assert refused.plan is None
     assert ("FP8 safetensors on vllm, RTX 4090 + RTX 3090",
-            "tensor parallelism needs equal GPUs") in refused.rejected  # fmt: skip
+            "tensor parallelism needs identical GPUs") in refused.rejected  # fmt: skip
     found = plan(decide(subject(DENSE_70B, ["Q4_K_M"]), mixed, Workload()))
     assert found.gpus == (0, 1)
     assert found.tensor_parallel == 1
@@ -112,7 +112,7 @@ def test_671_billion_int4_on_24_gib_is_refused_with_both_numbers() -> None:
     found = decide(subject(LATENT_671B, ["FP8"], original="FP8"), machine(RTX_4090), wish)
     assert found.refusal is not None
     text = " ".join(found.refusal.reasons)
-    assert "there are: FP8 (safetensors)" in text
+    assert "available: FP8 (safetensors)" in text
     assert "336 GB" in text or "335 GB" in text or "342 GB" in text
     assert "24.0 GiB" in text
     assert (found.refusal.needed_bytes or 0) > 300 * GIB
@@ -285,7 +285,7 @@ def test_more_requests_than_the_pool_holds_wait() -> None:
     model, here = subject(DENSE_8B, ["BF16"]), machine(H100)
     found = plan(decide(model, here, Workload(backend="vllm", parallel=64)))
     assert (found.context_tokens, found.parallel) == (32_768, 64)
-    assert any("the others wait" in reason for reason in found.reasons)
+    assert any("others wait" in reason for reason in found.reasons)
     assert not any("tight" in reason for reason in found.reasons)
     held = found.estimate.max_concurrency
     assert held is not None

@@ -138,7 +138,7 @@ def test_an_estimate_is_of_what_the_plan_chooses() -> None:
     found, decision = estimate_here(there, MODEL, Workload())
     assert decision.plan is not None
     assert found.total_bytes == decision.plan.estimate.total_bytes
-    assert "what `plan` chooses" in found.assumptions[0]
+    assert "as `plan` chooses" in found.assumptions[0]
     small = simulated_machine(machine(RTX_3060, host_gib=8))
     unfit, _ = estimate_here(small, subject(DENSE_70B, ("BF16",)), Workload())
     assert (unfit.verdict, unfit.speed) == (Verdict.DOES_NOT_FIT, None)

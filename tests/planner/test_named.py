@@ -71,7 +71,7 @@ def test_the_context_of_an_option_is_the_plans(wanted: Workload, context: int, s
 
 def test_two_contexts_are_refused() -> None:
     wanted = asked(("max-model-len", "4096"), backend="vllm", context_tokens=8192)
-    with pytest.raises(UsageError, match="8192 and a --param for 4096"):
+    with pytest.raises(UsageError, match="8192 contradicts a --param that sets 4096"):
         decide(subject(DENSE_8B), machine(RTX_4090), wanted)
 
 
@@ -79,7 +79,7 @@ def test_a_degree_of_an_option_needs_its_gpus() -> None:
     wanted = asked(("tensor-parallel-size", "2"), backend="vllm")
     alone = decide(subject(DENSE_8B), machine(RTX_4090), wanted).refusal
     assert alone is not None
-    assert "2 GPUs are asked for (--tensor-parallel), there is 1" in alone.reasons[0]
+    assert "--tensor-parallel requires 2 GPUs; 1 is available" in alone.reasons[0]
     near = alone.alternatives[0]
     assert (near.backend, near.tensor_parallel) == ("vllm", 1)
     plan = decide(subject(DENSE_8B), machine(RTX_4090, RTX_4090), wanted).plan

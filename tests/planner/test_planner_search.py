@@ -65,7 +65,7 @@ def listed(
     rows = [
         (str(option.candidate.variant.quantization), option.backend,
          tuple(device.index for device in option.gpus), option.tensor_parallel)
-        for option in result.found
+        for option in result.options
     ]  # fmt: skip
     return rows, dict(result.rejected)
 
@@ -87,7 +87,7 @@ class TestLabels:
         result = search_options(
             subject(DENSE_8B, ("BF16", "Q4_K_M")), machine(RTX_4090), Workload()
         )
-        labels = {option.label for option in result.found}
+        labels = {option.label for option in result.options}
         assert labels >= {
             "BF16 on vllm, RTX 4090", "Q4_K_M on llama.cpp, RTX 4090", "Q4_K_M on llama.cpp, CPU",
         }  # fmt: skip
@@ -184,7 +184,7 @@ class TestEngines:
             assert [row[2] for row in found] == [(0,), (1,)]
             label = device_label(pair)
             assert rejected == {
-                f"BF16 safetensors on vllm, {label}": "tensor parallelism needs equal GPUs"
+                f"BF16 safetensors on vllm, {label}": "tensor parallelism needs identical GPUs"
             }
             llama, _ = listed(subject(DENSE_8B, ("Q4_K_M",)), machine(*pair), backend="llama.cpp")
             assert ("Q4_K_M", "llama.cpp", (0, 1), 1) in llama
@@ -206,7 +206,7 @@ class TestEngines:
         assert listed(model, BARE, force=True)[0] == []
 
     @pytest.mark.parametrize("degree", [2, 4])
-    @pytest.mark.parametrize(("count", "there"), [(0, "there are 0"), (1, "there is 1")])
+    @pytest.mark.parametrize(("count", "there"), [(0, "0 are available"), (1, "1 is available")])
     def test_more_ranks_than_cards_is_a_reason(self, degree: int, count: int, there: str) -> None:
         found, rejected = listed(
             subject(DENSE_8B, ("BF16",)), machine(*(H100,) * count), backend="vllm",
@@ -214,14 +214,14 @@ class TestEngines:
         )  # fmt: skip
         assert found == []
         assert rejected == {
-            "BF16 safetensors on vllm": f"{degree} GPUs are asked for (--tensor-parallel), {there}"
+            "BF16 safetensors on vllm": f"--tensor-parallel requires {degree} GPUs; {there}"
         }
 
     def test_the_number_of_cards_is_named(self) -> None:
         _, rejected = listed(
             subject(DENSE_8B, ("BF16",)), machine(H100, H100), backend="vllm", tensor_parallel=3
         )
-        assert list(rejected.values()) == ["3 GPUs are asked for (--tensor-parallel), there are 2"]
+        assert list(rejected.values()) == ["--tensor-parallel requires 3 GPUs; 2 are available"]
 
     def test_a_file_format_is_the_first_reason(self) -> None:
         """Ollama loads no safetensors, whatever the task."""
@@ -325,7 +325,7 @@ class TestFormats:
         changed = Candidate(candidate.variant, candidate.shape, Quality(1.5, "unknown"))
         model = replace(subject(DENSE_8B, ("Q2_K",)), candidates=(changed,))
         _, rejected = listed(model, BARE)
-        assert rejected == {"Q2_K": "quality unknown: only on --quantization Q2_K"}
+        assert rejected == {"Q2_K": "quality unknown: only with --quantization Q2_K"}
 
 
 class TestRecipes:
@@ -348,7 +348,7 @@ class TestRecipes:
         model = Model(id="acme/model", name="acme/model", specs=(spec,))
         case = replace(subject(DENSE_8B, ("BF16",)), model=model)
         result = search_options(case, machine(RTX_4090), Workload(backend="vllm", mode=wish))
-        assert [option.recommended for option in result.found] == [recommended]
+        assert [option.recommended for option in result.options] == [recommended]
 
     def test_one_fitting_recipe_of_several_is_enough_and_none_is_none(self) -> None:
         fitting = Spec("huggingface", "acme/model-BF16", "vLLM", None)
@@ -359,9 +359,9 @@ class TestRecipes:
                                    ((other,), False), ((), False)):  # fmt: skip
             case = replace(plain, model=replace(model, specs=specs))
             result = search_options(case, machine(RTX_4090), Workload(backend="vllm"))
-            assert [option.recommended for option in result.found] == [recommended]
+            assert [option.recommended for option in result.options] == [recommended]
         result = search_options(plain, machine(RTX_4090), Workload(backend="vllm"))
-        assert [option.recommended for option in result.found] == [False]
+        assert [option.recommended for option in result.options] == [False]
 
 
 class TestRanks:
@@ -370,7 +370,7 @@ class TestRanks:
         (candidate,) = subject(config, ("BF16",)).candidates
         (first, *_) = search_options(
             subject(config, ("BF16",)), machine(RTX_4090), Workload()
-        ).found
+        ).options
         return replace(first, candidate=candidate, backend=backend, tensor_parallel=degree)
 
     def test_every_degree_above_one_is_checked_against_the_heads(self) -> None:
@@ -388,4 +388,4 @@ def test_the_first_reason_of_a_label_is_kept_and_sets_may_be_given() -> None:
     model, here = subject(DENSE_8B, ("BF16",)), machine(RTX_4090, RTX_4090)
     only = (here.gpus[1],)
     result = search_options(model, here, Workload(backend="vllm"), sets=[only])
-    assert [option.gpus for option in result.found] == [only]
+    assert [option.gpus for option in result.options] == [only]

@@ -156,7 +156,7 @@ def test_a_second_start_is_refused_while_the_first_lives(rundir: RunDir) -> None
     spawn.start(rundir, python(SLEEP))
     up(rundir)
     first = rundir.running()
-    with pytest.raises(RemoteError, match="still there"):
+    with pytest.raises(RemoteError, match="still runs"):
         spawn.start(rundir, python(SLEEP))
     assert first is not None and first.engine is not None and is_alive(first.engine)
 

@@ -101,7 +101,7 @@ def test_a_dry_run_does_not_outlive_the_command(tmp_path: Path) -> None:
     held = tmp_path / "held.py"
     held.write_text(
         "import os, time\nfrom modelscan.supervisor.dry_run import child\n"
-        "child._confine(os.getppid())\nprint('confined', flush=True)\ntime.sleep(60)\n"
+        "child._limit_process(os.getppid())\nprint('confined', flush=True)\ntime.sleep(60)\n"
     )
     command = subprocess.Popen(
         [sys.executable, "-c", code, str(held)], stdout=subprocess.PIPE, text=True,

@@ -1,1 +1,1 @@
-"""llama.cpp's own dry run: what it would allocate."""
+"""llama.cpp's own dry run: the bytes it would allocate."""

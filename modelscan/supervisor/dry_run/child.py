@@ -1,9 +1,9 @@
-"""The process of a dry run: print the figures and be ended by the engine.
+"""The process of a dry run: print the figures; the engine then ends the process.
 
     python -m modelscan.supervisor.dry_run.child PARENT --model FILE [llama-server's options]
 
-It imports little (its start is waited for) and never outlives the command that asked, whose pid
-is PARENT: one that was killed meanwhile is not our parent any more.
+It imports little, because the command waits for its start, and ends with the command, whose pid is
+PARENT: if the command was killed in between, the parent process has another pid.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from modelscan.engines.llamacpp.option_words import parse
 from modelscan.supervisor.embedded.params import apply
 from modelscan.supervisor.processes import die_with_parent
 
-_LONGEST_S = 150  # beyond the asker's own limit
+_LONGEST_S = 150  # longer than the command's own limit
 
 
 def main(argv: Sequence[str]) -> int:
-    """1 for a file or settings that the engine refuses; a good run ends in a crash."""
+    """Returns 1 for a file or settings that the engine rejects; a successful run ends in a
+    crash.
+    """
     if sys.platform != "win32":
-        _confine(int(argv[0]))
+        _limit_process(int(argv[0]))
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -46,8 +48,8 @@ def main(argv: Sequence[str]) -> int:
     return 1
 
 
-def _confine(parent: int) -> None:
-    """No core file; an end in any case, also when the command that started it is gone."""
+def _limit_process(parent: int) -> None:
+    """Disable core dumps, set an alarm, and die with the parent process."""
     import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -58,7 +60,9 @@ def _confine(parent: int) -> None:
 
 
 def _hold_crashes() -> None:
-    """A crashing thread waits (libc's ``pause`` as its handler) while the log thread goes on."""
+    """A crashing thread pauses (libc's ``pause`` as its handler) so that the log thread can
+    finish.
+    """
     import ctypes
 
     library = ctypes.CDLL(None)

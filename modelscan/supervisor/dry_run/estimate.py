@@ -1,4 +1,4 @@
-"""``estimate --exact``: llama.cpp's own figures for a local file, or for a remote one's header."""
+"""``estimate --exact``: llama.cpp's own figures for a local file, or for a remote file's header."""
 
 from __future__ import annotations
 
@@ -22,42 +22,44 @@ from modelscan.state.config import Config
 
 
 def exact_estimate(
-    subject: ResolvedModel, workload: Workload, machine: Machine, config: Config
+    model: ResolvedModel, workload: Workload, machine: Machine, config: Config
 ) -> Estimate:
-    """The estimate with the engine's figures; raises where there is no GGUF file to ask about."""
+    """The estimate with the engine's figures. Raises NotDeployableError if there is no GGUF file,
+    OfflineError if a remote header is needed and ``--offline`` is set.
+    """
     from modelscan.supervisor.dry_run.run import exact
 
-    refuse.closed(subject)
+    refuse.closed(model)
     if workload.backend not in (None, LLAMACPP):
         raise NotDeployableError(
-            f"--exact asks llama.cpp itself; {workload.backend} has no dry run",
-            hint=f"modelscan estimate {subject.id} --exact --backend llama.cpp",
+            f"--exact needs llama.cpp's dry run; {workload.backend} has none",
+            hint=f"modelscan estimate {model.id} --exact --backend llama.cpp",
         )
     inventory = machine.free_inventory()
     wishes = replace(workload, backend=LLAMACPP)
-    plan = decide_here(machine, subject, wishes).plan
+    plan = decide_here(machine, model, wishes).plan
     if plan is not None:  # what `plan` chooses among this model's GGUF files
         workload = workload_of(plan, workload)
         inventory = replace(
             inventory, gpus=tuple(g for g in inventory.gpus if g.index in plan.gpus)
         )
         wishes = replace(wishes, quantization=plan.quantization)
-    candidate = choose(subject, wishes)
+    candidate = choose(model, wishes)
     variant, shape = candidate.variant, candidate.shape
     path = Path(shape.path) if shape.path else None
     if path is not None and path.is_file() and path.suffix == ".gguf":
-        return exact(shape, workload, inventory, model=subject.id, path=path)
-    return _remote(subject, variant, workload, inventory, config)
+        return exact(shape, workload, inventory, model=model.id, path=path)
+    return _remote(model, variant, workload, inventory, config)
 
 
 def _remote(
-    subject: ResolvedModel,
+    model: ResolvedModel,
     variant: Variant,
     workload: Workload,
     inventory: Inventory,
     config: Config,
 ) -> Estimate:
-    """Only the header is fetched: a few MiB."""
+    """The estimate from a remote file: only its header is fetched, a few MiB."""
     from modelscan.formats import gguf
     from modelscan.hub.repository import Hub
     from modelscan.memory.shape import from_gguf
@@ -66,13 +68,13 @@ def _remote(
     files = [file for file in variant.files if file.path.endswith(".gguf")]
     if variant.source == "local_path" or not files:
         raise NotDeployableError(
-            f"there is no GGUF file of {subject.id} to ask llama.cpp about",
-            hint=f"modelscan estimate {subject.id}",
+            f"{model.id} has no GGUF file for llama.cpp's dry run",
+            hint=f"modelscan estimate {model.id}",
         )
     if config.offline:
         raise OfflineError(
             f"the header of {variant.repo}/{files[0].path} is needed and --offline is set",
-            hint=f"modelscan estimate {subject.id} --exact",
+            hint=f"modelscan estimate {model.id} --exact",
         )
     kind = Kind.MODELSCOPE if variant.source == "modelscope" else Kind.HUGGINGFACE
     reference = Reference(kind, variant.repo, variant.revision)
@@ -84,7 +86,7 @@ def _remote(
             if header.split_count > 1 or not shards:
                 shards.append((header, remote.read))
             if shards[0][0].split_count == len(shards):
-                break  # what is left is projectors
+                break  # the remaining files are projectors
         joined = gguf.merge_shards([header for header, _ in shards])
         shape = from_gguf(joined, quantization=variant.quantization)
-        return exact(shape, workload, inventory, model=subject.id, shards=shards)
+        return exact(shape, workload, inventory, model=model.id, shards=shards)

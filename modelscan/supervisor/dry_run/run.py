@@ -1,9 +1,9 @@
-"""llama.cpp's own dry run: how many bytes it would allocate, asked of the engine itself.
+"""llama.cpp's own dry run: the bytes the engine itself reports that it would allocate.
 
 xllamacpp loads the header with ``no_alloc`` and reserves its buffers without memory, in a child
-process (``supervisor.dry_run.child``), because the engine ends that run with a crash
-(observed with b11549: SIGSEGV or SIGABRT after the figures are printed). The weights are never
-read: a sparse file with the real header is enough, so a remote model costs only its header.
+process (``supervisor.dry_run.child``), because the engine ends that run with a crash (observed with
+b11549: SIGSEGV or SIGABRT after the figures are printed). The weights are never read: a sparse file
+with the real header is enough, so a remote model costs only its header.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LAST = re.compile(r"reserve took|exiting due to model loading error|fatal error
 
 
 def available() -> bool:
-    """Is the embedded engine installed?"""
+    """Whether the embedded engine is installed."""
     return importlib.util.find_spec("xllamacpp") is not None
 
 
@@ -56,35 +56,34 @@ def exact(
     path: Path | None = None, header: GgufHeader | None = None, read: Reader | None = None,
     shards: Sequence[tuple[GgufHeader, Reader]] = (),
 ) -> Estimate:  # fmt: skip
-    """The estimate with the engine's own figures: a local file's ``path``, or ``header`` and
-    ``read`` of one that is elsewhere (only its first MiB are read), or all ``shards`` of a split
-    one.
+    """The estimate with the engine's own figures: from a local file's ``path``, from ``header`` and
+    ``read`` of a remote file (only its first MiB are read), or from all ``shards`` of a split one.
 
-    ``basis`` is "exact" where everything is host memory, which is what the bundled engine can
-    size; with GPUs its cache, state and output figures are taken over and the rest stays
-    computed. Raises DryRunError, with a hint where the engine is not installed or another build
-    than the one asked about.
+    ``basis`` is "exact" if everything is in host memory, which is what the bundled engine can size;
+    with GPUs only a note is added. Raises DryRunError, with a hint, if the engine is not installed
+    or is another build than the requested one.
     """
     _check_version(workload.backend_version)
-    found = computed_estimate(shape, workload, inventory, model=model, backend=LLAMACPP)
+    computed = computed_estimate(shape, workload, inventory, model=model, backend=LLAMACPP)
     settings = from_workload(workload, shape.architecture)
-    elsewhere = shards or ([(header, read)] if header and read else [])
-    with _file(path, elsewhere) as file:
+    remote = shards or ([(header, read)] if header and read else [])
+    with _file(path, remote) as file:
         ran = run(file, arguments(settings))
-    adopted = adopt(found, ran, shape, engine_version())
+    adopted = adopt(computed, ran, shape, engine_version())
     return finish(adopted, shape, workload, inventory, model)
 
 
-def _check_version(asked: str | None) -> None:
-    """The figures are those of the engine that is installed."""
+def _check_version(version: str | None) -> None:
+    """Raises DryRunError if another version than the installed one is requested."""
     installed = engine_version()
-    if asked is None or installed is None or asked == installed:
+    if version is None or installed is None or version == installed:
         return
-    build = build_number(asked)
+    build = build_number(version)
     if build is None or build != build_number(installed):
         raise DryRunError(
-            f"the dry run is that of the installed llama.cpp, {installed}, not of {asked}",
-            hint=f"leave out --exact to compute {asked}, or --backend-version to ask {installed}",
+            f"the dry run is that of the installed llama.cpp, {installed}, not of {version}",
+            hint=f"leave out --exact to compute {version} by formula, or leave out "
+            f"--backend-version to run {installed}",
             code="engine_version",
         )
 
@@ -116,7 +115,7 @@ def run(file: Path, options: Sequence[str], *, timeout_s: float = TIMEOUT_S) -> 
 
 
 def _until_figures(child: subprocess.Popen[bytes]) -> str:
-    """The log up to the last figure, or to the line that says there will be none."""
+    """The log up to the last figure, or to a line after which there are none."""
     lines = []
     assert child.stdout is not None
     for raw in child.stdout:
@@ -127,7 +126,7 @@ def _until_figures(child: subprocess.Popen[bytes]) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """No GPU, no debugger on the crash at the end."""
+    """Hides the GPUs and prevents a debugger on the crash at the end."""
     hidden = {"GGML_NO_BACKTRACE": "1", "OMP_WAIT_POLICY": "passive", "CUDA_VISIBLE_DEVICES": ""}
     return {**os.environ, **hidden}
 
@@ -149,7 +148,7 @@ def _file(path: Path | None, sources: Sequence[tuple[GgufHeader, Reader]]) -> It
 
 
 def write_sparse(file: Path, header: GgufHeader, read: Callable[[int, int], bytes]) -> None:
-    """The header as it is, then one hole of the size of the data."""
+    """The header, then a hole of the size of the data."""
     step = 1 << 20
     with file.open("wb") as out:
         for offset in range(0, header.data_offset, step):

@@ -33,10 +33,10 @@ ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GGML_NO_BACKTRACE": "1"}
 
 
 def serve(argv: Sequence[str], ready_file: Path | None, run_id: str = "") -> int:
-    """Serve until the process is killed; 1 when the server could not start.
+    """Serve until the process is killed; returns 1 if the server could not start.
 
-    ``argv`` is the whole command line as ``launch_argv`` made it. ``ready_file`` gets the
-    address and the seconds of import and load once requests are answered.
+    ``argv`` is the whole command line as ``launch_argv`` made it. Once requests are answered, the
+    address and the seconds of import and load are written to ``ready_file``.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -53,7 +53,7 @@ def serve(argv: Sequence[str], ready_file: Path | None, run_id: str = "") -> int
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
-        _let_it_say_why()
+        _wait_for_log()
         sys.stderr.write(f"{error}\n")
         return 1
     if ready_file is not None:
@@ -84,8 +84,8 @@ def _report(file: Path, run_id: str, address: str, begun: float, imported: float
     write_atomic(file, json.dumps(value))
 
 
-def _let_it_say_why(longest_s: float = 2.0) -> None:
-    """Until the engine's log thread has written everything: it sleeps then, as all others do."""
+def _wait_for_log(longest_s: float = 2.0) -> None:
+    """Wait until the engine's log thread has written everything: then all threads sleep."""
     until = time.monotonic() + longest_s
     while time.monotonic() < until:
         time.sleep(_LOG_STEP_S)
@@ -94,7 +94,7 @@ def _let_it_say_why(longest_s: float = 2.0) -> None:
 
 
 def _others_run() -> bool:
-    """Whether another thread of this process has work to do; unknown counts as yes."""
+    """Whether another thread of this process runs; True if unknown."""
     me, tasks = threading.get_native_id(), Path("/proc/self/task")
     try:
         stats = [(task / "stat").read_text() for task in tasks.iterdir() if task.name != str(me)]
@@ -104,7 +104,9 @@ def _others_run() -> bool:
 
 
 def _wait(parent: int) -> None:
-    """Until killed. Where the kernel does not do it for us, end with the supervisor."""
+    """Wait until killed. If the kernel does not end the process with the supervisor, end it
+    here.
+    """
     watch = not sys.platform.startswith("linux")
     while not watch or os.getppid() == parent:
         if watch:

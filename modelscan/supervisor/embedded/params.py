@@ -1,4 +1,4 @@
-"""Parsed options onto xllamacpp's ``CommonParams``: in the engine's process only."""
+"""Parsed options as xllamacpp's ``CommonParams``; runs only in the engine's process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelscan.engines.llamacpp.options import OPTIONS, Option, drafters
 def apply(params: Any, module: Any, options: Sequence[tuple[str, str | None]]) -> None:
     """Set the options on a ``CommonParams`` of ``module`` (xllamacpp), in order.
 
-    The binding drafts only where it is told how: a draft model alone means ``draft-simple``.
+    The binding drafts only if the type is set: a draft model alone means ``draft-simple``.
     """
     names = {name for name, _ in options}
     if "spec-draft-model" in names and "spec-type" not in names:

@@ -1,1 +1,1 @@
-"""A plan as the exact start of an engine on this machine."""
+"""From a plan to the exact command that starts an engine on this machine."""

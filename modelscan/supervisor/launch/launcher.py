@@ -1,4 +1,4 @@
-"""What starts an engine on this machine: find its program, make the start, check it."""
+"""The interface of an engine's launcher: find its program, build the command, check it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ class Launcher(Protocol):
     """One per engine that this machine can start; ``launch.registry`` lists them."""
 
     def launch(self, plan: Plan, serving: Serving) -> LocalLaunch:
-        """The exact start; raises UsageError for parameters the engine does not have."""
+        """The exact command. Raises UsageError for parameters the engine does not have."""
         ...
 
     def check(self, launch: LocalLaunch, gpus: tuple[int, ...]) -> None:
-        """Raises when the engine is not installed here, or was not built for these devices."""
+        """Raises ModelscanError if the engine is not installed or was not built for these
+        devices.
+        """
         ...
 
     def uses_gpus(self) -> bool:
-        """Whether the engine that is installed here can use a GPU at all."""
+        """Whether the installed engine can use a GPU."""
         ...

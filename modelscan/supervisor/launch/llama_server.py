@@ -1,4 +1,4 @@
-"""A ``llama-server`` program of this machine, asked for its options and devices."""
+"""The options and devices of a ``llama-server`` program on this machine."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _TIMEOUT_S = 10.0
 
 @functools.lru_cache(maxsize=8)
 def known_options(program: str) -> Mapping[str, Known] | None:
-    """Every spelling of every option; None when the program does not answer."""
+    """Every spelling of every option; None if the program does not answer."""
     text = _output(program, "--help")
-    found = parse_help(text) if text else {}
-    return found if "model" in found else None
+    options = parse_help(text) if text else {}
+    return options if "model" in options else None
 
 
 @functools.lru_cache(maxsize=1)
 def with_gpus() -> str | None:
-    """A llama-server on the PATH that can use a GPU of this machine."""
+    """A llama-server on the PATH that can use a GPU of this machine; None if there is none."""
     program = shutil.which(PROGRAM)
     if program is None:
         return None

@@ -60,12 +60,14 @@ class LlamaCppLauncher:
             )
 
     def uses_gpus(self) -> bool:
-        """True for an engine that is not installed: ``check`` refuses that."""
+        """Whether the embedded engine can use a GPU; True if not installed (``check`` rejects
+        that).
+        """
         return importlib.util.find_spec("xllamacpp") is None or _built_for_gpus()
 
 
 def absolute_paths(words: Sequence[str]) -> tuple[str, ...]:
-    """The same options with their paths made absolute: the engine's own folder is another one."""
+    """The same options with absolute paths: the engine runs in another folder."""
     absolute: list[str] = []
     for word in words:
         name, equals, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""A Python engine (vLLM, SGLang) on this machine: found in its environment, started by module."""
+"""A Python engine (vLLM, SGLang) on this machine, started as a module of its environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from modelscan.engines.versions import parse_version
 from modelscan.supervisor.installed import Installed, locate, missing, probe
 from modelscan.supervisor.launch import repository_files
 
-# Weights are on this machine already; no usage statistics leave the machine.
+# Weights are already local; no usage statistics leave the machine.
 QUIET = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1",
     "DO_NOT_TRACK": "1",
@@ -32,10 +32,10 @@ class PythonLauncher:
         self.engine, self.name = one, name
 
     def launch(self, plan: Plan, serving: Serving) -> LocalLaunch:
-        found = locate(self.name, serving.binary)
+        installed = locate(self.name, serving.binary)
         return LocalLaunch(
             engine=self.name,
-            argv=(*self._program(found, serving), *self._options(plan, serving, found)),
+            argv=(*self._program(installed, serving), *self._options(plan, serving, installed)),
             embedded=False,
             env={**QUIET, **self.engine.process_environment(plan), **plan.env},
             secrets={self.engine.key_variable: serving.api_key} if serving.api_key else {},
@@ -45,16 +45,16 @@ class PythonLauncher:
             task=plan.task,
         )
 
-    def _program(self, found: Installed | None, serving: Serving) -> tuple[str, ...]:
-        if found is None:
+    def _program(self, installed: Installed | None, serving: Serving) -> tuple[str, ...]:
+        if installed is None:
             return (self.name,)
-        keyed = self.engine.keyed_program(found.python) if serving.api_key else None
-        return keyed or found.command
+        keyed = self.engine.keyed_program(installed.python) if serving.api_key else None
+        return keyed or installed.command
 
     def _options(
-        self, plan: Plan, serving: Serving, found: Installed | None
+        self, plan: Plan, serving: Serving, installed: Installed | None
     ) -> tuple[str, ...]:  # fmt: skip
-        version = parse_version(found.version if found else plan.backend_version)
+        version = parse_version(installed.version if installed else plan.backend_version)
         options = self.engine.arguments(plan, serving, version)
         files = repository_files.read(
             Path(model_folder(serving.model_file)),
@@ -64,17 +64,17 @@ class PythonLauncher:
         return (*options, *render(one for one in more if f"--{one[0]}" not in options))
 
     def check(self, launch: LocalLaunch, gpus: tuple[int, ...]) -> None:
-        found = probe(self.name, launch.argv[0]) if shutil.which(launch.argv[0]) else None
-        if found is None:
+        installed = probe(self.name, launch.argv[0]) if shutil.which(launch.argv[0]) else None
+        if installed is None:
             raise missing(self.name)
-        if gpus and found.cpu_only:
+        if gpus and installed.cpu_only:
             raise NotDeployableError(
                 f"the plan uses GPU {', '.join(map(str, gpus))}, but the installed {self.name} "
-                f"({found.version}) was built for the CPU only",
+                f"({installed.version}) was built for the CPU only",
                 hint=f"modelscan config set {self.name} PATH_OF_A_PYTHON_WITH_A_GPU_BUILD",
                 code="cpu_only_build",
             )
 
     def uses_gpus(self) -> bool:
-        found = locate(self.name, None)
-        return found is None or not found.cpu_only
+        installed = locate(self.name, None)
+        return installed is None or not installed.cpu_only

@@ -1,5 +1,7 @@
-"""The engines that this machine can start. Adding one is a launcher (Python engines share one) and
-a line here."""
+"""The engines that this machine can start.
+
+A new engine is one launcher (Python engines share one) and one line here.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from modelscan.core.workload import Backend
 from modelscan.engines import llamacpp, sglang, vllm
 from modelscan.supervisor.launch.launcher import Launcher
 
-DEFAULT = llamacpp.NAME  # the embedded one, which needs no installation of its own
+DEFAULT = llamacpp.NAME  # the embedded engine, which needs no separate installation
 
 
 def _llamacpp() -> Launcher:
@@ -33,8 +35,8 @@ LAUNCHERS: Mapping[Backend, Callable[[], Launcher]] = {
 
 
 def launcher(name: str) -> Launcher:
-    """What starts that engine; raises NotDeployableError where this machine cannot start it."""
-    make = next((make for known, make in LAUNCHERS.items() if known == name), None)
+    """The launcher of an engine. Raises NotDeployableError if this machine cannot start it."""
+    make = next((make for backend, make in LAUNCHERS.items() if backend == name), None)
     if make is None:
         raise NotDeployableError(
             f"modelscan cannot start {name} on this machine (it starts {', '.join(LAUNCHERS)})",

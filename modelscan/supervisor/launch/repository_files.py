@@ -1,4 +1,4 @@
-"""Reads the files of a downloaded repository that decide options of a Python engine."""
+"""Reads the files of a downloaded repository that determine options of a Python engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from modelscan.engines.repository_files import RepositoryFiles
 
 
 def read(folder: Path, adapters: Sequence[str]) -> RepositoryFiles:
-    """Nothing is found in a folder that is not there (a preview). ``adapters``: ``NAME=PATH``."""
+    """The files' facts; empty if the folder does not exist (a preview). ``adapters``:
+    ``NAME=PATH``.
+    """
     tekken = (folder / "tekken.json").is_file()
     return RepositoryFiles(
         tekken_only=tekken and not (folder / "tokenizer.json").is_file(),
