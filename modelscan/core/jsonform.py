@@ -23,9 +23,7 @@ class Tagged:
 
     msgspec's own tagged unions are only for its Structs. A member is a dataclass that names the
     family as its base and begins with ``kind: Literal["local"] = "local"``; fields are annotated
-    with the family (``launch: Launch
-
-    None``).
+    with the family (``launch: Launch | None``).
     """
 
     __slots__ = ()
@@ -36,6 +34,7 @@ class Tagged:
         return {
             str(field.default): member
             for member in cls.__subclasses__()
+            if "__slots__" in vars(member)  # not the class that ``slots=True`` replaced
             for field in dataclasses.fields(cast(Any, member))
             if field.name == "kind"
         }
