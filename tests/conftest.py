@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -27,6 +28,11 @@ _KEEP = {
     "CI",
     "PYTHONPATH",
 }
+
+
+# A run in the background (nohup, CI) may ignore SIGINT, and its children would inherit that: the
+# commands that tests interrupt must be interruptible.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
