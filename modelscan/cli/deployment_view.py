@@ -90,7 +90,7 @@ def _restart(deployment: Deployment) -> str | None:
     """The restart policy and the number of restarts."""
     if deployment.restart is None:
         return None
-    times = f", {deployment.restarts} restarts" if deployment.restarts else ""
+    times = f", restarts so far: {deployment.restarts}" if deployment.restarts else ""
     return deployment.restart + times
 
 

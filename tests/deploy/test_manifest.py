@@ -27,7 +27,7 @@ def test_the_example() -> None:
 def test_the_example_names_only_keys_that_exist() -> None:
     """The commented lines too."""
     text = (REPOSITORY / "examples" / "deployment.yaml").read_text()
-    inside = text.partition("deployment:")[2].partition("# Yours")[0]
+    inside = text.partition("deployment:")[2].partition("# Your own notes")[0]
     names = [line.replace("# ", "", 1).strip().partition(":")[0] for line in inside.splitlines()
              if line.startswith("  ") and not line.startswith("    ") and ":" in line]  # fmt: skip
     assert len(names) > 15
@@ -88,5 +88,5 @@ def test_an_update_changes_what_it_names() -> None:
         "name": "m", "replicas": 3, "backend_parameters": ["--a=2", "--c-d"],
         "env": {"X": "1", "Y": "2"},
     }  # fmt: skip
-    with pytest.raises(UsageError, match="--z is not among"):
+    with pytest.raises(UsageError, match="--z is not an option"):
         changed_body(body, Change(dropped=("z",)))

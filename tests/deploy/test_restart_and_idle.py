@@ -81,7 +81,7 @@ def test_a_crash_is_undone_and_told(run: Run, model_file: Path, config: Config, 
     route = load_routes(config.routing_file).route("tiny")
     assert route is not None and route.enabled
     assert len(living(home)) == 2
-    assert "on-failure, 1 so far" in run("show", "tiny").out
+    assert "on-failure, restarts so far: 1" in run("show", "tiny").out
     assert run("stop", "tiny").code == 0
     assert only(run)["state"] == "stopped" and living(home) == []
 
