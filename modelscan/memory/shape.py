@@ -49,15 +49,18 @@ def from_config(
     config: Mapping[str, Any], *, quantization: str | None = None, parameters: int | None = None,
     weight_bytes: int | None = None, safetensors: Mapping[str, int] | None = None,
     hf_quant_config: Mapping[str, Any] | None = None, format: str = "safetensors",
+    architecture: Architecture | None = None,
 ) -> ModelShape:  # fmt: skip
     """The shape a config.json describes, in one variant.
+
+    ``architecture``: what ``config`` describes, where it was read for another variant already.
 
     ``weight_bytes``: the files' size; ``safetensors``: dtype -> element count, as hubs report;
     ``parameters``: their total, used only when it agrees with the architecture.
     ``format`` "gguf" projects what conversion and ``quantization`` would make of it.
     Raises ConfigError without the basic numbers, UsageError for an unknown quantization.
     """
-    architecture = architecture_from_config(config)
+    architecture = architecture or architecture_from_config(config)
     if format == "gguf":
         return _projected(architecture, quantization or "Q4_K_M", weight_bytes)
     quant = safetensors_weights.config_quantization(config)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from modelscan.core.architecture import ModelShape
+from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.model import Model, Variant
 from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.formats.quantization_config import quantization_method
+from modelscan.memory.architecture.from_config import from_config as architecture_from_config
 from modelscan.memory.shape import from_config
 from modelscan.models.quantization_quality import quality
 from modelscan.state.config import Config
@@ -59,11 +61,12 @@ def from_model(model: Model, config: Config, workload: Workload) -> ResolvedMode
         for v in chosen
         if v.weight_bytes or model.parameters or v.parameters or model.architecture
     ]
+    read = functools.cache(lambda: architecture_from_config(model.architecture or {}))
     return ResolvedModel(
         id=model.id,
         name=model.name,
         task=model.task or "chat",
-        candidates=tuple(_candidate(model, variant, original) for variant in sized),
+        candidates=tuple(_candidate(model, variant, original, read) for variant in sized),
         model=model,
         warnings=tuple(_warnings(labelled, chosen)),
         unlisted=_repositories(v for v in labelled if v.format == "gguf" and not v.quantization),
@@ -84,7 +87,9 @@ def _open_models_like(model: Model, config: Config) -> tuple[str, ...]:
     return tuple(open_alternatives(model, config.paths, limit=_SIMILAR))
 
 
-def _candidate(model: Model, variant: Variant, original: str) -> Candidate:
+def _candidate(
+    model: Model, variant: Variant, original: str, read: Callable[[], Architecture]
+) -> Candidate:
     """A variant whose shape is computed when the planner first reads it."""
     parameters = model.parameters or variant.parameters
     bits = bits_per_weight(variant.quantization)
@@ -93,7 +98,7 @@ def _candidate(model: Model, variant: Variant, original: str) -> Candidate:
         share = _SMALL_FLOOR_SHARE if parameters < _SMALL_PARAMETERS else _FLOOR_SHARE
         floor = int(share * parameters * bits / 8)
     format_quality = quality(variant.quantization, original)
-    return Candidate(variant, lambda: shape_of(model, variant), format_quality, floor)
+    return Candidate(variant, lambda: shape_of(model, variant, read), format_quality, floor)
 
 
 def _original(model: Model) -> str:
@@ -169,16 +174,23 @@ def _standing(variant: Variant, makers: str) -> tuple[bool, int, bool, bool, str
     return (owner != makers, rank, dynamic, variant.weight_bytes is None, variant.repo)
 
 
-def shape_of(model: Model, variant: Variant) -> ModelShape:
-    """The shape of one variant: from its architecture if known, else from the parameter count."""
+def shape_of(
+    model: Model, variant: Variant, read: Callable[[], Architecture] | None = None
+) -> ModelShape:
+    """The shape of one variant: from its architecture if known, else from the parameter count.
+
+    ``read`` returns the architecture of the model's own config, which variants share.
+    """
     if model.architecture is not None:
         try:
+            config = _config_for(model.architecture, variant)
             shape = from_config(
-                _config_for(model.architecture, variant),
+                config,
                 quantization=canonical(variant.quantization),
                 weight_bytes=variant.weight_bytes,
                 parameters=model.parameters if _counted(model) else None,
                 format=variant.format,
+                architecture=read() if read and config is model.architecture else None,
             )
             return _with_context(shape, model.limits.context_tokens)
         except UsageError:

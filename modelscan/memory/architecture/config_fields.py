@@ -23,7 +23,8 @@ class Fields:
     """Lookups by any of several names; nested text config first, the outer one after it.
 
     ``blocks``: nested tables of the text config whose keys are read as its own. ``names`` collects
-    every group of names that was looked up: what is left over in the file had no reader.
+    every group of names that was looked up: what is left over in the file had no reader. ``values``
+    keeps what was found: a model of 60 layers looks every name up 60 times.
     """
 
     inner: Mapping[str, Any]
@@ -31,9 +32,15 @@ class Fields:
     blocks: tuple[Mapping[str, Any], ...] = ()
     names: set[tuple[str, ...]] = field(default_factory=set, compare=False)
     mixed: set[tuple[str, ...]] = field(default_factory=set, compare=False)
+    values: dict[tuple[str, ...], Any] = field(default_factory=dict, compare=False)
 
     def get(self, *names: str) -> Any:
-        self.names.add(names)
+        if names not in self.values:
+            self.names.add(names)
+            self.values[names] = self._first(names)
+        return self.values[names]
+
+    def _first(self, names: tuple[str, ...]) -> Any:
         for source in (self.inner, *self.blocks, self.outer):
             for name in names:
                 value = source.get(name)
