@@ -60,7 +60,7 @@ def test_what_goes_wrong_is_told(server: str, state: State) -> None:
     with pytest.raises(RemoteError, match="file does not exist"):
         ollama.pull("hf.co/no/such:Q4_K_M")
     state.cut_pulls = 1
-    with pytest.raises(RemoteError, match="it stopped after 'pulling 1f2a'"):
+    with pytest.raises(RemoteError, match="the stream ended after 'pulling 1f2a'"):
         ollama.pull("hf.co/lab/tiny-GGUF:Q4_K_M")
     with pytest.raises(RemoteError, match="model 'none:latest' not found"):
         ollama.load("none", 5.0)
@@ -127,7 +127,7 @@ def test_another_context_makes_it_anew_and_a_strangers_model_is_left_alone(
     state.models["theirs:latest"] = {"parameters": {}}
     ran = run_in_process("deploy", str(model), "--target", "ollama", "--name", "theirs")
     assert ran.code == 2
-    assert "has a model 'theirs' that is not of modelscan" in ran.err
+    assert "has a model 'theirs' that modelscan did not create" in ran.err
     assert "theirs:latest" in state.models
 
 
