@@ -89,6 +89,7 @@ class Request:
         if self.target != "local" and (self.restart or self.ttl_s or self.limits != NO_LIMITS):
             raise UsageError(
                 f"--restart, --ttl and limits apply to this machine, not to {self.target}",
+                hint=f"modelscan deploy {self.model} --target local",
                 code="local_only",
             )
 

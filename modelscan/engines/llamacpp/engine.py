@@ -1,4 +1,4 @@
-"""llama.cpp, as the other rooms see it."""
+"""llama.cpp's implementation of the engine interface."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
 
 _MIB = 1 << 20
 # On a host: compute is the 99th percentile over 978 dry runs (the 95th is 0.033 %), the floor what
-# the serving process takes in addition to its buffers (35 MB observed). On GPUs few logs exist.
+# the serving process allocates beyond its buffers (35 MB observed). On GPUs few logs exist.
 _ON_HOST = Residuals(compute=0.035, weights=0.007, kv=0.0, floor_bytes=40 * _MIB)
 _ON_GPU = Residuals(compute=0.10, weights=0.007, kv=0.0, floor_bytes=256 * _MIB)
 

@@ -1,4 +1,4 @@
-"""What llama.cpp says it allocated, in the parts of an estimate and per device."""
+"""The memory figures in llama.cpp's log, as parts of an estimate and per device."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def measured(log: str) -> Mapping[str, Any] | None:
 
     The log gives hundredths of a MiB (``verbosity`` 4).
     """
-    devices = {name: _parts(found) for name, found in parse_devices(log).items()}
+    devices = {name: _parts(figures) for name, figures in parse_devices(log).items()}
     # Compute buffers come last: without them the log has not been written to its end yet.
     if not all(any(parts[key] for parts in devices.values()) for key in _FIRST_AND_LAST):
         return None
@@ -53,13 +53,13 @@ def measured(log: str) -> Mapping[str, Any] | None:
     }
 
 
-def _parts(found: Measured) -> dict[str, int]:
+def _parts(figures: Measured) -> dict[str, int]:
     return {
-        "weights_bytes": found.weights_bytes or 0,
-        "kv_cache_bytes": found.kv_pool_bytes or 0,
-        "recurrent_state_bytes": found.recurrent_state_bytes or 0,
-        "compute_bytes": found.compute_bytes or 0,
-        "output_bytes": found.output_bytes or 0,
+        "weights_bytes": figures.weights_bytes or 0,
+        "kv_cache_bytes": figures.kv_pool_bytes or 0,
+        "recurrent_state_bytes": figures.recurrent_state_bytes or 0,
+        "compute_bytes": figures.compute_bytes or 0,
+        "output_bytes": figures.output_bytes or 0,
     }
 
 

@@ -1,4 +1,4 @@
-"""llama-server's argument list, read and checked against the table of options."""
+"""Parses llama-server's argument list and checks it against the table of options."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def _value(word: str, rest: list[str], name: str, option: Option) -> str:
 
 
 def unfamiliar(names: Sequence[str]) -> tuple[str, ...]:
-    """A sentence for each option that llama.cpp does not have, with the nearest that it has."""
-    known = {*OPTIONS, *ALIASES}
-    unknown = [name for name in names if name.replace("_", "-") not in known]
-    near = {name: nearest(name, sorted(known)) for name in unknown}
+    """A warning for each option that llama.cpp does not have, with the nearest existing one."""
+    options = {*OPTIONS, *ALIASES}
+    unknown = [name for name in names if name.replace("_", "-") not in options]
+    near = {name: nearest(name, sorted(options)) for name in unknown}
     return tuple(
-        f"the embedded llama.cpp has no option '--{name}', so it is not counted"
+        f"the embedded llama.cpp has no option '--{name}', so the estimate ignores it"
         + (f"; it has '--{near[name][0]}'" if near[name] else "")
         for name in unknown
     )

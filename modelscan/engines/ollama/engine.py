@@ -1,4 +1,4 @@
-"""Ollama, as the other rooms see it: llama.cpp's engine in a server of its own."""
+"""Ollama's implementation of the engine interface: llama.cpp's engine in its own server."""
 
 from __future__ import annotations
 

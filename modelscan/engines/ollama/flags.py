@@ -1,4 +1,4 @@
-"""Ollama's model options and OLLAMA_* variables: written from a plan, and read back."""
+"""Ollama's model options and OLLAMA_* variables: from a plan, and back to a workload."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def environment(launch: Launch, workload: Workload) -> dict[str, str]:
 
 
 def from_environment(env: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """(cache type, flash attention) that the variables set; None where they set none."""
+    """(cache type, flash attention) that the variables set; None if not set."""
     flash = _SWITCH.get(env.get("OLLAMA_FLASH_ATTENTION", ""))
     return env.get("OLLAMA_KV_CACHE_TYPE"), flash

@@ -1,4 +1,4 @@
-"""Why SGLang did not start: its own words about its static memory share."""
+"""Why SGLang did not start, from its error text about its static memory share."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ RULES = (
 
 
 def failure(log: str) -> Failure | None:
-    """The cause in SGLang's own words; None where the log names none."""
+    """The cause from SGLang's log; None if the log names none."""
     return recognise(RULES, log)

@@ -33,14 +33,14 @@ def parse(text: str) -> Measured:
 
 
 def measured(log: str) -> Mapping[str, Any] | None:
-    """Bytes in sum and per GPU, as ``show`` compares them; None when the log says nothing."""
+    """Bytes in total and per GPU, as ``show`` compares them; None if the log has none."""
     return rank_log.measured(parse(log), log)
 
 
-def with_metrics(known: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
-    """What the log did not say, from ``max_total_num_tokens`` of ``/metrics``."""
+def with_metrics(current: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+    """Figures missing from the log, from ``max_total_num_tokens`` of ``/metrics``."""
     total = _METRIC.search(text)
-    return rank_log.with_pool(known, tokens=rank_log.whole(total[1] if total else None))
+    return rank_log.with_pool(current, tokens=rank_log.whole(total[1] if total else None))
 
 
 _METRIC = re.compile(r"^sglang:max_total_num_tokens(?:\{[^}]*\})? ([\d.e+]+)", re.MULTILINE)

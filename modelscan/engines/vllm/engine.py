@@ -1,4 +1,4 @@
-"""vLLM, as the other rooms see it."""
+"""vLLM's implementation of the engine interface."""
 
 from __future__ import annotations
 
@@ -74,10 +74,12 @@ class Vllm(PoolEngine):
 
         return measured(log)
 
-    def with_metrics(self, known: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+    def with_metrics(
+        self, current: Mapping[str, Any] | None, text: str
+    ) -> Mapping[str, Any] | None:
         from modelscan.engines.vllm.log import with_metrics
 
-        return with_metrics(known, text)
+        return with_metrics(current, text)
 
     def failure(self, log: str) -> Failure | None:
         from modelscan.engines.vllm.failures import failure

@@ -141,8 +141,8 @@ def _state_bytes(state: RecurrentState, architecture: Architecture, settings: Vl
     """
     convolution = (state.conv_kernel - 1) * (state.inner + 2 * state.groups * state.state)
     recurrent = state.inner * state.state
-    named = settings.state_dtype or architecture.extra.get("mamba_ssm_dtype")
-    size = 4 if named == "float32" else settings.dtype_bytes
+    dtype_name = settings.state_dtype or architecture.extra.get("mamba_ssm_dtype")
+    size = 4 if dtype_name == "float32" else settings.dtype_bytes
     return (convolution * settings.dtype_bytes + recurrent * size) // settings.tensor_parallel
 
 
@@ -208,7 +208,7 @@ def _grouped(types: Types, facts: VllmVersion) -> Pool:
 
 
 def blocks_per_request(pool: Pool, settings: VllmSettings, facts: VllmVersion) -> int:
-    """Blocks that one request of ``max_model_len`` holds, over all groups."""
+    """Blocks that one request of ``max_model_len`` uses, over all groups."""
     return sum(_group_blocks(kind, settings, facts) for kind in pool.kinds)
 
 
@@ -258,5 +258,5 @@ def capacity(
 
 
 def state_blocks(pool: Pool, settings: VllmSettings, facts: VllmVersion) -> int:
-    """Of the blocks of one request, those that hold states."""
+    """The blocks of one request that contain states."""
     return sum(_group_blocks(kind, settings, facts) for kind in pool.kinds if kind.state_bytes)
