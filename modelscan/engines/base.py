@@ -28,7 +28,7 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class EngineFailure:
     """Why an engine did not start or ended: its own error text, and what to try.
 
     ``kind`` is set if the error was recognised, ``remedy`` if a change may help.

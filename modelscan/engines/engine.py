@@ -16,9 +16,9 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Backend, Workload
-from modelscan.engines.base import Failure
-from modelscan.engines.log_fields import Measured
-from modelscan.engines.option_names import Launch, OptionNames, OptionPair
+from modelscan.engines.base import EngineFailure
+from modelscan.engines.log_fields import LogFigures
+from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.support_rules import NATIVE, Support, absent
 
@@ -91,10 +91,10 @@ class Engine(ABC):
         """Support of a file format without a GPU. ``forced``: the user has a CPU build."""
 
     @abstractmethod
-    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+    def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         """The launch options of a plan, in the spelling of ``workload.backend_version``."""
 
-    def environment(self, launch: Launch, workload: Workload) -> Mapping[str, str]:
+    def environment(self, launch: LaunchSettings, workload: Workload) -> Mapping[str, str]:
         """Environment variables for options that exist only as variables."""
         return {}
 
@@ -122,7 +122,7 @@ class Engine(ABC):
         """The error distribution of its estimates, by version, with ``gpus`` devices."""
 
     @abstractmethod
-    def parse_log(self, text: str) -> Measured:
+    def parse_log(self, text: str) -> LogFigures:
         """The figures of its start-up log in bytes; ``empty`` if nothing was recognised."""
 
     @abstractmethod
@@ -135,6 +135,6 @@ class Engine(ABC):
         """``measured`` completed from the text of its ``/metrics``."""
         return current
 
-    def failure(self, log: str) -> Failure | None:
+    def failure(self, log: str) -> EngineFailure | None:
         """Why it did not start or ended, from its log; None if the log names no cause."""
         return None

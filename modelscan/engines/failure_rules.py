@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from modelscan.core.remedy import Remedy
-from modelscan.engines.base import Failure, FailureKind
+from modelscan.engines.base import EngineFailure, FailureKind
 
 _LONGEST = 300
 
@@ -35,9 +35,9 @@ class Rule:
     pattern: re.Pattern[str]
     advice: Advice | Advise
 
-    def failure(self, reason: str, match: re.Match[str]) -> Failure:
+    def failure(self, reason: str, match: re.Match[str]) -> EngineFailure:
         advice = self.advice if isinstance(self.advice, Advice) else self.advice(match)
-        return Failure(
+        return EngineFailure(
             reason, advice.hint, port_taken=self.kind == "port", kind=self.kind,
             remedy=advice.remedy,
         )  # fmt: skip
@@ -55,14 +55,14 @@ SMALLER = Advice(
 )
 
 
-def recognise(rules: Sequence[Rule], log: str) -> Failure | None:
+def recognise(rules: Sequence[Rule], log: str) -> EngineFailure | None:
     """The first rule that matches; else the log's last exception; None without either."""
     for one in rules:
         match = one.pattern.search(log)
         if match is not None:
             return one.failure(_line_around(log, match), match)
     last = _last_exception(log)
-    return None if last is None else Failure(last, None)
+    return None if last is None else EngineFailure(last, None)
 
 
 def _line_around(log: str, match: re.Match[str]) -> str:

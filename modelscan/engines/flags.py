@@ -13,16 +13,16 @@ from dataclasses import replace
 from modelscan.core.gpu import Gpu
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Backend, Workload
-from modelscan.engines.option_names import Launch, OptionPair, Options
+from modelscan.engines.option_names import LaunchSettings, OptionPair, Options
 from modelscan.engines.registry import engine
 
 __all__ = [
-    "Launch", "Options", "environment", "estimate_workload", "options", "parse", "render",
+    "LaunchSettings", "Options", "environment", "estimate_workload", "options", "parse", "render",
     "workload_of",
 ]  # fmt: skip
 
 
-def options(launch: Launch, workload: Workload) -> Options:
+def options(launch: LaunchSettings, workload: Workload) -> Options:
     """The engine's options for a launch; the user's own ``--param`` overrides modelscan's."""
     ours = engine(launch.backend).options(launch, workload)
     names = {_key(name) for name, _ in workload.parameters}
@@ -30,7 +30,7 @@ def options(launch: Launch, workload: Workload) -> Options:
 
 
 def environment(
-    launch: Launch, workload: Workload, gpus: Sequence[Gpu], every: bool
+    launch: LaunchSettings, workload: Workload, gpus: Sequence[Gpu], every: bool
 ) -> dict[str, str]:
     """Environment variables of the engine. ``every``: all devices are used, so none is hidden."""
     return {

@@ -14,7 +14,7 @@ from modelscan.core.units import MIB
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class LogFigures:
     """Bytes as one GPU of the engine reported them; None: not in the log.
 
     ``failure`` is the engine's own line if it refused to start for lack of memory.
@@ -34,7 +34,7 @@ class Measured:
 
     @property
     def empty(self) -> bool:
-        return self == Measured()
+        return self == LogFigures()
 
 
 NUMBER = r"([\d.]+)"

@@ -42,7 +42,7 @@ class OptionNames:
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class LaunchSettings:
     """The settings that the options depend on. ``context_tokens`` is per request."""
 
     backend: Backend

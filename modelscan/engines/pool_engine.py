@@ -11,7 +11,7 @@ from modelscan.core.plan import Plan
 from modelscan.core.workload import REMOTE_CODE, Workload
 from modelscan.engines.base import Serving
 from modelscan.engines.engine import Engine, PythonPackage
-from modelscan.engines.option_names import Launch, OptionNames, OptionPair
+from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
 from modelscan.engines.repository_files import RepositoryFiles
 from modelscan.engines.support_rules import NATIVE, Kernels, Support, absent
 from modelscan.engines.versions import Version
@@ -62,7 +62,7 @@ class PoolEngine(Engine):
         return None
 
 
-def common_options(names: OptionNames, launch: Launch) -> Iterable[OptionPair]:
+def common_options(names: OptionNames, launch: LaunchSettings) -> Iterable[OptionPair]:
     """Context, memory share, degrees and slots, in the spelling of ``names``."""
     yield names.context[0], str(launch.context_tokens)
     if launch.memory_utilization is not None:
@@ -81,7 +81,7 @@ def cache_type(workload: Workload) -> str | None:
     return kind if kind and kind not in _MODEL_TYPES else None
 
 
-def serves_vectors(launch: Launch, workload: Workload) -> bool:
+def serves_vectors(launch: LaunchSettings, workload: Workload) -> bool:
     """Whether embeddings or scores are served instead of text."""
     return launch.task in ("embedding", "rerank") or bool(workload.embedding)
 

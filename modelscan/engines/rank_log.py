@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from modelscan.engines.log_fields import Measured
+from modelscan.engines.log_fields import LogFigures
 
 _VERSION = re.compile(r"(?:\bversion |LLM engine \(v|sglang[_ ]version=')(\d+\.\d+[\w.+]*)")
 _TENSOR = re.compile(r"\b(?:tensor_parallel_size|tp_size)=(\d+)")
@@ -20,7 +20,7 @@ _PIPELINE = re.compile(r"\b(?:pipeline_parallel_size|pp_size)=(\d+)")
 Parts = dict[str, int | None]
 
 
-def measured(figures: Measured, log: str) -> Mapping[str, Any] | None:
+def measured(figures: LogFigures, log: str) -> Mapping[str, Any] | None:
     """Bytes in total and per GPU, the tokens the pool holds; None if the log has none."""
     if figures.weights_bytes is None and figures.kv_pool_bytes is None:
         return None
@@ -50,7 +50,7 @@ def with_pool(
     known = dict(found or {"source": "engine_metrics", "parts": None, "devices": None})
     known["kv_tokens"] = known.get("kv_tokens") or tokens
     known["max_concurrency"] = known.get("max_concurrency") or concurrency
-    parts = known["parts"] or (None if found else _parts(Measured()))
+    parts = known["parts"] or (None if found else _parts(LogFigures()))
     if parts and pool_bytes:
         known["parts"] = {**parts, "kv_pool_bytes": parts["kv_pool_bytes"] or pool_bytes}
     return known
@@ -75,7 +75,7 @@ def _degree(pattern: re.Pattern[str], log: str) -> int:
     return int(match[1]) if match else 1
 
 
-def _parts(figures: Measured) -> Parts:
+def _parts(figures: LogFigures) -> Parts:
     return {
         "weights_bytes": figures.weights_bytes,
         "kv_cache_bytes": None,

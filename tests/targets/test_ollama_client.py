@@ -14,7 +14,7 @@ from support.fake_ollama import SIZE, VRAM, State, running
 from support.tiny_gguf import write_tiny_gguf
 
 from modelscan.core.errors import RemoteError, UsageError
-from modelscan.targets.ollama.client import Ollama, digest_of, same_model
+from modelscan.targets.ollama.client import OllamaClient, digest_of, same_model
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_pull_create_load_list_unload_delete(server: str, state: State) -> None:
-    ollama, name = Ollama(server), "hf.co/lab/tiny-GGUF:Q4_K_M"
+    ollama, name = OllamaClient(server), "hf.co/lab/tiny-GGUF:Q4_K_M"
     seen: list[tuple[str, int, int]] = []
     ollama.pull(name, lambda *said: seen.append(said))
     assert seen[-2:] == [("pulling 1f2a", 200, 200), ("success", 0, 0)]
@@ -56,7 +56,7 @@ def test_pull_create_load_list_unload_delete(server: str, state: State) -> None:
 
 
 def test_what_goes_wrong_is_told(server: str, state: State) -> None:
-    ollama = Ollama(server)
+    ollama = OllamaClient(server)
     with pytest.raises(RemoteError, match="file does not exist"):
         ollama.pull("hf.co/no/such:Q4_K_M")
     state.cut_pulls = 1
@@ -67,10 +67,10 @@ def test_what_goes_wrong_is_told(server: str, state: State) -> None:
     with pytest.raises(RemoteError, match="digest mismatch"):
         ollama.push_blob(Path(__file__), "sha256:00")
     with pytest.raises(RemoteError, match="no Ollama server answers") as caught:
-        Ollama("127.0.0.1:9").version()
+        OllamaClient("127.0.0.1:9").version()
     assert caught.value.code == "no_server"
     with pytest.raises(UsageError, match="not an address"):
-        Ollama("https://somewhere")
+        OllamaClient("https://somewhere")
 
 
 def test_names() -> None:

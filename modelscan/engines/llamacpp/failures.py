@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from modelscan.engines.base import Failure
+from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import rule
 
 _ERROR = re.compile(r"^\s*[\d.]+ E (?P<text>.*)$", re.MULTILINE)
@@ -26,7 +26,7 @@ RULES = (
 )  # fmt: skip
 
 
-def failure(log: str) -> Failure | None:
+def failure(log: str) -> EngineFailure | None:
     """The first error line (the cause; later ones follow from it); None without one."""
     lines = [_SPACES.sub(" ", match["text"]).strip() for match in _ERROR.finditer(log)]
     lines = lines or [match.group(0).strip() for match in _ABORT.finditer(log)]
@@ -37,4 +37,4 @@ def failure(log: str) -> Failure | None:
         match = one.pattern.search(text)
         if match is not None:
             return one.failure(lines[0], match)
-    return Failure(lines[0], None)
+    return EngineFailure(lines[0], None)

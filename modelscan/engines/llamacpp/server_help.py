@@ -20,7 +20,7 @@ _DEVICE = re.compile(r"^\s+(\w+\d+): .*MiB", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class HelpOption:
     """An option as ``--help`` describes it; ``written`` is one of its names with its dashes."""
 
     written: str
@@ -28,19 +28,19 @@ class Known:
     text: str
 
 
-def parse_help(text: str) -> dict[str, Known]:
+def parse_help(text: str) -> dict[str, HelpOption]:
     """Long and short names (without dashes) to their descriptions."""
-    options: dict[str, Known] = {}
+    options: dict[str, HelpOption] = {}
     for block in re.split(r"\n(?=-)", text):
         match = _LINE.match(block)
         if match is None:
             continue
         for written in _NAME.findall(match[1]):
-            options[written.lstrip("-")] = Known(written, match[2] is not None, block)
+            options[written.lstrip("-")] = HelpOption(written, match[2] is not None, block)
     return options
 
 
-def adapt(words: Sequence[str], known: Mapping[str, Known]) -> tuple[str, ...]:
+def adapt(words: Sequence[str], known: Mapping[str, HelpOption]) -> tuple[str, ...]:
     """The options in this build's spelling. Raises UsageError for one that it cannot do."""
     return tuple(word for option in _pairs(words) for word in _spelled(*option, known))
 
@@ -58,7 +58,7 @@ def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
             yield name, None
 
 
-def _spelled(name: str, value: str | None, known: Mapping[str, Known]) -> Iterator[str]:
+def _spelled(name: str, value: str | None, known: Mapping[str, HelpOption]) -> Iterator[str]:
     spelling_here = next((spelling for spelling in _spellings(name) if spelling in known), None)
     if spelling_here is None:
         yield from _otherwise(ALIASES.get(name, name), value, known)
@@ -88,7 +88,7 @@ _LOAD_MODES = {"none": ("no-mmap",), "mlock": ("mlock",), "mmap+mlock": ("mlock"
                "auto": ()}  # fmt: skip
 
 
-def _otherwise(name: str, value: str | None, known: Mapping[str, Known]) -> Iterator[str]:
+def _otherwise(name: str, value: str | None, known: Mapping[str, HelpOption]) -> Iterator[str]:
     """An equivalent spelling; nothing for options that are only a precaution."""
     if name in _OURS or (name == "fit" and value == "off"):
         return

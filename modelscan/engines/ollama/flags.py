@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from modelscan.core.workload import Workload
-from modelscan.engines.option_names import Launch, OptionNames, OptionPair
+from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
 
 NAMES = OptionNames(
     context=("num-ctx",),
@@ -16,7 +16,7 @@ NAMES = OptionNames(
 _SWITCH = {"1": "on", "0": "off"}
 
 
-def options(launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     """The model's parameters, for ``PARAMETER`` lines."""
     yield NAMES.context[0], str(launch.context_tokens)
     if launch.gpu_count == 0:
@@ -27,7 +27,7 @@ def options(launch: Launch, workload: Workload) -> Iterable[OptionPair]:
         yield "num-batch", str(workload.ubatch)
 
 
-def environment(launch: Launch, workload: Workload) -> dict[str, str]:
+def environment(launch: LaunchSettings, workload: Workload) -> dict[str, str]:
     """The server's variables: slots, the cache's type, flash attention."""
     env = {"OLLAMA_NUM_PARALLEL": str(launch.parallel or 1)}
     if workload.kv_cache_k:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from modelscan.core.remedy import Remedy
-from modelscan.engines.base import Failure
+from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import Advice, Rule, after_memory, before_memory, recognise
 
 _LARGER_SHARE = Remedy(memory_utilization=0.92)
@@ -19,6 +19,6 @@ RULES = (
 )  # fmt: skip
 
 
-def failure(log: str) -> Failure | None:
+def failure(log: str) -> EngineFailure | None:
     """The cause from SGLang's log; None if the log names none."""
     return recognise(RULES, log)

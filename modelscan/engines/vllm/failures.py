@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from modelscan.core.remedy import Remedy
-from modelscan.engines.base import Failure
+from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import (
     SMALLER,
     Advice,
@@ -65,6 +65,6 @@ RULES = (
 )  # fmt: skip
 
 
-def failure(log: str) -> Failure | None:
+def failure(log: str) -> EngineFailure | None:
     """The cause from vLLM's log; None if the log names none."""
     return recognise(RULES, log)

@@ -13,12 +13,12 @@ from typing import Any
 from modelscan.core.units import GIB
 from modelscan.engines import log_fields as fields
 from modelscan.engines import rank_log
-from modelscan.engines.log_fields import NUMBER, Measured
+from modelscan.engines.log_fields import NUMBER, LogFigures
 
 
-def parse(text: str) -> Measured:
+def parse(text: str) -> LogFigures:
     """The log of vLLM 0.6 to 0.32, GPU or CPU build; ``empty`` where nothing was recognised."""
-    found = Measured(
+    found = LogFigures(
         weights_bytes=fields.largest(_WEIGHTS, text, GIB),
         kv_pool_bytes=fields.smallest(_POOL, text, GIB),
         kv_tokens=fields.integer(_TOKENS, text),
@@ -36,7 +36,7 @@ def parse(text: str) -> Measured:
     return _with_blocks(found, text)
 
 
-def _with_blocks(figures: Measured, text: str) -> Measured:
+def _with_blocks(figures: LogFigures, text: str) -> LogFigures:
     """0.6 and 0.7 print blocks of 16 tokens instead of tokens."""
     blocks = fields.integer(_BLOCKS, text)
     if figures.kv_tokens is not None or blocks is None:

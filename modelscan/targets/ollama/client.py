@@ -45,7 +45,7 @@ class Stored:
     digest: str | None
 
 
-class Ollama:
+class OllamaClient:
     """One server. Every call raises RemoteError on an error or without an answer."""
 
     def __init__(self, endpoint: str, timeout_s: float = 20.0) -> None:

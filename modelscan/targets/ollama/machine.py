@@ -11,7 +11,7 @@ from modelscan.engines.ollama import NAME
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.targets.local.machine import this_machine
-from modelscan.targets.ollama.client import Ollama
+from modelscan.targets.ollama.client import OllamaClient
 
 _LOOK_S = 2.0
 HUBS = {"huggingface": "hf.co", "modelscope": "modelscope.cn"}
@@ -39,6 +39,6 @@ def fetchable(model: ResolvedModel) -> ResolvedModel:
 
 def _version(config: Config) -> str | None:
     try:
-        return Ollama(config.ollama_endpoint, _LOOK_S).version()
+        return OllamaClient(config.ollama_endpoint, _LOOK_S).version()
     except ModelscanError:
         return None

@@ -35,7 +35,7 @@ from modelscan.targets.base import (
     as_recorded,
 )
 from modelscan.targets.events import Downloading, Events, Starting, Verifying
-from modelscan.targets.ollama.client import Loaded, Ollama, digest_of, same_model
+from modelscan.targets.ollama.client import Loaded, OllamaClient, digest_of, same_model
 from modelscan.targets.ollama.machine import HUBS, fetchable, ollama_machine
 from modelscan.targets.request import Request
 
@@ -79,7 +79,7 @@ class OllamaTarget:
             own = store.get(name)
         return record_of(own) if own is not None and own.target == NAME else None
 
-    def _refuse_others(self, name: str, server: Ollama, *, take_over: bool) -> None:
+    def _refuse_others(self, name: str, server: OllamaClient, *, take_over: bool) -> None:
         """Raises UsageError for a model of that name that modelscan did not create and would
         overwrite.
         """
@@ -137,7 +137,9 @@ class OllamaTarget:
             context_tokens=(held and held.context_tokens) or deployment.context_tokens,
         )  # fmt: skip
 
-    def _with_model(self, server: Ollama, deployment: Deployment, effects: Effects) -> Deployment:
+    def _with_model(
+        self, server: OllamaClient, deployment: Deployment, effects: Effects
+    ) -> Deployment:
         """The model created on the server, unless it already exists as recorded."""
         launch = launch_of(deployment)
         if record_of(deployment).made == launch and server.show(served(deployment)) is not None:
@@ -198,10 +200,10 @@ class OllamaTarget:
             "an Ollama server keeps its own log", hint="journalctl -u ollama -e", code="no_log"
         )
 
-    def _server(self, timeout_s: float = 20.0) -> Ollama:
-        return Ollama(self._config.ollama_endpoint, timeout_s)
+    def _server(self, timeout_s: float = 20.0) -> OllamaClient:
+        return OllamaClient(self._config.ollama_endpoint, timeout_s)
 
-    def _address(self, server: Ollama) -> Address:
+    def _address(self, server: OllamaClient) -> Address:
         from urllib.parse import urlsplit
 
         parts = urlsplit(server.endpoint)
@@ -255,7 +257,9 @@ def _local_files(plan: Plan) -> Iterator[str]:
         yield str(path if path.is_absolute() else root / path)
 
 
-def _make(server: Ollama, deployment: Deployment, launch: OllamaLaunch, events: Events) -> None:
+def _make(
+    server: OllamaClient, deployment: Deployment, launch: OllamaLaunch, events: Events
+) -> None:
     name = deployment.name
     if launch.base is not None:
 
@@ -278,7 +282,7 @@ def _make(server: Ollama, deployment: Deployment, launch: OllamaLaunch, events: 
     server.create(served(deployment), dict(launch.parameters), files=files)
 
 
-def _find(server: Ollama, name: str) -> Loaded | None:
+def _find(server: OllamaClient, name: str) -> Loaded | None:
     return next((one for one in server.loaded() if same_model(one.name, name)), None)
 
 
