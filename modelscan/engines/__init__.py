@@ -1,1 +1,1 @@
-"""ONE FOLDER PER ENGINE: versions, support, memory, flags, log lines, failures. Pure."""
+"""One folder per engine: versions, support, memory, flags, log lines, failures. Pure."""

@@ -1,4 +1,4 @@
-"""The start of an engine and its end, as values: where to listen, the command line, the failure."""
+"""Value types of an engine's start and failure: address, command line, cause."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ FailureKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """What the plan leaves open: where to listen and under which name."""
+    """The part of a start that the plan does not determine: the address and the model's name."""
 
     model_file: str
     host: str
     port: int
     served_model: str
     api_key: str | None = None  # a reference
-    binary: str | None = None  # an engine program to use instead of the embedded one
+    binary: str | None = None  # an engine program instead of the embedded one
     mmproj_file: str | None = None
     adapter_files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """Why an engine did not start or ended: its own words, and what to try.
+class EngineFailure:
+    """Why an engine did not start or ended: its own error text, and what to try.
 
-    ``kind`` is set where the words were recognised, ``remedy`` where a change may help.
+    ``kind`` is set if the error was recognised, ``remedy`` if a change may help.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""Options of Python engines as (long name, value) pairs: read, renamed by version, written."""
+"""Options of Python engines as (long name, value) pairs: parsing, renaming by version, writing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from modelscan.engines.versions import Version
 
 @dataclass(frozen=True, slots=True)
 class Rename:
-    """An option that has another name, or is gone, from a version on.
+    """An option that is renamed or removed from a version on.
 
-    ``change`` gives the options that mean the same from ``since`` on.
+    ``change`` returns the options with the same meaning from ``since`` on.
     """
 
     name: str
@@ -25,16 +25,16 @@ class Rename:
 
 def parse(words: Sequence[str]) -> list[OptionPair]:
     """``--name value``, ``--name=value`` and ``--flag`` as pairs, names with dashes."""
-    found: list[OptionPair] = []
+    options: list[OptionPair] = []
     for word in words:
         if word.startswith("--"):
             name, equals, value = word.removeprefix("--").partition("=")
-            found.append((name.replace("_", "-"), value if equals else None))
-        elif found and found[-1][1] is None:
-            found[-1] = (found[-1][0], word)
+            options.append((name.replace("_", "-"), value if equals else None))
+        elif options and options[-1][1] is None:
+            options[-1] = (options[-1][0], word)
         else:
-            found.append((word, None))  # a short option: as it is
-    return found
+            options.append((word, None))  # a short option: unchanged
+    return options
 
 
 def render(options: Iterable[OptionPair]) -> tuple[str, ...]:
@@ -48,25 +48,25 @@ def render(options: Iterable[OptionPair]) -> tuple[str, ...]:
 def renamed(
     options: Iterable[OptionPair], version: Version, renames: Sequence[Rename]
 ) -> list[OptionPair]:
-    """The options as that version spells them."""
-    found = list(options)
+    """The options in the spelling of that version."""
+    spelled = list(options)
     for rename in renames:
         if version < rename.since:
             continue
-        found = [
+        spelled = [
             new
-            for name, value in found
+            for name, value in spelled
             for new in (rename.change(value) if name == rename.name else ((name, value),))
         ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(spelled))
 
 
 def with_defaults(
     options: Sequence[OptionPair], defaults: Iterable[OptionPair]
 ) -> list[OptionPair]:
-    """``defaults`` added where the plan gives no such option; ``no-x`` is an option ``x``, too."""
-    given = {name.removeprefix("no-") for name, _ in options}
-    return [*options, *((n, v) for n, v in defaults if n.removeprefix("no-") not in given)]
+    """The options with ``defaults`` added if not set; ``no-x`` counts as the option ``x``."""
+    names = {name.removeprefix("no-") for name, _ in options}
+    return [*options, *((n, v) for n, v in defaults if n.removeprefix("no-") not in names)]
 
 
 def own_options(serving: Serving, model: str) -> list[OptionPair]:
@@ -80,15 +80,15 @@ def own_options(serving: Serving, model: str) -> list[OptionPair]:
 
 
 def model_folder(model_file: str) -> str:
-    """These engines load a repository's folder; a plan names its weight files."""
+    """The repository's folder, which these engines load; a plan lists its weight files."""
     path = Path(model_file)
     return str(path.parent) if path.suffix in (".safetensors", ".bin") else str(path)
 
 
 def adapters(plan_adapters: Sequence[str], files: Sequence[str]) -> list[str]:
     """``NAME=PATH`` of each LoRA adapter; its name is its folder's."""
-    named = []
+    entries = []
     for text in files or plan_adapters:
         name, equals, _ = text.partition("=")
-        named.append(text if equals and "/" not in name else f"{Path(text).name}={text}")
-    return named
+        entries.append(text if equals and "/" not in name else f"{Path(text).name}={text}")
+    return entries

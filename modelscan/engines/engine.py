@@ -1,7 +1,7 @@
-"""What every engine's folder answers: one class per engine, listed in ``engines.registry``.
+"""The interface of every engine's folder: one class per engine, listed in ``engines.registry``.
 
-The properties say what kind of engine it is, so that other rooms ask for a property and never for
-an engine's name. Everything is pure; starting a process is ``supervisor.launch``.
+The properties describe the kind of engine, so that other packages test a property and never an
+engine's name. Everything is pure; processes are started by ``supervisor.launch``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Backend, Workload
-from modelscan.engines.base import Failure
-from modelscan.engines.log_fields import Measured
-from modelscan.engines.option_names import Launch, OptionNames, OptionPair
+from modelscan.engines.base import EngineFailure
+from modelscan.engines.log_fields import LogFigures
+from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.support_rules import NATIVE, Support, absent
 
@@ -27,8 +27,9 @@ CHAT_TASKS = ("chat", "embedding", "rerank")
 
 @dataclass(frozen=True, slots=True)
 class PythonPackage:
-    """How an engine's Python package is found: its server modules and distributions, the
-    preferred ones first."""
+    """Names of an engine's Python package: its server modules and distributions, preferred ones
+    first.
+    """
 
     modules: tuple[str, ...]
     distributions: tuple[str, ...]
@@ -70,7 +71,7 @@ class Engine(ABC):
 
     @property
     def runs_gguf(self) -> bool:
-        """Whether it is llama.cpp or built on it."""
+        """Whether it is llama.cpp or based on it."""
         return "gguf" in self.formats
 
     def task_support(self, task: str) -> Support:
@@ -81,27 +82,28 @@ class Engine(ABC):
 
     @abstractmethod
     def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
-        """A quantization on one GPU. ``original``: the model was published in this format."""
+        """Support of a quantization on one GPU. ``original``: the model was published in this
+        format.
+        """
 
     @abstractmethod
     def host_support(self, file_format: str, *, forced: bool) -> Support:
-        """A file format without any GPU. ``forced``: the user states that it has a CPU build."""
+        """Support of a file format without a GPU. ``forced``: the user has a CPU build."""
 
     @abstractmethod
-    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+    def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         """The launch options of a plan, in the spelling of ``workload.backend_version``."""
 
-    def environment(self, launch: Launch, workload: Workload) -> Mapping[str, str]:
-        """Variables that stand for options which it takes no other way."""
+    def environment(self, launch: LaunchSettings, workload: Workload) -> Mapping[str, str]:
+        """Environment variables for options that exist only as variables."""
         return {}
 
     def workload_from_environment(self, workload: Workload, plan: Plan) -> Workload:
-        """The inverse of ``environment``: the workload that a plan's variables mean."""
+        """The inverse of ``environment``: the workload that a plan's variables set."""
         return workload
 
     def default_memory_share(self, version: str | None) -> float | None:
-        """The share of a GPU's memory it reserves by default; None: it depends, or there is
-        none."""
+        """The default share of a GPU's memory it reserves; None: it varies, or it reserves none."""
         return None
 
     @abstractmethod
@@ -113,24 +115,26 @@ class Engine(ABC):
         *,
         version: str | None = None,
     ) -> Estimate:
-        """Bytes by part and device. Raises NotDeployableError where it cannot run this variant."""
+        """Bytes by part and device. Raises NotDeployableError if it cannot run this variant."""
 
     @abstractmethod
     def residuals(self, version: str | None, gpus: int) -> Residuals:
-        """How far its estimates are off, by version, with ``gpus`` devices."""
+        """The error distribution of its estimates, by version, with ``gpus`` devices."""
 
     @abstractmethod
-    def parse_log(self, text: str) -> Measured:
-        """Its start-up log in bytes; ``empty`` where nothing was recognised."""
+    def parse_log(self, text: str) -> LogFigures:
+        """The figures of its start-up log in bytes; ``empty`` if nothing was recognised."""
 
     @abstractmethod
     def measured(self, log: str) -> Mapping[str, Any] | None:
-        """The parts that ``show`` compares with an estimate; None when the log says nothing."""
+        """The parts that ``show`` compares with an estimate; None if the log has none."""
 
-    def with_metrics(self, known: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+    def with_metrics(
+        self, current: Mapping[str, Any] | None, text: str
+    ) -> Mapping[str, Any] | None:
         """``measured`` completed from the text of its ``/metrics``."""
-        return known
+        return current
 
-    def failure(self, log: str) -> Failure | None:
-        """Why it did not start or ended, from its log; None where the log names no cause."""
+    def failure(self, log: str) -> EngineFailure | None:
+        """Why it did not start or ended, from its log; None if the log names no cause."""
         return None

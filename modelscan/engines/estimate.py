@@ -1,4 +1,4 @@
-"""How many bytes, on any engine: dispatch, then verdict, margin and speed."""
+"""Memory estimates for any engine: the engine's own estimate, then verdict, margin and speed."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def estimate(
     unknown engine, NotDeployableError where it cannot run this variant.
     """
     one = engine(backend or workload.backend or default_backend(shape))
-    found = one.estimate(shape, workload, inventory, version=workload.backend_version)
-    return finish(found, shape, workload, inventory, model)
+    result = one.estimate(shape, workload, inventory, version=workload.backend_version)
+    return finish(result, shape, workload, inventory, model)
 
 
 def finish(
     found: Estimate, shape: ModelShape, workload: Workload, inventory: Inventory | None, model: str
 ) -> Estimate:
-    """Add what all engines share: name, margin, range, verdict, speed."""
+    """Adds what all engines share: name, margin, range, verdict, speed."""
     one = engine(found.backend)
     margin = found.margin_bytes or _margin(found, shape)
     low, high = _range(found, shape, margin)
@@ -63,9 +63,9 @@ def _margin(found: Estimate, shape: ModelShape) -> int:
 
 
 def judged(found: Estimate, inventory: Inventory) -> tuple[DeviceEstimate, ...]:
-    """The devices the verdict is about: the GPUs, or the host where there are none.
+    """The devices that the verdict compares: the GPUs, or the host if there are none.
 
-    On a unified chip host and GPU draw on the same memory, so the host's share counts there.
+    On a unified chip host and GPU share one memory, so the host's part is included.
     """
     host, devices = found.host, []
     unified = {gpu.index for gpu in inventory.gpus if gpu.unified_memory}
@@ -78,7 +78,9 @@ def judged(found: Estimate, inventory: Inventory) -> tuple[DeviceEstimate, ...]:
 
 
 def _host_warning(found: Estimate, inventory: Inventory | None) -> tuple[str, ...]:
-    """Beside GPUs the host has a share of its own to hold; the planner keeps to it."""
+    """A warning if the host's part, in addition to GPUs, exceeds its free memory; the planner
+    respects it.
+    """
     host = found.host
     if not inventory or not found.per_gpu or host is None or host.free_bytes is None:
         return ()
@@ -89,7 +91,9 @@ def _host_warning(found: Estimate, inventory: Inventory | None) -> tuple[str, ..
 
 
 def _range(found: Estimate, shape: ModelShape, margin: int) -> tuple[int | None, int | None]:
-    """An unknown architecture: from a model without any cache to one that keeps all of it."""
+    """The size range of an unknown architecture: from no cache at all to a full one in every
+    layer.
+    """
     if found.basis != "range" or found.low_bytes is not None:
         return found.low_bytes, found.high_bytes
     weights = shape.weights

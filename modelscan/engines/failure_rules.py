@@ -1,7 +1,7 @@
-"""Why an engine did not start, from its log: the rules' form, and those that Python engines share.
+"""Rules that recognise from a log why an engine did not start; those that Python engines share.
 
-Each rule has a kind, the line that states the cause and the change to try next. The log of a failed
-start has hundreds of lines of traceback; the cause stands above them.
+Each rule has a kind, a pattern of the line that states the cause, and advice. The log of a failed
+start has hundreds of lines of traceback; the cause is above them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from modelscan.core.remedy import Remedy
-from modelscan.engines.base import Failure, FailureKind
+from modelscan.engines.base import EngineFailure, FailureKind
 
 _LONGEST = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """A hint for the user, and the same as a typed change where there is one."""
+    """A hint for the user, and the same as a typed change if there is one."""
 
     hint: str
     remedy: Remedy | None = None
@@ -35,9 +35,9 @@ class Rule:
     pattern: re.Pattern[str]
     advice: Advice | Advise
 
-    def failure(self, reason: str, match: re.Match[str]) -> Failure:
+    def failure(self, reason: str, match: re.Match[str]) -> EngineFailure:
         advice = self.advice if isinstance(self.advice, Advice) else self.advice(match)
-        return Failure(
+        return EngineFailure(
             reason, advice.hint, port_taken=self.kind == "port", kind=self.kind,
             remedy=advice.remedy,
         )  # fmt: skip
@@ -55,14 +55,14 @@ SMALLER = Advice(
 )
 
 
-def recognise(rules: Sequence[Rule], log: str) -> Failure | None:
-    """The first rule that matches; without one, the log's last exception; None without either."""
+def recognise(rules: Sequence[Rule], log: str) -> EngineFailure | None:
+    """The first rule that matches; else the log's last exception; None without either."""
     for one in rules:
         match = one.pattern.search(log)
         if match is not None:
             return one.failure(_line_around(log, match), match)
     last = _last_exception(log)
-    return None if last is None else Failure(last, None)
+    return None if last is None else EngineFailure(last, None)
 
 
 def _line_around(log: str, match: re.Match[str]) -> str:
@@ -89,7 +89,7 @@ _LISTS = re.compile(
 _EXCEPTION = re.compile(
     r"^.*?\b((?:[\w.]+\.)?(?:\w*Error|\w*Exception|AssertionError|KeyboardInterrupt): .+)$", re.M
 )
-# A parent process repeats that its child failed, which says nothing about the cause.
+# A parent process repeats that its child failed, without the cause.
 _ECHO = re.compile(
     r"Engine core initialization failed|Engine process failed to start|Worker failed"
 )
@@ -107,7 +107,7 @@ def number(text: str | None) -> float | None:
 
 
 def before_memory() -> tuple[Rule, ...]:
-    """The common rules that come before an engine's own: wrong options, a taken port."""
+    """The common rules before an engine's own: wrong options, a taken port."""
     return (
         rule("option", r"unrecognized arguments:[^\n]*|invalid choice:[^\n]*|"
              r"error: argument [^\n]*",
@@ -119,7 +119,7 @@ def before_memory() -> tuple[Rule, ...]:
 
 
 def after_memory(engine: str) -> tuple[Rule, ...]:
-    """The common rules that come after an engine's own, with its name in the hints."""
+    """The common rules after an engine's own, with its name in the hints."""
     return (*_out_of_memory(), *_machine(engine), *_model(engine), *_environment(engine))
 
 

@@ -1,8 +1,8 @@
-"""An engine's launch options, and back: what a plan says is exactly what the estimate counted.
+"""An engine's launch options from a plan, and a workload from its options.
 
-Options are kept as (long name without dashes, value); None is a bare flag. ``render`` makes the
-argument list, ``parse`` reads one, ``workload_of`` gives the Workload that the options mean. Which
-options an engine has is in ``engines/<name>/flags.py``.
+Options are (long name without dashes, value) pairs; None is a bare flag. ``render`` makes the
+argument list, ``parse`` reads one, ``workload_of`` returns the Workload that the options set. The
+options of an engine are in ``engines/<name>/flags.py``.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from dataclasses import replace
 from modelscan.core.gpu import Gpu
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Backend, Workload
-from modelscan.engines.option_names import Launch, OptionPair, Options
+from modelscan.engines.option_names import LaunchSettings, OptionPair, Options
 from modelscan.engines.registry import engine
 
 __all__ = [
-    "Launch", "Options", "environment", "estimate_workload", "options", "parse", "render",
+    "LaunchSettings", "Options", "environment", "estimate_workload", "options", "parse", "render",
     "workload_of",
 ]  # fmt: skip
 
 
-def options(launch: Launch, workload: Workload) -> Options:
-    """The engine's options for a launch; the user's own ``--param`` wins over ours."""
+def options(launch: LaunchSettings, workload: Workload) -> Options:
+    """The engine's options for a launch; the user's own ``--param`` overrides modelscan's."""
     ours = engine(launch.backend).options(launch, workload)
-    given = {_key(name) for name, _ in workload.parameters}
-    return (*((n, v) for n, v in ours if _key(n) not in given), *workload.parameters)
+    names = {_key(name) for name, _ in workload.parameters}
+    return (*((n, v) for n, v in ours if _key(n) not in names), *workload.parameters)
 
 
 def environment(
-    launch: Launch, workload: Workload, gpus: Sequence[Gpu], every: bool
+    launch: LaunchSettings, workload: Workload, gpus: Sequence[Gpu], every: bool
 ) -> dict[str, str]:
-    """Variables of the engine's process. ``every``: all devices are used, so none is hidden."""
+    """Environment variables of the engine. ``every``: all devices are used, so none is hidden."""
     return {
         **_visible_devices(gpus, every),
         **engine(launch.backend).environment(launch, workload),
@@ -40,8 +40,8 @@ def environment(
 
 
 def _visible_devices(gpus: Sequence[Gpu], every: bool) -> dict[str, str]:
-    """Indices are the driver's, in the order of the bus; CUDA's own order is by speed unless set.
-    MIG instances have no index of their own, so they go by UUID.
+    """The device list. Indices follow the bus; CUDA's own order is by speed unless set. MIG
+    instances have no index, so they use the UUID.
     """
     vendor = gpus[0].vendor if gpus else None
     if vendor == "nvidia" and (not every or any(gpu.mig for gpu in gpus)):
@@ -64,18 +64,18 @@ def render(chosen: Options) -> tuple[str, ...]:
 
 def parse(words: Sequence[str]) -> Options:
     """An argument list as options; understands ``--name=value`` as well."""
-    found: list[OptionPair] = []
+    pairs: list[OptionPair] = []
     for word in words:
         if word.startswith("--"):
             name, equals, value = word.removeprefix("--").partition("=")
-            found.append((name, value if equals else None))
-        elif found and found[-1][1] is None:
-            found[-1] = (found[-1][0], word)
-    return tuple(found)
+            pairs.append((name, value if equals else None))
+        elif pairs and pairs[-1][1] is None:
+            pairs[-1] = (pairs[-1][0], word)
+    return tuple(pairs)
 
 
 def workload_of(plan: Plan, wanted: Workload | None = None) -> Workload:
-    """The Workload a plan's own flags mean: what an estimate of the plan must be asked with."""
+    """The Workload that a plan's flags set, for an estimate of the plan."""
     base = engine(plan.backend).workload_from_environment(wanted or Workload(), plan)
     return estimate_workload(
         base,
@@ -102,7 +102,7 @@ def estimate_workload(
     tensor_parallel: int,
     pipeline_parallel: int,
 ) -> Workload:
-    """The user's wishes with everything that was decided filled in."""
+    """The user's wishes with all decided values filled in."""
     return replace(
         wanted,
         backend=backend,

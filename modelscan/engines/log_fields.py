@@ -1,8 +1,8 @@
-"""An engine's start-up log, read into bytes: the fields, and how figures are found in lines.
+"""The figures in an engine's start-up log, in bytes, and how they are found in lines.
 
 Line prefixes changed over the years, so the patterns of each engine (``engines/<name>/log.py``)
-match only the informative part. Several ranks print the same lines: of sizes the largest counts,
-of pools the smallest.
+match only the informative part. Several ranks print the same lines: of sizes the largest counts, of
+pools the smallest.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from modelscan.core.units import MIB
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Bytes as one GPU of the engine reported them; None was not in the log.
+class LogFigures:
+    """Bytes as one GPU of the engine reported them; None: not in the log.
 
-    ``failure`` is the engine's own line when it refused to start for memory.
+    ``failure`` is the engine's own line if it refused to start for lack of memory.
     """
 
     weights_bytes: int | None = None
@@ -34,7 +34,7 @@ class Measured:
 
     @property
     def empty(self) -> bool:
-        return self == Measured()
+        return self == LogFigures()
 
 
 NUMBER = r"([\d.]+)"

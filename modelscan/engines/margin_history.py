@@ -1,8 +1,8 @@
-"""Margins from this machine's own history: how far the estimates of an engine were off here.
+"""Margins from this machine's history: the errors of an engine's earlier estimates here.
 
-Robust on purpose: one odd start (another program in the log, a model that was swapped) must not
-move the margin. Errors beyond ``_OUTLIER`` scaled median absolute deviations are left out (the
-modified z-score of Iglewicz and Hoaglin); fewer than ``_ENOUGH`` rows teach nothing.
+Robust: one outlier (another program in the log, a model that was swapped) does not change the
+margin. Errors beyond ``_OUTLIER`` scaled median absolute deviations are excluded (the modified
+z-score of Iglewicz and Hoaglin); fewer than ``_ENOUGH`` rows give no margin.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _SAFETY = 1.25
 
 
 def learned_share(history: Iterable[Measurement], backend: str) -> float | None:
-    """The margin as a share of the total, or None while too little is known."""
+    """The margin as a share of the total, or None with too few starts."""
     errors = [
         row.relative_error
         for row in history
         if row.backend == backend and row.measured_bytes >= _SMALL_BYTES
     ]
-    kept = without_outliers(errors)
-    if len(kept) < _ENOUGH:
+    inliers = without_outliers(errors)
+    if len(inliers) < _ENOUGH:
         return None
-    return _SAFETY * max(abs(error) for error in kept)
+    return _SAFETY * max(abs(error) for error in inliers)
 
 
 def without_outliers(values: Sequence[float]) -> list[float]:
@@ -48,7 +48,7 @@ def without_outliers(values: Sequence[float]) -> list[float]:
 
 
 def with_history(found: Estimate, history: Iterable[Measurement]) -> Estimate:
-    """The estimate with a margin that is at least what this machine's history teaches."""
+    """The estimate with a margin of at least the learned one."""
     share = learned_share(history, found.backend)
     if share is None or share * found.total_bytes <= found.margin_bytes:
         return found

@@ -1,6 +1,6 @@
-"""An engine's own long options by meaning, and what a launch's options depend on.
+"""An engine's own long options by meaning, and the inputs of a launch's options.
 
-The estimate reads a user's ``--param`` and the plan writes its flags by the same names.
+The estimate reads a user's ``--param`` and the plan writes its flags with the same names.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from modelscan.core.workload import Backend
 
 OptionPair = tuple[str, str | None]  # (long name without dashes, value); None is a bare flag
 Options = tuple[OptionPair, ...]
-Names = tuple[str, ...]  # the spellings of one option, the one that we write first
+Names = tuple[str, ...]  # the spellings of one option, ours first
 
 
 @dataclass(frozen=True, slots=True)
 class OptionNames:
-    """Spellings by meaning; () where the engine has no such option.
+    """Spellings by meaning; () if the engine has no such option.
 
-    ``context`` is that of one request, ``total_context`` of all ``slots`` together;
-    ``max_requests`` limits how many are served at once. ``memory`` lists
-    every other option that changes what the engine allocates, as its estimate reads them.
+    ``context`` is per request, ``total_context`` for all ``slots`` together; ``max_requests``
+    limits the requests served at once. ``memory`` lists every other option that changes what the
+    engine allocates, as its estimate reads them.
     """
 
     context: Names = ()
@@ -42,8 +42,8 @@ class OptionNames:
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
-    """Everything the options depend on. ``context_tokens`` is what ONE request may use."""
+class LaunchSettings:
+    """The settings that the options depend on. ``context_tokens`` is per request."""
 
     backend: Backend
     task: str
@@ -57,4 +57,4 @@ class Launch:
     tensor_split: tuple[int, ...] = ()
     memory_utilization: float | None = None
     half: bool = False
-    pooling: str | None = None  # None: what the model's own metadata says
+    pooling: str | None = None  # None: as the model's own metadata states

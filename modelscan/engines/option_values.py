@@ -13,7 +13,7 @@ _SCALES = {"": 1, "k": 10**3, "K": 2**10, "m": 10**6, "M": 2**20, "g": 10**9, "G
 
 
 def whole(workload: Workload, *names: str) -> int | None:
-    """A count of the first option that is given; None where none is, or it is not positive.
+    """The positive integer of the first option that is set; None if none is.
 
     ``32k`` is 32,000 and ``32K`` 32,768, as in vLLM. Raises UsageError for anything else.
     """
@@ -22,7 +22,7 @@ def whole(workload: Workload, *names: str) -> int | None:
 
 
 def decimal(workload: Workload, *names: str) -> float | None:
-    """A number of the first option that is given. Raises UsageError where it is none."""
+    """The number of the first option that is set. Raises UsageError if it is not a number."""
     for name in names:
         text = workload.parameter(name)
         if text is None:
@@ -37,7 +37,7 @@ def decimal(workload: Workload, *names: str) -> float | None:
 
 
 def share(workload: Workload, *names: str) -> float | None:
-    """A part of the memory, above 0 and at most 1. Raises UsageError outside of that."""
+    """A share of the memory, above 0 and at most 1. Raises UsageError outside of that."""
     value = workload.memory_utilization or decimal(workload, *names)
     if value is not None and not 0 < value <= 1:
         name = next((one for one in names if workload.parameter(one)), names[0])
@@ -48,16 +48,16 @@ def share(workload: Workload, *names: str) -> float | None:
 
 
 def ranks(tensor: int | None, pipeline: int | None) -> tuple[int, int]:
-    """(tensor, pipeline) parallel degrees; raises UsageError beyond any machine."""
-    found = (tensor or 1, pipeline or 1)
-    if found[0] * found[1] > _MOST_RANKS:
+    """(tensor, pipeline) parallel degrees. Raises UsageError beyond the supported number."""
+    degrees = (tensor or 1, pipeline or 1)
+    if degrees[0] * degrees[1] > _MOST_RANKS:
         raise UsageError(
-            f"{found[0]} x {found[1]} GPUs are more than modelscan plans for ({_MOST_RANKS})",
+            f"{degrees[0]} x {degrees[1]} GPUs exceed the {_MOST_RANKS} that modelscan plans for",
             hint="--tensor-parallel 8",
         )
-    return found
+    return degrees
 
 
 def flag(workload: Workload, name: str) -> bool:
-    """Whether a switch is on: named, and not set to false."""
+    """Whether a switch is set and not false."""
     return workload.parameter(name) not in (None, "false", "False", "0")

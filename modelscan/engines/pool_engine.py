@@ -1,4 +1,4 @@
-"""What engines with a KV pool have in common: safetensors, tensor parallelism, a Python package."""
+"""What engines with a KV pool share: safetensors, tensor parallelism, a Python package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelscan.core.plan import Plan
 from modelscan.core.workload import REMOTE_CODE, Workload
 from modelscan.engines.base import Serving
 from modelscan.engines.engine import Engine, PythonPackage
-from modelscan.engines.option_names import Launch, OptionNames, OptionPair
+from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
 from modelscan.engines.repository_files import RepositoryFiles
 from modelscan.engines.support_rules import NATIVE, Kernels, Support, absent
 from modelscan.engines.versions import Version
@@ -20,8 +20,8 @@ _MODEL_TYPES = ("auto", "f16", "bf16")  # cache types that mean the model's own
 
 
 class PoolEngine(Engine):
-    """See ``engines.engine.Engine``. ``kernels``: what its builds run on which GPU;
-    ``key_variable``: the variable that gives the server its key.
+    """See ``engines.engine.Engine``. ``kernels``: formats its builds run on each GPU;
+    ``key_variable``: the environment variable of the server's key.
     """
 
     formats = ("safetensors",)
@@ -40,7 +40,7 @@ class PoolEngine(Engine):
     def host_support(self, file_format: str, *, forced: bool) -> Support:
         loads = file_format in ("safetensors", "pickle")
         if forced and self.package.cpu_builds and loads:
-            return Support(NATIVE, f"a {self.title} built for the CPU, as asked with --force")
+            return Support(NATIVE, f"a {self.title} built for the CPU, as requested with --force")
         return absent(f"{self.name} needs a GPU")
 
     @abstractmethod
@@ -58,11 +58,11 @@ class PoolEngine(Engine):
         return ()
 
     def keyed_program(self, python: str) -> tuple[str, ...] | None:
-        """What starts the server where its key cannot come from a variable; None where it can."""
+        """The server's command if its key cannot come from a variable; None if it can."""
         return None
 
 
-def common_options(names: OptionNames, launch: Launch) -> Iterable[OptionPair]:
+def common_options(names: OptionNames, launch: LaunchSettings) -> Iterable[OptionPair]:
     """Context, memory share, degrees and slots, in the spelling of ``names``."""
     yield names.context[0], str(launch.context_tokens)
     if launch.memory_utilization is not None:
@@ -76,17 +76,17 @@ def common_options(names: OptionNames, launch: Launch) -> Iterable[OptionPair]:
 
 
 def cache_type(workload: Workload) -> str | None:
-    """The type of the KV cache to ask for; None for the model's own."""
+    """The requested type of the KV cache; None for the model's own."""
     kind = workload.kv_cache_k
     return kind if kind and kind not in _MODEL_TYPES else None
 
 
-def serves_vectors(launch: Launch, workload: Workload) -> bool:
+def serves_vectors(launch: LaunchSettings, workload: Workload) -> bool:
     """Whether embeddings or scores are served instead of text."""
     return launch.task in ("embedding", "rerank") or bool(workload.embedding)
 
 
 def remote_code(workload: Workload) -> Iterable[OptionPair]:
-    """Run the Python files of the repository, where the user allows it."""
+    """The option that runs the Python files of the repository, if the user allows it."""
     if workload.allow_unsafe:
         yield REMOTE_CODE, None

@@ -26,7 +26,7 @@ _FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """One GPU of a deployment and what its pool holds; None where its memory is unknown."""
+    """One GPU of a deployment and its pool's capacity; None if its memory is unknown."""
 
     device: DeviceEstimate
     tokens: int | None
@@ -37,7 +37,7 @@ class Rank:
 
 
 class PoolSettings(Protocol):
-    """What the settings of every engine with a pool have."""
+    """The settings common to every engine with a pool."""
 
     @property
     def parallel(self) -> int: ...
@@ -54,7 +54,7 @@ class PoolSettings(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """One start of an engine: what an estimate is made for. ``gpus`` () where none is known."""
+    """One start of an engine, the subject of an estimate. ``gpus`` is () if none is known."""
 
     backend: Backend
     version: str
@@ -85,10 +85,10 @@ def smallest_start(
     if count < 2 or _placed(workload):
         return run(workload)
     for degree in tensor_rules.allowed(shape.architecture, count):
-        found = run(replace(workload, tensor_parallel=degree))
-        if found.verdict is not Verdict.DOES_NOT_FIT:
+        result = run(replace(workload, tensor_parallel=degree))
+        if result.verdict is not Verdict.DOES_NOT_FIT:
             break
-    return found
+    return result
 
 
 def _refuse_format(shape: ModelShape, workload: Workload, title: str) -> None:
@@ -138,17 +138,18 @@ def start_problems(
     ranks: Sequence[Rank],
     problem: Callable[[Rank], str | None],
 ) -> tuple[str, ...]:
-    """Why the engine would not start: too few GPUs, a degree that does not divide the model, and
-    ``problem`` of every GPU; () when it does."""
-    found: list[str] = []
+    """Why the engine would not start: too few GPUs, a degree that does not divide the model, or
+    a ``problem`` of a GPU; () if it starts.
+    """
+    problems: list[str] = []
     needed = settings.tensor_parallel * settings.pipeline_parallel
     if settings.gpus and len(settings.gpus) < needed:
-        found.append(f"{needed} GPUs are needed, {len(settings.gpus)} are there")
+        problems.append(f"{needed} GPUs are needed, {len(settings.gpus)} are available")
     reason = tensor_rules.reject_reason(architecture, settings.tensor_parallel)
     if reason:
-        found.append(f"tensor parallel {settings.tensor_parallel}: {reason}")
-    found += [reason for reason in map(problem, ranks) if reason]
-    return tuple(dict.fromkeys(found))
+        problems.append(f"tensor parallel {settings.tensor_parallel}: {reason}")
+    problems += [reason for reason in map(problem, ranks) if reason]
+    return tuple(dict.fromkeys(problems))
 
 
 def assemble(
@@ -259,13 +260,15 @@ def shape_notes(architecture: Architecture, context_tokens: int) -> tuple[str, .
 
 
 def capacity_notes(ranks: Sequence[Rank], parallel: int) -> tuple[str, ...]:
-    """Requests that must wait, and GPUs where the memory outside of the budget may not fit."""
+    """Notes on requests that must wait, and on GPUs whose memory outside the budget may not
+    suffice.
+    """
     notes = []
     short = [rank for rank in ranks if (rank.concurrency or parallel) < parallel]
     if short:
         notes.append(
             f"the pool holds {min(rank.concurrency or 0 for rank in short):.2f} requests of full "
-            f"length, {parallel} were asked for: others wait"
+            f"length, {parallel} were requested: others wait"
         )
     crowded = next((rank.device for rank in ranks if _overfull(rank)), None)
     if crowded is not None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from modelscan.engines.log_fields import Measured
+from modelscan.engines.log_fields import LogFigures
 
 _VERSION = re.compile(r"(?:\bversion |LLM engine \(v|sglang[_ ]version=')(\d+\.\d+[\w.+]*)")
 _TENSOR = re.compile(r"\b(?:tensor_parallel_size|tp_size)=(\d+)")
@@ -20,19 +20,19 @@ _PIPELINE = re.compile(r"\b(?:pipeline_parallel_size|pp_size)=(\d+)")
 Parts = dict[str, int | None]
 
 
-def measured(found: Measured, log: str) -> Mapping[str, Any] | None:
-    """Bytes in sum and of each GPU, the tokens the pool holds; None when the log says nothing."""
-    if found.weights_bytes is None and found.kv_pool_bytes is None:
+def measured(figures: LogFigures, log: str) -> Mapping[str, Any] | None:
+    """Bytes in total and per GPU, the tokens the pool holds; None if the log has none."""
+    if figures.weights_bytes is None and figures.kv_pool_bytes is None:
         return None
-    each, ranks = _parts(found), _degree(_TENSOR, log)
+    each, ranks = _parts(figures), _degree(_TENSOR, log)
     whole = _degree(_PIPELINE, log) == 1
     version = _VERSION.search(log)
     return {
         "source": "engine_log",
         "parts": {name: value and value * ranks for name, value in each.items()} if whole else None,
         "devices": {"each GPU": each} if ranks > 1 or not whole else None,
-        "kv_tokens": found.kv_tokens,
-        "max_concurrency": found.max_concurrency,
+        "kv_tokens": figures.kv_tokens,
+        "max_concurrency": figures.max_concurrency,
         "engine_version": version[1] if version else None,
     }
 
@@ -50,7 +50,7 @@ def with_pool(
     known = dict(found or {"source": "engine_metrics", "parts": None, "devices": None})
     known["kv_tokens"] = known.get("kv_tokens") or tokens
     known["max_concurrency"] = known.get("max_concurrency") or concurrency
-    parts = known["parts"] or (None if found else _parts(Measured()))
+    parts = known["parts"] or (None if found else _parts(LogFigures()))
     if parts and pool_bytes:
         known["parts"] = {**parts, "kv_pool_bytes": parts["kv_pool_bytes"] or pool_bytes}
     return known
@@ -75,14 +75,14 @@ def _degree(pattern: re.Pattern[str], log: str) -> int:
     return int(match[1]) if match else 1
 
 
-def _parts(found: Measured) -> Parts:
+def _parts(figures: LogFigures) -> Parts:
     return {
-        "weights_bytes": found.weights_bytes,
+        "weights_bytes": figures.weights_bytes,
         "kv_cache_bytes": None,
-        "kv_pool_bytes": found.kv_pool_bytes,
-        "recurrent_state_bytes": found.recurrent_state_bytes,
-        "compute_bytes": found.compute_bytes,
+        "kv_pool_bytes": figures.kv_pool_bytes,
+        "recurrent_state_bytes": figures.recurrent_state_bytes,
+        "compute_bytes": figures.compute_bytes,
         "output_bytes": None,
-        "non_torch_bytes": found.non_torch_bytes,
-        "cuda_graph_bytes": found.cuda_graph_bytes,
+        "non_torch_bytes": figures.non_torch_bytes,
+        "cuda_graph_bytes": figures.cuda_graph_bytes,
     }

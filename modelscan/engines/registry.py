@@ -1,4 +1,4 @@
-"""The engines, best known first. Adding one is a folder and a line here."""
+"""The engines, best known first. A new engine is a folder and a line here."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ENGINES: Mapping[str, Engine] = {
 
 
 def engine(name: str) -> Engine:
-    """The engine of that name. Raises UsageError for one that there is not."""
-    found = ENGINES.get(name)
-    if found is None:
+    """The engine of that name. Raises UsageError for an unknown name."""
+    match = ENGINES.get(name)
+    if match is None:
         raise UsageError(f"there is no backend '{name}'", hint="--backend " + "|".join(ENGINES))
-    return found
+    return match
 
 
 def engines() -> Iterator[Engine]:

@@ -1,4 +1,4 @@
-"""What a repository's own files say that an engine does not find out by itself."""
+"""Facts from a repository's files that an engine does not detect by itself."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How far an estimate may be off: the residuals of an engine's measured rows, as a margin.
+"""The errors of an engine's measured rows, from which an estimate's margin is computed.
 
-``make bench-memory`` prints the residuals that the engines' folders hold.
+``make bench-memory`` prints the residuals that are in the engines' folders.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Which format runs on which engine on which GPU: the hard constraints, before any arithmetic.
+"""Support of formats by engines and GPUs: the hard constraints, before any estimate.
 
-Every answer is the engine's own (``engines/<name>``); what none of them decides is here.
+Every answer is the engine's own (``engines/<name>``); rules common to all engines are here.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def engine_formats(backend: str, *, unsafe: bool = False) -> tuple[str, ...]:
 
 
 def format_support(file_format: str, backend: str, *, unsafe: bool = False) -> Support:
-    """Format x engine, before any hardware is looked at."""
+    """Format x engine, without hardware."""
     if file_format in engine_formats(backend, unsafe=unsafe):
         return Support(NATIVE, f"{backend} loads {file_format} files")
     if file_format == "mlx":
         return absent(
-            "MLX weights run on Apple silicon with mlx-lm, which none of the engines here is"
+            "MLX weights run on Apple silicon with mlx-lm, which modelscan does not start"
         )
     if file_format == "pickle" and not unsafe:
         return absent(
@@ -39,7 +39,7 @@ def format_support(file_format: str, backend: str, *, unsafe: bool = False) -> S
 
 
 def task_support(task: str, backend: str) -> Support:
-    """Task x engine: what an engine can serve."""
+    """Task x engine: whether the engine serves this task."""
     return engine(backend).task_support(task)
 
 
@@ -68,5 +68,5 @@ def gpu_support(
 def host_support(
     file_format: str, backend: str, inventory: Inventory, *, forced: bool = False
 ) -> Support:
-    """Format x engine without any GPU. ``forced``: the user has a build for the CPU."""
+    """Format x engine without a GPU. ``forced``: the user has a CPU build."""
     return engine(backend).host_support(file_format, forced=forced)

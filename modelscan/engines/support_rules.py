@@ -23,7 +23,7 @@ _FP8 = frozenset({"FP8", "FP8-BLOCK"})
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """``kind`` None: absent; ``reason`` why, ``notes`` what else."""
+    """``kind`` None: not supported; ``reason`` explains it, ``notes`` are further remarks."""
 
     kind: SupportKind | None
     reason: str
@@ -55,18 +55,18 @@ class KernelRule:
     below: Capability | None = None
     note: str | None = None
 
-    def judge(self, name: str, found: Capability) -> Support:
-        """The support of format ``name`` at compute capability ``found``."""
+    def judge(self, name: str, current: Capability) -> Support:
+        """The support of format ``name`` at compute capability ``current``."""
         notes = (self.note,) if self.note else ()
-        here = _dot(found)
-        if self.below is not None and found >= self.below:
+        here = _dot(current)
+        if self.below is not None and current >= self.below:
             return absent(
                 f"{name} kernels stop before compute capability {_dot(self.below)}, this GPU has "
                 f"{here}"
             )
-        if self.native is not None and found >= self.native:
+        if self.native is not None and current >= self.native:
             return Support(NATIVE, f"{name} is native at compute capability {here}", notes)
-        if self.weight_only is not None and found >= self.weight_only:
+        if self.weight_only is not None and current >= self.weight_only:
             text = f"{name} is weight-only at compute capability {here}: 16-bit arithmetic (Marlin)"
             return Support(WEIGHT_ONLY, text, notes)
         minima = [c for c in (self.native, self.weight_only) if c is not None]
@@ -75,7 +75,7 @@ class KernelRule:
         return absent(f"{name} needs compute capability {_dot(min(minima))}, this GPU has {here}")
 
 
-# The kernels that vLLM brought and SGLang uses as well.
+# Kernels from vLLM, which SGLang also uses.
 NVIDIA_KERNELS: Mapping[str, KernelRule] = {
     "FP8": KernelRule((8, 9), (7, 5)),
     "FP8-BLOCK": KernelRule(
@@ -97,7 +97,7 @@ NVIDIA_KERNELS: Mapping[str, KernelRule] = {
 
 @dataclass(frozen=True, slots=True)
 class Kernels:
-    """What the builds of an engine that runs safetensors have kernels for.
+    """The formats that an engine's builds have kernels for.
 
     ``minimum``: the lowest NVIDIA compute capability; ``amd_targets``: gfx targets of its ROCm
     build; ``xpu``: whether there is a build for Intel GPUs.
@@ -127,23 +127,23 @@ class Kernels:
         return absent(f"{self.engine} does not run on {gpu.vendor} devices here")
 
     def _nvidia(self, name: str | None, gpu: Gpu) -> Support:
-        found = capability(gpu.compute_capability)
-        if found is None:  # --gpu 24GiB: only the size is known
+        current = capability(gpu.compute_capability)
+        if current is None:  # --gpu 24GiB: only the memory is known
             note = "the GPU's compute capability is unknown: format support not checked"
             return Support(NATIVE, "compute capability unknown", (note,))
-        if found < self.minimum:
+        if current < self.minimum:
             return absent(
                 f"{self.engine} needs compute capability {_dot(self.minimum)}, this GPU has "
                 f"{gpu.compute_capability}"
             )
         if name in _SIXTEEN_BIT:
-            return _sixteen_bit(name, found)
+            return _sixteen_bit(name, current)
         rule = self.nvidia.get(str(name))
         if rule is None and is_weight_only_four_bit(name):
             rule = self.nvidia["INT4"]
         if rule is None:
-            return absent(f"{name} is no format that {self.engine} is known to load")
-        return rule.judge(str(name), found)
+            return absent(f"{name} is not a format that {self.engine} is known to load")
+        return rule.judge(str(name), current)
 
     def _amd(self, name: str | None, gpu: Gpu) -> Support:
         targets = gfx_targets(gpu.gfx_target)
@@ -169,9 +169,9 @@ class Kernels:
         return absent(f"{name} has no kernel in {build}")
 
 
-def _sixteen_bit(name: str | None, found: Capability) -> Support:
-    here = _dot(found)
-    if name == "BF16" and found < (8, 0):
+def _sixteen_bit(name: str | None, current: Capability) -> Support:
+    here = _dot(current)
+    if name == "BF16" and current < (8, 0):
         return Support(
             WEIGHT_ONLY, f"BF16 needs compute capability 8.0, this GPU has {here}",
             ("computed in float16 (--dtype half): models with large activations may overflow",),
@@ -194,9 +194,9 @@ def _amd_mxfp4(targets: frozenset[str], gpu: Gpu) -> Support:
 
 
 def _has_fp4(gpu: Gpu) -> bool:
-    found = capability(gpu.compute_capability)
+    current = capability(gpu.compute_capability)
     if gpu.vendor == "nvidia":
-        return found is None or found >= (10, 0)
+        return current is None or current >= (10, 0)
     return "gfx950" in gfx_targets(gpu.gfx_target)
 
 
@@ -219,9 +219,9 @@ _GGUF_MINIMUM: Capability = (5, 0)
 
 
 def gguf_on(gpu: Gpu, engine: str) -> Support:
-    """GGUF files on one GPU: any quantization, on whatever their builds know."""
-    found = capability(gpu.compute_capability) if gpu.vendor == "nvidia" else None
-    if found is not None and found < _GGUF_MINIMUM:
+    """GGUF files on one GPU: any quantization, on the hardware its builds support."""
+    current = capability(gpu.compute_capability) if gpu.vendor == "nvidia" else None
+    if current is not None and current < _GGUF_MINIMUM:
         return absent(
             f"{engine} needs compute capability {_dot(_GGUF_MINIMUM)}, this GPU has "
             f"{gpu.compute_capability}"

@@ -1,4 +1,4 @@
-"""Engine versions: parse what people and logs write, and pick the row of a version table."""
+"""Engine versions: parsing, and the row of a version table that applies."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def row_for(table: Sequence[Row], version: Version) -> Row:
 
 
 def unknown_note(engine: str, text: str, oldest: str, newest: str) -> tuple[str, ...]:
-    """What is assumed of a version outside the ones whose facts are known; () inside."""
-    asked = parse_version(text)
-    if asked[:2] > parse_version(newest)[:2]:
-        named = "is no number" if asked == NEWEST else f"is newer than {newest}"
-        return (f"{engine} {text} {named}: counted as {newest}, the newest whose facts are known",)
-    if asked[:2] < parse_version(oldest)[:2]:
-        return (f"{engine} {text} is older than {oldest}: counted as {oldest}, the oldest known",)
+    """A note on the version assumed for one outside the known range; () inside."""
+    parsed = parse_version(text)
+    if parsed[:2] > parse_version(newest)[:2]:
+        problem = "is not a number" if parsed == NEWEST else f"is newer than {newest}"
+        return (f"{engine} {text} {problem}: treated as {newest}, the newest known",)
+    if parsed[:2] < parse_version(oldest)[:2]:
+        return (f"{engine} {text} is older than {oldest}: treated as {oldest}, the oldest known",)
     return ()

@@ -1,1 +1,1 @@
-"""HOW MANY BYTES: what engines share: architecture, weights, parallelism, speed. Pure."""
+"""Memory estimates shared by all engines: architecture, weights, parallelism, speed. Pure."""

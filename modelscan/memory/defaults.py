@@ -1,4 +1,4 @@
-"""What an estimate takes when the user did not say."""
+"""Defaults of an estimate for values the user did not set."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ CONTEXT_TOKENS = 8192
 
 
 def context_tokens(workload: Workload, architecture: Architecture) -> int:
-    """Context of one request: asked for, else 8192 or what the model was trained for if less."""
+    """Tokens per request: as requested, else 8192 or the trained context if smaller."""
     if workload.context_tokens:
         return workload.context_tokens
     return min(CONTEXT_TOKENS, architecture.context_tokens or CONTEXT_TOKENS)
 
 
 def parallel(workload: Workload) -> int:
-    """Requests served at once: asked for, else one."""
+    """Requests served at once: as requested, else one."""
     return max(1, workload.parallel or 1)

@@ -11,7 +11,7 @@ _WRAPPERS = ("model.language_model.", "language_model.model.", "language_model."
 
 
 def plain(name: str) -> str:
-    """A module path without the wrappers multimodal models put around it."""
+    """A module path without the wrappers that multimodal models add."""
     for prefix in _WRAPPERS:
         if name.startswith(prefix):
             return name[len(prefix) :]
@@ -20,13 +20,13 @@ def plain(name: str) -> str:
 
 @lru_cache(maxsize=65536)
 def kept(name: str, patterns: tuple[str, ...]) -> bool:
-    """Whether any of a checkpoint's "leave this alone" patterns is for this path."""
+    """Whether one of a checkpoint's "do not quantize" patterns matches this path."""
     return any(_covers(name, pattern) for pattern in patterns)
 
 
 @lru_cache(maxsize=65536)
 def matches(name: str, pattern: str) -> bool:
-    """Whether a rule is for this path, with or without the wrappers a checkpoint may have."""
+    """Whether a rule matches this path, with or without the wrappers a checkpoint may have."""
     if not pattern.startswith("re:"):
         return _covers(name, pattern)
     compiled = _compiled(pattern[3:])

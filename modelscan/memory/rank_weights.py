@@ -1,4 +1,4 @@
-"""Weights on one GPU: what tensor and pipeline parallelism divide, and what every rank repeats."""
+"""Bytes of weights on one GPU: what parallelism divides, and what every rank repeats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TWO_BYTES = 2  # norms, routers and biases stay in 16 bits in every quantizatio
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """How a model is cut: ``pipeline`` stages of ``tensor`` GPUs each."""
+    """The division of a model: ``pipeline`` stages of ``tensor`` GPUs each."""
 
     tensor: int = 1
     pipeline: int = 1
@@ -130,7 +130,7 @@ def _end_bytes(
 
 
 def _repeated_bytes(architecture: Architecture, layer: Layer) -> float:
-    """What every GPU holds in full: norms, routers, MLA's down projections."""
+    """Bytes that every GPU stores in full: norms, routers, MLA's down projections."""
     values = 2 * architecture.hidden
     if layer.moe and architecture.experts:
         values += architecture.hidden * architecture.experts.total

@@ -29,7 +29,7 @@ _ALLREDUCE_NVLINK_S, _ALLREDUCE_PCIE_S = 12e-6, 40e-6  # small messages, ring of
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What one token costs one device: ``read_bytes`` of weights and cache, and its layers."""
+    """The work of one token on one device: ``read_bytes`` of weights and cache, and its layers."""
 
     read_bytes: float
     layers: float

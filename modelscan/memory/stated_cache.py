@@ -1,4 +1,4 @@
-"""The type of the KV cache that a quantized checkpoint states, and which engine follows it."""
+"""The KV cache type that a quantized checkpoint states, and the engines that follow it."""
 
 from __future__ import annotations
 

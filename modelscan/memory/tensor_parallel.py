@@ -25,7 +25,7 @@ class TensorParallel:
 
 
 def degrees(architecture: Architecture, gpu_count: int) -> TensorParallel:
-    """Every tensor-parallel degree from 1 to ``gpu_count``, allowed or refused with its reason."""
+    """Every tensor-parallel degree from 1 to ``gpu_count``, allowed or rejected with its reason."""
     allowed: list[int] = []
     rejected: list[tuple[int, str]] = []
     for degree in range(1, max(1, gpu_count) + 1):
@@ -43,7 +43,7 @@ def allowed(architecture: Architecture, gpu_count: int) -> tuple[int, ...]:
 
 
 def layer_split_reason(architecture: Architecture, gpu_count: int) -> str | None:
-    """Why whole layers cannot be dealt to ``gpu_count`` GPUs; None when they can."""
+    """Why whole layers cannot be distributed over ``gpu_count`` GPUs; None if they can."""
     layers = len(architecture.layers)
     if gpu_count <= max(1, layers):
         return None
@@ -51,7 +51,7 @@ def layer_split_reason(architecture: Architecture, gpu_count: int) -> str | None
 
 
 def reject_reason(architecture: Architecture, degree: int) -> str | None:
-    """Why tensor-parallel ``degree`` is refused; None when it works."""
+    """Why tensor-parallel ``degree`` is not possible; None if it is."""
     if degree <= 1:
         return None
     for rule in _RULES:

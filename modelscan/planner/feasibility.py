@@ -10,7 +10,7 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import MIB
 from modelscan.core.verdict import Offload, Verdict
 from modelscan.core.workload import Workload
-from modelscan.engines.flags import Launch, Options
+from modelscan.engines.flags import LaunchSettings, Options
 from modelscan.planner.context import Option
 
 DEFAULT_CONTEXT_TOKENS = 32_768  # enough for a chat with documents and tools; not a limit
@@ -29,7 +29,7 @@ class FittingOption:
     """
 
     option: Option
-    launch: Launch
+    launch: LaunchSettings
     chosen: Options
     estimate: Estimate
     target_tokens: int

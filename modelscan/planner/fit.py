@@ -11,7 +11,7 @@ from dataclasses import replace
 from modelscan.core.architecture import Architecture
 from modelscan.core.estimate import Estimate
 from modelscan.core.units import format_bytes, format_tokens
-from modelscan.engines.flags import Launch, estimate_workload, options
+from modelscan.engines.flags import LaunchSettings, estimate_workload, options
 from modelscan.engines.registry import engine
 from modelscan.planner.context import Option, PlanningContext
 from modelscan.planner.feasibility import (
@@ -267,10 +267,10 @@ class _Trial:
         throughput = self.wishes.mode == "throughput" and self.case.task == "chat"
         return THROUGHPUT_SLOTS if throughput else 1
 
-    def _launch(self, context: int) -> Launch:
+    def _launch(self, context: int) -> LaunchSettings:
         option, wishes = self.option, self.wishes
         pooled = engine(option.backend).reserves_pool
-        return Launch(
+        return LaunchSettings(
             backend=option.backend,
             task=self.case.task,
             context_tokens=context,
@@ -340,7 +340,7 @@ def _pooling(architecture: Architecture) -> str | None:
     return None if "pooling_type" in architecture.extra else "mean"
 
 
-def _offload_note(launch: Launch, layers: int) -> str:
+def _offload_note(launch: LaunchSettings, layers: int) -> str:
     if launch.cpu_experts:
         return f"the experts of {launch.cpu_experts} of {layers} layers stay in host memory"
     return f"{layers - (launch.gpu_layers or 0)} of {layers} layers run on the CPU"

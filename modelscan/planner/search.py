@@ -21,7 +21,7 @@ RUINED_LOSS = 1.0  # perplexity x 2.7: formats of less than two bits
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class SupportedOptions:
     """The supported options, and the rejected ones as (option, reason)."""
 
     options: tuple[Option, ...]
@@ -33,7 +33,7 @@ def options(
     context: PlanningContext,
     engines: Sequence[EngineHere],
     sets: Sequence[tuple[Gpu, ...]] | None = None,
-) -> Options:
+) -> SupportedOptions:
     """Every option on these engines that the hard constraints allow, on every set of devices or
     only on these ``sets``.
     """
@@ -57,7 +57,7 @@ def options(
                     options.append(option)
                 else:
                     rejected.setdefault(*option)
-    return Options(tuple(options), tuple(rejected.items()))
+    return SupportedOptions(tuple(options), tuple(rejected.items()))
 
 
 def _no_engine(context: PlanningContext) -> dict[str, str]:

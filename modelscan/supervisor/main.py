@@ -23,7 +23,7 @@ from modelscan.supervisor import restarts
 from modelscan.supervisor.activity import IdleWatch
 from modelscan.supervisor.logfile import RotatingLog, tail
 from modelscan.supervisor.processes import die_with_parent, identify, limit
-from modelscan.supervisor.rundir import Ended, Restarts, RunDir, Running, Spec
+from modelscan.supervisor.rundir import Ended, Restarts, RunDir, RunningProcesses, Spec
 
 _READ_BYTES = 1 << 16
 _PAUSE_STEP_S = 0.05
@@ -171,7 +171,7 @@ class Supervisor:
         me = identify(supervisor or os.getpid())
         assert me is not None
         identity = identify(engine) if engine else None
-        self._rundir.write_running(Running(self._spec.run_id, me, identity))
+        self._rundir.write_running(RunningProcesses(self._spec.run_id, me, identity))
 
     def _pump(self, reader: int, log: RotatingLog) -> None:
         """Copy its output to the log until it ends, and check for idleness."""

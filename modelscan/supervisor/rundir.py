@@ -55,7 +55,7 @@ class Spec:
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningProcesses:
     """The processes; ``engine`` is None for the moment before the fork."""
 
     run_id: str
@@ -153,16 +153,16 @@ class RunDir:
         finally:
             os.close(fd)
 
-    def write_running(self, running: Running) -> None:
+    def write_running(self, running: RunningProcesses) -> None:
         self._write("process.json", asdict(running))
 
-    def running(self) -> Running | None:
+    def running(self) -> RunningProcesses | None:
         """Contents of process.json; only valid while ``alive()`` is true."""
         value = self._read("process.json")
         if value is None:
             return None
         engine = value["engine"]
-        return Running(
+        return RunningProcesses(
             value["run_id"],
             Identity(**value["supervisor"]),
             Identity(**engine) if engine else None,

@@ -1,4 +1,4 @@
-"""The configured GPUStack servers, and what a check of one found."""
+"""The configured GPUStack servers, and the results of checking one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TargetRow:
 
 @dataclass(frozen=True, slots=True)
 class TargetAdded:
-    """The server as it is configured now."""
+    """The server's configuration after the command."""
 
     target: TargetRow
 
@@ -51,7 +51,7 @@ class DefaultTarget:
 
 @dataclass(frozen=True, slots=True)
 class TargetRemoved:
-    """The name that is no longer configured, and the default now."""
+    """The name of the removed server, and the default target after that."""
 
     removed: str
     default: str | None
@@ -59,7 +59,7 @@ class TargetRemoved:
 
 @dataclass(frozen=True, slots=True)
 class ServerCheck:
-    """One question to a server and its outcome."""
+    """One check of a server and its outcome."""
 
     name: str
     status: Literal["ok", "error"]
@@ -77,19 +77,23 @@ class TargetTested:
 
 
 def add_target(where: Paths, target: TargetConfig, *, default: bool = False) -> TargetAdded:
-    """Configure a server or change it; sends nothing. Raises UsageError for a bad URL or key."""
-    kept = targets.put(where, targets.absolute(target), default=default)
-    return TargetAdded(_row(kept.find(target.name), kept))
+    """Configure a server or change its configuration; sends nothing. Raises UsageError for a
+    bad URL or key.
+    """
+    configured = targets.put(where, targets.absolute(target), default=default)
+    return TargetAdded(_row(configured.find(target.name), configured))
 
 
 def list_targets(where: Paths) -> TargetList:
     """Every configured server."""
-    kept = targets.load(where)
-    return TargetList(kept.default, tuple(_row(item, kept) for item in kept.items))
+    configured = targets.load(where)
+    return TargetList(
+        configured.default, tuple(_row(item, configured) for item in configured.items)
+    )
 
 
 def remove_target(where: Paths, name: str) -> TargetRemoved:
-    """Forget a server; raises UsageError while deployments on it are on record."""
+    """Remove a server's configuration. Raises UsageError while deployments on it are recorded."""
     from modelscan.state.store import Store
 
     targets.load(where).find(name)
@@ -105,24 +109,24 @@ def remove_target(where: Paths, name: str) -> TargetRemoved:
 
 
 def check_target(config: Config, name: str | None) -> tuple[TargetTested, int]:
-    """Ask a server (None: the default) for its version, its key's scopes, workers and GPUs.
+    """Check a server (None: the default): its version, its key's scopes, workers and GPUs.
 
     Returns the answer and the exit code of its worst check (0: all are ok).
     """
     from modelscan.targets.gpustack.check import check_server
 
-    kept = targets.load(config.paths)
-    item = kept.find(name or kept.default or "gpustack")
+    configured = targets.load(config.paths)
+    item = configured.find(name or configured.default or "gpustack")
     result = check_server(item, config)
     checks = tuple(
         ServerCheck(c["name"], c["status"], c["detail"], c["hint"]) for c in result["checks"]
     )
     codes = (c.get("exit_code", EXIT_REMOTE) for c in result["checks"] if c["status"] == "error")
-    return TargetTested(_row(item, kept), result["version"], checks), max(codes, default=0)
+    return TargetTested(_row(item, configured), result["version"], checks), max(codes, default=0)
 
 
-def _row(item: TargetConfig, kept: Targets) -> TargetRow:
+def _row(item: TargetConfig, configured: Targets) -> TargetRow:
     return TargetRow(
         item.name, "gpustack", item.url, item.api_key, item.ca_file, item.cluster,
-        item.name == kept.default,
+        item.name == configured.default,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What every target offers to the lifecycle, and what the lifecycle gives it."""
+"""The protocol that every target implements for the lifecycle."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Clock = Callable[[], str]
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """How a target acts on the outside while it works for one deployment."""
+    """Callbacks with which a target saves and reports while it works on one deployment."""
 
     save: Save
     events: Events = no_events
@@ -38,7 +38,7 @@ class Effects:
 
 @dataclass(frozen=True, slots=True)
 class NewDeployment:
-    """What is to be planned. ``created_at`` is of the first deploy under that name."""
+    """The deployment to plan. ``created_at`` is the time of the first deploy with that name."""
 
     name: str
     subject: ResolvedModel
@@ -48,41 +48,41 @@ class NewDeployment:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is really there. ``ready`` means that a starting deployment can be verified now."""
+    """The actual state. ``ready`` means that a starting deployment can be verified now."""
 
     state: State
-    health: Health | None = None  # None: nothing to ask
+    health: Health | None = None  # None: nothing to check
     reason: str | None = None
-    cause: EndCause | None = None  # where ``state`` is stopped or failed
+    cause: EndCause | None = None  # if ``state`` is stopped or failed
     ready: bool = False
-    pid: int | None = None  # of the engine, where it was restarted after the row was written
+    pid: int | None = None  # of the engine, if it was restarted after the row was written
     pid_started_at: float | None = None
     restarts: int = 0
     drift: tuple[str, ...] = ()  # fields changed at the target since our last change
-    endpoint: str | None = None  # where it is now, for a target that may move
+    endpoint: str | None = None  # its current endpoint, for a target that may move
 
 
 def as_recorded(deployment: Deployment) -> Observation:
-    """For a deployment that is not running by its row: there is nothing to look at."""
+    """The recorded state, for a deployment that does not run according to its row."""
     return Observation(
         deployment.state, reason=deployment.reason, cause=deployment.end_cause
     )  # fmt: skip
 
 
 class Preview(Tagged):
-    """What ``start`` would run or send, told apart by its fields."""
+    """What ``start`` would run or send; the subclasses are distinguished by their fields."""
 
     __slots__ = ()
 
     @classmethod
     def members(cls) -> dict[str, type[Any]]:
-        """The dataclasses of the family by name."""
+        """The subclasses by name."""
         return {member.__name__: member for member in cls.__subclasses__()}
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessPreview(Preview):
-    """The process that ``start`` would run. ``secrets``: variables and the references of keys."""
+    """The process that ``start`` would run. ``secrets``: variables and references to keys."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
@@ -101,9 +101,9 @@ class RequestPreview(Preview):
 
 
 class StartFailed(RemoteError):
-    """A start that came to nothing: ``cause``, the engine's own ``reason``, and what may help.
+    """A failed start: ``cause``, the engine's own ``reason``, and a possible remedy.
 
-    ``kind`` is set where the engine's words were recognised; ``tried`` is the plan that failed.
+    ``kind`` is set if the engine's error was recognised; ``tried`` is the plan that failed.
     """
 
     default_code = "engine_failed"
@@ -136,9 +136,10 @@ class Target(Protocol):
     route_type: str
 
     def propose(self, new: NewDeployment, effects: Effects) -> Deployment:
-        """Decide and describe (state pending): plan, launch, endpoint; save it. Starts nothing.
+        """Plan and describe the deployment (state pending): plan, launch, endpoint; save it. Starts
+        nothing.
 
-        Raises NotDeployableError when nothing fits.
+        Raises NotDeployableError if nothing fits.
         """
         ...
 
@@ -147,20 +148,20 @@ class Target(Protocol):
         ...
 
     def start(self, deployment: Deployment, effects: Effects) -> Deployment:
-        """Begin; save the row (state starting) before anything can come to life."""
+        """Start it; save the row (state starting) before any process or model can exist."""
         ...
 
     def wait_until_ready(
         self, deployment: Deployment, timeout_s: float, effects: Effects
     ) -> Deployment:
-        """Wait until it answers a real request; with ``measured`` and ``pid`` where known.
+        """Wait until it answers a real request; set ``measured`` and ``pid`` if known.
 
         Raises StartFailed with the engine's own reason.
         """
         ...
 
     def observe(self, deployment: Deployment) -> Observation:
-        """Look, quickly, and change nothing."""
+        """Determine the state, quickly and without changing anything."""
         ...
 
     def interrupt(self, deployment: Deployment) -> None:
@@ -168,13 +169,13 @@ class Target(Protocol):
         ...
 
     def stop(self, deployment: Deployment, *, drain_s: float) -> None:
-        """End it and verify that it is gone. Ending what does not run is no error."""
+        """End it and verify that it has ended. A deployment that does not run is no error."""
         ...
 
     def remove(self, deployment: Deployment) -> None:
-        """After ``stop``: delete what is left of it at the target."""
+        """After ``stop``: delete what remains of it at the target."""
         ...
 
     def logs(self, deployment: Deployment, tail: int | None, follow: bool) -> Iterator[str]:
-        """Lines of the engine's log, as they are (not redacted)."""
+        """Lines of the engine's log, unchanged (not redacted)."""
         ...

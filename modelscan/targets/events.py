@@ -1,4 +1,4 @@
-"""What happens while a deployment is brought up: values, rendered by whoever shows them."""
+"""Events while a deployment starts: typed values that the caller renders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from modelscan.core.jsonform import to_json
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """The options are weighed."""
+    """The plan is being made."""
 
     name: str
     model: str
@@ -20,7 +20,7 @@ class Planning:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """The plan is made; weights, where they had to be fetched, are here."""
+    """The plan is made and the weights are on this machine."""
 
     name: str
     backend: str
@@ -30,7 +30,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Downloading:
-    """``progress`` in percent of all files together; ``reason`` is the pace in words."""
+    """``progress`` in percent of all files together; ``reason`` is the rate as text."""
 
     name: str
     progress: float | None = None
@@ -44,7 +44,7 @@ class Downloading:
 
 @dataclass(frozen=True, slots=True)
 class Starting:
-    """The engine was started and loads."""
+    """The engine was started and loads the model."""
 
     name: str
     port: int | None = None
@@ -60,7 +60,7 @@ class PortMoved:
 
 @dataclass(frozen=True, slots=True)
 class AtServer:
-    """A server's own state: ``raw`` in its words, ``progress`` of a download in percent."""
+    """A server's own state: ``raw`` is its own term, ``progress`` of a download in percent."""
 
     name: str
     state: State
@@ -71,14 +71,14 @@ class AtServer:
 
 @dataclass(frozen=True, slots=True)
 class Verifying:
-    """It is loaded and is asked a real question."""
+    """The model is loaded and a test request is sent."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """It answered, and its route is written."""
+    """The test request was answered, and the route is written."""
 
     name: str
     endpoint: str | None
@@ -96,11 +96,11 @@ _NAMES: Mapping[type[Any], str] = {
 
 
 def no_events(_: Event) -> None:
-    """For callers that show nothing."""
+    """An event callback that does nothing."""
 
 
 def event_name(event: Event) -> str:
-    """The ``event`` field of its JSON line; a server's state names itself."""
+    """The ``event`` field of its JSON line; for a server's state, the state's name."""
     if isinstance(event, AtServer):
         return "verifying" if event.state is State.RUNNING else event.state.value
     return _NAMES[type(event)]

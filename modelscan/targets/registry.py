@@ -1,6 +1,6 @@
-"""The places where deployments run. A target is a module and a line in ``TARGETS``.
+"""The targets. A new target is a module and a line in ``TARGETS``.
 
-A name that is not listed is a configured GPUStack server.
+Any other name is a configured GPUStack server.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ TARGETS = {
 }
 
 
-def resolve_target(wanted: str | None, config: Config) -> str:
+def resolve_target(target: str | None, config: Config) -> str:
     """The target's name for ``--target`` (or the setting ``target``).
 
-    ``auto`` is the default cluster if one is configured, else this machine; ``gpustack`` is the
-    default cluster and nothing else.
+    ``auto`` is the default cluster if one is configured, else this machine; ``gpustack`` is always
+    the default cluster.
     """
-    name = wanted or config.target
+    name = target or config.target
     if name not in ("auto", "gpustack"):
         return name
     from modelscan.state.targets import load
@@ -44,7 +44,7 @@ def resolve_target(wanted: str | None, config: Config) -> str:
 
 
 def find_target(name: str, config: Config) -> Target:
-    """The target of that name; raises UsageError for an unknown one."""
+    """The target of that name. Raises UsageError for an unknown one."""
     entry = TARGETS.get(name)
     if entry is None:
         return _cluster(name, config)

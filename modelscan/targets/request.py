@@ -1,4 +1,4 @@
-"""What a user asks of ``deploy``, and the name a deployment gets."""
+"""The options of ``deploy``, and the name of a deployment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only with --expose and a key
 MAX_NAME = 63
-# What the engines' own libraries understand: weights are here, ask no hub and tell nobody.
+# Read by the engines' own libraries: weights are local, so query no hub and send no statistics.
 OFFLINE = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "LLAMA_ARG_OFFLINE": "1",
@@ -47,10 +47,12 @@ class Request:
     route: bool = True
     wait: bool = True
     timeout_s: float = 600.0
-    replace: bool = False  # a running deployment (or a server's model) of that name may be replaced
+    replace: bool = (
+        False  # whether a running deployment (or a server's model) of that name may be replaced
+    )
     dry_run: bool = False
     restart: RestartPolicy | None = None  # None: the target's default
-    ttl_s: float | None = None  # unload after so long without a request
+    ttl_s: float | None = None  # seconds without a request after which it is unloaded
     limits: Limits = NO_LIMITS
     offline_after_download: bool = False  # the engine gets ``OFFLINE``
     # replicas, env, worker_selector, image_name … as ``engines.gpustack.body.Choices`` has them
@@ -61,7 +63,7 @@ class Request:
         return EVERYWHERE if self.expose else LOOPBACK
 
     def check(self) -> None:
-        """Raises UsageError for what can be seen to be wrong without looking anything up."""
+        """Raises UsageError for errors that need no lookup."""
         if self.expose and not self.api_key:
             raise UsageError(
                 "--expose makes the engine reachable from other machines, so it needs a key",
@@ -79,31 +81,30 @@ class Request:
         if self.ttl_s is not None and self.ttl_s <= 0:
             raise UsageError(
                 "--ttl must be more than 0 seconds",
-                hint="leave --ttl out to keep the model loaded",
+                hint="remove --ttl to keep the model loaded",
             )
         if self.target == ollama.NAME and self.offline_after_download:
             raise UsageError(
-                "an Ollama server has its own environment: leave out --offline-after-download",
+                "an Ollama server has its own environment: remove --offline-after-download",
                 hint=f"modelscan deploy {self.model} --target local --offline-after-download",
                 code="local_only",
             )
         if self.target != "local" and (self.restart or self.ttl_s or self.limits != NO_LIMITS):
             raise UsageError(
-                f"--restart, --ttl and limits are for this machine; {self.target} has rules of its "
-                "own",
+                f"--restart, --ttl and limits apply to this machine, not to {self.target}",
                 hint=f"modelscan deploy {self.model} --target local",
                 code="local_only",
             )
 
     def is_like(self, before: DeployRequest | None) -> bool:
-        """Asked for before; a port that is not asked for may be any."""
-        asked = self.record()
-        if before is not None and asked.port is None:
+        """Whether the recorded request is the same; a port that is not set matches any."""
+        request = self.record()
+        if before is not None and request.port is None:
             before = changed(before, port=None)
-        return before == asked
+        return before == request
 
     def record(self) -> DeployRequest:
-        """What makes two requests the same: asking it again changes nothing."""
+        """The fields that make two requests the same: repeating one changes nothing."""
         from modelscan.core.deployment import DeployRequest
 
         model = self.model
@@ -127,7 +128,7 @@ class Request:
 
 
 def check_name(name: str) -> str:
-    """The name, if it is one; raises UsageError with the nearest that would do."""
+    """The name, if valid; raises UsageError with the nearest valid name."""
     if _NAME.match(name) and len(name) <= MAX_NAME:
         return name
     raise UsageError(

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from modelscan.core.units import GIB, MIB
 from modelscan.engines.llamacpp import log as llamacpp_log
-from modelscan.engines.log_fields import Measured
+from modelscan.engines.log_fields import LogFigures
 from modelscan.engines.registry import engine
 from modelscan.engines.sglang import log as sglang_log
 from modelscan.engines.vllm import log as vllm_log
@@ -58,7 +58,7 @@ llama_context: n_ctx         = 8192
 
 
 def test_a_new_vllm_log() -> None:
-    assert engine("vllm").parse_log(VLLM_NEW) == Measured(
+    assert engine("vllm").parse_log(VLLM_NEW) == LogFigures(
         weights_bytes=round(7.62 * GIB),
         kv_pool_bytes=round(31.44 * GIB),
         kv_tokens=228944,

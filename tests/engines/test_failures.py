@@ -14,14 +14,14 @@ from modelscan.core.remedy import Remedy
 from modelscan.core.workload import Workload
 from modelscan.deploy.command_text import command
 from modelscan.deploy.retry import next_request
-from modelscan.engines.base import Failure
+from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import clean
 from modelscan.engines.registry import engine
 from modelscan.targets.base import StartFailed
 from modelscan.targets.request import Request
 
 
-def recognise(backend: str, log: str) -> Failure | None:
+def recognise(backend: str, log: str) -> EngineFailure | None:
     return engine(backend).failure(log)
 
 

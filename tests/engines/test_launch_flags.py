@@ -1,4 +1,4 @@
-"""Launch options of every engine, and reading them back."""
+"""LaunchSettings options of every engine, and reading them back."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from support.planner_cases import DENSE_8B, RTX_4090, decide, machine, subject
 
 from modelscan.core.gpu import Gpu
 from modelscan.core.workload import Workload
-from modelscan.engines.flags import Launch, environment, options, parse, render, workload_of
+from modelscan.engines.flags import LaunchSettings, environment, options, parse, render, workload_of
 
 
-def words(launch: Launch, workload: Workload | None = None) -> str:
+def words(launch: LaunchSettings, workload: Workload | None = None) -> str:
     return " ".join(render(options(launch, workload or Workload())))
 
 
 def test_llamacpp_context_is_the_product_unless_unified() -> None:
-    launch = Launch("llama.cpp", "chat", 8192, 4, gpu_count=1)
+    launch = LaunchSettings("llama.cpp", "chat", 8192, 4, gpu_count=1)
     assert words(launch) == "--ctx-size 32768 --parallel 4 --n-gpu-layers all"
     unified = words(launch, Workload(parameters=(("kv-unified", None),)))
     assert unified.startswith("--ctx-size 8192 --parallel 4")
@@ -25,25 +25,25 @@ def test_llamacpp_context_is_the_product_unless_unified() -> None:
 
 
 def test_llamacpp_offload_cache_types_and_tasks() -> None:
-    partly = Launch("llama.cpp", "chat", 4096, 1, gpu_count=1, gpu_layers=20)
+    partly = LaunchSettings("llama.cpp", "chat", 4096, 1, gpu_count=1, gpu_layers=20)
     assert "--n-gpu-layers 20" in words(partly)
-    experts = Launch("llama.cpp", "chat", 4096, 1, gpu_count=1, cpu_experts=30)
+    experts = LaunchSettings("llama.cpp", "chat", 4096, 1, gpu_count=1, cpu_experts=30)
     assert "--n-gpu-layers all --n-cpu-moe 30" in words(experts)
     cached = words(partly, Workload(kv_cache_k="q8_0", kv_cache_v="q4_0", flash_attention="on"))
     assert "--cache-type-k q8_0 --cache-type-v q4_0 --flash-attn on" in cached
-    embedding = Launch("llama.cpp", "embedding", 512, 1, pooling="mean")
+    embedding = LaunchSettings("llama.cpp", "embedding", 512, 1, pooling="mean")
     assert words(embedding).endswith("--n-gpu-layers 0 --embedding --pooling mean")
-    assert words(Launch("llama.cpp", "rerank", 512, 1)).endswith("--reranking")
+    assert words(LaunchSettings("llama.cpp", "rerank", 512, 1)).endswith("--reranking")
 
 
 def test_vllm_and_sglang_spell_the_same_wishes_differently() -> None:
     wish = Workload(kv_cache_k="fp8")
-    vllm = Launch("vllm", "chat", 32768, 8, 2, memory_utilization=0.85, half=True)
+    vllm = LaunchSettings("vllm", "chat", 32768, 8, 2, memory_utilization=0.85, half=True)
     assert words(vllm, wish) == (
         "--max-model-len 32768 --gpu-memory-utilization 0.85 --tensor-parallel-size 2 "
         "--max-num-seqs 8 --kv-cache-dtype fp8 --dtype half"
     )
-    sglang = Launch("sglang", "chat", 32768, 8, 2, memory_utilization=0.85)
+    sglang = LaunchSettings("sglang", "chat", 32768, 8, 2, memory_utilization=0.85)
     assert words(sglang, wish) == (
         "--context-length 32768 --mem-fraction-static 0.85 --tp-size 2 "
         "--max-running-requests 8 --kv-cache-dtype fp8_e5m2"
@@ -58,13 +58,13 @@ def test_vllm_and_sglang_spell_the_same_wishes_differently() -> None:
     ],
 )  # fmt: skip
 def test_vllm_pooling_by_version(version: str | None, task: str, flag: str) -> None:
-    launch = Launch("vllm", task, 8192, None)
+    launch = LaunchSettings("vllm", task, 8192, None)
     assert words(launch, Workload(backend_version=version)).endswith(flag)
 
 
 def test_the_users_own_option_wins() -> None:
     wish = Workload(parameters=(("max_num_seqs", "64"), ("enforce-eager", None)))
-    text = words(Launch("vllm", "chat", 4096, 8), wish)
+    text = words(LaunchSettings("vllm", "chat", 4096, 8), wish)
     assert text == "--max-model-len 4096 --max_num_seqs 64 --enforce-eager"
 
 
@@ -73,7 +73,7 @@ def gpu(index: int, vendor: str = "nvidia", **changes: str) -> Gpu:
 
 
 def test_environment_hides_the_other_devices() -> None:
-    launch = Launch("llama.cpp", "chat", 4096, 1, gpu_count=1)
+    launch = LaunchSettings("llama.cpp", "chat", 4096, 1, gpu_count=1)
     assert environment(launch, Workload(), (gpu(1),), False) == {
         "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         "CUDA_VISIBLE_DEVICES": "1",
@@ -82,7 +82,7 @@ def test_environment_hides_the_other_devices() -> None:
     assert environment(launch, Workload(), (gpu(2, "amd"),), False) == {"HIP_VISIBLE_DEVICES": "2"}
     mig = gpu(0, mig="1g.10gb", uuid="MIG-1234")
     assert environment(launch, Workload(), (mig,), True)["CUDA_VISIBLE_DEVICES"] == "MIG-1234"
-    ollama = Launch("ollama", "chat", 4096, 2)
+    ollama = LaunchSettings("ollama", "chat", 4096, 2)
     env = environment(ollama, Workload(kv_cache_k="q8_0", flash_attention="on"), (), True)
     assert env == {
         "OLLAMA_NUM_PARALLEL": "2",

@@ -73,7 +73,7 @@ def test_the_first_error_is_the_reason() -> None:
     assert found is not None
     assert found.reason.startswith("gguf_init_from_file: failed to open GGUF file '/nonexist'")
     assert found.hint is not None
-    assert "file is still there" in found.hint
+    assert "file still exists" in found.hint
     assert not found.port_taken
 
 

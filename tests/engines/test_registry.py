@@ -10,7 +10,7 @@ import pytest
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.gpu import Gpu
 from modelscan.core.workload import BACKENDS, Workload
-from modelscan.engines.option_names import Launch
+from modelscan.engines.option_names import LaunchSettings
 from modelscan.engines.registry import ENGINES, engine, engine_for, engines
 from modelscan.supervisor.launch.registry import LAUNCHERS, launcher
 
@@ -68,7 +68,7 @@ def test_an_engine_answers_everything(name: str) -> None:
     assert one.parse_log("nothing").empty
     assert one.measured("nothing") is None
     assert one.failure("nothing") is None
-    options = dict(one.options(Launch(name, "chat", 4096, 2, 2, gpu_count=2), Workload()))
+    options = dict(one.options(LaunchSettings(name, "chat", 4096, 2, 2, gpu_count=2), Workload()))
     counted = one.option_names.all
     assert set(options) <= counted, "an option that the plan writes is one that the estimate reads"
     assert "4096" in options.values() or "8192" in options.values()

@@ -241,11 +241,11 @@ def test_versions_differ_where_vllm_differs() -> None:
 @pytest.mark.parametrize(
     ("engine", "version", "words", "like"),
     [
-        (vllm, "0.33.0", "vLLM 0.33.0 is newer than 0.32.0: counted as 0.32.0", "0.32.0"),
+        (vllm, "0.33.0", "vLLM 0.33.0 is newer than 0.32.0: treated as 0.32.0", "0.32.0"),
         (vllm, "1.0", "vLLM 1.0 is newer than 0.32.0", "0.32.0"),
         (vllm, "2", "vLLM 2 is newer than 0.32.0", "0.32.0"),
-        (vllm, "2026-08", "vLLM 2026-08 is no number: counted as 0.32.0", "0.32.0"),
-        (vllm, "0.5.4", "vLLM 0.5.4 is older than 0.6.0: counted as 0.6.0", "0.6.0"),
+        (vllm, "2026-08", "vLLM 2026-08 is not a number: treated as 0.32.0", "0.32.0"),
+        (vllm, "0.5.4", "vLLM 0.5.4 is older than 0.6.0: treated as 0.6.0", "0.6.0"),
         (sglang, "0.6.1", "SGLang 0.6.1 is newer than 0.5.23", "0.5.23"),
         (sglang, "0.3.2", "SGLang 0.3.2 is older than 0.4.0", "0.4.0"),
     ],
@@ -257,7 +257,7 @@ def test_a_version_nobody_read_is_counted_as_the_nearest_and_said(
     known = engine.estimate(dense(), workload(), cards(), version=like)
     assert any(line.startswith(words) for line in found.assumptions)
     assert (found.parts, found.kv_capacity_tokens) == (known.parts, known.kv_capacity_tokens)
-    assert not any("counted as" in line for line in known.assumptions)
+    assert not any("treated as" in line for line in known.assumptions)
 
 
 def test_eager_has_no_graphs() -> None:
@@ -321,7 +321,7 @@ class TestFailedStarts:
     def test_too_few_gpus(self) -> None:
         found = run(dense(), replace(workload(), tensor_parallel=4), cards(2), "0.32.0")
         assert found.verdict == "does_not_fit"
-        assert found.warnings[0] == "4 GPUs are needed, 2 are there"
+        assert found.warnings[0] == "4 GPUs are needed, 2 are available"
 
     def test_heads_that_do_not_divide(self) -> None:
         found = run(dense(), replace(workload(), tensor_parallel=3), cards(3), "0.32.0")

@@ -121,7 +121,7 @@ class TestRanks:
     def test_ranks_are_tensor_times_pipeline(self, there: int, enough: bool) -> None:
         wanted = replace(workload(), tensor_parallel=2, pipeline_parallel=2)
         found = vllm.estimate(model(), wanted, cards(there), version="0.32.0")
-        problem = "4 GPUs are needed, 3 are there"
+        problem = "4 GPUs are needed, 3 are available"
         assert (problem in found.warnings) is not enough
         assert (found.verdict != "does_not_fit") is enough
 

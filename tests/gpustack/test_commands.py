@@ -336,7 +336,7 @@ class TestWhatIsNoGpuStack:
         lab.version = "v3.1.0"
         checks = run_in_process("target", "test", "lab", "--json").json["checks"]
         assert {check["status"] for check in checks} == {"ok"}
-        assert "newer than this modelscan was tested with" in checks[0]["detail"]
+        assert "newer than the tested versions" in checks[0]["detail"]
 
 
 @pytest.mark.parametrize("key", ["gpustack_a b", "gpustack_a\nb_c", "gpustack_schlüssel"])

@@ -54,7 +54,7 @@ def test_from_deploy_to_remove(server: Server, pointed: Callable[..., None], cli
     same = {key: there[key] for key in ("name", "source", "local_path")}
     server.ask("PUT", f"/models/{there['id']}", {**same, "replicas": 0})
     row = cli("list", "--json").json["deployments"][0]
-    assert (row["state"], row["reason"]) == ("stopped", "it was stopped at lab")
+    assert (row["state"], row["reason"]) == ("stopped", "it was stopped on lab")
     assert cli("start", "old").code == 0
     assert cli("remove", "old", "--yes", "--drain", "0").code == 0
     assert server.rows("models") == []

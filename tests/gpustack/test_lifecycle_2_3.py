@@ -228,7 +228,7 @@ class TestLife:
         assert "backend_parameters" in row["reason"]
         assert "env" in row["reason"]
         found = cli("route", "validate", "--json").json["findings"]
-        assert any("changed at lab" in finding["message"] for finding in found)
+        assert any("changed on lab" in finding["message"] for finding in found)
         repaired = cli(*ask, "--json")
         assert (repaired.code, repaired.json["changed"]) == (0, True), repaired.out
         assert server.model("eight")["backend_parameters"] == there["backend_parameters"]
@@ -257,7 +257,7 @@ class TestLife:
         there = server.model("eight")
         identity = {key: there[key] for key in ("name", "source", "local_path")}
         server.ask("PUT", f"/models/{there['id']}", {**identity, "replicas": 1})
-        assert "it was started at lab" in deployment(cli, "eight")["reason"]
+        assert "it was started on lab" in deployment(cli, "eight")["reason"]
         assert cli("stop", "eight", "--drain", "0").code == 0
         assert server.model("eight")["replicas"] == 0
         begun = cli("start", "eight", "--no-wait", "--json")
@@ -268,7 +268,7 @@ class TestLife:
     def deleted_elsewhere(self, server: Server, cli: Cli, ask: tuple[str, ...]) -> None:
         server.ask("DELETE", f"/models/{server.model('eight')['id']}")
         row = deployment(cli, "eight")
-        assert (row["state"], row["reason"]) == ("stopped", "it was deleted at lab")
+        assert (row["state"], row["reason"]) == ("stopped", "it was deleted on lab")
         assert routes(cli)["eight"]["enabled"] is False
         found = cli("route", "validate", "--json").json["findings"]
         assert any("deleted at lab" in finding["message"] for finding in found)

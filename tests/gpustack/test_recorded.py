@@ -135,7 +135,7 @@ class TestStates:
 def test_an_image_that_is_not_there() -> None:
     last = list(situations("2.3.0", "image"))[-1][1]
     assert (last.state, last.code) == (State.FAILED, "start_failed")
-    assert "image cannot be had" in (last.reason or "")
+    assert "image cannot be pulled" in (last.reason or "")
 
 
 @EVERY

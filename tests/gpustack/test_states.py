@@ -37,7 +37,7 @@ class TestStatus:
         seen = status(model(), [instance("pending", NO_WORKER)])
         assert (seen.state, seen.final, seen.code) == (State.FAILED, True, "unschedulable")
         assert seen.reason == (
-            "no worker can take it: No suitable workers. Matched 2 workers. It needs 900 GiB."
+            "no worker has room for it: No suitable workers. Matched 2 workers. It needs 900 GiB."
         )
 
     @pytest.mark.parametrize("state", ["starting", "error", "scheduled"])
@@ -54,7 +54,7 @@ class TestStatus:
     def test_an_image_that_is_not_there(self) -> None:
         seen = status(model(), [instance("error", "Failed to pull image x:1: manifest unknown")])
         assert seen.final
-        assert "image cannot be had" in (seen.reason or "")
+        assert "image cannot be pulled" in (seen.reason or "")
 
     def test_download(self) -> None:
         rows = [instance("downloading", download_progress=12.5),

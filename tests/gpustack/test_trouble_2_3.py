@@ -70,7 +70,7 @@ class TestTrouble:
         loop.join()
         error = first[0].json["error"]
         assert first[0].code == 5
-        assert "image cannot be had" in error["message"]
+        assert "image cannot be pulled" in error["message"]
         error = second[0].json["error"]
         assert (second[0].code, error["code"]) == (5, "restart_loop"), error
         assert any("CUDA out of memory" in line for line in error["details"]["log"])

@@ -26,7 +26,7 @@ from modelscan.net.exchange import HttpSettings
 from modelscan.routing.probe import probe_route
 from modelscan.supervisor.health import Address, ask
 from modelscan.targets.gpustack.client import Client, Connection
-from modelscan.targets.ollama.client import Ollama
+from modelscan.targets.ollama.client import OllamaClient
 
 pytest_plugins = ["support.http_fixtures"]
 pytestmark = pytest.mark.timeout(60)
@@ -156,7 +156,7 @@ def asked_gpustack(url: str) -> Any:
 
 
 def asked_ollama(url: str) -> Any:
-    return Ollama(url).version()
+    return OllamaClient(url).version()
 
 
 def asked_health(url: str) -> Any:

@@ -27,7 +27,7 @@ from modelscan.core.plan import Candidate, Quality, ResolvedModel
 from modelscan.core.workload import Workload
 from modelscan.planner.context import Option, PlanningContext, device_label, estimator
 from modelscan.planner.search import (
-    Options,
+    SupportedOptions,
     device_sets,
     options,
     reject_reason,
@@ -49,7 +49,7 @@ def search_options(
     inventory: Inventory,
     wishes: Workload,
     sets: Sequence[tuple[Gpu, ...]] | None = None,
-) -> Options:
+) -> SupportedOptions:
     """The options on hardware that has every engine."""
     here = simulated_machine(inventory)
     task = "embedding" if wishes.embedding else model.task

@@ -156,7 +156,7 @@ def test_an_adopted_one_that_goes_away(run_in_process: Callable[..., Ran]) -> No
         assert (ran.code, ran.out) == (0, "tiny\n")
     (row,) = run_in_process("list", "--json").json["deployments"]
     assert row["state"] == "stopped"
-    assert "does not serve it any more" in row["reason"]
+    assert "no longer serves it" in row["reason"]
     (route,) = run_in_process("route", "list", "--json").json["routes"]
     assert route["enabled"] is False
 

@@ -14,7 +14,7 @@ from support.fake_ollama import SIZE, VRAM, State, running
 from support.tiny_gguf import write_tiny_gguf
 
 from modelscan.core.errors import RemoteError, UsageError
-from modelscan.targets.ollama.client import Ollama, digest_of, same_model
+from modelscan.targets.ollama.client import OllamaClient, digest_of, same_model
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_pull_create_load_list_unload_delete(server: str, state: State) -> None:
-    ollama, name = Ollama(server), "hf.co/lab/tiny-GGUF:Q4_K_M"
+    ollama, name = OllamaClient(server), "hf.co/lab/tiny-GGUF:Q4_K_M"
     seen: list[tuple[str, int, int]] = []
     ollama.pull(name, lambda *said: seen.append(said))
     assert seen[-2:] == [("pulling 1f2a", 200, 200), ("success", 0, 0)]
@@ -56,21 +56,21 @@ def test_pull_create_load_list_unload_delete(server: str, state: State) -> None:
 
 
 def test_what_goes_wrong_is_told(server: str, state: State) -> None:
-    ollama = Ollama(server)
+    ollama = OllamaClient(server)
     with pytest.raises(RemoteError, match="file does not exist"):
         ollama.pull("hf.co/no/such:Q4_K_M")
     state.cut_pulls = 1
-    with pytest.raises(RemoteError, match="it stopped after 'pulling 1f2a'"):
+    with pytest.raises(RemoteError, match="the stream ended after 'pulling 1f2a'"):
         ollama.pull("hf.co/lab/tiny-GGUF:Q4_K_M")
     with pytest.raises(RemoteError, match="model 'none:latest' not found"):
         ollama.load("none", 5.0)
     with pytest.raises(RemoteError, match="digest mismatch"):
         ollama.push_blob(Path(__file__), "sha256:00")
     with pytest.raises(RemoteError, match="no Ollama server answers") as caught:
-        Ollama("127.0.0.1:9").version()
+        OllamaClient("127.0.0.1:9").version()
     assert caught.value.code == "no_server"
     with pytest.raises(UsageError, match="not an address"):
-        Ollama("https://somewhere")
+        OllamaClient("https://somewhere")
 
 
 def test_names() -> None:
@@ -127,7 +127,7 @@ def test_another_context_makes_it_anew_and_a_strangers_model_is_left_alone(
     state.models["theirs:latest"] = {"parameters": {}}
     ran = run_in_process("deploy", str(model), "--target", "ollama", "--name", "theirs")
     assert ran.code == 2
-    assert "has a model 'theirs' that is not of modelscan" in ran.err
+    assert "has a model 'theirs' that modelscan did not create" in ran.err
     assert "theirs:latest" in state.models
 
 

@@ -129,7 +129,7 @@ def test_weights_are_found_by_their_plan(tmp_path: Path, config: Config) -> None
 
 
 def test_weights_that_are_gone(tmp_path: Path, config: Config) -> None:
-    with pytest.raises(ModelscanError, match="not there any more"):
+    with pytest.raises(ModelscanError, match="no longer exists"):
         expected(plan(repo=str(tmp_path), files=("gone.gguf",)), config)
 
 

@@ -1,4 +1,4 @@
-"""llama.cpp: embedded (xllamacpp) or a llama-server program. Everything it knows, pure."""
+"""llama.cpp: embedded (xllamacpp) or a llama-server program. Pure."""
 
 from modelscan.core.workload import Backend
 

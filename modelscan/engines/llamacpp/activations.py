@@ -1,7 +1,7 @@
-"""What one block of llama.cpp's graph keeps alive at its widest, in float32 values per token.
+"""float32 values per token that one block of llama.cpp's graph keeps alive at its peak.
 
-Found from the graphs in src/models/*.cpp at b11549 and the engine's own dry runs: the allocator
-puts tensors where dead ones were, so sizes are those of what is alive together.
+Derived from the graphs in src/models/*.cpp at b11549 and the engine's own dry runs: the allocator
+reuses the memory of dead tensors, so sizes are those of tensors alive together.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def expert_values(block: Block, architecture: Architecture) -> int:
 
 
 def shared_values(block: Block, hidden: int) -> int:
-    """A shared expert runs with the routed ones' result; one with its own gate after it."""
+    """A shared expert runs with the routed experts' result; one with its own gate after it."""
     width = block.width("ffn_down_shexp")
     if not width:
         return 0
@@ -174,8 +174,8 @@ def state_values(block: Block, settings: Settings) -> int:
         return 0
     convolution = state.inner + 2 * state.groups * state.state
     values = 2 * state.inner + 3 * convolution + (state.heads or 0)
-    kept = state.inner * state.state + 2 * (state.conv_kernel - 1) * convolution
-    return values + settings.parallel * kept // settings.graph_tokens
+    state_size = state.inner * state.state + 2 * (state.conv_kernel - 1) * convolution
+    return values + settings.parallel * state_size // settings.graph_tokens
 
 
 def lightning_values(state: RecurrentState, settings: Settings) -> int:
@@ -184,8 +184,8 @@ def lightning_values(state: RecurrentState, settings: Settings) -> int:
     """
     heads = state.heads or 0
     decay = heads * (settings.graph_tokens // settings.parallel + 1)
-    kept = state.inner * state.state * settings.parallel if settings.parallel > 1 else 0
-    return 5 * state.inner + 3 * decay - heads + kept // settings.graph_tokens
+    slot_states = state.inner * state.state * settings.parallel if settings.parallel > 1 else 0
+    return 5 * state.inner + 3 * decay - heads + slot_states // settings.graph_tokens
 
 
 def altup_values(block: Block, architecture: Architecture) -> int:

@@ -10,8 +10,8 @@ from modelscan.engines.llamacpp.options import ALIASES
 
 KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
 
-# Unless the plan says otherwise. Why: the host-memory prompt cache would take up to 8 GiB that no
-# estimate counts; ``fit`` changes what the plan decided; verbosity 4 prints the buffer sizes;
+# Defaults unless the plan sets them: the host-memory prompt cache would use up to 8 GiB that no
+# estimate counts; ``fit`` changes the plan's settings; verbosity 4 prints the buffer sizes;
 # without a key any web page in the user's browser could read answers: no CORS.
 _ALWAYS = (
     ("--cache-ram", "0"), ("--fit", "off"), ("--verbosity", "4"), ("--no-ui",), ("--metrics",),
@@ -27,14 +27,14 @@ _EXCLUDES = {"--no-repack": ("repack",), "--no-ui": ("ui",)}
 
 
 def arguments(plan: Plan, serving: Serving) -> tuple[str, ...]:
-    """Ours, then the plan's; ours are left out where the plan gives the option."""
+    """modelscan's options, then the plan's; the former are omitted where the plan sets them."""
     words = ["--model", serving.model_file, "--alias", serving.served_model]
     words += ["--host", serving.host, "--port", str(serving.port)]
-    given = _given(plan)
+    names = _given(plan)
     for option in _defaults(plan):
-        if not given & {option[0].lstrip("-"), *_EXCLUDES.get(option[0], ())}:
+        if not names & {option[0].lstrip("-"), *_EXCLUDES.get(option[0], ())}:
             words += option
-    if serving.mmproj_file and "mmproj" not in given:
+    if serving.mmproj_file and "mmproj" not in names:
         words += ["--mmproj", serving.mmproj_file]
     for adapter in serving.adapter_files:
         words += ["--lora", adapter]

@@ -1,4 +1,4 @@
-"""llama.cpp's own dry run: its options, and its log as figures that replace the formulas'."""
+"""llama.cpp's own dry run: its options, and its log as figures that replace computed ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelscan.core.estimate import Estimate, Parts
 from modelscan.core.units import MIB
 from modelscan.engines.llamacpp.settings import Settings
 
-MARGIN_BYTES = 4 * MIB  # what the engine allocates and does not report
+MARGIN_BYTES = 4 * MIB  # allocated by the engine but not reported
 _SIZE = r"\s*=\s*(\d+(?:\.\d+)?) MiB"
 _CACHE = re.compile(r"llama_kv_cache\w*: size" + _SIZE)
 _STATE = re.compile(r"llama_memory_recurrent: size" + _SIZE)
@@ -24,14 +24,14 @@ _FLASH = re.compile(r"Flash Attention enabled|flash_attn\s*= (?:enabled|1)")
 
 
 class DryRunError(ModelscanError):
-    """The engine would not take the file or the settings."""
+    """The engine rejected the file or the settings."""
 
     default_code = "dry_run"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DryRun:
-    """What the engine printed, in bytes (its log has hundredths of a MiB, ``model`` whole MiB)."""
+    """The engine's figures in bytes (its log has hundredths of a MiB, ``model`` whole MiB)."""
 
     model_bytes: int | None
     kv_cache_bytes: int
@@ -60,7 +60,7 @@ def arguments(settings: Settings) -> tuple[str, ...]:
 
 
 def parse(log: str) -> DryRun:
-    """Read the log of a dry run. Raises DryRunError when it has no figures."""
+    """Read the log of a dry run. Raises DryRunError if it has no figures."""
     last = log.rpartition("constructing llama_context")[2]
     compute = {device: _bytes(size) for device, size in _COMPUTE.findall(last)}
     if not compute:
@@ -88,7 +88,7 @@ def _bytes(mebibytes: str) -> int:
 
 
 def _reason(log: str) -> str:
-    """The engine's own words: the first line it marked as an error, without its prefixes."""
+    """The engine's error: the first line marked as an error, without its prefixes."""
     for line in log.splitlines():
         if " E " in line or "fatal error" in line or "GGML_ASSERT" in line:
             words = line.partition(" E ")[2] or line
@@ -97,7 +97,7 @@ def _reason(log: str) -> str:
 
 
 def engine_parts(old: Parts, ran: DryRun, embedding_bytes: int) -> Parts:
-    """The engine's figures in place of the formulas', where they do not just round the same."""
+    """The engine's figures instead of the computed ones, unless they only differ by rounding."""
     return dataclasses.replace(
         old,
         weights_bytes=_weights(old, ran, embedding_bytes),
@@ -108,22 +108,24 @@ def engine_parts(old: Parts, ran: DryRun, embedding_bytes: int) -> Parts:
     )
 
 
-def adopt(found: Estimate, ran: DryRun, shape: ModelShape, version: str | None) -> Estimate:
-    """The figures of the engine of ``version`` in place of the formulas'; with GPUs only a note."""
-    if found.per_gpu:
+def adopt(computed: Estimate, ran: DryRun, shape: ModelShape, version: str | None) -> Estimate:
+    """The engine's figures instead of the computed ones; with GPUs only a note."""
+    if computed.per_gpu:
         note = "checked against llama.cpp's own dry run (host only; the GPU split is computed)"
-        return dataclasses.replace(found, margin_bytes=0, assumptions=(*found.assumptions, note))
-    parts = engine_parts(found.parts, ran, shape.weights.embedding_bytes or 0)
-    host = found.host and dataclasses.replace(
-        found.host, parts=parts, total_bytes=parts.total_bytes
+        return dataclasses.replace(
+            computed, margin_bytes=0, assumptions=(*computed.assumptions, note)
+        )
+    parts = engine_parts(computed.parts, ran, shape.weights.embedding_bytes or 0)
+    host = computed.host and dataclasses.replace(
+        computed.host, parts=parts, total_bytes=parts.total_bytes
     )
     return dataclasses.replace(
-        found,
+        computed,
         parts=parts,
         total_bytes=parts.total_bytes,
         host=host,
         basis="exact",
-        backend_version=version or found.backend_version,
+        backend_version=version or computed.backend_version,
         margin_bytes=MARGIN_BYTES,
         verdict=None,
         low_bytes=None,
@@ -145,5 +147,5 @@ def _weights(old: Parts, ran: DryRun, embedding_bytes: int) -> int:
 
 
 def _closer(ours: int, theirs: int) -> int:
-    """Ours where both agree within the log's rounding, because it has every byte."""
+    """The computed value where both agree within the log's rounding, because it is exact."""
     return ours if abs(ours - theirs) <= MIB // 50 else theirs

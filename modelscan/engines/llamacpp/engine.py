@@ -1,4 +1,4 @@
-"""llama.cpp, as the other rooms see it."""
+"""llama.cpp's implementation of the engine interface."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from modelscan.core.architecture import ModelShape
 from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.workload import Workload
-from modelscan.engines.base import Failure
+from modelscan.engines.base import EngineFailure
 from modelscan.engines.engine import Engine
 from modelscan.engines.llamacpp import NAME, flags
-from modelscan.engines.log_fields import Measured
-from modelscan.engines.option_names import Launch, OptionPair
+from modelscan.engines.log_fields import LogFigures
+from modelscan.engines.option_names import LaunchSettings, OptionPair
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
 
 _MIB = 1 << 20
 # On a host: compute is the 99th percentile over 978 dry runs (the 95th is 0.033 %), the floor what
-# the serving process takes in addition to its buffers (35 MB observed). On GPUs few logs exist.
+# the serving process allocates beyond its buffers (35 MB observed). On GPUs few logs exist.
 _ON_HOST = Residuals(compute=0.035, weights=0.007, kv=0.0, floor_bytes=40 * _MIB)
 _ON_GPU = Residuals(compute=0.10, weights=0.007, kv=0.0, floor_bytes=256 * _MIB)
 
@@ -45,7 +45,7 @@ class LlamaCpp(Engine):
             return Support(NATIVE, f"{self.name} runs on the CPU")
         return absent(f"{self.name} needs a GPU")
 
-    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+    def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
 
     def estimate(
@@ -63,7 +63,7 @@ class LlamaCpp(Engine):
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return _ON_GPU if gpus else _ON_HOST
 
-    def parse_log(self, text: str) -> Measured:
+    def parse_log(self, text: str) -> LogFigures:
         from modelscan.engines.llamacpp import log
 
         return log.parse(text)
@@ -73,7 +73,7 @@ class LlamaCpp(Engine):
 
         return measured(log)
 
-    def failure(self, log: str) -> Failure | None:
+    def failure(self, log: str) -> EngineFailure | None:
         from modelscan.engines.llamacpp.failures import failure
 
         return failure(log)

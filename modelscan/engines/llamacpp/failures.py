@@ -1,10 +1,10 @@
-"""Why llama.cpp did not start or ended, in its own words, and what to try."""
+"""Why llama.cpp did not start or ended: its error text, and what to try."""
 
 from __future__ import annotations
 
 import re
 
-from modelscan.engines.base import Failure
+from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import rule
 
 _ERROR = re.compile(r"^\s*[\d.]+ E (?P<text>.*)$", re.MULTILINE)
@@ -18,7 +18,7 @@ RULES = (
          r"cudaMalloc failed|bad_alloc",
          "deploy it with less --context or --parallel, or a smaller --quantization"),
     rule("files", r"No such file|failed to open GGUF",
-         "check that the file is still there, then deploy it again"),
+         "check that the file still exists, then deploy it again"),
     rule("architecture", r"unknown model architecture|unknown pre-tokenizer|unsupported",
          "pip install --upgrade xllamacpp   (this build does not know the model's architecture)"),
     rule("files", r"invalid magic|magic|corrupt|not within the file bounds|failed to read|tensor",
@@ -26,8 +26,8 @@ RULES = (
 )  # fmt: skip
 
 
-def failure(log: str) -> Failure | None:
-    """The first error line (the cause; later ones follow from it); None without any."""
+def failure(log: str) -> EngineFailure | None:
+    """The first error line (the cause; later ones follow from it); None without one."""
     lines = [_SPACES.sub(" ", match["text"]).strip() for match in _ERROR.finditer(log)]
     lines = lines or [match.group(0).strip() for match in _ABORT.finditer(log)]
     if not lines:
@@ -37,4 +37,4 @@ def failure(log: str) -> Failure | None:
         match = one.pattern.search(text)
         if match is not None:
             return one.failure(lines[0], match)
-    return Failure(lines[0], None)
+    return EngineFailure(lines[0], None)

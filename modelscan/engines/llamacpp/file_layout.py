@@ -13,7 +13,7 @@ from modelscan.memory.architecture.from_gguf import block_tensors
 
 @dataclass(frozen=True, slots=True)
 class FileLayout:
-    """What of a file's tensors the estimate needs, by block."""
+    """The parts of a file's tensors that the estimate needs, by block."""
 
     shape: ModelShape
     kinds: list[Block]  # one of each sort: most models have one or two
@@ -74,7 +74,7 @@ def _of(key: _Key) -> FileLayout:
 
 
 def _sort(block: Block) -> tuple[object, ...]:
-    """Equal for blocks that need the same memory while they are computed."""
+    """A key that is equal for blocks needing the same memory during computation."""
     shapes = tuple((name, tensor.shape) for name, tensor in block.tensors.items())
     return (block.layer, shapes)
 

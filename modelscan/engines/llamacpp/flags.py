@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from modelscan.core.workload import Workload
-from modelscan.engines.option_names import Launch, OptionNames, OptionPair
+from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
 
 NAMES = OptionNames(
     total_context=("ctx-size", "c"),
@@ -20,7 +20,7 @@ NAMES = OptionNames(
 )  # fmt: skip
 
 
-def options(launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     """Context of all slots, slots, placement, cache types, adapters, pooling."""
     slots = launch.parallel or 1
     unified = workload.parameter("kv-unified") is not None
@@ -43,7 +43,7 @@ def options(launch: Launch, workload: Workload) -> Iterable[OptionPair]:
             yield "pooling", launch.pooling
 
 
-def _placement(launch: Launch) -> Iterable[OptionPair]:
+def _placement(launch: LaunchSettings) -> Iterable[OptionPair]:
     """Layers on GPUs, experts in host memory, the split."""
     if launch.gpu_count:
         yield "n-gpu-layers", "all" if launch.gpu_layers is None else str(launch.gpu_layers)

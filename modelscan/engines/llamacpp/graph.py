@@ -1,4 +1,6 @@
-"""What decides the live tensors of llama.cpp's graph: constants by version, tensors by block."""
+"""The facts that determine the live tensors of llama.cpp's graph: version constants, tensors by
+block.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """What of one block's tensors decides its live set, per token in float32 values."""
+    """The facts of one block's tensors that determine its live set, per token in float32 values."""
 
     layer: Layer
     tensors: Mapping[str, Tensor]
@@ -37,7 +39,7 @@ class Block:
 
     @property
     def parallel(self) -> bool:
-        """Attention and feed-forward side by side: one norm for both."""
+        """Whether attention and feed-forward run in parallel, with one norm for both."""
         later = ("ffn_norm", "post_attention_norm", "attn_output_norm")
         feeds = self.has("ffn_down") or self.has("ffn_down_exps")
         return feeds and self.has("attn_norm") and not any(self.has(name) for name in later)

@@ -1,4 +1,4 @@
-"""What llama.cpp says it allocated, in the parts of an estimate and per device."""
+"""The memory figures in llama.cpp's log, as parts of an estimate and per device."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.engines import log_fields as fields
-from modelscan.engines.log_fields import NUMBER, Measured
+from modelscan.engines.log_fields import NUMBER, LogFigures
 
 _FIRST_AND_LAST = ("weights_bytes", "compute_bytes")
 
 
-def parse(text: str) -> Measured:
+def parse(text: str) -> LogFigures:
     """llama.cpp (verbosity 4) and Ollama's runner: buffers of all devices together."""
-    return Measured(
+    return LogFigures(
         weights_bytes=fields.total(_MODEL, text),
         kv_pool_bytes=fields.total(_KV, text),
         kv_tokens=fields.integer(_CONTEXT, text),
@@ -25,7 +25,7 @@ def parse(text: str) -> Measured:
     )
 
 
-def parse_devices(text: str) -> dict[str, Measured]:
+def parse_devices(text: str) -> dict[str, LogFigures]:
     """The same per device name (``CUDA0``, ``CPU``, ``CUDA_Host``), as the log spells it."""
     names = dict.fromkeys(device for pattern in _FIELDS for device, _ in pattern.findall(text))
     return {name: parse("\n".join(_lines_of(name, text))) for name in names}
@@ -40,11 +40,11 @@ def measured(log: str) -> Mapping[str, Any] | None:
 
     The log gives hundredths of a MiB (``verbosity`` 4).
     """
-    devices = {name: _parts(found) for name, found in parse_devices(log).items()}
+    devices = {name: _parts(figures) for name, figures in parse_devices(log).items()}
     # Compute buffers come last: without them the log has not been written to its end yet.
     if not all(any(parts[key] for parts in devices.values()) for key in _FIRST_AND_LAST):
         return None
-    parts = {key: sum(one[key] for one in devices.values()) for key in _parts(Measured())}
+    parts = {key: sum(one[key] for one in devices.values()) for key in _parts(LogFigures())}
     return {
         "source": "engine_log",
         "parts": parts,
@@ -53,13 +53,13 @@ def measured(log: str) -> Mapping[str, Any] | None:
     }
 
 
-def _parts(found: Measured) -> dict[str, int]:
+def _parts(figures: LogFigures) -> dict[str, int]:
     return {
-        "weights_bytes": found.weights_bytes or 0,
-        "kv_cache_bytes": found.kv_pool_bytes or 0,
-        "recurrent_state_bytes": found.recurrent_state_bytes or 0,
-        "compute_bytes": found.compute_bytes or 0,
-        "output_bytes": found.output_bytes or 0,
+        "weights_bytes": figures.weights_bytes or 0,
+        "kv_cache_bytes": figures.kv_pool_bytes or 0,
+        "recurrent_state_bytes": figures.recurrent_state_bytes or 0,
+        "compute_bytes": figures.compute_bytes or 0,
+        "output_bytes": figures.output_bytes or 0,
     }
 
 

@@ -1,4 +1,4 @@
-"""How many bytes llama.cpp takes: weights, caches, compute and output buffers, per device."""
+"""The bytes llama.cpp allocates: weights, caches, compute and output buffers, per device."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def estimate(
     shape: ModelShape, workload: Workload, inventory: Inventory | None, *,
     version: str | None = None,
 ) -> Estimate:  # fmt: skip
-    """Bytes by part and device. Without GPUs everything is host memory; with several, the fewest
-    that hold it (in order of free memory) unless ``workload.gpus`` names them.
+    """Bytes by part and device. Without GPUs everything is in host memory; with several, on the
+    fewest that suffice (in order of free memory) unless ``workload.gpus`` names them.
 
-    Raises NotDeployableError when the files are not GGUF, UsageError for impossible settings.
+    Raises NotDeployableError if the files are not GGUF, UsageError for impossible settings.
     """
     if shape.format != "gguf" or not shape.tensors:
         raise NotDeployableError(
@@ -124,7 +124,7 @@ def _host(parts: Parts, host: Host | None) -> DeviceEstimate:
 
 
 def _context_tokens(case: _Case) -> int:
-    """What one request may use: as given, or what a given ``ctx-size`` leaves for a slot."""
+    """Tokens per request: as set, or what a set ``ctx-size`` leaves for a slot."""
     workload = case.workload
     sized = workload.parameter("ctx-size") or workload.parameter("c")
     if sized and not workload.context_tokens:
@@ -213,7 +213,7 @@ def _compute(case: _Case, place: int) -> int:
 
 
 def _copied_experts(model: FileLayout, placement: Placement) -> int:
-    """A batch of a prompt is computed on the GPU: it takes a copy of one expert matrix."""
+    """A prompt's batch is computed on the GPU, which needs a copy of one expert matrix."""
     moved = [i for i in placement.host_experts if placement.layers[i] != HOST]
     return max((model.largest_expert_bytes[i] for i in moved), default=0)
 
@@ -244,8 +244,8 @@ def _vision(case: _Case, place: int) -> int:
 def _repacked(case: _Case, place: int) -> int:
     """``--repack`` keeps a second copy of a CPU's quantised block weights."""
     model, placement, workload = case.model, case.placement, case.workload
-    asked = workload.parameter("repack") not in (None, "false", "0", "off")
-    if place != HOST or not asked:
+    repack = workload.parameter("repack") not in (None, "false", "0", "off")
+    if place != HOST or not repack:
         return 0
     return sum(model.layer_bytes[i] for i, home in enumerate(placement.layers) if home == HOST)
 

@@ -1,4 +1,4 @@
-"""llama-server's argument list, read and checked against the table of options."""
+"""Parses llama-server's argument list and checks it against the table of options."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
-from modelscan.engines.llamacpp.options import ALIASES, OPTIONS, SWITCH, Option, on_off
+from modelscan.engines.llamacpp.options import ALIASES, OPTIONS, SWITCH, ServerOption, on_off
 from modelscan.engines.option_names import OptionPair
 
 PATHS = frozenset({"model", "mmproj", "spec-draft-model", "lora", "lora-scaled", "slot-save-path",
@@ -34,7 +34,7 @@ def parse(arguments: Sequence[str]) -> list[OptionPair]:
     return pairs
 
 
-def _option(word: str) -> tuple[str, Option]:
+def _option(word: str) -> tuple[str, ServerOption]:
     """The canonical name of the option that a word begins, and its entry."""
     name = word.lstrip("-").partition("=")[0].replace("_", "-")
     name = ALIASES.get(name, name)
@@ -58,7 +58,7 @@ def _switched_on(word: str, rest: list[str]) -> bool:
         raise UsageError(f"llama.cpp's option {word.partition('=')[0]} takes no value") from None
 
 
-def _value(word: str, rest: list[str], name: str, option: Option) -> str:
+def _value(word: str, rest: list[str], name: str, option: ServerOption) -> str:
     """The value after ``=``, or the first of ``rest``, which is then taken off."""
     _, equals, value = word.partition("=")
     if not equals:
@@ -70,18 +70,18 @@ def _value(word: str, rest: list[str], name: str, option: Option) -> str:
 
 
 def unfamiliar(names: Sequence[str]) -> tuple[str, ...]:
-    """A sentence for each option that llama.cpp does not have, with the nearest that it has."""
-    known = {*OPTIONS, *ALIASES}
-    unknown = [name for name in names if name.replace("_", "-") not in known]
-    near = {name: nearest(name, sorted(known)) for name in unknown}
+    """A warning for each option that llama.cpp does not have, with the nearest existing one."""
+    options = {*OPTIONS, *ALIASES}
+    unknown = [name for name in names if name.replace("_", "-") not in options]
+    near = {name: nearest(name, sorted(options)) for name in unknown}
     return tuple(
-        f"the embedded llama.cpp has no option '--{name}', so it is not counted"
+        f"the embedded llama.cpp has no option '--{name}', so the estimate ignores it"
         + (f"; it has '--{near[name][0]}'" if near[name] else "")
         for name in unknown
     )
 
 
-def _check(name: str, option: Option, value: str) -> None:
+def _check(name: str, option: ServerOption, value: str) -> None:
     assert option.convert is not None
     try:
         option.convert(value)

@@ -17,7 +17,7 @@ AUTO_LAYERS, ALL_LAYERS = -1, -2
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class ServerOption:
     """``attribute`` may be dotted. ``convert`` is None for a flag, which sets ``value``."""
 
     attribute: str
@@ -26,27 +26,27 @@ class Option:
     enum: str | None = None
 
 
-def _number(attribute: str) -> Option:
-    return Option(attribute, int)
+def _number(attribute: str) -> ServerOption:
+    return ServerOption(attribute, int)
 
 
-def _real(attribute: str) -> Option:
-    return Option(attribute, float)
+def _real(attribute: str) -> ServerOption:
+    return ServerOption(attribute, float)
 
 
-def _text(attribute: str) -> Option:
-    return Option(attribute, str)
+def _text(attribute: str) -> ServerOption:
+    return ServerOption(attribute, str)
 
 
-def _flag(attribute: str, value: bool = True) -> Option:
-    return Option(attribute, None, value)
+def _flag(attribute: str, value: bool = True) -> ServerOption:
+    return ServerOption(attribute, None, value)
 
 
-def _choice(attribute: str, enum: str, names: dict[str, str]) -> Option:
+def _choice(attribute: str, enum: str, names: dict[str, str]) -> ServerOption:
     def convert(text: str) -> str:
         return names[text.lower()]
 
-    return Option(attribute, convert, None, enum)
+    return ServerOption(attribute, convert, None, enum)
 
 
 def _same(prefix: str, *names: str) -> dict[str, str]:
@@ -105,13 +105,13 @@ _DRAFTERS = {
 }  # fmt: skip
 _NUMA = _same("GGML_NUMA_STRATEGY_", "distribute", "isolate", "numactl")
 
-OPTIONS: dict[str, Option] = {
+OPTIONS: dict[str, ServerOption] = {
     "model": _text("model.path"),
     "mmproj": _text("mmproj.path"),
     "no-mmproj": _flag("no_mmproj"),
     "no-mmproj-offload": _flag("mmproj_use_gpu", False),
-    "alias": Option("model_alias", lambda text: set(text.split(","))),
-    "host": Option("hostnames", lambda text: [text]),
+    "alias": ServerOption("model_alias", lambda text: set(text.split(","))),
+    "host": ServerOption("hostnames", lambda text: [text]),
     "port": _number("port"),
     "ctx-size": _number("n_ctx"),
     "parallel": _number("n_parallel"),
@@ -123,14 +123,16 @@ OPTIONS: dict[str, Option] = {
     "threads-batch": _number("cpuparams_batch.n_threads"),
     "poll": _number("cpuparams.poll"),
     "threads-http": _number("n_threads_http"),
-    "n-gpu-layers": Option("n_gpu_layers", _layers),
+    "n-gpu-layers": ServerOption("n_gpu_layers", _layers),
     "main-gpu": _number("main_gpu"),
     "split-mode": _choice("split_mode", "llama_split_mode",
                           _same("LLAMA_SPLIT_MODE_", "none", "layer", "row", "tensor")),
-    "tensor-split": Option("tensor_split", _split),
-    "override-tensor": Option("tensor_buft_overrides", lambda text: _overrides(text)),
-    "cpu-moe": Option("tensor_buft_overrides", None, r"\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU"),
-    "n-cpu-moe": Option("tensor_buft_overrides", lambda text: experts_on_cpu(int(text))),
+    "tensor-split": ServerOption("tensor_split", _split),
+    "override-tensor": ServerOption("tensor_buft_overrides", lambda text: _overrides(text)),
+    "cpu-moe": ServerOption(
+        "tensor_buft_overrides", None, r"\.ffn_(up|down|gate|gate_up)_(ch|)exps=CPU"
+    ),
+    "n-cpu-moe": ServerOption("tensor_buft_overrides", lambda text: experts_on_cpu(int(text))),
     "no-kv-offload": _flag("no_kv_offload"),
     "kv-offload": _flag("no_kv_offload", False),
     "no-op-offload": _flag("no_op_offload"),
@@ -140,7 +142,7 @@ OPTIONS: dict[str, Option] = {
     "load-mode": _choice("load_mode", "llama_load_mode", _LOAD),
     "check-tensors": _flag("check_tensors"),
     "numa": _choice("numa", "ggml_numa_strategy", _NUMA),
-    "fit": Option("fit_params", on_off),
+    "fit": ServerOption("fit_params", on_off),
     "cache-type-k": _choice("cache_type_k", "ggml_type", _CACHE_TYPES),
     "cache-type-v": _choice("cache_type_v", "ggml_type", _CACHE_TYPES),
     "flash-attn": _choice("flash_attn_type", "llama_flash_attn_type", _FLASH),
@@ -163,7 +165,7 @@ OPTIONS: dict[str, Option] = {
     "attention": _choice("attention_type", "llama_attention_type", _ATTENTION),
     "embd-normalize": _number("embd_normalize"),
     "rope-scaling": _choice("rope_scaling_type", "llama_rope_scaling_type", _ROPE),
-    "rope-scale": Option("rope_freq_scale", lambda text: 1.0 / float(text)),
+    "rope-scale": ServerOption("rope_freq_scale", lambda text: 1.0 / float(text)),
     "rope-freq-base": _real("rope_freq_base"),
     "rope-freq-scale": _real("rope_freq_scale"),
     "yarn-orig-ctx": _number("yarn_orig_ctx"),
@@ -174,8 +176,8 @@ OPTIONS: dict[str, Option] = {
     "jinja": _flag("use_jinja"),
     "no-jinja": _flag("use_jinja", False),
     "chat-template": _text("chat_template"),
-    "chat-template-kwargs": Option("default_template_kwargs", lambda text: _kwargs(text)),
-    "reasoning": Option("enable_reasoning", _reasoning),
+    "chat-template-kwargs": ServerOption("default_template_kwargs", lambda text: _kwargs(text)),
+    "reasoning": ServerOption("enable_reasoning", _reasoning),
     "reasoning-format": _choice("reasoning_format", "common_reasoning_format", _REASONING),
     "reasoning-budget": _number("sampling.reasoning_budget_tokens"),
     "temp": _real("sampling.temp"),
@@ -197,18 +199,18 @@ OPTIONS: dict[str, Option] = {
     "timeout": _number("timeout_read"),
     "sleep-idle-seconds": _number("sleep_idle_seconds"),
     "verbosity": _number("verbosity"),
-    "log-prefix": Option("", None),  # the embedded server always prefixes its lines
+    "log-prefix": ServerOption("", None),  # the embedded server always prefixes its lines
     "spec-draft-model": _text("speculative.draft.mparams.path"),
     "spec-draft-n-max": _number("speculative.draft.n_max"),
     "spec-draft-n-min": _number("speculative.draft.n_min"),
     "spec-draft-p-min": _real("speculative.draft.p_min"),
-    "spec-draft-ngl": Option("speculative.draft.n_gpu_layers", _layers),
+    "spec-draft-ngl": ServerOption("speculative.draft.n_gpu_layers", _layers),
     "spec-draft-type-k": _choice("speculative.draft.cache_type_k", "ggml_type", _CACHE_TYPES),
     "spec-draft-type-v": _choice("speculative.draft.cache_type_v", "ggml_type", _CACHE_TYPES),
-    "spec-type": Option("speculative.types", lambda text: drafters(text)),
+    "spec-type": ServerOption("speculative.types", lambda text: drafters(text)),
     "lora": _text("lora"),
     "lora-scaled": _text("lora"),
-    "rerank": Option("", None),
+    "rerank": ServerOption("", None),
 }  # fmt: skip
 
 ALIASES = {

@@ -1,4 +1,4 @@
-"""The ``--help`` of a ``llama-server`` program: which options it has, and ours in its spelling.
+"""Reads the ``--help`` of a ``llama-server`` program, and spells options as that build does.
 
 Its options changed over the years (``--mmap`` became ``--load-mode``, ``--webui`` ``--ui``,
 ``--flash-attn`` got a value), so they are read from its own help instead of a version.
@@ -20,7 +20,7 @@ _DEVICE = re.compile(r"^\s+(\w+\d+): .*MiB", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class HelpOption:
     """An option as ``--help`` describes it; ``written`` is one of its names with its dashes."""
 
     written: str
@@ -28,51 +28,51 @@ class Known:
     text: str
 
 
-def parse_help(text: str) -> dict[str, Known]:
-    """Long and short names (without dashes) to what the help says of them."""
-    found: dict[str, Known] = {}
+def parse_help(text: str) -> dict[str, HelpOption]:
+    """Long and short names (without dashes) to their descriptions."""
+    options: dict[str, HelpOption] = {}
     for block in re.split(r"\n(?=-)", text):
         match = _LINE.match(block)
         if match is None:
             continue
         for written in _NAME.findall(match[1]):
-            found[written.lstrip("-")] = Known(written, match[2] is not None, block)
-    return found
+            options[written.lstrip("-")] = HelpOption(written, match[2] is not None, block)
+    return options
 
 
-def adapt(words: Sequence[str], known: Mapping[str, Known]) -> tuple[str, ...]:
-    """Our options as this build spells them; raises UsageError for one that it cannot do."""
+def adapt(words: Sequence[str], known: Mapping[str, HelpOption]) -> tuple[str, ...]:
+    """The options in this build's spelling. Raises UsageError for one that it cannot do."""
     return tuple(word for option in _pairs(words) for word in _spelled(*option, known))
 
 
 def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    left = list(words)
-    while left:
-        name, equals, value = left.pop(0).lstrip("-").partition("=")
+    remaining = list(words)
+    while remaining:
+        name, equals, value = remaining.pop(0).lstrip("-").partition("=")
         option = OPTIONS.get(ALIASES.get(name, name))
         if equals or (option is not None and option.convert is None):
             yield name, value if equals else None
-        elif left and not left[0].startswith("--"):
-            yield name, left.pop(0)
+        elif remaining and not remaining[0].startswith("--"):
+            yield name, remaining.pop(0)
         else:
             yield name, None
 
 
-def _spelled(name: str, value: str | None, known: Mapping[str, Known]) -> Iterator[str]:
-    there = next((spelling for spelling in _spellings(name) if spelling in known), None)
-    if there is None:
+def _spelled(name: str, value: str | None, known: Mapping[str, HelpOption]) -> Iterator[str]:
+    spelling_here = next((spelling for spelling in _spellings(name) if spelling in known), None)
+    if spelling_here is None:
         yield from _otherwise(ALIASES.get(name, name), value, known)
         return
-    if value is not None and not known[there].takes_value:
+    if value is not None and not known[spelling_here].takes_value:
         if value.lower() in ("on", "1", "true"):
-            yield known[there].written
+            yield known[spelling_here].written
         elif ALIASES.get(name, name) != "flash-attn":
             raise _unknown(name, value)
         return
-    yield known[there].written
+    yield known[spelling_here].written
     if value is not None:
         many = ALIASES.get(name, name) == "n-gpu-layers" and value in ("all", "auto")
-        yield _EVERY_LAYER if many and value not in known[there].text else value
+        yield _EVERY_LAYER if many and value not in known[spelling_here].text else value
 
 
 def _spellings(name: str) -> Iterator[str]:
@@ -82,14 +82,14 @@ def _spellings(name: str) -> Iterator[str]:
     yield from dict.fromkeys((name, canonical, *sorted(same, key=len, reverse=True)))
 
 
-# What we ask for on our own account and an older build does by itself, or knows nothing of.
+# Options that modelscan sets by itself and that an older build has as default or lacks.
 _OURS = frozenset({"cache-ram", "cors-origins", "no-repack", "no-ui", "props", "kv-unified"})
 _LOAD_MODES = {"none": ("no-mmap",), "mlock": ("mlock",), "mmap+mlock": ("mlock",), "mmap": (),
                "auto": ()}  # fmt: skip
 
 
-def _otherwise(name: str, value: str | None, known: Mapping[str, Known]) -> Iterator[str]:
-    """Another way to say it; nothing for what is only our own caution."""
+def _otherwise(name: str, value: str | None, known: Mapping[str, HelpOption]) -> Iterator[str]:
+    """An equivalent spelling; nothing for options that are only a precaution."""
     if name in _OURS or (name == "fit" and value == "off"):
         return
     if name == "load-mode" and value in _LOAD_MODES and set(_LOAD_MODES[value]) <= known.keys():

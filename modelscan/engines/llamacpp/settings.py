@@ -1,4 +1,4 @@
-"""llama.cpp's settings as it will use them: given, defaulted, rounded.
+"""llama.cpp's effective settings: set, defaulted, rounded.
 
 Rules of ``llama_context::llama_context`` and the server's argument handling at b11549.
 """
@@ -53,9 +53,7 @@ def pad(value: int, to: int = PAD) -> int:
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """llama-server's options as given, before it rounds them; ``latent`` and ``encoder`` say what
-    kind of model it is.
-    """
+    """llama-server's options before rounding; ``latent`` and ``encoder`` describe the model."""
 
     context: int
     parallel: int = 1
@@ -72,8 +70,8 @@ class ServerOptions:
 
 
 def from_workload(workload: Workload, architecture: Architecture) -> Settings:
-    """Raises UsageError for a value llama.cpp would not take, NotDeployableError for a refused
-    combination of cache types.
+    """Raises UsageError for a value llama.cpp does not accept, NotDeployableError for a
+    rejected combination of cache types.
     """
     settings = rounded(options_of(workload, architecture))
     _refuse_heads(settings, architecture)
@@ -81,7 +79,7 @@ def from_workload(workload: Workload, architecture: Architecture) -> Settings:
 
 
 def options_of(workload: Workload, architecture: Architecture) -> ServerOptions:
-    """The options that a workload means for a model, with llama-server's defaults."""
+    """The options that a workload sets for a model, with llama-server's defaults."""
     slots = _number(workload, NAMES.slots) or defaults.parallel(workload)
     unified = _flag(workload, NAMES.unified)
     keys, values = _cache_types(workload, architecture)
@@ -102,11 +100,11 @@ def options_of(workload: Workload, architecture: Architecture) -> ServerOptions:
 
 
 def _total_context(workload: Workload, architecture: Architecture, slots: int) -> int:
-    """The option as given, else the context of one request for each of the slots."""
-    given = _number(workload, NAMES.total_context)
-    if given is None:
-        given = defaults.context_tokens(workload, architecture) * slots
-    return given or architecture.context_tokens or defaults.CONTEXT_TOKENS
+    """The option as set, else the context of one request times the slots."""
+    total = _number(workload, NAMES.total_context)
+    if total is None:
+        total = defaults.context_tokens(workload, architecture) * slots
+    return total or architecture.context_tokens or defaults.CONTEXT_TOKENS
 
 
 def _cache_types(workload: Workload, architecture: Architecture) -> tuple[str, str]:
@@ -157,11 +155,11 @@ def cache_type(name: str) -> GgmlType:
     return kind
 
 
-def _flash(asked: str) -> bool:
+def _flash(mode: str) -> bool:
     """``auto`` is on: no supported device turns it off for a head size of 64 to 576."""
-    word = asked.lower()
+    word = mode.lower()
     if word not in ("on", "off", "auto", "1", "0", "true", "false", "enabled", "disabled"):
-        raise UsageError(f"'{asked}' is not on, off or auto", hint="--flash-attention on|off|auto")
+        raise UsageError(f"'{mode}' is not on, off or auto", hint="--flash-attention on|off|auto")
     return word not in ("off", "0", "false", "disabled")
 
 
@@ -200,13 +198,13 @@ def _refuse_heads(settings: Settings, architecture: Architecture) -> None:
 def _embedding(workload: Workload, architecture: Architecture) -> bool:
     if workload.embedding is not None:
         return workload.embedding
-    asked = _flag(workload, ("embedding", "embeddings", "rerank"))
-    return architecture.embedding_model or architecture.encoder_only or asked
+    requested = _flag(workload, ("embedding", "embeddings", "rerank"))
+    return architecture.embedding_model or architecture.encoder_only or requested
 
 
 def _flag(workload: Workload, names: tuple[str, ...]) -> bool:
-    given = [workload.parameter(name) for name in names]
-    return any(value is not None and value.lower() not in ("false", "0", "off") for value in given)
+    values = [workload.parameter(name) for name in names]
+    return any(value is not None and value.lower() not in ("false", "0", "off") for value in values)
 
 
 def whole_number(name: str, value: str) -> int:

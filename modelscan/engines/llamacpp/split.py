@@ -40,13 +40,13 @@ class Placement:
 
     @property
     def pipelined(self) -> bool:
-        """Several devices hold layers and nothing is left on the host: batches overlap."""
+        """Whether several devices hold layers and nothing is on the host: batches overlap."""
         used = {*self.layers, self.output}
         return len(used) > 1 and HOST not in used and not self.host_experts and not self.kv_on_host
 
 
 def place(shape: ModelShape, workload: Workload, gpus: tuple[Gpu, ...]) -> Placement:
-    """Raises UsageError for values llama.cpp would not take."""
+    """The placement. Raises UsageError for values llama.cpp does not accept."""
     count = len(shape.architecture.layers)
     stored = count + shape.architecture.mtp_layers
     offloaded = _gpu_layers(workload, stored) if gpus else 0
@@ -84,23 +84,23 @@ def _gpu_layers(workload: Workload, stored: int) -> int:
 def _shares(workload: Workload, gpus: tuple[Gpu, ...]) -> list[float]:
     """Cumulated shares of the devices, ending at 1."""
     parts = [float(gpu.free_bytes or gpu.memory_bytes or 1) for gpu in gpus]
-    given = workload.parameter("tensor-split") or workload.parameter("ts")
-    if given:
-        asked = _proportions(given)
-        asked = (asked + [0.0] * len(gpus))[: len(gpus)]
-        parts = asked if sum(asked) > 0 else parts
+    text = workload.parameter("tensor-split") or workload.parameter("ts")
+    if text:
+        proportions = _proportions(text)
+        proportions = (proportions + [0.0] * len(gpus))[: len(gpus)]
+        parts = proportions if sum(proportions) > 0 else parts
     total = sum(parts) or 1.0
     return [part / total for part in accumulate(parts)]
 
 
-def _proportions(given: str) -> list[float]:
+def _proportions(text: str) -> list[float]:
     try:
-        shares = [float(part) for part in given.replace("/", ",").split(",")]
+        shares = [float(part) for part in text.replace("/", ",").split(",")]
     except ValueError:
         shares = [-1.0]
     if not all(0 <= share < 1e9 for share in shares):
         raise UsageError(
-            f"llama.cpp's --tensor-split takes numbers, not '{given[:40]}'",
+            f"llama.cpp's --tensor-split takes numbers, not '{text[:40]}'",
             hint="write it like --param tensor-split=3,1",
         )
     return shares

@@ -1,4 +1,4 @@
-"""Ollama: everything it knows, pure."""
+"""Ollama. Pure."""
 
 from modelscan.core.workload import Backend
 

@@ -1,4 +1,4 @@
-"""Ollama, as the other rooms see it: llama.cpp's engine in a server of its own."""
+"""Ollama's implementation of the engine interface: llama.cpp's engine in its own server."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
-from modelscan.engines.base import Failure
+from modelscan.engines.base import EngineFailure
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama import NAME, flags
-from modelscan.engines.option_names import Launch, OptionPair
+from modelscan.engines.option_names import LaunchSettings, OptionPair
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.support_rules import Support, absent
 
@@ -40,10 +40,10 @@ class Ollama(LlamaCpp):
             return absent("Ollama does not use Intel GPUs")
         return super().gpu_support(quantization, gpu, original=original)
 
-    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+    def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
 
-    def environment(self, launch: Launch, workload: Workload) -> Mapping[str, str]:
+    def environment(self, launch: LaunchSettings, workload: Workload) -> Mapping[str, str]:
         return flags.environment(launch, workload)
 
     def workload_from_environment(self, workload: Workload, plan: Plan) -> Workload:
@@ -65,5 +65,5 @@ class Ollama(LlamaCpp):
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return super().residuals(version, max(1, gpus))
 
-    def failure(self, log: str) -> Failure | None:
+    def failure(self, log: str) -> EngineFailure | None:
         return None  # its server's log is not read

@@ -1,11 +1,11 @@
-"""Ollama's model options and OLLAMA_* variables: written from a plan, and read back."""
+"""Ollama's model options and OLLAMA_* variables: from a plan, and back to a workload."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
 from modelscan.core.workload import Workload
-from modelscan.engines.option_names import Launch, OptionNames, OptionPair
+from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
 
 NAMES = OptionNames(
     context=("num-ctx",),
@@ -16,7 +16,7 @@ NAMES = OptionNames(
 _SWITCH = {"1": "on", "0": "off"}
 
 
-def options(launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     """The model's parameters, for ``PARAMETER`` lines."""
     yield NAMES.context[0], str(launch.context_tokens)
     if launch.gpu_count == 0:
@@ -27,7 +27,7 @@ def options(launch: Launch, workload: Workload) -> Iterable[OptionPair]:
         yield "num-batch", str(workload.ubatch)
 
 
-def environment(launch: Launch, workload: Workload) -> dict[str, str]:
+def environment(launch: LaunchSettings, workload: Workload) -> dict[str, str]:
     """The server's variables: slots, the cache's type, flash attention."""
     env = {"OLLAMA_NUM_PARALLEL": str(launch.parallel or 1)}
     if workload.kv_cache_k:
@@ -38,6 +38,6 @@ def environment(launch: Launch, workload: Workload) -> dict[str, str]:
 
 
 def from_environment(env: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """(cache type, flash attention) that the variables set; None where they set none."""
+    """(cache type, flash attention) that the variables set; None if not set."""
     flash = _SWITCH.get(env.get("OLLAMA_FLASH_ATTENTION", ""))
     return env.get("OLLAMA_KV_CACHE_TYPE"), flash

@@ -46,14 +46,14 @@ _TIERS = ((48 * GIB, 262144), (24 * GIB, 32768), (0, 4096))
 
 
 def facts_for(version: str | None) -> OllamaVersion:
-    """The facts of a version as people write it; None is ``DEFAULT_VERSION``."""
+    """The facts of a version; None is ``DEFAULT_VERSION``."""
     return row_for(VERSIONS, parse_version(version or DEFAULT_VERSION))
 
 
 def default_context(
     facts: OllamaVersion, architecture: Architecture, inventory: Inventory | None
 ) -> int:
-    """The context Ollama opens by default: never more than the model was trained for."""
+    """The context Ollama opens by default, at most the trained context."""
     tokens = facts.context_tokens
     if tokens is None:
         gpus = inventory.gpus if inventory else ()
@@ -68,7 +68,7 @@ def with_defaults(
     inventory: Inventory | None,
     facts: OllamaVersion,
 ) -> Workload:
-    """The llama.cpp workload that Ollama would run; raises NotDeployableError for two types."""
+    """The llama.cpp workload that Ollama runs. Raises NotDeployableError for two cache types."""
     asked = whole(workload, "num-ctx", "ollama-context-length")
     context = workload.context_tokens or asked
     slots = whole(workload, "ollama-num-parallel")
@@ -103,15 +103,15 @@ def estimate(
     chosen = version or workload.backend_version or DEFAULT_VERSION
     facts = facts_for(chosen)
     served = with_defaults(workload, shape.architecture, inventory, facts)
-    found = llamacpp.estimate(shape, served, inventory, version=None)
+    result = llamacpp.estimate(shape, served, inventory, version=None)
     assumption = f"Ollama {chosen}: {served.context_tokens:,} tokens x {served.parallel} slots"
     return replace(
-        found,
+        result,
         backend=NAME,
         backend_version=chosen,
         margin_bytes=0,
         assumptions=(
-            *found.assumptions,
+            *result.assumptions,
             assumption,
             *unknown_note("Ollama", chosen, OLDEST_VERSION, DEFAULT_VERSION),
         ),

@@ -1,4 +1,4 @@
-"""SGLang: everything it knows, pure."""
+"""SGLang. Pure."""
 
 from modelscan.core.workload import Backend
 

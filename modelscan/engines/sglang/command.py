@@ -12,7 +12,7 @@ from modelscan.engines.sglang.flags import LORA_SWITCH_SINCE, NAMES
 from modelscan.engines.versions import Version
 
 KEY_VARIABLE = "MODELSCAN_SGLANG_API_KEY"
-# SGLang takes its key only as an argument, which every user of the machine can read in ``ps``:
+# SGLang reads its key only as an argument, which every user of the machine can see in ``ps``:
 # this adds it inside the process.
 _WITH_KEY = (
     "import os,runpy,sys;"
@@ -23,17 +23,17 @@ _WITH_KEY = (
 
 def arguments(plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
     """The options of that version, without the program."""
-    given = parse(plan.parameters)
+    options = parse(plan.parameters)
     if version < LORA_SWITCH_SINCE:
-        given = [option for option in given if option[0] != "enable-lora"]
-    given = with_defaults(given, _defaults(plan))
-    named = adapters(plan.adapters, serving.adapter_files)
-    lora = ("--lora-paths", *named) if named else ()
-    return (*render([*own_options(serving, "model-path"), *given]), *lora)
+        options = [option for option in options if option[0] != "enable-lora"]
+    options = with_defaults(options, _defaults(plan))
+    adapter_entries = adapters(plan.adapters, serving.adapter_files)
+    lora = ("--lora-paths", *adapter_entries) if adapter_entries else ()
+    return (*render([*own_options(serving, "model-path"), *options]), *lora)
 
 
 def keyed_program(python: str) -> tuple[str, ...]:
-    """What starts the server with the key of its environment."""
+    """The server's command, with the key from its environment."""
     return (python, "-c", _WITH_KEY)
 
 

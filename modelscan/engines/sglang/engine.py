@@ -1,4 +1,4 @@
-"""SGLang, as the other rooms see it."""
+"""SGLang's implementation of the engine interface."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
-from modelscan.engines.base import Failure, Serving
+from modelscan.engines.base import EngineFailure, Serving
 from modelscan.engines.engine import PythonPackage
-from modelscan.engines.log_fields import Measured
-from modelscan.engines.option_names import Launch, OptionPair
+from modelscan.engines.log_fields import LogFigures
+from modelscan.engines.option_names import LaunchSettings, OptionPair
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.sglang import NAME, command, flags
@@ -36,7 +36,7 @@ class SgLang(PoolEngine):
         modules=("sglang.launch_server",), distributions=("sglang", "sglang-cpu")
     )
 
-    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+    def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
 
     def estimate(
@@ -54,7 +54,7 @@ class SgLang(PoolEngine):
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return RESIDUALS
 
-    def parse_log(self, text: str) -> Measured:
+    def parse_log(self, text: str) -> LogFigures:
         from modelscan.engines.sglang import log
 
         return log.parse(text)
@@ -64,12 +64,14 @@ class SgLang(PoolEngine):
 
         return measured(log)
 
-    def with_metrics(self, known: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+    def with_metrics(
+        self, current: Mapping[str, Any] | None, text: str
+    ) -> Mapping[str, Any] | None:
         from modelscan.engines.sglang.log import with_metrics
 
-        return with_metrics(known, text)
+        return with_metrics(current, text)
 
-    def failure(self, log: str) -> Failure | None:
+    def failure(self, log: str) -> EngineFailure | None:
         from modelscan.engines.sglang.failures import failure
 
         return failure(log)

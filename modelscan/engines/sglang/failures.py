@@ -1,11 +1,11 @@
-"""Why SGLang did not start: its own words about its static memory share."""
+"""Why SGLang did not start, from its error text about its static memory share."""
 
 from __future__ import annotations
 
 import re
 
 from modelscan.core.remedy import Remedy
-from modelscan.engines.base import Failure
+from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import Advice, Rule, after_memory, before_memory, recognise
 
 _LARGER_SHARE = Remedy(memory_utilization=0.92)
@@ -19,6 +19,6 @@ RULES = (
 )  # fmt: skip
 
 
-def failure(log: str) -> Failure | None:
-    """The cause in SGLang's own words; None where the log names none."""
+def failure(log: str) -> EngineFailure | None:
+    """The cause from SGLang's log; None if the log names none."""
     return recognise(RULES, log)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from modelscan.core.workload import Workload
-from modelscan.engines.option_names import Launch, OptionNames, OptionPair
+from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
 from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
 from modelscan.engines.versions import Version
 
@@ -30,7 +30,7 @@ NAMES = OptionNames(
 )  # fmt: skip
 
 
-def options(launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     """The options of a plan."""
     yield from common_options(NAMES, launch)
     kind = cache_type(workload)

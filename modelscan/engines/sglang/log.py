@@ -9,10 +9,10 @@ from typing import Any
 from modelscan.core.units import GIB
 from modelscan.engines import log_fields as fields
 from modelscan.engines import rank_log
-from modelscan.engines.log_fields import NUMBER, Measured
+from modelscan.engines.log_fields import NUMBER, LogFigures
 
 
-def parse(text: str) -> Measured:
+def parse(text: str) -> LogFigures:
     """SGLang 0.4 to 0.5; its GB are GiB."""
     keys, values = fields.number(_KEYS, text), fields.number(_VALUES, text)
     pool = fields.number(_POOL, text)
@@ -21,7 +21,7 @@ def parse(text: str) -> Measured:
     states = [fields.number(pattern, text) for pattern in (_CONV, _SSM)]
     held = [state for state in states if state is not None]
     tokens = fields.integer(_TOKENS, text)
-    return Measured(
+    return LogFigures(
         weights_bytes=fields.largest(_WEIGHTS, text, GIB),
         kv_pool_bytes=None if pool is None else round(pool * GIB),
         kv_tokens=tokens if tokens is not None else fields.integer(_MAX_TOKENS, text),
@@ -33,14 +33,14 @@ def parse(text: str) -> Measured:
 
 
 def measured(log: str) -> Mapping[str, Any] | None:
-    """Bytes in sum and per GPU, as ``show`` compares them; None when the log says nothing."""
+    """Bytes in total and per GPU, as ``show`` compares them; None if the log has none."""
     return rank_log.measured(parse(log), log)
 
 
-def with_metrics(known: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
-    """What the log did not say, from ``max_total_num_tokens`` of ``/metrics``."""
+def with_metrics(current: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+    """Figures missing from the log, from ``max_total_num_tokens`` of ``/metrics``."""
     total = _METRIC.search(text)
-    return rank_log.with_pool(known, tokens=rank_log.whole(total[1] if total else None))
+    return rank_log.with_pool(current, tokens=rank_log.whole(total[1] if total else None))
 
 
 _METRIC = re.compile(r"^sglang:max_total_num_tokens(?:\{[^}]*\})? ([\d.e+]+)", re.MULTILINE)

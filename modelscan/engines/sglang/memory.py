@@ -49,7 +49,7 @@ _GRAPH_REQUEST_BYTES = 0.0035 * GIB  # 0.42 GiB at 24 + vocabulary, 1.7 at the l
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """What all GPUs of a pipeline stage have in common."""
+    """What all GPUs of a pipeline stage share."""
 
     weights_bytes: int
     offloaded_bytes: int
@@ -130,7 +130,7 @@ def _wide_scales_bytes(shape: ModelShape, counts: LayerCounts, settings: SglangS
 
 
 def _rank(stage: _Stage, settings: SglangSettings, slot: int) -> Rank:
-    """One GPU: its pools, and what a request of full length takes of them."""
+    """One GPU: its pools, and the bytes of a request of full length."""
     gpu = settings.gpus[slot] if slot < len(settings.gpus) else None
     memory = gpu.memory_bytes if gpu else None
     free = memory if gpu is None or gpu.free_bytes is None else gpu.free_bytes
@@ -218,7 +218,7 @@ def _start_problem(rank: Rank, settings: SglangSettings) -> str | None:
 
 
 def _assumptions(settings: SglangSettings) -> tuple[str, ...]:
-    chosen = "as asked" if settings.fraction_asked else "SGLang's own choice"
+    chosen = "as requested" if settings.fraction_asked else "SGLang's own choice"
     lines = [f"mem_fraction_static {settings.fraction:.3f} ({chosen}), chunks of {settings.chunk}"]
     if not settings.gpus:
         lines.append("no GPU is known: no pool, no capacity, no verdict")

@@ -29,7 +29,9 @@ class Pools:
     rest_bytes: int  # before it was divided; negative: nothing is left after the weights
 
     def requests(self, context_tokens: int) -> float:
-        """How many of full length fit: by tokens, and by state slots where there are states."""
+        """The number of requests of full length that fit: by tokens, and by state slots if
+        there are any.
+        """
         by_tokens = self.tokens / context_tokens if self.token_bytes else float(self.state_slots)
         return min(by_tokens, self.state_slots) if self.state_bytes else by_tokens
 
@@ -37,26 +39,26 @@ class Pools:
 def sized(
     settings: SglangSettings, per_token: float, state: int, free_bytes: int | None, weights: int
 ) -> Pools | None:
-    """The pools of one GPU with ``free_bytes`` before the start; None where that is unknown.
+    """The pools of one GPU with ``free_bytes`` before the start; None if that is unknown.
 
     ``per_token`` and ``state`` are the bytes of a token and of a slot on this GPU.
     """
     if free_bytes is None:
         return None
     before = free_bytes - context_bytes(settings)
-    rest = round(before * settings.fraction) - weights
+    pool = round(before * settings.fraction) - weights
     slots = 0
     if state:
         share = settings.state_ratio / (1 + settings.state_ratio)
-        slots = settings.state_slots or max(0, int(rest * share // state))
-    left = rest - slots * state
-    tokens = max(0, int(left / per_token)) if per_token else 0
+        slots = settings.state_slots or max(0, int(pool * share // state))
+    token_pool = pool - slots * state
+    tokens = max(0, int(token_pool / per_token)) if per_token else 0
     tokens = min(tokens, settings.pool_tokens or tokens) // settings.page * settings.page
-    return Pools(tokens, round(tokens * per_token), per_token, slots, slots * state, rest)
+    return Pools(tokens, round(tokens * per_token), per_token, slots, slots * state, pool)
 
 
 def context_bytes(settings: SglangSettings) -> int:
-    """What is gone before the weights: CUDA context and communicators."""
+    """Bytes used before the weights: CUDA context and communicators."""
     several = settings.tensor_parallel * settings.pipeline_parallel > 1
     return _CONTEXT_PARALLEL_BYTES if several else _CONTEXT_BYTES
 

@@ -1,4 +1,4 @@
-"""What SGLang will run with: the options asked for, and its defaults by version and card."""
+"""SGLang's effective settings: the requested options, and its defaults by version and card."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def resolve(
     inventory: Inventory | None,
     facts: SglangVersion,
 ) -> SglangSettings:
-    """Settings of one deployment; what was not asked for has the version's default."""
+    """Settings of one deployment; options that are not set get the version's default."""
     tensor, pipeline = degrees(workload, NAMES)
     gpus = selected_gpus(workload, inventory, tensor * pipeline)
     memory = gpus[0].memory_bytes if gpus else None
     default_chunk, default_batch = batch_defaults(memory, tensor)
     chunk = whole(workload, "chunked-prefill-size") or default_chunk
     batch = whole(workload, "cuda-graph-max-bs") or default_batch
-    given = share(workload, *NAMES.memory_share)
+    fraction_requested = share(workload, *NAMES.memory_share)
     default = auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
     if architecture.vision and facts.vision_factor:
         default *= _tower(architecture)
@@ -75,8 +75,8 @@ def resolve(
         context_tokens=whole(workload, *NAMES.context)
         or defaults.context_tokens(workload, architecture),
         parallel=workload.parallel or 1,
-        fraction=given or default,
-        fraction_asked=bool(given),
+        fraction=fraction_requested or default,
+        fraction_asked=bool(fraction_requested),
         chunk=chunk,
         graph_batch=batch,
         running=whole(workload, *NAMES.max_requests),
@@ -97,7 +97,7 @@ def resolve(
 
 
 def _followed(facts: SglangVersion) -> tuple[str, ...]:
-    """Checkpoints whose stated cache type "auto" means: ModelOpt's only."""
+    """Checkpoints whose own cache type "auto" selects: ModelOpt's only."""
     return (MODELOPT,) if facts.since >= (0, 5, 0) else ()
 
 

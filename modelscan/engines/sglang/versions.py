@@ -47,7 +47,7 @@ _FIXED = ((16, 0.79), (8, 0.81), (4, 0.85), (2, 0.87), (1, 0.88))
 
 
 def facts_for(version: str | None) -> SglangVersion:
-    """The facts of a version as people write it; None is ``DEFAULT_VERSION``."""
+    """The facts of a version; None is ``DEFAULT_VERSION``."""
     return row_for(VERSIONS, parse_version(version or DEFAULT_VERSION))
 
 
@@ -88,10 +88,10 @@ def auto_fraction(
 
 
 def vision_factor(layers: int | None, hidden: int | None) -> float:
-    """What a vision tower takes off the fraction.
+    """The factor by which a vision tower reduces the fraction.
 
-    Code: 0.95, less 0.1 for every baseline tower (24 layers x 1024 squared) above one, between
-    0.8 and 1.05 of it. Kimi-K2.5 (27 x 1152): 0.908 x 0.9097 = 0.826, as in its log.
+    Code: 0.95, less 0.1 for every baseline tower (24 layers x 1024 squared) above one, between 0.8
+    and 1.05 of it. Kimi-K2.5 (27 x 1152): 0.908 x 0.9097 = 0.826, as in its log.
     """
     score = (layers or 24) * (hidden or 1024) ** 2 / (24 * 1024**2)
     return 0.95 * max(0.8, min(1.05, 1.0 - 0.1 * (score - 1.0)))

@@ -1,4 +1,4 @@
-"""vLLM: everything it knows, pure."""
+"""vLLM. Pure."""
 
 from modelscan.core.workload import Backend
 

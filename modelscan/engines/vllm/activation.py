@@ -37,8 +37,13 @@ def activation_bytes(
         forward += 2 * hidden  # hidden state and residual travel between stages
     sampling = 0
     if last_stage and not settings.pooling:
-        kept = workspace if facts.moe_workspace_kept else 0
-        sampling = _sampling_bytes(architecture, settings, facts) + hidden + kept + _UNNAMED_BYTES
+        workspace_kept = workspace if facts.moe_workspace_kept else 0
+        sampling = (
+            _sampling_bytes(architecture, settings, facts)
+            + hidden
+            + workspace_kept
+            + _UNNAMED_BYTES
+        )
     vision = hidden + _PIXELS_BYTES if architecture.vision else 0
     return max(forward, sampling) + vision
 

@@ -38,10 +38,10 @@ _QWEN3_RERANKER = {
 def arguments(plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
     """The options of that version, without the program."""
     planned = [one for one in parse(plan.parameters) if plan.gpus or one[0] != _UTILIZATION]
-    given = with_defaults(renamed(planned, version, RENAMES), _defaults(plan, version))
-    named = adapters(plan.adapters, serving.adapter_files)
-    lora = ("--lora-modules", *named) if named else ()
-    return (*render([*own_options(serving, "model"), *given]), *lora)
+    options = with_defaults(renamed(planned, version, RENAMES), _defaults(plan, version))
+    adapter_entries = adapters(plan.adapters, serving.adapter_files)
+    lora = ("--lora-modules", *adapter_entries) if adapter_entries else ()
+    return (*render([*own_options(serving, "model"), *options]), *lora)
 
 
 def _defaults(plan: Plan, version: Version) -> Iterator[OptionPair]:
@@ -53,7 +53,7 @@ def _defaults(plan: Plan, version: Version) -> Iterator[OptionPair]:
 
 
 def environment(plan: Plan) -> dict[str, str]:
-    """``VLLM_HOST_IP``: its own rendezvous stays on loopback."""
+    """``VLLM_HOST_IP``: keeps its own rendezvous on loopback."""
     env = {"VLLM_NO_USAGE_STATS": "1", "VLLM_HOST_IP": "127.0.0.1"}
     if not plan.gpus:
         pool_gib = -(-plan.estimate.parts.kv_cache_bytes // GIB)
@@ -62,7 +62,7 @@ def environment(plan: Plan) -> dict[str, str]:
 
 
 def repository_options(files: RepositoryFiles, task: str, version: Version) -> Iterator[OptionPair]:
-    """Options that a repository needs and vLLM does not find out by itself."""
+    """Options that a repository needs and vLLM does not detect by itself."""
     if files.tekken_only:
         yield "tokenizer-mode", "mistral"
     reranker = task == "rerank" and "Qwen3ForCausalLM" in files.architectures

@@ -1,4 +1,4 @@
-"""vLLM, as the other rooms see it."""
+"""vLLM's implementation of the engine interface."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
-from modelscan.engines.base import Failure, Serving
+from modelscan.engines.base import EngineFailure, Serving
 from modelscan.engines.engine import PythonPackage
-from modelscan.engines.log_fields import Measured
-from modelscan.engines.option_names import Launch, OptionPair
+from modelscan.engines.log_fields import LogFigures
+from modelscan.engines.option_names import LaunchSettings, OptionPair
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.repository_files import RepositoryFiles
 from modelscan.engines.residuals import Residuals
@@ -46,7 +46,7 @@ class Vllm(PoolEngine):
     def default_memory_share(self, version: str | None) -> float | None:
         return facts_for(version).utilization
 
-    def options(self, launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+    def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
 
     def estimate(
@@ -64,7 +64,7 @@ class Vllm(PoolEngine):
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return residuals_for(version)
 
-    def parse_log(self, text: str) -> Measured:
+    def parse_log(self, text: str) -> LogFigures:
         from modelscan.engines.vllm import log
 
         return log.parse(text)
@@ -74,12 +74,14 @@ class Vllm(PoolEngine):
 
         return measured(log)
 
-    def with_metrics(self, known: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+    def with_metrics(
+        self, current: Mapping[str, Any] | None, text: str
+    ) -> Mapping[str, Any] | None:
         from modelscan.engines.vllm.log import with_metrics
 
-        return with_metrics(known, text)
+        return with_metrics(current, text)
 
-    def failure(self, log: str) -> Failure | None:
+    def failure(self, log: str) -> EngineFailure | None:
         from modelscan.engines.vllm.failures import failure
 
         return failure(log)

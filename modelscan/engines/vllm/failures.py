@@ -1,11 +1,11 @@
-"""Why vLLM did not start: its own words about memory and context length."""
+"""Why vLLM did not start, from its error text about memory and context length."""
 
 from __future__ import annotations
 
 import re
 
 from modelscan.core.remedy import Remedy
-from modelscan.engines.base import Failure
+from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import (
     SMALLER,
     Advice,
@@ -20,7 +20,7 @@ _STEP_TOKENS = 256
 
 
 def _context(match: re.Match[str]) -> Advice:
-    """The longest context that vLLM itself states would fit; else in the pool's proportion."""
+    """The longest context that vLLM itself states would fit; else scaled by the pool."""
     groups = match.groupdict()
     tokens = number(groups.get("possible"))
     length, needed, pool = (number(groups.get(key)) for key in ("length", "needed", "pool"))
@@ -35,12 +35,12 @@ def _context(match: re.Match[str]) -> Advice:
 
 
 def _utilization(match: re.Match[str]) -> Advice:
-    """Other programs hold part of the device: reserve what is really free."""
+    """Other programs use part of the device: reserve only the free memory."""
     free, total = number(match["free"]), number(match["total"])
     if not free or not total:
         return SMALLER
     remedy = Remedy(memory_utilization=int(max(0.0, free / total - 0.01) * 100) / 100)
-    return Advice(f"{remedy.text()}: other programs hold part of the GPU", remedy)
+    return Advice(f"{remedy.text()}: other programs use part of the GPU's memory", remedy)
 
 
 _LENGTH = r"max(?:imum)? (?:model|seq|sequence)\S*(?: seq)? len(?:gth)? "
@@ -65,6 +65,6 @@ RULES = (
 )  # fmt: skip
 
 
-def failure(log: str) -> Failure | None:
-    """The cause in vLLM's own words; None where the log names none."""
+def failure(log: str) -> EngineFailure | None:
+    """The cause from vLLM's log; None if the log names none."""
     return recognise(RULES, log)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from modelscan.core.workload import Workload
 from modelscan.engines.command_line import Rename
-from modelscan.engines.option_names import Launch, OptionNames, OptionPair, Options
+from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair, Options
 from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
 from modelscan.engines.versions import Version, parse_version
 
@@ -44,7 +44,7 @@ RENAMES = (
 )
 
 
-def options(launch: Launch, workload: Workload) -> Iterable[OptionPair]:
+def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     """The options of a plan, in the spelling of ``workload.backend_version``."""
     yield from common_options(NAMES, launch)
     kind = cache_type(workload)

@@ -23,7 +23,7 @@ _INDEXER_SCALE_BYTES = 4  # sparse attention's indexer: head_dim fp8 + one fp32 
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class LayerKind:
     """What one layer stores on one GPU. ``token_bytes`` grows with tokens, ``state_bytes`` not."""
 
     attention: Attention
@@ -34,14 +34,14 @@ class Kind:
     page_bytes: int = 0
 
 
-Types = dict[Kind, int]  # how many layers store each kind, in the order they first appear
+Types = dict[LayerKind, int]  # how many layers store each kind, in the order they first appear
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
     """The layout of one rank's pool: ``group_layers`` layers share each of ``groups`` tables."""
 
-    kinds: tuple[Kind, ...]  # one per group
+    kinds: tuple[LayerKind, ...]  # one per group
     group_layers: int
     block_bytes: int  # all layers of a group together
     uniform: bool
@@ -91,14 +91,14 @@ def _drafters(
 
 def _layer_kinds(
     architecture: Architecture, layer: Layer, settings: VllmSettings
-) -> tuple[Kind, ...]:
-    kinds: list[Kind] = []
+) -> tuple[LayerKind, ...]:
+    kinds: list[LayerKind] = []
     if layer.state is not None:
         state = _state_bytes(layer.state, architecture, settings)
-        kinds.append(Kind(Attention.SSM, 0.0, state_bytes=state))
+        kinds.append(LayerKind(Attention.SSM, 0.0, state_bytes=state))
     if layer.owns_cache and layer.attention not in (*_STATEFUL, Attention.NONE):
         kinds.append(
-            Kind(
+            LayerKind(
                 layer.attention,
                 token_bytes(architecture, layer, settings),
                 window_tokens=layer.window_tokens,
@@ -141,12 +141,12 @@ def _state_bytes(state: RecurrentState, architecture: Architecture, settings: Vl
     """
     convolution = (state.conv_kernel - 1) * (state.inner + 2 * state.groups * state.state)
     recurrent = state.inner * state.state
-    named = settings.state_dtype or architecture.extra.get("mamba_ssm_dtype")
-    size = 4 if named == "float32" else settings.dtype_bytes
+    dtype_name = settings.state_dtype or architecture.extra.get("mamba_ssm_dtype")
+    size = 4 if dtype_name == "float32" else settings.dtype_bytes
     return (convolution * settings.dtype_bytes + recurrent * size) // settings.tensor_parallel
 
 
-def _changed(types: Types, change: Callable[[Kind], Kind]) -> Types:
+def _changed(types: Types, change: Callable[[LayerKind], LayerKind]) -> Types:
     """Every kind changed; those that become equal are counted together."""
     changed: Types = {}
     for kind, n in types.items():
@@ -155,7 +155,7 @@ def _changed(types: Types, change: Callable[[Kind], Kind]) -> Types:
     return changed
 
 
-def _as_full(kind: Kind) -> Kind:
+def _as_full(kind: LayerKind) -> LayerKind:
     if kind.attention in (Attention.SLIDING, Attention.CHUNKED):
         return replace(kind, attention=Attention.FULL, window_tokens=None)
     return kind
@@ -174,16 +174,16 @@ def _paged(types: Types, block: int) -> Types:
     return _changed(paged, lambda kind: _widened(kind, page))
 
 
-def _sized(kind: Kind, block: int) -> Kind:
+def _sized(kind: LayerKind, block: int) -> LayerKind:
     grows = bool(kind.token_bytes)
     page = math.ceil(block * kind.token_bytes) if grows else kind.state_bytes
-    return Kind(
+    return LayerKind(
         kind.attention, kind.token_bytes, kind.state_bytes, kind.window_tokens,
         block if grows else kind.block_tokens, page,
     )  # fmt: skip
 
 
-def _widened(kind: Kind, page: int) -> Kind:
+def _widened(kind: LayerKind, page: int) -> LayerKind:
     """Enlarge to the common page: as many whole blocks of tokens as go in, the rest is padding."""
     if not kind.token_bytes:
         return replace(kind, page_bytes=page)
@@ -208,11 +208,11 @@ def _grouped(types: Types, facts: VllmVersion) -> Pool:
 
 
 def blocks_per_request(pool: Pool, settings: VllmSettings, facts: VllmVersion) -> int:
-    """Blocks that one request of ``max_model_len`` holds, over all groups."""
+    """Blocks that one request of ``max_model_len`` uses, over all groups."""
     return sum(_group_blocks(kind, settings, facts) for kind in pool.kinds)
 
 
-def _group_blocks(kind: Kind, settings: VllmSettings, facts: VllmVersion) -> int:
+def _group_blocks(kind: LayerKind, settings: VllmSettings, facts: VllmVersion) -> int:
     if kind.state_bytes:
         held = facts.mamba_blocks if settings.prefix_caching else 1
         return held + settings.speculative_tokens
@@ -258,5 +258,5 @@ def capacity(
 
 
 def state_blocks(pool: Pool, settings: VllmSettings, facts: VllmVersion) -> int:
-    """Of the blocks of one request, those that hold states."""
+    """The blocks of one request that contain states."""
     return sum(_group_blocks(kind, settings, facts) for kind in pool.kinds if kind.state_bytes)

@@ -13,12 +13,12 @@ from typing import Any
 from modelscan.core.units import GIB
 from modelscan.engines import log_fields as fields
 from modelscan.engines import rank_log
-from modelscan.engines.log_fields import NUMBER, Measured
+from modelscan.engines.log_fields import NUMBER, LogFigures
 
 
-def parse(text: str) -> Measured:
+def parse(text: str) -> LogFigures:
     """The log of vLLM 0.6 to 0.32, GPU or CPU build; ``empty`` where nothing was recognised."""
-    found = Measured(
+    found = LogFigures(
         weights_bytes=fields.largest(_WEIGHTS, text, GIB),
         kv_pool_bytes=fields.smallest(_POOL, text, GIB),
         kv_tokens=fields.integer(_TOKENS, text),
@@ -36,26 +36,27 @@ def parse(text: str) -> Measured:
     return _with_blocks(found, text)
 
 
-def _with_blocks(found: Measured, text: str) -> Measured:
+def _with_blocks(figures: LogFigures, text: str) -> LogFigures:
     """0.6 and 0.7 print blocks of 16 tokens instead of tokens."""
     blocks = fields.integer(_BLOCKS, text)
-    if found.kv_tokens is not None or blocks is None:
-        return found
-    return replace(found, kv_tokens=blocks * 16)
+    if figures.kv_tokens is not None or blocks is None:
+        return figures
+    return replace(figures, kv_tokens=blocks * 16)
 
 
 def measured(log: str) -> Mapping[str, Any] | None:
-    """Bytes in sum and per GPU, as ``show`` compares them; None when the log says nothing."""
+    """Bytes in total and per GPU, as ``show`` compares them; None if the log has none."""
     return rank_log.measured(parse(log), log)
 
 
-def with_metrics(known: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
-    """What the log did not say, from ``cache_config_info`` of ``/metrics`` (0.32: bytes, tokens
-    and concurrency of the pool)."""
+def with_metrics(current: Mapping[str, Any] | None, text: str) -> Mapping[str, Any] | None:
+    """Figures missing from the log, from ``cache_config_info`` of ``/metrics`` (0.32: bytes,
+    tokens and concurrency of the pool).
+    """
     labels = _CACHE_INFO.search(text)
     values = dict(_LABEL.findall(labels[1])) if labels else {}
     return rank_log.with_pool(
-        known,
+        current,
         tokens=rank_log.whole(values.get("kv_cache_size_tokens")),
         pool_bytes=rank_log.whole(values.get("kv_cache_memory_bytes")),
         concurrency=rank_log.real(values.get("kv_cache_max_concurrency")),

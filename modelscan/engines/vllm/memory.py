@@ -85,7 +85,7 @@ def _estimate(
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """What all GPUs of a pipeline stage have in common."""
+    """What all GPUs of a pipeline stage share."""
 
     parts: Parts
     charged_bytes: int

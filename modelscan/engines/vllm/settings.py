@@ -1,4 +1,4 @@
-"""What vLLM will run with: the options asked for, and its defaults by version and card."""
+"""vLLM's effective settings: the requested options, and its defaults by version and card."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class VllmSettings:
 def resolve(
     architecture: Architecture, workload: Workload, inventory: Inventory | None, facts: VllmVersion
 ) -> VllmSettings:
-    """Settings for one deployment; an option that was not asked for has the version's default."""
+    """Settings of one deployment; options that are not set get the version's default."""
     tensor, pipeline = degrees(workload, NAMES)
     gpus = selected_gpus(workload, inventory, tensor * pipeline)
     max_len = _context(architecture, workload)
@@ -108,7 +108,7 @@ def resolve(
 
 
 def _followed(facts: VllmVersion) -> tuple[str, ...]:
-    """Checkpoints whose stated cache type "auto" means, since December 2025 (PR 29980)."""
+    """Checkpoints whose own cache type "auto" selects, since December 2025 (PR 29980)."""
     return (COMPRESSED, MODELOPT) if facts.since >= (0, 13, 0) else ()
 
 
@@ -122,8 +122,8 @@ def _batch(
 
 
 def _context(architecture: Architecture, workload: Workload) -> int:
-    asked = whole(workload, *NAMES.context)
-    return asked or defaults.context_tokens(workload, architecture)
+    context = whole(workload, *NAMES.context)
+    return context or defaults.context_tokens(workload, architecture)
 
 
 def _is_big(gpus: tuple[Gpu, ...], facts: VllmVersion) -> bool:
@@ -150,9 +150,9 @@ def _default_block(architecture: Architecture) -> int:
     return 64 if mla else 16
 
 
-def _dtype_bytes(asked: str | None) -> int:
-    if asked and asked != "auto":
-        return _DTYPE_BYTES.get(asked, 2)
+def _dtype_bytes(name: str | None) -> int:
+    if name and name != "auto":
+        return _DTYPE_BYTES.get(name, 2)
     return 2  # "auto" runs float32 checkpoints in half precision as well
 
 
@@ -172,15 +172,15 @@ def _capture_sizes(
 
 
 def _speculative_tokens(config: str) -> int:
-    found = re.search(r"num_speculative_tokens\W+(\d+)", config)
-    return int(found.group(1)) if found else 0
+    match = re.search(r"num_speculative_tokens\W+(\d+)", config)
+    return int(match.group(1)) if match else 0
 
 
 def _pooling(architecture: Architecture, workload: Workload) -> bool:
     if workload.embedding is not None:
         return workload.embedding
-    asked = workload.parameter("runner") or workload.parameter("task")
-    return architecture.embedding_model or asked in ("pooling", "embed", "score", "classify")
+    runner = workload.parameter("runner") or workload.parameter("task")
+    return architecture.embedding_model or runner in ("pooling", "embed", "score", "classify")
 
 
 def _loras(workload: Workload) -> int:

@@ -12,7 +12,7 @@ from modelscan.core.units import GIB, MIB
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.versions import Version, parse_version, row_for
 
-OLDEST_VERSION, DEFAULT_VERSION = "0.6.0", "0.32.0"  # what is known is known between these
+OLDEST_VERSION, DEFAULT_VERSION = "0.6.0", "0.32.0"  # range of the known versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ VERSIONS = (
 
 
 def facts_for(version: str | None) -> VllmVersion:
-    """The facts of a version as people write it; None is ``DEFAULT_VERSION``."""
+    """The facts of a version; None is ``DEFAULT_VERSION``."""
     return row_for(VERSIONS, parse_version(version or DEFAULT_VERSION))
 
 

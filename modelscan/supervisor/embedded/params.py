@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from modelscan.engines.llamacpp.options import OPTIONS, Option, drafters
+from modelscan.engines.llamacpp.options import OPTIONS, ServerOption, drafters
 
 
 def apply(params: Any, module: Any, options: Sequence[tuple[str, str | None]]) -> None:
@@ -29,7 +29,7 @@ def apply(params: Any, module: Any, options: Sequence[tuple[str, str | None]]) -
             _set(params, module, OPTIONS[name], value)
 
 
-def _set(params: Any, module: Any, option: Option, value: str | None) -> None:
+def _set(params: Any, module: Any, option: ServerOption, value: str | None) -> None:
     owner = params
     *path, attribute = option.attribute.split(".")
     for part in path:

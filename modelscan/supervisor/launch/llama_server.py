@@ -7,14 +7,14 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 
-from modelscan.engines.llamacpp.server_help import Known, devices, parse_help
+from modelscan.engines.llamacpp.server_help import HelpOption, devices, parse_help
 
 PROGRAM = "llama-server"
 _TIMEOUT_S = 10.0
 
 
 @functools.lru_cache(maxsize=8)
-def known_options(program: str) -> Mapping[str, Known] | None:
+def known_options(program: str) -> Mapping[str, HelpOption] | None:
     """Every spelling of every option; None if the program does not answer."""
     text = _output(program, "--help")
     options = parse_help(text) if text else {}

@@ -1,7 +1,7 @@
-"""Servers on this machine that modelscan did not start: looked at, asked and routed to.
+"""Servers on this machine that modelscan did not start: observed, verified and routed to.
 
-The process stays its owner's: ``stop`` only ends the routing, ``start`` asks it again and routes
-to it, ``remove`` forgets it.
+modelscan never controls the process: ``stop`` ends only the routing, ``start`` verifies it again
+and routes to it, ``remove`` deletes the record.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ _VERIFY_S = 60.0
 
 
 def answering(row: Deployment, now: str) -> Deployment:
-    """The row as running, once it has answered a real question: which kind of question it answers
-    tells its task. Raises StartFailed without an answer."""
+    """The row as running, after a test request; the kind of request it answers gives its task.
+
+    Raises StartFailed without an answer.
+    """
     wrong = []
     for task in dict.fromkeys((row.task, "chat", "embedding", "rerank")):
         problem = verify(address_of(row), task, row.served_model or row.model, timeout_s=_VERIFY_S)
@@ -44,14 +46,14 @@ def answering(row: Deployment, now: str) -> Deployment:
             )  # fmt: skip
         wrong.append(problem)
     raise StartFailed(
-        f"{row.name} at {row.endpoint} gives no answer: {wrong[0]}",
+        f"{row.name} at {row.endpoint} does not answer a test request: {wrong[0]}",
         cause=EndCause.NO_ANSWER, reason=wrong[0], hint="modelscan discover", code="no_answer",
         details={"reason": wrong[0]},
     )  # fmt: skip
 
 
 def address_of(row: Deployment) -> Address:
-    """Where it listens, with its key; raises AuthError when the key's reference is empty."""
+    """Its address and key. Raises AuthError if the reference to the key is empty."""
     parts = urlsplit(row.endpoint or "")
     key = resolve(row.api_key) if row.api_key else None
     return Address(parts.hostname or "127.0.0.1", parts.port or 80, key)
@@ -89,25 +91,25 @@ class FoundTarget:
     def observe(self, deployment: Deployment) -> Observation:
         if deployment.state not in (State.STARTING, State.RUNNING):
             return as_recorded(deployment)
-        there = serves(address_of(deployment), str(deployment.served_model))
+        serving = serves(address_of(deployment), str(deployment.served_model))
         if deployment.state is State.STARTING:
-            return Observation(State.STARTING, ready=there)
-        if there:
+            return Observation(State.STARTING, ready=serving)
+        if serving:
             return Observation(State.RUNNING, "ok")
-        reason = f"{deployment.endpoint} does not serve it any more"
+        reason = f"{deployment.endpoint} no longer serves it"
         return Observation(State.STOPPED, reason=reason, cause=EndCause.NOT_SERVED)
 
     def interrupt(self, deployment: Deployment) -> None:
-        """Nothing of ours runs."""
+        """Does nothing: modelscan started no process."""
 
     def stop(self, deployment: Deployment, *, drain_s: float) -> None:
-        """Only the routing ends: modelscan did not start the process."""
+        """Ends only the routing: modelscan did not start the process."""
 
     def remove(self, deployment: Deployment) -> None:
-        """Only the row and the route."""
+        """Deletes only the row and the route."""
 
     def logs(self, deployment: Deployment, tail: int | None, follow: bool) -> Iterator[str]:
         raise UsageError(
-            f"{deployment.name} was not started by modelscan: its log is where its owner put it",
+            f"{deployment.name} was not started by modelscan, so its log is unknown to modelscan",
             code="no_log",
         )

@@ -1,7 +1,9 @@
-"""A plan as the exact create body; the identity that every later change must repeat. Pure.
+"""A plan as the exact create request, and the identity fields that every later change repeats.
+Pure.
 
-Only fields that GPUStack knows are sent: it accepts unknown ones silently, so a typo would be
-lost. ``enable_model_route`` defaults to nothing there, and such a model answers 404 to everybody.
+Only fields that GPUStack knows are sent: it accepts unknown ones silently, so a typing error would
+be lost. ``enable_model_route`` is off by default there, and such a model answers 404 to all
+requests.
 """
 
 from __future__ import annotations
@@ -52,7 +54,7 @@ _REPO_FIELDS: dict[str, tuple[str, str | None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What the user adds to a plan for a cluster."""
+    """The user's options for a deployment on a cluster."""
 
     replicas: int = 1
     gpu_ids: tuple[str, ...] = ()  # "worker:cuda:0"
@@ -78,7 +80,7 @@ def create_body(
     cluster_id: int | None,
     spec: Spec | None = None,
 ) -> dict[str, Any]:
-    """What ``POST models`` takes. ``spec`` is the catalog's recipe that the plan follows.
+    """The body of ``POST models``. ``spec`` is the catalog's recipe that the plan follows.
 
     Raises NotDeployableError for an engine this server version does not have.
     """
@@ -89,7 +91,7 @@ def create_body(
     parameters = backend_parameters(spec.backend_parameters if spec else (), planned)
     if parameters:
         body["backend_parameters"] = parameters
-    # Which devices an instance sees is the scheduler's to say.
+    # The scheduler decides which devices an instance sees.
     ours = {k: v for k, v in plan.env.items() if not k.endswith(_DEVICE_CHOICE)}
     env = {**(dict(spec.env) if spec else {}), **ours, **check_env(choices.env or {})}
     if env:
@@ -109,12 +111,12 @@ def create_body(
 
 
 def _refuse_modern(choices: Choices, dialect: Dialect) -> None:
-    """0.7 would take such fields and do nothing with them; raises NotDeployableError."""
+    """Raises NotDeployableError for fields that 0.7 accepts and ignores."""
     for field in _SINCE_2:
         if getattr(choices, field):
             raise NotDeployableError(
                 f"GPUStack {dialect.version} has no {field.replace('_', ' ')}",
-                hint="leave it out, or upgrade the server to 2.x",
+                hint="remove the option, or upgrade the server to 2.x",
             )
 
 
@@ -129,7 +131,7 @@ def source_fields(plan: Plan) -> dict[str, Any]:
 
 
 def identity(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What every PUT must repeat (else 422): name, source and its repository field."""
+    """The fields that every PUT must repeat (else 422): name, source and its repository field."""
     source = row.get("source")
     fields = {"name": row.get("name"), "source": source}
     for key in _REPO_FIELDS.get(str(source), ()):
@@ -139,7 +141,7 @@ def identity(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def backend_name(backend: str, dialect: Dialect) -> str:
-    """The server's spelling of an engine; raises NotDeployableError where it has none."""
+    """The server's spelling of an engine. Raises NotDeployableError if it has none."""
     table = BACKENDS if dialect.modern else OLD_BACKENDS
     name = table.get(backend.lower())
     if name is None:
@@ -151,7 +153,9 @@ def backend_name(backend: str, dialect: Dialect) -> str:
 
 
 def backend_parameters(recipe: Sequence[str], planned: Sequence[str]) -> list[str]:
-    """``--key=value`` words; the planner's value replaces the recipe's, each flag occurs once."""
+    """``--key=value`` arguments; the planner's value replaces the recipe's, each flag occurs
+    once.
+    """
     merged: dict[str, str | None] = {}
     for words in (recipe, planned):
         for key, value in pairs(words):
@@ -161,36 +165,36 @@ def backend_parameters(recipe: Sequence[str], planned: Sequence[str]) -> list[st
 
 
 def pairs(words: Sequence[str]) -> list[tuple[str, str | None]]:
-    """``--a=1 --b 2 --c`` as pairs; underscores in names read as dashes."""
-    found: list[tuple[str, str | None]] = []
+    """``--a=1 --b 2 --c`` as pairs; underscores in names are read as dashes."""
+    options: list[tuple[str, str | None]] = []
     for word in (part for text in words for part in _split(text)):
         if word.startswith("--"):
             key, equals, value = word[2:].partition("=")
-            found.append((key.replace("_", "-"), value if equals else None))
-        elif found and found[-1][1] is None:
-            found[-1] = (found[-1][0], word)
-    return found
+            options.append((key.replace("_", "-"), value if equals else None))
+        elif options and options[-1][1] is None:
+            options[-1] = (options[-1][0], word)
+    return options
 
 
 def llama_box_parameters(words: Sequence[str]) -> list[str]:
     """llama.cpp's options as llama-box (GPUStack 0.7) has them.
 
-    The worker itself says how many layers go to the GPU and what a model is for; its flash
-    attention is a switch. Observed: "Invalid backend parameter --gpu-layers" for ``all``.
+    The worker itself sets the GPU layers and the model's task; its flash attention is a switch.
+    Observed: "Invalid backend parameter --gpu-layers" for ``all``.
     """
-    said = {"embedding", "pooling", "reranking"}
-    found: list[str] = []
+    implied = {"embedding", "pooling", "reranking"}
+    options: list[str] = []
     for key, value in pairs(words):
-        if key in said or (key, value) in (("n-gpu-layers", "all"), ("flash-attn", "auto")):
+        if key in implied or (key, value) in (("n-gpu-layers", "all"), ("flash-attn", "auto")):
             continue
         if key == "flash-attn":
             key, value = "no-flash-attn" if value == "off" else key, None
-        found += [f"--{key}"] if value is None else [f"--{key}", value]
-    return found
+        options += [f"--{key}"] if value is None else [f"--{key}", value]
+    return options
 
 
 def _split(text: str) -> list[str]:
-    """A catalog may write ``--key value`` as one word."""
+    """A catalog may write ``--key value`` as one string."""
     head, space, tail = text.partition(" ")
     return [head, tail] if space and head.startswith("--") and "=" not in head else [text]
 
@@ -214,7 +218,10 @@ def _modern(
         fields["backend_version"] = spec.backend_version
     speculative = choices.speculative_config or (spec.speculative_config if spec else None)
     if speculative:
-        fields["speculative_config"] = {"enabled": True, **speculative}  # there: false if unsaid
+        fields["speculative_config"] = {
+            "enabled": True,
+            **speculative,
+        }  # the server's default: false
     if choices.extended_kv_cache:
         fields["extended_kv_cache"] = {"enabled": True, **choices.extended_kv_cache}
     for key in ("image_name", "run_command"):
@@ -226,37 +233,42 @@ def _modern(
 
 
 def adapter_entry(text: str, source: str) -> dict[str, Any]:
-    """``[NAME=]REPO`` as an entry of ``lora_list``; the adapter is asked as ``MODEL:NAME``.
+    """``[NAME=]REPO`` as an entry of ``lora_list``; clients request it as ``MODEL:NAME``.
 
-    A bare ORG/REPO is of the model's hub; ``hf:``, ``ms:`` and paths say it themselves.
+    A bare ORG/REPO is on the model's hub; ``hf:``, ``ms:`` and paths name their source.
     """
-    name, equals, rest = text.partition("=")
+    name, equals, repository = text.partition("=")
     if not equals or "/" in name:
-        name, rest = "", text
-    found = parse_reference(rest)
+        name, repository = "", text
+    reference = parse_reference(repository)
     hub = {Kind.MODELSCOPE: "modelscope", Kind.HUGGINGFACE: "huggingface", Kind.PATH: "local_path"}
-    there = hub.get(found.kind, "huggingface" if source == "local_path" else source)
-    short = name or found.value.rstrip("/").rpartition("/")[2]
-    place = {"local_path": found.value} if there == "local_path" else {}
-    return {"lora_name": short, "lora_repo_name": found.value, "source": _SOURCES[there], **place}
+    hub_name = hub.get(reference.kind, "huggingface" if source == "local_path" else source)
+    short = name or reference.value.rstrip("/").rpartition("/")[2]
+    place = {"local_path": reference.value} if hub_name == "local_path" else {}
+    return {
+        "lora_name": short,
+        "lora_repo_name": reference.value,
+        "source": _SOURCES[hub_name],
+        **place,
+    }
 
 
 _SECRET_NAME = re.compile(r"(?i)(key|token|secret|passw|credential)")
 
 
 def check_env(env: Mapping[str, str]) -> Mapping[str, str]:
-    """Variables whose names say secret must be references; raises UsageError for literal ones."""
+    """Raises UsageError for a literal value in a variable whose name suggests a secret."""
     for name, value in env.items():
         if _SECRET_NAME.search(name) and not value.startswith(("env:", "file:")):
             raise UsageError(
-                f"the value of {name} must be a reference, never the secret itself",
+                f"the value of {name} must be a reference, e.g. env:NAME, not the secret itself",
                 hint=f"--env {name}=env:{name}", code="literal_secret",
             )  # fmt: skip
     return env
 
 
 def resolved_env(body: Mapping[str, Any]) -> dict[str, Any]:
-    """``env`` with the secrets that its references name: only on its way to the server."""
+    """``env`` with the secrets that its references name: only for the request to the server."""
     env = body.get("env") or {}
     if not any(_SECRET_NAME.search(name) for name in env):
         return {}

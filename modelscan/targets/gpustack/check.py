@@ -1,4 +1,6 @@
-"""Is a GPUStack server there, what does its key allow, what has it got? Changes nothing there."""
+"""Checks of a GPUStack server: reachability, the key's scopes, cluster and workers. Changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ def check_server(target: TargetConfig, config: Config) -> dict[str, Any]:
     checks: list[dict[str, Any]] = []
     version: str | None = None
     with Client(connection) as client:
-        found = _try("server", lambda: _version(client), checks)
-        if found:
+        server_version = _try("server", lambda: _version(client), checks)
+        if server_version:
             version = client.dialect.version
             if _try("management", lambda: _management(client), checks):
                 _try("cluster", lambda: _cluster(client, target), checks)
@@ -43,20 +45,20 @@ def _try(name: str, ask: Callable[[], str], checks: list[dict[str, Any]]) -> boo
     return bool(checks[-1]["status"] == "ok")
 
 
-# Errors whose own hint is ``modelscan target test``, which is what runs here.
+# Errors whose own hint is ``modelscan target test``, the current command.
 _HINT_IS_THIS = ("unreachable", "remote", "not_understood")
 
 
 def _failed(name: str, error: ModelscanError, hint: str | None) -> dict[str, Any]:
     if error.code in _HINT_IS_THIS:
-        hint = "is the address right, and is it running? modelscan target list"
+        hint = "check its address (modelscan target list) and that it runs"
     return {"name": name, "status": "error", "detail": error.message, "hint": hint,
             "exit_code": error.exit_code}  # fmt: skip
 
 
 def _version(client: Client) -> str:
     dialect = client.dialect
-    newer = " (newer than this modelscan was tested with: it is spoken to as 2.x)"
+    newer = " (newer than the tested versions: used as 2.x)"
     return f"GPUStack {dialect.version}{newer if dialect.untested else ''}"
 
 
@@ -68,7 +70,7 @@ def _management(client: Client) -> str:
 def _inference(client: Client) -> str:
     body = client.infer("models", None, what="list served models")
     rows = (body.get("data") if isinstance(body, dict) else None) or []
-    return f"the key may ask models ({len(rows)} served)"
+    return f"the key may use models ({len(rows)} served)"
 
 
 def _cluster(client: Client, target: TargetConfig) -> str:
@@ -77,9 +79,9 @@ def _cluster(client: Client, target: TargetConfig) -> str:
 
 
 def _workers(client: Client, target: TargetConfig) -> str:
-    found = read_inventory(client, target.name, cluster_id(client, target))
-    names = sorted({str(gpu.worker) for gpu in found.gpus})
-    memory = sum(gpu.memory_bytes or 0 for gpu in found.gpus)
-    problems = "".join(f"; {problem.message}" for problem in found.problems)
-    devices = f"{len(found.gpus)} GPU(s), {format_bytes(memory)}"
+    inventory = read_inventory(client, target.name, cluster_id(client, target))
+    names = sorted({str(gpu.worker) for gpu in inventory.gpus})
+    memory = sum(gpu.memory_bytes or 0 for gpu in inventory.gpus)
+    problems = "".join(f"; {problem.message}" for problem in inventory.problems)
+    devices = f"{len(inventory.gpus)} GPU(s), {format_bytes(memory)}"
     return f"{len(names)} ready worker(s) with {devices}{problems}"

@@ -1,7 +1,7 @@
-"""Calls of a GPUStack server. Its version decides which API it has, and is read once.
+"""Calls of a GPUStack server. Its version, read once, determines its API.
 
-Only idempotent calls are repeated. A create that may or may not have arrived is looked up by name
-by the caller. Credentials come by reference and go only to the configured server: redirects are
+Only idempotent calls are repeated. After a create without an answer, the caller looks the model up
+by name. Credentials are given by reference and sent only to the configured server: redirects are
 not followed.
 """
 
@@ -32,7 +32,7 @@ _NEWEST = 2  # the major version that the tests run
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Where a version keeps its API: 2.x ``/v2`` and ``/v1``; 0.7 ``/v1`` and ``/v1-openai``."""
+    """The API paths of a version: 2.x ``/v2`` and ``/v1``; 0.7 ``/v1`` and ``/v1-openai``."""
 
     version: str
     management: str
@@ -44,14 +44,14 @@ class Dialect:
 
     @property
     def untested(self) -> bool:
-        """Newer than what this client was tested with: it is spoken to as 2.x."""
+        """Whether the version is newer than the tested ones: it is used as 2.x."""
         major = self.version.lstrip("vV").partition(".")[0]
         return major.isdigit() and int(major) > _NEWEST
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How to reach a server. ``api_key`` is a reference; ``ca_file`` a PEM file of an own CA."""
+    """How to reach a server. ``api_key`` is a reference; ``ca_file`` a PEM file of its own CA."""
 
     name: str
     url: str
@@ -63,7 +63,7 @@ class Connection:
 
 
 def dialect_of(version: str) -> Dialect:
-    """``v2.3.0`` -> the 2.x API, ``0.7.1`` -> the old one; raises UsageError for others."""
+    """``v2.3.0`` -> the 2.x API, ``0.7.1`` -> the old one. Raises UsageError for others."""
     text = version.lstrip("vV")
     try:
         major, minor = (int(part) for part in ([*text.split("."), "0"])[:2])
@@ -75,7 +75,7 @@ def dialect_of(version: str) -> Dialect:
         return Dialect(version, "/v1", "/v1-openai")
     raise UsageError(
         f"version {version} is not supported (GPUStack 0.6 to 0.7 and 2.x are)",
-        hint="upgrade the server, if it is a GPUStack: modelscan target list",
+        hint="upgrade the server to 2.x, or check its address: modelscan target list",
         code="unsupported_version",
     )
 
@@ -89,7 +89,7 @@ class Client:
         if connection.offline and not stays_here(self._url):
             raise OfflineError(
                 f"{connection.name} ({connection.url}) is not on this machine and --offline is set",
-                hint="leave out --offline",
+                hint="run the command without --offline",
             )
         key = _key(connection.api_key) if connection.api_key else None
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -108,7 +108,7 @@ class Client:
 
     @property
     def dialect(self) -> Dialect:
-        """Read once: ``GET /version`` needs no key."""
+        """The server's API, read once: ``GET /version`` needs no key."""
         if self._dialect is None:
             try:
                 body = self._call("GET", "/version", what="ask its version")
@@ -148,22 +148,22 @@ class Client:
         return self._call("GET", self._management(path), what=what, params=params)
 
     def post(self, path: str, body: Any, *, what: str, timeout_s: float | None = None) -> Any:
-        """Sent once: what a lost answer means is for the caller to find out."""
+        """Sent once: after a lost answer the caller finds out whether it arrived."""
         return self._call("POST", self._management(path), what=what, body=body, timeout_s=timeout_s)
 
     def put(self, path: str, body: Any, *, what: str) -> Any:
         return self._call("PUT", self._management(path), what=what, body=body)
 
     def delete(self, path: str, *, what: str) -> Any:
-        """Idempotent: repeated on a lost connection; 404 on a repeat means it worked."""
+        """Idempotent: repeated on a lost connection; 404 on a repeat means success."""
         return self._call("DELETE", self._management(path), what=what)
 
     def infer(
         self, path: str, body: Any | None, *, what: str, timeout_s: float | None = None
     ) -> Any:
-        """``chat/completions``, ``embeddings``, ``rerank`` or (without a body) ``models``."""
+        """Call ``chat/completions``, ``embeddings``, ``rerank`` or (without a body) ``models``."""
         method = "GET" if body is None else "POST"
-        # Reranking is no OpenAI API: it is at /v1 in both versions.
+        # Reranking is not in the OpenAI API: it is at /v1 in both versions.
         url = f"{'/v1' if path == 'rerank' else self.dialect.inference}/{path}"
         return self._call(method, url, what=what, body=body, timeout_s=timeout_s)
 
@@ -178,10 +178,10 @@ class Client:
         within_s: float | None = None,
         max_bytes: int | None = None,
     ) -> Iterator[Iterator[str]]:
-        """The lines of a watch or log stream; network errors surface as RemoteError.
+        """The lines of a watch or log stream. Raises RemoteError on network errors,
 
-        So does the end of a stream without a byte for ``silence_s`` (heartbeats: every 15 s), and
-        one that goes on for longer than ``within_s`` or beyond ``max_bytes`` (None: no limit).
+        after ``silence_s`` seconds without a byte (heartbeats: every 15 s), after more than
+        ``within_s`` seconds in all, and beyond ``max_bytes`` (None: no limit).
         """
         url = self._url + self._management(path)
         try:
@@ -206,7 +206,9 @@ class Client:
         body: Any = None,
         timeout_s: float | None = None,
     ) -> Any:
-        """One call, repeated where that is safe; the value of its JSON body, None without one."""
+        """One call, repeated if it is idempotent; the JSON body's value, None if there is no
+        body.
+        """
         kind, data = ({}, None) if body is None else json_body(body)
         limits = self._http.settings.limits(
             max_redirects=0, timeout_s=timeout_s or self.connection.timeout_s
@@ -234,7 +236,7 @@ class Client:
             ) from error  # fmt: skip
 
     def _explained(self, error: HttpError, what: str) -> ModelscanError:
-        """The client's error as this server's: a refusal, or no usable answer."""
+        """The client's error as an error of this server: rejected, or no usable answer."""
         if error.status is None:
             return self._unreachable(error.reason, what)
         text = error.body.decode("utf-8", "replace")
@@ -260,7 +262,7 @@ class Client:
 
 
 def _root(url: str) -> str:
-    """The server's address without a final slash; raises UsageError for what is none."""
+    """The server's address without a final slash. Raises UsageError if it is not an address."""
     try:
         return checked(url).rstrip("/")
     except UsageError as error:
@@ -268,11 +270,12 @@ def _root(url: str) -> str:
 
 
 def _key(reference: str) -> str:
-    """The key; raises AuthError (not quoting it) for text that cannot be one or fit a header."""
+    """The key. Raises AuthError, without quoting it, for text that cannot be a key."""
     key = resolve(reference)
     if not (key.isascii() and key.isprintable() and " " not in key):
         raise AuthError(
-            f"the value of {reference} is no key: it has spaces, line breaks or other characters",
-            hint="a key of GPUStack is one word, as its UI shows it once",
+            f"the value of {reference} is not a key: it contains spaces, line breaks or other "
+            "invalid characters",
+            hint="copy the key from GPUStack's UI: it is a single word",
         )
     return key

@@ -1,7 +1,7 @@
-"""What somebody changed on the server behind our back. Pure.
+"""Fields of a model that were changed on the server by others. Pure.
 
-Compared with what the server itself answered to our last change, not with what we sent: it fills
-in defaults of its own.
+The comparison is with the server's answer to our last change, not with what we sent: the server
+fills in defaults.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ WATCHED = (
 
 
 def snapshot(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that matter, as the server has them now (those its version knows).
+    """The fields that are compared, as the server returns them (those its version has).
 
-    Values of variables are kept as fingerprints: they may be secrets, and only have to be compared.
+    Values of variables are stored as fingerprints: they may be secrets, and only need comparing.
     """
-    kept = {key: row[key] for key in WATCHED if key in row}
-    if kept.get("env"):
-        kept["env"] = {name: _fingerprint(value) for name, value in kept["env"].items()}
-    return kept
+    fields = {key: row[key] for key in WATCHED if key in row}
+    if fields.get("env"):
+        fields["env"] = {name: _fingerprint(value) for name, value in fields["env"].items()}
+    return fields
 
 
 def _fingerprint(value: Any) -> str:
@@ -42,20 +42,22 @@ def changed(before: Mapping[str, Any], row: Mapping[str, Any]) -> tuple[str, ...
     )
 
 
-def same(there: Any, wanted: Any) -> bool:
-    """Equal where ``wanted`` says something: an empty value and a missing one are the same, and
-    keys that the server adds to an object do not count."""
-    if not there and not wanted and not isinstance(wanted, bool | int):
+def same(actual: Any, expected: Any) -> bool:
+    """Whether two values are equal where ``expected`` sets something.
+
+    An empty value equals a missing one, and keys that the server adds to an object do not count.
+    """
+    if not actual and not expected and not isinstance(expected, bool | int):
         return True
-    if isinstance(wanted, Mapping) and isinstance(there, Mapping) and wanted:
-        return all(same(there.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list) and isinstance(there, list) and len(there) == len(wanted):
-        return all(same(*pair) for pair in zip(there, wanted, strict=True))
-    return bool(there == wanted)
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping) and expected:
+        return all(same(actual.get(key), value) for key, value in expected.items())
+    if isinstance(expected, list) and isinstance(actual, list) and len(actual) == len(expected):
+        return all(same(*pair) for pair in zip(actual, expected, strict=True))
+    return bool(actual == expected)
 
 
 def describe(fields: tuple[str, ...], before: Mapping[str, Any], row: Mapping[str, Any]) -> str:
-    """``replicas 1 -> 3, backend_parameters`` for people: short values with both sides."""
+    """``replicas 1 -> 3, backend_parameters`` as text: short values with both sides."""
     words: list[str] = []
     for key in fields:
         old, new = before.get(key), row.get(key)

@@ -1,8 +1,8 @@
-"""GPUStack's error answers as our errors. Pure.
+"""GPUStack's error answers as modelscan's errors. Pure.
 
-Four shapes occur, and one server switches between the first two while it runs: ``{code, reason,
-message}``, ``{error: {message, code, type}}``, ``{detail}``, and for 422 a Python repr inside
-``message``. Observed on 0.7.1 and 2.3.0.
+Four forms occur, and one server uses the first two: ``{code, reason, message}``, ``{error:
+{message, code, type}}``, ``{detail}``, and for 422 a Python repr inside ``message``. Observed on
+0.7.1 and 2.3.0.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _REPR_FIELD = re.compile(r"'loc': \((?P<loc>[^)]*)\)")
 
 
 def message_of(body: Any, text: str = "") -> str:
-    """The sentence in an error answer, whichever shape it has; redacted and bounded."""
+    """The message of an error answer in any of its forms; redacted and bounded."""
     message = text
     if isinstance(body, dict):
         inner = body.get("error")
@@ -36,7 +36,7 @@ def message_of(body: Any, text: str = "") -> str:
 
 
 def _readable(text: str) -> str:
-    """Pydantic's repr in a string becomes ``field: what is wrong``."""
+    """Pydantic's repr in a string as ``field: what is wrong``."""
     if text.lstrip().startswith("<"):
         title = _TITLE.search(text)
         return f"a web page ({' '.join(title[1].split())})" if title else "a web page"
@@ -67,8 +67,8 @@ def error_from(
 ) -> ModelscanError:
     """The error for a status that is not 2xx.
 
-    ``what`` names the request for a person; ``keyed``: a key was sent; ``location``: where a
-    redirect leads (it is never followed).
+    ``what`` is the request as text; ``keyed``: a key was sent; ``location``: the target of a
+    redirect (it is never followed).
     """
     reason = message_of(body, text) or f"HTTP {status}"
     details = {"status": status, "target": target}
@@ -94,7 +94,7 @@ def error_from(
         )
     if status == 404:
         return RemoteError(
-            f"{target} has no such thing ({what}): {reason}",
+            f"{target} answered not found ({what}): {reason}",
             hint="modelscan list", code="not_found", details=details,
         )  # fmt: skip
     if 300 <= status < 400 and location:

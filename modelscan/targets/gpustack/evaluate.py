@@ -1,4 +1,4 @@
-"""GPUStack's own evaluation of a request: a cross-check of our plan, never its replacement."""
+"""GPUStack's own evaluation of a request: a check of our plan, never a replacement."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from modelscan.core.units import format_bytes
 from modelscan.targets.gpustack.client import Client
 from modelscan.targets.gpustack.states import one_line
 
-_TELL_FRACTION = 0.25  # a difference in bytes worth a word
+_TELL_FRACTION = 0.25  # smallest difference in bytes that is reported
 _COULD_NOT_JUDGE = re.compile(
     r"name resolution|max retries|connection (?:failed|refused|error|reset)|timed? ?out|"
     r"failed to resolve|unreachable|couldn't connect|offline mode",
@@ -22,10 +22,10 @@ _COULD_NOT_JUDGE = re.compile(
 
 
 def evaluate(client: Client, body: Mapping[str, Any], cluster_id: int | None) -> Evaluation | None:
-    """GPUStack's own opinion, as a cross-check. None when it cannot be asked.
+    """GPUStack's own evaluation; None if the server has none or does not answer.
 
-    The answer is 200 also when it means no: every message field is read. ``decided`` is False for
-    a no that only says that the hub was out of reach.
+    The status is 200 also for a rejection: every message field is read. ``decided`` is False for a
+    rejection that only means that the hub was unreachable.
     """
     request: dict[str, Any] = {"model_specs": [dict(body)]}
     if cluster_id is not None:
@@ -35,7 +35,9 @@ def evaluate(client: Client, body: Mapping[str, Any], cluster_id: int | None) ->
         return opinion(answer["results"][0])
     except AuthError:
         raise
-    except UsageError as error:  # a request that is refused here would be refused as a create
+    except (
+        UsageError
+    ) as error:  # a request that is rejected here would also be rejected as a create
         return opinion({"compatible": False, "error_message": error.message})
     except (ModelscanError, KeyError, IndexError, TypeError, AttributeError):
         return None
@@ -60,7 +62,7 @@ def opinion(result: Mapping[str, Any]) -> Evaluation:
 
 
 def disagreement(deployment: Deployment) -> str | None:
-    """Where the server's evaluation and our plan say different things; None where they agree."""
+    """The difference between the server's evaluation and our plan; None if they agree."""
     remote = deployment.remote
     evaluation = remote.evaluation if isinstance(remote, ClusterRecord) else None
     if evaluation is None:
@@ -75,6 +77,6 @@ def disagreement(deployment: Deployment) -> str | None:
     if claimed and ours and abs(claimed - ours) > _TELL_FRACTION * max(claimed, ours):
         return (
             f"{deployment.target} would reserve {format_bytes(claimed)}, "
-            f"our plan counts {format_bytes(ours)}"
+            f"our plan estimates {format_bytes(ours)}"
         )
     return None

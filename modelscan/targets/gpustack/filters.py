@@ -1,4 +1,4 @@
-"""Whether a catalog recipe is meant for a device: vendor, compute capability, variant. Pure."""
+"""Whether a catalog recipe applies to a device: vendor, compute capability, variant. Pure."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _CLAUSE = re.compile(r"^(>=|<=|==|!=|>|<|~=)?\s*(\d+(?:\.\d+)*)$")
 
 
 def reject(filters: Mapping[str, Any], gpu: Gpu) -> str | None:
-    """Why the recipe is not for this device; None if it is."""
+    """Why the recipe does not apply to this device; None if it applies."""
     vendors = filters.get("vendor")
     if vendors is not None:
         names = [vendors] if isinstance(vendors, str) else [str(name) for name in vendors]
         if gpu.vendor not in [name.lower() for name in names]:
             return f"the recipe is for {' or '.join(names)}, {gpu.name} is {gpu.vendor}"
-    wanted = filters.get("compute_capability")
-    if wanted is not None:
+    required = filters.get("compute_capability")
+    if required is not None:
         if gpu.compute_capability is None:
-            return f"the recipe needs compute capability {wanted}, that of {gpu.name} is unknown"
-        if not satisfies(gpu.compute_capability, str(wanted)):
-            return f"compute capability {gpu.compute_capability} is not {wanted}"
+            return f"the recipe needs compute capability {required}, that of {gpu.name} is unknown"
+        if not satisfies(gpu.compute_capability, str(required)):
+            return f"compute capability {gpu.compute_capability} is not {required}"
     variant = filters.get("vendor_variant")
     if variant is not None and str(variant).lower() not in gpu.name.lower():
         return f"the recipe is for {variant}, not for {gpu.name}"

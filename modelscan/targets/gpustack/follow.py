@@ -1,4 +1,4 @@
-"""Following a model on a GPUStack server until it runs, and asking it a real question."""
+"""Follows a model on a GPUStack server until it runs, and sends it a test request."""
 
 from __future__ import annotations
 
@@ -32,26 +32,24 @@ _FIRST_PAUSE_S, _GROWTH = 0.05, 1.5
 _LOG_S, _LOG_BYTES = 120.0, 16 * MIB
 
 Mark = tuple[Any, ...]
-"""What of an instance is worth another look when it changes."""
+"""The fields of an instance whose change requires reading it again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long what is waited for, in seconds."""
+    """Waiting times in seconds."""
 
-    look_again_s: float = 10.0  # without any change
-    down_pause_s: float = 1.0  # a server that is away
-    unschedulable_s: float = (
-        6.0  # memory of a model that just ended is promised for a moment longer
-    )
+    look_again_s: float = 10.0  # between two reads without any change
+    down_pause_s: float = 1.0  # between two attempts to reach the server
+    unschedulable_s: float = 6.0  # the server frees the memory of an ended model with a delay
     restarted_s: float = 25.0  # a worker restarts after 10 s, and 10 s later each time (0.7, 2.x)
-    pause_s: float = 0.5  # the longest between two questions
+    pause_s: float = 0.5  # longest pause between two requests
     gone_s: float = 60.0  # for instances to end
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Look again at a change, at the latest after so long. ``status`` is given where it is new."""
+    """Read again at a change, at the latest after ``wait_s``. ``status`` is set if it is new."""
 
     wait_s: float
     status: Status | None = None
@@ -59,7 +57,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It runs; ``note`` says what of it does not."""
+    """It runs; ``note`` describes replicas that do not."""
 
     note: str | None = None
     status: Status | None = None
@@ -67,55 +65,57 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """Waiting will not help, or the time is over."""
+    """Waiting is useless, or the deadline has passed."""
 
     status: Status
 
 
 @dataclass(slots=True)
 class FollowState:
-    """What was seen so far. ``step`` decides; it does no I/O and reads no clock."""
+    """The observations so far. ``step`` is a pure decision without I/O or clock."""
 
     deadline: float
     patience: Patience = Patience()
-    _told: Status | None = None
-    _last_words: str | None = None
+    _reported: Status | None = None
+    _last_reason: str | None = None
     _stuck_at: float | None = None
     _marks: Mapping[int, Mark] = field(default_factory=dict)
     _since: float = 0.0
 
     def away(self) -> None:
-        """The server did not answer: what stood still before proves nothing."""
+        """The server did not answer: unchanged instances before that prove nothing."""
         self._marks, self._since = {}, 0.0
 
-    def step(self, seen: Status, marks: Mapping[int, Mark], now: float) -> Wait | Done | Fail:
-        """What to do after a look. ``now`` and ``deadline`` are on one clock, in seconds."""
-        seen = self._with_last_words(seen)
-        news = seen if seen != self._told else None
-        self._told = seen
-        if seen.state is State.RUNNING and (seen.ready >= seen.wanted or seen.final):
-            return Done(_partial(seen), news)
-        if self._given_up(marks, now) and seen.state is not State.RUNNING:
-            seen = replace(seen, state=State.FAILED, final=True, code=FAILED)
-        if self._is_stuck(seen, now):
-            return Fail(seen)
+    def step(self, status: Status, marks: Mapping[int, Mark], now: float) -> Wait | Done | Fail:
+        """The next action after a read. ``now`` and ``deadline`` are on one clock, in seconds."""
+        status = self._with_last_reason(status)
+        news = status if status != self._reported else None
+        self._reported = status
+        if status.state is State.RUNNING and (status.ready >= status.wanted or status.final):
+            return Done(_partial(status), news)
+        if self._given_up(marks, now) and status.state is not State.RUNNING:
+            status = replace(status, state=State.FAILED, final=True, code=FAILED)
+        if self._is_stuck(status, now):
+            return Fail(status)
         if now > self.deadline:
-            running = seen.state is State.RUNNING
-            return Done(_partial(seen), news) if running else Fail(seen)
+            running = status.state is State.RUNNING
+            return Done(_partial(status), news) if running else Fail(status)
         wait_s = self.patience.look_again_s if self._stuck_at is None else 1.0
         return Wait(min(wait_s, self.deadline - now), news)
 
-    def _with_last_words(self, seen: Status) -> Status:
-        """A server clears the reason at each new attempt; of a restart loop it is what counts."""
-        if seen.state is State.STARTING and seen.reason:
-            self._last_words = seen.reason
-        words = self._last_words
-        if seen.code == RESTARTING and words and words not in (seen.reason or ""):
-            return replace(seen, reason=f"{seen.reason}: {words}")
-        return seen
+    def _with_last_reason(self, status: Status) -> Status:
+        """Keeps the failure reason, which the server clears at each new attempt of a restart
+        loop.
+        """
+        if status.state is State.STARTING and status.reason:
+            self._last_reason = status.reason
+        words = self._last_reason
+        if status.code == RESTARTING and words and words not in (status.reason or ""):
+            return replace(status, reason=f"{status.reason}: {words}")
+        return status
 
     def _given_up(self, marks: Mapping[int, Mark], now: float) -> bool:
-        """Instances that failed and that no worker starts again."""
+        """Whether instances failed and no worker restarts them."""
         if marks != self._marks:
             self._marks, self._since = marks, now
         failed = [mark for mark in marks.values() if mark[0] == "error"]
@@ -124,14 +124,14 @@ class FollowState:
         attempts = max(int(mark[-1] or 0) for mark in failed)
         return now - self._since >= self.patience.restarted_s * (1 + attempts)
 
-    def _is_stuck(self, seen: Status, now: float) -> bool:
-        """Final for long enough: an unschedulable model may find room in a moment."""
-        if not seen.final:
+    def _is_stuck(self, status: Status, now: float) -> bool:
+        """Whether a final state has lasted long enough: room for the model may free up shortly."""
+        if not status.final:
             self._stuck_at = None
             return False
         if self._stuck_at is None:
             self._stuck_at = now
-        patience = self.patience.unschedulable_s if seen.code == UNSCHEDULABLE else 0.0
+        patience = self.patience.unschedulable_s if status.code == UNSCHEDULABLE else 0.0
         return now - self._stuck_at >= patience
 
 
@@ -143,10 +143,10 @@ def until_running(
     effects: Effects,
     patience: Patience,
 ) -> str | None:
-    """Wait until every replica runs; the reason when only some of them can.
+    """Wait until every replica runs; return the reason if only some of them can.
 
-    A server that is away for a while (restarted, say) is waited for. Raises StartFailed (with the
-    log's end), RemoteError when it is gone.
+    Waits for a server that is temporarily unreachable. Raises StartFailed (with the last log
+    lines), RemoteError if the model no longer exists.
     """
     state, pause_s = FollowState(deadline, patience), _FIRST_PAUSE_S
     while True:
@@ -170,21 +170,21 @@ def until_running(
         pause_s = min(patience.pause_s, pause_s * _GROWTH)
 
 
-def _tell(effects: Effects, deployment: Deployment, seen: Status) -> None:
+def _tell(effects: Effects, deployment: Deployment, status: Status) -> None:
     effects.events(
-        AtServer(deployment.name, seen.state, seen.reason, seen.progress, seen.raw)
+        AtServer(deployment.name, status.state, status.reason, status.progress, status.raw)
     )  # fmt: skip
 
 
-def _partial(seen: Status) -> str | None:
-    if seen.ready >= seen.wanted:
+def _partial(status: Status) -> str | None:
+    if status.ready >= status.wanted:
         return None
-    because = f": {seen.reason}" if seen.reason else ""
-    return f"{seen.ready} of {seen.wanted} replicas run{because}"
+    because = f": {status.reason}" if status.reason else ""
+    return f"{status.ready} of {status.wanted} replicas run{because}"
 
 
 def look(client: Client, model_id: int) -> tuple[Status, dict[int, Mark]]:
-    """The model and its instances, read together."""
+    """Read the model and its instances."""
     model = parse_model(client.get(f"models/{model_id}", what="read the model"))
     rows = client.list("model-instances", model_id=model_id)
     mine = [parse_instance(row) for row in rows if row.get("model_id") == model_id]
@@ -199,9 +199,9 @@ def _mark(row: Mapping[str, Any]) -> Mark:
 def _wait_for_change(
     client: Client, model_id: int, known: Mapping[int, Mark], until: float, pause_s: float
 ) -> None:
-    """Until the watch stream shows an instance otherwise than known, or a while has passed.
+    """Wait until the watch stream shows a change of an instance, or until ``until``.
 
-    The stream replays every row first: what changed between the look and the stream is seen too.
+    The stream replays every row first, so changes since the last read are seen.
     """
     try:
         params = {"watch": "true", "model_id": model_id}
@@ -219,13 +219,16 @@ def _wait_for_change(
                     return
     except ModelscanError:
         pass
-    time.sleep(min(pause_s, max(0.0, until - time.monotonic())))  # it was cut, or there is none
+    time.sleep(
+        min(pause_s, max(0.0, until - time.monotonic()))
+    )  # the stream was cut, or there is none
 
 
 def verify(client: Client, deployment: Deployment, deadline: float, patience: Patience) -> None:
-    """A real answer through the server's own inference API; a 200 without one does not count.
+    """Send a test request through the server's inference API; a 200 without an answer does not
+    count.
 
-    The route becomes usable a moment after the instance: not-found is asked again for a while.
+    The route becomes usable a moment after the instance: "not found" is retried for a while.
     """
     pause_s = _FIRST_PAUSE_S
     while True:
@@ -238,7 +241,7 @@ def verify(client: Client, deployment: Deployment, deadline: float, patience: Pa
             if _answered(answer, deployment.task):
                 return
             if time.monotonic() + pause_s > deadline:
-                raise _unverified(deployment, "it answered 200 without an answer in it")
+                raise _unverified(deployment, "it answered 200 with an empty answer")
         time.sleep(pause_s)
         pause_s = min(patience.pause_s, pause_s * _GROWTH)
 
@@ -260,7 +263,7 @@ def _answered(answer: Any, task: str) -> bool:
 
 def _unverified(deployment: Deployment, reason: str) -> StartFailed:
     return StartFailed(
-        f"{deployment.name} is running at {deployment.target} but does not answer: {reason}",
+        f"{deployment.name} runs at {deployment.target} but does not answer: {reason}",
         cause=EndCause.NO_ANSWER, reason=reason, hint=f"modelscan logs {deployment.name}",
         code="unverified", details={"reason": reason},
     )  # fmt: skip
@@ -273,22 +276,22 @@ _CAUSES = {
 
 
 def cause_of(code: str | None) -> EndCause:
-    """The cause for a status's code."""
+    """The end cause for a status's code."""
     return _CAUSES.get(code or "", EndCause.FAILED_TO_START)
 
 
-def failure(client: Client, model_id: int, deployment: Deployment, seen: Status) -> StartFailed:
-    """The error of a start that failed, with the end of the engine's log (redacted)."""
-    reason = seen.reason or "it failed"
-    code = seen.code or "start_failed"
-    if not seen.final:
-        because = f": {seen.reason}" if seen.reason else ""
-        reason, code = f"it is still {seen.state.value}{because}", "timeout"
+def failure(client: Client, model_id: int, deployment: Deployment, status: Status) -> StartFailed:
+    """The error of a failed start, with the last lines of the engine's log (redacted)."""
+    reason = status.reason or "it failed"
+    code = status.code or "start_failed"
+    if not status.final:
+        because = f": {status.reason}" if status.reason else ""
+        reason, code = f"it is still {status.state.value}{because}", "timeout"
     return StartFailed(
         f"{deployment.name} did not start at {deployment.target}: {reason}",
         cause=cause_of(code), reason=reason,
         hint=_hint(deployment, code), code=code,
-        details={"reason": reason, "raw": seen.raw, "log": log_tail(client, model_id)},
+        details={"reason": reason, "raw": status.raw, "log": log_tail(client, model_id)},
     )  # fmt: skip
 
 
@@ -301,7 +304,7 @@ def _hint(deployment: Deployment, code: str) -> str:
 
 
 def log_tail(client: Client, model_id: int) -> list[str]:
-    """The last lines of the first instance's log; [] when there is none to read."""
+    """The last lines of the first instance's log; [] if there is none."""
     try:
         rows = client.list("model-instances", model_id=model_id)
         if not rows:
@@ -317,7 +320,7 @@ def log_tail(client: Client, model_id: int) -> list[str]:
 
 
 def replica(instance: RemoteInstance) -> Replica:
-    """What is remembered of an instance."""
+    """The record of an instance."""
     return Replica(
         instance.id, instance.name, instance.state, instance.worker_name, instance.gpu_indexes
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The cluster's workers as hardware: the GPUs that count are theirs, not this machine's. Pure."""
+"""The cluster's workers as hardware for the planner. Pure."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def inventory(
     target: str,
     engines: Sequence[str] = _POOL_ENGINES,
 ) -> Inventory:
-    """Every GPU of the ready workers, numbered through in a stable order.
+    """Every GPU of the ready workers, numbered in a stable order.
 
-    Free memory is what GPUStack has not promised and no process holds, whichever is less:
-    ``allocated`` counts models that are still starting, ``used`` what others hold. ``host`` is the
-    sum over ready workers. ``engines`` are those the server has, whatever else a card could do.
+    Free memory is the smaller of what GPUStack has not allocated and what no process uses:
+    ``allocated`` includes models that are starting, ``used`` other processes. ``host`` is the sum
+    over ready workers. ``engines`` are those the server has, whatever else a card supports.
     """
     from modelscan.gpu.enrich import enrich
 
@@ -33,22 +33,22 @@ def inventory(
     gpus: list[Gpu] = []
     for worker in ready:
         for gpu in sorted(worker.gpus, key=lambda g: g.index):
-            found = enrich(_gpu(allocated.get(gpu.id, gpu), len(gpus)))
-            served = tuple(name for name in found.backends if name in engines)
-            gpus.append(replace(found, backends=served))
+            enriched = enrich(_gpu(allocated.get(gpu.id, gpu), len(gpus)))
+            served = tuple(name for name in enriched.backends if name in engines)
+            gpus.append(replace(enriched, backends=served))
     problems = tuple(_problem(w) for w in workers if w.state != READY)
     return Inventory(tuple(gpus), _host(ready), problems, source=target)
 
 
 def _gpu(device: RemoteGpu, index: int) -> Gpu:
     total = device.total_bytes
-    taken = max(device.allocated_bytes or 0, device.used_bytes or 0)
+    unavailable = max(device.allocated_bytes or 0, device.used_bytes or 0)
     return Gpu(
         index=index,
         name=device.name,
         vendor=device.vendor or "unknown",
         memory_bytes=total,
-        free_bytes=max(0, total - taken) if total is not None else None,
+        free_bytes=max(0, total - unavailable) if total is not None else None,
         used_bytes=device.used_bytes,
         source=SOURCE,
         uuid=device.id,
@@ -62,8 +62,8 @@ def _gpu(device: RemoteGpu, index: int) -> Gpu:
 
 def _host(workers: Sequence[RemoteWorker]) -> Host:
     def total(values: list[int | None]) -> int | None:
-        known = [value for value in values if value is not None]
-        return sum(known) if known else None
+        numbers = [value for value in values if value is not None]
+        return sum(numbers) if numbers else None
 
     return Host(
         cpus=total([w.cpus for w in workers]),
@@ -76,4 +76,4 @@ def _problem(worker: RemoteWorker) -> Problem:
     message = f"worker {worker.name} is {worker.state}"
     if worker.state_message:
         message += f": {worker.state_message}"
-    return Problem("worker_not_ready", message, "look at the worker's log in GPUStack")
+    return Problem("worker_not_ready", message, "read the worker's log in GPUStack")

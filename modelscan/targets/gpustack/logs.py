@@ -1,7 +1,7 @@
-"""A worker's log without its environment. Pure.
+"""A worker's log without its environment variables. Pure.
 
-Before an engine starts, the worker writes every variable of its own process and of the engine,
-one per line. None of it says anything of the engine, and any of it may be a secret.
+Before an engine starts, the worker writes every variable of its own process and of the engine, one
+per line. They say nothing about the engine, and may be secrets.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _KEY_BEGINS, _KEY_ENDS = (
     re.compile(r"-----END [A-Z ]+-----"),
 )
 _INLINE = re.compile(r"(?i)(\benv(?:ironment)?(?: variables)?[=:]\s*)\{[^}]*\}")
-LEFT_OUT = "(the worker's environment is left out)"
+LEFT_OUT = "(the worker's environment variables are omitted)"
 
 
 def without_environment(lines: Iterable[str]) -> Iterator[str]:
     """The lines without the block of variables after ``envs(...):`` and without ``env={...}``.
 
-    On 2.x the block ends with the next line that begins with a time: a value may have several
-    lines. 0.7 ("environment variables") has no times after it: there it ends with the first line
-    that is no variable and no part of a key. A tail may begin in the middle of the block.
+    On 2.x the block ends at the next line that begins with a time: a value may have several lines.
+    0.7 ("environment variables") writes no times: there it ends at the first line that is no
+    variable and no part of a key. A tail may begin inside the block.
     """
     block, in_key = "tail", False
     for line in lines:
@@ -38,7 +38,9 @@ def without_environment(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _goes_on(block: str, line: str, in_key: bool) -> bool:
-    """Whether a line is still of the block: ``timed``, or ``variables`` (``tail``: likewise)."""
+    """Whether a line still belongs to the block: ``timed``, or ``variables`` (``tail``:
+    likewise).
+    """
     if block == "timed":
         return not _ENTRY.match(line)
     return in_key or bool(_VARIABLE.match(line))

@@ -1,6 +1,6 @@
-"""A GPUStack cluster as the planner must know it: its workers, and its version's engines.
+"""A GPUStack cluster as the planner's machine: its workers, and its version's engines.
 
-SGLang came with 2.0, llama-box (GGUF) went with it.
+SGLang exists since 2.0, llama-box (GGUF) until then.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ def engines(dialect: Dialect) -> tuple[Backend, ...]:
 
 
 def cluster_machine(hardware: Inventory, dialect: Dialect, where: str) -> Machine:
-    """On 2.x models are held by GPUs alone; llama-box on 0.7 also uses the host's memory."""
+    """The cluster as a machine. On 2.x only GPUs hold models; llama-box on 0.7 also uses host
+    memory.
+    """
     if dialect.modern:
         hardware = replace(hardware, host=replace(hardware.host, free_bytes=0))
-    here = tuple(EngineHere(name, source="server") for name in engines(dialect))
-    return Machine(hardware, here, where=f"{where} (GPUStack {dialect.version.lstrip('v')})")
+    available = tuple(EngineHere(name, source="server") for name in engines(dialect))
+    return Machine(hardware, available, where=f"{where} (GPUStack {dialect.version.lstrip('v')})")

@@ -1,7 +1,7 @@
-"""One model on a GPUStack server: found by its marker, brought to what is wanted, ended, deleted.
+"""One model on a GPUStack server: found by its marker, created or changed, stopped, deleted.
 
-Every model that modelscan creates carries a marker in its description: a create whose answer was
-lost is found again by it, and a model without it is somebody else's and never touched.
+Every model that modelscan creates has a marker in its description: after a lost answer the model is
+found by it, and a model without it belongs to others and is never changed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from modelscan.targets.gpustack.types import (
 
 GONE_S = 60.0
 _POLL_S = 0.4
-_LOOKUP_S = 30.0  # how long an outage may last before a create counts as failed
+_LOOKUP_S = 30.0  # the longest outage before a create counts as failed
 _LOOKUP_PAUSE_S = 1.0
 
 
 def by_name(client: Client, name: str) -> RemoteModel | None:
-    """The server's model of exactly that name, with our marker or without."""
+    """The server's model of exactly that name, with or without our marker."""
     for row in client.list("models", search=name):
         if row.get("name") == name:
             return parse_model(row)
@@ -36,7 +36,7 @@ def by_name(client: Client, name: str) -> RemoteModel | None:
 
 
 def is_ours(model: RemoteModel, marker: str | None) -> bool:
-    """Whether it carries the marker of this deployment."""
+    """Whether it has the marker of this deployment."""
     return bool(marker) and str(marker) in (model.raw.get("description") or "")
 
 
@@ -53,24 +53,25 @@ def find(client: Client, name: str, marker: str | None) -> RemoteModel | None:
 
 
 def check_scope(client: Client) -> None:
-    """Raises AuthError for a key that may create models and not ask them: such a deploy could only
-    end with a model that nobody verified."""
+    """Raises AuthError for a key that may create models but not use them: the deploy could not
+    be verified.
+    """
     try:
         client.infer("models", None, what="ask the models it would create")
     except AuthError:
         raise
     except ModelscanError:
-        return  # whatever it is, the deploy itself will say it
+        return  # any other error will be raised by the deploy itself
 
 
 def check_free(client: Client, name: str, marker: str | None, *, take_over: bool) -> None:
-    """Raises UsageError when the name is of a model without our marker and not to be taken over."""
+    """Raises UsageError if a model without our marker has the name and may not be replaced."""
     model = by_name(client, name)
     if model is None or is_ours(model, marker) or take_over:
         return
     where = client.connection.name
     raise UsageError(
-        f"{where} has a model '{name}' that modelscan did not make (or made elsewhere)",
+        f"{where} has a model '{name}' that this modelscan did not create",
         hint=f"modelscan adopt {name} --target {where}   (or another --name, or --replace)",
         code="name_taken",
     )
@@ -79,29 +80,29 @@ def check_free(client: Client, name: str, marker: str | None, *, take_over: bool
 def ensure(
     client: Client, body: Mapping[str, Any], marker: str | None, *, take_over: bool
 ) -> RemoteModel:
-    """One model with that body, whatever was lost on the way: now, before or by another command.
+    """The one model with this body, created or changed as needed, also after lost answers.
 
-    A create is sent once; when its answer is lost, the server is asked whether the model is
-    there, for as long as a restart of the server takes.
+    A create is sent once; if its answer is lost, the server is queried for the model for as long as
+    a restart of the server takes.
     """
     name = str(body["name"])
     check_free(client, name, marker, take_over=take_over)
-    found = find(client, name, marker) or (by_name(client, name) if take_over else None)
-    if found is not None:
-        return _bring(client, found, body)
+    model = find(client, name, marker) or (by_name(client, name) if take_over else None)
+    if model is not None:
+        return _bring(client, model, body)
     try:
         return parse_model(client.post("models", body, what=f"create {name}"))
     except ModelscanError as error:
         if not (isinstance(error, RemoteError) or error.code == "already_exists"):
             raise
-        found = _look_up(client, name, marker)
-        if found is None:
+        model = _look_up(client, name, marker)
+        if model is None:
             raise
-        return found
+        return model
 
 
 def _look_up(client: Client, name: str, marker: str | None) -> RemoteModel | None:
-    """Is it there? Asked until the server answers; raises RemoteError when it stays away."""
+    """Look the model up until the server answers. Raises RemoteError if it stays unreachable."""
     deadline = time.monotonic() + _LOOKUP_S
     while True:
         try:
@@ -122,7 +123,9 @@ def _bring(client: Client, model: RemoteModel, body: Mapping[str, Any]) -> Remot
 
 
 def change(client: Client, model: RemoteModel, fields: Mapping[str, Any]) -> RemoteModel:
-    """PUT: what is not sent stays; name, source and repository are always sent (else 422)."""
+    """PUT: fields that are not sent stay; name, source and repository are always sent (else
+    422).
+    """
     body = {**identity(model.raw), **fields}
     return parse_model(client.put(f"models/{model.id}", body, what=f"change {model.name}"))
 
@@ -134,20 +137,20 @@ def instances(client: Client, model_id: int) -> list[RemoteInstance]:
 
 
 def stop(client: Client, model: RemoteModel, patience_s: float = GONE_S) -> None:
-    """Replicas to 0; done only when no instance is left."""
+    """Set the replicas to 0 and wait until no instance is left."""
     if model.replicas:
         change(client, model, {"replicas": 0})
     until_gone(client, model, patience_s)
 
 
 def until_gone(client: Client, model: RemoteModel, patience_s: float = GONE_S) -> None:
-    """Raises RemoteError when instances are still there after so many seconds."""
+    """Wait for the instances to end. Raises RemoteError if some are left after ``patience_s``."""
     deadline = time.monotonic() + patience_s
-    while left := instances(client, model.id):
+    while remaining := instances(client, model.id):
         if time.monotonic() > deadline:
             raise RemoteError(
-                f"{model.name} still has {len(left)} instance(s) after {patience_s:g} s "
-                f"({', '.join(i.state for i in left)})",
+                f"{model.name} still has {len(remaining)} instance(s) after {patience_s:g} s "
+                f"({', '.join(i.state for i in remaining)})",
                 hint=f"modelscan stop {model.name}", code="not_stopped",
             )  # fmt: skip
         time.sleep(_POLL_S)
@@ -156,9 +159,9 @@ def until_gone(client: Client, model: RemoteModel, patience_s: float = GONE_S) -
 def delete(client: Client, model: RemoteModel) -> None:
     """Delete and verify: a 200 alone proves nothing."""
     client.delete(f"models/{model.id}", what=f"delete {model.name}")
-    left = by_name(client, model.name)
-    if left is not None and left.id == model.id:
+    remaining = by_name(client, model.name)
+    if remaining is not None and remaining.id == model.id:
         raise RemoteError(
-            f"{client.connection.name} said it deleted {model.name}, but it is still there",
+            f"{client.connection.name} reported {model.name} as deleted, but it still exists",
             hint=f"modelscan remove {model.name}", code="not_removed",
         )  # fmt: skip

@@ -29,13 +29,16 @@ from modelscan.targets.gpustack.machine import cluster_machine, engines
 from modelscan.targets.gpustack.types import parse_gpu, parse_worker, understood
 from modelscan.targets.request import OFFLINE, Request
 
-CONCURRENT_CONTEXTS = 4  # full contexts the cache is sized for where nobody says
-CLAIM_FACTOR, CLAIM_BYTES = 1.2, 2 * GIB  # GPUStack 2.3.0's own claim for a language model
+CONCURRENT_CONTEXTS = 4  # full contexts the cache is sized for by default
+CLAIM_FACTOR, CLAIM_BYTES = (
+    1.2,
+    2 * GIB,
+)  # memory that GPUStack 2.3.0 itself reserves for a language model
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What would be created, and why."""
+    """The model to create, and its plan."""
 
     plan: Plan
     body: Mapping[str, Any]
@@ -44,9 +47,9 @@ class Proposal:
 
 
 def marker_for(name: str, target: TargetConfig, config: Config) -> str:
-    """What tells a model of ours from others of that name: the same for a preview and the deploy.
+    """The marker of our model, the same for a preview and the deploy.
 
-    Other machines, users and homes get other ones, also where they copied the list of targets.
+    Other machines, users and homes have other markers, even with a copied list of targets.
     """
     ours = (target.owner or target.url, platform.node(), str(config.paths.state), name)
     return f"modelscan:{hashlib.sha256('|'.join(ours).encode()).hexdigest()[:16]}"
@@ -56,16 +59,16 @@ def propose(
     client: Client,
     target: TargetConfig,
     name: str,
-    subject: ResolvedModel,
+    model: ResolvedModel,
     request: Request,
     marker: str,
 ) -> Proposal:
-    """Decide for the cluster's hardware. Raises NotDeployableError when nothing fits."""
+    """Plan for the cluster's hardware. Raises NotDeployableError if nothing fits."""
     cluster = cluster_id(client, target)
     hardware = pick(read_inventory(client, target.name, cluster), request.gpu)
     machine = cluster_machine(hardware, client.dialect, target.name)
-    plan = plan_for(machine, subject, request.workload)
-    spec = recipe(subject, plan, hardware, request.workload.mode)
+    plan = plan_for(machine, model, request.workload)
+    spec = recipe(model, plan, hardware, request.workload.mode)
     wishes = choices(plan, hardware, request, client.dialect)
     body = create_body(name, plan, client.dialect, wishes, cluster_id=cluster, spec=spec)
     body["description"] = f"Deployed by modelscan ({marker})"
@@ -73,7 +76,7 @@ def propose(
 
 
 def choices(plan: Plan, hardware: Inventory, request: Request, dialect: Dialect) -> Choices:
-    """The user's own wishes for the cluster, and where the plan wants to run."""
+    """The user's options for the cluster, and the devices of the plan."""
     wishes = dict(request.cluster)
     if request.offline_after_download:
         wishes["env"] = {**OFFLINE, **(wishes.get("env") or {})}
@@ -90,7 +93,7 @@ def choices(plan: Plan, hardware: Inventory, request: Request, dialect: Dialect)
 
 
 def in_words(plan: Plan) -> str:
-    """What the plan counts on, short."""
+    """The plan in short."""
     fraction = dict(pairs(plan.parameters)).get("gpu-memory-utilization")
     share = f", {float(fraction):.0%} of each GPU" if fraction else ""
     total = format_bytes(plan.estimate.total_bytes)
@@ -103,8 +106,8 @@ def read_inventory(client: Client, target: str, cluster: int | None) -> Inventor
     def rows(kind: str) -> list[Mapping[str, Any]]:
         if cluster is None:
             return client.list(kind)
-        found = client.list(kind, cluster_id=cluster)
-        return [row for row in found if row.get("cluster_id") in (None, cluster)]
+        items = client.list(kind, cluster_id=cluster)
+        return [row for row in items if row.get("cluster_id") in (None, cluster)]
 
     workers = [parse_worker(row) for row in rows("workers")]
     devices = [parse_gpu(row, str(row.get("worker_name"))) for row in rows("gpu-devices")]
@@ -130,7 +133,7 @@ def cluster_hardware(name: str, config: Config, spec: str | None = None) -> Inve
 
 @contextlib.contextmanager
 def connected_machine(name: str, config: Config, spec: str | None) -> Iterator[Machine]:
-    """A configured server's workers and engines; ``spec`` picks some of its GPUs."""
+    """A configured server's workers and engines; ``spec`` selects some of its GPUs."""
     target = load(config.paths).find(name)
     with connect(target, config) as client:
         hardware = pick(read_inventory(client, name, cluster_id(client, target)), spec)
@@ -142,14 +145,14 @@ def pick(hardware: Inventory, spec: str | None) -> Inventory:
     if spec is None:
         return hardware
     try:
-        wanted = [int(part) for part in spec.split(",")]
+        indices = [int(part) for part in spec.split(",")]
     except ValueError:
         raise UsageError(
-            f"--gpu '{spec}' is not a list of indices, and a cluster's GPUs are what they are",
+            f"--gpu '{spec}' is not a list of GPU indices; a cluster's GPUs cannot be simulated",
             hint=f"modelscan gpu --target {hardware.source}",
         ) from None
-    gpus = tuple(gpu for gpu in hardware.gpus if gpu.index in wanted)
-    missing = set(wanted) - {gpu.index for gpu in gpus}
+    gpus = tuple(gpu for gpu in hardware.gpus if gpu.index in indices)
+    missing = set(indices) - {gpu.index for gpu in gpus}
     if missing:
         raise UsageError(
             f"{hardware.source} has no GPU {sorted(missing)[0]} (it has {len(hardware.gpus)})",
@@ -166,8 +169,11 @@ def decide_on_cluster(
     explain: bool = False,
     everything: bool = False,
 ) -> Decision:
-    """What ``deploy`` creates on a cluster: the catalog's recipe where one fits, else the planner's
-    choice; with the share of each GPU that it needs. Raises NotDeployableError without workers."""
+    """The decision for a cluster: the catalog's recipe if one fits, else the planner's choice; with
+    the share of each GPU that it needs.
+
+    Raises NotDeployableError without workers.
+    """
     _check_workers(machine)
     followed = by_recipe(machine, model, wishes)
     if followed is not None and not explain and not everything:
@@ -180,7 +186,7 @@ def decide_on_cluster(
 
 
 def plan_for(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan:
-    """The plan of ``decide_on_cluster``; raises NotDeployableError (exit 3) where there is none."""
+    """The plan of ``decide_on_cluster``. Raises NotDeployableError (exit 3) if there is none."""
     decision = decide_on_cluster(machine, model, wishes)
     if decision.plan is None:
         raise refused(decision, machine)
@@ -198,8 +204,9 @@ def _check_workers(machine: Machine) -> None:
 
 
 def by_recipe(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan | None:
-    """The plan that follows the first recipe of the catalog which is for this mode and these
-    cards, has what the user asked for, and fits; None where there is none."""
+    """The plan of the first catalog recipe that is for this mode and these cards, meets the
+    wishes, and fits; None if there is none.
+    """
     source = {"modelscope": "model_scope"}.get(wishes.source or "huggingface", "huggingface")
     names = {engine.name: engine.name for engine in machine.engines}
     for spec in model.model.specs if model.model else ():
@@ -212,10 +219,10 @@ def by_recipe(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan 
         own = tuple(c for c in model.candidates if c.variant.repo.lower() == spec.repo.lower())
         if not gpus or not own:
             continue
-        there = replace(machine, inventory=replace(machine.inventory, gpus=gpus))
+        candidate = replace(machine, inventory=replace(machine.inventory, gpus=gpus))
         with contextlib.suppress(ModelscanError):
             mine = replace(model, candidates=own)
-            plan = decide_here(there, mine, replace(wishes, backend=backend)).plan
+            plan = decide_here(candidate, mine, replace(wishes, backend=backend)).plan
             if plan is not None:
                 return plan
     return None
@@ -224,8 +231,8 @@ def by_recipe(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan 
 def sized(machine: Machine, model: ResolvedModel, wishes: Workload, plan: Plan) -> Plan:
     """The same plan with the share of each GPU that the model needs, not the engine's 0.9.
 
-    Only vLLM, and only where neither a share was asked for nor throughput (which is what the rest
-    of the memory is good for).
+    Only vLLM, and only without a requested share or throughput mode (which uses the remaining
+    memory).
     """
     fraction = needed_fraction(plan)
     if fraction is None or wishes.memory_utilization or wishes.mode == "throughput":
@@ -239,7 +246,7 @@ def sized(machine: Machine, model: ResolvedModel, wishes: Workload, plan: Plan) 
     )  # fmt: skip
     note = (
         f"{fraction:.0%} of each GPU: what the estimate needs for {CONCURRENT_CONTEXTS} full "
-        "contexts (--memory-utilization asks for another share)"
+        "contexts (--memory-utilization sets another share)"
     )
     for wish in (loose, exact):
         with contextlib.suppress(ModelscanError):
@@ -254,11 +261,11 @@ def _choice(plan: Plan) -> tuple[object, ...]:
 
 
 def needed_fraction(plan: Plan) -> float | None:
-    """The smallest ``--gpu-memory-utilization`` for this plan, in steps of 0.01; None if that is
-    unknown, or no less than what the plan takes already.
+    """The smallest ``--gpu-memory-utilization`` for this plan, in steps of 0.01; None if unknown,
+    or not below the plan's.
 
-    Per device: everything but the pool, the cache of a few full contexts, a margin; and never
-    below GPUStack's own claim ((weights) x 1.2 + 2 GiB), or its scheduler refuses.
+    Per device: everything but the pool, the cache of a few full contexts, a margin; and never below
+    GPUStack's own reservation ((weights) x 1.2 + 2 GiB), or its scheduler rejects it.
     """
     devices = plan.estimate.per_gpu
     default = engine(plan.backend).default_memory_share(plan.backend_version)
@@ -279,16 +286,16 @@ def needed_fraction(plan: Plan) -> float | None:
     return share if share < min(most) else None
 
 
-def recipe(subject: ResolvedModel, plan: Plan, hardware: Inventory, mode: str) -> Spec | None:
-    """The catalog's recipe for just this repository, engine and device, if there is one."""
-    if subject.model is None:
+def recipe(model: ResolvedModel, plan: Plan, hardware: Inventory, mode: str) -> Spec | None:
+    """The catalog's recipe for this repository, engine and device, if there is one."""
+    if model.model is None:
         return None
     names = {plan.backend.lower(), BACKENDS.get(plan.backend, "").lower(),
              OLD_BACKENDS.get(plan.backend, "").lower()}  # fmt: skip
     gpus = [gpu for gpu in hardware.gpus if gpu.index in plan.gpus]
     fitting = [
         spec
-        for spec in subject.model.specs
+        for spec in model.model.specs
         if spec.repo.lower() == plan.repo.lower()
         and spec.backend.lower() in names
         and not any(reject(spec.gpu_filters, gpu) for gpu in gpus)
@@ -298,10 +305,10 @@ def recipe(subject: ResolvedModel, plan: Plan, hardware: Inventory, mode: str) -
 
 
 def selected_ids(plan: Plan, hardware: Inventory, dialect: Dialect) -> tuple[str, ...]:
-    """The server's own ids of the devices that were asked for and are like the planned ones.
+    """The server's own ids of the requested devices that are like the planned ones.
 
-    On 2.x a replica takes as many of them as the plan does; 0.7 would take all, so it is told
-    just the planned ones.
+    On 2.x a replica uses as many of them as the plan does; 0.7 would use all, so it gets only the
+    planned ones.
     """
     planned = [gpu for gpu in hardware.gpus if gpu.index in plan.gpus]
     kinds = {(gpu.name, gpu.memory_bytes) for gpu in planned}
@@ -327,7 +334,7 @@ def cluster_id(client: Client, target: TargetConfig) -> int | None:
 
 
 def with_recipe_reason(proposal: Proposal) -> Plan:
-    """The plan with the recipe it follows among its reasons."""
+    """The plan with its recipe among the reasons."""
     plan = proposal.plan
     if proposal.spec is None:
         return plan

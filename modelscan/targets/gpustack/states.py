@@ -1,7 +1,7 @@
-"""GPUStack's states as ours, from everything the server says together. Pure.
+"""GPUStack's states as deployment states, from all of the server's fields. Pure.
 
-One field is never enough: a stopped model says "pending", an unschedulable one too, a crashing
-one alternates between "starting" and "error", and the reason stands on the instance.
+One field is never enough: a stopped model is "pending", an unschedulable one too, a crashing one
+alternates between "starting" and "error", and the reason is in the instance.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Status:
     reason: str | None = None
     final: bool = False
     progress: float | None = None  # of a download, percent
-    raw: str | None = None  # the server's own words, for people who compare
+    raw: str | None = None  # the server's own term
     ready: int = 0
     wanted: int = 1
     code: str | None = None
 
 
 def status(model: RemoteModel, instances: Sequence[RemoteInstance]) -> Status:
-    """What a model is doing. ``final`` failures: unschedulable, failed, or in a restart loop."""
+    """A model's status. ``final`` failures: unschedulable, failed, or in a restart loop."""
     raw = ", ".join([model.state or "?", *(i.state for i in instances)])
     if model.replicas == 0:
         return Status(State.STOPPING if instances else State.STOPPED, raw=raw, wanted=0)
@@ -68,16 +68,16 @@ def _first_failure(
 
 
 def _failure(instance: RemoteInstance, model: RemoteModel) -> tuple[str, str] | None:
-    """Why this instance will not come up by waiting, in the server's own words."""
+    """Why this instance will not start by waiting, in the server's own words."""
     message = one_line(instance.state_message)
     if instance.state == "pending" and any(w in (message or "").lower() for w in _NO_WORKER):
-        return UNSCHEDULABLE, f"no worker can take it: {message}"
+        return UNSCHEDULABLE, f"no worker has room for it: {message}"
     if instance.restart_count >= RESTART_LOOP:
         because = f": {message}" if message else ""  # cleared at each new attempt
         return RESTARTING, f"it keeps restarting ({instance.restart_count} times){because}"
     if instance.state in _ERROR:
         if message and _IMAGE.search(message):
-            return FAILED, f"its container image cannot be had: {message}"
+            return FAILED, f"its container image cannot be pulled: {message}"
         if not model.raw.get("restart_on_error", True):
             return FAILED, message or f"the instance is in state {instance.state}"
     return None
@@ -100,7 +100,7 @@ def _on_its_way(model: RemoteModel, instances: Sequence[RemoteInstance]) -> Stat
 
 
 def one_line(text: str | None) -> str | None:
-    """A message with bullet points as one sentence."""
+    """A message with bullet points on one line."""
     if not text:
         return None
     parts = [part.strip(" -\t") for part in text.splitlines()]

@@ -1,4 +1,4 @@
-"""A GPUStack cluster as a target: a plan for its workers, a model on its server, verified."""
+"""A GPUStack cluster as a target: a plan for its workers, a verified model on its server."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from modelscan.targets.request import Request
 
 _OBSERVE_TIMEOUT_S = 5.0
 _LOG_LINES = 1000
-_LATE_S = 1.0  # a create that was interrupted may still be on its way
-_ENVIRONMENT_LINES = 200  # asked for on top: they are dropped
+_LATE_S = 1.0  # a create that was interrupted may still arrive
+_ENVIRONMENT_LINES = 200  # requested in addition, then dropped
 
 
 class GpuStackTarget:
@@ -57,7 +57,7 @@ class GpuStackTarget:
         self._patience = patience
 
     def client(self, timeout_s: float | None = None, *, attempts: int = 4) -> Client:
-        """A connection to the server; raises AuthError when the key's reference is empty."""
+        """A connection to the server. Raises AuthError if the reference to the key is empty."""
         return Client(
             Connection(
                 name=self._target.name,
@@ -115,7 +115,7 @@ class GpuStackTarget:
         )
 
     def _recorded(self, name: str) -> Deployment | None:
-        """What is on record under that name for this server: its model there keeps its marker."""
+        """The recorded deployment of that name on this server: its model keeps its marker."""
         if not self._config.paths.store_file.exists():
             return None
         with Store.open(self._config.paths.store_file) as store:
@@ -125,16 +125,18 @@ class GpuStackTarget:
     def _reject_if_incompatible(
         self, evaluation: Evaluation | None, proposal: planning.Proposal, request: Request
     ) -> None:
-        """The server's own no ends a deploy, unless it could not judge or the user insists."""
+        """Raises if the server rejects the model, unless it could not evaluate it or
+        ``--force`` is set.
+        """
         if evaluation is None or evaluation.compatible or not evaluation.decided:
             return
         if request.dry_run or request.workload.force:
             return
         reasons = "; ".join(evaluation.messages) or "it gives no reason"
         raise NotDeployableError(
-            f"{self._target.name}'s own evaluation refuses what our plan says fits "
+            f"{self._target.name}'s own evaluation rejects what our plan says fits "
             f"({planning.in_words(proposal.plan)}): {reasons}",
-            hint="add --dry-run to see what would be sent, or --force to send it nevertheless",
+            hint="add --dry-run to see the request, or --force to send it anyway",
             code="evaluation_refused", details={"evaluation": to_json(evaluation)},
         )  # fmt: skip
 
@@ -193,112 +195,116 @@ class GpuStackTarget:
         )  # fmt: skip
 
     def _snapshot(self, client: Client, model_id: int, deployment: Deployment) -> dict[str, Any]:
-        """What the server filled in while it started (a version, say), besides what was sent."""
+        """Fields that the server filled in while it started (a version, say), and those that
+        were sent.
+        """
         row = snapshot(client.get(f"models/{model_id}", what="read the model"))
-        sent = launch_of(deployment).body
+        body = launch_of(deployment).body
         before = record_of(deployment).row
-        return row | {key: value for key, value in before.items() if key in sent}
+        return row | {key: value for key, value in before.items() if key in body}
 
     def observe(self, deployment: Deployment) -> Observation:
-        """An unreachable server changes nothing but the health: unknown is not stopped."""
+        """An unreachable server changes only the health: unknown is not stopped."""
         if deployment.state in (State.STOPPED, State.FAILED):
             return self._ended(deployment)
         if deployment.state not in (State.STARTING, State.RUNNING):
             return as_recorded(deployment)
         try:
             with self.client(_OBSERVE_TIMEOUT_S, attempts=2) as client:
-                found = remote.find(client, deployment.name, _marker(deployment))
-                if found is None:
+                model = remote.find(client, deployment.name, _marker(deployment))
+                if model is None:
                     return self._deleted(deployment)
-                seen = status(found, remote.instances(client, found.id))
+                current = status(model, remote.instances(client, model.id))
         except ModelscanError as error:
             return Observation(deployment.state, "unknown", reason=error.message)
-        if seen.state in (State.STOPPED, State.STOPPING):
+        if current.state in (State.STOPPED, State.STOPPING):
             return Observation(
-                State.STOPPED, reason=f"it was stopped at {self._target.name}",
+                State.STOPPED, reason=f"it was stopped on {self._target.name}",
                 cause=EndCause.STOPPED_AT_TARGET,
             )  # fmt: skip
-        if seen.state is State.FAILED:
-            cause = follow.cause_of(seen.code)
-            return Observation(State.FAILED, reason=seen.reason, cause=cause)
+        if current.state is State.FAILED:
+            cause = follow.cause_of(current.code)
+            return Observation(State.FAILED, reason=current.reason, cause=cause)
         if deployment.state is State.STARTING:
-            ready = seen.state is State.RUNNING
-            return Observation(State.STARTING, reason=seen.reason, ready=ready)
-        drift, words = self._drift(deployment, found)
-        health: Health = "ok" if seen.state is State.RUNNING else "unhealthy"
+            ready = current.state is State.RUNNING
+            return Observation(State.STARTING, reason=current.reason, ready=ready)
+        drift, words = self._drift(deployment, model)
+        health: Health = "ok" if current.state is State.RUNNING else "unhealthy"
         return Observation(
-            State.RUNNING, health, words or seen.reason, drift=drift, endpoint=self._target.url
+            State.RUNNING, health, words or current.reason, drift=drift, endpoint=self._target.url
         )
 
     def _ended(self, deployment: Deployment) -> Observation:
-        """What was ended here may have been started again there, or its create came late."""
+        """The state of a stopped deployment: it may have been started on the server, or its
+        create arrived late.
+        """
         as_it_was = as_recorded(deployment)
         if _marker(deployment) is None:
             return as_it_was
         try:
             with self.client(_OBSERVE_TIMEOUT_S, attempts=1) as client:
-                found = remote.find(client, deployment.name, _marker(deployment))
+                model = remote.find(client, deployment.name, _marker(deployment))
         except ModelscanError:
             return as_it_was
-        if found is None or found.replicas == 0:
+        if model is None or model.replicas == 0:
             return as_it_was
         name = deployment.name
-        reason = f"it was started at {self._target.name} (modelscan start {name}, or stop {name})"
+        reason = f"it was started on {self._target.name} (modelscan start {name}, or stop {name})"
         return replace(as_it_was, reason=reason, drift=("replicas",))
 
     def _drift(
-        self, deployment: Deployment, found: RemoteModel
+        self, deployment: Deployment, model: RemoteModel
     ) -> tuple[tuple[str, ...], str | None]:
         before = record_of(deployment).row
-        fields = changed(before, found.raw)
+        fields = changed(before, model.raw)
         if not fields:
             return (), None
-        what = describe(fields, before, found.raw)
+        what = describe(fields, before, model.raw)
         again = f"modelscan restart {deployment.name}"
         if deployment.request is not None and deployment.request.changed_at is None:
             again += ", or the same deploy again,"
-        return fields, f"changed at {self._target.name}: {what} ({again} puts it back)"
+        return fields, f"changed on {self._target.name}: {what} ({again} restores it)"
 
     def _deleted(self, deployment: Deployment) -> Observation:
         if deployment.state is State.STARTING and record_of(deployment).model_id is None:
             reason = "it was interrupted before the server had the model"
             return Observation(State.STOPPED, reason=reason, cause=EndCause.INTERRUPTED)
-        reason = f"it was deleted at {self._target.name}"
+        reason = f"it was deleted on {self._target.name}"
         return Observation(State.STOPPED, reason=reason, cause=EndCause.DELETED_AT_TARGET)
 
     def interrupt(self, deployment: Deployment) -> None:
         self.stop(deployment, drain_s=0)
 
     def stop(self, deployment: Deployment, *, drain_s: float) -> None:
-        """GPUStack does not say what is in flight: the time to drain is waited in full."""
+        """GPUStack does not report running requests, so the full time to drain is waited."""
         with self.client() as client:
-            found = remote.find(client, deployment.name, _marker(deployment))
-            if found is None:
+            model = remote.find(client, deployment.name, _marker(deployment))
+            if model is None:
                 return
-            if drain_s > 0 and found.ready_replicas:
+            if drain_s > 0 and model.ready_replicas:
                 time.sleep(drain_s)
-            remote.stop(client, found, self._patience.gone_s)
+            remote.stop(client, model, self._patience.gone_s)
 
     def remove(self, deployment: Deployment) -> None:
         with self.client() as client:
-            found = remote.find(client, deployment.name, _marker(deployment))
-            if found is None and record_of(deployment).model_id is None:
+            model = remote.find(client, deployment.name, _marker(deployment))
+            if model is None and record_of(deployment).model_id is None:
                 time.sleep(_LATE_S)
-                found = remote.find(client, deployment.name, _marker(deployment))
-            if found is not None:
-                remote.delete(client, found)
+                model = remote.find(client, deployment.name, _marker(deployment))
+            if model is not None:
+                remote.delete(client, model)
 
     def logs(self, deployment: Deployment, tail: int | None, follow: bool) -> Iterator[str]:
-        """The first instance's log; of a start that failed, what was kept of it."""
+        """The first instance's log; after a failed start, the recorded lines."""
         with contextlib.ExitStack() as stack:
             client = stack.enter_context(self.client())
-            found = remote.find(client, deployment.name, _marker(deployment))
-            instances = remote.instances(client, found.id) if found else []
+            model = remote.find(client, deployment.name, _marker(deployment))
+            instances = remote.instances(client, model.id) if model else []
             if not instances:
                 yield from self._kept_log(deployment, tail)
                 return
-            wanted = _LOG_LINES if tail is None else tail
-            more = wanted if follow else wanted + _ENVIRONMENT_LINES
+            count = _LOG_LINES if tail is None else tail
+            more = count if follow else count + _ENVIRONMENT_LINES
             params = {"tail": more, "follow": str(follow).lower()}
             path = f"model-instances/{instances[0].id}/logs"
             silence_s = 86_400.0 if follow else 45.0
@@ -306,43 +312,45 @@ class GpuStackTarget:
                 client.stream(path, what="read the log", params=params, silence_s=silence_s)
             )
             cleaned = without_environment(lines)
-            yield from cleaned if follow else last(cleaned, wanted)
+            yield from cleaned if follow else last(cleaned, count)
 
     def _kept_log(self, deployment: Deployment, tail: int | None) -> list[str]:
-        kept = record_of(deployment).log
-        if not kept:
+        lines = record_of(deployment).log
+        if not lines:
             raise RemoteError(
                 f"{deployment.name} has no instance at {self._target.name}, so there is no log",
                 hint=f"modelscan start {deployment.name}", code="no_instance",
             )  # fmt: skip
-        return last(kept, len(kept) if tail is None else tail)
+        return last(lines, len(lines) if tail is None else tail)
 
     def _model(self, client: Client, deployment: Deployment, deadline: float) -> RemoteModel:
-        """Our model; a server that is away is waited for. Raises RemoteError when it is gone."""
+        """Our model; waits for an unreachable server. Raises RemoteError if the model does not
+        exist.
+        """
         while True:
             try:
-                found = remote.find(client, deployment.name, _marker(deployment))
+                model = remote.find(client, deployment.name, _marker(deployment))
                 break
             except RemoteError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(1.0)
-        if found is None:
+        if model is None:
             raise RemoteError(
-                f"{self._target.name} has no model '{deployment.name}' of ours",
+                f"{self._target.name} has no model '{deployment.name}' created by this modelscan",
                 hint=f"modelscan start {deployment.name}", code="not_found",
             )  # fmt: skip
-        return found
+        return model
 
 
 def launch_of(deployment: Deployment) -> ClusterLaunch:
-    """What is sent to create it; empty where the record lost it."""
+    """The create request; empty if the record lacks it."""
     launch = deployment.launch
     return launch if isinstance(launch, ClusterLaunch) else ClusterLaunch()
 
 
 def record_of(deployment: Deployment) -> ClusterRecord:
-    """What is remembered of the server's side."""
+    """The record of the server's side."""
     remote = deployment.remote
     return remote if isinstance(remote, ClusterRecord) else ClusterRecord()
 
@@ -352,7 +360,7 @@ def _marker(deployment: Deployment | None) -> str | None:
 
 
 def last(lines: Iterable[str], count: int) -> list[str]:
-    """The last ``count`` of them."""
+    """The last ``count`` lines."""
     from collections import deque
 
     return list(deque(lines, maxlen=count))

@@ -1,4 +1,4 @@
-"""GPUStack's objects, parsed once at the rim. Unknown keys are kept in ``raw``."""
+"""GPUStack's objects, parsed once at the boundary. Unknown keys are in ``raw``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Raw = Mapping[str, Any]
 
 @contextmanager
 def understood(what: str) -> Iterator[None]:
-    """Reading foreign rows: whatever is missing or of another kind is a RemoteError, no crash."""
+    """Context for reading foreign rows: missing or mistyped fields raise RemoteError."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -33,7 +33,7 @@ def as_row(value: Any) -> Raw:
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
-    """A model as the server has it. ``state`` is the server's own word."""
+    """A model as the server returns it. ``state`` is the server's own term."""
 
     id: int
     name: str
@@ -50,7 +50,7 @@ class RemoteModel:
 
 @dataclass(frozen=True, slots=True)
 class RemoteInstance:
-    """One replica. The reason why it cannot run is here, never on the model."""
+    """One replica. The reason why it cannot run is here, never in the model."""
 
     id: int
     name: str
@@ -66,7 +66,7 @@ class RemoteInstance:
 
 @dataclass(frozen=True, slots=True)
 class RemoteGpu:
-    """A worker's device. ``allocated_bytes``: promised by GPUStack; ``used_bytes``: seen."""
+    """A worker's device. ``allocated_bytes``: reserved by GPUStack; ``used_bytes``: measured."""
 
     id: str
     worker: str
@@ -84,7 +84,7 @@ class RemoteGpu:
 
 @dataclass(frozen=True, slots=True)
 class RemoteWorker:
-    """A worker with its GPUs; only ``ready`` ones take work."""
+    """A worker with its GPUs; only ``ready`` ones run models."""
 
     id: int
     name: str

@@ -1,7 +1,7 @@
 """Watch streams: one JSON object per line, blank heartbeats, no ``data:`` prefix.
 
-Each stream starts by replaying every row as "created", also after a reconnect: created means
-upsert. A line cut by a lost connection is dropped. Pure.
+Each stream begins with every row as "created", also after a reconnect: created means upsert. A line
+cut by a lost connection is dropped. Pure.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ UPSERT, DELETE = "upsert", "delete"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """``kind`` is upsert or delete; ``row`` the object as the server has it."""
+    """``kind`` is upsert or delete; ``row`` the object as the server returns it."""
 
     kind: str
     id: int
@@ -24,9 +24,9 @@ class Event:
 
 
 def parse_line(line: str) -> Event | None:
-    """The event of a line; None for heartbeats, broken lines and kinds that are not known."""
+    """The event of a line; None for heartbeats, broken lines and unknown kinds."""
     text = line.strip()
-    if text.startswith("data:"):  # should a version begin to follow the SSE format
+    if text.startswith("data:"):  # in case a later version uses the SSE format
         text = text[5:].strip()
     if not text.startswith("{"):
         return None

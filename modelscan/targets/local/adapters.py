@@ -1,4 +1,4 @@
-"""LoRA adapters of a plan: those that lie on a hub are fetched, as the engine wants them."""
+"""LoRA adapters of a plan: fetched from their hub in the form that the engine needs."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ if TYPE_CHECKING:
 
 
 def on_hub(text: str) -> Reference | None:
-    """The repository that an adapter's text names (``org/name``, ``hf:…``, ``ms:…``); None for a
-    path."""
+    """The repository of an adapter (``org/name``, ``hf:…``, ``ms:…``); None for a path."""
     name = text.rpartition("=")[2]
     if Path(name).expanduser().exists():
         return None
-    found = parse_reference(name)
-    if found.kind is Kind.NAME and name.count("/") == 1:
+    reference = parse_reference(name)
+    if reference.kind is Kind.NAME and name.count("/") == 1:
         return parse_reference(f"hf:{name}")
-    return found if found.kind in (Kind.HUGGINGFACE, Kind.MODELSCOPE) else None
+    return reference if reference.kind in (Kind.HUGGINGFACE, Kind.MODELSCOPE) else None
 
 
 def any_remote(plan: Plan) -> bool:
-    """Whether something must be fetched."""
+    """Whether an adapter must be fetched."""
     return any(on_hub(text) for text in plan.adapters)
 
 
 def fetch(plan: Plan, config: Config, report: Callable[[Progress], None] | None = None) -> Plan:
     """The plan with every adapter on this machine.
 
-    llama.cpp takes one GGUF file of each; vLLM and SGLang ``NAME=FOLDER``. Raises
+    llama.cpp needs one GGUF file per adapter; vLLM and SGLang ``NAME=FOLDER``. Raises
     NotDeployableError for a repository without an adapter of that kind.
     """
     places = {}
@@ -80,9 +79,9 @@ def _fetched(
 def _only_gguf(plan: Plan, pulled: Pulled) -> Path:
     names = [file.path for file in pulled.files]
     if len(names) != 1:
-        there = ", ".join(names) or "none"
+        listed = ", ".join(names) or "none"
         raise NotDeployableError(
-            f"{plan.backend} takes an adapter as one GGUF file; {pulled.repo} has {there}",
+            f"{plan.backend} needs an adapter as one GGUF file; {pulled.repo} has {listed}",
             hint="convert it with llama.cpp's convert_lora_to_gguf.py and give the file's path",
             code="adapter_format", details={"files": names},
         )  # fmt: skip

@@ -19,28 +19,28 @@ _GPU_BUILD = "modelscan config set llama_server PATH_OF_A_LLAMA_SERVER_WITH_GPU_
 Engines = tuple[tuple[EngineHere, ...], tuple[MissingEngine, ...]]
 
 
-def engines_here(inventory: Inventory, config: Config, asked: str | None = None) -> Engines:
-    """The engines that are here and those that are not, for this hardware.
+def engines_here(inventory: Inventory, config: Config, requested: str | None = None) -> Engines:
+    """The engines installed here and those that are missing, for this hardware.
 
-    vLLM and SGLang, which are looked for in several Pythons, only where a device could run them, or
-    where they are ``asked`` for by name.
+    vLLM and SGLang, which are searched in several Pythons, only if a device could run them or if
+    ``requested`` names them.
     """
-    here, lacking = _llamacpp(inventory, config)
+    installed, lacking = _llamacpp(inventory, config)
     for name in _PYTHON_ENGINES:
-        if asked != name and not any(name in gpu.backends for gpu in inventory.gpus):
+        if requested != name and not any(name in gpu.backends for gpu in inventory.gpus):
             continue
         try:
-            here = (*here, _python_engine(name, inventory, config))
+            installed = (*installed, _python_engine(name, inventory, config))
         except ModelscanError as error:
             lacking = (
                 *lacking,
                 MissingEngine(name, error.message, error.hint or "modelscan doctor"),
             )
-    return here, lacking
+    return installed, lacking
 
 
 def program_of(backend: str, config: Config) -> str | None:
-    """The engine's program: what its setting names (a path made absolute), or one that was found.
+    """The engine's program: from its setting (a path made absolute) or from the PATH.
 
     None: the embedded engine, or a search by ``supervisor.installed``.
     """
@@ -52,7 +52,7 @@ def program_of(backend: str, config: Config) -> str | None:
 
 
 def _found_program() -> str | None:
-    """A llama-server on the PATH, where the embedded engine is missing or cannot use the GPU."""
+    """A llama-server on the PATH, if the embedded engine is missing or cannot use the GPU."""
     import shutil
 
     from modelscan.supervisor.launch.llama_server import PROGRAM, with_gpus
@@ -66,7 +66,7 @@ def _found_program() -> str | None:
 
 
 def _embedded_version() -> str | None:
-    """The version of the embedded llama.cpp; None where it is not installed."""
+    """The version of the embedded llama.cpp; None if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
@@ -88,17 +88,19 @@ def _llamacpp(inventory: Inventory, config: Config) -> Engines:
         f"the installed {DEFAULT} was built for the CPU only, so the {inventory.gpus[0].name} is "
         "not used; set llama_server to a build that can"
     )
-    here = EngineHere(DEFAULT, version, "bundled", gpus=(), note=note)
+    bundled = EngineHere(DEFAULT, version, "bundled", gpus=(), note=note)
     reason = f"the installed {DEFAULT} was built for the CPU only"
-    return (here,), (MissingEngine(DEFAULT, reason, _GPU_BUILD, "cpu_only_build"),)
+    return (bundled,), (MissingEngine(DEFAULT, reason, _GPU_BUILD, "cpu_only_build"),)
 
 
 def _python_engine(name: Backend, inventory: Inventory, config: Config) -> EngineHere:
-    """Raises ModelscanError where it is not installed, UsageError where its setting is wrong."""
-    found = locate(name, program_of(name, config))
-    if found is None:
+    """Raises ModelscanError if it is not installed, UsageError if its setting is wrong."""
+    installed = locate(name, program_of(name, config))
+    if installed is None:
         raise missing(name)
-    if not found.cpu_only:
-        return EngineHere(name, found.version, "installed", path=found.python)
-    note = f"the installed {name} ({found.version}) was built for the CPU only"
-    return EngineHere(name, found.version, "installed", gpus=(), path=found.python, note=note)
+    if not installed.cpu_only:
+        return EngineHere(name, installed.version, "installed", path=installed.python)
+    note = f"the installed {name} ({installed.version}) was built for the CPU only"
+    return EngineHere(
+        name, installed.version, "installed", gpus=(), path=installed.python, note=note
+    )

@@ -1,7 +1,7 @@
-"""While an engine loads, llama.cpp's own dry run tells what it will allocate.
+"""llama.cpp's own dry run, made while the engine loads, as the deployment's exact estimate.
 
-The dry run takes a fraction of a second in a process of its own, so it costs the deployment no
-time; the stored estimate becomes ``exact`` and is compared with what the engine says afterwards.
+The dry run needs a fraction of a second in a process of its own, so it costs the deployment no
+time; the stored estimate becomes ``exact`` and is compared with what the engine reports afterwards.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from modelscan.engines.llamacpp.dry_run import DryRun
 
 _PATIENCE_S = 5.0  # after the engine is ready
-# A dry run leaves these out.
+# Figures that a dry run omits.
 _NOT_SIZED = (
     "--mmproj", "--lora", "--lora-scaled", "--spec-draft-model", "--model-draft", "--md",
 )  # fmt: skip
 
 
 class PendingDryRun:
-    """A dry run in a thread of its own."""
+    """A dry run in its own thread."""
 
     def __init__(self, file: Path, options: Sequence[str]) -> None:
         self._result: DryRun | None = None
@@ -37,7 +37,7 @@ class PendingDryRun:
         self._thread.start()
 
     def result(self) -> DryRun | None:
-        """The engine's figures; None when it refused or is too slow."""
+        """The engine's figures; None if the dry run failed or is too slow."""
         self._thread.join(_PATIENCE_S)
         return self._result
 
@@ -47,11 +47,13 @@ class PendingDryRun:
         try:
             self._result = run(file, options)
         except (ModelscanError, OSError):
-            return  # the computed estimate stands
+            return  # the computed estimate stays
 
 
 def start_dry_run(deployment: Deployment) -> PendingDryRun | None:
-    """Begin, where the engine can size this start: embedded, in host memory, one GGUF model."""
+    """Start the dry run if the engine supports this start: embedded, host memory, one GGUF
+    model.
+    """
     launch, plan = deployment.launch, deployment.plan
     if not isinstance(launch, LocalLaunch) or plan is None or deployment.gpus:
         return None
@@ -70,8 +72,10 @@ def start_dry_run(deployment: Deployment) -> PendingDryRun | None:
 
 
 def with_exact_estimate(deployment: Deployment, pending: PendingDryRun | None) -> Deployment:
-    """The deployment with the engine's estimate, and the formulas' kept in ``measured``: the
-    margins of later estimates learn from those."""
+    """The deployment with the engine's estimate; the computed one is kept in ``measured``.
+
+    The margins of later estimates are learned from the computed one.
+    """
     ran = pending.result() if pending else None
     if ran is None or deployment.plan is None:
         return deployment
@@ -91,8 +95,8 @@ def exact(estimate: Estimate, ran: DryRun) -> Estimate:
     from modelscan.engines.llamacpp.dry_run import MARGIN_BYTES, engine_parts
     from modelscan.supervisor.dry_run.run import engine_version
 
-    known = replace(ran, model_bytes=None)  # the header has every byte, the dry run whole MiB
-    parts = engine_parts(estimate.parts, known, 0)
+    figures = replace(ran, model_bytes=None)  # the header has exact bytes, the dry run whole MiB
+    parts = engine_parts(estimate.parts, figures, 0)
     total = parts.total_bytes
     host = estimate.host
     return replace(

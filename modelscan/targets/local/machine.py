@@ -1,4 +1,4 @@
-"""This machine as the planner must know it: hardware, engines, promised memory, earlier starts."""
+"""This machine as the planner's input: hardware, engines, reserved memory, earlier starts."""
 
 from __future__ import annotations
 
@@ -20,20 +20,19 @@ def this_machine(
 ) -> Machine:
     """This machine, or the simulated one of ``gpu`` (``--gpu``).
 
-    ``name`` is the deployment that the question is about: its own memory is not promised to others.
-    ``backend``: an engine that was asked for by name, to be looked for whatever the hardware.
-    Without a ``store`` nothing is promised and nothing was measured. Raises UsageError for a
-    ``gpu`` that is not here or not known.
+    ``name`` is the deployment to plan: its own memory is not reserved against it. ``backend``: an
+    engine requested by name, searched on any hardware. Without a ``store`` nothing is reserved and
+    there is no history. Raises UsageError for a ``gpu`` that is not here or not known.
     """
     from modelscan.gpu.inventory import inventory
 
     hardware = inventory(gpu)
     if hardware.simulated:
         return simulated_machine(hardware, where=_simulated_name(hardware, gpu))
-    here, lacking = engines_here(hardware, config, backend)
+    installed, lacking = engines_here(hardware, config, backend)
     return Machine(
         inventory=hardware,
-        engines=here,
+        engines=installed,
         missing=lacking,
         reserved=held_bytes(store, name or "") if store else (),
         history=store.measurements() if store else (),

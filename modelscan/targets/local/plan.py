@@ -1,4 +1,4 @@
-"""A plan for this machine: what ``deploy`` starts here."""
+"""The plan of a deployment on this machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from modelscan.targets.request import Request
 def plan_here(
     name: str, model: ResolvedModel, request: Request, config: Config, store: Store
 ) -> Plan:
-    """The best plan that this machine's engines can start; raises NotDeployableError without one.
+    """The best plan that this machine's engines can start. Raises NotDeployableError without one.
 
     The caller holds the ``placement`` lock.
     """
@@ -26,7 +26,7 @@ def plan_here(
 
 
 def _check_real(machine: Machine, request: Request) -> None:
-    """Raises UsageError where nothing could be started."""
+    """Raises UsageError for simulated hardware without ``--dry-run``."""
     if machine.simulated and not request.dry_run:
         raise UsageError(
             f"--gpu '{request.gpu}' is simulated hardware: nothing can be started on it",

@@ -1,4 +1,4 @@
-"""From a started process to a deployment that answers, or the reason why it never will."""
+"""From a started process to a verified deployment, or the reason of the failure."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _LOG_PATIENCE_S = 1.0
 
 
 class PortConflict(StartFailed):
-    """Another process listens on the port that we had chosen."""
+    """Another process listens on the chosen port."""
 
     default_code = "port_in_use"
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Why a start came to nothing: ``reason`` is a person's sentence, redacted."""
+    """Why a start failed: ``reason`` is text for the user, redacted."""
 
     cause: EndCause
     reason: str
@@ -54,13 +54,14 @@ class Ending:
 def wait(
     rundir: RunDir, deployment: Deployment, launch: LocalLaunch, deadline: float, effects: Effects
 ) -> Deployment:
-    """Until the engine answers a real request; the deployment as running, with ``measured``.
+    """Wait until the engine answers a real request; return the deployment as running, with
+    ``measured``.
 
     ``deadline`` is on ``time.monotonic``'s clock. Raises StartFailed or PortConflict.
     """
     begun, poll_s = time.monotonic(), _FIRST_POLL_S
     effects.events(Starting(deployment.name, launch.port))
-    _use_the_time()
+    _import_meanwhile()
     while not is_ready(rundir, launch):
         if not rundir.alive():
             raise failed(rundir, deployment)
@@ -73,8 +74,8 @@ def wait(
     return verified(rundir, deployment, launch, left_s, effects.now())
 
 
-def _use_the_time() -> None:
-    """Import what comes next (60 ms of it) while the engine loads on another core."""
+def _import_meanwhile() -> None:
+    """Import modules needed later (60 ms) while the engine loads on another core."""
     import http.client
 
     import ruamel.yaml
@@ -84,7 +85,7 @@ def _use_the_time() -> None:
 
 
 def is_ready(rundir: RunDir, launch: LocalLaunch) -> bool:
-    """Our own engine (not another one on that port) is ready, and ``/health`` agrees."""
+    """Whether our own engine (not another one on that port) is ready and ``/health`` agrees."""
     if launch.embedded and not rundir.ready_file.exists():
         return False
     if health(address_of(launch)) != "ok":
@@ -103,14 +104,16 @@ def _is_ours(launch: LocalLaunch) -> bool:
 def verified(
     rundir: RunDir, deployment: Deployment, launch: LocalLaunch, timeout_s: float, now: str
 ) -> Deployment:
-    """One real answer, then the deployment as running; raises StartFailed without it."""
+    """Send a test request, then return the deployment as running. Raises StartFailed without an
+    answer.
+    """
     wrong = verify(address_of(launch, with_key=True), launch.task, launch.served_model,
                    timeout_s=timeout_s)  # fmt: skip
     if not rundir.alive():
         raise failed(rundir, deployment)
     if wrong is not None:
         raise StartFailed(
-            f"{deployment.name} started but gives no answer: {redact(wrong)}",
+            f"{deployment.name} started but does not answer a test request: {redact(wrong)}",
             cause=EndCause.NO_ANSWER, hint=f"modelscan logs {deployment.name}", code="no_answer",
         )  # fmt: skip
     who = _engine(rundir)
@@ -129,7 +132,7 @@ def verified(
 
 
 def measured(rundir: RunDir, launch: LocalLaunch, pid: int | None) -> Measured:
-    """What the engine reports it allocated, how long it took to load, and its process's size."""
+    """What the engine reports it allocated, its load time, and its process's size."""
     memory = _memory_lines(rundir, launch)
     if engine(launch.engine).reserves_pool:
         memory = engine(launch.engine).with_metrics(
@@ -147,17 +150,17 @@ def measured(rundir: RunDir, launch: LocalLaunch, pid: int | None) -> Measured:
 
 
 def _memory_lines(rundir: RunDir, launch: LocalLaunch) -> Mapping[str, Any] | None:
-    """On busy cores an engine may answer before the supervisor has written its log down."""
+    """On busy cores an engine may answer before the supervisor has written its log."""
     deadline = time.monotonic() + _LOG_PATIENCE_S
     while True:
-        found = engine(launch.engine).measured(logfile.read_text(rundir.log_file))
-        if found is not None or time.monotonic() >= deadline:
-            return found
+        figures = engine(launch.engine).measured(logfile.read_text(rundir.log_file))
+        if figures is not None or time.monotonic() >= deadline:
+            return figures
         time.sleep(_FIRST_POLL_S)
 
 
 def address_of(launch: LocalLaunch, *, with_key: bool = False) -> Address:
-    """Where to ask; the key only where it is needed."""
+    """The engine's address, with its key only if needed."""
     reference = next(iter(launch.secrets.values()), None) if with_key else None
     return Address(launch.address, launch.port, resolve(reference) if reference else None)
 
@@ -181,13 +184,13 @@ def _timed_out(deployment: Deployment, waited_s: float) -> StartFailed:
     return StartFailed(
         f"{deployment.name} was not ready after {waited_s:.0f} s",
         cause=EndCause.TIMED_OUT,
-        hint=f"modelscan logs {deployment.name}, or deploy it with a longer --timeout",
+        hint=f"modelscan logs {deployment.name}, or deploy with a longer --timeout",
         code="timeout",
     )
 
 
 def why_not_started(rundir: RunDir, deployment: Deployment) -> Ending:
-    """Why a start came to nothing: the engine's own words first."""
+    """Why a start failed: the engine's own error first."""
     ended = rundir.ended()
     if ended is None or ended.run_id != deployment.run_id:
         return _never_ran(rundir, deployment)
@@ -239,7 +242,7 @@ def _ending(cause: EndCause, hint: str, words: str | None = None) -> Ending:
 
 
 def ended(rundir: RunDir, deployment: Deployment) -> Observation:
-    """What became of a running deployment whose engine is gone."""
+    """The state of a running deployment whose engine has ended."""
     end = rundir.ended()
     if end is None or end.run_id != deployment.run_id:
         ending = _never_ran(rundir, deployment)
@@ -253,7 +256,7 @@ def ended(rundir: RunDir, deployment: Deployment) -> Observation:
 
 
 def _stopped(end: Ended, deployment: Deployment) -> Observation:
-    """It was idle, or told to stop by something else than ``stop``, which writes its own row."""
+    """It was idle, or stopped by a signal that was not from ``stop``, which writes its own row."""
     ttl_s = deployment.ttl_s
     idle = end.cause is EndCause.IDLE and ttl_s is not None
     reason = reason_text(end.cause, f"no request for {ttl_s:g} s" if idle else None)
@@ -267,7 +270,7 @@ def _restart_suffix(restarts: int) -> str:
 
 
 def unstarted(rundir: RunDir, deployment: Deployment) -> Observation:
-    """What became of a start whose engine is gone before any command had seen it ready."""
+    """The state of a start whose engine ended before any command had seen it ready."""
     end = rundir.ended()
     if end is not None and end.run_id == deployment.run_id and end.cause is EndCause.IDLE:
         return _stopped(end, deployment)
@@ -276,7 +279,7 @@ def unstarted(rundir: RunDir, deployment: Deployment) -> Observation:
 
 
 def observed(rundir: RunDir, health: Health) -> Observation:
-    """A living deployment: its engine of now, and what crashed before."""
+    """A running deployment: its current engine, and earlier crashes."""
     who, crash = _engine(rundir), rundir.restarts()
     pid, since = (who.pid, who.started_at) if who else (None, None)
     if crash is None:
@@ -296,7 +299,7 @@ def _engine(rundir: RunDir) -> Identity | None:
 
 def _end_hint(ended: Ended, deployment: Deployment) -> str | None:
     if ended.signal == signal.SIGKILL:
-        return "free some memory (the kernel kills what takes too much), then try again"
+        return "free some memory (the kernel kills the largest process), then try again"
     return f"modelscan logs {deployment.name}"
 
 

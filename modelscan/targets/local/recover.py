@@ -1,4 +1,4 @@
-"""Deployments that live but are not on record: the store was deleted, damaged or restored.
+"""Deployments that run but are not in the database: it was deleted, damaged or restored.
 
 Each start leaves a copy of its row in the deployment's folder, so that ``list`` finds the engine
 again instead of leaving an orphan.
@@ -25,16 +25,16 @@ _COPY = "deployment.json"
 
 
 def leave_copy(rundir: RunDir, deployment: Deployment) -> None:
-    """Before a start: what ``find_lost`` needs to put the row back."""
+    """Before a start: write the copy of the row that ``find_lost`` reads."""
     write_atomic(rundir.folder / _COPY, json.dumps(to_document(deployment)))
 
 
-def find_lost(config: Config, known: Collection[str], store: Store) -> list[Deployment]:
-    """Put every living deployment that has no row back on record; returns those."""
+def find_lost(config: Config, names: Collection[str], store: Store) -> list[Deployment]:
+    """Write a row for every running deployment without one; returns those."""
     folder = config.paths.deployments_dir
     if not folder.is_dir():
         return []
-    strangers = [entry for entry in folder.iterdir() if entry.name not in known]
+    strangers = [entry for entry in folder.iterdir() if entry.name not in names]
     return [
         found
         for entry in strangers
@@ -51,7 +51,7 @@ def _put_back(rundir: RunDir, config: Config, store: Store) -> Deployment | None
                 store.put(row)
             return row
     except (ModelscanError, PortTaken):
-        return None  # another command is at work on it, or it must not have that port
+        return None  # another command is changing it, or its port is reserved by another
 
 
 def _read(rundir: RunDir) -> Deployment | None:

@@ -1,4 +1,4 @@
-"""What is promised on this machine already: memory of deployments that the probe does not show."""
+"""Memory of deployments on this machine that the probe does not show yet."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _NOT_YET_SEEN = (State.PENDING, State.DOWNLOADING, State.STARTING)
 
 
 def held_bytes(store: Store, name: str) -> tuple[ReservedMemory, ...]:
-    """What other deployments were promised and the probe of free memory does not see.
+    """Memory promised to other deployments that the probe of free memory does not show.
 
-    Of one that starts: everything. Of one that runs: on GPUs nothing, in host memory what it has
-    not touched yet and its mapped weights, which the kernel calls available.
+    While one starts: everything. While one runs: on GPUs nothing, in host memory what it has not
+    touched yet and its mapped weights, which the kernel counts as available.
     """
     held: list[ReservedMemory] = []
     for other in store.all():
@@ -27,16 +27,15 @@ def held_bytes(store: Store, name: str) -> tuple[ReservedMemory, ...]:
         estimate = other.plan.estimate
         devices = estimate.per_gpu if starting else ()
         held += [ReservedMemory(device.index, _reserved_bytes(device)) for device in devices]
-        seen = (memory_bytes(other.pid)[1] or 0) if other.pid else 0
-        host = _host_bytes(estimate) - seen
+        resident = (memory_bytes(other.pid)[1] or 0) if other.pid else 0
+        host = _host_bytes(estimate) - resident
         if host > 0:
             held.append(ReservedMemory(None, host))
     return tuple(held)
 
 
 def _reserved_bytes(device: DeviceEstimate) -> int:
-    """What an engine will allocate on a device: vLLM and SGLang reserve their whole pool, not only
-    the cache that the plan needs."""
+    """Bytes that an engine will allocate on a device: vLLM and SGLang reserve their whole pool."""
     total, pool = device.total_bytes, device.kv_pool_bytes
     if pool is None:
         return total

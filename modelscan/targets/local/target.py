@@ -43,9 +43,10 @@ class LocalTarget:
         self._config = config
 
     def propose(self, new: NewDeployment, effects: Effects) -> Deployment:
-        """Two deploys never get the same free bytes or port: one is placed after the other.
+        """Plan and place the deployment: one deploy at a time, so that memory and ports are used
+        once.
 
-        Weights that are on a hub are fetched in between; their memory is promised meanwhile.
+        Weights on a hub are fetched in between; their memory is reserved meanwhile.
         """
         request = new.request
         with self._looking() if request.dry_run else self._placement() as store:
@@ -68,7 +69,7 @@ class LocalTarget:
     def _place(
         self, draft: Deployment, weights: Weights, request: Request, effects: Effects, store: Store
     ) -> Deployment:
-        """Give it a port and the exact launch."""
+        """Assign a port and build the exact launch."""
         assert draft.plan is not None
         port = self._port(request, store, draft)
         launch = self._launch(draft.name, draft.plan, weights, request, port)
@@ -97,23 +98,23 @@ class LocalTarget:
         return launch
 
     def _port(self, request: Request, store: Store, draft: Deployment) -> int:
-        """The port asked for, the one it had, or a free one."""
-        had = draft.port
-        taken = store.ports() - {had}
+        """The requested port, its previous one, or a free one."""
+        previous = draft.port
+        reserved = store.ports() - {previous}
         if request.port is not None:
-            if request.port in taken or not ports.is_free(request.host, request.port):
+            if request.port in reserved or not ports.is_free(request.host, request.port):
                 raise UsageError(
                     f"port {request.port} is in use",
-                    hint="choose another --port, or leave it out",
+                    hint="choose another --port, or remove the option",
                     code="port_in_use",
                 )
             return request.port
-        if had is not None and ports.is_free(request.host, had):
-            return had
-        return self._free_port(request.host, taken)
+        if previous is not None and ports.is_free(request.host, previous):
+            return previous
+        return self._free_port(request.host, reserved)
 
-    def _free_port(self, host: str, taken: frozenset[int]) -> int:
-        return ports.choose(host, ports.parse_range(self._config.port_range), taken)
+    def _free_port(self, host: str, reserved: frozenset[int]) -> int:
+        return ports.choose(host, ports.parse_range(self._config.port_range), reserved)
 
     def preview(self, deployment: Deployment) -> ProcessPreview:
         launch = launch_of(deployment)
@@ -144,7 +145,7 @@ class LocalTarget:
         return with_exact_estimate(running, pending)
 
     def _on_any_port(self, deployment: Deployment, deadline: float, effects: Effects) -> Deployment:
-        """Ready; on another port where the chosen one was taken meanwhile."""
+        """Wait until it is ready; on another port if the chosen one was taken meanwhile."""
         rundir = self.rundir(deployment.name)
         fixed = deployment.request is not None and deployment.request.port is not None
         for _ in range(readiness.PORT_ATTEMPTS):
@@ -158,7 +159,7 @@ class LocalTarget:
         return readiness.wait(rundir, deployment, launch_of(deployment), deadline, effects)
 
     def _move(self, deployment: Deployment, effects: Effects) -> Deployment:
-        """The port was taken between our test and the engine's bind: choose another one."""
+        """The port was taken between our test and the engine's bind: start on another one."""
         with self._placement() as store:
             launch = launch_of(deployment)
             port = self._free_port(launch.host, store.ports())
@@ -169,7 +170,7 @@ class LocalTarget:
 
     @contextlib.contextmanager
     def _placement(self) -> Iterator[Store]:
-        """Under this lock: free memory and ports are looked at and promised."""
+        """The lock under which free memory and ports are read and reserved."""
         paths = self._config.paths
         with (
             hold(paths.locks_dir / "placement.lock", what="the placement of deployments"),
@@ -178,7 +179,7 @@ class LocalTarget:
             yield store
 
     def _looking(self) -> Store:
-        """For a preview: it promises nothing, so it takes no lock and leaves no file behind."""
+        """The database for a preview, which reserves nothing: no lock, and no file is created."""
         return Store.look(self._config.paths.store_file)
 
     def observe(self, deployment: Deployment) -> Observation:
@@ -195,7 +196,7 @@ class LocalTarget:
             return readiness.ended(rundir, deployment)
         if health(readiness.address_of(launch_of(deployment))) == "ok":
             return readiness.observed(rundir, "ok")
-        if not rundir.alive():  # it was just ending
+        if not rundir.alive():  # it was ending at that moment
             return readiness.ended(rundir, deployment)
         return readiness.observed(rundir, "unhealthy")
 
@@ -229,11 +230,11 @@ class LocalTarget:
 
 
 def launch_of(deployment: Deployment) -> LocalLaunch:
-    """How it is started, as it was written down; raises ModelscanError where that is lost."""
+    """The recorded launch. Raises ModelscanError if the record lacks it."""
     launch = deployment.launch
     if not isinstance(launch, LocalLaunch):
         raise ModelscanError(
-            f"the record of {deployment.name} does not say how it is started",
+            f"the record of {deployment.name} has no launch command",
             hint=f"modelscan deploy {deployment.model} --name {deployment.name} --replace",
             code="no_launch",
         )
@@ -245,7 +246,7 @@ def endpoint_of(launch: LocalLaunch) -> str:
 
 
 def _spec(deployment: Deployment, launch: LocalLaunch, run_id: str) -> Spec:
-    """What its supervisor is to run."""
+    """The supervisor's task."""
     return Spec(
         run_id, deployment.name, launch.argv, launch.embedded, launch.env, launch.secrets,
         restart=deployment.restart or restarts.NO, idle_s=deployment.ttl_s, host=launch.address,
@@ -254,7 +255,7 @@ def _spec(deployment: Deployment, launch: LocalLaunch, run_id: str) -> Spec:
 
 
 def _describe(new: NewDeployment, plan: Plan, now: str) -> Deployment:
-    """Everything but where it listens and how it is started."""
+    """Everything but the address and the launch."""
     request = new.request
     return Deployment(
         name=new.name,
@@ -286,16 +287,16 @@ def _same_run(rundir: RunDir, deployment: Deployment) -> bool:
 
 
 def _may_be_asked(rundir: RunDir, launch: LocalLaunch) -> bool:
-    """Whether there can be requests to wait for."""
+    """Whether there can be running requests."""
     return rundir.alive() and (rundir.ready_file.exists() or not launch.embedded)
 
 
 def _drain(launch: LocalLaunch, drain_s: float) -> None:
-    """Let running requests finish (their route is disabled already), for a while."""
+    """Wait for running requests to finish (their route is already disabled), for a limited time."""
     try:
         address = readiness.address_of(launch, with_key=True)
     except AuthError:
-        return  # a stop must work without the key
+        return  # stop must work without the key
     deadline = time.monotonic() + drain_s
     while time.monotonic() < deadline and busy_requests(address):
         time.sleep(_DRAIN_POLL_S)

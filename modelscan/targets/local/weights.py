@@ -1,4 +1,4 @@
-"""The files of a plan on this machine: where they are, or fetched from their hub."""
+"""The files of a plan on this machine: local, or fetched from their hub."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SAY_EVERY_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What an engine is started with. ``model`` is the first shard or the folder."""
+    """The files an engine is started with. ``model`` is the first shard or the folder."""
 
     model: Path
     projector: Path | None = None
@@ -37,24 +37,24 @@ def is_remote(plan: Plan) -> bool:
 
 
 def fetch(name: str, plan: Plan, config: Config, events: Events) -> tuple[Plan, Weights]:
-    """Download and verify what is on a hub; the plan pinned to the revision that was fetched."""
+    """Download and verify files on a hub; returns the plan pinned to the fetched revision."""
     from modelscan.hub.downloads.pull import pull
 
     plan = adapters.fetch(plan, config, _reporter(name, events))
     if not is_remote(plan):
         return plan, expected(plan, config)
     pulled = pull(plan, config, _reporter(name, events))
-    there = tuple(file.path for file in pulled.files)
-    wanted = plan.files or there
+    paths = tuple(file.path for file in pulled.files)
+    names = plan.files or paths
     if plan.format == "gguf":
-        wanted = tuple(dict.fromkeys((*wanted, *filter(is_projector, there))))
-    found = _chosen(pulled.folder, [pulled.folder / name for name in wanted])
-    files = wanted if plan.files else ()
-    return replace(plan, revision=pulled.revision, files=files), found
+        names = tuple(dict.fromkeys((*names, *filter(is_projector, paths))))
+    weights = _chosen(pulled.folder, [pulled.folder / name for name in names])
+    files = names if plan.files else ()
+    return replace(plan, revision=pulled.revision, files=files), weights
 
 
 def _reporter(name: str, events: Events) -> Callable[[Progress], None]:
-    """Tells a few times a second how far it is."""
+    """Reports the progress a few times per second."""
     said_at = 0.0
 
     def report(progress: Progress) -> None:
@@ -83,9 +83,9 @@ def _pace(progress: Progress) -> str:
 
 
 def expected(plan: Plan, config: Config) -> Weights:
-    """Where a plan's files are, or (for a preview) will be once they are fetched.
+    """The local paths of a plan's files, or (for a preview) where they will be.
 
-    Raises ModelscanError for local ones that are gone.
+    Raises ModelscanError for local files that do not exist.
     """
     if plan.source != LOCAL:
         root = _cache_folder(plan, config)
@@ -94,7 +94,7 @@ def expected(plan: Plan, config: Config) -> Weights:
     files = [_inside(root, name) for name in plan.files] or [root]
     for file in files:
         if not file.exists():
-            raise ModelscanError(f"{file} is not there any more", code="file_missing")
+            raise ModelscanError(f"{file} no longer exists", code="file_missing")
     return _chosen(root, files)
 
 
@@ -111,7 +111,7 @@ def _chosen(root: Path, files: Sequence[Path]) -> Weights:
 
 
 def _inside(root: Path, name: str) -> Path:
-    """A file of the repository folder; a repository that is one file names itself."""
+    """A file of the repository folder; for a repository of one file, the file."""
     path = Path(name)
     if path.is_absolute():
         return path

@@ -26,7 +26,7 @@ Progress = Callable[[str, int, int], None]  # what, done bytes, total bytes
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model that the server holds in memory now. ``vram_bytes`` of ``total_bytes`` on GPUs."""
+    """A model in the server's memory. ``vram_bytes`` of ``total_bytes`` are on GPUs."""
 
     name: str
     total_bytes: int
@@ -45,8 +45,8 @@ class Stored:
     digest: str | None
 
 
-class Ollama:
-    """One server. Every call raises RemoteError when it does not answer or says no."""
+class OllamaClient:
+    """One server. Every call raises RemoteError on an error or without an answer."""
 
     def __init__(self, endpoint: str, timeout_s: float = 20.0) -> None:
         parts = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
@@ -63,24 +63,24 @@ class Ollama:
         return str(self._json("GET", "/api/version").get("version"))
 
     def stored(self) -> tuple[Stored, ...]:
-        """``/api/tags``: what was pulled."""
+        """``/api/tags``: models on disk."""
         return tuple(_stored(row) for row in self._json("GET", "/api/tags").get("models") or ())
 
     def loaded(self) -> tuple[Loaded, ...]:
-        """``/api/ps``: what is in memory."""
+        """``/api/ps``: models in memory."""
         return tuple(_loaded(row) for row in self._json("GET", "/api/ps").get("models") or ())
 
     def show(self, name: str) -> Mapping[str, Any] | None:
-        """``/api/show``: template, parameters and header of a model; None where it is not."""
+        """``/api/show``: template, parameters and header of a model; None if it does not exist."""
         return self._json("POST", "/api/show", {"model": name}, missing_ok=True) or None
 
     def pull(self, name: str, progress: Progress = lambda *_: None) -> None:
-        """Fetch a model: the server downloads and verifies it; a pull that was cut is resumed."""
+        """Download a model: the server verifies it; an interrupted pull is resumed."""
         for event in self._stream("/api/pull", {"model": name, "stream": True}):
             progress(str(event.get("status")), _whole(event, "completed"), _whole(event, "total"))
 
     def has_blob(self, digest: str) -> bool:
-        """Whether the server has those bytes already."""
+        """Whether the server has this file."""
         try:
             self._http.send("HEAD", f"{self.endpoint}/api/blobs/{digest}", limits=self._limits())
         except HttpError as error:
@@ -90,7 +90,7 @@ class Ollama:
         return True
 
     def push_blob(self, file: Path, digest: str) -> None:
-        """Give the server a local file's bytes."""
+        """Upload a local file."""
         with file.open("rb") as stream, self._explained("POST", "/api/blobs"):
             chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
             url = f"{self.endpoint}/api/blobs/{digest}"
@@ -104,9 +104,9 @@ class Ollama:
         base: str | None = None,
         files: Mapping[str, str] | None = None,
     ) -> None:
-        """A model of that name: ``base`` or ``files`` (name -> digest) with other parameters.
+        """Create a model from ``base`` or ``files`` (name -> digest) with other parameters.
 
-        The OpenAI path takes no ``num_ctx``, so the context has to be the model's own.
+        The OpenAI path has no ``num_ctx``, so the context has to be the model's own.
         """
         body = {"model": name, "parameters": dict(parameters), "stream": True}
         body |= {"from": base} if base else {"files": dict(files or {})}
@@ -114,19 +114,19 @@ class Ollama:
             pass
 
     def load(self, name: str, timeout_s: float, *, embedding: bool = False) -> None:
-        """Bring it into memory and keep it there."""
+        """Load it into memory and keep it there."""
         path = "/api/embed" if embedding else "/api/generate"
         body = {"model": name, "keep_alive": FOREVER, "stream": False}
         self._json("POST", path, {**body, **({"input": ""} if embedding else {})},
                    timeout_s=timeout_s)  # fmt: skip
 
     def unload(self, name: str) -> None:
-        """Take it out of memory; one that is not there is no error."""
+        """Remove it from memory; no error if it does not exist."""
         body = {"model": name, "keep_alive": NOW, "stream": False}
         self._json("POST", "/api/generate", body, missing_ok=True)
 
     def delete(self, name: str) -> None:
-        """Remove it from the server's disk; one that is not there is no error."""
+        """Delete it from the server's disk; no error if it does not exist."""
         self._json("DELETE", "/api/delete", {"model": name}, missing_ok=True)
 
     def _json(
@@ -154,7 +154,7 @@ class Ollama:
         return self._http.settings.limits(max_redirects=0, **changes)
 
     def _stream(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """JSON lines; an ``error`` among them is raised."""
+        """JSON lines; raises for an ``error`` among them."""
         headers, data = json_body(body)
         last: dict[str, Any] = {}
         with (
@@ -167,11 +167,11 @@ class Ollama:
                     raise self._failed(path, str(last["error"]))
                 yield last
         if last.get("status") != "success":
-            raise self._failed(path, f"it stopped after '{last.get('status')}'")
+            raise self._failed(path, f"the stream ended after '{last.get('status')}'")
 
     @contextmanager
     def _explained(self, method: str, path: str) -> Iterator[None]:
-        """The client's errors as this server's: it is not there, or it refused."""
+        """The client's errors as errors of this server: not found, or rejected."""
         try:
             yield
         except HttpError as error:
@@ -200,7 +200,7 @@ class Ollama:
 
 
 def digest_of(file: Path) -> str:
-    """``sha256:…`` as the server names blobs."""
+    """``sha256:…``, the server's name of a file."""
     value = hashlib.sha256()
     with file.open("rb") as stream:
         while piece := stream.read(_CHUNK_BYTES):
@@ -249,7 +249,7 @@ def _loaded(row: Mapping[str, Any]) -> Loaded:
 
 
 def same_model(first: str, second: str) -> bool:
-    """``qwen3`` is ``qwen3:latest``."""
+    """Whether the names are equal; ``qwen3`` is ``qwen3:latest``."""
     return _tagged(first) == _tagged(second)
 
 

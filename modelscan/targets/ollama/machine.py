@@ -1,4 +1,4 @@
-"""An Ollama server as the planner must know it: this machine's hardware, one engine."""
+"""An Ollama server as the planner's machine: this machine's hardware, one engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from modelscan.engines.ollama import NAME
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.targets.local.machine import this_machine
-from modelscan.targets.ollama.client import Ollama
+from modelscan.targets.ollama.client import OllamaClient
 
 _LOOK_S = 2.0
 HUBS = {"huggingface": "hf.co", "modelscope": "modelscope.cn"}
@@ -20,25 +20,25 @@ HUBS = {"huggingface": "hf.co", "modelscope": "modelscope.cn"}
 def ollama_machine(
     config: Config, store: Store | None, gpu: str | None = None, name: str | None = None
 ) -> Machine:
-    """The hardware here (or the simulated one of ``gpu``) with the server as its only engine.
+    """This machine's hardware (or the simulated one of ``gpu``) with the server as its only engine.
 
-    A server that does not answer has the newest version that is known.
+    A server that does not answer is assumed to have the newest known version.
     """
-    here = this_machine(config, store, gpu, name)
-    engine = EngineHere(NAME, None if here.simulated else _version(config), "server")
-    return replace(here, engines=(engine,), missing=(), where=f"Ollama on {here.where}")
+    machine = this_machine(config, store, gpu, name)
+    engine = EngineHere(NAME, None if machine.simulated else _version(config), "server")
+    return replace(machine, engines=(engine,), missing=(), where=f"Ollama on {machine.where}")
 
 
 def fetchable(model: ResolvedModel) -> ResolvedModel:
-    """The variants that the server can get: from a hub, or as files of this machine."""
-    kept = tuple(c for c in model.candidates if c.variant.source in HUBS or c.variant.files)
-    if len(kept) == len(model.candidates):
+    """The variants that the server can obtain: from a hub, or as files of this machine."""
+    candidates = tuple(c for c in model.candidates if c.variant.source in HUBS or c.variant.files)
+    if len(candidates) == len(model.candidates):
         return model
-    return replace(model, candidates=kept, other_formats=("config.json",))
+    return replace(model, candidates=candidates, other_formats=("config.json",))
 
 
 def _version(config: Config) -> str | None:
     try:
-        return Ollama(config.ollama_endpoint, _LOOK_S).version()
+        return OllamaClient(config.ollama_endpoint, _LOOK_S).version()
     except ModelscanError:
         return None

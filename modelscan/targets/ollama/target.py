@@ -1,8 +1,8 @@
-"""An Ollama server that runs already, as a target.
+"""A running Ollama server as a target.
 
-A deployment is a model of its own on that server: the base model (pulled from its hub, or a local
-GGUF file given to the server) with ``num_ctx`` as a parameter, because the OpenAI path takes none.
-``remove`` deletes that model; a base that others may use stays.
+A deployment is its own model on that server: the base model (pulled from its hub, or an uploaded
+local GGUF file) with ``num_ctx`` as a parameter, because the OpenAI path has none. ``remove``
+deletes that model; a base model, which others may use, stays.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from modelscan.targets.base import (
     as_recorded,
 )
 from modelscan.targets.events import Downloading, Events, Starting, Verifying
-from modelscan.targets.ollama.client import Loaded, Ollama, digest_of, same_model
+from modelscan.targets.ollama.client import Loaded, OllamaClient, digest_of, same_model
 from modelscan.targets.ollama.machine import HUBS, fetchable, ollama_machine
 from modelscan.targets.request import Request
 
@@ -54,9 +54,9 @@ class OllamaTarget:
     def propose(self, new: NewDeployment, effects: Effects) -> Deployment:
         name, request = new.name, new.request
         if request.port is not None or request.expose:
-            raise UsageError("an Ollama server has its own address: leave out --port and --expose")
+            raise UsageError("an Ollama server has its own address: remove --port and --expose")
         if not request.wait:
-            raise UsageError("Ollama fetches and loads while deploy waits: leave out --no-wait")
+            raise UsageError("Ollama fetches and loads while deploy waits: remove --no-wait")
         server = self._server()
         if not request.dry_run:
             self._refuse_others(name, server, take_over=request.replace)
@@ -75,24 +75,26 @@ class OllamaTarget:
         return deployment
 
     def _made(self, name: str) -> OllamaRecord | None:
-        """What stands at the server under that name from before."""
+        """The record of the deployment of that name on this server, if there is one."""
         with Store.open(self._config.paths.store_file) as store:
             own = store.get(name)
         return record_of(own) if own is not None and own.target == NAME else None
 
-    def _refuse_others(self, name: str, server: Ollama, *, take_over: bool) -> None:
-        """A model of the same name that is not ours would be overwritten, later deleted."""
+    def _refuse_others(self, name: str, server: OllamaClient, *, take_over: bool) -> None:
+        """Raises UsageError for a model of that name that modelscan did not create and would
+        overwrite.
+        """
         if not take_over and self._made(name) is None and server.show(name) is not None:
             raise UsageError(
-                f"Ollama at {server.endpoint} has a model '{name}' that is not of modelscan",
+                f"Ollama at {server.endpoint} has a model '{name}' that modelscan did not create",
                 hint=f"modelscan discover --adopt {name}   (or another --name, or --replace)",
                 code="name_taken",
             )
 
-    def _plan(self, name: str, subject: ResolvedModel, request: Request) -> Plan:
+    def _plan(self, name: str, model: ResolvedModel, request: Request) -> Plan:
         with Store.look(self._config.paths.store_file) as store:
             machine = ollama_machine(self._config, store, request.gpu, name)
-        return planned(machine, fetchable(subject), request.workload)
+        return planned(machine, fetchable(model), request.workload)
 
     def preview(self, deployment: Deployment) -> RequestPreview:
         body = to_json(launch_of(deployment))
@@ -111,7 +113,7 @@ class OllamaTarget:
     def wait_until_ready(
         self, deployment: Deployment, timeout_s: float, effects: Effects
     ) -> Deployment:
-        """Pull, make the model, load it, ask it for a token, and see where it went."""
+        """Pull, create the model, load it, request a token, and read where it is in memory."""
         server, begun = self._server(), time.monotonic()
         name = served(deployment)
         deployment = self._with_model(server, deployment, effects)
@@ -125,7 +127,7 @@ class OllamaTarget:
         wrong = verify(address, deployment.task, name, timeout_s=left_s)
         if wrong is not None:
             raise StartFailed(
-                f"{name} is loaded but gives no answer: {wrong}",
+                f"{name} is loaded but does not answer a test request: {wrong}",
                 cause=EndCause.NO_ANSWER, reason=wrong, hint="journalctl -u ollama -e",
                 code="no_answer", details={"reason": wrong},
             )  # fmt: skip
@@ -136,17 +138,19 @@ class OllamaTarget:
             context_tokens=(held and held.context_tokens) or deployment.context_tokens,
         )  # fmt: skip
 
-    def _with_model(self, server: Ollama, deployment: Deployment, effects: Effects) -> Deployment:
-        """The model made on the server, where it is not there as it should be."""
+    def _with_model(
+        self, server: OllamaClient, deployment: Deployment, effects: Effects
+    ) -> Deployment:
+        """The model created on the server, unless it already exists as recorded."""
         launch = launch_of(deployment)
         if record_of(deployment).made == launch and server.show(served(deployment)) is not None:
             return deployment
         begun = replace(deployment, remote=OllamaRecord(making=launch))
-        effects.save(begun)  # ours, if we are killed
+        effects.save(begun)  # recorded first: it is ours even if we are killed
         _make(server, begun, launch, effects.events)
-        made = replace(deployment, remote=OllamaRecord(made=launch))
-        effects.save(made)
-        return made
+        created = replace(deployment, remote=OllamaRecord(made=launch))
+        effects.save(created)
+        return created
 
     def observe(self, deployment: Deployment) -> Observation:
         if deployment.state not in (State.STARTING, State.RUNNING):
@@ -170,10 +174,10 @@ class OllamaTarget:
         return Observation(State.RUNNING, "ok")
 
     def interrupt(self, deployment: Deployment) -> None:
-        """A pull that another command waits for goes on at the server; nothing of ours runs."""
+        """Does nothing: a pull of another command continues on the server."""
 
     def stop(self, deployment: Deployment, *, drain_s: float) -> None:
-        """Out of memory, and seen to be. A server that is away holds nothing."""
+        """Unload it and verify that. A server that does not answer has nothing in memory."""
         server, name = self._server(), served(deployment)
         try:
             if _find(server, name) is None:
@@ -197,10 +201,10 @@ class OllamaTarget:
             "an Ollama server keeps its own log", hint="journalctl -u ollama -e", code="no_log"
         )
 
-    def _server(self, timeout_s: float = 20.0) -> Ollama:
-        return Ollama(self._config.ollama_endpoint, timeout_s)
+    def _server(self, timeout_s: float = 20.0) -> OllamaClient:
+        return OllamaClient(self._config.ollama_endpoint, timeout_s)
 
-    def _address(self, server: Ollama) -> Address:
+    def _address(self, server: OllamaClient) -> Address:
         from urllib.parse import urlsplit
 
         parts = urlsplit(server.endpoint)
@@ -208,11 +212,11 @@ class OllamaTarget:
 
 
 def launch_of(deployment: Deployment) -> OllamaLaunch:
-    """What the server makes of it; raises ModelscanError where the record lost it."""
+    """The recorded model definition. Raises ModelscanError if the record lacks it."""
     launch = deployment.launch
     if not isinstance(launch, OllamaLaunch):
         raise ModelscanError(
-            f"the record of {deployment.name} does not say how it is made",
+            f"the record of {deployment.name} has no model definition",
             hint=f"modelscan deploy {deployment.model} --name {deployment.name} --replace",
             code="no_launch",
         )
@@ -220,18 +224,20 @@ def launch_of(deployment: Deployment) -> OllamaLaunch:
 
 
 def record_of(deployment: Deployment) -> OllamaRecord:
-    """What is remembered of the server's side."""
+    """The record of the server's side."""
     remote = deployment.remote
     return remote if isinstance(remote, OllamaRecord) else OllamaRecord()
 
 
 def served(deployment: Deployment) -> str:
-    """Its name at the server."""
+    """Its name on the server."""
     return deployment.served_model or deployment.name
 
 
 def base_name(plan: Plan) -> str | None:
-    """What the server pulls: a hub's repository and quantization; None for a local file."""
+    """The model that the server pulls: a hub's repository and quantization; None for a local
+    file.
+    """
     hub = HUBS.get(plan.source)
     if hub is None:
         return None
@@ -241,8 +247,8 @@ def base_name(plan: Plan) -> str | None:
 
 def parameters_of(plan: Plan) -> dict[str, Any]:
     """The plan's options as parameters of the model (``num-ctx`` -> num_ctx)."""
-    given = {name.replace("-", "_"): value for name, value in parse(plan.parameters)}
-    return {name: int(v) if v and v.lstrip("-").isdigit() else v for name, v in given.items()}
+    parameters = {name.replace("-", "_"): value for name, value in parse(plan.parameters)}
+    return {name: int(v) if v and v.lstrip("-").isdigit() else v for name, v in parameters.items()}
 
 
 def _local_files(plan: Plan) -> Iterator[str]:
@@ -252,7 +258,9 @@ def _local_files(plan: Plan) -> Iterator[str]:
         yield str(path if path.is_absolute() else root / path)
 
 
-def _make(server: Ollama, deployment: Deployment, launch: OllamaLaunch, events: Events) -> None:
+def _make(
+    server: OllamaClient, deployment: Deployment, launch: OllamaLaunch, events: Events
+) -> None:
     name = deployment.name
     if launch.base is not None:
 
@@ -269,18 +277,18 @@ def _make(server: Ollama, deployment: Deployment, launch: OllamaLaunch, events: 
         file = Path(text)
         digest = digest_of(file)
         if not server.has_blob(digest):
-            events(Downloading(name, reason=f"giving {file.name} to the server"))
+            events(Downloading(name, reason=f"uploading {file.name} to the server"))
             server.push_blob(file, digest)
         files[file.name] = digest
     server.create(served(deployment), dict(launch.parameters), files=files)
 
 
-def _find(server: Ollama, name: str) -> Loaded | None:
+def _find(server: OllamaClient, name: str) -> Loaded | None:
     return next((one for one in server.loaded() if same_model(one.name, name)), None)
 
 
 def measured(held: Loaded | None, load_s: float, version: str) -> Measured:
-    """What ``/api/ps`` reports the model takes, on GPUs and in all; it reports no parts."""
+    """The memory that ``/api/ps`` reports, on GPUs and in all; it reports no parts."""
     return Measured(
         source="ollama_ps" if held else None,
         total_bytes=held.total_bytes if held else None,
