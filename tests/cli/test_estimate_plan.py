@@ -103,7 +103,10 @@ def test_a_split_over_more_gpus_than_there_are_is_refused(run_in_process: Run, t
     )
     found = checked(ran)
     assert (ran.code, found["verdict"]) == (3, "does_not_fit")
-    assert any("--tensor-parallel requires 8 GPUs" in str(row) for row in (found["rejected"], found["reasons"]))
+    assert any(
+        "--tensor-parallel requires 8 GPUs" in str(row)
+        for row in (found["rejected"], found["reasons"])
+    )
 
 
 def test_a_file_of_something_else_has_a_hint(run_in_process: Run, tmp_path: Path) -> None:
