@@ -26,7 +26,7 @@ from modelscan.deploy.answers import Deployed, curl_line, memory_rows
 from modelscan.deploy.rows import deployment_row
 
 if TYPE_CHECKING:
-    from modelscan.core.deployment import Evaluation
+    from modelscan.core.evaluation import Evaluation
     from modelscan.deploy.manifest import Manifest
     from modelscan.targets.base import Preview
     from modelscan.targets.events import Event

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from modelscan.core.deployment_state import Health, RestartPolicy, State
 from modelscan.core.end_cause import EndCause
+from modelscan.core.evaluation import Evaluation
 from modelscan.core.jsonform import Tagged
 from modelscan.core.launch import NO_LIMITS, Launch, Limits, OllamaLaunch
 from modelscan.core.plan import Plan
@@ -59,17 +60,6 @@ class RemoteRecord(Tagged):
     """The family of what is remembered of a server that is not ours."""
 
     __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """GPUStack's own opinion of a request. ``decided`` is False where it only could not judge."""
-
-    compatible: bool
-    decided: bool = True
-    messages: tuple[str, ...] = ()
-    vram_bytes: int | None = None
-    ram_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

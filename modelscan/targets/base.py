@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from modelscan.core.deployment_state import Health, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import RemoteError
+from modelscan.core.evaluation import Evaluation
 from modelscan.core.jsonform import Tagged
 from modelscan.core.remedy import Remedy
 from modelscan.state.clock import now_text
@@ -16,7 +17,7 @@ from modelscan.targets.events import Events, no_events
 from modelscan.targets.request import Request
 
 if TYPE_CHECKING:
-    from modelscan.core.deployment import Deployment, Evaluation
+    from modelscan.core.deployment import Deployment
     from modelscan.core.plan import Plan, ResolvedModel
 
 Save = Callable[["Deployment"], None]

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from modelscan.core.deployment import ClusterRecord, Deployment, Evaluation
+from modelscan.core.deployment import ClusterRecord, Deployment
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
+from modelscan.core.evaluation import Evaluation
 from modelscan.core.units import format_bytes
 from modelscan.targets.gpustack.client import Client
 from modelscan.targets.gpustack.states import one_line

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from modelscan.core.deployment import ClusterRecord, Deployment, Evaluation
+from modelscan.core.deployment import ClusterRecord, Deployment
 from modelscan.core.deployment_state import Health, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, NotDeployableError, RemoteError
+from modelscan.core.evaluation import Evaluation
 from modelscan.core.jsonform import to_json
 from modelscan.core.launch import ClusterLaunch
 from modelscan.state.config import Config
