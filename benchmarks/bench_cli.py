@@ -7,6 +7,7 @@ rounds is printed. Peers are installed into .cache/peers (their own environment)
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import statistics
 import subprocess
@@ -72,6 +73,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--no-peers", action="store_true")
     options = parser.parse_args()
+    # An installed modelscan has its bytecode, also where PYTHONDONTWRITEBYTECODE keeps us from it.
+    compileall.compile_dir(ROOT / "modelscan", quiet=1)
     table = commands(None if options.no_peers else install_peers())
     samples: dict[str, list[float]] = {label: [] for label in table}
     with tempfile.TemporaryDirectory() as home:

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.deployments import ESTIMATE, make, plan
 
-from modelscan.core.deployment import ClusterRecord, Evaluation
+from modelscan.core.deployment import ClusterRecord
 from modelscan.core.errors import UsageError
 from modelscan.core.estimate import DeviceEstimate, Parts
+from modelscan.core.evaluation import Evaluation
 from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB
 from modelscan.targets.gpustack.client import Dialect
