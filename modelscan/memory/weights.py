@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelscan.core.architecture import Architecture, Weights
-from modelscan.memory.tensor_table import Spec, tensor_table
+from modelscan.memory.tensor_table import NamedShape, tensor_table
 from modelscan.memory.weight_formats import WeightFormat
 from modelscan.memory.weights_gguf import is_expert
 
@@ -189,7 +189,7 @@ def _modules(name: str) -> tuple[str, ...]:
     return (f"layers.{layer}.{rest.removesuffix('.weight')}",)
 
 
-def _per_layer(table: list[Spec], sizes: Mapping[str, float], count: int) -> list[float]:
+def _per_layer(table: list[NamedShape], sizes: Mapping[str, float], count: int) -> list[float]:
     layers = [0.0] * count
     for name, _ in table:
         match = _TAIL.match(name)
@@ -198,7 +198,7 @@ def _per_layer(table: list[Spec], sizes: Mapping[str, float], count: int) -> lis
     return layers
 
 
-def _active(table: list[Spec], architecture: Architecture) -> int:
+def _active(table: list[NamedShape], architecture: Architecture) -> int:
     """Parameters one token goes through in the trunk."""
     experts, count = architecture.experts, len(architecture.layers)
     share = experts.active / experts.total if experts else 1.0

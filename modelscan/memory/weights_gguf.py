@@ -25,6 +25,7 @@ def is_expert(name: str) -> bool:
 
 
 def values(tensor: Tensor) -> int:
+    """The number of elements of a tensor."""
     count = 1
     for dimension in tensor.shape:
         count *= dimension

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from modelscan.core.architecture import Attention, Latent
-from modelscan.memory.architecture.config_fields import Fields, whole
+from modelscan.memory.architecture.config_fields import ConfigFields, whole
 
 _LATENT = ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
 
 
-def latent_of(fields: Fields) -> Latent | None:
+def latent_of(fields: ConfigFields) -> Latent | None:
     """The low ranks of keys and values, where they are projected from a latent."""
     rank = fields.number("kv_lora_rank")
     if not rank:
@@ -26,7 +26,7 @@ def latent_of(fields: Fields) -> Latent | None:
     )
 
 
-def caches_latent(fields: Fields) -> bool:
+def caches_latent(fields: ConfigFields) -> bool:
     """Whether engines cache the latent itself: only with the whole signature of DeepSeek's MLA.
 
     MiniCPM3 leaves out ``v_head_dim``; its engines cache every head, values padded to the keys.
@@ -34,7 +34,9 @@ def caches_latent(fields: Fields) -> bool:
     return all(fields.number(name) for name in _LATENT)
 
 
-def heads_of(fields: Fields, index: int, hidden: int, kind: Attention) -> tuple[int, int, int, int]:
+def heads_of(
+    fields: ConfigFields, index: int, hidden: int, kind: Attention
+) -> tuple[int, int, int, int]:
     """Heads, KV heads, key and value length of one attending layer."""
     heads = fields.at(index, "num_attention_heads", "n_head", "n_heads", "num_heads") or 1
     kv_heads = fields.at(index, "num_key_value_heads", "n_kv_heads", "num_kv_heads", "n_head_kv",
@@ -51,7 +53,7 @@ def heads_of(fields: Fields, index: int, hidden: int, kind: Attention) -> tuple[
     return _by_kind(fields, kind, heads, kv_heads, key, value)
 
 
-def _one_kv_head(fields: Fields, kv_heads: int | None) -> bool:
+def _one_kv_head(fields: ConfigFields, kv_heads: int | None) -> bool:
     """Multi-query attention: Falcon 7B has one head whatever ``num_kv_heads`` says."""
     if fields.text("attn_type") == "multiquery_attention":  # MPT
         return True
@@ -62,7 +64,7 @@ def _one_kv_head(fields: Fields, kv_heads: int | None) -> bool:
 
 
 def _by_kind(
-    fields: Fields, kind: Attention, heads: int, kv_heads: int, key: int, value: int
+    fields: ConfigFields, kind: Attention, heads: int, kv_heads: int, key: int, value: int
 ) -> tuple[int, int, int, int]:
     """Sliding and full layers may differ in heads and sizes (MiMo: swa_*; Gemma 4: global_*)."""
     if kind is Attention.SLIDING:

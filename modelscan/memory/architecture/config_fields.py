@@ -19,7 +19,7 @@ AUDIO_KEYS = ("audio_config", "audio_encoder", "speech_config", "whisper_config"
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
+class ConfigFields:
     """Lookups by any of several names; nested text config first, the outer one after it.
 
     ``blocks``: nested tables of the text config whose keys are read as its own. ``names`` collects
@@ -35,6 +35,7 @@ class Fields:
     values: dict[tuple[str, ...], Any] = field(default_factory=dict, compare=False)
 
     def get(self, *names: str) -> Any:
+        """The first value that is not null among these names; None if there is none."""
         if names not in self.values:
             self.names.add(names)
             self.values[names] = self._first(names)
@@ -79,18 +80,22 @@ class Fields:
         self.names.add(names)
 
     def flag(self, *names: str) -> bool | None:
+        """The value as a boolean; None if it is missing or neither boolean nor integer."""
         value = self.get(*names)
         return bool(value) if isinstance(value, (bool, int)) else None
 
     def text(self, *names: str) -> str:
+        """The value if it is a string, else an empty string."""
         value = self.get(*names)
         return value if isinstance(value, str) else ""
 
     def table(self, *names: str) -> Mapping[str, Any]:
+        """The value if it is a JSON object, else an empty one."""
         value = self.get(*names)
         return value if isinstance(value, Mapping) else {}
 
     def items(self, *names: str) -> tuple[Any, ...]:
+        """The value if it is a list, else an empty tuple."""
         value = self.get(*names)
         return tuple(value) if _listed(value) else ()
 
@@ -112,7 +117,7 @@ def _listed(value: Any) -> bool:
     return isinstance(value, (list, tuple))
 
 
-def text_fields(config: Mapping[str, Any]) -> Fields:
+def text_fields(config: Mapping[str, Any]) -> ConfigFields:
     """The language model's part, however deep it is nested."""
     inner: Mapping[str, Any] = config
     for _ in range(3):
@@ -121,22 +126,26 @@ def text_fields(config: Mapping[str, Any]) -> Fields:
             break
         inner = nested
     blocks = (inner.get(name) for name in BLOCK_KEYS)
-    return Fields(inner, config, tuple(block for block in blocks if isinstance(block, Mapping)))
+    return ConfigFields(
+        inner, config, tuple(block for block in blocks if isinstance(block, Mapping))
+    )
 
 
-def vision_fields(config: Mapping[str, Any]) -> Fields | None:
+def vision_fields(config: Mapping[str, Any]) -> ConfigFields | None:
+    """The fields of the vision encoder; None for a model without one."""
     for source in (config, first_table(config, TEXT_KEYS) or {}):
         found = first_table(source, VISION_KEYS)
         if found:
-            return Fields(found, {})
+            return ConfigFields(found, {})
     return None
 
 
-def audio_fields(config: Mapping[str, Any]) -> Fields | None:
+def audio_fields(config: Mapping[str, Any]) -> ConfigFields | None:
+    """The fields of the audio encoder; None for a model without one."""
     for source in (config, first_table(config, ("thinker_config",)) or {}):
         found = first_table(source, AUDIO_KEYS)
         if found:
-            return Fields(found, {})
+            return ConfigFields(found, {})
     return None
 
 

@@ -1,7 +1,7 @@
 """Keys of a config.json that no reader looked up and that are not known to be harmless.
 
-Any of them may change shapes, cache or weights, so an estimate that ignores one is a range. What
-readers look up is collected while they read (``Fields.names``); what is harmless comes from the
+Any of them may change shapes, cache or weights, so an estimate that ignores one is a range.
+``ConfigFields.names`` collects the keys that readers look up; the harmless ones come from the
 configuration classes of transformers (``harmless_keys``).
 """
 
@@ -15,7 +15,7 @@ from modelscan.memory.architecture.config_fields import (
     AUDIO_KEYS,
     TEXT_KEYS,
     VISION_KEYS,
-    Fields,
+    ConfigFields,
     first_table,
 )
 from modelscan.memory.architecture.harmless_keys import HARMLESS, TOWERS
@@ -50,7 +50,7 @@ _READ_ELSEWHERE = frozenset({"quantization_config", "quantization", "compression
 _NAMED = 6  # keys named in a message; a longer list says how many more
 
 
-def unread_keys(config: Mapping[str, Any], fields: Fields) -> tuple[str, ...]:
+def unread_keys(config: Mapping[str, Any], fields: ConfigFields) -> tuple[str, ...]:
     """Paths such as ``text_config.kv_groups``, sorted. Null values and empty tables are nothing."""
     looked_up = frozenset(name for names in fields.names for name in names)
     return tuple(sorted(set(_unread(config, "", fields, looked_up))))
@@ -66,14 +66,14 @@ def unread_note(keys: tuple[str, ...]) -> str:
     )
 
 
-def mixed_note(names: tuple[str, ...], fields: Fields) -> str:
+def mixed_note(names: tuple[str, ...], fields: ConfigFields) -> str:
     """One value per layer where the estimate knows one for all."""
     key = next((name for name in names if isinstance(fields.get(name), (list, tuple))), names[0])
     return f"{key} lists different values: the largest is counted, the estimate is a range"
 
 
 def _unread(
-    table: Mapping[str, Any], prefix: str, fields: Fields, looked_up: frozenset[str]
+    table: Mapping[str, Any], prefix: str, fields: ConfigFields, looked_up: frozenset[str]
 ) -> Iterator[str]:
     part = first_table(table, TEXT_KEYS)
     for key, value in table.items():

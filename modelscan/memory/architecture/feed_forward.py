@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.core.architecture import Attention, Experts
-from modelscan.memory.architecture.config_fields import Fields, ratio, whole
+from modelscan.memory.architecture.config_fields import ConfigFields, ratio, whole
 from modelscan.memory.architecture.layer_kinds import Kinds
 
 _MIXERS = frozenset({"-", "e", "moe", "mlp"})  # blocks that are a feed-forward and nothing else
@@ -32,7 +32,7 @@ _WHICH_NAMES = ("mlp_only_layers", "mlp_layer_types", "moe_layers", "moe_layer_i
                 "expert_layer_offset")  # fmt: skip
 
 
-def gated(fields: Fields) -> bool:
+def gated(fields: ConfigFields) -> bool:
     """SwiGLU and kin have a gate; plain GELU, ReLU and squared ReLU have none."""
     stated = fields.flag("gated_mlp", "use_gated_mlp", "mlp_gated")
     if stated is not None:
@@ -53,7 +53,7 @@ def gated(fields: Fields) -> bool:
     return not kind
 
 
-def residual_experts(fields: Fields) -> bool:
+def residual_experts(fields: ConfigFields) -> bool:
     """A dense part beside the experts of a block: Grok 2, Arctic, Gemma 4, LongCat."""
     return bool(
         fields.flag("residual_moe") or fields.flag("enable_moe_block")
@@ -62,7 +62,7 @@ def residual_experts(fields: Fields) -> bool:
     )  # fmt: skip
 
 
-def experts(fields: Fields) -> Experts | None:
+def experts(fields: ConfigFields) -> Experts | None:
     """The routed experts; per-modality lists (ERNIE-VL) give a second set beside the text's."""
     total = _first(fields, *_COUNT_NAMES)
     active = fields.number("num_experts_per_tok", "num_experts_per_token", "experts_per_token",
@@ -79,7 +79,7 @@ def experts(fields: Fields) -> Experts | None:
     return Experts(total, active, width, shared, shared_width, gated(fields))
 
 
-def second_experts(fields: Fields) -> tuple[int, int]:
+def second_experts(fields: ConfigFields) -> tuple[int, int]:
     """How many experts the second modality has, and their width; 0, 0 with one set for all."""
     counts = fields.items(*_COUNT_NAMES)
     widths = fields.items(*_WIDTH_NAMES)
@@ -90,13 +90,13 @@ def second_experts(fields: Fields) -> tuple[int, int]:
     return count or 0, width or 0
 
 
-def _first(fields: Fields, *names: str) -> int | None:
+def _first(fields: ConfigFields, *names: str) -> int | None:
     """A number; of one value per modality the text's, which comes first."""
     listed = fields.items(*names)
     return whole(listed[0]) if len(listed) == 2 else fields.number(*names)
 
 
-def _shared(fields: Fields, width: int) -> tuple[int, int]:
+def _shared(fields: ConfigFields, width: int) -> tuple[int, int]:
     """Shared experts: how many, and the width of all of them together."""
     fields.settled("use_mixed_mlp_moe")  # Hunyuan: whether the stated shared experts are there
     count = fields.number("n_shared_experts", "num_shared_experts", "num_shared_expert",
@@ -116,7 +116,7 @@ def _shared(fields: Fields, width: int) -> tuple[int, int]:
 
 
 def feed_forward(
-    fields: Fields, index: int, hidden: int, kinds: Kinds, experts: Experts | None
+    fields: ConfigFields, index: int, hidden: int, kinds: Kinds, experts: Experts | None
 ) -> tuple[int, bool]:
     """The dense width of a block (0: none) and whether it has routed experts."""
     fields.settled(*_DENSE_NAMES, "mamba_use_mlp", "mlp_expansion_factor")
@@ -135,7 +135,7 @@ def feed_forward(
     return (dense if both or not moe else 0), moe
 
 
-def _is_moe(fields: Fields, index: int) -> bool:
+def _is_moe(fields: ConfigFields, index: int) -> bool:
     if index in fields.items("mlp_only_layers"):
         return False
     types = fields.items("mlp_layer_types")
@@ -168,7 +168,7 @@ def _is_moe(fields: Fields, index: int) -> bool:
     return index >= lead and index % max(1, step) == 0
 
 
-def _dense_width(fields: Fields, index: int, hidden: int) -> int:
+def _dense_width(fields: ConfigFields, index: int, hidden: int) -> int:
     block = fields.entry("block_configs", index)
     if block:
         return _block_width(block.get("ffn") or {}, hidden)

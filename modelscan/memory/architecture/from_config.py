@@ -24,7 +24,7 @@ from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.attention_heads import caches_latent, heads_of, latent_of
 from modelscan.memory.architecture.config_extras import engine_extras
 from modelscan.memory.architecture.config_fields import (
-    Fields,
+    ConfigFields,
     audio_fields,
     text_fields,
     vision_fields,
@@ -59,7 +59,7 @@ def from_config(config: Mapping[str, Any]) -> Architecture:
     return read(config)[0]
 
 
-def read(config: Mapping[str, Any]) -> tuple[Architecture, Fields]:
+def read(config: Mapping[str, Any]) -> tuple[Architecture, ConfigFields]:
     """The architecture, and the fields with the names that were looked up for it."""
     fields = text_fields(config)
     count = _layer_count(fields)
@@ -95,7 +95,7 @@ def read(config: Mapping[str, Any]) -> tuple[Architecture, Fields]:
     return replace(found, known=kinds.known and not notes, notes=notes), fields
 
 
-def _layer_count(fields: Fields) -> int:
+def _layer_count(fields: ConfigFields) -> int:
     """Decoder layers. LongCat's classes count twice as many: each layer has two attentions."""
     names: tuple[str, ...] = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "depth",
              "num_decoder_layers")  # fmt: skip
@@ -105,7 +105,7 @@ def _layer_count(fields: Fields) -> int:
     return _required(fields, *names, listed="layers_block_type")
 
 
-def _double(fields: Fields) -> bool:
+def _double(fields: ConfigFields) -> bool:
     """Two attentions and two dense parts per decoder layer, one of them with the experts."""
     return fields.number("zero_expert_num") is not None and bool(fields.number("num_layers"))
 
@@ -116,7 +116,7 @@ def doubled(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return tuple(block for pair in pairs for block in pair)
 
 
-def _required(fields: Fields, *names: str, listed: str | None = None) -> int:
+def _required(fields: ConfigFields, *names: str, listed: str | None = None) -> int:
     value = fields.number(*names)
     if not value and listed:
         value = len(fields.items(listed))
@@ -130,17 +130,17 @@ def _required(fields: Fields, *names: str, listed: str | None = None) -> int:
     return value
 
 
-def _class_name(fields: Fields) -> str:
+def _class_name(fields: ConfigFields) -> str:
     classes = fields.items("architectures")
     return str(classes[0]) if classes else "unknown"
 
 
-def _context(fields: Fields) -> int | None:
+def _context(fields: ConfigFields) -> int | None:
     return fields.number("max_position_embeddings", "n_positions", "seq_length", "n_ctx",
                          "max_seq_len", "max_sequence_length", "model_max_length")  # fmt: skip
 
 
-def _tied(fields: Fields, config: Mapping[str, Any]) -> bool:
+def _tied(fields: ConfigFields, config: Mapping[str, Any]) -> bool:
     stated = fields.flag("tie_word_embeddings", "share_embeddings_and_output_weights")
     if stated is not None:
         return stated
@@ -148,13 +148,13 @@ def _tied(fields: Fields, config: Mapping[str, Any]) -> bool:
     return any(word in kind for word in _TIED_BY_DEFAULT)
 
 
-def _prediction_layers(fields: Fields) -> int:
+def _prediction_layers(fields: ConfigFields) -> int:
     """Stored prediction blocks. MiniMax names modules that its checkpoints do not hold."""
     count = fields.number("num_nextn_predict_layers", "mtp_num_hidden_layers") or 0
     return 0 if fields.number("num_mtp_modules") else count
 
 
-def _encoder_only(fields: Fields) -> bool:
+def _encoder_only(fields: ConfigFields) -> bool:
     classes = " ".join(str(name) for name in fields.items("architectures"))
     if any(word in classes for word in _CAUSAL) or fields.flag("is_decoder"):
         return False
@@ -164,7 +164,7 @@ def _encoder_only(fields: Fields) -> bool:
 
 
 def _layer(
-    fields: Fields, index: int, hidden: int, kinds: Kinds, latent: Latent | None,
+    fields: ConfigFields, index: int, hidden: int, kinds: Kinds, latent: Latent | None,
     experts: Experts | None,
 ) -> Layer:  # fmt: skip
     kind = kinds.kinds[index] if index < len(kinds.kinds) else Attention.FULL
@@ -197,7 +197,7 @@ def _layer(
 
 
 def _extra(
-    fields: Fields, config: Mapping[str, Any], hidden: int
+    fields: ConfigFields, config: Mapping[str, Any], hidden: int
 ) -> dict[str, int | float | str | bool]:
     """Numbers that only parameter counts and single engines need."""
     extra: dict[str, int | float | str | bool] = {}
@@ -242,7 +242,7 @@ def _extra(
     return {**extra, **engine_extras(fields, config)}
 
 
-def _notes(config: Mapping[str, Any], fields: Fields, kinds: Kinds) -> tuple[str, ...]:
+def _notes(config: Mapping[str, Any], fields: ConfigFields, kinds: Kinds) -> tuple[str, ...]:
     notes = list(kinds.notes)
     if fields.items("compress_ratios"):
         notes.append("the cache is compressed by a scheme of its own: the estimate is a range")

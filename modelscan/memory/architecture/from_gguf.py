@@ -65,21 +65,25 @@ class Keys:
     header: GgufHeader
 
     def value(self, name: str) -> object:
+        """The raw value of a key: scalar, tuple or None."""
         return self.header.key(name)
 
     def number(self, name: str) -> int | None:
+        """A size; the largest value of a per-layer list; None if missing or implausible."""
         value = self.header.key(name)
         if isinstance(value, tuple):
             return max((v for item in value if (v := _size(item)) is not None), default=None)
         return _size(value)
 
     def per_layer(self, name: str, layer: int) -> int | None:
+        """The size for block ``layer``: its list entry, or the scalar that applies to all."""
         value = self.header.key(name)
         if isinstance(value, tuple):
             return _size(value[layer]) if layer < len(value) else None
         return _size(value)
 
     def required(self, name: str) -> int:
+        """A size that every model has. Raises GgufError if it is missing."""
         value = self.number(name)
         if value is None or value < 0:
             raise GgufError(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from modelscan.memory.architecture.config_fields import Fields
+from modelscan.memory.architecture.config_fields import ConfigFields
 
 
-def owns_cache(fields: Fields, index: int, count: int) -> bool:
+def owns_cache(fields: ConfigFields, index: int, count: int) -> bool:
     """Whether layer ``index`` of ``count`` stores keys and values.
 
     ``num_kv_shared_layers``: the last ones read an earlier layer's (Gemma 3n and 4). ``use_cla``
@@ -26,7 +26,7 @@ def owns_cache(fields: Fields, index: int, count: int) -> bool:
     return not any(index in group[1:] for group in groups if isinstance(group, (list, tuple)))
 
 
-def cross_layer(fields: Fields) -> int:
+def cross_layer(fields: ConfigFields) -> int:
     """How many layers share one cache and its projections; 0 where each has its own."""
     factor = fields.number("cla_share_factor") or 0
     return factor if fields.flag("use_cla") and factor > 1 else 0

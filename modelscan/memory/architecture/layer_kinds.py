@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelscan.core.architecture import Attention
-from modelscan.memory.architecture.config_fields import Fields, whole
+from modelscan.memory.architecture.config_fields import ConfigFields, whole
 
 _WORDS = {
     "full_attention": Attention.FULL, "full": Attention.FULL, "attention": Attention.FULL,
@@ -43,8 +43,8 @@ _DEFAULTS = {
     "exaone_moe": Pattern(4), "modernbert": Pattern(3, full_first=True), "afmoe": Pattern(4),
     "smallthinker": Pattern(4, full_first=True), "plamo3": Pattern(8), "vaultgemma": Pattern(2),
 }  # fmt: skip
-# Fields that say which layers attend how: a list of layers makes the others irrelevant, and so does
-# the absence of a window.
+# Fields that state which layers attend how. A list of layers makes the others irrelevant, and so
+# does the absence of a window.
 _PERIODS = ("full_attention_interval", "attn_layer_period", "attn_layer_offset",
             "attn_layer_indices", "full_attn_idxs", "attn_layer_idx",
             "layer_group_size")  # fmt: skip
@@ -65,7 +65,7 @@ class Kinds:
     known: bool = True
 
 
-def layer_kinds(fields: Fields, count: int) -> Kinds:
+def layer_kinds(fields: ConfigFields, count: int) -> Kinds:
     """The kinds of ``count`` layers. Unknown words are counted as full attention, with a note."""
     window = fields.number("sliding_window", "sliding_window_size", "window_size", "local_window",
                            "local_attention")  # fmt: skip
@@ -83,7 +83,7 @@ def layer_kinds(fields: Fields, count: int) -> Kinds:
     return Kinds(kinds, chunk if Attention.CHUNKED in kinds else window)
 
 
-def _words(fields: Fields, count: int) -> tuple[str, ...]:
+def _words(fields: ConfigFields, count: int) -> tuple[str, ...]:
     """The file's list of layers, as lower-case words, cycled to ``count`` when it is shorter."""
     pattern = fields.get("hybrid_override_pattern", "layers_block_type", "layer_types",
                          "block_types", "_block_types", "layers_types", "mixer_types")  # fmt: skip
@@ -99,7 +99,7 @@ def _words(fields: Fields, count: int) -> tuple[str, ...]:
     return tuple((listed * repeats)[:count])
 
 
-def _from_words(words: tuple[str, ...], window: int | None, fields: Fields) -> Kinds:
+def _from_words(words: tuple[str, ...], window: int | None, fields: ConfigFields) -> Kinds:
     chunk = fields.number("attention_chunk_size")
     kinds, unknown = [], set()
     for word in words:
@@ -114,7 +114,7 @@ def _from_words(words: tuple[str, ...], window: int | None, fields: Fields) -> K
     return Kinds(tuple(kinds), window, notes, words, not unknown)
 
 
-def _from_hybrid_fields(fields: Fields, count: int) -> tuple[Attention, ...] | None:
+def _from_hybrid_fields(fields: ConfigFields, count: int) -> tuple[Attention, ...] | None:
     """Layers with a state, marked by index lists, periods or flags."""
     linear = fields.table("linear_attn_config")
     if linear.get("kda_layers") or linear.get("full_attn_layers"):
@@ -147,7 +147,7 @@ def _block_kind(block: Any) -> Attention:
     return Attention.NONE if replaced else Attention.FULL
 
 
-def _from_periods(fields: Fields, count: int) -> tuple[Attention, ...] | None:
+def _from_periods(fields: ConfigFields, count: int) -> tuple[Attention, ...] | None:
     interval = fields.number("full_attention_interval")
     if interval:
         return tuple(
@@ -175,7 +175,9 @@ def _from_periods(fields: Fields, count: int) -> tuple[Attention, ...] | None:
     return None
 
 
-def _from_windows(fields: Fields, count: int, window: int | None) -> tuple[Attention, ...] | None:
+def _from_windows(
+    fields: ConfigFields, count: int, window: int | None
+) -> tuple[Attention, ...] | None:
     if fields.items("hybrid_layer_pattern"):  # 0 attends fully, 1 slides
         return tuple(
             Attention.SLIDING if bool(v) else Attention.FULL
@@ -191,7 +193,7 @@ def _from_windows(fields: Fields, count: int, window: int | None) -> tuple[Atten
     return _sliding(fields, count)
 
 
-def _sliding(fields: Fields, count: int) -> tuple[Attention, ...]:
+def _sliding(fields: ConfigFields, count: int) -> tuple[Attention, ...]:
     kind = fields.text("model_type").removesuffix("_text")
     first_full = fields.number("max_window_layers")
     if fields.flag("use_sliding_window") and first_full is not None:
