@@ -1,7 +1,7 @@
-"""Every tensor an architecture has, by GGUF name and shape: for counting and for projecting.
+"""All tensors of an architecture by GGUF name and shape, to count parameters and project files.
 
-Shapes are in GGML order: (input, output[, experts]). The main matrices follow from the sizes in
-the architecture alone; small ones (norms, biases) from the family's layout.
+Shapes are in GGML order: (input, output[, experts]). The main matrices follow from the
+architecture's sizes; small ones (norms, biases) from the family's layout.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NamedShape = tuple[str, tuple[int, ...]]
 
 
 def tensor_table(architecture: Architecture, *, mtp: bool = False) -> list[NamedShape]:
-    """All tensors of the trunk; with ``mtp`` also of the stored multi-token-prediction blocks."""
+    """(name, shape) of all tensors of the trunk; with ``mtp`` also of the prediction blocks."""
     style = tensor_layout(architecture.name)
     table = list(_ends(architecture, style))
     for index, layer in enumerate(architecture.layers):
@@ -83,7 +83,7 @@ def _attention(
         yield f"{p}attn_qkv.weight", (hidden, query + keys + values)
     else:
         yield from _queries(p, hidden, query, architecture)
-        shared = extra.get("cross_layer") and not layer.owns_cache  # its projections, too
+        shared = extra.get("cross_layer") and not layer.owns_cache  # its projections as well
         if not shared:
             yield f"{p}attn_k.weight", (hidden, keys)
         if not shared and not (extra.get("k_eq_v") and layer.attention is Attention.FULL):
@@ -128,7 +128,7 @@ def _latent(p: str, layer: Layer, architecture: Architecture) -> Iterator[NamedS
 
 
 def _indexer(p: str, architecture: Architecture) -> Iterator[NamedShape]:
-    """DeepSeek sparse attention: a small scorer per layer."""
+    """The indexer of DeepSeek's sparse attention, which scores tokens in each layer."""
     size, heads = (int(architecture.extra.get(k, 0)) for k in ("indexer_key_length",
                                                                "indexer_heads"))  # fmt: skip
     rank = architecture.latent.q_lora_rank if architecture.latent else None
@@ -215,7 +215,7 @@ def _experts(p: str, architecture: Architecture, experts: Experts) -> Iterator[N
     extra = architecture.extra
     second, narrow = int(extra.get("second_experts", 0)), int(extra.get("second_expert_width", 0))
     sets = (("", experts.total, experts.width), (".vision", second, narrow))
-    for suffix, total, width in sets:  # a modality may have experts of its own
+    for suffix, total, width in sets:  # a second modality may have its own experts
         if experts.gated:
             yield f"{p}ffn_gate_exps{suffix}.weight", (inside, width, total)
         yield f"{p}ffn_up_exps{suffix}.weight", (inside, width, total)
@@ -249,7 +249,7 @@ def _dense(
 
 
 def _mtp(architecture: Architecture, style: TensorLayout) -> Iterator[NamedShape]:
-    """Prediction blocks repeat the last attending block and join two hidden states."""
+    """Prediction blocks: those of the last attending block, and a matrix for two hidden states."""
     hidden, count = architecture.hidden, len(architecture.layers)
     attending = [layer for layer in architecture.layers if layer.kv_heads]
     layer = attending[-1] if attending else architecture.layers[-1]

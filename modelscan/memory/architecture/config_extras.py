@@ -13,8 +13,8 @@ Extra = dict[str, int | float | str | bool]
 def engine_extras(fields: ConfigFields, config: Mapping[str, Any]) -> Extra:
     """Entries for ``Architecture.extra``: rope tables, vision tower, states, block quantization.
 
-    ``rope_linear_factor``: linear scaling builds a cos/sin table that many times longer.
-    ``rope_tables``: how many more tables of the plain length (local, global bases).
+    ``rope_linear_factor``: factor by which linear scaling lengthens the cos/sin table.
+    ``rope_tables``: number of tables, if local and global layers have different bases.
     """
     extra: Extra = {}
     scalings = list(_scalings(fields))

@@ -1,4 +1,4 @@
-"""The feed-forward side of config.json: dense widths, experts, which block has which."""
+"""Feed-forward blocks from config.json: dense widths, experts, and which block has which."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from modelscan.core.architecture import Attention, Experts
 from modelscan.memory.architecture.config_fields import ConfigFields, ratio, whole
 from modelscan.memory.architecture.layer_kinds import Kinds
 
-_MIXERS = frozenset({"-", "e", "moe", "mlp"})  # blocks that are a feed-forward and nothing else
-# Families whose classes have no gate and whose files name no activation.
+_MIXERS = frozenset({"-", "e", "moe", "mlp"})  # blocks with a feed-forward only
+# Families without a gate whose config.json states no activation.
 _PLAIN = ("falcon", "refinedweb", "bloom", "mpt", "gpt2", "gpt_neox", "gptj", "gpt_bigcode",
           "codegen", "opt", "xglm", "biogpt", "persimmon", "fuyu", "starcoder2")  # fmt: skip
-# Gated with GELU: the activation's name does not show the gate.
+# Families gated with GELU: the name of the activation does not state the gate.
 _GATED_GELU = ("gemma", "modernbert", "grok")
-# Families whose ``intermediate_size`` is that of the gate and the up matrix together.
+# Families whose ``intermediate_size`` is the sum of the gate's and the up matrix's widths.
 _HALVED = ("qwen", "recurrent_gemma")
 _DENSE_NAMES = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size",
                 "ffn_hidden_size", "ffn_dim", "n_inner", "d_ff", "ffn_intermediate_size",
@@ -33,11 +33,11 @@ _WHICH_NAMES = ("mlp_only_layers", "mlp_layer_types", "moe_layers", "moe_layer_i
 
 
 def gated(fields: ConfigFields) -> bool:
-    """SwiGLU and kin have a gate; plain GELU, ReLU and squared ReLU have none."""
+    """Whether feed-forwards have a gate: SwiGLU and its variants do; plain GELU and ReLU do not."""
     stated = fields.flag("gated_mlp", "use_gated_mlp", "mlp_gated")
     if stated is not None:
         return stated
-    if fields.text("mlp_type") == "gated":  # StarCoder2 names the other kind "default"
+    if fields.text("mlp_type") == "gated":  # StarCoder2; the other value is "default"
         return True
     activation = fields.text("mlp_hidden_act", "hidden_act", "activation_function", "ffn_act",
                              "hidden_activation", "afn", "activation").lower()  # fmt: skip
@@ -54,7 +54,7 @@ def gated(fields: ConfigFields) -> bool:
 
 
 def residual_experts(fields: ConfigFields) -> bool:
-    """A dense part beside the experts of a block: Grok 2, Arctic, Gemma 4, LongCat."""
+    """Whether blocks have a dense part in addition to experts: Grok 2, Arctic, Gemma 4, LongCat."""
     return bool(
         fields.flag("residual_moe") or fields.flag("enable_moe_block")
         or fields.number("zero_expert_num") is not None
@@ -63,7 +63,10 @@ def residual_experts(fields: ConfigFields) -> bool:
 
 
 def experts(fields: ConfigFields) -> Experts | None:
-    """The routed experts; per-modality lists (ERNIE-VL) give a second set beside the text's."""
+    """The routed experts; None for a dense model.
+
+    Of lists with one value per modality (ERNIE-VL) this is the text's, the first.
+    """
     total = _first(fields, *_COUNT_NAMES)
     active = fields.number("num_experts_per_tok", "num_experts_per_token", "experts_per_token",
                            "top_k_experts", "moe_topk", "moe_k", "num_selected_experts",
@@ -80,7 +83,7 @@ def experts(fields: ConfigFields) -> Experts | None:
 
 
 def second_experts(fields: ConfigFields) -> tuple[int, int]:
-    """How many experts the second modality has, and their width; 0, 0 with one set for all."""
+    """Number and width of the second modality's experts; (0, 0) if there is one set for all."""
     counts = fields.items(*_COUNT_NAMES)
     widths = fields.items(*_WIDTH_NAMES)
     if len(counts) != 2 and len(widths) != 2:
@@ -91,14 +94,14 @@ def second_experts(fields: ConfigFields) -> tuple[int, int]:
 
 
 def _first(fields: ConfigFields, *names: str) -> int | None:
-    """A number; of one value per modality the text's, which comes first."""
+    """A number; of a list with one value per modality, the first: the text's."""
     listed = fields.items(*names)
     return whole(listed[0]) if len(listed) == 2 else fields.number(*names)
 
 
 def _shared(fields: ConfigFields, width: int) -> tuple[int, int]:
-    """Shared experts: how many, and the width of all of them together."""
-    fields.settled("use_mixed_mlp_moe")  # Hunyuan: whether the stated shared experts are there
+    """Number of shared experts, and their total width."""
+    fields.settled("use_mixed_mlp_moe")  # Hunyuan: whether the shared experts exist
     count = fields.number("n_shared_experts", "num_shared_experts", "num_shared_expert",
                           "moe_num_shared_experts")  # fmt: skip
     each = fields.number("moe_shared_expert_intermediate_size")
@@ -118,15 +121,15 @@ def _shared(fields: ConfigFields, width: int) -> tuple[int, int]:
 def feed_forward(
     fields: ConfigFields, index: int, hidden: int, kinds: Kinds, experts: Experts | None
 ) -> tuple[int, bool]:
-    """The dense width of a block (0: none) and whether it has routed experts."""
+    """The dense width of block ``index`` (0: none), and whether it has routed experts."""
     fields.settled(*_DENSE_NAMES, "mamba_use_mlp", "mlp_expansion_factor")
     if set(kinds.kinds) == {Attention.SSM} and not kinds.words:
-        return 0, False  # Mamba: its intermediate_size is the state's own
+        return 0, False  # Mamba: intermediate_size is the width of the state
     if _MIXERS & set(kinds.words):
-        word = kinds.words[index]  # one mixer per block, feed-forward being one of them
+        word = kinds.words[index]  # one mixer per block; a feed-forward is one kind
         dense = _dense_width(fields, index, hidden) if word in ("-", "mlp") else 0
         return dense, word in ("e", "moe") and experts is not None
-    fields.settled(*_WHICH_NAMES)  # one of them is enough
+    fields.settled(*_WHICH_NAMES)  # the first that is present decides
     moe = experts is not None and _is_moe(fields, index)
     if moe and fields.flag("parallel_attn_mlp_res") and residual_experts(fields):
         return hidden, True  # Arctic: the residual part is as wide as the model
@@ -144,9 +147,9 @@ def _is_moe(fields: ConfigFields, index: int) -> bool:
     listed = fields.items("moe_layers", "moe_layer_indices")
     if listed:
         return index in listed
-    named = fields.text("moe_layers_enum")
-    if named:
-        return str(index) in named.split(",")
+    numbers = fields.text("moe_layers_enum")
+    if numbers:
+        return str(index) in numbers.split(",")
     frequency = fields.get("moe_layer_freq")
     if isinstance(frequency, (list, tuple)):
         return index < len(frequency) and bool(frequency[index])

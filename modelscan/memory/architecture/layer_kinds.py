@@ -1,6 +1,6 @@
-"""Which layer attends how, from config.json: the many spellings of one list.
+"""The kind of attention of each layer, from config.json.
 
-Patterns that the file leaves out are the class defaults of transformers, by ``model_type``.
+Patterns that the file omits are the class defaults of transformers, by ``model_type``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A class default: every ``period``-th layer attends fully, the last or the first of each."""
+    """A class default: one layer per ``period`` attends fully, the last or, if set, the first."""
 
     period: int
     full_first: bool = False
@@ -43,8 +43,8 @@ _DEFAULTS = {
     "exaone_moe": Pattern(4), "modernbert": Pattern(3, full_first=True), "afmoe": Pattern(4),
     "smallthinker": Pattern(4, full_first=True), "plamo3": Pattern(8), "vaultgemma": Pattern(2),
 }  # fmt: skip
-# Fields that state which layers attend how. A list of layers makes the others irrelevant, and so
-# does the absence of a window.
+# Fields that state which layers attend how. They are irrelevant where the file lists the layers
+# or has no window.
 _PERIODS = ("full_attention_interval", "attn_layer_period", "attn_layer_offset",
             "attn_layer_indices", "full_attn_idxs", "attn_layer_idx",
             "layer_group_size")  # fmt: skip
@@ -56,17 +56,17 @@ _MAMBA_ONLY = ("ssm_state_size", "state_size", "mamba_d_state", "d_state")
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """One kind per layer, the window of sliding ones, and what had to be guessed."""
+    """The kind of each layer, the window of sliding ones in tokens, and notes on assumptions."""
 
     kinds: tuple[Attention, ...]
     window_tokens: int | None
     notes: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()  # the file's own words, lower case, where it lists layers
+    words: tuple[str, ...] = ()  # the file's list of layers in lower case, if it has one
     known: bool = True
 
 
 def layer_kinds(fields: ConfigFields, count: int) -> Kinds:
-    """The kinds of ``count`` layers. Unknown words are counted as full attention, with a note."""
+    """The kinds of ``count`` layers. Unknown words count as full attention, with a note."""
     window = fields.number("sliding_window", "sliding_window_size", "window_size", "local_window",
                            "local_attention")  # fmt: skip
     words = _words(fields, count)
@@ -125,7 +125,7 @@ def _from_hybrid_fields(fields: ConfigFields, count: int) -> tuple[Attention, ..
             for i in range(count)
         )
     listed = fields.items("attn_type_list")
-    if listed:  # 1 attends, 0 is linear (lightning) attention
+    if listed:  # 1: full attention, 0: linear (lightning) attention
         return tuple(Attention.FULL if bool(v) else Attention.LINEAR for v in listed[:count])
     blocks = fields.items("block_configs")
     if blocks:
@@ -154,7 +154,7 @@ def _from_periods(fields: ConfigFields, count: int) -> tuple[Attention, ...] | N
             Attention.FULL if (i + 1) % interval == 0 else Attention.LINEAR for i in range(count)
         )
     group = fields.number("layer_group_size")
-    if group:  # Ring, Ling: the last of each group attends, and so do layers beyond the groups
+    if group:  # Ring, Ling: the last of each group attends, and so do layers after the last group
         whole_groups = count // group * group
         return tuple(
             Attention.FULL if (i + 1) % group == 0 or i >= whole_groups else Attention.LINEAR
@@ -178,7 +178,7 @@ def _from_periods(fields: ConfigFields, count: int) -> tuple[Attention, ...] | N
 def _from_windows(
     fields: ConfigFields, count: int, window: int | None
 ) -> tuple[Attention, ...] | None:
-    if fields.items("hybrid_layer_pattern"):  # 0 attends fully, 1 slides
+    if fields.items("hybrid_layer_pattern"):  # 0: full attention, 1: sliding window
         return tuple(
             Attention.SLIDING if bool(v) else Attention.FULL
             for v in fields.items("hybrid_layer_pattern")[:count]

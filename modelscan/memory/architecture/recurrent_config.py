@@ -7,7 +7,12 @@ from modelscan.memory.architecture.config_fields import ConfigFields, whole
 
 
 def state_from(fields: ConfigFields, kind: Attention, hidden: int) -> RecurrentState | None:
-    """The state of a layer of this kind; hybrid blocks have attention too."""
+    """The recurrent state of a layer of this kind; None without one.
+
+    Falcon-H1's layers with full attention have one as well.
+
+    ``hidden``: the model's width in elements.
+    """
     if kind is Attention.LINEAR:
         return _linear(fields)
     if kind is Attention.SSM:
@@ -18,7 +23,7 @@ def state_from(fields: ConfigFields, kind: Attention, hidden: int) -> RecurrentS
 
 
 def _parallel_hybrid(fields: ConfigFields) -> bool:
-    """Falcon-H1: Mamba sizes and attention heads, and no list saying which layer has which."""
+    """Whether every layer has both (Falcon-H1): Mamba sizes, heads, and no list of layer kinds."""
     listed = fields.get("hybrid_override_pattern", "layers_block_type", "layer_types",
                         "attn_layer_period", "attn_layer_indices", "full_attn_idxs")  # fmt: skip
     return (

@@ -12,18 +12,21 @@ from modelscan.memory.architecture.config_fields import (
     vision_fields,
 )
 
-_CLIP_LARGE = 303_507_456  # CLIP ViT-L/14-336, what Phi-3-vision names without its sizes
+_CLIP_LARGE = 303_507_456  # CLIP ViT-L/14-336, which Phi-3-vision refers to without its sizes
 
 
 def multimodal_parameters(config: Mapping[str, Any], hidden: int) -> int:
-    """Vision and audio towers together; 0 for a text model."""
+    """Parameters of the vision and audio towers with their projectors; 0 for a text model.
+
+    ``hidden``: width of the language model in elements.
+    """
     vision, audio = vision_fields(config), audio_fields(config)
     total = _vision(vision, config, hidden) if vision else 0
     return total + (_encoder(audio) + _audio_ends(audio, hidden) if audio else 0)
 
 
 def _width(fields: ConfigFields) -> int:
-    """The tower's own width: of Qwen2-VL's two, ``hidden_size`` is the language model's."""
+    """The tower's width; Qwen2-VL's ``hidden_size`` is the language model's, so it comes second."""
     return fields.number("embed_dim", "hidden_size", "width", "d_model", "vt_hidden_size") or 0
 
 
@@ -51,7 +54,7 @@ def _audio_ends(fields: ConfigFields, hidden: int) -> int:
 
 
 def _vision(fields: ConfigFields, config: Mapping[str, Any], hidden: int) -> int:
-    stated = fields.number("parameters")  # of a bundled config: what the language part leaves
+    stated = fields.number("parameters")  # bundled config: all that is not the language model
     if stated:
         return stated
     width = _width(fields)
