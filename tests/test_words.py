@@ -147,3 +147,16 @@ def test_no_class_name_has_two_meanings() -> None:
 )
 def test_the_check_finds_banned_words(text: str) -> None:
     assert list(banned_in(text))
+
+
+def test_only_inherited_methods_need_no_docstring() -> None:
+    source = """
+class Plain:
+    def shown(self) -> None: ...
+class Special(Plain):
+    def shown(self) -> None: ...
+class Shape(Protocol):
+    def shown(self) -> None: ...
+"""
+    names = [name for name, _ in public(ast.parse(source))]
+    assert names == ["Plain", "Plain.shown", "Special", "Shape", "Shape.shown"]

@@ -248,7 +248,7 @@ def _extra(
 def _notes(config: Mapping[str, Any], fields: ConfigFields, kinds: Kinds) -> tuple[str, ...]:
     notes = list(kinds.notes)
     if fields.items("compress_ratios"):
-        notes.append("the cache is compressed by a scheme of its own: the estimate is a range")
+        notes.append("no formula covers the compression of the cache: the estimate is a range")
     if fields.flag(PARTIAL):
         notes.append(
             "which layers attend to a window only is not known: counted as attending to the whole "

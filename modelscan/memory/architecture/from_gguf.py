@@ -341,7 +341,7 @@ def _notes(keys: Keys) -> tuple[str, ...]:
     arch = keys.header.architecture
     notes = []
     if arch in rules.OWN_CACHE_DESIGN:
-        notes.append(f"{arch} keeps a cache of its own design: the estimate is a range")
+        notes.append(f"no formula covers the cache design of {arch}: the estimate is a range")
     window = keys.number("attention.sliding_window")
     pattern = keys.value("attention.sliding_window_pattern")
     has_rule = arch in rules.WINDOW_RULES or arch in rules.WINDOW_IGNORED or pattern is not None
