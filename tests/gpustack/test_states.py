@@ -64,7 +64,7 @@ class TestStatus:
 
     def test_some_run_and_one_cannot(self) -> None:
         seen = status(model(replicas=2), [instance("running"), instance("pending", NO_WORKER)])
-        assert (seen.state, seen.ready, seen.wanted) == (State.RUNNING, 1, 2)
+        assert (seen.state, seen.ready, seen.replicas) == (State.RUNNING, 1, 2)
         assert seen.final
 
 
