@@ -7,20 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from modelscan.core.jsonform import Tagged
+from modelscan.core.limits import NO_LIMITS, Limits
 
 _EVERY_INTERFACE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What an engine may use of the machine. ``memory_bytes``: host memory it allocates; mapped
-    files and GPUs are not counted. ``nice``: 0 to 19, as the program of that name."""
-
-    memory_bytes: int | None = None
-    nice: int = 0
-
-
-NO_LIMITS = Limits()
 
 
 class Launch(Tagged):
