@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from modelscan.core.deployment_state import RestartPolicy
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
-from modelscan.core.launch import NO_LIMITS, Limits
+from modelscan.core.limits import NO_LIMITS, Limits
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
 from modelscan.engines import ollama
