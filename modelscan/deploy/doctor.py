@@ -8,14 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.units import GIB, format_bytes
 from modelscan.engines import ollama, vllm
-from modelscan.net.client import HttpClient
-from modelscan.state.config import Config
 from modelscan.state.paths import paths
+
+if TYPE_CHECKING:
+    from modelscan.net.client import HttpClient
+    from modelscan.state.config import Config
 
 MIN_FREE_BYTES = 2 * GIB
 EXTRAS = (

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.plan import Plan
 from modelscan.core.units import format_bytes
 from modelscan.formats.files import is_projector
-from modelscan.state.config import Config
 from modelscan.targets.local import adapters
 
 if TYPE_CHECKING:
+    from modelscan.core.plan import Plan
     from modelscan.hub.downloads.types import Progress
+    from modelscan.state.config import Config
     from modelscan.targets.events import Events
 
 LOCAL = "local_path"
