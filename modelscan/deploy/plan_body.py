@@ -67,12 +67,15 @@ def body_of(question: Question, config: Config) -> tuple[ModelBody, tuple[str, .
     """The body that ``deploy`` would send to the question's target, or without one to a server with
     the question's hardware; and the model's warnings."""
     from modelscan.gpu.inventory import inventory
+    from modelscan.gpu.probe_host import ProbeHost
 
     wishes, gpu = question.wishes, question.gpu
     model = load_subject(question.model, config, wishes)
     place = place_of(question.target, wishes.backend, gpu, config)
     if place in TARGETS:
-        return body_for(model, inventory(gpu), wishes), model.warnings
+        return body_for(
+            model, inventory(gpu, ProbeHost.from_config(config)), wishes
+        ), model.warnings
     return body_of_server(place, question.model, wishes, gpu, config), model.warnings
 
 

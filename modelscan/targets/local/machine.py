@@ -27,8 +27,9 @@ def this_machine(
     there is no history. Raises UsageError for a ``gpu`` that is not here or not known.
     """
     from modelscan.gpu.inventory import inventory
+    from modelscan.gpu.probe_host import ProbeHost
 
-    hardware = inventory(gpu)
+    hardware = inventory(gpu, ProbeHost.from_config(config))
     if hardware.simulated:
         return simulated_machine(hardware, where=_simulated_name(hardware, gpu))
     from modelscan.targets.local.engines import engines_here
