@@ -22,7 +22,7 @@ from modelscan.catalog.search.lookup import find_model
 from modelscan.core.gpu import Host, Inventory
 from modelscan.core.jsonform import to_json
 from modelscan.core.machine import simulated_machine
-from modelscan.core.model import Limits, Model, Spec, Variant
+from modelscan.core.model import Model, Spec, TokenLimits, Variant
 from modelscan.core.plan import Decision, ResolvedModel
 from modelscan.core.units import GIB, format_bytes, format_tokens
 from modelscan.core.verdict import Verdict
@@ -97,7 +97,7 @@ def model_of(row: dict[str, Any]) -> Model:
     return Model(
         id=row["id"], name=row["id"], task=row["task"], parameters=row["parameters"],
         active_parameters=row["active_parameters"], open_weights=True,
-        limits=Limits(context_tokens=row["context_tokens"]), variants=variants, specs=specs,
+        limits=TokenLimits(context_tokens=row["context_tokens"]), variants=variants, specs=specs,
         architecture=row["architecture"],
     )  # fmt: skip
 

@@ -18,12 +18,12 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.model import (
     Capabilities,
-    Limits,
     Model,
     Offering,
     Pricing,
     Provenance,
     Spec,
+    TokenLimits,
     Variant,
     WeightFile,
 )
@@ -142,7 +142,7 @@ def offering_from(item: Mapping[str, Any]) -> Offering:
     values = dict(item)
     pricing = item.get("pricing")
     values["pricing"] = None if pricing is None else Pricing(**_tuples(pricing, ("tiers",)))
-    values["limits"] = Limits(**item.get("limits", {}))
+    values["limits"] = TokenLimits(**item.get("limits", {}))
     values["capabilities"] = Capabilities(**item.get("capabilities", {}))
     return Offering(**values)
 
@@ -167,7 +167,7 @@ def model_from(item: Mapping[str, Any]) -> Model:
     names = ("modalities_in", "modalities_out", "tags", "aliases", "repos", "benchmarks")
     values = _tuples(item, names)
     values["capabilities"] = Capabilities(**item.get("capabilities", {}))
-    values["limits"] = Limits(**item.get("limits", {}))
+    values["limits"] = TokenLimits(**item.get("limits", {}))
     values["offerings"] = tuple(offering_from(x) for x in item.get("offerings", ()))
     values["specs"] = tuple(spec_from(x) for x in item.get("specs", ()))
     values["variants"] = tuple(variant_from(x) for x in item.get("variants", ()))

@@ -14,7 +14,7 @@ from modelscan.deploy.answers import Discovered, FoundServer
 from modelscan.deploy.rows import deployment_row
 
 if TYPE_CHECKING:
-    from modelscan.deploy.discover import Offer
+    from modelscan.deploy.discover import DiscoveredModel
 
 _COLUMNS = ("NAME", "ENGINE", "VERSION", "SERVED AS", "CONTEXT", "ENDPOINT", "DEPLOYMENT")
 
@@ -58,7 +58,7 @@ def discover(
     return Document("discover", body, _blocks(offers), names)
 
 
-def _server(offer: Offer) -> FoundServer:
+def _server(offer: DiscoveredModel) -> FoundServer:
     server, model = offer.server, offer.model
     return FoundServer(
         name=offer.name,
@@ -74,7 +74,7 @@ def _server(offer: Offer) -> FoundServer:
     )
 
 
-def _blocks(offers: tuple[Offer, ...]) -> list[Block]:
+def _blocks(offers: tuple[DiscoveredModel, ...]) -> list[Block]:
     rows = [
         (
             offer.name, offer.server.engine, offer.server.version,

@@ -18,6 +18,8 @@ from modelscan.core.errors import ModelscanError
 
 
 class Mode(str, enum.Enum):
+    """How results are written: for a terminal, a pipe, a JSON reader, or not at all."""
+
     HUMAN = "human"
     PIPE = "pipe"
     JSON = "json"
@@ -121,15 +123,15 @@ class Output:
             self.stderr.write(f"\nhint: {safe(error.hint)}\n")
 
     @contextmanager
-    def status(self, text: str) -> Iterator[Progress]:
+    def status(self, text: str) -> Iterator[StatusText]:
         """A spinner with a changing text during a long operation (terminal only)."""
         if not self.progress:
-            yield Progress(None)
+            yield StatusText(None)
             return
         from modelscan.cli.terminal import spinner
 
         with spinner(self.stderr, text, color=self.color) as status:
-            yield Progress(status)
+            yield StatusText(status)
 
     def _json(self, value: Mapping[str, Any]) -> None:
         text = json.dumps(value, ensure_ascii=self._ascii(), indent=self._indent(), allow_nan=False)
@@ -190,13 +192,14 @@ class Output:
         self.stdout.write(text.encode(encoding, "replace").decode(encoding))
 
 
-class Progress:
+class StatusText:
     """The spinner's text; updates have no effect without a spinner."""
 
     def __init__(self, status: Any) -> None:
         self._status = status
 
     def update(self, text: str) -> None:
+        """Replace the spinner's text."""
         if self._status is not None:
             self._status.update(text)
 

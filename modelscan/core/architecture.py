@@ -126,6 +126,7 @@ class Architecture:
 
     @property
     def max_kv_heads(self) -> int:
+        """The largest number of KV heads of any layer; 0 without attention."""
         return max((layer.kv_heads for layer in self.layers), default=0)
 
 

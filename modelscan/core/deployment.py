@@ -132,8 +132,8 @@ class Deployment:
     """The record of one deployment.
 
     ``plan`` is what was launched, ``measured`` what the engine reported, ``launch`` how its target
-    starts it. ``run_id`` identifies one start: a process of another run is not ours. ``pid`` is
-    only valid together with ``pid_started_at`` (epoch seconds), because pids are reused.
+    starts it. ``run_id`` identifies one start; processes of other runs do not belong to it. ``pid``
+    is only valid together with ``pid_started_at`` (epoch seconds), because pids are reused.
     """
 
     name: str

@@ -10,6 +10,8 @@ RestartPolicy = Literal["no", "on-failure", "always"]
 
 
 class State(str, enum.Enum):
+    """The states of a deployment, as stored and as shown."""
+
     PENDING = "pending"
     DOWNLOADING = "downloading"
     STARTING = "starting"

@@ -24,6 +24,7 @@ class Parts:
 
     @property
     def total_bytes(self) -> int:
+        """The sum of all parts, in bytes."""
         return (
             self.weights_bytes + self.kv_cache_bytes + self.recurrent_state_bytes
             + self.compute_bytes + self.output_bytes + self.non_torch_bytes

@@ -24,12 +24,15 @@ def whole(value: Any) -> int | None:
 
 
 def flag(value: Any) -> bool | None:
+    """``value`` if it is a boolean, else None."""
     return value if isinstance(value, bool) else None
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
+    """``value`` if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def rows(value: Any) -> list[Mapping[str, Any]]:
+    """The JSON objects of a list; empty if ``value`` is no list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -100,6 +100,7 @@ class Inventory:
 
     @property
     def simulated(self) -> bool:
+        """Whether the GPUs were named by the user instead of detected."""
         return self.source == "simulated"
 
 

@@ -27,4 +27,5 @@ class Measurement:
 
     @property
     def relative_error(self) -> float:
+        """``error_bytes`` as a share of the measured bytes; 0.0 without a measurement."""
         return self.error_bytes / self.measured_bytes if self.measured_bytes else 0.0

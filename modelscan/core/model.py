@@ -17,6 +17,7 @@ class Provenance:
 
     @property
     def conflict(self) -> bool:
+        """Whether other sources state other values."""
         return bool(self.others)
 
 
@@ -33,7 +34,7 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class TokenLimits:
     """Tokens. A source's 0 means unknown and becomes None."""
 
     context_tokens: int | None = None
@@ -60,7 +61,7 @@ class Offering:
     provider: str
     id: str  # the provider's own id, e.g. "openrouter/qwen/qwen3-8b"
     pricing: Pricing | None
-    limits: Limits
+    limits: TokenLimits
     name: str | None = None
     status: str | None = None
     api: str | None = None
@@ -127,7 +128,7 @@ class Model:
     parameters: int | None = None
     active_parameters: int | None = None
     capabilities: Capabilities = Capabilities()
-    limits: Limits = Limits()
+    limits: TokenLimits = TokenLimits()
     modalities_in: tuple[str, ...] = ()
     modalities_out: tuple[str, ...] = ()
     knowledge: str | None = None

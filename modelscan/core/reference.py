@@ -10,6 +10,8 @@ from modelscan.core.errors import UsageError
 
 
 class Kind(str, enum.Enum):
+    """What a model reference refers to."""
+
     NAME = "name"  # catalog id, part of one, alias, offering id, or a known repository
     HUGGINGFACE = "huggingface"
     MODELSCOPE = "modelscope"

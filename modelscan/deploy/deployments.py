@@ -189,6 +189,7 @@ class Deployments:
 
     @property
     def routing_file(self) -> Path:
+        """The file with the routes, as configured."""
         return self.config.routing_file
 
     @property

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class DiscoveredModel:
     """A served model with the name it would get, or the name of its existing deployment."""
 
     server: DiscoveredServer
@@ -40,7 +40,7 @@ class Offer:
 
 def discover(
     config: Config, ports: Sequence[int] = (), api_key: str | None = None
-) -> tuple[Offer, ...]:
+) -> tuple[DiscoveredModel, ...]:
     """Every model served on ``ports``, the engines' usual ports and Ollama's, without our own.
 
     A key must not reach another server: with ``api_key`` (``env:NAME`` or ``file:PATH``), only the
@@ -64,17 +64,19 @@ def _ollama_port(config: Config) -> tuple[int, ...]:
     return (parts.port,) if local and parts.port else ()
 
 
-def _offers(servers: Sequence[DiscoveredServer], rows: Sequence[Deployment]) -> Iterator[Offer]:
+def _offers(
+    servers: Sequence[DiscoveredServer], rows: Sequence[Deployment]
+) -> Iterator[DiscoveredModel]:
     deployments = {(row.endpoint, _without_latest(row.served_model)): row.name for row in rows}
     names = {row.name for row in rows}
     for server in servers:
         if not server.models:
-            yield Offer(server, None, None)
+            yield DiscoveredModel(server, None, None)
         for model in server.models:
             deployment = deployments.get((server.endpoint, _without_latest(model.name)))
             name = deployment or _free_name(derive_name(_label(model)), server.port, names)
             names.add(name)
-            yield Offer(server, model, name, deployment)
+            yield DiscoveredModel(server, model, name, deployment)
 
 
 def _without_latest(served: str | None) -> str | None:
@@ -83,7 +85,7 @@ def _without_latest(served: str | None) -> str | None:
 
 
 def _label(model: ServedModel) -> str:
-    """The served name (vLLM's default is the model's path), from which ours is derived."""
+    """The served name (vLLM's default is the model's path), the base of a deployment's name."""
     return str(_without_latest(model.name)).replace(":", "-")
 
 

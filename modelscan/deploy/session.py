@@ -37,6 +37,7 @@ class Session:
 
     @property
     def routing_file(self) -> Path:
+        """The file with the routes, as configured."""
         return self.config.routing_file
 
     @property

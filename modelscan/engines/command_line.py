@@ -41,6 +41,7 @@ def parse(words: Sequence[str]) -> list[OptionPair]:
 
 
 def render(options: Iterable[OptionPair]) -> tuple[str, ...]:
+    """The options as command-line words: ``--name value``; a bare flag has no value."""
     words: list[str] = []
     for name, value in options:
         words.append(name if name.startswith("-") else f"--{name}")

@@ -36,6 +36,7 @@ class Rule:
     advice: Advice | Advise
 
     def failure(self, reason: str, match: re.Match[str]) -> EngineFailure:
+        """The failure that this rule recognizes, with the advice for ``match``."""
         advice = self.advice if isinstance(self.advice, Advice) else self.advice(match)
         return EngineFailure(
             reason, advice.hint, port_taken=self.kind == "port", kind=self.kind,

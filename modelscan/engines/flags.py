@@ -77,9 +77,9 @@ def parse(words: Sequence[str]) -> Options:
     return tuple(pairs)
 
 
-def workload_of(plan: Plan, wanted: Workload | None = None) -> Workload:
+def workload_of(plan: Plan, requested: Workload | None = None) -> Workload:
     """The Workload that a plan's flags set, for an estimate of the plan."""
-    base = engine(plan.backend).workload_from_environment(wanted or Workload(), plan)
+    base = engine(plan.backend).workload_from_environment(requested or Workload(), plan)
     return estimate_workload(
         base,
         backend=plan.backend,
@@ -94,7 +94,7 @@ def workload_of(plan: Plan, wanted: Workload | None = None) -> Workload:
 
 
 def estimate_workload(
-    wanted: Workload,
+    requested: Workload,
     *,
     backend: Backend,
     backend_version: str | None,
@@ -107,7 +107,7 @@ def estimate_workload(
 ) -> Workload:
     """The user's wishes with all decided values filled in."""
     return replace(
-        wanted,
+        requested,
         backend=backend,
         backend_version=backend_version,
         context_tokens=context_tokens,

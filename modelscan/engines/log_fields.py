@@ -34,6 +34,7 @@ class LogFigures:
 
     @property
     def empty(self) -> bool:
+        """Whether the log contained none of the figures."""
         return self == LogFigures()
 
 

@@ -11,7 +11,7 @@ from modelscan.core.workload import Backend
 
 OptionPair = tuple[str, str | None]  # (long name without dashes, value); None is a bare flag
 Options = tuple[OptionPair, ...]
-Names = tuple[str, ...]  # the spellings of one option, ours first
+Names = tuple[str, ...]  # the spellings of one option; modelscan writes the first
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,16 +42,20 @@ class PoolSettings(Protocol):
     """The settings common to every engine with a pool."""
 
     @property
-    def parallel(self) -> int: ...
+    def parallel(self) -> int:
+        """Requests served at once."""
 
     @property
-    def tensor_parallel(self) -> int: ...
+    def tensor_parallel(self) -> int:
+        """GPUs per pipeline stage."""
 
     @property
-    def pipeline_parallel(self) -> int: ...
+    def pipeline_parallel(self) -> int:
+        """Pipeline stages."""
 
     @property
-    def gpus(self) -> tuple[Gpu, ...]: ...
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The GPUs in use; empty when the hardware is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Start:
 
     @property
     def known_hardware(self) -> bool:
+        """Whether the GPUs are known."""
         return bool(self.settings.gpus)
 
 

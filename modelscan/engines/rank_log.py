@@ -38,22 +38,22 @@ def measured(figures: LogFigures, log: str) -> Mapping[str, Any] | None:
 
 
 def with_pool(
-    found: Mapping[str, Any] | None,
+    measurement: Mapping[str, Any] | None,
     *,
     tokens: int | None,
     pool_bytes: int | None = None,
     concurrency: float | None = None,
 ) -> Mapping[str, Any] | None:
-    """``found`` completed by the pool's figures from ``/metrics``; the log's own figures win."""
+    """``measurement`` with the pool's figures from ``/metrics``; the log's take precedence."""
     if tokens is None and pool_bytes is None:
-        return found
-    known = dict(found or {"source": "engine_metrics", "parts": None, "devices": None})
-    known["kv_tokens"] = known.get("kv_tokens") or tokens
-    known["max_concurrency"] = known.get("max_concurrency") or concurrency
-    parts = known["parts"] or (None if found else _parts(LogFigures()))
+        return measurement
+    figures = dict(measurement or {"source": "engine_metrics", "parts": None, "devices": None})
+    figures["kv_tokens"] = figures.get("kv_tokens") or tokens
+    figures["max_concurrency"] = figures.get("max_concurrency") or concurrency
+    parts = figures["parts"] or (None if measurement else _parts(LogFigures()))
     if parts and pool_bytes:
-        known["parts"] = {**parts, "kv_pool_bytes": parts["kv_pool_bytes"] or pool_bytes}
-    return known
+        figures["parts"] = {**parts, "kv_pool_bytes": parts["kv_pool_bytes"] or pool_bytes}
+    return figures
 
 
 def whole(text: str | None) -> int | None:

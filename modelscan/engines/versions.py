@@ -17,7 +17,8 @@ class Since(Protocol):
     """A row of a version table: valid from ``since`` until the next row."""
 
     @property
-    def since(self) -> Version: ...
+    def since(self) -> Version:
+        """The first version that the row applies to."""
 
 
 Row = TypeVar("Row", bound=Since)

@@ -1,8 +1,8 @@
-"""Mixed precision: which module of a checkpoint has which format, per quantizer's own rules.
+"""Mixed precision: the format of each module of a checkpoint, by the rules of its quantizer.
 
-A rule is a pattern and bits per weight; None keeps the model's dtype. ``re:`` patterns are
-matched from the start of a module's path, as the quantizers do; others are a path, the path of a
-module around it, or a glob. The first rule that matches decides.
+A rule is a pattern and bits per weight; None means the model's dtype. ``re:`` patterns are matched
+from the start of a module's path, as in the quantizers; others are the path of the module or of a
+module that contains it, or a glob. The first rule that matches decides.
 """
 
 from __future__ import annotations
@@ -32,8 +32,11 @@ _REGEX = re.compile(r"[\\^$*+?{}\[\]|()]")
 
 @dataclass(frozen=True, slots=True)
 class ModuleFormats:
-    """``exact``: module path without wrappers -> bits. ``others``: bits of modules without a rule,
-    where the mix says so. ``head``: whether a rule for the rest covers the output head, too.
+    """Bits per weight by module.
+
+    ``exact``: module path without wrappers -> bits. ``others``: bits of modules without a rule;
+    None: those of the format. ``only_listed``: modules without a rule are not quantized.
+    ``head``, ``embedding``: whether the output head and the embedding are quantized as well.
     """
 
     exact: Mapping[str, float | None] = field(default_factory=dict)
@@ -44,7 +47,7 @@ class ModuleFormats:
     embedding: bool = False
 
     def find(self, modules: tuple[str, ...]) -> tuple[bool, float | None]:
-        """Whether a rule is for one of these paths, and its bits."""
+        """(whether a rule applies to one of these paths, its bits; None: the model's dtype)."""
         for name in modules:
             if name in self.exact:
                 return True, self.exact[name]
@@ -55,7 +58,7 @@ class ModuleFormats:
 
 
 def module_formats(details: Mapping[str, Any]) -> ModuleFormats:
-    """The mix that a quantization_config describes; empty where one format is for all."""
+    """The formats by module in a quantization_config; empty if one format applies to all."""
     method = str(details.get("quant_method") or "").lower().replace("_", "-")
     if isinstance(details.get("quantized_layers"), Mapping):
         return ModuleFormats(exact=dict(_listed(details)), only_listed=True)
@@ -66,12 +69,12 @@ def module_formats(details: Mapping[str, Any]) -> ModuleFormats:
 
 
 def _listed(details: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """ModelOpt: every quantized module with its algorithm."""
+    """ModelOpt lists every quantized module with its algorithm."""
     for name, entry in details["quantized_layers"].items():
         entry = entry if isinstance(entry, Mapping) else {}
         algorithm = str(entry.get("quant_algo") or "")
         form = modelopt_name(algorithm)
-        # FP8 of this kind has one scale per tensor, which is nothing per weight.
+        # ModelOpt's FP8 has one scale per tensor, which adds no bits per weight.
         bits = 8.0 if form == "fp8" else bits_per_weight(form, _size(entry))
         yield plain(str(name)), bits or 8.0
 
@@ -82,7 +85,7 @@ def _size(entry: Mapping[str, Any]) -> int | None:
 
 
 def _compressed(details: Mapping[str, Any]) -> ModuleFormats:
-    """compressed-tensors: targets by module path come before targets by class."""
+    """compressed-tensors: targets by module path precede targets by class."""
     groups, form = list(groups_of(details)), str(details.get("format") or "")
     if len(groups) < 2 and all(_classes(group) == _targets(group) for group in groups):
         return ModuleFormats()
@@ -90,8 +93,8 @@ def _compressed(details: Mapping[str, Any]) -> ModuleFormats:
     others = None
     for group in groups:
         bits = bits_per_weight(group_name(group, form), _size(group["weights"]))
-        named = [target for target in _targets(group) if target not in _classes(group)]
-        rules += [(target, bits) for target in named]
+        paths = [target for target in _targets(group) if target not in _classes(group)]
+        rules += [(path, bits) for path in paths]
         if _classes(group) and others is None:
             others = bits
     return ModuleFormats(rules=tuple(rules), others=others, only_listed=others is None)
@@ -108,7 +111,7 @@ def _classes(group: Mapping[str, Any]) -> list[str]:
 
 
 def _gptq(details: Mapping[str, Any]) -> ModuleFormats:
-    """GPTQModel's ``dynamic``: ``+:`` overrides, ``-:`` leaves alone; the first match decides."""
+    """GPTQModel's ``dynamic``: ``+:`` overrides, ``-:`` excludes; the first match decides."""
     rules: list[Rule] = []
     dynamic = details.get("dynamic")
     for pattern, entry in dynamic.items() if isinstance(dynamic, Mapping) else ():
@@ -118,11 +121,11 @@ def _gptq(details: Mapping[str, Any]) -> ModuleFormats:
         else:
             merged = {**details, **entry} if isinstance(entry, Mapping) else details
             rules.append((f"re:{text.removeprefix('+:')}", _integer_bits(merged)))
-    named = [str(m) for m in _flat(details.get("modules_in_block_to_quantize"))]
+    modules = [str(m) for m in _flat(details.get("modules_in_block_to_quantize"))]
     base = _integer_bits(details)
-    rules += [(f"re:.*\\.{re.escape(name)}$", base) for name in named]
+    rules += [(f"re:.*\\.{re.escape(name)}$", base) for name in modules]
     head = details.get("lm_head") is True
-    if not named:
+    if not modules:
         return ModuleFormats(rules=tuple(rules), head=head)
     return ModuleFormats(rules=tuple(rules), only_listed=True, head=head)
 
@@ -142,7 +145,7 @@ def _integer_bits(entry: Mapping[str, Any]) -> float | None:
 
 
 def _autoround(details: Mapping[str, Any]) -> ModuleFormats:
-    """AutoRound's ``extra_config``: a path or a regular expression with its own bits."""
+    """AutoRound's ``extra_config``: a module path or regular expression with its own bits."""
     exact: dict[str, float | None] = {}
     rules: list[Rule] = []
     extra = details.get("extra_config")
@@ -156,7 +159,7 @@ def _autoround(details: Mapping[str, Any]) -> ModuleFormats:
 
 
 def _quark(details: Mapping[str, Any]) -> ModuleFormats:
-    """Quark: layer names (globs) before the global configuration."""
+    """Quark: layer names (globs) precede the global configuration."""
     rules: list[Rule] = [(str(pattern), None) for pattern in _flat(details.get("exclude"))]
     layers = details.get("layer_quant_config")
     for pattern, spec in layers.items() if isinstance(layers, Mapping) else ():
@@ -167,7 +170,7 @@ def _quark(details: Mapping[str, Any]) -> ModuleFormats:
 
 
 def quark_bits(spec: Any) -> float | None:
-    """Bits per weight of a layer configuration; None where its weights are not quantized."""
+    """Bits per weight of a Quark layer configuration; None if its weights are not quantized."""
     if not isinstance(spec, Mapping):
         return None
     name = quark_name(spec)
@@ -194,7 +197,7 @@ def _torchao(details: Mapping[str, Any]) -> ModuleFormats:
 
 
 def _mlx(details: Mapping[str, Any]) -> ModuleFormats:
-    """MLX: everything with a matrix, embedding and head too; modules may differ or stay out."""
+    """MLX: all matrices, including embedding and head; modules may differ or be excluded."""
     exact: dict[str, float | None] = {}
     for name, entry in details.items():
         if isinstance(entry, Mapping):
@@ -205,7 +208,7 @@ def _mlx(details: Mapping[str, Any]) -> ModuleFormats:
 
 
 def mlx_bits(entry: Mapping[str, Any]) -> float | None:
-    """Affine groups have a scale and an offset; the float modes are the common formats."""
+    """Bits per weight of an MLX entry: affine groups with scale and offset, or a float format."""
     if str(entry.get("mode") or "affine") == "affine":
         return grouped(entry.get("bits"), entry.get("group_size"))
     return bits_per_weight(mlx_name(entry))

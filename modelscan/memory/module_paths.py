@@ -1,4 +1,4 @@
-"""Module paths of a checkpoint: without wrappers, and matched by quantizers' patterns."""
+"""Module paths of a checkpoint: removal of wrappers, matching of quantizers' patterns."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def plain(name: str) -> str:
 
 @lru_cache(maxsize=65536)
 def kept(name: str, patterns: tuple[str, ...]) -> bool:
-    """Whether one of a checkpoint's "do not quantize" patterns matches this path."""
+    """Whether one of a checkpoint's "do not quantize" patterns matches the module path ``name``."""
     return any(_covers(name, pattern) for pattern in patterns)
 
 
 @lru_cache(maxsize=65536)
 def matches(name: str, pattern: str) -> bool:
-    """Whether a rule matches this path, with or without the wrappers a checkpoint may have."""
+    """Whether a rule matches the module path ``name``, with or without wrappers."""
     if not pattern.startswith("re:"):
         return _covers(name, pattern)
     compiled = _compiled(pattern[3:])
@@ -49,6 +49,6 @@ def _covers(name: str, pattern: str) -> bool:
         return compiled is not None and compiled.search(name) is not None
     short = plain(pattern)
     if "*" in short:
-        inside = fnmatchcase(name, short + ".*")  # a module's pattern covers what is in it
+        inside = fnmatchcase(name, short + ".*")  # a module's pattern includes its submodules
         return inside or fnmatchcase(name, short) or fnmatchcase("model." + name, short)
     return name == short or name.startswith(short + ".") or f".{short}." in f".{name}."

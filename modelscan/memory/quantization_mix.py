@@ -1,8 +1,8 @@
-"""Which type llama-quantize gives each tensor: the recipes behind Q4_K_M and its kin.
+"""The GGML type llama-quantize assigns to each tensor: the recipes of Q4_K_M and the others.
 
 Restated from ``llama_tensor_get_type_impl`` and ``tensor_allows_quantization``
-(src/llama-quant.cpp, b11549); with an importance matrix only where the recipe demands one. Files
-made with one anyway (IQ4_XS: 1 % smaller) or by "dynamic" recipes differ by a few per cent.
+(src/llama-quant.cpp, b11549); with an importance matrix only where the recipe requires one.
+Other files made with one (IQ4_XS: 1 % smaller) or by "dynamic" recipes differ by a few per cent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from modelscan.core.errors import UsageError
 from modelscan.formats.gguf_types import BY_NAME, tensor_bytes
 from modelscan.formats.quantization import canonical
 
-# name -> base type; the recipe's exceptions are below.
+# recipe -> base type; the exceptions per tensor are in the functions below.
 BASE = {
     "F32": "F32", "F16": "F16", "BF16": "BF16", "Q8_0": "Q8_0", "Q4_0": "Q4_0", "Q4_1": "Q4_1",
     "Q5_0": "Q5_0", "Q5_1": "Q5_1", "Q2_K": "Q2_K", "Q2_K_S": "Q2_K", "Q3_K_S": "Q3_K",
@@ -27,7 +27,7 @@ BASE = {
     "IQ4_XS": "IQ4_XS", "TQ1_0": "TQ1_0", "TQ2_0": "TQ2_0", "MXFP4_MOE": "MXFP4",
     "Q1_0": "Q1_0", "Q2_0": "Q2_0",
 }  # fmt: skip
-# Names of the table of formats -> llama-quantize's own.
+# Names in the table of formats -> llama-quantize's names.
 _RECIPES = {
     "FP16": "F16", "FP32": "F32", "Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M",
     "MXFP4": "MXFP4_MOE", "Q4": "Q4_0", "Q5": "Q5_0", "Q8": "Q8_0", "Q6": "Q6_K",
@@ -59,9 +59,9 @@ def recipe_name(quantization: str) -> str:
 
 
 def dynamic_range(quantization: str) -> tuple[float, float] | None:
-    """How far a "dynamic" file may be from the plain recipe's size, as factors; None: it is plain.
+    """Bounds of a "dynamic" file's size as factors of the plain recipe's; None for plain names.
 
-    ``UD-`` files choose a type per tensor. Of 18 published ones the bits per weight are 0.90 to
+    ``UD-`` files choose a type per tensor. In 18 published ones the bits per weight are 0.90 to
     1.14 of the plain recipe's, and up to 1.23 of Q8_0's for ``UD-Q8_K_XL``.
     """
     name = quantization.upper().replace("_", "-")
@@ -104,7 +104,7 @@ def _kind(name: str, shape: tuple[int, ...], state: _State) -> str:
 
 @dataclass(slots=True)
 class _State:
-    """llama-quantize's counters: it deals the better types out as it walks over the tensors."""
+    """llama-quantize's counters: types with more bits depend on the tensor's position."""
 
     recipe: str
     tied: bool
@@ -112,7 +112,7 @@ class _State:
     gqa: int
     layers: int
     big_dense: bool  # "70B": 80 layers of Llama or Qwen2 width
-    attention: int  # how many attn_v-like tensors there are
+    attention: int  # number of attn_v-like tensors
     seen: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -139,7 +139,7 @@ class _State:
         return self.seen[what] - 1
 
     def position(self, name: str, what: str) -> int:
-        """Where in the model a feed-forward tensor stands: counted, or by its block for experts."""
+        """The index of a feed-forward tensor: by count, or its block number for experts."""
         counted = self.next(what)
         return int(name.split(".")[1]) if self.experts > 1 else counted
 

@@ -1,4 +1,4 @@
-"""Bytes of weights on one GPU: what parallelism divides, and what every rank repeats."""
+"""Bytes of weights on one GPU: the divided part, and the part that every rank stores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, Attention, Layer, ModelShape
 
-LayerCounts = Sequence[tuple[Layer, int]]  # different layers and how often each is there
+LayerCounts = Sequence[tuple[Layer, int]]  # different layers with their counts
 _TWO_BYTES = 2  # norms, routers and biases stay in 16 bits in every quantization
 
 
@@ -21,7 +21,7 @@ class Ranks:
 
 
 def stage_layers(architecture: Architecture, ranks: Ranks, stage: int) -> tuple[Layer, ...]:
-    """The blocks of one pipeline stage; leftover blocks go to the stages before the last.
+    """The blocks of pipeline stage ``stage``; a remainder goes to the stages before the last.
 
     Code: vllm/distributed/utils.py, get_pp_indices.
     """
@@ -37,7 +37,7 @@ def stage_layers(architecture: Architecture, ranks: Ranks, stage: int) -> tuple[
 
 
 def stage_counts(architecture: Architecture, ranks: Ranks, stage: int) -> LayerCounts:
-    """The different blocks of one stage: most models repeat one or two of them."""
+    """The different blocks of one stage with their counts; most models repeat one or two."""
     if ranks.pipeline == 1:
         return architecture.layer_counts
     return tuple(Counter(stage_layers(architecture, ranks, stage)).items())
@@ -48,7 +48,7 @@ def rank_bytes(
 ) -> int:
     """Bytes of weights on one GPU of ``stage``.
 
-    ``mtp`` keeps the multi-token-prediction blocks, which engines only load for speculation.
+    ``mtp`` includes the multi-token-prediction blocks, which engines load for speculation only.
     ``dtype`` float32 doubles an unquantized 16-bit checkpoint.
     """
     architecture, weights = shape.architecture, shape.weights
@@ -68,7 +68,7 @@ def rank_bytes(
 
 
 def _block_bytes(shape: ModelShape, ranks: Ranks, stage: int) -> float:
-    """The stage's blocks: their own sizes where they are known, else an even share."""
+    """Bytes of the stage's blocks: the sum of their sizes if known, else an even share."""
     count = len(shape.architecture.layers)
     sizes = shape.weights.layer_bytes[:count]
     start = sum(len(stage_layers(shape.architecture, ranks, early)) for early in range(stage))
@@ -79,14 +79,14 @@ def _block_bytes(shape: ModelShape, ranks: Ranks, stage: int) -> float:
 
 
 def _inner_bytes(shape: ModelShape) -> int:
-    """Everything between the embedding and the head, vision tower apart."""
+    """Bytes between the embedding and the head, without the vision tower."""
     weights = shape.weights
     ends = (weights.embedding_bytes or 0) + (weights.output_bytes or 0)
     return max(0, weights.total_bytes - ends - weights.vision_bytes)
 
 
 def _leftover_bytes(shape: ModelShape, mtp: bool) -> float:
-    """Final norm and the like; with ``mtp`` the prediction blocks."""
+    """Bytes of the final norm and similar tensors; with ``mtp`` those of the prediction blocks."""
     sizes = shape.weights.layer_bytes[: len(shape.architecture.layers)]
     rest = 0
     if len(sizes) == len(shape.architecture.layers):
@@ -97,16 +97,16 @@ def _leftover_bytes(shape: ModelShape, mtp: bool) -> float:
 
 
 def _dtype_scale(shape: ModelShape, dtype: str | None) -> float:
-    asked_four = dtype in ("float32", "float")
+    requested_four = dtype in ("float32", "float")
     quantized = shape.architecture.quantization is not None
     stored_four = shape.architecture.dtype == "float32"
-    if quantized or asked_four == stored_four:
+    if quantized or requested_four == stored_four:
         return 1.0
-    return 2.0 if asked_four else 0.5
+    return 2.0 if requested_four else 0.5
 
 
 def mtp_bytes(shape: ModelShape) -> int:
-    """Bytes of the stored prediction blocks: what the trunk leaves, else a block's share each."""
+    """Bytes of the stored prediction blocks: total minus trunk if known, else an even share."""
     architecture = shape.architecture
     count = len(architecture.layers)
     if not architecture.mtp_layers or not count:
@@ -120,7 +120,7 @@ def mtp_bytes(shape: ModelShape) -> int:
 def _end_bytes(
     architecture: Architecture, ends: Sequence[float], ranks: Ranks, stage: int
 ) -> float:
-    """Embedding on the first stage, head on the last; a tied head needs the embedding there too."""
+    """Bytes of the embedding (first stage) and head (last stage; a tied head is the embedding)."""
     embedding, output = ends
     first, last = stage == 0, stage == ranks.pipeline - 1
     mine = embedding if first else 0.0
@@ -130,7 +130,7 @@ def _end_bytes(
 
 
 def _repeated_bytes(architecture: Architecture, layer: Layer) -> float:
-    """Bytes that every GPU stores in full: norms, routers, MLA's down projections."""
+    """Bytes of a layer that every GPU stores in full: norms, routers, MLA's down projections."""
     values = 2 * architecture.hidden
     if layer.moe and architecture.experts:
         values += architecture.hidden * architecture.experts.total
@@ -142,7 +142,7 @@ def _repeated_bytes(architecture: Architecture, layer: Layer) -> float:
 
 
 def _indexer_values(architecture: Architecture) -> int:
-    """Sparse attention's indexer runs whole on every GPU."""
+    """Elements of the sparse attention's indexer, which every GPU stores in full."""
     length = int(architecture.extra.get("indexer_key_length", 0))
     heads = int(architecture.extra.get("indexer_heads", 0))
     latent = architecture.latent
@@ -151,7 +151,7 @@ def _indexer_values(architecture: Architecture) -> int:
 
 
 def _copied_heads_bytes(architecture: Architecture, layer: Layer, tensor: int) -> float:
-    """Key and value projections of heads that several GPUs share (fewer KV heads than GPUs)."""
+    """Bytes of KV projections that several GPUs store, if there are fewer KV heads than GPUs."""
     if layer.attention is Attention.MLA or not layer.kv_heads or layer.kv_heads >= tensor:
         return 0.0
     width = layer.key_length + layer.value_length
@@ -159,17 +159,17 @@ def _copied_heads_bytes(architecture: Architecture, layer: Layer, tensor: int) -
 
 
 def _expert_padding_bytes(shape: ModelShape, layers: int, tensor: int) -> float:
-    """MXFP4 kernels pad experts: hidden to 256, a GPU's share of the width to 128.
+    """Bytes of padding by MXFP4 kernels: hidden to 256, a GPU's share of the width to 128.
 
     gpt-oss-20b on two GPUs: 2880 -> 3072 and 1440 -> 1536, 7.0 GiB where the file has 6.4.
     """
     experts, architecture = shape.architecture.experts, shape.architecture
-    held = shape.weights.expert_bytes
-    if architecture.quantization != "MXFP4" or experts is None or not held:
+    stored = shape.weights.expert_bytes
+    if architecture.quantization != "MXFP4" or experts is None or not stored:
         return 0.0
     share = max(1, experts.width // tensor)
     grown = _up(architecture.hidden, 256) * _up(share, 128) / (architecture.hidden * share)
-    return held * (grown - 1) * layers / len(architecture.layers) / tensor
+    return stored * (grown - 1) * layers / len(architecture.layers) / tensor
 
 
 def _up(value: int, step: int) -> int:
@@ -182,7 +182,7 @@ def _vision_divides(architecture: Architecture, tensor: int) -> bool:
 
 
 def rope_table_bytes(architecture: Architecture, dtype_bytes: int) -> int:
-    """The cos/sin tables that engines build themselves: trained context x rotary size each.
+    """Bytes of the cos/sin tables that engines compute: trained context x rotary size each.
 
     Llama-3.1-8B: 131,072 x 128 x 2 B = 32 MiB, which is the 14.99 GiB of the logs, against 14.96 of
     parameters. Linear scaling multiplies the length (Gemma-3: x 8, 512 MiB).
@@ -202,7 +202,7 @@ def _rotary(architecture: Architecture, layer: Layer) -> int:
 
 
 def latent_copies_bytes(architecture: Architecture, counts: LayerCounts, tensor: int) -> int:
-    """MLA's up projections a second time, in 16 bits, in the form that decoding uses.
+    """Bytes of the second copy of MLA's up projections, in 16 bits, that decoding uses.
 
     Code: vllm process_weights_after_loading of MLA (W_UV, W_UK_T); SGLang w_kc and w_vc.
     """

@@ -1,4 +1,4 @@
-"""Shapes: what an estimator takes, from a GGUF header or from config.json."""
+"""Model shapes, the input of the estimators, from a GGUF header or from config.json."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def from_gguf(
 ) -> ModelShape:  # fmt: skip
     """The shape of a GGUF file (shards: merge their headers first). Raises GgufError.
 
-    ``vision_bytes``: tensor bytes of its projector (mmproj) file, when one is loaded with it.
+    ``vision_bytes``: tensor bytes of the projector (mmproj) file that is loaded with it.
     """
     architecture = architecture_gguf.from_gguf(header)
     file_type = header.integer("general.file_type")
     name = quantization or (FILE_TYPES.get(file_type) if file_type is not None else None)
-    found = weights_gguf.from_tensors(header.tensors, architecture)
+    weights = weights_gguf.from_tensors(header.tensors, architecture)
     return ModelShape(
         architecture=architecture,
-        weights=replace(found, vision_bytes=vision_bytes),
+        weights=replace(weights, vision_bytes=vision_bytes),
         format="gguf",
         quantization=name,
         tensors=header.tensors,
@@ -53,12 +53,11 @@ def from_config(
 ) -> ModelShape:  # fmt: skip
     """The shape a config.json describes, in one variant.
 
-    ``architecture``: what ``config`` describes, where it was read for another variant already.
-
+    ``architecture``: that of ``config``, if it has already been read for another variant.
     ``weight_bytes``: the files' size; ``safetensors``: dtype -> element count, as hubs report;
-    ``parameters``: their total, used only when it agrees with the architecture.
-    ``format`` "gguf" projects what conversion and ``quantization`` would make of it.
-    Raises ConfigError without the basic numbers, UsageError for an unknown quantization.
+    ``parameters``: their total, used only if it agrees with the architecture.
+    ``format`` "gguf" projects the file that conversion with ``quantization`` would produce.
+    Raises ConfigError if a basic size is missing, UsageError for an unknown quantization.
     """
     architecture = architecture or architecture_from_config(config)
     if format == "gguf":
@@ -70,20 +69,20 @@ def from_config(
     if form.own:
         stated = stated_cache(quant, hf_quant_config)
         architecture = replace(architecture, extra={**architecture.extra, **stated})
-    if weight_bytes is None and safetensors is None:  # else the files say
+    if weight_bytes is None and safetensors is None:  # otherwise the files' size is exact
         architecture = replace(architecture, notes=(*architecture.notes, *_format_notes(form)))
     vision = multimodal_parameters(config, architecture.hidden)
-    known = safetensors_weights.Known(weight_bytes, safetensors, parameters)
+    counts = safetensors_weights.FileCounts(weight_bytes, safetensors, parameters)
     return ModelShape(
         architecture=replace(architecture, quantization=form.name),
-        weights=safetensors_weights.from_architecture(architecture, form, vision, known),
+        weights=safetensors_weights.from_architecture(architecture, form, vision, counts),
         format="mlx" if form.mlx else format,
         quantization=quantization or form.name or architecture.dtype,
     )
 
 
 def _format_notes(form: WeightFormat) -> tuple[str, ...]:
-    """Why the weights' size is a range."""
+    """Notes on why the weights' size is a range; empty if it is not."""
     if not form.known:
         return (f"the bits per weight of {form.name} are not known: from 4 bits to all of them",)
     if form.unread:
@@ -94,24 +93,24 @@ def _format_notes(form: WeightFormat) -> tuple[str, ...]:
 def _projected(
     architecture: Architecture, quantization: str, weight_bytes: int | None
 ) -> ModelShape:
-    """A GGUF file that is not here: its tensors as llama-quantize would type them.
+    """The shape of a GGUF file that is not on this machine, with llama-quantize's tensor types.
 
-    ``weight_bytes`` (the real file's size) wins over the recipe's sum.
+    ``weight_bytes`` (the real file's size) overrides the recipe's sum.
     """
     converted = _as_llamacpp_reads(architecture)
     tensors = quantized(tensor_table(converted), converted, quantization)
-    found = weights_gguf.from_tensors(tensors, converted)
+    weights = weights_gguf.from_tensors(tensors, converted)
     basis = "computed" if converted.known else "range"
     if weight_bytes:
-        tensors = _rescaled(tensors, weight_bytes / max(1, found.total_bytes))
-        found = weights_gguf.from_tensors(tensors, converted)
+        tensors = _rescaled(tensors, weight_bytes / max(1, weights.total_bytes))
+        weights = weights_gguf.from_tensors(tensors, converted)
         basis = "exact"
-    weights = replace(found, basis=basis)
+    weights = replace(weights, basis=basis)
     spread = dynamic_range(quantization) if not weight_bytes else None
     if spread:
-        low, high = (round(share * found.total_bytes) for share in spread)
+        low, high = (round(share * weights.total_bytes) for share in spread)
         weights = replace(weights, basis="range", low_bytes=low, high_bytes=high)
-        note = f"{quantization} chooses a type per tensor: only the file tells its size"
+        note = f"{quantization} chooses a type per tensor: the exact size is in the file only"
         converted = replace(converted, notes=(*converted.notes, note))
     return ModelShape(
         architecture=converted,
@@ -123,12 +122,12 @@ def _projected(
 
 
 def _rescaled(tensors: tuple[Any, ...], scale: float) -> tuple[Any, ...]:
-    """The recipe's proportions at the real file's size."""
+    """The tensors with their sizes multiplied by ``scale``, so that they add up to the file's."""
     return tuple(replace(t, size_bytes=round(t.size_bytes * scale)) for t in tensors)
 
 
 def _as_llamacpp_reads(architecture: Architecture) -> Architecture:
-    """Rename to the GGUF architecture and drop what llama.cpp leaves aside."""
+    """The architecture with its GGUF name, without the features that llama.cpp ignores."""
     name = gguf_name(architecture.name)
     windows = name in llamacpp_archs.WINDOW_RULES or name in llamacpp_archs.WINDOW_LISTED
     layers = architecture.layers
@@ -136,7 +135,7 @@ def _as_llamacpp_reads(architecture: Architecture) -> Architecture:
         layers = tuple(_without_window(layer) for layer in layers)
     if architecture.latent:
         layers = tuple(_with_latent(layer, architecture.latent) for layer in layers)
-    extra = {k: v for k, v in architecture.extra.items() if _wanted(name, k)}
+    extra = {k: v for k, v in architecture.extra.items() if _keeps_extra(name, k)}
     own_design = name in llamacpp_archs.OWN_CACHE_DESIGN
     return replace(
         architecture,
@@ -148,7 +147,7 @@ def _as_llamacpp_reads(architecture: Architecture) -> Architecture:
     )
 
 
-def _wanted(name: str, key: str) -> bool:
+def _keeps_extra(name: str, key: str) -> bool:
     return not key.startswith("indexer") or name in llamacpp_archs.INDEXER_CACHE
 
 

@@ -1,9 +1,10 @@
-"""How fast one request decodes and prefills: bytes read per token, bandwidth, compute.
+"""Decode and prefill speed of one request, from bytes read per token, bandwidth and compute.
 
 decode time per token = sum over devices of active bytes x inverse efficiency / bandwidth, plus a
-launch cost per layer, plus what tensor parallelism waits for. The coefficients are least-squares
-fits over published llama.cpp and Ollama runs (``benchmarks/bench_speed.py --fit`` makes them, and
-shows their error on cards left out of the fit); engines without such rows say so in ``basis``.
+launch cost per layer, plus the all-reduce time of tensor parallelism. The coefficients are
+least-squares fits over published llama.cpp and Ollama runs (``benchmarks/bench_speed.py --fit``
+computes them and their error on cards left out of the fit). ``basis`` states if an engine has no
+such rows.
 """
 
 from __future__ import annotations
@@ -18,11 +19,11 @@ from modelscan.core.workload import Workload
 from modelscan.memory import speed_table
 from modelscan.memory.speed_table import Coefficients
 
-_SPARSE_SHARE = 0.7  # fewer active parameters than that: experts, of unknown number
+_SPARSE_SHARE = 0.7  # a smaller active share means experts, even if their number is unknown
 _CACHE_BYTES = {"f32": 4.0, "q8_0": 1.0625, "q5_1": 0.75, "q5_0": 0.6875, "q4_1": 0.625,
                 "q4_0": 0.5625, "iq4_nl": 0.5625}  # fmt: skip
 _WIDE_BITS = 8.0  # formats of at least this many bits a weight stream without unpacking
-_HOST_BANDWIDTH = 50_000_000_000  # two channels of DDR4-3200, assumed where it was not measured
+_HOST_BANDWIDTH = 50_000_000_000  # two channels of DDR4-3200, assumed if not measured
 _ALLREDUCES_PER_LAYER = 2
 _ALLREDUCE_NVLINK_S, _ALLREDUCE_PCIE_S = 12e-6, 40e-6  # small messages, ring of 2 to 8 GPUs
 
@@ -44,9 +45,9 @@ def speed(
 ) -> Speed | None:  # fmt: skip
     """Tokens per second of one request with half of its context filled.
 
-    ``batching``: the engine is a server that batches (vLLM, SGLang). None where there is no
-    hardware or no bandwidth is known; ``prefill_tokens_per_s`` is None where the compute rate is
-    not. ``low`` and ``high`` bound decode.
+    ``batching``: the engine has continuous batching (vLLM, SGLang). None if the hardware or its
+    bandwidth is unknown; ``prefill_tokens_per_s`` is None if the compute rate is unknown.
+    ``low`` and ``high`` bound the decode speed.
     """
     if inventory is None:
         return None
@@ -56,7 +57,7 @@ def speed(
     wide = _bits(shape) >= _WIDE_BITS
     seconds = sum(_seconds(load, wide) for load in loads)
     if estimate.tensor_parallel > 1:
-        seconds += _waiting(shape.architecture, inventory)
+        seconds += _all_reduce_s(shape.architecture, inventory)
     if seconds <= 0:
         return None
     slowest = max(loads, key=lambda load: _seconds(load, wide))
@@ -74,7 +75,7 @@ def _loads(
     shape: ModelShape, workload: Workload, inventory: Inventory, estimate: Estimate,
     batching: bool,
 ) -> Iterator[Load]:  # fmt: skip
-    """One load per device that works in turn; tensor-parallel ranks work at once: one of them."""
+    """One load per device that works in turn; for parallel ranks, that of one of them."""
     gpus = {gpu.index: gpu for gpu in inventory.gpus}
     devices = estimate.per_gpu
     if estimate.tensor_parallel > 1:
@@ -102,13 +103,13 @@ def _loads(
 
 @dataclass(frozen=True, slots=True)
 class _Reads:
-    """Bytes a token reads: the active share of weights, and the cache."""
+    """Bytes read per token: the active share of weights, and the cache."""
 
     weights_bytes: int
     active_bytes: float
     cache_bytes: float
     embedding_bytes: int
-    experts_share: float | None  # of the host's weights, when only experts are there
+    experts_share: float | None  # active share of the host's weights, if it has experts only
     ranks: int
 
     def share(self, device: DeviceEstimate) -> float:
@@ -116,17 +117,17 @@ class _Reads:
         return min(1.0, device.parts.weights_bytes * self.ranks / total)
 
     def active(self, device: DeviceEstimate) -> float:
-        """Cache and active weights in proportion to the weights held."""
+        """Bytes read on a device: cache and active weights in proportion to its weights."""
         share = self.share(device)
         return (self.active_bytes + self.cache_bytes) * share / self.ranks
 
     def host_active(self, device: DeviceEstimate) -> float:
-        """The host only looks the embedding up; experts there are read by their active share."""
-        held = max(0, device.parts.weights_bytes - self.embedding_bytes)
+        """Bytes read on the host: no embedding table, and experts by their active share."""
+        stored = max(0, device.parts.weights_bytes - self.embedding_bytes)
         if self.experts_share is not None:
-            return held * self.experts_share
-        cache = self.cache_bytes * min(1.0, held / max(1, self.weights_bytes))
-        return held * self.active_bytes / max(1, self.weights_bytes) + cache
+            return stored * self.experts_share
+        cache = self.cache_bytes * min(1.0, stored / max(1, self.weights_bytes))
+        return stored * self.active_bytes / max(1, self.weights_bytes) + cache
 
 
 def _device_reads(shape: ModelShape, workload: Workload, estimate: Estimate) -> _Reads:
@@ -145,7 +146,7 @@ def _device_reads(shape: ModelShape, workload: Workload, estimate: Estimate) -> 
 
 
 def active_bytes(shape: ModelShape) -> float:
-    """Weight bytes one token reads: not the embedding table, nor the experts it skips."""
+    """Weight bytes read per token: without the embedding table and the inactive experts."""
     architecture, weights = shape.architecture, shape.weights
     total = float(weights.total_bytes - weights.vision_bytes)
     if not architecture.tied_embeddings:
@@ -161,7 +162,7 @@ def active_bytes(shape: ModelShape) -> float:
 
 
 def _stated_share(weights: Weights) -> float:
-    """The active share where only the counts are known; dense models leave out little."""
+    """The active share if only parameter counts are known; 1.0 for dense models."""
     if not weights.parameters or not weights.active_parameters:
         return 1.0
     share = weights.active_parameters / weights.parameters
@@ -169,7 +170,7 @@ def _stated_share(weights: Weights) -> float:
 
 
 def cache_read_bytes(architecture: Architecture, tokens: int, element_bytes: float) -> float:
-    """Cache and states that attention over ``tokens`` reads."""
+    """Bytes of cache and recurrent states that one token reads after ``tokens`` of context."""
     return sum(
         count * _layer_cache(architecture, layer, tokens, element_bytes)
         for layer, count in architecture.layer_counts
@@ -180,27 +181,28 @@ def _layer_cache(
     architecture: Architecture, layer: Layer, tokens: int, element_bytes: float
 ) -> float:
     state = layer.state
-    held = 0.0 if state is None else 4.0 * state.inner * state.state
+    state_bytes = 0.0 if state is None else 4.0 * state.inner * state.state
     if layer.attention in (Attention.LINEAR, Attention.SSM, Attention.NONE):
-        return held
-    seen = min(tokens, layer.window_tokens or tokens)
+        return state_bytes
+    attended = min(tokens, layer.window_tokens or tokens)
     if layer.attention is Attention.MLA and architecture.latent:
         latent = architecture.latent
-        return held + seen * (latent.kv_lora_rank + latent.rope_length) * element_bytes
-    return held + seen * layer.kv_heads * (layer.key_length + layer.value_length) * element_bytes
+        return state_bytes + attended * (latent.kv_lora_rank + latent.rope_length) * element_bytes
+    values = attended * layer.kv_heads * (layer.key_length + layer.value_length)
+    return state_bytes + values * element_bytes
 
 
 def _cache_element(workload: Workload) -> float:
-    asked = (workload.parameter("kv-cache-dtype") or workload.kv_cache_k or "f16").lower()
-    if "fp8" in asked or asked == "int8":
+    cache_type = (workload.parameter("kv-cache-dtype") or workload.kv_cache_k or "f16").lower()
+    if "fp8" in cache_type or cache_type == "int8":
         return 1.0
-    return _CACHE_BYTES.get(asked, 2.0)
+    return _CACHE_BYTES.get(cache_type, 2.0)
 
 
 def _host_load(
     host: Host, estimate: Estimate, reads: _Reads, layers: tuple[int, int]
 ) -> Load | None:
-    """The part that runs on the CPU: all of it without a GPU, else what was left there."""
+    """The load of the CPU: the whole model without a GPU, else the part on the host."""
     device = estimate.host
     if device is None:
         return None
@@ -221,14 +223,14 @@ def _seconds(load: Load, wide: bool) -> float:
     return streaming + launching + load.expert_layers * load.coefficients.expert_layer_s
 
 
-def _waiting(architecture: Architecture, inventory: Inventory) -> float:
+def _all_reduce_s(architecture: Architecture, inventory: Inventory) -> float:
     fast = any(link.kind in ("nvlink", "xgmi") for link in inventory.links)
     each = _ALLREDUCE_NVLINK_S if fast else _ALLREDUCE_PCIE_S
     return len(architecture.layers) * _ALLREDUCES_PER_LAYER * each
 
 
 def _bits(shape: ModelShape) -> float:
-    """Bits per weight of what is stored; 16 when the number of weights is not known."""
+    """Stored bits per weight; 16 if the number of weights is unknown."""
     parameters = shape.weights.parameters
     return 8.0 * shape.weights.total_bytes / parameters if parameters else 16.0
 
@@ -244,14 +246,14 @@ def _prefill(
     gpus = {gpu.index: gpu for gpu in inventory.gpus}
     used = [gpus[d.index] for d in estimate.per_gpu if d.index is not None and d.index in gpus]
     rates = [_compute(gpu, shape, batching) for gpu in used]
-    known = [rate for rate in rates if rate]
-    if not known or len(known) < len(rates) or active <= 0:
+    measurable = [rate for rate in rates if rate]
+    if not measurable or len(measurable) < len(rates) or active <= 0:
         return None
-    return _rounded(min(known) * max(1, estimate.tensor_parallel) ** 0.85 / (2 * active))
+    return _rounded(min(measurable) * max(1, estimate.tensor_parallel) ** 0.85 / (2 * active))
 
 
 def _host_works(estimate: Estimate) -> bool:
-    """Whether layers run on the CPU (the embedding alone does not count)."""
+    """Whether layers run on the CPU, not only the embedding."""
     host = estimate.host
     if not estimate.per_gpu:
         return True
@@ -260,7 +262,7 @@ def _host_works(estimate: Estimate) -> bool:
 
 
 def _compute(gpu: Gpu, shape: ModelShape, batching: bool) -> float | None:
-    """Operations per second that prefill reaches."""
+    """Operations per second that prefill reaches; None if the GPU's rate is unknown."""
     dense = speed_table.prefill_tflops(gpu, batching=batching)
     if dense is None:
         return None

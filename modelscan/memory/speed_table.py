@@ -1,4 +1,4 @@
-"""Coefficients of the speed model by kind of device, fitted or, where said, assumed.
+"""Coefficients of the speed model by kind of device: fitted, or assumed where ``basis`` states it.
 
 ``wide`` and ``packed`` are seconds per byte relative to the nominal bandwidth (1 / efficiency) for
 weights of 8 bits and more, and below; ``layer_s`` is the launch cost of a layer, ``expert_layer_s``
@@ -15,7 +15,10 @@ from modelscan.core.gpu import Gpu, Host
 
 @dataclass(frozen=True, slots=True)
 class Coefficients:
-    """``spread``: relative range that 9 of 10 rows of the fit lie in."""
+    """Coefficients of one kind of device; units are in the module's description.
+
+    ``spread``: relative range that contains 9 of 10 rows of the fit.
+    """
 
     wide: float
     packed: float
@@ -32,10 +35,10 @@ APPLE = Coefficients(1.101, 1.332, 158e-6, 47e-6, 0.40, "fit of 33 runs, M1 to M
 OTHER = Coefficients(1.5, 1.7, 150e-6, 60e-6, 0.6, "assumed: no measured rows for this kind of GPU")
 CPU = Coefficients(1.5, 1.6, 30e-6, 10e-6, 0.5, "assumed for the CPU part: no measured rows")
 
-# Engines with fused kernels and CUDA graphs; no rows of them are in the data, so the range is wide.
-# Published single requests agree with it: SGLang 0.5.8 on an RTX PRO 6000, 24 (Qwen3-32B BF16), 91
-# (8B) and 169 tokens/s (30B-A3B); SGLang 0.5.7 on eight H200, 12.8 ms a token of DeepSeek-R1 with
-# eight requests, i.e. about 9 alone.
+# Engines with fused kernels and CUDA graphs. The data has no rows of them, so the range is wide.
+# Published single requests agree with the assumption: SGLang 0.5.8 on an RTX PRO 6000, 24
+# (Qwen3-32B BF16), 91 (8B) and 169 tokens/s (30B-A3B); SGLang 0.5.7 on eight H200, 12.8 ms per
+# token of DeepSeek-R1 with eight requests, i.e. about 9 ms with one.
 _SERVING = 1.35
 _SERVING_LAYER_S = 20e-6
 _SERVING_EXPERT_LAYER_S = 50e-6
@@ -50,7 +53,7 @@ _HBM_CAPABILITIES = ("6.0", "7.0", "8.0", "9.0", "10.0", "10.3")
 
 
 def for_gpu(gpu: Gpu, backend: str, *, batching: bool) -> Coefficients:
-    """The coefficients of one device under ``backend``, a batching server or not."""
+    """The coefficients of one GPU. ``batching``: ``backend`` has continuous batching."""
     base = _by_vendor(gpu)
     if not batching:
         return base
@@ -72,17 +75,17 @@ def _by_vendor(gpu: Gpu) -> Coefficients:
 
 
 def for_host(host: Host) -> Coefficients:
-    """The CPU; an assumed bandwidth widens the range."""
+    """The coefficients of the CPU; the range is wider if its bandwidth is assumed."""
     if host.memory_bandwidth_bytes_per_s:
         return CPU
     return replace(CPU, spread=0.8, basis="assumed for the CPU part: 50 GB/s, no measured rows")
 
 
 def prefill_tflops(gpu: Gpu, *, batching: bool) -> float | None:
-    """The part of the nominal half-precision rate that prefill reaches, in TFLOPS.
+    """The rate that prefill reaches, in TFLOPS: a share of the nominal half-precision rate.
 
     llama.cpp saturates: 61 of 71 (3090), 112 of 165 (4090), 94 of 312 (A100), 128 of 756 (H100).
-    None where the nominal rate is not known.
+    None if the nominal rate is unknown.
     """
     nominal = gpu.fp16_tflops
     if not nominal:

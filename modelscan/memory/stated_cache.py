@@ -1,4 +1,4 @@
-"""The KV cache type that a quantized checkpoint states, and the engines that follow it."""
+"""The KV cache type stated in a quantized checkpoint, and which engines use it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ _ALGORITHMS = {"FP8": "fp8", "NVFP4": "nvfp4"}
 
 
 def stated_cache(config: Any, hf_quant_config: Any) -> dict[str, str]:
-    """``kv_cache_scheme`` (llm-compressor) or ``kv_cache_quant_algo`` (ModelOpt) as extras."""
+    """Entries of ``Architecture.extra`` for the stated cache type; empty without one.
+
+    Source: ``kv_cache_scheme`` (llm-compressor) or ``kv_cache_quant_algo`` (ModelOpt).
+    """
     for source in (config, hf_quant_config):
         details = source if isinstance(source, Mapping) else {}
         details = details.get("quantization", details)
-        found = _type(details) if isinstance(details, Mapping) else None
-        if found:
+        cache = _type(details) if isinstance(details, Mapping) else None
+        if cache:
             method = str(details.get("quant_method") or MODELOPT).replace("_", "-")
-            return {TYPE: found, FORMAT: COMPRESSED if method == COMPRESSED else MODELOPT}
+            return {TYPE: cache, FORMAT: COMPRESSED if method == COMPRESSED else MODELOPT}
     return {}
 
 
@@ -36,9 +39,9 @@ def _type(details: Mapping[str, Any]) -> str | None:
     return "fp8" if is_float8 else None
 
 
-def cache_type(asked: str, architecture: Architecture, formats: tuple[str, ...]) -> str:
-    """The cache type in use: ``auto`` follows a checkpoint of these formats that states one."""
+def cache_type(requested: str, architecture: Architecture, formats: tuple[str, ...]) -> str:
+    """The cache type in use: ``auto`` means the checkpoint's, if it has one of ``formats``."""
     stated = architecture.extra.get(TYPE)
-    if asked != "auto" or not stated or architecture.extra.get(FORMAT) not in formats:
-        return asked
+    if requested != "auto" or not stated or architecture.extra.get(FORMAT) not in formats:
+        return requested
     return str(stated)

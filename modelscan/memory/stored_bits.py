@@ -1,4 +1,4 @@
-"""Bits per weight that formats outside the common table state themselves: HQQ, torchao, EXL3 …"""
+"""Bits per weight of formats outside the common table, from the checkpoint: HQQ, torchao, EXL3 …"""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _SCALE_AND_ZERO = 32  # 16 bits each, per group
 
 
 def stated_bits(config: Mapping[str, Any]) -> float | None:
-    """Bits per weight from a quantization_config's own numbers; None where it has none."""
+    """Bits per weight computed from a quantization_config; None if it lacks the numbers."""
     method = str(config.get("quant_method") or "").lower()
     reader = _READERS.get(method)
     return reader(config) if reader else None
 
 
 def grouped(bits: Any, group: Any) -> float | None:
-    """An integer with a scale and an offset of 16 bits for each group of inputs."""
+    """Bits per weight of integers with a 16-bit scale and a 16-bit offset per group of inputs."""
     width, size = whole(bits), whole(group)
     if not width or width > 16:
         return None
@@ -36,7 +36,10 @@ def _hqq(config: Mapping[str, Any]) -> float | None:
 
 
 def torchao_bits(entry: Any) -> float | None:
-    """One configuration of torchao: ``{"_type": "Int4WeightOnlyConfig", "_data": {…}}``."""
+    """Bits per weight of a torchao configuration; None if unknown.
+
+    ``entry``: for example ``{"_type": "Int4WeightOnlyConfig", "_data": {…}}``.
+    """
     if not isinstance(entry, Mapping):
         return None
     kind = str(entry.get("_type") or "").lower()
@@ -66,13 +69,13 @@ def _torchao(config: Mapping[str, Any]) -> float | None:
 
 
 def _stated(config: Mapping[str, Any]) -> float | None:
-    """ExLlama: bits per weight as such, a fraction."""
+    """ExLlama states bits per weight directly, as a fraction."""
     bits = config.get("bits")
     return float(bits) if isinstance(bits, (int, float)) and 0 < bits <= 16 else None
 
 
 def _aqlm(config: Mapping[str, Any]) -> float | None:
-    """Codebook entries per group of inputs."""
+    """AQLM: bits of the codebook indices per group of inputs, divided by the group size."""
     books, width, size = (whole(config.get(k)) for k in ("num_codebooks", "nbits_per_codebook",
                                                          "in_group_size"))  # fmt: skip
     return books * width / size if books and width and size else None

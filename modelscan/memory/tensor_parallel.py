@@ -1,8 +1,8 @@
-"""Over how many GPUs a model can be split, by tensors or by layers, and why not.
+"""Over how many GPUs a model can be split, by tensors or layers, and the reasons if not.
 
-vLLM (code: model_executor/layers, config/model.py) and SGLang (server_args.py, linear layers) cut
-attention by heads, feed-forward and vocabulary by columns. KV heads are copied when there are
-fewer than GPUs, which needs a whole number of copies.
+vLLM (code: model_executor/layers, config/model.py) and SGLang (server_args.py, linear layers)
+divide attention by heads, feed-forward and vocabulary by columns. KV heads are copied if there are
+fewer of them than GPUs, which requires a whole number of copies.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, Attention
 
-_VOCABULARY_PAD = 64  # both engines pad the embedding to this before cutting it
+_VOCABULARY_PAD = 64  # both engines pad the embedding to a multiple of this
 _BLOCK_QUANTIZATION = 128  # FP8 blocks are 128 x 128: a rank's share must be whole blocks
 
 
 @dataclass(frozen=True, slots=True)
 class TensorParallel:
-    """``allowed`` degrees in ascending order; ``rejected`` ones with a sentence each."""
+    """``allowed`` degrees in ascending order; ``rejected`` degrees, each with the reason."""
 
     allowed: tuple[int, ...]
     rejected: tuple[tuple[int, str], ...]
@@ -51,7 +51,7 @@ def layer_split_reason(architecture: Architecture, gpu_count: int) -> str | None
 
 
 def reject_reason(architecture: Architecture, degree: int) -> str | None:
-    """Why tensor-parallel ``degree`` is not possible; None if it is."""
+    """Why the tensor-parallel ``degree`` is not possible; None if it is possible."""
     if degree <= 1:
         return None
     for rule in _RULES:

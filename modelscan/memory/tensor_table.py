@@ -1,7 +1,7 @@
-"""Every tensor an architecture has, by GGUF name and shape: for counting and for projecting.
+"""All tensors of an architecture by GGUF name and shape, to count parameters and project files.
 
-Shapes are in GGML order: (input, output[, experts]). The main matrices follow from the sizes in
-the architecture alone; small ones (norms, biases) from the family's layout.
+Shapes are in GGML order: (input, output[, experts]). The main matrices follow from the
+architecture's sizes; small ones (norms, biases) from the family's layout.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from modelscan.core.architecture import Architecture, Attention, Experts, Layer, RecurrentState
 from modelscan.memory.architecture.tensor_layout import TensorLayout, tensor_layout
 
-Spec = tuple[str, tuple[int, ...]]
+NamedShape = tuple[str, tuple[int, ...]]
 
 
-def tensor_table(architecture: Architecture, *, mtp: bool = False) -> list[Spec]:
-    """All tensors of the trunk; with ``mtp`` also of the stored multi-token-prediction blocks."""
+def tensor_table(architecture: Architecture, *, mtp: bool = False) -> list[NamedShape]:
+    """(name, shape) of all tensors of the trunk; with ``mtp`` also of the prediction blocks."""
     style = tensor_layout(architecture.name)
     table = list(_ends(architecture, style))
     for index, layer in enumerate(architecture.layers):
@@ -25,7 +25,7 @@ def tensor_table(architecture: Architecture, *, mtp: bool = False) -> list[Spec]
     return [(name, shape) for name, shape in table if all(shape)]
 
 
-def _ends(architecture: Architecture, style: TensorLayout) -> Iterator[Spec]:
+def _ends(architecture: Architecture, style: TensorLayout) -> Iterator[NamedShape]:
     hidden, extra = architecture.hidden, architecture.extra
     yield "token_embd.weight", (hidden, architecture.vocabulary)
     if not architecture.tied_embeddings and not architecture.encoder_only:
@@ -45,7 +45,9 @@ def _ends(architecture: Architecture, style: TensorLayout) -> Iterator[Spec]:
         yield "per_layer_proj_norm.weight", (each,)
 
 
-def _block(p: str, layer: Layer, architecture: Architecture, style: TensorLayout) -> Iterator[Spec]:
+def _block(
+    p: str, layer: Layer, architecture: Architecture, style: TensorLayout
+) -> Iterator[NamedShape]:
     hidden = architecture.hidden
     one_mixer = layer.attention is Attention.NONE or (
         not layer.feed_forward and not layer.moe
@@ -73,7 +75,7 @@ def _block(p: str, layer: Layer, architecture: Architecture, style: TensorLayout
 
 def _attention(
     p: str, layer: Layer, architecture: Architecture, style: TensorLayout
-) -> Iterator[Spec]:
+) -> Iterator[NamedShape]:
     hidden, extra = architecture.hidden, architecture.extra
     query, out = layer.heads * layer.key_length, layer.heads * layer.value_length
     keys, values = layer.kv_heads * layer.key_length, layer.kv_heads * layer.value_length
@@ -81,7 +83,7 @@ def _attention(
         yield f"{p}attn_qkv.weight", (hidden, query + keys + values)
     else:
         yield from _queries(p, hidden, query, architecture)
-        shared = extra.get("cross_layer") and not layer.owns_cache  # its projections, too
+        shared = extra.get("cross_layer") and not layer.owns_cache  # its projections as well
         if not shared:
             yield f"{p}attn_k.weight", (hidden, keys)
         if not shared and not (extra.get("k_eq_v") and layer.attention is Attention.FULL):
@@ -95,7 +97,7 @@ def _attention(
             yield f"{p}attn_{name}.bias", (width,)
 
 
-def _queries(p: str, hidden: int, width: int, architecture: Architecture) -> Iterator[Spec]:
+def _queries(p: str, hidden: int, width: int, architecture: Architecture) -> Iterator[NamedShape]:
     rank = int(architecture.extra.get("query_rank", 0))
     if rank:  # Step 3: queries through a low rank
         yield f"{p}attn_q_a.weight", (hidden, rank)
@@ -105,7 +107,7 @@ def _queries(p: str, hidden: int, width: int, architecture: Architecture) -> Ite
     yield f"{p}attn_q.weight", (hidden, width * gate)
 
 
-def _latent(p: str, layer: Layer, architecture: Architecture) -> Iterator[Spec]:
+def _latent(p: str, layer: Layer, architecture: Architecture) -> Iterator[NamedShape]:
     latent, hidden = architecture.latent, architecture.hidden
     if latent is None:
         return
@@ -125,8 +127,8 @@ def _latent(p: str, layer: Layer, architecture: Architecture) -> Iterator[Spec]:
     yield from _indexer(p, architecture)
 
 
-def _indexer(p: str, architecture: Architecture) -> Iterator[Spec]:
-    """DeepSeek sparse attention: a small scorer per layer."""
+def _indexer(p: str, architecture: Architecture) -> Iterator[NamedShape]:
+    """The indexer of DeepSeek's sparse attention, which scores tokens in each layer."""
     size, heads = (int(architecture.extra.get(k, 0)) for k in ("indexer_key_length",
                                                                "indexer_heads"))  # fmt: skip
     rank = architecture.latent.q_lora_rank if architecture.latent else None
@@ -138,7 +140,7 @@ def _indexer(p: str, architecture: Architecture) -> Iterator[Spec]:
 
 def _recurrent(
     p: str, layer: Layer, state: RecurrentState, architecture: Architecture
-) -> Iterator[Spec]:
+) -> Iterator[NamedShape]:
     hidden, inner = architecture.hidden, state.inner
     if not state.state:  # short convolution (LFM2)
         yield f"{p}shortconv.in_proj.weight", (hidden, 3 * inner)
@@ -165,7 +167,7 @@ def _recurrent(
 
 def _linear(
     p: str, state: RecurrentState, architecture: Architecture, wide: int, heads: int
-) -> Iterator[Spec]:
+) -> Iterator[NamedShape]:
     hidden, inner = architecture.hidden, state.inner
     yield f"{p}attn_qkv.weight", (hidden, wide)
     yield f"{p}ssm_conv1d.weight", (state.conv_kernel, wide)
@@ -189,7 +191,7 @@ def _linear(
     yield f"{p}ssm_a", (heads,)
 
 
-def _mamba1(p: str, state: RecurrentState, hidden: int) -> Iterator[Spec]:
+def _mamba1(p: str, state: RecurrentState, hidden: int) -> Iterator[NamedShape]:
     rank = -(-hidden // 16)
     yield f"{p}ssm_in.weight", (hidden, 2 * state.inner)
     yield f"{p}ssm_conv1d.weight", (state.conv_kernel, state.inner)
@@ -202,7 +204,7 @@ def _mamba1(p: str, state: RecurrentState, hidden: int) -> Iterator[Spec]:
     yield f"{p}ssm_out.weight", (state.inner, hidden)
 
 
-def _experts(p: str, architecture: Architecture, experts: Experts) -> Iterator[Spec]:
+def _experts(p: str, architecture: Architecture, experts: Experts) -> Iterator[NamedShape]:
     hidden = architecture.hidden
     latent = int(architecture.extra.get("moe_latent", 0))
     inside = latent or hidden
@@ -213,7 +215,7 @@ def _experts(p: str, architecture: Architecture, experts: Experts) -> Iterator[S
     extra = architecture.extra
     second, narrow = int(extra.get("second_experts", 0)), int(extra.get("second_expert_width", 0))
     sets = (("", experts.total, experts.width), (".vision", second, narrow))
-    for suffix, total, width in sets:  # a modality may have experts of its own
+    for suffix, total, width in sets:  # a second modality may have its own experts
         if experts.gated:
             yield f"{p}ffn_gate_exps{suffix}.weight", (inside, width, total)
         yield f"{p}ffn_up_exps{suffix}.weight", (inside, width, total)
@@ -225,14 +227,16 @@ def _experts(p: str, architecture: Architecture, experts: Experts) -> Iterator[S
         yield f"{p}ffn_down_shexp.weight", (experts.shared_width, hidden)
 
 
-def _expert_biases(p: str, hidden: int, experts: Experts) -> Iterator[Spec]:
+def _expert_biases(p: str, hidden: int, experts: Experts) -> Iterator[NamedShape]:
     yield f"{p}ffn_gate_inp.bias", (experts.total,)
     yield f"{p}ffn_gate_exps.bias", (experts.width, experts.total)
     yield f"{p}ffn_up_exps.bias", (experts.width, experts.total)
     yield f"{p}ffn_down_exps.bias", (hidden, experts.total)
 
 
-def _dense(p: str, layer: Layer, architecture: Architecture, style: TensorLayout) -> Iterator[Spec]:
+def _dense(
+    p: str, layer: Layer, architecture: Architecture, style: TensorLayout
+) -> Iterator[NamedShape]:
     hidden, width = architecture.hidden, layer.feed_forward
     gated = architecture.gated_feed_forward
     if gated and not style.fused_up:
@@ -244,8 +248,8 @@ def _dense(p: str, layer: Layer, architecture: Architecture, style: TensorLayout
         yield f"{p}ffn_down.bias", (hidden,)
 
 
-def _mtp(architecture: Architecture, style: TensorLayout) -> Iterator[Spec]:
-    """Prediction blocks repeat the last attending block and join two hidden states."""
+def _mtp(architecture: Architecture, style: TensorLayout) -> Iterator[NamedShape]:
+    """Prediction blocks: those of the last attending block, and a matrix for two hidden states."""
     hidden, count = architecture.hidden, len(architecture.layers)
     attending = [layer for layer in architecture.layers if layer.kv_heads]
     layer = attending[-1] if attending else architecture.layers[-1]

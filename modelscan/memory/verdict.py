@@ -1,4 +1,4 @@
-"""Does it fit: each device by itself, against what is free on it now."""
+"""Whether an estimate fits: each device is compared with its own free memory."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from modelscan.core.verdict import Verdict
 
 
 class Judgement(NamedTuple):
-    """``verdict`` is None when free memory is unknown. ``within_margin``: the estimate fits, but
-    an error of the estimate's own size would make it not fit."""
+    """``verdict`` is None if free memory is unknown. ``within_margin``: the estimate fits, but less
+    than the margin of error is left.
+    """
 
     verdict: Verdict | None
     within_margin: bool = False
@@ -22,7 +23,7 @@ DOES_NOT_FIT, UNKNOWN = Judgement(Verdict.DOES_NOT_FIT), Judgement(None)
 
 
 def device_verdict(device: DeviceEstimate, margin_bytes: int) -> Judgement:
-    """The judgement of one device, against its free memory."""
+    """Compare one device's estimate plus ``margin_bytes`` with its free memory."""
     free = device.free_bytes
     if free is None:
         return UNKNOWN
@@ -33,10 +34,10 @@ def device_verdict(device: DeviceEstimate, margin_bytes: int) -> Judgement:
 
 
 def verdict(devices: Iterable[DeviceEstimate], margin_bytes: int) -> Judgement:
-    """The worst of the devices; never the sum. The margin is split evenly between them."""
-    known = list(devices)
-    share = margin_bytes // max(1, len(known))
-    judgements = [device_verdict(device, share) for device in known]
+    """The worst judgement of the devices; ``margin_bytes`` is divided evenly between them."""
+    estimates = list(devices)
+    share = margin_bytes // max(1, len(estimates))
+    judgements = [device_verdict(device, share) for device in estimates]
     for worst in (DOES_NOT_FIT, TIGHT):
         if worst in judgements:
             return worst

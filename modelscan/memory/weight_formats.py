@@ -19,7 +19,7 @@ UNQUANTIZED_BITS = {"float32": 32.0, "fp32": 32.0}
 @dataclass(frozen=True, slots=True)
 class WeightFormat:
     """``name`` None = unquantized. ``keep``: patterns of modules that stay in the model's dtype;
-    ``modules``: mixed precision. ``own``: the checkpoint's own format, not one asked for.
+    ``modules``: mixed precision. ``own``: the checkpoint's own format, not a requested one.
     """
 
     name: str | None
@@ -28,14 +28,14 @@ class WeightFormat:
     keep: tuple[str, ...] = ()
     modules: ModuleFormats = field(default_factory=ModuleFormats)
     experts_only: bool = False
-    expert_bits: float | None = None  # experts in another format than the rest
-    known: bool = True  # False: no table knows the name, ``bits`` are those of the dtype
+    expert_bits: float | None = None  # if experts have another format than the rest
+    known: bool = True  # False: the format is in no table; ``bits`` are the dtype's
     own: bool = True
     mlx: bool = False
-    unread: tuple[str, ...] = ()  # keys of the quantization_config that no reader knows
+    unread: tuple[str, ...] = ()  # keys of the quantization_config that no reader uses
 
     def bits_of(self, modules: tuple[str, ...], expert: bool) -> float:
-        """Bits per weight of a matrix known under any of these module names."""
+        """Bits per weight of a matrix. ``modules``: its possible module paths."""
         if self.name is None or (self.experts_only and not expert):
             return self.dtype_bits
         listed, bits = self.modules.find(modules)
@@ -49,7 +49,7 @@ class WeightFormat:
 
     @property
     def named_modules(self) -> bool:
-        """Whether a matrix's module path matters."""
+        """Whether the format of a matrix depends on its module path."""
         return bool(self.keep or self.modules.rules or self.modules.exact)
 
 
@@ -57,9 +57,10 @@ def weight_format(
     quantization: str | None, config: Any, hf_quant_config: Any, dtype: str | None,
     expert_dtype: str | None = None,
 ) -> WeightFormat:  # fmt: skip
-    """The format of a checkpoint: its own configuration, unless another one is asked for.
+    """The format of a checkpoint: that of its own configuration, unless another one is requested.
 
-    A format that no table knows is not ``known``: its matrices count as unquantized.
+    ``config``, ``hf_quant_config``: contents of quantization_config and hf_quant_config.json.
+    A format in no table has ``known`` False: its matrices count as unquantized.
     """
     dtype_bits = UNQUANTIZED_BITS.get(dtype or "", 16.0)
     extra = hf_quant_config if isinstance(hf_quant_config, Mapping) else {}
@@ -91,12 +92,12 @@ _UNQUANTIZED = ("NONE", "ORIGINAL")
 _FOUR_BITS = ("INT4", "AWQ", "GPTQ-INT4", "BNB-4BIT")
 
 
-def _chosen(asked: str | None, own: str | None) -> str | None:
+def _chosen(requested: str | None, own: str | None) -> str | None:
     """The format's name, None for unquantized weights.
 
-    A catalog's coarse word (INT4 of a GPTQ file) means the checkpoint's own format.
+    A catalog's general name (INT4 for a GPTQ file) means the checkpoint's own format.
     """
-    name = canonical(asked) if asked else own
+    name = canonical(requested) if requested else own
     if name is None or name in _UNQUANTIZED or (bits_per_weight(name) or 0) >= 16:
         return None
     return own if name in _FOUR_BITS and own in _FOUR_BITS else name

@@ -1,4 +1,4 @@
-"""Bytes of a safetensors checkpoint: from its files or headers where known, else by its format."""
+"""Bytes of a safetensors checkpoint: from its files or headers if known, else from its format."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelscan.core.architecture import Architecture, Weights
-from modelscan.memory.tensor_table import Spec, tensor_table
+from modelscan.memory.tensor_table import NamedShape, tensor_table
 from modelscan.memory.weight_formats import WeightFormat
 from modelscan.memory.weights_gguf import is_expert
 
@@ -60,13 +60,13 @@ _NEVER = re.compile(
     "ffn_gate_inp|nextn[.]embed_tokens|nextn[.]shared_head|ssm_conv1d|shortconv[.]conv|token_embd"
     "|position_embd|token_types|per_layer|_norm|ssm_a|ssm_d|ssm_dt|inp_gate"
 )
-EMBEDDINGS = ("token_embd.weight", "per_layer_token_embd.weight")  # MLX quantizes them, too
+EMBEDDINGS = ("token_embd.weight", "per_layer_token_embd.weight")  # MLX quantizes them as well
 _TAIL = re.compile(r"^blk\.(\d+)\.(.*)$")
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of the files: any of a size, dtype counts, a parameter total."""
+class FileCounts:
+    """Facts about the files, each None if unknown: bytes, elements per dtype, parameters."""
 
     weight_bytes: int | None = None
     dtypes: Mapping[str, int] | None = None
@@ -74,11 +74,11 @@ class Known:
 
 
 def from_architecture(
-    architecture: Architecture, form: WeightFormat, vision_parameters: int, known: Known
+    architecture: Architecture, form: WeightFormat, vision_parameters: int, files: FileCounts
 ) -> Weights:
-    """Exact where a file size or dtype counts say so, else parameters x format per matrix.
+    """Exact bytes from file size or dtype counts, else parameters x bits per weight by matrix.
 
-    A parameter total is used to scale only when it is plausible: totals of packed 4-bit files
+    A parameter total is used to scale only if it is plausible: totals of packed 4-bit files
     count storage elements, which are fewer.
     """
     table = tensor_table(architecture, mtp=True)
@@ -86,17 +86,17 @@ def from_architecture(
     counted = sum(_values(shape) for _, shape in table)
     vision = round(vision_parameters * form.dtype_bits / 8)
     computed = sum(sizes.values()) + vision
-    total, basis = _total(architecture, form, known, computed, counted + vision_parameters)
+    total, basis = _total(architecture, form, files, computed, counted + vision_parameters)
     scale = total / computed if computed else 1.0
     embedding = sizes.get("token_embd.weight", 0)
     output = sizes.get("output.weight", 0)
     blocks = _per_layer(table, sizes, len(architecture.layers))
-    known_total = known.parameters if _plausible(known, counted + vision_parameters) else None
+    stated = files.parameters if _plausible(files, counted + vision_parameters) else None
     inner = _inner_scale(total, computed, embedding + output)
     return Weights(
         total_bytes=total,
         basis=basis,
-        parameters=known_total or counted + vision_parameters,
+        parameters=stated or counted + vision_parameters,
         active_parameters=_active(table, architecture),
         embedding_bytes=round(embedding),
         output_bytes=round(output),
@@ -109,7 +109,7 @@ def from_architecture(
 
 
 def dtype_bytes(dtypes: Mapping[str, int]) -> int | None:
-    """Bytes of a repository from its safetensors dtype counts; None when a dtype is unknown."""
+    """Bytes of a repository from its element counts per dtype; None if a dtype is unknown."""
     total = 0
     for name, count in dtypes.items():
         bits = DTYPE_BITS.get(name.upper())
@@ -120,36 +120,35 @@ def dtype_bytes(dtypes: Mapping[str, int]) -> int | None:
 
 
 def _total(
-    architecture: Architecture, form: WeightFormat, known: Known, computed: float, counted: int
+    architecture: Architecture, form: WeightFormat, files: FileCounts, computed: float, counted: int
 ) -> tuple[int, str]:
-    exact = known.weight_bytes or (dtype_bytes(known.dtypes) if known.dtypes else None)
+    exact = files.weight_bytes or (dtype_bytes(files.dtypes) if files.dtypes else None)
     if exact:
         return _without_copy(architecture, form, exact, computed), "exact"
-    if (
-        _plausible(known, counted) and known.parameters and not form.unread
-    ):  # whatever its layers attend to
-        return round(computed * known.parameters / counted), "computed"
+    if _plausible(files, counted) and files.parameters and not form.unread:
+        # The kind of attention does not change this number.
+        return round(computed * files.parameters / counted), "computed"
     certain = architecture.known and form.known and not form.unread
     return round(computed), "computed" if certain else "range"
 
 
 def _low_share(form: WeightFormat) -> float:
-    """Of a range: a tenth less; weights of an unknown format may have as few as four bits."""
+    """The lower bound as a share: 0.9; weights of an unknown format may have only four bits."""
     return 0.9 if form.known else 4 / form.dtype_bits
 
 
 def _without_copy(
     architecture: Architecture, form: WeightFormat, exact: int, computed: float
 ) -> int:
-    """Tied embeddings that the file stores twice are loaded once."""
+    """The size without the second copy of tied embeddings, which engines do not load."""
     copy = round(architecture.hidden * architecture.vocabulary * form.dtype_bits / 8)
     stored_twice = architecture.tied_embeddings and exact - computed > 0.9 * copy
     return exact - copy if stored_twice else exact
 
 
-def _plausible(known: Known, counted: int) -> bool:
-    """Within 8 %: not a packed count, nor one that counts a tied matrix twice."""
-    return bool(known.parameters and counted and 0.92 < known.parameters / counted < 1.08)
+def _plausible(files: FileCounts, counted: int) -> bool:
+    """Whether the total is within 8 %: neither packed elements nor a tied matrix counted twice."""
+    return bool(files.parameters and counted and 0.92 < files.parameters / counted < 1.08)
 
 
 def _inner_scale(total: int, computed: float, ends: float) -> float:
@@ -174,7 +173,7 @@ def _bytes(name: str, shape: tuple[int, ...], form: WeightFormat) -> float:
 
 
 def _modules(name: str) -> tuple[str, ...]:
-    """The checkpoint's possible module paths of a matrix."""
+    """The possible module paths of a matrix in the checkpoint."""
     if name == "output.weight":
         return ("lm_head",)
     if name == "token_embd.weight":
@@ -189,7 +188,7 @@ def _modules(name: str) -> tuple[str, ...]:
     return (f"layers.{layer}.{rest.removesuffix('.weight')}",)
 
 
-def _per_layer(table: list[Spec], sizes: Mapping[str, float], count: int) -> list[float]:
+def _per_layer(table: list[NamedShape], sizes: Mapping[str, float], count: int) -> list[float]:
     layers = [0.0] * count
     for name, _ in table:
         match = _TAIL.match(name)
@@ -198,8 +197,8 @@ def _per_layer(table: list[Spec], sizes: Mapping[str, float], count: int) -> lis
     return layers
 
 
-def _active(table: list[Spec], architecture: Architecture) -> int:
-    """Parameters one token goes through in the trunk."""
+def _active(table: list[NamedShape], architecture: Architecture) -> int:
+    """Parameters of the trunk used per token: active experts, without embedding look-ups."""
     experts, count = architecture.experts, len(architecture.layers)
     share = experts.active / experts.total if experts else 1.0
     total = 0.0
@@ -215,11 +214,11 @@ def _active(table: list[Spec], architecture: Architecture) -> int:
 
 
 def config_quantization(config: Mapping[str, Any]) -> Any:
-    """The quantization_config, wherever a multimodal config keeps it; MLX's ``quantization``."""
+    """The quantization_config of the config or its language model, or MLX's ``quantization``."""
     parts = (config, *(config.get(k) for k in ("text_config", "llm_config", "language_config")))
     for part in parts:
         for name in ("quantization_config", "compression_config", "quantization"):
-            found = part.get(name) if isinstance(part, Mapping) else None
-            if isinstance(found, Mapping) and found:
-                return found
+            table = part.get(name) if isinstance(part, Mapping) else None
+            if isinstance(table, Mapping) and table:
+                return table
     return None

@@ -1,4 +1,4 @@
-"""Bytes of weights from a GGUF tensor table: exact, and by where they may be placed."""
+"""Bytes of weights from a GGUF tensor table: exact, by layer, embedding, output and experts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from modelscan.core.architecture import Architecture, Tensor, Weights
 
 EMBEDDING = "token_embd.weight"
 OUTPUT = "output.weight"
-# Kept with the token embedding in host memory (LLM_TENSOR_LAYER_INPUT in src/llama-arch.cpp).
+# Stored with the token embedding in host memory (LLM_TENSOR_LAYER_INPUT in src/llama-arch.cpp).
 INPUT_TENSORS = (EMBEDDING, "position_embd.weight", "token_types.weight", "token_embd_norm",
                  "per_layer_token_embd.weight")  # fmt: skip
 
 
 def layer_of(name: str) -> int | None:
-    """The block number of ``blk.N.…``, None for the others."""
+    """The block number of a tensor ``blk.N.…``; None for other tensors."""
     if not name.startswith("blk."):
         return None
     number = name[4:].partition(".")[0]
@@ -20,11 +20,15 @@ def layer_of(name: str) -> int | None:
 
 
 def is_expert(name: str) -> bool:
-    """A routed expert's matrix: what ``--n-cpu-moe`` moves (``ffn_(up|down|gate)_(ch|)exps``)."""
+    """Whether this is a routed expert's matrix, as ``--n-cpu-moe`` selects them.
+
+    Source: llama.cpp's pattern ``ffn_(up|down|gate)_(ch|)exps``.
+    """
     return "_exps." in name or "_chexps." in name
 
 
 def values(tensor: Tensor) -> int:
+    """The number of elements of a tensor."""
     count = 1
     for dimension in tensor.shape:
         count *= dimension
@@ -32,7 +36,7 @@ def values(tensor: Tensor) -> int:
 
 
 def from_tensors(tensors: tuple[Tensor, ...], architecture: Architecture) -> Weights:
-    """Exact bytes. Blocks beyond the trunk (multi-token prediction) are not loaded for chat."""
+    """Exact bytes of the loaded tensors; multi-token-prediction blocks are not loaded."""
     trunk = len(architecture.layers)
     loaded = [t for t in tensors if (layer_of(t.name) or 0) < trunk]
     per_layer = [0] * trunk
@@ -54,7 +58,7 @@ def from_tensors(tensors: tuple[Tensor, ...], architecture: Architecture) -> Wei
 
 
 def _active(tensors: list[Tensor], architecture: Architecture) -> int:
-    """Parameters one token goes through: used experts only, and no table look-up."""
+    """Parameters used per token: active experts only, without embedding tables."""
     experts = architecture.experts
     share = experts.active / experts.total if experts and experts.total else 1.0
     total = 0.0

@@ -7,7 +7,15 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.fit import Fit
-from modelscan.core.model import Capabilities, Limits, Model, Offering, Provenance, Spec, Variant
+from modelscan.core.model import (
+    Capabilities,
+    Model,
+    Offering,
+    Provenance,
+    Spec,
+    TokenLimits,
+    Variant,
+)
 from modelscan.models.fit import fit_of
 
 if TYPE_CHECKING:
@@ -30,7 +38,7 @@ class ModelFacts:
     parameters: int | None
     active_parameters: int | None
     capabilities: Capabilities
-    limits: Limits
+    limits: TokenLimits
     modalities_in: tuple[str, ...]
     modalities_out: tuple[str, ...]
     knowledge: str | None

@@ -107,7 +107,7 @@ def _reference(like: _Typical, file_format: str, quantization: str | None) -> Mo
     if file_format == "gguf":
         return _gguf(architecture, quantization or "Q4_K_M")
     form = _form(quantization if bits < 16 else None)
-    counts = weights.Known(weight_bytes=round(like.parameters * bits / 8))
+    counts = weights.FileCounts(weight_bytes=round(like.parameters * bits / 8))
     computed = weights.from_architecture(architecture, form, 0, counts)
     return ModelShape(architecture, computed, file_format, quantization)
 

@@ -46,6 +46,7 @@ class Attempts:
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def run(self) -> Attempts:
+        """Estimate the options, first without and then with offload to the host; returns itself."""
         available = options(self.model, self.case, self.engines)
         self.rejected = available.rejected
         choices = [option for option in available.options if self._interesting(option)]

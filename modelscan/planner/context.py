@@ -34,6 +34,7 @@ class Option:
 
     @property
     def label(self) -> str:
+        """Quantization, engine and devices, for messages."""
         where = "CPU" if not self.gpus else device_label(self.gpus)
         return f"{self.candidate.variant.quantization or '?'} on {self.backend}, {where}"
 

@@ -94,6 +94,7 @@ def free_bytes(gpu: Gpu) -> int:
 
 
 def host_free(inventory: Inventory) -> int:
+    """Free host memory in bytes; the total if the free part is unknown, 0 if both are."""
     host = inventory.host
     return (host.free_bytes if host.free_bytes is not None else host.memory_bytes) or 0
 
@@ -139,6 +140,7 @@ def worst_case_overflows(estimate: Estimate) -> bool:
 
 
 def devices(estimate: Estimate) -> tuple[DeviceEstimate, ...]:
+    """All devices of an estimate: the GPUs, then the host if it is used."""
     return (*estimate.per_gpu, *((estimate.host,) if estimate.host else ()))
 
 
@@ -174,5 +176,6 @@ def beside_share(device: DeviceEstimate) -> int:
 
 
 def missing(device: DeviceEstimate) -> int:
+    """Bytes the device lacks; negative when memory is left, 0 when free memory is unknown."""
     free = device.free_bytes if device.free_bytes is not None else device.memory_bytes
     return 0 if free is None else device.total_bytes - free

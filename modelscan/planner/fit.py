@@ -339,7 +339,7 @@ def _needs_half(option: Option) -> bool:
 
 
 def _pooling(architecture: Architecture) -> str | None:
-    """llama.cpp needs a pooling type to embed; most embedding models store theirs in the file."""
+    """llama.cpp needs a pooling type to embed; most embedding models store it in the file."""
     return None if "pooling_type" in architecture.extra else "mean"
 
 

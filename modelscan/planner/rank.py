@@ -49,10 +49,12 @@ class Cost:
 
     @property
     def total(self) -> float:
+        """The sum of all terms."""
         return sum(value for _, value in self.terms)
 
     @property
     def largest(self) -> str:
+        """The name of the largest term; empty without terms."""
         return max(self.terms, key=lambda term: term[1])[0] if self.terms else ""
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 
 from modelscan.supervisor.health import Address, health, metrics, serves
-from modelscan.supervisor.rundir import RunDir, Spec
+from modelscan.supervisor.rundir import ProcessSpec, RunDir
 
 _TICK_S, _LONGEST_TICK_S, _SHORTEST_TICK_S = 1.0, 15.0, 0.1
 _LINE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{[^}]*\})?\s+([\d.eE+-]+)", re.MULTILINE)
@@ -45,7 +45,7 @@ class IdleWatch:
     An engine without these figures never counts as idle.
     """
 
-    def __init__(self, rundir: RunDir, spec: Spec, key: str | None) -> None:
+    def __init__(self, rundir: RunDir, spec: ProcessSpec, key: str | None) -> None:
         self._rundir, self._spec = rundir, spec
         self._address = Address(spec.host, spec.port, key)
         self._counters: Mapping[str, float] | None = None

@@ -51,6 +51,7 @@ class DiscoveredServer:
 
     @property
     def endpoint(self) -> str:
+        """The server's base URL."""
         return f"http://{self.host}:{self.port}"
 
 

@@ -43,6 +43,7 @@ class RotatingLog:
         self._append(data[cut:])
 
     def close(self) -> None:
+        """Close the file; a second call has no effect."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1

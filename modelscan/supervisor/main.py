@@ -23,7 +23,7 @@ from modelscan.supervisor import restarts
 from modelscan.supervisor.activity import IdleWatch
 from modelscan.supervisor.logfile import RotatingLog, tail
 from modelscan.supervisor.processes import die_with_parent, identify, limit
-from modelscan.supervisor.rundir import Ended, Restarts, RunDir, RunningProcesses, Spec
+from modelscan.supervisor.rundir import Ended, ProcessSpec, Restarts, RunDir, RunningProcesses
 
 _READ_BYTES = 1 << 16
 _PAUSE_STEP_S = 0.05
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> int:
 class Supervisor:
     """One deployment's engine from fork to its last log line, including restarts."""
 
-    def __init__(self, rundir: RunDir, spec: Spec) -> None:
+    def __init__(self, rundir: RunDir, spec: ProcessSpec) -> None:
         self._rundir, self._spec = rundir, spec
         self._engine = 0
         self._status: int | None = None
@@ -257,7 +257,9 @@ class Supervisor:
             os.kill(self._engine, number)  # not a group leader yet
 
 
-def engine_environment(spec: Spec, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+def engine_environment(
+    spec: ProcessSpec, environ: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The engine's environment: the user's without credentials, plus its own variables.
 
     Raises AuthError if a referenced secret is missing.

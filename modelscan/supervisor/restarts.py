@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from typing import TYPE_CHECKING
 
-from modelscan.supervisor.rundir import Ended, Spec
+from modelscan.supervisor.rundir import Ended, ProcessSpec
 
 if TYPE_CHECKING:
     from modelscan.core.deployment_state import RestartPolicy
@@ -25,7 +25,7 @@ _LOCAL_WISHES = (
 )  # signals with which users end programs
 
 
-def again(spec: Spec, ended: Ended, *, was_ready: bool) -> bool:
+def again(spec: ProcessSpec, ended: Ended, *, was_ready: bool) -> bool:
     """Whether the restart policy applies to this end, apart from the limit."""
     if spec.restart == NO or ended.on_purpose or not was_ready:
         return False
@@ -37,7 +37,7 @@ def is_failure(ended: Ended) -> bool:
     return ended.code != 0 and ended.signal not in _LOCAL_WISHES
 
 
-def delay_s(spec: Spec, count: int) -> float:
+def delay_s(spec: ProcessSpec, count: int) -> float:
     """Seconds before the ``count``-th restart (from 1): doubled each time, at most 60."""
     return min(LONGEST_DELAY_S, spec.restart_delay_s * 2.0 ** (count - 1))
 

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class ProcessSpec:
     """One start of one engine. ``argv`` is the whole command.
 
     With ``embedded`` it is modelscan's own launcher, which the supervisor calls after a fork
@@ -104,14 +104,16 @@ class RunDir:
 
     @property
     def log_file(self) -> Path:
+        """The engine's log."""
         return self.folder / "engine.log"
 
     @property
     def ready_file(self) -> Path:
+        """The file that exists once the engine is ready."""
         return self.folder / "ready.json"
 
     @contextlib.contextmanager
-    def claim(self, spec: Spec) -> Iterator[int | None]:
+    def claim(self, spec: ProcessSpec) -> Iterator[int | None]:
         """Write the spec and yield the locked descriptor for the supervisor to inherit.
 
         Yields None and writes nothing while another run is alive. Leaving the context closes only
@@ -125,11 +127,12 @@ class RunDir:
                 self._write("spec.json", asdict(spec))
             yield fd
 
-    def spec(self) -> Spec | None:
+    def spec(self) -> ProcessSpec | None:
+        """What to start; None before the first start."""
         value = self._read("spec.json")
         if value is None:
             return None
-        return _read_as(Spec, {**value, "argv": tuple(value["argv"])})
+        return _read_as(ProcessSpec, {**value, "argv": tuple(value["argv"])})
 
     def alive(self) -> bool:
         """Whether supervisor or engine lives."""
@@ -154,6 +157,7 @@ class RunDir:
             os.close(fd)
 
     def write_running(self, running: RunningProcesses) -> None:
+        """Record the processes of this start."""
         self._write("process.json", asdict(running))
 
     def running(self) -> RunningProcesses | None:
@@ -169,6 +173,7 @@ class RunDir:
         )
 
     def write_ready(self, value: Mapping[str, Any]) -> None:
+        """Record that the engine is ready, with what it reported."""
         self._write("ready.json", value)
 
     def is_ready(self) -> bool:
@@ -176,19 +181,24 @@ class RunDir:
         return self.ready_file.exists()
 
     def ready(self) -> Mapping[str, Any] | None:
+        """What the engine reported when it became ready; None before."""
         return self._read("ready.json")
 
     def write_ended(self, ended: Ended) -> None:
+        """Record how the engine ended."""
         self._write("ended.json", asdict(ended))
 
     def ended(self) -> Ended | None:
+        """How the engine ended; None while it runs."""
         value = self._read("ended.json")
         return _ended(value) if value else None
 
     def write_restarts(self, restarts: Restarts) -> None:
+        """Record the restarts so far."""
         self._write("restarts.json", asdict(restarts))
 
     def restarts(self) -> Restarts | None:
+        """The restarts so far; None if none is recorded."""
         value = self._read("restarts.json")
         return _read_as(Restarts, value) if value else None
 

@@ -16,7 +16,7 @@ import modelscan
 from modelscan.core.errors import RemoteError
 from modelscan.supervisor.main import PATH_MARK
 from modelscan.supervisor.processes import Identity, send
-from modelscan.supervisor.rundir import RunDir, Spec
+from modelscan.supervisor.rundir import ProcessSpec, RunDir
 
 MODULE = "modelscan.supervisor.main"
 ERRORS = "supervisor.err"
@@ -26,10 +26,11 @@ _BORN_S = 5.0  # until a supervisor has written its identity
 
 
 def new_run_id() -> str:
+    """A random identifier of one start: 16 hexadecimal digits."""
     return secrets.token_hex(8)
 
 
-def start(rundir: RunDir, spec: Spec) -> None:
+def start(rundir: RunDir, spec: ProcessSpec) -> None:
     """Start the supervisor and return at once: from now on it counts as alive.
 
     The caller holds the deployment's lock. Raises RemoteError while another run is alive. The

@@ -56,6 +56,7 @@ class Request:
 
     @property
     def host(self) -> str:
+        """The address to listen on: all interfaces with ``expose``, else loopback."""
         return EVERYWHERE if self.expose else LOOPBACK
 
     def check(self) -> None:

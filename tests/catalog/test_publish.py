@@ -11,12 +11,12 @@ from modelscan.catalog.index import publish
 from modelscan.catalog.merge.inherit import inherited, inheriting, stated_facts
 from modelscan.catalog.records import FAILED, LIVE, USER, SourceRecord, SourceSnapshot
 from modelscan.core.errors import ModelscanError, UsageError
-from modelscan.core.model import Capabilities, Limits, Model
+from modelscan.core.model import Capabilities, Model, TokenLimits
 from modelscan.state.paths import paths
 
 BASE = Model(
     id="acme/base", name="Base", license="mit", capabilities=Capabilities(tools=True),
-    limits=Limits(context_tokens=4096), modalities_in=("text", "image"), knowledge="2025",
+    limits=TokenLimits(context_tokens=4096), modalities_in=("text", "image"), knowledge="2025",
 )  # fmt: skip
 
 

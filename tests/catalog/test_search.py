@@ -17,7 +17,7 @@ from modelscan.catalog.merge.models import merge
 from modelscan.catalog.search.query import Query, search
 from modelscan.catalog.sizing import MinimumMemory, lower_bound_memory
 from modelscan.core.errors import ModelscanError
-from modelscan.core.model import Capabilities, Limits, Model, Variant
+from modelscan.core.model import Capabilities, Model, TokenLimits, Variant
 from modelscan.core.units import GIB
 from modelscan.state.paths import paths
 
@@ -31,7 +31,7 @@ MODELS = (
     model("acme/rocket-2-8b", family="rocket", open_weights=True, license="apache-2.0",
           parameters=8_000_000_000, downloads=9000, release_date="2026-05-01", task="chat",
           capabilities=Capabilities(tools=True, reasoning=True, vision=False),
-          limits=Limits(context_tokens=131072), modalities_in=("text",), repos=("AcmeAI/Rocket-2-8B",),
+          limits=TokenLimits(context_tokens=131072), modalities_in=("text",), repos=("AcmeAI/Rocket-2-8B",),
           variants=(Variant("AcmeAI/Rocket-2-8B", "safetensors", "BF16"),
                     Variant("packer/Rocket-2-8B-GGUF", "gguf", "Q4_K_M"))),
     model("acme/rocket-2-vision-2b", family="rocket", open_weights=True, license="apache-2.0, mit",
@@ -40,7 +40,7 @@ MODELS = (
           variants=(Variant("AcmeAI/Rocket-2-Vision-2B", "safetensors", None),)),
     model("bolt/zap-coder-30b-a3b", family="zap", open_weights=True, parameters=30_000_000_000,
           active_parameters=3_000_000_000, downloads=500, task="chat",
-          capabilities=Capabilities(tools=True), limits=Limits(context_tokens=32768),
+          capabilities=Capabilities(tools=True), limits=TokenLimits(context_tokens=32768),
           variants=(Variant("BoltLabs/Zap-Coder-30B-A3B", "safetensors", None),)),
     model("bolt/zap-embed", task="embedding", open_weights=True),
     model("acme/rocket-max", open_weights=False, task="chat", downloads=None,

@@ -24,7 +24,7 @@ from modelscan.deploy.deployments import Deployments
 from modelscan.routing.file import load as load_routes
 from modelscan.state.config import Config
 from modelscan.supervisor.activity import IdleWatch
-from modelscan.supervisor.rundir import RunDir, Spec
+from modelscan.supervisor.rundir import ProcessSpec, RunDir
 from modelscan.targets.local import target as local
 
 pytest_plugins = ("support.engine_fixtures",)
@@ -40,8 +40,8 @@ def run(run_in_process: Run, home: Path) -> Run:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two restarts, soon."""
-    spec = functools.partial(Spec, restart_delay_s=0.02, restart_limit=2)
-    monkeypatch.setattr(local, "Spec", spec)
+    spec = functools.partial(ProcessSpec, restart_delay_s=0.02, restart_limit=2)
+    monkeypatch.setattr(local, "ProcessSpec", spec)
 
 
 def deploy(run: Run, model_file: Path, *options: str) -> dict[str, Any]:

@@ -27,19 +27,19 @@ def test_it_waits_for_a_change_and_tells_each_status_once() -> None:
 
 
 def test_all_replicas_run() -> None:
-    running = Status(State.RUNNING, ready=2, wanted=2)
+    running = Status(State.RUNNING, ready=2, replicas=2)
     assert state().step(running, {}, 0) == Done(None, running)
 
 
 def test_some_replicas_run_and_the_others_never_will() -> None:
-    partial = Status(State.RUNNING, "no worker has room", final=True, ready=1, wanted=2)
+    partial = Status(State.RUNNING, "no worker has room", final=True, ready=1, replicas=2)
     done = state().step(partial, {}, 0)
     assert isinstance(done, Done)
     assert done.note == "1 of 2 replicas run: no worker has room"
 
 
 def test_some_replicas_run_when_the_time_is_over() -> None:
-    follow, partial = state(deadline=5), Status(State.RUNNING, ready=1, wanted=2)
+    follow, partial = state(deadline=5), Status(State.RUNNING, ready=1, replicas=2)
     assert isinstance(follow.step(partial, {}, 0), Wait)
     done = follow.step(partial, {}, 6)
     assert isinstance(done, Done) and done.note == "1 of 2 replicas run"

@@ -23,7 +23,7 @@ from modelscan.supervisor import spawn
 from modelscan.supervisor.embedded.launcher import MODULE, own_arguments
 from modelscan.supervisor.launch.llamacpp import LlamaCppLauncher
 from modelscan.supervisor.launch.registry import launcher
-from modelscan.supervisor.rundir import RunDir, Spec
+from modelscan.supervisor.rundir import ProcessSpec, RunDir
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -167,8 +167,8 @@ def test_a_build_for_the_cpu_is_not_started_on_a_gpu(monkeypatch: pytest.MonkeyP
     LlamaCppLauncher().check(launch, (0,))
 
 
-def spec(launch: LocalLaunch) -> Spec:
-    return Spec(spawn.new_run_id(), "one", launch.argv, launch.embedded, launch.env, {})
+def spec(launch: LocalLaunch) -> ProcessSpec:
+    return ProcessSpec(spawn.new_run_id(), "one", launch.argv, launch.embedded, launch.env, {})
 
 
 def test_a_stop_during_the_load_is_quick(home: Path, tmp_path: Path) -> None:

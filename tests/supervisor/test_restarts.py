@@ -15,7 +15,7 @@ from modelscan.core.end_cause import EndCause
 from modelscan.supervisor import restarts, spawn
 from modelscan.supervisor.activity import parse_activity
 from modelscan.supervisor.processes import is_alive
-from modelscan.supervisor.rundir import Ended, RunDir, Spec
+from modelscan.supervisor.rundir import Ended, ProcessSpec, RunDir
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -37,13 +37,13 @@ def rundir(home: Path) -> Iterator[RunDir]:
     yield RunDir(home / "state" / "deployments" / "one")
 
 
-def begin(rundir: RunDir, tmp_path: Path, code: str, **changes: object) -> Spec:
+def begin(rundir: RunDir, tmp_path: Path, code: str, **changes: object) -> ProcessSpec:
     values: dict[str, object] = {
         "run_id": spawn.new_run_id(), "name": "one", "embedded": False, "env": {}, "secrets": {},
         "argv": (sys.executable, "-c", code, str(tmp_path / "count"), str(rundir.ready_file)),
         "restart": "on-failure", "restart_delay_s": 0.01,
     }  # fmt: skip
-    spec = Spec(**{**values, **changes})  # type: ignore[arg-type]
+    spec = ProcessSpec(**{**values, **changes})  # type: ignore[arg-type]
     spawn.start(rundir, spec)
     return spec
 
@@ -138,7 +138,7 @@ def test_a_killed_supervisor_takes_the_restarted_engine_along(
 
 
 def test_the_pause_doubles_up_to_a_minute() -> None:
-    spec = Spec("r", "n", (), False, {}, {})
+    spec = ProcessSpec("r", "n", (), False, {}, {})
     pauses = [restarts.delay_s(spec, count) for count in range(1, 12)]
     assert pauses[:5] == [0.5, 1.0, 2.0, 4.0, 8.0]
     assert pauses[-1] == restarts.LONGEST_DELAY_S

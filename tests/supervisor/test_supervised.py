@@ -18,7 +18,7 @@ from modelscan.supervisor import spawn
 from modelscan.supervisor.logfile import tail
 from modelscan.supervisor.main import engine_environment, looks_secret
 from modelscan.supervisor.processes import is_alive
-from modelscan.supervisor.rundir import Ended, RunDir, Spec
+from modelscan.supervisor.rundir import Ended, ProcessSpec, RunDir
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -28,13 +28,13 @@ def rundir(home: Path) -> Iterator[RunDir]:
     yield RunDir(home / "state" / "deployments" / "one")
 
 
-def python(code: str, *arguments: str, **changes: object) -> Spec:
+def python(code: str, *arguments: str, **changes: object) -> ProcessSpec:
     """A stand-in engine: the supervisor runs any command."""
     values: dict[str, object] = {
         "run_id": spawn.new_run_id(), "name": "one", "embedded": False, "env": {}, "secrets": {},
         "argv": (sys.executable, "-c", code, *arguments),
     }  # fmt: skip
-    return Spec(**{**values, **changes})  # type: ignore[arg-type]
+    return ProcessSpec(**{**values, **changes})  # type: ignore[arg-type]
 
 
 SLEEP = "import time; print('up', flush=True); time.sleep(60)"

@@ -6,7 +6,7 @@ from typing import Any
 
 from modelscan.catalog.curated import Curated, from_mapping
 from modelscan.catalog.records import GPUSTACK, MODELSDEV, SourceRecord, SourceSnapshot
-from modelscan.core.model import Limits, Offering, Pricing, Spec, Variant
+from modelscan.core.model import Offering, Pricing, Spec, TokenLimits, Variant
 
 TIME = "2026-09-30T00:00:00Z"
 
@@ -45,7 +45,7 @@ def row(key: str, name: str | None = None, canonical: str | None = None, **facts
     """A provider's row."""
     price = facts.pop("price", None)
     pricing = None if price is None else Pricing(price, price)
-    offering = Offering(key.partition("/")[0], key, pricing, Limits())
+    offering = Offering(key.partition("/")[0], key, pricing, TokenLimits())
     stated = {"open_weights": True, "name": name or key.rpartition("/")[2], **facts}
     return SourceRecord(
         key=key,

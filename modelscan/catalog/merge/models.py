@@ -17,10 +17,10 @@ from modelscan.catalog.merge.variants import architecture_of, specs_of, variants
 from modelscan.catalog.records import USER, SourceSnapshot
 from modelscan.core.model import (
     Capabilities,
-    Limits,
     Model,
     Offering,
     Provenance,
+    TokenLimits,
     Variant,
 )
 from modelscan.formats.repo_names import key, short, tokens
@@ -59,7 +59,7 @@ def _model(group: RecordGroup, curated_facts: Curated, by_repo: Mapping[str, Rec
         name=values.get("name") or short(group.id),
         lab=group.lab or group.id.partition("/")[0],
         capabilities=Capabilities(**nested(values, "capabilities")),
-        limits=Limits(**nested(values, "limits")),
+        limits=TokenLimits(**nested(values, "limits")),
         aliases=aliases_of(group, curated_facts),
         offerings=offerings_of(group),
         specs=specs_of(weights),

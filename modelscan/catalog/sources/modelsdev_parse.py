@@ -15,7 +15,7 @@ from typing import Any
 
 from modelscan.catalog.records import SourceRecord
 from modelscan.core.errors import RemoteError
-from modelscan.core.model import Capabilities, Limits, Offering, Pricing
+from modelscan.core.model import Capabilities, Offering, Pricing, TokenLimits
 
 _CAPABILITIES = {
     "tools": "tool_call", "reasoning": "reasoning", "attachment": "attachment",
@@ -145,10 +145,10 @@ def capabilities(row: Mapping[str, Any]) -> Capabilities:
     return Capabilities(vision="image" in inputs if inputs else None, **flags)
 
 
-def limits(value: Any) -> Limits:
+def limits(value: Any) -> TokenLimits:
     """Limits in tokens; 0, negative numbers and "no limit" values (99999999) are unknown."""
     entry = value if isinstance(value, dict) else {}
-    return Limits(
+    return TokenLimits(
         context_tokens=_tokens(entry.get("context")),
         input_tokens=_tokens(entry.get("input")),
         output_tokens=_tokens(entry.get("output")),

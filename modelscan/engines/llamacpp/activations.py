@@ -60,6 +60,7 @@ def rotates(layer: Layer, settings: Settings) -> bool:
 
 
 def feed_forward_values(block: Block, architecture: Architecture) -> int:
+    """Values per token of a dense feed-forward: its inner width, three times if gated."""
     width = block.width("ffn_down")
     gated = block.has("ffn_gate") or block.rows("ffn_up") == 2 * width
     return (3 if gated else 1) * width + per_layer_values(architecture)
@@ -72,6 +73,7 @@ def per_layer_values(architecture: Architecture) -> int:
 
 
 def expert_values(block: Block, architecture: Architecture) -> int:
+    """Values per token of the active experts; 0 in a block without experts."""
     width, experts = block.width("ffn_down_exps"), architecture.experts
     if not width or experts is None:
         return 0
@@ -149,6 +151,7 @@ def _query_values(block: Block, architecture: Architecture, settings: Settings) 
 
 
 def latent_values(block: Block, architecture: Architecture, settings: Settings) -> int:
+    """Values per token of MLA's projections and attention; 0 for other attention."""
     latent = architecture.latent
     if latent is None or block.layer.attention is not Attention.MLA:
         return 0

@@ -38,6 +38,7 @@ def value_width(layer: Layer, architecture: Architecture, settings: Settings) ->
 
 
 def row_bytes(kind: GgmlType, values: int) -> int:
+    """Bytes of a row of ``values`` elements of a GGML type."""
     return values // kind.block * kind.size_bytes
 
 

@@ -26,6 +26,7 @@ class FileLayout:
 
     @classmethod
     def of(cls, shape: ModelShape) -> FileLayout:
+        """The layout of a GGUF file's tensors, read from ``shape.tensors``."""
         layers = shape.architecture.layers
         tables = block_tensors(shape.tensors, len(layers))
         blocks = [Block(layer, table) for layer, table in zip(layers, tables, strict=True)]

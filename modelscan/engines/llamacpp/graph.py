@@ -35,6 +35,7 @@ class Block:
     tensors: Mapping[str, Tensor]
 
     def has(self, name: str) -> bool:
+        """Whether the block contains a tensor of this name, with or without ``.weight``."""
         return f"{name}.weight" in self.tensors or name in self.tensors
 
     @property

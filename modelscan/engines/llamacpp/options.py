@@ -244,4 +244,5 @@ def _kwargs(text: str) -> dict[str, str]:
 
 
 def drafters(text: str) -> list[str]:
+    """llama.cpp's enum names of a comma-separated list of drafters."""
     return ["COMMON_SPECULATIVE_TYPE_" + _DRAFTERS[name] for name in text.lower().split(",")]

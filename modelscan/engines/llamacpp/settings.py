@@ -51,6 +51,7 @@ class Settings:
 
 
 def pad(value: int, to: int = PAD) -> int:
+    """``value`` rounded up to a multiple of ``to``."""
     return -(-value // to) * to
 
 
@@ -149,6 +150,7 @@ def rounded(options: ServerOptions) -> Settings:
 
 
 def cache_type(name: str) -> GgmlType:
+    """The GGML type of a KV cache by name. Raises UsageError for types without cache support."""
     kind = BY_NAME.get(name.upper())
     if kind is None or kind.name not in _CACHE_TYPES:
         raise UsageError(

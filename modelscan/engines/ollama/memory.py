@@ -72,8 +72,8 @@ def with_defaults(
     facts: OllamaVersion,
 ) -> Workload:
     """The llama.cpp workload that Ollama runs. Raises NotDeployableError for two cache types."""
-    asked = whole(workload, "num-ctx", "ollama-context-length")
-    context = workload.context_tokens or asked
+    context_option = whole(workload, "num-ctx", "ollama-context-length")
+    context = workload.context_tokens or context_option
     slots = whole(workload, "ollama-num-parallel")
     flash = workload.flash_attention or ("auto" if facts.flash_attention else "off")
     keys = workload.kv_cache_k or workload.parameter("ollama-kv-cache-type")

@@ -51,8 +51,8 @@ _GRAPH_REQUEST_BYTES = 0.0035 * GIB  # 0.42 GiB at 24 + vocabulary, 1.7 at the l
 
 
 @dataclass(frozen=True, slots=True)
-class _Stage:
-    """What all GPUs of a pipeline stage share."""
+class _StageBytes:
+    """Bytes on each GPU of a pipeline stage."""
 
     weights_bytes: int
     offloaded_bytes: int
@@ -98,7 +98,7 @@ def _estimate(
     return assemble(shape, ranks, start, problems)
 
 
-def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
+def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _StageBytes:
     architecture = shape.architecture
     ranks = Ranks(settings.tensor_parallel, settings.pipeline_parallel)
     counts = stage_counts(architecture, ranks, stage)
@@ -107,7 +107,7 @@ def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _Stage:
     weights += latent_copies_bytes(architecture, counts, settings.tensor_parallel)
     weights += _wide_scales_bytes(shape, counts, settings)
     offloaded = min(settings.cpu_offload_bytes, weights)
-    return _Stage(
+    return _StageBytes(
         weights - offloaded,
         offloaded,
         token_bytes(architecture, counts, settings),
@@ -132,7 +132,7 @@ def _wide_scales_bytes(shape: ModelShape, counts: LayerCounts, settings: SglangS
     return round(experts * share / settings.tensor_parallel * 3 / 17)
 
 
-def _rank(stage: _Stage, settings: SglangSettings, slot: int) -> Rank:
+def _rank(stage: _StageBytes, settings: SglangSettings, slot: int) -> Rank:
     """One GPU: its pools, and the bytes of a request of full length."""
     gpu = settings.gpus[slot] if slot < len(settings.gpus) else None
     memory = gpu.memory_bytes if gpu else None
@@ -221,7 +221,7 @@ def _start_problem(rank: Rank, settings: SglangSettings) -> str | None:
 
 
 def _assumptions(settings: SglangSettings) -> tuple[str, ...]:
-    chosen = "as requested" if settings.fraction_asked else "SGLang's own choice"
+    chosen = "as requested" if settings.fraction_requested else "SGLang's own choice"
     lines = [f"mem_fraction_static {settings.fraction:.3f} ({chosen}), chunks of {settings.chunk}"]
     if not settings.gpus:
         lines.append("no GPU is known: no pool, no capacity, no verdict")

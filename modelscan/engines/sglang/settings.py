@@ -31,7 +31,7 @@ class SglangSettings:
     context_tokens: int
     parallel: int
     fraction: float
-    fraction_asked: bool
+    fraction_requested: bool
     chunk: int
     graph_batch: int
     running: int | None
@@ -79,7 +79,7 @@ def resolve(
         or defaults.context_tokens(workload, architecture),
         parallel=workload.parallel or 1,
         fraction=fraction_requested or default,
-        fraction_asked=bool(fraction_requested),
+        fraction_requested=bool(fraction_requested),
         chunk=chunk,
         graph_batch=batch,
         running=whole(workload, *NAMES.max_requests),

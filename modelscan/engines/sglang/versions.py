@@ -9,7 +9,7 @@ from modelscan.engines.residuals import Residuals
 from modelscan.engines.versions import Version, parse_version, row_for
 
 OLDEST_VERSION, DEFAULT_VERSION = "0.4.0", "0.5.23"
-# The logs name no activation, hence the wide values (benchmarks/bench_memory_gpu.py --margins).
+# The logs name no activation, so the values are wide (benchmarks/bench_memory_gpu.py --margins).
 RESIDUALS = Residuals(compute=0.25, weights=0.05, kv=0.004, floor_bytes=512 * MIB)
 
 

@@ -51,6 +51,7 @@ class Pool:
 
     @property
     def groups(self) -> int:
+        """The number of KV cache groups."""
         return len(self.kinds)
 
     @property

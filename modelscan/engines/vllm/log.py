@@ -17,8 +17,8 @@ from modelscan.engines.log_fields import NUMBER, LogFigures
 
 
 def parse(text: str) -> LogFigures:
-    """The log of vLLM 0.6 to 0.32, GPU or CPU build; ``empty`` where nothing was recognised."""
-    found = LogFigures(
+    """The log of vLLM 0.6 to 0.32, GPU or CPU build; ``empty`` if no line was recognised."""
+    figures = LogFigures(
         weights_bytes=fields.largest(_WEIGHTS, text, GIB),
         kv_pool_bytes=fields.smallest(_POOL, text, GIB),
         kv_tokens=fields.integer(_TOKENS, text),
@@ -30,10 +30,10 @@ def parse(text: str) -> LogFigures:
     concurrency = _CONCURRENCY.search(text)
     if concurrency:
         length, times = concurrency.groups()
-        found = replace(
-            found, context_tokens=int(length.replace(",", "")), max_concurrency=float(times)
+        figures = replace(
+            figures, context_tokens=int(length.replace(",", "")), max_concurrency=float(times)
         )
-    return _with_blocks(found, text)
+    return _with_blocks(figures, text)
 
 
 def _with_blocks(figures: LogFigures, text: str) -> LogFigures:

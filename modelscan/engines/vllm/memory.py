@@ -88,7 +88,7 @@ def _estimate(
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """What all GPUs of a pipeline stage share."""
+    """The parts and KV pool layout that are equal on all GPUs of a pipeline stage."""
 
     parts: Parts
     charged_bytes: int
@@ -116,15 +116,15 @@ def _rank(stage: _Stage, settings: VllmSettings, facts: VllmVersion, slot: int) 
     pool_bytes = settings.kv_pool_bytes
     if pool_bytes is None and budget is not None:
         pool_bytes = budget - stage.charged_bytes
-    held = kv_pool.capacity(stage.pool, pool_bytes or 0, settings, facts)
-    parts = _with_cache(stage.parts, stage.pool, held, settings, facts)
-    known = held if pool_bytes is not None else None
+    capacity = kv_pool.capacity(stage.pool, pool_bytes or 0, settings, facts)
+    has_pool = pool_bytes is not None
+    parts = _with_cache(stage.parts, stage.pool, capacity, settings, facts)
     return Rank(
         device=pool_device(gpu, slot, parts, pool_bytes, budget),
-        tokens=known.tokens if known else None,
-        concurrency=known.concurrency if known else None,
-        bytes_per_token=held.bytes_per_token if held else 0.0,
-        request_bytes=held.request_bytes if held else 0,
+        tokens=capacity.tokens if capacity and has_pool else None,
+        concurrency=capacity.concurrency if capacity and has_pool else None,
+        bytes_per_token=capacity.bytes_per_token if capacity else 0.0,
+        request_bytes=capacity.request_bytes if capacity else 0,
         host_bytes=stage.offloaded_bytes,
     )
 
@@ -141,7 +141,7 @@ def _weights(
 ) -> int:
     architecture = shape.architecture
     loaded = rank_bytes(
-        shape, ranks, stage, dtype=settings.dtype_asked, mtp=settings.speculative_mtp
+        shape, ranks, stage, dtype=settings.dtype_requested, mtp=settings.speculative_mtp
     )
     copies = latent_copies_bytes(architecture, counts, settings.tensor_parallel)
     return loaded + copies + rope_table_bytes(architecture, settings.dtype_bytes)

@@ -36,7 +36,7 @@ class VllmSettings:
     block_size: int
     kv_dtype: str  # auto or the value of --kv-cache-dtype
     dtype_bytes: int
-    dtype_asked: str | None
+    dtype_requested: str | None
     utilization: float
     eager: bool
     tensor_parallel: int
@@ -88,7 +88,7 @@ def resolve(
         block_size=whole(workload, "block-size") or _default_block(architecture),
         kv_dtype=cache_type(kv_dtype(workload, "vLLM", NAMES), architecture, _followed(facts)),
         dtype_bytes=_dtype_bytes(dtype),
-        dtype_asked=dtype,
+        dtype_requested=dtype,
         utilization=share(workload, *NAMES.memory_share) or facts.utilization,
         eager=eager,
         tensor_parallel=tensor,

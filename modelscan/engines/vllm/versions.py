@@ -1,7 +1,7 @@
 """What changed in vLLM's memory between versions, with the source of each constant.
 
-"Logs" are published start-up logs of the named version (H100 80 GB unless said); "code" is that
-version's source. Where a cause is known the constant is the cause, not a fitted number.
+"Logs" are published start-up logs of the named version (H100 80 GB unless another GPU is named);
+"code" is that version's source. Where a cause is known, the constant is that cause, not a fit.
 """
 
 from __future__ import annotations

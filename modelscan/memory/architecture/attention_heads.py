@@ -1,15 +1,15 @@
-"""Heads and their sizes, from config.json: per layer, per kind of layer, or from a latent."""
+"""Attention heads and their sizes from config.json: per layer, kind of layer, or latent."""
 
 from __future__ import annotations
 
 from modelscan.core.architecture import Attention, Latent
-from modelscan.memory.architecture.config_fields import Fields, whole
+from modelscan.memory.architecture.config_fields import ConfigFields, whole
 
 _LATENT = ("kv_lora_rank", "qk_rope_head_dim", "qk_nope_head_dim", "v_head_dim")
 
 
-def latent_of(fields: Fields) -> Latent | None:
-    """The low ranks of keys and values, where they are projected from a latent."""
+def latent_of(fields: ConfigFields) -> Latent | None:
+    """The ranks and lengths of MLA; None where keys and values are projected directly."""
     rank = fields.number("kv_lora_rank")
     if not rank:
         return None
@@ -26,16 +26,18 @@ def latent_of(fields: Fields) -> Latent | None:
     )
 
 
-def caches_latent(fields: Fields) -> bool:
-    """Whether engines cache the latent itself: only with the whole signature of DeepSeek's MLA.
+def caches_latent(fields: ConfigFields) -> bool:
+    """Whether engines cache the latent itself: only if all four fields of DeepSeek's MLA are set.
 
-    MiniCPM3 leaves out ``v_head_dim``; its engines cache every head, values padded to the keys.
+    MiniCPM3 omits ``v_head_dim``; engines cache every head, with values padded to the key length.
     """
     return all(fields.number(name) for name in _LATENT)
 
 
-def heads_of(fields: Fields, index: int, hidden: int, kind: Attention) -> tuple[int, int, int, int]:
-    """Heads, KV heads, key and value length of one attending layer."""
+def heads_of(
+    fields: ConfigFields, index: int, hidden: int, kind: Attention
+) -> tuple[int, int, int, int]:
+    """(heads, KV heads, key length, value length) of layer ``index``, which attends as ``kind``."""
     heads = fields.at(index, "num_attention_heads", "n_head", "n_heads", "num_heads") or 1
     kv_heads = fields.at(index, "num_key_value_heads", "n_kv_heads", "num_kv_heads", "n_head_kv",
                          "kv_n_heads", "multi_query_group_num", "num_query_groups",
@@ -51,8 +53,8 @@ def heads_of(fields: Fields, index: int, hidden: int, kind: Attention) -> tuple[
     return _by_kind(fields, kind, heads, kv_heads, key, value)
 
 
-def _one_kv_head(fields: Fields, kv_heads: int | None) -> bool:
-    """Multi-query attention: Falcon 7B has one head whatever ``num_kv_heads`` says."""
+def _one_kv_head(fields: ConfigFields, kv_heads: int | None) -> bool:
+    """Whether there is one KV head: multi-query attention. Falcon 7B ignores ``num_kv_heads``."""
     if fields.text("attn_type") == "multiquery_attention":  # MPT
         return True
     new = fields.flag("new_decoder_architecture")
@@ -62,7 +64,7 @@ def _one_kv_head(fields: Fields, kv_heads: int | None) -> bool:
 
 
 def _by_kind(
-    fields: Fields, kind: Attention, heads: int, kv_heads: int, key: int, value: int
+    fields: ConfigFields, kind: Attention, heads: int, kv_heads: int, key: int, value: int
 ) -> tuple[int, int, int, int]:
     """Sliding and full layers may differ in heads and sizes (MiMo: swa_*; Gemma 4: global_*)."""
     if kind is Attention.SLIDING:
@@ -71,7 +73,7 @@ def _by_kind(
         key = fields.number("swa_head_dim") or key
         value = fields.number("swa_v_head_dim") or value
         other = fields.table("attention_other_setting")
-        if other:  # Step: the sliding layers' own head counts
+        if other:  # Step: head counts of sliding layers
             heads = whole(other.get("num_attention_heads")) or heads
             kv_heads = whole(other.get("num_attention_groups")) or kv_heads
     elif kind is Attention.FULL and fields.number("global_head_dim"):

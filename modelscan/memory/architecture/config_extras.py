@@ -1,20 +1,20 @@
-"""Fields of config.json that only vLLM's and SGLang's memory depends on."""
+"""ConfigFields of config.json that only vLLM's and SGLang's memory depends on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelscan.memory.architecture.config_fields import Fields, ratio, vision_fields
+from modelscan.memory.architecture.config_fields import ConfigFields, ratio, vision_fields
 
 Extra = dict[str, int | float | str | bool]
 
 
-def engine_extras(fields: Fields, config: Mapping[str, Any]) -> Extra:
+def engine_extras(fields: ConfigFields, config: Mapping[str, Any]) -> Extra:
     """Entries for ``Architecture.extra``: rope tables, vision tower, states, block quantization.
 
-    ``rope_linear_factor``: linear scaling builds a cos/sin table that many times longer.
-    ``rope_tables``: how many more tables of the plain length (local, global bases).
+    ``rope_linear_factor``: factor by which linear scaling lengthens the cos/sin table.
+    ``rope_tables``: number of tables, if local and global layers have different bases.
     """
     extra: Extra = {}
     scalings = list(_scalings(fields))
@@ -39,7 +39,7 @@ def engine_extras(fields: Fields, config: Mapping[str, Any]) -> Extra:
     return extra
 
 
-def _scalings(fields: Fields) -> Iterator[Mapping[str, Any]]:
+def _scalings(fields: ConfigFields) -> Iterator[Mapping[str, Any]]:
     """The rope settings: one, or one per kind of layer."""
     settings = fields.table("rope_parameters", "rope_scaling")
     nested = [value for value in settings.values() if isinstance(value, Mapping)]

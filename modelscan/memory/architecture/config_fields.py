@@ -1,4 +1,4 @@
-"""config.json under its many spellings: one reader for all of them."""
+"""Reader of config.json: a field is looked up by all the names that model families use for it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-# Where multimodal configs keep the language model, outermost first.
+# Keys of the language model in multimodal configs, outermost first.
 TEXT_KEYS = ("thinker_config", "text_config", "llm_config", "language_config", "language_model",
               "text_model", "decoder")  # fmt: skip
 VISION_KEYS = ("vision_config", "vision_tower_config", "visual", "vit_config", "img_processor",
                 "vision_tower", "vision_encoder")  # fmt: skip
-# Blocks of the language model's own part (DBRX, MPT, state-spaces): fields like any other.
+# Nested tables of the language model (DBRX, MPT, state-spaces) whose keys are read as its own.
 BLOCK_KEYS = ("attn_config", "ffn_config", "ssm_cfg", "attn_cfg")
 _MAX_NUMBER = 1 << 50
 _MAX_RATIO = 4096
@@ -19,12 +19,13 @@ AUDIO_KEYS = ("audio_config", "audio_encoder", "speech_config", "whisper_config"
 
 
 @dataclass(frozen=True, slots=True)
-class Fields:
-    """Lookups by any of several names; nested text config first, the outer one after it.
+class ConfigFields:
+    """Lookups by any of several names: in the text config, then its blocks, then the outer config.
 
     ``blocks``: nested tables of the text config whose keys are read as its own. ``names`` collects
-    every group of names that was looked up: what is left over in the file had no reader. ``values``
-    keeps what was found: a model of 60 layers looks every name up 60 times.
+    every group of names that was looked up; other keys of the file have no reader. ``mixed``:
+    names whose list has different values although one number was requested. ``values`` caches
+    lookups, because a model of 60 layers repeats each of them 60 times.
     """
 
     inner: Mapping[str, Any]
@@ -35,6 +36,7 @@ class Fields:
     values: dict[tuple[str, ...], Any] = field(default_factory=dict, compare=False)
 
     def get(self, *names: str) -> Any:
+        """The first value that is not null among these names; None if there is none."""
         if names not in self.values:
             self.names.add(names)
             self.values[names] = self._first(names)
@@ -49,7 +51,7 @@ class Fields:
         return None
 
     def number(self, *names: str) -> int | None:
-        """A positive or zero number; lists give their largest value."""
+        """A number that is not negative; the largest of a list; None if missing or implausible."""
         value = self.get(*names)
         if isinstance(value, bool):
             return int(value)
@@ -61,7 +63,7 @@ class Fields:
         return int(max(numbers)) if numbers else None
 
     def at(self, layer: int, *names: str) -> int | None:
-        """This layer's value of a number that may be a list with one value per layer."""
+        """The number for ``layer``: its entry of a per-layer list, or the scalar for all layers."""
         value = self.get(*names)
         if _listed(value):
             item = value[layer] if layer < len(value) else None
@@ -69,41 +71,48 @@ class Fields:
         return whole(value)
 
     def entry(self, name: str, layer: int) -> Mapping[str, Any]:
-        """This layer's table of a list of tables; empty where there is none."""
+        """The JSON object for ``layer`` in a list of objects; empty if there is none."""
         listed = self.items(name)
-        found = listed[layer] if layer < len(listed) else None
-        return found if isinstance(found, Mapping) else {}
+        item = listed[layer] if layer < len(listed) else None
+        return item if isinstance(item, Mapping) else {}
 
     def settled(self, *names: str) -> None:
-        """Names that another field has made irrelevant: they count as looked up."""
+        """Count these names as looked up: another field makes them irrelevant."""
         self.names.add(names)
 
     def flag(self, *names: str) -> bool | None:
+        """The value as a boolean; None if it is missing or neither boolean nor integer."""
         value = self.get(*names)
         return bool(value) if isinstance(value, (bool, int)) else None
 
     def text(self, *names: str) -> str:
+        """The value if it is a string, else an empty string."""
         value = self.get(*names)
         return value if isinstance(value, str) else ""
 
     def table(self, *names: str) -> Mapping[str, Any]:
+        """The value if it is a JSON object, else an empty one."""
         value = self.get(*names)
         return value if isinstance(value, Mapping) else {}
 
     def items(self, *names: str) -> tuple[Any, ...]:
+        """The value if it is a list, else an empty tuple."""
         value = self.get(*names)
         return tuple(value) if _listed(value) else ()
 
 
 def whole(value: Any) -> int | None:
-    """A plausible size as an int: JSON may hold infinities, -1 for "none", and anything else."""
+    """``value`` as an int if it is a plausible size (0 to 2^50), else None.
+
+    JSON may contain infinities, -1 for "none", and other types.
+    """
     if not isinstance(value, (int, float)) or not 0 <= value <= _MAX_NUMBER:
         return None
     return int(value)
 
 
 def ratio(value: Any, default: float) -> float:
-    """A plausible factor; ``default`` for anything else, infinities and "not a number" included."""
+    """``value`` if it is a plausible factor (above 0, at most 4096), else ``default``."""
     plausible = isinstance(value, (int, float)) and 0 < value <= _MAX_RATIO
     return float(value) if plausible else default
 
@@ -112,8 +121,8 @@ def _listed(value: Any) -> bool:
     return isinstance(value, (list, tuple))
 
 
-def text_fields(config: Mapping[str, Any]) -> Fields:
-    """The language model's part, however deep it is nested."""
+def text_fields(config: Mapping[str, Any]) -> ConfigFields:
+    """The fields of the language model, which may be nested up to three levels deep."""
     inner: Mapping[str, Any] = config
     for _ in range(3):
         nested = first_table(inner, TEXT_KEYS)
@@ -121,27 +130,31 @@ def text_fields(config: Mapping[str, Any]) -> Fields:
             break
         inner = nested
     blocks = (inner.get(name) for name in BLOCK_KEYS)
-    return Fields(inner, config, tuple(block for block in blocks if isinstance(block, Mapping)))
+    return ConfigFields(
+        inner, config, tuple(block for block in blocks if isinstance(block, Mapping))
+    )
 
 
-def vision_fields(config: Mapping[str, Any]) -> Fields | None:
+def vision_fields(config: Mapping[str, Any]) -> ConfigFields | None:
+    """The fields of the vision encoder; None for a model without one."""
     for source in (config, first_table(config, TEXT_KEYS) or {}):
-        found = first_table(source, VISION_KEYS)
-        if found:
-            return Fields(found, {})
+        table = first_table(source, VISION_KEYS)
+        if table:
+            return ConfigFields(table, {})
     return None
 
 
-def audio_fields(config: Mapping[str, Any]) -> Fields | None:
+def audio_fields(config: Mapping[str, Any]) -> ConfigFields | None:
+    """The fields of the audio encoder; None for a model without one."""
     for source in (config, first_table(config, ("thinker_config",)) or {}):
-        found = first_table(source, AUDIO_KEYS)
-        if found:
-            return Fields(found, {})
+        table = first_table(source, AUDIO_KEYS)
+        if table:
+            return ConfigFields(table, {})
     return None
 
 
 def first_table(source: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any] | None:
-    """The first of these names that holds a table with anything in it."""
+    """The first JSON object under one of these names that is not empty."""
     for name in names:
         value = source.get(name)
         if isinstance(value, Mapping) and value:

@@ -1,7 +1,7 @@
 """Keys of a config.json that no reader looked up and that are not known to be harmless.
 
-Any of them may change shapes, cache or weights, so an estimate that ignores one is a range. What
-readers look up is collected while they read (``Fields.names``); what is harmless comes from the
+Any of them may change shapes, cache or weights, so an estimate that ignores one is a range.
+``ConfigFields.names`` collects the keys that readers look up; the harmless ones come from the
 configuration classes of transformers (``harmless_keys``).
 """
 
@@ -15,12 +15,12 @@ from modelscan.memory.architecture.config_fields import (
     AUDIO_KEYS,
     TEXT_KEYS,
     VISION_KEYS,
-    Fields,
+    ConfigFields,
     first_table,
 )
 from modelscan.memory.architecture.harmless_keys import HARMLESS, TOWERS
 
-# Words that say what a key is about: training, sampling, tokens, labels, numerics, kernels.
+# Words in keys that concern training, sampling, tokens, labels, numerics or kernels only.
 HARMLESS_WORDS = re.compile(
     r"dropout|(^|_)(pdrop|droppath|eps|epsilon|seed|jitter|theta|temperature|softcap|penalty)(_|$)"
     r"|softcapping|drop_rate|layerdrop|token_i(d|ds|ndex)$|(^|_)(initializer|init)(_|$)"
@@ -31,7 +31,7 @@ HARMLESS_WORDS = re.compile(
     r"|^rope_|^rotary_|(^|_)id$|(^|_)fused?_|_fusion$|recompute"
 )
 _COMPONENTS = frozenset((*VISION_KEYS, *AUDIO_KEYS))
-# Tables that are read as a whole, with the keys their readers know.
+# Tables that are read as a whole, with the keys that their readers use.
 _TABLES = {
     "linear_attn_config": frozenset(
         {"kda_layers", "full_attn_layers", "num_heads", "head_dim", "short_conv_kernel_size",
@@ -42,38 +42,41 @@ _TABLES = {
          "true_head_dim"}
     ),
 }  # fmt: skip
-# Harmless while they are off: encoders beside the decoder, blocks that are not there.
+# Harmless while they are off: additional encoders, absent blocks.
 _HARMLESS_OFF = frozenset(
     {"add_cross_attention", "is_encoder_decoder", "tie_encoder_decoder"}
 )  # fmt: skip
 _READ_ELSEWHERE = frozenset({"quantization_config", "quantization", "compression_config"})
-_NAMED = 6  # keys named in a message; a longer list says how many more
+_MAX_LISTED = 6  # keys listed in a message; the rest are counted
 
 
-def unread_keys(config: Mapping[str, Any], fields: Fields) -> tuple[str, ...]:
-    """Paths such as ``text_config.kv_groups``, sorted. Null values and empty tables are nothing."""
+def unread_keys(config: Mapping[str, Any], fields: ConfigFields) -> tuple[str, ...]:
+    """Sorted paths such as ``text_config.kv_groups``; null values and empty tables are ignored.
+
+    ``fields`` must be the one that the architecture was read with: it lists the keys in use.
+    """
     looked_up = frozenset(name for names in fields.names for name in names)
     return tuple(sorted(set(_unread(config, "", fields, looked_up))))
 
 
 def unread_note(keys: tuple[str, ...]) -> str:
-    """The sentence that names them."""
-    rest = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-    listed = ", ".join(keys[:_NAMED])
+    """The note of an estimate that lists the unread keys."""
+    rest = f" and {len(keys) - _MAX_LISTED} more" if len(keys) > _MAX_LISTED else ""
+    listed = ", ".join(keys[:_MAX_LISTED])
     return (
         f"config.json has keys that the estimate does not know: {listed}{rest}; they may change "
         "shapes, cache or weights, so the estimate is a range"
     )
 
 
-def mixed_note(names: tuple[str, ...], fields: Fields) -> str:
-    """One value per layer where the estimate knows one for all."""
+def mixed_note(names: tuple[str, ...], fields: ConfigFields) -> str:
+    """The note for a per-layer list where the estimate uses one value for all layers."""
     key = next((name for name in names if isinstance(fields.get(name), (list, tuple))), names[0])
     return f"{key} lists different values: the largest is counted, the estimate is a range"
 
 
 def _unread(
-    table: Mapping[str, Any], prefix: str, fields: Fields, looked_up: frozenset[str]
+    table: Mapping[str, Any], prefix: str, fields: ConfigFields, looked_up: frozenset[str]
 ) -> Iterator[str]:
     part = first_table(table, TEXT_KEYS)
     for key, value in table.items():
@@ -91,7 +94,7 @@ def _unread(
 
 
 def _of_component(table: Mapping[str, Any], prefix: str) -> Iterator[str]:
-    """A vision or audio encoder's keys, with its nested encoders'."""
+    """Unread keys of a vision or audio encoder, nested encoders included."""
     for key, value in table.items():
         if isinstance(value, Mapping) and (key in _COMPONENTS or key.endswith("_config")):
             yield from _of_component(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""The feed-forward side of config.json: dense widths, experts, which block has which."""
+"""Feed-forward blocks from config.json: dense widths, experts, and which block has which."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.core.architecture import Attention, Experts
-from modelscan.memory.architecture.config_fields import Fields, ratio, whole
+from modelscan.memory.architecture.config_fields import ConfigFields, ratio, whole
 from modelscan.memory.architecture.layer_kinds import Kinds
 
-_MIXERS = frozenset({"-", "e", "moe", "mlp"})  # blocks that are a feed-forward and nothing else
-# Families whose classes have no gate and whose files name no activation.
+_MIXERS = frozenset({"-", "e", "moe", "mlp"})  # blocks with a feed-forward only
+# Families without a gate whose config.json states no activation.
 _PLAIN = ("falcon", "refinedweb", "bloom", "mpt", "gpt2", "gpt_neox", "gptj", "gpt_bigcode",
           "codegen", "opt", "xglm", "biogpt", "persimmon", "fuyu", "starcoder2")  # fmt: skip
-# Gated with GELU: the activation's name does not show the gate.
+# Families gated with GELU: the name of the activation does not state the gate.
 _GATED_GELU = ("gemma", "modernbert", "grok")
-# Families whose ``intermediate_size`` is that of the gate and the up matrix together.
+# Families whose ``intermediate_size`` is the sum of the gate's and the up matrix's widths.
 _HALVED = ("qwen", "recurrent_gemma")
 _DENSE_NAMES = ("dense_intermediate_size", "intermediate_size_mlp", "intermediate_size",
                 "ffn_hidden_size", "ffn_dim", "n_inner", "d_ff", "ffn_intermediate_size",
@@ -32,12 +32,12 @@ _WHICH_NAMES = ("mlp_only_layers", "mlp_layer_types", "moe_layers", "moe_layer_i
                 "expert_layer_offset")  # fmt: skip
 
 
-def gated(fields: Fields) -> bool:
-    """SwiGLU and kin have a gate; plain GELU, ReLU and squared ReLU have none."""
+def gated(fields: ConfigFields) -> bool:
+    """Whether feed-forwards have a gate: SwiGLU and its variants do; plain GELU and ReLU do not."""
     stated = fields.flag("gated_mlp", "use_gated_mlp", "mlp_gated")
     if stated is not None:
         return stated
-    if fields.text("mlp_type") == "gated":  # StarCoder2 names the other kind "default"
+    if fields.text("mlp_type") == "gated":  # StarCoder2; the other value is "default"
         return True
     activation = fields.text("mlp_hidden_act", "hidden_act", "activation_function", "ffn_act",
                              "hidden_activation", "afn", "activation").lower()  # fmt: skip
@@ -53,8 +53,8 @@ def gated(fields: Fields) -> bool:
     return not kind
 
 
-def residual_experts(fields: Fields) -> bool:
-    """A dense part beside the experts of a block: Grok 2, Arctic, Gemma 4, LongCat."""
+def residual_experts(fields: ConfigFields) -> bool:
+    """Whether blocks have a dense part in addition to experts: Grok 2, Arctic, Gemma 4, LongCat."""
     return bool(
         fields.flag("residual_moe") or fields.flag("enable_moe_block")
         or fields.number("zero_expert_num") is not None
@@ -62,8 +62,11 @@ def residual_experts(fields: Fields) -> bool:
     )  # fmt: skip
 
 
-def experts(fields: Fields) -> Experts | None:
-    """The routed experts; per-modality lists (ERNIE-VL) give a second set beside the text's."""
+def experts(fields: ConfigFields) -> Experts | None:
+    """The routed experts; None for a dense model.
+
+    Of lists with one value per modality (ERNIE-VL) this is the text's, the first.
+    """
     total = _first(fields, *_COUNT_NAMES)
     active = fields.number("num_experts_per_tok", "num_experts_per_token", "experts_per_token",
                            "top_k_experts", "moe_topk", "moe_k", "num_selected_experts",
@@ -79,8 +82,8 @@ def experts(fields: Fields) -> Experts | None:
     return Experts(total, active, width, shared, shared_width, gated(fields))
 
 
-def second_experts(fields: Fields) -> tuple[int, int]:
-    """How many experts the second modality has, and their width; 0, 0 with one set for all."""
+def second_experts(fields: ConfigFields) -> tuple[int, int]:
+    """Number and width of the second modality's experts; (0, 0) if there is one set for all."""
     counts = fields.items(*_COUNT_NAMES)
     widths = fields.items(*_WIDTH_NAMES)
     if len(counts) != 2 and len(widths) != 2:
@@ -90,15 +93,15 @@ def second_experts(fields: Fields) -> tuple[int, int]:
     return count or 0, width or 0
 
 
-def _first(fields: Fields, *names: str) -> int | None:
-    """A number; of one value per modality the text's, which comes first."""
+def _first(fields: ConfigFields, *names: str) -> int | None:
+    """A number; of a list with one value per modality, the first: the text's."""
     listed = fields.items(*names)
     return whole(listed[0]) if len(listed) == 2 else fields.number(*names)
 
 
-def _shared(fields: Fields, width: int) -> tuple[int, int]:
-    """Shared experts: how many, and the width of all of them together."""
-    fields.settled("use_mixed_mlp_moe")  # Hunyuan: whether the stated shared experts are there
+def _shared(fields: ConfigFields, width: int) -> tuple[int, int]:
+    """Number of shared experts, and their total width."""
+    fields.settled("use_mixed_mlp_moe")  # Hunyuan: whether the shared experts exist
     count = fields.number("n_shared_experts", "num_shared_experts", "num_shared_expert",
                           "moe_num_shared_experts")  # fmt: skip
     each = fields.number("moe_shared_expert_intermediate_size")
@@ -116,17 +119,17 @@ def _shared(fields: Fields, width: int) -> tuple[int, int]:
 
 
 def feed_forward(
-    fields: Fields, index: int, hidden: int, kinds: Kinds, experts: Experts | None
+    fields: ConfigFields, index: int, hidden: int, kinds: Kinds, experts: Experts | None
 ) -> tuple[int, bool]:
-    """The dense width of a block (0: none) and whether it has routed experts."""
+    """The dense width of block ``index`` (0: none), and whether it has routed experts."""
     fields.settled(*_DENSE_NAMES, "mamba_use_mlp", "mlp_expansion_factor")
     if set(kinds.kinds) == {Attention.SSM} and not kinds.words:
-        return 0, False  # Mamba: its intermediate_size is the state's own
+        return 0, False  # Mamba: intermediate_size is the width of the state
     if _MIXERS & set(kinds.words):
-        word = kinds.words[index]  # one mixer per block, feed-forward being one of them
+        word = kinds.words[index]  # one mixer per block; a feed-forward is one kind
         dense = _dense_width(fields, index, hidden) if word in ("-", "mlp") else 0
         return dense, word in ("e", "moe") and experts is not None
-    fields.settled(*_WHICH_NAMES)  # one of them is enough
+    fields.settled(*_WHICH_NAMES)  # the first that is present decides
     moe = experts is not None and _is_moe(fields, index)
     if moe and fields.flag("parallel_attn_mlp_res") and residual_experts(fields):
         return hidden, True  # Arctic: the residual part is as wide as the model
@@ -135,7 +138,7 @@ def feed_forward(
     return (dense if both or not moe else 0), moe
 
 
-def _is_moe(fields: Fields, index: int) -> bool:
+def _is_moe(fields: ConfigFields, index: int) -> bool:
     if index in fields.items("mlp_only_layers"):
         return False
     types = fields.items("mlp_layer_types")
@@ -144,9 +147,9 @@ def _is_moe(fields: Fields, index: int) -> bool:
     listed = fields.items("moe_layers", "moe_layer_indices")
     if listed:
         return index in listed
-    named = fields.text("moe_layers_enum")
-    if named:
-        return str(index) in named.split(",")
+    numbers = fields.text("moe_layers_enum")
+    if numbers:
+        return str(index) in numbers.split(",")
     frequency = fields.get("moe_layer_freq")
     if isinstance(frequency, (list, tuple)):
         return index < len(frequency) and bool(frequency[index])
@@ -168,7 +171,7 @@ def _is_moe(fields: Fields, index: int) -> bool:
     return index >= lead and index % max(1, step) == 0
 
 
-def _dense_width(fields: Fields, index: int, hidden: int) -> int:
+def _dense_width(fields: ConfigFields, index: int, hidden: int) -> int:
     block = fields.entry("block_configs", index)
     if block:
         return _block_width(block.get("ffn") or {}, hidden)

@@ -1,8 +1,8 @@
 """From config.json to the normalised architecture: by its fields, never by a model's name.
 
-What a field means differs between families; where the file leaves something out, the default of
-its transformers configuration class applies (``_TIED_BY_DEFAULT``). What cannot be told is noted
-and makes the estimate a range.
+The meaning of a field differs between families. Where the file omits a field, the default of its
+transformers configuration class applies (``_TIED_BY_DEFAULT``). A fact that cannot be derived is
+noted and makes the estimate a range.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.attention_heads import caches_latent, heads_of, latent_of
 from modelscan.memory.architecture.config_extras import engine_extras
 from modelscan.memory.architecture.config_fields import (
-    Fields,
+    ConfigFields,
     audio_fields,
     text_fields,
     vision_fields,
@@ -36,11 +36,11 @@ from modelscan.memory.architecture.kv_sharing import cross_layer, owns_cache
 from modelscan.memory.architecture.layer_kinds import Kinds, layer_kinds
 from modelscan.memory.architecture.recurrent_config import state_from
 
-# Configuration classes whose default is tie_word_embeddings=True and whose files leave it out.
+# Configuration classes with tie_word_embeddings=True by default, which their files omit.
 _TIED_BY_DEFAULT = ("gemma", "cohere", "gpt2", "bloom", "falcon", "mpt", "t5", "opt", "starcoder2",
                     "codegen", "mamba", "bert", "roberta", "gpt_bigcode", "lfm2", "vaultgemma",
                     "whisper", "voxtral")  # fmt: skip
-# Their prediction block stores its own copies of the embedding and the head.
+# Families whose prediction block stores copies of the embedding and the head.
 _OWN_PREDICTION_ENDS = ("deepseek_v3", "deepseek_v32")
 _CAUSAL = ("CausalLM", "ConditionalGeneration", "LMHead", "ForGeneration", "Thinker")
 MAX_SIZE = 1 << 20
@@ -55,24 +55,27 @@ class ConfigError(UsageError):
 
 
 def from_config(config: Mapping[str, Any]) -> Architecture:
-    """The architecture a config.json describes. Raises ConfigError without its basic numbers."""
+    """The architecture a config.json describes. Raises ConfigError if a basic size is missing."""
     return read(config)[0]
 
 
-def read(config: Mapping[str, Any]) -> tuple[Architecture, Fields]:
-    """The architecture, and the fields with the names that were looked up for it."""
+def read(config: Mapping[str, Any]) -> tuple[Architecture, ConfigFields]:
+    """The architecture, and the fields, which list the keys that were looked up for it.
+
+    Raises ConfigError if a basic size is missing.
+    """
     fields = text_fields(config)
     count = _layer_count(fields)
     hidden = _required(fields, "hidden_size", "n_embd", "n_embed", "d_model", "dim", "model_dim")
     for name in ("word_embed_proj_dim", "embedding_size"):
         if fields.inner.get(name) == hidden:
-            fields.settled(name)  # no projection beside the embedding
+            fields.settled(name)  # no projection after the embedding
     kinds = layer_kinds(fields, count)
     latent, vision = latent_of(fields), vision_fields(config)
     experts = experts_of(fields)
     layers = tuple(_layer(fields, i, hidden, kinds, latent, experts) for i in range(count))
     encoder = _encoder_only(fields)
-    found = Architecture(
+    architecture = Architecture(
         name=fields.text("model_type") or _class_name(fields),
         layers=doubled(layers) if _double(fields) else layers,
         hidden=hidden,
@@ -92,11 +95,11 @@ def read(config: Mapping[str, Any]) -> tuple[Architecture, Fields]:
         extra=_extra(fields, config, hidden),
     )  # fmt: skip
     notes = _notes(config, fields, kinds)
-    return replace(found, known=kinds.known and not notes, notes=notes), fields
+    return replace(architecture, known=kinds.known and not notes, notes=notes), fields
 
 
-def _layer_count(fields: Fields) -> int:
-    """Decoder layers. LongCat's classes count twice as many: each layer has two attentions."""
+def _layer_count(fields: ConfigFields) -> int:
+    """Number of decoder layers. LongCat's classes count each as two: it has two attentions."""
     names: tuple[str, ...] = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "depth",
              "num_decoder_layers")  # fmt: skip
     if _double(fields):
@@ -105,18 +108,18 @@ def _layer_count(fields: Fields) -> int:
     return _required(fields, *names, listed="layers_block_type")
 
 
-def _double(fields: Fields) -> bool:
-    """Two attentions and two dense parts per decoder layer, one of them with the experts."""
+def _double(fields: ConfigFields) -> bool:
+    """Whether a decoder layer has two attentions and two dense parts, one with the experts."""
     return fields.number("zero_expert_num") is not None and bool(fields.number("num_layers"))
 
 
 def doubled(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """Each layer as the two blocks it stores: the second without the experts."""
+    """Each layer as two blocks, the second without the experts."""
     pairs = ((layer, replace(layer, moe=False)) for layer in layers)
     return tuple(block for pair in pairs for block in pair)
 
 
-def _required(fields: Fields, *names: str, listed: str | None = None) -> int:
+def _required(fields: ConfigFields, *names: str, listed: str | None = None) -> int:
     value = fields.number(*names)
     if not value and listed:
         value = len(fields.items(listed))
@@ -130,17 +133,17 @@ def _required(fields: Fields, *names: str, listed: str | None = None) -> int:
     return value
 
 
-def _class_name(fields: Fields) -> str:
+def _class_name(fields: ConfigFields) -> str:
     classes = fields.items("architectures")
     return str(classes[0]) if classes else "unknown"
 
 
-def _context(fields: Fields) -> int | None:
+def _context(fields: ConfigFields) -> int | None:
     return fields.number("max_position_embeddings", "n_positions", "seq_length", "n_ctx",
                          "max_seq_len", "max_sequence_length", "model_max_length")  # fmt: skip
 
 
-def _tied(fields: Fields, config: Mapping[str, Any]) -> bool:
+def _tied(fields: ConfigFields, config: Mapping[str, Any]) -> bool:
     stated = fields.flag("tie_word_embeddings", "share_embeddings_and_output_weights")
     if stated is not None:
         return stated
@@ -148,13 +151,13 @@ def _tied(fields: Fields, config: Mapping[str, Any]) -> bool:
     return any(word in kind for word in _TIED_BY_DEFAULT)
 
 
-def _prediction_layers(fields: Fields) -> int:
-    """Stored prediction blocks. MiniMax names modules that its checkpoints do not hold."""
+def _prediction_layers(fields: ConfigFields) -> int:
+    """Number of stored prediction blocks; MiniMax lists modules that its checkpoints lack."""
     count = fields.number("num_nextn_predict_layers", "mtp_num_hidden_layers") or 0
     return 0 if fields.number("num_mtp_modules") else count
 
 
-def _encoder_only(fields: Fields) -> bool:
+def _encoder_only(fields: ConfigFields) -> bool:
     classes = " ".join(str(name) for name in fields.items("architectures"))
     if any(word in classes for word in _CAUSAL) or fields.flag("is_decoder"):
         return False
@@ -164,7 +167,7 @@ def _encoder_only(fields: Fields) -> bool:
 
 
 def _layer(
-    fields: Fields, index: int, hidden: int, kinds: Kinds, latent: Latent | None,
+    fields: ConfigFields, index: int, hidden: int, kinds: Kinds, latent: Latent | None,
     experts: Experts | None,
 ) -> Layer:  # fmt: skip
     kind = kinds.kinds[index] if index < len(kinds.kinds) else Attention.FULL
@@ -181,7 +184,7 @@ def _layer(
         value = key
     window = kinds.window_tokens if kind in (Attention.SLIDING, Attention.CHUNKED) else None
     if window and window >= (_context(fields) or window + 1):
-        window = None  # it never slides
+        window = None  # the whole context fits the window
     return Layer(
         attention=kind if window or kind in (Attention.FULL, Attention.MLA) else Attention.FULL,
         heads=heads,
@@ -197,9 +200,9 @@ def _layer(
 
 
 def _extra(
-    fields: Fields, config: Mapping[str, Any], hidden: int
+    fields: ConfigFields, config: Mapping[str, Any], hidden: int
 ) -> dict[str, int | float | str | bool]:
-    """Numbers that only parameter counts and single engines need."""
+    """``Architecture.extra``: values used for parameter counts or by single engines only."""
     extra: dict[str, int | float | str | bool] = {}
     for name, keys in {
         "per_layer_embedding": ("hidden_size_per_layer_input",),
@@ -230,7 +233,7 @@ def _extra(
     if fields.text("model_type") in _OWN_PREDICTION_ENDS:
         extra["mtp_own_ends"] = True
     if "next" in fields.text("model_type") and fields.number("linear_num_value_heads"):
-        extra["attention_gate"] = True  # Qwen3-Next: q_proj is twice as wide, not in its config
+        extra["attention_gate"] = True  # Qwen3-Next: double width of q_proj, not in config.json
     rope = fields.table("rope_parameters", "rope_scaling")
     partial = fields.get("partial_rotary_factor", "rotary_pct") or rope.get("partial_rotary_factor")
     if isinstance(partial, (int, float)) and 0 < partial <= 1:
@@ -242,10 +245,10 @@ def _extra(
     return {**extra, **engine_extras(fields, config)}
 
 
-def _notes(config: Mapping[str, Any], fields: Fields, kinds: Kinds) -> tuple[str, ...]:
+def _notes(config: Mapping[str, Any], fields: ConfigFields, kinds: Kinds) -> tuple[str, ...]:
     notes = list(kinds.notes)
     if fields.items("compress_ratios"):
-        notes.append("the cache is compressed by a scheme of its own: the estimate is a range")
+        notes.append("no formula covers the compression of the cache: the estimate is a range")
     if fields.flag(PARTIAL):
         notes.append(
             "which layers attend to a window only is not known: counted as attending to the whole "

@@ -1,7 +1,7 @@
-"""From a GGUF header to the normalised architecture, the way llama.cpp reads it.
+"""From a GGUF header to the normalised architecture, with llama.cpp's rules.
 
-Defaults follow ``llama_model_base::load_hparams`` (src/llama-model.cpp, b11549). Which layers
-attend and which keep a recurrent state is read off the tensors present in each block.
+Defaults follow ``llama_model_base::load_hparams`` (src/llama-model.cpp, b11549). The tensors
+of each block show whether it attends or has a recurrent state.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MAX_SIZE = 1 << 40
 
 
 def from_gguf(header: GgufHeader) -> Architecture:
-    """The architecture of a GGUF file. Raises GgufError when a required key is missing."""
+    """The architecture of a GGUF file. Raises GgufError if a required key is missing."""
     keys = Keys(header)
     count = keys.required("block_count")
     if not 0 < count <= MAX_LAYERS:
@@ -65,21 +65,25 @@ class Keys:
     header: GgufHeader
 
     def value(self, name: str) -> object:
+        """The raw value of a key: scalar, tuple or None."""
         return self.header.key(name)
 
     def number(self, name: str) -> int | None:
+        """A size; the largest value of a per-layer list; None if missing or implausible."""
         value = self.header.key(name)
         if isinstance(value, tuple):
             return max((v for item in value if (v := _size(item)) is not None), default=None)
         return _size(value)
 
     def per_layer(self, name: str, layer: int) -> int | None:
+        """The size for block ``layer``: its list entry, or the scalar that applies to all."""
         value = self.header.key(name)
         if isinstance(value, tuple):
             return _size(value[layer]) if layer < len(value) else None
         return _size(value)
 
     def required(self, name: str) -> int:
+        """A size that every model has. Raises GgufError if it is missing."""
         value = self.number(name)
         if value is None or value < 0:
             raise GgufError(
@@ -90,14 +94,14 @@ class Keys:
 
 
 def _size(value: object) -> int | None:
-    """A plausible size: no infinity, nothing below zero or beyond any model."""
+    """``value`` as an int if it is a plausible size (0 to 2^40), else None."""
     if not isinstance(value, (int, float)) or not 0 <= value <= MAX_SIZE:
         return None
     return int(value)
 
 
 def block_tensors(tensors: tuple[Tensor, ...], count: int) -> list[dict[str, Tensor]]:
-    """The tensors of each block, by name without ``blk.N.``."""
+    """The tensors of each of ``count`` blocks, by their names without ``blk.N.``."""
     blocks: list[dict[str, Tensor]] = [{} for _ in range(count)]
     for tensor in tensors:
         if tensor.name.startswith("blk."):
@@ -170,7 +174,7 @@ def _attends(
         return False
     if state is not None:
         return keys.header.architecture in rules.PARALLEL_HYBRID
-    if not tensors:  # a header cut down to its metadata
+    if not tensors:  # a header without its tensor table
         return True
     fused = any(name.startswith("attn_qkv.") for name in tensors)
     return fused or any(name.startswith(_ATTENTION_MARKS) for name in tensors)
@@ -191,7 +195,7 @@ def _state(
 
 
 def recurrent_state(keys: Keys) -> RecurrentState | None:
-    """Sizes as in ``llama_hparams::n_embd_r`` and ``n_embd_s``."""
+    """The state's sizes as in ``llama_hparams::n_embd_r`` and ``n_embd_s``; None without one."""
     hidden = keys.required("embedding_length")
     heads = keys.number("attention.head_count") or 0
     wkv = keys.number("wkv.head_size")
@@ -225,7 +229,10 @@ def _head_sizes(keys: Keys, sliding: bool) -> tuple[int, int]:
 
 
 def sliding_window(keys: Keys, index: int, trunk: int) -> int | None:
-    """This layer's window in tokens, None where it attends to everything."""
+    """The window of layer ``index`` in tokens; None if it attends to the whole context.
+
+    ``trunk``: number of layers without multi-token-prediction blocks.
+    """
     arch = keys.header.architecture
     rule = rules.WINDOW_RULES.get(arch)
     window = _window_tokens(keys, rule)
@@ -241,7 +248,7 @@ def sliding_window(keys: Keys, index: int, trunk: int) -> int | None:
 
 
 def _window_tokens(keys: Keys, rule: rules.WindowRule | None) -> int | None:
-    """What the file states, unless llama.cpp has a size of its own for the architecture."""
+    """The window in the file, unless llama.cpp has a fixed one for the architecture."""
     stated = keys.number("attention.sliding_window")
     if rule is None:
         return stated
@@ -250,7 +257,7 @@ def _window_tokens(keys: Keys, rule: rules.WindowRule | None) -> int | None:
 
 
 def _slides(rule: rules.WindowRule, period: int, index: int) -> bool:
-    """One layer of each period attends to everything: its first or its last."""
+    """Whether the layer has a window: the first or last layer of each period has none."""
     if period == 0:
         return True
     return index % period != 0 if rule.full_first else index % period < period - 1
@@ -264,7 +271,7 @@ def _owned_layers(keys: Keys, trunk: int) -> int | None:
 
 
 def _latent(keys: Keys) -> Latent | None:
-    """MLA as llama.cpp caches it; an old file without ``key_length_mla`` has a plain cache."""
+    """MLA as llama.cpp caches it; None for old files without ``key_length_mla`` (plain cache)."""
     rank, key = keys.number("attention.kv_lora_rank"), keys.number("attention.key_length_mla")
     if not rank or not key:
         return None
@@ -334,11 +341,11 @@ def _notes(keys: Keys) -> tuple[str, ...]:
     arch = keys.header.architecture
     notes = []
     if arch in rules.OWN_CACHE_DESIGN:
-        notes.append(f"{arch} keeps a cache of its own design: the estimate is a range")
+        notes.append(f"no formula covers the cache design of {arch}: the estimate is a range")
     window = keys.number("attention.sliding_window")
     pattern = keys.value("attention.sliding_window_pattern")
-    known = arch in rules.WINDOW_RULES or arch in rules.WINDOW_IGNORED or pattern is not None
-    if window and not known:
+    has_rule = arch in rules.WINDOW_RULES or arch in rules.WINDOW_IGNORED or pattern is not None
+    if window and not has_rule:
         notes.append(f"{arch} has a window of {window} tokens but no pattern: counted in full")
     if any(isinstance(keys.value(k), LongArray) for k in ("attention.head_count_kv",)):
         notes.append("per-layer lists in the header are too long to be real")

@@ -1,6 +1,6 @@
-"""What llama.cpp itself decides per GGUF architecture, because the file does not say it.
+"""Facts per GGUF architecture that are in llama.cpp's code and not in the file.
 
-Everything else comes from the file's metadata and tensors. Source: ``src/models/<arch>.cpp``
+All other facts come from the file's metadata and tensors. Source: ``src/models/<arch>.cpp``
 (``load_arch_hparams``) and ``llama_model::create_memory`` at b11549.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WindowRule:
-    """Which layers slide when the file gives a window but no pattern.
+    """Which layers have a sliding window when the file states a window but no pattern.
 
     ``period`` p: every p-th layer attends fully, the last of each group, or the first when
     ``full_first``; 0 = all slide. ``window_tokens`` overrides or supplies the window.
@@ -52,10 +52,10 @@ WINDOW_LISTED = frozenset(
     {"gemma4", "mimo2", "step35", "dots3note", "spark2-5", "granite-swa", "maple"}
 )
 
-# The key is there, llama.cpp sets it aside ("Phi SWA is currently disabled").
+# The file has the key, llama.cpp ignores it ("Phi SWA is currently disabled").
 WINDOW_IGNORED = frozenset({"phi3"})
 
-# No key-value cache at all: encoders and diffusion models see the whole batch at once.
+# No KV cache: encoders and diffusion models process the whole batch at once.
 NO_CACHE = frozenset(
     {
         "bert", "jina-bert-v2", "jina-bert-v3", "nomic-bert", "nomic-bert-moe", "neo-bert",
@@ -64,22 +64,22 @@ NO_CACHE = frozenset(
     }
 )  # fmt: skip
 
-# Diffusion models keep no cache either, but sample from logits as decoders do.
+# Diffusion models have no cache, but sample from logits as decoders do.
 DIFFUSION = frozenset({"dream", "llada", "llada-moe", "rnd1"})
 
-# A cache is allocated that the graph of an encoder never reads.
+# Encoders for which llama.cpp allocates a cache that their graph does not read.
 UNREAD_CACHE = frozenset({"llama-embed"})
 
 # No logits when the server returns embeddings.
 LOGITS_OR_EMBEDDINGS = frozenset({"lfm2", "lfm2moe"})
 
-# Attention and recurrent state stand side by side in every layer.
+# Every layer has both attention and a recurrent state.
 PARALLEL_HYBRID = frozenset({"falcon-h1"})
 
-# Layers from this one on read the cache of an earlier layer (the file does not say so).
+# Layers from this one on read the cache of an earlier layer (the file does not state it).
 KV_LAYERS_FROM_START = {"gemma3n": 20}
 
-# Every (n)th layer attends, the others keep a state, unless the file says otherwise.
+# Every n-th layer attends, the others have a state, unless the file states otherwise.
 FULL_ATTENTION_INTERVAL = {
     "qwen3next": 4, "qwen35": 4, "qwen35moe": 4, "qwen4exp": 4, "minimax-01": 8,
 }  # fmt: skip
@@ -87,7 +87,7 @@ FULL_ATTENTION_INTERVAL = {
 # Sparse attention with an indexer key cache in addition to the main one.
 INDEXER_CACHE = frozenset({"glm-dsa", "deepseek32", "hy-v4"})
 
-# Caches of their own design that the formulas here do not follow: a range is given.
+# Cache designs that the formulas do not cover: the estimate is a range.
 OWN_CACHE_DESIGN = frozenset(
     {"deepseek4", "minimax-m3", "dots3note", "glm5-next", "qwen4exp", "kimi-k3", "dflash"}
 )
@@ -95,7 +95,7 @@ OWN_CACHE_DESIGN = frozenset(
 # "flash_attn is not compatible with Grok - forcing off"
 NO_FLASH_ATTENTION = frozenset({"grok"})
 
-# No rotary positions at all (llama_model_rope_type), or none in every n-th layer.
+# No rotary positions (llama_model_rope_type), or none in every n-th layer.
 NO_ROPE = frozenset(
     {"nemotron_h", "nemotron_h_moe", "jamba", "gpt2", "bloom", "mpt", "starcoder", "jais", "refact",
      "kimi-linear", "t5"}

@@ -1,6 +1,6 @@
-"""Which layer attends how, from config.json: the many spellings of one list.
+"""The kind of attention of each layer, from config.json.
 
-Patterns that the file leaves out are the class defaults of transformers, by ``model_type``.
+Patterns that the file omits are the class defaults of transformers, by ``model_type``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelscan.core.architecture import Attention
-from modelscan.memory.architecture.config_fields import Fields, whole
+from modelscan.memory.architecture.config_fields import ConfigFields, whole
 
 _WORDS = {
     "full_attention": Attention.FULL, "full": Attention.FULL, "attention": Attention.FULL,
@@ -30,7 +30,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A class default: every ``period``-th layer attends fully, the last or the first of each."""
+    """A class default: one layer per ``period`` attends fully, the last or, if set, the first."""
 
     period: int
     full_first: bool = False
@@ -43,8 +43,8 @@ _DEFAULTS = {
     "exaone_moe": Pattern(4), "modernbert": Pattern(3, full_first=True), "afmoe": Pattern(4),
     "smallthinker": Pattern(4, full_first=True), "plamo3": Pattern(8), "vaultgemma": Pattern(2),
 }  # fmt: skip
-# Fields that say which layers attend how: a list of layers makes the others irrelevant, and so does
-# the absence of a window.
+# Fields that state which layers attend how. They are irrelevant where the file lists the layers
+# or has no window.
 _PERIODS = ("full_attention_interval", "attn_layer_period", "attn_layer_offset",
             "attn_layer_indices", "full_attn_idxs", "attn_layer_idx",
             "layer_group_size")  # fmt: skip
@@ -56,17 +56,17 @@ _MAMBA_ONLY = ("ssm_state_size", "state_size", "mamba_d_state", "d_state")
 
 @dataclass(frozen=True, slots=True)
 class Kinds:
-    """One kind per layer, the window of sliding ones, and what had to be guessed."""
+    """The kind of each layer, the window of sliding ones in tokens, and notes on assumptions."""
 
     kinds: tuple[Attention, ...]
     window_tokens: int | None
     notes: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()  # the file's own words, lower case, where it lists layers
+    words: tuple[str, ...] = ()  # the file's list of layers in lower case, if it has one
     known: bool = True
 
 
-def layer_kinds(fields: Fields, count: int) -> Kinds:
-    """The kinds of ``count`` layers. Unknown words are counted as full attention, with a note."""
+def layer_kinds(fields: ConfigFields, count: int) -> Kinds:
+    """The kinds of ``count`` layers. Unknown words count as full attention, with a note."""
     window = fields.number("sliding_window", "sliding_window_size", "window_size", "local_window",
                            "local_attention")  # fmt: skip
     words = _words(fields, count)
@@ -83,7 +83,7 @@ def layer_kinds(fields: Fields, count: int) -> Kinds:
     return Kinds(kinds, chunk if Attention.CHUNKED in kinds else window)
 
 
-def _words(fields: Fields, count: int) -> tuple[str, ...]:
+def _words(fields: ConfigFields, count: int) -> tuple[str, ...]:
     """The file's list of layers, as lower-case words, cycled to ``count`` when it is shorter."""
     pattern = fields.get("hybrid_override_pattern", "layers_block_type", "layer_types",
                          "block_types", "_block_types", "layers_types", "mixer_types")  # fmt: skip
@@ -99,7 +99,7 @@ def _words(fields: Fields, count: int) -> tuple[str, ...]:
     return tuple((listed * repeats)[:count])
 
 
-def _from_words(words: tuple[str, ...], window: int | None, fields: Fields) -> Kinds:
+def _from_words(words: tuple[str, ...], window: int | None, fields: ConfigFields) -> Kinds:
     chunk = fields.number("attention_chunk_size")
     kinds, unknown = [], set()
     for word in words:
@@ -114,7 +114,7 @@ def _from_words(words: tuple[str, ...], window: int | None, fields: Fields) -> K
     return Kinds(tuple(kinds), window, notes, words, not unknown)
 
 
-def _from_hybrid_fields(fields: Fields, count: int) -> tuple[Attention, ...] | None:
+def _from_hybrid_fields(fields: ConfigFields, count: int) -> tuple[Attention, ...] | None:
     """Layers with a state, marked by index lists, periods or flags."""
     linear = fields.table("linear_attn_config")
     if linear.get("kda_layers") or linear.get("full_attn_layers"):
@@ -125,7 +125,7 @@ def _from_hybrid_fields(fields: Fields, count: int) -> tuple[Attention, ...] | N
             for i in range(count)
         )
     listed = fields.items("attn_type_list")
-    if listed:  # 1 attends, 0 is linear (lightning) attention
+    if listed:  # 1: full attention, 0: linear (lightning) attention
         return tuple(Attention.FULL if bool(v) else Attention.LINEAR for v in listed[:count])
     blocks = fields.items("block_configs")
     if blocks:
@@ -147,14 +147,14 @@ def _block_kind(block: Any) -> Attention:
     return Attention.NONE if replaced else Attention.FULL
 
 
-def _from_periods(fields: Fields, count: int) -> tuple[Attention, ...] | None:
+def _from_periods(fields: ConfigFields, count: int) -> tuple[Attention, ...] | None:
     interval = fields.number("full_attention_interval")
     if interval:
         return tuple(
             Attention.FULL if (i + 1) % interval == 0 else Attention.LINEAR for i in range(count)
         )
     group = fields.number("layer_group_size")
-    if group:  # Ring, Ling: the last of each group attends, and so do layers beyond the groups
+    if group:  # Ring, Ling: the last of each group attends, and so do layers after the last group
         whole_groups = count // group * group
         return tuple(
             Attention.FULL if (i + 1) % group == 0 or i >= whole_groups else Attention.LINEAR
@@ -175,8 +175,10 @@ def _from_periods(fields: Fields, count: int) -> tuple[Attention, ...] | None:
     return None
 
 
-def _from_windows(fields: Fields, count: int, window: int | None) -> tuple[Attention, ...] | None:
-    if fields.items("hybrid_layer_pattern"):  # 0 attends fully, 1 slides
+def _from_windows(
+    fields: ConfigFields, count: int, window: int | None
+) -> tuple[Attention, ...] | None:
+    if fields.items("hybrid_layer_pattern"):  # 0: full attention, 1: sliding window
         return tuple(
             Attention.SLIDING if bool(v) else Attention.FULL
             for v in fields.items("hybrid_layer_pattern")[:count]
@@ -191,7 +193,7 @@ def _from_windows(fields: Fields, count: int, window: int | None) -> tuple[Atten
     return _sliding(fields, count)
 
 
-def _sliding(fields: Fields, count: int) -> tuple[Attention, ...]:
+def _sliding(fields: ConfigFields, count: int) -> tuple[Attention, ...]:
     kind = fields.text("model_type").removesuffix("_text")
     first_full = fields.number("max_window_layers")
     if fields.flag("use_sliding_window") and first_full is not None:

@@ -1,4 +1,4 @@
-"""Keys of a quantization_config that no reader knows: any of them may change the weights' size."""
+"""Keys of a quantization_config that no reader uses; each may change the weights' size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ mode modules_in_block_to_quantize modules_to_not_convert nbits nbits_per_codeboo
 q_group_size quant_algo quant_config quant_method quant_type quant_type_kwargs quantized_layers
 skip_modules data_type w_bit weight_block_size
 """
-# How a quantizer ran, and what a kernel does with the weights: the same bytes.
+# Settings of the quantizer and of kernels: they do not change the stored bytes.
 _HARMLESS = """
 _load_in_4bit _load_in_8bit act_bits act_data_type act_dynamic act_group_size act_sym
 activation_scheme algo_config amp autoround_version axis backend backward_dtype batch_size
@@ -37,7 +37,11 @@ _KNOWN = frozenset((*_READ.split(), *_HARMLESS.split()))
 
 
 def unread_quantization_keys(details: Mapping[str, Any]) -> tuple[str, ...]:
-    """Sorted names. MLX keeps its modules among the keys; a dense checkpoint is not sparse."""
+    """Sorted names of unread keys.
+
+    MLX's keys include module paths, and a dense ``sparsity_config`` has no effect: both are left
+    out.
+    """
     return tuple(sorted(_unread(details)))
 
 

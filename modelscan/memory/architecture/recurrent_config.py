@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from modelscan.core.architecture import Attention, RecurrentState
-from modelscan.memory.architecture.config_fields import Fields, whole
+from modelscan.memory.architecture.config_fields import ConfigFields, whole
 
 
-def state_from(fields: Fields, kind: Attention, hidden: int) -> RecurrentState | None:
-    """The state of a layer of this kind; hybrid blocks have attention too."""
+def state_from(fields: ConfigFields, kind: Attention, hidden: int) -> RecurrentState | None:
+    """The recurrent state of a layer of this kind; None without one.
+
+    Falcon-H1's layers with full attention have one as well.
+
+    ``hidden``: the model's width in elements.
+    """
     if kind is Attention.LINEAR:
         return _linear(fields)
     if kind is Attention.SSM:
@@ -17,8 +22,8 @@ def state_from(fields: Fields, kind: Attention, hidden: int) -> RecurrentState |
     return None
 
 
-def _parallel_hybrid(fields: Fields) -> bool:
-    """Falcon-H1: Mamba sizes and attention heads, and no list saying which layer has which."""
+def _parallel_hybrid(fields: ConfigFields) -> bool:
+    """Whether every layer has both (Falcon-H1): Mamba sizes, heads, and no list of layer kinds."""
     listed = fields.get("hybrid_override_pattern", "layers_block_type", "layer_types",
                         "attn_layer_period", "attn_layer_indices", "full_attn_idxs")  # fmt: skip
     return (
@@ -28,7 +33,7 @@ def _parallel_hybrid(fields: Fields) -> bool:
     )
 
 
-def _linear(fields: Fields) -> RecurrentState | None:
+def _linear(fields: ConfigFields) -> RecurrentState | None:
     linear = fields.table("linear_attn_config")
     if linear:  # KDA: one state matrix per head; q, k and v each have a convolution
         heads, size = whole(linear.get("num_heads")) or 0, whole(linear.get("head_dim")) or 0
@@ -46,12 +51,12 @@ def _linear(fields: Fields) -> RecurrentState | None:
     return RecurrentState(1, heads * size, size, heads, heads) if heads and size else None
 
 
-def _short_convolution(fields: Fields, hidden: int) -> RecurrentState | None:
+def _short_convolution(fields: ConfigFields, hidden: int) -> RecurrentState | None:
     cache = fields.number("conv_L_cache", "conv_l_cache")
     return RecurrentState(cache, hidden, 0, 0) if cache else None
 
 
-def _mamba(fields: Fields, hidden: int) -> RecurrentState | None:
+def _mamba(fields: ConfigFields, hidden: int) -> RecurrentState | None:
     state = fields.number("ssm_state_size", "mamba_d_state", "state_size", "d_state")
     if not state:
         return None

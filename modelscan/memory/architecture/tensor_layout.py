@@ -1,7 +1,7 @@
-"""What a checkpoint becomes when it is converted to GGUF: its name and its tensors.
+"""Architecture name and tensor layout of a checkpoint after conversion to GGUF.
 
-Facts of llama.cpp's converter (convert_hf_to_gguf, ``conversion/``) and of the tensor lists in
-src/models/*.cpp at b11549: which matrices are fused, which norms stand where.
+Source: llama.cpp's converter (convert_hf_to_gguf, ``conversion/``) and of the tensor lists in
+src/models/*.cpp at b11549: which matrices are fused, which norms each block has.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _QKV_BIAS = frozenset({"qwen2", "qwen2vl", "qwen2moe", "gpt-oss", "bert", "glm4m
 
 @dataclass(frozen=True, slots=True)
 class TensorLayout:
-    """How this architecture's tensors are laid out in a GGUF file."""
+    """Norms per block, fused matrices and biases of an architecture's tensors in a GGUF file."""
 
     name: str
     norms: tuple[str, ...]
@@ -80,7 +80,7 @@ def gguf_name(model_type: str) -> str:
 
 
 def tensor_layout(name: str) -> TensorLayout:
-    """By GGUF architecture or transformers ``model_type``."""
+    """The layout of a GGUF architecture or a transformers ``model_type``."""
     gguf = gguf_name(name)
     return TensorLayout(
         name=gguf,

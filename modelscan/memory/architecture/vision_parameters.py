@@ -6,34 +6,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from modelscan.memory.architecture.config_fields import (
-    Fields,
+    ConfigFields,
     audio_fields,
     ratio,
     vision_fields,
 )
 
-_CLIP_LARGE = 303_507_456  # CLIP ViT-L/14-336, what Phi-3-vision names without its sizes
+_CLIP_LARGE = 303_507_456  # CLIP ViT-L/14-336, which Phi-3-vision refers to without its sizes
 
 
 def multimodal_parameters(config: Mapping[str, Any], hidden: int) -> int:
-    """Vision and audio towers together; 0 for a text model."""
+    """Parameters of the vision and audio towers with their projectors; 0 for a text model.
+
+    ``hidden``: width of the language model in elements.
+    """
     vision, audio = vision_fields(config), audio_fields(config)
     total = _vision(vision, config, hidden) if vision else 0
     return total + (_encoder(audio) + _audio_ends(audio, hidden) if audio else 0)
 
 
-def _width(fields: Fields) -> int:
-    """The tower's own width: of Qwen2-VL's two, ``hidden_size`` is the language model's."""
+def _width(fields: ConfigFields) -> int:
+    """The tower's width; Qwen2-VL's ``hidden_size`` is the language model's, so it comes second."""
     return fields.number("embed_dim", "hidden_size", "width", "d_model", "vt_hidden_size") or 0
 
 
-def _feed_forward(fields: Fields) -> int:
+def _feed_forward(fields: ConfigFields) -> int:
     own = fields.number("intermediate_size", "mlp_dim", "encoder_ffn_dim", "vt_intermediate_size",
                         "ffn_dim")  # fmt: skip
     return own or round(ratio(fields.get("mlp_ratio"), 4) * _width(fields))
 
 
-def _encoder(fields: Fields) -> int:
+def _encoder(fields: ConfigFields) -> int:
     """The transformer blocks: attention and feed-forward matrices with their biases."""
     depth = fields.number("depth", "num_hidden_layers", "encoder_layers", "num_layers", "layers",
                           "vt_num_hidden_layers") or 0  # fmt: skip
@@ -45,13 +48,13 @@ def _encoder(fields: Fields) -> int:
     return depth * each
 
 
-def _audio_ends(fields: Fields, hidden: int) -> int:
+def _audio_ends(fields: ConfigFields, hidden: int) -> int:
     width, bins = _width(fields), fields.number("num_mel_bins") or 128
     return 3 * width * (bins + width) + width * hidden
 
 
-def _vision(fields: Fields, config: Mapping[str, Any], hidden: int) -> int:
-    stated = fields.number("parameters")  # of a bundled config: what the language part leaves
+def _vision(fields: ConfigFields, config: Mapping[str, Any], hidden: int) -> int:
+    stated = fields.number("parameters")  # bundled config: all that is not the language model
     if stated:
         return stated
     width = _width(fields)
@@ -62,10 +65,10 @@ def _vision(fields: Fields, config: Mapping[str, Any], hidden: int) -> int:
     channels = fields.number("in_channels", "in_chans", "num_channels") or 3
     total = _encoder(fields) + channels * patch * patch * frames * width
     total += _positions(fields, patch) * width
-    return total + _projector(fields, Fields(config, {}), width, hidden)
+    return total + _projector(fields, ConfigFields(config, {}), width, hidden)
 
 
-def _positions(fields: Fields, patch: int) -> int:
+def _positions(fields: ConfigFields, patch: int) -> int:
     listed = fields.number("num_position_embeddings", "position_embedding_size")
     if listed:
         return listed * (2 if "gemma4" in fields.text("model_type") else 1)
@@ -75,7 +78,7 @@ def _positions(fields: Fields, patch: int) -> int:
     return (image // patch) ** 2 if image and "temporal_patch_size" not in fields.inner else 0
 
 
-def _projector(fields: Fields, config: Fields, width: int, hidden: int) -> int:
+def _projector(fields: ConfigFields, config: ConfigFields, width: int, hidden: int) -> int:
     """Qwen merges 2 x 2 patches through an MLP (one more per deepstack level); others project."""
     merge = fields.number("spatial_merge_size") or config.number("spatial_merge_size") or 1
     merged = width * merge * merge

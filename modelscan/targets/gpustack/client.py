@@ -40,6 +40,7 @@ class Dialect:
 
     @property
     def modern(self) -> bool:
+        """Whether the server has the API of version 2."""
         return self.management == "/v2"
 
     @property
@@ -145,6 +146,7 @@ class Client:
         return rows
 
     def get(self, path: str, *, what: str, params: Mapping[str, Any] | None = None) -> Any:
+        """GET from the management API; ``what`` names the request in error messages."""
         return self._call("GET", self._management(path), what=what, params=params)
 
     def post(self, path: str, body: Any, *, what: str, timeout_s: float | None = None) -> Any:
@@ -152,6 +154,7 @@ class Client:
         return self._call("POST", self._management(path), what=what, body=body, timeout_s=timeout_s)
 
     def put(self, path: str, body: Any, *, what: str) -> Any:
+        """PUT to the management API; ``what`` names the request in error messages."""
         return self._call("PUT", self._management(path), what=what, body=body)
 
     def delete(self, path: str, *, what: str) -> Any:

@@ -91,7 +91,7 @@ class FollowState:
         status = self._with_last_reason(status)
         news = status if status != self._reported else None
         self._reported = status
-        if status.state is State.RUNNING and (status.ready >= status.wanted or status.final):
+        if status.state is State.RUNNING and (status.ready >= status.replicas or status.final):
             return Done(_partial(status), news)
         if self._given_up(marks, now) and status.state is not State.RUNNING:
             status = replace(status, state=State.FAILED, final=True, code=FAILED)
@@ -177,10 +177,10 @@ def _tell(effects: Effects, deployment: Deployment, status: Status) -> None:
 
 
 def _partial(status: Status) -> str | None:
-    if status.ready >= status.wanted:
+    if status.ready >= status.replicas:
         return None
     because = f": {status.reason}" if status.reason else ""
-    return f"{status.ready} of {status.wanted} replicas run{because}"
+    return f"{status.ready} of {status.replicas} replicas run{because}"
 
 
 def look(client: Client, model_id: int) -> tuple[Status, dict[int, Mark]]:

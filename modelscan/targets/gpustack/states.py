@@ -26,7 +26,7 @@ _ERROR = frozenset({"error", "unreachable"})
 class Status:
     """``reason`` explains a failure or a wait; ``final`` means that waiting will not help.
 
-    ``ready`` of ``wanted`` replicas run; ``code`` is the kind of failure.
+    ``ready`` of ``replicas`` replicas run; ``code`` is the kind of failure.
     """
 
     state: State
@@ -35,7 +35,7 @@ class Status:
     progress: float | None = None  # of a download, percent
     raw: str | None = None  # the server's own term
     ready: int = 0
-    wanted: int = 1
+    replicas: int = 1
     code: str | None = None
 
 
@@ -43,27 +43,27 @@ def status(model: RemoteModel, instances: Sequence[RemoteInstance]) -> Status:
     """A model's status. ``final`` failures: unschedulable, failed, or in a restart loop."""
     raw = ", ".join([model.state or "?", *(i.state for i in instances)])
     if model.replicas == 0:
-        return Status(State.STOPPING if instances else State.STOPPED, raw=raw, wanted=0)
+        return Status(State.STOPPING if instances else State.STOPPED, raw=raw, replicas=0)
     ready = sum(i.state == "running" for i in instances)
     code, failure = _first_failure(model, instances)
     if ready:
         reason = failure or (_reason(model, instances) if ready < model.replicas else None)
         return Status(
             State.RUNNING, reason, final=failure is not None, raw=raw,
-            ready=ready, wanted=model.replicas, code=code,
+            ready=ready, replicas=model.replicas, code=code,
         )  # fmt: skip
     if failure:
         return Status(State.FAILED, failure, True, None, raw, 0, model.replicas, code)
-    return replace(_on_its_way(model, instances), raw=raw, wanted=model.replicas)
+    return replace(_on_its_way(model, instances), raw=raw, replicas=model.replicas)
 
 
 def _first_failure(
     model: RemoteModel, instances: Sequence[RemoteInstance]
 ) -> tuple[str | None, str | None]:
     for instance in instances:
-        found = None if instance.state == "running" else _failure(instance, model)
-        if found:
-            return found
+        failure = None if instance.state == "running" else _failure(instance, model)
+        if failure:
+            return failure
     return None, None
 
 

@@ -19,7 +19,7 @@ from modelscan.state.store import Store
 from modelscan.supervisor import ports, restarts, spawn
 from modelscan.supervisor.health import busy_requests, health
 from modelscan.supervisor.launch.registry import launcher
-from modelscan.supervisor.rundir import RunDir, Spec
+from modelscan.supervisor.rundir import ProcessSpec, RunDir
 from modelscan.targets.base import Effects, NewDeployment, Observation, ProcessPreview, as_recorded
 from modelscan.targets.events import PortMoved
 from modelscan.targets.local import adapters, readiness
@@ -27,7 +27,7 @@ from modelscan.targets.local.engines import program_of
 from modelscan.targets.local.launch_dry_run import start_dry_run, with_exact_estimate
 from modelscan.targets.local.plan import plan_here
 from modelscan.targets.local.recover import leave_copy
-from modelscan.targets.local.weights import Weights, expected, fetch, is_remote
+from modelscan.targets.local.weights import WeightFiles, expected, fetch, is_remote
 from modelscan.targets.request import OFFLINE, Request
 
 if TYPE_CHECKING:
@@ -70,7 +70,12 @@ class LocalTarget:
             return self._place(replace(draft, plan=plan), weights, request, effects, store)
 
     def _place(
-        self, draft: Deployment, weights: Weights, request: Request, effects: Effects, store: Store
+        self,
+        draft: Deployment,
+        weights: WeightFiles,
+        request: Request,
+        effects: Effects,
+        store: Store,
     ) -> Deployment:
         """Assign a port and build the exact launch."""
         assert draft.plan is not None
@@ -81,7 +86,7 @@ class LocalTarget:
         return deployment
 
     def _launch(
-        self, name: str, plan: Plan, weights: Weights, request: Request, port: int
+        self, name: str, plan: Plan, weights: WeightFiles, request: Request, port: int
     ) -> LocalLaunch:
         serving = Serving(
             model_file=str(weights.model),
@@ -229,6 +234,7 @@ class LocalTarget:
         return iter(logfile.tail(rundir.log_file, tail))
 
     def rundir(self, name: str) -> RunDir:
+        """The run directory of the deployment ``name``."""
         return RunDir(self._config.paths.deployments_dir / name)
 
 
@@ -245,12 +251,13 @@ def launch_of(deployment: Deployment) -> LocalLaunch:
 
 
 def endpoint_of(launch: LocalLaunch) -> str:
+    """The base URL that the launched engine serves."""
     return f"http://{launch.address}:{launch.port}"
 
 
-def _spec(deployment: Deployment, launch: LocalLaunch, run_id: str) -> Spec:
+def _spec(deployment: Deployment, launch: LocalLaunch, run_id: str) -> ProcessSpec:
     """The supervisor's task."""
-    return Spec(
+    return ProcessSpec(
         run_id, deployment.name, launch.argv, launch.embedded, launch.env, launch.secrets,
         restart=deployment.restart or restarts.NO, idle_s=deployment.ttl_s, host=launch.address,
         port=launch.port, memory_limit_bytes=launch.limits.memory_bytes, nice=launch.limits.nice,

@@ -24,7 +24,7 @@ _SAY_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
+class WeightFiles:
     """The files an engine is started with. ``model`` is the first shard or the folder."""
 
     model: Path
@@ -36,7 +36,7 @@ def is_remote(plan: Plan) -> bool:
     return plan.source != LOCAL
 
 
-def fetch(name: str, plan: Plan, config: Config, events: Events) -> tuple[Plan, Weights]:
+def fetch(name: str, plan: Plan, config: Config, events: Events) -> tuple[Plan, WeightFiles]:
     """Download and verify files on a hub; returns the plan pinned to the fetched revision."""
     from modelscan.hub.downloads.pull import pull
 
@@ -84,7 +84,7 @@ def _pace(progress: Progress) -> str:
     return f"{words}, {rate}/s, {progress.left_s:.0f} s left"
 
 
-def expected(plan: Plan, config: Config) -> Weights:
+def expected(plan: Plan, config: Config) -> WeightFiles:
     """The local paths of a plan's files, or (for a preview) where they will be.
 
     Raises ModelscanError for local files that do not exist.
@@ -106,10 +106,10 @@ def _cache_folder(plan: Plan, config: Config) -> Path:
     return folder_of(plan, config)
 
 
-def _chosen(root: Path, files: Sequence[Path]) -> Weights:
+def _chosen(root: Path, files: Sequence[Path]) -> WeightFiles:
     projectors = [file for file in files if is_projector(str(file))]
     models = [file for file in files if file not in projectors]
-    return Weights(models[0] if models else root, projectors[0] if projectors else None)
+    return WeightFiles(models[0] if models else root, projectors[0] if projectors else None)
 
 
 def _inside(root: Path, name: str) -> Path:

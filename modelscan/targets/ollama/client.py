@@ -60,6 +60,7 @@ class OllamaClient:
         self._http = HttpClient(settings, transport_for(self.endpoint, settings))
 
     def version(self) -> str:
+        """The server's version."""
         return str(self._json("GET", "/api/version").get("version"))
 
     def stored(self) -> tuple[Stored, ...]:

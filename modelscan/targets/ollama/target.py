@@ -146,7 +146,7 @@ class OllamaTarget:
         if record_of(deployment).made == launch and server.show(served(deployment)) is not None:
             return deployment
         begun = replace(deployment, remote=OllamaRecord(making=launch))
-        effects.save(begun)  # recorded first: it is ours even if we are killed
+        effects.save(begun)  # recorded first, so that it is found even if this process is killed
         _make(server, begun, launch, effects.events)
         created = replace(deployment, remote=OllamaRecord(made=launch))
         effects.save(created)
