@@ -201,8 +201,9 @@ class Workspace:
     def hardware(self, gpu: str | None = None) -> Inventory:
         """The GPUs and the host, without engines; raises UsageError for an unknown GPU."""
         from modelscan.gpu.inventory import inventory
+        from modelscan.gpu.probe_host import ProbeHost
 
-        return inventory(gpu)
+        return inventory(gpu, ProbeHost.from_config(self.config))
 
     def gpu_facts(self, name: str | None = None) -> GpuFactsAnswer:
         """The facts about all GPUs or about one; raises UsageError for an unknown name."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.catalog.index.current import open_index
-from modelscan.catalog.index.read import Index
-from modelscan.core.model import Model
-from modelscan.state.paths import Paths
+
+if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
+    from modelscan.core.model import Model
+    from modelscan.state.paths import Paths
 
 _CAPABILITIES = ("tools", "reasoning", "vision")
 # The same lab's models first, then by popularity (the order of rows).

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from modelscan.catalog.answers import SearchAnswer, entry
 from modelscan.catalog.index.current import open_index
-from modelscan.catalog.index.read import SourceState
 from modelscan.catalog.search.query import Query, Row, SearchPage
 from modelscan.catalog.search.query import search as find
 from modelscan.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from modelscan.catalog.index.read import SourceState
     from modelscan.hub.repo_info import RepoInfo
     from modelscan.state.config import Config
     from modelscan.state.paths import Paths

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelscan.catalog.index.read import Index
 from modelscan.catalog.search.lookup import find_row, load_model
 from modelscan.core.errors import UsageError
 from modelscan.core.reference import Kind, Reference, parse_reference
 
 if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
     from modelscan.core.model import Model
     from modelscan.state.config import Config
 

@@ -5,8 +5,10 @@ machine.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.model import Model, Offering
+if TYPE_CHECKING:
+    from modelscan.core.model import Model, Offering
 
 _INPUT_SHARE = 0.75  # three input tokens per output token, typical of chats with context
 

@@ -9,9 +9,12 @@ computes it for one model and workload.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.model import Model, Variant
 from modelscan.formats.quantization import quantization
+
+if TYPE_CHECKING:
+    from modelscan.core.model import Model, Variant
 
 _GGUF_USUAL = "Q4_K_M"  # almost every GGUF repository contains it
 _ENGINE_FORMATS = ("safetensors", "gguf", "unknown")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from modelscan.catalog.index.current import open_index
-from modelscan.catalog.index.read import SourceState
 
 if TYPE_CHECKING:
+    from modelscan.catalog.index.read import SourceState
     from modelscan.state.config import Config
 
 SourceCondition = Literal["bundled", "live", "stale", "failed"]

@@ -85,7 +85,7 @@ def _request(
     manifest: Manifest, gpu: str | None, place: Place, process: Process, how: How
 ) -> Request:
     """The request of command line and file; the command line has precedence."""
-    from modelscan.core.launch import Limits
+    from modelscan.core.limits import Limits
     from modelscan.deploy.machine import place_of
     from modelscan.targets.request import Request
 

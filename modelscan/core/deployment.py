@@ -10,7 +10,8 @@ from modelscan.core.deployment_state import Health, RestartPolicy, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.evaluation import Evaluation
 from modelscan.core.jsonform import Tagged
-from modelscan.core.launch import NO_LIMITS, Launch, Limits, OllamaLaunch
+from modelscan.core.launch import Launch, OllamaLaunch
+from modelscan.core.limits import NO_LIMITS, Limits
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
 

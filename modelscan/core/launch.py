@@ -7,23 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from modelscan.core.jsonform import Tagged
+from modelscan.core.limits import NO_LIMITS, Limits
 
 _EVERY_INTERFACE = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, never bound
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of an engine's resource use.
-
-    ``memory_bytes``: host memory it may allocate; mapped files and GPU memory are not counted.
-    ``nice``: 0 to 19, as for the program ``nice``.
-    """
-
-    memory_bytes: int | None = None
-    nice: int = 0
-
-
-NO_LIMITS = Limits()
 
 
 class Launch(Tagged):

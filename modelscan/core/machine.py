@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from modelscan.core.gpu import Inventory
-from modelscan.core.measurement import Measurement
 from modelscan.core.plan import ReservedMemory
 from modelscan.core.workload import BACKENDS, Backend
+
+if TYPE_CHECKING:
+    from modelscan.core.measurement import Measurement
 
 EngineSource = Literal["bundled", "found", "installed", "container", "simulated", "server"]
 """Embedded in modelscan; a program that was found; a Python environment; a container image; assumed

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
 from modelscan.deploy import cached
 from modelscan.deploy.cached import Cached, Checked, Update
-from modelscan.state.config import Config
+
+if TYPE_CHECKING:
+    from modelscan.state.config import Config
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,18 +7,20 @@ import glob
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
 from modelscan.hub import cache as hub_cache
 from modelscan.hub import checksums
-from modelscan.hub.checksums import PullRecord
-from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.store import Store
 from modelscan.targets.local.weights import LOCAL
+
+if TYPE_CHECKING:
+    from modelscan.hub.checksums import PullRecord
+    from modelscan.state.config import Config
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,34 @@
-"""A request of ``deploy`` as the command that a user pastes."""
+"""The options of ``deploy`` as the command that a user pastes."""
 
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
-from modelscan.core.remedy import Remedy
-from modelscan.core.workload import Workload
-from modelscan.targets.request import Request
+if TYPE_CHECKING:
+    from modelscan.core.remedy import Remedy
+    from modelscan.core.workload import Workload
+    from modelscan.targets.request import Request
 
 
-def command(request: Request, remedy: Remedy = Remedy()) -> str:
+def command(request: Request, remedy: Remedy | None = None) -> str:
     """The request as a command to paste; ``remedy`` overrides its options."""
-    workload = request.workload
+    return command_of(
+        request.model, request.workload, gpu=request.gpu, name=request.name, port=request.port,
+        change=remedy.options() if remedy else (),
+    )  # fmt: skip
+
+
+def command_of(
+    model: str,
+    workload: Workload,
+    *,
+    gpu: str | None = None,
+    name: str | None = None,
+    port: int | None = None,
+    change: tuple[str, ...] = (),
+) -> str:
+    """``modelscan deploy`` with every option that is not a default; ``change`` overrides some."""
     options = [
         ("--backend", workload.backend), ("--quantization", workload.quantization),
         ("--context", workload.context_tokens), ("--parallel", workload.parallel),
@@ -23,13 +40,12 @@ def command(request: Request, remedy: Remedy = Remedy()) -> str:
         ("--goal", None if workload.goal == "quality" else workload.goal),
         ("--mode", None if workload.mode == "standard" else workload.mode),
         ("--source", workload.source),
-        *(("--adapter", name) for name in workload.adapters),
+        *(("--adapter", adapter) for adapter in workload.adapters),
         *(("--param", key if value is None else f"{key}={value}")
           for key, value in workload.parameters),
-        ("--gpu", request.gpu), ("--name", request.name), ("--port", request.port),
+        ("--gpu", gpu), ("--name", name), ("--port", port),
     ]  # fmt: skip
-    change = remedy.options()
-    words = ["modelscan", "deploy", request.model]
+    words = ["modelscan", "deploy", model]
     for flag, value in options:
         repeatable = flag in ("--param", "--adapter")
         if value is not None and (repeatable or flag not in change):

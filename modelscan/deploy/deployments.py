@@ -12,17 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelscan.core.deployment_name import check_name, derive_name
 from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, UsageError
-from modelscan.core.route import Route
 from modelscan.deploy import lifecycle, routes
 from modelscan.deploy.lifecycle import DRAIN_S, Outcome, no_save
 from modelscan.deploy.reconcile import Warn, no_warnings, observed, refreshed, unknown
 from modelscan.deploy.session import FindTarget, Session, Shield
 from modelscan.models.resolve import load_deployable
 from modelscan.state.clock import now_text
-from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.secrets import redact
 from modelscan.state.store import Store, deployment_lock
@@ -30,11 +29,13 @@ from modelscan.targets.base import Clock, Effects, NewDeployment, Preview
 from modelscan.targets.events import Events, no_events
 from modelscan.targets.local.recover import find_lost
 from modelscan.targets.registry import find_target
-from modelscan.targets.request import Request, check_name, derive_name
+from modelscan.targets.request import Request
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
+    from modelscan.core.route import Route
     from modelscan.deploy.update import Change
+    from modelscan.state.config import Config
 
 _STOP_LOCK_S = 15.0
 _LOCK_S = 30.0

@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from modelscan.core.deployment import Deployment, FoundRecord
+from modelscan.core.deployment_name import check_name, derive_name
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import UsageError
 from modelscan.deploy import routes
-from modelscan.deploy.deployments import Deployments
 from modelscan.deploy.reconcile import finish
-from modelscan.state.config import Config
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
 from modelscan.supervisor.discover import PORTS, DiscoveredServer, ServedModel, scan
 from modelscan.supervisor.spawn import new_run_id
 from modelscan.targets.found.target import NAME as TARGET
 from modelscan.targets.found.target import answering
-from modelscan.targets.request import check_name, derive_name
+
+if TYPE_CHECKING:
+    from modelscan.deploy.deployments import Deployments
+    from modelscan.state.config import Config
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.units import GIB, format_bytes
 from modelscan.engines import ollama, vllm
-from modelscan.net.client import HttpClient
-from modelscan.state.config import Config
 from modelscan.state.paths import paths
+
+if TYPE_CHECKING:
+    from modelscan.net.client import HttpClient
+    from modelscan.state.config import Config
 
 MIN_FREE_BYTES = 2 * GIB
 EXTRAS = (
@@ -70,10 +72,10 @@ def _groups(load: Callable[[], Config], probe: bool) -> list[Callable[[], Iterat
     except ModelscanError as error:
         broken = Check("settings", "error", error.message, error.hint)
         return [_python, lambda: iter((broken,)), _folders, _extras, _tools]
-    with_config = (_store, _routing, _catalog)
+    with_config = (_store, _routing, _catalog, _gpus)
     groups: list[Callable[[], Iterator[Check]]] = [
         _python, functools.partial(_settings, config), _folders, _extras,
-        *(functools.partial(check, config) for check in with_config), _gpus, _tools,
+        *(functools.partial(check, config) for check in with_config), _tools,
     ]  # fmt: skip
     return [*groups, functools.partial(_remote, config)] if probe else groups
 
@@ -160,10 +162,11 @@ def _catalog(config: Config) -> Iterator[Check]:
         yield Check("catalog", "error", error.message, error.hint)
 
 
-def _gpus() -> Iterator[Check]:
+def _gpus(config: Config) -> Iterator[Check]:
     from modelscan.gpu.inventory import inventory
+    from modelscan.gpu.probe_host import ProbeHost
 
-    hardware = inventory(None)
+    hardware = inventory(None, ProbeHost.from_config(config))
     names = [f"{gpu.name} {format_bytes(gpu.memory_bytes)}" for gpu in hardware.gpus]
     memory = format_bytes(hardware.host.memory_bytes)
     detail = ", ".join(names) or f"none; CPU with {memory} of memory"

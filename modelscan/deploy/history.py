@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.measurement import Measurement
-from modelscan.state.config import Config
+if TYPE_CHECKING:
+    from modelscan.core.measurement import Measurement
+    from modelscan.state.config import Config
 
 
 @dataclass(frozen=True, slots=True)

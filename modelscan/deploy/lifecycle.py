@@ -22,13 +22,13 @@ from modelscan.core.errors import (
 )
 from modelscan.deploy import routes
 from modelscan.deploy.reconcile import end, fail, finish, reconcile, stopped, unknown
-from modelscan.deploy.session import Session
 from modelscan.targets.base import Effects, NewDeployment, Target
 from modelscan.targets.events import Planned, Planning, Running
-from modelscan.targets.request import Request
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
+    from modelscan.deploy.session import Session
+    from modelscan.targets.request import Request
 
 DRAIN_S = 10.0
 

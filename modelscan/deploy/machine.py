@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from modelscan.core.machine import Machine
 from modelscan.core.plan import Decision, Missing, Plan, ResolvedModel
 from modelscan.core.units import format_bytes
-from modelscan.core.workload import Workload
 from modelscan.engines import ollama
 from modelscan.engines.registry import engine
 from modelscan.gpu.inventory import are_indices
 from modelscan.models.decide import decide_here
-from modelscan.state.config import Config
-from modelscan.state.store import Store
 from modelscan.targets.local.machine import this_machine
 from modelscan.targets.registry import TARGETS, resolve_target
+
+if TYPE_CHECKING:
+    from modelscan.core.machine import Machine
+    from modelscan.core.workload import Workload
+    from modelscan.state.config import Config
 
 __all__ = [
     "decide_at",
@@ -46,6 +48,10 @@ def machine_here(
     config: Config, gpu: str | None = None, name: str | None = None, *, backend: str | None = None
 ) -> Machine:
     """This machine with its recorded deployments and measurements; writes no file."""
+    if gpu is not None and not are_indices(gpu):  # simulated: nothing recorded is about it
+        return this_machine(config, None, gpu, name, backend=backend)
+    from modelscan.state.store import Store
+
     with Store.look(config.paths.store_file) as store:
         return this_machine(config, store, gpu, name, backend=backend)
 
@@ -63,6 +69,7 @@ def machine_at(
     if place == "local":
         yield machine_here(config, gpu, name, backend=backend)
     elif place == ollama.NAME:
+        from modelscan.state.store import Store
         from modelscan.targets.ollama.machine import ollama_machine
 
         with Store.look(config.paths.store_file) as store:
@@ -79,9 +86,11 @@ def missing_download(plan: Plan, machine: Machine, config: Config, command: str)
 
     ``command`` is the command that fetches them.
     """
+    if machine.simulated:
+        return None
     from modelscan.targets.local.weights import expected, is_remote
 
-    if machine.simulated or not is_remote(plan) or expected(plan, config).model.exists():
+    if not is_remote(plan) or expected(plan, config).model.exists():
         return None
     size = format_bytes(plan.estimate.parts.weights_bytes)
     return Missing(

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
+from modelscan.core.deployment_name import check_name, derive_name
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.gpu import Inventory
-from modelscan.core.plan import ResolvedModel
-from modelscan.core.workload import Workload
 from modelscan.deploy.machine import place_of
-from modelscan.deploy.planning import Question
 from modelscan.models.resolve import load_subject
-from modelscan.state.config import Config
 from modelscan.targets.base import RequestPreview
 from modelscan.targets.gpustack.body import Choices, create_body
 from modelscan.targets.gpustack.client import dialect_of
 from modelscan.targets.gpustack.machine import cluster_machine
 from modelscan.targets.gpustack.plan import plan_for, recipe
 from modelscan.targets.registry import TARGETS
-from modelscan.targets.request import Request, check_name, derive_name
+from modelscan.targets.request import Request
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Inventory
+    from modelscan.core.plan import ResolvedModel
+    from modelscan.core.workload import Workload
+    from modelscan.deploy.planning import Question
+    from modelscan.state.config import Config
 
 _SERVER = "2.3.0"  # the server version of a body without a configured server
 
@@ -64,12 +67,15 @@ def body_of(question: Question, config: Config) -> tuple[ModelBody, tuple[str, .
     """The body that ``deploy`` would send to the question's target, or without one to a server with
     the question's hardware; and the model's warnings."""
     from modelscan.gpu.inventory import inventory
+    from modelscan.gpu.probe_host import ProbeHost
 
     wishes, gpu = question.wishes, question.gpu
     model = load_subject(question.model, config, wishes)
     place = place_of(question.target, wishes.backend, gpu, config)
     if place in TARGETS:
-        return body_for(model, inventory(gpu), wishes), model.warnings
+        return body_for(
+            model, inventory(gpu, ProbeHost.from_config(config)), wishes
+        ), model.warnings
     return body_of_server(place, question.model, wishes, gpu, config), model.warnings
 
 

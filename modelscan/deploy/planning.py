@@ -8,9 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from modelscan.core.deployment_name import derive_name
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.estimate import Estimate
-from modelscan.core.machine import Machine
 from modelscan.core.plan import Decision, Plan, RequiredHardware, ResolvedModel
 from modelscan.core.reference import parse_reference
 from modelscan.core.workload import Workload
@@ -23,14 +22,15 @@ from modelscan.deploy.machine import (
     place_of,
 )
 from modelscan.engines import llamacpp, ollama
-from modelscan.hub.downloads.types import Progress
 from modelscan.models.decide import estimate_here, gpus_needed, planned
 from modelscan.models.resolve import load_deployable, load_subject
-from modelscan.state.config import Config
-from modelscan.targets.request import Request, derive_name
 
 if TYPE_CHECKING:
+    from modelscan.core.estimate import Estimate
+    from modelscan.core.machine import Machine
     from modelscan.hub.downloads.pull import Pulled
+    from modelscan.hub.downloads.types import Progress
+    from modelscan.state.config import Config
 
 LOCAL = "local"
 
@@ -140,9 +140,9 @@ def pull_model(question: Question, config: Config, progress: Callable[[Progress]
 
 def deploy_command(question: Question, *, simulated: bool = False) -> str:
     """The ``deploy`` command with the same options; ``simulated`` adds ``--dry-run``."""
-    from modelscan.deploy.command_text import command
+    from modelscan.deploy.command_text import command_of
 
-    line = command(Request(question.model, question.wishes, gpu=question.gpu))
+    line = command_of(question.model, question.wishes, gpu=question.gpu)
     line += f" --target {shlex.quote(question.target)}" if question.target else ""
     return f"{line} --dry-run" if simulated else line
 

@@ -17,7 +17,6 @@ from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.nearest import nearest
 from modelscan.deploy import routes
-from modelscan.deploy.session import Session
 from modelscan.state.locks import hold
 from modelscan.state.store import deployment_lock
 from modelscan.targets.base import Observation, StartFailed
@@ -25,6 +24,7 @@ from modelscan.targets.events import no_events
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
+    from modelscan.deploy.session import Session
 
 _TRY_LOCK_S = 0.0
 _VERIFY_S = 30.0

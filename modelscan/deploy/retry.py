@@ -9,20 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from modelscan.core.deployment_name import check_name, derive_name
 from modelscan.core.errors import ModelscanError
-from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.remedy import Remedy
-from modelscan.core.workload import Workload
 from modelscan.deploy.command_text import command
-from modelscan.deploy.deployments import Deployments
-from modelscan.deploy.lifecycle import Outcome
 from modelscan.formats.quantization import bits_per_weight, canonical
-from modelscan.state.config import Config
 from modelscan.supervisor.launch.registry import LAUNCHERS
 from modelscan.targets.base import StartFailed
-from modelscan.targets.events import Events
-from modelscan.targets.request import Request, check_name, derive_name
+from modelscan.targets.request import Request
+
+if TYPE_CHECKING:
+    from modelscan.core.plan import Plan, ResolvedModel
+    from modelscan.core.workload import Workload
+    from modelscan.deploy.deployments import Deployments
+    from modelscan.deploy.lifecycle import Outcome
+    from modelscan.state.config import Config
+    from modelscan.targets.events import Events
 
 ATTEMPTS = 2  # changed requests after the first; each is a complete start
 _SMALLER = 0.9  # of the memory that did not fit; a smaller difference would fail again

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from modelscan.core.route import Route
 from modelscan.routing.schema import Finding, RoutingFile
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
+    from modelscan.core.route import Route
 
 
 def drifted_routes(file: RoutingFile, deployments: Sequence[Deployment]) -> tuple[Finding, ...]:

@@ -8,18 +8,17 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.core.deployment import ClusterRecord, Deployment
+from modelscan.core.deployment_name import check_name
 from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.launch import ClusterLaunch
 from modelscan.deploy import routes
-from modelscan.deploy.deployments import Deployments
 from modelscan.deploy.reconcile import Warn, no_warnings, reconcile
 from modelscan.state.clock import now_text
-from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.state.targets import TargetConfig, load
 from modelscan.targets.gpustack import model as remote
@@ -32,7 +31,10 @@ from modelscan.targets.gpustack.types import (
     parse_instance,
     parse_model,
 )
-from modelscan.targets.request import check_name
+
+if TYPE_CHECKING:
+    from modelscan.deploy.deployments import Deployments
+    from modelscan.state.config import Config
 
 _TIMEOUT_S = 5.0
 _TASKS = {"embedding": "embedding", "reranker": "rerank"}

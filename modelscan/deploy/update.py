@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.core.deployment import Deployment, DeployRequest
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import UsageError
 from modelscan.core.launch import ClusterLaunch
 from modelscan.deploy.reconcile import finish, reconcile, unknown
-from modelscan.deploy.session import Session
 from modelscan.targets.gpustack.body import check_env, pairs
+
+if TYPE_CHECKING:
+    from modelscan.deploy.session import Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelscan.engines.base import Serving
 from modelscan.engines.option_names import OptionPair
 from modelscan.engines.versions import Version
+
+if TYPE_CHECKING:
+    from modelscan.engines.base import Serving
 
 
 @dataclass(frozen=True, slots=True)

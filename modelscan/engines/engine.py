@@ -9,18 +9,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import Estimate
-from modelscan.core.gpu import Gpu, Inventory
-from modelscan.core.plan import Plan
-from modelscan.core.workload import Backend, Workload
-from modelscan.engines.base import EngineFailure
-from modelscan.engines.log_fields import LogFigures
-from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
-from modelscan.engines.residuals import Residuals
 from modelscan.engines.support_rules import NATIVE, Support, absent
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.estimate import Estimate
+    from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.core.plan import Plan
+    from modelscan.core.workload import Backend, Workload
+    from modelscan.engines.base import EngineFailure
+    from modelscan.engines.log_fields import LogFigures
+    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+    from modelscan.engines.residuals import Residuals
 
 CHAT_TASKS = ("chat", "embedding", "rerank")
 

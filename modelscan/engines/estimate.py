@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import DeviceEstimate, Estimate
-from modelscan.core.gpu import Inventory
 from modelscan.core.units import format_bytes
-from modelscan.core.workload import Backend, Workload
 from modelscan.engines.registry import engine, engine_for
 from modelscan.memory.speed import speed
 from modelscan.memory.verdict import Judgement, verdict
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.estimate import DeviceEstimate, Estimate
+    from modelscan.core.gpu import Inventory
+    from modelscan.core.workload import Backend, Workload
 
 
 def default_backend(shape: ModelShape) -> Backend:

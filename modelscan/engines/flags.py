@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.gpu import Gpu
-from modelscan.core.plan import Plan
 from modelscan.core.workload import Backend, Workload
 from modelscan.engines.option_names import LaunchSettings, OptionPair, Options
 from modelscan.engines.registry import engine
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu
+    from modelscan.core.plan import Plan
 
 __all__ = [
     "LaunchSettings", "Options", "environment", "estimate_workload", "options", "parse", "render",

@@ -10,11 +10,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.estimate import Estimate
-from modelscan.core.measurement import Measurement
 from modelscan.core.units import MIB
 from modelscan.memory.verdict import FITS, Judgement, verdict
+
+if TYPE_CHECKING:
+    from modelscan.core.estimate import Estimate
+    from modelscan.core.measurement import Measurement
 
 _ENOUGH = 5
 _OUTLIER = 3.5

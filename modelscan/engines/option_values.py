@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
-from modelscan.core.workload import Workload
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Workload
 
 _NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)([kKmMgG]?)$")
 _MOST_RANKS = 1024

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from modelscan.core.gpu import Gpu
-from modelscan.core.plan import Plan
 from modelscan.core.workload import REMOTE_CODE, Workload
-from modelscan.engines.base import Serving
 from modelscan.engines.engine import Engine, PythonPackage
-from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
-from modelscan.engines.repository_files import RepositoryFiles
 from modelscan.engines.support_rules import NATIVE, Kernels, Support, absent
-from modelscan.engines.versions import Version
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu
+    from modelscan.core.plan import Plan
+    from modelscan.engines.base import Serving
+    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+    from modelscan.engines.repository_files import RepositoryFiles
+    from modelscan.engines.versions import Version
 
 _MODEL_TYPES = ("auto", "f16", "bf16")  # cache types that mean the model's own
 

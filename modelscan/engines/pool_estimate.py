@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
-from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import format_bytes
 from modelscan.core.verdict import Basis, Verdict
 from modelscan.core.workload import Backend, Workload
@@ -17,6 +15,10 @@ from modelscan.engines.pool_settings import DEGREES
 from modelscan.engines.residuals import Residuals
 from modelscan.memory import tensor_parallel as tensor_rules
 from modelscan.memory.verdict import DOES_NOT_FIT, FITS, TIGHT, UNKNOWN, Judgement
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture, ModelShape
+    from modelscan.core.gpu import Gpu, Inventory
 
 _FORMATS = {
     "gguf": "use --backend llama.cpp",

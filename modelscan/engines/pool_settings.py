@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
-from modelscan.core.gpu import Gpu, Inventory
-from modelscan.core.workload import Workload
-from modelscan.engines.option_names import OptionNames
 from modelscan.engines.option_values import ranks, whole
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.core.workload import Workload
+    from modelscan.engines.option_names import OptionNames
 
 # Every spelling of a degree, of any of these engines.
 DEGREES = ("tensor-parallel-size", "tp-size", "tp", "pipeline-parallel-size", "pp-size")

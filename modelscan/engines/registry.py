@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
-from modelscan.engines.engine import Engine
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama.engine import Ollama
 from modelscan.engines.sglang.engine import SgLang
 from modelscan.engines.vllm.engine import Vllm
+
+if TYPE_CHECKING:
+    from modelscan.engines.engine import Engine
 
 ENGINES: Mapping[str, Engine] = {
     engine.name: engine for engine in (LlamaCpp(), Vllm(), SgLang(), Ollama())

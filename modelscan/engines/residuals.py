@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import Parts
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.estimate import Parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,13 @@ Every answer is the engine's own (``engines/<name>``); rules common to all engin
 
 from __future__ import annotations
 
-from modelscan.core.gpu import Gpu, Inventory
+from typing import TYPE_CHECKING
+
 from modelscan.engines.registry import engine
 from modelscan.engines.support_rules import NATIVE, WEIGHT_ONLY, Support, absent, capability
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu, Inventory
 
 __all__ = [
     "NATIVE", "WEIGHT_ONLY", "Support", "capability", "engine_formats", "format_support",

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from modelscan.core.gpu import Gpu
 from modelscan.core.verdict import SupportKind
 from modelscan.formats.quantization import canonical, is_weight_only_four_bit
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu
 
 NATIVE: SupportKind = "native"
 WEIGHT_ONLY: SupportKind = "weight_only"

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from modelscan.core.gpu import Gpu, Host
 from modelscan.core.units import MIB
-from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.reading import ParseError, Reading, as_dict, dicts, json_in, size_bytes, text_of
 from modelscan.gpu.unified import apple_working_set
+
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_host import ProbeHost
 
 SOURCE = "system_profiler"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.gpu.probe_host import ProbeHost
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_host import ProbeHost
 
 _ROOT = "/sys/fs/cgroup"
 

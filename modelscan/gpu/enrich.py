@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.gpu import Gpu, GpuFacts
 from modelscan.gpu.facts import lookup
 from modelscan.gpu.names import parse_name
 from modelscan.gpu.support import backends_for
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu, GpuFacts
 
 
 def enrich(gpu: Gpu) -> Gpu:

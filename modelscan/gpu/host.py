@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING
 
 from modelscan.core.gpu import Host
 from modelscan.gpu.cgroup import run_cgroup
-from modelscan.gpu.probe_host import ProbeHost
+
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_host import ProbeHost
 
 
 def run_host(machine: ProbeHost) -> Host:

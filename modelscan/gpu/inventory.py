@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu, Host, Inventory, Link, Problem
@@ -13,9 +14,11 @@ from modelscan.gpu.host import run_host
 from modelscan.gpu.pci import VENDORS, PciDevice, run_pci
 from modelscan.gpu.pci import gpu as pci_gpu
 from modelscan.gpu.probe_host import ProbeHost
-from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.support import disable_integrated
 from modelscan.gpu.visible import apply_visibility
+
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_result import ProbeResult
 
 _INDICES = re.compile(r"^\s*\d{1,2}(\s*,\s*\d{1,2})*\s*$")
 

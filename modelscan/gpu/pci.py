@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from modelscan.core.gpu import Gpu
-from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.reading import MAX_DEVICES, ParseError, Reading, lines_of, pci_address, text_of
+
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_host import ProbeHost
 
 # Vendors of accelerators by PCI id (the PCI ID database), without servers' display controllers.
 VENDORS = {

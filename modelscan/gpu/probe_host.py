@@ -12,24 +12,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from modelscan.gpu.tools import ToolOutput, run_tool, which
-from modelscan.state.config import load
+
+if TYPE_CHECKING:
+    from modelscan.state.config import Config
 
 
 class ToolRunner(Protocol):
     """Runs a program and returns its output; never raises."""
 
     def __call__(self, argv: Sequence[str], *, timeout_s: float) -> ToolOutput: ...
-
-
-def _default_root() -> Path:
-    return load().host_root
-
-
-def _default_timeout() -> float:
-    return load().probe_timeout_s
 
 
 @dataclass(frozen=True)
@@ -39,11 +33,16 @@ class ProbeHost:
     ``system``: linux, darwin or win32; ``timeout_s`` limits each program.
     """
 
-    root: Path = field(default_factory=_default_root)
+    root: Path = Path("/")
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     system: str = sys.platform
     run: ToolRunner = run_tool
-    timeout_s: float = field(default_factory=_default_timeout)
+    timeout_s: float = 10.0
+
+    @classmethod
+    def from_config(cls, config: Config) -> ProbeHost:
+        """This machine, with the settings ``host_root`` and ``probe_timeout_s``."""
+        return cls(root=config.host_root, timeout_s=config.probe_timeout_s)
 
     def path(self, name: str) -> Path:
         """The path of e.g. ``/proc/meminfo`` below the root."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.gpu import Gpu
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu
 
 # The gfx targets in the engines' ROCm builds; llama.cpp and Ollama also support Vulkan.
 VLLM_TARGETS = ("gfx90a", "gfx942", "gfx950", "gfx1100", "gfx1101", "gfx1200", "gfx1201",

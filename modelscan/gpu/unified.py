@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.gpu import Gpu, Host
 from modelscan.core.units import GIB
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu, Host
 
 # Memory used by an idle system, assumed for simulated machines; a probe measures it.
 IDLE_SYSTEM_BYTES = 3 * GIB

@@ -7,15 +7,17 @@ nothing else calls the planner.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.estimate import Estimate
 from modelscan.core.jsonform import to_json
-from modelscan.core.machine import Machine
-from modelscan.core.plan import Decision, Plan, RequiredHardware, ResolvedModel
 from modelscan.core.verdict import Verdict
-from modelscan.core.workload import Workload
+
+if TYPE_CHECKING:
+    from modelscan.core.estimate import Estimate
+    from modelscan.core.machine import Machine
+    from modelscan.core.plan import Decision, Plan, RequiredHardware, ResolvedModel
+    from modelscan.core.workload import Workload
 
 _SENTENCE = {
     Verdict.DOES_NOT_FIT: "{} does not fit {}",

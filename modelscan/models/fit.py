@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from modelscan.catalog.index.read import Index
-from modelscan.catalog.search.query import Row
 from modelscan.core.errors import ModelscanError
 from modelscan.core.fit import Fit
-from modelscan.core.gpu import Inventory
-from modelscan.core.machine import Machine
-from modelscan.core.model import Model
-from modelscan.core.plan import Decision, Plan, Refusal
 from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
 from modelscan.models.decide import decide_here
 from modelscan.models.from_catalog import from_model
 from modelscan.planner.context import device_label
 from modelscan.planner.feasibility import available_bytes, host_free
-from modelscan.state.config import Config
+
+if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
+    from modelscan.catalog.search.query import Row
+    from modelscan.core.gpu import Inventory
+    from modelscan.core.machine import Machine
+    from modelscan.core.model import Model
+    from modelscan.core.plan import Decision, Plan, Refusal
+    from modelscan.state.config import Config
 
 
 def default_wishes(config: Config) -> Workload:

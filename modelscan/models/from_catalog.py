@@ -5,19 +5,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import NotDeployableError, UsageError
-from modelscan.core.model import Model, Variant
 from modelscan.core.plan import Candidate, ResolvedModel
-from modelscan.core.workload import Workload
 from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
 from modelscan.memory.shape import from_config
 from modelscan.models.quantization_quality import quality
-from modelscan.state.config import Config
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture, ModelShape
+    from modelscan.core.model import Model, Variant
+    from modelscan.core.workload import Workload
+    from modelscan.state.config import Config
 
 COUNTED = ("user", "huggingface", "modelscope", "llmfit")  # sources of parameters
 ENGINE_FORMATS = ("safetensors", "gguf")

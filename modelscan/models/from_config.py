@@ -6,19 +6,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Variant, WeightFile
 from modelscan.core.plan import Candidate, ResolvedModel
-from modelscan.core.workload import Workload
 from modelscan.engines.registry import engine
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import NAMES, canonical, quantization
 from modelscan.memory.shape import from_config
 from modelscan.models.local_files import safetensors_files
 from modelscan.models.quantization_quality import quality
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture, ModelShape
+    from modelscan.core.workload import Workload
 
 LOCAL = "local_path"
 _MAX_CONFIG_BYTES = 16 << 20

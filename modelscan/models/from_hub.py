@@ -9,12 +9,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import OfflineError, UsageError
-from modelscan.core.model import Variant, WeightFile
 from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.reference import Kind, Reference
-from modelscan.core.workload import Workload
 from modelscan.formats import gguf
 from modelscan.formats.files import projectors
 from modelscan.formats.quantization import means
@@ -23,11 +20,14 @@ from modelscan.memory.shape import from_config, from_gguf
 from modelscan.models.from_config import config_task, label
 from modelscan.models.from_local import gguf_task, projects_into
 from modelscan.models.quantization_quality import quality
-from modelscan.state.config import Config
 
 if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.model import Variant, WeightFile
+    from modelscan.core.workload import Workload
     from modelscan.hub.repo_info import RepoInfo
     from modelscan.hub.repository import Hub
+    from modelscan.state.config import Config
 
 
 def from_hub(

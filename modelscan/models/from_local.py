@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Variant, WeightFile
 from modelscan.core.plan import Candidate, ResolvedModel
-from modelscan.core.workload import Workload
 from modelscan.formats import gguf
 from modelscan.formats.files import describe, is_projector, parts
 from modelscan.formats.reader import reader
@@ -18,6 +17,10 @@ from modelscan.memory.shape import from_gguf
 from modelscan.models.local_files import gguf_models
 from modelscan.models.quantization_quality import quality
 from modelscan.state.paths import expand
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.workload import Workload
 
 LOCAL = "local_path"
 _POOLED = {"bert", "nomic-bert", "jina-bert-v2"}

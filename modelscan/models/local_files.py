@@ -6,14 +6,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import UsageError
 from modelscan.formats.files import Role, describe
-from modelscan.formats.gguf import GgufHeader
 from modelscan.formats.header_roles import gguf_role, safetensors_role
 from modelscan.formats.reader import reader
 from modelscan.formats.safetensors import Header, parameters_by_dtype, read_header
+
+if TYPE_CHECKING:
+    from modelscan.formats.gguf import GgufHeader
 
 _DRAFT_RATIO = 4  # a draft model has at most a fifth of its model's size
 _INDEX = "*.safetensors.index.json"

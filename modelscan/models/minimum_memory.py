@@ -6,12 +6,16 @@ shape is unknown or its engine has no formula, the catalog's own lower bound is 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.catalog.sizing import MinimumMemory, bits_of, lower_bound_memory
 from modelscan.core.errors import ModelscanError
-from modelscan.core.model import Model, Variant
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate
 from modelscan.models.from_catalog import ENGINE_FORMATS, shape_of
+
+if TYPE_CHECKING:
+    from modelscan.core.model import Model, Variant
 
 CONTEXT_TOKENS = 4096
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING
 
-from modelscan.core.plan import Quality
 from modelscan.planner.quality import QualityTable, parse_quality, quality_of
 from modelscan.state.bundled import bundled_dir
+
+if TYPE_CHECKING:
+    from modelscan.core.plan import Quality
 
 
 @functools.cache

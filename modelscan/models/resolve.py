@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelscan.core.reference import Kind, parse_reference
-from modelscan.core.workload import Workload
 from modelscan.state.bundled import examples_dir
-from modelscan.state.config import Config
 
 if TYPE_CHECKING:
     from modelscan.core.plan import ResolvedModel
+    from modelscan.core.workload import Workload
+    from modelscan.state.config import Config
 
 DEMO = "demo"
 DEMO_FILE = "demo-model.gguf"

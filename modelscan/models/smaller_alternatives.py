@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelscan.catalog.index.current import open_index
-from modelscan.catalog.index.read import Index
 from modelscan.catalog.search.query import Query, Row, search
 from modelscan.core.errors import ModelscanError
-from modelscan.core.machine import Machine
-from modelscan.core.model import Model
-from modelscan.core.plan import Decision, Plan, ResolvedModel
 from modelscan.core.verdict import Verdict
-from modelscan.core.workload import Workload
 from modelscan.models.decide import decide_here
 from modelscan.models.from_catalog import from_model
 from modelscan.planner.describe import most_available
-from modelscan.state.config import Config
+
+if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
+    from modelscan.core.machine import Machine
+    from modelscan.core.model import Model
+    from modelscan.core.plan import Decision, Plan, ResolvedModel
+    from modelscan.core.workload import Workload
+    from modelscan.state.config import Config
 
 _PLANS = 2
 _MODELS = 8

@@ -7,11 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.machine import EngineHere
 from modelscan.core.plan import ResolvedModel
-from modelscan.core.verdict import Offload
 from modelscan.engines.registry import engine
 from modelscan.formats.quantization import bits_per_weight
 from modelscan.planner.context import Option, PlanningContext
@@ -19,6 +19,9 @@ from modelscan.planner.feasibility import DoesNotFit, FittingOption
 from modelscan.planner.fit import fit, too_large
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.search import options, reject_reason
+
+if TYPE_CHECKING:
+    from modelscan.core.verdict import Offload
 
 ENOUGH_TO_SHOW = 3  # the choice and two alternatives
 _OFFLOAD_COST = 0.3  # an offloaded option can never cost less (rank._OFFLOAD)

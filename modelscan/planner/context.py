@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from modelscan.core.architecture import ModelShape
 from modelscan.core.estimate import Estimate
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.machine import EngineHere, Machine
-from modelscan.core.measurement import Measurement
 from modelscan.core.plan import Candidate
 from modelscan.core.workload import Backend, Workload
 from modelscan.engines.support import Support
+
+if TYPE_CHECKING:
+    from modelscan.core.measurement import Measurement
 
 Estimator = Callable[[ModelShape, Workload, Inventory], Estimate]
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.machine import EngineHere, Machine
 from modelscan.core.plan import Decision, Missing, Plan, Refusal, ResolvedModel
 from modelscan.core.verdict import Verdict
-from modelscan.core.workload import Workload
 from modelscan.engines.registry import engine
 from modelscan.engines.support import NATIVE, gpu_support
 from modelscan.planner import describe, hardware, refuse
@@ -28,6 +28,9 @@ from modelscan.planner.rank import cost
 from modelscan.planner.search import ruined
 from modelscan.planner.user_flags import apply_user_flags, without_degree
 from modelscan.planner.verdict import unknown_facts, verdict_of
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Workload
 
 ALTERNATIVES = 4
 _MORE_SLOTS = 4

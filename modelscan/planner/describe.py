@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.estimate import DeviceEstimate, Estimate
-from modelscan.core.gpu import Inventory
 from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.core.workload import BACKENDS
@@ -21,6 +20,10 @@ from modelscan.planner.feasibility import (
     free_bytes,
 )
 from modelscan.planner.fit import too_large_by
+
+if TYPE_CHECKING:
+    from modelscan.core.estimate import DeviceEstimate, Estimate
+    from modelscan.core.gpu import Inventory
 
 _SHOWN_MISSES = 3
 _SHOWN_DEVICES = 4

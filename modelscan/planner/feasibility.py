@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import Architecture
 from modelscan.core.estimate import DeviceEstimate, Estimate
-from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import MIB
 from modelscan.core.verdict import Offload, Verdict
-from modelscan.core.workload import Workload
 from modelscan.engines.flags import LaunchSettings, Options
 from modelscan.planner.context import Option
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture
+    from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.core.workload import Workload
 
 DEFAULT_CONTEXT_TOKENS = 32_768  # enough for a chat with documents and tools; not a limit
 MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import Architecture
-from modelscan.core.estimate import Estimate
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.engines.flags import LaunchSettings, estimate_workload, options
 from modelscan.engines.registry import engine
-from modelscan.planner.context import Option, PlanningContext
 from modelscan.planner.feasibility import (
     MINIMUM_CONTEXT_TOKENS,
     DoesNotFit,
@@ -28,6 +26,11 @@ from modelscan.planner.feasibility import (
     spare,
     target_context,
 )
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture
+    from modelscan.core.estimate import Estimate
+    from modelscan.planner.context import Option, PlanningContext
 
 THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
 _STEP_TOKENS = 1_024

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.machine import EngineHere, Machine, every_engine
 from modelscan.core.plan import RequiredHardware, ResolvedModel
 from modelscan.core.units import GIB, format_bytes
-from modelscan.core.workload import Workload
 from modelscan.planner import refuse
 from modelscan.planner.context import Option, PlanningContext, estimator
 from modelscan.planner.feasibility import FittingOption
 from modelscan.planner.fit import fit, least_bytes
 from modelscan.planner.search import options, reject_reason
 from modelscan.planner.user_flags import apply_user_flags
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Workload
 
 _DRIVER_SHARE = 0.02  # approximate share that firmware and driver reserve
 

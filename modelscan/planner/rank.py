@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.gpu import Gpu
 from modelscan.core.units import GIB
-from modelscan.core.workload import Workload
 from modelscan.engines.registry import engine
-from modelscan.planner.context import Option
-from modelscan.planner.feasibility import FittingOption
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu
+    from modelscan.core.workload import Workload
+    from modelscan.planner.context import Option
+    from modelscan.planner.feasibility import FittingOption
 
 COMFORTABLE_TOKENS_PER_S = 10.0  # a person reads about 5 to 8 tokens a second
 BRISK_TOKENS_PER_S = 40.0  # beyond it, only servers benefit

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.plan import Refusal, ResolvedModel
 from modelscan.core.units import format_bytes, format_count
@@ -10,8 +12,10 @@ from modelscan.core.workload import REMOTE_CODE, Workload
 from modelscan.engines.registry import engine, engine_for
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import bits_per_weight, means
-from modelscan.planner.context import PlanningContext
 from modelscan.planner.feasibility import available_bytes, free_bytes
+
+if TYPE_CHECKING:
+    from modelscan.planner.context import PlanningContext
 
 _FEWEST_BITS = 2.0  # per weight: formats below it are used only if requested by name
 

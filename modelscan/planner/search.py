@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.gpu import Gpu, Inventory
-from modelscan.core.machine import EngineHere
-from modelscan.core.plan import Candidate, ResolvedModel
-from modelscan.core.workload import Workload
 from modelscan.engines import registry, support
-from modelscan.engines.support import Support
 from modelscan.formats.quantization import means
 from modelscan.planner.context import Option, PlanningContext, device_label
 from modelscan.planner.quality import describe as quality_words
 from modelscan.planner.user_flags import flag_of_other_engine
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.core.machine import EngineHere
+    from modelscan.core.plan import Candidate, ResolvedModel
+    from modelscan.core.workload import Workload
+    from modelscan.engines.support import Support
 
 TOO_MANY_GPUS = "--tensor-parallel requires"
 RUINED_LOSS = 1.0  # perplexity x 2.7: formats of less than two bits

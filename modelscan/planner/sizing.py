@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.estimate import Estimate
-from modelscan.core.gpu import Inventory
-from modelscan.core.plan import Candidate, ResolvedModel
-from modelscan.core.workload import Workload
 from modelscan.engines.support import engine_formats
 from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner import refuse
+
+if TYPE_CHECKING:
+    from modelscan.core.estimate import Estimate
+    from modelscan.core.gpu import Inventory
+    from modelscan.core.plan import Candidate, ResolvedModel
+    from modelscan.core.workload import Workload
 
 
 def size(model: ResolvedModel, workload: Workload, inventory: Inventory | None) -> Estimate:

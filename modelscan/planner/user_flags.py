@@ -6,12 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
-from modelscan.core.workload import Workload
-from modelscan.engines.option_names import Names, OptionNames
 from modelscan.engines.option_values import flag, share, whole
 from modelscan.engines.registry import engines
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Workload
+    from modelscan.engines.option_names import Names, OptionNames
 
 
 def _spellings(meaning: Callable[[OptionNames], Names]) -> Names:

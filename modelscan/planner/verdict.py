@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from modelscan.core.plan import Missing, ResolvedModel
 from modelscan.core.verdict import Verdict
 from modelscan.engines.support import task_support
 from modelscan.planner import describe, refuse
-from modelscan.planner.attempts import Attempts
-from modelscan.planner.context import PlanningContext
 from modelscan.planner.search import TOO_MANY_GPUS
+
+if TYPE_CHECKING:
+    from modelscan.planner.attempts import Attempts
+    from modelscan.planner.context import PlanningContext
 
 
 def verdict_of(

@@ -1,8 +1,7 @@
-"""The options of ``deploy``, and the name of a deployment."""
+"""The options of ``deploy``."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import replace as changed
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from modelscan.core.deployment_state import RestartPolicy
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
-from modelscan.core.launch import NO_LIMITS, Limits
+from modelscan.core.limits import NO_LIMITS, Limits
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import Workload
 from modelscan.engines import ollama
@@ -22,14 +21,11 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - only with --expose and a key
-MAX_NAME = 63
 # Read by the engines' own libraries: weights are local, so query no hub and send no statistics.
 OFFLINE = {
     "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1", "LLAMA_ARG_OFFLINE": "1",
 }  # fmt: skip
-_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
-_NOT_IN_NAME = re.compile(r"[^a-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +122,3 @@ class Request:
             offline_after_download=self.offline_after_download,
             cluster=to_json(self.cluster),
         )
-
-
-def check_name(name: str) -> str:
-    """The name, if valid; raises UsageError with the nearest valid name."""
-    if _NAME.match(name) and len(name) <= MAX_NAME:
-        return name
-    raise UsageError(
-        f"'{name}' is not a name for a deployment: lower-case letters, digits, '.', '_' and '-', "
-        f"at most {MAX_NAME}, starting with a letter or digit",
-        hint=f"--name {derive_name(name)}",
-        code="bad_name",
-    )
-
-
-def derive_name(text: str) -> str:
-    """A deployment's name from a model's id or name: ``Qwen/Qwen3-8B-GGUF`` -> qwen3-8b-gguf."""
-    last = text.rstrip("/").rsplit("/", 1)[-1].lower().removesuffix(".gguf")
-    name = _NOT_IN_NAME.sub("-", last).strip("-._")[:MAX_NAME].strip("-._")
-    return name or "model"

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modelscan.core.deployment_name import MAX_NAME, check_name, derive_name
 from modelscan.core.errors import AuthError, UsageError
 from modelscan.core.workload import Workload
-from modelscan.targets.request import MAX_NAME, Request, check_name, derive_name
+from modelscan.targets.request import Request
 
 
 @pytest.mark.parametrize(

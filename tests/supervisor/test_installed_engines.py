@@ -32,7 +32,7 @@ MACHINE = Inventory(
 
 @pytest.fixture(autouse=True)
 def a_machine_with_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelscan.gpu.inventory.inventory", lambda spec: MACHINE)
+    monkeypatch.setattr("modelscan.gpu.inventory.inventory", lambda *_: MACHINE)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     installed.probe.cache_clear()
     installed._search.cache_clear()

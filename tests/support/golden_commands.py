@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from support.planner_cases import decide
 
+from modelscan.core.deployment_name import derive_name
 from modelscan.core.plan import Plan
 from modelscan.core.workload import Workload
 from modelscan.engines.base import Serving
@@ -25,7 +26,6 @@ from modelscan.engines.versions import parse_version
 from modelscan.gpu.inventory import inventory
 from modelscan.models.resolve import load_subject
 from modelscan.state.config import load
-from modelscan.targets.request import derive_name
 
 GOLDEN = Path(__file__).resolve().parent.parent / "engines" / "golden"
 VERSIONS = {"vllm": ("0.8.5", "0.10.2", "0.32.0"), "sglang": ("0.4.8", "0.5.23")}

@@ -1,4 +1,4 @@
-"""The faces of the HTTP client, the hub that they talk to, and a certificate for it."""
+"""The faces of the HTTP client, the web that they talk to, and a certificate for it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tls_face(request: pytest.FixtureRequest) -> Face:
 
 
 @pytest.fixture
-def hub() -> Iterator[FakeHub]:
+def web() -> Iterator[FakeHub]:
     with FakeHub() as running:
         running.documents["/api.json"] = b'{"acme": {"models": {}}}'
         yield running

@@ -166,7 +166,7 @@ def with_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     card = inventory("RTX 4090").gpus
     machine = dataclasses.replace(inventory(None), gpus=card, source="local")
-    monkeypatch.setattr("modelscan.gpu.inventory.inventory", lambda _: machine)
+    monkeypatch.setattr("modelscan.gpu.inventory.inventory", lambda *_: machine)
 
 
 def test_a_gpu_the_engine_was_not_built_for_is_left_out_and_that_is_said(

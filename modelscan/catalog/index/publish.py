@@ -13,15 +13,18 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelscan.catalog.index.layout import bundle_stamp, stamp_file, synced_index
 from modelscan.catalog.merge.inherit import inherited, inheriting
 from modelscan.catalog.records import FAILED, USER, SourceSnapshot, dump, load
 from modelscan.core.errors import ModelscanError, UsageError
-from modelscan.core.model import Model
 from modelscan.state.files import ensure_dir, explain_os_errors, write_atomic
 from modelscan.state.locks import hold
-from modelscan.state.paths import Paths
+
+if TYPE_CHECKING:
+    from modelscan.core.model import Model
+    from modelscan.state.paths import Paths
 
 LOCK_WAIT_S = 120.0
 _SUFFIX = ".json.gz"

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from modelscan.catalog.curated import Curated
 from modelscan.catalog.link.groups import (
     Member,
     RecordGroup,
@@ -22,8 +22,11 @@ from modelscan.catalog.link.groups import (
 )
 from modelscan.catalog.link.name_differences import undecorated
 from modelscan.catalog.link.rules import HostedId, Linker, RepositoryMatch
-from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.formats.repo_names import key, owner, short, split_repo_name, tokens
+
+if TYPE_CHECKING:
+    from modelscan.catalog.curated import Curated
+    from modelscan.catalog.records import SourceRecord, SourceSnapshot
 
 
 def link(snapshots: Iterable[SourceSnapshot], curated: Curated) -> list[RecordGroup]:

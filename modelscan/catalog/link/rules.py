@@ -10,8 +10,8 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.catalog.curated import Curated
 from modelscan.catalog.link.name_differences import (
     DATE,
     SERVING,
@@ -28,6 +28,9 @@ from modelscan.formats.repo_names import (
     split_repo_name,
     tokens,
 )
+
+if TYPE_CHECKING:
+    from modelscan.catalog.curated import Curated
 
 _REGION = re.compile(r"^(?:us|eu|apac|au|jp|global)\.")
 _REVISION = re.compile(r"-(?:v?\d+):\d+$")

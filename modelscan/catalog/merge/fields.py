@@ -12,13 +12,15 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelscan.catalog.curated import Curated
-from modelscan.catalog.link.groups import Member, RecordGroup
 from modelscan.catalog.records import GPUSTACK, HUGGINGFACE, MODELSCOPE, MODELSDEV, USER
 from modelscan.core.model import Provenance
 from modelscan.formats.repo_names import clean_display_name, key, short, split_repo_name
+
+if TYPE_CHECKING:
+    from modelscan.catalog.curated import Curated
+    from modelscan.catalog.link.groups import Member, RecordGroup
 
 NAME = "name of the repository"  # the source of a size that is only in the name
 _COUNTED = (HUGGINGFACE, "llmfit", MODELSCOPE)

@@ -6,11 +6,13 @@ Inherited facts have a separate source, ``base_model LAB/NAME``, with the lowest
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.catalog.records import USER, SourceRecord, SourceSnapshot
 from modelscan.core.errors import UsageError
-from modelscan.core.model import Model
+
+if TYPE_CHECKING:
+    from modelscan.core.model import Model
 
 PREFIX = "base_model "
 _PLAIN = (

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelscan.catalog.link.groups import Member, RecordGroup
 from modelscan.catalog.records import GPUSTACK, HUGGINGFACE, MODELSCOPE, USER
 from modelscan.core.architecture import PARTIAL
 from modelscan.core.model import Spec, Variant
 from modelscan.formats.repo_names import short, split_repo_name
+
+if TYPE_CHECKING:
+    from modelscan.catalog.link.groups import Member, RecordGroup
 
 _Identity = tuple[str, str, str, str]  # hub, repository, quantization, files
 _ORDER = (USER, HUGGINGFACE, MODELSCOPE, GPUSTACK, "llmfit", "xinference")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.core.foreign import mapping, strings, text, whole
 from modelscan.core.model import Model, WeightFile
 from modelscan.formats.files import describe, gguf_sets
-from modelscan.hub.repo_info import RepoInfo
 from modelscan.hub.variants import packed, quantization_label
+
+if TYPE_CHECKING:
+    from modelscan.hub.repo_info import RepoInfo
 
 _MODEL_FILE = "model.safetensors"
 

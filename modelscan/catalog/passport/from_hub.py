@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.catalog.passport.facts import (
     Adapter,
@@ -15,14 +15,16 @@ from modelscan.catalog.passport.facts import (
     with_card,
     without_packed,
 )
-from modelscan.core.architecture import Tensor
 from modelscan.core.errors import ModelscanError
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.units import KIB
 from modelscan.formats.safetensors import BadHeader, parameters_by_dtype, read_header
 from modelscan.hub.card import parse_card
-from modelscan.hub.repo_info import RepoInfo
-from modelscan.hub.repository import Hub, RemoteFile
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Tensor
+    from modelscan.hub.repo_info import RepoInfo
+    from modelscan.hub.repository import Hub, RemoteFile
 
 HEADER_BUDGET_BYTES = 768 * KIB
 

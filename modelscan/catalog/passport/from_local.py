@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.catalog.passport.facts import (
     Passport,
@@ -18,7 +18,6 @@ from modelscan.catalog.passport.facts import (
     with_card,
     without_packed,
 )
-from modelscan.core.architecture import Tensor
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.foreign import mapping, text, whole
 from modelscan.core.model import WeightFile
@@ -29,6 +28,9 @@ from modelscan.formats.safetensors import BadHeader, parameters_by_dtype, read_h
 from modelscan.hub.card import MAX_FRONT_BYTES, parse_card
 from modelscan.hub.repo_info import RepoInfo
 from modelscan.state.paths import expand
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Tensor
 
 MAX_FILES = 10_000
 MAX_JSON_BYTES = 8 << 20

@@ -5,11 +5,15 @@ Providers change between two snapshots; ``cerebras/llama-3.3-70b`` still identif
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.catalog.curated import curated
 from modelscan.catalog.index.layout import NameKind
-from modelscan.catalog.index.read import Index
 from modelscan.catalog.link.name_differences import DECORATION
 from modelscan.catalog.link.rules import Linker
+
+if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
 
 
 def hosted_row(index: Index, text: str) -> int | None:

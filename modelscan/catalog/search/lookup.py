@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.layout import NameKind
-from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.search_words import letters, query_words, spelling, words
 from modelscan.catalog.search.query import Query, search
 from modelscan.catalog.search.typos import correct
 from modelscan.core.errors import UsageError
-from modelscan.core.model import Model
 from modelscan.core.nearest import nearest
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.state.bundled import examples_dir
-from modelscan.state.paths import Paths
+
+if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
+    from modelscan.core.model import Model
+    from modelscan.state.paths import Paths
 
 DEMO_FILE = "demo-model.gguf"
 _CANDIDATES = 8

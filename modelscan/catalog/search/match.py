@@ -7,9 +7,12 @@ capabilities). A word may be a prefix of a longer one; weight formats match in a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.search_words import COMMON, KINDS, SIZES, is_packing, mark, word_parts
+
+if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
 
 
 def tiers(index: Index, words: Sequence[str]) -> list[str]:

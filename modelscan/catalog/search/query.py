@@ -9,10 +9,9 @@ tiers of ``match``. If nothing matches, words are corrected by one typo, then on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.catalog.index.layout import NameKind
-from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.search_words import (
     FLAGS,
     KINDS,
@@ -23,6 +22,9 @@ from modelscan.catalog.index.search_words import (
     words,
 )
 from modelscan.catalog.search.match import anywhere, tiers
+
+if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
 
 _FEW, _MANY_MORE = 3, 10  # fewer matches may be a typo, if its correction has this many times more
 SORTS = ("relevance", "release", "params", "context", "downloads")

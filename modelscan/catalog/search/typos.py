@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.search_words import IDLE, deletions, distance
+
+if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
 
 
 def correct(index: Index, words: Sequence[str]) -> list[str]:

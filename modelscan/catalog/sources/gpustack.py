@@ -11,17 +11,19 @@ import concurrent.futures
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelscan.catalog.records import SourceRecord
 from modelscan.catalog.sources.gpustack_parse import record
 from modelscan.core.errors import AuthError, RemoteError
 from modelscan.core.foreign import mapping, rows, text
-from modelscan.core.model import Spec
 from modelscan.formats.repo_names import short
 from modelscan.net.address import public
-from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError
+
+if TYPE_CHECKING:
+    from modelscan.catalog.records import SourceRecord
+    from modelscan.core.model import Spec
+    from modelscan.net.client import HttpClient
 
 AT_ONCE = 6
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.catalog.records import SourceRecord
 from modelscan.core.errors import RemoteError
 from modelscan.formats.repo_names import short, split_repo_name
-from modelscan.hub.huggingface.client import HuggingFace
-from modelscan.hub.repo_info import RepoInfo
 from modelscan.hub.variants import TASKS, packed, variants
 from modelscan.net.address import public
+
+if TYPE_CHECKING:
+    from modelscan.hub.huggingface.client import HuggingFace
+    from modelscan.hub.repo_info import RepoInfo
 
 
 def popular(hub: HuggingFace, limit: int) -> tuple[SourceRecord, ...]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelscan.catalog.curated import curated
-from modelscan.catalog.records import SourceRecord
 from modelscan.catalog.sources.huggingface import nothing_listed
 from modelscan.catalog.sources.huggingface import record as plain_record
-from modelscan.hub.modelscope.client import ModelScope
-from modelscan.hub.repo_info import RepoInfo
+
+if TYPE_CHECKING:
+    from modelscan.catalog.records import SourceRecord
+    from modelscan.hub.modelscope.client import ModelScope
+    from modelscan.hub.repo_info import RepoInfo
 
 # Organizations that mirror other labs' repositories with the same repository name.
 MIRRORS = frozenset({

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from modelscan.catalog.records import SourceRecord
 from modelscan.catalog.sources import modelsdev_parse
-from modelscan.net.client import Answer, HttpClient
 from modelscan.net.errors import HttpError
+
+if TYPE_CHECKING:
+    from modelscan.net.client import Answer, HttpClient
 
 WITHOUT_MODELS = (
     "models.dev: the server has no models.json, so licenses and benchmarks are not updated"

@@ -6,11 +6,15 @@ reuses the memory of dead tensors, so sizes are those of tensors alive together.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.core.architecture import Architecture, Attention, Layer, RecurrentState
 from modelscan.engines.llamacpp import cache
-from modelscan.engines.llamacpp.graph import Block, Graph
-from modelscan.engines.llamacpp.settings import Settings
 from modelscan.memory.architecture import gguf_rules as rules
+
+if TYPE_CHECKING:
+    from modelscan.engines.llamacpp.graph import Block, Graph
+    from modelscan.engines.llamacpp.settings import Settings
 
 ROTATED = 64  # head sizes that are a multiple of it are rotated before they are quantised
 

@@ -7,11 +7,14 @@ every formula checked against the engine's own dry run (benchmarks/bench_memory.
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from modelscan.core.architecture import Architecture, Attention, Layer
 from modelscan.engines.llamacpp.settings import Settings, pad
-from modelscan.formats.gguf_types import GgmlType
 from modelscan.memory.architecture.gguf_rules import NO_CACHE, UNREAD_CACHE
+
+if TYPE_CHECKING:
+    from modelscan.formats.gguf_types import GgmlType
 
 SLIDING = (Attention.SLIDING, Attention.CHUNKED)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from modelscan.core.plan import Plan
-from modelscan.engines.base import Serving
 from modelscan.engines.llamacpp.options import ALIASES
+
+if TYPE_CHECKING:
+    from modelscan.core.plan import Plan
+    from modelscan.engines.base import Serving
 
 KEY_VARIABLE = "LLAMA_API_KEY"  # llama-server's own name for it
 

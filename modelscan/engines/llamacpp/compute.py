@@ -8,11 +8,15 @@ the engine's dry run (benchmarks/bench_memory.py); they belong to that version (
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.core.architecture import Architecture, Attention, Layer
 from modelscan.engines.llamacpp import activations, cache
-from modelscan.engines.llamacpp.graph import Block, Graph
-from modelscan.engines.llamacpp.settings import Settings
 from modelscan.memory.architecture import gguf_rules as rules
+
+if TYPE_CHECKING:
+    from modelscan.engines.llamacpp.graph import Block, Graph
+    from modelscan.engines.llamacpp.settings import Settings
 
 F32 = 4
 

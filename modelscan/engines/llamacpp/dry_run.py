@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import ModelscanError
-from modelscan.core.estimate import Estimate, Parts
 from modelscan.core.units import MIB
-from modelscan.engines.llamacpp.settings import Settings
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.estimate import Estimate, Parts
+    from modelscan.engines.llamacpp.settings import Settings
 
 MARGIN_BYTES = 4 * MIB  # allocated by the engine but not reported
 _SIZE = r"\s*=\s*(\d+(?:\.\d+)?) MiB"

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import Estimate
-from modelscan.core.gpu import Gpu, Inventory
-from modelscan.core.workload import Workload
-from modelscan.engines.base import EngineFailure
 from modelscan.engines.engine import Engine
 from modelscan.engines.llamacpp import NAME, flags
-from modelscan.engines.log_fields import LogFigures
-from modelscan.engines.option_names import LaunchSettings, OptionPair
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.estimate import Estimate
+    from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.core.workload import Workload
+    from modelscan.engines.base import EngineFailure
+    from modelscan.engines.log_fields import LogFigures
+    from modelscan.engines.option_names import LaunchSettings, OptionPair
 
 _MIB = 1 << 20
 # On a host: compute is the 99th percentile over 978 dry runs (the 95th is 0.033 %), the floor what

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from modelscan.core.workload import Workload
 from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Workload
 
 NAMES = OptionNames(
     total_context=("ctx-size", "c"),

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
-from modelscan.core.gpu import Gpu, Host, Inventory
-from modelscan.core.verdict import Basis
 from modelscan.core.workload import Workload
 from modelscan.engines.llamacpp import NAME, cache, compute
 from modelscan.engines.llamacpp import settings as settings_of
@@ -19,6 +17,11 @@ from modelscan.engines.llamacpp.split import HOST, Placement, place
 from modelscan.engines.llamacpp.versions import LlamacppVersion, lookup
 from modelscan.memory import defaults
 from modelscan.memory.verdict import DOES_NOT_FIT, verdict
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture, ModelShape
+    from modelscan.core.gpu import Gpu, Host, Inventory
+    from modelscan.core.verdict import Basis
 
 
 def estimate(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
 from modelscan.engines.llamacpp.options import ALIASES, OPTIONS, SWITCH, ServerOption, on_off
-from modelscan.engines.option_names import OptionPair
+
+if TYPE_CHECKING:
+    from modelscan.engines.option_names import OptionPair
 
 PATHS = frozenset({"model", "mmproj", "spec-draft-model", "lora", "lora-scaled", "slot-save-path",
                    "ssl-key-file", "ssl-cert-file", "chat-template-file"})  # fmt: skip

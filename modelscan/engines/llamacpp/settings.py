@@ -6,14 +6,17 @@ Rules of ``llama_context::llama_context`` and the server's argument handling at 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import Architecture
 from modelscan.core.errors import NotDeployableError, UsageError
-from modelscan.core.workload import Workload
 from modelscan.engines.llamacpp.flags import NAMES
 from modelscan.formats.gguf_types import BY_NAME, GgmlType
 from modelscan.memory import defaults
 from modelscan.memory.architecture.gguf_rules import NO_FLASH_ATTENTION
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture
+    from modelscan.core.workload import Workload
 
 PAD = 256
 _CACHE_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "IQ4_NL", "Q5_0", "Q5_1")

@@ -10,12 +10,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import ModelShape
 from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu
-from modelscan.core.workload import Workload
 from modelscan.engines.llamacpp.settings import whole_number
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.workload import Workload
 
 HOST = -1
 _TRUE = ("", "true", "1", "on", "yes")

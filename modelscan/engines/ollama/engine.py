@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import Estimate
-from modelscan.core.gpu import Gpu, Inventory
-from modelscan.core.plan import Plan
-from modelscan.core.workload import Workload
-from modelscan.engines.base import EngineFailure
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama import NAME, flags
-from modelscan.engines.option_names import LaunchSettings, OptionPair
-from modelscan.engines.residuals import Residuals
 from modelscan.engines.support_rules import Support, absent
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.estimate import Estimate
+    from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.core.plan import Plan
+    from modelscan.core.workload import Workload
+    from modelscan.engines.base import EngineFailure
+    from modelscan.engines.option_names import LaunchSettings, OptionPair
+    from modelscan.engines.residuals import Residuals
 
 
 class Ollama(LlamaCpp):

@@ -9,17 +9,20 @@ follows the model since 0.11 and was off before.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import Architecture, ModelShape
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.estimate import Estimate
-from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB
-from modelscan.core.workload import Workload
 from modelscan.engines.llamacpp import memory as llamacpp
 from modelscan.engines.ollama import NAME
 from modelscan.engines.option_values import whole
 from modelscan.engines.versions import Version, parse_version, row_for, unknown_note
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture, ModelShape
+    from modelscan.core.estimate import Estimate
+    from modelscan.core.gpu import Inventory
+    from modelscan.core.workload import Workload
 
 OLDEST_VERSION, DEFAULT_VERSION = "0.1.0", "0.20.0"
 

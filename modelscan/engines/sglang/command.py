@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from modelscan.core.plan import Plan
-from modelscan.engines.base import Serving
 from modelscan.engines.command_line import adapters, own_options, parse, render, with_defaults
-from modelscan.engines.option_names import OptionPair
 from modelscan.engines.sglang.flags import LORA_SWITCH_SINCE, NAMES
-from modelscan.engines.versions import Version
+
+if TYPE_CHECKING:
+    from modelscan.core.plan import Plan
+    from modelscan.engines.base import Serving
+    from modelscan.engines.option_names import OptionPair
+    from modelscan.engines.versions import Version
 
 KEY_VARIABLE = "MODELSCAN_SGLANG_API_KEY"
 # SGLang reads its key only as an argument, which every user of the machine can see in ``ps``:

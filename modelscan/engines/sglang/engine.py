@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import Estimate
-from modelscan.core.gpu import Inventory
-from modelscan.core.plan import Plan
-from modelscan.core.workload import Workload
-from modelscan.engines.base import EngineFailure, Serving
 from modelscan.engines.engine import PythonPackage
-from modelscan.engines.log_fields import LogFigures
-from modelscan.engines.option_names import LaunchSettings, OptionPair
 from modelscan.engines.pool_engine import PoolEngine
-from modelscan.engines.residuals import Residuals
 from modelscan.engines.sglang import NAME, command, flags
 from modelscan.engines.sglang.support import KERNELS
 from modelscan.engines.sglang.versions import RESIDUALS
-from modelscan.engines.versions import Version
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.estimate import Estimate
+    from modelscan.core.gpu import Inventory
+    from modelscan.core.plan import Plan
+    from modelscan.core.workload import Workload
+    from modelscan.engines.base import EngineFailure, Serving
+    from modelscan.engines.log_fields import LogFigures
+    from modelscan.engines.option_names import LaunchSettings, OptionPair
+    from modelscan.engines.residuals import Residuals
+    from modelscan.engines.versions import Version
 
 
 class SgLang(PoolEngine):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from modelscan.core.remedy import Remedy
-from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import Advice, Rule, after_memory, before_memory, recognise
+
+if TYPE_CHECKING:
+    from modelscan.engines.base import EngineFailure
 
 _LARGER_SHARE = Remedy(memory_utilization=0.92)
 

@@ -6,11 +6,14 @@ Sources: the server arguments of 0.5.23 and the arguments that published logs pr
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from modelscan.core.workload import Workload
 from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
 from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
-from modelscan.engines.versions import Version
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Workload
+    from modelscan.engines.versions import Version
 
 LORA_SWITCH_SINCE: Version = (0, 4, 9)  # before, --lora-paths alone was enough
 _FP8 = "fp8_e5m2"  # plain "fp8" is vLLM's name

@@ -11,12 +11,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import Architecture, Layer, ModelShape
 from modelscan.core.estimate import Estimate, Parts
-from modelscan.core.gpu import Inventory
 from modelscan.core.units import GIB, format_bytes
-from modelscan.core.workload import Workload
 from modelscan.engines.pool_estimate import (
     Rank,
     Start,
@@ -39,6 +37,11 @@ from modelscan.memory.rank_weights import (
     rope_table_bytes,
     stage_counts,
 )
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture, Layer, ModelShape
+    from modelscan.core.gpu import Inventory
+    from modelscan.core.workload import Workload
 
 # What loading takes of the free memory in addition to the weights (library handles, the allocator's
 # rounding): 0.12, 0.14, 0.09, 0.09 and 0.0 GiB of five dense models in published logs.

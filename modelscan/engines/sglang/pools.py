@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from modelscan.core.architecture import Architecture, Attention, Layer
 from modelscan.core.units import GIB
-from modelscan.engines.sglang.settings import SglangSettings
-from modelscan.memory.rank_weights import LayerCounts
+
+if TYPE_CHECKING:
+    from modelscan.engines.sglang.settings import SglangSettings
+    from modelscan.memory.rank_weights import LayerCounts
 
 # Free before loading against the card's memory, published logs: 0.6 GiB on one 24 GiB card,
 # 1.3 (H100, four GPUs) to 2.5 (H200, eight GPUs).

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import Architecture
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB
-from modelscan.core.workload import Workload
 from modelscan.engines.option_values import decimal, flag, share, whole
 from modelscan.engines.pool_settings import degrees, kv_dtype, selected_gpus
 from modelscan.engines.sglang.flags import NAMES
@@ -19,6 +18,10 @@ from modelscan.engines.sglang.versions import (
 )
 from modelscan.memory import defaults
 from modelscan.memory.stated_cache import MODELOPT, cache_type
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture
+    from modelscan.core.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)

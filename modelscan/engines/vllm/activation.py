@@ -9,11 +9,14 @@ tensor shapes of the code; only ``_UNNAMED_BYTES`` is fitted (0.045 GiB on 0.17 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import Architecture, Layer
 from modelscan.core.units import GIB, MIB
-from modelscan.engines.vllm.settings import VllmSettings
-from modelscan.engines.vllm.versions import VllmVersion
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture, Layer
+    from modelscan.engines.vllm.settings import VllmSettings
+    from modelscan.engines.vllm.versions import VllmVersion
 
 _UNNAMED_BYTES = round(0.045 * GIB)
 _FORWARD_UNNAMED_BYTES = 16 * MIB  # CodeLlama-7b, granite-3.1-8b: formula + 0.015 GiB

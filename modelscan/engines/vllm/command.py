@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from modelscan.core.plan import Plan
 from modelscan.core.units import GIB
-from modelscan.engines.base import Serving
 from modelscan.engines.command_line import (
     adapters,
     own_options,
@@ -16,10 +15,14 @@ from modelscan.engines.command_line import (
     render,
     with_defaults,
 )
-from modelscan.engines.option_names import OptionPair
-from modelscan.engines.repository_files import RepositoryFiles
-from modelscan.engines.versions import Version
 from modelscan.engines.vllm.flags import NAMES, QUIET_LOG_SINCE, RENAMES
+
+if TYPE_CHECKING:
+    from modelscan.core.plan import Plan
+    from modelscan.engines.base import Serving
+    from modelscan.engines.option_names import OptionPair
+    from modelscan.engines.repository_files import RepositoryFiles
+    from modelscan.engines.versions import Version
 
 _MIN_CPU_POOL_GIB = 1
 _UTILIZATION = NAMES.memory_share[0]  # means nothing on a CPU, where the pool is fixed

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from modelscan.core.architecture import ModelShape
-from modelscan.core.estimate import Estimate
-from modelscan.core.gpu import Inventory
-from modelscan.core.plan import Plan
-from modelscan.core.workload import Workload
-from modelscan.engines.base import EngineFailure, Serving
 from modelscan.engines.engine import PythonPackage
-from modelscan.engines.log_fields import LogFigures
-from modelscan.engines.option_names import LaunchSettings, OptionPair
 from modelscan.engines.pool_engine import PoolEngine
-from modelscan.engines.repository_files import RepositoryFiles
-from modelscan.engines.residuals import Residuals
-from modelscan.engines.versions import Version
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.support import KERNELS
 from modelscan.engines.vllm.versions import facts_for, residuals_for
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.estimate import Estimate
+    from modelscan.core.gpu import Inventory
+    from modelscan.core.plan import Plan
+    from modelscan.core.workload import Workload
+    from modelscan.engines.base import EngineFailure, Serving
+    from modelscan.engines.log_fields import LogFigures
+    from modelscan.engines.option_names import LaunchSettings, OptionPair
+    from modelscan.engines.repository_files import RepositoryFiles
+    from modelscan.engines.residuals import Residuals
+    from modelscan.engines.versions import Version
 
 
 class Vllm(PoolEngine):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from modelscan.core.remedy import Remedy
-from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import (
     SMALLER,
     Advice,
@@ -15,6 +15,9 @@ from modelscan.engines.failure_rules import (
     number,
     recognise,
 )
+
+if TYPE_CHECKING:
+    from modelscan.engines.base import EngineFailure
 
 _STEP_TOKENS = 256
 

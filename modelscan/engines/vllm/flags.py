@@ -7,12 +7,15 @@ start-up logs (0.6 to 0.28), which print the arguments.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from modelscan.core.workload import Workload
 from modelscan.engines.command_line import Rename
 from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair, Options
 from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
 from modelscan.engines.versions import Version, parse_version
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Workload
 
 RUNNER_SINCE: Version = (0, 10, 0)  # ``--runner pooling`` replaced ``--task embed|score``
 QUIET_LOG_SINCE: Version = (0, 10, 1)  # prompts are logged only on --enable-log-requests

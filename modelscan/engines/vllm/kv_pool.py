@@ -11,11 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from modelscan.core.architecture import Architecture, Attention, Layer, RecurrentState
-from modelscan.engines.vllm.settings import VllmSettings
-from modelscan.engines.vllm.versions import VllmVersion
-from modelscan.memory.rank_weights import LayerCounts
+
+if TYPE_CHECKING:
+    from modelscan.engines.vllm.settings import VllmSettings
+    from modelscan.engines.vllm.versions import VllmVersion
+    from modelscan.memory.rank_weights import LayerCounts
 
 _STATEFUL = (Attention.LINEAR, Attention.SSM)
 _FP8_DS_MLA_BYTES = 656  # 512 fp8 + 4 fp32 scales + 64 bf16 rope (code: fp8_ds_mla)

@@ -8,12 +8,10 @@ activation peak + non-torch increase, + CUDA graphs in newer versions). Constant
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from modelscan.core.architecture import ModelShape
 from modelscan.core.estimate import Estimate, Parts
-from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import format_bytes
-from modelscan.core.workload import Workload
 from modelscan.engines.pool_estimate import (
     Rank,
     Start,
@@ -26,7 +24,6 @@ from modelscan.engines.pool_estimate import (
 from modelscan.engines.versions import unknown_note
 from modelscan.engines.vllm import NAME, kv_pool, overhead
 from modelscan.engines.vllm.activation import activation_bytes
-from modelscan.engines.vllm.kv_pool import Capacity
 from modelscan.engines.vllm.settings import VllmSettings, resolve
 from modelscan.engines.vllm.versions import (
     DEFAULT_VERSION,
@@ -43,6 +40,12 @@ from modelscan.memory.rank_weights import (
     rope_table_bytes,
     stage_counts,
 )
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import ModelShape
+    from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.core.workload import Workload
+    from modelscan.engines.vllm.kv_pool import Capacity
 
 
 def estimate(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from modelscan.core.architecture import Architecture, Layer
+from typing import TYPE_CHECKING
+
 from modelscan.core.units import GIB
-from modelscan.engines.vllm.settings import VllmSettings
-from modelscan.engines.vllm.versions import VllmVersion
-from modelscan.memory.rank_weights import LayerCounts
+
+if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture, Layer
+    from modelscan.engines.vllm.settings import VllmSettings
+    from modelscan.engines.vllm.versions import VllmVersion
+    from modelscan.memory.rank_weights import LayerCounts
 
 # Fit over the 20 dense rows of 0.19 on H100 (median error 0.02 GiB, worst 0.16):
 # 0.506 + layers x (0.00312 + 0.00884 x hidden / (4096 x tensor parallel)) for 2 x 51 captures.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from modelscan.core.architecture import Architecture, Attention
 from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB, parse_bytes
-from modelscan.core.workload import Workload
 from modelscan.engines.option_values import decimal, flag, share, whole
 from modelscan.engines.pool_settings import degrees, kv_dtype, selected_gpus
 from modelscan.engines.vllm.flags import NAMES
-from modelscan.engines.vllm.versions import VllmVersion
 from modelscan.memory import defaults
 from modelscan.memory.stated_cache import COMPRESSED, MODELOPT, cache_type
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Workload
+    from modelscan.engines.vllm.versions import VllmVersion
 
 _BIG_GPU_BYTES = 70 * GIB  # code: get_batch_defaults, "a100" excluded by name
 _FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "int8", "int8_per_token_head")

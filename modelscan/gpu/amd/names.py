@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from modelscan.gpu.probe_host import ProbeHost
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_host import ProbeHost
 
 # PCI ids of vendor 1002, as the PCI ID database lists them. Several products may share one.
 _DEVICES = {

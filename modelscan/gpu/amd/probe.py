@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelscan.core.gpu import Gpu, Host, Link, Problem
 from modelscan.gpu.amd import amd_smi, rocm_smi
 from modelscan.gpu.amd.sysfs import kfd_nodes, run_sysfs
 from modelscan.gpu.detect_format import parse_with_fallback
-from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.reading import ParseError, Reading
 from modelscan.gpu.tools import HOPELESS, tool_failure
 from modelscan.gpu.unified import with_unified_memory
+
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_host import ProbeHost
 
 
 def run_amd(machine: ProbeHost, host: Host, *, on_pci: bool = False) -> ProbeResult:

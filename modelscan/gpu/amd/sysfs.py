@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelscan.core.gpu import Gpu, GpuProcess
 from modelscan.gpu.amd.names import gfx_name, is_apu, is_tiny, local_name, product_name
 from modelscan.gpu.amd.rocm_smi import rocr_uuid
-from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.reading import MAX_DEVICES, free_of
+
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_host import ProbeHost
 
 SOURCE = "sysfs"
 _AMD = "0x1002"

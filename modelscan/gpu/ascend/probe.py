@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.gpu.ascend.npu_smi import parse_info
-from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.reading import ParseError
 from modelscan.gpu.tools import parse_tool_output
+
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_host import ProbeHost
 
 
 def run_ascend(machine: ProbeHost) -> ProbeResult:

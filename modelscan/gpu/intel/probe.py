@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelscan.core.gpu import Gpu, Problem
 from modelscan.gpu.amd.amd_smi import fill
 from modelscan.gpu.detect_format import parse_with_fallback
 from modelscan.gpu.intel import xpu_smi
 from modelscan.gpu.nvidia.table import parse_gaudi
-from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.reading import ParseError, Reading
 from modelscan.gpu.tools import parse_tool_output, tool_failure
+
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_host import ProbeHost
 
 _INTEL = "0x8086"
 # PCI ids of Intel's cards (Mesa's and the kernel's lists); other cards have no name.

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelscan.core.gpu import Gpu, Host, Problem
 from modelscan.gpu.detect_format import parse_with_fallback
 from modelscan.gpu.nvidia.csv import APPS, OLD_QUERY, QUERY, parse_apps, parse_csv, parse_list
 from modelscan.gpu.nvidia.table import complaint, parse_table, parse_topology
 from modelscan.gpu.nvidia.xml import parse_xml
-from modelscan.gpu.probe_host import ProbeHost
 from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.reading import ParseError, Reading
 from modelscan.gpu.tools import HOPELESS, tool_failure
 from modelscan.gpu.unified import with_host_memory
+
+if TYPE_CHECKING:
+    from modelscan.gpu.probe_host import ProbeHost
 
 _LIBRARY = "libnvidia-ml.so.1"
 _LIBRARY_DIRS = (

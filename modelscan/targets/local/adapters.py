@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import NotDeployableError
-from modelscan.core.plan import Plan
 from modelscan.core.reference import Kind, Reference, parse_reference
 from modelscan.engines.registry import engine
-from modelscan.state.config import Config
 
 if TYPE_CHECKING:
+    from modelscan.core.plan import Plan
     from modelscan.hub.downloads.pull import Pulled
     from modelscan.hub.downloads.types import Progress
+    from modelscan.state.config import Config
 
 
 def on_hub(text: str) -> Reference | None:

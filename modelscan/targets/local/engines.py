@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.gpu import Inventory
 from modelscan.core.machine import EngineHere, MissingEngine
-from modelscan.core.workload import Backend
 from modelscan.engines.registry import engine, engines
-from modelscan.state.config import Config
 from modelscan.supervisor.installed import locate, missing
 from modelscan.supervisor.launch.registry import DEFAULT, launcher
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Inventory
+    from modelscan.core.workload import Backend
+    from modelscan.state.config import Config
 
 _PYTHON_ENGINES = tuple(one.name for one in engines() if one.package)
 _GPU_BUILD = "modelscan config set llama_server PATH_OF_A_LLAMA_SERVER_WITH_GPU_SUPPORT"

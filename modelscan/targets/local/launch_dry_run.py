@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.deployment import ComputedEstimate, Deployment, Measured
 from modelscan.core.errors import ModelscanError
-from modelscan.core.estimate import Estimate
 from modelscan.core.launch import LocalLaunch
 from modelscan.engines.llamacpp import NAME as LLAMACPP
 
 if TYPE_CHECKING:
+    from modelscan.core.estimate import Estimate
     from modelscan.engines.llamacpp.dry_run import DryRun
 
 _PATIENCE_S = 5.0  # after the engine is ready

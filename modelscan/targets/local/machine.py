@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from modelscan.core.gpu import Inventory
+from typing import TYPE_CHECKING
+
 from modelscan.core.machine import Machine, simulated_machine
-from modelscan.state.config import Config
-from modelscan.state.store import Store
-from modelscan.targets.local.engines import engines_here
-from modelscan.targets.local.reserved import held_bytes
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Inventory
+    from modelscan.state.config import Config
+    from modelscan.state.store import Store
 
 
 def this_machine(
@@ -25,10 +27,14 @@ def this_machine(
     there is no history. Raises UsageError for a ``gpu`` that is not here or not known.
     """
     from modelscan.gpu.inventory import inventory
+    from modelscan.gpu.probe_host import ProbeHost
 
-    hardware = inventory(gpu)
+    hardware = inventory(gpu, ProbeHost.from_config(config))
     if hardware.simulated:
         return simulated_machine(hardware, where=_simulated_name(hardware, gpu))
+    from modelscan.targets.local.engines import engines_here
+    from modelscan.targets.local.reserved import held_bytes
+
     installed, lacking = engines_here(hardware, config, backend)
     return Machine(
         inventory=hardware,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.core.errors import UsageError
-from modelscan.core.machine import Machine
-from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.models.decide import planned
-from modelscan.state.config import Config
-from modelscan.state.store import Store
 from modelscan.targets.local.machine import this_machine
-from modelscan.targets.request import Request
+
+if TYPE_CHECKING:
+    from modelscan.core.machine import Machine
+    from modelscan.core.plan import Plan, ResolvedModel
+    from modelscan.state.config import Config
+    from modelscan.state.store import Store
+    from modelscan.targets.request import Request
 
 
 def plan_here(

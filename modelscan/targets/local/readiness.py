@@ -6,7 +6,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.core.deployment import Deployment, Measured
 from modelscan.core.deployment_state import Health, State
@@ -23,9 +23,11 @@ from modelscan.supervisor import logfile, spawn
 from modelscan.supervisor.health import Address, health, metrics, serves, verify
 from modelscan.supervisor.processes import Identity, boot_id, memory_bytes
 from modelscan.supervisor.restarts import how
-from modelscan.supervisor.rundir import Ended, RunDir
 from modelscan.targets.base import Effects, Observation, StartFailed
 from modelscan.targets.events import Starting, Verifying
+
+if TYPE_CHECKING:
+    from modelscan.supervisor.rundir import Ended, RunDir
 
 PORT_ATTEMPTS = 5
 _FIRST_POLL_S, _LONGEST_POLL_S = 0.01, 0.25

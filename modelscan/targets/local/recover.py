@@ -11,7 +11,6 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError
-from modelscan.state.config import Config
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
 from modelscan.state.records import from_document, to_document
@@ -20,6 +19,7 @@ from modelscan.supervisor.rundir import RunDir
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
+    from modelscan.state.config import Config
 
 _COPY = "deployment.json"
 

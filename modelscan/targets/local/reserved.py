@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from modelscan.core.deployment_state import State
-from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.plan import ReservedMemory
-from modelscan.state.store import Store
 from modelscan.supervisor.processes import memory_bytes
+
+if TYPE_CHECKING:
+    from modelscan.core.estimate import DeviceEstimate, Estimate
+    from modelscan.state.store import Store
 
 _NOT_YET_SEEN = (State.PENDING, State.DOWNLOADING, State.STARTING)
 

@@ -6,14 +6,13 @@ import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelscan.core.deployment import Deployment
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.launch import LocalLaunch
-from modelscan.core.plan import Plan
 from modelscan.engines.base import Serving
-from modelscan.state.config import Config
 from modelscan.state.locks import hold
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
@@ -30,6 +29,10 @@ from modelscan.targets.local.plan import plan_here
 from modelscan.targets.local.recover import leave_copy
 from modelscan.targets.local.weights import WeightFiles, expected, fetch, is_remote
 from modelscan.targets.request import OFFLINE, Request
+
+if TYPE_CHECKING:
+    from modelscan.core.plan import Plan
+    from modelscan.state.config import Config
 
 _DRAIN_POLL_S = 0.05
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError
-from modelscan.core.plan import Plan
 from modelscan.core.units import format_bytes
 from modelscan.formats.files import is_projector
-from modelscan.state.config import Config
-from modelscan.targets.events import Downloading, Events
 from modelscan.targets.local import adapters
 
 if TYPE_CHECKING:
+    from modelscan.core.plan import Plan
     from modelscan.hub.downloads.types import Progress
+    from modelscan.state.config import Config
+    from modelscan.targets.events import Events
 
 LOCAL = "local_path"
 _SAY_EVERY_S = 0.2
@@ -55,6 +55,8 @@ def fetch(name: str, plan: Plan, config: Config, events: Events) -> tuple[Plan, 
 
 def _reporter(name: str, events: Events) -> Callable[[Progress], None]:
     """Reports the progress a few times per second."""
+    from modelscan.targets.events import Downloading
+
     said_at = 0.0
 
     def report(progress: Progress) -> None:
