@@ -18,7 +18,7 @@ from modelscan.planner.context import Option, PlanningContext
 from modelscan.planner.feasibility import DoesNotFit, FittingOption
 from modelscan.planner.fit import fit, too_large
 from modelscan.planner.rank import cost, floor, order
-from modelscan.planner.search import options, reject_reason
+from modelscan.planner.search import Rejected, options, reject_reason
 
 if TYPE_CHECKING:
     from modelscan.core.verdict import Offload
@@ -39,7 +39,7 @@ class Attempts:
     best: float = math.inf  # the smallest cost so far
     fitted: list[FittingOption] = field(default_factory=list)
     misses: list[DoesNotFit] = field(default_factory=list)
-    rejected: tuple[tuple[str, str], ...] = ()  # by the hard constraints
+    rejected: tuple[Rejected, ...] = ()  # by the hard constraints
     refused: list[tuple[str, str]] = field(default_factory=list)  # by the engine's own rules
     unsized: list[str] = field(default_factory=list)  # repositories
     _contenders: list[FittingOption] = field(default_factory=list)
@@ -80,7 +80,8 @@ class Attempts:
     def left_out(self) -> tuple[tuple[str, str], ...]:
         """Every option that was not chosen, as (option, reason)."""
         misses = ((miss.option.label, miss.reason) for miss in self.misses)
-        return (*self.rejected, *self.refused, *misses)
+        rejected = ((item.option, item.reason) for item in self.rejected)
+        return (*rejected, *self.refused, *misses)
 
     def _interesting(self, option: Option) -> bool:
         """Ollama runs llama.cpp with fewer choices: it is an alternative and never the winner."""

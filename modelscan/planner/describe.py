@@ -20,6 +20,7 @@ from modelscan.planner.feasibility import (
     free_bytes,
 )
 from modelscan.planner.fit import too_large_by
+from modelscan.planner.search import Rejected, Rejection
 
 if TYPE_CHECKING:
     from modelscan.core.estimate import DeviceEstimate, Estimate
@@ -27,12 +28,7 @@ if TYPE_CHECKING:
 
 _SHOWN_MISSES = 3
 _SHOWN_DEVICES = 4
-# Rejections that follow from the file format: shown only where there are no others.
-_OBVIOUS = (
-    "does not load",
-    "are for llama.cpp",
-    "only with --quantization",
-)
+_OBVIOUS = (Rejection.FORMAT, Rejection.ON_REQUEST)  # shown only if there are no others
 
 
 def plan(
@@ -235,10 +231,10 @@ def refusal_reasons(
     return tuple(dict.fromkeys(lines)) or ("no engine here can run it",)
 
 
-def telling(rejected: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+def telling(rejected: Sequence[Rejected]) -> list[tuple[str, str]]:
     """Rejected options as (option, reason), without the obvious ones unless there are no others."""
-    informative = [item for item in rejected if not any(word in item[1] for word in _OBVIOUS)]
-    return informative or list(rejected)
+    informative = [item for item in rejected if item.kind not in _OBVIOUS]
+    return [(item.option, item.reason) for item in informative or rejected]
 
 
 def nearest(misses: Sequence[DoesNotFit]) -> list[DoesNotFit]:

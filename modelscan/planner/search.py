@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.engines import registry, support
 from modelscan.formats.quantization import means
@@ -19,16 +20,33 @@ if TYPE_CHECKING:
     from modelscan.core.workload import Workload
     from modelscan.engines.support import Support
 
-TOO_MANY_GPUS = "--tensor-parallel requires"
+
+class Rejection(enum.Enum):
+    """Why an option is rejected, as far as later steps distinguish it."""
+
+    FORMAT = "format"  # the engine does not load files of this format
+    ON_REQUEST = "on_request"  # used only with --quantization
+    TOO_MANY_GPUS = "too_many_gpus"  # --tensor-parallel exceeds the machine
+    OTHER = "other"
+
+
+class Rejected(NamedTuple):
+    """A rejected option with its reason for users."""
+
+    option: str
+    reason: str
+    kind: Rejection = Rejection.OTHER
+
+
 RUINED_LOSS = 1.0  # perplexity x 2.7: formats of less than two bits
 
 
 @dataclass(frozen=True, slots=True)
 class SupportedOptions:
-    """The supported options, and the rejected ones as (option, reason)."""
+    """The supported options, and the rejected ones."""
 
     options: tuple[Option, ...]
-    rejected: tuple[tuple[str, str], ...]
+    rejected: tuple[Rejected, ...]
 
 
 def options(
@@ -41,26 +59,27 @@ def options(
     only on these ``sets``.
     """
     options: list[Option] = []
-    rejected: dict[str, str] = {}
+    rejected: dict[str, Rejected] = {}
     inventory, wishes = context.inventory, context.wishes
     sets = device_sets(inventory, wishes) if sets is None else sets
     search = _Search(model, context, engines, sets)
     if not search.engines and model.candidates:
-        rejected.update(_no_engine(context))
+        rejected.update({name: Rejected(name, why) for name, why in _no_engine(context).items()})
     for candidate in model.candidates:
         if not _matches(candidate, wishes):
             continue
         if ruined(candidate) and not wishes.quantization:
             name = str(candidate.variant.quantization)
-            rejected.setdefault(name, f"{describe(candidate)}: only with --quantization {name}")
+            reason = f"{describe(candidate)}: only with --quantization {name}"
+            rejected.setdefault(name, Rejected(name, reason, Rejection.ON_REQUEST))
             continue
         for engine, engine_sets, refusal in search.engines:
             for option in search.of(candidate, engine, engine_sets, refusal):
                 if isinstance(option, Option):
                     options.append(option)
                 else:
-                    rejected.setdefault(*option)
-    return SupportedOptions(tuple(options), tuple(rejected.items()))
+                    rejected.setdefault(option.option, option)
+    return SupportedOptions(tuple(options), tuple(rejected.values()))
 
 
 def _no_engine(context: PlanningContext) -> dict[str, str]:
@@ -132,21 +151,23 @@ class _Search:
         engine: EngineHere,
         sets: Sequence[tuple[Gpu, ...]],
         refusal: str | None,
-    ) -> Iterator[Option | tuple[str, str]]:
-        """The options of one candidate on one engine, and the rejected ones as (label, reason)."""
+    ) -> Iterator[Option | Rejected]:
+        """The options of one candidate on one engine, and the rejected ones."""
         variant, workload = candidate.variant, self.workload
         label = f"{variant.quantization or '?'} {variant.format} on {engine.name}"
         loads = self._loads(variant.format, engine.name)
         if not loads or refusal:
-            yield label, refusal if loads and refusal else loads.reason
+            if not loads:
+                yield Rejected(label, loads.reason, Rejection.FORMAT)
+            else:
+                yield Rejected(label, str(refusal))
             return
         degree = workload.tensor_parallel or 1
         if degree > 1 and not self.sets:
             count = len(self.inventory.gpus)
-            yield (
-                label,
-                f"{TOO_MANY_GPUS} {degree} GPUs; {count} {'is' if count == 1 else 'are'} available",
-            )
+            available = f"{count} {'is' if count == 1 else 'are'} available"
+            reason = f"--tensor-parallel requires {degree} GPUs; {available}"
+            yield Rejected(label, reason, Rejection.TOO_MANY_GPUS)
             return
         recommended = _has_recipe(self.model, candidate, engine.name, workload.mode)
         yield from self._on_host(candidate, engine, label, recommended)
@@ -163,13 +184,14 @@ class _Search:
 
     def _on_host(
         self, candidate: Candidate, engine: EngineHere, label: str, recommended: bool
-    ) -> Iterator[Option | tuple[str, str]]:
+    ) -> Iterator[Option | Rejected]:
         gguf = registry.engine(engine.name).runs_gguf
         cpu_only = engine.gpus == () and bool(self.inventory.gpus)
         if not gguf and self.inventory.gpus and not cpu_only:
             return
         if cpu_only and self.context.machine.selected:
-            yield label, engine.note or f"this {engine.name} was built for the CPU only"
+            note = engine.note or f"this {engine.name} was built for the CPU only"
+            yield Rejected(label, note)
             return
         forced = self.workload.force and bool(self.workload.backend)
         host_support = support.host_support(
@@ -178,7 +200,7 @@ class _Search:
         if gguf or host_support:
             yield Option(candidate, engine, engine.name, (), 1, host_support, recommended)
         else:
-            yield label, engine.note or host_support.reason
+            yield Rejected(label, engine.note or host_support.reason)
 
     def _on(
         self,
@@ -187,15 +209,16 @@ class _Search:
         gpus: tuple[Gpu, ...],
         label: str,
         recommended: bool,
-    ) -> Option | tuple[str, str]:
+    ) -> Option | Rejected:
         backend = engine.name
         gpu_support = self._support(candidate, backend, gpus[0])
         if not gpu_support and not self._insisted():
-            return f"{label}, {device_label(gpus)}", gpu_support.reason
+            return Rejected(f"{label}, {device_label(gpus)}", gpu_support.reason)
         degree = 1
         if registry.engine(backend).splits_tensors:
             if len(gpus) > 1 and len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
-                return f"{label}, {device_label(gpus)}", "tensor parallelism needs identical GPUs"
+                where = f"{label}, {device_label(gpus)}"
+                return Rejected(where, "tensor parallelism needs identical GPUs")
             degree = len(gpus) // (self.workload.pipeline_parallel or 1)
         return Option(candidate, engine, backend, gpus, degree, gpu_support, recommended)
 

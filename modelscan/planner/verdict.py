@@ -9,7 +9,7 @@ from modelscan.core.plan import Missing, ResolvedModel
 from modelscan.core.verdict import Verdict
 from modelscan.engines.support import task_support
 from modelscan.planner import describe, refuse
-from modelscan.planner.search import TOO_MANY_GPUS
+from modelscan.planner.search import Rejection
 
 if TYPE_CHECKING:
     from modelscan.planner.attempts import Attempts
@@ -38,7 +38,7 @@ def verdict_of(
 
 def _too_many_gpus(run: Attempts) -> bool:
     """Whether ``--tensor-parallel`` requires more GPUs than the machine has."""
-    return any(TOO_MANY_GPUS in reason for _, reason in run.rejected)
+    return any(item.kind is Rejection.TOO_MANY_GPUS for item in run.rejected)
 
 
 def unknown_facts(

@@ -67,7 +67,7 @@ def listed(
          tuple(device.index for device in option.gpus), option.tensor_parallel)
         for option in result.options
     ]  # fmt: skip
-    return rows, dict(result.rejected)
+    return rows, {item.option: item.reason for item in result.rejected}
 
 
 class TestLabels:
