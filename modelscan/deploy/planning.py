@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.core.deployment_name import derive_name
 from modelscan.core.errors import NotDeployableError
@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 LOCAL = "local"
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """The model, workload and hardware of a command. ``gpu`` None: the real hardware; ``target``
     None: the target that ``deploy`` would select."""
 
@@ -46,8 +45,7 @@ class Question:
     target: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedModel:
+class PlannedModel(NamedTuple):
     """A decision, the command that deploys its plan, the command that lists smaller models, and
     warnings."""
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.engines.option_names import OptionPair
 from modelscan.engines.versions import Version
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from modelscan.engines.base import Serving
 
 
-@dataclass(frozen=True, slots=True)
-class Rename:
+class Rename(NamedTuple):
     """An option that is renamed or removed from a version on.
 
     ``change`` returns the options with the same meaning from ``since`` on.

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from modelscan.engines.support_rules import NATIVE, Support, absent
 
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 CHAT_TASKS = ("chat", "embedding", "rerank")
 
 
-@dataclass(frozen=True, slots=True)
-class PythonPackage:
+class PythonPackage(NamedTuple):
     """Names of an engine's Python package: its server modules and distributions, preferred ones
     first.
     """

@@ -5,7 +5,8 @@ The estimate reads a user's ``--param`` and the plan writes its flags with the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from modelscan.core.workload import Backend
 
@@ -14,8 +15,7 @@ Options = tuple[OptionPair, ...]
 Names = tuple[str, ...]  # the spellings of one option; modelscan writes the first
 
 
-@dataclass(frozen=True, slots=True)
-class OptionNames:
+class OptionNames(NamedTuple):
     """Spellings by meaning; () if the engine has no such option.
 
     ``context`` is per request, ``total_context`` for all ``slots`` together; ``max_requests``
@@ -38,7 +38,7 @@ class OptionNames:
     @property
     def all(self) -> frozenset[str]:
         """Every option that changes what the engine allocates."""
-        return frozenset(name for field in fields(self) for name in getattr(self, field.name))
+        return frozenset(name for names in self for name in names)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
     from modelscan.core.estimate import Parts
 
 
-@dataclass(frozen=True, slots=True)
-class Residuals:
+class Residuals(NamedTuple):
     """p95 of the error: ``compute`` of the compute part, ``weights`` of computed weights (exact
     ones have none), ``graphs`` of CUDA graphs that are charged to the pool, ``floor_bytes`` per
     device for what no log line shows.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.core.verdict import SupportKind
 from modelscan.formats.quantization import canonical, is_weight_only_four_bit
@@ -49,8 +49,7 @@ def capability(text: str | None) -> Capability | None:
     return (int(major), int(minor or 0)) if major.isdigit() and (minor or "0").isdigit() else None
 
 
-@dataclass(frozen=True, slots=True)
-class KernelRule:
+class KernelRule(NamedTuple):
     """Native from ``native`` up to ``below``; weight-only from ``weight_only``; None: never."""
 
     native: Capability | None

@@ -139,7 +139,7 @@ def facts_for(version: str | None) -> VllmVersion:
 # benchmarks/bench_memory_gpu.py --margins. What vLLM charges for graphs is its own guess (p95 0.14
 # GiB of 0.9); one that is not charged does not reduce the pool.
 _RESIDUALS = Residuals(compute=0.024, weights=0.024, kv=0.001, floor_bytes=160 * MIB)
-_WITH_GRAPHS = replace(_RESIDUALS, graphs=0.15)
+_WITH_GRAPHS = _RESIDUALS._replace(graphs=0.15)
 
 
 def residuals_for(version: str | None) -> Residuals:
