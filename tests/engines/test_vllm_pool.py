@@ -442,6 +442,16 @@ class TestStates:
         assert pool.block_bytes == 16 * 4096
         assert sorted(kind.block_tokens for kind in pool.kinds) == [0, 16]
 
+    def test_only_the_growing_layers_cost_bytes_per_token(self) -> None:
+        """One full layer: keys and values of 8 heads x 128 values x 2 bytes = 4,096 bytes a token,
+        half of that on each of two context-parallel ranks; the state costs none."""
+        small = Layer(Attention.SSM, state=RecurrentState(4, 64, 16, 1, heads=1))
+        model = architecture(small, FULL)
+        _, capacity = laid_out(model, workload())
+        assert capacity.bytes_per_token == 4096
+        _, divided = laid_out(model, workload(decode_context_parallel_size="2"))
+        assert divided.bytes_per_token == 2048
+
     def test_a_layer_may_keep_a_state_and_a_cache(self) -> None:
         """Falcon-H1: attention and Mamba side by side in each layer: two groups."""
         both = Layer(Attention.FULL, 32, 8, 128, 128, state=self.STATE, feed_forward=14336)

@@ -62,6 +62,11 @@ def test_vision_and_state_heads_count() -> None:
 def test_layer_split_takes_any_number_up_to_the_layers() -> None:
     reasons = [tp.layer_split_reason(architecture(layers=5), count) for count in range(1, 7)]
     assert reasons == [None] * 5 + ["5 layers cannot be spread over 6 GPUs"]
+    single = architecture(layers=1)
+    assert tp.layer_split_reason(single, 1) is None
+    assert tp.layer_split_reason(single, 2) == "1 layers cannot be spread over 2 GPUs"
+    none = replace(single, layers=())
+    assert tp.layer_split_reason(none, 1) is None
 
 
 @settings(max_examples=100, deadline=None)

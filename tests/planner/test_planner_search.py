@@ -21,7 +21,7 @@ from support.planner_cases import (
 )
 
 from modelscan.core.gpu import Gpu, Inventory
-from modelscan.core.machine import simulated_machine
+from modelscan.core.machine import EngineHere, Machine, simulated_machine
 from modelscan.core.model import Model, Spec
 from modelscan.core.plan import Candidate, Quality, ResolvedModel
 from modelscan.core.workload import Workload
@@ -68,6 +68,31 @@ def listed(
         for option in result.options
     ]  # fmt: skip
     return rows, {item.option: item.reason for item in result.rejected}
+
+
+class TestInstalledEngines:
+    def options_on(
+        self, here: Machine, **wishes: object
+    ) -> tuple[list[tuple[int, ...]], dict[str, str]]:
+        """The devices of each option, and the reasons by label, with this machine's engines."""
+        workload = Workload(**wishes)  # type: ignore[arg-type]
+        model = subject(DENSE_8B, ("BF16",))
+        context = PlanningContext(
+            here, here.free_inventory(), workload, model.task, estimator(model.id)
+        )
+        result = options(model, context, here.engines)
+        devices = [tuple(device.index for device in option.gpus) for option in result.options]
+        return devices, {item.option: item.reason for item in result.rejected}
+
+    def test_a_build_for_some_cards_gets_only_sets_of_these(self) -> None:
+        engine = EngineHere("vllm", gpus=(0, 1))
+        devices, _ = self.options_on(Machine(machine(H100, H100, H100), (engine,)))
+        assert devices == [(0,), (0, 1)]
+
+    def test_without_an_engine_the_reason_names_the_requested_one(self) -> None:
+        here = Machine(machine(H100), ())
+        assert self.options_on(here, backend="vllm") == ([], {"vllm": "this machine has no engine"})
+        assert self.options_on(here) == ([], {"engines": "this machine has no engine"})
 
 
 class TestLabels:
