@@ -271,7 +271,7 @@ class TestLife:
         assert (row["state"], row["reason"]) == ("stopped", "it was deleted on lab")
         assert routes(cli)["eight"]["enabled"] is False
         found = cli("route", "validate", "--json").json["findings"]
-        assert any("deleted at lab" in finding["message"] for finding in found)
+        assert any("deleted on lab" in finding["message"] for finding in found)
         begun = cli(*ask, "--no-wait", "--json")
         assert begun.code == 0, begun.out
         assert len(server.rows("models")) == 1
