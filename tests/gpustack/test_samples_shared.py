@@ -128,8 +128,8 @@ def test_situations(shared: Path, model: str, instances: str, state: State, code
 )
 def test_evaluations(shared: Path, name: str, compatible: bool, decided: bool) -> None:
     found = opinion(answer(shared, name)["results"][0])
-    assert (found["compatible"], found["decided"]) == (compatible, decided)
-    assert compatible or found["messages"]
+    assert (found.compatible, found.decided) == (compatible, decided)
+    assert compatible or found.messages
 
 
 def test_workers_as_hardware(shared: Path) -> None:
