@@ -46,7 +46,9 @@ def capability(text: str | None) -> Capability | None:
     if not text:
         return None
     major, _, minor = text.partition(".")
-    return (int(major), int(minor or 0)) if major.isdigit() and (minor or "0").isdigit() else None
+    return (
+        (int(major), int(minor or 0)) if major.isdecimal() and (minor or "0").isdecimal() else None
+    )
 
 
 class KernelRule(NamedTuple):
@@ -207,7 +209,7 @@ def gfx_targets(text: str | None) -> frozenset[str]:
     if not text:
         return frozenset()
     first, _, rest = text.replace("/", "-").partition("-")
-    if not rest or not rest.isdigit() or not first.removeprefix("gfx").isdigit():
+    if not rest or not rest.isdecimal() or not first.removeprefix("gfx").isdecimal():
         return frozenset({first})
     start = int(first.removeprefix("gfx"))
     return frozenset(f"gfx{number}" for number in range(start, int(rest) + 1))

@@ -23,7 +23,7 @@ def run_apple(machine: ProbeHost, host: Host) -> ProbeResult:
         return ProbeResult()
     argv = ["/usr/sbin/sysctl", "-n", "iogpu.wired_limit_mb"]
     set_mib = machine.run(argv, timeout_s=machine.timeout_s).stdout.strip()
-    limit = int(set_mib) * MIB if set_mib.isdigit() and int(set_mib) > 0 else None
+    limit = int(set_mib) * MIB if set_mib.isdecimal() and int(set_mib) > 0 else None
     gpu = apple_gpu(host.cpu_name or "Apple GPU", host.memory_bytes, host.free_bytes, limit)
     return ProbeResult((gpu,))
 

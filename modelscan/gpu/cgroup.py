@@ -51,7 +51,7 @@ def run_cgroup(machine: ProbeHost) -> CgroupLimits:
 def parse_cgroup_limit(text: str | None) -> int | None:
     """A group's memory limit in bytes; None if there is none."""
     word = (text or "").strip()
-    if not word.isdigit():
+    if not word.isdecimal():
         return None
     limit = int(word)
     return limit if 0 < limit < 1 << 50 else None  # v1 writes a huge number for "no limit"
@@ -96,6 +96,6 @@ def _quota(machine: ProbeHost, folder: str) -> str:
 def _ratio(text: str | None) -> float | None:
     """``50000 100000`` is half a processor; ``max`` and -1 mean no limit."""
     words = (text or "").split()
-    if len(words) != 2 or not all(word.isdigit() for word in words) or not int(words[1]):
+    if len(words) != 2 or not all(word.isdecimal() for word in words) or not int(words[1]):
         return None
     return int(words[0]) / int(words[1])

@@ -72,7 +72,7 @@ def _cpus(quota: float | None) -> int | None:
 def _darwin(machine: ProbeHost) -> Host:
     argv = ["/usr/sbin/sysctl", "-n", "hw.memsize", "machdep.cpu.brand_string"]
     lines = machine.run(argv, timeout_s=machine.timeout_s).stdout.splitlines()
-    total = int(lines[0]) if lines and lines[0].isdigit() else None
+    total = int(lines[0]) if lines and lines[0].isdecimal() else None
     name = lines[1].strip() if len(lines) > 1 else None
     free = parse_vm_stat(machine.run(["/usr/bin/vm_stat"], timeout_s=machine.timeout_s).stdout)
     return Host(os.cpu_count(), total, free, name, f"darwin-{os.uname().machine}")

@@ -53,7 +53,11 @@ def _nvidia(capability: str | None) -> tuple[str, ...]:
     if capability is None:
         return _ALL
     major, _, minor = capability.partition(".")
-    cc = (int(major), int(minor or 0)) if major.isdigit() and (minor or "0").isdigit() else (99, 0)
+    cc = (
+        (int(major), int(minor or 0))
+        if major.isdecimal() and (minor or "0").isdecimal()
+        else (99, 0)
+    )
     if cc < (5, 0):
         return ()
     if cc < (7, 0):

@@ -16,7 +16,7 @@ def layer_of(name: str) -> int | None:
     if not name.startswith("blk."):
         return None
     number = name[4:].partition(".")[0]
-    return int(number) if number.isdigit() else None
+    return int(number) if number.isdecimal() else None
 
 
 def is_expert(name: str) -> bool:

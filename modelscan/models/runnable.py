@@ -106,7 +106,7 @@ def rank_score(row: Row) -> float:
 
 def _year(date: str | None) -> float | None:
     """``2025-07`` -> 2025.5; a date without a month counts as June."""
-    if not date or not date[:4].isdigit():
+    if not date or not date[:4].isdecimal():
         return None
-    month = int(date[5:7]) if date[5:7].isdigit() else 6
+    month = int(date[5:7]) if date[5:7].isdecimal() else 6
     return int(date[:4]) + (month - 1) / 12

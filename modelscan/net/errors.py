@@ -167,7 +167,7 @@ def requested_wait_s(headers: Mapping[str, str], now: float | None = None) -> fl
     left, t seconds to the next window).
     """
     after = headers.get("retry-after", "").strip()
-    if after.isdigit():
+    if after.isdecimal():
         return float(after)
     if after and now is not None:
         at = _timestamp(after)

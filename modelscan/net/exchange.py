@@ -174,7 +174,7 @@ def on_head(
     if limits.range_start is not None and not _begins_at(limits.range_start, status, headers):
         raise no_ranges(request.shown, status)
     announced = headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > limits.max_bytes and request.method != "HEAD":
+    if announced.isdecimal() and int(announced) > limits.max_bytes and request.method != "HEAD":
         raise too_large(request.shown, int(announced), limits.max_bytes)
     return Read(limits.max_bytes)
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.gpu_texts import (
     Board,
@@ -149,6 +149,7 @@ def test_long_texts_are_read_or_refused(name: str, unit: str) -> None:
 
 
 @QUICK
+@example(text="²")  # a digit to ``isdigit``, not to ``int``
 @given(text=st.text(max_size=200))
 def test_small_readers_never_raise(text: str) -> None:
     parse_meminfo(text)

@@ -120,9 +120,11 @@ def name_tokens(texts: Iterable[str]) -> list[str]:
         for word in words(text):
             tokens[word] = None
             for part in word_parts(word) or [word]:
-                for number in (part, part.partition(".")[0]) if part[0].isdigit() else (part,):
+                for number in (part, part.partition(".")[0]) if part[0].isdecimal() else (part,):
                     tokens[number] = None
-                    joined = previous.isalpha() and number[0].isdigit() and not _SIZE.match(number)
+                    joined = (
+                        previous.isalpha() and number[0].isdecimal() and not _SIZE.match(number)
+                    )
                     tokens.update({previous + number: None} if joined else {})
                 previous = part
     return list(tokens)
@@ -132,7 +134,7 @@ def word_parts(word: str) -> list[str]:
     """The parts of a mixed word: ``qwen2.5`` is ``qwen`` and ``2.5``; a size (``3b``) is one
     word.
     """
-    parts = [] if _SIZE.match(word) or word[0].isdigit() else _PARTS.findall(word)
+    parts = [] if _SIZE.match(word) or word[0].isdecimal() else _PARTS.findall(word)
     return parts if len(parts) > 1 else []
 
 
@@ -151,7 +153,7 @@ def lead_words(model: Model) -> list[str]:
     owners = {text.partition("/")[0] for text in (model.id, *model.repos) if "/" in text}
     leading += words(model.family or "")[:1] + words(model.lab or "")
     leading += [word for owner in sorted(owners) for word in words(owner)]
-    return [word for word in dict.fromkeys(leading) if not word.isdigit()]
+    return [word for word in dict.fromkeys(leading) if not word.isdecimal()]
 
 
 def kind_words(model: Model) -> list[str]:

@@ -201,13 +201,13 @@ def popularity(model: Model, newest: str) -> float:
 
 def recency(release: str | None, newest: str) -> float:
     """1 for the newest release, halved for each year before; 0 if unknown."""
-    if not release or not newest[:4].isdigit() or not release[:4].isdigit():
+    if not release or not newest[:4].isdecimal() or not release[:4].isdecimal():
         return 0.0
     return float(0.5 ** max(0.0, _years(newest) - _years(release)))
 
 
 def _years(date: str) -> float:
-    parts = [int(p) for p in date.split("-") if p.isdigit()] + [1, 1]
+    parts = [int(p) for p in date.split("-") if p.isdecimal()] + [1, 1]
     return parts[0] + (parts[1] - 1) / 12 + (parts[2] - 1) / 365
 
 
@@ -293,7 +293,7 @@ def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
     for offering in model.offerings:
         yield offering.id.lower(), NameKind.OFFERING, number
         hosted = offering.id.rpartition("/")[2].lower()
-        if any(c.isdigit() for c in hosted):  # names like "large" and "auto" are ambiguous
+        if any(c.isdecimal() for c in hosted):  # names like "large" and "auto" are ambiguous
             yield spelling(hosted), NameKind.HOSTED, number
 
 

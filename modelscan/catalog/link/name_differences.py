@@ -57,7 +57,7 @@ def _versions(words: tuple[str, ...]) -> set[tuple[str, ...]]:
     for start in (i + 1 for i, word in enumerate(words) if word == "v"):
         run: list[str] = []
         for index in range(start, len(words)):
-            if not words[index].isdigit() or DATE.match(words[index]) or _is_size(words, index):
+            if not words[index].isdecimal() or DATE.match(words[index]) or _is_size(words, index):
                 break
             run.append(words[index])
         while len(run) > 1 and run[-1] == "0":
@@ -83,7 +83,7 @@ def _sizes(words: tuple[str, ...]) -> set[tuple[str, str]]:
 
 def _is_size(words: tuple[str, ...], index: int) -> bool:
     following = words[index + 1] if index + 1 < len(words) else ""
-    return words[index].isdigit() and following in _SIZE_UNITS
+    return words[index].isdecimal() and following in _SIZE_UNITS
 
 
 def completes(words: tuple[str, ...], other: tuple[str, ...], *, anchored: bool) -> bool:
@@ -121,23 +121,23 @@ def _harmless(other: tuple[str, ...], index: int, word: str, anchored: bool) -> 
         return True
     following = other[index + 1] if index + 1 < len(other) else ""
     previous = other[index - 1] if index else ""
-    if word.isdigit():
+    if word.isdecimal():
         if following in ("e", "x"):
             return True  # number of experts
         if len(word) == 2 and len(following) == 4 and DATE.match(following):
             return True  # the month of a date
         return anchored or _in_version_ending(other, index)
     if word in ("e", "x"):
-        return previous.isdigit()
+        return previous.isdecimal()
     return word == "a" and bool(_SIZE.match(following))
 
 
 def _in_version_ending(words: tuple[str, ...], index: int) -> bool:
     """True if the name ends in v1, v0.1 or v1.5 and the word at ``index`` is one of its numbers."""
     start = index
-    while start and words[start - 1].isdigit():
+    while start and words[start - 1].isdecimal():
         start -= 1
-    return bool(start) and words[start - 1] == "v" and all(w.isdigit() for w in words[start:])
+    return bool(start) and words[start - 1] == "v" and all(w.isdecimal() for w in words[start:])
 
 
 def undecorated(text: str) -> str | None:

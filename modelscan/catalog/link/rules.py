@@ -112,7 +112,7 @@ class Linker:
     def _before_dot(self, lab: str | None, name: str) -> tuple[str | None, str]:
         """``meta.llama3-8b-instruct``: the lab, and the name without it."""
         head, dot, rest = name.partition(".")
-        stated = self._curated.lab(head) if dot and not rest[:1].isdigit() else None
+        stated = self._curated.lab(head) if dot and not rest[:1].isdecimal() else None
         if stated is None:
             return lab, name
         lab = lab or stated

@@ -144,7 +144,7 @@ def _without_one_word(index: Index, query: Query, words: list[str]) -> SearchPag
     if len(words) == 2:
         droppable = [w for w in words if w not in KINDS] if KINDS.intersection(words) else []
     else:
-        rank = {w: (any(c.isdigit() for c in w), i == 0, len(w), w) for i, w in enumerate(words)}
+        rank = {w: (any(c.isdecimal() for c in w), i == 0, len(w), w) for i, w in enumerate(words)}
         droppable = sorted(words, key=rank.__getitem__) if len(words) > 2 else []
     for word in droppable:
         remaining = [w for w in words if w != word]

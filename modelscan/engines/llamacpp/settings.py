@@ -215,7 +215,7 @@ def _flag(workload: Workload, names: tuple[str, ...]) -> bool:
 def whole_number(name: str, value: str) -> int:
     """An option's value as a number of plausible length; raises UsageError otherwise."""
     digits = value.strip()
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 13):
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 13):
         raise UsageError(f"llama.cpp's --{name} takes a number, not '{value[:40]}'")
     return int(digits)
 

@@ -101,7 +101,7 @@ def parse_csv(text: str) -> Reading:
         cells = [cell.strip() for cell in next(csv.reader([line]), [])]
         if cells and cells[0].lower() == "gpu":
             header = [cell.lower() for cell in cells]
-        elif header and len(cells) == len(header) and cells[0].isdigit():
+        elif header and len(cells) == len(header) and cells[0].isdecimal():
             row = dict(zip(header, cells, strict=True))
             if len(devices) < MAX_DEVICES:
                 flat = {**row, "asic": row, "vram": row, "usage": row, "gpu": int(cells[0])}
@@ -121,7 +121,7 @@ def parse_table(text: str) -> Reading:
         words = line.split()
         if not header and {"GPU", "GPU_ID"} & set(words) and len(words) > 1:
             header = [word.lower() for word in words]
-        elif header and words and words[0].isdigit() and len(devices) < MAX_DEVICES:
+        elif header and words and words[0].isdecimal() and len(devices) < MAX_DEVICES:
             devices.append(_row(header, line))
     if not devices:
         raise complaint(text) or ParseError("no_devices", "amd-smi lists no device")

@@ -144,7 +144,7 @@ def _processes(machine: ProbeHost, node: Node | None) -> tuple[GpuProcess, ...]:
     processes = []
     for path in machine.glob(f"/sys/class/kfd/kfd/proc/*/vram_{node.gpu_id}")[:1024]:
         used = re.sub(r"\D", "", _read(path))
-        if path.parent.name.isdigit() and used and int(used) > 0:
+        if path.parent.name.isdecimal() and used and int(used) > 0:
             pid = int(path.parent.name)
             name = (machine.read(f"/proc/{pid}/comm", 64) or "").strip() or None
             processes.append(GpuProcess(pid, name, int(used)))

@@ -104,7 +104,7 @@ def _latest(rows: Iterator[dict[str, str]]) -> list[dict[str, str]]:
     latest: dict[object, dict[str, str]] = {}
     for position, row in enumerate(rows):
         number_here = row.get("index", "")
-        key = number_here if number_here.isdigit() else pci_address(row.get("pci.bus_id"))
+        key = number_here if number_here.isdecimal() else pci_address(row.get("pci.bus_id"))
         latest[key or position] = row
     return list(latest.values())
 

@@ -130,7 +130,7 @@ def _add_process(line: str, cards: dict[int, CardReport]) -> bool:
         return False
     _, instance, _, pid, _, name, used = match.groups()
     used_bytes = mib(used)
-    own = int(instance) if instance and instance.isdigit() else None
+    own = int(instance) if instance and instance.isdecimal() else None
     cards[int(match.group(1))].processes.append(
         (GpuProcess(int(pid), text_of(name), used_bytes), own)
     )

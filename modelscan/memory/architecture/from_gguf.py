@@ -106,7 +106,7 @@ def block_tensors(tensors: tuple[Tensor, ...], count: int) -> list[dict[str, Ten
     for tensor in tensors:
         if tensor.name.startswith("blk."):
             number, _, rest = tensor.name[4:].partition(".")
-            if number.isdigit() and int(number) < count:
+            if number.isdecimal() and int(number) < count:
                 blocks[int(number)][rest] = tensor
     return blocks
 

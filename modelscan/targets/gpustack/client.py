@@ -47,7 +47,7 @@ class Dialect:
     def untested(self) -> bool:
         """Whether the version is newer than the tested ones: it is used as 2.x."""
         major = self.version.lstrip("vV").partition(".")[0]
-        return major.isdigit() and int(major) > _NEWEST
+        return major.isdecimal() and int(major) > _NEWEST
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,9 @@ def base_name(plan: Plan) -> str | None:
 def parameters_of(plan: Plan) -> dict[str, Any]:
     """The plan's options as parameters of the model (``num-ctx`` -> num_ctx)."""
     parameters = {name.replace("-", "_"): value for name, value in parse(plan.parameters)}
-    return {name: int(v) if v and v.lstrip("-").isdigit() else v for name, v in parameters.items()}
+    return {
+        name: int(v) if v and v.lstrip("-").isdecimal() else v for name, v in parameters.items()
+    }
 
 
 def _local_files(plan: Plan) -> Iterator[str]:
