@@ -14,9 +14,7 @@ class CatalogEntry:
     """A model in a list. Unknown fields are None.
 
     ``memory_bytes``: the minimum memory to run it, ``memory_for``: with which weights,
-    ``memory_basis``: computed from what (files
-    parameters
-    estimate).
+    ``memory_basis``: computed from files, parameters or an estimate.
     """
 
     id: str

@@ -106,12 +106,7 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class GpuFacts:
-    """A row of the GPU table. None is unknown; ``fp8`` etc. are native
-
-    weight_only
-
-    no.
-    """
+    """A row of the GPU table. None is unknown; ``fp8`` etc. are native, weight_only or no."""
 
     vendor: str
     name: str

@@ -106,12 +106,7 @@ def label(shape: ModelShape) -> str | None:
 
 
 def config_task(config: Mapping[str, Any], architecture: Architecture, folder: Path | None) -> str:
-    """chat
-
-    embedding
-
-    rerank, from the class and from sentence-transformers' files.
-    """
+    """chat, embedding or rerank: from the class and from sentence-transformers' files."""
     classes = " ".join(str(name) for name in config.get("architectures") or ())
     if "ForSequenceClassification" in classes or "Reranker" in classes:
         return "rerank"

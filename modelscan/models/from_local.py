@@ -116,12 +116,7 @@ def _identity(header: gguf.GgufHeader, name: str) -> str:
 
 
 def gguf_task(header: gguf.GgufHeader) -> str:
-    """chat
-
-    embedding
-
-    rerank, from the pooling type that the file's header states.
-    """
+    """chat, embedding or rerank: from the pooling type that the file's header states."""
     pooling = header.key("pooling_type")
     if pooling == _RANK_POOLING:
         return "rerank"

@@ -24,12 +24,7 @@ _SPARE_UTILIZATION_BYTES = 256 * MIB
 
 @dataclass(frozen=True, slots=True)
 class FittingOption:
-    """An option that fits. ``offload``: none
-
-    partial
-
-    cpu (the machine has a GPU that is unused).
-    """
+    """An option that fits. ``offload``: none, partial or cpu (the machine's GPU is unused)."""
 
     option: Option
     launch: LaunchSettings

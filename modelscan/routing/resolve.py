@@ -11,13 +11,7 @@ from modelscan.routing.schema import RoutingFile
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The chosen entry. ``how``: name
-    model
-    served_model
-    short_name
-    default
-    none.
-    """
+    """The chosen entry. ``how``: name, model, served_model, short_name, default or none."""
 
     route: Route | None
     how: str

@@ -29,13 +29,7 @@ Value = Plain | Path
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``kind``: str
-    int
-    float
-    bool
-    path
-    secret
-    choice.
+    """One setting. ``kind``: str, int, float, bool, path, secret or choice.
 
     Numbers are from ``minimum`` to ``LARGEST``. ``testing``: only for tests and unusual machines.
     """

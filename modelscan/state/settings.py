@@ -14,11 +14,7 @@ from modelscan.state.paths import Paths
 
 @dataclass(frozen=True, slots=True)
 class SettingRow:
-    """One setting. ``origin``: flag
-    env:NAME
-    path of a file
-    default.
-    """
+    """One setting. ``origin``: flag, env:NAME, the path of a file, or default."""
 
     key: str
     value: Plain

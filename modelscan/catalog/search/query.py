@@ -74,9 +74,7 @@ class Row(NamedTuple):
     """A model in a list: the columns of the narrow table.
 
     ``memory_bytes``: the minimum memory to run it, ``memory_for``: with which weights,
-    ``memory_basis``: computed from what (files
-    parameters
-    estimate).
+    ``memory_basis``: computed from files, parameters or an estimate.
     """
 
     row: int

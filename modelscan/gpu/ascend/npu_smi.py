@@ -116,12 +116,7 @@ def _gpu(chip: Chip, index: int, version: str | None) -> Gpu:
 
 
 def _add_process(cells: list[str], chips: list[Chip]) -> bool:
-    """Add a process row: ``
-    0       0
-    12345
-    python
-    3210
-    `` is card and chip, pid, name, MiB.
+    """Add a process row: ``| 0  0 | 12345 | python | 3210 |`` is card and chip, pid, name, MiB.
 
     Since version 26 there is another column with the pid in the container.
     """

@@ -123,15 +123,9 @@ def _processes(device: Device) -> tuple[GpuProcess, ...]:
 
 
 def _table(text: str) -> list[Device]:
-    """Devices from ``
-    0
-    Device Name: …
-    `` rows; a row with an empty first cell continues the device.
+    """Devices from ``| 0 | Device Name: … |`` rows; an empty first cell continues the device.
 
-    Statistics have the name in the first cell: ``
-    GPU Memory Used (MiB)
-    123
-    ``.
+    Statistics have the name in the first cell: ``| GPU Memory Used (MiB) | 123 |``.
     """
     devices: dict[int, Device] = {}
     current: Device | None = None
