@@ -124,11 +124,6 @@ class Architecture:
         object.__setattr__(self, "layers", tuple(one[layer] for layer in self.layers))
         object.__setattr__(self, "layer_counts", tuple(counts.items()))
 
-    @property
-    def max_kv_heads(self) -> int:
-        """The largest number of KV heads of any layer; 0 without attention."""
-        return max((layer.kv_heads for layer in self.layers), default=0)
-
 
 @dataclass(frozen=True, slots=True)
 class Tensor:

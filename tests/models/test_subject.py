@@ -206,7 +206,7 @@ def test_a_remote_gguf_repository(hub: FakeHub) -> None:
     sizes = {c.variant.quantization: c.shape.weights.total_bytes for c in found.candidates}
     assert set(sizes) == {"F16", "Q8_0"}
     assert sizes["F16"] > 1.7 * sizes["Q8_0"]
-    assert found.candidates[0].shape.architecture.max_kv_heads == 2
+    assert max(layer.kv_heads for layer in found.candidates[0].shape.architecture.layers) == 2
 
 
 def test_a_remote_safetensors_repository(hub: FakeHub) -> None:
