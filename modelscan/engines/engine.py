@@ -50,6 +50,7 @@ class Engine(ABC):
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache.
     ``program_setting``: the setting that names its program or Python.
+    ``harmless``: options that allocate nothing, as far as their names do not say so.
     """
 
     name: ClassVar[Backend]
@@ -67,6 +68,7 @@ class Engine(ABC):
     own_server: ClassVar[bool] = False
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
+    harmless: ClassVar[frozenset[str]] = frozenset()
     package: ClassVar[PythonPackage | None] = None
 
     @property
@@ -116,6 +118,10 @@ class Engine(ABC):
         version: str | None = None,
     ) -> Estimate:
         """Bytes by part and device. Raises NotDeployableError if it cannot run this variant."""
+
+    def reads(self, name: str, value: str | None) -> bool:
+        """Whether the estimate models an option (long name with dashes), or need not."""
+        return name in self.option_names.all or name in self.harmless
 
     @abstractmethod
     def residuals(self, version: str | None, gpus: int) -> Residuals:

@@ -31,6 +31,7 @@ class Vllm(PoolEngine):
     name = NAME
     title = "vLLM"
     option_names = flags.NAMES
+    harmless = flags.HARMLESS
     program_setting = NAME
     preference = 0.0
     kernels = KERNELS
@@ -62,6 +63,15 @@ class Vllm(PoolEngine):
         from modelscan.engines.vllm import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def reads(self, name: str, value: str | None) -> bool:
+        if name == "compilation-config":
+            from modelscan.engines.vllm.capture import reads_compilation
+
+            return reads_compilation(value)
+        if name == "speculative-config":  # a draft model's own memory is not modelled
+            return any(method in (value or "") for method in ("mtp", "ngram"))
+        return super().reads(name, value)
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return residuals_for(version)

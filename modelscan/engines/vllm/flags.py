@@ -32,8 +32,27 @@ NAMES = OptionNames(
         "kv-cache-memory-bytes", "num-gpu-blocks-override", "max-loras", "max-lora-rank",
         "decode-context-parallel-size", "disable-hybrid-kv-cache-manager",
         "max-cudagraph-capture-size", "mamba-ssm-cache-dtype", "no-enable-prefix-caching",
+        "enable-prefix-caching", "kv-cache-memory", "block-size", "cudagraph-capture-sizes",
+        "cuda-graph-sizes", "swap-space", "runner", "task", "speculative-config",
+        "compilation-config",
     ),
 )  # fmt: skip
+# Reviewed against ``vllm serve --help`` of 0.32.0: they allocate nothing on a GPU, or move whole
+# experts where the estimate moves equal slices of them.
+HARMLESS = frozenset({
+    "model", "tokenizer-mode", "trust-remote-code", "enable-expert-parallel", "load-format",
+    "config-format", "hf-config-path", "generation-config", "override-generation-config",
+    "distributed-executor-backend", "disable-custom-all-reduce", "max-parallel-loading-workers",
+    "enable-chunked-prefill", "max-num-partial-prefills", "max-long-partial-prefills",
+    "long-prefill-token-threshold", "scheduling-policy", "async-scheduling", "no-async-scheduling",
+    "max-seq-len-to-capture", "safetensors-load-strategy", "enable-server-load-tracking",
+    "model-loader-extra-config", "ignore-patterns", "use-tqdm-on-load", "node-rank", "nnodes",
+    "master-addr", "master-port", "headless", "uds", "disable-async-output-proc",
+    "enable-prompt-tokens-details", "enable-force-include-usage", "served-model-name",
+    "numa-bind", "numa-bind-nodes", "numa-bind-cpus",
+    "prefix-caching-hash-algo", "disable-cascade-attn", "lora-modules", "fully-sharded-loras",
+    "max-cpu-loras", "shutdown-timeout", "renderer-num-workers", "api-server-count",
+})  # fmt: skip
 
 
 def _runner(task: str | None) -> Options:
