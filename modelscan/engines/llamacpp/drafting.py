@@ -66,6 +66,13 @@ def state_copies(drafted: Drafting, architecture: Architecture) -> int:
     return 1 + drafted.tokens if drafted.mtp and architecture.mtp_layers else 1
 
 
+def state_inputs_bytes(architecture: Architecture, settings: Settings) -> int:
+    """What the copies add to the compute buffer: the largest layer's states, of every slot."""
+    states = [layer.state for layer, _ in architecture.layer_counts if layer.state]
+    largest = max((state.inner * state.state for state in states), default=0)
+    return 4 * largest * settings.parallel * (settings.state_copies - 1)
+
+
 def draft_settings(workload: Workload, settings: Settings) -> Settings:
     """The settings of the drafting context: the model's own but for the cache types."""
     keys, values = (

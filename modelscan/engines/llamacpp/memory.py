@@ -203,7 +203,8 @@ def _compute(case: Case, place: int) -> int:
     settings, facts, placement = case.settings, case.facts, case.placement
     architecture, model = case.architecture, case.model
     if not placement.gpus:
-        return compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
+        states = drafting.state_inputs_bytes(architecture, settings)
+        return compute.compute_bytes(architecture, model.kinds, settings, facts.graph) + states
     inputs = compute.input_bytes(architecture, settings)
     rows = settings.graph_tokens * architecture.hidden * compute.F32
     extra = 0
@@ -217,7 +218,8 @@ def _compute(case: Case, place: int) -> int:
     if not used:
         return 0
     device = compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
-    return device + extra + _copied_matrix(case)
+    states = drafting.state_inputs_bytes(architecture, settings)
+    return device + extra + states + _copied_matrix(case)
 
 
 def _copied_matrix(case: Case) -> int:
