@@ -136,11 +136,10 @@ def kfd_nodes(machine: ProbeHost) -> list[Node]:
         values = dict(re.findall(r"^(\w+) (\d{1,20})$", text, re.MULTILINE))
         if int(values.get("simd_count", 0)) == 0:
             continue
-        gpu_id = re.sub(r"\D", "", _read(path.parent / "gpu_id")) or "0"
         gfx = gfx_name(int(values.get("gfx_target_version", 0)))
         nodes.append(
             Node(
-                int(path.parent.name), int(gpu_id), gfx,
+                _whole(path.parent.name), _whole(_read(path.parent / "gpu_id")), gfx,
                 kfd_bus(int(values.get("location_id", 0)), int(values.get("domain", 0))),
                 _xgmi_peers(path.parent), _bank_bytes(path.parent),
             )
@@ -183,12 +182,17 @@ def _processes(machine: ProbeHost, node: Node | None) -> tuple[GpuProcess, ...]:
         return ()
     processes = []
     for path in machine.glob(f"/sys/class/kfd/kfd/proc/*/vram_{node.gpu_id}")[:1024]:
-        used = re.sub(r"\D", "", _read(path))
-        if path.parent.name.isdecimal() and used and int(used) > 0:
-            pid = int(path.parent.name)
+        used, pid = _whole(_read(path)), _whole(path.parent.name)
+        if pid and used:
             name = (machine.read(f"/proc/{pid}/comm", 64) or "").strip() or None
-            processes.append(GpuProcess(pid, name, int(used)))
+            processes.append(GpuProcess(pid, name, used))
     return tuple(processes)
+
+
+def _whole(text: str) -> int:
+    """The number in a kernel's file; 0 for anything else."""
+    match = re.fullmatch(r"\s*([0-9]{1,18})\s*", text)
+    return int(match.group(1)) if match else 0
 
 
 def _read(path: Path) -> str:

@@ -16,7 +16,7 @@ _BROKEN = re.compile(
     r"gpu is lost|requires? reset|unknown error|err!|fallen off|xid|detected device error", re.I
 )
 _NO_BOARD_MEMORY = re.compile(r"\(nvgpu\)|^(nvidia )?(gb10|thor|orin|tegra)\b", re.I)
-# Chips without memory of their own, some of which report a part of the machine's as theirs.
+# Chips without memory of their own; some report a part of the machine's memory.
 _UNIFIED = re.compile(
     r"\(nvgpu\)|\b(rtx spark|dgx spark|gb10|n1x?|thor|orin|xavier|tegra)\b", re.IGNORECASE
 )
