@@ -45,6 +45,8 @@ class SglangSettings:
     sliding_ratio: float
     sliding_pool: bool
     graphs: bool
+    radix_cache: bool
+    drafted: int  # tokens of a speculation step: states are kept for each
     speculative_mtp: bool
     cpu_offload_bytes: int
     gpus: tuple[Gpu, ...]
@@ -82,7 +84,7 @@ def resolve(
         fraction_requested=bool(fraction_requested),
         chunk=chunk,
         graph_batch=batch,
-        running=whole(workload, *NAMES.max_requests),
+        running=whole(workload, *NAMES.max_requests) or workload.parallel,
         kv_dtype=cache_type(kv_dtype(workload, "SGLang", NAMES), architecture, _followed(facts)),
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
@@ -93,6 +95,8 @@ def resolve(
         sliding_ratio=decimal(workload, "swa-full-tokens-ratio") or 0.8,
         sliding_pool=facts.sliding_pool and not flag(workload, "disable-hybrid-swa-memory"),
         graphs=not flag(workload, "disable-cuda-graph"),
+        radix_cache=not flag(workload, "disable-radix-cache"),
+        drafted=whole(workload, "speculative-num-draft-tokens") or 0,
         speculative_mtp=workload.parameter("speculative-algorithm") is not None,
         cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
         gpus=gpus,

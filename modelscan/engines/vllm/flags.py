@@ -32,6 +32,8 @@ NAMES = OptionNames(
         "kv-cache-memory-bytes", "num-gpu-blocks-override", "max-loras", "max-lora-rank",
         "decode-context-parallel-size", "disable-hybrid-kv-cache-manager",
         "max-cudagraph-capture-size", "mamba-ssm-cache-dtype", "no-enable-prefix-caching",
+        "enable-prefix-caching", "limit-mm-per-prompt", "skip-mm-profiling", "language-model-only",
+        "speculative-config",
     ),
 )  # fmt: skip
 
