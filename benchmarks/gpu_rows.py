@@ -97,7 +97,9 @@ class Row:
     def pool_comparable(self) -> bool:
         """False where the share of the memory is not known, or another process used the card."""
         words = self.raw["notes"] + self.raw["engine_version"]
-        unknown = any(w in words for w in ("utilisation not", "fraction not", "per-token bytes only"))
+        unknown = any(
+            w in words for w in ("utilisation not", "fraction not", "per-token bytes only")
+        )
         shared = "R9700" in self.raw["gpu"] and self.version.startswith("0.11.2")
         return not (unknown or shared or (self.drafted and not self.weights_listed))
 

@@ -60,7 +60,9 @@ class Layer:
     state: RecurrentState | None = None  # in parallel with attention in falcon-h1
     feed_forward: int = 0  # dense width; 0 where the block is experts only
     moe: bool = False
-    borrows_index: bool = False  # sparse attention at positions that an earlier layer's indexer chose
+    borrows_index: bool = (
+        False  # sparse attention at positions that an earlier layer's indexer chose
+    )
 
     def __hash__(self) -> int:
         """Hashes the fields that differ between layers of one model; an estimate counts layers

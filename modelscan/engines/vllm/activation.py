@@ -40,7 +40,8 @@ def activation_bytes(
 ) -> int:
     """Peak bytes on one GPU; ``last_stage`` samples, the others only run their layers."""
     workspace = max(
-        _workspace_bytes(architecture, layers, settings), _indexer_keys_bytes(architecture, settings)
+        _workspace_bytes(architecture, layers, settings),
+        _indexer_keys_bytes(architecture, settings),
     )
     copies = _sparse_copies_bytes(architecture, settings)
     hidden = settings.max_num_batched_tokens * architecture.hidden * settings.dtype_bytes
