@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.plan import Candidate, ResolvedModel
-from modelscan.formats.quantization import bits_per_weight, canonical
+from modelscan.formats.quantization import bits_per_weight, canonical, label
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
 from modelscan.memory.shape import from_config
@@ -188,7 +188,7 @@ def shape_of(
             config = _config_for(model.architecture, variant)
             shape = from_config(
                 config,
-                quantization=canonical(variant.quantization),
+                quantization=label(variant.quantization),
                 weight_bytes=variant.weight_bytes,
                 parameters=model.parameters if _counted(model) else None,
                 format=variant.format,
@@ -207,7 +207,7 @@ def shape_of(
         active_parameters=model.active_parameters,
         context_tokens=model.limits.context_tokens,
         file_format=variant.format,
-        quantization=canonical(variant.quantization),
+        quantization=label(variant.quantization),
         weight_bytes=variant.weight_bytes,
     )
 

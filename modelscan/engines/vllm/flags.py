@@ -34,7 +34,7 @@ NAMES = OptionNames(
         "max-cudagraph-capture-size", "mamba-ssm-cache-dtype", "no-enable-prefix-caching",
         "enable-prefix-caching", "kv-cache-memory", "block-size", "cudagraph-capture-sizes",
         "cuda-graph-sizes", "swap-space", "runner", "task", "speculative-config",
-        "compilation-config",
+        "compilation-config", "limit-mm-per-prompt", "skip-mm-profiling", "language-model-only",
     ),
 )  # fmt: skip
 # Reviewed against ``vllm serve --help`` of 0.32.0: they allocate nothing on a GPU, or move whole
