@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.plan import Candidate, ResolvedModel
-from modelscan.formats.quantization import bits_per_weight, canonical
+from modelscan.formats.gguf_naming import labels_four_bit_floats
+from modelscan.formats.quantization import bits_per_weight, canonical, means
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
 from modelscan.memory.shape import from_config
+from modelscan.models.expected_variants import unconfirmed, with_expected
 from modelscan.models.quantization_quality import quality
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def from_model(model: Model, config: Config, workload: Workload) -> ResolvedMode
     source = workload.source or config.source
     variants = _from_source(model.variants, source, explicit=workload.source is not None)
     labelled = [_labelled(variant, original) for variant in variants]
+    labelled = list(with_expected(model, labelled, original))
     chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])
     sized = [
         v
@@ -70,13 +73,27 @@ def from_model(model: Model, config: Config, workload: Workload) -> ResolvedMode
         task=model.task or "chat",
         candidates=tuple(_candidate(model, variant, original, read) for variant in sized),
         model=model,
-        warnings=tuple(_warnings(labelled, chosen)),
-        unlisted=_repositories(v for v in labelled if v.format == "gguf" and not v.quantization),
+        unlisted=_unlisted(labelled, chosen, workload.quantization),
         unsized=_repositories(v for v in chosen if v not in sized),
         other_formats=tuple(
             dict.fromkeys(v.format for v in labelled if v.format not in ENGINE_FORMATS)
         ),
     )
+
+
+def _unlisted(
+    variants: Sequence[Variant], chosen: Sequence[Variant], quantization: str | None
+) -> tuple[str, ...]:
+    """GGUF repositories that may have files in addition to ``chosen``.
+
+    The expected files of a repository stand for its list, unless they lack the requested format.
+    """
+    names = (v for v in variants if v.format == "gguf" and not v.quantization)
+    unlisted = dict.fromkeys(v.repo for v in names)
+    expected = unconfirmed(variants)
+    if quantization and not any(means(quantization, v.quantization, v.format) for v in chosen):
+        return tuple(dict.fromkeys((*unlisted, *expected)))
+    return tuple(repo for repo in unlisted if repo not in expected)
 
 
 def _repositories(variants: Iterable[Variant]) -> tuple[str, ...]:
@@ -169,11 +186,19 @@ def _best_of_each(variants: Iterable[Variant]) -> list[Variant]:
     return list(best.values())
 
 
-def _standing(variant: Variant, makers: str) -> tuple[bool, int, bool, bool, str]:
+def _standing(variant: Variant, makers: str) -> tuple[bool, bool, bool, int, bool, bool, str]:
     owner = variant.repo.partition("/")[0].lower()
     rank = _PUBLISHERS.index(owner) if owner in _PUBLISHERS else len(_PUBLISHERS)
     dynamic = (variant.quantization or "").upper().startswith("UD-")
-    return (owner != makers, rank, dynamic, variant.weight_bytes is None, variant.repo)
+    expected = variant.listing == "expected"
+    four_bits = canonical(variant.quantization) == "MXFP4"
+    unnamed = expected and (
+        not variant.files if not four_bits else not labels_four_bit_floats(variant.repo)
+    )
+    return (
+        expected, unnamed, owner != makers, rank, dynamic, variant.weight_bytes is None,
+        variant.repo,
+    )  # fmt: skip
 
 
 def shape_of(
@@ -188,7 +213,7 @@ def shape_of(
             config = _config_for(model.architecture, variant)
             shape = from_config(
                 config,
-                quantization=canonical(variant.quantization),
+                quantization=_recipe(variant),
                 weight_bytes=variant.weight_bytes,
                 parameters=model.parameters if _counted(model) else None,
                 format=variant.format,
@@ -207,9 +232,15 @@ def shape_of(
         active_parameters=model.active_parameters,
         context_tokens=model.limits.context_tokens,
         file_format=variant.format,
-        quantization=canonical(variant.quantization),
+        quantization=_recipe(variant),
         weight_bytes=variant.weight_bytes,
     )
+
+
+def _recipe(variant: Variant) -> str | None:
+    """The canonical name of the format; of a GGUF file as it is, because ``UD-`` sizes vary."""
+    label = variant.quantization
+    return label if variant.format == "gguf" else canonical(label)
 
 
 def _counted(model: Model) -> bool:
@@ -237,12 +268,3 @@ def _config_for(config: Mapping[str, Any], variant: Variant) -> Mapping[str, Any
     if isinstance(inner, Mapping) and "quantization_config" in inner:
         stripped["text_config"] = {k: v for k, v in inner.items() if k != "quantization_config"}
     return stripped
-
-
-def _warnings(variants: list[Variant], chosen: list[Variant]) -> Iterable[str]:
-    unlisted = [v.repo for v in variants if v.format == "gguf" and not v.quantization]
-    if unlisted and not any(variant.format == "gguf" for variant in chosen):
-        yield (
-            f"{unlisted[0]} has GGUF files, but their names are not known offline: "
-            f"modelscan plan hf:{unlisted[0]}"
-        )
