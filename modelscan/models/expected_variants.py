@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Formats with experts or matrices in four-bit floats: converters keep those as they are, so every
 # GGUF file of such a model has about the size of MXFP4.
-_FOUR_BIT_FLOATS = ("MXFP4", "NVFP4")
+FOUR_BIT_FLOATS = ("MXFP4", "NVFP4")
 _TASKS = (None, "chat", "embedding", "rerank")  # llama.cpp runs no others
 
 
@@ -27,21 +27,17 @@ def with_expected(model: Model, variants: Sequence[Variant], original: str) -> t
     """The variants, with the usual quantizations of GGUF repositories whose list is incomplete.
 
     ``original``: the format the model was published in. Unchanged where the size of the model is
-    not known.
+    not known, or a hub listed all files of one of its repositories.
     """
     sized = model.parameters or model.architecture is not None
-    if not sized or model.task not in _TASKS:
+    whole = any(v.listing == "whole" for v in variants)
+    if whole or not sized or model.task not in _TASKS:
         return tuple(variants)
     by_repo: dict[tuple[str, str], list[Variant]] = {}
     for variant in variants:
         if variant.format == "gguf":
             by_repo.setdefault((variant.source, variant.repo), []).append(variant)
-    added = [
-        variant
-        for known in by_repo.values()
-        if not any(v.listing == "whole" for v in known)
-        for variant in _missing(model, known, original)
-    ]
+    added = [variant for known in by_repo.values() for variant in _missing(model, known, original)]
     return (*variants, *added)
 
 
@@ -69,7 +65,7 @@ def _missing(model: Model, known: Sequence[Variant], original: str) -> Iterator[
 
 
 def _labels(repo: str, original: str) -> tuple[str, ...]:
-    four_bits = canonical(original) in _FOUR_BIT_FLOATS
+    four_bits = canonical(original) in FOUR_BIT_FLOATS
     return ("MXFP4",) if four_bits else usual_quantizations(repo)
 
 
