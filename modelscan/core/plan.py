@@ -87,7 +87,7 @@ class ResolvedModel:
     model: Model | None = None
     closed: bool = False
     warnings: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()  # what was asked of a hub for this answer, and when
+    notes: tuple[str, ...] = ()  # hub queries for this answer, and their results
     alternatives: tuple[str, ...] = ()  # similar open models, if ``closed``
     unlisted: tuple[str, ...] = ()  # repositories with GGUF files whose names are unknown
     unsized: tuple[str, ...] = ()  # repositories of which neither bytes nor parameters are known

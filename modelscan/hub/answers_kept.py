@@ -1,7 +1,7 @@
-"""What a hub said of repositories, kept on this machine: file lists and config.json.
+"""A hub's answers about repositories, stored on this machine: file lists and config.json.
 
-One small file per answer, with its commit and time, so that a plan asks a hub once. An answer that
-a repository or a config.json does not exist is kept as well.
+One small file per answer, with its commit and time, so that a plan queries a hub once. That a
+repository or a config.json does not exist is an answer as well.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class KeptAnswers:
 
     @classmethod
     def at(cls, paths: Paths) -> KeptAnswers:
+        """The answers in the catalog's cache folder."""
         return cls(paths.catalog_dir / "repositories")
 
     def files(self, source: str, repo: str) -> FileList | None:

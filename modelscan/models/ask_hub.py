@@ -1,7 +1,7 @@
-"""Asks a hub what the catalog does not know of a model: its GGUF files and its config.json.
+"""Queries a hub for facts that the catalog lacks: a model's GGUF files and its config.json.
 
-The answers are kept (``hub.answers_kept``), so that each is asked for once. A hub that does not
-answer in time changes nothing: the plan uses computed sizes, and its notes say so.
+The answers are stored (``hub.answers_kept``), so that each is requested once. A hub that does not
+answer in time changes nothing: the plan uses computed sizes, and its notes name the failure.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 REQUEST_S = 5.0
 TOTAL_S = 10.0
-_MOST_REPOSITORIES = 3  # asked for one kind of answer, when the first ones do not exist
+_MOST_REPOSITORIES = 3  # per kind of answer, if the first ones do not exist
 _FIRST = ("unsloth", "bartowski", "ggml-org", "lmstudio-community")
 _FIRST_OF_FOUR_BITS = ("ggml-org", "lmstudio-community", "bartowski", "unsloth")
 _ABSENT = ("unknown_repo", "unknown_or_private", "no_file", "gated")
@@ -35,10 +35,10 @@ _KINDS = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
 
 
 def ask(model: Model, config: Config, four_bits: bool) -> tuple[str, ...]:
-    """Ask for what is missing, keep the answers, and return a note for each question.
+    """Request the missing facts, store the answers, and return a note for each query.
 
     ``four_bits``: the model was published in a four-bit float format. Sends nothing offline, and
-    nothing for what is known or was asked for recently.
+    no request whose answer is stored and recent.
     """
     if config.offline:
         return ()
@@ -90,7 +90,7 @@ class _Questions:
     notes: list[str] = field(default_factory=list)
     _hub: Hub | None = None
     _end: float = 0.0
-    _silent: bool = False  # the hub failed: nothing more is asked
+    _silent: bool = False  # the hub failed: no more queries
 
     def __enter__(self) -> _Questions:
         self._end = time.monotonic() + TOTAL_S
@@ -103,7 +103,7 @@ class _Questions:
     def first_of(
         self, repositories: list[tuple[str, str]], question: Callable[[str, str], bool]
     ) -> None:
-        """Ask about one repository after the other until one has what is wanted."""
+        """Ask about one repository after the other until one has the facts."""
         for source, repo in repositories[:_MOST_REPOSITORIES]:
             if question(source, repo) or self._silent:
                 return
@@ -123,12 +123,12 @@ class _Questions:
         self.kept.keep_files(answer)
         if answer.files is None:
             self.notes.append(
-                f"asked {self._host(source)}: {repo} does not exist there, or is private"
+                f"queried {self._host(source)}: {repo} does not exist there, or is private"
             )
             return False
         count = sum(file.path.endswith(".gguf") for file in answer.files)
         self.notes.append(
-            f"asked {self._host(source)}: {repo} has {count} GGUF files{_commit(answer)}"
+            f"queried {self._host(source)}: {repo} has {count} GGUF files{_commit(answer)}"
         )
         return True
 
@@ -142,7 +142,7 @@ class _Questions:
             return last is not None and last.config is not None
         self.kept.keep_config(answer)
         found = "read config.json of" if answer.config is not None else "no readable config.json in"
-        self.notes.append(f"asked {self._host(source)}: {found} {repo}")
+        self.notes.append(f"queried {self._host(source)}: {found} {repo}")
         return answer.config is not None
 
     def _answer(
@@ -155,7 +155,7 @@ class _Questions:
             return read(self._connected(), Reference(_KINDS[source], repo))
         except ModelscanError as error:
             self._silent = True
-            self.notes.append(f"{self._host(source)} was asked about {repo}: {error.message}")
+            self.notes.append(f"queried {self._host(source)} about {repo}: {error.message}")
             return None
 
     def _connected(self) -> Hub:

@@ -44,7 +44,7 @@ def from_model(
 ) -> ResolvedModel:
     """Every variant of a catalog model that an engine here can load.
 
-    ``ask``: online, a hub is asked for file lists and a config.json that are not known.
+    ``ask``: online, a hub is queried for unknown file lists and an unknown config.json.
     """
     if any(
         v.source == "local_path" for v in model.variants
@@ -98,7 +98,7 @@ def _unlisted(
 ) -> tuple[str, ...]:
     """GGUF repositories that may have files in addition to ``chosen``.
 
-    The expected files of a repository stand for its list, unless they lack the requested format.
+    A repository with expected files counts only if they lack the requested format.
     """
     names = (v for v in variants if v.format == "gguf" and not v.quantization)
     unlisted = dict.fromkeys(v.repo for v in names)

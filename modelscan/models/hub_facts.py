@@ -1,4 +1,4 @@
-"""A catalog model with what a hub said of its repositories: files with sizes, and its config.json.
+"""A catalog model with a hub's facts about its repositories: files with sizes, and config.json.
 
 Both come from the kept answers (``hub.answers_kept``), with or without a network.
 """

@@ -133,7 +133,7 @@ def find_comparison(
 
 
 def _facts_of(model: Model, machine: Machine, config: Config) -> dict[str, Any]:
-    """The fields of ``ComparedModel``; the variants with what a hub said of them."""
+    """The fields of ``ComparedModel``; the variants with a hub's stored answers."""
     fit = fit_of(model, machine, config)
     model = with_hub_facts(model, config.paths)
     facts = {field.name: getattr(model, field.name) for field in fields(ModelFacts)}

@@ -46,7 +46,7 @@ def test_online_the_hub_is_asked_once(run_in_process: Cli, hub: FakeHub) -> None
     assert first["plan"]["files"] == ["gpt-oss-20b-mxfp4.gguf"]
     assert first["plan"]["revision"] == hub.repos[GPT_OSS].branches["main"]
     assert not first["plan"]["files_expected"]
-    assert f"asked {host(hub)}: {GPT_OSS} has 1 GGUF files" in reasons(first)
+    assert f"queried {host(hub)}: {GPT_OSS} has 1 GGUF files" in reasons(first)
     assert [seen.path for seen in hub.log] == [f"/api/models/{GPT_OSS}"]
     again = plan_of(run_in_process, "gpt-oss-20b", *SMALL_CARD)
     assert f"the files of {GPT_OSS} are those of" in reasons(again)
@@ -73,7 +73,7 @@ def test_a_hub_that_does_not_answer_changes_nothing_but_a_note(
     hub.fault("/api/models", "500")
     answer = plan_of(run_in_process, "gpt-oss-20b", *SMALL_CARD)
     assert (answer["verdict"], answer["plan"]["files_expected"]) == ("fits", True)
-    assert f"{host(hub)} was asked about" in reasons(answer)
+    assert f"queried {host(hub)} about" in reasons(answer)
     assert len(hub.log) == 1  # neither repeated nor followed by other questions
 
 
