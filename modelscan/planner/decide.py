@@ -183,7 +183,7 @@ def _refusal(
         model=model.id,
         verdict=verdict,
         code=code,
-        reasons=tuple(dict.fromkeys((*gaps, *reasons))),
+        reasons=tuple(dict.fromkeys((*gaps, *reasons, *model.notes))),
         needed_bytes=needed,
         available_bytes=describe.most_available(case.inventory),
         required=hardware.required(model, case) if explain and size_matters else (),

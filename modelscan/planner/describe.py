@@ -59,7 +59,7 @@ def plan(
         parameters=render(fitting.chosen),
         env=environment(launch, wishes, option.gpus, every),
         estimate=_estimate(fitting, case),
-        reasons=tuple(reasons(fitting, case, misses, len(model.candidates))),
+        reasons=(*reasons(fitting, case, misses, len(model.candidates)), *model.notes),
         task=case.task,
         format=variant.format,
         revision=variant.revision,
@@ -69,6 +69,7 @@ def plan(
         support=option.support.kind or "forced",
         offload=fitting.offload if option.gpus else "cpu",
         within_margin=fitting.within_margin,
+        files_expected=variant.listing == "expected",
     )
 
 
@@ -97,6 +98,7 @@ def reasons(
     """Reasons for the quantization, engine, devices and context, notes, and the expected speed."""
     lines = [_quantization(fitting, variants)]
     lines += [f"not {miss.reason}" for miss in _better(fitting, misses)]
+    lines += _files(fitting)
     lines.append(_engine(fitting))
     lines.append(_devices(fitting, case))
     lines.append(_context(fitting, case))
@@ -127,6 +129,22 @@ def _better(fitting: FittingOption, misses: Sequence[DoesNotFit]) -> list[DoesNo
 def _loss(candidate: object) -> float:
     quality = getattr(candidate, "quality", None)
     return quality.loss if quality else 0.0
+
+
+def _files(fitting: FittingOption) -> list[str]:
+    """What is not known of the files: their names and sizes, where no list was read."""
+    candidate = fitting.option.candidate
+    variant, weights = candidate.variant, candidate.shape.weights
+    if variant.format != "gguf" or variant.weight_bytes or variant.source == "local_path":
+        return []
+    size = format_bytes(weights.total_bytes)
+    if weights.low_bytes is not None and weights.high_bytes is not None:
+        size = f"{format_bytes(weights.low_bytes)} to {format_bytes(weights.high_bytes)}"
+    computed = f"the size of {variant.quantization} ({size}) is computed from the model's sizes"
+    if variant.listing != "expected":
+        return [computed]
+    name = f"the name {variant.files[0].path} is" if variant.files else "that it has this format is"
+    return [f"{computed}; the files of {variant.repo} are not known here: {name} expected"]
 
 
 def _engine(fitting: FittingOption) -> str:
