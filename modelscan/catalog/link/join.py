@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from modelscan.catalog.link.derivation import CONVERSION, has_other_weights, has_weights_of
 from modelscan.catalog.link.groups import (
     Member,
     RecordGroup,
@@ -22,6 +23,7 @@ from modelscan.catalog.link.groups import (
 )
 from modelscan.catalog.link.name_differences import undecorated
 from modelscan.catalog.link.rules import HostedId, Linker, RepositoryMatch
+from modelscan.catalog.records import HUGGINGFACE, MODELSCOPE
 from modelscan.formats.repo_names import key, owner, short, split_repo_name, tokens
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ class Grouping:
         self._canonical_ids: set[str] = set()  # groups with an id stated by a source
         self._rows: dict[str, set[str]] = defaultdict(set)  # key of their rows' names -> group ids
         self._sets: dict[str, str] = {}  # key of a recipe set's name -> group id
-        self._stated_base = self._read_bases()
+        self._stated_base, self._relation = self._read_bases()
 
     def run(self) -> list[RecordGroup]:
         """Group all records; the groups sorted by id."""
@@ -220,12 +222,18 @@ class Grouping:
 
     def _find_base(self, repo: str) -> tuple[str, str]:
         name = split_repo_name(short(repo))
+        relation = self._relation.get(repo.lower())
+        if has_other_weights(repo, relation, self.curated):
+            return repo, f"stated {relation}"
         original = self._original(repo, name.base)
         stated = self._stated_base.get(repo.lower())
         if stated and stated.lower() != repo.lower():
-            base = self.base_of(stated)[0]
-            if original is None or key(short(original)) == key(short(base)):
-                return base, "stated base"
+            if has_weights_of(stated, repo, relation, self.curated):
+                base = self.base_of(stated)[0]
+                if original is None or key(short(original)) == key(short(base)):
+                    return base, "stated base"
+            elif not self._is_publisher(repo):
+                return repo, "another model than its stated base"
         if original:
             return original, "quantization suffix" if name.derived else "same name"
         converted = owner(repo) in self.curated.converters
@@ -258,15 +266,27 @@ class Grouping:
         brand, _, rest = name.partition("-")
         return rest if rest and brand.lower() in self.curated.brands else name
 
-    def _read_bases(self) -> dict[str, str]:
-        """Repository -> base, if all sources with a statement agree."""
+    def _is_publisher(self, repo: str) -> bool:
+        """True for repositories of known labs and converters, whose names can be trusted."""
+        return self.curated.official(repo) or owner(repo) in self.curated.converters
+
+    def _read_bases(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Repository -> base, if all sources with a statement agree; repository -> relation."""
         bases_by_repo: dict[str, set[str]] = defaultdict(set)
+        relations: dict[str, str] = {}
         for snapshot in self.snapshots:
             for record in snapshot.records:
-                if record.kind == "repository" and record.base and record.base.count("/") == 1:
-                    for repo in record.repos:
+                if record.kind != "repository":
+                    continue
+                for repo in record.repos:
+                    if record.base and record.base.count("/") == 1:
                         bases_by_repo[repo.lower()].add(self.linker.canonical_repo(record.base))
-        return {repo: next(iter(bases)) for repo, bases in bases_by_repo.items() if len(bases) == 1}
+                    if record.relation:
+                        relations[repo.lower()] = record.relation
+                    elif record.base and snapshot.source not in (HUGGINGFACE, MODELSCOPE):
+                        relations.setdefault(repo.lower(), CONVERSION)
+        agreed = {repo: next(iter(b)) for repo, b in bases_by_repo.items() if len(b) == 1}
+        return agreed, relations
 
     # --- hosted names ----------------------------------------------------------------------
 
