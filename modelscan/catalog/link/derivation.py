@@ -1,8 +1,8 @@
 """Decides from a stated base and the names whether a repository has another model's weights.
 
 Only a quantization of a model has its weights. A fine-tune, merge, adapter, abliteration or
-distillation is a model of its own, also if its card states a base. Hubs derive the relation from the
-card, and cards are copied, so a stated ``quantized`` must agree with the names.
+distillation is a model of its own, also if its card states a base. Hubs derive the relation from
+the card, and cards are copied, so a stated ``quantized`` must agree with the names.
 """
 
 from __future__ import annotations
@@ -18,29 +18,6 @@ if TYPE_CHECKING:
 QUANTIZED = "quantized"
 CONVERSION = "conversion"  # stated by a list of a model's conversions, not by the repository's card
 OTHER_WEIGHTS = frozenset({"finetune", "merge", "adapter"})
-# Words for changed weights in a repository's name.
-_CHANGED = frozenset(
-    """
-    abl abliterate abliterated abliteration ablated uncensored decensored unfiltered unaligned heretic
-    obliterated josiefied roleplay rp erp nsfw lewd merge merged merges mergekit slerp ties dare
-    passthrough frankenmerge frankenstein moerge distill distilled distillation pruned prune reap
-    depth pruning sft dpo orpo kto grpo ppo rlhf rlvr finetune finetuned tuned tune tunes qlora lora
-    adapter dora peft hermes dolphin magnum euryale stheno lunaris cydonia rocinante anubis roguelike
-    medical medicine legal law finance translator translation pirate creative writer writing novel
-    """.split()
-)
-# Words for a packing of the same weights, besides those that ``split_repo_name`` removes.
-_PACKING = frozenset(
-    """
-    gguf ggml ggufs mlx onnx ov openvino mlc q4f16 q4f32 q0f16 q0f32 exl exl2 exl3 bpw h6 h8 awq gptq
-    bnb nf4 int4 int8 int fp4 fp8 fp16 bf16 f16 f32 fp32 bf fp f nvfp mxfp nvfp4 mxfp4 w4a16 w8a8 w
-    quant quants quantized imatrix imat i1 i iq q k m s l xl xs xxs nl kv kvcache cache block dynamic
-    static torchao autoround auto round inc marlin act actorder sym asym group g size safetensors hf
-    pytorch tensorrt trt trtllm rtn hqq aqlm smoothquant calibrated bit bits b gs ud qat split sharded
-    mtp vision text only ct ct2 ctranslate2 ctranslate faster litert tflite coreml qnn npu gpu cpu
-    instruct it chat compressed tensors per tensor channel tensorwise modelopt quark unsloth llama cpp v a
-    """.split()
-)
 _NUMBER = re.compile(r"^\d+$")
 
 
@@ -60,14 +37,16 @@ def has_weights_of(base: str, repo: str, relation: str | None, known: Curated) -
     if relation == "finetune":
         return False
     added = _added_words(base, repo, known)
-    if _CHANGED.intersection(tokens(short(repo))) - set(tokens(short(base))):
+    if known.derived_words.intersection(tokens(short(repo))) - set(tokens(short(base))):
         return False
     if relation == CONVERSION:
         return True
     if added is None:
         return False
     is_known = known.official(repo) or owner(repo) in known.converters
-    unknown = [word for word in added if word not in _PACKING and not _NUMBER.match(word)]
+    unknown = [
+        word for word in added if word not in known.packing_words and not _NUMBER.match(word)
+    ]
     return not unknown or is_known
 
 
