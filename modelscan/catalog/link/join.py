@@ -62,6 +62,7 @@ class Grouping:
         self._canonical_ids: set[str] = set()  # groups with an id stated by a source
         self._rows: dict[str, set[str]] = defaultdict(set)  # key of their rows' names -> group ids
         self._sets: dict[str, str] = {}  # key of a recipe set's name -> group id
+        self._votes: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         self._stated_base, self._relation = self._read_bases()
 
     def run(self) -> list[RecordGroup]:
@@ -291,29 +292,65 @@ class Grouping:
     # --- hosted names ----------------------------------------------------------------------
 
     def _hosted(self, members: list[Member]) -> None:
-        unlinked: dict[str, list[tuple[Member, str | None, str]]] = defaultdict(list)
+        unlinked: list[tuple[Member, HostedId]] = []
         for member in members:
             record = member.record
+            hosted = self.linker.take_apart(record.key, provider=True)
             match = self.linker.link(
                 record.key,
                 display=record.name,
-                open_weights=record.facts.get("open_weights"),
+                open_weights=self._openness(record, hosted),
                 provider=True,
             )
-            hosted = self.linker.take_apart(record.key, provider=True)
             same = None
             if match is None or match.rule == "decoration":  # a source's statement is more certain
                 same = self._stated(hosted, record.facts.get("open_weights"))
             if match and not same:
-                self._join(self._owner_of(self.base_of(match.repo)[0]), member, match.rule)
+                self._join_hosted(self._owner_of(self.base_of(match.repo)[0]), member, match.rule)
                 continue
             same = same or self._same_name(hosted.name, hosted.lab)
             if same:
-                self._join(same, member, "same name")
+                self._join_hosted(same, member, "same name")
             else:
-                unlinked[key(hosted.name)].append((member, hosted.lab, hosted.name))
-        for _, rows in sorted(unlinked.items()):
+                unlinked.append((member, hosted))
+        names: dict[str, list[tuple[Member, str | None, str]]] = defaultdict(list)
+        for member, hosted in unlinked:
+            twin = self._agreed(hosted)
+            if twin:
+                self._join(twin, member, "rows agree")
+            else:
+                names[key(hosted.name)].append((member, hosted.lab, hosted.name))
+        for _, rows in sorted(names.items()):
             self._new_names(rows)
+
+    def _openness(self, record: SourceRecord, hosted: HostedId) -> bool | None:
+        """Whether the weights are open according to a row; None if a host that is not the lab says
+        that they are closed.
+
+        Aggregators mark open models as closed. A name with a date, a size or ``instruct`` more is
+        then enough for a link; a name for another service (``-turbo``) is not.
+        """
+        stated: bool | None = record.facts.get("open_weights")
+        host = self.curated.lab(record.key.partition("/")[0])
+        if stated is False and hosted.lab is not None and host != hosted.lab:
+            match = self.linker.completed(hosted.name, hosted.lab)
+            return None if match else False
+        return stated
+
+    def _join_hosted(self, group: RecordGroup, member: Member, reason: str) -> None:
+        """Add a linked row, whose name then also stands for the model."""
+        self._join(group, member, reason)
+        if group.links:
+            hosted = self.linker.take_apart(member.record.key, provider=True)
+            self._votes[hosted.lab or "", key(hosted.name)][group.id] += 1
+
+    def _agreed(self, hosted: HostedId) -> RecordGroup | None:
+        """The model of at least two rows, and two thirds of those, with this name and lab."""
+        votes = self._votes.get((hosted.lab or "", key(hosted.name)))
+        if not votes or hosted.lab is None or self.linker.moving(hosted.name):
+            return None
+        model_id, count = min(votes.items(), key=lambda item: (-item[1], item[0]))
+        return self.groups[model_id] if count >= 2 and count * 3 >= votes.total() * 2 else None
 
     def _stated(self, hosted: HostedId, open_weights: bool | None) -> RecordGroup | None:
         """The group with a stated id: by name, or by the name without words for price and speed."""
