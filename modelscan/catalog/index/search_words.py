@@ -162,7 +162,7 @@ def kind_words(model: Model) -> list[str]:
     texts = [
         _TASK_WORDS.get(model.task or "", ""),
         *(text for name, text in _ABLE.items() if getattr(model.capabilities, name)),
-        *(word for kind, word in _INPUTS.items() if kind in model.modalities_in),
+        *(word for kind, word in _INPUTS.items() if kind in (model.modalities_in or ())),
         "open local" if model.open_weights else "",
         "moe mixture experts" if model.active_parameters else "",
         *_sizes(model, tokens),

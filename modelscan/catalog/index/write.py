@@ -213,7 +213,7 @@ def _years(date: str) -> float:
 
 def _row(number: int, model: Model, least: MinimumMemory | None) -> tuple[object, ...]:
     can = model.capabilities
-    modalities = sorted({*model.modalities_in, *model.modalities_out})
+    modalities = sorted({*(model.modalities_in or ()), *(model.modalities_out or ())})
     return (
         number, model.id, model.name, model.family, model.license, model.task, model.lab,
         _as_int(model.open_weights), model.parameters, model.active_parameters,
@@ -247,7 +247,7 @@ def _true_flags(model: Model) -> set[str]:
 def _filter_terms(model: Model) -> list[str]:
     """Filter values as words of the full text, so that one full-text query applies them."""
     licenses = (model.license or "").split(", ")
-    modalities = {*model.modalities_in, *model.modalities_out}
+    modalities = {*(model.modalities_in or ()), *(model.modalities_out or ())}
     pairs: list[tuple[str, str | None]] = [("flag", name) for name in sorted(_true_flags(model))]
     pairs += [("family", model.family), ("task", model.task)]
     pairs += [("license", part) for part in licenses]
@@ -271,7 +271,7 @@ def sources_of(model: Model) -> list[str]:
     for origin in model.provenance.values():
         names.add(origin.source.partition(" (")[0])
         names.update(source for source, _ in origin.others)
-    derived = {"name", "modalities", "name of the repository", "link"}
+    derived = {"name", "modalities", "name of the repository", "link", "config.json", "task"}
     return sorted(s for s in names if s not in derived and not s.startswith("link:"))
 
 

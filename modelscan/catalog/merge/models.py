@@ -12,7 +12,9 @@ from typing import Any
 from modelscan.catalog.curated import Curated, curated
 from modelscan.catalog.link.groups import RecordGroup
 from modelscan.catalog.link.join import link
+from modelscan.catalog.merge import from_config
 from modelscan.catalog.merge.fields import choose, nested
+from modelscan.catalog.merge.reconcile import add_inputs, reconcile
 from modelscan.catalog.merge.variants import architecture_of, specs_of, variants_of
 from modelscan.catalog.records import USER, SourceSnapshot
 from modelscan.core.model import (
@@ -29,7 +31,7 @@ _PLAIN = (
     "family", "description", "task", "open_weights", "license", "parameters", "active_parameters",
     "knowledge", "release_date", "last_updated", "status", "downloads",
 )  # fmt: skip
-_LISTS = ("modalities_in", "modalities_out", "tags")
+_MODALITIES = ("modalities_in", "modalities_out")
 
 
 def merge(snapshots: Iterable[SourceSnapshot], facts: Curated | None = None) -> tuple[Model, ...]:
@@ -52,8 +54,12 @@ def _model(group: RecordGroup, curated_facts: Curated, by_repo: Mapping[str, Rec
     _derive_task(group, values, provenance)
     _derive_family(group, curated_facts, values, provenance)
     architecture = architecture_of(weights)
+    if architecture:
+        add_inputs(from_config.inputs(architecture[0]), values, provenance)
+    reconcile(values, provenance)
     facts: dict[str, Any] = {field: values.get(field) for field in _PLAIN}
-    facts |= {field: tuple(values.get(field) or ()) for field in _LISTS}
+    facts |= {field: tuple(values[field]) if values.get(field) else None for field in _MODALITIES}
+    facts["tags"] = tuple(values.get("tags") or ())
     model = Model(
         id=group.id,
         name=values.get("name") or short(group.id),
@@ -175,7 +181,7 @@ def _task_of(inputs: set[str], out: Sequence[str] | None) -> str | None:
 
 
 _FIELDS = frozenset({
-    "name", *_PLAIN, *_LISTS,
+    "name", *_PLAIN, *_MODALITIES, "tags",
     *(f"limits.{f}" for f in ("context_tokens", "input_tokens", "output_tokens")),
     *(f"capabilities.{f}" for f in ("tools", "reasoning", "vision", "attachment",
                                     "structured_output", "temperature")),
