@@ -149,3 +149,33 @@ def test_active_parameters_in_the_name() -> None:
 def test_a_least_context_in_either_unit(text: str, least: int) -> None:
     """128,000 and 131,072 are both called 128k."""
     assert parse_least_tokens(text) == least
+
+
+def test_texts_are_made_from_facts() -> None:
+    """No source's text is copied; a user's own text is kept."""
+    model = rocket(parameters=8 * 10**9, task="chat", **{CONTEXT: 262144})
+    assert model.description == ("Chat model by acme: 8B parameters, 262,144 tokens of context.")
+    assert model.provenance["description"].source == "facts"
+    assert model.tags == ("long-context",)
+    mine = SourceRecord("acme/rocket-2-8b", "overlay", canonical="acme/rocket-2-8b",
+                        facts={"description": "Our default."})  # fmt: skip
+    (changed,) = merge([snapshot("user", mine)], curated())
+    assert (changed.description, changed.provenance["description"].source) == (
+        "Our default.",
+        "user",
+    )
+
+
+def test_scores_belong_to_the_model_that_they_name() -> None:
+    """A score for a name without a model is no model."""
+    score = {
+        "name": "Some Bench",
+        "score": 41.5,
+        "date": "2026-01-08",
+        "source": "https://x.invalid",
+    }
+    scores = [SourceRecord(key, "scores", benchmarks=(score,))
+              for key in ("AcmeAI/rocket-2-8b", "AcmeAI/Rocket-9")]  # fmt: skip
+    found = merge([snapshot("llmfit", repo(REPO)), snapshot("bench", *scores)], curated())
+    assert [(m.id, m.benchmarks) for m in found] == [("acme/rocket-2-8b", (score,))]
+    assert found[0].provenance["benchmarks"].source == "bench"

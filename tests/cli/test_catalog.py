@@ -79,7 +79,7 @@ def test_search_finds_what_is_meant(run_in_process: Run) -> None:
         (["--closed-weights"], lambda m: m["open_weights"] is False),
         (["--tools"], lambda m: m["tools"] is True),
         (["--reasoning", "--vision"], lambda m: m["reasoning"] is True and m["vision"] is True),
-        (["--min-context", "128k"], lambda m: m["context_tokens"] >= 131072),
+        (["--min-context", "128k"], lambda m: m["context_tokens"] >= 128_000),
         (["--max-params", "8B"], lambda m: m["parameters"] <= 8e9),
         (["--max-vram", "24"], lambda m: m["memory_bytes"] <= 24 * 2**30),
         (["--source", "gpustack"], lambda m: "gpustack" in m["sources"]),

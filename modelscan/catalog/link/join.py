@@ -2,7 +2,8 @@
 
 A group is a canonical model, identified by an id that a source states, else by its released weights
 (a repository), else by a hosted name. Every record is kept: one without a match is a group of its
-own. The result does not depend on the order of snapshots or records.
+own, except scores, which alone are no model. The result does not depend on the order of snapshots
+or records.
 """
 
 from __future__ import annotations
@@ -70,11 +71,19 @@ class Grouping:
         members = self._members()
         self._canonical([m for m in members if m.record.canonical])
         loose = [m for m in members if not m.record.canonical]
-        weights = [m for m in loose if m.record.kind != "offering"]
+        weights = [m for m in loose if m.record.kind not in ("offering", "scores")]
         for member in sorted(weights, key=lambda m: not m.record.repos):
             self._weights(member)
         self._hosted([m for m in loose if m.record.kind == "offering"])
+        self._scores([m for m in loose if m.record.kind == "scores"])
         return [group for _, group in sorted(self.groups.items())]
+
+    def _scores(self, members: list[Member]) -> None:
+        """Add benchmark results to the models that they name; others have no use."""
+        for member in members:
+            match = self.linker.link(member.record.key)
+            if match:
+                self._join(self._owner_of(self.base_of(match.repo)[0]), member, match.rule)
 
     def _members(self) -> list[Member]:
         """All records in a total order; of duplicates, the newest."""

@@ -12,7 +12,7 @@ from typing import Any
 from modelscan.catalog.curated import Curated, curated
 from modelscan.catalog.link.groups import RecordGroup
 from modelscan.catalog.link.join import link
-from modelscan.catalog.merge import from_config
+from modelscan.catalog.merge import describe, from_config
 from modelscan.catalog.merge.fields import choose, nested
 from modelscan.catalog.merge.reconcile import add_inputs, reconcile
 from modelscan.catalog.merge.variants import architecture_of, specs_of, variants_of
@@ -57,6 +57,7 @@ def _model(group: RecordGroup, curated_facts: Curated, by_repo: Mapping[str, Rec
     if architecture:
         add_inputs(from_config.inputs(architecture[0]), values, provenance)
     reconcile(values, provenance)
+    _write_texts(group, values, provenance)
     facts: dict[str, Any] = {field: values.get(field) for field in _PLAIN}
     facts |= {field: tuple(values[field]) if values.get(field) else None for field in _MODALITIES}
     facts["tags"] = tuple(values.get("tags") or ())
@@ -71,7 +72,7 @@ def _model(group: RecordGroup, curated_facts: Curated, by_repo: Mapping[str, Rec
         specs=specs_of(weights),
         variants=variants_of(weights),
         repos=group.repos,
-        benchmarks=_benchmarks(group),
+        benchmarks=_benchmarks(weights),
         architecture=architecture[0] if architecture else None,
         **facts,
     )
@@ -115,7 +116,7 @@ def _origins(
             origins[name] = sources
     if group.links:
         origins["repos"] = Provenance(f"link: {group.links[group.repos[0]]}", None)
-    benchmarked = next((m for m in group.members if m.record.benchmarks), None)
+    benchmarked = next((m for m in weights.members if m.record.benchmarks), None)
     if benchmarked:
         origins["benchmarks"] = Provenance(benchmarked.source, benchmarked.retrieved_at)
     return origins
@@ -134,6 +135,21 @@ def _borrow(
         own = provenance.get(field)
         if field in chosen and (own is None or own.source != USER):
             values[field], provenance[field] = chosen[field]
+
+
+def _write_texts(
+    group: RecordGroup, values: dict[str, Any], provenance: dict[str, Provenance]
+) -> None:
+    """Tags and a description made from the facts, where the user's files state none."""
+    tags = describe.tags(short(group.id), values)
+    if tags != tuple(values.get("tags") or ()):
+        values["tags"] = tags
+        provenance.setdefault("tags", Provenance(describe.SOURCE, None))
+    if not values.get("description"):
+        lab = group.lab or group.id.partition("/")[0]
+        values["description"] = describe.description(lab, values)
+        if values["description"]:
+            provenance["description"] = Provenance(describe.SOURCE, None)
 
 
 def _derive_task(
