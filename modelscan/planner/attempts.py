@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from modelscan.core.verdict import Offload
 
 ENOUGH_TO_SHOW = 3  # the choice and two alternatives
+_BADLY_DEGRADED = 0.5  # of the perplexity's logarithm: about IQ2_XS
 _OFFLOAD_COST = 0.3  # an offloaded option can never cost less (rank._OFFLOAD)
 
 
@@ -44,6 +45,7 @@ class Attempts:
     unsized: list[str] = field(default_factory=list)  # repositories
     _contenders: list[FittingOption] = field(default_factory=list)
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
+    _missed: dict[int, DoesNotFit] = field(default_factory=dict)  # by id() of the option
 
     def run(self) -> Attempts:
         """Estimate the options, first without and then with offload to the host; returns itself."""
@@ -64,7 +66,7 @@ class Attempts:
             ]
             contend = self.best > _OFFLOAD_COST
             self._try(spread, replace(self.case, offload=True), "partial", contend)
-            self._try(on_host, whole, "cpu", contend)
+            self._try(on_host, whole, "cpu", contend and not self._same_memory(on_gpu))
         return self
 
     def ranked(self) -> list[FittingOption]:
@@ -98,6 +100,14 @@ class Attempts:
             return True
         return self.best > _OFFLOAD_COST or (self.explain and len(self.fitted) < 2)
 
+    def _same_memory(self, on_gpu: Sequence[Option]) -> bool:
+        """Whether a usable option fits a GPU whose memory is the host's: the CPU gains nothing."""
+        if not any(gpu.unified_memory for option in on_gpu for gpu in option.gpus):
+            return False
+        winner = self.winner()
+        quality = winner.option.candidate.quality if winner else None
+        return quality is not None and quality.loss < _BADLY_DEGRADED
+
     def _try(
         self, choices: Iterable[Option], case: PlanningContext, offload: Offload,
         contend: bool = True,
@@ -117,7 +127,7 @@ class Attempts:
             if may_win:
                 self._contenders.append(fitting)
                 self.best = min(self.best, cost(fitting, wishes).total)
-            if not fitting.within_margin and fitting.launch.context_tokens >= fitting.target_tokens:
+            if _complete(fitting):
                 key = (id(option.candidate), option.backend)
                 self._done.setdefault(key, len(option.gpus))
 
@@ -132,7 +142,8 @@ class Attempts:
             if reason:
                 self.refused.append((option.label, reason))
                 return None
-            result = fit(option, case)
+            known = self._missed.get(id(option)) if case.offload else None
+            result = fit(option, case, whole=known)
         except (NotDeployableError, UsageError) as error:
             if case.wishes.backend and isinstance(error, UsageError):
                 raise
@@ -141,7 +152,9 @@ class Attempts:
             self.refused.append((option.label, error.message))
             return None
         if isinstance(result, DoesNotFit):
-            self.misses.append(result)
+            if result is not known:
+                self.misses.append(result)
+            self._missed[id(option)] = result
             return None
         return result
 
@@ -166,6 +179,12 @@ class Attempts:
             return False
         fewer = self._done.get((id(option.candidate), option.backend))
         return fewer is not None and (offload != "none" or len(option.gpus) > fewer)
+
+
+def _complete(fitting: FittingOption) -> bool:
+    """Whether more devices would only help the speed."""
+    whole = fitting.launch.context_tokens >= fitting.target_tokens
+    return whole and not fitting.within_margin and not fitting.small_cache
 
 
 def _bits(option: Option) -> float:

@@ -24,13 +24,19 @@ _SPARE_UTILIZATION_BYTES = 256 * MIB
 
 @dataclass(frozen=True, slots=True)
 class FittingOption:
-    """An option that fits. ``offload``: none, partial or cpu (the machine's GPU is unused)."""
+    """An option that fits. ``offload``: none, partial or cpu (the machine's GPU is unused).
+
+    ``wishes`` are the user's with the version and the KV cache that the planner chose;
+    ``small_cache``: it put the cache into fewer bits.
+    """
 
     option: Option
     launch: LaunchSettings
     chosen: Options
     estimate: Estimate
     target_tokens: int
+    wishes: Workload
+    small_cache: bool = False
     offload: Offload = "none"
     notes: tuple[str, ...] = ()
 

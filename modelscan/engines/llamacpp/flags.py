@@ -14,10 +14,11 @@ NAMES = OptionNames(
     total_context=("ctx-size", "c"),
     unified=("kv-unified", "kvu"),
     slots=("parallel", "np"),
+    kv_cache=("cache-type-k", "ctk", "cache-type-v", "ctv"),
     gpu_layers=("n-gpu-layers", "gpu-layers", "ngl"),
     memory=(
-        "batch-size", "b", "ubatch-size", "ub", "swa-full", "cache-type-k", "ctk", "cache-type-v",
-        "ctv", "flash-attn", "fa", "n-cpu-moe", "ncmoe", "cpu-moe", "cmoe", "tensor-split", "ts",
+        "batch-size", "b", "ubatch-size", "ub", "swa-full", "flash-attn", "fa",
+        "n-cpu-moe", "ncmoe", "cpu-moe", "cmoe", "tensor-split", "ts",
         "no-kv-offload", "nkvo",
     ),
 )  # fmt: skip
