@@ -17,8 +17,9 @@ from modelscan.formats.quantization import bits_per_weight
 from modelscan.planner.context import Option, PlanningContext
 from modelscan.planner.feasibility import DoesNotFit, FittingOption
 from modelscan.planner.fit import fit, too_large
+from modelscan.planner.long_context import TOO_LONG
 from modelscan.planner.rank import cost, floor, order
-from modelscan.planner.search import Rejected, options, reject_reason
+from modelscan.planner.search import Rejected, Rejection, options, reject_reason
 
 if TYPE_CHECKING:
     from modelscan.core.verdict import Offload
@@ -43,6 +44,7 @@ class Attempts:
     rejected: tuple[Rejected, ...] = ()  # by the hard constraints
     refused: list[tuple[str, str]] = field(default_factory=list)  # by the engine's own rules
     unsized: list[str] = field(default_factory=list)  # repositories
+    too_long: bool = False  # the context exceeds the trained length, whatever the format
     _contenders: list[FittingOption] = field(default_factory=list)
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
     _missed: dict[int, DoesNotFit] = field(default_factory=dict)  # by id() of the option
@@ -78,6 +80,12 @@ class Attempts:
         return min(
             self._contenders, key=lambda option: order(option, self.case.wishes), default=None
         )
+
+    @property
+    def undivided(self) -> bool:
+        """Whether ``--tensor-parallel`` is a reason for a refusal: other GPUs would not help."""
+        degree = (Rejection.TOO_MANY_GPUS, Rejection.DEGREE)
+        return any(item.kind in degree for item in self.rejected)
 
     def left_out(self) -> tuple[tuple[str, str], ...]:
         """Every option that was not chosen, as (option, reason)."""
@@ -149,6 +157,7 @@ class Attempts:
                 raise
             if error.code == "unknown_size":
                 self.unsized.append(option.candidate.variant.repo)
+            self.too_long = self.too_long or error.code == TOO_LONG
             self.refused.append((option.label, error.message))
             return None
         if isinstance(result, DoesNotFit):

@@ -23,7 +23,7 @@ from modelscan.planner.cache import with_small_cache
 from modelscan.planner.context import Estimator, PlanningContext
 from modelscan.planner.context import estimator as own_estimator
 from modelscan.planner.enlarge import enlarged
-from modelscan.planner.feasibility import MINIMUM_CONTEXT_TOKENS, FittingOption
+from modelscan.planner.feasibility import MINIMUM_CONTEXT_TOKENS, FittingOption, with_reserve
 from modelscan.planner.fit import fit
 from modelscan.planner.rank import cost
 from modelscan.planner.search import ruined
@@ -61,7 +61,7 @@ def decide(
     wishes = apply_user_flags(wishes)
     case = PlanningContext(
         machine=machine,
-        inventory=machine.free_inventory(),
+        inventory=with_reserve(machine.free_inventory()),
         wishes=wishes,
         task="embedding" if wishes.embedding else model.task,
         estimate=estimator or own_estimator(model.id, machine.history),
@@ -167,6 +167,7 @@ def _refusal(
         needed = refuse.least_bytes(model, case)
     listed = any(candidate.variant.format == "gguf" for candidate in model.candidates)
     size_matters = listed if verdict is Verdict.UNKNOWN else code == verdict.value
+    size_matters = size_matters and not run.undivided
     refusals = (*run.refused, *describe.telling(run.rejected))
     gaps = [gap.reason for gap in missing if gap.kind != "engine" or code != verdict.value]
     reasons = describe.refusal_reasons(model, case, run.misses, refusals, absent)

@@ -120,9 +120,12 @@ def _publisher(fitting: FittingOption) -> list[str]:
     candidate = fitting.option.candidate
     owner = candidate.variant.repo.partition("/")[0]
     if candidate.publisher == "known":
-        return [f"published by {owner}: the makers publish none in this format"]
+        return [f"published by {owner}: no weights of the makers in this format are known"]
     if candidate.publisher == "other":
-        return [f"published by {owner}: neither the makers nor a known publisher has this format"]
+        return [
+            f"published by {owner}: no weights of the makers or a known publisher in this format "
+            "are known"
+        ]
     return []
 
 
@@ -162,7 +165,7 @@ def _drawbacks(fitting: FittingOption, case: PlanningContext) -> list[str]:
 def _devices(fitting: FittingOption, case: PlanningContext) -> str:
     option, estimate = fitting.option, fitting.estimate
     margin = format_bytes(estimate.margin_bytes)
-    host = _share("host memory", estimate.host) if estimate.host else None
+    host = _share("host memory", estimate.host) + _assumed(case) if estimate.host else None
     if not option.gpus:
         reason = "no GPU" if not case.inventory.gpus else "not on the GPU"
         return f"CPU ({reason}): {host or format_bytes(estimate.total_bytes)} (± {margin})"
@@ -174,6 +177,18 @@ def _devices(fitting: FittingOption, case: PlanningContext) -> str:
     if fitting.offload == "partial" and host:
         shares.append(host)
     return f"{device_label(option.gpus)}{split}: {', '.join(shares)} (± {margin})"
+
+
+def _assumed(case: PlanningContext) -> str:
+    """The host memory of simulated hardware, which nobody measured."""
+    memory = case.inventory.host.memory_bytes
+    if not case.inventory.simulated or not memory or _unified(case.inventory):
+        return ""
+    return f" ({format_bytes(memory)} of RAM: --ram)"
+
+
+def _unified(inventory: Inventory) -> bool:
+    return any(gpu.unified_memory for gpu in inventory.gpus)
 
 
 def _shares(estimate: Estimate) -> list[str]:

@@ -17,7 +17,7 @@ from modelscan.planner.feasibility import (
     host_free,
     target_context,
 )
-from modelscan.planner.offload import offloaded
+from modelscan.planner.offload import offload_contexts, offloaded
 from modelscan.planner.trial import Trial
 
 if TYPE_CHECKING:
@@ -89,14 +89,24 @@ def _small(trial: Trial) -> Trial | None:
 
 
 def _offloaded(trial: Trial) -> FittingOption | None:
-    """Experts leave the GPU before the cache loses bits; layers only after it did."""
-    small = _small(trial) if trial.architecture.experts is None else None
-    if small is None:
-        return offloaded(trial)
+    """Experts leave the GPU before the cache loses bits; layers and context only after it did."""
+    small = _small(trial)
+    trials = (trial, small) if trial.architecture.experts else (small, trial)
+    for context in offload_contexts(trial):
+        for one in trials:
+            fitting = _try_offload(one, context) if one else None
+            if fitting is not None:
+                return fitting
+    return None
+
+
+def _try_offload(trial: Trial, context: int) -> FittingOption | None:
     try:
-        return offloaded(small)
+        return offloaded(trial, context)
     except (NotDeployableError, UsageError):
-        return offloaded(trial)
+        if not trial.small_cache:
+            raise
+        return None  # the engine has no such cache for this model
 
 
 def least_bytes(option: Option, case: PlanningContext) -> int:

@@ -27,6 +27,12 @@ def _notes(fitting: FittingOption, usual_share: float | None) -> Iterator[str]:
     if launch.context_tokens < fitting.target_tokens:
         trained = format_tokens(fitting.target_tokens)
         yield f"context reduced from {trained} to {format_tokens(context)} to fit"
+    if launch.positions is not None:
+        yield (
+            f"positions scaled {launch.positions.factor} times by YaRN over "
+            f"{launch.positions.original_tokens:,} tokens, as the model's card documents: short "
+            "texts may lose quality"
+        )
     if fitting.small_cache:
         yield _cache_note(fitting)
     if launch.memory_utilization is not None and launch.memory_utilization != usual_share:

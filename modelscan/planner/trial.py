@@ -17,6 +17,7 @@ from modelscan.planner.feasibility import (
     fits,
     missing,
 )
+from modelscan.planner.long_context import scaling_beyond_training
 from modelscan.planner.notes import FEW_REQUESTS, noted
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Trial:
         self.architecture = option.candidate.shape.architecture
         self.inventory = replace(case.inventory, gpus=option.gpus)
         self.last: Estimate | None = None
+        self._positions = scaling_beyond_training(option, case, target)
         self._whole: FittingOption | None = None  # everything on the devices, at the target
 
     def attempt(self, context: int, **changes: object) -> FittingOption:
@@ -188,6 +190,7 @@ class Trial:
             memory_utilization=self.utilization(),
             half=_needs_half(option),
             pooling=_pooling(self.architecture),
+            positions=self._positions,
         )
 
     def utilization(self) -> float | None:

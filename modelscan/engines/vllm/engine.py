@@ -55,6 +55,9 @@ class Vllm(PoolEngine):
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
 
+    def environment(self, launch: LaunchSettings, workload: Workload) -> Mapping[str, str]:
+        return flags.environment(launch)
+
     def estimate(
         self,
         shape: ModelShape,
