@@ -70,6 +70,8 @@ def _whole(trial: Trial) -> FittingOption | None:
     fitting = trial.at_target()
     if fitting is not None:
         return fitting
+    if trial.hopeless():
+        return trial.at_minimum()
     small = _small(trial)
     if small is None:
         return trial.reduced()

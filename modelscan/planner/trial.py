@@ -102,6 +102,26 @@ class Trial:
             return self._noted(whole)
         return smaller
 
+    def hopeless(self) -> bool:
+        """Whether the devices would not even hold the model without its cache."""
+        whole = self._whole
+        assert whole is not None
+        estimate = whole.estimate
+        if engine(self.option.backend).reserves_pool:
+            return min((d.kv_pool_bytes or 0 for d in estimate.per_gpu), default=1) <= 0
+        short = sum(max(0, missing(device)) for device in devices(estimate))
+        parts = estimate.parts
+        return short > parts.kv_cache_bytes + parts.recurrent_state_bytes + parts.compute_bytes
+
+    def at_minimum(self) -> FittingOption | None:
+        """Everything on the chosen devices with the smallest context, or None."""
+        whole, least = self._whole, self.minimum()
+        assert whole is not None
+        if least >= whole.launch.context_tokens:
+            return None
+        fitting = self.launched(replace(whole.launch, context_tokens=least))
+        return self._noted(fitting) if fits(fitting) else None
+
     def _serves_fewer(self, estimate: Estimate) -> bool:
         """Whether to try fewer than vLLM's default of 256 or 1024 requests to free memory for
         context.
