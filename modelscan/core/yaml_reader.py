@@ -157,6 +157,7 @@ class _Builder:
         if self._left < 0:
             raise YamlProblem(f"aliases repeat more than {_ALIASED:,} values", line)
         if node.id == "scalar":
+            _check_text(node.value, line)
             self._put(path, Place(line, node.value))
             return node.value if self._as_text else _scalar(node, line)
         if id(node) in self._open:
@@ -219,7 +220,15 @@ class _Builder:
 def _key(node: Any) -> str:
     if node.id != "scalar":
         raise YamlProblem("a key must be text", node.start_mark.line + 1)
+    _check_text(node.value, node.start_mark.line + 1)
     return str(node.value)
+
+
+def _check_text(text: str, line: int) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise YamlProblem("an escape that is not a character", line) from error
 
 
 def _scalar(node: Any, line: int) -> Any:

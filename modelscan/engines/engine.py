@@ -50,6 +50,8 @@ class Engine(ABC):
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache.
     ``program_setting``: the setting that names its program or Python.
+    ``switches``: options with the values on and off; ``json_lists``, ``comma_lists``: options that
+    take a list, as JSON or separated by commas.
     """
 
     name: ClassVar[Backend]
@@ -68,6 +70,9 @@ class Engine(ABC):
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
     package: ClassVar[PythonPackage | None] = None
+    switches: ClassVar[frozenset[str]] = frozenset()
+    json_lists: ClassVar[frozenset[str]] = frozenset()
+    comma_lists: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def runs_gguf(self) -> bool:

@@ -109,9 +109,7 @@ def parse(data: Any) -> RoutingFile:
     return RoutingFile(mode, tuple(routes), default, fallback, tuple(findings), broken=broken)
 
 
-def _unknown_keys(
-    values: Mapping[str, Any], where: str, keys: Sequence[str]
-) -> Iterator[Finding]:
+def _unknown_keys(values: Mapping[str, Any], where: str, keys: Sequence[str]) -> Iterator[Finding]:
     for key in values:
         if key in keys:
             continue
@@ -131,7 +129,7 @@ def _routing_kinds(routing: Mapping[str, Any]) -> Iterator[Finding]:
 
 def _wrong_kind(where: str, kind: str, value: Any) -> Finding:
     scalar = isinstance(value, (bool, int, float))
-    hint = f"quote it: {where.rpartition('.')[2]}: \"…\"" if kind == "text" and scalar else None
+    hint = f'quote it: {where.rpartition(".")[2]}: "…"' if kind == "text" and scalar else None
     return Finding("error", where, f"{where} must be {kind}, not {_kind(value)}", hint)
 
 

@@ -38,6 +38,8 @@ class LlamaCpp(Engine):
     small_cache = "q8_0"
     offloads_layers = True
     divides_context = True
+    switches = flags.SWITCHES
+    comma_lists = flags.COMMA_LISTS
 
     def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
         return gguf_on(gpu, self.name)

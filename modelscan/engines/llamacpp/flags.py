@@ -22,6 +22,12 @@ NAMES = OptionNames(
     ),
 )  # fmt: skip
 
+SWITCHES = frozenset({"flash-attn", "fa", "fit", "reasoning", "rea"})  # values: on, off (or auto)
+COMMA_LISTS = frozenset({
+    "tensor-split", "ts", "device", "dev", "alias", "a", "override-tensor", "ot", "lora",
+    "spec-type",
+})  # fmt: skip
+
 
 def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     """Context of all slots, slots, placement, cache types, adapters, pooling."""

@@ -31,6 +31,7 @@ class Vllm(PoolEngine):
     name = NAME
     title = "vLLM"
     option_names = flags.NAMES
+    json_lists = flags.JSON_LISTS
     program_setting = NAME
     preference = 0.0
     kernels = KERNELS

@@ -35,6 +35,8 @@ NAMES = OptionNames(
     ),
 )  # fmt: skip
 
+JSON_LISTS = frozenset({"allowed-origins", "allowed-methods", "allowed-headers"})
+
 
 def _runner(task: str | None) -> Options:
     return (("runner", "generate" if task == "generate" else "pooling"),)
