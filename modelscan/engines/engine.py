@@ -52,6 +52,9 @@ class Engine(ABC):
     ``program_setting``: the setting that names its program or Python.
     ``switches``: options with the values on and off; ``json_lists``, ``comma_lists``: options that
     take a list, as JSON or separated by commas.
+    ``owned``: options that modelscan sets itself -> what to write instead (``owned_options``);
+    ``owned_variables``: variables with the same effect; ``abbreviates``: it accepts the beginning
+    of an option's name.
     """
 
     name: ClassVar[Backend]
@@ -70,6 +73,9 @@ class Engine(ABC):
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
     package: ClassVar[PythonPackage | None] = None
+    owned: ClassVar[Mapping[str, str]] = {}
+    owned_variables: ClassVar[frozenset[str]] = frozenset()
+    abbreviates: ClassVar[bool] = False
     switches: ClassVar[frozenset[str]] = frozenset()
     json_lists: ClassVar[frozenset[str]] = frozenset()
     comma_lists: ClassVar[frozenset[str]] = frozenset()

@@ -38,6 +38,8 @@ class LlamaCpp(Engine):
     small_cache = "q8_0"
     offloads_layers = True
     divides_context = True
+    owned = flags.OWNED
+    owned_variables = flags.OWNED_VARIABLES
     switches = flags.SWITCHES
     comma_lists = flags.COMMA_LISTS
 

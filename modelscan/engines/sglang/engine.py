@@ -30,6 +30,8 @@ class SgLang(PoolEngine):
     name = NAME
     title = "SGLang"
     option_names = flags.NAMES
+    owned = flags.OWNED
+    abbreviates = True  # argparse
     program_setting = NAME
     preference = 0.02
     kernels = KERNELS
