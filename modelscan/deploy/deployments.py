@@ -89,17 +89,21 @@ class Deployments:
         with self.session(name, limit_s, events) as session:
             return lifecycle.start(session, name, wait=wait, timeout_s=limit_s)
 
-    def stop(self, name: str, *, drain_s: float = DRAIN_S) -> Outcome:
-        """End the engine and keep the deployment; running requests have ``drain_s`` seconds."""
-        self._interrupt_start(name)
-        with self.session(name, _STOP_LOCK_S) as session:
-            return lifecycle.stop(session, name, drain_s=drain_s)
+    def stop(self, name: str, *, drain_s: float = DRAIN_S, warn: Warn | None = None) -> Outcome:
+        """End the engine and keep the deployment; running requests have ``drain_s`` seconds.
 
-    def remove(self, name: str, *, drain_s: float = DRAIN_S) -> Deployment:
-        """End the engine and delete the deployment: process, route, log, row."""
+        ``warn`` receives a routing file that cannot be edited; without it that is an error."""
         self._interrupt_start(name)
         with self.session(name, _STOP_LOCK_S) as session:
-            return lifecycle.remove(session, name, drain_s=drain_s)
+            return lifecycle.stop(session, name, drain_s=drain_s, warn=warn)
+
+    def remove(
+        self, name: str, *, drain_s: float = DRAIN_S, warn: Warn | None = None
+    ) -> Deployment:
+        """End the engine and delete the deployment: process, route, log, row; like ``stop``."""
+        self._interrupt_start(name)
+        with self.session(name, _STOP_LOCK_S) as session:
+            return lifecycle.remove(session, name, drain_s=drain_s, warn=warn)
 
     def update(
         self, name: str, change: Change, *, timeout_s: float | None = None,

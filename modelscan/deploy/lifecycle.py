@@ -21,7 +21,7 @@ from modelscan.core.errors import (
     UsageError,
 )
 from modelscan.deploy import routes
-from modelscan.deploy.reconcile import end, fail, finish, reconcile, stopped, unknown
+from modelscan.deploy.reconcile import Warn, end, fail, finish, reconcile, stopped, unknown
 from modelscan.targets.base import Effects, NewDeployment, Target
 from modelscan.targets.events import Planned, Planning, Running
 
@@ -107,30 +107,36 @@ def start(session: Session, name: str, *, wait: bool, timeout_s: float) -> Outco
         return Outcome(_wait_until_ready(session, deployment, timeout_s), changed=True)
 
 
-def stop(session: Session, name: str, *, drain_s: float) -> Outcome:
+def stop(session: Session, name: str, *, drain_s: float, warn: Warn | None = None) -> Outcome:
     """End the engine and keep the deployment: route disabled, row kept for ``start``.
 
-    ``drain_s``: seconds for running requests. Raises ModelscanError, after the engine has ended,
-    for a routing file that cannot be edited.
+    ``drain_s``: seconds for running requests. A routing file that cannot be edited is an error
+    after the engine has ended; with ``warn``, a warning.
     """
     deployment = existing_row(session, name)
     if deployment.state is State.STOPPED and not deployment.drift:
         return Outcome(deployment, changed=False)
     ended = _end(session, deployment, drain_s)
     if ended.routed and (problem := routes.disable(session.routing_file, ended)):
-        raise routes.route_not_removed(ended, "stopped", problem)
+        _report(routes.route_not_removed(ended, "stopped", problem), warn)
     return Outcome(ended, changed=True)
 
 
-def remove(session: Session, name: str, *, drain_s: float) -> Deployment:
-    """End the engine and delete route, log and row; raises like ``stop``."""
+def remove(session: Session, name: str, *, drain_s: float, warn: Warn | None = None) -> Deployment:
+    """End the engine and delete route, log and row; raises and warns like ``stop``."""
     deployment = existing_row(session, name)
     if deployment.state in ACTIVE_STATES or deployment.drift:
         deployment = _end(session, deployment, drain_s)
     problem = _delete(session, deployment)
     if problem is not None:
-        raise routes.route_not_removed(deployment, "removed", problem)
+        _report(routes.route_not_removed(deployment, "removed", problem), warn)
     return deployment
+
+
+def _report(error: ModelscanError, warn: Warn | None) -> None:
+    if warn is None:
+        raise error
+    warn(f"{error.message}; {error.hint}")
 
 
 def refreshed_row(session: Session, name: str) -> Deployment | None:
@@ -218,7 +224,10 @@ def _wait_until_ready(session: Session, deployment: Deployment, timeout_s: float
     except ModelscanError as error:
         _fail(session, deployment, error)
         raise
-    running = finish(running, session)
+    try:
+        running = finish(running, session)
+    except ModelscanError as error:
+        raise routes.not_published(running, error) from error
     session.events(Running(running.name, running.endpoint))
     return running
 

@@ -11,6 +11,7 @@ from modelscan.core.deployment_state import State
 from modelscan.core.errors import UsageError
 from modelscan.core.launch import ClusterLaunch
 from modelscan.deploy.reconcile import finish, reconcile, unknown
+from modelscan.engines.owned_options import check_parameters
 from modelscan.targets.gpustack.body import check_env, pairs
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def changed_body(body: Mapping[str, Any], change: Change) -> dict[str, Any]:
     if change.replicas is not None:
         new["replicas"] = change.replicas
     if change.parameters or change.dropped:
+        check_parameters(change.parameters)
         options = dict(pairs(body.get("backend_parameters") or ()))
         for key, value in change.parameters:
             options.pop(key.replace("_", "-"), None)

@@ -59,6 +59,11 @@ class Engine(ABC):
     ``small_cache``: the type that halves the KV cache, with its cost in quality.
     ``program_setting``: the setting that names its program or Python.
     ``harmless``: options that allocate nothing, as far as their names do not say so.
+    ``switches``: options with the values on and off; ``json_lists``, ``comma_lists``: options that
+    take a list, as JSON or separated by commas.
+    ``owned``: options that modelscan sets itself -> what to write instead (``owned_options``);
+    ``owned_variables``: variables with the same effect; ``abbreviates``: it accepts the beginning
+    of an option's name.
     """
 
     name: ClassVar[Backend]
@@ -78,6 +83,12 @@ class Engine(ABC):
     program_setting: ClassVar[str | None] = None
     harmless: ClassVar[frozenset[str]] = frozenset()
     package: ClassVar[PythonPackage | None] = None
+    owned: ClassVar[Mapping[str, str]] = {}
+    owned_variables: ClassVar[frozenset[str]] = frozenset()
+    abbreviates: ClassVar[bool] = False
+    switches: ClassVar[frozenset[str]] = frozenset()
+    json_lists: ClassVar[frozenset[str]] = frozenset()
+    comma_lists: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def runs_gguf(self) -> bool:

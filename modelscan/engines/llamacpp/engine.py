@@ -42,6 +42,10 @@ class LlamaCpp(Engine):
     )
     offloads_layers = True
     divides_context = True
+    owned = flags.OWNED
+    owned_variables = flags.OWNED_VARIABLES
+    switches = flags.SWITCHES
+    comma_lists = flags.COMMA_LISTS
 
     def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
         return gguf_on(gpu, self.name)

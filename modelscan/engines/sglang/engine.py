@@ -33,6 +33,8 @@ class SgLang(PoolEngine):
     title = "SGLang"
     option_names = flags.NAMES
     harmless = flags.HARMLESS
+    owned = flags.OWNED
+    abbreviates = True  # argparse
     program_setting = NAME
     preference = 0.02
     kernels = KERNELS

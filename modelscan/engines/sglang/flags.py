@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+from modelscan.engines.option_names import (
+    NO_FILE_OF_OPTIONS,
+    USE_EXPOSE,
+    USE_KEY,
+    USE_MODEL,
+    USE_PORT,
+    LaunchSettings,
+    OptionNames,
+    OptionPair,
+)
 from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
 
 if TYPE_CHECKING:
@@ -48,6 +57,13 @@ HARMLESS = frozenset({
     "disable-cuda-graph-padding", "radix-eviction-policy", "disable-chunked-prefix-cache",
     "tokenizer-worker-num", "detokenizer-worker-num", "base-gpu-id", "gpu-id-step",
 })  # fmt: skip
+
+OWNED = {
+    **dict.fromkeys(("host", "fastapi-root-path", "ssl-keyfile", "ssl-certfile", "ssl-ca-certs",
+                     "ssl-keyfile-password"), USE_EXPOSE),
+    **dict.fromkeys(("model-path", "model"), USE_MODEL),
+    "port": USE_PORT, "api-key": USE_KEY, "admin-api-key": USE_KEY, "config": NO_FILE_OF_OPTIONS,
+}  # fmt: skip
 
 
 def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:

@@ -33,6 +33,9 @@ class Vllm(PoolEngine):
     title = "vLLM"
     option_names = flags.NAMES
     harmless = flags.HARMLESS
+    json_lists = flags.JSON_LISTS
+    owned = flags.OWNED
+    owned_variables = frozenset({"VLLM_API_KEY"})
     program_setting = NAME
     preference = 0.0
     kernels = KERNELS

@@ -11,7 +11,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from modelscan.engines.command_line import Rename
-from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair, Options
+from modelscan.engines.option_names import (
+    NO_FILE_OF_OPTIONS,
+    NO_HUB_KEY,
+    USE_EXPOSE,
+    USE_KEY,
+    USE_MODEL,
+    USE_PORT,
+    LaunchSettings,
+    OptionNames,
+    OptionPair,
+    Options,
+)
 from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
 from modelscan.engines.versions import Version, parse_version
 
@@ -57,6 +68,15 @@ HARMLESS = frozenset({
     "prefix-caching-hash-algo", "disable-cascade-attn", "lora-modules", "fully-sharded-loras",
     "max-cpu-loras", "shutdown-timeout", "renderer-num-workers", "api-server-count",
 })  # fmt: skip
+
+JSON_LISTS = frozenset({"allowed-origins", "allowed-methods", "allowed-headers"})
+
+OWNED = {
+    **dict.fromkeys(("host", "uds", "root-path", "ssl-keyfile", "ssl-certfile", "ssl-ca-certs"),
+                    USE_EXPOSE),
+    **dict.fromkeys(("model", "model-tag"), USE_MODEL),
+    "port": USE_PORT, "api-key": USE_KEY, "config": NO_FILE_OF_OPTIONS, "hf-token": NO_HUB_KEY,
+}  # fmt: skip
 
 
 def _runner(task: str | None) -> Options:
