@@ -50,6 +50,7 @@ class Engine(ABC):
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache.
     ``program_setting``: the setting that names its program or Python.
+    ``position_options``: options that scale positions for a context beyond the trained one.
     """
 
     name: ClassVar[Backend]
@@ -67,6 +68,7 @@ class Engine(ABC):
     own_server: ClassVar[bool] = False
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
+    position_options: ClassVar[tuple[str, ...]] = ()
     package: ClassVar[PythonPackage | None] = None
 
     @property

@@ -9,6 +9,7 @@ from modelscan.core.estimate import DeviceEstimate, Estimate
 from modelscan.core.units import MIB
 from modelscan.core.verdict import Offload, Verdict
 from modelscan.engines.flags import LaunchSettings, Options
+from modelscan.engines.registry import engine
 from modelscan.planner.context import Option
 
 if TYPE_CHECKING:
@@ -64,16 +65,28 @@ class DoesNotFit:
     uncertain: bool = False
 
 
-def target_context(architecture: Architecture, wishes: Workload, task: str) -> int:
-    """Context in tokens: as requested, else by task and goal, at most the trained context."""
-    if wishes.context_tokens:
-        return wishes.context_tokens
+def target_context(architecture: Architecture, wishes: Workload, task: str, backend: str) -> int:
+    """Context in tokens: as requested, else by task and goal, at most the trained context.
+
+    Beyond it llama.cpp serves no more than was trained, and vLLM and SGLang do not start; a wish
+    beyond it counts only with the engine's own options for it, or with ``force``.
+    """
     trained = architecture.context_tokens
+    if wishes.context_tokens:
+        free = wishes.force or trained is None or extends_context(wishes, backend)
+        return wishes.context_tokens if free else min(wishes.context_tokens, trained or 0)
     if task in ("embedding", "rerank"):
         return min(trained or 512, EMBEDDING_CONTEXT_TOKENS)
     if wishes.goal == "context":
         return trained or DEFAULT_CONTEXT_TOKENS
     return min(trained or MINIMUM_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS)
+
+
+def extends_context(wishes: Workload, backend: str) -> bool:
+    """Whether the user's options scale positions, or set the context by the engine's own option."""
+    one = engine(backend)
+    names = (*one.position_options, *one.option_names.context, *one.option_names.total_context)
+    return any(wishes.parameter(name) is not None for name in names)
 
 
 def available_bytes(gpus: tuple[Gpu, ...], inventory: Inventory) -> int:

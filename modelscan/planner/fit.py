@@ -63,7 +63,8 @@ def fit(option: Option, case: PlanningContext) -> FittingOption | DoesNotFit:
         return miss
     available = available_bytes(option.gpus, case.inventory)
     least = least_bytes(option, case)
-    target = target_context(option.candidate.shape.architecture, case.wishes, case.task)
+    architecture = option.candidate.shape.architecture
+    target = target_context(architecture, case.wishes, case.task, option.backend)
     trial = _Trial(option, case, target)
     if least <= available:
         fitting = trial.whole()

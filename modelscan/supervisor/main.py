@@ -71,6 +71,7 @@ class Supervisor:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         log = RotatingLog(self._rundir.log_file, self._spec.log_limit_bytes)
         while True:
+            log.begin()
             reader = self._launch()
             began = time.monotonic()
             self._pump(reader, log)

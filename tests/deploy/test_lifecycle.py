@@ -356,6 +356,29 @@ def test_not_waiting_returns_at_once_and_list_catches_up(
     assert run("show", "tiny", "--json").json["measured"]["total_bytes"] > 0
 
 
+def test_measured_is_one_run_after_any_number_of_starts(run: Run, model_file: Path) -> None:
+    assert run("deploy", str(model_file)).code == 0
+    first = run("show", "tiny", "--json").json["measured"]["parts"]
+    for command in ("restart", "stop", "start", "restart"):
+        assert run(command, "tiny").code == 0
+    assert run("show", "tiny", "--json").json["measured"]["parts"] == first
+    run("deploy", str(model_file), "--context", "512", "--replace")
+    parts = run("show", "tiny", "--json").json["measured"]["parts"]
+    assert parts["weights_bytes"] == first["weights_bytes"]
+    assert 0 < parts["kv_cache_bytes"] < first["kv_cache_bytes"] / 2  # 512 of 2,048 tokens
+
+
+def test_the_context_is_what_the_engine_serves(run: Run, model_file: Path) -> None:
+    """The model was trained for 2,048 tokens, and llama.cpp gives a slot no more than that."""
+    done = run("deploy", str(model_file), "--context", "8k", "--json").json
+    assert done["deployment"]["context_tokens"] == done["plan"]["context_tokens"] == 2048
+    assert any("instead of the requested 8k" in text for text in done["warnings"])
+    scaled = run("deploy", str(model_file), "--context", "8k", "--param", "rope-scaling=yarn",
+                 "--replace", "--json").json  # fmt: skip
+    assert scaled["plan"]["context_tokens"] == 8192
+    assert scaled["deployment"]["context_tokens"] == 2048  # as /props says
+
+
 def test_no_route_leaves_the_file_alone(run: Run, model_file: Path, config: Config) -> None:
     done = run("deploy", str(model_file), "--no-route", "--json")
     assert done.json["route"] is None

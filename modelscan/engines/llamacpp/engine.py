@@ -34,6 +34,10 @@ class LlamaCpp(Engine):
     formats = ("gguf",)
     option_names = flags.NAMES
     program_setting: ClassVar[str | None] = "llama_server"
+    position_options = (
+        "override-kv", "rope-scaling", "rope-scale", "rope-freq-base", "rope-freq-scale",
+        "yarn-orig-ctx",
+    )  # fmt: skip
     preference = 0.03
     small_cache = "q8_0"
     offloads_layers = True

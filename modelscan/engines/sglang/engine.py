@@ -31,6 +31,7 @@ class SgLang(PoolEngine):
     title = "SGLang"
     option_names = flags.NAMES
     program_setting = NAME
+    position_options = ("json-model-override-args",)
     preference = 0.02
     kernels = KERNELS
     key_variable = command.KEY_VARIABLE

@@ -32,6 +32,7 @@ class Vllm(PoolEngine):
     title = "vLLM"
     option_names = flags.NAMES
     program_setting = NAME
+    position_options = ("hf-overrides", "rope-scaling", "rope-theta")
     preference = 0.0
     kernels = KERNELS
     key_variable = "VLLM_API_KEY"
