@@ -43,7 +43,7 @@ def remove(
 
     def act(name: str) -> Deployment:
         with current().output.status(f"removing {name}"):
-            return service.remove(name, drain_s=drain)
+            return service.remove(name, drain_s=drain, events=view.report_cut)
 
     deployments, error = view.each(selection, act)
     rows = [(deployment.name, "removed", deployment.model) for deployment in deployments]

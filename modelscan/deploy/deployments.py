@@ -89,16 +89,35 @@ class Deployments:
         with self.session(name, limit_s, events) as session:
             return lifecycle.start(session, name, wait=wait, timeout_s=limit_s)
 
-    def stop(self, name: str, *, drain_s: float = DRAIN_S) -> Outcome:
-        """End the engine and keep the deployment; running requests have ``drain_s`` seconds."""
+    def stop(self, name: str, *, drain_s: float = DRAIN_S, events: Events = no_events) -> Outcome:
+        """End the engine and keep the deployment; running requests have ``drain_s`` seconds.
+
+        ``events`` receives RequestsCut where some were cut. A refused stop changes nothing.
+        """
         self._interrupt_start(name)
-        with self.session(name, _STOP_LOCK_S) as session:
+        with self.session(name, _STOP_LOCK_S, events) as session:
             return lifecycle.stop(session, name, drain_s=drain_s)
 
-    def remove(self, name: str, *, drain_s: float = DRAIN_S) -> Deployment:
+    def restart(
+        self, name: str, *, drain_s: float = DRAIN_S, timeout_s: float | None = None,
+        events: Events = no_events,
+    ) -> Outcome:  # fmt: skip
+        """Stop a deployment and start it as planned; what a start needs is checked first.
+
+        Raises AuthError, UsageError or NotDeployableError with the engine untouched, else
+        StartFailed.
+        """
+        limit_s = self.start_timeout_s if timeout_s is None else timeout_s
+        self._interrupt_start(name)
+        with self.session(name, _STOP_LOCK_S, events) as session:
+            return lifecycle.restart(session, name, drain_s=drain_s, timeout_s=limit_s)
+
+    def remove(
+        self, name: str, *, drain_s: float = DRAIN_S, events: Events = no_events
+    ) -> Deployment:
         """End the engine and delete the deployment: process, route, log, row."""
         self._interrupt_start(name)
-        with self.session(name, _STOP_LOCK_S) as session:
+        with self.session(name, _STOP_LOCK_S, events) as session:
             return lifecycle.remove(session, name, drain_s=drain_s)
 
     def update(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -169,16 +168,3 @@ def metrics(address: Address) -> str:
     if reply is None or reply.status != _OK or not isinstance(reply.body, str):
         return ""
     return reply.body
-
-
-def busy_requests(address: Address) -> int | None:
-    """The number of requests the engine is processing; None if it does not report it."""
-    counts = [float(match[1]) for match in _BUSY.finditer(metrics(address))]
-    return round(sum(counts)) if counts else None
-
-
-_BUSY = re.compile(
-    r"^(?:llamacpp:requests_processing|vllm:num_requests_running|sglang:num_running_reqs)"
-    r"(?:\{[^}]*\})?\s+([\d.eE+-]+)",
-    re.MULTILINE,
-)

@@ -274,10 +274,9 @@ def test_a_file_that_vanishes_before_a_start(
     assert run("stop", "copy").code == 0
     copy.unlink()
     failed = run("start", "copy", "--json")
-    assert failed.code == 5
-    assert "No such file" in failed.json["error"]["message"]
-    row = only(run)
-    assert row["state"] == "failed" and "No such file" in row["reason"]
+    assert failed.code == 1
+    assert failed.json["error"]["code"] == "file_missing"
+    assert only(run)["state"] == "stopped"
     assert living(home) == []
     route = load_routes(config.routing_file).route("copy")
     assert route is not None and not route.enabled
