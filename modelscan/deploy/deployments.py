@@ -124,17 +124,14 @@ class Deployments:
         self, name: str, change: Change, *, timeout_s: float | None = None,
         events: Events = no_events,
     ) -> Deployment:  # fmt: skip
-        """Change replicas or options of a cluster deployment and verify it; raises UsageError for
-        a deployment of this machine."""
+        """Change replicas or options of a cluster deployment and verify it; a change that fails is
+        taken back. Raises UsageError for a deployment of this machine, RemoteError for a failure.
+        """
         from modelscan.deploy import update
 
         limit_s = self.start_timeout_s if timeout_s is None else timeout_s
         with self.session(name, _LOCK_S, events) as session:
-            changed = update.apply(session, name, change, limit_s)
-        if not changed.restart:
-            return changed.deployment
-        self.stop(name, drain_s=0)
-        return self.start(name, timeout_s=limit_s, events=events).deployment
+            return update.apply(session, name, change, limit_s)
 
     def wake(self, name: str, events: Events = no_events) -> Outcome:
         """Start a deployment that was stopped for idleness; a running one is left as it is.
