@@ -145,6 +145,7 @@ def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None
         def show(event: Event) -> None:
             if stream:
                 output.event(event_name(event), **event_fields(event))
+            view.report_cut(event)
             text = event_text(event)
             if text is not None:
                 status.update(text)

@@ -14,7 +14,9 @@ from modelscan.core.units import format_bytes, format_tokens
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
     from modelscan.deploy.deployments import Deployments
+    from modelscan.targets.events import Event
 
+FOUND = "found"  # servers that modelscan did not start
 COLUMNS = ("NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "ENDPOINT", "TARGET")
 
 
@@ -117,7 +119,8 @@ def selected(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:
     if every and names:
         raise UsageError("give names or --all, not both", hint=f"modelscan {verb} --all")
     if every:
-        return [deployment.name for deployment in service().list()]
+        rows = service().list()
+        return [row.name for row in rows if verb == "remove" or row.target != FOUND]
     if not names:
         raise UsageError("no deployment was given", hint=f"modelscan {verb} NAME, or --all")
     return list(dict.fromkeys(names))
@@ -142,6 +145,14 @@ def confirm(question: str, yes: bool, command: str) -> None:
 
     if not click.confirm(question + "?", err=True):
         raise UsageError("cancelled", code="declined")
+
+
+def report_cut(event: Event) -> None:
+    """Warn about requests that a stop has cut."""
+    from modelscan.targets.events import RequestsCut
+
+    if isinstance(event, RequestsCut):
+        current().output.warn(event.text)
 
 
 def adopt_if_unmanaged(name: str, force: bool | None = None) -> None:

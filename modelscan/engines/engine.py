@@ -64,6 +64,7 @@ class Engine(ABC):
     ``owned``: options that modelscan sets itself -> what to write instead (``owned_options``);
     ``owned_variables``: variables with the same effect; ``abbreviates``: it accepts the beginning
     of an option's name.
+    ``caps_context``: it serves at most the trained context, whatever its options say.
     """
 
     name: ClassVar[Backend]
@@ -82,6 +83,7 @@ class Engine(ABC):
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
     harmless: ClassVar[frozenset[str]] = frozenset()
+    caps_context: ClassVar[bool] = False
     package: ClassVar[PythonPackage | None] = None
     owned: ClassVar[Mapping[str, str]] = {}
     owned_variables: ClassVar[frozenset[str]] = frozenset()

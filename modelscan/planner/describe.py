@@ -75,11 +75,29 @@ def plan(
 
 
 def _estimate(fitting: FittingOption, case: PlanningContext) -> Estimate:
-    """The estimate, with a warning if this build of the engine leaves GPUs unused."""
-    note = fitting.option.engine.note
-    if note is None or not case.inventory.gpus:
+    """The estimate, with a warning if this build of the engine leaves GPUs unused, and one if the
+    context is shorter than requested.
+    """
+    notes = [_capped(fitting, case)]
+    if case.inventory.gpus:
+        notes.append(fitting.option.engine.note)
+    new = tuple(note for note in notes if note is not None)
+    if not new:
         return fitting.estimate
-    return replace(fitting.estimate, warnings=(*fitting.estimate.warnings, note))
+    return replace(fitting.estimate, warnings=(*fitting.estimate.warnings, *new))
+
+
+def _capped(fitting: FittingOption, case: PlanningContext) -> str | None:
+    wanted, target = case.wishes.context_tokens, fitting.target_tokens
+    if wanted is None or wanted <= target:
+        return None
+    one = engine(fitting.option.backend)
+    by = f" (--param {one.option_names.positions[0]}=…)" if one.option_names.positions else ""
+    return (
+        f"context {format_tokens(target)} instead of the requested {format_tokens(wanted)}: the "
+        f"model was trained for {format_tokens(target)}, and {one.title} serves no more without "
+        f"scaled positions{by}"
+    )
 
 
 def _must_hide(fitting: FittingOption, case: PlanningContext) -> bool:
@@ -235,7 +253,8 @@ def _share(name: str, device: DeviceEstimate) -> str:
 def _context(fitting: FittingOption, case: PlanningContext) -> str:
     estimate = fitting.estimate
     trained = fitting.option.candidate.shape.architecture.context_tokens
-    origin = "as requested" if case.wishes.context_tokens else "chosen"
+    wanted = case.wishes.context_tokens
+    origin = "as requested" if wanted and wanted <= fitting.target_tokens else "chosen"
     text = f"context {format_tokens(estimate.context_tokens)} {origin}"
     if trained:
         text += f", the model was trained for {format_tokens(trained)}"

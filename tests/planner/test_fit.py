@@ -74,3 +74,19 @@ def test_a_model_that_fits_one_way_only_has_other_settings_as_alternatives() -> 
     flags = {plan.parameters for plan in (found.plan, *found.alternatives)}
     assert len(flags) >= 3
     assert all(plan.estimate.verdict == "fits" for plan in found.alternatives)
+
+
+def test_the_context_is_at_most_what_the_model_was_trained_for() -> None:
+    """More would cost memory that no request can use; the plan says what became of the wish."""
+    model = subject(DENSE_8B, ("Q4_K_M",))
+    trained = model.candidates[0].shape.architecture.context_tokens
+    assert trained is not None
+    wish = Workload(backend="llama.cpp", context_tokens=4 * trained)
+    plan = decide(model, machine(RTX_4090), wish).plan
+    assert plan is not None
+    assert plan.context_tokens == plan.estimate.context_tokens == trained
+    assert any("instead of the requested" in text for text in plan.estimate.warnings)
+    extended = replace(wish, parameters=(("rope-scaling", "yarn"),))
+    longer = decide(model, machine(H100, H100), extended).plan
+    assert longer is not None and longer.context_tokens == 4 * trained
+    assert not any("instead of the requested" in text for text in longer.estimate.warnings)

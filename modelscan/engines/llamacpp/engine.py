@@ -36,6 +36,7 @@ class LlamaCpp(Engine):
     option_names = flags.NAMES
     harmless = flags.HARMLESS
     program_setting: ClassVar[str | None] = "llama_server"
+    caps_context = True
     preference = 0.03
     small_cache = SmallCache(  # perplexity 6.2344 against 6.2322 with F16 weights, Llama-3-8B
         "q8_0", 0.00035, "https://github.com/ggml-org/llama.cpp/pull/7412"
