@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
     from modelscan.deploy.deployments import Deployments
 
-COLUMNS = ("NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "ENDPOINT", "TARGET")
+COLUMNS = (
+    "NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "PROMISED", "MEASURED",
+    "ENDPOINT", "TARGET",
+)  # fmt: skip
 
 
 def service() -> Deployments:
@@ -37,16 +40,32 @@ def table(deployments: Sequence[Deployment]) -> Table:
             deployment.quantization,
             deployment.backend,
             deployment.context_tokens,
+            format_bytes(promised_bytes(deployment)),
+            format_bytes(measured_bytes(deployment)),
             deployment.endpoint,
             deployment.target,
         )
         for deployment in deployments
     ]
     return Table(
-        COLUMNS, rows, numeric=("CONTEXT",), empty="no deployments: modelscan deploy demo",
-        optional=("MODEL", "HEALTH", "CONTEXT", "BACKEND", "QUANT", "TARGET"),
+        COLUMNS, rows, numeric=("CONTEXT", "PROMISED", "MEASURED"),
+        empty="no deployments: modelscan deploy demo",
+        optional=(
+            "MEASURED", "CONTEXT", "MODEL", "HEALTH", "PROMISED", "BACKEND", "QUANT", "TARGET",
+        ),
         whole=("STATE", "ENDPOINT"),
     )  # fmt: skip
+
+
+def promised_bytes(deployment: Deployment) -> int | None:
+    """The estimate that the deployment was admitted with."""
+    return deployment.plan.estimate.total_bytes if deployment.plan else None
+
+
+def measured_bytes(deployment: Deployment) -> int | None:
+    """What its engine reported that it allocated, while it runs."""
+    running = deployment.state is State.RUNNING
+    return deployment.measured.total_bytes if running and deployment.measured else None
 
 
 def reasons(deployments: Iterable[Deployment]) -> list[Note]:

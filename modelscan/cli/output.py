@@ -108,6 +108,16 @@ class Output:
         self._write(text + "\n")
         self.stdout.flush()
 
+    def redraw(self) -> None:
+        """Move to the top of an emptied terminal; nothing elsewhere."""
+        if self.mode is Mode.HUMAN and self.stdout.isatty() and self.width:
+            self.stdout.write("\x1b[H\x1b[2J\x1b[3J")
+
+    def piece(self, text: str, *, dim: bool = False) -> None:
+        """Print a piece of a text that arrives bit by bit."""
+        self._write(f"\x1b[2m{text}\x1b[0m" if dim and self.color else text)
+        self.stdout.flush()
+
     def error(self, error: ModelscanError) -> None:
         """Print an error in the chosen mode."""
         if self.mode is Mode.JSON:

@@ -59,8 +59,23 @@ def deploy(session: Session, target: Target, new: NewDeployment) -> Outcome:
     if previous is not None:
         new = replace(new, created_at=previous.created_at)
         if previous.state in ACTIVE_STATES:
-            _check_replacement(session, target, new)
-            _end(session, previous)
+            return replace_running(session, target, new, previous)
+    return _deploy(session, target, new, previous)
+
+
+def replace_running(
+    session: Session, target: Target, new: NewDeployment, previous: Deployment
+) -> Outcome:
+    """End a running deployment and run the new one under its name, once the new one has a plan."""
+    _check_replacement(session, target, new)
+    _end(session, previous)
+    return _deploy(session, target, new, previous)
+
+
+def _deploy(
+    session: Session, target: Target, new: NewDeployment, previous: Deployment | None
+) -> Outcome:
+    request = new.request
     with undone_by_interrupt(session, new.name, previous):
         session.events(Planning(new.name, new.subject.id))
         proposed = _propose(session, target, new, previous)
