@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -55,7 +55,7 @@ def chat(
         Path | None,
         typer.Option("--save", metavar="FILE", help="Write the conversation to a Markdown file."),
     ] = None,
-) -> Document[ChatAnswer] | None:
+) -> Document[Any] | None:
     """Talk to a deployment. A question as argument or on stdin is answered once."""
     talk = Conversation(name, endpoint_of(context, name), system, max_tokens, temperature)
     question = " ".join(text or ())

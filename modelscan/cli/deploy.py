@@ -256,7 +256,7 @@ def _blocks(deployment: Deployment, changed: bool, preview: Preview | None) -> l
     if not changed:
         blocks.append(Note(f"{deployment.name} runs already with these options"))
     line = curl_line(deployment)
-    return [*blocks, Note(f"\nsend a request: {line}")] if line else blocks
+    return [*blocks, Note(f"\nsend a request:\n{line}")] if line else blocks
 
 
 def _evaluation(evaluation: Evaluation | None) -> list[tuple[str, object]]:

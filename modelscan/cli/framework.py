@@ -73,6 +73,14 @@ def check_options(of: click.Command, ctx: click.Context) -> None:
             raise click.UsageError(f"{name} is not a number up to {LARGEST:g}", ctx)
 
 
+def _complete(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from modelscan.cli.complete import complete
+
+    return complete(ctx, parameter, incomplete)
+
+
 def _restore_help(command: click.Command) -> None:
     """Set the help of arguments again: Click 8.5 resets what Typer before 0.26 has set."""
     missing = [p for p in command.params if isinstance(p, TyperArgument) and not p.help]
@@ -91,6 +99,9 @@ class Command(TyperCommand):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _restore_help(self)
+        for parameter in self.params:
+            if not isinstance(parameter.type, (click.Choice, click.types.BoolParamType)):
+                parameter._custom_shell_complete = _complete
         self.params.extend(global_options())
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -152,6 +163,9 @@ class Root(Group):
 
     def _main_shell_completion(self, *args: Any, **kwargs: Any) -> None:
         """Click's own completion protocol: Typer's needs its classes registered at start-up."""
+        from modelscan.cli.completion import register
+
+        register()
         click.Group._main_shell_completion(self, *args, **kwargs)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:

@@ -36,7 +36,7 @@ def show(name: Name) -> Document:
     blocks: list[Block] = [view.fields(deployment), view.memory_table(deployment)]
     blocks += [Note(f"because: {reason}") for reason in (plan.reasons if plan else ())]
     if line:
-        blocks.append(Note(f"\nsend a request: {line}"))
+        blocks.append(Note(f"\nsend a request:\n{line}"))
     return Document("show", body, blocks, [deployment.name])
 
 
