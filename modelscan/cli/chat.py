@@ -18,7 +18,7 @@ from modelscan.cli.output import Mode, safe
 from modelscan.core.errors import ModelscanError, UsageError
 
 if TYPE_CHECKING:
-    from modelscan.routing.chat import ChatAnswer, Endpoint, Message, Reply
+    from modelscan.routing.chat import ChatAnswer, ChatEndpoint, ChatReply, Message
 
 _HELP = "/clear starts over, /save FILE writes the conversation, /bye or Ctrl-D ends"
 
@@ -28,7 +28,7 @@ class Conversation:
     """The turns so far with the model behind ``endpoint``."""
 
     name: str
-    endpoint: Endpoint
+    endpoint: ChatEndpoint
     system: str | None = None
     max_tokens: int | None = None
     temperature: float | None = None
@@ -71,11 +71,11 @@ def chat(
     return document
 
 
-def endpoint_of(context: Context, name: str) -> Endpoint:
+def endpoint_of(context: Context, name: str) -> ChatEndpoint:
     """Where a deployment or a route answers; raises UsageError where neither runs."""
     from modelscan.core.deployment_state import State
     from modelscan.routing.answers import find_route
-    from modelscan.routing.chat import Endpoint
+    from modelscan.routing.chat import ChatEndpoint
 
     service = view.service()
     if name in {row.name for row in service.list()}:
@@ -84,9 +84,9 @@ def endpoint_of(context: Context, name: str) -> Endpoint:
             raise UsageError(
                 f"{name} is {row.state.value}", hint=f"modelscan start {name}", code="not_running"
             )
-        return Endpoint(row.endpoint, row.served_model or row.model, row.api_key)
+        return ChatEndpoint(row.endpoint, row.served_model or row.model, row.api_key)
     route, _ = find_route(context.config.routing_file, name)
-    return Endpoint(route.base_url, route.served_model or route.model, route.api_key)
+    return ChatEndpoint(route.base_url, route.served_model or route.model, route.api_key)
 
 
 def _once(context: Context, talk: Conversation, question: str) -> Document[ChatAnswer]:
@@ -106,7 +106,7 @@ def _interactive(context: Context, talk: Conversation) -> None:
     if context.output.mode is not Mode.HUMAN:
         raise UsageError("there is no question", hint=f"modelscan chat {talk.name} 'Hello'")
     context.output.note(f"{talk.endpoint.model} at {talk.endpoint.base_url}: {_HELP}")
-    for line in _typed():
+    for line in _typed(context):
         try:
             if not _command(context, talk, line):
                 _exchange(context, talk, line, show=True)
@@ -116,7 +116,7 @@ def _interactive(context: Context, talk: Conversation) -> None:
             context.output.error(error)
 
 
-def _typed() -> Iterator[str]:
+def _typed(context: Context) -> Iterator[str]:
     """The lines that are typed, without empty ones, until ``/bye``, Ctrl-D or Ctrl-C."""
     import contextlib
 
@@ -126,7 +126,7 @@ def _typed() -> Iterator[str]:
         try:
             line = input("> ").strip()
         except (EOFError, KeyboardInterrupt):
-            sys.stderr.write("\n")
+            context.output.note("")
             return
         if line == "/bye":
             return
@@ -148,13 +148,13 @@ def _command(context: Context, talk: Conversation, line: str) -> bool:
     return True
 
 
-def _exchange(context: Context, talk: Conversation, question: str, *, show: bool) -> Reply:
+def _exchange(context: Context, talk: Conversation, question: str, *, show: bool) -> ChatReply:
     """Send a question and print the answer as it arrives; a failed one is not kept."""
-    from modelscan.routing.chat import Message, Reply, ask
+    from modelscan.routing.chat import ChatReply, Message, ask
 
     system = [Message("system", talk.system)] if talk.system else []
     messages = [*system, *talk.messages, Message("user", question)]
-    reply, thinking = Reply(), False
+    reply, thinking = ChatReply(), False
     pieces = ask(
         talk.endpoint, messages, reply, max_tokens=talk.max_tokens, temperature=talk.temperature
     )
@@ -162,7 +162,7 @@ def _exchange(context: Context, talk: Conversation, question: str, *, show: bool
         if not show:
             continue
         if thinking and piece.kind == "content":
-            context.output.stdout.write("\n\n")
+            context.output.piece("\n\n")
         thinking = piece.kind == "reasoning"
         context.output.piece(safe(piece.text), dim=thinking)
     if show:

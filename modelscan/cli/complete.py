@@ -1,4 +1,4 @@
-"""What the shell offers for an argument or the value of an option; no engine and no hub is asked.
+"""What the shell offers for an argument or the value of an option; sends no request.
 
 Every completer reads the local records only and offers nothing where they cannot be read.
 """

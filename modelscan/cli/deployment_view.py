@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import current
-from modelscan.cli.document import Fields, Note, Table
+from modelscan.cli.document import Bar, Fields, Note, Table
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.units import format_bytes, format_tokens
@@ -66,6 +66,15 @@ def measured_bytes(deployment: Deployment) -> int | None:
     """What its engine reported that it allocated, while it runs."""
     running = deployment.state is State.RUNNING
     return deployment.measured.total_bytes if running and deployment.measured else None
+
+
+def memory_bars(deployments: Iterable[Deployment]) -> list[Bar]:
+    """What each running engine has allocated of what it was admitted with."""
+    return [
+        Bar(one.name, [("measured", measured)], promised)
+        for one in deployments
+        if (measured := measured_bytes(one)) and (promised := promised_bytes(one))
+    ]
 
 
 def reasons(deployments: Iterable[Deployment]) -> list[Note]:

@@ -163,7 +163,7 @@ class Root(Group):
 
     def _main_shell_completion(self, *args: Any, **kwargs: Any) -> None:
         """Click's own completion protocol: Typer's needs its classes registered at start-up."""
-        from modelscan.cli.completion import register
+        from modelscan.cli.shells import register
 
         register()
         click.Group._main_shell_completion(self, *args, **kwargs)

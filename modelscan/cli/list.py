@@ -46,7 +46,11 @@ def _document(context: Context) -> Document:
     return Document(
         "list",
         deployment_list(deployments),
-        [view.table(deployments), *view.reasons(deployments)],
+        [
+            view.table(deployments),
+            *view.memory_bars(deployments),
+            *view.reasons(deployments),
+        ],
         [deployment.name for deployment in deployments],
     )
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
+from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table, Text
 from modelscan.core.errors import ModelscanError
 
 
@@ -71,7 +71,8 @@ class Output:
             return
         self.warnings.append(message)
         if self.mode is not Mode.JSON:
-            self.stderr.write(self._wrapped(f"warning: {safe(message)}") + "\n")
+            text = self._wrapped(f"warning: {safe(message)}").removeprefix("warning:")
+            self.stderr.write(f"{self._label('warning:', '33')}{text}\n")
 
     def note(self, message: str) -> None:
         """Print a sentence on stderr; nothing in JSON and quiet mode."""
@@ -92,7 +93,7 @@ class Output:
             for block in document.blocks:
                 self._block(block)
             if document.hint and self.mode is Mode.HUMAN:
-                self.stderr.write(f"\nhint: {safe(document.hint)}\n")
+                self._hint(document.hint)
         self.stdout.flush()
 
     def event(self, name: str, /, **values: Any) -> None:
@@ -126,11 +127,17 @@ class Output:
             self._json(error_envelope(error))
             self.stdout.flush()
             return
-        label = "\x1b[31merror:\x1b[0m" if self.color else "error:"
         message = self._wrapped(f"error: {safe(error.message)}").removeprefix("error:")
-        self.stderr.write(f"{label}{message}\n")
+        self.stderr.write(f"{self._label('error:', '31')}{message}\n")
         if error.hint:
-            self.stderr.write(f"\nhint: {safe(error.hint)}\n")
+            self._hint(error.hint)
+
+    def _hint(self, text: str) -> None:
+        self.stderr.write(f"\n{self._label('hint:', '1')} {safe(text)}\n")
+
+    def _label(self, text: str, style: str) -> str:
+        """A word in a terminal's style (an SGR number), where colour is wanted."""
+        return f"\x1b[{style}m{text}\x1b[0m" if self.color else text
 
     @contextmanager
     def status(self, text: str) -> Iterator[StatusText]:
@@ -164,6 +171,10 @@ class Output:
             self._write((safe(block.text) if self.mode is Mode.HUMAN else block.text) + "\n")
         elif isinstance(block, Note):
             self.note(block.text)
+        elif isinstance(block, Bar) and self.mode is Mode.HUMAN:
+            from modelscan.cli.terminal import draw_bar
+
+            self._write(draw_bar(block, self.width, color=self.color))
 
     def _table(self, table: Table) -> None:
         if not table.rows and table.empty:
@@ -177,7 +188,7 @@ class Output:
         from modelscan.cli.terminal import draw_table
 
         rows = [[flat(for_person(value)) for value in row] for row in table.rows]
-        self._write(draw_table(table, rows, self.width))
+        self._write(draw_table(table, rows, self.width, color=self.color))
 
     def _fields(self, fields: Fields) -> None:
         if self.mode is Mode.PIPE:
@@ -187,7 +198,7 @@ class Output:
         from modelscan.cli.terminal import draw_fields
 
         pairs = [(name, for_person(value)) for name, value in fields.pairs]
-        self._write(draw_fields(pairs, self.width))
+        self._write(draw_fields(pairs, self.width, color=self.color))
 
     def _wrapped(self, text: str) -> str:
         """Wrap prose between words on a terminal only."""

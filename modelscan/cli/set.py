@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class NewAddress:
     """Where the engine listens, the options to drop, and how long to wait."""
 
     port: Annotated[int | None, typer.Option("--port", metavar="PORT", help="Its new port.")] = None
@@ -55,7 +55,7 @@ class Address:
 def set_(
     name: Annotated[str, typer.Argument(help="The deployment's name.", metavar="NAME")],
     shared: SharedOptions,
-    address: Address,
+    address: NewAddress,
     process: Process,
     cluster: Cluster,
 ) -> Document:
@@ -87,7 +87,9 @@ def set_(
     return deployed_document(outcome.deployment, outcome.changed)
 
 
-def changed(request: Request, shared: SharedOptions, address: Address, process: Process) -> Request:
+def changed(
+    request: Request, shared: SharedOptions, address: NewAddress, process: Process
+) -> Request:
     """The request with the given options; those that were not given stay."""
     limits = Limits(
         request.limits.memory_bytes
@@ -135,12 +137,12 @@ def _option_name(key: str) -> str:
 
 
 def _require_cluster_options(
-    row: Deployment, shared: SharedOptions, address: Address, process: Process
+    row: Deployment, shared: SharedOptions, address: NewAddress, process: Process
 ) -> None:
     """Raises UsageError for an option that a cluster's running deployment cannot take."""
     plain = replace(shared.workload, parameters=(), goal=Workload().goal)
     kept = replace(address, drop=None, timeout=None)
-    if plain != Workload() or shared.gpu or kept != Address() or process != Process():
+    if plain != Workload() or shared.gpu or kept != NewAddress() or process != Process():
         raise UsageError(
             f"{row.name} runs on {row.target}: only --replicas, --param, --drop-param and --env "
             "can be changed there",

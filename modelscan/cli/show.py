@@ -33,7 +33,11 @@ def show(name: Name) -> Document:
         launch=service.launch_preview(deployment) if deployment.launch else None,
         curl=line,
     )
-    blocks: list[Block] = [view.fields(deployment), view.memory_table(deployment)]
+    blocks: list[Block] = [
+        view.fields(deployment),
+        view.memory_table(deployment),
+        *view.memory_bars([deployment]),
+    ]
     blocks += [Note(f"because: {reason}") for reason in (plan.reasons if plan else ())]
     if line:
         blocks.append(Note(f"\nsend a request:\n{line}"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Trace:
     """One thing that would go. ``size_bytes`` None: it is no file."""
 
     kind: Literal["deployment", "service", "folder", "weights"]
@@ -32,19 +32,19 @@ class Uninstalled:
     """``removed``: whether the items were removed. ``kept``: what stays, and why."""
 
     removed: bool
-    items: tuple[Item, ...]
+    items: tuple[Trace, ...]
     kept: tuple[str, ...]
 
 
-def items(config: Config, *, weights: bool) -> tuple[Item, ...]:
+def items(config: Config, *, weights: bool) -> tuple[Trace, ...]:
     """Deployments of this machine, the boot unit, modelscan's folders, and pulled weights."""
-    rows = [Item("deployment", one.name, None) for one in _local(config)]
+    rows = [Trace("deployment", one.name, None) for one in _local(config)]
     unit = unit_file()
-    service = [Item("service", str(unit), unit.stat().st_size)] if unit.exists() else []
+    service = [Trace("service", str(unit), unit.stat().st_size)] if unit.exists() else []
     paths = _paths(config, weights=weights)
-    folders = [Item("folder", str(path), _size(path)) for path in paths]
+    folders = [Trace("folder", str(path), _size(path)) for path in paths]
     pulled = list_cached(config) if weights else ()
-    files = [Item("weights", f"{one.repo}@{one.revision[:12]}", one.size_bytes) for one in pulled]
+    files = [Trace("weights", f"{one.repo}@{one.revision[:12]}", one.size_bytes) for one in pulled]
     return (*rows, *service, *folders, *files)
 
 

@@ -18,7 +18,7 @@ _MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ChatEndpoint:
     """Where the model is served: the server's root, the model's name there, a key reference."""
 
     base_url: str
@@ -43,7 +43,7 @@ class Usage:
 
 
 @dataclass(slots=True)
-class Reply:
+class ChatReply:
     """An answer as it arrives. ``reasoning`` is what a thinking model wrote before it."""
 
     content: str = ""
@@ -74,7 +74,7 @@ class ChatAnswer:
 
 
 def ask(
-    endpoint: Endpoint, messages: Sequence[Message], reply: Reply, **options: Any
+    endpoint: ChatEndpoint, messages: Sequence[Message], reply: ChatReply, **options: Any
 ) -> Iterator[Delta]:
     """Send the conversation; yield the answer piece by piece and collect it in ``reply``.
 
@@ -103,7 +103,7 @@ def ask(
                 yield from _pieces(line.removeprefix("data:").strip(), reply)
 
 
-def _pieces(text: str, reply: Reply) -> Iterator[Delta]:
+def _pieces(text: str, reply: ChatReply) -> Iterator[Delta]:
     """The pieces in one event of the stream; ``reply`` gets them as well."""
     if text == "[DONE]":
         return
