@@ -195,8 +195,8 @@ def event_text(event: Event) -> str | None:
 
 
 def progress_text(event: Event) -> str:
-    """An event as a progress text; ``working`` for an event without one."""
-    return event_text(event) or "working"
+    """An event as a progress text; a general one for an event without."""
+    return event_text(event) or f"running {event.name}"
 
 
 def _progress(percent: float | None) -> str:
@@ -255,8 +255,7 @@ def _blocks(deployment: Deployment, changed: bool, preview: Preview | None) -> l
         blocks.append(view.memory_table(deployment))
     if not changed:
         blocks.append(Note(f"{deployment.name} runs already with these options"))
-    line = curl_line(deployment)
-    return [*blocks, Note(f"\nsend a request:\n{line}")] if line else blocks
+    return [*blocks, *view.request_notes(deployment)]
 
 
 def _evaluation(evaluation: Evaluation | None) -> list[tuple[str, object]]:

@@ -100,7 +100,7 @@ def fields(deployment: Deployment) -> Fields:
         ("gpus", ",".join(map(str, deployment.gpus)) or "none (CPU)"),
         ("endpoint", deployment.endpoint),
         ("route", deployment.route),
-        ("pid", deployment.pid),
+        ("pid", None if deployment.pid is None else str(deployment.pid)),
         ("restart", _restart(deployment)),
         (
             "stops after",
@@ -112,6 +112,19 @@ def fields(deployment: Deployment) -> Fields:
     if deployment.reason:
         pairs.insert(2, ("reason", deployment.reason))
     return Fields(pairs)
+
+
+def request_notes(deployment: Deployment) -> list[Note]:
+    """How to send it a request: a command to paste, and what other programs must know."""
+    from modelscan.deploy.answers import curl_line
+
+    line = curl_line(deployment)
+    if line is None:
+        return []
+    key = deployment.api_key or "any text"
+    model = deployment.served_model or deployment.model
+    facts = f"base URL {deployment.endpoint}/v1, model {model}, API key: {key}"
+    return [Note(f"\nclients: {facts}"), Note(f"send a request:\n{line}")]
 
 
 def _restart(deployment: Deployment) -> str | None:

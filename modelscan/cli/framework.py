@@ -108,6 +108,9 @@ class Command(TyperCommand):
         check_options(self, ctx)
         return printed(ctx, super().invoke(ctx))
 
+    def format_arguments(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Nothing: ``format_options`` lists the arguments as well (Click 8.5 has both)."""
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options in groups, without the global ones."""
         write_options(self, ctx, formatter)
@@ -132,6 +135,9 @@ class Group(TyperGroup):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params.extend(global_options())
+
+    def format_arguments(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Nothing: ``format_options`` lists the arguments as well (Click 8.5 has both)."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Options in groups, then the commands and examples of the group itself."""

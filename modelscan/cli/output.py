@@ -71,8 +71,7 @@ class Output:
             return
         self.warnings.append(message)
         if self.mode is not Mode.JSON:
-            text = self._wrapped(f"warning: {safe(message)}").removeprefix("warning:")
-            self.stderr.write(f"{self._label('warning:', '33')}{text}\n")
+            self._labelled("warning:", message, "33")
 
     def note(self, message: str) -> None:
         """Print a sentence on stderr; nothing in JSON and quiet mode."""
@@ -127,17 +126,24 @@ class Output:
             self._json(error_envelope(error))
             self.stdout.flush()
             return
-        message = self._wrapped(f"error: {safe(error.message)}").removeprefix("error:")
-        self.stderr.write(f"{self._label('error:', '31')}{message}\n")
+        self._labelled("error:", error.message, "31")
         if error.hint:
             self._hint(error.hint)
 
     def _hint(self, text: str) -> None:
-        self.stderr.write(f"\n{self._label('hint:', '1')} {safe(text)}\n")
+        self.stderr.write("\n")
+        self._labelled("hint:", text, "1")
 
-    def _label(self, text: str, style: str) -> str:
-        """A word in a terminal's style (an SGR number), where colour is wanted."""
-        return f"\x1b[{style}m{text}\x1b[0m" if self.color else text
+    def _labelled(self, label: str, text: str, style: str) -> None:
+        """A label in a terminal's style (an SGR number), and a text with a hanging indent."""
+        text = safe(text)
+        if self.mode is Mode.HUMAN and len(label) + 1 + len(text) > self.width:
+            from modelscan.cli.terminal import wrap
+
+            indent = " " * (len(label) + 1)
+            text = wrap(text, self.width - len(indent)).replace("\n", f"\n{indent}")
+        shown = f"\x1b[{style}m{label}\x1b[0m" if self.color else label
+        self.stderr.write(f"{shown} {text}\n")
 
     @contextmanager
     def status(self, text: str) -> Iterator[StatusText]:

@@ -116,21 +116,20 @@ def draw_bar(bar: Bar, width: int, *, color: bool = False) -> str:
 def column_widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
     """Column index -> terminal cells, for the columns to draw; empty where they do not fit.
 
-    Where the minimum widths do not fit, the optional columns are omitted, the last first. The
-    widest of the rest shrink until the row fits.
+    Columns without any value are omitted. Where the minimum widths do not fit, so are the optional
+    columns, the last first. The widest of the rest shrink until the row fits.
     """
     from rich.cells import cell_len
 
     names = list(table.columns)
-    widths = {
-        i: max((cell_len(row[i]) for row in (names, *rows)), default=0) for i in range(len(names))
-    }
+    told = [i for i in range(len(names)) if not i or any(row[i] != "-" for row in rows)]
+    widths = {i: max((cell_len(row[i]) for row in (names, *rows)), default=0) for i in told}
     kept = {i for i, name in enumerate(names) if not i or name in (*table.numeric, *table.whole)}
     least = {
         i: size if i in kept else min(size, max(_LEAST, cell_len(names[i])))
         for i, size in widths.items()
     }
-    removable = [names.index(name) for name in table.optional]
+    removable = [i for i in map(names.index, table.optional) if i in widths]
     while removable and _row_width(least) > width:
         index = removable.pop()
         del widths[index], least[index]
