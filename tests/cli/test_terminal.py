@@ -135,7 +135,7 @@ def test_a_row_that_cannot_fit_becomes_a_record() -> None:
         optional=("TARGET",),
     )
     row = ["a-name-of-its-own", "running", "http://127.0.0.1:41000", "local"]
-    lines = draw_table(table, [row], 60).splitlines()
+    lines = draw_table(table, [row], 55).splitlines()
     assert [line.split() for line in lines] == [["NAME", "STATE", "ENDPOINT"], row[:3]]
     records = draw_table(table, [row, row], 40)
     assert records.count("endpoint  http://127.0.0.1:41000") == 2
@@ -154,7 +154,7 @@ def test_a_memory_bar_is_as_long_as_its_share() -> None:
     assert first.endswith("8.00 GiB of 16.0 GiB")
     assert legend.split() == ["█", "weights", "6.00", "GiB", "▓", "KV", "cache", "2.00", "GiB"]
     for width in (30, 50, 120):
-        assert len(draw_bar(bar, width).splitlines()[0]) <= max(width, 38)
+        assert len(draw_bar(bar, width).splitlines()[0]) <= max(width, 39)
 
 
 def test_a_long_warning_has_a_hanging_indent() -> None:
