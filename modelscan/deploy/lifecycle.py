@@ -20,6 +20,7 @@ from modelscan.core.errors import (
     RemoteError,
     UsageError,
 )
+from modelscan.core.verdict import Verdict
 from modelscan.deploy import routes
 from modelscan.deploy.reconcile import Warn, end, fail, finish, reconcile, stopped, unknown
 from modelscan.targets.base import Effects, NewDeployment, Target
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from modelscan.targets.request import Request
 
 DRAIN_S = 10.0
+DOES_NOT_FIT = Verdict.DOES_NOT_FIT.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,24 @@ def deploy(session: Session, target: Target, new: NewDeployment) -> Outcome:
     if previous is not None:
         new = replace(new, created_at=previous.created_at)
         if previous.state in ACTIVE_STATES:
-            _check_replacement(session, target, new)
-            session.target(previous).check_stop(previous)
-            _end(session, previous)
+            return replace_running(session, target, new, previous)
+    return _deploy(session, target, new, previous)
+
+
+def replace_running(
+    session: Session, target: Target, new: NewDeployment, previous: Deployment
+) -> Outcome:
+    """End a running deployment and run the new one under its name, once the new one has a plan."""
+    _check_replacement(session, target, new)
+    session.target(previous).check_stop(previous)
+    _end(session, previous)
+    return _deploy(session, target, new, previous)
+
+
+def _deploy(
+    session: Session, target: Target, new: NewDeployment, previous: Deployment | None
+) -> Outcome:
+    request = new.request
     with undone_by_interrupt(session, new.name, previous):
         session.events(Planning(new.name, new.subject.id))
         proposed = _propose(session, target, new, previous)
@@ -221,9 +238,12 @@ def no_save(_: Deployment) -> None:
 
 def _check_replacement(session: Session, target: Target, new: NewDeployment) -> None:
     """Plan the replacement before the running deployment is ended, so that a wrong option does not
-    end it. A plan that does not fit is no error here: the old deployment's memory becomes free."""
-    with contextlib.suppress(NotDeployableError):
+    end it. A plan without enough memory is no error here: the old deployment's becomes free."""
+    try:
         target.propose(new, Effects(no_save, session.events, session.now))
+    except NotDeployableError as error:
+        if error.code != DOES_NOT_FIT:
+            raise
 
 
 def _propose(

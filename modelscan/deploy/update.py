@@ -37,7 +37,7 @@ def apply(session: Session, name: str, change: Change, timeout_s: float) -> Depl
     the previous options running again.
     """
     if change == Change():
-        raise UsageError("no change was given", hint=f"modelscan update {name} --replicas 2")
+        raise UsageError("no change was given", hint=f"modelscan set {name} --replicas 2")
     row = session.store.get(name)
     if row is None:
         raise unknown(name, sorted(session.store.names()))
