@@ -27,12 +27,12 @@ NAMES = OptionNames(
     gpu_layers=("n-gpu-layers", "gpu-layers", "ngl"),
     positions=("rope-scaling", "rope-scale", "rope-freq-scale", "override-kv"),
     memory=(
-        "batch-size", "b", "ubatch-size", "ub", "swa-full", "flash-attn", "fa", "n-cpu-moe", "ncmoe", "cpu-moe", "cmoe", "tensor-split", "ts",
-        "no-kv-offload", "nkvo", "kv-offload", "override-tensor", "ot", "mmproj", "mm",
-        "no-mmproj", "no-mmproj-offload", "mmproj-offload", "no-op-offload", "op-offload",
-        "no-kv-unified", "repack", "no-repack", "cache-ram", "cram", "spec-type",
-        "spec-draft-model", "model-draft", "md", "spec-draft-n-max", "spec-draft-ngl",
-        "spec-draft-type-k", "spec-draft-type-v",
+        "batch-size", "b", "ubatch-size", "ub", "swa-full", "flash-attn", "fa", "n-cpu-moe",
+        "ncmoe", "cpu-moe", "cmoe", "tensor-split", "ts", "no-kv-offload", "nkvo", "kv-offload",
+        "override-tensor", "ot", "mmproj", "mm", "no-mmproj", "no-mmproj-offload",
+        "mmproj-offload", "no-op-offload", "op-offload", "no-kv-unified", "repack", "no-repack",
+        "cache-ram", "cram", "spec-type", "spec-draft-model", "model-draft", "md",
+        "spec-draft-n-max", "spec-draft-ngl", "spec-draft-type-k", "spec-draft-type-v",
     ),
 )  # fmt: skip
 # Reviewed against the sources of b11549: they allocate nothing, or less than the margin.
