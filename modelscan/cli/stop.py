@@ -35,9 +35,7 @@ def stop(
         view.adopt_if_unmanaged(name, force)
         with current().output.status(f"stopping {name}"):
             service, warn = view.service(), current().output.warn
-            return service.stop(
-                name, drain_s=drain, events=view.report_cut, warn=warn
-            ).deployment
+            return service.stop(name, drain_s=drain, events=view.report_cut, warn=warn).deployment
 
     deployments, error = view.each(view.selected(names, every, "stop"), act)
     body = deployment_list(deployments)
