@@ -13,6 +13,7 @@ from click.shell_completion import CompletionItem
 
 from modelscan.cli.help import command_words
 from modelscan.core.errors import ModelscanError
+from modelscan.engines import ollama
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config
@@ -87,7 +88,7 @@ def _targets(incomplete: str) -> list[str]:
     from modelscan.state.targets import load
 
     configured = [one.name for one in load(_config().paths).items]
-    return _beginning(("local", "ollama", "gpustack", "auto", *configured), incomplete)
+    return _beginning(("local", ollama.NAME, "gpustack", "auto", *configured), incomplete)
 
 
 def _settings(incomplete: str) -> list[str]:
