@@ -144,7 +144,7 @@ def _check_start(session: Session, deployment: Deployment) -> None:
 def _start(session: Session, deployment: Deployment, wait: bool, timeout_s: float) -> Outcome:
     name = deployment.name
     if deployment.state is State.STOPPING and session.target(deployment).controls == "processes":
-        deployment = end(deployment, session)  # it has been told to end; a server's is kept
+        deployment = end(deployment, session)  # it is ending; a server's is kept
     with undone_by_interrupt(session, name, deployment):
         if deployment.state is not State.STARTING:
             return _run(session, deployment, wait, timeout_s)

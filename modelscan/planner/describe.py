@@ -216,7 +216,7 @@ def _devices(fitting: FittingOption, case: PlanningContext) -> str:
 
 
 def _assumed(case: PlanningContext) -> str:
-    """The host memory of simulated hardware, which nobody measured."""
+    """The host memory of simulated hardware, which is assumed, not measured."""
     memory = case.inventory.host.memory_bytes
     if not case.inventory.simulated or not memory or _unified(case.inventory):
         return ""

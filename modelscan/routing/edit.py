@@ -78,7 +78,7 @@ def _first(text: str, fields: Mapping[str, Any]) -> str:
     rest = _without(text, yaml_nodes(text))
     edited = _joined(rest if rest.strip() else HEADER) + _fresh(fields)
     if not _reads_as(edited, _put_data({"version": 1, "routing": {"mode": "direct"}}, fields)):
-        raise _not_editable("write it anew: modelscan config get routing_file")
+        raise _not_editable("write it again: modelscan config get routing_file")
     return edited
 
 

@@ -26,4 +26,5 @@ class Case:
 
     @property
     def architecture(self) -> Architecture:
+        """The model's architecture."""
         return self.model.shape.architecture

@@ -64,7 +64,7 @@ def _override(text: str, devices: int) -> Override:
         ) from error
 
 
-class Moved(NamedTuple):
+class MovedWeights(NamedTuple):
     """``bytes`` of weights by (home, place) and the largest matrix that left a GPU."""
 
     bytes: Mapping[tuple[int, int], int]
@@ -78,12 +78,12 @@ class Moved(NamedTuple):
         )
 
 
-UNMOVED = Moved({}, 0)
+UNMOVED = MovedWeights({}, 0)
 
 
 def moved(
     tensors: Sequence[Tensor], rules: Sequence[Override], layers: Sequence[int], output: int
-) -> Moved:
+) -> MovedWeights:
     """The effect of the rules. ``layers``: the place of each layer, ``output`` of the rest."""
     sizes: Counter[tuple[int, int]] = Counter()
     largest = 0
@@ -94,7 +94,7 @@ def moved(
             continue
         sizes[home, place] += tensor.size_bytes
         largest = max(largest, tensor.size_bytes if place == HOST else 0)
-    return Moved(sizes, largest)
+    return MovedWeights(sizes, largest)
 
 
 def _home(name: str, layers: Sequence[int], output: int) -> int | None:

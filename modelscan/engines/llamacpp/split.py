@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu
 from modelscan.engines.llamacpp.given import option, switched
-from modelscan.engines.llamacpp.overrides import HOST, UNMOVED, Moved, moved, overrides
+from modelscan.engines.llamacpp.overrides import HOST, UNMOVED, MovedWeights, moved, overrides
 from modelscan.engines.llamacpp.settings import whole_number
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Placement:
     host_experts: frozenset[int]
     kv_on_host: bool
     prediction: tuple[int, ...] = ()
-    moved: Moved = UNMOVED
+    moved: MovedWeights = UNMOVED
 
     @property
     def devices(self) -> tuple[int, ...]:

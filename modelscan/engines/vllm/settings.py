@@ -11,9 +11,9 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB, parse_bytes
 from modelscan.engines.option_values import decimal, flag, share, whole
 from modelscan.engines.pool_settings import degrees, kv_dtype, selected_gpus
-from modelscan.engines.vllm import vision_tower
 from modelscan.engines.vllm.capture import capture_sizes
 from modelscan.engines.vllm.flags import NAMES
+from modelscan.engines.vllm.profiled_inputs import profiled
 from modelscan.memory import defaults
 from modelscan.memory.stated_cache import COMPRESSED, MODELOPT, cache_type
 
@@ -103,7 +103,7 @@ def resolve(
     seqs, tokens = _batch(workload, gpus, facts, max_len)
     eager = flag(workload, "enforce-eager")
     speculative = workload.parameter("speculative-config") or ""
-    images, videos = vision_tower.profiled(workload)
+    images, videos = profiled(workload)
     v2 = _second_runner(architecture, facts) and not _pooling(architecture, workload)
     drafted = 1 + _speculative_tokens(speculative)
     piecewise, full = (
@@ -216,7 +216,7 @@ def _charges_graphs(v2: bool, gpus: tuple[Gpu, ...], facts: VllmVersion) -> bool
 
 
 def _prefix_caching(architecture: Architecture, workload: Workload, facts: VllmVersion) -> bool:
-    """As asked for; by default on, for models with states only in newer versions (code:
+    """As requested; by default on, for models with states only in newer versions (code:
     ModelConfig.is_prefix_caching_supported).
     """
     if flag(workload, "no-enable-prefix-caching"):
