@@ -32,7 +32,7 @@ def named(backend: Backend, *options: str) -> tuple[str, ...]:
 @pytest.mark.parametrize(
     ("backend", "option"),
     [("vllm", "data-parallel-size=2"), ("vllm", "quantization=fp8"), ("vllm", "kv-offloading-size=8"),
-     ("vllm", "limit_mm_per_prompt={}"), ("vllm", "enable-sleep-mode"), ("vllm", "an-option-of-2027=1"),
+     ("vllm", "enable-sleep-mode"), ("vllm", "an-option-of-2027=1"),
      ("vllm", 'speculative-config={"method":"eagle3","model":"x"}'), ("vllm", "compilation-config=3"),
      ("vllm", 'compilation-config={"cudagraph_mode":"FULL"}'), ("vllm", "log-cache-size=4"),
      ("sglang", "dp-size=2"), ("sglang", "attention-backend=triton"), ("sglang", "hicache-size=10"),
@@ -93,18 +93,3 @@ def test_swap_space_is_host_memory_of_the_first_engine_only():
 
     assert host("0.6.3") == 8 * GIB
     assert host("0.20.0") == 0
-
-
-def test_without_a_radix_cache_each_request_has_one_state():
-    from modelscan.engines.sglang.settings import resolve
-    from modelscan.engines.sglang.versions import facts_for
-
-    def slots(*options: tuple[str, str | None]) -> int | None:
-        architecture = from_config(CONFIG).architecture
-        return resolve(
-            architecture, Workload(parameters=options), CARD, facts_for("0.5.19")
-        ).state_slots
-
-    assert slots() is None
-    assert slots(("disable-radix-cache", None), ("max-running-requests", "32")) == 32
-    assert slots(("disable-radix-cache", None)) is None

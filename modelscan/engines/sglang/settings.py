@@ -46,6 +46,8 @@ class SglangSettings:
     sliding_ratio: float
     sliding_pool: bool
     graphs: bool
+    radix_cache: bool
+    drafted: int  # tokens of a speculation step: states are kept for each
     speculative_mtp: bool
     cpu_offload_bytes: int
     gpus: tuple[Gpu, ...]
@@ -71,10 +73,7 @@ def resolve(
     default_chunk, default_batch = batch_defaults(memory, tensor)
     chunk = whole(workload, "chunked-prefill-size") or default_chunk
     batch = _graph_batch(workload) or default_batch
-    running = whole(workload, *NAMES.max_requests)
-    state_slots = whole(workload, "max-mamba-cache-size")
-    if flag(workload, "disable-radix-cache"):  # without it no state outlives its request
-        state_slots = state_slots or running
+    running = whole(workload, *NAMES.max_requests) or workload.parallel
     fraction_requested = share(workload, *NAMES.memory_share)
     default = auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
     if architecture.vision and facts.vision_factor:
@@ -94,10 +93,12 @@ def resolve(
         page=whole(workload, "page-size") or 1,
         pool_tokens=whole(workload, "max-total-tokens"),
         state_ratio=decimal(workload, "mamba-full-memory-ratio") or 0.9,
-        state_slots=state_slots,
+        state_slots=whole(workload, "max-mamba-cache-size"),
         sliding_ratio=decimal(workload, "swa-full-tokens-ratio") or 0.8,
         sliding_pool=facts.sliding_pool and not flag(workload, "disable-hybrid-swa-memory"),
         graphs=not any(flag(workload, f"disable-{kind}cuda-graph") for kind in ("", "decode-")),
+        radix_cache=not flag(workload, "disable-radix-cache"),
+        drafted=whole(workload, "speculative-num-draft-tokens") or 0,
         speculative_mtp=workload.parameter("speculative-algorithm") is not None,
         cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
         gpus=gpus,

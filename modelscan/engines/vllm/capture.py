@@ -26,23 +26,28 @@ _HARMLESS = frozenset({
 
 
 def capture_sizes(
-    architecture: Architecture, seqs: int, workload: Workload, facts: VllmVersion
-) -> int:
-    """How many sizes: 1, 2, 4, every 8 to 256, then in the version's step to the maximum.
+    architecture: Architecture, seqs: int, drafted: int, workload: Workload, facts: VllmVersion
+) -> tuple[int, int]:
+    """How many sizes get a piecewise graph, and how many of them a full one as well.
 
-    Code: the maximum is min(2 x max_num_seqs, 512) unless ``max-cudagraph-capture-size`` says, and
-    vLLM's own table of model types raises it (model_executor/models/config.py). A list of sizes
-    replaces them. Raises UsageError for a list without numbers.
+    Sizes: 1, 2, 4, every 8 to 256, then in the version's step to the maximum. Code: the maximum is
+    min(2 x max_num_seqs, 512) unless ``max-cudagraph-capture-size`` says, and vLLM's own table of
+    model types raises it (model_executor/models/config.py). A list of sizes replaces them. Full
+    graphs end at ``seqs`` x ``drafted`` tokens. Raises UsageError for a list without numbers.
     """
     compiler = compilation(workload.parameter("compilation-config"))
     if compiler.get(_MODE) == "NONE":
-        return 0
+        return 0, 0
     listed = _listed(workload, compiler)
     if len(listed) > 1:
-        return len(set(listed))
+        return len(set(listed)), sum(size <= seqs * drafted for size in set(listed))
     most = _CAPTURE_MAXIMA.get(architecture.name, 512) if facts.two_graphs else 512
     asked = whole(workload, "max-cudagraph-capture-size") or _number(compiler.get(_LARGEST))
     largest = asked or next(iter(listed), None) or min(2 * seqs, most)
+    return _count(largest, facts), _count(min(largest, seqs * drafted), facts)
+
+
+def _count(largest: int, facts: VllmVersion) -> int:
     small = sum(size <= largest for size in (1, 2, 4))
     middle = min(largest, 256) // 8
     return small + middle + max(0, largest - 256) // facts.graph_sizes_step
