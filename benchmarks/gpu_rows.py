@@ -1,8 +1,9 @@
 """Measured rows of GPU engines -> what the estimators take: a shape, a workload, an inventory.
 
-Rows: memory_fit.csv and memory_2026_fit.csv of ../shared/data/truth. Shapes: ../shared/data/configs, and for models whose
-config is not there ``data/shapes.json`` (public figures written down by hand). A row whose model
-or card is not known is left out and counted, never guessed.
+Rows: memory_fit.csv and memory_2026_fit.csv of ../shared/data/truth. Shapes:
+../shared/data/configs, and for models whose config is not there ``data/shapes.json`` (public
+figures written down by hand). A row whose model or card is not known is left out and counted,
+never guessed.
 """
 
 from __future__ import annotations

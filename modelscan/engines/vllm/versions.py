@@ -147,8 +147,8 @@ _V2_FIRST = _after(
 )  # fmt: skip
 _V2_LLAMA = _after(
     _V2_FIRST, since=(0, 23, 0), v2_types=frozenset({"qwen3", "llama", "mistral"}),
-    source="code as before; 0.23.0 log of a 1B Llama: 0.24 GiB of activation where the first runner "
-    "takes 0.50, no graphs charged",
+    source="code as before; 0.23.0 log of a 1B Llama: 0.24 GiB of activation where the first "
+    "runner takes 0.50, no graphs charged",
 )  # fmt: skip
 _V2_QUANTIZED = _after(
     _V2_LLAMA, since=(0, 24, 0), v2_quantized=True,
