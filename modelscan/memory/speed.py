@@ -238,7 +238,10 @@ def _seconds(load: Load, wide: bool) -> float:
 
 
 def _fast_links(inventory: Inventory) -> bool:
-    return any(link.kind in ("nvlink", "xgmi") for link in inventory.links)
+    """NVLink or xGMI: as detected; of named cards, what modules with HBM have."""
+    if inventory.links:
+        return any(link.kind in ("nvlink", "xgmi") for link in inventory.links)
+    return all(speed_table.is_module(gpu) for gpu in inventory.gpus)
 
 
 def _all_reduce_s(architecture: Architecture, inventory: Inventory, ranks: int) -> float:

@@ -93,6 +93,12 @@ def _serving(gpu: Gpu, backend: str) -> Coefficients:
     )
 
 
+def is_module(gpu: Gpu) -> bool:
+    """An accelerator module (SXM, OAM): memory of its own kind, and not a PCIe card by name."""
+    hbm = _has_hbm(gpu) or gpu.compute_capability in _HBM_CAPABILITIES
+    return hbm and gpu.vendor in ("nvidia", "amd") and "PCIe" not in gpu.name
+
+
 def _has_hbm(gpu: Gpu) -> bool:
     """Instinct cards, by bandwidth: no GDDR card of AMD reaches 1.5 TB/s."""
     return (gpu.memory_bandwidth_bytes_per_s or 0) > 1_500_000_000_000

@@ -123,7 +123,7 @@ def test_no_fit_names_hardware_that_would_do() -> None:
     found = decide(subject(DENSE_70B, ["BF16", "FP8"]), machine(RTX_4090), Workload())
     assert found.refusal is not None
     assert [(row.count, row.name) for row in found.refusal.required] == [
-        (1, "RTX PRO 6000 96GB"), (2, "L40S 48GB"), (4, "RTX 4090"),
+        (1, "H100 80GB"), (2, "L40S 48GB"), (4, "RTX 4090"),
     ]  # fmt: skip
     for row in found.refusal.required:
         assert row.reason

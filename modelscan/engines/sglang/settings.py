@@ -84,7 +84,7 @@ def resolve(
         fraction_requested=bool(fraction_requested),
         chunk=chunk,
         graph_batch=batch,
-        running=whole(workload, *NAMES.max_requests) or workload.parallel,
+        running=whole(workload, *NAMES.max_requests),
         kv_dtype=cache_type(kv_dtype(workload, "SGLang", NAMES), architecture, _followed(facts)),
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,

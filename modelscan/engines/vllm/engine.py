@@ -9,7 +9,7 @@ from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.support import KERNELS
-from modelscan.engines.vllm.versions import facts_for, residuals_for
+from modelscan.engines.vllm.versions import RESIDUALS, facts_for
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
@@ -64,7 +64,7 @@ class Vllm(PoolEngine):
         return memory.estimate(shape, workload, inventory, version=version)
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
-        return residuals_for(version)
+        return RESIDUALS
 
     def parse_log(self, text: str) -> LogFigures:
         from modelscan.engines.vllm import log

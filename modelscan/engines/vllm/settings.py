@@ -151,7 +151,7 @@ def _batch(
     workload: Workload, gpus: tuple[Gpu, ...], facts: VllmVersion, max_len: int
 ) -> tuple[int, int]:
     """(sequences, tokens) of one step, as given or by version and card."""
-    seqs = whole(workload, *NAMES.max_requests) or workload.parallel or _default_seqs(gpus, facts)
+    seqs = whole(workload, *NAMES.max_requests) or _default_seqs(gpus, facts)
     tokens = whole(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
     return seqs, tokens
 
