@@ -11,8 +11,8 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB, parse_bytes
 from modelscan.engines.option_values import decimal, flag, share, whole
 from modelscan.engines.pool_settings import degrees, kv_dtype, selected_gpus
-from modelscan.engines.vllm import vision_tower
 from modelscan.engines.vllm.flags import NAMES
+from modelscan.engines.vllm.multimodal_options import profiled
 from modelscan.memory import defaults
 from modelscan.memory.stated_cache import COMPRESSED, MODELOPT, cache_type
 
@@ -103,7 +103,7 @@ def resolve(
     eager = flag(workload, "enforce-eager")
     speculative = workload.parameter("speculative-config") or ""
     largest = 0 if eager else _largest_capture(architecture, seqs, workload, facts)
-    images, videos = vision_tower.profiled(workload)
+    images, videos = profiled(workload)
     v2 = _second_runner(architecture, facts) and not _pooling(architecture, workload)
     drafted = 1 + _speculative_tokens(speculative)
     dtype = workload.parameter("dtype")
@@ -212,7 +212,7 @@ def _charges_graphs(v2: bool, gpus: tuple[Gpu, ...], facts: VllmVersion) -> bool
 
 
 def _prefix_caching(architecture: Architecture, workload: Workload, facts: VllmVersion) -> bool:
-    """As asked for; by default on, for models with states only in newer versions (code:
+    """As requested; by default on, for models with states only in newer versions (code:
     ModelConfig.is_prefix_caching_supported).
     """
     if flag(workload, "no-enable-prefix-caching"):
@@ -227,11 +227,11 @@ def _largest_capture(
     architecture: Architecture, seqs: int, workload: Workload, facts: VllmVersion
 ) -> int:
     """The largest captured batch: min(2 x max_num_seqs, 512) unless
-    ``max-cudagraph-capture-size`` states it; vLLM's own table of model types raises it
-    (model_executor/models/config.py).
+    ``max-cudagraph-capture-size`` states it or vLLM's own table of model types does
+    (model_executor/models/config.py: gpt-oss has 1024, however few requests there are).
     """
-    most = _CAPTURE_MAXIMA.get(architecture.name, 512) if facts.two_graphs else 512
-    return whole(workload, "max-cudagraph-capture-size") or min(2 * seqs, most)
+    own = _CAPTURE_MAXIMA.get(architecture.name) if facts.two_graphs else None
+    return whole(workload, "max-cudagraph-capture-size") or own or min(2 * seqs, 512)
 
 
 def _capture_sizes(largest: int, facts: VllmVersion) -> int:

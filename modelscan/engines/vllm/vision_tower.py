@@ -6,13 +6,11 @@ budget of tokens allows, keeps their embeddings, and only then runs the language
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture
-    from modelscan.core.workload import Workload
     from modelscan.engines.vllm.settings import VllmSettings
 
 # The processors' largest image: 12,845,056 pixels of 28 x 28 a token (Qwen2-VL, 2.5), 16,777,216
@@ -30,7 +28,7 @@ class Profile:
 
 
 def profile(architecture: Architecture, settings: VllmSettings) -> Profile | None:
-    """None for other towers, and where vLLM is told not to profile one."""
+    """None for other towers, and with options that exclude it."""
     extra = architecture.extra
     merge, values = int(extra.get("vision_merge", 0)), int(extra.get("vision_patch_values", 0))
     if not merge or not settings.profiled_images:
@@ -53,25 +51,3 @@ def _item_tokens(frames_per_patch: int, settings: VllmSettings) -> int:
         return _IMAGE_TOKENS
     pairs = min(_VIDEO_FRAMES // frames_per_patch, settings.max_model_len // _IMAGE_TOKENS)
     return _IMAGE_TOKENS * max(1, pairs)
-
-
-def profiled(workload: Workload) -> tuple[bool, bool]:
-    """(images, videos): which inputs the start profiles, by the options of the launch."""
-    for name in ("skip-mm-profiling", "language-model-only"):
-        if workload.parameter(name) is not None or name in dict(workload.parameters):
-            return False, False
-    limits = _limits(workload.parameter("limit-mm-per-prompt"))
-    images, videos = limits.get("image") != 0, limits.get("video") != 0
-    return images or videos, videos
-
-
-def _limits(text: str | None) -> dict[str, Any]:
-    """``{"image": 2}`` or ``image=2,video=0``; anything else limits nothing."""
-    if not text:
-        return {}
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError:
-        pairs = (part.split("=", 1) for part in text.split(",") if "=" in part)
-        found = {key.strip(): int(value) for key, value in pairs if value.strip().isdigit()}
-    return found if isinstance(found, dict) else {}
