@@ -188,8 +188,8 @@ def facts_for(version: str | None) -> VllmVersion:
     return row_for(VERSIONS, parse_version(version or DEFAULT_VERSION))
 
 
-# benchmarks/bench_memory_gpu.py: the least that contains 95 % of the parts and pools of 105 measured
-# starts. vLLM on unified memory budgets what the whole machine uses (DGX Spark: 8 GiB).
+# benchmarks/bench_memory_gpu.py: the least that contains 95 % of the parts and pools of 105
+# measured starts. vLLM on unified memory budgets what the whole machine uses (DGX Spark: 8 GiB).
 RESIDUALS = Residuals(
     compute=0.05, weights=0.012, kv=0.001, floor_bytes=300 * MIB, graphs=0.3, unified=0.065
 )
