@@ -9,7 +9,7 @@ from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.support import KERNELS, drawback
-from modelscan.engines.vllm.versions import facts_for, residuals_for
+from modelscan.engines.vllm.versions import RESIDUALS, facts_for
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
@@ -84,7 +84,7 @@ class Vllm(PoolEngine):
         return super().reads(name, value)
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
-        return residuals_for(version)
+        return RESIDUALS
 
     def parse_log(self, text: str) -> LogFigures:
         from modelscan.engines.vllm import log

@@ -28,9 +28,9 @@ from modelscan.engines.vllm.settings import VllmSettings, resolve
 from modelscan.engines.vllm.versions import (
     DEFAULT_VERSION,
     OLDEST_VERSION,
+    RESIDUALS,
     VllmVersion,
     facts_for,
-    residuals_for,
 )
 from modelscan.memory.rank_weights import (
     LayerCounts,
@@ -80,7 +80,7 @@ def _estimate(
         shape.architecture, settings, ranks, lambda rank: _Start(rank, settings).problem()
     )
     start = Start(
-        NAME, version, settings.max_model_len, settings, residuals_for(version),
+        NAME, version, settings.max_model_len, settings, RESIDUALS,
         assumptions=(*_assumptions(settings), *_unknown(version)),
     )  # fmt: skip
     return assemble(shape, ranks, start, problems)
