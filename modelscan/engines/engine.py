@@ -10,15 +10,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from modelscan.engines.support_rules import NATIVE, Support, absent
+from modelscan.engines.support_rules import NATIVE, SPEECH, Support, absent
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import ModelShape
+    from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Backend, Workload
     from modelscan.engines.base import EngineFailure
+    from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
     from modelscan.engines.residuals import Residuals
@@ -49,6 +50,7 @@ class Engine(ABC):
     ``needs_linux``: has no build for another operating system.
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache.
+    ``transcribes``: serves speech recognition, for classes that its tables list.
     ``program_setting``: the setting that names its program or Python.
     """
 
@@ -66,6 +68,7 @@ class Engine(ABC):
     profiles_all_slots: ClassVar[bool] = False
     own_server: ClassVar[bool] = False
     needs_linux: ClassVar[bool] = False
+    transcribes: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
     package: ClassVar[PythonPackage | None] = None
 
@@ -76,15 +79,31 @@ class Engine(ABC):
 
     def task_support(self, task: str) -> Support:
         """Whether it serves models of this task."""
-        if task not in CHAT_TASKS:
+        if task not in CHAT_TASKS and not (self.transcribes and task == SPEECH):
             return absent(f"no engine here serves {task.replace('_', ' ')} models")
         return Support(NATIVE, f"{self.name} serves {task} models")
 
     @abstractmethod
-    def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
+    def gpu_support(
+        self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None
+    ) -> Support:
         """Support of a quantization on one GPU. ``original``: the model was published in this
-        format.
+        format; ``version``: of the engine, None for the default one.
         """
+
+    def option_support(self, workload: Workload, version: str | None) -> Support:
+        """Whether this version has the user's options."""
+        return Support(NATIVE, "no options")
+
+    def launch_support(self, question: LaunchQuestion) -> Support:
+        """Whether the version starts this model with these options, memory apart. ``notes`` say
+        which version the facts are of, where it is not the one named.
+        """
+        return Support(NATIVE, f"{self.name} starts it")
+
+    def computing_dtype(self, architecture: Architecture, version: str | None) -> str:
+        """The value of ``--dtype`` for a GPU without bfloat16 arithmetic."""
+        return "half"
 
     @abstractmethod
     def host_support(self, file_format: str, *, forced: bool) -> Support:

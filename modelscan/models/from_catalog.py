@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.plan import Candidate, ResolvedModel
+from modelscan.engines.version_tables import listed_anywhere
 from modelscan.formats.quantization import bits_per_weight, canonical
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from modelscan.state.config import Config
 
 COUNTED = ("user", "huggingface", "modelscope", "llmfit")  # sources of parameters
+PACKAGED = "configs"  # the source of configs that are not the repository's own file
 ENGINE_FORMATS = ("safetensors", "gguf")
 _SIMILAR = 3
 # Lower bound by parameters: prediction layers are counted but not loaded (2 % of DeepSeek-R1);
@@ -194,6 +196,7 @@ def shape_of(
                 format=variant.format,
                 architecture=read() if read and config is model.architecture else None,
             )
+            shape = _with_own_classes(shape, model)
             return _with_context(shape, model.limits.context_tokens)
         except UsageError:
             pass  # the config or format is not supported: estimate it by its parameters
@@ -210,6 +213,17 @@ def shape_of(
         quantization=canonical(variant.quantization),
         weight_bytes=variant.weight_bytes,
     )
+
+
+def _with_own_classes(shape: ModelShape, model: Model) -> ModelShape:
+    """Packages of configs abbreviate some class names: one that no engine lists is not the
+    model's own.
+    """
+    origin, checkpoint = model.provenance.get("architecture"), shape.architecture.checkpoint
+    if origin is None or origin.source != PACKAGED or listed_anywhere(checkpoint.classes):
+        return shape
+    own = replace(checkpoint, classes=())
+    return replace(shape, architecture=replace(shape.architecture, checkpoint=own))
 
 
 def _counted(model: Model) -> bool:

@@ -176,7 +176,7 @@ def _refusal(
         needed = refuse.least_bytes(model, case)
     listed = any(candidate.variant.format == "gguf" for candidate in model.candidates)
     size_matters = listed if verdict is Verdict.UNKNOWN else code == verdict.value
-    refusals = (*run.refused, *describe.telling(run.rejected))
+    refusals = (*run.unknown, *run.refused, *describe.telling(run.rejected))
     gaps = [gap.reason for gap in missing if gap.kind != "engine" or code != verdict.value]
     reasons = describe.refusal_reasons(model, case, run.misses, refusals, absent)
     refusal = Refusal(

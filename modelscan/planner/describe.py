@@ -10,6 +10,7 @@ from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.core.workload import BACKENDS
 from modelscan.engines.flags import environment, render
+from modelscan.engines.rope_length import trained_tokens
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
 from modelscan.planner.context import PlanningContext, device_label
@@ -178,7 +179,7 @@ def _share(name: str, device: DeviceEstimate) -> str:
 
 def _context(fitting: FittingOption, case: PlanningContext) -> str:
     estimate = fitting.estimate
-    trained = fitting.option.candidate.shape.architecture.context_tokens
+    trained = trained_tokens(fitting.option.candidate.shape.architecture)
     origin = "as requested" if case.wishes.context_tokens else "chosen"
     text = f"context {format_tokens(estimate.context_tokens)} {origin}"
     if trained:

@@ -39,8 +39,8 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     kind = cache_type(workload)
     if kind:
         yield NAMES.kv_cache[0], _FP8 if kind == "fp8" else kind
-    if launch.half:
-        yield "dtype", "half"
+    if launch.dtype:
+        yield "dtype", launch.dtype
     if serves_vectors(launch, workload):
         yield "is-embedding", None
     if workload.adapters:

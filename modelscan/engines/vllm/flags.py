@@ -17,7 +17,7 @@ from modelscan.engines.versions import Version, parse_version
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
 
-RUNNER_SINCE: Version = (0, 10, 0)  # ``--runner pooling`` replaced ``--task embed|score``
+RUNNER_SINCE: Version = (0, 10, 1)  # ``--runner pooling`` replaced ``--task embed|score``
 QUIET_LOG_SINCE: Version = (0, 10, 1)  # prompts are logged only on --enable-log-requests
 
 NAMES = OptionNames(
@@ -53,8 +53,8 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     kind = cache_type(workload)
     if kind:
         yield NAMES.kv_cache[0], kind
-    if launch.half:
-        yield "dtype", "half"
+    if launch.dtype:
+        yield "dtype", launch.dtype
     if serves_vectors(launch, workload):
         yield from _pooling(parse_version(workload.backend_version), launch.task)
     if workload.adapters:
