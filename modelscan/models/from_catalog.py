@@ -187,7 +187,7 @@ def shape_of(
     """
     if model.architecture is not None:
         try:
-            config = _config_for(model.architecture, variant)
+            config = _config_for(own_config(model), variant)
             shape = from_config(
                 config,
                 quantization=canonical(variant.quantization),
@@ -196,7 +196,6 @@ def shape_of(
                 format=variant.format,
                 architecture=read() if read and config is model.architecture else None,
             )
-            shape = _with_own_classes(shape, model)
             return _with_context(shape, model.limits.context_tokens)
         except UsageError:
             pass  # the config or format is not supported: estimate it by its parameters
@@ -215,15 +214,18 @@ def shape_of(
     )
 
 
-def _with_own_classes(shape: ModelShape, model: Model) -> ModelShape:
-    """Packages of configs abbreviate some class names: one that no engine lists is not the
-    model's own.
+def own_config(model: Model) -> Mapping[str, Any]:
+    """The catalog's config; without class names that are not the model's own.
+
+    Packages of configs abbreviate some: one that no engine lists is not the repository's.
     """
-    origin, checkpoint = model.provenance.get("architecture"), shape.architecture.checkpoint
-    if origin is None or origin.source != PACKAGED or listed_anywhere(checkpoint.classes):
-        return shape
-    own = replace(checkpoint, classes=())
-    return replace(shape, architecture=replace(shape.architecture, checkpoint=own))
+    config = model.architecture or {}
+    origin = model.provenance.get("architecture")
+    classes = config.get("architectures")
+    packaged = origin is not None and origin.source == PACKAGED
+    if not packaged or not isinstance(classes, (list, tuple)) or listed_anywhere(tuple(classes)):
+        return config
+    return {key: value for key, value in config.items() if key != "architectures"}
 
 
 def _counted(model: Model) -> bool:
