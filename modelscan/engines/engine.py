@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from modelscan.engines.residuals import Residuals
 
 CHAT_TASKS = ("chat", "embedding", "rerank")
+_SERVED = {
+    "speech_to_text": "transcription", "text_to_speech": "speech synthesis",
+    "image": "image generation", "video": "video generation",
+}  # fmt: skip
+
+
+def task_name(task: str) -> str:
+    """What an engine would serve: ``image generation``, ``rerank models``."""
+    return _SERVED.get(task, f"{task.replace('_', ' ')} models")
 
 
 class PythonPackage(NamedTuple):
@@ -54,6 +63,7 @@ class Engine(ABC):
     ``divides_context``: slots share the context size that it is started with.
     ``profiles_all_slots``: the activation peak grows with the largest number of requests.
     ``own_server``: a server that runs already holds the models; modelscan starts no process.
+    ``recipe_tasks``: further tasks, of the models that the catalog has a recipe for.
     ``needs_linux``: has no build for another operating system.
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache, with its cost in quality.
@@ -73,6 +83,7 @@ class Engine(ABC):
     divides_context: ClassVar[bool] = False
     profiles_all_slots: ClassVar[bool] = False
     own_server: ClassVar[bool] = False
+    recipe_tasks: ClassVar[tuple[str, ...]] = ()
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
     package: ClassVar[PythonPackage | None] = None
@@ -84,8 +95,8 @@ class Engine(ABC):
 
     def task_support(self, task: str) -> Support:
         """Whether it serves models of this task."""
-        if task not in CHAT_TASKS:
-            return absent(f"no engine here serves {task.replace('_', ' ')} models")
+        if task not in (*CHAT_TASKS, *self.recipe_tasks):
+            return absent(f"{self.name} does not serve {task_name(task)}")
         return Support(NATIVE, f"{self.name} serves {task} models")
 
     def drawback(self, gpu: Gpu) -> Drawback | None:

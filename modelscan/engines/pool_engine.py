@@ -67,8 +67,12 @@ class PoolEngine(Engine):
 
 
 def common_options(names: OptionNames, launch: LaunchSettings) -> Iterable[OptionPair]:
-    """Context, memory share, degrees and slots, in the spelling of ``names``."""
-    yield names.context[0], str(launch.context_tokens)
+    """Context, memory share, degrees and slots, in the spelling of ``names``.
+
+    A transcription's context is the model's own: 448 tokens of text for 30 seconds of Whisper.
+    """
+    if launch.task != "speech_to_text":
+        yield names.context[0], str(launch.context_tokens)
     if launch.memory_utilization is not None:
         yield names.memory_share[0], f"{launch.memory_utilization:g}"
     if launch.tensor_parallel > 1:

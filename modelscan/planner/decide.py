@@ -54,16 +54,17 @@ def decide(
     only the verdict of a refusal. Raises NotDeployableError where a repository's own code would run
     without ``--allow-unsafe``, UsageError for options that contradict each other.
     """
-    closed = refuse.closed_refusal(model)
-    if closed is not None:
-        return Decision(plan=None, refusal=closed)
+    task = "embedding" if wishes.embedding else model.task
+    early = refuse.closed_refusal(model) or refuse.task_refusal(model, task)
+    if early is not None:
+        return Decision(plan=None, refusal=early)
     refuse.remote_code(model, wishes)
     wishes = apply_user_flags(wishes)
     case = PlanningContext(
         machine=machine,
         inventory=with_reserve(machine.free_inventory()),
         wishes=wishes,
-        task="embedding" if wishes.embedding else model.task,
+        task=task,
         estimate=estimator or own_estimator(model.id, machine.history),
     )
     run = Attempts(model, case, machine.engines, explain, everything).run()

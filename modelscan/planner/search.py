@@ -170,9 +170,19 @@ class _Search:
             yield undivided._replace(option=label)
             return
         recommended = _has_recipe(self.model, candidate, engine.name, workload.mode)
+        if not recommended and self.context.task in registry.engine(engine.name).recipe_tasks:
+            yield Rejected(label, self._without_recipe(variant.repo, engine.name))
+            return
         yield from self._on_host(candidate, engine, label, recommended)
         for gpus in sets:
             yield self._on(candidate, engine, gpus, label, recommended)
+
+    def _without_recipe(self, repo: str, backend: str) -> str:
+        specs = self.model.model.specs if self.model.model else ()
+        others = [spec.backend for spec in specs if spec.repo == repo]
+        if others:
+            return f"its recipe is for {others[0]}, which GPUStack runs: --target gpustack"
+        return f"the catalog has no recipe of {backend} for {repo}"
 
     def _undivided(self, backend: str) -> Rejected | None:
         """Why ``--tensor-parallel`` cannot be honoured by an engine here; None if it can."""

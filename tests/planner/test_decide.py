@@ -236,7 +236,7 @@ def test_tasks_no_engine_serves() -> None:
     model = replace(subject(DENSE_8B, ["BF16"]), task="text_to_speech")
     found = decide(model, machine(RTX_4090), Workload())
     assert found.plan is None
-    assert "text to speech" in " ".join(reason for _, reason in found.rejected)
+    assert "speech synthesis" in " ".join(found.refusal.reasons)
 
 
 def test_closed_weights() -> None:

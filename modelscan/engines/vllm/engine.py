@@ -37,6 +37,7 @@ class Vllm(PoolEngine):
     kernels = KERNELS
     key_variable = "VLLM_API_KEY"
     profiles_all_slots = True
+    recipe_tasks = ("speech_to_text",)  # /v1/audio/transcriptions
     package = PythonPackage(
         modules=(  # 0.32 moved its server and calls the old place deprecated
             "vllm.entrypoints.launchers.api_server.entry",
