@@ -34,9 +34,12 @@ class RopeScaling:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """``classes``: the ``architectures``; ``model_type``: that of the outermost table."""
+    """``classes``: the ``architectures``; ``model_type``: that of the outermost table;
+    ``positions``: the stated length in tokens, without RoPE scaling.
+    """
 
     classes: tuple[str, ...] = ()
     model_type: str = ""
     quantization: StoredQuantization | None = None
     ropes: tuple[RopeScaling, ...] = ()
+    positions: int | None = None

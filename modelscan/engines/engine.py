@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from modelscan.engines.support_rules import NATIVE, SPEECH, Support, absent
+from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from modelscan.engines.residuals import Residuals
 
 CHAT_TASKS = ("chat", "embedding", "rerank")
+_SERVED = {
+    "speech_to_text": "transcription", "text_to_speech": "speech synthesis",
+    "image": "image generation", "video": "video generation",
+}  # fmt: skip
+
+
+def task_name(task: str) -> str:
+    """What an engine would serve: ``image generation``, ``rerank models``."""
+    return _SERVED.get(task, f"{task.replace('_', ' ')} models")
 
 
 class PythonPackage(NamedTuple):
@@ -37,6 +46,14 @@ class PythonPackage(NamedTuple):
     cpu_builds: bool = False  # whether a build for the CPU serves models
 
 
+class SmallCache(NamedTuple):
+    """A type that halves the KV cache. ``loss`` = ln(perplexity / perplexity of a 16-bit cache)."""
+
+    name: str
+    loss: float
+    source: str
+
+
 class Engine(ABC):
     """One engine. Class attributes are its properties.
 
@@ -47,10 +64,10 @@ class Engine(ABC):
     ``divides_context``: slots share the context size that it is started with.
     ``profiles_all_slots``: the activation peak grows with the largest number of requests.
     ``own_server``: a server that runs already holds the models; modelscan starts no process.
+    ``recipe_tasks``: further tasks, of the models that the catalog has a recipe for.
     ``needs_linux``: has no build for another operating system.
     ``preference``: the planner's cost among engines that serve the same bytes.
-    ``small_cache``: the type that halves the KV cache.
-    ``transcribes``: serves speech recognition, for classes that its tables list.
+    ``small_cache``: the type that halves the KV cache, with its cost in quality.
     ``program_setting``: the setting that names its program or Python.
     """
 
@@ -59,7 +76,7 @@ class Engine(ABC):
     formats: ClassVar[tuple[str, ...]]
     option_names: ClassVar[OptionNames]
     preference: ClassVar[float]
-    small_cache: ClassVar[str]
+    small_cache: ClassVar[SmallCache]
     pickles: ClassVar[bool] = False
     reserves_pool: ClassVar[bool] = False
     splits_tensors: ClassVar[bool] = False
@@ -67,8 +84,8 @@ class Engine(ABC):
     divides_context: ClassVar[bool] = False
     profiles_all_slots: ClassVar[bool] = False
     own_server: ClassVar[bool] = False
+    recipe_tasks: ClassVar[tuple[str, ...]] = ()
     needs_linux: ClassVar[bool] = False
-    transcribes: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
     package: ClassVar[PythonPackage | None] = None
 
@@ -79,9 +96,13 @@ class Engine(ABC):
 
     def task_support(self, task: str) -> Support:
         """Whether it serves models of this task."""
-        if task not in CHAT_TASKS and not (self.transcribes and task == SPEECH):
-            return absent(f"no engine here serves {task.replace('_', ' ')} models")
+        if task not in (*CHAT_TASKS, *self.recipe_tasks):
+            return absent(f"{self.name} does not serve {task_name(task)}")
         return Support(NATIVE, f"{self.name} serves {task} models")
+
+    def drawback(self, gpu: Gpu) -> Drawback | None:
+        """Why another engine is preferred for chat on this GPU, though this one runs there."""
+        return None
 
     @abstractmethod
     def gpu_support(
@@ -100,6 +121,12 @@ class Engine(ABC):
         which version the facts are of, where it is not the one named.
         """
         return Support(NATIVE, f"{self.name} starts it")
+
+    def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
+        """The longest context in tokens that the version accepts for this configuration; None if
+        it checks none.
+        """
+        return None
 
     def computing_dtype(self, architecture: Architecture, version: str | None) -> str:
         """The value of ``--dtype`` for a GPU without bfloat16 arithmetic."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from modelscan.core.workload import Backend
+from modelscan.engines.position_scaling import PositionScaling
 
 OptionPair = tuple[str, str | None]  # (long name without dashes, value); None is a bare flag
 Options = tuple[OptionPair, ...]
@@ -19,8 +20,8 @@ class OptionNames(NamedTuple):
     """Spellings by meaning; () if the engine has no such option.
 
     ``context`` is per request, ``total_context`` for all ``slots`` together; ``max_requests``
-    limits the requests served at once. ``memory`` lists every other option that changes what the
-    engine allocates, as its estimate reads them.
+    limits the requests served at once; ``positions`` scale the positions of tokens. ``memory``
+    lists every other option that changes what the engine allocates, as its estimate reads them.
     """
 
     context: Names = ()
@@ -33,6 +34,7 @@ class OptionNames(NamedTuple):
     memory_share: Names = ()
     kv_cache: Names = ()
     gpu_layers: Names = ()
+    positions: Names = ()
     memory: Names = ()
 
     @property
@@ -58,3 +60,4 @@ class LaunchSettings:
     memory_utilization: float | None = None
     dtype: str | None = None  # None: the engine's own choice
     pooling: str | None = None  # None: as the model's own metadata states
+    positions: PositionScaling | None = None  # for a context beyond the trained length

@@ -27,7 +27,8 @@ def stated(
     ``overrides``: the option with a JSON object that replaces keys of the config; ``scaling``:
     options that replace its RoPE settings alone.
     """
-    positions, ropes = architecture.context_tokens, architecture.checkpoint.ropes
+    positions = architecture.checkpoint.positions or architecture.context_tokens
+    ropes = architecture.checkpoint.ropes
     for name in scaling:
         table = _object(workload.parameter(name))
         ropes = (rope_of(table),) if table else ropes
@@ -48,12 +49,3 @@ def _object(text: str | None) -> Mapping[str, Any]:
 def _nested(changed: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = changed.get("text_config")
     return inner if isinstance(inner, Mapping) else {}
-
-
-def trained_tokens(architecture: Architecture) -> int | None:
-    """The trained context: YaRN in the config extends the original length by its factor."""
-    positions = architecture.context_tokens
-    for rope in architecture.checkpoint.ropes:
-        if rope.kind == YARN and rope.factor and rope.original_tokens:
-            return max(positions or 0, int(rope.original_tokens * rope.factor))
-    return positions

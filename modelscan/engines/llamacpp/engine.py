@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from modelscan.engines.engine import Engine
+from modelscan.engines.engine import Engine, SmallCache
 from modelscan.engines.llamacpp import NAME, flags
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
@@ -36,7 +36,9 @@ class LlamaCpp(Engine):
     option_names = flags.NAMES
     program_setting: ClassVar[str | None] = "llama_server"
     preference = 0.03
-    small_cache = "q8_0"
+    small_cache = SmallCache(  # perplexity 6.2344 against 6.2322 with F16 weights, Llama-3-8B
+        "q8_0", 0.00035, "https://github.com/ggml-org/llama.cpp/pull/7412"
+    )
     offloads_layers = True
     divides_context = True
 

@@ -14,10 +14,12 @@ NAMES = OptionNames(
     total_context=("ctx-size", "c"),
     unified=("kv-unified", "kvu"),
     slots=("parallel", "np"),
+    kv_cache=("cache-type-k", "ctk", "cache-type-v", "ctv"),
     gpu_layers=("n-gpu-layers", "gpu-layers", "ngl"),
+    positions=("rope-scaling", "rope-scale", "rope-freq-scale", "override-kv"),
     memory=(
-        "batch-size", "b", "ubatch-size", "ub", "swa-full", "cache-type-k", "ctk", "cache-type-v",
-        "ctv", "flash-attn", "fa", "n-cpu-moe", "ncmoe", "cpu-moe", "cmoe", "tensor-split", "ts",
+        "batch-size", "b", "ubatch-size", "ub", "swa-full", "flash-attn", "fa",
+        "n-cpu-moe", "ncmoe", "cpu-moe", "cmoe", "tensor-split", "ts",
         "no-kv-offload", "nkvo",
     ),
 )  # fmt: skip
@@ -30,6 +32,10 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     yield "ctx-size", str(launch.context_tokens * (1 if unified else slots))
     yield "parallel", str(slots)
     yield from _placement(launch)
+    if launch.positions is not None:
+        yield "rope-scaling", "yarn"
+        yield "rope-scale", str(launch.positions.factor)
+        yield "yarn-orig-ctx", str(launch.positions.original_tokens)
     shared = (
         ("cache-type-k", workload.kv_cache_k),
         ("cache-type-v", workload.kv_cache_v),

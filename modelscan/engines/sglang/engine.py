@@ -10,11 +10,12 @@ from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.sglang import NAME, command, flags
 from modelscan.engines.sglang.support import KERNELS
 from modelscan.engines.sglang.versions import RESIDUALS
+from modelscan.engines.support_rules import old_kernels
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import ModelShape
+    from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
-    from modelscan.core.gpu import Inventory
+    from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure, Serving
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionPair
     from modelscan.engines.residuals import Residuals
-    from modelscan.engines.support_rules import Support
+    from modelscan.engines.support_rules import Drawback, Support
     from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
     from modelscan.memory.split_rules import SplitRules
@@ -42,6 +43,9 @@ class SgLang(PoolEngine):
         modules=("sglang.launch_server",), distributions=("sglang", "sglang-cpu")
     )
 
+    def drawback(self, gpu: Gpu) -> Drawback | None:
+        return old_kernels(gpu, self.title)
+
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
 
@@ -49,6 +53,11 @@ class SgLang(PoolEngine):
         from modelscan.engines.sglang.context import context_rule
 
         return context_rule(question.shape.architecture, question.workload, facts)
+
+    def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
+        from modelscan.engines.sglang.context import longest
+
+        return longest(architecture, workload)
 
     def split_rules(self, question: LaunchQuestion) -> SplitRules:
         from modelscan.engines.sglang.shapes import split_rules

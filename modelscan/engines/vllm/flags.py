@@ -6,6 +6,7 @@ start-up logs (0.6 to 0.28), which print the arguments.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,10 @@ from modelscan.engines.versions import Version, parse_version
 
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
+    from modelscan.engines.position_scaling import PositionScaling
 
 RUNNER_SINCE: Version = (0, 10, 1)  # ``--runner pooling`` replaced ``--task embed|score``
+OVERRIDES_SINCE: Version = (0, 11, 1)  # --rope-scaling is gone (vllm-project/vllm#28006)
 QUIET_LOG_SINCE: Version = (0, 10, 1)  # prompts are logged only on --enable-log-requests
 
 NAMES = OptionNames(
@@ -27,6 +30,7 @@ NAMES = OptionNames(
     pipeline_parallel=("pipeline-parallel-size",),
     memory_share=("gpu-memory-utilization",),
     kv_cache=("kv-cache-dtype",),
+    positions=("hf-overrides", "rope-scaling"),
     memory=(
         "cpu-offload-gb", "dtype", "enable-lora", "max-num-batched-tokens", "enforce-eager",
         "kv-cache-memory-bytes", "num-gpu-blocks-override", "max-loras", "max-lora-rank",
@@ -55,12 +59,28 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         yield NAMES.kv_cache[0], kind
     if launch.dtype:
         yield "dtype", launch.dtype
+    if launch.positions is not None:
+        yield _positions(launch.positions, parse_version(workload.backend_version))
     if serves_vectors(launch, workload):
         yield from _pooling(parse_version(workload.backend_version), launch.task)
     if workload.adapters:
         yield "enable-lora", None
         yield "max-loras", str(len(workload.adapters))
     yield from remote_code(workload)
+
+
+def _positions(scaling: PositionScaling, version: Version) -> OptionPair:
+    if version < OVERRIDES_SINCE:
+        return "rope-scaling", json.dumps(scaling.parameters(theta=False), separators=(",", ":"))
+    return "hf-overrides", scaling.override("rope_parameters")
+
+
+def environment(launch: LaunchSettings) -> dict[str, str]:
+    """With several position dimensions vLLM does not multiply the trained length by the factor."""
+    scaling = launch.positions
+    if scaling is None or "mrope_section" not in scaling.stated:
+        return {}
+    return {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}
 
 
 def _pooling(version: Version, task: str) -> Options:

@@ -9,6 +9,10 @@ from modelscan.core.checkpoint import Checkpoint, RopeScaling, StoredQuantizatio
 from modelscan.formats.quantization_config import groups_of
 from modelscan.memory.architecture.config_fields import ConfigFields, whole
 
+# The trained length under the names of different families.
+POSITIONS = ("max_position_embeddings", "n_positions", "seq_length", "n_ctx", "max_seq_len",
+             "max_sequence_length", "model_max_length")  # fmt: skip
+
 
 def checkpoint_of(config: Mapping[str, Any], fields: ConfigFields) -> Checkpoint:
     """What ``config`` states; its quantization is read with ``stored_quantization``."""
@@ -17,6 +21,7 @@ def checkpoint_of(config: Mapping[str, Any], fields: ConfigFields) -> Checkpoint
         classes=tuple(str(c) for c in classes) if isinstance(classes, (list, tuple)) else (),
         model_type=str(config.get("model_type") or ""),
         ropes=tuple(_ropes(fields)),
+        positions=fields.number(*POSITIONS),
     )
 
 
