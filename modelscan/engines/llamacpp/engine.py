@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure
+    from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionPair
 
@@ -48,8 +49,16 @@ class LlamaCpp(Engine):
     switches = flags.SWITCHES
     comma_lists = flags.COMMA_LISTS
 
-    def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
+    def gpu_support(
+        self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None
+    ) -> Support:
         return gguf_on(gpu, self.name)
+
+    def launch_support(self, question: LaunchQuestion) -> Support:
+        from modelscan.engines.llamacpp.support import architecture_refusal
+
+        refusal = architecture_refusal(question.shape.architecture, question.version)
+        return Support(NATIVE, f"{self.name} reads it") if refusal is None else refusal
 
     def host_support(self, file_format: str, *, forced: bool) -> Support:
         if file_format in self.formats:

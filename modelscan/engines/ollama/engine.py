@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama import NAME, flags
-from modelscan.engines.support_rules import Support, absent
+from modelscan.engines.support_rules import NATIVE, Support, absent
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure
+    from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.option_names import LaunchSettings, OptionPair
     from modelscan.engines.residuals import Residuals
 
@@ -39,10 +40,15 @@ class Ollama(LlamaCpp):
             return absent("Ollama has no endpoint for rerankers")
         return super().task_support(task)
 
-    def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
+    def gpu_support(
+        self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None
+    ) -> Support:
         if gpu.vendor == "intel":
             return absent("Ollama does not use Intel GPUs")
-        return super().gpu_support(quantization, gpu, original=original)
+        return super().gpu_support(quantization, gpu, original=original, version=version)
+
+    def launch_support(self, question: LaunchQuestion) -> Support:
+        return Support(NATIVE, "Ollama has its own builds of llama.cpp")
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)

@@ -13,17 +13,20 @@ from modelscan.engines.sglang.versions import RESIDUALS
 from modelscan.engines.support_rules import old_kernels
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import ModelShape
+    from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure, Serving
+    from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionPair
     from modelscan.engines.residuals import Residuals
-    from modelscan.engines.support_rules import Drawback
+    from modelscan.engines.support_rules import Drawback, Support
+    from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
+    from modelscan.memory.split_rules import SplitRules
 
 
 class SgLang(PoolEngine):
@@ -48,6 +51,22 @@ class SgLang(PoolEngine):
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
+
+    def context_rule(self, question: LaunchQuestion, facts: VersionFacts) -> Support | None:
+        from modelscan.engines.sglang.context import context_rule
+
+        return context_rule(question.shape.architecture, question.workload, facts)
+
+    def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
+        from modelscan.engines.sglang.context import longest
+
+        return longest(architecture, workload)
+
+    def split_rules(self, question: LaunchQuestion) -> SplitRules:
+        from modelscan.engines.sglang.shapes import split_rules
+
+        degree = question.tensor_parallel
+        return split_rules(question.shape.architecture, question.workload, degree)
 
     def estimate(
         self,
