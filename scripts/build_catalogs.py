@@ -27,6 +27,7 @@ from scripts import (
     catalogs_maxtext,
     catalogs_modelsdev,
     catalogs_qvac,
+    catalogs_whichllm,
     catalogs_xinference,
 )
 from scripts.catalogs_architectures import verified
@@ -44,6 +45,7 @@ SOURCES: tuple[Callable[[], SourceSnapshot], ...] = (
     catalogs_maxtext.snapshot,
     catalogs_modelsdev.snapshot,
     catalogs_qvac.snapshot,
+    catalogs_whichllm.snapshot,
     catalogs_xinference.snapshot,
 )
 

@@ -137,8 +137,8 @@ class Model:
     active_parameters: int | None = None
     capabilities: Capabilities = Capabilities()
     limits: TokenLimits = TokenLimits()
-    modalities_in: tuple[str, ...] = ()
-    modalities_out: tuple[str, ...] = ()
+    modalities_in: tuple[str, ...] | None = None  # None = unknown
+    modalities_out: tuple[str, ...] | None = None
     knowledge: str | None = None
     release_date: str | None = None
     last_updated: str | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.formats.files import is_projector
-from modelscan.formats.quantization import canonical
+from modelscan.formats.quantization import canonical, label
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.shape import from_config
 
@@ -41,7 +41,7 @@ def _text_shape(
             config = _config_for(model.architecture, variant)
             shape = from_config(
                 config,
-                quantization=_recipe(variant),
+                quantization=label(variant.quantization),
                 weight_bytes=variant.weight_bytes,
                 parameters=model.parameters if _counted(model) else None,
                 format=variant.format,
@@ -60,15 +60,9 @@ def _text_shape(
         active_parameters=model.active_parameters,
         context_tokens=model.limits.context_tokens,
         file_format=variant.format,
-        quantization=_recipe(variant),
+        quantization=label(variant.quantization),
         weight_bytes=variant.weight_bytes,
     )
-
-
-def _recipe(variant: Variant) -> str | None:
-    """The canonical name of the format; of a GGUF file as it is, because ``UD-`` sizes vary."""
-    label = variant.quantization
-    return label if variant.format == "gguf" else canonical(label)
 
 
 def _counted(model: Model) -> bool:

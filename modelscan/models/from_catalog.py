@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modelscan.core.plan import Candidate, ResolvedModel
+from modelscan.core.plan import Candidate, Publisher, ResolvedModel
 from modelscan.formats.gguf_naming import labels_four_bit_floats
 from modelscan.formats.quantization import bits_per_weight, canonical, means
 from modelscan.formats.quantization_config import quantization_method
@@ -28,8 +28,11 @@ _SIMILAR = 3
 # small models may count a tied embedding twice (a fifth of Qwen3-0.6B).
 _FLOOR_SHARE, _SMALL_FLOOR_SHARE, _SMALL_PARAMETERS = 0.97, 0.75, 10**10
 # Publishers of quantizations, best first, for models whose makers publish none: those with many
-# models and documented methods. Only breaks ties between equal formats.
-_PUBLISHERS = ("redhatai", "nvidia", "unsloth", "bartowski", "ggml-org", "lmstudio-community")
+# models and documented methods.
+_PUBLISHERS = (
+    "redhatai", "neuralmagic", "nvidia", "amd", "intel", "ggml-org", "unsloth", "bartowski",
+    "lmstudio-community", "hugging-quants", "mradermacher",
+)  # fmt: skip
 
 
 def from_name(text: str, config: Config, workload: Workload) -> ResolvedModel:
@@ -82,7 +85,10 @@ def from_model(
         id=model.id,
         name=model.name,
         task=model.task or "chat",
-        candidates=tuple(_candidate(model, variant, original, read) for variant in sized),
+        candidates=tuple(
+            _candidate(model, variant, original, read, _publisher(variant, model.variants))
+            for variant in sized
+        ),
         model=model,
         notes=notes,
         unlisted=_unlisted(labelled, chosen, workload.quantization),
@@ -119,7 +125,11 @@ def _open_models_like(model: Model, config: Config) -> tuple[str, ...]:
 
 
 def _candidate(
-    model: Model, variant: Variant, original: str, read: Callable[[], Architecture]
+    model: Model,
+    variant: Variant,
+    original: str,
+    read: Callable[[], Architecture],
+    publisher: Publisher,
 ) -> Candidate:
     """A variant whose shape is computed when the planner first reads it."""
     parameters = model.parameters or variant.parameters
@@ -129,7 +139,9 @@ def _candidate(
         share = _SMALL_FLOOR_SHARE if parameters < _SMALL_PARAMETERS else _FLOOR_SHARE
         floor = int(share * parameters * bits / 8)
     format_quality = quality(variant.quantization, original)
-    return Candidate(variant, lambda: shape_of(model, variant, read), format_quality, floor)
+    return Candidate(
+        variant, lambda: shape_of(model, variant, read), format_quality, floor, publisher
+    )
 
 
 def _original(model: Model) -> str:
@@ -181,7 +193,7 @@ def _from_source(
 def _best_of_each(variants: Iterable[Variant]) -> list[Variant]:
     """One variant per format and quantization: the makers' own, else a known publisher's."""
     listed = list(variants)
-    makers = listed[0].repo.partition("/")[0].lower() if listed else ""
+    makers = _owner(listed[0]) if listed else ""
     best: dict[tuple[str, str | None], Variant] = {}
     for variant in listed:
         key = (variant.format, canonical(variant.quantization))
@@ -191,8 +203,20 @@ def _best_of_each(variants: Iterable[Variant]) -> list[Variant]:
     return list(best.values())
 
 
+def _owner(variant: Variant) -> str:
+    return variant.repo.partition("/")[0].lower()
+
+
+def _publisher(variant: Variant, variants: Sequence[Variant]) -> Publisher:
+    """Who published a variant; the first repository is the makers'."""
+    owner = _owner(variant)
+    if owner == _owner(variants[0]) or variant.source == "local_path":
+        return "maker"
+    return "known" if owner in _PUBLISHERS else "other"
+
+
 def _standing(variant: Variant, makers: str) -> tuple[bool, bool, bool, int, bool, bool, str]:
-    owner = variant.repo.partition("/")[0].lower()
+    owner = _owner(variant)
     rank = _PUBLISHERS.index(owner) if owner in _PUBLISHERS else len(_PUBLISHERS)
     dynamic = (variant.quantization or "").upper().startswith("UD-")
     expected = variant.listing == "expected"

@@ -40,8 +40,8 @@ class ModelFacts:
     active_parameters: int | None
     capabilities: Capabilities
     limits: TokenLimits
-    modalities_in: tuple[str, ...]
-    modalities_out: tuple[str, ...]
+    modalities_in: tuple[str, ...] | None
+    modalities_out: tuple[str, ...] | None
     knowledge: str | None
     release_date: str | None
     last_updated: str | None

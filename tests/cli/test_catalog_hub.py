@@ -81,7 +81,7 @@ def test_info_of_a_repository_the_catalog_does_not_know(hub, run_in_process, mod
     body = done.json
     assert body["deployable"] and body["variants"][0]["source"] == source
     assert {origin["source"] for origin in body["provenance"].values()} <= {
-        source, "link: repository", "link", "name",
+        source, "link: repository", "link", "name", "facts",
     }  # fmt: skip
     if source == "huggingface":
         assert (body["model"]["license"], body["model"]["parameters"]) == ("mit", 8)

@@ -19,6 +19,7 @@ from modelscan.core.plan import Plan
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import BACKENDS as ENGINES
 from modelscan.engines import llamacpp, vllm
+from modelscan.engines.owned_options import check_variables
 from modelscan.engines.registry import engines
 from modelscan.state.secrets import resolve
 from modelscan.targets.gpustack.client import Dialect
@@ -260,6 +261,7 @@ _SECRET_NAME = re.compile(r"(?i)(key|token|secret|passw|credential)")
 
 def check_env(env: Mapping[str, str]) -> Mapping[str, str]:
     """Raises UsageError for a literal value in a variable whose name suggests a secret."""
+    check_variables(env)
     for name, value in env.items():
         if _SECRET_NAME.search(name) and not value.startswith(("env:", "file:")):
             raise UsageError(

@@ -104,7 +104,10 @@ def expected(plan: Plan, config: Config) -> WeightFiles:
     files = [_inside(root, name) for name in plan.files] or [root]
     for file in files:
         if not file.exists():
-            raise ModelscanError(f"{file} no longer exists", code="file_missing")
+            raise ModelscanError(
+                f"{file} no longer exists", hint="restore the file, or deploy another model",
+                code="file_missing", details={"file": str(file)},
+            )  # fmt: skip
     return _chosen(root, files)
 
 
