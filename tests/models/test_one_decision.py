@@ -8,6 +8,7 @@ import random
 import pytest
 
 from modelscan.catalog.index.current import open_index
+from modelscan.catalog.search.lookup import load_model
 from modelscan.catalog.search.query import Query, search
 from modelscan.core.fit import Fit
 from modelscan.core.machine import Machine
@@ -49,7 +50,7 @@ def test_list_info_and_plan_agree(offline: Config) -> None:
         rows = [r for r in search(index, Query(open_weights=True, limit=None)).rows if r.variants]
         for _ in range(PAIRS):
             row, name = seed.choice(rows), seed.choice(MACHINES)
-            machine, model = machines[name], index.model(row.row)
+            machine, model = machines[name], load_model(index, row.row)
             info, plan = fit_of(model, machine, offline), planned(row.id, machine, offline)
             listed = [fit for _, fit in fitting(index, [row], machine, offline)]
             assert info == plan, (row.id, name)
