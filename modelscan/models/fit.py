@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from modelscan.catalog.search.lookup import load_model
 from modelscan.core.errors import ModelscanError
 from modelscan.core.fit import Fit
 from modelscan.core.verdict import Verdict
@@ -84,6 +85,6 @@ def fitting(
     for row in rows:
         if not row.variants:  # no weights to plan
             continue
-        fit = fit_of(index.model(row.row), machine, config, brief=True)
+        fit = fit_of(load_model(index, row.row), machine, config, brief=True)
         if fit.verdict is Verdict.FITS:
             yield row, fit
