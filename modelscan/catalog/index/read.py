@@ -111,6 +111,14 @@ class Index:
         id_by_row = dict(self.connection.execute(query, numbers).fetchall())
         return [id_by_row[row] for row in numbers]
 
+    def with_weights(self, rows: Iterable[int]) -> list[int]:
+        """Those of these rows that have weights to download, in the same order."""
+        numbers = list(rows)
+        marks = ",".join("?" * len(numbers))
+        query = f"SELECT rowid FROM model WHERE variants > 0 AND rowid IN ({marks})"  # noqa: S608
+        having = {row[0] for row in self.connection.execute(query, numbers)}
+        return [row for row in numbers if row in having]
+
     def all_ids(self) -> list[str]:
         """All model ids, the most popular first."""
         return [row[0] for row in self.connection.execute("SELECT id FROM model ORDER BY rowid")]

@@ -22,12 +22,12 @@ def info_document(context: Context, text: str, gpu: str | None) -> Document[Mode
     from modelscan.models.info import find_info
 
     with context.output.status(f"looking up {text}"):
-        model, answer = find_info(text, context.workspace.machine(gpu), context.config)
+        model, answer, notes = find_info(text, context.workspace.machine(gpu), context.config)
     blocks = _blocks(model, answer.alternatives)
     if answer.fit is not None:
         blocks.insert(1, Fields([("fits here", answer.fit.text)]))
     hint = f"modelscan plan {model.id}" if answer.deployable else None
-    return Document("catalog.info", answer, blocks, [model.id], hint=hint)
+    return Document("catalog.info", answer, blocks, [model.id], notes, hint=hint)
 
 
 def _blocks(model: Model, alternatives: Sequence[str]) -> list[Block]:
