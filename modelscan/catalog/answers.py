@@ -53,7 +53,8 @@ class SearchAnswer:
     """A page of models.
 
     ``total`` is the number of matches; ``corrected`` is the text searched for instead of ``query``
-    if that has no match.
+    if that has no match; ``without_filters`` the number of models that match the text if none of
+    them passes the filters.
     """
 
     query: str
@@ -62,6 +63,7 @@ class SearchAnswer:
     offset: int
     models: tuple[CatalogEntry, ...]
     warnings: tuple[str, ...] = ()
+    without_filters: int | None = None
 
     def _repr_html_(self) -> str:
         """A table for notebooks."""

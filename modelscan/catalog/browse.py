@@ -10,9 +10,10 @@ from modelscan.catalog.index.current import open_index
 from modelscan.catalog.search.query import Query, Row, SearchPage
 from modelscan.catalog.search.query import search as find
 from modelscan.core.errors import UsageError
+from modelscan.core.nearest import nearest
 
 if TYPE_CHECKING:
-    from modelscan.catalog.index.read import SourceState
+    from modelscan.catalog.index.read import Index, SourceState
     from modelscan.hub.repo_info import RepoInfo
     from modelscan.state.config import Config
     from modelscan.state.paths import Paths
@@ -38,6 +39,7 @@ def search_index(query: Query, paths: Paths) -> SearchAnswer:
     try:
         sources = index.sources()
         check_source(sources, query.source)
+        check_modalities(index, query)
         page = find(index, query)
     finally:
         index.close()
@@ -51,7 +53,25 @@ def overlay_warnings(sources: Sequence[SourceState]) -> tuple[str, ...]:
 
 def _answer(query: Query, page: SearchPage, warnings: tuple[str, ...] = ()) -> SearchAnswer:
     models = tuple(entry(row) for row in page.rows)
-    return SearchAnswer(query.text, page.corrected, page.total, query.offset, models, warnings)
+    return SearchAnswer(
+        query.text, page.corrected, page.total, query.offset, models, warnings, page.without_filters
+    )
+
+
+def check_modalities(index: Index, query: Query) -> None:
+    """Raise UsageError, with the known ones, for a modality that no model has."""
+    if not query.modalities:
+        return
+    known = index.modalities()
+    for name in query.modalities:
+        if name not in known:
+            near = nearest(name, known) or ["image"]
+            raise UsageError(
+                f"no model of the catalog has the modality '{name}': there are {', '.join(known)}",
+                hint=f"modelscan catalog search --modality {near[0]}",
+                code="unknown_modality",
+                details={"modalities": known},
+            )
 
 
 def check_source(sources: Sequence[SourceState], name: str | None) -> None:
@@ -84,16 +104,29 @@ def search_hub(query: Query, config: Config) -> SearchAnswer:
     return _answer(query, SearchPage(total=len(infos), rows=rows))
 
 
-def _refuse_filters(query: Query) -> None:
-    filters = {
-        "--tools": query.tools, "--reasoning": query.reasoning, "--vision": query.vision,
-        "--modality": query.modalities, "--min-context": query.min_context_tokens,
-        "--max-vram": query.max_memory_bytes, "--max-params": query.max_parameters,
-        "--family": query.family, "--closed-weights": query.open_weights is False,
-        "--license": query.license if query.source == "modelscope" else None,
-        "--sort": query.sort if query.sort not in ("relevance", "downloads") else None,
+def active_filters(query: Query) -> dict[str, str]:
+    """The options of the filters that a query has, with their values ("" for a switch)."""
+    filters: dict[str, object] = {
+        "--open-weights": query.open_weights, "--closed-weights": query.open_weights is False,
+        "--source": query.source, "--family": query.family, "--license": query.license,
+        "--modality": query.modalities, "--task": query.task, "--tools": query.tools,
+        "--reasoning": query.reasoning, "--vision": query.vision,
+        "--min-context": query.min_context_tokens, "--max-vram": query.max_memory_bytes,
+        "--max-params": query.max_parameters,
     }  # fmt: skip
-    unsupported = [name for name, value in filters.items() if value]
+    shown = {name: value for name, value in filters.items() if value}
+    return {
+        name: "" if value is True else ",".join(value) if isinstance(value, tuple) else str(value)
+        for name, value in shown.items()
+    }
+
+
+def _refuse_filters(query: Query) -> None:
+    supported = {"--source", "--open-weights"}
+    supported |= {"--license"} if query.source == "huggingface" else set()
+    unsupported = [name for name in active_filters(query) if name not in supported]
+    if query.sort not in ("relevance", "downloads"):
+        unsupported.append("--sort")
     if unsupported:
         raise UsageError(
             f"{query.source} does not support {', '.join(unsupported)}",

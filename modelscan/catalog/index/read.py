@@ -75,6 +75,11 @@ class Index:
         rows = self.connection.execute("SELECT DISTINCT task FROM model WHERE task IS NOT NULL")
         return sorted(row[0] for row in rows)
 
+    def modalities(self) -> list[str]:
+        """The input and output modalities of all models, each once."""
+        rows = self.connection.execute("SELECT DISTINCT modalities FROM model")
+        return sorted({word for row in rows for word in (row[0] or "").split(",") if word})
+
     def repositories(self) -> dict[str, int]:
         """All repositories in lower case, with the model's downloads (0 if unknown)."""
         rows = self.connection.execute(

@@ -106,22 +106,34 @@ class SearchPage(NamedTuple):
     """A page of results.
 
     ``total`` is the number of matches, ``rows`` the requested page. ``corrected`` is the query that
-    was used instead of one without matches.
+    was used instead of one without matches. ``without_filters``: the number of models that match
+    the text if none of them passes the filters.
     """
 
     total: int
     rows: tuple[Row, ...] = ()
     corrected: str | None = None
+    without_filters: int | None = None
+
+
+def unfiltered(query: Query) -> Query:
+    """The query with only its text, order and page."""
+    return Query(query.text, sort=query.sort, limit=query.limit, offset=query.offset)
 
 
 def search(index: Index, query: Query) -> SearchPage:
-    """The page of matches; an empty text matches everything."""
+    """The page of matches; an empty text matches everything, one of only signs nothing."""
     words = query_words(query.text)
     if not words:
-        return _everything(index, query)
+        return SearchPage(0) if query.text.strip() else _everything(index, query)
     page = _matching(index, query, words)
     if page.total >= _FEW or query.offset:
         return page
+    plain = unfiltered(query)
+    if not page.total and plain != query:
+        without_filters = _matching(index, plain, words).total
+        if without_filters:
+            return SearchPage(0, without_filters=without_filters)
     from modelscan.catalog.search.typos import correct
 
     corrected_words = correct(index, words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from modelscan.catalog.answers import CatalogEntry
+from modelscan.catalog.browse import active_filters
 from modelscan.catalog.search.query import Query
 from modelscan.cli.catalog.filters import Filters
 from modelscan.cli.context import Context
@@ -31,7 +32,7 @@ def page_document(
     if page.corrected is not None:
         blocks.append(Note(f"nothing matches '{query.text}'; showing '{page.corrected}'"))
     cells = [_cells(model) for model in page.models]
-    empty = _empty(query)
+    empty = _empty(query, page)
     blocks.append(Table(_COLUMNS, cells, numeric=_NUMERIC, optional=_OPTIONAL, empty=empty))
     shown = query.offset + len(page.models)
     if page.models and shown < page.total:
@@ -42,7 +43,11 @@ def page_document(
     return Document(schema, page, blocks, ids, page.warnings, hint=hint)
 
 
-def _empty(query: Query) -> str:
+def _empty(query: Query, page: ModelPage) -> str:
+    if page.without_filters:
+        filters = " ".join(f"{k} {v}".strip() for k, v in active_filters(query).items())
+        count = f"{page.without_filters:,} model{'s' * (page.without_filters != 1)}"
+        return f"{count} for '{query.text}', none with {filters}"
     text = f"no model matches '{query.text}'" if query.text else "no model matches"
     if query.source in ("huggingface", "modelscope"):
         text += f" (modelscan catalog sync --source {query.source} searches that hub)"
