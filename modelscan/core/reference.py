@@ -57,7 +57,7 @@ def parse_reference(text: str) -> Reference:
 def _without_format(value: str) -> tuple[str, str | None]:
     """The name without a format after its colon, and the format in upper case.
 
-    ``:latest`` after a repository stands for the repository's default.
+    ``:latest`` after a repository means the default of the repository.
     """
     name, colon, tag = value.rpartition(":")
     if not colon or name.lower() in _SCHEMES or _looks_like_path(value):

@@ -347,7 +347,7 @@ class Grouping:
         return stated
 
     def _join_hosted(self, group: RecordGroup, member: Member, reason: str) -> None:
-        """Add a linked row, whose name then also stands for the model."""
+        """Add a linked row, whose name is then also a name of the model."""
         self._join(group, member, reason)
         if group.links:
             hosted = self.linker.take_apart(member.record.key, provider=True)
