@@ -79,7 +79,7 @@ class Grouping:
         return [group for _, group in sorted(self.groups.items())]
 
     def _scores(self, members: list[Member]) -> None:
-        """Add benchmark results to the models that they name; others have no use."""
+        """Add benchmark results to the models that they name; others are left out."""
         for member in members:
             match = self.linker.link(member.record.key)
             if match:
