@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from modelscan.catalog.index.layout import NameKind
 
 if TYPE_CHECKING:  # importing the dataclasses costs a tenth of a search
+    from modelscan.catalog.search.use_cases import Score
     from modelscan.core.model import Model
 
 
@@ -115,6 +116,22 @@ class Index:
         query = f"SELECT rowid, id FROM model WHERE rowid IN ({marks})"  # noqa: S608 - only placeholders
         id_by_row = dict(self.connection.execute(query, numbers).fetchall())
         return [id_by_row[row] for row in numbers]
+
+    def scores(self, name: str) -> list[tuple[int, Score]]:
+        """``(row, score)`` of all models with a score of that benchmark."""
+        from modelscan.catalog.search.use_cases import Score
+
+        rows = self.connection.execute(
+            "SELECT model, name, value, date, source FROM score WHERE name=?", (name,)
+        )
+        return [(row[0], Score(*row[1:])) for row in rows]
+
+    def with_word(self, word: str) -> frozenset[int]:
+        """The rows of models whose kind, tags or license contain this word."""
+        rows = self.connection.execute(
+            "SELECT rowid FROM text WHERE text MATCH ?", (f'kind : "{word}"',)
+        )
+        return frozenset(row[0] for row in rows)
 
     def with_weights(self, rows: Iterable[int]) -> list[int]:
         """Those of these rows that have weights to download, in the same order."""

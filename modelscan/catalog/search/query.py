@@ -22,9 +22,11 @@ from modelscan.catalog.index.search_words import (
     words,
 )
 from modelscan.catalog.search.match import anywhere, tiers
+from modelscan.catalog.search.use_cases import CLASS_SIZES, USE_CASES, ranked
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
+    from modelscan.catalog.search.use_cases import Score
 
 _FEW, _MANY_MORE = 3, 10  # fewer matches may be a typo, if its correction has this many times more
 SORTS = ("relevance", "release", "params", "context", "downloads")
@@ -65,6 +67,7 @@ class Query(NamedTuple):
     min_context_tokens: int | None = None
     max_memory_bytes: int | None = None
     max_parameters: int | None = None
+    use: str | None = None  # a name in USE_CASES: filters and ranks
     sort: str = "relevance"
     limit: int | None = 20
     offset: int = 0
@@ -100,6 +103,7 @@ class Row(NamedTuple):
     sources: tuple[str, ...]
     providers: int
     variants: int
+    score: Score | None = None  # the public score that placed it in a list for a use
 
 
 class SearchPage(NamedTuple):
@@ -118,18 +122,33 @@ class SearchPage(NamedTuple):
 
 def unfiltered(query: Query) -> Query:
     """The query with only its text, order and page."""
-    return Query(query.text, sort=query.sort, limit=query.limit, offset=query.offset)
+    return Query(query.text, use=query.use, sort=query.sort, limit=query.limit, offset=query.offset)
+
+
+def for_use(query: Query) -> Query:
+    """The query with the filters of its use case."""
+    use = USE_CASES[query.use] if query.use else None
+    if use is None:
+        return query
+    context = max(query.min_context_tokens or 0, use.min_context_tokens or 0)
+    return query._replace(
+        task=use.task,
+        tools=query.tools or use.tools,
+        vision=query.vision or use.vision,
+        min_context_tokens=context or None,
+    )
 
 
 def search(index: Index, query: Query) -> SearchPage:
     """The page of matches; an empty text matches everything, one of only signs nothing."""
+    query = for_use(query)
     words = query_words(query.text)
     if not words:
         return SearchPage(0) if query.text.strip() else _everything(index, query)
     page = _matching(index, query, words)
     if page.total >= _FEW or query.offset:
         return page
-    plain = unfiltered(query)
+    plain = for_use(unfiltered(query))
     if not page.total and plain != query:
         without_filters = _matching(index, plain, words).total
         if without_filters:
@@ -176,6 +195,9 @@ def _everything(index: Index, query: Query) -> SearchPage:
         where.append("f.rowid IN (SELECT rowid FROM text WHERE text MATCH ?)")
         values.append(" AND ".join(terms))
     total = _total(index, query, "", where, values)
+    if query.use:
+        sql = f"SELECT f.rowid FROM facet f{_where(where)} ORDER BY {_classes(query)}"
+        return _page_for_use(index, query, [r[0] for r in index.connection.execute(sql, values)])
     order = f"f.{_ORDER[query.sort]} DESC, f.rowid" if query.sort in _ORDER else "f.rowid"
     ordered = [f"+{condition}" for condition in where]  # walk in order, test each row
     sql = f"SELECT f.rowid FROM facet f{_where(ordered)} ORDER BY {order} LIMIT ? OFFSET ?"
@@ -192,6 +214,11 @@ def _matching(index: Index, query: Query, words: Sequence[str]) -> SearchPage:
     total += _exact_variant_names(index, query, match, where, values)
     if not total:
         return SearchPage(0)
+    if query.use:
+        conditions = " AND ".join(["text MATCH ?", *where])
+        sql = f"SELECT f.rowid {_JOIN} WHERE {conditions} ORDER BY {_classes(query)}"
+        found = index.connection.execute(sql, [match, *values])
+        return _page_for_use(index, query, [r[0] for r in found])
     end = total if query.limit is None else min(total, query.offset + query.limit)
     if query.sort in _ORDER:
         conditions = " AND ".join(["text MATCH ?", *where])
@@ -201,6 +228,24 @@ def _matching(index: Index, query: Query, words: Sequence[str]) -> SearchPage:
     else:
         numbers = _tiers(index, query, words, end)
     return SearchPage(total, tuple(rows_by_number(index, numbers[query.offset :])))
+
+
+def _classes(query: Query) -> str:
+    """The order of models without a score: context if the use asks for it, class, date."""
+    use = USE_CASES[query.use or "chat"]
+    size_class = " + ".join(f"(COALESCE(f.parameters, 0) >= {size})" for size in CLASS_SIZES)
+    context = "f.context DESC, " if use.by_context else ""
+    return f"{context}{size_class} DESC, f.release DESC, f.rowid"
+
+
+def _page_for_use(index: Index, query: Query, numbers: Sequence[int]) -> SearchPage:
+    """The requested page of the rows, ranked for the query's use."""
+    placed = ranked(index, USE_CASES[query.use or "chat"], numbers)
+    end = None if query.limit is None else query.offset + query.limit
+    page = placed[query.offset : end]
+    rows = rows_by_number(index, [number for number, _ in page])
+    scores = dict(page)
+    return SearchPage(len(placed), tuple(row._replace(score=scores[row.row]) for row in rows))
 
 
 _JOIN = "FROM text JOIN facet f ON f.rowid = text.rowid"
