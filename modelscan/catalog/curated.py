@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from modelscan.core.yaml_reader import yaml_value
 from modelscan.formats.repo_names import owner
 from modelscan.state.bundled import bundled_dir
 
@@ -80,8 +81,5 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
 @lru_cache(maxsize=1)
 def curated() -> Curated:
     """The bundled file."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     text = (bundled_dir() / "aliases.yaml").read_text(encoding="utf-8")
-    return from_mapping(yaml.load(text, Loader=loader))  # noqa: S506 - both are safe loaders
+    return from_mapping(yaml_value(text))

@@ -18,6 +18,7 @@ from modelscan.core.model import (
 )
 from modelscan.core.reference import parse_reference
 from modelscan.models.fit import fit_of
+from modelscan.models.hub_facts import with_hub_facts
 
 if TYPE_CHECKING:
     from modelscan.core.machine import Machine
@@ -138,7 +139,9 @@ def find_comparison(
 
 
 def _facts_of(model: Model, machine: Machine, config: Config) -> dict[str, Any]:
-    """The fields of ``ComparedModel``."""
+    """The fields of ``ComparedModel``; the variants with a hub's stored answers."""
+    fit = fit_of(model, machine, config)
+    model = with_hub_facts(model, config.paths)
     facts = {field.name: getattr(model, field.name) for field in fields(ModelFacts)}
     return {
         "model": ModelFacts(**facts),
@@ -149,7 +152,7 @@ def _facts_of(model: Model, machine: Machine, config: Config) -> dict[str, Any]:
         "provenance": {name: _origin(p) for name, p in sorted(model.provenance.items())},
         "architecture": model.architecture,
         "deployable": not is_closed(model),
-        "fit": fit_of(model, machine, config),
+        "fit": fit,
     }
 
 

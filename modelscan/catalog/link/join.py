@@ -79,7 +79,7 @@ class Grouping:
         return [group for _, group in sorted(self.groups.items())]
 
     def _scores(self, members: list[Member]) -> None:
-        """Add benchmark results to the models that they name; others are left out."""
+        """Add benchmark results to the models that they name; others are ignored."""
         for member in members:
             match = self.linker.link(member.record.key)
             if match:
@@ -347,7 +347,7 @@ class Grouping:
         return stated
 
     def _join_hosted(self, group: RecordGroup, member: Member, reason: str) -> None:
-        """Add a linked row, whose name is then also a name of the model."""
+        """Add a linked row, whose name then means the model as well."""
         self._join(group, member, reason)
         if group.links:
             hosted = self.linker.take_apart(member.record.key, provider=True)

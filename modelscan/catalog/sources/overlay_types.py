@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+_SHOWN = 60  # characters of a wrong value in a message
 _Check = Callable[[Any], bool]
 
 
@@ -70,7 +71,12 @@ def wrong_types(entry: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(entry[name], Mapping):
             yield from _wrong(entry[name], checks, f"{name}.")
         else:
-            yield f"{name} = {entry[name]!r} is not a table"
+            yield f"{name} = {_shown(entry[name])} is not a table"
+
+
+def _shown(value: Any) -> str:
+    """The value as it was written, cut: it may be of any length."""
+    return repr(value)[:_SHOWN]
 
 
 def _wrong(
@@ -79,4 +85,4 @@ def _wrong(
     for check, names in checks.items():
         for name in names:
             if name in values and not check(values[name]):
-                yield f"{prefix}{name} = {values[name]!r} is not {_WORDS[check]}"
+                yield f"{prefix}{name} = {_shown(values[name])} is not {_WORDS[check]}"
