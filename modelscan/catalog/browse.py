@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from modelscan.catalog.answers import SearchAnswer, entry
+from modelscan.catalog.answers import LeftOutReason, SearchAnswer, entry, groups
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.search.query import Query, Row, SearchPage
 from modelscan.catalog.search.query import search as find
@@ -41,9 +41,35 @@ def search_index(query: Query, paths: Paths) -> SearchAnswer:
         check_source(sources, query.source)
         check_modalities(index, query)
         page = find(index, query)
+        others = other_uses(index, query, page.total)
     finally:
         index.close()
-    return _answer(query, page, overlay_warnings(sources))
+    return _answer(query, page, overlay_warnings(sources), others)
+
+
+def other_uses(index: Index, query: Query, total: int) -> int:
+    """The number of models that match all but the query's use."""
+    if query.use is None:
+        return 0
+    return find(index, query._replace(use=None, limit=1, offset=0)).total - total
+
+
+_SORTED = {
+    "release": "release date, newest first", "params": "parameters, largest first",
+    "context": "context, longest first", "downloads": "downloads, most first",
+}  # fmt: skip
+
+
+def order_of(query: Query, rows: Sequence[Row]) -> str:
+    """Why a page of the index has its order."""
+    if query.use is not None:
+        from modelscan.catalog.search.use_cases import USE_CASES, reason
+
+        return reason(USE_CASES[query.use], [row.score for row in rows])
+    if query.sort in _SORTED:
+        return f"by {_SORTED[query.sort]}"
+    popular = "downloads, providers, recipes and release date"
+    return f"by match of the name, then by {popular}" if query.text else f"by {popular}"
 
 
 def overlay_warnings(sources: Sequence[SourceState]) -> tuple[str, ...]:
@@ -51,11 +77,21 @@ def overlay_warnings(sources: Sequence[SourceState]) -> tuple[str, ...]:
     return tuple(f"skipped: {s.error}" for s in sources if s.name == "user" and s.error)
 
 
-def _answer(query: Query, page: SearchPage, warnings: tuple[str, ...] = ()) -> SearchAnswer:
-    models = tuple(entry(row) for row in page.rows)
+def _answer(
+    query: Query, page: SearchPage, warnings: tuple[str, ...] = (), others: int = 0
+) -> SearchAnswer:
     return SearchAnswer(
-        query.text, page.corrected, page.total, query.offset, models, warnings, page.without_filters
-    )
+        query.text,
+        page.corrected,
+        page.total,
+        query.offset,
+        tuple(entry(row) for row in page.rows),
+        warnings,
+        page.without_filters,
+        "in the hub's own order" if query.source in HUBS and page.rows and not page.rows[0].row
+        else order_of(query, page.rows),
+        groups({LeftOutReason.OTHER_TASK: others}),
+    )  # fmt: skip
 
 
 def check_modalities(index: Index, query: Query) -> None:
@@ -112,7 +148,7 @@ def active_filters(query: Query) -> dict[str, str]:
         "--modality": query.modalities, "--task": query.task, "--tools": query.tools,
         "--reasoning": query.reasoning, "--vision": query.vision,
         "--min-context": query.min_context_tokens, "--max-vram": query.max_memory_bytes,
-        "--max-params": query.max_parameters,
+        "--max-params": query.max_parameters, "--for": query.use,
     }  # fmt: skip
     shown = {name: value for name, value in filters.items() if value}
     return {

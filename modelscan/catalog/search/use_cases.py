@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from modelscan.core.errors import UsageError
+
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
+    from modelscan.catalog.search.query import Query
 
 GENERAL = ("Artificial Analysis Intelligence Index", "LiveBench")
 # Parameters from which a model is of a larger class; classes are compared, not sizes.
@@ -66,6 +69,33 @@ USE_CASES = {
 }  # fmt: skip
 
 
+def for_use(query: Query) -> Query:
+    """The query with the filters of its use case. Raises UsageError for an unknown use."""
+    if query.use is None:
+        return query
+    use = USE_CASES.get(query.use)
+    if use is None:
+        raise UsageError(
+            f"there is no use '{query.use}': the uses are {', '.join(USE_CASES)}",
+            hint="modelscan catalog search --for chat",
+            code="unknown_use",
+        )
+    context = max(query.min_context_tokens or 0, use.min_context_tokens or 0)
+    return query._replace(
+        task=use.task,
+        tools=query.tools or use.tools,
+        vision=query.vision or use.vision,
+        min_context_tokens=context or None,
+    )
+
+
+def order_by(use: UseCase) -> str:
+    """The SQL order of models without a score: context if the use asks for it, class, date."""
+    size_class = " + ".join(f"(COALESCE(f.parameters, 0) >= {size})" for size in CLASS_SIZES)
+    context = "f.context DESC, " if use.by_context else ""
+    return f"{context}{size_class} DESC, f.release DESC, f.rowid"
+
+
 class Score(NamedTuple):
     """A public score: benchmark, value, the day it was published or read, and the publisher."""
 
@@ -108,18 +138,16 @@ def reason(use: UseCase, shown: Sequence[Score | None]) -> str:
     for score in shown:
         if score is not None:
             by_name.setdefault(score.name, []).append(score.date or "no date")
-    named = [f"{name} ({_span(dates)})" for name, dates in by_name.items()]
-    rest = "size class and release date"
-    if use.by_context:
-        rest = "context length, then size class and release date"
-    if not named:
+    named = ", then ".join(f"{name} ({_span(dates)})" for name, dates in by_name.items())
+    rest = "context length, then size class" if use.by_context else "size class"
+    rest += " and release date"
+    if not by_name:
         return f"no public score for {use.name} is known here: by {rest}"
-    unscored = "; models without a score follow" if None in shown else ""
-    return (
-        f"by public scores: {', then '.join(named)}{unscored}, by {rest}"
-        if unscored
-        else (f"by public scores: {', then '.join(named)}")
-    )
+    general = ""
+    if set(by_name) <= set(GENERAL) and use.name != "chat":
+        general = f" (general: no public score for {use.name} is known here)"
+    unscored = f"; models without a score follow, by {rest}" if None in shown else ""
+    return f"by public scores: {named}{general}{unscored}"
 
 
 def _span(dates: Sequence[str]) -> str:
