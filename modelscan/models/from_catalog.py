@@ -37,9 +37,11 @@ _PUBLISHERS = (
 
 def from_name(text: str, config: Config, workload: Workload) -> ResolvedModel:
     """Resolve a catalog name. Raises UsageError (exit 2) for unknown or ambiguous ones."""
-    from modelscan.catalog.search.lookup import find_model
+    from modelscan.catalog.search.lookup import find_noted
 
-    return from_model(find_model(text, config.paths), config, workload, ask=True)
+    model, notes = find_noted(text, config.paths)
+    resolved = from_model(model, config, workload, ask=True)
+    return replace(resolved, warnings=(*resolved.warnings, *notes)) if notes else resolved
 
 
 def from_model(
