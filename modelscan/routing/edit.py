@@ -17,7 +17,11 @@ from modelscan.core.route import Route
 from modelscan.core.yaml_reader import YamlDocument, YamlProblem, read_yaml, yaml_nodes
 from modelscan.routing import textnodes as nodes
 
-HEADER = "# Where each model is served. Written by modelscan; your own entries and comments stay.\n"
+SCHEMA_NAME = "routing.schema.json"  # next to the file, for editors
+HEADER = (
+    "# Where each model is served. Written by modelscan; your own entries and comments stay.\n"
+    f"# yaml-language-server: $schema=./{SCHEMA_NAME}\n"
+)
 
 
 def entry_fields(route: Route) -> dict[str, Any]:
@@ -78,7 +82,7 @@ def _first(text: str, fields: Mapping[str, Any]) -> str:
     rest = _without(text, yaml_nodes(text))
     edited = _joined(rest if rest.strip() else HEADER) + _fresh(fields)
     if not _reads_as(edited, _put_data({"version": 1, "routing": {"mode": "direct"}}, fields)):
-        raise _not_editable("write it anew: modelscan config get routing_file")
+        raise _not_editable("write it again: modelscan config get routing_file")
     return edited
 
 
