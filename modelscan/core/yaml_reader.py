@@ -39,7 +39,7 @@ class YamlProblem(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class SourcePlace:
     """Where a value is written: its line (from 1), and for a scalar its text in the source."""
 
     line: int
@@ -51,7 +51,7 @@ class YamlDocument:
     """The values (None for an empty text), and the place of each by its path."""
 
     value: Any
-    places: Mapping[Path, Written] = field(default_factory=dict)
+    places: Mapping[Path, SourcePlace] = field(default_factory=dict)
 
     def line(self, path: Path) -> int | None:
         """The line of the value, or of the nearest mapping or list around it."""
@@ -135,10 +135,10 @@ def _hint(error: Any, text: str, line: int | None) -> str | None:
 
 
 class _Builder:
-    """Builds the values of one document; ``places`` is None where the caller needs none."""
+    """Builds the values of one document; ``places`` is None where they are not needed."""
 
     def __init__(
-        self, text: str, *, places: dict[Path, Written] | None = None, as_text: bool = False,
+        self, text: str, *, places: dict[Path, SourcePlace] | None = None, as_text: bool = False,
         repeated: bool = False,
     ) -> None:  # fmt: skip
         self.places = places
@@ -158,7 +158,7 @@ class _Builder:
             raise YamlProblem(f"aliases repeat more than {_ALIASED:,} values", line)
         if node.id == "scalar":
             _check_text(node.value, line)
-            self._put(path, Written(line, node.value))
+            self._put(path, SourcePlace(line, node.value))
             return node.value if self._as_text else _scalar(node, line)
         if id(node) in self._open:
             raise YamlProblem("a value contains itself through an alias", line)
@@ -166,7 +166,7 @@ class _Builder:
             raise YamlProblem(f"it is nested deeper than {MAX_DEPTH} levels", line)
         if node.tag not in (f"{_TAG}map", f"{_TAG}seq"):
             raise _unknown_tag(node.tag, line)
-        self._put(path, Written(line))
+        self._put(path, SourcePlace(line))
         self._open.add(id(node))
         try:
             if node.id == "sequence":
@@ -207,14 +207,14 @@ class _Builder:
             merged |= part
         return merged
 
-    def _put(self, path: Path, place: Written) -> None:
+    def _put(self, path: Path, place: SourcePlace) -> None:
         if self.places is not None:
             self.places[path] = place
 
     def _put_line(self, path: Path, line: int) -> None:
         """The line of a value is its key's."""
         if self.places is not None:
-            self.places[path] = Written(line, self.places[path].text)
+            self.places[path] = SourcePlace(line, self.places[path].text)
 
 
 def _key(node: Any) -> str:

@@ -24,7 +24,7 @@ from modelscan.core.units import parse_tokens
 from modelscan.core.workload import BACKENDS, GOALS, MODES, SOURCES, Workload
 from modelscan.core.yaml_reader import MAX_CHARACTERS, YamlDocument, YamlProblem, read_yaml
 from modelscan.deploy.manifest_format import DeploymentDocument, DeploymentFields
-from modelscan.deploy.manifest_values import FilePlace, engine_options, text_of, texts_of
+from modelscan.deploy.manifest_values import KeyPlace, engine_options, text_of, texts_of
 
 _EXAMPLE = "see examples/deployment.yaml"
 _TOP = tuple(one.name for one in fields(DeploymentDocument))
@@ -76,7 +76,7 @@ def read(path: Path) -> Manifest:
 
 def parse(document: YamlDocument, where: str = "the file") -> Manifest:
     """Check and convert the file's values. Pure; raises UsageError with the wrong key."""
-    place = FilePlace(where, document)
+    place = KeyPlace(where, document)
     top = _table(document.value, place)
     _check_keys(top, _TOP, place)
     version = place.at("version")
@@ -95,7 +95,7 @@ def parse(document: YamlDocument, where: str = "the file") -> Manifest:
 
 
 def _manifest(
-    settings: Mapping[str, Any], place: FilePlace, metadata: Mapping[str, Any]
+    settings: Mapping[str, Any], place: KeyPlace, metadata: Mapping[str, Any]
 ) -> Manifest:
     return Manifest(
         model=settings["model"],
@@ -122,7 +122,7 @@ def merged(file: Workload, typed: Workload, default_goal: str) -> Workload:
     return replace(file, **overrides)
 
 
-def _workload(settings: Mapping[str, Any], place: FilePlace) -> Workload:
+def _workload(settings: Mapping[str, Any], place: KeyPlace) -> Workload:
     values: dict[str, Any] = {key: settings[key] for key in _WORKLOAD if key in settings}
     if "context" in settings:
         try:
@@ -137,7 +137,7 @@ def _workload(settings: Mapping[str, Any], place: FilePlace) -> Workload:
     return Workload(**values)
 
 
-def _value(key: str, value: Any, place: FilePlace) -> Any:
+def _value(key: str, value: Any, place: KeyPlace) -> Any:
     """The value of a key, converted to its kind; raises UsageError for another kind."""
     if key in _TEXT:
         return _choice(key, text_of(value, place), place)
@@ -160,7 +160,7 @@ def _value(key: str, value: Any, place: FilePlace) -> Any:
     return value
 
 
-def _choice(key: str, text: str, place: FilePlace) -> str:
+def _choice(key: str, text: str, place: KeyPlace) -> str:
     choices = _CHOICES.get(key)
     if choices is None:
         return text
@@ -171,14 +171,14 @@ def _choice(key: str, text: str, place: FilePlace) -> str:
     return word
 
 
-def _whole(key: str, value: Any, place: FilePlace) -> int:
+def _whole(key: str, value: Any, place: KeyPlace) -> int:
     least = 0 if key == "port" else 1
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise place.must_be("a whole number, 1 or more", value)
     return value
 
 
-def _adapters(value: Any, place: FilePlace) -> tuple[str, ...]:
+def _adapters(value: Any, place: KeyPlace) -> tuple[str, ...]:
     """``REPO``, ``NAME=REPO`` and ``{NAME: REPO}``."""
     if not isinstance(value, list):
         raise place.must_be("a list", value)
@@ -192,13 +192,13 @@ def _adapters(value: Any, place: FilePlace) -> tuple[str, ...]:
     return tuple(entries)
 
 
-def _table(value: Any, place: FilePlace) -> Mapping[str, Any]:
+def _table(value: Any, place: KeyPlace) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise place.wrong(f"{place.name} must be a mapping", _EXAMPLE)
     return value
 
 
-def _check_keys(values: Mapping[str, Any], keys: tuple[str, ...], place: FilePlace) -> None:
+def _check_keys(values: Mapping[str, Any], keys: tuple[str, ...], place: KeyPlace) -> None:
     for key in values:
         if key not in keys:
             near = nearest(str(key), keys)

@@ -15,16 +15,16 @@ Parameters = tuple[tuple[str, str | None], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class FilePlace:
+class KeyPlace:
     """A place in the file, for errors that name it by key and line."""
 
     file: str
     document: YamlDocument
     path: Path = ()
 
-    def at(self, key: str | int) -> FilePlace:
+    def at(self, key: str | int) -> KeyPlace:
         """The place of a key or of a list's item."""
-        return FilePlace(self.file, self.document, (*self.path, key))
+        return KeyPlace(self.file, self.document, (*self.path, key))
 
     @property
     def name(self) -> str:
@@ -56,21 +56,21 @@ class FilePlace:
         )
 
 
-def text_of(value: Any, place: FilePlace) -> str:
+def text_of(value: Any, place: KeyPlace) -> str:
     """A scalar as it is written: 2070, 0.10 and on stay what they are."""
     if isinstance(value, Mapping | list):
         raise place.must_be("text", value)
     return value if isinstance(value, str) else str(place.text)
 
 
-def texts_of(value: Mapping[str, Any], place: FilePlace) -> dict[str, str]:
+def texts_of(value: Mapping[str, Any], place: KeyPlace) -> dict[str, str]:
     """A mapping of text; an empty value is an empty text."""
     return {
         key: "" if item is None else text_of(item, place.at(key)) for key, item in value.items()
     }
 
 
-def engine_options(value: Any, place: FilePlace) -> Parameters:
+def engine_options(value: Any, place: KeyPlace) -> Parameters:
     """Engine options from a mapping (empty or true: a bare flag) or a list of ``key=value``."""
     if isinstance(value, Mapping):
         pairs = (_option(key, item, place.at(key)) for key, item in value.items())
@@ -80,7 +80,7 @@ def engine_options(value: Any, place: FilePlace) -> Parameters:
     return tuple(_listed(item, place.at(index)) for index, item in enumerate(value))
 
 
-def _listed(item: Any, place: FilePlace) -> tuple[str, str | None]:
+def _listed(item: Any, place: KeyPlace) -> tuple[str, str | None]:
     """An item of the list form."""
     name, equals, text = text_of(item, place).lstrip("-").partition("=")
     if not name or " " in name or ":" in name:
@@ -88,7 +88,7 @@ def _listed(item: Any, place: FilePlace) -> tuple[str, str | None]:
     return name, text if equals else None
 
 
-def _option(key: str, value: Any, place: FilePlace) -> tuple[str, str | None] | None:
+def _option(key: str, value: Any, place: KeyPlace) -> tuple[str, str | None] | None:
     """The pair of an option; None for one that is switched off."""
     name = key.lstrip("-")
     if value is None:
@@ -104,7 +104,7 @@ def _option(key: str, value: Any, place: FilePlace) -> tuple[str, str | None] | 
     return name, text_of(value, place)
 
 
-def _list_text(name: str, value: list[Any], place: FilePlace) -> str:
+def _list_text(name: str, value: list[Any], place: KeyPlace) -> str:
     """A list in the form that the engine's option takes: JSON, or separated by commas."""
     if any(name in one.json_lists for one in engines()):
         return json.dumps(value, ensure_ascii=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from modelscan.core.workload import Backend
+from modelscan.engines.position_scaling import PositionScaling
 
 OptionPair = tuple[str, str | None]  # (long name without dashes, value); None is a bare flag
 Options = tuple[OptionPair, ...]
@@ -30,8 +31,8 @@ class OptionNames(NamedTuple):
     """Spellings by meaning; () if the engine has no such option.
 
     ``context`` is per request, ``total_context`` for all ``slots`` together; ``max_requests``
-    limits the requests served at once. ``memory`` lists every other option that changes what the
-    engine allocates, as its estimate reads them.
+    limits the requests served at once; ``positions`` scale the positions of tokens. ``memory``
+    lists every other option that changes what the engine allocates, as its estimate reads them.
     """
 
     context: Names = ()
@@ -44,6 +45,7 @@ class OptionNames(NamedTuple):
     memory_share: Names = ()
     kv_cache: Names = ()
     gpu_layers: Names = ()
+    positions: Names = ()
     memory: Names = ()
 
     @property
@@ -69,3 +71,4 @@ class LaunchSettings:
     memory_utilization: float | None = None
     half: bool = False
     pooling: str | None = None  # None: as the model's own metadata states
+    positions: PositionScaling | None = None  # for a context beyond the trained length

@@ -18,6 +18,7 @@ from modelscan.core.json_reader import json_value
 from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
 from modelscan.state.database import Database, Migrations
+from modelscan.state.doubled import delete_doubled
 from modelscan.state.records import (
     FORMAT,
     NewerRecord,
@@ -227,6 +228,7 @@ MIGRATIONS = Migrations(
             """,
         ),
         _upgrade_rows,
+        delete_doubled,
     ),
 )
 

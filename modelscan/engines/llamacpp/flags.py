@@ -23,13 +23,29 @@ NAMES = OptionNames(
     total_context=("ctx-size", "c"),
     unified=("kv-unified", "kvu"),
     slots=("parallel", "np"),
+    kv_cache=("cache-type-k", "ctk", "cache-type-v", "ctv"),
     gpu_layers=("n-gpu-layers", "gpu-layers", "ngl"),
+    positions=("rope-scaling", "rope-scale", "rope-freq-scale", "override-kv"),
     memory=(
-        "batch-size", "b", "ubatch-size", "ub", "swa-full", "cache-type-k", "ctk", "cache-type-v",
-        "ctv", "flash-attn", "fa", "n-cpu-moe", "ncmoe", "cpu-moe", "cmoe", "tensor-split", "ts",
-        "no-kv-offload", "nkvo",
+        "batch-size", "b", "ubatch-size", "ub", "swa-full", "flash-attn", "fa", "n-cpu-moe",
+        "ncmoe", "cpu-moe", "cmoe", "tensor-split", "ts", "no-kv-offload", "nkvo", "kv-offload",
+        "override-tensor", "ot", "mmproj", "mm", "no-mmproj", "no-mmproj-offload",
+        "mmproj-offload", "no-op-offload", "op-offload", "no-kv-unified", "repack", "no-repack",
+        "cache-ram", "cram", "spec-type", "spec-draft-model", "model-draft", "md",
+        "spec-draft-n-max", "spec-draft-ngl", "spec-draft-type-k", "spec-draft-type-v",
     ),
 )  # fmt: skip
+# Reviewed against the sources of b11549: they allocate nothing, or less than the margin.
+HARMLESS = frozenset({
+    "model", "threads", "threads-batch", "threads-http", "poll", "numa", "predict", "keep",
+    "cont-batching", "no-cont-batching", "cache-prompt", "no-cache-prompt", "cache-reuse",
+    "context-shift", "no-context-shift", "warmup", "no-warmup", "jinja", "no-jinja",
+    "rope-freq-base", "yarn-orig-ctx", "yarn-ext-factor",
+    "yarn-attn-factor", "yarn-beta-fast", "yarn-beta-slow", "top-k", "top-p", "min-p", "props",
+    "slots", "no-slots", "slot-save-path", "ui", "no-ui", "sleep-idle-seconds", "check-tensors",
+    "load-mode", "fit", "embeddings", "embd-normalize", "pooling", "attention", "rerank",
+    "spec-draft-n-min", "spec-draft-p-min", "main-gpu",
+})  # fmt: skip
 
 SWITCHES = frozenset({"flash-attn", "fa", "fit", "reasoning", "rea"})  # values: on, off (or auto)
 COMMA_LISTS = frozenset({
@@ -65,6 +81,10 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     yield "ctx-size", str(launch.context_tokens * (1 if unified else slots))
     yield "parallel", str(slots)
     yield from _placement(launch)
+    if launch.positions is not None:
+        yield "rope-scaling", "yarn"
+        yield "rope-scale", str(launch.positions.factor)
+        yield "yarn-orig-ctx", str(launch.positions.original_tokens)
     shared = (
         ("cache-type-k", workload.kv_cache_k),
         ("cache-type-v", workload.kv_cache_v),

@@ -128,6 +128,8 @@ def source_fields(plan: Plan) -> dict[str, Any]:
     fields: dict[str, Any] = {"source": source, repo_field: plan.repo}
     if file_field and plan.format == "gguf" and plan.files:
         fields[file_field] = plan.files[0]
+    if file_field and plan.files_expected:  # the server looks the pattern up in its own list
+        fields[file_field] = f"*{plan.quantization}*.gguf"
     return fields
 
 
