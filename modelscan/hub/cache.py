@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from modelscan.core.json_reader import json_value
 from modelscan.core.reference import Kind, Reference
 from modelscan.formats.files import Role, describe, parts
 from modelscan.state.config import Config
@@ -61,10 +62,9 @@ def _complete(folder: Path) -> bool:
         return False
     if not index.is_file():
         return all((folder / part).is_file() for file in shards for part in parts(file.name))
-    import json
 
     try:
-        shard_names = set(json.loads(index.read_bytes()).get("weight_map", {}).values())
+        shard_names = set(json_value(index.read_bytes()).get("weight_map", {}).values())
     except (ValueError, AttributeError):
         return False
     return all((folder / name).is_file() for name in shard_names)

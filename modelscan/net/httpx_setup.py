@@ -16,6 +16,7 @@ import httpx
 from modelscan import __version__
 from modelscan.core.errors import UsageError
 from modelscan.net.address import is_loopback, public
+from modelscan.net.decoding import ACCEPTED
 from modelscan.net.errors import FailureKind, TransportFailure
 
 _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
@@ -47,7 +48,7 @@ class Clients:
 
 def _create(kind: type[_Client], ca_file: str | None, host: str, options: Any) -> _Client:
     verify = _authorities(ca_file)
-    headers = {"User-Agent": f"modelscan/{__version__}"}
+    headers = {"User-Agent": f"modelscan/{__version__}", "Accept-Encoding": ACCEPTED}
     try:
         return kind(headers=headers, verify=verify, trust_env=not is_loopback(host), **options)
     except (ValueError, ImportError, httpx.InvalidURL) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from modelscan.core.errors import RemoteError, UsageError
+from modelscan.core.errors import OfflineError, RemoteError, UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.engines.ollama import NAME
+from modelscan.net.address import public, stays_here
 from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpLimits, HttpSettings, json_body
@@ -48,7 +49,7 @@ class Stored:
 class OllamaClient:
     """One server. Every call raises RemoteError on an error or without an answer."""
 
-    def __init__(self, endpoint: str, timeout_s: float = 20.0) -> None:
+    def __init__(self, endpoint: str, timeout_s: float = 20.0, *, offline: bool = False) -> None:
         parts = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
         if parts.scheme != "http" or not parts.hostname:
             raise UsageError(
@@ -56,6 +57,12 @@ class OllamaClient:
                 hint="modelscan config set ollama_endpoint http://127.0.0.1:11434",
             )
         self.endpoint = f"{parts.scheme}://{parts.netloc}"
+        if offline and not stays_here(self.endpoint):
+            raise OfflineError(
+                f"the Ollama server at {public(self.endpoint)} is not on this machine and "
+                "--offline is set",
+                hint="run the command without --offline",
+            )
         settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
         self._http = HttpClient(settings, transport_for(self.endpoint, settings))
 
@@ -211,7 +218,7 @@ def digest_of(file: Path) -> str:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json_value(text)
     except ValueError:
         value = None
     if not isinstance(value, dict):
