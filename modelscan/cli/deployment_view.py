@@ -71,7 +71,7 @@ def fields(deployment: Deployment) -> Fields:
         ("backend", deployment.backend),
         ("target", deployment.target),
         ("context", format_tokens(deployment.context_tokens)),
-        ("gpus", ",".join(map(str, deployment.gpus)) or "none (CPU)"),
+        ("gpus", _gpus(deployment)),
         ("endpoint", deployment.endpoint),
         ("route", deployment.route),
         ("pid", deployment.pid),
@@ -86,6 +86,12 @@ def fields(deployment: Deployment) -> Fields:
     if deployment.reason:
         pairs.insert(2, ("reason", deployment.reason))
     return Fields(pairs)
+
+
+def _gpus(deployment: Deployment) -> str:
+    if deployment.gpus:
+        return ",".join(map(str, deployment.gpus))
+    return "none (CPU)" if deployment.plan is not None else "unknown"
 
 
 def _restart(deployment: Deployment) -> str | None:
