@@ -10,7 +10,7 @@ import httpx
 
 from modelscan.net.deadline import Deadline
 from modelscan.net.exchange import HttpRequest
-from modelscan.net.httpx_setup import Clients, host_name, lower_case, phases, translated
+from modelscan.net.httpx_setup import Clients, lower_case, phases, translated
 
 
 class HttpxResponse:
@@ -46,7 +46,7 @@ class HttpxTransport:
         self._client(url)
 
     def _client(self, url: str) -> httpx.Client:
-        return self._clients.get(httpx.Client, host_name(url), **self._options)
+        return self._clients.get(httpx.Client, url, **self._options)
 
     @contextmanager
     def open(
