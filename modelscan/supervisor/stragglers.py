@@ -78,9 +78,9 @@ def end(processes: Iterable[Identity], number: signal.Signals) -> None:
 
 def _pids() -> Iterator[int]:
     with contextlib.suppress(OSError):
-        for name in os.listdir(_PROC):
-            if name.isdigit():
-                yield int(name)
+        for entry in _PROC.iterdir():
+            if entry.name.isdigit():
+                yield int(entry.name)
 
 
 def _belongs(pid: int, mark: bytes, lock: Path) -> bool:
@@ -95,6 +95,6 @@ def _belongs(pid: int, mark: bytes, lock: Path) -> bool:
 
 def _is_link_to(link: Path, file: Path) -> bool:
     try:
-        return os.readlink(link) == str(file)
+        return link.readlink() == file
     except OSError:
         return False
