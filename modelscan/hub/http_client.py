@@ -56,10 +56,11 @@ class AnswerCache:
         write_atomic(record, json.dumps(meta))
 
 
-def http_client(config: Config, *, ca_file: str | None = None) -> HttpClient:
+def http_client(config: Config, *, ca_file: str | None = None, source: str = "") -> HttpClient:
     """The HTTP client for these settings; its cache is in the catalog's cache folder.
 
-    ``ca_file`` (PEM) replaces the default certificate authorities. Raises UsageError if
+    ``ca_file`` (PEM) replaces the default certificate authorities; ``source`` is the hub that it is
+    for, which may be the only one without requests. Raises UsageError if
     ``http_timeout_s`` is out of range.
     """
     timeout_s = config.http_timeout_s
@@ -69,4 +70,6 @@ def http_client(config: Config, *, ca_file: str | None = None) -> HttpClient:
             hint="modelscan config set http_timeout_s 20",
         )
     cache = AnswerCache(config.paths.catalog_dir / "http")
-    return HttpClient(HttpSettings(timeout_s, config.offline, ca_file, _PAUSES_S, cache))
+    because = config.offline_because(source)
+    settings = HttpSettings(timeout_s, because is not None, ca_file, _PAUSES_S, cache)
+    return HttpClient(settings._replace(offline_because=because) if because else settings)
