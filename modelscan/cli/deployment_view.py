@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import current
-from modelscan.cli.document import Fields, Note, Table
+from modelscan.cli.document import Bar, Fields, Note, Table
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.units import format_bytes, format_tokens
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from modelscan.targets.events import Event
 
 FOUND = "found"  # servers that modelscan did not start
-COLUMNS = ("NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "ENDPOINT", "TARGET")
+COLUMNS = (
+    "NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "PROMISED", "MEASURED",
+    "ENDPOINT", "TARGET",
+)  # fmt: skip
 
 
 def service() -> Deployments:
@@ -39,16 +42,41 @@ def table(deployments: Sequence[Deployment]) -> Table:
             deployment.quantization,
             deployment.backend,
             deployment.context_tokens,
+            format_bytes(promised_bytes(deployment)),
+            format_bytes(measured_bytes(deployment)),
             deployment.endpoint,
             deployment.target,
         )
         for deployment in deployments
     ]
     return Table(
-        COLUMNS, rows, numeric=("CONTEXT",), empty="no deployments: modelscan deploy demo",
-        optional=("MODEL", "HEALTH", "CONTEXT", "BACKEND", "QUANT", "TARGET"),
+        COLUMNS, rows, numeric=("CONTEXT", "PROMISED", "MEASURED"),
+        empty="no deployments: modelscan deploy demo",
+        optional=(
+            "MEASURED", "CONTEXT", "MODEL", "HEALTH", "PROMISED", "BACKEND", "QUANT", "TARGET",
+        ),
         whole=("STATE", "ENDPOINT"),
     )  # fmt: skip
+
+
+def promised_bytes(deployment: Deployment) -> int | None:
+    """The estimate that the deployment was admitted with."""
+    return deployment.plan.estimate.total_bytes if deployment.plan else None
+
+
+def measured_bytes(deployment: Deployment) -> int | None:
+    """What its engine reported that it allocated, while it runs."""
+    running = deployment.state is State.RUNNING
+    return deployment.measured.total_bytes if running and deployment.measured else None
+
+
+def memory_bars(deployments: Iterable[Deployment]) -> list[Bar]:
+    """What each running engine has allocated of what it was admitted with."""
+    return [
+        Bar(one.name, [("measured", measured)], promised)
+        for one in deployments
+        if (measured := measured_bytes(one)) and (promised := promised_bytes(one))
+    ]
 
 
 def reasons(deployments: Iterable[Deployment]) -> list[Note]:
@@ -74,7 +102,7 @@ def fields(deployment: Deployment) -> Fields:
         ("gpus", _gpus(deployment)),
         ("endpoint", deployment.endpoint),
         ("route", deployment.route),
-        ("pid", deployment.pid),
+        ("pid", None if deployment.pid is None else str(deployment.pid)),
         ("restart", _restart(deployment)),
         (
             "stops after",
@@ -92,6 +120,19 @@ def _gpus(deployment: Deployment) -> str:
     if deployment.gpus:
         return ",".join(map(str, deployment.gpus))
     return "none (CPU)" if deployment.plan is not None else "unknown"
+
+
+def request_notes(deployment: Deployment) -> list[Note]:
+    """How to send it a request: a command to paste, and what other programs must know."""
+    from modelscan.deploy.answers import curl_line
+
+    line = curl_line(deployment)
+    if line is None:
+        return []
+    key = deployment.api_key or "any text"
+    model = deployment.served_model or deployment.model
+    facts = f"base URL {deployment.endpoint}/v1, model {model}, API key: {key}"
+    return [Note(f"\nclients: {facts}"), Note(f"send a request:\n{line}")]
 
 
 def _restart(deployment: Deployment) -> str | None:

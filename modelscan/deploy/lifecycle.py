@@ -20,8 +20,9 @@ from modelscan.core.errors import (
     RemoteError,
     UsageError,
 )
+from modelscan.core.verdict import Verdict
 from modelscan.deploy import routes
-from modelscan.deploy.reconcile import end, fail, finish, reconcile, stopped, unknown
+from modelscan.deploy.reconcile import Warn, end, fail, finish, reconcile, stopped, unknown
 from modelscan.targets.base import Effects, NewDeployment, Target
 from modelscan.targets.events import Planned, Planning, Running
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from modelscan.targets.request import Request
 
 DRAIN_S = 10.0
+DOES_NOT_FIT = Verdict.DOES_NOT_FIT.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +61,24 @@ def deploy(session: Session, target: Target, new: NewDeployment) -> Outcome:
     if previous is not None:
         new = replace(new, created_at=previous.created_at)
         if previous.state in ACTIVE_STATES:
-            _check_replacement(session, target, new)
-            session.target(previous).check_stop(previous)
-            _end(session, previous)
+            return replace_running(session, target, new, previous)
+    return _deploy(session, target, new, previous)
+
+
+def replace_running(
+    session: Session, target: Target, new: NewDeployment, previous: Deployment
+) -> Outcome:
+    """End a running deployment and run the new one under its name, once the new one has a plan."""
+    _check_replacement(session, target, new)
+    session.target(previous).check_stop(previous)
+    _end(session, previous)
+    return _deploy(session, target, new, previous)
+
+
+def _deploy(
+    session: Session, target: Target, new: NewDeployment, previous: Deployment | None
+) -> Outcome:
+    request = new.request
     with undone_by_interrupt(session, new.name, previous):
         session.events(Planning(new.name, new.subject.id))
         proposed = _propose(session, target, new, previous)
@@ -127,7 +144,7 @@ def _check_start(session: Session, deployment: Deployment) -> None:
 def _start(session: Session, deployment: Deployment, wait: bool, timeout_s: float) -> Outcome:
     name = deployment.name
     if deployment.state is State.STOPPING and session.target(deployment).controls == "processes":
-        deployment = end(deployment, session)  # it has been told to end; a server's is kept
+        deployment = end(deployment, session)  # it is ending; a server's is kept
     with undone_by_interrupt(session, name, deployment):
         if deployment.state is not State.STARTING:
             return _run(session, deployment, wait, timeout_s)
@@ -136,12 +153,12 @@ def _start(session: Session, deployment: Deployment, wait: bool, timeout_s: floa
         return Outcome(_wait_until_ready(session, deployment, timeout_s), changed=True)
 
 
-def stop(session: Session, name: str, *, drain_s: float) -> Outcome:
+def stop(session: Session, name: str, *, drain_s: float, warn: Warn | None = None) -> Outcome:
     """End the engine and keep the deployment: route disabled, row kept for ``start``.
 
     ``drain_s``: seconds for running requests; what is cut then is an event. A stop that is refused
-    (by a server, or because modelscan does not control the process) changes nothing. Raises
-    ModelscanError, after the engine has ended, for a routing file that cannot be edited.
+    (by a server, or because modelscan does not control the process) changes nothing. A routing
+    file that cannot be edited is an error after the engine has ended; with ``warn``, a warning.
     """
     deployment = existing_row(session, name)
     _refuse_uncontrolled(session, deployment)
@@ -150,20 +167,26 @@ def stop(session: Session, name: str, *, drain_s: float) -> Outcome:
     session.target(deployment).check_stop(deployment)
     ended = _end(session, deployment, drain_s)
     if ended.routed and (problem := routes.disable(session.routing_file, ended)):
-        raise routes.route_not_removed(ended, "stopped", problem)
+        _report(routes.route_not_removed(ended, "stopped", problem), warn)
     return Outcome(ended, changed=True)
 
 
-def remove(session: Session, name: str, *, drain_s: float) -> Deployment:
-    """End the engine and delete route, log and row; raises like ``stop``."""
+def remove(session: Session, name: str, *, drain_s: float, warn: Warn | None = None) -> Deployment:
+    """End the engine and delete route, log and row; raises and warns like ``stop``."""
     deployment = existing_row(session, name)
     if deployment.state in ACTIVE_STATES or deployment.drift:
         session.target(deployment).check_stop(deployment)
         deployment = _end(session, deployment, drain_s)
     problem = _delete(session, deployment)
     if problem is not None:
-        raise routes.route_not_removed(deployment, "removed", problem)
+        _report(routes.route_not_removed(deployment, "removed", problem), warn)
     return deployment
+
+
+def _report(error: ModelscanError, warn: Warn | None) -> None:
+    if warn is None:
+        raise error
+    warn(f"{error.message}; {error.hint}")
 
 
 def refreshed_row(session: Session, name: str) -> Deployment | None:
@@ -215,9 +238,12 @@ def no_save(_: Deployment) -> None:
 
 def _check_replacement(session: Session, target: Target, new: NewDeployment) -> None:
     """Plan the replacement before the running deployment is ended, so that a wrong option does not
-    end it. A plan that does not fit is no error here: the old deployment's memory becomes free."""
-    with contextlib.suppress(NotDeployableError):
+    end it. A plan without enough memory is no error here: the old deployment's becomes free."""
+    try:
         target.propose(new, Effects(no_save, session.events, session.now))
+    except NotDeployableError as error:
+        if error.code != DOES_NOT_FIT:
+            raise
 
 
 def _propose(
@@ -251,7 +277,10 @@ def _wait_until_ready(session: Session, deployment: Deployment, timeout_s: float
     except ModelscanError as error:
         _fail(session, deployment, error)
         raise
-    running = finish(running, session)
+    try:
+        running = finish(running, session)
+    except ModelscanError as error:
+        raise routes.not_published(running, error) from error
     session.events(Running(running.name, running.endpoint))
     return running
 

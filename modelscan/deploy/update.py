@@ -11,6 +11,7 @@ from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.launch import ClusterLaunch
 from modelscan.deploy.reconcile import fail, finish, reconcile, unknown
+from modelscan.engines.owned_options import check_parameters
 from modelscan.targets.gpustack.body import check_env, pairs
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def apply(session: Session, name: str, change: Change, timeout_s: float) -> Depl
     the previous options running again.
     """
     if change == Change():
-        raise UsageError("no change was given", hint=f"modelscan update {name} --replicas 2")
+        raise UsageError("no change was given", hint=f"modelscan set {name} --replicas 2")
     row = session.store.get(name)
     if row is None:
         raise unknown(name, sorted(session.store.names()))
@@ -98,6 +99,7 @@ def changed_body(body: Mapping[str, Any], change: Change) -> dict[str, Any]:
     if change.replicas is not None:
         new["replicas"] = change.replicas
     if change.parameters or change.dropped:
+        check_parameters(change.parameters)
         options = dict(pairs(body.get("backend_parameters") or ()))
         for key, value in change.parameters:
             options.pop(key.replace("_", "-"), None)

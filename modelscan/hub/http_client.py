@@ -56,12 +56,15 @@ class AnswerCache:
         write_atomic(record, json.dumps(meta))
 
 
-def http_client(config: Config, *, ca_file: str | None = None, source: str = "") -> HttpClient:
+def http_client(
+    config: Config, *, ca_file: str | None = None, source: str = "", within_s: float | None = None
+) -> HttpClient:
     """The HTTP client for these settings; its cache is in the catalog's cache folder.
 
     ``ca_file`` (PEM) replaces the default certificate authorities; ``source`` is the hub that it is
-    for, which may be the only one without requests. Raises UsageError if
-    ``http_timeout_s`` is out of range.
+    for, which may be the only one without requests. ``within_s``: requests that may be left out
+    take at most this long and are sent once. Raises UsageError if ``http_timeout_s`` is out of
+    range.
     """
     timeout_s = config.http_timeout_s
     if not 0 < timeout_s <= MAX_TIMEOUT_S:
@@ -70,6 +73,9 @@ def http_client(config: Config, *, ca_file: str | None = None, source: str = "")
             hint="modelscan config set http_timeout_s 20",
         )
     cache = AnswerCache(config.paths.catalog_dir / "http")
+    pauses_s: tuple[float, ...] = _PAUSES_S
+    if within_s is not None:
+        timeout_s, pauses_s = min(timeout_s, within_s), ()
     because = config.offline_because(source)
-    settings = HttpSettings(timeout_s, because is not None, ca_file, _PAUSES_S, cache)
+    settings = HttpSettings(timeout_s, because is not None, ca_file, pauses_s, cache)
     return HttpClient(settings._replace(offline_because=because) if because else settings)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.estimate import DeviceEstimate, Estimate
-from modelscan.core.units import MIB
+from modelscan.core.units import GIB, MIB
 from modelscan.core.verdict import Offload, Verdict
 from modelscan.engines.flags import LaunchSettings, Options
-from modelscan.engines.registry import engine
 from modelscan.planner.context import Option
 
 if TYPE_CHECKING:
@@ -20,18 +19,25 @@ if TYPE_CHECKING:
 DEFAULT_CONTEXT_TOKENS = 32_768  # enough for a chat with documents and tools; not a limit
 MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use
 EMBEDDING_CONTEXT_TOKENS = 8_192
+_RESERVED_SHARE, _MOST_RESERVED_BYTES = 0.05, 4 * GIB  # of the host: page cache, other programs
 _SPARE_UTILIZATION_BYTES = 256 * MIB
 
 
 @dataclass(frozen=True, slots=True)
 class FittingOption:
-    """An option that fits. ``offload``: none, partial or cpu (the machine's GPU is unused)."""
+    """An option that fits. ``offload``: none, partial or cpu (the machine's GPU is unused).
+
+    ``wishes`` are the user's with the version and the KV cache that the planner chose;
+    ``small_cache``: it put the cache into fewer bits.
+    """
 
     option: Option
     launch: LaunchSettings
     chosen: Options
     estimate: Estimate
     target_tokens: int
+    wishes: Workload
+    small_cache: bool = False
     offload: Offload = "none"
     notes: tuple[str, ...] = ()
 
@@ -65,28 +71,16 @@ class DoesNotFit:
     uncertain: bool = False
 
 
-def target_context(architecture: Architecture, wishes: Workload, task: str, backend: str) -> int:
-    """Context in tokens: as requested, else by task and goal, at most the trained context.
-
-    Beyond it llama.cpp serves no more than was trained, and vLLM and SGLang do not start; a wish
-    beyond it counts only with the engine's own options for it, or with ``force``.
-    """
-    trained = architecture.context_tokens
+def target_context(architecture: Architecture, wishes: Workload, task: str) -> int:
+    """Context in tokens: as requested, else by task and goal, at most the trained context."""
     if wishes.context_tokens:
-        free = wishes.force or trained is None or extends_context(wishes, backend)
-        return wishes.context_tokens if free else min(wishes.context_tokens, trained or 0)
+        return wishes.context_tokens
+    trained = architecture.context_tokens
     if task in ("embedding", "rerank"):
         return min(trained or 512, EMBEDDING_CONTEXT_TOKENS)
     if wishes.goal == "context":
         return trained or DEFAULT_CONTEXT_TOKENS
     return min(trained or MINIMUM_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS)
-
-
-def extends_context(wishes: Workload, backend: str) -> bool:
-    """Whether the user's options scale positions, or set the context by the engine's own option."""
-    one = engine(backend)
-    names = (*one.position_options, *one.option_names.context, *one.option_names.total_context)
-    return any(wishes.parameter(name) is not None for name in names)
 
 
 def available_bytes(gpus: tuple[Gpu, ...], inventory: Inventory) -> int:
@@ -105,6 +99,15 @@ def host_free(inventory: Inventory) -> int:
     """Free host memory in bytes; the total if the free part is unknown, 0 if both are."""
     host = inventory.host
     return (host.free_bytes if host.free_bytes is not None else host.memory_bytes) or 0
+
+
+def with_reserve(inventory: Inventory) -> Inventory:
+    """The hardware with the part of the host's memory left out that its system needs to work."""
+    host = inventory.host
+    if host.free_bytes is None:
+        return inventory
+    reserve = min(_MOST_RESERVED_BYTES, int(_RESERVED_SHARE * (host.memory_bytes or 0)))
+    return replace(inventory, host=replace(host, free_bytes=max(0, host.free_bytes - reserve)))
 
 
 def short_of_slots_only(estimate: Estimate) -> bool:

@@ -43,7 +43,7 @@ class Connections:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class EngineLoad:
     """``requests`` is None if the engine is silent or does not count them, ``connections`` where
     the system does not list them.
     """
@@ -62,10 +62,10 @@ class Load:
         return links is None or links.unread == 0
 
 
-def load_of(address: Address) -> Load:
+def load_of(address: Address) -> EngineLoad:
     """One look at the engine: its counters, then its connections (without that look's own)."""
     requests = parse_requests(metrics(address))
-    return Load(requests, connections(address.port))
+    return EngineLoad(requests, connections(address.port))
 
 
 def samples(text: str) -> Iterable[tuple[str, float]]:

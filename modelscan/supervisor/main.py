@@ -273,10 +273,12 @@ class Supervisor:
 def engine_environment(
     spec: ProcessSpec, environ: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The engine's environment: the user's without credentials, plus its own variables.
+    """The engine's environment: the user's without credentials and without what would change its
+    address or model, plus its own variables.
 
     Raises AuthError if a referenced secret is missing.
     """
+    from modelscan.engines.owned_options import owned_variables
     from modelscan.state.secrets import resolve
 
     inherited = dict(os.environ if environ is None else environ)
@@ -286,7 +288,11 @@ def engine_environment(
         if not own_path:
             del inherited["PYTHONPATH"]
     secrets = {name: resolve(reference, inherited) for name, reference in spec.secrets.items()}
-    environment = {name: value for name, value in inherited.items() if not looks_secret(name)}
+    dropped = owned_variables()
+    environment = {
+        name: value for name, value in inherited.items()
+        if not looks_secret(name) and name not in dropped
+    }  # fmt: skip
     return {**environment, **spec.env, **secrets, RUN_MARK: spec.mark}
 
 

@@ -198,12 +198,12 @@ class RunDir:
         return self._read("ready.json")
 
     def note_told_to_stop(self) -> None:
-        """Record that the supervisor was told to end the engine."""
+        """Record that the supervisor got the order to end the engine."""
         with contextlib.suppress(OSError):  # a full disk keeps no engine alive
             (self.folder / _TOLD).touch(mode=0o600)
 
     def told_to_stop(self) -> bool:
-        """Whether the supervisor was told to end the engine, which may take a moment."""
+        """Whether the supervisor got the order to end the engine, which may take a moment."""
         return (self.folder / _TOLD).exists()
 
     def write_ended(self, ended: Ended) -> None:

@@ -694,7 +694,7 @@ def test_a_broken_routing_file_does_not_keep_an_engine_alive(
     good = config.routing_file.read_text()
     config.routing_file.write_text("version: [")
     ended = run(command, "tiny", *(["--yes"] if command == "remove" else []))
-    assert ended.code == 1
+    assert ended.code == 0
     assert "still in the routing file" in ended.err
     assert living(home) == []
     assert config.routing_file.read_text() == "version: ["

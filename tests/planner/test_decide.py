@@ -123,7 +123,7 @@ def test_no_fit_names_hardware_that_would_do() -> None:
     found = decide(subject(DENSE_70B, ["BF16", "FP8"]), machine(RTX_4090), Workload())
     assert found.refusal is not None
     assert [(row.count, row.name) for row in found.refusal.required] == [
-        (1, "RTX PRO 6000 96GB"), (2, "L40S 48GB"), (4, "RTX 4090"),
+        (1, "H100 80GB"), (2, "L40S 48GB"), (4, "RTX 4090"),
     ]  # fmt: skip
     for row in found.refusal.required:
         assert row.reason
@@ -270,7 +270,7 @@ def test_a_partly_used_card_in_a_pair_costs_cache_and_no_context(free: float) ->
     busy = machine(gpu("H100", 80, "9.0", 3350, free=free), H100)
     wish = Workload(backend="vllm", tensor_parallel=2)
     found = plan(decide(subject(DENSE_8B, ["BF16"]), busy, wish))
-    assert (found.context_tokens, found.estimate.verdict) == (32_768, "fits")
+    assert (found.context_tokens, found.estimate.verdict) == (40_960, "fits")
 
 
 def test_llamacpp_uses_the_emptier_card() -> None:
@@ -400,9 +400,8 @@ def test_a_plans_flags_estimated_again_fit(name: str, here: object, wish: Worklo
         assert again.verdict == "fits", item.parameters
         assert again.total_bytes == item.estimate.total_bytes
         assert again.context_tokens == item.context_tokens
-        if wish.context_tokens and item is decision.plan:
-            trained = shape.architecture.context_tokens or wish.context_tokens
-            assert item.context_tokens == min(wish.context_tokens, trained)
+        if wish.context_tokens:
+            assert item.context_tokens == wish.context_tokens or item is not decision.plan
 
 
 @BOUNDED

@@ -13,7 +13,7 @@ import pytest
 from modelscan.supervisor.health import Address, health, verify
 from modelscan.supervisor.load import (
     Connections,
-    Load,
+    EngineLoad,
     Requests,
     load_of,
     parse_connections,
@@ -138,8 +138,8 @@ def test_connections_of_clients_are_seen() -> None:
     """Listening and half-closed sockets do not count; unread bytes belong to a request."""
     found = parse_connections(TABLE, 0xA2C1)
     assert found == Connections(open=3, unread=2)
-    assert not Load(Requests(0, 0), found).idle
-    assert Load(Requests(0, 0), Connections(3, 0)).idle
-    assert not Load(None, Connections(1, 0)).idle
-    assert Load(None, Connections(0, 0)).idle
-    assert not Load(None, None).idle
+    assert not EngineLoad(Requests(0, 0), found).idle
+    assert EngineLoad(Requests(0, 0), Connections(3, 0)).idle
+    assert not EngineLoad(None, Connections(1, 0)).idle
+    assert EngineLoad(None, Connections(0, 0)).idle
+    assert not EngineLoad(None, None).idle

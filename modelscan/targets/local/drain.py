@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from modelscan.supervisor.health import Address
-from modelscan.supervisor.load import Load, load_of
+from modelscan.supervisor.load import EngineLoad, load_of
 from modelscan.targets.events import RequestsCut
 
 _POLL_S = 0.1
@@ -34,13 +34,13 @@ def drain(
     return None
 
 
-def _pause_s(load: Load) -> float:
+def _pause_s(load: EngineLoad) -> float:
     """Until the next look. Without a connection, only a new one could bring a request."""
     connected = load.connections is None or load.connections.open > 0
     return _AGAIN_S if load.idle and connected else _POLL_S
 
 
-def _cut(name: str, load: Load, waited_s: float) -> RequestsCut:
+def _cut(name: str, load: EngineLoad, waited_s: float) -> RequestsCut:
     requests, links = load.requests, load.connections
     return RequestsCut(
         name,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.deployment import Deployment
-from modelscan.core.deployment_state import State
+from modelscan.core.deployment_state import ACTIVE_STATES, State
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.launch import LocalLaunch
 from modelscan.engines.base import Serving
@@ -117,7 +117,9 @@ class LocalTarget:
         previous = draft.port
         reserved = store.ports() - {previous}
         if request.port is not None:
-            if request.port in reserved or not ports.is_free(request.host, request.port):
+            held = _holds_port(store.get(draft.name), request.port)
+            free = held or ports.is_free(request.host, request.port)
+            if request.port in reserved or not free:
                 raise UsageError(
                     f"port {request.port} is in use",
                     hint="choose another --port, or remove the option",
@@ -257,6 +259,11 @@ class LocalTarget:
     def rundir(self, name: str) -> RunDir:
         """The run directory of the deployment ``name``."""
         return RunDir(self._config.paths.deployments_dir / name)
+
+
+def _holds_port(own: Deployment | None, port: int) -> bool:
+    """Whether the deployment's own engine, which is about to be replaced, has the port."""
+    return own is not None and own.state in ACTIVE_STATES and own.port == port
 
 
 def launch_of(deployment: Deployment) -> LocalLaunch:
