@@ -99,7 +99,7 @@ def fields(deployment: Deployment) -> Fields:
         ("backend", deployment.backend),
         ("target", deployment.target),
         ("context", format_tokens(deployment.context_tokens)),
-        ("gpus", ",".join(map(str, deployment.gpus)) or "none (CPU)"),
+        ("gpus", _gpus(deployment)),
         ("endpoint", deployment.endpoint),
         ("route", deployment.route),
         ("pid", None if deployment.pid is None else str(deployment.pid)),
@@ -114,6 +114,12 @@ def fields(deployment: Deployment) -> Fields:
     if deployment.reason:
         pairs.insert(2, ("reason", deployment.reason))
     return Fields(pairs)
+
+
+def _gpus(deployment: Deployment) -> str:
+    if deployment.gpus:
+        return ",".join(map(str, deployment.gpus))
+    return "none (CPU)" if deployment.plan is not None else "unknown"
 
 
 def request_notes(deployment: Deployment) -> list[Note]:

@@ -121,7 +121,9 @@ def pull_model(question: Question, config: Config, progress: Callable[[Progress]
     """
     from modelscan.hub.downloads.pull import is_remote, pull, pulled_before
 
-    cached = pulled_before(parse_reference(question.model), config) if config.offline else None
+    reference = parse_reference(question.model)
+    offline = config.offline_because(reference.kind.value)
+    cached = pulled_before(reference, config) if offline else None
     if cached is not None:
         return cached
     wishes = question.wishes
