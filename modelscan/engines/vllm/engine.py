@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
+from modelscan.engines.start_lines import MODELSCOPE, line
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.support import KERNELS, drawback
 from modelscan.engines.vllm.versions import DEFAULT_VERSION, RESIDUALS, facts_for
@@ -56,6 +57,10 @@ class Vllm(PoolEngine):
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
         return drawback(gpu)
+
+    def start_line(self, plan: Plan) -> str:
+        hub = {"VLLM_USE_MODELSCOPE": "True"} if plan.source == MODELSCOPE else {}
+        return line(("vllm", "serve", plan.repo), plan, hub)
 
     def default_memory_share(self, version: str | None) -> float | None:
         return facts_for(version).utilization
