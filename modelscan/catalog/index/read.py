@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from modelscan.catalog.index.layout import NameKind
 
 if TYPE_CHECKING:  # importing the dataclasses costs a tenth of a search
-    from modelscan.catalog.search.use_cases import Score
+    from modelscan.catalog.index.scores import Score
     from modelscan.core.model import Model
 
 
@@ -129,7 +129,7 @@ class Index:
 
     def scores(self, name: str) -> list[tuple[int, Score]]:
         """``(row, score)`` of all models with a score of that benchmark."""
-        from modelscan.catalog.search.use_cases import Score
+        from modelscan.catalog.index.scores import Score
 
         rows = self.connection.execute(
             "SELECT model, name, value, date, source FROM score WHERE name=?", (name,)

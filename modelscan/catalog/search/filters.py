@@ -34,6 +34,7 @@ def passes(row: Row, query: Query) -> bool:
 
 
 def flags(query: Query) -> list[str]:
+    """The flags that a row must have."""
     opened = {True: ["open"], False: ["closed"], None: []}[query.open_weights]
     return opened + [n for n in ("tools", "reasoning", "vision") if getattr(query, n)]
 

@@ -26,7 +26,7 @@ from modelscan.catalog.search.use_cases import USE_CASES, for_use, order_by, ran
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
-    from modelscan.catalog.search.use_cases import Score
+    from modelscan.catalog.index.scores import Score
 
 _FEW, _MANY_MORE = 3, 10  # fewer matches may be a typo, if its correction has this many times more
 SORTS = ("relevance", "release", "params", "context", "downloads")

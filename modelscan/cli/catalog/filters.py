@@ -29,7 +29,10 @@ USES = (
 Use = Annotated[
     str | None,
     typer.Option(
-        "--for", click_type=click.Choice(USES), help="Models for this use, best scores first."
+        "--for",
+        click_type=click.Choice(USES),
+        metavar="USE",
+        help=f"Models for this use, best scores first: {', '.join(USES)}.",
     ),
 ]
 SEARCH_LIMIT = 20
