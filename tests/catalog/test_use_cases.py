@@ -11,7 +11,8 @@ from modelscan.catalog.answers import LeftOutReason
 from modelscan.catalog.browse import order_of, other_uses
 from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.write import build
-from modelscan.catalog.search.query import Query, search
+from modelscan.catalog.search.model_query import Query
+from modelscan.catalog.search.query import search
 from modelscan.catalog.search.use_cases import GENERAL, USE_CASES
 from modelscan.cli.catalog.filters import USES
 from modelscan.core.errors import UsageError
@@ -107,7 +108,7 @@ def test_the_command_line_has_every_use() -> None:
 
 
 def test_an_unknown_use_is_refused(index: Index) -> None:
-    with pytest.raises(UsageError, match="the uses are coding, agents"):
+    with pytest.raises(UsageError, match="is not one of the uses: coding, agents"):
         search(index, Query(use="poetry"))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from modelscan.catalog.index.search_words import mark
 
 if TYPE_CHECKING:
-    from modelscan.catalog.search.query import Query, Row
+    from modelscan.catalog.search.model_query import Query, Row
 
 
 def passes(row: Row, query: Query) -> bool:
