@@ -20,6 +20,7 @@ from modelscan.core.architecture import (
 )
 from modelscan.formats.gguf import GgufError, GgufHeader, LongArray
 from modelscan.memory.architecture import gguf_rules as rules
+from modelscan.memory.architecture.gguf_fit import lacking, require_fit
 from modelscan.memory.weights_gguf import layer_of
 
 _STATE_MARKS = ("ssm_", "shortconv", "time_mix")
@@ -40,7 +41,7 @@ def from_gguf(header: GgufHeader) -> Architecture:
     name = header.architecture
     notes = _notes(keys)
     causal = keys.value("attention.causal")
-    return Architecture(
+    architecture = Architecture(
         name=name,
         layers=layers[: count - mtp],
         hidden=keys.required("embedding_length"),
@@ -57,6 +58,8 @@ def from_gguf(header: GgufHeader) -> Architecture:
         notes=notes,
         extra=_extra(keys),
     )
+    require_fit(header, architecture, blocks)
+    return architecture
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +144,11 @@ def _require_heads(
 ) -> None:
     """Raises GgufError where llama.cpp refuses the file: an attending block without heads."""
     marked = any(name.startswith((*_ATTENTION_MARKS, "attn_qkv.")) for name in tensors)
+    attending = any(name.startswith("attn_k.") for name in tensors)
     recurrent = state is not None or keys.number("ssm.state_size") or keys.number("wkv.head_size")
-    if heads or recurrent or (tensors and not marked):
+    if heads or (recurrent and not attending) or (tensors and not marked):
         return
-    raise GgufError(
-        f"the file lacks '{keys.header.architecture}.attention.head_count'",
-        hint="llama.cpp does not load it either: download or convert the model again",
-    )
+    raise lacking(keys.header, "attention.head_count")
 
 
 def _kind(keys: Keys, attends: bool, state: RecurrentState | None, window: int | None) -> Attention:
