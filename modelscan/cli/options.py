@@ -98,6 +98,28 @@ def workload_from(
     )
 
 
+def with_ram(gpu: str | None, ram: str | None) -> str | None:
+    """``--gpu`` with the memory of ``--ram`` in its own notation: ``RTX 4090, 64GB RAM``.
+
+    Raises UsageError without simulated hardware or for a size that is none.
+    """
+    if ram is None:
+        return gpu
+    from modelscan.gpu.inventory import are_indices
+    from modelscan.gpu.simulate import split_ram
+
+    if gpu is None or are_indices(gpu):
+        raise UsageError(
+            "--ram is the host memory of simulated hardware, which --gpu names",
+            hint=f"--gpu 'RTX 4090' --ram {ram}",
+        )
+    devices, _ = split_ram(gpu)
+    spec = f"{devices}, {ram} RAM"
+    if split_ram(spec)[1] is None:
+        raise UsageError(f"'{ram}' is not a memory size", hint="write it like --ram 64GB")
+    return spec
+
+
 def kv_types(text: str | None) -> tuple[str | None, str | None]:
     """The types of keys and values in ``--kv-cache TYPE[,TYPE]``; raises UsageError otherwise."""
     if text is None:
@@ -167,6 +189,8 @@ def _options() -> dict[str, tuple[Any, Any]]:
             help="Split each layer over N GPUs.", **positive), None),
         "gpu": (_option(str | None, "--gpu", metavar="SPEC",
             help="Simulated hardware ('2x H100 80GB', '24GiB') or device indices (0,1)."), None),
+        "ram": (_option(str | None, "--ram", metavar="SIZE",
+            help="Host memory of the simulated hardware, e.g. 64GB (default: by class)."), None),
         "memory_utilization": (_option(float | None, "--memory-utilization", min=0.05, max=1.0,
             metavar="F", help="Share of each GPU's memory that the engine may use."), None),
         "goal": (_choice("--goal", GOALS, "What to optimize (default: quality)."), None),
@@ -187,7 +211,7 @@ def workload_options(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def command(**values: Any) -> Any:
         texts = {name: values.pop(name) for name in options}
-        gpu = texts.pop("gpu")
+        gpu = with_ram(texts.pop("gpu"), texts.pop("ram"))
         workload = workload_from(
             **texts, force=bool(values.get("force")), adapters=values.get("adapter") or ()
         )

@@ -160,7 +160,7 @@ class ModelShape:
     """The estimator's input: the shape and the bytes of one variant.
 
     ``tensors`` is filled for GGUF (llama.cpp's compute buffer depends on tensor shapes), else
-    empty.
+    empty. ``draft`` is the model of a separate file that drafts for this one.
     """
 
     architecture: Architecture
@@ -169,3 +169,4 @@ class ModelShape:
     quantization: str | None
     tensors: tuple[Tensor, ...] = ()
     path: str | None = None  # the local file or folder, if there is one
+    draft: ModelShape | None = None

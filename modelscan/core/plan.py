@@ -12,7 +12,10 @@ from modelscan.core.model import Model, Variant
 from modelscan.core.verdict import Offload, SupportKind, Verdict
 from modelscan.core.workload import Backend
 
-QualityBasis = Literal["measured", "original", "interpolated", "unknown"]
+QualityBasis = Literal["measured", "original", "upcast", "interpolated", "unknown"]
+Publisher = Literal["maker", "known", "other"]
+"""Of weights: the model's makers (or the user's own choice), a publisher of many quantizations
+with documented methods, or anybody else."""
 MissingKind = Literal["engine", "download", "file_list", "repository", "architecture", "size"]
 
 
@@ -23,6 +26,8 @@ class Quality:
     ``basis``: measured (``source`` names the publication, ``model`` the model)
 
     original (published in this format)
+
+    upcast (published in fewer bits: nothing is lost and nothing gained)
 
     interpolated (by bits per weight between measurements)
 
@@ -43,7 +48,7 @@ class Candidate:
     and most are ruled out by ``floor_bytes``, a lower bound of their weights (None: unknown).
     """
 
-    __slots__ = ("_shape", "floor_bytes", "quality", "variant")
+    __slots__ = ("_shape", "floor_bytes", "publisher", "quality", "variant")
 
     def __init__(
         self,
@@ -51,8 +56,10 @@ class Candidate:
         shape: ModelShape | Callable[[], ModelShape],
         quality: Quality | None = None,
         floor_bytes: int | None = None,
+        publisher: Publisher = "maker",
     ) -> None:
         self.variant = variant
+        self.publisher = publisher
         self.quality = quality
         self.floor_bytes = floor_bytes
         self._shape = shape
@@ -87,6 +94,7 @@ class ResolvedModel:
     model: Model | None = None
     closed: bool = False
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # hub queries for this answer, and their results
     alternatives: tuple[str, ...] = ()  # similar open models, if ``closed``
     unlisted: tuple[str, ...] = ()  # repositories with GGUF files whose names are unknown
     unsized: tuple[str, ...] = ()  # repositories of which neither bytes nor parameters are known
@@ -97,7 +105,8 @@ class ResolvedModel:
 class Plan:
     """A launch that fits. ``gpus`` are device indices ((), with llama.cpp: CPU).
 
-    ``parameters`` are the engine's launch flags exactly as passed.
+    ``parameters`` are the engine's launch flags exactly as passed. ``files_expected``: ``files``
+    are predicted from the publisher's naming; the repository's own list decides at the download.
     """
 
     model: str
@@ -125,6 +134,7 @@ class Plan:
     support: SupportKind = "native"
     offload: Offload = "none"
     within_margin: bool = False  # it fits, but an error as large as the margin would make it fail
+    files_expected: bool = False
 
     def _repr_html_(self) -> str:
         """The estimate's memory bars and the reasons, for notebooks."""

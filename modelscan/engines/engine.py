@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from modelscan.engines.support_rules import NATIVE, Support, absent
+from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
@@ -36,6 +36,14 @@ class PythonPackage(NamedTuple):
     cpu_builds: bool = False  # whether a build for the CPU serves models
 
 
+class SmallCache(NamedTuple):
+    """A type that halves the KV cache. ``loss`` = ln(perplexity / perplexity of a 16-bit cache)."""
+
+    name: str
+    loss: float
+    source: str
+
+
 class Engine(ABC):
     """One engine. Class attributes are its properties.
 
@@ -48,8 +56,15 @@ class Engine(ABC):
     ``own_server``: a server that runs already holds the models; modelscan starts no process.
     ``needs_linux``: has no build for another operating system.
     ``preference``: the planner's cost among engines that serve the same bytes.
-    ``small_cache``: the type that halves the KV cache.
+    ``small_cache``: the type that halves the KV cache, with its cost in quality.
     ``program_setting``: the setting that names its program or Python.
+    ``harmless``: options that allocate nothing, as far as their names do not say so.
+    ``switches``: options with the values on and off; ``json_lists``, ``comma_lists``: options that
+    take a list, as JSON or separated by commas.
+    ``owned``: options that modelscan sets itself -> what to write instead (``owned_options``);
+    ``owned_variables``: variables with the same effect; ``abbreviates``: it accepts the beginning
+    of an option's name.
+    ``caps_context``: it serves at most the trained context, whatever its options say.
     """
 
     name: ClassVar[Backend]
@@ -57,7 +72,7 @@ class Engine(ABC):
     formats: ClassVar[tuple[str, ...]]
     option_names: ClassVar[OptionNames]
     preference: ClassVar[float]
-    small_cache: ClassVar[str]
+    small_cache: ClassVar[SmallCache]
     pickles: ClassVar[bool] = False
     reserves_pool: ClassVar[bool] = False
     splits_tensors: ClassVar[bool] = False
@@ -67,7 +82,15 @@ class Engine(ABC):
     own_server: ClassVar[bool] = False
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
+    harmless: ClassVar[frozenset[str]] = frozenset()
+    caps_context: ClassVar[bool] = False
     package: ClassVar[PythonPackage | None] = None
+    owned: ClassVar[Mapping[str, str]] = {}
+    owned_variables: ClassVar[frozenset[str]] = frozenset()
+    abbreviates: ClassVar[bool] = False
+    switches: ClassVar[frozenset[str]] = frozenset()
+    json_lists: ClassVar[frozenset[str]] = frozenset()
+    comma_lists: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def runs_gguf(self) -> bool:
@@ -79,6 +102,10 @@ class Engine(ABC):
         if task not in CHAT_TASKS:
             return absent(f"no engine here serves {task.replace('_', ' ')} models")
         return Support(NATIVE, f"{self.name} serves {task} models")
+
+    def drawback(self, gpu: Gpu) -> Drawback | None:
+        """Why another engine is preferred for chat on this GPU, though this one runs there."""
+        return None
 
     @abstractmethod
     def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
@@ -116,6 +143,10 @@ class Engine(ABC):
         version: str | None = None,
     ) -> Estimate:
         """Bytes by part and device. Raises NotDeployableError if it cannot run this variant."""
+
+    def reads(self, name: str, value: str | None) -> bool:
+        """Whether the estimate models an option (long name with dashes), or need not."""
+        return name in self.option_names.all or name in self.harmless
 
     @abstractmethod
     def residuals(self, version: str | None, gpus: int) -> Residuals:

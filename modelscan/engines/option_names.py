@@ -9,18 +9,30 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from modelscan.core.workload import Backend
+from modelscan.engines.position_scaling import PositionScaling
 
 OptionPair = tuple[str, str | None]  # (long name without dashes, value); None is a bare flag
 Options = tuple[OptionPair, ...]
 Names = tuple[str, ...]  # the spellings of one option; modelscan writes the first
 
 
+# What to write instead of an option that modelscan sets itself.
+USE_EXPOSE = "modelscan deploy MODEL --expose --api-key env:NAME   (reachable from other machines)"
+USE_PORT = "modelscan deploy MODEL --port N"
+USE_MODEL = "name the model itself: modelscan deploy MODEL"
+USE_KEY = "modelscan deploy MODEL --api-key env:NAME"
+NO_FILE_OF_OPTIONS = "such a file can set the address and the key: give its options with --param"
+NO_HUB_KEY = (
+    "leave it out: modelscan downloads the weights (modelscan config set hf_token env:NAME)"
+)
+
+
 class OptionNames(NamedTuple):
     """Spellings by meaning; () if the engine has no such option.
 
     ``context`` is per request, ``total_context`` for all ``slots`` together; ``max_requests``
-    limits the requests served at once. ``memory`` lists every other option that changes what the
-    engine allocates, as its estimate reads them.
+    limits the requests served at once; ``positions`` scale the positions of tokens. ``memory``
+    lists every other option that changes what the engine allocates, as its estimate reads them.
     """
 
     context: Names = ()
@@ -33,6 +45,7 @@ class OptionNames(NamedTuple):
     memory_share: Names = ()
     kv_cache: Names = ()
     gpu_layers: Names = ()
+    positions: Names = ()
     memory: Names = ()
 
     @property
@@ -58,3 +71,4 @@ class LaunchSettings:
     memory_utilization: float | None = None
     half: bool = False
     pooling: str | None = None  # None: as the model's own metadata states
+    positions: PositionScaling | None = None  # for a context beyond the trained length

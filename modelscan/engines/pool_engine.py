@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, ClassVar
 
 from modelscan.core.workload import REMOTE_CODE, Workload
-from modelscan.engines.engine import Engine, PythonPackage
+from modelscan.engines.engine import Engine, PythonPackage, SmallCache
 from modelscan.engines.support_rules import NATIVE, Kernels, Support, absent
 
 if TYPE_CHECKING:
@@ -31,7 +31,9 @@ class PoolEngine(Engine):
     reserves_pool = True
     splits_tensors = True
     needs_linux = True
-    small_cache = "fp8"
+    small_cache = SmallCache(  # gsm8k equal within its error; the loss itself is a judgement
+        "fp8", 0.002, "https://github.com/vllm-project/vllm/pull/23647"
+    )
     kernels: ClassVar[Kernels]
     key_variable: ClassVar[str]
     package: ClassVar[PythonPackage]

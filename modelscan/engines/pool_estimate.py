@@ -195,7 +195,7 @@ def assemble(
         high_bytes=high,
         host=_host(ranks),
         assumptions=start.assumptions,
-        warnings=(*problems, *shape_notes(shape.architecture, start.context_tokens), *notes),
+        warnings=(*problems, *shape.architecture.notes, *notes),
     )
 
 
@@ -253,18 +253,6 @@ def _host(ranks: Sequence[Rank]) -> DeviceEstimate | None:
         return None
     parts = Parts(weights_bytes=offloaded)
     return DeviceEstimate(index=None, parts=parts, total_bytes=offloaded)
-
-
-def shape_notes(architecture: Architecture, context_tokens: int) -> tuple[str, ...]:
-    """A guessed architecture, and a context beyond what the model was trained for."""
-    notes = list(architecture.notes)
-    trained = architecture.context_tokens
-    if trained and context_tokens > trained:
-        notes.append(
-            f"{context_tokens:,} tokens exceed the {trained:,} that the model was trained for: the "
-            "engine refuses to start unless its position scaling is configured"
-        )
-    return tuple(notes)
 
 
 def capacity_notes(ranks: Sequence[Rank], parallel: int) -> tuple[str, ...]:

@@ -36,6 +36,13 @@ class Support:
         return self.kind is not None
 
 
+class Drawback(NamedTuple):
+    """Why another engine is preferred on a GPU; ``cost`` in the unit of ``planner.rank``."""
+
+    cost: float
+    reason: str
+
+
 def absent(reason: str) -> Support:
     """Not supported, with the reason."""
     return Support(None, reason)
@@ -213,6 +220,32 @@ def gfx_targets(text: str | None) -> frozenset[str]:
         return frozenset({first})
     start = int(first.removeprefix("gfx"))
     return frozenset(f"gfx{number}" for number in range(start, int(rest) + 1))
+
+
+def old_kernels(gpu: Gpu, title: str) -> Drawback | None:
+    """Why ``title``, whose kernels are CUDA's newest, runs badly on an NVIDIA part; else None.
+
+    PyTorch's builds for CUDA 12.8 and later have no kernels for Volta.
+    """
+    if gpu.vendor != "nvidia":
+        return None
+    if "jetson" in gpu.name.lower():
+        return Drawback(
+            0.15, f"{title} publishes no packages for Jetson modules; llama.cpp is usual there"
+        )
+    current = capability(gpu.compute_capability) or (99, 0)
+    here = _dot(current)
+    if current < (7, 5):
+        return Drawback(
+            0.35, f"current {title} builds have no kernels for compute capability {here}; "
+            "llama.cpp is usual there",
+        )  # fmt: skip
+    if current < (8, 0):
+        return Drawback(
+            0.12, f"{title} has no bfloat16 and no FlashAttention 2 at compute capability {here}; "
+            "llama.cpp is usual there",
+        )  # fmt: skip
+    return None
 
 
 # GGUF engines: the vendors whose GPUs their builds use, and through what.

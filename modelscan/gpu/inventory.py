@@ -34,7 +34,7 @@ def inventory(spec: str | None = None, machine: ProbeHost | None = None) -> Inve
         return select(probe(here), [int(part) for part in spec.split(",")])
     from modelscan.gpu.simulate import simulate
 
-    return simulate(spec, here)
+    return simulate(spec)
 
 
 def are_indices(spec: str) -> bool:

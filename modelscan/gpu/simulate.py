@@ -1,9 +1,10 @@
 """``--gpu SPEC``: the inventory of a machine with the specified GPUs.
 
-    SPEC  = ITEM {"," ITEM}
+    SPEC  = ITEM {"," ITEM} ["," SIZE "RAM"]
     ITEM  = [COUNT "x"] (NAME [SIZE] | SIZE)
 
-``2x RTX 4090`` · ``H200,RTX 4090`` · ``M4 Max 64GB`` · ``24GiB`` · ``H100 MIG 1g.10gb`` · ``none``.
+``2x RTX 4090`` · ``H200,RTX 4090`` · ``M4 Max 64GB`` · ``24GiB`` · ``H100 MIG 1g.10gb`` ·
+``none`` · ``RTX 4090, 128GB RAM``.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu, GpuFacts, Host, Inventory, Link, Problem
 from modelscan.core.units import GIB, MIB, format_bytes, parse_bytes
 from modelscan.gpu.facts import known_as, lookup, suggest, variants
-from modelscan.gpu.host import run_host
 from modelscan.gpu.names import Name, parse_name
-from modelscan.gpu.probe_host import ProbeHost
+from modelscan.gpu.simulated_host import PLATFORM, host_of, simulated_host
 from modelscan.gpu.support import backends_for, disable_integrated
 from modelscan.gpu.unified import (
     IDLE_SYSTEM_BYTES,
@@ -30,6 +30,7 @@ MAX_DEVICES = 256
 _COUNT = re.compile(r"^\s*(\d{1,3})\s*(?:[x×*]\s*|\s+)(?=\S)", re.IGNORECASE)
 _COUNT_AFTER = re.compile(r"(\s*)[x×*]\s*(\d{1,3})\s*$", re.IGNORECASE)
 _BARE_SIZE = re.compile(r"^\d+(\.\d+)?\s*(gib|gb|g|mib|mb|m|tib|tb|t)$", re.IGNORECASE)
+_RAM = re.compile(r"\s*[,;+]\s*(\d+(?:\.\d+)?\s*[kmgt]i?b?)\s+RAM\s*$", re.IGNORECASE)
 _EMPTY = {"none", "cpu", "no gpu"}
 # MIG slices' memory as drivers report it, MiB (NVIDIA MIG user guide, nvidia-smi outputs).
 _MIG_MIB = {
@@ -51,24 +52,36 @@ class Item:
     size_bytes: int | None
 
 
-def simulate(spec: str, machine: ProbeHost | None = None) -> Inventory:
-    """The inventory for ``spec``. Raises UsageError with suggestions for an unknown name."""
-    here = run_host(machine or ProbeHost())
+def simulate(spec: str) -> Inventory:
+    """The inventory for ``spec``. Raises UsageError with suggestions for an unknown name.
+
+    Its host memory is that of the spec or the usual one of its class, never this machine's.
+    """
+    spec, ram_bytes = split_ram(spec)
     if spec.strip().lower() in _EMPTY:
-        return Inventory((), here, source="simulated")
+        return Inventory((), simulated_host((), ram_bytes), source="simulated")
     gpus: list[Gpu] = []
     notes: list[Problem] = []
     rows: list[GpuFacts | None] = []
-    host = here
+    unified: Host | None = None
     for item in parse_spec(spec):
         gpu, facts, note = _device(item)
         if facts is not None and facts.unified_memory:
-            host = _unified_host(gpu, item, facts, here)
+            unified = _unified_host(gpu, item, facts)
         notes.extend(n for n in note if n not in notes)
         for _ in range(item.count):
             gpus.append(replace(gpu, index=len(gpus), visible_index=len(gpus)))
             rows.append(facts)
+    host = unified if unified and ram_bytes is None else simulated_host(gpus, ram_bytes)
     return Inventory(disable_integrated(gpus), host, tuple(notes), links(rows), "simulated")
+
+
+def split_ram(spec: str) -> tuple[str, int | None]:
+    """(the devices, host memory in bytes): ``RTX 4090, 128GB RAM`` -> (``RTX 4090``, 128 GiB)."""
+    match = _RAM.search(spec)
+    if match is None:
+        return spec, None
+    return spec[: match.start()], _size(match.group(1))
 
 
 def parse_spec(spec: str) -> tuple[Item, ...]:
@@ -270,14 +283,9 @@ def _is_usual(name: Name, facts: GpuFacts, others: list[float]) -> bool:
     return usual and bool(name.core) and half not in others
 
 
-def _unified_host(gpu: Gpu, item: Item, facts: GpuFacts, here: Host) -> Host:
-    total_memory = _whole(item, facts)
-    platform = "darwin-arm64" if facts.vendor == "apple" else here.platform
-    cpu = gpu.name if facts.vendor == "apple" else here.cpu_name
-    return Host(
-        here.cpus, total_memory, max(0, total_memory - IDLE_SYSTEM_BYTES), cpu, platform,
-        facts.memory_bandwidth_bytes_per_s,
-    )  # fmt: skip
+def _unified_host(gpu: Gpu, item: Item, facts: GpuFacts) -> Host:
+    platform = "darwin-arm64" if facts.vendor == "apple" else PLATFORM
+    return host_of(_whole(item, facts), facts.memory_bandwidth_bytes_per_s, gpu.name, platform)
 
 
 def _unknown(name: str) -> UsageError:

@@ -17,13 +17,15 @@ from modelscan.formats.quantization import bits_per_weight
 from modelscan.planner.context import Option, PlanningContext
 from modelscan.planner.feasibility import DoesNotFit, FittingOption
 from modelscan.planner.fit import fit, too_large
+from modelscan.planner.long_context import TOO_LONG
 from modelscan.planner.rank import cost, floor, order
-from modelscan.planner.search import Rejected, options, reject_reason
+from modelscan.planner.search import Rejected, Rejection, options, reject_reason
 
 if TYPE_CHECKING:
     from modelscan.core.verdict import Offload
 
 ENOUGH_TO_SHOW = 3  # the choice and two alternatives
+_BADLY_DEGRADED = 0.5  # of the perplexity's logarithm: about IQ2_XS
 _OFFLOAD_COST = 0.3  # an offloaded option can never cost less (rank._OFFLOAD)
 
 
@@ -42,8 +44,10 @@ class Attempts:
     rejected: tuple[Rejected, ...] = ()  # by the hard constraints
     refused: list[tuple[str, str]] = field(default_factory=list)  # by the engine's own rules
     unsized: list[str] = field(default_factory=list)  # repositories
+    too_long: bool = False  # the context exceeds the trained length, whatever the format
     _contenders: list[FittingOption] = field(default_factory=list)
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
+    _missed: dict[int, DoesNotFit] = field(default_factory=dict)  # by id() of the option
 
     def run(self) -> Attempts:
         """Estimate the options, first without and then with offload to the host; returns itself."""
@@ -64,7 +68,7 @@ class Attempts:
             ]
             contend = self.best > _OFFLOAD_COST
             self._try(spread, replace(self.case, offload=True), "partial", contend)
-            self._try(on_host, whole, "cpu", contend)
+            self._try(on_host, whole, "cpu", contend and not self._same_memory(on_gpu))
         return self
 
     def ranked(self) -> list[FittingOption]:
@@ -76,6 +80,12 @@ class Attempts:
         return min(
             self._contenders, key=lambda option: order(option, self.case.wishes), default=None
         )
+
+    @property
+    def undivided(self) -> bool:
+        """Whether ``--tensor-parallel`` is a reason for a refusal: other GPUs would not help."""
+        degree = (Rejection.TOO_MANY_GPUS, Rejection.DEGREE)
+        return any(item.kind in degree for item in self.rejected)
 
     def left_out(self) -> tuple[tuple[str, str], ...]:
         """Every option that was not chosen, as (option, reason)."""
@@ -98,6 +108,14 @@ class Attempts:
             return True
         return self.best > _OFFLOAD_COST or (self.explain and len(self.fitted) < 2)
 
+    def _same_memory(self, on_gpu: Sequence[Option]) -> bool:
+        """Whether a usable option fits a GPU whose memory is the host's: the CPU gains nothing."""
+        if not any(gpu.unified_memory for option in on_gpu for gpu in option.gpus):
+            return False
+        winner = self.winner()
+        quality = winner.option.candidate.quality if winner else None
+        return quality is not None and quality.loss < _BADLY_DEGRADED
+
     def _try(
         self, choices: Iterable[Option], case: PlanningContext, offload: Offload,
         contend: bool = True,
@@ -117,7 +135,7 @@ class Attempts:
             if may_win:
                 self._contenders.append(fitting)
                 self.best = min(self.best, cost(fitting, wishes).total)
-            if not fitting.within_margin and fitting.launch.context_tokens >= fitting.target_tokens:
+            if _complete(fitting):
                 key = (id(option.candidate), option.backend)
                 self._done.setdefault(key, len(option.gpus))
 
@@ -132,16 +150,20 @@ class Attempts:
             if reason:
                 self.refused.append((option.label, reason))
                 return None
-            result = fit(option, case)
+            known = self._missed.get(id(option)) if case.offload else None
+            result = fit(option, case, whole=known)
         except (NotDeployableError, UsageError) as error:
             if case.wishes.backend and isinstance(error, UsageError):
                 raise
             if error.code == "unknown_size":
                 self.unsized.append(option.candidate.variant.repo)
+            self.too_long = self.too_long or error.code == TOO_LONG
             self.refused.append((option.label, error.message))
             return None
         if isinstance(result, DoesNotFit):
-            self.misses.append(result)
+            if result is not known:
+                self.misses.append(result)
+            self._missed[id(option)] = result
             return None
         return result
 
@@ -166,6 +188,12 @@ class Attempts:
             return False
         fewer = self._done.get((id(option.candidate), option.backend))
         return fewer is not None and (offload != "none" or len(option.gpus) > fewer)
+
+
+def _complete(fitting: FittingOption) -> bool:
+    """Whether more devices would only help the speed."""
+    whole = fitting.launch.context_tokens >= fitting.target_tokens
+    return whole and not fitting.within_margin and not fitting.small_cache
 
 
 def _bits(option: Option) -> float:

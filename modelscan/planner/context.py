@@ -13,6 +13,7 @@ from modelscan.core.machine import EngineHere, Machine
 from modelscan.core.plan import Candidate
 from modelscan.core.workload import Backend, Workload
 from modelscan.engines.support import Support
+from modelscan.engines.support_rules import Drawback
 
 if TYPE_CHECKING:
     from modelscan.core.measurement import Measurement
@@ -31,6 +32,7 @@ class Option:
     tensor_parallel: int
     support: Support
     recommended: bool = False  # the catalog publishes a recipe for it
+    drawback: Drawback | None = None  # why another engine is preferred on these devices
 
     @property
     def label(self) -> str:

@@ -16,13 +16,15 @@ from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.machine import EngineHere, Machine
 from modelscan.core.plan import Decision, Missing, Plan, Refusal, ResolvedModel
 from modelscan.core.verdict import Verdict
+from modelscan.engines.owned_options import check_parameters
 from modelscan.engines.registry import engine
-from modelscan.engines.support import NATIVE, gpu_support
 from modelscan.planner import describe, hardware, refuse
 from modelscan.planner.attempts import ENOUGH_TO_SHOW, Attempts
+from modelscan.planner.cache import with_small_cache
 from modelscan.planner.context import Estimator, PlanningContext
 from modelscan.planner.context import estimator as own_estimator
-from modelscan.planner.feasibility import MINIMUM_CONTEXT_TOKENS, FittingOption
+from modelscan.planner.enlarge import enlarged
+from modelscan.planner.feasibility import MINIMUM_CONTEXT_TOKENS, FittingOption, with_reserve
 from modelscan.planner.fit import fit
 from modelscan.planner.rank import cost
 from modelscan.planner.search import ruined
@@ -51,16 +53,18 @@ def decide(
     ``explain=False`` omits alternatives, missing engines and required hardware and never changes
     the choice; ``everything`` returns every option that fits as an alternative; ``brief`` computes
     only the verdict of a refusal. Raises NotDeployableError where a repository's own code would run
-    without ``--allow-unsafe``, UsageError for options that contradict each other.
+    without ``--allow-unsafe``, UsageError for options that contradict each other, and
+    for those that modelscan sets itself (address, key, model).
     """
     closed = refuse.closed_refusal(model)
     if closed is not None:
         return Decision(plan=None, refusal=closed)
     refuse.remote_code(model, wishes)
+    check_parameters(wishes.parameters, wishes.backend)
     wishes = apply_user_flags(wishes)
     case = PlanningContext(
         machine=machine,
-        inventory=machine.free_inventory(),
+        inventory=with_reserve(machine.free_inventory()),
         wishes=wishes,
         task="embedding" if wishes.embedding else model.task,
         estimate=estimator or own_estimator(model.id, machine.history),
@@ -71,6 +75,7 @@ def decide(
         return _refusal(model, case, run, explain, brief)
     count = len(run.fitted) if everything else ALTERNATIVES if explain else 0
     others = _distinct(winner, run.ranked(), count) if count else []
+    winner, *others = (enlarged(fitting, case) for fitting in (winner, *others))
     if explain and len(others) < ENOUGH_TO_SHOW - 1:
         others = [*others, *_variations(winner, case)]
     return Decision(
@@ -142,23 +147,12 @@ def _wishes(best: FittingOption, case: PlanningContext) -> Iterator[Workload]:
     one = engine(best.option.backend)
     if not wishes.parallel and case.task == "chat" and one.divides_context:
         yield replace(wishes, parallel=_MORE_SLOTS, context_tokens=best.target_tokens)
-    small = _small_cache(best)
-    if not wishes.kv_cache_k and small:
-        yield replace(wishes, kv_cache_k=small, kv_cache_v=small)
+    small = with_small_cache(best.option, wishes, case.task)
+    if small and (best.launch.context_tokens < best.target_tokens or best.offload == "partial"):
+        yield small
     half = best.launch.context_tokens // 2
     if not wishes.context_tokens and half >= MINIMUM_CONTEXT_TOKENS:
         yield replace(wishes, context_tokens=half)
-
-
-def _small_cache(best: FittingOption) -> str | None:
-    """The engine's 8-bit KV cache type, where the context was reduced or layers are offloaded."""
-    if best.launch.context_tokens >= best.target_tokens and best.offload != "partial":
-        return None
-    one, gpus = engine(best.option.backend), best.option.gpus
-    if one.runs_gguf:
-        return one.small_cache
-    native = gpus and gpu_support("safetensors", "FP8", best.option.backend, gpus[0])
-    return one.small_cache if native and native.kind == NATIVE else None
 
 
 def _refusal(
@@ -176,6 +170,7 @@ def _refusal(
         needed = refuse.least_bytes(model, case)
     listed = any(candidate.variant.format == "gguf" for candidate in model.candidates)
     size_matters = listed if verdict is Verdict.UNKNOWN else code == verdict.value
+    size_matters = size_matters and not run.undivided
     refusals = (*run.refused, *describe.telling(run.rejected))
     gaps = [gap.reason for gap in missing if gap.kind != "engine" or code != verdict.value]
     reasons = describe.refusal_reasons(model, case, run.misses, refusals, absent)
@@ -183,7 +178,7 @@ def _refusal(
         model=model.id,
         verdict=verdict,
         code=code,
-        reasons=tuple(dict.fromkeys((*gaps, *reasons))),
+        reasons=tuple(dict.fromkeys((*gaps, *reasons, *model.notes))),
         needed_bytes=needed,
         available_bytes=describe.most_available(case.inventory),
         required=hardware.required(model, case) if explain and size_matters else (),

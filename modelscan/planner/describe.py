@@ -10,6 +10,7 @@ from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.core.workload import BACKENDS
 from modelscan.engines.flags import environment, render
+from modelscan.engines.registry import engine
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
 from modelscan.planner.context import PlanningContext, device_label
@@ -39,7 +40,7 @@ def plan(
 ) -> Plan:
     """The Plan of an option that fits."""
     option, launch = fitting.option, fitting.launch
-    variant, wishes = option.candidate.variant, case.wishes_on(option.engine)
+    variant, wishes = option.candidate.variant, fitting.wishes
     every = not _must_hide(fitting, case)
     local = variant.source == "local_path"
     shape_path = option.candidate.shape.path
@@ -59,7 +60,7 @@ def plan(
         parameters=render(fitting.chosen),
         env=environment(launch, wishes, option.gpus, every),
         estimate=_estimate(fitting, case),
-        reasons=tuple(reasons(fitting, case, misses, len(model.candidates))),
+        reasons=(*reasons(fitting, case, misses, len(model.candidates)), *model.notes),
         task=case.task,
         format=variant.format,
         revision=variant.revision,
@@ -69,15 +70,34 @@ def plan(
         support=option.support.kind or "forced",
         offload=fitting.offload if option.gpus else "cpu",
         within_margin=fitting.within_margin,
+        files_expected=variant.listing == "expected",
     )
 
 
 def _estimate(fitting: FittingOption, case: PlanningContext) -> Estimate:
-    """The estimate, with a warning if this build of the engine leaves GPUs unused."""
-    note = fitting.option.engine.note
-    if note is None or not case.inventory.gpus:
+    """The estimate, with a warning if this build of the engine leaves GPUs unused, and one if the
+    context is shorter than requested.
+    """
+    notes = [_capped(fitting, case)]
+    if case.inventory.gpus:
+        notes.append(fitting.option.engine.note)
+    new = tuple(note for note in notes if note is not None)
+    if not new:
         return fitting.estimate
-    return replace(fitting.estimate, warnings=(*fitting.estimate.warnings, note))
+    return replace(fitting.estimate, warnings=(*fitting.estimate.warnings, *new))
+
+
+def _capped(fitting: FittingOption, case: PlanningContext) -> str | None:
+    wanted, target = case.wishes.context_tokens, fitting.target_tokens
+    if wanted is None or wanted <= target:
+        return None
+    one = engine(fitting.option.backend)
+    by = f" (--param {one.option_names.positions[0]}=…)" if one.option_names.positions else ""
+    return (
+        f"context {format_tokens(target)} instead of the requested {format_tokens(wanted)}: the "
+        f"model was trained for {format_tokens(target)}, and {one.title} serves no more without "
+        f"scaled positions{by}"
+    )
 
 
 def _must_hide(fitting: FittingOption, case: PlanningContext) -> bool:
@@ -95,9 +115,10 @@ def reasons(
     fitting: FittingOption, case: PlanningContext, misses: Sequence[DoesNotFit], variants: int
 ) -> list[str]:
     """Reasons for the quantization, engine, devices and context, notes, and the expected speed."""
-    lines = [_quantization(fitting, variants)]
+    lines = [_quantization(fitting, variants), *_publisher(fitting)]
     lines += [f"not {miss.reason}" for miss in _better(fitting, misses)]
-    lines.append(_engine(fitting))
+    lines += _files(fitting)
+    lines.append(_engine(fitting, case))
     lines.append(_devices(fitting, case))
     lines.append(_context(fitting, case))
     lines += fitting.option.support.notes
@@ -112,6 +133,20 @@ def _quantization(fitting: FittingOption, variants: int) -> str:
     quality = quality_words.describe(candidate.quality) if candidate.quality else "quality unknown"
     count = f", of {variants} variants" if variants > 1 else ", the only variant"
     return f"{name}: {quality}{count}"
+
+
+def _publisher(fitting: FittingOption) -> list[str]:
+    """Who made the weights, where it is not the model's makers."""
+    candidate = fitting.option.candidate
+    owner = candidate.variant.repo.partition("/")[0]
+    if candidate.publisher == "known":
+        return [f"published by {owner}: no weights of the makers in this format are known"]
+    if candidate.publisher == "other":
+        return [
+            f"published by {owner}: no weights of the makers or a known publisher in this format "
+            "are known"
+        ]
+    return []
 
 
 def _better(fitting: FittingOption, misses: Sequence[DoesNotFit]) -> list[DoesNotFit]:
@@ -129,17 +164,44 @@ def _loss(candidate: object) -> float:
     return quality.loss if quality else 0.0
 
 
-def _engine(fitting: FittingOption) -> str:
+def _files(fitting: FittingOption) -> list[str]:
+    """What is not known of the files: their names and sizes, where no list was read."""
+    candidate = fitting.option.candidate
+    variant, weights = candidate.variant, candidate.shape.weights
+    if variant.format != "gguf" or variant.weight_bytes or variant.source == "local_path":
+        return []
+    size = format_bytes(weights.total_bytes)
+    if weights.low_bytes is not None and weights.high_bytes is not None:
+        size = f"{format_bytes(weights.low_bytes)} to {format_bytes(weights.high_bytes)}"
+    computed = f"the size of {variant.quantization} ({size}) is computed from the model's sizes"
+    if variant.listing != "expected":
+        return [computed]
+    name = f"the name {variant.files[0].path} is" if variant.files else "that it has this format is"
+    return [f"{computed}; the files of {variant.repo} are not known here: {name} expected"]
+
+
+def _engine(fitting: FittingOption, case: PlanningContext) -> str:
     option = fitting.option
     recipe = "; the catalog has a recipe for it" if option.recommended else ""
     assumed = "; assumed to be installed" if option.engine.source == "simulated" else ""
-    return f"{option.backend}: {option.support.reason}{recipe}{assumed}"
+    others = "".join(f"; {reason}" for reason in _drawbacks(fitting, case))
+    return f"{option.backend}: {option.support.reason}{recipe}{assumed}{others}"
+
+
+def _drawbacks(fitting: FittingOption, case: PlanningContext) -> list[str]:
+    """Why the first engine in the usual order is not preferred on these devices."""
+    option = fitting.option
+    if case.task != "chat" or not option.gpus or case.wishes.backend:
+        return []
+    engines = sorted((engine(one.name) for one in case.machine.engines), key=lambda e: e.preference)
+    drawback = engines[0].drawback(option.gpus[0]) if engines else None
+    return [drawback.reason] if drawback else []
 
 
 def _devices(fitting: FittingOption, case: PlanningContext) -> str:
     option, estimate = fitting.option, fitting.estimate
     margin = format_bytes(estimate.margin_bytes)
-    host = _share("host memory", estimate.host) if estimate.host else None
+    host = _share("host memory", estimate.host) + _assumed(case) if estimate.host else None
     if not option.gpus:
         reason = "no GPU" if not case.inventory.gpus else "not on the GPU"
         return f"CPU ({reason}): {host or format_bytes(estimate.total_bytes)} (± {margin})"
@@ -151,6 +213,18 @@ def _devices(fitting: FittingOption, case: PlanningContext) -> str:
     if fitting.offload == "partial" and host:
         shares.append(host)
     return f"{device_label(option.gpus)}{split}: {', '.join(shares)} (± {margin})"
+
+
+def _assumed(case: PlanningContext) -> str:
+    """The host memory of simulated hardware, which is assumed, not measured."""
+    memory = case.inventory.host.memory_bytes
+    if not case.inventory.simulated or not memory or _unified(case.inventory):
+        return ""
+    return f" ({format_bytes(memory)} of RAM: --ram)"
+
+
+def _unified(inventory: Inventory) -> bool:
+    return any(gpu.unified_memory for gpu in inventory.gpus)
 
 
 def _shares(estimate: Estimate) -> list[str]:
@@ -179,7 +253,8 @@ def _share(name: str, device: DeviceEstimate) -> str:
 def _context(fitting: FittingOption, case: PlanningContext) -> str:
     estimate = fitting.estimate
     trained = fitting.option.candidate.shape.architecture.context_tokens
-    origin = "as requested" if case.wishes.context_tokens else "chosen"
+    wanted = case.wishes.context_tokens
+    origin = "as requested" if wanted and wanted <= fitting.target_tokens else "chosen"
     text = f"context {format_tokens(estimate.context_tokens)} {origin}"
     if trained:
         text += f", the model was trained for {format_tokens(trained)}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.estimate import DeviceEstimate, Estimate
-from modelscan.core.units import MIB
+from modelscan.core.units import GIB, MIB
 from modelscan.core.verdict import Offload, Verdict
 from modelscan.engines.flags import LaunchSettings, Options
 from modelscan.planner.context import Option
@@ -19,18 +19,25 @@ if TYPE_CHECKING:
 DEFAULT_CONTEXT_TOKENS = 32_768  # enough for a chat with documents and tools; not a limit
 MINIMUM_CONTEXT_TOKENS = 4_096  # below this a chat model is of little use
 EMBEDDING_CONTEXT_TOKENS = 8_192
+_RESERVED_SHARE, _MOST_RESERVED_BYTES = 0.05, 4 * GIB  # of the host: page cache, other programs
 _SPARE_UTILIZATION_BYTES = 256 * MIB
 
 
 @dataclass(frozen=True, slots=True)
 class FittingOption:
-    """An option that fits. ``offload``: none, partial or cpu (the machine's GPU is unused)."""
+    """An option that fits. ``offload``: none, partial or cpu (the machine's GPU is unused).
+
+    ``wishes`` are the user's with the version and the KV cache that the planner chose;
+    ``small_cache``: it put the cache into fewer bits.
+    """
 
     option: Option
     launch: LaunchSettings
     chosen: Options
     estimate: Estimate
     target_tokens: int
+    wishes: Workload
+    small_cache: bool = False
     offload: Offload = "none"
     notes: tuple[str, ...] = ()
 
@@ -92,6 +99,15 @@ def host_free(inventory: Inventory) -> int:
     """Free host memory in bytes; the total if the free part is unknown, 0 if both are."""
     host = inventory.host
     return (host.free_bytes if host.free_bytes is not None else host.memory_bytes) or 0
+
+
+def with_reserve(inventory: Inventory) -> Inventory:
+    """The hardware with the part of the host's memory left out that its system needs to work."""
+    host = inventory.host
+    if host.free_bytes is None:
+        return inventory
+    reserve = min(_MOST_RESERVED_BYTES, int(_RESERVED_SHARE * (host.memory_bytes or 0)))
+    return replace(inventory, host=replace(host, free_bytes=max(0, host.free_bytes - reserve)))
 
 
 def short_of_slots_only(estimate: Estimate) -> bool:

@@ -14,8 +14,10 @@ from modelscan.formats.quantization import bits_per_weight, canonical
 
 QualityTable = Mapping[str, tuple[float, Quality]]
 _LOSSLESS_BITS = 16.0
+# GPTQ's published figures are of Llama 2, which loses about half as much as Llama 3 in the same
+# format (llama.cpp's tools/perplexity/README.md has both): AWQ's row has the same bits and groups.
 _RELATIVE = {"FP8-BLOCK": "FP8", "GPTQ-INT8": "W8A16", "INT4": "AWQ", "BNB-8BIT": "INT8",
-             "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M", "Q3_K": "Q3_K_M"}  # fmt: skip
+             "GPTQ-INT4": "AWQ", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M", "Q3_K": "Q3_K_M"}  # fmt: skip
 
 
 def parse_quality(text: str) -> dict[str, tuple[float, Quality]]:
@@ -49,9 +51,14 @@ def quality_of(
     if name == canonical(original):
         return Quality(0.0, "original")
     if name in ("BF16", "FP32"):
-        return Quality(0.0, "original")
+        return Quality(0.0, "upcast" if _has_fewer_bits(original) else "original")
     row = table.get(name) or table.get(_RELATIVE.get(name, ""))
     return row[1] if row else _interpolated(name, table)
+
+
+def _has_fewer_bits(original: str | None) -> bool:
+    bits = bits_per_weight(canonical(original))
+    return bits is not None and bits < _LOSSLESS_BITS
 
 
 def _interpolated(name: str, table: QualityTable) -> Quality:
@@ -79,6 +86,8 @@ def describe(quality: Quality) -> str:
     """The quality as a phrase for a reason."""
     if quality.basis == "original":
         return "no loss (the published precision)"
+    if quality.basis == "upcast":
+        return "no loss, but no gain: the model was published in fewer bits"
     change = f"perplexity +{_percent(100 * math.expm1(quality.loss))} %"
     if quality.basis == "measured":
         return f"{change} measured on {quality.model}"

@@ -39,6 +39,10 @@ _SERVER_CARD_BYTES = 40 * GIB  # cards built to serve many requests at once
 _NO_BATCHING = 0.09  # llama.cpp on such a card
 _RECIPE = -0.05  # the catalog's maintainers publish a recipe for it
 _WEIGHT_ONLY = 0.01
+_UPCAST = 0.1  # more bytes than the model was published in, for nothing
+_PUBLISHERS = {"maker": 0.0, "known": 0.03, "other": 0.1}
+_EVALUATED = 0.03  # off the loss of a format that the makers published and evaluated themselves
+_SMALL_CACHE = 0.01  # besides its perplexity: losses grow with the length of the context
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +64,8 @@ class Cost:
 
 def floor(option: Option, wishes: Workload, offload: str = "none") -> float:
     """The least cost of an option under ``--goal quality``, before it is estimated."""
-    quality = option.candidate.quality
     return (
-        _LOSS * (quality.loss if quality else 0.0)
+        _quality(option)
         + _OFFLOAD[offload]
         + _DEVICES_DOUBLED * math.log2(max(1, len(option.gpus)))
         + _engine(option, wishes)
@@ -73,9 +76,9 @@ def cost(fitting: FittingOption, wishes: Workload) -> Cost:
     """The cost of an option that fits, under ``--goal`` and ``--mode``."""
     speed = fitting.estimate.speed.decode_tokens_per_s if fitting.estimate.speed else None
     context = max(1, fitting.estimate.context_tokens)
-    quality = fitting.option.candidate.quality
     terms = {
-        "quality": _LOSS * (quality.loss if quality else 0.0),
+        "quality": _quality(fitting.option),
+        "cache": _small_cache(fitting),
         "context": _CONTEXT_HALVED * max(0.0, math.log2(fitting.target_tokens / context)),
         "speed": _slowness(speed),
         "offload": _OFFLOAD[fitting.offload],
@@ -90,6 +93,26 @@ def cost(fitting: FittingOption, wishes: Workload) -> Cost:
         terms["context"] = -math.log2(context)
         terms["quality"] /= 2
     return Cost(tuple(terms.items()))
+
+
+def _quality(option: Option) -> float:
+    """The cost of the format, of an upcast, and of a publisher without documented methods."""
+    candidate = option.candidate
+    quality = candidate.quality
+    value = _PUBLISHERS[candidate.publisher]
+    if quality is None:
+        return value
+    if quality.basis == "upcast":
+        return value + _UPCAST
+    evaluated = _EVALUATED if candidate.publisher == "maker" else 0.0
+    return value + max(0.0, _LOSS * quality.loss - evaluated)
+
+
+def _small_cache(fitting: FittingOption) -> float:
+    """The cost of a KV cache that the planner, not the user, put into fewer bits."""
+    if not fitting.small_cache:
+        return 0.0
+    return _SMALL_CACHE + _LOSS * engine(fitting.option.backend).small_cache.loss
 
 
 def _waiting(fitting: FittingOption, wishes: Workload) -> float:
@@ -119,6 +142,8 @@ def _engine(option: Option, wishes: Workload) -> float:
         value += _llamacpp_on(option.gpus)
     if wishes.mode == "throughput" and not one.reserves_pool:
         value += 0.3  # llama.cpp's batching is limited
+    if option.drawback is not None:
+        value += option.drawback.cost
     if option.support.kind == "weight_only":
         value += _WEIGHT_ONLY
     return value

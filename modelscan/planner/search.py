@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from modelscan.core.plan import Candidate, ResolvedModel
     from modelscan.core.workload import Workload
     from modelscan.engines.support import Support
+    from modelscan.engines.support_rules import Drawback
 
 
 class Rejection(enum.Enum):
@@ -27,6 +28,7 @@ class Rejection(enum.Enum):
     FORMAT = "format"  # the engine does not load files of this format
     ON_REQUEST = "on_request"  # used only with --quantization
     TOO_MANY_GPUS = "too_many_gpus"  # --tensor-parallel exceeds the machine
+    DEGREE = "degree"  # --tensor-parallel cannot be honoured by this engine or with these GPUs
     OTHER = "other"
 
 
@@ -127,6 +129,7 @@ class _Search:
         ]
         self._gpu_support: dict[tuple[object, ...], Support] = {}
         self._formats: dict[tuple[str, str], Support] = {}
+        self._drawbacks: dict[tuple[str, int, str | None], Drawback | None] = {}
 
     def _usable_sets(self, engine: EngineHere) -> Sequence[tuple[Gpu, ...]]:
         """The sets of devices that this build of the engine can use."""
@@ -162,17 +165,29 @@ class _Search:
             else:
                 yield Rejected(label, str(refusal))
             return
-        degree = workload.tensor_parallel or 1
-        if degree > 1 and not self.sets:
-            count = len(self.inventory.gpus)
-            available = f"{count} {'is' if count == 1 else 'are'} available"
-            reason = f"--tensor-parallel requires {degree} GPUs; {available}"
-            yield Rejected(label, reason, Rejection.TOO_MANY_GPUS)
+        undivided = self._undivided(engine.name)
+        if undivided is not None:
+            yield undivided._replace(option=label)
             return
         recommended = _has_recipe(self.model, candidate, engine.name, workload.mode)
         yield from self._on_host(candidate, engine, label, recommended)
         for gpus in sets:
             yield self._on(candidate, engine, gpus, label, recommended)
+
+    def _undivided(self, backend: str) -> Rejected | None:
+        """Why ``--tensor-parallel`` cannot be honoured by an engine here; None if it can."""
+        degree = self.workload.tensor_parallel or 1
+        if degree < 2:
+            return None
+        if not self.sets:
+            count = len(self.inventory.gpus)
+            available = f"{count} {'is' if count == 1 else 'are'} available"
+            reason = f"--tensor-parallel requires {degree} GPUs; {available}"
+            return Rejected("", reason, Rejection.TOO_MANY_GPUS)
+        if not registry.engine(backend).splits_tensors:
+            reason = f"--tensor-parallel {degree}: {backend} divides a model by whole layers"
+            return Rejected("", reason, Rejection.DEGREE)
+        return None
 
     def _loads(self, file_format: str, backend: str) -> Support:
         format_support = self._formats.get((file_format, backend))
@@ -218,9 +233,20 @@ class _Search:
         if registry.engine(backend).splits_tensors:
             if len(gpus) > 1 and len({(gpu.name, gpu.memory_bytes) for gpu in gpus}) > 1:
                 where = f"{label}, {device_label(gpus)}"
-                return Rejected(where, "tensor parallelism needs identical GPUs")
+                kind = Rejection.DEGREE if self.workload.tensor_parallel else Rejection.OTHER
+                return Rejected(where, "tensor parallelism needs identical GPUs", kind)
             degree = len(gpus) // (self.workload.pipeline_parallel or 1)
-        return Option(candidate, engine, backend, gpus, degree, gpu_support, recommended)
+        drawback = self._drawback(backend, gpus[0])
+        return Option(candidate, engine, backend, gpus, degree, gpu_support, recommended, drawback)
+
+    def _drawback(self, backend: str, gpu: Gpu) -> Drawback | None:
+        """Why another engine is preferred for chat here; batches of vectors suit any engine."""
+        if self.context.task != "chat" or backend == self.workload.backend:
+            return None
+        key = (backend, gpu.index, gpu.worker)
+        if key not in self._drawbacks:
+            self._drawbacks[key] = registry.engine(backend).drawback(gpu)
+        return self._drawbacks[key]
 
     def _insisted(self) -> bool:
         """Whether ``--force`` applies: the user named an engine or a format."""

@@ -46,6 +46,8 @@ def unknown_facts(
 ) -> tuple[Missing, ...]:
     """The missing facts that a verdict needs, each with the command that obtains it."""
     gaps: list[Missing] = []
+    if run.too_long:
+        return ()  # no file makes a model's context longer
     if refuse.unlisted_may_fit(model, case):
         repo = model.unlisted[0]
         gaps.append(

@@ -407,12 +407,6 @@ def test_prediction_layers_in_use_have_a_cache_too() -> None:
     assert drafting.parts.weights_bytes > plain.parts.weights_bytes
 
 
-def test_a_context_beyond_the_training_is_said() -> None:
-    found = run(dense(), workload(1_000_000, kv_cache_dtype="fp8"), cards(), "0.32.0")
-    assert any("131,072 that the model was trained for" in text for text in found.warnings)
-    assert not run(dense(), workload(), cards(), "0.32.0").warnings
-
-
 def test_vllms_own_table_captures_more_sizes_for_gpt_oss() -> None:
     base = dense()
     named = replace(base, architecture=replace(base.architecture, name="gpt_oss"))

@@ -69,8 +69,21 @@ def test_gb10_shows_what_linux_shows() -> None:
     assert found.gpus[0].memory_bytes == 124610 * MIB
 
 
-def test_a_discrete_card_leaves_the_real_host() -> None:
-    assert simulate("RTX 4090").host.memory_bytes == inventory().host.memory_bytes
+@pytest.mark.parametrize(
+    ("spec", "gib"),
+    [
+        ("RTX 4090", 64), ("RTX 4090 Laptop", 32), ("none", 32), ("none, 8GB RAM", 8),
+        ("RTX 4090, 128GB RAM", 128), ("2x RTX 3090 + 96 GiB RAM", 96), ("M4 Max 64GB", 64),
+    ],
+)  # fmt: skip
+def test_a_simulated_machine_has_a_stated_memory(spec: str, gib: int) -> None:
+    """Never that of the machine that simulates it: the answer would change from day to day."""
+    assert simulate(spec).host.memory_bytes == gib * GIB
+
+
+def test_a_simulated_server_has_twice_the_memory_of_its_gpus() -> None:
+    gpus, host = (found := simulate("8x H100 80GB")).gpus, found.host
+    assert host.memory_bytes == 2 * sum(gpu.memory_bytes or 0 for gpu in gpus)
 
 
 def test_a_bare_size_says_what_it_assumes() -> None:

@@ -270,7 +270,7 @@ def test_a_partly_used_card_in_a_pair_costs_cache_and_no_context(free: float) ->
     busy = machine(gpu("H100", 80, "9.0", 3350, free=free), H100)
     wish = Workload(backend="vllm", tensor_parallel=2)
     found = plan(decide(subject(DENSE_8B, ["BF16"]), busy, wish))
-    assert (found.context_tokens, found.estimate.verdict) == (32_768, "fits")
+    assert (found.context_tokens, found.estimate.verdict) == (40_960, "fits")
 
 
 def test_llamacpp_uses_the_emptier_card() -> None:

@@ -96,7 +96,8 @@ def test_a_degree_that_does_not_divide_is_the_first_reason() -> None:
 
 def test_what_is_needed_counts_the_context_that_was_asked_for() -> None:
     """Not the weights of a larger format, which are a lower bound of its need only."""
-    found = decide(subject(DENSE_8B, ("BF16", "Q4_K_M")), machine(RTX_3060, host_gib=8),
+    long = DENSE_8B | {"max_position_embeddings": 262_144}
+    found = decide(subject(long, ("BF16", "Q4_K_M")), machine(RTX_3060, host_gib=8),
                    Workload(context_tokens=200_000)).refusal  # fmt: skip
     assert found is not None
     assert (found.needed_bytes or 0) > 30 << 30

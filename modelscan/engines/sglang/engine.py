@@ -10,17 +10,19 @@ from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.sglang import NAME, command, flags
 from modelscan.engines.sglang.support import KERNELS
 from modelscan.engines.sglang.versions import RESIDUALS
+from modelscan.engines.support_rules import old_kernels
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
     from modelscan.core.estimate import Estimate
-    from modelscan.core.gpu import Inventory
+    from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure, Serving
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionPair
     from modelscan.engines.residuals import Residuals
+    from modelscan.engines.support_rules import Drawback
     from modelscan.engines.versions import Version
 
 
@@ -30,6 +32,9 @@ class SgLang(PoolEngine):
     name = NAME
     title = "SGLang"
     option_names = flags.NAMES
+    harmless = flags.HARMLESS
+    owned = flags.OWNED
+    abbreviates = True  # argparse
     program_setting = NAME
     preference = 0.02
     kernels = KERNELS
@@ -37,6 +42,9 @@ class SgLang(PoolEngine):
     package = PythonPackage(
         modules=("sglang.launch_server",), distributions=("sglang", "sglang-cpu")
     )
+
+    def drawback(self, gpu: Gpu) -> Drawback | None:
+        return old_kernels(gpu, self.title)
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
@@ -52,6 +60,11 @@ class SgLang(PoolEngine):
         from modelscan.engines.sglang import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def reads(self, name: str, value: str | None) -> bool:
+        if name == "speculative-algorithm":  # a draft model's own memory is not modelled
+            return (value or "").upper() in ("NEXTN", "NGRAM")
+        return super().reads(name, value)
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return RESIDUALS

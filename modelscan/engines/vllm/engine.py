@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.vllm import NAME, flags
-from modelscan.engines.vllm.support import KERNELS
+from modelscan.engines.vllm.support import KERNELS, drawback
 from modelscan.engines.vllm.versions import RESIDUALS, facts_for
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
     from modelscan.core.estimate import Estimate
-    from modelscan.core.gpu import Inventory
+    from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure, Serving
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from modelscan.engines.option_names import LaunchSettings, OptionPair
     from modelscan.engines.repository_files import RepositoryFiles
     from modelscan.engines.residuals import Residuals
+    from modelscan.engines.support_rules import Drawback
     from modelscan.engines.versions import Version
 
 
@@ -31,6 +32,10 @@ class Vllm(PoolEngine):
     name = NAME
     title = "vLLM"
     option_names = flags.NAMES
+    harmless = flags.HARMLESS
+    json_lists = flags.JSON_LISTS
+    owned = flags.OWNED
+    owned_variables = frozenset({"VLLM_API_KEY"})
     program_setting = NAME
     preference = 0.0
     kernels = KERNELS
@@ -45,11 +50,17 @@ class Vllm(PoolEngine):
         cpu_builds=True,
     )
 
+    def drawback(self, gpu: Gpu) -> Drawback | None:
+        return drawback(gpu)
+
     def default_memory_share(self, version: str | None) -> float | None:
         return facts_for(version).utilization
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
+
+    def environment(self, launch: LaunchSettings, workload: Workload) -> Mapping[str, str]:
+        return flags.environment(launch)
 
     def estimate(
         self,
@@ -62,6 +73,15 @@ class Vllm(PoolEngine):
         from modelscan.engines.vllm import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def reads(self, name: str, value: str | None) -> bool:
+        if name == "compilation-config":
+            from modelscan.engines.vllm.capture import reads_compilation
+
+            return reads_compilation(value)
+        if name == "speculative-config":  # a draft model's own memory is not modelled
+            return any(method in (value or "") for method in ("mtp", "ngram"))
+        return super().reads(name, value)
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return RESIDUALS

@@ -125,7 +125,7 @@ def _rank(stage: _Stage, settings: VllmSettings, facts: VllmVersion, slot: int) 
         concurrency=capacity.concurrency if capacity and has_pool else None,
         bytes_per_token=capacity.bytes_per_token if capacity else 0.0,
         request_bytes=capacity.request_bytes if capacity else 0,
-        host_bytes=stage.offloaded_bytes,
+        host_bytes=stage.offloaded_bytes + settings.swap_bytes,
     )
 
 

@@ -11,8 +11,9 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB, parse_bytes
 from modelscan.engines.option_values import decimal, flag, share, whole
 from modelscan.engines.pool_settings import degrees, kv_dtype, selected_gpus
+from modelscan.engines.vllm.capture import capture_sizes
 from modelscan.engines.vllm.flags import NAMES
-from modelscan.engines.vllm.multimodal_options import profiled
+from modelscan.engines.vllm.profiled_inputs import profiled
 from modelscan.memory import defaults
 from modelscan.memory.stated_cache import COMPRESSED, MODELOPT, cache_type
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _BIG_GPU_BYTES = 70 * GIB  # code: get_batch_defaults, "a100" excluded by name
 _HUGE_GPU_BYTES = 160 * GIB
 _FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "int8", "int8_per_token_head")
-_CAPTURE_MAXIMA = {"gpt_oss": 1024}
 _DTYPE_BYTES = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
 
 
@@ -53,6 +53,7 @@ class VllmSettings:
     kv_pool_bytes: int | None
     blocks_override: int | None
     cpu_offload_bytes: int
+    swap_bytes: int
     loras: int
     lora_rank: int
     prefix_caching: bool
@@ -102,10 +103,12 @@ def resolve(
     seqs, tokens = _batch(workload, gpus, facts, max_len)
     eager = flag(workload, "enforce-eager")
     speculative = workload.parameter("speculative-config") or ""
-    largest = 0 if eager else _largest_capture(architecture, seqs, workload, facts)
     images, videos = profiled(workload)
     v2 = _second_runner(architecture, facts) and not _pooling(architecture, workload)
     drafted = 1 + _speculative_tokens(speculative)
+    piecewise, full = (
+        (0, 0) if eager else capture_sizes(architecture, seqs, drafted, workload, facts)
+    )
     dtype = workload.parameter("dtype")
     return VllmSettings(
         max_model_len=max_len,
@@ -121,13 +124,14 @@ def resolve(
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
         context_parallel=whole(workload, "decode-context-parallel-size") or 1,
-        capture_sizes=_capture_sizes(largest, facts),
-        full_sizes=_capture_sizes(min(largest, seqs * drafted), facts),
+        capture_sizes=piecewise,
+        full_sizes=full,
         speculative_tokens=_speculative_tokens(speculative),
         speculative_mtp="mtp" in speculative,
         kv_pool_bytes=_size(workload, "kv-cache-memory-bytes", "kv-cache-memory"),
         blocks_override=whole(workload, "num-gpu-blocks-override"),
         cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
+        swap_bytes=_swap_bytes(workload, facts),
         loras=_loras(workload),
         lora_rank=whole(workload, "max-lora-rank") or 16,
         prefix_caching=_prefix_caching(architecture, workload, facts),
@@ -223,24 +227,6 @@ def _prefix_caching(architecture: Architecture, workload: Workload, facts: VllmV
     return facts.caches_states and any(layer.kv_heads for layer, _ in layers)
 
 
-def _largest_capture(
-    architecture: Architecture, seqs: int, workload: Workload, facts: VllmVersion
-) -> int:
-    """The largest captured batch: min(2 x max_num_seqs, 512) unless
-    ``max-cudagraph-capture-size`` states it or vLLM's own table of model types does
-    (model_executor/models/config.py: gpt-oss has 1024, however few requests there are).
-    """
-    own = _CAPTURE_MAXIMA.get(architecture.name) if facts.two_graphs else None
-    return whole(workload, "max-cudagraph-capture-size") or own or min(2 * seqs, 512)
-
-
-def _capture_sizes(largest: int, facts: VllmVersion) -> int:
-    """How many sizes: 1, 2, 4, every 8 to 256, then in the version's step to ``largest``."""
-    small = sum(size <= largest for size in (1, 2, 4))
-    middle = min(largest, 256) // 8
-    return small + middle + max(0, largest - 256) // facts.graph_sizes_step
-
-
 def _speculative_tokens(config: str) -> int:
     match = re.search(r"num_speculative_tokens\W+(\d+)", config)
     return int(match.group(1)) if match else 0
@@ -257,6 +243,14 @@ def _loras(workload: Workload) -> int:
     if not workload.adapters and not flag(workload, "enable-lora"):
         return 0
     return whole(workload, "max-loras") or 1
+
+
+def _swap_bytes(workload: Workload, facts: VllmVersion) -> int:
+    """Host memory per GPU for preempted requests: V0 pins it; V1 accepts the option and does
+    nothing.
+    """
+    gib = decimal(workload, "swap-space") if facts.whole_prompt_profile else None
+    return round((gib or 0) * GIB)
 
 
 def _size(workload: Workload, *names: str) -> int | None:

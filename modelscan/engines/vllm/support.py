@@ -1,11 +1,34 @@
-"""What vLLM's builds run on: compute capability, ROCm targets, Intel's XPU."""
+"""What vLLM's builds run on: compute capability, ROCm targets, XPU; where others are preferred."""
 
 from __future__ import annotations
 
-from modelscan.engines.support_rules import Kernels
+from typing import TYPE_CHECKING
+
+from modelscan.engines.support_rules import Drawback, Kernels, gfx_targets, old_kernels
 from modelscan.engines.vllm import NAME
 from modelscan.gpu.support import VLLM_TARGETS
 
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu
+
+TITLE = "vLLM"
 KERNELS = Kernels(
-    engine=NAME, title="vLLM", minimum=(7, 0), amd_targets=frozenset(VLLM_TARGETS), xpu=True
+    engine=NAME, title=TITLE, minimum=(7, 0), amd_targets=frozenset(VLLM_TARGETS), xpu=True
 )
+# By generation: RDNA 3 and older, RDNA 4. Measured on Strix Halo
+# (github.com/kyuz0/amd-strix-halo-toolboxes): Qwen3.5-35B-A3B Q8_0 46 tokens/s in llama.cpp,
+# 11 to 26 in BF16 in vLLM.
+_RADEON_COSTS = {"gfx10": 0.15, "gfx11": 0.15, "gfx12": 0.05}
+
+
+def drawback(gpu: Gpu) -> Drawback | None:
+    """Why another engine is preferred on this GPU; None where vLLM is at home."""
+    if gpu.vendor != "amd":
+        return old_kernels(gpu, TITLE)
+    costs = [_RADEON_COSTS.get(target[:5], 0.0) for target in gfx_targets(gpu.gfx_target)]
+    if not any(costs):
+        return None
+    return Drawback(
+        max(costs),
+        f"vLLM's ROCm kernels are made for Instinct cards; on {gpu.gfx_target} llama.cpp is usual",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,6 +38,32 @@ def engine_extras(fields: ConfigFields, config: Mapping[str, Any]) -> Extra:
         extra["weight_block_size"] = block[0]
     if fields.text("expert_dtype") == "fp4":
         extra["expert_dtype"] = "fp4"
+    return {**extra, **rope_extras(fields, config)}
+
+
+def scaled_context(fields: ConfigFields) -> int | None:
+    """The length in tokens that a YaRN setting gives; None without one."""
+    for entry in _scalings(fields):
+        original, factor = entry.get("original_max_position_embeddings"), entry.get("factor")
+        if _kind(entry) != "yarn":
+            continue
+        if isinstance(original, int) and isinstance(factor, (int, float)):
+            return int(original * factor)
+    return None
+
+
+def rope_extras(fields: ConfigFields, config: Mapping[str, Any]) -> Extra:
+    """``rope_parameters`` as JSON with the base, and whether the config has a ``text_config``: an
+    override of the positions repeats them.
+    """
+    settings = fields.table("rope_parameters", "rope_scaling")
+    if any(isinstance(value, Mapping) for value in settings.values()):
+        return {}  # one per kind of layer
+    theta = settings.get("rope_theta") or fields.get("rope_theta")
+    stated = {**settings, "rope_theta": theta} if theta else dict(settings)
+    extra: Extra = {"rope_parameters": json.dumps(stated)} if stated else {}
+    if isinstance(config.get("text_config"), Mapping):
+        extra["text_config"] = True
     return extra
 
 

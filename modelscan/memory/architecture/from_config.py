@@ -22,7 +22,7 @@ from modelscan.core.architecture import (
 from modelscan.core.errors import UsageError
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.attention_heads import caches_latent, heads_of, latent_of
-from modelscan.memory.architecture.config_extras import engine_extras
+from modelscan.memory.architecture.config_extras import engine_extras, scaled_context
 from modelscan.memory.architecture.config_fields import (
     ConfigFields,
     audio_fields,
@@ -139,8 +139,11 @@ def _class_name(fields: ConfigFields) -> str:
 
 
 def _context(fields: ConfigFields) -> int | None:
-    return fields.number("max_position_embeddings", "n_positions", "seq_length", "n_ctx",
-                         "max_seq_len", "max_sequence_length", "model_max_length")  # fmt: skip
+    """The trained length, or the length that a YaRN setting in the config makes of it."""
+    trained = fields.number("max_position_embeddings", "n_positions", "seq_length", "n_ctx",
+                            "max_seq_len", "max_sequence_length", "model_max_length")  # fmt: skip
+    scaled = scaled_context(fields)
+    return max(trained, scaled) if trained and scaled else trained
 
 
 def _tied(fields: ConfigFields, config: Mapping[str, Any]) -> bool:
