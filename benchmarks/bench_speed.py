@@ -1,6 +1,7 @@
 """Decode and prefill speed: the model beside published runs, and on cards left out of its fit.
 
-Rows: ../shared/data/speed.csv (llama-bench and Ollama runs). ``--fit`` prints the coefficients of
+Rows: ../shared/data/speed.csv (llama-bench and Ollama runs), and by engine those of 2026
+(``speed_rows``). ``--fit`` prints the coefficients of
 ``modelscan/memory/speed_table.py``; without it the shipped ones are compared, and for each class
 the fit is repeated with one card after the other left out, so that every row is also predicted by
 coefficients that never saw its card.
@@ -10,13 +11,16 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import re
 import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks import speed_rows
 from benchmarks.gpu_rows import SHARED
+from modelscan.core.estimate import Speed
 from modelscan.core.gpu import Gpu
 from modelscan.gpu import facts
 from modelscan.memory import speed_table
@@ -174,6 +178,8 @@ def _solve(rows: Sequence[tuple[float, ...]], kept: list[int]) -> list[float]:
 
 
 def spread(errors: Sequence[float]) -> str:
+    if not errors:
+        return f"{'one card':>26}"
     sizes = sorted(abs(value) for value in errors)
     p90 = sizes[min(len(sizes) - 1, round(0.9 * (len(sizes) - 1)))]
     return f"{100 * statistics.median(sizes):6.1f} %{100 * p90:8.1f} %{100 * sizes[-1]:8.1f} %"
@@ -236,7 +242,44 @@ def main() -> int:
         if group:
             report(name, group, options.fit)
     print(f"prefill, {len(prefill(runs))} runs:{'':7}{spread(prefill(runs))}")
+    by_engine()
     return 0
+
+
+def by_engine() -> None:
+    """The runs of 2026, through the whole estimate: by engine, build and depth, and the worst."""
+    rows = [(row, found) for row in speed_rows.rows() if (found := row.speed()) is not None]
+    print(f"\ndecode and prefill of 2026, {len(rows)} runs: |error| median, p90; in low to high")
+    for name in sorted({row.build for row, _ in rows}):
+        for words, deep in (("all", None), ("at 8k and deeper", True)):
+            _group(
+                name, words, [(r, s) for r, s in rows if r.build == name and deep in (None, r.deep)]
+            )
+    print("  worst ten:")
+    rows.sort(key=lambda pair: -abs(math.log(pair[1].decode_tokens_per_s / pair[0].decode)))
+    for row, found in rows[:10]:
+        print(f"    {found.decode_tokens_per_s / row.decode - 1:+8.0%}  {row.label}"
+              f"{'' if row.trusted else '  (not in a fit)'}")  # fmt: skip
+
+
+def _group(name: str, words: str, rows: Sequence[tuple[speed_rows.Row, Speed]]) -> None:
+    decode = [found.decode_tokens_per_s / row.decode - 1 for row, found in rows]
+    filled = [
+        found.prefill_tokens_per_s / row.prefill - 1
+        for row, found in rows
+        if row.prefill and found.prefill_tokens_per_s
+    ]
+    if not decode:
+        return
+    inside = sum(found.low <= row.decode <= found.high for row, found in rows) / len(rows)
+    prompt = f"prefill {_two(filled)}" if filled else ""
+    print(f"  {name:17}{words:18}{len(rows):4} {_two(decode)} {inside:5.0%}   {prompt}")
+
+
+def _two(errors: Sequence[float]) -> str:
+    sizes = sorted(abs(value) for value in errors)
+    p90 = sizes[min(len(sizes) - 1, round(0.9 * (len(sizes) - 1)))]
+    return f"{statistics.median(sizes):6.1%} {p90:7.1%}"
 
 
 if __name__ == "__main__":
