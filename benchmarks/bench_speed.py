@@ -20,7 +20,6 @@ from dataclasses import dataclass, replace
 
 from benchmarks import speed_rows
 from benchmarks.gpu_rows import SHARED
-from modelscan.core.estimate import Speed
 from modelscan.core.gpu import Gpu
 from modelscan.gpu import facts
 from modelscan.memory import speed_table
@@ -246,34 +245,53 @@ def main() -> int:
     return 0
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A published run of 2026 and what the estimate says of it."""
+
+    row: speed_rows.Row
+    decode: float
+    inside: bool
+    prefill: float | None
+
+    @property
+    def error(self) -> float:
+        return self.decode / self.row.decode - 1
+
+
+def answers() -> list[Answer]:
+    found = []
+    for row in speed_rows.rows():
+        speed = row.speed()
+        if speed and speed.decode_tokens_per_s and speed.low and speed.high:
+            inside = speed.low <= row.decode <= speed.high
+            found.append(Answer(row, speed.decode_tokens_per_s, inside, speed.prefill_tokens_per_s))
+    return found
+
+
 def by_engine() -> None:
     """The runs of 2026, through the whole estimate: by engine, build and depth, and the worst."""
-    rows = [(row, found) for row in speed_rows.rows() if (found := row.speed()) is not None]
-    print(f"\ndecode and prefill of 2026, {len(rows)} runs: |error| median, p90; in low to high")
-    for name in sorted({row.build for row, _ in rows}):
-        for words, deep in (("all", None), ("at 8k and deeper", True)):
-            _group(
-                name, words, [(r, s) for r, s in rows if r.build == name and deep in (None, r.deep)]
-            )
+    found = answers()
+    print(f"\ndecode and prefill of 2026, {len(found)} runs: |error| median, p90; in low to high")
+    for name in sorted({one.row.build for one in found}):
+        mine = [one for one in found if one.row.build == name]
+        _group(name, "all", mine)
+        _group(name, "at 8k and deeper", [one for one in mine if one.row.deep])
     print("  worst ten:")
-    rows.sort(key=lambda pair: -abs(math.log(pair[1].decode_tokens_per_s / pair[0].decode)))
-    for row, found in rows[:10]:
-        print(f"    {found.decode_tokens_per_s / row.decode - 1:+8.0%}  {row.label}"
-              f"{'' if row.trusted else '  (not in a fit)'}")  # fmt: skip
+    found.sort(key=lambda one: -abs(math.log(one.decode / one.row.decode)))
+    for one in found[:10]:
+        words = "" if one.row.trusted else "  (not in a fit)"
+        print(f"    {one.error:+8.0%}  {one.row.label}{words}")
 
 
-def _group(name: str, words: str, rows: Sequence[tuple[speed_rows.Row, Speed]]) -> None:
-    decode = [found.decode_tokens_per_s / row.decode - 1 for row, found in rows]
-    filled = [
-        found.prefill_tokens_per_s / row.prefill - 1
-        for row, found in rows
-        if row.prefill and found.prefill_tokens_per_s
-    ]
-    if not decode:
+def _group(name: str, words: str, found: Sequence[Answer]) -> None:
+    if not found:
         return
-    inside = sum(found.low <= row.decode <= found.high for row, found in rows) / len(rows)
+    filled = [one.prefill / one.row.prefill - 1 for one in found if one.prefill and one.row.prefill]
+    inside = sum(one.inside for one in found) / len(found)
     prompt = f"prefill {_two(filled)}" if filled else ""
-    print(f"  {name:17}{words:18}{len(rows):4} {_two(decode)} {inside:5.0%}   {prompt}")
+    decode = _two([one.error for one in found])
+    print(f"  {name:17}{words:18}{len(found):4} {decode} {inside:5.0%}   {prompt}")
 
 
 def _two(errors: Sequence[float]) -> str:

@@ -31,10 +31,10 @@ def capture_sizes(
     """How many sizes get a piecewise graph, and how many of them a full one as well.
 
     Sizes: 1, 2, 4, every 8 to 256, then in the version's step to the maximum. Code: the maximum is
-    min(2 x max_num_seqs, 512) unless ``max-cudagraph-capture-size`` or vLLM's own table of model
-    types states it (model_executor/models/config.py: gpt-oss, for any number of requests). A list
-    of sizes replaces them. Full graphs end at ``seqs`` x ``drafted`` tokens. Raises UsageError for
-    a list without numbers.
+    min(2 x max_num_seqs, 512) unless ``max-cudagraph-capture-size`` states it or vLLM's own table
+    of model types does (model_executor/models/config.py: gpt-oss has 1024). A list of sizes
+    replaces them. Full graphs end at ``seqs`` x ``drafted`` tokens. Raises UsageError for a list
+    without numbers.
     """
     compiler = compilation(workload.parameter("compilation-config"))
     if compiler.get(_MODE) == "NONE":

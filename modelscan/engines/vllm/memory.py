@@ -25,6 +25,7 @@ from modelscan.engines.versions import unknown_note
 from modelscan.engines.vllm import NAME, kv_pool, overhead
 from modelscan.engines.vllm.activation import activation_bytes
 from modelscan.engines.vllm.settings import VllmSettings, resolve
+from modelscan.engines.vllm.shapes import split_rules
 from modelscan.engines.vllm.versions import (
     DEFAULT_VERSION,
     OLDEST_VERSION,
@@ -78,7 +79,11 @@ def _estimate(
     stages = [_stage(shape, settings, facts, i) for i in range(settings.pipeline_parallel)]
     ranks = ranks_of(settings, lambda stage, slot: _rank(stages[stage], settings, facts, slot))
     problems = start_problems(
-        shape.architecture, settings, ranks, lambda rank: _Start(rank, settings).problem()
+        shape.architecture,
+        settings,
+        ranks,
+        lambda rank: _Start(rank, settings).problem(),
+        split_rules(shape.architecture, workload, version),
     )
     start = Start(
         NAME, version, settings.max_model_len, settings, RESIDUALS,

@@ -13,7 +13,7 @@ from modelscan.engines.option_values import decimal, flag, share, whole
 from modelscan.engines.pool_settings import degrees, kv_dtype, selected_gpus
 from modelscan.engines.vllm.capture import capture_sizes
 from modelscan.engines.vllm.flags import NAMES
-from modelscan.engines.vllm.profiled_inputs import profiled
+from modelscan.engines.vllm.multimodal_options import profiled
 from modelscan.memory import defaults
 from modelscan.memory.stated_cache import COMPRESSED, MODELOPT, cache_type
 

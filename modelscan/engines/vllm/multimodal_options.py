@@ -1,4 +1,4 @@
-"""Which inputs vLLM's start profiles, by the options of the launch."""
+"""vLLM's options that say which images and videos its start profiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def profiled(workload: Workload) -> tuple[bool, bool]:
-    """(images, videos): whether the start profiles them."""
+    """(images, videos): which inputs the start profiles, by the options of the launch."""
     for name in ("skip-mm-profiling", "language-model-only"):
         if flag(workload, name):
             return False, False
