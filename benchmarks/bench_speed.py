@@ -1,6 +1,7 @@
 """Decode and prefill speed: the model beside published runs, and on cards left out of its fit.
 
-Rows: ../shared/data/speed.csv (llama-bench and Ollama runs). ``--fit`` prints the coefficients of
+Rows: ../shared/data/speed.csv (llama-bench and Ollama runs), and by engine those of 2026
+(``speed_rows``). ``--fit`` prints the coefficients of
 ``modelscan/memory/speed_table.py``; without it the shipped ones are compared, and for each class
 the fit is repeated with one card after the other left out, so that every row is also predicted by
 coefficients that never saw its card.
@@ -10,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 import re
 import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from benchmarks import speed_rows
 from benchmarks.gpu_rows import SHARED
 from modelscan.core.gpu import Gpu
 from modelscan.gpu import facts
@@ -174,6 +177,8 @@ def _solve(rows: Sequence[tuple[float, ...]], kept: list[int]) -> list[float]:
 
 
 def spread(errors: Sequence[float]) -> str:
+    if not errors:
+        return f"{'one card':>26}"
     sizes = sorted(abs(value) for value in errors)
     p90 = sizes[min(len(sizes) - 1, round(0.9 * (len(sizes) - 1)))]
     return f"{100 * statistics.median(sizes):6.1f} %{100 * p90:8.1f} %{100 * sizes[-1]:8.1f} %"
@@ -236,7 +241,63 @@ def main() -> int:
         if group:
             report(name, group, options.fit)
     print(f"prefill, {len(prefill(runs))} runs:{'':7}{spread(prefill(runs))}")
+    by_engine()
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A published run of 2026 and what the estimate says of it."""
+
+    row: speed_rows.Row
+    decode: float
+    inside: bool
+    prefill: float | None
+
+    @property
+    def error(self) -> float:
+        return self.decode / self.row.decode - 1
+
+
+def answers() -> list[Answer]:
+    found = []
+    for row in speed_rows.rows():
+        speed = row.speed()
+        if speed and speed.decode_tokens_per_s and speed.low and speed.high:
+            inside = speed.low <= row.decode <= speed.high
+            found.append(Answer(row, speed.decode_tokens_per_s, inside, speed.prefill_tokens_per_s))
+    return found
+
+
+def by_engine() -> None:
+    """The runs of 2026, through the whole estimate: by engine, build and depth, and the worst."""
+    found = answers()
+    print(f"\ndecode and prefill of 2026, {len(found)} runs: |error| median, p90; in low to high")
+    for name in sorted({one.row.build for one in found}):
+        mine = [one for one in found if one.row.build == name]
+        _group(name, "all", mine)
+        _group(name, "at 8k and deeper", [one for one in mine if one.row.deep])
+    print("  worst ten:")
+    found.sort(key=lambda one: -abs(math.log(one.decode / one.row.decode)))
+    for one in found[:10]:
+        words = "" if one.row.trusted else "  (not in a fit)"
+        print(f"    {one.error:+8.0%}  {one.row.label}{words}")
+
+
+def _group(name: str, words: str, found: Sequence[Answer]) -> None:
+    if not found:
+        return
+    filled = [one.prefill / one.row.prefill - 1 for one in found if one.prefill and one.row.prefill]
+    inside = sum(one.inside for one in found) / len(found)
+    prompt = f"prefill {_two(filled)}" if filled else ""
+    decode = _two([one.error for one in found])
+    print(f"  {name:17}{words:18}{len(found):4} {decode} {inside:5.0%}   {prompt}")
+
+
+def _two(errors: Sequence[float]) -> str:
+    sizes = sorted(abs(value) for value in errors)
+    p90 = sizes[min(len(sizes) - 1, round(0.9 * (len(sizes) - 1)))]
+    return f"{statistics.median(sizes):6.1%} {p90:7.1%}"
 
 
 if __name__ == "__main__":

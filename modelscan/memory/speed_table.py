@@ -95,8 +95,10 @@ def _serving(gpu: Gpu, backend: str) -> Coefficients:
 
 def is_module(gpu: Gpu) -> bool:
     """An accelerator module (SXM, OAM): memory of its own kind, and not a PCIe card by name."""
-    hbm = _has_hbm(gpu) or gpu.compute_capability in _HBM_CAPABILITIES
-    return hbm and gpu.vendor in ("nvidia", "amd") and "PCIe" not in gpu.name
+    if gpu.vendor == "amd":
+        return _has_hbm(gpu)
+    hbm = gpu.vendor == "nvidia" and gpu.compute_capability in _HBM_CAPABILITIES
+    return hbm and "PCIe" not in gpu.name
 
 
 def _has_hbm(gpu: Gpu) -> bool:

@@ -179,3 +179,32 @@ def test_hopper_widens_the_scales_of_fp4_experts(capability: str | None, grown: 
     found, before = (sglang.estimate(shape, workload(), here) for shape in (packed, plain))
     more = found.parts.weights_bytes - before.parts.weights_bytes
     assert more == pytest.approx(grown * 34 * GIB, abs=2)
+
+
+def test_without_the_radix_cache_a_running_request_has_one_state() -> None:
+    """A log of 32 requests: 4.7 GiB of states, KV 32.66 of 37.5; else a share of the pool."""
+    state = RecurrentState(conv_kernel=4, inner=4096, state=128, groups=16, heads=32)
+    layers = (Layer(Attention.LINEAR, state=state),) * 3 + full(1, 16, 2, 256)
+    shape = model(layers, 10.0)
+    plain = sglang.estimate(shape, workload(max_running_requests="32"), cards(80))
+    bare = sglang.estimate(
+        shape, workload(max_running_requests="32", disable_radix_cache=None), cards(80)
+    )
+    share, rest = (found.per_gpu[0].kv_pool_bytes or 0 for found in (plain, bare))
+    state_bytes = bare.parts.recurrent_state_bytes
+    assert rest + 32 * state_bytes == pytest.approx(1.9 * share, rel=0.001)
+
+
+def test_graphs_end_at_the_running_requests() -> None:
+    shape = model(full(8, 32, 8), 8.0)
+    few = sglang.estimate(shape, workload(max_running_requests="32"), cards(80))
+    many = sglang.estimate(shape, workload(), cards(80))
+    assert few.parts.cuda_graph_bytes < many.parts.cuda_graph_bytes / 4
+
+
+def test_layers_that_read_another_cache_have_one_all_the_same() -> None:
+    """gemma-4-E4B's logs: 7 full and 35 sliding layers have pools, 18 of the 42 share."""
+    owner = Layer(Attention.FULL, 8, 2, 256, 256, feed_forward=3072)
+    reader = replace(owner, owns_cache=False)
+    found = sglang.estimate(model((owner, reader), 8.0), workload(), cards(80))
+    assert found.kv_bytes_per_token == 2 * 2 * 512 * 2

@@ -254,3 +254,32 @@ def test_served_models_are_about_as_fast_as_published(name: str, tokens_per_s: f
 def test_a_part_of_an_estimate_is_in_its_total() -> None:
     names = [field.name for field in fields(Parts)]
     assert Parts(**dict.fromkeys(names, 1)).total_bytes == len(names)
+
+
+def test_prefill_slows_down_with_the_filled_context() -> None:
+    """R9700 in ROCm: 4,688 tokens/s of Llama-2-7B at 0, 995 at 16,384 and 568 at 32,768."""
+    layer = Layer(Attention.FULL, 32, 32, 128, 128, feed_forward=11008)
+    base = shape()
+    architecture = replace(base.architecture, layers=(layer,) * 32, hidden=4096)
+    subject = replace(base, architecture=architecture, weights=Weights(3_825_000_000, "exact",
+                                                                       6_740_000_000))  # fmt: skip
+    here = inventory(bandwidth=640, vendor="amd", capability=None, tflops=191.4)
+    rates = []
+    for tokens in (512, 32768, 65536):
+        found = model.speed(subject, Workload(), here, estimated(subject, context=tokens))
+        assert found is not None
+        rates.append(found.prefill_tokens_per_s or 0)
+    assert rates[1] == pytest.approx(995, rel=0.2)
+    assert rates[2] == pytest.approx(568, rel=0.2)
+    assert rates[0] > 3 * rates[1]
+
+
+@pytest.mark.parametrize(("count", "microseconds"), [(2, 14), (4, 42), (8, 98)])
+def test_a_ring_over_pcie_takes_a_step_more_for_every_card(count: int, microseconds: int) -> None:
+    architecture = shape().architecture
+    seconds = model._all_reduce_s(architecture, inventory(count), count)
+    assert seconds == pytest.approx(2 * len(architecture.layers) * microseconds * 1e-6)
+    module = replace(inventory(count, capability="9.0"))
+    assert model._all_reduce_s(architecture, module, count) == pytest.approx(
+        2 * len(architecture.layers) * 12e-6
+    )

@@ -62,7 +62,8 @@ def activation_bytes(
     tower = vision_tower.profile(architecture, settings)
     if tower is not None:
         return max(peak + tower.output_bytes, tower.peak_bytes)
-    return peak + (hidden + _PIXELS_BYTES if architecture.vision else 0)
+    images = architecture.vision and settings.profiled_images
+    return peak + (hidden + _PIXELS_BYTES if images else 0)
 
 
 def _sampling_bytes(architecture: Architecture, settings: VllmSettings, facts: VllmVersion) -> int:

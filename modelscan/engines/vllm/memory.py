@@ -33,6 +33,7 @@ from modelscan.engines.vllm.versions import (
     VllmVersion,
     facts_for,
 )
+from modelscan.memory.allocator_gaps import gaps_bytes
 from modelscan.memory.rank_weights import (
     LayerCounts,
     Ranks,
@@ -152,7 +153,8 @@ def _weights(
     table = rope_table_bytes(
         architecture, settings.dtype_bytes, m_rope_lengths=overhead.M_ROPE_LENGTHS
     )
-    return loaded + copies + table
+    gaps = gaps_bytes(architecture, counts, settings.tensor_parallel)
+    return loaded + copies + table + gaps
 
 
 def _parts(
