@@ -66,7 +66,7 @@ def pairs(row: Row, found: Estimate) -> dict[str, tuple[float, float]]:
     result: dict[str, tuple[float, float]] = {}
     for name, (estimated, column) in gib.items():
         measured = row.value(column)
-        if measured is not None:
+        if measured is not None and (name != "weights" or row.weights_listed):
             result[name] = (estimated / GIB, measured)
     result.update(_capacity(row, found))
     return result
@@ -75,11 +75,13 @@ def pairs(row: Row, found: Estimate) -> dict[str, tuple[float, float]]:
 def _capacity(row: Row, found: Estimate) -> dict[str, tuple[float, float]]:
     result: dict[str, tuple[float, float]] = {}
     pool, tokens = row.value("kv_gib"), row.value("kv_tokens")
-    if pool and tokens and pool > 0.5 and row.value("pp") in (None, 1.0):
+    if pool and tokens and pool > 0.5 and row.value("pp") in (None, 1.0) and _plain_tokens(row):
         result["KV bytes/token"] = (found.kv_bytes_per_token, pool * GIB / tokens)
-    if not row.memory_bytes or row.failed:
+    if not row.memory_bytes or row.failed or not row.pool_comparable:
         return result
     estimated = found.per_gpu[0].kv_pool_bytes
+    if estimated is not None and not gpu_rows.graphs_charged(row):
+        estimated += found.per_gpu[0].parts.cuda_graph_bytes
     if pool and estimated is not None:
         result["KV pool"] = (estimated / GIB, pool)
     if tokens and found.kv_capacity_tokens is not None:
@@ -88,6 +90,13 @@ def _capacity(row: Row, found: Estimate) -> dict[str, tuple[float, float]]:
     if times and found.max_concurrency is not None:
         result["concurrency"] = (found.max_concurrency, times)
     return result
+
+
+def _plain_tokens(row: Row) -> bool:
+    """False where a log's token count is concurrency x length: hybrids and windows of vLLM 0.20."""
+    layers = row.shape.architecture.layer_counts if row.shape else ()
+    kinds = {(layer.attention, layer.window_tokens) for layer, _ in layers}
+    return row.engine == "sglang" or len(kinds) == 1 or row.version < "0.20"
 
 
 def error(measure: Measure, pair: tuple[float, float]) -> float:

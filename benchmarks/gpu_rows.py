@@ -1,6 +1,6 @@
 """Measured rows of GPU engines -> what the estimators take: a shape, a workload, an inventory.
 
-Rows: ../shared/data/truth/memory_fit.csv. Shapes: ../shared/data/configs, and for models whose
+Rows: memory_fit.csv and memory_2026_fit.csv of ../shared/data/truth. Shapes: ../shared/data/configs, and for models whose
 config is not there ``data/shapes.json`` (public figures written down by hand). A row whose model
 or card is not known is left out and counted, never guessed.
 """
@@ -49,7 +49,11 @@ MODELS = {
     "Qwen3.6-27B AutoRound INT4": "Qwen/Qwen3.5-27B",
     "Gemma-4-31B AutoRound INT4": "google/gemma-4-31B-it",
     "MiniMax-M2.x FP8 (53.75 GiB/GPU TP4)": "MiniMaxAI/MiniMax-M2.5",
+    "RedHatAI/Qwen3.6-35B-A3B-NVFP4": "nvidia/Qwen3.6-35B-A3B-NVFP4",
 }
+TABLES = ("memory_fit.csv", "memory_2026_fit.csv")
+# Checkpoints whose per-module formats nobody wrote down: their weights are not compared.
+UNLISTED = ("RedHatAI/Qwen3.6-35B-A3B-NVFP4", "cpatonn/Qwen3-Next")
 QUANTIZATIONS = (
     ("w4a16", "w4a16"), ("quantized.w8a8", "w8a8"), ("w8a8", "w8a8"), ("gptq", "w4a16"),
     ("autoround", "w4a16"), ("awq", "awq"), ("nvfp4", "nvfp4"), ("mxfp4", "mxfp4"), ("fp8", "fp8"),
@@ -90,8 +94,29 @@ class Row:
         return self.raw["engine_version"]
 
     @property
+    def pool_comparable(self) -> bool:
+        """False where the share of the memory is not known, or another process used the card."""
+        words = self.raw["notes"] + self.raw["engine_version"]
+        unknown = any(
+            w in words for w in ("utilisation not", "fraction not", "per-token bytes only")
+        )
+        shared = "R9700" in self.raw["gpu"] and self.version.startswith("0.11.2")
+        return not (unknown or shared or (self.drafted and not self.weights_listed))
+
+    @property
+    def drafted(self) -> bool:
+        """Whether a prediction block of the checkpoint drafts."""
+        return bool(re.search(r"mtp=?[1-9]", self.raw["raw"] + self.raw["notes"]))
+
+    @property
+    def weights_listed(self) -> bool:
+        """False where nobody wrote down which modules the checkpoint quantizes."""
+        unlisted = "GLM-5.1" in self.raw["model"] and self.drafted
+        return not unlisted and not self.raw["model"].startswith(UNLISTED)
+
+    @property
     def failed(self) -> bool:
-        return self.raw["status"].startswith("failed")
+        return self.raw["status"].startswith("failed") and "profile_run" not in self.raw["status"]
 
     @property
     def trusted(self) -> bool:
@@ -107,9 +132,10 @@ class Row:
 
 def rows(engines: tuple[str, ...] = ("vllm", "sglang")) -> list[Row]:
     """Every row of these engines, in the file's order."""
-    path = SHARED / "truth" / "memory_fit.csv"
-    with path.open(encoding="utf-8") as file:
-        table = list(csv.DictReader(file))
+    table: list[dict[str, str]] = []
+    for name in TABLES:
+        with (SHARED / "truth" / name).open(encoding="utf-8") as file:
+            table += csv.DictReader(file)
     return [
         Row(number, raw, shape_of(raw), card_bytes(raw))
         for number, raw in enumerate(table)
@@ -167,11 +193,7 @@ def workload_of(row: Row) -> Workload:
         options["enforce-eager"] = None
     if "float32" in raw["quant"]:
         options["dtype"] = "float32"
-    parallel = re.search(r"dcp(\d+)-mtp(\d)", raw["raw"])
-    if parallel:
-        options["decode-context-parallel-size"] = parallel.group(1)
-        if parallel.group(2) == "1":
-            options["speculative-config"] = '{"method": "mtp", "num_speculative_tokens": 1}'
+    options.update(_noted(raw))
     share = re.search(r"0\.\d+", raw["mem_util"])
     return Workload(
         context_tokens=int(row.value("max_ctx") or 8192),
@@ -180,6 +202,35 @@ def workload_of(row: Row) -> Workload:
         memory_utilization=float(share.group(0)) if share else None,
         parameters=tuple(options.items()),
     )
+
+
+def _noted(raw: dict[str, str]) -> dict[str, str | None]:
+    """Options that a row states in words."""
+    options: dict[str, str | None] = {}
+    words = f"{raw['raw']} {raw['notes']}"
+    parallel = re.search(r"dcp=?(\d+)[- ]mtp=?(\d)", words)
+    drafted = re.search(r"MTP num_spec_tokens (\d)", words)
+    if parallel:
+        options["decode-context-parallel-size"] = parallel.group(1)
+    tokens = drafted.group(1) if drafted else parallel.group(2) if parallel else "0"
+    if tokens != "0":
+        tokens = "3" if "GLM-5.1" in raw["model"] else tokens  # the file name says only "mtp1"
+        options["speculative-config"] = f'{{"method": "mtp", "num_speculative_tokens": {tokens}}}'
+    largest = re.search(r"max_cudagraph_capture_size (\d+)", words)
+    if largest or "glm5.1" in raw["source"]:  # the same starts as in the other file
+        options["max-cudagraph-capture-size"] = largest.group(1) if largest else "256"
+    if "radix cache disabled" in words:
+        options["disable-radix-cache"] = None
+    if raw["engine"] == "SGLang" and raw["max_num_seqs"]:
+        options["max-running-requests"] = raw["max_num_seqs"]
+    if "; align;" in words:
+        options["enable-prefix-caching"] = None
+    return options
+
+
+def graphs_charged(row: Row) -> bool:
+    """False where the start switched off what its version charges by default."""
+    return "glm5.1" not in row.raw["source"]  # VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS=0
 
 
 def inventory_of(row: Row) -> Inventory | None:
@@ -193,7 +244,7 @@ def inventory_of(row: Row) -> Inventory | None:
         Gpu(
             index,
             row.raw["gpu"],
-            "nvidia",
+            "amd" if "Radeon" in row.raw["gpu"] else "nvidia",
             row.memory_bytes,
             free,
             "simulated",
@@ -209,7 +260,10 @@ def _free_bytes(row: Row, memory: int, count: int) -> int:
     """Idle cards; where SGLang's log says what was free before loading, that."""
     if row.engine != "sglang":
         return memory - GIB // 2
-    before = re.search(r"avail ~?([\d.]+)(?: before load)?\)", row.raw["gpu"])
+    words = f"{row.raw['gpu']} {row.raw['raw']}"
+    before = re.search(r"avail (?:before |~)?([\d.]+)(?: before load)?[),]", words) or re.search(
+        r"\(([\d.]+) free before load", words
+    )
     if not before or float(before.group(1)) * GIB > memory:
         return memory
     several = 1.6 if count > 1 else 0.6  # what the estimate takes off for contexts
@@ -229,5 +283,7 @@ def estimate(row: Row) -> Estimate | None:
     if row.shape is None:
         return None
     version = row.version if re.match(r"\d+\.\d+", row.version) else _released(row)
+    if version and version.startswith("0.0.0"):
+        version = None  # a development build
     run = vllm.estimate if row.engine == "vllm" else sglang.estimate
     return run(row.shape, workload_of(row), inventory_of(row), version=version)

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from modelscan.state.config import Config, Value
     from modelscan.state.settings import SettingsShown
     from modelscan.targets.answers import TargetList
-    from modelscan.targets.events import Events
+    from modelscan.targets.events import Event, Events
     from modelscan.targets.request import Request
 
 
@@ -334,18 +334,37 @@ class Workspace:
         """
         return self.deployments.start(name, wait=wait, timeout_s=timeout_s).deployment
 
-    def stop(self, name: str, *, drain_s: float = 10.0) -> Deployment:
-        """End the engine and keep the deployment; running requests have ``drain_s`` seconds."""
-        return self.deployments.stop(name, drain_s=drain_s).deployment
+    def stop(self, name: str, *, drain_s: float = 10.0, events: Events | None = None) -> Deployment:
+        """End the engine and keep the deployment; running requests have ``drain_s`` seconds.
 
-    def restart(self, name: str) -> Deployment:
-        """Stop and start a deployment; raises like ``start``."""
-        self.stop(name)
-        return self.start(name)
+        ``events`` receives RequestsCut if some were cut, else ``on_warning`` its text.
+        """
+        report = events or self._report_cut
+        return self.deployments.stop(name, drain_s=drain_s, events=report).deployment
 
-    def remove(self, name: str, *, drain_s: float = 10.0) -> Deployment:
-        """End the engine and delete the deployment, its route and its log."""
-        return self.deployments.remove(name, drain_s=drain_s)
+    def restart(
+        self, name: str, *, drain_s: float = 10.0, events: Events | None = None
+    ) -> Deployment:
+        """Stop and start a deployment; what a start needs is checked first. Raises like ``start``,
+        and AuthError or UsageError, with the engine untouched, where something is missing.
+        """
+        report = events or self._report_cut
+        return self.deployments.restart(name, drain_s=drain_s, events=report).deployment
+
+    def remove(
+        self, name: str, *, drain_s: float = 10.0, events: Events | None = None
+    ) -> Deployment:
+        """End the engine and delete the deployment, its route and its log; ``events`` as in
+        ``stop``.
+        """
+        report = events or self._report_cut
+        return self.deployments.remove(name, drain_s=drain_s, events=report)
+
+    def _report_cut(self, event: Event) -> None:
+        from modelscan.targets.events import RequestsCut
+
+        if isinstance(event, RequestsCut):
+            self._warn(event.text)
 
     def logs(self, name: str, *, tail: int | None = None, follow: bool = False) -> Iterator[str]:
         """The lines of an engine's log, credentials redacted.

@@ -25,6 +25,7 @@ from scripts import (
     catalogs_litgpt,
     catalogs_llmfit,
     catalogs_modelsdev,
+    catalogs_whichllm,
     catalogs_xinference,
 )
 from scripts.catalogs_architectures import verified
@@ -40,6 +41,7 @@ SOURCES: tuple[Callable[[], SourceSnapshot], ...] = (
     catalogs_litgpt.snapshot,
     catalogs_llmfit.snapshot,
     catalogs_modelsdev.snapshot,
+    catalogs_whichllm.snapshot,
     catalogs_xinference.snapshot,
 )
 

@@ -20,7 +20,7 @@ from modelscan.core.architecture import Architecture
 from modelscan.core.errors import UsageError
 from modelscan.memory.architecture.from_config import from_config
 from modelscan.memory.tensor_table import tensor_table
-from modelscan.models.from_catalog import COUNTED
+from modelscan.models.catalog_shape import COUNTED
 
 CHECKED = ("litgpt", "llmfit")  # tables; the other sources carry a model's own config.json
 TOLERANCE = 0.03  # of a counted number of parameters

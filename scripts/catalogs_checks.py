@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+from modelscan.catalog.merge.describe import SOURCE as DESCRIBED
 from modelscan.catalog.records import SourceSnapshot
 from modelscan.core.model import Model
 
@@ -107,8 +108,8 @@ def complete(models: Sequence[Model], snapshots: Sequence[SourceSnapshot]) -> It
 
 
 def no_prose(models: Sequence[Model], snapshots: Sequence[SourceSnapshot]) -> Iterator[str]:
-    """Facts only: no description of anybody's."""
-    if any(m.description for m in models):
-        yield "a model has a description"
+    """Facts only: no description but those made from them."""
+    if any(m.description and m.provenance["description"].source != DESCRIBED for m in models):
+        yield "a model has a description that was copied"
     if any("description" in r.facts for s in snapshots for r in s.records):
         yield "a record has a description"

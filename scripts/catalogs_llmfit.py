@@ -16,7 +16,7 @@ from modelscan.catalog.curated import Curated, curated
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.core.model import Variant
 from modelscan.formats.repo_names import key, owner, short, split_repo_name
-from scripts.catalogs_llmfit_shapes import config_of
+from scripts.catalogs_llmfit_shapes import config_of, context_of
 from scripts.catalogs_packages import LLMFIT, members
 
 SOURCE = "llmfit"
@@ -92,6 +92,7 @@ def _record(row: Mapping[str, Any]) -> SourceRecord:
         "open_weights": True,
         "capabilities.vision": True if row.get("pipeline_tag") == "image-text-to-text" else None,
         "downloads": downloads,
+        "limits.context_tokens": context_of(row),
     }
     variant = Variant(
         repo=repo,

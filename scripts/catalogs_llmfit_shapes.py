@@ -64,3 +64,14 @@ def config_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
     if kind not in ATTEND_FULLY:
         config[PARTIAL] = True
     return {name: value for name, value in config.items() if value is not None}
+
+
+def context_of(row: Mapping[str, Any]) -> int | None:
+    """``max_position_embeddings``, where the row has sizes, i.e. where the list read a config.json.
+
+    A row without sizes has a default or a guess.
+    """
+    context = row.get("context_length")
+    has_sizes = row.get("num_hidden_layers") and row.get("hidden_size")
+    known = isinstance(context, int) and context > 256 and context != _NO_CONTEXT
+    return context if has_sizes and known else None

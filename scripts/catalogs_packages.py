@@ -34,14 +34,18 @@ class Package:
 MODELSDEV = Package(
     "npm", "opencode-linux-x64", "1.18.34", "MIT (data: models.dev)", "2026-09-30T22:40:10Z"
 )
-GPUSTACK = Package("pypi", "gpustack", "2.3.0", "Apache-2.0")
+GPUSTACK = Package("pypi", "gpustack", "2.3.0", "Apache-2.0", "2026-10-23T09:50:52Z")
 XINFERENCE = Package("pypi", "xinference", "4.1.0", "Apache-2.0", "2026-10-25T04:35:04Z")
-LLMFIT = Package("pypi", "llmfit", "1.1.17", "MIT", platform="manylinux_2_17_x86_64")
-TRANSFORMERS = Package("pypi", "transformers", "5.24.0", "Apache-2.0")
-LITGPT = Package("pypi", "litgpt", "0.5.13", "Apache-2.0")
-CONFIGS = Package(
-    "pypi", "aiconfigurator-core", "0.12.0", "Apache-2.0", platform="manylinux_2_28_x86_64"
+LLMFIT = Package(
+    "pypi", "llmfit", "1.1.17", "MIT", "2026-10-08T18:17:58Z", platform="manylinux_2_17_x86_64"
 )
+TRANSFORMERS = Package("pypi", "transformers", "5.24.0", "Apache-2.0", "2026-11-21T12:24:29Z")
+LITGPT = Package("pypi", "litgpt", "0.5.13", "Apache-2.0", "2026-07-03T04:14:40Z")
+WHICHLLM = Package("pypi", "whichllm", "0.5.21", "MIT", "2026-10-19T10:09:15Z")
+CONFIGS = Package(
+    "pypi", "aiconfigurator-core", "0.12.0", "Apache-2.0", "2026-09-18T16:49:37Z",
+    platform="manylinux_2_28_x86_64",
+)  # fmt: skip
 
 
 def fetch(package: Package) -> Path:

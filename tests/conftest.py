@@ -44,6 +44,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     home = tmp_path / "modelscan-home"
     monkeypatch.setenv("MODELSCAN_HOME", str(home))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf-home"))
+    for name in ("HF_ENDPOINT", "MODELSCOPE_ENDPOINT"):  # nothing answers there
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     return home
 
 

@@ -35,7 +35,7 @@ def among(index: Index, model: Model, *, limit: int = 5) -> list[str]:
     If fewer than ``limit`` have all capabilities, models that only have the same task are appended.
     """
     capabilities = [name for name in _CAPABILITIES if getattr(model.capabilities, name)]
-    if "image" in model.modalities_in and "vision" not in capabilities:
+    if "image" in (model.modalities_in or ()) and "vision" not in capabilities:
         capabilities.append("vision")
     parameters = {
         "id": model.id, "task": model.task or "chat", "limit": limit,

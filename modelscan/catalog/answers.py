@@ -32,7 +32,7 @@ class CatalogEntry:
     tools: bool | None
     reasoning: bool | None
     vision: bool | None
-    modalities: tuple[str, ...]
+    modalities: tuple[str, ...] | None
     memory_bytes: int | None
     memory_for: str | None
     memory_basis: str | None

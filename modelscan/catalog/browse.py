@@ -122,7 +122,7 @@ def row(info: RepoInfo) -> Row:
         tools=None,
         reasoning=None,
         vision=None,
-        modalities=(),
+        modalities=None,
         memory_bytes=None,
         memory_for=None,
         memory_basis=None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from modelscan.core.yaml_reader import yaml_value
 from modelscan.formats.repo_names import owner
 from modelscan.state.bundled import bundled_dir
 
@@ -24,6 +25,8 @@ class Curated:
     families: Mapping[str, str] = field(default_factory=dict)  # first word -> lab
     moving: frozenset[str] = frozenset()
     brands: frozenset[str] = frozenset()
+    derived_words: frozenset[str] = frozenset()  # of changed weights, in repositories' names
+    packing_words: frozenset[str] = frozenset()  # of the same weights in another format
     endings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> omissible endings
     known_repositories: tuple[str, ...] = ()
     known_repositories_of_unknown_format: tuple[str, ...] = ()
@@ -61,6 +64,8 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
         families=dict(data.get("families", {})),
         moving=frozenset(data.get("moving", ())),
         brands=frozenset(data.get("brands", ())),
+        derived_words=frozenset(data.get("derived_words", ())),
+        packing_words=frozenset(data.get("packing_words", ())),
         endings={lab: tuple(words) for lab, words in data.get("endings", {}).items()},
         known_repositories=tuple(data.get("known_repositories", ())),
         known_repositories_of_unknown_format=tuple(
@@ -74,8 +79,5 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
 @lru_cache(maxsize=1)
 def curated() -> Curated:
     """The bundled file."""
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     text = (bundled_dir() / "aliases.yaml").read_text(encoding="utf-8")
-    return from_mapping(yaml.load(text, Loader=loader))  # noqa: S506 - both are safe loaders
+    return from_mapping(yaml_value(text))

@@ -42,10 +42,11 @@ class SourceRecord:
     """One entry of one source.
 
     ``kind``: ``model`` (a canonical model), ``offering`` (a provider's row), ``set`` (recipes for
-    one model), ``repository`` (weights on a hub) or ``overlay`` (a user's own entry; ``canonical``
-    is the model it changes or creates). ``repos`` are Hugging Face repositories that the source
-    itself states as this model's weights; ``base`` is the repository or model id it was derived
-    from, if stated.
+    one model), ``repository`` (weights on a hub), ``scores`` (benchmark results; ``key`` names the
+    model) or ``overlay`` (a user's own entry; ``canonical`` is the model it changes or creates).
+    ``repos`` are Hugging Face repositories that the source itself states as this model's weights;
+    ``base`` is the repository or model id it was derived from, if stated, and ``relation`` how
+    (quantized, finetune, merge, adapter).
     """
 
     key: str  # the source's own id, unique within the source
@@ -54,6 +55,7 @@ class SourceRecord:
     canonical: str | None = None  # the canonical model id the source itself states
     repos: tuple[str, ...] = ()
     base: str | None = None
+    relation: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     offerings: tuple[Offering, ...] = ()

@@ -76,6 +76,7 @@ def _dispatch(arguments: list[str], context: Context) -> int:
         epilog="Start with: modelscan catalog search, then modelscan plan MODEL.",
         rich_markup_mode=None,
         no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
         params=[click.Option(["--version", "-V"], is_flag=True, is_eager=True, expose_value=False,
                              callback=_print_version, help="Print the version.")],
     )  # fmt: skip

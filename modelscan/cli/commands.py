@@ -13,6 +13,7 @@ class Entry(NamedTuple):
     help: str
     section: str
     aliases: tuple[str, ...] = ()
+    hidden: bool = False  # an old name that still works
 
 
 _FIND, _RUN, _ROUTE, _SELF = "Find and size", "Run", "Route", "This installation"
@@ -44,6 +45,9 @@ COMMANDS: tuple[Entry, ...] = (
         "Show one deployment: plan, estimate, measured memory.",
         _RUN,
     ),
+    Entry("set", "modelscan.cli.set:app", "Change a deployment: context, port, replicas, …", _RUN),
+    Entry("upgrade", "modelscan.cli.upgrade:app", "Restart with newer weights, verified.", _RUN),
+    Entry("chat", "modelscan.cli.chat:app", "Talk to a deployment in the terminal.", _RUN),
     Entry("logs", "modelscan.cli.logs:app", "Print an engine's log.", _RUN),
     Entry("start", "modelscan.cli.start:app", "Start a stopped deployment.", _RUN),
     Entry("stop", "modelscan.cli.stop:app", "Stop deployments.", _RUN),
@@ -54,8 +58,15 @@ COMMANDS: tuple[Entry, ...] = (
         "modelscan.cli.update:app",
         "Change replicas or options of a cluster deployment.",
         _RUN,
+        hidden=True,
     ),
-    Entry("adopt", "modelscan.cli.adopt:app", "Manage a model that a cluster runs already.", _RUN),
+    Entry(
+        "adopt",
+        "modelscan.cli.adopt:app",
+        "Manage a model that a cluster runs already.",
+        _RUN,
+        hidden=True,
+    ),
     Entry(
         "discover",
         "modelscan.cli.discover:app",
@@ -69,15 +80,45 @@ COMMANDS: tuple[Entry, ...] = (
         "modelscan.cli.cache:updates_app",
         "List pulled weights that changed on the hub.",
         _RUN,
+        hidden=True,
     ),
     Entry("target", "modelscan.cli.target:app", "Configure GPUStack servers to deploy to.", _ROUTE),
     Entry("service", "modelscan.cli.service:app", "Start deployments after a reboot.", _SELF),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),
     Entry("config", "modelscan.cli.config:app", "Show and change settings.", _SELF),
     Entry("completion", "modelscan.cli.completion:app", "Print a shell completion script.", _SELF),
+    Entry("uninstall", "modelscan.cli.uninstall:app", "Remove everything modelscan wrote.", _SELF),
 )
 
 
 def find(name: str) -> Entry | None:
     """The entry of that name or alias."""
     return next((e for e in COMMANDS if e.name == name or name in e.aliases), None)
+
+
+def shown() -> tuple[Entry, ...]:
+    """The commands of the help and of completion, without old names."""
+    return tuple(entry for entry in COMMANDS if not entry.hidden)
+
+
+# Words of other tools -> the command that does it here.
+ELSEWHERE = {
+    "run": "deploy MODEL",
+    "launch": "deploy MODEL",
+    "serve": "deploy MODEL",
+    "up": "start --all",
+    "down": "stop --all",
+    "kill": "stop NAME",
+    "delete": "remove NAME",
+    "status": "list",
+    "download": "pull MODEL",
+    "get": "pull MODEL",
+    "find": "catalog search TEXT",
+    "search": "catalog search TEXT",
+    "recommend": "catalog runnable",
+    "fit": "plan MODEL",
+    "inspect": "show NAME",
+    "change": "set NAME --context 16k",
+    "edit": "set NAME --context 16k",
+    "version": "--version",
+}

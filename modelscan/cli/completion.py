@@ -3,37 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from modelscan.cli.document import Document, Text
 from modelscan.cli.framework import single
+from modelscan.cli.shells import SHELLS, Shell, script_of
 from modelscan.core.errors import UsageError
-
-SHELLS = ("bash", "zsh", "fish")
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
     """A shell's completion script."""
 
-    shell: Literal["bash", "zsh", "fish"]
+    shell: Shell
     script: str
 
 
 def completion(
-    shell: Annotated[str, typer.Argument(help="bash, zsh or fish.", metavar="SHELL")],
+    shell: Annotated[
+        str, typer.Argument(help="bash, zsh, fish or powershell (untested).", metavar="SHELL")
+    ],
 ) -> Document[Completion]:
-    """Print the completion script, e.g. for bash: eval "$(modelscan completion bash)"."""
-    from click.shell_completion import get_completion_class
+    """Print the completion script of a shell, to be evaluated when the shell starts.
 
-    factory = get_completion_class(shell) if shell in SHELLS else None
-    if factory is None:
+    bash, in ~/.bashrc: eval "$(modelscan completion bash)". zsh, in ~/.zshrc: eval "$(modelscan
+    completion zsh)". fish: modelscan completion fish > ~/.config/fish/completions/modelscan.fish.
+    """
+    if shell not in SHELLS:
         raise UsageError(f"no completion for '{shell}'", hint="modelscan completion bash")
-    script = factory(None, {}, "modelscan", "_MODELSCAN_COMPLETE").source()  # type: ignore[arg-type]
-    answer = Completion(shell, script)  # type: ignore[arg-type]
-    return Document("completion", answer, [Text(script)], [script])
+    script = script_of(shell)
+    return Document("completion", Completion(shell, script), [Text(script)], [script])
 
 
 app = single(completion)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document, Fields, Table, Text
 from modelscan.cli.framework import command, group
+
+if TYPE_CHECKING:
+    from modelscan.targets.local.engines import ConfiguredEngine
 
 app = group("Show and change settings.")
 Key = Annotated[str, typer.Argument(help="The setting's name.")]
@@ -51,10 +54,29 @@ def set_(
     from modelscan.state.settings import require_value, write_setting
 
     require_value(key, value, unset)
+    engine = None if value is None else _engine(key, value)
     # The settings are not loaded, so that this command can replace an invalid one.
     answer = write_setting(paths(), key, value, project=project)
-    pairs = [("file", answer.file), ("value", answer.value)]
+    pairs = [("file", answer.file), ("value", answer.value), *engine_pairs(engine)]
     return Document("config.set", answer, [Fields(pairs)], [key])
+
+
+def _engine(key: str, value: str) -> ConfiguredEngine | None:
+    """The engine that the setting would name; raises UsageError where it is none."""
+    from modelscan.state.config import known
+    from modelscan.targets.local.engines import configured_engine
+
+    return configured_engine(known(key).key, value)
+
+
+def engine_pairs(engine: ConfiguredEngine | None) -> list[tuple[str, object]]:
+    """Version and devices of an engine, as fields."""
+    if engine is None:
+        return []
+    pairs: list[tuple[str, object]] = [("engine", engine.engine), ("version", engine.version)]
+    if engine.devices is not None:
+        pairs.append(("devices", engine.devices or "the CPU only"))
+    return pairs
 
 
 @command(app, "path")

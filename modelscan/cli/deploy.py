@@ -132,7 +132,7 @@ def cluster_options(manifest: Mapping[str, Any], options: Cluster) -> dict[str, 
 def _dry_run(request: Request) -> Document:
     service = view.service()
     deployment = service.preview(request)
-    return _document(deployment, changed=True, preview=service.launch_preview(deployment))
+    return deployed_document(deployment, changed=True, preview=service.launch_preview(deployment))
 
 
 def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None:
@@ -145,12 +145,13 @@ def _deploy(request: Request, stream: bool, retry_plan: bool) -> Document | None
         def show(event: Event) -> None:
             if stream:
                 output.event(event_name(event), **event_fields(event))
+            view.report_cut(event)
             text = event_text(event)
             if text is not None:
                 status.update(text)
 
         outcome = deploy_retrying(view.service(), request, show, output.note, retry=retry_plan)
-    document = _document(outcome.deployment, outcome.changed)
+    document = deployed_document(outcome.deployment, outcome.changed)
     if not stream:
         return document
     from modelscan.cli.output import envelope
@@ -194,6 +195,11 @@ def event_text(event: Event) -> str | None:
     return None if text is None else text + _because(event)
 
 
+def progress_text(event: Event) -> str:
+    """An event as a progress text; a general one for an event without."""
+    return event_text(event) or f"running {event.name}"
+
+
 def _progress(percent: float | None) -> str:
     return "" if percent is None else f" ({percent:.0f} %)"
 
@@ -202,7 +208,10 @@ def _because(event: Any) -> str:
     return f": {event.reason}" if event.reason else ""
 
 
-def _document(deployment: Deployment, changed: bool, preview: Preview | None = None) -> Document:
+def deployed_document(
+    deployment: Deployment, changed: bool, preview: Preview | None = None
+) -> Document:
+    """The document of ``deploy`` and of the commands that end like it."""
     plan = deployment.plan
     body = Deployed(
         deployment=deployment_row(deployment),
@@ -247,8 +256,7 @@ def _blocks(deployment: Deployment, changed: bool, preview: Preview | None) -> l
         blocks.append(view.memory_table(deployment))
     if not changed:
         blocks.append(Note(f"{deployment.name} runs already with these options"))
-    line = curl_line(deployment)
-    return [*blocks, Note(f"\nsend a request: {line}")] if line else blocks
+    return [*blocks, *view.request_notes(deployment)]
 
 
 def _evaluation(evaluation: Evaluation | None) -> list[tuple[str, object]]:

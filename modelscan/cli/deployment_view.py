@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import current
-from modelscan.cli.document import Fields, Note, Table
+from modelscan.cli.document import Bar, Fields, Note, Table
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.units import format_bytes, format_tokens
@@ -14,8 +14,13 @@ from modelscan.core.units import format_bytes, format_tokens
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
     from modelscan.deploy.deployments import Deployments
+    from modelscan.targets.events import Event
 
-COLUMNS = ("NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "ENDPOINT", "TARGET")
+FOUND = "found"  # servers that modelscan did not start
+COLUMNS = (
+    "NAME", "STATE", "HEALTH", "MODEL", "QUANT", "BACKEND", "CONTEXT", "PROMISED", "MEASURED",
+    "ENDPOINT", "TARGET",
+)  # fmt: skip
 
 
 def service() -> Deployments:
@@ -37,16 +42,41 @@ def table(deployments: Sequence[Deployment]) -> Table:
             deployment.quantization,
             deployment.backend,
             deployment.context_tokens,
+            format_bytes(promised_bytes(deployment)),
+            format_bytes(measured_bytes(deployment)),
             deployment.endpoint,
             deployment.target,
         )
         for deployment in deployments
     ]
     return Table(
-        COLUMNS, rows, numeric=("CONTEXT",), empty="no deployments: modelscan deploy demo",
-        optional=("MODEL", "HEALTH", "CONTEXT", "BACKEND", "QUANT", "TARGET"),
+        COLUMNS, rows, numeric=("CONTEXT", "PROMISED", "MEASURED"),
+        empty="no deployments: modelscan deploy demo",
+        optional=(
+            "MEASURED", "CONTEXT", "MODEL", "HEALTH", "PROMISED", "BACKEND", "QUANT", "TARGET",
+        ),
         whole=("STATE", "ENDPOINT"),
     )  # fmt: skip
+
+
+def promised_bytes(deployment: Deployment) -> int | None:
+    """The estimate that the deployment was admitted with."""
+    return deployment.plan.estimate.total_bytes if deployment.plan else None
+
+
+def measured_bytes(deployment: Deployment) -> int | None:
+    """What its engine reported that it allocated, while it runs."""
+    running = deployment.state is State.RUNNING
+    return deployment.measured.total_bytes if running and deployment.measured else None
+
+
+def memory_bars(deployments: Iterable[Deployment]) -> list[Bar]:
+    """What each running engine has allocated of what it was admitted with."""
+    return [
+        Bar(one.name, [("measured", measured)], promised)
+        for one in deployments
+        if (measured := measured_bytes(one)) and (promised := promised_bytes(one))
+    ]
 
 
 def reasons(deployments: Iterable[Deployment]) -> list[Note]:
@@ -72,7 +102,7 @@ def fields(deployment: Deployment) -> Fields:
         ("gpus", ",".join(map(str, deployment.gpus)) or "none (CPU)"),
         ("endpoint", deployment.endpoint),
         ("route", deployment.route),
-        ("pid", deployment.pid),
+        ("pid", None if deployment.pid is None else str(deployment.pid)),
         ("restart", _restart(deployment)),
         (
             "stops after",
@@ -84,6 +114,19 @@ def fields(deployment: Deployment) -> Fields:
     if deployment.reason:
         pairs.insert(2, ("reason", deployment.reason))
     return Fields(pairs)
+
+
+def request_notes(deployment: Deployment) -> list[Note]:
+    """How to send it a request: a command to paste, and what other programs must know."""
+    from modelscan.deploy.answers import curl_line
+
+    line = curl_line(deployment)
+    if line is None:
+        return []
+    key = deployment.api_key or "any text"
+    model = deployment.served_model or deployment.model
+    facts = f"base URL {deployment.endpoint}/v1, model {model}, API key: {key}"
+    return [Note(f"\nclients: {facts}"), Note(f"send a request:\n{line}")]
 
 
 def _restart(deployment: Deployment) -> str | None:
@@ -117,7 +160,8 @@ def selected(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:
     if every and names:
         raise UsageError("give names or --all, not both", hint=f"modelscan {verb} --all")
     if every:
-        return [deployment.name for deployment in service().list()]
+        rows = service().list()
+        return [row.name for row in rows if verb == "remove" or row.target != FOUND]
     if not names:
         raise UsageError("no deployment was given", hint=f"modelscan {verb} NAME, or --all")
     return list(dict.fromkeys(names))
@@ -142,6 +186,14 @@ def confirm(question: str, yes: bool, command: str) -> None:
 
     if not click.confirm(question + "?", err=True):
         raise UsageError("cancelled", code="declined")
+
+
+def report_cut(event: Event) -> None:
+    """Warn about requests that a stop has cut."""
+    from modelscan.targets.events import RequestsCut
+
+    if isinstance(event, RequestsCut):
+        current().output.warn(event.text)
 
 
 def adopt_if_unmanaged(name: str, force: bool | None = None) -> None:

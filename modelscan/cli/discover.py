@@ -10,6 +10,7 @@ from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Note, Table
 from modelscan.cli.framework import single
+from modelscan.core.errors import UsageError
 from modelscan.deploy.answers import Discovered, FoundServer
 from modelscan.deploy.rows import deployment_row
 
@@ -37,11 +38,19 @@ def discover(
     no_route: Annotated[
         bool, typer.Option("--no-route", help="Do not write a routing entry.")
     ] = False,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target", metavar="TARGET", help="With --adopt: a model of this GPUStack server."
+        ),
+    ] = None,
 ) -> Document:
     """Find vLLM, SGLang, llama-server, Ollama and OpenAI-compatible servers on this machine."""
     from modelscan.deploy.discover import adopt as adopt_server
     from modelscan.deploy.discover import discover as find_servers
 
+    if target is not None:
+        return _adopt_from_cluster(adopt, target, route=not no_route)
     config, output, ports = current().config, current().output, tuple(port or ())
     adopted = None
     with output.status("checking the ports that engines use"):
@@ -56,6 +65,22 @@ def discover(
         return Document("discover", body, [view.table([adopted])], [adopted.name])
     names = [offer.name for offer in offers if offer.name]
     return Document("discover", body, _blocks(offers), names)
+
+
+def _adopt_from_cluster(name: str | None, target: str, *, route: bool) -> Document:
+    """Manage a model that a GPUStack server runs already: record, verify and route it."""
+    from modelscan.deploy.unmanaged import adopt
+    from modelscan.targets.registry import resolve_target
+
+    if name is None:
+        raise UsageError(
+            "--target needs the name of a model", hint="modelscan list   (models of every server)"
+        )
+    config = current().config
+    with current().output.status(f"adopting {name}"):
+        deployment = adopt(name, resolve_target(target, config), view.service(), route=route)
+    body = Discovered((), deployment_row(deployment))
+    return Document("discover", body, [view.table([deployment])], [deployment.name])
 
 
 def _server(offer: DiscoveredModel) -> FoundServer:

@@ -22,7 +22,8 @@ class Table:
 
     Columns by header, on a terminal: ``numeric`` ones are right-aligned; they, the first and
     ``whole`` ones are never shortened; ``folded`` ones wrap, all others are cut with ``…``.
-    ``optional`` ones are omitted, the last first, where the terminal is too narrow.
+    ``optional`` ones are omitted, the last first, where the terminal is too narrow. Where the
+    rest does not fit either, each row is printed as a record, one field per line.
     """
 
     columns: Sequence[str]
@@ -55,7 +56,19 @@ class Note:
     text: str
 
 
-Block = Table | Fields | Text | Note
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A memory bar for a terminal; in a pipe nothing, because a table has the numbers.
+
+    ``parts`` are names and bytes, in order; what is left of ``total_bytes`` is free.
+    """
+
+    label: str
+    parts: Sequence[tuple[str, int]]
+    total_bytes: int
+
+
+Block = Table | Fields | Text | Note | Bar
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from typing import Any, get_type_hints
 import click
 import typer
 from click.shell_completion import CompletionItem
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.main import get_command
 
-from modelscan.cli.commands import COMMANDS, find
+from modelscan.cli.commands import COMMANDS, ELSEWHERE, find, shown
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document
+from modelscan.cli.help import write_examples, write_options
 from modelscan.core.nearest import likeness
 from modelscan.core.units import LARGEST
 
@@ -72,16 +73,52 @@ def check_options(of: click.Command, ctx: click.Context) -> None:
             raise click.UsageError(f"{name} is not a number up to {LARGEST:g}", ctx)
 
 
+def _complete(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from modelscan.cli.complete import complete
+
+    return complete(ctx, parameter, incomplete)
+
+
+def _restore_help(command: click.Command) -> None:
+    """Set the help of arguments again: Click 8.5 resets what Typer before 0.26 has set."""
+    missing = [p for p in command.params if isinstance(p, TyperArgument) and not p.help]
+    if not missing or command.callback is None:
+        return
+    function = inspect.unwrap(command.callback, stop=lambda f: hasattr(f, "__signature__"))
+    hints = inspect.signature(function, eval_str=True).parameters
+    for parameter in missing:
+        notes = getattr(hints[str(parameter.name)].annotation, "__metadata__", ())
+        parameter.help = next((note.help for note in notes if hasattr(note, "help")), None)
+
+
 class Command(TyperCommand):
     """A command that accepts the global flags and prints the document of its function."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        _restore_help(self)
+        for parameter in self.params:
+            if not isinstance(parameter.type, (click.Choice, click.types.BoolParamType)):
+                parameter._custom_shell_complete = _complete
         self.params.extend(global_options())
 
     def invoke(self, ctx: click.Context) -> Any:
         check_options(self, ctx)
         return printed(ctx, super().invoke(ctx))
+
+    def format_arguments(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Nothing: ``format_options`` lists the arguments as well (Click 8.5 has both)."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options in groups, without the global ones."""
+        write_options(self, ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Examples, then the command's closing text."""
+        write_examples(ctx, formatter)
+        super().format_epilog(ctx, formatter)
 
 
 def printed(ctx: click.Context, result: Any) -> Any:
@@ -99,6 +136,15 @@ class Group(TyperGroup):
         super().__init__(*args, **kwargs)
         self.params.extend(global_options())
 
+    def format_arguments(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Nothing: ``format_options`` lists the arguments as well (Click 8.5 has both)."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options in groups, then the commands and examples of the group itself."""
+        write_options(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+        write_examples(ctx, formatter)
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
@@ -110,7 +156,7 @@ class Root(Group):
     """The top level, which imports a command when it runs and none for ``--help``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [entry.name for entry in COMMANDS]
+        return [entry.name for entry in shown()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = find(cmd_name)
@@ -123,17 +169,20 @@ class Root(Group):
 
     def _main_shell_completion(self, *args: Any, **kwargs: Any) -> None:
         """Click's own completion protocol: Typer's needs its classes registered at start-up."""
+        from modelscan.cli.shells import register
+
+        register()
         click.Group._main_shell_completion(self, *args, **kwargs)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Command names from the registry: completing must not import every command."""
-        names = [e for e in COMMANDS if e.name.startswith(incomplete)]
+        names = [e for e in shown() if e.name.startswith(incomplete)]
         items = [CompletionItem(e.name, help=e.help) for e in names]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        for section in dict.fromkeys(entry.section for entry in COMMANDS):
-            rows = [(e.name, e.help) for e in COMMANDS if e.section == section]
+        for section in dict.fromkeys(entry.section for entry in shown()):
+            rows = [(e.name, e.help) for e in shown() if e.section == section]
             with formatter.section(section):
                 formatter.write_dl(rows)
 
@@ -149,7 +198,10 @@ def unknown_command(ctx: click.Context, name: str, names: list[str]) -> click.Us
 
     near = max(commands, key=rank)
     error = click.UsageError(f"there is no command '{ctx.command_path} {name}'", ctx)
-    error.nearest = commands[near] if rank(near) else None  # type: ignore[attr-defined]
+    hint = commands[near] if rank(near) else None
+    if ctx.parent is None and name in ELSEWHERE:
+        hint = f"{ctx.command_path} {ELSEWHERE[name]}"
+    error.nearest = hint  # type: ignore[attr-defined]
     return error
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
+from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table, Text
 from modelscan.core.errors import ModelscanError
 
 
@@ -71,7 +71,7 @@ class Output:
             return
         self.warnings.append(message)
         if self.mode is not Mode.JSON:
-            self.stderr.write(self._wrapped(f"warning: {safe(message)}") + "\n")
+            self._labelled("warning:", message, "33")
 
     def note(self, message: str) -> None:
         """Print a sentence on stderr; nothing in JSON and quiet mode."""
@@ -92,7 +92,7 @@ class Output:
             for block in document.blocks:
                 self._block(block)
             if document.hint and self.mode is Mode.HUMAN:
-                self.stderr.write(f"\nhint: {safe(document.hint)}\n")
+                self._hint(document.hint)
         self.stdout.flush()
 
     def event(self, name: str, /, **values: Any) -> None:
@@ -108,6 +108,16 @@ class Output:
         self._write(text + "\n")
         self.stdout.flush()
 
+    def redraw(self) -> None:
+        """Move to the top of an emptied terminal; nothing elsewhere."""
+        if self.mode is Mode.HUMAN and self.stdout.isatty() and self.width:
+            self.stdout.write("\x1b[H\x1b[2J\x1b[3J")
+
+    def piece(self, text: str, *, dim: bool = False) -> None:
+        """Print a piece of a text that arrives bit by bit."""
+        self._write(f"\x1b[2m{text}\x1b[0m" if dim and self.color else text)
+        self.stdout.flush()
+
     def error(self, error: ModelscanError) -> None:
         """Print an error in the chosen mode."""
         if self.mode is Mode.JSON:
@@ -116,11 +126,24 @@ class Output:
             self._json(error_envelope(error))
             self.stdout.flush()
             return
-        label = "\x1b[31merror:\x1b[0m" if self.color else "error:"
-        message = self._wrapped(f"error: {safe(error.message)}").removeprefix("error:")
-        self.stderr.write(f"{label}{message}\n")
+        self._labelled("error:", error.message, "31")
         if error.hint:
-            self.stderr.write(f"\nhint: {safe(error.hint)}\n")
+            self._hint(error.hint)
+
+    def _hint(self, text: str) -> None:
+        self.stderr.write("\n")
+        self._labelled("hint:", text, "1")
+
+    def _labelled(self, label: str, text: str, style: str) -> None:
+        """A label in a terminal's style (an SGR number), and a text with a hanging indent."""
+        text = safe(text)
+        if self.mode is Mode.HUMAN and len(label) + 1 + len(text) > self.width:
+            from modelscan.cli.terminal import wrap
+
+            indent = " " * (len(label) + 1)
+            text = wrap(text, self.width - len(indent)).replace("\n", f"\n{indent}")
+        shown = f"\x1b[{style}m{label}\x1b[0m" if self.color else label
+        self.stderr.write(f"{shown} {text}\n")
 
     @contextmanager
     def status(self, text: str) -> Iterator[StatusText]:
@@ -154,6 +177,10 @@ class Output:
             self._write((safe(block.text) if self.mode is Mode.HUMAN else block.text) + "\n")
         elif isinstance(block, Note):
             self.note(block.text)
+        elif isinstance(block, Bar) and self.mode is Mode.HUMAN:
+            from modelscan.cli.terminal import draw_bar
+
+            self._write(draw_bar(block, self.width, color=self.color))
 
     def _table(self, table: Table) -> None:
         if not table.rows and table.empty:
@@ -167,7 +194,7 @@ class Output:
         from modelscan.cli.terminal import draw_table
 
         rows = [[flat(for_person(value)) for value in row] for row in table.rows]
-        self._write(draw_table(table, rows, self.width))
+        self._write(draw_table(table, rows, self.width, color=self.color))
 
     def _fields(self, fields: Fields) -> None:
         if self.mode is Mode.PIPE:
@@ -177,7 +204,7 @@ class Output:
         from modelscan.cli.terminal import draw_fields
 
         pairs = [(name, for_person(value)) for name, value in fields.pairs]
-        self._write(draw_fields(pairs, self.width))
+        self._write(draw_fields(pairs, self.width, color=self.color))
 
     def _wrapped(self, text: str) -> str:
         """Wrap prose between words on a terminal only."""

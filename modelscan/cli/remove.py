@@ -43,7 +43,9 @@ def remove(
 
     def act(name: str) -> Deployment:
         with current().output.status(f"removing {name}"):
-            return service.remove(name, drain_s=drain)
+            return service.remove(
+                name, drain_s=drain, events=view.report_cut, warn=current().output.warn
+            )
 
     deployments, error = view.each(selection, act)
     rows = [(deployment.name, "removed", deployment.model) for deployment in deployments]

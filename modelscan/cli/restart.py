@@ -35,10 +35,12 @@ def restart(
 
     def act(name: str) -> Deployment:
         view.adopt_if_unmanaged(name)
-        service = view.service()
         with current().output.status(f"restarting {name}"):
-            service.stop(name, drain_s=drain)
-            return service.start(name, timeout_s=timeout).deployment
+            return (
+                view.service()
+                .restart(name, drain_s=drain, timeout_s=timeout, events=view.report_cut)
+                .deployment
+            )
 
     with interruptible():
         deployments, error = view.each(view.selected(names, every, "restart"), act)

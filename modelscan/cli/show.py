@@ -8,7 +8,7 @@ import typer
 
 from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
-from modelscan.cli.document import Block, Document, Note
+from modelscan.cli.document import Block, Document, Fields
 from modelscan.cli.framework import single
 from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows
 from modelscan.deploy.rows import deployment_row
@@ -33,10 +33,14 @@ def show(name: Name) -> Document:
         launch=service.launch_preview(deployment) if deployment.launch else None,
         curl=line,
     )
-    blocks: list[Block] = [view.fields(deployment), view.memory_table(deployment)]
-    blocks += [Note(f"because: {reason}") for reason in (plan.reasons if plan else ())]
-    if line:
-        blocks.append(Note(f"\nsend a request: {line}"))
+    blocks: list[Block] = [
+        view.fields(deployment),
+        view.memory_table(deployment),
+        *view.memory_bars([deployment]),
+    ]
+    if plan and plan.reasons:
+        blocks.append(Fields([("because", reason) for reason in plan.reasons]))
+    blocks += view.request_notes(deployment)
     return Document("show", body, blocks, [deployment.name])
 
 

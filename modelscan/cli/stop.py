@@ -34,7 +34,8 @@ def stop(
     def act(name: str) -> Deployment:
         view.adopt_if_unmanaged(name, force)
         with current().output.status(f"stopping {name}"):
-            return view.service().stop(name, drain_s=drain).deployment
+            service, warn = view.service(), current().output.warn
+            return service.stop(name, drain_s=drain, events=view.report_cut, warn=warn).deployment
 
     deployments, error = view.each(view.selected(names, every, "stop"), act)
     body = deployment_list(deployments)

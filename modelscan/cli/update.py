@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from modelscan.cli.framework import single
 from modelscan.core.errors import UsageError
 from modelscan.deploy.answers import Updated
 from modelscan.deploy.rows import deployment_row
+
+if TYPE_CHECKING:
+    from modelscan.cli.deploy_options import Cluster
 
 
 def update(
@@ -43,20 +46,34 @@ def update(
     ] = None,
 ) -> Document:
     """Change replicas (without a restart) or options (with one) of a cluster deployment."""
-    from modelscan.cli.interrupt import interruptible
+    from modelscan.cli.deploy_options import Cluster
     from modelscan.cli.options import engine_parameter
+
+    view.adopt_if_unmanaged(name)
+    parameters = tuple(engine_parameter(text) for text in param or ())
+    return change_cluster(name, Cluster(replicas, env), parameters, drop, timeout)
+
+
+def change_cluster(
+    name: str,
+    cluster: Cluster,
+    parameters: tuple[tuple[str, str | None], ...],
+    dropped: Sequence[str] | None,
+    timeout_s: float | None,
+) -> Document:
+    """Change a cluster deployment and wait until it is ready; the document of ``update``."""
+    from modelscan.cli.interrupt import interruptible
     from modelscan.core.launch import ClusterLaunch
     from modelscan.deploy.update import Change
 
     change = Change(
-        replicas=replicas,
-        parameters=tuple(engine_parameter(text) for text in param or ()),
-        dropped=tuple(text.lstrip("-") for text in drop or ()),
-        env=variables(env or ()),
+        replicas=cluster.replicas,
+        parameters=parameters,
+        dropped=tuple(text.lstrip("-") for text in dropped or ()),
+        env=variables(cluster.env or ()),
     )
-    view.adopt_if_unmanaged(name)
     with interruptible(), current().output.status(f"updating {name}"):
-        deployment = view.service().update(name, change, timeout_s=timeout)
+        deployment = view.service().update(name, change, timeout_s=timeout_s)
     launch = deployment.launch.body if isinstance(deployment.launch, ClusterLaunch) else None
     body = Updated(deployment_row(deployment), launch)
     return Document("update", body, [view.table([deployment]), *view.reasons([deployment])], [name])

@@ -62,13 +62,16 @@ class Layer:
     state: RecurrentState | None = None  # in parallel with attention in falcon-h1
     feed_forward: int = 0  # dense width; 0 where the block is experts only
     moe: bool = False
+    borrows_index: bool = (
+        False  # sparse attention at positions that an earlier layer's indexer chose
+    )
 
     def __hash__(self) -> int:
         """Hashes the fields that differ between layers of one model; an estimate counts layers
         often.
         """
         return hash((self.kv_heads, self.key_length, self.window_tokens, self.feed_forward,
-                     self.heads, self.moe, self.owns_cache))  # fmt: skip
+                     self.heads, self.moe, self.owns_cache, self.borrows_index))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,7 @@ class ModelShape:
     """The estimator's input: the shape and the bytes of one variant.
 
     ``tensors`` is filled for GGUF (llama.cpp's compute buffer depends on tensor shapes), else
-    empty.
+    empty. ``draft`` is the model of a separate file that drafts for this one.
     """
 
     architecture: Architecture
@@ -169,3 +172,4 @@ class ModelShape:
     quantization: str | None
     tensors: tuple[Tensor, ...] = ()
     path: str | None = None  # the local file or folder, if there is one
+    draft: ModelShape | None = None

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Listing = Literal["whole", "expected"]
+"""Of a repository's files: the hub's complete list, or predicted from the publisher's naming."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,11 @@ class WeightFile:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One downloadable set of weights: repository x format x quantization."""
+    """One downloadable set of weights: repository x format x quantization.
+
+    ``listing``: ``whole`` if the hub listed all files of the repository, ``expected`` if these are
+    predicted from the publisher's naming; None if a source names these files and maybe not all.
+    """
 
     repo: str
     format: str  # gguf | safetensors | mlx | pickle | onnx | unknown
@@ -111,6 +118,7 @@ class Variant:
     modelscope_repo: str | None = None
     downloads: int | None = None
     link_reason: str | None = None  # the rule that linked it to this model
+    listing: Listing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +137,8 @@ class Model:
     active_parameters: int | None = None
     capabilities: Capabilities = Capabilities()
     limits: TokenLimits = TokenLimits()
-    modalities_in: tuple[str, ...] = ()
-    modalities_out: tuple[str, ...] = ()
+    modalities_in: tuple[str, ...] | None = None  # None = unknown
+    modalities_out: tuple[str, ...] | None = None
     knowledge: str | None = None
     release_date: str | None = None
     last_updated: str | None = None

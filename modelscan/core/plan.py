@@ -94,6 +94,7 @@ class ResolvedModel:
     model: Model | None = None
     closed: bool = False
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # hub queries for this answer, and their results
     alternatives: tuple[str, ...] = ()  # similar open models, if ``closed``
     unlisted: tuple[str, ...] = ()  # repositories with GGUF files whose names are unknown
     unsized: tuple[str, ...] = ()  # repositories of which neither bytes nor parameters are known
@@ -104,7 +105,8 @@ class ResolvedModel:
 class Plan:
     """A launch that fits. ``gpus`` are device indices ((), with llama.cpp: CPU).
 
-    ``parameters`` are the engine's launch flags exactly as passed.
+    ``parameters`` are the engine's launch flags exactly as passed. ``files_expected``: ``files``
+    are predicted from the publisher's naming; the repository's own list decides at the download.
     """
 
     model: str
@@ -132,6 +134,7 @@ class Plan:
     support: SupportKind = "native"
     offload: Offload = "none"
     within_margin: bool = False  # it fits, but an error as large as the margin would make it fail
+    files_expected: bool = False
 
     def _repr_html_(self) -> str:
         """The estimate's memory bars and the reasons, for notebooks."""

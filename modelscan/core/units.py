@@ -47,6 +47,18 @@ def parse_tokens(text: str) -> int:
     return tokens
 
 
+def parse_least_tokens(text: str) -> int:
+    """The smallest number that ``text`` can mean as a lower limit: ``128k`` -> 128000 tokens.
+
+    Models with 128,000 and with 131,072 tokens are both called 128k. Raises UsageError like
+    ``parse_tokens``.
+    """
+    binary = parse_tokens(text)
+    match = _QUANTITY.match(text)
+    scale = {"k": 1_000, "m": 1_000_000}.get(match.group(2).lower() if match else "")
+    return round(float(match.group(1)) * scale) if match and scale else binary
+
+
 def parse_seconds(text: str) -> float:
     """``600``, ``600s``, ``10m``, ``2h`` or ``1d`` -> seconds. Raises UsageError otherwise."""
     match = _QUANTITY.match(text)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from modelscan.state.config import Config
 
 
+_KINDS = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
+
+
 @dataclass(frozen=True, slots=True)
 class Cached:
     """One pulled revision. ``size_bytes`` is what its files occupy on the disk now."""
@@ -178,14 +181,24 @@ def updates(config: Config) -> Iterator[Update]:
     """Compare each pulled repository with the hub, with one request per repository."""
     from modelscan.hub.repository import Hub
 
-    kinds = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
     checked: set[tuple[str, str]] = set()
     with Hub.from_config(config) as hub:
         for record in checksums.pulls(config.paths):
             if (record.source, record.repo) in checked:
                 continue
             checked.add((record.source, record.repo))
-            yield _update(hub, Reference(kinds[record.source], record.repo), record)
+            yield _update(hub, Reference(_KINDS[record.source], record.repo), record)
+
+
+def newest_of(source: str, repo: str, revision: str | None, config: Config) -> Update:
+    """Compare a pulled revision with the hub's newest; raises UsageError with ``--offline``."""
+    from modelscan.hub.repository import Hub
+
+    record = next(iter(checksums.pulls(config.paths, source, repo, revision)), None)
+    if record is None:
+        return Update(source, repo, revision or "", None, "changed", "not pulled by modelscan")
+    with Hub.from_config(config) as hub:
+        return _update(hub, Reference(_KINDS[source], repo), record)
 
 
 def _update(hub: Any, reference: Reference, record: PullRecord) -> Update:

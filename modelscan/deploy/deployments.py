@@ -8,7 +8,8 @@ a caller that does passes a ``shield``, a context in which a clean-up is not int
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,33 +90,86 @@ class Deployments:
         with self.session(name, limit_s, events) as session:
             return lifecycle.start(session, name, wait=wait, timeout_s=limit_s)
 
-    def stop(self, name: str, *, drain_s: float = DRAIN_S) -> Outcome:
-        """End the engine and keep the deployment; running requests have ``drain_s`` seconds."""
-        self._interrupt_start(name)
-        with self.session(name, _STOP_LOCK_S) as session:
-            return lifecycle.stop(session, name, drain_s=drain_s)
+    def stop(
+        self, name: str, *, drain_s: float = DRAIN_S, events: Events = no_events,
+        warn: Warn | None = None,
+    ) -> Outcome:  # fmt: skip
+        """End the engine and keep the deployment; running requests have ``drain_s`` seconds.
 
-    def remove(self, name: str, *, drain_s: float = DRAIN_S) -> Deployment:
-        """End the engine and delete the deployment: process, route, log, row."""
+        ``events`` receives RequestsCut where some were cut. A refused stop changes nothing.
+        ``warn`` receives a routing file that cannot be edited; without it that is an error.
+        """
         self._interrupt_start(name)
-        with self.session(name, _STOP_LOCK_S) as session:
-            return lifecycle.remove(session, name, drain_s=drain_s)
+        with self.session(name, _STOP_LOCK_S, events) as session:
+            return lifecycle.stop(session, name, drain_s=drain_s, warn=warn)
+
+    def restart(
+        self, name: str, *, drain_s: float = DRAIN_S, timeout_s: float | None = None,
+        events: Events = no_events,
+    ) -> Outcome:  # fmt: skip
+        """Stop a deployment and start it as planned; what a start needs is checked first.
+
+        Raises AuthError, UsageError or NotDeployableError with the engine untouched, else
+        StartFailed.
+        """
+        limit_s = self.start_timeout_s if timeout_s is None else timeout_s
+        self._interrupt_start(name)
+        with self.session(name, _STOP_LOCK_S, events) as session:
+            return lifecycle.restart(session, name, drain_s=drain_s, timeout_s=limit_s)
+
+    def remove(
+        self, name: str, *, drain_s: float = DRAIN_S, events: Events = no_events,
+        warn: Warn | None = None,
+    ) -> Deployment:  # fmt: skip
+        """End the engine and delete the deployment: process, route, log, row; like ``stop``."""
+        self._interrupt_start(name)
+        with self.session(name, _STOP_LOCK_S, events) as session:
+            return lifecycle.remove(session, name, drain_s=drain_s, warn=warn)
 
     def update(
         self, name: str, change: Change, *, timeout_s: float | None = None,
         events: Events = no_events,
     ) -> Deployment:  # fmt: skip
-        """Change replicas or options of a cluster deployment and verify it; raises UsageError for
-        a deployment of this machine."""
+        """Change replicas or options of a cluster deployment and verify it; a change that fails is
+        taken back. Raises UsageError for a deployment of this machine, RemoteError for a failure.
+        """
         from modelscan.deploy import update
 
         limit_s = self.start_timeout_s if timeout_s is None else timeout_s
         with self.session(name, _LOCK_S, events) as session:
-            changed = update.apply(session, name, change, limit_s)
-        if not changed.restart:
-            return changed.deployment
-        self.stop(name, drain_s=0)
-        return self.start(name, timeout_s=limit_s, events=events).deployment
+            return update.apply(session, name, change, limit_s)
+
+    def change(
+        self, name: str, edit: Callable[[Request], Request], events: Events = no_events
+    ) -> Outcome:
+        """Run a deployment of this machine with other options; rolled back where it fails.
+
+        ``edit`` changes the request that made it. Raises what ``deploy`` raises.
+        """
+        from modelscan.deploy import change
+
+        new = self._new(edit(change.request_of(self.recorded(name))))
+        target = self._find(new.request.target, self.config)
+        with self.session(name, new.request.timeout_s, events) as session:
+            return change.apply(session, target, new)
+
+    def upgrade(
+        self, name: str, *, timeout_s: float | None = None, events: Events = no_events
+    ) -> Outcome:
+        """Download newer weights, restart with them, verify; rolled back where it fails.
+
+        Raises UsageError where the weights come from no hub, RemoteError where it does not answer.
+        """
+        from modelscan.deploy import change
+
+        limit_s = self.start_timeout_s if timeout_s is None else timeout_s
+        row = self.show(name)
+        if change.fetch_newest(row, self.config) is None:
+            return Outcome(row, changed=False)
+        new = self._new(replace(change.request_of(row), timeout_s=limit_s))
+        target = self._find(new.request.target, self.config)
+        with self.session(name, limit_s, events) as session:
+            return change.apply(session, target, new, force=True)
 
     def wake(self, name: str, events: Events = no_events) -> Outcome:
         """Start a deployment that was stopped for idleness; a running one is left as it is.

@@ -72,7 +72,7 @@ def _groups(load: Callable[[], Config], probe: bool) -> list[Callable[[], Iterat
     except ModelscanError as error:
         broken = Check("settings", "error", error.message, error.hint)
         return [_python, lambda: iter((broken,)), _folders, _extras, _tools]
-    with_config = (_store, _routing, _catalog, _gpus)
+    with_config = (_store, _routing, _catalog, _gpus, _engines)
     groups: list[Callable[[], Iterator[Check]]] = [
         _python, functools.partial(_settings, config), _folders, _extras,
         *(functools.partial(check, config) for check in with_config), _tools,
@@ -179,6 +179,28 @@ def _tools() -> Iterator[Check]:
     for tool in TOOLS:
         path = shutil.which(tool)
         yield Check(tool, "ok" if path else "absent", path or "not on PATH (optional)")
+
+
+def _engines(config: Config) -> Iterator[Check]:
+    """The engines that settings name, started for their version and devices."""
+    from modelscan.engines.registry import engines
+    from modelscan.targets.local.engines import configured_engine
+
+    for key in filter(None, (one.program_setting for one in engines())):
+        value = config.value(key)
+        if value is None:
+            continue
+        name = f"setting {key}"
+        try:
+            engine = configured_engine(key, str(value))
+        except ModelscanError as error:
+            yield Check(name, "error", error.message, error.hint)
+            continue
+        assert engine is not None
+        devices = (
+            f", {', '.join(engine.devices) or 'the CPU only'}" if engine.devices is not None else ""
+        )
+        yield Check(name, "ok", f"{engine.path}, {engine.version or 'unknown version'}{devices}")
 
 
 def _remote(config: Config) -> Iterator[Check]:

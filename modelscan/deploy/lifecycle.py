@@ -20,8 +20,9 @@ from modelscan.core.errors import (
     RemoteError,
     UsageError,
 )
+from modelscan.core.verdict import Verdict
 from modelscan.deploy import routes
-from modelscan.deploy.reconcile import end, fail, finish, reconcile, stopped, unknown
+from modelscan.deploy.reconcile import Warn, end, fail, finish, reconcile, stopped, unknown
 from modelscan.targets.base import Effects, NewDeployment, Target
 from modelscan.targets.events import Planned, Planning, Running
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from modelscan.targets.request import Request
 
 DRAIN_S = 10.0
+DOES_NOT_FIT = Verdict.DOES_NOT_FIT.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,24 @@ def deploy(session: Session, target: Target, new: NewDeployment) -> Outcome:
     if previous is not None:
         new = replace(new, created_at=previous.created_at)
         if previous.state in ACTIVE_STATES:
-            _check_replacement(session, target, new)
-            _end(session, previous)
+            return replace_running(session, target, new, previous)
+    return _deploy(session, target, new, previous)
+
+
+def replace_running(
+    session: Session, target: Target, new: NewDeployment, previous: Deployment
+) -> Outcome:
+    """End a running deployment and run the new one under its name, once the new one has a plan."""
+    _check_replacement(session, target, new)
+    session.target(previous).check_stop(previous)
+    _end(session, previous)
+    return _deploy(session, target, new, previous)
+
+
+def _deploy(
+    session: Session, target: Target, new: NewDeployment, previous: Deployment | None
+) -> Outcome:
+    request = new.request
     with undone_by_interrupt(session, new.name, previous):
         session.events(Planning(new.name, new.subject.id))
         proposed = _propose(session, target, new, previous)
@@ -92,6 +110,27 @@ def start(session: Session, name: str, *, wait: bool, timeout_s: float) -> Outco
     deployment = existing_row(session, name)
     if deployment.state is State.RUNNING:
         return Outcome(_answering(deployment), changed=False)
+    _check_start(session, deployment)
+    return _start(session, deployment, wait, timeout_s)
+
+
+def restart(session: Session, name: str, *, drain_s: float, timeout_s: float) -> Outcome:
+    """Stop a deployment and start it as planned; everything that a start needs is checked first.
+
+    Raises AuthError, UsageError or ModelscanError, and leaves the running engine as it is, where a
+    key, a file, a program, a port or its server is missing; else raises like ``start``.
+    """
+    deployment = existing_row(session, name)
+    _refuse_uncontrolled(session, deployment)
+    _check_start(session, deployment)
+    if deployment.state in ACTIVE_STATES or deployment.drift:
+        session.target(deployment).check_stop(deployment)
+        deployment = _end(session, deployment, drain_s)
+    return _start(session, deployment, True, timeout_s)
+
+
+def _check_start(session: Session, deployment: Deployment) -> None:
+    name = deployment.name
     if deployment.launch is None and deployment.remote is None:
         raise UsageError(
             f"the deployment {name} has no complete plan, so it cannot be started",
@@ -99,6 +138,13 @@ def start(session: Session, name: str, *, wait: bool, timeout_s: float) -> Outco
         )
     if deployment.route:
         routes.check_free(session.routing_file, deployment.route)
+    session.target(deployment).check_start(deployment)
+
+
+def _start(session: Session, deployment: Deployment, wait: bool, timeout_s: float) -> Outcome:
+    name = deployment.name
+    if deployment.state is State.STOPPING and session.target(deployment).controls == "processes":
+        deployment = end(deployment, session)  # it is ending; a server's is kept
     with undone_by_interrupt(session, name, deployment):
         if deployment.state is not State.STARTING:
             return _run(session, deployment, wait, timeout_s)
@@ -107,30 +153,40 @@ def start(session: Session, name: str, *, wait: bool, timeout_s: float) -> Outco
         return Outcome(_wait_until_ready(session, deployment, timeout_s), changed=True)
 
 
-def stop(session: Session, name: str, *, drain_s: float) -> Outcome:
+def stop(session: Session, name: str, *, drain_s: float, warn: Warn | None = None) -> Outcome:
     """End the engine and keep the deployment: route disabled, row kept for ``start``.
 
-    ``drain_s``: seconds for running requests. Raises ModelscanError, after the engine has ended,
-    for a routing file that cannot be edited.
+    ``drain_s``: seconds for running requests; what is cut then is an event. A stop that is refused
+    (by a server, or because modelscan does not control the process) changes nothing. A routing
+    file that cannot be edited is an error after the engine has ended; with ``warn``, a warning.
     """
     deployment = existing_row(session, name)
+    _refuse_uncontrolled(session, deployment)
     if deployment.state is State.STOPPED and not deployment.drift:
         return Outcome(deployment, changed=False)
+    session.target(deployment).check_stop(deployment)
     ended = _end(session, deployment, drain_s)
     if ended.routed and (problem := routes.disable(session.routing_file, ended)):
-        raise routes.route_not_removed(ended, "stopped", problem)
+        _report(routes.route_not_removed(ended, "stopped", problem), warn)
     return Outcome(ended, changed=True)
 
 
-def remove(session: Session, name: str, *, drain_s: float) -> Deployment:
-    """End the engine and delete route, log and row; raises like ``stop``."""
+def remove(session: Session, name: str, *, drain_s: float, warn: Warn | None = None) -> Deployment:
+    """End the engine and delete route, log and row; raises and warns like ``stop``."""
     deployment = existing_row(session, name)
     if deployment.state in ACTIVE_STATES or deployment.drift:
+        session.target(deployment).check_stop(deployment)
         deployment = _end(session, deployment, drain_s)
     problem = _delete(session, deployment)
     if problem is not None:
-        raise routes.route_not_removed(deployment, "removed", problem)
+        _report(routes.route_not_removed(deployment, "removed", problem), warn)
     return deployment
+
+
+def _report(error: ModelscanError, warn: Warn | None) -> None:
+    if warn is None:
+        raise error
+    warn(f"{error.message}; {error.hint}")
 
 
 def refreshed_row(session: Session, name: str) -> Deployment | None:
@@ -182,9 +238,12 @@ def no_save(_: Deployment) -> None:
 
 def _check_replacement(session: Session, target: Target, new: NewDeployment) -> None:
     """Plan the replacement before the running deployment is ended, so that a wrong option does not
-    end it. A plan that does not fit is no error here: the old deployment's memory becomes free."""
-    with contextlib.suppress(NotDeployableError):
+    end it. A plan without enough memory is no error here: the old deployment's becomes free."""
+    try:
         target.propose(new, Effects(no_save, session.events, session.now))
+    except NotDeployableError as error:
+        if error.code != DOES_NOT_FIT:
+            raise
 
 
 def _propose(
@@ -218,7 +277,10 @@ def _wait_until_ready(session: Session, deployment: Deployment, timeout_s: float
     except ModelscanError as error:
         _fail(session, deployment, error)
         raise
-    running = finish(running, session)
+    try:
+        running = finish(running, session)
+    except ModelscanError as error:
+        raise routes.not_published(running, error) from error
     session.events(Running(running.name, running.endpoint))
     return running
 
@@ -229,13 +291,32 @@ def _fail(session: Session, deployment: Deployment, error: ModelscanError) -> No
 
 
 def _end(session: Session, deployment: Deployment, drain_s: float = DRAIN_S) -> Deployment:
-    session.save(replace(deployment, state=State.STOPPING))
-    return end(deployment, session, drain_s=drain_s)
+    """Stop it; if that is refused or interrupted, the row and the route say what runs."""
+    stopping = replace(deployment, state=State.STOPPING)
+    session.save(stopping)
+    try:
+        return end(deployment, session, drain_s=drain_s)
+    except (ModelscanError, KeyboardInterrupt):
+        with session.shield(), contextlib.suppress(ModelscanError):
+            reconcile(stopping, session)
+        raise
+
+
+def _refuse_uncontrolled(session: Session, deployment: Deployment) -> None:
+    if session.target(deployment).controls != "nothing":
+        return
+    name = deployment.name
+    raise UsageError(
+        f"{name} was not started by modelscan, so modelscan cannot stop or restart it "
+        f"({deployment.endpoint})",
+        hint=f"modelscan remove {name}   (deletes only its record and its route)",
+        code="not_controlled",
+    )
 
 
 def _delete(session: Session, deployment: Deployment) -> ModelscanError | None:
-    problem = routes.delete(session.routing_file, deployment)
     session.target(deployment).remove(deployment)
+    problem = routes.delete(session.routing_file, deployment)
     session.store.delete(deployment.name)
     return problem
 

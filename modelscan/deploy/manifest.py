@@ -7,7 +7,8 @@
       replicas: 2
     metadata: {owner: search team}     # your own notes: sent nowhere
 
-An unknown key is an error that names the nearest key: GPUStack itself ignores unknown fields.
+An unknown key is an error that names the nearest key: GPUStack itself ignores unknown fields. Every
+error names the key and its line.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
 from modelscan.core.units import parse_tokens
 from modelscan.core.workload import BACKENDS, GOALS, MODES, SOURCES, Workload
+from modelscan.core.yaml_reader import MAX_CHARACTERS, YamlDocument, YamlProblem, read_yaml
+from modelscan.deploy.manifest_format import DeploymentDocument, DeploymentFields
+from modelscan.deploy.manifest_values import KeyPlace, engine_options, text_of, texts_of
 
 _EXAMPLE = "see examples/deployment.yaml"
-_TOP = ("version", "deployment", "metadata")
+_TOP = tuple(one.name for one in fields(DeploymentDocument))
+KEYS = tuple(one.name for one in fields(DeploymentFields))
 _TEXT = ("model", "name", "target", "gpu", "quantization", "backend", "backend_version",
          "kv_cache", "flash_attention", "mode", "goal", "source", "api_key", "image_name",
-         "run_command", "placement_strategy")  # fmt: skip
+         "run_command", "placement_strategy", "context")  # fmt: skip
 _WHOLE = ("port", "parallel", "tensor_parallel", "replicas")
 _NUMBER = ("memory_utilization", "timeout")
-_YES_NO = ("route", "expose", "embedding", "restart_on_error", "allow_unsafe",
-           "offline_after_download")  # fmt: skip
 _MAPPING = ("env", "worker_selector", "speculative_config", "extended_kv_cache")
-_OTHER = ("context", "parameters", "adapters")
-KEYS = (*_TEXT, *_WHOLE, *_NUMBER, *_YES_NO, *_MAPPING, *_OTHER)
 _CLUSTER = ("replicas", "env", "worker_selector", "speculative_config", "extended_kv_cache",
             "restart_on_error", "image_name", "run_command", "placement_strategy")  # fmt: skip
 _WORKLOAD = ("quantization", "backend", "backend_version", "flash_attention", "mode", "goal",
@@ -45,6 +46,7 @@ _CHOICES = {
     "backend": BACKENDS, "goal": GOALS, "mode": MODES, "source": SOURCES,
     "placement_strategy": ("spread", "binpack"), "flash_attention": ("on", "off", "auto"),
 }  # fmt: skip
+_SWITCHES = {"true": "on", "yes": "on", "false": "off", "no": "off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,41 +62,47 @@ class Manifest:
 
 def read(path: Path) -> Manifest:
     """Read a file; raises UsageError where it is missing, not YAML, or has a wrong key or value."""
-    import yaml
-
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read(MAX_CHARACTERS + 1)
+        return parse(read_yaml(text), str(path))
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint=_EXAMPLE) from error
     except UnicodeDecodeError as error:
         raise UsageError(f"cannot read {path}: it is not UTF-8 text", hint=_EXAMPLE) from error
-    except yaml.YAMLError as error:
-        raise UsageError(f"{path} is not YAML: {error}", hint=_EXAMPLE) from error
-    return parse(data, str(path))
+    except YamlProblem as error:
+        raise UsageError(f"{path} is not YAML: {error}", hint=error.hint or _EXAMPLE) from error
 
 
-def parse(data: Any, where: str = "the file") -> Manifest:
-    """Check and convert YAML data. Pure; raises UsageError with the wrong key."""
-    top = _table(data, where)
-    _check_keys(top, _TOP, where)
-    if top.get("version", 1) != 1:
-        raise UsageError(f"{where}: version {top['version']} is not supported, only version 1")
-    values = _table(top.get("deployment"), f"{where}: deployment")
-    _check_keys(values, KEYS, f"{where}: deployment")
-    for key, value in values.items():
-        _check(key, value, where)
-    if not values.get("model"):
-        raise UsageError(f"{where}: deployment.model is missing", hint=_EXAMPLE)
-    settings = {key: value for key, value in values.items() if value is not None}
-    cluster = {key: settings[key] for key in _CLUSTER if key in settings}
-    if "env" in cluster:
-        cluster["env"] = {str(k): _word(v) for k, v in cluster["env"].items()}
+def parse(document: YamlDocument, where: str = "the file") -> Manifest:
+    """Check and convert the file's values. Pure; raises UsageError with the wrong key."""
+    place = KeyPlace(where, document)
+    top = _table(document.value, place)
+    _check_keys(top, _TOP, place)
+    version = place.at("version")
+    if top.get("version", 1) != 1 or isinstance(top.get("version"), bool):
+        raise version.wrong(f"version {version.shown} is not supported", "write: version: 1")
+    inner = place.at("deployment")
+    values = _table(top.get("deployment"), inner)
+    _check_keys(values, KEYS, inner)
+    settings = {
+        key: _value(key, value, inner.at(key)) for key, value in values.items() if value is not None
+    }
+    if not settings.get("model"):
+        raise inner.wrong("deployment.model is missing", _EXAMPLE)
+    metadata = _table(top.get("metadata") or {}, place.at("metadata"))
+    return _manifest(settings, inner, metadata)
+
+
+def _manifest(
+    settings: Mapping[str, Any], place: KeyPlace, metadata: Mapping[str, Any]
+) -> Manifest:
     return Manifest(
-        model=str(settings["model"]),
-        workload=_workload(settings, where),
+        model=settings["model"],
+        workload=_workload(settings, place),
         request={key: settings[key] for key in _REQUEST if key in settings},
-        cluster=cluster,
-        metadata=_table(top.get("metadata") or {}, f"{where}: metadata"),
+        cluster={key: settings[key] for key in _CLUSTER if key in settings},
+        metadata=metadata,
     )
 
 
@@ -114,81 +122,88 @@ def merged(file: Workload, typed: Workload, default_goal: str) -> Workload:
     return replace(file, **overrides)
 
 
-def _workload(settings: Mapping[str, Any], where: str) -> Workload:
+def _workload(settings: Mapping[str, Any], place: KeyPlace) -> Workload:
     values: dict[str, Any] = {key: settings[key] for key in _WORKLOAD if key in settings}
-    values |= {k: str(values[k]).lower() for k in ("backend", "mode", "goal") if k in values}
     if "context" in settings:
-        values["context_tokens"] = parse_tokens(str(settings["context"]))
+        try:
+            values["context_tokens"] = parse_tokens(settings["context"])
+        except UsageError as error:
+            raise place.at("context").wrong(error.message, error.hint) from error
     if "kv_cache" in settings:
-        keys, _, rest = str(settings["kv_cache"]).partition(",")
+        keys, _, rest = settings["kv_cache"].partition(",")
         values["kv_cache_k"], values["kv_cache_v"] = keys.strip(), (rest or keys).strip()
-    values["parameters"] = _parameters(settings.get("parameters") or (), where)
-    values["adapters"] = tuple(str(item) for item in settings.get("adapters") or ())
+    values["parameters"] = settings.get("parameters", ())
+    values["adapters"] = settings.get("adapters", ())
     return Workload(**values)
 
 
-def _parameters(value: Any, where: str) -> tuple[tuple[str, str | None], ...]:
-    """Engine options from a mapping (null or true: a bare flag) or a list of ``key=value``."""
-    if isinstance(value, Mapping):
-        return tuple(
-            (str(k).lstrip("-"), None if v is None or v is True else _word(v))
-            for k, v in value.items()
-            if v is not False
-        )
-    if not isinstance(value, list | tuple):
-        raise UsageError(f"{where}: deployment.parameters must be a mapping or a list")
-    parameters = []
-    for item in value:
-        key, equals, text = str(item).partition("=")
-        parameters.append((key.lstrip("-"), text if equals else None))
-    return tuple(parameters)
-
-
-def _word(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _check(key: str, value: Any, where: str) -> None:
-    if value is None:
-        return
-    kind = _kind(key)
-    good = isinstance(value, kind) and not (bool not in kind and isinstance(value, bool))
-    if not good or (key in ("parallel", "tensor_parallel", "replicas") and value < 1):
-        names = {str: "text", int: "a whole number, 1 or more", bool: "true or false",
-                 dict: "a mapping", list: "a list", float: "a number"}  # fmt: skip
-        raise UsageError(f"{where}: deployment.{key} must be {names[kind[0]]}, not {value!r}")
-    if key in _CHOICES and str(value).lower() not in _CHOICES[key]:
-        raise UsageError(
-            f"{where}: deployment.{key} is '{value}'", hint=f"one of {', '.join(_CHOICES[key])}"
-        )
-
-
-def _kind(key: str) -> tuple[type, ...]:
+def _value(key: str, value: Any, place: KeyPlace) -> Any:
+    """The value of a key, converted to its kind; raises UsageError for another kind."""
+    if key in _TEXT:
+        return _choice(key, text_of(value, place), place)
     if key in _WHOLE:
-        return (int,)
+        return _whole(key, value, place)
     if key in _NUMBER:
-        return (float, int)
-    if key in _YES_NO:
-        return (bool,)
-    if key in _MAPPING:
-        return (dict,)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise place.must_be("a number", value)
+        return value
     if key == "parameters":
-        return (dict, list)
-    return (list,) if key == "adapters" else (str, int, float)
-
-
-def _table(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise UsageError(f"{where} must be a mapping", hint=_EXAMPLE)
+        return engine_options(value, place)
+    if key == "adapters":
+        return _adapters(value, place)
+    if key in _MAPPING:
+        if not isinstance(value, Mapping):
+            raise place.must_be("a mapping", value)
+        return texts_of(value, place) if key in ("env", "worker_selector") else value
+    if not isinstance(value, bool):
+        raise place.must_be("true or false", value)
     return value
 
 
-def _check_keys(values: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
+def _choice(key: str, text: str, place: KeyPlace) -> str:
+    choices = _CHOICES.get(key)
+    if choices is None:
+        return text
+    word = text.lower()
+    word = _SWITCHES.get(word, word) if key == "flash_attention" else word
+    if word not in choices:
+        raise place.wrong(f"deployment.{key} is '{text}'", f"one of {', '.join(choices)}")
+    return word
+
+
+def _whole(key: str, value: Any, place: KeyPlace) -> int:
+    least = 0 if key == "port" else 1
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise place.must_be("a whole number, 1 or more", value)
+    return value
+
+
+def _adapters(value: Any, place: KeyPlace) -> tuple[str, ...]:
+    """``REPO``, ``NAME=REPO`` and ``{NAME: REPO}``."""
+    if not isinstance(value, list):
+        raise place.must_be("a list", value)
+    entries: list[str] = []
+    for index, item in enumerate(value):
+        if isinstance(item, Mapping):
+            named = texts_of(item, place.at(index))
+            entries += [f"{name}={repository}" for name, repository in named.items()]
+        else:
+            entries.append(text_of(item, place.at(index)))
+    return tuple(entries)
+
+
+def _table(value: Any, place: KeyPlace) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise place.wrong(f"{place.name} must be a mapping", _EXAMPLE)
+    return value
+
+
+def _check_keys(values: Mapping[str, Any], keys: tuple[str, ...], place: KeyPlace) -> None:
     for key in values:
         if key not in keys:
             near = nearest(str(key), keys)
-            raise UsageError(
-                f"{where}: '{key}' is not a key of this file",
-                hint=f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}",
+            raise place.at(key).wrong(
+                f"'{key}' is not a key of {place.name}",
+                f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}",
                 code="unknown_key", details={"key": str(key), "nearest": near},
             )  # fmt: skip

@@ -122,19 +122,33 @@ def reconcile(deployment: Deployment, session: Session) -> Deployment:
         downloading = deployment.state is State.DOWNLOADING
         phase = "while its weights were downloaded" if downloading else "before the engine started"
         reason = f"it was interrupted {phase}"
-        return _ended(deployment, session, State.FAILED, EndCause.INTERRUPTED, reason)
-    if deployment.state is State.STOPPING:
-        return end(deployment, session)
+        return _recorded(deployment, session, State.FAILED, EndCause.INTERRUPTED, reason)
     seen = session.target(deployment).observe(deployment)
+    if deployment.state is State.STOPPING:
+        return _after_stop(deployment, seen, session)
     deployment = replace(deployment, restarts=max(deployment.restarts, seen.restarts))
     if seen.state in (State.FAILED, State.STOPPED) and deployment.state is not seen.state:
         cause = seen.cause or EndCause.FAILED
-        return _ended(deployment, session, seen.state, cause, seen.reason)
+        return _recorded(deployment, session, seen.state, cause, seen.reason)
     if seen.ready:
         return _catch_up(deployment, session)
     if deployment.state is State.RUNNING:
         deployment = _follow(deployment, seen, session)
     return _as_seen(_with_route(deployment, session), seen)
+
+
+def _after_stop(deployment: Deployment, seen: Observation, session: Session) -> Deployment:
+    """A stop that was interrupted or refused: what runs decides, and nothing is ended here.
+
+    Requests may still run; only a command that says so ends them.
+    """
+    if seen.state is State.STOPPING:
+        return _as_seen(deployment, seen)
+    if seen.state not in (State.RUNNING, State.STARTING):
+        return _recorded(deployment, session, State.STOPPED, EndCause.STOPPED_BY_USER, None)
+    back = replace(deployment, state=seen.state, routed=False, health=seen.health)
+    session.store.put(back)
+    return _as_seen(_with_route(back, session), seen)
 
 
 def _follow(deployment: Deployment, seen: Observation, session: Session) -> Deployment:
@@ -169,7 +183,9 @@ def _catch_up(deployment: Deployment, session: Session) -> Deployment:
     except AuthError:
         return deployment  # the key is missing here; a command that has it verifies the engine
     except ModelscanError as error:
-        return fail(deployment, session, error)
+        if session.target(deployment).controls == "processes":
+            return fail(deployment, session, error)
+        return _recorded(deployment, session, State.FAILED, *_why(error))
     session.store.put(running)
     return _with_route(running, session)
 
@@ -186,11 +202,13 @@ def finish(deployment: Deployment, session: Session) -> Deployment:
 
 def fail(deployment: Deployment, session: Session, error: ModelscanError) -> Deployment:
     """End a deployment that failed and store why: the engine's own reason where there is one."""
+    return _ended(deployment, session, State.FAILED, *_why(error))
+
+
+def _why(error: ModelscanError) -> tuple[EndCause, str]:
     if isinstance(error, StartFailed):
-        cause, reason = error.cause, error.reason
-    else:
-        cause, reason = EndCause.FAILED, error.message
-    return _ended(deployment, session, State.FAILED, cause, reason)
+        return error.cause, error.reason
+    return EndCause.FAILED, error.message
 
 
 def end(deployment: Deployment, session: Session, *, drain_s: float = 0) -> Deployment:
@@ -206,8 +224,19 @@ def _ended(
     reason: str | None,
     drain_s: float = 0,
 ) -> Deployment:
+    """Disable the route, end it at its target, and store that."""
+    routes.disable(session.routing_file, deployment)
+    cut = session.target(deployment).stop(deployment, drain_s=drain_s)
+    if cut is not None:
+        session.events(cut)
+    return _recorded(deployment, session, state, cause, reason)
+
+
+def _recorded(
+    deployment: Deployment, session: Session, state: State, cause: EndCause, reason: str | None
+) -> Deployment:
+    """Store that it has ended, and disable its route; nothing is sent to its target."""
     problem = routes.disable(session.routing_file, deployment)
-    session.target(deployment).stop(deployment, drain_s=drain_s)
     ended = replace(
         stopped(deployment, session), state=state, reason=reason, end_cause=cause,
         routed=problem is not None,

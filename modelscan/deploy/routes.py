@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.errors import ModelscanError
 from modelscan.core.route import Route
 from modelscan.routing import file as routing_file
 
@@ -31,14 +31,10 @@ def route_of(deployment: Deployment, route_type: str) -> Route | None:
 
 
 def check_free(path: Path, name: str) -> None:
-    """Raises UsageError where the name belongs to another entry; called before a start."""
-    entry = routing_file.load(path).route(name)
-    if entry is not None and entry.deployment != name:
-        raise UsageError(
-            f"the routing file has an entry '{name}' that does not belong to this deployment",
-            hint=f"choose another --name, or --no-route; see modelscan route show {name}",
-            code="route_conflict",
-        )
+    """Raises UsageError where the entry could not be written: the name belongs to another entry,
+    or the file is broken. Called before a start."""
+    probe = Route(name, "local", "http://127.0.0.1:1", name, deployment=name)
+    routing_file.check_addable(path, probe)
 
 
 def publish(path: Path, deployment: Deployment, route_type: str) -> bool:
@@ -48,6 +44,17 @@ def publish(path: Path, deployment: Deployment, route_type: str) -> bool:
         return False
     routing_file.add_route(path, route)
     return True
+
+
+def not_published(deployment: Deployment, problem: ModelscanError) -> ModelscanError:
+    """The error for a deployment that runs while its routing entry could not be written."""
+    return ModelscanError(
+        f"{deployment.name} is running at {deployment.endpoint}, but its routing entry was not "
+        f"written: {problem.message}",
+        hint="repair the file, then: modelscan list",
+        code="route_missing",
+        details={"name": deployment.name, "route": deployment.route},
+    )
 
 
 def disable(path: Path, deployment: Deployment) -> ModelscanError | None:

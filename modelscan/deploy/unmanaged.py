@@ -200,7 +200,7 @@ def adopt_if_unmanaged(name: str, service: Deployments, *, force: bool | None) -
             option = "" if force is None else ", or add --force"
             raise UsageError(
                 f"'{name}' is a model of {model.target} that modelscan does not manage",
-                hint=f"modelscan adopt {name} --target {model.target}{option}",
+                hint=f"modelscan discover --adopt {name} --target {model.target}{option}",
                 code="unmanaged",
             )
         adopt(name, model.target, service, route=False)

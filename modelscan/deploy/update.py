@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.core.deployment import Deployment, DeployRequest
 from modelscan.core.deployment_state import State
-from modelscan.core.errors import UsageError
+from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.launch import ClusterLaunch
-from modelscan.deploy.reconcile import finish, reconcile, unknown
+from modelscan.deploy.reconcile import fail, finish, reconcile, unknown
+from modelscan.engines.owned_options import check_parameters
 from modelscan.targets.gpustack.body import check_env, pairs
 
 if TYPE_CHECKING:
@@ -27,22 +28,16 @@ class Change:
     env: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """``restart``: only new instances have the change, so the running ones must be restarted."""
+def apply(session: Session, name: str, change: Change, timeout_s: float) -> Deployment:
+    """Store the change and verify it; one that fails is taken back.
 
-    deployment: Deployment
-    restart: bool
-
-
-def apply(session: Session, name: str, change: Change, timeout_s: float) -> Changed:
-    """Store the change; a new number of replicas is applied at once, without a restart.
-
-    ``timeout_s``: seconds to wait until ready. Raises UsageError for an empty change, an unknown
-    name and a deployment of this machine.
+    Options and variables restart the instances, a new number of replicas does not. ``timeout_s``:
+    seconds to wait until ready, also for the way back. Raises UsageError for an empty change, an
+    unknown name and a deployment of this machine; RemoteError where it does not become ready, with
+    the previous options running again.
     """
     if change == Change():
-        raise UsageError("no change was given", hint=f"modelscan update {name} --replicas 2")
+        raise UsageError("no change was given", hint=f"modelscan set {name} --replicas 2")
     row = session.store.get(name)
     if row is None:
         raise unknown(name, sorted(session.store.names()))
@@ -57,15 +52,45 @@ def apply(session: Session, name: str, change: Change, timeout_s: float) -> Chan
     request = row.request or DeployRequest(row.model, row.target)
     request = replace(request, changed_at=session.now())  # differs from the request now
     changed = replace(row, launch=launch, request=request)
-    session.save(changed)
     if row.state is not State.RUNNING:
-        return Changed(changed, restart=False)
-    if change.parameters or change.dropped or change.env:
-        return Changed(changed, restart=True)
-    target = session.target(changed)
-    started = target.start(changed, session.effects)
+        session.save(changed)
+        return changed
+    session.target(row).check_start(changed)
+    try:
+        return _bring(session, changed, timeout_s)
+    except ModelscanError as error:
+        raise _taken_back(session, row, error, timeout_s) from error
+    except KeyboardInterrupt:
+        with session.shield():
+            _taken_back(session, row, RemoteError("interrupted"), timeout_s)
+        raise
+
+
+def _bring(session: Session, deployment: Deployment, timeout_s: float) -> Deployment:
+    """The server's model as the row says: its instances are restarted only where they must be."""
+    target = session.target(deployment)
+    started = target.start(deployment, session.effects)
     ready = target.wait_until_ready(started, timeout_s, session.effects)
-    return Changed(finish(ready, session), restart=False)
+    return finish(ready, session)
+
+
+def _taken_back(
+    session: Session, before: Deployment, error: ModelscanError, timeout_s: float
+) -> ModelscanError:
+    """Run what ran before, and return the error that says so."""
+    name = before.name
+    try:
+        _bring(session, before, timeout_s)
+    except ModelscanError as second:
+        fail(before, session, second)
+        text = f"; the previous options could not be restored either: {second.message}"
+        hint = f"modelscan start {name}"
+    else:
+        text, hint = "; the previous options are running again", f"modelscan logs {name}"
+    return RemoteError(
+        f"{error.message}{text}", hint=hint, code=error.code,
+        details={**error.details, "restored": hint.startswith("modelscan logs")},
+    )  # fmt: skip
 
 
 def changed_body(body: Mapping[str, Any], change: Change) -> dict[str, Any]:
@@ -74,6 +99,7 @@ def changed_body(body: Mapping[str, Any], change: Change) -> dict[str, Any]:
     if change.replicas is not None:
         new["replicas"] = change.replicas
     if change.parameters or change.dropped:
+        check_parameters(change.parameters)
         options = dict(pairs(body.get("backend_parameters") or ()))
         for key, value in change.parameters:
             options.pop(key.replace("_", "-"), None)

@@ -69,6 +69,13 @@ class Engine(ABC):
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache, with its cost in quality.
     ``program_setting``: the setting that names its program or Python.
+    ``harmless``: options that allocate nothing, as far as their names do not say so.
+    ``switches``: options with the values on and off; ``json_lists``, ``comma_lists``: options that
+    take a list, as JSON or separated by commas.
+    ``owned``: options that modelscan sets itself -> what to write instead (``owned_options``);
+    ``owned_variables``: variables with the same effect; ``abbreviates``: it accepts the beginning
+    of an option's name.
+    ``caps_context``: it serves at most the trained context, whatever its options say.
     """
 
     name: ClassVar[Backend]
@@ -87,7 +94,15 @@ class Engine(ABC):
     recipe_tasks: ClassVar[tuple[str, ...]] = ()
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
+    harmless: ClassVar[frozenset[str]] = frozenset()
+    caps_context: ClassVar[bool] = False
     package: ClassVar[PythonPackage | None] = None
+    owned: ClassVar[Mapping[str, str]] = {}
+    owned_variables: ClassVar[frozenset[str]] = frozenset()
+    abbreviates: ClassVar[bool] = False
+    switches: ClassVar[frozenset[str]] = frozenset()
+    json_lists: ClassVar[frozenset[str]] = frozenset()
+    comma_lists: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def runs_gguf(self) -> bool:
@@ -162,6 +177,10 @@ class Engine(ABC):
         version: str | None = None,
     ) -> Estimate:
         """Bytes by part and device. Raises NotDeployableError if it cannot run this variant."""
+
+    def reads(self, name: str, value: str | None) -> bool:
+        """Whether the estimate models an option (long name with dashes), or need not."""
+        return name in self.option_names.all or name in self.harmless
 
     @abstractmethod
     def residuals(self, version: str | None, gpus: int) -> Residuals:

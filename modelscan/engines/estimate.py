@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.units import format_bytes
 from modelscan.engines.registry import engine, engine_for
+from modelscan.engines.unmodelled import unmodelled_notes
 from modelscan.memory.speed import speed
 from modelscan.memory.verdict import Judgement, verdict
 
@@ -55,7 +56,11 @@ def finish(
         verdict=judgement.verdict,
         within_margin=judgement.within_margin,
         speed=found.speed or speed(shape, workload, inventory, found, batching=one.reserves_pool),
-        warnings=(*found.warnings, *_host_warning(found, inventory)),
+        warnings=(
+            *found.warnings,
+            *_host_warning(found, inventory),
+            *unmodelled_notes(one, workload),
+        ),
     )
 
 

@@ -16,6 +16,17 @@ Options = tuple[OptionPair, ...]
 Names = tuple[str, ...]  # the spellings of one option; modelscan writes the first
 
 
+# What to write instead of an option that modelscan sets itself.
+USE_EXPOSE = "modelscan deploy MODEL --expose --api-key env:NAME   (reachable from other machines)"
+USE_PORT = "modelscan deploy MODEL --port N"
+USE_MODEL = "name the model itself: modelscan deploy MODEL"
+USE_KEY = "modelscan deploy MODEL --api-key env:NAME"
+NO_FILE_OF_OPTIONS = "such a file can set the address and the key: give its options with --param"
+NO_HUB_KEY = (
+    "leave it out: modelscan downloads the weights (modelscan config set hf_token env:NAME)"
+)
+
+
 class OptionNames(NamedTuple):
     """Spellings by meaning; () if the engine has no such option.
 

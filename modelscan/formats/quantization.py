@@ -158,6 +158,16 @@ def canonical(name: str | None) -> str | None:
     return entry.name if entry is not None else _plain(name)
 
 
+def is_dynamic(name: str | None) -> bool:
+    """Whether a name is of a "dynamic" GGUF file (``UD-Q4_K_XL``), whose size no recipe gives."""
+    return (name or "").upper().replace("_", "-").startswith("UD-")
+
+
+def label(name: str | None) -> str | None:
+    """The displayed name: canonical, but a dynamic file's stays what it is."""
+    return name.upper() if name and is_dynamic(name) else canonical(name)
+
+
 def bits_per_weight(name: str | None, group: int | None = None) -> float | None:
     """Bits per weight of a format, including scales; None for an unknown name.
 

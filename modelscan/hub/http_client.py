@@ -56,11 +56,14 @@ class AnswerCache:
         write_atomic(record, json.dumps(meta))
 
 
-def http_client(config: Config, *, ca_file: str | None = None) -> HttpClient:
+def http_client(
+    config: Config, *, ca_file: str | None = None, within_s: float | None = None
+) -> HttpClient:
     """The HTTP client for these settings; its cache is in the catalog's cache folder.
 
-    ``ca_file`` (PEM) replaces the default certificate authorities. Raises UsageError if
-    ``http_timeout_s`` is out of range.
+    ``ca_file`` (PEM) replaces the default certificate authorities. ``within_s``: requests that may
+    be left out take at most this long and are sent once. Raises UsageError if ``http_timeout_s`` is
+    out of range.
     """
     timeout_s = config.http_timeout_s
     if not 0 < timeout_s <= MAX_TIMEOUT_S:
@@ -69,4 +72,7 @@ def http_client(config: Config, *, ca_file: str | None = None) -> HttpClient:
             hint="modelscan config set http_timeout_s 20",
         )
     cache = AnswerCache(config.paths.catalog_dir / "http")
-    return HttpClient(HttpSettings(timeout_s, config.offline, ca_file, _PAUSES_S, cache))
+    pauses_s: tuple[float, ...] = _PAUSES_S
+    if within_s is not None:
+        timeout_s, pauses_s = min(timeout_s, within_s), ()
+    return HttpClient(HttpSettings(timeout_s, config.offline, ca_file, pauses_s, cache))

@@ -20,10 +20,12 @@ from modelscan.formats.files import (
     RepositoryFile,
     Role,
     describe,
+    gguf_sets,
     is_projector,
     parts,
     projectors,
 )
+from modelscan.formats.quantization import canonical
 
 _PROJECTOR_FACTOR = 2  # its weights, and the same amount for its activations
 
@@ -72,11 +74,24 @@ def _projector(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
 
 def _gguf(plan: Plan, by_path: dict[str, WeightFile]) -> set[str]:
     chosen = _projector(plan, by_path)
-    for name in plan.files or [p for p in by_path if describe(p).format == "gguf"]:
+    for name in _names(plan, by_path) or [p for p in by_path if describe(p).format == "gguf"]:
         if name not in by_path:
             raise _absent(plan, name, by_path)
         chosen |= {name, *_shards(name, by_path)}
     return chosen
+
+
+def _names(plan: Plan, by_path: dict[str, WeightFile]) -> Sequence[str]:
+    """The plan's files; where their names are only expected, those of its quantization."""
+    absent = [name for name in plan.files if name not in by_path]
+    if not plan.files_expected or (plan.files and not absent):
+        return plan.files
+    mine = canonical(plan.quantization)
+    sets = gguf_sets(by_path.values())
+    files = next((files for label, files in sets if canonical(label) == mine), None)
+    if files is None:
+        raise _absent(plan, absent[0] if absent else f"in {plan.quantization}", by_path)
+    return [file.path for file in files]
 
 
 def _shards(name: str, by_path: Iterable[str]) -> set[str]:

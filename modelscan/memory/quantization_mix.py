@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from modelscan.core.architecture import Architecture, Tensor
 from modelscan.core.errors import UsageError
 from modelscan.formats.gguf_types import BY_NAME, tensor_bytes
-from modelscan.formats.quantization import canonical
+from modelscan.formats.quantization import canonical, is_dynamic
 
 # recipe -> base type; the exceptions per tensor are in the functions below.
 BASE = {
@@ -64,10 +64,9 @@ def dynamic_range(quantization: str) -> tuple[float, float] | None:
     ``UD-`` files choose a type per tensor. In 18 published ones the bits per weight are 0.90 to
     1.14 of the plain recipe's, and up to 1.23 of Q8_0's for ``UD-Q8_K_XL``.
     """
-    name = quantization.upper().replace("_", "-")
-    if not name.startswith("UD-"):
+    if not is_dynamic(quantization):
         return None
-    return (0.88, 1.27) if name.startswith("UD-Q8") else (0.88, 1.16)
+    return (0.88, 1.27) if "Q8" in quantization.upper() else (0.88, 1.16)
 
 
 def quantized(

@@ -137,7 +137,8 @@ def _repeated_bytes(architecture: Architecture, layer: Layer) -> float:
     latent = architecture.latent
     if layer.attention is Attention.MLA and latent:
         down = latent.kv_lora_rank + latent.rope_length + (latent.q_lora_rank or 0)
-        values += architecture.hidden * down + _indexer_values(architecture)
+        values += architecture.hidden * down
+        values += 0 if layer.borrows_index else _indexer_values(architecture)
     return values * _TWO_BYTES
 
 
@@ -181,8 +182,12 @@ def _vision_divides(architecture: Architecture, tensor: int) -> bool:
     return heads is not None and heads % tensor == 0
 
 
-def rope_table_bytes(architecture: Architecture, dtype_bytes: int) -> int:
+def rope_table_bytes(
+    architecture: Architecture, dtype_bytes: int, *, m_rope_lengths: int = 1
+) -> int:
     """Bytes of the cos/sin tables that engines compute: trained context x rotary size each.
+
+    ``m_rope_lengths``: factor by which an engine lengthens the table of multimodal positions.
 
     Llama-3.1-8B: 131,072 x 128 x 2 B = 32 MiB, which is the 14.99 GiB of the logs, against 14.96 of
     parameters. Linear scaling multiplies the length (Gemma-3: x 8, 512 MiB).
@@ -192,6 +197,7 @@ def rope_table_bytes(architecture: Architecture, dtype_bytes: int) -> int:
     extra = architecture.extra
     partial = float(extra.get("partial_rotary_factor", 1.0) or 1.0)
     lengths = float(extra.get("rope_linear_factor", 1.0)) + int(extra.get("rope_tables", 1)) - 1
+    lengths *= m_rope_lengths if extra.get("m_rope") else 1
     return round((architecture.context_tokens or 0) * rotary * partial * lengths) * dtype_bytes
 
 

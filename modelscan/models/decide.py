@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.jsonform import to_json
+from modelscan.core.units import format_bytes
 from modelscan.core.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def estimate_here(
     plan = decision.plan
     if plan is not None:
         text = f"{plan.quantization or plan.format} on {plan.backend}, as `plan` chooses here"
-        estimate = replace(plan.estimate, quantization=plan.quantization)
+        estimate = _known_to_fit(replace(plan.estimate, quantization=plan.quantization))
         return _assuming(estimate, text), decision
     assert decision.refusal is not None
     try:
@@ -109,6 +110,19 @@ def estimate_here(
     text = f"there is no plan for {machine.where} ({reason}): best-quality variant estimated"
     unfit = replace(estimate, verdict=decision.verdict, within_margin=False, speed=None)
     return _assuming(unfit, text), decision
+
+
+def _known_to_fit(estimate: Estimate) -> Estimate:
+    """``unknown`` where the upper end of a size range does not fit: only the file's size tells."""
+    from modelscan.planner.feasibility import worst_case_overflows
+
+    if not worst_case_overflows(estimate):
+        return estimate
+    low, high = format_bytes(estimate.low_bytes), format_bytes(estimate.high_bytes)
+    text = f"between {low} and {high}: whether it fits depends on the size of the file"
+    return replace(
+        estimate, verdict=Verdict.UNKNOWN, within_margin=False, warnings=(*estimate.warnings, text)
+    )
 
 
 def _assuming(estimate: Estimate, text: str) -> Estimate:

@@ -35,7 +35,9 @@ def fit_of(model: Model, machine: Machine, config: Config, *, brief: bool = Fals
     """
     wishes = default_wishes(config)
     try:
-        decision = decide_here(machine, from_model(model, config, wishes), wishes, brief=brief)
+        decision = decide_here(
+            machine, from_model(model, config, wishes, ask=not brief), wishes, brief=brief
+        )
     except ModelscanError as error:  # its files cannot be read
         return Fit(Verdict.UNKNOWN, None, None, machine.where, reason=error.message,
                    command=error.hint)  # fmt: skip

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.plan import Candidate, Publisher, ResolvedModel
-from modelscan.engines.version_tables import listed_anywhere
-from modelscan.formats.quantization import bits_per_weight, canonical
+from modelscan.formats.gguf_naming import labels_four_bit_floats
+from modelscan.formats.quantization import bits_per_weight, canonical, means
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
-from modelscan.memory.shape import from_config
+from modelscan.models.catalog_shape import shape_of, stated_quantization
+from modelscan.models.expected_variants import FOUR_BIT_FLOATS, unconfirmed, with_expected
 from modelscan.models.quantization_quality import quality
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import Architecture, ModelShape
+    from modelscan.core.architecture import Architecture
     from modelscan.core.model import Model, Variant
     from modelscan.core.workload import Workload
     from modelscan.state.config import Config
 
-COUNTED = ("user", "huggingface", "modelscope", "llmfit")  # sources of parameters
-PACKAGED = "configs"  # the source of configs that are not the repository's own file
 ENGINE_FORMATS = ("safetensors", "gguf")
 _SIMILAR = 3
 # Lower bound by parameters: prediction layers are counted but not loaded (2 % of DeepSeek-R1);
@@ -41,11 +39,16 @@ def from_name(text: str, config: Config, workload: Workload) -> ResolvedModel:
     """Resolve a catalog name. Raises UsageError (exit 2) for unknown or ambiguous ones."""
     from modelscan.catalog.search.lookup import find_model
 
-    return from_model(find_model(text, config.paths), config, workload)
+    return from_model(find_model(text, config.paths), config, workload, ask=True)
 
 
-def from_model(model: Model, config: Config, workload: Workload) -> ResolvedModel:
-    """Every variant of a catalog model that an engine here can load."""
+def from_model(
+    model: Model, config: Config, workload: Workload, *, ask: bool = False
+) -> ResolvedModel:
+    """Every variant of a catalog model that an engine here can load.
+
+    ``ask``: online, a hub is queried for unknown file lists and an unknown config.json.
+    """
     if any(
         v.source == "local_path" for v in model.variants
     ):  # bundled with modelscan, or added by a user
@@ -58,10 +61,19 @@ def from_model(model: Model, config: Config, workload: Workload) -> ResolvedMode
             id=model.id, name=model.name, task=model.task or "chat", candidates=(), model=model,
             closed=True, alternatives=_open_models_like(model, config),
         )  # fmt: skip
+    from modelscan.models.hub_facts import with_hub_facts
+
+    notes: tuple[str, ...] = ()
+    if ask and not config.offline:
+        from modelscan.models.ask_hub import ask as ask_hub
+
+        notes = ask_hub(model, config, canonical(_original(model)) in FOUR_BIT_FLOATS)
+    model = with_hub_facts(model, config.paths)
     original = _original(model)
     source = workload.source or config.source
     variants = _from_source(model.variants, source, explicit=workload.source is not None)
     labelled = [_labelled(variant, original) for variant in variants]
+    labelled = list(with_expected(model, labelled, original))
     chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])
     sized = [
         v
@@ -78,13 +90,28 @@ def from_model(model: Model, config: Config, workload: Workload) -> ResolvedMode
             for variant in sized
         ),
         model=model,
-        warnings=tuple(_warnings(labelled, chosen)),
-        unlisted=_repositories(v for v in labelled if v.format == "gguf" and not v.quantization),
+        notes=notes,
+        unlisted=_unlisted(labelled, chosen, workload.quantization),
         unsized=_repositories(v for v in chosen if v not in sized),
         other_formats=tuple(
             dict.fromkeys(v.format for v in labelled if v.format not in ENGINE_FORMATS)
         ),
     )
+
+
+def _unlisted(
+    variants: Sequence[Variant], chosen: Sequence[Variant], quantization: str | None
+) -> tuple[str, ...]:
+    """GGUF repositories that may have files in addition to ``chosen``.
+
+    A repository with expected files counts only if they lack the requested format.
+    """
+    names = (v for v in variants if v.format == "gguf" and not v.quantization)
+    unlisted = dict.fromkeys(v.repo for v in names)
+    expected = unconfirmed(variants)
+    if quantization and not any(means(quantization, v.quantization, v.format) for v in chosen):
+        return tuple(dict.fromkeys((*unlisted, *expected)))
+    return tuple(repo for repo in unlisted if repo not in expected)
 
 
 def _repositories(variants: Iterable[Variant]) -> tuple[str, ...]:
@@ -125,7 +152,7 @@ def _original(model: Model) -> str:
     """
     method = None
     if model.architecture is not None:
-        method = quantization_method(_quantization_config(model.architecture))
+        method = quantization_method(stated_quantization(model.architecture))
     return canonical(method) or _main_format(model.variants) or "BF16"
 
 
@@ -137,13 +164,6 @@ def _main_format(variants: Sequence[Variant]) -> str | None:
     if any(name.lower() in main.lower() for name in names):
         return None
     return max(names, key=lambda name: bits_per_weight(name) or 0.0, default=None)
-
-
-def _quantization_config(config: Mapping[str, Any]) -> Any:
-    for holder in (config, config.get("text_config") or {}):
-        if isinstance(holder, Mapping) and holder.get("quantization_config"):
-            return holder["quantization_config"]
-    return None
 
 
 def _labelled(variant: Variant, original: str) -> Variant:
@@ -195,94 +215,16 @@ def _publisher(variant: Variant, variants: Sequence[Variant]) -> Publisher:
     return "known" if owner in _PUBLISHERS else "other"
 
 
-def _standing(variant: Variant, makers: str) -> tuple[bool, int, bool, bool, str]:
+def _standing(variant: Variant, makers: str) -> tuple[bool, bool, bool, int, bool, bool, str]:
     owner = _owner(variant)
     rank = _PUBLISHERS.index(owner) if owner in _PUBLISHERS else len(_PUBLISHERS)
     dynamic = (variant.quantization or "").upper().startswith("UD-")
-    return (owner != makers, rank, dynamic, variant.weight_bytes is None, variant.repo)
-
-
-def shape_of(
-    model: Model, variant: Variant, read: Callable[[], Architecture] | None = None
-) -> ModelShape:
-    """The shape of one variant: from its architecture if known, else from the parameter count.
-
-    ``read`` returns the architecture of the model's own config, which variants share.
-    """
-    if model.architecture is not None:
-        try:
-            config = _config_for(own_config(model), variant)
-            shape = from_config(
-                config,
-                quantization=canonical(variant.quantization),
-                weight_bytes=variant.weight_bytes,
-                parameters=model.parameters if _counted(model) else None,
-                format=variant.format,
-                architecture=read() if read and config is model.architecture else None,
-            )
-            return _with_context(shape, model.limits.context_tokens)
-        except UsageError:
-            pass  # the config or format is not supported: estimate it by its parameters
-    parameters = model.parameters or variant.parameters
-    if not parameters:
-        raise NotDeployableError(f"the size of {variant.repo} is not known", code="unknown_size")
-    from modelscan.models.shape_from_parameter_count import shape_by_parameters
-
-    return shape_by_parameters(
-        parameters,
-        active_parameters=model.active_parameters,
-        context_tokens=model.limits.context_tokens,
-        file_format=variant.format,
-        quantization=canonical(variant.quantization),
-        weight_bytes=variant.weight_bytes,
+    expected = variant.listing == "expected"
+    four_bits = canonical(variant.quantization) == "MXFP4"
+    unnamed = expected and (
+        not variant.files if not four_bits else not labels_four_bit_floats(variant.repo)
     )
-
-
-def own_config(model: Model) -> Mapping[str, Any]:
-    """The catalog's config; without class names that are not the model's own.
-
-    Packages of configs abbreviate some: one that no engine lists is not the repository's.
-    """
-    config = model.architecture or {}
-    origin = model.provenance.get("architecture")
-    classes = config.get("architectures")
-    packaged = origin is not None and origin.source == PACKAGED
-    if not packaged or not isinstance(classes, (list, tuple)) or listed_anywhere(tuple(classes)):
-        return config
-    return {key: value for key, value in config.items() if key != "architectures"}
-
-
-def _counted(model: Model) -> bool:
-    """Whether a source counted the parameters: the 8B in a name or a recipe is rounded."""
-    origin = model.provenance.get("parameters")
-    return origin is None or origin.source in COUNTED
-
-
-def _with_context(shape: ModelShape, context_tokens: int | None) -> ModelShape:
-    """The catalog's context if the architecture does not state the trained context."""
-    if shape.architecture.context_tokens or not context_tokens:
-        return shape
-    architecture = replace(shape.architecture, context_tokens=context_tokens)
-    return replace(shape, architecture=architecture)
-
-
-def _config_for(config: Mapping[str, Any], variant: Variant) -> Mapping[str, Any]:
-    """The bundled config, without its own quantization if this variant has another one."""
-    own = canonical(quantization_method(_quantization_config(config)))
-    quantization = canonical(variant.quantization)
-    if own is None or quantization is None or own == quantization:
-        return config
-    stripped = {key: value for key, value in config.items() if key != "quantization_config"}
-    inner = stripped.get("text_config")
-    if isinstance(inner, Mapping) and "quantization_config" in inner:
-        stripped["text_config"] = {k: v for k, v in inner.items() if k != "quantization_config"}
-    return stripped
-
-
-def _warnings(variants: list[Variant], chosen: list[Variant]) -> Iterable[str]:
-    unlisted = [v.repo for v in variants if v.format == "gguf" and not v.quantization]
-    if unlisted and not any(variant.format == "gguf" for variant in chosen):
-        yield (
-            f"{unlisted[0]} has GGUF files, but their names are not known offline: "
-            f"modelscan plan hf:{unlisted[0]}"
-        )
+    return (
+        expected, unnamed, owner != makers, rank, dynamic, variant.weight_bytes is None,
+        variant.repo,
+    )  # fmt: skip

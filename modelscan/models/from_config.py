@@ -15,6 +15,7 @@ from modelscan.engines.registry import engine
 from modelscan.engines.support_rules import SPEECH
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import NAMES, canonical, quantization
+from modelscan.formats.quantization import label as quantization_label
 from modelscan.memory.architecture.encoder_decoder import is_encoder_decoder
 from modelscan.memory.shape import from_config
 from modelscan.models.local_files import safetensors_files
@@ -104,7 +105,7 @@ def _require_known(name: str | None) -> None:
 
 def label(shape: ModelShape) -> str | None:
     """The displayed quantization: upper case; the plain dtype if nothing is quantized."""
-    return canonical(shape.quantization or shape.architecture.dtype or "BF16")
+    return quantization_label(shape.quantization or shape.architecture.dtype or "BF16")
 
 
 def config_task(config: Mapping[str, Any], architecture: Architecture, folder: Path | None) -> str:

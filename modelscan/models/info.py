@@ -17,6 +17,7 @@ from modelscan.core.model import (
     Variant,
 )
 from modelscan.models.fit import fit_of
+from modelscan.models.hub_facts import with_hub_facts
 
 if TYPE_CHECKING:
     from modelscan.core.machine import Machine
@@ -39,8 +40,8 @@ class ModelFacts:
     active_parameters: int | None
     capabilities: Capabilities
     limits: TokenLimits
-    modalities_in: tuple[str, ...]
-    modalities_out: tuple[str, ...]
+    modalities_in: tuple[str, ...] | None
+    modalities_out: tuple[str, ...] | None
     knowledge: str | None
     release_date: str | None
     last_updated: str | None
@@ -132,7 +133,9 @@ def find_comparison(
 
 
 def _facts_of(model: Model, machine: Machine, config: Config) -> dict[str, Any]:
-    """The fields of ``ComparedModel``."""
+    """The fields of ``ComparedModel``; the variants with a hub's stored answers."""
+    fit = fit_of(model, machine, config)
+    model = with_hub_facts(model, config.paths)
     facts = {field.name: getattr(model, field.name) for field in fields(ModelFacts)}
     return {
         "model": ModelFacts(**facts),
@@ -143,7 +146,7 @@ def _facts_of(model: Model, machine: Machine, config: Config) -> dict[str, Any]:
         "provenance": {name: _origin(p) for name, p in sorted(model.provenance.items())},
         "architecture": model.architecture,
         "deployable": not is_closed(model),
-        "fit": fit_of(model, machine, config),
+        "fit": fit,
     }
 
 

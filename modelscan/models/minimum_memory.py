@@ -12,7 +12,8 @@ from modelscan.catalog.sizing import MinimumMemory, bits_of, lower_bound_memory
 from modelscan.core.errors import ModelscanError
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate
-from modelscan.models.from_catalog import ENGINE_FORMATS, shape_of
+from modelscan.models.catalog_shape import shape_of
+from modelscan.models.from_catalog import ENGINE_FORMATS
 
 if TYPE_CHECKING:
     from modelscan.core.model import Model, Variant

@@ -26,6 +26,15 @@ def load_subject(
     network is needed and ``--offline`` is set. A model with closed weights has ``closed`` set: the
     planner refuses it.
     """
+    model = _resolved(text, config, workload, cached=cached)
+    if not workload.parameters:
+        return model
+    from modelscan.models.named_files import with_named_files
+
+    return with_named_files(model, workload)
+
+
+def _resolved(text: str, config: Config, workload: Workload, *, cached: bool) -> ResolvedModel:
     if text.strip() == DEMO:
         return _demo(workload)
     reference = parse_reference(text)

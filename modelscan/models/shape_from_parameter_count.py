@@ -23,7 +23,7 @@ from modelscan.core.errors import UsageError
 from modelscan.core.units import format_count
 from modelscan.formats.quantization import bits_per_weight
 from modelscan.memory import weights, weights_gguf
-from modelscan.memory.quantization_mix import quantized
+from modelscan.memory.quantization_mix import dynamic_range, quantized
 from modelscan.memory.tensor_table import tensor_table
 from modelscan.memory.weight_formats import WeightFormat, weight_format
 
@@ -72,15 +72,15 @@ def shape_by_parameters(
     total = weight_bytes or round(parameters * bits / 8)
     base = _reference(like, file_format, quantization)
     scale = total / max(1, base.weights.total_bytes)
-    spread = 0 if weight_bytes else round(_SPREAD * total)
+    low, high = _spread(quantization) if weight_bytes is None else (1.0, 1.0)
     known_weights = replace(
         _scaled(base.weights, scale),
         total_bytes=total,
         basis="range",
         parameters=parameters,
         active_parameters=active_parameters or parameters,
-        low_bytes=total - spread,
-        high_bytes=total + spread,
+        low_bytes=round(low * total),
+        high_bytes=round(high * total),
     )
     return ModelShape(
         architecture=replace(base.architecture, context_tokens=context_tokens),
@@ -91,6 +91,12 @@ def shape_by_parameters(
             Tensor(t.name, t.shape, t.type, round(t.size_bytes * scale)) for t in base.tensors
         ),
     )
+
+
+def _spread(quantization: str | None) -> tuple[float, float]:
+    """Bounds of the weights as factors of parameters x bits per weight."""
+    low, high = (dynamic_range(quantization) if quantization else None) or (1.0, 1.0)
+    return min(low, 1 - _SPREAD), max(high, 1 + _SPREAD)
 
 
 def _like(parameters: int, active: int | None) -> _Typical:

@@ -16,6 +16,7 @@ from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.machine import EngineHere, Machine
 from modelscan.core.plan import Decision, Missing, Plan, Refusal, ResolvedModel
 from modelscan.core.verdict import Verdict
+from modelscan.engines.owned_options import check_parameters
 from modelscan.engines.registry import engine
 from modelscan.planner import describe, hardware, refuse
 from modelscan.planner.attempts import ENOUGH_TO_SHOW, Attempts
@@ -52,13 +53,15 @@ def decide(
     ``explain=False`` omits alternatives, missing engines and required hardware and never changes
     the choice; ``everything`` returns every option that fits as an alternative; ``brief`` computes
     only the verdict of a refusal. Raises NotDeployableError where a repository's own code would run
-    without ``--allow-unsafe``, UsageError for options that contradict each other.
+    without ``--allow-unsafe``, UsageError for options that contradict each other, and
+    for those that modelscan sets itself (address, key, model).
     """
     task = "embedding" if wishes.embedding else model.task
     early = refuse.closed_refusal(model) or refuse.task_refusal(model, task)
     if early is not None:
         return Decision(plan=None, refusal=early)
     refuse.remote_code(model, wishes)
+    check_parameters(wishes.parameters, wishes.backend)
     wishes = apply_user_flags(wishes)
     case = PlanningContext(
         machine=machine,
@@ -176,7 +179,7 @@ def _refusal(
         model=model.id,
         verdict=verdict,
         code=code,
-        reasons=tuple(dict.fromkeys((*gaps, *reasons))),
+        reasons=tuple(dict.fromkeys((*gaps, *reasons, *model.notes))),
         needed_bytes=needed,
         available_bytes=describe.most_available(case.inventory),
         required=hardware.required(model, case) if explain and size_matters else (),

@@ -60,7 +60,7 @@ def plan(
         parameters=render(fitting.chosen),
         env=environment(launch, wishes, option.gpus, every),
         estimate=_estimate(fitting, case),
-        reasons=tuple(reasons(fitting, case, misses, len(model.candidates))),
+        reasons=(*reasons(fitting, case, misses, len(model.candidates)), *model.notes),
         task=case.task,
         format=variant.format,
         revision=variant.revision,
@@ -70,15 +70,34 @@ def plan(
         support=option.support.kind or "forced",
         offload=fitting.offload if option.gpus else "cpu",
         within_margin=fitting.within_margin,
+        files_expected=variant.listing == "expected",
     )
 
 
 def _estimate(fitting: FittingOption, case: PlanningContext) -> Estimate:
-    """The estimate, with a warning if this build of the engine leaves GPUs unused."""
-    note = fitting.option.engine.note
-    if note is None or not case.inventory.gpus:
+    """The estimate, with a warning if this build of the engine leaves GPUs unused, and one if the
+    context is shorter than requested.
+    """
+    notes = [_capped(fitting, case)]
+    if case.inventory.gpus:
+        notes.append(fitting.option.engine.note)
+    new = tuple(note for note in notes if note is not None)
+    if not new:
         return fitting.estimate
-    return replace(fitting.estimate, warnings=(*fitting.estimate.warnings, note))
+    return replace(fitting.estimate, warnings=(*fitting.estimate.warnings, *new))
+
+
+def _capped(fitting: FittingOption, case: PlanningContext) -> str | None:
+    wanted, target = case.wishes.context_tokens, fitting.target_tokens
+    if wanted is None or wanted <= target:
+        return None
+    one = engine(fitting.option.backend)
+    by = f" (--param {one.option_names.positions[0]}=…)" if one.option_names.positions else ""
+    return (
+        f"context {format_tokens(target)} instead of the requested {format_tokens(wanted)}: the "
+        f"model was trained for {format_tokens(target)}, and {one.title} serves no more without "
+        f"scaled positions{by}"
+    )
 
 
 def _must_hide(fitting: FittingOption, case: PlanningContext) -> bool:
@@ -98,6 +117,7 @@ def reasons(
     """Reasons for the quantization, engine, devices and context, notes, and the expected speed."""
     lines = [_quantization(fitting, variants), *_publisher(fitting)]
     lines += [f"not {miss.reason}" for miss in _better(fitting, misses)]
+    lines += _files(fitting)
     lines.append(_engine(fitting, case))
     lines.append(_devices(fitting, case))
     lines.append(_context(fitting, case))
@@ -144,6 +164,22 @@ def _loss(candidate: object) -> float:
     return quality.loss if quality else 0.0
 
 
+def _files(fitting: FittingOption) -> list[str]:
+    """What is not known of the files: their names and sizes, where no list was read."""
+    candidate = fitting.option.candidate
+    variant, weights = candidate.variant, candidate.shape.weights
+    if variant.format != "gguf" or variant.weight_bytes or variant.source == "local_path":
+        return []
+    size = format_bytes(weights.total_bytes)
+    if weights.low_bytes is not None and weights.high_bytes is not None:
+        size = f"{format_bytes(weights.low_bytes)} to {format_bytes(weights.high_bytes)}"
+    computed = f"the size of {variant.quantization} ({size}) is computed from the model's sizes"
+    if variant.listing != "expected":
+        return [computed]
+    name = f"the name {variant.files[0].path} is" if variant.files else "that it has this format is"
+    return [f"{computed}; the files of {variant.repo} are not known here: {name} expected"]
+
+
 def _engine(fitting: FittingOption, case: PlanningContext) -> str:
     option = fitting.option
     recipe = "; the catalog has a recipe for it" if option.recommended else ""
@@ -180,7 +216,7 @@ def _devices(fitting: FittingOption, case: PlanningContext) -> str:
 
 
 def _assumed(case: PlanningContext) -> str:
-    """The host memory of simulated hardware, which nobody measured."""
+    """The host memory of simulated hardware, which is assumed, not measured."""
     memory = case.inventory.host.memory_bytes
     if not case.inventory.simulated or not memory or _unified(case.inventory):
         return ""
@@ -217,7 +253,8 @@ def _share(name: str, device: DeviceEstimate) -> str:
 def _context(fitting: FittingOption, case: PlanningContext) -> str:
     estimate = fitting.estimate
     trained = fitting.option.candidate.shape.architecture.context_tokens
-    origin = "as requested" if case.wishes.context_tokens else "chosen"
+    wanted = case.wishes.context_tokens
+    origin = "as requested" if wanted and wanted <= fitting.target_tokens else "chosen"
     text = f"context {format_tokens(estimate.context_tokens)} {origin}"
     if trained:
         text += f", the model was trained for {format_tokens(trained)}"

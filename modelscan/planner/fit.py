@@ -17,6 +17,7 @@ from modelscan.planner.feasibility import (
     host_free,
     target_context,
 )
+from modelscan.planner.long_context import served_context
 from modelscan.planner.offload import offload_contexts, offloaded
 from modelscan.planner.trial import Trial
 
@@ -53,6 +54,7 @@ def fit(
     available = available_bytes(option.gpus, case.inventory)
     least = least_bytes(option, case)
     target = target_context(option.candidate.shape.architecture, case.wishes, case.task)
+    target = served_context(option, case, target)
     trial = Trial(option, case, target)
     if least <= available and whole is None:
         fitting = _whole(trial)

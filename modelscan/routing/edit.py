@@ -1,8 +1,9 @@
 """Edits of the routing file's text. Pure: text in, text out.
 
 Only the lines of our own entry change; all other bytes (comments, blank lines, quoting, order)
-stay. YAML nodes give the positions. The result is parsed again to check it: if the file's style
-does not allow a line edit (flow style, anchors), ruamel's round trip is used.
+stay. YAML nodes give the positions. Every result is read again and compared with what it must
+say; if the file's style does not allow a line edit (flow style, anchors), ruamel's round trip is
+used.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
+from modelscan.core.yaml_reader import YamlDocument, YamlProblem, read_yaml, yaml_nodes
 from modelscan.routing import textnodes as nodes
 
 HEADER = "# Where each model is served. Written by modelscan; your own entries and comments stay.\n"
@@ -37,9 +39,8 @@ def entry_fields(route: Route) -> dict[str, Any]:
 def put(text: str, fields: Mapping[str, Any]) -> str:
     """The text with the entry added, or updated if one has the same name; its other fields stay."""
     data = load_plain(text)
-    if not data:
-        start = text if text.strip() else HEADER
-        return _joined(start) + _fresh(fields)
+    if data is None or data == {}:
+        return _first(text, fields)
     expected = _put_data(_copy(data), fields)
     return _checked(text, expected, lambda: nodes.put_text(text, fields), _put_data, fields)
 
@@ -54,30 +55,43 @@ def drop(text: str, name: str) -> str:
                     {"name": name})  # fmt: skip
 
 
-def load_plain(text: str) -> Any:
-    """The file as plain data. Raises UsageError with the line of a syntax error."""
-    import yaml
-
+def read_document(text: str, where: str = "the routing file") -> YamlDocument:
+    """The file's values and their lines. Raises UsageError with the line of an error."""
     try:
-        return yaml.load(text, Loader=_loader())  # noqa: S506 - a SafeLoader, in C if available
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}: " if mark else ""
-        problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
+        return read_yaml(text)
+    except YamlProblem as error:
         raise UsageError(
-            f"the routing file is not valid YAML: {line}{problem}",
-            hint="modelscan config get routing_file",
+            f"{where} is not valid YAML: {error}",
+            hint=error.hint or "modelscan config get routing_file",
             code="routing_file",
-            details={"line": mark.line + 1 if mark else None},
+            details={"line": error.line},
         ) from error
-    except RecursionError as error:
-        raise UsageError("the routing file is nested too deeply", code="routing_file") from error
 
 
-def _loader() -> Any:
-    import yaml
+def load_plain(text: str) -> Any:
+    """The file's values. Raises UsageError like ``read_document``."""
+    return read_document(text).value
 
-    return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+def _first(text: str, fields: Mapping[str, Any]) -> str:
+    """The first entry of a file that says nothing yet (``{}``, ``null``, comments only)."""
+    rest = _without(text, yaml_nodes(text))
+    edited = _joined(rest if rest.strip() else HEADER) + _fresh(fields)
+    if not _reads_as(edited, _put_data({"version": 1, "routing": {"mode": "direct"}}, fields)):
+        raise _not_editable("write it again: modelscan config get routing_file")
+    return edited
+
+
+def _without(text: str, node: Any) -> str:
+    """The text without its only, empty value."""
+    if node is None or node.start_mark.line != node.end_mark.line:
+        return text
+    lines = text.splitlines(keepends=True)
+    if node.start_mark.line < len(lines):
+        line, start, end = lines[node.start_mark.line], node.start_mark.column, node.end_mark.column
+        kept = line[:start].rstrip() + " " + line[end:].lstrip(" ")
+        lines[node.start_mark.line] = kept.lstrip(" ") if not kept[:1].strip() else kept
+    return "".join(lines)
 
 
 def _fresh(fields: Mapping[str, Any]) -> str:
@@ -103,12 +117,16 @@ def _checked(
         return edited
     edited = _round_trip(text, data_edit, fields)
     if not _reads_as(edited, expected):
-        raise UsageError(
-            "the routing file cannot be edited without changing your own entries",
-            hint="write routing.direct.providers as a plain block list",
-            code="routing_file",
-        )
+        raise _not_editable("write routing.direct.providers as a plain block list")
     return edited
+
+
+def _not_editable(hint: str) -> UsageError:
+    return UsageError(
+        "the routing file cannot be edited without changing your own entries",
+        hint=hint,
+        code="routing_file",
+    )
 
 
 def _reads_as(text: str, expected: Any) -> bool:
@@ -120,15 +138,19 @@ def _reads_as(text: str, expected: Any) -> bool:
 
 def _round_trip(text: str, edit: Callable[[Any, Mapping[str, Any]], Any], fields: Any) -> str:
     from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.indent(mapping=2, sequence=4, offset=2)
-    data = yaml.load(text)
-    edit(data, fields)
     stream = io.StringIO()
-    yaml.dump(data, stream)
+    try:
+        data = yaml.load(text)
+        edit(data, fields)
+        yaml.dump(data, stream)
+    except (YAMLError, ValueError, RecursionError) as error:  # what only the other reader refuses
+        raise _not_editable("write routing.direct.providers as a plain block list") from error
     return stream.getvalue()
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
-from modelscan.routing.edit import drop, entry_fields, load_plain, put
-from modelscan.routing.schema import Finding, RoutingFile, parse
+from modelscan.core.yaml_reader import MAX_CHARACTERS
+from modelscan.routing.edit import drop, entry_fields, put, read_document
+from modelscan.routing.schema import Finding, RoutingFile, parse_document
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
 
@@ -17,9 +19,11 @@ from modelscan.state.locks import hold
 def load(path: Path) -> RoutingFile:
     """Read the file; a missing file has no entries. Raises UsageError if it is not valid YAML."""
     text = _read(path)
-    if text is None:
-        return dataclasses.replace(parse(None), exists=False)
-    return parse(load_plain(text))
+    return dataclasses.replace(_parsed(path, text or ""), exists=text is not None)
+
+
+def _parsed(path: Path, text: str) -> RoutingFile:
+    return parse_document(read_document(text, str(path)))
 
 
 def check(path: Path) -> RoutingFile:
@@ -38,24 +42,43 @@ def add_route(path: Path, route: Route) -> None:
     Raises UsageError if an entry of that name has no ``deployment`` or another one.
     """
 
-    def change(text: str) -> str:
-        entry = parse(load_plain(text)).route(route.name)
-        if entry is not None and entry.deployment != route.deployment:
-            raise UsageError(
-                f"the routing file has an entry '{route.name}' that belongs to another owner",
-                hint=f"choose another --name, or --no-route; see modelscan route show {route.name}",
-                code="route_conflict",
-            )
-        return put(text, entry_fields(route))
+    _change(path, lambda text: _with_route(path, text, route))
 
-    _change(path, change)
+
+def check_addable(path: Path, route: Route) -> None:
+    """Raise what ``add_route`` would raise, without a change: called before an engine starts."""
+    _with_route(path, _read(path) or "", route)
+
+
+def _with_route(path: Path, text: str, route: Route) -> str:
+    file = _parsed(path, text)
+    entry = file.route(route.name)
+    if entry is not None and entry.deployment != route.deployment:
+        raise UsageError(
+            f"the routing file has an entry '{route.name}' that belongs to another owner",
+            hint=f"choose another --name, or --no-route; see modelscan route show {route.name}",
+            code="route_conflict",
+        )
+    if file.broken:
+        raise _broken(path, file.broken[0])
+    return put(text, entry_fields(route))
+
+
+def _broken(path: Path, finding: Finding) -> UsageError:
+    line = "" if finding.line is None else f"line {finding.line}: "
+    return UsageError(
+        f"{path}: {line}{finding.message}",
+        hint=finding.hint or "modelscan route validate",
+        code="routing_file",
+        details={"line": finding.line, "where": finding.where},
+    )
 
 
 def remove_route(path: Path, name: str, *, deployment: str | None = None) -> bool:
     """Remove an entry. False if there is none, or if it does not belong to ``deployment``."""
 
     def change(text: str) -> str:
-        entry = parse(load_plain(text)).route(name)
+        entry = _parsed(path, text).route(name)
         if entry is None or (deployment is not None and entry.deployment != deployment):
             return text
         return drop(text, name)
@@ -78,7 +101,7 @@ def _set_enabled(path: Path, name: str, enabled: bool, deployment: str | None) -
 
     def change(text: str) -> str:
         nonlocal exists
-        entry = parse(load_plain(text)).route(name)
+        entry = _parsed(path, text).route(name)
         if entry is None or (deployment is not None and entry.deployment != deployment):
             return text
         exists = True
@@ -107,15 +130,23 @@ def _change(path: Path, change: Callable[[str], str]) -> bool:
 
 
 def _read(path: Path) -> str | None:
+    """The file's text; None if there is no file. Raises UsageError for anything else."""
     try:
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            raise _unreadable(path, "it is not a file")  # a pipe would never end
         with open(path, encoding="utf-8", newline="") as stream:
-            return stream.read()
+            return stream.read(MAX_CHARACTERS + 1)
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UsageError(
-            f"cannot read the routing file {path}: {reason}",
-            hint="modelscan config get routing_file",
-            code="routing_file",
-        ) from error
+    except UnicodeDecodeError as error:
+        raise _unreadable(path, "it is not UTF-8 text") from error
+    except OSError as error:
+        raise _unreadable(path, error.strerror or str(error)) from error
+
+
+def _unreadable(path: Path, reason: str) -> UsageError:
+    return UsageError(
+        f"cannot read the routing file {path}: {reason}",
+        hint="modelscan config get routing_file",
+        code="routing_file",
+    )

@@ -6,22 +6,29 @@ writes ``plano_proxy`` and ``plano_embedded``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from modelscan.core.errors import UsageError
+from modelscan.core.nearest import nearest
 from modelscan.core.route import MODES, ROUTE_TYPES, Route
+from modelscan.core.yaml_reader import YamlDocument
 from modelscan.net.address import is_loopback
+from modelscan.routing.format import (
+    UNUSED,
+    DirectFields,
+    ProviderFields,
+    RoutingDocument,
+    RoutingFields,
+    keys_of,
+)
 from modelscan.state.secrets import check_reference
 
 VERSION = 1
 MODE_ALIASES = {"proxy": "plano_proxy", "embedded": "plano_embedded"}
-ENTRY_FIELDS = (
-    "name", "type", "base_url", "model", "served_model", "api_key", "context_tokens", "tags",
-    "deployment", "enabled",
-)  # fmt: skip
 _REQUIRED = ("name", "type", "base_url", "model")
 
 
@@ -38,7 +45,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class RoutingFile:
-    """A parsed routing file: its entries in order, and its findings."""
+    """A parsed routing file: its entries in order, and its findings.
+
+    ``broken``: the findings for which the file is not edited: its form is wrong, so that an edit
+    could change what its owner meant.
+    """
 
     mode: str
     routes: tuple[Route, ...]
@@ -46,6 +57,7 @@ class RoutingFile:
     fallback: bool
     findings: tuple[Finding, ...]
     exists: bool = True
+    broken: tuple[Finding, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
@@ -57,23 +69,68 @@ class RoutingFile:
         return next((r for r in self.routes if r.name == name), None)
 
 
+def parse_document(document: YamlDocument) -> RoutingFile:
+    """The typed file, with the line of every finding. Never raises."""
+    file = parse(document.value)
+    lines = {f: replace(f, line=document.line(_path(f.where))) for f in file.findings}
+    findings = tuple(lines[f] for f in file.findings)
+    return replace(file, findings=findings, broken=tuple(lines[f] for f in file.broken))
+
+
+def _path(where: str) -> tuple[str | int, ...]:
+    """``routing.direct.providers[0].name`` as a path of keys and numbers."""
+    steps = re.findall(r"\[(\d+)\]|([^.\[\]]+)", where)
+    return tuple(int(number) if number else key for number, key in steps)
+
+
 def parse(data: Any) -> RoutingFile:
     """The typed file. Never raises: every problem becomes a finding."""
-    if data is None:
+    if data is None or data == {}:
         return RoutingFile("direct", (), None, False, ())
     findings: list[Finding] = []
     top = _mapping(data, "the file", findings)
+    findings += _unknown_keys(top, "", keys_of(RoutingDocument))
     findings += _version(top)
     routing = _mapping(top.get("routing"), "routing", findings)
+    findings += _unknown_keys(routing, "routing", keys_of(RoutingFields))
+    findings += _routing_kinds(routing)
     mode = _mode(routing, findings)
     direct = _mapping(routing.get("direct"), "routing.direct", findings)
+    findings += _unknown_keys(direct, "routing.direct", keys_of(DirectFields))
     entries = _sequence(direct.get("providers"), "routing.direct.providers", findings)
     routes = [route for i, entry in enumerate(entries) if (route := _entry(entry, i, findings))]
     default = direct.get("default_provider")
+    if default is not None and not isinstance(default, str):
+        findings.append(_wrong_kind("routing.direct.default_provider", "text", default))
+        default = None
+    broken = tuple(f for f in findings if f.level == "error")
     fallback = routing.get("fallback") is True
     findings += _relations(mode, routes, default, fallback, routing)
-    default_name = default if isinstance(default, str) else None
-    return RoutingFile(mode, tuple(routes), default_name, fallback, tuple(findings))
+    return RoutingFile(mode, tuple(routes), default, fallback, tuple(findings), broken=broken)
+
+
+def _unknown_keys(values: Mapping[str, Any], where: str, keys: Sequence[str]) -> Iterator[Finding]:
+    for key in values:
+        if key in keys:
+            continue
+        near = nearest(str(key), keys)
+        hint = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(keys)}"
+        place = f"{where}.{key}" if where else str(key)
+        yield Finding("error", place, f"{where or 'the file'}: unknown key '{key}'", hint)
+
+
+def _routing_kinds(routing: Mapping[str, Any]) -> Iterator[Finding]:
+    if "fallback" in routing and not isinstance(routing["fallback"], bool):
+        yield _wrong_kind("routing.fallback", "true or false", routing["fallback"])
+    for key in UNUSED:
+        if routing.get(key):
+            yield Finding("warning", f"routing.{key}", f"this release does not use routing.{key}")
+
+
+def _wrong_kind(where: str, kind: str, value: Any) -> Finding:
+    scalar = isinstance(value, (bool, int, float))
+    hint = f'quote it: {where.rpartition(".")[2]}: "…"' if kind == "text" and scalar else None
+    return Finding("error", where, f"{where} must be {kind}, not {_kind(value)}", hint)
 
 
 def _mapping(value: Any, where: str, findings: list[Finding]) -> Mapping[str, Any]:
@@ -95,19 +152,27 @@ def _sequence(value: Any, where: str, findings: list[Finding]) -> Sequence[Any]:
 
 
 def _kind(value: Any) -> str:
-    return {str: "text", int: "a number", float: "a number", bool: "a boolean", list: "a list"}.get(
-        type(value), type(value).__name__
+    if value is None:
+        return "empty"
+    return {str: "text", int: "a number", float: "a number", bool: "true or false"}.get(
+        type(value), "a list" if isinstance(value, list) else "a mapping"
     )
+
+
+def _short(value: Any) -> str:
+    """A value in a message: a scalar as it is, else its kind."""
+    return _kind(value) if isinstance(value, (list, Mapping)) else repr(value)[:60]
 
 
 def _version(top: Mapping[str, Any]) -> Iterator[Finding]:
     version = top.get("version")
     if version is None and top:
         yield Finding("warning", "version", "version is missing", f"add: version: {VERSION}")
-    elif version is not None and version != VERSION:
+    elif version is not None and (type(version) is not int or version != VERSION):
         yield Finding(
-            "error", "version", f"version {version!r} is not supported (use version {VERSION})"
-        )
+            "error", "version", f"version {_short(version)} is not supported",
+            f"write: version: {VERSION}",
+        )  # fmt: skip
 
 
 def _mode(routing: Mapping[str, Any], findings: list[Finding]) -> str:
@@ -116,7 +181,7 @@ def _mode(routing: Mapping[str, Any], findings: list[Finding]) -> str:
     if mode in MODES:
         return str(mode)
     hint = f"use one of {', '.join(MODES)}"
-    findings.append(Finding("error", "routing.mode", f"mode {raw!r} is not supported", hint))
+    findings.append(Finding("error", "routing.mode", f"mode {_short(raw)} is not supported", hint))
     return "direct"
 
 
@@ -138,7 +203,7 @@ def _entry(entry: Any, index: int, findings: list[Finding]) -> Route | None:
         served_model=fields.get("served_model"),
         api_key=fields.get("api_key"),
         context_tokens=context,
-        tags=tuple(str(tag) for tag in fields.get("tags") or ()),
+        tags=tuple(fields.get("tags") or ()),
         deployment=fields.get("deployment"),
         enabled=fields.get("enabled", True) is not False,
     )
@@ -146,11 +211,12 @@ def _entry(entry: Any, index: int, findings: list[Finding]) -> Route | None:
 
 def _check_entry(fields: Mapping[str, Any], where: str) -> Iterator[Finding]:
     for key in _REQUIRED:
-        if not isinstance(fields.get(key), str) or not fields.get(key):
+        value = fields.get(key)
+        if value is None or value == "":
             yield Finding("error", f"{where}.{key}", f"{where} needs {key} (text)")
-    for key in fields:
-        if key not in ENTRY_FIELDS:
-            yield Finding("warning", f"{where}.{key}", f"{where}: unknown field '{key}'")
+        elif not isinstance(value, str):
+            yield _wrong_kind(f"{where}.{key}", "text", value)
+    yield from _unknown_keys(fields, where, keys_of(ProviderFields))
     kind = fields.get("type")
     if isinstance(kind, str) and kind and kind not in ROUTE_TYPES:
         hint = f"use one of {', '.join(ROUTE_TYPES)}"
@@ -187,7 +253,7 @@ def _check_key(key: Any, where: str) -> Iterator[Finding]:
     if key is None:
         return
     try:
-        check_reference(str(key))
+        check_reference(key if isinstance(key, str) else "")
     except UsageError as error:
         yield Finding("error", f"{where}.api_key", f"{where}: {error.message}", error.hint)
 
@@ -199,16 +265,19 @@ def _check_kinds(fields: Mapping[str, Any], where: str) -> Iterator[Finding]:
         yield Finding("error", f"{where}.context_tokens", message)
     for key in ("served_model", "deployment"):
         if fields.get(key) is not None and not isinstance(fields[key], str):
-            yield Finding("error", f"{where}.{key}", f"{where}: {key} must be text")
+            yield _wrong_kind(f"{where}.{key}", "text", fields[key])
     if "enabled" in fields and not isinstance(fields["enabled"], bool):
-        yield Finding("error", f"{where}.enabled", f"{where}: enabled must be true or false")
+        yield _wrong_kind(f"{where}.enabled", "true or false", fields["enabled"])
     tags = fields.get("tags")
     if tags is not None and not isinstance(tags, list):
-        yield Finding("error", f"{where}.tags", f"{where}: tags must be a list")
+        yield _wrong_kind(f"{where}.tags", "a list", tags)
+    elif tags and not all(isinstance(tag, str) for tag in tags):
+        wrong = next(tag for tag in tags if not isinstance(tag, str))
+        yield _wrong_kind(f"{where}.tags", "a list of text", wrong)
 
 
 def _relations(
-    mode: str, routes: list[Route], default: Any, fallback: bool, routing: Mapping[str, Any]
+    mode: str, routes: list[Route], default: str | None, fallback: bool, routing: Mapping[str, Any]
 ) -> Iterator[Finding]:
     seen: set[str] = set()
     for route in routes:

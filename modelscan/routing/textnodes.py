@@ -11,6 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from modelscan.core.yaml_reader import yaml_nodes
+
 _PLAIN = re.compile(r"^[A-Za-z_/][\w./:@+-]*$")
 _WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n"}
 
@@ -155,12 +157,11 @@ def _with_default(text: str, lines: list[str], direct: Any, name: str) -> str | 
 
 
 def _direct(text: str) -> Any:
-    from ruamel.yaml import YAML
-
-    node = YAML().compose(text)
+    node = yaml_nodes(text)
     for key in ("routing", "direct"):
         node = _child(node, key)
-    return node if node is not None and not node.flow_style else None
+    block = node is not None and node.id == "mapping" and not node.flow_style
+    return node if block else None
 
 
 def _child(node: Any, name: str) -> Any:

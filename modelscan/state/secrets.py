@@ -11,15 +11,34 @@ from modelscan.state.paths import expand
 
 _ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 REDACTED = "<redacted>"
+# Credentials by their form. A name such as hf_overrides, HF_HUB_OFFLINE or sk-learn is none: the
+# parts of a credential are long and, apart from the hub's, have digits.
+_PART = r"(?=[A-Za-z0-9]*[0-9])[A-Za-z0-9]{8,}"
 _SECRET_IN_TEXT = re.compile(
-    r"(?i)(?:\b(?:sk|hf|gpustack|ghp|xox[bp])[-_][A-Za-z0-9_\-]{8,}"
-    r"|(?<=bearer )[A-Za-z0-9._\-]{8,}"
+    r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}(?![\w-])"
+    rf"|\b(?:sk|gpustack|gh[pousr]|github_pat|xox[abp]|glpat|nvapi|pk|rk)(?:[-_][A-Za-z0-9]+)*?[-_]{_PART}[\w-]*"
+    r"|\bsk-[A-Za-z0-9]{20,}"
+    r"|\bAKIA[0-9A-Z]{16}\b|\bAIza[0-9A-Za-z_\-]{35}"
+    r"|(?i:(?<=bearer )|(?<=basic ))[A-Za-z0-9._+/\-]{8,}=*"
     r"|\beyJ[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+"
-    r"|(?<=://)[^/\s:@]+:[^/\s:@]+(?=@))"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+)
+# ``NAME=value``, ``"name": "value"``, ``--name value``: names of credentials, not of a model's
+# tokens (eos_token, max_num_batched_tokens). Numbers and references are no secrets.
+_NAME = (
+    r"(?:(?i:[\w-]*(?:api|access|secret|private|signing|master)[_-]?keys?|[\w-]*secrets?"
+    r"|[\w-]*(?:password|passwd|passphrase|credential)s?"
+    r"|[\w-]*(?:auth|access|refresh|bearer|hf|hub|id|session|bot|api|user|github|gitlab)[_-]token)"
+    r"|[A-Z0-9_]+_TOKEN|TOKEN|(?<=[{,\"'])token(?=[\"'])|(?m:^)\s*token)"
 )
 _SECRET_ASSIGNMENT = re.compile(
-    r"(?i)(\b[\w-]*(?:api[_-]?key|token|secret|passwo?r?d|passwd|credential)s?[\"']?\s*[=:]\s*[\"']?)"
-    r"([^\s\"',;]{4,})"
+    rf"(?<![\w-])({_NAME}[\"']?\s*[=:]\s*\[?\s*(?:SecretStr\()?[\"']?)(?P<value>[^\s\"',;\]\[(){{}}<]{{4,}})"
+)
+_SECRET_OPTION = re.compile(
+    r"(?i)(--[\w-]*(?:api[_-]key|hf[_-]token|password|secret)(?![\w-])[=\s]\s*[\"']?)(?P<value>[^\s\"',;]{4,})"
+)
+_HARMLESS = re.compile(
+    r"(?i)(?:-?[\d.]+|none|null|true|false|unset|missing|required|env:\w*|file:.*|<.*|\*+|\$.*)$"
 )
 
 
@@ -60,5 +79,16 @@ def resolve(reference: str, environ: Mapping[str, str] | None = None) -> str:
 
 def redact(text: str) -> str:
     """Replace texts that look like credentials: engine logs may contain the environment."""
-    text = _SECRET_ASSIGNMENT.sub(lambda m: m.group(1) + REDACTED, text)
+    for pattern in (_SECRET_ASSIGNMENT, _SECRET_OPTION):
+        text = pattern.sub(_without_value, text)
     return _SECRET_IN_TEXT.sub(REDACTED, text)
+
+
+def _without_value(match: re.Match[str]) -> str:
+    harmless = _HARMLESS.match(match["value"])
+    return match.group(0) if harmless else match.group(1) + REDACTED
+
+
+def looks_like_a_key(text: str) -> bool:
+    """Whether a text contains what has the form of a credential."""
+    return _SECRET_IN_TEXT.search(text) is not None

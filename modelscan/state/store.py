@@ -17,6 +17,7 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
 from modelscan.state.database import Database, Migrations
+from modelscan.state.doubled import delete_doubled
 from modelscan.state.records import (
     FORMAT,
     NewerRecord,
@@ -226,6 +227,7 @@ MIGRATIONS = Migrations(
             """,
         ),
         _upgrade_rows,
+        delete_doubled,
     ),
 )
 

@@ -6,37 +6,30 @@ llama.cpp b11549), so the check does not count as use.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping
 
 from modelscan.supervisor.health import Address, health, metrics, serves
+from modelscan.supervisor.load import Requests, parse_requests, samples
 from modelscan.supervisor.rundir import ProcessSpec, RunDir
 
 _TICK_S, _LONGEST_TICK_S, _SHORTEST_TICK_S = 1.0, 15.0, 0.1
-_LINE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{[^}]*\})?\s+([\d.eE+-]+)", re.MULTILINE)
-# Totals that only requests move, and gauges of what is being answered now.
+# Totals that only requests move.
 _COUNTERS = {
     "llamacpp:prompt_tokens_total", "llamacpp:tokens_predicted_total", "llamacpp:n_decode_total",
     "vllm:prompt_tokens_total", "vllm:generation_tokens_total", "vllm:request_success_total",
     "sglang:prompt_tokens_total", "sglang:generation_tokens_total", "sglang:num_requests_total",
 }  # fmt: skip
-_GAUGES = {
-    "llamacpp:requests_processing", "llamacpp:requests_deferred", "vllm:num_requests_running",
-    "vllm:num_requests_waiting", "sglang:num_running_reqs", "sglang:num_queue_reqs",
-}  # fmt: skip
 
 
-def parse_activity(text: str) -> tuple[float, Mapping[str, float]] | None:
-    """(running requests, counters) of a ``/metrics`` page; None if it has neither."""
-    busy, counters = 0.0, dict[str, float]()
-    samples = [(match[1], float(match[2])) for match in _LINE.finditer(text)]
-    for name, value in samples:
-        if name in _GAUGES:
-            busy += value
-        elif name in _COUNTERS:
+def parse_activity(text: str) -> tuple[int, Mapping[str, float]] | None:
+    """(running and waiting requests, counters) of a ``/metrics`` page; None if it has neither."""
+    counters: dict[str, float] = {}
+    for name, value in samples(text):
+        if name in _COUNTERS:
             counters[name] = counters.get(name, 0.0) + value
-    return (busy, counters) if counters else None
+    requests = parse_requests(text) or Requests(0, 0)
+    return (requests.running + requests.waiting, counters) if counters else None
 
 
 class IdleWatch:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -94,6 +93,30 @@ def serves(address: Address, model: str) -> bool:
         return False
 
 
+def served_context(address: Address, model: str) -> int | None:
+    """The tokens that one request may use, as the engine itself says; None if it does not.
+
+    vLLM and SGLang list ``max_model_len`` with the model, llama.cpp has the context of a slot
+    (capped at what the model was trained for) in ``/props``.
+    """
+    listed = ask(address, "GET", "/v1/models", timeout_s=2.0)
+    rows = _member(listed.body if listed else None, "data")
+    for row in rows if isinstance(rows, list) else ():
+        if _member(row, "id") == model and (tokens := _count(_member(row, "max_model_len"))):
+            return tokens
+    props = ask(address, "GET", "/props", timeout_s=2.0)
+    settings = _member(props.body if props else None, "default_generation_settings")
+    return _count(_member(settings, "n_ctx"))
+
+
+def _member(value: Any, name: str) -> Any:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
 def verify(address: Address, task: str, model: str, *, timeout_s: float) -> str | None:
     """Send the smallest real request; None if the answer is valid, else what is wrong with it."""
     path, body, check = _SMALLEST.get(task, _SMALLEST["chat"])
@@ -145,16 +168,3 @@ def metrics(address: Address) -> str:
     if reply is None or reply.status != _OK or not isinstance(reply.body, str):
         return ""
     return reply.body
-
-
-def busy_requests(address: Address) -> int | None:
-    """The number of requests the engine is processing; None if it does not report it."""
-    counts = [float(match[1]) for match in _BUSY.finditer(metrics(address))]
-    return round(sum(counts)) if counts else None
-
-
-_BUSY = re.compile(
-    r"^(?:llamacpp:requests_processing|vllm:num_requests_running|sglang:num_running_reqs)"
-    r"(?:\{[^}]*\})?\s+([\d.eE+-]+)",
-    re.MULTILINE,
-)

@@ -1,7 +1,14 @@
-"""An engine's log: bounded on disk, read as lines, followed while the engine runs."""
+"""An engine's log: bounded on disk, read as lines, followed while the engine runs.
+
+Two files hold it: the current one, and the one before (``.1``: the previous run, or the earlier
+part of a long one). A third, small one says where the text of the present start begins, so that
+figures are read from one start only.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import time
 from collections import deque
@@ -17,6 +24,11 @@ def older(file: Path) -> Path:
     return file.with_name(file.name + ".1")
 
 
+def mark_of(file: Path) -> Path:
+    """The file that says where the text of the present start begins."""
+    return file.with_name(file.name + ".start")
+
+
 class RotatingLog:
     """Appends bytes; at ``limit_bytes`` the file becomes ``.1``, so the log has at most twice that.
 
@@ -28,6 +40,12 @@ class RotatingLog:
         if file.exists():
             file.replace(older(file))
         self._open()
+        self.begin()
+
+    def begin(self) -> None:
+        """The engine is started (again): its text begins here."""
+        size = os.fstat(self._fd).st_size if self._fd >= 0 else 0  # a full disk takes no bytes
+        self._mark(rotated=False, offset=size)
 
     def write(self, data: bytes) -> None:
         """Appends data; beyond the limit, the file ends with the data's last whole line."""
@@ -55,6 +73,17 @@ class RotatingLog:
         except OSError:
             return
         self._open()
+        self._mark(rotated=True, offset=0 if self._rotated else self._offset)
+
+    def _mark(self, *, rotated: bool, offset: int) -> None:
+        """Record the beginning: an offset in the current file, or in the rotated one."""
+        self._rotated, self._offset = rotated, offset
+        mark = mark_of(self._file)
+        try:
+            mark.write_text(json.dumps({"rotated": rotated, "offset": offset}))
+        except OSError:  # without a mark, the current file counts
+            with contextlib.suppress(OSError):
+                mark.unlink(missing_ok=True)
 
     def _open(self) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
@@ -80,13 +109,27 @@ def read_text(file: Path) -> str:
 
 
 def current_text(file: Path) -> str:
-    """The log since the last rotation; each start begins a new file."""
-    return _read(file)
+    """The log of the present start: never that of an earlier run, nor of an engine that its
+    supervisor has restarted since. Without a mark (an earlier release wrote the log): the file.
+    """
+    rotated, offset = _marked(file)
+    if rotated:
+        return _read(older(file), offset) + _read(file)
+    return _read(file, offset)
 
 
-def _read(file: Path) -> str:
+def _marked(file: Path) -> tuple[bool, int]:
+    try:
+        value = json.loads(mark_of(file).read_text())
+        return bool(value["rotated"]), max(0, int(value["offset"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False, 0
+
+
+def _read(file: Path, offset: int = 0) -> str:
     try:
         with file.open("rb") as stream:
+            stream.seek(offset)
             return stream.read(_READ_LIMIT_BYTES).decode("utf-8", "replace")
     except FileNotFoundError:
         return ""

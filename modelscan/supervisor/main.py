@@ -23,14 +23,21 @@ from modelscan.supervisor import restarts
 from modelscan.supervisor.activity import IdleWatch
 from modelscan.supervisor.logfile import RotatingLog, tail
 from modelscan.supervisor.processes import die_with_parent, identify, limit
-from modelscan.supervisor.rundir import Ended, ProcessSpec, Restarts, RunDir, RunningProcesses
+from modelscan.supervisor.rundir import (
+    RUN_MARK,
+    Ended,
+    ProcessSpec,
+    Restarts,
+    RunDir,
+    RunningProcesses,
+)
+from modelscan.supervisor.stragglers import adopt_orphans, descendants, end_descendants
 
 _READ_BYTES = 1 << 16
 _PAUSE_STEP_S = 0.05
 _LAST_WORDS = 3  # lines
 _HANDLED = {signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD}
 PATH_MARK = "MODELSCAN_ENGINE_PYTHONPATH"
-RUN_MARK = "MODELSCAN_RUN"
 
 
 def main(arguments: list[str]) -> int:
@@ -69,8 +76,10 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, self._reap)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        adopt_orphans()
         log = RotatingLog(self._rundir.log_file, self._spec.log_limit_bytes)
         while True:
+            log.begin()
             reader = self._launch()
             began = time.monotonic()
             self._pump(reader, log)
@@ -220,6 +229,7 @@ class Supervisor:
         self._status = status
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._engine, signal.SIGKILL)
+        end_descendants(os.getpid())  # a start script may have left the group
 
     def _ended(self, status: int) -> Ended:
         from modelscan.state.clock import now_text
@@ -241,6 +251,7 @@ class Supervisor:
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
+        self._rundir.note_told_to_stop()
         self._signal_engine(signal.SIGTERM)
         self._signal_engine(signal.SIGCONT)  # a suspended process could not end
         signal.setitimer(signal.ITIMER_REAL, self._spec.stop_grace_s)
@@ -251,19 +262,23 @@ class Supervisor:
     def _signal_engine(self, number: signal.Signals) -> None:
         if self._status is not None:
             return
+        below = list(descendants(os.getpid()))  # also those in a session of their own
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._engine, number)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(self._engine, number)  # not a group leader yet
+        for pid in (self._engine, *below):  # the engine may not lead its group yet
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
 
 
 def engine_environment(
     spec: ProcessSpec, environ: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The engine's environment: the user's without credentials, plus its own variables.
+    """The engine's environment: the user's without credentials and without what would change its
+    address or model, plus its own variables.
 
     Raises AuthError if a referenced secret is missing.
     """
+    from modelscan.engines.owned_options import owned_variables
     from modelscan.state.secrets import resolve
 
     inherited = dict(os.environ if environ is None else environ)
@@ -273,8 +288,12 @@ def engine_environment(
         if not own_path:
             del inherited["PYTHONPATH"]
     secrets = {name: resolve(reference, inherited) for name, reference in spec.secrets.items()}
-    environment = {name: value for name, value in inherited.items() if not looks_secret(name)}
-    return {**environment, **spec.env, **secrets, RUN_MARK: f"{spec.name}/{spec.run_id}"}
+    dropped = owned_variables()
+    environment = {
+        name: value for name, value in inherited.items()
+        if not looks_secret(name) and name not in dropped
+    }  # fmt: skip
+    return {**environment, **spec.env, **secrets, RUN_MARK: spec.mark}
 
 
 def looks_secret(name: str) -> bool:

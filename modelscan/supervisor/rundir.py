@@ -23,6 +23,9 @@ from modelscan.state.files import ensure_dir, write_atomic
 from modelscan.supervisor.processes import Identity
 
 _POLL_S, _OBSERVED_S = 0.002, 0.02
+_TOLD = "told-to-stop"
+RUN_MARK = "MODELSCAN_RUN"
+_OF_ONE_RUN = ("process.json", "ready.json", "ended.json", "restarts.json", _TOLD)
 T = TypeVar("T")
 
 
@@ -52,6 +55,11 @@ class ProcessSpec:
     port: int = 0  # 0: no port to check
     memory_limit_bytes: int | None = None
     nice: int = 0
+
+    @property
+    def mark(self) -> str:
+        """The value of MODELSCAN_RUN in the environment of the engine and what it starts."""
+        return f"{self.name}/{self.run_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +120,11 @@ class RunDir:
         """The file that exists once the engine is ready."""
         return self.folder / "ready.json"
 
+    @property
+    def lock_file(self) -> Path:
+        """The file that is locked while supervisor or engine lives."""
+        return self.folder / "alive.lock"
+
     @contextlib.contextmanager
     def claim(self, spec: ProcessSpec) -> Iterator[int | None]:
         """Write the spec and yield the locked descriptor for the supervisor to inherit.
@@ -122,7 +135,7 @@ class RunDir:
         ensure_dir(self.folder)
         with self._exclusive() as fd:
             if fd is not None:
-                for name in ("process.json", "ready.json", "ended.json", "restarts.json"):
+                for name in _OF_ONE_RUN:
                     (self.folder / name).unlink(missing_ok=True)
                 self._write("spec.json", asdict(spec))
             yield fd
@@ -137,7 +150,7 @@ class RunDir:
     def alive(self) -> bool:
         """Whether supervisor or engine lives."""
         try:
-            fd = os.open(self.folder / "alive.lock", os.O_RDWR | os.O_CLOEXEC)
+            fd = os.open(self.lock_file, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return False
         try:
@@ -150,7 +163,7 @@ class RunDir:
 
     @contextlib.contextmanager
     def _exclusive(self) -> Iterator[int | None]:
-        fd = os.open(self.folder / "alive.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(self.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield fd if _lock(fd) else None
         finally:
@@ -183,6 +196,15 @@ class RunDir:
     def ready(self) -> Mapping[str, Any] | None:
         """What the engine reported when it became ready; None before."""
         return self._read("ready.json")
+
+    def note_told_to_stop(self) -> None:
+        """Record that the supervisor got the order to end the engine."""
+        with contextlib.suppress(OSError):  # a full disk keeps no engine alive
+            (self.folder / _TOLD).touch(mode=0o600)
+
+    def told_to_stop(self) -> bool:
+        """Whether the supervisor got the order to end the engine, which may take a moment."""
+        return (self.folder / _TOLD).exists()
 
     def write_ended(self, ended: Ended) -> None:
         """Record how the engine ended."""

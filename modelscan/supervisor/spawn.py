@@ -14,14 +14,16 @@ from pathlib import Path
 
 import modelscan
 from modelscan.core.errors import RemoteError
+from modelscan.supervisor import stragglers
 from modelscan.supervisor.main import PATH_MARK
-from modelscan.supervisor.processes import Identity, send
-from modelscan.supervisor.rundir import ProcessSpec, RunDir
+from modelscan.supervisor.processes import Identity, is_alive, send
+from modelscan.supervisor.rundir import RUN_MARK, ProcessSpec, RunDir
 
 MODULE = "modelscan.supervisor.main"
 ERRORS = "supervisor.err"
 _POLL_S = 0.01
 _KILL_WAIT_S = 5.0
+_STRAGGLER_S = 2.0
 _BORN_S = 5.0  # until a supervisor has written its identity
 
 
@@ -75,23 +77,53 @@ def _still_there(rundir: RunDir) -> RemoteError:
 
 
 def stop(rundir: RunDir, grace_s: float = 5.0) -> bool:
-    """End supervisor and engine and wait until both have ended; False if nothing ran.
+    """End supervisor, engine and what the engine started, and wait until all have ended; False if
+    nothing ran.
 
     SIGTERM first; after the grace period (which the supervisor also applies) SIGKILL. Raises
     RemoteError if a process survives even that.
     """
     if not rundir.alive():
-        return False
+        return _end_stragglers(rundir)
     _signal(rundir, signal.SIGTERM)
     if not _wait(lambda: not rundir.alive(), grace_s + 1.0):
         _signal(rundir, signal.SIGKILL)
+        stragglers.end(_stragglers(rundir), signal.SIGKILL)
         if not _wait(lambda: not rundir.alive(), _KILL_WAIT_S):
-            raise RemoteError(
-                f"the engine of {rundir.folder.name} does not end",
-                hint=f"ps -fp {_pids(rundir)}",
-                code="engine_survives",
-            )
+            raise _survives(rundir)
+    _end_stragglers(rundir)
     return True
+
+
+def _end_stragglers(rundir: RunDir) -> bool:
+    """End processes that left both the engine's group and its lock; False if there were none."""
+    left = _stragglers(rundir)
+    if not left:
+        return False
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        stragglers.end(left, number)
+        if _wait(lambda: not _stragglers(rundir), _STRAGGLER_S):
+            return True
+    raise _survives(rundir)
+
+
+def _stragglers(rundir: RunDir) -> tuple[Identity, ...]:
+    """The processes of the run besides supervisor and engine. The embedded engine starts none."""
+    spec = rundir.spec()
+    if spec is None or spec.embedded:
+        return ()
+    known = {who.pid for who in _identities(rundir) if who}
+    everything = stragglers.of_run(f"{RUN_MARK}={spec.mark}", rundir.lock_file.resolve())
+    return tuple(who for who in everything if who.pid not in known)
+
+
+def _survives(rundir: RunDir) -> RemoteError:
+    pids = _pids(rundir)
+    return RemoteError(
+        f"a process of {rundir.folder.name} does not end: {pids}",
+        hint=f"ps -fp {pids}",
+        code="engine_survives",
+    )
 
 
 def _wait(done: Callable[[], bool], timeout_s: float) -> bool:
@@ -120,4 +152,5 @@ def _identities(rundir: RunDir) -> tuple[Identity | None, Identity | None]:
 
 
 def _pids(rundir: RunDir) -> str:
-    return ",".join(str(who.pid) for who in _identities(rundir) if who) or "-"
+    every = [who for who in _identities(rundir) if who is not None and is_alive(who)]
+    return ",".join(str(who.pid) for who in (*every, *_stragglers(rundir))) or "-"

@@ -13,7 +13,7 @@ from modelscan.core.evaluation import Evaluation
 from modelscan.core.jsonform import Tagged
 from modelscan.core.remedy import Remedy
 from modelscan.state.clock import now_text
-from modelscan.targets.events import Events, no_events
+from modelscan.targets.events import Events, RequestsCut, no_events
 from modelscan.targets.request import Request
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ Save = Callable[["Deployment"], None]
 
 Clock = Callable[[], str]
 """Now, RFC 3339 UTC."""
+
+
+Controls = Literal["processes", "server", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +134,14 @@ class StartFailed(RemoteError):
 
 class Target(Protocol):
     """One place that can run models. Every call but ``observe`` and ``logs`` runs under the
-    deployment's lock."""
+    deployment's lock.
+
+    ``controls``: processes of this machine, models of a server that others use, too (it is changed
+    only by commands that say so), or nothing (``stop`` is refused).
+    """
 
     route_type: str
+    controls: Controls
 
     def propose(self, new: NewDeployment, effects: Effects) -> Deployment:
         """Plan and describe the deployment (state pending): plan, launch, endpoint; save it. Starts
@@ -161,15 +169,36 @@ class Target(Protocol):
         ...
 
     def observe(self, deployment: Deployment) -> Observation:
-        """Determine the state, quickly and without changing anything."""
+        """Determine the state, quickly and without changing anything.
+
+        A row in state stopping belongs to a stop that was interrupted: the result says what runs.
+        """
         ...
 
     def interrupt(self, deployment: Deployment) -> None:
         """End a start that another command waits for. Called without the lock."""
         ...
 
-    def stop(self, deployment: Deployment, *, drain_s: float) -> None:
-        """End it and verify that it has ended. A deployment that does not run is no error."""
+    def check_stop(self, deployment: Deployment) -> None:
+        """Whether ``stop`` could be carried out; changes nothing.
+
+        Raises AuthError or RemoteError where its server refuses or does not answer, UsageError
+        where modelscan does not control the process.
+        """
+        ...
+
+    def check_start(self, deployment: Deployment) -> None:
+        """Whether ``start`` could be carried out, also while it still runs; changes nothing.
+
+        Raises what ``start`` would raise for missing keys, files, programs or memory.
+        """
+        ...
+
+    def stop(self, deployment: Deployment, *, drain_s: float) -> RequestsCut | None:
+        """End it and verify that it has ended. A deployment that does not run is no error.
+
+        Returns what was cut after ``drain_s`` seconds; None if nothing, or if that is unknown.
+        """
         ...
 
     def remove(self, deployment: Deployment) -> None:

@@ -84,14 +84,50 @@ class Running:
     endpoint: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class RequestsCut:
+    """The engine is ended while requests run or wait, after ``waited_s`` seconds.
+
+    ``running`` and ``waiting`` are None if the engine did not say; ``connections`` are open
+    connections of clients, None where the system does not list them.
+    """
+
+    name: str
+    running: int | None
+    waiting: int | None
+    connections: int | None
+    waited_s: float
+
+    @property
+    def text(self) -> str:
+        """The warning: what was cut, after how long."""
+        after = f"after {self.waited_s:g} s" if self.waited_s else "without waiting"
+        if self.running is None or self.waiting is None:
+            links = "" if self.connections is None else f" ({self.connections} open connections)"
+            return f"{self.name} was ended {after}; whether requests were cut is unknown{links}"
+        return (
+            f"{self.name} was ended {after}: {self.running} running and {self.waiting} waiting "
+            "requests were cut"
+        )
+
+
 Event = (
-    Planning | Planned | Downloading | Starting | PortMoved | AtServer | Verifying | Running
-)  # fmt: skip
+    Planning
+    | Planned
+    | Downloading
+    | Starting
+    | PortMoved
+    | AtServer
+    | Verifying
+    | Running
+    | RequestsCut
+)
 Events = Callable[[Event], None]
 
 _NAMES: Mapping[type[Any], str] = {
     Planning: "planning", Planned: "planned", Downloading: "downloading", Starting: "starting",
     PortMoved: "port_moved", Verifying: "verifying", Running: "running",
+    RequestsCut: "requests_cut",
 }  # fmt: skip
 
 

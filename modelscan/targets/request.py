@@ -122,3 +122,24 @@ class Request:
             offline_after_download=self.offline_after_download,
             cluster=to_json(self.cluster),
         )
+
+
+def repeated(record: DeployRequest, name: str) -> Request:
+    """The request of a record again, for the same deployment; ``timeout_s`` is the default."""
+    return Request(
+        model=record.model,
+        workload=record.workload,
+        target=record.target,
+        name=name,
+        gpu=record.gpu,
+        port=record.port,
+        expose=record.expose,
+        api_key=record.api_key,
+        route=record.route,
+        replace=True,
+        restart=record.restart,
+        ttl_s=record.ttl_s,
+        limits=record.limits,
+        offline_after_download=record.offline_after_download,
+        cluster=dict(record.cluster),
+    )

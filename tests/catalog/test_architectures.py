@@ -15,7 +15,8 @@ from modelscan.core.model import Model
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate
 from modelscan.memory.architecture.from_config import from_config
-from modelscan.models.from_catalog import COUNTED, from_model
+from modelscan.models.catalog_shape import COUNTED
+from modelscan.models.from_catalog import from_model
 from modelscan.state.config import load as load_config
 from modelscan.state.paths import paths
 from scripts.catalogs_architectures import TOLERANCE, parameters_of, shape_of, verified

@@ -79,7 +79,7 @@ def test_search_finds_what_is_meant(run_in_process: Run) -> None:
         (["--closed-weights"], lambda m: m["open_weights"] is False),
         (["--tools"], lambda m: m["tools"] is True),
         (["--reasoning", "--vision"], lambda m: m["reasoning"] is True and m["vision"] is True),
-        (["--min-context", "128k"], lambda m: m["context_tokens"] >= 131072),
+        (["--min-context", "128k"], lambda m: m["context_tokens"] >= 128_000),
         (["--max-params", "8B"], lambda m: m["parameters"] <= 8e9),
         (["--max-vram", "24"], lambda m: m["memory_bytes"] <= 24 * 2**30),
         (["--source", "gpustack"], lambda m: "gpustack" in m["sources"]),
@@ -113,13 +113,13 @@ def test_info_says_where_each_fact_is_from(run_in_process: Run) -> None:
     """Every fact has a source; conflicts are shown with what the others say."""
     body = run_in_process("catalog", "info", "qwen3-8b", "--json", "--gpu", "RTX 4090").json
     context = body["provenance"]["limits.context_tokens"]
-    assert context["source"] == "models.dev" and context["retrieved_at"]
-    assert {"source": "xinference", "value": 40960} in context["others"]
+    assert context["source"] == "config.json" and context["retrieved_at"]
+    assert {"source": "models.dev", "value": 131072} in context["others"]
     assert body["fit"]["verdict"] == "fits" and body["fit"]["basis"] == "computed"
     assert body["architecture"]["num_hidden_layers"] == 36
     assert body["deployable"] is True
     shown = run_in_process("catalog", "info", "qwen3-8b", "--gpu", "RTX 4090").out
-    assert "context\t131072\tmodels.dev 2026-09-30\txinference: 40960" in shown
+    assert "context\t40960\tconfig.json 2026-09-18\t" in shown and "models.dev: 131072" in shown
 
 
 def test_closed_models_say_so(run_in_process: Run) -> None:

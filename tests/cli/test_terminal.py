@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -15,7 +16,10 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY
 
-from modelscan.cli.terminal import is_verbatim
+from modelscan.cli.document import Bar, Table
+from modelscan.cli.output import Mode, Output
+from modelscan.cli.terminal import draw_bar, draw_table, is_verbatim
+from modelscan.core.units import GIB
 
 COLUMNS = 80
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -120,3 +124,44 @@ def test_a_pipe_needs_no_rich() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.endswith("False")
+
+
+def test_a_row_that_cannot_fit_becomes_a_record() -> None:
+    """Nothing that must be whole is cut: below the width of its parts, one field per line."""
+    table = Table(
+        ("NAME", "STATE", "ENDPOINT", "TARGET"),
+        [],
+        whole=("STATE", "ENDPOINT"),
+        optional=("TARGET",),
+    )
+    row = ["a-name-of-its-own", "running", "http://127.0.0.1:41000", "local"]
+    lines = draw_table(table, [row], 55).splitlines()
+    assert [line.split() for line in lines] == [["NAME", "STATE", "ENDPOINT"], row[:3]]
+    records = draw_table(table, [row, row], 40)
+    assert records.count("endpoint  http://127.0.0.1:41000") == 2
+    assert max(map(len, records.splitlines())) <= 40
+
+
+def test_a_column_without_values_is_left_out() -> None:
+    table = Table(("NAME", "SPEED", "SIZE"), [], numeric=("SPEED", "SIZE"))
+    assert draw_table(table, [["a", "-", "3"], ["b", "-", "4"]], 80).splitlines()[0] == "NAME  SIZE"
+
+
+def test_a_memory_bar_is_as_long_as_its_share() -> None:
+    bar = Bar("GPU 0", [("weights", 6 * GIB), ("KV cache", 2 * GIB)], 16 * GIB)
+    first, legend = draw_bar(bar, 80).splitlines()
+    assert (first.count("█"), first.count("▓"), first.count("·")) == (15, 5, 20)
+    assert first.endswith("8.00 GiB of 16.0 GiB")
+    assert legend.split() == ["█", "weights", "6.00", "GiB", "▓", "KV", "cache", "2.00", "GiB"]
+    for width in (30, 50, 120):
+        assert len(draw_bar(bar, width).splitlines()[0]) <= max(width, 39)
+
+
+def test_a_long_warning_has_a_hanging_indent() -> None:
+    err = io.StringIO()
+    output = Output(Mode.HUMAN, io.StringIO(), err, width=40)
+    output.warn("the routing file was changed by another program while it was read")
+    lines = err.getvalue().splitlines()
+    assert lines[0].startswith("warning: the")
+    assert all(line.startswith(" " * 9) for line in lines[1:])
+    assert max(map(len, lines)) <= 40

@@ -6,12 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from conftest import REPOSITORY
 
 from modelscan.core.errors import UsageError
 from modelscan.core.workload import Workload
-from modelscan.deploy.manifest import KEYS, merged, parse, read
+from modelscan.core.yaml_reader import read_yaml
+from modelscan.deploy.manifest import KEYS, merged, read
+from modelscan.deploy.manifest import parse as parse_document
 from modelscan.deploy.update import Change, changed_body
+
+
+def parse(data: Any) -> Any:
+    """The manifest of plain data, as YAML would give it."""
+    return parse_text(yaml.safe_dump(data))
+
+
+def parse_text(text: str) -> Any:
+    return parse_document(read_yaml(text), "d.yaml")
 
 
 def test_the_example() -> None:
@@ -41,7 +53,7 @@ def test_the_example_names_only_keys_that_exist() -> None:
         ({"deployment": {"name": "a"}}, "deployment.model is missing"),
         ({"deployment": {"model": "m", "replica": 2}}, "'replica' is not a key"),
         ({"deploy": {}}, "'deploy' is not a key"),
-        ({"version": 2, "deployment": {"model": "m"}}, "version 2"),
+        ({"version": 2, "deployment": {"model": "m"}}, "version '2' is not supported"),
         ({"deployment": {"model": "m", "replicas": 0}}, "deployment.replicas must be"),
         ({"deployment": {"model": "m", "replicas": True}}, "deployment.replicas must be"),
         ({"deployment": {"model": "m", "replicas": "two"}}, "deployment.replicas must be"),
@@ -90,3 +102,68 @@ def test_an_update_changes_what_it_names() -> None:
     }  # fmt: skip
     with pytest.raises(UsageError, match="--z is not an option"):
         changed_body(body, Change(dropped=("z",)))
+
+
+def test_text_is_taken_as_it_is_written() -> None:
+    """Numbers, on and off, and versions with a zero at the end are no text for YAML."""
+    manifest = parse_text(
+        "deployment:\n  model: 1e3\n  name: 2070\n  backend_version: 0.10\n  gpu: 0\n"
+        "  quantization: 8\n  flash_attention: off\n  kv_cache: 8\n  context: 8192\n"
+    )
+    assert (manifest.model, manifest.request["name"], manifest.request["gpu"]) == (
+        "1e3",
+        "2070",
+        "0",
+    )
+    work = manifest.workload
+    assert (work.backend_version, work.quantization, work.flash_attention) == ("0.10", "8", "off")
+    assert (work.kv_cache_k, work.context_tokens) == ("8", 8192)
+
+
+def test_engine_options_as_the_engine_reads_them() -> None:
+    manifest = parse_text(
+        "deployment:\n  model: m\n  env: {HTTP_PROXY: , LEVEL: 0.10, ON: on}\n"
+        "  adapters: [a/b, sql=c/d, {e: f/g}]\n  parameters:\n"
+        "    hf-overrides: {architectures: [X], rope: {factor: 2.0, on: false}}\n"
+        "    allowed-origins: ['*']\n    tensor-split: [3, 1]\n    flash-attn: off\n"
+        "    fit: true\n    swa-full:\n    no-warmup: true\n    metrics: false\n"
+        "    rope-scale: 1.50\n"
+    )
+    assert manifest.cluster["env"] == {"HTTP_PROXY": "", "LEVEL": "0.10", "ON": "on"}
+    assert manifest.workload.adapters == ("a/b", "sql=c/d", "e=f/g")
+    assert manifest.workload.parameters == (
+        ("hf-overrides", '{"architectures": ["X"], "rope": {"factor": 2.0, "on": false}}'),
+        ("allowed-origins", '["*"]'), ("tensor-split", "3,1"), ("flash-attn", "off"),
+        ("fit", "on"), ("swa-full", None), ("no-warmup", None), ("rope-scale", "1.50"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "words"),
+    [
+        ("model: m\n  model: n", 3, "'model' occurs twice"),
+        ("model: m\n  name:\tx", 3, "a tab"),
+        ("model: m\n  parameters: [{max-num-seqs: 32}]", 3, r"parameters\[0\] must be text"),
+        ("model: m\n  parameters: ['max-num-seqs: 32']", 3, "is not an option"),
+        (
+            "model: m\n  parameters:\n    served-model-name: [a, b]",
+            4,
+            "served-model-name is a list",
+        ),
+        ("model: m\n  env:\n    A: [1]", 4, "env.A must be text"),
+        ("model: [m]", 2, "model must be text"),
+        ("model: m\n  gpu: [0, 1]", 3, "gpu must be text, not a mapping or a list"),
+        ("model: m\n  timeout: soon", 3, "timeout must be a number, not 'soon'"),
+        ("model: m\n  port: '8080'", 3, "port must be a whole number"),
+        ("model: m\n  context: lots", 3, "'lots' is not a number of tokens"),
+        ("model: m\n  replica: 2", 3, "'replica' is not a key"),
+        ("model: m\n  adapters: a/b", 3, "adapters must be a list"),
+    ],
+)
+def test_errors_name_key_and_line(tmp_path: Path, lines: str, line: int, words: str) -> None:
+    file = tmp_path / "d.yaml"
+    file.write_text(f"deployment:\n  {lines}\n")
+    with pytest.raises(UsageError, match=words) as caught:
+        read(file)
+    assert f"line {line}:" in caught.value.message
+    assert str(file) in caught.value.message

@@ -150,7 +150,8 @@ class TestCache:
         linear = Layer(Attention.LINEAR, state=state)
         whole = Layer(Attention.FULL, 16, 2, 256, 256)
         shape = model(*(linear, linear, linear, whole) * 10, extra={"mamba_ssm_dtype": "float32"})
-        wanted = replace(workload(65536, kv_cache_dtype="fp8"), parallel=3)
+        options = {"kv_cache_dtype": "fp8", "enable_prefix_caching": "true"}
+        wanted = replace(workload(65536, **options), parallel=3)
         found = vllm.estimate(shape, wanted, cards(), version="0.17.0")
         page = 2096 * 1024
         assert found.parts.kv_cache_bytes == 3 * 32 * 10 * page

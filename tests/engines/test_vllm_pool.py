@@ -415,7 +415,7 @@ class TestStates:
         self, version: str, caching: bool, speculative: int, blocks: int
     ) -> None:
         """One state; from 0.17 two with prefix caching; one more for each drafted token."""
-        options = {} if caching else {"no_enable_prefix_caching": "true"}
+        options = {"enable_prefix_caching" if caching else "no_enable_prefix_caching": "true"}
         if speculative:
             options["speculative_config"] = f'{{"num_speculative_tokens": {speculative}}}'
         model, wanted = architecture(self.MAMBA, FULL), workload(4096, **options)
@@ -490,4 +490,4 @@ class TestCapacity:
             architecture(TestStates.MAMBA), workload(), pool_bytes=6 * TestStates.HALF
         )
         assert (capacity.blocks, capacity.tokens) == (6, 6)
-        assert (capacity.bytes_per_token, capacity.request_bytes) == (0, 2 * TestStates.HALF)
+        assert (capacity.bytes_per_token, capacity.request_bytes) == (0, TestStates.HALF)

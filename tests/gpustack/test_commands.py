@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import pytest
 from support.fake_gpustack import CARD, FakeGpuStack, page
 from support.tiny_hf import write_tiny_hf
 
+from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import RemoteError
 from modelscan.core.workload import Workload
 from modelscan.deploy.deployments import Deployments
 from modelscan.state.config import load
+from modelscan.state.store import Store
 from modelscan.state.targets import load as load_targets
 from modelscan.targets.base import StartFailed
 from modelscan.targets.gpustack import client
@@ -230,6 +233,109 @@ class TestNeverTrustA200:
         ] is False  # fmt: skip
         del lab.answers["/v2/model-instances"]
         assert row(run_in_process)["state"] == "stopped"
+
+
+def writes(lab: FakeGpuStack) -> list[Any]:
+    return [one for method in ("PUT", "DELETE") for one in lab.sent(method, "/v2/models/1")]
+
+
+def routed(run: Run) -> bool:
+    routes = json.loads(run("route", "list", "--json").out)["routes"]
+    return bool(routes and routes[0]["enabled"])
+
+
+class TestRefusedStop:
+    """A stop that the server refuses, or that does not reach it, changes nothing at all."""
+
+    @pytest.mark.parametrize("words", [["stop", "one"], ["remove", "one", "--yes"],
+                                       ["restart", "one"]])  # fmt: skip
+    def test_a_wrong_key(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, words: list[str]
+    ) -> None:
+        assert deploy().code == 0
+        lab.answers["/v2/models"] = (401, {"message": "Invalid authentication credentials"})
+        done = run_in_process(*words, "--json")
+        assert done.code == 4
+        assert routed(run_in_process)
+        del lab.answers["/v2/models"]
+        assert row(run_in_process)["state"] == "running"
+        assert (routed(run_in_process), writes(lab)) == (True, [])
+
+    def test_a_key_that_may_look_but_not_change(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        assert deploy().code == 0
+        lab.answers["PUT /v2/models/1"] = (403, {"message": "forbidden"})
+        assert run_in_process("stop", "one", "--drain", "0").code == 4
+        assert row(run_in_process)["state"] == "running"
+        assert routed(run_in_process)
+
+    def test_a_server_that_is_away(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        assert deploy().code == 0
+        run_in_process("target", "add", "lab", "http://127.0.0.1:9", "--key", "env:LAB_KEY")
+        assert run_in_process("stop", "one").code == 5
+        seen = row(run_in_process)
+        assert (seen["state"], seen["health"]) == ("running", "unknown")
+        assert routed(run_in_process)
+
+    def test_an_interrupted_stop_is_pending_until_a_command_carries_it_out(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        assert deploy().code == 0
+        config = load()
+        with Store.open(config.paths.store_file) as store:
+            stored = store.get("one")
+            assert stored is not None
+            store.put(replace(stored, state=State.STOPPING))
+        run_in_process("target", "add", "lab", "http://127.0.0.1:9", "--key", "env:LAB_KEY")
+        seen = row(run_in_process)
+        assert seen["state"] == "stopping"
+        assert "modelscan stop one carries it out" in seen["reason"]
+        assert "modelscan start one cancels it" in seen["reason"]
+        run_in_process("target", "add", "lab", lab.url, "--key", "env:LAB_KEY")
+        assert (row(run_in_process)["state"], writes(lab)) == ("running", [])
+        assert routed(run_in_process)
+
+    def test_what_fails_on_the_server_is_not_stopped_by_looking(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        assert deploy().code == 0
+        instance = {"id": 9, "model_id": 1, "name": "one-1", "state": "error",
+                    "state_message": "exit code 3", "restart_count": 9}  # fmt: skip
+        lab.models[1]["ready_replicas"] = 0
+        lab.answers["/v2/model-instances"] = page([instance])
+        seen = row(run_in_process)
+        assert (seen["state"], "exit code 3" in seen["reason"]) == ("failed", True)
+        assert run_in_process("show", "one").code == 0
+        assert (writes(lab), lab.models[1]["replicas"]) == ([], 1)
+        del lab.answers["/v2/model-instances"]
+        lab.models[1]["ready_replicas"] = 1
+        assert row(run_in_process)["state"] == "running"  # the server restarted it
+
+
+class TestUpdate:
+    def test_a_change_that_does_not_start_is_taken_back(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        assert deploy().code == 0
+        before = dict(lab.models[1])
+
+        def state_of(model: dict[str, Any]) -> str:
+            changed = "--max-num-seqs=3" in (model.get("backend_parameters") or ())
+            return "starting" if changed else "running"
+
+        lab.state_of = state_of
+        done = run_in_process("update", "one", "--param", "max-num-seqs=3", "--timeout", "1",
+                              "--json")  # fmt: skip
+        assert done.code == 5
+        error = done.json["error"]
+        assert error["code"] == "timeout"
+        assert "was not ready after" in error["message"]
+        assert "the previous options are running again" in error["message"]
+        assert lab.models[1]["backend_parameters"] == before["backend_parameters"]
+        assert (row(run_in_process)["state"], routed(run_in_process)) == ("running", True)
 
 
 class TestOthersAtWork:

@@ -20,7 +20,7 @@ def plan_of(file_format: str, *files: str) -> Any:
 
     return SimpleNamespace(
         format=file_format, files=files, repo="a/b", model="m", source="huggingface",
-        revision=None, estimate=room(0), settings={},
+        revision=None, estimate=room(0), settings={}, files_expected=False, quantization=None,
     )  # fmt: skip
 
 
@@ -30,6 +30,22 @@ def room(free_bytes: int) -> Any:
 
     host = SimpleNamespace(free_bytes=1000 + free_bytes, total_bytes=900)
     return SimpleNamespace(per_gpu=(), host=host, margin_bytes=100)
+
+
+def test_an_expected_name_gives_way_to_the_repositorys_list() -> None:
+    plan = plan_of("gguf", "m-Q4_K_M.gguf")
+    plan.files_expected, plan.quantization = True, "Q4_K_M"
+    split = listing("Q4_K_M/m-Q4_K_M-00001-of-00002.gguf", "Q4_K_M/m-Q4_K_M-00002-of-00002.gguf",
+                    "m-Q8_0.gguf", "imatrix.gguf")  # fmt: skip
+    assert [f.path for f in needed(plan, split)] == [f.path for f in split[:2]]
+    assert [f.path for f in needed(plan, listing("m-Q4_K_M.gguf", "m-Q8_0.gguf"))] == [
+        "m-Q4_K_M.gguf"
+    ]
+    plan.files = ()  # no name could be predicted
+    assert [f.path for f in needed(plan, split)] == [f.path for f in split[:2]]
+    plan.quantization = "Q5_K_M"
+    with pytest.raises(NotDeployableError, match="no file in Q5_K_M"):
+        needed(plan, split)
 
 
 def test_shards_come_together_and_pickles_never() -> None:

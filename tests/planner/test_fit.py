@@ -25,11 +25,13 @@ from modelscan.planner.context import estimator
 
 
 def test_fewer_requests_at_once_leave_room_for_the_context() -> None:
-    """8B in BF16 on 24 GiB: vLLM's 256 sequences would cost 3k tokens of the 32k."""
+    """8B in BF16 on 22 GiB with a full cache: vLLM's 256 sequences would cost 3k tokens of it."""
     model = subject(DENSE_8B, ("BF16",))
-    plan = decide(model, machine(RTX_4090), Workload()).plan
+    small = replace(RTX_4090, memory_bytes=22 << 30, free_bytes=22 << 30)
+    full = Workload(kv_cache_k="auto", kv_cache_v="auto")
+    plan = decide(model, machine(small), full).plan
     assert plan is not None
-    assert (plan.backend, plan.context_tokens) == ("vllm", 32768)
+    assert plan.backend == "vllm"
     assert plan.parameters[-2:] == ("--max-num-seqs", "64")
     assert any("--max-num-seqs 64" in reason for reason in plan.reasons)
     many = decide(model, machine(RTX_4090), Workload(mode="throughput", backend="vllm")).plan
@@ -74,3 +76,21 @@ def test_a_model_that_fits_one_way_only_has_other_settings_as_alternatives() -> 
     flags = {plan.parameters for plan in (found.plan, *found.alternatives)}
     assert len(flags) >= 3
     assert all(plan.estimate.verdict == "fits" for plan in found.alternatives)
+
+
+def test_the_context_is_at_most_what_the_model_was_trained_for() -> None:
+    """More would cost memory that no request can use; the plan says what became of the wish."""
+    model = subject(DENSE_8B | {"model_type": "llama"}, ("Q4_K_M",))
+    mine = model.candidates[0]
+    mine.variant = replace(mine.variant, source="local_path")
+    trained = model.candidates[0].shape.architecture.context_tokens
+    assert trained is not None
+    wish = Workload(backend="llama.cpp", context_tokens=4 * trained)
+    plan = decide(model, machine(RTX_4090), wish).plan
+    assert plan is not None
+    assert plan.context_tokens == plan.estimate.context_tokens == trained
+    assert any("instead of the requested" in text for text in plan.estimate.warnings)
+    extended = replace(wish, parameters=(("rope-scaling", "yarn"),))
+    longer = decide(model, machine(H100, H100), extended).plan
+    assert longer is not None and longer.context_tokens == 4 * trained
+    assert not any("instead of the requested" in text for text in longer.estimate.warnings)

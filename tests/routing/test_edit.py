@@ -218,3 +218,52 @@ def test_any_sequence_of_edits_matches_a_plain_list(steps: list[Any], personal: 
         assert found.pop("cloud")["api_key"] == "env:CLOUD_KEY"
         assert removed_lines(PERSONAL, text) == []
     assert found == expected
+
+
+@pytest.mark.parametrize("text", ["{}", "null", "~\n", "--- {}\n", "# mine\n{}  # none\n", "---\n"])
+def test_an_empty_value_is_replaced_by_the_first_entry(text: str) -> None:
+    added = put(text, entry_fields(OURS))
+    assert [e["name"] for e in entries(added)] == ["demo"]
+    assert ("# mine" in added) == ("# mine" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("version: 1\nversion: 1\n", 2, "occurs twice"),
+        ("version: 1\nrouting:\n  mode: direct\t\n", 3, "a tab"),
+        ("[]\n", None, "must be a mapping, not a list"),
+        ("version: 1\nrouting:\n  direct:\n    provider: []\n", 4, "unknown key 'provider'"),
+        ("version: 1\nroutes: []\n", 2, "unknown key 'routes'"),
+        ("version: 1\nrouting:\n  direct:\n    providers:\n      -\n", 5, "needs name"),
+        ("version: 1\nrouting:\n  direct:\n    default_provider: [a]\n", 4, "must be text"),
+        ("version: 2020-13-45\n", 1, "version '2020-13-45' is not supported"),
+    ],
+)
+def test_a_file_with_an_error_is_named_by_line_and_not_edited(
+    tmp_path: Path, text: str, line: int | None, words: str
+) -> None:
+    path = tmp_path / "routing.yaml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=words) as caught:
+        add_route(path, OURS)
+    assert str(path) in caught.value.message
+    assert line is None or f"line {line}" in caught.value.message
+    assert path.read_text() == text
+    assert [f.level for f in check(path).findings if f.level == "error"] != []
+
+
+def test_a_default_that_is_gone_does_not_refuse_an_edit(tmp_path: Path) -> None:
+    """The new entry may be the one that is missing."""
+    path = tmp_path / "routing.yaml"
+    path.write_text("version: 1\nrouting:\n  direct:\n    default_provider: demo\n")
+    add_route(path, OURS)
+    assert check(path).findings == ()
+
+
+def test_a_pipe_is_not_read(tmp_path: Path) -> None:
+    import os
+
+    os.mkfifo(tmp_path / "routing.yaml")
+    with pytest.raises(UsageError, match="it is not a file"):
+        load(tmp_path / "routing.yaml")

@@ -45,10 +45,10 @@ def entry(name: str = "a", **fields: Any) -> dict[str, Any]:
         (file(entry(context_tokens=True)), "error", "context_tokens"),
         (file(entry(base_url="https://u@h")), "error", "credentials in a URL"),
         (file(entry(base_url="https://:p@h")), "error", "credentials in a URL"),
-        (file(entry(base_url=7)), "error", "needs base_url"),
+        (file(entry(base_url=7)), "error", "base_url must be text, not a number"),
         (file(entry(base_url="")), "error", "needs base_url"),
         (file(entry(enabled="no")), "error", "enabled must be"),
-        (file(entry(colour="red")), "warning", "unknown field 'colour'"),
+        (file(entry(colour="red")), "error", "unknown key 'colour'"),
         ({"version": 1, "routing": {"fallback": True}}, "error", "fallback needs"),
     ],
 )

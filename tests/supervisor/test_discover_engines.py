@@ -18,7 +18,8 @@ from support.fake_engine_api import other, serving, sglang, vllm
 from support.fake_ollama import State, running
 
 from modelscan.supervisor import discover
-from modelscan.supervisor.health import Address, busy_requests, health
+from modelscan.supervisor.health import Address, health
+from modelscan.supervisor.load import load_of
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -106,12 +107,12 @@ def test_nonsense_is_no_engine_and_no_crash(answers: dict[str, object]) -> None:
 
 
 def test_requests_that_run_are_counted() -> None:
-    with serving(vllm()) as port:
-        assert busy_requests(Address("127.0.0.1", port)) == 2
-    with serving(sglang()) as port:
-        assert busy_requests(Address("127.0.0.1", port)) == 1
+    for answers, count in ((vllm(), 2), (sglang(), 1)):
+        with serving(answers) as port:
+            requests = load_of(Address("127.0.0.1", port)).requests
+            assert requests is not None and requests.running == count
     with serving(other()) as port:
-        assert busy_requests(Address("127.0.0.1", port)) is None
+        assert load_of(Address("127.0.0.1", port)).requests is None
 
 
 def test_discover_and_adopt(
@@ -140,9 +141,13 @@ def test_discover_and_adopt(
     assert (route["base_url"], route["enabled"]) == (f"http://127.0.0.1:{llama}", True)
     assert run_in_process("route", "test", "theirs").code == 0
 
-    assert run_in_process("stop", "theirs").code == 0
-    assert health(Address("127.0.0.1", llama)) == "ok", "it is not ours to end"
-    assert run_in_process("list", "--json").json["deployments"][0]["state"] == "stopped"
+    for verb in ("stop", "restart"):  # it would go on answering
+        refused = run_in_process(verb, "theirs")
+        assert refused.code == 2
+        assert "was not started by modelscan" in refused.err
+        assert "modelscan remove theirs" in refused.err
+    assert run_in_process("stop", "--all").code == 0
+    assert run_in_process("list", "--json").json["deployments"][0]["state"] == "running"
     assert run_in_process("start", "theirs").code == 0
     assert run_in_process("logs", "theirs").code == 2
     assert run_in_process("remove", "theirs", "--yes").code == 0

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from modelscan.supervisor.health import Address, busy_requests, health, verify
+from modelscan.supervisor.health import Address, health, verify
+from modelscan.supervisor.load import (
+    Connections,
+    EngineLoad,
+    Requests,
+    load_of,
+    parse_connections,
+    parse_requests,
+)
 
 Serve = Callable[[int, Any], Address]
 
@@ -90,8 +98,48 @@ def test_a_200_is_not_trusted(serve: Serve, task: str, status: int, body: Any, s
     assert said in (verify(serve(status, body), task, "m", timeout_s=5) or "")
 
 
-def test_running_requests_are_counted(serve: Serve) -> None:
+def test_running_and_waiting_requests_are_counted(serve: Serve) -> None:
     metrics = b"# HELP x\nllamacpp:requests_processing 3\nllamacpp:requests_deferred 1\n"
-    assert busy_requests(serve(200, metrics)) == 3
-    assert busy_requests(serve(404, {})) is None
-    assert busy_requests(Address("127.0.0.1", 9)) is None
+    load = load_of(serve(200, metrics))
+    assert load.requests == Requests(3, 1)
+    assert not load.idle
+    assert load_of(serve(404, {})).requests is None
+    gone = load_of(Address("127.0.0.1", 9))
+    assert gone.requests is None
+    assert gone.idle is (gone.connections is not None)  # no connection: nothing can be cut
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("vllm:num_requests_running{m=\"a\"} 1.0\nvllm:num_requests_running{m=\"b\"} 2\n"
+         "vllm:num_requests_waiting{m=\"a\"} 4.0\n", Requests(3, 4)),
+        ("sglang:num_running_reqs 0\nsglang:num_queue_reqs 2\n", Requests(0, 2)),
+        ("llamacpp:requests_processing x\nllamacpp:requests_processing 1.2.3\n", None),
+        ("llamacpp:requests_processing NaN\n", None),
+        ("process_cpu_seconds_total 1\n", None), ("", None),
+    ],
+)  # fmt: skip
+def test_the_gauges_of_each_engine(text: str, expected: Requests | None) -> None:
+    assert parse_requests(text) == expected
+
+
+TABLE = """  sl  local_address rem_address   st tx_queue rx_queue
+   0: 0100007F:A2C1 00000000:0000 0A 00000000:00000000 00:00000000
+   1: 0100007F:A2C1 0100007F:D431 01 00000000:00000000 02:000004FF
+   2: 0100007F:A2C1 0100007F:D432 01 00000010:00000000 01:000004FF
+   3: 0100007F:A2C1 0100007F:D433 01 00000000:00000007 00:00000000
+   4: 0100007F:A2C1 0100007F:D434 08 00000000:00000001 00:00000000
+   5: 0100007F:D431 0100007F:A2C1 01 00000000:00000000 00:00000000
+"""
+
+
+def test_connections_of_clients_are_seen() -> None:
+    """Listening and half-closed sockets do not count; unread bytes belong to a request."""
+    found = parse_connections(TABLE, 0xA2C1)
+    assert found == Connections(open=3, unread=2)
+    assert not EngineLoad(Requests(0, 0), found).idle
+    assert EngineLoad(Requests(0, 0), Connections(3, 0)).idle
+    assert not EngineLoad(None, Connections(1, 0)).idle
+    assert EngineLoad(None, Connections(0, 0)).idle
+    assert not EngineLoad(None, None).idle

@@ -9,7 +9,15 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelscan.supervisor.logfile import RotatingLog, current_text, follow, older, read_text, tail
+from modelscan.supervisor.logfile import (
+    RotatingLog,
+    current_text,
+    follow,
+    mark_of,
+    older,
+    read_text,
+    tail,
+)
 
 LIMIT = 200
 
@@ -44,6 +52,41 @@ def test_each_start_begins_a_new_file(tmp_path: Path) -> None:
     assert older(file).read_text() == "first\n"
     assert tail(file, None) == ["first", "second"]
     assert tail(file, 1) == ["second"]
+
+
+def test_a_restart_in_the_same_run_begins_anew(tmp_path: Path) -> None:
+    """An engine that its supervisor starts again: the figures are those of the last start."""
+    file = tmp_path / "engine.log"
+    log = RotatingLog(file, LIMIT)
+    log.write(b"of the engine that crashed\n")
+    log.begin()
+    log.write(b"weights 1 MiB\n")
+    assert current_text(file) == "weights 1 MiB\n"
+    assert "crashed" in read_text(file)
+
+
+def test_the_beginning_of_a_start_is_found_after_a_rotation(tmp_path: Path) -> None:
+    file = tmp_path / "engine.log"
+    log = RotatingLog(file, LIMIT)
+    log.write(b"old\n" * 10)
+    log.begin()
+    log.write(b"weights 1 MiB\n" + b"x" * 180 + b"\nlast\n")
+    assert older(file).exists()
+    assert current_text(file).startswith("weights 1 MiB\n")
+    assert current_text(file).endswith("last\n")
+    for _ in range(3):
+        log.write(b"y" * 150 + b"\n")
+    assert "old" not in current_text(file)
+    assert current_text(file).endswith("y\n")
+
+
+def test_a_broken_mark_counts_as_none(tmp_path: Path) -> None:
+    file = tmp_path / "engine.log"
+    log = RotatingLog(file, LIMIT)
+    log.write(b"text\n")
+    for text in ("", "[]", '{"rotated": 1}', '{"rotated": false, "offset": "x"}'):
+        mark_of(file).write_text(text)
+        assert current_text(file) == "text\n"
 
 
 def test_a_log_that_cannot_be_written_does_not_stop_the_engine(tmp_path: Path) -> None:

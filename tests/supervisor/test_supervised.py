@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -124,6 +125,55 @@ def test_what_the_engine_started_ends_with_it(rundir: RunDir) -> None:
     eventually(lambda: not rundir.alive())
 
 
+LEAVES = (  # a start script's server, in a session of its own; it writes its pid
+    "import os, sys, time\n"
+    "if 'closes' in sys.argv: os.closerange(3, 100)\n"
+    "open(sys.argv[1] + '.new', 'w').write(str(os.getpid()))\n"
+    "os.rename(sys.argv[1] + '.new', sys.argv[1])\n"
+    "time.sleep(600)"
+)
+SCRIPTS = {
+    "waits": "trap 'exit 0' TERM; echo up; setsid {server} & wait",
+    "ignores": "trap '' TERM; echo up; setsid {server} & while :; do wait; done",
+    "closes": "echo up; setsid {server} closes & wait",
+    "forgets": "echo up; env -i setsid {server} & wait",
+}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="setsid, /proc")
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("supervised", [True, False])
+def test_a_script_that_leaves_its_session_is_ended_too(
+    rundir: RunDir, tmp_path: Path, script: str, supervised: bool
+) -> None:
+    """By the supervisor; where that was killed, by ``stop`` itself."""
+    note = tmp_path / "pid"
+    server = shlex.join([sys.executable, "-c", LEAVES, str(note)])
+    line = SCRIPTS[script].format(server=server)
+    spawn.start(rundir, python("", argv=("bash", "-c", line), stop_grace_s=1.0))
+    up(rundir)
+    pid = int(eventually(lambda: note.exists() and note.read_text()))
+    if not supervised:
+        running = rundir.running()
+        assert running is not None
+        os.kill(running.supervisor.pid, signal.SIGKILL)
+    assert spawn.stop(rundir, grace_s=1.0)
+    assert not rundir.alive()
+    assert _is_zombie(pid), Path(f"/proc/{pid}/cmdline").read_text()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="setsid, /proc")
+def test_a_script_that_ends_and_leaves_a_server_behind_is_a_failed_engine(
+    rundir: RunDir, tmp_path: Path
+) -> None:
+    note = tmp_path / "pid"
+    server = shlex.join([sys.executable, "-c", LEAVES, str(note), "closes"])
+    line = f"echo up; setsid {server} & until [ -s {note} ]; do sleep 0.01; done"
+    spawn.start(rundir, python("", argv=("bash", "-c", line)))
+    eventually(lambda: rundir.ended() is not None)
+    assert _is_zombie(int(note.read_text()))
+
+
 def _is_zombie(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
@@ -195,7 +245,7 @@ def test_the_log_stays_bounded(rundir: RunDir) -> None:
     spawn.start(rundir, python(noisy, log_limit_bytes=100_000))
     eventually(lambda: not rundir.alive())
     sizes = [file.stat().st_size for file in rundir.folder.glob("engine.log*")]
-    assert len(sizes) == 2 and max(sizes) < 200_000
+    assert len(sizes) == 3 and max(sizes) < 200_000  # and the mark of the start
     assert tail(rundir.log_file, 1)[0].startswith("19999 ")
 
 

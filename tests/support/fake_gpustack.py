@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -29,6 +30,7 @@ class FakeGpuStack:
         self.management = "/v2" if version.lstrip("v").startswith("2") else "/v1"
         self.cards = [("one", 1, CARD)]  # worker, its cluster, its only card
         self.states = ["running"]
+        self.state_of: Callable[[dict[str, Any]], str] | None = None  # by the model's own fields
         self.message = ""
         self.models: dict[int, dict[str, Any]] = {}
         self.looks: dict[int, int] = {}
@@ -81,8 +83,9 @@ class FakeGpuStack:
         parts = urlsplit(target)
         path, query = parts.path, parse_qs(parts.query)
         self.seen.append((method, path, body))
-        if path in self.answers:
-            return self.answers[path]
+        given = self.answers.get(f"{method} {path}", self.answers.get(path))
+        if given is not None:
+            return given
         if path == "/version":
             return 200, {"version": self.version}
         if key not in KEYS:
@@ -127,6 +130,8 @@ class FakeGpuStack:
         number = model["id"]
         look = self.looks[number] = self.looks.get(number, -1) + 1
         state = self.states[min(look, len(self.states) - 1)]
+        if self.state_of is not None:
+            state = self.state_of(model)
         return {"id": number, "model_id": number, "name": f"{model['name']}-1", "state": state,
                 "state_message": self.message, "restart_count": 0, "worker_name": "one"}  # fmt: skip
 

@@ -70,6 +70,16 @@ class Index:
         allowed = None if kinds is None else set(kinds)
         return [(kind, row) for kind, row in rows if allowed is None or kind in allowed]
 
+    def beginning(self, text: str, limit: int) -> list[str]:
+        """Short names and ids (where ``text`` has a slash) that begin so, most popular first."""
+        kind = NameKind.ID if "/" in text else NameKind.SHORT
+        rows = self.connection.execute(
+            "SELECT key FROM name WHERE key >= ? AND key < ? AND kind = ? "
+            "GROUP BY key ORDER BY min(model) LIMIT ?",
+            (text, text + "\U0010ffff", kind, limit),
+        )
+        return [row[0] for row in rows]
+
     def tasks(self) -> list[str]:
         """The tasks of all models, each once."""
         rows = self.connection.execute("SELECT DISTINCT task FROM model WHERE task IS NOT NULL")

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from modelscan.catalog.purposes import LONG_CONTEXT_TOKENS, PURPOSES, purposes_of
+
 if TYPE_CHECKING:
     from modelscan.core.model import Model, Variant
 
@@ -39,15 +41,6 @@ _TASK_WORDS = {
     "speech_to_text": "asr stt speech audio transcription recognition",
     "text_to_speech": "tts speech audio voice synthesis",
 }
-_NAME_WORDS = (
-    (("coder", "code", "codestral", "devstral", "starcoder", "codegemma", "codellama", "codex"),
-     "code coding coder programming generation"),
-    (("math", "mathstral"), "math mathematics"),
-    (("translate", "translategemma", "mt"), "translation translate"),
-    (("guard", "safeguard", "safety", "shield"), "safety moderation guard"),
-    (("ocr",), "ocr documents"),
-    (("med", "medgemma"), "medical"),
-)  # fmt: skip
 # Phrases -> one word of the index.
 _PHRASES = (
     ("speech to text", "asr"), ("speech recognition", "asr"), ("text to speech", "tts"),
@@ -58,7 +51,6 @@ _PHRASES = (
     ("audio understanding", "audioinput"), ("tool use", "tools"), ("tool calling", "tools"),
     ("tool calls", "tools"), ("function call", "function"),
 )  # fmt: skip
-LONG_CONTEXT_TOKENS = 256_000
 _INPUTS = {"video": "videoinput", "audio": "audioinput"}
 _SMALL_NAMES = frozenset(("small", "mini", "nano", "tiny", "lite", "micro"))
 _ABLE = {
@@ -74,7 +66,7 @@ TINY, SMALL, LARGE = 1_500_000_000, 5_000_000_000, 60_000_000_000
 SIZES = frozenset(("tiny", "small", "little", "large", "big"))
 KINDS = frozenset(
     word
-    for text in (*_TASK_WORDS.values(), *_ABLE.values(), *(t for _, t in _NAME_WORDS))
+    for text in (*_TASK_WORDS.values(), *_ABLE.values(), *(p.search for p in PURPOSES))
     for word in text.split()
 ) | frozenset(
     (*SIZES, *_INPUTS.values(), "longcontext", "moe", "open", "local")
@@ -162,12 +154,12 @@ def kind_words(model: Model) -> list[str]:
     texts = [
         _TASK_WORDS.get(model.task or "", ""),
         *(text for name, text in _ABLE.items() if getattr(model.capabilities, name)),
-        *(word for kind, word in _INPUTS.items() if kind in model.modalities_in),
+        *(word for kind, word in _INPUTS.items() if kind in (model.modalities_in or ())),
         "open local" if model.open_weights else "",
         "moe mixture experts" if model.active_parameters else "",
         *_sizes(model, tokens),
         "longcontext" if (model.limits.context_tokens or 0) >= LONG_CONTEXT_TOKENS else "",
-        *(text for names, text in _NAME_WORDS if tokens & set(names)),
+        *(purpose.search for purpose in purposes_of(tokens)),
         *sorted({word for variant in model.variants for word in _packing(variant)}),
     ]
     return list(dict.fromkeys(" ".join(texts).split()))

@@ -26,7 +26,9 @@ from modelscan.catalog.index.search_words import (
     mark,
     name_tokens,
     spelling,
+    words,
 )
+from modelscan.catalog.merge.describe import SOURCE as DESCRIBED
 from modelscan.catalog.records import SourceSnapshot, compact
 from modelscan.catalog.sizing import MinimumMemory, lower_bound_memory
 from modelscan.core.errors import ModelscanError
@@ -166,7 +168,7 @@ def _fill(
         ident = name_tokens([model.id.rpartition("/")[2], model.name, *model.aliases])
         lead = lead_words(model)
         kinds = name_tokens([model.id, model.family or "", *model.tags, *model.repos])
-        kinds += kind_words(model) + name_tokens([model.license or ""])
+        kinds += kind_words(model) + name_tokens([model.license or ""]) + _described(model)
         connection.execute(
             "INSERT INTO text(rowid, ident, lead, kind, facet) VALUES(?,?,?,?,?)",
             (number, " ".join(ident), " ".join(lead), " ".join(dict.fromkeys(kinds)),
@@ -182,6 +184,13 @@ def _fill(
     connection.executemany("INSERT INTO source VALUES(?,?,?,?,?,?,?,?)", _sources(sources, counts))
     meta = (("format", FORMAT), ("models", str(len(models))), ("dictionary", dictionary))
     connection.executemany("INSERT INTO meta VALUES(?,?)", meta)
+
+
+def _described(model: Model) -> list[str]:
+    """The words of a description that a source states; one made from facts repeats them."""
+    origin = model.provenance.get("description")
+    is_stated = origin is not None and origin.source != DESCRIBED
+    return words(model.description or "") if is_stated else []
 
 
 def ranked(models: Iterable[Model]) -> list[Model]:
@@ -213,7 +222,7 @@ def _years(date: str) -> float:
 
 def _row(number: int, model: Model, least: MinimumMemory | None) -> tuple[object, ...]:
     can = model.capabilities
-    modalities = sorted({*model.modalities_in, *model.modalities_out})
+    modalities = sorted({*(model.modalities_in or ()), *(model.modalities_out or ())})
     return (
         number, model.id, model.name, model.family, model.license, model.task, model.lab,
         _as_int(model.open_weights), model.parameters, model.active_parameters,
@@ -247,7 +256,7 @@ def _true_flags(model: Model) -> set[str]:
 def _filter_terms(model: Model) -> list[str]:
     """Filter values as words of the full text, so that one full-text query applies them."""
     licenses = (model.license or "").split(", ")
-    modalities = {*model.modalities_in, *model.modalities_out}
+    modalities = {*(model.modalities_in or ()), *(model.modalities_out or ())}
     pairs: list[tuple[str, str | None]] = [("flag", name) for name in sorted(_true_flags(model))]
     pairs += [("family", model.family), ("task", model.task)]
     pairs += [("license", part) for part in licenses]
@@ -271,7 +280,15 @@ def sources_of(model: Model) -> list[str]:
     for origin in model.provenance.values():
         names.add(origin.source.partition(" (")[0])
         names.update(source for source, _ in origin.others)
-    derived = {"name", "modalities", "name of the repository", "link"}
+    derived = {
+        "name",
+        "modalities",
+        "name of the repository",
+        "link",
+        "config.json",
+        "task",
+        "facts",
+    }
     return sorted(s for s in names if s not in derived and not s.startswith("link:"))
 
 

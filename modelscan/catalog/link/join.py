@@ -2,7 +2,8 @@
 
 A group is a canonical model, identified by an id that a source states, else by its released weights
 (a repository), else by a hosted name. Every record is kept: one without a match is a group of its
-own. The result does not depend on the order of snapshots or records.
+own, except scores, which alone are no model. The result does not depend on the order of snapshots
+or records.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from modelscan.catalog.link.derivation import CONVERSION, has_other_weights, has_weights_of
 from modelscan.catalog.link.groups import (
     Member,
     RecordGroup,
@@ -22,6 +24,7 @@ from modelscan.catalog.link.groups import (
 )
 from modelscan.catalog.link.name_differences import undecorated
 from modelscan.catalog.link.rules import HostedId, Linker, RepositoryMatch
+from modelscan.catalog.records import HUGGINGFACE, MODELSCOPE
 from modelscan.formats.repo_names import key, owner, short, split_repo_name, tokens
 
 if TYPE_CHECKING:
@@ -60,18 +63,27 @@ class Grouping:
         self._canonical_ids: set[str] = set()  # groups with an id stated by a source
         self._rows: dict[str, set[str]] = defaultdict(set)  # key of their rows' names -> group ids
         self._sets: dict[str, str] = {}  # key of a recipe set's name -> group id
-        self._stated_base = self._read_bases()
+        self._votes: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        self._stated_base, self._relation = self._read_bases()
 
     def run(self) -> list[RecordGroup]:
         """Group all records; the groups sorted by id."""
         members = self._members()
         self._canonical([m for m in members if m.record.canonical])
         loose = [m for m in members if not m.record.canonical]
-        weights = [m for m in loose if m.record.kind != "offering"]
+        weights = [m for m in loose if m.record.kind not in ("offering", "scores")]
         for member in sorted(weights, key=lambda m: not m.record.repos):
             self._weights(member)
         self._hosted([m for m in loose if m.record.kind == "offering"])
+        self._scores([m for m in loose if m.record.kind == "scores"])
         return [group for _, group in sorted(self.groups.items())]
+
+    def _scores(self, members: list[Member]) -> None:
+        """Add benchmark results to the models that they name; others are ignored."""
+        for member in members:
+            match = self.linker.link(member.record.key)
+            if match:
+                self._join(self._owner_of(self.base_of(match.repo)[0]), member, match.rule)
 
     def _members(self) -> list[Member]:
         """All records in a total order; of duplicates, the newest."""
@@ -220,12 +232,18 @@ class Grouping:
 
     def _find_base(self, repo: str) -> tuple[str, str]:
         name = split_repo_name(short(repo))
+        relation = self._relation.get(repo.lower())
+        if has_other_weights(repo, relation, self.curated):
+            return repo, f"stated {relation}"
         original = self._original(repo, name.base)
         stated = self._stated_base.get(repo.lower())
         if stated and stated.lower() != repo.lower():
-            base = self.base_of(stated)[0]
-            if original is None or key(short(original)) == key(short(base)):
-                return base, "stated base"
+            if has_weights_of(stated, repo, relation, self.curated):
+                base = self.base_of(stated)[0]
+                if original is None or key(short(original)) == key(short(base)):
+                    return base, "stated base"
+            elif not self._is_publisher(repo):
+                return repo, "another model than its stated base"
         if original:
             return original, "quantization suffix" if name.derived else "same name"
         converted = owner(repo) in self.curated.converters
@@ -258,42 +276,90 @@ class Grouping:
         brand, _, rest = name.partition("-")
         return rest if rest and brand.lower() in self.curated.brands else name
 
-    def _read_bases(self) -> dict[str, str]:
-        """Repository -> base, if all sources with a statement agree."""
+    def _is_publisher(self, repo: str) -> bool:
+        """True for repositories of known labs and converters, whose names can be trusted."""
+        return self.curated.official(repo) or owner(repo) in self.curated.converters
+
+    def _read_bases(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Repository -> base, if all sources with a statement agree; repository -> relation."""
         bases_by_repo: dict[str, set[str]] = defaultdict(set)
+        relations: dict[str, str] = {}
         for snapshot in self.snapshots:
             for record in snapshot.records:
-                if record.kind == "repository" and record.base and record.base.count("/") == 1:
-                    for repo in record.repos:
+                if record.kind != "repository":
+                    continue
+                for repo in record.repos:
+                    if record.base and record.base.count("/") == 1:
                         bases_by_repo[repo.lower()].add(self.linker.canonical_repo(record.base))
-        return {repo: next(iter(bases)) for repo, bases in bases_by_repo.items() if len(bases) == 1}
+                    if record.relation:
+                        relations[repo.lower()] = record.relation
+                    elif record.base and snapshot.source not in (HUGGINGFACE, MODELSCOPE):
+                        relations.setdefault(repo.lower(), CONVERSION)
+        agreed = {repo: next(iter(b)) for repo, b in bases_by_repo.items() if len(b) == 1}
+        return agreed, relations
 
     # --- hosted names ----------------------------------------------------------------------
 
     def _hosted(self, members: list[Member]) -> None:
-        unlinked: dict[str, list[tuple[Member, str | None, str]]] = defaultdict(list)
+        unlinked: list[tuple[Member, HostedId]] = []
         for member in members:
             record = member.record
+            hosted = self.linker.take_apart(record.key, provider=True)
             match = self.linker.link(
                 record.key,
                 display=record.name,
-                open_weights=record.facts.get("open_weights"),
+                open_weights=self._openness(record, hosted),
                 provider=True,
             )
-            hosted = self.linker.take_apart(record.key, provider=True)
             same = None
             if match is None or match.rule == "decoration":  # a source's statement is more certain
                 same = self._stated(hosted, record.facts.get("open_weights"))
             if match and not same:
-                self._join(self._owner_of(self.base_of(match.repo)[0]), member, match.rule)
+                self._join_hosted(self._owner_of(self.base_of(match.repo)[0]), member, match.rule)
                 continue
             same = same or self._same_name(hosted.name, hosted.lab)
             if same:
-                self._join(same, member, "same name")
+                self._join_hosted(same, member, "same name")
             else:
-                unlinked[key(hosted.name)].append((member, hosted.lab, hosted.name))
-        for _, rows in sorted(unlinked.items()):
+                unlinked.append((member, hosted))
+        names: dict[str, list[tuple[Member, str | None, str]]] = defaultdict(list)
+        for member, hosted in unlinked:
+            twin = self._agreed(hosted)
+            if twin:
+                self._join(twin, member, "rows agree")
+            else:
+                names[key(hosted.name)].append((member, hosted.lab, hosted.name))
+        for _, rows in sorted(names.items()):
             self._new_names(rows)
+
+    def _openness(self, record: SourceRecord, hosted: HostedId) -> bool | None:
+        """Whether the weights are open according to a row; None if a host that is not the lab says
+        that they are closed.
+
+        Aggregators mark open models as closed. A name with a date, a size or ``instruct`` more is
+        then enough for a link; a name for another service (``-turbo``) is not.
+        """
+        stated: bool | None = record.facts.get("open_weights")
+        host = self.curated.lab(record.key.partition("/")[0])
+        if stated is False and hosted.lab is not None and host != hosted.lab:
+            match = self.linker.completed(hosted.name, hosted.lab)
+            return None if match else False
+        return stated
+
+    def _join_hosted(self, group: RecordGroup, member: Member, reason: str) -> None:
+        """Add a linked row, whose name then means the model as well."""
+        self._join(group, member, reason)
+        if group.links:
+            hosted = self.linker.take_apart(member.record.key, provider=True)
+            self._votes[hosted.lab or "", key(hosted.name)][group.id] += 1
+
+    def _agreed(self, hosted: HostedId) -> RecordGroup | None:
+        """The model of at least two rows, and two thirds of those, with this name and lab."""
+        votes = self._votes.get((hosted.lab or "", key(hosted.name)))
+        if not votes or hosted.lab is None or self.linker.moving(hosted.name):
+            return None
+        model_id, count = min(votes.items(), key=lambda item: (-item[1], item[0]))
+        return self.groups[model_id] if count >= 2 and count * 3 >= votes.total() * 2 else None
 
     def _stated(self, hosted: HostedId, open_weights: bool | None) -> RecordGroup | None:
         """The group with a stated id: by name, or by the name without words for price and speed."""

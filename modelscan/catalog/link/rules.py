@@ -226,6 +226,14 @@ class Linker:
         repositories = {r for word in SERVING for r in self._by_key.get(f"{words} {word}", ())}
         return self._choose(sorted(repositories), lab) or self.equal(text, lab)
 
+    def completed(self, text: str, lab: str | None) -> str | None:
+        """The repository whose name only adds a serving word, size or date to this name."""
+        for rule in (self._serving, self._completion):
+            repository = rule(text, lab)
+            if repository and agrees(text, repository):
+                return repository
+        return None
+
     def _serving(self, text: str, lab: str | None) -> str | None:
         """Match after adding or removing instruct / it / chat."""
         words = key(text).split()

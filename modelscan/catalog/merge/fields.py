@@ -1,9 +1,10 @@
 """Chooses one value per field from all sources, with its origin and the other values.
 
 Precedence: the user's own overlay, then per field the most reliable source: models.dev for facts,
-GPUStack for deployment, the hubs last; counted parameters before nominal sizes. Providers' rows are
-one source (models.dev): the lab's own rows first, else the most frequent value. Values are chosen,
-never averaged.
+GPUStack for deployment, the hubs last; counted parameters before nominal sizes; for limits and
+abilities the model's config.json and the lab's own row before other hosts. Of other hosts' rows the
+most frequent value counts, without rows that serve quantized weights. Values are chosen, never
+averaged.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from modelscan.catalog.merge import from_config
+from modelscan.catalog.merge.from_config import SOURCE as CONFIG
+from modelscan.catalog.merge.variants import TABLES, architecture_of
 from modelscan.catalog.records import GPUSTACK, HUGGINGFACE, MODELSCOPE, MODELSDEV, USER
 from modelscan.core.model import Provenance
 from modelscan.formats.repo_names import clean_display_name, key, short, split_repo_name
@@ -23,15 +27,46 @@ if TYPE_CHECKING:
     from modelscan.catalog.link.groups import Member, RecordGroup
 
 NAME = "name of the repository"  # the source of a size that is only in the name
+HOSTS = "models.dev (hosts)"  # the rows of providers that are not the model's lab
 _COUNTED = (HUGGINGFACE, "llmfit", MODELSCOPE)
-_FACTS = (USER, MODELSDEV, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", "curated")
-_WEIGHTS = (USER, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", "curated", MODELSDEV)
-_SIZE = (USER, *_COUNTED, GPUSTACK, "xinference", MODELSDEV, NAME)
+_FACTS = (
+    USER, MODELSDEV, HOSTS, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", "curated",
+)  # fmt: skip
+_WEIGHTS = (
+    USER, GPUSTACK, HUGGINGFACE, MODELSCOPE, "llmfit", "xinference", "curated", MODELSDEV, HOSTS,
+)  # fmt: skip
+_ABLE = (
+    USER, MODELSDEV, CONFIG, GPUSTACK, "xinference", HUGGINGFACE, MODELSCOPE, "llmfit", HOSTS,
+)  # fmt: skip
+_SIZE = (USER, *_COUNTED, GPUSTACK, "xinference", MODELSDEV, HOSTS, NAME)
 _BY_FIELD = {
     "open_weights": _WEIGHTS,
     "task": _WEIGHTS,
     "parameters": _SIZE,
-    "active_parameters": (USER, GPUSTACK, "xinference", HUGGINGFACE, MODELSCOPE, NAME, MODELSDEV),
+    "active_parameters": (
+        USER,
+        GPUSTACK,
+        "xinference",
+        HUGGINGFACE,
+        MODELSCOPE,
+        NAME,
+        CONFIG,
+        MODELSDEV,
+    ),
+    "limits.context_tokens": (
+        USER,
+        CONFIG,
+        "llmfit",
+        HUGGINGFACE,
+        MODELSCOPE,
+        MODELSDEV,
+        GPUSTACK,
+        "xinference",
+        HOSTS,
+    ),
+    "capabilities.vision": _ABLE,
+    "capabilities.tools": _ABLE,
+    "capabilities.reasoning": _ABLE,
     "downloads": (USER, HUGGINGFACE, "llmfit", MODELSCOPE),
 }
 _SAME_MODEL = frozenset(
@@ -39,6 +74,10 @@ _SAME_MODEL = frozenset(
 )
 _BILLIONS = re.compile(r"(?:^|[-_])(\d+(?:\.\d+)?)b(?:$|[-_])", re.IGNORECASE)
 _ACTIVE = re.compile(r"[-_]a(\d+(?:\.\d+)?)b(?:$|[-_])", re.IGNORECASE)
+_ACTIVE_OF_EXPERTS = re.compile(r"[-_](\d+(?:\.\d+)?)b[-_]\d+e(?:$|[-_])", re.IGNORECASE)
+_BRACKETED = re.compile(r"\(([^)]*)\)")
+# Facts that depend on how a host serves a model.
+_SERVED = ("limits.", "capabilities.", "modalities_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +92,26 @@ class StatedValue:
 def choose(group: RecordGroup, curated: Curated) -> dict[str, tuple[Any, Provenance]]:
     """Field -> (value, provenance), for all fields that any source states."""
     values_by_field: dict[str, list[StatedValue]] = {}
+
+    def add(source: str, retrieved_at: str | None, facts: Mapping[str, Any]) -> None:
+        for field, value in facts.items():
+            values = values_by_field.setdefault(field, [])
+            values.append(StatedValue(source, retrieved_at, value))
+
     for source in sorted({m.source for m in group.members}):
         members = [m for m in group.members if m.source == source]
-        for field, value in _of_source(source, members, group, curated).items():
-            values_by_field.setdefault(field, []).append(
-                StatedValue(source, members[0].retrieved_at, value)
-            )
-    for field, value in _of_name(group).items():
-        values_by_field.setdefault(field, []).append(StatedValue(NAME, None, value))
+        for label, facts in _of_source(source, members, group, curated).items():
+            add(label, members[0].retrieved_at, facts)
+    add(NAME, None, _of_name(group))
+    parameters = values_by_field.get("parameters")
+    architecture = architecture_of(group)
+    if architecture:
+        counted = _pick("parameters", parameters)[0] if parameters else None
+        config, source, retrieved_at = architecture
+        label = source.partition(" (")[0]
+        label = label if label in TABLES else CONFIG
+        whole_config = label == CONFIG
+        add(label, retrieved_at, from_config.stated(config, counted if whole_config else None))
     chosen = {field: _pick(field, values) for field, values in sorted(values_by_field.items())}
     if chosen.get("active_parameters", (0,))[0] > chosen.get("parameters", (1 << 62,))[0]:
         del chosen["active_parameters"]  # a draft or adapter named after the big model
@@ -93,7 +144,8 @@ def _same(field: str, best: StatedValue, other: StatedValue) -> bool:
 
 def _of_source(
     source: str, members: Sequence[Member], group: RecordGroup, curated: Curated
-) -> dict[str, Any]:
+) -> dict[str, dict[str, Any]]:
+    """Label of the source -> its facts."""
     if source == MODELSDEV:
         return _of_rows(members, group, curated)
     merged: dict[str, Any] = {}
@@ -103,7 +155,7 @@ def _of_source(
             merged.setdefault("name", member.record.name)
         elif member.record.name and _is_base(member, group):
             merged.setdefault("name", split_repo_name(member.record.name).base)
-    return merged
+    return {source: merged}
 
 
 def _closeness(member: Member, group: RecordGroup) -> tuple[bool, bool, str]:
@@ -117,9 +169,11 @@ def _is_base(member: Member, group: RecordGroup) -> bool:
     return any(repo.lower() in bases for repo in member.record.repos)
 
 
-def _of_rows(members: Sequence[Member], group: RecordGroup, curated: Curated) -> dict[str, Any]:
-    """models.dev's values: its canonical entry, then the lab's own rows, then the most frequent
-    value.
+def _of_rows(
+    members: Sequence[Member], group: RecordGroup, curated: Curated
+) -> dict[str, dict[str, Any]]:
+    """models.dev's values: its canonical entry before the lab's own rows; apart from them, the
+    most frequent value of the hosts.
     """
     canonical = [m for m in members if m.record.kind == "model"]
     rows = [m for m in members if m.record.kind != "model"]
@@ -127,10 +181,33 @@ def _of_rows(members: Sequence[Member], group: RecordGroup, curated: Curated) ->
     own_rows = [
         m for m in close if group.lab and curated.lab(m.record.key.split("/")[0]) == group.lab
     ]
-    stated = {**_most_frequent(close), **_most_frequent(own_rows), **_most_frequent(canonical)}
+    hosts = [m for m in close if m not in own_rows]
+    own = {**_most_frequent(own_rows), **_most_frequent(canonical)}
+    hosted = {**_unserved(_most_frequent(hosts)), **_served(hosts)}
     if not canonical and any("status" not in m.record.facts for m in close):
-        stated.pop("status", None)  # a provider's deprecation does not apply to the model
-    return stated
+        own.pop("status", None)  # a provider's deprecation does not apply to the model
+        hosted.pop("status", None)
+    return {MODELSDEV: own, HOSTS: {k: v for k, v in hosted.items() if k not in own}}
+
+
+def _served(hosts: Sequence[Member]) -> dict[str, Any]:
+    """Limits and abilities of the hosts that serve the weights as released."""
+    whole_weights = [m for m in hosts if not _serves_quantized(m)]
+    facts = _most_frequent(whole_weights)
+    return {field: value for field, value in facts.items() if field.startswith(_SERVED)}
+
+
+def _unserved(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in facts.items() if not field.startswith(_SERVED)}
+
+
+def _serves_quantized(member: Member) -> bool:
+    """True if a row's id or display name contains a quantization: its limits are the host's."""
+    names = (
+        short(member.record.key).partition(":")[0],
+        *_BRACKETED.findall(member.record.name or ""),
+    )
+    return any(split_repo_name("row-" + name.replace(" ", "-")).derived for name in names)
 
 
 def _most_frequent(members: Sequence[Member]) -> dict[str, Any]:
@@ -144,11 +221,13 @@ def _most_frequent(members: Sequence[Member]) -> dict[str, Any]:
 
 
 def _frequent(field: str, values: Iterable[Any]) -> Any:
-    """The most frequent known value; for equal counts, the first in order."""
+    """The most frequent known value; for equal counts the largest limit, or the first in order."""
     values_known = [
         clean_display_name(v) if field == "name" else v for v in values if v is not None
     ]
-    counts = Counter(v for v in values_known if v != "")
+    counts: Counter[Any] = Counter(v for v in values_known if v != "")
+    if field.startswith("limits."):
+        return min(counts, key=lambda v: (-counts[v], -v), default=None)
     return min(counts, key=lambda v: (-counts[v], len(str(v)), str(v)), default=None)
 
 
@@ -156,7 +235,8 @@ def _of_name(group: RecordGroup) -> dict[str, Any]:
     """Nominal sizes in the released repository's name (``-235B-A22B``)."""
     stated: dict[str, Any] = {}
     for repo in sorted(group.links):
-        total, active = _BILLIONS.findall(short(repo)), _ACTIVE.search(short(repo))
+        total = _BILLIONS.findall(short(repo))
+        active = _ACTIVE.search(short(repo)) or _ACTIVE_OF_EXPERTS.search(short(repo))
         if len(total) == 1 and not re.search(r"\d+e(?:$|[-_])|\dx\d", short(repo), re.IGNORECASE):
             stated.setdefault("parameters", round(float(total[0]) * 1e9))
         if active:

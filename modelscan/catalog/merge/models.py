@@ -12,7 +12,9 @@ from typing import Any
 from modelscan.catalog.curated import Curated, curated
 from modelscan.catalog.link.groups import RecordGroup
 from modelscan.catalog.link.join import link
+from modelscan.catalog.merge import describe, from_config
 from modelscan.catalog.merge.fields import choose, nested
+from modelscan.catalog.merge.reconcile import add_inputs, reconcile
 from modelscan.catalog.merge.variants import architecture_of, specs_of, variants_of
 from modelscan.catalog.records import USER, SourceSnapshot
 from modelscan.core.model import (
@@ -29,7 +31,7 @@ _PLAIN = (
     "family", "description", "task", "open_weights", "license", "parameters", "active_parameters",
     "knowledge", "release_date", "last_updated", "status", "downloads",
 )  # fmt: skip
-_LISTS = ("modalities_in", "modalities_out", "tags")
+_MODALITIES = ("modalities_in", "modalities_out")
 
 
 def merge(snapshots: Iterable[SourceSnapshot], facts: Curated | None = None) -> tuple[Model, ...]:
@@ -52,8 +54,13 @@ def _model(group: RecordGroup, curated_facts: Curated, by_repo: Mapping[str, Rec
     _derive_task(group, values, provenance)
     _derive_family(group, curated_facts, values, provenance)
     architecture = architecture_of(weights)
+    if architecture:
+        add_inputs(from_config.inputs(architecture[0]), values, provenance)
+    reconcile(values, provenance)
+    _write_texts(group, values, provenance)
     facts: dict[str, Any] = {field: values.get(field) for field in _PLAIN}
-    facts |= {field: tuple(values.get(field) or ()) for field in _LISTS}
+    facts |= {field: tuple(values[field]) if values.get(field) else None for field in _MODALITIES}
+    facts["tags"] = tuple(values.get("tags") or ())
     model = Model(
         id=group.id,
         name=values.get("name") or short(group.id),
@@ -65,7 +72,7 @@ def _model(group: RecordGroup, curated_facts: Curated, by_repo: Mapping[str, Rec
         specs=specs_of(weights),
         variants=variants_of(weights),
         repos=group.repos,
-        benchmarks=_benchmarks(group),
+        benchmarks=_benchmarks(weights),
         architecture=architecture[0] if architecture else None,
         **facts,
     )
@@ -109,7 +116,7 @@ def _origins(
             origins[name] = sources
     if group.links:
         origins["repos"] = Provenance(f"link: {group.links[group.repos[0]]}", None)
-    benchmarked = next((m for m in group.members if m.record.benchmarks), None)
+    benchmarked = next((m for m in weights.members if m.record.benchmarks), None)
     if benchmarked:
         origins["benchmarks"] = Provenance(benchmarked.source, benchmarked.retrieved_at)
     return origins
@@ -128,6 +135,21 @@ def _borrow(
         own = provenance.get(field)
         if field in chosen and (own is None or own.source != USER):
             values[field], provenance[field] = chosen[field]
+
+
+def _write_texts(
+    group: RecordGroup, values: dict[str, Any], provenance: dict[str, Provenance]
+) -> None:
+    """Tags and a description made from the facts, where the user's files state none."""
+    tags = describe.tags(short(group.id), values)
+    if tags != tuple(values.get("tags") or ()):
+        values["tags"] = tags
+        provenance.setdefault("tags", Provenance(describe.SOURCE, None))
+    if not values.get("description"):
+        lab = group.lab or group.id.partition("/")[0]
+        values["description"] = describe.description(lab, values)
+        if values["description"]:
+            provenance["description"] = Provenance(describe.SOURCE, None)
 
 
 def _derive_task(
@@ -175,7 +197,7 @@ def _task_of(inputs: set[str], out: Sequence[str] | None) -> str | None:
 
 
 _FIELDS = frozenset({
-    "name", *_PLAIN, *_LISTS,
+    "name", *_PLAIN, *_MODALITIES, "tags",
     *(f"limits.{f}" for f in ("context_tokens", "input_tokens", "output_tokens")),
     *(f"capabilities.{f}" for f in ("tools", "reasoning", "vision", "attachment",
                                     "structured_output", "temperature")),

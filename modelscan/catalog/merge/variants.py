@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _Identity = tuple[str, str, str, str]  # hub, repository, quantization, files
 _ORDER = (USER, HUGGINGFACE, MODELSCOPE, GPUSTACK, "llmfit", "xinference")
 # Sizes from other programs' tables; any config.json of the model has precedence.
-_TABLES = ("litgpt", "llmfit", "xinference")
+TABLES = ("litgpt", "llmfit", "xinference")
 _DTYPES = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}
 _METHODS = {"fp8": "FP8", "mxfp4": "MXFP4", "awq": "AWQ", "bitsandbytes": "BNB-4bit"}
 
@@ -195,7 +195,7 @@ def architecture_of(group: RecordGroup) -> tuple[Mapping[str, Any], str, str | N
         key=lambda m: (
             m.source != USER,
             bool((m.record.architecture or {}).get(PARTIAL)),
-            _TABLES.index(m.source) if m.source in _TABLES else -1,
+            TABLES.index(m.source) if m.source in TABLES else -1,
             not _of_base(m, bases),
             m.source,
             m.record.key,

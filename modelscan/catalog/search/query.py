@@ -93,7 +93,7 @@ class Row(NamedTuple):
     tools: bool | None
     reasoning: bool | None
     vision: bool | None
-    modalities: tuple[str, ...]
+    modalities: tuple[str, ...] | None  # None = unknown
     memory_bytes: int | None
     memory_for: str | None
     memory_basis: str | None
@@ -268,7 +268,7 @@ def _passes(row: Row, query: Query) -> bool:
     """True if a row passes the filters."""
     filters = {"modality": query.modalities, "license": (query.license,), "task": (query.task,),
              "family": (query.family,), "source": (query.source,)}  # fmt: skip
-    facts = {"modality": row.modalities, "license": (row.license or "").split(", "),
+    facts = {"modality": row.modalities or (), "license": (row.license or "").split(", "),
            "task": (row.task,), "family": (row.family,), "source": row.sources}  # fmt: skip
     marks = {mark(kind, value) for kind, values in facts.items() for value in values if value}
     filter_marks = {
@@ -337,4 +337,5 @@ def _row(values: Sequence[object]) -> Row:
         columns[name] = None if columns[name] is None else bool(columns[name])
     for name in _LISTS:
         columns[name] = tuple(w for w in str(columns[name] or "").split(",") if w)
+    columns["modalities"] = columns["modalities"] or None
     return Row(row=int(str(values[0])), **columns)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from typing import Any
 from modelscan.catalog.records import SourceRecord
 from modelscan.core.errors import RemoteError
 from modelscan.core.model import Spec
+from modelscan.core.yaml_reader import YamlProblem, yaml_value
 
 TASKS = {
     "llm": "chat",
@@ -23,6 +24,7 @@ TASKS = {
     "embedding": "embedding",
     "reranker": "rerank",
 }
+_LONGEST = 16 << 20
 _UNITS = {"M": 10**6, "B": 10**9, "T": 10**12}
 _CONTEXT = re.compile(r"^context/(\d+(?:\.\d+)?)([KM]?)$", re.IGNORECASE)
 
@@ -33,12 +35,10 @@ def parse_catalog(text: str | bytes, *, flavour: str = "huggingface") -> tuple[S
     ``flavour`` (huggingface
     modelscope) distinguishes the two files, which name the same sets.
     """
-    import yaml
-
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    source = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     try:
-        data = yaml.load(text, Loader=loader)  # noqa: S506 - both are safe loaders
-    except yaml.YAMLError as error:
+        data = yaml_value(source, max_characters=_LONGEST, repeated=True)
+    except YamlProblem as error:
         raise RemoteError(f"GPUStack's catalog is not YAML: {error}") from error
     sets = data if isinstance(data, list) else data.get("model_sets") if _is_map(data) else None
     if not isinstance(sets, list):

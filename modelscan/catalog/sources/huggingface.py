@@ -47,9 +47,16 @@ def record(info: RepoInfo) -> SourceRecord:
         name=short(info.repo),
         repos=(info.repo,) if info.source == "huggingface" else (),
         base=info.base_models[0] if len(info.base_models) == 1 else None,
+        relation=_relation(info),
         facts={name: value for name, value in facts.items() if value not in (None, ())},
         variants=variants(info),
     )
+
+
+def _relation(info: RepoInfo) -> str | None:
+    """The relation to the base; several bases that are not quantized are merged."""
+    several = len(info.base_models) > 1 and info.base_relation != "quantized"
+    return "merge" if several else info.base_relation
 
 
 def _plain_tags(tags: tuple[str, ...]) -> tuple[str, ...]:

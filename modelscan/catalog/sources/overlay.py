@@ -21,6 +21,7 @@ from modelscan.core.foreign import rows, strings, text, whole
 from modelscan.core.model import Offering
 from modelscan.core.nearest import nearest
 from modelscan.core.reference import Kind, parse_reference
+from modelscan.core.yaml_reader import YamlProblem, yaml_value
 from modelscan.hub.variants import TASKS
 
 SUFFIXES = (".toml", ".yaml", ".yml")
@@ -32,8 +33,6 @@ FIELDS = frozenset({
     "base_model", "base_model_omit", "lab", "task", "parameters", "active_parameters", "tags",
     "aliases", "repos", "links", "experimental", "interleaved", "provider", "reasoning_options",
 })  # fmt: skip
-# Errors other than YAMLError that PyYAML raises for a tag with an invalid value (`!!timestamp x`).
-_YAML_BUGS = (ValueError, KeyError, IndexError, AttributeError, TypeError, RecursionError)
 _TASKS = frozenset(TASKS.values())
 _ID = re.compile(r"^[\w.@:+-]+(?:/[\w.@:+-]+)+$")
 
@@ -106,16 +105,14 @@ def _toml(source: str, file: Path) -> Any:
         import tomli as tomllib
     try:
         return tomllib.loads(source)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
         raise UsageError(f"{file} is not valid TOML: {error}", hint=f"edit {file}") from error
 
 
 def _yaml(source: str, file: Path) -> Any:
-    import yaml
-
     try:
-        return yaml.safe_load(source)
-    except (yaml.YAMLError, *_YAML_BUGS) as error:
+        return yaml_value(source, max_characters=MAX_FILE_BYTES)
+    except YamlProblem as error:
         raise UsageError(f"{file} is not valid YAML: {error}", hint=f"edit {file}") from error
 
 
@@ -188,8 +185,9 @@ def _refuse_wrong(entry: Mapping[str, Any], where: str, model_id: str) -> None:
     for kind, names in kinds.items():
         for name in names:
             if name in entry and not isinstance(entry[name], kind):
+                shown = repr(entry[name])[:60]
                 raise UsageError(
-                    f"{where}: '{model_id}': {name} = {entry[name]!r} is not a {kind.__name__}"
+                    f"{where}: '{model_id}': {name} = {shown} is not a {kind.__name__}"
                 )
 
 
@@ -211,7 +209,7 @@ def _repos(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _plain(value: Any) -> Any:
-    """Dates as text, like models.dev; TOML and YAML parse them as dates."""
+    """Dates as text, like models.dev; TOML parses them as dates."""
     return value.isoformat() if hasattr(value, "isoformat") else value
 
 

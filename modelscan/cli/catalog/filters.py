@@ -9,7 +9,7 @@ import click
 import typer
 
 from modelscan.cli.framework import Options
-from modelscan.core.units import GIB, parse_tokens
+from modelscan.core.units import GIB, parse_least_tokens
 
 if TYPE_CHECKING:
     from modelscan.catalog.search.query import Query
@@ -104,7 +104,7 @@ class Filters(Options):
             tools=self.tools,
             reasoning=self.reasoning,
             vision=self.vision,
-            min_context_tokens=parse_tokens(self.min_context) if self.min_context else None,
+            min_context_tokens=parse_least_tokens(self.min_context) if self.min_context else None,
             max_memory_bytes=None if self.max_vram is None else round(self.max_vram * GIB),
             max_parameters=parse_count(self.max_params) if self.max_params else None,
             sort=self.sort or "relevance",

@@ -27,6 +27,7 @@ def runnable_document(
         _COLUMNS,
         [_cells(model) for model in answer.models],
         numeric=("PARAMS", "TOTAL", "TOKENS/S"),
+        optional=("TOKENS/S", "BACKEND", "PARAMS", "RELEASED", "LICENSE"),
         empty=f"no open model for the task '{task}' fits {memory}",
     )
     note = Note(f"\n{answer.total:,} open models have weights that fit {memory}")

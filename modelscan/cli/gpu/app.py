@@ -10,9 +10,8 @@ import typer
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document
 from modelscan.cli.framework import Group, adapted, check_options, command, printed
-from modelscan.cli.output import Mode
+from modelscan.cli.watch import Count, Interval, watched
 from modelscan.core.gpu import Inventory
-from modelscan.core.jsonform import to_json
 
 
 class GpuGroup(Group):
@@ -34,7 +33,6 @@ Spec = Annotated[
         help="Simulate ('2x RTX 4090', 'M4 Max 64GB', '24GiB'), or some of these GPUs ('0,1').",
     ),
 ]  # fmt: skip
-MIN_INTERVAL_S = 0.2
 
 
 def gpu(
@@ -42,13 +40,8 @@ def gpu(
     ctx: typer.Context,
     spec: Spec = None,
     watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C.")] = False,
-    interval: Annotated[
-        float, typer.Option("--interval", metavar="S", help="Seconds between two readings.")
-    ] = 2.0,
-    count: Annotated[
-        int | None,
-        typer.Option("--count", min=1, metavar="N", help="Stop watching after N readings."),
-    ] = None,
+    interval: Interval = 2.0,
+    count: Count = None,
     processes: Annotated[
         bool, typer.Option("--processes", help="List the processes that use each GPU's memory.")
     ] = False,
@@ -65,7 +58,11 @@ def gpu(
     if target is not None:
         return inventory_document(_cluster(context, target, spec))
     if watch:
-        _watch(context, spec, max(MIN_INTERVAL_S, interval), count)
+
+        def read() -> Document[Any]:
+            return inventory_document(context.workspace.hardware(spec), processes=True)
+
+        watched(context, "gpu", read, interval, count)
         return None
     return inventory_document(context.workspace.hardware(spec), processes=processes)
 
@@ -93,23 +90,3 @@ def _cluster(context: Context, name: str, spec: str | None) -> Inventory:
     if where == "local":
         return context.workspace.hardware(spec)
     return cluster_hardware(where, context.config, spec)
-
-
-def _watch(context: Context, spec: str | None, interval_s: float, count: int | None) -> None:
-    """Print a reading every ``interval_s``: JSON Lines with ``--json``, else a new table."""
-    import time
-
-    from modelscan.cli.gpu.view import inventory_document
-
-    output, readings = context.output, 0
-    while count is None or readings < count:
-        if readings:
-            time.sleep(interval_s)
-        document = inventory_document(context.workspace.hardware(spec), processes=True)
-        if output.mode is Mode.JSON:
-            output.event("gpu", **to_json(document.body))
-        else:
-            if output.mode is Mode.HUMAN and output.color:
-                output.line("\x1b[H\x1b[2J")
-            output.emit(document)
-        readings += 1

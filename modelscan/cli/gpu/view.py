@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from modelscan.cli.document import Block, Document, Fields, Note, Table
+from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table
 from modelscan.core.gpu import Gpu, GpuFacts, Inventory, Link
 from modelscan.core.units import GIB, format_bytes
 
@@ -23,7 +23,7 @@ def inventory_document(inventory: Inventory, *, processes: bool = False) -> Docu
 
 
 def _blocks(inventory: Inventory, processes: bool) -> list[Block]:
-    blocks: list[Block] = [_devices(inventory)]
+    blocks: list[Block] = [_devices(inventory), *_bars(inventory)]
     if inventory.hidden:
         names = ", ".join(f"{gpu.index} {gpu.name}" for gpu in inventory.hidden)
         blocks.append(Note(f"hidden by the environment: {names}"))
@@ -42,8 +42,20 @@ def _devices(inventory: Inventory) -> Table:
         ("MEMORY", "FREE", "BANDWIDTH"),
         "this machine has no GPU, so models run on the CPU; simulate one with --gpu 'RTX 4090'",
         optional=("CAPABILITY", "BANDWIDTH", "DRIVER"),
-        whole=("NAME", "BACKENDS"),
+        whole=("NAME",),
+        folded=("BACKENDS",),
     )
+
+
+def _bars(inventory: Inventory) -> list[Bar]:
+    """Used memory of each device whose free memory is known and where some is used."""
+    return [
+        Bar(f"GPU {gpu.index}", [("used", gpu.memory_bytes - gpu.free_bytes)], gpu.memory_bytes)
+        for gpu in inventory.gpus
+        if gpu.memory_bytes is not None
+        and gpu.free_bytes is not None
+        and gpu.free_bytes < gpu.memory_bytes
+    ]
 
 
 def _row(gpu: Gpu) -> tuple[object, ...]:

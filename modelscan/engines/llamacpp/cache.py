@@ -88,12 +88,12 @@ def layer_bytes(layer: Layer, architecture: Architecture, settings: Settings) ->
 
 
 def state_bytes(layer: Layer, settings: Settings) -> int:
-    """Recurrent state of one layer: always float32, one row per slot."""
+    """Recurrent state of one layer: always float32, one row per slot and copy."""
     state = layer.state
     if state is None:
         return 0
     convolution = (state.conv_kernel - 1) * (state.inner + 2 * state.groups * state.state)
-    return 4 * (convolution + state.inner * state.state) * settings.parallel
+    return 4 * (convolution + state.inner * state.state) * settings.parallel * settings.state_copies
 
 
 def bytes_per_token(architecture: Architecture, settings: Settings) -> int:

@@ -37,7 +37,7 @@ def arguments(plan: Plan, serving: Serving) -> tuple[str, ...]:
     for option in _defaults(plan):
         if not names & {option[0].lstrip("-"), *_EXCLUDES.get(option[0], ())}:
             words += option
-    if serving.mmproj_file and "mmproj" not in names:
+    if serving.mmproj_file and not names & {"mmproj", "no-mmproj"}:
         words += ["--mmproj", serving.mmproj_file]
     for adapter in serving.adapter_files:
         words += ["--lora", adapter]

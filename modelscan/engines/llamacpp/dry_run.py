@@ -7,11 +7,12 @@ import re
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError
+from modelscan.core.estimate import Parts
 from modelscan.core.units import MIB
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
-    from modelscan.core.estimate import Estimate, Parts
+    from modelscan.core.estimate import Estimate
     from modelscan.engines.llamacpp.settings import Settings
 
 MARGIN_BYTES = 4 * MIB  # allocated by the engine but not reported
@@ -134,6 +135,33 @@ def adopt(computed: Estimate, ran: DryRun, shape: ModelShape, version: str | Non
         low_bytes=None,
         high_bytes=None,
     )
+
+
+def with_drafting(adopted: Estimate, computed: Estimate, alone: Estimate) -> Estimate:
+    """``adopted`` with the computed contexts that draft: ``computed`` less ``alone``, the estimate
+    without them.
+    """
+    if computed is alone:
+        return adopted
+    note = "the engine's own figures, but for the drafting context, which is computed"
+    names = [field.name for field in dataclasses.fields(Parts)]
+    parts = Parts(
+        **{
+            name: getattr(adopted.parts, name)
+            + getattr(computed.parts, name)
+            - getattr(alone.parts, name)
+            for name in names
+        }
+    )
+    if computed.per_gpu:
+        return dataclasses.replace(computed, assumptions=adopted.assumptions)
+    host = adopted.host and dataclasses.replace(
+        adopted.host, parts=parts, total_bytes=parts.total_bytes
+    )
+    return dataclasses.replace(
+        adopted, parts=parts, total_bytes=parts.total_bytes, host=host, basis=computed.basis,
+        margin_bytes=0, assumptions=(*computed.assumptions, note), warnings=computed.warnings,
+    )  # fmt: skip
 
 
 def _weights(old: Parts, ran: DryRun, embedding_bytes: int) -> int:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from modelscan.engines.engine import Engine, SmallCache
 from modelscan.engines.llamacpp import NAME, flags
+from modelscan.engines.llamacpp.given import canonical
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
 
@@ -34,13 +35,19 @@ class LlamaCpp(Engine):
     title = "llama.cpp"
     formats = ("gguf",)
     option_names = flags.NAMES
+    harmless = flags.HARMLESS
     program_setting: ClassVar[str | None] = "llama_server"
+    caps_context = True
     preference = 0.03
     small_cache = SmallCache(  # perplexity 6.2344 against 6.2322 with F16 weights, Llama-3-8B
         "q8_0", 0.00035, "https://github.com/ggml-org/llama.cpp/pull/7412"
     )
     offloads_layers = True
     divides_context = True
+    owned = flags.OWNED
+    owned_variables = flags.OWNED_VARIABLES
+    switches = flags.SWITCHES
+    comma_lists = flags.COMMA_LISTS
 
     def gpu_support(
         self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None
@@ -72,6 +79,13 @@ class LlamaCpp(Engine):
         from modelscan.engines.llamacpp import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def reads(self, name: str, value: str | None) -> bool:
+        from modelscan.engines.llamacpp.options import OPTIONS
+
+        long = canonical(name)  # an unknown option has a warning of its own
+        default = long == "split-mode" and value == "layer"
+        return long not in OPTIONS or default or super().reads(long, value)
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return _ON_GPU if gpus else _ON_HOST

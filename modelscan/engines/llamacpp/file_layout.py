@@ -49,7 +49,7 @@ class FileLayout:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Key:
+class ShapeKey:
     """A shape by identity: hashing its hundreds of tensors would take longer than an estimate.
 
     The cache keeps the shape alive, so its identity is not used again.
@@ -61,16 +61,16 @@ class _Key:
         return id(self.shape)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.shape is self.shape
+        return isinstance(other, ShapeKey) and other.shape is self.shape
 
 
 def file_layout(shape: ModelShape) -> FileLayout:
     """Computed once per shape object: a planner estimates the same one many times."""
-    return _of(_Key(shape))
+    return _of(ShapeKey(shape))
 
 
 @functools.lru_cache(maxsize=32)
-def _of(key: _Key) -> FileLayout:
+def _of(key: ShapeKey) -> FileLayout:
     return FileLayout.of(key.shape)
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+from modelscan.engines.option_names import (
+    NO_HUB_KEY,
+    USE_EXPOSE,
+    USE_KEY,
+    USE_MODEL,
+    USE_PORT,
+    LaunchSettings,
+    OptionNames,
+    OptionPair,
+)
 
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
@@ -18,11 +27,51 @@ NAMES = OptionNames(
     gpu_layers=("n-gpu-layers", "gpu-layers", "ngl"),
     positions=("rope-scaling", "rope-scale", "rope-freq-scale", "override-kv"),
     memory=(
-        "batch-size", "b", "ubatch-size", "ub", "swa-full", "flash-attn", "fa",
-        "n-cpu-moe", "ncmoe", "cpu-moe", "cmoe", "tensor-split", "ts",
-        "no-kv-offload", "nkvo",
+        "batch-size", "b", "ubatch-size", "ub", "swa-full", "flash-attn", "fa", "n-cpu-moe",
+        "ncmoe", "cpu-moe", "cmoe", "tensor-split", "ts", "no-kv-offload", "nkvo", "kv-offload",
+        "override-tensor", "ot", "mmproj", "mm", "no-mmproj", "no-mmproj-offload",
+        "mmproj-offload", "no-op-offload", "op-offload", "no-kv-unified", "repack", "no-repack",
+        "cache-ram", "cram", "spec-type", "spec-draft-model", "model-draft", "md",
+        "spec-draft-n-max", "spec-draft-ngl", "spec-draft-type-k", "spec-draft-type-v",
     ),
 )  # fmt: skip
+# Reviewed against the sources of b11549: they allocate nothing, or less than the margin.
+HARMLESS = frozenset({
+    "model", "threads", "threads-batch", "threads-http", "poll", "numa", "predict", "keep",
+    "cont-batching", "no-cont-batching", "cache-prompt", "no-cache-prompt", "cache-reuse",
+    "context-shift", "no-context-shift", "warmup", "no-warmup", "jinja", "no-jinja",
+    "rope-freq-base", "yarn-orig-ctx", "yarn-ext-factor",
+    "yarn-attn-factor", "yarn-beta-fast", "yarn-beta-slow", "top-k", "top-p", "min-p", "props",
+    "slots", "no-slots", "slot-save-path", "ui", "no-ui", "sleep-idle-seconds", "check-tensors",
+    "load-mode", "fit", "embeddings", "embd-normalize", "pooling", "attention", "rerank",
+    "spec-draft-n-min", "spec-draft-p-min", "main-gpu",
+})  # fmt: skip
+
+SWITCHES = frozenset({"flash-attn", "fa", "fit", "reasoning", "rea"})  # values: on, off (or auto)
+COMMA_LISTS = frozenset({
+    "tensor-split", "ts", "device", "dev", "alias", "a", "override-tensor", "ot", "lora",
+    "spec-type",
+})  # fmt: skip
+
+_PRESETS = (  # each names a repository, a port or both
+    "embd-gemma-default", "fim-qwen-1.5b-default", "fim-qwen-3b-default", "fim-qwen-7b-default",
+    "fim-qwen-7b-spec", "fim-qwen-14b-spec", "fim-qwen-30b-default", "gpt-oss-20b-default",
+    "gpt-oss-120b-default", "vision-gemma-4b-default", "vision-gemma-12b-default",
+    "embd-bge-small-en-default", "embd-e5-small-en-default", "embd-gte-small-default", "models-dir",
+    "models-preset", "docker-repo", "dr", "model-url", "mu", "hf-repo", "hfr", "hf", "hf-file",
+    "hff", "hf-repo-v", "hfv", "hfrv", "hf-file-v", "hffv", "model", "m",
+)  # fmt: skip
+OWNED = {
+    **dict.fromkeys(_PRESETS, USE_MODEL),
+    **dict.fromkeys(("host", "reuse-port", "api-prefix", "ssl-key-file", "ssl-cert-file"),
+                    USE_EXPOSE),
+    "port": USE_PORT, "api-key": USE_KEY, "api-key-file": USE_KEY,
+    "hf-token": NO_HUB_KEY, "hft": NO_HUB_KEY,
+}  # fmt: skip
+OWNED_VARIABLES = frozenset({
+    "LLAMA_API_KEY",
+    *(f"LLAMA_ARG_{name.upper().replace('-', '_')}" for name in OWNED),
+})  # fmt: skip
 
 
 def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import NotDeployableError
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
+from modelscan.core.units import MIB
 from modelscan.core.workload import Workload
-from modelscan.engines.llamacpp import NAME, cache, compute
+from modelscan.engines.llamacpp import NAME, cache, compute, drafting
 from modelscan.engines.llamacpp import settings as settings_of
-from modelscan.engines.llamacpp.file_layout import FileLayout, file_layout
-from modelscan.engines.llamacpp.settings import Settings
-from modelscan.engines.llamacpp.split import HOST, Placement, place
-from modelscan.engines.llamacpp.versions import LlamacppVersion, lookup
+from modelscan.engines.llamacpp.assumptions import assumptions
+from modelscan.engines.llamacpp.case import Case
+from modelscan.engines.llamacpp.draft_contexts import contexts
+from modelscan.engines.llamacpp.file_layout import file_layout
+from modelscan.engines.llamacpp.given import option, switched
+from modelscan.engines.llamacpp.overrides import HOST
+from modelscan.engines.llamacpp.settings import whole_number
+from modelscan.engines.llamacpp.split import place
+from modelscan.engines.llamacpp.versions import lookup
 from modelscan.memory import defaults
 from modelscan.memory.verdict import DOES_NOT_FIT, verdict
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import Architecture, ModelShape
+    from modelscan.core.architecture import ModelShape
     from modelscan.core.gpu import Gpu, Host, Inventory
     from modelscan.core.verdict import Basis
 
@@ -39,14 +45,19 @@ def estimate(
             hint="choose a GGUF quantization: --quantization Q4_K_M",
         )
     facts = lookup(version or workload.backend_version)
-    settings = settings_of.from_workload(workload, shape.architecture)
+    drafted = drafting.drafting(workload)
+    settings = replace(
+        settings_of.from_workload(workload, shape.architecture),
+        state_copies=drafting.state_copies(drafted, shape.architecture),
+    )
+    notes = drafting.notes(drafted, shape)
     model = file_layout(shape)
     candidates = _candidates(workload, inventory)
     host = inventory.host if inventory else None
     chosen: Estimate | None = None
     for gpus in candidates:
-        case = _Case(model, settings, facts, place(shape, workload, gpus), workload)
-        chosen = _whole(case, host)
+        case = Case(model, settings, facts, place(shape, workload, gpus), workload)
+        chosen = _whole(case, contexts(case, drafted), host, notes)
         if verdict(chosen.per_gpu, 0) != DOES_NOT_FIT:
             break
     assert chosen is not None
@@ -68,24 +79,19 @@ def _candidates(workload: Workload, inventory: Inventory | None) -> list[tuple[G
     return [tuple(sorted(chosen, key=lambda gpu: gpu.index)) for chosen in sets]
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """One model with one set of settings at one placement."""
-
-    model: FileLayout
-    settings: Settings
-    facts: LlamacppVersion
-    placement: Placement
-    workload: Workload
-
-    @property
-    def architecture(self) -> Architecture:
-        return self.model.shape.architecture
+def _draft_parts(case: Case, place: int) -> Parts:
+    """What a drafting context adds; the driver's context and the projector are the model's."""
+    return replace(_parts(case, place), non_torch_bytes=0, vision_bytes=0, other_bytes=0)
 
 
-def _whole(case: _Case, host: Host | None) -> Estimate:
+def _whole(
+    case: Case, drafts: tuple[Case, ...], host: Host | None, notes: tuple[str, ...]
+) -> Estimate:
     settings, architecture, placement = case.settings, case.architecture, case.placement
-    parts = {place: _parts(case, place) for place in placement.devices}
+    parts = {
+        place: _sum([_parts(case, place), *(_draft_parts(draft, place) for draft in drafts)])
+        for place in placement.devices
+    }
     total = _sum(list(parts.values()))
     context = _context_tokens(case)
     cells = settings.sequence_tokens * settings.streams
@@ -106,8 +112,8 @@ def _whole(case: _Case, host: Host | None) -> Estimate:
         basis=_basis(case.model.shape),
         margin_bytes=0,
         host=_host(parts[HOST], host),
-        assumptions=_assumptions(case),
-        warnings=architecture.notes,
+        assumptions=assumptions(case, drafts),
+        warnings=(*architecture.notes, *notes),
     )
 
 
@@ -126,7 +132,7 @@ def _host(parts: Parts, host: Host | None) -> DeviceEstimate:
     )
 
 
-def _context_tokens(case: _Case) -> int:
+def _context_tokens(case: Case) -> int:
     """Tokens per request: as set, or what a set ``ctx-size`` leaves for a slot."""
     workload = case.workload
     sized = workload.parameter("ctx-size") or workload.parameter("c")
@@ -146,7 +152,7 @@ def _device(parts: Parts, gpu: Gpu) -> DeviceEstimate:
     )
 
 
-def _parts(case: _Case, place: int) -> Parts:
+def _parts(case: Case, place: int) -> Parts:
     placement, settings, architecture = case.placement, case.settings, case.architecture
     mine = [index for index, home in enumerate(placement.layers) if home == place]
     caches = [*range(len(placement.layers))] if place == HOST else []
@@ -168,13 +174,13 @@ def _parts(case: _Case, place: int) -> Parts:
         output_bytes=_output(case) if place == HOST else 0,
         non_torch_bytes=_context(case, place),
         vision_bytes=_vision(case, place),
-        other_bytes=_repacked(case, place),
+        other_bytes=_host_copies(case, place),
     )
 
 
-def _weights(case: _Case, place: int, mine: list[int]) -> int:
+def _weights(case: Case, place: int, mine: list[int]) -> int:
     model, placement = case.model, case.placement
-    total = sum(model.layer_bytes[i] for i in mine)
+    total = sum(model.layer_bytes[i] for i in mine) + placement.moved.change(place)
     if placement.host_experts:
         moved = [i for i in placement.host_experts if placement.layers[i] != HOST]
         if place == HOST:
@@ -190,38 +196,43 @@ def _weights(case: _Case, place: int, mine: list[int]) -> int:
     return total
 
 
-def _compute(case: _Case, place: int) -> int:
+def _compute(case: Case, place: int) -> int:
     """One buffer on a CPU. With GPUs each device has the graph of its layers and the host the
     inputs and the embedding rows; a pipeline keeps several sets of inputs.
     """
     settings, facts, placement = case.settings, case.facts, case.placement
     architecture, model = case.architecture, case.model
     if not placement.gpus:
-        return compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
+        states = drafting.state_inputs_bytes(architecture, settings)
+        return compute.compute_bytes(architecture, model.kinds, settings, facts.graph) + states
     inputs = compute.input_bytes(architecture, settings)
     rows = settings.graph_tokens * architecture.hidden * compute.F32
-    on_host = HOST in placement.layers or place == placement.output == HOST
     extra = 0
     if placement.pipelined:
         extra = (facts.sched_copies - 1) * inputs + facts.sched_copies * rows
     if place == HOST:
-        if on_host or placement.host_experts:
+        if placement.computes_on_host:
             return compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
         return inputs + rows + extra
     used = place in placement.layers or place == placement.output
     if not used:
         return 0
     device = compute.compute_bytes(architecture, model.kinds, settings, facts.graph)
-    return device + extra + _copied_experts(model, placement)
+    states = drafting.state_inputs_bytes(architecture, settings)
+    return device + extra + states + _copied_matrix(case)
 
 
-def _copied_experts(model: FileLayout, placement: Placement) -> int:
-    """A prompt's batch is computed on the GPU, which needs a copy of one expert matrix."""
-    moved = [i for i in placement.host_experts if placement.layers[i] != HOST]
-    return max((model.largest_expert_bytes[i] for i in moved), default=0)
+def _copied_matrix(case: Case) -> int:
+    """A prompt's batch is computed on the GPU, which needs a copy of one matrix of the host."""
+    model, placement = case.model, case.placement
+    if switched(case.workload, "no-op-offload", "op-offload"):
+        return 0
+    experts = [i for i in placement.host_experts if placement.layers[i] != HOST]
+    sizes = [model.largest_expert_bytes[i] for i in experts]
+    return max([*sizes, placement.moved.largest])
 
 
-def _output(case: _Case) -> int:
+def _output(case: Case) -> int:
     """Logits (and embeddings) handed to the server: host memory, one row per slot."""
     settings = case.settings
     architecture = case.architecture
@@ -229,7 +240,7 @@ def _output(case: _Case) -> int:
     return 4 * settings.parallel * width
 
 
-def _context(case: _Case, place: int) -> int:
+def _context(case: Case, place: int) -> int:
     facts, placement = case.facts, case.placement
     if place == HOST:
         return 0
@@ -237,41 +248,31 @@ def _context(case: _Case, place: int) -> int:
     return facts.cuda_context_bytes if vendor in ("nvidia", "amd") else 0
 
 
-def _vision(case: _Case, place: int) -> int:
-    """The projector runs on the first device."""
-    placement, model = case.placement, case.model
-    first = 0 if placement.gpus else HOST
+def _vision(case: Case, place: int) -> int:
+    """The projector runs on the first device, unless the options say otherwise."""
+    placement, model, workload = case.placement, case.model, case.workload
+    if switched(workload, "no-mmproj"):
+        return 0
+    on_host = switched(workload, "no-mmproj-offload", "mmproj-offload")
+    first = 0 if placement.gpus and not on_host else HOST
     return model.shape.weights.vision_bytes if place == first else 0
 
 
-def _repacked(case: _Case, place: int) -> int:
-    """``--repack`` keeps a second copy of a CPU's quantised block weights."""
+def _host_copies(case: Case, place: int) -> int:
+    """``--repack`` keeps a second copy of a CPU's quantised block weights, ``--cache-ram`` prompts
+    up to its limit.
+    """
     model, placement, workload = case.model, case.placement, case.workload
-    repack = workload.parameter("repack") not in (None, "false", "0", "off")
-    if place != HOST or not repack:
+    if place != HOST:
         return 0
-    return sum(model.layer_bytes[i] for i, home in enumerate(placement.layers) if home == HOST)
+    limit = option(workload, "cache-ram") or "0"
+    prompts = 0 if limit.startswith("-") else whole_number("cache-ram", limit) * MIB
+    if not switched(workload, "repack", "no-repack"):
+        return prompts
+    blocks = (model.layer_bytes[i] for i, home in enumerate(placement.layers) if home == HOST)
+    return prompts + sum(blocks)
 
 
 def _sum(all_parts: list[Parts]) -> Parts:
     names = Parts.__dataclass_fields__
     return Parts(**{name: sum(getattr(p, name) for p in all_parts) for name in names})
-
-
-def _assumptions(case: _Case) -> tuple[str, ...]:
-    model, settings = case.model, case.settings
-    placement, workload = case.placement, case.workload
-    notes = []
-    if not workload.context_tokens and workload.parameter("ctx-size") is None:
-        notes.append(f"a context of {settings.sequence_tokens:,} tokens (the default)")
-    if settings.flash_attention and (workload.flash_attention or "auto") == "auto":
-        notes.append("flash attention on (auto)")
-    if any(workload.parameter(name) for name in ("spec-draft-model", "model-draft", "md")):
-        notes.append("the draft model's own memory is not counted")
-    notes.append("repacked CPU weights and the server's prompt cache are switched off")
-    if placement.gpus:
-        context = lookup(None).cuda_context_bytes >> 20
-        notes.append(f"{context} MiB per GPU for the driver's context and workspaces")
-        if model.shape.architecture.tied_embeddings:
-            notes.append("tied embeddings exist twice: on the host and on the GPU")
-    return tuple(notes)

@@ -24,7 +24,9 @@ _CACHE_TYPES = ("F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "IQ4_NL", "Q5_0", 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """``context_tokens`` is n_ctx after rounding, ``sequence_tokens`` the cells of one slot."""
+    """``context_tokens`` is n_ctx after rounding, ``sequence_tokens`` the cells of one slot.
+    ``state_copies``: recurrent states kept per slot, more than one if the model drafts.
+    """
 
     context_tokens: int
     sequence_tokens: int
@@ -37,6 +39,7 @@ class Settings:
     flash_attention: bool
     swa_full: bool
     embedding: bool
+    state_copies: int = 1
 
     @property
     def streams(self) -> int:

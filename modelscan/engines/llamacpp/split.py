@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Gpu
+from modelscan.engines.llamacpp.given import option, switched
+from modelscan.engines.llamacpp.overrides import HOST, UNMOVED, MovedWeights, moved, overrides
 from modelscan.engines.llamacpp.settings import whole_number
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
     from modelscan.core.workload import Workload
 
-HOST = -1
-_TRUE = ("", "true", "1", "on", "yes")
-
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     """Per layer the device's place in ``gpus`` (HOST = host); ``host_experts``: layers whose
-    routed experts stay on the host. ``kv_on_host`` for --no-kv-offload.
+    routed experts stay on the host. ``kv_on_host`` for --no-kv-offload. ``prediction``: places of
+    the multi-token-prediction blocks, ``moved``: weights on another device than their layer.
     """
 
     gpus: tuple[Gpu, ...]
@@ -35,6 +35,8 @@ class Placement:
     output: int
     host_experts: frozenset[int]
     kv_on_host: bool
+    prediction: tuple[int, ...] = ()
+    moved: MovedWeights = UNMOVED
 
     @property
     def devices(self) -> tuple[int, ...]:
@@ -45,7 +47,14 @@ class Placement:
     def pipelined(self) -> bool:
         """Whether several devices hold layers and nothing is on the host: batches overlap."""
         used = {*self.layers, self.output}
-        return len(used) > 1 and HOST not in used and not self.host_experts and not self.kv_on_host
+        alone = self.host_experts or self.kv_on_host or self.moved.bytes
+        return len(used) > 1 and HOST not in used and not alone
+
+    @property
+    def computes_on_host(self) -> bool:
+        """Whether some layer, or some of its weights, are in host memory."""
+        held = self.host_experts or any(there == HOST for _, there in self.moved.bytes)
+        return HOST in (*self.layers, self.output) or bool(held)
 
 
 def place(shape: ModelShape, workload: Workload, gpus: tuple[Gpu, ...]) -> Placement:
@@ -57,13 +66,15 @@ def place(shape: ModelShape, workload: Workload, gpus: tuple[Gpu, ...]) -> Place
     start = max(stored + 1 - offloaded, 0)
     active = min(offloaded, stored + 1)
     homes = [_home(index, start, active, weights) for index in range(stored + 1)]
+    rules = overrides(workload, len(gpus))
     return Placement(
         gpus=gpus,
         layers=tuple(homes[:count]),
         output=homes[stored],
         host_experts=_host_experts(workload, count) if gpus else frozenset(),
-        kv_on_host=workload.parameter("no-kv-offload") in _TRUE
-        or workload.parameter("nkvo") in _TRUE,
+        kv_on_host=switched(workload, "no-kv-offload", "kv-offload"),
+        prediction=tuple(homes[count:stored]),
+        moved=moved(shape.tensors, rules, homes[:count], homes[stored]) if gpus else UNMOVED,
     )
 
 
@@ -74,20 +85,16 @@ def _home(index: int, start: int, active: int, shares: list[float]) -> int:
 
 
 def _gpu_layers(workload: Workload, stored: int) -> int:
-    for name in ("n-gpu-layers", "gpu-layers", "ngl"):
-        value = workload.parameter(name)
-        if value is None or value in ("all", "auto", "true"):
-            continue
-        if value.startswith("-"):
-            return stored + 1  # -1 auto, -2 all
-        return whole_number(name, value)
-    return stored + 1
+    value = option(workload, "n-gpu-layers")
+    if value is None or value in ("all", "auto", "true") or value.startswith("-"):
+        return stored + 1  # -1 auto, -2 all
+    return whole_number("n-gpu-layers", value)
 
 
 def _shares(workload: Workload, gpus: tuple[Gpu, ...]) -> list[float]:
     """Cumulated shares of the devices, ending at 1."""
     parts = [float(gpu.free_bytes or gpu.memory_bytes or 1) for gpu in gpus]
-    text = workload.parameter("tensor-split") or workload.parameter("ts")
+    text = option(workload, "tensor-split")
     if text:
         proportions = _proportions(text)
         proportions = (proportions + [0.0] * len(gpus))[: len(gpus)]
@@ -110,9 +117,9 @@ def _proportions(text: str) -> list[float]:
 
 
 def _host_experts(workload: Workload, count: int) -> frozenset[int]:
-    if workload.parameter("cpu-moe") in _TRUE or workload.parameter("cmoe") in _TRUE:
+    if switched(workload, "cpu-moe"):
         return frozenset(range(count))
-    value = workload.parameter("n-cpu-moe") or workload.parameter("ncmoe")
+    value = option(workload, "n-cpu-moe")
     if value is None:
         return frozenset()
     return frozenset(range(min(whole_number("n-cpu-moe", value), count)))

@@ -28,6 +28,7 @@ class Ollama(LlamaCpp):
     name = NAME
     title = "Ollama"
     option_names = flags.NAMES
+    harmless = flags.HARMLESS
     program_setting = None
     preference = 0.06
     offloads_layers = False
@@ -73,6 +74,9 @@ class Ollama(LlamaCpp):
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return super().residuals(version, max(1, gpus))
+
+    def reads(self, name: str, value: str | None) -> bool:
+        return name in self.option_names.all or name in self.harmless
 
     def failure(self, log: str) -> EngineFailure | None:
         return None  # its server's log is not read

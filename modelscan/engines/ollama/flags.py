@@ -16,6 +16,12 @@ NAMES = OptionNames(
     gpu_layers=("num-gpu",),
     memory=("num-batch", "ollama-context-length", "ollama-num-parallel"),
 )
+# Of a Modelfile's parameters, those that change no allocation.
+HARMLESS = frozenset({
+    "num-predict", "num-keep", "num-thread", "use-mmap", "repeat-last-n", "top-k", "top-p", "min-p",
+    "tfs-z", "typical-p", "mirostat", "mirostat-eta", "mirostat-tau", "stop",
+    "ollama-flash-attention",
+})  # fmt: skip
 _SWITCH = {"1": "on", "0": "off"}
 
 

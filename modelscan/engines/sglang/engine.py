@@ -35,6 +35,9 @@ class SgLang(PoolEngine):
     name = NAME
     title = "SGLang"
     option_names = flags.NAMES
+    harmless = flags.HARMLESS
+    owned = flags.OWNED
+    abbreviates = True  # argparse
     program_setting = NAME
     preference = 0.02
     kernels = KERNELS
@@ -76,6 +79,11 @@ class SgLang(PoolEngine):
         from modelscan.engines.sglang import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def reads(self, name: str, value: str | None) -> bool:
+        if name == "speculative-algorithm":  # a draft model's own memory is not modelled
+            return (value or "").upper() in ("NEXTN", "NGRAM")
+        return super().reads(name, value)
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return RESIDUALS

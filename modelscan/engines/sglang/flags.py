@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+from modelscan.engines.option_names import (
+    NO_FILE_OF_OPTIONS,
+    USE_EXPOSE,
+    USE_KEY,
+    USE_MODEL,
+    USE_PORT,
+    LaunchSettings,
+    OptionNames,
+    OptionPair,
+)
 from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
 
 if TYPE_CHECKING:
@@ -30,8 +39,31 @@ NAMES = OptionNames(
         "cpu-offload-gb", "dtype", "enable-lora", "max-total-tokens", "chunked-prefill-size",
         "cuda-graph-max-bs", "disable-cuda-graph", "page-size", "mamba-full-memory-ratio",
         "max-mamba-cache-size", "swa-full-tokens-ratio", "disable-hybrid-swa-memory",
+        "disable-radix-cache", "cuda-graph-bs", "cuda-graph-bs-decode", "cuda-graph-max-bs-decode",
+        "disable-decode-cuda-graph", "speculative-algorithm", "is-embedding",
     ),
 )  # fmt: skip
+# Reviewed against the server arguments of 0.5.19: they allocate nothing on a GPU.
+HARMLESS = frozenset({
+    "model-path", "model", "tokenizer-mode", "tokenizer-path", "trust-remote-code", "load-format",
+    "skip-server-warmup", "schedule-policy", "schedule-conservativeness", "stream-output",
+    "stream-interval", "sleep-on-idle", "disable-custom-all-reduce", "disable-overlap-schedule",
+    "enable-overlap-schedule", "max-queued-requests", "preferred-sampling-params", "dist-init-addr",
+    "nnodes", "node-rank", "nccl-init-addr", "nccl-port", "warmups", "disable-outlines-disk-cache",
+    "enable-p2p-check", "gc-threshold", "allow-auto-truncate", "incremental-streaming-output",
+    "enable-cache-report", "ep-size", "ep", "expert-parallel-size", "enable-ep-moe",
+    "show-time-cost", "random-seed", "weight-version", "model-loader-extra-config",
+    "weight-loader-disable-mmap", "numa-node", "lora-paths", "enable-cudagraph-gc",
+    "disable-cuda-graph-padding", "radix-eviction-policy", "disable-chunked-prefix-cache",
+    "tokenizer-worker-num", "detokenizer-worker-num", "base-gpu-id", "gpu-id-step",
+})  # fmt: skip
+
+OWNED = {
+    **dict.fromkeys(("host", "fastapi-root-path", "ssl-keyfile", "ssl-certfile", "ssl-ca-certs",
+                     "ssl-keyfile-password"), USE_EXPOSE),
+    **dict.fromkeys(("model-path", "model"), USE_MODEL),
+    "port": USE_PORT, "api-key": USE_KEY, "admin-api-key": USE_KEY, "config": NO_FILE_OF_OPTIONS,
+}  # fmt: skip
 
 
 def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:

@@ -110,7 +110,7 @@ def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _StageByt
     weights = rank_bytes(shape, ranks, stage, mtp=settings.speculative_mtp)
     weights += rope_table_bytes(architecture, 4)  # the table is kept in float32
     weights += latent_copies_bytes(architecture, counts, settings.tensor_parallel)
-    weights += _wide_scales_bytes(shape, counts, settings)
+    weights += _wide_scales_bytes(shape, counts, settings) + _LOADED_BYTES
     offloaded = min(settings.cpu_offload_bytes, weights)
     return _StageBytes(
         weights - offloaded,
@@ -142,15 +142,14 @@ def _rank(stage: _StageBytes, settings: SglangSettings, slot: int) -> Rank:
     gpu = settings.gpus[slot] if slot < len(settings.gpus) else None
     memory = gpu.memory_bytes if gpu else None
     free = memory if gpu is None or gpu.free_bytes is None else gpu.free_bytes
-    loaded = stage.weights_bytes + _LOADED_BYTES
-    pools = sized(settings, stage.token_bytes, stage.state_bytes, free, loaded)
+    pools = sized(settings, stage.token_bytes, stage.state_bytes, free, stage.weights_bytes)
     request = round(settings.context_tokens * stage.token_bytes)
     parts = Parts(
         weights_bytes=stage.weights_bytes,
         kv_cache_bytes=request * settings.parallel,
         recurrent_state_bytes=stage.state_bytes * settings.parallel,
         compute_bytes=stage.compute_bytes,
-        non_torch_bytes=context_bytes(settings) + _LOADED_BYTES,
+        non_torch_bytes=context_bytes(settings),
         cuda_graph_bytes=stage.graph_bytes,
         other_bytes=_table_bytes(settings, pools),
     )
@@ -181,11 +180,11 @@ def activation_bytes(
 
 
 def graph_bytes(architecture: Architecture, settings: SglangSettings) -> int:
-    """CUDA graphs of the decode batches; none when switched off."""
+    """CUDA graphs of the decode batches, up to the running requests; none when switched off."""
     if not settings.graphs:
         return 0
-    logits = settings.graph_batch * architecture.vocabulary * 4
-    return round(_GRAPH_BASE_BYTES + settings.graph_batch * _GRAPH_REQUEST_BYTES + logits)
+    batch = min(settings.graph_batch, settings.running or settings.graph_batch)
+    return round(_GRAPH_BASE_BYTES + batch * (_GRAPH_REQUEST_BYTES + architecture.vocabulary * 4))
 
 
 def _table_bytes(settings: SglangSettings, pools: Pools | None) -> int:

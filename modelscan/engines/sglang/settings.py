@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,8 @@ class SglangSettings:
     sliding_ratio: float
     sliding_pool: bool
     graphs: bool
+    radix_cache: bool
+    drafted: int  # tokens of a speculation step: states are kept for each
     speculative_mtp: bool
     cpu_offload_bytes: int
     gpus: tuple[Gpu, ...]
@@ -69,7 +72,8 @@ def resolve(
     memory = gpus[0].memory_bytes if gpus else None
     default_chunk, default_batch = batch_defaults(memory, tensor)
     chunk = whole(workload, "chunked-prefill-size") or default_chunk
-    batch = whole(workload, "cuda-graph-max-bs") or default_batch
+    batch = _graph_batch(workload) or default_batch
+    running = whole(workload, *NAMES.max_requests) or workload.parallel
     fraction_requested = share(workload, *NAMES.memory_share)
     default = auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
     if architecture.vision and facts.vision_factor:
@@ -82,7 +86,7 @@ def resolve(
         fraction_requested=bool(fraction_requested),
         chunk=chunk,
         graph_batch=batch,
-        running=whole(workload, *NAMES.max_requests),
+        running=running,
         kv_dtype=cache_type(kv_dtype(workload, "SGLang", NAMES), architecture, _followed(facts)),
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
@@ -92,11 +96,22 @@ def resolve(
         state_slots=whole(workload, "max-mamba-cache-size"),
         sliding_ratio=decimal(workload, "swa-full-tokens-ratio") or 0.8,
         sliding_pool=facts.sliding_pool and not flag(workload, "disable-hybrid-swa-memory"),
-        graphs=not flag(workload, "disable-cuda-graph"),
+        graphs=not any(flag(workload, f"disable-{kind}cuda-graph") for kind in ("", "decode-")),
+        radix_cache=not flag(workload, "disable-radix-cache"),
+        drafted=whole(workload, "speculative-num-draft-tokens") or 0,
         speculative_mtp=workload.parameter("speculative-algorithm") is not None,
         cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
         gpus=gpus,
     )
+
+
+def _graph_batch(workload: Workload) -> int | None:
+    """The largest batch that graphs are captured for, where an option sets it."""
+    for name in ("cuda-graph-bs", "cuda-graph-bs-decode"):
+        sizes = re.findall(r"(?<!\d)\d{1,7}(?!\d)", workload.parameter(name) or "", re.ASCII)
+        if sizes:
+            return max(map(int, sizes))
+    return whole(workload, "cuda-graph-max-bs", "cuda-graph-max-bs-decode")
 
 
 def _followed(facts: SglangVersion) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from modelscan.core.units import GIB, MIB
@@ -47,8 +48,11 @@ _FIXED = ((16, 0.79), (8, 0.81), (4, 0.85), (2, 0.87), (1, 0.88))
 
 
 def facts_for(version: str | None) -> SglangVersion:
-    """The facts of a version; None is ``DEFAULT_VERSION``."""
-    return row_for(VERSIONS, parse_version(version or DEFAULT_VERSION))
+    """The facts of a version; None is ``DEFAULT_VERSION``. ``0.5`` is the newest of that series."""
+    text = version or DEFAULT_VERSION
+    major, minor, patch = parse_version(text)
+    series = re.fullmatch(r"v?\d+\.\d+(\.x\b.*)?", text.strip())
+    return row_for(VERSIONS, (major, minor, 9999 if series else patch))
 
 
 def batch_defaults(memory_bytes: int | None, tensor: int) -> tuple[int, int]:

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from modelscan.core.units import GIB, MIB
+from modelscan.engines.vllm import vision_tower
+from modelscan.engines.vllm.versions import V2_SAMPLER_BYTES
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, Layer
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 _UNNAMED_BYTES = round(0.045 * GIB)
 _FORWARD_UNNAMED_BYTES = 16 * MIB  # CodeLlama-7b, granite-3.1-8b: formula + 0.015 GiB
 _PIXELS_BYTES = 100 * MIB  # dummy images of the profile: 27 MiB (Pixtral) to 147 MiB (Gemma-3)
+# Sparse attention (code: VLLM_SPARSE_INDEXER_MAX_LOGITS_MB; flashmla_sparse.py and indexer.py,
+# get_prefill_workspace_size and get_max_prefill_buffer_size): contexts that its buffers hold.
+_INDEXER_LOGITS_BYTES = 512 * MIB
+_SPARSE_CONTEXTS, _INDEXER_CONTEXTS = 5, 40
 _KERNELS_WITHOUT_WORKSPACE = ("MXFP4",)  # gpt-oss logs: no workspace term
 
 
@@ -33,9 +39,14 @@ def activation_bytes(
     last_stage: bool,
 ) -> int:
     """Peak bytes on one GPU; ``last_stage`` samples, the others only run their layers."""
-    workspace = _workspace_bytes(architecture, layers, settings)
+    workspace = max(
+        _workspace_bytes(architecture, layers, settings),
+        _indexer_keys_bytes(architecture, settings),
+    )
+    copies = _sparse_copies_bytes(architecture, settings)
     hidden = settings.max_num_batched_tokens * architecture.hidden * settings.dtype_bytes
     forward = _forward_bytes(architecture, layers, settings, facts) + workspace
+    forward += _INDEXER_LOGITS_BYTES if architecture.extra.get("indexer_key_length") else 0
     if settings.pipeline_parallel > 1:
         forward += 2 * hidden  # hidden state and residual travel between stages
     sampling = 0
@@ -47,12 +58,16 @@ def activation_bytes(
             + workspace_kept
             + _UNNAMED_BYTES
         )
-    vision = hidden + _PIXELS_BYTES if architecture.vision else 0
-    return max(forward, sampling) + vision
+    peak = max(forward, sampling) + copies
+    tower = vision_tower.profile(architecture, settings)
+    if tower is not None:
+        return max(peak + tower.output_bytes, tower.peak_bytes)
+    return peak + (hidden + _PIXELS_BYTES if architecture.vision else 0)
 
 
 def _sampling_bytes(architecture: Architecture, settings: VllmSettings, facts: VllmVersion) -> int:
-    per_logit = facts.sampler_bytes + settings.dtype_bytes
+    sampler = V2_SAMPLER_BYTES if settings.v2_runner else facts.sampler_bytes
+    per_logit = sampler + settings.dtype_bytes
     return round(settings.max_num_seqs * architecture.vocabulary * per_logit)
 
 
@@ -78,6 +93,23 @@ def _attention_width(layer: Layer) -> int:
     """Query, key and value together with the output: one layer's widest attention moment."""
     heads = layer.heads * layer.key_length
     return 2 * heads + layer.kv_heads * (layer.key_length + layer.value_length)
+
+
+def _indexer_keys_bytes(architecture: Architecture, settings: VllmSettings) -> int:
+    """The keys that the indexer of sparse attention gathers, in the experts' workspace."""
+    length = int(architecture.extra.get("indexer_key_length", 0) or 0)
+    scaled = length + 4 if length else 0
+    return settings.max_model_len * _INDEXER_CONTEXTS * scaled
+
+
+def _sparse_copies_bytes(architecture: Architecture, settings: VllmSettings) -> int:
+    """16-bit copies of an 8-bit cache, which every layer refers to from the start on."""
+    latent = architecture.latent
+    if latent is None or not architecture.extra.get("indexer_key_length"):
+        return 0
+    values = latent.kv_lora_rank + latent.rope_length
+    contexts = _SPARSE_CONTEXTS * settings.max_model_len if settings.packed_sparse_cache else 0
+    return contexts * values * 2
 
 
 def _workspace_bytes(

@@ -35,6 +35,10 @@ class Vllm(PoolEngine):
     name = NAME
     title = "vLLM"
     option_names = flags.NAMES
+    harmless = flags.HARMLESS
+    json_lists = flags.JSON_LISTS
+    owned = flags.OWNED
+    owned_variables = frozenset({"VLLM_API_KEY"})
     program_setting = NAME
     preference = 0.0
     kernels = KERNELS
@@ -98,6 +102,15 @@ class Vllm(PoolEngine):
         from modelscan.engines.vllm import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def reads(self, name: str, value: str | None) -> bool:
+        if name == "compilation-config":
+            from modelscan.engines.vllm.capture import reads_compilation
+
+            return reads_compilation(value)
+        if name == "speculative-config":  # a draft model's own memory is not modelled
+            return any(method in (value or "") for method in ("mtp", "ngram"))
+        return super().reads(name, value)
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return residuals_for(version)

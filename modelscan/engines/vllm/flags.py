@@ -11,7 +11,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from modelscan.engines.command_line import Rename
-from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair, Options
+from modelscan.engines.option_names import (
+    NO_FILE_OF_OPTIONS,
+    NO_HUB_KEY,
+    USE_EXPOSE,
+    USE_KEY,
+    USE_MODEL,
+    USE_PORT,
+    LaunchSettings,
+    OptionNames,
+    OptionPair,
+    Options,
+)
 from modelscan.engines.pool_engine import cache_type, common_options, remote_code, serves_vectors
 from modelscan.engines.versions import Version, parse_version
 
@@ -36,8 +47,36 @@ NAMES = OptionNames(
         "kv-cache-memory-bytes", "num-gpu-blocks-override", "max-loras", "max-lora-rank",
         "decode-context-parallel-size", "disable-hybrid-kv-cache-manager",
         "max-cudagraph-capture-size", "mamba-ssm-cache-dtype", "no-enable-prefix-caching",
+        "enable-prefix-caching", "kv-cache-memory", "block-size", "cudagraph-capture-sizes",
+        "cuda-graph-sizes", "swap-space", "runner", "task", "speculative-config",
+        "compilation-config", "limit-mm-per-prompt", "skip-mm-profiling", "language-model-only",
     ),
 )  # fmt: skip
+# Reviewed against ``vllm serve --help`` of 0.32.0: they allocate nothing on a GPU, or move whole
+# experts where the estimate moves equal slices of them.
+HARMLESS = frozenset({
+    "model", "tokenizer-mode", "trust-remote-code", "enable-expert-parallel", "load-format",
+    "config-format", "hf-config-path", "generation-config", "override-generation-config",
+    "distributed-executor-backend", "disable-custom-all-reduce", "max-parallel-loading-workers",
+    "enable-chunked-prefill", "max-num-partial-prefills", "max-long-partial-prefills",
+    "long-prefill-token-threshold", "scheduling-policy", "async-scheduling", "no-async-scheduling",
+    "max-seq-len-to-capture", "safetensors-load-strategy", "enable-server-load-tracking",
+    "model-loader-extra-config", "ignore-patterns", "use-tqdm-on-load", "node-rank", "nnodes",
+    "master-addr", "master-port", "headless", "uds", "disable-async-output-proc",
+    "enable-prompt-tokens-details", "enable-force-include-usage", "served-model-name",
+    "numa-bind", "numa-bind-nodes", "numa-bind-cpus",
+    "prefix-caching-hash-algo", "disable-cascade-attn", "lora-modules", "fully-sharded-loras",
+    "max-cpu-loras", "shutdown-timeout", "renderer-num-workers", "api-server-count",
+})  # fmt: skip
+
+JSON_LISTS = frozenset({"allowed-origins", "allowed-methods", "allowed-headers"})
+
+OWNED = {
+    **dict.fromkeys(("host", "uds", "root-path", "ssl-keyfile", "ssl-certfile", "ssl-ca-certs"),
+                    USE_EXPOSE),
+    **dict.fromkeys(("model", "model-tag"), USE_MODEL),
+    "port": USE_PORT, "api-key": USE_KEY, "config": NO_FILE_OF_OPTIONS, "hf-token": NO_HUB_KEY,
+}  # fmt: skip
 
 
 def _runner(task: str | None) -> Options:

@@ -119,7 +119,7 @@ def token_bytes(architecture: Architecture, layer: Layer, settings: VllmSettings
     divided are copied: at least one per GPU.
     """
     if layer.attention is Attention.MLA and architecture.latent:
-        return _latent_bytes(architecture, settings)
+        return _latent_bytes(architecture, layer, settings)
     heads = max(1, layer.kv_heads // settings.tensor_parallel)
     per_head = (layer.key_length + layer.value_length) * settings.kv_element_bytes
     if settings.kv_dtype == "int8_per_token_head":
@@ -127,15 +127,16 @@ def token_bytes(architecture: Architecture, layer: Layer, settings: VllmSettings
     return heads * per_head
 
 
-def _latent_bytes(architecture: Architecture, settings: VllmSettings) -> float:
+def _latent_bytes(architecture: Architecture, layer: Layer, settings: VllmSettings) -> float:
+    """The latent, and the key of a sparse attention's indexer where the layer has one."""
     latent = architecture.latent
     assert latent is not None
     indexer = int(architecture.extra.get("indexer_key_length", 0) or 0)
-    values = latent.kv_lora_rank + latent.rope_length
-    if indexer and settings.kv_element_bytes < 2:  # sparse kernels have their own 8-bit layout
-        return _FP8_DS_MLA_BYTES + indexer + _INDEXER_SCALE_BYTES
-    extra = indexer + _INDEXER_SCALE_BYTES if indexer else 0
-    return values * settings.kv_element_bytes + extra
+    extra = indexer + _INDEXER_SCALE_BYTES if indexer and not layer.borrows_index else 0
+    values = (latent.kv_lora_rank + latent.rope_length) * settings.kv_element_bytes
+    if indexer and settings.packed_sparse_cache:
+        values = _FP8_DS_MLA_BYTES
+    return values + extra
 
 
 def _state_bytes(state: RecurrentState, architecture: Architecture, settings: VllmSettings) -> int:

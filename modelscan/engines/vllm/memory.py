@@ -86,7 +86,7 @@ def _estimate(
     )
     start = Start(
         NAME, version, settings.max_model_len, settings, residuals_for(version),
-        assumptions=(*_assumptions(settings, facts), *_unknown(version)),
+        assumptions=(*_assumptions(settings), *_unknown(version)),
     )  # fmt: skip
     return assemble(shape, ranks, start, problems)
 
@@ -107,7 +107,7 @@ def _stage(shape: ModelShape, settings: VllmSettings, facts: VllmVersion, stage:
     weights = _weights(shape, settings, ranks, stage, counts)
     offloaded = min(settings.cpu_offload_bytes, weights)
     parts = _parts(shape, settings, facts, counts, weights - offloaded, stage)
-    graphs = parts.cuda_graph_bytes if facts.graphs_charged else 0
+    graphs = parts.cuda_graph_bytes if settings.charges_graphs else 0
     context = parts.other_bytes if facts.context_charged else 0
     charged = parts.weights_bytes + parts.compute_bytes + parts.non_torch_bytes
     pool = kv_pool.layout(shape.architecture, counts, settings, facts)
@@ -130,7 +130,7 @@ def _rank(stage: _Stage, settings: VllmSettings, facts: VllmVersion, slot: int) 
         concurrency=capacity.concurrency if capacity and has_pool else None,
         bytes_per_token=capacity.bytes_per_token if capacity else 0.0,
         request_bytes=capacity.request_bytes if capacity else 0,
-        host_bytes=stage.offloaded_bytes,
+        host_bytes=stage.offloaded_bytes + settings.swap_bytes,
     )
 
 
@@ -149,7 +149,10 @@ def _weights(
         shape, ranks, stage, dtype=settings.dtype_requested, mtp=settings.speculative_mtp
     )
     copies = latent_copies_bytes(architecture, counts, settings.tensor_parallel)
-    return loaded + copies + rope_table_bytes(architecture, settings.dtype_bytes)
+    table = rope_table_bytes(
+        architecture, settings.dtype_bytes, m_rope_lengths=overhead.M_ROPE_LENGTHS
+    )
+    return loaded + copies + table
 
 
 def _parts(
@@ -165,7 +168,9 @@ def _parts(
     last = stage == settings.pipeline_parallel - 1
     kinds = [layer for layer, _ in counts]
     return Parts(
-        weights_bytes=weights + overhead.lora_bytes(architecture, counts, settings),
+        weights_bytes=weights
+        + overhead.lora_bytes(architecture, counts, settings)
+        + overhead.driver_bytes(shape, settings, facts),
         compute_bytes=activation_bytes(architecture, kinds, settings, facts, last_stage=last),
         non_torch_bytes=overhead.non_torch_bytes(settings, facts),
         cuda_graph_bytes=overhead.graph_bytes(architecture, counts, settings, facts),
@@ -237,8 +242,8 @@ def _unknown(version: str) -> tuple[str, ...]:
     return unknown_note("vLLM", version, OLDEST_VERSION, DEFAULT_VERSION)
 
 
-def _assumptions(settings: VllmSettings, facts: VllmVersion) -> tuple[str, ...]:
-    charged = "charged to" if facts.graphs_charged else "outside"
+def _assumptions(settings: VllmSettings) -> tuple[str, ...]:
+    charged = "charged to" if settings.charges_graphs else "outside"
     lines = [
         f"utilization {settings.utilization:g} of total memory, "
         f"{settings.max_num_seqs:,} sequences, {settings.max_num_batched_tokens:,} tokens per step",

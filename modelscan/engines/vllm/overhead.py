@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from modelscan.core.units import GIB
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import Architecture, Layer
+    from modelscan.core.architecture import Architecture, Layer, ModelShape
     from modelscan.engines.vllm.settings import VllmSettings
     from modelscan.engines.vllm.versions import VllmVersion
     from modelscan.memory.rank_weights import LayerCounts
@@ -20,10 +20,21 @@ _GRAPH_WIDTH_BYTES = 0.00884 * GIB
 _ABSOLUTE_BIG_BYTES = round(1.79 * GIB)  # 0.6.5 logs, 80 GB cards: 1.79 with context, TP 2 3.58
 _GRAPH_REFERENCE_SIZES = 51
 # What the dense fit leaves, per layer: Qwen1.5-MoE 0.0175, gpt-oss 0.0125 GiB; GLM-5.1 (experts and
-# sparse attention, 19 sizes) 1.2 GiB in all, 2.2 to 2.4 with its drafter.
+# sparse attention, 35 piecewise and 11 full graphs) 1.2 GiB in all, 2.2 to 2.4 with its drafter
+# (35 and 35).
 _GRAPH_EXPERTS_BYTES = 0.016 * GIB
-_GRAPH_SPARSE_BYTES = 0.016 * GIB
-_GRAPH_DRAFTER = 1.9
+_GRAPH_SPARSE_BYTES = 0.008 * GIB
+_GRAPH_DRAFTER = 1.2
+# HIP's graphs, two R9700 at 0.11 to 0.13 with 18 to 30 graphs: 0.77 to 1.41 GiB of 24 layers, 0.76
+# to 1.24 of 48, 1.6 of 62.
+_HIP_GRAPH_BASE_BYTES = 0.65 * GIB
+_HIP_GRAPH_LAYER_BYTES = 0.0125 * GIB
+# ROCm, the same cards: 0.59 and 0.62 GiB more than CUDA's "weights" of gpt-oss-20b and of a 4-bit
+# Qwen3-30B on one card, 0.35 to 0.4 on two, 0.3 for a dense model.
+_HIP_LOADED_BYTES = round(0.26 * GIB)
+_HIP_EXPERTS = 0.022  # repacking leaves fragments in the allocator
+_HIP_NON_TORCH_BYTES = round(0.45 * GIB)
+M_ROPE_LENGTHS = 4  # code: mrope.py, cache_max_position_num
 # Cards without NVLink: 1.64 GiB on two L40S where two H100 take 2.07; 0.34 to 0.43 on four A100
 # of 40 GB (0.8.3) where H100 took 0.55.
 _NON_TORCH_SMALL = 0.79
@@ -33,6 +44,8 @@ _NON_TORCH_DOUBLING_BYTES = 0.06 * GIB  # 2.07 -> 2.13 GiB from two to four GPUs
 def non_torch_bytes(settings: VllmSettings, facts: VllmVersion) -> int:
     """Increase that is not torch's: communication buffers and workspaces of libraries."""
     tensor = settings.tensor_parallel
+    if settings.rocm:
+        return _HIP_NON_TORCH_BYTES
     if facts.context_charged and settings.big_gpu:
         return (1 + (tensor > 1)) * _ABSOLUTE_BIG_BYTES
     if tensor > 1:
@@ -55,12 +68,18 @@ def graph_bytes(
     settings: VllmSettings,
     facts: VllmVersion,
 ) -> int:
-    """CUDA graphs: per captured size and layer, wider layers more; none when eager."""
+    """CUDA graphs: per graph and layer, wider layers more; none when eager.
+
+    A piecewise graph of every captured size; newer versions make a full one of the sizes that
+    ``max_num_seqs`` requests can reach as well.
+    """
     if settings.eager or not settings.capture_sizes:
         return 0
-    sizes = settings.capture_sizes / _GRAPH_REFERENCE_SIZES
-    if not facts.two_graphs:
-        sizes /= 2  # one graph per size instead of two
+    if settings.rocm:
+        layers = sum(n for _, n in counts)
+        return round(_HIP_GRAPH_BASE_BYTES + layers * _HIP_GRAPH_LAYER_BYTES)
+    full = settings.full_sizes if facts.two_graphs else 0
+    sizes = (settings.capture_sizes + full) / (2 * _GRAPH_REFERENCE_SIZES)
     width = architecture.hidden / (4096 * settings.tensor_parallel)
     layers = sum(n for _, n in counts)
     total = _GRAPH_BASE_BYTES + layers * (_GRAPH_LAYER_BYTES + _GRAPH_WIDTH_BYTES * width)
@@ -70,6 +89,14 @@ def graph_bytes(
     if settings.speculative_tokens:
         total *= _GRAPH_DRAFTER
     return round(total * min(sizes, 2.0))
+
+
+def driver_bytes(shape: ModelShape, settings: VllmSettings, facts: VllmVersion) -> int:
+    """What ROCm's log line of the weights counts on top of them: all that the driver gave out."""
+    if not settings.rocm or not facts.driver_weights:
+        return 0
+    experts = (shape.weights.expert_bytes or 0) / settings.tensor_parallel
+    return _HIP_LOADED_BYTES + round(_HIP_EXPERTS * experts / settings.pipeline_parallel)
 
 
 def lora_bytes(architecture: Architecture, counts: LayerCounts, settings: VllmSettings) -> int:

@@ -11,7 +11,9 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.units import GIB, parse_bytes
 from modelscan.engines.option_values import decimal, flag, share, whole
 from modelscan.engines.pool_settings import degrees, kv_dtype, selected_gpus
+from modelscan.engines.vllm.capture import capture_sizes
 from modelscan.engines.vllm.flags import NAMES
+from modelscan.engines.vllm.profiled_inputs import profiled
 from modelscan.memory import defaults
 from modelscan.memory.stated_cache import COMPRESSED, MODELOPT, cache_type
 
@@ -20,14 +22,16 @@ if TYPE_CHECKING:
     from modelscan.engines.vllm.versions import VllmVersion
 
 _BIG_GPU_BYTES = 70 * GIB  # code: get_batch_defaults, "a100" excluded by name
+_HUGE_GPU_BYTES = 160 * GIB
 _FP8_KV = ("fp8", "fp8_e4m3", "fp8_e5m2", "fp8_inc", "fp8_ds_mla", "int8", "int8_per_token_head")
-_CAPTURE_MAXIMA = {"gpt_oss": 1024}
 _DTYPE_BYTES = {"float32": 4, "float": 4, "bfloat16": 2, "float16": 2, "half": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class VllmSettings:
-    """Resolved settings. ``capture_sizes`` is how many batch sizes CUDA graphs are made for."""
+    """Resolved settings. CUDA graphs: ``capture_sizes`` batch sizes have a piecewise graph,
+    ``full_sizes`` of them a full one as well.
+    """
 
     max_model_len: int
     parallel: int
@@ -43,16 +47,22 @@ class VllmSettings:
     pipeline_parallel: int
     context_parallel: int
     capture_sizes: int
+    full_sizes: int
     speculative_tokens: int
     speculative_mtp: bool
     kv_pool_bytes: int | None
     blocks_override: int | None
     cpu_offload_bytes: int
+    swap_bytes: int
     loras: int
     lora_rank: int
     prefix_caching: bool
     hybrid_groups: bool
     state_dtype: str | None
+    v2_runner: bool
+    charges_graphs: bool
+    profiled_images: bool
+    profiled_videos: bool
     pooling: bool  # embeddings and scores: nothing is sampled
     gpus: tuple[Gpu, ...]
 
@@ -60,6 +70,20 @@ class VllmSettings:
     def big_gpu(self) -> bool:
         """The 80 GB class."""
         return bool(self.gpus) and (self.gpus[0].memory_bytes or 0) >= _BIG_GPU_BYTES
+
+    @property
+    def rocm(self) -> bool:
+        """AMD cards: HIP's own memory, and no estimate of graphs."""
+        return bool(self.gpus) and self.gpus[0].vendor == "amd"
+
+    @property
+    def packed_sparse_cache(self) -> bool:
+        """Whether an 8-bit cache of sparse attention has FlashMLA's layout: everywhere but on
+        compute capability 10, where FlashInfer's kernels come first (code: platforms/cuda.py).
+        """
+        capability = (self.gpus[0].compute_capability if self.gpus else None) or ""
+        plain = capability.startswith("10.") and self.kv_dtype != "fp8_ds_mla"
+        return self.kv_element_bytes < 2 and not plain
 
     @property
     def kv_element_bytes(self) -> float:
@@ -79,6 +103,12 @@ def resolve(
     seqs, tokens = _batch(workload, gpus, facts, max_len)
     eager = flag(workload, "enforce-eager")
     speculative = workload.parameter("speculative-config") or ""
+    images, videos = profiled(workload)
+    v2 = _second_runner(architecture, facts) and not _pooling(architecture, workload)
+    drafted = 1 + _speculative_tokens(speculative)
+    piecewise, full = (
+        (0, 0) if eager else capture_sizes(architecture, seqs, drafted, workload, facts)
+    )
     dtype = workload.parameter("dtype")
     return VllmSettings(
         max_model_len=max_len,
@@ -94,17 +124,23 @@ def resolve(
         tensor_parallel=tensor,
         pipeline_parallel=pipeline,
         context_parallel=whole(workload, "decode-context-parallel-size") or 1,
-        capture_sizes=0 if eager else _capture_sizes(architecture, seqs, workload, facts),
+        capture_sizes=piecewise,
+        full_sizes=full,
         speculative_tokens=_speculative_tokens(speculative),
         speculative_mtp="mtp" in speculative,
         kv_pool_bytes=_size(workload, "kv-cache-memory-bytes", "kv-cache-memory"),
         blocks_override=whole(workload, "num-gpu-blocks-override"),
         cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
+        swap_bytes=_swap_bytes(workload, facts),
         loras=_loras(workload),
         lora_rank=whole(workload, "max-lora-rank") or 16,
-        prefix_caching=not flag(workload, "no-enable-prefix-caching"),
+        prefix_caching=_prefix_caching(architecture, workload, facts),
         hybrid_groups=facts.hybrid_groups and not flag(workload, "disable-hybrid-kv-cache-manager"),
         state_dtype=workload.parameter("mamba-ssm-cache-dtype"),
+        v2_runner=v2,
+        charges_graphs=_charges_graphs(v2, gpus, facts),
+        profiled_images=images,
+        profiled_videos=videos,
         pooling=_pooling(architecture, workload),
         gpus=gpus,
     )
@@ -119,7 +155,7 @@ def _batch(
     workload: Workload, gpus: tuple[Gpu, ...], facts: VllmVersion, max_len: int
 ) -> tuple[int, int]:
     """(sequences, tokens) of one step, as given or by version and card."""
-    seqs = whole(workload, *NAMES.max_requests) or _default_seqs(gpus, facts)
+    seqs = whole(workload, *NAMES.max_requests) or workload.parallel or _default_seqs(gpus, facts)
     tokens = whole(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
     return seqs, tokens
 
@@ -144,6 +180,8 @@ def _default_seqs(gpus: tuple[Gpu, ...], facts: VllmVersion) -> int:
 def _default_tokens(gpus: tuple[Gpu, ...], facts: VllmVersion, max_len: int) -> int:
     if facts.whole_prompt_profile:  # V0 profiled the longest prompt; chunked above 32k
         return max(max_len, 2048) if max_len <= 32768 else 2048
+    if gpus and facts.huge_gpu_tokens and (gpus[0].memory_bytes or 0) >= _HUGE_GPU_BYTES:
+        return facts.huge_gpu_tokens
     return 8192 if _is_big(gpus, facts) else 2048
 
 
@@ -159,19 +197,34 @@ def _dtype_bytes(name: str | None) -> int:
     return 2  # "auto" runs float32 checkpoints in half precision as well
 
 
-def _capture_sizes(
-    architecture: Architecture, seqs: int, workload: Workload, facts: VllmVersion
-) -> int:
-    """How many sizes: 1, 2, 4, every 8 to 256, then in the version's step to the maximum.
+def _second_runner(architecture: Architecture, facts: VllmVersion) -> bool:
+    """Whether the second model runner runs the model by default."""
+    if facts.v2_all:
+        return True
+    layers = architecture.layer_counts
+    if facts.v2_dense and not any(layer.moe or layer.state is not None for layer, _ in layers):
+        return True
+    quantized = architecture.quantization is not None and not facts.v2_quantized
+    return architecture.name in facts.v2_types and not quantized
 
-    Code: the maximum is min(2 x max_num_seqs, 512) unless ``max-cudagraph-capture-size`` says, and
-    vLLM's own table of model types raises it (model_executor/models/config.py).
+
+def _charges_graphs(v2: bool, gpus: tuple[Gpu, ...], facts: VllmVersion) -> bool:
+    """Whether the pool is less the estimate of CUDA graphs (never on ROCm, code: is_cuda)."""
+    if gpus and gpus[0].vendor == "amd":
+        return False
+    return facts.graphs_charged and (facts.v2_graphs_charged or not v2)
+
+
+def _prefix_caching(architecture: Architecture, workload: Workload, facts: VllmVersion) -> bool:
+    """As requested; by default on, for models with states only in newer versions (code:
+    ModelConfig.is_prefix_caching_supported).
     """
-    most = _CAPTURE_MAXIMA.get(architecture.name, 512) if facts.two_graphs else 512
-    largest = whole(workload, "max-cudagraph-capture-size") or min(2 * seqs, most)
-    small = sum(size <= largest for size in (1, 2, 4))
-    middle = min(largest, 256) // 8
-    return small + middle + max(0, largest - 256) // facts.graph_sizes_step
+    if flag(workload, "no-enable-prefix-caching"):
+        return False
+    layers = architecture.layer_counts
+    if flag(workload, "enable-prefix-caching") or all(layer.state is None for layer, _ in layers):
+        return True
+    return facts.caches_states and any(layer.kv_heads for layer, _ in layers)
 
 
 def _speculative_tokens(config: str) -> int:
@@ -190,6 +243,14 @@ def _loras(workload: Workload) -> int:
     if not workload.adapters and not flag(workload, "enable-lora"):
         return 0
     return whole(workload, "max-loras") or 1
+
+
+def _swap_bytes(workload: Workload, facts: VllmVersion) -> int:
+    """Host memory per GPU for preempted requests: V0 pins it; V1 accepts the option and does
+    nothing.
+    """
+    gib = decimal(workload, "swap-space") if facts.whole_prompt_profile else None
+    return round((gib or 0) * GIB)
 
 
 def _size(workload: Workload, *names: str) -> int | None:

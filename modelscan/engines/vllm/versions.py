@@ -12,6 +12,7 @@ from modelscan.core.units import GIB, MIB
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.versions import Version, parse_version, row_for
 
+V2_SAMPLER_BYTES = 4
 OLDEST_VERSION, DEFAULT_VERSION = "0.6.0", "0.32.0"  # range of the known versions
 
 
@@ -20,7 +21,8 @@ class VllmVersion:
     """Facts valid from ``since`` on.
 
     ``sampler_bytes``: bytes per (sequence x vocabulary entry) that the profiled sampler holds
-    with the logits in the model's own type. ``hidden_copies``: activations of hidden size alive
+    with the logits in the model's own type (``V2_SAMPLER_BYTES`` in the second model runner, whose
+    profile makes a float32 copy only). ``hidden_copies``: activations of hidden size alive
     during the widest moment of a layer. ``moe_workspace_kept``: the experts' workspace outlives
     the layer, so it adds to the sampler's peak.
     """
@@ -45,6 +47,14 @@ class VllmVersion:
     padding_ratio: float  # take the larger type as group size below this ratio
     tokens_by_concurrency: bool  # prints int(concurrency x max_model_len) for hybrids
     mamba_blocks: int  # state blocks a request holds with prefix caching
+    caches_states: bool  # prefix caching is on by default for models with states
+    v2_types: frozenset[str]  # model types that the second model runner runs by default
+    v2_quantized: bool  # quantized ones too
+    v2_dense: bool  # and every model without experts and without states
+    v2_all: bool
+    v2_graphs_charged: bool  # its profile includes CUDA graphs
+    huge_gpu_tokens: int | None  # default tokens per step on cards of 160 GiB
+    driver_weights: bool  # ROCm: "weights" are what the driver counts, not torch
     source: str
 
 
@@ -59,7 +69,9 @@ _V0 = VllmVersion(
     context_bytes=0, context_tp_bytes=0, context_charged=True,
     graphs_charged=False, graph_sizes_step=8, two_graphs=False,
     big_gpu_defaults=False, whole_prompt_profile=True, hybrid_groups=False, padding_ratio=1.0,
-    tokens_by_concurrency=False, mamba_blocks=1,
+    tokens_by_concurrency=False, mamba_blocks=1, caches_states=False, driver_weights=True,
+    v2_types=frozenset(), v2_quantized=False, v2_dense=False, v2_all=False,
+    v2_graphs_charged=False, huge_gpu_tokens=None,
     source="0.6 logs, RTX 3090: non-torch 0.35 GiB with the context; 2.07 GiB at 20,000 and 2.99 "
     "at 29,000 tokens = tokens x (3 ffn + 3 hidden) x 2 B",
 )  # fmt: skip
@@ -70,7 +82,9 @@ _INCREASE = VllmVersion(
     context_bytes=_gib(0.51), context_tp_bytes=_gib(1.5), context_charged=False,
     graphs_charged=False, graph_sizes_step=8, two_graphs=False,
     big_gpu_defaults=False, whole_prompt_profile=True, hybrid_groups=False, padding_ratio=1.0,
-    tokens_by_concurrency=False, mamba_blocks=1,
+    tokens_by_concurrency=False, mamba_blocks=1, caches_states=False, driver_weights=True,
+    v2_types=frozenset(), v2_quantized=False, v2_dense=False, v2_all=False,
+    v2_graphs_charged=False, huge_gpu_tokens=None,
     source="0.7 log, 48 GB Ada card: non-torch 0.08 GiB, an increase over the start",
 )  # fmt: skip
 _V1_EARLY = VllmVersion(
@@ -80,7 +94,9 @@ _V1_EARLY = VllmVersion(
     context_bytes=_gib(0.51), context_tp_bytes=_gib(1.5), context_charged=False,
     graphs_charged=False, graph_sizes_step=8, two_graphs=False,
     big_gpu_defaults=True, whole_prompt_profile=False, hybrid_groups=False, padding_ratio=1.0,
-    tokens_by_concurrency=False, mamba_blocks=1,
+    tokens_by_concurrency=False, mamba_blocks=1, caches_states=False, driver_weights=True,
+    v2_types=frozenset(), v2_quantized=False, v2_dense=False, v2_all=False,
+    v2_graphs_charged=False, huge_gpu_tokens=None,
     source="0.8 to 0.16: peak = sequences x vocabulary x 38 B at two-byte logits; non-torch became "
     "an increase over the start, 0.13 GiB (0.55 with tensor parallel)",
 )  # fmt: skip
@@ -113,21 +129,57 @@ _NON_TORCH = _after(
     source="0.18 and 0.19 logs: 0.24 to 0.25 GiB on one GPU, 2.06 to 2.13 with tensor parallel, "
     "0.07 with pipeline parallel",
 )  # fmt: skip
-_BY_CONCURRENCY = _after(
-    _NON_TORCH, since=(0, 20, 0), tokens_by_concurrency=True,
-    source="nightly logs of 2026-05 print token counts that are no multiple of the block; "
-    "0.19.0 still prints blocks / groups x block",
-)  # fmt: skip
 _CHARGED = _after(
-    _BY_CONCURRENCY, since=(0, 20, 2), graphs_charged=True, utilization=0.92,
-    source="code: VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS on by default from 0.21.0; "
-    "vllm#38284 raises the default utilisation with it; the 0.20.2 nightly logs (2026-05) "
-    "charge it already",
+    _NON_TORCH, since=(0, 20, 0), tokens_by_concurrency=True, graphs_charged=True,
+    utilization=0.92,
+    source="code 0.20.0: VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS is 1 and the default utilisation "
+    "0.92 (0.19.1: 0 and 0.9); logs of 2026-05 print token counts that are no multiple of the "
+    "block; 0.19.0 still prints blocks / groups x block",
+)  # fmt: skip
+_TORCH_WEIGHTS = _after(
+    _CHARGED, since=(0, 21, 0), driver_weights=False,
+    source="code: rocm.py, get_current_memory_usage asks torch (0.20.0: mem_get_info)",
+)  # fmt: skip
+_V2_FIRST = _after(
+    _TORCH_WEIGHTS, since=(0, 22, 0), v2_types=frozenset({"qwen3"}),
+    source="code: config/vllm.py, DEFAULT_V2_MODEL_RUNNER_ARCHITECTURES; its "
+    "profile_cudagraph_memory returns 0",
+)  # fmt: skip
+_V2_LLAMA = _after(
+    _V2_FIRST, since=(0, 23, 0), v2_types=frozenset({"qwen3", "llama", "mistral"}),
+    source="code as before; 0.23.0 log of a 1B Llama: 0.24 GiB of activation where the first "
+    "runner takes 0.50, no graphs charged",
+)  # fmt: skip
+_V2_QUANTIZED = _after(
+    _V2_LLAMA, since=(0, 24, 0), v2_quantized=True,
+    v2_types=frozenset({"qwen3", "llama", "mistral", "deepseek_v2", "qwen2_moe", "granitemoe"}),
+    source="code: six architectures, quantized ones too",
+)  # fmt: skip
+_V2_DENSE = _after(
+    _V2_QUANTIZED, since=(0, 25, 0), v2_dense=True,
+    source="code: _is_default_v2_model_runner_model is true without experts and states",
+)  # fmt: skip
+_CACHED_STATES = _after(
+    _V2_DENSE, since=(0, 26, 0), caches_states=True,
+    source="code: is_prefix_caching_supported is true of hybrid models (0.25.0: false)",
+)  # fmt: skip
+_HUGE = _after(
+    _CACHED_STATES, since=(0, 28, 0), huge_gpu_tokens=16384,
+    source="code: get_batch_defaults, 16384 tokens from 160 GiB on",
+)  # fmt: skip
+_V2_GRAPHS = _after(
+    _HUGE, since=(0, 29, 0), v2_graphs_charged=True,
+    source="code: profile_cudagraph_memory of the second model runner measures",
+)  # fmt: skip
+_V2_ALL = _after(
+    _V2_GRAPHS, since=(0, 31, 0), v2_all=True,
+    source="code: use_v2_model_runner has no list of models any more",
 )  # fmt: skip
 
 VERSIONS = (
-    _V0, _INCREASE, _V1_EARLY, _HYBRID, _BOTH, _WORKSPACE, _SAMPLER, _NON_TORCH, _BY_CONCURRENCY,
-    _CHARGED,
+    _V0, _INCREASE, _V1_EARLY, _HYBRID, _BOTH, _WORKSPACE, _SAMPLER, _NON_TORCH, _CHARGED,
+    _TORCH_WEIGHTS, _V2_FIRST, _V2_LLAMA, _V2_QUANTIZED, _V2_DENSE, _CACHED_STATES, _HUGE,
+    _V2_GRAPHS, _V2_ALL,
 )  # fmt: skip
 
 

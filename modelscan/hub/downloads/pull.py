@@ -105,7 +105,11 @@ def _fetch(
     meter = _Meter(sum(file.size_bytes or 0 for file in missing), report)
     for file in missing:
         meter.file = file.path
+        before = meter.fresh
         path = store.fetch(plan.repo, revision, file, meter.moved)
+        if meter.fresh == before and damage(path, file) is not None:
+            store.discard(path)  # it was on this machine already, and has changed since
+            path = store.fetch(plan.repo, revision, file, meter.moved)
         _verify(path, file, plan, store, verified)
     if not files:
         return Pulled(plan.source, plan.repo, revision, folder, files, 0)
@@ -132,24 +136,74 @@ def _weights_last(file: WeightFile) -> tuple[bool, bool]:
 def _verify(
     path: Path, file: WeightFile, plan: Plan, store: WeightStore, verified: checksums.Verified
 ) -> None:
-    size = path.stat().st_size
-    if file.size_bytes is not None and size != file.size_bytes:
+    found = damage(path, file)
+    if found is not None:
         store.discard(path)
         raise ModelscanError(
-            f"{file.path} of {plan.repo} has {size} bytes, expected {file.size_bytes}",
-            hint="try again: the file was deleted", code="wrong_size",
+            f"{file.path} of {plan.repo} is damaged: {found.text}",
+            hint="try again: the file was deleted", code=found.code,
+            details={"file": file.path, "expected": found.expected, "found": found.found},
         )  # fmt: skip
-    if file.sha256 is not None:
-        digest = checksums.sha256(path)
-        if digest != file.sha256:
-            store.discard(path)
-            raise ModelscanError(
-                f"{file.path} of {plan.repo} is damaged: its SHA-256 is {digest[:12]}…, "
-                f"expected {file.sha256[:12]}…",
-                hint="try again: the file was deleted", code="wrong_checksum",
-                details={"file": file.path, "expected": file.sha256, "found": digest},
-            )  # fmt: skip
     verified.add(path, file)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A file with another size or another SHA-256 than the hub published."""
+
+    code: str  # wrong_size | wrong_checksum
+    text: str
+    expected: str
+    found: str
+
+
+def damage(path: Path, file: WeightFile) -> Damage | None:
+    """Compare a file on this machine with what the hub published; None if it is whole."""
+    size = path.stat().st_size
+    if file.size_bytes is not None and size != file.size_bytes:
+        text = f"it has {size} bytes, expected {file.size_bytes}"
+        return Damage("wrong_size", text, str(file.size_bytes), str(size))
+    digest = checksums.sha256(path) if file.sha256 is not None else None
+    if digest is None or file.sha256 is None or digest == file.sha256:
+        return None
+    text = f"its SHA-256 is {digest[:12]}…, expected {file.sha256[:12]}…"
+    return Damage("wrong_checksum", text, file.sha256, digest)
+
+
+def check_pulled(plan: Plan, config: Config) -> None:
+    """The plan's files are on this machine and whole; sends no request.
+
+    A file that has not changed since it was verified is not hashed again. Raises ModelscanError
+    for the first that is missing or damaged; a revision without a record is not checked.
+    """
+    verified = checksums.Verified(config.paths)
+    again = f"modelscan pull {_reference_text(plan)}"
+    for record in checksums.pulls(config.paths, plan.source, plan.repo, plan.revision)[:1]:
+        folder = hub_cache.folder(plan.source, plan.repo, record.revision, config)
+        wanted = needed(plan, record.files) if _covers(plan, record.files) else record.files
+        for file in wanted:
+            path = folder / file.path
+            if not path.is_file():
+                raise ModelscanError(
+                    f"{path} is missing", hint=again, code="file_missing",
+                    details={"file": str(path)},
+                )  # fmt: skip
+            if verified.knows(path, file):
+                continue
+            found = damage(path, file)
+            if found is not None:
+                raise ModelscanError(
+                    f"{file.path} of {plan.repo} is damaged: {found.text}",
+                    hint=f"{again}   (fetches it again)", code="damaged_file",
+                    details={"file": str(path)},
+                )  # fmt: skip
+            verified.add(path, file)
+
+
+def _reference_text(plan: Plan) -> str:
+    prefix = "ms" if plan.source == "modelscope" else "hf"
+    quantization = f" --quantization {plan.quantization}" if plan.quantization else ""
+    return f"{prefix}:{plan.repo}{quantization}"
 
 
 def _check_space(folder: Path, missing: list[WeightFile], plan: Plan) -> None:

@@ -29,6 +29,7 @@ def engine_extras(fields: ConfigFields, config: Mapping[str, Any]) -> Extra:
         layers = tower.number("num_hidden_layers", "depth", "num_layers", "vt_num_hidden_layers")
         width = tower.number("hidden_size", "embed_dim", "vt_hidden_size")
         extra.update({"vision_layers": layers or 0, "vision_hidden": width or 0})
+        extra.update(_patches(tower, fields))
     precision = fields.text("mamba_ssm_dtype", "mamba_ssm_cache_dtype")
     if precision:
         extra["mamba_ssm_dtype"] = precision
@@ -64,6 +65,26 @@ def rope_extras(fields: ConfigFields, config: Mapping[str, Any]) -> Extra:
     if isinstance(config.get("text_config"), Mapping):
         extra["text_config"] = True
     return extra
+
+
+def _patches(tower: ConfigFields, fields: ConfigFields) -> Extra:
+    """What one patch of a tower that takes images at their own resolution needs (Qwen's: patches
+    of several frames, merged before the language model); nothing for other towers.
+    """
+    frames, merge = tower.number("temporal_patch_size"), tower.number("spatial_merge_size")
+    if not frames or not merge or "qwen" not in fields.text("model_type"):
+        return {}
+    patch = tower.number("patch_size", "spatial_patch_size") or 14
+    width = tower.number("embed_dim", "hidden_size") or 0
+    inner = tower.number("intermediate_size") or round(ratio(tower.get("mlp_ratio"), 4) * width)
+    gated = "silu" in tower.text("hidden_act")
+    windows = bool(tower.items("fullatt_block_indexes"))
+    return {
+        "vision_merge": merge,
+        "vision_patch_values": 3 * frames * patch * patch + (3 + windows) * width,
+        "vision_patch_wide": (3 if gated else 2) * inner,
+        "vision_video_frames": 0 if "deepstack_visual_indexes" in tower.inner else frames,
+    }
 
 
 def _scalings(fields: ConfigFields) -> Iterator[Mapping[str, Any]]:

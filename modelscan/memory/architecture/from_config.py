@@ -202,7 +202,14 @@ def _layer(
         state=state,
         feed_forward=dense,
         moe=moe,
+        borrows_index=_borrows_index(fields, index),
     )
+
+
+def _borrows_index(fields: ConfigFields, index: int) -> bool:
+    """GLM-5.2: ``indexer_types`` names the layers that share an earlier one's indexer."""
+    kinds = fields.items("indexer_types")
+    return index < len(kinds) and kinds[index] == "shared"
 
 
 def _extra(

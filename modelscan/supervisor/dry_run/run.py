@@ -26,7 +26,15 @@ from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate as computed_estimate
 from modelscan.engines.estimate import finish
 from modelscan.engines.llamacpp import NAME as LLAMACPP
-from modelscan.engines.llamacpp.dry_run import DryRun, DryRunError, adopt, arguments, parse
+from modelscan.engines.llamacpp.drafting import without_drafting
+from modelscan.engines.llamacpp.dry_run import (
+    DryRun,
+    DryRunError,
+    adopt,
+    arguments,
+    parse,
+    with_drafting,
+)
 from modelscan.engines.llamacpp.settings import from_workload
 from modelscan.engines.llamacpp.versions import build_number
 from modelscan.formats.gguf import GgufHeader, Reader
@@ -60,16 +68,19 @@ def exact(
     ``read`` of a remote file (only its first MiB are read), or from all ``shards`` of a split one.
 
     ``basis`` is "exact" if everything is in host memory, which is what the bundled engine can size;
-    with GPUs only a note is added. Raises DryRunError, with a hint, if the engine is not installed
-    or is another build than the requested one.
+    with GPUs only a note is added. What drafting adds is computed. Raises DryRunError, with a
+    hint, if the engine is not installed or is another build than the requested one.
     """
     _check_version(workload.backend_version)
     computed = computed_estimate(shape, workload, inventory, model=model, backend=LLAMACPP)
-    settings = from_workload(workload, shape.architecture)
+    plain, alone = without_drafting(workload), computed
+    if plain != workload:
+        alone = computed_estimate(shape, plain, inventory, model=model, backend=LLAMACPP)
+    settings = from_workload(plain, shape.architecture)
     remote = shards or ([(header, read)] if header and read else [])
     with _file(path, remote) as file:
         ran = run(file, arguments(settings))
-    adopted = adopt(computed, ran, shape, engine_version())
+    adopted = with_drafting(adopt(alone, ran, shape, engine_version()), computed, alone)
     return finish(adopted, shape, workload, inventory, model)
 
 

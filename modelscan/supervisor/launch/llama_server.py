@@ -3,14 +3,54 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
+from modelscan.core.errors import UsageError
 from modelscan.engines.llamacpp.server_help import HelpOption, devices, parse_help
 
 PROGRAM = "llama-server"
 _TIMEOUT_S = 10.0
+_VERSION = re.compile(r"^version:\s*(.+)$", re.M)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A ``llama-server`` that answered: its version, and the GPUs that it can use."""
+
+    path: str
+    version: str | None
+    devices: tuple[str, ...]
+
+
+def inspect_program(path: Path) -> Program:
+    """Run the program for its version, options and devices; raises UsageError, saying what is
+    there instead, where it is not a llama-server that runs here."""
+    found = shutil.which(path.expanduser()) or str(path.expanduser())
+    if not Path(found).exists():
+        raise _no_server(f"{found} does not exist")
+    if Path(found).is_dir():
+        raise _no_server(f"{found} is a folder")
+    if not os.access(found, os.X_OK):
+        raise _no_server(f"{found} is not executable", f"chmod +x {found}")
+    if known_options(found) is None:
+        raise _no_server(f"{found} does not answer --help as a llama-server does")
+    version = _VERSION.search(_output(found, "--version") or "")
+    listed = devices(_output(found, "--list-devices") or "")
+    return Program(found, version[1].strip() if version else None, listed)
+
+
+def _no_server(reason: str, hint: str | None = None) -> UsageError:
+    return UsageError(
+        reason,
+        hint=hint or "modelscan config set llama_server PATH_OF_A_LLAMA_SERVER",
+        code="not_an_engine",
+    )
 
 
 @functools.lru_cache(maxsize=8)

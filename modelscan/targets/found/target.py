@@ -19,6 +19,7 @@ from modelscan.state.secrets import resolve
 from modelscan.supervisor.health import Address, serves, verify
 from modelscan.supervisor.spawn import new_run_id
 from modelscan.targets.base import (
+    Controls,
     Effects,
     NewDeployment,
     Observation,
@@ -63,6 +64,7 @@ class FoundTarget:
     """See ``targets.base.Target``."""
 
     route_type = "openai"
+    controls: Controls = "nothing"
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -89,7 +91,7 @@ class FoundTarget:
         return answering(deployment, effects.now())
 
     def observe(self, deployment: Deployment) -> Observation:
-        if deployment.state not in (State.STARTING, State.RUNNING):
+        if deployment.state not in (State.STARTING, State.RUNNING, State.STOPPING):
             return as_recorded(deployment)
         serving = serves(address_of(deployment), str(deployment.served_model))
         if deployment.state is State.STARTING:
@@ -98,6 +100,12 @@ class FoundTarget:
             return Observation(State.RUNNING, "ok")
         reason = f"{deployment.endpoint} no longer serves it"
         return Observation(State.STOPPED, reason=reason, cause=EndCause.NOT_SERVED)
+
+    def check_stop(self, deployment: Deployment) -> None:
+        """``remove`` deletes only the row and the route."""
+
+    def check_start(self, deployment: Deployment) -> None:
+        address_of(deployment)
 
     def interrupt(self, deployment: Deployment) -> None:
         """Does nothing: modelscan started no process."""

@@ -19,6 +19,7 @@ from modelscan.core.plan import Plan
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import BACKENDS as ENGINES
 from modelscan.engines import llamacpp, vllm
+from modelscan.engines.owned_options import check_variables
 from modelscan.engines.registry import engines
 from modelscan.state.secrets import resolve
 from modelscan.targets.gpustack.client import Dialect
@@ -127,6 +128,8 @@ def source_fields(plan: Plan) -> dict[str, Any]:
     fields: dict[str, Any] = {"source": source, repo_field: plan.repo}
     if file_field and plan.format == "gguf" and plan.files:
         fields[file_field] = plan.files[0]
+    if file_field and plan.files_expected:  # the server looks the pattern up in its own list
+        fields[file_field] = f"*{plan.quantization}*.gguf"
     return fields
 
 
@@ -258,6 +261,7 @@ _SECRET_NAME = re.compile(r"(?i)(key|token|secret|passw|credential)")
 
 def check_env(env: Mapping[str, str]) -> Mapping[str, str]:
     """Raises UsageError for a literal value in a variable whose name suggests a secret."""
+    check_variables(env)
     for name, value in env.items():
         if _SECRET_NAME.search(name) and not value.startswith(("env:", "file:")):
             raise UsageError(

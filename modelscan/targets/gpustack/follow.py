@@ -148,7 +148,7 @@ def until_running(
     Waits for a server that is temporarily unreachable. Raises StartFailed (with the last log
     lines), RemoteError if the model no longer exists.
     """
-    state, pause_s = FollowState(deadline, patience), _FIRST_PAUSE_S
+    state, pause_s, begun = FollowState(deadline, patience), _FIRST_PAUSE_S, time.monotonic()
     while True:
         try:
             seen, marks = look(client, model_id)
@@ -161,7 +161,8 @@ def until_running(
             continue
         what = state.step(seen, marks, time.monotonic())
         if isinstance(what, Fail):
-            raise failure(client, model_id, deployment, what.status)
+            waited_s = time.monotonic() - begun
+            raise failure(client, model_id, deployment, what.status, waited_s)
         if what.status is not None:
             _tell(effects, deployment, what.status)
         if isinstance(what, Done):
@@ -280,13 +281,16 @@ def cause_of(code: str | None) -> EndCause:
     return _CAUSES.get(code or "", EndCause.FAILED_TO_START)
 
 
-def failure(client: Client, model_id: int, deployment: Deployment, status: Status) -> StartFailed:
+def failure(
+    client: Client, model_id: int, deployment: Deployment, status: Status, waited_s: float
+) -> StartFailed:
     """The error of a failed start, with the last lines of the engine's log (redacted)."""
     reason = status.reason or "it failed"
     code = status.code or "start_failed"
     if not status.final:
         because = f": {status.reason}" if status.reason else ""
-        reason, code = f"it is still {status.state.value}{because}", "timeout"
+        was = "waiting for a worker" if status.state is State.PENDING else status.state.value
+        reason, code = f"it was not ready after {waited_s:.0f} s ({was}{because})", "timeout"
     return StartFailed(
         f"{deployment.name} did not start at {deployment.target}: {reason}",
         cause=cause_of(code), reason=reason,

@@ -72,7 +72,7 @@ def check_free(client: Client, name: str, marker: str | None, *, take_over: bool
     where = client.connection.name
     raise UsageError(
         f"{where} has a model '{name}' that this modelscan did not create",
-        hint=f"modelscan adopt {name} --target {where}   (or another --name, or --replace)",
+        hint=f"modelscan discover --adopt {name} --target {where}   (or another --name)",
         code="name_taken",
     )
 

@@ -19,6 +19,7 @@ from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.state.targets import TargetConfig
 from modelscan.targets.base import (
+    Controls,
     Effects,
     NewDeployment,
     Observation,
@@ -34,7 +35,7 @@ from modelscan.targets.gpustack.drift import changed, describe, snapshot
 from modelscan.targets.gpustack.evaluate import evaluate
 from modelscan.targets.gpustack.follow import Patience
 from modelscan.targets.gpustack.logs import without_environment
-from modelscan.targets.gpustack.states import status
+from modelscan.targets.gpustack.states import Status, status
 from modelscan.targets.gpustack.types import RemoteModel
 from modelscan.targets.request import Request
 
@@ -48,6 +49,7 @@ class GpuStackTarget:
     """See ``targets.base.Target``."""
 
     route_type = "gpustack"
+    controls: Controls = "server"
 
     def __init__(
         self, config: Config, target: TargetConfig, patience: Patience = Patience()
@@ -207,7 +209,7 @@ class GpuStackTarget:
         """An unreachable server changes only the health: unknown is not stopped."""
         if deployment.state in (State.STOPPED, State.FAILED):
             return self._ended(deployment)
-        if deployment.state not in (State.STARTING, State.RUNNING):
+        if deployment.state not in (State.STARTING, State.RUNNING, State.STOPPING):
             return as_recorded(deployment)
         try:
             with self.client(_OBSERVE_TIMEOUT_S, attempts=2) as client:
@@ -216,7 +218,12 @@ class GpuStackTarget:
                     return self._deleted(deployment)
                 current = status(model, remote.instances(client, model.id))
         except ModelscanError as error:
-            return Observation(deployment.state, "unknown", reason=error.message)
+            reason = error.message
+            if deployment.state is State.STOPPING:
+                reason = f"whether it was stopped is unknown: {reason} ({_pending(deployment)})"
+            return Observation(deployment.state, "unknown", reason=reason)
+        if deployment.state is State.STOPPING:
+            return _stopping(deployment, current)
         if current.state in (State.STOPPED, State.STOPPING):
             return Observation(
                 State.STOPPED, reason=f"it was stopped on {self._target.name}",
@@ -244,9 +251,12 @@ class GpuStackTarget:
         try:
             with self.client(_OBSERVE_TIMEOUT_S, attempts=1) as client:
                 model = remote.find(client, deployment.name, _marker(deployment))
+                if model is None or model.replicas == 0:
+                    return as_it_was
+                if deployment.state is State.FAILED:  # the server may have restarted it by itself
+                    current = status(model, remote.instances(client, model.id))
+                    return replace(as_it_was, ready=current.state is State.RUNNING)
         except ModelscanError:
-            return as_it_was
-        if model is None or model.replicas == 0:
             return as_it_was
         name = deployment.name
         reason = f"it was started on {self._target.name} (modelscan start {name}, or stop {name})"
@@ -271,6 +281,16 @@ class GpuStackTarget:
             return Observation(State.STOPPED, reason=reason, cause=EndCause.INTERRUPTED)
         reason = f"it was deleted on {self._target.name}"
         return Observation(State.STOPPED, reason=reason, cause=EndCause.DELETED_AT_TARGET)
+
+    def check_stop(self, deployment: Deployment) -> None:
+        with self.client() as client:
+            remote.find(client, deployment.name, _marker(deployment))
+
+    def check_start(self, deployment: Deployment) -> None:
+        launch = launch_of(deployment)
+        resolved_env(launch.body)
+        with self.client() as client:
+            remote.find(client, deployment.name, launch.marker)
 
     def interrupt(self, deployment: Deployment) -> None:
         self.stop(deployment, drain_s=0)
@@ -341,6 +361,21 @@ class GpuStackTarget:
                 hint=f"modelscan start {deployment.name}", code="not_found",
             )  # fmt: skip
         return model
+
+
+def _stopping(deployment: Deployment, current: Status) -> Observation:
+    """After a stop that was interrupted: the server says whether it was carried out."""
+    if current.state in (State.STOPPED, State.STOPPING):
+        ended = current.state is State.STOPPED
+        reason = None if ended else "its instances have not ended yet"
+        return Observation(current.state, reason=reason)
+    was = State.STARTING if deployment.started_at is None else State.RUNNING
+    return Observation(was, "ok" if current.state is State.RUNNING else "unhealthy")
+
+
+def _pending(deployment: Deployment) -> str:
+    name = deployment.name
+    return f"modelscan stop {name} carries it out, modelscan start {name} cancels it"
 
 
 def launch_of(deployment: Deployment) -> ClusterLaunch:

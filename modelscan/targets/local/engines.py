@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,34 @@ def program_of(backend: str, config: Config) -> str | None:
     if not isinstance(path, Path):
         return _found_program() if backend == DEFAULT else None
     return str(path) if len(path.parts) == 1 and not path.exists() else str(path.absolute())
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredEngine:
+    """The engine behind a setting. ``devices`` None: it does not list them."""
+
+    engine: str
+    path: str
+    version: str | None
+    devices: tuple[str, ...] | None
+
+
+def configured_engine(key: str, value: str) -> ConfiguredEngine | None:
+    """What the setting ``key`` would start; None for a setting that names no engine.
+
+    Raises UsageError where that program is not this engine, or does not run here.
+    """
+    backend = next((one.name for one in engines() if one.program_setting == key), None)
+    if backend is None:
+        return None
+    if backend == DEFAULT:
+        from modelscan.supervisor.launch.llama_server import inspect_program
+
+        program = inspect_program(Path(value))
+        return ConfiguredEngine(backend, program.path, program.version, program.devices)
+    installed = locate(backend, value)
+    assert installed is not None  # a setting that names no engine raises
+    return ConfiguredEngine(backend, installed.python, installed.version, None)
 
 
 def _found_program() -> str | None:

@@ -20,7 +20,7 @@ from modelscan.engines.base import FailureKind
 from modelscan.engines.registry import engine
 from modelscan.state.secrets import redact, resolve
 from modelscan.supervisor import logfile, spawn
-from modelscan.supervisor.health import Address, health, metrics, serves, verify
+from modelscan.supervisor.health import Address, health, metrics, served_context, serves, verify
 from modelscan.supervisor.processes import Identity, boot_id, memory_bytes
 from modelscan.supervisor.restarts import how
 from modelscan.targets.base import Effects, Observation, StartFailed
@@ -119,12 +119,14 @@ def verified(
             cause=EndCause.NO_ANSWER, hint=f"modelscan logs {deployment.name}", code="no_answer",
         )  # fmt: skip
     who = _engine(rundir)
+    context = served_context(address_of(launch, with_key=True), launch.served_model)
     return replace(
         deployment,
         state=State.RUNNING,
         health="ok",
         reason=None,
         end_cause=None,
+        context_tokens=context or deployment.context_tokens,
         pid=who.pid if who else None,
         pid_started_at=who.started_at if who else None,
         measured=measured(rundir, launch, who.pid if who else None),
@@ -155,7 +157,7 @@ def _memory_lines(rundir: RunDir, launch: LocalLaunch) -> Mapping[str, Any] | No
     """On busy cores an engine may answer before the supervisor has written its log."""
     deadline = time.monotonic() + _LOG_PATIENCE_S
     while True:
-        figures = engine(launch.engine).measured(logfile.read_text(rundir.log_file))
+        figures = engine(launch.engine).measured(logfile.current_text(rundir.log_file))
         if figures is not None or time.monotonic() >= deadline:
             return figures
         time.sleep(_FIRST_POLL_S)

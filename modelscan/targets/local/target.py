@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.deployment import Deployment
-from modelscan.core.deployment_state import State
+from modelscan.core.deployment_state import ACTIVE_STATES, State
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.launch import LocalLaunch
 from modelscan.engines.base import Serving
@@ -17,12 +17,20 @@ from modelscan.state.locks import hold
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
 from modelscan.supervisor import ports, restarts, spawn
-from modelscan.supervisor.health import busy_requests, health
+from modelscan.supervisor.health import Address, health
 from modelscan.supervisor.launch.registry import launcher
 from modelscan.supervisor.rundir import ProcessSpec, RunDir
-from modelscan.targets.base import Effects, NewDeployment, Observation, ProcessPreview, as_recorded
-from modelscan.targets.events import PortMoved
-from modelscan.targets.local import adapters, readiness
+from modelscan.targets.base import (
+    Controls,
+    Effects,
+    NewDeployment,
+    Observation,
+    ProcessPreview,
+    as_recorded,
+)
+from modelscan.targets.events import PortMoved, RequestsCut
+from modelscan.targets.local import adapters, readiness, ready_to_start
+from modelscan.targets.local.drain import drain
 from modelscan.targets.local.engines import program_of
 from modelscan.targets.local.launch_dry_run import start_dry_run, with_exact_estimate
 from modelscan.targets.local.plan import plan_here
@@ -34,13 +42,12 @@ if TYPE_CHECKING:
     from modelscan.core.plan import Plan
     from modelscan.state.config import Config
 
-_DRAIN_POLL_S = 0.05
-
 
 class LocalTarget:
     """See ``targets.base.Target``."""
 
     route_type = "local"
+    controls: Controls = "processes"
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -110,7 +117,9 @@ class LocalTarget:
         previous = draft.port
         reserved = store.ports() - {previous}
         if request.port is not None:
-            if request.port in reserved or not ports.is_free(request.host, request.port):
+            held = _holds_port(store.get(draft.name), request.port)
+            free = held or ports.is_free(request.host, request.port)
+            if request.port in reserved or not free:
                 raise UsageError(
                     f"port {request.port} is in use",
                     hint="choose another --port, or remove the option",
@@ -192,6 +201,11 @@ class LocalTarget:
 
     def observe(self, deployment: Deployment) -> Observation:
         rundir = self.rundir(deployment.name)
+        if deployment.state is State.STOPPING:
+            if rundir.alive() and rundir.told_to_stop():
+                return Observation(State.STOPPING, reason="its process has not ended yet")
+            was = State.STARTING if deployment.started_at is None else State.RUNNING
+            return self.observe(replace(deployment, state=was))
         if deployment.state not in (State.STARTING, State.RUNNING):
             return as_recorded(deployment)
         alive = rundir.alive() and _same_run(rundir, deployment)
@@ -208,15 +222,24 @@ class LocalTarget:
             return readiness.ended(rundir, deployment)
         return readiness.observed(rundir, "unhealthy")
 
+    def check_stop(self, deployment: Deployment) -> None:
+        """A process of this machine can be ended."""
+
+    def check_start(self, deployment: Deployment) -> None:
+        runs = self.rundir(deployment.name).alive()
+        with self._looking() as store:
+            ready_to_start.check(deployment, launch_of(deployment), self._config, store, runs=runs)
+
     def interrupt(self, deployment: Deployment) -> None:
         spawn.stop(self.rundir(deployment.name))
 
-    def stop(self, deployment: Deployment, *, drain_s: float) -> None:
-        rundir = self.rundir(deployment.name)
-        launch = deployment.launch
-        if drain_s > 0 and isinstance(launch, LocalLaunch) and _may_be_asked(rundir, launch):
-            _drain(launch, drain_s)
+    def stop(self, deployment: Deployment, *, drain_s: float) -> RequestsCut | None:
+        rundir, launch = self.rundir(deployment.name), deployment.launch
+        cut = None
+        if isinstance(launch, LocalLaunch) and _may_be_asked(rundir, launch):
+            cut = drain(deployment.name, _any_address(launch), drain_s, rundir.alive)
         spawn.stop(rundir)
+        return cut
 
     def remove(self, deployment: Deployment) -> None:
         import shutil
@@ -236,6 +259,11 @@ class LocalTarget:
     def rundir(self, name: str) -> RunDir:
         """The run directory of the deployment ``name``."""
         return RunDir(self._config.paths.deployments_dir / name)
+
+
+def _holds_port(own: Deployment | None, port: int) -> bool:
+    """Whether the deployment's own engine, which is about to be replaced, has the port."""
+    return own is not None and own.state in ACTIVE_STATES and own.port == port
 
 
 def launch_of(deployment: Deployment) -> LocalLaunch:
@@ -301,12 +329,11 @@ def _may_be_asked(rundir: RunDir, launch: LocalLaunch) -> bool:
     return rundir.alive() and (rundir.ready_file.exists() or not launch.embedded)
 
 
-def _drain(launch: LocalLaunch, drain_s: float) -> None:
-    """Wait for running requests to finish (their route is already disabled), for a limited time."""
+def _any_address(launch: LocalLaunch) -> Address:
+    """The address with its key; without the key where its reference is empty, since ``stop`` must
+    work without it.
+    """
     try:
-        address = readiness.address_of(launch, with_key=True)
+        return readiness.address_of(launch, with_key=True)
     except AuthError:
-        return  # stop must work without the key
-    deadline = time.monotonic() + drain_s
-    while time.monotonic() < deadline and busy_requests(address):
-        time.sleep(_DRAIN_POLL_S)
+        return readiness.address_of(launch)

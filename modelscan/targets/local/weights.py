@@ -45,12 +45,20 @@ def fetch(name: str, plan: Plan, config: Config, events: Events) -> tuple[Plan, 
         return plan, expected(plan, config)
     pulled = pull(plan, config, _reporter(name, events))
     paths = tuple(file.path for file in pulled.files)
+    plan = _listed(plan, paths)
     names = plan.files or paths
     if plan.format == "gguf":
         names = tuple(dict.fromkeys((*names, *filter(is_projector, paths))))
     weights = _chosen(pulled.folder, [pulled.folder / name for name in names])
     files = names if plan.files else ()
     return replace(plan, revision=pulled.revision, files=files), weights
+
+
+def _listed(plan: Plan, paths: Sequence[str]) -> Plan:
+    """The plan with the names of the fetched files, where it had expected ones."""
+    if not plan.files_expected:
+        return plan
+    return replace(plan, files=tuple(p for p in paths if p.endswith(".gguf")), files_expected=False)
 
 
 def _reporter(name: str, events: Events) -> Callable[[Progress], None]:
@@ -96,7 +104,10 @@ def expected(plan: Plan, config: Config) -> WeightFiles:
     files = [_inside(root, name) for name in plan.files] or [root]
     for file in files:
         if not file.exists():
-            raise ModelscanError(f"{file} no longer exists", code="file_missing")
+            raise ModelscanError(
+                f"{file} no longer exists", hint="restore the file, or deploy another model",
+                code="file_missing", details={"file": str(file)},
+            )  # fmt: skip
     return _chosen(root, files)
 
 

@@ -115,7 +115,7 @@ class OllamaClient:
             pass
 
     def load(self, name: str, timeout_s: float, *, embedding: bool = False) -> None:
-        """Load it into memory and keep it there."""
+        """EngineLoad it into memory and keep it there."""
         path = "/api/embed" if embedding else "/api/generate"
         body = {"model": name, "keep_alive": FOREVER, "stream": False}
         self._json("POST", path, {**body, **({"input": ""} if embedding else {})},

@@ -28,6 +28,7 @@ from modelscan.state.store import Store
 from modelscan.supervisor.health import Address, verify
 from modelscan.supervisor.spawn import new_run_id
 from modelscan.targets.base import (
+    Controls,
     Effects,
     NewDeployment,
     Observation,
@@ -47,6 +48,7 @@ class OllamaTarget:
     """See ``targets.base.Target``."""
 
     route_type = "openai"
+    controls: Controls = "server"
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -153,13 +155,15 @@ class OllamaTarget:
         return created
 
     def observe(self, deployment: Deployment) -> Observation:
-        if deployment.state not in (State.STARTING, State.RUNNING):
+        if deployment.state not in (State.STARTING, State.RUNNING, State.STOPPING):
             return as_recorded(deployment)
         try:
             held = _find(self._server(_LOOK_S), served(deployment))
         except ModelscanError as error:
             if deployment.state is State.STARTING:
                 return Observation(State.FAILED, reason=error.message, cause=EndCause.FAILED)
+            if deployment.state is State.STOPPING and error.code == "no_server":
+                return Observation(State.STOPPED, reason=error.message, cause=EndCause.NOT_SERVED)
             return Observation(State.RUNNING, "unhealthy", reason=error.message)
         if deployment.state is State.STARTING:
             if held is not None:
@@ -172,6 +176,17 @@ class OllamaTarget:
             reason = "Ollama has unloaded it"
             return Observation(State.STOPPED, reason=reason, cause=EndCause.NOT_SERVED)
         return Observation(State.RUNNING, "ok")
+
+    def check_stop(self, deployment: Deployment) -> None:
+        """Raises RemoteError where the server answers, but not as one."""
+        try:
+            self._server(_LOOK_S).version()
+        except RemoteError as error:
+            if error.code != "no_server":
+                raise
+
+    def check_start(self, deployment: Deployment) -> None:
+        self._server().version()
 
     def interrupt(self, deployment: Deployment) -> None:
         """Does nothing: a pull of another command continues on the server."""

@@ -1,0 +1,154 @@
+"""What the shell offers for an argument or the value of an option; sends no request.
+
+Every completer reads the local records only and offers nothing where they cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem
+
+from modelscan.cli.help import command_words
+from modelscan.core.errors import ModelscanError
+from modelscan.engines import ollama
+
+if TYPE_CHECKING:
+    from modelscan.state.config import Config
+
+_MODELS_SHOWN = 30
+_COMMON_QUANTIZATIONS = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0", "BF16", "FP8", "AWQ", "GPTQ-Int4")
+_COMMON_CONTEXTS = ("8k", "16k", "32k", "64k", "128k")
+_KV_TYPES = ("f16", "q8_0", "q4_0", "fp8")
+Completer = Callable[[str], Iterable[str]]
+
+
+def complete(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The items that begin with ``incomplete``; a file item makes the shell offer files."""
+    words, name = command_words(ctx), str(parameter.name)
+    files = name in _FILES or (name == "model" and words[:1] in _FROM_FILES)
+    items = [CompletionItem("", type="file")] if files else []
+    completer = _completer(words, name)
+    if completer is None:
+        return items
+    try:
+        return [*items, *(CompletionItem(text) for text in completer(incomplete))]
+    except (ModelscanError, OSError):
+        return items
+
+
+def _completer(words: tuple[str, ...], name: str) -> Completer | None:
+    by_group = _BY_GROUP.get((words[0] if words else "", name))
+    return by_group or _BY_NAME.get(name)
+
+
+def _beginning(texts: Iterable[str], incomplete: str) -> list[str]:
+    return [text for text in texts if text.lower().startswith(incomplete.lower())]
+
+
+def _config() -> Config:
+    from modelscan.state.config import load
+
+    return load({"offline": True})
+
+
+def _models(incomplete: str) -> list[str]:
+    """Ids of the catalog by their beginning, then by the beginning of their own name."""
+    from modelscan.catalog.index.current import open_index
+
+    with open_index(_config().paths) as index:
+        return index.beginning(incomplete.lower(), _MODELS_SHOWN)
+
+
+def _deployments(incomplete: str) -> list[str]:
+    from modelscan.state.store import Store
+
+    file = _config().paths.store_file
+    if not file.exists():
+        return []
+    with Store.look(file) as store:
+        return _beginning(sorted(store.names()), incomplete)
+
+
+def _routes(incomplete: str) -> list[str]:
+    from modelscan.routing.file import load
+
+    return _beginning((route.name for route in load(_config().routing_file).routes), incomplete)
+
+
+def _chat_partners(incomplete: str) -> list[str]:
+    return list(dict.fromkeys((*_deployments(incomplete), *_routes(incomplete))))
+
+
+def _targets(incomplete: str) -> list[str]:
+    from modelscan.state.targets import load
+
+    configured = [one.name for one in load(_config().paths).items]
+    return _beginning(("local", ollama.NAME, "gpustack", "auto", *configured), incomplete)
+
+
+def _settings(incomplete: str) -> list[str]:
+    from modelscan.state.config import SETTINGS
+
+    return _beginning((setting.key for setting in SETTINGS if not setting.testing), incomplete)
+
+
+def _gpus(incomplete: str) -> list[str]:
+    """Names of known GPUs, also after a count (``2x RTX``)."""
+    from modelscan.gpu.facts import all_facts
+
+    names = [row.name for row in all_facts()]
+    count, separator, rest = incomplete.partition("x ")
+    if separator and count.isdigit():
+        return [f"{count}x {name}" for name in _beginning(names, rest)]
+    return _beginning(names, incomplete)
+
+
+def _sources(incomplete: str) -> list[str]:
+    from modelscan.catalog.index.current import open_index
+
+    with open_index(_config().paths) as index:
+        return _beginning((state.name for state in index.sources()), incomplete)
+
+
+def _of(*texts: str) -> Completer:
+    return lambda incomplete: _beginning(texts, incomplete)
+
+
+def _cached(incomplete: str) -> Iterator[str]:
+    from modelscan.hub import checksums
+
+    repositories = {record.repo for record in checksums.pulls(_config().paths)}
+    yield from _beginning(sorted(repositories), incomplete)
+
+
+_FILES = ("file", "save", "export", "log")
+_FROM_FILES = (("deploy",), ("plan",), ("estimate",), ("pull",), ("catalog",))
+# By the first word of the command and the parameter, then by the parameter alone.
+_BY_GROUP: dict[tuple[str, str], Completer] = {
+    ("chat", "name"): _chat_partners,
+    ("route", "name"): _routes,
+    ("target", "name"): _targets,
+    ("gpu", "name"): _gpus,
+    ("deploy", "name"): _deployments,
+    ("catalog", "source"): _sources,
+    ("cache", "names"): _cached,
+}
+_BY_NAME: dict[str, Completer] = {
+    "model": _models,
+    "name": _deployments,
+    "names": _deployments,
+    "target": _targets,
+    "key": _settings,
+    "gpu": _gpus,
+    "gpus": _gpus,
+    "spec": _gpus,
+    "shell": _of("bash", "zsh", "fish", "powershell"),
+    "quantization": _of(*_COMMON_QUANTIZATIONS),
+    "context": _of(*_COMMON_CONTEXTS),
+    "kv_cache": _of(*_KV_TYPES),
+}

@@ -1,0 +1,88 @@
+"""Example command lines of every command, for its ``--help``; tests parse each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# Command -> command lines without the word ``modelscan``.
+EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "catalog search": (
+        "catalog search qwen coder --open-weights",
+        "catalog search --vision --max-vram 24 --sort release",
+    ),
+    "catalog list": ("catalog list --fits --gpu 'RTX 4090'", "catalog list --license apache-2.0"),
+    "catalog info": (
+        "catalog info qwen3-8b",
+        "catalog info qwen3-8b gpt-oss-20b --compare --gpu 'RTX 3060 12GB'",
+    ),
+    "catalog sources": ("catalog sources",),
+    "catalog runnable": ("catalog runnable", "catalog runnable --gpu 24GiB --limit 5"),
+    "catalog offers": ("catalog offers qwen3-32b --watts 450 --usd-per-kwh 0.30",),
+    "catalog sync": ("catalog sync", "catalog sync --source models.dev"),
+    "catalog passport": (
+        "catalog passport hf:Qwen/Qwen3-8B",
+        "catalog passport ./model.gguf --export passport.json",
+    ),
+    "gpu": ("gpu", "gpu --watch", "gpu --gpu '2x RTX 4090'"),
+    "gpu facts": ("gpu facts 'RTX 4090'",),
+    "estimate": (
+        "estimate qwen3-8b --context 32k",
+        "estimate ./model.gguf --exact",
+        "estimate qwen3-32b --quant Q4_K_M --gpu 'RTX 4090'",
+    ),
+    "plan": (
+        "plan qwen3-8b",
+        "plan gpt-oss-120b --gpu 'Ryzen AI Max+ 395 128GB'",
+        "plan qwen3-32b --gpu 'RTX 4090' --context 32k --all",
+    ),
+    "pull": ("pull qwen3-8b --quant Q4_K_M", "pull hf:bartowski/Qwen2.5-7B-Instruct-GGUF"),
+    "deploy": (
+        "deploy demo",
+        "deploy ./model.gguf --context 16k --port 8080",
+        "deploy qwen3-8b --quant Q4_K_M --ttl 30m",
+        "deploy -f deployment.yaml --dry-run",
+    ),
+    "list": ("list", "list --watch", "list --updates"),
+    "show": ("show demo",),
+    "set": ("set demo --context 1024", "set demo --port 8081 --parallel 2"),
+    "upgrade": ("upgrade demo", "upgrade --all"),
+    "chat": ("chat demo", "chat demo 'Write a haiku about memory.'"),
+    "logs": ("logs demo --tail 50", "logs demo --follow"),
+    "explain": ("explain engine.log", "explain - --backend vllm"),
+    "start": ("start demo", "start --all"),
+    "stop": ("stop demo", "stop demo --drain 120", "stop --all"),
+    "remove": ("remove demo --yes",),
+    "restart": ("restart demo", "restart --all"),
+    "update": ("update chat --replicas 2",),
+    "adopt": ("adopt qwen3-8b --target gpustack",),
+    "discover": ("discover", "discover --adopt ollama-11434", "discover --port 9000"),
+    "route list": ("route list",),
+    "route show": ("route show demo",),
+    "route resolve": ("route resolve demo",),
+    "route validate": ("route validate",),
+    "route test": ("route test demo --chat",),
+    "cache list": ("cache list",),
+    "cache verify": ("cache verify",),
+    "cache updates": ("cache updates --exit-code",),
+    "cache prune": ("cache prune --yes",),
+    "updates": ("updates",),
+    "target add": ("target add lab https://gpustack.example --key env:GPUSTACK_API_KEY",),
+    "target list": ("target list",),
+    "target test": ("target test lab",),
+    "target remove": ("target remove lab",),
+    "target use": ("target use lab",),
+    "service install": ("service install",),
+    "service uninstall": ("service uninstall",),
+    "service run": ("service run",),
+    "doctor": ("doctor",),
+    "config show": ("config show",),
+    "config get": ("config get source",),
+    "config set": (
+        "config set source modelscope",
+        "config set llama_server /opt/llama.cpp/llama-server",
+        "config set hf_token env:HF_TOKEN",
+    ),
+    "config path": ("config path",),
+    "completion": ("completion bash", "completion zsh", "completion fish"),
+    "uninstall": ("uninstall", "uninstall --yes --weights"),
+}

@@ -1,0 +1,31 @@
+"""Which inputs vLLM's start profiles, by the options of the launch."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Workload
+
+
+def profiled(workload: Workload) -> tuple[bool, bool]:
+    """(images, videos): whether the start profiles them."""
+    for name in ("skip-mm-profiling", "language-model-only"):
+        if workload.parameter(name) is not None or name in dict(workload.parameters):
+            return False, False
+    limits = _limits(workload.parameter("limit-mm-per-prompt"))
+    images, videos = limits.get("image") != 0, limits.get("video") != 0
+    return images or videos, videos
+
+
+def _limits(text: str | None) -> dict[str, Any]:
+    """``{"image": 2}`` or ``image=2,video=0``; anything else limits nothing."""
+    if not text:
+        return {}
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        pairs = (part.split("=", 1) for part in text.split(",") if "=" in part)
+        found = {key.strip(): int(value) for key, value in pairs if value.strip().isdigit()}
+    return found if isinstance(found, dict) else {}

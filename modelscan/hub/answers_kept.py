@@ -1,0 +1,132 @@
+"""A hub's answers about repositories, stored on this machine: file lists and config.json.
+
+One small file per answer, with its commit and time, so that a plan queries a hub once. That a
+repository or a config.json does not exist is an answer as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from modelscan.core.foreign import flag, mapping, rows, text, whole
+from modelscan.core.model import WeightFile
+from modelscan.state.files import ensure_dir, write_atomic
+
+if TYPE_CHECKING:
+    from modelscan.state.paths import Paths
+
+FORMAT = "modelscan.repository/1"
+FRESH_HOURS = {"files": 24.0, "config": 24.0 * 30}  # a config.json of a release does not change
+Kind = Literal["files", "config"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileList:
+    """All files of a repository. ``files`` None: there is no such repository, or it is private."""
+
+    source: str
+    repo: str
+    retrieved_at: str  # RFC 3339 UTC
+    commit: str | None = None
+    gated: bool | None = None
+    downloads: int | None = None
+    files: tuple[WeightFile, ...] | None = None
+    complete: bool = True  # False if the hub left some out
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """The config.json of a repository; ``config`` None: it has none, or it may not be read."""
+
+    source: str
+    repo: str
+    retrieved_at: str
+    config: Mapping[str, Any] | None = None
+
+
+class KeptAnswers:
+    """The kept answers in one folder. Reading never fails: a damaged file counts as missing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @classmethod
+    def at(cls, paths: Paths) -> KeptAnswers:
+        """The answers in the catalog's cache folder."""
+        return cls(paths.catalog_dir / "repositories")
+
+    def files(self, source: str, repo: str) -> FileList | None:
+        """The file list of a repository, however old."""
+        body = self._read(source, repo, "files")
+        if body is None:
+            return None
+        listed = body.get("files")
+        return FileList(
+            source, repo, str(body["retrieved_at"]), text(body.get("commit")),
+            flag(body.get("gated")), whole(body.get("downloads")),
+            None if listed is None else tuple(_file(row) for row in rows(listed)),
+            body.get("complete") is not False,
+        )  # fmt: skip
+
+    def config(self, source: str, repo: str) -> ConfigFile | None:
+        """The config.json of a repository, however old."""
+        body = self._read(source, repo, "config")
+        if body is None:
+            return None
+        config = body.get("config")
+        stated = None if config is None else mapping(config)
+        return ConfigFile(source, repo, str(body["retrieved_at"]), stated)
+
+    def keep_files(self, listed: FileList) -> None:
+        """Store a file list in place of the last one."""
+        files = None if listed.files is None else [
+            {"path": f.path, "size": f.size_bytes, "sha256": f.sha256} for f in listed.files
+        ]  # fmt: skip
+        self._write(
+            listed.source, listed.repo, "files", listed.retrieved_at,
+            commit=listed.commit, gated=listed.gated, downloads=listed.downloads, files=files,
+            complete=listed.complete,
+        )  # fmt: skip
+
+    def keep_config(self, stated: ConfigFile) -> None:
+        """Store a config.json in place of the last one."""
+        config = stated.config
+        self._write(stated.source, stated.repo, "config", stated.retrieved_at, config=config)
+
+    def _path(self, source: str, repo: str, kind: Kind) -> Path:
+        name = repo.lower().replace("/", "--")
+        return self.folder / f"{source}--{name}.{kind}.json"
+
+    def _read(self, source: str, repo: str, kind: Kind) -> Mapping[str, Any] | None:
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            body = mapping(json.loads(self._path(source, repo, kind).read_bytes()))
+            if body.get("format") == FORMAT and text(body.get("retrieved_at")):
+                return body
+        return None
+
+    def _write(self, source: str, repo: str, kind: Kind, retrieved_at: str, **body: Any) -> None:
+        ensure_dir(self.folder)
+        stated = {"format": FORMAT, "repo": repo, "retrieved_at": retrieved_at, **body}
+        write_atomic(self._path(source, repo, kind), json.dumps(stated))
+
+
+def _file(row: Mapping[str, Any]) -> WeightFile:
+    return WeightFile(str(row.get("path")), whole(row.get("size")), text(row.get("sha256")))
+
+
+def is_fresh(answer: FileList | ConfigFile, now: datetime) -> bool:
+    """Whether an answer is recent enough not to ask again."""
+    kind = "files" if isinstance(answer, FileList) else "config"
+    try:
+        then = datetime.fromisoformat(answer.retrieved_at.replace("Z", "+00:00"))
+    except ValueError:
+        return False
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=timezone.utc)
+    return 0 <= (now - then).total_seconds() < FRESH_HOURS[kind] * 3600

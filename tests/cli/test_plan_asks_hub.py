@@ -1,0 +1,116 @@
+"""Plans of catalog models whose files the catalog does not list: asked online, computed offline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from conftest import Ran
+from support.fake_hub import FakeHub
+from support.hub_content import File
+
+Cli = Callable[..., Ran]
+SMALL_CARD = ("--gpu", "RTX 3060 12GB")
+GPT_OSS = "ggml-org/gpt-oss-20b-GGUF"
+BYTES = 12_109_566_560  # of the file on the hub
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    with FakeHub() as made:
+        for name, value in made.environment().items():
+            monkeypatch.setenv(name, value)
+        made.add(GPT_OSS, {"gpt-oss-20b-mxfp4.gguf": File(b"GGUF", BYTES), "README.md": b""})
+        yield made
+
+
+def plan_of(run: Cli, *args: str, code: int = 0) -> dict[str, Any]:
+    done = run("plan", *args, "--json")
+    assert done.code == code, done.err
+    answer: dict[str, Any] = done.json
+    return answer
+
+
+def reasons(answer: dict[str, Any]) -> str:
+    return "\n".join(answer["plan"]["reasons"])
+
+
+def host(hub: FakeHub) -> str:
+    return hub.url.partition("//")[2]
+
+
+def test_online_the_hub_is_asked_once(run_in_process: Cli, hub: FakeHub) -> None:
+    first = plan_of(run_in_process, "gpt-oss-20b", *SMALL_CARD)
+    assert first["verdict"] == "fits"
+    assert first["plan"]["files"] == ["gpt-oss-20b-mxfp4.gguf"]
+    assert first["plan"]["revision"] == hub.repos[GPT_OSS].branches["main"]
+    assert not first["plan"]["files_expected"]
+    assert f"queried {host(hub)}: {GPT_OSS} has 1 GGUF files" in reasons(first)
+    assert [seen.path for seen in hub.log] == [f"/api/models/{GPT_OSS}"]
+    again = plan_of(run_in_process, "gpt-oss-20b", *SMALL_CARD)
+    assert f"the files of {GPT_OSS} are those of" in reasons(again)
+    offline = plan_of(run_in_process, "--offline", "gpt-oss-20b", *SMALL_CARD)
+    for later in (again, offline):
+        assert later["plan"]["files"] == first["plan"]["files"]
+        assert later["plan"]["parameters"] == first["plan"]["parameters"]
+    assert len(hub.log) == 1
+
+
+def test_offline_sizes_are_computed_and_names_expected(run_in_process: Cli) -> None:
+    answer = plan_of(run_in_process, "--offline", "gpt-oss-20b", *SMALL_CARD)
+    plan = answer["plan"]
+    assert (answer["verdict"], plan["files_expected"]) == ("fits", True)
+    assert plan["quantization"] == "MXFP4"
+    text = reasons(answer)
+    assert "is computed from the model's sizes" in text and "expected" in text
+    assert abs(plan["estimate"]["parts"]["weights_bytes"] / BYTES - 1) < 0.01
+
+
+def test_a_hub_that_does_not_answer_changes_nothing_but_a_note(
+    run_in_process: Cli, hub: FakeHub
+) -> None:
+    hub.fault("/api/models", "500")
+    answer = plan_of(run_in_process, "gpt-oss-20b", *SMALL_CARD)
+    assert (answer["verdict"], answer["plan"]["files_expected"]) == ("fits", True)
+    assert f"queried {host(hub)} about" in reasons(answer)
+    assert len(hub.log) == 1  # neither repeated nor followed by other questions
+
+
+def test_a_repository_that_is_gone_is_asked_for_once(run_in_process: Cli, hub: FakeHub) -> None:
+    del hub.repos[GPT_OSS]
+    name = "unsloth/gpt-oss-20b-GGUF"
+    hub.add(name, {"gpt-oss-20b-F16.gguf": File(b"GGUF", 13_792_638_400),
+                   "gpt-oss-20b-Q4_K_M.gguf": File(b"GGUF", 11_624_856_416)})  # fmt: skip
+    answer = plan_of(run_in_process, "gpt-oss-20b", "--gpu", "RTX 4090", "--backend", "llama.cpp")
+    assert answer["plan"]["repo"] == name
+    assert f"{GPT_OSS} does not exist there, or is private" in reasons(answer)
+    asked = len(hub.log)
+    plan_of(run_in_process, "gpt-oss-20b", "--gpu", "RTX 4090", "--backend", "llama.cpp")
+    assert len(hub.log) == asked
+
+
+def test_subfolders_splits_and_projectors_count(run_in_process: Cli, hub: FakeHub) -> None:
+    name = "unsloth/Qwen3.5-122B-A10B-GGUF"
+    part = "Q4_K_M/Qwen3.5-122B-A10B-Q4_K_M-0000{}-of-00003.gguf"
+    files = {part.format(k): File(b"GGUF", 25_000_000_000) for k in (1, 2, 3)}
+    files |= {"Qwen3.5-122B-A10B-UD-IQ1_M.gguf": File(b"GGUF", 35_000_000_000),
+              "imatrix_unsloth.gguf": File(b"GGUF", 500_000_000),
+              "mmproj-F16.gguf": File(b"GGUF", 900_000_000),
+              "mmproj-F32.gguf": File(b"GGUF", 1_800_000_000)}  # fmt: skip
+    hub.add(name, files)
+    plan = plan_of(run_in_process, "qwen3.5-122b-a10b", "--gpu", "M4 Max 128GB")["plan"]
+    assert plan["quantization"] == "Q4_K_M"
+    assert plan["files"] == [*(part.format(k) for k in (1, 2, 3)), "mmproj-F16.gguf"]
+    assert round(plan["estimate"]["parts"]["weights_bytes"], -3) == 75_000_000_000
+
+
+def test_info_and_plan_answer_alike(run_in_process: Cli, hub: FakeHub) -> None:
+    info = run_in_process("catalog", "info", "gpt-oss-20b", *SMALL_CARD, "--json").json
+    plan = plan_of(run_in_process, "gpt-oss-20b", *SMALL_CARD)["plan"]
+    fit = info["fit"]
+    assert (fit["verdict"], fit["quantization"]) == ("fits", plan["quantization"])
+    assert fit["needed_bytes"] == plan["estimate"]["total_bytes"]
+    (listed,) = [v for v in info["variants"] if v["listing"] == "whole"]
+    assert listed["weight_bytes"] == BYTES
+    assert len(hub.log) == 1
