@@ -360,13 +360,18 @@ def launch_support(option: Option, context: PlanningContext) -> Support:
         option.backend,
         LaunchQuestion(
             shape=option.candidate.shape,
-            workload=_with_served_context(option, context),
+            workload=_with_published(_with_served_context(option, context), option),
             gpus=option.gpus,
             tensor_parallel=option.tensor_parallel,
             task=context.task,
             original=quality is None or quality.basis == "original",
         ),
     )
+
+
+def _with_published(wishes: Workload, option: Option) -> Workload:
+    """The published options count where the user sets no other."""
+    return replace(wishes, parameters=(*option.recipe.options, *wishes.parameters))
 
 
 def _with_served_context(option: Option, context: PlanningContext) -> Workload:
