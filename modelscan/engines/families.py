@@ -38,6 +38,7 @@ _NAMES: tuple[tuple[str, str, bool | None], ...] = (
     (r"kimi-(k2|linear)", "kimi-k2", False), (r"minimax-m3", "minimax-m3", True),
     (r"minimax-m2", "minimax-m2", True), (r"gpt-oss", "gpt-oss", True),
     (r"functiongemma", "functiongemma", False), (r"gemma-4", "gemma-4", True),
+    (r"mistral-small-[4-9]|mistral-medium-[4-9]", "mistral", True),
     (r"(mistral|ministral|devstral|magistral|mixtral).*(instruct|small|medium|large|2\d\d\d)"
      r"|devstral|magistral|mistral-(small|medium|large)", "mistral", None),
     (r"llama-4", "llama-4", False), (r"llama-3\.[123].*instruct", "llama-3", False),
