@@ -15,6 +15,7 @@ from modelscan.engines.command_line import parse
 from modelscan.engines.families import Family, family_of
 from modelscan.engines.launch_rules import (
     PARSERS,
+    REASONING_PARSER,
     TOOL_PARSER,
     has_parser,
     known_option,
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
     from modelscan.engines.version_tables import VersionFacts
 
 DATA_DIR = "{data_dir}"
-AUTO_TOOLS = "enable-auto-tool-choice"  # vLLM reads tool calls only with it
+# Switches without which vLLM does not use its parsers; the second up to 0.9.
+_SWITCHES = (
+    (TOOL_PARSER, "enable-auto-tool-choice"), (REASONING_PARSER, "enable-reasoning"),
+)  # fmt: skip
 _PARSER_OPTIONS = tuple(option for option, _, _ in PARSERS)
 _SIZES = (
     "max-num-batched-tokens", "max-total-tokens", "max-prefill-tokens", "chunked-prefill-size",
@@ -122,8 +126,9 @@ def recommended(
             options.setdefault(name, value)
     family = family_of(published.names, published.classes)
     options |= dict(family_options(family, table, facts, options))
-    if TOOL_PARSER in options and facts.has("flag", AUTO_TOOLS):
-        options[AUTO_TOOLS] = None
+    for parser, switch in _SWITCHES:
+        if parser in options and facts.has("flag", switch):
+            options[switch] = None
     return RecipeOptions(tuple(options.items()), recipe.notes)
 
 
