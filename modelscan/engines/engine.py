@@ -183,6 +183,10 @@ class Engine(ABC):
     ) -> Estimate:
         """Bytes by part and device. Raises NotDeployableError if it cannot run this variant."""
 
+    @abstractmethod
+    def start_line(self, plan: Plan) -> str:
+        """The command that starts the plan with the engine's own program, on any machine."""
+
     def reads(self, name: str, value: str | None) -> bool:
         """Whether the estimate models an option (long name with dashes), or need not."""
         return name in self.option_names.all or name in self.harmless

@@ -168,7 +168,8 @@ def assemble(
     parts = _sum(ranks)
     scarcest = min(ranks, key=lambda rank: (rank.tokens is None, rank.tokens or 0))
     low, high = _range(shape, parts.total_bytes)
-    margin = start.residuals.margin_bytes(parts, len(ranks), shape)
+    unified = sum(gpu.memory_bytes or 0 for gpu in start.settings.gpus if gpu.unified_memory)
+    margin = start.residuals.margin_bytes(parts, len(ranks), shape, unified)
     parallel = start.settings.parallel
     judgement = UNKNOWN
     if start.known_hardware:

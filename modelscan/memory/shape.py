@@ -112,7 +112,9 @@ def _projected(
     weights = replace(weights, basis=basis)
     spread = dynamic_range(quantization) if not weight_bytes else None
     if spread:
-        low, high = (round(share * weights.total_bytes) for share in spread)
+        low, middle, high = (round(share * weights.total_bytes) for share in spread)
+        tensors = _rescaled(tensors, middle / max(1, weights.total_bytes))
+        weights = weights_gguf.from_tensors(tensors, converted)
         weights = replace(weights, basis="range", low_bytes=low, high_bytes=high)
         note = f"{quantization} chooses a type per tensor: the exact size is in the file only"
         converted = replace(converted, notes=(*converted.notes, note))

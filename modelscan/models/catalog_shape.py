@@ -40,14 +40,15 @@ def _text_shape(
 ) -> ModelShape:
     if model.architecture is not None:
         try:
-            config = _config_for(own_config(model), variant)
+            own = own_config(model)
+            config = _config_for(own, variant)
             shape = from_config(
                 config,
                 quantization=label(variant.quantization),
                 weight_bytes=variant.weight_bytes,
                 parameters=model.parameters if _counted(model) else None,
                 format=variant.format,
-                architecture=read() if read and config is model.architecture else None,
+                architecture=read() if read and config is own else None,
             )
             return _with_context(shape, model.limits.context_tokens)
         except UsageError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.core.model import Variant, WeightFile
 from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.engines.registry import engine
@@ -61,10 +61,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_CONFIG_BYTES:
             raise UsageError(f"{path} is too large for a config.json", code="bad_config")
-        value = json.loads(path.read_bytes())
+        value = json_value(path.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", code="unreadable") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not valid JSON: {error}", code="bad_config") from error
     if not isinstance(value, dict):
         raise UsageError(f"{path} is not a JSON object", code="bad_config")

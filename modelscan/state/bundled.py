@@ -22,6 +22,11 @@ def examples_dir() -> Path:
     return _bundled("_examples", "examples")
 
 
+def schemas_dir() -> Path:
+    """The folder of JSON Schemas: of documents, and in ``files/`` of the files people write."""
+    return _PACKAGE / "schemas"
+
+
 def _bundled(in_wheel: str, in_checkout: str) -> Path:
     installed = _PACKAGE / in_wheel
     return installed if installed.is_dir() else _PACKAGE.parent / in_checkout

@@ -9,12 +9,14 @@ from modelscan.engines.engine import Engine, SmallCache
 from modelscan.engines.llamacpp import NAME, flags
 from modelscan.engines.llamacpp.given import canonical
 from modelscan.engines.residuals import Residuals
+from modelscan.engines.start_lines import line, local_file
 from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure
     from modelscan.engines.launch_rules import LaunchQuestion
@@ -79,6 +81,12 @@ class LlamaCpp(Engine):
         from modelscan.engines.llamacpp import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def start_line(self, plan: Plan) -> str:
+        if plan.source != "huggingface":
+            return line(("llama-server", "-m", local_file(plan)), plan)
+        file = ("-hff", plan.files[0]) if plan.files else ()
+        return line(("llama-server", "-hf", plan.repo, *file), plan)
 
     def reads(self, name: str, value: str | None) -> bool:
         from modelscan.engines.llamacpp.options import OPTIONS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama import NAME, flags
+from modelscan.engines.start_lines import line, local_file
 from modelscan.engines.support_rules import NATIVE, Support, absent
 
 if TYPE_CHECKING:
@@ -71,6 +72,14 @@ class Ollama(LlamaCpp):
         from modelscan.engines.ollama import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def start_line(self, plan: Plan) -> str:
+        """Its options belong to a request or a Modelfile, so the line has none."""
+        tag = f":{plan.quantization}" if plan.quantization else ""
+        hub = {"huggingface": "hf.co/", "modelscope": "modelscope.cn/"}.get(plan.source)
+        if hub is None:
+            return f"echo 'FROM {local_file(plan)}' > Modelfile && ollama create NAME -f Modelfile"
+        return line(("ollama", "run", f"{hub}{plan.repo}{tag}"), replace(plan, parameters=()))
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return super().residuals(version, max(1, gpus))

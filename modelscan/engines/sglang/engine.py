@@ -10,6 +10,7 @@ from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.sglang import NAME, command, flags
 from modelscan.engines.sglang.support import KERNELS
 from modelscan.engines.sglang.versions import RESIDUALS
+from modelscan.engines.start_lines import MODELSCOPE, line
 from modelscan.engines.support_rules import old_kernels
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class SgLang(PoolEngine):
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
         return old_kernels(gpu, self.title)
+
+    def start_line(self, plan: Plan) -> str:
+        hub = {"SGLANG_USE_MODELSCOPE": "true"} if plan.source == MODELSCOPE else {}
+        program = ("python3", "-m", "sglang.launch_server", "--model-path", plan.repo)
+        return line(program, plan, hub)
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
+from modelscan.engines.start_lines import MODELSCOPE, line
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.support import KERNELS, drawback
-from modelscan.engines.vllm.versions import DEFAULT_VERSION, facts_for, residuals_for
+from modelscan.engines.vllm.versions import DEFAULT_VERSION, RESIDUALS, facts_for
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
@@ -59,6 +60,10 @@ class Vllm(PoolEngine):
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
         return drawback(gpu)
+
+    def start_line(self, plan: Plan) -> str:
+        hub = {"VLLM_USE_MODELSCOPE": "True"} if plan.source == MODELSCOPE else {}
+        return line(("vllm", "serve", plan.repo), plan, hub)
 
     def default_memory_share(self, version: str | None) -> float | None:
         return facts_for(version).utilization
@@ -121,7 +126,7 @@ class Vllm(PoolEngine):
         return super().reads(name, value)
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
-        return residuals_for(version)
+        return RESIDUALS
 
     def parse_log(self, text: str) -> LogFigures:
         from modelscan.engines.vllm import log

@@ -29,9 +29,9 @@ from modelscan.engines.vllm.shapes import split_rules
 from modelscan.engines.vllm.versions import (
     DEFAULT_VERSION,
     OLDEST_VERSION,
+    RESIDUALS,
     VllmVersion,
     facts_for,
-    residuals_for,
 )
 from modelscan.memory.rank_weights import (
     LayerCounts,
@@ -85,7 +85,7 @@ def _estimate(
         split_rules(shape.architecture, workload, version),
     )
     start = Start(
-        NAME, version, settings.max_model_len, settings, residuals_for(version),
+        NAME, version, settings.max_model_len, settings, RESIDUALS,
         assumptions=(*_assumptions(settings), *_unknown(version)),
     )  # fmt: skip
     return assemble(shape, ranks, start, problems)
