@@ -280,7 +280,8 @@ def _launch_pairs(preview: Preview) -> list[tuple[str, object]]:
     values = [f"{name}={shlex.quote(value)}" for name, value in preview.env.items()]
     values += [f"{name}=<{reference}>" for name, reference in preview.secrets.items()]
     words = [shlex.quote(word) for word in preview.argv]
-    return [("launch", " ".join([*values, *words]))]
+    install = [("install first", preview.install)] if preview.install else []
+    return [*install, ("launch", " ".join([*values, *words]))]
 
 
 app = single(deploy)

@@ -13,6 +13,7 @@ from modelscan.core.workload import BACKENDS, Backend
 if TYPE_CHECKING:
     from modelscan.core.measurement import Measurement
 
+ENGINE_MISSING = "engine_missing"
 EngineSource = Literal["bundled", "found", "installed", "container", "simulated", "server"]
 """Embedded in modelscan; a program that was found; a Python environment; a container image; assumed
 for simulated hardware; part of a server (GPUStack, Ollama)."""
@@ -42,7 +43,7 @@ class MissingEngine:
     name: Backend
     reason: str
     command: str
-    code: str = "engine_missing"  # or cpu_only_build
+    code: str = ENGINE_MISSING  # or cpu_only_build
 
 
 @dataclass(frozen=True, slots=True)

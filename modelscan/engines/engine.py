@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
 
 if TYPE_CHECKING:
@@ -136,6 +137,10 @@ class Engine(ABC):
         which version the facts are of, where it is not the one named.
         """
         return Support(NATIVE, f"{self.name} starts it")
+
+    def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
+        """The published options of a model that the version has; none for engines without."""
+        return RecipeOptions()
 
     def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
         """The longest context in tokens that the version accepts for this configuration; None if

@@ -25,11 +25,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-def options(launch: LaunchSettings, workload: Workload) -> Options:
-    """The engine's options for a launch; the user's own ``--param`` overrides modelscan's."""
-    ours = engine(launch.backend).options(launch, workload)
-    names = {_key(name) for name, _ in workload.parameters}
-    return (*((n, v) for n, v in ours if _key(n) not in names), *workload.parameters)
+def options(launch: LaunchSettings, workload: Workload, recipe: Options = ()) -> Options:
+    """The engine's options for a launch: a published ``recipe``, overridden by modelscan's own,
+    overridden by the user's ``--param``.
+    """
+    mine = {_key(name) for name, _ in workload.parameters}
+    ours = [(n, v) for n, v in engine(launch.backend).options(launch, workload)
+            if _key(n) not in mine]  # fmt: skip
+    decided = {*mine, *(_key(name) for name, _ in ours)}
+    published = ((n, v) for n, v in recipe if _key(n) not in decided)
+    return (*ours, *published, *workload.parameters)
 
 
 def environment(

@@ -129,11 +129,10 @@ def lora_rule(title: str, facts: VersionFacts, question: LaunchQuestion) -> Supp
 def transcription_rule(title: str, facts: VersionFacts, question: LaunchQuestion) -> Support | None:
     """Speech recognition by a class that this version does not transcribe with."""
     names = question.shape.architecture.checkpoint.classes
-    if question.task != SPEECH or any(facts.has("transcription", name) for name in names):
+    listed = not names or any(facts.has("transcription", name) for name in names)
+    if question.task != SPEECH or listed:
         return None
     when = next((w for name in names if (w := facts.when("transcription", name))), None)
-    if not names:
-        return unknown(f"whether {title} transcribes with this model is not known: no config.json")
     known = f"; {title} does {when}" if when else ""
     return absent(f"{title} {facts.version} does not transcribe with {names[0]}{known}")
 

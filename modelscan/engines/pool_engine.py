@@ -21,6 +21,7 @@ from modelscan.engines.launch_rules import (
 )
 from modelscan.engines.methods import ALLOW_DEPRECATED, Method, load
 from modelscan.engines.option_values import flag
+from modelscan.engines.recipe_options import RecipeOptions, Recommendation, recommended
 from modelscan.engines.support_rules import NATIVE, Support, absent
 from modelscan.memory.tensor_parallel import reject_reason
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from modelscan.core.plan import Plan
     from modelscan.engines.base import Serving
     from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+    from modelscan.engines.parsers import Parsers
     from modelscan.engines.repository_files import RepositoryFiles
     from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
@@ -64,6 +66,16 @@ class PoolEngine(Engine):
         facts = self.kernels.facts(version)
         accepted = Support(NATIVE, f"{self.title} {facts.version} has these options")
         return next(option_rules(self.title, facts, workload), accepted)
+
+    def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
+        facts = self.kernels.facts(workload.backend_version)
+        return recommended(
+            published, self.option_names, self.parsers(), facts, unsafe=workload.allow_unsafe
+        )
+
+    @abstractmethod
+    def parsers(self) -> Mapping[str, Parsers]:
+        """The parsers of each family."""
 
     def launch_support(self, question: LaunchQuestion) -> Support:
         facts = self.kernels.facts(question.version)

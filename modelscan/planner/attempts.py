@@ -19,6 +19,7 @@ from modelscan.planner.feasibility import DoesNotFit, FittingOption
 from modelscan.planner.fit import fit, too_large
 from modelscan.planner.long_context import TOO_LONG
 from modelscan.planner.rank import cost, floor, order
+from modelscan.planner.recipes import with_recipe
 from modelscan.planner.search import Rejected, Rejection, launch_support, options
 
 if TYPE_CHECKING:
@@ -147,14 +148,15 @@ class Attempts:
             if miss is not None:
                 self.misses.append(miss)
                 return None
-            launch = launch_support(option, case)
+            published = with_recipe(option, self.model, case)
+            launch = launch_support(published, case)
             if not launch:
                 (self.unknown if launch.unknown else self.refused).append(
                     (option.label, launch.reason)
                 )
                 return None
             known = self._missed.get(id(option)) if case.offload else None
-            result = fit(option, case, whole=known)
+            result = fit(published, case, whole=known)
         except (NotDeployableError, UsageError) as error:
             if case.wishes.backend and isinstance(error, UsageError):
                 raise
@@ -168,7 +170,8 @@ class Attempts:
                 self.misses.append(result)
             self._missed[id(option)] = result
             return None
-        return replace(result, notes=(*result.notes, *launch.notes))
+        notes = (*result.notes, *published.recipe.notes, *launch.notes)
+        return replace(result, notes=notes)
 
     def _cannot_win(self, least: float) -> bool:
         """Whether an option that costs at least ``least`` cannot become the winner (``--goal

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.architecture import ModelShape
@@ -12,6 +12,7 @@ from modelscan.core.gpu import Gpu, Inventory
 from modelscan.core.machine import EngineHere, Machine
 from modelscan.core.plan import Candidate
 from modelscan.core.workload import Backend, Workload
+from modelscan.engines.recipe_options import RecipeOptions
 from modelscan.engines.support import Support
 from modelscan.engines.support_rules import Drawback
 
@@ -33,6 +34,7 @@ class Option:
     support: Support
     recommended: bool = False  # the catalog publishes a recipe for it
     drawback: Drawback | None = None  # why another engine is preferred on these devices
+    recipe: RecipeOptions = field(default_factory=RecipeOptions)  # published options
 
     @property
     def label(self) -> str:

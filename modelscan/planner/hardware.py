@@ -15,6 +15,7 @@ from modelscan.planner import refuse
 from modelscan.planner.context import Option, PlanningContext, estimator
 from modelscan.planner.feasibility import FittingOption
 from modelscan.planner.fit import fit, least_bytes
+from modelscan.planner.recipes import with_recipe
 from modelscan.planner.search import launch_support, options
 from modelscan.planner.user_flags import apply_user_flags
 
@@ -155,10 +156,11 @@ def smallest(
     for option in sorted(choices, key=_size):
         if least_bytes(option, simulated) > room:
             break
-        if not launch_support(option, simulated):
+        published = with_recipe(option, model, simulated)
+        if not launch_support(published, simulated):
             continue
         try:
-            fitting = fit(option, simulated)
+            fitting = fit(published, simulated)
         except (NotDeployableError, UsageError):
             continue  # this engine rejects the setting for this model
         if isinstance(fitting, FittingOption) and not fitting.within_margin:

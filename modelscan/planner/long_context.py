@@ -17,11 +17,16 @@ _DECIMAL = 1.05  # 128k is 131,072 tokens, which a source may state as 128,000
 
 
 def served_context(option: Option, case: PlanningContext, context_tokens: int) -> int:
-    """The context that the engine would serve of the requested one.
+    """The context that the engine would serve of the requested or chosen one; a chosen one is at
+    most what the engine's version accepts for the configuration.
 
     For a file that the user named: at most the trained length, where the engine serves no more by
     itself and no scaling is documented. For other models such a wish is refused.
     """
+    if not case.wishes.context_tokens:
+        architecture, wishes = option.candidate.shape.architecture, case.wishes_on(option.engine)
+        longest = engine(option.backend).longest_context(architecture, wishes)
+        return min(context_tokens, longest or context_tokens)
     mine = option.candidate.variant.source == "local_path"
     if not mine or not engine(option.backend).caps_context:
         return context_tokens

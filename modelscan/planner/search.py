@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from modelscan.core.errors import NotDeployableError
 from modelscan.engines import registry, support
 from modelscan.engines.launch_rules import LaunchQuestion
 from modelscan.formats.quantization import means
 from modelscan.planner.context import Option, PlanningContext, device_label
+from modelscan.planner.long_context import scaling_beyond_training
 from modelscan.planner.quality import describe as quality_words
 from modelscan.planner.user_flags import flag_of_other_engine
 
@@ -179,7 +181,8 @@ class _Search:
             yield undivided._replace(option=label)
             return
         recommended = _has_recipe(self.model, candidate, engine.name, workload.mode)
-        if not recommended and self.context.task in registry.engine(engine.name).recipe_tasks:
+        by_recipe = self.context.task in registry.engine(engine.name).recipe_tasks
+        if by_recipe and not recommended and self.model.model is not None:
             yield Rejected(label, self._without_recipe(variant.repo, engine.name))
             return
         yield from self._on_host(candidate, engine, label, recommended)
@@ -357,13 +360,32 @@ def launch_support(option: Option, context: PlanningContext) -> Support:
         option.backend,
         LaunchQuestion(
             shape=option.candidate.shape,
-            workload=context.wishes_on(option.engine),
+            workload=_with_published(_with_served_context(option, context), option),
             gpus=option.gpus,
             tensor_parallel=option.tensor_parallel,
             task=context.task,
             original=quality is None or quality.basis == "original",
         ),
     )
+
+
+def _with_published(wishes: Workload, option: Option) -> Workload:
+    """The published options count where the user sets no other."""
+    return replace(wishes, parameters=(*option.recipe.options, *wishes.parameters))
+
+
+def _with_served_context(option: Option, context: PlanningContext) -> Workload:
+    """The wishes for the engine's own check of the context. It does not apply where the planner
+    adds a position scaling, or refuses the context itself, as for published models.
+    """
+    wishes, tokens = context.wishes_on(option.engine), context.wishes.context_tokens
+    if not tokens or option.candidate.variant.source == "local_path":
+        return wishes
+    try:
+        scaled = scaling_beyond_training(option, context, tokens) is not None
+    except NotDeployableError:
+        scaled = True
+    return replace(wishes, context_tokens=None) if scaled else wishes
 
 
 def _layer_split(option: Option) -> str | None:

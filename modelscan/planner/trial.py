@@ -62,7 +62,7 @@ class Trial:
 
     def launched(self, launch: LaunchSettings) -> FittingOption:
         """One estimate of a launch."""
-        chosen = options(launch, self.wishes)
+        chosen = options(launch, self.wishes, self.option.recipe.options)
         workload = estimate_workload(
             self.wishes,
             backend=self.option.backend,

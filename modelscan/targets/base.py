@@ -85,12 +85,15 @@ class Preview(Tagged):
 
 @dataclass(frozen=True, slots=True)
 class ProcessPreview(Preview):
-    """The process that ``start`` would run. ``secrets``: variables and references to keys."""
+    """The process that ``start`` would run. ``secrets``: variables and references to keys;
+    ``install``: the command that installs the engine first; None if it is installed.
+    """
 
     argv: tuple[str, ...]
     env: Mapping[str, str]
     secrets: Mapping[str, str]
     log_path: str | None
+    install: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

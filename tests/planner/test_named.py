@@ -18,6 +18,7 @@ from support.planner_cases import (
 )
 
 from modelscan.core.errors import UsageError
+from modelscan.core.model import Model, Spec
 from modelscan.core.workload import Workload
 
 
@@ -110,3 +111,23 @@ def test_force_insists_on_a_format_that_was_asked_for() -> None:
     forced = decide(subject(DENSE_8B), machine(RTX_4090), replace(wanted, force=True)).plan
     assert forced is not None
     assert (forced.quantization, forced.support) == ("NVFP4", "forced")
+
+
+def test_the_catalog_s_recipe_counts_for_its_devices_and_mode() -> None:
+    model = subject(DENSE_8B, ("BF16",))
+    repo = model.candidates[0].variant.repo
+    words = ("--block-size=128", "--max-model-len=100")
+    specs = (
+        Spec("huggingface", repo, "vLLM", "BF16", backend_parameters=("--block-size=64",),
+             gpu_filters={"vendor": "ascend"}),
+        Spec("huggingface", repo, "vLLM", "BF16", backend_parameters=words),
+        Spec("huggingface", repo, "vLLM", "BF16", mode="throughput",
+             backend_parameters=("--block-size=32", "--tool-call-parser=hermes")),
+    )  # fmt: skip
+    known = replace(model, model=Model(id=model.id, name=model.name, specs=specs))
+    for mode, size in (("standard", "128"), ("throughput", "32")):
+        found = decide(known, machine(RTX_4090), Workload(backend="vllm", mode=mode)).plan
+        assert found is not None
+        assert found.settings["block-size"] == size
+        assert found.settings["max-model-len"] != "100"
+        assert found.settings["tool-call-parser"] == "hermes"  # of any recipe of the model

@@ -210,7 +210,10 @@ def test_the_host_keeps_a_reserve() -> None:
 
 
 def _transcriber(*backends: str) -> ResolvedModel:
-    whisper = DENSE_8B | {"num_hidden_layers": 8, "max_position_embeddings": 448}
+    whisper = DENSE_8B | {
+        "num_hidden_layers": 8, "max_position_embeddings": 448,
+        "architectures": ["WhisperForConditionalGeneration"],
+    }  # fmt: skip
     model = subject(whisper, ["BF16"], task="speech_to_text")
     repo = model.candidates[0].variant.repo
     specs = tuple(Spec("huggingface", repo, name, None) for name in backends)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionPair
+    from modelscan.engines.parsers import Parsers
     from modelscan.engines.residuals import Residuals
     from modelscan.engines.support_rules import Drawback, Support
     from modelscan.engines.version_tables import VersionFacts
@@ -67,6 +68,11 @@ class SgLang(PoolEngine):
         from modelscan.engines.sglang.context import longest
 
         return longest(architecture, workload)
+
+    def parsers(self) -> Mapping[str, Parsers]:
+        from modelscan.engines.sglang.parsers import PARSERS
+
+        return PARSERS
 
     def split_rules(self, question: LaunchQuestion) -> SplitRules:
         from modelscan.engines.sglang.shapes import split_rules

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from modelscan.core.units import GIB
@@ -15,10 +15,12 @@ from modelscan.engines.command_line import (
     render,
     with_defaults,
 )
+from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm.flags import NAMES, QUIET_LOG_SINCE, RENAMES
 
 if TYPE_CHECKING:
     from modelscan.core.plan import Plan
+    from modelscan.core.workload import Workload
     from modelscan.engines.base import Serving
     from modelscan.engines.option_names import OptionPair
     from modelscan.engines.repository_files import RepositoryFiles
@@ -64,13 +66,21 @@ def environment(plan: Plan) -> dict[str, str]:
     return env
 
 
+def reranker_options(classes: Iterable[str], task: str, workload: Workload) -> Iterator[OptionPair]:
+    """The override that makes a published Qwen3 reranker, by its classes, a scoring model."""
+    yield from _reranker(classes, task, parse_version(workload.backend_version))
+
+
+def _reranker(classes: Iterable[str], task: str, version: Version) -> Iterator[OptionPair]:
+    if task == "rerank" and "Qwen3ForCausalLM" in classes and version >= _RERANKER_SINCE:
+        yield "hf-overrides", json.dumps(_QWEN3_RERANKER, separators=(",", ":"))
+
+
 def repository_options(files: RepositoryFiles, task: str, version: Version) -> Iterator[OptionPair]:
     """Options that a repository needs and vLLM does not detect by itself."""
     if files.tekken_only:
         yield "tokenizer-mode", "mistral"
-    reranker = task == "rerank" and "Qwen3ForCausalLM" in files.architectures
-    if reranker and version >= _RERANKER_SINCE:
-        yield "hf-overrides", json.dumps(_QWEN3_RERANKER, separators=(",", ":"))
+    yield from _reranker(files.architectures, task, version)
     rank = max((rank for rank in files.lora_ranks if rank <= _LORA_RANKS[-1]), default=0)
     if rank > _DEFAULT_RANK:
         yield "max-lora-rank", str(min(size for size in _LORA_RANKS if size >= rank))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
+from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.start_lines import MODELSCOPE, line
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.support import KERNELS, drawback
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionPair
+    from modelscan.engines.parsers import Parsers
     from modelscan.engines.repository_files import RepositoryFiles
     from modelscan.engines.residuals import Residuals
     from modelscan.engines.support_rules import Drawback, Support
@@ -82,6 +85,11 @@ class Vllm(PoolEngine):
         from modelscan.engines.vllm.context import longest
 
         return longest(architecture, workload, self.kernels.facts(workload.backend_version))
+
+    def parsers(self) -> Mapping[str, Parsers]:
+        from modelscan.engines.vllm.parsers import PARSERS
+
+        return PARSERS
 
     def split_rules(self, question: LaunchQuestion) -> SplitRules:
         from modelscan.engines.vllm.shapes import split_rules
@@ -151,6 +159,13 @@ class Vllm(PoolEngine):
         from modelscan.engines.vllm import command
 
         return command.environment(plan)
+
+    def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
+        from modelscan.engines.vllm.command import reranker_options
+
+        recipe = super().recommended_options(published, workload)
+        options = dict(reranker_options(published.classes, published.task, workload))
+        return replace(recipe, options=tuple({**options, **dict(recipe.options)}.items()))
 
     def repository_options(
         self, files: RepositoryFiles, task: str, version: Version

@@ -46,8 +46,9 @@ class PythonLauncher:
         )
 
     def _program(self, installed: Installed | None, serving: Serving) -> tuple[str, ...]:
-        if installed is None:
-            return (self.name,)
+        if installed is None:  # where the step that installs it puts it
+            python = str(Path.home() / self.name / "bin" / "python")
+            return (python, "-m", self.engine.package.modules[0])
         keyed = self.engine.keyed_program(installed.python) if serving.api_key else None
         return keyed or installed.command
 

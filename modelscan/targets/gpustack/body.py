@@ -18,8 +18,10 @@ from modelscan.core.model import Spec
 from modelscan.core.plan import Plan
 from modelscan.core.reference import Kind, parse_reference
 from modelscan.core.workload import BACKENDS as ENGINES
+from modelscan.core.workload import REMOTE_CODE
 from modelscan.engines import llamacpp, vllm
 from modelscan.engines.owned_options import check_variables
+from modelscan.engines.recipe_options import DATA_DIR
 from modelscan.engines.registry import engines
 from modelscan.state.secrets import resolve
 from modelscan.targets.gpustack.client import Dialect
@@ -89,7 +91,8 @@ def create_body(
     body["backend"] = backend_name(plan.backend, dialect)
     box = body["backend"] == OLD_BACKENDS[llamacpp.NAME]
     planned = llama_box_parameters(plan.parameters) if box else plan.parameters
-    parameters = backend_parameters(spec.backend_parameters if spec else (), planned)
+    recipe = _allowed(spec.backend_parameters, planned) if spec else ()
+    parameters = backend_parameters(recipe, planned)
     if parameters:
         body["backend_parameters"] = parameters
     # The scheduler decides which devices an instance sees.
@@ -109,6 +112,17 @@ def create_body(
         return body | _modern(choices, spec, cluster_id, plan.source)
     _refuse_modern(choices, dialect)
     return body
+
+
+def _allowed(recipe: Sequence[str], planned: Sequence[str]) -> list[str]:
+    """The recipe's words without files of the server's folder, whose place is not known here, and
+    without the repository's own code, which the plan has only with ``--allow-unsafe``.
+    """
+    code = f"--{REMOTE_CODE}"
+    return [
+        word for word in recipe
+        if DATA_DIR not in word and (not word.startswith(code) or code in planned)
+    ]  # fmt: skip
 
 
 def _refuse_modern(choices: Choices, dialect: Dialect) -> None:

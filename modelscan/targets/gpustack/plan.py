@@ -17,13 +17,13 @@ from modelscan.core.model import Spec
 from modelscan.core.plan import Decision, Plan, ResolvedModel
 from modelscan.core.units import GIB, format_bytes
 from modelscan.core.workload import Backend, Workload
+from modelscan.engines.recipe_filters import reject
 from modelscan.engines.registry import engine
 from modelscan.models.decide import decide_here, planned, refused
 from modelscan.state.config import Config
 from modelscan.state.targets import TargetConfig, load
 from modelscan.targets.gpustack.body import BACKENDS, OLD_BACKENDS, Choices, create_body, pairs
 from modelscan.targets.gpustack.client import Client, Connection, Dialect
-from modelscan.targets.gpustack.filters import reject
 from modelscan.targets.gpustack.inventory import inventory as as_inventory
 from modelscan.targets.gpustack.machine import cluster_machine, engines
 from modelscan.targets.gpustack.types import parse_gpu, parse_worker, understood

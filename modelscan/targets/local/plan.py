@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
+from modelscan.core.machine import ENGINE_MISSING, EngineHere
 from modelscan.models.decide import planned
 from modelscan.targets.local.machine import this_machine
 
@@ -26,7 +28,17 @@ def plan_here(
     wishes = request.workload
     machine = this_machine(config, store, request.gpu, name, backend=wishes.backend)
     _check_real(machine, request)
+    if request.dry_run:
+        machine = _as_if_installed(machine, wishes.backend)
     return planned(machine, model, wishes)
+
+
+def _as_if_installed(machine: Machine, backend: str | None) -> Machine:
+    """The machine with an engine that the user named, for a preview of what would start."""
+    named = [g for g in machine.missing if g.name == backend and g.code == ENGINE_MISSING]
+    assumed = tuple(EngineHere(gap.name, source="simulated") for gap in named)
+    others = tuple(gap for gap in machine.missing if gap not in named)
+    return replace(machine, engines=(*machine.engines, *assumed), missing=others)
 
 
 def _check_real(machine: Machine, request: Request) -> None:

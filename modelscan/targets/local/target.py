@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -135,7 +136,8 @@ class LocalTarget:
 
     def preview(self, deployment: Deployment) -> ProcessPreview:
         launch = launch_of(deployment)
-        return ProcessPreview(launch.argv, launch.env, launch.secrets, deployment.log_path)
+        install = _install_step(launch)
+        return ProcessPreview(launch.argv, launch.env, launch.secrets, deployment.log_path, install)
 
     def start(self, deployment: Deployment, effects: Effects) -> Deployment:
         launch = launch_of(deployment)
@@ -266,6 +268,17 @@ class LocalTarget:
     def rundir(self, name: str) -> RunDir:
         """The run directory of the deployment ``name``."""
         return RunDir(self._config.paths.deployments_dir / name)
+
+
+def _install_step(launch: LocalLaunch) -> str | None:
+    """The command that installs the engine of a launch; None if its program exists."""
+    if shutil.which(launch.argv[0]):
+        return None
+    try:
+        launcher(launch.engine).check(launch, ())
+    except ModelscanError as error:
+        return error.hint
+    return None
 
 
 def _holds_port(own: Deployment | None, port: int) -> bool:

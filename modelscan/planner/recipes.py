@@ -1,0 +1,61 @@
+"""The options that the catalog's recipes and a model's family add to an option."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from modelscan.engines.recipe_filters import reject
+from modelscan.engines.recipe_options import Recommendation
+from modelscan.engines.registry import engine
+
+if TYPE_CHECKING:
+    from modelscan.core.gpu import Gpu
+    from modelscan.core.model import Spec
+    from modelscan.core.plan import ResolvedModel
+    from modelscan.planner.context import Option, PlanningContext
+
+STANDARD = "standard"
+
+
+def with_recipe(option: Option, model: ResolvedModel, case: PlanningContext) -> Option:
+    """The option with the parameters that are published for its repository, engine and devices,
+    and the parsers of its model.
+    """
+    one = engine(option.backend)
+    if not one.reserves_pool:
+        return option
+    repository = option.candidate.variant.repo
+    specs = [s for s in (model.model.specs if model.model else ()) if _of(s, option.backend)]
+    fitting = [spec for spec in specs if _applies(spec, option.gpus)]
+    own = [spec for spec in fitting if spec.repo.lower() == repository.lower()]
+    recipe = one.recommended_options(
+        Recommendation(
+            own=_words(_of_mode(own, case.wishes.mode)[:1]),
+            others=_words(fitting),
+            names=(model.id, model.name, repository),
+            classes=option.candidate.shape.architecture.checkpoint.classes,
+            task=case.task,
+        ),
+        case.wishes_on(option.engine),
+    )
+    return replace(option, recipe=recipe)
+
+
+def _of(spec: Spec, backend: str) -> bool:
+    return spec.backend.lower() == backend
+
+
+def _applies(spec: Spec, gpus: Sequence[Gpu]) -> bool:
+    return not any(reject(spec.gpu_filters, gpu) for gpu in gpus)
+
+
+def _of_mode(specs: Sequence[Spec], mode: str) -> Sequence[Spec]:
+    """The recipes of the requested mode, else those of the standard one."""
+    exact = [spec for spec in specs if (spec.mode or STANDARD) == mode]
+    return exact or [spec for spec in specs if (spec.mode or STANDARD) == STANDARD]
+
+
+def _words(specs: Iterable[Spec]) -> tuple[str, ...]:
+    return tuple(word for spec in specs for word in spec.backend_parameters)
