@@ -67,9 +67,11 @@ def from_model(
     if ask and not config.offline:
         from modelscan.models.ask_hub import ask as ask_hub
 
-        notes = ask_hub(model, config, canonical(_original(model)) in FOUR_BIT_FLOATS)
+        four_bits = canonical(original_format(model)) in FOUR_BIT_FLOATS
+        wish = _gguf_wish(model, workload.quantization)
+        notes = ask_hub(model, config, four_bits=four_bits, quantization=wish)
     model = with_hub_facts(model, config.paths)
-    original = _original(model)
+    original = original_format(model)
     source = workload.source or config.source
     variants = _from_source(model.variants, source, explicit=workload.source is not None)
     labelled = [_labelled(variant, original) for variant in variants]
@@ -97,6 +99,14 @@ def from_model(
             dict.fromkeys(v.format for v in labelled if v.format not in ENGINE_FORMATS)
         ),
     )
+
+
+def _gguf_wish(model: Model, quantization: str | None) -> str | None:
+    """The requested format, unless weights of another kind have it."""
+    others = (v for v in model.variants if v.format != "gguf")
+    if quantization is None or any(means(quantization, v.quantization, v.format) for v in others):
+        return None
+    return quantization
 
 
 def _unlisted(
@@ -144,7 +154,7 @@ def _candidate(
     )
 
 
-def _original(model: Model) -> str:
+def original_format(model: Model) -> str:
     """The format the model was published in.
 
     Its own config states it (FP8, MXFP4); else that of its makers' main repository, if that

@@ -114,3 +114,31 @@ def test_info_and_plan_answer_alike(run_in_process: Cli, hub: FakeHub) -> None:
     (listed,) = [v for v in info["variants"] if v["listing"] == "whole"]
     assert listed["weight_bytes"] == BYTES
     assert len(hub.log) == 1
+
+
+def test_a_requested_quantization_is_looked_for_in_other_lists(
+    run_in_process: Cli, hub: FakeHub
+) -> None:
+    name = "Llama-3.2-1B-Instruct"
+    hub.add(f"unsloth/{name}-GGUF", {f"{name}-Q4_K_M.gguf": File(b"GGUF", 807_694_464)})
+    hub.add(f"bartowski/{name}-GGUF", {f"{name}-IQ3_M.gguf": File(b"GGUF", 657_289_344)})
+    wish = ("llama-3.2-1b-instruct", *SMALL_CARD, "--quantization", "IQ3_M")
+    plan = plan_of(run_in_process, *wish)["plan"]
+    assert (plan["repo"], plan["files"]) == (f"bartowski/{name}-GGUF", [f"{name}-IQ3_M.gguf"])
+    absent = plan_of(run_in_process, *wish[:-1], "IQ2_M", code=3)
+    assert "no IQ2_M weights" in absent["reasons"][0] and "IQ3_M (gguf)" in absent["reasons"][0]
+
+
+def test_sync_lists_the_files_of_the_most_used_models(run_in_process: Cli, hub: FakeHub) -> None:
+    hub.add("Qwen/Qwen3-0.6B", {"config.json": b"{}"}, tags=["text-generation"], downloads=10**9)
+    listing = {f"Qwen3-0.6B-{label}.gguf": File(b"GGUF", 700_000_000) for label in ("Q8_0",)}
+    hub.add("unsloth/Qwen3-0.6B-GGUF", listing)
+    done = run_in_process("catalog", "sync", "--source", "huggingface", "--json")
+    assert done.code == 0
+    asked = len(hub.log)
+    offline = run_in_process("--offline", "catalog", "info", "qwen3-0.6b", *SMALL_CARD, "--json")
+    listed = [v for v in offline.json["variants"] if v["listing"] == "whole"]
+    assert [v["weight_bytes"] for v in listed] == [700_000_000]
+    run_in_process("catalog", "sync", "--source", "huggingface")
+    again = [seen.path for seen in hub.log[asked:]]
+    assert not any("Qwen3-0.6B" in path for path in again)
