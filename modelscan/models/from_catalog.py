@@ -12,12 +12,14 @@ from modelscan.formats.gguf_naming import labels_four_bit_floats
 from modelscan.formats.quantization import bits_per_weight, canonical, means
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
+from modelscan.memory.quantization_mix import dynamic_range
 from modelscan.models.catalog_shape import shape_of, stated_quantization
 from modelscan.models.expected_variants import FOUR_BIT_FLOATS, unconfirmed, with_expected
 from modelscan.models.quantization_quality import quality
+from modelscan.models.siblings import sibling_of
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import Architecture
+    from modelscan.core.architecture import ModelShape
     from modelscan.core.model import Model, Variant
     from modelscan.core.workload import Workload
     from modelscan.state.config import Config
@@ -83,12 +85,17 @@ def from_model(
         if v.weight_bytes or model.parameters or v.parameters or model.architecture
     ]
     read = functools.cache(lambda: architecture_from_config(model.architecture or {}))
+    sibling = functools.cache(lambda: sibling_of(model, config.paths))
+
+    def shape(variant: Variant) -> ModelShape:
+        return shape_of(model, variant, read, sibling)
+
     return ResolvedModel(
         id=model.id,
         name=model.name,
         task=model.task or "chat",
         candidates=tuple(
-            _candidate(model, variant, original, read, _publisher(variant, model.variants))
+            _candidate(model, variant, original, shape, _publisher(variant, model.variants))
             for variant in sized
         ),
         model=model,
@@ -138,7 +145,7 @@ def _candidate(
     model: Model,
     variant: Variant,
     original: str,
-    read: Callable[[], Architecture],
+    shape: Callable[[Variant], ModelShape],
     publisher: Publisher,
 ) -> Candidate:
     """A variant whose shape is computed when the planner first reads it."""
@@ -147,11 +154,10 @@ def _candidate(
     floor = variant.weight_bytes
     if floor is None and parameters and bits:
         share = _SMALL_FLOOR_SHARE if parameters < _SMALL_PARAMETERS else _FLOOR_SHARE
-        floor = int(share * parameters * bits / 8)
+        low, _ = dynamic_range(variant.quantization or "") or (1.0, 1.0)
+        floor = int(share * low * parameters * bits / 8)
     format_quality = quality(variant.quantization, original)
-    return Candidate(
-        variant, lambda: shape_of(model, variant, read), format_quality, floor, publisher
-    )
+    return Candidate(variant, lambda: shape(variant), format_quality, floor, publisher)
 
 
 def original_format(model: Model) -> str:
