@@ -25,12 +25,13 @@ _SAME_SIZE = 0.03
 
 
 class Sibling(NamedTuple):
-    """A model with a known architecture; ``parameters`` of the whole model."""
+    """A model with an architecture; ``parameters`` of the whole model."""
 
     id: str
     parameters: int
     architecture: Architecture
     moe: bool
+    partial: bool  # its sizes are known, but not which layers have a window
 
 
 def sibling_of(model: Model, paths: Paths) -> tuple[str, Architecture] | None:
@@ -47,8 +48,9 @@ def sibling_of(model: Model, paths: Paths) -> tuple[str, Architecture] | None:
     with open_index(paths) as index:
         known = _of_lab(str(index.path), index.path.stat().st_mtime_ns, model.lab)
 
-    def rank(one: Sibling) -> tuple[bool, float, str]:
-        return (not series or _series(one.id) != series, _distance(one, model), one.id)
+    def rank(one: Sibling) -> tuple[bool, bool, float, str]:
+        other = not series or _series(one.id) != series
+        return (other, one.partial, _distance(one, model), one.id)
 
     best = min((one for one in known if one.moe == moe), key=rank, default=None)
     if best is None or (rank(best)[0] and _distance(best, model) > _SAME_SIZE):
@@ -73,17 +75,18 @@ def _distance(one: Sibling, model: Model) -> float:
 
 @functools.lru_cache(maxsize=64)
 def _of_lab(path: str, stamp: int, lab: str) -> tuple[Sibling, ...]:
-    """The models of one lab with an exact architecture; ``stamp`` changes with the index."""
+    """The models of one lab with an architecture; ``stamp`` changes with the index."""
     found = []
     with Index(Path(path)) as index:
         sql = "SELECT rowid FROM model WHERE lab=? AND parameters IS NOT NULL AND variants>0"
         for (row,) in index.connection.execute(sql, (lab,)).fetchall():
             model = index.model(row)
             config = model.architecture
-            if config and not config.get(PARTIAL) and model.parameters:
+            if config and model.parameters:
                 architecture = from_config(config)
                 moe = architecture.experts is not None
-                found.append(Sibling(model.id, model.parameters, architecture, moe))
+                partial = bool(config.get(PARTIAL))
+                found.append(Sibling(model.id, model.parameters, architecture, moe, partial))
     return tuple(found)
 
 
