@@ -52,10 +52,13 @@ def sibling_of(model: Model, paths: Paths) -> tuple[str, Architecture] | None:
         other = not series or _series(one.id) != series
         return (other, one.partial, _distance(one, model), one.id)
 
-    best = min((one for one in known if one.moe == moe), key=rank, default=None)
-    if best is None or (rank(best)[0] and _distance(best, model) > _SAME_SIZE):
-        return None
-    return best.id, _at_depth(best, model.parameters)
+    near = [
+        one
+        for one in known
+        if one.moe == moe and (not rank(one)[0] or _distance(one, model) < _SAME_SIZE)
+    ]
+    best = min(near, key=rank, default=None)
+    return (best.id, _at_depth(best, model.parameters)) if best else None
 
 
 def is_moe(model: Model) -> bool:
