@@ -9,19 +9,25 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar
 
 from modelscan.core.architecture import PARTIAL
-from modelscan.core.errors import AuthError, ModelscanError, RemoteError, UsageError
+from modelscan.core.errors import ModelscanError, RemoteError
 from modelscan.core.reference import Kind, Reference
 from modelscan.formats.files import gguf_sets
 from modelscan.formats.quantization import means
-from modelscan.hub.answers_kept import ConfigFile, FileList, KeptAnswers, is_fresh
+from modelscan.hub import queries
+from modelscan.hub.answers_kept import (
+    Conversions,
+    FileList,
+    KeptAnswers,
+    is_fresh,
+)
+from modelscan.models.expected_variants import CONVERTED_TASKS
 from modelscan.net.address import host_of
 from modelscan.net.errors import HttpError
-from modelscan.net.runner import utc_now
 
 if TYPE_CHECKING:
     from modelscan.core.model import Model, Variant
@@ -33,9 +39,8 @@ TOTAL_S = 10.0
 _MOST_REPOSITORIES = 3  # per kind of answer, if the first ones do not exist
 _FIRST = ("unsloth", "bartowski", "ggml-org", "lmstudio-community")
 _FIRST_OF_FOUR_BITS = ("ggml-org", "lmstudio-community", "bartowski", "unsloth")
-_NO_REPOSITORY = ("unknown_repo", "unknown_or_private")
-_NO_CONFIG = (*_NO_REPOSITORY, "no_file", "gated")
 _Answer = TypeVar("_Answer")
+HUGGINGFACE = "huggingface"
 _KINDS = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
 
 
@@ -125,7 +130,11 @@ class HubQueries:
             listed = self._files(source, repo)
             return listed is not None and (quantization is None or _has(listed, quantization))
 
-        self._first_of(_gguf(model, four_bits), has_files)
+        repositories = _gguf(model, four_bits)
+        if not repositories and model.task in CONVERTED_TASKS:
+            found = (self._conversions(*original) for original in _released(model)[:1])
+            repositories = [(HUGGINGFACE, repo) for repos in found for repo in repos]
+        self._first_of(repositories, has_files)
 
     def _first_of(
         self, repositories: list[tuple[str, str]], query: Callable[[str, str], bool]
@@ -141,7 +150,7 @@ class HubQueries:
         if last is not None and is_fresh(last, datetime.now(timezone.utc)):
             self.found += last.files is not None
             return self._of_before(last)
-        answer = self._answer(source, repo, _listed)
+        answer = self._answer(source, repo, queries.file_list)
         if answer is None:
             return self._of_before(last)
         with contextlib.suppress(OSError):  # a full disk or a read-only home changes no plan
@@ -167,7 +176,7 @@ class HubQueries:
         if last is not None and is_fresh(last, datetime.now(timezone.utc)):
             self.found += last.config is not None
             return last.config is not None
-        answer = self._answer(source, repo, _config)
+        answer = self._answer(source, repo, queries.config_file)
         if answer is None:
             return last is not None and last.config is not None
         with contextlib.suppress(OSError):
@@ -176,6 +185,19 @@ class HubQueries:
         self._note(source, f"{'read' if readable else 'no readable'} config.json of {repo}")
         self.found += readable
         return readable
+
+    def _conversions(self, source: str, repo: str) -> tuple[str, ...]:
+        """GGUF repositories of a model for which the catalog has none."""
+        last = self.kept.conversions(source, repo)
+        if source != HUGGINGFACE or (last and is_fresh(last, datetime.now(timezone.utc))):
+            return last.repositories if last else ()
+        answer = self._answer(source, repo, _converted)
+        if answer is None:
+            return last.repositories if last else ()
+        with contextlib.suppress(OSError):
+            self.kept.keep_conversions(answer)
+        self._note(source, f"{len(answer.repositories)} GGUF repositories of {repo}")
+        return answer.repositories
 
     def _answer(
         self, source: str, repo: str, read: Callable[[Hub, Reference], _Answer]
@@ -209,28 +231,11 @@ class HubQueries:
         return host_of(settings.modelscope_endpoint if on_modelscope else settings.hf_endpoint)
 
 
-def _listed(hub: Hub, reference: Reference) -> FileList:
-    source, now = reference.kind.value, utc_now()
-    try:
-        info = hub.repo_info(reference)
-    except (UsageError, AuthError) as error:
-        if error.code not in _NO_REPOSITORY:
-            raise
-        return FileList(source, reference.value, now)
-    return FileList(
-        source, reference.value, now, info.commit, info.gated, info.downloads, info.files,
-        info.files_complete,
-    )  # fmt: skip
-
-
-def _config(hub: Hub, reference: Reference) -> ConfigFile:
-    source, now = reference.kind.value, utc_now()
-    try:
-        return ConfigFile(source, reference.value, now, hub.fetch_config(reference))
-    except (UsageError, AuthError) as error:
-        if error.code not in _NO_CONFIG:
-            raise
-        return ConfigFile(source, reference.value, now)
+def _converted(hub: Hub, reference: Reference) -> Conversions:
+    """The conversions of known publishers first."""
+    found = queries.conversions(hub, reference)
+    ordered = sorted(found.repositories, key=lambda repo: repo.partition("/")[0] not in _FIRST)
+    return replace(found, repositories=tuple(ordered[:_MOST_REPOSITORIES]))
 
 
 def _has(listed: FileList, quantization: str) -> bool:

@@ -63,7 +63,7 @@ def from_model(
             id=model.id, name=model.name, task=model.task or "chat", candidates=(), model=model,
             closed=True, alternatives=_open_models_like(model, config),
         )  # fmt: skip
-    from modelscan.models.hub_facts import with_hub_facts
+    from modelscan.models.hub_facts import searched, with_hub_facts
 
     notes: tuple[str, ...] = ()
     if ask and not config.offline:
@@ -100,6 +100,8 @@ def from_model(
         ),
         model=model,
         notes=notes,
+        unsearched=not any(v.format == "gguf" for v in variants)
+        and not searched(model, config.paths),
         unlisted=_unlisted(labelled, chosen, workload.quantization),
         unsized=_repositories(v for v in chosen if v not in sized),
         other_formats=tuple(

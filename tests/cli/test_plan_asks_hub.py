@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -142,3 +143,40 @@ def test_sync_lists_the_files_of_the_most_used_models(run_in_process: Cli, hub: 
     run_in_process("catalog", "sync", "--source", "huggingface")
     again = [seen.path for seen in hub.log[asked:]]
     assert not any("Qwen3-0.6B" in path for path in again)
+
+
+def test_conversions_are_looked_up_where_none_is_known(run_in_process: Cli, hub: FakeHub) -> None:
+    wish = ("sarvam-30b", "--gpu", "RTX 4090")
+    offline = plan_of(run_in_process, "--offline", *wish, code=3)
+    assert offline["verdict"] == "unknown"
+    assert offline["missing"][0]["command"] == "modelscan plan sarvam/sarvam-30b"
+    name = "bartowski/sarvamai_sarvam-30b-GGUF"
+    hub.add(name, {"sarvamai_sarvam-30b-Q4_K_M.gguf": File(b"GGUF", 19_500_000_000)},
+            tags=["base_model:quantized:sarvamai/sarvam-30b"])  # fmt: skip
+    answer = plan_of(run_in_process, *wish)
+    assert (answer["plan"]["repo"], answer["plan"]["quantization"]) == (name, "Q4_K_M")
+    assert "1 GGUF repositories of sarvamai/sarvam-30b" in reasons(answer)
+    asked = len(hub.log)
+    again = plan_of(run_in_process, "--offline", *wish)
+    assert again["plan"]["files"] == answer["plan"]["files"]
+    assert len(hub.log) == asked
+
+
+def test_config_json_is_read_where_no_architecture_is_known(
+    run_in_process: Cli, hub: FakeHub
+) -> None:
+    config = {
+        "model_type": "qwen3", "num_hidden_layers": 36, "hidden_size": 4096, "head_dim": 128,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 12288,
+        "vocab_size": 151936, "max_position_embeddings": 40960,
+    }  # fmt: skip
+    hub.add("ornith-ai/Ornith-1.0-9B", {"config.json": json.dumps(config).encode()})
+    hub.add("deepreinforce-ai/Ornith-1.0-9B", {"config.json": json.dumps(config).encode()})
+    before = plan_of(run_in_process, "--offline", "ornith-1.0-9b", "--gpu", "RTX 4090")
+    assert before["plan"]["estimate"]["basis"] == "range"
+    plan = plan_of(run_in_process, "ornith-1.0-9b", "--gpu", "RTX 4090")["plan"]
+    assert plan["estimate"]["basis"] == "computed"
+    assert "read config.json of" in "\n".join(plan["reasons"])
+    info = run_in_process("--offline", "catalog", "info", "ornith-1.0-9b", "--json").json
+    assert info["architecture"]["num_hidden_layers"] == 36
+    assert info["provenance"]["architecture"]["source"].startswith("huggingface (")
