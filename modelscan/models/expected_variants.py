@@ -61,6 +61,7 @@ def _missing(model: Model, known: Sequence[Variant], original: str) -> Iterator[
                 files=tuple(WeightFile(path, None) for path in paths),
                 weight_bytes=None,
                 listing="expected",
+                listed_at=None,
             )
 
 

@@ -83,6 +83,7 @@ def _listed(listed: FileList, known: Variant) -> Iterator[Variant]:
                 link_reason=known.link_reason,
                 modelscope_repo=known.modelscope_repo,
                 listing="whole" if listed.complete else None,
+                listed_at=listed.retrieved_at,
             )
 
 
