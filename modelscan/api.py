@@ -186,11 +186,19 @@ class Workspace:
     ) -> SyncAnswer:
         """Refresh the catalog from these sources (default: all).
 
-        A failed source keeps its previous data; its outcome has the error.
+        A failed source keeps its previous data; its outcome has the error. With Hugging Face, the
+        file lists and config.json of the most used models are refreshed as well.
         """
+        from modelscan.catalog.records import HUGGINGFACE
         from modelscan.catalog.refresh import refresh
 
-        return refresh(sources, self.config, dry_run=dry_run, progress=progress)
+        answer = refresh(sources, self.config, dry_run=dry_run, progress=progress)
+        states = {outcome.source: outcome.result for outcome in answer.sources}
+        if not dry_run and states.get(HUGGINGFACE) in ("updated", "unchanged"):
+            from modelscan.models.refresh_lists import refresh_lists
+
+            refresh_lists(self.config, progress)
+        return answer
 
     # Hardware
 

@@ -17,9 +17,28 @@ def snapshot() -> SourceSnapshot:
     return SourceSnapshot(
         source=SOURCE,
         retrieved_at=None,
-        records=tuple(_record(repo, form) for repo, form in sorted(listed.items())),
+        records=tuple(
+            sorted(
+                [
+                    *(_record(repo, form) for repo, form in listed.items()),
+                    *(_conversion(*item) for item in known.known_conversions.items()),
+                ],
+                key=lambda record: record.key,
+            )
+        ),
         origin="catalogs/aliases.yaml",
         licence="Apache-2.0",
+    )
+
+
+def _conversion(repo: str, base: str) -> SourceRecord:
+    return SourceRecord(
+        key=repo,
+        kind="repository",
+        name=repo.partition("/")[2],
+        repos=(repo,),
+        base=base,
+        variants=(Variant(repo, "gguf", None),),
     )
 
 

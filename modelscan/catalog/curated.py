@@ -30,6 +30,7 @@ class Curated:
     endings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> omissible endings
     known_repositories: tuple[str, ...] = ()
     known_repositories_of_unknown_format: tuple[str, ...] = ()
+    known_conversions: Mapping[str, str] = field(default_factory=dict)  # GGUF -> its original
     repositories: Mapping[str, str] = field(default_factory=dict)  # catalog id -> repository
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # catalog id -> other names
     ollama: Mapping[str, str] = field(default_factory=dict)  # Ollama's name:tag -> catalog id
@@ -72,6 +73,7 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
         known_repositories_of_unknown_format=tuple(
             data.get("known_repositories_of_unknown_format", ())
         ),
+        known_conversions=dict(data.get("known_conversions", {})),
         repositories={k.lower(): v for k, v in data.get("repositories", {}).items()},
         names={k: tuple(v) for k, v in data.get("names", {}).items()},
         ollama=dict(data.get("ollama", {})),

@@ -15,6 +15,8 @@ from modelscan.core.checkpoint import Checkpoint
 # Marks a bundled config that is not the model's own file: its sizes are known, but not which of
 # its layers have a window.
 PARTIAL = "modelscan_partial"
+# In ``extra`` of a guessed architecture: bytes of cache per token, if every layer had a full one.
+FULL_CACHE = "full_cache_bytes_per_token"
 
 
 class Attention(str, enum.Enum):

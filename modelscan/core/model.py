@@ -119,6 +119,7 @@ class Variant:
     downloads: int | None = None
     link_reason: str | None = None  # the rule that linked it to this model
     listing: Listing | None = None
+    listed_at: str | None = None  # time of the source that lists the GGUF files, RFC 3339 UTC
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,7 @@ class ResolvedModel:
     notes: tuple[str, ...] = ()  # hub queries for this answer, and their results
     alternatives: tuple[str, ...] = ()  # similar open models, if ``closed``
     unlisted: tuple[str, ...] = ()  # repositories with GGUF files whose names are unknown
+    unsearched: bool = False  # no GGUF repository is known, and no hub was queried for one
     unsized: tuple[str, ...] = ()  # repositories of which neither bytes nor parameters are known
     other_formats: tuple[str, ...] = ()  # formats of its weights that no engine loads: mlx, onnx …
 

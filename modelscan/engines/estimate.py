@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from modelscan.core.architecture import FULL_CACHE
 from modelscan.core.units import format_bytes
 from modelscan.engines.registry import engine, engine_for
 from modelscan.engines.unmodelled import unmodelled_notes
@@ -100,13 +101,15 @@ def _host_warning(found: Estimate, inventory: Inventory | None) -> tuple[str, ..
 
 def _range(found: Estimate, shape: ModelShape, margin: int) -> tuple[int | None, int | None]:
     """The size range of an unknown architecture: from no cache at all to a full one in every
-    layer.
+    layer, of which an architecture guessed by a model of its series states the bytes.
     """
     if found.basis != "range" or found.low_bytes is not None:
         return found.low_bytes, found.high_bytes
     weights = shape.weights
     low = found.total_bytes - found.parts.kv_cache_bytes - margin
-    high = found.total_bytes + margin
+    cache = found.parts.kv_cache_bytes
+    full = int(shape.architecture.extra.get(FULL_CACHE, 0)) * found.context_tokens * found.parallel
+    high = found.total_bytes + margin + max(0, full - cache)
     if weights.low_bytes is not None and weights.high_bytes is not None:
         low -= max(0, weights.total_bytes - weights.low_bytes)
         high += max(0, weights.high_bytes - weights.total_bytes)

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from modelscan.core.foreign import flag, mapping, rows, text, whole
+from modelscan.core.foreign import flag, mapping, rows, strings, text, whole
 from modelscan.core.model import WeightFile
 from modelscan.state.files import ensure_dir, write_atomic
 
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from modelscan.state.paths import Paths
 
 FORMAT = "modelscan.repository/1"
-FRESH_HOURS = {"files": 24.0, "config": 24.0 * 30}  # a config.json of a release does not change
-Kind = Literal["files", "config"]
+Kind = Literal["files", "config", "conversions"]
+# A config.json of a release does not change; conversions appear in the first days.
+FRESH_HOURS: Mapping[Kind, float] = {"files": 24.0, "config": 24.0 * 30, "conversions": 24.0 * 7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,16 @@ class ConfigFile:
     repo: str
     retrieved_at: str
     config: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversions:
+    """The GGUF repositories whose cards name ``repo`` as their base, most downloaded first."""
+
+    source: str
+    repo: str
+    retrieved_at: str
+    repositories: tuple[str, ...] = ()
 
 
 class KeptAnswers:
@@ -99,6 +110,21 @@ class KeptAnswers:
         config = stated.config
         self._write(stated.source, stated.repo, "config", stated.retrieved_at, config=config)
 
+    def conversions(self, source: str, repo: str) -> Conversions | None:
+        """The conversions of a repository, however old."""
+        body = self._read(source, repo, "conversions")
+        if body is None:
+            return None
+        names = strings(body.get("repositories"))
+        return Conversions(source, repo, str(body["retrieved_at"]), names)
+
+    def keep_conversions(self, listed: Conversions) -> None:
+        """Store the conversions of a repository in place of the last ones."""
+        names = list(listed.repositories)
+        self._write(
+            listed.source, listed.repo, "conversions", listed.retrieved_at, repositories=names
+        )
+
     def _path(self, source: str, repo: str, kind: Kind) -> Path:
         name = repo.lower().replace("/", "--")
         return self.folder / f"{source}--{name}.{kind}.json"
@@ -120,9 +146,11 @@ def _file(row: Mapping[str, Any]) -> WeightFile:
     return WeightFile(str(row.get("path")), whole(row.get("size")), text(row.get("sha256")))
 
 
-def is_fresh(answer: FileList | ConfigFile, now: datetime) -> bool:
+def is_fresh(answer: FileList | ConfigFile | Conversions, now: datetime) -> bool:
     """Whether an answer is recent enough not to ask again."""
-    kind = "files" if isinstance(answer, FileList) else "config"
+    kind: Kind = "files" if isinstance(answer, FileList) else "config"
+    if isinstance(answer, Conversions):
+        kind = "conversions"
     try:
         then = datetime.fromisoformat(answer.retrieved_at.replace("Z", "+00:00"))
     except ValueError:

@@ -6,18 +6,28 @@ answer in time changes nothing: the plan uses computed sizes, and its notes name
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, TypeVar
 
 from modelscan.core.architecture import PARTIAL
-from modelscan.core.errors import AuthError, ModelscanError, UsageError
+from modelscan.core.errors import ModelscanError, RemoteError
 from modelscan.core.reference import Kind, Reference
-from modelscan.hub.answers_kept import ConfigFile, FileList, KeptAnswers, is_fresh
+from modelscan.formats.files import gguf_sets
+from modelscan.formats.quantization import means
+from modelscan.hub import queries
+from modelscan.hub.answers_kept import (
+    Conversions,
+    FileList,
+    KeptAnswers,
+    is_fresh,
+)
+from modelscan.models.expected_variants import CONVERTED_TASKS
 from modelscan.net.address import host_of
-from modelscan.net.runner import utc_now
+from modelscan.net.errors import HttpError
 
 if TYPE_CHECKING:
     from modelscan.core.model import Model, Variant
@@ -29,25 +39,25 @@ TOTAL_S = 10.0
 _MOST_REPOSITORIES = 3  # per kind of answer, if the first ones do not exist
 _FIRST = ("unsloth", "bartowski", "ggml-org", "lmstudio-community")
 _FIRST_OF_FOUR_BITS = ("ggml-org", "lmstudio-community", "bartowski", "unsloth")
-_ABSENT = ("unknown_repo", "unknown_or_private", "no_file", "gated")
 _Answer = TypeVar("_Answer")
+HUGGINGFACE = "huggingface"
 _KINDS = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
 
 
-def ask(model: Model, config: Config, four_bits: bool) -> tuple[str, ...]:
+def ask(
+    model: Model, config: Config, *, four_bits: bool, quantization: str | None = None
+) -> tuple[str, ...]:
     """Request the missing facts, store the answers, and return a note for each query.
 
-    ``four_bits``: the model was published in a four-bit float format. Sends nothing offline, and
-    no request whose answer is stored and recent.
+    ``four_bits``: the model was published in a four-bit float format. ``quantization``: lists are
+    requested until one has it. Sends nothing offline, and no request whose answer is stored and
+    recent.
     """
     if config.offline:
         return ()
-    questions = _Questions(config, KeptAnswers.at(config.paths))
-    with questions:
-        if _needs_config(model):
-            questions.first_of(_released(model), questions.config)
-        questions.first_of(_gguf(model, four_bits), questions.files)
-    return tuple(questions.notes)
+    with HubQueries(config, KeptAnswers.at(config.paths)) as queries:
+        queries.about(model, four_bits=four_bits, quantization=quantization)
+    return tuple(queries.notes)
 
 
 def _needs_config(model: Model) -> bool:
@@ -82,81 +92,129 @@ def _repositories(variants: list[Variant]) -> list[tuple[str, str]]:
 
 
 @dataclass
-class _Questions:
-    """The questions of one plan: at most one client, one deadline for all of them."""
+class HubQueries:
+    """Queries with at most one client and one deadline (``total_s``) for all of them.
+
+    ``failed``: the hub did not answer one, so no more are sent. ``found``: answers with
+    facts, new or recent.
+    """
 
     settings: Config
     kept: KeptAnswers
+    total_s: float = TOTAL_S
     notes: list[str] = field(default_factory=list)
+    failed: bool = False
+    found: int = 0
     _hub: Hub | None = None
     _end: float = 0.0
-    _silent: bool = False  # the hub failed: no more queries
 
-    def __enter__(self) -> _Questions:
-        self._end = time.monotonic() + TOTAL_S
+    def __enter__(self) -> HubQueries:
+        self._end = time.monotonic() + self.total_s
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._hub is not None:
             self._hub.http.close()
 
-    def first_of(
-        self, repositories: list[tuple[str, str]], question: Callable[[str, str], bool]
+    @property
+    def ended(self) -> bool:
+        """Whether no more queries are sent: the hub failed, or the time is over."""
+        return self.failed or time.monotonic() > self._end
+
+    def about(self, model: Model, *, four_bits: bool, quantization: str | None = None) -> None:
+        """Query what the catalog lacks of a model: a config.json, one list of GGUF files."""
+        if _needs_config(model):
+            self._first_of(_released(model), self._config)
+
+        def has_files(source: str, repo: str) -> bool:
+            listed = self._files(source, repo)
+            return listed is not None and (quantization is None or _has(listed, quantization))
+
+        repositories = _gguf(model, four_bits)
+        if not repositories and model.task in CONVERTED_TASKS:
+            found = (self._conversions(*original) for original in _released(model)[:1])
+            repositories = [(HUGGINGFACE, repo) for repos in found for repo in repos]
+        self._first_of(repositories, has_files)
+
+    def _first_of(
+        self, repositories: list[tuple[str, str]], query: Callable[[str, str], bool]
     ) -> None:
-        """Ask about one repository after the other until one has the facts."""
+        """Query one repository after the other until one has the facts."""
         for source, repo in repositories[:_MOST_REPOSITORIES]:
-            if question(source, repo) or self._silent:
+            if query(source, repo) or self.ended:
                 return
 
-    def files(self, source: str, repo: str) -> bool:
-        """Whether the file list of a repository is known now."""
+    def _files(self, source: str, repo: str) -> FileList | None:
+        """The file list of a repository as it is known now; None without one."""
         last = self.kept.files(source, repo)
         if last is not None and is_fresh(last, datetime.now(timezone.utc)):
-            if last.files is not None:
-                self.notes.append(_of_before(last))
-            return last.files is not None
-        answer = self._answer(source, repo, _listed)
+            self.found += last.files is not None
+            return self._of_before(last)
+        answer = self._answer(source, repo, queries.file_list)
         if answer is None:
-            if last is not None and last.files is not None:
-                self.notes.append(_of_before(last))
-            return last is not None and last.files is not None
-        self.kept.keep_files(answer)
+            return self._of_before(last)
+        with contextlib.suppress(OSError):  # a full disk or a read-only home changes no plan
+            self.kept.keep_files(answer)
         if answer.files is None:
-            self.notes.append(
-                f"queried {self._host(source)}: {repo} does not exist there, or is private"
-            )
-            return False
+            self._note(source, f"{repo} does not exist there, or is private")
+            return None
         count = sum(file.path.endswith(".gguf") for file in answer.files)
-        self.notes.append(
-            f"queried {self._host(source)}: {repo} has {count} GGUF files{_commit(answer)}"
-        )
-        return True
+        self._note(source, f"{repo} has {count} GGUF files{_commit(answer)}")
+        self.found += 1
+        return answer
 
-    def config(self, source: str, repo: str) -> bool:
+    def _of_before(self, last: FileList | None) -> FileList | None:
+        if last is None or last.files is None:
+            return None
+        date = last.retrieved_at[:10]
+        self.notes.append(f"the files of {last.repo} are those of {date}{_commit(last)}")
+        return last
+
+    def _config(self, source: str, repo: str) -> bool:
         """Whether the config.json of a repository is known now."""
         last = self.kept.config(source, repo)
         if last is not None and is_fresh(last, datetime.now(timezone.utc)):
+            self.found += last.config is not None
             return last.config is not None
-        answer = self._answer(source, repo, _config)
+        answer = self._answer(source, repo, queries.config_file)
         if answer is None:
             return last is not None and last.config is not None
-        self.kept.keep_config(answer)
-        found = "read config.json of" if answer.config is not None else "no readable config.json in"
-        self.notes.append(f"queried {self._host(source)}: {found} {repo}")
-        return answer.config is not None
+        with contextlib.suppress(OSError):
+            self.kept.keep_config(answer)
+        readable = answer.config is not None
+        self._note(source, f"{'read' if readable else 'no readable'} config.json of {repo}")
+        self.found += readable
+        return readable
+
+    def _conversions(self, source: str, repo: str) -> tuple[str, ...]:
+        """GGUF repositories of a model for which the catalog has none."""
+        last = self.kept.conversions(source, repo)
+        if source != HUGGINGFACE or (last and is_fresh(last, datetime.now(timezone.utc))):
+            return last.repositories if last else ()
+        answer = self._answer(source, repo, _converted)
+        if answer is None:
+            return last.repositories if last else ()
+        with contextlib.suppress(OSError):
+            self.kept.keep_conversions(answer)
+        self._note(source, f"{len(answer.repositories)} GGUF repositories of {repo}")
+        return answer.repositories
 
     def _answer(
         self, source: str, repo: str, read: Callable[[Hub, Reference], _Answer]
     ) -> _Answer | None:
-        """The hub's answer; None if it failed, which ends the questions."""
-        if self._silent or time.monotonic() > self._end:
+        """The hub's answer; None if it failed. A hub that does not answer ends the queries."""
+        if self.ended:
             return None
         try:
             return read(self._connected(), Reference(_KINDS[source], repo))
         except ModelscanError as error:
-            self._silent = True
-            self.notes.append(f"queried {self._host(source)} about {repo}: {error.message}")
+            self.failed = not isinstance(error, RemoteError) or isinstance(error, HttpError)
+            host = self._host(source)
+            self.notes.append(f"queried {host} about {repo}: {error.message}")
             return None
+
+    def _note(self, source: str, text: str) -> None:
+        self.notes.append(f"queried {self._host(source)}: {text}")
 
     def _connected(self) -> Hub:
         if self._hub is None:
@@ -173,32 +231,16 @@ class _Questions:
         return host_of(settings.modelscope_endpoint if on_modelscope else settings.hf_endpoint)
 
 
-def _listed(hub: Hub, reference: Reference) -> FileList:
-    source, now = reference.kind.value, utc_now()
-    try:
-        info = hub.repo_info(reference)
-    except (UsageError, AuthError) as error:
-        if error.code not in _ABSENT:
-            raise
-        return FileList(source, reference.value, now)
-    return FileList(
-        source, reference.value, now, info.commit, info.gated, info.downloads, info.files,
-        info.files_complete,
-    )  # fmt: skip
+def _converted(hub: Hub, reference: Reference) -> Conversions:
+    """The conversions of known publishers first."""
+    found = queries.conversions(hub, reference)
+    ordered = sorted(found.repositories, key=lambda repo: repo.partition("/")[0] not in _FIRST)
+    return replace(found, repositories=tuple(ordered[:_MOST_REPOSITORIES]))
 
 
-def _config(hub: Hub, reference: Reference) -> ConfigFile:
-    source, now = reference.kind.value, utc_now()
-    try:
-        return ConfigFile(source, reference.value, now, hub.fetch_config(reference))
-    except (UsageError, AuthError) as error:
-        if error.code not in _ABSENT:
-            raise
-        return ConfigFile(source, reference.value, now)
-
-
-def _of_before(last: FileList) -> str:
-    return f"the files of {last.repo} are those of {last.retrieved_at[:10]}{_commit(last)}"
+def _has(listed: FileList, quantization: str) -> bool:
+    labels = (label for label, _ in gguf_sets(listed.files or ()))
+    return any(means(quantization, label, "gguf") for label in labels)
 
 
 def _commit(listed: FileList) -> str:

@@ -17,18 +17,24 @@ if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.model import Model, Variant
 
+    NamedArchitecture = tuple[str, Architecture]
+
 PACKAGED = "configs"  # the source of configs that are not the repository's own file
 COUNTED = ("user", "huggingface", "modelscope", "llmfit")  # sources of parameters
 
 
 def shape_of(
-    model: Model, variant: Variant, read: Callable[[], Architecture] | None = None
+    model: Model,
+    variant: Variant,
+    read: Callable[[], Architecture] | None = None,
+    sibling: Callable[[], NamedArchitecture | None] | None = None,
 ) -> ModelShape:
     """The shape of one variant: from its architecture if known, else from the parameter count.
 
-    ``read`` returns the architecture of the model's own config, which variants share.
+    ``read`` returns the architecture of the model's own config, which variants share; ``sibling``
+    id and architecture of a model of its series.
     """
-    shape = _text_shape(model, variant, read)
+    shape = _text_shape(model, variant, read, sibling)
     sizes = [file.size_bytes or 0 for file in variant.files if is_projector(file.path)]
     if not sizes or variant.format != "gguf":
         return shape
@@ -36,7 +42,10 @@ def shape_of(
 
 
 def _text_shape(
-    model: Model, variant: Variant, read: Callable[[], Architecture] | None
+    model: Model,
+    variant: Variant,
+    read: Callable[[], Architecture] | None,
+    sibling: Callable[[], NamedArchitecture | None] | None,
 ) -> ModelShape:
     if model.architecture is not None:
         try:
@@ -65,6 +74,7 @@ def _text_shape(
         file_format=variant.format,
         quantization=label(variant.quantization),
         weight_bytes=variant.weight_bytes,
+        sibling=sibling() if sibling else None,
     )
 
 

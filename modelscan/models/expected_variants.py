@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Formats with experts or matrices in four-bit floats: converters keep those as they are, so every
 # GGUF file of such a model has about the size of MXFP4.
 FOUR_BIT_FLOATS = ("MXFP4", "NVFP4")
-_TASKS = (None, "chat", "embedding", "rerank")  # llama.cpp runs no others
+CONVERTED_TASKS = (None, "chat", "embedding", "rerank")  # llama.cpp runs no others
 
 
 def with_expected(model: Model, variants: Sequence[Variant], original: str) -> tuple[Variant, ...]:
@@ -31,7 +31,7 @@ def with_expected(model: Model, variants: Sequence[Variant], original: str) -> t
     """
     sized = model.parameters or model.architecture is not None
     whole = any(v.listing == "whole" for v in variants)
-    if whole or not sized or model.task not in _TASKS:
+    if whole or not sized or model.task not in CONVERTED_TASKS:
         return tuple(variants)
     by_repo: dict[tuple[str, str], list[Variant]] = {}
     for variant in variants:
@@ -61,6 +61,7 @@ def _missing(model: Model, known: Sequence[Variant], original: str) -> Iterator[
                 files=tuple(WeightFile(path, None) for path in paths),
                 weight_bytes=None,
                 listing="expected",
+                listed_at=None,
             )
 
 

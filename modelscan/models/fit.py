@@ -61,7 +61,7 @@ def _planned(plan: Plan, inventory: Inventory) -> Fit:
     gpus = tuple(gpu for gpu in inventory.gpus if gpu.index in plan.gpus)
     free = available_bytes(gpus, inventory)
     where = device_label(gpus) if gpus else "the CPU"
-    if plan.offload == "partial":
+    if plan.offload == "partial" or plan.estimate.total_bytes > free:  # a part is on the host
         free, where = free + host_free(inventory), f"{where} and host memory"
     speed = plan.estimate.speed
     return Fit(

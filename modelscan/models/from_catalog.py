@@ -12,12 +12,14 @@ from modelscan.formats.gguf_naming import labels_four_bit_floats
 from modelscan.formats.quantization import bits_per_weight, canonical, means
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
+from modelscan.memory.quantization_mix import dynamic_range
 from modelscan.models.catalog_shape import own_config, shape_of, stated_quantization
 from modelscan.models.expected_variants import FOUR_BIT_FLOATS, unconfirmed, with_expected
 from modelscan.models.quantization_quality import quality
+from modelscan.models.siblings import sibling_of
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import Architecture
+    from modelscan.core.architecture import ModelShape
     from modelscan.core.model import Model, Variant
     from modelscan.core.workload import Workload
     from modelscan.state.config import Config
@@ -63,15 +65,17 @@ def from_model(
             id=model.id, name=model.name, task=model.task or "chat", candidates=(), model=model,
             closed=True, alternatives=_open_models_like(model, config),
         )  # fmt: skip
-    from modelscan.models.hub_facts import with_hub_facts
+    from modelscan.models.hub_facts import searched, with_hub_facts
 
     notes: tuple[str, ...] = ()
     if ask and not config.offline:
         from modelscan.models.ask_hub import ask as ask_hub
 
-        notes = ask_hub(model, config, canonical(_original(model)) in FOUR_BIT_FLOATS)
+        four_bits = canonical(original_format(model)) in FOUR_BIT_FLOATS
+        wish = _gguf_wish(model, workload.quantization)
+        notes = ask_hub(model, config, four_bits=four_bits, quantization=wish)
     model = with_hub_facts(model, config.paths)
-    original = _original(model)
+    original = original_format(model)
     source = workload.source or config.source
     variants = _from_source(model.variants, source, explicit=workload.source is not None)
     labelled = [_labelled(variant, original) for variant in variants]
@@ -83,22 +87,37 @@ def from_model(
         if v.weight_bytes or model.parameters or v.parameters or model.architecture
     ]
     read = functools.cache(lambda: architecture_from_config(own_config(model)))
+    sibling = functools.cache(lambda: sibling_of(model, config.paths))
+
+    def shape(variant: Variant) -> ModelShape:
+        return shape_of(model, variant, read, sibling)
+
     return ResolvedModel(
         id=model.id,
         name=model.name,
         task=model.task or "chat",
         candidates=tuple(
-            _candidate(model, variant, original, read, _publisher(variant, model.variants))
+            _candidate(model, variant, original, shape, _publisher(variant, model.variants))
             for variant in sized
         ),
         model=model,
         notes=notes,
+        unsearched=not any(v.format == "gguf" for v in variants)
+        and not searched(model, config.paths),
         unlisted=_unlisted(labelled, chosen, workload.quantization),
         unsized=_repositories(v for v in chosen if v not in sized),
         other_formats=tuple(
             dict.fromkeys(v.format for v in labelled if v.format not in ENGINE_FORMATS)
         ),
     )
+
+
+def _gguf_wish(model: Model, quantization: str | None) -> str | None:
+    """The requested format, unless weights of another kind have it."""
+    others = (v for v in model.variants if v.format != "gguf")
+    if quantization is None or any(means(quantization, v.quantization, v.format) for v in others):
+        return None
+    return quantization
 
 
 def _unlisted(
@@ -130,7 +149,7 @@ def _candidate(
     model: Model,
     variant: Variant,
     original: str,
-    read: Callable[[], Architecture],
+    shape: Callable[[Variant], ModelShape],
     publisher: Publisher,
 ) -> Candidate:
     """A variant whose shape is computed when the planner first reads it."""
@@ -139,14 +158,13 @@ def _candidate(
     floor = variant.weight_bytes
     if floor is None and parameters and bits:
         share = _SMALL_FLOOR_SHARE if parameters < _SMALL_PARAMETERS else _FLOOR_SHARE
-        floor = int(share * parameters * bits / 8)
+        low, _, _ = dynamic_range(variant.quantization or "") or (1.0, 1.0, 1.0)
+        floor = int(share * low * parameters * bits / 8)
     format_quality = quality(variant.quantization, original)
-    return Candidate(
-        variant, lambda: shape_of(model, variant, read), format_quality, floor, publisher
-    )
+    return Candidate(variant, lambda: shape(variant), format_quality, floor, publisher)
 
 
-def _original(model: Model) -> str:
+def original_format(model: Model) -> str:
     """The format the model was published in.
 
     Its own config states it (FP8, MXFP4); else that of its makers' main repository, if that

@@ -29,7 +29,26 @@ def with_hub_facts(model: Model, paths: Paths) -> Model:
     kept = KeptAnswers.at(paths)
     if not kept.folder.is_dir():
         return model
+    model = _with_conversions(model, kept)
     return _with_config(replace(model, variants=tuple(_variants(model, kept))), kept)
+
+
+def searched(model: Model, paths: Paths) -> bool:
+    """Whether a hub was queried for the GGUF repositories of a model."""
+    kept = KeptAnswers.at(paths)
+    return any(kept.conversions("huggingface", repo) is not None for repo in model.repos[:1])
+
+
+def _with_conversions(model: Model, kept: KeptAnswers) -> Model:
+    """The GGUF repositories that a hub listed for a model, where the catalog has none."""
+    if any(variant.format == "gguf" for variant in model.variants):
+        return model
+    for repo in model.repos[:1]:
+        found = kept.conversions("huggingface", repo)
+        names = found.repositories if found else ()
+        added = (Variant(name, "gguf", None, link_reason=f"{repo} is its base") for name in names)
+        return replace(model, variants=(*model.variants, *added))
+    return model
 
 
 def _variants(model: Model, kept: KeptAnswers) -> Iterator[Variant]:
@@ -64,6 +83,7 @@ def _listed(listed: FileList, known: Variant) -> Iterator[Variant]:
                 link_reason=known.link_reason,
                 modelscope_repo=known.modelscope_repo,
                 listing="whole" if listed.complete else None,
+                listed_at=listed.retrieved_at,
             )
 
 

@@ -1,8 +1,9 @@
 """The estimated shape of a model with only a known number of parameters; its estimates are ranges.
 
-Depth and width follow the parameter count as they do in published dense models with grouped-query
-attention; the cache is the least certain part. The architecture is marked unknown, so that every
-estimate has basis "range" and a warning.
+With a model of the same series, its layers are the likeliest ones. Else depth and width follow the
+parameter count as they do in published models with grouped-query attention, dense or with experts.
+The cache is the least certain part: the upper end of a range has a full one in every layer. The
+architecture is marked unknown, so that every estimate has basis "range" and a warning.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from modelscan.core.architecture import (
+    FULL_CACHE,
     Architecture,
     Attention,
+    Experts,
     Layer,
     ModelShape,
     Tensor,
@@ -55,6 +58,9 @@ _TYPICAL = (
     _Typical(405e9, 126, 16384, 128, 8, 128, 53248),
 )
 _VOCABULARY = 151_936
+_MOE_SHARE = 0.7  # of the parameters: fewer are active in a mixture of experts
+_EXPERTS, _ACTIVE_EXPERTS, _LEAST_WIDTH = 128, 8, 64
+_CACHE_BYTES = 2  # of a cached value
 
 
 def shape_by_parameters(
@@ -65,12 +71,19 @@ def shape_by_parameters(
     file_format: str,
     quantization: str | None,
     weight_bytes: int | None,
+    sibling: tuple[str, Architecture] | None = None,
 ) -> ModelShape:
-    """An estimated shape, with bytes from the files' size or from parameters x bits per weight."""
+    """An estimated shape, with bytes from the files' size or from parameters x bits per weight.
+
+    ``sibling``: id and architecture of a model of the series.
+    """
     like = _like(parameters, active_parameters)
     bits = bits_per_weight(quantization) or 16.0
     total = weight_bytes or round(parameters * bits / 8)
-    base = _reference(like, file_format, quantization)
+    guessed = (
+        _of_sibling(*sibling, like) if sibling else _typical(like, parameters, active_parameters)
+    )
+    base = _reference(guessed, file_format, quantization)
     scale = total / max(1, base.weights.total_bytes)
     low, high = _spread(quantization) if weight_bytes is None else (1.0, 1.0)
     known_weights = replace(
@@ -106,16 +119,15 @@ def _like(parameters: int, active: int | None) -> _Typical:
     return min(_TYPICAL, key=lambda row: abs(row.parameters - size))
 
 
-@functools.lru_cache(maxsize=128)
-def _reference(like: _Typical, file_format: str, quantization: str | None) -> ModelShape:
-    """The typical model itself in this format: computed once, then scaled."""
-    architecture = _architecture(like)
+def _reference(
+    architecture: Architecture, file_format: str, quantization: str | None
+) -> ModelShape:
+    """The guessed architecture in this format, before it is scaled to the model's bytes."""
     bits = bits_per_weight(quantization) or 16.0
     if file_format == "gguf":
         return _gguf(architecture, quantization or "Q4_K_M")
     form = _form(quantization if bits < 16 else None)
-    counts = weights.FileCounts(weight_bytes=round(like.parameters * bits / 8))
-    computed = weights.from_architecture(architecture, form, 0, counts)
+    computed = weights.from_architecture(architecture, form, 0, weights.FileCounts())
     return ModelShape(architecture, computed, file_format, quantization)
 
 
@@ -140,22 +152,51 @@ def _form(quantization: str | None) -> WeightFormat:
         return weight_format(None, None, None, None)
 
 
-def _architecture(like: _Typical) -> Architecture:
+@functools.lru_cache(maxsize=256)
+def _typical(like: _Typical, parameters: int, active: int | None) -> Architecture:
+    """A published model's sizes; with experts where only a part of the parameters is active."""
+    if active and active < _MOE_SHARE * parameters:
+        return _with_experts(like, parameters)
     layer = Layer(
         Attention.FULL, heads=like.heads, kv_heads=like.kv_heads, key_length=like.head_length,
         value_length=like.head_length, feed_forward=like.feed_forward,
     )  # fmt: skip
+    what = f"a dense model of {format_count(like.parameters)} parameters"
+    return _unknown("llama", (layer,) * like.layers, like.hidden, what)
+
+
+def _with_experts(like: _Typical, parameters: int) -> Architecture:
+    layer = Layer(
+        Attention.FULL, heads=like.heads, kv_heads=like.kv_heads, key_length=like.head_length,
+        value_length=like.head_length, moe=True,
+    )  # fmt: skip
+    attention = 2 * like.hidden * like.head_length * (like.heads + like.kv_heads)
+    rest = parameters - 2 * like.hidden * _VOCABULARY - like.layers * attention
+    width = max(_LEAST_WIDTH, round(rest / (3 * like.hidden * like.layers * _EXPERTS)))
+    what = f"a mixture of {_EXPERTS} experts of {format_count(parameters)} parameters"
+    made = _unknown("qwen3_moe", (layer,) * like.layers, like.hidden, what)
+    return replace(made, experts=Experts(_EXPERTS, _ACTIVE_EXPERTS, width))
+
+
+def _of_sibling(name: str, sibling: Architecture, like: _Typical) -> Architecture:
+    """The layers of a model of the series; a full cache in every layer is the upper end."""
+    full = 2 * like.layers * like.kv_heads * like.head_length * _CACHE_BYTES
+    note = f"the architecture is not known: sized like {name}, the estimate is a range"
+    return replace(
+        sibling, known=False, quantization=None, notes=(note,),
+        extra={**sibling.extra, FULL_CACHE: full},
+    )  # fmt: skip
+
+
+def _unknown(name: str, layers: tuple[Layer, ...], hidden: int, what: str) -> Architecture:
     return Architecture(
-        name="llama",
-        layers=(layer,) * like.layers,
-        hidden=like.hidden,
+        name=name,
+        layers=layers,
+        hidden=hidden,
         vocabulary=_VOCABULARY,
         context_tokens=None,
         known=False,
-        notes=(
-            f"the architecture is not known: sized as a dense model of "
-            f"{format_count(like.parameters)} parameters, the estimate is a range",
-        ),
+        notes=(f"the architecture is not known: sized as {what}, the estimate is a range",),
     )
 
 

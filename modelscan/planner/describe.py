@@ -165,17 +165,20 @@ def _loss(candidate: object) -> float:
 
 
 def _files(fitting: FittingOption) -> list[str]:
-    """What is not known of the files: their names and sizes, where no list was read."""
+    """How old the list of the files is, and what is not known of their names and sizes."""
     candidate = fitting.option.candidate
     variant, weights = candidate.variant, candidate.shape.weights
-    if variant.format != "gguf" or variant.weight_bytes or variant.source == "local_path":
+    if variant.format != "gguf" or variant.source == "local_path":
         return []
+    date = (variant.listed_at or "")[:10]
+    if variant.weight_bytes:
+        return [f"the files of {variant.repo} as listed on {date}"] if date else []
     size = format_bytes(weights.total_bytes)
     if weights.low_bytes is not None and weights.high_bytes is not None:
         size = f"{format_bytes(weights.low_bytes)} to {format_bytes(weights.high_bytes)}"
     computed = f"the size of {variant.quantization} ({size}) is computed from the model's sizes"
     if variant.listing != "expected":
-        return [computed]
+        return [f"{computed}; its name is listed as of {date}" if date else computed]
     name = f"the name {variant.files[0].path} is" if variant.files else "that it has this format is"
     return [f"{computed}; the files of {variant.repo} are not known here: {name} expected"]
 

@@ -18,6 +18,7 @@ from modelscan.planner.feasibility import available_bytes, free_bytes
 if TYPE_CHECKING:
     from modelscan.planner.context import PlanningContext
 
+_USUAL_BITS, _SMALL_BITS = 4.9, 6.0  # per weight: Q4_K_M, and what counts as quantized
 _FEWEST_BITS = 2.0  # per weight: formats below it are used only if requested by name
 
 
@@ -120,16 +121,30 @@ def unlisted_may_fit(model: ResolvedModel, case: PlanningContext) -> bool:
     Only a certain excess is excluded: every parameter at two bits (or at the bits of the requested
     format) against all memory of GPUs and host.
     """
+    return bool(model.unlisted) and _gguf_may_fit(model, case, _FEWEST_BITS)
+
+
+def conversion_may_fit(model: ResolvedModel, case: PlanningContext) -> bool:
+    """Whether a GGUF conversion that no source lists may be in the requested format (else in four
+    bits), and fit.
+    """
+    if not model.unsearched or not parameters_of(model):
+        return False
+    sizes = (bits_per_weight(c.variant.quantization) or 16.0 for c in model.candidates)
+    return min(sizes, default=16.0) > _SMALL_BITS and _gguf_may_fit(model, case, _USUAL_BITS)
+
+
+def _gguf_may_fit(model: ResolvedModel, case: PlanningContext, usual_bits: float) -> bool:
     wishes, engines = case.wishes, case.machine.engines
     loads = any(engine(e.name).runs_gguf and wishes.backend in (None, e.name) for e in engines)
-    if not model.unlisted or not loads or not engine_for("gguf").task_support(case.task):
+    if not loads or not engine_for("gguf").task_support(case.task):
         return False
     quantization = wishes.quantization
     if quantization is not None and not any(
         means(quantization, name, "gguf") for name in FILE_TYPES.values()
     ):
         return False
-    bits = bits_per_weight(quantization) or _FEWEST_BITS
+    bits = bits_per_weight(quantization) or usual_bits
     least = (parameters_of(model) or 0) * bits / 8
     room = available_bytes((), case.inventory) + sum(map(free_bytes, case.inventory.gpus))
     return least <= room

@@ -54,6 +54,11 @@ def unknown_facts(
             Missing("file_list", repo, f"{repo} has GGUF files whose names are not known here",
                     f"modelscan plan hf:{repo}")
         )  # fmt: skip
+    if refuse.conversion_may_fit(model, case):
+        gaps.append(
+            Missing("repository", model.id, f"no 4-bit weights of {model.id} are known here, and "
+                    "some may fit: a hub lists them", f"modelscan plan {model.id}")
+        )  # fmt: skip
     for repo in (*model.unsized, *run.unsized)[: 0 if run.misses else 1]:
         gaps.append(
             Missing("size", repo, f"the size of {repo} is not known", f"modelscan plan hf:{repo}")

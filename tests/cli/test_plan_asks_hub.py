@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -114,3 +115,68 @@ def test_info_and_plan_answer_alike(run_in_process: Cli, hub: FakeHub) -> None:
     (listed,) = [v for v in info["variants"] if v["listing"] == "whole"]
     assert listed["weight_bytes"] == BYTES
     assert len(hub.log) == 1
+
+
+def test_a_requested_quantization_is_looked_for_in_other_lists(
+    run_in_process: Cli, hub: FakeHub
+) -> None:
+    name = "Llama-3.2-1B-Instruct"
+    hub.add(f"unsloth/{name}-GGUF", {f"{name}-Q4_K_M.gguf": File(b"GGUF", 807_694_464)})
+    hub.add(f"bartowski/{name}-GGUF", {f"{name}-IQ3_M.gguf": File(b"GGUF", 657_289_344)})
+    wish = ("llama-3.2-1b-instruct", *SMALL_CARD, "--quantization", "IQ3_M")
+    plan = plan_of(run_in_process, *wish)["plan"]
+    assert (plan["repo"], plan["files"]) == (f"bartowski/{name}-GGUF", [f"{name}-IQ3_M.gguf"])
+    absent = plan_of(run_in_process, *wish[:-1], "IQ2_M", code=3)
+    assert "no IQ2_M weights" in absent["reasons"][0] and "IQ3_M (gguf)" in absent["reasons"][0]
+
+
+def test_sync_lists_the_files_of_the_most_used_models(run_in_process: Cli, hub: FakeHub) -> None:
+    hub.add("Qwen/Qwen3-0.6B", {"config.json": b"{}"}, tags=["text-generation"], downloads=10**9)
+    listing = {f"Qwen3-0.6B-{label}.gguf": File(b"GGUF", 700_000_000) for label in ("Q8_0",)}
+    hub.add("unsloth/Qwen3-0.6B-GGUF", listing)
+    done = run_in_process("catalog", "sync", "--source", "huggingface", "--json")
+    assert done.code == 0
+    asked = len(hub.log)
+    offline = run_in_process("--offline", "catalog", "info", "qwen3-0.6b", *SMALL_CARD, "--json")
+    listed = [v for v in offline.json["variants"] if v["listing"] == "whole"]
+    assert [v["weight_bytes"] for v in listed] == [700_000_000]
+    run_in_process("catalog", "sync", "--source", "huggingface")
+    again = [seen.path for seen in hub.log[asked:]]
+    assert not any("Qwen3-0.6B" in path for path in again)
+
+
+def test_conversions_are_looked_up_where_none_is_known(run_in_process: Cli, hub: FakeHub) -> None:
+    wish = ("sarvam-30b", "--gpu", "RTX 4090")
+    offline = plan_of(run_in_process, "--offline", *wish, code=3)
+    assert offline["verdict"] == "unknown"
+    assert offline["missing"][0]["command"] == "modelscan plan sarvam/sarvam-30b"
+    name = "bartowski/sarvamai_sarvam-30b-GGUF"
+    hub.add(name, {"sarvamai_sarvam-30b-Q4_K_M.gguf": File(b"GGUF", 19_500_000_000)},
+            tags=["base_model:quantized:sarvamai/sarvam-30b"])  # fmt: skip
+    answer = plan_of(run_in_process, *wish)
+    assert (answer["plan"]["repo"], answer["plan"]["quantization"]) == (name, "Q4_K_M")
+    assert "1 GGUF repositories of sarvamai/sarvam-30b" in reasons(answer)
+    asked = len(hub.log)
+    again = plan_of(run_in_process, "--offline", *wish)
+    assert again["plan"]["files"] == answer["plan"]["files"]
+    assert len(hub.log) == asked
+
+
+def test_config_json_is_read_where_no_architecture_is_known(
+    run_in_process: Cli, hub: FakeHub
+) -> None:
+    config = {
+        "model_type": "qwen3", "num_hidden_layers": 36, "hidden_size": 4096, "head_dim": 128,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 12288,
+        "vocab_size": 151936, "max_position_embeddings": 40960,
+    }  # fmt: skip
+    hub.add("ornith-ai/Ornith-1.0-9B", {"config.json": json.dumps(config).encode()})
+    hub.add("deepreinforce-ai/Ornith-1.0-9B", {"config.json": json.dumps(config).encode()})
+    before = plan_of(run_in_process, "--offline", "ornith-1.0-9b", "--gpu", "RTX 4090")
+    assert before["plan"]["estimate"]["basis"] == "range"
+    plan = plan_of(run_in_process, "ornith-1.0-9b", "--gpu", "RTX 4090")["plan"]
+    assert plan["estimate"]["basis"] == "computed"
+    assert "read config.json of" in "\n".join(plan["reasons"])
+    info = run_in_process("--offline", "catalog", "info", "ornith-1.0-9b", "--json").json
+    assert info["architecture"]["num_hidden_layers"] == 36
+    assert info["provenance"]["architecture"]["source"].startswith("huggingface (")

@@ -32,7 +32,12 @@ def variants_of(group: RecordGroup) -> tuple[Variant, ...]:
         for variant in (*member.record.variants, *_of_recipes(member)):
             label = variant.quantization or labels.get(variant.repo.lower())
             reason = variant.link_reason or member.reason
-            labelled = replace(variant, quantization=label, link_reason=reason)
+            labelled = replace(
+                variant,
+                quantization=label,
+                link_reason=reason,
+                listed_at=variant.listed_at or (member.retrieved_at if variant.files else None),
+            )
             ranked_variants[_identity(labelled)].append((rank, labelled))
     _drop_unnamed(ranked_variants)
     merged = [_merged([v for _, v in sorted(vs, key=_rank)]) for vs in ranked_variants.values()]
