@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.catalog.index.current import open_index
-from modelscan.catalog.search.query import Query, Row, search
+from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query, Row
 from modelscan.core.errors import ModelscanError
 from modelscan.core.verdict import Verdict
 from modelscan.models.decide import decide_here

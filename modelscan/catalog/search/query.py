@@ -9,7 +9,7 @@ tiers of ``match``. If nothing matches, words are corrected by one typo, then on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from modelscan.catalog.index.layout import NameKind
 from modelscan.catalog.index.search_words import (
@@ -22,14 +22,13 @@ from modelscan.catalog.index.search_words import (
 )
 from modelscan.catalog.search.filters import bounds, flags, marks, passes
 from modelscan.catalog.search.match import anywhere, tiers
+from modelscan.catalog.search.types import Query, Row, SearchPage, unfiltered
 from modelscan.catalog.search.use_cases import USE_CASES, for_use, order_by, ranked
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
-    from modelscan.catalog.search.use_cases import Score
 
 _FEW, _MANY_MORE = 3, 10  # fewer matches may be a typo, if its correction has this many times more
-SORTS = ("relevance", "release", "params", "context", "downloads")
 _ORDER = {  # sort -> column of the narrow table; descending puts unknown last
     "release": "release", "params": "parameters", "context": "context", "downloads": "downloads",
 }  # fmt: skip
@@ -49,80 +48,6 @@ _FIELDS = (
 )  # fmt: skip
 _BOOLEANS = ("open_weights", "tools", "reasoning", "vision")
 _LISTS = ("modalities", "sources")
-
-
-class Query(NamedTuple):
-    """A search. A filter never matches a model for which the fact is unknown."""
-
-    text: str = ""
-    open_weights: bool | None = None
-    source: str | None = None
-    family: str | None = None
-    license: str | None = None
-    modalities: tuple[str, ...] = ()
-    task: str | None = None
-    tools: bool = False
-    reasoning: bool = False
-    vision: bool = False
-    min_context_tokens: int | None = None
-    max_memory_bytes: int | None = None
-    max_parameters: int | None = None
-    use: str | None = None  # a name in USE_CASES: filters and ranks
-    sort: str = "relevance"
-    limit: int | None = 20
-    offset: int = 0
-
-
-class Row(NamedTuple):
-    """A model in a list: the columns of the narrow table.
-
-    ``memory_bytes``: the minimum memory to run it, ``memory_for``: with which weights,
-    ``memory_basis``: computed from files, parameters or an estimate.
-    """
-
-    row: int
-    id: str
-    name: str
-    family: str | None
-    license: str | None
-    task: str | None
-    lab: str | None
-    open_weights: bool | None
-    parameters: int | None
-    active_parameters: int | None
-    context_tokens: int | None
-    release_date: str | None
-    downloads: int | None
-    tools: bool | None
-    reasoning: bool | None
-    vision: bool | None
-    modalities: tuple[str, ...] | None  # None = unknown
-    memory_bytes: int | None
-    memory_for: str | None
-    memory_basis: str | None
-    sources: tuple[str, ...]
-    providers: int
-    variants: int
-    score: Score | None = None  # the public score that placed it in a list for a use
-
-
-class SearchPage(NamedTuple):
-    """A page of results.
-
-    ``total`` is the number of matches, ``rows`` the requested page. ``corrected`` is the query that
-    was used instead of one without matches. ``without_filters``: the number of models that match
-    the text if none of them passes the filters.
-    """
-
-    total: int
-    rows: tuple[Row, ...] = ()
-    corrected: str | None = None
-    without_filters: int | None = None
-
-
-def unfiltered(query: Query) -> Query:
-    """The query with only its text, order and page."""
-    return Query(query.text, use=query.use, sort=query.sort, limit=query.limit, offset=query.offset)
 
 
 def search(index: Index, query: Query) -> SearchPage:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from modelscan.catalog.index.read import Index
-    from modelscan.catalog.search.query import Query
+    from modelscan.catalog.index.read import Index, Score
+    from modelscan.catalog.search.types import Query
 
 GENERAL = ("Artificial Analysis Intelligence Index", "LiveBench")
 # Parameters from which a model is of a larger class; classes are compared, not sizes.
@@ -76,7 +76,7 @@ def for_use(query: Query) -> Query:
     use = USE_CASES.get(query.use)
     if use is None:
         raise UsageError(
-            f"there is no use '{query.use}': the uses are {', '.join(USE_CASES)}",
+            f"'{query.use}' is not a use: the uses are {', '.join(USE_CASES)}",
             hint="modelscan catalog search --for chat",
             code="unknown_use",
         )
@@ -94,15 +94,6 @@ def order_by(use: UseCase) -> str:
     size_class = " + ".join(f"(COALESCE(f.parameters, 0) >= {size})" for size in CLASS_SIZES)
     context = "f.context DESC, " if use.by_context else ""
     return f"{context}{size_class} DESC, f.release DESC, f.rowid"
-
-
-class Score(NamedTuple):
-    """A public score: benchmark, value, the day it was published or read, and the publisher."""
-
-    name: str
-    value: float
-    date: str | None
-    source: str | None
 
 
 def ranked(index: Index, use: UseCase, numbers: Sequence[int]) -> list[tuple[int, Score | None]]:
