@@ -16,7 +16,7 @@ def snapshot() -> SourceSnapshot:
     listed |= dict.fromkeys(known.known_repositories_of_unknown_format, "unknown")
     return SourceSnapshot(
         source=SOURCE,
-        retrieved_at=None,
+        retrieved_at=known.reviewed,
         records=tuple(_record(repo, form) for repo, form in sorted(listed.items())),
         origin="catalogs/aliases.yaml",
         licence="Apache-2.0",

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from modelscan.catalog.answers import LeftOutReason
+from modelscan.catalog.search.lookup import load_model
 from modelscan.core.errors import ModelscanError
 from modelscan.core.fit import Fit
 from modelscan.core.verdict import Verdict
@@ -102,7 +103,7 @@ def fitting(
         if not row.variants:  # no weights to plan
             counts[LeftOutReason.NOTHING_KNOWN] += 1
             continue
-        fit = fit_of(index.model(row.row), machine, config, brief=True)
+        fit = fit_of(load_model(index, row.row), machine, config, brief=True)
         if fit.verdict is Verdict.FITS:
             yield row, fit
         else:

@@ -12,7 +12,7 @@ from modelscan.formats.gguf_naming import labels_four_bit_floats
 from modelscan.formats.quantization import bits_per_weight, canonical, means
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
-from modelscan.models.catalog_shape import shape_of, stated_quantization
+from modelscan.models.catalog_shape import own_config, shape_of, stated_quantization
 from modelscan.models.expected_variants import FOUR_BIT_FLOATS, unconfirmed, with_expected
 from modelscan.models.quantization_quality import quality
 
@@ -82,7 +82,7 @@ def from_model(
         for v in chosen
         if v.weight_bytes or model.parameters or v.parameters or model.architecture
     ]
-    read = functools.cache(lambda: architecture_from_config(model.architecture or {}))
+    read = functools.cache(lambda: architecture_from_config(own_config(model)))
     return ResolvedModel(
         id=model.id,
         name=model.name,

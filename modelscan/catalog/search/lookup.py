@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -190,7 +191,9 @@ def ambiguous(text: str, candidates: list[str], total: int) -> UsageError:
     more = f" and {total - len(candidates)} more" if total > len(candidates) else ""
     return UsageError(
         f"'{text}' matches {total} models: {', '.join(candidates)}{more}",
-        hint=f"modelscan catalog info {candidates[0]}",
+        hint=f"modelscan catalog search {shlex.quote(text)}"
+        if more
+        else f"modelscan catalog info {candidates[0]}",
         code="ambiguous_model",
         details={"candidates": candidates, "total": total},
     )
