@@ -25,7 +25,8 @@ from modelscan.catalog.index.layout import bundled_index
 from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.write import build
 from modelscan.catalog.merge.models import merge
-from modelscan.catalog.search.query import Query, search
+from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query
 from modelscan.catalog.sources.bundled import bundled_snapshots
 from modelscan.core.model import Model
 from modelscan.core.units import GIB

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, replace
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.read import Index
 from modelscan.catalog.search.lookup import load_model
-from modelscan.catalog.search.query import Query, search
+from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.machine import simulated_machine
 from modelscan.core.plan import Plan, ResolvedModel

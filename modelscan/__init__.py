@@ -34,7 +34,7 @@ _HOMES = {
     "OfflineError": _ERRORS,
     "RemoteError": _ERRORS,
     "UsageError": _ERRORS,
-    "Query": "modelscan.catalog.search.model_query",
+    "Query": "modelscan.catalog.search.types",
     "Request": "modelscan.targets.request",
     "Workload": "modelscan.core.workload",
     "Workspace": "modelscan.api",

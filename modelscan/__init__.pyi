@@ -1,5 +1,5 @@
 from modelscan.api import Workspace as Workspace
-from modelscan.catalog.search.model_query import Query as Query
+from modelscan.catalog.search.types import Query as Query
 from modelscan.core.errors import AuthError as AuthError
 from modelscan.core.errors import ModelscanError as ModelscanError
 from modelscan.core.errors import NotDeployableError as NotDeployableError

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from modelscan.catalog.find_passport import PassportAnswer
     from modelscan.catalog.refresh import SyncAnswer
-    from modelscan.catalog.search.model_query import Query
+    from modelscan.catalog.search.types import Query
     from modelscan.catalog.source_states import SourcesAnswer
     from modelscan.core.deployment import Deployment
     from modelscan.core.estimate import Estimate
@@ -99,7 +99,7 @@ class Workspace:
         fit. ``progress`` receives the id of each model that is planned. Raises UsageError for an
         unknown source, RemoteError where a hub fails.
         """
-        from modelscan.catalog.search.model_query import Query
+        from modelscan.catalog.search.types import Query
         from modelscan.models.pages import find_page
 
         query = Query(text=query) if isinstance(query, str) else query

@@ -16,16 +16,8 @@ def snapshot() -> SourceSnapshot:
     listed |= dict.fromkeys(known.known_repositories_of_unknown_format, "unknown")
     return SourceSnapshot(
         source=SOURCE,
-        retrieved_at=None,
-        records=tuple(
-            sorted(
-                [
-                    *(_record(repo, form) for repo, form in listed.items()),
-                    *(_conversion(*item) for item in known.known_conversions.items()),
-                ],
-                key=lambda record: record.key,
-            )
-        ),
+        retrieved_at=known.reviewed,
+        records=tuple(_record(repo, form) for repo, form in sorted(listed.items())),
         origin="catalogs/aliases.yaml",
         licence="Apache-2.0",
     )

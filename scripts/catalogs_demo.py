@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from modelscan.catalog.curated import curated
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.catalog.search.lookup import DEMO_FILE
 from modelscan.core.model import Variant, WeightFile
@@ -48,7 +49,7 @@ def snapshot() -> SourceSnapshot:
     )
     return SourceSnapshot(
         source=DEMO_SOURCE,
-        retrieved_at=None,
+        retrieved_at=curated().reviewed,
         records=(record,),
         origin="examples/" + DEMO_FILE,
         licence="Apache-2.0",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from modelscan.catalog.search.model_query import Row
+    from modelscan.catalog.search.types import Row
 
 
 class LeftOutReason(str, enum.Enum):

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 from modelscan.catalog.answers import LeftOutReason, SearchAnswer, entry, groups
 from modelscan.catalog.index.current import open_index
-from modelscan.catalog.search.model_query import Query, Row
-from modelscan.catalog.search.query import SearchPage
 from modelscan.catalog.search.query import search as find
+from modelscan.catalog.search.types import Query, Row, SearchPage
 from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
 

@@ -19,6 +19,7 @@ _JOINTS = re.compile(r"[-_ ]")  # ai21-labs is ai21labs
 class Curated:
     """Curated facts that no rule can derive. All keys are in lower case."""
 
+    reviewed: str | None = None  # RFC 3339 UTC
     orgs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> its organizations
     labs: Mapping[str, str] = field(default_factory=dict)  # any name of a lab -> lab
     converters: frozenset[str] = frozenset()
@@ -60,6 +61,7 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
         for name in (lab, *entry.get("orgs", ()), *entry.get("names", ())):
             labs[name.lower()] = lab
     return Curated(
+        reviewed=data.get("reviewed"),
         orgs=orgs,
         labs=labs,
         converters=frozenset(o.lower() for o in data.get("converters", ())),

@@ -19,7 +19,7 @@ from modelscan.planner.feasibility import available_bytes, host_free
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
-    from modelscan.catalog.search.model_query import Row
+    from modelscan.catalog.search.types import Row
     from modelscan.core.gpu import Inventory
     from modelscan.core.machine import Machine
     from modelscan.core.model import Model

@@ -24,7 +24,7 @@ from modelscan.core.fit import Fit
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from modelscan.catalog.search.model_query import Query, Row
+    from modelscan.catalog.search.types import Query, Row
     from modelscan.core.machine import Machine
     from modelscan.state.config import Config
 

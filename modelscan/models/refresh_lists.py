@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from modelscan.catalog.index.current import open_index
-from modelscan.catalog.search.model_query import Query
 from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query
 from modelscan.formats.quantization import canonical
 from modelscan.hub.answers_kept import KeptAnswers
 from modelscan.models.ask_hub import HubQueries

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from modelscan.catalog.answers import CatalogEntry, LeftOut, LeftOutReason, entry, groups
 from modelscan.catalog.browse import order_of
 from modelscan.catalog.index.current import open_index
-from modelscan.catalog.search.model_query import Query
 from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query
 from modelscan.core.errors import UsageError
 from modelscan.core.fit import Fit
 from modelscan.core.nearest import nearest
@@ -24,7 +24,7 @@ from modelscan.planner.describe import most_available
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
-    from modelscan.catalog.search.model_query import Row
+    from modelscan.catalog.search.types import Row
     from modelscan.core.machine import Machine
     from modelscan.state.config import Config
 

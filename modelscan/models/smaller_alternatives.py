@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.search.lookup import load_model
-from modelscan.catalog.search.model_query import Query, Row
 from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query, Row
 from modelscan.core.errors import ModelscanError
 from modelscan.core.verdict import Verdict
 from modelscan.models.decide import decide_here

@@ -21,8 +21,8 @@ from modelscan.catalog.link.join import Grouping
 from modelscan.catalog.merge.models import merge
 from modelscan.catalog.records import MODELSDEV, SourceSnapshot
 from modelscan.catalog.search.lookup import find_known, find_model
-from modelscan.catalog.search.model_query import Query
 from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query
 from modelscan.catalog.sources.bundled import bundled_snapshots
 from modelscan.core.errors import UsageError
 from modelscan.core.model import Model

@@ -67,7 +67,9 @@ def shards(count: int) -> dict[str, File]:
 def fake():
     with FakeHub() as running:
         card = {"license": "apache-2.0", "language": ["en"], "datasets": ["acme/words"]}
-        config = {"config.json": json.dumps(llama_config()).encode(), "README.md": README}
+        sampling = {"do_sample": True, "temperature": 0.6, "top_k": 20}
+        config = {"config.json": json.dumps(llama_config()).encode(), "README.md": README,
+                  "generation_config.json": json.dumps(sampling).encode()}  # fmt: skip
         running.add(
             "acme/tiny", {**config, **shards(4)}, card=card, spaces=["someone/demo"],
             tags=["safetensors", "text-generation"], safetensors=parameters(BIG),
@@ -106,6 +108,7 @@ def test_everything_from_a_repository(fake, passport):
     assert (made.gated, made.private, made.spaces) == (False, False, ("someone/demo",))
     assert made.safetensors == parameters(BIG) and made.parameters_basis == "headers"
     assert made.parameters == sum(parameters(BIG).values()) > 6_000_000_000
+    assert made.sampling and made.sampling.body() == {"temperature": 0.6, "top_k": 20}
     assert made.commit == fake.repos["acme/tiny"].sha
     assert made.adapters == ("acme/tiny-lora",) and made.adapter is None
     files = {f.path: f.sha256 for f in made.files}

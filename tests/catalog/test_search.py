@@ -14,8 +14,8 @@ from modelscan.catalog.index.layout import bundle_stamp, bundled_index, stamp_fi
 from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.write import build, popularity, ranked, recency
 from modelscan.catalog.merge.models import merge
-from modelscan.catalog.search.model_query import Query
 from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query
 from modelscan.catalog.sizing import MinimumMemory, lower_bound_memory
 from modelscan.core.errors import ModelscanError
 from modelscan.core.model import Capabilities, Model, TokenLimits, Variant

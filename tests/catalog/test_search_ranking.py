@@ -8,8 +8,8 @@ import pytest
 
 from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.write import build
-from modelscan.catalog.search.model_query import Query
 from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query
 from modelscan.catalog.sizing import lower_bound_memory
 from modelscan.core.model import Capabilities, Model, Variant
 

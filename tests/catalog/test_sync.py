@@ -7,6 +7,7 @@ import json
 import pytest
 from support import catalog_world
 from support.catalog_world import NAMES, PREFIX, models, untimed
+from support.hub_content import llama_tensors, parameters, safetensors
 
 from modelscan.catalog.index import publish
 from modelscan.catalog.index.layout import synced_index
@@ -30,6 +31,30 @@ def test_every_source_is_merged(world, sync):
     assert qwen.license == "apache-2.0"
     assert qwen.limits.context_tokens == 32768
     assert len(qwen.offerings) == 1
+
+
+def test_fine_tunes_of_the_hub_are_models_of_their_own(world, sync, run_in_process):
+    """Only a conversion of the weights is a variant; each fine-tune is found under its own name."""
+    base, tensors = "Qwen/Qwen3-1B", llama_tensors()
+    derived = {
+        "NousResearch/Hermes-9-1B": "finetune",
+        "someone/Qwen3-1B-roleplay": "finetune",
+        "huihui-ai/Huihui-Qwen3-1B-abliterated-v2": "finetune",
+        "someone/Qwen3-1B-SLERP": "merge",
+        "bartowski/Qwen3-1B-heretic-GGUF": "quantized",
+    }
+    conversions = {"unsloth/Qwen3-1B-bnb-4bit": "quantized", "RedHatAI/Qwen3-1B-FP8": "quantized"}
+    for name, relation in (derived | conversions).items():
+        world.add(name, {"model.safetensors": safetensors(tensors)}, card={"base_model": [base]},
+                  tags=["text-generation", "safetensors", f"base_model:{relation}:{base}"],
+                  safetensors=parameters(tensors), downloads=900)  # fmt: skip
+    sync()
+    found = models()
+    variants = {variant.repo for variant in found["alibaba/qwen3-1b"].variants}
+    assert variants.isdisjoint(derived) and variants >= set(conversions)
+    for name in derived:
+        shown = run_in_process("--offline", "catalog", "info", name, "-q").out.split()
+        assert shown and shown != ["alibaba/qwen3-1b"]
 
 
 def test_each_credential_goes_to_its_own_service(world, sync):

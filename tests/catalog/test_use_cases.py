@@ -11,8 +11,8 @@ from modelscan.catalog.answers import LeftOutReason
 from modelscan.catalog.browse import order_of, other_uses
 from modelscan.catalog.index.read import Index
 from modelscan.catalog.index.write import build
-from modelscan.catalog.search.model_query import Query
 from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query
 from modelscan.catalog.search.use_cases import GENERAL, USE_CASES
 from modelscan.cli.catalog.filters import USES
 from modelscan.core.errors import UsageError

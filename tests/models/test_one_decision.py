@@ -9,8 +9,8 @@ import pytest
 
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.search.lookup import load_model
-from modelscan.catalog.search.model_query import Query
 from modelscan.catalog.search.query import search
+from modelscan.catalog.search.types import Query
 from modelscan.core.fit import Fit
 from modelscan.core.machine import Machine
 from modelscan.core.verdict import Verdict

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from modelscan.catalog.index.layout import NameKind
 
 if TYPE_CHECKING:  # importing the dataclasses costs a tenth of a search
-    from modelscan.catalog.index.scores import Score
     from modelscan.core.model import Model
 
 
@@ -27,6 +26,15 @@ class SourceState(NamedTuple):
     origin: str | None
     licence: str | None
     error: str | None
+
+
+class Score(NamedTuple):
+    """A public score: benchmark, value, the day it was published or read, and the publisher."""
+
+    name: str
+    value: float
+    date: str | None
+    source: str | None
 
 
 class Index:
@@ -129,8 +137,6 @@ class Index:
 
     def scores(self, name: str) -> list[tuple[int, Score]]:
         """``(row, score)`` of all models with a score of that benchmark."""
-        from modelscan.catalog.index.scores import Score
-
         rows = self.connection.execute(
             "SELECT model, name, value, date, source FROM score WHERE name=?", (name,)
         )

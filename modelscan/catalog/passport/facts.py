@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from modelscan.core.foreign import mapping, strings, text, whole
 from modelscan.core.json_reader import json_value
 from modelscan.core.model import Model, WeightFile
+from modelscan.core.sampling import Sampling
 from modelscan.formats.files import describe, gguf_sets
 from modelscan.hub.variants import packed, quantization_label
 
@@ -36,7 +37,8 @@ class Adapter:
 class Passport:
     """A model's passport.
 
-    ``safetensors``: dtype -> parameters; ``parameters_basis``: the source of their number.
+    ``safetensors``: dtype -> parameters; ``parameters_basis``: the source of their number;
+    ``sampling``: the values that its makers recommend.
     """
 
     source: str  # huggingface | modelscope | local | catalog
@@ -69,6 +71,7 @@ class Passport:
     last_modified: str | None = None
     architecture: str | None = None
     context_tokens: int | None = None
+    sampling: Sampling | None = None
     format: str | None = None
     quantizations: tuple[str, ...] = ()
     safetensors: Mapping[str, int] | None = None

@@ -19,10 +19,13 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.units import KIB
 from modelscan.formats.safetensors import BadHeader, parameters_by_dtype, read_header
+from modelscan.formats.sampling import FILE, from_generation_config
 from modelscan.hub.card import parse_card
+from modelscan.hub.repository import parse_object
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Tensor
+    from modelscan.core.sampling import Sampling
     from modelscan.hub.repo_info import RepoInfo
     from modelscan.hub.repository import Hub, RemoteFile
 
@@ -43,6 +46,7 @@ def from_hub(hub: Hub, ref: Reference) -> Passport:
         from_info(info),
         url=hub.page_url(ref),
         adapter=adapter,
+        sampling=_sampling(hub, ref, info, notes),
         adapters=None if adapter else _adapters(hub, ref, notes),
     )
     passport = without_packed(replace(passport, **_counted(hub, ref, info, notes)), notes)
@@ -72,6 +76,17 @@ def _adapter(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> Adap
             notes, "adapter_config.json", lambda: hub.fetch_optional(ref, "adapter_config.json")
         )
     return parse_adapter(body, base)
+
+
+def _sampling(hub: Hub, ref: Reference, info: RepoInfo, notes: list[str]) -> Sampling | None:
+    """The recommended values in the repository's generation_config.json, if it has one."""
+    if not any(file.path == FILE for file in info.files):
+        return None
+    body = _tried(notes, FILE, lambda: hub.fetch_optional(ref, FILE))
+    config = (
+        _tried(notes, FILE, lambda: parse_object(body, f"{FILE} of {ref.value}")) if body else {}
+    )
+    return from_generation_config(config or {})
 
 
 def _adapters(hub: Hub, ref: Reference, notes: list[str]) -> tuple[str, ...] | None:

@@ -25,6 +25,7 @@ from modelscan.formats.files import describe
 from modelscan.formats.gguf import GgufHeader, parse_header
 from modelscan.formats.reader import reader
 from modelscan.formats.safetensors import BadHeader, parameters_by_dtype, read_header
+from modelscan.formats.sampling import FILE, from_generation_config, from_gguf
 from modelscan.hub.card import MAX_FRONT_BYTES, parse_card
 from modelscan.hub.repo_info import RepoInfo
 from modelscan.state.paths import expand
@@ -98,6 +99,7 @@ def gguf_facts(metadata: Mapping[str, Any], tensors: Sequence[Tensor], file_name
         datasets=tuple(dict.fromkeys(listed("dataset", 64))),
         architecture=architecture,
         context_tokens=whole(metadata.get(f"{architecture}.context_length")) or None,
+        sampling=from_gguf(metadata),
         format="gguf",
         parameters=_count(tensors) or None,
         parameters_basis="gguf" if tensors else None,
@@ -151,6 +153,7 @@ def _from_info(
         repo=None,
         path=str(folder),
         open_weights=True,
+        sampling=from_generation_config(_json(folder / FILE)),
         parameters_basis="headers" if counts else None,
     )
 
@@ -176,6 +179,7 @@ def _add_gguf(passport: Passport, file: Path, notes: list[str]) -> Passport:
         base_relation=passport.base_relation or gguf_passport.base_relation,
         architecture=passport.architecture or gguf_passport.architecture,
         context_tokens=passport.context_tokens or gguf_passport.context_tokens,
+        sampling=passport.sampling or gguf_passport.sampling,
         parameters=gguf_passport.parameters,
         parameters_basis=gguf_passport.parameters_basis,
     )

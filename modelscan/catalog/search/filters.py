@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from modelscan.catalog.index.search_words import mark
 
 if TYPE_CHECKING:
-    from modelscan.catalog.search.model_query import Query, Row
+    from modelscan.catalog.search.types import Query, Row
 
 
 def passes(row: Row, query: Query) -> bool:
@@ -34,7 +34,7 @@ def passes(row: Row, query: Query) -> bool:
 
 
 def flags(query: Query) -> list[str]:
-    """The flags that a row must have."""
+    """The names in FLAGS that a model must have."""
     opened = {True: ["open"], False: ["closed"], None: []}[query.open_weights]
     return opened + [n for n in ("tools", "reasoning", "vision") if getattr(query, n)]
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.layout import NameKind
 from modelscan.catalog.index.search_words import letters, query_words, spelling, words
-from modelscan.catalog.search.model_query import Query
 from modelscan.catalog.search.query import search
 from modelscan.catalog.search.spelled_names import note, ollama_row, without_service
+from modelscan.catalog.search.types import Query
 from modelscan.catalog.search.typos import correct
 from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest

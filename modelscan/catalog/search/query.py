@@ -9,7 +9,7 @@ tiers of ``match``. If nothing matches, words are corrected by one typo, then on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from modelscan.catalog.index.layout import NameKind
 from modelscan.catalog.index.search_words import (
@@ -22,14 +22,13 @@ from modelscan.catalog.index.search_words import (
 )
 from modelscan.catalog.search.filters import bounds, flags, marks, passes
 from modelscan.catalog.search.match import anywhere, tiers
-from modelscan.catalog.search.model_query import Query, Row
+from modelscan.catalog.search.types import Query, Row, SearchPage, unfiltered
 from modelscan.catalog.search.use_cases import USE_CASES, for_use, order_by, ranked
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
 
 _FEW, _MANY_MORE = 3, 10  # fewer matches may be a typo, if its correction has this many times more
-SORTS = ("relevance", "release", "params", "context", "downloads")
 _ORDER = {  # sort -> column of the narrow table; descending puts unknown last
     "release": "release", "params": "parameters", "context": "context", "downloads": "downloads",
 }  # fmt: skip
@@ -49,25 +48,6 @@ _FIELDS = (
 )  # fmt: skip
 _BOOLEANS = ("open_weights", "tools", "reasoning", "vision")
 _LISTS = ("modalities", "sources")
-
-
-class SearchPage(NamedTuple):
-    """A page of results.
-
-    ``total`` is the number of matches, ``rows`` the requested page. ``corrected`` is the query that
-    was used instead of one without matches. ``without_filters``: the number of models that match
-    the text if none of them passes the filters.
-    """
-
-    total: int
-    rows: tuple[Row, ...] = ()
-    corrected: str | None = None
-    without_filters: int | None = None
-
-
-def unfiltered(query: Query) -> Query:
-    """The query with only its text, order and page."""
-    return Query(query.text, use=query.use, sort=query.sort, limit=query.limit, offset=query.offset)
 
 
 def search(index: Index, query: Query) -> SearchPage:

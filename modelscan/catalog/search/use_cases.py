@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from modelscan.catalog.index.read import Index
-    from modelscan.catalog.index.scores import Score
-    from modelscan.catalog.search.model_query import Query
+    from modelscan.catalog.index.read import Index, Score
+    from modelscan.catalog.search.types import Query
 
 GENERAL = ("Artificial Analysis Intelligence Index", "LiveBench")
 # Parameters from which a model is of a larger class; classes are compared, not sizes.
@@ -77,7 +76,7 @@ def for_use(query: Query) -> Query:
     use = USE_CASES.get(query.use)
     if use is None:
         raise UsageError(
-            f"'{query.use}' is not one of the uses: {', '.join(USE_CASES)}",
+            f"'{query.use}' is not a use: the uses are {', '.join(USE_CASES)}",
             hint="modelscan catalog search --for chat",
             code="unknown_use",
         )

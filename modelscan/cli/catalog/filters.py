@@ -12,7 +12,7 @@ from modelscan.cli.framework import Options
 from modelscan.core.units import GIB, parse_least_tokens
 
 if TYPE_CHECKING:
-    from modelscan.catalog.search.model_query import Query
+    from modelscan.catalog.search.types import Query
 
 SORTS = ("relevance", "release", "params", "context", "downloads")
 _SOURCES = {"hf": "huggingface", "ms": "modelscope", "modelsdev": "models.dev"}
@@ -101,7 +101,7 @@ class Filters(Options):
 
         ``limit`` rows (0: all) where the option is not given.
         """
-        from modelscan.catalog.search.model_query import Query
+        from modelscan.catalog.search.types import Query
 
         open_weights = self._weights()
         if self.only_fitting:

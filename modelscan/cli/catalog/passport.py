@@ -13,6 +13,7 @@ from modelscan.cli.output import Mode
 
 if TYPE_CHECKING:
     from modelscan.catalog.find_passport import PassportAnswer
+    from modelscan.core.sampling import Sampling
 
 _SHOWN_FILES = 20
 
@@ -70,7 +71,9 @@ def _blocks(answer: PassportAnswer, shorten: bool) -> list[Block]:
         ("adapter", adapter and f"{adapter.type or 'unknown type'}, rank {adapter.rank or '-'}"),
         ("adapters", answer.adapters), ("datasets", answer.datasets), ("spaces", answer.spaces),
         ("architecture", answer.architecture),
-        ("context", format_tokens(answer.context_tokens)), ("format", answer.format),
+        ("context", format_tokens(answer.context_tokens)),
+        ("recommended sampling", answer.sampling and _sampling(answer.sampling)),
+        ("format", answer.format),
         ("quantizations", answer.quantizations), ("parameters", _parameters(answer)),
         ("safetensors", counted), ("size", format_bytes(answer.size_bytes)),
         ("downloads", format_count(answer.downloads)), ("created", answer.created_at),
@@ -83,6 +86,11 @@ def _blocks(answer: PassportAnswer, shorten: bool) -> list[Block]:
         rows = rows[:_SHOWN_FILES] if shorten else rows
         blocks.append(Table(("FILE", "BYTES", "SHA256"), rows, numeric=("BYTES",)))
     return blocks
+
+
+def _sampling(sampling: Sampling) -> str:
+    values = ", ".join(f"{name} {value:g}" for name, value in sampling.body().items())
+    return f"{values} ({sampling.source})"
 
 
 def _license(answer: PassportAnswer) -> str | None:

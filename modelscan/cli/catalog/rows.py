@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from modelscan.catalog.answers import CatalogEntry
 from modelscan.catalog.browse import active_filters
-from modelscan.catalog.search.model_query import Query
+from modelscan.catalog.search.types import Query
 from modelscan.cli.catalog.filters import Filters
 from modelscan.cli.catalog.order import order_notes, score_cell
 from modelscan.cli.context import Context

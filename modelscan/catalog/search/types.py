@@ -1,11 +1,13 @@
-"""A search of the catalog, and one model of its answer."""
+"""A search and its results: the query, a model in a list, a page of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from modelscan.catalog.index.scores import Score
+    from modelscan.catalog.index.read import Score
+
+SORTS = ("relevance", "release", "params", "context", "downloads")
 
 
 class Query(NamedTuple):
@@ -61,3 +63,22 @@ class Row(NamedTuple):
     providers: int
     variants: int
     score: Score | None = None  # the public score that placed it in a list for a use
+
+
+class SearchPage(NamedTuple):
+    """A page of results.
+
+    ``total`` is the number of matches, ``rows`` the requested page. ``corrected`` is the query that
+    was used instead of one without matches. ``without_filters``: the number of models that match
+    the text if none of them passes the filters.
+    """
+
+    total: int
+    rows: tuple[Row, ...] = ()
+    corrected: str | None = None
+    without_filters: int | None = None
+
+
+def unfiltered(query: Query) -> Query:
+    """The query with only its text, order and page."""
+    return Query(query.text, use=query.use, sort=query.sort, limit=query.limit, offset=query.offset)
