@@ -46,9 +46,10 @@ class Candidate:
 
     ``shape`` may be a function, which is called on first access: a model has dozens of variants,
     and most are ruled out by ``floor_bytes``, a lower bound of their weights (None: unknown).
+    ``online``: the files are wider, an engine quantizes them while it loads them.
     """
 
-    __slots__ = ("_shape", "floor_bytes", "publisher", "quality", "variant")
+    __slots__ = ("_shape", "floor_bytes", "online", "publisher", "quality", "variant")
 
     def __init__(
         self,
@@ -57,9 +58,11 @@ class Candidate:
         quality: Quality | None = None,
         floor_bytes: int | None = None,
         publisher: Publisher = "maker",
+        online: bool = False,
     ) -> None:
         self.variant = variant
         self.publisher = publisher
+        self.online = online
         self.quality = quality
         self.floor_bytes = floor_bytes
         self._shape = shape

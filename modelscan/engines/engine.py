@@ -114,6 +114,12 @@ class Engine(ABC):
             return absent(f"{self.name} does not serve {task_name(task)}")
         return Support(NATIVE, f"{self.name} serves {task} models")
 
+    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
+        """The method that quantizes 16-bit weights to this format while loading; None if there is
+        none in that version.
+        """
+        return None
+
     def drawback(self, gpu: Gpu) -> Drawback | None:
         """Why another engine is preferred for chat on this GPU, though this one runs there."""
         return None

@@ -1,8 +1,8 @@
 """The estimated shape of a model with only a known number of parameters; its estimates are ranges.
 
-Depth and width follow the parameter count as they do in published dense models with grouped-query
-attention; the cache is the least certain part. The architecture is marked unknown, so that every
-estimate has basis "range" and a warning.
+Depth and width follow the parameter count as they do in published models with grouped-query
+attention, a mixture's like those of a mixture; the cache is the least certain part. The
+architecture is marked unknown, so that every estimate has basis "range" and a warning.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from modelscan.core.architecture import (
     Architecture,
     Attention,
+    Experts,
     Layer,
     ModelShape,
     Tensor,
@@ -39,7 +40,9 @@ class _Typical(NamedTuple):
     heads: int
     kv_heads: int
     head_length: int
-    feed_forward: int
+    feed_forward: int  # of one expert in a mixture
+    experts: int = 0
+    active_experts: int = 8
 
 
 # Qwen3 0.6B to 32B, Llama 3.3 70B, Mistral Large 123B, Llama 3.1 405B.
@@ -53,6 +56,14 @@ _TYPICAL = (
     _Typical(70e9, 80, 8192, 64, 8, 128, 28672),
     _Typical(123e9, 88, 12288, 96, 8, 128, 28672),
     _Typical(405e9, 126, 16384, 128, 8, 128, 53248),
+)
+# Qwen3-30B-A3B, GLM-4.5-Air, MiniMax-M2, Qwen3-235B-A22B, Qwen3-Coder-480B.
+_MIXTURES = (
+    _Typical(30.5e9, 48, 2048, 32, 4, 128, 768, 128),
+    _Typical(107e9, 46, 4096, 96, 8, 128, 1408, 128),
+    _Typical(229e9, 62, 3072, 48, 8, 128, 1536, 256),
+    _Typical(235e9, 94, 4096, 64, 4, 128, 1536, 128),
+    _Typical(480e9, 62, 6144, 96, 8, 128, 2560, 160),
 )
 _VOCABULARY = 151_936
 
@@ -100,9 +111,9 @@ def _spread(quantization: str | None) -> tuple[float, float]:
 
 
 def _like(parameters: int, active: int | None) -> _Typical:
-    """Scales a typical model. The cache follows the active width: experts add no attention."""
-    size = min(parameters, 4 * active) if active else parameters
-    return min(_TYPICAL, key=lambda row: abs(row.parameters - size))
+    """The typical model of this size: a mixture if less than half of the parameters are active."""
+    rows = _MIXTURES if active and 2 * active < parameters else _TYPICAL
+    return min(rows, key=lambda row: abs(row.parameters - parameters))
 
 
 @functools.lru_cache(maxsize=128)
@@ -142,17 +153,21 @@ def _form(quantization: str | None) -> WeightFormat:
 def _architecture(like: _Typical) -> Architecture:
     layer = Layer(
         Attention.FULL, heads=like.heads, kv_heads=like.kv_heads, key_length=like.head_length,
-        value_length=like.head_length, feed_forward=like.feed_forward,
+        value_length=like.head_length, feed_forward=0 if like.experts else like.feed_forward,
+        moe=bool(like.experts),
     )  # fmt: skip
+    experts = Experts(like.experts, like.active_experts, like.feed_forward)
+    kind = "mixture of experts" if like.experts else "dense model"
     return Architecture(
-        name="llama",
+        name="qwen3_moe" if like.experts else "llama",
+        experts=experts if like.experts else None,
         layers=(layer,) * like.layers,
         hidden=like.hidden,
         vocabulary=_VOCABULARY,
         context_tokens=None,
         known=False,
         notes=(
-            f"the architecture is not known: sized as a dense model of "
+            f"the architecture is not known: sized as a {kind} of "
             f"{format_count(like.parameters)} parameters, the estimate is a range",
         ),
     )

@@ -47,7 +47,7 @@ class Attempts:
     too_long: bool = False  # the context exceeds the trained length, whatever the format
     _contenders: list[FittingOption] = field(default_factory=list)
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
-    _missed: dict[int, DoesNotFit] = field(default_factory=dict)  # by id() of the option
+    _whole: dict[int, FittingOption | DoesNotFit] = field(default_factory=dict)  # by id(option)
 
     def run(self) -> Attempts:
         """Estimate the options, first without and then with offload to the host; returns itself."""
@@ -127,7 +127,7 @@ class Attempts:
                 continue
             may_win = contend and self._may_win(option) and not self._cannot_win(least)
             fitting = self._fit(option, case)
-            if fitting is None:
+            if fitting is None or any(fitting is other for other in self.fitted):
                 continue
             if offload == "cpu":
                 fitting = replace(fitting, offload="cpu")
@@ -150,7 +150,7 @@ class Attempts:
             if reason:
                 self.refused.append((option.label, reason))
                 return None
-            known = self._missed.get(id(option)) if case.offload else None
+            known = self._whole.get(id(option)) if case.offload else None
             result = fit(option, case, whole=known)
         except (NotDeployableError, UsageError) as error:
             if case.wishes.backend and isinstance(error, UsageError):
@@ -163,8 +163,9 @@ class Attempts:
         if isinstance(result, DoesNotFit):
             if result is not known:
                 self.misses.append(result)
-            self._missed[id(option)] = result
+            self._whole.setdefault(id(option), result)
             return None
+        self._whole.setdefault(id(option), result)
         return result
 
     def _cannot_win(self, least: float) -> bool:

@@ -75,6 +75,11 @@ def options(
             reason = f"{describe(candidate)}: only with --quantization {name}"
             rejected.setdefault(name, Rejected(name, reason, Rejection.ON_REQUEST))
             continue
+        if _pointless(candidate, model) and not wishes.quantization:
+            name = str(candidate.variant.quantization)
+            reason = f"{describe(candidate)}: only with --quantization {name}"
+            rejected.setdefault(f"{name} upcast", Rejected(name, reason, Rejection.ON_REQUEST))
+            continue
         for engine, engine_sets, refusal in search.engines:
             for option in search.of(candidate, engine, engine_sets, refusal):
                 if isinstance(option, Option):
@@ -102,6 +107,14 @@ def _matches(candidate: Candidate, workload: Workload) -> bool:
 def ruined(candidate: Candidate) -> bool:
     """Whether a format degrades the model so far that a smaller model is always better."""
     return candidate.quality is not None and candidate.quality.loss > RUINED_LOSS
+
+
+def _pointless(candidate: Candidate, model: ResolvedModel) -> bool:
+    """Whether it is a stranger's upcast of published weights that are among the candidates."""
+    quality = candidate.quality
+    if quality is None or quality.basis != "upcast" or candidate.publisher != "other":
+        return False
+    return any(c.quality is not None and c.quality.basis == "original" for c in model.candidates)
 
 
 def describe(candidate: Candidate) -> str:
@@ -165,6 +178,8 @@ class _Search:
             else:
                 yield Rejected(label, str(refusal))
             return
+        if candidate.online and not self._quantizes(candidate, engine):
+            return
         undivided = self._undivided(engine.name)
         if undivided is not None:
             yield undivided._replace(option=label)
@@ -176,6 +191,12 @@ class _Search:
         yield from self._on_host(candidate, engine, label, recommended)
         for gpus in sets:
             yield self._on(candidate, engine, gpus, label, recommended)
+
+    def _quantizes(self, candidate: Candidate, engine: EngineHere) -> bool:
+        """Whether this engine's version can quantize the candidate's 16-bit files itself."""
+        version = self.workload.backend_version or engine.version
+        one = registry.engine(engine.name)
+        return one.online_quantization(candidate.variant.quantization, version) is not None
 
     def _without_recipe(self, repo: str, backend: str) -> str:
         specs = self.model.model.specs if self.model.model else ()

