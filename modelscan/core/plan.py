@@ -138,12 +138,34 @@ class Plan:
     offload: Offload = "none"
     within_margin: bool = False  # it fits, but an error as large as the margin would make it fail
     files_expected: bool = False
+    quality: Quality | None = None  # of the quantization; None if nothing is known of it
 
     def _repr_html_(self) -> str:
         """The estimate's memory bars and the reasons, for notebooks."""
         from modelscan.core.html import paragraphs
 
         return self.estimate._repr_html_() + paragraphs(self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextTier:
+    """A plan at another context length; ``tokens_per_s`` of one request, None where it does not
+    fit.
+    """
+
+    context_tokens: int
+    total_bytes: int
+    kv_cache_bytes: int
+    verdict: Verdict
+    tokens_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCurve:
+    """Context against memory for one type of KV cache (``auto``: the model's own)."""
+
+    kv_cache: str
+    points: tuple[ContextTier, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +225,8 @@ class Decision:
         tuple[str, str], ...
     ] = ()  # (option, reason) of the options that were not chosen
     missing: tuple[Missing, ...] = ()
+    contexts: tuple[ContextTier, ...] = ()  # of the plan, if alternatives were requested
+    curves: tuple[CacheCurve, ...] = ()  # of the plan, if requested
 
     @property
     def verdict(self) -> Verdict:

@@ -42,8 +42,9 @@ _RECIPE = -0.05  # the catalog's maintainers publish a recipe for it
 _WEIGHT_ONLY = 0.01
 _EIGHT_BITS_WEIGHT_ONLY = 0.05  # FP8 on a card without its arithmetic gains memory, not speed
 _ONLINE = 0.05  # quantized while loading: every start reads and converts the 16-bit weights
-_TIGHT = 0.06  # no room left for a longer context, another program or a second model
-TIGHT_SHARE = 0.92  # of the devices' free memory
+TIGHT_SHARE = 0.9  # of the free memory: beyond it each 1 % costs 0.01, as it leaves no room for a
+# longer context, another program or a second model
+_EXPECTED = 0.02  # the file's name and size are predicted, not listed
 _UPCAST = 0.1  # more bytes than the model was published in, for nothing
 _PUBLISHERS = {"maker": 0.0, "known": 0.03, "other": 0.1}
 _EVALUATED = 0.1  # off the loss of a format that the makers published and evaluated themselves
@@ -106,6 +107,8 @@ def _quality(option: Option) -> float:
     candidate = option.candidate
     quality = candidate.quality
     value = _PUBLISHERS[candidate.publisher] + (_ONLINE if candidate.online else 0.0)
+    if candidate.variant.listing == "expected":
+        value += _EXPECTED
     if quality is None:
         return value
     if quality.basis == "upcast":
@@ -126,11 +129,12 @@ def _crowding(fitting: FittingOption) -> float:
     """The cost of full devices, for engines that allocate what they use and no pool."""
     if fitting.offload != "none" or engine(fitting.option.backend).reserves_pool:
         return 0.0
-    full = any(
-        device.free_bytes and device.total_bytes > TIGHT_SHARE * device.free_bytes
+    shares = [
+        device.total_bytes / device.free_bytes
         for device in fitting.estimate.per_gpu
-    )
-    return _TIGHT if full else 0.0
+        if device.free_bytes
+    ]
+    return max(0.0, max(shares, default=0.0) - TIGHT_SHARE)
 
 
 def _waiting(fitting: FittingOption, wishes: Workload) -> float:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks.experts import OWN, Expert, check, read
 
+from benchmarks.experts import OWN, Expert, check, read
 from modelscan.state.config import load
 
 

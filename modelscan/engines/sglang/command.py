@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from modelscan.engines.command_line import adapters, own_options, parse, render, with_defaults
-from modelscan.engines.sglang.flags import LORA_SWITCH_SINCE, NAMES
+from modelscan.engines.sglang.flags import LORA_SWITCH_SINCE
 
 if TYPE_CHECKING:
     from modelscan.core.plan import Plan
