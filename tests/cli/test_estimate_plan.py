@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_answered_with_models_of_its_makers_that_do(
 
 
 def test_a_plan_as_the_request_body_of_gpustack(run_in_process: Run) -> None:
-    asked = ("plan", "alibaba/qwen3-32b", "--gpu", "2x H100 80GB", "-o")
+    asked = ("plan", "alibaba/qwen3-32b", "--gpu", "2x H100 80GB", "--tensor-parallel", "2", "-o")
     body = json.loads(run_in_process(*asked, "json").out)
     assert yaml.safe_load(run_in_process(*asked, "yaml").out) == body
     assert (body["name"], body["source"], body["backend"]) == ("qwen3-32b", "huggingface", "vLLM")
