@@ -69,7 +69,7 @@ class LaunchSettings:
     cpu_experts: int = 0  # llama.cpp: layers whose experts stay in host memory
     tensor_split: tuple[int, ...] = ()
     memory_utilization: float | None = None
-    half: bool = False
+    dtype: str | None = None  # None: the engine's own choice
     pooling: str | None = None  # None: as the model's own metadata states
     online: str | None = None  # method that quantizes 16-bit weights while loading
     unknown_context: bool = False  # the trained length is not known

@@ -106,7 +106,8 @@ def shape_by_parameters(
 
 def _spread(quantization: str | None) -> tuple[float, float]:
     """Bounds of the weights as factors of parameters x bits per weight."""
-    low, high = (dynamic_range(quantization) if quantization else None) or (1.0, 1.0)
+    bounds = dynamic_range(quantization) if quantization else None
+    low, _, high = bounds or (1.0, 1.0, 1.0)
     return min(low, 1 - _SPREAD), max(high, 1 + _SPREAD)
 
 
@@ -159,7 +160,7 @@ def _architecture(like: _Typical) -> Architecture:
     experts = Experts(like.experts, like.active_experts, like.feed_forward)
     kind = "mixture of experts" if like.experts else "dense model"
     return Architecture(
-        name="qwen3_moe" if like.experts else "llama",
+        name="llama",  # llama.cpp has mixtures under this name as well
         experts=experts if like.experts else None,
         layers=(layer,) * like.layers,
         hidden=like.hidden,

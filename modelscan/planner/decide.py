@@ -177,7 +177,7 @@ def _refusal(
     listed = any(candidate.variant.format == "gguf" for candidate in model.candidates)
     size_matters = listed if verdict is Verdict.UNKNOWN else code == verdict.value
     size_matters = size_matters and not run.undivided
-    refusals = (*run.refused, *describe.telling(run.rejected))
+    refusals = (*run.unknown, *run.refused, *describe.telling(run.rejected))
     gaps = [gap.reason for gap in missing if gap.kind != "engine" or code != verdict.value]
     reasons = describe.refusal_reasons(model, case, run.misses, refusals, absent)
     refusal = Refusal(

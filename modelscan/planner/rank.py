@@ -42,7 +42,7 @@ _RECIPE = -0.05  # the catalog's maintainers publish a recipe for it
 _WEIGHT_ONLY = 0.01
 _EIGHT_BITS_WEIGHT_ONLY = 0.05  # FP8 on a card without its arithmetic gains memory, not speed
 _ONLINE = 0.05  # quantized while loading: every start reads and converts the 16-bit weights
-TIGHT_SHARE = 0.9  # of the free memory: beyond it each 1 % costs 0.01, as it leaves no room for a
+TIGHT_SHARE = 0.87  # of the free memory: beyond it each 1 % costs 0.01, as it leaves no room for a
 # longer context, another program or a second model
 _EXPECTED = 0.02  # the file's name and size are predicted, not listed
 _UPCAST = 0.1  # more bytes than the model was published in, for nothing
