@@ -66,7 +66,7 @@ bench-speed: setup ## decode and prefill speed beside published runs, cards left
 bench-peers: setup ## memory estimates of modelscan and its peers over the same measured rows
 	$(BIN)/python -m benchmarks.peers
 
-bench-plan: setup ## every catalog model planned on 40 machines: violations and CPU time
+bench-plan: setup ## every catalog model planned on 40 machines: violations, CPU time, agreement with practitioners
 	$(BIN)/python -m benchmarks.bench_plan
 
 bench-memory: setup ## estimates beside the engines' own figures, part by part, and peers

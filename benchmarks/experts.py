@@ -17,6 +17,7 @@ import re
 import shlex
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -174,14 +175,19 @@ def _short(outcome: Outcome) -> str:
     )
 
 
+def print_agreement(files: Sequence[Path] = (), *, verbose: bool = False) -> None:
+    """The agreement with the rows of ``files``, or of every set that exists here."""
+    config = replace(load(), offline=True)
+    for path in files or sets():
+        report([check(row, config) for row in read(path)], path.name, verbose)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("files", nargs="*", type=Path, help="other rows")
     parser.add_argument("--verbose", action="store_true", help="print every row")
     chosen = parser.parse_args()
-    config = replace(load(), offline=True)
-    for path in chosen.files or sets():
-        report([check(row, config) for row in read(path)], path.name, chosen.verbose)
+    print_agreement(chosen.files, verbose=chosen.verbose)
     return 0
 
 

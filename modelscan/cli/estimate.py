@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,11 @@ from modelscan.cli.framework import single
 from modelscan.cli.options import ModelArgument, SharedOptions, workload_options
 from modelscan.core.estimate import DeviceEstimate, Estimate, Parts
 from modelscan.core.units import GIB, format_bytes, format_speed, format_tokens
+from modelscan.core.verdict import Verdict
+
+if TYPE_CHECKING:
+    from modelscan.core.plan import ContextTier
+    from modelscan.models.plan_answer import ContextCurves
 
 _PARTS = tuple(field.name for field in fields(Parts))
 
@@ -23,6 +28,10 @@ def estimate(
     shared: SharedOptions,
     exact: Annotated[
         bool, typer.Option("--exact", help="Measure with llama.cpp's dry run (requires xllamacpp).")
+    ] = False,
+    contexts: Annotated[
+        bool,
+        typer.Option("--contexts", help="Context against memory for each type of KV cache."),
     ] = False,
     history: Annotated[
         bool,
@@ -37,6 +46,10 @@ def estimate(
     from modelscan.deploy.planning import Question, estimate_model
 
     question = Question(model, shared.workload, shared.gpu)
+    if contexts:
+        from modelscan.deploy.planning import context_curves
+
+        return curves(context_curves(question, current().config))
     answer, warnings = estimate_model(question, current().config, exact=exact)
     return document(answer, list(warnings))
 
@@ -44,6 +57,29 @@ def estimate(
 def document(answer: Estimate, warnings: list[str]) -> Document:
     """An estimate in every output form."""
     return Document("estimate", answer, blocks(answer), [str(answer.total_bytes)], warnings)
+
+
+def curves(answer: ContextCurves) -> Document:
+    """The curves of ``--contexts``: a row per context, a column per type of KV cache."""
+    lengths = sorted({point.context_tokens for curve in answer.curves for point in curve.points})
+    totals = [{p.context_tokens: p for p in curve.points} for curve in answer.curves]
+    rows = [[tokens, *(_total(points.get(tokens)) for points in totals)] for tokens in lengths]
+    header = ["CONTEXT", *(curve.kv_cache.upper() for curve in answer.curves)]
+    pairs: list[tuple[str, object]] = [
+        ("model", answer.model),
+        ("quantization", answer.quantization),
+        ("backend", answer.backend),
+        ("free", answer.free_bytes and format_bytes(answer.free_bytes)),
+    ]
+    table = Table(header, rows, numeric=header)
+    return Document("estimate.contexts", answer, [Fields(pairs), table], [answer.model])
+
+
+def _total(point: ContextTier | None) -> str | None:
+    if point is None:
+        return None
+    text = format_bytes(point.total_bytes)
+    return text if point.verdict is Verdict.FITS else f"{text} (no)"
 
 
 def blocks(answer: Estimate) -> list[Block]:

@@ -14,8 +14,9 @@ from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table, Te
 from modelscan.cli.framework import single
 from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
-from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware
+from modelscan.core.plan import ContextTier, Decision, Plan, Refusal, RequiredHardware
 from modelscan.core.units import format_bytes, format_speed, format_tokens
+from modelscan.core.verdict import Verdict
 
 if TYPE_CHECKING:
     from modelscan.core.estimate import DeviceEstimate
@@ -38,6 +39,10 @@ def plan(
         bool,
         typer.Option("--gpus-needed", help="List the smallest hardware for each quantization."),
     ] = False,
+    gpus: Annotated[
+        list[str] | None,
+        typer.Option("--gpus", metavar="SPEC", help="A row for this hardware (repeatable)."),
+    ] = None,
     force: Force = False,
     target: Annotated[
         str | None, typer.Option("--target", metavar="TARGET", help="local, gpustack or auto.")
@@ -59,9 +64,47 @@ def plan(
     question = Question(model, shared.workload, shared.gpu, target)
     if output is not None:
         return _body(question, output)
+    if gpus:
+        return _machines(question, gpus)
     if gpus_needed:
         return _needed(*needed_gpus(question, config))
     return document(plan_model(question, config, everything=everything), everything)
+
+
+def _machines(question: Question, gpus: list[str]) -> Document:
+    """``--gpus A --gpus B``: one row per machine; exit 3 if the model fits none of them."""
+    from modelscan.deploy.planning import plan_machines
+    from modelscan.models.plan_answer import PlannedMachines
+
+    rows = plan_machines(question, gpus, current().config)
+    cells = [
+        (
+            row.gpu, row.verdict.text, row.quantization, row.backend, row.context_tokens,
+            row.total_bytes and format_bytes(row.total_bytes), format_speed(row.tokens_per_s),
+            row.reason,
+        )
+        for row in rows
+    ]  # fmt: skip
+    header = ("GPUS", "VERDICT", "QUANTIZATION", "BACKEND", "CONTEXT", "TOTAL", "TOKENS/S", "WHY")
+    fits = [row.gpu for row in rows if row.verdict is Verdict.FITS]
+    return Document(
+        "plan.machines", PlannedMachines(question.model, rows),
+        [Table(header, cells, numeric=_NUMERIC)], fits,
+        exit_code=0 if fits else EXIT_NOT_DEPLOYABLE,
+    )  # fmt: skip
+
+
+def _contexts(tiers: tuple[ContextTier, ...]) -> list[Block]:
+    """Memory and speed of the plan at other context lengths."""
+    if not tiers:
+        return []
+    rows = [
+        (tier.context_tokens, format_bytes(tier.total_bytes), format_speed(tier.tokens_per_s),
+         tier.verdict.text)
+        for tier in tiers
+    ]  # fmt: skip
+    header = ("CONTEXT", "TOTAL", "TOKENS/S", "VERDICT")
+    return [Note("\nat other contexts:"), Table(header, rows, numeric=header[:3])]
 
 
 def _body(question: Question, form: str) -> Document:
@@ -117,7 +160,7 @@ def _fits(choice: Plan, decision: Decision, everything: bool) -> list[Block]:
     ]  # fmt: skip
     if everything:
         return [*_comparison((choice, *decision.alternatives)), *_rejected(decision)]
-    blocks: list[Block] = [Fields(pairs), *memory_bars(choice)]
+    blocks: list[Block] = [Fields(pairs), *memory_bars(choice), *_contexts(decision.contexts)]
     if decision.alternatives:
         blocks.append(Note("\nalternatives:"))
         blocks += _comparison(decision.alternatives)

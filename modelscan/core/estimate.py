@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from modelscan.core.verdict import Basis, Verdict
 from modelscan.core.workload import Backend
@@ -30,6 +31,19 @@ class Parts:
             + self.compute_bytes + self.output_bytes + self.non_torch_bytes
             + self.cuda_graph_bytes + self.vision_bytes + self.other_bytes
         )  # fmt: skip
+
+
+Origin = Literal["file", "computed", "measured", "assumed"]
+"""Of a number: read from a file, computed by a formula, measured, or that of a typical model."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartOrigin:
+    """Where one part of an estimate (a field of ``Parts``) comes from."""
+
+    part: str
+    origin: Origin
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +106,7 @@ class Estimate:
     host: DeviceEstimate | None = None
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    origins: tuple[PartOrigin, ...] = ()  # of the parts that are not 0
 
     def _repr_html_(self) -> str:
         """A memory bar per device, host memory last, for notebooks."""

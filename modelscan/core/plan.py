@@ -46,9 +46,10 @@ class Candidate:
 
     ``shape`` may be a function, which is called on first access: a model has dozens of variants,
     and most are ruled out by ``floor_bytes``, a lower bound of their weights (None: unknown).
+    ``online``: the files are wider, an engine quantizes them while it loads them.
     """
 
-    __slots__ = ("_shape", "floor_bytes", "publisher", "quality", "variant")
+    __slots__ = ("_shape", "floor_bytes", "online", "publisher", "quality", "variant")
 
     def __init__(
         self,
@@ -57,9 +58,11 @@ class Candidate:
         quality: Quality | None = None,
         floor_bytes: int | None = None,
         publisher: Publisher = "maker",
+        online: bool = False,
     ) -> None:
         self.variant = variant
         self.publisher = publisher
+        self.online = online
         self.quality = quality
         self.floor_bytes = floor_bytes
         self._shape = shape
@@ -136,12 +139,34 @@ class Plan:
     offload: Offload = "none"
     within_margin: bool = False  # it fits, but an error as large as the margin would make it fail
     files_expected: bool = False
+    quality: Quality | None = None  # of the quantization; None if nothing is known of it
 
     def _repr_html_(self) -> str:
         """The estimate's memory bars and the reasons, for notebooks."""
         from modelscan.core.html import paragraphs
 
         return self.estimate._repr_html_() + paragraphs(self.reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextTier:
+    """A plan at another context length; ``tokens_per_s`` of one request, None where it does not
+    fit.
+    """
+
+    context_tokens: int
+    total_bytes: int
+    kv_cache_bytes: int
+    verdict: Verdict
+    tokens_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCurve:
+    """Context against memory for one type of KV cache (``auto``: the model's own)."""
+
+    kv_cache: str
+    points: tuple[ContextTier, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +226,8 @@ class Decision:
         tuple[str, str], ...
     ] = ()  # (option, reason) of the options that were not chosen
     missing: tuple[Missing, ...] = ()
+    contexts: tuple[ContextTier, ...] = ()  # of the plan, if alternatives were requested
+    curves: tuple[CacheCurve, ...] = ()  # of the plan, if requested
 
     @property
     def verdict(self) -> Verdict:

@@ -4,7 +4,7 @@ interface."""
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +22,13 @@ from modelscan.deploy.machine import (
     place_of,
 )
 from modelscan.engines import llamacpp, ollama
-from modelscan.models.decide import estimate_here, gpus_needed, planned
+from modelscan.models.decide import decide_here, estimate_here, gpus_needed, planned, refused
+from modelscan.models.plan_answer import (
+    ContextCurves,
+    PlannedMachine,
+    curves_of,
+    planned_machine,
+)
 from modelscan.models.resolve import load_deployable, load_subject
 
 if TYPE_CHECKING:
@@ -73,6 +79,34 @@ def plan_model(question: Question, config: Config, *, everything: bool = False) 
         if place == LOCAL and decision.plan is not None:
             decision = _with_download(decision, decision.plan, question, machine, config)
     return PlannedModel(decision, command, _smaller(model, gpu), _warnings(model, machine))
+
+
+def plan_machines(
+    question: Question, gpus: Sequence[str], config: Config
+) -> tuple[PlannedMachine, ...]:
+    """The plan of a model on each simulated machine of ``gpus``, in their order.
+
+    Raises UsageError for an unknown model or GPU.
+    """
+    return tuple(
+        planned_machine(spec, plan_model(question._replace(gpu=spec), config).decision)
+        for spec in gpus
+    )
+
+
+def context_curves(question: Question, config: Config) -> ContextCurves:
+    """Context against memory of the plan, for each type of KV cache.
+
+    Raises UsageError for an unknown model, NotDeployableError where nothing fits.
+    """
+    model, wishes, gpu = _resolved(question, config)
+    place = place_of(None, wishes.backend, gpu, config)
+    place = place if place == ollama.NAME else LOCAL
+    with machine_at(place, config, gpu, derive_name(model.id), backend=wishes.backend) as machine:
+        decision = decide_here(machine, model_at(place, model), wishes, with_curves=True)
+        if decision.plan is None:
+            raise refused(decision, machine)
+    return curves_of(decision.plan, decision)
 
 
 def needed_gpus(question: Question, config: Config) -> tuple[str, tuple[RequiredHardware, ...]]:

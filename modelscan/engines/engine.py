@@ -65,7 +65,7 @@ class Engine(ABC):
     ``divides_context``: slots share the context size that it is started with.
     ``profiles_all_slots``: the activation peak grows with the largest number of requests.
     ``own_server``: a server that runs already holds the models; modelscan starts no process.
-    ``recipe_tasks``: further tasks, of the models that the catalog has a recipe for.
+    ``recipe_tasks``: further tasks, of models that its version knows or a recipe names.
     ``needs_linux``: has no build for another operating system.
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache, with its cost in quality.
@@ -115,6 +115,12 @@ class Engine(ABC):
         if task not in (*CHAT_TASKS, *self.recipe_tasks):
             return absent(f"{self.name} does not serve {task_name(task)}")
         return Support(NATIVE, f"{self.name} serves {task} models")
+
+    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
+        """The method that quantizes 16-bit weights to this format while loading; None if there is
+        none in that version.
+        """
+        return None
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
         """Why another engine is preferred for chat on this GPU, though this one runs there."""

@@ -31,7 +31,7 @@ _HALF = ("half", "float16")
 @dataclass(frozen=True, slots=True)
 class LaunchQuestion:
     """One launch. ``workload`` has the engine's version and the user's options; ``original``: the
-    model was published in this format.
+    model was published in this format; ``recommended``: the catalog has a recipe for it.
     """
 
     shape: ModelShape
@@ -40,6 +40,7 @@ class LaunchQuestion:
     tensor_parallel: int
     task: str
     original: bool = True
+    recommended: bool = False
 
     @property
     def version(self) -> str | None:
@@ -129,10 +130,14 @@ def lora_rule(title: str, facts: VersionFacts, question: LaunchQuestion) -> Supp
 def transcription_rule(title: str, facts: VersionFacts, question: LaunchQuestion) -> Support | None:
     """Speech recognition by a class that this version does not transcribe with."""
     names = question.shape.architecture.checkpoint.classes
-    listed = not names or any(facts.has("transcription", name) for name in names)
+    listed = any(facts.has("transcription", name) for name in names)
     if question.task != SPEECH or listed:
         return None
     when = next((w for name in names if (w := facts.when("transcription", name))), None)
+    if not names:
+        if question.recommended:
+            return None
+        return unknown(f"whether {title} transcribes with this model is not known: no config.json")
     known = f"; {title} does {when}" if when else ""
     return absent(f"{title} {facts.version} does not transcribe with {names[0]}{known}")
 

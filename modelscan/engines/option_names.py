@@ -71,4 +71,6 @@ class LaunchSettings:
     memory_utilization: float | None = None
     dtype: str | None = None  # None: the engine's own choice
     pooling: str | None = None  # None: as the model's own metadata states
+    online: str | None = None  # method that quantizes 16-bit weights while loading
+    unknown_context: bool = False  # the trained length is not known
     positions: PositionScaling | None = None  # for a context beyond the trained length

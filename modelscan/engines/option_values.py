@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _NUMBER = re.compile(r"(-?[0-9]+(?:\.[0-9]+)?)([kKmMgG]?)$")
 _MOST_RANKS = 1024
+_ENGINES_CHOICE = "auto"  # as good as not set
 _SCALES = {"": 1, "k": 10**3, "K": 2**10, "m": 10**6, "M": 2**20, "g": 10**9, "G": 2**30}
 
 
@@ -28,7 +29,7 @@ def decimal(workload: Workload, *names: str) -> float | None:
     """The number of the first option that is set. Raises UsageError if it is not a number."""
     for name in names:
         text = workload.parameter(name)
-        if text is None:
+        if text is None or text.strip().lower() == _ENGINES_CHOICE:
             continue
         match = _NUMBER.match(text.strip())
         if not match:

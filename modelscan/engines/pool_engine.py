@@ -172,9 +172,10 @@ class PoolEngine(Engine):
 def common_options(names: OptionNames, launch: LaunchSettings) -> Iterable[OptionPair]:
     """Context, memory share, degrees and slots, in the spelling of ``names``.
 
-    A transcription's context is the model's own: 448 tokens of text for 30 seconds of Whisper.
+    A transcription's context is the model's own: 448 tokens of text for 30 seconds of Whisper. So
+    is a context that nobody set for a model of unknown length.
     """
-    if launch.task != "speech_to_text":
+    if launch.task != "speech_to_text" and not launch.unknown_context:
         yield names.context[0], str(launch.context_tokens)
     if launch.memory_utilization is not None:
         yield names.memory_share[0], f"{launch.memory_utilization:g}"

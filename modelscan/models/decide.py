@@ -35,19 +35,22 @@ def decide_here(
     explain: bool = False,
     everything: bool = False,
     brief: bool = False,
+    with_curves: bool = False,
 ) -> Decision:
     """The plan for this model on this machine, or a refusal with reasons.
 
     ``explain`` adds alternatives, missing engines that would do better, and hardware that is large
-    enough; ``everything`` every option that fits; ``brief`` computes only the verdict of a refusal.
+    enough; ``everything`` every option that fits; ``brief`` computes only the verdict of a refusal;
+    ``with_curves`` adds the memory at other contexts and with other types of KV cache.
     None of them changes the plan. Raises NotDeployableError where a repository's own code would run
     without ``--allow-unsafe``, UsageError for options that contradict each other.
     """
     from modelscan.planner.decide import decide
 
     return decide(
-        model, machine, wishes, explain=explain or everything, everything=everything, brief=brief
-    )
+        model, machine, wishes, explain=explain or everything, everything=everything, brief=brief,
+        with_curves=with_curves,
+    )  # fmt: skip
 
 
 def planned(machine: Machine, model: ResolvedModel, wishes: Workload) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ _SIMILAR = 3
 # Lower bound by parameters: prediction layers are counted but not loaded (2 % of DeepSeek-R1);
 # small models may count a tied embedding twice (a fifth of Qwen3-0.6B).
 _FLOOR_SHARE, _SMALL_FLOOR_SHARE, _SMALL_PARAMETERS = 0.97, 0.75, 10**10
+_SIXTEEN = 16.0  # bits per weight
+_ONLINE_FORMAT, _ONLINE_MADE = "FP8", ("FP8", "FP8-BLOCK")  # what engines make while loading
 # Publishers of quantizations, best first, for models whose makers publish none: those with many
 # models and documented methods.
 _PUBLISHERS = (
@@ -79,6 +81,8 @@ def from_model(
     source = workload.source or config.source
     variants = _from_source(model.variants, source, explicit=workload.source is not None)
     labelled = [_labelled(variant, original) for variant in variants]
+    if _stated_format(model):
+        labelled = _one_format(labelled, original)
     labelled = list(with_expected(model, labelled, original))
     chosen = _best_of_each([v for v in labelled if v.format in ENGINE_FORMATS and v.quantization])
     sized = [
@@ -96,9 +100,12 @@ def from_model(
         id=model.id,
         name=model.name,
         task=model.task or "chat",
-        candidates=tuple(
-            _candidate(model, variant, original, shape, _publisher(variant, model.variants))
-            for variant in sized
+        candidates=(
+            *(
+                _candidate(model, variant, original, shape, _publisher(variant, model.variants))
+                for variant in sized
+            ),
+            *_online(model, sized, original, shape),
         ),
         model=model,
         notes=notes,
@@ -145,6 +152,29 @@ def _open_models_like(model: Model, config: Config) -> tuple[str, ...]:
     return tuple(open_alternatives(model, config.paths, limit=_SIMILAR))
 
 
+def _online(
+    model: Model,
+    variants: Sequence[Variant],
+    original: str,
+    shape: Callable[[Variant], ModelShape],
+) -> Iterator[Candidate]:
+    """The makers' 16-bit weights, quantized by the engine while it loads them, unless they or a
+    known publisher have such a format.
+    """
+    weights = [v for v in variants if v.format == "safetensors" and v.source != "local_path"]
+    known = [v for v in weights if _publisher(v, model.variants) != "other"]
+    if (bits_per_weight(original) or 0) < _SIXTEEN or model.task not in (None, "chat"):
+        return
+    wide = [v for v in known if canonical(v.quantization) == canonical(original)]
+    if not wide or any(canonical(v.quantization) in _ONLINE_MADE for v in known):
+        return
+    variant = replace(wide[0], quantization=_ONLINE_FORMAT, weight_bytes=None)
+    publisher = _publisher(variant, model.variants)
+    made = _candidate(model, variant, original, shape, publisher)
+    made.online = True
+    yield made
+
+
 def _candidate(
     model: Model,
     variant: Variant,
@@ -156,7 +186,8 @@ def _candidate(
     parameters = model.parameters or variant.parameters
     bits = bits_per_weight(variant.quantization)
     floor = variant.weight_bytes
-    if floor is None and parameters and bits:
+    mixed = "expert_dtype" in (model.architecture or {})  # fewer bits than its label says
+    if floor is None and parameters and bits and not mixed:
         share = _SMALL_FLOOR_SHARE if parameters < _SMALL_PARAMETERS else _FLOOR_SHARE
         low, _, _ = dynamic_range(variant.quantization or "") or (1.0, 1.0, 1.0)
         floor = int(share * low * parameters * bits / 8)
@@ -170,10 +201,14 @@ def original_format(model: Model) -> str:
     Its own config states it (FP8, MXFP4); else that of its makers' main repository, if that
     contains nothing wider (Kimi-K2.6: INT4); else 16 bits.
     """
-    method = None
-    if model.architecture is not None:
-        method = quantization_method(stated_quantization(model.architecture))
-    return canonical(method) or _main_format(model.variants) or "BF16"
+    return _stated_format(model) or _main_format(model.variants) or "BF16"
+
+
+def _stated_format(model: Model) -> str | None:
+    """The format in the model's own config; None if it has none or states no quantization."""
+    if model.architecture is None:
+        return None
+    return canonical(quantization_method(stated_quantization(model.architecture)))
 
 
 def _main_format(variants: Sequence[Variant]) -> str | None:
@@ -193,6 +228,19 @@ def _labelled(variant: Variant, original: str) -> Variant:
     if variant.quantization or variant.format != "safetensors":
         return variant
     return replace(variant, quantization=original)
+
+
+def _one_format(variants: Sequence[Variant], original: str) -> list[Variant]:
+    """Without other labels of a repository's safetensors where one is the stated format."""
+    published = {
+        v.repo for v in variants
+        if v.format == "safetensors" and canonical(v.quantization) == canonical(original)
+    }  # fmt: skip
+    return [
+        v for v in variants
+        if v.format != "safetensors" or v.repo not in published
+        or canonical(v.quantization) == canonical(original)
+    ]  # fmt: skip
 
 
 def _from_source(

@@ -49,7 +49,7 @@ class Attempts:
     too_long: bool = False  # the context exceeds the trained length, whatever the format
     _contenders: list[FittingOption] = field(default_factory=list)
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
-    _missed: dict[int, DoesNotFit] = field(default_factory=dict)  # by id() of the option
+    _whole: dict[int, FittingOption | DoesNotFit] = field(default_factory=dict)  # by id(option)
 
     def run(self) -> Attempts:
         """Estimate the options, first without and then with offload to the host; returns itself."""
@@ -129,7 +129,7 @@ class Attempts:
                 continue
             may_win = contend and self._may_win(option) and not self._cannot_win(least)
             fitting = self._fit(option, case)
-            if fitting is None:
+            if fitting is None or any(fitting is other for other in self.fitted):
                 continue
             if offload == "cpu":
                 fitting = replace(fitting, offload="cpu")
@@ -155,7 +155,7 @@ class Attempts:
                     (option.label, launch.reason)
                 )
                 return None
-            known = self._missed.get(id(option)) if case.offload else None
+            known = self._whole.get(id(option)) if case.offload else None
             result = fit(published, case, whole=known)
         except (NotDeployableError, UsageError) as error:
             if case.wishes.backend and isinstance(error, UsageError):
@@ -168,10 +168,12 @@ class Attempts:
         if isinstance(result, DoesNotFit):
             if result is not known:
                 self.misses.append(result)
-            self._missed[id(option)] = result
+            self._whole.setdefault(id(option), result)
             return None
         notes = (*result.notes, *published.recipe.notes, *launch.notes)
-        return replace(result, notes=notes)
+        result = replace(result, notes=notes)
+        self._whole.setdefault(id(option), result)
+        return result
 
     def _cannot_win(self, least: float) -> bool:
         """Whether an option that costs at least ``least`` cannot become the winner (``--goal

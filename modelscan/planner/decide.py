@@ -28,6 +28,7 @@ from modelscan.planner.feasibility import MINIMUM_CONTEXT_TOKENS, FittingOption,
 from modelscan.planner.fit import fit
 from modelscan.planner.rank import cost
 from modelscan.planner.search import ruined
+from modelscan.planner.tiers import curves, tiers
 from modelscan.planner.user_flags import apply_user_flags, without_degree
 from modelscan.planner.verdict import unknown_facts, verdict_of
 
@@ -47,14 +48,16 @@ def decide(
     explain: bool = True,
     everything: bool = False,
     brief: bool = False,
+    with_curves: bool = False,
 ) -> Decision:
     """The best plan on the machine's engines, or a refusal with reasons.
 
     ``explain=False`` omits alternatives, missing engines and required hardware and never changes
     the choice; ``everything`` returns every option that fits as an alternative; ``brief`` computes
-    only the verdict of a refusal. Raises NotDeployableError where a repository's own code would run
-    without ``--allow-unsafe``, UsageError for options that contradict each other, and
-    for those that modelscan sets itself (address, key, model).
+    only the verdict of a refusal; ``with_curves`` adds the context against memory curves. Raises
+    NotDeployableError where a repository's own code would run without ``--allow-unsafe``,
+    UsageError for options that contradict each other, and for those that modelscan sets itself
+    (address, key, model).
     """
     task = "embedding" if wishes.embedding else model.task
     early = refuse.closed_refusal(model) or refuse.task_refusal(model, task)
@@ -85,6 +88,8 @@ def decide(
         alternatives=tuple(describe.plan(model, other, case, ()) for other in others),
         rejected=run.left_out(),
         missing=_with_missing_engines(model, case, run.best) if explain else (),
+        contexts=tiers(winner, case) if explain and task == "chat" else (),
+        curves=curves(winner, case) if with_curves else (),
     )
 
 

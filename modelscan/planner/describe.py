@@ -10,6 +10,7 @@ from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.core.units import format_bytes, format_tokens
 from modelscan.core.workload import BACKENDS
 from modelscan.engines.flags import environment, render
+from modelscan.engines.origins import origins
 from modelscan.engines.registry import engine
 from modelscan.planner import quality as quality_words
 from modelscan.planner import refuse
@@ -71,20 +72,21 @@ def plan(
         offload=fitting.offload if option.gpus else "cpu",
         within_margin=fitting.within_margin,
         files_expected=variant.listing == "expected",
+        quality=option.candidate.quality,
     )
 
 
 def _estimate(fitting: FittingOption, case: PlanningContext) -> Estimate:
-    """The estimate, with a warning if this build of the engine leaves GPUs unused, and one if the
-    context is shorter than requested.
+    """The estimate with the origins of its parts, a warning if this build of the engine leaves GPUs
+    unused, and one if the context is shorter than requested.
     """
+    estimate = fitting.estimate
+    estimate = replace(estimate, origins=origins(estimate, fitting.option.candidate.shape))
     notes = [_capped(fitting, case)]
     if case.inventory.gpus:
         notes.append(fitting.option.engine.note)
     new = tuple(note for note in notes if note is not None)
-    if not new:
-        return fitting.estimate
-    return replace(fitting.estimate, warnings=(*fitting.estimate.warnings, *new))
+    return replace(estimate, warnings=(*estimate.warnings, *new)) if new else estimate
 
 
 def _capped(fitting: FittingOption, case: PlanningContext) -> str | None:

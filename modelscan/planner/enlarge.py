@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.engines.registry import engine
 from modelscan.planner.feasibility import available_bytes, fits
+from modelscan.planner.rank import TIGHT_SHARE
 from modelscan.planner.trial import Trial
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def enlarged(fitting: FittingOption, case: PlanningContext) -> FittingOption:
     )
     if engine(fitting.option.backend).reserves_pool:
         return _in_pool(trial, fitting, trained)
+    if fitting.small_cache:
+        return fitting  # the cache was short already
     return _while_cheap(trial, fitting, trained, case)
 
 
@@ -51,7 +54,8 @@ def _while_cheap(
 ) -> FittingOption:
     """The trained length if it adds little memory, else the largest doubling that does."""
     context, total = fitting.launch.context_tokens, fitting.estimate.total_bytes
-    most = int(_CHEAP * available_bytes(fitting.option.gpus, case.inventory))
+    available = available_bytes(fitting.option.gpus, case.inventory)
+    most = min(int(_CHEAP * available), int(TIGHT_SHARE * available) - total)
     longest = _with_context(trial, fitting, trained)
     added = longest.estimate.total_bytes - total
     if fits(longest) and added <= most:

@@ -43,10 +43,12 @@ def too_large_by(option: Option, needed: int, available: int) -> DoesNotFit:
 
 
 def fit(
-    option: Option, case: PlanningContext, *, whole: DoesNotFit | None = None
+    option: Option, case: PlanningContext, *, whole: FittingOption | DoesNotFit | None = None
 ) -> FittingOption | DoesNotFit:
-    """The best settings of an option, or its shortage. ``whole``: the known shortage without
-    offload. Raises NotDeployableError or UsageError where the engine rejects the settings.
+    """The best settings of an option, or its shortage.
+
+    ``whole``: the known answer without offload, which stays where it has the whole context. Raises
+    NotDeployableError or UsageError where the engine rejects the settings.
     """
     miss = too_large(option, case)
     if miss is not None:
@@ -60,10 +62,13 @@ def fit(
         fitting = _whole(trial)
         if fitting is not None:
             return fitting
-    if _may_offload(option, case):
+    complete = isinstance(whole, FittingOption) and whole.launch.context_tokens >= target
+    if _may_offload(option, case) and not complete:
         fitting = _offloaded(trial)
         if fitting is not None:
             return fitting
+    if isinstance(whole, FittingOption):
+        return whole
     return trial.miss(least, available) if trial.last or whole is None else whole
 
 

@@ -33,6 +33,16 @@ def _notes(fitting: FittingOption, usual_share: float | None) -> Iterator[str]:
             f"{launch.positions.original_tokens:,} tokens, as the model's card documents: short "
             "texts may lose quality"
         )
+    if launch.unknown_context:
+        yield (
+            f"the trained length is not known: {launch.backend} takes as much of it as fits, at "
+            f"least {format_tokens(context)}"
+        )
+    if launch.online:
+        yield (
+            f"--quantization {launch.online}: the 16-bit weights are quantized while they are "
+            "loaded, at every start"
+        )
     if fitting.small_cache:
         yield _cache_note(fitting)
     if launch.memory_utilization is not None and launch.memory_utilization != usual_share:

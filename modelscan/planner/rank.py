@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.units import GIB
 from modelscan.engines.registry import engine
+from modelscan.formats.quantization import bits_per_weight
 
 if TYPE_CHECKING:
     from modelscan.core.gpu import Gpu
@@ -36,12 +37,17 @@ _ASKED_SLOTS_HALVED = 1.0  # the user set this context: a cache with room for al
 _DEVICES_DOUBLED = 0.005  # of two equal options, the one that leaves devices free
 _SPLIT_DOUBLED = 0.1  # llama.cpp's layers run in turn on several GPUs: no faster than one
 _SERVER_CARD_BYTES = 40 * GIB  # cards built to serve many requests at once
-_NO_BATCHING = 0.09  # llama.cpp on such a card
+_NO_BATCHING = 0.15  # llama.cpp on such a card
 _RECIPE = -0.05  # the catalog's maintainers publish a recipe for it
 _WEIGHT_ONLY = 0.01
+_EIGHT_BITS_WEIGHT_ONLY = 0.05  # FP8 on a card without its arithmetic gains memory, not speed
+_ONLINE = 0.05  # quantized while loading: every start reads and converts the 16-bit weights
+TIGHT_SHARE = 0.87  # of the free memory: beyond it each 1 % costs 0.01, as it leaves no room for a
+# longer context, another program or a second model
+_EXPECTED = 0.02  # the file's name and size are predicted, not listed
 _UPCAST = 0.1  # more bytes than the model was published in, for nothing
 _PUBLISHERS = {"maker": 0.0, "known": 0.03, "other": 0.1}
-_EVALUATED = 0.03  # off the loss of a format that the makers published and evaluated themselves
+_EVALUATED = 0.1  # off the loss of a format that the makers published and evaluated themselves
 _SMALL_CACHE = 0.01  # besides its perplexity: losses grow with the length of the context
 
 
@@ -83,6 +89,7 @@ def cost(fitting: FittingOption, wishes: Workload) -> Cost:
         "speed": _slowness(speed),
         "offload": _OFFLOAD[fitting.offload],
         "margin": _WITHIN_MARGIN if fitting.within_margin else 0.0,
+        "room": _crowding(fitting),
         "slots": _waiting(fitting, wishes),
         "devices": _DEVICES_DOUBLED * math.log2(max(1, len(fitting.option.gpus))),
         "engine": _engine(fitting.option, wishes),
@@ -99,13 +106,16 @@ def _quality(option: Option) -> float:
     """The cost of the format, of an upcast, and of a publisher without documented methods."""
     candidate = option.candidate
     quality = candidate.quality
-    value = _PUBLISHERS[candidate.publisher]
+    value = _PUBLISHERS[candidate.publisher] + (_ONLINE if candidate.online else 0.0)
+    if candidate.variant.listing == "expected":
+        value += _EXPECTED
     if quality is None:
         return value
     if quality.basis == "upcast":
         return value + _UPCAST
-    evaluated = _EVALUATED if candidate.publisher == "maker" else 0.0
-    return value + max(0.0, _LOSS * quality.loss - evaluated)
+    lost = _LOSS * quality.loss
+    evaluated = candidate.publisher == "maker" and not candidate.online
+    return value + lost - (min(_EVALUATED, lost / 2) if evaluated else 0.0)
 
 
 def _small_cache(fitting: FittingOption) -> float:
@@ -113,6 +123,18 @@ def _small_cache(fitting: FittingOption) -> float:
     if not fitting.small_cache:
         return 0.0
     return _SMALL_CACHE + _LOSS * engine(fitting.option.backend).small_cache.loss
+
+
+def _crowding(fitting: FittingOption) -> float:
+    """The cost of full devices, for engines that allocate what they use and no pool."""
+    if fitting.offload != "none" or engine(fitting.option.backend).reserves_pool:
+        return 0.0
+    shares = [
+        device.total_bytes / device.free_bytes
+        for device in fitting.estimate.per_gpu
+        if device.free_bytes
+    ]
+    return max(0.0, max(shares, default=0.0) - TIGHT_SHARE)
 
 
 def _waiting(fitting: FittingOption, wishes: Workload) -> float:
@@ -145,7 +167,9 @@ def _engine(option: Option, wishes: Workload) -> float:
     if option.drawback is not None:
         value += option.drawback.cost
     if option.support.kind == "weight_only":
-        value += _WEIGHT_ONLY
+        bits = bits_per_weight(option.candidate.variant.quantization)
+        eight = bits is not None and 8 <= bits < 16
+        value += _EIGHT_BITS_WEIGHT_ONLY if eight else _WEIGHT_ONLY
     return value
 
 

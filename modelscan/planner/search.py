@@ -78,6 +78,11 @@ def options(
             reason = f"{describe(candidate)}: only with --quantization {name}"
             rejected.setdefault(name, Rejected(name, reason, Rejection.ON_REQUEST))
             continue
+        if _pointless(candidate, model) and not wishes.quantization:
+            name = str(candidate.variant.quantization)
+            reason = f"{describe(candidate)}: only with --quantization {name}"
+            rejected.setdefault(f"{name} upcast", Rejected(name, reason, Rejection.ON_REQUEST))
+            continue
         for engine, engine_sets, refusal in search.engines:
             for option in search.of(candidate, engine, engine_sets, refusal):
                 if isinstance(option, Option):
@@ -105,6 +110,14 @@ def _matches(candidate: Candidate, workload: Workload) -> bool:
 def ruined(candidate: Candidate) -> bool:
     """Whether a format degrades the model so far that a smaller model is always better."""
     return candidate.quality is not None and candidate.quality.loss > RUINED_LOSS
+
+
+def _pointless(candidate: Candidate, model: ResolvedModel) -> bool:
+    """Whether it is a stranger's upcast of published weights that are among the candidates."""
+    quality = candidate.quality
+    if quality is None or quality.basis != "upcast" or candidate.publisher != "other":
+        return False
+    return any(c.quality is not None and c.quality.basis == "original" for c in model.candidates)
 
 
 def describe(candidate: Candidate) -> str:
@@ -176,25 +189,36 @@ class _Search:
             else:
                 yield Rejected(label, str(refusal))
             return
+        if candidate.online and not self._quantizes(candidate, engine):
+            return
         undivided = self._undivided(engine.name)
         if undivided is not None:
             yield undivided._replace(option=label)
             return
         recommended = _has_recipe(self.model, candidate, engine.name, workload.mode)
-        by_recipe = self.context.task in registry.engine(engine.name).recipe_tasks
-        if by_recipe and not recommended and self.model.model is not None:
-            yield Rejected(label, self._without_recipe(variant.repo, engine.name))
+        elsewhere = None if recommended else self._recipe_elsewhere(variant.repo, engine.name)
+        if elsewhere is not None:
+            yield Rejected(label, elsewhere)
             return
         yield from self._on_host(candidate, engine, label, recommended)
         for gpus in sets:
             yield self._on(candidate, engine, gpus, label, recommended)
 
-    def _without_recipe(self, repo: str, backend: str) -> str:
+    def _quantizes(self, candidate: Candidate, engine: EngineHere) -> bool:
+        """Whether this engine's version can quantize the candidate's 16-bit files itself."""
+        version = self.workload.backend_version or engine.version
+        one = registry.engine(engine.name)
+        return one.online_quantization(candidate.variant.quantization, version) is not None
+
+    def _recipe_elsewhere(self, repo: str, backend: str) -> str | None:
+        """Why a task of its own is not planned here: its only recipe is for another server."""
+        if self.context.task not in registry.engine(backend).recipe_tasks:
+            return None
         specs = self.model.model.specs if self.model.model else ()
         others = [spec.backend for spec in specs if spec.repo == repo]
-        if others:
-            return f"its recipe is for {others[0]}, which GPUStack runs: --target gpustack"
-        return f"the catalog has no recipe of {backend} for {repo}"
+        if not others:
+            return None
+        return f"its recipe is for {others[0]}, which GPUStack runs: --target gpustack"
 
     def _undivided(self, backend: str) -> Rejected | None:
         """Why ``--tensor-parallel`` cannot be honoured by an engine here; None if it can."""
@@ -365,6 +389,7 @@ def launch_support(option: Option, context: PlanningContext) -> Support:
             tensor_parallel=option.tensor_parallel,
             task=context.task,
             original=quality is None or quality.basis == "original",
+            recommended=option.recommended,
         ),
     )
 

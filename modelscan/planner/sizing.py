@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import NotDeployableError
+from modelscan.engines.origins import origins
 from modelscan.engines.support import engine_formats
 from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner import refuse
@@ -26,7 +28,8 @@ def size(model: ResolvedModel, workload: Workload, inventory: Inventory | None) 
 
     refuse.closed(model)
     candidate = choose(model, workload)
-    return estimate(candidate.shape, workload, inventory, model=model.id)
+    result = estimate(candidate.shape, workload, inventory, model=model.id)
+    return replace(result, origins=origins(result, candidate.shape))
 
 
 def choose(model: ResolvedModel, workload: Workload) -> Candidate:

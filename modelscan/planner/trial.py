@@ -211,7 +211,21 @@ class Trial:
             dtype=_dtype(option, wishes.backend_version),
             pooling=_pooling(self.architecture),
             positions=self._positions,
+            online=self._online(),
+            unknown_context=self._unknown_context(),
         )
+
+    def _unknown_context(self) -> bool:
+        """Whether neither the user nor a source states a length: the engine reads it itself."""
+        stated = self.wishes.context_tokens or self.architecture.context_tokens
+        return not stated and self.case.task == "chat"
+
+    def _online(self) -> str | None:
+        candidate = self.option.candidate
+        if not candidate.online:
+            return None
+        one = engine(self.option.backend)
+        return one.online_quantization(candidate.variant.quantization, self.wishes.backend_version)
 
     def utilization(self) -> float | None:
         """The memory share. vLLM's default differs between versions, so the plan always sets it."""

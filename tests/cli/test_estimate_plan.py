@@ -200,7 +200,7 @@ def test_what_does_not_fit_is_answered_with_models_of_its_makers_that_do(
 
 
 def test_a_plan_as_the_request_body_of_gpustack(run_in_process: Run) -> None:
-    asked = ("plan", "alibaba/qwen3-32b", "--gpu", "2x H100 80GB", "-o")
+    asked = ("plan", "alibaba/qwen3-32b", "--gpu", "2x H100 80GB", "--tensor-parallel", "2", "-o")
     body = json.loads(run_in_process(*asked, "json").out)
     assert yaml.safe_load(run_in_process(*asked, "yaml").out) == body
     assert (body["name"], body["source"], body["backend"]) == ("qwen3-32b", "huggingface", "vLLM")
@@ -303,3 +303,57 @@ def test_an_unknown_architecture_is_a_range_with_a_warning(run_in_process: Run) 
         assert any("architecture is not known" in text for text in found["warnings"])
     else:  # a later catalog knows it
         assert found["basis"] == "computed"
+
+
+def test_several_machines_are_a_table(run_in_process: Run) -> None:
+    machines = ("--gpus", "RTX 4090", "--gpus", "8x H200", "--gpus", "none, 8GB RAM")
+    found = checked(run_in_process("plan", "qwen3-32b", *machines, "--json"))
+    rows = {row["gpu"]: row for row in found["machines"]}
+    assert [row["verdict"] for row in rows.values()][:2] == ["fits", "fits"]
+    assert rows["8x H200"]["quality"]["basis"] == "original"
+    assert rows["none, 8GB RAM"]["reason"]
+    nowhere = run_in_process("plan", "qwen3-32b", "--gpus", "none, 8GB RAM")
+    assert nowhere.code == 3
+
+
+def test_a_plan_lists_its_memory_at_other_contexts(run_in_process: Run) -> None:
+    ran = run_in_process("plan", "qwen3-8b", "--gpu", "RTX 4090", "--json")
+    tiers = {tier["context_tokens"]: tier for tier in checked(ran)["contexts"]}
+    assert {8_192, 16_384, 32_768, 40_960} <= set(tiers)
+    assert tiers[16_384]["kv_cache_bytes"] == 2 * tiers[8_192]["kv_cache_bytes"]
+    assert ran.json["plan"]["quality"]["basis"] == "original"
+
+
+def test_the_curves_are_those_of_each_cache_type(run_in_process: Run) -> None:
+    ran = run_in_process("estimate", "qwen3-32b", "--gpu", "RTX 4090", "--contexts", "--json")
+    curves = {curve["kv_cache"]: curve["points"] for curve in checked(ran)["curves"]}
+    assert list(curves) == ["f16", "q8_0", "q4_0"]
+    for wide, narrow in zip(curves["f16"], curves["q8_0"], strict=True):
+        assert narrow["kv_cache_bytes"] < 0.6 * wide["kv_cache_bytes"]
+    text = run_in_process("estimate", "qwen3-32b", "--gpu", "H100", "--contexts").out
+    assert "CONTEXT\tAUTO\tFP8" in text
+
+
+def test_each_part_of_an_estimate_names_its_origin(run_in_process: Run, tiny: str) -> None:
+    found = checked(run_in_process("estimate", tiny, "--gpu", "RTX 4090", "--json"))
+    origins = {entry["part"]: entry["origin"] for entry in found["origins"]}
+    assert set(origins) == {part for part, size in found["parts"].items() if size}
+    assert origins["weights_bytes"] == "file"
+    assert origins["non_torch_bytes"] == "measured"
+
+
+@pytest.mark.parametrize("options", [(), ("--gpu", "0")])
+def test_ram_is_of_simulated_machines(run_in_process: Run, options: tuple[str, ...]) -> None:
+    ran = run_in_process("plan", "qwen3-8b", *options, "--ram", "64GB")
+    assert ran.code == 2
+    assert "--gpu 'RTX 4090' --ram 64GB" in ran.err
+
+
+def test_ram_decides_what_the_host_holds(run_in_process: Run) -> None:
+    def host(ram: str) -> int:
+        wish = ("--gpu", "RTX 3060 12GB", "--ram", ram, "--json")
+        ran = run_in_process("plan", "qwen3-30b-a3b", *wish)
+        value: int = checked(ran)["plan"]["estimate"]["host"]["total_bytes"]
+        return value
+
+    assert host("16GB") < 13 << 30 < host("64GB")

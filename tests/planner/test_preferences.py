@@ -226,13 +226,16 @@ def test_transcription_runs_where_the_catalog_has_a_recipe() -> None:
     assert "max-model-len" not in found.settings  # the model's own, which is not of a chat
 
 
-@pytest.mark.parametrize(("backends", "word"), [((), "no recipe"), (("VoxBox",), "VoxBox")])
-def test_transcription_without_a_recipe_is_not_supported(
-    backends: tuple[str, ...], word: str
+@pytest.mark.parametrize(
+    ("backends", "verdict", "word"),
+    [((), Verdict.UNKNOWN, "not known"), (("VoxBox",), Verdict.NOT_SUPPORTED, "VoxBox")],
+)
+def test_transcription_without_a_recipe_is_not_planned(
+    backends: tuple[str, ...], verdict: Verdict, word: str
 ) -> None:
     found = decide(_transcriber(*backends), machine(RTX_3060), Workload()).refusal
     assert found is not None
-    assert found.verdict is Verdict.NOT_SUPPORTED
+    assert found.verdict is verdict
     assert word in " ".join(found.reasons)
 
 
@@ -243,3 +246,53 @@ def test_other_tasks_are_not_supported_by_name(task: str) -> None:
     assert found.verdict is Verdict.NOT_SUPPORTED
     assert "which no engine here serves" in found.reasons[0]
     assert found.needed_bytes is None
+
+
+def _online(model: ResolvedModel) -> ResolvedModel:
+    """The same model with its 16-bit weights quantized by the engine as well."""
+    wide, fp8 = model.candidates
+    variant = replace(fp8.variant, repo=wide.variant.repo)
+    made = Candidate(variant, fp8.shape, fp8.quality, fp8.floor_bytes, online=True)
+    return replace(model, candidates=(wide, made))
+
+
+def test_weights_that_are_too_wide_are_quantized_while_loading() -> None:
+    model = _online(subject(DENSE_32B, ["BF16", "FP8"]))
+    found = plan(decide(model, machine(gpu("L40S", 48, "8.9", 864)), Workload()))
+    assert (found.backend, found.quantization) == ("vllm", "FP8")
+    assert found.settings["quantization"] == "fp8"
+    assert found.repo == model.candidates[0].variant.repo
+    assert any("while they are loaded" in reason for reason in found.reasons)
+    assert plan(decide(model, machine(H100), Workload())).quantization == "BF16"
+
+
+def test_older_versions_do_not_quantize_while_loading() -> None:
+    model = _online(subject(DENSE_32B, ["BF16", "FP8"]))
+    wish = Workload(backend="vllm", backend_version="0.10.0")
+    assert decide(model, machine(gpu("L40S", 48, "8.9", 864)), wish).plan is None
+
+
+def test_full_cards_are_avoided_where_the_next_format_costs_less() -> None:
+    """A file that leaves no room for context is not worth a tenth of a percent."""
+    model = subject(DENSE_32B, ["Q6_K", "Q5_K_M"])
+    tight = gpu("tight", 31, "12.0", 1792)
+    wish = Workload(context_tokens=16_384)
+    assert plan(decide(model, machine(tight), wish)).quantization == "Q5_K_M"
+
+
+def test_the_engine_reads_a_length_that_nobody_states() -> None:
+    unknown = {k: v for k, v in DENSE_8B.items() if k != "max_position_embeddings"}
+    found = plan(decide(subject(unknown, ["BF16"]), machine(H100), Workload()))
+    assert found.settings["max-model-len"] == "auto"
+    wish = Workload(backend="sglang")
+    assert (
+        "context-length"
+        not in plan(decide(subject(unknown, ["BF16"]), machine(H100), wish)).settings
+    )
+
+
+def test_a_reduced_context_does_not_hide_experts_on_the_host() -> None:
+    """The whole context with a few experts in host memory, not 4k of it on the card alone."""
+    card = gpu("card", 34, "8.6")
+    found = plan(decide(subject(EXPERTS_30B, ["Q8_0"]), machine(card), Workload()))
+    assert found.context_tokens >= 32_768

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from modelscan.engines.command_line import adapters, own_options, parse, render, with_defaults
-from modelscan.engines.sglang.flags import LORA_SWITCH_SINCE, NAMES
+from modelscan.engines.sglang.flags import LORA_SWITCH_SINCE
 
 if TYPE_CHECKING:
     from modelscan.core.plan import Plan
@@ -42,4 +42,3 @@ def keyed_program(python: str) -> tuple[str, ...]:
 
 def _defaults(plan: Plan) -> Iterator[OptionPair]:
     yield "enable-metrics", None
-    yield NAMES.context[0], str(plan.context_tokens)

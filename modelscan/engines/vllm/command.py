@@ -52,7 +52,6 @@ def arguments(plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]
 def _defaults(plan: Plan, version: Version) -> Iterator[OptionPair]:
     """Without ``--allowed-origins`` any web page in the user's browser could read answers."""
     yield "allowed-origins", "[]"
-    yield NAMES.context[0], str(plan.context_tokens)
     if version < QUIET_LOG_SINCE:
         yield "disable-log-requests", None
 

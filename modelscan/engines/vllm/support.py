@@ -13,6 +13,7 @@ from modelscan.gpu.support import VLLM_TARGETS
 
 if TYPE_CHECKING:
     from modelscan.core.gpu import Gpu
+    from modelscan.engines.versions import Version
 
 TITLE = "vLLM"
 KERNELS = Kernels(
@@ -28,6 +29,16 @@ KERNELS = Kernels(
 # (github.com/kyuz0/amd-strix-halo-toolboxes): Qwen3.5-35B-A3B Q8_0 46 tokens/s in llama.cpp,
 # 11 to 26 in BF16 in vLLM.
 _RADEON_COSTS = {"gfx10": 0.15, "gfx11": 0.15, "gfx12": 0.05}
+
+
+# Since then weights are quantized layer by layer (vllm-project/vllm#33814 refactors it); before,
+# all of them were loaded in 16 bits first (#7200).
+_LAYERWISE_SINCE: Version = (0, 14, 0)
+
+
+def online_method(quantization: str | None, version: Version) -> str | None:
+    """``--quantization`` for 16-bit weights; None if the version makes no such format."""
+    return "fp8" if quantization == "FP8" and version >= _LAYERWISE_SINCE else None
 
 
 def drawback(gpu: Gpu) -> Drawback | None:
