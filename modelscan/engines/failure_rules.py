@@ -81,7 +81,7 @@ def recognise(rules: Sequence[Rule], log: str) -> EngineFailure | None:
     return EngineFailure(clean(errors[-1].text), None, line=errors[-1].number)
 
 
-# A parent process repeats that its child failed; a process that is told to end says so.
+# A parent process repeats that its child failed; a process that is ended reports it.
 _ECHO = re.compile(
     r"Engine core initialization failed|Engine process failed to start|Worker failed|WorkerProc "
     r"initialization failed|EngineCore (?:encountered an issue|failed)|EngineDeadError|"
@@ -135,7 +135,7 @@ def _explained(rules: Sequence[Rule], error: LogError, lines: Sequence[LogLine])
 
 
 def _last_words(text: str) -> str:
-    """What NCCL names as its last error, which stands at the end of a long text."""
+    """What NCCL names as its last error, which is at the end of a long text."""
     head, mark, tail = text.partition("Last error:")
     return tail if mark and tail.strip() else head
 

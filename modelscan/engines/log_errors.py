@@ -139,7 +139,7 @@ def _error(lines: Sequence[LogLine], at: int, text: str, of: _Traceback) -> LogE
 
 
 def whole_text(text: str, lines: Sequence[LogLine], at: int) -> str:
-    """The exception with the lines that belong to it: pydantic's errors, what NCCL said."""
+    """The exception with the lines that belong to it: pydantic's errors, NCCL's own lines."""
     more = _continuation(text, lines, at)
     if "validation error" in text and more:
         return _of_pydantic(more)
