@@ -55,6 +55,7 @@ BODIES = {
     "config.show": "modelscan.state.settings:SettingsShown",
     "discover": "modelscan.deploy.answers:Discovered",
     "doctor": "modelscan.deploy.doctor:Diagnosis",
+    "explain": "modelscan.engines.explain:LogExplained",
     "error": "modelscan.core.envelope:FailureBody",
     "estimate": "modelscan.core.estimate:Estimate",
     "estimate.contexts": "modelscan.models.plan_answer:ContextCurves",

@@ -49,6 +49,7 @@ COMMANDS: tuple[Entry, ...] = (
     Entry("upgrade", "modelscan.cli.upgrade:app", "Restart with newer weights, verified.", _RUN),
     Entry("chat", "modelscan.cli.chat:app", "Talk to a deployment in the terminal.", _RUN),
     Entry("logs", "modelscan.cli.logs:app", "Print an engine's log.", _RUN),
+    Entry("explain", "modelscan.cli.explain:app", "Explain an engine's log: why it failed.", _RUN),
     Entry("start", "modelscan.cli.start:app", "Start a stopped deployment.", _RUN),
     Entry("stop", "modelscan.cli.stop:app", "Stop deployments.", _RUN),
     Entry("remove", "modelscan.cli.remove:app", "Stop and delete deployments.", _RUN, ("rm",)),

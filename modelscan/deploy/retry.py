@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 ATTEMPTS = 2  # changed requests after the first; each is a complete start
 _SMALLER = 0.9  # of the memory that did not fit; a smaller difference would fail again
 _LEAST_CONTEXT = 2048
+# What another engine may not suffer from.
+_OTHER_ENGINE = ("quantization", "architecture", "build", "kernel")
 Note = Callable[[str], None]
 
 
@@ -125,7 +127,7 @@ def _changes(
             yield Remedy(context_tokens=half)
     elif kind == "quantization":
         yield from _formats(workload, failed, subject, smaller=False)
-    if kind in ("quantization", "architecture") and not (workload.backend or workload.parameters):
+    if kind in _OTHER_ENGINE and not (workload.backend or workload.parameters):
         for name in LAUNCHERS:
             if name != failed.backend:
                 yield Remedy(backend=name)

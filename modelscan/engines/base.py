@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from modelscan.core.remedy import Remedy
 
 FailureKind = Literal[
-    "option", "port", "context", "memory", "driver", "disk", "quantization", "dtype",
-    "architecture", "split", "code", "files", "package", "interconnect",
+    "option", "port", "context", "memory", "driver", "build", "kernel", "shared_memory", "disk",
+    "quantization", "dtype", "architecture", "split", "code", "files", "package", "interconnect",
 ]  # fmt: skip
+KINDS: Mapping[FailureKind, str] = {
+    "option": "An option that this version does not have, or that contradicts another one.",
+    "port": "The port that it should listen on is in use; retried on another one.",
+    "context": "The context is longer than the cache holds, or than the model allows.",
+    "memory": "Memory ran out: weights, activations, CUDA graphs or slots.",
+    "driver": "The GPU's driver is missing, too old for the build, or another one than loaded.",
+    "build": "The build has no code for this GPU, or is older than the model's file.",
+    "kernel": "A kernel needs more of the GPU's on-chip memory than it has.",
+    "shared_memory": "The memory that processes of one engine share (/dev/shm) is full.",
+    "disk": "A disk is full.",
+    "quantization": "The engine does not support this quantization on this GPU.",
+    "dtype": "The GPU or the quantization does not support this data type.",
+    "architecture": "This version does not know the model's architecture.",
+    "split": "The model cannot be divided over this number of GPUs.",
+    "code": "The repository wants to run its own code.",
+    "files": "The files are missing, damaged or incomplete.",
+    "package": "A package or a compiler of the engine's environment is missing.",
+    "interconnect": "The GPUs cannot communicate.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +51,8 @@ class Serving:
 class EngineFailure:
     """Why an engine did not start or ended: its own error text, and what to try.
 
-    ``kind`` is set if the error was recognised, ``remedy`` if a change may help.
+    ``kind`` is set if the error was recognised, ``remedy`` if a change may help. ``port_taken``:
+    the engine's own port, or ``port`` where the log names it. ``line``: its number in the log.
     """
 
     reason: str
@@ -39,3 +60,5 @@ class EngineFailure:
     port_taken: bool = False
     kind: FailureKind | None = None
     remedy: Remedy | None = None
+    port: int | None = None
+    line: int | None = None

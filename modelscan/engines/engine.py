@@ -75,7 +75,7 @@ class Engine(ABC):
     take a list, as JSON or separated by commas.
     ``owned``: options that modelscan sets itself -> what to write instead (``owned_options``);
     ``owned_variables``: variables with the same effect; ``abbreviates``: it accepts the beginning
-    of an option's name.
+    of an option's name. ``log_words``: a pattern of words that only its log has.
     ``caps_context``: it serves at most the trained context, whatever its options say.
     """
 
@@ -101,6 +101,7 @@ class Engine(ABC):
     owned: ClassVar[Mapping[str, str]] = {}
     owned_variables: ClassVar[frozenset[str]] = frozenset()
     abbreviates: ClassVar[bool] = False
+    log_words: ClassVar[str] = ""
     switches: ClassVar[frozenset[str]] = frozenset()
     json_lists: ClassVar[frozenset[str]] = frozenset()
     comma_lists: ClassVar[frozenset[str]] = frozenset()

@@ -1,17 +1,19 @@
-"""Rules that recognise from a log why an engine did not start; those that Python engines share.
+"""Rules that recognise from a log why a Python engine did not start, and which error is the cause.
 
-Each rule has a kind, a pattern of the line that states the cause, and advice. The log of a failed
-start has hundreds of lines of traceback; the cause is above them.
+Each rule has a kind, a pattern of the error that states the cause, and advice. The cause is the
+last error of the deepest process: a worker's error comes before the echoes of its parents, and
+lines of a level that is no error (settings, warnings, probes) never count.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelscan.core.remedy import Remedy
 from modelscan.engines.base import EngineFailure, FailureKind
+from modelscan.engines.log_errors import MAIN, LogError, LogLine, log_errors, log_lines, whole_text
 
 _LONGEST = 300
 
@@ -29,11 +31,15 @@ Advise = Callable[[re.Match[str]], Advice]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """``pattern`` matches the cause; ``advice`` is fixed, or computed from the match."""
+    """``pattern`` matches the cause; ``advice`` is fixed, or computed from the match.
+
+    ``calls``: what the traceback must contain as well.
+    """
 
     kind: FailureKind
     pattern: re.Pattern[str]
     advice: Advice | Advise
+    calls: re.Pattern[str] | None = None
 
     def failure(self, reason: str, match: re.Match[str]) -> EngineFailure:
         """The failure that this rule recognizes, with the advice for ``match``."""
@@ -44,32 +50,127 @@ class Rule:
         )  # fmt: skip
 
 
-def rule(kind: FailureKind, pattern: str, hint: str | Advise, flags: int = 0) -> Rule:
+def rule(
+    kind: FailureKind, pattern: str, hint: str | Advise, flags: int = 0, calls: str | None = None
+) -> Rule:
     """A rule from its texts."""
     advice = Advice(hint) if isinstance(hint, str) else hint
-    return Rule(kind, re.compile(pattern, flags), advice)
+    return Rule(kind, re.compile(pattern, flags), advice, re.compile(calls) if calls else None)
 
 
-SMALLER = Advice(
-    "deploy it with less --context or --parallel, a smaller --quantization or more GPUs "
-    "(--tensor-parallel)"
-)
+def changed(kind: FailureKind, pattern: str, remedy: Remedy, note: str = "") -> Rule:
+    """A rule with a typed change as its advice."""
+    return Rule(kind, re.compile(pattern), Advice(remedy.text() + note, remedy))
+
+
+def number(text: str | None) -> float | None:
+    """``40,960`` and ``5.62`` as numbers; None for an absent group."""
+    return float(text.replace(",", "")) if text else None
 
 
 def recognise(rules: Sequence[Rule], log: str) -> EngineFailure | None:
-    """The first rule that matches; else the log's last exception; None without either."""
+    """The cause in the log with its advice; None if the log has no error."""
+    lines = log_lines(log)
+    errors = log_errors(lines)
+    cause = _cause(rules, errors)
+    if cause is not None:
+        return _explained(rules, cause, lines)
+    plain = _plain(rules, lines)
+    if plain is not None or not errors:
+        return plain
+    return EngineFailure(clean(errors[-1].text), None, line=errors[-1].number)
+
+
+# A parent process repeats that its child failed; a process that is ended reports it.
+_ECHO = re.compile(
+    r"Engine core initialization failed|Engine process failed to start|Worker failed|WorkerProc "
+    r"initialization failed|EngineCore (?:encountered an issue|failed)|EngineDeadError|"
+    r"Engine core proc|Rank \d+ scheduler is dead|^SystemExit|KeyboardInterrupt|CancelledError|"
+    r"BrokenPipeError|EOFError|ConnectionResetError|[Cc]onnection closed by peer|ChildFailedError|"
+    r"process(?:es)? (?:exited|died|terminated)|RayTaskError|ActorDiedError|"
+    r"Child process terminated"
+)
+# Lines without a level that only sound like an error.
+_BENIGN = re.compile(
+    r"Ignore import error|is already in use, (?:using|trying)|usage (?:stat|report)|"
+    r"[Ff]alling back|[Dd]eprecat|non-default args|server_args=|ServerArgs\(|Initializing a V\d"
+)
+
+
+def _cause(rules: Sequence[Rule], errors: Sequence[LogError]) -> LogError | None:
+    """The last error of the deepest process; one about the connection between processes only if
+    there is no other, because it follows from the end of one of them."""
+    own = [error for error in errors if not _ECHO.search(error.text)]
+    own = [error for error in own if not error.aside] or own
+    deepest = max((error.depth for error in own), default=0)
+    candidates = [error for error in own if error.depth == deepest]
+    for error in reversed(candidates):
+        if _rule_for(rules, error.text, error.calls, "interconnect") is None:
+            return error
+    return candidates[-1] if candidates else None
+
+
+def _rule_for(
+    rules: Sequence[Rule], text: str, calls: str, kind: FailureKind | None = None
+) -> tuple[Rule, re.Match[str]] | None:
+    """The first rule that matches; with ``kind`` only if it has that kind."""
     for one in rules:
-        match = one.pattern.search(log)
-        if match is not None:
-            return one.failure(_line_around(log, match), match)
-    last = _last_exception(log)
-    return None if last is None else EngineFailure(last, None)
+        match = one.pattern.search(text)
+        if match is not None and (one.calls is None or one.calls.search(calls)):
+            return (one, match) if kind in (None, one.kind) else None
+    return None
 
 
-def _line_around(log: str, match: re.Match[str]) -> str:
-    start = log.rfind("\n", 0, match.start()) + 1
-    end = log.find("\n", match.end())
-    return clean(log[start : end if end >= 0 else len(log)])
+def _explained(rules: Sequence[Rule], error: LogError, lines: Sequence[LogLine]) -> EngineFailure:
+    text = error.text
+    if "NCCL" in text or "nccl" in text:  # it says why in lines of its own, before
+        text += "\n" + "\n".join(one.body for one in lines if "NCCL WARN" in one.body)
+    found = _rule_for(rules, text, error.calls)
+    if found is None:
+        return EngineFailure(clean(error.text), None, line=error.number)
+    one, match = found
+    detail = match.group(0) if match.start() > len(error.text) else _last_words(error.text)
+    failure = replace(one.failure(clean(detail), match), line=error.number)
+    return _of_port(failure, error.text, error.depth)
+
+
+def _last_words(text: str) -> str:
+    """What NCCL names as its last error, which is at the end of a long text."""
+    head, mark, tail = text.partition("Last error:")
+    return tail if mark and tail.strip() else head
+
+
+def _plain(rules: Sequence[Rule], lines: Sequence[LogLine]) -> EngineFailure | None:
+    """The last line without an exception that a rule recognises."""
+    for at in range(len(lines) - 1, -1, -1):
+        line = lines[at]
+        if line.quiet or _BENIGN.search(line.body):
+            continue
+        text = whole_text(line.body, lines, at)
+        found = _rule_for(rules, f"{line.body}\n{text}", "")
+        if found is not None:
+            failure = replace(found[0].failure(clean(text), found[1]), line=line.number)
+            return _of_port(failure, text, line.depth)
+    return None
+
+
+_PORT = re.compile(r"\('[^']*', (\d+)|port:? (\d+)")
+_OTHER_SOCKET = re.compile(
+    r"TCPStore|server socket has failed|zmq|nccl|dist_init|metrics|rpc", re.I
+)
+
+
+def _of_port(failure: EngineFailure, text: str, depth: int) -> EngineFailure:
+    """``port_taken`` only for the address that the server itself binds."""
+    if not failure.port_taken:
+        return failure
+    if depth != MAIN or _OTHER_SOCKET.search(text):
+        return replace(
+            failure, port_taken=False, hint="start it again: another process had taken a port that "
+            "its own processes use among themselves",
+        )  # fmt: skip
+    match = _PORT.search(text)
+    return replace(failure, port=int(match[1] or match[2])) if match else failure
 
 
 def clean(line: str) -> str:
@@ -77,7 +178,7 @@ def clean(line: str) -> str:
     text = _PREFIX.sub("", " ".join(line.split()))
     while (shorter := _PREFIX.sub("", text)) != text:
         text = shorter
-    return _LISTS.split(text, maxsplit=1)[0].rstrip(" .")[:_LONGEST]
+    return _LISTS.split(text, maxsplit=1)[0].rstrip(" .")[:_LONGEST].rstrip(" .")
 
 
 _PREFIX = re.compile(
@@ -86,116 +187,5 @@ _PREFIX = re.compile(
 )
 _LISTS = re.compile(
     r" Supported architectures:| Must be one of| To allow overriding| For debugging"
+    r"| Possible solutions:| \[type=\w+, input_value"
 )
-_EXCEPTION = re.compile(
-    r"^.*?\b((?:[\w.]+\.)?(?:\w*Error|\w*Exception|AssertionError|KeyboardInterrupt): .+)$", re.M
-)
-# A parent process repeats that its child failed, without the cause.
-_ECHO = re.compile(
-    r"Engine core initialization failed|Engine process failed to start|Worker failed"
-)
-
-
-def _last_exception(log: str) -> str | None:
-    exceptions = [match[1] for match in _EXCEPTION.finditer(log)]
-    causes = [text for text in exceptions if not _ECHO.search(text)]
-    return clean((causes or exceptions)[-1]) if exceptions else None
-
-
-def number(text: str | None) -> float | None:
-    """``40,960`` and ``5.62`` as numbers; None for an absent group."""
-    return float(text.replace(",", "")) if text else None
-
-
-def before_memory() -> tuple[Rule, ...]:
-    """The common rules before an engine's own: wrong options, a taken port."""
-    return (
-        rule("option", r"unrecognized arguments:[^\n]*|invalid choice:[^\n]*|"
-             r"error: argument [^\n]*",
-             "leave out the --param that this version does not have; modelscan show NAME prints "
-             "the command line"),
-        rule("port", r"address already in use|Errno 98|EADDRINUSE|port \d+ is (?:already )?"
-             r"(?:in use|occupied)", "choose another --port, or leave it out", re.I),
-    )  # fmt: skip
-
-
-def after_memory(engine: str) -> tuple[Rule, ...]:
-    """The common rules after an engine's own, with its name in the hints."""
-    return (*_out_of_memory(), *_machine(engine), *_model(engine), *_environment(engine))
-
-
-def _out_of_memory() -> tuple[Rule, ...]:
-    return (
-        Rule("memory", re.compile(r"(?:CUDA|HIP) out of memory|torch\.OutOfMemoryError|"
-                                  r"CUDA error: out of memory|OutOfMemoryError"), SMALLER),
-        Rule("memory", re.compile(r"MemoryError|Cannot allocate memory|DefaultCPUAllocator: "
-                                  r"(?:can't|not enough)"), SMALLER),
-    )  # fmt: skip
-
-
-def _machine(engine: str) -> tuple[Rule, ...]:
-    return (
-        rule("driver",
-             r"driver (?:on your system )?is too old|CUDA driver version is insufficient|"
-             r"no CUDA-capable device|Found no NVIDIA driver|Failed to infer device type|"
-             r"no kernel image is available|forward compatibility was attempted|CUDA unknown error|"
-             r"cudaGetDeviceCount\(\)|"
-             r"libcuda\.so\.1: cannot open",
-             f"modelscan doctor   (the GPU's driver does not serve this build of {engine})"),
-        rule("disk", r"No space left on device: '/dev/shm[^\n]*",
-             "its processes share memory in /dev/shm, which is full: free it, or give the "
-             "container a larger one (--shm-size)"),
-        rule("disk", r"No space left on device",
-             f"free some space on that disk: {engine} writes compiled kernels when it starts"),
-    )  # fmt: skip
-
-
-def _model(engine: str) -> tuple[Rule, ...]:
-    return (
-        rule("quantization",
-             r"quantization method \S+ is not supported for the current GPU|Quantization scheme is "
-             r"not supported|Unknown quantization method|Invalid quantization method|"
-             r"quantization[^\n]{0,80}(?:does not match|is not supported|not currently supported)",
-             "deploy it with another --quantization (see modelscan plan MODEL), or "
-             "--backend llama.cpp"),
-        Rule("dtype", re.compile(r"Bfloat16 is only supported on GPUs with compute capability"),
-             _HALF),
-        rule("architecture",
-             r"Model architectures \[[^\]]*\] (?:are not supported|failed to be inspected)|"
-             r"model type `?\S+`? but Transformers does not recognize|"
-             r"has no vLLM implementation|Unsupported architectures?|is not a supported "
-             r"architecture|Cannot find model module|GGUF model with architecture \S+ is not "
-             r"supported",
-             f"install a newer {engine} in its environment, or deploy it with "
-             "--backend llama.cpp"),
-        rule("split",
-             r"(?:number of )?attention heads[^\n]*must be divisible by[^\n]*|"
-             r"is not divisible by (?:the )?(?:tensor|tp|weight quantization block)|"
-             r"World size[^\n]*larger than the number of available GPUs",
-             "deploy it with --tensor-parallel 1, 2, 4 or 8: a divisor of its attention heads"),
-    )  # fmt: skip
-
-
-_HALF = Advice(
-    Remedy(parameters=(("dtype", "half"),)).text(), Remedy(parameters=(("dtype", "half"),))
-)  # fmt: skip
-
-
-def _environment(engine: str) -> tuple[Rule, ...]:
-    return (
-        rule("code", r"trust_remote_code=True",
-             "this repository wants to run its own code: choose another one, or, if you trust "
-             "its publisher, deploy it with --allow-unsafe"),
-        rule("files", r"Cannot find any model weights|SafetensorError|"
-             r"does not appear to have a file named|Error while deserializing header",
-             "the files are damaged or incomplete: modelscan cache verify, then pull it again"),
-        rule("package", r"Failed to find C compiler|"
-             r"No such file or directory: '(?:gcc|cc|nvcc|ninja)'",
-             f"{engine} compiles kernels when it starts: install a C compiler (gcc)"),
-        rule("interconnect", r"NCCL error[^\n]*|ncclUnhandled\w+|ncclSystemError",
-             "the GPUs cannot talk to each other: deploy it with --tensor-parallel 1, or see "
-             "what NCCL says with the variable NCCL_DEBUG=INFO"),
-        rule("package", r"No module named '[\w.]+'|undefined symbol|ImportError: [^\n]*|"
-             r"PackageNotFoundError[^\n]*",
-             f"the environment of {engine} is incomplete: reinstall it, see docs/engines.md"),
-    )  # fmt: skip

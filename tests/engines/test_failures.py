@@ -111,7 +111,7 @@ WORDINGS = [
      "Transformers does not recognize this architecture.", "architecture", ()),
     ("sglang", "RuntimeError: Not enough memory. Please try increasing --mem-fraction-static. Current "
      "value: mem_fraction_static=0.5", "memory", ("--memory-utilization", "0.92")),
-    ("vllm", "OSError: [Errno 28] No space left on device: '/dev/shm/psm_1234'", "disk", ()),
+    ("vllm", "OSError: [Errno 28] No space left on device: '/dev/shm/psm_1234'", "shared_memory", ()),
     ("vllm", "torch._inductor.exc.InductorError: RuntimeError: Failed to find C compiler. Please "
      "specify via CC environment variable", "package", ()),
     ("vllm", "torch.distributed.DistBackendError: NCCL error in: NCCLUtils.hpp:268, unhandled cuda "

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.failed_starts import FAILED_STARTS
 from support.fake_gpustack import CARD, FakeGpuStack, page
 from support.tiny_hf import write_tiny_hf
 
@@ -191,6 +192,19 @@ class TestFollowing:
         assert caught.value.code == "start_failed"
         assert lab.models[1]["replicas"] == 0
         assert impatient.recorded("one").end_cause is EndCause.FAILED_TO_START
+
+    def test_the_engines_own_cause_is_named(
+        self, lab: FakeGpuStack, impatient: Deployments, folder: Path
+    ) -> None:
+        """The server knows an exit code; the log of its instance has the cause and a number."""
+        lab.states, lab.message = ["starting", "error"], "Error (exit code 1)"
+        log = next(one.log for one in FAILED_STARTS if one.name == "mamba")
+        lab.answers["/v2/model-instances/1/logs"] = (200, log.encode())
+        request = Request(str(folder), Workload(context_tokens=1024), target="lab", name="one")
+        with pytest.raises(StartFailed, match=r"exit code 1\): ValueError: max_num_seqs") as caught:
+            impatient.deploy(request)
+        assert (caught.value.kind, caught.value.details["kind"]) == ("memory", "memory")
+        assert caught.value.hint == "deploy it with --param max-num-seqs=614"
 
     def test_a_failure_that_is_mended_in_time(self, lab: FakeGpuStack, deploy: Run) -> None:
         lab.states = ["error", "error", "error", "running"]

@@ -1,40 +1,122 @@
-"""Why llama.cpp did not start or ended: its error text, and what to try."""
+"""Why llama.cpp did not start or ended: its error text, and what to try.
+
+Current builds print ``TIME LEVEL text``; builds until late 2025, and those with ``--log-prefix``
+off, print the text alone.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import replace
 
 from modelscan.engines.base import EngineFailure
-from modelscan.engines.failure_rules import rule
+from modelscan.engines.failure_rules import Rule, rule
 
-_ERROR = re.compile(r"^\s*[\d.]+ E (?P<text>.*)$", re.MULTILINE)
-_ABORT = re.compile(r"^.*(?:GGML_ASSERT|GGML_ABORT|terminate called|what\(\):).*$", re.MULTILINE)
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_LEVELLED = re.compile(r"^\s*[\d.]+ (?P<level>[A-Z]) (?P<text>.*)$")
+_ERROR_WORDS = re.compile(
+    r"\berror\b|\bfail|couldn't|cannot|unable to|unknown|invalid|not found|no such|GGML_ASSERT|"
+    r"GGML_ABORT|terminate called|what\(\):|out of memory|bad_alloc|exception|illegal|missing",
+    re.IGNORECASE,
+)
+# Text that only repeats that something failed, and settings that have a word of an error in them.
+_ECHO = re.compile(
+    r"failed to load model|exiting due to|cleaning up before exit|error loading model$|"
+    r"failed to initialize (?:the )?(?:context|server)|failed to (?:create|read) (?:context|tensor "
+    r"info)|failed to create llama_context|try reducing --n-gpu-layers|unknown argument.*\(ignored|"
+    r"^(?:print_info|llama_model_loader|load_tensors|system_info|build|load):",
+    re.IGNORECASE,
+)
 _SPACES = re.compile(r"\s+")
+_PORT = re.compile(r"port:? (\d+)")
+_NEWER = "pip install --upgrade xllamacpp   (or install a newer llama-server: "
 
 RULES = (
-    rule("port", r"couldn't bind HTTP server socket", "choose another --port, or leave it out"),
+    rule("port", r"couldn't bind (?:HTTP )?(?:server )?socket|couldn't bind to server socket|"
+         r"[Aa]ddress already in use", "choose another --port, or leave it out"),
+    rule("option", r"error: (?:invalid argument|unknown argument|unrecognized)|invalid parameter "
+         r"for argument|error while handling argument|expected value for argument",
+         "leave out the --param that this build does not have; modelscan show NAME prints the "
+         "command line"),
+    rule("package", r"error while loading shared libraries|cannot open shared object file|symbol "
+         r"lookup error", "install the library that is named, or unset the program: "
+         "modelscan config set llama_server --unset"),
+    rule("build", r"no kernel image is available|wrong number of tensors|invalid ggml type|"
+         r"missing tensor|(?:check_tensor_dims|tensor '[^']*') (?:has wrong shape|not found)|"
+         r"unsupported (?:GGUF|gguf|model) version|unknown (?:tensor|ggml) type|"
+         r"this model uses .* not supported",
+         f"{_NEWER}this build is older than the model's file, or has no code for this GPU)"),
+    rule("files", r"LoRA tensor|lora[^\n]{0,40}(?:mismatch|wrong|unexpected)|incompatible adapter",
+         "the adapter was made for another model: leave it out, or choose one for this model"),
+    rule("architecture", r"unknown model architecture|unknown pre-tokenizer|unsupported model "
+         r"architecture|unknown (?:projector|vision) type|unsupported",
+         f"{_NEWER}this build does not know the model's architecture)"),
+    rule("driver", r"driver version is insufficient|no CUDA-capable device|forward compatibility|"
+         r"PTX was compiled with an unsupported toolchain|unsupported display driver",
+         "modelscan doctor   (the GPU's driver does not serve this build of llama.cpp)"),
     rule("memory",
          r"(?:failed|unable) to allocate|insufficient memory|out of memory|buffer of size|"
-         r"cudaMalloc failed|bad_alloc",
+         r"cudaMalloc failed|bad_alloc|not enough (?:memory|space)|failed to find a memory slot",
          "deploy it with less --context or --parallel, or a smaller --quantization"),
-    rule("files", r"No such file|failed to open GGUF",
+    rule("files", r"No such file|failed to open GGUF|cannot open (?:model )?file",
          "check that the file still exists, then deploy it again"),
-    rule("architecture", r"unknown model architecture|unknown pre-tokenizer|unsupported",
-         "pip install --upgrade xllamacpp   (this build does not know the model's architecture)"),
-    rule("files", r"invalid magic|magic|corrupt|not within the file bounds|failed to read|tensor",
+    rule("files", r"invalid magic|bad magic|corrupt|not within the file bounds|failed to read|"
+         r"unexpectedly reached end of file|incomplete|key not found in model",
          "the file is damaged or incomplete: download it again"),
 )  # fmt: skip
+# A device that cannot be used is no failure by itself: the model runs on the others.
+_WEAK = ("driver",)
 
 
 def failure(log: str) -> EngineFailure | None:
-    """The first error line (the cause; later ones follow from it); None without one."""
-    lines = [_SPACES.sub(" ", match["text"]).strip() for match in _ERROR.finditer(log)]
-    lines = lines or [match.group(0).strip() for match in _ABORT.finditer(log)]
-    if not lines:
-        return None
-    text = "\n".join(lines)
-    for one in RULES:
-        match = one.pattern.search(text)
+    """The first error (the cause; later ones follow from it); None without one."""
+    lines = list(_error_lines(log))
+    found = [(number, text, one) for number, text in lines if (one := _rule(text))]
+    strong = [entry for entry in found if entry[2][0].kind not in _WEAK]
+    causes = [(number, text) for number, text in lines if not _ECHO.search(text)]
+    weak = {number for number, _, one in found if one[0].kind in _WEAK}
+    unknown = [(number, text) for number, text in causes if number not in weak]
+    if strong:
+        return _failure(*strong[0])
+    if found and not unknown:
+        return _failure(*found[0])
+    for number, text in (unknown or lines)[:1]:
+        return EngineFailure(text, None, line=number)
+    return None
+
+
+def _failure(number: int, text: str, found: tuple[Rule, re.Match[str]]) -> EngineFailure:
+    failure = replace(found[0].failure(text, found[1]), line=number)
+    match = _PORT.search(text) if failure.port_taken else None
+    return replace(failure, port=int(match[1])) if match else failure
+
+
+def _rule(text: str) -> tuple[Rule, re.Match[str]] | None:
+    return next(((one, match) for one in RULES if (match := one.pattern.search(text))), None)
+
+
+def _error_lines(log: str) -> Iterator[tuple[int, str]]:
+    """Line numbers and texts of errors: by their level where the log has levels, else by their
+    words."""
+    rows = [_ANSI.sub("", row) for row in log.splitlines()]
+    levels = [_LEVELLED.match(row) for row in rows]
+    levelled = any(levels)
+    for number, (row, match) in enumerate(zip(rows, levels, strict=True), 1):
         if match is not None:
-            return one.failure(lines[0], match)
-    return EngineFailure(lines[0], None)
+            is_error, text = match["level"] == "E", match["text"]
+        else:
+            is_error, text = _ERROR_WORDS.search(row) is not None, row
+            is_error = is_error and (not levelled or _ABORT.search(row) is not None)
+            is_error = is_error and not _SETTING.match(row.strip())
+        if is_error and (clean := _SPACES.sub(" ", text).strip()):
+            yield number, clean[:300]
+
+
+_ABORT = re.compile(
+    r"GGML_ASSERT|GGML_ABORT|terminate called|what\(\):|^error|shared librar|symbol lookup|"
+    r"CUDA error", re.IGNORECASE
+)  # fmt: skip
+_SETTING = re.compile(
+    r"(?:print_info|llama_model_loader|load_tensors|system_info|build|warning):?\b"
+)

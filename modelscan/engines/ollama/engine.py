@@ -29,6 +29,7 @@ class Ollama(LlamaCpp):
     name = NAME
     title = "Ollama"
     option_names = flags.NAMES
+    log_words = r"source=\w+\.go:\d+|\bollama\b"
     harmless = flags.HARMLESS
     program_setting = None
     preference = 0.06

@@ -37,6 +37,7 @@ class SgLang(PoolEngine):
     name = NAME
     title = "SGLang"
     option_names = flags.NAMES
+    log_words = r"\bsglang\b|\bSGLang\b|ServerArgs|mem[-_]fraction[-_]static"
     harmless = flags.HARMLESS
     owned = flags.OWNED
     abbreviates = True  # argparse

@@ -16,7 +16,7 @@ from modelscan.engines.command_line import (
     with_defaults,
 )
 from modelscan.engines.versions import parse_version
-from modelscan.engines.vllm.flags import NAMES, QUIET_LOG_SINCE, RENAMES
+from modelscan.engines.vllm.flags import LORA_RANKS, NAMES, QUIET_LOG_SINCE, RENAMES
 
 if TYPE_CHECKING:
     from modelscan.core.plan import Plan
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _MIN_CPU_POOL_GIB = 1
 _UTILIZATION = NAMES.memory_share[0]  # means nothing on a CPU, where the pool is fixed
-_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what --max-lora-rank accepts; default 16
 _DEFAULT_RANK = 16
 _RERANKER_SINCE: Version = (0, 9, 2)
 # The published Qwen3 rerankers are language models that say yes or no (vLLM's list of supported
@@ -80,6 +79,6 @@ def repository_options(files: RepositoryFiles, task: str, version: Version) -> I
     if files.tekken_only:
         yield "tokenizer-mode", "mistral"
     yield from _reranker(files.architectures, task, version)
-    rank = max((rank for rank in files.lora_ranks if rank <= _LORA_RANKS[-1]), default=0)
+    rank = max((rank for rank in files.lora_ranks if rank <= LORA_RANKS[-1]), default=0)
     if rank > _DEFAULT_RANK:
-        yield "max-lora-rank", str(min(size for size in _LORA_RANKS if size >= rank))
+        yield "max-lora-rank", str(min(size for size in LORA_RANKS if size >= rank))

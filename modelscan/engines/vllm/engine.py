@@ -40,6 +40,7 @@ class Vllm(PoolEngine):
     name = NAME
     title = "vLLM"
     option_names = flags.NAMES
+    log_words = r"\bvLLM\b|\bvllm\b|EngineCore|APIServer pid"
     harmless = flags.HARMLESS
     json_lists = flags.JSON_LISTS
     owned = flags.OWNED

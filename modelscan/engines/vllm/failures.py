@@ -6,15 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 from modelscan.core.remedy import Remedy
-from modelscan.engines.failure_rules import (
-    SMALLER,
-    Advice,
-    Rule,
-    after_memory,
-    before_memory,
-    number,
-    recognise,
-)
+from modelscan.engines.failure_kinds import SMALLER, after_memory, before_memory, parameter
+from modelscan.engines.failure_rules import Advice, Rule, number, recognise
+from modelscan.engines.vllm.flags import LORA_RANKS
 
 if TYPE_CHECKING:
     from modelscan.engines.base import EngineFailure
@@ -46,6 +40,23 @@ def _utilization(match: re.Match[str]) -> Advice:
     return Advice(f"{remedy.text()}: other programs use part of the GPU's memory", remedy)
 
 
+def _fewer_slots(match: re.Match[str]) -> Advice:
+    """The warm-up runs as many requests as there may be at once."""
+    slots = max(1, min(_USUAL_SLOTS, int(number(match["slots"]) or 2) // 2))
+    remedy = Remedy(parameters=(("max-num-seqs", str(slots)),))
+    return Advice(f"{remedy.text()}, or with a smaller --memory-utilization", remedy)
+
+
+def _lora_rank(match: re.Match[str]) -> Advice:
+    rank = int(match["to"] or match["to2"])
+    size = next((one for one in LORA_RANKS if one >= rank), rank)
+    remedy = Remedy(parameters=(("max-lora-rank", str(size)),))
+    return Advice(remedy.text(), remedy)
+
+
+_USUAL_SLOTS = 256
+_EAGER = Remedy(parameters=(("enforce-eager", None),))
+_GRAPHS = "capture_model|capture_graph|CUDAGraphWrapper|cudagraph_capture|_capture_cudagraphs"
 _LENGTH = r"max(?:imum)? (?:model|seq|sequence)\S*(?: seq)? len(?:gth)? "
 RULES = (
     *before_memory(),
@@ -64,6 +75,21 @@ RULES = (
         r"Free memory on device[^\n]*?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\)[^\n]*?is less "
         r"than desired GPU memory utilization"), _utilization),
     Rule("memory", re.compile(r"No available memory for the cache blocks"), SMALLER),
+    Rule("memory", re.compile(
+        r"out of memory occurred when warming up sampler with (?P<slots>\d+) dummy requests"),
+        _fewer_slots),
+    Rule("memory", re.compile(
+        r"max_num_seqs \(\d+\) exceeds (?:the )?available Mamba cache blocks \((?P<to>\d+)\)"),
+        parameter("max-num-seqs")),
+    Rule("memory", re.compile(r"out of memory"),
+         Advice(f"{_EAGER.text()} (without CUDA graphs), or with a smaller --memory-utilization",
+                _EAGER), calls=re.compile(_GRAPHS)),
+    Rule("option", re.compile(
+        r"max_num_batched_tokens \(\d+\) is smaller than max_model_len \((?P<to>\d+)\)"),
+        parameter("max-num-batched-tokens")),
+    Rule("option", re.compile(
+        r"LoRA rank (?P<to>\d+) is greater than max_lora_rank|"
+        r"LoRA rank \((?P<to2>\d+)\) (?:exceeds|is greater than)"), _lora_rank),
     *after_memory("vllm"),
 )  # fmt: skip
 

@@ -70,6 +70,7 @@ HARMLESS = frozenset({
     "max-cpu-loras", "shutdown-timeout", "renderer-num-workers", "api-server-count",
 })  # fmt: skip
 
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # what --max-lora-rank accepts; default 16
 JSON_LISTS = frozenset({"allowed-origins", "allowed-methods", "allowed-headers"})
 
 OWNED = {

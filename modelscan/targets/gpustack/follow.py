@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelscan.core.deployment import Deployment, Replica
 from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
-from modelscan.core.errors import ModelscanError, RemoteError
+from modelscan.core.errors import ModelscanError, RemoteError, UsageError
 from modelscan.core.units import MIB
+from modelscan.engines.registry import engine
 from modelscan.state.secrets import redact
 from modelscan.targets.base import Effects, StartFailed
 from modelscan.targets.events import AtServer
@@ -26,6 +27,9 @@ from modelscan.targets.gpustack.states import (
 )
 from modelscan.targets.gpustack.types import RemoteInstance, parse_instance, parse_model
 from modelscan.targets.gpustack.watch import DELETE, parse_line
+
+if TYPE_CHECKING:
+    from modelscan.engines.base import EngineFailure
 
 _LOG_LINES = 40
 _FIRST_PAUSE_S, _GROWTH = 0.05, 1.5
@@ -284,19 +288,32 @@ def cause_of(code: str | None) -> EndCause:
 def failure(
     client: Client, model_id: int, deployment: Deployment, status: Status, waited_s: float
 ) -> StartFailed:
-    """The error of a failed start, with the last lines of the engine's log (redacted)."""
+    """The error of a failed start: what the server says, and the cause in the engine's log."""
     reason = status.reason or "it failed"
     code = status.code or "start_failed"
     if not status.final:
         because = f": {status.reason}" if status.reason else ""
         was = "waiting for a worker" if status.state is State.PENDING else status.state.value
         reason, code = f"it was not ready after {waited_s:.0f} s ({was}{because})", "timeout"
+    log = engine_log(client, model_id)
+    named = None if code in (UNSCHEDULABLE, "timeout") else _from_log(deployment, log)
+    if named is not None:
+        reason = f"{reason}: {named.reason}"
+    kind, remedy = (named.kind, named.remedy) if named else (None, None)
+    details = {"reason": reason, "raw": status.raw, "kind": kind, "log": log[-_LOG_LINES:]}
     return StartFailed(
         f"{deployment.name} did not start at {deployment.target}: {reason}",
-        cause=cause_of(code), reason=reason,
-        hint=_hint(deployment, code), code=code,
-        details={"reason": reason, "raw": status.raw, "log": log_tail(client, model_id)},
+        cause=cause_of(code), reason=reason, kind=kind, remedy=remedy,
+        hint=(named and named.hint) or _hint(deployment, code), code=code, details=details,
     )  # fmt: skip
+
+
+def _from_log(deployment: Deployment, log: Sequence[str]) -> EngineFailure | None:
+    """The cause that the engine itself names."""
+    try:
+        return engine(deployment.backend).failure("\n".join(log))
+    except UsageError:  # an engine that only the server has
+        return None
 
 
 def _hint(deployment: Deployment, code: str) -> str:
@@ -307,8 +324,8 @@ def _hint(deployment: Deployment, code: str) -> str:
     return f"modelscan logs {deployment.name}"
 
 
-def log_tail(client: Client, model_id: int) -> list[str]:
-    """The last lines of the first instance's log; [] if there is none."""
+def engine_log(client: Client, model_id: int) -> list[str]:
+    """The end of the first instance's log, redacted; [] if there is none."""
     try:
         rows = client.list("model-instances", model_id=model_id)
         if not rows:
@@ -318,9 +335,14 @@ def log_tail(client: Client, model_id: int) -> list[str]:
         with client.stream(
             path, what="read the log", params=params, within_s=_LOG_S, max_bytes=_LOG_BYTES
         ) as lines:
-            return [redact(line) for line in without_environment(lines)][-_LOG_LINES:]
+            return [redact(line) for line in without_environment(lines)]
     except ModelscanError:
         return []
+
+
+def log_end(client: Client, model_id: int) -> list[str]:
+    """The last lines of ``engine_log``, as a record keeps them."""
+    return engine_log(client, model_id)[-_LOG_LINES:]
 
 
 def replica(instance: RemoteInstance) -> Replica:

@@ -182,7 +182,7 @@ class GpuStackTarget:
                 )
                 follow.verify(client, deployment, deadline, patience)
             except RemoteError as error:
-                log = error.details.get("log") or follow.log_tail(client, model.id)
+                log = error.details.get("log") or follow.log_end(client, model.id)
                 record = replace(record_of(deployment), log=tuple(log))
                 effects.save(replace(deployment, remote=record))
                 raise

@@ -218,7 +218,10 @@ def _from_log(rundir: RunDir, deployment: Deployment, ended: Ended) -> Ending:
     if failure is None:
         words = how(ended, _tail(rundir))
         return Ending(EndCause.FAILED_TO_START, redact(words), _end_hint(ended, deployment))
-    cause = EndCause.PORT_TAKEN if failure.port_taken else EndCause.FAILED_TO_START
+    own_port = failure.port in (None, deployment.port)
+    cause = EndCause.FAILED_TO_START
+    if failure.port_taken and own_port:  # another port only for its own bind error
+        cause = EndCause.PORT_TAKEN
     if failure.kind == "memory":
         cause = EndCause.OUT_OF_MEMORY
     return Ending(cause, redact(failure.reason), failure.hint, failure.kind, failure.remedy)
