@@ -1,8 +1,8 @@
 """Which server answers at an address, by the endpoints that only it has.
 
 Many servers answer for others as well: SGLang, llama-server of 2025 and KoboldCpp have Ollama's
-``/api/tags``, and everything has ``/v1/models``. So the own endpoints of each are asked first, and
-Ollama and the unknown kinds come last. Observed: llama.cpp b11549, vLLM 0.32; from the published
+``/api/tags``, and everything has ``/v1/models``. So the own endpoints of each are requested first,
+and Ollama and the unknown kinds come last. Observed: llama.cpp b11549, vLLM 0.32; from published
 sources and documentation: the others.
 """
 
@@ -62,7 +62,7 @@ class DiscoveredServer:
 
 @dataclass(slots=True)
 class Answers:
-    """The answers of one server; each path is asked once."""
+    """The answers of one server; each path is requested once."""
 
     address: Address
     _seen: dict[str, tuple[int, Any]] = field(default_factory=dict)

@@ -14,10 +14,12 @@ from support.hub_content import File, gguf, llama_config, llama_tensors, safeten
 
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
+from modelscan.hub import checksums
 from modelscan.hub.cache import cache_dir as hub_cache_dir
 from modelscan.hub.cache import snapshot, snapshot_folder
 from modelscan.models.resolve import load_subject
 from modelscan.state.config import load
+from modelscan.state.locks import hold
 
 pytest_plugins = ("support.engine_fixtures", "support.hub_fixtures")
 
@@ -277,3 +279,31 @@ def test_a_pulled_file_that_was_damaged_since_is_noticed_and_fetched_again(
     assert blob.read_bytes() == DEMO
     assert run_in_process("start", "d").code == 0
     assert run_in_process("remove", "d", "--yes").code == 0
+
+
+def test_an_interrupted_download_is_listed_and_reclaimed(
+    hub: FakeHub, run_in_process: Run, tmp_path: Path
+) -> None:
+    """On both hubs; a running one is left alone."""
+    assert "no weights have been pulled" in run_in_process("cache", "prune").err
+    home = load().paths
+    for part in (
+        hub_cache_dir() / "models--demo--tiny-GGUF" / "blobs" / "0123456789abcdef.incomplete",
+        home.models_dir / "modelscope" / "demo" / "tiny" / "master" / "t.gguf.0123.part",
+    ):
+        part.parent.mkdir(parents=True)
+        part.write_bytes(bytes(1000))
+    listed = run_in_process("cache", "list", "--json").json
+    assert [(p["repo"], p["size_bytes"], p["active"]) for p in listed["partial"]] == [
+        ("demo/tiny", 1000, False), ("demo/tiny-GGUF", 1000, False),
+    ]  # fmt: skip
+    assert listed["total_bytes"] == 2000
+    assert "interrupted" in run_in_process("cache", "list").out
+    lock = home.locks_dir / f"pull-{checksums.key('huggingface', 'demo/tiny-GGUF')}.lock"
+    with hold(lock):
+        done = run_in_process("cache", "prune", "--yes", "--json").json
+        assert (done["freed_bytes"], len(done["partial"])) == (1000, 1)
+        (left,) = run_in_process("cache", "list", "--json").json["partial"]
+        assert (left["repo"], left["active"]) == ("demo/tiny-GGUF", True)
+    assert run_in_process("cache", "prune", "--yes", "--json").json["freed_bytes"] == 1000
+    assert run_in_process("cache", "list", "--json").json["partial"] == []

@@ -117,7 +117,7 @@ def _explained(repo: str, file: WeightFile, config: Config) -> Iterator[None]:
         if client in sys.modules:
             network = (*network, getattr(sys.modules[client], base))
     try:
-        with explain_os_errors(cache_dir()):
+        with explain_os_errors(cache_dir(), "HF_HOME"):
             yield
     except errors.GatedRepoError as error:
         page = f"{config.hf_endpoint.rstrip('/')}/{repo}"
