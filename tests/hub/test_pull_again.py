@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, Ran
 from support.fake_hub import FakeHub
+from support.fake_ollama import State, running
 from support.hub_content import File, gguf, llama_config, llama_tensors, safetensors
+from support.tiny_gguf import split_gguf
 
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
@@ -307,3 +309,42 @@ def test_an_interrupted_download_is_listed_and_reclaimed(
         assert (left["repo"], left["active"]) == ("demo/tiny-GGUF", True)
     assert run_in_process("cache", "prune", "--yes", "--json").json["freed_bytes"] == 1000
     assert run_in_process("cache", "list", "--json").json["partial"] == []
+
+
+@pytest.mark.parametrize(
+    ("files", "tag"),
+    [
+        (["tiny-Q8_0-00001-of-00002.gguf", "tiny-Q8_0-00002-of-00002.gguf", "tiny-Q4_0.gguf"],
+         ":Q4_0"),
+        (["model.gguf"], ""),
+        (["UD/tiny-UD-Q4_K_XL.gguf"], ":UD-Q4_K_XL"),
+    ],
+)  # fmt: skip
+def test_ollama_is_asked_for_a_tag_that_exists(
+    hub: FakeHub, run_in_process: Run, monkeypatch: pytest.MonkeyPatch, files: list[str], tag: str
+) -> None:
+    """The hubs read a tag in a file's name, and give no quantization in several files."""
+    parts = iter(split_gguf(2))
+    hub.add("demo/one-GGUF", {n: next(parts) if "-of-" in n else DEMO for n in files})
+    base = f"hf.co/demo/one-GGUF{tag}"
+    state = State(registry={base if tag else f"{base}:latest"})
+    with running(state) as url:
+        monkeypatch.setenv("MODELSCAN_OLLAMA_ENDPOINT", url)
+        done = run_in_process("deploy", "hf:demo/one-GGUF", "--target", "ollama", "--name", "x",
+                              "--context", "512", "--dry-run", "--json")  # fmt: skip
+        assert done.code == 0, done.out
+        assert done.json["launch"]["body"]["base"] == base
+
+
+def test_only_split_files_are_refused_with_a_way_out(
+    hub: FakeHub, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = split_gguf(2)
+    hub.add("demo/s-GGUF", {"s-Q8_0-00001-of-00002.gguf": one, "s-Q8_0-00002-of-00002.gguf": two})
+    with running(State()) as url:
+        monkeypatch.setenv("MODELSCAN_OLLAMA_ENDPOINT", url)
+        done = run_in_process("deploy", "hf:demo/s-GGUF", "--target", "ollama", "--name", "x",
+                              "--json")  # fmt: skip
+    assert done.code == 3
+    assert "lies in several files" in done.json["error"]["message"]
+    assert done.json["error"]["hint"].endswith("--backend llama.cpp")
