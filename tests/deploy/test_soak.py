@@ -29,6 +29,7 @@ from support.streams import streams
 from test_crash import check_truth, kill_after
 
 from modelscan.routing.file import load as load_routes
+from modelscan.routing.file import remove_route
 from modelscan.state.config import Config
 from modelscan.supervisor.rundir import RunDir
 
@@ -39,7 +40,7 @@ LIVES = int(os.environ.get("SOAK_LIVES") or "200")
 PER_TEST = 10
 SAMPLE = (1009, 1023)  # in CI: with all kinds of faults between them
 SETTLE_S = 60.0  # the pauses before restarts, on a busy machine
-BROKEN_FILES = ("routing: [", "\tx: y\n", "version: 1\nversion: 1\n", "{}\n---\n[]\n", "\0")
+BROKEN_ENDS = (b"\nrouting: [\n", b"\n\tx: y\n", b"\nversion: 1\n", b"\n---\n[]\n", b"\0")
 
 
 @pytest.fixture
@@ -151,7 +152,7 @@ class Life:
         file = self.config.routing_file
         before = file.read_bytes() if file.exists() else None
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(self.rng.choice(BROKEN_FILES))
+        file.write_bytes((before or b"version: 1\n") + self.rng.choice(BROKEN_ENDS))
         name = self.rng.choice(("stop", "remove", "start"))
         self.story.append(f"{name} with a broken routing file")
         done = self.run(*self.words(name))
@@ -164,8 +165,11 @@ class Life:
         else:
             file.write_bytes(before)
         self.known = None
-        if name != "start":  # its entry could not be changed then: a stop or remove of today does
-            self.run("stop", "tiny")
+        if name == "remove" and self.row is not None and before is not None:
+            assert "entry is still in the routing file" in done.err, done.err
+            remove_route(file, "tiny", deployment="tiny")  # as the message says
+        elif name != "start":
+            self.run("stop", "tiny")  # disables the entry now
 
     def fault_drain(self) -> None:
         """Requests run and wait: a drain waits for them, a killed one cuts none, others tell."""
