@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -348,3 +349,19 @@ def test_only_split_files_are_refused_with_a_way_out(
     assert done.code == 3
     assert "lies in several files" in done.json["error"]["message"]
     assert done.json["error"]["hint"].endswith("--backend llama.cpp")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "[::1],fd07::/64"},
+     {"ALL_PROXY": "http://me:secret@127.0.0.1:none"}],
+)  # fmt: skip
+def test_a_hub_on_this_machine_is_never_reached_by_a_proxy(
+    hub: FakeHub, run_in_process: Run, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """Neither by modelscan's client nor by the hub's library."""
+    hub.add("demo/tiny-GGUF", {"tiny-Q8_0.gguf": DEMO})
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert names(run_in_process("pull", "hf:demo/tiny-GGUF", "--json")) == ["tiny-Q8_0.gguf"]
+    assert {name: os.environ[name] for name in variables} == variables
