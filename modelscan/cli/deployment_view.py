@@ -169,7 +169,10 @@ def selected(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:
         rows = service().list()
         return [row.name for row in rows if verb == "remove" or row.target != FOUND]
     if not names:
-        raise UsageError("no deployment was given", hint=f"modelscan {verb} NAME, or --all")
+        raise UsageError(
+            "no deployment was given: name some, or use --all",
+            hint="modelscan list   (shows their names)",
+        )
     return list(dict.fromkeys(names))
 
 

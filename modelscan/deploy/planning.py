@@ -142,8 +142,7 @@ def deploy_command(question: Question, *, simulated: bool = False) -> str:
     """The ``deploy`` command with the same options; ``simulated`` adds ``--dry-run``."""
     from modelscan.deploy.command_text import command_of
 
-    line = command_of(question.model, question.wishes, gpu=question.gpu)
-    line += f" --target {shlex.quote(question.target)}" if question.target else ""
+    line = command_of(question.model, question.wishes, gpu=question.gpu, target=question.target)
     return f"{line} --dry-run" if simulated else line
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from modelscan.core.json_reader import json_value
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
 from modelscan.formats.files import Role, describe, parts
@@ -94,10 +95,9 @@ def _complete(folder: Path) -> bool:
         return False
     if not index.is_file():
         return all((folder / part).is_file() for file in shards for part in parts(file.name))
-    import json
 
     try:
-        shard_names = set(json.loads(index.read_bytes()).get("weight_map", {}).values())
+        shard_names = set(json_value(index.read_bytes()).get("weight_map", {}).values())
     except (ValueError, AttributeError):
         return False
     return all((folder / name).is_file() for name in shard_names)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.net.address import public
 from modelscan.net.client import HttpClient
 from modelscan.net.conditional import StoredAnswer
@@ -36,7 +37,7 @@ class AnswerCache:
         """The stored answer; None if there is none or its two files do not match."""
         record, body = self._files(url, private)
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            meta = json.loads(record.read_bytes())
+            meta = json_value(record.read_bytes())
             data = body.read_bytes()
             if meta["url"] == public(url) and meta["sha256"] == hashlib.sha256(data).hexdigest():
                 return StoredAnswer(data, meta["etag"], meta["last_modified"], meta["retrieved_at"])

@@ -11,12 +11,12 @@ Each hub gets its own token (settings ``hf_token``, ``modelscope_token``) and no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import RemoteError, UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.units import KIB, MIB
@@ -204,8 +204,8 @@ class Hub:
 def parse_object(body: bytes, what: str) -> dict[str, Any]:
     """A JSON object from its text. Raises RemoteError if it is not one."""
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
+        data = json_value(body)
+    except ValueError as error:
         raise RemoteError(f"{what} is not JSON: {error}") from error
     if not isinstance(data, dict):
         raise RemoteError(f"{what} is not a JSON object")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
 from modelscan.core.errors import OfflineError, UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.core.units import MIB
 from modelscan.net.address import checked, host_of, keeps_credentials, public, stays_here
 from modelscan.net.errors import (
@@ -116,8 +117,8 @@ class Answer(NamedTuple):
     def json(self) -> Any:
         """The body as JSON. Raises HttpError if it is not JSON."""
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
+            return json_value(self.body)
+        except ValueError as error:
             raise not_json(self.url, self.status, len(self.body)) from error
 
 

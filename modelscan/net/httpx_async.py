@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from modelscan.net.decoding import Decoder
 from modelscan.net.exchange import HttpRequest
 from modelscan.net.httpx_setup import Clients, lower_case, phases, translated
 
@@ -25,9 +26,12 @@ class AsyncHttpxResponse:
 
         Raises TransportFailure if the connection breaks.
         """
+        decoder = Decoder(self.headers.get("content-encoding"))
         with translated():
-            async for part in self._response.aiter_bytes():
-                yield part
+            async for part in self._response.aiter_raw():
+                for piece in decoder.pieces(part):
+                    yield piece
+        decoder.end()
 
 
 class AsyncHttpxTransport:

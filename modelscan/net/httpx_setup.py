@@ -18,6 +18,7 @@ import httpx
 from modelscan import __version__
 from modelscan.core.errors import UsageError
 from modelscan.net.address import public
+from modelscan.net.decoding import ACCEPTED
 from modelscan.net.errors import FailureKind, TransportFailure
 from modelscan.net.proxies import Proxy, proxy_for, unusable
 
@@ -64,7 +65,7 @@ def _create(
     kind: type[_Client], ca_file: str | None, proxy: Proxy | None, host: str, options: Any
 ) -> _Client:
     verify = _authorities(ca_file)
-    headers = {"User-Agent": f"modelscan/{__version__}"}
+    headers = {"User-Agent": f"modelscan/{__version__}", "Accept-Encoding": ACCEPTED}
     via: dict[str, Any] = {"proxy": proxy.url} if proxy and "transport" not in options else {}
     try:
         return kind(headers=headers, verify=verify, trust_env=False, **via, **options)

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from modelscan.net.deadline import Deadline
+from modelscan.net.decoding import Decoder
 from modelscan.net.exchange import HttpRequest
 from modelscan.net.httpx_setup import Clients, lower_case, phases, translated
 
@@ -25,8 +26,14 @@ class HttpxResponse:
 
         Raises TransportFailure if the connection breaks.
         """
+        if self._response.is_stream_consumed:  # made in memory by a transport of tests
+            yield self._response.content
+            return
+        decoder = Decoder(self.headers.get("content-encoding"))
         with translated():
-            yield from self._response.iter_bytes()
+            for part in self._response.iter_raw():
+                yield from decoder.pieces(part)
+        decoder.end()
 
 
 class HttpxTransport:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from modelscan.core.errors import UsageError
 from modelscan.state import config as definitions
+from modelscan.state.bundled import schemas_dir
 from modelscan.state.config import Config, Plain, plain
 from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
@@ -41,7 +42,7 @@ class SettingWritten:
 
 @dataclass(frozen=True, slots=True)
 class PathsShown:
-    """The folders and files that modelscan uses."""
+    """The folders and files that modelscan uses; ``schemas_dir``: JSON Schemas, for editors."""
 
     config_dir: Path
     cache_dir: Path
@@ -50,6 +51,7 @@ class PathsShown:
     config_file: Path
     routing_file: Path
     store_file: Path
+    schemas_dir: Path
 
 
 def setting_row(config: Config, key: str) -> SettingRow:
@@ -89,7 +91,7 @@ def show_paths(config: Config) -> PathsShown:
     where = config.paths
     return PathsShown(
         where.config, where.cache, where.data, where.state, where.user_config_file,
-        config.routing_file, where.store_file,
+        config.routing_file, where.store_file, schemas_dir(),
     )  # fmt: skip
 
 

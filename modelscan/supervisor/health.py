@@ -6,13 +6,13 @@ no tokens; ``verify`` requests one token (or one embedding, or one ranking) once
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from modelscan.core.json_reader import json_value
 from modelscan.core.units import MIB
 
 _MAX_BODY_BYTES = 8 * MIB
@@ -79,8 +79,8 @@ def ask(
 
 def _decode(data: bytes) -> Any:
     try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
+        return json_value(data)
+    except ValueError:
         return data.decode("utf-8", "replace")
 
 

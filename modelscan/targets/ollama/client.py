@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from modelscan.core.errors import RemoteError, UsageError
+from modelscan.core.errors import OfflineError, RemoteError, UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.engines.ollama import NAME
 from modelscan.net.address import public, stays_here
 from modelscan.net.client import HttpClient
@@ -83,9 +83,14 @@ def _no_address(text: str, reason: str) -> UsageError:
 class OllamaClient:
     """One server. Every call raises RemoteError on an error or without an answer."""
 
-    def __init__(self, endpoint: str, timeout_s: float = 20.0) -> None:
+    def __init__(self, endpoint: str, timeout_s: float = 20.0, *, offline: bool = False) -> None:
         self._base = server_address(endpoint)
         self.endpoint = public(self._base)  # as shown and recorded
+        if offline and not stays_here(self._base):
+            raise OfflineError(
+                f"the Ollama server at {self.endpoint} is not on this machine and --offline is set",
+                hint="run the command without --offline",
+            )
         settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
         self._http = HttpClient(settings, transport_for(self._base, settings))
 
@@ -248,7 +253,7 @@ def digest_of(file: Path) -> str:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json_value(text)
     except ValueError:
         value = None
     if not isinstance(value, dict):

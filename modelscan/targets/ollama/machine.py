@@ -85,6 +85,6 @@ def _files_of(repo: str, model: ResolvedModel) -> set[str]:
 
 def _version(config: Config) -> str | None:
     try:
-        return OllamaClient(config.ollama_endpoint, _LOOK_S).version()
+        return OllamaClient(config.ollama_endpoint, _LOOK_S, offline=config.offline).version()
     except ModelscanError:
         return None

@@ -217,7 +217,7 @@ class OllamaTarget:
         )
 
     def _server(self, timeout_s: float = 20.0) -> OllamaClient:
-        return OllamaClient(self._config.ollama_endpoint, timeout_s)
+        return OllamaClient(self._config.ollama_endpoint, timeout_s, offline=self._config.offline)
 
     def _address(self, server: OllamaClient) -> Address:
         from urllib.parse import urlsplit
