@@ -31,8 +31,8 @@ test-vllm: setup ## deploy a tiny model on a real vLLM (its own environment in .
 	@PYTHON=$(BIN)/python sh scripts/vllm_venv.sh
 	$(BIN)/python -m pytest -m vllm tests/supervisor/test_vllm_real.py
 
-soak: setup ## 200 seeded lives of deployments under kill -9 of engine, supervisor and commands (ten minutes)
-	$(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
+soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours)
+	SOAK_LIVES=$(or $(LIVES),200) $(BIN)/python -m pytest -m slow tests/deploy/test_soak.py tests/deploy/test_crash.py
 
 test-wheel: setup ## the built wheel, installed without extras in a clean environment of every Python here
 	$(BIN)/python -m scripts.check_wheel

@@ -89,7 +89,7 @@ def cli() -> Callable[..., Ran]:
     def run(
         *args: str,
         env: dict[str, str] | None = None,
-        timeout: float = 120,
+        timeout: float = 900,  # ends a hang; no measure of speed
         cwd: Path | None = None,
         stdin: str | None = None,
     ) -> Ran:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +13,11 @@ from modelscan.cli.framework import command, group, single
 from modelscan.core.errors import EXIT_FAILED
 from modelscan.core.units import format_bytes
 
+if TYPE_CHECKING:
+    from modelscan.hub.partial import PartialDownload
+
 app = group("List, verify and delete pulled weights.")
+_NOTHING_UNUSED = "every pulled repository is used by a deployment"
 _EMPTY = "no weights have been pulled: modelscan pull MODEL"
 
 
@@ -28,7 +33,22 @@ def list_(context: Context) -> Document[Any]:
         ("REPO", "REVISION", "SOURCE", "SIZE", "COMPLETE", "USED BY"), rows, ("SIZE",),
         optional=("SOURCE", "REVISION"), empty=_EMPTY,
     )  # fmt: skip
-    return Document("cache.list", answer, [table], [item.repo for item in answer.items])
+    parts = _parts(answer.partial)
+    blocks: list[Block] = [table] if answer.items or not parts else []
+    return Document("cache.list", answer, [*blocks, *parts], [item.repo for item in answer.items])
+
+
+def _parts(partial: Sequence[PartialDownload]) -> list[Block]:
+    """Downloads that were interrupted or still run."""
+    if not partial:
+        return []
+    rows = [
+        (part.repo, part.source, format_bytes(part.size_bytes),
+         "running" if part.active else "interrupted")
+        for part in partial
+    ]  # fmt: skip
+    columns = ("REPO", "SOURCE", "SIZE", "DOWNLOAD")
+    return [Table(columns, rows, ("SIZE",), optional=("SOURCE",), whole=("DOWNLOAD",))]
 
 
 @command(app, "verify")
@@ -58,7 +78,7 @@ def prune(
         bool, typer.Option("--yes", help="Delete them; without it they are only listed.")
     ] = False,
 ) -> Document[Any]:
-    """List the pulled weights that no deployment uses; --yes deletes them."""
+    """List pulled weights that no deployment uses and interrupted downloads; --yes deletes them."""
     from modelscan.deploy.cache_answers import prune_cache
 
     answer = prune_cache(context.config, delete=yes)
@@ -66,11 +86,14 @@ def prune(
         ("REPO", "SOURCE", "SIZE"),
         [(i.repo, i.source, format_bytes(i.size_bytes)) for i in answer.items],
         ("SIZE",),
-        empty="every pulled repository is used by a deployment",
+        empty=_NOTHING_UNUSED if context.workspace.cache().items else _EMPTY,
     )
-    if answer.items and not yes and context.output.mode.value == "human":
+    parts = _parts(answer.partial)
+    if (answer.items or parts) and not yes and context.output.mode.value == "human":
         context.output.note(f"--yes deletes them and frees {format_bytes(answer.freed_bytes)}")
-    return Document("cache.prune", answer, [table], [item.repo for item in answer.items])
+    blocks: list[Block] = [table] if answer.items or not parts else []
+    names = [item.repo for item in answer.items]
+    return Document("cache.prune", answer, [*blocks, *parts], names)
 
 
 @command(app, "updates")

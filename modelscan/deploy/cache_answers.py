@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import UsageError
 from modelscan.deploy import cached
 from modelscan.deploy.cached import Cached, Checked, Update
+from modelscan.hub.partial import PartialDownload, partial_downloads
+from modelscan.hub.partial import delete as delete_part
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class CacheList:
-    """Every pulled revision, and the bytes that all of them occupy on the disk."""
+    """Every pulled revision and every interrupted download, and the bytes of all of them."""
 
     total_bytes: int
     items: tuple[Cached, ...]
+    partial: tuple[PartialDownload, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,14 @@ class CacheVerified:
 
 @dataclass(frozen=True, slots=True)
 class CachePruned:
-    """The revisions that no deployment uses; ``deleted``: whether they were deleted."""
+    """The revisions that no deployment uses, and interrupted downloads; ``deleted``: whether they
+    were deleted.
+    """
 
     deleted: bool
     freed_bytes: int
     items: tuple[Cached, ...]
+    partial: tuple[PartialDownload, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,13 @@ class CacheUpdates:
 
 
 def list_cache(config: Config) -> CacheList:
-    """Every pulled revision: size, completeness, deployments that use it."""
-    items = cached.list_cached(config)
-    return CacheList(sum(item.size_bytes for item in items), items)
+    """Every pulled revision: size, completeness, deployments that use it; interrupted downloads."""
+    items, parts = cached.list_cached(config), partial_downloads(config)
+    return CacheList(_size(items, parts), items, parts)
+
+
+def _size(items: Sequence[Cached], parts: Sequence[PartialDownload]) -> int:
+    return sum(item.size_bytes for item in items) + sum(part.size_bytes for part in parts)
 
 
 def verify_cache(
@@ -68,9 +78,14 @@ def verify_cache(
 
 
 def prune_cache(config: Config, *, delete: bool) -> CachePruned:
-    """The revisions that no deployment uses; removes them only with ``delete``."""
+    """The revisions that no deployment uses and the interrupted downloads; removes them only with
+    ``delete``. What a download writes now is left.
+    """
     items = cached.prune(config, dry_run=not delete)
-    return CachePruned(delete, sum(item.size_bytes for item in items), items)
+    parts = tuple(part for part in partial_downloads(config) if not part.active)
+    if delete:
+        parts = tuple(part for part in parts if delete_part(part, config))
+    return CachePruned(delete, _size(items, parts), items, parts)
 
 
 def cache_updates(config: Config) -> CacheUpdates:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 
 from modelscan.core.errors import ModelscanError
-from modelscan.state.files import EXPLAINED, PRIVATE_FILE, ensure_dir
+from modelscan.state.files import PRIVATE_FILE, ensure_dir, remedy
 
 _BUSY_TIMEOUT_S = 20.0
 LAYOUT = 3
@@ -225,7 +225,7 @@ def _explained(file: Path) -> Iterator[None]:
                 code="locked",
             ) from error
         raise ModelscanError(
-            f"the store {file} cannot be used: {error}",
+            f"the store {file} cannot be used: {_cause(file, error)}",
             hint=_remedy(file, error),
             code="store",
         ) from error
@@ -241,6 +241,16 @@ _NOT_WRITABLE = (
 _MIN_FREE_BYTES = 1 << 20
 
 
+def _cause(file: Path, error: sqlite3.Error) -> str:
+    """SQLite's message; a full disk by its name, since the file is then open for reading only."""
+    full = _reason(error) in _NOT_WRITABLE and _is_full(file.parent)
+    return f"no space is left in {file.parent}" if full else str(error)
+
+
+def _is_full(folder: Path) -> bool:
+    return folder.is_dir() and shutil.disk_usage(folder).free < _MIN_FREE_BYTES
+
+
 def _reason(error: sqlite3.Error) -> str:
     return str(error).partition(":")[0]
 
@@ -249,6 +259,8 @@ def _remedy(file: Path, error: sqlite3.Error) -> str:
     """The hint for an error. A store that is only unwritable must not be moved away."""
     if _reason(error) not in _NOT_WRITABLE:
         return f"mv '{file}' '{file}.broken'   (modelscan then starts an empty one)"
-    if shutil.disk_usage(file.parent).free < _MIN_FREE_BYTES:
-        return EXPLAINED[errno.ENOSPC]
-    return EXPLAINED[errno.EROFS] if not os.access(file.parent, os.W_OK) else "modelscan doctor"
+    if _is_full(file.parent):
+        return remedy(errno.ENOSPC, file)
+    if not os.access(file.parent, os.W_OK):
+        return remedy(errno.EROFS, file)
+    return "modelscan doctor"

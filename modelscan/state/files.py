@@ -14,6 +14,7 @@ from modelscan.core.errors import ModelscanError
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIR = 0o700
+HOME_VARIABLE = "MODELSCAN_HOME"  # moves every folder of modelscan
 
 
 def ensure_dir(path: Path) -> Path:
@@ -84,22 +85,27 @@ def _sync_dir(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def explain_os_errors(path: Path) -> Iterator[None]:
-    """Turn file system errors (full, read-only, no permission) into a ModelscanError."""
+def explain_os_errors(path: Path, variable: str = HOME_VARIABLE) -> Iterator[None]:
+    """Turn file system errors (full, read-only, no permission) into a ModelscanError.
+
+    ``variable`` is the environment variable that moves the folder of ``path``.
+    """
     try:
         yield
     except OSError as error:
         if error.errno not in EXPLAINED:
             raise
-        raise os_error(f"cannot write {path}", error, path) from error
+        raise os_error(f"cannot write {path}", error, path, variable) from error
 
 
-def os_error(what: str, error: OSError, path: Path | str | None = None) -> ModelscanError:
+def os_error(
+    what: str, error: OSError, path: Path | str | None = None, variable: str = HOME_VARIABLE
+) -> ModelscanError:
     """An operating system error as a ModelscanError, with a hint for the usual cause."""
     number = error.errno or 0
     return ModelscanError(
         f"{what}: {error.strerror or error}",
-        hint=EXPLAINED.get(number, "modelscan doctor"),
+        hint=remedy(number, path, variable),
         code="file_system",
         details={
             "path": None if path is None else str(path),
@@ -108,16 +114,31 @@ def os_error(what: str, error: OSError, path: Path | str | None = None) -> Model
     )
 
 
+def remedy(number: int, path: Path | str | None, variable: str = HOME_VARIABLE) -> str:
+    """The hint for an error number: the folder that is meant, and the variable that moves it."""
+    if path is None or number not in EXPLAINED:
+        return "modelscan doctor"
+    return EXPLAINED[number].format(folder=_existing(Path(path)), variable=variable)
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder that exists."""
+    return next((one for one in (path, *path.parents) if one.is_dir()), path)
+
+
+_FULL = "free some space in {folder}, or set {variable} to a folder on another disk"
+_REFUSED = "set {variable} to a folder that can be written ({folder} cannot)"
 EXPLAINED = {
-    errno.ENOSPC: "free some space, or set MODELSCAN_HOME to a folder on another disk",
-    errno.EDQUOT: "free some space, or set MODELSCAN_HOME to a folder on another disk",
-    errno.EROFS: "set MODELSCAN_HOME to a folder that can be written",
-    errno.EACCES: "set MODELSCAN_HOME to a folder that can be written",
-    errno.EPERM: "set MODELSCAN_HOME to a folder that can be written",
-    errno.ENOTDIR: "a part of that path is a file: set MODELSCAN_HOME to a folder",
-    errno.EEXIST: "a part of that path is a file: set MODELSCAN_HOME to a folder",
-    errno.ENAMETOOLONG: "choose a shorter name or MODELSCAN_HOME",
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f), or set {variable} to another folder",
+    errno.EROFS: _REFUSED,
+    errno.EACCES: _REFUSED,
+    errno.EPERM: _REFUSED,
+    errno.ENOTDIR: "a part of that path is a file: set {variable} to a folder",
+    errno.EEXIST: "a part of that path is a file: set {variable} to a folder",
+    errno.ENAMETOOLONG: "choose a shorter name or {variable}",
     errno.EISDIR: "a folder has that name: move it away",
-    errno.ENOENT: "set MODELSCAN_HOME to a folder that can be written",
+    errno.ENOENT: "set {variable} to a folder that can be written",
     errno.ELOOP: "a symbolic link on that path points to itself",
 }

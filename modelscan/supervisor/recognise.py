@@ -1,9 +1,9 @@
 """Which server answers at an address, by the endpoints that only it has.
 
 Many servers answer for others as well: SGLang, llama-server of 2025 and KoboldCpp have Ollama's
-``/api/tags``, and everything has ``/v1/models``. So the own endpoints of each are requested
-first, and Ollama and the unknown kinds come last. Observed: llama.cpp b11549, vLLM 0.32; from the
-published sources and documentation: the others.
+``/api/tags``, and everything has ``/v1/models``. So the own endpoints of each are requested first,
+and Ollama and the unknown kinds come last. Observed: llama.cpp b11549, vLLM 0.32; from published
+sources and documentation: the others.
 """
 
 from __future__ import annotations

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Ran
 from support.engine_processes import eventually, living
+from support.streams import streams
 
 from modelscan.routing.file import load as load_routes
 from modelscan.state.config import Config
-from modelscan.supervisor.health import Address
-from modelscan.supervisor.load import load_of
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -39,33 +34,6 @@ def deployed(run: Run, model_file: Path) -> dict[str, Any]:
     done = run("deploy", str(model_file), "--json")
     assert done.code == 0, done.out
     return dict(done.json["deployment"])
-
-
-def stream(port: int, tokens: int) -> bool:
-    """One streamed answer; whether it came to its end."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    body = {"prompt": "a", "n_predict": tokens, "ignore_eos": True, "stream": True, "n_probs": 20}
-    try:
-        connection.request("POST", "/completion", json.dumps(body))
-        return b'"stop":true' in connection.getresponse().read()
-    except (http.client.HTTPException, OSError):
-        return False
-    finally:
-        connection.close()
-
-
-@contextmanager
-def streams(port: int, count: int, tokens: int) -> Iterator[list[Future[bool]]]:
-    """One runs and the others wait: the engine has one slot."""
-    with ThreadPoolExecutor(count) as pool:
-        futures = [pool.submit(stream, port, tokens) for _ in range(count)]
-
-        def queued() -> bool:
-            requests = load_of(Address("127.0.0.1", port)).requests
-            return requests is not None and requests.running + requests.waiting == count
-
-        eventually(queued)
-        yield futures
 
 
 def test_a_drain_waits_for_running_and_for_waiting_requests(

@@ -22,9 +22,10 @@ from typing import Any
 import pytest
 from support.fault_proxy import FaultProxy
 from support.gpustack_session import Server
+from support.patience import COMMAND_S, ENGINE_S
 
 pytest_plugins = ("support.gpustack_fixtures",)
-pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(8 * COMMAND_S)]
 RUNS = int(os.environ.get("FAULT_RUNS", "2"))
 FIRST = int(os.environ.get("FAULT_SEED", "1"))
 JOBS = int(os.environ.get("FAULT_JOBS", "2"))  # lives at the same time
@@ -57,8 +58,8 @@ class Life:
 
     def __init__(self, seed: int, server: Server, cli: Cli, folder: Path) -> None:
         self.seed, self.server, self.name = seed, server, f"life-{seed}"
-        env = {"MODELSCAN_HOME": str(folder / self.name)}
-        self.cli: Cli = lambda *words: cli(*words, env=env, timeout=400)
+        env = {"MODELSCAN_HOME": str(folder / self.name), "MODELSCAN_HTTP_TIMEOUT_S": "20"}
+        self.cli: Cli = lambda *words: cli(*words, env=env, timeout=COMMAND_S)
 
     def run(self) -> None:
         with FaultProxy(self.server.url, self.seed) as proxy:
@@ -75,7 +76,7 @@ class Life:
         model = self.server.models["qwen3-0.6b"]
         deploy = ["deploy", model, "--name", self.name, "--target", "lab"]
         if self.seed % REAL_EVERY == 0:
-            deploy += ["--timeout", "150"]
+            deploy += ["--timeout", str(ENGINE_S)]
         else:
             deploy += ["--env", "GPUSTACK_MODEL_VRAM_CLAIM=900000000000", "--force"]
             deploy += ["--no-wait"] if dice.random() < 0.5 else ["--timeout", "3"]

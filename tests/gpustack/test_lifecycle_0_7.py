@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from support.gpustack_calls import call
 from support.gpustack_session import Server, start_or_skip, validating
+from support.patience import COMMAND_S
 
 pytest_plugins = ("support.gpustack_fixtures",)
-pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(4 * COMMAND_S)]
 Cli = Callable[..., Any]
 
 

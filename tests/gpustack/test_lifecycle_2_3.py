@@ -11,13 +11,14 @@ import pytest
 from support.gpustack_calls import call
 from support.gpustack_looks import deployment, routes, until
 from support.gpustack_session import Server, validating
+from support.patience import COMMAND_S, ENGINE_S
 
 from modelscan.targets.gpustack.drift import same
 
 pytest_plugins = ("support.gpustack_fixtures",)
-pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(4 * COMMAND_S)]
 Cli = Callable[..., Any]
-PATIENCE = ("--timeout", "240")
+PATIENCE = ("--timeout", str(ENGINE_S))
 
 
 @pytest.fixture

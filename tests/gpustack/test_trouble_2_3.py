@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from support.gpustack_looks import deployment, in_background, routes, until
 from support.gpustack_session import Server, validating
+from support.patience import COMMAND_S, ENGINE_S
 
 pytest_plugins = ("support.gpustack_fixtures",)
-pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.gpustack, pytest.mark.timeout(4 * COMMAND_S)]
 Cli = Callable[..., Any]
-PATIENCE = ("--timeout", "240")
+PATIENCE = ("--timeout", str(ENGINE_S))
 
 
 @pytest.fixture
@@ -61,11 +62,11 @@ class TestTrouble:
         wishes = {"model": model, "name": "image", "target": "lab", "image_name": "lab/missing:1"}
         file.write_text(json.dumps({"deployment": wishes, "metadata": {"owner": "me"}}))
         image, first = in_background(
-            lambda: cli("deploy", "-f", str(file), *PATIENCE, "--json", timeout=400)
+            lambda: cli("deploy", "-f", str(file), *PATIENCE, "--json", timeout=COMMAND_S)
         )
         loop, second = in_background(lambda: cli(
             "deploy", model, "--name", "loop", "--target", "lab", "--env", "FAIL_WITH=3",
-            *PATIENCE, "--json", timeout=400))  # fmt: skip
+            *PATIENCE, "--json", timeout=COMMAND_S))  # fmt: skip
         image.join()
         loop.join()
         error = first[0].json["error"]
@@ -119,7 +120,7 @@ class TestTrouble:
             command = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             until(lambda: server.model("cut"))
             command.send_signal(number)
-            assert command.wait(60) == code
+            assert command.wait(COMMAND_S) == code
             if number is signal.SIGINT:
                 assert server.rows("models") == []
                 assert cli("list", "-q").out == ""
@@ -135,7 +136,7 @@ class TestTrouble:
         pointed(server)
         ask = ("deploy", server.models["qwen3-0.6b"], "--name", "middle", "--target", "lab",
                *PATIENCE, "--json")  # fmt: skip
-        waiting, found = in_background(lambda: cli(*ask, timeout=400))
+        waiting, found = in_background(lambda: cli(*ask, timeout=COMMAND_S))
         until(lambda: server.model("middle"))
         server.order("kill server")
         assert cli("list", "--json").json["deployments"][0]["state"] == "starting"

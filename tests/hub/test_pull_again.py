@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import REPOSITORY, Ran
 from support.fake_hub import FakeHub
+from support.fake_ollama import State, running
 from support.hub_content import File, gguf, llama_config, llama_tensors, safetensors
+from support.tiny_gguf import split_gguf
 
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
+from modelscan.hub import checksums
 from modelscan.hub.cache import cache_dir as hub_cache_dir
 from modelscan.hub.cache import snapshot, snapshot_folder
 from modelscan.models.resolve import load_subject
 from modelscan.state.config import load
+from modelscan.state.locks import hold
 
 pytest_plugins = ("support.engine_fixtures", "support.hub_fixtures")
 
@@ -277,3 +282,86 @@ def test_a_pulled_file_that_was_damaged_since_is_noticed_and_fetched_again(
     assert blob.read_bytes() == DEMO
     assert run_in_process("start", "d").code == 0
     assert run_in_process("remove", "d", "--yes").code == 0
+
+
+def test_an_interrupted_download_is_listed_and_reclaimed(
+    hub: FakeHub, run_in_process: Run, tmp_path: Path
+) -> None:
+    """On both hubs; a running one is left alone."""
+    assert "no weights have been pulled" in run_in_process("cache", "prune").err
+    home = load().paths
+    for part in (
+        hub_cache_dir() / "models--demo--tiny-GGUF" / "blobs" / "0123456789abcdef.incomplete",
+        home.models_dir / "modelscope" / "demo" / "tiny" / "master" / "t.gguf.0123.part",
+    ):
+        part.parent.mkdir(parents=True)
+        part.write_bytes(bytes(1000))
+    listed = run_in_process("cache", "list", "--json").json
+    assert [(p["repo"], p["size_bytes"], p["active"]) for p in listed["partial"]] == [
+        ("demo/tiny", 1000, False), ("demo/tiny-GGUF", 1000, False),
+    ]  # fmt: skip
+    assert listed["total_bytes"] == 2000
+    assert "interrupted" in run_in_process("cache", "list").out
+    lock = home.locks_dir / f"pull-{checksums.key('huggingface', 'demo/tiny-GGUF')}.lock"
+    with hold(lock):
+        done = run_in_process("cache", "prune", "--yes", "--json").json
+        assert (done["freed_bytes"], len(done["partial"])) == (1000, 1)
+        (left,) = run_in_process("cache", "list", "--json").json["partial"]
+        assert (left["repo"], left["active"]) == ("demo/tiny-GGUF", True)
+    assert run_in_process("cache", "prune", "--yes", "--json").json["freed_bytes"] == 1000
+    assert run_in_process("cache", "list", "--json").json["partial"] == []
+
+
+@pytest.mark.parametrize(
+    ("files", "tag"),
+    [
+        (["tiny-Q8_0-00001-of-00002.gguf", "tiny-Q8_0-00002-of-00002.gguf", "tiny-Q4_0.gguf"],
+         ":Q4_0"),
+        (["model.gguf"], ""),
+        (["UD/tiny-UD-Q4_K_XL.gguf"], ":UD-Q4_K_XL"),
+    ],
+)  # fmt: skip
+def test_ollama_is_asked_for_a_tag_that_exists(
+    hub: FakeHub, run_in_process: Run, monkeypatch: pytest.MonkeyPatch, files: list[str], tag: str
+) -> None:
+    """The hubs read a tag in a file's name, and give no quantization in several files."""
+    parts = iter(split_gguf(2))
+    hub.add("demo/one-GGUF", {n: next(parts) if "-of-" in n else DEMO for n in files})
+    base = f"hf.co/demo/one-GGUF{tag}"
+    state = State(registry={base if tag else f"{base}:latest"})
+    with running(state) as url:
+        monkeypatch.setenv("MODELSCAN_OLLAMA_ENDPOINT", url)
+        done = run_in_process("deploy", "hf:demo/one-GGUF", "--target", "ollama", "--name", "x",
+                              "--context", "512", "--dry-run", "--json")  # fmt: skip
+        assert done.code == 0, done.out
+        assert done.json["launch"]["body"]["base"] == base
+
+
+def test_only_split_files_are_refused_with_a_way_out(
+    hub: FakeHub, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = split_gguf(2)
+    hub.add("demo/s-GGUF", {"s-Q8_0-00001-of-00002.gguf": one, "s-Q8_0-00002-of-00002.gguf": two})
+    with running(State()) as url:
+        monkeypatch.setenv("MODELSCAN_OLLAMA_ENDPOINT", url)
+        done = run_in_process("deploy", "hf:demo/s-GGUF", "--target", "ollama", "--name", "x",
+                              "--json")  # fmt: skip
+    assert done.code == 3
+    assert "lies in several files" in done.json["error"]["message"]
+    assert done.json["error"]["hint"].endswith("--backend llama.cpp")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{"HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "[::1],fd07::/64"},
+     {"ALL_PROXY": "http://me:secret@127.0.0.1:none"}],
+)  # fmt: skip
+def test_a_hub_on_this_machine_is_never_reached_by_a_proxy(
+    hub: FakeHub, run_in_process: Run, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """Neither by modelscan's client nor by the hub's library."""
+    hub.add("demo/tiny-GGUF", {"tiny-Q8_0.gguf": DEMO})
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert names(run_in_process("pull", "hf:demo/tiny-GGUF", "--json")) == ["tiny-Q8_0.gguf"]
+    assert {name: os.environ[name] for name in variables} == variables

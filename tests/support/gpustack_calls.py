@@ -8,6 +8,8 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from support.patience import REQUEST_S
+
 
 def call(url: str, method: str, path: str, body: Any = None, login: str = "") -> Any:
     """The JSON answer. ``login``: a key, or ``user:password``. Raises OSError for any refusal."""
@@ -20,6 +22,6 @@ def call(url: str, method: str, path: str, body: Any = None, login: str = "") ->
         headers={"Content-Type": "application/json", "Authorization": header},
     )  # fmt: skip
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(request, timeout=30) as answer:
+    with direct.open(request, timeout=REQUEST_S) as answer:
         text = answer.read().decode()
     return json.loads(text) if text else None

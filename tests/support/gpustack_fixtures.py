@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.gpustack_session import Server, start_or_skip
+from support.patience import REQUEST_S
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,7 @@ def pointed(
 
     def point(server: Server, key: str = "all", url: str | None = None) -> None:
         monkeypatch.setenv("LAB_KEY", server.keys[key])
+        monkeypatch.setenv("MODELSCAN_HTTP_TIMEOUT_S", str(REQUEST_S))
         done = cli("target", "add", "lab", url or server.url, "--key", "env:LAB_KEY")
         assert done.code == 0, done.err
         used.append(server)

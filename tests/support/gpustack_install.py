@@ -126,10 +126,13 @@ def _old_engine(root: Path) -> None:
     """0.7 starts ``vllm`` from beside its own program."""
     engine = Path(__file__).with_name("stand_in_vllm.py")
     command = root / "venv/bin/vllm"
-    command.write_text(
-        f'#!/bin/sh\nSTAND_IN_GGUF="{DEMO_MODEL}" exec "{sys.executable}" "{engine}" "$@"\n'
-    )
-    command.chmod(0o755)
+    text = f'#!/bin/sh\nSTAND_IN_GGUF="{DEMO_MODEL}" exec "{sys.executable}" "{engine}" "$@"\n'
+    if command.exists() and command.read_text() == text:
+        return  # another run may be executing it
+    new = command.with_name("vllm.new")
+    new.write_text(text)
+    new.chmod(0o755)
+    new.replace(command)
 
 
 def models(root: Path) -> dict[str, str]:

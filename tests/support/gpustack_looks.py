@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from support.patience import CHANGE_S
+
 Cli = Callable[..., Any]
 
 
@@ -17,7 +19,7 @@ def in_background(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
     return thread, found
 
 
-def until(look: Callable[[], Any], patience_s: float = 120) -> Any:
+def until(look: Callable[[], Any], patience_s: float = CHANGE_S) -> Any:
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         found = look()

@@ -35,9 +35,9 @@ from support import gpustack_install as installation
 from support import gpustack_namespace as namespace
 from support.gpustack_calls import call
 from support.gpustack_workers import WORKERS, worker_file
+from support.patience import START_S
 
 PASSWORD = "Rig-Password-1"
-READY_S = 240.0
 TAKES_WORK = {"2.3.0": b"worker startup completed", "0.7.1": b"Started watching model instances"}
 
 
@@ -67,7 +67,7 @@ class Rig:
         return process
 
     def until(self, what: str, look: Callable[[], Any], every_s: float = 0.2) -> Any:
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
             for name, process in self.running.items():
                 if process.poll() is not None:
@@ -77,7 +77,7 @@ class Rig:
                 if found:
                     return found
             time.sleep(every_s)
-        raise RuntimeError(f"{what}: not there after {READY_S:g} s: {self.tail('server')}")
+        raise RuntimeError(f"{what}: not there after {START_S:g} s: {self.tail('server')}")
 
     def tail(self, name: str) -> str:
         file = self.scratch / f"{name}.log"

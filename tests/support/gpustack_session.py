@@ -15,9 +15,9 @@ import jsonschema
 import pytest
 from support import gpustack_install, gpustack_namespace
 from support.gpustack_calls import call
+from support.patience import CHANGE_S, START_S
 
 TESTS = Path(__file__).resolve().parents[1]
-INSTALL_S = 900.0
 
 
 class Server:
@@ -29,7 +29,7 @@ class Server:
             [sys.executable, "-m", "support.gpustack_rig", version], env=env, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=TESTS.parent,
         )  # fmt: skip
-        self.facts = self._line(INSTALL_S)
+        self.facts = self._line(2 * START_S)
         if not self.facts.get("ready"):
             self.process.wait(30)
             raise RuntimeError(f"GPUStack {version} did not start: {self.facts.get('error')}")
@@ -53,7 +53,7 @@ class Server:
         assert self.process.stdin
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
-        answer = self._line(300)
+        answer = self._line(START_S)
         assert answer.get("done") == text, answer
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
@@ -74,7 +74,7 @@ class Server:
         if self.process.poll() is None and self.process.stdin:
             self.process.stdin.close()
             try:
-                self.process.wait(60)
+                self.process.wait(CHANGE_S)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()

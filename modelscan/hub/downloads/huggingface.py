@@ -19,6 +19,7 @@ from modelscan.hub.downloads.resume import fetch_into
 from modelscan.hub.downloads.types import Moved
 from modelscan.hub.repository import Hub
 from modelscan.hub.stored_login import consent_command
+from modelscan.net.proxies import proxy_for
 from modelscan.state.config import Config
 from modelscan.state.files import explain_os_errors
 from modelscan.state.secrets import redact, resolve
@@ -54,7 +55,7 @@ class HuggingFaceStore:
         library = _library()
         endpoint = self._config.hf_endpoint.rstrip("/")
         timeout_s = self._config.http_timeout_s
-        with _explained(repo, file, self._config):
+        with _explained(repo, file, self._config), library_proxies(endpoint):
             url = library.hf_hub_url(repo, file.path, revision=revision, endpoint=endpoint)
             metadata = library.get_hf_file_metadata(url, token=self._token, timeout=timeout_s)
             self._fetch_blob(repo, revision, file, str(metadata.etag), moved)
@@ -84,6 +85,40 @@ class HuggingFaceStore:
         blob = path.resolve()
         path.unlink(missing_ok=True)
         blob.unlink(missing_ok=True)
+
+
+_PROXY_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+@contextlib.contextmanager
+def library_proxies(endpoint: str) -> Iterator[None]:
+    """Give huggingface_hub, which reads the environment, the proxy that modelscan uses for this
+    endpoint: none for this machine, and none for the exceptions that it cannot read.
+
+    Raises UsageError for a variable that is no proxy.
+    """
+    proxy = proxy_for(endpoint, os.environ)
+    names = [one for name in _PROXY_VARIABLES for one in (name, name.upper())]
+    before = {name: os.environ.pop(name) for name in names if name in os.environ}
+    chosen = {"NO_PROXY": "*"} if proxy is None else {"ALL_PROXY": proxy.url}
+    os.environ.update(chosen)
+    if before:
+        _forget_clients()
+    try:
+        yield
+    finally:
+        if before:
+            _forget_clients()
+        for name in chosen:
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _forget_clients() -> None:
+    """Releases since 1.0 keep a client with the proxies of its creation."""
+    close: Any = getattr(_library(), "close_session", None)
+    if close is not None:
+        close()
 
 
 def _library() -> Any:
@@ -117,7 +152,7 @@ def _explained(repo: str, file: WeightFile, config: Config) -> Iterator[None]:
         if client in sys.modules:
             network = (*network, getattr(sys.modules[client], base))
     try:
-        with explain_os_errors(cache_dir()):
+        with explain_os_errors(cache_dir(), "HF_HOME"):
             yield
     except errors.GatedRepoError as error:
         page = f"{config.hf_endpoint.rstrip('/')}/{repo}"

@@ -24,6 +24,7 @@ from modelscan.hub.downloads.types import Progress, Report, WeightStore
 from modelscan.hub.needed_files import needed
 from modelscan.hub.repository import Hub
 from modelscan.state.config import Config
+from modelscan.state.files import HOME_VARIABLE
 from modelscan.state.locks import hold
 
 SPARE_BYTES = 1 * GIB
@@ -211,11 +212,15 @@ def _check_space(folder: Path, missing: list[WeightFile], plan: Plan) -> None:
     missing_bytes = sum(file.size_bytes or 0 for file in missing)
     existing = next(p for p in (folder, *folder.parents) if p.exists())
     free = shutil.disk_usage(existing).free
+    variable = "HF_HOME" if plan.source == "huggingface" else HOME_VARIABLE
     if missing_bytes and missing_bytes + min(SPARE_BYTES, missing_bytes) > free:
         raise ModelscanError(
-            f"{plan.repo} needs {format_bytes(missing_bytes)} on {existing}, where "
+            f"{plan.repo} needs {format_bytes(missing_bytes)} in {existing}, and "
+            f"{format_bytes(min(SPARE_BYTES, missing_bytes))} must remain; "
             f"{format_bytes(free)} are free",
-            hint="modelscan cache list   (what could be removed)", code="no_space",
+            hint=f"modelscan cache prune   (what could be removed), or set {variable} to a folder "
+            "on another disk",
+            code="no_space",
             details={"needed_bytes": missing_bytes, "free_bytes": free},
         )  # fmt: skip
 

@@ -11,7 +11,7 @@ from modelscan.core.errors import RemoteError
 from modelscan.core.model import WeightFile
 from modelscan.hub.downloads.types import Moved
 from modelscan.net.errors import HttpError
-from modelscan.state.files import explain_os_errors
+from modelscan.state.files import HOME_VARIABLE, explain_os_errors
 
 _PAUSES_S = (0.3, 1.0)  # after a connection without data; after one with data, continue at once
 
@@ -26,7 +26,8 @@ def fetch_into(
 
     Raises RemoteError (``download_failed``) if no more data arrives; the part stays.
     """
-    with explain_os_errors(part), open(part, "ab") as target:
+    variable = "HF_HOME" if part.suffix == ".incomplete" else HOME_VARIABLE
+    with explain_os_errors(part, variable), open(part, "ab") as target:
         size = target.seek(0, 2)
         if file.size_bytes is not None and size > file.size_bytes:
             size = target.truncate(0)

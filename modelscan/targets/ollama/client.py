@@ -236,7 +236,10 @@ class OllamaClient:
 
     def _failed(self, path: str, reason: str, status: int | None = None) -> RemoteError:
         details = {"reason": reason, "status": status}
-        return RemoteError(f"Ollama at {self.endpoint}{path}: {reason}", details=details, code=NAME)
+        return RemoteError(
+            f"Ollama at {self.endpoint}{path}: {reason}",
+            hint="journalctl -u ollama -e   (the server's own log)", details=details, code=NAME,
+        )  # fmt: skip
 
 
 def digest_of(file: Path) -> str:

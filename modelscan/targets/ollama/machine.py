@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import PurePosixPath
 
-from modelscan.core.errors import ModelscanError
+from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.core.machine import EngineHere, Machine
-from modelscan.core.plan import ResolvedModel
+from modelscan.core.plan import Candidate, Plan, ResolvedModel
 from modelscan.engines.ollama import NAME
+from modelscan.formats.files import describe, is_projector
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.targets.local.machine import this_machine
@@ -29,12 +31,56 @@ def ollama_machine(
     return replace(machine, engines=(engine,), missing=(), where=f"Ollama on {machine.where}")
 
 
-def fetchable(model: ResolvedModel) -> ResolvedModel:
-    """The variants that the server can obtain: from a hub, or as files of this machine."""
+def fetchable(model: ResolvedModel, quantization: str | None = None) -> ResolvedModel:
+    """The variants that the server can obtain: whole files of a hub, or files of this machine.
+
+    The hubs give Ollama no quantization that lies in several files. Raises NotDeployableError where
+    the requested one does, or every one.
+    """
     candidates = tuple(c for c in model.candidates if c.variant.source in HUBS or c.variant.files)
-    if len(candidates) == len(model.candidates):
+    whole = tuple(c for c in candidates if not _is_split(c))
+    split = [c.variant.quantization or "?" for c in candidates if _is_split(c)]
+    wanted = [c for c in whole if quantization is None or c.variant.quantization == quantization]
+    if split and (not whole or (quantization in split and not wanted)):
+        others = ", ".join(c.variant.quantization or "?" for c in whole) or "none"
+        raise NotDeployableError(
+            f"Ollama cannot fetch {quantization or ', '.join(split)} of {model.id}: it lies in "
+            f"several files (in one file: {others})",
+            hint=f"modelscan deploy {model.id} --backend llama.cpp",
+            code="split_files", details={"split": split},
+        )  # fmt: skip
+    if len(whole) == len(model.candidates):
         return model
-    return replace(model, candidates=candidates, other_formats=("config.json",))
+    return replace(model, candidates=whole, other_formats=("config.json",))
+
+
+def _is_split(candidate: Candidate) -> bool:
+    variant = candidate.variant
+    names = [f.path for f in variant.files if not is_projector(f.path)]
+    return variant.source in HUBS and variant.format == "gguf" and len(names) > 1
+
+
+def base_name(plan: Plan, model: ResolvedModel) -> str | None:
+    """The model that the server pulls: a hub's repository with a tag; None for a local file.
+
+    The hubs read a tag as the quantization in a file's name. A file without one is the repository's
+    only file, or is named in full.
+    """
+    hub = HUBS.get(plan.source)
+    if hub is None:
+        return None
+    files = [name for name in plan.files if not is_projector(name)]
+    label = describe(files[0]).quantization if files else plan.quantization
+    if label is None and len(_files_of(plan.repo, model)) > 1:
+        label = PurePosixPath(files[0]).name
+    return f"{hub}/{plan.repo}" + (f":{label}" if label else "")
+
+
+def _files_of(repo: str, model: ResolvedModel) -> set[str]:
+    return {
+        file.path for c in model.candidates if c.variant.repo == repo for file in c.variant.files
+        if not is_projector(file.path)
+    }  # fmt: skip
 
 
 def _version(config: Config) -> str | None:

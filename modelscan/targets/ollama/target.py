@@ -38,7 +38,7 @@ from modelscan.targets.base import (
 )
 from modelscan.targets.events import Downloading, Events, Starting, Verifying
 from modelscan.targets.ollama.client import Loaded, OllamaClient, digest_of, same_model
-from modelscan.targets.ollama.machine import HUBS, fetchable, ollama_machine
+from modelscan.targets.ollama.machine import base_name, fetchable, ollama_machine
 from modelscan.targets.request import Request
 
 _LOOK_S = 2.0
@@ -63,7 +63,7 @@ class OllamaTarget:
         if not request.dry_run:
             self._refuse_others(name, server, take_over=request.replace)
         plan = self._plan(name, new.subject, request)
-        base = base_name(plan)
+        base = base_name(plan, new.subject)
         files = () if base else tuple(_local_files(plan))
         deployment = Deployment(
             name=name, model=new.subject.id, target=NAME, backend=NAME,
@@ -96,7 +96,7 @@ class OllamaTarget:
     def _plan(self, name: str, model: ResolvedModel, request: Request) -> Plan:
         with Store.look(self._config.paths.store_file) as store:
             machine = ollama_machine(self._config, store, request.gpu, name)
-        return planned(machine, fetchable(model), request.workload)
+        return planned(machine, fetchable(model, request.workload.quantization), request.workload)
 
     def preview(self, deployment: Deployment) -> RequestPreview:
         body = to_json(launch_of(deployment))
@@ -248,17 +248,6 @@ def record_of(deployment: Deployment) -> OllamaRecord:
 def served(deployment: Deployment) -> str:
     """Its name on the server."""
     return deployment.served_model or deployment.name
-
-
-def base_name(plan: Plan) -> str | None:
-    """The model that the server pulls: a hub's repository and quantization; None for a local
-    file.
-    """
-    hub = HUBS.get(plan.source)
-    if hub is None:
-        return None
-    tag = f":{plan.quantization}" if plan.quantization else ""
-    return f"{hub}/{plan.repo}{tag}"
 
 
 def parameters_of(plan: Plan) -> dict[str, Any]:
