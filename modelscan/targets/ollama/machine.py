@@ -44,7 +44,7 @@ def fetchable(model: ResolvedModel, quantization: str | None = None) -> Resolved
     if split and (not whole or (quantization in split and not wanted)):
         others = ", ".join(c.variant.quantization or "?" for c in whole) or "none"
         raise NotDeployableError(
-            f"Ollama cannot fetch {quantization or ', '.join(split)} of {model.id}: it lies in "
+            f"Ollama cannot fetch {quantization or ', '.join(split)} of {model.id}: it is in "
             f"several files (in one file: {others})",
             hint=f"modelscan deploy {model.id} --backend llama.cpp",
             code="split_files", details={"split": split},
