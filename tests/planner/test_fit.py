@@ -25,9 +25,9 @@ from modelscan.planner.context import estimator
 
 
 def test_fewer_requests_at_once_leave_room_for_the_context() -> None:
-    """8B in BF16 on 24 GiB: 256 sequences of vLLM 0.21 would cost 3k tokens of the 32k."""
+    """8B in BF16 on 24 GiB: 256 sequences of vLLM 0.21 would leave 38k tokens of the 40k."""
     model = subject(DENSE_8B, ("BF16",))
-    wishes = Workload(backend="vllm", backend_version="0.21.0")
+    wishes = Workload(backend="vllm", backend_version="0.21.0", context_tokens=40_000)
     plan = decide(model, machine(RTX_4090), wishes).plan
     assert plan is not None
     assert plan.backend == "vllm"
