@@ -11,7 +11,6 @@ activation types), ``deprecated_method``, ``platform_method``, ``scheme``, ``flo
 from __future__ import annotations
 
 import functools
-import gzip
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -165,6 +164,8 @@ class VersionFacts:
 
 @functools.lru_cache(maxsize=1)
 def _tables() -> Mapping[str, EngineTable]:
+    import gzip  # not needed by commands that plan nothing
+
     document: dict[str, Any] = json.loads(gzip.decompress(bundled_bytes(FILE)))
     return {
         name: EngineTable(tuple(entry["versions"]), entry["facts"])

@@ -20,7 +20,8 @@ from modelscan.planner.fit import fit, too_large
 from modelscan.planner.long_context import TOO_LONG
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.recipes import with_recipe
-from modelscan.planner.search import Rejected, Rejection, launch_support, options
+from modelscan.planner.search import Rejected, Rejection, options
+from modelscan.planner.starts import launch_support
 
 if TYPE_CHECKING:
     from modelscan.core.verdict import Offload

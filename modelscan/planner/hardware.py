@@ -16,7 +16,8 @@ from modelscan.planner.context import Option, PlanningContext, estimator
 from modelscan.planner.feasibility import FittingOption
 from modelscan.planner.fit import fit, least_bytes
 from modelscan.planner.recipes import with_recipe
-from modelscan.planner.search import launch_support, options
+from modelscan.planner.search import options
+from modelscan.planner.starts import launch_support
 from modelscan.planner.user_flags import apply_user_flags
 
 if TYPE_CHECKING:

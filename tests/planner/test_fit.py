@@ -31,7 +31,7 @@ def test_fewer_requests_at_once_leave_room_for_the_context() -> None:
     plan = decide(model, machine(RTX_4090), wishes).plan
     assert plan is not None
     assert plan.backend == "vllm"
-    assert plan.parameters[-2:] == ("--max-num-seqs", "64")
+    assert plan.settings["max-num-seqs"] == "64"
     assert any("--max-num-seqs 64" in reason for reason in plan.reasons)
     many = decide(model, machine(RTX_4090), Workload(mode="throughput", backend="vllm")).plan
     assert many is not None

@@ -29,10 +29,10 @@ from modelscan.planner.context import Option, PlanningContext, device_label, est
 from modelscan.planner.search import (
     SupportedOptions,
     device_sets,
-    launch_support,
     options,
     ruined,
 )
+from modelscan.planner.starts import launch_support
 
 
 def indices(inventory: Inventory, wanted: Workload | None = None) -> list[tuple[int, ...]]:

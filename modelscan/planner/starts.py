@@ -1,0 +1,73 @@
+"""Whether an engine's version starts an option: everything but the memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from modelscan.core.errors import NotDeployableError
+from modelscan.engines import registry, support
+from modelscan.engines.launch_rules import LaunchQuestion
+from modelscan.memory import tensor_parallel
+from modelscan.planner.long_context import scaling_beyond_training
+
+if TYPE_CHECKING:
+    from modelscan.core.workload import Workload
+    from modelscan.engines.support import Support
+    from modelscan.planner.context import Option, PlanningContext
+
+
+def launch_support(option: Option, context: PlanningContext) -> Support:
+    """Whether the engine's version starts this option, memory apart: architecture, options,
+    quantization method, context, split. With ``--force`` only the split counts.
+    """
+    if not registry.engine(option.backend).splits_tensors and option.tensor_parallel > 1:
+        reason = _layer_split(option)
+        if reason:
+            return support.absent(reason)
+    wishes = context.wishes
+    if wishes.force and bool(wishes.backend or wishes.quantization):
+        reason = _tensor_split(option)
+        return support.absent(reason) if reason else support.Support(support.NATIVE, "forced")
+    quality = option.candidate.quality
+    return support.launch_support(
+        option.backend,
+        LaunchQuestion(
+            shape=option.candidate.shape,
+            workload=_with_published(_with_served_context(option, context), option),
+            gpus=option.gpus,
+            tensor_parallel=option.tensor_parallel,
+            task=context.task,
+            original=quality is None or quality.basis == "original",
+            recommended=option.recommended,
+        ),
+    )
+
+
+def _with_published(wishes: Workload, option: Option) -> Workload:
+    """The published options count where the user sets no other."""
+    return replace(wishes, parameters=(*option.recipe.options, *wishes.parameters))
+
+
+def _with_served_context(option: Option, context: PlanningContext) -> Workload:
+    """The wishes for the engine's own check of the context. It does not apply where the planner
+    adds a position scaling, or refuses the context itself, as for published models.
+    """
+    wishes, tokens = context.wishes_on(option.engine), context.wishes.context_tokens
+    if not tokens or option.candidate.variant.source == "local_path":
+        return wishes
+    try:
+        scaled = scaling_beyond_training(option, context, tokens) is not None
+    except NotDeployableError:
+        scaled = True
+    return replace(wishes, context_tokens=None) if scaled else wishes
+
+
+def _layer_split(option: Option) -> str | None:
+    architecture = option.candidate.shape.architecture
+    return tensor_parallel.layer_split_reason(architecture, option.tensor_parallel)
+
+
+def _tensor_split(option: Option) -> str | None:
+    architecture = option.candidate.shape.architecture
+    return tensor_parallel.reject_reason(architecture, option.tensor_parallel)
