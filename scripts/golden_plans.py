@@ -28,8 +28,9 @@ from modelscan.core.units import GIB, format_bytes, format_tokens
 from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
 from modelscan.gpu.simulate import simulate
+from modelscan.models.catalog_shape import own_config
 from modelscan.models.decide import decide_here
-from modelscan.models.from_catalog import from_model, own_config
+from modelscan.models.from_catalog import from_model
 from modelscan.state.config import load
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "planner"
