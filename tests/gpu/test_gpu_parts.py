@@ -149,7 +149,7 @@ def test_chips_without_memory_of_their_own_are_told_from_cards(
      ("RTX PRO 6000", 95.59, 94.97), ("RTX 4090 23.52GiB", 23.52, 23.52),
      ("RTX 4090 24084MiB", 23.52, 23.52), ("RTX 4090 23.99GiB", 23.99, 23.52),
      ("RTX 4090 48GB", 48.0, 47.53), ("B200 192GB", 179.06, 178.03), ("RTX 3090", 24.0, 23.56),
-     ("Arc Pro B70", 31.81, 31.81), ("R9700", 31.86, 31.86)],
+     ("Arc Pro B70", 32.0, 31.81), ("Arc A770", 15.91, 15.91), ("R9700", 31.86, 31.86)],
 )  # fmt: skip
 def test_a_name_promises_what_its_driver_offers_and_a_stated_size_is_kept(
     spec: str, total_gib: float, free_gib: float
