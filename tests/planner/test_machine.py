@@ -20,10 +20,12 @@ from support.planner_cases import (
 )
 
 from modelscan.core.machine import EngineHere, Machine, MissingEngine, simulated_machine
-from modelscan.core.plan import ResolvedModel
+from modelscan.core.model import Variant
+from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.units import GIB
 from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
+from modelscan.memory.shape import from_config
 from modelscan.models.decide import decide_here, estimate_here, refused
 from modelscan.models.shape_from_parameter_count import shape_by_parameters
 
@@ -142,6 +144,23 @@ def test_an_estimate_is_of_what_the_plan_chooses() -> None:
     small = simulated_machine(machine(RTX_3060, host_gib=8))
     unfit, _ = estimate_here(small, subject(DENSE_70B, ("BF16",)), Workload())
     assert (unfit.verdict, unfit.speed) == (Verdict.DOES_NOT_FIT, None)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "verdict"), [("UD-Q8_K_XL", Verdict.UNKNOWN), ("UD-Q4_K_XL", Verdict.FITS)]
+)
+def test_only_the_file_tells_whether_a_dynamic_quantization_fits(
+    quantization: str, verdict: Verdict
+) -> None:
+    """8B in UD-Q8_K_XL: 7.9 to 10 GiB on a card of 12 with 24k of cache."""
+    shape = from_config(DENSE_8B, quantization=quantization, format="gguf")
+    variant = Variant(repo="acme/model-GGUF", format="gguf", quantization=quantization)
+    model = ResolvedModel("acme/model", "model", "chat", (Candidate(variant, shape, None),))
+    wishes = Workload(context_tokens=24576, backend="llama.cpp")
+    found, decision = estimate_here(simulated_machine(machine(RTX_3060)), model, wishes)
+    assert decision.plan is not None
+    assert (found.quantization, found.basis, found.verdict) == (quantization, "range", verdict)
+    assert ("depends on the size of the file" in found.warnings[-1]) is (verdict != "fits")
 
 
 SUBJECTS = {
