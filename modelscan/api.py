@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from modelscan.models.pages import ModelPage
     from modelscan.models.runnable import RunnableModels
     from modelscan.routing.answers import RouteList, RouteResolved, RouteShown
+    from modelscan.routing.resolve import States
+    from modelscan.routing.schema import RoutingFile
     from modelscan.state.config import Config, Value
     from modelscan.state.settings import SettingsShown
     from modelscan.targets.answers import TargetList
@@ -138,18 +140,22 @@ class Workspace:
         self,
         task: str = "chat",
         *,
+        use: str | None = None,
         gpu: str | None = None,
         limit: int | None = 20,
         progress: Callable[[str], None] = ignore,
     ) -> RunnableModels:
         """The open models for a task that run on this machine (or ``gpu``), best first.
 
-        At most ``limit`` (None: all), each with its fit. Raises UsageError for an unknown task.
+        ``use``: a use case instead of a task (coding, agents, vision …). At most ``limit`` (None:
+        all), each with its fit. Raises UsageError for an unknown task.
         """
         from modelscan.models.runnable import runnable_models
 
         machine = self.machine(gpu)
-        return runnable_models(self.config, machine, task=task, limit=limit, progress=progress)
+        return runnable_models(
+            self.config, machine, task=task, use=use, limit=limit, progress=progress
+        )
 
     def offers(
         self,
@@ -391,22 +397,32 @@ class Workspace:
     # Routes and targets
 
     def routes(self) -> RouteList:
-        """Every entry of the routing file; its errors are warnings."""
+        """Every entry of the routing file with the state of its deployment; the file's errors are
+        warnings."""
         from modelscan.routing.answers import list_routes
 
-        return list_routes(self.config.routing_file)
+        return list_routes(self.config.routing_file, self._states)
 
     def route(self, name: str) -> RouteShown:
         """One entry of the routing file; raises UsageError for an unknown name."""
         from modelscan.routing.answers import show_route
 
-        return show_route(self.config.routing_file, name)
+        return show_route(self.config.routing_file, name, self._states)
 
     def resolve(self, name: str | None = None) -> RouteResolved:
-        """The entry that a name selects (None: the default), with reasons. Sends no request."""
+        """The entry that a name selects (None: the default), with reasons; an entry whose
+        deployment ended is not selected."""
         from modelscan.routing.answers import resolve_route
 
-        return resolve_route(self.config.routing_file, name)
+        return resolve_route(self.config.routing_file, name, self._states)
+
+    def _states(self, file: RoutingFile) -> States:
+        """What the deployments behind the entries do."""
+        if not any(route.deployment for route in file.routes):
+            return {}
+        from modelscan.deploy.route_states import route_states
+
+        return route_states(file, self.list())
 
     def targets(self) -> TargetList:
         """The configured GPUStack servers."""

@@ -1,15 +1,19 @@
-"""JSON Schemas of the documents that the commands print, made from the types of their bodies.
+"""JSON Schemas of the documents that the commands print, made from the types of their bodies, and
+of the files that people write (``files/``), for their editors.
 
 ``python -m scripts.build_schemas`` (``make schemas``) writes modelscan/schemas; a test fails where
-they are stale. To add a document, add its type to ``BODIES``.
+they are stale. To add a document, add its type to ``BODIES``; a file, to ``FILES``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from modelscan.core.envelope import schema_id
 from modelscan.core.jsonform import json_schema
@@ -74,6 +78,11 @@ BODIES = {
     "target.use": "modelscan.targets.answers:DefaultTarget",
 }
 
+FILES = {
+    "deployment": "modelscan.deploy.manifest_format:DeploymentDocument",
+    "routing": "modelscan.routing.format:RoutingDocument",
+}
+
 
 def body_type(name: str) -> type[Any]:
     """The type of a document's body."""
@@ -110,8 +119,31 @@ def text_of(name: str) -> str:
     return json.dumps(document_schema(name), indent=1, ensure_ascii=False) + "\n"
 
 
+def file_schema(name: str) -> dict[str, Any]:
+    """The schema of a file that people write: unknown keys are errors, defaults may be left out."""
+    module, _, attribute = FILES[name].partition(":")
+    room = importlib.import_module(module)
+    _, definitions = msgspec.json.schema_components([getattr(room, attribute)])
+    for kind, schema in definitions.items():
+        schema.pop("title", None)
+        schema["description"] = " ".join(str(schema.get("description", "")).split())
+        schema["additionalProperties"] = False
+        for one in dataclasses.fields(getattr(room, kind)):
+            texts = schema["properties"][one.name]
+            schema["properties"][one.name] = {"description": one.metadata["help"], **texts}
+    return {"$schema": DRAFT, **definitions.pop(attribute), "$defs": definitions}
+
+
+def file_text(name: str) -> str:
+    """The content of a file's schema."""
+    return json.dumps(file_schema(name), indent=1, ensure_ascii=False) + "\n"
+
+
 def main() -> None:
     """Write every generated schema."""
+    for name in FILES:
+        (FOLDER / "files").mkdir(exist_ok=True)
+        (FOLDER / "files" / f"{name}.json").write_text(file_text(name), encoding="utf-8")
     for name in BODIES:
         (FOLDER / f"{name}.json").write_text(text_of(name), encoding="utf-8")
 

@@ -33,6 +33,7 @@ class Curated:
     known_conversions: Mapping[str, str] = field(default_factory=dict)  # GGUF -> its original
     repositories: Mapping[str, str] = field(default_factory=dict)  # catalog id -> repository
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # catalog id -> other names
+    ollama: Mapping[str, str] = field(default_factory=dict)  # Ollama's name:tag -> catalog id
 
     def lab(self, name: str | None) -> str | None:
         """The lab with that name or organization, or None."""
@@ -75,6 +76,7 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
         known_conversions=dict(data.get("known_conversions", {})),
         repositories={k.lower(): v for k, v in data.get("repositories", {}).items()},
         names={k: tuple(v) for k, v in data.get("names", {}).items()},
+        ollama=dict(data.get("ollama", {})),
     )
 
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from modelscan.core.errors import ModelscanError
+from modelscan.core.json_reader import json_value
 from modelscan.core.jsonform import to_json
 from modelscan.core.model import (
     Capabilities,
@@ -92,15 +94,18 @@ def dump(snapshot: SourceSnapshot) -> bytes:
     return gzip.compress(text.encode("utf-8"), compresslevel=9, mtime=0)
 
 
+_DAMAGED = (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, AttributeError)
+
+
 def load(data: bytes, *, where: str = "snapshot") -> SourceSnapshot:
     """The inverse of ``dump``. Raises ModelscanError if the file is not a snapshot."""
     try:
-        body = json.loads(gzip.decompress(data))
+        body = json_value(gzip.decompress(data))
         if body.pop("format", None) != FORMAT:
             raise ValueError("another format")
         records = tuple(_record(item) for item in body.pop("records", ()))
         return SourceSnapshot(records=records, **{"retrieved_at": None, **body})
-    except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
+    except _DAMAGED as error:
         raise ModelscanError(
             f"{where} is not a catalog snapshot: {error}",
             hint="modelscan catalog sync",

@@ -39,7 +39,6 @@ def install_unit() -> ServiceUnit:
             code="no_systemd",
         )
     file = unit_file()
-    file.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(file, unit_text())
     enabled = _systemctl("daemon-reload") and _systemctl("enable", file.name)
     return ServiceUnit(str(file), file.exists(), enabled)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from modelscan.core.json_reader import json_value
 from modelscan.core.jsonform import to_json
 from modelscan.core.model import WeightFile
 from modelscan.state.clock import now_text
@@ -45,7 +46,7 @@ class Verified:
         """True if this file (size, modification time) was verified against this hash."""
         record = self._record(path)
         try:
-            stored = json.loads(record.read_text())
+            stored = json_value(record.read_text())
             stat = path.stat()
         except (OSError, ValueError):
             return False
@@ -114,7 +115,7 @@ def _pull_file(paths: Paths, source: str, repo: str, revision: str) -> Path:
 
 def _read(path: Path) -> Iterator[PullRecord]:
     try:
-        value: dict[str, Any] = json.loads(path.read_text())
+        value: dict[str, Any] = json_value(path.read_text())
         files = tuple(WeightFile(**row) for row in value.pop("files"))
         yield PullRecord(**value, files=files)
     except (OSError, ValueError, TypeError, KeyError):

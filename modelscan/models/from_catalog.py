@@ -13,7 +13,7 @@ from modelscan.formats.quantization import bits_per_weight, canonical, means
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
 from modelscan.memory.quantization_mix import dynamic_range
-from modelscan.models.catalog_shape import shape_of, stated_quantization
+from modelscan.models.catalog_shape import own_config, shape_of, stated_quantization
 from modelscan.models.expected_variants import FOUR_BIT_FLOATS, unconfirmed, with_expected
 from modelscan.models.quantization_quality import quality
 from modelscan.models.siblings import sibling_of
@@ -39,9 +39,11 @@ _PUBLISHERS = (
 
 def from_name(text: str, config: Config, workload: Workload) -> ResolvedModel:
     """Resolve a catalog name. Raises UsageError (exit 2) for unknown or ambiguous ones."""
-    from modelscan.catalog.search.lookup import find_model
+    from modelscan.catalog.search.lookup import find_noted
 
-    return from_model(find_model(text, config.paths), config, workload, ask=True)
+    model, notes = find_noted(text, config.paths)
+    resolved = from_model(model, config, workload, ask=True)
+    return replace(resolved, warnings=(*resolved.warnings, *notes)) if notes else resolved
 
 
 def from_model(
@@ -84,7 +86,7 @@ def from_model(
         for v in chosen
         if v.weight_bytes or model.parameters or v.parameters or model.architecture
     ]
-    read = functools.cache(lambda: architecture_from_config(model.architecture or {}))
+    read = functools.cache(lambda: architecture_from_config(own_config(model)))
     sibling = functools.cache(lambda: sibling_of(model, config.paths))
 
     def shape(variant: Variant) -> ModelShape:
@@ -156,7 +158,7 @@ def _candidate(
     floor = variant.weight_bytes
     if floor is None and parameters and bits:
         share = _SMALL_FLOOR_SHARE if parameters < _SMALL_PARAMETERS else _FLOOR_SHARE
-        low, _ = dynamic_range(variant.quantization or "") or (1.0, 1.0)
+        low, *_ = dynamic_range(variant.quantization or "") or (1.0,)
         floor = int(share * low * parameters * bits / 8)
     format_quality = quality(variant.quantization, original)
     return Candidate(variant, lambda: shape(variant), format_quality, floor, publisher)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.core.model import Variant, WeightFile
 from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.engines.registry import engine
+from modelscan.engines.support_rules import SPEECH
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import NAMES, canonical, quantization
 from modelscan.formats.quantization import label as quantization_label
+from modelscan.memory.architecture.encoder_decoder import is_encoder_decoder
 from modelscan.memory.shape import from_config
 from modelscan.models.local_files import safetensors_files
 from modelscan.models.quantization_quality import quality
@@ -59,10 +61,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > _MAX_CONFIG_BYTES:
             raise UsageError(f"{path} is too large for a config.json", code="bad_config")
-        value = json.loads(path.read_bytes())
+        value = json_value(path.read_bytes())
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", code="unreadable") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"{path} is not valid JSON: {error}", code="bad_config") from error
     if not isinstance(value, dict):
         raise UsageError(f"{path} is not a JSON object", code="bad_config")
@@ -107,7 +109,11 @@ def label(shape: ModelShape) -> str | None:
 
 
 def config_task(config: Mapping[str, Any], architecture: Architecture, folder: Path | None) -> str:
-    """chat, embedding or rerank: from the class and from sentence-transformers' files."""
+    """chat, embedding, rerank or speech_to_text: from the class and from sentence-transformers'
+    files.
+    """
+    if is_encoder_decoder(config):
+        return SPEECH
     classes = " ".join(str(name) for name in config.get("architectures") or ())
     if "ForSequenceClassification" in classes or "Reranker" in classes:
         return "rerank"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.formats.files import Role, describe
 from modelscan.formats.header_roles import gguf_role, safetensors_role
 from modelscan.formats.reader import reader
@@ -73,8 +73,8 @@ def _listed(folder: Path) -> frozenset[str]:
 
 def _weight_map(index: Path) -> Iterable[str]:
     try:
-        index_json: Any = json.loads(index.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        index_json: Any = json_value(index.read_bytes())
+    except (OSError, ValueError):
         return ()  # treated as missing: all files count
     mapping = index_json.get("weight_map") if isinstance(index_json, dict) else None
     values = mapping.values() if isinstance(mapping, dict) else ()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Literal
 
 from modelscan.core.errors import RemoteError
+from modelscan.core.json_reader import json_value
 from modelscan.core.units import format_bytes
 from modelscan.net.address import host_of, public
 
@@ -104,8 +104,8 @@ def not_json(url: str, status: int, size: int) -> HttpError:
 def _message_in(body: bytes) -> str:
     """The message of a JSON error body; "" for a web page."""
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
+        data = json_value(body)
+    except ValueError:
         return ""
     if not isinstance(data, dict):
         return ""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urljoin
 
 from modelscan.core.errors import OfflineError, UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.core.units import MIB
 from modelscan.net.address import checked, host_of, keeps_credentials, public, stays_here
 from modelscan.net.errors import (
@@ -69,6 +70,7 @@ class HttpSettings(NamedTuple):
     ca_file: str | None = None
     pauses_s: tuple[float, ...] = BACKOFF_S
     cache: AnswerStore | None = None
+    offline_because: str = "--offline is set"
 
     def limits(self, **changes: Any) -> HttpLimits:
         """The limits of a request under these settings; ``changes`` are fields of HttpLimits."""
@@ -115,8 +117,8 @@ class Answer(NamedTuple):
     def json(self) -> Any:
         """The body as JSON. Raises HttpError if it is not JSON."""
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError) as error:
+            return json_value(self.body)
+        except ValueError as error:
             raise not_json(self.url, self.status, len(self.body)) from error
 
 
@@ -141,8 +143,10 @@ def request_to(
     """The request. Raises OfflineError when offline, UsageError if not an http(s) address."""
     if settings.offline:
         raise OfflineError(
-            f"offline: no request was sent to {public(url)}",
-            hint="run it without --offline (and unset MODELSCAN_OFFLINE)",
+            f"offline: no request was sent to {public(url)} ({settings.offline_because})",
+            hint="run it without --offline (and unset MODELSCAN_OFFLINE)"
+            if settings.offline_because.startswith("--")
+            else f"{settings.offline_because}; unset it to allow requests",
             details={"url": public(url)},
         )
     return HttpRequest(method, checked(url, params), dict(headers or {}), body)

@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 
 from modelscan.net.deadline import Deadline
+from modelscan.net.decoding import Decoder
 from modelscan.net.exchange import HttpRequest
-from modelscan.net.httpx_setup import Clients, host_name, lower_case, phases, translated
+from modelscan.net.httpx_setup import Clients, lower_case, phases, translated
 
 
 class HttpxResponse:
@@ -25,8 +26,14 @@ class HttpxResponse:
 
         Raises TransportFailure if the connection breaks.
         """
+        if self._response.is_stream_consumed:  # made in memory by a transport of tests
+            yield self._response.content
+            return
+        decoder = Decoder(self.headers.get("content-encoding"))
         with translated():
-            yield from self._response.iter_bytes()
+            for part in self._response.iter_raw():
+                yield from decoder.pieces(part)
+        decoder.end()
 
 
 class HttpxTransport:
@@ -46,7 +53,7 @@ class HttpxTransport:
         self._client(url)
 
     def _client(self, url: str) -> httpx.Client:
-        return self._clients.get(httpx.Client, host_name(url), **self._options)
+        return self._clients.get(httpx.Client, url, **self._options)
 
     @contextmanager
     def open(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,28 @@ from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
 from modelscan.routing.file import check, load
 from modelscan.routing.probe import RouteProbe
-from modelscan.routing.resolve import resolve
+from modelscan.routing.resolve import NO_STATES, States, resolve
 from modelscan.routing.schema import Finding, RoutingFile
+
+# The states of the deployments behind the entries; it reads what runs.
+StatesOf = Callable[[RoutingFile], States]
+
+
+def no_states(_: RoutingFile) -> States:
+    """For callers that only read the file."""
+    return NO_STATES
 
 
 @dataclass(frozen=True, slots=True)
 class RouteEntry(Route):
-    """An entry of the routing file; ``default`` is true for the default provider."""
+    """An entry of the routing file; ``default`` is true for the default provider.
+
+    ``state`` and ``reason`` are its deployment's; None for a server that modelscan did not start.
+    """
 
     default: bool = False
+    state: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +64,17 @@ class RouteShown:
 
 @dataclass(frozen=True, slots=True)
 class RouteResolved:
-    """The entry that serves ``query`` (None: no name given), how it was chosen, and why."""
+    """The entry that serves ``query`` (None: no name given), how it was chosen, and why.
+
+    ``hint``: a command that helps where there is none.
+    """
 
     query: str | None
     how: str
     reasons: tuple[str, ...]
     nearest: tuple[str, ...]
     route: RouteEntry | None
+    hint: str | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -95,10 +113,11 @@ def route_tested(route: Route, probe: RouteProbe, warnings: tuple[str, ...] = ()
     return RouteTested(route=route, **values, warnings=warnings)
 
 
-def list_routes(path: Path) -> RouteList:
+def list_routes(path: Path, states_of: StatesOf = no_states) -> RouteList:
     """List all entries. Raises UsageError if the file is not valid YAML."""
-    file = load(path)
-    routes = tuple(_entry(route, file) for route in file.routes)
+    states = states_of(load(path))
+    file = load(path)  # again: the entry of a deployment that ended was disabled meanwhile
+    routes = tuple(_entry(route, file, states) for route in file.routes)
     return RouteList(path, file.exists, file.mode, file.default_provider, routes, _messages(file))
 
 
@@ -112,10 +131,10 @@ def find_route(path: Path, name: str) -> tuple[Route, tuple[str, ...]]:
     return _find(file, name), _messages(file)
 
 
-def show_route(path: Path, name: str) -> RouteShown:
+def show_route(path: Path, name: str, states_of: StatesOf = no_states) -> RouteShown:
     """Like ``find_route``, as a RouteEntry."""
     file = load(path)
-    return RouteShown(_entry(_find(file, name), file), _messages(file))
+    return RouteShown(_entry(_find(file, name), file, states_of(file)), _messages(file))
 
 
 def _find(file: RoutingFile, name: str) -> Route:
@@ -128,13 +147,15 @@ def _find(file: RoutingFile, name: str) -> Route:
     return resolution.route
 
 
-def resolve_route(path: Path, name: str | None) -> RouteResolved:
-    """The entry that would serve a name; None: the default. Sends no request."""
+def resolve_route(path: Path, name: str | None, states_of: StatesOf = no_states) -> RouteResolved:
+    """The entry that would serve a name; None: the default."""
     file = load(path)
-    resolution = resolve(file, name)
-    route = _entry(resolution.route, file) if resolution.route else None
-    reasons, nearest = tuple(resolution.reasons), tuple(resolution.nearest)
-    return RouteResolved(name, resolution.how, reasons, nearest, route, _messages(file))
+    states = states_of(file)
+    answer = resolve(file, name, states)
+    route = _entry(answer.route, file, states) if answer.route else None
+    return RouteResolved(
+        name, answer.how, answer.reasons, answer.nearest, route, answer.hint, _messages(file)
+    )
 
 
 def check_routing_file(path: Path) -> tuple[RoutingFile, RoutingFileChecked]:
@@ -146,9 +167,15 @@ def check_routing_file(path: Path) -> tuple[RoutingFile, RoutingFileChecked]:
     return file, result
 
 
-def _entry(route: Route, file: RoutingFile) -> RouteEntry:
+def _entry(route: Route, file: RoutingFile, states: States) -> RouteEntry:
     values: dict[str, Any] = {field.name: getattr(route, field.name) for field in fields(Route)}
-    return RouteEntry(**values, default=route.name == file.default_provider)
+    state = states.get(route.name)
+    return RouteEntry(
+        **values,
+        default=route.name == file.default_provider,
+        state=None if state is None else state.state,
+        reason=None if state is None else state.reason,
+    )
 
 
 def _messages(file: RoutingFile) -> tuple[str, ...]:

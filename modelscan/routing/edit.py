@@ -17,7 +17,11 @@ from modelscan.core.route import Route
 from modelscan.core.yaml_reader import YamlDocument, YamlProblem, read_yaml, yaml_nodes
 from modelscan.routing import textnodes as nodes
 
-HEADER = "# Where each model is served. Written by modelscan; your own entries and comments stay.\n"
+SCHEMA_NAME = "routing.schema.json"  # next to the file, for editors
+HEADER = (
+    "# Where each model is served. Written by modelscan; your own entries and comments stay.\n"
+    f"# yaml-language-server: $schema=./{SCHEMA_NAME}\n"
+)
 
 
 def entry_fields(route: Route) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
 from modelscan.core.yaml_reader import MAX_CHARACTERS
-from modelscan.routing.edit import drop, entry_fields, put, read_document
+from modelscan.routing.edit import SCHEMA_NAME, drop, entry_fields, put, read_document
 from modelscan.routing.schema import Finding, RoutingFile, parse_document
+from modelscan.state.bundled import schemas_dir
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
 
@@ -116,7 +117,7 @@ def _set_enabled(path: Path, name: str, enabled: bool, deployment: str | None) -
 def _change(path: Path, change: Callable[[str], str]) -> bool:
     """Apply ``change`` under the file's lock.
 
-    True if the text changed. Keeps one backup (``.bak``).
+    True if the text changed. Keeps one backup (``.bak``); a new file gets its schema next to it.
     """
     with hold(path.with_name(f".{path.name}.lock"), what="the routing file"):
         old_text = _read(path)
@@ -126,6 +127,9 @@ def _change(path: Path, change: Callable[[str], str]) -> bool:
         if old_text is not None:
             write_atomic(path.with_name(f"{path.name}.bak"), old_text)
         write_atomic(path, new_text)
+        if old_text is None:
+            schema = schemas_dir() / "files" / "routing.json"
+            write_atomic(path.with_name(SCHEMA_NAME), schema.read_bytes())
         return True
 
 

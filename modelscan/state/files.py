@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from modelscan.core.errors import ModelscanError
 
@@ -16,10 +17,22 @@ PRIVATE_DIR = 0o700
 
 
 def ensure_dir(path: Path) -> Path:
-    """Create a private folder (mode 0700) and its parents. Raises ModelscanError on failure."""
+    """Create a private folder (mode 0700) and its parents, whatever the umask.
+
+    Raises ModelscanError on failure.
+    """
     with explain_os_errors(path):
-        path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_DIR)
+        missing = [one for one in (path, *path.parents) if not one.exists()]
+        for folder in reversed(missing):  # mkdir(parents=True) gives parents the umask's mode
+            folder.mkdir(exist_ok=True, mode=PRIVATE_DIR)
+        path.mkdir(exist_ok=True, mode=PRIVATE_DIR)  # raises where a file has that name
     return path
+
+
+def open_private(path: Path) -> BinaryIO:
+    """A new, empty file for writing that only its owner can read. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb")
 
 
 def write_atomic(path: Path, data: bytes | str, *, mode: int = PRIVATE_FILE) -> None:

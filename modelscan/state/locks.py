@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from modelscan.core.errors import ModelscanError
-from modelscan.state.files import ensure_dir, explain_os_errors
+from modelscan.state.files import PRIVATE_FILE, ensure_dir, explain_os_errors
+
+PATIENCE_S = 120.0  # such locks are held for milliseconds: only a crowd on a busy machine waits
 
 
 @contextlib.contextmanager
-def hold(lock_file: Path, *, timeout_s: float = 30.0, what: str | None = None) -> Iterator[None]:
+def hold(
+    lock_file: Path, *, timeout_s: float = PATIENCE_S, what: str | None = None
+) -> Iterator[None]:
     """Hold an exclusive lock.
 
     Raises ModelscanError if another command keeps it for ``timeout_s``.
@@ -22,7 +26,7 @@ def hold(lock_file: Path, *, timeout_s: float = 30.0, what: str | None = None) -
     import filelock
 
     ensure_dir(lock_file.parent)
-    lock = filelock.FileLock(lock_file, timeout=timeout_s)
+    lock = filelock.FileLock(lock_file, timeout=timeout_s, mode=PRIVATE_FILE)
     with explain_os_errors(lock_file):
         try:
             lock.acquire()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelscan.core.errors import UsageError
 from modelscan.state import config as definitions
+from modelscan.state.bundled import schemas_dir
 from modelscan.state.config import Config, Plain, plain
 from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
@@ -40,7 +42,7 @@ class SettingWritten:
 
 @dataclass(frozen=True, slots=True)
 class PathsShown:
-    """The folders and files that modelscan uses."""
+    """The folders and files that modelscan uses; ``schemas_dir``: JSON Schemas, for editors."""
 
     config_dir: Path
     cache_dir: Path
@@ -49,13 +51,21 @@ class PathsShown:
     config_file: Path
     routing_file: Path
     store_file: Path
+    schemas_dir: Path
 
 
 def setting_row(config: Config, key: str) -> SettingRow:
     """One setting. Raises UsageError with the nearest names if it is unknown."""
     setting = definitions.known(key)
     value = plain(config.value(setting.key))
+    if isinstance(value, str) and setting.key.endswith("_endpoint"):
+        value = without_credentials(value)
     return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
+
+
+def without_credentials(url: str) -> str:
+    """The address without user and password, which a variable may contain."""
+    return re.sub(r"^((?:\w+:)?//)?[^/@?#]*@", lambda match: match[1] or "", url)
 
 
 def show_settings(config: Config) -> SettingsShown:
@@ -81,7 +91,7 @@ def show_paths(config: Config) -> PathsShown:
     where = config.paths
     return PathsShown(
         where.config, where.cache, where.data, where.state, where.user_config_file,
-        config.routing_file, where.store_file,
+        config.routing_file, where.store_file, schemas_dir(),
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import ModelscanError
+from modelscan.core.json_reader import json_value
 from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
 from modelscan.state.database import Database, Migrations
@@ -127,7 +128,7 @@ class Store:
         rows = self._database.rows(
             "SELECT document FROM measurements ORDER BY started_at, deployment"
         )
-        records = (measurement_of(json.loads(str(row[0]))) for row in rows)
+        records = (measurement_of(json_value(str(row[0]))) for row in rows)
         return tuple(record for record in records if record is not None)
 
 
@@ -146,7 +147,7 @@ def _read(name: str, text: str) -> tuple[Deployment, tuple[str, ...]]:
     Raises ModelscanError if unreadable.
     """
     try:
-        document = json.loads(text)
+        document = json_value(text)
     except ValueError:
         document = None
     if not isinstance(document, dict):
@@ -191,7 +192,7 @@ def _upgrade_rows(connection: sqlite3.Connection) -> None:
     """Upgrade rows of releases without format numbers to the current format."""
     for name, text in connection.execute("SELECT name, document FROM deployments").fetchall():
         with contextlib.suppress(ValueError):
-            document = json.loads(text)
+            document = json_value(text)
             if format_of(document) < FORMAT:
                 new = json.dumps(upgrade(document), ensure_ascii=False)
                 connection.execute(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from modelscan.core.end_cause import EndCause
+from modelscan.core.json_reader import json_value
 from modelscan.state.files import ensure_dir, write_atomic
 from modelscan.supervisor.processes import Identity
 
@@ -229,7 +230,7 @@ class RunDir:
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
-            value: dict[str, Any] = json.loads((self.folder / name).read_text(encoding="utf-8"))
+            value: dict[str, Any] = json_value((self.folder / name).read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
         return value

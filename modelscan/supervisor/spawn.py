@@ -14,6 +14,7 @@ from pathlib import Path
 
 import modelscan
 from modelscan.core.errors import RemoteError
+from modelscan.state.files import open_private
 from modelscan.supervisor import stragglers
 from modelscan.supervisor.main import PATH_MARK
 from modelscan.supervisor.processes import Identity, is_alive, send
@@ -40,7 +41,7 @@ def start(rundir: RunDir, spec: ProcessSpec) -> None:
     module in the user's current folder.
     """
     command = [sys.executable, "-m", MODULE, str(rundir.folder), spec.run_id]
-    with rundir.claim(spec) as lock, (rundir.folder / ERRORS).open("wb") as stderr:
+    with rundir.claim(spec) as lock, open_private(rundir.folder / ERRORS) as stderr:
         if lock is None:
             raise _still_there(rundir)
         process = subprocess.Popen(

@@ -6,9 +6,20 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
+from conftest import REPOSITORY
 
-from scripts.build_schemas import BODIES, FOLDER, document_schema, text_of
+from modelscan.core.yaml_reader import yaml_value
+from scripts.build_schemas import (
+    BODIES,
+    FILES,
+    FOLDER,
+    document_schema,
+    file_schema,
+    file_text,
+    text_of,
+)
 
 
 @pytest.mark.parametrize("name", sorted(BODIES))
@@ -20,6 +31,17 @@ def test_schemas_are_fresh(name: str) -> None:
 def test_every_schema_has_an_origin() -> None:
     """No schema is written by hand."""
     assert {path.stem for path in FOLDER.glob("*.json")} == BODIES.keys()
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_schemas_of_files_are_fresh_and_accept_the_example(name: str) -> None:
+    assert (FOLDER / "files" / f"{name}.json").read_text(encoding="utf-8") == file_text(name)
+    example = (REPOSITORY / "examples" / f"{name}.yaml").read_text(encoding="utf-8")
+    assert example.startswith(f"# yaml-language-server: $schema=../modelscan/schemas/files/{name}")
+    check = jsonschema.Draft202012Validator(file_schema(name))
+    assert [error.message for error in check.iter_errors(yaml_value(example))] == []
+    wrong = {"version": 1, "deployment": {"model": "m", "replica": 2}, "routing": {"routes": []}}
+    assert check.is_valid(wrong) is False
 
 
 def objects(schema: Any) -> Iterator[dict[str, Any]]:

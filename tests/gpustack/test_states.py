@@ -119,3 +119,34 @@ class TestLogs:
     def test_in_one_line(self) -> None:
         text = "run vllm with env={'HF_TOKEN': 'x'} now"
         assert list(without_environment([text])) == [f"run vllm with env={LEFT_OUT} now"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"state": 5}, {"replicas": "two"}, {"replicas": 1e400}, {"updated_at": [1]}, {"id": 1e400}],
+)
+def test_a_row_with_another_kind_of_value_is_not_understood(change: dict[str, Any]) -> None:
+    from modelscan.core.errors import RemoteError
+    from modelscan.targets.gpustack.types import parse_model
+
+    with pytest.raises(RemoteError) as caught:
+        parse_model({"id": 1, "name": "m", **change})
+    assert caught.value.code == "not_understood"
+
+
+@pytest.mark.parametrize(
+    "gpu", [{"memory": {"total": "80 GiB"}}, {"index": 1e400}, {"compute_capability": 9}, "x"]
+)
+def test_a_device_with_another_kind_of_value_is_not_understood(gpu: Any) -> None:
+    from modelscan.core.errors import RemoteError
+    from modelscan.targets.gpustack.types import parse_worker
+
+    with pytest.raises(RemoteError):
+        parse_worker({"id": 1, "name": "w", "status": {"gpu_devices": [gpu]}})
+
+
+def test_hostile_watch_lines_are_dropped() -> None:
+    from modelscan.targets.gpustack.watch import parse_line
+
+    for line in ('{"type": 1, "id": 1e400, "data": {"id": 1}}', '{"a":' * 100_000):
+        assert parse_line(line) is None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from modelscan.routing.resolve import Resolution, resolve
+from modelscan.routing.resolve import Resolution, RouteState, resolve
 from modelscan.routing.schema import RoutingFile, parse
 
 
@@ -82,7 +82,7 @@ def test_a_disabled_entry_never_answers() -> None:
     assert found(resolve(read(off, entry("a", "lab/m")), "lab/m")) == ("a", "model")
     alone = resolve(read(off, entry("a", "lab/other")), "lab/m")
     assert found(alone) == (None, "none")
-    assert alone.reasons == ("'b' exists but is disabled",)
+    assert alone.reasons == ("'b' is disabled", "entries that can answer: a")
 
 
 def test_without_a_name_the_default_answers() -> None:
@@ -91,13 +91,38 @@ def test_without_a_name_the_default_answers() -> None:
     assert resolve(read(CODER), None).reasons == ("no default_provider is set",)
 
 
-@pytest.mark.parametrize("entries", [(), (entry("gone", "lab/m", enabled=False),)])
+@pytest.mark.parametrize(
+    ("entries", "word"), [((), "missing"), ((entry("gone", "lab/m", enabled=False),), "disabled")]
+)
 def test_a_default_that_is_missing_or_disabled_does_not_answer(
-    entries: tuple[dict[str, Any], ...],
+    entries: tuple[dict[str, Any], ...], word: str
 ) -> None:
     resolution = resolve(read(*entries, default="gone"), None)
     assert found(resolution) == (None, "none")
-    assert resolution.reasons == ("the default_provider 'gone' is missing or disabled",)
+    assert resolution.reasons == (f"the default_provider 'gone' is {word}",)
+
+
+STOPPED = {"one": RouteState("stopped", ends=True)}
+DEAD = {"one": RouteState("failed", "killed by signal 9", ends=True)}
+
+
+@pytest.mark.parametrize("name", [None, "one", "lab/one"])
+def test_an_entry_whose_deployment_ended_is_not_selected_and_others_are_offered(
+    name: str | None,
+) -> None:
+    one, two = entry("one", "lab/one", deployment="one"), entry("two", "lab/two")
+    answer = resolve(read(one, two, default="one"), name, DEAD)
+    assert found(answer) == (None, "none")
+    assert "its deployment is failed: killed by signal 9" in answer.reasons[0]
+    assert (answer.nearest, answer.hint) == (("two",), "modelscan start one")
+
+
+def test_with_fallback_another_entry_answers() -> None:
+    one, two = entry("one", "lab/one", deployment="one"), entry("two", "lab/two")
+    direct = {"default_provider": "one", "providers": [one, two]}
+    file = parse({"version": 1, "routing": {"fallback": True, "direct": direct}})
+    assert found(resolve(file, None, STOPPED)) == ("two", "fallback")
+    assert found(resolve(file, None, {"one": RouteState("running")})) == ("one", "default")
 
 
 def test_the_three_nearest_names_are_offered() -> None:

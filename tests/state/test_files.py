@@ -13,7 +13,7 @@ import pytest
 
 from modelscan.core.errors import ModelscanError
 from modelscan.state import files
-from modelscan.state.files import write_atomic
+from modelscan.state.files import ensure_dir, open_private, write_atomic
 from modelscan.state.locks import hold
 from modelscan.state.paths import paths
 
@@ -53,7 +53,7 @@ def test_killed_in_the_middle_the_file_is_old_or_new(tmp_path: Path) -> None:
     """kill -9 at random moments of a writing loop: always a whole file."""
     target = tmp_path / "file"
     code = (
-        "import sys, itertools; from pathlib import Path; from modelscan.state.files import write_atomic\n"
+        "import sys, itertools; from pathlib import Path; from modelscan.state.files import ensure_dir, open_private, write_atomic\n"
         "for n in itertools.count(): write_atomic(Path(sys.argv[1]), f'{n % 10}' * 100_000)"
     )
     for delay in (0.0, 0.01, 0.02, 0.03):
@@ -96,3 +96,17 @@ def test_home_moves_everything_and_asking_creates_nothing(tmp_path: Path) -> Non
     for folder in (where.config, where.cache, where.data, where.state, where.routing_file):
         assert (tmp_path / "home") in folder.parents
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_of_ours_is_writable_by_others_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        folder = ensure_dir(tmp_path / "home" / "state" / "deployments")
+        write_atomic(folder / "row", "x")
+        open_private(folder / "log").close()
+        with hold(folder / "a.lock"):
+            modes = {p: p.stat().st_mode & 0o777 for p in (tmp_path / "home").rglob("*")}
+    finally:
+        os.umask(before)
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
+    assert {p.name for p, mode in modes.items() if mode & 0o077} == set()

@@ -19,6 +19,7 @@ from modelscan.catalog.index.layout import bundle_stamp, stamp_file, synced_inde
 from modelscan.catalog.merge.inherit import inherited, inheriting
 from modelscan.catalog.records import FAILED, USER, SourceSnapshot, dump, load
 from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.state.files import ensure_dir, explain_os_errors, write_atomic
 from modelscan.state.locks import hold
 
@@ -71,7 +72,7 @@ def stored_snapshots(paths: Paths) -> dict[str, SourceSnapshot]:
 def failures(paths: Paths) -> dict[str, str]:
     """Source -> error message of its last sync, if it failed."""
     try:
-        data = json.loads((paths.catalog_dir / "failures.json").read_bytes())
+        data = json_value((paths.catalog_dir / "failures.json").read_bytes())
     except (OSError, ValueError):
         return {}
     return {str(k): str(v) for k, v in data.items()} if isinstance(data, dict) else {}

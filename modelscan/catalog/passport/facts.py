@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.foreign import mapping, strings, text, whole
+from modelscan.core.json_reader import json_value
 from modelscan.core.model import Model, WeightFile
 from modelscan.formats.files import describe, gguf_sets
 from modelscan.hub.variants import packed, quantization_label
@@ -171,11 +172,10 @@ def with_card(info: RepoInfo, card: Mapping[str, Any]) -> RepoInfo:
 
 def parse_adapter(body: bytes | None, base: str | None) -> Adapter:
     """``adapter_config.json`` as an Adapter; unreadable fields are None."""
-    import json
 
     try:
-        data = mapping(json.loads(body)) if body else {}
-    except (ValueError, RecursionError):
+        data = mapping(json_value(body)) if body else {}
+    except ValueError:
         data = {}
     return Adapter(
         type=text(data.get("peft_type")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from modelscan.catalog.passport.facts import (
 )
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.foreign import mapping, text, whole
+from modelscan.core.json_reader import json_value
 from modelscan.core.model import WeightFile
 from modelscan.formats.files import describe
 from modelscan.formats.gguf import GgufHeader, parse_header
@@ -228,8 +228,8 @@ def _json(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         return {}
     try:
-        return mapping(json.loads(file.read_bytes()[:MAX_JSON_BYTES]))
-    except (ValueError, RecursionError) as error:
+        return mapping(json_value(file.read_bytes()[:MAX_JSON_BYTES]))
+    except ValueError as error:
         raise UsageError(f"{file} is not JSON: {error}") from error
 
 

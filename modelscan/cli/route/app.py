@@ -23,19 +23,19 @@ Name = Annotated[
 
 @command(app, "list")
 def list_(context: Context) -> Document[Any]:
-    """List every entry: name, address, model."""
+    """List every entry: name, address, model, and whether its deployment runs."""
     answer = context.workspace.routes()
     rows = [
-        (r.name, r.type, r.model, r.base_url, r.context_tokens, r.enabled, r.default)
+        (r.name, r.state, r.type, r.model, r.base_url, r.context_tokens, r.enabled, r.default)
         for r in answer.routes
     ]
     table = Table(
-        ("NAME", "TYPE", "MODEL", "BASE_URL", "CONTEXT", "ENABLED", "DEFAULT"),
+        ("NAME", "STATE", "TYPE", "MODEL", "BASE_URL", "CONTEXT", "ENABLED", "DEFAULT"),
         rows,
         numeric=("CONTEXT",),
         empty="the routing file has no entries: modelscan deploy MODEL adds one",
         optional=("ENABLED", "DEFAULT", "MODEL", "CONTEXT", "TYPE"),
-        whole=("BASE_URL",),
+        whole=("STATE", "BASE_URL"),
     )
     names = [route.name for route in answer.routes]
     return Document("route.list", answer, [table], names, answer.warnings)
@@ -54,7 +54,7 @@ def resolve(
     context: Context,
     name: Annotated[str | None, typer.Argument(help="A name (default: the default entry).")] = None,
 ) -> Document[Any]:
-    """Show which entry a name selects, and why. Changes nothing, sends no request."""
+    """Show which entry a name selects, and why; one whose deployment ended is not selected."""
     answer = context.workspace.resolve(name)
     route = answer.route
     pairs: list[tuple[str, object]] = [("route", route and route.name), ("how", answer.how)]
@@ -67,7 +67,7 @@ def resolve(
         [route.name] if route else [],
         answer.warnings,
         exit_code=0 if route else EXIT_USAGE,
-        hint=f"modelscan route resolve {answer.nearest[0]}" if answer.nearest else None,
+        hint=answer.hint,
     )
 
 
@@ -80,7 +80,7 @@ def validate(context: Context) -> Document[Any]:
 
     path = context.config.routing_file
     file, answer = check_routing_file(path)
-    answer = replace(answer, findings=(*answer.findings, *_drifted(context, file)))
+    answer = replace(answer, findings=(*answer.findings, *_seen(context, file)))
     cells = [(f.level, f.where, f.message, f.hint) for f in answer.findings]
     blocks: list[Block] = [
         Table(("LEVEL", "WHERE", "MESSAGE", "HINT"), cells, folded=("WHERE", "MESSAGE", "HINT"))
@@ -92,13 +92,12 @@ def validate(context: Context) -> Document[Any]:
     return Document("route.validate", answer, blocks, messages, exit_code=code)
 
 
-def _drifted(context: Context, file: RoutingFile) -> tuple[Finding, ...]:
-    """Entries of cluster deployments that were changed on their servers; sends requests."""
-    if not any(route.type == "gpustack" and route.deployment for route in file.routes):
-        return ()
-    from modelscan.deploy.route_drift import drifted_routes
+def _seen(context: Context, file: RoutingFile) -> tuple[Finding, ...]:
+    """Entries whose deployments do not run; asks the servers of cluster deployments."""
+    from modelscan.deploy.route_states import route_findings
 
-    return drifted_routes(file, context.workspace.list())
+    owned = any(route.deployment for route in file.routes)
+    return route_findings(file, context.workspace.list() if owned else ())
 
 
 @command(app, "test")

@@ -6,7 +6,6 @@ The older API reports failures with HTTP 200, its ``Data`` may be a plain list, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from urllib.parse import quote
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.foreign import mapping, rows, whole
+from modelscan.core.json_reader import json_value
 from modelscan.core.model import WeightFile
 from modelscan.hub.endpoint import Endpoint
 from modelscan.hub.modelscope.parse import (
@@ -125,8 +125,8 @@ class ModelScope(Endpoint):
     def explain(self, error: HttpError, repo: str) -> ModelscanError:
         """The error that a user can act on for a failed request."""
         try:
-            body = json.loads(error.body)
-        except (ValueError, RecursionError):
+            body = json_value(error.body)
+        except ValueError:
             body = None
         if isinstance(body, dict) and error.status != 429 and (error.status or 0) < 500:
             api_error = failure(body, repo)

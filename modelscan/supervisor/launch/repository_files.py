@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from modelscan.core.json_reader import json_value
 from modelscan.engines.repository_files import RepositoryFiles
 
 
@@ -29,7 +29,7 @@ def _rank(adapter: str) -> int:
 
 def _object(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_bytes())
+        value = json_value(file.read_bytes())
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -7,13 +7,13 @@ not followed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from modelscan.core.errors import AuthError, ModelscanError, OfflineError, RemoteError, UsageError
+from modelscan.core.json_reader import json_value
 from modelscan.net.address import checked, stays_here
 from modelscan.net.client import Answer, HttpClient
 from modelscan.net.errors import HttpError
@@ -244,8 +244,8 @@ class Client:
             return self._unreachable(error.reason, what)
         text = error.body.decode("utf-8", "replace")
         try:
-            body = json.loads(text)
-        except (ValueError, RecursionError):
+            body = json_value(text)
+        except ValueError:
             body = None
         return error_from(
             error.status, body, text, what=what, target=self.connection.name,

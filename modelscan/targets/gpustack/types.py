@@ -17,7 +17,7 @@ def understood(what: str) -> Iterator[None]:
     """Context for reading foreign rows: missing or mistyped fields raise RemoteError."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RemoteError(
             f"{what} is not as GPUStack sends it: {type(error).__name__}: {error}",
             hint="modelscan target test", code="not_understood",
@@ -29,6 +29,36 @@ def as_row(value: Any) -> Raw:
     if not isinstance(value, Mapping):
         raise TypeError(f"{value!r:.40} is not an object")
     return value
+
+
+def _object(row: Raw, key: str) -> Raw:
+    value = row.get(key)
+    return {} if value is None else as_row(value)
+
+
+def _rows(row: Raw, key: str) -> list[Any]:
+    value = row.get(key)
+    if value is not None and not isinstance(value, list):
+        raise TypeError(f"{key} = {value!r:.40} is not a list")
+    return value or []
+
+
+def _text(row: Raw, key: str) -> str | None:
+    """Text; None for null and for an empty one."""
+    value = row.get(key)
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{key} = {value!r:.40} is not text")
+    return value or None
+
+
+def _whole(row: Raw, key: str) -> int | None:
+    """A whole number that fits in 64 bits."""
+    value = row.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) >= 2**63:
+        raise TypeError(f"{key} = {value!r:.40} is not a number")
+    return int(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +132,16 @@ def parse_model(row: Raw) -> RemoteModel:
     return RemoteModel(
         id=int(row["id"]),
         name=str(row["name"]),
-        replicas=int(row.get("replicas") or 0),
-        ready_replicas=int(row.get("ready_replicas") or 0),
-        state=row.get("state"),
-        state_message=row.get("state_message") or None,
-        source=row.get("source"),
-        repo=row.get("huggingface_repo_id")
-        or row.get("model_scope_model_id")
-        or row.get("local_path"),
-        backend=row.get("backend"),
-        updated_at=row.get("updated_at"),
+        replicas=_whole(row, "replicas") or 0,
+        ready_replicas=_whole(row, "ready_replicas") or 0,
+        state=_text(row, "state"),
+        state_message=_text(row, "state_message"),
+        source=_text(row, "source"),
+        repo=_text(row, "huggingface_repo_id")
+        or _text(row, "model_scope_model_id")
+        or _text(row, "local_path"),
+        backend=_text(row, "backend"),
+        updated_at=_text(row, "updated_at"),
         raw=row,
     )
 
@@ -123,13 +153,13 @@ def parse_instance(row: Raw) -> RemoteInstance:
     return RemoteInstance(
         id=int(row["id"]),
         name=str(row.get("name") or row["id"]),
-        model_id=int(row.get("model_id") or 0),
+        model_id=_whole(row, "model_id") or 0,
         state=str(row["state"]),
-        state_message=row.get("state_message") or None,
+        state_message=_text(row, "state_message"),
         download_progress=float(progress) if progress is not None else None,
-        restart_count=int(row.get("restart_count") or 0),
-        worker_name=row.get("worker_name"),
-        gpu_indexes=tuple(int(i) for i in row.get("gpu_indexes") or ()),
+        restart_count=_whole(row, "restart_count") or 0,
+        worker_name=_text(row, "worker_name"),
+        gpu_indexes=tuple(int(i) for i in _rows(row, "gpu_indexes")),
         raw=row,
     )
 
@@ -137,39 +167,39 @@ def parse_instance(row: Raw) -> RemoteInstance:
 @understood("a worker")
 def parse_worker(row: Raw) -> RemoteWorker:
     """Raises RemoteError for a row without id and name."""
-    status = row.get("status") or {}
-    memory = status.get("memory") or {}
-    total, used = memory.get("total"), memory.get("used")
+    status = _object(row, "status")
+    memory = _object(status, "memory")
+    total, used = _whole(memory, "total"), _whole(memory, "used")
     name = str(row["name"])
     return RemoteWorker(
         id=int(row["id"]),
         name=name,
         state=str(row.get("state") or "unknown"),
-        state_message=row.get("state_message") or None,
-        cpus=(status.get("cpu") or {}).get("total"),
+        state_message=_text(row, "state_message"),
+        cpus=_whole(_object(status, "cpu"), "total"),
         memory_bytes=total,
         free_bytes=total - (used or 0) if total is not None else None,
-        gpus=tuple(parse_gpu(gpu, name) for gpu in status.get("gpu_devices") or ()),
+        gpus=tuple(parse_gpu(gpu, name) for gpu in _rows(status, "gpu_devices")),
     )
 
 
 @understood("a GPU")
 def parse_gpu(row: Raw, worker: str) -> RemoteGpu:
     """A device of a worker's status or of the device list (which adds ``id`` and ``allocated``)."""
-    memory = row.get("memory") or {}
-    index = int(row.get("index") or 0)
-    kind = row.get("type") or ""
+    memory = _object(row, "memory")
+    index = _whole(row, "index") or 0
+    kind = _text(row, "type") or ""
     return RemoteGpu(
         id=str(row.get("id") or f"{worker}:{kind}:{index}"),
         worker=str(row.get("worker_name") or worker),
         index=index,
         name=str(row.get("name") or "unknown GPU"),
-        vendor=(row.get("vendor") or None) and str(row["vendor"]).lower(),
-        total_bytes=memory.get("total"),
-        used_bytes=memory.get("used"),
-        allocated_bytes=memory.get("allocated"),
-        compute_capability=row.get("compute_capability"),
-        driver_version=row.get("driver_version"),
+        vendor=(_text(row, "vendor") or "").lower() or None,
+        total_bytes=_whole(memory, "total"),
+        used_bytes=_whole(memory, "used"),
+        allocated_bytes=_whole(memory, "allocated"),
+        compute_capability=_text(row, "compute_capability"),
+        driver_version=_text(row, "driver_version"),
         unified_memory=bool(memory.get("is_unified_memory")),
-        uuid=row.get("uuid") or None,
+        uuid=_text(row, "uuid"),
     )

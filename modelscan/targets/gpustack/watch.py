@@ -6,10 +6,11 @@ cut by a lost connection is dropped. Pure.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from modelscan.core.json_reader import json_value
 
 UPSERT, DELETE = "upsert", "delete"
 
@@ -31,11 +32,11 @@ def parse_line(line: str) -> Event | None:
     if not text.startswith("{"):
         return None
     try:
-        value = json.loads(text)
+        value = json_value(text)
         row = value.get("data")
         kind = {1: UPSERT, 2: UPSERT, 3: DELETE}.get(value.get("type"))
         if kind is None or not isinstance(row, dict):
             return None
         return Event(kind, int(value.get("id") or row["id"]), row)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError
+from modelscan.core.json_reader import json_value
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
 from modelscan.state.records import from_document, to_document
@@ -56,7 +57,7 @@ def _put_back(rundir: RunDir, config: Config, store: Store) -> Deployment | None
 
 def _read(rundir: RunDir) -> Deployment | None:
     try:
-        document = json.loads((rundir.folder / _COPY).read_text(encoding="utf-8"))
+        document = json_value((rundir.folder / _COPY).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     return from_document(document)[0] if isinstance(document, dict) else None

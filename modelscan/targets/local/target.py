@@ -59,7 +59,7 @@ class LocalTarget:
         Weights on a hub are fetched in between; their memory is reserved meanwhile.
         """
         request = new.request
-        with self._looking() if request.dry_run else self._placement() as store:
+        with self._looking() if request.dry_run else self._placement(request.timeout_s) as store:
             plan = plan_here(new.name, new.subject, request, self._config, store)
             own = store.get(new.name)
             draft = replace(
@@ -73,7 +73,7 @@ class LocalTarget:
                 return self._place(draft, weights, request, effects, store)
             effects.save(replace(draft, state=State.DOWNLOADING))
         plan, weights = fetch(new.name, plan, self._config, effects.events)
-        with self._placement() as store:
+        with self._placement(request.timeout_s) as store:
             return self._place(replace(draft, plan=plan), weights, request, effects, store)
 
     def _place(
@@ -177,7 +177,7 @@ class LocalTarget:
 
     def _move(self, deployment: Deployment, effects: Effects) -> Deployment:
         """The port was taken between our test and the engine's bind: start on another one."""
-        with self._placement() as store:
+        with self._placement(self._config.start_timeout_s) as store:
             launch = launch_of(deployment)
             port = self._free_port(launch.host, store.ports())
             launch = launch.on_port(port)
@@ -186,11 +186,18 @@ class LocalTarget:
             return self.start(moved, effects)
 
     @contextlib.contextmanager
-    def _placement(self) -> Iterator[Store]:
-        """The lock under which free memory and ports are read and reserved."""
+    def _placement(self, timeout_s: float) -> Iterator[Store]:
+        """The lock under which free memory and ports are read and reserved.
+
+        Deploys at once take turns for as long as each would wait for its engine.
+        """
         paths = self._config.paths
         with (
-            hold(paths.locks_dir / "placement.lock", what="the placement of deployments"),
+            hold(
+                paths.locks_dir / "placement.lock",
+                timeout_s=timeout_s,
+                what="the placement of deployments",
+            ),
             Store.open(paths.store_file) as store,
         ):
             yield store

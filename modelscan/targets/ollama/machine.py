@@ -39,6 +39,6 @@ def fetchable(model: ResolvedModel) -> ResolvedModel:
 
 def _version(config: Config) -> str | None:
     try:
-        return OllamaClient(config.ollama_endpoint, _LOOK_S).version()
+        return OllamaClient(config.ollama_endpoint, _LOOK_S, offline=config.offline).version()
     except ModelscanError:
         return None

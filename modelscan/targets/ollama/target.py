@@ -217,13 +217,14 @@ class OllamaTarget:
         )
 
     def _server(self, timeout_s: float = 20.0) -> OllamaClient:
-        return OllamaClient(self._config.ollama_endpoint, timeout_s)
+        return OllamaClient(self._config.ollama_endpoint, timeout_s, offline=self._config.offline)
 
     def _address(self, server: OllamaClient) -> Address:
         from urllib.parse import urlsplit
 
         parts = urlsplit(server.endpoint)
-        return Address(str(parts.hostname), parts.port or 80)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return Address(str(parts.hostname), port, scheme=parts.scheme, prefix=parts.path)
 
 
 def launch_of(deployment: Deployment) -> OllamaLaunch:
