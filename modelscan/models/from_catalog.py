@@ -189,7 +189,7 @@ def _candidate(
     mixed = "expert_dtype" in (model.architecture or {})  # fewer bits than its label says
     if floor is None and parameters and bits and not mixed:
         share = _SMALL_FLOOR_SHARE if parameters < _SMALL_PARAMETERS else _FLOOR_SHARE
-        low, _, _ = dynamic_range(variant.quantization or "") or (1.0, 1.0, 1.0)
+        low, *_ = dynamic_range(variant.quantization or "") or (1.0,)
         floor = int(share * low * parameters * bits / 8)
     format_quality = quality(variant.quantization, original)
     return Candidate(variant, lambda: shape(variant), format_quality, floor, publisher)
