@@ -44,7 +44,9 @@ TRANSFORMERS = Package("pypi", "transformers", "5.24.0", "Apache-2.0", "2026-11-
 LITGPT = Package("pypi", "litgpt", "0.5.13", "Apache-2.0", "2026-07-03T04:14:40Z")
 WHICHLLM = Package("pypi", "whichllm", "0.5.21", "MIT", "2026-10-19T10:09:15Z")
 QVAC = Package("npm", "@qvac/inference", "0.20.0", "Apache-2.0", "2026-09-23T03:34:28Z")
-MAXTEXT = Package("pypi", "maxtext", "0.2.5", "Apache-2.0", platform="any", python="3.12")
+MAXTEXT = Package(
+    "pypi", "maxtext", "0.2.5", "Apache-2.0", "2026-10-02T20:04:04Z", platform="any", python="3.12"
+)
 CONFIGS = Package(
     "pypi", "aiconfigurator-core", "0.12.0", "Apache-2.0", "2026-09-18T16:49:37Z",
     platform="manylinux_2_28_x86_64",

@@ -92,6 +92,11 @@ def test_a_part_of_the_context_is_not_larger_than_the_context() -> None:
 def test_unknown_modalities_are_null() -> None:
     """Unless the task implies them."""
     assert rocket().modalities_in is None
+    text = rocket(config={"model_type": "qwen3"}, task="chat")
+    assert (text.modalities_in, text.modalities_out, text.capabilities.vision) == (
+        ("text",), ("text",), False,
+    )  # fmt: skip
+    assert rocket(config={"model_type": "new_class"}, task="chat").modalities_in is None
     heard = rocket(task="speech_to_text")
     assert (heard.modalities_in, heard.modalities_out) == (("audio",), ("text",))
 

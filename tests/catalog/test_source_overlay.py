@@ -77,7 +77,7 @@ def test_one_model_in_a_file(tmp_path):
         ("a.yaml", "models: {a/b: {name: x, name: y}}", "occurs twice"),
         ("a.yaml", 'models: {a/b: {name: "\\ud800", license:\t"x"}}', "line 1"),
         ("a.toml", "x = " + "9" * 5000, "not valid TOML"),
-        ("a.yaml", "models: {a/b: {2: x, name: [1]}}", "is not a str"),
+        ("a.yaml", "models: {a/b: {2: x, name: [1]}}", "is not a text"),
         ("a.yaml", "x: !!bool y", "not valid YAML"),
         ("a.toml", "x = 1", "neither a"),
         ("a.toml", '[models."no-slash"]\nname = "x"', "not a model"),

@@ -194,7 +194,7 @@ def test_offers_are_cheapest_first(run_in_process: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said", "hint"),
     [
-        (["info", "llama-3"], "matches", "modelscan catalog info "),
+        (["info", "llama-3"], "matches", "modelscan catalog search llama-3"),
         (["info", "qwen3-8bb"], "no model 'qwen3-8bb'", "modelscan catalog info "),
         (["search", "x", "--source", "nowhere"], "no source 'nowhere'", "--source"),
         (["search", "x", "--open-weights", "--closed-weights"], "exclude each other", "--help"),

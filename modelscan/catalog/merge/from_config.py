@@ -18,6 +18,17 @@ _ACTIVE = ("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", 
 _EXPERT_WIDTH = ("moe_intermediate_size", "expert_ffn_hidden_size", "intermediate_size")
 _PREDICTING = ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules")
 _LEAST_CONTEXT = 256  # below, a field counts something else (patches, frames)
+_TEXT_CLASSES = frozenset(
+    (
+        *("llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "qwen3_next"),
+        *("gemma", "gemma2", "gemma3_text", "phi", "phi3", "olmo", "olmo2", "olmo3", "granite"),
+        *("granitemoe", "granitemoehybrid", "deepseek_v2", "deepseek_v3", "deepseek_v32", "glm"),
+        *("glm4", "glm4_moe", "gpt_oss", "minimax", "minimax_m2", "kimi_k2", "exaone4", "cohere"),
+        *("cohere2", "falcon", "falcon_h1", "smollm3", "starcoder2", "stablelm", "internlm2"),
+        *("mamba", "mamba2", "nemotron", "nemotron_h", "seed_oss", "ernie4_5", "ernie4_5_moe"),
+        *("bailing_moe", "hunyuan_v1_dense", "hunyuan_v1_moe", "lfm2", "lfm2_moe", "gpt2", "opt"),
+    )
+)
 _INPUTS = (("vision_config", "image"), ("audio_config", "audio"))
 
 
@@ -36,6 +47,12 @@ def stated(config: Mapping[str, Any], parameters: int | None) -> dict[str, Any]:
 def inputs(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The input modalities for which the config has an encoder, besides text."""
     return tuple(kind for name, kind in _INPUTS if isinstance(config.get(name), Mapping))
+
+
+def reads_only_text(config: Mapping[str, Any]) -> bool:
+    """True for classes that have no encoder for images or audio, in a config without one."""
+    has_encoder = any(isinstance(config.get(name), Mapping) for name, _ in _INPUTS)
+    return config.get("model_type") in _TEXT_CLASSES and not has_encoder
 
 
 def context_tokens(text: Mapping[str, Any]) -> int | None:

@@ -14,7 +14,7 @@ from modelscan.catalog.link.groups import RecordGroup
 from modelscan.catalog.link.join import link
 from modelscan.catalog.merge import describe, from_config
 from modelscan.catalog.merge.fields import choose, nested
-from modelscan.catalog.merge.reconcile import add_inputs, reconcile
+from modelscan.catalog.merge.reconcile import add_inputs, fill_text, reconcile
 from modelscan.catalog.merge.variants import architecture_of, specs_of, variants_of
 from modelscan.catalog.records import USER, SourceSnapshot
 from modelscan.core.model import (
@@ -56,6 +56,8 @@ def _model(group: RecordGroup, curated_facts: Curated, by_repo: Mapping[str, Rec
     architecture = architecture_of(weights)
     if architecture:
         add_inputs(from_config.inputs(architecture[0]), values, provenance)
+        if from_config.reads_only_text(architecture[0]):
+            fill_text(values, provenance)
     reconcile(values, provenance)
     _write_texts(group, values, provenance)
     facts: dict[str, Any] = {field: values.get(field) for field in _PLAIN}

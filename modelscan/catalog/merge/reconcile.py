@@ -41,6 +41,17 @@ def add_inputs(
         provenance["modalities_in"] = Provenance(CONFIG, None, others)
 
 
+def fill_text(values: dict[str, Any], provenance: dict[str, Provenance]) -> None:
+    """Text in and out, and no vision, for a chat model of which no source states it."""
+    if values.get("task") != "chat" or values.get("capabilities.vision"):
+        return
+    facts = {"modalities_in": _TEXT, "modalities_out": _TEXT, "capabilities.vision": False}
+    for name, value in facts.items():
+        if values.get(name) in (None, ()):
+            values[name] = value
+            provenance[name] = Provenance(CONFIG, None)
+
+
 def _limits(values: dict[str, Any], provenance: dict[str, Provenance]) -> None:
     """Remove an input or output limit above the context: it is another service's."""
     context = values.get("limits.context_tokens")

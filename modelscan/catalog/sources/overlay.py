@@ -141,10 +141,13 @@ def parse(data: Any, where: str) -> Entries:
         )
     parsed = Entries([], [], [])
     for key, entry in entries:
+        notes: list[str] = []
         try:
-            parsed.records.append(_record(str(key), entry, where, parsed.warnings))
+            parsed.records.append(_record(str(key), entry, where, notes))
         except UsageError as error:
             parsed.errors.append(error.message)
+        else:
+            parsed.warnings.extend(notes)
     return parsed
 
 
