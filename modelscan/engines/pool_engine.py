@@ -173,7 +173,7 @@ def common_options(names: OptionNames, launch: LaunchSettings) -> Iterable[Optio
     """Context, memory share, degrees and slots, in the spelling of ``names``.
 
     A transcription's context is the model's own: 448 tokens of text for 30 seconds of Whisper. So
-    is a context that nobody set for a model of unknown length.
+    is a context that is not set for a model of unknown length.
     """
     if launch.task != "speech_to_text" and not launch.unknown_context:
         yield names.context[0], str(launch.context_tokens)

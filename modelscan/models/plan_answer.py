@@ -116,7 +116,7 @@ def planned_machine(gpu: str, decision: Decision) -> PlannedMachine:
 
 
 def curves_of(plan: Plan, decision: Decision) -> ContextCurves:
-    """The curves of a decision that was requested them."""
+    """The curves of a decision with their plan."""
     devices = plan.estimate.per_gpu or ((plan.estimate.host,) if plan.estimate.host else ())
     free = [device.free_bytes for device in devices]
     known = None if None in free else sum(size or 0 for size in free)
