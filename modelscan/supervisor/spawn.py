@@ -140,7 +140,7 @@ def _signal(rundir: RunDir, number: signal.Signals) -> None:
     """Signal the supervisor, which ends the engine; the engine itself if the supervisor is gone."""
     _wait(lambda: rundir.running() is not None or not rundir.alive(), _BORN_S)
     supervisor, engine = _identities(rundir)
-    if supervisor is None:  # its record cannot be read: whoever holds the lock is meant
+    if supervisor is None:  # its record cannot be read: the processes that hold the lock
         stragglers.end(stragglers.holding(rundir.lock_file.resolve()), number)
         return
     if number is signal.SIGKILL and engine is not None:
