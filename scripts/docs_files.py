@@ -28,8 +28,8 @@ def files_page() -> str:
         "# Files\n\nThe files that you write. Both are YAML; unknown keys, keys that occur twice, "
         "tabs and values of another kind are errors with file and line. An editor with a YAML "
         "language server completes and checks them with `# yaml-language-server: "
-        "$schema=FOLDER/files/deployment.json`, or `routing.json`; `modelscan config path` prints "
-        "FOLDER (`schemas_dir`); a routing file that modelscan creates has that line.\n"
+        "$schema=FOLDER/files/deployment.json`, or `routing.json`, where `modelscan config path` "
+        "prints FOLDER (`schemas_dir`); a routing file that modelscan creates has that line.\n"
     ]
     for title, _, room, kinds in _FILES:
         parts.append(f"## {title}\n")

@@ -62,7 +62,10 @@ def _everything(context: Context) -> tuple[Deployment, ...]:
     if (config.paths.config / "targets.toml").exists():
         from modelscan.deploy.unmanaged import unmanaged
 
-        return (*deployments, *unmanaged(config, deployments, warn))
+        try:
+            return (*deployments, *unmanaged(config, deployments, warn))
+        except UsageError as error:  # targets.toml cannot be read: the rest is listed
+            warn(error.message)
     return deployments
 
 

@@ -245,7 +245,7 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
         import tomli as tomllib
     try:
         data: dict[str, Any] = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
         raise UsageError(f"{file} is not valid TOML: {error}", hint=f"edit {file}") from error
     return data
 

@@ -73,11 +73,24 @@ def expand(text: str | Path) -> Path:
         ) from error
 
 
+def check_utf8(path: str, what: str) -> None:
+    """Raises UsageError for a path with bytes that are not UTF-8: no record could name it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{what} {os.fsencode(path)[:200]!r} is not UTF-8 text",
+            hint="rename the folder, or choose another one",
+            code="not_utf8",
+        ) from error
+
+
 def paths(environ: Mapping[str, str] | None = None) -> Paths:
-    """The folders for this environment."""
+    """The folders for this environment. Raises UsageError for a home that is not UTF-8 text."""
     env = os.environ if environ is None else environ
     home = env.get("MODELSCAN_HOME")
     if home:
+        check_utf8(home, "MODELSCAN_HOME")
         base = expand(home).absolute()
         return Paths(base / "config", base / "cache", base / "data", base / "state")
     import platformdirs

@@ -19,6 +19,7 @@ from modelscan.core.jsonform import to_json
 from modelscan.core.measurement import Measurement
 from modelscan.state.database import Database, Migrations
 from modelscan.state.doubled import delete_doubled
+from modelscan.state.paths import check_utf8
 from modelscan.state.records import (
     FORMAT,
     NewerRecord,
@@ -99,6 +100,7 @@ class Store:
     def put(self, deployment: Deployment) -> None:
         """Insert or replace one row. Raises PortTaken if another deployment has its port."""
         document = json.dumps(to_document(deployment), ensure_ascii=False)
+        check_utf8(document, f"a path of {deployment.name}:")
         row = (
             deployment.name, deployment.target, deployment.state.value, deployment.port,
             deployment.created_at, deployment.updated_at, document,

@@ -73,7 +73,7 @@ def load(where: Paths) -> Targets:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Targets()
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: also 5,000 digits
         raise UsageError(f"cannot read {file}: {error}", hint=f"edit {file}") from error
     rows = data.get("targets", {})
     if not isinstance(rows, Mapping):

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from modelscan.state.files import open_private
+
 _FOLLOW_POLL_S = 0.1
 _READ_LIMIT_BYTES = 16 << 20
 
@@ -80,7 +82,8 @@ class RotatingLog:
         self._rotated, self._offset = rotated, offset
         mark = mark_of(self._file)
         try:
-            mark.write_text(json.dumps({"rotated": rotated, "offset": offset}))
+            with open_private(mark) as stream:
+                stream.write(json.dumps({"rotated": rotated, "offset": offset}).encode())
         except OSError:  # without a mark, the current file counts
             with contextlib.suppress(OSError):
                 mark.unlink(missing_ok=True)

@@ -14,12 +14,13 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from modelscan.core.end_cause import EndCause
 from modelscan.core.json_reader import json_value
+from modelscan.core.jsonform import NotReadable, from_json
 from modelscan.state.files import ensure_dir, write_atomic
 from modelscan.supervisor.processes import Identity
 
@@ -143,10 +144,7 @@ class RunDir:
 
     def spec(self) -> ProcessSpec | None:
         """What to start; None before the first start."""
-        value = self._read("spec.json")
-        if value is None:
-            return None
-        return _read_as(ProcessSpec, {**value, "argv": tuple(value["argv"])})
+        return _read_as(ProcessSpec, self._read("spec.json"))
 
     def alive(self) -> bool:
         """Whether supervisor or engine lives."""
@@ -176,15 +174,11 @@ class RunDir:
 
     def running(self) -> RunningProcesses | None:
         """Contents of process.json; only valid while ``alive()`` is true."""
-        value = self._read("process.json")
-        if value is None:
+        value = self._read("process.json") or {}
+        run_id, supervisor = value.get("run_id"), _identity(value.get("supervisor"))
+        if not isinstance(run_id, str) or supervisor is None:
             return None
-        engine = value["engine"]
-        return RunningProcesses(
-            value["run_id"],
-            Identity(**value["supervisor"]),
-            Identity(**engine) if engine else None,
-        )
+        return RunningProcesses(run_id, supervisor, _identity(value.get("engine")))
 
     def write_ready(self, value: Mapping[str, Any]) -> None:
         """Record that the engine is ready, with what it reported."""
@@ -222,35 +216,46 @@ class RunDir:
 
     def restarts(self) -> Restarts | None:
         """The restarts so far; None if none is recorded."""
-        value = self._read("restarts.json")
-        return _read_as(Restarts, value) if value else None
+        return _read_as(Restarts, self._read("restarts.json"))
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         write_atomic(self.folder / name, json.dumps(value))
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
-            value: dict[str, Any] = json_value((self.folder / name).read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            value = json_value((self.folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
             return None
-        return value
+        return value if isinstance(value, dict) else None
 
 
-def _read_as(kind: type[T], value: Mapping[str, Any]) -> T:
-    """A flat record, also of another release: fields unknown to this release are dropped."""
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: value[name] for name in names if name in value})
+def _identity(value: Any) -> Identity | None:
+    """A process; None for values of another kind."""
+    if not isinstance(value, Mapping):
+        return None
+    pid, started, at = value.get("pid"), value.get("started"), value.get("started_at")
+    if type(pid) is not int or pid < 1 or not isinstance(started, str):
+        return None
+    return Identity(pid, started, at if isinstance(at, float) else None)
 
 
-def _ended(value: Mapping[str, Any]) -> Ended:
+def _read_as(kind: type[T], value: Mapping[str, Any] | None) -> T | None:
+    """A flat record, also of another release: fields unknown to this release are dropped. None for
+    values of another kind."""
+    if value is None:
+        return None
+    try:
+        return from_json(kind, value)
+    except NotReadable:
+        return None
+
+
+def _ended(value: Mapping[str, Any]) -> Ended | None:
     """Releases up to 9fb7434 wrote two flags instead of a cause."""
-    if "cause" in value:
-        cause = EndCause(value["cause"])
-    elif value.get("idle"):
-        cause = EndCause.IDLE
-    else:
-        cause = EndCause.TOLD_TO_STOP if value.get("asked") else EndCause.CRASHED
-    return _read_as(Ended, {**value, "cause": cause})
+    if "cause" not in value:
+        told = EndCause.TOLD_TO_STOP if value.get("asked") else EndCause.CRASHED
+        value = {**value, "cause": (EndCause.IDLE if value.get("idle") else told).value}
+    return _read_as(Ended, value)
 
 
 def _lock(fd: int) -> bool:

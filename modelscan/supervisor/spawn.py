@@ -140,6 +140,9 @@ def _signal(rundir: RunDir, number: signal.Signals) -> None:
     """Signal the supervisor, which ends the engine; the engine itself if the supervisor is gone."""
     _wait(lambda: rundir.running() is not None or not rundir.alive(), _BORN_S)
     supervisor, engine = _identities(rundir)
+    if supervisor is None:  # its record cannot be read: the processes that hold the lock
+        stragglers.end(stragglers.holding(rundir.lock_file.resolve()), number)
+        return
     if number is signal.SIGKILL and engine is not None:
         send(engine, number, group=True)
     sent = supervisor is not None and send(supervisor, number)
@@ -153,5 +156,6 @@ def _identities(rundir: RunDir) -> tuple[Identity | None, Identity | None]:
 
 
 def _pids(rundir: RunDir) -> str:
-    every = [who for who in _identities(rundir) if who is not None and is_alive(who)]
+    recorded = [who for who in _identities(rundir) if who is not None and is_alive(who)]
+    every = recorded or stragglers.holding(rundir.lock_file.resolve())
     return ",".join(str(who.pid) for who in (*every, *_stragglers(rundir))) or "-"

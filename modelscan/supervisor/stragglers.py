@@ -70,6 +70,12 @@ def of_run(mark: str, lock: Path) -> tuple[Identity, ...]:
     return tuple(who for who in map(identify, found) if who is not None)
 
 
+def holding(lock: Path) -> tuple[Identity, ...]:
+    """The processes with this lock file open: supervisor and engine, whatever their record says."""
+    found = [pid for pid in _pids() if pid != os.getpid() and _holds(pid, lock)]
+    return tuple(who for who in map(identify, found) if who is not None)
+
+
 def end(processes: Iterable[Identity], number: signal.Signals) -> None:
     """Signal them; one that has ended, or whose pid was reused, is left out."""
     for process in processes:
@@ -88,9 +94,16 @@ def _belongs(pid: int, mark: bytes, lock: Path) -> bool:
     try:
         if mark in (folder / "environ").read_bytes().split(b"\0"):
             return True
-        return any(_is_link_to(link, lock) for link in (folder / "fd").iterdir())
     except OSError:
         return False  # of another user, or gone
+    return _holds(pid, lock)
+
+
+def _holds(pid: int, lock: Path) -> bool:
+    try:
+        return any(_is_link_to(link, lock) for link in (_PROC / str(pid) / "fd").iterdir())
+    except OSError:
+        return False
 
 
 def _is_link_to(link: Path, file: Path) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from modelscan.core.errors import ModelscanError
+from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.state import files
 from modelscan.state.files import ensure_dir, open_private, write_atomic
 from modelscan.state.locks import hold
@@ -110,3 +110,8 @@ def test_nothing_of_ours_is_writable_by_others_whatever_the_umask(tmp_path: Path
         os.umask(before)
     assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
     assert {p.name for p, mode in modes.items() if mode & 0o077} == set()
+
+
+def test_a_home_that_is_not_utf8_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"MODELSCAN_HOME b'/x/\\xff' is not UTF-8"):
+        paths({"MODELSCAN_HOME": os.fsdecode(b"/x/\xff")})
