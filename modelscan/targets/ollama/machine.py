@@ -34,7 +34,7 @@ def ollama_machine(
 def fetchable(model: ResolvedModel, quantization: str | None = None) -> ResolvedModel:
     """The variants that the server can obtain: whole files of a hub, or files of this machine.
 
-    The hubs give Ollama no quantization that lies in several files. Raises NotDeployableError where
+    The hubs give Ollama no quantization that is split over several files. Raises NotDeployableError where
     the requested one does, or every one.
     """
     candidates = tuple(c for c in model.candidates if c.variant.source in HUBS or c.variant.files)
@@ -44,7 +44,7 @@ def fetchable(model: ResolvedModel, quantization: str | None = None) -> Resolved
     if split and (not whole or (quantization in split and not wanted)):
         others = ", ".join(c.variant.quantization or "?" for c in whole) or "none"
         raise NotDeployableError(
-            f"Ollama cannot fetch {quantization or ', '.join(split)} of {model.id}: it lies in "
+            f"Ollama cannot fetch {quantization or ', '.join(split)} of {model.id}: it is split over "
             f"several files (in one file: {others})",
             hint=f"modelscan deploy {model.id} --backend llama.cpp",
             code="split_files", details={"split": split},
