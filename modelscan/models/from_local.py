@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,9 @@ def _resolved_gguf(paths: Sequence[Path], name: str) -> ResolvedModel:
                 f"{path.name} is cut off: {header.file_bytes:,} of {header.expected_bytes:,} bytes"
             )
         shape = from_gguf(header, path=str(files[0]))
-        projector = _projector(path.parent, shape)
+        projector, note = _projector(path, shape)
+        if note is not None:
+            warnings.append(note)
         if projector is not None:
             size = projector.stat().st_size
             shape = replace(shape, weights=replace(shape.weights, vision_bytes=size))
@@ -124,16 +127,39 @@ def gguf_task(header: gguf.GgufHeader) -> str:
     return "embedding" if pooling or encoder else "chat"
 
 
-def _projector(folder: Path, shape: ModelShape) -> Path | None:
-    """A vision projector in the model's folder, if made for its embedding length."""
-    for path in filter(_is_projector, sorted(folder.glob("*.gguf"))):
+def _projector(model: Path, shape: ModelShape) -> tuple[Path | None, str | None]:
+    """A vision projector in the model's folder, if made for its embedding length and not named
+    after another model: people keep many models in one folder. And a note on one that was not.
+    """
+    note = None
+    for path in filter(_is_projector, sorted(model.parent.glob("*.gguf"))):
         try:
             header = read_header(path)
         except UsageError:
             continue  # not a projector, despite its name
         if projects_into(header, shape):
-            return path
-    return None
+            if not _named_after_another(path, model):
+                return path, None
+            note = f"{path.name} is named after another model: left out"
+    return None, note
+
+
+_UNSPECIFIC = {"mmproj", "gguf", "model", "projector", "vision", "clip", "f16", "bf16", "f32",
+               "fp16", "it", "instruct", "chat", "of"}  # fmt: skip
+
+
+def _named_after_another(projector: Path, model: Path) -> bool:
+    """Whether its name has words, and neither name has all words of the other."""
+    ours, theirs = _words(model), _words(projector)
+    return bool(theirs) and not (theirs <= ours or ours <= theirs)
+
+
+def _words(path: Path) -> set[str]:
+    """The words of a file name that tell models apart: without quantization and shard numbers."""
+    label = (describe(path.name).quantization or "").lower()
+    words = set(re.findall(r"[a-z]+|\d+(?:\.\d+)?", path.stem.lower()))
+    dropped = set(re.findall(r"[a-z]+|\d+(?:\.\d+)?", label)) if label else set()
+    return {word for word in words - dropped - _UNSPECIFIC if not re.fullmatch(r"0\d{4}", word)}
 
 
 def _is_projector(path: Path) -> bool:

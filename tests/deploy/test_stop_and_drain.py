@@ -51,7 +51,7 @@ def test_a_silent_engine_is_busy(run: Run, deployed: dict[str, Any], home: Path)
     """Suspended, it answers nothing, like one that computes a long batch."""
     with streams(deployed["port"], 3, tokens=1500) as futures:
         os.kill(deployed["pid"], signal.SIGSTOP)
-        resume = threading.Timer(3.0, os.kill, (deployed["pid"], signal.SIGCONT))
+        resume = threading.Timer(2.0, os.kill, (deployed["pid"], signal.SIGCONT))
         resume.start()
         done = run("stop", "tiny", "--drain", "120", "--json")
         assert [future.result() for future in futures] == [True, True, True]

@@ -347,7 +347,7 @@ def test_only_split_files_are_refused_with_a_way_out(
         done = run_in_process("deploy", "hf:demo/s-GGUF", "--target", "ollama", "--name", "x",
                               "--json")  # fmt: skip
     assert done.code == 3
-    assert "lies in several files" in done.json["error"]["message"]
+    assert "split over several files" in done.json["error"]["message"]
     assert done.json["error"]["hint"].endswith("--backend llama.cpp")
 
 

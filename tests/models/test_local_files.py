@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.hub_content import gguf
 from support.tiny_gguf import Shape, write_tiny_gguf
 
 from modelscan.core.errors import UsageError
@@ -135,3 +136,25 @@ def test_gguf_files_that_are_not_the_model_are_left_out(tmp_path: Path):
     files = [Path(candidate.variant.repo).name for candidate in subject.candidates]
     assert files == ["model-F32.gguf", "other-F32.gguf"]
     assert "model-small-F32.gguf is not the model: left out" in subject.warnings
+
+
+@pytest.mark.parametrize(
+    ("projector", "attached"),
+    [
+        ("mmproj-F16.gguf", True),
+        ("mmproj-tiny-vl-f16.gguf", True),
+        ("tiny-vl-7b-mmproj.gguf", True),
+        ("mmproj-other-3b-f16.gguf", False),
+    ],
+)
+def test_a_projector_of_another_model_in_a_shared_folder(
+    tmp_path: Path, projector: str, attached: bool
+) -> None:
+    """The same width proves nothing; the name says whose it is, and what is left out is said."""
+    write_tiny_gguf(tmp_path / "tiny-vl-Q8_0.gguf")
+    made = gguf({"general.architecture": "clip", "clip.vision.projection_dim": 64},
+                {"v.patch_embd.weight": ("F16", (8, 8))})  # fmt: skip
+    (tmp_path / projector).write_bytes(made.head + bytes(made.size - len(made.head)))
+    model = from_path(str(tmp_path / "tiny-vl-Q8_0.gguf"), Workload())
+    assert any(f.path.endswith(projector) for f in model.candidates[0].variant.files) is attached
+    assert any("named after another model" in text for text in model.warnings) is not attached

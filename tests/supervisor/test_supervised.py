@@ -141,8 +141,10 @@ SCRIPTS = {
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="setsid, /proc")
-@pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("supervised", [True, False])
+@pytest.mark.parametrize(
+    ("script", "supervised"),
+    [("waits", True), ("ignores", True), ("closes", True), ("closes", False), ("forgets", False)],
+)
 def test_a_script_that_leaves_its_session_is_ended_too(
     rundir: RunDir, tmp_path: Path, script: str, supervised: bool
 ) -> None:
@@ -157,7 +159,7 @@ def test_a_script_that_leaves_its_session_is_ended_too(
         running = rundir.running()
         assert running is not None
         os.kill(running.supervisor.pid, signal.SIGKILL)
-    assert spawn.stop(rundir, grace_s=1.0)
+    assert spawn.stop(rundir, grace_s=0.2)
     assert not rundir.alive()
     assert _is_zombie(pid), Path(f"/proc/{pid}/cmdline").read_text()
 

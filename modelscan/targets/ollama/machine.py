@@ -34,8 +34,8 @@ def ollama_machine(
 def fetchable(model: ResolvedModel, quantization: str | None = None) -> ResolvedModel:
     """The variants that the server can obtain: whole files of a hub, or files of this machine.
 
-    The hubs give Ollama no quantization that lies in several files. Raises NotDeployableError where
-    the requested one does, or every one.
+    The hubs give Ollama no quantization that is split over several files. Raises
+    NotDeployableError where the requested one is, or every one.
     """
     candidates = tuple(c for c in model.candidates if c.variant.source in HUBS or c.variant.files)
     whole = tuple(c for c in candidates if not _is_split(c))
@@ -44,8 +44,8 @@ def fetchable(model: ResolvedModel, quantization: str | None = None) -> Resolved
     if split and (not whole or (quantization in split and not wanted)):
         others = ", ".join(c.variant.quantization or "?" for c in whole) or "none"
         raise NotDeployableError(
-            f"Ollama cannot fetch {quantization or ', '.join(split)} of {model.id}: it is in "
-            f"several files (in one file: {others})",
+            f"Ollama cannot fetch {quantization or ', '.join(split)} of {model.id}: it is split "
+            f"over several files (in one file: {others})",
             hint=f"modelscan deploy {model.id} --backend llama.cpp",
             code="split_files", details={"split": split},
         )  # fmt: skip
