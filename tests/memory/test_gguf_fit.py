@@ -26,7 +26,7 @@ def read(name: str, keys: Mapping[str, Any]) -> None:
     from_gguf(parse_header(lambda offset, size: head[offset : offset + size], len(head) + padded))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", sorted(MODELS)[::4])
 def test_real_shapes_fit(name: str):
     read(name, {})
 
