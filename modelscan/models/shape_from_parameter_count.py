@@ -26,6 +26,7 @@ from modelscan.core.errors import UsageError
 from modelscan.core.units import format_count
 from modelscan.formats.quantization import bits_per_weight
 from modelscan.memory import weights, weights_gguf
+from modelscan.memory.architecture.tensor_layout import gguf_name
 from modelscan.memory.quantization_mix import dynamic_range, quantized
 from modelscan.memory.tensor_table import tensor_table
 from modelscan.memory.weight_formats import WeightFormat, weight_format
@@ -201,6 +202,7 @@ def _unknown(name: str, layers: tuple[Layer, ...], hidden: int, what: str) -> Ar
 
 
 def _gguf(architecture: Architecture, quantization: str) -> ModelShape:
+    architecture = replace(architecture, name=gguf_name(architecture.name))
     table = tensor_table(architecture)
     try:
         tensors = quantized(table, architecture, quantization)

@@ -66,6 +66,9 @@ def test_experts_are_experts(offline: Config) -> None:
     assert shape.architecture.experts and not shape.architecture.known
     assert (shape.weights.expert_bytes or 0) > 0.8 * shape.weights.total_bytes
     assert any("experts" in note for note in shape.architecture.notes)
+    gguf = next(c for c in from_model(model, offline, Workload()).candidates
+                if c.variant.format == "gguf")  # fmt: skip
+    assert gguf.shape.architecture.name == "qwen3moe"  # as llama.cpp names it
 
 
 def test_what_the_sibling_is_follows_from_its_config() -> None:
