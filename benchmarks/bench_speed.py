@@ -34,7 +34,8 @@ LAYERS = {"gemma4 26B": 30, "gemma4 31B": 60, "qwen35moe 35B": 40, "qwen35moe 12
 ACTIVE = {"gpt-oss 20B": 3.6e9, "gpt-oss 120B": 5.1e9}
 SLOW_HOSTS = ("Pi", "HiFive", "Thelio", "MS-R1", "Radxa")  # one PCIe lane, other builds
 CLASSES = {"GeForce and RTX": speed_table.NVIDIA, "A100, H100": speed_table.NVIDIA_HBM,
-           "Radeon": speed_table.AMD, "Apple": speed_table.APPLE}  # fmt: skip
+           "Radeon": speed_table.AMD, "Strix Halo": speed_table.AMD_UNIFIED,
+         "Apple": speed_table.APPLE}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def card_of(text: str) -> Gpu | None:
         0, row.name, row.vendor, row.memory_bytes, row.memory_bytes, "simulated",
         compute_capability=row.compute_capability,
         memory_bandwidth_bytes_per_s=row.memory_bandwidth_bytes_per_s,
-        fp16_tflops=row.fp16_tflops,
+        fp16_tflops=row.fp16_tflops, unified_memory=row.unified_memory,
     )  # fmt: skip
 
 

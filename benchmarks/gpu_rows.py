@@ -1,8 +1,9 @@
 """Measured rows of GPU engines -> what the estimators take: a shape, a workload, an inventory.
 
-Rows: memory_fit.csv and memory_2026_fit.csv of ../shared/data/truth. Shapes: ../shared/data/configs, and for models whose
-config is not there ``data/shapes.json`` (public figures written down by hand). A row whose model
-or card is not known is left out and counted, never guessed.
+Rows: memory_fit.csv and memory_2026_fit.csv of ../shared/data/truth. Shapes:
+../shared/data/configs, and for models whose config is not there ``data/shapes.json`` (public
+figures written down by hand). A row whose model or card is not known is left out and counted,
+never guessed.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ CARDS = {"RTX PRO 6000": 95.0, "RTX 3090": 23.57, "RTX 5090": 31.36, "L40S": 44.
          "16GB class": 15.99, "24GB (RTX 4090": 23.52, "288GB class": 287.98,
          "H100 NVL 96GB": 93.6}  # fmt: skip
 
+_UNKNOWN_SHARE = ("utilisation not", "fraction not", "per-token bytes only", "held the rest")
+
 # Month of a release that changed what is allocated, for logs that name a date only.
 RELEASES = {
     "vllm": (("2025-10", "0.11.0"), ("2025-12", "0.13.0"), ("2026-07", "0.27.1")),
@@ -97,9 +100,7 @@ class Row:
     def pool_comparable(self) -> bool:
         """False where the share of the memory is not known, or another process used the card."""
         words = self.raw["notes"] + self.raw["engine_version"]
-        unknown = any(
-            w in words for w in ("utilisation not", "fraction not", "per-token bytes only")
-        )
+        unknown = any(word in words for word in _UNKNOWN_SHARE)
         shared = "R9700" in self.raw["gpu"] and self.version.startswith("0.11.2")
         return not (unknown or shared or (self.drafted and not self.weights_listed))
 

@@ -140,18 +140,22 @@ class Workspace:
         self,
         task: str = "chat",
         *,
+        use: str | None = None,
         gpu: str | None = None,
         limit: int | None = 20,
         progress: Callable[[str], None] = ignore,
     ) -> RunnableModels:
         """The open models for a task that run on this machine (or ``gpu``), best first.
 
-        At most ``limit`` (None: all), each with its fit. Raises UsageError for an unknown task.
+        ``use``: a use case instead of a task (coding, agents, vision …). At most ``limit`` (None:
+        all), each with its fit. Raises UsageError for an unknown task.
         """
         from modelscan.models.runnable import runnable_models
 
         machine = self.machine(gpu)
-        return runnable_models(self.config, machine, task=task, limit=limit, progress=progress)
+        return runnable_models(
+            self.config, machine, task=task, use=use, limit=limit, progress=progress
+        )
 
     def offers(
         self,

@@ -24,7 +24,9 @@ from scripts import (
     catalogs_gpustack,
     catalogs_litgpt,
     catalogs_llmfit,
+    catalogs_maxtext,
     catalogs_modelsdev,
+    catalogs_qvac,
     catalogs_whichllm,
     catalogs_xinference,
 )
@@ -40,7 +42,9 @@ SOURCES: tuple[Callable[[], SourceSnapshot], ...] = (
     catalogs_gpustack.snapshot,
     catalogs_litgpt.snapshot,
     catalogs_llmfit.snapshot,
+    catalogs_maxtext.snapshot,
     catalogs_modelsdev.snapshot,
+    catalogs_qvac.snapshot,
     catalogs_whichllm.snapshot,
     catalogs_xinference.snapshot,
 )

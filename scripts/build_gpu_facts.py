@@ -31,6 +31,8 @@ from scripts.gpu_rules import (
     display_name,
     formats,
     gfx_target,
+    reported_mib,
+    reserved_mib,
     wanted,
 )
 
@@ -151,6 +153,8 @@ def add(rows: dict[str, Row], rules: Row) -> None:
             row["aliases"] = [f"Apple {extra['name']}"]
         elif vendor == "nvidia":
             row.update(formats(vendor, extra["compute_capability"], None, extra["architecture"]))
+        elif vendor == "intel" and "fp16" not in extra:
+            row.update(formats(vendor, None, None, extra["architecture"]))
         row.update(extra)
         rows[row["name"]] = row
 
@@ -178,6 +182,20 @@ def apply_interconnect(rows: Iterable[Row], rules: Row) -> None:
     for row in rows:
         found = next((words for rule, words in compiled if rule.search(row["name"])), None)
         row["interconnect"] = row.get("interconnect") or found
+
+
+def apply_driver_share(rows: Iterable[Row]) -> None:
+    """What drivers show and keep, by rule, where no output of the card itself was published.
+
+    The source says which figures are by rule.
+    """
+    for row in rows:
+        if row["unified"]:
+            continue
+        for column, rule in (("reported_mib", reported_mib), ("reserved_mib", reserved_mib)):
+            if row.get(column) is None and (value := rule(row)) is not None:
+                row[column] = value
+                row["source"] = _joined(row["source"], f"{column} by rule")
 
 
 def _joined(first: str | None, second: str) -> str:
@@ -222,6 +240,7 @@ def build(cache: Path, output: Path) -> tuple[int, list[str]]:
     correct(rows, rules)
     remarks = apply_systems(rows, read_systems(download(AICONFIGURATOR, cache)), rules)
     apply_interconnect(rows.values(), rules)
+    apply_driver_share(rows.values())
     return write(rows.values(), output), remarks
 
 

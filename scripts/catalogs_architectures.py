@@ -18,11 +18,19 @@ from modelscan.catalog.merge.models import merge
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.core.architecture import Architecture
 from modelscan.core.errors import UsageError
+from modelscan.formats.repo_names import short, split_repo_name
 from modelscan.memory.architecture.from_config import from_config
 from modelscan.memory.tensor_table import tensor_table
 from modelscan.models.catalog_shape import COUNTED
+from scripts.catalogs_llmfit_shapes import GATED_DELTA
 
-CHECKED = ("litgpt", "llmfit")  # tables; the other sources carry a model's own config.json
+CHECKED = (
+    "litgpt",
+    "llmfit",
+    "xinference",
+)  # tables; the other sources carry a model's own config.json
+_TRANSCRIBED = ("xinference",)  # from each config.json, whose hash it names: a count may refute it
+_ADD_NO_MODELS = ("litgpt", "maxtext", "qvac")  # facts about repositories that others list
 TOLERANCE = 0.03  # of a counted number of parameters
 _EXACT = 0.001  # small enough to tell a head from none
 _TIED_SHARE = 0.25  # of the language models of some sizes, from which on the head counts as tied
@@ -69,7 +77,10 @@ def verified(snapshots: Sequence[SourceSnapshot]) -> tuple[list[SourceSnapshot],
             for record in snapshot.records:
                 key = record.key.lower()
                 completed = _with_context(record, contexts.get(key))
-                believed, why = _believed(completed, stated.get(key), evidence)
+                known = stated.get(key)
+                believed, why = _believed(completed, known, evidence)
+                if why and snapshot.source in _TRANSCRIBED and not (known and known.counted):
+                    believed, why = completed, None
                 records.append(believed)
                 lines += [f"{snapshot.source}: {record.key} left out: {why}"] if why else []
             snapshot = replace(snapshot, records=_with_something(records))
@@ -82,20 +93,33 @@ def _with_something(records: Iterable[SourceRecord]) -> tuple[SourceRecord, ...]
 
 
 def _listed(snapshots: Iterable[SourceSnapshot]) -> set[str]:
-    """Repositories that any other source lists: a table of sizes adds no models."""
+    """Repositories that any other source lists."""
     return {
         repo.lower()
         for snapshot in snapshots
-        if snapshot.source != "litgpt"
+        if snapshot.source not in _ADD_NO_MODELS
         for record in snapshot.records
         for repo in (*record.repos, *(v.repo for v in record.variants))
     }
 
 
 def _only_listed(snapshot: SourceSnapshot, listed: set[str]) -> SourceSnapshot:
-    if snapshot.source != "litgpt":
+    if snapshot.source not in _ADD_NO_MODELS:
         return snapshot
-    return replace(snapshot, records=tuple(r for r in snapshot.records if r.key.lower() in listed))
+    kept = (_of_listed(record, listed) for record in snapshot.records)
+    return replace(snapshot, records=tuple(record for record in kept if record))
+
+
+def _of_listed(record: SourceRecord, listed: set[str]) -> SourceRecord | None:
+    """The record of a listed repository, or of a conversion of one, which is then its base."""
+    if record.key.lower() in listed:
+        return record
+    stem = split_repo_name(short(record.key)).base.lower()
+    if stem == short(record.key).lower():
+        return None
+    converted = stem.replace("_", "/", 1)  # bartowski/google_gemma-4-E4B-it-GGUF
+    named = [repo for repo in listed if repo == converted or short(repo) == stem]
+    return replace(record, base=named[0]) if len(named) == 1 else None
 
 
 def _stated(snapshots: Sequence[SourceSnapshot]) -> dict[str, Stated]:
@@ -199,6 +223,8 @@ def _settled(
     architecture: Architecture, stated: Stated | None, sees: bool, evidence: Evidence
 ) -> dict[str, Any] | None:
     """``tie_word_embeddings``, and ``vision_config`` with the parameters that are left."""
+    if architecture.name in GATED_DELTA.values():
+        return gated_delta_settled(architecture, stated)
     shape = shape_of(architecture)
     default = architecture.tied_embeddings or shape in evidence.tied
     if stated is None or not stated.counted:
@@ -213,6 +239,37 @@ def _settled(
     if sees and 0 < rest < _MOST_VISION * stated.parameters:
         return {"tie_word_embeddings": default, "vision_config": {"parameters": rest}}
     return None
+
+
+# Parameters of the vision towers of Qwen3.5 and later, with their projector, by model size.
+_VISION = (
+    0, 100_592_896, 331_416_576, 333_514_240, 446_571_248, 451_290_864, 456_010_480, 460_730_096,
+)  # fmt: skip
+
+
+def gated_delta_settled(architecture: Architecture, stated: Stated | None) -> dict[str, Any] | None:
+    """Head, prediction block and vision tower of a Qwen3.5-like model, whose sum was counted.
+
+    There are 32 combinations, so only a sum that is right to a thousandth counts.
+    """
+    if stated is None or not stated.counted:
+        return None
+    best = min(
+        (abs(_with_block(architecture, tied, block) + vision - stated.parameters), tied, block, at)
+        for tied in (True, False)
+        for block in (0, 1)
+        for at, vision in enumerate(_VISION)
+    )
+    if best[0] > _EXACT * stated.parameters:
+        return None
+    settled: dict[str, Any] = {"tie_word_embeddings": best[1]}
+    settled |= {"mtp_num_hidden_layers": 1} if best[2] else {}
+    return settled | ({"vision_config": {"parameters": _VISION[best[3]]}} if best[3] else {})
+
+
+def _with_block(architecture: Architecture, tied: bool, blocks: int) -> int:
+    whole = replace(architecture, tied_embeddings=tied, mtp_layers=blocks)
+    return sum(math.prod(shape) for _, shape in tensor_table(whole, mtp=True))
 
 
 def _why(architecture: Architecture, stated: Stated | None) -> str:

@@ -30,6 +30,12 @@ SEE = {
     "qwen3_vl": "qwen3_vl", "qwen3_vl_moe": "qwen3_vl_moe", "mistral3": "mistral3",
     "glm4v": "glm4",
 }  # fmt: skip
+# Every fourth layer attends fully, the others are gated delta nets with the same sizes in all of
+# these classes: the list says the rest.
+GATED_DELTA = {
+    "qwen3_5": "qwen3_5_text", "qwen3_5_text": "qwen3_5_text", "qwen3_next": "qwen3_next",
+    "qwen3_5_moe": "qwen3_5_moe_text", "qwen3_5_moe_text": "qwen3_5_moe_text",
+}  # fmt: skip
 _NO_CONTEXT = 4096  # what the list says where a config states none
 _SIZES = (
     "num_hidden_layers", "hidden_size", "vocab_size", "num_attention_heads",
@@ -40,14 +46,14 @@ _SIZES = (
 def config_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
     """A row's sizes under the names of config.json; None where one is missing or the class is."""
     kind = row.get("architecture")
-    seen = ATTEND_FULLY | MAY_SLIDE | SEE.keys()
+    seen = ATTEND_FULLY | MAY_SLIDE | SEE.keys() | GATED_DELTA.keys()
     if kind not in seen or any(not row.get(name) for name in _SIZES):
         return None
     width = row.get("moe_intermediate_size")  # of an expert, or of a dense model's feed-forward
     if not width:
         return None
     config = {name: row[name] for name in _SIZES}
-    config["model_type"] = SEE.get(str(kind), kind)
+    config["model_type"] = GATED_DELTA.get(str(kind)) or SEE.get(str(kind), kind)
     if row.get("num_experts"):
         config |= {
             "num_experts": row["num_experts"],
@@ -61,9 +67,27 @@ def config_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
         config["max_position_embeddings"] = row.get("context_length")
     if kind in SEE:
         config["vision_config"] = {}
-    if kind not in ATTEND_FULLY:
+    if kind in GATED_DELTA:
+        config |= gated_delta(row["num_attention_heads"])
+    elif kind not in ATTEND_FULLY:
         config[PARTIAL] = True
     return {name: value for name, value in config.items() if value is not None}
+
+
+def gated_delta(heads: int) -> dict[str, Any]:
+    """What Qwen3-Next, Qwen3.5, 3.6 and 3.8 have in common, by their number of attention heads.
+
+    Equal to all nine config.json files at hand; ``attn_output_gate`` is stated by no list.
+    """
+    return {
+        "full_attention_interval": 4,
+        "linear_num_key_heads": 16,
+        "linear_num_value_heads": 2 * heads,
+        "linear_key_head_dim": 128,
+        "linear_value_head_dim": 128,
+        "linear_conv_kernel_dim": 4,
+        "attn_output_gate": True,
+    }
 
 
 def context_of(row: Mapping[str, Any]) -> int | None:

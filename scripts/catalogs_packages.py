@@ -25,6 +25,7 @@ class Package:
     licence: str
     published: str | None = None
     platform: str | None = None  # of the wheel to take; the data in it is the same on all
+    python: str = "3.11"  # that the wheel is for
 
     @property
     def origin(self) -> str:
@@ -42,6 +43,8 @@ LLMFIT = Package(
 TRANSFORMERS = Package("pypi", "transformers", "5.24.0", "Apache-2.0", "2026-11-21T12:24:29Z")
 LITGPT = Package("pypi", "litgpt", "0.5.13", "Apache-2.0", "2026-07-03T04:14:40Z")
 WHICHLLM = Package("pypi", "whichllm", "0.5.21", "MIT", "2026-10-19T10:09:15Z")
+QVAC = Package("npm", "@qvac/inference", "0.20.0", "Apache-2.0", "2026-09-23T03:34:28Z")
+MAXTEXT = Package("pypi", "maxtext", "0.2.5", "Apache-2.0", platform="any", python="3.12")
 CONFIGS = Package(
     "pypi", "aiconfigurator-core", "0.12.0", "Apache-2.0", "2026-09-18T16:49:37Z",
     platform="manylinux_2_28_x86_64",
@@ -61,14 +64,15 @@ def fetch(package: Package) -> Path:
 
 
 def _cached(package: Package) -> Path | None:
-    stem = package.name.replace("-", "_") if package.registry == "pypi" else package.name
+    npm = package.name.removeprefix("@").replace("/", "-")
+    stem = package.name.replace("-", "_") if package.registry == "pypi" else npm
     return next(iter(sorted(CACHE.glob(f"{stem}-{package.version}*"))), None)
 
 
 def _pip(package: Package) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "-d", str(CACHE)]
     if package.platform:
-        command += ["--only-binary=:all:", "--python-version", "3.11", "--platform"]
+        command += ["--only-binary=:all:", "--python-version", package.python, "--platform"]
         command += [package.platform]
     subprocess.run([*command, f"{package.name}=={package.version}"], check=True)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from modelscan.catalog.records import SourceRecord, SourceSnapshot
 from modelscan.core.model import Variant, WeightFile
+from scripts.catalogs_llmfit_shapes import GATED_DELTA
 from scripts.catalogs_packages import XINFERENCE, members
 
 SOURCE = "xinference"
@@ -20,11 +21,31 @@ _TASKS = {
     "video": "video",
 }  # fmt: skip
 # Families whose every layer is full attention and a dense feed-forward: these fields are all.
-_DENSE = ("llama", "mistral", "qwen2", "qwen3")
+_DENSE = (
+    "llama", "mistral", "qwen2", "qwen3", "glm", "glm4", "hunyuan_v1_dense", "internlm3",
+    "seed_oss", "ernie4_5",
+)  # fmt: skip
 _SHAPE = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads",
 )  # fmt: skip
+_LINEAR = (
+    "full_attention_interval", "linear_num_key_heads", "linear_num_value_heads",
+    "linear_key_head_dim", "linear_value_head_dim", "linear_conv_kernel_dim",
+)  # fmt: skip
+# ``weights_bytes`` of a GGUF file includes the repository's mmproj-F32.gguf. Its size: by files
+# whose own size is known elsewhere, or (the last three) 4 bytes x parameters of the vision tower.
+_PROJECTOR_BYTES = {
+    "unsloth/Qwen3.5-0.8B-GGUF": 402_381_664,
+    "unsloth/Qwen3.5-2B-GGUF": 1_325_684_416,
+    "unsloth/Qwen3.5-4B-GGUF": 1_334_075_072,
+    "unsloth/Qwen3.5-9B-GGUF": 1_824_062_016,
+    "unsloth/Qwen3.6-35B-A3B-GGUF": 1_786_305_248,
+    "unsloth/Qwen3.5-27B-GGUF": 1_842_940_000,
+    "unsloth/Qwen3.5-35B-A3B-GGUF": 1_786_305_248,
+    "unsloth/Qwen3.5-122B-A10B-GGUF": 1_805_180_000,
+}
+_EXPERTS = ("num_experts", "num_experts_per_tok", "shared_expert_intermediate_size")
 _FORMATS = {
     "pytorch": ("safetensors", None), "ggufv2": ("gguf", None), "mlx": ("mlx", None),
     "awq": ("safetensors", "AWQ"), "gptq": ("safetensors", "GPTQ"), "fp8": ("safetensors", "FP8"),
@@ -106,6 +127,7 @@ def _variants(spec: Mapping[str, Any]) -> Iterator[Variant]:
             format=kind if spec.get("model_format") else "unknown",
             quantization=_quantization(label, kind, quantization),
             source=hub,
+            weight_bytes=_file_bytes(source, quantization) if kind == "gguf" else None,
             files=_files(source, place) if kind == "gguf" else (),
             revision=revision if isinstance(revision, str) and len(revision) == 40 else None,
             modelscope_repo=modelscope.replace("{quantization}", quantization)
@@ -124,6 +146,14 @@ def _quantization(label: str | None, kind: str, quantization: str) -> str | None
     if kind == "gguf":
         return quantization.upper().replace("UD-IQ", "UD-IQ")
     return quantization if "bit" in quantization else quantization.upper()
+
+
+def _file_bytes(source: Mapping[str, Any], quantization: str) -> int | None:
+    """The size of a GGUF file, without the projector that the list adds to it."""
+    stated = (source.get("model_metadata_by_quantization") or {}).get(quantization) or {}
+    projector = _PROJECTOR_BYTES.get(str(source.get("model_id")))
+    total = stated.get("weights_bytes")
+    return total - projector if isinstance(total, int) and projector else None
 
 
 def _files(source: Mapping[str, Any], place: Mapping[str, str]) -> tuple[WeightFile, ...]:
@@ -154,18 +184,40 @@ def _facts(kind: str, entry: Mapping[str, Any], spec: Mapping[str, Any]) -> dict
 
 
 def _architecture(entry: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The config.json fields that the list repeats, where they say all of a dense model's shape."""
+    """The config.json fields that the list repeats, where they state all of a model's shape.
+
+    Of latent attention, experts and vision towers it lacks sizes.
+    """
     stated = _source(spec, "huggingface").get("model_metadata") or {}
-    kind = entry.get("model_type")
-    if kind not in _DENSE or not all(stated.get(field) for field in _SHAPE):
+    kind = _class(entry, stated)
+    if kind is None or not all(stated.get(field) for field in _SHAPE):
         return None
-    fields = {field: stated[field] for field in (*_SHAPE, "head_dim") if stated.get(field)}
-    return {
+    names = (*_SHAPE, "head_dim", *_LINEAR)
+    config = {
         "architectures": list(entry.get("architectures") or ()),
         "model_type": kind,
         "max_position_embeddings": entry.get("context_length"),
-        **fields,
+        **{name: stated[name] for name in names if stated.get(name)},
     }
+    if kind in GATED_DELTA:
+        config |= {"attn_output_gate": True}
+    if stated.get("num_experts"):
+        del config["intermediate_size"]
+        config |= {name: stated[name] for name in _EXPERTS if stated.get(name)}
+        config["moe_intermediate_size"] = stated["intermediate_size"]
+    return config
+
+
+def _class(entry: Mapping[str, Any], stated: Mapping[str, Any]) -> str | None:
+    """The model_type of the language model, where its fields are complete."""
+    kind, layout = entry.get("model_type"), stated.get("architecture_type")
+    if layout is None:
+        return kind if kind in _DENSE else None
+    if layout != "hybrid_attention" or not all(stated.get(field) for field in _LINEAR):
+        return None
+    if kind in GATED_DELTA:
+        return GATED_DELTA[str(kind)]
+    return "qwen3_5_moe_text" if stated.get("num_experts") else "qwen3_5_text"
 
 
 def _task(kind: str, abilities: set[str]) -> str | None:

@@ -29,7 +29,7 @@ from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
 from modelscan.gpu.simulate import simulate
 from modelscan.models.decide import decide_here
-from modelscan.models.from_catalog import from_model
+from modelscan.models.from_catalog import from_model, own_config
 from modelscan.state.config import load
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "planner"
@@ -70,7 +70,7 @@ def freeze() -> None:
             "id": model.id, "task": model.task, "parameters": model.parameters,
             "active_parameters": model.active_parameters, "specs": specs, "variants": variants,
             "context_tokens": model.limits.context_tokens,
-            "architecture": _without_noise(model.architecture),
+            "architecture": _without_noise(own_config(model)) or None,
         })  # fmt: skip
     text = json.dumps(to_json(rows), indent=1, sort_keys=True)
     MODELS_FILE.write_text(text + "\n", encoding="utf-8")

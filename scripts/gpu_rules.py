@@ -155,3 +155,49 @@ def _amd_formats(gfx: str | None) -> dict[str, str | None]:
         "fp8": "native" if gfx in ("gfx942", "gfx950") or gfx.startswith("gfx12") else "no",
         "fp4": "native" if gfx == "gfx950" else "no",
     }
+
+
+# What a driver shows of the memory that a card is sold with, in MiB, where no output of that card
+# was published: (vendor, architectures or () for the others, share of it, MiB less). Sources: RTX
+# 5090 32,607 of 32,768; Radeon AI PRO R9700 31.86 GiB; RX 7900 XT, MI100, MI210 and MI300X 16 MiB
+# less; Arc A770 17,079,205,888 bytes of 16 GiB, Arc Pro B70 31.8 of 32.
+_REPORTED = (
+    ("nvidia", ("Blackwell 2.0",), 0.9951, 0),
+    ("amd", ("RDNA 4.0",), 0.9956, 0),
+    ("amd", (), 1.0, 16),
+    ("intel", ("Xe-HPG", "Xe2-HPG"), 0.9941, 0),
+)
+# What the driver keeps of that, so that CUDA offers less: (vendor, compute capabilities from, up
+# to, MiB, MiB per GiB). Sources: CUDA totals in start-up logs (RTX 4090 23.52 of 24,564 MiB, RTX
+# 3090 23.56, RTX 5000 Ada 31.5, RTX 5090 31.36, 16 GB cards 15.47, H100 79.19) and nvidia-smi's
+# "reserved" (T4, RTX 2080 SUPER, RTX 4000 SFF Ada, A10G, Quadro P2000). HIP offers what amd-smi
+# shows (Radeon AI PRO R9700: 31.86 GiB).
+_RESERVED = (
+    ("nvidia", "9.0", "10.9", 0, 5.9),
+    ("nvidia", "7.5", "99.9", 384, 4.0),
+    ("nvidia", "0.0", "7.4", 0, 13.2),
+)
+
+
+def reported_mib(row: dict[str, Any]) -> int | None:
+    """What the driver shows as total, by rule; None where it is what the card is sold with."""
+    sold = round((row.get("memory_gib") or 0) * 1024)
+    for vendor, architectures, share, less in _REPORTED:
+        if row["vendor"] == vendor and (row["architecture"] in architectures or not architectures):
+            return round(sold * share) - less if sold else None
+    return None
+
+
+def reserved_mib(row: dict[str, Any]) -> int | None:
+    """What the driver keeps for itself, by rule; None where nothing is known."""
+    shown = row.get("reported_mib") or round((row.get("memory_gib") or 0) * 1024)
+    capability = _version(row.get("compute_capability"))
+    for vendor, lowest, highest, fixed, per_gib in _RESERVED:
+        in_range = _version(lowest) <= capability <= _version(highest)
+        if row["vendor"] == vendor and in_range and shown:
+            return round(fixed + per_gib * shown / 1024)
+    return None
+
+
+def _version(text: str | None) -> tuple[int, ...]:
+    return tuple(int(part) for part in (text or "0.0").split("."))

@@ -1,10 +1,11 @@
-"""Open models as alternatives to a model with closed weights."""
+"""Open models as alternatives to a model with closed weights: near it in class and date."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from modelscan.catalog.index.current import open_index
+from modelscan.formats.repo_names import tokens
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
@@ -12,12 +13,22 @@ if TYPE_CHECKING:
     from modelscan.state.paths import Paths
 
 _CAPABILITIES = ("tools", "reasoning", "vision")
-# The same lab's models first, then by popularity (the order of rows).
+# Words of a closed model's name for its class: the largest number of parameters of its equals.
+_SMALL, _MEDIUM = 15_000_000_000, 150_000_000_000
+_CLASS_WORDS = (
+    (("nano", "lite", "tiny", "micro", "haiku", "small"), _SMALL),
+    (("mini", "flash", "fast", "turbo", "air"), _MEDIUM),
+)
+# Models of the same size class first, then the same lab's, then by popularity (the order of rows)
+# among those released in the same years.
 _QUERY = """
 SELECT id FROM model
 WHERE open = 1 AND variants > 0 AND id <> :id AND COALESCE(task, 'chat') = :task {conditions}
-ORDER BY COALESCE(lab, '') <> :lab, rowid LIMIT :limit
+ORDER BY COALESCE(parameters, 0) > :largest, COALESCE(lab, '') <> :lab,
+         COALESCE(release, '') < :since, rowid
+LIMIT :limit
 """
+_YEARS_BEFORE = 1  # an alternative is not much older than the model itself
 
 
 def open_alternatives(model: Model, paths: Paths, *, limit: int = 5) -> list[str]:
@@ -39,7 +50,8 @@ def among(index: Index, model: Model, *, limit: int = 5) -> list[str]:
         capabilities.append("vision")
     parameters = {
         "id": model.id, "task": model.task or "chat", "limit": limit,
-        "lab": model.lab or model.id.partition("/")[0],
+        "lab": model.lab or model.id.partition("/")[0], "largest": _largest(model),
+        "since": _since(model.release_date),
     }  # fmt: skip
     ids: list[str] = []
     for required in (capabilities, []):
@@ -47,3 +59,20 @@ def among(index: Index, model: Model, *, limit: int = 5) -> list[str]:
         rows = index.connection.execute(_QUERY.format(conditions=clause), parameters)
         ids += [row[0] for row in rows if row[0] not in ids]
     return ids[:limit]
+
+
+def _largest(model: Model) -> int:
+    """The parameters up to which an open model is of the same class.
+
+    By the model's own size, if known, else by a word of its name.
+    """
+    if model.parameters:
+        return 2 * model.parameters
+    words = set(tokens(model.id.rpartition("/")[2]))
+    return next((most for names, most in _CLASS_WORDS if words & set(names)), 1 << 62)
+
+
+def _since(date: str | None) -> str:
+    """The first year of alternatives; "" if the model's own date is unknown."""
+    year = (date or "")[:4]
+    return str(int(year) - _YEARS_BEFORE) if year.isdecimal() else ""

@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from modelscan.catalog.search.query import Row
+
+
+class LeftOutReason(str, enum.Enum):
+    """Why models are not in a list."""
+
+    OTHER_TASK = "other_task"  # made for something else
+    TOO_LARGE = "too_large"
+    NO_ENGINE = "no_engine"  # no engine on this machine serves them
+    NOTHING_KNOWN = "nothing_known"  # no weights, files or sizes are known
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A group of models that are not in a list."""
+
+    reason: LeftOutReason
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryScore:
+    """The public score that placed a model in a list: value, the day of it, its publisher."""
+
+    name: str
+    value: float
+    date: str | None
+    source: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +69,14 @@ class CatalogEntry:
     sources: tuple[str, ...]
     providers: int
     variants: int
+    score: EntryScore | None
 
 
 def entry(row: Row) -> CatalogEntry:
     """A row of the index as an entry of a list."""
     values = row._asdict()
     del values["row"]
+    values["score"] = EntryScore(*row.score) if row.score else None
     return CatalogEntry(**values)
 
 
@@ -53,7 +85,9 @@ class SearchAnswer:
     """A page of models.
 
     ``total`` is the number of matches; ``corrected`` is the text searched for instead of ``query``
-    if that has no match.
+    if that has no match; ``without_filters`` the number of models that match the text if none of
+    them passes the filters. ``order``: why the models are in this order; ``left_out``: models that
+    match the text but are not listed, in groups.
     """
 
     query: str
@@ -62,6 +96,9 @@ class SearchAnswer:
     offset: int
     models: tuple[CatalogEntry, ...]
     warnings: tuple[str, ...] = ()
+    without_filters: int | None = None
+    order: str = ""
+    left_out: tuple[LeftOut, ...] = ()
 
     def _repr_html_(self) -> str:
         """A table for notebooks."""
@@ -70,3 +107,8 @@ class SearchAnswer:
         columns = ("id", "parameters", "context_tokens", "memory_bytes", "release_date", "license")
         rows = [[getattr(model, name) for name in columns] for model in self.models]
         return table(columns, rows, caption=f"{len(self.models)} of {self.total} models")
+
+
+def groups(counts: Mapping[LeftOutReason, int]) -> tuple[LeftOut, ...]:
+    """The groups that are not empty, in the order of the reasons."""
+    return tuple(LeftOut(reason, counts[reason]) for reason in LeftOutReason if counts.get(reason))

@@ -32,6 +32,7 @@ class Curated:
     known_repositories_of_unknown_format: tuple[str, ...] = ()
     repositories: Mapping[str, str] = field(default_factory=dict)  # catalog id -> repository
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # catalog id -> other names
+    ollama: Mapping[str, str] = field(default_factory=dict)  # Ollama's name:tag -> catalog id
 
     def lab(self, name: str | None) -> str | None:
         """The lab with that name or organization, or None."""
@@ -73,6 +74,7 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
         ),
         repositories={k.lower(): v for k, v in data.get("repositories", {}).items()},
         names={k: tuple(v) for k, v in data.get("names", {}).items()},
+        ollama=dict(data.get("ollama", {})),
     )
 
 

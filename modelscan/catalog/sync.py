@@ -103,7 +103,7 @@ def fetch_all(
     progress: Callable[[str], None] = lambda text: None,
 ) -> dict[str, tuple[Fetch | ModelscanError, float, int]]:
     """Source -> (result or error, seconds, bytes). Ctrl-C stops all requests at once."""
-    clients = {source.name: http_client(config) for source in sources}
+    clients = {source.name: http_client(config, source=source.name) for source in sources}
     results: dict[str, tuple[Fetch | ModelscanError, float, int]] = {}
 
     def run(source: Source) -> tuple[Fetch | ModelscanError, float, int]:

@@ -85,7 +85,14 @@ def endpoint_of(context: Context, name: str) -> ChatEndpoint:
                 f"{name} is {row.state.value}", hint=f"modelscan start {name}", code="not_running"
             )
         return ChatEndpoint(row.endpoint, row.served_model or row.model, row.api_key)
-    route, _ = find_route(context.config.routing_file, name)
+    try:
+        route, _ = find_route(context.config.routing_file, name)
+    except UsageError as error:
+        raise UsageError(
+            f"there is no deployment or route '{name}'",
+            hint=f"modelscan deploy {name}" if name == "demo" else "modelscan list",
+            details=error.details,
+        ) from error
     return ChatEndpoint(route.base_url, route.served_model or route.model, route.api_key)
 
 

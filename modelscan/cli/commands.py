@@ -122,4 +122,9 @@ ELSEWHERE = {
     "change": "set NAME --context 16k",
     "edit": "set NAME --context 16k",
     "version": "--version",
+    "config unset": "config set KEY --unset",
+    "config list": "config show",
+    "route remove": "remove NAME",
+    "cache clean": "cache prune",
+    "cache clear": "cache prune",
 }

@@ -99,7 +99,7 @@ def fields(deployment: Deployment) -> Fields:
         ("backend", deployment.backend),
         ("target", deployment.target),
         ("context", format_tokens(deployment.context_tokens)),
-        ("gpus", ",".join(map(str, deployment.gpus)) or "none (CPU)"),
+        ("gpus", _gpus(deployment)),
         ("endpoint", deployment.endpoint),
         ("route", deployment.route),
         ("pid", None if deployment.pid is None else str(deployment.pid)),
@@ -114,6 +114,12 @@ def fields(deployment: Deployment) -> Fields:
     if deployment.reason:
         pairs.insert(2, ("reason", deployment.reason))
     return Fields(pairs)
+
+
+def _gpus(deployment: Deployment) -> str:
+    if deployment.gpus:
+        return ",".join(map(str, deployment.gpus))
+    return "none (CPU)" if deployment.plan is not None else "unknown"
 
 
 def request_notes(deployment: Deployment) -> list[Note]:
@@ -163,7 +169,10 @@ def selected(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:
         rows = service().list()
         return [row.name for row in rows if verb == "remove" or row.target != FOUND]
     if not names:
-        raise UsageError("no deployment was given", hint=f"modelscan {verb} NAME, or --all")
+        raise UsageError(
+            "no deployment was given: name some, or use --all",
+            hint="modelscan list   (shows their names)",
+        )
     return list(dict.fromkeys(names))
 
 

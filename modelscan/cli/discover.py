@@ -116,11 +116,11 @@ def _blocks(offers: tuple[DiscoveredModel, ...]) -> list[Block]:
         Note(f"{one.endpoint} needs a key: modelscan discover --port {one.port} --api-key env:NAME")
         for one in locked
     ]
-    new = [offer.name for offer in offers if offer.name and not offer.deployment]
+    new = [offer for offer in offers if offer.name and not offer.deployment]
     return [
         table,
         *notes,
-        *([Note(f"\nadopt one: modelscan discover --adopt {new[0]}")] if new else []),
+        *([Note(f"\nadopt one: {new[0].adopt_command}")] if new else []),
     ]
 
 

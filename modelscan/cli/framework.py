@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import re
+import shlex
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
@@ -148,7 +150,7 @@ class Group(TyperGroup):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
-            raise unknown_command(ctx, name, self.list_commands(ctx))
+            raise unknown_command(ctx, args, self.list_commands(ctx))
         return super().resolve_command(ctx, args)
 
 
@@ -187,9 +189,14 @@ class Root(Group):
                 formatter.write_dl(rows)
 
 
-def unknown_command(ctx: click.Context, name: str, names: list[str]) -> click.UsageError:
-    """The error for an unknown command, with the nearest one of any group as a hint to paste."""
-    siblings = {sibling: f"{ctx.command_path} {sibling}" for sibling in names}
+def unknown_command(ctx: click.Context, args: list[str], names: list[str]) -> click.UsageError:
+    """The error for an unknown command, with a command of any group as a hint to paste: what a
+    word of other tools means here, with the argument that was typed, else the nearest name.
+    """
+    name = args[0]
+    path = ctx.command_path
+    words = " ".join((*path.split()[1:], name))
+    siblings = {sibling: f"{path} {sibling}" for sibling in names}
     commands = {**_all_commands(ctx.find_root()), **siblings}
 
     def rank(other: str) -> float:
@@ -197,12 +204,20 @@ def unknown_command(ctx: click.Context, name: str, names: list[str]) -> click.Us
         return similarity + 0.1 * (other in siblings) if similarity >= 0.6 else 0
 
     near = max(commands, key=rank)
-    error = click.UsageError(f"there is no command '{ctx.command_path} {name}'", ctx)
     hint = commands[near] if rank(near) else None
-    if ctx.parent is None and name in ELSEWHERE:
-        hint = f"{ctx.command_path} {ELSEWHERE[name]}"
+    if words in ELSEWHERE:
+        hint = f"{path.split()[0]} {_with_argument(ELSEWHERE[words], args[1:])}"
+    error = click.UsageError(f"there is no command '{path} {name}'", ctx)
     error.nearest = hint  # type: ignore[attr-defined]
     return error
+
+
+def _with_argument(line: str, args: list[str]) -> str:
+    """The line with the typed argument in place of MODEL, NAME, KEY or TEXT."""
+    given = next((word for word in args if not word.startswith("-")), None)
+    if given is None:
+        return line
+    return re.sub(r"\b(MODEL|NAME|KEY|TEXT)\b", lambda _: shlex.quote(given), line)
 
 
 def _all_commands(root: click.Context) -> dict[str, str]:

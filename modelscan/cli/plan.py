@@ -10,7 +10,7 @@ import click
 import typer
 
 from modelscan.cli.context import current
-from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
+from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table, Text
 from modelscan.cli.framework import single
 from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
@@ -18,6 +18,7 @@ from modelscan.core.plan import Decision, Plan, Refusal, RequiredHardware
 from modelscan.core.units import format_bytes, format_speed, format_tokens
 
 if TYPE_CHECKING:
+    from modelscan.core.estimate import DeviceEstimate
     from modelscan.deploy.plan_body import ModelBody
     from modelscan.deploy.planning import PlannedModel, Question
 
@@ -104,22 +105,56 @@ def _fits(choice: Plan, decision: Decision, everything: bool) -> list[Block]:
         ("quantization", choice.quantization),
         ("backend", _backend(choice)),
         ("from", _where(choice)),
-        ("gpus", ",".join(map(str, choice.gpus)) if choice.gpus else "CPU"),
+        ("runs on", _devices(choice)),
         ("context", f"{format_tokens(choice.context_tokens)} x {choice.parallel}"),
         ("total", f"{format_bytes(choice.estimate.total_bytes)} (± {format_bytes(margin)})"),
         *((("reserved", f"{format_bytes(reserved)} by {choice.backend}"),) if reserved else ()),
         ("flags", shlex.join(choice.parameters)),
         *((("environment", " ".join(f"{k}={v}" for k, v in choice.env.items())),)
           if choice.env else ()),
+        ("start it", start_line(choice)),
         *(("because", reason) for reason in choice.reasons),
     ]  # fmt: skip
     if everything:
         return [*_comparison((choice, *decision.alternatives)), *_rejected(decision)]
-    blocks: list[Block] = [Fields(pairs)]
+    blocks: list[Block] = [Fields(pairs), *memory_bars(choice)]
     if decision.alternatives:
         blocks.append(Note("\nalternatives:"))
         blocks += _comparison(decision.alternatives)
     return [*blocks, *_with_missing(decision)]
+
+
+def start_line(choice: Plan) -> str:
+    """The plan with the engine's own program, to be pasted on the machine that it is for."""
+    from modelscan.engines.registry import engine
+
+    return engine(choice.backend).start_line(choice)
+
+
+def _devices(choice: Plan) -> str:
+    if not choice.gpus:
+        return "the CPU"
+    return f"GPU {', '.join(map(str, choice.gpus))}"
+
+
+def memory_bars(choice: Plan) -> list[Bar]:
+    """What each device holds by purpose, and how much of it stays free."""
+    estimate = choice.estimate
+    devices = (*estimate.per_gpu, *((estimate.host,) if estimate.host and choice.gpus else ()))
+    return [
+        Bar("host" if one.index is None else f"GPU {one.index}", _purposes(one), room)
+        for one in devices
+        if (room := one.free_bytes or one.memory_bytes)
+    ]
+
+
+def _purposes(device: DeviceEstimate) -> list[tuple[str, int]]:
+    parts = device.parts
+    cache = device.kv_pool_bytes or parts.kv_cache_bytes + parts.recurrent_state_bytes
+    rest = device.total_bytes - parts.weights_bytes - parts.kv_cache_bytes
+    rest -= parts.recurrent_state_bytes
+    named = (("weights", parts.weights_bytes), ("KV cache", cache), ("buffers", max(0, rest)))
+    return [(name, size) for name, size in named if size]
 
 
 def _with_missing(decision: Decision) -> list[Block]:

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modelscan.core.checkpoint import Checkpoint
+
 # Marks a bundled config that is not the model's own file: its sizes are known, but not which of
 # its layers have a window.
 PARTIAL = "modelscan_partial"
@@ -118,6 +120,7 @@ class Architecture:
     known: bool = True
     notes: tuple[str, ...] = ()
     extra: Mapping[str, int | float | str | bool] = field(default_factory=dict)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     layer_counts: tuple[tuple[Layer, int], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

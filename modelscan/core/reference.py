@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelscan.core.errors import UsageError
 
@@ -20,17 +20,27 @@ class Kind(str, enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """``value`` is the name, ``org/repo`` or path; ``revision`` only for hubs."""
+    """``value`` is the name, ``org/repo`` or path; ``revision`` only for hubs.
+
+    ``quantization``: a format at the end of the name, as llama.cpp and Ollama write it.
+    """
 
     kind: Kind
     value: str
     revision: str | None = None
+    quantization: str | None = None
 
 
 _HUB_URL = re.compile(
-    r"^https?://(?P<host>huggingface\.co|hf\.co|(?:www\.)?modelscope\.(?:cn|ai))/(?:models/)?"
+    r"^(?:https?://)?(?P<host>huggingface\.co|hf\.co|(?:www\.)?modelscope\.(?:cn|ai))/(?:models/)?"
     r"(?P<repo>[\w.-]+/[\w.-]+?)(?:/(?:tree|blob|resolve|files|summary)(?:/(?P<rev>[^/?#]+).*)?)?/?(?:[?#].*)?$"
 )
+# The format in ORG/REPO:Q4_K_M and qwen3:8b-q4_K_M.
+_FORMAT = re.compile(
+    r"^(?:(?:ud-)?(?:i?q[1-8]|tq[12])(?:_\w+)?|(?:mx|nv)?fp(?:4|8|16|32)|b?f(?:16|32)|mxfp4_moe|int[48])$",
+    re.IGNORECASE,
+)
+_SCHEMES = ("hf", "ms", "http", "https")
 _REVISION = re.compile(r"^(?!.*\.\.)[\w.+-]+(?:/[\w.+-]+)*$")
 _REPO = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 
@@ -40,6 +50,27 @@ def parse_reference(text: str) -> Reference:
     value = text.strip()
     if not value:
         raise UsageError("the model name is empty", hint="modelscan catalog search")
+    value, quantization = _without_format(value)
+    return replace(_classified(value), quantization=quantization)
+
+
+def _without_format(value: str) -> tuple[str, str | None]:
+    """The name without a format after its colon, and the format in upper case.
+
+    ``:latest`` after a repository means the default of the repository.
+    """
+    name, colon, tag = value.rpartition(":")
+    if not colon or name.lower() in _SCHEMES or _looks_like_path(value):
+        return value, None
+    if _FORMAT.match(tag):
+        return name, tag.upper()
+    size, dash, label = tag.rpartition("-")
+    if dash and _FORMAT.match(label) and "/" not in tag:
+        return f"{name}:{size}", label.upper()
+    return (name, None) if tag.lower() == "latest" and "/" in name else (value, None)
+
+
+def _classified(value: str) -> Reference:
     url = _HUB_URL.match(value)
     if url:
         kind = Kind.MODELSCOPE if "modelscope" in url["host"] else Kind.HUGGINGFACE

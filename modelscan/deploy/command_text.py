@@ -15,6 +15,7 @@ def command(request: Request, remedy: Remedy | None = None) -> str:
     """The request as a command to paste; ``remedy`` overrides its options."""
     return command_of(
         request.model, request.workload, gpu=request.gpu, name=request.name, port=request.port,
+        target=None if request.target == "local" else request.target,
         change=remedy.options() if remedy else (),
     )  # fmt: skip
 
@@ -26,6 +27,7 @@ def command_of(
     gpu: str | None = None,
     name: str | None = None,
     port: int | None = None,
+    target: str | None = None,
     change: tuple[str, ...] = (),
 ) -> str:
     """``modelscan deploy`` with every option that is not a default; ``change`` overrides some."""
@@ -43,7 +45,7 @@ def command_of(
         *(("--adapter", adapter) for adapter in workload.adapters),
         *(("--param", key if value is None else f"{key}={value}")
           for key, value in workload.parameters),
-        ("--gpu", gpu), ("--name", name), ("--port", port),
+        ("--gpu", gpu), ("--target", target), ("--name", name), ("--port", port),
     ]  # fmt: skip
     words = ["modelscan", "deploy", model]
     for flag, value in options:

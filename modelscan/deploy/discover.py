@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -16,12 +17,15 @@ from modelscan.core.deployment_state import State
 from modelscan.core.errors import UsageError
 from modelscan.deploy import routes
 from modelscan.deploy.reconcile import finish
+from modelscan.net.address import is_loopback
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
-from modelscan.supervisor.discover import PORTS, DiscoveredServer, ServedModel, scan
+from modelscan.supervisor.discover import PORTS, scan
+from modelscan.supervisor.recognise import DiscoveredServer, ServedModel
 from modelscan.supervisor.spawn import new_run_id
 from modelscan.targets.found.target import NAME as TARGET
 from modelscan.targets.found.target import answering
+from modelscan.targets.ollama.client import server_address
 
 if TYPE_CHECKING:
     from modelscan.deploy.deployments import Deployments
@@ -36,6 +40,13 @@ class DiscoveredModel:
     model: ServedModel | None  # None: the server requires a key, so its models are unknown
     name: str | None
     deployment: str | None = None
+    usual_port: bool = True  # ``discover`` checks its port without ``--port``
+
+    @property
+    def adopt_command(self) -> str:
+        """The command that adopts it; it finds the server again."""
+        port = "" if self.usual_port else f" --port {self.server.port}"
+        return f"modelscan discover --adopt {shlex.quote(self.name or '')}{port}"
 
 
 def discover(
@@ -53,15 +64,19 @@ def discover(
     with Store.open(config.paths.store_file) as store:
         rows = store.all()
     own_ports = {row.port for row in rows if row.target == "local" and row.port}
-    candidates = tuple(ports) if key else (*ports, *PORTS, *_ollama_port(config))
+    usual = (*PORTS, *_ollama_port(config))
+    candidates = tuple(ports) if key else (*ports, *usual)
     servers = scan([port for port in candidates if port not in own_ports], key=key)
-    return tuple(_offers(servers, rows))
+    offers = _offers(servers, rows)
+    return tuple(replace(offer, usual_port=offer.server.port in usual) for offer in offers)
 
 
 def _ollama_port(config: Config) -> tuple[int, ...]:
-    parts = urlsplit(config.ollama_endpoint)
-    local = parts.hostname in ("127.0.0.1", "localhost")
-    return (parts.port,) if local and parts.port else ()
+    """The configured server's port, if it is on this machine. Raises UsageError if the setting is
+    no address.
+    """
+    parts = urlsplit(server_address(config.ollama_endpoint))
+    return (parts.port,) if is_loopback(parts.hostname or "") and parts.port else ()
 
 
 def _offers(

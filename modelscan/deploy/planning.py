@@ -121,7 +121,9 @@ def pull_model(question: Question, config: Config, progress: Callable[[Progress]
     """
     from modelscan.hub.downloads.pull import is_remote, pull, pulled_before
 
-    cached = pulled_before(parse_reference(question.model), config) if config.offline else None
+    reference = parse_reference(question.model)
+    offline = config.offline_because(reference.kind.value)
+    cached = pulled_before(reference, config) if offline else None
     if cached is not None:
         return cached
     wishes = question.wishes
@@ -140,8 +142,7 @@ def deploy_command(question: Question, *, simulated: bool = False) -> str:
     """The ``deploy`` command with the same options; ``simulated`` adds ``--dry-run``."""
     from modelscan.deploy.command_text import command_of
 
-    line = command_of(question.model, question.wishes, gpu=question.gpu)
-    line += f" --target {shlex.quote(question.target)}" if question.target else ""
+    line = command_of(question.model, question.wishes, gpu=question.gpu, target=question.target)
     return f"{line} --dry-run" if simulated else line
 
 

@@ -13,17 +13,27 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import ModelShape
+    from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Backend, Workload
     from modelscan.engines.base import EngineFailure
+    from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
     from modelscan.engines.residuals import Residuals
 
 CHAT_TASKS = ("chat", "embedding", "rerank")
+_SERVED = {
+    "speech_to_text": "transcription", "text_to_speech": "speech synthesis",
+    "image": "image generation", "video": "video generation",
+}  # fmt: skip
+
+
+def task_name(task: str) -> str:
+    """What an engine would serve: ``image generation``, ``rerank models``."""
+    return _SERVED.get(task, f"{task.replace('_', ' ')} models")
 
 
 class PythonPackage(NamedTuple):
@@ -54,6 +64,7 @@ class Engine(ABC):
     ``divides_context``: slots share the context size that it is started with.
     ``profiles_all_slots``: the activation peak grows with the largest number of requests.
     ``own_server``: a server that runs already holds the models; modelscan starts no process.
+    ``recipe_tasks``: further tasks, of the models that the catalog has a recipe for.
     ``needs_linux``: has no build for another operating system.
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache, with its cost in quality.
@@ -80,6 +91,7 @@ class Engine(ABC):
     divides_context: ClassVar[bool] = False
     profiles_all_slots: ClassVar[bool] = False
     own_server: ClassVar[bool] = False
+    recipe_tasks: ClassVar[tuple[str, ...]] = ()
     needs_linux: ClassVar[bool] = False
     program_setting: ClassVar[str | None] = None
     harmless: ClassVar[frozenset[str]] = frozenset()
@@ -100,8 +112,8 @@ class Engine(ABC):
 
     def task_support(self, task: str) -> Support:
         """Whether it serves models of this task."""
-        if task not in CHAT_TASKS:
-            return absent(f"no engine here serves {task.replace('_', ' ')} models")
+        if task not in (*CHAT_TASKS, *self.recipe_tasks):
+            return absent(f"{self.name} does not serve {task_name(task)}")
         return Support(NATIVE, f"{self.name} serves {task} models")
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
@@ -109,10 +121,32 @@ class Engine(ABC):
         return None
 
     @abstractmethod
-    def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
+    def gpu_support(
+        self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None
+    ) -> Support:
         """Support of a quantization on one GPU. ``original``: the model was published in this
-        format.
+        format; ``version``: of the engine, None for the default one.
         """
+
+    def option_support(self, workload: Workload, version: str | None) -> Support:
+        """Whether this version has the user's options."""
+        return Support(NATIVE, "no options")
+
+    def launch_support(self, question: LaunchQuestion) -> Support:
+        """Whether the version starts this model with these options, memory apart. ``notes`` say
+        which version the facts are of, where it is not the one named.
+        """
+        return Support(NATIVE, f"{self.name} starts it")
+
+    def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
+        """The longest context in tokens that the version accepts for this configuration; None if
+        it checks none.
+        """
+        return None
+
+    def computing_dtype(self, architecture: Architecture, version: str | None) -> str:
+        """The value of ``--dtype`` for a GPU without bfloat16 arithmetic."""
+        return "half"
 
     @abstractmethod
     def host_support(self, file_format: str, *, forced: bool) -> Support:
@@ -144,6 +178,10 @@ class Engine(ABC):
         version: str | None = None,
     ) -> Estimate:
         """Bytes by part and device. Raises NotDeployableError if it cannot run this variant."""
+
+    @abstractmethod
+    def start_line(self, plan: Plan) -> str:
+        """The command that starts the plan with the engine's own program, on any machine."""
 
     def reads(self, name: str, value: str | None) -> bool:
         """Whether the estimate models an option (long name with dashes), or need not."""

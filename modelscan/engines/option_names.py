@@ -69,6 +69,6 @@ class LaunchSettings:
     cpu_experts: int = 0  # llama.cpp: layers whose experts stay in host memory
     tensor_split: tuple[int, ...] = ()
     memory_utilization: float | None = None
-    half: bool = False
+    dtype: str | None = None  # None: the engine's own choice
     pooling: str | None = None  # None: as the model's own metadata states
     positions: PositionScaling | None = None  # for a context beyond the trained length

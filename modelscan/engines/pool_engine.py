@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from modelscan.core.workload import REMOTE_CODE, Workload
 from modelscan.engines.engine import Engine, PythonPackage, SmallCache
-from modelscan.engines.support_rules import NATIVE, Kernels, Support, absent
+from modelscan.engines.kernels import Kernels
+from modelscan.engines.launch_rules import (
+    LaunchQuestion,
+    architecture_rule,
+    float16_rule,
+    lora_rule,
+    option_rules,
+    transcription_rule,
+    types_rule,
+)
+from modelscan.engines.methods import ALLOW_DEPRECATED, Method, load
+from modelscan.engines.option_values import flag
+from modelscan.engines.support_rules import NATIVE, Support, absent
+from modelscan.memory.tensor_parallel import reject_reason
 
 if TYPE_CHECKING:
+    from modelscan.core.architecture import Architecture
     from modelscan.core.gpu import Gpu
     from modelscan.core.plan import Plan
     from modelscan.engines.base import Serving
     from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
     from modelscan.engines.repository_files import RepositoryFiles
+    from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
+    from modelscan.memory.split_rules import SplitRules
 
 _MODEL_TYPES = ("auto", "f16", "bf16")  # cache types that mean the model's own
 
@@ -38,8 +55,82 @@ class PoolEngine(Engine):
     key_variable: ClassVar[str]
     package: ClassVar[PythonPackage]
 
-    def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
-        return self.kernels.on(gpu, quantization, original=original)
+    def gpu_support(
+        self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None
+    ) -> Support:
+        return self.kernels.on(gpu, quantization, original=original, version=version)
+
+    def option_support(self, workload: Workload, version: str | None) -> Support:
+        facts = self.kernels.facts(version)
+        accepted = Support(NATIVE, f"{self.title} {facts.version} has these options")
+        return next(option_rules(self.title, facts, workload), accepted)
+
+    def launch_support(self, question: LaunchQuestion) -> Support:
+        facts = self.kernels.facts(question.version)
+        for refusal in self._refusals(question, facts):
+            if refusal is not None and not refusal:
+                return refusal
+        notes = (facts.note,) if facts.note else ()
+        return Support(NATIVE, f"{self.title} {facts.version} starts it", notes)
+
+    def _refusals(self, question: LaunchQuestion, facts: VersionFacts) -> Iterator[Support | None]:
+        """What the engine checks, in its order; support and None are no objections."""
+        architecture = question.shape.architecture
+        yield architecture_rule(self.title, facts, self.listed_names(architecture))
+        yield transcription_rule(self.title, facts, question)
+        yield lora_rule(self.title, facts, question)
+        yield float16_rule(self.title, facts, question)
+        yield from (self._stored(question, gpu) for gpu in question.gpus[:1])
+        yield self._types(question, facts)
+        yield self.context_rule(question, facts)
+        yield self._split(question)
+
+    def _split(self, question: LaunchQuestion) -> Support | None:
+        """A degree that does not divide the model; with the versions that divide it otherwise."""
+        architecture, degree = question.shape.architecture, question.tensor_parallel
+        reason = reject_reason(architecture, degree, self.split_rules(question))
+        if reason is None:
+            return None
+        table = self.kernels.facts(question.version).table
+        newest = replace(question.workload, backend_version=table.versions[-1])
+        rules = self.split_rules(replace(question, workload=newest))
+        if reject_reason(architecture, degree, rules) is None:
+            reason += f"; {self.title} {table.versions[-1]} makes the blocks of experts smaller"
+        return absent(reason)
+
+    def _stored(self, question: LaunchQuestion, gpu: Gpu) -> Support | None:
+        """The checkpoint's own method on the GPU, where its configuration states one."""
+        stored = question.shape.architecture.checkpoint.quantization
+        if stored is None:
+            return None
+        return self.kernels.on(
+            gpu,
+            question.shape.architecture.quantization,
+            original=question.original,
+            version=question.version,
+            stored=stored,
+            deprecated=flag(question.workload, ALLOW_DEPRECATED),
+        )
+
+    def _types(self, question: LaunchQuestion, facts: VersionFacts) -> Support | None:
+        architecture = question.shape.architecture
+        stored = architecture.checkpoint.quantization
+        method = load(self.kernels.methods, facts, architecture.quantization, stored)
+        if not isinstance(method, Method):
+            return None
+        return types_rule(self.title, facts.version, question, method.name, method.types)
+
+    def listed_names(self, architecture: Architecture) -> tuple[str, ...]:
+        """The names by which the engine's registry may list the model's classes."""
+        return architecture.checkpoint.classes
+
+    @abstractmethod
+    def context_rule(self, question: LaunchQuestion, facts: VersionFacts) -> Support | None:
+        """A refusal of a context beyond what the model's configuration gives."""
+
+    @abstractmethod
+    def split_rules(self, question: LaunchQuestion) -> SplitRules:
+        """What the version does not divide among tensor-parallel ranks."""
 
     def host_support(self, file_format: str, *, forced: bool) -> Support:
         loads = file_format in ("safetensors", "pickle")
@@ -67,8 +158,12 @@ class PoolEngine(Engine):
 
 
 def common_options(names: OptionNames, launch: LaunchSettings) -> Iterable[OptionPair]:
-    """Context, memory share, degrees and slots, in the spelling of ``names``."""
-    yield names.context[0], str(launch.context_tokens)
+    """Context, memory share, degrees and slots, in the spelling of ``names``.
+
+    A transcription's context is the model's own: 448 tokens of text for 30 seconds of Whisper.
+    """
+    if launch.task != "speech_to_text":
+        yield names.context[0], str(launch.context_tokens)
     if launch.memory_utilization is not None:
         yield names.memory_share[0], f"{launch.memory_utilization:g}"
     if launch.tensor_parallel > 1:

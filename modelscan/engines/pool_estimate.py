@@ -19,6 +19,7 @@ from modelscan.memory.verdict import DOES_NOT_FIT, FITS, TIGHT, UNKNOWN, Judgeme
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.memory.split_rules import SplitRules
 
 _FORMATS = {
     "gguf": "use --backend llama.cpp",
@@ -144,6 +145,7 @@ def start_problems(
     settings: PoolSettings,
     ranks: Sequence[Rank],
     problem: Callable[[Rank], str | None],
+    rules: SplitRules,
 ) -> tuple[str, ...]:
     """Why the engine would not start: too few GPUs, a degree that does not divide the model, or
     a ``problem`` of a GPU; () if it starts.
@@ -152,7 +154,7 @@ def start_problems(
     needed = settings.tensor_parallel * settings.pipeline_parallel
     if settings.gpus and len(settings.gpus) < needed:
         problems.append(f"{needed} GPUs are needed, {len(settings.gpus)} are available")
-    reason = tensor_rules.reject_reason(architecture, settings.tensor_parallel)
+    reason = tensor_rules.reject_reason(architecture, settings.tensor_parallel, rules)
     if reason:
         problems.append(f"tensor parallel {settings.tensor_parallel}: {reason}")
     problems += [reason for reason in map(problem, ranks) if reason]
@@ -166,7 +168,8 @@ def assemble(
     parts = _sum(ranks)
     scarcest = min(ranks, key=lambda rank: (rank.tokens is None, rank.tokens or 0))
     low, high = _range(shape, parts.total_bytes)
-    margin = start.residuals.margin_bytes(parts, len(ranks), shape)
+    unified = sum(gpu.memory_bytes or 0 for gpu in start.settings.gpus if gpu.unified_memory)
+    margin = start.residuals.margin_bytes(parts, len(ranks), shape, unified)
     parallel = start.settings.parallel
     judgement = UNKNOWN
     if start.known_hardware:

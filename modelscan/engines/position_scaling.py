@@ -48,7 +48,11 @@ class PositionScaling(NamedTuple):
 
     def override(self, name: str, *, theta: bool = True) -> str:
         """The override of config.json under ``name`` as compact JSON."""
-        body: dict[str, object] = {name: self.parameters(theta=theta)}
+        body: dict[str, object] = {
+            name: self.parameters(theta=theta),
+            # vLLM from 0.30 on and SGLang do not multiply the length by the factor.
+            "max_position_embeddings": self.factor * self.original_tokens,
+        }
         return json.dumps({"text_config": body} if self.nested else body, separators=(",", ":"))
 
 

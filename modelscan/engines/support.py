@@ -12,10 +12,13 @@ from modelscan.engines.support_rules import NATIVE, WEIGHT_ONLY, Support, absent
 
 if TYPE_CHECKING:
     from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.core.workload import Workload
+    from modelscan.engines.launch_rules import LaunchQuestion
 
 __all__ = [
-    "NATIVE", "WEIGHT_ONLY", "Support", "capability", "engine_formats", "format_support",
-    "gpu_support", "host_support", "platform_support", "task_support",
+    "NATIVE", "WEIGHT_ONLY", "Support", "absent", "capability", "engine_formats", "format_support",
+    "gpu_support", "host_support", "launch_support", "option_support", "platform_support",
+    "task_support",
 ]  # fmt: skip
 
 
@@ -62,11 +65,24 @@ def gpu_support(
     gpu: Gpu,
     *,
     original: bool = True,
+    version: str | None = None,
 ) -> Support:
-    """Format x engine x GPU. ``original``: the model was published in this format."""
+    """Format x engine x GPU. ``original``: the model was published in this format; ``version``: of
+    the engine, None for the default one.
+    """
     if gpu.vendor == "intel" and not gpu.backends:  # Gaudi: no engine's Intel build is for it
         return absent(f"{backend} does not run on {gpu.name} here")
-    return engine(backend).gpu_support(quantization, gpu, original=original)
+    return engine(backend).gpu_support(quantization, gpu, original=original, version=version)
+
+
+def option_support(backend: str, workload: Workload, version: str | None) -> Support:
+    """Engine version x the user's options."""
+    return engine(backend).option_support(workload, version)
+
+
+def launch_support(backend: str, question: LaunchQuestion) -> Support:
+    """Engine version x model x options x GPUs: everything but the memory."""
+    return engine(backend).launch_support(question)
 
 
 def host_support(

@@ -8,29 +8,31 @@ SGLang's list of supported GPUs; llama.cpp's and Ollama's build options.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.core.verdict import SupportKind
-from modelscan.formats.quantization import canonical, is_weight_only_four_bit
 
 if TYPE_CHECKING:
     from modelscan.core.gpu import Gpu
 
 NATIVE: SupportKind = "native"
 WEIGHT_ONLY: SupportKind = "weight_only"
+SPEECH = "speech_to_text"  # a task
 Capability = tuple[int, int]
-_SIXTEEN_BIT = (None, "BF16", "FP16", "FP32")
-_FP8 = frozenset({"FP8", "FP8-BLOCK"})
+SIXTEEN_BIT = (None, "BF16", "FP16", "FP32")
 
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """``kind`` None: not supported; ``reason`` explains it, ``notes`` are further remarks."""
+    """``kind`` None: not supported; ``reason`` explains it, ``notes`` are further remarks.
+    ``unknown``: it is not known to be supported, and not known to be refused either.
+    """
 
     kind: SupportKind | None
     reason: str
     notes: tuple[str, ...] = ()
+    unknown: bool = False
 
     def __bool__(self) -> bool:
         return self.kind is not None
@@ -69,10 +71,10 @@ class KernelRule(NamedTuple):
     def judge(self, name: str, current: Capability) -> Support:
         """The support of format ``name`` at compute capability ``current``."""
         notes = (self.note,) if self.note else ()
-        here = _dot(current)
+        here = dot(current)
         if self.below is not None and current >= self.below:
             return absent(
-                f"{name} kernels stop before compute capability {_dot(self.below)}, this GPU has "
+                f"{name} kernels stop before compute capability {dot(self.below)}, this GPU has "
                 f"{here}"
             )
         if self.native is not None and current >= self.native:
@@ -83,7 +85,7 @@ class KernelRule(NamedTuple):
         minima = [c for c in (self.native, self.weight_only) if c is not None]
         if not minima:
             return absent(f"{name} has no kernel on NVIDIA GPUs here")
-        return absent(f"{name} needs compute capability {_dot(min(minima))}, this GPU has {here}")
+        return absent(f"{name} needs compute capability {dot(min(minima))}, this GPU has {here}")
 
 
 # Kernels from vLLM, which SGLang also uses.
@@ -92,96 +94,23 @@ NVIDIA_KERNELS: Mapping[str, KernelRule] = {
     "FP8-BLOCK": KernelRule(
         (8, 9), (8, 0), note="block-scaled FP8 has its fast kernels from 9.0"
     ),
-    "MXFP8": KernelRule((10, 0)),
+    "MXFP8": KernelRule((10, 0), (8, 0)),
     "INT8": KernelRule((7, 5), below=(10, 0)),
     "W8A16": KernelRule(None, (7, 5)),
     "GPTQ-INT8": KernelRule(None, (7, 0)),
     "INT4": KernelRule(None, (7, 5)),
     "AWQ": KernelRule(None, (7, 5)),
     "GPTQ-INT4": KernelRule(None, (7, 0)),
-    "NVFP4": KernelRule((10, 0)),
+    "NVFP4": KernelRule((10, 0), (8, 0)),
     "MXFP4": KernelRule((10, 0), (8, 0)),
     "BNB-4BIT": KernelRule(None, (7, 0)),
     "BNB-8BIT": KernelRule(None, (7, 0)),
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Kernels:
-    """The formats that an engine's builds have kernels for.
-
-    ``minimum``: the lowest NVIDIA compute capability; ``amd_targets``: gfx targets of its ROCm
-    build; ``xpu``: whether there is a build for Intel GPUs.
-    """
-
-    engine: str
-    title: str
-    minimum: Capability
-    amd_targets: frozenset[str]
-    xpu: bool = False
-    nvidia: Mapping[str, KernelRule] = field(default_factory=lambda: NVIDIA_KERNELS)
-
-    def on(self, gpu: Gpu, quantization: str | None, *, original: bool) -> Support:
-        """The format on one GPU. ``original``: the model was published in this format."""
-        name = canonical(quantization)
-        if name == "MXFP4" and not original and not _has_fp4(gpu):
-            return absent(
-                "MXFP4 made from other weights needs FP4 arithmetic (compute capability 10.0, "
-                "gfx950)"
-            )
-        if gpu.vendor == "nvidia":
-            return self._nvidia(name, gpu)
-        if gpu.vendor == "amd":
-            return self._amd(name, gpu)
-        if gpu.vendor == "intel":
-            return self._intel(name)
-        return absent(f"{self.engine} does not run on {gpu.vendor} devices here")
-
-    def _nvidia(self, name: str | None, gpu: Gpu) -> Support:
-        current = capability(gpu.compute_capability)
-        if current is None:  # --gpu 24GiB: only the memory is known
-            note = "the GPU's compute capability is unknown: format support not checked"
-            return Support(NATIVE, "compute capability unknown", (note,))
-        if current < self.minimum:
-            return absent(
-                f"{self.engine} needs compute capability {_dot(self.minimum)}, this GPU has "
-                f"{gpu.compute_capability}"
-            )
-        if name in _SIXTEEN_BIT:
-            return _sixteen_bit(name, current)
-        rule = self.nvidia.get(str(name))
-        if rule is None and is_weight_only_four_bit(name):
-            rule = self.nvidia["INT4"]
-        if rule is None:
-            return absent(f"{name} is not a format that {self.engine} is known to load")
-        return rule.judge(str(name), current)
-
-    def _amd(self, name: str | None, gpu: Gpu) -> Support:
-        targets = gfx_targets(gpu.gfx_target)
-        if targets and not targets & self.amd_targets:
-            return absent(f"{self.engine} for ROCm does not support {gpu.gfx_target}")
-        if name in _SIXTEEN_BIT:
-            return Support(NATIVE, f"{name or '16-bit'} is native on {gpu.gfx_target or 'AMD'}")
-        if name in _FP8:
-            return _amd_fp8(targets, gpu)
-        if name == "MXFP4":
-            return _amd_mxfp4(targets, gpu)
-        if is_weight_only_four_bit(name) or name == "GPTQ-INT8":
-            text = f"{name} runs on ROCm without Marlin: slower than on NVIDIA"
-            return Support(WEIGHT_ONLY, text)
-        return absent(f"{name} has no ROCm kernel")
-
-    def _intel(self, name: str | None) -> Support:
-        if not self.xpu:
-            return absent(f"{self.engine} does not run on Intel GPUs")
-        build = f"{self.title}'s XPU build"
-        if name in (None, "BF16", "FP16") or is_weight_only_four_bit(name):
-            return Support(NATIVE, build, (f"needs {self.title} built for Intel XPU",))
-        return absent(f"{name} has no kernel in {build}")
-
-
-def _sixteen_bit(name: str | None, current: Capability) -> Support:
-    here = _dot(current)
+def sixteen_bit(name: str | None, current: Capability) -> Support:
+    """BF16, FP16 or FP32 weights on an NVIDIA GPU."""
+    here = dot(current)
     if name == "BF16" and current < (8, 0):
         return Support(
             WEIGHT_ONLY, f"BF16 needs compute capability 8.0, this GPU has {here}",
@@ -190,21 +119,15 @@ def _sixteen_bit(name: str | None, current: Capability) -> Support:
     return Support(NATIVE, f"{name or '16-bit'} is native at compute capability {here}")
 
 
-def _amd_fp8(targets: frozenset[str], gpu: Gpu) -> Support:
+def amd_fp8(targets: frozenset[str], gpu: Gpu) -> Support:
+    """FP8 weights on an AMD GPU."""
     if targets & {"gfx942", "gfx950", "gfx1200", "gfx1201"}:
         return Support(NATIVE, f"FP8 is native on {gpu.gfx_target}")
     return absent(f"FP8 needs gfx942, gfx950 or gfx12, this GPU is {gpu.gfx_target}")
 
 
-def _amd_mxfp4(targets: frozenset[str], gpu: Gpu) -> Support:
-    if "gfx950" in targets:
-        return Support(NATIVE, "MXFP4 is native on gfx950")
-    if "gfx942" in targets:
-        return Support(WEIGHT_ONLY, "MXFP4 is weight-only on gfx942")
-    return absent(f"MXFP4 needs gfx942 or gfx950, this GPU is {gpu.gfx_target}")
-
-
-def _has_fp4(gpu: Gpu) -> bool:
+def has_fp4(gpu: Gpu) -> bool:
+    """Whether a GPU computes FP4; True where that is not known."""
     current = capability(gpu.compute_capability)
     if gpu.vendor == "nvidia":
         return current is None or current >= (10, 0)
@@ -234,7 +157,7 @@ def old_kernels(gpu: Gpu, title: str) -> Drawback | None:
             0.15, f"{title} publishes no packages for Jetson modules; llama.cpp is usual there"
         )
     current = capability(gpu.compute_capability) or (99, 0)
-    here = _dot(current)
+    here = dot(current)
     if current < (7, 5):
         return Drawback(
             0.35, f"current {title} builds have no kernels for compute capability {here}; "
@@ -260,7 +183,7 @@ def gguf_on(gpu: Gpu, engine: str) -> Support:
     current = capability(gpu.compute_capability) if gpu.vendor == "nvidia" else None
     if current is not None and current < _GGUF_MINIMUM:
         return absent(
-            f"{engine} needs compute capability {_dot(_GGUF_MINIMUM)}, this GPU has "
+            f"{engine} needs compute capability {dot(_GGUF_MINIMUM)}, this GPU has "
             f"{gpu.compute_capability}"
         )
     if gpu.vendor in GGUF_BUILDS:
@@ -270,5 +193,6 @@ def gguf_on(gpu: Gpu, engine: str) -> Support:
     return absent(f"{engine} has no build for {gpu.vendor} here")
 
 
-def _dot(version: Capability) -> str:
+def dot(version: Capability) -> str:
+    """(8, 9) -> ``8.9``."""
     return f"{version[0]}.{version[1]}"

@@ -18,6 +18,9 @@ from modelscan.core.units import MIB
 
 Read = Callable[[int, int], bytes]  # (offset, size) -> bytes
 MAX_HEADER_BYTES = 100 * MIB  # the format's own limit
+_MAX_DIGITS = 19  # of a number: 2^63 bytes are more than any disk
+_MAX_DIMENSIONS = 64
+_MAX_VALUES = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ def read_header(read: Read, *, first_bytes: int = 8) -> Header:
 def parse_header(text: bytes) -> Header:
     """The header from its JSON text. Raises BadHeader if it is inconsistent."""
     try:
-        data = json.loads(text)
+        data = json.loads(text, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise BadHeader(f"the safetensors header is not JSON: {error}") from error
     if not isinstance(data, dict):
@@ -88,16 +91,36 @@ def parse_header(text: bytes) -> Header:
     )
 
 
+def _integer(digits: str) -> int:
+    """A number of plausible length: Python needs quadratic time for a long one."""
+    if len(digits) > _MAX_DIGITS:
+        raise BadHeader(f"the safetensors header has a number of {len(digits):,} digits")
+    return int(digits)
+
+
 def _tensor(name: str, entry: Any) -> tuple[Tensor, int]:
     try:
         dtype, shape = entry["dtype"], tuple(entry["shape"])
         start, end = entry["data_offsets"]
         whole = all(type(n) is int and n >= 0 for n in (*shape, start, end))
     except (TypeError, KeyError, ValueError) as error:
-        raise BadHeader(f"the tensor '{name}' has an invalid description: {error!r}") from error
-    if not isinstance(dtype, str) or not whole or end < start:
-        raise BadHeader(f"the tensor '{name}' has an invalid description")
+        problem = f"{error!r}"[:200]
+        raise BadHeader(
+            f"the tensor '{name[:200]}' has an invalid description: {problem}"
+        ) from error
+    if not isinstance(dtype, str) or not whole or end < start or not _plausible(shape):
+        raise BadHeader(f"the tensor '{name[:200]}' has an invalid description")
     return Tensor(name=name, shape=shape, type=dtype, size_bytes=end - start), end
+
+
+def _plausible(shape: tuple[int, ...]) -> bool:
+    """Whether a tensor of this shape can exist."""
+    if len(shape) > _MAX_DIMENSIONS:
+        return False
+    values = 1
+    for length in shape:
+        values *= length
+    return values < _MAX_VALUES
 
 
 def parameters_by_dtype(tensors: Iterable[Tensor]) -> dict[str, int]:

@@ -27,7 +27,7 @@ _FORM = re.compile(r"^(sxm\d?|pcie|nvl|dgxs)$")
 _CUT_FORM = re.compile(r"(sxm\d?|pci|hbm\d?)e?\.{3}$")
 _MEMORY_TYPE = re.compile(r"^(hbm\d?e?|gddr\d\w?)$")
 _WATTS = re.compile(r"^\d+(\.\d+)?w$")  # variants of one laptop chip
-_SIZE = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)\s*(gib|gb|g)(?![\w.])")
+_SIZE = re.compile(r"(?<![\w.])(\d{1,9}(?:\.\d{1,9})?)\s*(gib|gb|g|mib|mb)(?![\w.])")
 _PREFIXED = re.compile(r"^(rtx|gtx|rx|gt)(\d{3,4}\w*)$")
 _SUFFIXED = re.compile(r"^(\d{3,4})(ti|super|xtx|xt|gre)(ti|super)?$")
 _MAC = re.compile(r"(?<!\w)(macbook( pro| air)?|mac (mini|studio|pro)|imac)(?!\w)")
@@ -65,7 +65,7 @@ def parse_name(text: str) -> Name:
     return Name(
         core=" ".join(word for word in words if not _set_aside(word)),
         soft=frozenset(words) & _SOFT,
-        memory_gib=float(size.group(1)) if size else None,
+        memory_gib=_gib(size) if size else None,
         form=_first(_FORM, words),
         memory_type=_first(_MEMORY_TYPE, words),
         mobile=not _MOBILE.isdisjoint(words),
@@ -102,6 +102,11 @@ def _is_size(match: re.Match[str]) -> bool:
     """True for ``24g``; False for ``580g`` (a card's name) and ``0gb``."""
     amount = float(match.group(1))
     return amount > 0 and (match.group(2) != "g" or amount <= 288)
+
+
+def _gib(match: re.Match[str]) -> float:
+    amount = float(match.group(1))
+    return amount / 1024 if match.group(2).startswith("m") else amount
 
 
 def _set_aside(word: str) -> bool:

@@ -64,12 +64,13 @@ class ProbeHost:
             return None
 
     def read_int(self, name: str) -> int | None:
-        """The integer in a small text file (decimal or 0x…), or None."""
+        """The number in a small text file (decimal or 0x…, below 2^62), or None."""
         text = (self.read(name, 64) or "").strip()
         try:
-            return int(text, 0)
+            value = int(text, 0)
         except ValueError:
             return None
+        return value if 0 <= value < 1 << 62 else None
 
     def glob(self, pattern: str) -> list[Path]:
         """Matching paths below the root, sorted."""

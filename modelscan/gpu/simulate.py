@@ -27,6 +27,7 @@ from modelscan.gpu.unified import (
 )
 
 MAX_DEVICES = 256
+_SOLD_AS = 0.08  # a name's size and the table's differ less than this (B200: 180 and 192 GB)
 _COUNT = re.compile(r"^\s*(\d{1,3})\s*(?:[x×*]\s*|\s+)(?=\S)", re.IGNORECASE)
 _COUNT_AFTER = re.compile(r"(\s*)[x×*]\s*(\d{1,3})\s*$", re.IGNORECASE)
 _BARE_SIZE = re.compile(r"^\d+(\.\d+)?\s*(gib|gb|g|mib|mb|m|tib|tb|t)$", re.IGNORECASE)
@@ -170,7 +171,7 @@ def _device(item: Item) -> tuple[Gpu, GpuFacts | None, tuple[Problem, ...]]:
     total, free, shared = _memory(item, facts)
     gpu = Gpu(
         index=0, name=_driver_name(facts), vendor=facts.vendor, memory_bytes=total, free_bytes=free,
-        source="simulated", used_bytes=0, reserved_bytes=facts.reserved_bytes,
+        source="simulated", used_bytes=0, reserved_bytes=_reserved(facts, total, free),
         compute_capability=facts.compute_capability, gfx_target=facts.gfx_target,
         memory_bandwidth_bytes_per_s=facts.memory_bandwidth_bytes_per_s,
         unified_memory=facts.unified_memory, shared_bytes=shared,
@@ -195,13 +196,42 @@ def _memory(item: Item, facts: GpuFacts) -> tuple[int | None, int | None, int | 
         else:
             usable = total_memory
         return usable, min(usable, max(0, total_memory - IDLE_SYSTEM_BYTES)), None
+    reported = facts.reported_bytes or facts.memory_bytes
+    if item.size_bytes is None or _is_sold_as(item.size_bytes, facts):
+        total = reported
+    else:
+        total = item.size_bytes
+    reserved = facts.reserved_bytes or 0
+    if total is None or reported is None or total >= reported:
+        return total, None if total is None else total - reserved, None
+    return total, total - _kept(total, reported, reserved), None
+
+
+def _reserved(facts: GpuFacts, total: int | None, free: int | None) -> int | None:
+    """What the driver keeps of ``total`` on an idle card; None if that is not known."""
+    if facts.unified_memory or facts.reserved_bytes is None or total is None or free is None:
+        return facts.reserved_bytes
+    return total - free
+
+
+def _is_sold_as(size_bytes: int, facts: GpuFacts) -> bool:
+    """Whether this is the size a card is sold with (24 GB), not one that a driver or CUDA states
+    (23.52 GiB): whole GiB, and not below what the driver reports.
+    """
     nominal = facts.memory_bytes
-    other_size = item.size_bytes is not None and (
-        nominal is None or abs(item.size_bytes / nominal - 1) > 0.08
-    )
-    total = item.size_bytes if other_size else facts.reported_bytes or nominal
-    free = None if total is None else total - (facts.reserved_bytes or 0)
-    return total, free, None
+    if nominal is None or abs(size_bytes / nominal - 1) > _SOLD_AS:
+        return False
+    shown = facts.reported_bytes or nominal
+    return size_bytes == nominal or (size_bytes % GIB == 0 and size_bytes > shown - GIB // 2)
+
+
+def _kept(total: int, reported: int, reserved: int) -> int:
+    """What the driver keeps of a stated size that is less than the card reports. CUDA's own total
+    (23.52 GiB of an RTX 4090) is without it.
+    """
+    if total <= reported - reserved + reserved // 8:
+        return 0
+    return reserved
 
 
 def _whole(item: Item, facts: GpuFacts) -> int:

@@ -19,7 +19,7 @@ _ALL = ("llama.cpp", "vllm", "sglang", "ollama")
 def backends_for(gpu: Gpu) -> tuple[str, ...]:
     """The engines for a vendor and generation; an unknown generation counts as supported.
 
-    Sources: vLLM's and SGLang's installation pages (compute capability 7.0 and 7.5 upward, ROCm
+    Sources: vLLM's and SGLang's installation pages (compute capability 7.5 upward, ROCm
     targets, XPU), llama.cpp's CUDA, HIP, SYCL and Metal back ends, Ollama's GPU page (5.0 upward).
     """
     if gpu.vendor == "nvidia":
@@ -60,9 +60,7 @@ def _nvidia(capability: str | None) -> tuple[str, ...]:
     )
     if cc < (5, 0):
         return ()
-    if cc < (7, 0):
-        return ("llama.cpp", "ollama")
-    return _ALL if cc >= (7, 5) else ("llama.cpp", "vllm", "ollama")
+    return _ALL if cc >= (7, 5) else ("llama.cpp", "ollama")
 
 
 def _amd(gfx: str | None) -> tuple[str, ...]:

@@ -52,7 +52,8 @@ def default_unified_memory(name: str) -> int:
     """The memory size to simulate if only the chip is named: its most common smaller
     configuration.
     """
-    sizes = {"Ultra": 64, "Max": 36, "Pro": 24, "8060S": 64, "8050S": 32}
+    sizes = {"Ultra": 64, "Max": 36, "Pro": 24, "8060S": 64, "8050S": 32,
+             "N1X": 32}  # fmt: skip
     for word, gib in sizes.items():
         if name.endswith(word):
             return gib * GIB

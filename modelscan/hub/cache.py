@@ -8,13 +8,17 @@ Layout (huggingface_hub's documentation): ``models--ORG--NAME/refs/REVISION`` co
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from modelscan.core.json_reader import json_value
+from modelscan.core.model import WeightFile
 from modelscan.core.reference import Kind, Reference
 from modelscan.formats.files import Role, describe, parts
 from modelscan.state.config import Config
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def cache_dir(environ: Mapping[str, str] | None = None) -> Path:
@@ -35,6 +39,35 @@ def folder(source: str, repo: str, revision: str, config: Config) -> Path:
     if source == "modelscope":
         return config.paths.models_dir / "modelscope" / repo / revision
     return cache_dir() / f"models--{repo.replace('/', '--')}" / "snapshots" / revision
+
+
+def snapshot_folder(reference: Reference, environ: Mapping[str, str] | None = None) -> Path | None:
+    """The folder of a repository's snapshot in the Hugging Face cache, complete or not; None
+    without one. Without a revision: that of ``main``, else the newest.
+    """
+    root = cache_dir(environ) / ("models--" + reference.value.replace("/", "--"))
+    revision = reference.revision or "main"
+    pointer = root / "refs" / revision
+    commit = pointer.read_text().strip() if pointer.is_file() else revision
+    folder = root / "snapshots" / commit
+    if folder.is_dir() or reference.revision:
+        return folder if folder.is_dir() else None
+    every = [one for one in (root / "snapshots").glob("*") if one.is_dir()]
+    return max(every, key=lambda one: one.stat().st_mtime, default=None)
+
+
+def files_in(folder: Path) -> tuple[WeightFile, ...]:
+    """The files of a snapshot that are whole links. A blob of the hub's large-file store has its
+    SHA-256 as its name.
+    """
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            name = path.resolve().name
+            sha256 = name if path.is_symlink() and _SHA256.fullmatch(name) else None
+            size = path.stat().st_size
+            found.append(WeightFile(path.relative_to(folder).as_posix(), size, sha256))
+    return tuple(found)
 
 
 def snapshot(reference: Reference, environ: Mapping[str, str] | None = None) -> Path | None:

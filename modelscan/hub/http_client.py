@@ -58,13 +58,14 @@ class AnswerCache:
 
 
 def http_client(
-    config: Config, *, ca_file: str | None = None, within_s: float | None = None
+    config: Config, *, ca_file: str | None = None, source: str = "", within_s: float | None = None
 ) -> HttpClient:
     """The HTTP client for these settings; its cache is in the catalog's cache folder.
 
-    ``ca_file`` (PEM) replaces the default certificate authorities. ``within_s``: requests that may
-    be left out take at most this long and are sent once. Raises UsageError if ``http_timeout_s`` is
-    out of range.
+    ``ca_file`` (PEM) replaces the default certificate authorities; ``source`` is the hub that it is
+    for, which may be the only one without requests. ``within_s``: requests that may be left out
+    take at most this long and are sent once. Raises UsageError if ``http_timeout_s`` is out of
+    range.
     """
     timeout_s = config.http_timeout_s
     if not 0 < timeout_s <= MAX_TIMEOUT_S:
@@ -76,4 +77,6 @@ def http_client(
     pauses_s: tuple[float, ...] = _PAUSES_S
     if within_s is not None:
         timeout_s, pauses_s = min(timeout_s, within_s), ()
-    return HttpClient(HttpSettings(timeout_s, config.offline, ca_file, pauses_s, cache))
+    because = config.offline_because(source)
+    settings = HttpSettings(timeout_s, because is not None, ca_file, pauses_s, cache)
+    return HttpClient(settings._replace(offline_because=because) if because else settings)

@@ -79,6 +79,11 @@ class RemoteFile:
         return block[:size]
 
 
+def _hf_only(config: Config) -> HttpClient | None:
+    """A client of its own for Hugging Face where only that hub gets no requests."""
+    return http_client(config, source="huggingface") if config.hf_offline else None
+
+
 class Hub:
     """Both hubs behind one interface; the reference determines which one is used."""
 
@@ -90,9 +95,11 @@ class Hub:
         modelscope_endpoint: str,
         hf_token: str | None = None,
         modelscope_token: str | None = None,
+        hf_http: HttpClient | None = None,
     ) -> None:
         self.http = http
-        self.huggingface = HuggingFace(http, hf_endpoint.rstrip("/"), hf_token)
+        self.hf_http = hf_http or http
+        self.huggingface = HuggingFace(self.hf_http, hf_endpoint.rstrip("/"), hf_token)
         self.modelscope = ModelScope(http, modelscope_endpoint.rstrip("/"), modelscope_token)
 
     @classmethod
@@ -104,6 +111,7 @@ class Hub:
             modelscope_endpoint=config.modelscope_endpoint,
             hf_token=_secret(config.hf_token),
             modelscope_token=_secret(config.modelscope_token),
+            hf_http=_hf_only(config) if http is None else None,
         )
 
     def __enter__(self) -> Hub:
@@ -111,6 +119,7 @@ class Hub:
 
     def __exit__(self, *_: object) -> None:
         self.http.close()
+        self.hf_http.close()
 
     def repo_info(self, ref: Reference, *, files: bool = True) -> RepoInfo:
         """The facts of one repository. ``files`` False saves ModelScope's second request."""
@@ -142,14 +151,16 @@ class Hub:
         """Read ``length`` bytes of a file from byte ``start``; fewer at its end."""
         url = self.file_url(ref, path)
         try:
-            return self.http.get_range(url, start, length, headers=self._headers(ref))
+            return self._http(ref).get_range(url, start, length, headers=self._headers(ref))
         except HttpError as error:
             raise self._explain(ref, error) from error
 
     def stream(self, ref: Reference, path: str, start: int) -> Iterator[bytes]:
         """Yield a file's bytes from byte ``start`` to its end, as they arrive."""
         try:
-            yield from self.http.stream(self.file_url(ref, path), start, headers=self._headers(ref))
+            yield from self._http(ref).stream(
+                self.file_url(ref, path), start, headers=self._headers(ref)
+            )
         except HttpError as error:
             raise self._explain(ref, error) from error
 
@@ -161,7 +172,7 @@ class Hub:
         """The content of a small file. Raises HttpError above ``max_bytes``."""
         url = self.file_url(ref, path)
         try:
-            return self.http.get(url, headers=self._headers(ref), max_bytes=max_bytes).body
+            return self._http(ref).get(url, headers=self._headers(ref), max_bytes=max_bytes).body
         except HttpError as error:
             raise self._explain(ref, error) from error
 
@@ -181,6 +192,9 @@ class Hub:
 
     def _headers(self, ref: Reference) -> dict[str, str]:
         return self.modelscope.legacy_headers if _on_modelscope(ref) else self.huggingface.headers
+
+    def _http(self, ref: Reference) -> HttpClient:
+        return self.http if _on_modelscope(ref) else self.hf_http
 
     def _explain(self, ref: Reference, error: HttpError) -> Exception:
         hub = self.modelscope if _on_modelscope(ref) else self.huggingface

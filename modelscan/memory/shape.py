@@ -13,6 +13,7 @@ from modelscan.memory import weights as safetensors_weights
 from modelscan.memory import weights_gguf
 from modelscan.memory.architecture import from_gguf as architecture_gguf
 from modelscan.memory.architecture import gguf_rules as llamacpp_archs
+from modelscan.memory.architecture.checkpoint import stored_quantization
 from modelscan.memory.architecture.config_keys import unread_note
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
 from modelscan.memory.architecture.tensor_layout import gguf_name
@@ -67,6 +68,9 @@ def from_config(
         quantization, quant, hf_quant_config, architecture.dtype, config.get("expert_dtype")
     )
     if form.own:
+        stored = stored_quantization(quant, hf_quant_config)
+        checkpoint = replace(architecture.checkpoint, quantization=stored)
+        architecture = replace(architecture, checkpoint=checkpoint)
         stated = stated_cache(quant, hf_quant_config)
         architecture = replace(architecture, extra={**architecture.extra, **stated})
     if weight_bytes is None and safetensors is None:  # otherwise the files' size is exact
@@ -108,7 +112,9 @@ def _projected(
     weights = replace(weights, basis=basis)
     spread = dynamic_range(quantization) if not weight_bytes else None
     if spread:
-        low, high = (round(share * weights.total_bytes) for share in spread)
+        low, middle, high = (round(share * weights.total_bytes) for share in spread)
+        tensors = _rescaled(tensors, middle / max(1, weights.total_bytes))
+        weights = weights_gguf.from_tensors(tensors, converted)
         weights = replace(weights, basis="range", low_bytes=low, high_bytes=high)
         note = f"{quantization} chooses a type per tensor: the exact size is in the file only"
         converted = replace(converted, notes=(*converted.notes, note))

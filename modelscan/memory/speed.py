@@ -1,10 +1,11 @@
 """Decode and prefill speed of one request, from bytes read per token, bandwidth and compute.
 
 decode time per token = sum over devices of active bytes x inverse efficiency / bandwidth, plus a
-launch cost per layer, plus the all-reduce time of tensor parallelism. The coefficients are
-least-squares fits over published llama.cpp and Ollama runs (``benchmarks/bench_speed.py --fit``
-computes them and their error on cards left out of the fit). ``basis`` states if an engine has no
-such rows.
+launch cost per layer, plus the all-reduce time of tensor parallelism. prefill time per token = 2
+operations per active weight at the device's rate, plus attention over the filled context at its
+own rate, plus the sums that tensor parallelism exchanges. The coefficients are least-squares fits
+over published runs (``benchmarks/bench_speed.py --fit`` computes them and their error on cards
+left out of the fit). ``basis`` states if an engine has no such rows.
 """
 
 from __future__ import annotations
@@ -25,14 +26,19 @@ _CACHE_BYTES = {"f32": 4.0, "q8_0": 1.0625, "q5_1": 0.75, "q5_0": 0.6875, "q4_1"
 _WIDE_BITS = 8.0  # formats of at least this many bits a weight stream without unpacking
 _HOST_BANDWIDTH = 50_000_000_000  # two channels of DDR4-3200, assumed if not measured
 _ALLREDUCES_PER_LAYER = 2
-_ALLREDUCE_NVLINK_S, _ALLREDUCE_PCIE_S = 12e-6, 40e-6  # small messages, ring of 2 to 8 GPUs
+# A small message: constant over NVLink; over PCIe a ring of 2 (n - 1) steps (four RTX 3090: 42 us).
+_ALLREDUCE_NVLINK_S, _ALLREDUCE_PCIE_STEP_S = 12e-6, 7e-6
+# Large ones, bytes per second: PCIe without peer access goes through host memory (four RTX 3090).
+_LINK_NVLINK, _LINK_PCIE = 200e9, 3.5e9
+_PIPELINED = 0.35  # llama.cpp overlaps batches on several NVIDIA cards: 1.6 times one of four
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The work of one token on one device: ``read_bytes`` of weights and cache, and its layers."""
+    """The work of one token on one device: bytes read of weights and cache, and its layers."""
 
     read_bytes: float
+    cache_bytes: float
     layers: float
     expert_layers: float
     bandwidth_bytes_per_s: float
@@ -57,15 +63,16 @@ def speed(
     wide = _bits(shape) >= _WIDE_BITS
     seconds = sum(_seconds(load, wide) for load in loads)
     if estimate.tensor_parallel > 1:
-        seconds += _all_reduce_s(shape.architecture, inventory)
+        seconds += _all_reduce_s(shape.architecture, inventory, estimate.tensor_parallel)
     if seconds <= 0:
         return None
     slowest = max(loads, key=lambda load: _seconds(load, wide))
     rate, spread = 1 / seconds, slowest.coefficients.spread
+    slower = slowest.coefficients.slower or spread
     return Speed(
         decode_tokens_per_s=_rounded(rate),
         prefill_tokens_per_s=_prefill(shape, inventory, estimate, batching),
-        low=_rounded(rate / (1 + spread)),
+        low=_rounded(rate / (1 + slower)),
         high=_rounded(rate * (1 + spread)),
         basis=_basis(loads, estimate),
     )
@@ -91,6 +98,7 @@ def _loads(
         share = reads.share(device)
         yield Load(
             reads.active(device),
+            reads.cached(device),
             layers * share,
             sparse * share,
             bandwidth,
@@ -117,9 +125,12 @@ class _Reads:
         return min(1.0, device.parts.weights_bytes * self.ranks / total)
 
     def active(self, device: DeviceEstimate) -> float:
-        """Bytes read on a device: cache and active weights in proportion to its weights."""
-        share = self.share(device)
-        return (self.active_bytes + self.cache_bytes) * share / self.ranks
+        """Bytes of active weights read on a device, in proportion to its weights."""
+        return self.active_bytes * self.share(device) / self.ranks
+
+    def cached(self, device: DeviceEstimate) -> float:
+        """Bytes of the cache read on a device."""
+        return self.cache_bytes * self.share(device) / self.ranks
 
     def host_active(self, device: DeviceEstimate) -> float:
         """Bytes read on the host: no embedding table, and experts by their active share."""
@@ -213,20 +224,40 @@ def _host_load(
         return None
     share = min(1.0, read / max(1.0, reads.active_bytes))
     bandwidth = host.memory_bandwidth_bytes_per_s or _HOST_BANDWIDTH
-    return Load(read, layers[0] * share, layers[1] * share, bandwidth, speed_table.for_host(host))
+    coefficients = speed_table.for_host(host)
+    return Load(read, 0.0, layers[0] * share, layers[1] * share, bandwidth, coefficients)
 
 
 def _seconds(load: Load, wide: bool) -> float:
     inverse = load.coefficients.wide if wide else load.coefficients.packed
-    streaming = load.read_bytes * inverse / load.bandwidth_bytes_per_s
+    of_cache = load.coefficients.cache or inverse
+    streamed = load.read_bytes * inverse + load.cache_bytes * of_cache
+    streaming = streamed / load.bandwidth_bytes_per_s
     launching = load.layers * load.coefficients.layer_s
     return streaming + launching + load.expert_layers * load.coefficients.expert_layer_s
 
 
-def _all_reduce_s(architecture: Architecture, inventory: Inventory) -> float:
-    fast = any(link.kind in ("nvlink", "xgmi") for link in inventory.links)
-    each = _ALLREDUCE_NVLINK_S if fast else _ALLREDUCE_PCIE_S
+def _fast_links(inventory: Inventory) -> bool:
+    """NVLink or xGMI: as detected; of named cards, what modules with HBM have."""
+    if inventory.links:
+        return any(link.kind in ("nvlink", "xgmi") for link in inventory.links)
+    return all(speed_table.is_module(gpu) for gpu in inventory.gpus)
+
+
+def _all_reduce_s(architecture: Architecture, inventory: Inventory, ranks: int) -> float:
+    slow = 2 * (ranks - 1) * _ALLREDUCE_PCIE_STEP_S
+    each = _ALLREDUCE_NVLINK_S if _fast_links(inventory) else slow
     return len(architecture.layers) * _ALLREDUCES_PER_LAYER * each
+
+
+def _exchanged_s(architecture: Architecture, inventory: Inventory, ranks: int) -> float:
+    """Seconds per prompt token of the sums that tensor-parallel GPUs exchange, in 16 bits."""
+    if ranks < 2:
+        return 0.0
+    share = 2 * (ranks - 1) / ranks
+    sums = len(architecture.layers) * _ALLREDUCES_PER_LAYER * share
+    link = _LINK_NVLINK if _fast_links(inventory) else _LINK_PCIE
+    return sums * architecture.hidden * 2 / link
 
 
 def _bits(shape: ModelShape) -> float:
@@ -235,10 +266,21 @@ def _bits(shape: ModelShape) -> float:
     return 8.0 * shape.weights.total_bytes / parameters if parameters else 16.0
 
 
+def _attention_operations(architecture: Architecture, tokens: int) -> float:
+    """Operations of one token over ``tokens`` of context: QK and PV, 4 per head and value."""
+    return float(
+        sum(
+            4 * count * layer.heads * layer.key_length * min(tokens, layer.window_tokens or tokens)
+            for layer, count in architecture.layer_counts
+            if layer.attention not in (Attention.LINEAR, Attention.SSM, Attention.NONE)
+        )
+    )
+
+
 def _prefill(
     shape: ModelShape, inventory: Inventory, estimate: Estimate, batching: bool
 ) -> float | None:
-    """Prompt tokens per second: 2 operations per active weight at the device's compute rate."""
+    """Prompt tokens per second with half of the context filled."""
     weights = shape.weights
     if not weights.parameters or not weights.total_bytes or _host_works(estimate):
         return None
@@ -249,7 +291,21 @@ def _prefill(
     measurable = [rate for rate in rates if rate]
     if not measurable or len(measurable) < len(rates) or active <= 0:
         return None
-    return _rounded(min(measurable) * max(1, estimate.tensor_parallel) ** 0.85 / (2 * active))
+    ranks = max(1, estimate.tensor_parallel)
+    parallel = ranks * (_overlap(used) if not batching else 1.0)
+    attention = min(speed_table.attention_tflops(gpu, batching=batching) or 0 for gpu in used)
+    seconds = 2 * active / (min(measurable) * parallel)
+    seconds += _exchanged_s(shape.architecture, inventory, ranks)
+    if attention:
+        filled = _attention_operations(shape.architecture, max(1, estimate.context_tokens // 2))
+        seconds += filled / (attention * 1e12 * parallel)
+    return _rounded(1 / seconds)
+
+
+def _overlap(gpus: list[Gpu]) -> float:
+    """How much faster than one card several are that work on batches in turn."""
+    nvidia = all(gpu.vendor == "nvidia" for gpu in gpus)
+    return len(gpus) ** _PIPELINED if nvidia else 1.0
 
 
 def _host_works(estimate: Estimate) -> bool:

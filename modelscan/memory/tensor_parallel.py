@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from modelscan.core.architecture import Architecture, Attention
+from modelscan.memory.quantized_split import whole_blocks, whole_groups
+from modelscan.memory.split_rules import EVERYTHING_DIVIDED, SplitRules, dense_widths
 
 _VOCABULARY_PAD = 64  # both engines pad the embedding to a multiple of this
-_BLOCK_QUANTIZATION = 128  # FP8 blocks are 128 x 128: a rank's share must be whole blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +51,27 @@ def layer_split_reason(architecture: Architecture, gpu_count: int) -> str | None
     return f"{layers} layers cannot be spread over {gpu_count} GPUs"
 
 
-def reject_reason(architecture: Architecture, degree: int) -> str | None:
+def reject_reason(
+    architecture: Architecture, degree: int, rules: SplitRules = EVERYTHING_DIVIDED
+) -> str | None:
     """Why the tensor-parallel ``degree`` is not possible; None if it is possible."""
     if degree <= 1:
         return None
     for rule in _RULES:
-        reason = rule(architecture, degree)
+        reason = rule(architecture, degree, rules)
         if reason:
             return reason
     return None
 
 
-def _heads(architecture: Architecture, degree: int) -> str | None:
+def _heads(architecture: Architecture, degree: int, rules: SplitRules) -> str | None:
     for heads in sorted({layer.heads for layer in architecture.layers if layer.heads}):
         if heads % degree:
             return f"{heads} attention heads do not divide by {degree}"
     return None
 
 
-def _kv_heads(architecture: Architecture, degree: int) -> str | None:
+def _kv_heads(architecture: Architecture, degree: int, rules: SplitRules) -> str | None:
     grouped = {
         layer.kv_heads
         for layer in architecture.layers
@@ -80,7 +83,7 @@ def _kv_heads(architecture: Architecture, degree: int) -> str | None:
     return None
 
 
-def _states(architecture: Architecture, degree: int) -> str | None:
+def _states(architecture: Architecture, degree: int, rules: SplitRules) -> str | None:
     for layer in architecture.layers:
         state = layer.state
         heads = state.heads if state else None
@@ -89,43 +92,31 @@ def _states(architecture: Architecture, degree: int) -> str | None:
     return None
 
 
-def _vocabulary(architecture: Architecture, degree: int) -> str | None:
+def _vocabulary(architecture: Architecture, degree: int, rules: SplitRules) -> str | None:
     padded = -(-architecture.vocabulary // _VOCABULARY_PAD) * _VOCABULARY_PAD
     if padded % degree:
         return f"a vocabulary of {padded} (padded) does not divide by {degree}"
     return None
 
 
-def _feed_forward(architecture: Architecture, degree: int) -> str | None:
-    widths = {layer.feed_forward for layer in architecture.layers if layer.feed_forward}
+def _feed_forward(architecture: Architecture, degree: int, rules: SplitRules) -> str | None:
+    widths = dense_widths(architecture)
     experts = architecture.experts
-    if experts:
-        widths.add(experts.width)
+    if experts and not rules.whole_experts:
+        widths = widths | {experts.width}
     for width in sorted(widths):
         if width % degree:
             return f"a feed-forward width of {width} does not divide by {degree}"
-    return _blocks(architecture, degree, widths)
-
-
-def _blocks(architecture: Architecture, degree: int, widths: set[int]) -> str | None:
-    if not architecture.extra.get("weight_block_size"):
-        return None
-    for width in sorted(widths):
-        if (width // degree) % _BLOCK_QUANTIZATION:
-            return (
-                f"{width} / {degree} = {width // degree} is no multiple of the "
-                f"quantization's {_BLOCK_QUANTIZATION}-wide blocks"
-            )
     return None
 
 
-def _vision(architecture: Architecture, degree: int) -> str | None:
+def _vision(architecture: Architecture, degree: int, rules: SplitRules) -> str | None:
     heads = architecture.vision_heads
-    if heads and heads % degree:
+    if heads and heads % degree and not rules.whole_vision:
         return f"{heads} vision heads do not divide by {degree}"
     return None
 
 
-_RULES: tuple[Callable[[Architecture, int], str | None], ...] = (
-    _heads, _kv_heads, _states, _vocabulary, _feed_forward, _vision,
+_RULES: tuple[Callable[[Architecture, int, SplitRules], str | None], ...] = (
+    _heads, _kv_heads, _states, _vocabulary, _feed_forward, whole_blocks, whole_groups, _vision,
 )  # fmt: skip

@@ -9,6 +9,7 @@ OUTPUT = "output.weight"
 # Stored with the token embedding in host memory (LLM_TENSOR_LAYER_INPUT in src/llama-arch.cpp).
 INPUT_TENSORS = (EMBEDDING, "position_embd.weight", "token_types.weight", "token_embd_norm",
                  "per_layer_token_embd.weight")  # fmt: skip
+_BLOCK_DIGITS = 6  # a longer number is no block of any model
 
 
 def layer_of(name: str) -> int | None:
@@ -16,7 +17,8 @@ def layer_of(name: str) -> int | None:
     if not name.startswith("blk."):
         return None
     number = name[4:].partition(".")[0]
-    return int(number) if number.isdecimal() else None
+    plausible = number.isascii() and number.isdecimal() and len(number) <= _BLOCK_DIGITS
+    return int(number) if plausible else None
 
 
 def is_expert(name: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import NotDeployableError, UsageError
+from modelscan.engines.version_tables import listed_anywhere
 from modelscan.formats.files import is_projector
 from modelscan.formats.quantization import canonical, label
 from modelscan.formats.quantization_config import quantization_method
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.model import Model, Variant
 
+PACKAGED = "configs"  # the source of configs that are not the repository's own file
 COUNTED = ("user", "huggingface", "modelscope", "llmfit")  # sources of parameters
 
 
@@ -38,14 +40,15 @@ def _text_shape(
 ) -> ModelShape:
     if model.architecture is not None:
         try:
-            config = _config_for(model.architecture, variant)
+            own = own_config(model)
+            config = _config_for(own, variant)
             shape = from_config(
                 config,
                 quantization=label(variant.quantization),
                 weight_bytes=variant.weight_bytes,
                 parameters=model.parameters if _counted(model) else None,
                 format=variant.format,
-                architecture=read() if read and config is model.architecture else None,
+                architecture=read() if read and config is own else None,
             )
             return _with_context(shape, model.limits.context_tokens)
         except UsageError:
@@ -63,6 +66,20 @@ def _text_shape(
         quantization=label(variant.quantization),
         weight_bytes=variant.weight_bytes,
     )
+
+
+def own_config(model: Model) -> Mapping[str, Any]:
+    """The catalog's config; without class names that are not the model's own.
+
+    Packages of configs abbreviate some: one that no engine lists is not the repository's.
+    """
+    config = model.architecture or {}
+    origin = model.provenance.get("architecture")
+    classes = config.get("architectures")
+    packaged = origin is not None and origin.source == PACKAGED
+    if not packaged or not isinstance(classes, (list, tuple)) or listed_anywhere(tuple(classes)):
+        return config
+    return {key: value for key, value in config.items() if key != "architectures"}
 
 
 def _counted(model: Model) -> bool:

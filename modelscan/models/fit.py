@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from modelscan.catalog.answers import LeftOutReason
+from modelscan.catalog.search.lookup import load_model
 from modelscan.core.errors import ModelscanError
 from modelscan.core.fit import Fit
 from modelscan.core.verdict import Verdict
@@ -77,13 +80,31 @@ def _refused(refusal: Refusal, command: str | None, inventory: Inventory) -> Fit
     )  # fmt: skip
 
 
+_LEFT_OUT = {
+    Verdict.DOES_NOT_FIT: LeftOutReason.TOO_LARGE,
+    Verdict.NOT_SUPPORTED: LeftOutReason.NO_ENGINE,
+    Verdict.UNKNOWN: LeftOutReason.NOTHING_KNOWN,
+}
+
+
 def fitting(
-    index: Index, rows: Iterable[Row], machine: Machine, config: Config
+    index: Index,
+    rows: Iterable[Row],
+    machine: Machine,
+    config: Config,
+    left_out: Counter[LeftOutReason] | None = None,
 ) -> Iterator[tuple[Row, Fit]]:
-    """The rows that ``plan`` finds an option for, in their order."""
+    """The rows that ``plan`` finds an option for, in their order.
+
+    ``left_out`` receives the number of the others, by reason.
+    """
+    counts = Counter() if left_out is None else left_out
     for row in rows:
         if not row.variants:  # no weights to plan
+            counts[LeftOutReason.NOTHING_KNOWN] += 1
             continue
-        fit = fit_of(index.model(row.row), machine, config, brief=True)
+        fit = fit_of(load_model(index, row.row), machine, config, brief=True)
         if fit.verdict is Verdict.FITS:
             yield row, fit
+        else:
+            counts[_LEFT_OUT[fit.verdict]] += 1

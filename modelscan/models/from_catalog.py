@@ -12,7 +12,7 @@ from modelscan.formats.gguf_naming import labels_four_bit_floats
 from modelscan.formats.quantization import bits_per_weight, canonical, means
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.from_config import from_config as architecture_from_config
-from modelscan.models.catalog_shape import shape_of, stated_quantization
+from modelscan.models.catalog_shape import own_config, shape_of, stated_quantization
 from modelscan.models.expected_variants import FOUR_BIT_FLOATS, unconfirmed, with_expected
 from modelscan.models.quantization_quality import quality
 
@@ -37,9 +37,11 @@ _PUBLISHERS = (
 
 def from_name(text: str, config: Config, workload: Workload) -> ResolvedModel:
     """Resolve a catalog name. Raises UsageError (exit 2) for unknown or ambiguous ones."""
-    from modelscan.catalog.search.lookup import find_model
+    from modelscan.catalog.search.lookup import find_noted
 
-    return from_model(find_model(text, config.paths), config, workload, ask=True)
+    model, notes = find_noted(text, config.paths)
+    resolved = from_model(model, config, workload, ask=True)
+    return replace(resolved, warnings=(*resolved.warnings, *notes)) if notes else resolved
 
 
 def from_model(
@@ -80,7 +82,7 @@ def from_model(
         for v in chosen
         if v.weight_bytes or model.parameters or v.parameters or model.architecture
     ]
-    read = functools.cache(lambda: architecture_from_config(model.architecture or {}))
+    read = functools.cache(lambda: architecture_from_config(own_config(model)))
     return ResolvedModel(
         id=model.id,
         name=model.name,

@@ -12,9 +12,11 @@ from modelscan.core.json_reader import json_value
 from modelscan.core.model import Variant, WeightFile
 from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.engines.registry import engine
+from modelscan.engines.support_rules import SPEECH
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import NAMES, canonical, quantization
 from modelscan.formats.quantization import label as quantization_label
+from modelscan.memory.architecture.encoder_decoder import is_encoder_decoder
 from modelscan.memory.shape import from_config
 from modelscan.models.local_files import safetensors_files
 from modelscan.models.quantization_quality import quality
@@ -107,7 +109,11 @@ def label(shape: ModelShape) -> str | None:
 
 
 def config_task(config: Mapping[str, Any], architecture: Architecture, folder: Path | None) -> str:
-    """chat, embedding or rerank: from the class and from sentence-transformers' files."""
+    """chat, embedding, rerank or speech_to_text: from the class and from sentence-transformers'
+    files.
+    """
+    if is_encoder_decoder(config):
+        return SPEECH
     classes = " ".join(str(name) for name in config.get("architectures") or ())
     if "ForSequenceClassification" in classes or "Reranker" in classes:
         return "rerank"

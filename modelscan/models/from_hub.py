@@ -39,12 +39,13 @@ def from_hub(
     quantization. Raises OfflineError if the network is needed and ``--offline`` is set, UsageError
     for a repository without weights.
     """
-    model = _from_cache(reference, config, workload) if cached or config.offline else None
-    if model is not None and (config.offline or _has_quantization(model, workload)):
+    offline = config.offline_because(reference.kind.value)
+    model = _from_cache(reference, config, workload) if cached or offline else None
+    if model is not None and (offline or _has_quantization(model, workload)):
         return model
-    if config.offline:
+    if offline:
         raise OfflineError(
-            f"{reference.value} is not on this machine, and --offline is set",
+            f"{reference.value} is not on this machine, and {offline}",
             hint=f"modelscan plan {_prefix(reference)}{reference.value}",
             details={"repo": reference.value},
         )
@@ -63,7 +64,7 @@ def _from_cache(reference: Reference, config: Config, workload: Workload) -> Res
     from modelscan.models.from_local import from_path
 
     folder = snapshot(reference)
-    if folder is None and config.offline:
+    if folder is None and config.offline_because(reference.kind.value):
         pulled = pulled_before(reference, config)
         folder = pulled.folder if pulled else None
     if folder is None:

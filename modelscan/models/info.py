@@ -16,6 +16,7 @@ from modelscan.core.model import (
     TokenLimits,
     Variant,
 )
+from modelscan.core.reference import parse_reference
 from modelscan.models.fit import fit_of
 from modelscan.models.hub_facts import with_hub_facts
 
@@ -103,22 +104,27 @@ def is_closed(model: Model) -> bool:
     return model.open_weights is False and not model.variants
 
 
-def find_info(text: str, machine: Machine, config: Config) -> tuple[Model, ModelInfo]:
-    """The model that ``text`` names and every fact about it.
+def find_info(
+    text: str, machine: Machine, config: Config
+) -> tuple[Model, ModelInfo, tuple[str, ...]]:
+    """The model that ``text`` names, every fact about it, and notes about how the name was read.
 
     Raises UsageError for an unknown or ambiguous name, and the hub's errors for a repository.
     """
     from modelscan.catalog.alternatives import among
     from modelscan.catalog.hub_model import catalog_or_hub_model
     from modelscan.catalog.index.current import open_index
+    from modelscan.catalog.search.spelled_names import note
 
     index = open_index(config.paths)
     try:
         model = catalog_or_hub_model(index, text, config)
         alternatives = tuple(among(index, model)) if is_closed(model) else ()
+        noted = note(index, parse_reference(text).value, model.id)
     finally:
         index.close()
-    return model, ModelInfo(**_facts_of(model, machine, config), alternatives=alternatives)
+    info = ModelInfo(**_facts_of(model, machine, config), alternatives=alternatives)
+    return model, info, (noted,) if noted else ()
 
 
 def find_comparison(

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from modelscan.catalog.answers import CatalogEntry, SearchAnswer, entry
-from modelscan.catalog.browse import HUBS, check_source, overlay_warnings, search
+from modelscan.catalog.answers import CatalogEntry, LeftOutReason, SearchAnswer, entry, groups
+from modelscan.catalog.browse import (
+    HUBS,
+    check_modalities,
+    check_source,
+    order_of,
+    other_uses,
+    overlay_warnings,
+    search,
+)
 from modelscan.catalog.index.current import open_index
 from modelscan.core.errors import UsageError
 from modelscan.core.fit import Fit
@@ -53,7 +62,10 @@ def find_page(
         return _fitting_page(query, config, machine, progress)
     page = search(query, config)
     models = tuple(_listed(model) for model in page.models)
-    return ModelPage(page.query, page.corrected, page.total, page.offset, models, page.warnings)
+    return ModelPage(
+        page.query, page.corrected, page.total, page.offset, models, page.warnings,
+        page.without_filters, page.order, page.left_out,
+    )  # fmt: skip
 
 
 def _fitting_page(
@@ -70,13 +82,19 @@ def _fitting_page(
     with open_index(config.paths) as index:
         sources = index.sources()
         check_source(sources, query.source)
+        check_modalities(index, query)
         every = find(index, query._replace(limit=None, offset=0))
-        planned = list(fitting(index, announced(every.rows, progress), machine, config))
+        left_out: Counter[LeftOutReason] = Counter()
+        left_out[LeftOutReason.OTHER_TASK] = other_uses(index, query, every.total)
+        rows = announced(every.rows, progress)
+        planned = list(fitting(index, rows, machine, config, left_out))
     end = None if query.limit is None else query.offset + query.limit
     models = tuple(_listed(entry(row), fit) for row, fit in planned[query.offset : end])
     total = len(planned)
     return ModelPage(
-        query.text, every.corrected, total, query.offset, models, overlay_warnings(sources)
+        query.text, every.corrected, total, query.offset, models, overlay_warnings(sources),
+        every.without_filters, order_of(query, [row for row, _ in planned[query.offset : end]]),
+        groups(left_out),
     )  # fmt: skip
 
 

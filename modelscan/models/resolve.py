@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modelscan.core.reference import Kind, parse_reference
+from modelscan.core.errors import UsageError
+from modelscan.core.reference import Kind, Reference, parse_reference
 from modelscan.state.bundled import examples_dir
 
 if TYPE_CHECKING:
@@ -42,6 +44,16 @@ def _resolved(text: str, config: Config, workload: Workload, *, cached: bool) ->
         from modelscan.models.from_local import from_path
 
         return from_path(reference.value, workload)
+    label = reference.quantization
+    if label is not None and workload.quantization is None:
+        workload = replace(workload, quantization=label)
+    model = _load(reference, config, workload, cached=cached)
+    return model if label is None else _only(model, label, reference.value)
+
+
+def _load(
+    reference: Reference, config: Config, workload: Workload, *, cached: bool
+) -> ResolvedModel:
     if reference.kind is Kind.NAME:
         from modelscan.models.from_catalog import from_name
 
@@ -49,6 +61,30 @@ def _resolved(text: str, config: Config, workload: Workload, *, cached: bool) ->
     from modelscan.models.from_hub import from_hub
 
     return from_hub(reference, config, workload, cached=cached)
+
+
+def _only(model: ResolvedModel, label: str, name: str) -> ResolvedModel:
+    """The model with only the weights of the format at the end of the name; those of the named
+    repository, if it has them.
+
+    Raises UsageError (exit 2) if no weights have that format.
+    """
+    from modelscan.formats.quantization import means
+
+    if model.closed or not model.candidates:
+        return model
+    fitting = [c for c in model.candidates
+               if means(label, c.variant.quantization, c.variant.format)]  # fmt: skip
+    own = [c for c in fitting if c.variant.repo.lower() == name.lower()]
+    if fitting:
+        return replace(model, candidates=tuple(own or fitting))
+    labels = sorted({c.variant.quantization for c in model.candidates if c.variant.quantization})
+    raise UsageError(
+        f"{model.id} has no weights in the format {label} that its name asks for: "
+        f"it has {', '.join(labels)}",
+        hint=f"modelscan plan {model.id}",
+        code="unknown_quantization",
+    )
 
 
 def load_deployable(

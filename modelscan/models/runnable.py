@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from modelscan.catalog.answers import CatalogEntry, entry
+from modelscan.catalog.answers import CatalogEntry, LeftOut, LeftOutReason, entry, groups
+from modelscan.catalog.browse import order_of
 from modelscan.catalog.index.current import open_index
 from modelscan.catalog.search.query import Query, search
 from modelscan.core.errors import UsageError
@@ -20,6 +22,7 @@ from modelscan.planner.context import device_label
 from modelscan.planner.describe import most_available
 
 if TYPE_CHECKING:
+    from modelscan.catalog.index.read import Index
     from modelscan.catalog.search.query import Row
     from modelscan.core.machine import Machine
     from modelscan.state.config import Config
@@ -37,13 +40,17 @@ class RunnableModels:
     """Models that ``plan`` has a way to run on the devices ``where``, best first.
 
     ``total`` counts the open models of the task whose smallest weights of four bits and more fit
-    ``available_bytes``; ``models`` are the first of them that have a plan.
+    ``available_bytes``; ``models`` are the first of them that have a plan. ``order``: why they are
+    in this order; ``left_out``: the other open models, in groups (those without an engine are
+    counted up to the last model listed).
     """
 
     total: int
     available_bytes: int
     where: str
     models: tuple[RunnableModel, ...]
+    order: str = ""
+    left_out: tuple[LeftOut, ...] = ()
 
 
 def runnable_models(
@@ -51,10 +58,13 @@ def runnable_models(
     machine: Machine,
     *,
     task: str = "chat",
+    use: str | None = None,
     limit: int | None = 20,
     progress: Callable[[str], None] = ignore,
 ) -> RunnableModels:
     """Open models for ``task`` that run on ``machine``, at most ``limit`` (None: all).
+
+    ``use``: a use case, which has a task and an order of its own.
 
     Models whose weights exceed the devices' memory are left out: they may run with a part in host
     memory, but slowly. ``progress`` receives the id of each model that is planned. Raises
@@ -64,15 +74,32 @@ def runnable_models(
     available_bytes = most_available(inventory)
     with open_index(config.paths) as index:
         _check_task(task, index.tasks())
-        query = Query(
-            open_weights=True, task=task, max_memory_bytes=available_bytes, limit=None
-        )  # fmt: skip
-        page = search(index, query)
-        rows = sorted(page.rows, key=lambda row: (-rank_score(row), row.id))
-        fits = fitting(index, announced(rows, progress), machine, config)
+        asked = Query(open_weights=True, task=None if use else task, use=use, limit=None)
+        page = search(index, asked._replace(max_memory_bytes=available_bytes))
+        rows = page.rows if use else sorted(page.rows, key=lambda r: (-rank_score(r), r.id))
+        left_out = _not_candidates(index, asked, page.total)
+        fits = fitting(index, announced(rows, progress), machine, config, left_out)
         models = tuple(_with_fit(row, fit) for row, fit in itertools.islice(fits, limit))
     where = device_label(inventory.gpus) if inventory.gpus else "the CPU"
-    return RunnableModels(page.total, available_bytes, where, models)
+    order = order_of(asked, [row for row in rows if row.id in {m.id for m in models}])
+    return RunnableModels(
+        page.total, available_bytes, where, models, order if use else _HEURISTIC, groups(left_out)
+    )
+
+
+_HEURISTIC = "by size, release date and downloads: a heuristic, no measured quality"
+
+
+def _not_candidates(index: Index, asked: Query, fitting_memory: int) -> Counter[LeftOutReason]:
+    """The open models of other tasks, and those whose smallest weights exceed the memory."""
+    of_task = search(index, asked._replace(limit=1)).total
+    sized = search(index, asked._replace(limit=1, max_memory_bytes=1 << 62)).total
+    every = search(index, Query(open_weights=True, limit=1)).total
+    return Counter({
+        LeftOutReason.OTHER_TASK: every - of_task,
+        LeftOutReason.TOO_LARGE: sized - fitting_memory,
+        LeftOutReason.NOTHING_KNOWN: of_task - sized,
+    })  # fmt: skip
 
 
 def _check_task(task: str, tasks: Sequence[str]) -> None:

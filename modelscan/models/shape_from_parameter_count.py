@@ -95,7 +95,8 @@ def shape_by_parameters(
 
 def _spread(quantization: str | None) -> tuple[float, float]:
     """Bounds of the weights as factors of parameters x bits per weight."""
-    low, high = (dynamic_range(quantization) if quantization else None) or (1.0, 1.0)
+    bounds = dynamic_range(quantization) if quantization else None
+    low, _, high = bounds or (1.0, 1.0, 1.0)
     return min(low, 1 - _SPREAD), max(high, 1 + _SPREAD)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.catalog.index.current import open_index
+from modelscan.catalog.search.lookup import load_model
 from modelscan.catalog.search.query import Query, Row, search
 from modelscan.core.errors import ModelscanError
 from modelscan.core.verdict import Verdict
@@ -45,7 +46,7 @@ def with_smaller_alternatives(
     index = open_index(config.paths)
     try:
         near = [
-            index.model(row.row)
+            load_model(index, row.row)
             for row in _near(index, model, most_available(machine.free_inventory()))
         ]
     finally:

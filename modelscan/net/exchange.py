@@ -70,6 +70,7 @@ class HttpSettings(NamedTuple):
     ca_file: str | None = None
     pauses_s: tuple[float, ...] = BACKOFF_S
     cache: AnswerStore | None = None
+    offline_because: str = "--offline is set"
 
     def limits(self, **changes: Any) -> HttpLimits:
         """The limits of a request under these settings; ``changes`` are fields of HttpLimits."""
@@ -142,8 +143,10 @@ def request_to(
     """The request. Raises OfflineError when offline, UsageError if not an http(s) address."""
     if settings.offline:
         raise OfflineError(
-            f"offline: no request was sent to {public(url)}",
-            hint="run it without --offline (and unset MODELSCAN_OFFLINE)",
+            f"offline: no request was sent to {public(url)} ({settings.offline_because})",
+            hint="run it without --offline (and unset MODELSCAN_OFFLINE)"
+            if settings.offline_because.startswith("--")
+            else f"{settings.offline_because}; unset it to allow requests",
             details={"url": public(url)},
         )
     return HttpRequest(method, checked(url, params), dict(headers or {}), body)

@@ -11,7 +11,7 @@ import httpx
 
 from modelscan.net.decoding import Decoder
 from modelscan.net.exchange import HttpRequest
-from modelscan.net.httpx_setup import Clients, host_name, lower_case, phases, translated
+from modelscan.net.httpx_setup import Clients, lower_case, phases, translated
 
 
 class AsyncHttpxResponse:
@@ -54,7 +54,7 @@ class AsyncHttpxTransport:
             if event == "connection.connect_tcp.complete":
                 streams.append(info["return_value"])
 
-        client = self._clients.get(httpx.AsyncClient, host_name(request.url))
+        client = self._clients.get(httpx.AsyncClient, request.url)
         httpx_request = client.build_request(
             request.method, request.url, headers=dict(request.headers), content=request.body,
             extensions={"trace": opened, "timeout": phases(silence_s)},

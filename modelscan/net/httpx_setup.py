@@ -5,7 +5,9 @@ Imported on first use: httpx takes longer to load than most commands take to run
 
 from __future__ import annotations
 
+import os
 import ssl
+import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Lock
@@ -15,30 +17,33 @@ import httpx
 
 from modelscan import __version__
 from modelscan.core.errors import UsageError
-from modelscan.net.address import is_loopback, public
+from modelscan.net.address import public
 from modelscan.net.decoding import ACCEPTED
 from modelscan.net.errors import FailureKind, TransportFailure
+from modelscan.net.proxies import Proxy, proxy_for, unusable
 
 _Client = TypeVar("_Client", httpx.Client, httpx.AsyncClient)
 
 
 class Clients:
-    """The httpx clients with and without proxies, each created on first use."""
+    """The httpx clients, one per proxy and one without, each created on first use."""
 
     def __init__(self, ca_file: str | None) -> None:
         self._ca_file = ca_file
         self._lock = Lock()
-        self._created: dict[bool, Any] = {}
+        self._created: dict[str | None, Any] = {}
 
-    def get(self, kind: type[_Client], host: str, **options: Any) -> _Client:
-        """The client for a host. Raises UsageError for unusable proxy settings or an unusable CA
-        file.
+    def get(self, kind: type[_Client], url: str, **options: Any) -> _Client:
+        """The client for an address. Raises UsageError for unusable proxy settings or unusable CA
+        files.
         """
-        proxied = not is_loopback(host)
+        host = host_name(url)
+        proxy = proxy_for(url, environment())
         with self._lock:
-            if proxied not in self._created:
-                self._created[proxied] = _create(kind, self._ca_file, host, options)
-            client: _Client = self._created[proxied]
+            key = proxy.url if proxy else None
+            if key not in self._created:
+                self._created[key] = _create(kind, self._ca_file, proxy, host, options)
+            client: _Client = self._created[key]
             return client
 
     def created(self) -> list[Any]:
@@ -46,17 +51,27 @@ class Clients:
         return list(self._created.values())
 
 
-def _create(kind: type[_Client], ca_file: str | None, host: str, options: Any) -> _Client:
+def environment() -> Mapping[str, str]:
+    """The proxy variables; where there are none, the system's own settings (macOS, Windows)."""
+    if any(os.environ.get(name) for one in _VARIABLES for name in (one, one.upper())):
+        return os.environ
+    return {f"{name}_proxy": value for name, value in urllib.request.getproxies().items()}
+
+
+_VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+
+
+def _create(
+    kind: type[_Client], ca_file: str | None, proxy: Proxy | None, host: str, options: Any
+) -> _Client:
     verify = _authorities(ca_file)
     headers = {"User-Agent": f"modelscan/{__version__}", "Accept-Encoding": ACCEPTED}
+    via: dict[str, Any] = {"proxy": proxy.url} if proxy and "transport" not in options else {}
     try:
-        return kind(headers=headers, verify=verify, trust_env=not is_loopback(host), **options)
+        return kind(headers=headers, verify=verify, trust_env=False, **via, **options)
     except (ValueError, ImportError, httpx.InvalidURL) as error:
-        raise UsageError(
-            f"the proxy settings of the environment cannot be used: {_without_password(error)}",
-            hint=f"HTTPS_PROXY, HTTP_PROXY, ALL_PROXY: http://HOST:PORT; or NO_PROXY={host}",
-            code="bad_proxy",
-        ) from error
+        assert proxy is not None  # only a proxy's address is of the user's making
+        raise unusable(proxy, _without_password(error), host) from error
 
 
 def _without_password(error: Exception) -> str:
@@ -65,14 +80,48 @@ def _without_password(error: Exception) -> str:
 
 
 def _authorities(ca_file: str | None) -> ssl.SSLContext:
+    """The certificate authorities: ``ca_file``, else SSL_CERT_FILE or SSL_CERT_DIR, else certifi's.
+
+    Raises UsageError that names the variable or the file that cannot be used.
+    """
     if ca_file is None:
-        return httpx.create_ssl_context()  # also reads SSL_CERT_FILE
+        _check_variables()
+        return httpx.create_ssl_context()
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:
         raise UsageError(
             f"the CA file {ca_file} cannot be used: {error}",
             hint="the CA file must contain certificates in PEM format",
+        ) from error
+
+
+def _check_variables() -> None:
+    """The variables that OpenSSL and httpx read: each must name what is there."""
+    file, folder = os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
+    if file:
+        with _named("SSL_CERT_FILE", file):
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=file)
+    for part in (folder or "").split(os.pathsep):
+        if part:
+            with _named("SSL_CERT_DIR", part):
+                os.scandir(part).close()
+    log = os.environ.get("SSLKEYLOGFILE")
+    if log:
+        with _named("SSLKEYLOGFILE", log), open(log, "a"):
+            """Python's ssl opens it for every context."""
+
+
+@contextmanager
+def _named(variable: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # an SSLError is one
+        raise UsageError(
+            f"{variable}={path} cannot be used: {error.strerror or error}",
+            hint=f"correct {variable}, or: unset {variable}",
+            code="bad_tls_variable",
+            details={"variable": variable, "path": path},
         ) from error
 
 

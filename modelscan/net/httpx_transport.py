@@ -11,7 +11,7 @@ import httpx
 from modelscan.net.deadline import Deadline
 from modelscan.net.decoding import Decoder
 from modelscan.net.exchange import HttpRequest
-from modelscan.net.httpx_setup import Clients, host_name, lower_case, phases, translated
+from modelscan.net.httpx_setup import Clients, lower_case, phases, translated
 
 
 class HttpxResponse:
@@ -53,7 +53,7 @@ class HttpxTransport:
         self._client(url)
 
     def _client(self, url: str) -> httpx.Client:
-        return self._clients.get(httpx.Client, host_name(url), **self._options)
+        return self._clients.get(httpx.Client, url, **self._options)
 
     @contextmanager
     def open(

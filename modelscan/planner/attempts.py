@@ -19,7 +19,7 @@ from modelscan.planner.feasibility import DoesNotFit, FittingOption
 from modelscan.planner.fit import fit, too_large
 from modelscan.planner.long_context import TOO_LONG
 from modelscan.planner.rank import cost, floor, order
-from modelscan.planner.search import Rejected, Rejection, options, reject_reason
+from modelscan.planner.search import Rejected, Rejection, launch_support, options
 
 if TYPE_CHECKING:
     from modelscan.core.verdict import Offload
@@ -43,6 +43,7 @@ class Attempts:
     misses: list[DoesNotFit] = field(default_factory=list)
     rejected: tuple[Rejected, ...] = ()  # by the hard constraints
     refused: list[tuple[str, str]] = field(default_factory=list)  # by the engine's own rules
+    unknown: list[tuple[str, str]] = field(default_factory=list)  # in no table of the engine
     unsized: list[str] = field(default_factory=list)  # repositories
     too_long: bool = False  # the context exceeds the trained length, whatever the format
     _contenders: list[FittingOption] = field(default_factory=list)
@@ -91,7 +92,7 @@ class Attempts:
         """Every option that was not chosen, as (option, reason)."""
         misses = ((miss.option.label, miss.reason) for miss in self.misses)
         rejected = ((item.option, item.reason) for item in self.rejected)
-        return (*rejected, *self.refused, *misses)
+        return (*rejected, *self.unknown, *self.refused, *misses)
 
     def _interesting(self, option: Option) -> bool:
         """Ollama runs llama.cpp with fewer choices: it is an alternative and never the winner."""
@@ -146,9 +147,11 @@ class Attempts:
             if miss is not None:
                 self.misses.append(miss)
                 return None
-            reason = reject_reason(option)
-            if reason:
-                self.refused.append((option.label, reason))
+            launch = launch_support(option, case)
+            if not launch:
+                (self.unknown if launch.unknown else self.refused).append(
+                    (option.label, launch.reason)
+                )
                 return None
             known = self._missed.get(id(option)) if case.offload else None
             result = fit(option, case, whole=known)
@@ -165,7 +168,7 @@ class Attempts:
                 self.misses.append(result)
             self._missed[id(option)] = result
             return None
-        return result
+        return replace(result, notes=(*result.notes, *launch.notes))
 
     def _cannot_win(self, least: float) -> bool:
         """Whether an option that costs at least ``least`` cannot become the winner (``--goal

@@ -56,9 +56,10 @@ def decide(
     without ``--allow-unsafe``, UsageError for options that contradict each other, and
     for those that modelscan sets itself (address, key, model).
     """
-    closed = refuse.closed_refusal(model)
-    if closed is not None:
-        return Decision(plan=None, refusal=closed)
+    task = "embedding" if wishes.embedding else model.task
+    early = refuse.closed_refusal(model) or refuse.task_refusal(model, task)
+    if early is not None:
+        return Decision(plan=None, refusal=early)
     refuse.remote_code(model, wishes)
     check_parameters(wishes.parameters, wishes.backend)
     wishes = apply_user_flags(wishes)
@@ -66,7 +67,7 @@ def decide(
         machine=machine,
         inventory=with_reserve(machine.free_inventory()),
         wishes=wishes,
-        task="embedding" if wishes.embedding else model.task,
+        task=task,
         estimate=estimator or own_estimator(model.id, machine.history),
     )
     run = Attempts(model, case, machine.engines, explain, everything).run()
@@ -171,7 +172,7 @@ def _refusal(
     listed = any(candidate.variant.format == "gguf" for candidate in model.candidates)
     size_matters = listed if verdict is Verdict.UNKNOWN else code == verdict.value
     size_matters = size_matters and not run.undivided
-    refusals = (*run.refused, *describe.telling(run.rejected))
+    refusals = (*run.unknown, *run.refused, *describe.telling(run.rejected))
     gaps = [gap.reason for gap in missing if gap.kind != "engine" or code != verdict.value]
     reasons = describe.refusal_reasons(model, case, run.misses, refusals, absent)
     refusal = Refusal(

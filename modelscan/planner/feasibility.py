@@ -76,6 +76,8 @@ def target_context(architecture: Architecture, wishes: Workload, task: str) -> i
     if wishes.context_tokens:
         return wishes.context_tokens
     trained = architecture.context_tokens
+    if task == "speech_to_text":
+        return min(trained or MINIMUM_CONTEXT_TOKENS, MINIMUM_CONTEXT_TOKENS)
     if task in ("embedding", "rerank"):
         return min(trained or 512, EMBEDDING_CONTEXT_TOKENS)
     if wishes.goal == "context":

@@ -15,7 +15,7 @@ from modelscan.planner import refuse
 from modelscan.planner.context import Option, PlanningContext, estimator
 from modelscan.planner.feasibility import FittingOption
 from modelscan.planner.fit import fit, least_bytes
-from modelscan.planner.search import options, reject_reason
+from modelscan.planner.search import launch_support, options
 from modelscan.planner.user_flags import apply_user_flags
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def smallest(
     for option in sorted(choices, key=_size):
         if least_bytes(option, simulated) > room:
             break
-        if reject_reason(option):
+        if not launch_support(option, simulated):
             continue
         try:
             fitting = fit(option, simulated)

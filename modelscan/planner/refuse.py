@@ -9,7 +9,8 @@ from modelscan.core.plan import Refusal, ResolvedModel
 from modelscan.core.units import format_bytes, format_count
 from modelscan.core.verdict import Verdict
 from modelscan.core.workload import REMOTE_CODE, Workload
-from modelscan.engines.registry import engine, engine_for
+from modelscan.engines.engine import task_name
+from modelscan.engines.registry import engine, engine_for, engines
 from modelscan.formats.gguf_types import FILE_TYPES
 from modelscan.formats.quantization import bits_per_weight, means
 from modelscan.planner.feasibility import available_bytes, free_bytes
@@ -49,6 +50,17 @@ def closed_refusal(model: ResolvedModel) -> Refusal | None:
     return Refusal(
         model.id, Verdict.NOT_SUPPORTED, "closed_weights", (_closed_sentence(model),),
         needed_bytes=None, available_bytes=None, open_models=model.alternatives,
+    )  # fmt: skip
+
+
+def task_refusal(model: ResolvedModel, task: str) -> Refusal | None:
+    """A refusal by name for a task that no engine serves; None if one does."""
+    if any(one.task_support(task) for one in engines()):
+        return None
+    reason = f"{model.id} is for {task_name(task)}, which no engine here serves"
+    return Refusal(
+        model.id, Verdict.NOT_SUPPORTED, Verdict.NOT_SUPPORTED.value, (reason,),
+        needed_bytes=None, available_bytes=None,
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.engines import registry, support
+from modelscan.engines.launch_rules import LaunchQuestion
 from modelscan.formats.quantization import means
 from modelscan.planner.context import Option, PlanningContext, device_label
 from modelscan.planner.quality import describe as quality_words
@@ -123,7 +124,7 @@ class _Search:
         self.inventory, self.sets = context.inventory, sets
         backend = self.workload.backend
         self.engines = [
-            (engine, self._usable_sets(engine), self._refusal(engine.name))
+            (engine, self._usable_sets(engine), self._refusal(engine))
             for engine in engines
             if backend in (None, engine.name)
         ]
@@ -138,15 +139,23 @@ class _Search:
             return self.sets
         return [gpus for gpus in self.sets if all(gpu.index in usable for gpu in gpus)]
 
-    def _refusal(self, backend: str) -> str | None:
+    def _refusal(self, engine: EngineHere) -> str | None:
         """Why an engine cannot be used with any format; None if it can."""
+        backend = engine.name
         for check in (
             support.task_support(self.context.task, backend),
             support.platform_support(backend, self.inventory),
         ):
             if not check:
                 return check.reason
-        return None if self.workload.force else flag_of_other_engine(self.workload, backend)
+        if self.workload.force:
+            return None
+        foreign = flag_of_other_engine(self.workload, backend)
+        if foreign is not None:
+            return foreign
+        version = self.context.wishes_on(engine).backend_version
+        accepted = support.option_support(backend, self.workload, version)
+        return None if accepted else accepted.reason
 
     def of(
         self,
@@ -170,9 +179,19 @@ class _Search:
             yield undivided._replace(option=label)
             return
         recommended = _has_recipe(self.model, candidate, engine.name, workload.mode)
+        if not recommended and self.context.task in registry.engine(engine.name).recipe_tasks:
+            yield Rejected(label, self._without_recipe(variant.repo, engine.name))
+            return
         yield from self._on_host(candidate, engine, label, recommended)
         for gpus in sets:
             yield self._on(candidate, engine, gpus, label, recommended)
+
+    def _without_recipe(self, repo: str, backend: str) -> str:
+        specs = self.model.model.specs if self.model.model else ()
+        others = [spec.backend for spec in specs if spec.repo == repo]
+        if others:
+            return f"its recipe is for {others[0]}, which GPUStack runs: --target gpustack"
+        return f"the catalog has no recipe of {backend} for {repo}"
 
     def _undivided(self, backend: str) -> Rejected | None:
         """Why ``--tensor-parallel`` cannot be honoured by an engine here; None if it can."""
@@ -226,7 +245,7 @@ class _Search:
         recommended: bool,
     ) -> Option | Rejected:
         backend = engine.name
-        gpu_support = self._support(candidate, backend, gpus[0])
+        gpu_support = self._support(candidate, engine, gpus[0])
         if not gpu_support and not self._insisted():
             return Rejected(f"{label}, {device_label(gpus)}", gpu_support.reason)
         degree = 1
@@ -253,15 +272,20 @@ class _Search:
         wishes = self.workload
         return wishes.force and bool(wishes.backend or wishes.quantization)
 
-    def _support(self, candidate: Candidate, backend: str, gpu: Gpu) -> Support:
+    def _support(self, candidate: Candidate, engine: EngineHere, gpu: Gpu) -> Support:
         """Support of a format by an engine on a GPU, looked up once per format and device."""
-        variant = candidate.variant
+        variant, backend = candidate.variant, engine.name
         original = candidate.quality is None or candidate.quality.basis == "original"
         key = (variant.format, variant.quantization, original, backend, gpu.index, gpu.worker)
         gpu_support = self._gpu_support.get(key)
         if gpu_support is None:
             gpu_support = self._gpu_support[key] = support.gpu_support(
-                variant.format, variant.quantization, backend, gpu, original=original
+                variant.format,
+                variant.quantization,
+                backend,
+                gpu,
+                original=original,
+                version=self.context.wishes_on(engine).backend_version,
             )
         return gpu_support
 
@@ -316,13 +340,41 @@ def _add_prefixes(sets: dict[tuple[int, ...], tuple[Gpu, ...]], gpus: list[Gpu])
         sets.setdefault(tuple(gpu.index for gpu in chosen), chosen)
 
 
-def reject_reason(option: Option) -> str | None:
-    """Why the model cannot be split over this number of GPUs, or None."""
-    if option.tensor_parallel == 1:
-        return None
+def launch_support(option: Option, context: PlanningContext) -> Support:
+    """Whether the engine's version starts this option, memory apart: architecture, options,
+    quantization method, context, split. With ``--force`` only the split counts.
+    """
+    if not registry.engine(option.backend).splits_tensors and option.tensor_parallel > 1:
+        reason = _layer_split(option)
+        if reason:
+            return support.absent(reason)
+    wishes = context.wishes
+    if wishes.force and bool(wishes.backend or wishes.quantization):
+        reason = _tensor_split(option)
+        return support.absent(reason) if reason else support.Support(support.NATIVE, "forced")
+    quality = option.candidate.quality
+    return support.launch_support(
+        option.backend,
+        LaunchQuestion(
+            shape=option.candidate.shape,
+            workload=context.wishes_on(option.engine),
+            gpus=option.gpus,
+            tensor_parallel=option.tensor_parallel,
+            task=context.task,
+            original=quality is None or quality.basis == "original",
+        ),
+    )
+
+
+def _layer_split(option: Option) -> str | None:
     from modelscan.memory import tensor_parallel
 
     architecture = option.candidate.shape.architecture
-    if not registry.engine(option.backend).splits_tensors:
-        return tensor_parallel.layer_split_reason(architecture, option.tensor_parallel)
+    return tensor_parallel.layer_split_reason(architecture, option.tensor_parallel)
+
+
+def _tensor_split(option: Option) -> str | None:
+    from modelscan.memory import tensor_parallel
+
+    architecture = option.candidate.shape.architecture
     return tensor_parallel.reject_reason(architecture, option.tensor_parallel)

@@ -208,7 +208,7 @@ class Trial:
             pipeline_parallel=wishes.pipeline_parallel or 1,
             gpu_count=len(option.gpus),
             memory_utilization=self.utilization(),
-            half=_needs_half(option),
+            dtype=_dtype(option, wishes.backend_version),
             pooling=_pooling(self.architecture),
             positions=self._positions,
         )
@@ -237,9 +237,11 @@ class Trial:
         return noted(fitting, self.utilization())
 
 
-def _needs_half(option: Option) -> bool:
-    """BF16 weights on a GPU without bfloat16 arithmetic run as float16."""
-    return any("--dtype half" in note for note in option.support.notes)
+def _dtype(option: Option, version: str | None) -> str | None:
+    """BF16 weights on a GPU without bfloat16 arithmetic run in another type; else the engine's."""
+    if not any("--dtype half" in note for note in option.support.notes):
+        return None
+    return engine(option.backend).computing_dtype(option.candidate.shape.architecture, version)
 
 
 def _pooling(architecture: Architecture) -> str | None:

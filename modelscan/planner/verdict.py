@@ -64,6 +64,12 @@ def unknown_facts(
             Missing("repository", model.id, f"no repository with weights of {model.id} is known",
                     "modelscan plan hf:ORG/REPO")
         )  # fmt: skip
+    for option, reason in run.unknown[: 0 if run.misses or run.refused else 1]:
+        backend = case.wishes.backend or option.rpartition(" on ")[2].partition(",")[0]
+        gaps.append(
+            Missing("architecture", model.id, reason,
+                    f"modelscan plan {model.id} --backend {backend} --force")
+        )  # fmt: skip
     unsure = next((miss for miss in run.misses if miss.uncertain), None)
     if unsure is not None and not absent:
         repo = unsure.option.candidate.variant.repo

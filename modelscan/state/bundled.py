@@ -12,6 +12,11 @@ def bundled_dir() -> Path:
     return _bundled("_catalogs", "catalogs")
 
 
+def bundled_bytes(name: str) -> bytes:
+    """The content of a bundled file of facts, which is the same for a version of modelscan."""
+    return (bundled_dir() / name).read_bytes()
+
+
 def examples_dir() -> Path:
     """The folder of runnable examples: ``modelscan/_examples`` in a wheel, else ``examples/``."""
     return _bundled("_examples", "examples")

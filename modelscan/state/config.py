@@ -78,6 +78,7 @@ class Config:
     hf_token: str | None = _setting(
         None, "reference (env:NAME, file:PATH) to the hub's token", secret=True
     )
+    hf_offline: bool = _setting(False, "send no request to Hugging Face; use what is in its cache")
     modelscope_endpoint: str = _setting("https://modelscope.cn", "ModelScope or a mirror")
     modelscope_token: str | None = _setting(None, "reference to ModelScope's token", secret=True)
     modelsdev_endpoint: str = _setting("https://models.dev", "models.dev or a mirror")
@@ -107,6 +108,19 @@ class Config:
         testing=True,
     )  # fmt: skip
 
+    def offline_because(self, source: str) -> str | None:
+        """Why no request may be sent to a hub (``huggingface``, ``modelscope``): the option,
+        variable or file that says so; None if requests may be sent.
+        """
+        for key, counts in (("offline", True), ("hf_offline", source == "huggingface")):
+            if counts and getattr(self, key):
+                origin = self.origins.get(key, "flag")
+                if origin == "flag":
+                    return "--offline is set"
+                name = origin.removeprefix("env:")
+                return f"{name} is set" if origin != name else f"{key} is set in {origin}"
+        return None
+
     def value(self, key: str) -> Value:
         """The value of the setting with that name. Raises UsageError for an unknown name."""
         setting_value: Value = getattr(self, known(key).key)
@@ -135,7 +149,10 @@ SETTINGS = _table()
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
 # Variables of other tools that users may already have set.
-_FOREIGN = {"hf_endpoint": "HF_ENDPOINT", "modelscope_endpoint": "MODELSCOPE_ENDPOINT"}
+_FOREIGN = {
+    "hf_endpoint": "HF_ENDPOINT", "hf_offline": "HF_HUB_OFFLINE",
+    "modelscope_endpoint": "MODELSCOPE_ENDPOINT",
+}  # fmt: skip
 
 
 def plain(value: Value) -> Plain:

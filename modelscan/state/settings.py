@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +58,14 @@ def setting_row(config: Config, key: str) -> SettingRow:
     """One setting. Raises UsageError with the nearest names if it is unknown."""
     setting = definitions.known(key)
     value = plain(config.value(setting.key))
+    if isinstance(value, str) and setting.key.endswith("_endpoint"):
+        value = without_credentials(value)
     return SettingRow(setting.key, value, config.origins[setting.key], setting.help)
+
+
+def without_credentials(url: str) -> str:
+    """The address without user and password, which a variable may contain."""
+    return re.sub(r"^((?:\w+:)?//)?[^/@?#]*@", lambda match: match[1] or "", url)
 
 
 def show_settings(config: Config) -> SettingsShown:

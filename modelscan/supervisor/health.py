@@ -7,6 +7,7 @@ no tokens; ``verify`` requests one token (or one embedding, or one ranking) once
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -27,11 +28,13 @@ class Address:
     host: str
     port: int
     key: str | None = None
+    scheme: str = "http"
+    prefix: str = ""  # of every path, of a server behind a reverse proxy
 
     def url(self, path: str) -> str:
         """The full address of a path."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}{path}"
+        return f"{self.scheme}://{host}:{self.port}{self.prefix}{path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,15 @@ def ask(
     from modelscan.net.errors import HttpError
     from modelscan.net.exchange import HttpSettings, json_body
     from modelscan.net.local import LocalTransport
+    from modelscan.net.transport import transport_for
 
     headers = {"Authorization": f"Bearer {address.key}"} if address.key else {}
     kind, data = ({}, None) if body is None else json_body(body)
-    client = HttpClient(HttpSettings(timeout_s=timeout_s, pauses_s=()), LocalTransport())
+    settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
+    if address.scheme == "http":
+        client = HttpClient(settings, LocalTransport())
+    else:
+        client = HttpClient(settings, transport_for(address.url("/"), settings))
     limits = client.settings.limits(max_bytes=_MAX_BODY_BYTES, max_redirects=0)
     try:
         answer = client.send(
@@ -120,9 +128,13 @@ def _count(value: Any) -> int | None:
 def verify(address: Address, task: str, model: str, *, timeout_s: float) -> str | None:
     """Send the smallest real request; None if the answer is valid, else what is wrong with it."""
     path, body, check = _SMALLEST.get(task, _SMALLEST["chat"])
+    begun = time.monotonic()
     reply = ask(address, "POST", path, {"model": model, **body}, timeout_s=timeout_s)
     if reply is None:
-        return f"{path} did not answer within {timeout_s:g} s"
+        late = time.monotonic() - begun >= timeout_s
+        return f"{path} did not answer" + (
+            f" within {timeout_s:g} s" if late else ": no connection"
+        )
     if reply.status != _OK:
         return f"{path} answered {reply.status}: {_message(reply.body)}"
     try:

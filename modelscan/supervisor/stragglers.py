@@ -84,7 +84,7 @@ def end(processes: Iterable[Identity], number: signal.Signals) -> None:
 
 def _pids() -> Iterator[int]:
     with contextlib.suppress(OSError):
-        for entry in Path(_PROC).iterdir():
+        for entry in _PROC.iterdir():
             if entry.name.isdigit():
                 yield int(entry.name)
 

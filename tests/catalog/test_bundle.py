@@ -140,7 +140,7 @@ def test_every_number_of_a_model_has_a_source(models: tuple[Model, ...]) -> None
         ("QWEN3_8B", "alibaba/qwen3-8b"),
         ("Command R+", "cohere/command-r-plus-08-2024"),
         ("openrouter/~z-ai/glm-latest", "zhipuai/glm-latest"),
-        ("llama3.1:8b", "meta/llama-3.1-8b"),
+        ("llama3.1:8b", "meta/llama-3.1-8b-instruct"),
     ],
 )
 def test_names_that_people_use(text: str, expected: str) -> None:

@@ -83,8 +83,15 @@ def test_one_model_in_a_file(tmp_path):
         ("a.toml", '[models."no-slash"]\nname = "x"', "not a model"),
         ("a.toml", '[models]\n"a/b" = 3', "not a model"),
         ("a.toml", '[models."a/b"]\ntask = "chatting"', "not one of chat"),
-        ("a.toml", '[models."a/b"]\ntool_call = "yes"', "tool_call = 'yes' is not a bool"),
-        ("a.toml", '[models."a/b"]\nlimit = 3', "is not a dict"),
+        ("a.toml", '[models."a/b"]\ntool_call = "yes"', "tool_call = 'yes' is not true"),
+        ("a.toml", '[models."a/b"]\nlimit = 3', "limit = 3 is not a table"),
+        ("a.toml", '[models."a/b"]\nlimit = {context = "lots"}', "limit.context = 'lots' is not"),
+        ("a.toml", '[models."a/b"]\ncost = {input = -1}', "cost.input = -1 is not a number"),
+        ("a.toml", '[models."a/b"]\nmodalities = {input = "text"}', "modalities.input = 'text'"),
+        ("a.toml", '[models."a/b"]\nmodalities = {output = [1]}', "modalities.output = [1] is not"),
+        ("a.toml", '[models."a/b"]\nparameters = "8B"', "parameters = '8B' is not a whole"),
+        ("a.toml", '[models."a/b"]\ntags = "x"', "tags = 'x' is not a list of texts"),
+        ("a.toml", '[models."a/b"]\nrelease_date = 2025', "release_date = 2025 is not a text"),
     ],
 )
 def test_mistakes_name_the_file(tmp_path, name, text, words):
@@ -94,6 +101,17 @@ def test_mistakes_name_the_file(tmp_path, name, text, words):
     assert words in read.snapshot.error and str(folder / name) in read.snapshot.error
     assert read.warnings == (read.snapshot.error,)
     assert [r.key for r in read.snapshot.records] == ["acme/tiny"], "the other file counts"
+
+
+def test_a_wrong_value_skips_its_model_and_names_every_mistake(tmp_path):
+    """The other models of the file count."""
+    text = '[models."a/b"]\ntool_call = 1\nlimit = {context = "lots", output = true}\n'
+    folder = write(tmp_path / "c", "a.toml", text + '[models."c/d"]\nname = "Good"')
+    read = overlay.read(folder)
+    assert [r.key for r in read.snapshot.records] == ["c/d"]
+    (warning,) = read.warnings
+    assert all(word in warning for word in ("'a/b' is skipped", "tool_call", "limit.context",
+                                            "limit.output"))  # fmt: skip
 
 
 def test_a_model_may_stand_in_one_file_only(tmp_path):

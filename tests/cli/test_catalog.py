@@ -98,6 +98,33 @@ def test_filters_hold_for_every_row(
     assert all(holds(model) for model in found["models"])
 
 
+@pytest.mark.parametrize("text", ['"', "*", "%", "--", "( )", "…", "🎉"])
+def test_a_text_of_only_signs_matches_nothing(run_in_process: Run, text: str) -> None:
+    """Only an empty text matches everything."""
+    found = run_in_process("catalog", "search", "--json", "--", text).json
+    assert (found["total"], found["models"]) == (0, [])
+    assert run_in_process("catalog", "search", "--json", "").json["total"] > 3000
+
+
+def test_a_modality_that_no_model_has_is_refused(run_in_process: Run) -> None:
+    """With the ones that exist; the hint works when pasted."""
+    done = run_in_process("catalog", "list", "--modality", "text,imgae", "--json")
+    assert done.code == 2
+    assert "'imgae'" in done.json["error"]["message"]
+    assert done.json["error"]["hint"] == "modelscan catalog search --modality image"
+    assert {"text", "image", "audio"} <= set(done.json["error"]["details"]["modalities"])
+
+
+def test_when_a_filter_removes_every_match_it_is_named(run_in_process: Run) -> None:
+    """The name was found: no word of it is corrected or dropped."""
+    found = run_in_process("catalog", "search", "gemma-4-e4b", "--modality", "video", "--json").json
+    assert (found["total"], found["corrected"]) == (0, None)
+    assert found["without_filters"] >= 2
+    shown = run_in_process("catalog", "search", "gemma-4-e4b", "--modality", "video").err
+    assert "for 'gemma-4-e4b', none with --modality video" in shown
+    assert run_in_process("catalog", "search", "gemma-4-e4b", "--vision", "-q").out
+
+
 def test_a_page_is_part_of_the_list(run_in_process: Run) -> None:
     """``--offset`` goes on where ``--limit`` ended, in the same order."""
     whole = run_in_process("catalog", "list", "--sort", "params", "-q").out.split()

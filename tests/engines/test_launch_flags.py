@@ -38,7 +38,7 @@ def test_llamacpp_offload_cache_types_and_tasks() -> None:
 
 def test_vllm_and_sglang_spell_the_same_wishes_differently() -> None:
     wish = Workload(kv_cache_k="fp8")
-    vllm = LaunchSettings("vllm", "chat", 32768, 8, 2, memory_utilization=0.85, half=True)
+    vllm = LaunchSettings("vllm", "chat", 32768, 8, 2, memory_utilization=0.85, dtype="half")
     assert words(vllm, wish) == (
         "--max-model-len 32768 --gpu-memory-utilization 0.85 --tensor-parallel-size 2 "
         "--max-num-seqs 8 --kv-cache-dtype fp8 --dtype half"

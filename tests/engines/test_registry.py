@@ -6,10 +6,11 @@ import ast
 from pathlib import Path
 
 import pytest
+from support.deployments import plan
 
 from modelscan.core.errors import NotDeployableError, UsageError
 from modelscan.core.gpu import Gpu
-from modelscan.core.workload import BACKENDS, Workload
+from modelscan.core.workload import BACKENDS, Backend, Workload
 from modelscan.engines.option_names import LaunchSettings
 from modelscan.engines.registry import ENGINES, engine, engine_for, engines
 from modelscan.supervisor.launch.registry import LAUNCHERS, launcher
@@ -81,3 +82,24 @@ def test_what_can_be_started_here() -> None:
     assert all(launcher(name) for name in LAUNCHERS)
     with pytest.raises(NotDeployableError, match="cannot start ollama"):
         launcher("ollama")
+
+
+@pytest.mark.parametrize(
+    ("backend", "source", "repo", "files", "expected"),
+    [
+        ("llama.cpp", "huggingface", "o/r-GGUF", ("a b.gguf",), "llama-server -hf o/r-GGUF -hff 'a b.gguf' -c 8"),
+        ("llama.cpp", "local_path", "/m", ("x.gguf",), "llama-server -m /m/x.gguf -c 8"),
+        ("llama.cpp", "local_path", "/m/x.gguf", ("x.gguf",), "llama-server -m /m/x.gguf -c 8"),
+        ("vllm", "huggingface", "o/r", (), "vllm serve o/r -c 8"),
+        ("vllm", "modelscope", "o/r", (), "VLLM_USE_MODELSCOPE=True vllm serve o/r -c 8"),
+        ("sglang", "huggingface", "o/r", (), "python3 -m sglang.launch_server --model-path o/r -c 8"),
+        ("ollama", "huggingface", "o/r-GGUF", (), "ollama run hf.co/o/r-GGUF:F16"),
+    ],
+)  # fmt: skip
+def test_the_line_that_starts_a_plan(
+    backend: Backend, source: str, repo: str, files: tuple[str, ...], expected: str
+) -> None:
+    here = plan(
+        backend=backend, source=source, repo=repo, files=files, parameters=("-c", "8"), env={}
+    )
+    assert engine(backend).start_line(here) == expected

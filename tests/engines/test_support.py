@@ -25,12 +25,12 @@ def amd(target: str | None) -> Gpu:
         ("FP8", "8.0", "weight_only"), ("FP8", "7.5", "weight_only"), ("FP8", "7.0", None),
         ("FP8", "10.0", "native"), ("FP8", "12.0", "native"), ("FP8", "6.1", None),
         ("BF16", "8.0", "native"), ("BF16", "7.5", "weight_only"), ("BF16", "6.1", None),
-        ("FP16", "7.0", "native"), ("INT8", "8.0", "native"), ("INT8", "10.0", None),
+        ("FP16", "7.5", "native"), ("FP16", "7.0", None), ("INT8", "8.0", "native"), ("INT8", "10.0", None),
         ("INT8", "7.0", None), ("AWQ", "7.5", "weight_only"), ("AWQ", "7.0", None),
-        ("GPTQ-Int4", "7.0", "weight_only"), ("NVFP4", "10.0", "native"),
-        ("NVFP4", "12.0", "native"), ("NVFP4", "9.0", None), ("NVFP4", "8.9", None),
+        ("GPTQ-Int4", "7.5", "weight_only"), ("NVFP4", "10.0", "native"),
+        ("NVFP4", "12.0", "native"), ("NVFP4", "9.0", "weight_only"), ("NVFP4", "7.5", "weight_only"), ("MXFP8", "8.0", "weight_only"),
         ("MXFP4", "9.0", "weight_only"), ("MXFP4", "10.0", "native"), ("MXFP4", "7.5", None),
-        ("W4A16", "8.6", "weight_only"), ("FP8-block", "8.9", "native"), ("FP8-block", "7.5", None),
+        ("W4A16", "8.6", "weight_only"), ("FP8-block", "8.9", "native"), ("FP8-block", "7.5", "weight_only"),
     ],
 )  # fmt: skip
 def test_nvidia_with_vllm(quantization: str, capability: str, kind: str | None) -> None:
@@ -45,8 +45,8 @@ def test_nvidia_with_vllm(quantization: str, capability: str, kind: str | None) 
     [
         ("BF16", "gfx942", "native"), ("FP8", "gfx942", "native"), ("FP8", "gfx90a", None),
         ("FP8", "gfx1100", None), ("FP8", "gfx1201", "native"), ("BF16", "gfx1030", None),
-        ("AWQ", "gfx942", "weight_only"), ("NVFP4", "gfx950", None), ("MXFP4", "gfx950", "native"),
-        ("MXFP4", "gfx90a", None), ("INT8", "gfx942", None), ("BNB-4bit", "gfx942", None),
+        ("AWQ", "gfx942", "weight_only"), ("NVFP4", "gfx950", "weight_only"), ("MXFP4", "gfx950", "native"),
+        ("MXFP4", "gfx90a", "weight_only"), ("INT8", "gfx942", "native"), ("BNB-4bit", "gfx942", None),
         ("BF16", "gfx1100-1103", "native"), ("FP8", "gfx1200/1201", "native"),
     ],
 )  # fmt: skip

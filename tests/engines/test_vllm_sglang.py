@@ -113,7 +113,7 @@ def test_a_launch_of_vllm(tmp_path: Path) -> None:
     assert launch.argv == (
         python, "-m", "vllm.entrypoints.openai.api_server", "--model", "/w",
         "--served-model-name", "n", "--host", "127.0.0.1", "--port", "4", "--max-model-len", "512",
-        "--runner", "pooling", "--gpu-memory-utilization", "0.5", "--allowed-origins", "[]",
+        "--task", "embed", "--gpu-memory-utilization", "0.5", "--allowed-origins", "[]",
         "--disable-log-requests",
     )  # fmt: skip
     assert launch.secrets == {"VLLM_API_KEY": "env:K"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,8 @@ from support.hub_content import File, gguf, llama_config, llama_tensors, safeten
 
 from modelscan.core.reference import Kind, Reference
 from modelscan.core.workload import Workload
-from modelscan.hub.cache import snapshot
+from modelscan.hub.cache import cache_dir as hub_cache_dir
+from modelscan.hub.cache import snapshot, snapshot_folder
 from modelscan.models.resolve import load_subject
 from modelscan.state.config import load
 
@@ -184,3 +186,94 @@ def test_the_hub_is_asked_where_nobody_wants_the_snapshot(
     there = load_subject(f"hf:demo/tiny-GGUF@{commit}", load(), Workload(), cached=False)
     assert here.candidates[0].variant.source == "local_path"
     assert there.candidates[0].variant.source == "huggingface"
+
+
+def of_another_tool(hub: FakeHub, tmp_path: Path, repo: str, name: str) -> None:
+    """A snapshot as huggingface_hub leaves it: refs, a link, a blob named by its hash."""
+    digest = hashlib.sha256(DEMO).hexdigest()
+    root = hub_cache_dir() / f"models--{repo.replace('/', '--')}"
+    commit = "0" * 40
+    for folder in ("refs", "blobs", f"snapshots/{commit}"):
+        (root / folder).mkdir(parents=True)
+    (root / "refs" / "main").write_text(commit)
+    (root / "blobs" / digest).write_bytes(DEMO)
+    (root / "snapshots" / commit / name).symlink_to(f"../../blobs/{digest}")
+
+
+def test_a_catalog_name_uses_the_hubs_cache_offline(
+    hub: FakeHub, run_in_process: Run, tmp_path: Path
+) -> None:
+    """Another tool pulled it; the plan is made from the catalog."""
+    planned = run_in_process("plan", "qwen3-0.6b", "--offline", "--backend", "llama.cpp", "--json")
+    plan = planned.json["plan"]
+    (name,) = plan["files"]
+    refused = run_in_process("pull", "qwen3-0.6b", "--backend", "llama.cpp", "--offline", "--json")
+    assert refused.json["error"]["code"] == "not_downloaded"
+    of_another_tool(hub, tmp_path, plan["repo"], name)
+    pulled = run_in_process("pull", "qwen3-0.6b", "--backend", "llama.cpp", "--offline", "--json")
+    assert names(pulled) == [name]
+    assert hub.log == []
+
+
+def test_the_hubs_own_variable_is_honoured_by_name(
+    hub: FakeHub, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HF_HUB_OFFLINE: no request to that hub; ModelScope is another one."""
+    hub.add("demo/tiny-GGUF", {"tiny-Q8_0.gguf": DEMO})
+    hub.add("demo/tiny", {"tiny-Q8_0.gguf": DEMO}, on="ms")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for words in (["pull", "hf:demo/tiny-GGUF"], ["catalog", "passport", "hf:demo/tiny-GGUF"]):
+        refused = run_in_process(*words)
+        assert refused.code == 5
+        assert "HF_HUB_OFFLINE is set" in refused.err
+    assert hub.log == []
+    assert run_in_process("pull", "ms:demo/tiny").code == 0
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert run_in_process("pull", "hf:demo/tiny-GGUF").code == 0
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert run_in_process("pull", "hf:demo/tiny-GGUF").code == 0  # what is here
+
+
+def test_a_gated_repository_offers_the_login_that_is_there(
+    hub: FakeHub, run_in_process: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """By reference only, and only if the user says so."""
+    hub.add("demo/gated-GGUF", {"tiny-Q8_0.gguf": DEMO}, gated="auto")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "none"))
+    hint = run_in_process("pull", "hf:demo/gated-GGUF", "--json").json["error"]["hint"]
+    assert "modelscan config set hf_token env:HF_TOKEN   (after: export HF_TOKEN=…)" in hint
+    login = tmp_path / "token"
+    login.write_text("hf_canary0123456789")
+    monkeypatch.setenv("HF_TOKEN_PATH", str(login))
+    hint = run_in_process("pull", "hf:demo/gated-GGUF", "--json").json["error"]["hint"]
+    assert f"modelscan config set hf_token file:{login}" in hint
+    monkeypatch.setenv("HF_TOKEN", "hf_canary0123456789")
+    hint = run_in_process("pull", "hf:demo/gated-GGUF", "--json").json["error"]["hint"]
+    assert hint.endswith("modelscan config set hf_token env:HF_TOKEN")
+    assert all("canary" not in str(request.headers) for request in hub.log)
+
+
+def test_a_pulled_file_that_was_damaged_since_is_noticed_and_fetched_again(
+    hub: FakeHub, run_in_process: Run
+) -> None:
+    """``start`` and ``restart`` name it, ``pull`` fetches it again at once."""
+    hub.add("demo/tiny-GGUF", {"tiny-Q8_0.gguf": DEMO})
+    assert run_in_process("deploy", "hf:demo/tiny-GGUF", "--name", "d").code == 0
+    folder = snapshot_folder(Reference(Kind.HUGGINGFACE, "demo/tiny-GGUF"))
+    assert folder is not None
+    blob = (folder / "tiny-Q8_0.gguf").resolve()
+    blob.write_bytes(DEMO[:-9] + bytes(9))
+    refused = run_in_process("restart", "d", "--json")
+    assert refused.json["error"]["code"] == "damaged_file"
+    assert "tiny-Q8_0.gguf of demo/tiny-GGUF is damaged" in refused.json["error"]["message"]
+    (row,) = run_in_process("list", "--json").json["deployments"]
+    assert row["state"] == "running"
+    assert run_in_process("stop", "d").code == 0
+    assert run_in_process("start", "d").code == 1
+    command = refused.json["error"]["hint"].partition("   (")[0].split()
+    again = run_in_process(*command[1:], "--json")
+    assert again.code == 0, again.out
+    assert blob.read_bytes() == DEMO
+    assert run_in_process("start", "d").code == 0
+    assert run_in_process("remove", "d", "--yes").code == 0

@@ -205,7 +205,11 @@ def test_unknown_is_none() -> None:
 def test_an_engine_without_measured_rows_says_so() -> None:
     subject = shape()
     answer = model.speed(
-        subject, Workload(), inventory(), estimated(subject, backend="vllm"), batching=True
+        subject,
+        Workload(),
+        inventory(vendor="intel"),
+        estimated(subject, backend="vllm"),
+        batching=True,
     )
     assert answer is not None
     assert "no measured rows" in answer.basis

@@ -212,10 +212,14 @@ def test_the_original_format_counts_as_lossless() -> None:
     assert found.quantization == "FP8"
 
 
-def test_blackwell_only_formats() -> None:
+def test_fp4_is_weight_only_below_blackwell_from_the_version_that_has_the_kernel() -> None:
     model = subject(DENSE_70B, ["NVFP4"])
     assert plan(decide(model, machine(B200), Workload())).support == "native"
-    assert decide(model, machine(H100), Workload()).plan is None
+    assert plan(decide(model, machine(H100), Workload())).support == "weight_only"
+    old = Workload(backend="vllm", backend_version="0.8.5")
+    refusal = decide(model, machine(H100), old).refusal
+    assert refusal is not None
+    assert "from 0.9.0 on" in " ".join(refusal.reasons)
 
 
 def test_amd() -> None:
@@ -236,7 +240,7 @@ def test_tasks_no_engine_serves() -> None:
     model = replace(subject(DENSE_8B, ["BF16"]), task="text_to_speech")
     found = decide(model, machine(RTX_4090), Workload())
     assert found.plan is None
-    assert "text to speech" in " ".join(reason for _, reason in found.rejected)
+    assert "speech synthesis" in " ".join(found.refusal.reasons)
 
 
 def test_closed_weights() -> None:

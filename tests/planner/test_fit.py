@@ -25,11 +25,10 @@ from modelscan.planner.context import estimator
 
 
 def test_fewer_requests_at_once_leave_room_for_the_context() -> None:
-    """8B in BF16 on 22 GiB with a full cache: vLLM's 256 sequences would cost 3k tokens of it."""
+    """8B in BF16 on 24 GiB: 256 sequences of vLLM 0.21 would cost 3k tokens of the 32k."""
     model = subject(DENSE_8B, ("BF16",))
-    small = replace(RTX_4090, memory_bytes=22 << 30, free_bytes=22 << 30)
-    full = Workload(kv_cache_k="auto", kv_cache_v="auto")
-    plan = decide(model, machine(small), full).plan
+    wishes = Workload(backend="vllm", backend_version="0.21.0")
+    plan = decide(model, machine(RTX_4090), wishes).plan
     assert plan is not None
     assert plan.backend == "vllm"
     assert plan.parameters[-2:] == ("--max-num-seqs", "64")

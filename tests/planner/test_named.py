@@ -105,7 +105,7 @@ def test_what_is_needed_counts_the_context_that_was_asked_for() -> None:
 
 
 def test_force_insists_on_a_format_that_was_asked_for() -> None:
-    wanted = Workload(quantization="NVFP4")
+    wanted = Workload(quantization="NVFP4", backend="vllm", backend_version="0.8.5")
     assert decide(subject(DENSE_8B), machine(RTX_4090), wanted).plan is None
     forced = decide(subject(DENSE_8B), machine(RTX_4090), replace(wanted, force=True)).plan
     assert forced is not None

@@ -29,8 +29,8 @@ from modelscan.planner.context import Option, PlanningContext, device_label, est
 from modelscan.planner.search import (
     SupportedOptions,
     device_sets,
+    launch_support,
     options,
-    reject_reason,
     ruined,
 )
 
@@ -290,7 +290,7 @@ class TestEngines:
         found, rejected = listed(model, here, backend="vllm")
         assert found == []
         reason = rejected["FP8 safetensors on vllm, V100"]
-        assert reason == "FP8 needs compute capability 7.5, this GPU has 7.0"
+        assert reason == ("vLLM 0.32.0 needs compute capability 7.5, this GPU has 7.0")
         for wishes in ({"backend": "vllm"}, {"quantization": "FP8"}):
             forced, _ = listed(model, here, force=True, **wishes)
             assert ("FP8", "vllm", (0,), 1) in forced
@@ -401,12 +401,15 @@ class TestRanks:
     def test_every_degree_above_one_is_checked_against_the_heads(self) -> None:
         """40 heads: 2, 4 and 8 divide them, 3 does not; 9 heads allow none of 2 and 4."""
         nine = DENSE_8B | {"num_attention_heads": 9, "num_key_value_heads": 9}
-        assert reject_reason(self.option(HEADS_40, "vllm", 1)) is None
-        assert reject_reason(self.option(HEADS_40, "vllm", 2)) is None
-        assert reject_reason(self.option(nine, "vllm", 1)) is None
+        here = simulated_machine(machine(RTX_4090))
+        case = PlanningContext(
+            here, here.free_inventory(), Workload(), "chat", estimator("a model")
+        )
+        for config, degree in ((HEADS_40, 1), (HEADS_40, 2), (nine, 1)):
+            assert launch_support(self.option(config, "vllm", degree), case)
         for config, degree, heads in ((HEADS_40, 3, 40), (nine, 2, 9), (nine, 4, 9)):
-            reason = reject_reason(self.option(config, "vllm", degree))
-            assert reason == f"{heads} attention heads do not divide by {degree}"
+            launch = launch_support(self.option(config, "vllm", degree), case)
+            assert launch.reason == f"{heads} attention heads do not divide by {degree}"
 
 
 def test_the_first_reason_of_a_label_is_kept_and_sets_may_be_given() -> None:

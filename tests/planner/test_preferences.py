@@ -24,8 +24,10 @@ from support.planner_cases import (
 )
 
 from modelscan.core.gpu import Gpu
+from modelscan.core.model import Model, Spec
 from modelscan.core.plan import Candidate, Decision, Plan, Publisher, ResolvedModel
 from modelscan.core.units import GIB
+from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
 from modelscan.gpu.simulate import simulate
 from modelscan.models.quantization_quality import quality
@@ -205,3 +207,36 @@ def test_the_host_keeps_a_reserve() -> None:
     found = plan(decide(model, tight, Workload(context_tokens=4_096)))
     assert found.estimate.host is not None
     assert (found.estimate.host.free_bytes or 0) < 11 * GIB
+
+
+def _transcriber(*backends: str) -> ResolvedModel:
+    whisper = DENSE_8B | {"num_hidden_layers": 8, "max_position_embeddings": 448}
+    model = subject(whisper, ["BF16"], task="speech_to_text")
+    repo = model.candidates[0].variant.repo
+    specs = tuple(Spec("huggingface", repo, name, None) for name in backends)
+    return replace(model, model=Model(id=model.id, name=model.name, specs=specs))
+
+
+def test_transcription_runs_where_the_catalog_has_a_recipe() -> None:
+    found = plan(decide(_transcriber("vLLM"), machine(RTX_3060), Workload()))
+    assert found.backend == "vllm"
+    assert "max-model-len" not in found.settings  # the model's own, which is not of a chat
+
+
+@pytest.mark.parametrize(("backends", "word"), [((), "no recipe"), (("VoxBox",), "VoxBox")])
+def test_transcription_without_a_recipe_is_not_supported(
+    backends: tuple[str, ...], word: str
+) -> None:
+    found = decide(_transcriber(*backends), machine(RTX_3060), Workload()).refusal
+    assert found is not None
+    assert found.verdict is Verdict.NOT_SUPPORTED
+    assert word in " ".join(found.reasons)
+
+
+@pytest.mark.parametrize("task", ["image", "video", "text_to_speech"])
+def test_other_tasks_are_not_supported_by_name(task: str) -> None:
+    found = decide(subject(DENSE_8B, ["BF16"], task=task), machine(H100), Workload()).refusal
+    assert found is not None
+    assert found.verdict is Verdict.NOT_SUPPORTED
+    assert "which no engine here serves" in found.reasons[0]
+    assert found.needed_bytes is None

@@ -20,6 +20,7 @@ from support.fake_ollama import State, running
 from modelscan.supervisor import discover
 from modelscan.supervisor.health import Address, health
 from modelscan.supervisor.load import load_of
+from modelscan.supervisor.recognise import ServedModel
 
 pytest_plugins = ("support.engine_fixtures",)
 
@@ -65,15 +66,66 @@ def test_each_engine_is_told_by_its_answers(llama: int) -> None:
     assert [(r.engine, r.version) for r in (told[one], told[two], told[ollama])] == [
         ("vllm", "0.32.0"), ("sglang", "0.5.23"), ("ollama", "0.12.3"),
     ]  # fmt: skip
-    assert told[one].models == (discover.ServedModel("tiny", 1024, "/weights/tiny"),)
-    assert told[two].models == (discover.ServedModel("glm", 8192, "/weights/glm"),)
+    assert told[one].models == (ServedModel("tiny", 1024, "/weights/tiny"),)
+    assert told[two].models == (ServedModel("glm", 8192, "/weights/glm"),)
     assert told[ollama].models == (
-        discover.ServedModel("qwen3:8b", 8192),
-        discover.ServedModel("bge:latest"),
+        ServedModel("qwen3:8b", 8192),
+        ServedModel("bge:latest"),
     )
     assert (told[three].engine, told[three].models[0].context_tokens) == ("openai", None)
     (model,) = told[llama].models
     assert (told[llama].engine, model.name, model.context_tokens) == ("llama.cpp", "theirs", 512)
+
+
+TAGS = {"models": [{"name": "tiny", "model": "tiny", "details": {"format": "gguf"}}]}
+ROW = {"id": "tiny", "object": "model", "created": 1, "owned_by": "organization_owner"}
+LISTED = {"/v1/models": {"object": "list", "data": [ROW]}}
+# Answers in the form of each server's sources or documentation; the last field: the context.
+LOOKALIKES = [
+    ("sglang", "0.5.23", 8192, {**sglang(), "/api/tags": TAGS, "/api/version": {"version": "0.9"}}),
+    ("sglang-router", None, None, {**LISTED, "/workers": {"workers": [{"url": "http://a"}]}}),
+    ("llama.cpp", "b5000", 2048, {
+        "/api/tags": TAGS, "/api/version": {"version": "0.9"},
+        "/v1/models": {"data": [{**ROW, "owned_by": "llamacpp"}]},
+        "/props": {"default_generation_settings": {"n_ctx": 2048}, "build_info": "b5000"}}),
+    ("llama.cpp", None, None, {
+        "/v1/models": {"data": [{**ROW, "owned_by": "llamacpp", "status": {"value": "unloaded"}}]},
+        "/props": {"role": "router", "max_instances": 4,
+                   "default_generation_settings": {"n_ctx": 0}}}),
+    ("koboldcpp", "1.98", 4096, {
+        **LISTED, "/api/tags": TAGS, "/api/version": {"version": "0.7.0"},
+        "/api/extra/version": {"result": "KoboldCpp", "version": "1.98"},
+        "/api/extra/true_max_context_length": {"value": 4096}}),
+    ("lm-studio", None, 8192, {
+        **LISTED, "/api/v0/models": {"object": "list", "data": [
+            {"id": "tiny", "compatibility_type": "gguf", "state": "loaded",
+             "max_context_length": 32768, "loaded_context_length": 8192}]}}),
+    ("docker-model-runner", None, None, {
+        **LISTED, "/api/tags": TAGS, "/api/version": {"version": "0.9"},
+        "/models": [{"id": "sha256:0", "tags": ["ai/tiny"], "config": {"format": "gguf"}}]}),
+    ("llama-swap", None, None, {
+        "/v1/models": {"data": [{**ROW, "owned_by": "llama-swap"}]}, "/running": {"running": []}}),
+    ("litellm", "1.80", None, {**LISTED, "/health/readiness": {"litellm_version": "1.80"}}),
+    ("ollama", "0.12.3", None, {
+        **LISTED, "/api/tags": TAGS, "/api/version": {"version": "0.12.3"},
+        "/api/ps": {"models": ["x", {"name": "other"}]}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("engine", "version", "context", "answers"), LOOKALIKES)
+def test_what_answers_for_others_is_told_by_its_own_endpoints(
+    engine: str, version: str | None, context: int | None, answers: dict[str, object]
+) -> None:
+    with serving(answers) as port:
+        found = discover.probe(Address("127.0.0.1", port))
+    assert found is not None
+    assert (found.engine, found.version) == (engine, version)
+    assert [model.context_tokens for model in found.models] == [context]
+
+
+def test_a_web_application_with_tags_is_no_engine() -> None:
+    with serving({"/api/tags": {"models": []}}) as port:
+        assert discover.probe(Address("127.0.0.1", port)) is None
 
 
 def test_a_locked_server_is_known_by_what_is_public() -> None:
@@ -125,7 +177,8 @@ def test_discover_and_adopt(
     assert (row["name"], row["engine"], row["context_tokens"]) == ("theirs", "llama.cpp", 512)
     assert row["deployment"] is None
     text = run_in_process("discover", "--port", str(llama))
-    assert "adopt one: modelscan discover --adopt theirs" in text.out + text.err
+    hint = f"adopt one: modelscan discover --adopt theirs --port {llama}\n"
+    assert hint in text.out + text.err
 
     ran = run_in_process("discover", "--adopt", "theirs", "--port", str(llama), "--json")
     assert ran.code == 0, ran.err
@@ -135,6 +188,9 @@ def test_discover_and_adopt(
     assert ran.json["servers"][0]["deployment"] == "theirs"
     again = run_in_process("discover", "--adopt", "theirs", "--port", str(llama))
     assert again.code == 0
+    assert "unknown" in next(
+        line for line in run_in_process("show", "theirs").out.splitlines() if "gpus" in line
+    )
     (listed,) = run_in_process("list", "--json").json["deployments"]
     assert (listed["health"], listed["endpoint"]) == ("ok", f"http://127.0.0.1:{llama}")
     (route,) = run_in_process("route", "list", "--json").json["routes"]

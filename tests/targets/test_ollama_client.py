@@ -14,7 +14,7 @@ from support.fake_ollama import SIZE, VRAM, State, running
 from support.tiny_gguf import write_tiny_gguf
 
 from modelscan.core.errors import RemoteError, UsageError
-from modelscan.targets.ollama.client import OllamaClient, digest_of, same_model
+from modelscan.targets.ollama.client import OllamaClient, digest_of, same_model, server_address
 
 
 @pytest.fixture
@@ -69,8 +69,8 @@ def test_what_goes_wrong_is_told(server: str, state: State) -> None:
     with pytest.raises(RemoteError, match="no Ollama server answers") as caught:
         OllamaClient("127.0.0.1:9").version()
     assert caught.value.code == "no_server"
-    with pytest.raises(UsageError, match="not an address"):
-        OllamaClient("https://somewhere")
+    with pytest.raises(UsageError, match="is not the address"):
+        OllamaClient("ftp://somewhere")
 
 
 def test_names() -> None:
@@ -170,3 +170,38 @@ def _state(run_in_process: Callable[..., Ran], name: str) -> tuple[str, str | No
 def _route(run_in_process: Callable[..., Ran], name: str) -> dict[str, Any]:
     rows = run_in_process("route", "list", "--json").json["routes"]
     return next(row for row in rows if row["name"] == name)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:11434"),
+        ("localhost", "http://localhost:11434"),
+        ("localhost:11434", "http://localhost:11434"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0:8000", "http://127.0.0.1:8000"),
+        (":8000", "http://127.0.0.1:8000"),
+        ("[::1]", "http://[::1]:11434"),
+        ("[::]:8000", "http://[::1]:8000"),
+        ("http://box", "http://box"),
+        ("http://box:8000/", "http://box:8000"),
+        ("https://box/ollama/", "https://box/ollama"),
+        (" http://box:1//", "http://box:1"),
+        ("http://u:secret@box:1", "http://u:secret@box:1"),
+    ],
+)
+def test_an_address_as_people_write_it(written: str, meant: str) -> None:
+    assert server_address(written) == meant
+    assert "secret" not in OllamaClient(written).endpoint
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["http://127.0.0.1:99999", "127.0.0.1:1143A", "http://[::1", "", "ftp://box", "http://",
+     "http://u:secret@box:x", "http://box?x=1"],
+)  # fmt: skip
+def test_what_is_no_address_is_named_without_its_password(written: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        server_address(written)
+    assert "is not the address of an Ollama server" in caught.value.message
+    assert "secret" not in caught.value.message

@@ -11,7 +11,7 @@ from modelscan.state.bundled import bundled_dir
 if TYPE_CHECKING:
     from modelscan.state.paths import Paths
 
-FORMAT = "7"  # of the file
+FORMAT = "8"  # of the file
 FILE_NAME = "index.sqlite3"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from modelscan.catalog.index.layout import NameKind
 
 if TYPE_CHECKING:  # importing the dataclasses costs a tenth of a search
+    from modelscan.catalog.search.use_cases import Score
     from modelscan.core.model import Model
 
 
@@ -85,6 +86,11 @@ class Index:
         rows = self.connection.execute("SELECT DISTINCT task FROM model WHERE task IS NOT NULL")
         return sorted(row[0] for row in rows)
 
+    def modalities(self) -> list[str]:
+        """The input and output modalities of all models, each once."""
+        rows = self.connection.execute("SELECT DISTINCT modalities FROM model")
+        return sorted({word for row in rows for word in (row[0] or "").split(",") if word})
+
     def repositories(self) -> dict[str, int]:
         """All repositories in lower case, with the model's downloads (0 if unknown)."""
         rows = self.connection.execute(
@@ -120,6 +126,30 @@ class Index:
         query = f"SELECT rowid, id FROM model WHERE rowid IN ({marks})"  # noqa: S608 - only placeholders
         id_by_row = dict(self.connection.execute(query, numbers).fetchall())
         return [id_by_row[row] for row in numbers]
+
+    def scores(self, name: str) -> list[tuple[int, Score]]:
+        """``(row, score)`` of all models with a score of that benchmark."""
+        from modelscan.catalog.search.use_cases import Score
+
+        rows = self.connection.execute(
+            "SELECT model, name, value, date, source FROM score WHERE name=?", (name,)
+        )
+        return [(row[0], Score(*row[1:])) for row in rows]
+
+    def with_word(self, word: str) -> frozenset[int]:
+        """The rows of models whose kind, tags or license contain this word."""
+        rows = self.connection.execute(
+            "SELECT rowid FROM text WHERE text MATCH ?", (f'kind : "{word}"',)
+        )
+        return frozenset(row[0] for row in rows)
+
+    def with_weights(self, rows: Iterable[int]) -> list[int]:
+        """Those of these rows that have weights to download, in the same order."""
+        numbers = list(rows)
+        marks = ",".join("?" * len(numbers))
+        query = f"SELECT rowid FROM model WHERE variants > 0 AND rowid IN ({marks})"  # noqa: S608
+        having = {row[0] for row in self.connection.execute(query, numbers)}
+        return [row for row in numbers if row in having]
 
     def all_ids(self) -> list[str]:
         """All model ids, the most popular first."""

@@ -48,6 +48,9 @@ CREATE TABLE model(
 CREATE TABLE facet(
   rowid INTEGER PRIMARY KEY, flags INT, parameters INT, context INT, memory INT, downloads INT,
   release INT);
+CREATE TABLE score(
+  name TEXT, model INT, value REAL, date TEXT, source TEXT, PRIMARY KEY(name, model))
+  WITHOUT ROWID;
 CREATE TABLE detail(rowid INTEGER PRIMARY KEY, body BLOB);
 CREATE TABLE name(key TEXT, kind INT, model INT, PRIMARY KEY(key, kind, model)) WITHOUT ROWID;
 CREATE TABLE word(word TEXT PRIMARY KEY, models INT) WITHOUT ROWID;
@@ -166,6 +169,9 @@ def _fill(
         connection.execute("INSERT INTO detail VALUES(?,?)", (number, body))
         connection.executemany("INSERT OR IGNORE INTO name VALUES(?,?,?)", _names(number, model))
         ident = name_tokens([model.id.rpartition("/")[2], model.name, *model.aliases])
+        connection.executemany(
+            "INSERT OR IGNORE INTO score VALUES(?,?,?,?,?)", _scores(number, model)
+        )
         lead = lead_words(model)
         kinds = name_tokens([model.id, model.family or "", *model.tags, *model.repos])
         kinds += kind_words(model) + name_tokens([model.license or ""]) + _described(model)
@@ -312,6 +318,16 @@ def _names(number: int, model: Model) -> Iterator[tuple[str, int, int]]:
         hosted = offering.id.rpartition("/")[2].lower()
         if any(c.isdecimal() for c in hosted):  # names like "large" and "auto" are ambiguous
             yield spelling(hosted), NameKind.HOSTED, number
+
+
+def _scores(number: int, model: Model) -> Iterator[tuple[object, ...]]:
+    """The newest value of each benchmark."""
+    newest_first = sorted(model.benchmarks, key=lambda b: str(b.get("date") or ""), reverse=True)
+    for benchmark in newest_first:
+        name, value = benchmark.get("name"), benchmark.get("score")
+        if isinstance(name, str) and isinstance(value, (int, float)):
+            date, source = benchmark.get("date"), benchmark.get("source")
+            yield name, number, float(value), date, source
 
 
 def _sources(

@@ -114,6 +114,9 @@ def _origins(
         sources = _sources_of(name, group if name == "offerings" else weights)
         if getattr(model, name) and sources:
             origins[name] = sources
+    origins["lab"] = Provenance("name", None)
+    if model.aliases:
+        origins["aliases"] = Provenance("name", None)
     if group.links:
         origins["repos"] = Provenance(f"link: {group.links[group.repos[0]]}", None)
     benchmarked = next((m for m in weights.members if m.record.benchmarks), None)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from modelscan.catalog.link.groups import Member, RecordGroup
 
 _Identity = tuple[str, str, str, str]  # hub, repository, quantization, files
-_ORDER = (USER, HUGGINGFACE, MODELSCOPE, GPUSTACK, "llmfit", "xinference")
+_ORDER = (USER, HUGGINGFACE, MODELSCOPE, GPUSTACK, "llmfit", "qvac", "xinference")
 # Sizes from other programs' tables; any config.json of the model has precedence.
 TABLES = ("litgpt", "llmfit", "xinference")
 _DTYPES = {"bfloat16": "BF16", "float16": "FP16", "float32": "FP32"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from modelscan.catalog.index.current import open_index
 from modelscan.catalog.index.layout import NameKind
 from modelscan.catalog.index.search_words import letters, query_words, spelling, words
 from modelscan.catalog.search.query import Query, search
+from modelscan.catalog.search.spelled_names import note, ollama_row, without_service
 from modelscan.catalog.search.typos import correct
 from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
@@ -54,6 +56,18 @@ def find_model(text: str, paths: Paths) -> Model:
         return load_model(index, find_row(index, text))
     finally:
         index.close()
+
+
+def find_noted(text: str, paths: Paths) -> tuple[Model, tuple[str, ...]]:
+    """``find_model``, and notes about how the name was read (Ollama's names, base models)."""
+    index = open_index(paths)
+    try:
+        row = find_row(index, text)
+        model = load_model(index, row)
+        noted = note(index, parse_reference(text).value, model.id)
+    finally:
+        index.close()
+    return model, (noted,) if noted else ()
 
 
 def find_known(text: str, paths: Paths) -> Model | None:
@@ -123,12 +137,21 @@ def _named(index: Index, text: str) -> int | None:
         if rows:
             raise ambiguous(text, index.ids(rows[:_CANDIDATES]), len(rows))
     if reference.kind is Kind.NAME and _could_be_a_name(text):
-        # Then the providers' names, if they agree.
-        for kind in (NameKind.SPELLING, NameKind.HOSTED):
-            rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (kind,))))
-            if len(rows) == 1:
-                return rows[0]
+        return _spelled(index, reference.value)
     return None
+
+
+def _spelled(index: Index, text: str) -> int | None:
+    """The row that other programs' spellings and the providers' names mean, if they agree."""
+    row = ollama_row(index, text)
+    if row is not None:
+        return row
+    for kind in (NameKind.SPELLING, NameKind.HOSTED):
+        rows = list(dict.fromkeys(row for _, row in index.by_name(spelling(text), (kind,))))
+        if len(rows) == 1:
+            return rows[0]
+    plain = without_service(text)
+    return None if plain is None else _named(index, plain)
 
 
 def _hosted(index: Index, text: str) -> int | None:
@@ -167,7 +190,9 @@ def ambiguous(text: str, candidates: list[str], total: int) -> UsageError:
     more = f" and {total - len(candidates)} more" if total > len(candidates) else ""
     return UsageError(
         f"'{text}' matches {total} models: {', '.join(candidates)}{more}",
-        hint=f"modelscan catalog info {candidates[0]}",
+        hint=f"modelscan catalog search {shlex.quote(text)}"
+        if more
+        else f"modelscan catalog info {candidates[0]}",
         code="ambiguous_model",
         details={"candidates": candidates, "total": total},
     )

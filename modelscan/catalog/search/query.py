@@ -16,15 +16,17 @@ from modelscan.catalog.index.search_words import (
     FLAGS,
     KINDS,
     is_packing,
-    mark,
     query_words,
     spelling,
     words,
 )
+from modelscan.catalog.search.filters import bounds, flags, marks, passes
 from modelscan.catalog.search.match import anywhere, tiers
+from modelscan.catalog.search.use_cases import USE_CASES, for_use, order_by, ranked
 
 if TYPE_CHECKING:
     from modelscan.catalog.index.read import Index
+    from modelscan.catalog.search.use_cases import Score
 
 _FEW, _MANY_MORE = 3, 10  # fewer matches may be a typo, if its correction has this many times more
 SORTS = ("relevance", "release", "params", "context", "downloads")
@@ -65,6 +67,7 @@ class Query(NamedTuple):
     min_context_tokens: int | None = None
     max_memory_bytes: int | None = None
     max_parameters: int | None = None
+    use: str | None = None  # a name in USE_CASES: filters and ranks
     sort: str = "relevance"
     limit: int | None = 20
     offset: int = 0
@@ -100,28 +103,42 @@ class Row(NamedTuple):
     sources: tuple[str, ...]
     providers: int
     variants: int
+    score: Score | None = None  # the public score that placed it in a list for a use
 
 
 class SearchPage(NamedTuple):
     """A page of results.
 
     ``total`` is the number of matches, ``rows`` the requested page. ``corrected`` is the query that
-    was used instead of one without matches.
+    was used instead of one without matches. ``without_filters``: the number of models that match
+    the text if none of them passes the filters.
     """
 
     total: int
     rows: tuple[Row, ...] = ()
     corrected: str | None = None
+    without_filters: int | None = None
+
+
+def unfiltered(query: Query) -> Query:
+    """The query with only its text, order and page."""
+    return Query(query.text, use=query.use, sort=query.sort, limit=query.limit, offset=query.offset)
 
 
 def search(index: Index, query: Query) -> SearchPage:
-    """The page of matches; an empty text matches everything."""
+    """The page of matches; an empty text matches everything, one of only signs nothing."""
+    query = for_use(query)
     words = query_words(query.text)
     if not words:
-        return _everything(index, query)
+        return SearchPage(0) if query.text.strip() else _everything(index, query)
     page = _matching(index, query, words)
     if page.total >= _FEW or query.offset:
         return page
+    plain = for_use(unfiltered(query))
+    if not page.total and plain != query:
+        without_filters = _matching(index, plain, words).total
+        if without_filters:
+            return SearchPage(0, without_filters=without_filters)
     from modelscan.catalog.search.typos import correct
 
     corrected_words = correct(index, words)
@@ -155,15 +172,17 @@ def _without_one_word(index: Index, query: Query, words: list[str]) -> SearchPag
 
 def _everything(index: Index, query: Query) -> SearchPage:
     """All models that pass the filters, in the order of rows or of an index."""
-    where, values = _bounds(query)
-    flags = sum(FLAGS[name] for name in _flags(query))
-    terms = _marks(query, flags=False)
-    if flags:
-        where.append(f"f.flags & {flags} = {flags}")
+    where, values = bounds(query)
+    bits = sum(FLAGS[name] for name in flags(query))
+    terms = marks(query, with_flags=False)
+    if bits:
+        where.append(f"f.flags & {bits} = {bits}")
     if terms:
         where.append("f.rowid IN (SELECT rowid FROM text WHERE text MATCH ?)")
         values.append(" AND ".join(terms))
     total = _total(index, query, "", where, values)
+    if query.use:
+        return _page_for_use(index, query, f"FROM facet f{_where(where)}", values)
     order = f"f.{_ORDER[query.sort]} DESC, f.rowid" if query.sort in _ORDER else "f.rowid"
     ordered = [f"+{condition}" for condition in where]  # walk in order, test each row
     sql = f"SELECT f.rowid FROM facet f{_where(ordered)} ORDER BY {order} LIMIT ? OFFSET ?"
@@ -174,12 +193,15 @@ def _everything(index: Index, query: Query) -> SearchPage:
 
 def _matching(index: Index, query: Query, words: Sequence[str]) -> SearchPage:
     """Models with all words that pass all filters; filters by name are full-text words too."""
-    where, values = _bounds(query)
-    match = " AND ".join([anywhere(index, words), *_marks(query)])
+    where, values = bounds(query)
+    match = " AND ".join([anywhere(index, words), *marks(query)])
     total = _total(index, query, match, where, values)
     total += _exact_variant_names(index, query, match, where, values)
     if not total:
         return SearchPage(0)
+    if query.use:
+        conditions = " AND ".join(["text MATCH ?", *where])
+        return _page_for_use(index, query, f"{_JOIN} WHERE {conditions}", [match, *values])
     end = total if query.limit is None else min(total, query.offset + query.limit)
     if query.sort in _ORDER:
         conditions = " AND ".join(["text MATCH ?", *where])
@@ -191,6 +213,23 @@ def _matching(index: Index, query: Query, words: Sequence[str]) -> SearchPage:
     return SearchPage(total, tuple(rows_by_number(index, numbers[query.offset :])))
 
 
+def _page_for_use(
+    index: Index, query: Query, matching: str, values: Sequence[object]
+) -> SearchPage:
+    """The requested page of the matching rows, ranked for the query's use.
+
+    ``matching``: the rest of a statement that selects the rows.
+    """
+    use = USE_CASES[query.use or "chat"]
+    sql = f"SELECT f.rowid {matching} ORDER BY {order_by(use)}"
+    placed = ranked(index, use, [r[0] for r in index.connection.execute(sql, list(values))])
+    end = None if query.limit is None else query.offset + query.limit
+    page = placed[query.offset : end]
+    rows = rows_by_number(index, [number for number, _ in page])
+    scores = dict(page)
+    return SearchPage(len(placed), tuple(row._replace(score=scores[row.row]) for row in rows))
+
+
 _JOIN = "FROM text JOIN facet f ON f.rowid = text.rowid"
 
 
@@ -198,9 +237,9 @@ def _total(index: Index, query: Query, match: str, where: list[str], values: lis
     """The number of matches, by full text alone unless a number is limited."""
     if not match and not where:
         return index.count()
-    bounded = bool(_bounds(query)[0])
+    bounded = bool(bounds(query)[0])
     if not bounded:
-        expression = match or " AND ".join(_marks(query))
+        expression = match or " AND ".join(marks(query))
         return _scalar(index, "SELECT count(*) FROM text WHERE text MATCH ?", [expression])
     if match:
         conditions = " AND ".join(["text MATCH ?", *where])
@@ -227,8 +266,8 @@ def _exact_variant_names(
 
 def _tiers(index: Index, query: Query, words: Sequence[str], count: int) -> list[int]:
     """Row numbers in order of relevance, each once, at most ``count``."""
-    where, values = _bounds(query)
-    marks = _marks(query)
+    where, values = bounds(query)
+    terms = marks(query)
     numbers: dict[int, None] = dict.fromkeys(_exact(index, query))
     source = _JOIN if where else "FROM text"
     conditions = " AND ".join(["text MATCH ?", *where])
@@ -236,7 +275,7 @@ def _tiers(index: Index, query: Query, words: Sequence[str], count: int) -> list
     for tier in tiers(index, words):
         if len(numbers) >= count:
             break
-        match = " AND ".join([f"({tier})", *marks])
+        match = " AND ".join([f"({tier})", *terms])
         rows = index.connection.execute(sql, [match, *values, count])
         numbers.update(dict.fromkeys(r[0] for r in rows))
     return list(numbers)[:count]
@@ -248,7 +287,7 @@ def _exact(index: Index, query: Query) -> list[int]:
     name_rows += index.by_name(spelling(query.text), (NameKind.SPELLING,))
     numbers = {row for _, row in name_rows} | _by_weight_format(index, query.text)
     rows = rows_by_number(index, sorted(numbers))
-    return [r.row for r in sorted(rows, key=lambda r: (len(r.id), r.row)) if _passes(r, query)]
+    return [r.row for r in sorted(rows, key=lambda r: (len(r.id), r.row)) if passes(r, query)]
 
 
 def _by_weight_format(index: Index, text: str) -> set[int]:
@@ -262,55 +301,6 @@ def _by_weight_format(index: Index, text: str) -> set[int]:
     sql = f"SELECT rowid FROM text WHERE text MATCH ? AND rowid IN ({','.join('?' * len(rows))})"
     match = " AND ".join(f'"{word}"' for word in formats)
     return {row[0] for row in index.connection.execute(sql, [match, *rows])}
-
-
-def _passes(row: Row, query: Query) -> bool:
-    """True if a row passes the filters."""
-    filters = {"modality": query.modalities, "license": (query.license,), "task": (query.task,),
-             "family": (query.family,), "source": (query.source,)}  # fmt: skip
-    facts = {"modality": row.modalities or (), "license": (row.license or "").split(", "),
-           "task": (row.task,), "family": (row.family,), "source": row.sources}  # fmt: skip
-    marks = {mark(kind, value) for kind, values in facts.items() for value in values if value}
-    filter_marks = {
-        mark(kind, value) for kind, values in filters.items() for value in values if value
-    }
-    bounds = (
-        (query.min_context_tokens, row.context_tokens, 1),
-        (query.max_memory_bytes, row.memory_bytes, -1),
-        (query.max_parameters, row.parameters, -1),
-    )
-    return (
-        filter_marks <= marks
-        and query.open_weights in (None, row.open_weights)
-        and all(getattr(row, n) for n in ("tools", "reasoning", "vision") if getattr(query, n))
-        and all(b is None or (v is not None and (v - b) * sign >= 0) for b, v, sign in bounds)
-    )
-
-
-def _flags(query: Query) -> list[str]:
-    opened = {True: ["open"], False: ["closed"], None: []}[query.open_weights]
-    return opened + [n for n in ("tools", "reasoning", "vision") if getattr(query, n)]
-
-
-def _marks(query: Query, *, flags: bool = True) -> list[str]:
-    """The filters that are full-text words, quoted."""
-    pairs = [("flag", name) for name in _flags(query)] if flags else []
-    pairs += [("modality", name) for name in query.modalities]
-    for kind in ("family", "license", "source", "task"):
-        value = getattr(query, kind)
-        pairs += [(kind, value)] if value else []
-    return [f'"{mark(kind, value)}"' for kind, value in pairs]
-
-
-def _bounds(query: Query) -> tuple[list[str], list[object]]:
-    """The filters that compare numbers; unknown values never match."""
-    comparisons = (
-        ("f.context >= ?", query.min_context_tokens),
-        ("f.memory <= ?", query.max_memory_bytes),
-        ("f.parameters <= ?", query.max_parameters),
-    )
-    active = [(condition, value) for condition, value in comparisons if value is not None]
-    return [condition for condition, _ in active], [value for _, value in active]
 
 
 def _where(conditions: Sequence[str]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 
 from modelscan.catalog.records import USER, SourceRecord, SourceSnapshot
 from modelscan.catalog.sources import modelsdev_parse
+from modelscan.catalog.sources.overlay_types import wrong_types
 from modelscan.core.errors import UsageError
 from modelscan.core.foreign import rows, strings, text, whole
 from modelscan.core.model import Offering
@@ -48,8 +49,8 @@ class Overlay:
 def read(folder: Path) -> Overlay:
     """Read all overlay files of a folder, sorted by name; the folder may be missing or empty.
 
-    A file with an error is skipped as a whole; the snapshot's ``error`` names the file and the
-    error.
+    A file that cannot be read and a model with a wrong value are skipped; the snapshot's ``error``
+    names the file and each error.
     """
     records_by_key: dict[str, SourceRecord] = {}
     warnings: list[str] = []
@@ -58,12 +59,13 @@ def read(folder: Path) -> Overlay:
     files = sorted(p for p in folder.glob("*") if p.suffix in SUFFIXES) if folder.is_dir() else []
     for file in files:
         try:
-            records, notes = parse(_load(file), str(file))
-            records_by_key |= _new(records, records_by_key, file)
+            entries = parse(_load(file), str(file))
+            records_by_key |= _new(entries.records, records_by_key, file)
         except UsageError as error:
             errors.append(error.message)
             continue
-        warnings += notes
+        warnings += entries.warnings
+        errors += entries.errors
         newest = max(newest, file.stat().st_mtime)
     when = _rfc3339(newest) if newest else None
     snapshot = SourceSnapshot(
@@ -116,8 +118,17 @@ def _yaml(source: str, file: Path) -> Any:
         raise UsageError(f"{file} is not valid YAML: {error}", hint=f"edit {file}") from error
 
 
-def parse(data: Any, where: str) -> tuple[list[SourceRecord], list[str]]:
-    """Records and warnings of one file's contents. Raises UsageError."""
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """The models of one file. ``errors``: models that were skipped, and why."""
+
+    records: list[SourceRecord]
+    warnings: list[str]
+    errors: list[str]
+
+
+def parse(data: Any, where: str) -> Entries:
+    """One file's contents. Raises UsageError if it is not a file of models."""
     if not isinstance(data, dict):
         raise UsageError(f"{where} must be a table of models", hint="see examples/overlay.toml")
     if isinstance(data.get("models"), dict):
@@ -128,8 +139,13 @@ def parse(data: Any, where: str) -> tuple[list[SourceRecord], list[str]]:
         raise UsageError(
             f"{where} has neither a [models] table nor an id", hint="see examples/overlay.toml"
         )
-    warnings: list[str] = []
-    return [_record(str(key), entry, where, warnings) for key, entry in entries], warnings
+    parsed = Entries([], [], [])
+    for key, entry in entries:
+        try:
+            parsed.records.append(_record(str(key), entry, where, parsed.warnings))
+        except UsageError as error:
+            parsed.errors.append(error.message)
+    return parsed
 
 
 def _record(model_id: str, entry: Any, where: str, warnings: list[str]) -> SourceRecord:
@@ -140,6 +156,7 @@ def _record(model_id: str, entry: Any, where: str, warnings: list[str]) -> Sourc
         meant = f", did you mean '{near[0]}'?" if near else ""
         warnings.append(f"{where}: '{model_id}' has an unknown key '{key}'{meant}")
     entry = {key: _plain(value) for key, value in entry.items()}
+    _refuse_wrong(entry, where, model_id)
     base = text(entry.get("base_model"))
     return SourceRecord(
         key=model_id.lower(),
@@ -169,26 +186,16 @@ def _facts(entry: Mapping[str, Any], where: str, model_id: str) -> dict[str, Any
         "active_parameters": whole(entry.get("active_parameters")),
         "tags": strings(entry.get("tags")),
     }
-    _refuse_wrong(entry, where, model_id)
     facts |= {name: value for name, value in ours.items() if value not in (None, ())}
     omitted = strings(entry.get("base_model_omit"))
     return {**facts, "base_model_omit": omitted} if omitted else facts
 
 
 def _refuse_wrong(entry: Mapping[str, Any], where: str, model_id: str) -> None:
-    """Raise UsageError for a value of the wrong type, which would otherwise be ignored silently."""
-    kinds: dict[type, tuple[str, ...]] = {
-        bool: ("tool_call", "reasoning", "attachment", "structured_output", "open_weights"),
-        dict: ("limit", "cost", "modalities"),
-        str: ("name", "family", "license", "description", "release_date", "base_model"),
-    }
-    for kind, names in kinds.items():
-        for name in names:
-            if name in entry and not isinstance(entry[name], kind):
-                shown = repr(entry[name])[:60]
-                raise UsageError(
-                    f"{where}: '{model_id}': {name} = {shown} is not a {kind.__name__}"
-                )
+    """Raise UsageError for values of a wrong type, which would otherwise be ignored silently."""
+    wrong = list(wrong_types(entry))
+    if wrong:
+        raise UsageError(f"{where}: '{model_id}' is skipped: {'; '.join(wrong)}")
 
 
 def _offering(model_id: str, entry: Mapping[str, Any]) -> tuple[Offering, ...]:

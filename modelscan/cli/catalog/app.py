@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from modelscan.cli.catalog import passport, sync
-from modelscan.cli.catalog.filters import SEARCH_LIMIT, Filters, Gpu, Limit
+from modelscan.cli.catalog.filters import SEARCH_LIMIT, Filters, Gpu, Limit, Use
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document
 from modelscan.cli.framework import command, group
@@ -69,6 +69,7 @@ def sources(context: Context) -> Document[Any]:
 @command(app, "runnable")
 def runnable(
     context: Context,
+    use: Use = None,
     gpu: Gpu = None,
     task: Annotated[
         str, typer.Option("--task", help="Models for this task: chat, embedding, rerank …")
@@ -78,7 +79,7 @@ def runnable(
     """List the open models that run on this machine, best first, each with its plan."""
     from modelscan.cli.catalog.runnable import runnable_document
 
-    return runnable_document(context, gpu, task, limit)
+    return runnable_document(context, gpu, task, use, limit)
 
 
 @command(app, "offers")

@@ -22,6 +22,16 @@ Gpu = Annotated[
     typer.Option("--gpu", metavar="SPEC", help="Simulated hardware ('RTX 4090', '24GiB')."),
 ]
 Limit = Annotated[int, typer.Option("--limit", min=0, help="Number of rows (0: all).")]
+USES = (
+    "coding", "agents", "chat", "vision", "embedding", "rerank", "transcription", "math",
+    "long-context",
+)  # fmt: skip
+Use = Annotated[
+    str | None,
+    typer.Option(
+        "--for", click_type=click.Choice(USES), help="Models for this use, best scores first."
+    ),
+]
 SEARCH_LIMIT = 20
 
 
@@ -29,6 +39,7 @@ SEARCH_LIMIT = 20
 class Filters(Options):
     """The filters; each field is an option."""
 
+    use: Use = None
     open_weights: Annotated[
         bool, typer.Option("--open-weights", help="Only models whose weights can be downloaded.")
     ] = False
@@ -107,6 +118,7 @@ class Filters(Options):
             min_context_tokens=parse_least_tokens(self.min_context) if self.min_context else None,
             max_memory_bytes=None if self.max_vram is None else round(self.max_vram * GIB),
             max_parameters=parse_count(self.max_params) if self.max_params else None,
+            use=self.use,
             sort=self.sort or "relevance",
             limit=(limit if self.limit is None else self.limit) or None,
             offset=self.offset,

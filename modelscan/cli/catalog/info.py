@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelscan.cli.context import Context
-from modelscan.cli.document import Block, Document, Fields, Note, Table
+from modelscan.cli.document import Block, Document, Fields, Note, Table, Text
+from modelscan.cli.output import Mode
 from modelscan.core.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -22,15 +23,17 @@ def info_document(context: Context, text: str, gpu: str | None) -> Document[Mode
     from modelscan.models.info import find_info
 
     with context.output.status(f"looking up {text}"):
-        model, answer = find_info(text, context.workspace.machine(gpu), context.config)
-    blocks = _blocks(model, answer.alternatives)
+        model, answer, notes = find_info(text, context.workspace.machine(gpu), context.config)
+    human = context.output.mode is Mode.HUMAN
+    blocks = _blocks(model, answer.alternatives, _SHOWN if human else None)
     if answer.fit is not None:
         blocks.insert(1, Fields([("fits here", answer.fit.text)]))
     hint = f"modelscan plan {model.id}" if answer.deployable else None
-    return Document("catalog.info", answer, blocks, [model.id], hint=hint)
+    return Document("catalog.info", answer, blocks, [model.id], notes, hint=hint)
 
 
-def _blocks(model: Model, alternatives: Sequence[str]) -> list[Block]:
+def _blocks(model: Model, alternatives: Sequence[str], limit: int | None) -> list[Block]:
+    """``limit``: rows per table on a terminal; None for a pipe, which gets all of them."""
     blocks: list[Block] = [
         Table(
             ("FACT", "VALUE", "SOURCE", "OTHER SOURCES"), facts(model), optional=("OTHER SOURCES",)
@@ -43,12 +46,18 @@ def _blocks(model: Model, alternatives: Sequence[str]) -> list[Block]:
         if alternatives:
             blocks.append(Fields([("open alternatives", ", ".join(alternatives))]))
     if model.variants:
-        blocks += [Note(f"\nweights ({len(model.variants)}):"), _variants(model)]
+        blocks += [_title("weights", model.variants, limit), _variants(model, limit)]
     if model.specs:
-        blocks += [Note(f"\nrecipes ({len(model.specs)}):"), _specs(model)]
+        blocks += [_title("recipes", model.specs, limit), _specs(model, limit)]
     if model.offerings:
-        blocks += [Note(f"\nhosted by ({len(model.offerings)}):"), _offerings(model)]
+        blocks += [_title("hosted by", model.offerings, limit), _offerings(model, limit)]
     return blocks
+
+
+def _title(name: str, items: Sequence[object], limit: int | None) -> Block:
+    """The title above a table: data in a pipe, where it separates the tables."""
+    text = f"\n{name} ({len(items)}):"
+    return Note(text) if limit else Text(text)
 
 
 def facts(model: Model) -> list[tuple[object, ...]]:
@@ -57,7 +66,7 @@ def facts(model: Model) -> list[tuple[object, ...]]:
     rows: list[tuple[str, object, str | None]] = [
         ("id", model.id, None),
         ("name", model.name, "name"),
-        ("lab", model.lab, None),
+        ("lab", model.lab, "lab"),
         ("family", model.family, "family"),
         ("task", model.task, "task"),
         ("open weights", model.open_weights, "open_weights"),
@@ -83,14 +92,21 @@ def facts(model: Model) -> list[tuple[object, ...]]:
         ("repositories", model.repos, "repos"),
         ("architecture", _architecture(model.architecture), "architecture"),
         ("tags", model.tags, "tags"),
-        ("also called", model.aliases, None),
+        ("also called", model.aliases, "aliases"),
+        ("scores", [_score(b) for b in model.benchmarks], "benchmarks"),
         ("description", model.description, "description"),
     ]
     return [
         (label, value, *_sourced(model, field))
         for label, value, field in rows
-        if value not in (None, (), "")
+        if value not in (None, (), "", [])
     ]
+
+
+def _score(benchmark: Mapping[str, Any]) -> str:
+    """``LiveBench 74.4 (2026-01-08)``."""
+    date = f" ({benchmark['date']})" if benchmark.get("date") else ""
+    return f"{benchmark.get('name')} {benchmark.get('score')}{date}"
 
 
 def _sourced(model: Model, field: str | None) -> tuple[str | None, str | None]:
@@ -127,13 +143,13 @@ def _architecture(config: Mapping[str, Any] | None) -> str | None:
     return f"{names[0]}, {layers} layers{windows}" if layers else str(names[0])
 
 
-def _variants(model: Model) -> Table:
+def _variants(model: Model, limit: int | None) -> Table:
     """One row per repository and format, with all of its quantizations."""
     grouped: dict[tuple[str, str], list[Variant]] = {}
     for variant in model.variants:
         grouped.setdefault((variant.repo, variant.format), []).append(variant)
     rows: list[tuple[object, ...]] = []
-    for (repo, form), members in list(grouped.items())[:_SHOWN]:
+    for (repo, form), members in list(grouped.items())[:limit]:
         first = members[0]
         both = "both" if first.modelscope_repo else "huggingface"
         hub = both if first.source == "huggingface" else first.source
@@ -141,32 +157,35 @@ def _variants(model: Model) -> Table:
         size = f"{format_bytes(min(sizes))}{' and up' if len(sizes) > 1 else ''}" if sizes else None
         labels = sorted({v.quantization for v in members if v.quantization})
         rows.append((repo, form, labels, size, hub, first.link_reason))
-    if len(grouped) > _SHOWN:
-        rows.append((f"… {len(grouped) - _SHOWN} more: --json", "", "", "", "", ""))
+    if limit and len(grouped) > limit:
+        rows.append((f"… {len(grouped) - limit} more: --json", "", "", "", "", ""))
     return Table(("REPOSITORY", "FORMAT", "QUANTIZATION", "SIZE", "HUB", "LINKED BY"), rows)
 
 
-def _specs(model: Model) -> Table:
-    rows = [
-        (s.repo, s.backend, s.quantization, s.mode,
+def _specs(model: Model, limit: int | None) -> Table:
+    rows: list[tuple[object, ...]] = [
+        (s.repo, s.source, s.backend, s.quantization, s.mode,
          ",".join(f"{k}={_plain(v)}" for k, v in sorted(s.gpu_filters.items())) or None)
-        for s in model.specs[:_SHOWN]
+        for s in model.specs[:limit]
     ]  # fmt: skip
-    return Table(("REPOSITORY", "BACKEND", "QUANTIZATION", "MODE", "GPUS"), rows)
+    columns = ("REPOSITORY", "SOURCE", "BACKEND", "QUANTIZATION", "MODE", "GPUS")
+    if limit and len(model.specs) > limit:
+        rows.append((f"… {len(model.specs) - limit} more: --json", *[""] * 5))
+    return Table(columns, rows)
 
 
-def _offerings(model: Model) -> Table:
+def _offerings(model: Model, limit: int | None) -> Table:
     from modelscan.catalog.offers import ranked_offers
 
     rows: list[tuple[object, ...]] = []
-    for offer in ranked_offers(model)[:_SHOWN]:
+    for offer in ranked_offers(model)[:limit]:
         price = offer.pricing
         rows.append(
             (offer.id, price and price.input_usd_per_mtok, price and price.output_usd_per_mtok,
              offer.limits.context_tokens, offer.status)
         )  # fmt: skip
-    if len(model.offerings) > _SHOWN:
-        rest = len(model.offerings) - _SHOWN
+    if limit and len(model.offerings) > limit:
+        rest = len(model.offerings) - limit
         rows.append((f"… {rest} more: modelscan catalog offers {model.id}", "", "", "", ""))
     columns = ("OFFERING", "USD/M IN", "USD/M OUT", "CONTEXT", "STATUS")
     return Table(columns, rows, numeric=columns[1:4])

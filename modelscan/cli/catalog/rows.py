@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from modelscan.catalog.answers import CatalogEntry
+from modelscan.catalog.browse import active_filters
 from modelscan.catalog.search.query import Query
 from modelscan.cli.catalog.filters import Filters
+from modelscan.cli.catalog.order import order_notes, score_cell
 from modelscan.cli.context import Context
 from modelscan.cli.document import Block, Document, Note, Table
+from modelscan.cli.output import Mode
 from modelscan.core.units import format_bytes, format_count
 from modelscan.models.pages import ModelPage
 
@@ -31,18 +34,28 @@ def page_document(
     if page.corrected is not None:
         blocks.append(Note(f"nothing matches '{query.text}'; showing '{page.corrected}'"))
     cells = [_cells(model) for model in page.models]
-    empty = _empty(query)
-    blocks.append(Table(_COLUMNS, cells, numeric=_NUMERIC, optional=_OPTIONAL, empty=empty))
+    columns = list(_COLUMNS)
+    if any(model.score for model in page.models):
+        columns.append("SCORE")
+        cells = [(*row, score_cell(m.score)) for row, m in zip(cells, page.models, strict=True)]
+    empty = _empty(query, page)
+    blocks.append(Table(columns, cells, numeric=_NUMERIC, optional=_OPTIONAL, empty=empty))
     shown = query.offset + len(page.models)
     if page.models and shown < page.total:
         more = f"{page.total - shown:,} more: --offset {shown}"
         blocks.append(Note(f"\n{len(page.models):,} of {page.total:,}; {more}"))
+    if page.models and (query.use or filters.only_fitting or context.output.mode is Mode.HUMAN):
+        blocks += order_notes(page.order, page.left_out)
     hint = f"modelscan catalog info {page.models[0].id}" if page.models else None
     ids = [model.id for model in page.models]
     return Document(schema, page, blocks, ids, page.warnings, hint=hint)
 
 
-def _empty(query: Query) -> str:
+def _empty(query: Query, page: ModelPage) -> str:
+    if page.without_filters:
+        filters = " ".join(f"{k} {v}".strip() for k, v in active_filters(query).items())
+        count = f"{page.without_filters:,} model{'s' * (page.without_filters != 1)}"
+        return f"{count} for '{query.text}', none with {filters}"
     text = f"no model matches '{query.text}'" if query.text else "no model matches"
     if query.source in ("huggingface", "modelscope"):
         text += f" (modelscan catalog sync --source {query.source} searches that hub)"

@@ -3,3 +3,4 @@
 from modelscan.core.workload import Backend
 
 NAME: Backend = "llama.cpp"
+OWNED_BY = "llamacpp"  # of its models in /v1/models

@@ -9,14 +9,17 @@ from modelscan.engines.engine import Engine, SmallCache
 from modelscan.engines.llamacpp import NAME, flags
 from modelscan.engines.llamacpp.given import canonical
 from modelscan.engines.residuals import Residuals
+from modelscan.engines.start_lines import line, local_file
 from modelscan.engines.support_rules import NATIVE, Support, absent, gguf_on
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
+    from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure
+    from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionPair
 
@@ -49,8 +52,16 @@ class LlamaCpp(Engine):
     switches = flags.SWITCHES
     comma_lists = flags.COMMA_LISTS
 
-    def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
+    def gpu_support(
+        self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None
+    ) -> Support:
         return gguf_on(gpu, self.name)
+
+    def launch_support(self, question: LaunchQuestion) -> Support:
+        from modelscan.engines.llamacpp.support import architecture_refusal
+
+        refusal = architecture_refusal(question.shape.architecture, question.version)
+        return Support(NATIVE, f"{self.name} reads it") if refusal is None else refusal
 
     def host_support(self, file_format: str, *, forced: bool) -> Support:
         if file_format in self.formats:
@@ -71,6 +82,12 @@ class LlamaCpp(Engine):
         from modelscan.engines.llamacpp import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def start_line(self, plan: Plan) -> str:
+        if plan.source != "huggingface":
+            return line(("llama-server", "-m", local_file(plan)), plan)
+        file = ("-hff", plan.files[0]) if plan.files else ()
+        return line(("llama-server", "-hf", plan.repo, *file), plan)
 
     def reads(self, name: str, value: str | None) -> bool:
         from modelscan.engines.llamacpp.options import OPTIONS

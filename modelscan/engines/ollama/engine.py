@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama import NAME, flags
-from modelscan.engines.support_rules import Support, absent
+from modelscan.engines.start_lines import line, local_file
+from modelscan.engines.support_rules import NATIVE, Support, absent
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure
+    from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.option_names import LaunchSettings, OptionPair
     from modelscan.engines.residuals import Residuals
 
@@ -40,10 +42,15 @@ class Ollama(LlamaCpp):
             return absent("Ollama has no endpoint for rerankers")
         return super().task_support(task)
 
-    def gpu_support(self, quantization: str | None, gpu: Gpu, *, original: bool) -> Support:
+    def gpu_support(
+        self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None
+    ) -> Support:
         if gpu.vendor == "intel":
             return absent("Ollama does not use Intel GPUs")
-        return super().gpu_support(quantization, gpu, original=original)
+        return super().gpu_support(quantization, gpu, original=original, version=version)
+
+    def launch_support(self, question: LaunchQuestion) -> Support:
+        return Support(NATIVE, "Ollama has its own builds of llama.cpp")
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
@@ -66,6 +73,14 @@ class Ollama(LlamaCpp):
         from modelscan.engines.ollama import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def start_line(self, plan: Plan) -> str:
+        """Its options belong to a request or a Modelfile, so the line has none."""
+        tag = f":{plan.quantization}" if plan.quantization else ""
+        hub = {"huggingface": "hf.co/", "modelscope": "modelscope.cn/"}.get(plan.source)
+        if hub is None:
+            return f"echo 'FROM {local_file(plan)}' > Modelfile && ollama create NAME -f Modelfile"
+        return line(("ollama", "run", f"{hub}{plan.repo}{tag}"), replace(plan, parameters=()))
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return super().residuals(version, max(1, gpus))

@@ -10,20 +10,24 @@ from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.sglang import NAME, command, flags
 from modelscan.engines.sglang.support import KERNELS
 from modelscan.engines.sglang.versions import RESIDUALS
+from modelscan.engines.start_lines import MODELSCOPE, line
 from modelscan.engines.support_rules import old_kernels
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import ModelShape
+    from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure, Serving
+    from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionPair
     from modelscan.engines.residuals import Residuals
-    from modelscan.engines.support_rules import Drawback
+    from modelscan.engines.support_rules import Drawback, Support
+    from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
+    from modelscan.memory.split_rules import SplitRules
 
 
 class SgLang(PoolEngine):
@@ -47,8 +51,29 @@ class SgLang(PoolEngine):
     def drawback(self, gpu: Gpu) -> Drawback | None:
         return old_kernels(gpu, self.title)
 
+    def start_line(self, plan: Plan) -> str:
+        hub = {"SGLANG_USE_MODELSCOPE": "true"} if plan.source == MODELSCOPE else {}
+        program = ("python3", "-m", "sglang.launch_server", "--model-path", plan.repo)
+        return line(program, plan, hub)
+
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
+
+    def context_rule(self, question: LaunchQuestion, facts: VersionFacts) -> Support | None:
+        from modelscan.engines.sglang.context import context_rule
+
+        return context_rule(question.shape.architecture, question.workload, facts)
+
+    def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
+        from modelscan.engines.sglang.context import longest
+
+        return longest(architecture, workload)
+
+    def split_rules(self, question: LaunchQuestion) -> SplitRules:
+        from modelscan.engines.sglang.shapes import split_rules
+
+        degree = question.tensor_parallel
+        return split_rules(question.shape.architecture, question.workload, degree)
 
     def estimate(
         self,

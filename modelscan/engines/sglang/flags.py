@@ -72,8 +72,8 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     kind = cache_type(workload)
     if kind:
         yield NAMES.kv_cache[0], _FP8 if kind == "fp8" else kind
-    if launch.half:
-        yield "dtype", "half"
+    if launch.dtype:
+        yield "dtype", launch.dtype
     scaling = launch.positions
     if scaling is not None:  # a text_config is of a version that has rope_parameters
         name = "rope_parameters" if scaling.nested else "rope_scaling"

@@ -27,6 +27,7 @@ from modelscan.engines.pool_estimate import (
 from modelscan.engines.sglang import NAME
 from modelscan.engines.sglang.pools import Pools, context_bytes, sized, state_bytes, token_bytes
 from modelscan.engines.sglang.settings import SglangSettings, resolve
+from modelscan.engines.sglang.shapes import split_rules
 from modelscan.engines.sglang.versions import DEFAULT_VERSION, OLDEST_VERSION, RESIDUALS, facts_for
 from modelscan.engines.versions import unknown_note
 from modelscan.memory.rank_weights import (
@@ -88,7 +89,11 @@ def _estimate(
     stages = [_stage(shape, settings, index) for index in range(settings.pipeline_parallel)]
     ranks = ranks_of(settings, lambda stage, slot: _rank(stages[stage], settings, slot))
     problems = start_problems(
-        shape.architecture, settings, ranks, lambda rank: _start_problem(rank, settings)
+        shape.architecture,
+        settings,
+        ranks,
+        lambda rank: _start_problem(rank, settings),
+        split_rules(shape.architecture, workload, settings.tensor_parallel),
     )
     unknown = unknown_note("SGLang", version, OLDEST_VERSION, DEFAULT_VERSION)
     start = Start(

@@ -73,7 +73,7 @@ def resolve(
     default_chunk, default_batch = batch_defaults(memory, tensor)
     chunk = whole(workload, "chunked-prefill-size") or default_chunk
     batch = _graph_batch(workload) or default_batch
-    running = whole(workload, *NAMES.max_requests) or workload.parallel
+    running = whole(workload, *NAMES.max_requests)
     fraction_requested = share(workload, *NAMES.memory_share)
     default = auto_fraction(facts, memory, chunk, batch, tensor * pipeline)
     if architecture.vision and facts.vision_factor:

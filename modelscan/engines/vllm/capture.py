@@ -31,9 +31,10 @@ def capture_sizes(
     """How many sizes get a piecewise graph, and how many of them a full one as well.
 
     Sizes: 1, 2, 4, every 8 to 256, then in the version's step to the maximum. Code: the maximum is
-    min(2 x max_num_seqs, 512) unless ``max-cudagraph-capture-size`` says, and vLLM's own table of
-    model types raises it (model_executor/models/config.py). A list of sizes replaces them. Full
-    graphs end at ``seqs`` x ``drafted`` tokens. Raises UsageError for a list without numbers.
+    min(2 x max_num_seqs, 512) unless ``max-cudagraph-capture-size`` states it or vLLM's own table
+    of model types does (model_executor/models/config.py: gpt-oss has 1024). A list of sizes
+    replaces them. Full graphs end at ``seqs`` x ``drafted`` tokens. Raises UsageError for a list
+    without numbers.
     """
     compiler = compilation(workload.parameter("compilation-config"))
     if compiler.get(_MODE) == "NONE":
@@ -41,9 +42,9 @@ def capture_sizes(
     listed = _listed(workload, compiler)
     if len(listed) > 1:
         return len(set(listed)), sum(size <= seqs * drafted for size in set(listed))
-    most = _CAPTURE_MAXIMA.get(architecture.name, 512) if facts.two_graphs else 512
+    own = _CAPTURE_MAXIMA.get(architecture.name) if facts.two_graphs else None
     asked = whole(workload, "max-cudagraph-capture-size") or _number(compiler.get(_LARGEST))
-    largest = asked or next(iter(listed), None) or min(2 * seqs, most)
+    largest = asked or next(iter(listed), None) or own or min(2 * seqs, 512)
     return _count(largest, facts), _count(min(largest, seqs * drafted), facts)
 
 

@@ -7,23 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
+from modelscan.engines.start_lines import MODELSCOPE, line
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.support import KERNELS, drawback
-from modelscan.engines.vllm.versions import facts_for, residuals_for
+from modelscan.engines.vllm.versions import DEFAULT_VERSION, RESIDUALS, facts_for
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import ModelShape
+    from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.core.estimate import Estimate
     from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Workload
     from modelscan.engines.base import EngineFailure, Serving
+    from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionPair
     from modelscan.engines.repository_files import RepositoryFiles
     from modelscan.engines.residuals import Residuals
-    from modelscan.engines.support_rules import Drawback
+    from modelscan.engines.support_rules import Drawback, Support
+    from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
+    from modelscan.memory.split_rules import SplitRules
 
 
 class Vllm(PoolEngine):
@@ -42,6 +46,7 @@ class Vllm(PoolEngine):
     kernels = KERNELS
     key_variable = "VLLM_API_KEY"
     profiles_all_slots = True
+    recipe_tasks = ("speech_to_text",)  # /v1/audio/transcriptions
     package = PythonPackage(
         modules=(  # 0.32 moved its server and calls the old place deprecated
             "vllm.entrypoints.launchers.api_server.entry",
@@ -54,11 +59,40 @@ class Vllm(PoolEngine):
     def drawback(self, gpu: Gpu) -> Drawback | None:
         return drawback(gpu)
 
+    def start_line(self, plan: Plan) -> str:
+        hub = {"VLLM_USE_MODELSCOPE": "True"} if plan.source == MODELSCOPE else {}
+        return line(("vllm", "serve", plan.repo), plan, hub)
+
     def default_memory_share(self, version: str | None) -> float | None:
         return facts_for(version).utilization
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
+
+    def listed_names(self, architecture: Architecture) -> tuple[str, ...]:
+        from modelscan.engines.vllm.registry_names import listed_names
+
+        return listed_names(architecture.checkpoint.classes)
+
+    def context_rule(self, question: LaunchQuestion, facts: VersionFacts) -> Support | None:
+        from modelscan.engines.vllm.context import context_rule
+
+        return context_rule(question.shape.architecture, question.workload, facts)
+
+    def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
+        from modelscan.engines.vllm.context import longest
+
+        return longest(architecture, workload, self.kernels.facts(workload.backend_version))
+
+    def split_rules(self, question: LaunchQuestion) -> SplitRules:
+        from modelscan.engines.vllm.shapes import split_rules
+
+        version = question.version or DEFAULT_VERSION
+        return split_rules(question.shape.architecture, question.workload, version)
+
+    def computing_dtype(self, architecture: Architecture, version: str | None) -> str:
+        banned = self.kernels.facts(version).rows("float16_ban")
+        return "float32" if architecture.checkpoint.model_type in banned else "half"
 
     def environment(self, launch: LaunchSettings, workload: Workload) -> Mapping[str, str]:
         return flags.environment(launch)
@@ -85,7 +119,7 @@ class Vllm(PoolEngine):
         return super().reads(name, value)
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
-        return residuals_for(version)
+        return RESIDUALS
 
     def parse_log(self, text: str) -> LogFigures:
         from modelscan.engines.vllm import log

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from modelscan.core.workload import Workload
     from modelscan.engines.position_scaling import PositionScaling
 
-RUNNER_SINCE: Version = (0, 10, 0)  # ``--runner pooling`` replaced ``--task embed|score``
+RUNNER_SINCE: Version = (0, 10, 1)  # ``--runner pooling`` replaced ``--task embed|score``
 OVERRIDES_SINCE: Version = (0, 11, 1)  # --rope-scaling is gone (vllm-project/vllm#28006)
 QUIET_LOG_SINCE: Version = (0, 10, 1)  # prompts are logged only on --enable-log-requests
 
@@ -97,8 +97,8 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     kind = cache_type(workload)
     if kind:
         yield NAMES.kv_cache[0], kind
-    if launch.half:
-        yield "dtype", "half"
+    if launch.dtype:
+        yield "dtype", launch.dtype
     if launch.positions is not None:
         yield _positions(launch.positions, parse_version(workload.backend_version))
     if serves_vectors(launch, workload):

@@ -25,12 +25,13 @@ from modelscan.engines.versions import unknown_note
 from modelscan.engines.vllm import NAME, kv_pool, overhead
 from modelscan.engines.vllm.activation import activation_bytes
 from modelscan.engines.vllm.settings import VllmSettings, resolve
+from modelscan.engines.vllm.shapes import split_rules
 from modelscan.engines.vllm.versions import (
     DEFAULT_VERSION,
     OLDEST_VERSION,
+    RESIDUALS,
     VllmVersion,
     facts_for,
-    residuals_for,
 )
 from modelscan.memory.rank_weights import (
     LayerCounts,
@@ -77,10 +78,14 @@ def _estimate(
     stages = [_stage(shape, settings, facts, i) for i in range(settings.pipeline_parallel)]
     ranks = ranks_of(settings, lambda stage, slot: _rank(stages[stage], settings, facts, slot))
     problems = start_problems(
-        shape.architecture, settings, ranks, lambda rank: _Start(rank, settings).problem()
+        shape.architecture,
+        settings,
+        ranks,
+        lambda rank: _Start(rank, settings).problem(),
+        split_rules(shape.architecture, workload, version),
     )
     start = Start(
-        NAME, version, settings.max_model_len, settings, residuals_for(version),
+        NAME, version, settings.max_model_len, settings, RESIDUALS,
         assumptions=(*_assumptions(settings), *_unknown(version)),
     )  # fmt: skip
     return assemble(shape, ranks, start, problems)

@@ -21,10 +21,11 @@ _ABSOLUTE_BIG_BYTES = round(1.79 * GIB)  # 0.6.5 logs, 80 GB cards: 1.79 with co
 _GRAPH_REFERENCE_SIZES = 51
 # What the dense fit leaves, per layer: Qwen1.5-MoE 0.0175, gpt-oss 0.0125 GiB; GLM-5.1 (experts and
 # sparse attention, 35 piecewise and 11 full graphs) 1.2 GiB in all, 2.2 to 2.4 with its drafter
-# (35 and 35).
+# (35 and 35). A full graph takes three times a piecewise one (gpt-oss-20b: 83 and 7 graphs 0.63 to
+# 0.71 GiB, 83 and 83 of two GPUs 1.55).
 _GRAPH_EXPERTS_BYTES = 0.016 * GIB
-_GRAPH_SPARSE_BYTES = 0.008 * GIB
-_GRAPH_DRAFTER = 1.2
+_GRAPH_SPARSE_BYTES = 0.018 * GIB
+_PIECEWISE, _FULL = 0.5, 1.5
 # HIP's graphs, two R9700 at 0.11 to 0.13 with 18 to 30 graphs: 0.77 to 1.41 GiB of 24 layers, 0.76
 # to 1.24 of 48, 1.6 of 62.
 _HIP_GRAPH_BASE_BYTES = 0.65 * GIB
@@ -78,16 +79,16 @@ def graph_bytes(
     if settings.rocm:
         layers = sum(n for _, n in counts)
         return round(_HIP_GRAPH_BASE_BYTES + layers * _HIP_GRAPH_LAYER_BYTES)
-    full = settings.full_sizes if facts.two_graphs else 0
-    sizes = (settings.capture_sizes + full) / (2 * _GRAPH_REFERENCE_SIZES)
+    graphs = float(settings.capture_sizes)  # one of every size
+    if facts.two_graphs:
+        graphs = _PIECEWISE * settings.capture_sizes + _FULL * settings.full_sizes
+    sizes = graphs / (2 * _GRAPH_REFERENCE_SIZES)
     width = architecture.hidden / (4096 * settings.tensor_parallel)
     layers = sum(n for _, n in counts)
     total = _GRAPH_BASE_BYTES + layers * (_GRAPH_LAYER_BYTES + _GRAPH_WIDTH_BYTES * width)
     total += sum(n for layer, n in counts if layer.moe) * _GRAPH_EXPERTS_BYTES
     if architecture.extra.get("indexer_key_length"):
         total += layers * _GRAPH_SPARSE_BYTES
-    if settings.speculative_tokens:
-        total *= _GRAPH_DRAFTER
     return round(total * min(sizes, 2.0))
 
 

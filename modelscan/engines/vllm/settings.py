@@ -13,7 +13,7 @@ from modelscan.engines.option_values import decimal, flag, share, whole
 from modelscan.engines.pool_settings import degrees, kv_dtype, selected_gpus
 from modelscan.engines.vllm.capture import capture_sizes
 from modelscan.engines.vllm.flags import NAMES
-from modelscan.engines.vllm.profiled_inputs import profiled
+from modelscan.engines.vllm.multimodal_options import profiled
 from modelscan.memory import defaults
 from modelscan.memory.stated_cache import COMPRESSED, MODELOPT, cache_type
 
@@ -155,7 +155,7 @@ def _batch(
     workload: Workload, gpus: tuple[Gpu, ...], facts: VllmVersion, max_len: int
 ) -> tuple[int, int]:
     """(sequences, tokens) of one step, as given or by version and card."""
-    seqs = whole(workload, *NAMES.max_requests) or workload.parallel or _default_seqs(gpus, facts)
+    seqs = whole(workload, *NAMES.max_requests) or _default_seqs(gpus, facts)
     tokens = whole(workload, "max-num-batched-tokens") or _default_tokens(gpus, facts, max_len)
     return seqs, tokens
 

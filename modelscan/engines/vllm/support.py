@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from modelscan.engines.support_rules import Drawback, Kernels, gfx_targets, old_kernels
+from modelscan.engines.kernels import Kernels
+from modelscan.engines.support_rules import Drawback, gfx_targets, old_kernels
 from modelscan.engines.vllm import NAME
+from modelscan.engines.vllm.methods import METHODS
+from modelscan.engines.vllm.versions import DEFAULT_VERSION
 from modelscan.gpu.support import VLLM_TARGETS
 
 if TYPE_CHECKING:
@@ -13,7 +16,13 @@ if TYPE_CHECKING:
 
 TITLE = "vLLM"
 KERNELS = Kernels(
-    engine=NAME, title=TITLE, minimum=(7, 0), amd_targets=frozenset(VLLM_TARGETS), xpu=True
+    engine=NAME,
+    title=TITLE,
+    minimum=(7, 0),
+    amd_targets=frozenset(VLLM_TARGETS),
+    methods=METHODS,
+    default_version=DEFAULT_VERSION,
+    xpu=True,
 )
 # By generation: RDNA 3 and older, RDNA 4. Measured on Strix Halo
 # (github.com/kyuz0/amd-strix-halo-toolboxes): Qwen3.5-35B-A3B Q8_0 46 tokens/s in llama.cpp,

@@ -28,7 +28,7 @@ class Profile:
 
 
 def profile(architecture: Architecture, settings: VllmSettings) -> Profile | None:
-    """None for other towers, and where an option keeps vLLM from profiling one."""
+    """None for other towers, and with options that exclude it."""
     extra = architecture.extra
     merge, values = int(extra.get("vision_merge", 0)), int(extra.get("vision_patch_values", 0))
     if not merge or not settings.profiled_images:

@@ -12,6 +12,7 @@ from typing import Any
 from modelscan.core.gpu import Gpu, GpuProcess, Link, Problem
 from modelscan.gpu.amd import amd_smi_box
 from modelscan.gpu.amd.names import is_apu, is_tiny, product_name
+from modelscan.gpu.amd.partitions import partitioned
 from modelscan.gpu.amd.rocm_smi import complaint, with_preamble
 from modelscan.gpu.reading import (
     MAX_DEVICES,
@@ -146,7 +147,10 @@ def _row(header: list[str], line: str) -> Device:
 def _reading(devices: list[Device]) -> Reading:
     if not devices:
         raise ParseError("no_devices", "amd-smi lists no device")
-    gpus = tuple(_gpu(device, position) for position, device in enumerate(devices[:MAX_DEVICES]))
+    gpus = partitioned(
+        [_gpu(device, position) for position, device in enumerate(devices[:MAX_DEVICES])],
+        [_mode(device) for device in devices[:MAX_DEVICES]],
+    )
     problems: tuple[Problem, ...] = ()
     if all(gpu.memory_bytes is None for gpu in gpus):
         message = "this amd-smi output does not contain the memory size"
@@ -189,6 +193,13 @@ def _gpu(device: Device, position: int) -> Gpu:
         utilization_percent=number(as_dict(device.get("usage")).get("gfx_activity")),
         processes=_processes(device.get("process_list") or device.get("process_info")),
     )  # fmt: skip
+
+
+def _mode(device: Device) -> str | None:
+    """The compute partition: SPX, DPX, TPX, QPX or CPX."""
+    nested = as_dict(device.get("partition"))
+    mode = nested.get("compute_partition") or device.get("compute_partition")
+    return (text_of(mode) or "").upper() or None
 
 
 def _sizes(device: Device) -> tuple[int | None, int | None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.gpu import Gpu, Host, Link, Problem
 from modelscan.gpu.amd import amd_smi, rocm_smi
-from modelscan.gpu.amd.sysfs import kfd_nodes, run_sysfs
+from modelscan.gpu.amd.sysfs import Node, kfd_nodes, run_sysfs
 from modelscan.gpu.detect_format import parse_with_fallback
 from modelscan.gpu.probe_result import ProbeResult
 from modelscan.gpu.reading import ParseError, Reading
@@ -129,10 +129,16 @@ def _links(machine: ProbeHost, gpus: tuple[Gpu, ...]) -> tuple[Link, ...]:
     nodes = {node.bus: node for node in kfd_nodes(machine) if node.bus}
     pairs = [(gpu, nodes[gpu.pci_bus_id]) for gpu in gpus if gpu.pci_bus_id in nodes]
     return tuple(
-        Link(one.index, other.index, "xgmi" if other_node.number in node.peers else "pcie")
+        Link(one.index, other.index, _link(one, node, other, other_node))
         for position, (one, node) in enumerate(pairs[:64])
         for other, other_node in pairs[position + 1 : 64]
     )
+
+
+def _link(one: Gpu, node: Node, other: Gpu, other_node: Node) -> str:
+    """Partitions of one card are connected by its own fabric."""
+    fabric = one.pci_bus_id == other.pci_bus_id or other_node.number in node.peers
+    return "xgmi" if fabric else "pcie"
 
 
 def _access(machine: ProbeHost) -> list[Problem]:

@@ -17,32 +17,61 @@ if TYPE_CHECKING:
 
 SOURCE = "sysfs"
 _AMD = "0x1002"
+_MOST_PARTITIONS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A GPU node of KFD's topology. Node order is ROCm's device order."""
+    """A GPU node of KFD's topology. Node order is ROCm's device order. ``memory_bytes``: its
+    banks of device memory, a partition's own share of the card's.
+    """
 
     number: int
     gpu_id: int
     gfx: str | None
     bus: str | None
     peers: frozenset[int] = frozenset()  # numbers of the nodes connected by XGMI
+    memory_bytes: int | None = None
 
 
 def run_sysfs(machine: ProbeHost) -> tuple[Gpu, ...]:
-    """All amdgpu devices, in ROCm's order if KFD lists them."""
+    """All amdgpu devices, in ROCm's order if KFD lists them; one for each partition of a card."""
     nodes = kfd_nodes(machine)
-    by_bus: dict[str, tuple[int, Node | None]] = {
-        node.bus: (order, node) for order, node in enumerate(nodes) if node.bus
-    }
+    by_bus: dict[str, list[tuple[int, Node]]] = {}
+    for order, node in enumerate(nodes):
+        by_bus.setdefault(_slot(node.bus), []).append((order, node))
     devices: list[tuple[int, Gpu]] = []
     for folder in _amd_folders(machine)[:MAX_DEVICES]:
         bus = _bus(machine, folder)
-        order, node = by_bus.get(bus or "", (len(nodes) + len(devices), None))
-        devices.append((order, _gpu(machine, folder, bus, node)))
+        here = by_bus.get(_slot(bus), []) if bus else []
+        if len(here) < 2:
+            order, one = here[0] if here else (len(nodes) + len(devices), None)
+            devices.append((order, _gpu(machine, folder, bus, one)))
+            continue
+        for position, (order, one) in enumerate(here[:_MOST_PARTITIONS]):
+            card = _gpu(machine, folder, bus, one)
+            devices.append((order, _partition(card, one, position, len(here))))
     ordered = [gpu for _, gpu in sorted(devices, key=lambda pair: pair[0])]
     return tuple(_numbered(gpu, index) for index, gpu in enumerate(ordered))
+
+
+def _slot(bus: str | None) -> str:
+    """The address without its function: partitions of a card may have functions of their own."""
+    return (bus or "").rpartition(".")[0]
+
+
+def _partition(card: Gpu, node: Node, position: int, count: int) -> Gpu:
+    """One partition (DPX, QPX, CPX): the kernel reports the whole card's memory and use."""
+    total = node.memory_bytes
+    whole = card.memory_bytes
+    if whole and (not total or total > whole // 2):
+        total = whole // count
+    used = None if card.used_bytes is None else card.used_bytes // count
+    return replace(
+        card, name=f"{card.name} partition {position + 1} of {count}", memory_bytes=total,
+        used_bytes=used, free_bytes=free_of(total, used),
+        uuid=card.uuid if position == 0 else None,
+    )  # fmt: skip
 
 
 def _numbered(gpu: Gpu, index: int) -> Gpu:
@@ -107,13 +136,12 @@ def kfd_nodes(machine: ProbeHost) -> list[Node]:
         values = dict(re.findall(r"^(\w+) (\d{1,20})$", text, re.MULTILINE))
         if int(values.get("simd_count", 0)) == 0:
             continue
-        gpu_id = re.sub(r"\D", "", _read(path.parent / "gpu_id")) or "0"
         gfx = gfx_name(int(values.get("gfx_target_version", 0)))
         nodes.append(
             Node(
-                int(path.parent.name), int(gpu_id), gfx,
+                _whole(path.parent.name), _whole(_read(path.parent / "gpu_id")), gfx,
                 kfd_bus(int(values.get("location_id", 0)), int(values.get("domain", 0))),
-                _xgmi_peers(path.parent),
+                _xgmi_peers(path.parent), _bank_bytes(path.parent),
             )
         )  # fmt: skip
     return sorted(nodes, key=lambda node: node.number)
@@ -125,6 +153,17 @@ def kfd_bus(location: int, domain: int) -> str | None:
         return None
     bus, device, function = location >> 8 & 0xFF, location >> 3 & 0x1F, location & 7
     return f"{domain:04x}:{bus:02x}:{device:02x}.{function}"
+
+
+def _bank_bytes(folder: Path) -> int | None:
+    """Bytes of a node's banks of device memory (heaps 1 and 2, visible and not)."""
+    total = 0
+    for bank in folder.glob("mem_banks/*/properties"):
+        pattern = r"^(heap_type|size_in_bytes) (\d{1,18})$"
+        values = dict(re.findall(pattern, _read(bank), re.MULTILINE))
+        if values.get("heap_type") in ("1", "2"):
+            total += int(values.get("size_in_bytes", 0))
+    return total or None
 
 
 def _xgmi_peers(folder: Path) -> frozenset[int]:
@@ -143,12 +182,17 @@ def _processes(machine: ProbeHost, node: Node | None) -> tuple[GpuProcess, ...]:
         return ()
     processes = []
     for path in machine.glob(f"/sys/class/kfd/kfd/proc/*/vram_{node.gpu_id}")[:1024]:
-        used = re.sub(r"\D", "", _read(path))
-        if path.parent.name.isdecimal() and used and int(used) > 0:
-            pid = int(path.parent.name)
+        used, pid = _whole(_read(path)), _whole(path.parent.name)
+        if pid and used:
             name = (machine.read(f"/proc/{pid}/comm", 64) or "").strip() or None
-            processes.append(GpuProcess(pid, name, int(used)))
+            processes.append(GpuProcess(pid, name, used))
     return tuple(processes)
+
+
+def _whole(text: str) -> int:
+    """The number in a kernel's file; 0 for anything else."""
+    match = re.fullmatch(r"\s*([0-9]{1,18})\s*", text)
+    return int(match.group(1)) if match else 0
 
 
 def _read(path: Path) -> str:

@@ -23,7 +23,8 @@ _INTEL = "0x8086"
 _CARDS = {
     0x56A0: "Arc A770", 0x56A1: "Arc A750", 0x56A2: "Arc A580", 0x56A5: "Arc A380",
     0x56A6: "Arc A310", 0x5690: "Arc A770M", 0xE20B: "Arc B580", 0xE20C: "Arc B570",
-    0xE212: "Arc Pro B50", 0xE211: "Arc Pro B60", 0x56C0: "Data Center GPU Flex 170",
+    0xE212: "Arc Pro B50", 0xE211: "Arc Pro B60", 0xE222: "Arc Pro B65", 0xE223: "Arc Pro B70",
+    0x56C0: "Data Center GPU Flex 170",
     0x56C1: "Data Center GPU Flex 140", 0x0BD5: "Data Center GPU Max 1550",
     0x0BDA: "Data Center GPU Max 1100",
 }  # fmt: skip
@@ -54,16 +55,14 @@ def _sysfs(machine: ProbeHost) -> tuple[Gpu, ...]:
             continue
         folder = f"/sys/class/drm/{card}/device"
         if (machine.read(f"{folder}/vendor", 16) or "").strip() == _INTEL:
-            gpus.append(_gpu(machine, folder, len(gpus)))
+            gpus.append(_gpu(machine, card, len(gpus)))
     return tuple(gpus)
 
 
-def _gpu(machine: ProbeHost, folder: str, index: int) -> Gpu:
+def _gpu(machine: ProbeHost, card: str, index: int) -> Gpu:
+    folder = f"/sys/class/drm/{card}/device"
     device = machine.read_int(f"{folder}/device") or 0
-    total = None
-    for name in ("tile0/physical_vram_size_bytes", "tile0/addr_range", "lmem_total_bytes",
-                 "drm/lmem_total_bytes", "../lmem_total_bytes"):  # fmt: skip
-        total = total or machine.read_int(f"{folder}/{name}")
+    total = _memory(machine, card)
     product = _CARDS.get(device)
     slot = re.search(r"^PCI_SLOT_NAME=(\S{1,32})$", machine.read(f"{folder}/uevent") or "", re.M)
     bus = slot.group(1).lower() if slot else None
@@ -76,6 +75,26 @@ def _gpu(machine: ProbeHost, folder: str, index: int) -> Gpu:
         unified_memory=integrated, integrated=integrated, pci_device_id=f"0x{device:04x}",
         pci_bus_id=bus,
     )  # fmt: skip
+
+
+def _memory(machine: ProbeHost, card: str) -> int | None:
+    """Bytes of a card's own memory, of all its tiles; None if the kernel does not report it.
+
+    xe has a folder per tile, i915 one file of the DRM card, which is in ``/sys/class/drm`` (on a
+    real machine ``device`` is a link to the PCI folder) or in its own tile folders.
+    """
+    drm = f"/sys/class/drm/{card}"
+    for name in ("physical_vram_size_bytes", "addr_range", "lmem_total_bytes"):
+        for folder in (f"{drm}/device", drm):
+            tiles = machine.glob(f"{folder}/tile*/{name}")
+            sizes = [machine.read_int(f"{folder}/{tile.parent.name}/{name}") for tile in tiles]
+            if any(sizes):
+                return sum(size or 0 for size in sizes)
+    for folder in (drm, f"{drm}/device/drm/{card}", f"{drm}/device", f"{drm}/device/drm"):
+        total = machine.read_int(f"{folder}/lmem_total_bytes")
+        if total:
+            return total
+    return None
 
 
 def _xpu_smi(machine: ProbeHost, tool: str, problems: list[Problem]) -> tuple[Gpu, ...]:

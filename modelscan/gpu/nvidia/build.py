@@ -16,6 +16,10 @@ _BROKEN = re.compile(
     r"gpu is lost|requires? reset|unknown error|err!|fallen off|xid|detected device error", re.I
 )
 _NO_BOARD_MEMORY = re.compile(r"\(nvgpu\)|^(nvidia )?(gb10|thor|orin|tegra)\b", re.I)
+# Chips without memory of their own; some report a part of the machine's memory.
+_UNIFIED = re.compile(
+    r"\(nvgpu\)|\b(rtx spark|dgx spark|gb10|n1x?|thor|orin|xavier|tegra)\b", re.IGNORECASE
+)
 # Number of multiprocessors -> number of compute slices: A100 and A30 (14), H100 family (16).
 _SLICES = {14: 1, 28: 2, 42: 3, 56: 4, 98: 7, 16: 1, 32: 2, 46: 3, 60: 3, 64: 4, 132: 7}
 
@@ -38,7 +42,8 @@ class Slice:
 class CardReport:
     """A card as reported by a tool.
 
-    ``memory_text``: the memory field's text (``N/A``, ``ERR!``).
+    ``memory_text``: the memory field's text (``N/A``, ``ERR!``). ``coherent``: the GPU uses the
+    CPU's page tables (addressing mode ATS).
     """
 
     index: int
@@ -56,6 +61,7 @@ class CardReport:
     pci_device_id: str | None = None
     memory_clock: float | None = None
     mig_enabled: bool = False
+    coherent: bool = False
     slices: list[Slice] = field(default_factory=list)
     # (process, GPU instance or None)
     processes: list[tuple[GpuProcess, int | None]] = field(default_factory=list)
@@ -105,10 +111,7 @@ def _problem(card: CardReport) -> Problem | None:
 
 def _whole(card: CardReport, source: str, vendor: str) -> Gpu:
     name = card.name or f"{vendor} GPU"
-    unified = card.total in (None, 0) and (
-        bool(_NO_BOARD_MEMORY.search(name))
-        or (_is_unsupported(card.memory_text) and not _has_board(name))
-    )
+    unified = _is_unified(card, name)
     total = None if unified else card.total
     free = card.free if card.free is not None else free_of(total, card.used, card.reserved)
     return Gpu(
@@ -119,7 +122,21 @@ def _whole(card: CardReport, source: str, vendor: str) -> Gpu:
         pci_bus_id=pci_address(card.bus), vendor_index=card.index, pci_device_id=card.pci_device_id,
         utilization_percent=card.utilization, processes=tuple(p for p, _ in card.processes),
         memory_clock_mhz=round(card.memory_clock) if card.memory_clock else None,
+        dedicated_bytes=(card.total or None) if unified else None,
     )  # fmt: skip
+
+
+def _is_unified(card: CardReport, name: str) -> bool:
+    """Whether the GPU uses the machine's memory: by its name, else by what the driver lacks.
+
+    A superchip with memory of its own (GH200) is coherent as well: the table knows those.
+    """
+    if _UNIFIED.search(name) and not _has_board(name):
+        return True
+    if card.total not in (None, 0):
+        return card.coherent and not _has_board(name)
+    no_memory = bool(_NO_BOARD_MEMORY.search(name)) or _is_unsupported(card.memory_text)
+    return no_memory and not _has_board(name)
 
 
 def _is_unsupported(text: str) -> bool:

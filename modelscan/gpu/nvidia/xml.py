@@ -69,6 +69,7 @@ def _card(gpu: Element, position: int, driver: str | None) -> CardReport:
         pci_device_id=_device_id(device),
         memory_clock=number(gpu.findtext("max_clocks/mem_clock")),
         mig_enabled=(gpu.findtext("mig_mode/current_mig") or "").strip() == "Enabled",
+        coherent=(gpu.findtext("addressing_mode") or "").strip().upper() == "ATS",
         slices=[_slice(m) for m in gpu.findall("mig_devices/mig_device")],
         processes=[p for e in gpu.findall("processes/process_info") if (p := _process(e))],
     )

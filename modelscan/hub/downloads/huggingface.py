@@ -18,6 +18,7 @@ from modelscan.hub.cache import cache_dir
 from modelscan.hub.downloads.resume import fetch_into
 from modelscan.hub.downloads.types import Moved
 from modelscan.hub.repository import Hub
+from modelscan.hub.stored_login import consent_command
 from modelscan.state.config import Config
 from modelscan.state.files import explain_os_errors
 from modelscan.state.secrets import redact, resolve
@@ -122,7 +123,7 @@ def _explained(repo: str, file: WeightFile, config: Config) -> Iterator[None]:
         page = f"{config.hf_endpoint.rstrip('/')}/{repo}"
         raise AuthError(
             f"{repo} is gated: its owner must grant you access",
-            hint=f"request access at {page}, then: modelscan config set hf_token env:HF_TOKEN",
+            hint=f"request access at {page}, then: {consent_command()}",
             code="gated",
         ) from error
     except network as error:

@@ -59,7 +59,7 @@ def pull(plan: Plan, config: Config, report: Report | None = None) -> Pulled:
     reference = Reference(_KINDS[plan.source], plan.repo, plan.revision)
     lock = config.paths.locks_dir / f"pull-{checksums.key(plan.source, plan.repo)}.lock"
     with hold(lock, timeout_s=_LOCK_S, what=f"the download of {plan.repo}"):
-        if config.offline:
+        if config.offline_because(plan.source):
             return _from_cache(plan, config)
         with Hub.from_config(config) as hub:
             info = hub.repo_info(reference, files=False)
@@ -228,10 +228,43 @@ def _from_cache(plan: Plan, config: Config) -> Pulled:
         files = needed(plan, pulled.files) if _covers(plan, pulled.files) else ()
         if files and all((folder / file.path).is_file() for file in files):
             return Pulled(plan.source, plan.repo, pulled.revision, folder, files, 0)
+    if plan.source == "huggingface" and (other := _of_another_tool(plan, store, config)):
+        return other
+    because = config.offline_because(plan.source)
     raise NotDeployableError(
-        f"the weights of {plan.model} ({plan.repo}) are not on this machine and --offline is set",
-        hint=f"modelscan pull {plan.model}", code="not_downloaded",
+        f"the weights of {plan.model} ({plan.repo}) are not on this machine and {because}",
+        hint=_cached_instead(plan) or f"modelscan pull {plan.model}   (with a network)",
+        code="not_downloaded",
     )  # fmt: skip
+
+
+def _cached_instead(plan: Plan) -> str | None:
+    """The command for another quantization of the repository that is on this machine."""
+    folder = hub_cache.snapshot_folder(Reference(Kind.HUGGINGFACE, plan.repo, plan.revision))
+    listing = hub_cache.files_in(folder) if folder is not None else ()
+    labels = [describe(file.path).quantization for file in listing if describe(file.path).format]
+    found = next((label for label in labels if label and label != plan.quantization), None)
+    return f"modelscan deploy {plan.model} --quantization {found} --offline" if found else None
+
+
+def _of_another_tool(plan: Plan, store: WeightStore, config: Config) -> Pulled | None:
+    """The plan's files in the hub's cache, where another tool left them; None if some are missing.
+
+    Raises ModelscanError for a damaged one.
+    """
+    folder = hub_cache.snapshot_folder(Reference(Kind.HUGGINGFACE, plan.repo, plan.revision))
+    listing = hub_cache.files_in(folder) if folder is not None else ()
+    if folder is None or not _covers(plan, listing):
+        return None
+    try:
+        files = needed(plan, listing)
+    except NotDeployableError:
+        return None
+    verified = checksums.Verified(config.paths)
+    for file in files:
+        if not verified.knows(folder / file.path, file):
+            _verify(folder / file.path, file, plan, store, verified)
+    return Pulled(plan.source, plan.repo, folder.name, folder, files, 0) if files else None
 
 
 def pulled_before(reference: Reference, config: Config) -> Pulled | None:

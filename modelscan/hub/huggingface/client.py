@@ -17,6 +17,7 @@ from modelscan.core.model import WeightFile
 from modelscan.hub.endpoint import Endpoint
 from modelscan.hub.huggingface.parse import parse_info, parse_search, parse_tree
 from modelscan.hub.repo_info import RepoInfo
+from modelscan.hub.stored_login import consent_command
 from modelscan.net.address import public
 from modelscan.net.client import Answer
 from modelscan.net.errors import HttpError
@@ -92,7 +93,13 @@ class HuggingFace(Endpoint):
 
     def explain(self, error: HttpError, repo: str) -> ModelscanError:
         """The error that a user can act on for a failed request."""
-        return explain(error, repo, self.page_url(repo), has_token=self.token is not None)
+        return explain(
+            error,
+            repo,
+            self.page_url(repo),
+            has_token=self.token is not None,
+            consent=consent_command(),
+        )
 
     def _get(
         self, repo: str, url: str, params: Mapping[str, str], *, cached: bool = False
@@ -123,15 +130,18 @@ def _with(url: str, params: Mapping[str, str]) -> str:
     return url + ("&" if "?" in url else "?") + joined if joined else url
 
 
-def explain(error: HttpError, repo: str, page: str, *, has_token: bool) -> ModelscanError:
-    """The error for a status of 401, 403 or 404; other errors unchanged."""
+def explain(
+    error: HttpError, repo: str, page: str, *, has_token: bool, consent: str
+) -> ModelscanError:
+    """The error for a status of 401, 403 or 404; other errors unchanged. ``consent`` is the command
+    that makes a token known.
+    """
     code = error.headers.get("x-error-code", "")
     details = {"repo": repo, "status": error.status}
     if not repo or error.status not in (401, 403, 404):
         return error
-    token = "modelscan config set hf_token env:HF_TOKEN"  # noqa: S105 - a command, not a token
     if code == "GatedRepo":
-        step = "request access there" if has_token else f"accept its terms there, then {token}"
+        step = "request access there" if has_token else f"accept its terms there, then: {consent}"
         return AuthError(
             f"{repo} is gated: only users who accepted its terms have access",
             hint=f"open {page} — {step}", code="gated", details=details,
@@ -150,6 +160,6 @@ def explain(error: HttpError, repo: str, page: str, *, has_token: bool) -> Model
     return AuthError(
         f"{repo} does not exist, or is private: without a token the hub answers "
         f"{error.status} in both cases",
-        hint=f"check the spelling; for a private repository: {token}",
+        hint=f"check the spelling; for a private repository: {consent}",
         code="unknown_or_private", details=details,
     )  # fmt: skip

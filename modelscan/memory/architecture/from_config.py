@@ -22,6 +22,7 @@ from modelscan.core.architecture import (
 from modelscan.core.errors import UsageError
 from modelscan.formats.quantization_config import quantization_method
 from modelscan.memory.architecture.attention_heads import caches_latent, heads_of, latent_of
+from modelscan.memory.architecture.checkpoint import POSITIONS, checkpoint_of
 from modelscan.memory.architecture.config_extras import engine_extras, scaled_context
 from modelscan.memory.architecture.config_fields import (
     ConfigFields,
@@ -30,6 +31,7 @@ from modelscan.memory.architecture.config_fields import (
     vision_fields,
 )
 from modelscan.memory.architecture.config_keys import mixed_note, unread_keys, unread_note
+from modelscan.memory.architecture.encoder_decoder import CACHE_NOTE, as_decoder, is_encoder_decoder
 from modelscan.memory.architecture.feed_forward import experts as experts_of
 from modelscan.memory.architecture.feed_forward import feed_forward, gated, second_experts
 from modelscan.memory.architecture.kv_sharing import cross_layer, owns_cache
@@ -64,6 +66,7 @@ def read(config: Mapping[str, Any]) -> tuple[Architecture, ConfigFields]:
 
     Raises ConfigError if a basic size is missing.
     """
+    config = as_decoder(config)
     fields = text_fields(config)
     count = _layer_count(fields)
     hidden = _required(fields, "hidden_size", "n_embd", "n_embed", "d_model", "dim", "model_dim")
@@ -93,6 +96,7 @@ def read(config: Mapping[str, Any]) -> tuple[Architecture, ConfigFields]:
         dtype=(fields.text("torch_dtype", "dtype") or "").removeprefix("torch.") or None,
         quantization=quantization_method(fields.get("quantization_config")),
         extra=_extra(fields, config, hidden),
+        checkpoint=checkpoint_of(config, fields),
     )  # fmt: skip
     notes = _notes(config, fields, kinds)
     return replace(architecture, known=kinds.known and not notes, notes=notes), fields
@@ -140,8 +144,7 @@ def _class_name(fields: ConfigFields) -> str:
 
 def _context(fields: ConfigFields) -> int | None:
     """The trained length, or the length that a YaRN setting in the config makes of it."""
-    trained = fields.number("max_position_embeddings", "n_positions", "seq_length", "n_ctx",
-                            "max_seq_len", "max_sequence_length", "model_max_length")  # fmt: skip
+    trained = fields.number(*POSITIONS)
     scaled = scaled_context(fields)
     return max(trained, scaled) if trained and scaled else trained
 
@@ -257,6 +260,8 @@ def _extra(
 
 def _notes(config: Mapping[str, Any], fields: ConfigFields, kinds: Kinds) -> tuple[str, ...]:
     notes = list(kinds.notes)
+    if is_encoder_decoder(config):
+        notes.append(CACHE_NOTE)
     if fields.items("compress_ratios"):
         notes.append("no formula covers the compression of the cache: the estimate is a range")
     if fields.flag(PARTIAL):

@@ -20,6 +20,7 @@ from modelscan.core.architecture import (
 )
 from modelscan.formats.gguf import GgufError, GgufHeader, LongArray
 from modelscan.memory.architecture import gguf_rules as rules
+from modelscan.memory.weights_gguf import layer_of
 
 _STATE_MARKS = ("ssm_", "shortconv", "time_mix")
 _ATTENTION_MARKS = ("attn_q.", "attn_k.", "attn_q_b.", "attn_kv_a_mqa.", "attn_kv_b.")
@@ -104,10 +105,9 @@ def block_tensors(tensors: tuple[Tensor, ...], count: int) -> list[dict[str, Ten
     """The tensors of each of ``count`` blocks, by their names without ``blk.N.``."""
     blocks: list[dict[str, Tensor]] = [{} for _ in range(count)]
     for tensor in tensors:
-        if tensor.name.startswith("blk."):
-            number, _, rest = tensor.name[4:].partition(".")
-            if number.isdecimal() and int(number) < count:
-                blocks[int(number)][rest] = tensor
+        number = layer_of(tensor.name)
+        if number is not None and number < count:
+            blocks[number][tensor.name[4:].partition(".")[2]] = tensor
     return blocks
 
 

@@ -11,6 +11,7 @@ from modelscan.memory.architecture.config_fields import (
     ratio,
     vision_fields,
 )
+from modelscan.memory.architecture.encoder_decoder import CROSS_LAYERS, as_decoder
 
 _CLIP_LARGE = 303_507_456  # CLIP ViT-L/14-336, which Phi-3-vision refers to without its sizes
 
@@ -20,6 +21,7 @@ def multimodal_parameters(config: Mapping[str, Any], hidden: int) -> int:
 
     ``hidden``: width of the language model in elements.
     """
+    config = as_decoder(config)
     vision, audio = vision_fields(config), audio_fields(config)
     total = _vision(vision, config, hidden) if vision else 0
     return total + (_encoder(audio) + _audio_ends(audio, hidden) if audio else 0)
@@ -50,7 +52,8 @@ def _encoder(fields: ConfigFields) -> int:
 
 def _audio_ends(fields: ConfigFields, hidden: int) -> int:
     width, bins = _width(fields), fields.number("num_mel_bins") or 128
-    return 3 * width * (bins + width) + width * hidden
+    cross = 4 * hidden * hidden * (fields.number(CROSS_LAYERS) or 0)
+    return 3 * width * (bins + width) + width * hidden + cross
 
 
 def _vision(fields: ConfigFields, config: Mapping[str, Any], hidden: int) -> int:

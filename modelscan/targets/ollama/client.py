@@ -19,6 +19,7 @@ from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpLimits, HttpSettings, json_body
 from modelscan.net.transport import transport_for
 
+DEFAULT_PORT = 11434
 FOREVER, NOW = -1, 0  # keep_alive
 _CHUNK_BYTES = 1 << 20
 _MISSING = 404
@@ -46,25 +47,52 @@ class Stored:
     digest: str | None
 
 
+def server_address(text: str) -> str:
+    """The base URL of an address as people write it for OLLAMA_HOST.
+
+    ``127.0.0.1``, ``:8080``, ``0.0.0.0``, ``[::1]``, ``https://host/ollama/``. Without
+    scheme and port, 11434 is the port; a scheme has its own (80, 443), as for Ollama. Raises
+    UsageError, without user and password, for what is no address.
+    """
+    plain = text.strip()
+    bare = "://" not in plain
+    try:
+        parts = urlsplit(f"http://{plain}" if bare else plain)
+        port = parts.port
+    except ValueError as error:
+        raise _no_address(text, str(error)) from error
+    host = parts.hostname or ("127.0.0.1" if bare and port else "")
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment:
+        raise _no_address(text, "http://HOST:PORT was expected")
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - where a server listens, not where it is reached
+        host = "127.0.0.1" if host == "0.0.0.0" else "::1"  # noqa: S104
+    name = f"[{host}]" if ":" in host else host
+    port = port or (DEFAULT_PORT if bare else None)
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    return f"{parts.scheme}://{user}{name}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def _no_address(text: str, reason: str) -> UsageError:
+    return UsageError(
+        f"'{public(text)}' is not the address of an Ollama server: {reason}",
+        hint="modelscan config set ollama_endpoint http://127.0.0.1:11434",
+        code="bad_address",
+    )
+
+
 class OllamaClient:
     """One server. Every call raises RemoteError on an error or without an answer."""
 
     def __init__(self, endpoint: str, timeout_s: float = 20.0, *, offline: bool = False) -> None:
-        parts = urlsplit(endpoint if "//" in endpoint else f"http://{endpoint}")
-        if parts.scheme != "http" or not parts.hostname:
-            raise UsageError(
-                f"'{endpoint}' is not an address of an Ollama server",
-                hint="modelscan config set ollama_endpoint http://127.0.0.1:11434",
-            )
-        self.endpoint = f"{parts.scheme}://{parts.netloc}"
-        if offline and not stays_here(self.endpoint):
+        self._base = server_address(endpoint)
+        self.endpoint = public(self._base)  # as shown and recorded
+        if offline and not stays_here(self._base):
             raise OfflineError(
-                f"the Ollama server at {public(self.endpoint)} is not on this machine and "
-                "--offline is set",
+                f"the Ollama server at {self.endpoint} is not on this machine and --offline is set",
                 hint="run the command without --offline",
             )
         settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
-        self._http = HttpClient(settings, transport_for(self.endpoint, settings))
+        self._http = HttpClient(settings, transport_for(self._base, settings))
 
     def version(self) -> str:
         """The server's version."""
@@ -90,7 +118,7 @@ class OllamaClient:
     def has_blob(self, digest: str) -> bool:
         """Whether the server has this file."""
         try:
-            self._http.send("HEAD", f"{self.endpoint}/api/blobs/{digest}", limits=self._limits())
+            self._http.send("HEAD", f"{self._base}/api/blobs/{digest}", limits=self._limits())
         except HttpError as error:
             if error.status is None:
                 raise self._no_server(error) from error
@@ -101,7 +129,7 @@ class OllamaClient:
         """Upload a local file."""
         with file.open("rb") as stream, self._explained("POST", "/api/blobs"):
             chunks = iter(lambda: stream.read(_CHUNK_BYTES), b"")
-            url = f"{self.endpoint}/api/blobs/{digest}"
+            url = f"{self._base}/api/blobs/{digest}"
             self._http.upload(url, chunks, file.stat().st_size)
 
     def create(
@@ -148,7 +176,7 @@ class OllamaClient:
     ) -> dict[str, Any]:
         headers, data = ({}, None) if body is None else json_body(body)
         limits = self._limits(**({} if timeout_s is None else {"timeout_s": timeout_s}))
-        url = f"{self.endpoint}{path}"
+        url = f"{self._base}{path}"
         try:
             with self._explained(method, path):
                 answer = self._http.send(method, url, headers=headers, body=data, limits=limits)
@@ -167,7 +195,7 @@ class OllamaClient:
         last: dict[str, Any] = {}
         with (
             self._explained("POST", path),
-            self._http.lines("POST", f"{self.endpoint}{path}", headers=headers, body=data) as lines,
+            self._http.lines("POST", f"{self._base}{path}", headers=headers, body=data) as lines,
         ):
             for line in lines:
                 last = _object(line.encode())
@@ -188,10 +216,14 @@ class OllamaClient:
             raise self._refused(method, path, error.status, error.body) from error
 
     def _no_server(self, error: HttpError) -> RemoteError:
+        """``no_server``: nothing listens on this machine, so nothing is in memory there. Another
+        failure says nothing about the server.
+        """
+        gone = error.code == "connect" and stays_here(self._base)
         return RemoteError(
             f"no Ollama server answers at {self.endpoint}: {error.reason}",
             hint="ollama serve, or modelscan config set ollama_endpoint URL",
-            code="no_server",
+            code="no_server" if gone else "unreachable",
         )
 
     def _refused(self, method: str, path: str, status: int, text: bytes) -> RemoteError:

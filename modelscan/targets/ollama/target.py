@@ -223,7 +223,8 @@ class OllamaTarget:
         from urllib.parse import urlsplit
 
         parts = urlsplit(server.endpoint)
-        return Address(str(parts.hostname), parts.port or 80)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        return Address(str(parts.hostname), port, scheme=parts.scheme, prefix=parts.path)
 
 
 def launch_of(deployment: Deployment) -> OllamaLaunch:

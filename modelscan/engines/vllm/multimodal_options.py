@@ -1,18 +1,20 @@
-"""Which inputs vLLM's start profiles, by the options of the launch."""
+"""vLLM's options that say which images and videos its start profiles."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
+from modelscan.engines.option_values import flag
+
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
 
 
 def profiled(workload: Workload) -> tuple[bool, bool]:
-    """(images, videos): whether the start profiles them."""
+    """(images, videos): which inputs the start profiles, by the options of the launch."""
     for name in ("skip-mm-profiling", "language-model-only"):
-        if workload.parameter(name) is not None or name in dict(workload.parameters):
+        if flag(workload, name):
             return False, False
     limits = _limits(workload.parameter("limit-mm-per-prompt"))
     images, videos = limits.get("image") != 0, limits.get("video") != 0

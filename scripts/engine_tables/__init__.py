@@ -1,0 +1,1 @@
+"""Facts about engine versions, read from the packages that the engines publish."""

@@ -1,0 +1,58 @@
+"""``catalog list --fits``, ``catalog info`` and ``plan`` give one answer for a model on a machine."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from modelscan.catalog.index.current import open_index
+from modelscan.catalog.search.lookup import load_model
+from modelscan.catalog.search.query import Query, search
+from modelscan.core.fit import Fit
+from modelscan.core.machine import Machine
+from modelscan.core.verdict import Verdict
+from modelscan.core.workload import Workload
+from modelscan.deploy.machine import machine_here
+from modelscan.models.decide import decide_here
+from modelscan.models.fit import as_fit, fit_of, fitting
+from modelscan.models.resolve import load_subject
+from modelscan.state.config import Config, load
+
+PAIRS = int(os.environ.get("MODELSCAN_TEST_PAIRS", "30"))  # 500 for a release
+MACHINES = (
+    "RTX 3060 12GB", "RTX 4090", "T4", "M4 Pro 24GB", "M4 Max 128GB", "H100 80GB", "8x H100 80GB",
+    "RX 7900 XTX", "Ryzen AI Max+ 395 128GB", "2x RTX 3090", "MI300X", "DGX Spark",
+)  # fmt: skip
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.setenv("MODELSCAN_OFFLINE", "1")
+    config = load()
+    assert config.offline
+    return config
+
+
+def planned(model: str, machine: Machine, config: Config) -> Fit:
+    """The answer of ``plan`` in the form of the others."""
+    wishes = Workload(goal=config.goal)
+    resolved = load_subject(model, config, wishes)
+    return as_fit(decide_here(machine, resolved, wishes, explain=True), machine)
+
+
+@pytest.mark.timeout(1800)
+def test_list_info_and_plan_agree(offline: Config) -> None:
+    seed = random.Random(20261129)
+    machines = {name: machine_here(offline, name) for name in MACHINES}
+    with open_index(offline.paths) as index:
+        rows = [r for r in search(index, Query(open_weights=True, limit=None)).rows if r.variants]
+        for _ in range(PAIRS):
+            row, name = seed.choice(rows), seed.choice(MACHINES)
+            machine, model = machines[name], load_model(index, row.row)
+            info, plan = fit_of(model, machine, offline), planned(row.id, machine, offline)
+            listed = [fit for _, fit in fitting(index, [row], machine, offline)]
+            assert info == plan, (row.id, name)
+            assert (info.verdict is Verdict.FITS) == bool(listed), (row.id, name)
+            assert not listed or listed[0] == info, (row.id, name)
