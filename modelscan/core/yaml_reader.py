@@ -101,7 +101,7 @@ def _composed(text: str, max_characters: int) -> Any:
         raise YamlProblem(_words(error), line, _hint(error, text, line)) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise YamlProblem(f"{error.reason} (U+{ord(text[error.position]):04X})", line) from error
+        raise YamlProblem(f"{error.reason} ({error.character!r})", line) from error
     except (RecursionError, ValueError, IndexError) as error:
         raise YamlProblem("it is nested too deeply, or an escape is not valid") from error
 

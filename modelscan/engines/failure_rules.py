@@ -182,7 +182,7 @@ def clean(line: str) -> str:
 
 
 _PREFIX = re.compile(
-    r"^(?:\((?:\w+[ _]*)+(?:pid=\d+)?\)|\[[\d:. T-]{10,}(?: (?:TP|PP|DP)\d+)*\]|"
+    r"^(?:\([\w ]+(?:=\d+)?\)|\[[\d:. T-]{10,}(?: (?:TP|PP|DP)\d+)*\]|"
     r"(?:ERROR|WARNING|INFO|CRITICAL)\b:?|\d{2}-\d{2} [\d:.]{8,}|\[[\w./]+:\d+\]|\w+\.py:\d+\])\s*"
 )
 _LISTS = re.compile(

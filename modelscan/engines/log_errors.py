@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 MAIN, ENGINE, WORKER = 1, 2, 3  # how deep a process is: a parent repeats its child's error
 
+_LONGEST = 4000  # characters of a line that are looked at
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _PREFIXES = (
-    re.compile(r"\((?P<source>[A-Za-z]\w*(?:[ _]\w+)*?)(?: pid=\d+)(?:, ip=[\d.]+)?\) ?"),
+    re.compile(r"\((?P<source>[A-Za-z][\w ]{0,60}?) pid=\d+(?:, ip=[\d.]+)?\) ?"),
     re.compile(r"\[[\d:.,T -]{8,}Z?(?P<source>(?: (?:TP|PP|DP|EP)\d+)*)\] ?"),
     re.compile(r"\[(?P<source>rank\d+)\]:? ?"),
     re.compile(r"(?P<level>ERROR|WARNING|WARN|INFO|DEBUG|CRITICAL|FATAL)\b:? ?"),
@@ -92,7 +93,7 @@ def log_lines(log: str) -> tuple[LogLine, ...]:
 
 
 def _line(number: int, raw: str) -> LogLine:
-    body, source, level, prefixed = _ANSI.sub("", raw).rstrip(), "", None, False
+    body, source, level, prefixed = _ANSI.sub("", raw[:_LONGEST]).rstrip(), "", None, False
     while True:
         match = next((m for one in _PREFIXES if (m := one.match(body)) and m.end()), None)
         if match is None:

@@ -17,6 +17,8 @@ from modelscan.core.route import Route
 from modelscan.core.yaml_reader import YamlDocument, YamlProblem, read_yaml, yaml_nodes
 from modelscan.routing import textnodes as nodes
 
+# Errors other than its own that ruamel raises for a tag with an invalid value (``!!int``).
+_RUAMEL_BUGS = (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError)
 SCHEMA_NAME = "routing.schema.json"  # next to the file, for editors
 HEADER = (
     "# Where each model is served. Written by modelscan; your own entries and comments stay.\n"
@@ -153,7 +155,7 @@ def _round_trip(text: str, edit: Callable[[Any, Mapping[str, Any]], Any], fields
         data = yaml.load(text)
         edit(data, fields)
         yaml.dump(data, stream)
-    except (YAMLError, ValueError, RecursionError) as error:  # what only the other reader refuses
+    except (YAMLError, *_RUAMEL_BUGS) as error:  # what only the other reader refuses
         raise _not_editable("write routing.direct.providers as a plain block list") from error
     return stream.getvalue()
 

@@ -53,6 +53,7 @@ def test_values(text: str, value: Any) -> None:
         ("a: *b\n", 1, "undefined alias"),
         ("a: [\n", None, "expected"),
         ("a: 1\nb: \x01\n", 2, "control characters"),
+        ("펩\ufeff\x1c\n\x1c", None, "not allowed"),
         ('a: "\\ud800"\n', 1, "escape"),
         ("<<: 3\n", 1, "needs a mapping"),
     ],

@@ -66,3 +66,14 @@ def test_explain_reads_a_file(run_in_process: Callable[..., Ran], tmp_path: Path
     assert (done.code, done.json["backend"]) == (0, "vllm")
     assert "s3cr3t" not in done.out
     assert run_in_process("explain", str(tmp_path / "none"), "--json").code == 2
+
+
+@pytest.mark.parametrize(
+    "line", ["(" + "_" * 5000, "(a" * 2500, "a." * 2500 + "Error: ", "TP0 " * 999]
+)
+@pytest.mark.parametrize("backend", ["vllm", "sglang", "llama.cpp"])
+def test_a_hostile_line_is_read_at_once(backend: str, line: str) -> None:
+    """Patterns that backtrack without an end would hang here."""
+    engine(backend).failure(
+        f"Traceback (most recent call last):\n{line}\nERROR {line} failed\n" * 3
+    )

@@ -267,3 +267,8 @@ def test_a_pipe_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "routing.yaml")
     with pytest.raises(UsageError, match="it is not a file"):
         load(tmp_path / "routing.yaml")
+
+
+def test_what_only_the_other_reader_refuses_is_an_error_too() -> None:
+    with pytest.raises(UsageError):
+        put("{!!int }", entry_fields(OURS))

@@ -13,6 +13,7 @@ from dataclasses import replace
 from modelscan.engines.base import EngineFailure
 from modelscan.engines.failure_rules import Rule, rule
 
+_LONGEST = 4000  # characters of a line that are looked at
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _LEVELLED = re.compile(r"^\s*[\d.]+ (?P<level>[A-Z]) (?P<text>.*)$")
 _ERROR_WORDS = re.compile(
@@ -99,7 +100,7 @@ def _rule(text: str) -> tuple[Rule, re.Match[str]] | None:
 def _error_lines(log: str) -> Iterator[tuple[int, str]]:
     """Line numbers and texts of errors: by their level where the log has levels, else by their
     words."""
-    rows = [_ANSI.sub("", row) for row in log.splitlines()]
+    rows = [_ANSI.sub("", row[:_LONGEST]) for row in log.splitlines()]
     levels = [_LEVELLED.match(row) for row in rows]
     levelled = any(levels)
     for number, (row, match) in enumerate(zip(rows, levels, strict=True), 1):
