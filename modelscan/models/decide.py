@@ -36,20 +36,21 @@ def decide_here(
     everything: bool = False,
     brief: bool = False,
     with_curves: bool = False,
+    stated: bool = False,
 ) -> Decision:
     """The plan for this model on this machine, or a refusal with reasons.
 
     ``explain`` adds alternatives, missing engines that would do better, and hardware that is large
     enough; ``everything`` every option that fits; ``brief`` computes only the verdict of a refusal;
     ``with_curves`` adds the memory at other contexts and with other types of KV cache.
-    None of them changes the plan. Raises NotDeployableError where a repository's own code would run
-    without ``--allow-unsafe``, UsageError for options that contradict each other.
+    None of them changes the plan. ``stated``: the context is neither capped nor refused. Raises
+    NotDeployableError where a repository's own code would run without ``--allow-unsafe``, UsageError for options that contradict each other.
     """
     from modelscan.planner.decide import decide
 
     return decide(
         model, machine, wishes, explain=explain or everything, everything=everything, brief=brief,
-        with_curves=with_curves,
+        with_curves=with_curves, stated=stated,
     )  # fmt: skip
 
 
@@ -88,15 +89,18 @@ def estimate_here(
 ) -> tuple[Estimate, Decision]:
     """The estimate of what ``decide_here`` chooses, and the decision.
 
-    Without a plan: of the variant that matches the wishes, else of the one with the best quality,
-    with the decision's verdict and without a speed. ``deployable`` restricts the model to the
+    With an engine and a context the launch is the user's own: the engine's own type of KV cache,
+    and the context as it is. Without a plan: of the variant that matches the wishes, else of the
+    one with the best quality, with the decision's verdict and without a speed. ``deployable`` restricts the model to the
     variants that the target can obtain. Raises NotDeployableError for closed weights or a variant
     that does not exist.
     """
     from modelscan.planner import refuse, sizing
 
     refuse.closed(model)
-    decision = decide_here(machine, deployable or model, wishes)
+    stated = wishes.backend is not None and wishes.context_tokens is not None
+    wishes = _with_own_cache(wishes) if stated else wishes
+    decision = decide_here(machine, deployable or model, wishes, stated=stated)
     plan = decision.plan
     if plan is not None:
         text = f"{plan.quantization or plan.format} on {plan.backend}, as `plan` chooses here"
@@ -113,6 +117,18 @@ def estimate_here(
     text = f"there is no plan for {machine.where} ({reason}): best-quality variant estimated"
     unfit = replace(estimate, verdict=decision.verdict, within_margin=False, speed=None)
     return _assuming(unfit, text), decision
+
+
+def _with_own_cache(wishes: Workload) -> Workload:
+    """The engine's own type of KV cache unless the user sets one: the planner chooses none."""
+    from modelscan.engines.registry import engine
+
+    one = engine(wishes.backend or "")
+    named = any(wishes.parameter(name) is not None for name in one.option_names.kv_cache)
+    if wishes.kv_cache_k or wishes.kv_cache_v or named:
+        return wishes
+    own = "f16" if one.runs_gguf else "auto"
+    return replace(wishes, kv_cache_k=own, kv_cache_v=own)
 
 
 def _known_to_fit(estimate: Estimate) -> Estimate:

@@ -60,6 +60,7 @@ class PlanningContext:
     task: str
     estimate: Estimator
     offload: bool = True  # whether llama.cpp may keep part of the model in host memory
+    stated: bool = False  # the launch is the user's own: its context is not capped or refused
 
     def wishes_on(self, engine: EngineHere) -> Workload:
         """The wishes with the installed engine version, unless the user requested a version."""

@@ -49,13 +49,15 @@ def decide(
     everything: bool = False,
     brief: bool = False,
     with_curves: bool = False,
+    stated: bool = False,
 ) -> Decision:
     """The best plan on the machine's engines, or a refusal with reasons.
 
     ``explain=False`` omits alternatives, missing engines and required hardware and never changes
     the choice; ``everything`` returns every option that fits as an alternative; ``brief`` computes
-    only the verdict of a refusal; ``with_curves`` adds the context against memory curves. Raises
-    NotDeployableError where a repository's own code would run without ``--allow-unsafe``,
+    only the verdict of a refusal; ``with_curves`` adds the context against memory curves;
+    ``stated``: the wishes are a launch as it is, whose context is neither capped nor refused.
+    Raises NotDeployableError where a repository's own code would run without ``--allow-unsafe``,
     UsageError for options that contradict each other, and for those that modelscan sets itself
     (address, key, model).
     """
@@ -72,6 +74,7 @@ def decide(
         wishes=wishes,
         task=task,
         estimate=estimator or own_estimator(model.id, machine.history),
+        stated=stated,
     )
     run = Attempts(model, case, machine.engines, explain, everything).run()
     winner = run.winner()

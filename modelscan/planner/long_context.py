@@ -28,7 +28,7 @@ def served_context(option: Option, case: PlanningContext, context_tokens: int) -
         longest = engine(option.backend).longest_context(architecture, wishes)
         return min(context_tokens, longest or context_tokens)
     mine = option.candidate.variant.source == "local_path"
-    if not mine or not engine(option.backend).caps_context:
+    if case.stated or not mine or not engine(option.backend).caps_context:
         return context_tokens
     try:
         scaling_beyond_training(option, case, context_tokens)
@@ -47,7 +47,7 @@ def scaling_beyond_training(
     """
     architecture, wishes = option.candidate.shape.architecture, case.wishes
     trained = architecture.context_tokens
-    if not trained or case.task != "chat" or wishes.force:
+    if not trained or case.task != "chat" or wishes.force or case.stated:
         return None
     tolerance = _DECIMAL if trained % 1_000 == 0 else 1.0
     names = engine(option.backend).option_names.positions
