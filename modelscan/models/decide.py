@@ -44,7 +44,8 @@ def decide_here(
     enough; ``everything`` every option that fits; ``brief`` computes only the verdict of a refusal;
     ``with_curves`` adds the memory at other contexts and with other types of KV cache.
     None of them changes the plan. ``stated``: the context is neither capped nor refused. Raises
-    NotDeployableError where a repository's own code would run without ``--allow-unsafe``, UsageError for options that contradict each other.
+    NotDeployableError where a repository's own code would run without ``--allow-unsafe``,
+    UsageError for options that contradict each other.
     """
     from modelscan.planner.decide import decide
 
@@ -91,9 +92,9 @@ def estimate_here(
 
     With an engine and a context the launch is the user's own: the engine's own type of KV cache,
     and the context as it is. Without a plan: of the variant that matches the wishes, else of the
-    one with the best quality, with the decision's verdict and without a speed. ``deployable`` restricts the model to the
-    variants that the target can obtain. Raises NotDeployableError for closed weights or a variant
-    that does not exist.
+    one with the best quality, with the decision's verdict and without a speed. ``deployable``
+    restricts the model to the variants that the target can obtain. Raises NotDeployableError for
+    closed weights or a variant that does not exist.
     """
     from modelscan.planner import refuse, sizing
 
