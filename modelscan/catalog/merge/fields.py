@@ -53,17 +53,10 @@ _BY_FIELD = {
         CONFIG,
         MODELSDEV,
     ),
+    # llmfit: some of its figures come from a tokenizer (gemma-3-12b: 1,048,576 for 131,072)
     "limits.context_tokens": (
-        USER,
-        CONFIG,
-        "llmfit",
-        HUGGINGFACE,
-        MODELSCOPE,
-        MODELSDEV,
-        GPUSTACK,
-        "xinference",
-        HOSTS,
-    ),
+        USER, CONFIG, HUGGINGFACE, MODELSCOPE, MODELSDEV, GPUSTACK, "llmfit", "xinference", HOSTS,
+    ),  # fmt: skip
     "capabilities.vision": _ABLE,
     "capabilities.tools": _ABLE,
     "capabilities.reasoning": _ABLE,
