@@ -36,6 +36,7 @@ GATED_DELTA = {
     "qwen3_5": "qwen3_5_text", "qwen3_5_text": "qwen3_5_text", "qwen3_next": "qwen3_next",
     "qwen3_5_moe": "qwen3_5_moe_text", "qwen3_5_moe_text": "qwen3_5_moe_text",
 }  # fmt: skip
+_GEMMA_3 = 131_072
 _NO_CONTEXT = 4096  # what the list says where a config states none
 _SIZES = (
     "num_hidden_layers", "hidden_size", "vocab_size", "num_attention_heads",
@@ -64,7 +65,7 @@ def config_of(row: Mapping[str, Any]) -> dict[str, Any] | None:
     else:
         config["intermediate_size"] = width
     if row.get("context_length") != _NO_CONTEXT:
-        config["max_position_embeddings"] = row.get("context_length")
+        config["max_position_embeddings"] = _trained(row)
     if kind in SEE:
         config["vision_config"] = {}
     if kind in GATED_DELTA:
@@ -90,12 +91,20 @@ def gated_delta(heads: int) -> dict[str, Any]:
     }
 
 
+def _trained(row: Mapping[str, Any]) -> Any:
+    """The context without Gemma 3's linear scaling of positions (8), by which the list multiplies:
+    the model was trained for 131,072 tokens with it.
+    """
+    context = row.get("context_length")
+    return _GEMMA_3 if row.get("architecture") == "gemma3" and context == 8 * _GEMMA_3 else context
+
+
 def context_of(row: Mapping[str, Any]) -> int | None:
     """``max_position_embeddings``, where the row has sizes, i.e. where the list read a config.json.
 
     A row without sizes has a default or a guess.
     """
-    context = row.get("context_length")
+    context = _trained(row)
     has_sizes = row.get("num_hidden_layers") and row.get("hidden_size")
     known = isinstance(context, int) and context > 256 and context != _NO_CONTEXT
     return context if has_sizes and known else None

@@ -53,9 +53,10 @@ _BY_FIELD = {
         CONFIG,
         MODELSDEV,
     ),
-    # llmfit: some of its figures come from a tokenizer (gemma-3-12b: 1,048,576 for 131,072)
+    # llmfit multiplies some contexts by the scaling of their positions (internlm3: 6 times)
     "limits.context_tokens": (
-        USER, CONFIG, HUGGINGFACE, MODELSCOPE, MODELSDEV, GPUSTACK, "llmfit", "xinference", HOSTS,
+        USER, CONFIG, HUGGINGFACE, MODELSCOPE, MODELSDEV, GPUSTACK, "xinference", "llmfit",
+        HOSTS,
     ),  # fmt: skip
     "capabilities.vision": _ABLE,
     "capabilities.tools": _ABLE,
