@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from conftest import REPOSITORY, Ran
 from support.fake_gpustack import CARD, FakeGpuStack
-from support.questions import HOST, Question, install, inventory_of, questions, write_models
+from support.questions import Question, install, inventory_of, questions, write_models
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.plan import Plan
@@ -159,7 +159,6 @@ def prepare(question: Question, lab: FakeGpuStack, folder: Path, patch: pytest.M
     """The machine of a question; its memory does not change between two commands."""
     from modelscan.gpu.inventory import inventory
 
-    patch.setattr("modelscan.gpu.simulate.run_host", lambda _: HOST)
     if question.place == "real":
         here = inventory_of(question.cards)
         patch.setattr(
@@ -179,11 +178,17 @@ def answers(
 ) -> Iterator[tuple[str, Answer, Answer]]:
     """Who says what, beside what ``plan`` says."""
     words = (*question.words, "--json")
-    expected = planned(run("plan", *words))
-    yield "deploy", of_deploy(run("deploy", *words, "--dry-run")), expected
+    plan = run("plan", *words)
+    expected = planned(plan)
+    # A dry run shows how an engine that is named would start once it is installed.
+    lacking = [gap["name"] for gap in plan.json.get("missing", ()) if gap["kind"] == "engine"]
+    if not set(lacking) & set(words):
+        yield "deploy", of_deploy(run("deploy", *words, "--dry-run")), expected
     if question.place == "cluster":
         return
-    yield "estimate", of_estimate(run("estimate", *words), expected), expected
+    # With an engine and a context, an estimate is of that launch, without a choice of the cache.
+    if not {"--backend", "--context"} <= set(words):
+        yield "estimate", of_estimate(run("estimate", *words), expected), expected
     if "ollama" not in question.wishes:  # its server fetches for itself
         yield "pull", of_pull(run("pull", *words), fetched, expected), expected
     if "/" not in question.model or question.model.endswith(".json") or question.wishes:
@@ -204,7 +209,6 @@ def answers(
 def test_what_is_listed_as_runnable_has_that_plan(
     run_in_process: Run, monkeypatch: pytest.MonkeyPatch, gpu: str
 ) -> None:
-    monkeypatch.setattr("modelscan.gpu.simulate.run_host", lambda _: HOST)
     listed = run_in_process("catalog", "runnable", "--gpu", gpu, "--limit", "8", "--json").json
     for row in listed["models"]:
         expected = planned(run_in_process("plan", row["id"], "--gpu", gpu, "--json"))
@@ -215,7 +219,6 @@ def test_what_is_listed_as_runnable_has_that_plan(
 def test_smaller_models_that_are_offered_have_that_plan(
     run_in_process: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("modelscan.gpu.simulate.run_host", lambda _: HOST)
     gpu = ("--gpu", "RTX 4090", "--json")
     offered = run_in_process("plan", "deepseek/deepseek-r1", "--context", "16k", *gpu).json
     assert offered["verdict"] == "does_not_fit" and offered["alternatives"]
@@ -232,7 +235,6 @@ def test_none_of_forty_models_that_fit_is_refused(
 ) -> None:
     import random
 
-    monkeypatch.setattr("modelscan.gpu.simulate.run_host", lambda _: HOST)
     gpu = ("--gpu", "RTX 3060 12GB", "--json")
     listed = run_in_process("catalog", "list", "--fits", *gpu).json
     assert listed["total"] == len(listed["models"]) > 500
