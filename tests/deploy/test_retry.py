@@ -65,7 +65,7 @@ def test_out_of_memory_asks_for_smaller_weights() -> None:
 
 def test_what_the_user_chose_stays() -> None:
     """The context gives way then; where that was chosen it is only halved when nothing else is."""
-    chosen = Request(MODEL, Workload(quantization="Q8_0"))
+    chosen = Request(MODEL, Workload(quantization="Q8_0", force=True))
     assert options(chosen, failed("memory", context_tokens=8192, total_bytes=90 * MIB)) == (
         "--context 4096"
     )
