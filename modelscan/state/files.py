@@ -123,7 +123,7 @@ def remedy(number: int, path: Path | str | None, variable: str = HOME_VARIABLE) 
 
 def _existing(path: Path) -> Path:
     """The nearest folder that exists."""
-    return next((one for one in (path, *path.parents) if one.is_dir()), path)
+    return next((one for one in (path, *path.parents) if os.path.isdir(one)), path)  # noqa: PTH112 - a name may be too long for ``Path.is_dir``
 
 
 _FULL = "free some space in {folder}, or set {variable} to a folder on another disk"

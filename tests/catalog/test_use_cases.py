@@ -108,7 +108,7 @@ def test_the_command_line_has_every_use() -> None:
 
 
 def test_an_unknown_use_is_refused(index: Index) -> None:
-    with pytest.raises(UsageError, match="is not one of the uses: coding, agents"):
+    with pytest.raises(UsageError, match="the uses are coding, agents"):
         search(index, Query(use="poetry"))
 
 

@@ -61,8 +61,12 @@ def test_without_an_engine_for_the_gpu(cli: Cli, h100: dict[str, str]) -> None:
 
     refused = cli("plan", *asked, "--backend", "vllm", env=h100)
     assert (refused.code, refused.json["verdict"]) == (3, "not_supported")
-    same = cli("deploy", *asked, "--backend", "vllm", "--dry-run", env=h100)
+    same = cli("deploy", *asked, "--backend", "vllm", env=h100)
     assert (same.code, same.json["error"]["code"]) == (3, "engine_missing")
+    shown = cli("deploy", *asked, "--backend", "vllm", "--dry-run", env=h100).json
+    (gap,) = [gap for gap in refused.json["missing"] if gap["name"] == "vllm"]
+    assert shown["plan"]["parameters"] == gap["plan"]["parameters"]
+    assert "pip install vllm" in shown["launch"]["install"]
     text = cli("plan", "qwen3-8b", "--offline", env=h100).out
     assert "BF16 on GPU 0" in text and "pip install vllm" in text
 

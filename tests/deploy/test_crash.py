@@ -124,7 +124,7 @@ def check_recovery(run: Run, home: Path, config: Config, model_file: Path) -> No
     assert list((home / "state" / "deployments").iterdir()) == []
 
 
-STEPS_OF_A_DEPLOY = 14  # four rows, the spec, the process, the route: before and after each
+STEPS_OF_A_DEPLOY = 16  # four rows, the spec, the start of the log, the process, the route
 
 
 @pytest.mark.parametrize("step", range(1, STEPS_OF_A_DEPLOY + 1))

@@ -152,11 +152,11 @@ def test_an_estimate_is_of_what_the_plan_chooses() -> None:
 def test_only_the_file_tells_whether_a_dynamic_quantization_fits(
     quantization: str, verdict: Verdict
 ) -> None:
-    """8B in UD-Q8_K_XL: 7.9 to 10 GiB on a card of 12 with 24k of cache."""
+    """8B in UD-Q8_K_XL: 7.9 to 10 GiB on a card of 12 with 20k of full cache."""
     shape = from_config(DENSE_8B, quantization=quantization, format="gguf")
     variant = Variant(repo="acme/model-GGUF", format="gguf", quantization=quantization)
     model = ResolvedModel("acme/model", "model", "chat", (Candidate(variant, shape, None),))
-    wishes = Workload(context_tokens=24576, backend="llama.cpp")
+    wishes = Workload(context_tokens=20480, backend="llama.cpp", kv_cache_k="f16", kv_cache_v="f16")
     found, decision = estimate_here(simulated_machine(machine(RTX_3060)), model, wishes)
     assert decision.plan is not None
     assert (found.quantization, found.basis, found.verdict) == (quantization, "range", verdict)

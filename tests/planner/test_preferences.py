@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -209,10 +210,11 @@ def test_the_host_keeps_a_reserve() -> None:
     assert (found.estimate.host.free_bytes or 0) < 11 * GIB
 
 
-def _transcriber(*backends: str) -> ResolvedModel:
+def _transcriber(
+    *backends: str, classes: Sequence[str] = ("WhisperForConditionalGeneration",)
+) -> ResolvedModel:
     whisper = DENSE_8B | {
-        "num_hidden_layers": 8, "max_position_embeddings": 448,
-        "architectures": ["WhisperForConditionalGeneration"],
+        "num_hidden_layers": 8, "max_position_embeddings": 448, "architectures": list(classes),
     }  # fmt: skip
     model = subject(whisper, ["BF16"], task="speech_to_text")
     repo = model.candidates[0].variant.repo
@@ -227,13 +229,17 @@ def test_transcription_runs_where_the_catalog_has_a_recipe() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backends", "verdict", "word"),
-    [((), Verdict.UNKNOWN, "not known"), (("VoxBox",), Verdict.NOT_SUPPORTED, "VoxBox")],
+    ("backends", "classes", "verdict", "word"),
+    [
+        ((), [], Verdict.UNKNOWN, "not known"),
+        (("VoxBox",), ["WhisperForConditionalGeneration"], Verdict.NOT_SUPPORTED, "VoxBox"),
+    ],
 )
 def test_transcription_without_a_recipe_is_not_planned(
-    backends: tuple[str, ...], verdict: Verdict, word: str
+    backends: tuple[str, ...], classes: list[str], verdict: Verdict, word: str
 ) -> None:
-    found = decide(_transcriber(*backends), machine(RTX_3060), Workload()).refusal
+    model = _transcriber(*backends, classes=classes)
+    found = decide(model, machine(RTX_3060), Workload()).refusal
     assert found is not None
     assert found.verdict is verdict
     assert word in " ".join(found.reasons)

@@ -77,15 +77,15 @@ def test_the_plan_is_made_for_the_installed_version(
 def test_an_engine_that_was_asked_for_and_is_missing(tmp_path: Path) -> None:
     model = write_tiny_hf(tmp_path / "tiny")
     wanted = Workload(backend="vllm", context_tokens=1024)
-    for dry_run in (False, True):
-        with pytest.raises(NotDeployableError, match="vLLM is not installed") as caught:
-            planned(model, wanted, dry_run=dry_run)
-        assert caught.value.code == "engine_missing"
-        assert "modelscan config set vllm" in str(caught.value.hint)
-        assert caught.value.details["verdict"] == "not_supported"
-        (missing, *_) = caught.value.details["missing"]
-        assert (missing["kind"], missing["name"]) == ("engine", "vllm")
-        assert missing["plan"]["backend"] == "vllm"
+    with pytest.raises(NotDeployableError, match="vLLM is not installed") as caught:
+        planned(model, wanted)
+    assert caught.value.code == "engine_missing"
+    assert "modelscan config set vllm" in str(caught.value.hint)
+    assert caught.value.details["verdict"] == "not_supported"
+    (missing, *_) = caught.value.details["missing"]
+    assert (missing["kind"], missing["name"]) == ("engine", "vllm")
+    shown = planned(model, wanted, dry_run=True)  # what would start once it is installed
+    assert (shown.backend, list(shown.parameters)) == ("vllm", missing["plan"]["parameters"])
 
 
 def test_where_only_a_missing_engine_could_run_it_that_is_said(

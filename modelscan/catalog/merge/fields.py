@@ -55,9 +55,16 @@ _BY_FIELD = {
     ),
     # llmfit multiplies some contexts by the scaling of their positions (internlm3: 6 times)
     "limits.context_tokens": (
-        USER, CONFIG, HUGGINGFACE, MODELSCOPE, MODELSDEV, GPUSTACK, "xinference", "llmfit",
+        USER,
+        CONFIG,
+        HUGGINGFACE,
+        MODELSCOPE,
+        MODELSDEV,
+        GPUSTACK,
+        "xinference",
+        "llmfit",
         HOSTS,
-    ),  # fmt: skip
+    ),
     "capabilities.vision": _ABLE,
     "capabilities.tools": _ABLE,
     "capabilities.reasoning": _ABLE,
