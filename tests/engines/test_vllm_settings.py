@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from modelscan.core.architecture import Architecture, Attention, Latent, Layer
+from modelscan.core.architecture import Architecture, Attention, Latent, Layer, RecurrentState
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
@@ -258,3 +258,45 @@ class TestRanks:
     def test_more_named_devices_than_ranks_are_not_used(self) -> None:
         wanted = Workload(context_tokens=8192, gpus=(2, 0, 1), tensor_parallel=2)
         assert [gpu.index for gpu in settings(*(card(),) * 3, wanted=wanted).gpus] == [2, 0]
+
+
+EXPERTS = replace(MODEL, layers=(LAYER, replace(LAYER, feed_forward=0, moe=True)) * 2)
+STATES = replace(
+    MODEL,
+    layers=(LAYER, replace(LAYER, kv_heads=0, state=RecurrentState(4, 64, 16, 1, heads=32))) * 2,
+)
+
+
+class TestByVersion:
+    @pytest.mark.parametrize(
+        ("model", "version", "second"),
+        [
+            (MODEL, "0.22.0", False), (MODEL, "0.23.0", True), (replace(MODEL, name="new"), "0.24.0", False),
+            (replace(MODEL, name="new"), "0.25.0", True), (replace(EXPERTS, name="new"), "0.25.0", False),
+            (replace(STATES, name="new"), "0.25.0", False), (replace(EXPERTS, name="new"), "0.31.0", True),
+        ],
+    )  # fmt: skip
+    def test_which_runner(self, model: Architecture, version: str, second: bool) -> None:
+        assert settings(model=model, version=version).v2_runner is second
+
+    def test_states_are_cached_by_newer_versions_or_on_request(self) -> None:
+        assert settings(model=MODEL, version="0.20.0").prefix_caching
+        assert not settings(model=STATES, version="0.25.0").prefix_caching
+        assert settings(model=STATES, version="0.26.0").prefix_caching
+        on = settings(model=STATES, version="0.25.0", enable_prefix_caching=None)
+        assert on.prefix_caching
+        off = settings(model=MODEL, version="0.26.0", no_enable_prefix_caching=None)
+        assert not off.prefix_caching
+
+    @pytest.mark.parametrize(
+        ("capability", "kind", "packed"),
+        [
+            ("9.0", "fp8", True), ("9.0", "auto", False), ("10.0", "fp8", False),
+            ("10.0", "fp8_ds_mla", True), ("12.0", "fp8", True), (None, "fp8", True),
+        ],
+    )  # fmt: skip
+    def test_the_layout_of_a_sparse_cache(
+        self, capability: str | None, kind: str, packed: bool
+    ) -> None:
+        found = settings(card(compute_capability=capability), kv_cache_dtype=kind)
+        assert found.packed_sparse_cache is packed

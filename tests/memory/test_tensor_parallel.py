@@ -100,3 +100,10 @@ def test_a_latent_cache_is_not_cut_by_heads() -> None:
     layer = Layer(Attention.MLA, 16, 3, 192, 128, feed_forward=4096)
     model = Architecture("deepseek", (layer,) * 4, 2048, 102400, 8192)
     assert tp.allowed(model, 8) == (1, 2, 4, 8)
+
+
+def test_the_width_of_an_expert_divides_as_well() -> None:
+    """Also where it is larger than the dense layers', which divide."""
+    model = replace(architecture(), experts=Experts(8, 2, 15000))
+    assert "width of 15000" in reason(model, 16)
+    assert "width" not in dict(tp.degrees(architecture(), 16).rejected).get(16, "")

@@ -112,6 +112,20 @@ def test_the_makers_own_format_comes_before_a_strangers() -> None:
     assert found.quantization == "FP8"
 
 
+@pytest.mark.parametrize(("publisher", "left_out"), [("other", True), ("known", False)])
+def test_a_strangers_upcast_is_left_out_beside_the_published_weights(
+    publisher: Publisher, left_out: bool
+) -> None:
+    model = subject(DENSE_8B, ["FP8", "BF16"], original="FP8")
+    model.candidates[1].publisher = publisher
+    found = decide(model, machine(H100), Workload(), everything=True)
+    assert ("BF16" in dict(found.rejected)) is left_out
+    assert any(one.quantization == "BF16" for one in found.alternatives) is not left_out
+    alone = subject(DENSE_8B, ["BF16"], original="FP8")
+    alone.candidates[0].publisher = publisher
+    assert plan(decide(alone, machine(H100), Workload())).quantization == "BF16"
+
+
 def test_an_upcast_is_not_the_published_precision() -> None:
     assert quality("BF16", "MXFP4").basis == "upcast"
     model = subject(DENSE_8B, ["BF16", "MXFP4"], original="MXFP4")
