@@ -90,17 +90,18 @@ def estimate_here(
 ) -> tuple[Estimate, Decision]:
     """The estimate of what ``decide_here`` chooses, and the decision.
 
-    With an engine and a context the launch is the user's own: the engine's own type of KV cache,
-    and the context as it is. Without a plan: of the variant that matches the wishes, else of the
-    one with the best quality, with the decision's verdict and without a speed. ``deployable``
-    restricts the model to the variants that the target can obtain. Raises NotDeployableError for
-    closed weights or a variant that does not exist.
+    With an engine (or a GGUF file, which has one) and a context the launch is the user's own: the
+    engine's own type of KV cache, and the context as it is. Without a plan: of the variant that
+    matches the wishes, else of the one with the best quality, with the decision's verdict and
+    without a speed. ``deployable`` restricts the model to the variants that the target can obtain.
+    Raises NotDeployableError for closed weights or a variant that does not exist.
     """
     from modelscan.planner import refuse, sizing
 
     refuse.closed(model)
-    stated = wishes.backend is not None and wishes.context_tokens is not None
-    wishes = _with_own_cache(wishes) if stated else wishes
+    backend = wishes.backend or _only_engine(model)
+    stated = backend is not None and wishes.context_tokens is not None
+    wishes = _with_own_cache(wishes, backend) if backend and stated else wishes
     decision = decide_here(machine, deployable or model, wishes, stated=stated)
     plan = decision.plan
     if plan is not None:
@@ -120,11 +121,20 @@ def estimate_here(
     return _assuming(unfit, text), decision
 
 
-def _with_own_cache(wishes: Workload) -> Workload:
+def _only_engine(model: ResolvedModel) -> str | None:
+    """The engine of a GGUF file that the user named; None for other models."""
+    from modelscan.engines.registry import engine_for
+
+    variants = [candidate.variant for candidate in model.candidates]
+    mine = [v for v in variants if v.source == "local_path" and v.format == "gguf"]
+    return engine_for("gguf").name if mine and len(mine) == len(variants) else None
+
+
+def _with_own_cache(wishes: Workload, backend: str) -> Workload:
     """The engine's own type of KV cache unless the user sets one: the planner chooses none."""
     from modelscan.engines.registry import engine
 
-    one = engine(wishes.backend or "")
+    one = engine(backend)
     named = any(wishes.parameter(name) is not None for name in one.option_names.kv_cache)
     if wishes.kv_cache_k or wishes.kv_cache_v or named:
         return wishes

@@ -187,7 +187,8 @@ def answers(
     if question.place == "cluster":
         return
     # With an engine and a context, an estimate is of that launch, without a choice of the cache.
-    if not {"--backend", "--context"} <= set(words):
+    stated = "--backend" in words or question.model.endswith(".gguf")
+    if not (stated and "--context" in words):
         yield "estimate", of_estimate(run("estimate", *words), expected), expected
     if "ollama" not in question.wishes:  # its server fetches for itself
         yield "pull", of_pull(run("pull", *words), fetched, expected), expected

@@ -24,7 +24,7 @@ from modelscan.core.model import Variant
 from modelscan.core.plan import Candidate, ResolvedModel
 from modelscan.core.units import GIB
 from modelscan.core.verdict import Verdict
-from modelscan.core.workload import Workload
+from modelscan.core.workload import Backend, Workload
 from modelscan.memory.shape import from_config
 from modelscan.models.decide import decide_here, estimate_here, refused
 from modelscan.models.shape_from_parameter_count import shape_by_parameters
@@ -161,6 +161,21 @@ def test_only_the_file_tells_whether_a_dynamic_quantization_fits(
     assert decision.plan is not None
     assert (found.quantization, found.basis, found.verdict) == (quantization, "range", verdict)
     assert ("depends on the size of the file" in found.warnings[-1]) is (verdict != "fits")
+
+
+@pytest.mark.parametrize("backend", ["llama.cpp", "vllm", None])
+def test_an_estimate_of_a_launch_keeps_the_engines_own_cache(backend: Backend | None) -> None:
+    """A plan may choose 8 bits to fit; the estimate of what a user starts does not."""
+    model = subject(DENSE_8B, ("BF16", "Q8_0"))
+    here = simulated_machine(machine(RTX_3060))
+    if backend is None:
+        model = subject(DENSE_8B, ("Q8_0",))
+        mine = model.candidates[0]
+        mine.variant = replace(mine.variant, source="local_path")
+    found, _ = estimate_here(here, model, Workload(backend=backend, context_tokens=32_768))
+    assert found.kv_bytes_per_token == 36 * 2 * 8 * 128 * 2
+    beyond, _ = estimate_here(here, model, Workload(backend=backend, context_tokens=65_536))
+    assert beyond.context_tokens == 65_536
 
 
 SUBJECTS = {
