@@ -259,6 +259,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
+        if self.close_connection and "Connection" not in headers:  # no client reuses it then
+            self.send_header("Connection", "close")
         self.end_headers()
 
     def write(self, data: bytes) -> None:
