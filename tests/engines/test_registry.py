@@ -95,6 +95,8 @@ def test_what_can_be_started_here() -> None:
         ("vllm", "modelscope", "o/r", (), "VLLM_USE_MODELSCOPE=True vllm serve o/r -c 8"),
         ("sglang", "huggingface", "o/r", (), "python3 -m sglang.launch_server --model-path o/r -c 8"),
         ("ollama", "huggingface", "o/r-GGUF", (), "ollama run hf.co/o/r-GGUF:F16"),
+        ("ollama", "huggingface", "o/r-GGUF", ("r-Q8_0.gguf",), "ollama run hf.co/o/r-GGUF:Q8_0"),
+        ("ollama", "huggingface", "o/r-GGUF", ("model.gguf",), "ollama run hf.co/o/r-GGUF"),
     ],
 )  # fmt: skip
 def test_the_line_that_starts_a_plan(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama import NAME, flags
+from modelscan.engines.ollama.hub_name import hub_name
 from modelscan.engines.start_lines import line, local_file
 from modelscan.engines.support_rules import NATIVE, Support, absent
 
@@ -76,11 +77,10 @@ class Ollama(LlamaCpp):
 
     def start_line(self, plan: Plan) -> str:
         """Its options belong to a request or a Modelfile, so the line has none."""
-        tag = f":{plan.quantization}" if plan.quantization else ""
-        hub = {"huggingface": "hf.co/", "modelscope": "modelscope.cn/"}.get(plan.source)
-        if hub is None:
+        name = hub_name(plan)
+        if name is None:
             return f"echo 'FROM {local_file(plan)}' > Modelfile && ollama create NAME -f Modelfile"
-        return line(("ollama", "run", f"{hub}{plan.repo}{tag}"), replace(plan, parameters=()))
+        return line(("ollama", "run", name), replace(plan, parameters=()))
 
     def residuals(self, version: str | None, gpus: int) -> Residuals:
         return super().residuals(version, max(1, gpus))

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.core.machine import EngineHere, Machine
 from modelscan.core.plan import Candidate, Plan, ResolvedModel
 from modelscan.engines.ollama import NAME
-from modelscan.formats.files import describe, is_projector
+from modelscan.engines.ollama.hub_name import HUBS, hub_name
+from modelscan.formats.files import is_projector
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.targets.local.machine import this_machine
 from modelscan.targets.ollama.client import OllamaClient
 
 _LOOK_S = 2.0
-HUBS = {"huggingface": "hf.co", "modelscope": "modelscope.cn"}
 
 
 def ollama_machine(
@@ -61,19 +60,8 @@ def _is_split(candidate: Candidate) -> bool:
 
 
 def base_name(plan: Plan, model: ResolvedModel) -> str | None:
-    """The model that the server pulls: a hub's repository with a tag; None for a local file.
-
-    The hubs read a tag as the quantization in a file's name. A file without one is the repository's
-    only file, or is named in full.
-    """
-    hub = HUBS.get(plan.source)
-    if hub is None:
-        return None
-    files = [name for name in plan.files if not is_projector(name)]
-    label = describe(files[0]).quantization if files else plan.quantization
-    if label is None and len(_files_of(plan.repo, model)) > 1:
-        label = PurePosixPath(files[0]).name
-    return f"{hub}/{plan.repo}" + (f":{label}" if label else "")
+    """The model that the server pulls: a hub's repository with a tag; None for a local file."""
+    return hub_name(plan, several_files=len(_files_of(plan.repo, model)) > 1)
 
 
 def _files_of(repo: str, model: ResolvedModel) -> set[str]:
