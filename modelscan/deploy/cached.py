@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from modelscan.state.config import Config
 
 
-_KINDS = {"huggingface": Kind.HUGGINGFACE, "modelscope": Kind.MODELSCOPE}
-
-
 @dataclass(frozen=True, slots=True)
 class Cached:
     """One pulled revision. ``size_bytes`` is what its files occupy on the disk now."""
@@ -187,7 +184,7 @@ def updates(config: Config) -> Iterator[Update]:
             if (record.source, record.repo) in checked:
                 continue
             checked.add((record.source, record.repo))
-            yield _update(hub, Reference(_KINDS[record.source], record.repo), record)
+            yield _update(hub, Reference(Kind(record.source), record.repo), record)
 
 
 def newest_of(source: str, repo: str, revision: str | None, config: Config) -> Update:
@@ -198,7 +195,7 @@ def newest_of(source: str, repo: str, revision: str | None, config: Config) -> U
     if record is None:
         return Update(source, repo, revision or "", None, "changed", "not pulled by modelscan")
     with Hub.from_config(config) as hub:
-        return _update(hub, Reference(_KINDS[source], repo), record)
+        return _update(hub, Reference(Kind(source), repo), record)
 
 
 def _update(hub: Any, reference: Reference, record: PullRecord) -> Update:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,20 +126,5 @@ class Request:
 
 def repeated(record: DeployRequest, name: str) -> Request:
     """The request of a record again, for the same deployment; ``timeout_s`` is the default."""
-    return Request(
-        model=record.model,
-        workload=record.workload,
-        target=record.target,
-        name=name,
-        gpu=record.gpu,
-        port=record.port,
-        expose=record.expose,
-        api_key=record.api_key,
-        route=record.route,
-        replace=True,
-        restart=record.restart,
-        ttl_s=record.ttl_s,
-        limits=record.limits,
-        offline_after_download=record.offline_after_download,
-        cluster=dict(record.cluster),
-    )
+    values = {f.name: getattr(record, f.name) for f in fields(record) if f.name != "changed_at"}
+    return Request(**values, name=name, replace=True)
