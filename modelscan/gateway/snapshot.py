@@ -2,6 +2,7 @@
 
 The serving process sends a snapshot to each worker over an inherited socket (4 bytes of length,
 big endian, then msgpack), at the start and after each change; secrets never touch the disk.
+A worker sends ``Report`` messages in the same framing over the same socket.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from modelscan.core.receipt import Receipt
 from modelscan.routing.table import RouteTable
 
 Scope = Literal["read", "infer", "operator", "admin", "curator", "node"]
@@ -50,7 +52,25 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One complete state; a worker replaces its old one as a whole."""
+    """One complete state; a worker replaces its old one as a whole.
+
+    ``slots`` are the table's backends' rows in the shared counters, in the table's order; a backend
+    keeps its slot across changes. Empty: the index in the table.
+    """
 
     table: RouteTable
     access: Access
+    slots: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker sends: ``revision`` of the table in use (the first report: ready), receipts.
+
+    ``dropped`` receipts were discarded since the last report, because nothing read them.
+    """
+
+    worker: int
+    revision: int
+    receipts: tuple[Receipt, ...] = ()
+    dropped: int = 0
