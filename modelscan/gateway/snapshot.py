@@ -2,23 +2,20 @@
 
 The serving process sends a snapshot to each worker over an inherited socket (4 bytes of length,
 big endian, then msgpack), at the start and after each change; secrets never touch the disk.
-A worker sends ``Report`` messages in the same framing over the same socket.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from modelscan.core.access import Scope
 from modelscan.core.receipt import Receipt
 from modelscan.routing.table import RouteTable
-
-Scope = Literal["read", "infer", "operator", "admin", "curator", "node"]
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as the data path sees it. ``digest`` is the keyed hash (see ``key_digest``).
+    """A key as the data path sees it. ``digest`` is the keyed hash (``core.access.key_digest``).
 
     ``models`` None: every route. ``slot`` is the key's index in the shared counters. Limits None:
     unlimited. ``expires_at`` is a UNIX time. ``spent_out``: the key's budget is used up.
@@ -64,13 +61,14 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What a worker sends: ``revision`` of the table in use (the first report: ready), receipts.
+class FromWorker:
+    """A message of a worker to the serving process, framed like a snapshot.
 
-    ``dropped`` receipts were discarded since the last report, because nothing read them.
+    ``ready``: the first snapshot is applied and connections are accepted. ``revision``: that of
+    the table which was applied last. ``dropped``: receipts that were lost since the last message.
     """
 
-    worker: int
-    revision: int
+    ready: bool = False
+    revision: int | None = None
     receipts: tuple[Receipt, ...] = ()
     dropped: int = 0
