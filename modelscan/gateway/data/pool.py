@@ -7,14 +7,16 @@ import functools
 import ssl
 
 from modelscan.gateway.data.limits import Timing
-from modelscan.gateway.data.upstream import Sink, Upstream
+from modelscan.gateway.data.upstream import Failure, Sink, Upstream
 from modelscan.routing.table import Backend
 
 
 class Pool:
     """The idle connections of a backend and the way to open another one."""
 
-    __slots__ = ("_backend", "_connect_s", "_connecting", "_idle", "_loop", "_timing", "opened")
+    __slots__ = (
+        "_backend", "_closed", "_connect_s", "_connecting", "_idle", "_loop", "_timing", "opened",
+    )  # fmt: skip
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, backend: Backend, timing: Timing, connect_s: float
@@ -25,6 +27,7 @@ class Pool:
         self._connect_s = connect_s
         self._idle: list[Upstream] = []
         self._connecting: set[asyncio.Task[None]] = set()
+        self._closed = False
         self.opened = 0
 
     def send(self, sink: Sink, head: bytes, body: bytes, fresh: bool = False) -> None:
@@ -55,9 +58,9 @@ class Pool:
         try:
             upstream = await asyncio.wait_for(self._open(), self._connect_s)
         except (asyncio.TimeoutError, TimeoutError):
-            sink.failed(f"no connection within {self._connect_s:g} s", False)
+            sink.failed(f"no connection within {self._connect_s:g} s", Failure.NOT_SENT)
         except (OSError, ssl.SSLError, UnicodeError) as error:
-            sink.failed(f"cannot connect ({error})", False)
+            sink.failed(f"cannot connect ({error})", Failure.NOT_SENT)
         else:
             self.opened += 1
             if sink.connected(upstream):
@@ -81,6 +84,9 @@ class Pool:
 
     def put(self, upstream: Upstream) -> None:
         """Keep a connection for the next request."""
+        if self._closed:
+            upstream.abort()
+            return
         upstream.idle_since = self._loop.time()
         self._idle.append(upstream)
 
@@ -101,7 +107,8 @@ class Pool:
         self._idle = kept
 
     def close(self) -> None:
-        """Close the idle connections; requests under way end on their own."""
+        """Close the idle connections now, and those of requests under way as they end."""
+        self._closed = True
         for upstream in self._idle:
             upstream.abort()
         self._idle.clear()

@@ -14,6 +14,7 @@ from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import Pool
 from modelscan.gateway.data.waiting import WaitingRequests
 from modelscan.gateway.snapshot import Key, Snapshot
+from modelscan.routing.policy import PreparedPolicy, prepare
 from modelscan.routing.table import Backend, Limits, Operation, RouteEntry
 
 
@@ -22,7 +23,7 @@ class LiveBackend:
 
     __slots__ = (
         "_counters", "authority", "connect_s", "cool_until", "credential", "in_flight", "limit",
-        "model_json", "pool", "prefix", "slot", "spec", "waiting",
+        "mean_s", "model_json", "pool", "prefix", "slot", "spec", "waiting",
     )  # fmt: skip
 
     def __init__(self, spec: Backend, slot: int, counters: Counters, pool: Pool) -> None:
@@ -33,6 +34,7 @@ class LiveBackend:
         self.in_flight = counters.backend(slot, BackendRow.IN_FLIGHT)
         self.limit = spec.max_in_flight
         self.cool_until = 0.0
+        self.mean_s = 1.0
         self.authority = _authority(spec)
         self.prefix = spec.path.rstrip("/").encode()
         self.credential = _credential(spec)
@@ -55,26 +57,31 @@ class LiveBackend:
         if self.waiting:
             self.waiting.start_next(self)
 
-    def is_full(self) -> bool:
-        return self.limit is not None and self._counters.total(self.in_flight) >= self.limit
+    def note_duration(self, seconds: float) -> None:
+        """Keep a moving average of how long a request takes."""
+        self.mean_s += (seconds - self.mean_s) * 0.1
 
 
 class LiveRoute:
-    """A route with its backends; ``usable`` are the candidates that serve an operation."""
+    """A route with its backends and their policies, in the order of its candidates."""
 
-    __slots__ = ("_by_operation", "backends", "entry", "turn")
+    __slots__ = ("_by_operation", "backends", "entry", "policies", "turn")
 
     def __init__(self, entry: RouteEntry, backends: list[LiveBackend], counters: Counters) -> None:
         self.entry = entry
         self.backends = [backends[candidate.backend] for candidate in entry.candidates]
+        self.policies: list[PreparedPolicy | None] = [
+            None if candidate.policy is None else prepare(candidate.policy)
+            for candidate in entry.candidates
+        ]
         self.turn = counters.turn(zlib.crc32(entry.name.encode()))
-        self._by_operation: dict[Operation, tuple[int, ...]] = {}
+        self._by_operation: dict[Operation, frozenset[int]] = {}
 
-    def usable(self, operation: Operation) -> tuple[int, ...]:
-        """Indexes of candidates whose backend serves an operation, or may serve it."""
+    def serving(self, operation: Operation) -> frozenset[int]:
+        """Indexes of the candidates whose backend serves an operation, or may serve it."""
         found = self._by_operation.get(operation)
         if found is None:
-            found = tuple(
+            found = frozenset(
                 index for index, backend in enumerate(self.backends)
                 if serves(backend.spec, operation)
             )  # fmt: skip
@@ -134,28 +141,28 @@ class State:
 class StateBuilder:
     """Makes states from snapshots; an unchanged backend keeps its connections and counts."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, counters: Counters, timing: Timing
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, counters: Counters, timing: Timing) -> None:
         self._loop = loop
         self._counters = counters
         self._timing = timing
 
     def build(self, snapshot: Snapshot, before: State | None) -> State:
-        """The next state; ``close_unused`` closes what only the one before used."""
+        """The next state; ``close_unused`` then closes what only the one before used."""
         connect_s = snapshot.table.limits.connect_timeout_s
         kept = {} if before is None else {
-            (b.spec, b.slot, before.limits.connect_timeout_s): b for b in before.backends
+            (_identity(b.spec), b.slot, before.limits.connect_timeout_s): b for b in before.backends
         }  # fmt: skip
         backends = []
         for index, spec in enumerate(snapshot.table.backends):
             slot = snapshot.slots[index] if snapshot.slots else index
-            backend = kept.get((spec, slot, connect_s))
-            if backend is None:
-                pool = Pool(self._loop, spec, self._timing, connect_s)
-                backend = LiveBackend(spec, slot, self._counters, pool)
-            backends.append(backend)
+            found = kept.get((_identity(spec), slot, connect_s))
+            backends.append(found or self.backend(spec, slot, connect_s))
         return State(snapshot, backends, self._counters)
+
+    def backend(self, spec: Backend, slot: int, connect_s: float) -> LiveBackend:
+        """A backend without connections yet."""
+        pool = Pool(self._loop, spec, self._timing, connect_s)
+        return LiveBackend(spec, slot, self._counters, pool)
 
 
 def close_unused(before: State, after: State) -> None:
@@ -165,6 +172,11 @@ def close_unused(before: State, after: State) -> None:
         if id(backend) not in kept:
             backend.pool.close()
             backend.waiting.start_all()
+
+
+def _identity(spec: Backend) -> bytes:
+    """Equal for backends without any difference (a Backend may contain lists: no hash)."""
+    return msgspec.msgpack.encode(spec)
 
 
 def serves(backend: Backend, operation: Operation) -> bool:
@@ -177,11 +189,8 @@ def _authority(spec: Backend) -> bytes:
         return spec.host.encode() or b"localhost"
     host = f"[{spec.host}]" if ":" in spec.host else spec.host
     default = 443 if spec.scheme == "https" else 80
-    return (host if spec.port == default else f"{host}:{spec.port}").encode("idna" if _wide(host) else "ascii")  # noqa: E501
-
-
-def _wide(host: str) -> bool:
-    return not host.isascii()
+    name = host.encode("ascii" if host.isascii() else "idna")
+    return name if spec.port == default else name + b":%d" % spec.port
 
 
 def _credential(spec: Backend) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Protocol
 
 import httptools
@@ -11,6 +12,7 @@ from modelscan.gateway.data.limits import MAX_ANSWER_HEAD, SMALL_BODY
 
 if TYPE_CHECKING:
     from modelscan.gateway.data.pool import Pool
+    from modelscan.gateway.data.upload import Upload
 
 HOP_HEADERS = frozenset(
     (
@@ -20,25 +22,34 @@ HOP_HEADERS = frozenset(
 )  # fmt: skip
 
 
+class Failure(Enum):
+    """How far a request came. STALE: a reused connection that closed before a byte of an answer."""
+
+    NOT_SENT = auto()
+    STALE = auto()
+    BROKEN = auto()
+    SLOW = auto()
+
+
 class Sink(Protocol):
-    """What receives an answer. The status is known at ``begin``; ``data`` may be empty."""
+    """What receives an answer. ``data`` may be empty."""
+
+    upload: Upload | None
 
     def connected(self, upstream: Upstream | None) -> bool:
         """The connection to use (None: not yet); False: the request was cancelled."""
 
-    def begin(self, upstream: Upstream) -> bool:
+    def answer_begins(self, upstream: Upstream) -> bool:
         """The head is complete; False: the answer is not used, and nothing more of it comes."""
 
-    def chunk(self, data: bytes) -> None: ...
+    def answer_continues(self, data: bytes) -> None: ...
 
-    def end(self, data: bytes) -> None: ...
+    def answer_ends(self, data: bytes) -> None: ...
 
-    def failed(self, reason: str, before_answer: bool) -> None:
-        """The connection broke; ``before_answer``: a reused one, without a byte of an answer."""
+    def failed(self, reason: str, failure: Failure) -> None: ...
 
-    def pause_upload(self) -> None: ...
-
-    def resume_upload(self) -> None: ...
+    def start_upload(self) -> None:
+        """The head is sent, the body may follow."""
 
 
 class BadAnswerError(Exception):
@@ -82,6 +93,8 @@ class Upstream(asyncio.Protocol):
         else:
             self.transport.write(head)
             self.transport.write(body)
+        if sink.upload is not None:
+            sink.start_upload()
 
     def abort(self) -> None:
         """Close at once; the sink hears nothing more."""
@@ -95,12 +108,12 @@ class Upstream(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
-        if self.sink is not None:
-            self.sink.pause_upload()
+        if self.sink is not None and self.sink.upload is not None:
+            self.sink.upload.pause(True)
 
     def resume_writing(self) -> None:
-        if self.sink is not None:
-            self.sink.resume_upload()
+        if self.sink is not None and self.sink.upload is not None:
+            self.sink.upload.pause(False)
 
     def data_received(self, data: bytes) -> None:
         if self.sink is None:  # bytes without a request: the connection cannot be trusted
@@ -138,13 +151,13 @@ class Upstream(asyncio.Protocol):
         if not self._begun:
             self._begun = True
             self._framing = 0
-            if not sink.begin(self):
+            if not sink.answer_begins(self):
                 return
         if self._complete:
             self.release(reusable=not self._excess)
-            sink.end(body)
+            sink.answer_ends(body)
         elif body:
-            sink.chunk(body)
+            sink.answer_continues(body)
 
     def release(self, reusable: bool) -> None:
         """The answer is complete: back to the pool, or close if the request was not sent whole."""
@@ -162,7 +175,7 @@ class Upstream(asyncio.Protocol):
             self._pool.forget(self)
         elif self._until_close and error is None:
             self.sink = None
-            sink.end(b"")
+            sink.answer_ends(b"")
         else:
             self._fail(f"connection closed ({error})" if error else "connection closed")
 
@@ -175,7 +188,8 @@ class Upstream(asyncio.Protocol):
         if not self.closed:
             self.transport.abort()
         if sink is not None:
-            sink.failed(reason, self.reused and not self._seen)
+            stale = self.reused and not self._seen
+            sink.failed(reason, Failure.STALE if stale else Failure.BROKEN)
 
     # Parser
 

@@ -9,14 +9,16 @@ from typing import Protocol
 class Waiter(Protocol):
     """A request that waits."""
 
-    def start(self) -> None:
+    def start(self, backend: Room) -> None:
         """Its turn has come, and its request is counted as under way at the backend."""
 
-    def retry(self) -> None:
-        """Its backend is gone: choose again."""
+    def choose_again(self) -> None:
+        """Its backend is no longer in the table."""
 
 
-class Full(Protocol):
+class Room(Protocol):
+    """A backend: ``take`` counts one more request under way, or says that it is full."""
+
     def take(self) -> bool: ...
 
 
@@ -46,15 +48,15 @@ class WaitingRequests:
         if not line:
             del self._by_key[key]
 
-    def start_next(self, backend: Full) -> None:
+    def start_next(self, backend: Room) -> None:
         """Start requests while the backend has room."""
         while self._count and backend.take():
-            self._pop().start()
+            self._pop().start(backend)
 
     def start_all(self) -> None:
         """The backend is no longer in the table: every request chooses again."""
         while self._count:
-            self._pop().retry()
+            self._pop().choose_again()
 
     def _pop(self) -> Waiter:
         key, line = next(iter(self._by_key.items()))
