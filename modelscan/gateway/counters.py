@@ -68,11 +68,13 @@ class Sizes:
 
     @property
     def rows(self) -> int:
+        """How many rows of counters there are."""
         backends = self.backends * len(BackendRow)
         return backends + self.keys * len(KeyRow) + self.turns + len(GlobalRow)
 
     @property
     def total_bytes(self) -> int:
+        """The size of the block."""
         return 8 * (_HEADER_CELLS + self.rows * self.workers + self.backends)
 
 
@@ -124,9 +126,11 @@ class Counters:
         return cls(fd, Sizes(*sizes), worker)
 
     def fileno(self) -> int:
+        """The descriptor to inherit."""
         return self._fd
 
     def close(self) -> None:
+        """Unmap the block and close the descriptor."""
         self.cells.release()
         self._map.close()
         os.close(self._fd)
@@ -140,28 +144,35 @@ class Counters:
         return _HEADER_CELLS + (row * self.sizes.backends + slot) * self.sizes.workers
 
     def key(self, slot: int, row: KeyRow) -> int:
+        """The row of a key."""
         if not 0 <= slot < self.sizes.keys:
             raise ValueError(f"key slot {slot} of {self.sizes.keys}")
         return self._keys + (slot * len(KeyRow) + row) * self.sizes.workers
 
     def turn(self, slot: int) -> int:
+        """The row of a route's turns; several routes may share one."""
         return self._turns + (slot % self.sizes.turns) * self.sizes.workers
 
     def overall(self, row: GlobalRow) -> int:
+        """The row of a counter of the whole gateway."""
         return self._overall + row * self.sizes.workers
 
     # Cells. A worker changes only its own one.
 
     def add(self, at: int, amount: int) -> None:
+        """Change this worker's cell."""
         self.cells[at + self.worker] += amount
 
     def put(self, at: int, value: int) -> None:
+        """Set this worker's cell."""
         self.cells[at + self.worker] = value
 
     def own(self, at: int) -> int:
+        """This worker's cell."""
         return self.cells[at + self.worker]
 
     def of_worker(self, at: int, worker: int) -> int:
+        """A worker's cell."""
         return self.cells[at + worker]
 
     def total(self, at: int) -> int:
@@ -172,6 +183,7 @@ class Counters:
     # Health: one cell per backend, written by the serving process.
 
     def state(self, slot: int) -> BackendState:
+        """The state of a backend."""
         return BackendState(self.cells[self._states + slot])
 
     def state_number(self, slot: int) -> int:
@@ -179,6 +191,7 @@ class Counters:
         return self.cells[self._states + slot]
 
     def set_state(self, slot: int, state: BackendState) -> None:
+        """Write the state of a backend; only the serving process does."""
         self.cells[self._states + slot] = state
 
     def forget_worker(self, worker: int) -> None:

@@ -143,6 +143,11 @@ class Gateway:
         revision = snapshot.table.revision
         self.wait_for(lambda: all(found == revision for found in self.revisions.values()))
 
+    def hang_up(self) -> None:
+        """As if the serving process had ended."""
+        for channel in self._channels:
+            channel.shutdown(socket.SHUT_RDWR)
+
     def stop(self) -> None:
         """SIGTERM, then the end."""
         for process in self.processes:

@@ -12,6 +12,7 @@ from modelscan.gateway.data.worker import Worker
 
 
 async def serve(arguments: list[str]) -> None:
+    """Run a worker until it is stopped."""
     await Worker(asyncio.get_running_loop(), parse_options(arguments)).run()
 
 

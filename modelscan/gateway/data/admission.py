@@ -5,25 +5,25 @@ from __future__ import annotations
 import math
 
 from modelscan.gateway.counters import Counters
-from modelscan.gateway.data.errors import Cause, Refusal
+from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.state import LiveKey
 
 _MINUTE = 60
 
 
 def check_key(key: LiveKey, wall: float) -> None:
-    """Raise Refusal if a key cannot be used at a UNIX time."""
+    """Raise RefusedError if a key cannot be used at a UNIX time."""
     expires_at = key.key.expires_at
     if expires_at is not None and wall >= expires_at:
-        raise Refusal(Cause.EXPIRED_KEY, f"the key {key.key.name} has expired")
+        raise RefusedError(Cause.EXPIRED_KEY, f"the key {key.key.name} has expired")
 
 
 def check_inference(counters: Counters, key: LiveKey, wall: float) -> None:
-    """Raise Refusal if a key may not send a request to a model now; else count the request."""
+    """Raise RefusedError if a key may not send a request to a model now; else count the request."""
     if not key.infer:
-        raise Refusal(Cause.SCOPE, f"the key {key.key.name} lacks the scope infer")
+        raise RefusedError(Cause.SCOPE, f"the key {key.key.name} lacks the scope infer")
     if key.key.spent_out:
-        raise Refusal(Cause.BUDGET, f"the budget of the key {key.key.name} is used up")
+        raise RefusedError(Cause.BUDGET, f"the budget of the key {key.key.name} is used up")
     count_request(counters, key, wall)
 
 
@@ -43,7 +43,7 @@ def count_request(counters: Counters, key: LiveKey, wall: float) -> None:
             counters.add(key.current, -1)
             wait = _wait(limit, now - 1, before, second)
             text = f"the key {key.key.name} may send {limit} requests per minute"
-            raise Refusal(Cause.RATE, text, retry_after=wait)
+            raise RefusedError(Cause.RATE, text, retry_after=wait)
     counters.put(key.last_used, int(wall))
 
 
@@ -86,8 +86,9 @@ def enter(counters: Counters, key: LiveKey) -> None:
     if limit is not None and counters.total(key.in_flight) > limit:
         counters.add(key.in_flight, -1)
         text = f"the key {key.key.name} may have {limit} requests under way"
-        raise Refusal(Cause.CONCURRENCY, text, retry_after=1)
+        raise RefusedError(Cause.CONCURRENCY, text, retry_after=1)
 
 
 def leave(counters: Counters, key: LiveKey) -> None:
+    """One request less under way for a key."""
     counters.add(key.in_flight, -1)

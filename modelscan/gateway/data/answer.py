@@ -8,7 +8,7 @@ from modelscan.gateway.data.upstream import Upstream
 from modelscan.gateway.data.usage import Tail
 
 
-class Answer:
+class RelayedAnswer:
     """The bytes to write for what a backend sent. ``committed``: the client has some of them."""
 
     __slots__ = (

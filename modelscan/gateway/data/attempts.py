@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from modelscan.gateway.counters import Counters
 from modelscan.gateway.data.limits import MAX_ATTEMPTS
-from modelscan.gateway.data.plan import Plan
+from modelscan.gateway.data.plan import RoutePlan
 from modelscan.gateway.data.state import LiveBackend, LiveRoute
 from modelscan.routing.choose import DOWN, NONE, Live, choose
 
@@ -24,7 +24,7 @@ class Attempt:
         self.backend: LiveBackend = route.backends[at]
 
 
-class Attempts:
+class BackendAttempts:
     """Candidates in the order of the route's strategy, then those of the fallback routes.
 
     ``made``: how many were tried. ``unusable``: no route has a backend for the operation.
@@ -32,7 +32,7 @@ class Attempts:
 
     __slots__ = ("_counters", "_plan", "_ready", "_routes", "_tried", "made", "unusable")
 
-    def __init__(self, plan: Plan, counters: Counters) -> None:
+    def __init__(self, plan: RoutePlan, counters: Counters) -> None:
         self._plan = plan
         self._counters = counters
         self._ready: list[Attempt] = []

@@ -30,9 +30,11 @@ class Channel(asyncio.Protocol):
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
+        """Parts of snapshots."""
         buffer = self._buffer
         buffer += data
         while len(buffer) >= 4:
@@ -58,4 +60,5 @@ class Channel(asyncio.Protocol):
             await asyncio.sleep(0.02)
 
     def connection_lost(self, error: Exception | None) -> None:
+        """The serving process is gone."""
         self._ended()

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 
 import httptools
 
-from modelscan.gateway.data.connection import Connection
-from modelscan.gateway.data.errors import Cause, Refusal
+from modelscan.gateway.data.connection import AnsweringConnection
+from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.limits import MAX_HEAD
 from modelscan.gateway.data.parts import Services
 from modelscan.gateway.data.receive import admit, begin, receive_body, receive_end
-from modelscan.gateway.data.request import Request
+from modelscan.gateway.data.request import ClientRequest
 
 _NOWHERE: deque[tuple[bytes, bytes]] = deque(maxlen=0)  # trailers are dropped
 _UPGRADE = frozenset((b"upgrade", b"connection", b"http2-settings"))
@@ -23,7 +23,7 @@ class StopReadingError(Exception):
     """Raised out of the parser's callbacks: nothing more of this connection is read."""
 
 
-class ClientConnection(Connection):
+class ClientConnection(AnsweringConnection):
     """The receiving half: bytes to requests, by way of httptools' callbacks."""
 
     __slots__ = ("_framing", "_headers", "_in_head", "_parser", "_upgrading")
@@ -44,7 +44,7 @@ class ClientConnection(Connection):
         self.address = str(peer[0]) if isinstance(peer, tuple) else ""
         self.deadline = self.worker.now + self.worker.timing.head_s
         if not self.worker.client_arrived(self):
-            refusal = Refusal(Cause.CONNECTIONS, "too many connections", retry_after=1)
+            refusal = RefusedError(Cause.CONNECTIONS, "too many connections", retry_after=1)
             self.refuse_now(refusal, b"")
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -73,7 +73,9 @@ class ClientConnection(Connection):
                 raise
             return
         except httptools.HttpParserError as error:
-            self._refuse_parsing(Refusal(Cause.MALFORMED, f"not a valid HTTP request ({error})"))
+            self._refuse_parsing(
+                RefusedError(Cause.MALFORMED, f"not a valid HTTP request ({error})")
+            )
             return
         if self._framing > MAX_HEAD:
             self._check_framing()
@@ -96,7 +98,7 @@ class ClientConnection(Connection):
             self._refuse_parsing(_head_too_large())
         elif self._framing > MAX_HEAD + 8 * request.received:
             text = "the framing of the body's chunks is too large"
-            self._refuse_parsing(Refusal(Cause.HEAD_TOO_LARGE, text))
+            self._refuse_parsing(RefusedError(Cause.HEAD_TOO_LARGE, text))
 
     def _ignore_upgrade(self, rest: bytes) -> None:
         """Java's client offers HTTP/2 with each request, and httptools then skips the body: the
@@ -114,7 +116,7 @@ class ClientConnection(Connection):
     # Parser
 
     def on_message_begin(self) -> None:
-        self.request = Request()
+        self.request = ClientRequest()
         self._headers = []
         if self.active is None and not self.queue:
             self.deadline = self.worker.now + self.worker.timing.head_s
@@ -147,7 +149,7 @@ class ClientConnection(Connection):
         self._framing = 0
         try:
             admit(self, request, headers, version)
-        except Refusal as refusal:
+        except RefusedError as refusal:
             request.refusal = refusal
             request.keep = False
             self._turn_down(request)
@@ -162,7 +164,7 @@ class ClientConnection(Connection):
         self.deadline = self.worker.now + self.worker.timing.body_s
         try:
             receive_body(self, request, data)
-        except Refusal as refusal:
+        except RefusedError as refusal:
             self._refuse_body(request, refusal)
             raise StopReadingError from None
 
@@ -176,7 +178,7 @@ class ClientConnection(Connection):
         if request.upload is not None:
             try:
                 receive_end(self, request)
-            except Refusal as refusal:
+            except RefusedError as refusal:
                 self._refuse_body(request, refusal)
                 raise StopReadingError from None
         elif self.active is not None or self.queue:
@@ -186,7 +188,7 @@ class ClientConnection(Connection):
 
     # Refusals
 
-    def _turn_down(self, request: Request) -> None:
+    def _turn_down(self, request: ClientRequest) -> None:
         """Answer a refused head now, or after the requests before it."""
         if self.active is not None or self.queue:
             self.queue.append(request)
@@ -194,7 +196,7 @@ class ClientConnection(Connection):
         elif request.refusal is not None:
             self.refuse_now(request.refusal, request.path, request)
 
-    def _refuse_body(self, request: Request, refusal: Refusal) -> None:
+    def _refuse_body(self, request: ClientRequest, refusal: RefusedError) -> None:
         active = self.active
         if active is not None and active.request is request:
             active.refuse_upload(refusal)
@@ -204,13 +206,13 @@ class ClientConnection(Connection):
         else:
             self.refuse_now(refusal, request.path, request)
 
-    def _refuse_parsing(self, refusal: Refusal) -> None:
+    def _refuse_parsing(self, refusal: RefusedError) -> None:
         """What arrives cannot be understood: answer what is at work, then close."""
         request = self.request
         if self.active is not None and request is not None and self.active.request is request:
             self.active.refuse_upload(refusal)
         elif self.active is not None or self.queue:
-            refused = Request()
+            refused = ClientRequest()
             refused.refusal, refused.keep = refusal, False
             self.queue.append(refused)
             self.request = None
@@ -219,8 +221,8 @@ class ClientConnection(Connection):
             self.refuse_now(refusal, b"/v1/" if request is None else request.target, request)
 
 
-def _head_too_large() -> Refusal:
-    return Refusal(Cause.HEAD_TOO_LARGE, f"the head exceeds {MAX_HEAD} bytes")
+def _head_too_large() -> RefusedError:
+    return RefusedError(Cause.HEAD_TOO_LARGE, f"the head exceeds {MAX_HEAD} bytes")
 
 
 def _size(headers: Iterable[tuple[bytes, bytes]], target: bytes) -> int:

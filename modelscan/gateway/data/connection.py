@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-from modelscan.gateway.data.errors import Cause, Refusal, dialect_of, refusal_answer
+from modelscan.gateway.data.errors import Cause, RefusedError, dialect_of, refusal_answer
 from modelscan.gateway.data.head import HeadFacts
 from modelscan.gateway.data.parts import Services, Work
 from modelscan.gateway.data.receive import begin, send_continue
-from modelscan.gateway.data.request import Request
+from modelscan.gateway.data.request import ClientRequest
 
 
-class Connection(asyncio.Protocol):
+class AnsweringConnection(asyncio.Protocol):
     """``active`` is the request at work, ``queue`` are pipelined ones, ``request`` the one that is
     being received. ``closing``: what still arrives is dropped."""
 
@@ -23,9 +23,9 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, worker: Services) -> None:
         self.worker = worker
-        self.request: Request | None = None
+        self.request: ClientRequest | None = None
         self.active: Work | None = None
-        self.queue: deque[Request] = deque()
+        self.queue: deque[ClientRequest] = deque()
         self.facts: HeadFacts | None = None
         self.write_paused = self.closing = self.lost = self._paused = False
         self.held = 0
@@ -33,14 +33,19 @@ class Connection(asyncio.Protocol):
         self.address = ""
         self.transport: asyncio.Transport
 
-    def refuse_now(self, refusal: Refusal, path: bytes, request: Request | None = None) -> None:
+    def refuse_now(
+        self, refusal: RefusedError, path: bytes, request: ClientRequest | None = None
+    ) -> None:
+        """Answer a request that is not accepted, and close."""
         body = request is None or request.method != b"HEAD"
         cors = request.facts.cors if request is not None and hasattr(request, "facts") else b""
         tail = cors + b"connection: close\r\n"
         self.transport.write(refusal_answer(refusal, dialect_of(path or b"/v1/"), tail, body))
         self.linger()
 
-    def answer_refusal(self, request: Request, refusal: Refusal, drain: bool = False) -> None:
+    def answer_refusal(
+        self, request: ClientRequest, refusal: RefusedError, drain: bool = False
+    ) -> None:
         """Answer a request that was received; the connection stays if its body is complete."""
         if drain:
             request.keep = False
@@ -51,7 +56,7 @@ class Connection(asyncio.Protocol):
         self.write(refusal_answer(refusal, dialect_of(request.path), tail, body))
         self.request_done(request, drain)
 
-    def answer(self, request: Request, data: bytes) -> None:
+    def answer(self, request: ClientRequest, data: bytes) -> None:
         """Write a whole answer of the gateway itself."""
         self.write(data)
         self.request_done(request)
@@ -69,6 +74,7 @@ class Connection(asyncio.Protocol):
             self.transport.write_eof()
 
     def write(self, data: bytes) -> None:
+        """Send bytes to the client."""
         if not self.lost:
             self.transport.write(data)
 
@@ -83,7 +89,7 @@ class Connection(asyncio.Protocol):
             self.worker.reset_on_close(self.transport)
         self.transport.close()
 
-    def request_done(self, request: Request, drain: bool = False) -> None:
+    def request_done(self, request: ClientRequest, drain: bool = False) -> None:
         """An answer is complete; ``drain``: its request is not."""
         self.active = None
         if self.held:
@@ -121,28 +127,33 @@ class Connection(asyncio.Protocol):
             begin(self, request)
 
     def hold(self, count: int) -> None:
-        """Count bytes of a body in memory. Raises Refusal over the limit."""
+        """Count bytes of a body in memory. Raises RefusedError over the limit."""
         self.held += count
         self.worker.hold(count)
 
     def release_held(self) -> None:
+        """The bodies in memory are not needed any more."""
         self.worker.release(self.held)
         self.held = 0
 
     def pause_reading(self) -> None:
+        """Read no more from the client."""
         if not self._paused and not self.lost:
             self._paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
+        """Read on from the client."""
         if self._paused and not self.lost:
             self._paused = False
             self.transport.resume_reading()
 
     def pause_upload(self) -> None:
+        """The backend does not read fast enough."""
         self.pause_reading()
 
     def resume_upload(self) -> None:
+        """The backend reads again."""
         self.resume_reading()
 
     def pause_writing(self) -> None:
@@ -154,6 +165,7 @@ class Connection(asyncio.Protocol):
             self.active.pause()
 
     def resume_writing(self) -> None:
+        """The client reads again."""
         self.write_paused = False
         if self.active is not None:
             self.active.resume()
@@ -171,7 +183,7 @@ class Connection(asyncio.Protocol):
                 active.time_out()
             elif receiving and now > self.deadline and not self._paused:
                 text = "the body did not arrive in time"
-                active.refuse_upload(Refusal(Cause.SLOW, text))
+                active.refuse_upload(RefusedError(Cause.SLOW, text))
         elif now > self.deadline:
             self._too_late()
 
@@ -185,7 +197,7 @@ class Connection(asyncio.Protocol):
         if self.closing or self.write_paused:
             self.transport.abort()
         elif self.request is not None:
-            refusal = Refusal(Cause.SLOW, "the request did not arrive in time")
+            refusal = RefusedError(Cause.SLOW, "the request did not arrive in time")
             self.refuse_now(refusal, self.request.target, self.request)
         else:
             self.transport.close()

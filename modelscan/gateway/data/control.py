@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from modelscan.gateway.data.attempts import Attempt
-from modelscan.gateway.data.errors import Cause, Refusal
+from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.outgoing import UploadOutgoing
 from modelscan.gateway.data.parts import Services
-from modelscan.gateway.data.plan import Plan
-from modelscan.gateway.data.request import CHUNKED, Request
+from modelscan.gateway.data.plan import RoutePlan
+from modelscan.gateway.data.request import CHUNKED, ClientRequest
 from modelscan.gateway.data.state import LiveKey, LiveRoute
 from modelscan.routing.table import Backend, Candidate, RouteEntry
 
@@ -20,14 +20,15 @@ def control_backend(unix_socket: str) -> Backend:
 
 
 def control_entry() -> RouteEntry:
+    """The control application as a route."""
     return RouteEntry(CONTROL, "provider", None, "priority", (Candidate(0),))
 
 
-def control_plan(worker: Services, key: LiveKey | None) -> Plan:
-    """A plan to the control application. Raises Refusal if there is none."""
+def control_plan(worker: Services, key: LiveKey | None) -> RoutePlan:
+    """A plan to the control application. Raises RefusedError if there is none."""
     if worker.control is None:
-        raise Refusal(Cause.NO_PATH, "there is no such path")
-    plan = Plan(worker.state, key, "other")
+        raise RefusedError(Cause.NO_PATH, "there is no such path")
+    plan = RoutePlan(worker.state, key, "other")
     plan.route = worker.control
     plan.recorded = False
     return plan
@@ -38,13 +39,15 @@ class ControlOutgoing(UploadOutgoing):
 
     __slots__ = ("_identity", "_sized")
 
-    def __init__(self, request: Request, identity: bytes) -> None:
+    def __init__(self, request: ClientRequest, identity: bytes) -> None:
         self.upload = request.upload
         self.chunked = request.length == CHUNKED
         self._identity = identity
         self._sized = request.length > 0 or request.method in (b"POST", b"PUT", b"PATCH")
 
-    def for_attempt(self, request: Request, plan: Plan, attempt: Attempt) -> tuple[bytes, bytes]:
+    def for_attempt(
+        self, request: ClientRequest, plan: RoutePlan, attempt: Attempt
+    ) -> tuple[bytes, bytes]:
         framing = b""
         if self.chunked:
             framing = b"transfer-encoding: chunked\r\n"
@@ -57,7 +60,7 @@ class ControlOutgoing(UploadOutgoing):
         ), b""  # fmt: skip
 
 
-def control_outgoing(request: Request, key: LiveKey | None, address: str) -> ControlOutgoing:
+def control_outgoing(request: ClientRequest, key: LiveKey | None, address: str) -> ControlOutgoing:
     """``X-Modelscan-Key`` and ``-Scopes`` say who sends it; clients' own ones are dropped."""
     identity = b"x-modelscan-client: %b\r\n" % address.encode()
     if key is not None:
@@ -67,6 +70,7 @@ def control_outgoing(request: Request, key: LiveKey | None, address: str) -> Con
 
 
 def control_route(worker: Services, unix_socket: str) -> LiveRoute:
+    """The control application, ready for use."""
     return LiveRoute(
         control_entry(), [worker.live_backend(control_backend(unix_socket))], worker.counters
     )

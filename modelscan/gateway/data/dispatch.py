@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 
-from modelscan.gateway.data.answer import Answer
-from modelscan.gateway.data.attempts import Attempt, Attempts
-from modelscan.gateway.data.errors import Cause, Refusal
+from modelscan.gateway.data.answer import RelayedAnswer
+from modelscan.gateway.data.attempts import Attempt, BackendAttempts
+from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.outgoing import Outgoing
-from modelscan.gateway.data.parts import Client
-from modelscan.gateway.data.plan import Plan
-from modelscan.gateway.data.request import Request
+from modelscan.gateway.data.parts import ClientSide
+from modelscan.gateway.data.plan import RoutePlan
+from modelscan.gateway.data.request import ClientRequest
 from modelscan.gateway.data.upload import Upload
-from modelscan.gateway.data.upstream import Failure, Upstream
+from modelscan.gateway.data.upstream import SendFailure, Upstream
 from modelscan.gateway.data.waiting import Room
 
 
@@ -26,17 +26,19 @@ class Dispatch:
         "status", "tried_again", "upload", "upstream", "waiting_at",
     )  # fmt: skip
 
-    def __init__(self, client: Client, request: Request, plan: Plan, outgoing: Outgoing) -> None:
+    def __init__(
+        self, client: ClientSide, request: ClientRequest, plan: RoutePlan, outgoing: Outgoing
+    ) -> None:
         self.client = client
         self.request = request
         self.plan = plan
         self.outgoing = outgoing
         self.upload: Upload | None = outgoing.upload
         worker = client.worker
-        self.attempts = Attempts(plan, worker.counters)
+        self.attempts = BackendAttempts(plan, worker.counters)
         self.attempt: Attempt | None = None
         self.upstream: Upstream | None = None
-        self.answer: Answer | None = None
+        self.answer: RelayedAnswer | None = None
         self.over = self.tried_again = False
         self.failures: list[str] = []
         self.waiting_at: list[Attempt] = []
@@ -52,7 +54,7 @@ class Dispatch:
         """Try the next backend, or wait for a full one, or give up."""
         attempt = self.attempts.take()
         if attempt is None:
-            self._give_up(Failure.NOT_SENT)
+            self._give_up(SendFailure.NOT_SENT)
         elif attempt.backend.take():
             self._try(attempt)
         else:
@@ -73,7 +75,7 @@ class Dispatch:
         if not queues.has_room(choices, limits.queue):
             text = f"{limits.queue} requests wait for {attempt.backend.spec.name} already"
             wait = queues.estimate_s(attempt.backend)
-            self._refuse(Refusal(Cause.QUEUE_FULL, text, wait))
+            self._refuse(RefusedError(Cause.QUEUE_FULL, text, wait))
             return
         self.waiting_at = choices
         self.queued_s -= time.perf_counter()
@@ -114,12 +116,14 @@ class Dispatch:
         attempt.backend.pool.send(self, head, body, fresh)
 
     def connected(self, upstream: Upstream | None) -> bool:
+        """The connection of this attempt."""
         if self.over:
             return False
         self.upstream = upstream
         return True
 
     def start_upload(self) -> None:
+        """The head is sent, the body may follow."""
         if self.upload is not None and self.upstream is not None:
             self.upload.start(self.upstream, self.outgoing.chunked)
 
@@ -146,19 +150,23 @@ class Dispatch:
     # The other half
 
     @abstractmethod
-    def answer_begins(self, upstream: Upstream) -> bool: ...
+    def answer_begins(self, upstream: Upstream) -> bool:
+        """The head of an answer."""
 
     @abstractmethod
-    def answer_continues(self, data: bytes) -> None: ...
+    def answer_continues(self, data: bytes) -> None:
+        """More of its body."""
 
     @abstractmethod
-    def answer_ends(self, data: bytes) -> None: ...
+    def answer_ends(self, data: bytes) -> None:
+        """The rest of its body."""
 
     @abstractmethod
-    def failed(self, reason: str, failure: Failure) -> None: ...
+    def failed(self, reason: str, failure: SendFailure) -> None:
+        """The attempt broke off."""
 
     @abstractmethod
-    def _refuse(self, refusal: Refusal) -> None: ...
+    def _refuse(self, refusal: RefusedError) -> None: ...
 
     @abstractmethod
-    def _give_up(self, failure: Failure) -> None: ...
+    def _give_up(self, failure: SendFailure) -> None: ...

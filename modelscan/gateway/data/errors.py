@@ -51,7 +51,7 @@ class Cause(Enum):
         return self.value[3]
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """A request that the gateway answers itself. ``retry_after``: seconds for the header."""
 
     def __init__(self, cause: Cause, message: str, retry_after: int | None = None) -> None:
@@ -97,7 +97,7 @@ def dialect_of(path: bytes) -> Dialect:
     return "openai" if path.startswith(inference) else "problem"
 
 
-def error_document(refusal: Refusal, dialect: Dialect) -> bytes:
+def error_document(refusal: RefusedError, dialect: Dialect) -> bytes:
     """The JSON body of an error."""
     status, openai, anthropic, code = refusal.cause.value
     document: dict[str, object]
@@ -113,7 +113,9 @@ def error_document(refusal: Refusal, dialect: Dialect) -> bytes:
     return msgspec.json.encode(document)
 
 
-def refusal_answer(refusal: Refusal, dialect: Dialect, tail: bytes, body: bool = True) -> bytes:
+def refusal_answer(
+    refusal: RefusedError, dialect: Dialect, tail: bytes, body: bool = True
+) -> bytes:
     """A whole answer; ``tail`` are further header lines, ``body`` False answers HEAD."""
     document = error_document(refusal, dialect)
     head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b\r\n" % (

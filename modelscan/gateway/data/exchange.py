@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from modelscan.gateway.data import verdicts
-from modelscan.gateway.data.answer import Answer
+from modelscan.gateway.data.answer import RelayedAnswer
 from modelscan.gateway.data.dispatch import Dispatch
-from modelscan.gateway.data.errors import Cause, Refusal
-from modelscan.gateway.data.upstream import Failure, Upstream
+from modelscan.gateway.data.errors import Cause, RefusedError
+from modelscan.gateway.data.upstream import SendFailure, Upstream
 
 CLIENT_LEFT = 499
 BROKEN_OFF = 599
@@ -30,7 +30,7 @@ class Exchange(Dispatch):
         extra = self.request.facts.cors
         if not self.request.keep or upstream.uploading:
             extra += b"connection: close\r\n"
-        self.answer = Answer(upstream, extra, self.request.old)
+        self.answer = RelayedAnswer(upstream, extra, self.request.old)
         if self.client.write_paused:
             upstream.transport.pause_reading()
         return True
@@ -86,7 +86,7 @@ class Exchange(Dispatch):
         self._finish(answer.status)
         self.client.request_done(self.request, drain=uploading)
 
-    def _is_too_small(self, answer: Answer, data: bytes) -> bool:
+    def _is_too_small(self, answer: RelayedAnswer, data: bytes) -> bool:
         """Whether a backend with a larger context is the better answer to an error."""
         if not verdicts.is_about_size(answer.status) or not self.outgoing.repeatable:
             return False
@@ -96,7 +96,7 @@ class Exchange(Dispatch):
         self.attempts.skip_smaller(self.attempt.backend.spec.context_tokens)
         return self.attempts.peek() is not None
 
-    def failed(self, reason: str, failure: Failure) -> None:
+    def failed(self, reason: str, failure: SendFailure) -> None:
         if self.over:
             return
         self.upstream = None
@@ -104,7 +104,7 @@ class Exchange(Dispatch):
         assert attempt is not None
         committed = self.answer is not None and self.answer.committed
         self._stop_upload()
-        if failure is Failure.STALE and not self.tried_again and self.outgoing.repeatable:
+        if failure is SendFailure.STALE and not self.tried_again and self.outgoing.repeatable:
             self.tried_again = True
             self._send(attempt, fresh=True)
             return
@@ -119,7 +119,7 @@ class Exchange(Dispatch):
         else:
             self._give_up(failure)
 
-    def _may_repeat(self, failure: Failure) -> bool:
+    def _may_repeat(self, failure: SendFailure) -> bool:
         following = self.attempts.peek()
         if following is None or not self.outgoing.repeatable:
             return False
@@ -135,10 +135,10 @@ class Exchange(Dispatch):
         self._finish(BROKEN_OFF)
         self.client.break_off(self.request.old)
 
-    def _give_up(self, failure: Failure) -> None:
+    def _give_up(self, failure: SendFailure) -> None:
         self._refuse(verdicts.final_refusal(failure, self.attempts, self.failures, self.plan))
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: RefusedError) -> None:
         self.error = refusal.cause.code
         unread = self.upload is not None and not self.upload.complete
         self._finish(refusal.cause.status)
@@ -155,17 +155,17 @@ class Exchange(Dispatch):
         if self.waiting_at:
             self._leave_queues()
             text = f"no place became free within {self.plan.state.limits.queue_timeout_s:g} s"
-            self._refuse(Refusal(Cause.QUEUE_TIMEOUT, text, retry_after=1))
+            self._refuse(RefusedError(Cause.QUEUE_TIMEOUT, text, retry_after=1))
             return
         connecting = self.upstream is None
         self._abort_upstream()
         if connecting:
             self._attempt_over()
-            self._give_up(Failure.SLOW)
+            self._give_up(SendFailure.SLOW)
         else:
-            self.failed("no answer in time", Failure.SLOW)
+            self.failed("no answer in time", SendFailure.SLOW)
 
-    def refuse_upload(self, refusal: Refusal) -> None:
+    def refuse_upload(self, refusal: RefusedError) -> None:
         """The body is not acceptable after all."""
         self._abort_upstream()
         if self.answer is not None and self.answer.committed:

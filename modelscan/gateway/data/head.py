@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from modelscan.gateway.data.errors import Cause, Refusal
-from modelscan.gateway.data.state import LiveKey, State
+from modelscan.gateway.data.errors import Cause, RefusedError
+from modelscan.gateway.data.state import GatewayState, LiveKey
 from modelscan.gateway.data.upstream import HOP_HEADERS
 
 Header = tuple[bytes, bytes]
@@ -23,6 +23,11 @@ _ONCE = frozenset(
     )
 )  # fmt: skip
 _PRIVATE_PREFIX = b"x-modelscan-"
+_PREFLIGHT = (
+    b"HTTP/1.1 204 No Content\r\n%b"
+    b"access-control-allow-methods: GET, POST, PUT, PATCH, DELETE\r\n"
+    b"access-control-allow-headers: %b\r\naccess-control-max-age: 600\r\n\r\n"
+)
 
 
 class HeadFacts:
@@ -37,7 +42,7 @@ class HeadFacts:
         "state", "version",
     )  # fmt: skip
 
-    def __init__(self, known: dict[bytes, bytes], version: str, state: State) -> None:
+    def __init__(self, known: dict[bytes, bytes], version: str, state: GatewayState) -> None:
         self.known = known
         self.version = version
         self.state = state
@@ -46,29 +51,29 @@ class HeadFacts:
         self.forward = b""
         self.boundary: bytes | None = None
         self.key: LiveKey | None = None
-        self.problem: Refusal | None = None
+        self.problem: RefusedError | None = None
         self.origin = known.get(b"origin")
         self.cors = b""
 
-    def repeats(self, known: dict[bytes, bytes], version: str, state: State) -> bool:
+    def repeats(self, known: dict[bytes, bytes], version: str, state: GatewayState) -> bool:
         """Whether another head would lead to the same facts."""
         return self.known == known and self.state is state and self.version == version
 
 
 def read_head(
-    headers: Sequence[Header], known: dict[bytes, bytes], version: str, state: State
+    headers: Sequence[Header], known: dict[bytes, bytes], version: str, state: GatewayState
 ) -> HeadFacts:
     """Check a head; ``known`` is ``headers`` as a dictionary without content-length.
 
-    Raises Refusal where the framing is not certain, or the host or the origin is not accepted.
+    Raises RefusedError where the framing is not certain, or the host or the origin is not accepted.
     """
     facts = HeadFacts(known, version, state)
     _check_version(version)
     _check_framing(headers, known, version)
     if b"host" not in known and version != "1.0":
-        raise Refusal(Cause.MALFORMED, "the Host header is missing")
+        raise RefusedError(Cause.MALFORMED, "the Host header is missing")
     if facts.expects and known[b"expect"].lower() != b"100-continue":
-        raise Refusal(Cause.EXPECTATION, "the only supported expectation is 100-continue")
+        raise RefusedError(Cause.EXPECTATION, "the only supported expectation is 100-continue")
     _check_host(known, state)
     _check_origin(facts)
     _find_key(facts)
@@ -78,7 +83,7 @@ def read_head(
 
 def _check_version(version: str) -> None:
     if version not in ("1.1", "1.0"):
-        raise Refusal(Cause.MALFORMED, f"HTTP/{version} is not supported here, HTTP/1.1 is")
+        raise RefusedError(Cause.MALFORMED, f"HTTP/{version} is not supported here, HTTP/1.1 is")
 
 
 def _check_framing(headers: Sequence[Header], known: dict[bytes, bytes], version: str) -> None:
@@ -87,22 +92,24 @@ def _check_framing(headers: Sequence[Header], known: dict[bytes, bytes], version
     if len(names) > len(known) + (b"content-length" in names):
         for name in _ONCE.intersection(names):
             if names.count(name) > 1:
-                raise Refusal(Cause.MALFORMED, f"the header {name.decode()} came twice")
+                raise RefusedError(Cause.MALFORMED, f"the header {name.decode()} came twice")
     encoding = known.get(b"transfer-encoding")
     if encoding is None:
         return
     single = b"content-length" not in names and version != "1.0"
     if encoding.strip().lower() != b"chunked" or not single:
-        raise Refusal(Cause.MALFORMED, "Transfer-Encoding: only chunked, without Content-Length")
+        raise RefusedError(
+            Cause.MALFORMED, "Transfer-Encoding: only chunked, without Content-Length"
+        )
 
 
-def _check_host(known: dict[bytes, bytes], state: State) -> None:
+def _check_host(known: dict[bytes, bytes], state: GatewayState) -> None:
     if state.hosts is None:
         return
     host = host_name(known.get(b"host", b""))
     if host and host not in state.hosts:
         name = host.decode("latin-1")
-        raise Refusal(Cause.HOST, f"the host name {name} is not one of this gateway's")
+        raise RefusedError(Cause.HOST, f"the host name {name} is not one of this gateway's")
 
 
 def host_name(value: bytes) -> bytes:
@@ -124,7 +131,17 @@ def _check_origin(facts: HeadFacts) -> None:
     site = origin.lower().partition(b"://")[2]
     if not site or site != facts.known.get(b"host", b"").lower():
         name = origin.decode("latin-1")
-        raise Refusal(Cause.ORIGIN, f"requests of pages from {name} are not allowed here")
+        raise RefusedError(Cause.ORIGIN, f"requests of pages from {name} are not allowed here")
+
+
+def preflight(facts: HeadFacts, method: bytes) -> bytes | None:
+    """The answer to a browser that checks whether a page of an allowed origin may send a request;
+    None: the request is something else."""
+    known = facts.known
+    if method != b"OPTIONS" or not facts.cors or b"access-control-request-method" not in known:
+        return None
+    named = known.get(b"access-control-request-headers", b"authorization, content-type")
+    return _PREFLIGHT % (facts.cors, named)
 
 
 def _token(known: dict[bytes, bytes]) -> bytes | None:
@@ -144,11 +161,11 @@ def _find_key(facts: HeadFacts) -> None:
     token = _token(facts.known)
     if token is None:
         text = "a key is required: Authorization: Bearer KEY"
-        facts.problem = Refusal(Cause.NO_KEY, text)
+        facts.problem = RefusedError(Cause.NO_KEY, text)
         return
     facts.key = facts.state.find_key(token)
     if facts.key is None:
-        facts.problem = Refusal(Cause.WRONG_KEY, "the key is not valid")
+        facts.problem = RefusedError(Cause.WRONG_KEY, "the key is not valid")
 
 
 def _keep_headers(facts: HeadFacts, headers: Sequence[Header]) -> None:
@@ -173,4 +190,4 @@ def _boundary(content_type: bytes) -> bytes:
             boundary = value.strip().strip(b'"')
             if 0 < len(boundary) <= 70:
                 return boundary
-    raise Refusal(Cause.BODY, "multipart/form-data needs a boundary of 1 to 70 characters")
+    raise RefusedError(Cause.BODY, "multipart/form-data needs a boundary of 1 to 70 characters")

@@ -53,6 +53,7 @@ class WorkerOptions:
 
 
 def parse_options(arguments: Sequence[str]) -> WorkerOptions:
+    """The options of a command line."""
     parser = argparse.ArgumentParser(prog="modelscan.gateway.data")
     parser.add_argument("--worker", type=int, required=True)
     parser.add_argument("--listen", type=int, action="append", required=True)

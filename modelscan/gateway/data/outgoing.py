@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from modelscan.gateway.data.attempts import Attempt
-from modelscan.gateway.data.plan import Plan
-from modelscan.gateway.data.request import Request
+from modelscan.gateway.data.plan import RoutePlan
+from modelscan.gateway.data.request import ClientRequest
 from modelscan.gateway.data.upload import Upload
 from modelscan.routing.policy import apply
 
@@ -24,9 +24,12 @@ class Outgoing:
 
     @property
     def repeatable(self) -> bool:
+        """Whether another attempt could send all of the request again."""
         return self.upload is None or self.upload.replayable
 
-    def for_attempt(self, request: Request, plan: Plan, attempt: Attempt) -> tuple[bytes, bytes]:
+    def for_attempt(
+        self, request: ClientRequest, plan: RoutePlan, attempt: Attempt
+    ) -> tuple[bytes, bytes]:
         """Head and body for one backend."""
         return head_for(request, attempt, b""), b""
 
@@ -45,11 +48,13 @@ class JsonOutgoing(Outgoing):
         super().__init__()
         self._body = body
 
-    def for_attempt(self, request: Request, plan: Plan, attempt: Attempt) -> tuple[bytes, bytes]:
+    def for_attempt(
+        self, request: ClientRequest, plan: RoutePlan, attempt: Attempt
+    ) -> tuple[bytes, bytes]:
         body = self._encoded(plan, attempt)
         return head_for(request, attempt, b"content-length: %d\r\n" % len(body)), body
 
-    def _encoded(self, plan: Plan, attempt: Attempt) -> bytes:
+    def _encoded(self, plan: RoutePlan, attempt: Attempt) -> bytes:
         backend = attempt.backend
         policy = attempt.route.policies[attempt.at]
         document = plan.document
@@ -83,7 +88,9 @@ class UploadOutgoing(Outgoing):
         self._model_at = model_at
         self._written: bytes | None = None
 
-    def for_attempt(self, request: Request, plan: Plan, attempt: Attempt) -> tuple[bytes, bytes]:
+    def for_attempt(
+        self, request: ClientRequest, plan: RoutePlan, attempt: Attempt
+    ) -> tuple[bytes, bytes]:
         served = attempt.backend.spec.served_model
         if self._model_at is not None and served is not None:
             self._name_model(served.encode())
@@ -103,7 +110,7 @@ class UploadOutgoing(Outgoing):
             self._length += len(name) - (end - start)
 
 
-def head_for(request: Request, attempt: Attempt, framing: bytes) -> bytes:
+def head_for(request: ClientRequest, attempt: Attempt, framing: bytes) -> bytes:
     """The request's head for a backend; HEAD is sent as GET, since httptools cannot be made to
     expect an answer without its body."""
     backend = attempt.backend

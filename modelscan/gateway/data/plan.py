@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from modelscan.gateway.data.errors import Cause, Refusal
-from modelscan.gateway.data.state import LiveKey, LiveRoute, State
+from modelscan.gateway.data.errors import Cause, RefusedError
+from modelscan.gateway.data.state import GatewayState, LiveKey, LiveRoute
 from modelscan.routing.table import Operation
 
 Document = dict[str, msgspec.Raw]
@@ -20,7 +20,7 @@ _SHOWN = 80
 _NEAR = 2000
 
 
-class Plan:
+class RoutePlan:
     """Where a request goes. ``document`` are the keys of a JSON body with undecoded values.
 
     ``requested`` is the name in the body; None: there was none, the default route serves it.
@@ -31,7 +31,7 @@ class Plan:
         "document", "key", "operation", "recorded", "requested", "route", "state", "stream",
     )  # fmt: skip
 
-    def __init__(self, state: State, key: LiveKey | None, operation: Operation) -> None:
+    def __init__(self, state: GatewayState, key: LiveKey | None, operation: Operation) -> None:
         self.state = state
         self.key = key
         self.operation = operation
@@ -69,10 +69,10 @@ class Plan:
 
 
 def plan_body(
-    state: State, key: LiveKey | None, operation: Operation, body: bytes | bytearray
-) -> Plan:
-    """The plan of a JSON body. Raises Refusal if it is not one or names no route."""
-    plan = Plan(state, key, operation)
+    state: GatewayState, key: LiveKey | None, operation: Operation, body: bytes | bytearray
+) -> RoutePlan:
+    """The plan of a JSON body. Raises RefusedError if it is not one or names no route."""
+    plan = RoutePlan(state, key, operation)
     try:
         document = _decode_document(body)
         name = document.get("model")
@@ -81,33 +81,37 @@ def plan_body(
         flag = document.get("stream")
         plan.stream = flag is not None and _decode_flag(flag) is True
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refusal(Cause.BODY, f"the body is not a JSON object with a model ({error})") from None
+        raise RefusedError(
+            Cause.BODY, f"the body is not a JSON object with a model ({error})"
+        ) from None
     plan.document = document
     plan.route = find_route(state, key, plan.requested)
     return plan
 
 
-def plan_name(state: State, key: LiveKey | None, operation: Operation, name: str | None) -> Plan:
+def plan_name(
+    state: GatewayState, key: LiveKey | None, operation: Operation, name: str | None
+) -> RoutePlan:
     """The plan of a request whose model is not in a JSON body."""
-    plan = Plan(state, key, operation)
+    plan = RoutePlan(state, key, operation)
     plan.requested = name
     plan.route = find_route(state, key, name)
     return plan
 
 
-def find_route(state: State, key: LiveKey | None, name: str | None) -> LiveRoute:
-    """The route of a name, or the default one. Raises Refusal: 400, 403 or 404."""
+def find_route(state: GatewayState, key: LiveKey | None, name: str | None) -> LiveRoute:
+    """The route of a name, or the default one. Raises RefusedError: 400, 403 or 404."""
     if not name:
         default = key.key.default_route if key is not None else None
         name = default or state.snapshot.table.default
         if name is None:
-            raise Refusal(Cause.BODY, "the body has no model, and no default route is set")
+            raise RefusedError(Cause.BODY, "the body has no model, and no default route is set")
     route = state.routes.get(name)
     if route is None:
-        raise Refusal(Cause.NO_MODEL, _unknown(state, key, name))
+        raise RefusedError(Cause.NO_MODEL, _unknown(state, key, name))
     if not may_use(key, route):
         text = f"this key may not use the model {_short(name)}"
-        raise Refusal(Cause.MODEL_DENIED, text)
+        raise RefusedError(Cause.MODEL_DENIED, text)
     return route
 
 
@@ -116,7 +120,7 @@ def may_use(key: LiveKey | None, route: LiveRoute) -> bool:
     return key is None or key.models is None or route.entry.name in key.models
 
 
-def _unknown(state: State, key: LiveKey | None, name: str) -> str:
+def _unknown(state: GatewayState, key: LiveKey | None, name: str) -> str:
     """The message of a 404: the names nearest to the unknown one, of those the key may use."""
     allowed = [known for known, route in state.routes.items() if may_use(key, route)][:_NEAR]
     near = difflib.get_close_matches(name[:_SHOWN], allowed, n=3, cutoff=0.5)

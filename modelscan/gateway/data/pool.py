@@ -7,11 +7,11 @@ import functools
 import ssl
 
 from modelscan.gateway.data.limits import Timing
-from modelscan.gateway.data.upstream import Failure, Sink, Upstream
+from modelscan.gateway.data.upstream import SendFailure, Sink, Upstream
 from modelscan.routing.table import Backend
 
 
-class Pool:
+class ConnectionPool:
     """The idle connections of a backend and the way to open another one."""
 
     __slots__ = (
@@ -58,9 +58,9 @@ class Pool:
         try:
             upstream = await asyncio.wait_for(self._open(), self._connect_s)
         except (asyncio.TimeoutError, TimeoutError):
-            sink.failed(f"no connection within {self._connect_s:g} s", Failure.NOT_SENT)
+            sink.failed(f"no connection within {self._connect_s:g} s", SendFailure.NOT_SENT)
         except (OSError, ssl.SSLError, UnicodeError) as error:
-            sink.failed(f"cannot connect ({error})", Failure.NOT_SENT)
+            sink.failed(f"cannot connect ({error})", SendFailure.NOT_SENT)
         else:
             self.opened += 1
             if sink.connected(upstream):

@@ -1,4 +1,4 @@
-"""Waiting for full backends: a request stands in the queue of each backend that could serve it."""
+"""Waiting for full backends: a request is in the queue of each backend that could serve it."""
 
 from __future__ import annotations
 

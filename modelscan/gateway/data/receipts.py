@@ -22,6 +22,7 @@ class Receipts:
         self._send = send
 
     def add(self, receipt: Receipt) -> None:
+        """Keep a receipt until it is sent; the oldest one is dropped if there are too many."""
         rows = self._rows
         rows.append(receipt)
         if len(rows) >= BATCH and not len(rows) % BATCH:

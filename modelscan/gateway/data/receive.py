@@ -7,23 +7,25 @@ from urllib.parse import parse_qs
 
 from modelscan.gateway.data import admission
 from modelscan.gateway.data.control import control_outgoing, control_plan
-from modelscan.gateway.data.errors import Cause, Refusal
+from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.exchange import Exchange
 from modelscan.gateway.data.form import FormError, FormScanner
-from modelscan.gateway.data.head import Header, read_head
+from modelscan.gateway.data.head import Header, preflight, read_head
 from modelscan.gateway.data.limits import SMALL_BODY
 from modelscan.gateway.data.outgoing import JsonOutgoing, Outgoing, UploadOutgoing
-from modelscan.gateway.data.parts import Client
+from modelscan.gateway.data.parts import ClientSide
 from modelscan.gateway.data.paths import OPERATIONS, is_safe, operation_of
-from modelscan.gateway.data.plan import Plan, plan_body, plan_name
-from modelscan.gateway.data.request import CHUNKED, Request
+from modelscan.gateway.data.plan import RoutePlan, plan_body, plan_name
+from modelscan.gateway.data.request import CHUNKED, ClientRequest
 from modelscan.gateway.data.upload import Upload
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def admit(client: Client, request: Request, headers: Sequence[Header], version: str) -> None:
-    """Check a head before any of its body is accepted. Raises Refusal."""
+def admit(
+    client: ClientSide, request: ClientRequest, headers: Sequence[Header], version: str
+) -> None:
+    """Check a head before any of its body is accepted. Raises RefusedError."""
     state = client.worker.state
     known = dict(headers)
     length = known.pop(b"content-length", None)
@@ -46,14 +48,14 @@ def admit(client: Client, request: Request, headers: Sequence[Header], version: 
             begin(client, request)
 
 
-def send_continue(client: Client, request: Request) -> None:
+def send_continue(client: ClientSide, request: ClientRequest) -> None:
     """The client waits with its body until it is invited."""
     if request.continue_due:
         request.continue_due = False
         client.write(_CONTINUE)
 
 
-def _read_target(request: Request) -> None:
+def _read_target(request: ClientRequest) -> None:
     target = request.target
     path, mark, _ = target.partition(b"?")
     request.path = path
@@ -63,11 +65,11 @@ def _read_target(request: Request) -> None:
             return
     if not is_safe(target):
         text = "the target is not a plain path: no dot segments, control characters or host"
-        raise Refusal(Cause.MALFORMED, text)
+        raise RefusedError(Cause.MALFORMED, text)
     request.operation = operation_of(request.method, path)
 
 
-def _check_caller(client: Client, request: Request) -> None:
+def _check_caller(client: ClientSide, request: ClientRequest) -> None:
     """A wrong key is refused everywhere. Without one, only the control application is reached,
     which knows what it shows to whom, and without a body."""
     facts, worker = request.facts, client.worker
@@ -84,7 +86,7 @@ def _check_caller(client: Client, request: Request) -> None:
             raise facts.problem
 
 
-def _prepare_upload(client: Client, request: Request) -> None:
+def _prepare_upload(client: ClientSide, request: ClientRequest) -> None:
     if not request.length:
         return
     request.upload = Upload(client)
@@ -92,8 +94,8 @@ def _prepare_upload(client: Client, request: Request) -> None:
         request.scanner = FormScanner(request.facts.boundary)
 
 
-def receive_body(client: Client, request: Request, data: bytes) -> None:
-    """Bytes of a body. Raises Refusal where they are too many."""
+def receive_body(client: ClientSide, request: ClientRequest, data: bytes) -> None:
+    """Bytes of a body. Raises RefusedError where they are too many."""
     limits = request.facts.state.limits
     upload = request.upload
     if upload is None:
@@ -114,19 +116,19 @@ def receive_body(client: Client, request: Request, data: bytes) -> None:
         client.active.progress()
 
 
-def _scan(client: Client, request: Request, data: bytes) -> None:
+def _scan(client: ClientSide, request: ClientRequest, data: bytes) -> None:
     scanner = request.scanner
     if scanner is None or scanner.finished:
         return
     try:
         scanner.feed(data)
     except FormError as error:
-        raise Refusal(Cause.BODY, str(error)) from None
+        raise RefusedError(Cause.BODY, str(error)) from None
     if scanner.model is not None and client.active is None and not client.queue:
         begin(client, request)
 
 
-def receive_end(client: Client, request: Request) -> None:
+def receive_end(client: ClientSide, request: ClientRequest) -> None:
     """A streamed body is complete; work on it may have begun already."""
     if request.upload is not None:
         request.upload.finish()
@@ -138,14 +140,19 @@ def receive_end(client: Client, request: Request) -> None:
         begin(client, request)
 
 
-def begin(client: Client, request: Request) -> None:
+def begin(client: ClientSide, request: ClientRequest) -> None:
     """Start work on a request whose turn it is."""
     worker = client.worker
+    checked = preflight(request.facts, request.method)
+    if checked is not None:
+        client.write(checked)
+        client.request_done(request, drain=client.request is request)
+        return
     try:
         plan, outgoing = _planned(client, request)
         if plan.key is not None and plan.recorded:
             admission.enter(worker.counters, plan.key)
-    except Refusal as refusal:
+    except RefusedError as refusal:
         if request.upload is not None:
             request.upload.close()
         worker.refused(client, request, refusal)
@@ -157,7 +164,7 @@ def begin(client: Client, request: Request) -> None:
     exchange.choose()
 
 
-def _planned(client: Client, request: Request) -> tuple[Plan, Outgoing]:
+def _planned(client: ClientSide, request: ClientRequest) -> tuple[RoutePlan, Outgoing]:
     facts = request.facts
     # A request that waited in a pipeline is planned with the newest table.
     state, operation = client.worker.state, request.operation
@@ -174,7 +181,7 @@ def _planned(client: Client, request: Request) -> tuple[Plan, Outgoing]:
         plan = plan_body(state, key, operation, request.body)
         return plan, JsonOutgoing(request.body)
     if operation != "other":
-        raise Refusal(Cause.BODY, "the body is empty")
+        raise RefusedError(Cause.BODY, "the body is empty")
     return plan_name(state, key, operation, _queried_model(request.target)), Outgoing()
 
 
@@ -183,5 +190,5 @@ def _queried_model(target: bytes) -> str | None:
     return parse_qs(query, max_num_fields=100).get("model", [None])[0] if query else None
 
 
-def _too_large(limit: int) -> Refusal:
-    return Refusal(Cause.TOO_LARGE, f"the body exceeds {limit} bytes")
+def _too_large(limit: int) -> RefusedError:
+    return RefusedError(Cause.TOO_LARGE, f"the body exceeds {limit} bytes")

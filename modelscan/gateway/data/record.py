@@ -6,8 +6,8 @@ import time
 
 from modelscan.core.receipt import Receipt
 from modelscan.gateway.data.dispatch import Dispatch
-from modelscan.gateway.data.errors import Refusal
-from modelscan.gateway.data.request import Request
+from modelscan.gateway.data.errors import RefusedError
+from modelscan.gateway.data.request import ClientRequest
 from modelscan.gateway.data.usage import UNKNOWN
 
 
@@ -54,7 +54,7 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
 
 
 def refusal_receipt(
-    request: Request, refusal: Refusal, trace_id: str, wall: float, client: str
+    request: ClientRequest, refusal: RefusedError, trace_id: str, wall: float, client: str
 ) -> Receipt:
     """The receipt of a request that reached no backend."""
     key = request.facts.key

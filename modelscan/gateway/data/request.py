@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from modelscan.gateway.data.errors import Refusal
+from modelscan.gateway.data.errors import RefusedError
 from modelscan.gateway.data.form import FormScanner
 from modelscan.gateway.data.head import HeadFacts
 from modelscan.gateway.data.upload import Upload
@@ -11,7 +11,7 @@ from modelscan.routing.table import Operation
 CHUNKED = -1
 
 
-class Request:
+class ClientRequest:
     """``length`` of the body, or CHUNKED. ``old``: HTTP/1.0. ``operation`` None: control.
 
     ``body`` collects a JSON body; ``upload`` is there instead where the body is streamed.
@@ -32,7 +32,7 @@ class Request:
         self.operation: Operation | None = None
         self.upload: Upload | None = None
         self.scanner: FormScanner | None = None
-        self.refusal: Refusal | None = None
+        self.refusal: RefusedError | None = None
         self.facts: HeadFacts
 
     def add(self, data: bytes) -> None:

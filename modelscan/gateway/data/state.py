@@ -11,7 +11,7 @@ import msgspec
 from modelscan.core.access import key_digest
 from modelscan.gateway.counters import BackendRow, Counters, KeyRow
 from modelscan.gateway.data.limits import Timing
-from modelscan.gateway.data.pool import Pool
+from modelscan.gateway.data.pool import ConnectionPool
 from modelscan.gateway.data.waiting import WaitingRequests
 from modelscan.gateway.snapshot import Key, Snapshot
 from modelscan.routing.choose import COOLING
@@ -27,7 +27,7 @@ class LiveBackend:
         "in_flight", "limit", "mean_s", "model_json", "pool", "prefix", "slot", "spec", "waiting",
     )  # fmt: skip
 
-    def __init__(self, spec: Backend, slot: int, counters: Counters, pool: Pool) -> None:
+    def __init__(self, spec: Backend, slot: int, counters: Counters, pool: ConnectionPool) -> None:
         self._counters = counters
         self.spec = spec
         self.slot = slot
@@ -112,7 +112,7 @@ class LiveKey:
         self.last_used = counters.key(key.slot, KeyRow.LAST_USED)
 
 
-class State:
+class GatewayState:
     """One snapshot in use. ``open``: no keys exist, every caller may do everything."""
 
     __slots__ = (
@@ -186,7 +186,7 @@ class StateBuilder:
         self._counters = counters
         self._timing = timing
 
-    def build(self, snapshot: Snapshot, before: State | None) -> State:
+    def build(self, snapshot: Snapshot, before: GatewayState | None) -> GatewayState:
         """The next state; ``close_unused`` then closes what only the one before used."""
         connect_s = snapshot.table.limits.connect_timeout_s
         kept = {} if before is None else {
@@ -197,15 +197,15 @@ class StateBuilder:
             slot = snapshot.slots[index] if snapshot.slots else index
             found = kept.get((_identity(spec), slot, connect_s))
             backends.append(found or self.backend(spec, slot, connect_s))
-        return State(snapshot, backends, self._counters)
+        return GatewayState(snapshot, backends, self._counters)
 
     def backend(self, spec: Backend, slot: int, connect_s: float) -> LiveBackend:
         """A backend without connections yet."""
-        pool = Pool(self._loop, spec, self._timing, connect_s)
+        pool = ConnectionPool(self._loop, spec, self._timing, connect_s)
         return LiveBackend(spec, slot, self._counters, pool)
 
 
-def close_unused(before: State, after: State) -> None:
+def close_unused(before: GatewayState, after: GatewayState) -> None:
     """Close idle connections of backends that the new state lacks; their waiting requests start."""
     kept = {id(backend) for backend in after.backends}
     for backend in before.backends:

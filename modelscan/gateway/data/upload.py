@@ -11,12 +11,14 @@ from modelscan.gateway.data.upstream import Upstream
 _BLOCK = 65_536
 
 
-class Source(Protocol):
+class UploadSource(Protocol):
     """The client's side of an upload."""
 
-    def pause_upload(self) -> None: ...
+    def pause_upload(self) -> None:
+        """Read no more of the body."""
 
-    def resume_upload(self) -> None: ...
+    def resume_upload(self) -> None:
+        """Read on."""
 
 
 class Upload:
@@ -31,7 +33,7 @@ class Upload:
         "complete", "in_memory", "received", "replayable", "upstream",
     )  # fmt: skip
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: UploadSource) -> None:
         self._source = source
         self._kept: list[bytes] = []
         self._spool: IO[bytes] | None = None

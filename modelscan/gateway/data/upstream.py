@@ -18,7 +18,7 @@ HOP_HEADERS = frozenset(
 )  # fmt: skip
 
 
-class Failure(Enum):
+class SendFailure(Enum):
     """How far a request came. STALE: a reused connection that closed before a byte of an answer."""
 
     NOT_SENT = auto()
@@ -27,7 +27,7 @@ class Failure(Enum):
     SLOW = auto()
 
 
-class Body(Protocol):
+class PacedBody(Protocol):
     """A request's body that is still being sent."""
 
     def pause(self, paused: bool) -> None:
@@ -37,16 +37,19 @@ class Body(Protocol):
 class Home(Protocol):
     """Where a connection belongs."""
 
-    def put(self, upstream: Upstream) -> None: ...
+    def put(self, upstream: Upstream) -> None:
+        """Keep a connection for the next request."""
 
-    def forget(self, upstream: Upstream) -> None: ...
+    def forget(self, upstream: Upstream) -> None:
+        """A connection closed while it was idle."""
 
 
 class Sink(Protocol):
     """What receives an answer. ``data`` may be empty."""
 
     @property
-    def upload(self) -> Body | None: ...
+    def upload(self) -> PacedBody | None:
+        """The body, if it is streamed."""
 
     def connected(self, upstream: Upstream | None) -> bool:
         """The connection to use (None: not yet); False: the request was cancelled."""
@@ -54,11 +57,14 @@ class Sink(Protocol):
     def answer_begins(self, upstream: Upstream) -> bool:
         """The head is complete; False: the answer is not used, and nothing more of it comes."""
 
-    def answer_continues(self, data: bytes) -> None: ...
+    def answer_continues(self, data: bytes) -> None:
+        """More of the body."""
 
-    def answer_ends(self, data: bytes) -> None: ...
+    def answer_ends(self, data: bytes) -> None:
+        """The rest of the body."""
 
-    def failed(self, reason: str, failure: Failure) -> None: ...
+    def failed(self, reason: str, failure: SendFailure) -> None:
+        """The connection broke, or could not be opened."""
 
     def start_upload(self) -> None:
         """The head is sent, the body may follow."""
@@ -117,17 +123,21 @@ class Upstream(asyncio.Protocol):
     # Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is open."""
         self.transport = transport  # type: ignore[assignment]
 
     def pause_writing(self) -> None:
+        """The backend does not read fast enough."""
         if self.sink is not None and self.sink.upload is not None:
             self.sink.upload.pause(True)
 
     def resume_writing(self) -> None:
+        """The backend reads again."""
         if self.sink is not None and self.sink.upload is not None:
             self.sink.upload.pause(False)
 
     def data_received(self, data: bytes) -> None:
+        """Parse what arrived, and hand on once."""
         if self.sink is None:  # bytes without a request: the connection cannot be trusted
             self.transport.abort()
             return
@@ -181,6 +191,7 @@ class Upstream(asyncio.Protocol):
             self.transport.abort()
 
     def connection_lost(self, error: Exception | None) -> None:
+        """The connection is closed."""
         self.closed = True
         sink = self.sink
         if sink is None:
@@ -201,21 +212,25 @@ class Upstream(asyncio.Protocol):
             self.transport.abort()
         if sink is not None:
             stale = self.reused and not self._seen
-            sink.failed(reason, Failure.STALE if stale else Failure.BROKEN)
+            sink.failed(reason, SendFailure.STALE if stale else SendFailure.BROKEN)
 
     # Parser
 
     def on_message_begin(self) -> None:
+        """llhttp: an answer begins."""
         if self._complete:
             self._excess = True
             self._valid = len(self._parts)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """llhttp: a header line."""
         if self._head_done:  # trailers, and heads of a second answer
             return
         name = name.lower()
         if name in HOP_HEADERS:
             self._framing_header(name, value)
+            return
+        if name.startswith(b"access-control-"):  # the gateway decides which pages may read it
             return
         self.headers.append(b"%b: %b\r\n" % (name, value))
         if name == b"content-type":
@@ -233,6 +248,7 @@ class Upstream(asyncio.Protocol):
             self._dropped = frozenset(named) - HOP_HEADERS
 
     def on_headers_complete(self) -> None:
+        """llhttp: the head is complete."""
         if self._complete:
             return
         status = self._parser.get_status_code()
@@ -254,6 +270,7 @@ class Upstream(asyncio.Protocol):
             self.headers = [h for h in self.headers if h.split(b":", 1)[0] not in self._dropped]
 
     def on_message_complete(self) -> None:
+        """llhttp: the answer is complete."""
         if self._interim:
             self._interim = False
         elif not self._complete:

@@ -31,7 +31,7 @@ class _Usage(msgspec.Struct):
     cache_read_input_tokens: int | None = None
 
 
-class Usage(msgspec.Struct, frozen=True):
+class TokenUsage(msgspec.Struct, frozen=True):
     """Tokens of one request; None: the answer does not say."""
 
     input_tokens: int | None = None
@@ -40,7 +40,7 @@ class Usage(msgspec.Struct, frozen=True):
     reasoning_tokens: int | None = None
 
 
-UNKNOWN = Usage()
+UNKNOWN = TokenUsage()
 _decode = msgspec.json.Decoder(_Usage).decode
 
 
@@ -55,21 +55,23 @@ class Tail:
         self._first = b""
 
     def add(self, data: bytes) -> None:
+        """The next bytes of the answer."""
         if self._size + len(data) > _LIMIT:
             self._shorten()
             if len(data) > _LIMIT:
+                self._first = self._first or data[:_KEEP]
                 data = data[-_KEEP:]
         self._parts.append(data)
         self._size += len(data)
 
     def _shorten(self) -> None:
         joined = b"".join(self._parts)
-        if not self._first:
+        if joined and not self._first:
             self._first = joined[:_KEEP]  # Anthropic's streams state input tokens at the start
         tail = joined[-_KEEP:]
         self._parts, self._size = [tail], len(tail)
 
-    def read(self) -> tuple[Usage, str | None]:
+    def read(self) -> tuple[TokenUsage, str | None]:
         """The counts and the finish reason."""
         parts = self._parts
         data = parts[0] if len(parts) == 1 else b"".join(parts)
@@ -91,7 +93,7 @@ def read_finish(data: bytes) -> str | None:
     return None
 
 
-def read_usage(data: bytes) -> Usage:
+def read_usage(data: bytes) -> TokenUsage:
     """The counts of the last ``usage`` object; what it lacks comes from the one before."""
     end = len(data)
     usage = UNKNOWN
@@ -124,13 +126,13 @@ def _object_after(data: bytes, start: int) -> _Usage | None:
     return None
 
 
-def _merged(later: Usage, found: _Usage) -> Usage:
+def _merged(later: TokenUsage, found: _Usage) -> TokenUsage:
     into = found.prompt_tokens_details or found.input_tokens_details
     out = found.completion_tokens_details or found.output_tokens_details
     cached = found.cache_read_input_tokens if into is None else into.cached_tokens
     reasoning = None if out is None else out.reasoning_tokens
     prompt, completion = found.prompt_tokens, found.completion_tokens
-    usage = Usage(
+    usage = TokenUsage(
         found.input_tokens if prompt is None else prompt,
         found.output_tokens if completion is None else completion,
         cached,
@@ -139,7 +141,7 @@ def _merged(later: Usage, found: _Usage) -> Usage:
     return usage if later is UNKNOWN else _filled(later, usage)
 
 
-def _filled(later: Usage, before: Usage) -> Usage:
+def _filled(later: TokenUsage, before: TokenUsage) -> TokenUsage:
     """``later`` with what it lacks from ``before``."""
     pairs = zip(msgspec.structs.astuple(later), msgspec.structs.astuple(before), strict=True)
-    return Usage(*(old if new is None else new for new, old in pairs))
+    return TokenUsage(*(old if new is None else new for new, old in pairs))

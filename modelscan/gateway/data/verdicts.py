@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from modelscan.gateway.data.attempts import Attempts
-from modelscan.gateway.data.errors import Cause, Refusal
-from modelscan.gateway.data.plan import Plan
+from modelscan.gateway.data.attempts import BackendAttempts
+from modelscan.gateway.data.errors import Cause, RefusedError
+from modelscan.gateway.data.plan import RoutePlan
 from modelscan.gateway.data.state import LiveBackend, LiveRoute
-from modelscan.gateway.data.upstream import Failure, Upstream
+from modelscan.gateway.data.upstream import SendFailure, Upstream
 
 _NOT_SERVED = frozenset((401, 403, 404, 429, 503))
 """The backend did not work on the request: another one may."""
@@ -31,7 +31,7 @@ def retry_after_s(value: bytes) -> float | None:
     return float(text) if text.isdigit() and len(text) < 8 else None
 
 
-def note_status(plan: Plan, backend: LiveBackend, upstream: Upstream, now: float) -> None:
+def note_status(plan: RoutePlan, backend: LiveBackend, upstream: Upstream, now: float) -> None:
     """After 429 or 503 a backend comes after the others for as long as it requests."""
     if upstream.status in (429, 503) and plan.recorded:
         wait = retry_after_s(upstream.retry_after)
@@ -46,12 +46,14 @@ def moves_on(status: int, route: LiveRoute, following: LiveRoute, fallback: bool
     return status in _GAVE_UP and (fallback or following is not route)
 
 
-def may_repeat(failure: Failure, route: LiveRoute, following: LiveRoute, fallback: bool) -> bool:
+def may_repeat(
+    failure: SendFailure, route: LiveRoute, following: LiveRoute, fallback: bool
+) -> bool:
     """Whether a request without an answer may go to the next backend.
 
     One that was sent may be what broke the backend: it is repeated only if the file allows it.
     """
-    return failure is Failure.NOT_SENT or fallback or following is not route
+    return failure is SendFailure.NOT_SENT or fallback or following is not route
 
 
 def is_about_size(status: int) -> bool:
@@ -65,21 +67,23 @@ def exceeds_context(body: bytes) -> bool:
 
 
 def final_refusal(
-    failure: Failure, attempts: Attempts, failures: Sequence[str], plan: Plan
-) -> Refusal:
+    failure: SendFailure, attempts: BackendAttempts, failures: Sequence[str], plan: RoutePlan
+) -> RefusedError:
     """What the client is answered when no backend answered."""
     name = plan.route.entry.name
     if attempts.made > 1:
         text = f"no backend of {name} answered: {'; '.join(failures)}"
-        return Refusal(Cause.UNAVAILABLE, text, retry_after=1)
+        return RefusedError(Cause.UNAVAILABLE, text, retry_after=1)
     if attempts.made == 1:
-        cause = Cause.UPSTREAM_SLOW if failure is Failure.SLOW else Cause.UPSTREAM
-        return Refusal(
+        cause = Cause.UPSTREAM_SLOW if failure is SendFailure.SLOW else Cause.UPSTREAM
+        return RefusedError(
             cause, "; ".join(failures) or f"the backend of {name} did not answer in time"
         )
     if attempts.unusable and plan.route.backends:
         text = f"no backend of {name} serves the operation {plan.operation}"
-        return Refusal(Cause.NOT_SUPPORTED, text)
+        return RefusedError(Cause.NOT_SUPPORTED, text)
     refused = plan.route.entry.refused
     reasons = "; ".join(candidate.reason for candidate in refused) or "all of them are down"
-    return Refusal(Cause.UNAVAILABLE, f"no backend of {name} is usable: {reasons}", retry_after=5)
+    return RefusedError(
+        Cause.UNAVAILABLE, f"no backend of {name} is usable: {reasons}", retry_after=5
+    )

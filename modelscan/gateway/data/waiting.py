@@ -19,7 +19,8 @@ class Waiter(Protocol):
 class Room(Protocol):
     """A backend: ``take`` counts one more request under way, or says that it is full."""
 
-    def take(self) -> bool: ...
+    def take(self) -> bool:
+        """Count one more request under way; False: the backend is full."""
 
 
 class WaitingRequests:
@@ -35,6 +36,7 @@ class WaitingRequests:
         return self._count
 
     def add(self, key: str, waiter: Waiter) -> None:
+        """The last one of its key's line."""
         self._by_key.setdefault(key, deque()).append(waiter)
         self._count += 1
 

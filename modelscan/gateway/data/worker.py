@@ -16,20 +16,20 @@ from modelscan.gateway.data import admission, listener
 from modelscan.gateway.data.channel import Channel
 from modelscan.gateway.data.client import ClientConnection
 from modelscan.gateway.data.control import control_route
-from modelscan.gateway.data.errors import Cause, Refusal
+from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.exchange import Exchange
 from modelscan.gateway.data.head import HeadFacts
 from modelscan.gateway.data.options import WorkerOptions
-from modelscan.gateway.data.parts import Client
+from modelscan.gateway.data.parts import ClientSide
 from modelscan.gateway.data.queues import Queues
 from modelscan.gateway.data.receipts import Receipts
 from modelscan.gateway.data.record import receipt_of, refusal_receipt
-from modelscan.gateway.data.request import Request
+from modelscan.gateway.data.request import ClientRequest
 from modelscan.gateway.data.state import (
+    GatewayState,
     LiveBackend,
     LiveKey,
     LiveRoute,
-    State,
     StateBuilder,
     close_unused,
 )
@@ -51,7 +51,7 @@ class Worker:
         self.receipts = Receipts(self._send_receipts)
         self.stopping = False
         self.now, self.wall = loop.time(), time.time()
-        self.state: State
+        self.state: GatewayState
         self.control: LiveRoute | None = None
         self._builder = StateBuilder(loop, self.counters, options.timing)
         self._clients: set[ClientConnection] = set()
@@ -81,12 +81,12 @@ class Worker:
         return self._builder.backend(spec, self.counters.sizes.backends - 1, 5.0)
 
     def same_key(self, facts: HeadFacts) -> LiveKey | None:
-        """The key of a head that was read before the last snapshot. Raises Refusal."""
+        """The key of a head that was read before the last snapshot. Raises RefusedError."""
         if facts.key is None or self.state.open:
             return None
         key = self.state.keys.get(facts.key.key.digest)
         if key is None:
-            raise Refusal(Cause.WRONG_KEY, "the key is not valid any more")
+            raise RefusedError(Cause.WRONG_KEY, "the key is not valid any more")
         return key
 
     # Connections
@@ -99,17 +99,19 @@ class Worker:
         return self.counters.total(self._connections) <= most
 
     def client_left(self, client: ClientConnection) -> None:
+        """A connection is closed."""
         self._clients.discard(client)
         self.counters.add(self._connections, -1)
 
     def hold(self, count: int) -> None:
-        """Count bytes of request bodies in memory. Raises Refusal over the limit."""
+        """Count bytes of request bodies in memory. Raises RefusedError over the limit."""
         self.counters.add(self._held, count)
         if count > 0 and self.counters.total(self._held) > self.state.limits.max_held_bytes:
             text = "the bodies of all requests exceed the gateway's memory limit"
-            raise Refusal(Cause.MEMORY, text, retry_after=1)
+            raise RefusedError(Cause.MEMORY, text, retry_after=1)
 
     def release(self, count: int) -> None:
+        """Bytes of request bodies are not in memory any more."""
         self.counters.add(self._held, -count)
 
     def reset_on_close(self, transport: asyncio.Transport) -> None:
@@ -121,25 +123,29 @@ class Worker:
     # Exchanges
 
     def exchange_begins(self, exchange: Exchange) -> None:
+        """Count a request."""
         self.counters.cells[self._requests] += 1
 
     def exchange_over(self, exchange: Exchange) -> None:
+        """A request is over: count, and write its receipt."""
         if exchange.plan.recorded:
             if exchange.plan.key is not None:
                 admission.leave(self.counters, exchange.plan.key)
             self.receipts.add(receipt_of(exchange, self.trace_id(), self.wall))
 
-    def refused(self, client: Client, request: Request, refusal: Refusal) -> None:
+    def refused(self, client: ClientSide, request: ClientRequest, refusal: RefusedError) -> None:
         """A request to a model that was refused before a backend was chosen."""
         if request.operation is not None:
             receipt = refusal_receipt(request, refusal, self.trace_id(), self.wall, client.address)
             self.receipts.add(receipt)
 
     def trace_id(self) -> str:
+        """An identifier that no other request has."""
         self._traced += 1
         return f"{self._trace_prefix}{self._traced:08x}"
 
     def count_failure(self, backend: LiveBackend) -> None:
+        """Count a failed attempt."""
         self.counters.add(self.counters.backend(backend.slot, BackendRow.FAILURES), 1)
 
     def poll_queues(self) -> None:
