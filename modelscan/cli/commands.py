@@ -75,6 +75,7 @@ COMMANDS: tuple[Entry, ...] = (
         _RUN,
     ),
     Entry("route", "modelscan.cli.route.app:app", "Show and check the routing file.", _ROUTE),
+    Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(
         "updates",

@@ -56,6 +56,13 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "update": ("update chat --replicas 2",),
     "adopt": ("adopt qwen3-8b --target gpustack",),
     "discover": ("discover", "discover --adopt ollama-11434", "discover --port 9000"),
+    "key create": (
+        "key create laptop",
+        "key create team --scope infer --scope read --model coder --rate 60 --budget 5m",
+        "key create ci --value env:CI_KEY --expires 90d",
+    ),
+    "key list": ("key list",),
+    "key revoke": ("key revoke laptop",),
     "route list": ("route list",),
     "route show": ("route show demo",),
     "route resolve": ("route resolve demo",),
