@@ -49,10 +49,15 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One complete state; a worker replaces its old one as a whole."""
+    """One complete state; a worker replaces its old one as a whole.
+
+    ``slots`` are the table's backends' rows in the shared counters, in the table's order; a backend
+    keeps its slot across changes. Empty: the index in the table.
+    """
 
     table: RouteTable
     access: Access
+    slots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
