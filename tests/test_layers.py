@@ -35,7 +35,9 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 PURE_ROOMS = ("core", "formats", "memory", "engines", "planner")
 PURE_FILES = (
-    "routing/resolve.py", "routing/schema.py", "routing/edit.py",
+    "routing/resolve.py", "routing/schema.py", "routing/edit.py", "routing/policy.py",
+    "routing/prompts.py", "routing/choose.py", "routing/scoring.py", "routing/compile.py",
+    "routing/world.py", "routing/table.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {

@@ -6,7 +6,7 @@ looks names up in it. Plain values, so that it travels between processes as msgp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Operation = Literal[
@@ -17,6 +17,7 @@ Strategy = Literal["scored", "round_robin", "least_loaded", "priority"]
 Tier = Literal["local", "self_hosted", "third_party"]
 RouteKind = Literal["provider", "model", "alias", "role"]
 Position = Literal["prepend", "append", "replace"]
+GENERATING: tuple[Operation, ...] = ("chat", "completions", "responses", "messages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,9 @@ class BodyPolicy:
     """Changes to a request's body, already merged in the order inferred < model < role.
 
     ``defaults`` are deep-merged and the caller's value wins; ``overrides`` win over the caller.
+    ``thinking`` are defaults too, which count only where the caller says nothing about thinking.
     The result has one leading system message. ``user_template`` contains ``{input}``.
+    ``operations``: the ones whose bodies change; others pass unchanged.
     """
 
     defaults: dict[str, Any]
@@ -33,6 +36,8 @@ class BodyPolicy:
     system_prompt_position: Position = "prepend"
     user_template: str | None = None
     reasoning: Literal["keep", "strip"] = "keep"
+    thinking: dict[str, Any] = field(default_factory=dict)
+    operations: tuple[Operation, ...] = GENERATING
 
 
 @dataclass(frozen=True, slots=True)
