@@ -75,6 +75,7 @@ COMMANDS: tuple[Entry, ...] = (
         _RUN,
     ),
     Entry("route", "modelscan.cli.route.app:app", "Show and check the routing file.", _ROUTE),
+    Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
     Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(
@@ -107,7 +108,6 @@ def shown() -> tuple[Entry, ...]:
 ELSEWHERE = {
     "run": "deploy MODEL",
     "launch": "deploy MODEL",
-    "serve": "deploy MODEL",
     "up": "start --all",
     "down": "stop --all",
     "kill": "stop NAME",

@@ -56,6 +56,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "update": ("update chat --replicas 2",),
     "adopt": ("adopt qwen3-8b --target gpustack",),
     "discover": ("discover", "discover --adopt ollama-11434", "discover --port 9000"),
+    "serve": ("serve", "serve --port 8000 --workers 4", "serve --expose --tls-cert cert.pem"),
     "key create": (
         "key create laptop",
         "key create team --scope infer --scope read --model coder --rate 60 --budget 5m",

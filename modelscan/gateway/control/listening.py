@@ -99,7 +99,7 @@ def check_tls(options: ServeOptions) -> None:
     except (ssl.SSLError, OSError) as error:
         raise UsageError(
             f"{cert} cannot be used as a certificate with its key: {error}",
-            hint="give the PEM files of the certificate and its key: --tls-cert FILE --tls-key FILE",
+            hint="give both as PEM files: --tls-cert FILE --tls-key FILE",
         ) from error
     try:
         if ca is not None:
@@ -191,9 +191,8 @@ def port_owner(port: int) -> str | None:
 
     try:
         rows = psutil.net_connections(kind="tcp")
-        pid = next(
-            (r.pid for r in rows if r.status == psutil.CONN_LISTEN and r.laddr.port == port), None
-        )
+        listening = (r for r in rows if r.status == psutil.CONN_LISTEN)
+        pid = next((r.pid for r in listening if r.laddr and r.laddr[1] == port), None)
         if pid is None:
             return None
         process = psutil.Process(pid)

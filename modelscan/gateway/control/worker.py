@@ -52,7 +52,7 @@ class Worker:
         """Start the process, read its messages, and start it again whenever it ends."""
         pause = _FIRST_PAUSE_S
         loop = asyncio.get_running_loop()
-        while not self._stopping:
+        while True:
             started = loop.time()
             code = await self._live()
             self.ready.clear()

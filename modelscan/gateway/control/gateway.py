@@ -1,0 +1,233 @@
+"""The state of the serving process: the file, keys and observations, and what workers are sent.
+
+An invalid routing file changes nothing: the last valid one stays in use, and the reason is shown.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from modelscan.core.deployment import Deployment
+from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.gateway.control.failover import Health, columns
+from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.probe import ProbeResult
+from modelscan.gateway.control.runtime import RuntimeHistory
+from modelscan.gateway.control.slots import Slots
+from modelscan.gateway.counters import BackendState, Counters
+from modelscan.gateway.snapshot import Access, Key, Snapshot
+from modelscan.routing.compile import compile as compile_table
+from modelscan.routing.file import check
+from modelscan.routing.schema import Finding, RoutingFile
+from modelscan.routing.table import Backend, RouteTable
+from modelscan.routing.world import Observation, World
+from modelscan.state.config import Config
+from modelscan.state.secrets import resolve
+from modelscan.state.server.database import ServerDatabase
+from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
+
+_ENDED = ("stopped", "failed", "stopping")
+_HEALTHY = (BackendState.UP, BackendState.HALF_OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was read at one time: the file, the secrets it refers to, keys and deployments."""
+
+    file: RoutingFile
+    secrets: Mapping[str, str]
+    missing: tuple[str, ...]
+    keys: tuple[KeyRecord, ...]
+    deployments: Mapping[str, Deployment]
+
+
+def read(config: Config, database: ServerDatabase) -> Loaded:
+    """Read everything that a table is made from. Slow parts only: no state of the gateway."""
+    file = check(config.routing_file)
+    secrets_by_reference, missing = _resolved(file)
+    return Loaded(
+        file, secrets_by_reference, missing, tuple(KeyStore(database).list()),
+        _deployments(config),
+    )  # fmt: skip
+
+
+def _resolved(file: RoutingFile) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The secrets by their reference, and a sentence for each entry whose secret is missing."""
+    values: dict[str, str] = {}
+    missing: list[str] = []
+    for route in file.routes:
+        if route.api_key and route.enabled and route.api_key not in values:
+            try:
+                values[route.api_key] = resolve(route.api_key)
+            except ModelscanError as error:
+                missing.append(f"{route.name}: {error.message}")
+    return values, tuple(missing)
+
+
+def _deployments(config: Config) -> dict[str, Deployment]:
+    """The recorded deployments; none where the records cannot be read."""
+    from modelscan.state.store import Store
+
+    try:
+        with Store.look(config.paths.store_file) as store:
+            return {one.name: one for one in store.all()}
+    except ModelscanError:
+        return {}
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Everything that the serving process knows. Only its event loop changes it."""
+
+    config: Config
+    options: ServeOptions
+    database: ServerDatabase
+    counters: Counters
+    loaded: Loaded
+    table: RouteTable = field(init=False)
+    refused: tuple[Finding, ...] = ()
+    health: dict[str, Health] = field(default_factory=dict)
+    probes: dict[str, ProbeResult] = field(default_factory=dict)
+    runtime: RuntimeHistory = field(default_factory=RuntimeHistory)
+    started_at: float = field(default_factory=time.time)
+    reloaded_at: float = field(default_factory=time.time)
+    locked: bool = False
+    _revision: int = 0
+    _hash_key: bytes = field(init=False)
+    _backend_slots: Slots = field(init=False)
+    _key_slots: Slots = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the first table; raises UsageError for an invalid file."""
+        if self.loaded.file.errors:
+            raise invalid(self.config, self.loaded.file.errors[0])
+        self._hash_key = hash_key(self.database.file.parent)
+        self._backend_slots = Slots(self.counters.sizes.backends, "routing entries")
+        self._key_slots = Slots(self.counters.sizes.keys, "keys")
+        self.compile()
+
+    def update(self, loaded: Loaded) -> bool:
+        """Take over what was read; False where the file is invalid: then only keys change."""
+        valid = not loaded.file.errors
+        self.refused = loaded.file.errors
+        file, values, missing = loaded.file, loaded.secrets, loaded.missing
+        if not valid:
+            file, values, missing = self.loaded.file, self.loaded.secrets, self.loaded.missing
+        self.loaded = replace(loaded, file=file, secrets=values, missing=missing)
+        self.reloaded_at = time.time()
+        self.compile()
+        return valid
+
+    def compile(self) -> None:
+        """Make the table again from what is known now, and the health column."""
+        self._revision += 1
+        self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
+        self.table = compile_table(self.loaded.file, self.world())
+        names = {backend.name for backend in self.table.backends}
+        self.health = {name: one for name, one in self.health.items() if name in names}
+        self.probes = {name: one for name, one in self.probes.items() if name in names}
+        self.show_health()
+
+    def world(self) -> World:
+        """What is observed, for the compiler."""
+        file = self.loaded.file
+        observations = {route.name: self._observation(route.name, route.deployment)
+                        for route in file.routes}  # fmt: skip
+        return World(observations, secrets=self.loaded.secrets, revision=self._revision)
+
+    def _observation(self, name: str, deployment: str | None) -> Observation:
+        row = self.loaded.deployments.get(deployment) if deployment else None
+        seen = self.probes.get(name)
+        state = self.state_of(name)
+        known = state is not BackendState.UNKNOWN
+        healthy = state in _HEALTHY if known else None
+        engine = row.backend if row is not None else seen.engine if seen else None
+        return Observation(
+            state=None if row is None else row.state.value,
+            reason=None if row is None else row.reason,
+            ends=row is not None and row.state.value in _ENDED,
+            healthy=healthy,
+            served=None if seen is None else seen.served,
+            engine=engine,
+            runtime=self.runtime.runtime(name, self.is_loaded(name)),
+        )
+
+    def is_loaded(self, name: str) -> bool | None:
+        """Whether a backend has its model in memory; None: not known."""
+        state = self.state_of(name)
+        seen = self.probes.get(name)
+        if state is BackendState.DOWN:
+            return False
+        if state not in _HEALTHY or seen is None or seen.engine == "ollama":
+            return None
+        return True
+
+    def state_of(self, name: str) -> BackendState:
+        """The state of a backend by its probes and requests."""
+        health = self.health.get(name)
+        return BackendState.UNKNOWN if health is None else health.state
+
+    def slots(self) -> tuple[int, ...]:
+        """The rows of the table's backends in the counters."""
+        rows = self._backend_slots.assign(backend.name for backend in self.table.backends)
+        return tuple(rows[backend.name] for backend in self.table.backends)
+
+    def show_health(self) -> None:
+        """Write the states of the backends where the workers read them."""
+        shown = columns(self.table, self.state_of)
+        for backend, slot in zip(self.table.backends, self.slots(), strict=True):
+            self.counters.set_state(slot, shown[backend.name])
+
+    def backend(self, name: str) -> Backend | None:
+        """The backend of that name."""
+        return next((one for one in self.table.backends if one.name == name), None)
+
+    def snapshot(self) -> Snapshot:
+        """What the workers are sent."""
+        return Snapshot(self.table, self._access(), self.slots())
+
+    def _access(self) -> Access:
+        rows = self._key_slots.assign(key.name for key in self.loaded.keys)
+        keys = tuple(_key(record, rows[record.name]) for record in self.loaded.keys)
+        if not keys and self.locked:  # the last key was revoked: that opens nothing
+            keys = (Key("none", secrets.token_bytes(32), (), 0, expires_at=1.0),)
+        return Access(keys, self._hash_key, self.options.accepted_hosts, self.options.origins)
+
+
+def _key(record: KeyRecord, slot: int) -> Key:
+    limits = record.limits
+    return Key(
+        name=record.name,
+        digest=record.digest,
+        scopes=limits.scopes,
+        slot=slot,
+        models=limits.models,
+        requests_per_minute=limits.requests_per_minute,
+        max_concurrent=limits.max_concurrent,
+        expires_at=limits.expires_at,
+        default_route=limits.default_route,
+        spent_out=record.spent_out,
+    )
+
+
+def invalid(config: Config, finding: Finding) -> UsageError:
+    """The error for a routing file that cannot be used."""
+    return UsageError(
+        f"{config.routing_file}: {sentence(finding)}",
+        hint="modelscan route validate",
+        code="routing_file",
+        details={"line": finding.line, "where": finding.where},
+    )
+
+
+def sentence(finding: Finding) -> str:
+    """A finding with its line."""
+    return finding.message if finding.line is None else f"line {finding.line}: {finding.message}"
+
+
+def sentences(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Findings as sentences."""
+    return tuple(sentence(one) for one in findings)
