@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from modelscan.core.deployment import Deployment
-from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.errors import UsageError
 from modelscan.gateway.control.failover import Health, columns
 from modelscan.gateway.control.listening import ServeOptions
 from modelscan.gateway.control.probe import ProbeResult
@@ -19,17 +19,16 @@ from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
 from modelscan.gateway.counters import BackendState, Counters
 from modelscan.gateway.snapshot import Access, Key, Snapshot
+from modelscan.gateway.sources import recorded, recorded_deployments, resolved_secrets
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.file import check
 from modelscan.routing.schema import Finding, RoutingFile
 from modelscan.routing.table import Backend, RouteTable
 from modelscan.routing.world import Observation, World
 from modelscan.state.config import Config
-from modelscan.state.secrets import resolve
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
 
-_ENDED = ("stopped", "failed", "stopping")
 _HEALTHY = (BackendState.UP, BackendState.HALF_OPEN)
 
 
@@ -47,35 +46,10 @@ class Loaded:
 def read(config: Config, database: ServerDatabase) -> Loaded:
     """Read everything that a table is made from. Slow parts only: no state of the gateway."""
     file = check(config.routing_file)
-    secrets_by_reference, missing = _resolved(file)
+    values, missing = resolved_secrets(file)
     return Loaded(
-        file, secrets_by_reference, missing, tuple(KeyStore(database).list()),
-        _deployments(config),
-    )  # fmt: skip
-
-
-def _resolved(file: RoutingFile) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The secrets by their reference, and a sentence for each entry whose secret is missing."""
-    values: dict[str, str] = {}
-    missing: list[str] = []
-    for route in file.routes:
-        if route.api_key and route.enabled and route.api_key not in values:
-            try:
-                values[route.api_key] = resolve(route.api_key)
-            except ModelscanError as error:
-                missing.append(f"{route.name}: {error.message}")
-    return values, tuple(missing)
-
-
-def _deployments(config: Config) -> dict[str, Deployment]:
-    """The recorded deployments; none where the records cannot be read."""
-    from modelscan.state.store import Store
-
-    try:
-        with Store.look(config.paths.store_file) as store:
-            return {one.name: one for one in store.all()}
-    except ModelscanError:
-        return {}
+        file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config)
+    )
 
 
 @dataclass(slots=True)
@@ -142,16 +116,12 @@ class Gateway:
         row = self.loaded.deployments.get(deployment) if deployment else None
         seen = self.probes.get(name)
         state = self.state_of(name)
-        known = state is not BackendState.UNKNOWN
-        healthy = state in _HEALTHY if known else None
-        engine = row.backend if row is not None else seen.engine if seen else None
-        return Observation(
-            state=None if row is None else row.state.value,
-            reason=None if row is None else row.reason,
-            ends=row is not None and row.state.value in _ENDED,
-            healthy=healthy,
+        observation = recorded(row)
+        return replace(
+            observation,
+            healthy=None if state is BackendState.UNKNOWN else state in _HEALTHY,
             served=None if seen is None else seen.served,
-            engine=engine,
+            engine=observation.engine or (seen.engine if seen else None),
             runtime=self.runtime.runtime(name, self.is_loaded(name)),
         )
 
