@@ -149,8 +149,9 @@ class Router:
                 code="routing_file",
             )
         deployments = recorded_deployments(self._settings())
+        offline = self._settings().offline
         observations = {
-            one.name: recorded(deployments.get(one.deployment or "")) for one in file.routes
+            one.name: recorded(one, deployments, offline=offline) for one in file.routes
         }
         return compile_table(file, World(observations, secrets=resolved_secrets(file)[0]))
 

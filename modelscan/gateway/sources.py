@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError
-from modelscan.routing.schema import RoutingFile
+from modelscan.core.route import Route
+from modelscan.net.address import stays_here
+from modelscan.routing.facts import key_references
+from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.world import Observation
 from modelscan.state.config import Config
 from modelscan.state.secrets import resolve
@@ -18,11 +23,15 @@ def resolved_secrets(file: RoutingFile) -> tuple[dict[str, str], tuple[str, ...]
     values: dict[str, str] = {}
     missing: list[str] = []
     for route in file.routes:
-        if route.api_key and route.enabled and route.api_key not in values:
+        faults = []
+        for reference in key_references(route) if route.enabled else ():
             try:
-                values[route.api_key] = resolve(route.api_key)
+                values[reference] = values.get(reference) or resolve(reference)
+                break
             except ModelscanError as error:
-                missing.append(f"{route.name}: {error.message}")
+                faults.append(error.message)
+        else:
+            missing += [f"{route.name}: {fault}" for fault in faults[:1]]
     return values, tuple(missing)
 
 
@@ -35,14 +44,12 @@ def recorded_deployments(config: Config) -> dict[str, Deployment]:
         return {}
 
 
-def recorded(deployment: Deployment | None) -> Observation:
-    """What is recorded of an entry's deployment; nothing for a server that is not a deployment."""
+def recorded(route: Route, deployments: Mapping[str, Deployment], *, offline: bool) -> Observation:
+    """What is recorded of an entry; with ``offline``, other machines get no request."""
+    if offline and route.base_url and not stays_here(route.base_url):
+        return Observation("not reached", "--offline is set", ends=True)
+    deployment = deployments.get(route.deployment or "")
     if deployment is None:
         return Observation()
     state = deployment.state.value
-    return Observation(
-        state=state,
-        reason=deployment.reason,
-        ends=state in _ENDED,
-        engine=deployment.backend,
-    )
+    return Observation(state, deployment.reason, ends=state in _ENDED, engine=deployment.backend)

@@ -23,7 +23,7 @@ from modelscan.core.receipt import Receipt
 from modelscan.state.server.database import FILE_NAME, ServerDatabase
 from modelscan.state.server.keys import KeyLimits, KeyStore, hash_key
 from modelscan.state.server.tables import METADATA, RECEIPTS, REVISIONS
-from modelscan.state.server.usage import count_usage
+from modelscan.state.server.usage import User, count_usage, used_tokens
 
 MONTH_OF_MARCH = 1_772_323_200.0  # 2026-03-01T00:00:00Z
 
@@ -121,7 +121,16 @@ def test_a_budget_counts_its_period_and_a_new_key_of_a_name_starts_at_zero(
         store.create(name, KeyLimits(budget_tokens=30, budget_period=period))  # type: ignore[arg-type]
     ats = (MONTH_OF_MARCH - 1, MONTH_OF_MARCH, MONTH_OF_MARCH + 86_400)
     receipts = [
-        Receipt("t", at, "chat", "m", input_tokens=8, output_tokens=2, key=key)
+        Receipt(
+            "t",
+            at,
+            "chat",
+            "m",
+            input_tokens=8,
+            output_tokens=2,
+            key=key,
+            backend=None if key == "t" else "p",
+        )
         for at in ats
         for key in "dmt"
     ]
@@ -131,6 +140,10 @@ def test_a_budget_counts_its_period_and_a_new_key_of_a_name_starts_at_zero(
     used = {k.name: (k.used_tokens, k.spent_out) for k in store.list(MONTH_OF_MARCH + 86_401)}
     assert used == {"d": (10, False), "m": (20, False), "t": (30, True)}
     assert {key.last_used_at for key in store.list()} == {ats[2]}
+    with database.reading() as connection:
+        used = used_tokens(connection, MONTH_OF_MARCH + 3600)
+    assert used[User("key", "m"), "hour"] == 0
+    assert used[User("provider", "p"), "total"] == 60
     store.revoke("t")
     store.create("t", KeyLimits(budget_tokens=30, budget_period="total"))
     assert [key.used_tokens for key in store.list(MONTH_OF_MARCH)][-1] == 0

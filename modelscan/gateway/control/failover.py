@@ -14,6 +14,7 @@ from modelscan.gateway.counters import BackendState
 from modelscan.routing.table import RouteTable
 
 INTERVAL_S = 15.0
+DOWN_MOST_S = 5.0  # between two probes of a backend that is down
 AGAIN_S = 1.0  # after a first failure, and until a recovering backend is up
 STRIKES = 2
 FAILED_REQUESTS = 3  # in a row, of a backend that is not probed
@@ -47,7 +48,7 @@ def after_probe(health: Health, fault: str | None, now: float, jitter: float) ->
         return Health(state, next_at=now + _spread(pause, jitter), checked_at=now)
     strikes = health.strikes + 1
     out = strikes >= STRIKES or health.state is BackendState.HALF_OPEN
-    pause = min(INTERVAL_S, AGAIN_S * 2 ** max(0, strikes - STRIKES))
+    pause = min(DOWN_MOST_S, AGAIN_S * 2 ** max(0, strikes - STRIKES))
     return replace(
         health,
         state=BackendState.DOWN if out else health.state,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
+from modelscan.core.route import Route
 from modelscan.gateway.control.failover import Health, columns
 from modelscan.gateway.control.listening import ServeOptions
 from modelscan.gateway.control.probe import ProbeResult
@@ -21,13 +22,16 @@ from modelscan.gateway.counters import BackendState, Counters
 from modelscan.gateway.snapshot import Access, Key, Snapshot
 from modelscan.gateway.sources import recorded, recorded_deployments, resolved_secrets
 from modelscan.routing.compile import compile as compile_table
+from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
-from modelscan.routing.schema import Finding, RoutingFile
+from modelscan.routing.finding import Finding
+from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.table import Backend, RouteTable
 from modelscan.routing.world import Observation, World
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
+from modelscan.state.server.usage import User, UserKind, used_tokens
 
 _HEALTHY = (BackendState.UP, BackendState.HALF_OPEN)
 
@@ -41,6 +45,7 @@ class Loaded:
     missing: tuple[str, ...]
     keys: tuple[KeyRecord, ...]
     deployments: Mapping[str, Deployment]
+    spent: frozenset[str] = frozenset()
 
 
 def read(config: Config, database: ServerDatabase) -> Loaded:
@@ -48,7 +53,23 @@ def read(config: Config, database: ServerDatabase) -> Loaded:
     file = check(config.routing_file)
     values, missing = resolved_secrets(file)
     return Loaded(
-        file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config)
+        file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
+        spent_budgets(file, database),
+    )  # fmt: skip
+
+
+def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]:
+    """The providers and roles whose tokens of the current period are used up."""
+    if not file.budgets:
+        return frozenset()
+    with database.reading() as connection:
+        used = used_tokens(connection, time.time())
+    kinds: tuple[UserKind, ...] = ("provider", "role")
+    return frozenset(
+        budget.name
+        for budget in file.budgets
+        if budget.tokens is not None
+        and any(used.get((User(k, budget.name), budget.per), 0) >= budget.tokens for k in kinds)
     )
 
 
@@ -62,6 +83,7 @@ class Gateway:
     counters: Counters
     loaded: Loaded
     table: RouteTable = field(init=False)
+    known: dict[str, Known] = field(init=False)
     refused: tuple[Finding, ...] = ()
     health: dict[str, Health] = field(default_factory=dict)
     probes: dict[str, ProbeResult] = field(default_factory=dict)
@@ -99,7 +121,9 @@ class Gateway:
         """Make the table again from what is known now, and the health column."""
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
-        self.table = compile_table(self.loaded.file, self.world())
+        file, world = self.loaded.file, self.world()
+        self.table = compile_table(file, world)
+        self.known = {one.name: one for one in known_entries(file.routes, file.providers, world)}
         names = {backend.name for backend in self.table.backends}
         self.health = {name: one for name, one in self.health.items() if name in names}
         self.probes = {name: one for name, one in self.probes.items() if name in names}
@@ -108,15 +132,15 @@ class Gateway:
     def world(self) -> World:
         """What is observed, for the compiler."""
         file = self.loaded.file
-        observations = {route.name: self._observation(route.name, route.deployment)
-                        for route in file.routes}  # fmt: skip
-        return World(observations, secrets=self.loaded.secrets, revision=self._revision)
+        observations = {route.name: self._observation(route) for route in file.routes}
+        return World(observations, secrets=self.loaded.secrets, spent=self.loaded.spent,
+                     revision=self._revision)  # fmt: skip
 
-    def _observation(self, name: str, deployment: str | None) -> Observation:
-        row = self.loaded.deployments.get(deployment) if deployment else None
+    def _observation(self, route: Route) -> Observation:
+        name = route.name
         seen = self.probes.get(name)
         state = self.state_of(name)
-        observation = recorded(row)
+        observation = recorded(route, self.loaded.deployments, offline=self.config.offline)
         return replace(
             observation,
             healthy=None if state is BackendState.UNKNOWN else state in _HEALTHY,
@@ -150,6 +174,11 @@ class Gateway:
         shown = columns(self.table, self.state_of)
         for backend, slot in zip(self.table.backends, self.slots(), strict=True):
             self.counters.set_state(slot, shown[backend.name])
+
+    def is_used(self, name: str) -> bool:
+        """Whether requests may be sent to an entry: enabled, and its deployment did not end."""
+        entry = self.known.get(name)
+        return entry is not None and entry.route.enabled and not entry.seen.ends
 
     def backend(self, name: str) -> Backend | None:
         """The backend of that name."""

@@ -9,9 +9,8 @@ from typing import Literal
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.runtime import Latency, Suitability, suitability
 from modelscan.gateway.counters import BackendState
+from modelscan.routing.facts import ContextSource, context_window
 from modelscan.routing.table import Backend, RouteEntry, RouteKind, Tier
-
-ContextSource = Literal["configured", "engine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,8 @@ def routable(gateway: Gateway) -> Iterator[RouteEntry]:
 
 
 def _answers(gateway: Gateway, entry: RouteEntry, seen: frozenset[str]) -> bool:
-    if entry.automatic or any(_alive(gateway, backend) for backend in _backends(gateway, entry)):
+    backends = gateway.table.backends if entry.automatic else _backends(gateway, entry)
+    if any(_alive(gateway, backend) for backend in backends):
         return True
     routes = gateway.table.routes
     rest = [routes[name] for name in entry.fallbacks if name in routes and name not in seen]
@@ -88,7 +88,7 @@ def _answers(gateway: Gateway, entry: RouteEntry, seen: frozenset[str]) -> bool:
 
 
 def _alive(gateway: Gateway, backend: Backend) -> bool:
-    return gateway.state_of(backend.name) is not BackendState.DOWN
+    return gateway.is_used(backend.name) and gateway.state_of(backend.name) is not BackendState.DOWN
 
 
 def _backends(gateway: Gateway, entry: RouteEntry) -> list[Backend]:
@@ -133,18 +133,9 @@ def _fastest(values: list[Latency]) -> Latency:
 
 
 def _context(gateway: Gateway, entry: RouteEntry, backend: Backend | None) -> Context:
-    """Configured, then what the engine reports; never the catalog's, which may not be served."""
-    configured = entry.context_tokens or (backend.context_tokens if backend else None)
-    if configured is not None:
-        return Context(configured, "configured")
-    seen = gateway.probes.get(backend.name) if backend is not None else None
-    served = (seen.served if seen is not None else None) or {}
-    name = backend.served_model if backend is not None else None
-    tokens = served[name] if name is not None and name in served else _only(served)
-    return Context(tokens, None if tokens is None else "engine")
-
-
-def _only(served: object) -> int | None:
-    """The context of a server that has a single model."""
-    values = list(served.values()) if isinstance(served, dict) else []
-    return values[0] if len(values) == 1 else None
+    """Of the route, with the source of the backend that would answer."""
+    known = gateway.known.get(backend.name) if backend is not None else None
+    if known is None:
+        return Context(entry.context_tokens, None)
+    window = context_window(known)
+    return Context(window.tokens, window.source)

@@ -63,7 +63,8 @@ class Prober:
             if is_probed(backend):
                 health = after_requests(health, answered, failed, now)
                 gateway.health[backend.name] = health
-                if now >= health.next_at and backend.name not in self._running:
+                due = now >= health.next_at and backend.name not in self._running
+                if due and gateway.is_used(backend.name):
                     self._start(backend)
             else:
                 after = after_hosted_requests(health, answered, failed, now, _chance())

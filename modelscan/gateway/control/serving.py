@@ -24,7 +24,7 @@ from starlette.routing import BaseRoute
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.app import ControlApp
-from modelscan.gateway.control.gateway import Gateway, Loaded, read, sentence
+from modelscan.gateway.control.gateway import Gateway, Loaded, read, sentence, spent_budgets
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.prober import HealthChange, Prober
 from modelscan.gateway.control.status import WorkerStatus
@@ -103,7 +103,6 @@ class Serving:
         self._writer = ReceiptWriter(ReceiptStore(gateway.database))
         self._refused: tuple[str, ...] = ()
         self._scored = 0
-        self._counted = 0
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""
@@ -264,9 +263,7 @@ class Serving:
         while True:
             await asyncio.sleep(_BUDGETS_EVERY_S)
             gateway = self._gateway
-            if self._writer.written != self._counted:
-                self._counted = self._writer.written
-                await self._check_budgets()
+            await self._check_budgets()
             if loop.time() >= scores_at and gateway.runtime.changes != self._scored:
                 scores_at = loop.time() + _SCORES_EVERY_S
                 self._scored = gateway.runtime.changes
@@ -274,14 +271,20 @@ class Serving:
                 self._publish()
 
     async def _check_budgets(self) -> None:
+        """Refuse who used up its tokens, and allow it again in the next period."""
         gateway = self._gateway
-        if not any(key.limits.budget_tokens for key in gateway.loaded.keys):
+        loaded = gateway.loaded
+        if not loaded.file.budgets and not any(key.limits.budget_tokens for key in loaded.keys):
             return
         with contextlib.suppress(ModelscanError):
             keys = tuple(await asyncio.to_thread(KeyStore(gateway.database).list))
-            spent = [key.spent_out for key in gateway.loaded.keys]
-            gateway.loaded = replace(gateway.loaded, keys=keys)
-            if [key.spent_out for key in keys] != spent:
+            spent = await asyncio.to_thread(spent_budgets, loaded.file, gateway.database)
+            if gateway.loaded is not loaded:
+                return  # the file or the keys changed meanwhile, and everything was read again
+            gateway.loaded = replace(loaded, keys=keys, spent=spent)
+            before = [key.spent_out for key in loaded.keys]
+            if [key.spent_out for key in keys] != before or spent != loaded.spent:
+                gateway.compile()
                 self._publish()
 
     def _publish(self) -> None:

@@ -19,7 +19,7 @@ from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
 from modelscan.state.server.database import ServerDatabase, record_change
 from modelscan.state.server.tables import KEYS
-from modelscan.state.server.usage import BudgetPeriod, forget_usage, used_tokens
+from modelscan.state.server.usage import BudgetPeriod, Used, User, forget_usage, used_tokens
 
 CHANGED = "keys"
 HASH_KEY_FILE = "key-hash"
@@ -86,7 +86,7 @@ class KeyStore:
                 connection.execute(sa.insert(KEYS).values(_row(name, digest, limits)))
             except sa.exc.IntegrityError as error:
                 raise _in_use() from error
-            forget_usage(connection, name)
+            forget_usage(connection, User("key", name))
             record_change(connection, CHANGED)
         return name, token
 
@@ -108,7 +108,7 @@ class KeyStore:
             if not deleted:
                 names = connection.execute(sa.select(KEYS.c.name)).scalars().all()
                 raise _unknown(name, names)
-            forget_usage(connection, name)
+            forget_usage(connection, User("key", name))
             record_change(connection, CHANGED)
 
 
@@ -147,7 +147,7 @@ def _row(name: str, digest: bytes, limits: KeyLimits) -> dict[str, Any]:
     }
 
 
-def _record(row: Any, used: dict[tuple[str, BudgetPeriod], int]) -> KeyRecord:
+def _record(row: Any, used: Used) -> KeyRecord:
     models = row["models"]
     period: BudgetPeriod | None = row["budget_period"]
     limits = KeyLimits(
@@ -160,7 +160,7 @@ def _record(row: Any, used: dict[tuple[str, BudgetPeriod], int]) -> KeyRecord:
         default_route=row["default_route"],
         expires_at=row["expires_at"],
     )
-    tokens = used.get((row["name"], period or "total"), 0)
+    tokens = used.get((User("key", row["name"]), period or "total"), 0)
     return KeyRecord(
         row["name"], row["digest"], limits, row["created_at"], row["last_used_at"], tokens
     )

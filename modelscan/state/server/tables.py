@@ -26,12 +26,13 @@ KEYS = sa.Table(
     sa.Column("last_used_at", sa.Float),
 )
 
-# Tokens per key and day outlive the receipts: budgets count from them.
-KEY_USAGE = sa.Table(
-    "key_usage",
+# Tokens per hour of a key, a provider or a role outlive the receipts: budgets count from them.
+USAGE = sa.Table(
+    "usage",
     METADATA,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("hour", sa.Text, primary_key=True),
     sa.Column("requests", sa.BigInteger, nullable=False),
     sa.Column("tokens", sa.BigInteger, nullable=False),
 )

@@ -37,9 +37,10 @@ def _keys() -> None:
         sa.Column("last_used_at", sa.Float),
     )
     op.create_table(
-        "key_usage",
-        sa.Column("key", sa.Text, primary_key=True),
-        sa.Column("day", sa.Text, primary_key=True),
+        "usage",
+        sa.Column("kind", sa.Text, primary_key=True),
+        sa.Column("name", sa.Text, primary_key=True),
+        sa.Column("hour", sa.Text, primary_key=True),
         sa.Column("requests", sa.BigInteger, nullable=False),
         sa.Column("tokens", sa.BigInteger, nullable=False),
     )
