@@ -15,19 +15,20 @@ import tempfile
 from dataclasses import dataclass
 from enum import IntEnum
 
+from modelscan.routing import choose
+
 _MAGIC = 0x6D73_636F_756E_7431
 _HEADER = struct.Struct("<6q")
 _HEADER_CELLS = 8
 
 
 class BackendState(IntEnum):
-    """What the prober observed last; written by the serving process only."""
+    """What the prober observed last; written by the serving process only. Not probed yet: UP."""
 
-    UNKNOWN = 0
-    UP = 1
-    DOWN = 2
-    HALF_OPEN = 3
-    COOLING = 4
+    UP = choose.UP
+    HALF_OPEN = choose.HALF_OPEN
+    COOLING = choose.COOLING
+    DOWN = choose.DOWN
 
 
 class BackendRow(IntEnum):
@@ -162,9 +163,9 @@ class Counters:
     def state(self, slot: int) -> BackendState:
         return BackendState(self._cells[self._state_at(slot)])
 
-    def is_down(self, slot: int) -> bool:
-        """Whether requests should go to other backends first."""
-        return self._cells[self._state_at(slot)] in (BackendState.DOWN, BackendState.COOLING)
+    def state_number(self, slot: int) -> int:
+        """The state as ``routing.choose`` reads it."""
+        return self._cells[self._state_at(slot)]
 
     def set_state(self, slot: int, state: BackendState) -> None:
         self._cells[self._state_at(slot)] = state
