@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from enum import Enum
 
-from modelscan.gateway.counters import BackendState
+from modelscan.gateway.counters import BackendState as Column
 from modelscan.routing.table import RouteTable
 
 INTERVAL_S = 15.0
@@ -22,6 +23,25 @@ COOL_S, COOL_MOST_S = 10.0, 120.0
 _JITTER = 0.2
 
 
+class State(Enum):
+    """What is known of a backend: unknown until it was probed, or answered a request."""
+
+    UNKNOWN = "unknown"
+    UP = "up"
+    HALF_OPEN = "half_open"
+    COOLING = "cooling"
+    DOWN = "down"
+
+
+_COLUMNS = {
+    State.UNKNOWN: Column.UP,
+    State.UP: Column.UP,
+    State.HALF_OPEN: Column.HALF_OPEN,
+    State.COOLING: Column.COOLING,
+    State.DOWN: Column.DOWN,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """A backend's state; times in seconds of a monotonic clock.
@@ -30,7 +50,7 @@ class Health:
     requests in a row. ``reason`` says why it is not up.
     """
 
-    state: BackendState = BackendState.UNKNOWN
+    state: State = State.UNKNOWN
     reason: str | None = None
     strikes: int = 0
     failed: int = 0
@@ -42,16 +62,16 @@ class Health:
 def after_probe(health: Health, fault: str | None, now: float, jitter: float) -> Health:
     """The state after a probe; ``fault`` None: it answered. ``jitter``: 0..1, at random."""
     if fault is None:
-        recovering = health.state is BackendState.DOWN
-        state = BackendState.HALF_OPEN if recovering else BackendState.UP
+        recovering = health.state is State.DOWN
+        state = State.HALF_OPEN if recovering else State.UP
         pause = AGAIN_S if recovering else INTERVAL_S
         return Health(state, next_at=now + _spread(pause, jitter), checked_at=now)
     strikes = health.strikes + 1
-    out = strikes >= STRIKES or health.state is BackendState.HALF_OPEN
+    out = strikes >= STRIKES or health.state is State.HALF_OPEN
     pause = min(DOWN_MOST_S, AGAIN_S * 2 ** max(0, strikes - STRIKES))
     return replace(
         health,
-        state=BackendState.DOWN if out else health.state,
+        state=State.DOWN if out else health.state,
         reason=fault,
         strikes=strikes,
         next_at=now + _spread(pause, jitter),
@@ -61,7 +81,7 @@ def after_probe(health: Health, fault: str | None, now: float, jitter: float) ->
 
 def after_requests(health: Health, answered: int, failed: int, now: float) -> Health:
     """The state of a probed backend after requests: a failed one is reason to probe it now."""
-    if failed and health.state is not BackendState.DOWN:
+    if failed and health.state is not State.DOWN:
         return replace(health, next_at=min(health.next_at, now))
     return health
 
@@ -70,18 +90,18 @@ def after_hosted_requests(
     health: Health, answered: int, failed: int, now: float, jitter: float
 ) -> Health:
     """The state of a backend that is not probed, after so many requests since the last call."""
-    if health.state is BackendState.COOLING and now >= health.next_at:
-        health = replace(health, state=BackendState.HALF_OPEN)
+    if health.state is State.COOLING and now >= health.next_at:
+        health = replace(health, state=State.HALF_OPEN)
     if answered:
-        return Health(BackendState.UP)
+        return Health(State.UP)
     if not failed:
         return health
     count = health.failed + failed
-    if count < FAILED_REQUESTS and health.state is not BackendState.HALF_OPEN:
+    if count < FAILED_REQUESTS and health.state is not State.HALF_OPEN:
         return replace(health, failed=count)
     pause = min(COOL_MOST_S, COOL_S * 2**health.cooldowns)
     return Health(
-        BackendState.COOLING,
+        State.COOLING,
         f"{count} requests in a row failed",
         failed=count,
         cooldowns=health.cooldowns + 1,
@@ -94,9 +114,7 @@ def _spread(pause_s: float, jitter: float) -> float:
     return pause_s * (1 + _JITTER * (2 * jitter - 1))
 
 
-def columns(
-    table: RouteTable, state_of: Callable[[str], BackendState]
-) -> Mapping[str, BackendState]:
+def columns(table: RouteTable, state_of: Callable[[str], State]) -> Mapping[str, Column]:
     """What the data path is shown, by the backend's name.
 
     A backend that is down is left out of choices only where every route that has it has another
@@ -106,9 +124,9 @@ def columns(
     needed: set[str] = set()
     for entry in table.routes.values():
         names = {table.backends[one.backend].name for one in entry.candidates}
-        if all(states[name] is BackendState.DOWN for name in names):
+        if all(states[name] is State.DOWN for name in names):
             needed |= names
     return {
-        name: BackendState.COOLING if state is BackendState.DOWN and name in needed else state
+        name: Column.COOLING if state is State.DOWN and name in needed else _COLUMNS[state]
         for name, state in states.items()
     }

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
-from modelscan.gateway.control.failover import Health, columns
+from modelscan.gateway.control.failover import Health, State, columns
 from modelscan.gateway.control.listening import ServeOptions
 from modelscan.gateway.control.probe import ProbeResult
 from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import BackendState, Counters
+from modelscan.gateway.counters import Counters
 from modelscan.gateway.snapshot import Access, Key, Snapshot
 from modelscan.gateway.sources import recorded, recorded_deployments, resolved_secrets
 from modelscan.routing.compile import compile as compile_table
@@ -33,7 +33,7 @@ from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
 from modelscan.state.server.usage import User, UserKind, used_tokens
 
-_HEALTHY = (BackendState.UP, BackendState.HALF_OPEN)
+_HEALTHY = (State.UP, State.HALF_OPEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ class Gateway:
         observation = recorded(route, self.loaded.deployments, offline=self.config.offline)
         return replace(
             observation,
-            healthy=None if state is BackendState.UNKNOWN else state in _HEALTHY,
+            healthy=None if state is State.UNKNOWN else state in _HEALTHY,
             served=None if seen is None else seen.served,
             engine=observation.engine or (seen.engine if seen else None),
             runtime=self.runtime.runtime(name, self.is_loaded(name)),
@@ -153,16 +153,16 @@ class Gateway:
         """Whether a backend has its model in memory; None: not known."""
         state = self.state_of(name)
         seen = self.probes.get(name)
-        if state is BackendState.DOWN:
+        if state is State.DOWN:
             return False
         if state not in _HEALTHY or seen is None or seen.engine == "ollama":
             return None
         return True
 
-    def state_of(self, name: str) -> BackendState:
+    def state_of(self, name: str) -> State:
         """The state of a backend by its probes and requests."""
         health = self.health.get(name)
-        return BackendState.UNKNOWN if health is None else health.state
+        return State.UNKNOWN if health is None else health.state
 
     def slots(self) -> tuple[int, ...]:
         """The rows of the table's backends in the counters."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import socket
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.net.address import is_loopback
@@ -111,27 +113,42 @@ def check_tls(options: ServeOptions) -> None:
         ) from error
 
 
-def listen(options: ServeOptions) -> list[socket.socket]:
-    """One listening socket per worker, on the same port: the kernel spreads the connections.
+def listen(options: ServeOptions) -> list[list[socket.socket]]:
+    """For each worker one listening socket per address, all on one port: the kernel spreads the
+    connections.
 
     The serving process keeps them open, so that a restarted worker inherits what is queued. Raises
     ModelscanError where the port is in use, UsageError where the address is not of this machine.
     """
-    family, address = _resolved(options)
-    first = _bound(family, address, options, shared=False)
-    if options.workers == 1:
-        first.listen(_BACKLOG)
-        return [first]
-    port = first.getsockname()[1]
-    first.close()  # SO_REUSEPORT would have let us share the port of another gateway
-    chosen = (address[0], port, *address[2:])
-    sockets = [_bound(family, chosen, options, shared=True) for _ in range(options.workers)]
-    for one in sockets:
+    places = _resolved(options)
+    first = [_bound(place, options, shared=False) for place in places[:1]]
+    port = first[0].getsockname()[1]
+    first += [_bound(place.at(port), options, shared=False) for place in places[1:]]
+    if options.workers > 1:  # SO_REUSEPORT alone would share the port of another gateway
+        for one in first:
+            one.close()
+        shared = [place.at(port) for place in places]
+        rows = [[_bound(p, options, shared=True) for p in shared] for _ in range(options.workers)]
+    else:
+        rows = [first]
+    for one in itertools.chain.from_iterable(rows):
         one.listen(_BACKLOG)
-    return sockets
+    return rows
 
 
-def _resolved(options: ServeOptions) -> tuple[socket.AddressFamily, tuple[object, ...]]:
+class Place(NamedTuple):
+    """An address to bind."""
+
+    family: socket.AddressFamily
+    address: tuple[Any, ...]
+
+    def at(self, port: int) -> Place:
+        """The same address with this port."""
+        return self._replace(address=(self.address[0], port, *self.address[2:]))
+
+
+def _resolved(options: ServeOptions) -> list[Place]:
+    """The addresses of the host: localhost has one of IPv4 and one of IPv6."""
     try:
         rows = socket.getaddrinfo(
             options.address, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -141,23 +158,18 @@ def _resolved(options: ServeOptions) -> tuple[socket.AddressFamily, tuple[object
             f"'{options.address}' is not an address of this machine: {error}",
             hint="modelscan serve --host 127.0.0.1",
         ) from error
-    family, _, _, _, address = rows[0]
-    return family, address
+    return list(dict.fromkeys(Place(family, address) for family, _, _, _, address in rows))
 
 
-def _bound(
-    family: socket.AddressFamily,
-    address: tuple[object, ...],
-    options: ServeOptions,
-    *,
-    shared: bool,
-) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
+def _bound(place: Place, options: ServeOptions, *, shared: bool) -> socket.socket:
+    listener = socket.socket(place.family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(address)
+        if place.family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(place.address)
     except OSError as error:
         listener.close()
         raise _not_bound(options, error) from error

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from modelscan.gateway.control.failover import State
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.runtime import Latency, Suitability, suitability
-from modelscan.gateway.counters import BackendState
 from modelscan.routing.facts import ContextSource, context_window
 from modelscan.routing.table import Backend, RouteEntry, RouteKind, Tier
 
@@ -88,7 +88,7 @@ def _answers(gateway: Gateway, entry: RouteEntry, seen: frozenset[str]) -> bool:
 
 
 def _alive(gateway: Gateway, backend: Backend) -> bool:
-    return gateway.is_used(backend.name) and gateway.state_of(backend.name) is not BackendState.DOWN
+    return gateway.is_used(backend.name) and gateway.state_of(backend.name) is not State.DOWN
 
 
 def _backends(gateway: Gateway, entry: RouteEntry) -> list[Backend]:
@@ -105,7 +105,7 @@ def _row(gateway: Gateway, entry: RouteEntry) -> ModelRow:
     best = alive[0] if alive else None
     latency = _fastest([gateway.runtime.latency(one.name) for one in alive])
     loaded = _loaded([gateway.is_loaded(one.name) for one in alive])
-    proven = any(gateway.state_of(one.name) is not BackendState.UNKNOWN for one in alive)
+    proven = any(gateway.state_of(one.name) is not State.UNKNOWN for one in alive)
     facts = ModelFacts(
         kind=entry.kind,
         operation=entry.operation,

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from modelscan.gateway.control.failover import (
     Health,
+    State,
     after_hosted_requests,
     after_probe,
     after_requests,
 )
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.probe import ProbeResult, is_probed, probe
-from modelscan.gateway.counters import BackendRow, BackendState
+from modelscan.gateway.counters import BackendRow
 from modelscan.routing.table import Backend
 
 TICK_S = 0.25
@@ -29,8 +30,8 @@ class HealthChange:
     """A backend whose state changed, or whose server lists other models than before."""
 
     backend: str
-    before: BackendState
-    after: BackendState
+    before: State
+    after: State
     reason: str | None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import shutil
 import signal
 import socket
@@ -24,13 +25,16 @@ from starlette.routing import BaseRoute
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.app import ControlApp
+from modelscan.gateway.control.failover import State
 from modelscan.gateway.control.gateway import Gateway, Loaded, read, sentence, spent_budgets
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.prober import HealthChange, Prober
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.watch import TICK_S, Watch
-from modelscan.gateway.control.worker import Worker, WorkerCommand, all_ready, frame
-from modelscan.gateway.counters import BackendState, Counters, Sizes
+from modelscan.gateway.control.worker import Worker, all_ready, frame
+from modelscan.gateway.counters import Counters, Sizes
+from modelscan.gateway.data.limits import Timing
+from modelscan.gateway.data.options import Tls, WorkerOptions
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
@@ -65,13 +69,12 @@ def serve(
     report: Report,
     *,
     extra: Sequence[BaseRoute] = (),
-    module: str = "modelscan.gateway.data",
 ) -> None:
     """Serve until SIGTERM or SIGINT; returns after the drain.
 
-    ``extra`` are further routes of the control application, ``module`` the workers' program.
-    Raises UsageError for an address, certificate or routing file that cannot be used, and
-    ModelscanError where the port is in use or the workers do not start.
+    ``extra`` are further routes of the control application. Raises UsageError for an address,
+    certificate or routing file that cannot be used, and ModelscanError where the port is in use or
+    the workers do not start.
     """
     check_tls(options)
     with ExitStack() as stack:
@@ -83,9 +86,9 @@ def serve(
         )
         gateway = Gateway(config, options, database, counters, loaded)
         listeners = listen(options)
-        for one in listeners:
+        for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        serving = Serving(gateway, listeners, report, module)
+        serving = Serving(gateway, listeners, report)
         asyncio.run(serving.run(extra))
 
 
@@ -93,12 +96,11 @@ class Serving:
     """One run of the gateway."""
 
     def __init__(
-        self, gateway: Gateway, listeners: list[socket.socket], report: Report, module: str
+        self, gateway: Gateway, listeners: list[list[socket.socket]], report: Report
     ) -> None:
         self._gateway = gateway
         self._listeners = listeners
         self._report = report
-        self._module = module
         self._workers: list[Worker] = []
         self._writer = ReceiptWriter(ReceiptStore(gateway.database))
         self._refused: tuple[str, ...] = ()
@@ -123,13 +125,11 @@ class Serving:
     async def _start(self, control: Path, tasks: list[asyncio.Task[Any]]) -> None:
         """Start the workers; raises ModelscanError if they do not accept connections."""
         gateway = self._gateway
-        command = WorkerCommand(
-            tuple(self._words(control)), gateway.counters.fileno(), self._module
-        )
+        options = self._worker_options(control)
         snapshot = frame(gateway.snapshot())
         self._workers = [
-            Worker(index, listener, command, self._received, self._ended, snapshot)
-            for index, listener in enumerate(self._listeners)
+            Worker(index, sockets, options, self._received, self._ended, snapshot)
+            for index, sockets in enumerate(self._listeners)
         ]
         tasks += [asyncio.create_task(worker.run()) for worker in self._workers]
         if not await all_ready(self._workers, READY_S):
@@ -141,18 +141,22 @@ class Serving:
         prober = Prober(gateway, self._health_changed)
         tasks += [asyncio.create_task(one) for one in (prober.run(), self._watch(), self._tidy())]
 
-    def _words(self, control: Path) -> Iterator[str]:
+    def _worker_options(self, control: Path) -> WorkerOptions:
+        """What all workers are started with; each adds its own descriptors."""
         options = self._gateway.options
-        yield from ("--workers", str(options.workers), "--control", str(control))
-        yield from ("--drain-s", str(options.drain_s))
-        files = (
-            ("--tls-cert", options.tls_cert),
-            ("--tls-key", options.tls_key),
-            ("--client-ca", options.client_ca),
+        cert, ca = options.tls_cert, options.client_ca
+        tls = None
+        if cert is not None:
+            tls = Tls(str(cert), str(options.tls_key or cert), None if ca is None else str(ca))
+        return WorkerOptions(
+            worker=0,
+            listen=(),
+            channel=-1,
+            counters=self._gateway.counters.fileno(),
+            control=str(control),
+            tls=tls,
+            timing=Timing(drain_s=options.drain_s),
         )
-        for name, file in files:
-            if file is not None:
-                yield from (name, str(file))
 
     async def _until(self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]]) -> None:
         """Wait for a signal; an error of a task ends the gateway with it."""
@@ -211,10 +215,10 @@ class Serving:
             self._report_backend(change)
 
     def _report_backend(self, change: HealthChange) -> None:
-        state = change.after.name.lower()
+        state = change.after.value
         because = f": {change.reason}" if change.reason else ""
-        quiet = change.before is BackendState.UNKNOWN and change.after is BackendState.UP
-        if not quiet and change.after is not BackendState.HALF_OPEN:
+        quiet = change.before is State.UNKNOWN and change.after is State.UP
+        if not quiet and change.after is not State.HALF_OPEN:
             self._event(
                 "backend", f"backend {change.backend} is {state}{because}",
                 backend=change.backend, state=state, reason=change.reason,
@@ -302,7 +306,7 @@ class Serving:
     def _announce(self) -> None:
         gateway = self._gateway
         options = gateway.options
-        url = options.url(self._listeners[0].getsockname()[1])
+        url = options.url(self._listeners[0][0].getsockname()[1])
         keys = len(gateway.loaded.keys)
         access = f"{keys} key{'s' * (keys != 1)}" if keys else "no keys, this machine only"
         count = f"{options.workers} worker{'s' * (options.workers != 1)}"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from modelscan.gateway.control.failover import Health
+from modelscan.gateway.control.failover import Health, State
 from modelscan.gateway.control.gateway import Gateway, sentences
 from modelscan.gateway.control.models import routable
-from modelscan.gateway.counters import BackendRow, BackendState, GlobalRow
+from modelscan.gateway.counters import BackendRow, GlobalRow
 from modelscan.routing.table import Tier
 from modelscan.state.clock import text_of
 from modelscan.traces.writer import ReceiptWriter
@@ -111,7 +111,7 @@ def _backends(gateway: Gateway) -> Iterator[BackendStatus]:
         rows = (BackendRow.IN_FLIGHT, BackendRow.REQUESTS, BackendRow.FAILURES)
         flying, requests, failures = (counters.total(counters.backend(slot, row)) for row in rows)
         yield BackendStatus(
-            backend.name, health.state.name.lower(), health.reason, backend.tier,
+            backend.name, health.state.value, health.reason, backend.tier,
             backend.engine or (seen.engine if seen else None), flying, requests, failures,
         )  # fmt: skip
 
@@ -142,7 +142,7 @@ def metrics(gateway: Gateway, workers: tuple[WorkerStatus, ...], writer: Receipt
         lines.append(f"# TYPE {metric} {kind}")
         lines += [f'{metric}{{backend="{one.name}"}} {getattr(one, name)}' for one in backends]
     lines.append("# TYPE modelscan_backend_up gauge")
-    up = (BackendState.UP.name.lower(), BackendState.HALF_OPEN.name.lower())
+    up = (State.UP.value, State.HALF_OPEN.value)
     lines += [f'modelscan_backend_up{{backend="{b.name}"}} {int(b.state in up)}' for b in backends]
     return "\n".join(lines) + "\n"
 

@@ -10,10 +10,11 @@ import socket
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
+from modelscan.gateway.data.options import WorkerOptions
 from modelscan.gateway.snapshot import FromWorker
 
 _HEADER = struct.Struct(">I")
@@ -23,22 +24,13 @@ _HEALTHY_S = 30.0  # a worker that lived so long starts again without a pause
 _decoder = msgspec.msgpack.Decoder(FromWorker)
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerCommand:
-    """How a worker is started. ``words`` are the arguments that do not depend on the worker."""
-
-    words: tuple[str, ...]
-    counters_fd: int
-    module: str = "modelscan.gateway.data"
-
-
 @dataclass(slots=True)
 class Worker:
     """One worker; ``run`` keeps it alive until ``stop``."""
 
     index: int
-    listener: socket.socket
-    command: WorkerCommand
+    listeners: Sequence[socket.socket]
+    options: WorkerOptions
     on_message: Callable[[int, FromWorker], None]
     on_end: Callable[[int, int], None]
     snapshot: bytes = b""
@@ -81,15 +73,16 @@ class Worker:
             self.process = None
 
     async def _start(self, channel: socket.socket) -> asyncio.subprocess.Process:
-        descriptors = (self.listener.fileno(), channel.fileno(), self.command.counters_fd)
-        words = [
-            "-m", self.command.module, "--worker", str(self.index), "--listen",
-            str(descriptors[0]), "--snapshot", str(descriptors[1]), "--counters",
-            str(descriptors[2]), *self.command.words,
-        ]  # fmt: skip
+        options = replace(
+            self.options,
+            worker=self.index,
+            listen=tuple(one.fileno() for one in self.listeners),
+            channel=channel.fileno(),
+        )
         # A session of its own: Ctrl-C in the terminal reaches the serving process only.
         return await asyncio.create_subprocess_exec(
-            sys.executable, *words, pass_fds=descriptors, stdin=asyncio.subprocess.DEVNULL,
+            sys.executable, "-m", "modelscan.gateway.data", *options.arguments(),
+            pass_fds=options.descriptors(), stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True, env=_environment(),
         )  # fmt: skip
 

@@ -12,9 +12,12 @@ from modelscan.gateway.control.failover import (
     after_requests,
     columns,
 )
+from modelscan.gateway.control.failover import (
+    State as S,
+)
 from modelscan.gateway.control.runtime import RuntimeHistory, suitability
 from modelscan.gateway.control.slots import Slots
-from modelscan.gateway.counters import BackendState as S
+from modelscan.gateway.counters import BackendState as Column
 from modelscan.routing.table import Backend, Candidate, Limits, RouteEntry, RouteTable
 
 MIDDLE = 0.5  # of the jitter: none
@@ -79,10 +82,10 @@ def table(*routes: tuple[int, ...]) -> RouteTable:
 
 def test_the_only_backend_of_a_route_is_never_left_out() -> None:
     down = {"a": S.DOWN, "b": S.UP}
-    assert columns(table((0, 1)), down.__getitem__)["a"] is S.DOWN
-    assert columns(table((0, 1), (0,)), down.__getitem__)["a"] is S.COOLING
+    assert columns(table((0, 1)), down.__getitem__)["a"] is Column.DOWN
+    assert columns(table((0, 1), (0,)), down.__getitem__)["a"] is Column.COOLING
     dead = {"a": S.DOWN, "b": S.DOWN}
-    assert set(columns(table((0, 1)), dead.__getitem__).values()) == {S.COOLING}
+    assert set(columns(table((0, 1)), dead.__getitem__).values()) == {Column.COOLING}
 
 
 def test_rows_stay_with_their_names_and_new_names_get_unused_ones_first() -> None:
