@@ -86,7 +86,7 @@ COMMANDS: tuple[Entry, ...] = (
         hidden=True,
     ),
     Entry("target", "modelscan.cli.target:app", "Configure GPUStack servers to deploy to.", _ROUTE),
-    Entry("service", "modelscan.cli.service:app", "Start deployments after a reboot.", _SELF),
+    Entry("service", "modelscan.cli.service:app", "Start everything after a reboot.", _SELF),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),
     Entry("config", "modelscan.cli.config:app", "Show and change settings.", _SELF),
     Entry("completion", "modelscan.cli.completion:app", "Print a shell completion script.", _SELF),
