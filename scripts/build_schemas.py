@@ -69,6 +69,7 @@ BODIES = {
     "plan.machines": "modelscan.models.plan_answer:PlannedMachines",
     "plan.body": "modelscan.deploy.plan_body:ModelBody",
     "pull": "modelscan.hub.downloads.answers:PullAnswer",
+    "route.health": "modelscan.gateway.route_health:RouteHealth",
     "route.list": "modelscan.routing.answers:RouteList",
     "route.resolve": "modelscan.routing.answers:RouteResolved",
     "route.show": "modelscan.routing.answers:RouteShown",

@@ -65,6 +65,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "key list": ("key list",),
     "key revoke": ("key revoke laptop",),
     "route list": ("route list",),
+    "route health": ("route health",),
     "route show": ("route show demo",),
     "route resolve": ("route resolve demo",),
     "route validate": ("route validate",),

@@ -54,7 +54,7 @@ def address_of(backend: Backend) -> Address:
 
 
 def _fault(address: Address) -> str | None:
-    """Why the server cannot take requests; a server without /health is asked for its models."""
+    """Why the server cannot take requests; a server without /health counts as well."""
     reply = ask(address, "GET", "/health", timeout_s=TIMEOUT_S)
     if reply is None:
         return f"no answer from {address.url('/health')}"
