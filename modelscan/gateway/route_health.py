@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from modelscan.gateway.control.probe import ProbeResult, is_probed, probe
+from modelscan.gateway.control.probe import BackendProbe, is_probed, probe
 from modelscan.gateway.sources import routing_world
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.facts import Availability, Known, availability, known_entries
@@ -65,7 +65,7 @@ def _is_due(entry: Known, backend: Backend) -> bool:
     return entry.route.enabled and not entry.seen.ends and is_probed(backend)
 
 
-def _row(entry: Known, result: ProbeResult | None) -> EntryHealth:
+def _row(entry: Known, result: BackendProbe | None) -> EntryHealth:
     healthy = None if result is None else result.fault is None
     probed = entry._replace(seen=replace(entry.seen, healthy=healthy))
     return EntryHealth(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import RemoteError, UsageError
 from modelscan.core.nearest import nearest
-from modelscan.gateway.control.probe import ProbeResult, is_probed, probe
+from modelscan.gateway.control.probe import BackendProbe, is_probed, probe
 from modelscan.gateway.route_health import EntryHealth, route_health
 from modelscan.gateway.sources import routing_world
 from modelscan.net.client import HttpClient
@@ -175,7 +175,7 @@ def _fault(backend: Backend) -> str | None:
     """Why a backend gets no request; a hosted one is not probed."""
     if not is_probed(backend):
         return None
-    result: ProbeResult = probe(backend, identify=False)
+    result: BackendProbe = probe(backend, identify=False)
     return result.fault
 
 

@@ -20,7 +20,7 @@ from modelscan.core.nearest import nearest
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import model_list
 from modelscan.gateway.control.openapi import document
-from modelscan.gateway.control.problems import Problem, problem_answer
+from modelscan.gateway.control.problems import HttpProblem, problem_answer
 from modelscan.gateway.control.scopes import PATHS, PathScope, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready, metrics
 from modelscan.traces.writer import ReceiptWriter
@@ -66,7 +66,7 @@ class ControlApp:
         ]
         return Starlette(
             routes=[*routes, *extra],
-            exception_handlers={HTTPException: self._refused, Problem: self._problem},
+            exception_handlers={HTTPException: self._refused, HttpProblem: self._problem},
         )
 
     def caller(self, request: Request) -> Caller:
@@ -97,7 +97,7 @@ class ControlApp:
         if row is None:
             near = nearest(name, [one.id for one in rows], limit=3)
             instead = f"; the nearest names are {', '.join(near)}" if near else ""
-            raise Problem(404, "model_not_found", f"no model is named '{name}'{instead}")
+            raise HttpProblem(404, "model_not_found", f"no model is named '{name}'{instead}")
         return JSONResponse(to_json(row))
 
     def _allowed(self, request: Request) -> tuple[str, ...] | None:
@@ -131,18 +131,20 @@ class ControlApp:
         texts = {404: f"there is no path {path}", 405: f"{path} has no {request.method}"}
         detail = texts.get(error.status_code, error.detail)
         codes = {404: "path_not_found", 405: "method_not_allowed"}
-        problem = Problem(error.status_code, codes.get(error.status_code, "refused"), detail)
+        problem = HttpProblem(error.status_code, codes.get(error.status_code, "refused"), detail)
         answer = problem_answer(request, problem)
         answer.headers.update(error.headers or {})
         return answer
 
     async def _problem(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
+        assert isinstance(error, HttpProblem)
         return problem_answer(request, error)
 
 
-def _denied(row: PathScope, caller: Caller) -> Problem:
+def _denied(row: PathScope, caller: Caller) -> HttpProblem:
     if caller.scopes is None:
-        return Problem(401, "missing_api_key", "this path needs a key: Authorization: Bearer KEY")
+        return HttpProblem(
+            401, "missing_api_key", "this path needs a key: Authorization: Bearer KEY"
+        )
     needed = " or ".join(row.scopes)
-    return Problem(403, "scope", f"the key '{caller.key}' has no scope {needed}")
+    return HttpProblem(403, "scope", f"the key '{caller.key}' has no scope {needed}")
