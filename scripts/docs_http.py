@@ -14,8 +14,8 @@ def http_page() -> str:
     ]
     return "\n".join((
         "# Paths of `modelscan serve`\n",
-        "Without a key configured, this machine's programs may use everything. A key with the scope "
-        "admin may, too. Errors are in the dialect of the path: OpenAI's, Anthropic's, or "
+        "Without a key configured, this machine's programs may use everything. A key with the "
+        "scope admin may, too. Errors are in the dialect of the path: OpenAI's, Anthropic's, or "
         "`application/problem+json` (RFC 9457). `/openapi.json` is this table for programs.\n",
         "| path | scope | what |",
         "|---|---|---|",
