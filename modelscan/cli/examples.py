@@ -59,7 +59,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "serve": ("serve", "serve --port 8000 --workers 4", "serve --expose --tls-cert cert.pem"),
     "key create": (
         "key create laptop",
-        "key create team --scope infer --scope read --model coder --rate 60 --budget 5m",
+        "key create team --scope infer --scope read --rate 60 --budget 5m",
         "key create ci --value env:CI_KEY --expires 90d",
     ),
     "key list": ("key list",),
