@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from modelscan.gateway.data.attempts import Attempt
 from modelscan.gateway.data.plan import Plan
+from modelscan.gateway.data.request import Request
 from modelscan.gateway.data.upload import Upload
 from modelscan.routing.policy import apply
-
-if TYPE_CHECKING:
-    from modelscan.gateway.data.request import Request
 
 _encode = msgspec.json.Encoder().encode
 
