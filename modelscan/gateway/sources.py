@@ -8,9 +8,10 @@ from modelscan.core.deployment import Deployment
 from modelscan.core.errors import ModelscanError
 from modelscan.core.route import Route
 from modelscan.net.address import stays_here
-from modelscan.routing.facts import key_references
+from modelscan.routing.catalog_facts import model_facts
 from modelscan.routing.parsed import RoutingFile
-from modelscan.routing.world import Observation, World
+from modelscan.routing.presets import key_references
+from modelscan.routing.world import Observation, RouteModelFacts, World
 from modelscan.state.config import Config
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
@@ -44,10 +45,21 @@ def recorded_deployments(config: Config) -> dict[str, Deployment]:
         return {}
 
 
-def recorded(route: Route, deployments: Mapping[str, Deployment], *, offline: bool) -> Observation:
-    """What is recorded of an entry; with ``offline``, other machines get no request."""
+def recorded(
+    route: Route,
+    deployments: Mapping[str, Deployment],
+    secrets: Mapping[str, str],
+    *,
+    offline: bool,
+) -> Observation:
+    """What is recorded of an entry. One whose key is missing gets no request: its server's refusal
+    would look like one of the caller's key; with ``offline``, other machines get none.
+    """
+    references = key_references(route)
+    if references and not any(one in secrets for one in references):
+        return Observation(reason=f"its key is missing ({' or '.join(references)})", ends=True)
     if offline and route.base_url and not stays_here(route.base_url):
-        return Observation("not reached", "--offline is set", ends=True)
+        return Observation(reason="--offline is set", ends=True)
     deployment = deployments.get(route.deployment or "")
     if deployment is None:
         return Observation()
@@ -56,9 +68,18 @@ def recorded(route: Route, deployments: Mapping[str, Deployment], *, offline: bo
 
 
 def routing_world(config: Config, file: RoutingFile) -> World:
-    """What is recorded of every entry, with the secrets that the file refers to."""
+    """What is recorded of every entry, the catalog's facts, and the secrets of the file."""
     deployments = recorded_deployments(config)
+    secrets, _ = resolved_secrets(file)
     observations = {
-        one.name: recorded(one, deployments, offline=config.offline) for one in file.routes
+        one.name: recorded(one, deployments, secrets, offline=config.offline) for one in file.routes
     }
-    return World(observations, secrets=resolved_secrets(file)[0])
+    return World(observations, catalog_facts(config, file), secrets)
+
+
+def catalog_facts(config: Config, file: RoutingFile) -> dict[str, RouteModelFacts]:
+    """What the catalog says of the file's models; nothing where it cannot be read."""
+    try:
+        return model_facts(file, config.paths)
+    except ModelscanError:
+        return {}

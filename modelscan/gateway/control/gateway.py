@@ -20,14 +20,19 @@ from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
 from modelscan.gateway.counters import Counters
 from modelscan.gateway.snapshot import Access, Key, Snapshot
-from modelscan.gateway.sources import recorded, recorded_deployments, resolved_secrets
+from modelscan.gateway.sources import (
+    catalog_facts,
+    recorded,
+    recorded_deployments,
+    resolved_secrets,
+)
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.facts import Known, known_entries
 from modelscan.routing.file import check
 from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.table import Backend, RouteTable
-from modelscan.routing.world import Observation, World
+from modelscan.routing.world import Observation, RouteModelFacts, World
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
@@ -45,6 +50,7 @@ class GatewayInputs:
     missing: tuple[str, ...]
     keys: tuple[KeyRecord, ...]
     deployments: Mapping[str, Deployment]
+    models: Mapping[str, RouteModelFacts]
     spent: frozenset[str] = frozenset()
 
 
@@ -54,7 +60,7 @@ def read(config: Config, database: ServerDatabase) -> GatewayInputs:
     values, missing = resolved_secrets(file)
     return GatewayInputs(
         file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
-        spent_budgets(file, database),
+        catalog_facts(config, file), spent_budgets(file, database),
     )  # fmt: skip
 
 
@@ -133,14 +139,16 @@ class Gateway:
         """What is observed, for the compiler."""
         file = self.loaded.file
         observations = {route.name: self._observation(route) for route in file.routes}
-        return World(observations, secrets=self.loaded.secrets, spent=self.loaded.spent,
-                     revision=self._revision)  # fmt: skip
+        loaded = self.loaded
+        return World(observations, loaded.models, loaded.secrets, loaded.spent, self._revision)
 
     def _observation(self, route: Route) -> Observation:
         name = route.name
         seen = self.probes.get(name)
         state = self.state_of(name)
-        observation = recorded(route, self.loaded.deployments, offline=self.config.offline)
+        observation = recorded(
+            route, self.loaded.deployments, self.loaded.secrets, offline=self.config.offline
+        )
         return replace(
             observation,
             healthy=None if state is HealthState.UNKNOWN else state in _HEALTHY,

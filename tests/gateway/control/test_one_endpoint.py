@@ -150,3 +150,19 @@ def test_offline_no_request_leaves_this_machine(clean_environment: Path) -> None
             status, body = gateway.chat("far")
             assert status in (404, 503), body
             assert "far" not in [row["id"] for row in gateway.get("/v1/models")[1]["data"]]
+
+
+def test_an_entry_whose_key_is_missing_gets_no_request(clean_environment: Path) -> None:
+    """The server's refusal would look like one of the caller's key."""
+    with engines("one") as (one,):
+        write_routing(clean_environment, routed(one.entry(api_key="env:MISSING")))
+        with serving() as gateway:
+            assert "MISSING" in gateway.event("warning")["text"]
+            status, body = gateway.chat("one")
+            assert status == 503, body
+            assert gateway.get("/v1/models")[1]["data"] == []
+            assert "MISSING" in gateway.get("/health")[1]["routing_file"]["missing_keys"][0]
+        assert one.requests == []
+        with pytest.raises(RemoteError):
+            modelscan.Router().chat("one", "Hello")
+        assert one.requests == []
