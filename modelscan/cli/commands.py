@@ -74,7 +74,11 @@ COMMANDS: tuple[Entry, ...] = (
         "Find model servers that run on this machine.",
         _RUN,
     ),
-    Entry("route", "modelscan.cli.route.app:app", "Show and check the routing file.", _ROUTE),
+    Entry(
+        "route", "modelscan.cli.route.app:app", "Show, check and change the routing file.", _ROUTE
+    ),
+    Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
+    Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(
         "updates",
@@ -84,7 +88,7 @@ COMMANDS: tuple[Entry, ...] = (
         hidden=True,
     ),
     Entry("target", "modelscan.cli.target:app", "Configure GPUStack servers to deploy to.", _ROUTE),
-    Entry("service", "modelscan.cli.service:app", "Start deployments after a reboot.", _SELF),
+    Entry("service", "modelscan.cli.service:app", "Start everything after a reboot.", _SELF),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),
     Entry("config", "modelscan.cli.config:app", "Show and change settings.", _SELF),
     Entry("completion", "modelscan.cli.completion:app", "Print a shell completion script.", _SELF),
@@ -106,7 +110,6 @@ def shown() -> tuple[Entry, ...]:
 ELSEWHERE = {
     "run": "deploy MODEL",
     "launch": "deploy MODEL",
-    "serve": "deploy MODEL",
     "up": "start --all",
     "down": "stop --all",
     "kill": "stop NAME",
@@ -124,7 +127,6 @@ ELSEWHERE = {
     "version": "--version",
     "config unset": "config set KEY --unset",
     "config list": "config show",
-    "route remove": "remove NAME",
     "cache clean": "cache prune",
     "cache clear": "cache prune",
 }

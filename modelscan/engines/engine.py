@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
+from modelscan.engines.thinking import template_switch
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
@@ -67,6 +68,7 @@ class Engine(ABC):
     ``own_server``: a server that runs already holds the models; modelscan starts no process.
     ``recipe_tasks``: further tasks, of models that its version knows or a recipe names.
     ``needs_linux``: has no build for another operating system.
+    ``default_port``: the port that its server listens on by default.
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache, with its cost in quality.
     ``program_setting``: the setting that names its program or Python.
@@ -84,6 +86,7 @@ class Engine(ABC):
     formats: ClassVar[tuple[str, ...]]
     option_names: ClassVar[OptionNames]
     preference: ClassVar[float]
+    default_port: ClassVar[int]
     small_cache: ClassVar[SmallCache]
     pickles: ClassVar[bool] = False
     reserves_pool: ClassVar[bool] = False
@@ -193,6 +196,10 @@ class Engine(ABC):
     @abstractmethod
     def start_line(self, plan: Plan) -> str:
         """The command that starts the plan with the engine's own program, on any machine."""
+
+    def thinking_switch(self, family: str, on: bool) -> Mapping[str, Any] | None:
+        """The keys of a request that make a family's models think or not; None: none do."""
+        return template_switch(family, on)
 
     def reads(self, name: str, value: str | None) -> bool:
         """Whether the estimate models an option (long name with dashes), or need not."""

@@ -72,12 +72,14 @@ class Candidate:
     """A backend of a route, by its index in the table, with the policy that applies there.
 
     ``score`` is 0..1 without the live queue, by ``routing.scoring``; None where nothing is known.
+    ``served_model``: the name to send, where it is not the backend's.
     """
 
     backend: int
     policy: BodyPolicy | None = None
     score: float | None = None
     loaded: bool | None = None
+    served_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,11 @@ class RefusedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class RouteEntry:
-    """One name that requests may use. ``fallbacks`` are names of routes, in order."""
+    """One name that requests may use. ``fallbacks`` are names of routes, in order, without circles.
+
+    No candidates: nothing can answer at the moment, ``refused`` says why. ``many_models``: the
+    server of a name NAME/MODEL, which is sent MODEL. ``automatic``: ``RouteTable.rules`` decide.
+    """
 
     name: str
     kind: RouteKind
@@ -102,6 +108,23 @@ class RouteEntry:
     tags: tuple[str, ...] = ()
     context_tokens: int | None = None
     automatic: bool = False
+    many_models: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticRule:
+    """A rule of the role auto: where every condition holds, ``entry`` answers, for ``reason``.
+
+    Characters of all messages; ``keywords`` in lower case, of the last message. None: no condition.
+    """
+
+    entry: RouteEntry
+    reason: str
+    min_characters: int | None = None
+    max_characters: int | None = None
+    tools: bool | None = None
+    images: bool | None = None
+    keywords: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +145,7 @@ class RouteTable:
     """``routes`` by name: providers, served models, aliases and roles; ``default`` is one of them.
 
     ``revision`` grows with each change. ``fallback``: another backend may answer if one fails.
+    ``rules``: of the role auto, in order; the last one has no condition.
     """
 
     revision: int
@@ -130,3 +154,4 @@ class RouteTable:
     default: str | None
     limits: Limits
     fallback: bool = False
+    rules: tuple[AutomaticRule, ...] = ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from modelscan.routing.scoring import Result, Runtime
 
@@ -15,8 +14,7 @@ class Observation:
 
     ``ends``: its deployment does not answer, and waiting will not help; ``reason`` says why.
     ``healthy``: the prober's finding. ``served``: the ids that its server lists, with the context
-    that it serves (None: not stated). ``engine``: which program serves; ``sampling``: recommended
-    values of a request's body.
+    that it serves (None: not stated). ``engine``: which program serves.
     """
 
     state: str | None = None
@@ -27,11 +25,10 @@ class Observation:
     engine: str | None = None
     runtime: Runtime = field(default_factory=Runtime)
     results: tuple[Result, ...] = ()
-    sampling: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFacts:
+class RouteModelFacts:
     """What the catalog and the registry say of a model; ``family``: of its chat template."""
 
     family: str | None = None
@@ -46,14 +43,15 @@ class ModelFacts:
 class World:
     """Observations by the provider's name, facts by the model's id, secrets by their reference.
 
-    ``secrets``: the resolved values; a reference without one makes its provider unusable.
+    ``secrets``: the resolved values. ``spent``: providers and roles whose budgets are used up.
     """
 
     observations: Mapping[str, Observation] = field(default_factory=dict)
-    models: Mapping[str, ModelFacts] = field(default_factory=dict)
+    models: Mapping[str, RouteModelFacts] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
+    spent: frozenset[str] = frozenset()
     revision: int = 1
 
 
 NOTHING_OBSERVED = Observation()
-UNKNOWN_MODEL = ModelFacts()
+UNKNOWN_MODEL = RouteModelFacts()
