@@ -134,7 +134,9 @@ def test_keys_have_scopes_and_revoking_the_last_one_opens_nothing(clean_environm
         assert infer.encode() not in file.read_bytes()
 
 
-def test_requests_end_before_the_gateway_does_and_leave_receipts(clean_environment: Path) -> None:
+def test_requests_end_before_the_gateway_does_and_leave_receipts(
+    clean_environment: Path, run_in_process: Callable[..., Ran]
+) -> None:
     with engines("one") as (one,):
         write_routing(clean_environment, routed(one.entry()))
         with serving() as gateway:
@@ -154,6 +156,15 @@ def test_requests_end_before_the_gateway_does_and_leave_receipts(clean_environme
         (row,) = ReceiptStore(database).newest(10)
     assert (row.route, row.backend, row.tier, row.status) == ("one", "one", "local", 200)
     assert (row.input_tokens, row.output_tokens, row.left_machine_bytes) == (7, 3, 0)
+    (span,) = run_in_process("trace", "list", "--since", "1h", "--route", "one", "--json").json[
+        "spans"
+    ]
+    assert (span["trace_id"], span["left_machine"]) == (row.trace_id, None)
+    assert run_in_process("trace", "list", "--status", "404", "-q").out == ""
+    shown = run_in_process("trace", "show", row.trace_id)
+    assert "Hello" not in shown.out
+    assert "left_machine\tnothing" in shown.out
+    assert run_in_process("trace", "show", "0" * 32).code == 2
 
 
 def test_a_killed_worker_is_started_again(clean_environment: Path) -> None:
