@@ -45,6 +45,7 @@ from modelscan.traces.writer import ReceiptWriter
 READY_S = 30.0
 _SCORES_EVERY_S = 15.0
 _BUDGETS_EVERY_S = 1.0
+_TOGETHER_S = 0.05
 
 EventName = Literal[
     "ready", "reloaded", "invalid", "backend", "worker", "stopping", "stopped", "warning"
@@ -88,8 +89,16 @@ def serve(
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        serving = GatewayProcess(gateway, listeners, report)
-        asyncio.run(serving.run(extra))
+        asyncio.run(_run(gateway, listeners, report, extra))
+
+
+async def _run(
+    gateway: Gateway,
+    listeners: list[list[socket.socket]],
+    report: Report,
+    extra: Sequence[BaseRoute],
+) -> None:
+    await GatewayProcess(gateway, listeners, report).run(extra)
 
 
 class GatewayProcess:
@@ -105,6 +114,7 @@ class GatewayProcess:
         self._writer = ReceiptWriter(ReceiptStore(gateway.database))
         self._refused: tuple[str, ...] = ()
         self._scored = 0
+        self._changed = asyncio.Event()
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""
@@ -139,7 +149,8 @@ class GatewayProcess:
                 code="workers",
             )
         prober = Prober(gateway, self._health_changed)
-        tasks += [asyncio.create_task(one) for one in (prober.run(), self._watch(), self._tidy())]
+        loops = (prober.run(), self._watch(), self._tidy(), self._apply_health())
+        tasks += [asyncio.create_task(one) for one in loops]
 
     def _worker_options(self, control: Path) -> WorkerOptions:
         """What all workers are started with; each adds its own descriptors."""
@@ -165,6 +176,7 @@ class GatewayProcess:
         waiting.cancel()
         for task in done - {waiting}:
             task.result()
+            raise ModelscanError("a part of the gateway ended", hint="modelscan doctor")
 
     async def _end(
         self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]], server: uvicorn.Server
@@ -210,8 +222,7 @@ class GatewayProcess:
                     worker=index, status=code)  # fmt: skip
 
     def _health_changed(self, change: HealthChange) -> None:
-        self._gateway.compile()
-        self._publish()
+        self._changed.set()
         if change.before is not change.after:
             self._report_backend(change)
 
@@ -225,14 +236,26 @@ class GatewayProcess:
                 backend=change.backend, state=state, reason=change.reason,
             )  # fmt: skip
 
+    async def _apply_health(self) -> None:
+        """Make the table again after changes of health; several at once are one change."""
+        while True:
+            await self._changed.wait()
+            await asyncio.sleep(_TOGETHER_S)
+            self._changed.clear()
+            self._gateway.compile()
+            self._publish()
+
     async def _watch(self) -> None:
-        """Read the files again when they change."""
+        """Read the files again when they change; where that fails, what was read stays in use."""
         gateway = self._gateway
         watch = Watch(gateway.config.routing_file, gateway.database)
         while True:
             references = [one.api_key for one in gateway.loaded.file.routes if one.api_key]
             if await asyncio.to_thread(watch.changed, references):
-                self._take(await asyncio.to_thread(read, gateway.config, gateway.database))
+                try:
+                    self._take(await asyncio.to_thread(read, gateway.config, gateway.database))
+                except ModelscanError as error:
+                    self._event("warning", f"nothing was reloaded: {error.message}")
             await asyncio.sleep(TICK_S)
 
     def _take(self, loaded: GatewayInputs) -> None:
