@@ -192,10 +192,11 @@ class Exchange(Dispatch):
             return
         self.over = True
         self.status = status
-        self._leave_queues()
+        if self.waiting_at:
+            self._leave_queues()
         if self.attempt is not None and self.sent_at:
             self.attempt.backend.note_duration(time.perf_counter() - self.sent_at)
-        self._attempt_over()
+            self._attempt_over()
         self.outgoing.close()
         self.plan.document = None
         self.client.worker.exchange_over(self)
