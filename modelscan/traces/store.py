@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
 
+import msgspec
 import sqlalchemy as sa
 
 from modelscan.core.receipt import Receipt
@@ -18,11 +18,14 @@ from modelscan.state.server.usage import count_usage
 KEEP_S = 30 * 86_400.0
 KEEP_BYTES = 1 * GIB
 _DELETED_AT_ONCE = 20_000
-_NAMES = Receipt.__struct_fields__
+_COLUMNS = tuple(one.name for one in RECEIPTS.columns if one.name not in ("id", "body"))
 _INSERT = (
-    f"INSERT INTO receipts ({', '.join(_NAMES)}) "  # noqa: S608 - our own names
-    f"VALUES ({', '.join('?' * len(_NAMES))})"
+    f"INSERT INTO receipts ({', '.join(_COLUMNS)}, body) "  # noqa: S608 - our own names
+    f"VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"
 )
+_values = attrgetter(*_COLUMNS)
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Receipt).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class ReceiptStore:
 
         Raises ModelscanError where the disk is full or the file is unusable.
         """
-        rows = [_values(receipt) for receipt in receipts]
+        rows = [(*_values(receipt), _encode(receipt)) for receipt in receipts]
         with self._database.writing() as connection:
             connection.exec_driver_sql(_INSERT, rows)
             count_usage(connection, receipts)
@@ -56,50 +59,33 @@ class ReceiptStore:
     def prune(self, now: float) -> int:
         """Delete receipts older than 30 days, and the oldest while there is more than 1 GiB.
 
-        Returns the number of deleted ones.
+        At most 20,000 of the oldest at a time; returns the number of deleted ones.
         """
         with self._database.writing() as connection:
-            old = sa.delete(RECEIPTS).where(RECEIPTS.c.at < now - KEEP_S)
-            deleted = connection.execute(old).rowcount
-            if _used_bytes(connection) > KEEP_BYTES:
-                newest_first = sa.select(RECEIPTS.c.id).order_by(RECEIPTS.c.id)
-                some = newest_first.limit(_DELETED_AT_ONCE).scalar_subquery()
-                deleted += connection.execute(
-                    sa.delete(RECEIPTS).where(RECEIPTS.c.id.in_(some))
-                ).rowcount
-        return deleted
+            oldest = sa.select(RECEIPTS.c.id).order_by(RECEIPTS.c.id).limit(_DELETED_AT_ONCE)
+            delete = sa.delete(RECEIPTS).where(RECEIPTS.c.id.in_(oldest.scalar_subquery()))
+            if _used_bytes(connection) <= KEEP_BYTES:
+                delete = delete.where(RECEIPTS.c.at < now - KEEP_S)
+            return connection.execute(delete).rowcount
 
     def newest(self, limit: int, only: ReceiptFilter = EVERY) -> list[Receipt]:
         """The newest receipts first."""
-        query = sa.select(RECEIPTS).order_by(RECEIPTS.c.id.desc()).limit(limit)
+        query = sa.select(RECEIPTS.c.body).order_by(RECEIPTS.c.id.desc()).limit(limit)
         if only.since is not None:
             query = query.where(RECEIPTS.c.at >= only.since)
         if only.route is not None:
-            names = (RECEIPTS.c.route, RECEIPTS.c.role, RECEIPTS.c.requested_model)
-            query = query.where(sa.or_(*(column == only.route for column in names)))
+            query = query.where((RECEIPTS.c.route == only.route) | (RECEIPTS.c.role == only.route))
         if only.status is not None:
             query = query.where(RECEIPTS.c.status == only.status)
         with self._database.reading() as connection:
-            return [_receipt(row) for row in connection.execute(query).mappings()]
+            return [_decode(body) for body in connection.execute(query).scalars()]
 
     def find(self, trace_id: str) -> Receipt | None:
         """The receipt with that id."""
-        query = sa.select(RECEIPTS).where(RECEIPTS.c.trace_id == trace_id)
+        query = sa.select(RECEIPTS.c.body).where(RECEIPTS.c.trace_id == trace_id)
         with self._database.reading() as connection:
-            row = connection.execute(query).mappings().first()
-        return None if row is None else _receipt(row)
-
-
-def _values(receipt: Receipt) -> tuple[Any, ...]:
-    values = {name: getattr(receipt, name) for name in _NAMES}
-    values["reasons"] = json.dumps(list(receipt.reasons))
-    return tuple(values.values())
-
-
-def _receipt(row: Any) -> Receipt:
-    values = {name: row[name] for name in _NAMES}
-    values["reasons"] = tuple(values["reasons"])
-    return Receipt(**values)
+            body = connection.execute(query).scalars().first()
+        return None if body is None else _decode(body)
 
 
 def _used_bytes(connection: sa.Connection) -> int:

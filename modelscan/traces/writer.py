@@ -15,6 +15,7 @@ MOST_WAITING = 50_000
 BATCH = 2_000
 _PRUNE_EVERY_S = 600.0
 _RETRY_S = 1.0
+_GATHER_S = 0.5
 
 
 class ReceiptWriter:
@@ -80,6 +81,8 @@ class ReceiptWriter:
         """The oldest receipts that wait; they stay queued until they are written."""
         with self._change:
             self._change.wait_for(lambda: self._waiting or self._closing)
+            # A transaction costs as much as hundreds of rows: a short wait makes fewer of them.
+            self._change.wait_for(lambda: len(self._waiting) >= BATCH or self._closing, _GATHER_S)
             return [self._waiting[at] for at in range(min(BATCH, len(self._waiting)))]
 
     def _written(self, batch: list[Receipt]) -> None:

@@ -33,6 +33,17 @@ def test_what_is_written_is_read(store: ReceiptStore) -> None:
     assert store.find("f" * 32) is None
 
 
+def test_rows_of_this_release_stay_readable() -> None:
+    """A receipt is stored as an array: a new field comes last and has a default."""
+    assert Receipt.__struct_fields__[:29] == (
+        "trace_id", "at", "operation", "requested_model", "route", "role", "reasons",
+        "served_model", "backend", "host", "tier", "status", "error", "stream", "ttft_s",
+        "duration_s", "queue_s", "input_tokens", "output_tokens", "cached_tokens",
+        "reasoning_tokens", "finish_reason", "retries", "fallback_from", "key", "client",
+        "bytes_in", "bytes_out", "left_machine_bytes",
+    )  # fmt: skip
+
+
 def test_old_receipts_go_by_age_and_by_size(
     store: ReceiptStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

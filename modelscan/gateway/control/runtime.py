@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -69,13 +69,16 @@ class RuntimeHistory:
         self.requests: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
 
-    def add(self, receipts: Iterable[Receipt]) -> None:
-        """Count a batch; ``answered`` are requests that the backend did not fail."""
-        for receipt in receipts:
+    def add(self, receipts: Sequence[Receipt]) -> None:
+        """Count a batch; ``answered`` are requests that the backend did not fail.
+
+        Of a batch, the last ones are enough for the medians: this runs for every request.
+        """
+        self.requests.update(one.backend for one in receipts if one.backend is not None)
+        self.answered.update(one.backend for one in receipts if one.backend and one.status < 500)
+        for receipt in receipts[-_KEPT:]:
             if receipt.backend is not None:
                 self._recent.setdefault(receipt.backend, Recent()).add(receipt)
-                self.requests[receipt.backend] += 1
-                self.answered[receipt.backend] += receipt.status < 500
 
     def latency(self, backend: str) -> Latency:
         """The medians of a backend."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Literal, NamedTuple, get_args
@@ -52,25 +51,26 @@ def used_tokens(connection: sa.Connection, moment: float) -> Used:
 
 def count_usage(connection: sa.Connection, receipts: Iterable[Receipt]) -> None:
     """Add the receipts' tokens to their users, in the caller's transaction."""
-    requests: Counter[tuple[User, str]] = Counter()
-    tokens: Counter[tuple[User, str]] = Counter()
-    last: dict[str, float] = {}
-    for receipt in receipts:
-        for user in _users(receipt):
-            place = user, hour_of(receipt.at)
-            requests[place] += 1
-            tokens[place] += (receipt.input_tokens or 0) + (receipt.output_tokens or 0)
-        if receipt.key is not None:
-            last[receipt.key] = max(receipt.at, last.get(receipt.key, 0.0))
-    for place, number in requests.items():
-        _add(connection, place, number, tokens[place])
-    for key, at in last.items():
-        connection.execute(sa.update(KEYS).where(KEYS.c.name == key).values(last_used_at=at))
+    sums: dict[tuple[str | None, str | None, str | None, int], list[int]] = {}
+    last: dict[str | None, float] = {}
+    for one in receipts:  # for every request of the gateway: kept short
+        hour = int(one.at // 3600)
+        row = sums.setdefault((one.key, one.backend, one.role, hour), [0, 0])
+        row[0] += 1
+        row[1] += (one.input_tokens or 0) + (one.output_tokens or 0)
+        last[one.key] = one.at
+    for (key, backend, role, hour), (requests, tokens) in sums.items():
+        for user in _users(key, backend, role):
+            _add(connection, (user, hour_of(hour * 3600)), requests, tokens)
+    for name, at in last.items():
+        if name is not None:
+            row_of = sa.update(KEYS).where(KEYS.c.name == name)
+            connection.execute(row_of.values(last_used_at=at))
 
 
-def _users(receipt: Receipt) -> list[User]:
+def _users(key: str | None, backend: str | None, role: str | None) -> list[User]:
     names: tuple[tuple[UserKind, str | None], ...] = (
-        ("key", receipt.key), ("provider", receipt.backend), ("role", receipt.role),
+        ("key", key), ("provider", backend), ("role", role),
     )  # fmt: skip
     return [User(kind, name) for kind, name in names if name is not None]
 

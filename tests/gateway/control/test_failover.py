@@ -97,11 +97,11 @@ def test_rows_stay_with_their_names_and_new_names_get_unused_ones_first() -> Non
 
 def test_classes_of_work_by_the_median_time() -> None:
     history = RuntimeHistory()
-    history.add(
+    history.add([
         Receipt("t", 0.0, "chat", "m", backend="a", status=status, stream=True, ttft_s=0.5,
                 duration_s=seconds, output_tokens=30)
         for status, seconds in ((200, 2.0), (200, 3.5), (200, 1.0), (502, 90.0))
-    )  # fmt: skip
+    ])  # fmt: skip
     latency = history.latency("a")
     assert (latency.p50_ms, latency.ttft_ms, latency.tokens_per_s) == (2000.0, 500.0, 20.0)
     rows = [(True, 1500.0), (True, 4000.0), (None, 4000.1), (False, 10.0), (True, None)]

@@ -47,28 +47,13 @@ def _keys() -> None:
 
 
 def _receipts() -> None:
-    text, number, size = sa.Text, sa.Float, sa.BigInteger
     op.create_table(
         "receipts",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-        sa.Column("trace_id", text, nullable=False),
-        sa.Column("at", number, nullable=False),
-        sa.Column("operation", text, nullable=False),
-        sa.Column("requested_model", text, nullable=False),
-        *(sa.Column(name, text) for name in ("route", "role")),
-        sa.Column("reasons", sa.JSON, nullable=False),
-        *(sa.Column(name, text) for name in ("served_model", "backend", "host", "tier")),
+        sa.Column("at", sa.Float, nullable=False),
+        sa.Column("trace_id", sa.Text, nullable=False),
+        *(sa.Column(name, sa.Text) for name in ("route", "role", "backend", "key")),
         sa.Column("status", sa.Integer, nullable=False),
-        sa.Column("error", text),
-        sa.Column("stream", sa.Boolean, nullable=False),
-        *(sa.Column(name, number) for name in ("ttft_s", "duration_s", "queue_s")),
-        *(sa.Column(f"{name}_tokens", size) for name in ("input", "output", "cached", "reasoning")),
-        sa.Column("finish_reason", text),
-        sa.Column("retries", sa.Integer, nullable=False),
-        *(sa.Column(name, text) for name in ("fallback_from", "key", "client")),
-        sa.Column("bytes_in", size, nullable=False),
-        sa.Column("bytes_out", size, nullable=False),
-        sa.Column("left_machine_bytes", size, nullable=False),
+        *(sa.Column(f"{name}_tokens", sa.BigInteger) for name in ("input", "output")),
+        sa.Column("body", sa.LargeBinary, nullable=False),
     )
-    op.create_index("receipts_at", "receipts", ["at"])
-    op.create_index("receipts_trace", "receipts", ["trace_id"])
