@@ -27,6 +27,7 @@ from modelscan.gateway.control.host import control_server, control_socket, stop_
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
+from modelscan.gateway.control.watch import Watch
 from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, Sizes
 from modelscan.gateway.data.limits import Timing
@@ -56,6 +57,8 @@ def serve(
     check_tls(options)
     with ExitStack() as stack:
         database = stack.enter_context(ServerDatabase.open(config.paths.state))
+        watch = Watch(config.routing_file, database)
+        watch.changed(())  # before the first reading: a change during the start is noticed
         loaded = read(config, database)
         check_exposure(options, len(loaded.keys))
         counters = stack.enter_context(
@@ -65,30 +68,35 @@ def serve(
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        asyncio.run(_run(gateway, listeners, report, extra))
+        asyncio.run(_run(gateway, listeners, watch, report, extra))
 
 
 async def _run(
     gateway: Gateway,
     listeners: list[list[socket.socket]],
+    watch: Watch,
     report: Report,
     extra: Sequence[BaseRoute],
 ) -> None:
-    await GatewayProcess(gateway, listeners, report).run(extra)
+    await GatewayProcess(gateway, listeners, watch, report).run(extra)
 
 
 class GatewayProcess:
     """One run of the gateway."""
 
     def __init__(
-        self, gateway: Gateway, listeners: list[list[socket.socket]], report: Report
+        self,
+        gateway: Gateway,
+        listeners: list[list[socket.socket]],
+        watch: Watch,
+        report: Report,
     ) -> None:
         self._gateway = gateway
         self._listeners = listeners
         self._report = report
         self._workers: list[WorkerProcess] = []
         self._writer = ReceiptWriter(ReceiptStore(gateway.database))
-        self._upkeep = Upkeep(gateway, report, self._publish)
+        self._upkeep = Upkeep(gateway, watch, report, self._publish)
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""

@@ -24,8 +24,11 @@ _TOGETHER_S = 0.05
 class Upkeep:
     """The loops that change the gateway's state; ``publish`` sends the workers the new one."""
 
-    def __init__(self, gateway: Gateway, report: Report, publish: Callable[[], None]) -> None:
+    def __init__(
+        self, gateway: Gateway, watch: Watch, report: Report, publish: Callable[[], None]
+    ) -> None:
         self._gateway = gateway
+        self._files = watch
         self._report = report
         self._publish = publish
         self._refused: tuple[str, ...] = ()
@@ -64,10 +67,9 @@ class Upkeep:
     async def _watch(self) -> None:
         """Read the files again when they change; where that fails, what was read stays in use."""
         gateway = self._gateway
-        watch = Watch(gateway.config.routing_file, gateway.database)
         while True:
             references = [one.api_key for one in gateway.loaded.file.routes if one.api_key]
-            if await asyncio.to_thread(watch.changed, references):
+            if await asyncio.to_thread(self._files.changed, references):
                 try:
                     self._take(await asyncio.to_thread(read, gateway.config, gateway.database))
                 except ModelscanError as error:
