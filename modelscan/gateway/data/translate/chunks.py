@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+NULL = msgspec.Raw(b"null")  # msgspec has no union of Raw and None
+
+
+def given(value: msgspec.Raw) -> bool:
+    """Whether a field has a value other than null."""
+    return bytes(value) != b"null"
+
 
 class FunctionPart(msgspec.Struct):
     """The name and a piece of the arguments (JSON text) of a call."""
@@ -81,7 +88,11 @@ class Chunk(msgspec.Struct):
 
     choices: list[Choice] | None = None
     usage: Usage | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = NULL
+
+    @property
+    def failed(self) -> bool:
+        return not self.choices and given(self.error)
 
 
 decode_chunk = msgspec.json.Decoder(Chunk).decode

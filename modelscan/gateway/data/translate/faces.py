@@ -177,7 +177,7 @@ class StreamTranslator:
             chunk = decode_chunk(data)
         except (msgspec.DecodeError, RecursionError) as error:
             return self._fail(broken(f"an event of the model server cannot be read: {error}"))
-        if chunk.error is not None and not chunk.choices:
+        if chunk.failed:
             return self._fail(read_failure(500, data))
         return self._start() + self._stream.add(chunk)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from modelscan.gateway.data.translate.chunks import NULL, given
 from modelscan.gateway.data.translate.failure import BadRequest
 from modelscan.gateway.data.translate.sse import encode_json
 
@@ -51,7 +52,7 @@ class Tool(msgspec.Struct):
 
     name: str = ""
     description: str = ""
-    input_schema: msgspec.Raw | None = None
+    input_schema: msgspec.Raw = NULL
 
 
 class ToolChoice(msgspec.Struct):
@@ -124,7 +125,7 @@ def _fields(request: _Request) -> dict[str, Any]:
 
 
 def _tools(request: _Request) -> dict[str, Any]:
-    tools = [_function(tool) for tool in request.tools or () if tool.input_schema is not None]
+    tools = [_function(tool) for tool in request.tools or () if given(tool.input_schema)]
     if not tools:
         return {}
     choice = request.tool_choice

@@ -9,26 +9,17 @@ from typing import Any, Literal
 
 import msgspec
 
-from modelscan.gateway.data.translate.chunks import CallPart, Chunk, Message, Usage
+from modelscan.gateway.data.translate.chunks import NULL, CallPart, Chunk, Message, Usage
 from modelscan.gateway.data.translate.failure import BadRequest, Failure
 from modelscan.gateway.data.translate.sse import encode_json
 
 Shape = Literal["chat", "generate"]
 _EMPTY = msgspec.Raw(b"{}")
-_OPTIONS = {"num_predict": "max_tokens", "repeat_penalty": "repeat_penalty"} | {
-    key: key
-    for key in (
-        "temperature",
-        "top_p",
-        "top_k",
-        "min_p",
-        "seed",
-        "stop",
-        "frequency_penalty",
-        "presence_penalty",
-        "typical_p",
-    )  # fmt: skip
-}
+_SAMPLING = (
+    "temperature", "top_p", "top_k", "min_p", "typical_p", "seed", "stop", "repeat_penalty",
+    "frequency_penalty", "presence_penalty",
+)  # fmt: skip
+_OPTIONS = {"num_predict": "max_tokens", **{name: name for name in _SAMPLING}}
 _DONE = {"length": "length"}
 
 
@@ -62,7 +53,7 @@ class _Request(msgspec.Struct):
     raw: bool = False
     images: list[str] | None = None
     tools: list[msgspec.Raw] | None = None
-    format: msgspec.Raw | None = None
+    format: msgspec.Raw = NULL
     options: dict[str, msgspec.Raw] | None = None
     think: bool | str | None = None
     stream: bool | None = None
@@ -120,8 +111,8 @@ def _thinking(think: bool | str | None) -> dict[str, Any]:
     return {"chat_template_kwargs": {"enable_thinking": think}}
 
 
-def _format(wanted: msgspec.Raw | None) -> dict[str, Any]:
-    if wanted is None or bytes(wanted) in (b'""', b"null"):
+def _format(wanted: msgspec.Raw) -> dict[str, Any]:
+    if bytes(wanted) in (b'""', b"null"):
         return {}
     if bytes(wanted) == b'"json"':
         return {"response_format": {"type": "json_object"}}

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from modelscan.gateway.data.translate.chunks import NULL, given
 from modelscan.gateway.data.translate.failure import BadRequest
 from modelscan.gateway.data.translate.responses_tools import (
     Tool,
@@ -15,8 +16,6 @@ from modelscan.gateway.data.translate.responses_tools import (
     read_tools,
 )
 from modelscan.gateway.data.translate.sse import encode_json
-
-_NULL = msgspec.Raw(b"null")
 
 
 class Part(msgspec.Struct):
@@ -46,7 +45,7 @@ class Item(msgspec.Struct):
     namespace: str | None = None
     arguments: str = ""
     input: str = ""
-    output: msgspec.Raw = _NULL
+    output: msgspec.Raw = NULL
     action: Action | None = None
     tools: list[Tool] | None = None
 
@@ -58,7 +57,7 @@ class Reasoning(msgspec.Struct):
 class TextFormat(msgspec.Struct):
     type: str = "text"
     name: str = "answer"
-    schema: msgspec.Raw | None = None
+    schema: msgspec.Raw = NULL
     strict: bool | None = None
 
 
@@ -81,7 +80,7 @@ class _Request(msgspec.Struct):
     reasoning: Reasoning | None = None
     text: Text | None = None
     previous_response_id: str | None = None
-    conversation: msgspec.Raw | None = None
+    conversation: msgspec.Raw = NULL
     background: bool | None = None
 
 
@@ -127,8 +126,13 @@ def to_chat(
 
 
 def _refuse_state(request: _Request) -> None:
-    for field in ("previous_response_id", "conversation", "background"):
-        if getattr(request, field):
+    asked = {
+        "previous_response_id": request.previous_response_id is not None,
+        "conversation": given(request.conversation),
+        "background": bool(request.background),
+    }
+    for field, refused in asked.items():
+        if refused:
             raise BadRequest(
                 f"{field} is not supported here: answers are not stored; "
                 "send the whole conversation as input",

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from modelscan.gateway.data.translate.chunks import NULL, given
 from modelscan.gateway.data.translate.sse import new_id
 
 ToolKind = Literal["function", "custom", "local_shell"]
@@ -34,7 +35,7 @@ class Tool(msgspec.Struct):
     type: str = ""
     name: str = ""
     description: str | None = None
-    parameters: msgspec.Raw | None = None
+    parameters: msgspec.Raw = NULL
     strict: bool | None = None
     format: Format | None = None
     tools: list[Tool] | None = None
@@ -83,7 +84,7 @@ def read_tools(tools: Iterable[Tool]) -> ToolNames:
 
 def _add(names: ToolNames, tool: Tool, namespace: str | None) -> None:
     if tool.type == "function":
-        parameters: Any = tool.parameters or _NO_PARAMETERS
+        parameters = tool.parameters if given(tool.parameters) else _NO_PARAMETERS
         _function(names, Original("function", tool.name, namespace), tool, parameters)
     elif tool.type == "custom":
         _function(names, Original("custom", tool.name, namespace), tool, _text_parameters())
