@@ -1,4 +1,4 @@
-"""What a worker of the gateway is told: routes, keys and access rules, as one message.
+"""What a worker of the gateway receives: routes, keys and access rules, as one message.
 
 The serving process sends a snapshot to each worker over an inherited socket (4 bytes of length,
 big endian, then msgpack), at the start and after each change; secrets never touch the disk.

@@ -27,7 +27,7 @@ class CallPart(msgspec.Struct):
     function: FunctionPart = msgspec.field(default_factory=FunctionPart)
 
 
-class Message(msgspec.Struct):
+class AnswerMessage(msgspec.Struct):
     """A message, or the part of one that a chunk adds. Reasoning has two names in the field."""
 
     content: str | None = None
@@ -44,20 +44,24 @@ class Message(msgspec.Struct):
 class Choice(msgspec.Struct):
     """One choice of an answer: ``delta`` in a stream, ``message`` in a whole one."""
 
-    delta: Message | None = None
-    message: Message | None = None
+    delta: AnswerMessage | None = None
+    message: AnswerMessage | None = None
     finish_reason: str | None = None
 
 
 class PromptDetails(msgspec.Struct):
+    """Of the prompt's tokens, those that the engine had in its cache."""
+
     cached_tokens: int | None = None
 
 
 class CompletionDetails(msgspec.Struct):
+    """Of the answer's tokens, those of its reasoning."""
+
     reasoning_tokens: int | None = None
 
 
-class Usage(msgspec.Struct):
+class TokenUsage(msgspec.Struct):
     """Tokens of an answer; ``prompt_tokens`` includes the cached ones."""
 
     prompt_tokens: int | None = None
@@ -87,7 +91,7 @@ class Chunk(msgspec.Struct):
     """A whole answer, or one event of a stream. ``error`` comes instead of choices."""
 
     choices: list[Choice] | None = None
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
     error: msgspec.Raw = NULL
 
     @property

@@ -16,7 +16,7 @@ from modelscan.gateway.data.translate import (
     responses_request,
 )
 from modelscan.gateway.data.translate.chunks import DONE, Chunk, EventLines, decode_chunk
-from modelscan.gateway.data.translate.failure import Failure, broken, read_failure
+from modelscan.gateway.data.translate.failure import UpstreamFailure, broken, read_failure
 from modelscan.gateway.data.translate.sse import encode_json
 
 Dialect = Literal["messages", "responses", "ollama_chat", "ollama_generate"]
@@ -29,12 +29,23 @@ class Stream(Protocol):
     """Chunks of chat completions in, bytes of the dialect out."""
 
     @property
-    def finished(self) -> bool: ...
-    def start(self) -> bytes: ...
-    def keep_alive(self) -> bytes: ...
-    def add(self, chunk: Chunk) -> bytes: ...
-    def end(self) -> bytes: ...
-    def fail(self, failure: Failure) -> bytes: ...
+    def finished(self) -> bool:
+        """Whether the model server gave the reason of its end."""
+
+    def start(self) -> bytes:
+        """The events before the first chunk's."""
+
+    def keep_alive(self) -> bytes:
+        """What resets the client's timer without a meaning."""
+
+    def add(self, chunk: Chunk) -> bytes:
+        """The events of one chunk."""
+
+    def end(self) -> bytes:
+        """The last events of a complete stream."""
+
+    def fail(self, failure: UpstreamFailure) -> bytes:
+        """The event that ends a broken stream."""
 
 
 @dataclass(slots=True)
@@ -49,7 +60,7 @@ class Translation:
     content_type: str
     whole: Callable[[Chunk], bytes]
     stream: Callable[[], Stream]
-    error: Callable[[Failure], tuple[int, bytes]]
+    error: Callable[[UpstreamFailure], tuple[int, bytes]]
 
     def answer(self, body: bytes) -> tuple[int, bytes]:
         """The status and body for a whole answer of status 200."""
@@ -149,6 +160,7 @@ class StreamTranslator:
         return self._ended
 
     def feed(self, received: bytes) -> bytes:
+        """The caller's bytes for the next bytes of the model server."""
         try:
             return self._events(self._lines.feed(received))
         except ValueError as error:
@@ -191,7 +203,7 @@ class StreamTranslator:
         self._ended = True
         return self._start() + self._stream.end()
 
-    def _fail(self, failure: Failure) -> bytes:
+    def _fail(self, failure: UpstreamFailure) -> bytes:
         if self._ended:
             return b""
         self._ended = True

@@ -1,4 +1,4 @@
-"""What went wrong at the model server, read once and told in the words of each dialect.
+"""What went wrong at the model server, read once, for the words of each dialect.
 
 Assistants understand few texts and retry every 5xx, so the kind decides the status and the code:
 Codex knows ``context_length_exceeded``, Claude Code ``prompt is too long: N tokens > M maximum``.
@@ -43,7 +43,7 @@ _BY_STATUS: dict[int, FailureKind] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class UpstreamFailure:
     """``tokens`` and ``limit_tokens`` are those of the server's text, for kind ``context``."""
 
     status: int
@@ -64,7 +64,7 @@ class BadRequest(ValueError):
         self.code = code
 
 
-def read_failure(status: int, body: bytes) -> Failure:
+def read_failure(status: int, body: bytes) -> UpstreamFailure:
     """The failure that an answer of ``status`` 400 and above tells, in any server's shape."""
     details = _details(body)
     message = str(details.get("message") or details.get("detail") or "") or _text(body, status)
@@ -72,16 +72,16 @@ def read_failure(status: int, body: bytes) -> Failure:
     if _is_context(details, message):
         tokens = _number(details.get("n_prompt_tokens")) or _match(_ASKED, message)
         limit = _number(details.get("n_ctx")) or _match(_LIMIT, message)
-        return Failure(400, "context", message, "context_length_exceeded", tokens, limit)
+        return UpstreamFailure(400, "context", message, "context_length_exceeded", tokens, limit)
     if _CANNOT.search(message):
         status = 400
     kind = _BY_STATUS.get(status, "server" if status >= 500 else "bad_request")
-    return Failure(status, kind, message, code if isinstance(code, str) else None)
+    return UpstreamFailure(status, kind, message, code if isinstance(code, str) else None)
 
 
-def broken(message: str) -> Failure:
+def broken(message: str) -> UpstreamFailure:
     """The model server ended a stream before it was complete."""
-    return Failure(502, "broken", message)
+    return UpstreamFailure(502, "broken", message)
 
 
 def _is_context(details: dict[str, Any], message: str) -> bool:

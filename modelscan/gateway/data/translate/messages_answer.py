@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from modelscan.gateway.data.translate.chunks import CallPart, Chunk, Message, Usage
-from modelscan.gateway.data.translate.failure import Failure, FailureKind
+from modelscan.gateway.data.translate.chunks import AnswerMessage, CallPart, Chunk, TokenUsage
+from modelscan.gateway.data.translate.failure import FailureKind, UpstreamFailure
 from modelscan.gateway.data.translate.sse import encode_json, event, new_id
 
 _STOP = {"length": "max_tokens", "content_filter": "refusal"}
@@ -28,9 +28,9 @@ _ERRORS: dict[FailureKind, tuple[int, str]] = {
 }
 
 
-def usage_of(usage: Usage | None) -> dict[str, int]:
+def usage_of(usage: TokenUsage | None) -> dict[str, int]:
     """Cached tokens are apart here; chat completions counts them among the prompt's."""
-    usage = usage or Usage()
+    usage = usage or TokenUsage()
     return {
         "input_tokens": max(0, usage.prompt - usage.cached),
         "cache_creation_input_tokens": 0,
@@ -42,7 +42,7 @@ def usage_of(usage: Usage | None) -> dict[str, int]:
 def message(chunk: Chunk, model: str) -> bytes:
     """A whole answer. ``model`` is the name that the caller used."""
     choice = chunk.choices[0] if chunk.choices else None
-    answer = (choice and choice.message) or Message()
+    answer = (choice and choice.message) or AnswerMessage()
     reason = choice.finish_reason if choice else None
     document = {
         **_head(model),
@@ -64,7 +64,7 @@ def _stop_reason(reason: str | None, calls: bool) -> str:
     return "tool_use" if calls else _STOP.get(reason or "", "end_turn")
 
 
-def _content(answer: Message) -> list[dict[str, Any]]:
+def _content(answer: AnswerMessage) -> list[dict[str, Any]]:
     content: list[dict[str, Any]] = []
     if answer.thought:
         content.append({"type": "thinking", "thinking": answer.thought, "signature": _SIGNATURE})
@@ -90,13 +90,13 @@ def _input(arguments: str) -> Any:
     return value if isinstance(value, dict) else {"input": value}
 
 
-def error_of(failure: Failure) -> tuple[int, bytes]:
+def error_of(failure: UpstreamFailure) -> tuple[int, bytes]:
     """The status and the body that tell a failure to clients of this API."""
     status, document = _error(failure)
     return status, encode_json({"type": "error", **document})
 
 
-def _error(failure: Failure) -> tuple[int, dict[str, Any]]:
+def _error(failure: UpstreamFailure) -> tuple[int, dict[str, Any]]:
     status, kind = _ERRORS[failure.kind]
     text = failure.message
     if failure.kind == "context":
@@ -131,7 +131,7 @@ class MessagesStream:
         self._calls: dict[int, _Call] = {}
         self._late = ""
         self._reason: str | None = None
-        self._usage: Usage | None = None
+        self._usage: TokenUsage | None = None
 
     def start(self) -> bytes:
         return event("message_start", {"message": _head(self._model)}) + self.keep_alive()
@@ -141,18 +141,18 @@ class MessagesStream:
 
     @property
     def finished(self) -> bool:
-        """Whether the model server said why it ended."""
+        """Whether the model server gave the reason of its end."""
         return self._reason is not None
 
     def add(self, chunk: Chunk) -> bytes:
         if chunk.usage is not None:
             self._usage = chunk.usage
         return b"".join(
-            self._delta(choice.delta or Message(), choice.finish_reason)
+            self._delta(choice.delta or AnswerMessage(), choice.finish_reason)
             for choice in chunk.choices or ()
         )
 
-    def _delta(self, delta: Message, reason: str | None) -> bytes:
+    def _delta(self, delta: AnswerMessage, reason: str | None) -> bytes:
         self._reason = reason or self._reason
         text = delta.content or delta.refusal or ""
         sent = b""
@@ -225,6 +225,6 @@ class MessagesStream:
         sent += event("message_delta", {"delta": delta, "usage": usage_of(self._usage)})
         return sent + event("message_stop", {})
 
-    def fail(self, failure: Failure) -> bytes:
+    def fail(self, failure: UpstreamFailure) -> bytes:
         """The event that ends a broken stream; clients know that their answer is not complete."""
         return event("error", _error(failure)[1])

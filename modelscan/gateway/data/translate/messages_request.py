@@ -15,7 +15,7 @@ Document = dict[str, msgspec.Raw]
 _EMPTY = msgspec.Raw(b"{}")
 
 
-class Source(msgspec.Struct):
+class _Source(msgspec.Struct):
     """Where an image or a document is: in the request, or behind a URL."""
 
     type: str = ""
@@ -24,30 +24,30 @@ class Source(msgspec.Struct):
     url: str = ""
 
 
-class Block(msgspec.Struct):
+class _Block(msgspec.Struct):
     """One content block; which fields have a meaning depends on ``type``."""
 
     type: str
     text: str = ""
     thinking: str = ""
-    source: Source | None = None
+    source: _Source | None = None
     id: str = ""
     name: str = ""
     input: msgspec.Raw = _EMPTY
     tool_use_id: str = ""
     tool_name: str = ""
     is_error: bool = False
-    content: str | list[Block] | None = None
+    content: str | list[_Block] | None = None
 
 
-class Turn(msgspec.Struct):
+class _Turn(msgspec.Struct):
     """One message of the conversation."""
 
     role: str
-    content: str | list[Block] | None = None
+    content: str | list[_Block] | None = None
 
 
-class Tool(msgspec.Struct):
+class _Tool(msgspec.Struct):
     """A client's tool; server tools have no ``input_schema``."""
 
     name: str = ""
@@ -55,29 +55,29 @@ class Tool(msgspec.Struct):
     input_schema: msgspec.Raw = NULL
 
 
-class ToolChoice(msgspec.Struct):
+class _ToolChoice(msgspec.Struct):
     type: str = "auto"
     name: str = ""
     disable_parallel_tool_use: bool = False
 
 
-class OutputFormat(msgspec.Struct):
+class _OutputFormat(msgspec.Struct):
     type: str = ""
     schema: msgspec.Raw = _EMPTY
 
 
-class OutputConfig(msgspec.Struct):
+class _OutputConfig(msgspec.Struct):
     effort: str | None = None
-    format: OutputFormat | None = None
+    format: _OutputFormat | None = None
 
 
 class _Request(msgspec.Struct):
-    messages: list[Turn]
-    system: str | list[Block] | None = None
-    tools: list[Tool] | None = None
-    tool_choice: ToolChoice | None = None
-    output_config: OutputConfig | None = None
-    output_format: OutputFormat | None = None
+    messages: list[_Turn]
+    system: str | list[_Block] | None = None
+    tools: list[_Tool] | None = None
+    tool_choice: _ToolChoice | None = None
+    output_config: _OutputConfig | None = None
+    output_format: _OutputFormat | None = None
 
 
 _decode = msgspec.json.Decoder(_Request).decode
@@ -114,7 +114,7 @@ def _raw(value: Any) -> msgspec.Raw:
 
 def _fields(request: _Request) -> dict[str, Any]:
     fields: dict[str, Any] = {"messages": _messages(request), **_tools(request)}
-    config = request.output_config or OutputConfig()
+    config = request.output_config or _OutputConfig()
     if config.effort:
         fields["reasoning_effort"] = _EFFORTS.get(config.effort, config.effort)
     wanted = config.format or request.output_format
@@ -139,15 +139,15 @@ def _tools(request: _Request) -> dict[str, Any]:
     return fields
 
 
-def _function(tool: Tool) -> dict[str, Any]:
+def _function(tool: _Tool) -> dict[str, Any]:
     function = {
         "name": tool.name, "description": tool.description, "parameters": tool.input_schema,
     }  # fmt: skip
     return {"type": "function", "function": function}
 
 
-def _blocks(content: str | list[Block] | None) -> list[Block]:
-    return [Block("text", text=content)] if isinstance(content, str) else content or []
+def _blocks(content: str | list[_Block] | None) -> list[_Block]:
+    return [_Block("text", text=content)] if isinstance(content, str) else content or []
 
 
 def _messages(request: _Request) -> list[dict[str, Any]]:
@@ -176,7 +176,7 @@ def _messages(request: _Request) -> list[dict[str, Any]]:
     return [{"role": "system", "content": leading}, *messages] if leading else messages
 
 
-def _assistant(blocks: list[Block]) -> dict[str, Any]:
+def _assistant(blocks: list[_Block]) -> dict[str, Any]:
     calls = [_call(block) for block in blocks if block.type == "tool_use"]
     text = _joined([block for block in blocks if block.type == "text"])
     message: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
@@ -188,12 +188,12 @@ def _assistant(blocks: list[Block]) -> dict[str, Any]:
     return message
 
 
-def _call(block: Block) -> dict[str, Any]:
+def _call(block: _Block) -> dict[str, Any]:
     function = {"name": block.name, "arguments": bytes(block.input).decode()}
     return {"id": block.id or "call_none", "type": "function", "function": function}
 
 
-def _user(blocks: list[Block]) -> list[dict[str, Any]]:
+def _user(blocks: list[_Block]) -> list[dict[str, Any]]:
     """Tool results as messages of their own, before the rest, as chat templates want them."""
     results, parts = [], []
     for block in blocks:
@@ -216,11 +216,11 @@ def _text_of(parts: list[dict[str, Any]]) -> str:
     return "\n".join(part["text"] for part in parts if part["type"] == "text")
 
 
-def _joined(blocks: list[Block]) -> str:
+def _joined(blocks: list[_Block]) -> str:
     return "\n".join(block.text for block in blocks if block.text)
 
 
-def _part(block: Block) -> dict[str, Any]:
+def _part(block: _Block) -> dict[str, Any]:
     """A content block as a part of a chat message."""
     if block.type == "image" and block.source is not None:
         return {"type": "image_url", "image_url": {"url": _url(block.source)}}
@@ -237,7 +237,7 @@ def _part(block: Block) -> dict[str, Any]:
     )
 
 
-def _url(source: Source) -> str:
+def _url(source: _Source) -> str:
     if source.type == "url":
         return source.url
     return f"data:{source.media_type};base64,{source.data}"

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from modelscan.gateway.data.translate.chunks import NULL, CallPart, Chunk, Message, Usage
-from modelscan.gateway.data.translate.failure import BadRequest, Failure
+from modelscan.gateway.data.translate.chunks import NULL, AnswerMessage, CallPart, Chunk, TokenUsage
+from modelscan.gateway.data.translate.failure import BadRequest, UpstreamFailure
 from modelscan.gateway.data.translate.sse import encode_json
 
 Shape = Literal["chat", "generate"]
@@ -23,30 +23,30 @@ _OPTIONS = {"num_predict": "max_tokens", **{name: name for name in _SAMPLING}}
 _DONE = {"length": "length"}
 
 
-class Function(msgspec.Struct):
+class _Function(msgspec.Struct):
     name: str = ""
     arguments: msgspec.Raw = _EMPTY
 
 
-class Call(msgspec.Struct):
-    function: Function
+class _Call(msgspec.Struct):
+    function: _Function
     id: str | None = None
 
 
-class Turn(msgspec.Struct):
+class _Turn(msgspec.Struct):
     """A message; ``images`` are base64. Calls have no ids: results follow in their order."""
 
     role: str
     content: str = ""
     images: list[str] | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: list[_Call] | None = None
     tool_call_id: str | None = None
     thinking: str | None = None
 
 
 class _Request(msgspec.Struct):
     model: str
-    messages: list[Turn] | None = None
+    messages: list[_Turn] | None = None
     prompt: str = ""
     system: str = ""
     suffix: str = ""
@@ -83,8 +83,8 @@ def to_chat(body: bytes, shape: Shape) -> dict[str, msgspec.Raw]:
         raise BadRequest("raw prompts and suffixes are not supported: use /v1/completions", "raw")
     turns = request.messages or []
     if shape == "generate":
-        turns = [Turn("system", request.system)] if request.system else []
-        turns.append(Turn("user", request.prompt, request.images))
+        turns = [_Turn("system", request.system)] if request.system else []
+        turns.append(_Turn("user", request.prompt, request.images))
     fields: dict[str, Any] = {
         "model": request.model, "messages": _messages(turns), "stream": request.stream is not False,
     }  # fmt: skip
@@ -120,7 +120,7 @@ def _format(wanted: msgspec.Raw) -> dict[str, Any]:
     return {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
-def _messages(turns: list[Turn]) -> list[dict[str, Any]]:
+def _messages(turns: list[_Turn]) -> list[dict[str, Any]]:
     """Messages with ids for calls and results, given by their order."""
     messages = []
     waiting: list[str] = []
@@ -139,7 +139,7 @@ def _messages(turns: list[Turn]) -> list[dict[str, Any]]:
     return messages
 
 
-def _content(turn: Turn) -> str | list[dict[str, Any]]:
+def _content(turn: _Turn) -> str | list[dict[str, Any]]:
     if not turn.images:
         return turn.content
     images = [{"type": "image_url", "image_url": {"url": _url(one)}} for one in turn.images]
@@ -150,7 +150,7 @@ def _url(image: str) -> str:
     return image if image.startswith("data:") else f"data:image/png;base64,{image}"
 
 
-def _call(identifier: str, call: Call) -> dict[str, Any]:
+def _call(identifier: str, call: _Call) -> dict[str, Any]:
     function = {"name": call.function.name, "arguments": bytes(call.function.arguments).decode()}
     return {"id": identifier, "type": "function", "function": function}
 
@@ -177,7 +177,7 @@ class _Vector(msgspec.Struct):
 
 class _Embeddings(msgspec.Struct):
     data: list[_Vector]
-    usage: Usage | None = None
+    usage: TokenUsage | None = None
 
 
 _decode_embeddings = msgspec.json.Decoder(_Embeddings).decode
@@ -193,7 +193,7 @@ def embeddings(body: bytes, model: str, *, single: bool) -> bytes:
     return encode_json({"model": model, "embeddings": vectors, "prompt_eval_count": tokens})
 
 
-def error_of(failure: Failure) -> tuple[int, bytes]:
+def error_of(failure: UpstreamFailure) -> tuple[int, bytes]:
     """The status and the body that tell a failure to clients of this API."""
     return failure.status, encode_json({"error": failure.message})
 
@@ -208,7 +208,7 @@ class OllamaStream:
         self._shape = shape
         self._calls: dict[int, CallPart] = {}
         self._reason: str | None = None
-        self._usage: Usage | None = None
+        self._usage: TokenUsage | None = None
         self._begun = time.monotonic_ns()
 
     def start(self) -> bytes:
@@ -216,22 +216,22 @@ class OllamaStream:
 
     def keep_alive(self) -> bytes:
         """An object without text: there are no comments in lines of JSON."""
-        return self._line(Message(content=""), {"done": False})
+        return self._line(AnswerMessage(content=""), {"done": False})
 
     @property
     def finished(self) -> bool:
-        """Whether the model server said why it ended."""
+        """Whether the model server gave the reason of its end."""
         return self._reason is not None
 
     def add(self, chunk: Chunk) -> bytes:
         if chunk.usage is not None:
             self._usage = chunk.usage
         return b"".join(
-            self._delta(choice.delta or Message(), choice.finish_reason)
+            self._delta(choice.delta or AnswerMessage(), choice.finish_reason)
             for choice in chunk.choices or ()
         )
 
-    def _delta(self, delta: Message, reason: str | None) -> bytes:
+    def _delta(self, delta: AnswerMessage, reason: str | None) -> bytes:
         self._reason = reason or self._reason
         for part in delta.tool_calls or ():
             self._collect(part)
@@ -245,11 +245,11 @@ class OllamaStream:
         call.function.arguments = (call.function.arguments or "") + (part.function.arguments or "")
 
     def end(self) -> bytes:
-        calls = Message(content="", tool_calls=list(self._calls.values()))
+        calls = AnswerMessage(content="", tool_calls=list(self._calls.values()))
         sent = self._line(calls, {"done": False}) if self._calls else b""
-        return sent + self._line(Message(content=""), self._end())
+        return sent + self._line(AnswerMessage(content=""), self._end())
 
-    def fail(self, failure: Failure) -> bytes:
+    def fail(self, failure: UpstreamFailure) -> bytes:
         return encode_json({"error": failure.message}) + b"\n"
 
     def whole(self, chunk: Chunk) -> bytes:
@@ -257,10 +257,10 @@ class OllamaStream:
         choice = chunk.choices[0] if chunk.choices else None
         self._reason = choice.finish_reason if choice else None
         self._usage = chunk.usage
-        return self._line((choice and choice.message) or Message(), self._end()).rstrip()
+        return self._line((choice and choice.message) or AnswerMessage(), self._end()).rstrip()
 
     def _end(self) -> dict[str, Any]:
-        usage = self._usage or Usage()
+        usage = self._usage or TokenUsage()
         elapsed = time.monotonic_ns() - self._begun
         return {
             "done": True, "done_reason": _DONE.get(self._reason or "", "stop"),
@@ -269,12 +269,12 @@ class OllamaStream:
             "eval_count": usage.completion, "eval_duration": elapsed,
         }  # fmt: skip
 
-    def _line(self, message: Message, rest: dict[str, Any]) -> bytes:
+    def _line(self, message: AnswerMessage, rest: dict[str, Any]) -> bytes:
         created = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
         head = {"model": self._model, "created_at": created}
         return encode_json({**head, **self._body(message), **rest}) + b"\n"
 
-    def _body(self, message: Message) -> dict[str, Any]:
+    def _body(self, message: AnswerMessage) -> dict[str, Any]:
         text = message.content or message.refusal or ""
         thought = {"thinking": message.thought} if message.thought else {}
         if self._shape == "generate":

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from modelscan.gateway.data.translate.chunks import CallPart, Chunk, Message, Usage
-from modelscan.gateway.data.translate.failure import Failure
+from modelscan.gateway.data.translate.chunks import AnswerMessage, CallPart, Chunk, TokenUsage
+from modelscan.gateway.data.translate.failure import UpstreamFailure
 from modelscan.gateway.data.translate.responses_tools import Original, ToolNames, call_item
 from modelscan.gateway.data.translate.sse import encode_json, event, new_id
 
@@ -27,8 +27,8 @@ _CODES = {
 }  # fmt: skip
 
 
-def usage_of(usage: Usage | None) -> dict[str, Any] | None:
-    """The tokens of an answer; None if the server told none."""
+def usage_of(usage: TokenUsage | None) -> dict[str, Any] | None:
+    """The tokens of an answer; None if the server returns none."""
     if usage is None:
         return None
     return {
@@ -41,7 +41,7 @@ def usage_of(usage: Usage | None) -> dict[str, Any] | None:
 
 
 class Envelope:
-    """The response object around the output; it repeats what the caller asked for."""
+    """The response object around the output; it repeats the request's options."""
 
     __slots__ = ("_fields",)
 
@@ -58,10 +58,11 @@ class Envelope:
         status: str,
         output: list[dict[str, Any]],
         *,
-        usage: Usage | None = None,
+        usage: TokenUsage | None = None,
         reason: str | None = None,
         error: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
+        """The object in one state; ``reason`` is that of an incomplete answer."""
         return {
             **self._fields, "status": status, "output": output, "usage": usage_of(usage),
             "error": error, "incomplete_details": {"reason": reason} if reason else None,
@@ -73,7 +74,7 @@ def response(
 ) -> bytes:
     """A whole answer. ``model`` is the name that the caller used."""
     choice = chunk.choices[0] if chunk.choices else None
-    answer = (choice and choice.message) or Message()
+    answer = (choice and choice.message) or AnswerMessage()
     reason = _INCOMPLETE.get((choice and choice.finish_reason) or "")
     status = "incomplete" if reason else "completed"
     output = _output(answer, names)
@@ -81,7 +82,7 @@ def response(
     return encode_json(envelope.response(status, output, usage=chunk.usage, reason=reason))
 
 
-def _output(answer: Message, names: ToolNames) -> list[dict[str, Any]]:
+def _output(answer: AnswerMessage, names: ToolNames) -> list[dict[str, Any]]:
     output = []
     if answer.thought:
         output.append(_reasoning_item(new_id("rs"), answer.thought, "completed"))
@@ -115,14 +116,14 @@ def _reasoning_item(identifier: str, text: str | None, status: str) -> dict[str,
     }  # fmt: skip
 
 
-def error_of(failure: Failure, param: str | None = None) -> tuple[int, bytes]:
+def error_of(failure: UpstreamFailure, param: str | None = None) -> tuple[int, bytes]:
     """The status and the body that tell a failure to clients of this API and of chat."""
     error = {"message": failure.message, "type": _error_type(failure), "param": param,
              "code": _CODES.get(failure.kind) or failure.code}  # fmt: skip
     return failure.status, encode_json({"error": error})
 
 
-def _error_type(failure: Failure) -> str:
+def _error_type(failure: UpstreamFailure) -> str:
     if failure.kind in ("server", "broken", "timeout", "overloaded"):
         return "server_error"
     return {"rate_limit": "rate_limit_error", "authentication": "authentication_error"}.get(
@@ -169,7 +170,7 @@ class ResponsesStream:
         self._calls: dict[int, _Call] = {}
         self._late = ""
         self._reason: str | None = None
-        self._usage: Usage | None = None
+        self._usage: TokenUsage | None = None
         self._sequence = 0
 
     def _event(self, kind: str, data: dict[str, Any]) -> bytes:
@@ -188,18 +189,18 @@ class ResponsesStream:
 
     @property
     def finished(self) -> bool:
-        """Whether the model server said why it ended."""
+        """Whether the model server gave the reason of its end."""
         return self._reason is not None
 
     def add(self, chunk: Chunk) -> bytes:
         if chunk.usage is not None:
             self._usage = chunk.usage
         return b"".join(
-            self._delta(choice.delta or Message(), choice.finish_reason)
+            self._delta(choice.delta or AnswerMessage(), choice.finish_reason)
             for choice in chunk.choices or ()
         )
 
-    def _delta(self, delta: Message, reason: str | None) -> bytes:
+    def _delta(self, delta: AnswerMessage, reason: str | None) -> bytes:
         self._reason = reason or self._reason
         text = delta.content or delta.refusal or ""
         sent = b""
@@ -314,7 +315,7 @@ class ResponsesStream:
         done = self._envelope.response(status, self._output, usage=self._usage, reason=reason)
         return sent + self._event(f"response.{status}", {"response": done})
 
-    def fail(self, failure: Failure) -> bytes:
+    def fail(self, failure: UpstreamFailure) -> bytes:
         """The event that ends a broken stream."""
         error = {"code": _CODES.get(failure.kind) or "invalid_prompt", "message": failure.message}
         failed = self._envelope.response("failed", self._output, error=error)

@@ -18,7 +18,7 @@ from modelscan.gateway.data.translate.responses_tools import (
 from modelscan.gateway.data.translate.sse import encode_json
 
 
-class Part(msgspec.Struct):
+class _Part(msgspec.Struct):
     """A part of a message, of a tool's output, or of a reasoning item."""
 
     type: str = ""
@@ -28,17 +28,17 @@ class Part(msgspec.Struct):
     file_id: str | None = None
 
 
-class Action(msgspec.Struct):
+class _Action(msgspec.Struct):
     command: list[str] | None = None
 
 
-class Item(msgspec.Struct):
+class _Item(msgspec.Struct):
     """An item of the input; one without ``type`` is a message."""
 
     type: str = "message"
     role: str = "user"
-    content: str | list[Part] | None = None
-    summary: list[Part] | None = None
+    content: str | list[_Part] | None = None
+    summary: list[_Part] | None = None
     id: str = ""
     call_id: str = ""
     name: str = ""
@@ -46,26 +46,26 @@ class Item(msgspec.Struct):
     arguments: str = ""
     input: str = ""
     output: msgspec.Raw = NULL
-    action: Action | None = None
+    action: _Action | None = None
     tools: list[Tool] | None = None
 
 
-class Reasoning(msgspec.Struct):
+class _Reasoning(msgspec.Struct):
     effort: str | None = None
 
 
-class TextFormat(msgspec.Struct):
+class _TextFormat(msgspec.Struct):
     type: str = "text"
     name: str = "answer"
     schema: msgspec.Raw = NULL
     strict: bool | None = None
 
 
-class Text(msgspec.Struct):
-    format: TextFormat | None = None
+class _Text(msgspec.Struct):
+    format: _TextFormat | None = None
 
 
-class ToolChoice(msgspec.Struct):
+class _ToolChoice(msgspec.Struct):
     type: str = "auto"
     name: str = ""
     namespace: str | None = None
@@ -73,19 +73,19 @@ class ToolChoice(msgspec.Struct):
 
 
 class _Request(msgspec.Struct):
-    input: str | list[Item] | None = None
+    input: str | list[_Item] | None = None
     instructions: str | None = None
     tools: list[Tool] | None = None
-    tool_choice: str | ToolChoice | None = None
-    reasoning: Reasoning | None = None
-    text: Text | None = None
+    tool_choice: str | _ToolChoice | None = None
+    reasoning: _Reasoning | None = None
+    text: _Text | None = None
     previous_response_id: str | None = None
     conversation: msgspec.Raw = NULL
     background: bool | None = None
 
 
 _decode = msgspec.json.Decoder(_Request).decode
-_decode_output = msgspec.json.Decoder(str | list[Part]).decode
+_decode_output = msgspec.json.Decoder(str | list[_Part]).decode
 _RENAMED = {"max_output_tokens": "max_tokens"}
 # Read above, or of no meaning at another server; everything else goes on as it is.
 _DROPPED = {
@@ -156,7 +156,7 @@ def _options(request: _Request) -> dict[str, Any]:
     return fields | {"response_format": {"type": "json_schema", "json_schema": schema}}
 
 
-def _choice(choice: str | ToolChoice | None) -> dict[str, Any]:
+def _choice(choice: str | _ToolChoice | None) -> dict[str, Any]:
     if choice is None or isinstance(choice, str):
         return {"tool_choice": choice} if choice else {}
     if choice.type in ("function", "custom"):
@@ -183,13 +183,13 @@ class _Conversation:
             [{"role": "system", "content": system}, *self._messages] if system else (self._messages)
         )
 
-    def read(self, items: str | list[Item] | None) -> None:
+    def read(self, items: str | list[_Item] | None) -> None:
         if isinstance(items, str):
-            items = [Item(content=items)]
+            items = [_Item(content=items)]
         for item in items or ():
             self._item(item)
 
-    def _item(self, item: Item) -> None:
+    def _item(self, item: _Item) -> None:
         if item.type == "message":
             self._message(item)
         elif item.type in _CALLS:
@@ -207,7 +207,7 @@ class _Conversation:
                 "unsupported_parameter",
             )
 
-    def _message(self, item: Item) -> None:
+    def _message(self, item: _Item) -> None:
         content = _content(_parts(item.content))
         if item.role not in ("system", "developer"):
             self._messages.append({"role": item.role, "content": content})
@@ -218,7 +218,7 @@ class _Conversation:
         else:
             self._leading.append(text)
 
-    def _call(self, item: Item) -> None:
+    def _call(self, item: _Item) -> None:
         """Calls in a row belong to one message of the assistant."""
         if not self._messages or self._messages[-1]["role"] != "assistant":
             self._messages.append({"role": "assistant", "content": None})
@@ -231,7 +231,7 @@ class _Conversation:
             message.setdefault("reasoning_content", self._thought)
             self._thought = ""
 
-    def _output(self, item: Item) -> None:
+    def _output(self, item: _Item) -> None:
         parts = _output_parts(item.output)
         message = {"role": "tool", "tool_call_id": item.call_id or item.id, "content": _text(parts)}
         self._messages.append(message)
@@ -240,7 +240,7 @@ class _Conversation:
             self._messages.append({"role": "user", "content": images})
 
 
-def _call_of(item: Item) -> tuple[str, str]:
+def _call_of(item: _Item) -> tuple[str, str]:
     """The function's name and the JSON text of its arguments."""
     if item.type == "custom_tool_call":
         name = function_name(item.name, item.namespace)
@@ -252,20 +252,20 @@ def _call_of(item: Item) -> tuple[str, str]:
 
 
 def _output_parts(output: msgspec.Raw) -> list[dict[str, Any]]:
-    """A tool's output: a text, parts, or any other JSON, which is told as its text."""
+    """A tool's output: a text, parts, or any other JSON, which is sent as its text."""
     try:
         return _parts(_decode_output(output))
     except msgspec.ValidationError:
         return [{"type": "text", "text": bytes(output).decode()}]
 
 
-def _parts(content: str | list[Part] | None) -> list[dict[str, Any]]:
+def _parts(content: str | list[_Part] | None) -> list[dict[str, Any]]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     return [_part(part) for part in content or ()]
 
 
-def _part(part: Part) -> dict[str, Any]:
+def _part(part: _Part) -> dict[str, Any]:
     if part.type in _TEXTS:
         return {"type": "text", "text": part.text}
     if part.type == "refusal":

@@ -43,7 +43,7 @@ class Tool(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """What a function's name stands for in the caller's request."""
+    """The tool of the caller's request behind a function's name."""
 
     kind: ToolKind
     name: str
@@ -62,6 +62,7 @@ class ToolNames:
     left_out: list[str] = field(default_factory=list)
 
     def original(self, name: str) -> Original:
+        """The tool behind a function's name; an unknown name is a function of that name."""
         return self.originals.get(name) or Original("function", name)
 
 
