@@ -1,0 +1,32 @@
+"""Codex: ``config.toml``; it speaks the Responses API only."""
+
+from __future__ import annotations
+
+from modelscan.routing.clients.types import (
+    PROVIDER,
+    ClientFile,
+    ClientProgram,
+    ServedGateway,
+    without_unknown,
+)
+
+
+def _files(offer: ServedGateway) -> tuple[ClientFile, ...]:
+    provider = without_unknown({
+        "name": PROVIDER, "base_url": offer.api, "env_key": offer.key_variable,
+        "wire_api": "responses",
+    })  # fmt: skip
+    route = offer.chosen
+    profile = without_unknown({
+        "model": route.name, "model_provider": PROVIDER,
+        "model_context_window": route.context_tokens,
+    })  # fmt: skip
+    values = {"model_providers": {PROVIDER: provider}, "profiles": {PROVIDER: profile}}
+    defaults = {"model": route.name, "model_provider": PROVIDER}
+    return (ClientFile("$CODEX_HOME/config.toml", "toml", values, defaults),)
+
+
+CLIENT = ClientProgram(
+    "codex", "Codex", _files, lambda offer: f"codex --profile {PROVIDER}",
+    prompt_tokens=10_000, needs_tools=True,
+)  # fmt: skip
