@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from modelscan.models.pages import ModelPage
     from modelscan.models.runnable import RunnableModels
     from modelscan.routing.answers import RouteList, RouteResolved, RouteShown
+    from modelscan.routing.parsed import RoutingFile
     from modelscan.routing.resolve import States
-    from modelscan.routing.schema import RoutingFile
     from modelscan.state.config import Config, Value
     from modelscan.state.settings import SettingsShown
     from modelscan.targets.answers import TargetList

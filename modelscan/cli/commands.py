@@ -75,6 +75,8 @@ COMMANDS: tuple[Entry, ...] = (
         _RUN,
     ),
     Entry("route", "modelscan.cli.route.app:app", "Show and check the routing file.", _ROUTE),
+    Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
+    Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(
         "updates",
@@ -84,7 +86,7 @@ COMMANDS: tuple[Entry, ...] = (
         hidden=True,
     ),
     Entry("target", "modelscan.cli.target:app", "Configure GPUStack servers to deploy to.", _ROUTE),
-    Entry("service", "modelscan.cli.service:app", "Start deployments after a reboot.", _SELF),
+    Entry("service", "modelscan.cli.service:app", "Start everything after a reboot.", _SELF),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),
     Entry("config", "modelscan.cli.config:app", "Show and change settings.", _SELF),
     Entry("completion", "modelscan.cli.completion:app", "Print a shell completion script.", _SELF),
@@ -106,7 +108,6 @@ def shown() -> tuple[Entry, ...]:
 ELSEWHERE = {
     "run": "deploy MODEL",
     "launch": "deploy MODEL",
-    "serve": "deploy MODEL",
     "up": "start --all",
     "down": "stop --all",
     "kill": "stop NAME",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.units import format_bytes
-from modelscan.deploy.boot import uninstall_unit, unit_file
+from modelscan.deploy.boot import UNITS, uninstall_unit, unit_file
 from modelscan.deploy.cached import list_cached, prune
 from modelscan.deploy.deployments import Deployments
 
@@ -39,8 +39,8 @@ class Uninstalled:
 def items(config: Config, *, weights: bool) -> tuple[Trace, ...]:
     """Deployments of this machine, the boot unit, modelscan's folders, and pulled weights."""
     rows = [Trace("deployment", one.name, None) for one in _local(config)]
-    unit = unit_file()
-    service = [Trace("service", str(unit), unit.stat().st_size)] if unit.exists() else []
+    units = [file for file in map(unit_file, UNITS) if file.exists()]
+    service = [Trace("service", str(file), file.stat().st_size) for file in units]
     paths = _paths(config, weights=weights)
     folders = [Trace("folder", str(path), _size(path)) for path in paths]
     pulled = list_cached(config) if weights else ()
@@ -72,7 +72,8 @@ def uninstall(config: Config, *, weights: bool) -> Uninstalled:
     service = Deployments(config)
     for one in _local(config):
         service.remove(one.name)
-    uninstall_unit()
+    for name in UNITS:
+        uninstall_unit(name)
     if weights:
         prune(config, dry_run=False)
     for path in _paths(config, weights=weights):

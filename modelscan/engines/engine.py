@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
+from modelscan.engines.thinking import template_switch
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
@@ -193,6 +194,10 @@ class Engine(ABC):
     @abstractmethod
     def start_line(self, plan: Plan) -> str:
         """The command that starts the plan with the engine's own program, on any machine."""
+
+    def thinking_switch(self, family: str, on: bool) -> Mapping[str, Any] | None:
+        """The keys of a request that make a family's models think or not; None: none do."""
+        return template_switch(family, on)
 
     def reads(self, name: str, value: str | None) -> bool:
         """Whether the estimate models an option (long name with dashes), or need not."""

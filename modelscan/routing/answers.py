@@ -10,9 +10,10 @@ from typing import Any
 from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
 from modelscan.routing.file import check, load
+from modelscan.routing.finding import Finding
+from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.probe import RouteProbe
 from modelscan.routing.resolve import NO_STATES, States, resolve
-from modelscan.routing.schema import Finding, RoutingFile
 
 # The states of the deployments behind the entries; it reads what runs.
 StatesOf = Callable[[RoutingFile], States]

@@ -11,7 +11,9 @@ from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
 from modelscan.core.yaml_reader import MAX_CHARACTERS
 from modelscan.routing.edit import SCHEMA_NAME, drop, entry_fields, put, read_document
-from modelscan.routing.schema import Finding, RoutingFile, parse_document
+from modelscan.routing.finding import Finding
+from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.schema import parse_document
 from modelscan.state.bundled import schemas_dir
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold

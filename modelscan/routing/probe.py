@@ -100,8 +100,10 @@ def _listed(route: Route, result: RouteProbe, answer: Answer) -> RouteProbe:
     models = _model_ids(answer)
     if models is None:
         return replace(result, detail="/models did not answer with a list of models")
-    model = route.served_model or route.model
+    model = route.sent_model
     detail = "the model is served"
+    if not model:
+        return replace(result, ok=True, models=models, detail=f"{len(models)} models are served")
     if model not in models:
         detail = f"'{model}' is not among the {len(models)} served models"
     return replace(result, ok=model in models, models=models, detail=detail)
@@ -119,7 +121,7 @@ def _model_ids(answer: Answer) -> tuple[str, ...] | None:
 
 def _question(route: Route) -> tuple[str, dict[str, Any]]:
     """Path and body of the smallest request that the model answers."""
-    model = route.served_model or route.model
+    model = route.sent_model
     if "embedding" in route.tags:
         return "embeddings", {"model": model, "input": "Hello"}
     messages = [{"role": "user", "content": "Hello"}]

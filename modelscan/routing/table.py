@@ -6,7 +6,7 @@ looks names up in it. Plain values, so that it travels between processes as msgp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Operation = Literal[
@@ -17,6 +17,7 @@ Strategy = Literal["scored", "round_robin", "least_loaded", "priority"]
 Tier = Literal["local", "self_hosted", "third_party"]
 RouteKind = Literal["provider", "model", "alias", "role"]
 Position = Literal["prepend", "append", "replace"]
+GENERATING: tuple[Operation, ...] = ("chat", "completions", "responses", "messages")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,9 @@ class BodyPolicy:
     """Changes to a request's body, already merged in the order inferred < model < role.
 
     ``defaults`` are deep-merged and the caller's value wins; ``overrides`` win over the caller.
+    ``thinking`` are defaults too, which count only where the caller says nothing about thinking.
     The result has one leading system message. ``user_template`` contains ``{input}``.
+    ``operations``: the ones whose bodies change; others pass unchanged.
     """
 
     defaults: dict[str, Any]
@@ -33,6 +36,8 @@ class BodyPolicy:
     system_prompt_position: Position = "prepend"
     user_template: str | None = None
     reasoning: Literal["keep", "strip"] = "keep"
+    thinking: dict[str, Any] = field(default_factory=dict)
+    operations: tuple[Operation, ...] = GENERATING
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +72,14 @@ class Candidate:
     """A backend of a route, by its index in the table, with the policy that applies there.
 
     ``score`` is 0..1 without the live queue, by ``routing.scoring``; None where nothing is known.
+    ``served_model``: the name to send, where it is not the backend's.
     """
 
     backend: int
     policy: BodyPolicy | None = None
     score: float | None = None
     loaded: bool | None = None
+    served_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +92,11 @@ class RefusedCandidate:
 
 @dataclass(frozen=True, slots=True)
 class RouteEntry:
-    """One name that requests may use. ``fallbacks`` are names of routes, in order."""
+    """One name that requests may use. ``fallbacks`` are names of routes, in order, without circles.
+
+    No candidates: nothing can answer at the moment, ``refused`` says why. ``many_models``: the
+    server of a name NAME/MODEL, which is sent MODEL. ``automatic``: ``RouteTable.rules`` decide.
+    """
 
     name: str
     kind: RouteKind
@@ -97,6 +108,23 @@ class RouteEntry:
     tags: tuple[str, ...] = ()
     context_tokens: int | None = None
     automatic: bool = False
+    many_models: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticRule:
+    """A rule of the role auto: where every condition holds, ``entry`` answers, for ``reason``.
+
+    Characters of all messages; ``keywords`` in lower case, of the last message. None: no condition.
+    """
+
+    entry: RouteEntry
+    reason: str
+    min_characters: int | None = None
+    max_characters: int | None = None
+    tools: bool | None = None
+    images: bool | None = None
+    keywords: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +145,7 @@ class RouteTable:
     """``routes`` by name: providers, served models, aliases and roles; ``default`` is one of them.
 
     ``revision`` grows with each change. ``fallback``: another backend may answer if one fails.
+    ``rules``: of the role auto, in order; the last one has no condition.
     """
 
     revision: int
@@ -125,3 +154,4 @@ class RouteTable:
     default: str | None
     limits: Limits
     fallback: bool = False
+    rules: tuple[AutomaticRule, ...] = ()

@@ -13,7 +13,8 @@ from modelscan.cli.framework import command, group
 from modelscan.core.errors import EXIT_REMOTE, EXIT_USAGE
 
 if TYPE_CHECKING:
-    from modelscan.routing.schema import Finding, RoutingFile
+    from modelscan.routing.finding import Finding
+    from modelscan.routing.parsed import RoutingFile
 
 app = group("Show and check the routing file.")
 Name = Annotated[

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama import NAME, flags
 from modelscan.engines.ollama.hub_name import hub_name
 from modelscan.engines.start_lines import line, local_file
 from modelscan.engines.support_rules import NATIVE, Support, absent
+from modelscan.engines.thinking import effort_switch
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
@@ -74,6 +75,10 @@ class Ollama(LlamaCpp):
         from modelscan.engines.ollama import memory
 
         return memory.estimate(shape, workload, inventory, version=version)
+
+    def thinking_switch(self, family: str, on: bool) -> Mapping[str, Any] | None:
+        """It ignores ``chat_template_kwargs``."""
+        return effort_switch(family, on)
 
     def start_line(self, plan: Plan) -> str:
         """Its options belong to a request or a Modelfile, so the line has none."""

@@ -1,0 +1,37 @@
+"""Errors of the control application: OpenAI's form below /v1/models, problem+json elsewhere."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+_OPENAI = "/v1/models"
+
+
+class Problem(Exception):
+    """A request that is refused. ``code`` is for scripts."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+def problem_answer(request: Request, problem: Problem) -> Response:
+    """The answer in the dialect of the path (RFC 9457 problem+json, or OpenAI's)."""
+    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    if request.url.path.startswith(_OPENAI):
+        kind = "authentication_error" if problem.status == 401 else "invalid_request_error"
+        error = {"message": problem.detail, "type": kind, "param": None, "code": problem.code}
+        return JSONResponse({"error": error}, problem.status, headers)
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+    }
+    return JSONResponse(body, problem.status, headers, media_type="application/problem+json")

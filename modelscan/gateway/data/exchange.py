@@ -1,0 +1,326 @@
+"""One request at work: choose a backend, send, pass the answer on, try the next one, count."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from modelscan.gateway.data import verdicts
+from modelscan.gateway.data.answer import Answer
+from modelscan.gateway.data.attempts import Attempt, Attempts
+from modelscan.gateway.data.errors import Cause, Refusal
+from modelscan.gateway.data.outgoing import Outgoing
+from modelscan.gateway.data.plan import Plan
+from modelscan.gateway.data.upstream import Failure, Upstream
+from modelscan.gateway.data.waiting import Room
+
+if TYPE_CHECKING:
+    from modelscan.gateway.data.client import ClientConnection
+    from modelscan.gateway.data.request import Request
+    from modelscan.gateway.data.upload import Upload
+
+CLIENT_LEFT = 499
+BROKEN_OFF = 599
+
+
+class Exchange:
+    """The sink of the backend's connection, and a waiter in the queues of full backends."""
+
+    __slots__ = (
+        "answer", "attempt", "attempts", "client", "deadline", "error", "failures", "first_at",
+        "left_bytes", "outgoing", "over", "plan", "queued_s", "request", "sent_at", "started_at",
+        "status", "tried_again", "upload", "upstream", "waiting_at",
+    )  # fmt: skip
+
+    def __init__(
+        self, client: ClientConnection, request: Request, plan: Plan, outgoing: Outgoing
+    ) -> None:
+        self.client = client
+        self.request = request
+        self.plan = plan
+        self.outgoing = outgoing
+        self.upload: Upload | None = outgoing.upload
+        worker = client.worker
+        self.attempts = Attempts(plan, worker.counters, worker.now)
+        self.attempt: Attempt | None = None
+        self.upstream: Upstream | None = None
+        self.answer: Answer | None = None
+        self.over = self.tried_again = False
+        self.failures: list[str] = []
+        self.waiting_at: list[Attempt] = []
+        self.error: str | None = None
+        self.status = self.left_bytes = 0
+        self.started_at = time.perf_counter()
+        self.first_at = self.sent_at = self.queued_s = 0.0
+        self.deadline = 0.0
+
+    # Choosing
+
+    def choose(self) -> None:
+        """Try the next backend, or wait for a full one, or give up."""
+        attempt = self.attempts.take()
+        if attempt is None:
+            self._give_up(Failure.NOT_SENT)
+        elif attempt.backend.take():
+            self._try(attempt)
+        else:
+            self._wait(attempt)
+
+    def _wait(self, attempt: Attempt) -> None:
+        """Wait for the first free place at any backend of the route."""
+        self.attempts.put_back([attempt])
+        choices = self.attempts.of_route()
+        limits = self.plan.state.limits
+        queues = self.client.worker.queues
+        if not queues.has_room(choices, limits.queue):
+            text = f"{limits.queue} requests wait for {attempt.backend.spec.name} already"
+            wait = queues.estimate_s(attempt.backend)
+            self._refuse(Refusal(Cause.QUEUE_FULL, text, wait))
+            return
+        self.waiting_at = choices
+        self.queued_s -= time.perf_counter()
+        self.deadline = self.client.worker.now + limits.queue_timeout_s
+        queues.add(self)
+        self.client.worker.poll_queues()
+
+    def _leave_queues(self) -> list[Attempt]:
+        choices, self.waiting_at = self.waiting_at, []
+        if choices:
+            self.client.worker.queues.remove(self, choices)
+            self.queued_s += time.perf_counter()
+        return choices
+
+    def start(self, backend: Room) -> None:
+        """A place became free, and is counted already."""
+        choices = self._leave_queues()
+        chosen = next(attempt for attempt in choices if attempt.backend is backend)
+        self.attempts.choose(chosen)
+        self._try(chosen)
+
+    def choose_again(self) -> None:
+        self._leave_queues()
+        self.choose()
+
+    def _try(self, attempt: Attempt) -> None:
+        self.attempt = attempt
+        self.attempts.made += 1
+        self.tried_again = False
+        self.sent_at = time.perf_counter()
+        self.deadline = self.client.worker.now + self.plan.state.limits.request_timeout_s
+        self._send(attempt, fresh=not self.outgoing.repeatable)
+
+    def _send(self, attempt: Attempt, fresh: bool) -> None:
+        head, body = self.outgoing.for_attempt(self.request, self.plan, attempt)
+        if attempt.backend.spec.tier != "local":
+            self.left_bytes += len(body)
+        attempt.backend.pool.send(self, head, body, fresh)
+
+    # The sink
+
+    def connected(self, upstream: Upstream | None) -> bool:
+        if self.over:
+            return False
+        self.upstream = upstream
+        return True
+
+    def start_upload(self) -> None:
+        if self.upload is not None and self.upstream is not None:
+            self.upload.start(self.upstream, self.outgoing.chunked)
+
+    def answer_begins(self, upstream: Upstream) -> bool:
+        if upstream.status >= 400 and not self._is_used(upstream):
+            upstream.abort()
+            self._attempt_over()
+            self.failures.append(f"{self._name()}: status {upstream.status}")
+            self.choose()
+            return False
+        self.first_at = time.perf_counter()
+        extra = self.request.facts.cors
+        if not self.request.keep or upstream.uploading:
+            extra += b"connection: close\r\n"
+        self.answer = Answer(upstream, extra, self.request.old)
+        if self.client.write_paused:
+            upstream.transport.pause_reading()
+        return True
+
+    def _is_used(self, upstream: Upstream) -> bool:
+        """Whether an error answer goes to the client; else the next backend is tried."""
+        assert self.attempt is not None
+        verdicts.note_status(self.attempt.backend, upstream, self.client.worker.now)
+        following = self.attempts.peek()
+        if following is None or not self.outgoing.repeatable:
+            return True
+        return not verdicts.moves_on(
+            upstream.status, self.attempt.route, following.route, self._fallback
+        )
+
+    @property
+    def _fallback(self) -> bool:
+        return self.plan.state.snapshot.table.fallback
+
+    def answer_continues(self, data: bytes) -> None:
+        assert self.answer is not None
+        out = self.answer.chunk(data)
+        if not out:
+            return
+        if self.request.method == b"HEAD":
+            self._end_head(out)
+            return
+        self.deadline = self.client.worker.now + self.client.worker.timing.gap_s
+        self.client.write(out)
+
+    def _end_head(self, out: bytes) -> None:
+        """The answer to HEAD is complete with its head."""
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.abort()
+        head, _, _ = out.partition(b"\r\n\r\n")
+        self.client.write(head + b"\r\n\r\n")
+        self._finish(200)
+        self.client.request_done(self.request)
+
+    def answer_ends(self, data: bytes) -> None:
+        answer = self.answer
+        assert answer is not None
+        self.upstream = None
+        if not answer.committed and self._is_too_small(answer, data):
+            self._attempt_over()
+            self.failures.append(f"{self._name()}: the context is too small")
+            self.answer = None
+            self.choose()
+            return
+        uploading = self.upload is not None and not self.upload.complete
+        self.client.write(answer.end(data, self.request.method != b"HEAD"))
+        self._finish(answer.status)
+        self.client.request_done(self.request, drain=uploading)
+
+    def _is_too_small(self, answer: Answer, data: bytes) -> bool:
+        """Whether a backend with a larger context is the better answer to an error."""
+        if not verdicts.is_about_size(answer.status) or not self.outgoing.repeatable:
+            return False
+        assert self.attempt is not None
+        if self.attempts.peek() is None or not verdicts.exceeds_context(answer.held(data)):
+            return False
+        self.attempts.skip_smaller(self.attempt.backend.spec.context_tokens)
+        return self.attempts.peek() is not None
+
+    def failed(self, reason: str, failure: Failure) -> None:
+        if self.over:
+            return
+        self.upstream = None
+        attempt = self.attempt
+        assert attempt is not None
+        committed = self.answer is not None and self.answer.committed
+        self._stop_upload()
+        if failure is Failure.STALE and not self.tried_again and self.outgoing.repeatable:
+            self.tried_again = True
+            self._send(attempt, fresh=True)
+            return
+        self._attempt_over()
+        self.failures.append(f"{self._name()}: {reason}")
+        self.client.worker.count_failure(attempt.backend)
+        if committed:
+            self._break_off(reason)
+        elif self._may_repeat(failure):
+            self.answer = None
+            self.choose()
+        else:
+            self._give_up(failure)
+
+    def _may_repeat(self, failure: Failure) -> bool:
+        following = self.attempts.peek()
+        if following is None or not self.outgoing.repeatable:
+            return False
+        assert self.attempt is not None
+        route = self.attempt.route
+        return verdicts.may_repeat(failure, route, following.route, self._fallback)
+
+    # Ends
+
+    def _break_off(self, reason: str) -> None:
+        """The status is out: only a broken ending is true."""
+        self.error = reason
+        self._finish(BROKEN_OFF)
+        self.client.break_off(self.request.old)
+
+    def _give_up(self, failure: Failure) -> None:
+        self._refuse(verdicts.final_refusal(failure, self.attempts, self.failures, self.plan))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        self.error = refusal.cause.code
+        unread = self.upload is not None and not self.upload.complete
+        self._finish(refusal.cause.status)
+        self.client.answer_refusal(self.request, refusal, drain=unread)
+
+    def cancel(self) -> None:
+        """The client left: the backend stops working on it."""
+        self._abort_upstream()
+        self.error = "client_left"
+        self._finish(CLIENT_LEFT)
+
+    def time_out(self) -> None:
+        """No progress until the deadline."""
+        if self.waiting_at:
+            self._leave_queues()
+            text = f"no place became free within {self.plan.state.limits.queue_timeout_s:g} s"
+            self._refuse(Refusal(Cause.QUEUE_TIMEOUT, text, retry_after=1))
+            return
+        connecting = self.upstream is None
+        self._abort_upstream()
+        if connecting:
+            self._attempt_over()
+            self._give_up(Failure.SLOW)
+        else:
+            self.failed("no answer in time", Failure.SLOW)
+
+    def refuse_upload(self, refusal: Refusal) -> None:
+        """The body is not acceptable after all."""
+        self._abort_upstream()
+        if self.answer is not None and self.answer.committed:
+            self._break_off(refusal.message)
+        else:
+            self._refuse(refusal)
+
+    def _abort_upstream(self) -> None:
+        upstream, self.upstream = self.upstream, None
+        if upstream is not None:
+            upstream.abort()
+
+    def pause(self) -> None:
+        """The client does not read fast enough."""
+        if self.upstream is not None:
+            self.upstream.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self.upstream is not None:
+            self.upstream.transport.resume_reading()
+
+    def progress(self) -> None:
+        """The client sent more of the body."""
+        if not self.waiting_at:
+            self.deadline = self.client.worker.now + self.plan.state.limits.request_timeout_s
+
+    def _stop_upload(self) -> None:
+        if self.upload is not None:
+            self.upload.stop()
+
+    def _name(self) -> str:
+        return self.attempt.backend.spec.name if self.attempt is not None else ""
+
+    def _attempt_over(self) -> None:
+        self._stop_upload()
+        if self.attempt is not None and self.sent_at:
+            self.sent_at = 0.0
+            self.attempt.backend.give_back()
+
+    def _finish(self, status: int) -> None:
+        if self.over:
+            return
+        self.over = True
+        self.status = status
+        self._leave_queues()
+        if self.attempt is not None and self.sent_at:
+            self.attempt.backend.note_duration(time.perf_counter() - self.sent_at)
+        self._attempt_over()
+        self.outgoing.close()
+        self.client.worker.exchange_over(self)

@@ -1,0 +1,129 @@
+"""Token counts and the finish reason, read from the last bytes of an answer that passes through."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+_KEEP = 4096
+_LIMIT = 16_384
+_BRACES = re.compile(rb"[{}]")
+_FINISH = re.compile(rb'"(?:finish_reason|stop_reason)"\s*:\s*"([a-z_]{1,40})"')
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    """The forms of OpenAI's chat and responses, and of Anthropic's messages."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+    input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+    cache_read_input_tokens: int | None = None
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens of one request; None: the answer does not say."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+UNKNOWN = Usage()
+_decode = msgspec.json.Decoder(_Usage).decode
+
+
+class Tail:
+    """The first piece and the last bytes of an answer."""
+
+    __slots__ = ("_first", "_parts", "_size")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._first = b""
+
+    def add(self, data: bytes) -> None:
+        if self._size + len(data) > _LIMIT:
+            self._shorten()
+            if len(data) > _LIMIT:
+                data = data[-_KEEP:]
+        self._parts.append(data)
+        self._size += len(data)
+
+    def _shorten(self) -> None:
+        joined = b"".join(self._parts)
+        if not self._first:
+            self._first = joined[:_KEEP]  # Anthropic's streams state input tokens at the start
+        tail = joined[-_KEEP:]
+        self._parts, self._size = [tail], len(tail)
+
+    def read(self) -> tuple[Usage, str | None]:
+        """The counts and the finish reason."""
+        parts = self._parts
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
+        if self._first:
+            data = self._first + b"\n" + data
+        last = None
+        for last in _FINISH.finditer(data, max(0, len(data) - _LIMIT)):
+            pass
+        return read_usage(data), last.group(1).decode() if last is not None else None
+
+
+def read_usage(data: bytes) -> Usage:
+    """The counts of the last ``usage`` object; what it lacks comes from the one before."""
+    end = len(data)
+    usage = UNKNOWN
+    for _ in range(3):
+        at = data.rfind(b'"usage"', 0, end)
+        if at < 0:
+            break
+        found = _object_after(data, at + 7)
+        if found is not None:
+            usage = _merged(usage, found)
+            if usage.input_tokens is not None and usage.output_tokens is not None:
+                break
+        end = at
+    return usage
+
+
+def _object_after(data: bytes, start: int) -> _Usage | None:
+    """The object behind ``"usage"``: shallow, and no string in it has a brace."""
+    begin = data.find(b"{", start, start + 8)
+    if begin < 0:
+        return None
+    depth = 0
+    for brace in _BRACES.finditer(data, begin, begin + _KEEP):
+        depth += 1 if brace.group() == b"{" else -1
+        if depth == 0:
+            try:
+                return _decode(data[begin : brace.end()])
+            except msgspec.DecodeError:
+                return None
+    return None
+
+
+def _first_of(*values: int | None) -> int | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _merged(later: Usage, found: _Usage) -> Usage:
+    into = found.prompt_tokens_details or found.input_tokens_details or _Details()
+    out = found.completion_tokens_details or found.output_tokens_details or _Details()
+    return Usage(
+        _first_of(later.input_tokens, found.prompt_tokens, found.input_tokens),
+        _first_of(later.output_tokens, found.completion_tokens, found.output_tokens),
+        _first_of(later.cached_tokens, into.cached_tokens, found.cache_read_input_tokens),
+        _first_of(later.reasoning_tokens, out.reasoning_tokens),
+    )
