@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from modelscan.gateway.data.answer import Answer
 from modelscan.gateway.data.attempts import Attempt
 from modelscan.gateway.data.plan import Plan
 from modelscan.gateway.data.upload import Upload
+from modelscan.gateway.data.upstream import Upstream
 from modelscan.routing.policy import apply
 
 if TYPE_CHECKING:
@@ -33,6 +35,10 @@ class Outgoing:
     def for_attempt(self, request: Request, plan: Plan, attempt: Attempt) -> tuple[bytes, bytes]:
         """Head and body for one backend."""
         return head_for(request, attempt, b""), b""
+
+    def answer(self, upstream: Upstream, extra: bytes, old: bool) -> Answer:
+        """What the backend's answer becomes on its way to the client."""
+        return Answer(upstream, extra, old)
 
     def close(self) -> None:
         """Release what is kept for another attempt."""
@@ -107,12 +113,16 @@ class UploadOutgoing(Outgoing):
             self._length += len(name) - (end - start)
 
 
-def head_for(request: Request, attempt: Attempt, framing: bytes) -> bytes:
-    """The request's head for a backend; HEAD is sent as GET, since httptools cannot be made to
-    expect an answer without its body."""
+def head_for(
+    request: Request, attempt: Attempt, framing: bytes, target: bytes | None = None
+) -> bytes:
+    """The request's head for a backend; ``target`` where it is another one.
+
+    HEAD is sent as GET, since httptools cannot be made to expect an answer without its body.
+    """
     backend = attempt.backend
     method = b"GET" if request.method == b"HEAD" else request.method
     return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%b%b\r\n" % (
-        method, backend.prefix, request.target, backend.authority, backend.credential,
+        method, backend.prefix, target or request.target, backend.authority, backend.credential,
         request.facts.forward, framing,
     )  # fmt: skip

@@ -17,6 +17,7 @@ from modelscan.gateway.data.outgoing import JsonOutgoing, Outgoing, UploadOutgoi
 from modelscan.gateway.data.paths import OPERATIONS, is_safe, operation_of
 from modelscan.gateway.data.plan import Plan, plan_body, plan_name
 from modelscan.gateway.data.request import CHUNKED, Request
+from modelscan.gateway.data.translated import TRANSLATED_PATHS, translated_outgoing
 from modelscan.gateway.data.upload import Upload
 
 if TYPE_CHECKING:
@@ -177,6 +178,8 @@ def _planned(client: ClientConnection, request: Request) -> tuple[Plan, Outgoing
         return plan, UploadOutgoing(request.upload, request.length, at)
     if request.received:
         plan = plan_body(state, key, operation, request.body)
+        if request.path in TRANSLATED_PATHS:
+            return plan, translated_outgoing(request, plan)
         return plan, JsonOutgoing(request.body)
     if operation != "other":
         raise Refusal(Cause.BODY, "the body is empty")

@@ -166,6 +166,10 @@ class StreamTranslator:
         except ValueError as error:
             return self._fail(broken(str(error)))
 
+    def fail(self, reason: str) -> bytes:
+        """The event for a connection that broke."""
+        return self._fail(broken(f"the model server broke the stream: {reason}"))
+
     def keep_alive(self) -> bytes:
         """What to send while the model server is silent, so that clients wait."""
         return b"" if self._ended else self._start() + self._stream.keep_alive()
