@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,7 @@ BODIES = {
     "plan.machines": "modelscan.models.plan_answer:PlannedMachines",
     "plan.body": "modelscan.deploy.plan_body:ModelBody",
     "pull": "modelscan.hub.downloads.answers:PullAnswer",
+    "route.health": "modelscan.gateway.route_health:RouteHealth",
     "route.list": "modelscan.routing.answers:RouteList",
     "route.resolve": "modelscan.routing.answers:RouteResolved",
     "route.show": "modelscan.routing.answers:RouteShown",
@@ -130,14 +132,30 @@ def file_schema(name: str) -> dict[str, Any]:
     module, _, attribute = FILES[name].partition(":")
     room = importlib.import_module(module)
     _, definitions = msgspec.json.schema_components([getattr(room, attribute)])
+    kinds = _kinds(getattr(room, attribute))
     for kind, schema in definitions.items():
         schema.pop("title", None)
         schema["description"] = " ".join(str(schema.get("description", "")).split())
         schema["additionalProperties"] = False
-        for one in dataclasses.fields(getattr(room, kind)):
+        for one in dataclasses.fields(kinds[kind]):
             texts = schema["properties"][one.name]
-            schema["properties"][one.name] = {"description": one.metadata["help"], **texts}
+            extra = {key: value for key, value in one.metadata.items() if key != "help"}
+            described = {"description": one.metadata["help"], **texts, **extra}
+            schema["properties"][one.name] = described
     return {"$schema": DRAFT, **definitions.pop(attribute), "$defs": definitions}
+
+
+def _kinds(kind: Any) -> dict[str, type[Any]]:
+    """The dataclasses that one contains, by their names, itself included."""
+    found: dict[str, type[Any]] = {}
+    waiting = [kind]
+    while waiting:
+        one = waiting.pop()
+        waiting += typing.get_args(one)
+        if isinstance(one, type) and dataclasses.is_dataclass(one) and one.__name__ not in found:
+            found[one.__name__] = one
+            waiting += typing.get_type_hints(one).values()
+    return found
 
 
 def file_text(name: str) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import sys
 import tempfile
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 from modelscan.routing import choose
 
@@ -35,9 +35,8 @@ class BackendRow(IntEnum):
     """The counters of one backend."""
 
     IN_FLIGHT = 0
-    REQUESTS = 1
-    FAILURES = 2
-    WAITING = 3
+    FAILURES = 1
+    WAITING = 2
 
 
 class KeyRow(IntEnum):
@@ -47,8 +46,7 @@ class KeyRow(IntEnum):
     MINUTE = 1
     CURRENT = 2
     PREVIOUS = 3
-    REQUESTS = 4
-    LAST_USED = 5
+    LAST_USED = 4
 
 
 class GlobalRow(IntEnum):
@@ -57,8 +55,6 @@ class GlobalRow(IntEnum):
     CONNECTIONS = 0
     HELD_BYTES = 1
     REQUESTS = 2
-    IN_FLIGHT = 3
-    RECEIPTS_DROPPED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +77,33 @@ class Sizes:
 
 
 class Counters:
-    """The mapped block, as one worker (``worker`` 0..n-1) or as the serving process (-1) sees it."""
+    """The mapped block, as a worker (``worker`` 0..n-1) or the serving process (-1) sees it.
 
-    __slots__ = ("_cells", "_fd", "_map", "sizes", "worker")
+    ``cells`` are all numbers; code that runs for each request changes its own ones directly.
+    """
+
+    __slots__ = (
+        "_fd",
+        "_keys",
+        "_map",
+        "_overall",
+        "_states",
+        "_turns",
+        "cells",
+        "sizes",
+        "worker",
+    )
 
     def __init__(self, fd: int, sizes: Sizes, worker: int) -> None:
         self._fd = fd
         self._map = mmap.mmap(fd, sizes.total_bytes)
-        self._cells = memoryview(self._map).cast("q")
+        self.cells = memoryview(self._map).cast("q")
         self.sizes = sizes
         self.worker = worker
+        self._keys = _HEADER_CELLS + sizes.backends * len(BackendRow) * sizes.workers
+        self._turns = self._keys + sizes.keys * len(KeyRow) * sizes.workers
+        self._overall = self._turns + sizes.turns * sizes.workers
+        self._states = self._overall + len(GlobalRow) * sizes.workers
 
     @classmethod
     def create(cls, sizes: Sizes) -> Counters:
@@ -114,85 +127,79 @@ class Counters:
         return self._fd
 
     def close(self) -> None:
-        self._cells.release()
+        self.cells.release()
         self._map.close()
         os.close(self._fd)
 
     # Where rows are: the index of the row's first cell.
 
     def backend(self, slot: int, row: BackendRow) -> int:
+        """One kind of row after the other, so that a view over all backends is one slice."""
         if not 0 <= slot < self.sizes.backends:
             raise ValueError(f"backend slot {slot} of {self.sizes.backends}")
-        return _HEADER_CELLS + (slot * len(BackendRow) + row) * self.sizes.workers
+        return _HEADER_CELLS + (row * self.sizes.backends + slot) * self.sizes.workers
 
     def key(self, slot: int, row: KeyRow) -> int:
         if not 0 <= slot < self.sizes.keys:
             raise ValueError(f"key slot {slot} of {self.sizes.keys}")
-        before = self.sizes.backends * len(BackendRow)
-        return _HEADER_CELLS + (before + slot * len(KeyRow) + row) * self.sizes.workers
+        return self._keys + (slot * len(KeyRow) + row) * self.sizes.workers
 
     def turn(self, slot: int) -> int:
-        before = self.sizes.backends * len(BackendRow) + self.sizes.keys * len(KeyRow)
-        return _HEADER_CELLS + (before + slot % self.sizes.turns) * self.sizes.workers
+        return self._turns + (slot % self.sizes.turns) * self.sizes.workers
 
     def overall(self, row: GlobalRow) -> int:
-        before = self.sizes.rows - len(GlobalRow)
-        return _HEADER_CELLS + (before + row) * self.sizes.workers
+        return self._overall + row * self.sizes.workers
 
     # Cells. A worker changes only its own one.
 
     def add(self, at: int, amount: int) -> None:
-        self._cells[at + self.worker] += amount
+        self.cells[at + self.worker] += amount
 
     def put(self, at: int, value: int) -> None:
-        self._cells[at + self.worker] = value
+        self.cells[at + self.worker] = value
 
     def own(self, at: int) -> int:
-        return self._cells[at + self.worker]
+        return self.cells[at + self.worker]
 
     def of_worker(self, at: int, worker: int) -> int:
-        return self._cells[at + worker]
+        return self.cells[at + worker]
 
     def total(self, at: int) -> int:
         """The sum over the workers."""
         workers = self.sizes.workers
-        return self._cells[at] if workers == 1 else sum(self._cells[at : at + workers])
+        return self.cells[at] if workers == 1 else sum(self.cells[at : at + workers])
 
     # Health: one cell per backend, written by the serving process.
 
     def state(self, slot: int) -> BackendState:
-        return BackendState(self._cells[self._state_at(slot)])
+        return BackendState(self.cells[self._states + slot])
 
     def state_number(self, slot: int) -> int:
         """The state as ``routing.choose`` reads it."""
-        return self._cells[self._state_at(slot)]
+        return self.cells[self._states + slot]
 
     def set_state(self, slot: int, state: BackendState) -> None:
-        self._cells[self._state_at(slot)] = state
-
-    def _state_at(self, slot: int) -> int:
-        return _HEADER_CELLS + self.sizes.rows * self.sizes.workers + slot
+        self.cells[self._states + slot] = state
 
     def forget_worker(self, worker: int) -> None:
         """Zero what a dead worker had under way; what it counted stays."""
         rows = [self.overall(row) for row in (GlobalRow.CONNECTIONS, GlobalRow.HELD_BYTES)]
-        rows.append(self.overall(GlobalRow.IN_FLIGHT))
         for slot in range(self.sizes.backends):
             rows.append(self.backend(slot, BackendRow.IN_FLIGHT))
             rows.append(self.backend(slot, BackendRow.WAITING))
         rows.extend(self.key(slot, KeyRow.IN_FLIGHT) for slot in range(self.sizes.keys))
         for at in rows:
-            self._cells[at + worker] = 0
+            self.cells[at + worker] = 0
 
     def last_used(self, slot: int) -> int:
         """When a key was used last, in UNIX seconds; 0: not since the start."""
         at = self.key(slot, KeyRow.LAST_USED)
-        return max(self._cells[at : at + self.sizes.workers])
+        return max(self.cells[at : at + self.sizes.workers])
 
 
 def _anonymous_file() -> int:
-    if sys.platform == "linux":
+    if hasattr(os, "memfd_create"):
         return os.memfd_create("modelscan-counters")
     file, path = tempfile.mkstemp(prefix="modelscan-counters")
-    os.unlink(path)
+    Path(path).unlink()
     return file

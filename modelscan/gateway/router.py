@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from modelscan.core.errors import RemoteError, UsageError
 from modelscan.core.nearest import nearest
-from modelscan.gateway.control.probe import ProbeResult, is_probed, probe
-from modelscan.gateway.sources import recorded, recorded_deployments, resolved_secrets
+from modelscan.gateway.control.probe import BackendProbe, is_probed, probe
+from modelscan.gateway.route_health import EntryHealth, route_health
+from modelscan.gateway.sources import routing_world
 from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings, json_body
@@ -26,13 +26,11 @@ from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.file import check
 from modelscan.routing.policy import apply_to
 from modelscan.routing.table import Backend, Candidate, RouteEntry, RouteTable, Tier
-from modelscan.routing.world import World
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config
 
 Messages = str | Sequence[Mapping[str, Any]]
-State = Literal["known", "deployed", "routable"]
 _ELSEWHERE = frozenset({408, 429, 500, 502, 503, 504})  # another backend may answer
 
 
@@ -50,19 +48,6 @@ class RouterAnswer:
     where: Tier
     served_model: str | None
     tried: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RouterModel:
-    """A backend of the routing file. ``state``: known (in the file, not used), deployed (it does
-    not answer) or routable (it answers; of a hosted provider: it is configured).
-    """
-
-    name: str
-    model: str | None
-    where: Tier | None
-    state: State
-    reason: str | None
 
 
 @dataclass(slots=True)
@@ -105,17 +90,12 @@ class Router:
             code="no_backend",
         )
 
-    def models(self) -> tuple[RouterModel, ...]:
-        """Every entry of the file with what is known of it: health checks run in parallel."""
-        file = check(self._file())
-        table = self._table()
-        backends = {one.name: one for one in table.backends}
-        with ThreadPoolExecutor(8) as pool:
-            faults = dict(zip(backends, pool.map(_fault, backends.values()), strict=True))
-        return tuple(
-            _model(route.name, route.model, backends.get(route.name), faults.get(route.name))
-            for route in file.routes
-        )
+    def models(self) -> tuple[EntryHealth, ...]:
+        """Every entry of the file: known, deployable, deployed or routable, and where it is.
+
+        Their servers are checked in parallel, without tokens.
+        """
+        return route_health(self._settings(), self._file()).entries
 
     def _candidates(
         self, table: RouteTable, entry: RouteEntry, tried: list[str]
@@ -148,12 +128,7 @@ class Router:
                 hint=first.hint or "modelscan route validate",
                 code="routing_file",
             )
-        deployments = recorded_deployments(self._settings())
-        offline = self._settings().offline
-        observations = {
-            one.name: recorded(one, deployments, offline=offline) for one in file.routes
-        }
-        return compile_table(file, World(observations, secrets=resolved_secrets(file)[0]))
+        return compile_table(file, routing_world(self._settings(), file))
 
     def _settings(self) -> Config:
         if self.config is None:
@@ -200,7 +175,7 @@ def _fault(backend: Backend) -> str | None:
     """Why a backend gets no request; a hosted one is not probed."""
     if not is_probed(backend):
         return None
-    result: ProbeResult = probe(backend, identify=False)
+    result: BackendProbe = probe(backend, identify=False)
     return result.fault
 
 
@@ -236,9 +211,3 @@ def _answer(body: Any, route: RouteEntry, backend: Backend, tried: tuple[str, ..
         raise RemoteError(
             f"{backend.name} answered with something other than a completion"
         ) from error
-
-
-def _model(name: str, model: str | None, backend: Backend | None, fault: str | None) -> RouterModel:
-    if backend is None:
-        return RouterModel(name, model, None, "known", "it is disabled, or its deployment ended")
-    return RouterModel(name, model, backend.tier, "deployed" if fault else "routable", fault)

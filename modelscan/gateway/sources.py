@@ -10,7 +10,7 @@ from modelscan.core.route import Route
 from modelscan.net.address import stays_here
 from modelscan.routing.facts import key_references
 from modelscan.routing.parsed import RoutingFile
-from modelscan.routing.world import Observation
+from modelscan.routing.world import Observation, World
 from modelscan.state.config import Config
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
@@ -53,3 +53,12 @@ def recorded(route: Route, deployments: Mapping[str, Deployment], *, offline: bo
         return Observation()
     state = deployment.state.value
     return Observation(state, deployment.reason, ends=state in _ENDED, engine=deployment.backend)
+
+
+def routing_world(config: Config, file: RoutingFile) -> World:
+    """What is recorded of every entry, with the secrets that the file refers to."""
+    deployments = recorded_deployments(config)
+    observations = {
+        one.name: recorded(one, deployments, offline=config.offline) for one in file.routes
+    }
+    return World(observations, secrets=resolved_secrets(file)[0])

@@ -212,7 +212,7 @@ class BudgetFields:
 
 @dataclass(frozen=True, slots=True)
 class RoutingFields:
-    """Where requests go. ``routing.role_format.UNUSED`` names the keys that are kept but unused."""
+    """Where requests go."""
 
     mode: Mode = field(default="direct", metadata=described("Who forwards requests."))
     fallback: bool = field(

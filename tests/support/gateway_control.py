@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from pathlib import Path
+
+from support.loop_thread import LoopThread
 
 MODELS = json.dumps({"object": "list", "data": [{"id": "fast", "object": "model"}]}).encode()
 
 
-class Control:
+class Control(LoopThread):
     """Answers /v1/models and /health; everything else is 404. ``heads`` are the heads received."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.path = str(path)
         self.heads: list[bytes] = []
         self.bodies: list[bytes] = []
-        self._ready = threading.Event()
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        self._ready.wait()
+        self.begin(self._listen())
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_unix_server(self._serve, self.path))
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
+    async def _listen(self) -> None:
+        self._server = await asyncio.start_unix_server(self._serve, self.path)
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
+        self._loop.call_soon_threadsafe(self._server.close)
+        super().stop()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -80,7 +80,7 @@ class Gateway:
         self.processes: list[subprocess.Popen[bytes]] = []
         self._channels: list[socket.socket] = []
         self._news = threading.Condition()
-        self._lock = threading.Lock()
+        self._readers: list[threading.Thread] = []
         sockets = open_sockets(host, port, workers)
         self.port: int = sockets[0][0].getsockname()[1]
         for worker, listening in enumerate(sockets):
@@ -110,17 +110,19 @@ class Gateway:
         other.close()
         self._channels.append(mine)
         mine.sendall(frame(self.snapshot))
-        threading.Thread(target=self._read, args=(worker, mine), daemon=True).start()
+        reader = threading.Thread(target=self._read, args=(worker, mine), daemon=True)
+        reader.start()
+        self._readers.append(reader)
 
     def _read(self, worker: int, channel: socket.socket) -> None:
-        stream = channel.makefile("rb")
-        while len(size := stream.read(4)) == 4:
-            message = _decode(stream.read(int.from_bytes(size, "big")))
-            with self._news:
-                if message.revision is not None:
-                    self.revisions[worker] = message.revision
-                self.receipts.extend(message.receipts)
-                self._news.notify_all()
+        with channel.makefile("rb") as stream:
+            while len(size := stream.read(4)) == 4:
+                message = _decode(stream.read(int.from_bytes(size, "big")))
+                with self._news:
+                    if message.revision is not None:
+                        self.revisions[worker] = message.revision
+                    self.receipts.extend(message.receipts)
+                    self._news.notify_all()
 
     def wait_for(self, condition: object, timeout_s: float = DEADLINE_S) -> None:
         """Until a condition over what the workers reported, or over the counters, is true."""
@@ -147,8 +149,6 @@ class Gateway:
             process.terminate()
         for process in self.processes:
             process.wait(DEADLINE_S)
-        for channel in self._channels:
-            channel.close()
 
     def kill(self) -> None:
         for process in self.processes:
@@ -164,6 +164,11 @@ class Gateway:
             self.stop()
         finally:
             self.kill()
+            for reader in self._readers:
+                reader.join()
+            for channel in self._channels:
+                channel.close()
+            self.counters.close()
 
 
 def _environment() -> dict[str, str]:

@@ -23,7 +23,7 @@ from modelscan.gateway.control import other_lists
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.models import ModelRow, model_list
 from modelscan.gateway.control.openapi import document
-from modelscan.gateway.control.problems import Problem, problem_answer
+from modelscan.gateway.control.problems import HttpProblem, problem_answer
 from modelscan.gateway.control.scopes import PATHS, PathScope, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready, metrics
 from modelscan.traces.writer import ReceiptWriter
@@ -74,7 +74,7 @@ class ControlApp:
         ]
         return Starlette(
             routes=[*routes, *extra],
-            exception_handlers={HTTPException: self._refused, Problem: self._problem},
+            exception_handlers={HTTPException: self._refused, HttpProblem: self._problem},
         )
 
     def caller(self, request: Request) -> Caller:
@@ -113,7 +113,7 @@ class ControlApp:
         if row is None:
             near = nearest(name, [one.id for one in rows], limit=3)
             instead = f"; the nearest names are {', '.join(near)}" if near else ""
-            raise Problem(404, "model_not_found", f"no model is named '{name}'{instead}")
+            raise HttpProblem(404, "model_not_found", f"no model is named '{name}'{instead}")
         return row
 
     async def _ollama_tags(self, request: Request) -> Response:
@@ -126,7 +126,9 @@ class ControlApp:
         try:
             asked = msgspec.json.decode(await request.body(), type=dict[str, Any])
         except msgspec.DecodeError as error:
-            raise Problem(400, "malformed_request", f"the body is not an object: {error}") from None
+            raise HttpProblem(
+                400, "malformed_request", f"the body is not an object: {error}"
+            ) from None
         name = asked.get("model") or asked.get("name")
         return JSONResponse(other_lists.ollama_show(self._row(request, str(name))))
 
@@ -164,18 +166,20 @@ class ControlApp:
         texts = {404: f"there is no path {path}", 405: f"{path} has no {request.method}"}
         detail = texts.get(error.status_code, error.detail)
         codes = {404: "path_not_found", 405: "method_not_allowed"}
-        problem = Problem(error.status_code, codes.get(error.status_code, "refused"), detail)
+        problem = HttpProblem(error.status_code, codes.get(error.status_code, "refused"), detail)
         answer = problem_answer(request, problem)
         answer.headers.update(error.headers or {})
         return answer
 
     async def _problem(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
+        assert isinstance(error, HttpProblem)
         return problem_answer(request, error)
 
 
-def _denied(row: PathScope, caller: Caller) -> Problem:
+def _denied(row: PathScope, caller: Caller) -> HttpProblem:
     if caller.scopes is None:
-        return Problem(401, "missing_api_key", "this path needs a key: Authorization: Bearer KEY")
+        return HttpProblem(
+            401, "missing_api_key", "this path needs a key: Authorization: Bearer KEY"
+        )
     needed = " or ".join(row.scopes)
-    return Problem(403, "scope", f"the key '{caller.key}' has no scope {needed}")
+    return HttpProblem(403, "scope", f"the key '{caller.key}' has no scope {needed}")

@@ -23,7 +23,7 @@ COOL_S, COOL_MOST_S = 10.0, 120.0
 _JITTER = 0.2
 
 
-class State(Enum):
+class HealthState(Enum):
     """What is known of a backend: unknown until it was probed, or answered a request."""
 
     UNKNOWN = "unknown"
@@ -34,11 +34,11 @@ class State(Enum):
 
 
 _COLUMNS = {
-    State.UNKNOWN: Column.UP,
-    State.UP: Column.UP,
-    State.HALF_OPEN: Column.HALF_OPEN,
-    State.COOLING: Column.COOLING,
-    State.DOWN: Column.DOWN,
+    HealthState.UNKNOWN: Column.UP,
+    HealthState.UP: Column.UP,
+    HealthState.HALF_OPEN: Column.HALF_OPEN,
+    HealthState.COOLING: Column.COOLING,
+    HealthState.DOWN: Column.DOWN,
 }
 
 
@@ -50,7 +50,7 @@ class Health:
     requests in a row. ``reason`` says why it is not up.
     """
 
-    state: State = State.UNKNOWN
+    state: HealthState = HealthState.UNKNOWN
     reason: str | None = None
     strikes: int = 0
     failed: int = 0
@@ -62,16 +62,16 @@ class Health:
 def after_probe(health: Health, fault: str | None, now: float, jitter: float) -> Health:
     """The state after a probe; ``fault`` None: it answered. ``jitter``: 0..1, at random."""
     if fault is None:
-        recovering = health.state is State.DOWN
-        state = State.HALF_OPEN if recovering else State.UP
+        recovering = health.state is HealthState.DOWN
+        state = HealthState.HALF_OPEN if recovering else HealthState.UP
         pause = AGAIN_S if recovering else INTERVAL_S
         return Health(state, next_at=now + _spread(pause, jitter), checked_at=now)
     strikes = health.strikes + 1
-    out = strikes >= STRIKES or health.state is State.HALF_OPEN
+    out = strikes >= STRIKES or health.state is HealthState.HALF_OPEN
     pause = min(DOWN_MOST_S, AGAIN_S * 2 ** max(0, strikes - STRIKES))
     return replace(
         health,
-        state=State.DOWN if out else health.state,
+        state=HealthState.DOWN if out else health.state,
         reason=fault,
         strikes=strikes,
         next_at=now + _spread(pause, jitter),
@@ -81,7 +81,7 @@ def after_probe(health: Health, fault: str | None, now: float, jitter: float) ->
 
 def after_requests(health: Health, answered: int, failed: int, now: float) -> Health:
     """The state of a probed backend after requests: a failed one is reason to probe it now."""
-    if failed and health.state is not State.DOWN:
+    if failed and health.state is not HealthState.DOWN:
         return replace(health, next_at=min(health.next_at, now))
     return health
 
@@ -90,18 +90,18 @@ def after_hosted_requests(
     health: Health, answered: int, failed: int, now: float, jitter: float
 ) -> Health:
     """The state of a backend that is not probed, after so many requests since the last call."""
-    if health.state is State.COOLING and now >= health.next_at:
-        health = replace(health, state=State.HALF_OPEN)
+    if health.state is HealthState.COOLING and now >= health.next_at:
+        health = replace(health, state=HealthState.HALF_OPEN)
     if answered:
-        return Health(State.UP)
+        return Health(HealthState.UP)
     if not failed:
         return health
     count = health.failed + failed
-    if count < FAILED_REQUESTS and health.state is not State.HALF_OPEN:
+    if count < FAILED_REQUESTS and health.state is not HealthState.HALF_OPEN:
         return replace(health, failed=count)
     pause = min(COOL_MOST_S, COOL_S * 2**health.cooldowns)
     return Health(
-        State.COOLING,
+        HealthState.COOLING,
         f"{count} requests in a row failed",
         failed=count,
         cooldowns=health.cooldowns + 1,
@@ -114,7 +114,7 @@ def _spread(pause_s: float, jitter: float) -> float:
     return pause_s * (1 + _JITTER * (2 * jitter - 1))
 
 
-def columns(table: RouteTable, state_of: Callable[[str], State]) -> Mapping[str, Column]:
+def columns(table: RouteTable, state_of: Callable[[str], HealthState]) -> Mapping[str, Column]:
     """What the data path is shown, by the backend's name.
 
     A backend that is down is left out of choices only where every route that has it has another
@@ -124,9 +124,9 @@ def columns(table: RouteTable, state_of: Callable[[str], State]) -> Mapping[str,
     needed: set[str] = set()
     for entry in table.routes.values():
         names = {table.backends[one.backend].name for one in entry.candidates}
-        if all(states[name] is State.DOWN for name in names):
+        if all(states[name] is HealthState.DOWN for name in names):
             needed |= names
     return {
-        name: Column.COOLING if state is State.DOWN and name in needed else _COLUMNS[state]
+        name: Column.COOLING if state is HealthState.DOWN and name in needed else _COLUMNS[state]
         for name, state in states.items()
     }

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
-from modelscan.gateway.control.failover import Health, State, columns
+from modelscan.gateway.control.failover import Health, HealthState, columns
 from modelscan.gateway.control.listening import ServeOptions
-from modelscan.gateway.control.probe import ProbeResult
+from modelscan.gateway.control.probe import BackendProbe
 from modelscan.gateway.control.runtime import RuntimeHistory
 from modelscan.gateway.control.slots import Slots
 from modelscan.gateway.counters import Counters
@@ -33,11 +33,11 @@ from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
 from modelscan.state.server.usage import User, UserKind, used_tokens
 
-_HEALTHY = (State.UP, State.HALF_OPEN)
+_HEALTHY = (HealthState.UP, HealthState.HALF_OPEN)
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class GatewayInputs:
     """What was read at one time: the file, the secrets it refers to, keys and deployments."""
 
     file: RoutingFile
@@ -48,11 +48,11 @@ class Loaded:
     spent: frozenset[str] = frozenset()
 
 
-def read(config: Config, database: ServerDatabase) -> Loaded:
+def read(config: Config, database: ServerDatabase) -> GatewayInputs:
     """Read everything that a table is made from. Slow parts only: no state of the gateway."""
     file = check(config.routing_file)
     values, missing = resolved_secrets(file)
-    return Loaded(
+    return GatewayInputs(
         file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
         spent_budgets(file, database),
     )  # fmt: skip
@@ -81,12 +81,12 @@ class Gateway:
     options: ServeOptions
     database: ServerDatabase
     counters: Counters
-    loaded: Loaded
+    loaded: GatewayInputs
     table: RouteTable = field(init=False)
     known: dict[str, Known] = field(init=False)
     refused: tuple[Finding, ...] = ()
     health: dict[str, Health] = field(default_factory=dict)
-    probes: dict[str, ProbeResult] = field(default_factory=dict)
+    probes: dict[str, BackendProbe] = field(default_factory=dict)
     runtime: RuntimeHistory = field(default_factory=RuntimeHistory)
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
@@ -105,7 +105,7 @@ class Gateway:
         self._key_slots = Slots(self.counters.sizes.keys, "keys")
         self.compile()
 
-    def update(self, loaded: Loaded) -> bool:
+    def update(self, loaded: GatewayInputs) -> bool:
         """Take over what was read; False where the file is invalid: then only keys change."""
         valid = not loaded.file.errors
         self.refused = loaded.file.errors
@@ -143,7 +143,7 @@ class Gateway:
         observation = recorded(route, self.loaded.deployments, offline=self.config.offline)
         return replace(
             observation,
-            healthy=None if state is State.UNKNOWN else state in _HEALTHY,
+            healthy=None if state is HealthState.UNKNOWN else state in _HEALTHY,
             served=None if seen is None else seen.served,
             engine=observation.engine or (seen.engine if seen else None),
             runtime=self.runtime.runtime(name, self.is_loaded(name)),
@@ -153,16 +153,16 @@ class Gateway:
         """Whether a backend has its model in memory; None: not known."""
         state = self.state_of(name)
         seen = self.probes.get(name)
-        if state is State.DOWN:
+        if state is HealthState.DOWN:
             return False
         if state not in _HEALTHY or seen is None or seen.engine == "ollama":
             return None
         return True
 
-    def state_of(self, name: str) -> State:
+    def state_of(self, name: str) -> HealthState:
         """The state of a backend by its probes and requests."""
         health = self.health.get(name)
-        return State.UNKNOWN if health is None else health.state
+        return HealthState.UNKNOWN if health is None else health.state
 
     def slots(self) -> tuple[int, ...]:
         """The rows of the table's backends in the counters."""

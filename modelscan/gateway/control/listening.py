@@ -136,18 +136,18 @@ def listen(options: ServeOptions) -> list[list[socket.socket]]:
     return rows
 
 
-class Place(NamedTuple):
+class BindAddress(NamedTuple):
     """An address to bind."""
 
     family: socket.AddressFamily
     address: tuple[Any, ...]
 
-    def at(self, port: int) -> Place:
+    def at(self, port: int) -> BindAddress:
         """The same address with this port."""
         return self._replace(address=(self.address[0], port, *self.address[2:]))
 
 
-def _resolved(options: ServeOptions) -> list[Place]:
+def _resolved(options: ServeOptions) -> list[BindAddress]:
     """The addresses of the host: localhost has one of IPv4 and one of IPv6."""
     try:
         rows = socket.getaddrinfo(
@@ -158,10 +158,10 @@ def _resolved(options: ServeOptions) -> list[Place]:
             f"'{options.address}' is not an address of this machine: {error}",
             hint="modelscan serve --host 127.0.0.1",
         ) from error
-    return list(dict.fromkeys(Place(family, address) for family, _, _, _, address in rows))
+    return list(dict.fromkeys(BindAddress(family, address) for family, _, _, _, address in rows))
 
 
-def _bound(place: Place, options: ServeOptions, *, shared: bool) -> socket.socket:
+def _bound(place: BindAddress, options: ServeOptions, *, shared: bool) -> socket.socket:
     listener = socket.socket(place.family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

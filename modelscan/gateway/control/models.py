@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from modelscan.gateway.control.failover import State
+from modelscan.gateway.control.failover import HealthState
 from modelscan.gateway.control.gateway import Gateway
 from modelscan.gateway.control.runtime import Latency, Suitability, suitability
 from modelscan.routing.facts import ContextSource, context_window
@@ -14,7 +14,7 @@ from modelscan.routing.table import Backend, RouteEntry, RouteKind, Tier
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ContextFacts:
     """Tokens that one request may use, and who states it; None: not known."""
 
     tokens: int | None
@@ -22,7 +22,7 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFacts:
+class ServedFacts:
     """What a client can choose by. ``state`` is routable, or starting while no probe answered.
 
     ``where``: the places of the backends; third_party: requests leave for a hosted provider.
@@ -33,7 +33,7 @@ class ModelFacts:
     state: Literal["routable", "unproven"]
     where: tuple[Tier, ...]
     loaded: bool | None
-    context: Context
+    context: ContextFacts
     latency: Latency
     suitability: Suitability
     model: str | None
@@ -49,7 +49,7 @@ class ModelRow:
     object: Literal["model"]
     created: int
     owned_by: str
-    modelscan: ModelFacts
+    modelscan: ServedFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _answers(gateway: Gateway, entry: RouteEntry, seen: frozenset[str]) -> bool:
 
 
 def _alive(gateway: Gateway, backend: Backend) -> bool:
-    return gateway.is_used(backend.name) and gateway.state_of(backend.name) is not State.DOWN
+    return gateway.is_used(backend.name) and gateway.state_of(backend.name) is not HealthState.DOWN
 
 
 def _backends(gateway: Gateway, entry: RouteEntry) -> list[Backend]:
@@ -105,8 +105,8 @@ def _row(gateway: Gateway, entry: RouteEntry) -> ModelRow:
     best = alive[0] if alive else None
     latency = _fastest([gateway.runtime.latency(one.name) for one in alive])
     loaded = _loaded([gateway.is_loaded(one.name) for one in alive])
-    proven = any(gateway.state_of(one.name) is not State.UNKNOWN for one in alive)
-    facts = ModelFacts(
+    proven = any(gateway.state_of(one.name) is not HealthState.UNKNOWN for one in alive)
+    facts = ServedFacts(
         kind=entry.kind,
         operation=entry.operation,
         state="routable" if proven else "unproven",
@@ -132,10 +132,10 @@ def _fastest(values: list[Latency]) -> Latency:
     return min(measured, key=lambda one: one.p50_ms or 0.0) if measured else Latency()
 
 
-def _context(gateway: Gateway, entry: RouteEntry, backend: Backend | None) -> Context:
+def _context(gateway: Gateway, entry: RouteEntry, backend: Backend | None) -> ContextFacts:
     """Of the route, with the source of the backend that would answer."""
     known = gateway.known.get(backend.name) if backend is not None else None
     if known is None:
-        return Context(entry.context_tokens, None)
+        return ContextFacts(entry.context_tokens, None)
     window = context_window(known)
-    return Context(window.tokens, window.source)
+    return ContextFacts(window.tokens, window.source)

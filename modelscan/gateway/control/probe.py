@@ -15,7 +15,7 @@ _OK, _REFUSED = 200, (401, 403)
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeResult:
+class BackendProbe:
     """``fault`` None: it answers. ``served``: model ids with their context; None: not listed."""
 
     fault: str | None
@@ -28,23 +28,23 @@ def is_probed(backend: Backend) -> bool:
     return backend.tier != "third_party" and backend.unix_socket is None
 
 
-def probe(backend: Backend, *, identify: bool) -> ProbeResult:
+def probe(backend: Backend, *, identify: bool) -> BackendProbe:
     """Probe a backend, at most 3 s per request; ``identify``: also which engine it is."""
     address = address_of(backend)
     fault = _fault(address)
     if fault is not None:
-        return ProbeResult(fault)
+        return BackendProbe(fault)
     models = ask(address, "GET", "/v1/models", timeout_s=TIMEOUT_S)
     if models is not None and models.status in _REFUSED:
-        return ProbeResult(f"it refuses the key: /v1/models answered {models.status}")
+        return BackendProbe(f"it refuses the key: /v1/models answered {models.status}")
     served = None if models is None or models.status != _OK else listed(models.body)
     if not identify:
-        return ProbeResult(None, served)
+        return BackendProbe(None, served)
     server = recognise(address)
     if server is None:
-        return ProbeResult(None, served)
+        return BackendProbe(None, served)
     contexts = {one.name: one.context_tokens for one in server.models}
-    return ProbeResult(None, {**(served or {}), **contexts} or served, server.engine)
+    return BackendProbe(None, {**(served or {}), **contexts} or served, server.engine)
 
 
 def address_of(backend: Backend) -> Address:
@@ -54,7 +54,7 @@ def address_of(backend: Backend) -> Address:
 
 
 def _fault(address: Address) -> str | None:
-    """Why the server cannot take requests; a server without /health is asked for its models."""
+    """Why the server cannot take requests; a server without /health counts as well."""
     reply = ask(address, "GET", "/health", timeout_s=TIMEOUT_S)
     if reply is None:
         return f"no answer from {address.url('/health')}"

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from modelscan.gateway.control.failover import (
     Health,
-    State,
+    HealthState,
     after_hosted_requests,
     after_probe,
     after_requests,
 )
 from modelscan.gateway.control.gateway import Gateway
-from modelscan.gateway.control.probe import ProbeResult, is_probed, probe
+from modelscan.gateway.control.probe import BackendProbe, is_probed, probe
 from modelscan.gateway.counters import BackendRow
 from modelscan.routing.table import Backend
 
@@ -30,8 +30,8 @@ class HealthChange:
     """A backend whose state changed, or whose server lists other models than before."""
 
     backend: str
-    before: State
-    after: State
+    before: HealthState
+    after: HealthState
     reason: str | None
 
 
@@ -115,7 +115,7 @@ class Prober:
             self._on_change(change)
 
 
-def _merged(before: ProbeResult | None, new: ProbeResult) -> ProbeResult:
+def _merged(before: BackendProbe | None, new: BackendProbe) -> BackendProbe:
     """A later probe asks less: what the first one found out stays."""
     if before is None or new.fault is not None:
         return new
@@ -126,7 +126,7 @@ def _merged(before: ProbeResult | None, new: ProbeResult) -> ProbeResult:
             name: context if context is not None else contexts.get(name)
             for name, context in served.items()
         }
-    return ProbeResult(None, before.served if served is None else served,
+    return BackendProbe(None, before.served if served is None else served,
                        new.engine or before.engine)  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 _OPENAI = "/v1/models"
 
 
-class Problem(Exception):
+class HttpProblem(Exception):
     """A request that is refused. ``code`` is for scripts."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
@@ -20,7 +20,7 @@ class Problem(Exception):
         self.detail = detail
 
 
-def problem_answer(request: Request, problem: Problem) -> Response:
+def problem_answer(request: Request, problem: HttpProblem) -> Response:
     """The answer in the dialect of the path (RFC 9457 problem+json, or OpenAI's)."""
     headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
     if request.url.path.startswith(_OPENAI):

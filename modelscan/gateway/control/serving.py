@@ -25,13 +25,13 @@ from starlette.routing import BaseRoute
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.app import ControlApp
-from modelscan.gateway.control.failover import State
-from modelscan.gateway.control.gateway import Gateway, Loaded, read, sentence, spent_budgets
+from modelscan.gateway.control.failover import HealthState
+from modelscan.gateway.control.gateway import Gateway, GatewayInputs, read, sentence, spent_budgets
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
 from modelscan.gateway.control.prober import HealthChange, Prober
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.watch import TICK_S, Watch
-from modelscan.gateway.control.worker import Worker, all_ready, frame
+from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, Sizes
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.options import Tls, WorkerOptions
@@ -88,11 +88,11 @@ def serve(
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        serving = Serving(gateway, listeners, report)
+        serving = GatewayProcess(gateway, listeners, report)
         asyncio.run(serving.run(extra))
 
 
-class Serving:
+class GatewayProcess:
     """One run of the gateway."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Serving:
         self._gateway = gateway
         self._listeners = listeners
         self._report = report
-        self._workers: list[Worker] = []
+        self._workers: list[WorkerProcess] = []
         self._writer = ReceiptWriter(ReceiptStore(gateway.database))
         self._refused: tuple[str, ...] = ()
         self._scored = 0
@@ -128,7 +128,7 @@ class Serving:
         options = self._worker_options(control)
         snapshot = frame(gateway.snapshot())
         self._workers = [
-            Worker(index, sockets, options, self._received, self._ended, snapshot)
+            WorkerProcess(index, sockets, options, self._received, self._ended, snapshot)
             for index, sockets in enumerate(self._listeners)
         ]
         tasks += [asyncio.create_task(worker.run()) for worker in self._workers]
@@ -217,8 +217,8 @@ class Serving:
     def _report_backend(self, change: HealthChange) -> None:
         state = change.after.value
         because = f": {change.reason}" if change.reason else ""
-        quiet = change.before is State.UNKNOWN and change.after is State.UP
-        if not quiet and change.after is not State.HALF_OPEN:
+        quiet = change.before is HealthState.UNKNOWN and change.after is HealthState.UP
+        if not quiet and change.after is not HealthState.HALF_OPEN:
             self._event(
                 "backend", f"backend {change.backend} is {state}{because}",
                 backend=change.backend, state=state, reason=change.reason,
@@ -234,7 +234,7 @@ class Serving:
                 self._take(await asyncio.to_thread(read, gateway.config, gateway.database))
             await asyncio.sleep(TICK_S)
 
-    def _take(self, loaded: Loaded) -> None:
+    def _take(self, loaded: GatewayInputs) -> None:
         gateway = self._gateway
         before = gateway.loaded
         valid = gateway.update(loaded)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from modelscan.gateway.control.failover import Health, State
+from modelscan.gateway.control.failover import Health, HealthState
 from modelscan.gateway.control.gateway import Gateway, sentences
 from modelscan.gateway.control.models import routable
 from modelscan.gateway.counters import BackendRow, GlobalRow
@@ -142,7 +142,7 @@ def metrics(gateway: Gateway, workers: tuple[WorkerStatus, ...], writer: Receipt
         lines.append(f"# TYPE {metric} {kind}")
         lines += [f'{metric}{{backend="{one.name}"}} {getattr(one, name)}' for one in backends]
     lines.append("# TYPE modelscan_backend_up gauge")
-    up = (State.UP.value, State.HALF_OPEN.value)
+    up = (HealthState.UP.value, HealthState.HALF_OPEN.value)
     lines += [f'modelscan_backend_up{{backend="{b.name}"}} {int(b.state in up)}' for b in backends]
     return "\n".join(lines) + "\n"
 

@@ -25,7 +25,7 @@ _decoder = msgspec.msgpack.Decoder(FromWorker)
 
 
 @dataclass(slots=True)
-class Worker:
+class WorkerProcess:
     """One worker; ``run`` keeps it alive until ``stop``."""
 
     index: int
@@ -132,7 +132,7 @@ def frame(snapshot: object) -> bytes:
     return msgspec.msgpack.encode(snapshot)
 
 
-async def all_ready(workers: Sequence[Worker], timeout_s: float) -> bool:
+async def all_ready(workers: Sequence[WorkerProcess], timeout_s: float) -> bool:
     """Whether every worker accepts connections within the time."""
     waiting = [asyncio.ensure_future(worker.ready.wait()) for worker in workers]
     done, pending = await asyncio.wait(waiting, timeout=timeout_s)

@@ -44,7 +44,6 @@ def count_request(counters: Counters, key: LiveKey, wall: float) -> None:
             wait = _wait(limit, now - 1, before, second)
             text = f"the key {key.key.name} may send {limit} requests per minute"
             raise Refusal(Cause.RATE, text, retry_after=wait)
-    counters.add(key.requests, 1)
     counters.put(key.last_used, int(wall))
 
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from modelscan.gateway.data.attempts import Attempt
 from modelscan.gateway.data.errors import Cause, Refusal
 from modelscan.gateway.data.outgoing import UploadOutgoing
+from modelscan.gateway.data.parts import Services
 from modelscan.gateway.data.plan import Plan
-from modelscan.gateway.data.request import CHUNKED
+from modelscan.gateway.data.request import CHUNKED, Request
 from modelscan.gateway.data.state import LiveKey, LiveRoute
 from modelscan.routing.table import Backend, Candidate, RouteEntry
-
-if TYPE_CHECKING:
-    from modelscan.gateway.data.request import Request
-    from modelscan.gateway.data.worker import Worker
 
 CONTROL = "control application"
 
@@ -28,7 +23,7 @@ def control_entry() -> RouteEntry:
     return RouteEntry(CONTROL, "provider", None, "priority", (Candidate(0),))
 
 
-def control_plan(worker: Worker, key: LiveKey | None) -> Plan:
+def control_plan(worker: Services, key: LiveKey | None) -> Plan:
     """A plan to the control application. Raises Refusal if there is none."""
     if worker.control is None:
         raise Refusal(Cause.NO_PATH, "there is no such path")
@@ -71,7 +66,7 @@ def control_outgoing(request: Request, key: LiveKey | None, address: str) -> Con
     return ControlOutgoing(request, identity)
 
 
-def control_route(worker: Worker, unix_socket: str) -> LiveRoute:
+def control_route(worker: Services, unix_socket: str) -> LiveRoute:
     return LiveRoute(
         control_entry(), [worker.live_backend(control_backend(unix_socket))], worker.counters
     )

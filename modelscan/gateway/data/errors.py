@@ -94,7 +94,7 @@ def dialect_of(path: bytes) -> ErrorForm:
         return "anthropic"
     if path.startswith(b"/api/"):
         return "ollama"
-    if path.startswith(b"/v1/cluster") or path.startswith(b"/v1/nodes"):
+    if path.startswith((b"/v1/cluster", b"/v1/nodes")):
         return "problem"
     inference = (b"/v1/", b"/v2/", b"/tokenize", b"/detokenize", b"/rerank")
     return "openai" if path.startswith(inference) else "problem"

@@ -1,131 +1,23 @@
-"""One request at work: choose a backend, send, pass the answer on, try the next one, count."""
+"""One request at work: the answer passes on, a failure leads to another backend or an error."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from modelscan.gateway.data import verdicts
 from modelscan.gateway.data.answer import Answer
-from modelscan.gateway.data.attempts import Attempt, Attempts
+from modelscan.gateway.data.dispatch import Dispatch
 from modelscan.gateway.data.errors import Cause, Refusal
-from modelscan.gateway.data.outgoing import Outgoing
-from modelscan.gateway.data.plan import Plan
 from modelscan.gateway.data.upstream import Failure, Upstream
-from modelscan.gateway.data.waiting import Room
-
-if TYPE_CHECKING:
-    from modelscan.gateway.data.client import ClientConnection
-    from modelscan.gateway.data.request import Request
-    from modelscan.gateway.data.upload import Upload
 
 CLIENT_LEFT = 499
 BROKEN_OFF = 599
 
 
-class Exchange:
-    """The sink of the backend's connection, and a waiter in the queues of full backends."""
+class Exchange(Dispatch):
+    """The sink of the backend's connection."""
 
-    __slots__ = (
-        "answer", "attempt", "attempts", "client", "deadline", "error", "failures", "first_at",
-        "left_bytes", "outgoing", "over", "plan", "queued_s", "request", "sent_at", "started_at",
-        "status", "tried_again", "upload", "upstream", "waiting_at",
-    )  # fmt: skip
-
-    def __init__(
-        self, client: ClientConnection, request: Request, plan: Plan, outgoing: Outgoing
-    ) -> None:
-        self.client = client
-        self.request = request
-        self.plan = plan
-        self.outgoing = outgoing
-        self.upload: Upload | None = outgoing.upload
-        worker = client.worker
-        self.attempts = Attempts(plan, worker.counters, worker.now)
-        self.attempt: Attempt | None = None
-        self.upstream: Upstream | None = None
-        self.answer: Answer | None = None
-        self.over = self.tried_again = False
-        self.failures: list[str] = []
-        self.waiting_at: list[Attempt] = []
-        self.error: str | None = None
-        self.status = self.left_bytes = 0
-        self.started_at = time.perf_counter()
-        self.first_at = self.sent_at = self.queued_s = 0.0
-        self.deadline = 0.0
-
-    # Choosing
-
-    def choose(self) -> None:
-        """Try the next backend, or wait for a full one, or give up."""
-        attempt = self.attempts.take()
-        if attempt is None:
-            self._give_up(Failure.NOT_SENT)
-        elif attempt.backend.take():
-            self._try(attempt)
-        else:
-            self._wait(attempt)
-
-    def _wait(self, attempt: Attempt) -> None:
-        """Wait for the first free place at any backend of the route."""
-        self.attempts.put_back([attempt])
-        choices = self.attempts.of_route()
-        limits = self.plan.state.limits
-        queues = self.client.worker.queues
-        if not queues.has_room(choices, limits.queue):
-            text = f"{limits.queue} requests wait for {attempt.backend.spec.name} already"
-            wait = queues.estimate_s(attempt.backend)
-            self._refuse(Refusal(Cause.QUEUE_FULL, text, wait))
-            return
-        self.waiting_at = choices
-        self.queued_s -= time.perf_counter()
-        self.deadline = self.client.worker.now + limits.queue_timeout_s
-        queues.add(self)
-        self.client.worker.poll_queues()
-
-    def _leave_queues(self) -> list[Attempt]:
-        choices, self.waiting_at = self.waiting_at, []
-        if choices:
-            self.client.worker.queues.remove(self, choices)
-            self.queued_s += time.perf_counter()
-        return choices
-
-    def start(self, backend: Room) -> None:
-        """A place became free, and is counted already."""
-        choices = self._leave_queues()
-        chosen = next(attempt for attempt in choices if attempt.backend is backend)
-        self.attempts.choose(chosen)
-        self._try(chosen)
-
-    def choose_again(self) -> None:
-        self._leave_queues()
-        self.choose()
-
-    def _try(self, attempt: Attempt) -> None:
-        self.attempt = attempt
-        self.attempts.made += 1
-        self.tried_again = False
-        self.sent_at = time.perf_counter()
-        self.deadline = self.client.worker.now + self.plan.state.limits.request_timeout_s
-        self._send(attempt, fresh=not self.outgoing.repeatable)
-
-    def _send(self, attempt: Attempt, fresh: bool) -> None:
-        head, body = self.outgoing.for_attempt(self.request, self.plan, attempt)
-        if attempt.backend.spec.tier != "local":
-            self.left_bytes += len(body)
-        attempt.backend.pool.send(self, head, body, fresh)
-
-    # The sink
-
-    def connected(self, upstream: Upstream | None) -> bool:
-        if self.over:
-            return False
-        self.upstream = upstream
-        return True
-
-    def start_upload(self) -> None:
-        if self.upload is not None and self.upstream is not None:
-            self.upload.start(self.upstream, self.outgoing.chunked)
+    __slots__ = ()
 
     def answer_begins(self, upstream: Upstream) -> bool:
         if upstream.status >= 400 and not self._is_used(upstream):
@@ -146,7 +38,7 @@ class Exchange:
     def _is_used(self, upstream: Upstream) -> bool:
         """Whether an error answer goes to the client; else the next backend is tried."""
         assert self.attempt is not None
-        verdicts.note_status(self.attempt.backend, upstream, self.client.worker.now)
+        verdicts.note_status(self.plan, self.attempt.backend, upstream, self.client.worker.now)
         following = self.attempts.peek()
         if following is None or not self.outgoing.repeatable:
             return True
@@ -305,24 +197,6 @@ class Exchange:
             if data:
                 self.client.write(data)
 
-    def progress(self) -> None:
-        """The client sent more of the body."""
-        if not self.waiting_at:
-            self.deadline = self.client.worker.now + self.plan.state.limits.request_timeout_s
-
-    def _stop_upload(self) -> None:
-        if self.upload is not None:
-            self.upload.stop()
-
-    def _name(self) -> str:
-        return self.attempt.backend.spec.name if self.attempt is not None else ""
-
-    def _attempt_over(self) -> None:
-        self._stop_upload()
-        if self.attempt is not None and self.sent_at:
-            self.sent_at = 0.0
-            self.attempt.backend.give_back()
-
     def _finish(self, status: int) -> None:
         if self.over:
             return
@@ -333,4 +207,5 @@ class Exchange:
             self.attempt.backend.note_duration(time.perf_counter() - self.sent_at)
         self._attempt_over()
         self.outgoing.close()
+        self.plan.document = None
         self.client.worker.exchange_over(self)

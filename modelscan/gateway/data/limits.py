@@ -26,7 +26,7 @@ class Timing:
 
     ``body_s``: without any byte of a request's body. ``gap_s``: between two pieces of an answer.
     ``linger_s``: reading what a refused client still sends. ``idle_upstream_s``: engines on uvicorn
-    close idle connections after 5 s; ours leave before that. ``drain_s``: after SIGTERM.
+    close idle connections after 5 s, and the gateway does so earlier. ``drain_s``: after SIGTERM.
     """
 
     head_s: float = 10.0

@@ -16,7 +16,7 @@ def open_sockets(host: str, port: int, workers: int) -> list[list[socket.socket]
     """One socket per worker for each address of a host, all on one port (0: any free one).
 
     Each worker has sockets of its own (SO_REUSEPORT), so that the kernel spreads connections over
-    them; a connection in the queue of a worker that dies is lost, hence workers drain first.
+    them; a connection in the queue of a worker that dies is lost: workers drain first.
     OSError: the address is in use or not local.
     """
     found: list[list[socket.socket]] = [[] for _ in range(workers)]

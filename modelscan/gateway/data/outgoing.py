@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
 from modelscan.gateway.data.answer import Answer
 from modelscan.gateway.data.attempts import Attempt
 from modelscan.gateway.data.plan import Plan
+from modelscan.gateway.data.request import Request
 from modelscan.gateway.data.upload import Upload
 from modelscan.gateway.data.upstream import Upstream
 from modelscan.routing.policy import apply
-
-if TYPE_CHECKING:
-    from modelscan.gateway.data.request import Request
 
 _encode = msgspec.json.Encoder().encode
 

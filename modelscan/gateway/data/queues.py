@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from modelscan.gateway.counters import BackendRow, Counters
 from modelscan.gateway.data.attempts import Attempt
+from modelscan.gateway.data.parts import Queued
 from modelscan.gateway.data.state import LiveBackend
-
-if TYPE_CHECKING:
-    from modelscan.gateway.data.exchange import Exchange
 
 _MOST_S = 60
 
@@ -24,7 +21,7 @@ class Queues:
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
-        self._waiting: dict[int, Exchange] = {}
+        self._waiting: dict[int, Queued] = {}
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -42,18 +39,18 @@ class Queues:
         seconds = backend.mean_s * (self._length(backend) + 1) / places
         return max(1, min(_MOST_S, math.ceil(seconds)))
 
-    def add(self, exchange: Exchange) -> None:
+    def add(self, exchange: Queued) -> None:
         self._waiting[id(exchange)] = exchange
         for attempt in exchange.waiting_at:
-            attempt.backend.waiting.add(_line(exchange), exchange)
+            attempt.backend.waiting.add(exchange.line, exchange)
             self._count(attempt.backend, 1)
 
-    def remove(self, exchange: Exchange, choices: Sequence[Attempt]) -> None:
+    def remove(self, exchange: Queued, choices: Sequence[Attempt]) -> None:
         """Take a request out of all of its queues."""
         if self._waiting.pop(id(exchange), None) is None:
             return
         for attempt in choices:
-            attempt.backend.waiting.remove(_line(exchange), exchange)
+            attempt.backend.waiting.remove(exchange.line, exchange)
             self._count(attempt.backend, -1)
 
     def _count(self, backend: LiveBackend, amount: int) -> None:
@@ -65,9 +62,3 @@ class Queues:
             for attempt in exchange.waiting_at:
                 backend = attempt.backend
                 backend.waiting.start_next(backend)
-
-
-def _line(exchange: Exchange) -> str:
-    """Each key has its own line; without keys, each client address."""
-    key = exchange.plan.key
-    return key.key.name if key is not None else exchange.client.address

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from modelscan.gateway.data import admission
@@ -14,21 +13,17 @@ from modelscan.gateway.data.form import FormError, FormScanner
 from modelscan.gateway.data.head import Header, read_head
 from modelscan.gateway.data.limits import SMALL_BODY
 from modelscan.gateway.data.outgoing import JsonOutgoing, Outgoing, UploadOutgoing
+from modelscan.gateway.data.parts import Client
 from modelscan.gateway.data.paths import OPERATIONS, is_safe, operation_of
 from modelscan.gateway.data.plan import Plan, plan_body, plan_name
 from modelscan.gateway.data.request import CHUNKED, Request
 from modelscan.gateway.data.translated import TRANSLATED_PATHS, translated_outgoing
 from modelscan.gateway.data.upload import Upload
 
-if TYPE_CHECKING:
-    from modelscan.gateway.data.client import ClientConnection
-
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def admit(
-    client: ClientConnection, request: Request, headers: Sequence[Header], version: str
-) -> None:
+def admit(client: Client, request: Request, headers: Sequence[Header], version: str) -> None:
     """Check a head before any of its body is accepted. Raises Refusal."""
     state = client.worker.state
     known = dict(headers)
@@ -52,7 +47,7 @@ def admit(
             begin(client, request)
 
 
-def send_continue(client: ClientConnection, request: Request) -> None:
+def send_continue(client: Client, request: Request) -> None:
     """The client waits with its body until it is invited."""
     if request.continue_due:
         request.continue_due = False
@@ -73,7 +68,7 @@ def _read_target(request: Request) -> None:
     request.operation = operation_of(request.method, path)
 
 
-def _check_caller(client: ClientConnection, request: Request) -> None:
+def _check_caller(client: Client, request: Request) -> None:
     """A wrong key is refused everywhere. Without one, only the control application is reached,
     which knows what it shows to whom, and without a body."""
     facts, worker = request.facts, client.worker
@@ -90,7 +85,7 @@ def _check_caller(client: ClientConnection, request: Request) -> None:
             raise facts.problem
 
 
-def _prepare_upload(client: ClientConnection, request: Request) -> None:
+def _prepare_upload(client: Client, request: Request) -> None:
     if not request.length:
         return
     request.upload = Upload(client)
@@ -98,7 +93,7 @@ def _prepare_upload(client: ClientConnection, request: Request) -> None:
         request.scanner = FormScanner(request.facts.boundary)
 
 
-def receive_body(client: ClientConnection, request: Request, data: bytes) -> None:
+def receive_body(client: Client, request: Request, data: bytes) -> None:
     """Bytes of a body. Raises Refusal where they are too many."""
     limits = request.facts.state.limits
     upload = request.upload
@@ -120,7 +115,7 @@ def receive_body(client: ClientConnection, request: Request, data: bytes) -> Non
         client.active.progress()
 
 
-def _scan(client: ClientConnection, request: Request, data: bytes) -> None:
+def _scan(client: Client, request: Request, data: bytes) -> None:
     scanner = request.scanner
     if scanner is None or scanner.finished:
         return
@@ -132,7 +127,7 @@ def _scan(client: ClientConnection, request: Request, data: bytes) -> None:
         begin(client, request)
 
 
-def receive_end(client: ClientConnection, request: Request) -> None:
+def receive_end(client: Client, request: Request) -> None:
     """A streamed body is complete; work on it may have begun already."""
     if request.upload is not None:
         request.upload.finish()
@@ -144,7 +139,7 @@ def receive_end(client: ClientConnection, request: Request) -> None:
         begin(client, request)
 
 
-def begin(client: ClientConnection, request: Request) -> None:
+def begin(client: Client, request: Request) -> None:
     """Start work on a request whose turn it is."""
     worker = client.worker
     try:
@@ -163,7 +158,7 @@ def begin(client: ClientConnection, request: Request) -> None:
     exchange.choose()
 
 
-def _planned(client: ClientConnection, request: Request) -> tuple[Plan, Outgoing]:
+def _planned(client: Client, request: Request) -> tuple[Plan, Outgoing]:
     facts = request.facts
     # A request that waited in a pipeline is planned with the newest table.
     state, operation = client.worker.state, request.operation

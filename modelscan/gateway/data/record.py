@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from modelscan.core.receipt import Receipt
+from modelscan.gateway.data.dispatch import Dispatch
+from modelscan.gateway.data.errors import Refusal
+from modelscan.gateway.data.request import Request
 from modelscan.gateway.data.usage import UNKNOWN
 
-if TYPE_CHECKING:
-    from modelscan.gateway.data.errors import Refusal
-    from modelscan.gateway.data.exchange import Exchange
-    from modelscan.gateway.data.request import Request
 
-_NAME_LENGTH = 200
-
-
-def receipt_of(exchange: Exchange, trace_id: str, wall: float) -> Receipt:
+def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
     """``wall`` is the UNIX time now. No text of the prompt or of the answer is in it."""
     now = time.perf_counter()
     plan, attempt, answer = exchange.plan, exchange.attempt, exchange.answer

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from modelscan.gateway.data.errors import Refusal
+from modelscan.gateway.data.form import FormScanner
+from modelscan.gateway.data.head import HeadFacts
+from modelscan.gateway.data.upload import Upload
 from modelscan.routing.table import Operation
-
-if TYPE_CHECKING:
-    from modelscan.gateway.data.form import FormScanner
-    from modelscan.gateway.data.head import HeadFacts
-    from modelscan.gateway.data.upload import Upload
 
 CHUNKED = -1
 
@@ -23,8 +19,8 @@ class Request:
     """
 
     __slots__ = (
-        "body", "continue_due", "facts", "held", "keep", "length", "method", "old", "operation", "path",
-        "received", "refusal", "scanner", "target", "upload",
+        "body", "continue_due", "facts", "held", "keep", "length", "method", "old", "operation",
+        "path", "received", "refusal", "scanner", "target", "upload",
     )  # fmt: skip
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -14,6 +14,7 @@ from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.pool import Pool
 from modelscan.gateway.data.waiting import WaitingRequests
 from modelscan.gateway.snapshot import Key, Snapshot
+from modelscan.routing.choose import COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
 from modelscan.routing.table import Backend, Limits, Operation, RouteEntry
 
@@ -22,8 +23,8 @@ class LiveBackend:
     """A backend, its connections, its rows in the counters and what waits for it."""
 
     __slots__ = (
-        "_counters", "authority", "connect_s", "cool_until", "credential", "in_flight", "limit",
-        "mean_s", "model_json", "pool", "prefix", "slot", "spec", "waiting",
+        "_cells", "_counters", "_own", "authority", "connect_s", "cool_until", "credential",
+        "in_flight", "limit", "mean_s", "model_json", "pool", "prefix", "slot", "spec", "waiting",
     )  # fmt: skip
 
     def __init__(self, spec: Backend, slot: int, counters: Counters, pool: Pool) -> None:
@@ -32,6 +33,8 @@ class LiveBackend:
         self.slot = slot
         self.pool = pool
         self.in_flight = counters.backend(slot, BackendRow.IN_FLIGHT)
+        self._cells = counters.cells
+        self._own = self.in_flight + counters.worker
         self.limit = spec.max_in_flight
         self.cool_until = 0.0
         self.mean_s = 1.0
@@ -44,16 +47,16 @@ class LiveBackend:
 
     def take(self) -> bool:
         """Count one more request under way; False: the backend is full."""
-        counters = self._counters
-        counters.add(self.in_flight, 1)
-        if self.limit is not None and counters.total(self.in_flight) > self.limit:
-            counters.add(self.in_flight, -1)
+        cells, own = self._cells, self._own
+        cells[own] += 1
+        if self.limit is not None and self._counters.total(self.in_flight) > self.limit:
+            cells[own] -= 1
             return False
         return True
 
     def give_back(self) -> None:
         """One request less; the next one that waits here may start."""
-        self._counters.add(self.in_flight, -1)
+        self._cells[self._own] -= 1
         if self.waiting:
             self.waiting.start_next(self)
 
@@ -94,7 +97,7 @@ class LiveKey:
 
     __slots__ = (
         "current", "in_flight", "infer", "key", "last_used", "minute", "models", "previous",
-        "requests", "scopes",
+        "scopes",
     )  # fmt: skip
 
     def __init__(self, key: Key, counters: Counters) -> None:
@@ -106,7 +109,6 @@ class LiveKey:
         self.minute = counters.key(key.slot, KeyRow.MINUTE)
         self.current = counters.key(key.slot, KeyRow.CURRENT)
         self.previous = counters.key(key.slot, KeyRow.PREVIOUS)
-        self.requests = counters.key(key.slot, KeyRow.REQUESTS)
         self.last_used = counters.key(key.slot, KeyRow.LAST_USED)
 
 
@@ -114,8 +116,8 @@ class State:
     """One snapshot in use. ``open``: no keys exist, every caller may do everything."""
 
     __slots__ = (
-        "backends", "hash_key", "hosts", "keys", "limits", "open", "origins", "revision",
-        "routes", "snapshot",
+        "backends", "hash_key", "health", "hosts", "in_flight", "keys", "limits", "open",
+        "origins", "revision", "routes", "snapshot",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
@@ -127,6 +129,9 @@ class State:
         self.routes = {
             name: LiveRoute(entry, backends, counters) for name, entry in table.routes.items()
         }
+        self.in_flight = in_flight_view(counters, backends)
+        self.health: list[int] = []
+        self.refresh_health(counters, 0.0)
         self.open = not access.keys
         self.hash_key = access.hash_key
         self.keys = {key.digest: LiveKey(key, counters) for key in access.keys}
@@ -136,6 +141,41 @@ class State:
     def find_key(self, token: bytes) -> LiveKey | None:
         """The key of a token. Its keyed digest is looked up, so that time tells nothing of it."""
         return self.keys.get(key_digest(token, self.hash_key))
+
+    def refresh_health(self, counters: Counters, now: float) -> None:
+        """Read the states; a backend that requested a pause is cooling in this worker."""
+        self.health = [
+            COOLING if backend.cool_until > now else counters.state_number(backend.slot)
+            for backend in self.backends
+        ]
+
+    def note_pause(self, backend: LiveBackend) -> None:
+        """A backend's ``cool_until`` was set."""
+        if backend in self.backends:
+            self.health[self.backends.index(backend)] = COOLING
+
+
+class _InFlight(Sequence[int]):
+    """Requests under way by the backend's index in the table, over all workers."""
+
+    def __init__(self, counters: Counters, backends: Sequence[LiveBackend]) -> None:
+        self._counters = counters
+        self._rows = [backend.in_flight for backend in backends]
+
+    def __getitem__(self, index: int) -> int:  # type: ignore[override]
+        return self._counters.total(self._rows[index])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+
+def in_flight_view(counters: Counters, backends: Sequence[LiveBackend]) -> Sequence[int]:
+    """Requests under way by index; the cells themselves where they are in that order."""
+    in_order = all(backend.slot == index for index, backend in enumerate(backends))
+    if counters.sizes.workers > 1 or not in_order:
+        return _InFlight(counters, backends)
+    first = counters.backend(0, BackendRow.IN_FLIGHT)
+    return counters.cells[first : first + len(backends)]
 
 
 class StateBuilder:

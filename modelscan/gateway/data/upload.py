@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from typing import IO, TYPE_CHECKING, Protocol
+from typing import IO, Protocol
 
 from modelscan.gateway.data.limits import HOLD
-
-if TYPE_CHECKING:
-    from modelscan.gateway.data.upstream import Upstream
+from modelscan.gateway.data.upstream import Upstream
 
 _BLOCK = 65_536
 
@@ -30,7 +28,7 @@ class Upload:
 
     __slots__ = (
         "_chunked", "_kept", "_live", "_paused", "_source", "_spool", "_spool_at", "closed",
-        "complete",        "in_memory", "received", "replayable", "upstream",
+        "complete", "in_memory", "received", "replayable", "upstream",
     )  # fmt: skip
 
     def __init__(self, source: Source) -> None:

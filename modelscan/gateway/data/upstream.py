@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from enum import Enum, auto
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import httptools
 
 from modelscan.gateway.data.limits import MAX_ANSWER_HEAD, SMALL_BODY
-
-if TYPE_CHECKING:
-    from modelscan.gateway.data.pool import Pool
-    from modelscan.gateway.data.upload import Upload
 
 HOP_HEADERS = frozenset(
     (
@@ -31,10 +27,26 @@ class Failure(Enum):
     SLOW = auto()
 
 
+class Body(Protocol):
+    """A request's body that is still being sent."""
+
+    def pause(self, paused: bool) -> None:
+        """The backend does not read fast enough, or reads again."""
+
+
+class Home(Protocol):
+    """Where a connection belongs."""
+
+    def put(self, upstream: Upstream) -> None: ...
+
+    def forget(self, upstream: Upstream) -> None: ...
+
+
 class Sink(Protocol):
     """What receives an answer. ``data`` may be empty."""
 
-    upload: Upload | None
+    @property
+    def upload(self) -> Body | None: ...
 
     def connected(self, upstream: Upstream | None) -> bool:
         """The connection to use (None: not yet); False: the request was cancelled."""
@@ -66,7 +78,7 @@ class Upstream(asyncio.Protocol):
         "status", "transport", "uploading",
     )  # fmt: skip
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Home) -> None:
         self._pool = pool
         self._parts: list[bytes] = []
         self.on_body = self._parts.append

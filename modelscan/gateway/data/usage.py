@@ -75,10 +75,20 @@ class Tail:
         data = parts[0] if len(parts) == 1 else b"".join(parts)
         if self._first:
             data = self._first + b"\n" + data
-        last = None
-        for last in _FINISH.finditer(data, max(0, len(data) - _LIMIT)):
-            pass
-        return read_usage(data), last.group(1).decode() if last is not None else None
+        return read_usage(data), read_finish(data)
+
+
+def read_finish(data: bytes) -> str | None:
+    """The last finish reason that is a string."""
+    end = len(data)
+    for name in (b'"finish_reason"', b'"stop_reason"'):
+        at = data.rfind(name)
+        while at >= 0:
+            found = _FINISH.match(data, at, min(end, at + 80))
+            if found is not None:
+                return found.group(1).decode()
+            at = data.rfind(name, max(0, at - _KEEP), at)
+    return None
 
 
 def read_usage(data: bytes) -> Usage:
@@ -114,16 +124,22 @@ def _object_after(data: bytes, start: int) -> _Usage | None:
     return None
 
 
-def _first_of(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
-
-
 def _merged(later: Usage, found: _Usage) -> Usage:
-    into = found.prompt_tokens_details or found.input_tokens_details or _Details()
-    out = found.completion_tokens_details or found.output_tokens_details or _Details()
-    return Usage(
-        _first_of(later.input_tokens, found.prompt_tokens, found.input_tokens),
-        _first_of(later.output_tokens, found.completion_tokens, found.output_tokens),
-        _first_of(later.cached_tokens, into.cached_tokens, found.cache_read_input_tokens),
-        _first_of(later.reasoning_tokens, out.reasoning_tokens),
+    into = found.prompt_tokens_details or found.input_tokens_details
+    out = found.completion_tokens_details or found.output_tokens_details
+    cached = found.cache_read_input_tokens if into is None else into.cached_tokens
+    reasoning = None if out is None else out.reasoning_tokens
+    prompt, completion = found.prompt_tokens, found.completion_tokens
+    usage = Usage(
+        found.input_tokens if prompt is None else prompt,
+        found.output_tokens if completion is None else completion,
+        cached,
+        reasoning,
     )
+    return usage if later is UNKNOWN else _filled(later, usage)
+
+
+def _filled(later: Usage, before: Usage) -> Usage:
+    """``later`` with what it lacks from ``before``."""
+    pairs = zip(msgspec.structs.astuple(later), msgspec.structs.astuple(before), strict=True)
+    return Usage(*(old if new is None else new for new, old in pairs))

@@ -31,11 +31,12 @@ def retry_after_s(value: bytes) -> float | None:
     return float(text) if text.isdigit() and len(text) < 8 else None
 
 
-def note_status(backend: LiveBackend, upstream: Upstream, now: float) -> None:
+def note_status(plan: Plan, backend: LiveBackend, upstream: Upstream, now: float) -> None:
     """After 429 or 503 a backend comes after the others for as long as it requests."""
-    if upstream.status in (429, 503):
+    if upstream.status in (429, 503) and plan.recorded:
         wait = retry_after_s(upstream.retry_after)
         backend.cool_until = now + min(_COOL_MOST_S, _COOL_S if wait is None else wait)
+        plan.state.note_pause(backend)
 
 
 def moves_on(status: int, route: LiveRoute, following: LiveRoute, fallback: bool) -> bool:

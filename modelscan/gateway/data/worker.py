@@ -20,6 +20,7 @@ from modelscan.gateway.data.errors import Cause, Refusal
 from modelscan.gateway.data.exchange import Exchange
 from modelscan.gateway.data.head import HeadFacts
 from modelscan.gateway.data.options import WorkerOptions
+from modelscan.gateway.data.parts import Client
 from modelscan.gateway.data.queues import Queues
 from modelscan.gateway.data.receipts import Receipts
 from modelscan.gateway.data.record import receipt_of, refusal_receipt
@@ -63,8 +64,7 @@ class Worker:
         counters = self.counters
         self._connections = counters.overall(GlobalRow.CONNECTIONS)
         self._held = counters.overall(GlobalRow.HELD_BYTES)
-        self._requests = counters.overall(GlobalRow.REQUESTS)
-        self._in_flight = counters.overall(GlobalRow.IN_FLIGHT)
+        self._requests = counters.overall(GlobalRow.REQUESTS) + counters.worker
 
     # Snapshots
 
@@ -121,17 +121,15 @@ class Worker:
     # Exchanges
 
     def exchange_begins(self, exchange: Exchange) -> None:
-        self.counters.add(self._requests, 1)
-        self.counters.add(self._in_flight, 1)
+        self.counters.cells[self._requests] += 1
 
     def exchange_over(self, exchange: Exchange) -> None:
-        self.counters.add(self._in_flight, -1)
         if exchange.plan.recorded:
             if exchange.plan.key is not None:
                 admission.leave(self.counters, exchange.plan.key)
             self.receipts.add(receipt_of(exchange, self.trace_id(), self.wall))
 
-    def refused(self, client: ClientConnection, request: Request, refusal: Refusal) -> None:
+    def refused(self, client: Client, request: Request, refusal: Refusal) -> None:
         """A request to a model that was refused before a backend was chosen."""
         if request.operation is not None:
             receipt = refusal_receipt(request, refusal, self.trace_id(), self.wall, client.address)
@@ -167,6 +165,7 @@ class Worker:
         self.wall = time.time()
         for client in tuple(self._clients):
             client.sweep(now)
+        self.state.refresh_health(self.counters, now)
         for backend in self.state.backends:
             backend.pool.sweep(now)
         if self.control is not None:

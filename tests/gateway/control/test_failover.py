@@ -13,7 +13,7 @@ from modelscan.gateway.control.failover import (
     columns,
 )
 from modelscan.gateway.control.failover import (
-    State as S,
+    HealthState as S,
 )
 from modelscan.gateway.control.runtime import RuntimeHistory, suitability
 from modelscan.gateway.control.slots import Slots

@@ -84,7 +84,9 @@ def _from_spare(client: openai.OpenAI, question: list[dict[str, str]]) -> str | 
     return str(done.choices[0].message.content)
 
 
-def test_a_program_routes_without_a_gateway(clean_environment: Path) -> None:
+def test_a_program_routes_without_a_gateway(
+    clean_environment: Path, run_in_process: Callable[..., Ran]
+) -> None:
     with engines("one", "two") as (one, two):
         spread = {"strategy": "round_robin"}
         role = {"role_id": "pair", "operation": "chat", "routing_policy": spread,
@@ -105,7 +107,11 @@ def test_a_program_routes_without_a_gateway(clean_environment: Path) -> None:
         before = len(one.requests)
         assert {router.chat("pair", "Hello").backend for _ in range(2)} == {"two"}
         states = {model.name: model.state for model in router.models()}
-        assert states["one"] == "deployed"
+        assert states == {"one": "known", "two": "routable"}
+        health = run_in_process("route", "health", "--json")
+        assert health.code == 5
+        assert [e["healthy"] for e in health.json["entries"]] == [False, True]
+        assert health.json["entries"][1]["served"] == {"two": 4096}
         with pytest.raises(RemoteError, match="no answer"):
             router.chat("one", "Hello")
         assert len(one.requests) == before
