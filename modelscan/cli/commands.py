@@ -76,6 +76,12 @@ COMMANDS: tuple[Entry, ...] = (
     ),
     Entry("route", "modelscan.cli.route.app:app", "Show and check the routing file.", _ROUTE),
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
+    Entry(
+        "connect",
+        "modelscan.cli.connect:app",
+        "Configure an assistant or an editor to use the endpoint.",
+        _ROUTE,
+    ),
     Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(

@@ -57,6 +57,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "adopt": ("adopt qwen3-8b --target gpustack",),
     "discover": ("discover", "discover --adopt ollama-11434", "discover --port 9000"),
     "serve": ("serve", "serve --port 8000 --workers 4", "serve --expose --tls-cert cert.pem"),
+    "connect": (
+        "connect opencode",
+        "connect codex --route coder --write",
+        "connect claude-code --key env:MODELSCAN_API_KEY --write",
+        "connect opencode --check",
+    ),
     "key create": (
         "key create laptop",
         "key create team --scope infer --scope read --rate 60 --budget 5m",

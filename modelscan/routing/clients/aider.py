@@ -31,4 +31,14 @@ def _start(offer: ServedGateway) -> str:
     return f"OPENAI_API_KEY={key} aider --model openai/{offer.chosen.name}"
 
 
-CLIENT = ClientProgram("aider", "aider", _files, _start, prompt_tokens=100)
+def _turn(offer: ServedGateway, question: str, paths: list[str]) -> list[str]:
+    return [
+        "aider", "--model", f"openai/{offer.chosen.name}", "--no-git", "--yes-always",
+        "--no-check-update", "--message", question,
+    ]  # fmt: skip
+
+
+CLIENT = ClientProgram(
+    "aider", "aider", _files, _start, prompt_tokens=100,
+    turn=_turn, install="pipx install aider-chat",
+)  # fmt: skip

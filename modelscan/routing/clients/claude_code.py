@@ -26,7 +26,12 @@ def _files(offer: ServedGateway) -> tuple[ClientFile, ...]:
     return (ClientFile("$CLAUDE_CONFIG_DIR/settings.json", "json", values),)
 
 
+def _turn(offer: ServedGateway, question: str, paths: list[str]) -> list[str]:
+    return ["claude", "-p", question]
+
+
 CLIENT = ClientProgram(
     "claude-code", "Claude Code", _files, lambda _: "claude",
     prompt_tokens=19_000, needs_tools=True,
+    turn=_turn, install="npm install -g @anthropic-ai/claude-code",
 )  # fmt: skip

@@ -26,7 +26,12 @@ def _files(offer: ServedGateway) -> tuple[ClientFile, ...]:
     return (ClientFile("$CODEX_HOME/config.toml", "toml", values, defaults),)
 
 
+def _turn(offer: ServedGateway, question: str, paths: list[str]) -> list[str]:
+    return ["codex", "exec", "--skip-git-repo-check", "--profile", PROVIDER, question]
+
+
 CLIENT = ClientProgram(
     "codex", "Codex", _files, lambda offer: f"codex --profile {PROVIDER}",
     prompt_tokens=10_000, needs_tools=True,
+    turn=_turn, install="npm install -g @openai/codex",
 )  # fmt: skip

@@ -31,6 +31,11 @@ def _files(offer: ServedGateway) -> tuple[ClientFile, ...]:
     return (ClientFile("~/.continue/config.yaml", "yaml", values, defaults, {"models": "name"}),)
 
 
+def _turn(offer: ServedGateway, question: str, paths: list[str]) -> list[str]:
+    return ["cn", "-p", question, "--config", paths[0], "--silent"]
+
+
 CLIENT = ClientProgram(
-    "continue", "Continue", _files, lambda _: "cn", prompt_tokens=1_500, needs_tools=True
-)
+    "continue", "Continue", _files, lambda _: "cn", prompt_tokens=1_500, needs_tools=True,
+    turn=_turn, install="npm install -g @continuedev/cli",
+)  # fmt: skip

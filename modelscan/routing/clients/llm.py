@@ -32,4 +32,11 @@ def _start(offer: ServedGateway) -> str:
     return f"llm -m {offer.chosen.name}{key} 'Hello'"
 
 
-CLIENT = ClientProgram("llm", "llm", _files, _start)
+def _turn(offer: ServedGateway, question: str, paths: list[str]) -> list[str]:
+    return ["llm", "-m", offer.chosen.name, "--no-stream", question]
+
+
+CLIENT = ClientProgram(
+    "llm", "llm", _files, _start,
+    turn=_turn, install="pipx install llm",
+)  # fmt: skip

@@ -113,7 +113,8 @@ def _yaml_value(text: str) -> Any:
 def _dumped(value: Any, like: str) -> str:
     yaml = _yaml()
     item = re.search(r"^( *)[^\s#-][^\n]*:[ \t]*\n(?:[ \t]*(?:#[^\n]*)?\n)*( *)- ", like, re.M)
-    offset = len(item.group(2)) - len(item.group(1)) if item else 2
+    unset = 0 if isinstance(value, list) else 2
+    offset = len(item.group(2)) - len(item.group(1)) if item else unset
     yaml.indent(mapping=2, sequence=offset + 2, offset=offset)
     stream = io.StringIO()
     yaml.dump(value, stream)

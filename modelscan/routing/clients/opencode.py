@@ -38,7 +38,12 @@ def _files(offer: ServedGateway) -> tuple[ClientFile, ...]:
     return (ClientFile(path, "json", {"provider": {PROVIDER: provider}}, defaults),)
 
 
+def _turn(offer: ServedGateway, question: str, paths: list[str]) -> list[str]:
+    return ["opencode", "run", "-m", f"{PROVIDER}/{offer.chosen.name}", question]
+
+
 CLIENT = ClientProgram(
     "opencode", "opencode", _files, lambda offer: f"opencode -m {PROVIDER}/{offer.chosen.name}",
     prompt_tokens=8_000, needs_tools=True,
+    turn=_turn, install="npm install -g opencode-ai",
 )  # fmt: skip

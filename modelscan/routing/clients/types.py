@@ -79,7 +79,8 @@ class ClientFile:
 @dataclass(frozen=True, slots=True)
 class ClientProgram:
     """A program. ``prompt_tokens`` is what its first request alone needs (measured), ``start``
-    the command that begins a conversation over the route."""
+    the command that begins a conversation over the route, ``turn`` the arguments of one question
+    with the paths of its files, ``install`` how to get it."""
 
     name: str
     title: str
@@ -87,6 +88,8 @@ class ClientProgram:
     start: Callable[[ServedGateway], str] | None = None
     prompt_tokens: int | None = None
     needs_tools: bool = False
+    turn: Callable[[ServedGateway, str, list[str]], list[str]] | None = None
+    install: str | None = None
 
 
 def without_unknown(values: Mapping[str, Any]) -> dict[str, Any]:
