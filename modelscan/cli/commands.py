@@ -74,7 +74,9 @@ COMMANDS: tuple[Entry, ...] = (
         "Find model servers that run on this machine.",
         _RUN,
     ),
-    Entry("route", "modelscan.cli.route.app:app", "Show and check the routing file.", _ROUTE),
+    Entry(
+        "route", "modelscan.cli.route.app:app", "Show, check and change the routing file.", _ROUTE
+    ),
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
     Entry(
         "connect",
@@ -131,7 +133,6 @@ ELSEWHERE = {
     "version": "--version",
     "config unset": "config set KEY --unset",
     "config list": "config show",
-    "route remove": "remove NAME",
     "cache clean": "cache prune",
     "cache clear": "cache prune",
 }

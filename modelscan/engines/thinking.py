@@ -1,4 +1,4 @@
-"""How a chat template is told to think or not to think, by the model's family.
+"""How thinking is switched on or off in a request, by the model's family.
 
 The families' published templates read a variable, which llama.cpp, vLLM and SGLang take from a
 request's ``chat_template_kwargs``; a family without an entry cannot be switched by one.
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-# Families that think unless they are told not to; the answers of all others stay as they are.
-THINKS_UNLESS_TOLD = frozenset({"qwen3", "qwen3.5"})
+# Families that think by default, and are switched off unless a policy or a caller says otherwise.
+THINKS_BY_DEFAULT = frozenset({"qwen3", "qwen3.5"})
 _VARIABLES = {
     "qwen3": "enable_thinking", "qwen3.5": "enable_thinking", "glm-4.5": "enable_thinking",
     "glm-4.7": "enable_thinking", "nemotron-3": "enable_thinking", "gemma-4": "enable_thinking",

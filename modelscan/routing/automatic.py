@@ -19,7 +19,7 @@ _WORD = re.compile(r"\w+")
 _IMAGE_PARTS = frozenset({"image_url", "input_image", "image"})
 
 
-class Request(NamedTuple):
+class RequestFacts(NamedTuple):
     """What the rules look at; ``last`` is the last message in lower case, words between spaces."""
 
     characters: int
@@ -51,7 +51,7 @@ def decide(rules: Sequence[AutomaticRule], body: Body) -> AutomaticRule | None:
     return next((rule for rule in rules if _holds(rule, request)), None)
 
 
-def read_request(body: Body) -> Request:
+def read_request(body: Body) -> RequestFacts:
     """The facts of a request. A body of another form has no text."""
     texts: list[str] = []
     images = False
@@ -61,7 +61,7 @@ def read_request(body: Body) -> Request:
         images = images or with_image
     tools = bytes(body.get("tools", b"null")).strip() not in (b"null", b"[]", b"")
     last = plain_words(texts[-1]) if texts else ""
-    return Request(sum(map(len, texts)), f" {last} ", tools, images)
+    return RequestFacts(sum(map(len, texts)), f" {last} ", tools, images)
 
 
 def plain_words(text: str) -> str:
@@ -96,7 +96,7 @@ def _text_of(content: msgspec.Raw) -> tuple[str, bool]:
     return "\n".join(texts), any(part.type in _IMAGE_PARTS for part in parts)
 
 
-def _holds(rule: AutomaticRule, request: Request) -> bool:
+def _holds(rule: AutomaticRule, request: RequestFacts) -> bool:
     if rule.tools is not None and rule.tools != request.tools:
         return False
     if rule.images is not None and rule.images != request.images:

@@ -21,8 +21,8 @@ from modelscan.routing.facts import (
 from modelscan.routing.lookup import find_route
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.role_format import RoleFields
-from modelscan.routing.scoring import SERVICE_WEIGHTS, Signals, runtime_signal, score
-from modelscan.routing.select import Pool, role_pool, strategy_of
+from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, runtime_signal, score
+from modelscan.routing.select import RolePool, role_pool, strategy_of
 from modelscan.routing.table import (
     Backend,
     Candidate,
@@ -132,7 +132,7 @@ def _others(file: RoutingFile, matches: Sequence[Known]) -> tuple[str, ...]:
 def _candidate(
     entry: Known, role: RoleFields | None, served: str | None = None, value: float | None = None
 ) -> Candidate:
-    if value is None:
+    if value is None and entry.seen.runtime != Runtime():
         value = score(Signals(runtime=runtime_signal(entry.seen.runtime)), SERVICE_WEIGHTS)
     many = entry.route.model is None
     return Candidate(
@@ -154,7 +154,7 @@ def _role_entry(
     role: RoleFields, entries: Sequence[Known], file: RoutingFile, world: World
 ) -> RouteEntry:
     empty = role is AUTO or role.role_id in world.spent
-    pool = Pool((), ()) if empty else role_pool(entries, role)
+    pool = RolePool((), ()) if empty else role_pool(entries, role)
     chosen = [choice.entry for choice in pool.choices]
     return RouteEntry(
         name=role.role_id,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from modelscan.engines.registry import ENGINES
-from modelscan.engines.thinking import THINKS_UNLESS_TOLD, template_switch
+from modelscan.engines.thinking import THINKS_BY_DEFAULT, template_switch
 from modelscan.routing.facts import TASKS, Known, engine_of, family_name, operations_of
 from modelscan.routing.policy import merge
 from modelscan.routing.role_format import PolicyFields, PromptFields, RoleFields, Thinking
@@ -52,13 +52,13 @@ def thinking_of(entry: Known, role: RoleFields | None) -> Thinking:
 
 
 def switched(entry: Known, setting: Thinking) -> Switched:
-    """How the entry's engine is told to think or not."""
+    """The keys that make the entry's engine think or not."""
     family = family_name(entry)
     if setting == "keep":
         return Switched({}, "thinking: keep")
     if family is None:
         return Switched({}, "the model's family is not known, its thinking stays as it is")
-    if setting == "auto" and family not in THINKS_UNLESS_TOLD:
+    if setting == "auto" and family not in THINKS_BY_DEFAULT:
         return Switched({}, f"models of the family {family} keep their own default")
     body = _switch(entry, family, setting == "on")
     if body is None:

@@ -12,9 +12,15 @@ from modelscan.core.route import Route
 from modelscan.engines.families import family_of
 from modelscan.engines.registry import ENGINES
 from modelscan.routing.format import ProviderFields
-from modelscan.routing.presets import preset_named
+from modelscan.routing.presets import key_references
 from modelscan.routing.table import GENERATING, Operation
-from modelscan.routing.world import NOTHING_OBSERVED, UNKNOWN_MODEL, ModelFacts, Observation, World
+from modelscan.routing.world import (
+    NOTHING_OBSERVED,
+    UNKNOWN_MODEL,
+    Observation,
+    RouteModelFacts,
+    World,
+)
 
 # How far a model is: the catalog has it, it could be run, it runs, requests reach it.
 Availability = Literal["known", "deployable", "deployed", "routable"]
@@ -34,7 +40,7 @@ class Known(NamedTuple):
     route: Route
     fields: ProviderFields
     seen: Observation
-    model: ModelFacts
+    model: RouteModelFacts
     secret: str | None
     spent: bool = False
 
@@ -45,7 +51,7 @@ class Known(NamedTuple):
 
 
 class ContextWindow(NamedTuple):
-    """The tokens that one request may use, and who says so; None: nobody does."""
+    """The tokens that one request may use, and where that is stated; None: nowhere."""
 
     tokens: int | None
     source: ContextSource | None
@@ -60,14 +66,6 @@ def known_entries(
         model = world.models.get(route.model or "", UNKNOWN_MODEL)
         secret = next((world.secrets[r] for r in key_references(route) if r in world.secrets), None)
         yield Known(index, route, entry, seen, model, secret, route.name in world.spent)
-
-
-def key_references(route: Route) -> tuple[str, ...]:
-    """Where the entry's key may be: its own reference, else those of its preset. No other."""
-    if route.api_key is not None:
-        return (route.api_key,)
-    preset = preset_named(route.preset) if route.preset else None
-    return tuple(f"env:{name}" for name in preset.key_variables) if preset else ()
 
 
 def why_unusable(entry: Known) -> str | None:

@@ -35,11 +35,22 @@ class RoutingFile:
     budgets: tuple[BudgetFields, ...] = ()
     proxy: ProxyFields | None = None
     embedded: EmbeddedFields | None = None
+    unresolved: tuple[Finding, ...] = ()
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings of level error."""
-        return tuple(f for f in self.findings if f.level == "error")
+        """The errors with which a gateway does not use the file.
+
+        Those in ``unresolved`` are not among them: a name that leads nowhere for now, because a
+        deployment was removed or stopped, must not keep other changes from taking effect.
+        """
+        lead_nowhere = set(self.unresolved)
+        return tuple(f for f in self.findings if f.level == "error" and f not in lead_nowhere)
+
+    @property
+    def valid(self) -> bool:
+        """Whether there is no error at all."""
+        return not any(finding.level == "error" for finding in self.findings)
 
     def route(self, name: str) -> Route | None:
         """The entry with that name, or None."""

@@ -23,20 +23,20 @@ _decode_object = msgspec.json.Decoder(Body).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Change(NamedTuple):
+class BodyChange(NamedTuple):
     """One key of a policy: its value as JSON, and its own keys if it is an object."""
 
     key: str
     value: msgspec.Raw
-    inner: tuple[Change, ...] | None
+    inner: tuple[BodyChange, ...] | None
 
 
 class PreparedPolicy(NamedTuple):
     """A policy in the form that ``apply`` reads."""
 
-    defaults: tuple[Change, ...]
-    thinking: tuple[Change, ...]
-    overrides: tuple[Change, ...]
+    defaults: tuple[BodyChange, ...]
+    thinking: tuple[BodyChange, ...]
+    overrides: tuple[BodyChange, ...]
     prompt: Prompt | None
     operations: frozenset[Operation]
 
@@ -54,7 +54,7 @@ def prepare(policy: BodyPolicy) -> PreparedPolicy:
 
 
 def apply(policy: PreparedPolicy, body: Body, operation: Operation) -> None:
-    """Change the body in place: defaults, then prompts, then overrides. Never raises."""
+    """BodyChange the body in place: defaults, then prompts, then overrides. Never raises."""
     if operation not in policy.operations:
         return
     if policy.thinking and not any(key in body for key in THINKING_KEYS):
@@ -84,9 +84,9 @@ def merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _changes(values: Mapping[str, Any]) -> tuple[Change, ...]:
+def _changes(values: Mapping[str, Any]) -> tuple[BodyChange, ...]:
     return tuple(
-        Change(
+        BodyChange(
             key,
             msgspec.Raw(_encode(value)),
             _changes(value) if isinstance(value, Mapping) else None,
@@ -95,7 +95,7 @@ def _changes(values: Mapping[str, Any]) -> tuple[Change, ...]:
     )
 
 
-def _fill(changes: tuple[Change, ...], body: Body) -> None:
+def _fill(changes: tuple[BodyChange, ...], body: Body) -> None:
     """Add what the body lacks; inside objects too."""
     for key, value, inner in changes:
         mine = body.get(key)
@@ -108,7 +108,7 @@ def _fill(changes: tuple[Change, ...], body: Body) -> None:
                 body[key] = msgspec.Raw(_encode(fields))
 
 
-def _replace(changes: tuple[Change, ...], body: Body) -> None:
+def _replace(changes: tuple[BodyChange, ...], body: Body) -> None:
     """Set values; an object is merged into the caller's object."""
     for key, value, inner in changes:
         mine = body.get(key) if inner is not None else None

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
+from modelscan.core.route import Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,27 @@ _BY_NAME = {name: one for one in _PRESETS for name in (one.name, *one.aliases)}
 def preset_named(name: str) -> Preset | None:
     """The preset of that name or alias; None: there is none."""
     return _BY_NAME.get(name.lower())
+
+
+def key_references(route: Route) -> tuple[str, ...]:
+    """Where the entry's key may be: its own reference, else those of its preset. No other."""
+    if route.api_key is not None:
+        return (route.api_key,)
+    preset = preset_named(route.preset) if route.preset else None
+    return tuple(f"env:{name}" for name in preset.key_variables) if preset else ()
+
+
+def required_preset(name: str) -> Preset:
+    """The preset of that name or alias. Raises UsageError with the nearest one."""
+    preset = preset_named(name)
+    if preset is None:
+        near = nearest_preset(name)
+        raise UsageError(
+            f"there is no preset '{name}'" + (f"; did you mean {near}?" if near else ""),
+            hint="modelscan route preset list",
+            code="unknown_preset",
+        )
+    return preset
 
 
 def nearest_preset(name: str) -> str | None:

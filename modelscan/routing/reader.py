@@ -87,6 +87,8 @@ def _optional(kind: Any, value: Any, where: str, findings: list[Finding]) -> Any
 
 
 def _one_of(options: Sequence[Any], value: Any, where: str, findings: list[Finding]) -> Any:
+    if isinstance(value, bool) and "on" in options:  # YAML reads on and off as true and false
+        value = "on" if value else "off"
     if any(type(value) is type(option) and value == option for option in options):
         return value
     parent, _, key = where.rpartition(".")

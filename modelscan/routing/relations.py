@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from modelscan.core.nearest import nearest
@@ -10,18 +10,38 @@ from modelscan.routing.finding import Finding
 
 if TYPE_CHECKING:
     from modelscan.routing.parsed import RoutingFile
+    from modelscan.routing.role_format import RoleFields
 
 BUILT_IN_ROLES = ("auto", "fast")
 
 
 def relations(file: RoutingFile, data: Any) -> Iterator[Finding]:
-    """Names that occur twice or lead nowhere, and parts that a mode needs."""
+    """Names that mean two things, and parts that a mode needs."""
     yield from _providers(file)
     yield from _modes(file, data)
-    yield from _aliases(file)
-    yield from _roles(file, _places(data, "roles", "role_id"))
-    yield from _automatic(file)
-    yield from _budgets(file)
+    yield from _alias_conflicts(file)
+    yield from _role_conflicts(file, _places(data, "roles", "role_id"))
+    if file.automatic is not None and "auto" in _automatic_targets(file):
+        yield Finding("error", "routing.automatic", "the role auto cannot lead to itself")
+
+
+def unresolved_names(file: RoutingFile, data: Any) -> Iterator[Finding]:
+    """Names that lead nowhere, perhaps only for now."""
+    if file.fallback and not any(route.enabled for route in file.routes):
+        yield Finding("error", "routing.fallback", "fallback needs at least one enabled provider")
+    for alias, target in file.aliases.items():
+        if target not in file.aliases and not leads_somewhere(file, target):
+            where = f"routing.aliases.{alias}"
+            yield _nowhere(file, where, f"the alias '{alias}' leads to '{target}'", target)
+    yield from _role_names(file, _places(data, "roles", "role_id"))
+    for target in _automatic_targets(file):
+        if target not in ("auto", "default") and not leads_somewhere(file, target):
+            yield _nowhere(file, "routing.automatic", f"a rule leads to '{target}'", target)
+    known = {*(route.name for route in file.routes), *role_names(file)}
+    for budget in file.budgets:
+        if budget.name not in known:
+            subject = f"a budget is for '{budget.name}'"
+            yield _nowhere(file, "routing.budgets", subject, budget.name)
 
 
 def names_of(file: RoutingFile) -> set[str]:
@@ -58,25 +78,21 @@ def _providers(file: RoutingFile) -> Iterator[Finding]:
 
 
 def _modes(file: RoutingFile, data: Any) -> Iterator[Finding]:
-    if file.fallback and not any(route.enabled for route in file.routes):
-        yield Finding("error", "routing.fallback", "fallback needs at least one enabled provider")
     section = {"plano_proxy": "proxy", "plano_embedded": "embedded"}.get(file.mode)
     routing = data.get("routing") if isinstance(data, Mapping) else None
     if section and not (isinstance(routing, Mapping) and routing.get(section) is not None):
         yield Finding("error", f"routing.{section}", f"mode {file.mode} needs routing.{section}")
 
 
-def _aliases(file: RoutingFile) -> Iterator[Finding]:
+def _alias_conflicts(file: RoutingFile) -> Iterator[Finding]:
     own = {*(route.name for route in file.routes), *role_names(file)}
     for alias, target in file.aliases.items():
         where = f"routing.aliases.{alias}"
         if alias in own:
             yield Finding("error", where, f"the alias '{alias}' is a provider or a role as well")
         elif target in file.aliases:
-            yield Finding("error", where, f"the alias '{alias}' leads to the alias '{target}'",
-                          f"{alias}: {file.aliases[target]}")  # fmt: skip
-        elif not leads_somewhere(file, target):
-            yield _nowhere(file, where, f"the alias '{alias}' leads to '{target}'", target)
+            message = f"the alias '{alias}' leads to the alias '{target}'"
+            yield Finding("error", where, message, f"{alias}: {file.aliases[target]}")
 
 
 def _nowhere(file: RoutingFile, where: str, subject: str, name: str) -> Finding:
@@ -96,7 +112,7 @@ def _places(data: Any, key: str, identifier: str) -> Callable[[str], str]:
     return lambda name: places.get(name, f"routing.{key}")
 
 
-def _roles(file: RoutingFile, place: Callable[[str], str]) -> Iterator[Finding]:
+def _role_conflicts(file: RoutingFile, place: Callable[[str], str]) -> Iterator[Finding]:
     providers = {route.name for route in file.routes}
     seen: set[str] = set()
     for role in file.roles:
@@ -104,47 +120,38 @@ def _roles(file: RoutingFile, place: Callable[[str], str]) -> Iterator[Finding]:
         if name in seen:
             yield Finding("error", where, f"the role '{name}' is defined twice")
         if name in providers:
-            yield Finding("error", where, f"'{name}' is a role and a provider",
-                          "rename one of them")  # fmt: skip
+            message = f"'{name}' is a role and a provider"
+            yield Finding("error", where, message, "rename one of them")
         seen.add(name)
-        selection = role.routing_policy
-        for one in (selection and selection.providers) or ():
+        for other_name in _fallbacks(role):
+            other = file.role(other_name)
+            subject = f"the role '{name}' falls back to '{other_name}'"
+            if other_name == name:
+                yield Finding("error", where, f"the role '{name}' falls back to itself")
+            elif other is not None and other.operation != role.operation:
+                message = f"{subject}, whose operation is {other.operation}, not {role.operation}"
+                yield Finding("error", where, message)
+
+
+def _role_names(file: RoutingFile, place: Callable[[str], str]) -> Iterator[Finding]:
+    providers = {route.name for route in file.routes}
+    for role in file.roles:
+        where, name = f"{place(role.role_id)}.routing_policy", role.role_id
+        for one in (role.routing_policy and role.routing_policy.providers) or ():
             if one not in providers:
-                place_of = f"{where}.routing_policy.providers"
-                yield _nowhere(file, place_of, f"the role '{name}' names the provider '{one}'", one)
-        yield from _fallbacks(file, name, where)
+                subject = f"the role '{name}' names the provider '{one}'"
+                yield _nowhere(file, f"{where}.providers", subject, one)
+        for one in _fallbacks(role):
+            if one not in role_names(file):
+                subject = f"the role '{name}' falls back to '{one}'"
+                yield _nowhere(file, f"{where}.fallback_roles", subject, one)
 
 
-def _fallbacks(file: RoutingFile, name: str, where: str) -> Iterator[Finding]:
-    role = file.role(name)
-    selection = role.routing_policy if role else None
-    place = f"{where}.routing_policy.fallback_roles"
-    for other_name in (selection and selection.fallback_roles) or ():
-        other = file.role(other_name)
-        subject = f"the role '{name}' falls back to '{other_name}'"
-        if other is None and other_name not in BUILT_IN_ROLES:
-            yield _nowhere(file, place, subject, other_name)
-        elif role and other is not None and other.operation != role.operation:
-            yield Finding("error", place, f"{subject}, whose operation is {other.operation}, not "
-                          f"{role.operation}")  # fmt: skip
-        elif other_name == name:
-            yield Finding("error", place, f"the role '{name}' falls back to itself")
+def _fallbacks(role: RoleFields) -> Sequence[str]:
+    return (role.routing_policy and role.routing_policy.fallback_roles) or ()
 
 
-def _automatic(file: RoutingFile) -> Iterator[Finding]:
+def _automatic_targets(file: RoutingFile) -> list[str]:
     automatic = file.automatic
     targets = [rule.role for rule in (automatic and automatic.rules) or ()]
-    targets += [automatic.otherwise] if automatic and automatic.otherwise else []
-    for target in targets:
-        if target == "auto":
-            yield Finding("error", "routing.automatic", "the role auto cannot lead to itself")
-        elif target != "default" and not leads_somewhere(file, target):
-            yield _nowhere(file, "routing.automatic", f"a rule leads to '{target}'", target)
-
-
-def _budgets(file: RoutingFile) -> Iterator[Finding]:
-    known = {*(route.name for route in file.routes), *role_names(file)}
-    for budget in file.budgets:
-        if budget.name not in known:
-            subject = f"a budget is for '{budget.name}'"
-            yield _nowhere(file, "routing.budgets", subject, budget.name)
+    return targets + ([automatic.otherwise] if automatic and automatic.otherwise else [])

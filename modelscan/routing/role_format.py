@@ -34,7 +34,7 @@ class PolicyFields:
         default=None, metadata=described("Joined with the caller's into one leading message.")
     )
     system_prompt_position: Position = field(
-        default="prepend", metadata=described("Where it stands in that message.")
+        default="prepend", metadata=described("Its place in that message.")
     )
     reasoning: Literal["keep", "strip"] | None = field(
         default=None, metadata=described("Whether answers keep their thinking (default: keep).")
@@ -42,9 +42,8 @@ class PolicyFields:
     thinking: Thinking | None = field(
         default=None,
         metadata=described(
-            "off, on: how the engine is told; keep: it is told nothing; auto (default): off for "
-            "models that think unless told otherwise, of the families of "
-            "`modelscan route preset thinking`."
+            "off and on switch it by what the engine and the model's family need; keep: nothing is "
+            "sent; auto (default): off for qwen3 and qwen3.5, which think by default."
         ),
     )
 

@@ -24,7 +24,7 @@ from modelscan.routing.format import (
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.presets import preset_named
 from modelscan.routing.reader import keys_of, read_as, shortened, unknown_keys
-from modelscan.routing.relations import relations
+from modelscan.routing.relations import relations, unresolved_names
 from modelscan.routing.table import Limits, Tier
 
 VERSION = 1
@@ -34,12 +34,17 @@ MODE_ALIASES = {"proxy": "plano_proxy", "embedded": "plano_embedded"}
 def parse_document(document: YamlDocument) -> RoutingFile:
     """The typed file, with the line of every finding. Never raises."""
     file = parse(document.value)
-    lines = {f: replace(f, line=document.line(_path(f.where))) for f in file.findings}
+    lines = {f: replace(f, line=document.line(place_of(f.where))) for f in file.findings}
     findings = tuple(lines[f] for f in file.findings)
-    return replace(file, findings=findings, broken=tuple(lines[f] for f in file.broken))
+    return replace(
+        file,
+        findings=findings,
+        broken=tuple(lines[f] for f in file.broken),
+        unresolved=tuple(lines[f] for f in file.unresolved),
+    )
 
 
-def _path(where: str) -> tuple[str | int, ...]:
+def place_of(where: str) -> tuple[str | int, ...]:
     """``routing.direct.providers[0].name`` as a path of keys and numbers."""
     steps = re.findall(r"\[(\d+)\]|([^.\[\]]+)", where)
     return tuple(int(number) if number else key for number, key in steps)
@@ -71,7 +76,9 @@ def parse(data: Any) -> RoutingFile:
         proxy=routing.proxy,
         embedded=routing.embedded,
     )
-    return replace(file, findings=(*findings, *relations(file, data)))
+    unresolved = tuple(unresolved_names(file, data))
+    found = (*findings, *relations(file, data), *unresolved)
+    return replace(file, findings=found, unresolved=unresolved)
 
 
 def _routing(data: Any, findings: list[Finding]) -> RoutingFields:

@@ -46,7 +46,7 @@ class Refused(NamedTuple):
     reason: str
 
 
-class Pool(NamedTuple):
+class RolePool(NamedTuple):
     """A role's entries in the order of preference, and the refused ones in the file's order."""
 
     choices: tuple[Choice, ...]
@@ -59,7 +59,7 @@ def strategy_of(role: RoleFields) -> Strategy:
     return "scored" if name == "loaded_first" else name
 
 
-def role_pool(entries: Sequence[Known], role: RoleFields) -> Pool:
+def role_pool(entries: Sequence[Known], role: RoleFields) -> RolePool:
     """The entries that a role may use."""
     selection = role.routing_policy or NO_SELECTION
     refused: list[Refused] = []
@@ -76,7 +76,7 @@ def role_pool(entries: Sequence[Known], role: RoleFields) -> Pool:
     if strategy_of(role) == "scored":
         choices.sort(key=lambda one: -one.score)
     refused.sort(key=lambda one: one.entry.place)
-    return Pool(tuple(choices), tuple(refused))
+    return RolePool(tuple(choices), tuple(refused))
 
 
 def _in_order(entries: Sequence[Known], names: Sequence[str] | None) -> Iterable[Known]:

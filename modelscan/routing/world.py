@@ -28,7 +28,7 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelFacts:
+class RouteModelFacts:
     """What the catalog and the registry say of a model; ``family``: of its chat template."""
 
     family: str | None = None
@@ -47,11 +47,11 @@ class World:
     """
 
     observations: Mapping[str, Observation] = field(default_factory=dict)
-    models: Mapping[str, ModelFacts] = field(default_factory=dict)
+    models: Mapping[str, RouteModelFacts] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     spent: frozenset[str] = frozenset()
     revision: int = 1
 
 
 NOTHING_OBSERVED = Observation()
-UNKNOWN_MODEL = ModelFacts()
+UNKNOWN_MODEL = RouteModelFacts()

@@ -29,6 +29,7 @@ class Ollama(LlamaCpp):
     """See ``engines.engine.Engine``. Its runner's log is llama.cpp's."""
 
     name = NAME
+    default_port = 11434
     title = "Ollama"
     option_names = flags.NAMES
     log_words = r"source=\w+\.go:\d+|\bollama\b"

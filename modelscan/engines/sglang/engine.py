@@ -35,6 +35,7 @@ class SgLang(PoolEngine):
     """See ``engines.engine.Engine``."""
 
     name = NAME
+    default_port = 30000
     title = "SGLang"
     option_names = flags.NAMES
     log_words = r"\bsglang\b|\bSGLang\b|ServerArgs|mem[-_]fraction[-_]static"

@@ -38,6 +38,7 @@ class Vllm(PoolEngine):
     """See ``engines.engine.Engine``."""
 
     name = NAME
+    default_port = 8000
     title = "vLLM"
     option_names = flags.NAMES
     log_words = r"\bvLLM\b|\bvllm\b|EngineCore|APIServer pid"

@@ -74,13 +74,11 @@ class Prober:
     def _requests(self, name: str, slot: int) -> tuple[int, int]:
         """Requests that a backend answered and failed since the last call."""
         counters = self._gateway.counters
-        total = counters.total(counters.backend(slot, BackendRow.REQUESTS))
+        answered = self._gateway.runtime.answered[name]
         failed = counters.total(counters.backend(slot, BackendRow.FAILURES))
-        before_total, before_failed = self._seen.get(name, (total, failed))
-        self._seen[name] = total, failed
-        new_failed = failed - before_failed
-        flying = counters.total(counters.backend(slot, BackendRow.IN_FLIGHT))
-        return max(0, total - before_total - new_failed - flying), new_failed
+        before_answered, before_failed = self._seen.get(name, (answered, failed))
+        self._seen[name] = answered, failed
+        return answered - before_answered, failed - before_failed
 
     def _start(self, backend: Backend) -> None:
         self._running.add(backend.name)

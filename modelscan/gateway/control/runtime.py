@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -66,14 +66,16 @@ class RuntimeHistory:
 
     def __init__(self) -> None:
         self._recent: dict[str, Recent] = {}
-        self.changes = 0
+        self.requests: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
 
     def add(self, receipts: Iterable[Receipt]) -> None:
-        """Count a batch."""
+        """Count a batch; ``answered`` are requests that the backend did not fail."""
         for receipt in receipts:
             if receipt.backend is not None:
                 self._recent.setdefault(receipt.backend, Recent()).add(receipt)
-                self.changes += 1
+                self.requests[receipt.backend] += 1
+                self.answered[receipt.backend] += receipt.status < 500
 
     def latency(self, backend: str) -> Latency:
         """The medians of a backend."""

@@ -198,6 +198,7 @@ class GatewayProcess:
     # What happens meanwhile
 
     def _received(self, index: int, message: FromWorker) -> None:
+        self._writer.dropped += message.dropped
         if message.receipts:
             self._gateway.runtime.add(message.receipts)
             self._writer.add(message.receipts)
@@ -268,9 +269,10 @@ class GatewayProcess:
             await asyncio.sleep(_BUDGETS_EVERY_S)
             gateway = self._gateway
             await self._check_budgets()
-            if loop.time() >= scores_at and gateway.runtime.changes != self._scored:
+            requests = gateway.runtime.requests.total()
+            if loop.time() >= scores_at and requests != self._scored:
                 scores_at = loop.time() + _SCORES_EVERY_S
-                self._scored = gateway.runtime.changes
+                self._scored = requests
                 gateway.compile()
                 self._publish()
 

@@ -108,8 +108,9 @@ def _backends(gateway: Gateway) -> Iterator[BackendStatus]:
     for backend, slot in zip(gateway.table.backends, gateway.slots(), strict=True):
         health = gateway.health.get(backend.name, Health())
         seen = gateway.probes.get(backend.name)
-        rows = (BackendRow.IN_FLIGHT, BackendRow.REQUESTS, BackendRow.FAILURES)
-        flying, requests, failures = (counters.total(counters.backend(slot, row)) for row in rows)
+        rows = (BackendRow.IN_FLIGHT, BackendRow.FAILURES)
+        flying, failures = (counters.total(counters.backend(slot, row)) for row in rows)
+        requests = gateway.runtime.requests[backend.name]
         yield BackendStatus(
             backend.name, health.state.value, health.reason, backend.tier,
             backend.engine or (seen.engine if seen else None), flying, requests, failures,
@@ -124,19 +125,18 @@ def is_ready(gateway: Gateway) -> bool:
 def metrics(gateway: Gateway, workers: tuple[WorkerStatus, ...], writer: ReceiptWriter) -> str:
     """Counters in the text form of Prometheus."""
     counters = gateway.counters
+    backends = tuple(_backends(gateway))
     overall = {row: counters.total(counters.overall(row)) for row in GlobalRow}
     lines = [
         *_single("requests_total", "counter", overall[GlobalRow.REQUESTS]),
-        *_single("requests_in_flight", "gauge", overall[GlobalRow.IN_FLIGHT]),
+        *_single("requests_in_flight", "gauge", sum(one.in_flight for one in backends)),
         *_single("connections", "gauge", overall[GlobalRow.CONNECTIONS]),
         *_single("held_bytes", "gauge", overall[GlobalRow.HELD_BYTES]),
         *_single("receipts_written_total", "counter", writer.written),
-        *_single("receipts_dropped_total", "counter",
-                 writer.dropped + overall[GlobalRow.RECEIPTS_DROPPED]),
+        *_single("receipts_dropped_total", "counter", writer.dropped),
         *_single("worker_restarts_total", "counter", sum(one.restarts for one in workers)),
         *_single("routing_file_valid", "gauge", int(not gateway.refused)),
     ]  # fmt: skip
-    backends = tuple(_backends(gateway))
     for name, kind in (("requests", "counter"), ("failures", "counter"), ("in_flight", "gauge")):
         metric = f"modelscan_backend_{name}{'_total' if kind == 'counter' else ''}"
         lines.append(f"# TYPE {metric} {kind}")
