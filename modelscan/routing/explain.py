@@ -161,6 +161,7 @@ class _Explainer:
             )  # fmt: skip
         candidate = entry.candidates[order[0]]
         backend = self.table.backends[candidate.backend]
+        final = self._body(entry, candidate, found.model, query, body)
         return RouteExplained(
             query=query,
             operation=self.operation,
@@ -172,7 +173,7 @@ class _Explainer:
             url=f"{self._root(candidate)}{PATHS[self.operation]}",
             fallbacks=fallbacks,
             nearest=(),
-            body=self._body(entry, candidate, found.model, query, body),
+            body=final,
         )
 
     def _say(self, stage: str, text: str) -> None:
