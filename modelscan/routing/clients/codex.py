@@ -1,4 +1,4 @@
-"""Codex: ``config.toml``; it speaks the Responses API only."""
+"""Codex: a profile in a file of its own (since 0.17x); it speaks the Responses API only."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ def _files(offer: ServedGateway) -> tuple[ClientFile, ...]:
         "wire_api": "responses",
     })  # fmt: skip
     route = offer.chosen
-    profile = without_unknown({
+    chosen = without_unknown({
         "model": route.name, "model_provider": PROVIDER,
         "model_context_window": route.context_tokens,
     })  # fmt: skip
-    values = {"model_providers": {PROVIDER: provider}, "profiles": {PROVIDER: profile}}
-    defaults = {"model": route.name, "model_provider": PROVIDER}
-    return (ClientFile("$CODEX_HOME/config.toml", "toml", values, defaults),)
+    tables = {"model_providers": {PROVIDER: provider}}
+    return (ClientFile(f"$CODEX_HOME/{PROVIDER}.config.toml", "toml", tables, chosen),)
 
 
 def _turn(offer: ServedGateway, question: str, paths: list[str]) -> list[str]:
