@@ -16,7 +16,8 @@ from modelscan.routing.clients.types import (
 
 def _model(route: OfferedRoute) -> dict[str, Any]:
     abilities = {
-        "tools": route.tools is not False, "images": bool(route.vision), "parallel_tool_calls": False,
+        "tools": route.tools is not False, "images": bool(route.vision),
+        "parallel_tool_calls": False,
         "prompt_cache_key": False, "chat_completions": True,
     }  # fmt: skip
     return without_unknown({
