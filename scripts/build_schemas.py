@@ -26,6 +26,7 @@ BODIES = {
     "adopt": "modelscan.deploy.answers:Adopted",
     "deploy": "modelscan.deploy.answers:Deployed",
     "list": "modelscan.deploy.rows:DeploymentList",
+    "connect": "modelscan.routing.clients.connect:ConnectAnswer",
     "key.create": "modelscan.state.server.key_answers:KeyCreated",
     "key.list": "modelscan.state.server.key_answers:KeyList",
     "key.revoke": "modelscan.state.server.key_answers:KeyRevoked",

@@ -79,6 +79,12 @@ COMMANDS: tuple[Entry, ...] = (
     ),
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
     Entry("trace", "modelscan.cli.trace:app", "List the endpoint's requests.", _ROUTE),
+    Entry(
+        "connect",
+        "modelscan.cli.connect:app",
+        "Configure an assistant or an editor to use the endpoint.",
+        _ROUTE,
+    ),
     Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(

@@ -59,6 +59,12 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "serve": ("serve", "serve --port 8000 --workers 4", "serve --expose --tls-cert cert.pem"),
     "trace list": ("trace list --since 1h", "trace list --route coder --status 200"),
     "trace show": ("trace show 0123456789abcdef0123456789abcdef",),
+    "connect": (
+        "connect opencode",
+        "connect codex --route coder --write",
+        "connect claude-code --key env:MODELSCAN_API_KEY --write",
+        "connect opencode --check",
+    ),
     "key create": (
         "key create laptop",
         "key create team --scope infer --scope read --rate 60 --budget 5m",

@@ -47,6 +47,7 @@ class Backend:
     ``authorization`` is a header's name and value with the secret resolved: never written to disk
     or to a log. ``served_model`` is the name to send; None sends the caller's (hosted providers).
     ``operations`` None: not known, every operation is tried. ``context_tokens`` None: not known.
+    ``dialects``: requests of these (responses, messages) pass untranslated.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Backend:
     model: str | None = None
     authorization: tuple[str, str] | None = None
     operations: tuple[Operation, ...] | None = None
+    dialects: tuple[Operation, ...] = ()
     engine: str | None = None
     tier: Tier = "local"
     deployment: str | None = None
