@@ -260,7 +260,7 @@ class Supervisor:
     def _gone(self, status: int) -> None:
         self._status = status
         if self._spec.container is not None:
-            return  # what is left of it is no child of ours
+            return  # the rest of it is not our child
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._engine, signal.SIGKILL)
         end_descendants(os.getpid())  # a start script may have left the group

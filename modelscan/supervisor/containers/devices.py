@@ -13,7 +13,7 @@ KEEP_GROUPS = "keep-groups"  # rootless podman: the user's own groups
 
 
 def device_names(gpus: Sequence[Gpu], runtime: ContainerRuntime) -> tuple[str, ...]:
-    """What the runtime is told: for NVIDIA the devices by the toolkit's names, for the others
+    """The values for the runtime: for NVIDIA the devices by the toolkit's names, for the others
     their files, all of them (the plan's variables select among them). () for no GPU or a vendor
     whose devices are not known.
     """

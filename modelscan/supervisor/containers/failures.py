@@ -1,6 +1,6 @@
 """What docker and podman print when they cannot do something, as a cause and the next step. Pure.
 
-The texts are theirs: docker 20 to 29, podman 4 and 5.
+The texts are those of docker 20 to 29, podman 4 and 5.
 """
 
 from __future__ import annotations
@@ -68,13 +68,13 @@ _RULES = (
           "{runtime} system df; {runtime} image prune"),
     _Rule("image_missing", r"[Nn]o such image|image not known|Unable to find image",
           "the image {image} is not on this machine", "{runtime} pull {image}"),
-    _Rule("image_unknown",
-          r"manifest unknown|manifest for \S+ not found|name unknown|repository does not exist",
-          "the registry has no image {image}",
-          "choose a version that is published: --backend-version, or name an image: --image"),
     _Rule("registry_refused",
           r"unauthorized|denied: requested access|authentication required|access to the resource",
-          "the registry refuses to send {image} without an account", "{runtime} login {registry}"),
+          "the registry has no image {image}, or sends it only with an account",
+          "{runtime} login {registry}"),
+    _Rule("image_unknown", r"manifest unknown|manifest for \S+ not found|name unknown",
+          "the registry has no image {image}",
+          "choose a version that is published: --backend-version, or name an image: --image"),
     _Rule("registry_limit", r"toomanyrequests|rate limit",
           "the registry's limit of downloads is reached", "{runtime} login {registry}"),
     _Rule("registry_unreachable",

@@ -24,7 +24,7 @@ from modelscan.supervisor.launch.llamacpp import absolute_paths
 from modelscan.supervisor.launch.python_engine import QUIET, engine_options
 
 _EVERY_INTERFACE = "0.0.0.0"  # noqa: S104 - of the container, whose port is published on loopback
-_NOBODY = "65534:65534"
+_UNPRIVILEGED = "65534:65534"
 _GIB = 1 << 30
 # /dev/shm of docker has 64 MiB; ranks exchange tensors in it. Only what is used counts.
 _SHARED_MEMORY, _SHARED_MEMORY_OF_RANKS = 4 * _GIB, 16 * _GIB
@@ -144,7 +144,7 @@ def _container(
         devices=device_names(gpus, host.runtime),
         groups=device_groups(vendor, host.root, keep=host.rootless and host.runtime == "podman"),
         mounts=mounts,
-        user=_user(host, mounts) if images.any_user else None,
+        user=_user(host, mounts, any_user=images.any_user),
         keep_id=keep_id,
         shared_memory_bytes=(_SHARED_MEMORY_OF_RANKS if ranks else _SHARED_MEMORY)
         if images.shares_memory
@@ -154,8 +154,15 @@ def _container(
     )
 
 
-def _user(host: ContainerHost, mounts: Iterable[str]) -> str | None:
-    """This user, who can read the model; root becomes nobody where everyone can read it."""
+def _user(host: ContainerHost, mounts: Iterable[str], *, any_user: bool) -> str | None:
+    """This user, who can read the model; root becomes UID 65534 where every user can read it.
+
+    An image that is made for root runs as root, which without capabilities reads only what every
+    user may read: else it runs as this user, too.
+    """
+    readable = all(map(readable_by_others, mounts))
+    if not any_user and (host.rootless or readable):
+        return None
     if host.uid != 0:
         return f"{host.uid}:{host.gid}"
-    return _NOBODY if all(map(readable_by_others, mounts)) else None
+    return _UNPRIVILEGED if any_user and readable else None
