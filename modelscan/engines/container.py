@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+_VERSION = r"b?\d[\w.]*"  # 0.32.0, and llama.cpp's b9445
 CPU = ""
 """The key of ``ContainerImages.names`` for a machine without a GPU."""
 
@@ -39,3 +41,14 @@ class ContainerImages:
         if version is None:
             return image.newest
         return image.versioned.format(version=version.lstrip("v"))
+
+    def version_of(self, image: str) -> str | None:
+        """The version that an image's tag names; "" for the newest, None for another image."""
+        if any(image == name.newest for name in self.names.values()):
+            return ""
+        for name in self.names.values():
+            before, after = map(re.escape, name.versioned.split("{version}"))
+            match = re.fullmatch(f"{before}({_VERSION}){after}", image)
+            if match:
+                return match[1]
+        return None

@@ -38,6 +38,7 @@ from modelscan.supervisor.stragglers import adopt_orphans, descendants, end_desc
 
 _READ_BYTES = 1 << 16
 _PAUSE_STEP_S = 0.05
+_SIGNALLED = 128
 _LAST_WORDS = 3  # lines
 _HANDLED = {signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD}
 
@@ -269,6 +270,8 @@ class Supervisor:
         from modelscan.state.clock import now_text
 
         code = os.waitstatus_to_exitcode(status)
+        if self._spec.container is not None and code > _SIGNALLED:
+            code = _SIGNALLED - code  # the client says so of a container that a signal ended
         return Ended(
             run_id=self._spec.run_id,
             code=None if code < 0 else code,

@@ -15,7 +15,7 @@ from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.core.jsonform import from_json, to_json
 from modelscan.core.launch import LocalLaunch
 from modelscan.engines.registry import engine
-from modelscan.supervisor.containers import checks, runtime, supervised
+from modelscan.supervisor.containers import checks, images, runtime, supervised
 from modelscan.supervisor.containers.command import mount, run_command
 from modelscan.supervisor.containers.devices import device_groups, device_names
 from modelscan.supervisor.containers.failures import explain
@@ -87,16 +87,17 @@ def test_an_image_by_digest_and_by_tag() -> None:
 def test_every_image_has_a_registry_and_a_source() -> None:
     """podman searches no registry for a short name."""
     for name in ("llama.cpp", "vllm", "sglang", "ollama"):
-        images = engine(name).images
-        assert images is not None
-        assert images.source
-        for vendor in images.names:
-            for version in (None, "v1.2.3"):
-                image = images.name(vendor or None, version)
+        official = engine(name).images
+        assert official is not None
+        assert official.source
+        for vendor in official.names:
+            for version in (None, "v1.2.3", "b9445"):
+                image = official.name(vendor or None, version)
                 assert image is not None
                 assert "." in image.partition("/")[0]
                 assert "vv" not in image
-        assert images.name("ascend", None) is None
+                assert official.version_of(image) == (version or "").lstrip("v")
+        assert official.name("ascend", None) is None
 
 
 def test_no_image_for_these_gpus_is_said() -> None:
@@ -241,6 +242,24 @@ def test_the_toolkit_is_checked_before_a_start(tmp_path: Path, program: Path) ->
     checks.check(podman, tmp_path)
     with pytest.raises(ModelscanError, match="/dev/kfd does not exist"):
         checks.check(ContainerLaunch("podman", "a", vendor="amd", devices=("/dev/kfd",)), tmp_path)
+
+
+def test_engine_images_on_this_machine(program: Path) -> None:
+    """docker leaves its own registry out; an image of another program is none of an engine."""
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = image ] && echo \'[{"Id": "x", "Size": 7}]\' && exit\n'
+        "printf 'vllm/vllm-openai:v0.32.0\\nghcr.io/ggml-org/llama.cpp:server-cuda\\n"
+        "ghcr.io/ggml-org/llama.cpp:full\\ndebian:12\\n<none>:<none>\\n'\n"
+    )
+    found = [(one.engine, one.name, one.version, one.bytes) for one in images.engine_images()]
+    assert found == [
+        ("vllm", "docker.io/vllm/vllm-openai:v0.32.0", "0.32.0", 7),
+        ("llama.cpp", "ghcr.io/ggml-org/llama.cpp:server-cuda", None, 7),
+    ]
+
+
+def test_a_runtime_whose_service_is_down_has_no_images(program: Path) -> None:
+    assert list(images.engine_images()) == []
 
 
 def test_offline_an_image_is_not_pulled(program: Path) -> None:

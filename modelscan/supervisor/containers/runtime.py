@@ -68,6 +68,19 @@ def find_image(runtime: ContainerRuntime, image: str) -> LocalImage | None:
     return None
 
 
+def listed_names(runtime: ContainerRuntime) -> tuple[str, ...]:
+    """The names, with tags, of every image on this machine. Raises ModelscanError if the runtime
+    cannot be asked.
+    """
+    done = _call(program_of(runtime), "images", "--format", "{{.Repository}}:{{.Tag}}")
+    if done.returncode != 0:
+        failure = explain(done.stderr, runtime, "")
+        if failure is None:
+            raise _unexplained(f"{runtime} images", done.stderr)
+        raise ModelscanError(failure.message, hint=failure.hint, code=failure.code)
+    return tuple(line for line in done.stdout.splitlines() if "<none>" not in line)
+
+
 def image_missing(runtime: ContainerRuntime, image: str) -> ModelscanError:
     """The error for an image that must be pulled first."""
     return ModelscanError(
