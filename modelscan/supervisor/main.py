@@ -190,7 +190,7 @@ class Supervisor:
 
         variables = engine_environment(self._spec, {}, os.environ)
         client = engine_environment(replace(self._spec, env={}, secrets={}))
-        supervised.become_client(container, self._spec.argv, variables, client)
+        supervised.become_client(container, self._spec, variables, client)
 
     def _clear_container(self, log: RotatingLog) -> None:
         if self._spec.container is None:

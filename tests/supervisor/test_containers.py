@@ -102,7 +102,7 @@ def test_every_image_has_a_registry_and_a_source() -> None:
 
 def test_no_image_for_these_gpus_is_said() -> None:
     with pytest.raises(NotDeployableError, match="without a way out"):
-        launch(Case("llama.cpp", None, (), isolated=True), "docker")
+        launch(Case("llama.cpp", None, (), isolated=True), "docker", rootless=True)
 
 
 def test_files_that_are_mounted(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from modelscan.core.container import ContainerLaunch
 from modelscan.core.launch import LocalLaunch
-from modelscan.supervisor.containers.handle import ContainerHandle, labels
+from modelscan.supervisor.containers.handle import NETWORK, ContainerHandle, labels
 
 HOME = "/tmp"  # noqa: S108 - inside the container, where it is a private tmpfs
 # Engines compile kernels into their cache and load them from there, so it must be executable.
@@ -23,8 +23,12 @@ _ENTRY = ("--entrypoint",)
 # Python's getpass asks these variables before the list of users.
 BASE_VARIABLES = {"HOME": HOME, "USER": "modelscan", "LOGNAME": "modelscan"}
 # Sockets of slirp4netns that are bound to loopback have no way to another machine, and published
-# ports still work; an internal bridge of either runtime publishes no port.
-_ISOLATED = "slirp4netns:allow_host_loopback=false,outbound_addr=127.0.0.1"
+# ports still work. docker has only internal networks, which publish no port (``relay``), and whose
+# resolver may ask another machine.
+_ISOLATED = {
+    "podman": ("--network", "slirp4netns:allow_host_loopback=false,outbound_addr=127.0.0.1"),
+    "docker": ("--network", NETWORK, "--dns", "127.0.0.1"),
+}
 _NICE_STEP = 1.25  # the kernel's ratio of CPU weights between two nice values
 _CPU_SHARES = 1024
 
@@ -92,6 +96,8 @@ def _quoted(text: str) -> str:
 
 def _network(container: ContainerLaunch, host: str, port: int) -> Iterator[str]:
     if container.network == "isolated":
-        yield from ("--network", _ISOLATED)
+        yield from _ISOLATED[container.runtime]
+        if container.runtime == "docker":
+            return
     address = f"[{host}]" if ":" in host else host
     yield from ("--publish", f"{address}:{port}:{port}")

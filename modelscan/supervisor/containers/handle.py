@@ -10,6 +10,8 @@ from pathlib import Path
 from modelscan.core.container import ContainerRuntime
 
 _ENV_FILE = "container.env"
+NETWORK = "modelscan-isolated"
+"""docker's network without a route to other machines."""
 DEPLOYMENT_LABEL = "modelscan.deployment"
 FOLDER_LABEL = "modelscan.folder"
 
@@ -17,7 +19,8 @@ FOLDER_LABEL = "modelscan.folder"
 @dataclass(frozen=True, slots=True)
 class ContainerHandle:
     """The container of one deployment: the runtime and its program, its name, and the deployment's
-    folder, which tells the deployments of two homes apart.
+    folder, which tells the deployments of two homes apart. ``relay``: its port is not published by
+    the runtime (``relay``).
     """
 
     runtime: ContainerRuntime
@@ -25,6 +28,7 @@ class ContainerHandle:
     name: str
     deployment: str
     folder: str
+    relay: bool = False
 
     @property
     def env_file(self) -> str:

@@ -14,7 +14,7 @@ from modelscan.core.container import ContainerRuntime, repository_of
 from modelscan.core.errors import ModelscanError, OfflineError, RemoteError
 from modelscan.core.json_reader import json_value
 from modelscan.supervisor.containers.failures import INSTALL_STEPS, explain
-from modelscan.supervisor.containers.handle import ContainerHandle
+from modelscan.supervisor.containers.handle import NETWORK, ContainerHandle
 
 _TIMEOUT_S = 60.0
 _REMOVE_S = 30.0
@@ -160,6 +160,28 @@ def main_pid(handle: ContainerHandle) -> int | None:
         done = _call(handle.program, "inspect", "--format", "{{.State.Pid}}", handle.name)
         return int(done.stdout) or None
     return None
+
+
+def make_network(handle: ContainerHandle) -> None:
+    """Create docker's internal network, if it is not there; two at once are no error."""
+    if _call(handle.program, "network", "inspect", NETWORK).returncode == 0:
+        return
+    made = _call(
+        handle.program, "network", "create", "--internal", "--label", "modelscan=isolated",
+        "--opt", "com.docker.network.bridge.enable_icc=false", NETWORK,
+    )  # fmt: skip
+    if made.returncode != 0 and "already exists" not in made.stderr:
+        raise _unexplained(f"{handle.program} network create --internal {NETWORK}", made.stderr)
+
+
+def internal_address(handle: ContainerHandle) -> str | None:
+    """The container's address on that network; None while it does not run."""
+    what = f'{{{{(index .NetworkSettings.Networks "{NETWORK}").IPAddress}}}}'
+    try:
+        done = _call(handle.program, "inspect", "--format", what, handle.name)
+    except ModelscanError:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
 
 
 def is_rootless(runtime: ContainerRuntime) -> bool:

@@ -11,13 +11,16 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from modelscan.core.errors import ModelscanError
 from modelscan.state.files import open_private
 from modelscan.supervisor.containers.command import BASE_VARIABLES
 from modelscan.supervisor.containers.handle import ContainerHandle
-from modelscan.supervisor.containers.runtime import remove
+from modelscan.supervisor.containers.runtime import internal_address, make_network, remove
+
+if TYPE_CHECKING:
+    from modelscan.supervisor.rundir import ProcessSpec
 
 _FIRST_FILE = 3
 _MOST_FILES = 4096
@@ -25,7 +28,7 @@ _MOST_FILES = 4096
 
 def become_client(
     handle: ContainerHandle,
-    argv: tuple[str, ...],
+    spec: ProcessSpec,
     variables: Mapping[str, str],
     environ: Mapping[str, str],
 ) -> NoReturn:
@@ -33,11 +36,17 @@ def become_client(
 
     Raises ModelscanError for a variable that the runtimes cannot read from a file.
     """
+    argv = spec.argv
     remove(handle)
     write_variables(Path(handle.env_file), {**BASE_VARIABLES, **variables})
     # The lock of a deployment that is alive: conmon, which may outlive the supervisor, would keep
     # it.
     os.closerange(_FIRST_FILE, _MOST_FILES)
+    if handle.relay:
+        from modelscan.supervisor.containers import relay
+
+        make_network(handle)
+        relay.start(spec.host, spec.port, lambda: internal_address(handle))
     os.execvpe(argv[0], list(argv), dict(environ))  # noqa: S606 - no shell
 
 

@@ -49,6 +49,7 @@ class ContainerHost:
     root: Path = Path("/")
     uid: int = 0
     gid: int = 0
+    linux: bool = True
 
 
 def in_container(plan: Plan, serving: Serving, host: ContainerHost) -> LocalLaunch:
@@ -58,10 +59,10 @@ def in_container(plan: Plan, serving: Serving, host: ContainerHost) -> LocalLaun
     one = engine(plan.backend)
     if one.images is None:
         raise no_image(plan.backend, None, host.runtime)
-    if host.isolated and host.runtime == "docker":
+    if host.isolated and host.runtime == "docker" and (host.rootless or not host.linux):
         raise NotDeployableError(
-            "docker publishes no port of a network without a way out, so --offline-after-download "
-            "cannot be kept in its containers",
+            "docker publishes no port of a network without a way out, and this machine does not "
+            "reach the addresses of containers of a docker without root or in a virtual machine",
             hint="modelscan deploy MODEL --runtime podman --offline-after-download",
             code="not_isolated",
         )

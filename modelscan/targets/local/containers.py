@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +110,7 @@ def launch_in_container(
         root=config.host_root,
         uid=os.getuid(),
         gid=os.getgid(),
+        linux=sys.platform.startswith("linux"),
     )
     return in_container(plan, serving, host)
 
@@ -142,4 +145,6 @@ def handle_for(container: ContainerLaunch, folder: Path) -> ContainerHandle:
         program = program_of(container.runtime)
     except ModelscanError:
         program = container.runtime  # a preview; the check of a start is the one that fails
-    return handle_of(container.runtime, program, folder)
+    handle = handle_of(container.runtime, program, folder)
+    relay = container.network == "isolated" and container.runtime == "docker"
+    return replace(handle, relay=relay)
