@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from modelscan.core.container import RUNTIMES
 from modelscan.core.errors import ModelscanError
 from modelscan.core.units import GIB, format_bytes
 from modelscan.engines import ollama, vllm
@@ -30,6 +31,7 @@ TOOLS = (
     "rocm-smi",
     "xpu-smi",
     "npu-smi",
+    *RUNTIMES,
     "llama-server",
     vllm.NAME,
     ollama.NAME,
