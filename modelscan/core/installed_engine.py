@@ -20,7 +20,7 @@ class InstalledEngine:
     ``path`` is the program, the environment's Python or the image with its tag. ``devices`` are the
     names that the engine lists: () the CPU only, None where it does not list them without loading
     a model. ``supports`` are the file formats that it loads. ``size_bytes`` on the disk, None where
-    it is not modelscan's.
+    it is not modelscan's; ``selected``: deployments of this engine start with it.
     """
 
     id: str
@@ -31,3 +31,4 @@ class InstalledEngine:
     source: InstalledSource
     supports: tuple[str, ...]
     size_bytes: int | None = None
+    selected: bool = False
