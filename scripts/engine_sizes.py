@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
 
@@ -66,15 +67,24 @@ def resolved(requirement: str) -> list[dict[str, Any]]:
     return packages
 
 
+def opened(url: str) -> io.RawIOBase:
+    """A wheel of the index, or of a folder."""
+    return io.FileIO(unquote(urlsplit(url).path)) if url.startswith("file:") else RemoteFile(url)
+
+
+def sizes(url: str) -> tuple[int, int]:
+    """Bytes of a wheel, and of its files."""
+    with opened(url) as wheel, zipfile.ZipFile(io.BufferedReader(wheel, 1 << 18)) as archive:
+        return wheel.seek(0, 2), sum(entry.file_size for entry in archive.infolist())
+
+
 def main() -> None:
     """Print the sums for each requirement of the command line."""
     for requirement in sys.argv[1:]:
         download = unpacked = 0
         for package in resolved(requirement):
-            wheel = RemoteFile(package["download_info"]["url"])
-            with zipfile.ZipFile(io.BufferedReader(wheel, 1 << 18)) as archive:
-                unpacked += sum(entry.file_size for entry in archive.infolist())
-            download += wheel.size
+            packed, files = sizes(package["download_info"]["url"])
+            download, unpacked = download + packed, unpacked + files
         sys.stdout.write(f"{requirement}\t{download}\t{unpacked}\n")
 
 

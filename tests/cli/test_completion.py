@@ -19,7 +19,7 @@ _SETUP = {
 _LINES = [
     ("modelscan deploy mymo", "modelscan deploy mymodel.gguf"),
     ("modelscan deploy -f depl", "modelscan deploy -f deployment.yaml"),
-    ("modelscan config set llama", "modelscan config set llama_server"),
+    ("modelscan config set llama_", "modelscan config set llama_server"),
     ("modelscan completion fi", "modelscan completion fish"),
 ]
 

