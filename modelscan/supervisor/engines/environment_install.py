@@ -134,7 +134,8 @@ def install(
     log = offer.folder.parent / f"{offer.folder.name}.log"
     with explain_os_errors(log):
         log.unlink(missing_ok=True)
-    for command in offer.commands:
+    made = (offer.folder / _PYTHON).exists() and (offer.folder / "bin/pip").exists()
+    for command in offer.commands[1 if made else 0 :]:  # the first makes the environment
         run_logged(command, log, say)
     record = _checked(engine, offer)
     folders.write_record(offer.folder, record)

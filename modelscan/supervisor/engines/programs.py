@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from modelscan.core.errors import ModelscanError
@@ -33,20 +33,12 @@ def run_logged(command: Sequence[str], log: Path, say: Callable[[str], None]) ->
     with explain_os_errors(log), log.open("a", encoding="utf-8", errors="replace") as kept:
         kept.write(f"$ {' '.join(command)}\n")
         kept.flush()
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-            text=True, errors="replace", env=environment, start_new_session=True,
-        )  # fmt: skip
-        try:
-            assert process.stdout is not None
-            for line in process.stdout:
+        with _started(command, environment) as process:
+            for line in process.stdout or ():
                 kept.write(line)
                 lines = [*lines[-50:], line.strip()]
                 say(line.strip()[:200])
-            code = process.wait()
-        except BaseException:
-            _end(process)
-            raise
+    code = process.returncode
     if code:
         raise ModelscanError(
             f"{Path(command[0]).name} could not install it: {_reason(lines)}",
@@ -56,11 +48,22 @@ def run_logged(command: Sequence[str], log: Path, say: Callable[[str], None]) ->
         )
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """End the program and its children."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+@contextlib.contextmanager
+def _started(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[str]]:
+    """The program, with its output in one stream; waited for, or ended with all its children."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+        text=True, errors="replace", env=environment, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            yield process
+            process.wait()
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
 
 
 def _reason(lines: Sequence[str]) -> str:
