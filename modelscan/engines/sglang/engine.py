@@ -48,7 +48,7 @@ class SgLang(PoolEngine):
     package = PythonPackage(
         modules=("sglang.launch_server",),
         distributions=("sglang", "sglang-cpu"),
-        wheels=(Wheels("nvidia", NAME, "0.5.23", 4_344_659_747, 9_000_000_000, toolkit="13.1"),),
+        wheels=(Wheels("nvidia", NAME, "0.5.23", 4_344_659_747, 9_947_721_665, toolkit="13.1"),),
         image="lmsysorg/sglang",
     )
 

@@ -77,7 +77,7 @@ class PythonLauncher:
             raise NotDeployableError(
                 f"the plan uses GPU {', '.join(map(str, gpus))}, but the installed {self.name} "
                 f"({installed.version}) was built for the CPU only",
-                hint=f"modelscan config set {self.name} PATH_OF_A_PYTHON_WITH_A_GPU_BUILD",
+                hint=f"modelscan engine install {self.name}",
                 code="cpu_only_build",
             )
 
