@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def _fetch(file: Downloaded, config: Config, http: HttpClient, meter: Meter) -> 
     meter.file = file.name
     ensure_dir(target.parent)
     part = target.with_name(f"{target.name}.part")
-    fetch_into(part, described, lambda start: http.stream(file.url, start), meter.moved)
+    fetch_into(part, described, lambda start: _stream(http, file, start), meter.moved)
     found = damage(part, described)
     if found is not None:
         part.unlink(missing_ok=True)
@@ -62,6 +63,21 @@ def _fetch(file: Downloaded, config: Config, http: HttpClient, meter: Meter) -> 
     with explain_os_errors(target):
         part.replace(target)
     return target
+
+
+def _stream(http: HttpClient, file: Downloaded, start: int) -> Iterator[bytes]:
+    """The file's bytes from ``start``, never more than were announced."""
+    left = file.size_bytes - start
+    with contextlib.closing(_generator(http, file.url, start)) as pieces:
+        for piece in pieces:
+            yield piece[:left]
+            left -= len(piece)
+            if left <= 0:
+                return
+
+
+def _generator(http: HttpClient, url: str, start: int) -> Generator[bytes, None, None]:
+    yield from http.stream(url, start)
 
 
 def missing_bytes(files: tuple[Downloaded, ...], config: Config) -> int:

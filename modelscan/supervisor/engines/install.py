@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.nearest import nearest
 from modelscan.engines.pool_engine import PoolEngine
-from modelscan.engines.registry import engine
+from modelscan.engines.registry import engine, engines
 from modelscan.state.locks import hold
 from modelscan.supervisor.engines import environment_install, folders, release_install
 from modelscan.supervisor.engines.selected import select
@@ -38,6 +39,7 @@ def prepare(
     Reads the release list of a release build; changes nothing. Raises UsageError,
     NotDeployableError (``no_build``), RemoteError, OfflineError.
     """
+    _check_name(name)
     one = engine(name)
     if one.own_server:
         raise UsageError(
@@ -48,6 +50,17 @@ def prepare(
     if isinstance(one, PoolEngine):
         return environment_install.offer(one, config, hardware, wishes, model)
     return release_install.offer(config, hardware, wishes)
+
+
+def _check_name(name: str) -> None:
+    names = [one.name for one in engines()]
+    if name not in names:
+        near = [*nearest(name, names), names[0]][0]
+        raise UsageError(
+            f"there is no engine '{name}'",
+            hint=f"modelscan engine install {near}",
+            code="unknown_engine",
+        )
 
 
 def is_installed(offer: EngineOffer) -> bool:

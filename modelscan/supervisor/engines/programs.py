@@ -19,6 +19,8 @@ import json, torch
 count = torch.cuda.device_count() if torch.cuda.is_available() else 0
 print(json.dumps([torch.cuda.get_device_name(index) for index in range(count)]))
 """
+# Variables by which Python and pip would use or write another place than the environment.
+_ELSEWHERE = ("PYTHONHOME", "PYTHONPATH", "PIP_USER", "PIP_TARGET", "PIP_PREFIX")
 _REASONS = ("ERROR:", "error:", "No space left", "×", "Caused by")  # as pip and uv begin them
 
 
@@ -29,7 +31,7 @@ def run_logged(command: Sequence[str], log: Path, say: Callable[[str], None]) ->
     program and everything that it started.
     """
     lines: list[str] = []
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONHOME", "PYTHONPATH")}
+    environment = {k: v for k, v in os.environ.items() if k not in _ELSEWHERE}
     with explain_os_errors(log), log.open("a", encoding="utf-8", errors="replace") as kept:
         kept.write(f"$ {' '.join(command)}\n")
         kept.flush()

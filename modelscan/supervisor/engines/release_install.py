@@ -147,7 +147,7 @@ def install(offer: EngineOffer, config: Config, report: Report | None) -> Instal
     build = release_builds.read_name(offer.files[0].name)
     assert build is not None
     check_space(config.paths.engine_downloads_dir, offer.download_bytes, offer.id)
-    check_space(config.paths.engines_dir, offer.disk_bytes, offer.id)
+    check_space(config.paths.engines_dir, offer.download_bytes + offer.disk_bytes, offer.id)
     with http_client(config) as http:
         archives = fetch(offer.files, config, http, report)
     remember(config, offer.version, offer.files)
