@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from modelscan.routing.answers import RouteList, RouteResolved, RouteShown
     from modelscan.routing.resolve import States
     from modelscan.routing.schema import RoutingFile
-    from modelscan.state.config import Config, Value
+    from modelscan.state.config import Config
+    from modelscan.state.setting_kinds import Value
     from modelscan.state.settings import SettingsShown
     from modelscan.targets.answers import TargetList
     from modelscan.targets.events import Event, Events

@@ -19,6 +19,7 @@ def doctor(
     ] = False,
 ) -> Document[Any]:
     """Check this machine and this installation. Sends nothing unless --probe is given."""
+    context.settings_checked = True
     with context.output.status("checking"):
         answer = context.workspace.doctor(probe=probe)
     rows = [(check.name, check.status, check.detail, check.hint) for check in answer.checks]

@@ -63,11 +63,11 @@ def test_the_newer_of_two_telling_logs_is_kept() -> None:
     other = read_as("vllm", ["RuntimeError: something else"])
     port = read_as("vllm", ["OSError: [Errno 98] Address already in use"])
     begun, empty = read_as("vllm", ["INFO loading"]), EngineLog()
-    assert [log.told for log in (memory, port, other, begun, empty)] == [3, 3, 2, 1, 0]
+    assert [log.clarity for log in (memory, port, other, begun, empty)] == [3, 3, 2, 1, 0]
     assert more_telling(memory, port) is port
     assert all(more_telling(memory, log) is memory for log in (other, begun, empty))
     unknown = read_as("an engine of the server's own", ["out of memory"])
-    assert (unknown.failure, unknown.told) == (None, 1)
+    assert (unknown.failure, unknown.clarity) == (None, 1)
 
 
 def test_an_excerpt_has_the_cause_wherever_it_is() -> None:

@@ -9,7 +9,7 @@ import typer
 
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document
-from modelscan.cli.framework import Group, adapted, check_options, command, printed
+from modelscan.cli.framework import Group, adapted, command, prepare, printed
 from modelscan.cli.watch import Count, Interval, watched
 from modelscan.core.gpu import Inventory
 
@@ -18,7 +18,7 @@ class GpuGroup(Group):
     """A group that is also a command without a subcommand."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        check_options(self, ctx)
+        prepare(self, ctx)
         return printed(ctx, super().invoke(ctx))
 
 

@@ -27,7 +27,7 @@ _READ_LINES = 20 * _EXCERPT_LINES
 _GLANCE_S = 20.0  # one read while waiting; a failed one is repeated at the end
 _LAST_READ_S = 120.0
 _MAX_BYTES = 16 * MIB
-_CAUSE = 3  # of EngineLog.told
+_CAUSE = 3  # of ``EngineLog.clarity``
 _ENDED = frozenset({"error", "unreachable"})
 
 Mark = tuple[Any, ...]
@@ -42,7 +42,7 @@ class EngineLog:
     failure: EngineFailure | None = None
 
     @property
-    def told(self) -> int:
+    def clarity(self) -> int:
         """How much it explains: 0 nothing, 1 it has lines, 2 an error, 3 an error with a kind."""
         if self.failure is None:
             return int(bool(self.lines))
@@ -59,7 +59,7 @@ class EngineLog:
 
 def more_telling(known: EngineLog, new: EngineLog) -> EngineLog:
     """The log that explains more; of two that explain as much, the newer one."""
-    return new if new.told >= known.told else known
+    return new if new.clarity >= known.clarity else known
 
 
 def read_as(backend: str, lines: Iterable[str]) -> EngineLog:
@@ -90,7 +90,7 @@ class LogKeeper:
         ended = {(number, int(mark[-1] or 0)) for number, mark in marks.items() if _failed(mark)}
         for number, _ in sorted(ended - self._ended):
             self._take(number, _GLANCE_S)
-            if self._best.told < _CAUSE:
+            if self._best.clarity < _CAUSE:
                 self._take(number, _GLANCE_S, previous=True)
         self._ended |= ended
 
@@ -100,7 +100,7 @@ class LogKeeper:
         for number in self._failed_first():
             for previous in (True, False):
                 self._take(number, max(0.1, deadline - time.monotonic()), previous=previous)
-            if self._best.told == _CAUSE:
+            if self._best.clarity == _CAUSE:
                 break
         return self._best
 
