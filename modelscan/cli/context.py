@@ -31,11 +31,11 @@ class Context:
     """One per run of a command. ``config`` is read at its first use."""
 
     flags: Flags = field(default_factory=Flags)
-    tolerant: bool = False  # of settings that cannot be read
-    settings_checked: bool = False  # the command itself reports them
     _output: Output | None = None
     _config: Any = None
     _workspace: Any = None
+    tolerant: bool = False  # of settings that cannot be read
+    settings_checked: bool = False  # the command itself reports them
 
     @property
     def output(self) -> Output:

@@ -330,6 +330,15 @@ class TestRefusedStop:
 
 
 class TestUpdate:
+    def test_set_answers_as_deploy_does(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        assert deploy().code == 0
+        done = run_in_process("set", "one", "--param", "max-num-seqs=3", "--json")
+        assert (done.code, done.json["schema"]) == (0, "modelscan.deploy/1")
+        assert (done.json["changed"], done.json["route"]["name"]) == (True, "one")
+        assert "--max-num-seqs=3" in lab.models[1]["backend_parameters"]
+
     def test_a_change_that_does_not_start_is_taken_back(
         self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
     ) -> None:
