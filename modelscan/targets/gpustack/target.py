@@ -26,11 +26,13 @@ from modelscan.targets.base import (
     RequestPreview,
     as_recorded,
 )
+from modelscan.targets.events import RequestsCut
 from modelscan.targets.gpustack import follow
 from modelscan.targets.gpustack import model as remote
 from modelscan.targets.gpustack import plan as planning
 from modelscan.targets.gpustack.body import resolved_env
 from modelscan.targets.gpustack.client import Client, Connection
+from modelscan.targets.gpustack.drain import drain
 from modelscan.targets.gpustack.drift import changed, describe, snapshot
 from modelscan.targets.gpustack.engine_log import LogKeeper
 from modelscan.targets.gpustack.evaluate import evaluate
@@ -297,15 +299,14 @@ class GpuStackTarget:
     def interrupt(self, deployment: Deployment) -> None:
         self.stop(deployment, drain_s=0)
 
-    def stop(self, deployment: Deployment, *, drain_s: float) -> None:
-        """GPUStack does not report running requests, so the full time to drain is waited."""
+    def stop(self, deployment: Deployment, *, drain_s: float) -> RequestsCut | None:
         with self.client() as client:
             model = remote.find(client, deployment.name, _marker(deployment))
             if model is None:
-                return
-            if drain_s > 0 and model.ready_replicas:
-                time.sleep(drain_s)
+                return None
+            cut = drain(client, model, drain_s) if model.ready_replicas else None
             remote.stop(client, model, self._patience.gone_s)
+            return cut
 
     def remove(self, deployment: Deployment) -> None:
         with self.client() as client:
