@@ -107,6 +107,8 @@ def _agrees(row: Deployment, seen: Observation) -> bool:
     state, ready = seen.state, seen.ready
     if seen.pid not in (None, row.pid) or seen.endpoint not in (None, row.endpoint):
         return False
+    if seen.measured is not None:
+        return False
     stable = row.state in (State.RUNNING, State.STARTING, State.STOPPED, State.FAILED)
     return stable and state is row.state and not ready and _route_agrees(row)
 
@@ -153,8 +155,13 @@ def _after_stop(deployment: Deployment, seen: Observation, session: Session) -> 
 
 def _follow(deployment: Deployment, seen: Observation, session: Session) -> Deployment:
     """A running deployment with its new process or its new address."""
-    if seen.pid not in (None, deployment.pid):
-        deployment = replace(deployment, pid=seen.pid, pid_started_at=seen.pid_started_at)
+    if seen.pid not in (None, deployment.pid) or seen.measured is not None:
+        before, now = deployment.measured, seen.measured
+        if before is not None and now is not None:
+            now = replace(now, computed=before.computed)
+        deployment = replace(
+            deployment, pid=seen.pid, pid_started_at=seen.pid_started_at, measured=now
+        )
         session.store.put(deployment)  # its supervisor restarted the engine
     if seen.endpoint not in (None, deployment.endpoint):
         deployment = replace(deployment, endpoint=seen.endpoint, routed=False)
