@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _TRY_LOCK_S = 0.0
 _VERIFY_S = 30.0
 _OBSERVERS = 16
+_MAY_BE_SLOW = (EndCause.NO_ANSWER, EndCause.TIMED_OUT)  # on a busy machine, within _VERIFY_S
 Warn = Callable[[str], None]
 
 
@@ -83,8 +84,8 @@ def refreshed(
                 return row
             current = reconcile(stored, session)
     except ModelscanError as error:
-        if error.code == "locked":
-            return _as_seen(row, seen)
+        if error.code == "locked":  # what another command starts or ends is in no state for long
+            return _as_seen(row, seen) if seen.state is row.state else row
         warn(f"{row.name}: {error.message}")
         return replace(
             row, state=seen.state, health=seen.health, reason=seen.reason, end_cause=seen.cause
@@ -190,6 +191,8 @@ def _catch_up(deployment: Deployment, session: Session) -> Deployment:
     except AuthError:
         return deployment  # the key is missing here; a command that has it verifies the engine
     except ModelscanError as error:
+        if isinstance(error, StartFailed) and error.cause in _MAY_BE_SLOW:
+            return replace(deployment, reason=error.reason)  # it lives: a later command looks again
         if session.target(deployment).controls == "processes":
             return fail(deployment, session, error)
         return _recorded(deployment, session, State.FAILED, *_why(error))

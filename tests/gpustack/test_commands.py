@@ -18,6 +18,7 @@ from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import RemoteError
 from modelscan.core.workload import Workload
+from modelscan.deploy import reconcile
 from modelscan.deploy.deployments import Deployments
 from modelscan.state.config import load
 from modelscan.state.store import Store
@@ -209,6 +210,21 @@ class TestFollowing:
     def test_a_failure_that_is_mended_in_time(self, lab: FakeGpuStack, deploy: Run) -> None:
         lab.states = ["error", "error", "error", "running"]
         assert deploy("--timeout", "60").json["deployment"]["state"] == "running"
+
+
+class TestLooking:
+    def test_a_slow_answer_ends_nothing(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A look verifies what became ready; on a busy machine that takes longer than a look."""
+        monkeypatch.setattr(reconcile, "_VERIFY_S", 0.1)
+        lab.answers["/v1/chat/completions"] = (200, {})
+        assert deploy("--no-wait").json["deployment"]["state"] == "starting"
+        slow = row(run_in_process)
+        assert (slow["state"], "empty answer" in slow["reason"]) == ("starting", True)
+        assert lab.models[1]["replicas"] == 1
+        del lab.answers["/v1/chat/completions"]
+        assert (row(run_in_process)["state"], row(run_in_process)["reason"]) == ("running", None)
 
 
 class TestNeverTrustA200:
