@@ -23,7 +23,8 @@ import click
 from modelscan.cli.app import PROGRAM, run
 from modelscan.cli.framework import Root
 from modelscan.core import errors
-from modelscan.state.config import SETTINGS, Setting
+from modelscan.state.config import SETTINGS
+from modelscan.state.setting_kinds import Setting
 from scripts.docs_files import failures_page, files_page
 from scripts.docs_http import http_page
 from scripts.docs_routing import routing_page

@@ -114,6 +114,17 @@ def shown() -> tuple[Entry, ...]:
     return tuple(entry for entry in COMMANDS if not entry.hidden)
 
 
+# Commands that start nothing and decide nothing run with settings that cannot be read: such a line
+# is a warning, and its setting has its default.
+TOLERANT = frozenset({
+    "list", "show", "logs", "stop", "remove", "discover", "doctor", "uninstall", "gpu", "gpu facts",
+    "config path", "cache list", "cache verify", "updates",
+    "cache updates", "route list", "route show", "route resolve", "route validate", "route test",
+    "target list", "target remove", "target test", "service run", "service uninstall",
+    "catalog search", "catalog list", "catalog info", "catalog sources", "catalog passport",
+})  # fmt: skip
+
+
 # Words of other tools -> the command that does it here.
 ELSEWHERE = {
     "run": "deploy MODEL",

@@ -24,7 +24,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "catalog passport ./model.gguf --export passport.json",
     ),
     "gpu": ("gpu", "gpu --watch", "gpu --gpu '2x RTX 4090'"),
-    "gpu facts": ("gpu facts 'RTX 4090'",),
+    "gpu facts": ("gpu facts 'RTX 4090'", "gpu facts --filter 'hopper'"),
     "estimate": (
         "estimate qwen3-8b --context 32k",
         "estimate ./model.gguf --exact",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelscan.engines.llamacpp.engine import LlamaCpp
-from modelscan.engines.ollama import NAME, flags
+from modelscan.engines.ollama import NAME, failures, flags
 from modelscan.engines.ollama.container import IMAGES
 from modelscan.engines.ollama.hub_name import hub_name
 from modelscan.engines.start_lines import line, local_file
@@ -97,4 +97,4 @@ class Ollama(LlamaCpp):
         return name in self.option_names.all or name in self.harmless
 
     def failure(self, log: str) -> EngineFailure | None:
-        return None  # its server's log is not read
+        return failures.failure(log)
