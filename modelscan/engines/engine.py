@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from modelscan.engines.base import EngineFailure
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
-    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair, Options
     from modelscan.engines.residuals import Residuals
 
 CHAT_TASKS = ("chat", "embedding", "rerank")
@@ -148,6 +148,12 @@ class Engine(ABC):
     def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
         """The published options of a model that the version has; none for engines without."""
         return RecipeOptions()
+
+    def whole_experts(self, degree: int, version: str | None) -> Options:
+        """The options with which each of ``degree`` GPUs has whole experts (expert parallelism);
+        () if the version has none.
+        """
+        return ()
 
     def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
         """The longest context in tokens that the version accepts for this configuration; None if

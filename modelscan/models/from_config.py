@@ -20,6 +20,7 @@ from modelscan.memory.architecture.encoder_decoder import is_encoder_decoder
 from modelscan.memory.shape import from_config
 from modelscan.models.local_files import safetensors_files
 from modelscan.models.quantization_quality import quality
+from modelscan.models.templates import local_template
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
@@ -149,6 +150,7 @@ def _resolved(
         task=config_task(config, shape.architecture, folder),
         candidates=(candidate,),
         warnings=tuple(warnings),
+        chat_template=local_template(folder),
     )
 
 

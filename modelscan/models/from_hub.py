@@ -20,6 +20,7 @@ from modelscan.memory.shape import from_config, from_gguf
 from modelscan.models.from_config import config_task, label
 from modelscan.models.from_local import gguf_task, projects_into
 from modelscan.models.quantization_quality import quality
+from modelscan.models.templates import hub_template
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
@@ -102,12 +103,13 @@ def _read(hub: Hub, reference: Reference, workload: Workload) -> ResolvedModel:
             code="no_weights",
         )
     stated = TASKS.get(info.task or "")
-    return ResolvedModel(
+    model = ResolvedModel(
         id=reference.value,
         name=reference.value,
         task=stated if stated and task == "chat" else task,
         candidates=tuple(candidates),
     )
+    return replace(model, chat_template=hub_template(hub, reference, model))
 
 
 def _repository(

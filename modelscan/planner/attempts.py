@@ -21,7 +21,7 @@ from modelscan.planner.long_context import TOO_LONG
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.recipes import with_recipe
 from modelscan.planner.search import Rejected, Rejection, options
-from modelscan.planner.starts import launch_support
+from modelscan.planner.starts import starting
 
 if TYPE_CHECKING:
     from modelscan.core.verdict import Offload
@@ -149,8 +149,7 @@ class Attempts:
             if miss is not None:
                 self.misses.append(miss)
                 return None
-            published = with_recipe(option, self.model, case)
-            launch = launch_support(published, case)
+            published, launch = starting(with_recipe(option, self.model, case), case)
             if not launch:
                 (self.unknown if launch.unknown else self.refused).append(
                     (option.label, launch.reason)

@@ -10,11 +10,24 @@ from modelscan.engines import registry, support
 from modelscan.engines.launch_rules import LaunchQuestion
 from modelscan.memory import tensor_parallel
 from modelscan.planner.long_context import scaling_beyond_training
+from modelscan.planner.recipes import with_whole_experts
 
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
     from modelscan.engines.support import Support
     from modelscan.planner.context import Option, PlanningContext
+
+
+def starting(option: Option, context: PlanningContext) -> tuple[Option, Support]:
+    """The option as the engine's version starts it, or the reason why it does not: with expert
+    parallelism where the experts do not divide among the GPUs.
+    """
+    launch = launch_support(option, context)
+    if launch:
+        return option, launch
+    whole = with_whole_experts(option, context, launch.reason)
+    other = launch_support(whole, context) if whole else launch
+    return (whole, other) if whole and other else (option, launch)
 
 
 def launch_support(option: Option, context: PlanningContext) -> Support:

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from modelscan.engines.base import EngineFailure, Serving
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
-    from modelscan.engines.option_names import LaunchSettings, OptionPair
+    from modelscan.engines.option_names import LaunchSettings, OptionPair, Options
     from modelscan.engines.parsers import Parsers
     from modelscan.engines.residuals import Residuals
+    from modelscan.engines.speculation import SpeculativeMethods
     from modelscan.engines.support_rules import Drawback, Support
     from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
@@ -70,6 +71,12 @@ class SgLang(PoolEngine):
 
         return longest(architecture, workload)
 
+    @property
+    def speculation(self) -> SpeculativeMethods:
+        from modelscan.engines.sglang import speculation
+
+        return speculation
+
     def parsers(self) -> Mapping[str, Parsers]:
         from modelscan.engines.sglang.parsers import PARSERS
 
@@ -80,6 +87,12 @@ class SgLang(PoolEngine):
 
         degree = question.tensor_parallel
         return split_rules(question.shape.architecture, question.workload, degree)
+
+    def whole_experts(self, degree: int, version: str | None) -> Options:
+        from modelscan.engines.sglang.shapes import EXPERT_PARALLEL
+
+        has = self.kernels.facts(version).has("flag", EXPERT_PARALLEL)
+        return ((EXPERT_PARALLEL, str(degree)),) if has else ()
 
     def estimate(
         self,

@@ -61,7 +61,11 @@ class PythonLauncher:
             Path(model_folder(serving.model_file)),
             adapters(plan.adapters, serving.adapter_files),
         )
-        more = self.engine.repository_options(files, plan.task, version)
+        stated = installed.version if installed else plan.backend_version
+        more = [
+            *self.engine.repository_options(files, plan.task, version),
+            *self.engine.template_options(files, plan, stated),
+        ]
         return (*options, *render(one for one in more if f"--{one[0]}" not in options))
 
     def check(self, launch: LocalLaunch, gpus: tuple[int, ...]) -> None:
