@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from modelscan.engines.base import EngineFailure
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
+    from modelscan.engines.online import OnlineMethod
     from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair, Options
     from modelscan.engines.residuals import Residuals
 
@@ -117,7 +118,9 @@ class Engine(ABC):
             return absent(f"{self.name} does not serve {task_name(task)}")
         return Support(NATIVE, f"{self.name} serves {task} models")
 
-    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
+    def online_quantization(
+        self, quantization: str | None, version: str | None
+    ) -> OnlineMethod | None:
         """The method that quantizes 16-bit weights to this format while loading; None if there is
         none in that version.
         """

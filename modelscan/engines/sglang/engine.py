@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.sglang import NAME, command, flags
-from modelscan.engines.sglang.support import KERNELS
+from modelscan.engines.sglang.support import KERNELS, online_method
 from modelscan.engines.sglang.versions import RESIDUALS
 from modelscan.engines.start_lines import MODELSCOPE, line
 from modelscan.engines.support_rules import old_kernels
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from modelscan.engines.base import EngineFailure, Serving
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
+    from modelscan.engines.online import OnlineMethod
     from modelscan.engines.option_names import LaunchSettings, OptionPair, Options
     from modelscan.engines.parsers import Parsers
     from modelscan.engines.residuals import Residuals
@@ -57,6 +58,11 @@ class SgLang(PoolEngine):
         hub = {"SGLANG_USE_MODELSCOPE": "true"} if plan.source == MODELSCOPE else {}
         program = ("python3", "-m", "sglang.launch_server", "--model-path", plan.repo)
         return line(program, plan, hub)
+
+    def online_quantization(
+        self, quantization: str | None, version: str | None
+    ) -> OnlineMethod | None:
+        return online_method(quantization, version)
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)

@@ -11,7 +11,6 @@ from modelscan.engines.engine import PythonPackage
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.start_lines import MODELSCOPE, line
-from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm import NAME, flags
 from modelscan.engines.vllm.support import KERNELS, drawback, online_method
 from modelscan.engines.vllm.versions import DEFAULT_VERSION, RESIDUALS, facts_for
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from modelscan.engines.base import EngineFailure, Serving
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
+    from modelscan.engines.online import OnlineMethod
     from modelscan.engines.option_names import LaunchSettings, OptionPair, Options
     from modelscan.engines.parsers import Parsers
     from modelscan.engines.repository_files import RepositoryFiles
@@ -62,8 +62,10 @@ class Vllm(PoolEngine):
         cpu_builds=True,
     )
 
-    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
-        return online_method(quantization, parse_version(version))
+    def online_quantization(
+        self, quantization: str | None, version: str | None
+    ) -> OnlineMethod | None:
+        return online_method(quantization, version)
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
         return drawback(gpu)
