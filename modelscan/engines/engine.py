@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from modelscan.engines.container import ContainerImages
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
-    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+    from modelscan.engines.online import OnlineMethod
+    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair, Options
     from modelscan.engines.residuals import Residuals
 
 CHAT_TASKS = ("chat", "embedding", "rerank")
@@ -142,7 +143,9 @@ class Engine(ABC):
             return absent(f"{self.name} does not serve {task_name(task)}")
         return Support(NATIVE, f"{self.name} serves {task} models")
 
-    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
+    def online_quantization(
+        self, quantization: str | None, version: str | None
+    ) -> OnlineMethod | None:
         """The method that quantizes 16-bit weights to this format while loading; None if there is
         none in that version.
         """
@@ -173,6 +176,12 @@ class Engine(ABC):
     def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
         """The published options of a model that the version has; none for engines without."""
         return RecipeOptions()
+
+    def whole_experts(self, degree: int, version: str | None) -> Options:
+        """The options with which each of ``degree`` GPUs has whole experts (expert parallelism);
+        () if the version has none.
+        """
+        return ()
 
     def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
         """The longest context in tokens that the version accepts for this configuration; None if
