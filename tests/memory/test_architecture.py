@@ -278,3 +278,8 @@ def test_a_claim_of_countless_layers_is_refused(claim: dict[str, Any]):
 def test_blocks_that_are_no_objects_are_passed_over():
     odd = [{"attention": [1], "ffn": [1]}, 7]
     assert len(from_config(config(num_hidden_layers=2, block_configs=odd)).layers) == 2
+
+
+def test_a_yarn_factor_without_end_lengthens_nothing():
+    endless = {"rope_type": "yarn", "original_max_position_embeddings": 4096, "factor": 1e999}
+    assert from_config(config(rope_scaling=endless)).context_tokens == 65536

@@ -19,7 +19,7 @@ from modelscan.engines.llamacpp.file_layout import file_layout
 from modelscan.engines.llamacpp.given import option, switched
 from modelscan.engines.llamacpp.overrides import HOST
 from modelscan.engines.llamacpp.settings import whole_number
-from modelscan.engines.llamacpp.split import place
+from modelscan.engines.llamacpp.split import place, shared_devices
 from modelscan.engines.llamacpp.versions import lookup
 from modelscan.memory import defaults
 from modelscan.memory.verdict import DOES_NOT_FIT, verdict
@@ -35,7 +35,8 @@ def estimate(
     version: str | None = None,
 ) -> Estimate:  # fmt: skip
     """Bytes by part and device. Without GPUs everything is in host memory; with several, on the
-    fewest that suffice (in order of free memory) unless ``workload.gpus`` names them.
+    fewest that suffice (in order of free memory) unless ``workload.gpus`` names them, or a
+    ``tensor-split`` has shares for more.
 
     Raises NotDeployableError if the files are not GGUF, UsageError for impossible settings.
     """
@@ -75,7 +76,8 @@ def _candidates(workload: Workload, inventory: Inventory | None) -> list[tuple[G
     ordered = sorted(gpus, key=lambda gpu: (-(gpu.free_bytes or gpu.memory_bytes or 0), gpu.index))
     if not ordered:
         return [()]
-    sets = [ordered[:count] for count in range(1, len(ordered) + 1)]
+    least = min(len(ordered), max(1, shared_devices(workload)))
+    sets = [ordered[:count] for count in range(least, len(ordered) + 1)]
     return [tuple(sorted(chosen, key=lambda gpu: gpu.index)) for chosen in sets]
 
 

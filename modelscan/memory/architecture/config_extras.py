@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelscan.memory.architecture.config_fields import ConfigFields, ratio, vision_fields
+from modelscan.memory.architecture.config_fields import ConfigFields, ratio, vision_fields, whole
 
 Extra = dict[str, int | float | str | bool]
 
@@ -55,7 +55,7 @@ def scaled_context(fields: ConfigFields) -> int | None:
         if _kind(entry) != "yarn":
             continue
         if isinstance(original, int) and isinstance(factor, (int, float)):
-            return int(original * factor)
+            return whole(original * factor)
     return None
 
 
