@@ -51,7 +51,7 @@ def estimate(
         settings_of.from_workload(workload, shape.architecture),
         state_copies=drafting.state_copies(drafted, shape.architecture),
     )
-    notes = drafting.notes(drafted, shape)
+    notes = (*drafting.notes(drafted, shape), *_adapter_notes(shape, workload))
     model = file_layout(shape)
     candidates = _candidates(workload, inventory)
     host = inventory.host if inventory else None
@@ -63,6 +63,13 @@ def estimate(
             break
     assert chosen is not None
     return chosen
+
+
+def _adapter_notes(shape: ModelShape, workload: Workload) -> tuple[str, ...]:
+    named = workload.adapters or option(workload, "lora") or option(workload, "lora-scaled")
+    if not named or shape.adapter_bytes:
+        return ()
+    return ("the adapter's file is not on this machine: its bytes are not counted",)
 
 
 def _candidates(workload: Workload, inventory: Inventory | None) -> list[tuple[Gpu, ...]]:
@@ -183,6 +190,7 @@ def _parts(case: Case, place: int) -> Parts:
 def _weights(case: Case, place: int, mine: list[int]) -> int:
     model, placement = case.model, case.placement
     total = sum(model.layer_bytes[i] for i in mine) + placement.moved.change(place)
+    total += round(model.shape.adapter_bytes * len(mine) / max(1, len(placement.layers)))
     if placement.host_experts:
         moved = [i for i in placement.host_experts if placement.layers[i] != HOST]
         if place == HOST:

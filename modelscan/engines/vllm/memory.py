@@ -168,7 +168,7 @@ def _parts(
     """Everything but the cache. ``other_bytes`` is the CUDA context; adapters count as weights.
 
     The runner's buffers are with what is not torch's, as in the newer logs, which state what is
-    consumed beside the weights; before they were charged, with the context.
+    consumed without the weights; before they were charged, with the context.
     """
     architecture = shape.architecture
     buffers = overhead.buffer_bytes(architecture, settings, facts, stage=stage)
@@ -177,7 +177,7 @@ def _parts(
     kinds = [layer for layer, _ in counts]
     return Parts(
         weights_bytes=weights
-        + overhead.lora_bytes(architecture, counts, settings)
+        + overhead.lora_bytes(architecture, counts, settings, facts)
         + overhead.driver_bytes(shape, settings, facts),
         compute_bytes=activation_bytes(architecture, kinds, settings, facts, last_stage=last),
         non_torch_bytes=overhead.non_torch_bytes(settings, facts) + charged,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelscan.core.units import GIB
+from modelscan.memory.lora import slots_bytes
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import Architecture, Layer, ModelShape
+    from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.engines.vllm.settings import VllmSettings
     from modelscan.engines.vllm.versions import VllmVersion
     from modelscan.memory.rank_weights import LayerCounts
@@ -131,21 +132,11 @@ def driver_bytes(shape: ModelShape, settings: VllmSettings, facts: VllmVersion) 
     return _HIP_LOADED_BYTES + round(_HIP_EXPERTS * experts / settings.pipeline_parallel)
 
 
-def lora_bytes(architecture: Architecture, counts: LayerCounts, settings: VllmSettings) -> int:
-    """Preallocated adapters: rank x (inputs + outputs) of every projection, per adapter."""
-    if not settings.loras:
-        return 0
-    width = sum(n * _lora_width(architecture, layer, settings) for layer, n in counts)
-    return settings.loras * settings.lora_rank * width * settings.dtype_bytes
-
-
-def _lora_width(architecture: Architecture, layer: Layer, settings: VllmSettings) -> int:
-    """Inputs are held in full, outputs are divided by tensor parallelism."""
-    hidden, tensor = architecture.hidden, settings.tensor_parallel
-    query = layer.heads * layer.key_length
-    keys = layer.kv_heads * (layer.key_length + layer.value_length)
-    attention = 3 * hidden + (query + keys) // tensor + query // tensor + hidden
-    gates = 2 if architecture.gated_feed_forward else 1
-    dense = gates * (hidden + layer.feed_forward // tensor)
-    dense += layer.feed_forward // tensor + hidden
-    return attention + (dense if layer.feed_forward else 0)
+def lora_bytes(
+    architecture: Architecture, counts: LayerCounts, settings: VllmSettings, facts: VllmVersion
+) -> int:
+    """Preallocated adapters of the largest rank; none without ``enable-lora``."""
+    values = settings.loras * settings.lora_rank
+    return slots_bytes(
+        architecture, counts, values, settings.tensor_parallel, experts=facts.expert_loras
+    )

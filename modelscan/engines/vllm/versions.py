@@ -56,6 +56,7 @@ class VllmVersion:
     v2_sampler_bytes: int
     buffers_charged: bool
     rocm_graphs_charged: bool
+    expert_loras: bool  # adapters have matrices for every expert
     huge_gpu_tokens: int | None  # default tokens per step on cards of 160 GiB
     driver_weights: bool  # ROCm: "weights" are what the driver counts, not torch
     source: str
@@ -75,7 +76,7 @@ _V0 = VllmVersion(
     tokens_by_concurrency=False, mamba_blocks=1, caches_states=False, driver_weights=True,
     v2_types=frozenset(), v2_quantized=False, v2_dense=False, v2_all=False,
     v2_graphs_charged=False, v2_sampler_bytes=4, buffers_charged=False, rocm_graphs_charged=False,
-    huge_gpu_tokens=None,
+    huge_gpu_tokens=None, expert_loras=False,
     source="0.6 logs, RTX 3090: non-torch 0.35 GiB with the context; 2.07 GiB at 20,000 and 2.99 "
     "at 29,000 tokens = tokens x (3 ffn + 3 hidden) x 2 B",
 )  # fmt: skip
@@ -89,7 +90,7 @@ _INCREASE = VllmVersion(
     tokens_by_concurrency=False, mamba_blocks=1, caches_states=False, driver_weights=True,
     v2_types=frozenset(), v2_quantized=False, v2_dense=False, v2_all=False,
     v2_graphs_charged=False, v2_sampler_bytes=4, buffers_charged=False, rocm_graphs_charged=False,
-    huge_gpu_tokens=None,
+    huge_gpu_tokens=None, expert_loras=False,
     source="0.7 log, 48 GB Ada card: non-torch 0.08 GiB, an increase over the start",
 )  # fmt: skip
 _V1_EARLY = VllmVersion(
@@ -102,7 +103,7 @@ _V1_EARLY = VllmVersion(
     tokens_by_concurrency=False, mamba_blocks=1, caches_states=False, driver_weights=True,
     v2_types=frozenset(), v2_quantized=False, v2_dense=False, v2_all=False,
     v2_graphs_charged=False, v2_sampler_bytes=4, buffers_charged=False, rocm_graphs_charged=False,
-    huge_gpu_tokens=None,
+    huge_gpu_tokens=None, expert_loras=False,
     source="0.8 to 0.16: peak = sequences x vocabulary x 38 B at two-byte logits; non-torch became "
     "an increase over the start, 0.13 GiB (0.55 with tensor parallel)",
 )  # fmt: skip
@@ -120,8 +121,11 @@ _BOTH = _after(
     _HYBRID, since=(0, 11, 0), two_graphs=True,
     source="code: cudagraph_mode FULL_AND_PIECEWISE by default",
 )  # fmt: skip
+_EXPERT_LORAS = _after(
+    _BOTH, since=(0, 11, 1), expert_loras=True, source="code: lora/layers/fused_moe.py",
+)  # fmt: skip
 _WORKSPACE = _after(
-    _BOTH, since=(0, 13, 0), moe_workspace_kept=True, graph_sizes_step=16,
+    _EXPERT_LORAS, since=(0, 13, 0), moe_workspace_kept=True, graph_sizes_step=16,
     source="code: WorkspaceManager keeps the largest workspace; captures every 16 above 256",
 )  # fmt: skip
 _SAMPLER = _after(
@@ -189,9 +193,9 @@ _V2_ALL = _after(
 )  # fmt: skip
 
 VERSIONS = (
-    _V0, _INCREASE, _V1_EARLY, _HYBRID, _BOTH, _WORKSPACE, _SAMPLER, _NON_TORCH, _CHARGED,
-    _TORCH_WEIGHTS, _V2_FIRST, _V2_LLAMA, _V2_QUANTIZED, _V2_DENSE, _CACHED_STATES, _CONSUMED,
-    _HUGE, _V2_GRAPHS, _V2_ALL,
+    _V0, _INCREASE, _V1_EARLY, _HYBRID, _BOTH, _EXPERT_LORAS, _WORKSPACE, _SAMPLER, _NON_TORCH,
+    _CHARGED, _TORCH_WEIGHTS, _V2_FIRST, _V2_LLAMA, _V2_QUANTIZED, _V2_DENSE, _CACHED_STATES,
+    _CONSUMED, _HUGE, _V2_GRAPHS, _V2_ALL,
 )  # fmt: skip
 
 
