@@ -70,7 +70,7 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class RouteCandidate:
     """A backend of a route, by its index in the table, with the policy that applies there.
 
     ``score`` is 0..1 without the live queue, by ``routing.scoring``; None where nothing is known.
@@ -104,7 +104,7 @@ class RouteEntry:
     kind: RouteKind
     operation: Operation | None
     strategy: Strategy
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[RouteCandidate, ...]
     fallbacks: tuple[str, ...] = ()
     refused: tuple[RefusedCandidate, ...] = ()
     tags: tuple[str, ...] = ()
@@ -130,8 +130,8 @@ class AutomaticRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of the data path; seconds, bytes, counts."""
+class GatewayLimits:
+    """GatewayLimits of the data path; seconds, bytes, counts."""
 
     max_body_bytes: int = 64 * 1024 * 1024
     max_held_bytes: int = 512 * 1024 * 1024
@@ -154,6 +154,6 @@ class RouteTable:
     backends: tuple[Backend, ...]
     routes: dict[str, RouteEntry]
     default: str | None
-    limits: Limits
+    limits: GatewayLimits
     fallback: bool = False
     rules: tuple[AutomaticRule, ...] = ()

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-ErrorForm = Literal["openai", "anthropic", "ollama", "problem"]
+ErrorForm = Literal["openai", "anthropic", "plain", "problem"]
 
 
 class Cause(Enum):
@@ -76,7 +76,7 @@ START_LINES = {
     status: b"HTTP/1.1 %d %b\r\n" % (status, reason) for status, reason in _REASONS.items()
 }
 _TYPES: dict[ErrorForm, bytes] = {
-    "ollama": b"application/json",
+    "plain": b"application/json",
     "openai": b"application/json",
     "anthropic": b"application/json",
     "problem": b"application/problem+json",
@@ -93,7 +93,7 @@ def dialect_of(path: bytes) -> ErrorForm:
     if path.startswith(b"/v1/messages"):
         return "anthropic"
     if path.startswith(b"/api/"):
-        return "ollama"
+        return "plain"
     if path.startswith((b"/v1/cluster", b"/v1/nodes")):
         return "problem"
     inference = (b"/v1/", b"/v2/", b"/tokenize", b"/detokenize", b"/rerank")
@@ -106,7 +106,7 @@ def error_document(refusal: RefusedError, dialect: ErrorForm) -> bytes:
     document: dict[str, object]
     if dialect == "anthropic":
         document = {"type": "error", "error": {"type": anthropic, "message": refusal.message}}
-    elif dialect == "ollama":
+    elif dialect == "plain":
         document = {"error": refusal.message}
     elif dialect == "openai":
         error = {"message": refusal.message, "type": openai, "param": None, "code": code}

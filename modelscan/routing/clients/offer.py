@@ -22,7 +22,7 @@ _EMBEDDINGS = {"embeddings", "embedding", "rerank"}
 
 
 @dataclass(frozen=True, slots=True)
-class ServedFacts:
+class ReportedFacts:
     """What a server reports of itself; None: it does not say."""
 
     context_tokens: int | None = None
@@ -30,8 +30,8 @@ class ServedFacts:
     vision: bool | None = None
 
 
-NOT_REPORTED = ServedFacts()
-FactsOf = Callable[[Route], ServedFacts]
+NOT_REPORTED = ReportedFacts()
+FactsOf = Callable[[Route], ReportedFacts]
 
 
 def offered(
@@ -57,7 +57,7 @@ def offered(
             code="unknown_route",
         )
     order = [chosen, *(one for one in names if one != chosen)]
-    known: dict[str, ServedFacts] = {}
+    known: dict[str, ReportedFacts] = {}
     routes = tuple(_route(one, names[one], known, facts) for one in order)
     return ServedGateway(base_url, routes, key_variable)
 
@@ -77,7 +77,7 @@ def _names(file: RoutingFile) -> dict[str, Route | None]:
 
 
 def _route(
-    name: str, route: Route | None, known: dict[str, ServedFacts], facts: FactsOf
+    name: str, route: Route | None, known: dict[str, ReportedFacts], facts: FactsOf
 ) -> OfferedRoute:
     if route is None:
         return OfferedRoute(name, tools=True)
@@ -93,7 +93,7 @@ def _route(
     )
 
 
-def served_facts(route: Route) -> ServedFacts:
+def served_facts(route: Route) -> ReportedFacts:
     """What a server on this machine reports; nothing of others, which no question leaves for."""
     settings = HttpSettings(timeout_s=_ASK_S, pauses_s=())
     root = route.base_url.rstrip("/")
@@ -111,17 +111,17 @@ def _json(client: HttpClient, url: str) -> Mapping[str, Any]:
         return {}
 
 
-def _llamacpp(props: Mapping[str, Any]) -> ServedFacts:
+def _llamacpp(props: Mapping[str, Any]) -> ReportedFacts:
     """``/props`` of llama.cpp: the slot's context, the template's tools, the projector."""
     settings = mapping(props.get("default_generation_settings"))
     tools = mapping(props.get("chat_template_caps")).get("supports_tools")
     vision = mapping(props.get("modalities")).get("vision")
-    return ServedFacts(whole(settings.get("n_ctx")), flag(tools), flag(vision))
+    return ReportedFacts(whole(settings.get("n_ctx")), flag(tools), flag(vision))
 
 
-def _listed(answer: Mapping[str, Any], model: str | None) -> ServedFacts:
+def _listed(answer: Mapping[str, Any], model: str | None) -> ReportedFacts:
     """``/v1/models`` of vLLM and SGLang: ``max_model_len``."""
     for row in rows(answer.get("data")):
         if row.get("id") == model:
-            return ServedFacts(whole(row.get("max_model_len")))
+            return ReportedFacts(whole(row.get("max_model_len")))
     return NOT_REPORTED

@@ -41,7 +41,7 @@ class AnswerMessage(msgspec.Struct):
         return self.reasoning_content or self.reasoning
 
 
-class Choice(msgspec.Struct):
+class AnswerChoice(msgspec.Struct):
     """One choice of an answer: ``delta`` in a stream, ``message`` in a whole one."""
 
     delta: AnswerMessage | None = None
@@ -61,7 +61,7 @@ class CompletionDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
-class TokenUsage(msgspec.Struct):
+class ChunkUsage(msgspec.Struct):
     """Tokens of an answer; ``prompt_tokens`` includes the cached ones."""
 
     prompt_tokens: int | None = None
@@ -90,8 +90,8 @@ class TokenUsage(msgspec.Struct):
 class Chunk(msgspec.Struct):
     """A whole answer, or one event of a stream. ``error`` comes instead of choices."""
 
-    choices: list[Choice] | None = None
-    usage: TokenUsage | None = None
+    choices: list[AnswerChoice] | None = None
+    usage: ChunkUsage | None = None
     error: msgspec.Raw = NULL
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from modelscan.gateway.data.translate.chunks import AnswerMessage, CallPart, Chunk, TokenUsage
+from modelscan.gateway.data.translate.chunks import AnswerMessage, CallPart, Chunk, ChunkUsage
 from modelscan.gateway.data.translate.failure import FailureKind, UpstreamFailure
 from modelscan.gateway.data.translate.sse import encode_json, event, new_id
 
@@ -28,9 +28,9 @@ _ERRORS: dict[FailureKind, tuple[int, str]] = {
 }
 
 
-def usage_of(usage: TokenUsage | None) -> dict[str, int]:
+def usage_of(usage: ChunkUsage | None) -> dict[str, int]:
     """Cached tokens are apart here; chat completions counts them among the prompt's."""
-    usage = usage or TokenUsage()
+    usage = usage or ChunkUsage()
     return {
         "input_tokens": max(0, usage.prompt - usage.cached),
         "cache_creation_input_tokens": 0,
@@ -136,7 +136,7 @@ class MessagesStream:
         self._calls: dict[int, _Call] = {}
         self._late = ""
         self._reason: str | None = None
-        self._usage: TokenUsage | None = None
+        self._usage: ChunkUsage | None = None
 
     def start(self) -> bytes:
         return event("message_start", {"message": _head(self._model)}) + self.keep_alive()

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from modelscan.gateway.data.translate.chunks import NULL, AnswerMessage, CallPart, Chunk, TokenUsage
+from modelscan.gateway.data.translate.chunks import NULL, AnswerMessage, CallPart, Chunk, ChunkUsage
 from modelscan.gateway.data.translate.failure import BadRequest, UpstreamFailure
 from modelscan.gateway.data.translate.sse import encode_json
 
@@ -177,7 +177,7 @@ class _Vector(msgspec.Struct):
 
 class _Embeddings(msgspec.Struct):
     data: list[_Vector]
-    usage: TokenUsage | None = None
+    usage: ChunkUsage | None = None
 
 
 _decode_embeddings = msgspec.json.Decoder(_Embeddings).decode
@@ -208,7 +208,7 @@ class OllamaStream:
         self._shape = shape
         self._calls: dict[int, CallPart] = {}
         self._reason: str | None = None
-        self._usage: TokenUsage | None = None
+        self._usage: ChunkUsage | None = None
         self._begun = time.monotonic_ns()
 
     def start(self) -> bytes:
@@ -260,7 +260,7 @@ class OllamaStream:
         return self._line((choice and choice.message) or AnswerMessage(), self._end()).rstrip()
 
     def _end(self) -> dict[str, Any]:
-        usage = self._usage or TokenUsage()
+        usage = self._usage or ChunkUsage()
         elapsed = time.monotonic_ns() - self._begun
         return {
             "done": True, "done_reason": _DONE.get(self._reason or "", "stop"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from modelscan.gateway.data.translate.chunks import AnswerMessage, CallPart, Chunk, TokenUsage
+from modelscan.gateway.data.translate.chunks import AnswerMessage, CallPart, Chunk, ChunkUsage
 from modelscan.gateway.data.translate.failure import UpstreamFailure
 from modelscan.gateway.data.translate.responses_tools import Original, ToolNames, call_item
 from modelscan.gateway.data.translate.sse import encode_json, event, new_id
@@ -27,7 +27,7 @@ _CODES = {
 }  # fmt: skip
 
 
-def usage_of(usage: TokenUsage | None) -> dict[str, Any] | None:
+def usage_of(usage: ChunkUsage | None) -> dict[str, Any] | None:
     """The tokens of an answer; None if the server returns none."""
     if usage is None:
         return None
@@ -58,7 +58,7 @@ class Envelope:
         status: str,
         output: list[dict[str, Any]],
         *,
-        usage: TokenUsage | None = None,
+        usage: ChunkUsage | None = None,
         reason: str | None = None,
         error: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
@@ -170,7 +170,7 @@ class ResponsesStream:
         self._calls: dict[int, _Call] = {}
         self._late = ""
         self._reason: str | None = None
-        self._usage: TokenUsage | None = None
+        self._usage: ChunkUsage | None = None
         self._sequence = 0
 
     def _event(self, kind: str, data: dict[str, Any]) -> bytes:
