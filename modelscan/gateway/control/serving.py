@@ -25,6 +25,7 @@ from modelscan.gateway.control.events import EventName, Report, ServeEvent
 from modelscan.gateway.control.gateway import Gateway, read
 from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
+from modelscan.gateway.control.models import routable
 from modelscan.gateway.control.status import WorkerStatus
 from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.watch import Watch
@@ -223,7 +224,7 @@ class GatewayProcess:
         self._event(
             "ready", f"modelscan serves {url}/v1 ({count}, {access})",
             url=url, workers=options.workers, keys=keys, exposed=not options.loopback,
-            routes=list(gateway.table.routes),
+            routes=[entry.name for entry in routable(gateway)],
         )  # fmt: skip
         if not options.loopback and options.tls_cert is None:
             self._event("warning", "requests and keys are not encrypted: add --tls-cert FILE")
