@@ -87,7 +87,28 @@ def create(
         answer = create_key(database, name, limits, None if value is None else resolve(value))
     pairs = [("name", answer.name), ("key", answer.key or f"the value of {value}")]
     blocks: list[Block] = [Fields(pairs + _pairs(answer)), *_notes(answer)]
-    return Document("key.create", answer, blocks, [answer.key or answer.name])
+    warnings = _unknown_names(
+        context, [*(model or ()), *([default_route] if default_route else ())]
+    )
+    return Document("key.create", answer, blocks, [answer.key or answer.name], warnings)
+
+
+def _unknown_names(context: Context, names: list[str]) -> list[str]:
+    """A warning for each name that the routing file does not have (yet)."""
+    from modelscan.core.nearest import nearest
+    from modelscan.routing.file import check
+    from modelscan.routing.relations import leads_somewhere, names_of
+
+    if not names:
+        return []
+    file = check(context.config.routing_file)
+    warnings = []
+    for name in dict.fromkeys(names):
+        if not leads_somewhere(file, name):
+            near = nearest(name, names_of(file))
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            warnings.append(f"the routing file has no name '{name}'{hint}")
+    return warnings
 
 
 def _period(text: str | None, budget: str | None) -> BudgetPeriod | None:

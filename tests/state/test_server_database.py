@@ -167,5 +167,7 @@ def test_key_commands(run_in_process: Callable[..., Ran], monkeypatch: pytest.Mo
     assert made["key"] not in listed.out
     assert run_in_process("key", "revoke", "lap", "key-1").code == 0
     assert run_in_process("key", "list", "-q").out == "given\n"
+    typo = run_in_process("key", "create", "k", "--model", "fst", "--model", "auto", "--json").json
+    assert typo["warnings"] == ["the routing file has no name 'fst'; did you mean 'fast'?"]
     assert run_in_process("key", "create", "--period", "day").code == 2
     assert run_in_process("key", "create", "--budget", "1k", "--period", "week").code == 2
