@@ -85,7 +85,7 @@ def _least_loaded(entry: RouteEntry, ready: list[int], live: Live) -> list[int]:
     candidates, in_flight = entry.candidates, live.in_flight
     turned = _in_turn(entry, ready, live)
     if len(turned) > 1:
-        turned.sort(key=lambda at: in_flight[candidates[at].backend])
+        turned.sort(key=lambda at: in_flight[candidates[at].backend] + candidates[at].waiting)
     return turned
 
 

@@ -141,6 +141,7 @@ def _candidate(
         score=value,
         loaded=entry.seen.runtime.loaded,
         served_model=served if many else None,
+        waiting=entry.seen.runtime.queue,
     )
 
 

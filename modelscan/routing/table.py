@@ -74,7 +74,8 @@ class RouteCandidate:
     """A backend of a route, by its index in the table, with the policy that applies there.
 
     ``score`` is 0..1 without the live queue, by ``routing.scoring``; None where nothing is known.
-    ``served_model``: the name to send, where it is not the backend's.
+    ``served_model``: the name to send, where it is not the backend's. ``waiting``: requests of
+    other clients that its server reports.
     """
 
     backend: int
@@ -82,6 +83,7 @@ class RouteCandidate:
     score: float | None = None
     loaded: bool | None = None
     served_model: str | None = None
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)

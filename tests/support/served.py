@@ -127,6 +127,7 @@ class Engine:
         self.context = context
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
+        self.metrics: str | None = None
         self.go = threading.Event()
         self.go.set()
         with socket.socket() as probe:
@@ -147,6 +148,8 @@ class Engine:
                 row = {"id": engine.name, "object": "model", "owned_by": "vllm",
                        "max_model_len": engine.context}  # fmt: skip
                 answers = {"/health": {}, "/v1/models": {"object": "list", "data": [row]}}
+                if engine.metrics is not None and self.path == "/metrics":
+                    return self._send_text(engine.metrics)
                 known = self.path in answers
                 self._send(200 if known else 404, answers.get(self.path, {}))
 
@@ -162,9 +165,14 @@ class Engine:
                                  "choices": [choice], "usage": usage})  # fmt: skip
 
             def _send(self, status: int, body: Any) -> None:
-                data = json.dumps(body).encode()
+                self._send_bytes(status, json.dumps(body).encode(), "application/json")
+
+            def _send_text(self, text: str) -> None:
+                self._send_bytes(200, text.encode(), "text/plain")
+
+            def _send_bytes(self, status: int, data: bytes, kind: str) -> None:
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)

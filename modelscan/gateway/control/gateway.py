@@ -169,7 +169,7 @@ class Gateway:
             healthy=None if state is HealthState.UNKNOWN else state in _HEALTHY,
             served=None if seen is None else seen.served,
             engine=observation.engine or (seen.engine if seen else None),
-            runtime=self.runtime.runtime(name, self.is_loaded(name)),
+            runtime=self.runtime.runtime(name, self.is_loaded(name), seen.others if seen else 0),
         )
 
     def is_loaded(self, name: str) -> bool | None:
@@ -192,6 +192,10 @@ class Gateway:
         shown = columns(self.table, self.state_of)
         for backend, slot in zip(self.table.backends, self.slots, strict=True):
             self.counters.set_state(slot, shown[backend.name])
+
+    def slot(self, name: str) -> int:
+        """A backend's row in the counters; ValueError: it is not in the table."""
+        return self.slots[[one.name for one in self.table.backends].index(name)]
 
     def is_used(self, name: str) -> bool:
         """Whether requests may be sent to an entry: enabled, and its deployment did not end."""

@@ -8,7 +8,8 @@ from typing import Any
 
 from modelscan.core.errors import ModelscanError
 from modelscan.routing.table import Backend
-from modelscan.supervisor.health import Address, ask
+from modelscan.supervisor.health import Address, ask, metrics
+from modelscan.supervisor.load import Requests, parse_requests
 from modelscan.supervisor.recognise import recognise
 
 TIMEOUT_S = 3.0
@@ -17,11 +18,17 @@ _OK, _REFUSED = 200, (401, 403)
 
 @dataclass(frozen=True, slots=True)
 class BackendProbe:
-    """``fault`` None: it answers. ``served``: model ids with their context; None: not listed."""
+    """``fault`` None: it answers. ``served``: model ids with their context; None: not listed.
+
+    ``requests``: what the server itself counts as running and waiting; None: it does not say.
+    ``others``: those that are not this gateway's.
+    """
 
     fault: str | None
     served: Mapping[str, int | None] | None = None
     engine: str | None = None
+    requests: Requests | None = None
+    others: int = 0
 
 
 def is_probed(backend: Backend) -> bool:
@@ -46,13 +53,12 @@ def _probed(backend: Backend, identify: bool) -> BackendProbe:
     if models is not None and models.status in _REFUSED:
         return BackendProbe(f"it refuses the key: /v1/models answered {models.status}")
     served = None if models is None or models.status != _OK else listed(models.body)
-    if not identify:
-        return BackendProbe(None, served)
-    server = recognise(address)
+    requests = parse_requests(metrics(address))
+    server = recognise(address) if identify else None
     if server is None:
-        return BackendProbe(None, served)
+        return BackendProbe(None, served, requests=requests)
     contexts = {one.name: one.context_tokens for one in server.models}
-    return BackendProbe(None, {**(served or {}), **contexts} or served, server.engine)
+    return BackendProbe(None, {**(served or {}), **contexts} or served, server.engine, requests)
 
 
 def address_of(backend: Backend) -> Address:

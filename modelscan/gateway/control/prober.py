@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from modelscan.gateway.control.failover import (
     Health,
@@ -99,12 +99,20 @@ class Prober:
             self._running.discard(backend.name)
         if gateway.backend(backend.name) != backend:
             return  # the entry was changed meanwhile: this answer is of the old one
-        merged = _merged(before, result)
+        merged = replace(_merged(before, result), others=self._others(backend.name, result))
         gateway.probes[backend.name] = merged
         health = gateway.health.get(backend.name, Health())
         after = after_probe(health, result.fault, time.monotonic(), _chance())
-        other_models = before is not None and before.served != merged.served
-        self._apply(backend.name, health, after, report=before is None or other_models)
+        known = None if before is None else (before.served, before.others)
+        self._apply(backend.name, health, after, report=known != (merged.served, merged.others))
+
+    def _others(self, name: str, result: BackendProbe) -> int:
+        """Requests at a server that are not this gateway's, by its own count."""
+        if result.requests is None:
+            return 0
+        counters, slot = self._gateway.counters, self._gateway.slot(name)
+        own = counters.total(counters.backend(slot, BackendRow.IN_FLIGHT))
+        return max(0, result.requests.running + result.requests.waiting - own)
 
     def _apply(self, name: str, before: Health, after: Health, *, report: bool = False) -> None:
         self._gateway.health[name] = after
@@ -124,8 +132,11 @@ def _merged(before: BackendProbe | None, new: BackendProbe) -> BackendProbe:
             name: context if context is not None else contexts.get(name)
             for name, context in served.items()
         }
-    return BackendProbe(None, before.served if served is None else served,
-                       new.engine or before.engine)  # fmt: skip
+    return replace(
+        new,
+        served=before.served if served is None else served,
+        engine=new.engine or before.engine,
+    )
 
 
 def _chance() -> float:

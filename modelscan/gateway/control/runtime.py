@@ -85,10 +85,12 @@ class RuntimeHistory:
         recent = self._recent.get(backend)
         return Latency() if recent is None else recent.latency()
 
-    def runtime(self, backend: str, loaded: bool | None) -> Runtime:
-        """A backend's signals for the scores; queues are live counters, not history."""
+    def runtime(self, backend: str, loaded: bool | None, others: int) -> Runtime:
+        """A backend's signals for the scores; ``others``: other clients' requests there. The
+        gateway's own ones are live counters.
+        """
         latency = self.latency(backend)
-        return Runtime(loaded, latency.p50_ms, latency.tokens_per_s)
+        return Runtime(loaded, latency.p50_ms, latency.tokens_per_s, others)
 
 
 def suitability(loaded: bool | None, p50_ms: float | None) -> Suitability:

@@ -98,6 +98,17 @@ def test_a_backend_that_dies_is_left_out_and_comes_back(clean_environment: Path)
             assert 'modelscan_backend_up{backend="one"} 1' in text
 
 
+def test_the_least_loaded_server_counts_other_clients_too(clean_environment: Path) -> None:
+    role = {"role_id": "any", "operation": "chat", "routing_policy": {"strategy": "least_loaded"}}
+    with engines("one", "two") as (one, two):
+        one.metrics = "vllm:num_requests_running 3.0\nvllm:num_requests_waiting 2.0\n"
+        two.metrics = "vllm:num_requests_running 0.0\nvllm:num_requests_waiting 0.0\n"
+        write_routing(clean_environment, routed(one.entry(), two.entry(), roles=[role]))
+        with serving() as gateway:
+            until(lambda: _all_up(gateway.get("/health")[1]))
+            until(lambda: {content(gateway.chat("any")) for _ in range(4)} == {"from two"})
+
+
 def _all_up(health: Any) -> Any:
     return health if all(b["state"] == "up" for b in health["backends"]) else None
 
