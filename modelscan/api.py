@@ -471,6 +471,12 @@ class Workspace:
         file, world = self._world()
         return export_routes(format, file, world, self.config, self.list)
 
+    def write_plano_files(self) -> tuple[str, ...]:
+        """For mode plano_embedded: write Plano's file; returns what is left out of it."""
+        from modelscan.deploy.route_export import write_plano_files
+
+        return write_plano_files(self.config.routing_file, *self._world())
+
     def _world(self) -> tuple[RoutingFile, World]:
         """The routing file, and what is known of its entries."""
         from modelscan.deploy.route_world import route_world
