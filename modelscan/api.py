@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         RouteShown,
     )
     from modelscan.routing.explain import RouteExplained
+    from modelscan.routing.listing import RoutedNames, RoutedServices
     from modelscan.routing.match import RouteMatched
     from modelscan.routing.parsed import RoutingFile
     from modelscan.routing.resolve import States
@@ -451,6 +452,18 @@ class Workspace:
 
         file, world = self._world()
         return match(file, world, task, operation, limit)
+
+    def routed_names(self) -> RoutedNames:
+        """Every name that a request may use as its model, with its state and where it is."""
+        from modelscan.routing.listing import list_names
+
+        return list_names(*self._world())
+
+    def services(self) -> RoutedServices:
+        """Every entry of the routing file with everything that is known of it."""
+        from modelscan.routing.listing import list_services
+
+        return list_services(*self._world())
 
     def roles(self) -> RoleList:
         """Every role, with the entry that it would choose now."""

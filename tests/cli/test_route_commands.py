@@ -70,6 +70,11 @@ def test_a_file_from_nothing_to_complete(run: Run, path: Path, tmp_path: Path) -
     }
     assert run("resolve", "writer")["route"]["name"] == "coder"
     assert run("resolve", "router/org/m:fast")["route"]["model"] == "org/m:fast"
+    names = {one["id"]: one for one in run("models")["models"]}
+    assert {"coder", "Qwen/Qwen3-8B", "gpt-4o", "writer", "fast", "auto"} <= set(names)
+    assert (names["writer"]["where"], names["writer"]["context_tokens"]) == (["local"], 8192)
+    assert [one["family"] for one in run("services")["services"]][:2] == ["qwen3", "qwen3"]
+    assert run("roles") == run("role", "list")
     run("role", "remove", "writer")
     run("remove", "v")
     assert [one["change"] for one in run("history")["revisions"]][:2] == [

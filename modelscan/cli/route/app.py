@@ -155,7 +155,7 @@ def test(
     )
 
 
-for _module in ("decision", "edit", "history", "exports"):
+for _module in ("decision", "listing", "edit", "history", "exports"):
     import_module(f"modelscan.cli.route.{_module}").register(app)
 for _name in ("role", "preset", "provider"):
     app.add_typer(import_module(f"modelscan.cli.route.{_name}").app, name=_name)
