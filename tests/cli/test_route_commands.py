@@ -159,6 +159,19 @@ def server() -> Iterator[str]:
         running.shutdown()
 
 
+def test_a_local_server_is_added_without_its_model(run: Run, path: Path, server: str) -> None:
+    """One model: the server's; none or several: requested as NAME/MODEL."""
+    run("provider", "add", "local", "vllm", "--base-url", server)
+    run("provider", "add", "local", "sglang", "--base-url", LOCAL)
+    run("provider", "add", "local", "ollama")
+    entries = yaml.safe_load(path.read_text())["routing"]["direct"]["providers"]
+    assert [(one["type"], one.get("model"), one.get("engine")) for one in entries] == [
+        ("local", "lab/served", "vllm"), ("openai", None, "sglang"), ("ollama", None, None),
+    ]  # fmt: skip
+    assert run("explain", "ollama/qwen3:8b")["body"]["model"] == "qwen3:8b"
+    assert [one["where"] for one in run("services")["services"]] == ["local"] * 3
+
+
 def test_validate_asks_for_keys_and_models(
     run: Run, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +193,6 @@ def test_what_is_wrong_is_said_once_with_a_command(run_in_process: Callable[...,
     for arguments, words in (
         (("edit", "a"), "nothing to change"),
         (("preset", "add", "openruoter"), "did you mean openrouter?"),
-        (("provider", "add", "local", "vllm"), "needs its model"),
         (("provider", "add", "local", "mindie", "--model", "m"), "there is no backend"),
         (("alias", "x"), "needs a TARGET"),
         (("role", "show", "fsat"), "there is no role 'fsat'"),
