@@ -5,6 +5,7 @@ Its keys are literal: they are left out, and an entry reads its key from a varia
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,11 +23,13 @@ def is_codewhale(values: Mapping[str, Any]) -> bool:
 
 def read_toml(text: str) -> dict[str, Any]:
     """The values of a TOML text; raises YamlProblem with the parser's message."""
-    import tomli
-
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
     try:
-        return tomli.loads(text)
-    except tomli.TOMLDecodeError as error:
+        return dict(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
         raise YamlProblem(f"it is not valid TOML: {error}") from error
 
 
