@@ -29,7 +29,7 @@ def read_toml(text: str) -> dict[str, Any]:
         import tomli as tomllib
     try:
         return dict(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise YamlProblem(f"it is not valid TOML: {error}") from error
 
 
