@@ -240,7 +240,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
     code = (
         "import sys; from modelscan.cli.app import run; run(['--help']);"
         "heavy={'httpx','rich','yaml','ruamel','psutil','pynvml','xllamacpp','sqlite3','pydantic',"
-        "'huggingface_hub','aiohttp','asyncio','rich.console'};"
+        "'huggingface_hub','starlette','uvicorn','uvloop','sqlalchemy','asyncio','rich.console'};"
         "sys.stderr.write(' '.join(sorted(heavy & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -7,16 +7,15 @@ big endian, then msgpack), at the start and after each change; secrets never tou
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from modelscan.core.access import Scope
+from modelscan.core.receipt import Receipt
 from modelscan.routing.table import RouteTable
-
-Scope = Literal["read", "infer", "operator", "admin", "curator", "node"]
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as the data path sees it. ``digest`` is the keyed hash (see ``key_digest``).
+    """A key as the data path sees it. ``digest`` is the keyed hash (``core.access.key_digest``).
 
     ``models`` None: every route. ``slot`` is the key's index in the shared counters. Limits None:
     unlimited. ``expires_at`` is a UNIX time. ``spent_out``: the key's budget is used up.
@@ -50,7 +49,26 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One complete state; a worker replaces its old one as a whole."""
+    """One complete state; a worker replaces its old one as a whole.
+
+    ``slots`` are the table's backends' rows in the shared counters, in the table's order; a backend
+    keeps its slot across changes. Empty: the index in the table.
+    """
 
     table: RouteTable
     access: Access
+    slots: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FromWorker:
+    """A message of a worker to the serving process, framed like a snapshot.
+
+    ``ready``: the first snapshot is applied and connections are accepted. ``revision``: that of
+    the table which was applied last. ``dropped``: receipts that were lost since the last message.
+    """
+
+    ready: bool = False
+    revision: int | None = None
+    receipts: tuple[Receipt, ...] = ()
+    dropped: int = 0

@@ -17,7 +17,7 @@ from modelscan.routing.table import GENERATING, Operation
 from modelscan.routing.world import (
     NOTHING_OBSERVED,
     UNKNOWN_MODEL,
-    Observation,
+    ProviderObservation,
     RouteModelFacts,
     World,
 )
@@ -39,7 +39,7 @@ class Known(NamedTuple):
     place: int
     route: Route
     fields: ProviderFields
-    seen: Observation
+    seen: ProviderObservation
     model: RouteModelFacts
     secret: str | None
     spent: bool = False
@@ -76,6 +76,8 @@ def why_unusable(entry: Known) -> str | None:
         return "has used up its budget"
     if entry.seen.ends:
         because = f": {entry.seen.reason}" if entry.seen.reason else ""
+        if entry.seen.state is None:
+            return f"gets no requests{because}"
         return f"cannot answer, its deployment is {entry.seen.state}{because}"
     if entry.seen.healthy is False:
         because = f": {entry.seen.reason}" if entry.seen.reason else ""

@@ -14,7 +14,7 @@ from modelscan.routing.lookup import find_route
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.scoring import Result, Runtime
 from modelscan.routing.table import RouteTable
-from modelscan.routing.world import Observation, RouteModelFacts, World
+from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
 
 EMPTY = World()
 
@@ -67,7 +67,7 @@ def test_an_unknown_context_is_not_enough() -> None:
 
 def test_the_context_is_the_configured_one_then_the_served_one_then_the_catalogs() -> None:
     facts = {f"lab/{name}": RouteModelFacts(context_tokens=131072) for name in "abcd"}
-    seen = {name: Observation(served={f"lab/{name}": 8192}) for name in "ab"}
+    seen = {name: ProviderObservation(served={f"lab/{name}": 8192}) for name in "ab"}
     file = file_of(provider("a", context_tokens=4096), provider("b"), provider("c"),
                    provider("d", model="own/d"))  # fmt: skip
     world = World(seen, facts)
@@ -97,14 +97,14 @@ def test_the_first_preferred_family_restricts_the_pool() -> None:
 def test_a_third_party_is_used_only_if_no_own_entry_can_serve() -> None:
     one = file_of(provider("a"), hosted("b"), roles=[role("r")])
     assert served(one, "r") == ["a"]
-    dead = World({"a": Observation(healthy=False, reason="connection refused")})
+    dead = World({"a": ProviderObservation(healthy=False, reason="connection refused")})
     assert served(one, "r", dead) == ["b"]
     assert refused(one, "r", dead) == ["a does not answer: connection refused"]
 
 
 def test_loaded_models_come_first_and_only_if_there_is_one() -> None:
     file = file_of(provider("a"), provider("b"), roles=[role("r", require_loaded=True), role("s")])
-    loaded = World({"b": Observation(runtime=Runtime(loaded=True))})
+    loaded = World({"b": ProviderObservation(runtime=Runtime(loaded=True))})
     assert served(file, "r") == ["a", "b"]
     assert served(file, "r", loaded) == ["b"]
     assert served(file, "s", loaded) == ["b", "a"]
@@ -113,7 +113,10 @@ def test_loaded_models_come_first_and_only_if_there_is_one() -> None:
 def test_benchmark_results_raise_a_score() -> None:
     file = file_of(provider("a"), provider("b"), roles=[role("r")])
     assert served(file, "r") == ["a", "b"]
-    assert served(file, "r", World({"b": Observation(results=(Result("r", 1.0),))})) == ["b", "a"]
+    assert served(file, "r", World({"b": ProviderObservation(results=(Result("r", 1.0),))})) == [
+        "b",
+        "a",
+    ]
 
 
 def test_an_operation_needs_an_entry_for_it() -> None:
@@ -182,7 +185,7 @@ def test_names_of_a_table() -> None:
 
 
 def test_a_server_of_many_models_lists_its_own() -> None:
-    world = World({"many": Observation(served={"org/x": 8192})})
+    world = World({"many": ProviderObservation(served={"org/x": 8192})})
     table = compile_table(file_of(hosted("many", model=None)), world)
     assert table.routes["org/x"].candidates[0].served_model == "org/x"
     assert table.backends[0].served_model is None
@@ -194,7 +197,7 @@ def test_a_server_of_many_models_lists_its_own() -> None:
 def test_an_entry_that_cannot_answer_keeps_its_name() -> None:
     """So that a caller reads why, instead of a wrong name."""
     file = file_of(provider("a", deployment="a"), provider("b", enabled=False), fallback=True)
-    world = World({"a": Observation(state="failed", reason="killed", ends=True)})
+    world = World({"a": ProviderObservation(state="failed", reason="killed", ends=True)})
     table = compile_table(file, world)
     assert table.routes["a"].candidates == ()
     assert table.routes["a"].refused[0].reason == (

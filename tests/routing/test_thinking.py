@@ -10,7 +10,7 @@ from support.routing_files import file_of, hosted, provider, role
 from modelscan.engines.families import family_of
 from modelscan.engines.thinking import template_switch
 from modelscan.routing.explain import explain
-from modelscan.routing.world import Observation, World
+from modelscan.routing.world import ProviderObservation, World
 
 OFF = {"chat_template_kwargs": {"enable_thinking": False}}
 # Twenty names: whether thinking is switched off by default.
@@ -58,7 +58,7 @@ def test_every_engine_has_its_own_switch() -> None:
         assert sent({"model": qwen, "engine": engine}) == OFF
     assert sent({"model": qwen, "engine": "ollama"}) == {"reasoning_effort": "none"}
     assert sent({"model": qwen, "type": "ollama"}) == {"reasoning_effort": "none"}
-    seen = World({"m": Observation(engine="ollama")})
+    seen = World({"m": ProviderObservation(engine="ollama")})
     assert sent({"model": qwen}, world=seen) == {"reasoning_effort": "none"}
 
 

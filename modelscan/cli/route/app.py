@@ -11,6 +11,7 @@ import typer
 from modelscan.cli.context import Context
 from modelscan.cli.document import Block, Document, Fields, Note, Table
 from modelscan.cli.framework import command, group
+from modelscan.cli.route.health import health
 from modelscan.core.errors import EXIT_REMOTE, EXIT_USAGE
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from modelscan.routing.parsed import RoutingFile
 
 app = group("Show, check and change the routing file.")
+command(app, "health")(health)
 Name = Annotated[
     str, typer.Argument(help="A provider's name or a model it serves.", metavar="NAME")
 ]
@@ -87,7 +89,8 @@ def validate(
             ("LEVEL", "LINE", "WHERE", "MESSAGE", "HINT"),
             cells,
             numeric=("LINE",),
-            folded=("WHERE", "MESSAGE", "HINT"),
+            folded=("WHERE", "MESSAGE"),
+            below=("HINT",),
             optional=("LINE",),
         )
     ]
