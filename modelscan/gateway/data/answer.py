@@ -54,12 +54,18 @@ class RelayedAnswer:
         if self.committed:
             last = self._framed(data) if data else b""
             return last + b"0\r\n\r\n" if self._chunked else last
+        if not self._hold and self._length < 0 and body and not self._bodiless:
+            return self._head(-1) + self._framed(data) + (b"0\r\n\r\n" if self._chunked else b"")
         if self._held:
             self._held.append(data)
             data = self._release()
         length = self._length if not body and self._length >= 0 else len(data)
-        head = self._head(-2 if self.status in (204, 304) else length)
+        head = self._head(-2 if self._bodiless else length)
         return head + data if body else head
+
+    @property
+    def _bodiless(self) -> bool:
+        return self.status in (204, 304)
 
     def held(self, last: bytes) -> bytes:
         """The whole body of an answer that is still held."""
@@ -72,7 +78,7 @@ class RelayedAnswer:
         return data
 
     def _framed(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data
 
     def _head(self, length: int) -> bytes:
         """The head; ``length`` -1: not known, -2: this status has no body."""
