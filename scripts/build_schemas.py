@@ -38,6 +38,8 @@ BODIES = {
     "show": "modelscan.deploy.answers:DeploymentShown",
     "start": "modelscan.deploy.rows:DeploymentList",
     "stop": "modelscan.deploy.rows:DeploymentList",
+    "trace.list": "modelscan.traces.answers:SpanList",
+    "trace.show": "modelscan.traces.answers:SpanShown",
     "update": "modelscan.deploy.answers:Updated",
     "cache.list": "modelscan.deploy.cache_answers:CacheList",
     "cache.prune": "modelscan.deploy.cache_answers:CachePruned",

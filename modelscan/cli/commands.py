@@ -78,6 +78,7 @@ COMMANDS: tuple[Entry, ...] = (
         "route", "modelscan.cli.route.app:app", "Show, check and change the routing file.", _ROUTE
     ),
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
+    Entry("trace", "modelscan.cli.trace:app", "List the endpoint's requests.", _ROUTE),
     Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(

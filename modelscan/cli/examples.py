@@ -57,6 +57,8 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "adopt": ("adopt qwen3-8b --target gpustack",),
     "discover": ("discover", "discover --adopt ollama-11434", "discover --port 9000"),
     "serve": ("serve", "serve --port 8000 --workers 4", "serve --expose --tls-cert cert.pem"),
+    "trace list": ("trace list --since 1h", "trace list --route coder --status 200"),
+    "trace show": ("trace show 0123456789abcdef0123456789abcdef",),
     "key create": (
         "key create laptop",
         "key create team --scope infer --scope read --rate 60 --budget 5m",

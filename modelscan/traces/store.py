@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,6 +23,18 @@ _INSERT = (
     f"INSERT INTO receipts ({', '.join(_NAMES)}) "  # noqa: S608 - our own names
     f"VALUES ({', '.join('?' * len(_NAMES))})"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptFilter:
+    """Which receipts are read; None: all. ``since`` is a UNIX time; ``route``: also a role."""
+
+    since: float | None = None
+    route: str | None = None
+    status: int | None = None
+
+
+EVERY = ReceiptFilter()
 
 
 class ReceiptStore:
@@ -56,11 +69,16 @@ class ReceiptStore:
                 ).rowcount
         return deleted
 
-    def newest(self, limit: int, *, route: str | None = None) -> list[Receipt]:
+    def newest(self, limit: int, only: ReceiptFilter = EVERY) -> list[Receipt]:
         """The newest receipts first."""
         query = sa.select(RECEIPTS).order_by(RECEIPTS.c.id.desc()).limit(limit)
-        if route is not None:
-            query = query.where(RECEIPTS.c.route == route)
+        if only.since is not None:
+            query = query.where(RECEIPTS.c.at >= only.since)
+        if only.route is not None:
+            names = (RECEIPTS.c.route, RECEIPTS.c.role, RECEIPTS.c.requested_model)
+            query = query.where(sa.or_(*(column == only.route for column in names)))
+        if only.status is not None:
+            query = query.where(RECEIPTS.c.status == only.status)
         with self._database.reading() as connection:
             return [_receipt(row) for row in connection.execute(query).mappings()]
 

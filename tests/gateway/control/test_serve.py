@@ -62,9 +62,12 @@ def test_the_file_is_reloaded_and_an_invalid_one_changes_nothing(clean_environme
                 200, "degraded", False,
             )  # fmt: skip
             assert "line 4" in health["routing_file"]["errors"][0]
-            write_routing(home, routed(one.entry()))
+            moved = {**one.entry(), "base_url": f"http://127.0.0.1:{two.port}"}
+            write_routing(home, routed(moved))
             gateway.event("reloaded")
-            assert gateway.get("/health")[1]["routing_file"]["valid"]
+            health = until(lambda: _all_up(gateway.get("/health")[1]))
+            assert health["routing_file"]["valid"]
+            assert content(gateway.chat("one")) == "from two"
 
 
 def test_a_backend_that_dies_is_left_out_and_comes_back(clean_environment: Path) -> None:
@@ -134,7 +137,9 @@ def test_keys_have_scopes_and_revoking_the_last_one_opens_nothing(clean_environm
         assert infer.encode() not in file.read_bytes()
 
 
-def test_requests_end_before_the_gateway_does_and_leave_receipts(clean_environment: Path) -> None:
+def test_requests_end_before_the_gateway_does_and_leave_receipts(
+    clean_environment: Path, run_in_process: Callable[..., Ran]
+) -> None:
     with engines("one") as (one,):
         write_routing(clean_environment, routed(one.entry()))
         with serving() as gateway:
@@ -154,6 +159,15 @@ def test_requests_end_before_the_gateway_does_and_leave_receipts(clean_environme
         (row,) = ReceiptStore(database).newest(10)
     assert (row.route, row.backend, row.tier, row.status) == ("one", "one", "local", 200)
     assert (row.input_tokens, row.output_tokens, row.left_machine_bytes) == (7, 3, 0)
+    (span,) = run_in_process("trace", "list", "--since", "1h", "--route", "one", "--json").json[
+        "spans"
+    ]
+    assert (span["trace_id"], span["left_machine"]) == (row.trace_id, None)
+    assert run_in_process("trace", "list", "--status", "404", "-q").out == ""
+    shown = run_in_process("trace", "show", row.trace_id)
+    assert "Hello" not in shown.out
+    assert "left_machine\tnothing" in shown.out
+    assert run_in_process("trace", "show", "0" * 32).code == 2
 
 
 def test_a_killed_worker_is_started_again(clean_environment: Path) -> None:
