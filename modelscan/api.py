@@ -50,8 +50,10 @@ if TYPE_CHECKING:
     from modelscan.routing.role_format import RoleOperation
     from modelscan.routing.table import Operation
     from modelscan.routing.world import World
-    from modelscan.state.config import Config, Value
+    from modelscan.state.config import Config
+    from modelscan.state.setting_kinds import Value
     from modelscan.state.settings import SettingsShown
+    from modelscan.supervisor.engines.answers import EngineList
     from modelscan.targets.answers import TargetList
     from modelscan.targets.events import Event, Events
     from modelscan.targets.request import Request
@@ -230,11 +232,17 @@ class Workspace:
 
         return inventory(gpu, ProbeHost.from_config(self.config))
 
-    def gpu_facts(self, name: str | None = None) -> GpuFactsAnswer:
-        """The facts about all GPUs or about one; raises UsageError for an unknown name."""
-        from modelscan.gpu.known import find_facts
+    def gpu_facts(
+        self, name: str | None = None, *, text: str = "", limit: int | None = None, offset: int = 0
+    ) -> GpuFactsAnswer:
+        """The facts about one GPU, or about those that contain the words of ``text``.
 
-        return find_facts(name)
+        At most ``limit`` rows, without the first ``offset``. Raises UsageError for an unknown name
+        or if no row matches.
+        """
+        from modelscan.gpu.known import find_facts, matching_facts
+
+        return find_facts(name) if name is not None else matching_facts(text, limit, offset)
 
     # Memory, and the best way to run a model
 
@@ -498,6 +506,12 @@ class Workspace:
         return list_targets(self.config.paths)
 
     # Installation
+
+    def engines(self) -> EngineList:
+        """Every engine of this machine: version, path, devices, source, whether it is used."""
+        from modelscan.supervisor.engines.answers import engine_list
+
+        return engine_list(self.config)
 
     def settings(self) -> SettingsShown:
         """Every setting, its value and its origin."""

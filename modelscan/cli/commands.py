@@ -79,6 +79,12 @@ COMMANDS: tuple[Entry, ...] = (
     ),
     Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
     Entry("trace", "modelscan.cli.trace:app", "List the endpoint's requests.", _ROUTE),
+    Entry(
+        "connect",
+        "modelscan.cli.connect:app",
+        "Configure an assistant or an editor to use the endpoint.",
+        _ROUTE,
+    ),
     Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(
@@ -88,6 +94,7 @@ COMMANDS: tuple[Entry, ...] = (
         _RUN,
         hidden=True,
     ),
+    Entry("engine", "modelscan.cli.engine.app:app", "List, install and select engines.", _RUN),
     Entry("target", "modelscan.cli.target:app", "Configure GPUStack servers to deploy to.", _ROUTE),
     Entry("service", "modelscan.cli.service:app", "Start everything after a reboot.", _SELF),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),
@@ -105,6 +112,17 @@ def find(name: str) -> Entry | None:
 def shown() -> tuple[Entry, ...]:
     """The commands of the help and of completion, without old names."""
     return tuple(entry for entry in COMMANDS if not entry.hidden)
+
+
+# Commands that start nothing and decide nothing run with settings that cannot be read: such a line
+# is a warning, and its setting has its default.
+TOLERANT = frozenset({
+    "list", "show", "logs", "stop", "remove", "discover", "doctor", "uninstall", "gpu", "gpu facts",
+    "config path", "cache list", "cache verify", "updates",
+    "cache updates", "route list", "route show", "route resolve", "route validate", "route test",
+    "target list", "target remove", "target test", "service run", "service uninstall",
+    "catalog search", "catalog list", "catalog info", "catalog sources", "catalog passport",
+})  # fmt: skip
 
 
 # Words of other tools -> the command that does it here.

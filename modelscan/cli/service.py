@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from modelscan.cli import deployment_view as view
+from modelscan.cli import several
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields, Note
 from modelscan.cli.framework import command, group
 from modelscan.core.deployment import Deployment
-from modelscan.deploy.rows import DeploymentList, deployment_list
+from modelscan.deploy.rows import DeploymentList
 
 if TYPE_CHECKING:
     from modelscan.deploy.boot import ServiceUnit
@@ -62,19 +63,13 @@ def uninstall(serve: Serve = False) -> Document[Any]:
 @command(app, "run")
 def run() -> Document[DeploymentList]:
     """Start every local deployment that ran when the machine went down (the unit calls this)."""
-    from modelscan.cli.interrupt import interruptible
-
     service = view.service()
 
     def start(name: str) -> Deployment:
         return service.start(name).deployment
 
-    with interruptible():
-        deployments, error = view.each(service.interrupted(), start)
-    names = [deployment.name for deployment in deployments]
-    return Document(
-        "service.run", deployment_list(deployments), [view.table(deployments)], names,
-        exit_code=error.exit_code if error else 0,
+    return several.document(
+        "service.run", *several.each(service.interrupted(), start, "starting")
     )  # fmt: skip
 
 

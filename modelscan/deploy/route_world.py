@@ -9,7 +9,7 @@ from modelscan.deploy.route_states import route_states
 from modelscan.routing.catalog_facts import model_facts
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.scoring import Runtime
-from modelscan.routing.world import Observation, World
+from modelscan.routing.world import ProviderObservation, World
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
@@ -28,11 +28,11 @@ def route_world(file: RoutingFile, config: Config, deployments: Sequence[Deploym
     return World(observations, model_facts(file, config.paths))
 
 
-def _observation(reason: str | None, deployment: Deployment | None) -> Observation:
+def _observation(reason: str | None, deployment: Deployment | None) -> ProviderObservation:
     if deployment is None:
-        return Observation(state="unknown", reason=reason)
+        return ProviderObservation(state="unknown", reason=reason)
     state = deployment.state.value
-    return Observation(
+    return ProviderObservation(
         state=state,
         reason=reason,
         ends=state in ("stopped", "failed", "stopping"),

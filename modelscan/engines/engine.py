@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Backend, Workload
     from modelscan.engines.base import EngineFailure
+    from modelscan.engines.container import ContainerImages
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
-    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+    from modelscan.engines.online import OnlineMethod
+    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair, Options
     from modelscan.engines.residuals import Residuals
 
 CHAT_TASKS = ("chat", "embedding", "rerank")
@@ -38,14 +40,33 @@ def task_name(task: str) -> str:
     return _SERVED.get(task, f"{task.replace('_', ' ')} models")
 
 
+class Wheels(NamedTuple):
+    """A build of an engine on the Python package index, for the GPUs of ``vendor`` (None: the CPU).
+
+    ``download_bytes`` and ``disk_bytes`` are those of ``version`` with everything that it needs, on
+    Linux and x86-64 (``scripts/engine_sizes.py``). ``toolkit``: the CUDA version of versions from
+    ``version`` on, where no table has it. ``unneeded``: packages that it brings and that break it.
+    """
+
+    vendor: str | None
+    distribution: str
+    version: str
+    download_bytes: int
+    disk_bytes: int
+    toolkit: str | None = None
+    unneeded: tuple[str, ...] = ()
+
+
 class PythonPackage(NamedTuple):
     """Names of an engine's Python package: its server modules and distributions, preferred ones
-    first.
+    first; ``wheels`` are the builds that its index has.
     """
 
     modules: tuple[str, ...]
     distributions: tuple[str, ...]
     cpu_builds: bool = False  # whether a build for the CPU serves models
+    wheels: tuple[Wheels, ...] = ()
+    image: str = ""  # the official container image, for devices without wheels
 
 
 class SmallCache(NamedTuple):
@@ -79,6 +100,7 @@ class Engine(ABC):
     ``owned_variables``: variables with the same effect; ``abbreviates``: it accepts the beginning
     of an option's name. ``log_words``: a pattern of words that only its log has.
     ``caps_context``: it serves at most the trained context, whatever its options say.
+    ``images``: its official container images; None if there are none.
     """
 
     name: ClassVar[Backend]
@@ -108,6 +130,7 @@ class Engine(ABC):
     switches: ClassVar[frozenset[str]] = frozenset()
     json_lists: ClassVar[frozenset[str]] = frozenset()
     comma_lists: ClassVar[frozenset[str]] = frozenset()
+    images: ClassVar[ContainerImages | None] = None
 
     @property
     def runs_gguf(self) -> bool:
@@ -120,7 +143,9 @@ class Engine(ABC):
             return absent(f"{self.name} does not serve {task_name(task)}")
         return Support(NATIVE, f"{self.name} serves {task} models")
 
-    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
+    def online_quantization(
+        self, quantization: str | None, version: str | None
+    ) -> OnlineMethod | None:
         """The method that quantizes 16-bit weights to this format while loading; None if there is
         none in that version.
         """
@@ -151,6 +176,12 @@ class Engine(ABC):
     def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
         """The published options of a model that the version has; none for engines without."""
         return RecipeOptions()
+
+    def whole_experts(self, degree: int, version: str | None) -> Options:
+        """The options with which each of ``degree`` GPUs has whole experts (expert parallelism);
+        () if the version has none.
+        """
+        return ()
 
     def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
         """The longest context in tokens that the version accepts for this configuration; None if
@@ -222,6 +253,10 @@ class Engine(ABC):
     ) -> Mapping[str, Any] | None:
         """``measured`` completed from the text of its ``/metrics``."""
         return current
+
+    def image_version(self, requested: str | None) -> str | None:
+        """The version whose image a plan is made for; None: the newest, of unknown version."""
+        return requested
 
     def failure(self, log: str) -> EngineFailure | None:
         """Why it did not start or ended, from its log; None if the log names no cause."""

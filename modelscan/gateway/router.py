@@ -25,7 +25,7 @@ from modelscan.routing.choose import UP, Live, choose
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.file import check
 from modelscan.routing.policy import apply_to
-from modelscan.routing.table import Backend, Candidate, RouteEntry, RouteTable, Tier
+from modelscan.routing.table import Backend, RouteCandidate, RouteEntry, RouteTable, Tier
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config
@@ -99,7 +99,7 @@ class Router:
 
     def _candidates(
         self, table: RouteTable, entry: RouteEntry, tried: list[str]
-    ) -> Iterator[tuple[RouteEntry, Candidate]]:
+    ) -> Iterator[tuple[RouteEntry, RouteCandidate]]:
         """The live candidates of a route, then those of its fallbacks, each route once."""
         names = [entry.name]
         for name in names:  # grows
@@ -163,7 +163,7 @@ def _messages(messages: Messages) -> list[dict[str, Any]]:
     return [dict(message) for message in messages]
 
 
-def _body(backend: Backend, candidate: Candidate, body: Mapping[str, Any]) -> dict[str, Any]:
+def _body(backend: Backend, candidate: RouteCandidate, body: Mapping[str, Any]) -> dict[str, Any]:
     """The body with the candidate's policy and the model's name at its server."""
     changed = dict(body)
     if candidate.policy is not None:

@@ -11,7 +11,7 @@ from modelscan.net.address import stays_here
 from modelscan.routing.catalog_facts import model_facts
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.presets import key_references
-from modelscan.routing.world import Observation, RouteModelFacts, World
+from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
 from modelscan.state.config import Config
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
@@ -51,20 +51,24 @@ def recorded(
     secrets: Mapping[str, str],
     *,
     offline: bool,
-) -> Observation:
+) -> ProviderObservation:
     """What is recorded of an entry. One whose key is missing gets no request: its server's refusal
     would look like one of the caller's key; with ``offline``, other machines get none.
     """
     references = key_references(route)
     if references and not any(one in secrets for one in references):
-        return Observation(reason=f"its key is missing ({' or '.join(references)})", ends=True)
+        return ProviderObservation(
+            reason=f"its key is missing ({' or '.join(references)})", ends=True
+        )
     if offline and route.base_url and not stays_here(route.base_url):
-        return Observation(reason="--offline is set", ends=True)
+        return ProviderObservation(reason="--offline is set", ends=True)
     deployment = deployments.get(route.deployment or "")
     if deployment is None:
-        return Observation()
+        return ProviderObservation()
     state = deployment.state.value
-    return Observation(state, deployment.reason, ends=state in _ENDED, engine=deployment.backend)
+    return ProviderObservation(
+        state, deployment.reason, ends=state in _ENDED, engine=deployment.backend
+    )
 
 
 def routing_world(config: Config, file: RoutingFile) -> World:

@@ -56,7 +56,7 @@ def _compiled(rule: RuleFields, entry: RouteEntry) -> AutomaticRule:
     words = tuple(plain_words(word) for word in rule.keywords or ())
     return AutomaticRule(
         entry=entry,
-        reason=f"auto: {' and '.join(_conditions(rule)) or 'no other rule holds'} -> {entry.name}"
+        reason=f"auto: {' and '.join(conditions(rule)) or 'no other rule holds'} -> {entry.name}"
         + ("" if rule.thinking == "keep" else f", thinking {rule.thinking}"),
         min_characters=rule.min_characters,
         max_characters=rule.max_characters,
@@ -66,7 +66,7 @@ def _compiled(rule: RuleFields, entry: RouteEntry) -> AutomaticRule:
     )
 
 
-def _conditions(rule: RuleFields) -> Iterator[str]:
+def conditions(rule: RuleFields) -> Iterator[str]:
     """The conditions of a rule in words."""
     if rule.tools is not None:
         yield "the request offers tools" if rule.tools else "the request offers no tools"

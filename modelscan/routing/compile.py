@@ -25,8 +25,8 @@ from modelscan.routing.scoring import SERVICE_WEIGHTS, Runtime, Signals, runtime
 from modelscan.routing.select import RolePool, role_pool, strategy_of
 from modelscan.routing.table import (
     Backend,
-    Candidate,
     RefusedCandidate,
+    RouteCandidate,
     RouteEntry,
     RouteKind,
     RouteTable,
@@ -131,11 +131,11 @@ def _others(file: RoutingFile, matches: Sequence[Known]) -> tuple[str, ...]:
 
 def _candidate(
     entry: Known, role: RoleFields | None, served: str | None = None, value: float | None = None
-) -> Candidate:
+) -> RouteCandidate:
     if value is None and entry.seen.runtime != Runtime():
         value = score(Signals(runtime=runtime_signal(entry.seen.runtime)), SERVICE_WEIGHTS)
     many = entry.route.model is None
-    return Candidate(
+    return RouteCandidate(
         backend=entry.place,
         policy=effective_policy(entry, role),
         score=value,

@@ -30,7 +30,7 @@ from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.policy import apply_to
 from modelscan.routing.scoring import Signals, runtime_signal
 from modelscan.routing.select import NO_SELECTION, role_signals
-from modelscan.routing.table import Candidate, Operation, RouteEntry, RouteTable, Tier
+from modelscan.routing.table import Operation, RouteCandidate, RouteEntry, RouteTable, Tier
 from modelscan.routing.world import World
 
 _OFFERED = 3
@@ -161,6 +161,7 @@ class _Explainer:
             )  # fmt: skip
         candidate = entry.candidates[order[0]]
         backend = self.table.backends[candidate.backend]
+        final = self._body(entry, candidate, found.model, query, body)
         return RouteExplained(
             query=query,
             operation=self.operation,
@@ -172,7 +173,7 @@ class _Explainer:
             url=f"{self._root(candidate)}{PATHS[self.operation]}",
             fallbacks=fallbacks,
             nearest=(),
-            body=self._body(entry, candidate, found.model, query, body),
+            body=final,
         )
 
     def _say(self, stage: str, text: str) -> None:
@@ -250,13 +251,13 @@ class _Explainer:
             return Signals(runtime=runtime_signal(known.seen.runtime))
         return role_signals(known, role, role.routing_policy or NO_SELECTION)
 
-    def _root(self, candidate: Candidate) -> str:
+    def _root(self, candidate: RouteCandidate) -> str:
         backend = self.table.backends[candidate.backend]
         host = f"[{backend.host}]" if ":" in backend.host else backend.host
         return f"{backend.scheme}://{host}:{backend.port}{backend.path}"
 
     def _body(
-        self, entry: RouteEntry, candidate: Candidate, model: str | None, query: str,
+        self, entry: RouteEntry, candidate: RouteCandidate, model: str | None, query: str,
         body: dict[str, Any],
     ) -> dict[str, Any]:  # fmt: skip
         known = self.entries[candidate.backend]
@@ -268,7 +269,7 @@ class _Explainer:
         served = self.table.backends[candidate.backend].served_model
         return {**body, "model": model or candidate.served_model or served or query}
 
-    def _say_policy(self, candidate: Candidate) -> None:
+    def _say_policy(self, candidate: RouteCandidate) -> None:
         policy = candidate.policy
         assert policy is not None
         for label, values in (("defaults", policy.defaults), ("overrides", policy.overrides)):

@@ -17,7 +17,7 @@ from modelscan.routing.table import GENERATING, Operation
 from modelscan.routing.world import (
     NOTHING_OBSERVED,
     UNKNOWN_MODEL,
-    Observation,
+    ProviderObservation,
     RouteModelFacts,
     World,
 )
@@ -39,7 +39,7 @@ class Known(NamedTuple):
     place: int
     route: Route
     fields: ProviderFields
-    seen: Observation
+    seen: ProviderObservation
     model: RouteModelFacts
     secret: str | None
     spent: bool = False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
@@ -14,6 +15,7 @@ from modelscan.routing import history
 from modelscan.routing.edit import SCHEMA_NAME, drop, entry_fields, put, read_document
 from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.place_edit import with_defaults
 from modelscan.routing.schema import parse_document
 from modelscan.state.bundled import schemas_dir
 from modelscan.state.files import write_atomic
@@ -40,13 +42,20 @@ def check(path: Path) -> RoutingFile:
         return RoutingFile("direct", (), None, False, (finding,))
 
 
-def add_route(path: Path, route: Route) -> None:
-    """Add the entry of a deployment, or update it.
+def add_route(path: Path, route: Route, body_defaults: Mapping[str, Any] | None = None) -> None:
+    """Add the entry of a deployment, or update it; a new one gets ``body_defaults``.
 
     Raises UsageError if an entry of that name has no ``deployment`` or another one.
     """
 
-    change_text(path, lambda text: _with_route(path, text, route), f"entry {route.name}")
+    def change(text: str) -> str:
+        known = _parsed(path, text).route(route.name) is not None
+        text = _with_route(path, text, route)
+        return (
+            text if known or not body_defaults else with_defaults(text, route.name, body_defaults)
+        )
+
+    change_text(path, change, f"entry {route.name}")
 
 
 def check_addable(path: Path, route: Route) -> None:

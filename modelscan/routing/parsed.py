@@ -9,7 +9,7 @@ from modelscan.core.route import Route
 from modelscan.routing.finding import Finding
 from modelscan.routing.format import BudgetFields, EmbeddedFields, ProviderFields, ProxyFields
 from modelscan.routing.role_format import AutomaticFields, RoleFields
-from modelscan.routing.table import Limits
+from modelscan.routing.table import GatewayLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class RoutingFile:
     aliases: Mapping[str, str] = field(default_factory=dict)
     roles: tuple[RoleFields, ...] = ()
     automatic: AutomaticFields | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: GatewayLimits = field(default_factory=GatewayLimits)
     budgets: tuple[BudgetFields, ...] = ()
     proxy: ProxyFields | None = None
     embedded: EmbeddedFields | None = None

@@ -43,6 +43,14 @@ def set_value(text: str, path: Path, value: Any) -> str:
     return edited
 
 
+def with_defaults(text: str, name: str, values: Mapping[str, Any]) -> str:
+    """The text with ``values`` as the body defaults of the entry ``name``."""
+    entries = load_plain(text)["routing"]["direct"]["providers"]
+    index = next(at for at, entry in enumerate(entries) if entry.get("name") == name)
+    place = ("routing", "direct", "providers", index, "request_policy", "body_defaults")
+    return set_value(text, place, dict(values))
+
+
 def change(data: Any, path: Path, value: Any) -> None:
     """Set or remove a value of parsed data in place."""
     *parents, last = path

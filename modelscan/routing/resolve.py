@@ -18,7 +18,7 @@ from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.relations import names_of
 from modelscan.routing.role_format import RoleFields
 from modelscan.routing.select import role_pool, strategy_of
-from modelscan.routing.world import Observation, World
+from modelscan.routing.world import ProviderObservation, World
 
 _OFFERED = 3
 
@@ -60,7 +60,7 @@ def world_of(states: States, world: World | None = None) -> World:
     world = world or World()
     seen = dict(world.observations)
     for name, state in states.items():
-        known = seen.get(name, Observation())
+        known = seen.get(name, ProviderObservation())
         seen[name] = replace(known, state=state.state, reason=state.reason, ends=state.ends)
     return replace(world, observations=seen)
 

@@ -25,7 +25,7 @@ from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.presets import preset_named
 from modelscan.routing.reader import keys_of, read_as, shortened, unknown_keys
 from modelscan.routing.relations import relations, unresolved_names
-from modelscan.routing.table import Limits, Tier
+from modelscan.routing.table import GatewayLimits, Tier
 
 VERSION = 1
 MODE_ALIASES = {"proxy": "plano_proxy", "embedded": "plano_embedded"}
@@ -71,7 +71,7 @@ def parse(data: Any) -> RoutingFile:
         aliases=routing.aliases or {},
         roles=tuple(routing.roles or ()),
         automatic=routing.automatic,
-        limits=Limits(**{key: value for key, value in limits.items() if value is not None}),
+        limits=GatewayLimits(**{key: value for key, value in limits.items() if value is not None}),
         budgets=tuple(routing.budgets or ()),
         proxy=routing.proxy,
         embedded=routing.embedded,

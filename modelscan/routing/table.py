@@ -47,6 +47,7 @@ class Backend:
     ``authorization`` is a header's name and value with the secret resolved: never written to disk
     or to a log. ``served_model`` is the name to send; None sends the caller's (hosted providers).
     ``operations`` None: not known, every operation is tried. ``context_tokens`` None: not known.
+    ``dialects``: requests of these (responses, messages) pass untranslated.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Backend:
     model: str | None = None
     authorization: tuple[str, str] | None = None
     operations: tuple[Operation, ...] | None = None
+    dialects: tuple[Operation, ...] = ()
     engine: str | None = None
     tier: Tier = "local"
     deployment: str | None = None
@@ -68,7 +70,7 @@ class Backend:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class RouteCandidate:
     """A backend of a route, by its index in the table, with the policy that applies there.
 
     ``score`` is 0..1 without the live queue, by ``routing.scoring``; None where nothing is known.
@@ -102,7 +104,7 @@ class RouteEntry:
     kind: RouteKind
     operation: Operation | None
     strategy: Strategy
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[RouteCandidate, ...]
     fallbacks: tuple[str, ...] = ()
     refused: tuple[RefusedCandidate, ...] = ()
     tags: tuple[str, ...] = ()
@@ -128,8 +130,8 @@ class AutomaticRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of the data path; seconds, bytes, counts."""
+class GatewayLimits:
+    """GatewayLimits of the data path; seconds, bytes, counts."""
 
     max_body_bytes: int = 64 * 1024 * 1024
     max_held_bytes: int = 512 * 1024 * 1024
@@ -152,6 +154,6 @@ class RouteTable:
     backends: tuple[Backend, ...]
     routes: dict[str, RouteEntry]
     default: str | None
-    limits: Limits
+    limits: GatewayLimits
     fallback: bool = False
     rules: tuple[AutomaticRule, ...] = ()

@@ -9,7 +9,7 @@ from modelscan.routing.scoring import Result, Runtime
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class ProviderObservation:
     """One provider of the routing file; None: not known.
 
     ``ends``: its deployment does not answer, and waiting will not help; ``reason`` says why.
@@ -46,12 +46,12 @@ class World:
     ``secrets``: the resolved values. ``spent``: providers and roles whose budgets are used up.
     """
 
-    observations: Mapping[str, Observation] = field(default_factory=dict)
+    observations: Mapping[str, ProviderObservation] = field(default_factory=dict)
     models: Mapping[str, RouteModelFacts] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     spent: frozenset[str] = frozenset()
     revision: int = 1
 
 
-NOTHING_OBSERVED = Observation()
+NOTHING_OBSERVED = ProviderObservation()
 UNKNOWN_MODEL = RouteModelFacts()

@@ -14,7 +14,7 @@ from support.gateway_upstream import ANSWER, Upstream, answer, failure, sends
 from modelscan.gateway.counters import BackendState
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.snapshot import Snapshot
-from modelscan.routing.table import BodyPolicy, Candidate, Limits
+from modelscan.routing.table import BodyPolicy, GatewayLimits, RouteCandidate
 
 DEAD = 9  # the discard port: nothing listens
 
@@ -87,7 +87,7 @@ def test_names_are_never_addresses(two: Upstream) -> None:
 def test_a_policy(two: Upstream) -> None:
     """Defaults, overrides and the caller's values, with the candidate's own policy."""
     policy = BodyPolicy({"temperature": 0.2, "k": {"a": 1}}, {"seed": 7}, "be brief")
-    made = table([backend("a", two.port, served_model="m")], route("r", Candidate(0, policy)))
+    made = table([backend("a", two.port, served_model="m")], route("r", RouteCandidate(0, policy)))
     with running(made) as gateway:
         one(gateway.port, request(body(model="r", temperature=1.0, seed=1, k={"b": 2})))
     sent = two.seen[-1].document
@@ -239,7 +239,7 @@ def test_a_backend_that_is_down_is_left_out(two: Upstream) -> None:
 
 def test_a_full_backend(two: Upstream) -> None:
     """One at work, two wait in turn by key, the next one is refused with Retry-After."""
-    limits = Limits(queue=3, queue_timeout_s=20)
+    limits = GatewayLimits(queue=3, queue_timeout_s=20)
     made = table([backend("a", two.port, max_in_flight=1)], route("r", 0), limits=limits)
     first, second = key(), key("sk-ms-2", "key2", 1)
     with running(made, first, second) as gateway:
@@ -263,7 +263,7 @@ def test_a_full_backend(two: Upstream) -> None:
 
 def test_waiting_ends(two: Upstream) -> None:
     """A client that leaves leaves the queue; one that waits for too long is told so."""
-    limits = Limits(queue=4, queue_timeout_s=0.3)
+    limits = GatewayLimits(queue=4, queue_timeout_s=0.3)
     made = table([backend("a", two.port, max_in_flight=1)], route("r", 0), limits=limits)
     with running(made) as gateway:
         waiting = gateway.counters.backend(0, 2)
@@ -279,7 +279,9 @@ def test_waiting_ends(two: Upstream) -> None:
 
 
 def test_a_slow_backend(two: Upstream) -> None:
-    made = table([backend("a", two.port)], route("r", 0), limits=Limits(request_timeout_s=0.3))
+    made = table(
+        [backend("a", two.port)], route("r", 0), limits=GatewayLimits(request_timeout_s=0.3)
+    )
     with running(made) as gateway:
         assert one(gateway.port, request(body("hang", "r"))).status == 504
 

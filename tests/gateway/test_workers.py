@@ -13,7 +13,7 @@ from support.gateway_upstream import Upstream
 
 from modelscan.gateway.counters import BackendRow, Counters, GlobalRow, KeyRow, Sizes
 from modelscan.gateway.snapshot import Snapshot
-from modelscan.routing.table import Limits
+from modelscan.routing.table import GatewayLimits
 
 
 def spread(gateway: Gateway, count: int, raw: bytes) -> Counter[int]:
@@ -47,7 +47,7 @@ def test_two_workers_share(upstream: Upstream) -> None:
 
 def test_two_workers_share_places(upstream: Upstream) -> None:
     """Two places at a backend for eight requests over two workers: never three at work."""
-    limits = Limits(queue=64, queue_timeout_s=30)
+    limits = GatewayLimits(queue=64, queue_timeout_s=30)
     made = table([backend("a", upstream.port, max_in_flight=2)], route("r", 0), limits=limits)
     with Gateway(Snapshot(made, access(key())), workers=2) as gateway:
         at = gateway.counters.backend(0, BackendRow.IN_FLIGHT)
@@ -66,7 +66,7 @@ def test_two_workers_share_places(upstream: Upstream) -> None:
 
 
 def test_connections_and_memory_are_limited(upstream: Upstream) -> None:
-    limits = Limits(max_connections=3, max_held_bytes=1 << 20)
+    limits = GatewayLimits(max_connections=3, max_held_bytes=1 << 20)
     made = table([backend("a", upstream.port)], route("fast", 0), limits=limits)
     with Gateway(Snapshot(made, access(key())), workers=2) as gateway:
         assert one(gateway.port, request(body(pad=2 << 20))).status == 503

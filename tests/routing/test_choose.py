@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelscan.routing.choose import COOLING, DOWN, HALF_OPEN, UP, Live, choose
-from modelscan.routing.table import Backend, Candidate, RouteEntry, Strategy
+from modelscan.routing.table import Backend, RouteCandidate, RouteEntry, Strategy
 
 STRATEGIES: tuple[Strategy, ...] = ("scored", "round_robin", "least_loaded", "priority")
 
@@ -19,7 +19,7 @@ def backends(count: int, most: int | None = None) -> tuple[Backend, ...]:
 
 
 def entry(strategy: Strategy, *scores: float | None) -> RouteEntry:
-    candidates = tuple(Candidate(at, None, value) for at, value in enumerate(scores))
+    candidates = tuple(RouteCandidate(at, None, value) for at, value in enumerate(scores))
     return RouteEntry("r", "role", "chat", strategy, candidates)
 
 

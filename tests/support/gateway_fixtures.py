@@ -12,10 +12,10 @@ from support.gateway_upstream import Upstream
 
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.snapshot import Snapshot
-from modelscan.routing.table import Limits
+from modelscan.routing.table import GatewayLimits
 
 QUICK = Timing(head_s=2.0, body_s=2.0, sweep_s=0.05, linger_s=0.5)
-LIMITS = Limits(max_body_bytes=8 << 20, request_timeout_s=20)
+LIMITS = GatewayLimits(max_body_bytes=8 << 20, request_timeout_s=20)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,7 @@ from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.listener import open_sockets
 from modelscan.gateway.data.options import Tls, WorkerOptions
 from modelscan.gateway.snapshot import Access, FromWorker, Key, Snapshot
-from modelscan.routing.table import Backend, Candidate, Limits, RouteEntry, RouteTable
+from modelscan.routing.table import Backend, GatewayLimits, RouteCandidate, RouteEntry, RouteTable
 
 HASH_KEY = hashlib.sha256(b"tests").digest()
 TOKEN = "sk-ms-1"
@@ -45,8 +45,8 @@ def backend(name: str, port: int, **fields: object) -> Backend:
     return replace(Backend(name, "http", "127.0.0.1", port), **fields)  # type: ignore[arg-type]
 
 
-def route(name: str, *candidates: int | Candidate, **fields: object) -> RouteEntry:
-    found = tuple(c if isinstance(c, Candidate) else Candidate(c) for c in candidates)
+def route(name: str, *candidates: int | RouteCandidate, **fields: object) -> RouteEntry:
+    found = tuple(c if isinstance(c, RouteCandidate) else RouteCandidate(c) for c in candidates)
     entry = RouteEntry(name, "model", None, "least_loaded", found)
     return replace(entry, **fields)  # type: ignore[arg-type]
 
@@ -55,7 +55,7 @@ def table(
     backends: Sequence[Backend], *routes: RouteEntry, revision: int = 1, **fields: object
 ) -> RouteTable:
     entries = {entry.name: entry for entry in routes}
-    made = RouteTable(revision, tuple(backends), entries, None, Limits())
+    made = RouteTable(revision, tuple(backends), entries, None, GatewayLimits())
     return replace(made, **fields)  # type: ignore[arg-type]
 
 

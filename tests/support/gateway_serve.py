@@ -18,7 +18,7 @@ from support.gateway_control import Control  # noqa: E402
 from support.gateway_rig import Gateway, access, backend, key, route, table  # noqa: E402
 
 from modelscan.gateway.snapshot import Snapshot  # noqa: E402
-from modelscan.routing.table import BodyPolicy, Candidate  # noqa: E402
+from modelscan.routing.table import BodyPolicy, RouteCandidate  # noqa: E402
 
 POLICY = BodyPolicy(
     {"chat_template_kwargs": {"enable_thinking": False}, "temperature": 0.2, "top_k": 20}, {}
@@ -32,7 +32,7 @@ def snapshot(ports: list[int]) -> Snapshot:
     made = table(
         backends,
         route("fast", *indexes, kind="alias"),
-        route("coder", *(Candidate(at, POLICY) for at in indexes), kind="role"),
+        route("coder", *(RouteCandidate(at, POLICY) for at in indexes), kind="role"),
     )
     return Snapshot(made, access(key(), key("sk-ms-2", "key2", 1, models=("coder",))))
 

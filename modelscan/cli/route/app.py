@@ -75,7 +75,12 @@ def validate(context: Context) -> Document[Any]:
     answer = replace(answer, findings=(*answer.findings, *_seen(context, file)))
     cells = [(f.level, f.where, f.message, f.hint) for f in answer.findings]
     blocks: list[Block] = [
-        Table(("LEVEL", "WHERE", "MESSAGE", "HINT"), cells, folded=("WHERE", "MESSAGE", "HINT"))
+        Table(
+            ("LEVEL", "WHERE", "MESSAGE", "HINT"),
+            cells,
+            folded=("WHERE", "MESSAGE"),
+            below=("HINT",),
+        )
     ]
     if not cells:
         blocks = [Note(f"{path}: {answer.routes} entries, no problems")]

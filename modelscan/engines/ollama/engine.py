@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelscan.engines.llamacpp.engine import LlamaCpp
-from modelscan.engines.ollama import NAME, flags
+from modelscan.engines.ollama import NAME, failures, flags
+from modelscan.engines.ollama.container import IMAGES
 from modelscan.engines.ollama.hub_name import hub_name
 from modelscan.engines.start_lines import line, local_file
 from modelscan.engines.support_rules import NATIVE, Support, absent
@@ -39,6 +40,7 @@ class Ollama(LlamaCpp):
     offloads_layers = False
     divides_context = False
     own_server = True
+    images = IMAGES
 
     def task_support(self, task: str) -> Support:
         if task == "rerank":
@@ -95,4 +97,4 @@ class Ollama(LlamaCpp):
         return name in self.option_names.all or name in self.harmless
 
     def failure(self, log: str) -> EngineFailure | None:
-        return None  # its server's log is not read
+        return failures.failure(log)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,14 +19,16 @@ from starlette.routing import BaseRoute, Route
 
 from modelscan.core.jsonform import to_json
 from modelscan.core.nearest import nearest
+from modelscan.gateway.control import other_lists
 from modelscan.gateway.control.gateway import Gateway
-from modelscan.gateway.control.models import model_list
+from modelscan.gateway.control.models import ModelRow, model_list
 from modelscan.gateway.control.openapi import document
 from modelscan.gateway.control.problems import HttpProblem, problem_answer
 from modelscan.gateway.control.scopes import PATHS, PathScope, allows
 from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready, metrics
 from modelscan.traces.writer import ReceiptWriter
 
+_OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
 KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -55,6 +59,10 @@ class ControlApp:
         handlers: dict[str, Handler] = {
             "/v1/models": self._models,
             "/v1/models/{name:path}": self._model,
+            "/api/tags": self._ollama_tags,
+            "/api/ps": self._ollama_running,
+            "/api/show": self._ollama_show,
+            "/api/version": self._ollama_version,
             "/health": self._health,
             "/ready": self._ready,
             "/metrics": self._metrics,
@@ -88,17 +96,44 @@ class ControlApp:
 
     async def _models(self, request: Request) -> Response:
         tags = frozenset(request.query_params.getlist("tag"))
-        return JSONResponse(to_json(model_list(self._gateway, self._allowed(request), tags)))
+        models = model_list(self._gateway, self._allowed(request), tags)
+        if "anthropic-version" in request.headers:
+            return JSONResponse(other_lists.anthropic_models(models.data))
+        return JSONResponse(to_json(models))
 
     async def _model(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        rows = model_list(self._gateway, self._allowed(request), frozenset()).data
+        return JSONResponse(to_json(self._row(request, request.path_params["name"])))
+
+    def _rows(self, request: Request) -> tuple[ModelRow, ...]:
+        return model_list(self._gateway, self._allowed(request), frozenset()).data
+
+    def _row(self, request: Request, name: str) -> ModelRow:
+        rows = self._rows(request)
         row = next((one for one in rows if one.id == name), None)
         if row is None:
             near = nearest(name, [one.id for one in rows], limit=3)
             instead = f"; the nearest names are {', '.join(near)}" if near else ""
             raise HttpProblem(404, "model_not_found", f"no model is named '{name}'{instead}")
-        return JSONResponse(to_json(row))
+        return row
+
+    async def _ollama_tags(self, request: Request) -> Response:
+        return JSONResponse(other_lists.ollama_tags(self._rows(request)))
+
+    async def _ollama_running(self, request: Request) -> Response:
+        return JSONResponse(other_lists.ollama_running(self._rows(request)))
+
+    async def _ollama_show(self, request: Request) -> Response:
+        try:
+            asked = msgspec.json.decode(await request.body(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise HttpProblem(
+                400, "malformed_request", f"the body is not an object: {error}"
+            ) from None
+        name = asked.get("model") or asked.get("name")
+        return JSONResponse(other_lists.ollama_show(self._row(request, str(name))))
+
+    async def _ollama_version(self, _: Request) -> Response:
+        return JSONResponse({"version": _OLLAMA_VERSION})
 
     def _allowed(self, request: Request) -> tuple[str, ...] | None:
         """The names that the caller's key may use; None: all of them."""

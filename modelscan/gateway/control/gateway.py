@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from modelscan.core.deployment import Deployment
 from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
+from modelscan.engines.ollama import NAME as OLLAMA
 from modelscan.gateway.control.failover import Health, HealthState, columns
 from modelscan.gateway.control.listening import ServeOptions
 from modelscan.gateway.control.probe import BackendProbe
@@ -32,7 +33,7 @@ from modelscan.routing.file import check
 from modelscan.routing.finding import Finding
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.table import Backend, RouteTable
-from modelscan.routing.world import Observation, RouteModelFacts, World
+from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
 from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
@@ -156,7 +157,7 @@ class Gateway:
         loaded = self.loaded
         return World(observations, loaded.models, loaded.secrets, loaded.spent, self._revision)
 
-    def _observation(self, route: Route) -> Observation:
+    def _observation(self, route: Route) -> ProviderObservation:
         name = route.name
         seen = self.probes.get(name)
         state = self.state_of(name)
@@ -177,7 +178,7 @@ class Gateway:
         seen = self.probes.get(name)
         if state is HealthState.DOWN:
             return False
-        if state not in _HEALTHY or seen is None or seen.engine == "ollama":
+        if state not in _HEALTHY or seen is None or seen.engine == OLLAMA:
             return None
         return True
 

@@ -1,4 +1,4 @@
-"""Errors of the control application: OpenAI's form below /v1/models, problem+json elsewhere."""
+"""Errors of the control application in the form of the path: OpenAI's, Ollama's, problem+json."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def problem_answer(request: Request, problem: HttpProblem) -> Response:
         kind = "authentication_error" if problem.status == 401 else "invalid_request_error"
         error = {"message": problem.detail, "type": kind, "param": None, "code": problem.code}
         return JSONResponse({"error": error}, problem.status, headers)
+    if request.url.path.startswith("/api/"):  # Ollama's clients
+        return JSONResponse({"error": problem.detail}, problem.status, headers)
     body = {
         "type": "about:blank",
         "title": HTTPStatus(problem.status).phrase,

@@ -26,6 +26,10 @@ class PathScope:
 PATHS: tuple[PathScope, ...] = (
     PathScope(("GET",), "/v1/models", ("infer", "read"), "the models that this key may use"),
     PathScope(("GET",), "/v1/models/{name:path}", ("infer", "read"), "one of them"),
+    PathScope(("GET",), "/api/tags", ("infer", "read"), "the same, in Ollama's form"),
+    PathScope(("GET",), "/api/ps", ("infer", "read"), "those of them that are loaded"),
+    PathScope(("POST",), "/api/show", ("infer", "read"), "one of them, in Ollama's form"),
+    PathScope(("GET",), "/api/version", ("infer", "read"), "the version, for Ollama's clients"),
     PathScope(
         ("GET",), "/health", ("read",), "whether the gateway is well, and every backend's state",
         open_on_loopback=True,

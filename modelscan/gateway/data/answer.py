@@ -69,6 +69,14 @@ class RelayedAnswer:
     def _bodiless(self) -> bool:
         return self.status in (204, 304)
 
+    def broken_off(self, reason: str) -> bytes:
+        """What to write before the connection closes in the middle of the answer."""
+        return b""
+
+    def keep_alive(self, now: float, silent_s: float) -> bytes:
+        """What to write while the backend is silent; most dialects have nothing for it."""
+        return b""
+
     def held(self, last: bytes) -> bytes:
         """The whole body of an answer that is still held."""
         return b"".join([*self._held, last])

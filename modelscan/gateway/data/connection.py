@@ -184,6 +184,8 @@ class AnsweringConnection(asyncio.Protocol):
             elif receiving and now > self.deadline and not self._paused:
                 text = "the body did not arrive in time"
                 active.refuse_upload(RefusedError(Cause.SLOW, text))
+            else:
+                active.keep_alive(now)
         elif now > self.deadline:
             self._too_late()
 

@@ -9,7 +9,7 @@ from modelscan.gateway.data.parts import Services
 from modelscan.gateway.data.plan import RoutePlan
 from modelscan.gateway.data.request import CHUNKED, ClientRequest
 from modelscan.gateway.data.state import LiveKey, LiveRoute
-from modelscan.routing.table import Backend, Candidate, RouteEntry
+from modelscan.routing.table import Backend, RouteCandidate, RouteEntry
 
 CONTROL = "control application"
 
@@ -21,7 +21,7 @@ def control_backend(unix_socket: str) -> Backend:
 
 def control_entry() -> RouteEntry:
     """The control application as a route."""
-    return RouteEntry(CONTROL, "provider", None, "priority", (Candidate(0),))
+    return RouteEntry(CONTROL, "provider", None, "priority", (RouteCandidate(0),))
 
 
 def control_plan(worker: Services, key: LiveKey | None) -> RoutePlan:

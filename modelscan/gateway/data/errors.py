@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-Dialect = Literal["openai", "anthropic", "problem"]
+ErrorForm = Literal["openai", "anthropic", "plain", "problem"]
 
 
 class Cause(Enum):
@@ -75,7 +75,8 @@ _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 START_LINES = {
     status: b"HTTP/1.1 %d %b\r\n" % (status, reason) for status, reason in _REASONS.items()
 }
-_TYPES: dict[Dialect, bytes] = {
+_TYPES: dict[ErrorForm, bytes] = {
+    "plain": b"application/json",
     "openai": b"application/json",
     "anthropic": b"application/json",
     "problem": b"application/problem+json",
@@ -87,22 +88,26 @@ def start_line(status: int) -> bytes:
     return START_LINES.get(status) or b"HTTP/1.1 %d Status\r\n" % status
 
 
-def dialect_of(path: bytes) -> Dialect:
+def dialect_of(path: bytes) -> ErrorForm:
     """Which error form the clients of a path read."""
     if path.startswith(b"/v1/messages"):
         return "anthropic"
+    if path.startswith(b"/api/"):
+        return "plain"
     if path.startswith((b"/v1/cluster", b"/v1/nodes")):
         return "problem"
     inference = (b"/v1/", b"/v2/", b"/tokenize", b"/detokenize", b"/rerank")
     return "openai" if path.startswith(inference) else "problem"
 
 
-def error_document(refusal: RefusedError, dialect: Dialect) -> bytes:
+def error_document(refusal: RefusedError, dialect: ErrorForm) -> bytes:
     """The JSON body of an error."""
     status, openai, anthropic, code = refusal.cause.value
     document: dict[str, object]
     if dialect == "anthropic":
         document = {"type": "error", "error": {"type": anthropic, "message": refusal.message}}
+    elif dialect == "plain":
+        document = {"error": refusal.message}
     elif dialect == "openai":
         error = {"message": refusal.message, "type": openai, "param": None, "code": code}
         document = {"error": error}
@@ -114,7 +119,7 @@ def error_document(refusal: RefusedError, dialect: Dialect) -> bytes:
 
 
 def refusal_answer(
-    refusal: RefusedError, dialect: Dialect, tail: bytes, body: bool = True
+    refusal: RefusedError, dialect: ErrorForm, tail: bytes, body: bool = True
 ) -> bytes:
     """A whole answer; ``tail`` are further header lines, ``body`` False answers HEAD."""
     document = error_document(refusal, dialect)

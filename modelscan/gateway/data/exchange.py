@@ -30,7 +30,7 @@ class Exchange(Dispatch):
         extra = self.request.facts.cors
         if not self.request.keep or upstream.uploading:
             extra += b"connection: close\r\n"
-        self.answer = RelayedAnswer(upstream, extra, self.request.old)
+        self.answer = self.outgoing.answer(upstream, extra, self.request.old)
         if self.client.write_paused:
             upstream.transport.pause_reading()
         return True
@@ -142,6 +142,8 @@ class Exchange(Dispatch):
     def _break_off(self, reason: str) -> None:
         """The status is out: only a broken ending is true."""
         self.error = reason
+        if self.answer is not None:
+            self.client.write(self.answer.broken_off(reason))
         self._finish(BROKEN_OFF)
         self.client.break_off(self.request.old)
 
@@ -196,6 +198,14 @@ class Exchange(Dispatch):
     def resume(self) -> None:
         if self.upstream is not None:
             self.upstream.transport.resume_reading()
+
+    def keep_alive(self, now: float) -> None:
+        """Send what resets a client's timer while its backend is silent."""
+        if self.answer is not None and not self.client.write_paused:
+            silent_s = now - (self.deadline - self.client.worker.timing.gap_s)
+            data = self.answer.keep_alive(now, silent_s)
+            if data:
+                self.client.write(data)
 
     def _finish(self, status: int) -> None:
         if self.over:

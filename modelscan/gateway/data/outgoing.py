@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from modelscan.gateway.data.answer import RelayedAnswer
 from modelscan.gateway.data.attempts import Attempt
 from modelscan.gateway.data.plan import RoutePlan
 from modelscan.gateway.data.request import ClientRequest
 from modelscan.gateway.data.upload import Upload
+from modelscan.gateway.data.upstream import Upstream
 from modelscan.routing.policy import apply
 
 _encode = msgspec.json.Encoder().encode
@@ -32,6 +34,10 @@ class Outgoing:
     ) -> tuple[bytes, bytes]:
         """Head and body for one backend."""
         return head_for(request, attempt, b""), b""
+
+    def answer(self, upstream: Upstream, extra: bytes, old: bool) -> RelayedAnswer:
+        """What the backend's answer becomes on its way to the client."""
+        return RelayedAnswer(upstream, extra, old)
 
     def close(self) -> None:
         """Release what is kept for another attempt."""
@@ -110,12 +116,16 @@ class UploadOutgoing(Outgoing):
             self._length += len(name) - (end - start)
 
 
-def head_for(request: ClientRequest, attempt: Attempt, framing: bytes) -> bytes:
-    """The request's head for a backend; HEAD is sent as GET, since httptools cannot be made to
-    expect an answer without its body."""
+def head_for(
+    request: ClientRequest, attempt: Attempt, framing: bytes, target: bytes | None = None
+) -> bytes:
+    """The request's head for a backend; ``target`` where it is another one.
+
+    HEAD is sent as GET, since httptools cannot be made to expect an answer without its body.
+    """
     backend = attempt.backend
     method = b"GET" if request.method == b"HEAD" else request.method
     return b"%b %b%b HTTP/1.1\r\nhost: %b\r\n%b%b%b\r\n" % (
-        method, backend.prefix, request.target, backend.authority, backend.credential,
+        method, backend.prefix, target or request.target, backend.authority, backend.credential,
         request.facts.forward, framing,
     )  # fmt: skip

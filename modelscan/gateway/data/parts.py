@@ -38,6 +38,9 @@ class Work(Protocol):
     def progress(self) -> None:
         """More of the body arrived."""
 
+    def keep_alive(self, now: float) -> None:
+        """The backend may be silent."""
+
     def pause(self) -> None:
         """The client does not read fast enough."""
 

@@ -17,6 +17,7 @@ from modelscan.gateway.data.parts import ClientSide
 from modelscan.gateway.data.paths import OPERATIONS, is_safe, operation_of
 from modelscan.gateway.data.plan import RoutePlan, plan_body, plan_name
 from modelscan.gateway.data.request import CHUNKED, ClientRequest
+from modelscan.gateway.data.translated import TRANSLATED_PATHS, translated_outgoing
 from modelscan.gateway.data.upload import Upload
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -188,6 +189,8 @@ def _planned(client: ClientSide, request: ClientRequest) -> tuple[RoutePlan, Out
         return plan, UploadOutgoing(request.upload, request.length, at)
     if request.received:
         plan = plan_body(state, key, operation, request.body)
+        if request.path in TRANSLATED_PATHS:
+            return plan, translated_outgoing(request, plan)
         return plan, JsonOutgoing(request.body)
     if operation != "other":
         raise RefusedError(Cause.BODY, "the body is empty")

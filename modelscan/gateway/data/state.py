@@ -16,7 +16,7 @@ from modelscan.gateway.data.waiting import WaitingRequests
 from modelscan.gateway.snapshot import Key, Snapshot
 from modelscan.routing.choose import COOLING
 from modelscan.routing.policy import PreparedPolicy, prepare
-from modelscan.routing.table import Backend, Limits, Operation, RouteEntry
+from modelscan.routing.table import Backend, GatewayLimits, Operation, RouteEntry
 
 
 class LiveBackend:
@@ -124,7 +124,7 @@ class GatewayState:
         table, access = snapshot.table, snapshot.access
         self.snapshot = snapshot
         self.revision = table.revision
-        self.limits: Limits = table.limits
+        self.limits: GatewayLimits = table.limits
         self.backends = backends
         self.routes = {
             name: LiveRoute(entry, backends, counters) for name, entry in table.routes.items()

@@ -18,7 +18,7 @@ from modelscan.gateway.control.failover import (
 from modelscan.gateway.control.runtime import RuntimeHistory, suitability
 from modelscan.gateway.control.slots import Slots
 from modelscan.gateway.counters import BackendState as Column
-from modelscan.routing.table import Backend, Candidate, Limits, RouteEntry, RouteTable
+from modelscan.routing.table import Backend, GatewayLimits, RouteCandidate, RouteEntry, RouteTable
 
 MIDDLE = 0.5  # of the jitter: none
 
@@ -74,10 +74,12 @@ def test_a_hosted_backend_cools_down_by_its_requests_only() -> None:
 def table(*routes: tuple[int, ...]) -> RouteTable:
     backends = tuple(Backend(name, "http", "127.0.0.1", 1) for name in "ab")
     entries = {
-        f"r{n}": RouteEntry(f"r{n}", "model", None, "priority", tuple(Candidate(i) for i in one))
+        f"r{n}": RouteEntry(
+            f"r{n}", "model", None, "priority", tuple(RouteCandidate(i) for i in one)
+        )
         for n, one in enumerate(routes)
     }
-    return RouteTable(1, backends, entries, None, Limits())
+    return RouteTable(1, backends, entries, None, GatewayLimits())
 
 
 def test_the_only_backend_of_a_route_is_never_left_out() -> None:
