@@ -12,8 +12,8 @@ from modelscan.cli.context import Context
 from modelscan.cli.framework import single
 
 if TYPE_CHECKING:
+    from modelscan.gateway.control.events import ServeEvent
     from modelscan.gateway.control.listening import ServeOptions
-    from modelscan.gateway.control.serving import ServeEvent
 
 
 def serve(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +18,7 @@ from modelscan.state.server.usage import count_usage
 KEEP_S = 30 * 86_400.0
 KEEP_BYTES = 1 * GIB
 _DELETED_AT_ONCE = 20_000
-_NAMES = tuple(field.name for field in fields(Receipt))
+_NAMES = Receipt.__struct_fields__
 _INSERT = (
     f"INSERT INTO receipts ({', '.join(_NAMES)}) "  # noqa: S608 - our own names
     f"VALUES ({', '.join('?' * len(_NAMES))})"

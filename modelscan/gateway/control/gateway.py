@@ -91,6 +91,7 @@ class Gateway:
     loaded: GatewayInputs
     table: RouteTable = field(init=False)
     known: dict[str, Known] = field(init=False)
+    slots: tuple[int, ...] = ()
     refused: tuple[Finding, ...] = ()
     health: dict[str, Health] = field(default_factory=dict)
     probes: dict[str, BackendProbe] = field(default_factory=dict)
@@ -98,6 +99,7 @@ class Gateway:
     started_at: float = field(default_factory=time.time)
     reloaded_at: float = field(default_factory=time.time)
     locked: bool = False
+    _servers: Mapping[str, object] = field(default_factory=dict)
     _revision: int = 0
     _hash_key: bytes = field(init=False)
     _backend_slots: Slots = field(init=False)
@@ -114,14 +116,18 @@ class Gateway:
 
     def update(self, loaded: GatewayInputs) -> bool:
         """Take over what was read; False where the file is invalid: then only keys change."""
-        valid = not loaded.file.errors
+        valid, before = not loaded.file.errors, self.loaded
         self.refused = loaded.file.errors
         file, values, missing = loaded.file, loaded.secrets, loaded.missing
         if not valid:
             file, values, missing = self.loaded.file, self.loaded.secrets, self.loaded.missing
         self.loaded = replace(loaded, file=file, secrets=values, missing=missing)
+        try:
+            self.compile()
+        except UsageError:  # more entries than this gateway has rows for
+            self.loaded = before
+            raise
         self.reloaded_at = time.time()
-        self.compile()
         return valid
 
     def compile(self) -> None:
@@ -129,12 +135,20 @@ class Gateway:
         self._revision += 1
         self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
         file, world = self.loaded.file, self.world()
-        self.table = compile_table(file, world)
+        table = compile_table(file, world)
+        rows = self._backend_slots.assign(backend.name for backend in table.backends)
+        self.table = table
+        self.slots = tuple(rows[backend.name] for backend in table.backends)
         self.known = {one.name: one for one in known_entries(file.routes, file.providers, world)}
-        names = {backend.name for backend in self.table.backends}
-        self.health = {name: one for name, one in self.health.items() if name in names}
-        self.probes = {name: one for name, one in self.probes.items() if name in names}
+        self._forget_moved({backend.name: _server(backend) for backend in table.backends})
         self.show_health()
+
+    def _forget_moved(self, servers: Mapping[str, object]) -> None:
+        """Of an entry that is gone, or that is another server now, nothing is known."""
+        same = {name for name, server in servers.items() if self._servers.get(name) == server}
+        self.health = {name: one for name, one in self.health.items() if name in same}
+        self.probes = {name: one for name, one in self.probes.items() if name in same}
+        self._servers = servers
 
     def world(self) -> World:
         """What is observed, for the compiler."""
@@ -173,15 +187,10 @@ class Gateway:
         health = self.health.get(name)
         return HealthState.UNKNOWN if health is None else health.state
 
-    def slots(self) -> tuple[int, ...]:
-        """The rows of the table's backends in the counters."""
-        rows = self._backend_slots.assign(backend.name for backend in self.table.backends)
-        return tuple(rows[backend.name] for backend in self.table.backends)
-
     def show_health(self) -> None:
         """Write the states of the backends where the workers read them."""
         shown = columns(self.table, self.state_of)
-        for backend, slot in zip(self.table.backends, self.slots(), strict=True):
+        for backend, slot in zip(self.table.backends, self.slots, strict=True):
             self.counters.set_state(slot, shown[backend.name])
 
     def is_used(self, name: str) -> bool:
@@ -195,7 +204,7 @@ class Gateway:
 
     def snapshot(self) -> Snapshot:
         """What the workers are sent."""
-        return Snapshot(self.table, self._access(), self.slots())
+        return Snapshot(self.table, self._access(), self.slots)
 
     def _access(self) -> Access:
         rows = self._key_slots.assign(key.name for key in self.loaded.keys)
@@ -203,6 +212,12 @@ class Gateway:
         if not keys and self.locked:  # the last key was revoked: that opens nothing
             keys = (Key("none", secrets.token_bytes(32), (), 0, expires_at=1.0),)
         return Access(keys, self._hash_key, self.options.accepted_hosts, self.options.origins)
+
+
+def _server(backend: Backend) -> object:
+    """What makes a backend another server."""
+    place = (backend.scheme, backend.host, backend.port, backend.path, backend.unix_socket)
+    return place, backend.authorization
 
 
 def _key(record: KeyRecord, slot: int) -> Key:

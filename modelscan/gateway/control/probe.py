@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelscan.core.errors import ModelscanError
 from modelscan.routing.table import Backend
 from modelscan.supervisor.health import Address, ask
 from modelscan.supervisor.recognise import recognise
@@ -30,6 +31,13 @@ def is_probed(backend: Backend) -> bool:
 
 def probe(backend: Backend, *, identify: bool) -> BackendProbe:
     """Probe a backend, at most 3 s per request; ``identify``: also which engine it is."""
+    try:
+        return _probed(backend, identify)
+    except ModelscanError as error:  # an address or a CA file that cannot be used
+        return BackendProbe(error.message)
+
+
+def _probed(backend: Backend, identify: bool) -> BackendProbe:
     address = address_of(backend)
     fault = _fault(address)
     if fault is not None:

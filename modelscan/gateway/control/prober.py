@@ -58,7 +58,7 @@ class Prober:
     def tick(self, now: float) -> None:
         """Count requests since the last tick and start the probes that are due."""
         gateway = self._gateway
-        for backend, slot in zip(gateway.table.backends, gateway.slots(), strict=True):
+        for backend, slot in zip(gateway.table.backends, gateway.slots, strict=True):
             answered, failed = self._requests(backend.name, slot)
             health = gateway.health.get(backend.name, Health())
             if is_probed(backend):

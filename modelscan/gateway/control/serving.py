@@ -10,27 +10,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import shutil
-import signal
 import socket
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import uvicorn
 from starlette.routing import BaseRoute
 
 from modelscan.core.errors import ModelscanError
 from modelscan.gateway.control.app import ControlApp
-from modelscan.gateway.control.failover import HealthState
-from modelscan.gateway.control.gateway import Gateway, GatewayInputs, read, sentence, spent_budgets
+from modelscan.gateway.control.events import EventName, Report, ServeEvent
+from modelscan.gateway.control.gateway import Gateway, read
+from modelscan.gateway.control.host import control_server, control_socket, stop_signals
 from modelscan.gateway.control.listening import ServeOptions, check_exposure, check_tls, listen
-from modelscan.gateway.control.prober import HealthChange, Prober
 from modelscan.gateway.control.status import WorkerStatus
-from modelscan.gateway.control.watch import TICK_S, Watch
+from modelscan.gateway.control.upkeep import Upkeep
 from modelscan.gateway.control.worker import WorkerProcess, all_ready, frame
 from modelscan.gateway.counters import Counters, Sizes
 from modelscan.gateway.data.limits import Timing
@@ -38,29 +34,10 @@ from modelscan.gateway.data.options import Tls, WorkerOptions
 from modelscan.gateway.snapshot import FromWorker
 from modelscan.state.config import Config
 from modelscan.state.server.database import ServerDatabase
-from modelscan.state.server.keys import KeyStore
 from modelscan.traces.store import ReceiptStore
 from modelscan.traces.writer import ReceiptWriter
 
 READY_S = 30.0
-_SCORES_EVERY_S = 15.0
-_BUDGETS_EVERY_S = 1.0
-
-EventName = Literal[
-    "ready", "reloaded", "invalid", "backend", "worker", "stopping", "stopped", "warning"
-]
-
-
-@dataclass(frozen=True, slots=True)
-class ServeEvent:
-    """Something that happened, as a sentence and as values for scripts."""
-
-    name: EventName
-    text: str
-    values: dict[str, Any] = field(default_factory=dict)
-
-
-Report = Callable[[ServeEvent], None]
 
 
 def serve(
@@ -88,8 +65,16 @@ def serve(
         listeners = listen(options)
         for one in itertools.chain.from_iterable(listeners):
             stack.enter_context(one)
-        serving = GatewayProcess(gateway, listeners, report)
-        asyncio.run(serving.run(extra))
+        asyncio.run(_run(gateway, listeners, report, extra))
+
+
+async def _run(
+    gateway: Gateway,
+    listeners: list[list[socket.socket]],
+    report: Report,
+    extra: Sequence[BaseRoute],
+) -> None:
+    await GatewayProcess(gateway, listeners, report).run(extra)
 
 
 class GatewayProcess:
@@ -103,16 +88,15 @@ class GatewayProcess:
         self._report = report
         self._workers: list[WorkerProcess] = []
         self._writer = ReceiptWriter(ReceiptStore(gateway.database))
-        self._refused: tuple[str, ...] = ()
-        self._scored = 0
+        self._upkeep = Upkeep(gateway, report, self._publish)
 
     async def run(self, extra: Sequence[BaseRoute]) -> None:
         """Start everything, serve, and drain."""
-        stopped = _stop_signals()
+        stopped = stop_signals()
         self._writer.start()
-        with _control_socket() as (folder, control):
+        with control_socket() as (folder, control):
             app = ControlApp(self._gateway, self.workers, self._writer).build(extra)
-            server = _uvicorn(app)
+            server = control_server(app)
             tasks = [asyncio.create_task(server.serve([control]))]
             try:
                 await self._start(folder / "control.sock", tasks)
@@ -138,8 +122,7 @@ class GatewayProcess:
                 hint="modelscan doctor",
                 code="workers",
             )
-        prober = Prober(gateway, self._health_changed)
-        tasks += [asyncio.create_task(one) for one in (prober.run(), self._watch(), self._tidy())]
+        tasks += [asyncio.create_task(one) for one in self._upkeep.loops()]
 
     def _worker_options(self, control: Path) -> WorkerOptions:
         """What all workers are started with; each adds its own descriptors."""
@@ -165,6 +148,7 @@ class GatewayProcess:
         waiting.cancel()
         for task in done - {waiting}:
             task.result()
+            raise ModelscanError("a part of the gateway ended", hint="modelscan doctor")
 
     async def _end(
         self, stopped: asyncio.Event, tasks: list[asyncio.Task[Any]], server: uvicorn.Server
@@ -209,90 +193,6 @@ class GatewayProcess:
         self._event("worker", f"worker {index} ended ({how}); starting it again",
                     worker=index, status=code)  # fmt: skip
 
-    def _health_changed(self, change: HealthChange) -> None:
-        self._gateway.compile()
-        self._publish()
-        if change.before is not change.after:
-            self._report_backend(change)
-
-    def _report_backend(self, change: HealthChange) -> None:
-        state = change.after.value
-        because = f": {change.reason}" if change.reason else ""
-        quiet = change.before is HealthState.UNKNOWN and change.after is HealthState.UP
-        if not quiet and change.after is not HealthState.HALF_OPEN:
-            self._event(
-                "backend", f"backend {change.backend} is {state}{because}",
-                backend=change.backend, state=state, reason=change.reason,
-            )  # fmt: skip
-
-    async def _watch(self) -> None:
-        """Read the files again when they change."""
-        gateway = self._gateway
-        watch = Watch(gateway.config.routing_file, gateway.database)
-        while True:
-            references = [one.api_key for one in gateway.loaded.file.routes if one.api_key]
-            if await asyncio.to_thread(watch.changed, references):
-                self._take(await asyncio.to_thread(read, gateway.config, gateway.database))
-            await asyncio.sleep(TICK_S)
-
-    def _take(self, loaded: GatewayInputs) -> None:
-        gateway = self._gateway
-        before = gateway.loaded
-        valid = gateway.update(loaded)
-        self._publish()
-        errors = tuple(sentence(one) for one in gateway.refused)
-        if not valid and errors != self._refused:
-            self._event(
-                "invalid",
-                f"{gateway.config.routing_file} is invalid, the last valid version stays in use: "
-                f"{errors[0]} (modelscan route validate)",
-                errors=list(errors),
-            )
-        elif valid and (self._refused or gateway.loaded.file != before.file):
-            names, revision = len(gateway.table.routes), gateway.table.revision
-            self._event(
-                "reloaded", f"routing file reloaded: {names} names", routes=names, revision=revision
-            )
-        self._refused = errors
-        self._warn_missing(before.missing)
-
-    def _warn_missing(self, before: tuple[str, ...]) -> None:
-        for text in self._gateway.loaded.missing:
-            if text not in before:
-                self._event("warning", text)
-
-    async def _tidy(self) -> None:
-        """Apply used-up budgets every second, and measured speeds to the scores now and then."""
-        scores_at = 0.0
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(_BUDGETS_EVERY_S)
-            gateway = self._gateway
-            await self._check_budgets()
-            requests = gateway.runtime.requests.total()
-            if loop.time() >= scores_at and requests != self._scored:
-                scores_at = loop.time() + _SCORES_EVERY_S
-                self._scored = requests
-                gateway.compile()
-                self._publish()
-
-    async def _check_budgets(self) -> None:
-        """Refuse who used up its tokens, and allow it again in the next period."""
-        gateway = self._gateway
-        loaded = gateway.loaded
-        if not loaded.file.budgets and not any(key.limits.budget_tokens for key in loaded.keys):
-            return
-        with contextlib.suppress(ModelscanError):
-            keys = tuple(await asyncio.to_thread(KeyStore(gateway.database).list))
-            spent = await asyncio.to_thread(spent_budgets, loaded.file, gateway.database)
-            if gateway.loaded is not loaded:
-                return  # the file or the keys changed meanwhile, and everything was read again
-            gateway.loaded = replace(loaded, keys=keys, spent=spent)
-            before = [key.spent_out for key in loaded.keys]
-            if [key.spent_out for key in keys] != before or spent != loaded.spent:
-                gateway.compile()
-                self._publish()
-
     def _publish(self) -> None:
         """Send the workers the new state."""
         snapshot = frame(self._gateway.snapshot())
@@ -319,45 +219,7 @@ class GatewayProcess:
         )  # fmt: skip
         if not options.loopback and options.tls_cert is None:
             self._event("warning", "requests and keys are not encrypted: add --tls-cert FILE")
-        self._warn_missing(())
+        self._upkeep.warn_missing(())
 
     def _event(self, name: EventName, text: str, **values: Any) -> None:
         self._report(ServeEvent(name, text, values))
-
-
-class _Uvicorn(uvicorn.Server):
-    """Without its own signal handlers: the serving process ends it after the workers."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _uvicorn(app: Any) -> uvicorn.Server:
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", proxy_headers=False,
-        server_header=False, timeout_graceful_shutdown=2, loop="asyncio",
-    )  # fmt: skip
-    return _Uvicorn(config)
-
-
-@contextlib.contextmanager
-def _control_socket() -> Iterator[tuple[Path, socket.socket]]:
-    """A listening unix socket in a new folder that only this user can enter."""
-    folder = Path(tempfile.mkdtemp(prefix="modelscan-"))
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as control:
-            control.bind(str(folder / "control.sock"))
-            control.listen(128)
-            yield folder, control
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _stop_signals() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stopped.set)
-    return stopped

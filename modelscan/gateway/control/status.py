@@ -105,7 +105,7 @@ def gateway_status(
 
 def _backends(gateway: Gateway) -> Iterator[BackendStatus]:
     counters = gateway.counters
-    for backend, slot in zip(gateway.table.backends, gateway.slots(), strict=True):
+    for backend, slot in zip(gateway.table.backends, gateway.slots, strict=True):
         health = gateway.health.get(backend.name, Health())
         seen = gateway.probes.get(backend.name)
         rows = (BackendRow.IN_FLIGHT, BackendRow.FAILURES)

@@ -87,16 +87,20 @@ class WorkerProcess:
         )  # fmt: skip
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        """Messages until the worker closes its end."""
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        """Messages until the worker closes its end; one that sends anything else is ended."""
+        try:
             while True:
                 (size,) = _HEADER.unpack(await reader.readexactly(_HEADER.size))
                 if size > _MAX_MESSAGE:
-                    raise ConnectionError(f"worker {self.index} sent a message of {size} bytes")
+                    raise msgspec.DecodeError(f"a message of {size} bytes")
                 message = _decoder.decode(await reader.readexactly(size))
                 if message.ready:
                     self.ready.set()
                 self.on_message(self.index, message)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        except msgspec.DecodeError:
+            self._signal(signal.SIGKILL)
 
     def send(self, snapshot: bytes) -> None:
         """Give the worker a snapshot (msgpack); it gets the last one after a restart, too."""

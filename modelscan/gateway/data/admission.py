@@ -33,18 +33,18 @@ def count_request(counters: Counters, key: LiveKey, wall: float) -> None:
     The last 60 s are estimated as this minute's count plus the last minute's, weighted by how much
     of it is still inside.
     """
-    minute, second = divmod(wall, _MINUTE)
-    _turn_page(counters, key, int(minute))
-    counters.add(key.current, 1)
     limit = key.key.requests_per_minute
     if limit is not None:
+        minute, second = divmod(wall, _MINUTE)
+        _turn_page(counters, key, int(minute))
+        counters.add(key.current, 1)
         now, before = _used(counters, key, int(minute))
         if now > limit or now + before * (1 - second / _MINUTE) > limit:
             counters.add(key.current, -1)
             wait = _wait(limit, now - 1, before, second)
             text = f"the key {key.key.name} may send {limit} requests per minute"
             raise RefusedError(Cause.RATE, text, retry_after=wait)
-    counters.put(key.last_used, int(wall))
+    counters.cells[key.last_used + counters.worker] = int(wall)
 
 
 def _turn_page(counters: Counters, key: LiveKey, minute: int) -> None:
@@ -81,7 +81,7 @@ def _wait(limit: int, now: int, before: int, second: float) -> int:
 
 def enter(counters: Counters, key: LiveKey) -> None:
     """Count one more request under way for a key; over its limit: 429."""
-    counters.add(key.in_flight, 1)
+    counters.cells[key.in_flight + counters.worker] += 1
     limit = key.key.max_concurrent
     if limit is not None and counters.total(key.in_flight) > limit:
         counters.add(key.in_flight, -1)

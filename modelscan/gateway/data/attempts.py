@@ -30,39 +30,70 @@ class BackendAttempts:
     ``made``: how many were tried. ``unusable``: no route has a backend for the operation.
     """
 
-    __slots__ = ("_counters", "_plan", "_ready", "_routes", "_tried", "made", "unusable")
+    __slots__ = (
+        "_counters", "_order", "_plan", "_ready", "_route", "_routes", "_tried", "made", "unusable",
+    )  # fmt: skip
 
     def __init__(self, plan: RoutePlan, counters: Counters) -> None:
         self._plan = plan
         self._counters = counters
         self._ready: list[Attempt] = []
         self._routes: Iterator[LiveRoute] | None = None
-        self._tried: set[int] = set()
+        self._tried: list[int] = []
         self.made = 0
         self.unusable = True
+        self._open(plan.route)
+
+    def _open(self, route: LiveRoute) -> None:
+        self._route = route
+        self._order = self._ordered(route)
 
     def take(self) -> Attempt | None:
         """The next backend; the caller counts it in ``made`` if it tries it."""
-        if self.peek() is None:
+        if self.made >= MAX_ATTEMPTS:
             return None
-        return self._ready.pop(0)
+        return self._ready.pop(0) if self._ready else self._find()
 
     def peek(self) -> Attempt | None:
         """The next backend, without trying it; None: there is no other one."""
-        if self.made >= MAX_ATTEMPTS:
-            return None
-        while not self._ready:
-            if self._routes is None:
-                self._routes = self._plan.routes()
-            route = next(self._routes, None)
-            if route is None:
+        if not self._ready:
+            found = self.take()
+            if found is None:
                 return None
-            self._add(route)
-        return self._ready[0]
+            self._ready.append(found)
+        return self._ready[0] if self.made < MAX_ATTEMPTS else None
+
+    def _find(self) -> Attempt | None:
+        """The next candidate that serves the operation and was not tried as another's."""
+        while True:
+            route, serving = self._route, self._route.serving(self._plan.operation)
+            if serving:
+                self.unusable = False
+            while self._order:
+                at, self._order = self._order[0], self._order[1:]
+                slot = route.backends[at].slot
+                if at in serving and slot not in self._tried:
+                    self._tried.append(slot)
+                    return Attempt(route, at)
+            if not self._next_route():
+                return None
+
+    def _next_route(self) -> bool:
+        if self._routes is None:
+            self._routes = self._plan.fallback_routes()
+        route = next(self._routes, None)
+        if route is not None:
+            self._open(route)
+        return route is not None
 
     def of_route(self) -> list[Attempt]:
         """The remaining backends of the next one's route, in order, without trying them."""
         first = self.peek()
+        while first is not None and self._route is first.route and self._order:
+            following = self._find()
+            if following is None:
+                break
+            self._ready.append(following)
         return [one for one in self._ready if first is not None and one.route is first.route]
 
     def choose(self, chosen: Attempt) -> None:
@@ -75,30 +106,17 @@ class BackendAttempts:
 
     def skip_smaller(self, context_tokens: int | None) -> None:
         """Leave out backends that are not known to have a larger context."""
-        if context_tokens is None:
-            self._ready, self._routes = [], iter(())
-            return
-        while self.made < MAX_ATTEMPTS and self.peek() is not None:
-            self._ready = [one for one in self._ready if _larger(one, context_tokens)]
-            if self._ready:
+        while (attempt := self.peek()) is not None:
+            if context_tokens is not None and _larger(attempt, context_tokens):
                 return
-
-    def _add(self, route: LiveRoute) -> None:
-        serving = route.serving(self._plan.operation)
-        if serving:
-            self.unusable = False
-        for at in self._ordered(route):
-            slot = route.backends[at].slot
-            if at in serving and slot not in self._tried:
-                self._tried.add(slot)
-                self._ready.append(Attempt(route, at))
+            self._ready.pop(0)
 
     def _ordered(self, route: LiveRoute) -> tuple[int, ...]:
         counters = self._counters
         if len(route.backends) == 1:  # as ``choose`` does, also for the control application
             down = counters.state_number(route.backends[0].slot) == DOWN
             return NONE if down else _ONLY
-        counters.add(route.turn, 1)
+        counters.cells[route.turn + counters.worker] += 1
         state = self._plan.state
         live = Live(state.in_flight, state.health, counters.total(route.turn))
         return choose(route.entry, state.snapshot.table.backends, live)

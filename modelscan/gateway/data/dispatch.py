@@ -142,7 +142,8 @@ class Dispatch:
         return self.attempt.backend.spec.name if self.attempt is not None else ""
 
     def _attempt_over(self) -> None:
-        self._stop_upload()
+        if self.upload is not None:
+            self._stop_upload()
         if self.attempt is not None and self.sent_at:
             self.sent_at = 0.0
             self.attempt.backend.give_back()

@@ -41,21 +41,17 @@ class RoutePlan:
         self.document: Document | None = None
         self.route: LiveRoute
 
-    def routes(self) -> Iterator[LiveRoute]:
-        """The route, then its fallback routes, each once, for the same operation."""
-        if not self.recorded:
-            yield self.route
-            return
+    def fallback_routes(self) -> Iterator[LiveRoute]:
+        """The routes after ``route``, each once, for the same operation."""
         seen = {self.route.entry.name}
-        todo = [self.route]
+        todo = [self.route] if self.recorded else []
         while todo:
-            route = todo.pop(0)
-            yield route
-            for name in self._fallbacks(route):
+            for name in self._fallbacks(todo.pop(0)):
                 following = self.state.routes.get(name)
                 if following is not None and name not in seen and self._same_use(following):
                     seen.add(name)
                     todo.append(following)
+                    yield following
 
     def _fallbacks(self, route: LiveRoute) -> tuple[str, ...]:
         default = self.state.snapshot.table.default

@@ -108,7 +108,7 @@ class TranslatedAnswer(RelayedAnswer):
             self._translator = StreamTranslator(translation.stream())
             content_type = translation.content_type
         kept = [h for h in upstream.headers if h.startswith((b"retry-after:", b"x-request-id:"))]
-        self._headers = [b"content-type: %b\r\n" % content_type.encode(), *kept]
+        self.headers = [b"content-type: %b\r\n" % content_type.encode(), *kept]
         self._hold = False
         self._length = -1
 
@@ -194,7 +194,7 @@ class EmbeddingsAnswer(RelayedAnswer):
         super().__init__(upstream, extra, old)
         self._model = model
         self._single = single
-        self._headers = [b"content-type: application/json\r\n"]
+        self.headers = [b"content-type: application/json\r\n"]
 
     def chunk(self, data: bytes) -> bytes:
         self.size += len(data)
@@ -243,6 +243,6 @@ class CountAnswer(RelayedAnswer):
         if self.status not in _MISSING:
             return super().end(data, body)
         self.status = 200
-        self._headers = [b"content-type: application/json\r\n"]
+        self.headers = [b"content-type: application/json\r\n"]
         document = msgspec.json.encode({"input_tokens": token_count(bytes(self._request_body))})
         return self._head(len(document)) + document

@@ -113,17 +113,26 @@ def read_usage(data: bytes) -> TokenUsage:
 def _object_after(data: bytes, start: int) -> _Usage | None:
     """The object behind ``"usage"``: shallow, and no string in it has a brace."""
     begin = data.find(b"{", start, start + 8)
-    if begin < 0:
+    end = _closing(data, begin) if begin >= 0 else 0
+    if not end:
         return None
+    try:
+        return _decode(data[begin:end])
+    except msgspec.DecodeError:
+        return None
+
+
+def _closing(data: bytes, begin: int) -> int:
+    """Where the object that begins there ends; 0: it does not."""
+    first = data.find(b"}", begin, begin + _KEEP)
+    if first >= 0 and data.find(b"{", begin + 1, first) < 0:
+        return first + 1  # nothing nested, as in most answers
     depth = 0
     for brace in _BRACES.finditer(data, begin, begin + _KEEP):
         depth += 1 if brace.group() == b"{" else -1
         if depth == 0:
-            try:
-                return _decode(data[begin : brace.end()])
-            except msgspec.DecodeError:
-                return None
-    return None
+            return brace.end()
+    return 0
 
 
 def _merged(later: TokenUsage, found: _Usage) -> TokenUsage:

@@ -9,6 +9,9 @@ import signal
 import socket
 import struct
 import time
+from typing import cast
+
+import msgspec
 
 from modelscan.core.receipt import Receipt
 from modelscan.gateway.counters import BackendRow, Counters, GlobalRow
@@ -25,6 +28,7 @@ from modelscan.gateway.data.queues import Queues
 from modelscan.gateway.data.receipts import Receipts
 from modelscan.gateway.data.record import receipt_of, refusal_receipt
 from modelscan.gateway.data.request import ClientRequest
+from modelscan.gateway.data.reuse import ReusableAnswers
 from modelscan.gateway.data.state import (
     GatewayState,
     LiveBackend,
@@ -49,6 +53,7 @@ class Worker:
         self.counters = Counters.attach(options.counters, options.worker)
         self.queues = Queues(self.counters)
         self.receipts = Receipts(self._send_receipts)
+        self.reusable = ReusableAnswers()
         self.stopping = False
         self.now, self.wall = loop.time(), time.time()
         self.state: GatewayState
@@ -71,6 +76,7 @@ class Worker:
     def _apply(self, snapshot: Snapshot) -> None:
         before = self.state if self._ready.is_set() else None
         self.state = self._builder.build(snapshot, before)
+        self.reusable.clear()
         self._ready.set()
         if before is not None:
             close_unused(before, self.state)
@@ -162,9 +168,9 @@ class Worker:
 
     # Receipts and deadlines
 
-    def _send_receipts(self, receipts: tuple[Receipt, ...], dropped: int) -> bool:
-        message = FromWorker(True, self.state.revision, receipts, dropped)
-        return self._channel.send(message)
+    def _send_receipts(self, receipts: tuple[msgspec.Raw, ...], dropped: int) -> bool:
+        encoded = cast(tuple[Receipt, ...], receipts)  # the same bytes as of the receipts
+        return self._channel.send(FromWorker(True, self.state.revision, encoded, dropped))
 
     def _sweep(self) -> None:
         self.now = now = self.loop.time()
@@ -186,10 +192,10 @@ class Worker:
         self._stop.set()
 
     async def run(self) -> None:
-        """Serve until SIGTERM, SIGINT or the end of the serving process."""
+        """Serve until SIGTERM or the end of the serving process."""
         raise_descriptor_limit()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.loop.add_signal_handler(number, self.stop)
+        self.loop.add_signal_handler(signal.SIGTERM, self.stop)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the serving process
         sock = socket.socket(fileno=self.options.channel)
         await self.loop.connect_accepted_socket(lambda: self._channel, sock)
         waits = [asyncio.ensure_future(event.wait()) for event in (self._ready, self._stop)]

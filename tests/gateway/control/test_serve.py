@@ -62,9 +62,12 @@ def test_the_file_is_reloaded_and_an_invalid_one_changes_nothing(clean_environme
                 200, "degraded", False,
             )  # fmt: skip
             assert "line 4" in health["routing_file"]["errors"][0]
-            write_routing(home, routed(one.entry()))
+            moved = {**one.entry(), "base_url": f"http://127.0.0.1:{two.port}"}
+            write_routing(home, routed(moved))
             gateway.event("reloaded")
-            assert gateway.get("/health")[1]["routing_file"]["valid"]
+            health = until(lambda: _all_up(gateway.get("/health")[1]))
+            assert health["routing_file"]["valid"]
+            assert content(gateway.chat("one")) == "from two"
 
 
 def test_a_backend_that_dies_is_left_out_and_comes_back(clean_environment: Path) -> None:
