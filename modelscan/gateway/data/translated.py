@@ -79,8 +79,9 @@ class TranslatedOutgoing(JsonOutgoing):
         policy = attempt.route.policies[attempt.at]
         if policy is not None:
             apply(policy, document, "chat")
-        if attempt.backend.model_json is not None:
-            document["model"] = attempt.backend.model_json
+        model = attempt.encoded_model(plan)
+        if model is not None:
+            document["model"] = model
         body = chat_bytes(document)
         framing = b"content-length: %d\r\n" % len(body)
         return head_for(request, attempt, framing, _CHAT), body
@@ -173,8 +174,9 @@ class EmbeddingsOutgoing(JsonOutgoing):
         self, request: ClientRequest, plan: RoutePlan, attempt: Attempt
     ) -> tuple[bytes, bytes]:
         document = dict(self._chat)
-        if attempt.backend.model_json is not None:
-            document["model"] = attempt.backend.model_json
+        model = attempt.encoded_model(plan)
+        if model is not None:
+            document["model"] = model
         body = chat_bytes(document)
         framing = b"content-length: %d\r\n" % len(body)
         return head_for(request, attempt, framing, b"/v1/embeddings"), body
