@@ -21,10 +21,12 @@ from modelscan.net.client import HttpClient
 from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings, json_body
 from modelscan.net.transport import transport_for
+from modelscan.routing.automatic import decide
 from modelscan.routing.choose import UP, Live, choose
 from modelscan.routing.compile import compile as compile_table
 from modelscan.routing.file import check
-from modelscan.routing.policy import apply_to
+from modelscan.routing.lookup import find_route
+from modelscan.routing.policy import apply_to, raw_values
 from modelscan.routing.table import Backend, RouteCandidate, RouteEntry, RouteTable, Tier
 
 if TYPE_CHECKING:
@@ -71,13 +73,17 @@ class Router:
         name, RemoteError where no backend answers or one refuses the request.
         """
         table = self._table()
-        entry = _entry(table, name)
         body = {**options, "messages": _messages(messages)}
+        entry, model = _entry(table, name, body)
         tried: list[str] = []
         for route, candidate in self._candidates(table, entry, tried):
             backend = table.backends[candidate.backend]
             try:
-                answer = _post(backend, _body(backend, candidate, body), self.timeout_s)
+                answer = _post(
+                    backend,
+                    _body(backend, candidate, body, model if route is entry else None),
+                    self.timeout_s,
+                )
             except HttpError as error:
                 if error.status is not None and error.status not in _ELSEWHERE:
                     raise
@@ -103,7 +109,7 @@ class Router:
         """The live candidates of a route, then those of its fallbacks, each route once."""
         names = [entry.name]
         for name in names:  # grows
-            route = table.routes.get(name)
+            route = entry if name == entry.name else table.routes.get(name)
             if route is None:
                 continue
             names += [one for one in route.fallbacks if one not in names]
@@ -141,12 +147,16 @@ class Router:
         return Path(self.path) if self.path is not None else self._settings().routing_file
 
 
-def _entry(table: RouteTable, name: str | None) -> RouteEntry:
+def _entry(
+    table: RouteTable, name: str | None, body: Mapping[str, Any]
+) -> tuple[RouteEntry, str | None]:
+    """The route of a name, for the role auto the one that its rules choose; and the model of
+    NAME/MODEL."""
     name = name or table.default
     if name is None:
         raise UsageError("the routing file has no default_provider", hint="modelscan route list")
-    entry = table.routes.get(name)
-    if entry is None:
+    found = find_route(table.routes, name)
+    if found is None:
         near = nearest(name, table.routes, limit=3)
         raise UsageError(
             f"no route, model, alias or role is named '{name}'",
@@ -154,7 +164,8 @@ def _entry(table: RouteTable, name: str | None) -> RouteEntry:
             code="unknown_route",
             details={"nearest": near},
         )
-    return entry
+    rule = decide(table.rules, raw_values(body)) if found.entry.automatic else None
+    return (rule.entry, None) if rule is not None else found
 
 
 def _messages(messages: Messages) -> list[dict[str, Any]]:
@@ -163,12 +174,14 @@ def _messages(messages: Messages) -> list[dict[str, Any]]:
     return [dict(message) for message in messages]
 
 
-def _body(backend: Backend, candidate: RouteCandidate, body: Mapping[str, Any]) -> dict[str, Any]:
+def _body(
+    backend: Backend, candidate: RouteCandidate, body: Mapping[str, Any], model: str | None
+) -> dict[str, Any]:
     """The body with the candidate's policy and the model's name at its server."""
     changed = dict(body)
     if candidate.policy is not None:
         changed = apply_to(candidate.policy, changed, "chat")
-    return {**changed, "model": backend.served_model or backend.model or ""}
+    return {**changed, "model": model or candidate.served_model or backend.served_model or ""}
 
 
 def _fault(backend: Backend) -> str | None:

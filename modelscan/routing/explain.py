@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from modelscan.core.nearest import nearest
 from modelscan.routing.automatic import decide
 from modelscan.routing.built_in import role_named
@@ -27,7 +25,7 @@ from modelscan.routing.facts import (
 )
 from modelscan.routing.lookup import Found, find_route
 from modelscan.routing.parsed import RoutingFile
-from modelscan.routing.policy import apply_to
+from modelscan.routing.policy import apply_to, raw_values
 from modelscan.routing.scoring import Signals, runtime_signal
 from modelscan.routing.select import NO_SELECTION, role_signals
 from modelscan.routing.table import Operation, RouteCandidate, RouteEntry, RouteTable, Tier
@@ -189,8 +187,7 @@ class _Explainer:
         self._say("name", f"'{query}' is {meaning}")
         if not entry.automatic:
             return found
-        raw = msgspec.json.decode(msgspec.json.encode(body), type=dict[str, msgspec.Raw])
-        rule = decide(self.table.rules, raw)
+        rule = decide(self.table.rules, raw_values(body))
         if rule is None:
             self._say("automatic", "no rule leads to a route: set default_provider")
             return found

@@ -1,4 +1,6 @@
-"""Imports roles, aliases and entries from another file: GenieHive's roles, or a bundle."""
+"""Imports roles, aliases and entries from another file: GenieHive's roles, a bundle, or the
+providers of CodeWhale's ``config.toml``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
-from modelscan.core.yaml_reader import MAX_CHARACTERS
+from modelscan.core.yaml_reader import MAX_CHARACTERS, YamlDocument, YamlProblem
+from modelscan.routing.codewhale import is_codewhale, provider_entries, read_toml
 from modelscan.routing.edit import read_document
 from modelscan.routing.edits import Edits, RoutingFileEdited, edit
 from modelscan.routing.finding import Finding
@@ -25,7 +28,7 @@ def import_file(
 
     Raises UsageError for a file of another kind, with the line of what cannot be read.
     """
-    document = read_document(_text(source), str(source))
+    document = _document(source)
     value = document.value if isinstance(document.value, Mapping) else {}
     routing = value.get("routing")
     parts = routing if isinstance(routing, Mapping) else value
@@ -52,6 +55,19 @@ def import_file(
                 yield ("routing", "aliases", name), target
 
     return edit(path, f"import {source.name}", edits, dry_run=dry_run)
+
+
+def _document(source: Path) -> YamlDocument:
+    """The file's values; those of a TOML file have no lines."""
+    if source.suffix != ".toml":
+        return read_document(_text(source), str(source))
+    try:
+        values = read_toml(_text(source))
+    except YamlProblem as error:
+        raise UsageError(f"{source}: {error.message}", code="import_file") from error
+    if not is_codewhale(values):
+        raise UsageError(f"{source} has no providers", hint="modelscan route import roles.yaml")
+    return YamlDocument({"direct": {"providers": list(provider_entries(values))}})
 
 
 def _refuse(source: Path, document: Any, findings: Sequence[Finding]) -> None:

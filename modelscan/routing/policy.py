@@ -66,9 +66,14 @@ def apply(policy: PreparedPolicy, body: Body, operation: Operation) -> None:
         _replace(policy.overrides, body)
 
 
+def raw_values(body: Mapping[str, Any]) -> Body:
+    """Plain values as undecoded JSON, by key."""
+    return _decode_object(_encode(body))
+
+
 def apply_to(policy: BodyPolicy, body: Mapping[str, Any], operation: Operation) -> dict[str, Any]:
     """The changed body as plain values, for explanations; the argument stays as it is."""
-    raw = _decode_object(_encode(body))
+    raw = raw_values(body)
     apply(prepare(policy), raw, operation)
     changed: dict[str, Any] = msgspec.json.decode(_encode(raw))
     return changed

@@ -45,3 +45,20 @@ def test_a_control_application_that_is_gone(gateway: Gateway, tmp_path: object) 
         assert one(other.port, request()).status == 200
     with Gateway(gateway.snapshot) as alone:
         assert one(alone.port, get(b"/health")).status == 404
+
+
+def test_answers_that_may_be_repeated(gateway: Gateway, control: Control) -> None:
+    """The control application is asked once for a list that it calls true for a minute."""
+    path = b"/v1/models?x=again"
+    before = len(control.heads)
+    first = one(gateway.port, get(path))
+    assert [one(gateway.port, get(path)).raw for _ in range(3)] == [first.raw] * 3
+    assert len(control.heads) == before + 1
+    head = get(path, b"Connection: close\r\n", b"HEAD")
+    assert one(gateway.port, head, whole=False).status == 200
+    one(gateway.port, get(path + b"1"))
+    one(gateway.port, get(path).replace(AUTH, b""))
+    assert len(control.heads) == before + 4
+    one(gateway.port, get(b"/health"))
+    one(gateway.port, get(b"/health"))
+    assert len(control.heads) == before + 6

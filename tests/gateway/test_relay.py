@@ -85,6 +85,15 @@ def test_a_reused_connection_that_closed_is_tried_again_once(
     assert len(tries) == 8 and tries.count(1) == 4
 
 
+def test_an_answer_to_no_request_reaches_nobody(gateway: Gateway, upstream: Upstream) -> None:
+    """Bytes on an idle connection end it."""
+    with Client(gateway.port) as client:
+        assert client.ask(request(body("late"))).status == 200
+        late = upstream.seen[-1]
+        gateway.wait_for(lambda: late.gone_at is not None)
+        assert client.ask(request()).document == ANSWER
+
+
 def test_connections_are_reused(gateway: Gateway, upstream: Upstream) -> None:
     """Twenty requests in a row need no new connection."""
     with Client(gateway.port) as client:

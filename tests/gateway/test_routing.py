@@ -14,7 +14,7 @@ from support.gateway_upstream import ANSWER, Upstream, answer, failure, sends
 from modelscan.gateway.counters import BackendState
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.snapshot import Snapshot
-from modelscan.routing.table import BodyPolicy, GatewayLimits, RouteCandidate
+from modelscan.routing.table import AutomaticRule, BodyPolicy, GatewayLimits, RouteCandidate
 
 DEAD = 9  # the discard port: nothing listens
 
@@ -69,6 +69,44 @@ def test_names(two: Upstream) -> None:
         assert embed.status == 501
         for content in (b"[]", b"{", b'{"model":1}', b"[" * 100_000, b'{"model":"\xff"}'):
             assert one(port, request(content)).status in (400, 404)
+
+
+def test_models_of_a_server_of_many(two: Upstream) -> None:
+    """NAME/MODEL is sent as MODEL, unchanged; an alias of one too; NAME alone is refused."""
+    many = route("router", 0, kind="provider", many_models=True)
+    one_model = RouteCandidate(0, served_model="org/m:free")
+    made = table([backend("router", two.port)], many, route("cloud", one_model, kind="alias"))
+    with running(made) as gateway:
+        port = gateway.port
+        assert one(port, request(body(model="router/org/name:policy"))).status == 200
+        assert one(port, request(body(model="cloud"))).status == 200
+        assert [seen.document["model"] for seen in two.seen] == ["org/name:policy", "org/m:free"]
+        alone = one(port, request(body(model="router")))
+        assert alone.status == 404
+        assert "request router/MODEL" in alone.document["error"]["message"]
+        assert one(port, request(body(model="cloud/x"))).status == 404
+        gateway.wait_for(lambda: len(gateway.receipts) >= 2)
+    assert gateway.receipts[0].served_model == "org/name:policy"
+
+
+def test_the_role_auto(two: Upstream) -> None:
+    """The rules choose, and the receipt says why."""
+    fast, slow = route("fast", 0, kind="role"), route("deep", 1)
+    rules = (
+        AutomaticRule(slow, "auto: the request offers tools -> deep", tools=True),
+        AutomaticRule(fast, "auto: no other rule holds -> fast"),
+    )
+    auto = route("auto", kind="role", automatic=True)
+    backends = [backend("a", two.ports[0], served_model="m"), backend("b", two.ports[1])]
+    with running(table(backends, auto, fast, slow, rules=rules)) as gateway:
+        assert one(gateway.port, request(body(model="auto"))).status == 200
+        assert one(gateway.port, request(body(model="auto", tools=[{"type": "f"}]))).status == 200
+        gateway.wait_for(lambda: len(gateway.receipts) >= 2)
+    assert served(two) == [0, 1]
+    assert [(one.route, one.reasons) for one in gateway.receipts] == [
+        ("fast", ("auto: no other rule holds -> fast",)),
+        ("deep", ("auto: the request offers tools -> deep",)),
+    ]
 
 
 def test_names_are_never_addresses(two: Upstream) -> None:

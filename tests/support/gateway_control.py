@@ -62,5 +62,6 @@ def _answer(path: bytes) -> bytes:
     body = known.get(path)
     status = b"200 OK" if body is not None else b"404 Not Found"
     body = body or b'{"title":"Not Found"}'
-    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
-    return head % (status, len(body)) + body
+    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\n%bcontent-length: %d\r\n\r\n"
+    age = b"cache-control: private, max-age=60\r\n" if path == b"/v1/models" else b""
+    return head % (status, age, len(body)) + body

@@ -208,6 +208,14 @@ async def _delay(_: Seen, __: asyncio.StreamReader, writer: asyncio.StreamWriter
     return True
 
 
+async def _late(seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """An answer, and later another one that was not requested."""
+    writer.write(answer())
+    await asyncio.sleep(0.05)
+    writer.write(answer({"poison": 1}))
+    return await _hang(seen, reader, writer)
+
+
 PIECES = (
     'data: {"content":"héllo"}\n\n'.encode(),
     b'data: {"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":9,'
@@ -254,6 +262,7 @@ MODES: dict[str, Behaviour] = {
     "hang": _hang,
     "hang_in_stream": _hang_in_stream,
     "delay": _delay,
+    "late": _late,
     "three": _three,
     "big": _big,
     "excess": sends(answer() + answer({"poison": 1})),

@@ -9,17 +9,18 @@ from modelscan.gateway.data.usage import Tail
 
 
 class RelayedAnswer:
-    """The bytes to write for what a backend sent. ``committed``: the client has some of them."""
+    """The bytes to write for what a backend sent. ``committed``: the client has some of
+    them; ``is_whole``: it gets all of them at once."""
 
     __slots__ = (
-        "_chunked", "_extra", "_headers", "_held", "_hold", "_length", "_old", "committed",
-        "size", "status", "tail",
+        "_chunked", "_extra", "_held", "_hold", "_length", "_old", "committed", "headers",
+        "is_whole", "size", "status", "tail",
     )  # fmt: skip
 
     def __init__(self, upstream: Upstream, extra: bytes, old: bool) -> None:
         """``extra``: further header lines. ``old``: HTTP/1.0, which has no chunks."""
         self.status = upstream.status
-        self._headers = upstream.headers
+        self.headers = upstream.headers
         self._length = -1 if upstream.chunked else upstream.length
         self._extra = extra
         self._old = old
@@ -29,7 +30,7 @@ class RelayedAnswer:
             self._hold = upstream.content_type.startswith(b"application/json")
         self._held: list[bytes] = []
         self._chunked = False
-        self.committed = False
+        self.committed = self.is_whole = False
         self.size = 0
         self.tail = Tail()
 
@@ -54,12 +55,19 @@ class RelayedAnswer:
         if self.committed:
             last = self._framed(data) if data else b""
             return last + b"0\r\n\r\n" if self._chunked else last
+        if not self._hold and self._length < 0 and body and not self._bodiless:
+            return self._head(-1) + self._framed(data) + (b"0\r\n\r\n" if self._chunked else b"")
         if self._held:
             self._held.append(data)
             data = self._release()
         length = self._length if not body and self._length >= 0 else len(data)
-        head = self._head(-2 if self.status in (204, 304) else length)
+        self.is_whole = True
+        head = self._head(-2 if self._bodiless else length)
         return head + data if body else head
+
+    @property
+    def _bodiless(self) -> bool:
+        return self.status in (204, 304)
 
     def broken_off(self, reason: str) -> bytes:
         """What to write before the connection closes in the middle of the answer."""
@@ -80,7 +88,7 @@ class RelayedAnswer:
         return data
 
     def _framed(self, data: bytes) -> bytes:
-        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked and data else data
 
     def _head(self, length: int) -> bytes:
         """The head; ``length`` -1: not known, -2: this status has no body."""
@@ -92,5 +100,5 @@ class RelayedAnswer:
         else:
             self._chunked = True
             framing = b"transfer-encoding: chunked\r\n"
-        headers = b"".join(self._headers)
+        headers = b"".join(self.headers)
         return b"%b%b%b%b\r\n" % (start_line(self.status), headers, framing, self._extra)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
+
 from modelscan.gateway.counters import Counters
 from modelscan.gateway.data.limits import MAX_ATTEMPTS
 from modelscan.gateway.data.plan import RoutePlan
@@ -22,6 +24,18 @@ class Attempt:
         self.route = route
         self.at = at
         self.backend: LiveBackend = route.backends[at]
+
+    def model(self, plan: RoutePlan) -> str | None:
+        """The name to send; None: the caller's."""
+        if plan.model is not None and self.route is plan.route:
+            return plan.model
+        return self.route.models[self.at]
+
+    def encoded_model(self, plan: RoutePlan) -> msgspec.Raw | None:
+        """The same as JSON."""
+        if plan.model is not None and self.route is plan.route:
+            return msgspec.Raw(msgspec.json.encode(plan.model))
+        return self.route.encoded[self.at]
 
 
 class BackendAttempts:

@@ -26,7 +26,7 @@ class StopReadingError(Exception):
 class ClientConnection(AnsweringConnection):
     """The receiving half: bytes to requests, by way of httptools' callbacks."""
 
-    __slots__ = ("_framing", "_headers", "_in_head", "_parser", "_upgrading")
+    __slots__ = ("_deaf", "_framing", "_headers", "_in_head", "_parser", "_upgrading")
 
     def __init__(self, worker: Services) -> None:
         super().__init__(worker)
@@ -34,6 +34,7 @@ class ClientConnection(AnsweringConnection):
         self._headers: list[tuple[bytes, bytes]] | deque[tuple[bytes, bytes]] = []
         self._upgrading = False
         self._in_head = True
+        self._deaf = False
         self._framing = 0
 
     # Transport
@@ -60,22 +61,25 @@ class ClientConnection(AnsweringConnection):
         """A client that closes its side no longer waits for an answer, as at nginx."""
 
     def data_received(self, data: bytes) -> None:
-        if self.closing:
+        if self.closing or self._deaf:
             return
         self._framing += len(data)
+        rest: bytes | None = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
-            self._ignore_upgrade(data[offer.args[0] :])
-            return
-        except httptools.HttpParserCallbackError as error:
-            if not isinstance(error.__context__, StopReadingError):
+            rest = data[offer.args[0] :]
+        except httptools.HttpParserCallbackError:
+            if self._is_listening():
                 raise
             return
         except httptools.HttpParserError as error:
             self._refuse_parsing(
                 RefusedError(Cause.MALFORMED, f"not a valid HTTP request ({error})")
             )
+            return
+        if rest is not None:
+            self._ignore_upgrade(rest)
             return
         if self._framing > MAX_HEAD:
             self._check_framing()
@@ -139,7 +143,7 @@ class ClientConnection(AnsweringConnection):
             return
         if self._framing > MAX_HEAD and _size(headers, request.target) > MAX_HEAD:
             self._refuse_parsing(_head_too_large())
-            raise StopReadingError
+            raise self._stop()
         version = parser.get_http_version()
         # Ask here: with the end of the message llhttp clears its flags and says no.
         request.keep = version == "1.1" and parser.should_keep_alive()
@@ -153,7 +157,7 @@ class ClientConnection(AnsweringConnection):
             request.refusal = refusal
             request.keep = False
             self._turn_down(request)
-            raise StopReadingError from None
+            raise self._stop() from None
         self.deadline = self.worker.now + self.worker.timing.body_s
 
     def on_body(self, data: bytes) -> None:
@@ -166,7 +170,7 @@ class ClientConnection(AnsweringConnection):
             receive_body(self, request, data)
         except RefusedError as refusal:
             self._refuse_body(request, refusal)
-            raise StopReadingError from None
+            raise self._stop() from None
 
     def on_message_complete(self) -> None:
         request = self.request
@@ -180,11 +184,19 @@ class ClientConnection(AnsweringConnection):
                 receive_end(self, request)
             except RefusedError as refusal:
                 self._refuse_body(request, refusal)
-                raise StopReadingError from None
+                raise self._stop() from None
         elif self.active is not None or self.queue:
             self.queue.append(request)
         else:
             begin(self, request)
+
+    def _is_listening(self) -> bool:
+        return not self._deaf
+
+    def _stop(self) -> StopReadingError:
+        """What a callback raises so that nothing more of this connection is parsed."""
+        self._deaf = True
+        return StopReadingError()
 
     # Refusals
 
@@ -216,7 +228,7 @@ class ClientConnection(AnsweringConnection):
             refused.refusal, refused.keep = refusal, False
             self.queue.append(refused)
             self.request = None
-            self.pause_reading()
+            self._deaf = True
         else:
             self.refuse_now(refusal, b"/v1/" if request is None else request.target, request)
 

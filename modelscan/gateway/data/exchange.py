@@ -82,9 +82,19 @@ class Exchange(Dispatch):
             self.choose()
             return
         uploading = self.upload is not None and not self.upload.complete
-        self.client.write(answer.end(data, self.request.method != b"HEAD"))
+        out = answer.end(data, self.request.method != b"HEAD")
+        if not self.plan.recorded and answer.status == 200 and not uploading:
+            self._offer_again(answer, out)
+        self.client.write(out)
         self._finish(answer.status)
         self.client.request_done(self.request, drain=uploading)
+
+    def _offer_again(self, answer: RelayedAnswer, out: bytes) -> None:
+        """Keep an answer of the control application for the next one who asks the same."""
+        if answer.is_whole:
+            worker = self.client.worker
+            headers = answer.headers
+            worker.reusable.offer(self.request, self.plan.key, headers, out, worker.now)
 
     def _is_too_small(self, answer: RelayedAnswer, data: bytes) -> bool:
         """Whether a backend with a larger context is the better answer to an error."""

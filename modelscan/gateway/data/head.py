@@ -74,9 +74,9 @@ def read_head(
         raise RefusedError(Cause.MALFORMED, "the Host header is missing")
     if facts.expects and known[b"expect"].lower() != b"100-continue":
         raise RefusedError(Cause.EXPECTATION, "the only supported expectation is 100-continue")
-    _check_host(known, state)
-    _check_origin(facts)
     _find_key(facts)
+    _check_host(facts)
+    _check_origin(facts)
     _keep_headers(facts, headers)
     return facts
 
@@ -103,13 +103,19 @@ def _check_framing(headers: Sequence[Header], known: dict[bytes, bytes], version
         )
 
 
-def _check_host(known: dict[bytes, bytes], state: GatewayState) -> None:
-    if state.hosts is None:
+def _check_host(facts: HeadFacts) -> None:
+    """A page whose host name was made to point here sends that name; it cannot know a key."""
+    hosts = facts.state.hosts
+    if hosts is None or facts.key is not None or _is_wrong(facts.problem):
         return
-    host = host_name(known.get(b"host", b""))
-    if host and host not in state.hosts:
+    host = host_name(facts.known.get(b"host", b""))
+    if host and host not in hosts:
         name = host.decode("latin-1")
         raise RefusedError(Cause.HOST, f"the host name {name} is not one of this gateway's")
+
+
+def _is_wrong(problem: RefusedError | None) -> bool:
+    return problem is not None and problem.cause is Cause.WRONG_KEY
 
 
 def host_name(value: bytes) -> bytes:

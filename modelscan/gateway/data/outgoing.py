@@ -61,17 +61,18 @@ class JsonOutgoing(Outgoing):
         return head_for(request, attempt, b"content-length: %d\r\n" % len(body)), body
 
     def _encoded(self, plan: RoutePlan, attempt: Attempt) -> bytes:
-        backend = attempt.backend
         policy = attempt.route.policies[attempt.at]
         document = plan.document
-        same = backend.model_json is None or plan.requested == backend.spec.served_model
+        model = attempt.model(plan)
+        same = model is None or plan.requested == model
         if document is None or (policy is None and same):
             return bytes(self._body)
         if policy is not None:
             document = dict(document)
             apply(policy, document, plan.operation)
-        if backend.model_json is not None:
-            document["model"] = backend.model_json
+        encoded = attempt.encoded_model(plan)
+        if encoded is not None:
+            document["model"] = encoded
         return _encode(document)
 
     def close(self) -> None:
@@ -97,7 +98,7 @@ class UploadOutgoing(Outgoing):
     def for_attempt(
         self, request: ClientRequest, plan: RoutePlan, attempt: Attempt
     ) -> tuple[bytes, bytes]:
-        served = attempt.backend.spec.served_model
+        served = attempt.model(plan)
         if self._model_at is not None and served is not None:
             self._name_model(served.encode())
         if self.chunked:

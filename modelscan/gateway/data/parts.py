@@ -14,6 +14,7 @@ from modelscan.gateway.data.head import HeadFacts
 from modelscan.gateway.data.limits import Timing
 from modelscan.gateway.data.plan import RoutePlan
 from modelscan.gateway.data.request import ClientRequest
+from modelscan.gateway.data.reuse import ReusableAnswers
 from modelscan.gateway.data.state import GatewayState, LiveBackend, LiveKey, LiveRoute
 from modelscan.gateway.data.waiting import Waiter
 
@@ -84,6 +85,7 @@ class Services(Protocol):
     state: GatewayState
     control: LiveRoute | None
     stopping: bool
+    reusable: ReusableAnswers
 
     @property
     def queues(self) -> WaitingLines:

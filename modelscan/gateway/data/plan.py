@@ -9,6 +9,8 @@ import msgspec
 
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.state import GatewayState, LiveKey, LiveRoute
+from modelscan.routing.automatic import decide
+from modelscan.routing.lookup import find_route
 from modelscan.routing.table import Operation
 
 Document = dict[str, msgspec.Raw]
@@ -24,11 +26,13 @@ class RoutePlan:
     """Where a request goes. ``document`` are the keys of a JSON body with undecoded values.
 
     ``requested`` is the name in the body; None: there was none, the default route serves it.
-    ``recorded`` False: not a request to a model, no receipt and no fallback.
+    ``recorded`` False: not a request to a model, no receipt and no fallback. ``model``: the model
+    of NAME/MODEL, sent as it is written. ``reasons``: why the role auto chose the route.
     """
 
     __slots__ = (
-        "document", "key", "operation", "recorded", "requested", "route", "state", "stream",
+        "document", "key", "model", "operation", "reasons", "recorded", "requested", "route",
+        "state", "stream",
     )  # fmt: skip
 
     def __init__(self, state: GatewayState, key: LiveKey | None, operation: Operation) -> None:
@@ -36,6 +40,8 @@ class RoutePlan:
         self.key = key
         self.operation = operation
         self.requested: str | None = None
+        self.model: str | None = None
+        self.reasons: tuple[str, ...] = ()
         self.stream = False
         self.recorded = True
         self.document: Document | None = None
@@ -81,7 +87,7 @@ def plan_body(
             Cause.BODY, f"the body is not a JSON object with a model ({error})"
         ) from None
     plan.document = document
-    plan.route = find_route(state, key, plan.requested)
+    _locate(plan, plan.requested)
     return plan
 
 
@@ -91,24 +97,50 @@ def plan_name(
     """The plan of a request whose model is not in a JSON body."""
     plan = RoutePlan(state, key, operation)
     plan.requested = name
-    plan.route = find_route(state, key, name)
+    _locate(plan, name)
     return plan
 
 
-def find_route(state: GatewayState, key: LiveKey | None, name: str | None) -> LiveRoute:
-    """The route of a name, or the default one. Raises RefusedError: 400, 403 or 404."""
+def _locate(plan: RoutePlan, name: str | None) -> None:
+    """Set the route of a name, or the default one. Raises RefusedError: 400, 403 or 404."""
+    state, key = plan.state, plan.key
     if not name:
         default = key.key.default_route if key is not None else None
         name = default or state.snapshot.table.default
         if name is None:
             raise RefusedError(Cause.BODY, "the body has no model, and no default route is set")
-    route = state.routes.get(name)
+    route = state.routes.get(name) or _of_many(plan, name)
     if route is None:
         raise RefusedError(Cause.NO_MODEL, _unknown(state, key, name))
     if not may_use(key, route):
         text = f"this key may not use the model {_short(name)}"
         raise RefusedError(Cause.MODEL_DENIED, text)
-    return route
+    plan.route = route
+    entry = route.entry
+    if entry.automatic:
+        _decide(plan)
+    elif entry.many_models and plan.model is None and not route.one_model:
+        text = f"{entry.name} serves many models: request {entry.name}/MODEL"
+        raise RefusedError(Cause.NO_MODEL, text)
+
+
+def _of_many(plan: RoutePlan, name: str) -> LiveRoute | None:
+    """The route of NAME/MODEL, for a server of many models."""
+    found = find_route(plan.state.snapshot.table.routes, name)
+    if found is None:
+        return None
+    plan.model = found.model
+    return plan.state.routes[found.entry.name]
+
+
+def _decide(plan: RoutePlan) -> None:
+    """The route that the rules of the role auto choose for this body."""
+    rules = plan.state.snapshot.table.rules
+    rule = decide(rules, plan.document or {})
+    if rule is None:
+        raise RefusedError(Cause.NO_MODEL, "the role auto has no route: set a default_provider")
+    plan.route = plan.state.automatic[id(rule)]
+    plan.reasons = (rule.reason,)
 
 
 def may_use(key: LiveKey | None, route: LiveRoute) -> bool:

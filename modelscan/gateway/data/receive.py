@@ -144,9 +144,9 @@ def receive_end(client: ClientSide, request: ClientRequest) -> None:
 def begin(client: ClientSide, request: ClientRequest) -> None:
     """Start work on a request whose turn it is."""
     worker = client.worker
-    checked = preflight(request.facts, request.method)
-    if checked is not None:
-        client.write(checked)
+    ready = _ready_answer(client, request)
+    if ready is not None:
+        client.write(ready)
         client.request_done(request, drain=client.request is request)
         return
     try:
@@ -163,6 +163,15 @@ def begin(client: ClientSide, request: ClientRequest) -> None:
     client.active = exchange
     worker.exchange_begins(exchange)
     exchange.choose()
+
+
+def _ready_answer(client: ClientSide, request: ClientRequest) -> bytes | None:
+    """The answer of a request that needs no other process."""
+    if request.operation is not None:
+        return None
+    worker, facts = client.worker, request.facts
+    known = worker.reusable.find(request, facts.key, worker.now) if not request.length else None
+    return known or preflight(facts, request.method)
 
 
 def _planned(client: ClientSide, request: ClientRequest) -> tuple[RoutePlan, Outgoing]:

@@ -24,7 +24,7 @@ class LiveBackend:
 
     __slots__ = (
         "_cells", "_counters", "_own", "authority", "connect_s", "cool_until", "credential",
-        "in_flight", "limit", "mean_s", "model_json", "pool", "prefix", "slot", "spec", "waiting",
+        "in_flight", "limit", "mean_s", "pool", "prefix", "slot", "spec", "waiting",
     )  # fmt: skip
 
     def __init__(self, spec: Backend, slot: int, counters: Counters, pool: ConnectionPool) -> None:
@@ -41,8 +41,6 @@ class LiveBackend:
         self.authority = _authority(spec)
         self.prefix = spec.path.rstrip("/").encode()
         self.credential = _credential(spec)
-        served = spec.served_model
-        self.model_json = None if served is None else msgspec.Raw(msgspec.json.encode(served))
         self.waiting = WaitingRequests()
 
     def take(self) -> bool:
@@ -66,9 +64,14 @@ class LiveBackend:
 
 
 class LiveRoute:
-    """A route with its backends and their policies, in the order of its candidates."""
+    """A route with its backends and their policies, in the order of its candidates.
 
-    __slots__ = ("_by_operation", "backends", "entry", "policies", "turn")
+    ``models`` are the names to send, None: the caller's; ``encoded`` are they as JSON.
+    """
+
+    __slots__ = (
+        "_by_operation", "backends", "encoded", "entry", "models", "one_model", "policies", "turn",
+    )  # fmt: skip
 
     def __init__(self, entry: RouteEntry, backends: list[LiveBackend], counters: Counters) -> None:
         self.entry = entry
@@ -77,6 +80,15 @@ class LiveRoute:
             None if candidate.policy is None else prepare(candidate.policy)
             for candidate in entry.candidates
         ]
+        self.models = [
+            candidate.served_model or backend.spec.served_model
+            for candidate, backend in zip(entry.candidates, self.backends, strict=True)
+        ]
+        self.encoded = [
+            None if model is None else msgspec.Raw(msgspec.json.encode(model))
+            for model in self.models
+        ]
+        self.one_model = None not in self.models
         self.turn = counters.turn(zlib.crc32(entry.name.encode()))
         self._by_operation: dict[Operation, frozenset[int]] = {}
 
@@ -116,8 +128,8 @@ class GatewayState:
     """One snapshot in use. ``open``: no keys exist, every caller may do everything."""
 
     __slots__ = (
-        "backends", "hash_key", "health", "hosts", "in_flight", "keys", "limits", "open",
-        "origins", "revision", "routes", "snapshot",
+        "automatic", "backends", "hash_key", "health", "hosts", "in_flight", "keys", "limits",
+        "open", "origins", "revision", "routes", "snapshot",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
@@ -128,6 +140,9 @@ class GatewayState:
         self.backends = backends
         self.routes = {
             name: LiveRoute(entry, backends, counters) for name, entry in table.routes.items()
+        }
+        self.automatic = {
+            id(rule): LiveRoute(rule.entry, backends, counters) for rule in table.rules
         }
         self.in_flight = in_flight_view(counters, backends)
         self.health: list[int] = []

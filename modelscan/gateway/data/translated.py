@@ -79,8 +79,9 @@ class TranslatedOutgoing(JsonOutgoing):
         policy = attempt.route.policies[attempt.at]
         if policy is not None:
             apply(policy, document, "chat")
-        if attempt.backend.model_json is not None:
-            document["model"] = attempt.backend.model_json
+        model = attempt.encoded_model(plan)
+        if model is not None:
+            document["model"] = model
         body = chat_bytes(document)
         framing = b"content-length: %d\r\n" % len(body)
         return head_for(request, attempt, framing, _CHAT), body
@@ -108,7 +109,7 @@ class TranslatedAnswer(RelayedAnswer):
             self._translator = StreamTranslator(translation.stream())
             content_type = translation.content_type
         kept = [h for h in upstream.headers if h.startswith((b"retry-after:", b"x-request-id:"))]
-        self._headers = [b"content-type: %b\r\n" % content_type.encode(), *kept]
+        self.headers = [b"content-type: %b\r\n" % content_type.encode(), *kept]
         self._hold = False
         self._length = -1
 
@@ -173,8 +174,9 @@ class EmbeddingsOutgoing(JsonOutgoing):
         self, request: ClientRequest, plan: RoutePlan, attempt: Attempt
     ) -> tuple[bytes, bytes]:
         document = dict(self._chat)
-        if attempt.backend.model_json is not None:
-            document["model"] = attempt.backend.model_json
+        model = attempt.encoded_model(plan)
+        if model is not None:
+            document["model"] = model
         body = chat_bytes(document)
         framing = b"content-length: %d\r\n" % len(body)
         return head_for(request, attempt, framing, b"/v1/embeddings"), body
@@ -194,7 +196,7 @@ class EmbeddingsAnswer(RelayedAnswer):
         super().__init__(upstream, extra, old)
         self._model = model
         self._single = single
-        self._headers = [b"content-type: application/json\r\n"]
+        self.headers = [b"content-type: application/json\r\n"]
 
     def chunk(self, data: bytes) -> bytes:
         self.size += len(data)
@@ -243,6 +245,6 @@ class CountAnswer(RelayedAnswer):
         if self.status not in _MISSING:
             return super().end(data, body)
         self.status = 200
-        self._headers = [b"content-type: application/json\r\n"]
+        self.headers = [b"content-type: application/json\r\n"]
         document = msgspec.json.encode({"input_tokens": token_count(bytes(self._request_body))})
         return self._head(len(document)) + document

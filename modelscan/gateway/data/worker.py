@@ -28,6 +28,7 @@ from modelscan.gateway.data.queues import Queues
 from modelscan.gateway.data.receipts import Receipts
 from modelscan.gateway.data.record import receipt_of, refusal_receipt
 from modelscan.gateway.data.request import ClientRequest
+from modelscan.gateway.data.reuse import ReusableAnswers
 from modelscan.gateway.data.state import (
     GatewayState,
     LiveBackend,
@@ -52,6 +53,7 @@ class Worker:
         self.counters = Counters.attach(options.counters, options.worker)
         self.queues = Queues(self.counters)
         self.receipts = Receipts(self._send_receipts)
+        self.reusable = ReusableAnswers()
         self.stopping = False
         self.now, self.wall = loop.time(), time.time()
         self.state: GatewayState
@@ -74,6 +76,7 @@ class Worker:
     def _apply(self, snapshot: Snapshot) -> None:
         before = self.state if self._ready.is_set() else None
         self.state = self._builder.build(snapshot, before)
+        self.reusable.clear()
         self._ready.set()
         if before is not None:
             close_unused(before, self.state)

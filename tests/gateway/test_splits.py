@@ -1,0 +1,116 @@
+"""A request and an answer cut at every position, and byte by byte: the same bytes come out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.gateway_client import AUTH, Answer, body, chunked, request
+from support.gateway_rig import access, backend, key, route, table
+from support.gateway_upstream import LAST, SSE_HEAD, answer, chunk
+
+from modelscan.gateway.counters import Counters, Sizes
+from modelscan.gateway.data.client import ClientConnection
+from modelscan.gateway.data.options import WorkerOptions
+from modelscan.gateway.data.upstream import Upstream
+from modelscan.gateway.data.worker import Worker
+from modelscan.gateway.snapshot import Snapshot
+
+
+class Written(asyncio.Transport):
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.data = b""
+
+    def write(self, data: Any) -> None:
+        self.data += bytes(data)
+
+    def close(self) -> None:
+        pass
+
+    abort = pause_reading = resume_reading = close
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return ("127.0.0.1", 1) if name == "peername" else default
+
+
+class Standing:
+    """A loop without time."""
+
+    def time(self) -> float:
+        return 0.0
+
+    def call_soon(self, function: Any, *arguments: Any) -> None:
+        function(*arguments)
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[Worker]:
+    counters = Counters.create(Sizes(backends=4, keys=4, turns=4))
+    options = WorkerOptions(0, (), 0, counters.fileno())
+    made = Worker(Standing(), options)  # type: ignore[arg-type]
+    made._channel.send = lambda _: True  # type: ignore[method-assign]
+    only = backend("a", 80, served_model="upstream-model")
+    made._apply(Snapshot(table([only], route("fast", 0)), access(key())))
+    yield made
+
+
+def pass_through(worker: Worker, asked: list[bytes], answered: list[bytes]) -> tuple[bytes, Answer]:
+    """What the backend and the client receive."""
+    there, back = Written(), Written()
+    pool = worker.state.backends[0].pool
+    upstream = Upstream(pool)
+    upstream.connection_made(there)
+    pool.close()
+    pool._closed = False
+    pool.put(upstream)
+    client = ClientConnection(worker)
+    client.connection_made(back)
+    for piece in asked:
+        client.data_received(piece)
+    for piece in answered:
+        upstream.data_received(piece)
+    assert client.active is None
+    client.connection_lost(None)
+    return there.data, Answer(back.data, "open")
+
+
+CONTENT = body(pad=40)
+REQUESTS = {
+    "length": request(CONTENT),
+    "chunks": chunked(CONTENT, 50, trailer=b"X-T: 1\r\n"),
+    "form": b"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: x\r\n" + AUTH
+    + b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 77\r\n\r\n"
+    + b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nfast\r\n--b--\r\n'.ljust(77, b"x"),
+}  # fmt: skip
+ANSWERS = {
+    "length": answer(extra=b"server: uvicorn\r\n"),
+    "chunks": SSE_HEAD + chunk(b"hello") + b"6;x=1\r\n world\r\n" + LAST,
+}
+
+
+@pytest.mark.parametrize("asked", REQUESTS)
+@pytest.mark.parametrize("answered", ANSWERS)
+def test_every_position(worker: Worker, asked: str, answered: str) -> None:
+    there, back = REQUESTS[asked], ANSWERS[answered]
+    sent, received = pass_through(worker, [there], [back])
+    assert b"upstream-model" in sent and received.status == 200
+    expected = (sent, received.head, received.body)
+
+    def same(asked: list[bytes], answered: list[bytes]) -> bool:
+        sent, received = pass_through(worker, asked, answered)
+        return (sent, received.head, received.body) == expected
+
+    for at in range(1, len(there)):
+        assert same([there[:at], there[at:]], [back]), at
+    for at in range(1, len(back)):
+        assert same([there], [back[:at], back[at:]]), at
+    bytes_of = [[data[at : at + 1] for at in range(len(data))] for data in (there, back)]
+    assert same(*bytes_of)
