@@ -130,6 +130,8 @@ def test_a_key_goes_to_its_own_provider_only(
             assert "authorization" not in one.headers[-1]
             assert two.headers[-1]["authorization"] == "Bearer sk-mine-0123456789abcdef"
     assert "decoy" not in json.dumps([one.headers, two.headers])
+    for file in clean_environment.rglob("*"):
+        assert file.is_dir() or b"sk-mine" not in file.read_bytes(), file
 
 
 def _by_router(name: str) -> None:
@@ -139,6 +141,7 @@ def _by_router(name: str) -> None:
 def _by_gateway(name: str) -> None:
     with serving() as gateway:
         assert gateway.chat(name)[0] == 200
+        assert "sk-mine" not in json.dumps([gateway.get("/health"), gateway.get("/v1/models")])
 
 
 def test_offline_no_request_leaves_this_machine(clean_environment: Path) -> None:

@@ -9,13 +9,13 @@ import signal
 import socket
 import ssl
 import stat
-import subprocess
 import threading
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from conftest import Ran
 from support.served import engines, routed, serving, until, write_routing
@@ -193,12 +193,18 @@ def test_a_killed_worker_is_started_again(clean_environment: Path) -> None:
             workers = children(gateway.process.pid)
             gateway.process.kill()
             gateway.process.wait()
-            until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+            until(lambda: not any(lives(pid) for pid in workers))
 
 
 def children(pid: int) -> list[int]:
-    done = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=True)
-    return [int(line) for line in done.stdout.split()]
+    return [child.pid for child in psutil.Process(pid).children()]
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_what_is_refused_before_anything_starts(
