@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Literal, NamedTuple, get_args
 
@@ -55,22 +56,48 @@ def count_usage(connection: sa.Connection, receipts: Iterable[Receipt]) -> None:
     requests: Counter[tuple[User, str]] = Counter()
     tokens: Counter[tuple[User, str]] = Counter()
     last: dict[str, float] = {}
-    for receipt in receipts:
-        for user in _users(receipt):
-            place = user, hour_of(receipt.at)
-            requests[place] += 1
-            tokens[place] += (receipt.input_tokens or 0) + (receipt.output_tokens or 0)
-        if receipt.key is not None:
-            last[receipt.key] = max(receipt.at, last.get(receipt.key, 0.0))
+    for (key, backend, role, hour), counted in _by_users(receipts).items():
+        for user in _users(key, backend, role):
+            place = user, hour_of(hour * 3600.0)
+            requests[place] += counted.requests
+            tokens[place] += counted.tokens
+        if key is not None:
+            last[key] = max(counted.last_at, last.get(key, 0.0))
     for place, number in requests.items():
         _add(connection, place, number, tokens[place])
     for key, at in last.items():
         connection.execute(sa.update(KEYS).where(KEYS.c.name == key).values(last_used_at=at))
 
 
-def _users(receipt: Receipt) -> list[User]:
+@dataclass(slots=True)
+class _Counted:
+    """Requests of the same users in the same hour."""
+
+    requests: int = 0
+    tokens: int = 0
+    last_at: float = 0.0
+
+
+_Users = tuple[str | None, str | None, str | None, int]
+
+
+def _by_users(receipts: Iterable[Receipt]) -> dict[_Users, _Counted]:
+    """A batch has thousands of receipts of few users: they are added up before anything else."""
+    found: dict[_Users, _Counted] = {}
+    for receipt in receipts:
+        users = receipt.key, receipt.backend, receipt.role, int(receipt.at // 3600)
+        counted = found.get(users)
+        if counted is None:
+            counted = found[users] = _Counted()
+        counted.requests += 1
+        counted.tokens += (receipt.input_tokens or 0) + (receipt.output_tokens or 0)
+        counted.last_at = max(counted.last_at, receipt.at)
+    return found
+
+
+def _users(key: str | None, backend: str | None, role: str | None) -> list[User]:
     names: tuple[tuple[UserKind, str | None], ...] = (
-        ("key", receipt.key), ("provider", receipt.backend), ("role", receipt.role),
+        ("key", key), ("provider", backend), ("role", role),
     )  # fmt: skip
     return [User(kind, name) for kind, name in names if name is not None]
 
