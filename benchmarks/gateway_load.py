@@ -92,12 +92,9 @@ def wrk(cell: Cell, port: int, seconds: int, folder: Path) -> Load:
 def paced_streams(cell: Cell, port: int) -> tuple[Load, list[float]]:
     """Streams with pauses, all at once; the second value: times to the first event, in ms."""
     text = body(cell, MODEL).encode()
-    lines = "Host: x\r\n" + "".join(f"{name}: {value}\r\n" for name, value in _HEADERS.items())
-    lines += f"Content-Length: {len(text)}
-
-"
-    head = f"POST /v1/chat/completions HTTP/1.1
-{lines}".encode()
+    lines = "".join(f"{name}: {value}\r\n" for name, value in _HEADERS.items())
+    lines += f"Host: x\r\nContent-Length: {len(text)}\r\n\r\n"
+    head = f"POST /v1/chat/completions HTTP/1.1\r\n{lines}".encode()
     return asyncio.run(_paced(cell, port, head + text))
 
 
