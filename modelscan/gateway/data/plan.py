@@ -9,6 +9,7 @@ import msgspec
 
 from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.state import GatewayState, LiveKey, LiveRoute
+from modelscan.routing.automatic import decide
 from modelscan.routing.table import Operation
 
 Document = dict[str, msgspec.Raw]
@@ -28,7 +29,8 @@ class RoutePlan:
     """
 
     __slots__ = (
-        "document", "key", "operation", "recorded", "requested", "route", "state", "stream",
+        "document", "key", "operation", "reasons", "recorded", "requested", "route", "state",
+        "stream",
     )  # fmt: skip
 
     def __init__(self, state: GatewayState, key: LiveKey | None, operation: Operation) -> None:
@@ -38,6 +40,7 @@ class RoutePlan:
         self.requested: str | None = None
         self.stream = False
         self.recorded = True
+        self.reasons: tuple[str, ...] = ()
         self.document: Document | None = None
         self.route: LiveRoute
 
@@ -82,7 +85,20 @@ def plan_body(
         ) from None
     plan.document = document
     plan.route = find_route(state, key, plan.requested)
+    if plan.route.entry.automatic:
+        _decide(plan, document)
     return plan
+
+
+def _decide(plan: RoutePlan, document: Document) -> None:
+    """The role auto: the first rule that holds for the request chooses the route."""
+    rules = plan.state.snapshot.table.rules
+    rule = decide(rules, document)
+    if rule is None:
+        name = plan.route.entry.name
+        raise RefusedError(Cause.UNAVAILABLE, f"no rule of the role {name} holds for this request")
+    plan.route = plan.state.rules[rules.index(rule)]
+    plan.reasons = (rule.reason,)
 
 
 def plan_name(

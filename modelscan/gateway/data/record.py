@@ -27,7 +27,7 @@ def receipt_of(exchange: Dispatch, trace_id: str, wall: float) -> Receipt:
         plan.requested or "",
         route,
         entry.name if entry.kind == "role" else None,
-        tuple(exchange.failures),
+        (*plan.reasons, *exchange.failures),
         None if spec is None else spec.served_model or plan.requested,
         None if spec is None else spec.name,
         None if spec is None else spec.host,

@@ -68,13 +68,17 @@ class LiveBackend:
 class LiveRoute:
     """A route with its backends and their policies, in the order of its candidates."""
 
-    __slots__ = ("_by_operation", "backends", "entry", "policies", "turn")
+    __slots__ = ("_by_operation", "backends", "entry", "policies", "strips", "turn")
 
     def __init__(self, entry: RouteEntry, backends: list[LiveBackend], counters: Counters) -> None:
         self.entry = entry
         self.backends = [backends[candidate.backend] for candidate in entry.candidates]
         self.policies: list[PreparedPolicy | None] = [
             None if candidate.policy is None else prepare(candidate.policy)
+            for candidate in entry.candidates
+        ]
+        self.strips = [
+            candidate.policy is not None and candidate.policy.reasoning == "strip"
             for candidate in entry.candidates
         ]
         self.turn = counters.turn(zlib.crc32(entry.name.encode()))
@@ -117,7 +121,7 @@ class GatewayState:
 
     __slots__ = (
         "backends", "hash_key", "health", "hosts", "in_flight", "keys", "limits", "open",
-        "origins", "revision", "routes", "snapshot",
+        "origins", "revision", "routes", "rules", "snapshot",
     )  # fmt: skip
 
     def __init__(self, snapshot: Snapshot, backends: list[LiveBackend], counters: Counters) -> None:
@@ -129,6 +133,8 @@ class GatewayState:
         self.routes = {
             name: LiveRoute(entry, backends, counters) for name, entry in table.routes.items()
         }
+        # Rules of the role auto, each with the route that it chooses.
+        self.rules = [LiveRoute(rule.entry, backends, counters) for rule in table.rules]
         self.in_flight = in_flight_view(counters, backends)
         self.health: list[int] = []
         self.refresh_health(counters, 0.0)
