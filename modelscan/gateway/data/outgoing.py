@@ -7,6 +7,7 @@ import msgspec
 from modelscan.gateway.data.answer import RelayedAnswer
 from modelscan.gateway.data.attempts import Attempt
 from modelscan.gateway.data.plan import RoutePlan
+from modelscan.gateway.data.reasoning import StrippedAnswer
 from modelscan.gateway.data.request import ClientRequest
 from modelscan.gateway.data.upload import Upload
 from modelscan.gateway.data.upstream import Upstream
@@ -48,15 +49,23 @@ class Outgoing:
 class JsonOutgoing(Outgoing):
     """A JSON body, whole; values that no policy names keep their bytes."""
 
-    __slots__ = ("_body",)
+    __slots__ = ("_body", "_strips")
 
     def __init__(self, body: bytes | bytearray) -> None:
         super().__init__()
         self._body = body
+        self._strips = False
+
+    def answer(self, upstream: Upstream, extra: bytes, old: bool) -> RelayedAnswer:
+        """The answer, without reasoning where the route's policy says so."""
+        if self._strips and upstream.status == 200:
+            return StrippedAnswer(upstream, extra, old)
+        return RelayedAnswer(upstream, extra, old)
 
     def for_attempt(
         self, request: ClientRequest, plan: RoutePlan, attempt: Attempt
     ) -> tuple[bytes, bytes]:
+        self._strips = attempt.route.strips[attempt.at]
         body = self._encoded(plan, attempt)
         return head_for(request, attempt, b"content-length: %d\r\n" % len(body)), body
 

@@ -70,7 +70,8 @@ class LiveRoute:
     """
 
     __slots__ = (
-        "_by_operation", "backends", "encoded", "entry", "models", "one_model", "policies", "turn",
+        "_by_operation", "backends", "encoded", "entry", "models", "one_model", "policies",
+        "strips", "turn",
     )  # fmt: skip
 
     def __init__(self, entry: RouteEntry, backends: list[LiveBackend], counters: Counters) -> None:
@@ -89,6 +90,10 @@ class LiveRoute:
             for model in self.models
         ]
         self.one_model = None not in self.models
+        self.strips = [
+            candidate.policy is not None and candidate.policy.reasoning == "strip"
+            for candidate in entry.candidates
+        ]
         self.turn = counters.turn(zlib.crc32(entry.name.encode()))
         self._by_operation: dict[Operation, frozenset[int]] = {}
 
