@@ -447,10 +447,15 @@ class Workspace:
 
         ``body``: the request's body (None: a short one). Nothing is sent and nothing changes.
         """
+        from dataclasses import replace
+
         from modelscan.routing.explain import explain
+        from modelscan.routing.live_checks import missing_key
 
         file, world = self._world()
-        return explain(file, world, name, body, operation)
+        answer = explain(file, world, name, body, operation)
+        missing = missing_key(file, answer.chosen)
+        return answer if missing is None else replace(answer, warnings=(missing,))
 
     def match(
         self, task: str, *, operation: RoleOperation | None = None, limit: int | None = 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+ProviderType = Literal["local", "gpustack", "ollama", "openai"]
 MODES = ("direct", "plano_proxy", "plano_embedded")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from modelscan.core.route import ProviderType
 from modelscan.core.workload import Backend
 from modelscan.routing.checks import (
     address_problems,
@@ -28,7 +29,6 @@ from modelscan.routing.role_format import (
 from modelscan.routing.table import Tier
 
 Mode = Literal["direct", "plano_proxy", "plano_embedded", "proxy", "embedded"]
-ProviderType = Literal["local", "gpustack", "ollama", "openai"]
 
 
 @dataclass(frozen=True, slots=True)

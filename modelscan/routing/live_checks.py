@@ -28,6 +28,17 @@ def key_findings(file: RoutingFile) -> Iterator[Finding]:
                 yield Finding("warning", where, f"{route.name}: {error.message}", error.hint)
 
 
+def missing_key(file: RoutingFile, name: str | None) -> str | None:
+    """Why requests to an entry would be refused for its key; None: it has one, or needs none."""
+    route = file.route(name) if name else None
+    try:
+        if route is not None:
+            read_key(route)
+    except ModelscanError as error:
+        return f"{name} gets no requests: {error.message}"
+    return None
+
+
 def served_findings(file: RoutingFile, *, everywhere: bool, offline: bool) -> Iterator[Finding]:
     """An error for each entry whose server answers and does not list its model.
 

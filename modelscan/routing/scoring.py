@@ -87,7 +87,7 @@ def runtime_signal(runtime: Runtime) -> float:
         points += _at_least(runtime.tokens_per_s, SPEED_BANDS)
     points -= min(QUEUE_MOST, QUEUE_STEP * runtime.queue)
     points -= BUSY if runtime.busy else 0.0
-    return min(1.0, max(0.0, points))
+    return max(0.0, points)  # the points that can be won are less than 1
 
 
 def quality(result: Result) -> float | None:

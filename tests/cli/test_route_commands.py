@@ -185,7 +185,12 @@ def test_validate_asks_for_keys_and_models(
         "wrong: its server does not serve 'lab/other'",
     ]
     assert [one["level"] for one in findings] == ["warning", "error"]
+    explained = run("explain", "huggingface/org/m")
+    assert explained["warnings"] == [
+        "huggingface gets no requests: none of the variables HUGGINGFACE_API_KEY, HF_TOKEN is set"
+    ]
     monkeypatch.setenv("HF_TOKEN", "hf_x")
+    assert run("explain", "huggingface/org/m")["warnings"] == []
     assert len(run("validate", code=2)["findings"]) == 1
 
 

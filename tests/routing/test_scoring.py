@@ -109,12 +109,35 @@ def test_a_score_is_in_bounds_and_grows_with_each_signal(
         assert live_score(value, in_flight + 1) <= live_score(value, in_flight) <= value
 
 
-def test_weights_add_up_to_one() -> None:
-    assert sum(ROLE_WEIGHTS.values()) == pytest.approx(1)
-    assert sum(SERVICE_WEIGHTS.values()) == pytest.approx(1)
+@pytest.mark.parametrize(
+    ("weights", "published"),
+    [(ROLE_WEIGHTS, (0.25, 0.12, 0.13, 0.25, 0.25)), (SERVICE_WEIGHTS, (0.2, 0, 0, 0.45, 0.35))],
+)
+def test_each_signal_has_its_published_weight(
+    weights: dict[str, float], published: tuple[float, ...]
+) -> None:
+    for name, weight in zip(Signals._fields, published, strict=True):
+        assert score(Signals()._replace(**{name: 1.0}), weights) == pytest.approx(weight)
+    assert score(Signals(1, 1, 1, 1, 1), weights) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("queue", "lost"), [(0, 0), (1, 0.0135), (5, 0.0675), (50, 0.0675)])
+def test_a_queue_costs_what_it_costs_of_the_runtime_signal(queue: int, lost: float) -> None:
+    assert live_score(0.5, queue) == pytest.approx(0.5 - lost)
+    assert live_score(None, queue) == pytest.approx(-lost)
 
 
 def test_a_benchmark_of_the_same_workload_counts_in_full() -> None:
     assert bench_signal("chat.short", [Result("chat.short", 1.0)]) == pytest.approx(1.0)
     assert bench_signal("chat.short", [Result("other", 1.0)]) == pytest.approx(0.45)
     assert bench_signal("chat.short", []) is None
+    both = [Result("other", 1.0), Result("chat.short", 0.0)]
+    assert bench_signal("chat.short", both) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("ttft", "value"),
+    [(500, 1.0), (501, 0.8), (1000, 0.8), (1001, 0.5), (2500, 0.5), (2501, 0.2)],
+)
+def test_the_time_to_the_first_token_in_bands(ttft: float, value: float) -> None:
+    assert quality(Result("w", 1.0, None, ttft)) == pytest.approx(0.65 + 0.35 * value)

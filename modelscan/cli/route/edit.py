@@ -12,7 +12,7 @@ from modelscan.cli.document import Document, Table
 from modelscan.cli.framework import command
 from modelscan.cli.route.edited import DryRun, Set, Unset, edited
 from modelscan.core.errors import UsageError
-from modelscan.routing.format import ProviderType
+from modelscan.core.route import ProviderType
 
 Name = Annotated[str, typer.Argument(help="The entry's name.", metavar="NAME")]
 ModeName = Literal["direct", "plano_proxy", "plano_embedded"]
