@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         RouteShown,
     )
     from modelscan.routing.explain import RouteExplained
+    from modelscan.routing.listing import RoutedNames, RoutedServices
     from modelscan.routing.match import RouteMatched
     from modelscan.routing.parsed import RoutingFile
     from modelscan.routing.resolve import States
@@ -460,6 +461,18 @@ class Workspace:
         file, world = self._world()
         return match(file, world, task, operation, limit)
 
+    def routed_names(self) -> RoutedNames:
+        """Every name that a request may use as its model, with its state and where it is."""
+        from modelscan.routing.listing import list_names
+
+        return list_names(*self._world())
+
+    def services(self) -> RoutedServices:
+        """Every entry of the routing file with everything that is known of it."""
+        from modelscan.routing.listing import list_services
+
+        return list_services(*self._world())
+
     def roles(self) -> RoleList:
         """Every role, with the entry that it would choose now."""
         from modelscan.routing.role_answers import list_roles
@@ -478,6 +491,12 @@ class Workspace:
 
         file, world = self._world()
         return export_routes(format, file, world, self.config, self.list)
+
+    def write_plano_files(self) -> tuple[str, ...]:
+        """For mode plano_embedded: write Plano's file; returns what is left out of it."""
+        from modelscan.deploy.route_export import write_plano_files
+
+        return write_plano_files(self.config.routing_file, *self._world())
 
     def _world(self) -> tuple[RoutingFile, World]:
         """The routing file, and what is known of its entries."""

@@ -89,6 +89,8 @@ BODIES = {
     "route.match": "modelscan.routing.match:RouteMatched",
     "route.mode": "modelscan.routing.modes:RoutingModeShown",
     "route.mode.set": "modelscan.routing.edits:RoutingFileEdited",
+    "route.models": "modelscan.routing.listing:RoutedNames",
+    "route.services": "modelscan.routing.listing:RoutedServices",
     "route.preset.add": "modelscan.routing.edits:RoutingFileEdited",
     "route.preset.list": "modelscan.routing.answers:RoutePresets",
     "route.provider.add": "modelscan.routing.edits:RoutingFileEdited",

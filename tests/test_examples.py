@@ -38,12 +38,17 @@ def test_clients_get_a_sensible_answer(deployed: None) -> None:
 
 
 def test_the_example_routing_file_is_valid(cli: Callable[..., Ran]) -> None:
-    """No error; the one warning is that its deployment is none of this machine's."""
+    """No error; the warnings are that its deployment and its keys are not here."""
     env = {"MODELSCAN_ROUTING_FILE": str(EXAMPLES / "routing.yaml")}
     ran = cli("route", "validate", "--json", env=env)
-    assert (ran.code, ran.json["routes"]) == (0, 3)
+    assert (ran.code, ran.json["routes"]) == (0, 4)
     messages = [finding["message"] for finding in ran.json["findings"]]
-    assert messages == ["coder: its deployment 'coder' is not recorded on this machine"]
+    assert messages == [
+        "coder: its deployment 'coder' is not recorded on this machine",
+        "big: the variable GPUSTACK_API_KEY is not set",
+        "cloud: the variable OPENROUTER_API_KEY is not set",
+        "router: none of the variables HUGGINGFACE_API_KEY, HF_TOKEN is set",
+    ]
 
 
 def test_the_example_overlay_is_read(cli: Callable[..., Ran], clean_environment: Path) -> None:

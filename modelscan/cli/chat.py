@@ -76,6 +76,7 @@ def endpoint_of(context: Context, name: str) -> ChatEndpoint:
     from modelscan.core.deployment_state import State
     from modelscan.routing.answers import find_route
     from modelscan.routing.chat import ChatEndpoint
+    from modelscan.routing.keys import read_key
 
     service = view.service()
     if name in {row.name for row in service.list()}:
@@ -93,7 +94,8 @@ def endpoint_of(context: Context, name: str) -> ChatEndpoint:
             hint=f"modelscan deploy {name}" if name == "demo" else "modelscan list",
             details=error.details,
         ) from error
-    return ChatEndpoint(route.base_url, route.sent_model, route.api_key)
+    key = read_key(route)
+    return ChatEndpoint(route.base_url, route.sent_model, None if key is None else key[0])
 
 
 def _once(context: Context, talk: Conversation, question: str) -> Document[ChatAnswer]:

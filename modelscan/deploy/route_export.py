@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from modelscan.deploy.route_bundle import bundle
 from modelscan.routing.answers import RoutesExported
 from modelscan.routing.edit import load_plain
-from modelscan.routing.exports.plano import plano_config
+from modelscan.routing.exports.plano import ENV_FILE, plano_config, variable_names
 from modelscan.routing.file import read_text
 from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.world import World
+from modelscan.state.files import write_atomic
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
     from modelscan.state.config import Config
+
+
+def write_plano_files(path: Path, file: RoutingFile, world: World) -> tuple[str, ...]:
+    """For mode plano_embedded: Plano's file, and the names of the variables for the container.
+
+    The second one has no values: Docker takes those of your shell. Returns what is left out.
+    """
+    if file.embedded is None:
+        return ()
+    plano, warnings = plano_config(file, world)
+    write_atomic(path.parent / file.embedded.config_path, _yaml(plano))
+    names = variable_names(file, plano)
+    if names:
+        write_atomic(path.with_name(ENV_FILE), "".join(f"{name}\n" for name in names))
+    return warnings
 
 
 def export_routes(
@@ -31,8 +48,12 @@ def export_routes(
         data = load_plain(read_text(config.routing_file) or "")
         values = bundle(data, deployments())
         return RoutesExported(format, json.dumps(values, indent=1, ensure_ascii=False) + "\n")
+    plano, warnings = plano_config(file, world)
+    return RoutesExported(format, _yaml(plano), warnings)
+
+
+def _yaml(values: Mapping[str, Any]) -> str:
     import yaml
 
-    plano, warnings = plano_config(file, world)
-    text = yaml.safe_dump(plano, sort_keys=False, allow_unicode=True, width=4096)
-    return RoutesExported(format, text, warnings)
+    text: str = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=4096)
+    return text

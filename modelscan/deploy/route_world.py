@@ -36,7 +36,7 @@ def _observation(reason: str | None, deployment: Deployment | None) -> ProviderO
         state=state,
         reason=reason,
         ends=state in ("stopped", "failed", "stopping"),
-        healthy={"healthy": True, "unhealthy": False}.get(deployment.health or ""),
+        healthy={"ok": True, "unhealthy": False}.get(deployment.health or ""),
         engine=deployment.backend,
         runtime=Runtime(loaded=state == "running"),
     )

@@ -16,6 +16,7 @@ from modelscan.routing.table import Backend, RouteEntry
 UP, HALF_OPEN, COOLING, DOWN = range(4)
 NONE: tuple[int, ...] = ()
 _ONLY = (0,)
+_TIE = 1e-9  # what a request costs among equal scores
 
 
 class Live(NamedTuple):
@@ -62,14 +63,14 @@ def choose(entry: RouteEntry, backends: Sequence[Backend], live: Live) -> tuple[
 
 def _by_score(entry: RouteEntry, ready: list[int], live: Live) -> list[int]:
     """Highest score first; among equals the one with fewer requests, then the earlier one."""
-    candidates, in_flight = entry.candidates, live.in_flight
-    if len(ready) > 1:
-        ready.sort(
-            key=lambda at: (
-                -live_score(candidates[at].score, in_flight[candidates[at].backend]),
-                in_flight[candidates[at].backend],
-            )
-        )
+    if len(ready) < 2:
+        return ready
+    in_flight = live.in_flight
+    costs = []
+    for candidate in entry.candidates:
+        flying = in_flight[candidate.backend]
+        costs.append(flying * _TIE - live_score(candidate.score, flying))
+    ready.sort(key=costs.__getitem__)
     return ready
 
 
@@ -82,10 +83,11 @@ def _in_turn(_: RouteEntry, ready: list[int], live: Live) -> list[int]:
 
 def _least_loaded(entry: RouteEntry, ready: list[int], live: Live) -> list[int]:
     """Fewest requests first; equals take turns."""
-    candidates, in_flight = entry.candidates, live.in_flight
+    if len(ready) < 2:
+        return ready
+    in_flight = live.in_flight
     turned = _in_turn(entry, ready, live)
-    if len(turned) > 1:
-        turned.sort(key=lambda at: in_flight[candidates[at].backend])
+    turned.sort(key=[in_flight[one.backend] for one in entry.candidates].__getitem__)
     return turned
 
 

@@ -98,7 +98,7 @@ def _service_entry(
     """The route of an entry or of a model: the entries in the order of the file."""
     usable = [entry for entry in matches if _configured(entry)]
     many = kind == "provider" and matches[0].route.model is None
-    served = name if kind == "model" and any(one.route.model is None for one in matches) else None
+    served = name if kind == "model" else _only_model(matches[0]) if many else None
     return RouteEntry(
         name=name,
         kind=kind,
@@ -111,6 +111,12 @@ def _service_entry(
         context_tokens=_context(usable),
         many_models=many,
     )
+
+
+def _only_model(entry: Known) -> str | None:
+    """The model of a server that turned out to serve one; None: several, or not known."""
+    served = tuple(entry.seen.served or ())
+    return served[0] if len(served) == 1 else None
 
 
 def _configured(entry: Known) -> bool:

@@ -141,10 +141,15 @@ def change_text(path: Path, change: Callable[[str], str], label: str) -> bool:
             history.keep(path, old_text, label)
             write_atomic(path.with_name(f"{path.name}.bak"), old_text)
         write_atomic(path, new_text)
-        if old_text is None:
-            schema = schemas_dir() / "files" / "routing.json"
-            write_atomic(path.with_name(SCHEMA_NAME), schema.read_bytes())
+        _write_schema(path.with_name(SCHEMA_NAME), new_file=old_text is None)
         return True
+
+
+def _write_schema(path: Path, *, new_file: bool) -> None:
+    """Put the schema next to a new file; replace that of an earlier release."""
+    content = (schemas_dir() / "files" / "routing.json").read_bytes()
+    if new_file or (path.is_file() and path.read_bytes() != content):
+        write_atomic(path, content)
 
 
 def undo(path: Path, number: int | None = None) -> history.Revision:

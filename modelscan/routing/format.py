@@ -57,8 +57,8 @@ class ProviderFields:
     model: str | None = field(
         default=None,
         metadata=described(
-            "The model's id in the catalog. A server of type openai may have none: its models are "
-            "requested as NAME/MODEL."
+            "The model's id in the catalog. A server of type openai or ollama may have none: its "
+            "models are requested as NAME/MODEL."
         ),
     )
     served_model: str | None = field(
@@ -101,7 +101,7 @@ class ProviderFields:
 
     def problems(self, where: str) -> Iterator[Finding]:
         """What is wrong with an entry whose keys have the right kinds."""
-        if self.type != "openai" and not self.model:
+        if self.type in ("local", "gpustack") and not self.model:
             yield Finding("error", f"{where}.model", f"{where} needs model")
         yield from address_problems(self.preset, self.base_url, self.unix_socket, where)
         yield from key_problems(self.api_key, where)

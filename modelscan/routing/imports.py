@@ -1,16 +1,21 @@
-"""Imports roles, aliases and entries from another file: GenieHive's roles, or a bundle."""
+"""Imports roles, aliases and entries from another file: GenieHive's roles, a bundle, LiteLLM's or
+llama-swap's configuration, or the providers of CodeWhale's ``config.toml``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
-from modelscan.core.yaml_reader import MAX_CHARACTERS
+from modelscan.core.yaml_reader import MAX_CHARACTERS, YamlDocument, YamlProblem
+from modelscan.routing.codewhale import is_codewhale, provider_entries, read_toml
 from modelscan.routing.edit import read_document
 from modelscan.routing.edits import Edits, RoutingFileEdited, edit
 from modelscan.routing.finding import Finding
+from modelscan.routing.foreign_configs import converted
 from modelscan.routing.reader import read_as
 from modelscan.routing.role_format import RoleFields
 
@@ -25,8 +30,8 @@ def import_file(
 
     Raises UsageError for a file of another kind, with the line of what cannot be read.
     """
-    document = read_document(_text(source), str(source))
-    value = document.value if isinstance(document.value, Mapping) else {}
+    document = _document(source)
+    value, left_out = _converted(document.value)
     routing = value.get("routing")
     parts = routing if isinstance(routing, Mapping) else value
     roles = [_role(one) for one in parts.get("roles") or () if isinstance(one, Mapping)]
@@ -51,7 +56,33 @@ def import_file(
             if replace or name not in written:
                 yield ("routing", "aliases", name), target
 
-    return edit(path, f"import {source.name}", edits, dry_run=dry_run)
+    done = edit(path, f"import {source.name}", edits, dry_run=dry_run)
+    return replace_fields(done, warnings=(*done.warnings, *left_out))
+
+
+def _converted(value: Any) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """The parts as in a routing file, and what another program's file has in addition."""
+    if not isinstance(value, Mapping):
+        return {}, ()
+    made = converted(value)
+    if made is None:
+        return value, ()
+    direct = {"providers": made.providers}
+    parts = {"direct": direct, "aliases": made.aliases, "roles": made.roles}
+    return parts, tuple(f"not imported: {one}" for one in made.left_out)
+
+
+def _document(source: Path) -> YamlDocument:
+    """The file's values; those of a TOML file have no lines."""
+    if source.suffix != ".toml":
+        return read_document(_text(source), str(source))
+    try:
+        values = read_toml(_text(source))
+    except YamlProblem as error:
+        raise UsageError(f"{source}: {error.message}", code="import_file") from error
+    if not is_codewhale(values):
+        raise UsageError(f"{source} has no providers", hint="modelscan route import roles.yaml")
+    return YamlDocument({"direct": {"providers": list(provider_entries(values))}})
 
 
 def _refuse(source: Path, document: Any, findings: Sequence[Finding]) -> None:

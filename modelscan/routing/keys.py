@@ -25,6 +25,6 @@ def read_key(route: Route) -> tuple[str, str] | None:
         return None
     names = [one.removeprefix("env:") for one in references]
     raise AuthError(
-        f"{route.name} has no key: none of the variables {', '.join(names)} is set",
+        f"none of the variables {', '.join(names)} is set",
         hint=f"export {names[0]}=…",
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
-from modelscan.routing.table import RouteEntry
+from modelscan.routing.table import RefusedCandidate, RouteEntry
 
 
 class Found(NamedTuple):
@@ -19,11 +20,20 @@ def find_route(routes: Mapping[str, RouteEntry], name: str) -> Found | None:
     """The route of a name; None: there is none.
 
     ``NAME/MODEL`` means a model of the provider NAME, if that is one of many models: MODEL is sent
-    as it is written. NAME alone has no model to send there, and no candidates.
+    as it is written. NAME alone has no candidates, unless its server has one model only.
     """
     entry = routes.get(name)
     if entry is not None:
-        return Found(entry, None)
+        return Found(_without_model(entry) if entry.many_models else entry, None)
     provider, slash, model = name.partition("/")
     entry = routes.get(provider) if slash else None
     return Found(entry, model) if entry is not None and entry.many_models and model else None
+
+
+def _without_model(entry: RouteEntry) -> RouteEntry:
+    """The route of many models with none named."""
+    if all(one.served_model is not None for one in entry.candidates):
+        return entry
+    reason = f"{entry.name} serves many models: request {entry.name}/MODEL"
+    refused = tuple(RefusedCandidate(one.backend, reason) for one in entry.candidates)
+    return replace(entry, candidates=(), refused=(*entry.refused, *refused))

@@ -10,6 +10,7 @@ from typing import Any
 
 from modelscan.core.errors import UsageError
 from modelscan.routing.edits import Edits, RoutingFileEdited, edit
+from modelscan.routing.exports.plano import ENV_FILE
 from modelscan.routing.file import load
 from modelscan.routing.format import EmbeddedFields, PortsFields
 
@@ -21,7 +22,7 @@ _INSIDE = "/app/plano_config.yaml"
 @dataclass(frozen=True, slots=True)
 class RoutingModeShown:
     """The mode. ``command``: for plano_embedded, the line that starts the container; None for the
-    others. It publishes the ports on the loopback address, and keys are in ``env_file`` only."""
+    others. It publishes the ports on the loopback address; ``env_file`` has names of variables."""
 
     mode: str
     fallback: bool
@@ -38,19 +39,20 @@ def show_mode(path: Path) -> RoutingModeShown:
     embedded = file.embedded if file.mode == "plano_embedded" else None
     proxy = file.proxy if file.mode == "plano_proxy" else None
     config = None if embedded is None else str((path.parent / embedded.config_path).resolve())
-    env_file = str(path.with_name("plano.env")) if embedded is not None and embedded.env else None
+    env_file = path.with_name(ENV_FILE)
+    named = str(env_file) if embedded is not None and env_file.exists() else None
     return RoutingModeShown(
         mode=file.mode,
         fallback=file.fallback,
         base_url=proxy.base_url if proxy else None,
         config_path=config,
-        env_file=env_file,
-        command=None if embedded is None else start_command(embedded, config or "", env_file),
+        env_file=named,
+        command=None if embedded is None else start_command(embedded, config or "", named),
     )
 
 
 def start_command(embedded: EmbeddedFields, config_path: str, env_file: str | None) -> str:
-    """The ``docker run`` line: loopback ports, the file read-only, keys from a file."""
+    """The ``docker run`` line: loopback ports, the file read-only, keys from your shell."""
     ports = embedded.ports or PortsFields()
     words = ["docker", "run", "--detach", "--name", "plano"]
     for port in (ports.ingress, ports.egress):

@@ -43,6 +43,7 @@ class _Kind(msgspec.Struct):
 
 
 _decode_kind = msgspec.json.Decoder(_Kind).decode
+_decode_kinds = msgspec.json.Decoder(list[_Kind]).decode
 
 
 def put_prompt(prompt: Prompt, body: Body, operation: Operation) -> None:
@@ -60,6 +61,8 @@ def put_prompt(prompt: Prompt, body: Body, operation: Operation) -> None:
 
 
 def _lead_messages(prompt: Prompt, body: Body) -> None:
+    if _put_first(prompt, body):
+        return
     messages = _items(body.get("messages"))
     if messages is None:
         return
@@ -69,6 +72,22 @@ def _lead_messages(prompt: Prompt, body: Body) -> None:
     fields["role"] = msgspec.Raw(b'"system"')
     fields["content"] = _raw(_joined(prompt, own))
     body["messages"] = _raw([_raw(fields), *rest])
+
+
+def _put_first(prompt: Prompt, body: Body) -> bool:
+    """Put the message before the caller's, whose bytes stay; False: one of them is a system
+    message, or they are no list of messages."""
+    raw = body.get("messages")
+    try:
+        kinds = None if raw is None else _decode_kinds(raw)
+    except msgspec.DecodeError:
+        return False
+    if raw is None or kinds is None or any(kind.role in _SYSTEM for kind in kinds):
+        return False
+    lead = _encode({"role": "system", "content": prompt.text})
+    rest = bytes(raw).lstrip()[1:]
+    body["messages"] = msgspec.Raw(b"[" + lead + (b"," if kinds else b"") + rest)
+    return True
 
 
 def _lead_field(prompt: Prompt, body: Body, key: str) -> None:

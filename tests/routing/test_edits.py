@@ -201,6 +201,22 @@ def test_an_unknown_key_of_an_imported_role_is_named_with_its_line(
     assert error.value.hint == "did you mean modality?"
 
 
+def test_providers_of_codewhale_are_imported_without_their_keys(path: Path, tmp_path: Path) -> None:
+    source = tmp_path / "config.toml"
+    source.write_text(
+        'provider = "openrouter"\n[providers.openrouter]\napi_key = "sk-or-secret"\n'
+        'model = "z-ai/glm-5.2"\n[providers.zai]\napi_key = "secret"\n'
+        'base_url = "https://api.z.ai/api/v1"\n[providers.empty]\n'
+    )
+    import_file(path, source)
+    assert values(path)["direct"]["providers"][1:] == [
+        {"name": "openrouter", "type": "openai", "preset": "openrouter", "model": "z-ai/glm-5.2"},
+        {"name": "zai", "type": "openai", "base_url": "https://api.z.ai/api",
+         "api_key": "env:ZAI_API_KEY"},
+    ]  # fmt: skip
+    assert "secret" not in path.read_text()
+
+
 @pytest.mark.parametrize("text", ["", "x: 1\n", "roles: []\n", "[1]\n"])
 def test_a_file_without_anything_to_import_is_refused(
     path: Path, tmp_path: Path, text: str

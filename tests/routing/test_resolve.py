@@ -133,3 +133,45 @@ def test_the_three_nearest_names_are_offered() -> None:
     assert len(resolution.nearest) == 3
     assert set(resolution.nearest) <= {f"coder-{n}" for n in range(5)}
     assert resolve(file, "zzzzzzzz").nearest == ()
+
+
+def test_an_alias_a_role_and_a_model_of_many_are_resolved() -> None:
+    """Exact names first, then an alias, then a role, then the last part of a model's id."""
+    router = entry("router", "", type="openai")
+    del router["model"]
+    routing = {
+        "direct": {"providers": [entry("one", "lab/x"), entry("two", "lab/y"), router]},
+        "aliases": {"gpt-4o": "two", "gone": "nothing"},
+        "roles": [
+            {"role_id": "r", "routing_policy": {"providers": ["two"]}},
+            {
+                "role_id": "none",
+                "routing_policy": {"requires_tags": ["z"], "fallback_roles": ["r"]},
+            },
+            {"role_id": "never", "routing_policy": {"requires_tags": ["z"]}},
+        ],
+    }
+    file = parse({"version": 1, "routing": routing})
+    assert found(resolve(file, "gpt-4o")) == ("two", "alias")
+    assert resolve(file, "gpt-4o").reasons[0] == "alias 'gpt-4o' means 'two'"
+    assert found(resolve(file, "r")) == ("two", "role")
+    assert resolve(file, "r").role == "r"
+    assert found(resolve(file, "none")) == ("two", "fallback")
+    assert resolve(file, "none").role == "r"
+    never = resolve(file, "never")
+    assert found(never) == (None, "none")
+    assert "role 'never': no entry passes" in never.reasons
+    assert never.hint == "modelscan route explain never"
+    assert found(resolve(file, "gone")) == (None, "none")
+    many = resolve(file, "router/org/m:free")
+    assert found(many) == ("router", "many_models")
+    assert many.route is not None
+    assert many.route.model == "org/m:free"
+    assert found(resolve(file, "one/x")) == (None, "none")
+    assert found(resolve(file, "router/")) == (None, "none")
+
+
+def test_the_role_auto_stands_for_the_default_where_there_is_no_request() -> None:
+    answer = resolve(read(entry("one", "lab/x"), default="one"), "auto")
+    assert found(answer) == ("one", "default")
+    assert answer.role == "auto"

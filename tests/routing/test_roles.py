@@ -176,6 +176,10 @@ def test_names_of_a_table() -> None:
     many = find_route(table.routes, "many/org/name:policy")
     assert many is not None
     assert (many.entry.name, many.model) == ("many", "org/name:policy")
+    alone = find_route(table.routes, "many")
+    assert alone is not None
+    assert alone.entry.candidates == ()
+    assert alone.entry.refused[0].reason == "many serves many models: request many/MODEL"
     assert find_route(table.routes, "a/b") is None
     assert find_route(table.routes, "many/") is None
 
@@ -185,6 +189,9 @@ def test_a_server_of_many_models_lists_its_own() -> None:
     table = compile_table(file_of(hosted("many", model=None)), world)
     assert table.routes["org/x"].candidates[0].served_model == "org/x"
     assert table.backends[0].served_model is None
+    alone = find_route(table.routes, "many")
+    assert alone is not None
+    assert alone.entry.candidates[0].served_model == "org/x"
 
 
 def test_an_entry_that_cannot_answer_keeps_its_name() -> None:

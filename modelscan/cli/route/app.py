@@ -64,22 +64,34 @@ def show(context: Context, name: Name) -> Document[Any]:
 
 
 @command(app, "validate")
-def validate(context: Context) -> Document[Any]:
-    """Check the file: format, URLs, names, key references. Exit 2 on errors."""
+def validate(
+    context: Context,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Also of servers on other machines.")
+    ] = False,
+) -> Document[Any]:
+    """Check the file: format, URLs, names, keys, and which models are served. Exit 2 on errors.
+
+    Requests the lists of models of servers on this machine, which costs no token.
+    """
     from dataclasses import replace
 
     from modelscan.routing.answers import check_routing_file
 
     path = context.config.routing_file
     file, answer = check_routing_file(path)
-    answer = replace(answer, findings=(*answer.findings, *_seen(context, file)))
-    cells = [(f.level, f.where, f.message, f.hint) for f in answer.findings]
+    seen = (*_seen(context, file), *_live(context, file, probe))
+    valid = answer.valid and not any(one.level == "error" for one in seen)
+    answer = replace(answer, findings=(*answer.findings, *seen), valid=valid)
+    cells = [(f.level, f.line, f.where, f.message, f.hint) for f in answer.findings]
     blocks: list[Block] = [
         Table(
-            ("LEVEL", "WHERE", "MESSAGE", "HINT"),
+            ("LEVEL", "LINE", "WHERE", "MESSAGE", "HINT"),
             cells,
+            numeric=("LINE",),
             folded=("WHERE", "MESSAGE"),
             below=("HINT",),
+            optional=("LINE",),
         )
     ]
     if not cells:
@@ -95,6 +107,15 @@ def _seen(context: Context, file: RoutingFile) -> tuple[Finding, ...]:
 
     owned = any(route.deployment for route in file.routes)
     return route_findings(file, context.workspace.list() if owned else ())
+
+
+def _live(context: Context, file: RoutingFile, probe: bool) -> tuple[Finding, ...]:
+    """Missing keys, and models that are not served."""
+    from modelscan.routing.live_checks import key_findings, served_findings
+
+    offline = context.config.offline
+    served = served_findings(file, everywhere=probe, offline=offline)
+    return (*key_findings(file), *served)
 
 
 @command(app, "test")
@@ -137,7 +158,7 @@ def test(
     )
 
 
-for _module in ("decision", "edit", "history", "exports"):
+for _module in ("decision", "listing", "edit", "history", "exports"):
     import_module(f"modelscan.cli.route.{_module}").register(app)
 for _name in ("role", "preset", "provider"):
     app.add_typer(import_module(f"modelscan.cli.route.{_name}").app, name=_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import typer
@@ -152,8 +153,10 @@ def mode(
         return Document("route.mode", shown, [_mode_fields(shown)], [shown.mode], shown.warnings)
     given = {"base_url": base_url, "api_key": key, "config_path": config_path, "image": image}
     answer = set_mode(path, name, {k: v for k, v in given.items() if v is not None}, dry_run)
-    shown = show_mode(path)
-    return edited("mode.set", answer, [name], None if dry_run else shown.command)
+    if not dry_run:
+        left_out = context.workspace.write_plano_files()
+        answer = replace(answer, warnings=(*answer.warnings, *left_out))
+    return edited("mode.set", answer, [name], None if dry_run else show_mode(path).command)
 
 
 def _mode_fields(shown: Any) -> Any:

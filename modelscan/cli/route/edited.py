@@ -31,5 +31,5 @@ def edited(
         blocks = [Note("nothing changed: the routing file says this already")]
     elif not answer.applied:
         blocks.append(Note("nothing was written (--dry-run)"))
-    warnings = [one.message for one in answer.findings]
+    warnings = [*(one.message for one in answer.findings), *answer.warnings]
     return Document(f"route.{command}", answer, blocks, list(ids), warnings, hint=hint)

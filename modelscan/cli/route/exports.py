@@ -42,7 +42,12 @@ def export(
 
 def import_(
     context: Context,
-    file: Annotated[Path, typer.Argument(help="GenieHive's roles, or a bundle.", metavar="FILE")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Roles of GenieHive, a bundle, or CodeWhale's config.toml.", metavar="FILE"
+        ),
+    ],
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace roles and aliases of the same name.")
     ] = False,

@@ -10,7 +10,6 @@ from modelscan.cli.context import Context
 from modelscan.cli.document import Document
 from modelscan.cli.framework import command, group
 from modelscan.cli.route.edited import DryRun, edited
-from modelscan.core.workload import Backend
 
 app = group("Add an entry by the kind of its server.")
 
@@ -38,11 +37,12 @@ def add(
     """Add an entry for a server that runs already, or for a hosted provider.
 
     A local engine needs no key; its port is 8000 for vLLM, 30000 for SGLang, 11434 for Ollama and
-    8080 for llama.cpp unless --base-url says otherwise.
+    8080 for llama.cpp unless --base-url says otherwise. Without --model, its server's list of
+    models decides; the models of a list of several are requested as NAME/MODEL.
     """
     from modelscan.routing.edits import add_provider
 
-    fields = _hosted(what) if kind == "hosted" else _local(what, base_url, model)
+    fields = _hosted(what) if kind == "hosted" else _local(what, base_url, model, name)
     given = {"name": name, "base_url": base_url, "model": model, "api_key": key}
     fields |= {field: value for field, value in given.items() if value is not None}
     answer = add_provider(context.config.routing_file, fields, dry_run=dry_run)
@@ -57,18 +57,33 @@ def _hosted(what: str) -> dict[str, Any]:
     return {"name": preset.name, "type": "openai", "preset": preset.name}
 
 
-def _local(what: str, base_url: str | None, model: str | None) -> dict[str, Any]:
-    """The fields of an engine's server; raises UsageError for an unknown engine or no model."""
-    from modelscan.core.errors import UsageError
+def _local(what: str, base_url: str | None, model: str | None, name: str | None) -> dict[str, Any]:
+    """The fields of an engine's server; raises UsageError for an unknown engine."""
     from modelscan.engines.registry import engine
 
-    backend: Backend = engine(what).name
-    if model is None:
-        raise UsageError(
-            "an entry for a local server needs its model",
-            hint=f"modelscan route provider add local {what} --model MODEL",
-        )
-    address = base_url or f"http://127.0.0.1:{engine(what).default_port}"
-    own = engine(what).own_server
-    fields: dict[str, Any] = {"name": what, "type": backend if own else "local"}
-    return {**fields, "base_url": address, **({} if own else {"engine": backend})}
+    one = engine(what)
+    address = base_url or f"http://127.0.0.1:{one.default_port}"
+    fields: dict[str, Any] = {"name": what, "type": one.name if one.own_server else "local"}
+    fields["base_url"] = address
+    if not one.own_server:
+        fields["engine"] = one.name
+        model = model or _only_model(name or what, address)
+        fields |= {"model": model} if model else {"type": "openai"}
+    return fields
+
+
+def _only_model(name: str, address: str) -> str | None:
+    """The model of a server that answers and lists one; None: it does not."""
+    from modelscan.core.errors import ModelscanError
+    from modelscan.core.route import Route
+    from modelscan.net.address import stays_here
+    from modelscan.routing.probe import probe_route
+
+    if not stays_here(address):
+        return None
+    try:
+        route = Route(name, "openai", address, None)
+        probe = probe_route(route, chat=False, timeout_s=2.0, offline=True)
+    except ModelscanError:
+        return None
+    return probe.models[0] if probe.models and len(probe.models) == 1 else None

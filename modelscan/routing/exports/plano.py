@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from modelscan.routing.presets import key_references
 from modelscan.routing.select import role_pool
 from modelscan.routing.world import World
 
+ENV_FILE = "plano.env"  # next to the routing file: names of variables, without values
 _VERSION = "v0.1.0"
 _HOST = "host.docker.internal"  # this machine, as a container sees it
 
@@ -32,6 +33,14 @@ def plano_config(file: RoutingFile, world: World) -> tuple[dict[str, Any], tuple
     ]
     listener = {"type": "model", "name": "modelscan", "address": "0.0.0.0", "port": ports.egress}  # noqa: S104
     return {"version": _VERSION, "listeners": [listener], "model_providers": providers}, warnings
+
+
+def variable_names(file: RoutingFile, plano: Mapping[str, Any]) -> tuple[str, ...]:
+    """The variables that Plano's container needs: those of its file, and the mode's own."""
+    keys = [one["access_key"].removeprefix("$") for one in plano["model_providers"]
+            if "access_key" in one]  # fmt: skip
+    own = (file.embedded.env if file.embedded else None) or {}
+    return tuple(dict.fromkeys([*keys, *own]))
 
 
 def _left_out(entry: Known) -> str | None:
