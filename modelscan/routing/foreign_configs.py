@@ -11,6 +11,7 @@ from typing import Any
 
 from modelscan.core.foreign import mapping, rows, strings, text, whole
 from modelscan.net.address import stays_here
+from modelscan.routing.built_in import BUILT_IN
 
 _PROVIDERS = {  # LiteLLM's prefixes for servers with OpenAI's interface, and their presets
     "openai": None, "hosted_vllm": None, "vllm": None, "lm_studio": None, "openai_like": None,
@@ -21,6 +22,7 @@ _STRATEGIES = {
     "least-busy": "least_loaded", "simple-shuffle": "round_robin",
     "latency-based-routing": "scored", "usage-based-routing-v2": "least_loaded",
 }  # fmt: skip
+_BUILT_IN = {role.role_id for role in BUILT_IN}
 _READ = {"model", "api_base", "api_key", "max_parallel_requests"}
 
 
@@ -58,13 +60,20 @@ def _from_litellm(values: Mapping[str, Any]) -> Converted:
     for name, entries in groups.items():
         _add_group(made, name, entries, strategy)
     for alias, target in mapping(settings.get("model_group_alias")).items():
-        if isinstance(target, str):
-            made.aliases[str(alias)] = target
+        _add_alias(made, str(alias), target)
     if settings.get("fallbacks"):
         made.left_out.append("router_settings.fallbacks: set fallback_roles of a role instead")
     ignored = {"general_settings", "litellm_settings", "environment_variables"} & set(values)
     made.left_out += [f"{key}: settings of LiteLLM's own server" for key in sorted(ignored)]
     return made
+
+
+def _add_alias(made: Converted, alias: str, target: Any) -> None:
+    """An alias, unless its name means something else here."""
+    if alias in _BUILT_IN or any(one["name"] == alias for one in made.providers):
+        made.left_out.append(f"alias {alias}: the name is used already")
+    elif isinstance(target, str):
+        made.aliases[alias] = target
 
 
 def _litellm_entry(name: str, row: Mapping[str, Any], made: Converted) -> dict[str, Any] | None:
@@ -140,7 +149,8 @@ def _swapped(name: str, model: Mapping[str, Any], made: Converted) -> None:
         "name": name, "type": _type(base), "base_url": _root(base), "model": served,
         "served_model": served,
     })  # fmt: skip
-    made.aliases |= dict.fromkeys(strings(model.get("aliases")), name)
+    for alias in strings(model.get("aliases")):
+        _add_alias(made, alias, name)
 
 
 def _type(base: str | None) -> str:
