@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 MARKS := not slow and not clients and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-vllm test-gpustack test-clients test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
+.PHONY: help setup demo test check lint types test-vllm test-gpustack test-clients test-gpustack-faults test-shared bench bench-cli bench-translate bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ types: setup ## mypy --strict
 check: lint types test ## lint, types and tests
 
 bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-plan bench-links bench-catalog bench-deploy ## every benchmark
+
+bench-translate: setup ## CPU time of translated requests and chunks
+	$(BIN)/python -m benchmarks.bench_translate
 
 bench-cli: setup ## start-up: CPU time as a ratio to a bare interpreter, beside peers
 	$(BIN)/python benchmarks/bench_cli.py
