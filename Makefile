@@ -1,10 +1,10 @@
 # Every target does its own set-up: a virtual environment in .venv, then what it needs.
 VENV := .venv
 BIN := $(VENV)/bin
-MARKS := not slow and not gpustack and not vllm and not shared and not gpu
+MARKS := not slow and not clients and not gpustack and not vllm and not shared and not gpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy bench-gateway chaos-gateway soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
+.PHONY: help setup demo test check lint types test-vllm test-gpustack test-gpustack-faults test-shared bench bench-cli bench-speed bench-peers bench-plan bench-memory bench-links bench-catalog bench-gpu bench-deploy bench-gateway chaos-gateway bench-translate test-clients soak mutate mutate-sample fuzz test-wheel docs transcript docs-check check-release catalogs clean schemas config-keys engine-tables engine-tables-check
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | sort | awk -F'\t' '{printf "%-16s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ test-gpustack-faults: setup ## 200 seeded lifecycles through a proxy that drops,
 
 test-shared: setup ## the second suite, over ../shared where it is there
 	$(BIN)/python -m pytest -m shared
+
+test-clients: setup ## real assistants over the endpoint (npm and PyPI; 1.5 GB in .cache)
+	@sh scripts/install_clients.sh
+	$(BIN)/python -m pytest -m clients tests/gateway/test_real_clients.py
 
 test-vllm: setup ## install vLLM for the CPU by `engine install` (into .cache, 3.5 GB) and deploy a tiny model
 	MODELSCAN_HOME=$(CURDIR)/.cache/vllm $(BIN)/modelscan engine install vllm --build cpu --yes
@@ -56,6 +60,9 @@ types: setup ## mypy --strict
 check: lint types test ## lint, types and tests
 
 bench: bench-gpu bench-cli bench-speed bench-peers bench-memory bench-plan bench-links bench-catalog bench-deploy ## every benchmark
+
+bench-translate: setup ## CPU time of translated requests and chunks
+	$(BIN)/python -m benchmarks.bench_translate
 
 bench-cli: setup ## start-up: CPU time as a ratio to a bare interpreter, beside peers
 	$(BIN)/python benchmarks/bench_cli.py

@@ -12,7 +12,9 @@ from modelscan.cli.framework import single
 from modelscan.core.errors import EXIT_REMOTE
 
 if TYPE_CHECKING:
+    from modelscan.core.route import Route
     from modelscan.routing.clients.connect import Action, ConnectAnswer
+    from modelscan.routing.clients.offer import ReportedFacts
 
 
 def connect(
@@ -22,7 +24,7 @@ def connect(
         typer.Argument(
             metavar="CLIENT",
             help="opencode, codex, claude-code, continue, aider, zed, open-webui, litellm, "
-            "llama-swap, llm, env.",
+            "llama-swap, llm, envoy-ai-gateway, env.",
         ),
     ],
     route: Annotated[
@@ -59,12 +61,13 @@ def connect(
     base_url = (url or f"http://127.0.0.1:{config.serve_port}").removesuffix("/v1")
     records = config.paths.state / "clients"
     with context.output.status(f"configuring {client}"):
-        answer = run(wishes, config.routing_file, records, base_url, _facts)
+        answer = run(wishes, config.routing_file, records, base_url, reported_facts)
     code = EXIT_REMOTE if answer.check is not None and not answer.check.ok else 0
     return Document("connect", answer, _blocks(answer), [], answer.warnings, exit_code=code)
 
 
-def _facts(route: Any) -> Any:
+def reported_facts(route: Route) -> ReportedFacts:
+    """What the server of a route on this machine reports; other servers are not queried."""
     from modelscan.net.address import stays_here
     from modelscan.routing.clients.offer import NOT_REPORTED, served_facts
 

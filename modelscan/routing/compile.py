@@ -229,6 +229,7 @@ def _backend(entry: Known) -> Backend:
         model=route.model,
         authorization=("Authorization", f"Bearer {entry.secret}") if entry.secret else None,
         operations=operations_of(entry),
+        dialects=tuple(fields.dialects or ()),
         engine=engine_of(entry),
         tier=route.tier,
         deployment=route.deployment,

@@ -26,7 +26,7 @@ from modelscan.routing.role_format import (
     RoleOperation,
     described,
 )
-from modelscan.routing.table import Tier
+from modelscan.routing.table import Dialect, Tier
 
 Mode = Literal["direct", "plano_proxy", "plano_embedded", "proxy", "embedded"]
 
@@ -77,6 +77,13 @@ class ProviderFields:
     )
     operations: list[RoleOperation] | None = field(
         default=None, metadata=described("What it can do (default: what its model is for).")
+    )
+    dialects: list[Dialect] | None = field(
+        default=None,
+        metadata=described(
+            "Paths whose requests it receives untranslated: messages, responses (default: all "
+            "requests become chat completions)."
+        ),
     )
     engine: Backend | None = field(
         default=None, metadata=described("The engine behind it, where modelscan cannot know.")

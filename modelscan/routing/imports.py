@@ -1,10 +1,11 @@
-"""Imports roles, aliases and entries from another file: GenieHive's roles, a bundle, or the
-providers of CodeWhale's ``config.toml``.
+"""Imports roles, aliases and entries from another file: GenieHive's roles, a bundle, LiteLLM's or
+llama-swap's configuration, or the providers of CodeWhale's ``config.toml``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from modelscan.routing.codewhale import is_codewhale, provider_entries, read_tom
 from modelscan.routing.edit import read_document
 from modelscan.routing.edits import Edits, RoutingFileEdited, edit
 from modelscan.routing.finding import Finding
+from modelscan.routing.foreign_configs import converted
 from modelscan.routing.reader import read_as
 from modelscan.routing.role_format import RoleFields
 
@@ -29,7 +31,7 @@ def import_file(
     Raises UsageError for a file of another kind, with the line of what cannot be read.
     """
     document = _document(source)
-    value = document.value if isinstance(document.value, Mapping) else {}
+    value, left_out = _converted(document.value)
     routing = value.get("routing")
     parts = routing if isinstance(routing, Mapping) else value
     roles = [_role(one) for one in parts.get("roles") or () if isinstance(one, Mapping)]
@@ -54,7 +56,20 @@ def import_file(
             if replace or name not in written:
                 yield ("routing", "aliases", name), target
 
-    return edit(path, f"import {source.name}", edits, dry_run=dry_run)
+    done = edit(path, f"import {source.name}", edits, dry_run=dry_run)
+    return replace_fields(done, warnings=(*done.warnings, *left_out))
+
+
+def _converted(value: Any) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """The parts as in a routing file, and what another program's file has in addition."""
+    if not isinstance(value, Mapping):
+        return {}, ()
+    made = converted(value)
+    if made is None:
+        return value, ()
+    direct = {"providers": made.providers}
+    parts = {"direct": direct, "aliases": made.aliases, "roles": made.roles}
+    return parts, tuple(f"not imported: {one}" for one in made.left_out)
 
 
 def _document(source: Path) -> YamlDocument:

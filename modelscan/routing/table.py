@@ -13,6 +13,7 @@ Operation = Literal[
     "chat", "completions", "embeddings", "rerank", "transcription", "speech", "image",
     "responses", "messages", "tokenize", "other",
 ]  # fmt: skip
+Dialect = Literal["messages", "responses"]
 Strategy = Literal["scored", "round_robin", "least_loaded", "priority"]
 Tier = Literal["local", "self_hosted", "third_party"]
 RouteKind = Literal["provider", "model", "alias", "role"]
@@ -60,7 +61,7 @@ class Backend:
     model: str | None = None
     authorization: tuple[str, str] | None = None
     operations: tuple[Operation, ...] | None = None
-    dialects: tuple[Operation, ...] = ()
+    dialects: tuple[Dialect, ...] = ()
     engine: str | None = None
     tier: Tier = "local"
     deployment: str | None = None

@@ -33,6 +33,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Cha
             }
             for name in NAMES
         ]
+        entries.append({**entries[0], "name": "native", "dialects": ["messages"]})
         write_routing(home, routed(*entries))
         with serving(MODELSCAN_HOME=str(home)) as gateway:
             yield gateway, server
@@ -201,3 +202,9 @@ def test_untranslated_requests_pass_as_they_are(gateway: Served, sent: Any, tmp_
     status, body = gateway.chat("text", x_unknown={"a": [1.50]}, temperature=0.30)
     assert (status, body["choices"][0]["message"]["content"]) == (200, "pong 🌱")
     assert sent[0][1]["x_unknown"] == {"a": [1.5]}
+
+
+def test_an_entry_with_its_own_dialect_receives_it(gateway: Served, sent: Any) -> None:
+    body = {"model": "native", "max_tokens": 5, "messages": [{"role": "user", "content": "ping"}]}
+    status, _ = gateway.ask("POST", "/v1/messages", body)
+    assert (status, sent[0]) == (404, ("/v1/messages", {**body, "model": "text"}))

@@ -45,7 +45,7 @@ class TestEveryClient:
         whole = "".join(merge.fresh(file) for file in CLIENTS[name].files(OFFER))
         assert "coder" in whole or "aider" in name
         assert "None" not in whole
-        assert "MODELSCAN_API_KEY" in whole or name in ("aider", "zed", "llm")
+        assert "MODELSCAN_API_KEY" in whole or name in ("aider", "zed", "llm", "envoy-ai-gateway")
         without = ServedGateway(OFFER.base_url, OFFER.routes)
         assert "MODELSCAN_API_KEY" not in "".join(map(merge.fresh, CLIENTS[name].files(without)))
 

@@ -88,7 +88,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         names = ["text", "tool", "tools2", "reason", "context", "overloaded", "cut"]
         rows = [{"id": name, "object": "model"} for name in names]
-        self._send(200, {"object": "list", "data": rows} if self.path == "/v1/models" else {})
+        answers = {"/v1/models": {"object": "list", "data": rows}, "/props": self.server.props}
+        self._send(200, answers.get(self.path, {}))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -149,6 +150,7 @@ class ChatOnly(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[tuple[str, dict[str, Any]]] = []
+        self.props: dict[str, Any] = {}
 
     @property
     def url(self) -> str:

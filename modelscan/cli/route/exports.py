@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from modelscan.cli.context import Context
 from modelscan.cli.document import Document, Note, Text
 from modelscan.cli.framework import command
 from modelscan.cli.route.edited import DryRun, edited
+
+if TYPE_CHECKING:
+    from modelscan.routing.answers import RoutesExported
 
 
 def register(app: typer.Typer) -> None:
@@ -22,15 +25,25 @@ def register(app: typer.Typer) -> None:
 def export(
     context: Context,
     format_: Annotated[
-        Literal["plano", "bundle"],
-        typer.Argument(help="plano: Plano's file; bundle: to restore elsewhere.", metavar="FORMAT"),
-    ],
+        str | None,
+        typer.Argument(
+            help="plano, bundle (to restore elsewhere), or a client of `modelscan connect`.",
+            metavar="FORMAT",
+        ),
+    ] = None,
+    named: Annotated[
+        str | None, typer.Option("--format", metavar="FORMAT", help="The same, as an option.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="env:NAME", help="The variable with a client's key."),
+    ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write a file.")] = None,
 ) -> Document[Any]:
     """Print the routing file in another format. Keys are references in every format."""
     from modelscan.state.files import write_atomic
 
-    answer = context.workspace.export_routes(format_)
+    answer = _exported(context, format_ or named, key)
     if output is None:
         return Document(
             "route.export", answer, [Text(answer.text.rstrip("\n"))], [], answer.warnings
@@ -40,12 +53,32 @@ def export(
     return Document("route.export", answer, [note], [str(output)], answer.warnings)
 
 
+def _exported(context: Context, name: str | None, key: str | None) -> RoutesExported:
+    from modelscan.core.errors import UsageError
+    from modelscan.routing.answers import RoutesExported
+
+    if name is None:
+        raise UsageError("no format is named", hint="modelscan route export bundle")
+    if name == "plano":
+        return context.workspace.export_routes("plano")
+    if name == "bundle":
+        return context.workspace.export_routes("bundle")
+    from modelscan.cli.connect import reported_facts
+    from modelscan.routing.clients.connect import exported
+
+    config = context.config
+    base_url = f"http://127.0.0.1:{config.serve_port}"
+    text, warnings = exported(name, config.routing_file, base_url, key, reported_facts)
+    return RoutesExported(name, text, warnings)
+
+
 def import_(
     context: Context,
     file: Annotated[
         Path,
         typer.Argument(
-            help="Roles of GenieHive, a bundle, or CodeWhale's config.toml.", metavar="FILE"
+            help="A bundle, or a file of GenieHive, LiteLLM, llama-swap or CodeWhale.",
+            metavar="FILE",
         ),
     ],
     replace: Annotated[

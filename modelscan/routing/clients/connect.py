@@ -101,6 +101,18 @@ def connect(
     )
 
 
+def exported(
+    name: str, routing_file: Path, base_url: str, key: str | None, facts: FactsOf
+) -> tuple[str, tuple[str, ...]]:
+    """A client's whole configuration as text, and warnings. Raises UsageError."""
+    wishes = ConnectWishes(name, key=key)
+    answer = connect(wishes, routing_file, Path(), base_url, facts)
+    parts = [(file.path, file.text or "") for file in answer.files]
+    titled = len(parts) > 1
+    texts = [f"# {path}\n{text}" if titled else text for path, text in parts]
+    return "\n".join(texts), answer.warnings
+
+
 def _key_variable(reference: str | None) -> str | None:
     if reference is None:
         return None

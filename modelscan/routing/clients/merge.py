@@ -14,13 +14,15 @@ from typing import Any
 
 from modelscan.routing.clients import json_text, toml_text
 from modelscan.routing.clients.json_text import NotEditable
-from modelscan.routing.clients.types import ClientFile
+from modelscan.routing.clients.types import DOCUMENTS, ClientFile
 
 
 def fresh(file: ClientFile) -> str:
     """The file's whole text where there is none yet, for printing and for ``route export``."""
     if file.format == "env":
         return "".join(f"export {key}={_quoted(value)}\n" for key, value in file.values.items())
+    if DOCUMENTS in file.values:
+        return "---\n".join(_dumped(one, "") for one in file.values[DOCUMENTS])
     return merged("", file)
 
 

@@ -10,6 +10,7 @@ from modelscan.routing.clients import (
     codex,
     continue_dev,
     environment,
+    envoy_ai_gateway,
     litellm,
     llama_swap,
     llm,
@@ -23,7 +24,7 @@ CLIENTS: dict[str, ClientProgram] = {
     module.CLIENT.name: module.CLIENT
     for module in (
         opencode, codex, claude_code, continue_dev, aider, zed, open_webui, litellm, llama_swap,
-        llm, environment,
+        llm, environment, envoy_ai_gateway,
     )
 }  # fmt: skip
 _OTHER_NAMES = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 FileFormat = Literal["json", "toml", "yaml", "env"]
+DOCUMENTS = "---"  # the key of values that are several YAML documents
 PROVIDER = "modelscan"  # the name under which every client lists the gateway
 
 
