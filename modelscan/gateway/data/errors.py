@@ -15,6 +15,7 @@ class Cause(Enum):
     """Why a request was refused: status, type for OpenAI clients, for Anthropic clients, code."""
 
     MALFORMED = (400, "invalid_request_error", "invalid_request_error", "malformed_request")
+    UNSUPPORTED = (400, "invalid_request_error", "invalid_request_error", "unsupported_parameter")
     BODY = (400, "invalid_request_error", "invalid_request_error", "invalid_body")
     NO_KEY = (401, "authentication_error", "authentication_error", "missing_api_key")
     WRONG_KEY = (401, "authentication_error", "authentication_error", "invalid_api_key")

@@ -53,7 +53,8 @@ def translated_outgoing(request: ClientRequest, plan: RoutePlan) -> JsonOutgoing
             return EmbeddingsOutgoing(request, plan)
         translation = translate(dialect, body, plan.document or {})
     except BadRequest as error:
-        raise RefusedError(Cause.BODY, error.message) from None
+        cause = Cause.UNSUPPORTED if error.code else Cause.BODY
+        raise RefusedError(cause, error.message) from None
     plan.stream = translation.streaming
     return TranslatedOutgoing(body, dialect, translation)
 
@@ -75,6 +76,7 @@ class TranslatedOutgoing(JsonOutgoing):
         self._native = self._dialect in attempt.backend.spec.dialects
         if self._native:
             return super().for_attempt(request, plan, attempt)
+        self._strips = attempt.route.strips[attempt.at]
         document = dict(self._translation.chat)
         policy = attempt.route.policies[attempt.at]
         if policy is not None:
@@ -89,24 +91,31 @@ class TranslatedOutgoing(JsonOutgoing):
     def answer(self, upstream: Upstream, extra: bytes, old: bool) -> RelayedAnswer:
         if self._native:
             return super().answer(upstream, extra, old)
-        return TranslatedAnswer(upstream, extra, old, self._translation)
+        return TranslatedAnswer(upstream, extra, old, self._translation, self._strips)
 
 
 class TranslatedAnswer(RelayedAnswer):
     """An answer of chat completions in the caller's dialect."""
 
-    __slots__ = ("_alive_at", "_translation", "_translator")
+    __slots__ = ("_alive_at", "_strips", "_translation", "_translator")
 
     def __init__(
-        self, upstream: Upstream, extra: bytes, old: bool, translation: Translation
+        self,
+        upstream: Upstream,
+        extra: bytes,
+        old: bool,
+        translation: Translation,
+        strips: bool = False,
     ) -> None:
+        """``strips``: without the model's reasoning."""
         super().__init__(upstream, extra, old)
         self._translation = translation
+        self._strips = strips
         self._translator: StreamTranslator | None = None
         self._alive_at = 0.0
         content_type = "application/json"
         if upstream.status == 200 and upstream.content_type.startswith(b"text/event-stream"):
-            self._translator = StreamTranslator(translation.stream())
+            self._translator = StreamTranslator(translation.stream(), strips)
             content_type = translation.content_type
         kept = [h for h in upstream.headers if h.startswith((b"retry-after:", b"x-request-id:"))]
         self.headers = [b"content-type: %b\r\n" % content_type.encode(), *kept]
@@ -142,7 +151,7 @@ class TranslatedAnswer(RelayedAnswer):
         whole = self.held(b"")
         if self.status >= 400:
             return self._translation.failure(self.status, whole)
-        return self._translation.answer(whole)
+        return self._translation.answer(whole, self._strips)
 
     def broken_off(self, reason: str) -> bytes:
         """The event after which clients know that the stream is not complete."""

@@ -104,3 +104,17 @@ def test_any_request_is_translated_or_refused(dialect: Dialect, fields: dict[str
     chat = json.loads(msgspec.json.encode(translation.chat))
     systems = [i for i, one in enumerate(chat["messages"]) if one["role"] == "system"]
     assert dialect.startswith("ollama") or systems in ([], [0])
+
+
+@pytest.mark.parametrize("dialect", REQUESTS)
+def test_reasoning_is_left_out_where_a_policy_says_so(dialect: Dialect) -> None:
+    body = json.dumps({"model": "m", **REQUESTS[dialect]}).encode()
+    translation = translate(dialect, body, decode_top(body))
+    translator = StreamTranslator(translation.stream(), strips=True)
+    sent = translator.feed(SERVER) + translator.close()
+    assert b"hm" not in sent
+    assert "pöng".encode() in sent
+    whole = {"choices": [{"message": {"content": "pong", "reasoning": "hm"}}]}
+    _, answer = translation.answer(json.dumps(whole).encode(), strips=True)
+    assert b"pong" in answer
+    assert b"hm" not in answer

@@ -99,6 +99,14 @@ class Chunk(msgspec.Struct):
         return not self.choices and given(self.error)
 
 
+def without_thought(chunk: Chunk) -> None:
+    """Remove the model's reasoning, where a route's policy says so."""
+    for choice in chunk.choices or ():
+        for part in (choice.delta, choice.message):
+            if part is not None:
+                part.reasoning = part.reasoning_content = None
+
+
 decode_chunk = msgspec.json.Decoder(Chunk).decode
 DONE = b"[DONE]"
 

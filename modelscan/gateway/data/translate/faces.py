@@ -15,7 +15,13 @@ from modelscan.gateway.data.translate import (
     responses_answer,
     responses_request,
 )
-from modelscan.gateway.data.translate.chunks import DONE, Chunk, EventLines, decode_chunk
+from modelscan.gateway.data.translate.chunks import (
+    DONE,
+    Chunk,
+    EventLines,
+    decode_chunk,
+    without_thought,
+)
 from modelscan.gateway.data.translate.failure import UpstreamFailure, broken, read_failure
 from modelscan.gateway.data.translate.sse import encode_json
 
@@ -62,7 +68,7 @@ class Translation:
     stream: Callable[[], Stream]
     error: Callable[[UpstreamFailure], tuple[int, bytes]]
 
-    def answer(self, body: bytes) -> tuple[int, bytes]:
+    def answer(self, body: bytes, strips: bool = False) -> tuple[int, bytes]:
         """The status and body for a whole answer of status 200."""
         try:
             chunk = decode_chunk(body)
@@ -70,6 +76,8 @@ class Translation:
             return self.error(broken(f"the model server's answer cannot be read: {error}"))
         if not chunk.choices:
             return self.error(read_failure(502, body))
+        if strips:
+            without_thought(chunk)
         return 200, self.whole(chunk)
 
     def failure(self, status: int, body: bytes) -> tuple[int, bytes]:
@@ -146,10 +154,11 @@ _FACES: dict[Dialect, Callable[[bytes, Mapping[str, msgspec.Raw]], Translation]]
 class StreamTranslator:
     """The bytes of a chat completions stream, in any pieces, as the bytes of another dialect."""
 
-    __slots__ = ("_ended", "_lines", "_started", "_stream")
+    __slots__ = ("_ended", "_lines", "_started", "_stream", "_strips")
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, strips: bool = False) -> None:
         self._stream = stream
+        self._strips = strips
         self._lines = EventLines()
         self._started = False
         self._ended = False
@@ -195,6 +204,8 @@ class StreamTranslator:
             return self._fail(broken(f"an event of the model server cannot be read: {error}"))
         if chunk.failed:
             return self._fail(read_failure(500, data))
+        if self._strips:
+            without_thought(chunk)
         return self._start() + self._stream.add(chunk)
 
     def _start(self) -> bytes:
