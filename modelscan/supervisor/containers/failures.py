@@ -89,6 +89,9 @@ _RULES = (
           r"slirp4netns.*(?:not found|no such file)|could not find slirp4netns",
           "podman needs slirp4netns for a container without a network",
           "sudo apt-get install -y slirp4netns"),
+    _Rule("no_network_device", r"/dev/net/tun\W+[Pp]ermission denied",
+          "this user may not open /dev/net/tun, which a container's network needs",
+          "sudo chmod 666 /dev/net/tun"),
     _Rule("not_an_engine_image",
           r"executable file .*not found|exec: .*: no such file or directory|"
           r"executable file `[^`]+` not found|stat /app/llama-server",
