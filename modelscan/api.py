@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from modelscan.routing.schema import RoutingFile
     from modelscan.state.config import Config, Value
     from modelscan.state.settings import SettingsShown
+    from modelscan.supervisor.engines.answers import EngineList
     from modelscan.targets.answers import TargetList
     from modelscan.targets.events import Event, Events
     from modelscan.targets.request import Request
@@ -431,6 +432,12 @@ class Workspace:
         return list_targets(self.config.paths)
 
     # Installation
+
+    def engines(self) -> EngineList:
+        """Every engine of this machine: version, path, devices, source, whether it is used."""
+        from modelscan.supervisor.engines.answers import engine_list
+
+        return engine_list(self.config)
 
     def settings(self) -> SettingsShown:
         """Every setting, its value and its origin."""

@@ -83,6 +83,7 @@ COMMANDS: tuple[Entry, ...] = (
         _RUN,
         hidden=True,
     ),
+    Entry("engine", "modelscan.cli.engine.app:app", "List, install and select engines.", _RUN),
     Entry("target", "modelscan.cli.target:app", "Configure GPUStack servers to deploy to.", _ROUTE),
     Entry("service", "modelscan.cli.service:app", "Start deployments after a reboot.", _SELF),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),

@@ -14,7 +14,7 @@ from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table, Te
 from modelscan.cli.framework import single
 from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
-from modelscan.core.plan import ContextTier, Decision, Plan, Refusal, RequiredHardware
+from modelscan.core.plan import ContextTier, Decision, Missing, Plan, Refusal, RequiredHardware
 from modelscan.core.units import format_bytes, format_speed, format_tokens
 from modelscan.core.verdict import Verdict
 
@@ -132,7 +132,7 @@ def document(planned: PlannedModel, everything: bool = False) -> Document:
     plan = decision.plan
     if plan is not None:
         warnings += plan.estimate.warnings
-        blocks = _fits(plan, decision, everything)
+        blocks = _fits(plan, decision, everything, planned.engine)
         hint = None if everything else planned.command
         return Document("plan", body, blocks, [plan.repo], warnings, hint=hint)
     assert decision.refusal is not None
@@ -141,7 +141,9 @@ def document(planned: PlannedModel, everything: bool = False) -> Document:
     return Document("plan", body, blocks, [], warnings, EXIT_NOT_DEPLOYABLE, hint=hint)
 
 
-def _fits(choice: Plan, decision: Decision, everything: bool) -> list[Block]:
+def _fits(
+    choice: Plan, decision: Decision, everything: bool, engine: str | None = None
+) -> list[Block]:
     margin, reserved = choice.estimate.margin_bytes, reserved_bytes(choice)
     pairs: list[tuple[str, object]] = [
         ("model", choice.model),
@@ -155,6 +157,7 @@ def _fits(choice: Plan, decision: Decision, everything: bool) -> list[Block]:
         ("flags", shlex.join(choice.parameters)),
         *((("environment", " ".join(f"{k}={v}" for k, v in choice.env.items())),)
           if choice.env else ()),
+        *((("install", engine),) if engine else ()),
         ("start it", start_line(choice)),
         *(("because", reason) for reason in choice.reasons),
     ]  # fmt: skip
@@ -203,11 +206,20 @@ def _purposes(device: DeviceEstimate) -> list[tuple[str, int]]:
 def _with_missing(decision: Decision) -> list[Block]:
     """Plans with engines that are not installed here, and the command that installs each."""
     lines = [
-        (gap.name, f"{_in_short(gap.plan)}: {gap.reason} ({gap.command})")
+        (gap.name, f"{_in_short(gap.plan)}: {_way(gap)}")
         for gap in decision.missing
         if gap.plan is not None
     ]
     return [Note("\nwith an engine that is not installed:"), Fields(lines)] if lines else []
+
+
+def _way(gap: Missing) -> str:
+    """What is missing, and the command with the download, time and disk that it takes."""
+    if gap.download_bytes is None or gap.disk_bytes is None:
+        return f"{gap.reason} ({gap.command})"
+    from modelscan.supervisor.engines.offer import effort
+
+    return f"{gap.reason} ({gap.command}: {effort(gap.download_bytes, gap.disk_bytes)})"
 
 
 def _in_short(item: Plan) -> str:
@@ -227,11 +239,7 @@ def _does_not_fit(refusal: Refusal, decision: Decision, everything: bool) -> lis
         ("needed", refusal.needed_bytes and format_bytes(refusal.needed_bytes)),
         ("free", format_bytes(refusal.available_bytes)),
         *(("because", reason) for reason in refusal.reasons),
-        *(
-            ("missing", f"{gap.reason} ({gap.command})")
-            for gap in decision.missing
-            if gap.plan is None
-        ),
+        *(("missing", _way(gap)) for gap in decision.missing if gap.plan is None),
         *(("would fit", _hardware(row)) for row in refusal.required),
         *((("open models", ", ".join(refusal.open_models)),) if refusal.open_models else ()),
     ]

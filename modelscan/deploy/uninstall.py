@@ -12,6 +12,7 @@ from modelscan.core.units import format_bytes
 from modelscan.deploy.boot import uninstall_unit, unit_file
 from modelscan.deploy.cached import list_cached, prune
 from modelscan.deploy.deployments import Deployments
+from modelscan.supervisor.engines import folders
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Trace:
     """One thing that would go. ``size_bytes`` None: it is no file."""
 
-    kind: Literal["deployment", "service", "folder", "weights"]
+    kind: Literal["deployment", "engine", "service", "folder", "weights"]
     what: str
     size_bytes: int | None
 
@@ -37,15 +38,18 @@ class Uninstalled:
 
 
 def items(config: Config, *, weights: bool) -> tuple[Trace, ...]:
-    """Deployments of this machine, the boot unit, modelscan's folders, and pulled weights."""
+    """Deployments of this machine, installed engines (in one of the folders), the boot unit,
+    modelscan's folders, and pulled weights."""
     rows = [Trace("deployment", one.name, None) for one in _local(config)]
+    rows += [
+        Trace("engine", one.record.id, one.record.size_bytes) for one in folders.installed(config)
+    ]
     unit = unit_file()
     service = [Trace("service", str(unit), unit.stat().st_size)] if unit.exists() else []
-    paths = _paths(config, weights=weights)
-    folders = [Trace("folder", str(path), _size(path)) for path in paths]
+    own = [Trace("folder", str(p), _size(p)) for p in _paths(config, weights=weights)]
     pulled = list_cached(config) if weights else ()
     files = [Trace("weights", f"{one.repo}@{one.revision[:12]}", one.size_bytes) for one in pulled]
-    return (*rows, *service, *folders, *files)
+    return (*rows, *service, *own, *files)
 
 
 def kept(config: Config, *, weights: bool) -> tuple[str, ...]:

@@ -38,14 +38,33 @@ def task_name(task: str) -> str:
     return _SERVED.get(task, f"{task.replace('_', ' ')} models")
 
 
+class Wheels(NamedTuple):
+    """A build of an engine on the Python package index, for the GPUs of ``vendor`` (None: the CPU).
+
+    ``download_bytes`` and ``disk_bytes`` are those of ``version`` with everything that it needs, on
+    Linux and x86-64 (``scripts/engine_sizes.py``). ``toolkit``: the CUDA version of versions from
+    ``version`` on, where no table has it. ``unneeded``: packages that it brings and that break it.
+    """
+
+    vendor: str | None
+    distribution: str
+    version: str
+    download_bytes: int
+    disk_bytes: int
+    toolkit: str | None = None
+    unneeded: tuple[str, ...] = ()
+
+
 class PythonPackage(NamedTuple):
     """Names of an engine's Python package: its server modules and distributions, preferred ones
-    first.
+    first; ``wheels`` are the builds that its index has.
     """
 
     modules: tuple[str, ...]
     distributions: tuple[str, ...]
     cpu_builds: bool = False  # whether a build for the CPU serves models
+    wheels: tuple[Wheels, ...] = ()
+    image: str = ""  # the official container image, for devices without wheels
 
 
 class SmallCache(NamedTuple):

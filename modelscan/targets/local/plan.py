@@ -41,7 +41,7 @@ def plan_here(
 def _as_if_installed(machine: Machine, backend: str | None) -> Machine:
     """The machine with an engine that the user named, for a preview of what would start."""
     named = [g for g in machine.missing if g.name == backend and g.code == ENGINE_MISSING]
-    assumed = tuple(EngineHere(gap.name, source="simulated") for gap in named)
+    assumed = tuple(EngineHere(gap.name, gap.version, "simulated") for gap in named)
     others = tuple(gap for gap in machine.missing if gap not in named)
     return replace(machine, engines=(*machine.engines, *assumed), missing=others)
 

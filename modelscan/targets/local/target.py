@@ -18,6 +18,7 @@ from modelscan.state.locks import hold
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
 from modelscan.supervisor import ports, restarts, spawn
+from modelscan.supervisor.engines.program import program_of
 from modelscan.supervisor.health import Address, health
 from modelscan.supervisor.launch.registry import check, launcher
 from modelscan.supervisor.rundir import RunDir
@@ -32,7 +33,6 @@ from modelscan.targets.base import (
 from modelscan.targets.events import PortMoved, RequestsCut
 from modelscan.targets.local import adapters, readiness, ready_to_start
 from modelscan.targets.local.drain import drain
-from modelscan.targets.local.engines import program_of
 from modelscan.targets.local.launch_dry_run import start_dry_run, with_exact_estimate
 from modelscan.targets.local.plan import plan_here
 from modelscan.targets.local.process_spec import command_of, process_spec
