@@ -72,7 +72,6 @@ class Vllm(PoolEngine):
                 unneeded=("torchvision", "torchaudio", "torchcodec"),
             ),
         ),
-        image="vllm/vllm-openai",
     )
 
     def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
