@@ -87,7 +87,7 @@ def test_the_life_of_a_container(here: Podman, home: Path, cli: Cli) -> None:
 
 def _restarted(podman: Podman, before: str, cli: Cli) -> bool:
     row = cli("list", "--json").json["deployments"][0]
-    return row["health"] == "ok" and row["restarts"] == 1 and containers(podman) != before
+    return row["health"] == "ok" and row["restarts"] >= 1 and containers(podman) != before
 
 
 def _folder(home: Path) -> Path:

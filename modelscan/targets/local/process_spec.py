@@ -37,5 +37,5 @@ def command_of(
     from modelscan.supervisor.containers.command import run_command
     from modelscan.targets.local.containers import handle_for
 
-    handle = handle_for(launch.container, rundir.folder)
+    handle = handle_for(launch, rundir.folder)
     return run_command(launch, handle), handle
