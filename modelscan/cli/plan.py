@@ -132,7 +132,7 @@ def document(planned: PlannedModel, everything: bool = False) -> Document:
     plan = decision.plan
     if plan is not None:
         warnings += plan.estimate.warnings
-        blocks = _fits(plan, decision, everything)
+        blocks = _fits(plan, decision, everything, planned.engine)
         hint = None if everything else planned.command
         return Document("plan", body, blocks, [plan.repo], warnings, hint=hint)
     assert decision.refusal is not None
@@ -141,7 +141,9 @@ def document(planned: PlannedModel, everything: bool = False) -> Document:
     return Document("plan", body, blocks, [], warnings, EXIT_NOT_DEPLOYABLE, hint=hint)
 
 
-def _fits(choice: Plan, decision: Decision, everything: bool) -> list[Block]:
+def _fits(
+    choice: Plan, decision: Decision, everything: bool, engine: str | None = None
+) -> list[Block]:
     margin, reserved = choice.estimate.margin_bytes, reserved_bytes(choice)
     pairs: list[tuple[str, object]] = [
         ("model", choice.model),
@@ -155,6 +157,7 @@ def _fits(choice: Plan, decision: Decision, everything: bool) -> list[Block]:
         ("flags", shlex.join(choice.parameters)),
         *((("environment", " ".join(f"{k}={v}" for k, v in choice.env.items())),)
           if choice.env else ()),
+        *((("install", engine),) if engine else ()),
         ("start it", start_line(choice)),
         *(("because", reason) for reason in choice.reasons),
     ]  # fmt: skip

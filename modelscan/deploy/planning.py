@@ -22,6 +22,7 @@ from modelscan.deploy.machine import (
     place_of,
 )
 from modelscan.engines import llamacpp, ollama
+from modelscan.engines.registry import engine
 from modelscan.models.decide import decide_here, estimate_here, gpus_needed, planned, refused
 from modelscan.models.plan_answer import (
     ContextCurves,
@@ -53,12 +54,13 @@ class Question(NamedTuple):
 
 class PlannedModel(NamedTuple):
     """A decision, the command that deploys its plan, the command that lists smaller models, and
-    warnings."""
+    warnings. ``engine``: for simulated hardware, how its engine is installed there."""
 
     decision: Decision
     command: str
     smaller: str | None
     warnings: tuple[str, ...]
+    engine: str | None = None
 
 
 def plan_model(question: Question, config: Config, *, everything: bool = False) -> PlannedModel:
@@ -78,7 +80,9 @@ def plan_model(question: Question, config: Config, *, everything: bool = False) 
         command = deploy_command(question, simulated=machine.simulated)
         if place == LOCAL and decision.plan is not None:
             decision = _with_download(decision, decision.plan, question, machine, config)
-    return PlannedModel(decision, command, _smaller(model, gpu), _warnings(model, machine))
+        assumed = _assumed_engine(decision.plan, machine, question.model)
+    warnings = _warnings(model, machine)
+    return PlannedModel(decision, command, _smaller(model, gpu), warnings, assumed)
 
 
 def plan_machines(
@@ -192,6 +196,22 @@ def _with_download(
     fetch = deploy_command(question).replace("modelscan deploy", "modelscan pull", 1)
     download = missing_download(plan, machine, config, fetch)
     return replace(decision, missing=(*decision.missing, download)) if download else decision
+
+
+def _assumed_engine(plan: Plan | None, machine: Machine, model: str) -> str | None:
+    """The command that installs the plan's engine on simulated hardware, and what that takes; None
+    for the real machine, a server's engine and the embedded one."""
+    if plan is None or not machine.simulated or not plan.gpus or engine(plan.backend).own_server:
+        return None
+    from modelscan.supervisor.engines.missing import missing_engine
+    from modelscan.supervisor.engines.offer import effort
+
+    gap = missing_engine(plan.backend, "", machine.inventory)
+    same = gap.version in (None, plan.backend_version)
+    command = gap.command if same else f"{gap.command} --version {plan.backend_version}"
+    if gap.download_bytes is None or gap.disk_bytes is None:
+        return gap.command.replace("MODEL", shlex.quote(model))
+    return f"{command}   ({effort(gap.download_bytes, gap.disk_bytes)})"
 
 
 def _smaller(model: ResolvedModel, gpu: str | None) -> str | None:

@@ -66,7 +66,6 @@ class PythonPackage(NamedTuple):
     distributions: tuple[str, ...]
     cpu_builds: bool = False  # whether a build for the CPU serves models
     wheels: tuple[Wheels, ...] = ()
-    image: str = ""  # the official container image, for devices without wheels
 
 
 class SmallCache(NamedTuple):

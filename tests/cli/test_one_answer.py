@@ -87,3 +87,5 @@ def test_simulated_hardware_has_every_engine(cli: Cli, h100: dict[str, str]) -> 
     ran = cli("plan", "qwen3-8b", "--gpu", "H100 80GB", "--json", env=h100)
     assert (ran.json["plan"]["backend"], ran.json["missing"]) == ("vllm", [])
     assert any("assumed to be installed" in text for text in ran.json["plan"]["reasons"])
+    text = cli("plan", "qwen3-8b", "--gpu", "H100 80GB", "--offline", env=h100).out
+    assert "install\tmodelscan engine install vllm --version" in text, "how it gets there"

@@ -177,6 +177,7 @@ def test_variables_are_in_a_private_file(tmp_path: Path) -> None:
         ("podman", "port_in_use", "Error: rootlessport listen tcp 127.0.0.1:41000: bind: address already in use"),
         ("docker", "port_in_use", "Bind for 127.0.0.1:41000 failed: port is already allocated."),
         ("podman", "not_an_engine_image", "Error: crun: executable file `/app/llama-server` not found: No such file or directory: OCI runtime attempted to invoke a command that was not found"),
+        ("podman", "no_network_device", 'Error: /usr/bin/slirp4netns failed: "open(\\"/dev/net/tun\\"): Permission denied\\nchild failed(1)"'),
         ("podman", "isolation_missing", 'could not find slirp4netns, the network namespace can\'t be configured: exec: "slirp4netns": executable file not found in $PATH'),
     ],
 )  # fmt: skip

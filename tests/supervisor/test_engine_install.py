@@ -161,7 +161,7 @@ def test_kill_in_the_middle_is_resumed(
 def test_two_at_once(run_in_process: Run, server: ReleaseServer) -> None:
     both = [subprocess.Popen(command(*INSTALL, "-q"), cwd=REPOSITORY) for _ in range(2)]
     assert [one.wait() for one in both] == [0, 0]
-    assert sum("/get/" in path for path in server.requests) == 1, "one downloads, one waits"
+    assert sum("/stored/" in path for path in server.requests) == 1, "one downloads, one waits"
     assert used(run_in_process) == f"{OLD}-cpu"
 
 

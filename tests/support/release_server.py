@@ -129,7 +129,9 @@ class ReleaseServer:
         tags = list(self.releases)
         if self.fault == "dead":
             request.close_connection = True
-        elif path.startswith("get/"):
+        elif path.startswith("get/"):  # GitHub redirects to its storage
+            _send(request, 302, b"", {"Location": f"/releases/{path.replace('get/', 'stored/')}"})
+        elif path.startswith("stored/"):
             _, tag, name = path.split("/")
             self._file(request, self.releases[tag][name])
         elif path == "":

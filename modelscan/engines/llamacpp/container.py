@@ -5,6 +5,7 @@ from __future__ import annotations
 from modelscan.engines.container import CPU, ContainerImages, ImageName
 
 _REPOSITORY = "ghcr.io/ggml-org/llama.cpp"
+VULKAN_IMAGE = f"{_REPOSITORY}:server-vulkan"  # for GPUs of every other vendor
 PROGRAM = "/app/llama-server"  # the entry point of every ``server`` image
 
 

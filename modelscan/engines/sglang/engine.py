@@ -54,7 +54,6 @@ class SgLang(PoolEngine):
         modules=("sglang.launch_server",),
         distributions=("sglang", "sglang-cpu"),
         wheels=(Wheels("nvidia", NAME, "0.5.23", 4_344_659_747, 9_947_721_665, toolkit="13.1"),),
-        image="lmsysorg/sglang",
     )
 
     def drawback(self, gpu: Gpu) -> Drawback | None:

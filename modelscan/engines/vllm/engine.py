@@ -76,7 +76,6 @@ class Vllm(PoolEngine):
                 unneeded=("torchvision", "torchaudio", "torchcodec"),
             ),
         ),
-        image="vllm/vllm-openai",
     )
 
     def online_quantization(

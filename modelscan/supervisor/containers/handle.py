@@ -19,8 +19,8 @@ FOLDER_LABEL = "modelscan.folder"
 @dataclass(frozen=True, slots=True)
 class ContainerHandle:
     """The container of one deployment: the runtime and its program, its name, and the deployment's
-    folder, which tells the deployments of two homes apart. ``relay``: its port is not published by
-    the runtime (``relay``).
+    folder, which tells the deployments of two homes apart. ``relay``: the address where a process
+    listens in place of the runtime, which does not publish the port.
     """
 
     runtime: ContainerRuntime
@@ -28,7 +28,7 @@ class ContainerHandle:
     name: str
     deployment: str
     folder: str
-    relay: bool = False
+    relay: str | None = None
 
     @property
     def env_file(self) -> str:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from modelscan.core.container import RUNTIMES, ContainerRuntime
-from modelscan.core.errors import ModelscanError
-from modelscan.engines.registry import engines
+from modelscan.core.errors import ModelscanError, NotDeployableError
+from modelscan.core.workload import Backend
+from modelscan.engines.registry import engine, engines
 from modelscan.supervisor.containers.failures import registry_of
-from modelscan.supervisor.containers.runtime import find_image, listed_names
-
-if TYPE_CHECKING:
-    from modelscan.core.workload import Backend
+from modelscan.supervisor.containers.runtime import find_image, listed_names, program_of, pull
 
 _HUB = "docker.io"
 
@@ -28,6 +25,51 @@ class EngineImage:
     name: str
     version: str | None
     bytes: int | None
+
+    @property
+    def id(self) -> str:
+        """``vllm@podman:docker.io/vllm/vllm-openai:v0.32.0``."""
+        return f"{self.engine}@{self.runtime}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOffer:
+    """The image that ``engine install --runtime`` would pull. Its size is the registry's, which is
+    not asked before.
+    """
+
+    engine: Backend
+    runtime: ContainerRuntime
+    image: str
+    command: tuple[str, ...]
+
+
+def image_offer(
+    name: str, runtime: ContainerRuntime, vendor: str | None, version: str | None
+) -> ImageOffer:
+    """The official image for these GPUs. Raises UsageError for an unknown engine,
+    NotDeployableError where it has none, ModelscanError if the runtime is not installed.
+    """
+    one = engine(name)
+    image = one.images.name(vendor, one.image_version(version)) if one.images else None
+    if image is None:
+        raise no_image(one.name, vendor, runtime)
+    program_of(runtime)
+    return ImageOffer(one.name, runtime, image, (runtime, "pull", image))
+
+
+def pull_offer(
+    offer: ImageOffer, *, offline: str | None, report: Callable[[str], None]
+) -> tuple[EngineImage, bool]:
+    """The image, and whether it was pulled now. Raises what ``runtime.pull`` raises."""
+    found = find_image(offer.runtime, offer.image)
+    there = found is not None
+    if found is None:
+        found = pull(offer.runtime, offer.image, offline=offline, report=report)
+    official = engine(offer.engine).images
+    version = official.version_of(offer.image) if official else None
+    image = EngineImage(offer.engine, offer.runtime, offer.image, version or None, found.bytes)
+    return image, not there
 
 
 def engine_images() -> Iterator[EngineImage]:
@@ -57,3 +99,14 @@ def complete(name: str) -> str:
     if registry_of(name) == _HUB and not name.startswith(f"{_HUB}/"):
         return f"{_HUB}/{name}"
     return name
+
+
+def no_image(name: str, vendor: str | None, runtime: ContainerRuntime) -> NotDeployableError:
+    """The error for an engine without an official image for these GPUs."""
+    title = engine(name).title
+    where = f" for {vendor} GPUs" if vendor else ""
+    return NotDeployableError(
+        f"{title} has no official container image{where} that modelscan knows",
+        hint=f"modelscan deploy MODEL --backend {name} --runtime {runtime} --image NAME:TAG",
+        code="no_image",
+    )

@@ -104,7 +104,7 @@ def pull(
     if offline is not None:
         raise OfflineError(
             f"the image {image} is not on this machine, and {offline}",
-            hint=f"{runtime} pull {image}   (with a network), or: {runtime} load -i FILE.tar",
+            hint=f"{runtime} load -i FILE.tar   (an image that was saved elsewhere)",
         )
     with subprocess.Popen(
         [program, "pull", image], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -18,12 +19,14 @@ from modelscan.state.files import open_private
 from modelscan.supervisor.containers.command import BASE_VARIABLES
 from modelscan.supervisor.containers.handle import ContainerHandle
 from modelscan.supervisor.containers.runtime import internal_address, make_network, remove
+from modelscan.supervisor.ports import is_free
 
 if TYPE_CHECKING:
     from modelscan.supervisor.rundir import ProcessSpec
 
 _FIRST_FILE = 3
 _MOST_FILES = 4096
+_PORT_S, _POLL_S = 3.0, 0.05
 
 
 def become_client(
@@ -42,12 +45,22 @@ def become_client(
     # The lock of a deployment that is alive: conmon, which may outlive the supervisor, would keep
     # it.
     os.closerange(_FIRST_FILE, _MOST_FILES)
-    if handle.relay:
+    _await_port(spec)
+    if handle.relay is not None:
         from modelscan.supervisor.containers import relay
 
         make_network(handle)
-        relay.start(spec.host, spec.port, lambda: internal_address(handle))
+        relay.start(handle.relay, spec.port, lambda: internal_address(handle))
     os.execvpe(argv[0], list(argv), dict(environ))  # noqa: S606 - no shell
+
+
+def _await_port(spec: ProcessSpec) -> None:
+    """Wait until the process that published the port of the container before has ended, too; a
+    port that another program uses is the runtime's error.
+    """
+    deadline = time.monotonic() + _PORT_S
+    while not is_free(spec.host, spec.port) and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
 
 
 def write_variables(file: Path, variables: Mapping[str, str]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.registry import engine, engines
 from modelscan.state.locks import hold
 from modelscan.supervisor.engines import environment_install, folders, release_install
 from modelscan.supervisor.engines.selected import select
-from modelscan.supervisor.launch.llama_server import inspect_program
+from modelscan.supervisor.engines.verify import answers
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -66,20 +66,9 @@ def _check_name(name: str) -> None:
 def is_installed(offer: EngineOffer) -> bool:
     """Whether exactly this version in this build is installed and answers."""
     record = folders.read_record(offer.folder)
-    return record is not None and _answers(offer)
-
-
-def _answers(offer: EngineOffer) -> bool:
-    record = folders.read_record(offer.folder)
     if record is None:
         return False
-    if not offer.files:
-        return True
-    try:
-        inspect_program(offer.folder / record.program)
-    except ModelscanError:
-        return False
-    return True
+    return not offer.files or answers(offer.folder / record.program)
 
 
 def carry_out(

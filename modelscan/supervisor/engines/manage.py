@@ -49,7 +49,8 @@ def use(config: Config, text: str) -> InstalledEngine:
     if row.source == "container":
         raise UsageError(
             f"{row.id} is a container image, which a deployment names",
-            hint="modelscan deploy MODEL --runtime podman",
+            hint=f"modelscan deploy MODEL --backend {row.name} --runtime "
+            + row.id.partition("@")[2].partition(":")[0],
             code="not_selectable",
         )
     with lock(config, row.name):
@@ -126,6 +127,9 @@ def _folder(config: Config, text: str) -> Path:
         raise UsageError(message, hint=f"modelscan engine remove {ids[0]}", code="ambiguous_engine")
     row = _find(engines_of(config), text)  # raises for one that is not there at all
     how = "pip uninstall xllamacpp" if row.source == "bundled" else "modelscan engine list"
+    if row.source == "container":
+        runtime = row.id.partition("@")[2].partition(":")[0]
+        how = f"{runtime} rmi {row.path}"
     raise UsageError(
         f"{row.id} was not installed by modelscan, so it is not removed", hint=how,
         code="not_removable",

@@ -73,7 +73,7 @@ def releases(config: Config, http: HttpClient, version: str | None) -> Iterator[
     if latest is not None and (release := _release(latest, base)):
         yield release
     listed = _get(http, f"{base}?per_page={_LOOKED_AT}", missing_ok=latest is not None)
-    for row in foreign.rows(listed):
+    for row in foreign.rows(listed) or [foreign.mapping(listed)]:
         if not row.get("draft") and (release := _release(row, base)):
             yield release
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
-from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.errors import ModelscanError
 from modelscan.engines.llamacpp.release_builds import ReleaseBuild
-from modelscan.supervisor.launch.llama_server import PROGRAM, Program, inspect_program
+from modelscan.engines.llamacpp.server_help import devices
+from modelscan.supervisor.launch.llama_server import PROGRAM, Program
 
 _TIMEOUT_S = 60.0
 _BUILD = re.compile(r"b(\d+)")
+_STATED = re.compile(r"version:?\s*b?(\d+)")
 _DRIVERS = {
     "vulkan": "sudo apt install libvulkan1 mesa-vulkan-drivers   (the Vulkan driver, on Debian)",
     "rocm": "modelscan engine install llama.cpp --build vulkan   (or install AMD's ROCm)",
@@ -37,17 +40,49 @@ def verify(program: Path, tag: str, build: ReleaseBuild) -> Program:
 
     Raises ModelscanError (``engine_broken``) otherwise.
     """
-    try:
-        answered = inspect_program(program)
-    except UsageError as error:
-        raise _broken(tag, build, _first_words(program) or error.message) from error
-    number = _BUILD.fullmatch(tag)
-    stated = re.search(r"\d+", answered.version or "")
-    if number and stated and int(stated[0]) != int(number[1]):
-        raise _broken(tag, build, f"its version is {answered.version}, not {tag}")
-    if build.accelerator != "cpu" and not answered.devices:
+    version = _answer(program, "--version")
+    if isinstance(version, _Failed):
+        raise _broken(tag, build, version.why)
+    number, stated = _BUILD.fullmatch(tag), _STATED.search(version)
+    if number and stated and int(stated[1]) != int(number[1]):
+        raise _broken(tag, build, f"its version is {stated[1]}, not {tag}")
+    listed = _answer(program, "--list-devices")
+    if isinstance(listed, _Failed):
+        raise _broken(tag, build, listed.why)
+    found = devices(listed)
+    if build.accelerator != "cpu" and not found:
         raise _broken(tag, build, "it starts, but --list-devices lists no GPU")
-    return answered
+    return Program(str(program), stated[1] if stated else None, found)
+
+
+def answers(program: Path) -> bool:
+    """Whether the program still starts."""
+    return not isinstance(_answer(program, "--version"), _Failed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Failed:
+    """Why a program does not answer."""
+
+    why: str
+
+
+def _answer(program: Path, option: str) -> str | _Failed:
+    """What the program prints; with a missing library, the loader's message."""
+    try:
+        done = subprocess.run(
+            [str(program), option], capture_output=True, text=True, errors="replace",
+            timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return _Failed(f"{option} did not end within {_TIMEOUT_S:g} s")
+    except OSError as error:
+        return _Failed(f"{option}: {error.strerror or error}")
+    text = done.stdout + done.stderr
+    if done.returncode != 0 or not text.strip():
+        words = done.stderr.strip().partition("\n")[0][:300] or "nothing was printed"
+        return _Failed(f"{option} ended with code {done.returncode}: {words}")
+    return text
 
 
 def _broken(tag: str, build: ReleaseBuild, why: str) -> ModelscanError:
@@ -58,15 +93,3 @@ def _broken(tag: str, build: ReleaseBuild, why: str) -> ModelscanError:
         code="engine_broken",
         details={"asset": build.asset},
     )
-
-
-def _first_words(program: Path) -> str | None:
-    """What the program prints on stderr where it cannot start (a missing library)."""
-    try:
-        done = subprocess.run(
-            [str(program), "--version"], capture_output=True, text=True, errors="replace",
-            timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError) as error:
-        return str(error)
-    return done.stderr.strip().partition("\n")[0][:300] or None

@@ -12,12 +12,13 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.machine import EngineHere, MissingEngine
 from modelscan.engines.registry import engine, engines
 from modelscan.supervisor.containers.handle import ContainerHandle, handle_of
+from modelscan.supervisor.containers.images import no_image
 from modelscan.supervisor.containers.runtime import find_image, is_rootless, program_of
-from modelscan.supervisor.launch.container import ContainerHost, in_container, no_image
+from modelscan.supervisor.launch.container import ContainerHost, in_container
 from modelscan.supervisor.launch.registry import DEFAULT
 
 if TYPE_CHECKING:
-    from modelscan.core.container import ContainerLaunch, ContainerRuntime
+    from modelscan.core.container import ContainerRuntime
     from modelscan.core.gpu import Inventory
     from modelscan.core.launch import LocalLaunch
     from modelscan.core.plan import Plan
@@ -137,14 +138,16 @@ def _rootless(request: Request) -> bool:
         raise
 
 
-def handle_for(container: ContainerLaunch, folder: Path) -> ContainerHandle:
+def handle_for(launch: LocalLaunch, folder: Path) -> ContainerHandle:
     """The container of the deployment in this folder. The runtime's program is looked up again
     for each start.
     """
+    container = launch.container
+    assert container is not None
     try:
         program = program_of(container.runtime)
     except ModelscanError:
         program = container.runtime  # a preview; the check of a start is the one that fails
+    relayed = container.network == "isolated" and container.runtime == "docker"
     handle = handle_of(container.runtime, program, folder)
-    relay = container.network == "isolated" and container.runtime == "docker"
-    return replace(handle, relay=relay)
+    return replace(handle, relay=launch.host if relayed else None)

@@ -118,6 +118,7 @@ def verified(
             f"{deployment.name} started but does not answer a test request: {redact(wrong)}",
             cause=EndCause.NO_ANSWER, hint=f"modelscan logs {deployment.name}", code="no_answer",
         )  # fmt: skip
+    _note_ready(rundir, deployment, launch)
     who = _engine(rundir)
     process = _engine_pid(rundir, launch)
     context = served_context(address_of(launch, with_key=True), launch.served_model)
@@ -134,6 +135,19 @@ def verified(
         started_at=now,
         updated_at=now,
     )
+
+
+def _note_ready(rundir: RunDir, deployment: Deployment, launch: LocalLaunch) -> None:
+    """A crash from now on is one of an engine that was ready, also before its supervisor looks
+    again; and the variables of a container have been read.
+    """
+    if not launch.embedded and not rundir.is_ready():
+        rundir.write_ready({"run_id": deployment.run_id})
+    spec = rundir.spec()
+    if spec is not None and spec.container is not None:
+        from modelscan.supervisor.containers.supervised import forget_variables
+
+        forget_variables(spec.container)
 
 
 def measured(rundir: RunDir, launch: LocalLaunch, pid: int | None) -> Measured:

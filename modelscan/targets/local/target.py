@@ -13,7 +13,6 @@ from modelscan.core.deployment import Deployment
 from modelscan.core.deployment_state import ACTIVE_STATES, State
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.launch import LocalLaunch
-from modelscan.core.limits import NO_LIMITS
 from modelscan.engines.base import Serving
 from modelscan.state.locks import hold
 from modelscan.state.secrets import resolve
@@ -22,7 +21,7 @@ from modelscan.supervisor import ports, restarts, spawn
 from modelscan.supervisor.engines.program import program_of
 from modelscan.supervisor.health import Address, health
 from modelscan.supervisor.launch.registry import check, launcher
-from modelscan.supervisor.rundir import ProcessSpec, RunDir
+from modelscan.supervisor.rundir import RunDir
 from modelscan.targets.base import (
     Controls,
     Effects,
@@ -36,6 +35,7 @@ from modelscan.targets.local import adapters, readiness, ready_to_start
 from modelscan.targets.local.drain import drain
 from modelscan.targets.local.launch_dry_run import start_dry_run, with_exact_estimate
 from modelscan.targets.local.plan import plan_here
+from modelscan.targets.local.process_spec import command_of, process_spec
 from modelscan.targets.local.recover import leave_copy
 from modelscan.targets.local.weights import WeightFiles, expected, fetch, is_remote
 from modelscan.targets.request import OFFLINE, Request
@@ -43,7 +43,6 @@ from modelscan.targets.request import OFFLINE, Request
 if TYPE_CHECKING:
     from modelscan.core.plan import Plan
     from modelscan.state.config import Config
-    from modelscan.supervisor.containers.handle import ContainerHandle
 
 
 class LocalTarget:
@@ -164,7 +163,7 @@ class LocalTarget:
         effects.save(started)
         rundir = self.rundir(started.name)
         leave_copy(rundir, started)
-        spawn.start(rundir, _spec(started, launch, run_id, rundir))
+        spawn.start(rundir, process_spec(started, launch, run_id, rundir))
         return started
 
     def wait_until_ready(
@@ -314,31 +313,6 @@ def launch_of(deployment: Deployment) -> LocalLaunch:
 def endpoint_of(launch: LocalLaunch) -> str:
     """The base URL that the launched engine serves."""
     return f"http://{launch.address}:{launch.port}"
-
-
-def _spec(deployment: Deployment, launch: LocalLaunch, run_id: str, rundir: RunDir) -> ProcessSpec:
-    """The supervisor's task. The limits of a container are in its command."""
-    command, container = command_of(launch, rundir)
-    limits = NO_LIMITS if container else launch.limits
-    return ProcessSpec(
-        run_id, deployment.name, command, launch.embedded, launch.env, launch.secrets,
-        restart=deployment.restart or restarts.NO, idle_s=deployment.ttl_s, host=launch.address,
-        port=launch.port, memory_limit_bytes=limits.memory_bytes, nice=limits.nice,
-        container=container,
-    )  # fmt: skip
-
-
-def command_of(
-    launch: LocalLaunch, rundir: RunDir
-) -> tuple[tuple[str, ...], ContainerHandle | None]:
-    """The command on this machine: of the engine, or of its container's runtime."""
-    if launch.container is None:
-        return launch.argv, None
-    from modelscan.supervisor.containers.command import run_command
-    from modelscan.targets.local.containers import handle_for
-
-    handle = handle_for(launch.container, rundir.folder)
-    return run_command(launch, handle), handle
 
 
 def _describe(new: NewDeployment, plan: Plan, now: str) -> Deployment:
