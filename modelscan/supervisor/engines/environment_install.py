@@ -56,7 +56,7 @@ def offer(
         version, reasons = choose_version(
             engine, wheels, hardware, gpus, wishes.quantization, model
         )
-    if not gpus:
+    if not gpus and wishes.build is None:
         reasons = (*reasons, "no GPU that it supports was found: the build for the CPU")
     build = _BUILDS[wheels.vendor]
     folder = folders.folder_of(config, engine.name, version, build)
