@@ -124,12 +124,15 @@ def _folder(config: Config, text: str) -> Path:
         ids = [_id(folder) for folder in named]
         message = f"there are {len(ids)} installations of '{text}': {', '.join(ids)}"
         raise UsageError(message, hint=f"modelscan engine remove {ids[0]}", code="ambiguous_engine")
-    row = _find(engines_of(config), text)  # raises for one that is not there at all
-    how = "pip uninstall xllamacpp" if row.source == "bundled" else "modelscan engine list"
+    others = [row for row in engines_of(config) if text.lower() in (row.id, row.path, row.name)]
+    if not others:
+        _find(engines_of(config), text)  # raises
+    own = all(row.source == "bundled" for row in others)
     raise UsageError(
-        f"{row.id} was not installed by modelscan, so it is not removed", hint=how,
+        f"{' and '.join(row.id for row in others)}: not installed by modelscan, so not removed",
+        hint="pip uninstall xllamacpp" if own else "modelscan engine list",
         code="not_removable",
-    )  # fmt: skip
+    )
 
 
 def users(config: Config, folder: Path) -> tuple[str, ...]:
