@@ -41,6 +41,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "deploy ./model.gguf --context 16k --port 8080",
         "deploy qwen3-8b --quant Q4_K_M --ttl 30m",
         "deploy -f deployment.yaml --dry-run",
+        "deploy qwen3-8b --runtime podman --dry-run",
     ),
     "list": ("list", "list --watch", "list --updates"),
     "show": ("show demo",),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from modelscan.core.container import RUNTIMES
 from modelscan.core.errors import ModelscanError
 from modelscan.core.machine import ENGINE_MISSING
 from modelscan.core.units import GIB, format_bytes
@@ -31,6 +32,7 @@ TOOLS = (
     "rocm-smi",
     "xpu-smi",
     "npu-smi",
+    *RUNTIMES,
     "llama-server",
     vllm.NAME,
     ollama.NAME,

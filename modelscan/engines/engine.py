@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Backend, Workload
     from modelscan.engines.base import EngineFailure
+    from modelscan.engines.container import ContainerImages
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
     from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
@@ -69,7 +70,6 @@ class PythonPackage(NamedTuple):
     distributions: tuple[str, ...]
     cpu_builds: bool = False  # whether a build for the CPU serves models
     wheels: tuple[Wheels, ...] = ()
-    image: str = ""  # the official container image, for devices without wheels
 
 
 class SmallCache(NamedTuple):
@@ -102,6 +102,7 @@ class Engine(ABC):
     ``owned_variables``: variables with the same effect; ``abbreviates``: it accepts the beginning
     of an option's name. ``log_words``: a pattern of words that only its log has.
     ``caps_context``: it serves at most the trained context, whatever its options say.
+    ``images``: its official container images; None if there are none.
     """
 
     name: ClassVar[Backend]
@@ -130,6 +131,7 @@ class Engine(ABC):
     switches: ClassVar[frozenset[str]] = frozenset()
     json_lists: ClassVar[frozenset[str]] = frozenset()
     comma_lists: ClassVar[frozenset[str]] = frozenset()
+    images: ClassVar[ContainerImages | None] = None
 
     @property
     def runs_gguf(self) -> bool:
@@ -240,6 +242,10 @@ class Engine(ABC):
     ) -> Mapping[str, Any] | None:
         """``measured`` completed from the text of its ``/metrics``."""
         return current
+
+    def image_version(self, requested: str | None) -> str | None:
+        """The version whose image a plan is made for; None: the newest, of unknown version."""
+        return requested
 
     def failure(self, log: str) -> EngineFailure | None:
         """Why it did not start or ended, from its log; None if the log names no cause."""

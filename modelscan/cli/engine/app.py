@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import click
 import typer
 
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document, Fields
 from modelscan.cli.framework import command, group
+from modelscan.core.container import RUNTIMES
 from modelscan.core.units import format_bytes
 
 app = group("List, install, select and remove engines.")
@@ -77,13 +79,24 @@ def install(
             "--sha256", metavar="HEX", help="The checksum, where the release publishes none."
         ),
     ] = None,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            click_type=click.Choice(RUNTIMES),
+            help="Pull the official container image instead.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be installed, and stop.")
     ] = False,
     yes: Yes = False,
 ) -> Document[Any]:
     """Install an engine for this machine: shown first, checked, removable."""
-    from modelscan.cli.engine.install import install_document, wishes_of
+    from modelscan.cli.engine.install import image_document, install_document, wishes_of
 
+    chosen = next((one for one in RUNTIMES if one == runtime), None)
+    if chosen is not None:
+        return image_document(context, engine, chosen, version, dry_run=dry_run, yes=yes)
     wishes = wishes_of(version, build, tuple(sha256 or ()), model, quantization)
     return install_document(context, engine, wishes, dry_run=dry_run, yes=yes)

@@ -10,10 +10,12 @@ from modelscan.cli.engine.view import engine_fields, offer_pairs
 from modelscan.cli.interrupt import interruptible
 from modelscan.core.errors import UsageError
 from modelscan.engines.llamacpp.release_builds import ACCELERATORS
+from modelscan.supervisor.containers.runtime import find_image
 from modelscan.supervisor.engines.offer import InstallWishes
 
 if TYPE_CHECKING:
     from modelscan.cli.context import Context
+    from modelscan.core.container import ContainerRuntime
     from modelscan.core.plan import ResolvedModel
     from modelscan.supervisor.engines.offer import EngineOffer
 
@@ -82,6 +84,45 @@ def _installed(context: Context, offer: EngineOffer) -> Document[Any]:
         )
     hint = "modelscan plan MODEL" if now else None
     body = EngineInstalled(now, row, offer)
+    return Document("engine.install", body, [engine_fields(row)], [row.id], hint=hint)
+
+
+def image_document(
+    context: Context,
+    name: str,
+    runtime: ContainerRuntime,
+    version: str | None,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> Document[Any]:
+    """The engine's official image, pulled after a yes; the offer with ``--dry-run``."""
+    from modelscan.supervisor.containers.images import image_offer, pull_offer
+    from modelscan.supervisor.engines.answers import EngineInstalled
+    from modelscan.supervisor.engines.sources import engine_of_image
+
+    hardware = context.workspace.hardware(None)
+    vendor = hardware.gpus[0].vendor if hardware.gpus else None
+    offer = image_offer(name.lower(), runtime, vendor, version)
+    pairs = [
+        ("image", offer.image),
+        ("command", " ".join(offer.command)),
+        ("size", "unknown until the registry answers"),
+    ]
+    if dry_run:
+        body = EngineInstalled(False, None, image=offer)
+        return Document("engine.install", body, [Fields(pairs)], [offer.image])
+    if find_image(runtime, offer.image) is None and not context.config.offline:
+        context.output.note("\n".join(f"{label:10}{value}" for label, value in pairs))
+        again = f" --version {version}" if version else ""
+        command = f"modelscan engine install {offer.engine} --runtime {runtime}{again}"
+        confirm(f"pulling {offer.image}", yes, command)
+    offline = "--offline is set" if context.config.offline else None
+    with context.output.status(f"pulling {offer.image}") as status, interruptible():
+        image, now = pull_offer(offer, offline=offline, report=status.update)
+    row = engine_of_image(image)
+    hint = f"modelscan deploy MODEL --backend {row.name} --runtime {runtime}" if now else None
+    body = EngineInstalled(now, row, image=offer)
     return Document("engine.install", body, [engine_fields(row)], [row.id], hint=hint)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from modelscan.engines.cuda_toolkit import Version, numbers, toolkit_refusal
+from modelscan.engines.llamacpp.container import IMAGES, VULKAN_IMAGE
 
 if TYPE_CHECKING:
     from modelscan.core.gpu import Gpu
@@ -41,8 +42,6 @@ _ROCM_TOOLS = ("rocm-smi", "amd-smi")
 RELEASE_BYTES: Mapping[Accelerator, int] = {
     "cuda": 763_000_000, "rocm": 235_000_000, "vulkan": 32_000_000, "cpu": 18_000_000,
 }  # fmt: skip
-CONTAINER = "ghcr.io/ggml-org/llama.cpp:server"  # with -cuda, -rocm, -vulkan, -intel
-_CONTAINER_TAGS = {"nvidia": "-cuda", "amd": "-rocm", "intel": "-intel"}
 _SOURCE_FLAGS = {
     "nvidia": "-DGGML_CUDA=ON", "amd": "-DGGML_HIP=ON", "intel": "-DGGML_SYCL=ON",
 }  # fmt: skip
@@ -168,7 +167,7 @@ def _parts(build: ReleaseBuild, here: Sequence[ReleaseBuild]) -> Iterator[Releas
 
 def container(target: BuildTarget) -> str:
     """The official image for the machine's GPU."""
-    return CONTAINER + _CONTAINER_TAGS.get(target.vendor or "", "-vulkan" if target.gpus else "")
+    return IMAGES.name(target.vendor if target.gpus else None, None) or VULKAN_IMAGE
 
 
 def source_build(target: BuildTarget) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.engines.llamacpp.engine import LlamaCpp
 from modelscan.engines.ollama import NAME, flags
+from modelscan.engines.ollama.container import IMAGES
 from modelscan.engines.ollama.hub_name import hub_name
 from modelscan.engines.start_lines import line, local_file
 from modelscan.engines.support_rules import NATIVE, Support, absent
@@ -37,6 +38,7 @@ class Ollama(LlamaCpp):
     offloads_layers = False
     divides_context = False
     own_server = True
+    images = IMAGES
 
     def task_support(self, task: str) -> Support:
         if task == "rerank":

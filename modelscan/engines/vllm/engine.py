@@ -12,6 +12,7 @@ from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.start_lines import MODELSCOPE, line
 from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm import NAME, flags
+from modelscan.engines.vllm.container import IMAGES, MODULE_MOVED
 from modelscan.engines.vllm.support import KERNELS, drawback, online_method
 from modelscan.engines.vllm.versions import DEFAULT_VERSION, RESIDUALS, facts_for
 
@@ -50,6 +51,7 @@ class Vllm(PoolEngine):
     kernels = KERNELS
     key_variable = "VLLM_API_KEY"
     profiles_all_slots = True
+    images = IMAGES
     recipe_tasks = ("speech_to_text",)  # /v1/audio/transcriptions
     package = PythonPackage(
         modules=(  # 0.32 moved its server and calls the old place deprecated
@@ -70,7 +72,6 @@ class Vllm(PoolEngine):
                 unneeded=("torchvision", "torchaudio", "torchcodec"),
             ),
         ),
-        image="vllm/vllm-openai",
     )
 
     def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
@@ -172,6 +173,10 @@ class Vllm(PoolEngine):
         from modelscan.engines.vllm import command
 
         return command.arguments(plan, serving, version)
+
+    def container_program(self, version: str | None, *, keyed: bool) -> tuple[str, ...]:
+        modules = self.package.modules
+        return ("python3", "-m", modules[0 if parse_version(version) >= MODULE_MOVED else -1])
 
     def process_environment(self, plan: Plan) -> Mapping[str, str]:
         from modelscan.engines.vllm import command

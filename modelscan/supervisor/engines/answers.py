@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelscan.core.installed_engine import InstalledEngine
+from modelscan.supervisor.containers.images import ImageOffer
 from modelscan.supervisor.engines import folders
 from modelscan.supervisor.engines.offer import EngineOffer
 from modelscan.supervisor.engines.sources import engines_of
@@ -25,11 +26,12 @@ class EngineList:
 @dataclass(frozen=True, slots=True)
 class EngineInstalled:
     """``engine`` None: nothing was installed (``--dry-run``). ``installed``: just now, and not
-    before."""
+    before. ``offer``: a build on this machine; ``image``: a container's image instead."""
 
     installed: bool
     engine: InstalledEngine | None
-    offer: EngineOffer
+    offer: EngineOffer | None = None
+    image: ImageOffer | None = None
 
 
 @dataclass(frozen=True, slots=True)

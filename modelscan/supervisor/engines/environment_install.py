@@ -84,11 +84,14 @@ def _wheels(engine: PoolEngine, vendor: str | None, wishes: InstallWishes) -> Wh
             code="no_build",
         )
     device = f"{wishes.build} on {vendor} GPUs" if wrong else f"{vendor} GPUs"
-    image = engine.package.image
+    version = engine.image_version(wishes.version)
+    image = engine.images.name(vendor, version) if engine.images else None
+    instead = f"the container {image} has one, or another environment" if image else "use another"
     raise NotDeployableError(
-        f"the package index has no build of {engine.title} for {device}; the container {image} "
-        "has one, or another environment",
-        hint=f"modelscan config set {engine.name} PATH_OF_THE_PYTHON_THAT_HAS_IT",
+        f"the package index has no build of {engine.title} for {device}; {instead}",
+        hint=f"modelscan engine install {engine.name} --runtime podman"
+        if image
+        else f"modelscan config set {engine.name} PATH_OF_THE_PYTHON_THAT_HAS_IT",
         code="no_build",
         details={"container": image},
     )

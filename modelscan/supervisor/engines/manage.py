@@ -49,7 +49,8 @@ def use(config: Config, text: str) -> InstalledEngine:
     if row.source == "container":
         raise UsageError(
             f"{row.id} is a container image, which a deployment names",
-            hint="modelscan deploy MODEL --runtime podman",
+            hint=f"modelscan deploy MODEL --backend {row.name} --runtime "
+            + row.id.partition("@")[2].partition(":")[0],
             code="not_selectable",
         )
     with lock(config, row.name):
@@ -127,12 +128,18 @@ def _folder(config: Config, text: str) -> Path:
     others = [row for row in engines_of(config) if text.lower() in (row.id, row.path, row.name)]
     if not others:
         _find(engines_of(config), text)  # raises
-    own = all(row.source == "bundled" for row in others)
     raise UsageError(
         f"{' and '.join(row.id for row in others)}: not installed by modelscan, so not removed",
-        hint="pip uninstall xllamacpp" if own else "modelscan engine list",
+        hint=_otherwise(others[0]) if len(others) == 1 else "modelscan engine list",
         code="not_removable",
     )
+
+
+def _otherwise(row: InstalledEngine) -> str:
+    """The command that removes an engine that modelscan did not install."""
+    if row.source == "container":
+        return f"{row.id.partition('@')[2].partition(':')[0]} rmi {row.path}"
+    return "pip uninstall xllamacpp" if row.source == "bundled" else "modelscan engine list"
 
 
 def users(config: Config, folder: Path) -> tuple[str, ...]:

@@ -43,9 +43,12 @@ def _python_engine(one: PoolEngine, reason: str, hardware: Inventory, code: str)
     vendor = gpus[0].vendor if gpus else None
     wheels = wheels_for(one, vendor)
     if wheels is None:
-        reason = f"{reason}, and the package index has no build for {vendor or 'the CPU'}: its "
-        reason += f"container {one.package.image} has one"
-        command = f"modelscan deploy MODEL --backend {one.name} --runtime docker"
+        reason = f"{reason}, and the package index has no build for {vendor or 'the CPU'}"
+        image = one.images.name(vendor, one.image_version(None)) if one.images else None
+        if image is None:
+            return MissingEngine(one.name, reason, f"modelscan config set {one.name} PATH", code)
+        reason = f"{reason}: its container {image} has one"
+        command = f"{install_command(one.name)} --runtime podman"
         return MissingEngine(one.name, reason, command, code)
     try:
         version, _ = choose_version(one, wheels, hardware, gpus, None, None)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import ModelscanError
 from modelscan.core.installed_engine import InstalledEngine
 from modelscan.engines.registry import engine, engines
+from modelscan.supervisor.containers.images import EngineImage, engine_images
 from modelscan.supervisor.engines import folders
 from modelscan.supervisor.engines.program import BUNDLED, embedded_version, program_of
 from modelscan.supervisor.installed import locate
@@ -85,7 +86,20 @@ def installed(config: Config) -> Iterator[InstalledEngine]:
         )  # fmt: skip
 
 
-SOURCES: tuple[Listing, ...] = (bundled, found, installed)
+def containers(config: Config) -> Iterator[InstalledEngine]:
+    """The official images that docker and podman have."""
+    yield from map(engine_of_image, engine_images())
+
+
+def engine_of_image(image: EngineImage) -> InstalledEngine:
+    """The row of an image. It lists no devices without being started."""
+    formats = engine(image.engine).formats
+    return InstalledEngine(
+        image.id, image.engine, image.version, image.name, None, "container", formats, image.bytes
+    )  # fmt: skip
+
+
+SOURCES: tuple[Listing, ...] = (bundled, found, installed, containers)
 
 
 def engines_of(config: Config) -> tuple[InstalledEngine, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import UsageError
 from modelscan.core.machine import ENGINE_MISSING, EngineHere
 from modelscan.models.decide import planned
-from modelscan.targets.local.machine import this_machine
+from modelscan.targets.local.machine import Containers, this_machine
 
 if TYPE_CHECKING:
     from modelscan.core.machine import Machine
@@ -26,7 +26,12 @@ def plan_here(
     The caller holds the ``placement`` lock.
     """
     wishes = request.workload
-    machine = this_machine(config, store, request.gpu, name, backend=wishes.backend)
+    containers = None
+    if request.runtime is not None:
+        containers = Containers(request.runtime, wishes, request.image, request.dry_run)
+    machine = this_machine(
+        config, store, request.gpu, name, backend=wishes.backend, containers=containers
+    )
     _check_real(machine, request)
     if request.dry_run:
         machine = _as_if_installed(machine, wishes.backend)
