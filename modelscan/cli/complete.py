@@ -55,7 +55,7 @@ def _beginning(texts: Iterable[str], incomplete: str) -> list[str]:
 def _config() -> Config:
     from modelscan.state.config import load
 
-    return load({"offline": True})
+    return load({"offline": True}, tolerant=True)
 
 
 def _models(incomplete: str) -> list[str]:

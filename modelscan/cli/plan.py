@@ -279,7 +279,9 @@ def _row(item: Plan) -> tuple[object, ...]:
 
 def _rejected(decision: Decision) -> list[Block]:
     rows = [(what, why) for what, why in decision.rejected[:_SHOWN_REJECTED]]
-    return [Note("\nrejected:"), Table(("OPTION", "REASON"), rows)] if rows else []
+    return (
+        [Note("\nrejected:"), Table(("OPTION", "REASON"), rows, folded=("REASON",))] if rows else []
+    )
 
 
 def _needed(model: str, rows: tuple[RequiredHardware, ...]) -> Document:

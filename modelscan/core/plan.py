@@ -103,6 +103,7 @@ class ResolvedModel:
     unsearched: bool = False  # no GGUF repository is known, and no hub was queried for one
     unsized: tuple[str, ...] = ()  # repositories of which neither bytes nor parameters are known
     other_formats: tuple[str, ...] = ()  # formats of its weights that no engine loads: mlx, onnx …
+    chat_template: str | None = None  # of the repository's own files, where they are at hand
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,9 @@ def _groups(load: Callable[[], Config], probe: bool) -> list[Callable[[], Iterat
     except ModelscanError as error:
         broken = Check("settings", "error", error.message, error.hint)
         return [_python, lambda: iter((broken,)), _folders, _extras, _tools]
-    with_config = (_store, _routing, _catalog, _gpus, _engines, _selected, _missing_engines)
+    with_config = (
+        _store, _routing, _targets, _catalog, _gpus, _engines, _selected, _missing_engines,
+    )  # fmt: skip
     groups: list[Callable[[], Iterator[Check]]] = [
         _python, functools.partial(_settings, config), _folders, _extras,
         *(functools.partial(check, config) for check in with_config), _tools,
@@ -91,6 +93,10 @@ def _python() -> Iterator[Check]:
 
 
 def _settings(config: Config) -> Iterator[Check]:
+    for problem in config.problems:
+        yield Check("settings", "error", problem.message, problem.hint)
+    if config.problems:
+        return
     changed = [f"{key} ({origin})" for key, origin in config.origins.items() if origin != "default"]
     yield Check("settings", "ok", ", ".join(changed) or "all defaults")
 
@@ -153,6 +159,16 @@ def _routing(config: Config) -> Iterator[Check]:
     else:
         state = f"{len(file.routes)} entries" if path.exists() else "does not exist yet"
         yield Check("routing file", "ok", f"{path}: {state}")
+
+
+def _targets(config: Config) -> Iterator[Check]:
+    from modelscan.state.targets import load
+
+    try:
+        names = [target.name for target in load(config.paths).items]
+        yield Check("targets", "ok", ", ".join(names) or "none besides this machine")
+    except ModelscanError as error:
+        yield Check("targets", "error", error.message, error.hint)
 
 
 def _catalog(config: Config) -> Iterator[Check]:

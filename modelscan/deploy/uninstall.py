@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.units import format_bytes
-from modelscan.deploy.boot import uninstall_unit, unit_file
+from modelscan.deploy.boot import UNITS, uninstall_unit, unit_file
 from modelscan.deploy.cached import list_cached, prune
 from modelscan.deploy.deployments import Deployments
 from modelscan.supervisor.engines import folders
@@ -44,8 +44,8 @@ def items(config: Config, *, weights: bool) -> tuple[Trace, ...]:
     rows += [
         Trace("engine", one.record.id, one.record.size_bytes) for one in folders.installed(config)
     ]
-    unit = unit_file()
-    service = [Trace("service", str(unit), unit.stat().st_size)] if unit.exists() else []
+    units = [file for file in map(unit_file, UNITS) if file.exists()]
+    service = [Trace("service", str(file), file.stat().st_size) for file in units]
     own = [Trace("folder", str(p), _size(p)) for p in _paths(config, weights=weights)]
     pulled = list_cached(config) if weights else ()
     files = [Trace("weights", f"{one.repo}@{one.revision[:12]}", one.size_bytes) for one in pulled]
@@ -76,7 +76,8 @@ def uninstall(config: Config, *, weights: bool) -> Uninstalled:
     service = Deployments(config)
     for one in _local(config):
         service.remove(one.name)
-    uninstall_unit()
+    for name in UNITS:
+        uninstall_unit(name)
     if weights:
         prune(config, dry_run=False)
     for path in _paths(config, weights=weights):

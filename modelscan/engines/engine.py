@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
+from modelscan.engines.thinking import template_switch
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from modelscan.engines.container import ContainerImages
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
-    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+    from modelscan.engines.online import OnlineMethod
+    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair, Options
     from modelscan.engines.residuals import Residuals
 
 CHAT_TASKS = ("chat", "embedding", "rerank")
@@ -92,6 +94,7 @@ class Engine(ABC):
     ``own_server``: a server that runs already holds the models; modelscan starts no process.
     ``recipe_tasks``: further tasks, of models that its version knows or a recipe names.
     ``needs_linux``: has no build for another operating system.
+    ``default_port``: the port that its server listens on by default.
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache, with its cost in quality.
     ``program_setting``: the setting that names its program or Python.
@@ -110,6 +113,7 @@ class Engine(ABC):
     formats: ClassVar[tuple[str, ...]]
     option_names: ClassVar[OptionNames]
     preference: ClassVar[float]
+    default_port: ClassVar[int]
     small_cache: ClassVar[SmallCache]
     pickles: ClassVar[bool] = False
     reserves_pool: ClassVar[bool] = False
@@ -144,7 +148,9 @@ class Engine(ABC):
             return absent(f"{self.name} does not serve {task_name(task)}")
         return Support(NATIVE, f"{self.name} serves {task} models")
 
-    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
+    def online_quantization(
+        self, quantization: str | None, version: str | None
+    ) -> OnlineMethod | None:
         """The method that quantizes 16-bit weights to this format while loading; None if there is
         none in that version.
         """
@@ -175,6 +181,12 @@ class Engine(ABC):
     def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
         """The published options of a model that the version has; none for engines without."""
         return RecipeOptions()
+
+    def whole_experts(self, degree: int, version: str | None) -> Options:
+        """The options with which each of ``degree`` GPUs has whole experts (expert parallelism);
+        () if the version has none.
+        """
+        return ()
 
     def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
         """The longest context in tokens that the version accepts for this configuration; None if
@@ -220,6 +232,10 @@ class Engine(ABC):
     @abstractmethod
     def start_line(self, plan: Plan) -> str:
         """The command that starts the plan with the engine's own program, on any machine."""
+
+    def thinking_switch(self, family: str, on: bool) -> Mapping[str, Any] | None:
+        """The keys of a request that make a family's models think or not; None: none do."""
+        return template_switch(family, on)
 
     def reads(self, name: str, value: str | None) -> bool:
         """Whether the estimate models an option (long name with dashes), or need not."""

@@ -19,7 +19,7 @@ from modelscan.core.verdict import Verdict
 from modelscan.engines.owned_options import check_parameters
 from modelscan.engines.registry import engine
 from modelscan.planner import describe, hardware, refuse
-from modelscan.planner.attempts import ENOUGH_TO_SHOW, Attempts
+from modelscan.planner.attempts import ENOUGH_TO_SHOW, Attempts, contenders
 from modelscan.planner.cache import with_small_cache
 from modelscan.planner.context import Estimator, PlanningContext
 from modelscan.planner.context import estimator as own_estimator
@@ -76,10 +76,13 @@ def decide(
         estimate=estimator or own_estimator(model.id, machine.history),
         stated=stated,
     )
-    run = Attempts(model, case, machine.engines, explain, everything).run()
+    engines, aside = contenders(machine.engines, wishes)
+    run = Attempts(model, case, engines, explain, everything).run()
     winner = run.winner()
     if winner is None:
         return _refusal(model, case, run, explain, brief)
+    if explain and aside:
+        run.add(Attempts(model, case, aside, explain, everything, best=run.best).run())
     count = len(run.fitted) if everything else ALTERNATIVES if explain else 0
     others = _distinct(winner, run.ranked(), count) if count else []
     winner, *others = (enlarged(fitting, case) for fitting in (winner, *others))

@@ -262,14 +262,26 @@ def _ended(value: Mapping[str, Any]) -> Ended | None:
 
 
 def _lock(fd: int) -> bool:
-    """Lock or test. An observer holds a shared lock for an instant: one failure proves nothing."""
+    """Lock it; False while a run is alive.
+
+    An observer holds a shared lock for an instant, which is long on a busy machine: while others
+    share the lock, only observers hold it.
+    """
     deadline = time.monotonic() + _OBSERVED_S
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_POLL_S)
-        else:
-            return True
+    while not _try(fd, fcntl.LOCK_EX):
+        shared = _try(fd, fcntl.LOCK_SH)
+        if shared:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            deadline = max(deadline, time.monotonic() + _POLL_S)
+        elif time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _try(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -18,7 +18,7 @@ from modelscan.targets.events import Events, RequestsCut, no_events
 from modelscan.targets.request import Request
 
 if TYPE_CHECKING:
-    from modelscan.core.deployment import Deployment
+    from modelscan.core.deployment import Deployment, Measured
     from modelscan.core.plan import Plan, ResolvedModel
 
 Save = Callable[["Deployment"], None]
@@ -64,6 +64,7 @@ class Observation:
     restarts: int = 0
     drift: tuple[str, ...] = ()  # fields changed at the target since our last change
     endpoint: str | None = None  # its current endpoint, for a target that may move
+    measured: Measured | None = None  # of an engine that was restarted after the row was written
 
 
 def as_recorded(deployment: Deployment) -> Observation:

@@ -36,6 +36,7 @@ class LlamaCpp(Engine):
     """See ``engines.engine.Engine``."""
 
     name = NAME
+    default_port = 8080
     title = "llama.cpp"
     formats = ("gguf",)
     option_names = flags.NAMES

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from modelscan.engines.command_line import folded
 from modelscan.engines.engine import PythonPackage, Wheels
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from modelscan.engines.base import EngineFailure, Serving
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
-    from modelscan.engines.option_names import LaunchSettings, OptionPair
+    from modelscan.engines.online import OnlineMethod
+    from modelscan.engines.option_names import LaunchSettings, OptionPair, Options
     from modelscan.engines.parsers import Parsers
     from modelscan.engines.repository_files import RepositoryFiles
     from modelscan.engines.residuals import Residuals
+    from modelscan.engines.speculation import SpeculativeMethods
     from modelscan.engines.support_rules import Drawback, Support
     from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
@@ -39,6 +42,7 @@ class Vllm(PoolEngine):
     """See ``engines.engine.Engine``."""
 
     name = NAME
+    default_port = 8000
     title = "vLLM"
     option_names = flags.NAMES
     log_words = r"\bvLLM\b|\bvllm\b|EngineCore|APIServer pid"
@@ -74,8 +78,10 @@ class Vllm(PoolEngine):
         ),
     )
 
-    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
-        return online_method(quantization, parse_version(version))
+    def online_quantization(
+        self, quantization: str | None, version: str | None
+    ) -> OnlineMethod | None:
+        return online_method(quantization, version)
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
         return drawback(gpu)
@@ -105,6 +111,12 @@ class Vllm(PoolEngine):
 
         return longest(architecture, workload, self.kernels.facts(workload.backend_version))
 
+    @property
+    def speculation(self) -> SpeculativeMethods:
+        from modelscan.engines.vllm import speculation
+
+        return speculation
+
     def parsers(self) -> Mapping[str, Parsers]:
         from modelscan.engines.vllm.parsers import PARSERS
 
@@ -133,6 +145,7 @@ class Vllm(PoolEngine):
     ) -> Estimate:
         from modelscan.engines.vllm import memory
 
+        workload = replace(workload, parameters=tuple(folded(workload.parameters)))
         return memory.estimate(shape, workload, inventory, version=version)
 
     def reads(self, name: str, value: str | None) -> bool:
@@ -189,6 +202,12 @@ class Vllm(PoolEngine):
         recipe = super().recommended_options(published, workload)
         options = dict(reranker_options(published.classes, published.task, workload))
         return replace(recipe, options=tuple({**options, **dict(recipe.options)}.items()))
+
+    def whole_experts(self, degree: int, version: str | None) -> Options:
+        from modelscan.engines.vllm.shapes import EXPERT_PARALLEL
+
+        has = self.kernels.facts(version).has("flag", EXPERT_PARALLEL)
+        return ((EXPERT_PARALLEL, None),) if has else ()
 
     def repository_options(
         self, files: RepositoryFiles, task: str, version: Version

@@ -16,7 +16,6 @@ from modelscan.engines.llamacpp.command import KEY_VARIABLE, arguments
 from modelscan.engines.llamacpp.container import PROGRAM
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.registry import engine
-from modelscan.engines.versions import parse_version
 from modelscan.supervisor.containers.devices import device_groups, device_names
 from modelscan.supervisor.containers.mounts import mounts_of, readable_by_others
 from modelscan.supervisor.embedded.launcher import ENVIRONMENT
@@ -99,7 +98,7 @@ def _argv(plan: Plan, serving: Serving) -> tuple[str, ...]:
     if not isinstance(one, PoolEngine):
         return (PROGRAM, *absolute_paths(arguments(plan, serving)))
     program = one.container_program(plan.backend_version, keyed=serving.api_key is not None)
-    return (*program, *engine_options(one, plan, serving, parse_version(plan.backend_version)))
+    return (*program, *engine_options(one, plan, serving, plan.backend_version))
 
 
 def _environment(plan: Plan, gpus: Sequence[Gpu]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from modelscan.engines.base import Serving
 from modelscan.engines.command_line import adapters, model_folder, render
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.registry import engine
-from modelscan.engines.versions import Version, parse_version
+from modelscan.engines.versions import parse_version
 from modelscan.state.paths import paths
 from modelscan.supervisor.installed import Installed, locate, missing, probe
 from modelscan.supervisor.launch import repository_files
@@ -60,8 +60,8 @@ class PythonLauncher:
     def _options(
         self, plan: Plan, serving: Serving, installed: Installed | None
     ) -> tuple[str, ...]:  # fmt: skip
-        version = parse_version(installed.version if installed else plan.backend_version)
-        return engine_options(self.engine, plan, serving, version)
+        stated = installed.version if installed else plan.backend_version
+        return engine_options(self.engine, plan, serving, stated)
 
     def check(self, launch: LocalLaunch, gpus: tuple[int, ...]) -> None:
         installed = probe(self.name, launch.argv[0]) if shutil.which(launch.argv[0]) else None
@@ -81,15 +81,19 @@ class PythonLauncher:
 
 
 def engine_options(
-    one: PoolEngine, plan: Plan, serving: Serving, version: Version
+    one: PoolEngine, plan: Plan, serving: Serving, stated: str | None
 ) -> tuple[str, ...]:
     """The options of that version, and those that the model's own files need."""
+    version = parse_version(stated)
     options = one.arguments(plan, serving, version)
     files = repository_files.read(
         Path(model_folder(serving.model_file)),
         adapters(plan.adapters, serving.adapter_files),
     )
-    more = one.repository_options(files, plan.task, version)
+    more = [
+        *one.repository_options(files, plan.task, version),
+        *one.template_options(files, plan, stated),
+    ]
     return (*options, *render(option for option in more if f"--{option[0]}" not in options))
 
 

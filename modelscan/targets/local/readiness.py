@@ -302,18 +302,35 @@ def unstarted(rundir: RunDir, deployment: Deployment) -> Observation:
     return Observation(State.FAILED, reason=ending.reason, cause=ending.cause)
 
 
-def observed(rundir: RunDir, health: Health) -> Observation:
-    """A running deployment: its current engine, and earlier crashes."""
+def observed(rundir: RunDir, health: Health, deployment: Deployment | None = None) -> Observation:
+    """A running deployment: its current engine, and earlier crashes.
+
+    ``deployment``: its row, if the engine answers; an engine that is not the row's is measured.
+    """
     who, crash = _engine(rundir), rundir.restarts()
     pid, since = (who.pid, who.started_at) if who else (None, None)
+    found = _measured_again(rundir, deployment, pid) if deployment is not None else None
     if crash is None:
-        return Observation(State.RUNNING, health, pid=pid, pid_started_at=since)
+        return Observation(State.RUNNING, health, pid=pid, pid_started_at=since, measured=found)
     number = f"{crash.count} of {crash.limit}"
     doing = f"restart {number} is due" if crash.waiting else f"restart {number} was made"
     return Observation(
         State.RUNNING, health, reason=f"{doing} because {redact(crash.reason)}", pid=pid,
-        pid_started_at=since, restarts=crash.count,
+        pid_started_at=since, restarts=crash.count, measured=found,
     )  # fmt: skip
+
+
+def _measured_again(rundir: RunDir, deployment: Deployment, pid: int | None) -> Measured | None:
+    """The figures of an engine that its supervisor has restarted; None for the row's own."""
+    launch = deployment.launch
+    if pid is None or not isinstance(launch, LocalLaunch):
+        return None
+    if pid == deployment.pid and deployment.measured is not None:
+        return None
+    try:
+        return measured(rundir, launch, pid)
+    except AuthError:  # the key is missing here
+        return None
 
 
 def _engine(rundir: RunDir) -> Identity | None:

@@ -236,7 +236,7 @@ class LocalTarget:
         if not alive:
             return readiness.ended(rundir, deployment)
         if health(readiness.address_of(launch_of(deployment))) == "ok":
-            return readiness.observed(rundir, "ok")
+            return readiness.observed(rundir, "ok", deployment)
         if not rundir.alive():  # it was ending at that moment
             return readiness.ended(rundir, deployment)
         return readiness.observed(rundir, "unhealthy")
