@@ -16,7 +16,11 @@ from conftest import REPOSITORY, Ran
 from support.engine_processes import eventually
 from support.patience import CHANGE_S
 from support.podman import IMAGE, Podman
+from support.registry import registry
 
+from modelscan.core.container import ContainerLaunch
+from modelscan.core.errors import ModelscanError, RemoteError
+from modelscan.supervisor.containers.runtime import find_image, pull
 from modelscan.supervisor.health import Address, ask
 
 pytest_plugins = ("support.engine_fixtures", "support.podman_fixtures")
@@ -136,6 +140,30 @@ def _check_secrecy(home: Path) -> None:
     )
     assert KEY not in listed.stdout
     assert not [f for f in home.rglob("*") if f.is_file() and KEY.encode() in f.read_bytes()]
+
+
+def test_an_image_is_pulled_by_its_digest(here: Podman) -> None:
+    """A damaged layer and a registry that is gone leave no image."""
+    with registry() as server:
+        here.trust(server.port)
+        lines: list[str] = []
+        found = pull("podman", server.image, offline=None, report=lines.append)
+        assert found.digest == server.digest
+        assert lines
+        pinned = ContainerLaunch("podman", server.image, found.digest).pinned
+        assert find_image("podman", pinned) is not None
+        here("rmi", server.image)
+        server.damage()
+        with pytest.raises(ModelscanError, match="another content") as damaged:
+            pull("podman", server.image, offline=None, report=lines.append)
+        assert damaged.value.code == "image_damaged"
+        with pytest.raises(RemoteError) as unknown:
+            pull("podman", f"{server.image}2", offline=None, report=lines.append)
+        assert unknown.value.code == "image_unknown"
+    assert find_image("podman", server.image) is None
+    with pytest.raises(RemoteError) as gone:
+        pull("podman", server.image, offline=None, report=lines.append)
+    assert gone.value.code == "registry_unreachable"
 
 
 def test_an_image_that_is_not_here_or_not_of_the_engine(here: Podman, cli: Cli) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from modelscan.core.container import RUNTIMES, ContainerRuntime
-from modelscan.core.errors import ModelscanError
+from modelscan.core.errors import ModelscanError, NotDeployableError
 from modelscan.core.workload import Backend
 from modelscan.engines.registry import engine, engines
 from modelscan.supervisor.containers.failures import registry_of
 from modelscan.supervisor.containers.runtime import find_image, listed_names, program_of, pull
-from modelscan.supervisor.launch.container import no_image
 
 _HUB = "docker.io"
 
@@ -100,3 +99,14 @@ def complete(name: str) -> str:
     if registry_of(name) == _HUB and not name.startswith(f"{_HUB}/"):
         return f"{_HUB}/{name}"
     return name
+
+
+def no_image(name: str, vendor: str | None, runtime: ContainerRuntime) -> NotDeployableError:
+    """The error for an engine without an official image for these GPUs."""
+    title = engine(name).title
+    where = f" for {vendor} GPUs" if vendor else ""
+    return NotDeployableError(
+        f"{title} has no official container image{where} that modelscan knows",
+        hint=f"modelscan deploy MODEL --backend {name} --runtime {runtime} --image NAME:TAG",
+        code="no_image",
+    )

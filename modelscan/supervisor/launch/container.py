@@ -17,6 +17,7 @@ from modelscan.engines.llamacpp.container import PROGRAM
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.registry import engine
 from modelscan.supervisor.containers.devices import device_groups, device_names
+from modelscan.supervisor.containers.images import no_image
 from modelscan.supervisor.containers.mounts import mounts_of, readable_by_others
 from modelscan.supervisor.embedded.launcher import ENVIRONMENT
 from modelscan.supervisor.launch.llamacpp import absolute_paths
@@ -79,17 +80,6 @@ def in_container(plan: Plan, serving: Serving, host: ContainerHost) -> LocalLaun
         served_model=serving.served_model,
         task=plan.task,
         container=_container(plan, gpus, mounts_of(_paths(argv, serving)), host),
-    )
-
-
-def no_image(name: str, vendor: str | None, runtime: ContainerRuntime) -> NotDeployableError:
-    """The error for an engine without an official image for these GPUs."""
-    title = engine(name).title
-    where = f" for {vendor} GPUs" if vendor else ""
-    return NotDeployableError(
-        f"{title} has no official container image{where} that modelscan knows",
-        hint=f"modelscan deploy MODEL --backend {name} --runtime {runtime} --image NAME:TAG",
-        code="no_image",
     )
 
 

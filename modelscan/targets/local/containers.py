@@ -12,8 +12,9 @@ from modelscan.core.errors import ModelscanError
 from modelscan.core.machine import EngineHere, MissingEngine
 from modelscan.engines.registry import engine, engines
 from modelscan.supervisor.containers.handle import ContainerHandle, handle_of
+from modelscan.supervisor.containers.images import no_image
 from modelscan.supervisor.containers.runtime import find_image, is_rootless, program_of
-from modelscan.supervisor.launch.container import ContainerHost, in_container, no_image
+from modelscan.supervisor.launch.container import ContainerHost, in_container
 from modelscan.supervisor.launch.registry import DEFAULT
 
 if TYPE_CHECKING:
