@@ -142,7 +142,7 @@ def document(planned: PlannedModel, everything: bool = False) -> Document:
 
 
 def _fits(
-    choice: Plan, decision: Decision, everything: bool, engine: str | None = None
+    choice: Plan, decision: Decision, everything: bool, engine: tuple[str, str | None] | None = None
 ) -> list[Block]:
     margin, reserved = choice.estimate.margin_bytes, reserved_bytes(choice)
     pairs: list[tuple[str, object]] = [
@@ -157,7 +157,8 @@ def _fits(
         ("flags", shlex.join(choice.parameters)),
         *((("environment", " ".join(f"{k}={v}" for k, v in choice.env.items())),)
           if choice.env else ()),
-        *((("install", engine),) if engine else ()),
+        *((("install", engine[0]),) if engine else ()),
+        *((("takes", engine[1]),) if engine and engine[1] else ()),
         ("start it", start_line(choice)),
         *(("because", reason) for reason in choice.reasons),
     ]  # fmt: skip

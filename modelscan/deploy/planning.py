@@ -54,13 +54,14 @@ class Question(NamedTuple):
 
 class PlannedModel(NamedTuple):
     """A decision, the command that deploys its plan, the command that lists smaller models, and
-    warnings. ``engine``: for simulated hardware, how its engine is installed there."""
+    warnings. ``engine``: for simulated hardware, the command that installs its engine there, and
+    what that takes."""
 
     decision: Decision
     command: str
     smaller: str | None
     warnings: tuple[str, ...]
-    engine: str | None = None
+    engine: tuple[str, str | None] | None = None
 
 
 def plan_model(question: Question, config: Config, *, everything: bool = False) -> PlannedModel:
@@ -80,7 +81,7 @@ def plan_model(question: Question, config: Config, *, everything: bool = False) 
         command = deploy_command(question, simulated=machine.simulated)
         if place == LOCAL and decision.plan is not None:
             decision = _with_download(decision, decision.plan, question, machine, config)
-        assumed = _assumed_engine(decision.plan, machine, question.model)
+        assumed = _assumed_engine(decision.plan, machine)
     warnings = _warnings(model, machine)
     return PlannedModel(decision, command, _smaller(model, gpu), warnings, assumed)
 
@@ -198,7 +199,7 @@ def _with_download(
     return replace(decision, missing=(*decision.missing, download)) if download else decision
 
 
-def _assumed_engine(plan: Plan | None, machine: Machine, model: str) -> str | None:
+def _assumed_engine(plan: Plan | None, machine: Machine) -> tuple[str, str | None] | None:
     """The command that installs the plan's engine on simulated hardware, and what that takes; None
     for the real machine, a server's engine and the embedded one."""
     if plan is None or not machine.simulated or not plan.gpus or engine(plan.backend).own_server:
@@ -210,8 +211,8 @@ def _assumed_engine(plan: Plan | None, machine: Machine, model: str) -> str | No
     same = gap.version in (None, plan.backend_version)
     command = gap.command if same else f"{gap.command} --version {plan.backend_version}"
     if gap.download_bytes is None or gap.disk_bytes is None:
-        return gap.command.replace("MODEL", shlex.quote(model))
-    return f"{command}   ({effort(gap.download_bytes, gap.disk_bytes)})"
+        return gap.command, None
+    return command, effort(gap.download_bytes, gap.disk_bytes)
 
 
 def _smaller(model: ResolvedModel, gpu: str | None) -> str | None:

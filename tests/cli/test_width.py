@@ -46,7 +46,8 @@ RAN = (
     "target list", "target use lab", "target test lab", "target test second",
     "target remove second", "service run", "doctor", "config show", "config path",
     "config get routing_file", "config set goal speed", "config set goal", "config set gaol 1",
-    "uninstall", "remove crashed --yes", f"remove {LONG} --drain 0",
+    "engine list", "engine install llama.cpp --offline", "engine install vllm --offline --dry-run",
+    "engine use llama.cpp", "engine remove llama.cpp", "uninstall", "remove crashed --yes", f"remove {LONG} --drain 0",
 )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,14 @@ def test_the_version_that_runs_on_this_driver_and_card(
     chosen, reasons = choose_version(one, one.package.wheels[0], machine(gpu), [gpu], None, None)
     assert chosen == version
     assert (not reasons) if reason is None else reasons[0].startswith(reason)
+
+
+def test_an_earlier_version_for_a_card_that_new_ones_left_behind() -> None:
+    """Volta: no engine of today, but vLLM up to 0.19 has code for it."""
+    volta = replace(card("535.104", "7.0", "Tesla V100"), backends=("llama.cpp",))
+    assert prepare("vllm", load(), machine(volta), InstallWishes()).id == "vllm@0.19.1-cuda"
+    with pytest.raises(NotDeployableError, match="no version of vLLM"):
+        prepare("vllm", load(), machine(replace(volta, compute_capability="6.1")), InstallWishes())
 
 
 def test_the_version_that_loads_a_format() -> None:

@@ -14,7 +14,7 @@ import pytest
 from conftest import REPOSITORY, Ran
 from support.engine_processes import eventually
 from support.gpu_texts import Board, nvidia_xml
-from support.release_server import LINUX, ReleaseServer, archive, engine_archive
+from support.release_server import LINUX, ReleaseServer, archive, engine_archive, program
 
 pytest.importorskip("xllamacpp")
 pytest_plugins = ("support.engine_fixtures",)
@@ -232,3 +232,22 @@ def test_a_setting_has_precedence(
     assert run_in_process("engine", "use", "llama.cpp@b1").code == 2
     assert run_in_process("engine", "remove", "llama.cpp@bundled", "--yes").code == 2
     assert run_in_process("config", "set", "llama_server", "/bin/ls").code == 2
+
+
+def test_a_program_on_the_path(
+    run_in_process: Run, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that lists a GPU is used instead of the embedded engine, unless the user selects it."""
+    (tmp_path / "llama-server").write_text(program(OLD, ("CUDA0",)))
+    (tmp_path / "llama-server").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    path = f"{tmp_path}/llama-server"
+    assert used(run_in_process) == path
+    row = engines(run_in_process)[f"llama.cpp@{path}"]
+    assert (row["source"], row["path"], row["devices"]) == ("found", path, ["CUDA0"])
+    assert run_in_process("engine", "use", "llama.cpp@bundled").code == 0
+    assert used(run_in_process) == "bundled"
+    assert run_in_process("engine", "use", f"llama.cpp@{path}").code == 0
+    assert used(run_in_process) == path
+    refused = run_in_process("engine", "remove", "llama.cpp", "--yes")
+    assert refused.code == 2 and "not installed by modelscan" in refused.err

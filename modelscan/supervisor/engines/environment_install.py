@@ -23,11 +23,11 @@ from modelscan.supervisor.engines.fetch import check_space
 from modelscan.supervisor.engines.folders import InstallRecord
 from modelscan.supervisor.engines.offer import EngineOffer, InstallWishes
 from modelscan.supervisor.engines.programs import run_logged, torch_devices
-from modelscan.supervisor.engines.version_choice import choose_version
+from modelscan.supervisor.engines.version_choice import choose_version, wheels_for
 from modelscan.supervisor.installed import probe
 
 if TYPE_CHECKING:
-    from modelscan.core.gpu import Inventory
+    from modelscan.core.gpu import Gpu, Inventory
     from modelscan.core.plan import ResolvedModel
     from modelscan.engines.engine import Wheels
     from modelscan.state.config import Config
@@ -48,15 +48,14 @@ def offer(
 
     Raises NotDeployableError where the package index has no build for its devices.
     """
-    gpus = [gpu for gpu in hardware.gpus if engine.name in gpu.backends]
-    gpus = [] if wishes.build == "cpu" else gpus
+    gpus = [] if wishes.build == "cpu" else _gpus(engine, hardware)
     wheels = _wheels(engine, gpus[0].vendor if gpus else None, wishes)
     version, reasons = wishes.version, tuple[str, ...]()
     if version is None:
         version, reasons = choose_version(
             engine, wheels, hardware, gpus, wishes.quantization, model
         )
-    if not gpus:
+    if not gpus and wishes.build is None:
         reasons = (*reasons, "no GPU that it supports was found: the build for the CPU")
     build = _BUILDS[wheels.vendor]
     folder = folders.folder_of(config, engine.name, version, build)
@@ -67,9 +66,10 @@ def offer(
     )  # fmt: skip
 
 
-def wheels_for(engine: PoolEngine, vendor: str | None) -> Wheels | None:
-    """The build for a vendor's GPUs on the package index (None: for the CPU), if there is one."""
-    return next((one for one in engine.package.wheels if one.vendor == vendor), None)
+def _gpus(engine: PoolEngine, hardware: Inventory) -> list[Gpu]:
+    """The GPUs that the newest versions support, else those that earlier ones may."""
+    current = [gpu for gpu in hardware.gpus if engine.name in gpu.backends]
+    return current or [gpu for gpu in hardware.gpus if wheels_for(engine, gpu.vendor)]
 
 
 def _wheels(engine: PoolEngine, vendor: str | None, wishes: InstallWishes) -> Wheels:

@@ -125,15 +125,21 @@ def _folder(config: Config, text: str) -> Path:
         ids = [_id(folder) for folder in named]
         message = f"there are {len(ids)} installations of '{text}': {', '.join(ids)}"
         raise UsageError(message, hint=f"modelscan engine remove {ids[0]}", code="ambiguous_engine")
-    row = _find(engines_of(config), text)  # raises for one that is not there at all
-    how = "pip uninstall xllamacpp" if row.source == "bundled" else "modelscan engine list"
-    if row.source == "container":
-        runtime = row.id.partition("@")[2].partition(":")[0]
-        how = f"{runtime} rmi {row.path}"
+    others = [row for row in engines_of(config) if text.lower() in (row.id, row.path, row.name)]
+    if not others:
+        _find(engines_of(config), text)  # raises
     raise UsageError(
-        f"{row.id} was not installed by modelscan, so it is not removed", hint=how,
+        f"{' and '.join(row.id for row in others)}: not installed by modelscan, so not removed",
+        hint=_otherwise(others[0]) if len(others) == 1 else "modelscan engine list",
         code="not_removable",
-    )  # fmt: skip
+    )
+
+
+def _otherwise(row: InstalledEngine) -> str:
+    """The command that removes an engine that modelscan did not install."""
+    if row.source == "container":
+        return f"{row.id.partition('@')[2].partition(':')[0]} rmi {row.path}"
+    return "pip uninstall xllamacpp" if row.source == "bundled" else "modelscan engine list"
 
 
 def users(config: Config, folder: Path) -> tuple[str, ...]:

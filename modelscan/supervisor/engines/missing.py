@@ -10,9 +10,8 @@ from modelscan.core.machine import ENGINE_MISSING, MissingEngine
 from modelscan.engines.llamacpp.release_builds import RELEASE_BYTES, accelerators, target_of
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.registry import engine
-from modelscan.supervisor.engines.environment_install import wheels_for
 from modelscan.supervisor.engines.offer import UNPACKED
-from modelscan.supervisor.engines.version_choice import choose_version
+from modelscan.supervisor.engines.version_choice import choose_version, wheels_for
 
 if TYPE_CHECKING:
     from modelscan.core.gpu import Inventory

@@ -154,7 +154,7 @@ def install(offer: EngineOffer, config: Config, report: Report | None) -> Instal
     ensure_dir(offer.folder.parent)
     with explain_os_errors(offer.folder.parent):
         incoming = Path(tempfile.mkdtemp(prefix=folders.INCOMING, dir=offer.folder.parent))
-    with deleted_on_failure(incoming):
+    with deleted_on_failure(incoming), explain_os_errors(offer.folder):
         record = _prepared(incoming, archives, offer, build)
         _move(incoming, offer.folder)
     return record

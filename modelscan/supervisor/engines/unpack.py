@@ -22,7 +22,7 @@ from typing import IO
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.units import GIB, MIB, format_bytes
-from modelscan.state.files import ensure_dir, explain_os_errors
+from modelscan.state.files import ensure_dir
 
 _PIECE = 1 << 20
 _DAMAGED = (
@@ -74,7 +74,7 @@ def unpack(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> 
     """Unpack into ``folder``, which is created; returns the bytes written.
 
     Raises ModelscanError: ``unsafe_archive`` for one that is refused, ``damaged_archive`` for one
-    that cannot be read, ``file_system`` where the disk is full.
+    that cannot be read. Raises OSError where the disk is full.
     """
     rules = limits or ArchiveLimits()
     most = rules.of(archive.stat().st_size)
@@ -170,13 +170,12 @@ def _write(entry: _Entry, folder: Path, archive: Path, most: int) -> int:
         return 0
     ensure_dir(path.parent)
     mode = 0o700 if entry.mode & 0o100 else 0o600
-    with explain_os_errors(folder):
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        except FileExistsError as error:
-            raise _refused(archive, f"'{entry.name}' occurs twice") from error
-        with os.fdopen(descriptor, "wb") as target:
-            return _copy(entry.data, target, archive, most)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+    except FileExistsError as error:
+        raise _refused(archive, f"'{entry.name}' occurs twice") from error
+    with os.fdopen(descriptor, "wb") as target:
+        return _copy(entry.data, target, archive, most)
 
 
 def _copy(source: IO[bytes], target: IO[bytes], archive: Path, most: int) -> int:
@@ -194,10 +193,9 @@ def _make_link(entry: _Entry, folder: Path, archive: Path) -> None:
     path = folder / entry.name
     assert entry.link is not None
     ensure_dir(path.parent)
-    with explain_os_errors(folder):
-        if path.is_symlink() or path.exists():
-            raise _refused(archive, f"'{entry.name}' occurs twice")
-        path.symlink_to(entry.link)
+    if path.is_symlink() or path.exists():
+        raise _refused(archive, f"'{entry.name}' occurs twice")
+    path.symlink_to(entry.link)
 
 
 def _check_link(entry: _Entry, folder: Path, archive: Path) -> None:

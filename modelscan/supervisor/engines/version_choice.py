@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from modelscan.engines.engine import Wheels
 
 
+def wheels_for(engine: PoolEngine, vendor: str | None) -> Wheels | None:
+    """The build for a vendor's GPUs on the package index (None: for the CPU), if there is one."""
+    return next((one for one in engine.package.wheels if one.vendor == vendor), None)
+
+
 def choose_version(
     engine: PoolEngine,
     wheels: Wheels,
@@ -44,7 +49,7 @@ def choose_version(
     raise NotDeployableError(
         f"no version of {engine.title} from {versions[-1]} to {versions[0]} runs here; "
         + refusals[0],
-        hint="modelscan doctor",
+        hint=f"modelscan plan {model.id}" if model else "modelscan engine install llama.cpp",
         code="no_build",
         details={"refusals": refusals[:5]},
     )

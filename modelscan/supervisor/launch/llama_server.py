@@ -31,7 +31,7 @@ class Program:
 def inspect_program(path: Path) -> Program:
     """Run the program for its version, options and devices; raises UsageError, saying what is
     there instead, where it is not a llama-server that runs here."""
-    found = shutil.which(path.expanduser()) or str(path.expanduser())
+    found = shutil.which(str(path.expanduser())) or str(path.expanduser())
     if not Path(found).exists():
         raise _no_server(f"{found} does not exist")
     if Path(found).is_dir():
@@ -61,13 +61,15 @@ def known_options(program: str) -> Mapping[str, HelpOption] | None:
     return options if "model" in options else None
 
 
-@functools.lru_cache(maxsize=1)
 def with_gpus() -> str | None:
     """A llama-server on the PATH that can use a GPU of this machine; None if there is none."""
     program = shutil.which(PROGRAM)
-    if program is None:
-        return None
-    return program if devices(_output(program, "--list-devices") or "") else None
+    return program if program is not None and _lists_gpus(program) else None
+
+
+@functools.lru_cache(maxsize=4)
+def _lists_gpus(program: str) -> bool:
+    return bool(devices(_output(program, "--list-devices") or ""))
 
 
 def _output(program: str, option: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import ModelscanError, UsageError
 from modelscan.core.machine import EngineHere, EngineSource, MissingEngine
 from modelscan.engines.registry import engines
+from modelscan.supervisor.engines import folders
 from modelscan.supervisor.engines.missing import install_command, missing_engine
 from modelscan.supervisor.engines.program import (
     embedded_version,
@@ -31,12 +32,13 @@ Engines = tuple[tuple[EngineHere, ...], tuple[MissingEngine, ...]]
 def engines_here(inventory: Inventory, config: Config, requested: str | None = None) -> Engines:
     """The engines installed here and those that are missing, for this hardware.
 
-    vLLM and SGLang, which are searched in several Pythons, only if a device could run them or if
-    ``requested`` names them.
+    vLLM and SGLang, which are searched in several Pythons, only if a device could run them, if
+    ``requested`` names them or if modelscan installed them.
     """
     installed, lacking = _llamacpp(inventory, config)
     for name in _PYTHON_ENGINES:
-        if requested != name and not any(name in gpu.backends for gpu in inventory.gpus):
+        usable = any(name in gpu.backends for gpu in inventory.gpus)
+        if requested != name and not usable and not folders.installed(config, name):
             continue
         try:
             installed = (*installed, _python_engine(name, inventory, config))
