@@ -131,6 +131,8 @@ class Life:
             command, capture_output=True, text=True, check=False, timeout=120,
             stdin=subprocess.DEVNULL,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+            # Python would cut its own cached bytecode as well, and every later import would fail.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         self.known = None
