@@ -9,6 +9,7 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Bar, Fields, Note, Table
 from modelscan.core.deployment_state import State
 from modelscan.core.errors import UsageError
+from modelscan.core.launch import LocalLaunch
 from modelscan.core.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def fields(deployment: Deployment) -> Fields:
         ("gpus", _gpus(deployment)),
         ("endpoint", deployment.endpoint),
         ("route", deployment.route),
+        ("container", _container(deployment)),
         ("pid", None if deployment.pid is None else str(deployment.pid)),
         ("restart", _restart(deployment)),
         (
@@ -114,6 +116,16 @@ def fields(deployment: Deployment) -> Fields:
     if deployment.reason:
         pairs.insert(2, ("reason", deployment.reason))
     return Fields(pairs)
+
+
+def _container(deployment: Deployment) -> str | None:
+    """The runtime and the image of its container; None for a process."""
+    launch = deployment.launch
+    if not isinstance(launch, LocalLaunch) or launch.container is None:
+        return None
+    return f"{launch.container.runtime}, {launch.container.image}" + (
+        f"@{launch.container.digest}" if launch.container.digest else ""
+    )
 
 
 def _gpus(deployment: Deployment) -> str:

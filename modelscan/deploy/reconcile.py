@@ -17,6 +17,7 @@ from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.nearest import nearest
 from modelscan.deploy import routes
+from modelscan.deploy.recommended import recommended_sampling
 from modelscan.state.locks import hold
 from modelscan.state.store import deployment_lock
 from modelscan.targets.base import Observation, StartFailed
@@ -204,7 +205,8 @@ def finish(deployment: Deployment, session: Session) -> Deployment:
     """Store the running deployment, then enable its routing entry, then store that."""
     session.store.put(deployment)
     target = session.target(deployment)
-    if routes.publish(session.routing_file, deployment, target.route_type):
+    sampling = functools.partial(recommended_sampling, deployment, session.config)
+    if routes.publish(session.routing_file, deployment, target.route_type, sampling):
         deployment = replace(deployment, routed=True)
         session.store.put(deployment)
     return deployment

@@ -66,10 +66,21 @@ class Config:
         600.0, "time limit for an engine to become ready, seconds", minimum=0.1
     )
     llama_server: Path | None = _setting(None, "a llama-server binary to use instead of xllamacpp")
+    llamacpp_releases: str = _setting(
+        "https://api.github.com/repos/ggml-org/llama.cpp/releases",
+        "where engine install reads llama.cpp's releases, or a mirror in GitHub's format",
+    )
     vllm: Path | None = _setting(None, "the Python or vllm command of an environment with vLLM")
     sglang: Path | None = _setting(None, "the Python of an environment with SGLang")
     ollama_endpoint: str = _setting("http://127.0.0.1:11434", "address of the Ollama server")
     port_range: str = _setting("41000-41999", "range of ports for local engines")
+    serve_port: int = _setting(8900, "port of modelscan serve", minimum=0)
+    serve_hosts: str | None = _setting(
+        None, "names that clients may use for an exposed modelscan serve, separated by commas"
+    )
+    serve_origins: str | None = _setting(
+        None, "origins of web pages that may call modelscan serve (CORS), separated by commas"
+    )
     electricity_usd_per_kwh: float | None = _setting(
         None, "electricity price in US dollars per kWh, for cost comparisons"
     )

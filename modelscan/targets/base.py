@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from modelscan.core.container import ContainerLaunch
 from modelscan.core.deployment_state import Health, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import RemoteError
@@ -88,6 +89,9 @@ class Preview(Tagged):
 class ProcessPreview(Preview):
     """The process that ``start`` would run. ``secrets``: variables and references to keys;
     ``install``: the command that installs the engine first; None if it is installed.
+
+    With ``container``, ``argv`` is the runtime's command, and the variables are in ``env_file``
+    while it starts.
     """
 
     argv: tuple[str, ...]
@@ -95,6 +99,8 @@ class ProcessPreview(Preview):
     secrets: Mapping[str, str]
     log_path: str | None
     install: str | None = None
+    container: ContainerLaunch | None = None
+    env_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

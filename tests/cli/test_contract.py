@@ -28,7 +28,7 @@ def test_version(cli: Callable[..., Ran]) -> None:
         (["config", "shw"], "modelscan config show"),
         (["config", "ste"], "modelscan config set"),
         (["serch", "qwen"], "modelscan catalog search"),
-        (["route", "remove", "x"], "modelscan remove"),
+        (["route", "delete", "x"], "modelscan route"),
         (["ps", "--jsn"], "--json"),
         (["config", "get", "ofline"], "modelscan config get offline"),
         (["route", "show", "nothing"], "modelscan route list"),

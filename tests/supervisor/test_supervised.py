@@ -18,8 +18,8 @@ from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import AuthError, RemoteError
 from modelscan.supervisor import rundir as module
 from modelscan.supervisor import spawn
+from modelscan.supervisor.environment import engine_environment, looks_secret
 from modelscan.supervisor.logfile import tail
-from modelscan.supervisor.main import engine_environment, looks_secret
 from modelscan.supervisor.processes import is_alive
 from modelscan.supervisor.rundir import Ended, ProcessSpec, RunDir
 

@@ -40,7 +40,8 @@ NAMES = OptionNames(
         "cuda-graph-max-bs", "disable-cuda-graph", "page-size", "mamba-full-memory-ratio",
         "max-mamba-cache-size", "swa-full-tokens-ratio", "disable-hybrid-swa-memory",
         "disable-radix-cache", "cuda-graph-bs", "cuda-graph-bs-decode", "cuda-graph-max-bs-decode",
-        "disable-decode-cuda-graph", "speculative-algorithm", "is-embedding",
+        "disable-decode-cuda-graph", "speculative-algorithm", "is-embedding", "max-loras-per-batch",
+        "max-lora-rank",
     ),
 )  # fmt: skip
 # Reviewed against the server arguments of 0.5.19: they allocate nothing on a GPU.
@@ -74,6 +75,9 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         yield NAMES.kv_cache[0], _FP8 if kind == "fp8" else kind
     if launch.dtype:
         yield "dtype", launch.dtype
+    if launch.online:  # whose loader has the method's name
+        yield "quantization", launch.online.name
+        yield "load-format", launch.online.name
     scaling = launch.positions
     if scaling is not None:  # a text_config is of a version that has rope_parameters
         name = "rope_parameters" if scaling.nested else "rope_scaling"
