@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 
 _ALLOCATIONS = 50_000  # objects between two garbage collections; what a start allocates is kept
+
+
+_ROOM_BYTES = 16 << 20  # of the disk with this package, for cached bytecode
+
+
+def keep_bytecode_whole() -> None:
+    """Write no cached bytecode where the disk is nearly full.
+
+    Python before 3.13 does not notice that only a part of a ``.pyc`` file was written, and every
+    later import of that module fails (``EOFError: marshal data too short``).
+    """
+    try:
+        disk = os.statvfs(__file__)
+    except (OSError, AttributeError):  # a zip file; a system without statvfs
+        return
+    if disk.f_bavail * disk.f_frsize < _ROOM_BYTES:
+        sys.dont_write_bytecode = True
 
 
 def main() -> None:
@@ -16,6 +34,7 @@ def main() -> None:
 
         sys.stdout.write(f"modelscan {__version__}\n")
         return
+    keep_bytecode_whole()
     gc.set_threshold(_ALLOCATIONS)  # a tenth of a command's CPU time: benchmarks/README.md
     try:
         from modelscan.cli.app import run

@@ -121,7 +121,10 @@ TOLERANT = frozenset({
     "config path", "cache list", "cache verify", "updates",
     "cache updates", "route list", "route show", "route resolve", "route validate", "route test",
     "target list", "target remove", "target test", "service run", "service uninstall",
-    "catalog search", "catalog list", "catalog info", "catalog sources", "catalog passport",
+    "route health", "route explain", "route match", "route history", "route export",
+    "route role list", "route role show", "route preset list", "engine list", "key list",
+    "trace list", "trace show", "catalog search", "catalog list", "catalog info",
+    "catalog sources", "catalog passport",
 })  # fmt: skip
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelscan.core.errors import UsageError
 from modelscan.state.clock import now_text
 from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.targets.base import Clock, Effects, Target
 from modelscan.targets.events import Events, no_events
-from modelscan.targets.registry import find_target
+from modelscan.targets.registry import find_target, recorded_cluster
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
@@ -46,8 +47,19 @@ class Session:
         return Effects(self.save, self.events, self.now)
 
     def target(self, deployment: Deployment) -> Target:
-        """The deployment's target; raises UsageError where it is no longer configured."""
-        return self.find(deployment.target, self.config)
+        """The deployment's target; raises UsageError where it is no longer configured.
+
+        Where the list of servers cannot be read, its own record says where it is.
+        """
+        try:
+            return self.find(deployment.target, self.config)
+        except UsageError as error:
+            if error.code == "unknown_target":
+                raise
+            recorded = recorded_cluster(deployment, self.config)
+            if recorded is None:
+                raise
+            return recorded
 
     def save(self, deployment: Deployment) -> None:
         """Store the row with the present time as ``updated_at``."""

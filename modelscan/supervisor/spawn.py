@@ -65,7 +65,8 @@ def _environment() -> dict[str, str]:
     own = os.environ.get("PYTHONPATH", "")
     root = str(Path(modelscan.__file__).resolve().parent.parent)
     path = os.pathsep.join(part for part in (root, own) if part)
-    return {**os.environ, PATH_MARK: own, "PYTHONPATH": path}
+    bytecode = {"PYTHONDONTWRITEBYTECODE": "1"} if sys.dont_write_bytecode else {}
+    return {**os.environ, PATH_MARK: own, "PYTHONPATH": path, **bytecode}
 
 
 def _still_there(rundir: RunDir) -> RemoteError:

@@ -13,6 +13,7 @@ from modelscan.engines import ollama
 from modelscan.state.config import Config
 
 if TYPE_CHECKING:
+    from modelscan.core.deployment import Deployment
     from modelscan.targets.base import Target
 
 TARGETS = {
@@ -51,6 +52,19 @@ def find_target(name: str, config: Config) -> Target:
     module, _, attribute = entry.partition(":")
     target: Target = getattr(importlib.import_module(module), attribute)(config)
     return target
+
+
+def recorded_cluster(deployment: Deployment, config: Config) -> Target | None:
+    """The server of a cluster deployment by its own record, for a list of servers that cannot be
+    read; None for a record without an address. A CA file is not in the record.
+    """
+    from modelscan.state.targets import TargetConfig
+    from modelscan.targets.gpustack.target import GpuStackTarget
+
+    if deployment.target in TARGETS or deployment.endpoint is None:
+        return None
+    where = TargetConfig(deployment.target, deployment.endpoint, deployment.api_key)
+    return GpuStackTarget(config, where)
 
 
 def _cluster(name: str, config: Config) -> Target:

@@ -8,9 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from modelscan import __main__ as entry
+from modelscan.supervisor import spawn
 
 Run = Callable[..., Any]
 
@@ -198,3 +202,17 @@ def test_a_password_in_an_endpoint_is_not_kept(
 )
 def test_references_that_lead_nowhere(run_in_process: Run, model: str) -> None:
     refused(run_in_process("estimate", model, "--offline"), 2, "hint: write")
+
+
+@pytest.mark.parametrize(("blocks", "nearly_full"), [(1000, True), (1 << 20, False)])
+def test_a_full_disk_cuts_no_bytecode(
+    monkeypatch: pytest.MonkeyPatch, blocks: int, nearly_full: bool
+) -> None:
+    """A cut .pyc file, which Python before 3.13 writes, would break every later command."""
+    disk = SimpleNamespace(f_bavail=blocks, f_frsize=4096)
+    monkeypatch.setattr(entry.os, "statvfs", lambda _: disk)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    entry.keep_bytecode_whole()
+    assert sys.dont_write_bytecode is nearly_full
+    spawned = spawn._environment()
+    assert (spawned.get("PYTHONDONTWRITEBYTECODE") == "1") is nearly_full

@@ -27,7 +27,7 @@ COLUMNS = 80
 LONG = "a-rather-long-name-of-a-deployment"
 MODEL = "some-organization/A-Model-With-A-Long-Name-70B-Instruct-v1.5-GGUF"
 # Their output is a script, a log, or a unit of the user's own systemd.
-EXEMPT = {"completion", "logs", "service install", "service uninstall"}
+EXEMPT = {"completion", "logs", "serve", "service install", "service uninstall"}
 RAN = (
     "catalog search qwen coder", "catalog list --limit 30", "catalog info qwen3-8b --gpu 24GiB",
     "catalog info qwen3-8b gemma-3-27b-it --compare --gpu 24GiB", "catalog passport qwen3-8b",
@@ -41,7 +41,14 @@ RAN = (
     f"upgrade {LONG}", "chat crashed hello", "explain LOG", "start crashed --timeout 1",
     f"stop {LONG} --drain 0", f"restart {LONG} --drain 0", f"update {LONG} --replicas 1",
     f"adopt {LONG} --target lab", "discover", "route list", f"route show {LONG}", "route resolve",
-    f"route test {LONG}", "route validate", "cache list", "cache verify", "cache updates",
+    f"route test {LONG}", "route validate", "route health", f"route explain {LONG}", "route mode",
+    "route match 'short answers about Python'", "route preset list", "route role list",
+    "route add second --base-url http://127.0.0.1:9/a/rather/long/path --model lab/x",
+    "route edit second --set context_tokens=65536", "route alias", "route remove second --dry-run",
+    "route provider add hosted nothing", "route export bundle", "route history", "route undo",
+    "route import missing.yaml", "engine list", "engine install llama.cpp --dry-run",
+    "engine use llama.cpp@nothing", "engine remove llama.cpp@nothing", "key create laptop",
+    "key list", "key revoke nothing", "connect opencode", "trace list", "trace show nothing", "cache list", "cache verify", "cache updates",
     "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
     "target list", "target use lab", "target test lab", "target test second",
     "target remove second", "service run", "doctor", "config show", "config path",

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 from conftest import Ran
 from support.engine_processes import eventually, living
+from support.patience import CHANGE_S, COMMAND_S
 from support.streams import streams
 from test_crash import check_truth, kill_after
 
@@ -39,7 +40,7 @@ Run = Callable[..., Ran]
 LIVES = int(os.environ.get("SOAK_LIVES") or "200")
 PER_TEST = 10
 SAMPLE = (1009, 1023)  # in CI: with all kinds of faults between them
-SETTLE_S = 60.0  # the pauses before restarts, on a busy machine
+SETTLE_S = CHANGE_S  # the pauses before restarts, on a busy machine
 BROKEN_ENDS = (b"\nrouting: [\n", b"\n\tx: y\n", b"\nversion: 1\n", b"\n---\n[]\n", b"\0")
 
 
@@ -128,9 +129,11 @@ class Life:
         self.story.append(f"{name} with {limit} bytes")
         command = [sys.executable, "-m", "modelscan", *self.words(name)]
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=120,
+            command, capture_output=True, text=True, check=False, timeout=COMMAND_S,
             stdin=subprocess.DEVNULL,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+            # Python would cut its own cached bytecode as well, and every later import would fail.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
         assert "Traceback" not in done.stderr, done.stderr
         self.known = None

@@ -407,6 +407,20 @@ class TestOthersAtWork:
 
 
 class TestAddress:
+    def test_a_broken_list_of_servers_stops_no_stop(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, clean_environment: Path
+    ) -> None:
+        """The deployment's own record says where it is, and with which key."""
+        assert deploy().code == 0
+        (clean_environment / "config" / "targets.toml").write_text("default = [\n")
+        listed = run_in_process("list", "--json")
+        assert listed.json["deployments"][0]["state"] == "running"
+        assert "targets.toml" in listed.json["warnings"][0]
+        assert run_in_process("stop", "one", "--drain", "0").code == 0
+        assert lab.models[1]["replicas"] == 0
+        assert run_in_process("remove", "one", "--yes").code == 0
+        assert lab.models == {}
+
     def test_a_server_that_moved_takes_its_routes_along(
         self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
     ) -> None:

@@ -25,9 +25,10 @@ def deploy(run_in_process: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     monkeypatch.setenv("LAB_KEY", "gpustack_all_0123456789abcdef")
     folder = write_tiny_hf(tmp_path / "tiny", architectures=["LlamaForCausalLM"])
 
-    def run(server: FakeGpuStack) -> Any:
+    def run(server: FakeGpuStack, *words: str) -> Any:
         run_in_process("target", "add", "lab", server.url, "--key", "env:LAB_KEY")
-        return run_in_process("deploy", str(folder), "--name", "one", "--target", "lab", "--json")
+        return run_in_process("deploy", str(folder), "--name", "one", "--target", "lab", "--json",
+                              *words)  # fmt: skip
 
     return run
 
@@ -56,6 +57,15 @@ def test_a_log_that_began_again_does_not_lose_the_cause(
         assert "CUDA out of memory" in error["message"]
         kept = json.loads(run_in_process("logs", "one", "--json").out)["lines"]
         assert any("CUDA out of memory" in line for line in kept)
+
+
+def test_the_log_of_a_model_that_keeps_restarting(deploy: Run, run_in_process: Run) -> None:
+    """Nobody waited: its present attempt has only begun, the one before shows the error."""
+    with FakeGpuStack() as server:
+        server.states, server.restarts, server.attempts = ["starting"], [1], [OOM, BEGUN]
+        assert deploy(server, "--no-wait").code == 0
+        lines = json.loads(run_in_process("logs", "one", "--json").out)["lines"]
+        assert any("CUDA out of memory" in line for line in lines)
 
 
 def test_the_newer_of_two_telling_logs_is_kept() -> None:

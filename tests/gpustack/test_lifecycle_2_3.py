@@ -249,8 +249,10 @@ class TestLife:
         assert cli("route", "test", "eight", "--json").json["ok"] is True
 
     def stopped(self, server: Server, cli: Cli) -> None:
-        done = cli("stop", "eight", "--drain", "0", "--json")
+        done = cli("stop", "eight", "--drain", "1", "--json")
         assert done.json["deployments"][0]["state"] == "stopped", done.out
+        unknown = "whether requests were cut is unknown: lab does not report requests"
+        assert any(unknown in text for text in done.json["warnings"])  # it has no Prometheus
         assert server.rows("model-instances") == []
         assert server.model("eight")["replicas"] == 0
         assert routes(cli)["eight"]["enabled"] is False

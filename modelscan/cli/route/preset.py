@@ -27,8 +27,8 @@ def list_(context: Context) -> Document[Any]:
     table = Table(
         ("NAME", "PROVIDER", "BASE_URL", "KEY", "ALIASES", "WEBSITE"),
         rows,
-        optional=("WEBSITE", "ALIASES", "PROVIDER"),
-        whole=("BASE_URL",),
+        optional=("ALIASES", "PROVIDER", "WEBSITE"),
+        whole=("BASE_URL", "KEY", "WEBSITE"),
     )
     return Document("route.preset.list", answer, [table], [p.name for p in answer.presets])
 

@@ -318,7 +318,9 @@ class GpuStackTarget:
                 remote.delete(client, model)
 
     def logs(self, deployment: Deployment, tail: int | None, follow: bool) -> Iterator[str]:
-        """The first instance's log; after a failed start, the recorded lines."""
+        """The first instance's log; after a failed start, the recorded lines; while it keeps
+        restarting, the log of the attempt that shows why.
+        """
         with contextlib.ExitStack() as stack:
             client = stack.enter_context(self.client())
             model = remote.find(client, deployment.name, _marker(deployment))
@@ -327,6 +329,10 @@ class GpuStackTarget:
                 yield from self._kept_log(deployment, tail)
                 return
             count = _LOG_LINES if tail is None else tail
+            if not follow and instances[0].restart_count and instances[0].state != "running":
+                kept = LogKeeper(client, instances[0].model_id, deployment.backend).final()
+                yield from last(kept.lines, count)
+                return
             more = count if follow else count + _ENVIRONMENT_LINES
             params = {"tail": more, "follow": str(follow).lower()}
             path = f"model-instances/{instances[0].id}/logs"
