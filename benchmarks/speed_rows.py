@@ -126,7 +126,9 @@ def _row(raw: dict[str, str]) -> Row | None:
     depth = int((re.search(r"d(\d+)", raw["tg_test"]) or [0, 0])[1])
     backend = _ENGINES[raw["engine"][0]]
     cache = re.search(r"kv (fp8|q8_0)", raw["notes"])
+    split = (("tensor-split", ",".join("1" * count)),) if "layer split" in raw["notes"] else ()
     workload = Workload(
+        parameters=split,  # every card of the run, not the fewest that fit
         context_tokens=2 * max(depth, 256),
         tensor_parallel=count if "TP" in raw["notes"] else None,
         kv_cache_k=cache.group(1) if cache else None,

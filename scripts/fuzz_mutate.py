@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import random
@@ -116,7 +117,7 @@ def document_of(rng: random.Random, seeds: Sequence[Any], keys: Sequence[str] = 
     for _ in range(rng.choice((1, 1, 2, 3, 6))):
         place = _place(rng, document)
         if place is None:
-            return rng.choice(_NUMBERS)
+            return copy.deepcopy(rng.choice(_NUMBERS))
         _change(rng, *place, keys)
     return document
 
@@ -142,7 +143,7 @@ def _change(rng: random.Random, node: Any, key: Any, keys: Sequence[str]) -> Non
         del node[key]
     elif isinstance(node, dict):
         name = rng.choice(keys) if keys and rng.random() < 0.8 else f"{key}_{rng.randrange(9)}"
-        node[name] = _value(rng, node, key) if rng.random() < 0.5 else node[key]
+        node[name] = _value(rng, node, key) if rng.random() < 0.5 else copy.deepcopy(node[key])
     else:
         node.insert(rng.randrange(len(node) + 1), _value(rng, node, key))
 
@@ -151,4 +152,4 @@ def _value(rng: random.Random, node: Any, key: Any) -> Any:
     old = node[key]
     if isinstance(old, (int, float)) and not isinstance(old, bool) and rng.random() < 0.3:
         return rng.choice((-old, old * 2, old + 1, [old], str(old), old // 2 if old == old else 0))
-    return rng.choice(_NUMBERS)
+    return copy.deepcopy(rng.choice(_NUMBERS))

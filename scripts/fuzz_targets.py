@@ -67,7 +67,7 @@ def _configs() -> tuple[Sequence[Any], Sequence[str]]:
     """Bundled config.json files, and the names of all their keys."""
     text = gzip.decompress((CATALOGS / "snapshots" / "configs.json.gz").read_bytes())
     found = list(_tables(json.loads(text)["records"]))
-    keys = sorted({key for config in found for key in config} | set(list(HARMLESS)[:200]))
+    keys = sorted({key for config in found for key in config} | set(sorted(HARMLESS)[:200]))
     return found, keys
 
 

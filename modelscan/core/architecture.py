@@ -165,7 +165,8 @@ class ModelShape:
     """The estimator's input: the shape and the bytes of one variant.
 
     ``tensors`` is filled for GGUF (llama.cpp's compute buffer depends on tensor shapes), else
-    empty. ``draft`` is the model of a separate file that drafts for this one.
+    empty. ``draft`` is the model of a separate file that drafts for this one, ``adapter_bytes`` the
+    size of the adapter files that are loaded with it.
     """
 
     architecture: Architecture
@@ -175,3 +176,4 @@ class ModelShape:
     tensors: tuple[Tensor, ...] = ()
     path: str | None = None  # the local file or folder, if there is one
     draft: ModelShape | None = None
+    adapter_bytes: int = 0

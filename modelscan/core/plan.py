@@ -184,7 +184,8 @@ class RequiredHardware:
 class Missing:
     """A missing engine or fact, and the command that installs or obtains it.
 
-    ``plan``: with that engine.
+    ``plan``: with that engine. ``download_bytes`` and ``disk_bytes``: what the command fetches and
+    writes, about; None where that is not known.
     """
 
     kind: MissingKind
@@ -192,6 +193,8 @@ class Missing:
     reason: str
     command: str
     plan: Plan | None = None
+    download_bytes: int | None = None
+    disk_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

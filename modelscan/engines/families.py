@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_NO_CHAT = re.compile(r"\b(base|embedding|reranker|reward|guard|pt)\b")
+_NO_CHAT = re.compile(r"\b(base|embedding|reranker|reward|pt)\b|guard\b")
 _THINKS = re.compile(r"thinking|reason|magistral|r1\b")
 
 

@@ -184,6 +184,14 @@ class PoolEngine(Engine):
     def arguments(self, plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
         """The command line of that version, without the program."""
 
+    def image_version(self, requested: str | None) -> str | None:
+        return requested or self.kernels.facts(None).version
+
+    def container_program(self, version: str | None, *, keyed: bool) -> tuple[str, ...]:
+        """The program inside an official image, whatever the image's own entry point is."""
+        own = self.keyed_program("python3") if keyed else None
+        return own or ("python3", "-m", self.package.modules[0])
+
     def process_environment(self, plan: Plan) -> Mapping[str, str]:
         """Variables in addition to the plan's own."""
         return {}

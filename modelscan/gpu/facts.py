@@ -7,6 +7,7 @@ compute rate), and what a GPU that is not in this machine would report.
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -97,9 +98,26 @@ def _of_clock(rows: list[GpuFacts], name: str, memory_clock_mhz: int) -> list[Gp
 
 def known_as(name: str) -> str:
     """The spelling of a user's GPU name that the table contains; else the name itself."""
-    if lookup(name) is None and lookup(spelled_out(name)) is not None:
+    if lookup(name) is not None:
+        return name
+    if lookup(spelled_out(name)) is not None:
         return spelled_out(name)
-    return name
+    return _machine_and_chip(name) or name
+
+
+def _machine_and_chip(name: str) -> str | None:
+    """The chip of a name that gives the machine too, in either order: DGX Spark GB10 121.69GiB.
+
+    None unless both parts are names of the same row, of memory that machine and chip share.
+    """
+    words = re.sub(r"[()/]", " ", name).split()
+    for cut in range(1, len(words)):
+        parts = [" ".join(words[:cut]), " ".join(words[cut:])]
+        rows = [lookup(part) or lookup(spelled_out(part)) for part in parts]
+        if rows[0] is not None and rows[0].unified_memory and rows[0] == rows[1]:
+            sized = [part for part in parts if parse_name(part).memory_gib]
+            return known_as((sized or parts[1:])[0])
+    return None
 
 
 def variants(name: str) -> tuple[GpuFacts, ...]:

@@ -24,6 +24,8 @@ from modelscan.gpu.unified import (
     apple_working_set,
     apu_usable,
     default_unified_memory,
+    rtx_spark_usable,
+    shares_in_part,
 )
 
 MAX_DEVICES = 256
@@ -193,6 +195,8 @@ def _memory(item: Item, facts: GpuFacts) -> tuple[int | None, int | None, int | 
             usable = apple_working_set(total_memory)
         elif facts.vendor == "amd" and facts.memory_bytes is None:
             usable = apu_usable(total_memory)
+        elif shares_in_part(facts.name):
+            usable = rtx_spark_usable(total_memory, reported=False)
         else:
             usable = total_memory
         return usable, min(usable, max(0, total_memory - IDLE_SYSTEM_BYTES)), None

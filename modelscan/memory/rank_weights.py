@@ -190,18 +190,34 @@ def rope_table_bytes(
     ``m_rope_lengths``: factor by which an engine lengthens the table of multimodal positions.
 
     Llama-3.1-8B: 131,072 x 128 x 2 B = 32 MiB, which is the 14.99 GiB of the logs, against 14.96 of
-    parameters. Linear scaling multiplies the length (Gemma-3: x 8, 512 MiB).
+    parameters. Linear scaling multiplies the length (Gemma-3: x 8, 512 MiB). With a base of their
+    own, layers with a window have a table of their own, as wide as their heads (Gemma-4: 256, and
+    512). None for models that rotate nothing (``no_rope``).
     """
-    kinds = architecture.layer_counts
-    rotary = max((_rotary(architecture, layer) for layer, _ in kinds), default=0)
     extra = architecture.extra
+    if extra.get("no_rope"):
+        return 0
+    windowed = _rotary(architecture, local=True) if extra.get("rope_tables") else 0
+    rotary = _rotary(architecture, local=False if windowed else None)
+    if extra.get("rope_tables"):
+        windowed = windowed or rotary
     partial = float(extra.get("partial_rotary_factor", 1.0) or 1.0)
-    lengths = float(extra.get("rope_linear_factor", 1.0)) + int(extra.get("rope_tables", 1)) - 1
-    lengths *= m_rope_lengths if extra.get("m_rope") else 1
-    return round((architecture.context_tokens or 0) * rotary * partial * lengths) * dtype_bytes
+    values = rotary * float(extra.get("rope_linear_factor", 1.0)) + windowed
+    lengths = m_rope_lengths if extra.get("m_rope") else 1
+    return round((architecture.context_tokens or 0) * values * partial * lengths) * dtype_bytes
 
 
-def _rotary(architecture: Architecture, layer: Layer) -> int:
+def _rotary(architecture: Architecture, *, local: bool | None) -> int:
+    """Elements of the widest head among the layers with (``local``) or without a window, or all."""
+    chosen = [
+        layer
+        for layer, _ in architecture.layer_counts
+        if local is None or local == (layer.window_tokens is not None)
+    ]
+    return max((_rotated(architecture, layer) for layer in chosen), default=0)
+
+
+def _rotated(architecture: Architecture, layer: Layer) -> int:
     if layer.attention is Attention.MLA and architecture.latent:
         return architecture.latent.rope_length
     return layer.key_length if layer.heads else 0

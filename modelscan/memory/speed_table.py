@@ -37,7 +37,7 @@ AMD = Coefficients(
     1.169, 1.137, 71e-6, 55e-6, 0.45, "fit of 32 runs, Radeon, ROCm and Vulkan", 1.138, 0.6
 )
 AMD_UNIFIED = Coefficients(
-    1.100, 1.239, 64e-6, 164e-6, 0.33, "fit of 52 runs, Strix Halo, ROCm and Vulkan", 1.445, 0.6
+    1.100, 1.239, 64e-6, 164e-6, 0.42, "fit of 52 runs, Strix Halo, ROCm and Vulkan", 1.445, 0.6
 )
 APPLE = Coefficients(1.101, 1.332, 158e-6, 47e-6, 0.40, "fit of 33 runs, M1 to M4")
 OTHER = Coefficients(1.5, 1.7, 150e-6, 60e-6, 0.6, "assumed: no measured rows for this kind of GPU")
@@ -66,6 +66,7 @@ _PREFILL_SERVING = 0.45
 # 71), on Radeon TFLOPS between ROCm's and Vulkan's (R9700 11; Strix Halo 2.8 to 16 by head size).
 _ATTENTION, _ATTENTION_SERVING = 0.4, 0.6
 _ATTENTION_AMD, _ATTENTION_AMD_UNIFIED = 11.0, 4.0
+_VULKAN_BF16_EXPERTS, _UNPACKED_BITS = 1.7, 16.0
 _HBM_CAPABILITIES = ("6.0", "7.0", "8.0", "9.0", "10.0", "10.3")
 
 
@@ -91,6 +92,17 @@ def _serving(gpu: Gpu, backend: str) -> Coefficients:
         spread=0.5,
         basis=f"assumed for {backend} (bandwidth / {_SERVING_INVERSE}): no measured rows",
     )
+
+
+def slower(entry: Coefficients, bits: float, experts: bool) -> float:
+    """How far below the estimate the range reaches, relative to its lower end.
+
+    ``bits`` a weight. Radeon's Vulkan has no matrix kernels for BF16 experts (Strix Halo: 10 where
+    ROCm reaches 24 tokens/s); which of the two runs is not known.
+    """
+    if entry.slower is not None and experts and bits >= _UNPACKED_BITS:
+        return _VULKAN_BF16_EXPERTS
+    return entry.slower or entry.spread
 
 
 def is_module(gpu: Gpu) -> bool:

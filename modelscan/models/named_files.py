@@ -1,4 +1,4 @@
-"""Files that engine options name: llama.cpp's projector and draft model."""
+"""Files that engine options name: llama.cpp's projector, draft model and adapters."""
 
 from __future__ import annotations
 
@@ -7,41 +7,58 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.errors import UsageError
 from modelscan.core.plan import Candidate
-from modelscan.engines.llamacpp.given import option, switched
+from modelscan.engines.llamacpp.given import every, option, switched
 from modelscan.formats import gguf
 from modelscan.memory.shape import from_gguf
 from modelscan.models.from_local import read_header, shards
 from modelscan.state.paths import expand
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from modelscan.core.architecture import ModelShape
     from modelscan.core.plan import ResolvedModel
     from modelscan.core.workload import Workload
 
 PROJECTOR, DRAFT = "mmproj", "spec-draft-model"
+ADAPTERS = ("lora", "lora-scaled")  # PATH,PATH and PATH:SCALE,PATH:SCALE
 
 
 def with_named_files(model: ResolvedModel, workload: Workload) -> ResolvedModel:
-    """The model with the projector and the draft that the options name, on its GGUF variants.
+    """The model with the files that the options name, on its GGUF variants.
 
-    Raises UsageError for a projector that is no file or no GGUF file. A draft that cannot be read
-    stays out: the estimate says so.
+    Raises UsageError for a projector that is no file or no GGUF file. A draft or an adapter that
+    cannot be read stays out: the estimate says so of a draft.
     """
     projector, draft = _projector_bytes(workload), _draft(workload)
-    if projector is None and draft is None:
+    adapters = sum(path.stat().st_size for path in adapter_files(workload))
+    if projector is None and draft is None and not adapters:
         return model
-    candidates = (_with_files(each, projector, draft) for each in model.candidates)
+    candidates = (_with_files(each, projector, draft, adapters) for each in model.candidates)
     return replace(model, candidates=tuple(candidates))
 
 
-def _with_files(candidate: Candidate, projector: int | None, draft: ModelShape | None) -> Candidate:
+def adapter_files(workload: Workload) -> list[Path]:
+    """The adapter files that exist here, of those that the options or the deployment name."""
+    texts = list(workload.adapters)
+    for name in ADAPTERS:
+        parts = [part for text in every(workload, name) for part in text.split(",")]
+        texts += [part if name == "lora" else part.rsplit(":", 1)[0] for part in parts]
+    paths = [expand(text) for text in texts if text.endswith(".gguf")]
+    return [path for path in paths if path.is_file()]
+
+
+def _with_files(
+    candidate: Candidate, projector: int | None, draft: ModelShape | None, adapters: int
+) -> Candidate:
     if candidate.variant.format != "gguf":
         return candidate
 
     def shape() -> ModelShape:
         old = candidate.shape
         seen = old.weights.vision_bytes if projector is None else projector
-        return replace(old, weights=replace(old.weights, vision_bytes=seen), draft=draft)
+        weights = replace(old.weights, vision_bytes=seen)
+        return replace(old, weights=weights, draft=draft, adapter_bytes=adapters)
 
     return Candidate(candidate.variant, shape, candidate.quality, candidate.floor_bytes)
 

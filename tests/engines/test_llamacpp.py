@@ -88,6 +88,8 @@ def test_named_gpus_and_a_tensor_split_are_obeyed():
     result = found("llama-3.2-3b", cards(24, 24), gpus=(0, 1), parameters=split)
     first, second = (gpu.parts.kv_cache_bytes for gpu in result.per_gpu)
     assert first == 22 * second / 6  # 29 places (28 layers and the output) dealt 3 : 1
+    unnamed = found("llama-3.2-3b", cards(24, 24, 24), parameters=split)
+    assert [gpu.index for gpu in unnamed.per_gpu] == [0, 1]  # one would do
 
 
 def test_experts_on_the_cpu_leave_the_gpu():

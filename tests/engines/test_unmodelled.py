@@ -37,7 +37,7 @@ def named(backend: Backend, *options: str) -> tuple[str, ...]:
      ("vllm", 'compilation-config={"cudagraph_mode":"FULL"}'), ("vllm", "log-cache-size=4"),
      ("sglang", "dp-size=2"), ("sglang", "attention-backend=triton"), ("sglang", "hicache-size=10"),
      ("sglang", "speculative-algorithm=EAGLE3"), ("llama.cpp", "ctx-checkpoints=8"),
-     ("llama.cpp", "lora=x.gguf"), ("llama.cpp", "sm=row"), ("ollama", "num-batches=3")],
+     ("llama.cpp", "sm=row"), ("ollama", "num-batches=3")],
 )  # fmt: skip
 def test_what_may_move_memory_is_named(backend: Backend, option: str):
     assert named(backend, option) == (option.partition("=")[0],)

@@ -26,6 +26,9 @@ from modelscan.core.units import GIB, MIB
 from modelscan.core.workload import Workload
 from modelscan.engines.sglang import memory as sglang
 from modelscan.engines.vllm import memory as vllm
+from modelscan.engines.vllm.activation import activation_bytes
+from modelscan.engines.vllm.settings import resolve
+from modelscan.engines.vllm.versions import facts_for
 
 H100 = round(79.19 * GIB)
 
@@ -234,12 +237,13 @@ def test_versions_differ_where_vllm_differs() -> None:
     peak = {name: found.parts.compute_bytes / GIB for name, found in by_version.items()}
     assert peak["0.16.0"] == pytest.approx(5.62, abs=0.05)
     assert peak["0.17.0"] == peak["0.21.0"] == pytest.approx(2.21, abs=0.02)
-    assert peak["0.32.0"] < peak["0.21.0"] / 2  # the second runner profiles one float32 copy
+    assert peak["0.32.0"] < peak["0.21.0"] / 2  # the second runner does not copy the logits
     pool = {name: found.per_gpu[0].kv_pool_bytes or 0 for name, found in by_version.items()}
     graphs = by_version["0.21.0"].parts.cuda_graph_bytes
     assert pool["0.21.0"] == pytest.approx(pool["0.19.0"] - graphs + 0.02 * H100, abs=2)
     smaller = by_version["0.21.0"].parts.compute_bytes - by_version["0.32.0"].parts.compute_bytes
-    assert pool["0.32.0"] == pytest.approx(pool["0.21.0"] + smaller, abs=2)
+    counts = 1024 * (151936 * 33 // 8)  # of every request's tokens, kept from the start
+    assert pool["0.32.0"] == pytest.approx(pool["0.21.0"] + smaller - counts, abs=2)
 
 
 @pytest.mark.parametrize(
@@ -376,13 +380,43 @@ def test_embedding_models_sample_nothing_and_encoders_cache_nothing() -> None:
     chat = run(dense(vocabulary=262144), workload(), cards(), "0.32.0")
     wanted = replace(workload(), embedding=True)
     embedding = run(dense(vocabulary=262144), wanted, cards(), "0.32.0")
-    assert embedding.parts.compute_bytes < chat.parts.compute_bytes
+    counts = 1024 * (262144 * 33 // 8)  # of every request's tokens, for penalties
+    assert embedding.parts.non_torch_bytes == chat.parts.non_torch_bytes - counts
+    old = run(dense(vocabulary=262144), wanted, cards(), "0.19.0")
+    assert old.parts.compute_bytes < run(dense(vocabulary=262144), workload(), cards(),
+                                         "0.19.0").parts.compute_bytes  # fmt: skip
     base = dense()
     encoder = replace(base, architecture=replace(base.architecture, encoder_only=True))
     found = run(encoder, workload(), cards(), "0.32.0")
     assert found.parts.kv_cache_bytes == 0
     assert found.kv_capacity_tokens is None
     assert found.verdict == "fits"
+
+
+def test_a_soft_cap_divides_the_logits_into_a_second_copy() -> None:
+    plain = dense(vocabulary=262144)
+    capped = replace(
+        plain, architecture=replace(plain.architecture, extra={"logits_soft_cap": True})
+    )
+    for version, more in (("0.32.0", 2), ("0.26.0", 0)):  # 0.26 copies them to float32 anyway
+        peaks = [
+            activation_bytes(
+                shape.architecture, [], resolve(shape.architecture, workload(), cards(),
+                facts_for(version)), facts_for(version), last_stage=True,
+            )
+            for shape in (plain, capped)
+        ]  # fmt: skip
+        assert peaks[1] - peaks[0] == 1024 * 262144 * more
+
+
+def test_buffers_of_the_runner_are_charged_since_the_card_is_asked() -> None:
+    """0.25 and 0.26 run dense models in the second runner, whose counts the profile missed."""
+    counts = 1024 * (262144 * 33 // 8)
+    before, after = (run(dense(vocabulary=262144), workload(), cards(), v)
+                     for v in ("0.26.0", "0.27.0"))  # fmt: skip
+    assert before.per_gpu[0].kv_pool_bytes == (after.per_gpu[0].kv_pool_bytes or 0) + counts
+    assert before.parts.other_bytes == after.parts.other_bytes + counts
+    assert before.parts.non_torch_bytes == after.parts.non_torch_bytes - counts
 
 
 def test_the_budget_is_of_what_cuda_calls_total() -> None:

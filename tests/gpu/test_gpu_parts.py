@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from modelscan.core.gpu import Gpu
+from modelscan.core.errors import UsageError
+from modelscan.core.gpu import Gpu, Host
 from modelscan.core.units import GIB, MIB
 from modelscan.gpu.amd import amd_smi
 from modelscan.gpu.amd.probe import run_amd
@@ -17,6 +18,7 @@ from modelscan.gpu.host import run_host
 from modelscan.gpu.intel.probe import run_intel
 from modelscan.gpu.nvidia.xml import parse_xml
 from modelscan.gpu.simulate import simulate
+from modelscan.gpu.unified import with_host_memory
 from tests.support.gpu_machine import FakeMachine
 
 BUS = "0000:05:00.0"
@@ -179,3 +181,33 @@ def test_an_rtx_spark_has_the_machines_memory():
     inventory = simulate("RTX Spark N1X 64GB")
     assert inventory.gpus[0].unified_memory
     assert inventory.host.memory_bytes == 64 * GIB
+    assert inventory.gpus[0].memory_bytes == pytest.approx(45.39 * GIB, rel=0.001)  # CUDA's total
+
+
+def test_cuda_offers_a_part_of_an_rtx_sparks_memory_and_all_of_a_gb10s():
+    host = Host(20, 56_832_000 << 10, 50 * GIB)
+    spark, grace = (with_host_memory(nvidia(name, "8128 MiB"), host)
+                    for name in ("NVIDIA N1X", "NVIDIA GB10"))  # fmt: skip
+    assert spark.memory_bytes == pytest.approx(46_477 * MIB, rel=0.001)
+    assert spark.free_bytes == spark.memory_bytes
+    assert (grace.memory_bytes, grace.free_bytes) == (host.memory_bytes, host.free_bytes)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name", "gib"),
+    [
+        ("DGX Spark GB10 121.69GiB", "NVIDIA GB10", 121.69),
+        ("DGX Spark (GB10)", "NVIDIA GB10", 121.69),
+        ("Ryzen AI Max+ 395 / Radeon 8060S 96GB", "AMD Radeon 8060S", 72),
+    ],
+)
+def test_a_machine_and_its_chip_are_one_device(spec: str, name: str, gib: float):
+    (gpu,) = simulate(spec).gpus
+    assert gpu.name == name
+    assert gpu.memory_bytes == pytest.approx(gib * GIB, rel=0.001)
+
+
+@pytest.mark.parametrize("spec", ["RTX 4090 RTX 5090", "RTX 4090 RTX 4090", "Strix Halo GB10"])
+def test_two_devices_without_a_separator_are_refused(spec: str):
+    with pytest.raises(UsageError):
+        simulate(spec)

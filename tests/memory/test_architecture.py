@@ -260,3 +260,26 @@ def test_any_config_ends_in_an_architecture_or_a_named_error(changes: dict[str, 
     except UsageError:
         return
     assert len(found.layers) >= 1
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"num_nextn_predict_layers": 1 << 31},
+        {"num_hidden_layers": 1 << 19},
+        {"num_layers": 1 << 19, "zero_expert_num": 1},
+    ],
+)
+def test_a_claim_of_countless_layers_is_refused(claim: dict[str, Any]):
+    with pytest.raises(ConfigError, match="claims"):
+        from_config(config(**claim))
+
+
+def test_blocks_that_are_no_objects_are_passed_over():
+    odd = [{"attention": [1], "ffn": [1]}, 7]
+    assert len(from_config(config(num_hidden_layers=2, block_configs=odd)).layers) == 2
+
+
+def test_a_yarn_factor_without_end_lengthens_nothing():
+    endless = {"rope_type": "yarn", "original_max_position_embeddings": 4096, "factor": 1e999}
+    assert from_config(config(rope_scaling=endless)).context_tokens == 65536

@@ -152,6 +152,19 @@ def test_rope_tables_follow_the_scaling() -> None:
     assert rope(partial_rotary_factor=0.5) == plain // 2
 
 
+def test_windowed_layers_have_a_rope_table_as_wide_as_their_heads() -> None:
+    kinds = ["sliding_attention", "full_attention"]
+    tables = {kind: {"rope_theta": 1e4, "rope_type": "default"} for kind in kinds}
+    wide = rope(layer_types=kinds, sliding_window=64, global_head_dim=128, rope_parameters=tables)
+    assert wide == 1024 * (64 + 128) * 2
+
+
+@pytest.mark.parametrize("stated", [{"position_embedding_type": "nope"}, {"alibi": True}])
+def test_models_that_rotate_nothing_have_no_rope_table(stated: dict[str, object]) -> None:
+    assert rope(**stated) == 0
+    assert rope(position_embedding_type="rope") > 0
+
+
 def test_fields_that_only_serving_engines_need() -> None:
     architecture = from_config(
         config(

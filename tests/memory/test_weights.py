@@ -14,6 +14,7 @@ from modelscan.core.units import GIB
 from modelscan.core.workload import Workload
 from modelscan.engines.estimate import estimate
 from modelscan.memory.architecture.from_config import from_config as architecture_of
+from modelscan.memory.architecture.vision_parameters import multimodal_parameters
 from modelscan.memory.quantization_mix import BASE, quantized, recipe_name
 from modelscan.memory.shape import from_config
 from modelscan.memory.tensor_table import tensor_table
@@ -251,3 +252,13 @@ def test_every_recipe_types_every_tensor_in_whole_blocks(recipe: str, config: di
         assert tensor.name == name
         assert tensor.size_bytes > 0
         assert tensor.size_bytes <= 4 * math.prod(shape)
+
+
+def test_a_conformer_has_two_feed_forwards_and_a_convolution() -> None:
+    """Gemma 4's audio tower: 305 million parameters (transformers' Gemma4AudioModel)."""
+    tower = {
+        "model_type": "gemma4_audio", "hidden_size": 1024, "num_hidden_layers": 12,
+        "num_attention_heads": 8, "hidden_act": "silu", "conv_kernel_size": 5,
+    }  # fmt: skip
+    parameters = multimodal_parameters({"model_type": "gemma4", "audio_config": tower}, 2560)
+    assert parameters == pytest.approx(305_000_000, rel=0.03)

@@ -8,6 +8,7 @@ import pytest
 
 from modelscan.core.errors import UsageError
 from modelscan.core.workload import Workload
+from modelscan.engines.llamacpp import memory as llamacpp
 from modelscan.models.resolve import load_subject
 from modelscan.state.config import load
 from tests.support.tiny_gguf import write_tiny_gguf
@@ -47,3 +48,19 @@ def test_a_named_draft_is_a_shape_of_its_own(tmp_path: Path):
     assert loaded(model, ("md", str(tmp_path / "none.gguf"))).draft is None
     (tmp_path / "bad.gguf").write_bytes(b"GGUF")
     assert loaded(model, ("md", str(tmp_path / "bad.gguf"))).draft is None
+
+
+def test_named_adapters_lie_with_the_layers_they_change(tmp_path: Path):
+    model = write_tiny_gguf(tmp_path / "m.gguf")
+    first, second = (write_tiny_gguf(tmp_path / f"{n}.gguf", seed=n) for n in (5, 6))
+    size = first.stat().st_size + second.stat().st_size
+    scaled = loaded(model, ("lora", str(first)), ("lora-scaled", f"{second}:0.5"))
+    assert scaled.adapter_bytes == size
+    assert loaded(model, ("lora", f"{first},{second}")).adapter_bytes == size
+    absent = Workload(parameters=(("lora", str(tmp_path / "none.gguf")),), context_tokens=512)
+    without = llamacpp.estimate(loaded(model, *absent.parameters), absent, None)
+    assert any("adapter" in warning for warning in without.warnings)
+    named = Workload(parameters=(("lora", f"{first},{second}"),), context_tokens=512)
+    found = llamacpp.estimate(loaded(model, *named.parameters), named, None)
+    assert found.parts.weights_bytes == without.parts.weights_bytes + size
+    assert not any("adapter" in warning for warning in found.warnings)

@@ -32,7 +32,8 @@ NAMES = OptionNames(
         "override-tensor", "ot", "mmproj", "mm", "no-mmproj", "no-mmproj-offload",
         "mmproj-offload", "no-op-offload", "op-offload", "no-kv-unified", "repack", "no-repack",
         "cache-ram", "cram", "spec-type", "spec-draft-model", "model-draft", "md",
-        "spec-draft-n-max", "spec-draft-ngl", "spec-draft-type-k", "spec-draft-type-v",
+        "spec-draft-n-max", "spec-draft-ngl", "spec-draft-type-k", "spec-draft-type-v", "lora",
+        "lora-scaled",
     ),
 )  # fmt: skip
 # Reviewed against the sources of b11549: they allocate nothing, or less than the margin.

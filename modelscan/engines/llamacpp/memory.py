@@ -19,7 +19,7 @@ from modelscan.engines.llamacpp.file_layout import file_layout
 from modelscan.engines.llamacpp.given import option, switched
 from modelscan.engines.llamacpp.overrides import HOST
 from modelscan.engines.llamacpp.settings import whole_number
-from modelscan.engines.llamacpp.split import place
+from modelscan.engines.llamacpp.split import place, shared_devices
 from modelscan.engines.llamacpp.versions import lookup
 from modelscan.memory import defaults
 from modelscan.memory.verdict import DOES_NOT_FIT, verdict
@@ -35,7 +35,8 @@ def estimate(
     version: str | None = None,
 ) -> Estimate:  # fmt: skip
     """Bytes by part and device. Without GPUs everything is in host memory; with several, on the
-    fewest that suffice (in order of free memory) unless ``workload.gpus`` names them.
+    fewest that suffice (in order of free memory) unless ``workload.gpus`` names them, or a
+    ``tensor-split`` has shares for more.
 
     Raises NotDeployableError if the files are not GGUF, UsageError for impossible settings.
     """
@@ -50,7 +51,7 @@ def estimate(
         settings_of.from_workload(workload, shape.architecture),
         state_copies=drafting.state_copies(drafted, shape.architecture),
     )
-    notes = drafting.notes(drafted, shape)
+    notes = (*drafting.notes(drafted, shape), *_adapter_notes(shape, workload))
     model = file_layout(shape)
     candidates = _candidates(workload, inventory)
     host = inventory.host if inventory else None
@@ -64,6 +65,13 @@ def estimate(
     return chosen
 
 
+def _adapter_notes(shape: ModelShape, workload: Workload) -> tuple[str, ...]:
+    named = workload.adapters or option(workload, "lora") or option(workload, "lora-scaled")
+    if not named or shape.adapter_bytes:
+        return ()
+    return ("the adapter's file is not on this machine: its bytes are not counted",)
+
+
 def _candidates(workload: Workload, inventory: Inventory | None) -> list[tuple[Gpu, ...]]:
     """Sets of GPUs to try, smallest first; one empty set where there is none."""
     gpus = [] if inventory is None else [g for g in inventory.gpus if not g.integrated]
@@ -75,7 +83,8 @@ def _candidates(workload: Workload, inventory: Inventory | None) -> list[tuple[G
     ordered = sorted(gpus, key=lambda gpu: (-(gpu.free_bytes or gpu.memory_bytes or 0), gpu.index))
     if not ordered:
         return [()]
-    sets = [ordered[:count] for count in range(1, len(ordered) + 1)]
+    least = min(len(ordered), max(1, shared_devices(workload)))
+    sets = [ordered[:count] for count in range(least, len(ordered) + 1)]
     return [tuple(sorted(chosen, key=lambda gpu: gpu.index)) for chosen in sets]
 
 
@@ -181,6 +190,7 @@ def _parts(case: Case, place: int) -> Parts:
 def _weights(case: Case, place: int, mine: list[int]) -> int:
     model, placement = case.model, case.placement
     total = sum(model.layer_bytes[i] for i in mine) + placement.moved.change(place)
+    total += round(model.shape.adapter_bytes * len(mine) / max(1, len(placement.layers)))
     if placement.host_experts:
         moved = [i for i in placement.host_experts if placement.layers[i] != HOST]
         if place == HOST:

@@ -103,6 +103,13 @@ def _shares(workload: Workload, gpus: tuple[Gpu, ...]) -> list[float]:
     return [part / total for part in accumulate(parts)]
 
 
+def shared_devices(workload: Workload) -> int:
+    """How many GPUs the proportions of ``tensor-split`` name; 0 without one."""
+    text = option(workload, "tensor-split")
+    shares = _proportions(text) if text else []
+    return max((count for count, share in enumerate(shares, 1) if share), default=0)
+
+
 def _proportions(text: str) -> list[float]:
     try:
         shares = [float(part) for part in text.replace("/", ",").split(",")]

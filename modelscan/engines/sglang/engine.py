@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from modelscan.engines.engine import PythonPackage
+from modelscan.engines.engine import PythonPackage, Wheels
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.sglang import NAME, command, flags
+from modelscan.engines.sglang.container import IMAGES
 from modelscan.engines.sglang.support import KERNELS, online_method
 from modelscan.engines.sglang.versions import RESIDUALS
 from modelscan.engines.start_lines import MODELSCOPE, line
@@ -37,6 +38,7 @@ class SgLang(PoolEngine):
     """See ``engines.engine.Engine``."""
 
     name = NAME
+    default_port = 30000
     title = "SGLang"
     option_names = flags.NAMES
     log_words = r"\bsglang\b|\bSGLang\b|ServerArgs|mem[-_]fraction[-_]static"
@@ -47,8 +49,12 @@ class SgLang(PoolEngine):
     preference = 0.02
     kernels = KERNELS
     key_variable = command.KEY_VARIABLE
+    images = IMAGES
     package = PythonPackage(
-        modules=("sglang.launch_server",), distributions=("sglang", "sglang-cpu")
+        modules=("sglang.launch_server",),
+        distributions=("sglang", "sglang-cpu"),
+        wheels=(Wheels("nvidia", NAME, "0.5.23", 4_344_659_747, 9_947_721_665, toolkit="13.1"),),
+        image="lmsysorg/sglang",
     )
 
     def drawback(self, gpu: Gpu) -> Drawback | None:

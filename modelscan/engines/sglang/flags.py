@@ -40,7 +40,8 @@ NAMES = OptionNames(
         "cuda-graph-max-bs", "disable-cuda-graph", "page-size", "mamba-full-memory-ratio",
         "max-mamba-cache-size", "swa-full-tokens-ratio", "disable-hybrid-swa-memory",
         "disable-radix-cache", "cuda-graph-bs", "cuda-graph-bs-decode", "cuda-graph-max-bs-decode",
-        "disable-decode-cuda-graph", "speculative-algorithm", "is-embedding",
+        "disable-decode-cuda-graph", "speculative-algorithm", "is-embedding", "max-loras-per-batch",
+        "max-lora-rank",
     ),
 )  # fmt: skip
 # Reviewed against the server arguments of 0.5.19: they allocate nothing on a GPU.

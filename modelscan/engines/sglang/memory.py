@@ -30,6 +30,7 @@ from modelscan.engines.sglang.settings import SglangSettings, resolve
 from modelscan.engines.sglang.shapes import split_rules
 from modelscan.engines.sglang.versions import DEFAULT_VERSION, OLDEST_VERSION, RESIDUALS, facts_for
 from modelscan.engines.versions import unknown_note
+from modelscan.memory.lora import slots_bytes
 from modelscan.memory.rank_weights import (
     LayerCounts,
     Ranks,
@@ -111,6 +112,10 @@ def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _StageByt
     weights += rope_table_bytes(architecture, 4)  # the table is kept in float32
     weights += latent_copies_bytes(architecture, counts, settings.tensor_parallel)
     weights += _wide_scales_bytes(shape, counts, settings) + _LOADED_BYTES
+    weights += slots_bytes(
+        architecture, counts, settings.loras * settings.lora_rank, settings.tensor_parallel,
+        experts=False,
+    )  # fmt: skip
     offloaded = min(settings.cpu_offload_bytes, weights)
     return _StageBytes(
         weights - offloaded,

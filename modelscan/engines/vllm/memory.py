@@ -154,7 +154,7 @@ def _weights(
         architecture, settings.dtype_bytes, m_rope_lengths=overhead.M_ROPE_LENGTHS
     )
     gaps = gaps_bytes(architecture, counts, settings.tensor_parallel)
-    return loaded + copies + table + gaps
+    return loaded + copies + table + gaps + overhead.per_layer_bytes(architecture, settings)
 
 
 def _parts(
@@ -165,18 +165,24 @@ def _parts(
     weights: int,
     stage: int,
 ) -> Parts:
-    """Everything but the cache. ``other_bytes`` is the CUDA context; adapters count as weights."""
+    """Everything but the cache. ``other_bytes`` is the CUDA context; adapters count as weights.
+
+    The runner's buffers are with what is not torch's, as in the newer logs, which state what is
+    consumed without the weights; before they were charged, with the context.
+    """
     architecture = shape.architecture
+    buffers = overhead.buffer_bytes(architecture, settings, facts, stage=stage)
+    charged = buffers if facts.buffers_charged else 0
     last = stage == settings.pipeline_parallel - 1
     kinds = [layer for layer, _ in counts]
     return Parts(
         weights_bytes=weights
-        + overhead.lora_bytes(architecture, counts, settings)
+        + overhead.lora_bytes(architecture, counts, settings, facts)
         + overhead.driver_bytes(shape, settings, facts),
         compute_bytes=activation_bytes(architecture, kinds, settings, facts, last_stage=last),
-        non_torch_bytes=overhead.non_torch_bytes(settings, facts),
+        non_torch_bytes=overhead.non_torch_bytes(settings, facts) + charged,
         cuda_graph_bytes=overhead.graph_bytes(architecture, counts, settings, facts),
-        other_bytes=overhead.context_bytes(settings, facts),
+        other_bytes=overhead.context_bytes(settings, facts) + buffers - charged,
     )
 
 

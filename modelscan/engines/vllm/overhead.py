@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelscan.core.units import GIB
+from modelscan.memory.lora import slots_bytes
 
 if TYPE_CHECKING:
-    from modelscan.core.architecture import Architecture, Layer, ModelShape
+    from modelscan.core.architecture import Architecture, ModelShape
     from modelscan.engines.vllm.settings import VllmSettings
     from modelscan.engines.vllm.versions import VllmVersion
     from modelscan.memory.rank_weights import LayerCounts
@@ -35,6 +36,7 @@ _HIP_GRAPH_LAYER_BYTES = 0.0125 * GIB
 _HIP_LOADED_BYTES = round(0.26 * GIB)
 _HIP_EXPERTS = 0.022  # repacking leaves fragments in the allocator
 _HIP_NON_TORCH_BYTES = round(0.45 * GIB)
+_COUNT_BITS = 33
 M_ROPE_LENGTHS = 4  # code: mrope.py, cache_max_position_num
 # Cards without NVLink: 1.64 GiB on two L40S where two H100 take 2.07; 0.34 to 0.43 on four A100
 # of 40 GB (0.8.3) where H100 took 0.55.
@@ -55,6 +57,36 @@ def non_torch_bytes(settings: VllmSettings, facts: VllmVersion) -> int:
         small = bool(settings.gpus) and not settings.big_gpu
         return round(total * (_NON_TORCH_SMALL if small else 1))
     return facts.non_torch_pp_bytes if settings.pipeline_parallel > 1 else facts.non_torch_bytes
+
+
+def buffer_bytes(
+    architecture: Architecture, settings: VllmSettings, facts: VllmVersion, *, stage: int
+) -> int:
+    """What the runner keeps on one GPU from before the profile on, without the weights.
+
+    Code: PenaltiesState of the second runner (v1/worker/gpu/sample/penalties.py) counts tokens in
+    32 bits for every request and vocabulary entry, and marks the prompt's in one bit;
+    GPUModelRunner, and EncoderRunner of multimodal models, hold a step's embeddings.
+    """
+    embeddings = settings.max_num_batched_tokens * architecture.hidden * settings.dtype_bytes
+    if not settings.v2_runner:
+        return embeddings if facts.buffers_charged else 0
+    multimodal = architecture.vision or architecture.extra.get("audio")
+    counts = settings.max_num_seqs * (architecture.vocabulary * _COUNT_BITS // 8)
+    samples = stage == settings.pipeline_parallel - 1 and not settings.pooling
+    return (embeddings if multimodal else 0) + (counts if samples else 0)
+
+
+def per_layer_bytes(architecture: Architecture, settings: VllmSettings) -> int:
+    """A step's embeddings per layer, which Gemma 4's multimodal model allocates with its weights.
+
+    Code: gemma4_mm.py, per_layer_embeddings (tokens x layers x width).
+    """
+    width = int(architecture.extra.get("per_layer_embedding", 0))
+    if not width or not architecture.vision or not architecture.name.startswith("gemma4"):
+        return 0
+    values = settings.max_num_batched_tokens * len(architecture.layers) * width
+    return values * settings.dtype_bytes
 
 
 def context_bytes(settings: VllmSettings, facts: VllmVersion) -> int:
@@ -100,21 +132,11 @@ def driver_bytes(shape: ModelShape, settings: VllmSettings, facts: VllmVersion) 
     return _HIP_LOADED_BYTES + round(_HIP_EXPERTS * experts / settings.pipeline_parallel)
 
 
-def lora_bytes(architecture: Architecture, counts: LayerCounts, settings: VllmSettings) -> int:
-    """Preallocated adapters: rank x (inputs + outputs) of every projection, per adapter."""
-    if not settings.loras:
-        return 0
-    width = sum(n * _lora_width(architecture, layer, settings) for layer, n in counts)
-    return settings.loras * settings.lora_rank * width * settings.dtype_bytes
-
-
-def _lora_width(architecture: Architecture, layer: Layer, settings: VllmSettings) -> int:
-    """Inputs are held in full, outputs are divided by tensor parallelism."""
-    hidden, tensor = architecture.hidden, settings.tensor_parallel
-    query = layer.heads * layer.key_length
-    keys = layer.kv_heads * (layer.key_length + layer.value_length)
-    attention = 3 * hidden + (query + keys) // tensor + query // tensor + hidden
-    gates = 2 if architecture.gated_feed_forward else 1
-    dense = gates * (hidden + layer.feed_forward // tensor)
-    dense += layer.feed_forward // tensor + hidden
-    return attention + (dense if layer.feed_forward else 0)
+def lora_bytes(
+    architecture: Architecture, counts: LayerCounts, settings: VllmSettings, facts: VllmVersion
+) -> int:
+    """Preallocated adapters of the largest rank; none without ``enable-lora``."""
+    values = settings.loras * settings.lora_rank
+    return slots_bytes(
+        architecture, counts, values, settings.tensor_parallel, experts=facts.expert_loras
+    )

@@ -104,7 +104,8 @@ def resolve(
     eager = flag(workload, "enforce-eager")
     speculative = workload.parameter("speculative-config") or ""
     images, videos = profiled(workload)
-    v2 = _second_runner(architecture, facts) and not _pooling(architecture, workload)
+    pooling = _pooling(architecture, workload)
+    v2 = facts.v2_all or (_second_runner(architecture, facts) and not pooling)
     drafted = 1 + _speculative_tokens(speculative)
     piecewise, full = (
         (0, 0) if eager else capture_sizes(architecture, seqs, drafted, workload, facts)
@@ -141,7 +142,7 @@ def resolve(
         charges_graphs=_charges_graphs(v2, gpus, facts),
         profiled_images=images,
         profiled_videos=videos,
-        pooling=_pooling(architecture, workload),
+        pooling=pooling,
         gpus=gpus,
     )
 
@@ -199,8 +200,6 @@ def _dtype_bytes(name: str | None) -> int:
 
 def _second_runner(architecture: Architecture, facts: VllmVersion) -> bool:
     """Whether the second model runner runs the model by default."""
-    if facts.v2_all:
-        return True
     layers = architecture.layer_counts
     if facts.v2_dense and not any(layer.moe or layer.state is not None for layer, _ in layers):
         return True
@@ -209,8 +208,8 @@ def _second_runner(architecture: Architecture, facts: VllmVersion) -> bool:
 
 
 def _charges_graphs(v2: bool, gpus: tuple[Gpu, ...], facts: VllmVersion) -> bool:
-    """Whether the pool is less the estimate of CUDA graphs (never on ROCm, code: is_cuda)."""
-    if gpus and gpus[0].vendor == "amd":
+    """Whether the pool is less the estimate of CUDA graphs."""
+    if gpus and gpus[0].vendor == "amd" and not facts.rocm_graphs_charged:
         return False
     return facts.graphs_charged and (facts.v2_graphs_charged or not v2)
 

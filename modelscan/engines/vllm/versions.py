@@ -12,7 +12,6 @@ from modelscan.core.units import GIB, MIB
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.versions import Version, parse_version, row_for
 
-V2_SAMPLER_BYTES = 4
 OLDEST_VERSION, DEFAULT_VERSION = "0.6.0", "0.32.0"  # range of the known versions
 
 
@@ -21,10 +20,11 @@ class VllmVersion:
     """Facts valid from ``since`` on.
 
     ``sampler_bytes``: bytes per (sequence x vocabulary entry) that the profiled sampler holds
-    with the logits in the model's own type (``V2_SAMPLER_BYTES`` in the second model runner, whose
-    profile makes a float32 copy only). ``hidden_copies``: activations of hidden size alive
-    during the widest moment of a layer. ``moe_workspace_kept``: the experts' workspace outlives
-    the layer, so it adds to the sampler's peak.
+    with the logits in the model's own type (``v2_sampler_bytes`` in the second model runner: a
+    float32 copy, later none). ``buffers_charged``: the profile compares the card's free memory, so
+    that buffers made after the weights count too. ``hidden_copies``: activations of hidden size
+    alive during the widest moment of a layer. ``moe_workspace_kept``: the experts' workspace
+    outlives the layer, so it adds to the sampler's peak.
     """
 
     since: Version
@@ -53,6 +53,10 @@ class VllmVersion:
     v2_dense: bool  # and every model without experts and without states
     v2_all: bool
     v2_graphs_charged: bool  # its profile includes CUDA graphs
+    v2_sampler_bytes: int
+    buffers_charged: bool
+    rocm_graphs_charged: bool
+    expert_loras: bool  # adapters have matrices for every expert
     huge_gpu_tokens: int | None  # default tokens per step on cards of 160 GiB
     driver_weights: bool  # ROCm: "weights" are what the driver counts, not torch
     source: str
@@ -71,7 +75,8 @@ _V0 = VllmVersion(
     big_gpu_defaults=False, whole_prompt_profile=True, hybrid_groups=False, padding_ratio=1.0,
     tokens_by_concurrency=False, mamba_blocks=1, caches_states=False, driver_weights=True,
     v2_types=frozenset(), v2_quantized=False, v2_dense=False, v2_all=False,
-    v2_graphs_charged=False, huge_gpu_tokens=None,
+    v2_graphs_charged=False, v2_sampler_bytes=4, buffers_charged=False, rocm_graphs_charged=False,
+    huge_gpu_tokens=None, expert_loras=False,
     source="0.6 logs, RTX 3090: non-torch 0.35 GiB with the context; 2.07 GiB at 20,000 and 2.99 "
     "at 29,000 tokens = tokens x (3 ffn + 3 hidden) x 2 B",
 )  # fmt: skip
@@ -84,7 +89,8 @@ _INCREASE = VllmVersion(
     big_gpu_defaults=False, whole_prompt_profile=True, hybrid_groups=False, padding_ratio=1.0,
     tokens_by_concurrency=False, mamba_blocks=1, caches_states=False, driver_weights=True,
     v2_types=frozenset(), v2_quantized=False, v2_dense=False, v2_all=False,
-    v2_graphs_charged=False, huge_gpu_tokens=None,
+    v2_graphs_charged=False, v2_sampler_bytes=4, buffers_charged=False, rocm_graphs_charged=False,
+    huge_gpu_tokens=None, expert_loras=False,
     source="0.7 log, 48 GB Ada card: non-torch 0.08 GiB, an increase over the start",
 )  # fmt: skip
 _V1_EARLY = VllmVersion(
@@ -96,7 +102,8 @@ _V1_EARLY = VllmVersion(
     big_gpu_defaults=True, whole_prompt_profile=False, hybrid_groups=False, padding_ratio=1.0,
     tokens_by_concurrency=False, mamba_blocks=1, caches_states=False, driver_weights=True,
     v2_types=frozenset(), v2_quantized=False, v2_dense=False, v2_all=False,
-    v2_graphs_charged=False, huge_gpu_tokens=None,
+    v2_graphs_charged=False, v2_sampler_bytes=4, buffers_charged=False, rocm_graphs_charged=False,
+    huge_gpu_tokens=None, expert_loras=False,
     source="0.8 to 0.16: peak = sequences x vocabulary x 38 B at two-byte logits; non-torch became "
     "an increase over the start, 0.13 GiB (0.55 with tensor parallel)",
 )  # fmt: skip
@@ -114,8 +121,11 @@ _BOTH = _after(
     _HYBRID, since=(0, 11, 0), two_graphs=True,
     source="code: cudagraph_mode FULL_AND_PIECEWISE by default",
 )  # fmt: skip
+_EXPERT_LORAS = _after(
+    _BOTH, since=(0, 11, 1), expert_loras=True, source="code: lora/layers/fused_moe.py",
+)  # fmt: skip
 _WORKSPACE = _after(
-    _BOTH, since=(0, 13, 0), moe_workspace_kept=True, graph_sizes_step=16,
+    _EXPERT_LORAS, since=(0, 13, 0), moe_workspace_kept=True, graph_sizes_step=16,
     source="code: WorkspaceManager keeps the largest workspace; captures every 16 above 256",
 )  # fmt: skip
 _SAMPLER = _after(
@@ -163,9 +173,15 @@ _CACHED_STATES = _after(
     _V2_DENSE, since=(0, 26, 0), caches_states=True,
     source="code: is_prefix_caching_supported is true of hybrid models (0.25.0: false)",
 )  # fmt: skip
+_CONSUMED = _after(
+    _CACHED_STATES, since=(0, 27, 0), buffers_charged=True, rocm_graphs_charged=True,
+    source="code: memory_profiling takes total_consumed from the card's free memory (0.26.0: "
+    "weights, peak and non-torch); profile_cudagraph_memory where is_cuda_alike (before: is_cuda)",
+)  # fmt: skip
 _HUGE = _after(
-    _CACHED_STATES, since=(0, 28, 0), huge_gpu_tokens=16384,
-    source="code: get_batch_defaults, 16384 tokens from 160 GiB on",
+    _CONSUMED, since=(0, 28, 0), huge_gpu_tokens=16384, v2_sampler_bytes=0,
+    source="code: get_batch_defaults, 16384 tokens from 160 GiB on; sampler.py copies the logits "
+    "to float32 only for requests that change them",
 )  # fmt: skip
 _V2_GRAPHS = _after(
     _HUGE, since=(0, 29, 0), v2_graphs_charged=True,
@@ -177,9 +193,9 @@ _V2_ALL = _after(
 )  # fmt: skip
 
 VERSIONS = (
-    _V0, _INCREASE, _V1_EARLY, _HYBRID, _BOTH, _WORKSPACE, _SAMPLER, _NON_TORCH, _CHARGED,
-    _TORCH_WEIGHTS, _V2_FIRST, _V2_LLAMA, _V2_QUANTIZED, _V2_DENSE, _CACHED_STATES, _HUGE,
-    _V2_GRAPHS, _V2_ALL,
+    _V0, _INCREASE, _V1_EARLY, _HYBRID, _BOTH, _EXPERT_LORAS, _WORKSPACE, _SAMPLER, _NON_TORCH,
+    _CHARGED, _TORCH_WEIGHTS, _V2_FIRST, _V2_LLAMA, _V2_QUANTIZED, _V2_DENSE, _CACHED_STATES,
+    _CONSUMED, _HUGE, _V2_GRAPHS, _V2_ALL,
 )  # fmt: skip
 
 

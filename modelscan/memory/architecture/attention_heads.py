@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from modelscan.core.architecture import Attention, Latent
 from modelscan.memory.architecture.config_fields import ConfigFields, whole
 
@@ -44,13 +46,20 @@ def heads_of(
                          "num_attention_groups")  # fmt: skip
     if _one_kv_head(fields, kv_heads):
         kv_heads = 1
-    group = (fields.entry("block_configs", index).get("attention") or {}).get("n_heads_in_group")
-    kv_heads = heads // group if isinstance(group, int) and group > 0 else kv_heads
+    kv_heads = _grouped(fields, index, heads) or kv_heads
     key = fields.at(index, "head_dim", "attention_head_dim", "kv_channels", "d_kv",
                     "head_size") or hidden // heads  # fmt: skip
     value = fields.at(index, "v_head_dim", "value_head_dim") or key
     kv_heads = heads if kv_heads is None else kv_heads
     return _by_kind(fields, kind, heads, kv_heads, key, value)
+
+
+def _grouped(fields: ConfigFields, index: int, heads: int) -> int | None:
+    """KV heads of a layer that states its own group size (Nemotron's ``block_configs``)."""
+    attention = fields.entry("block_configs", index).get("attention")
+    group = attention.get("n_heads_in_group") if isinstance(attention, Mapping) else None
+    size = whole(group)
+    return heads // size if size else None
 
 
 def _one_kv_head(fields: ConfigFields, kv_heads: int | None) -> bool:

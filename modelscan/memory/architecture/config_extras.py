@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from modelscan.memory.architecture.config_fields import ConfigFields, ratio, vision_fields
+from modelscan.memory.architecture.config_fields import ConfigFields, ratio, vision_fields, whole
 
 Extra = dict[str, int | float | str | bool]
+
+_NOT_ROTARY = ("nope", "none", "alibi", "absolute", "learned_absolute")
 
 
 def engine_extras(fields: ConfigFields, config: Mapping[str, Any]) -> Extra:
@@ -16,6 +18,7 @@ def engine_extras(fields: ConfigFields, config: Mapping[str, Any]) -> Extra:
 
     ``rope_linear_factor``: factor by which linear scaling lengthens the cos/sin table.
     ``rope_tables``: number of tables, if local and global layers have different bases.
+    ``no_rope``: positions are learned, biases or none. ``logits_soft_cap``: logits are capped.
     """
     extra: Extra = {}
     scalings = list(_scalings(fields))
@@ -24,6 +27,10 @@ def engine_extras(fields: ConfigFields, config: Mapping[str, Any]) -> Extra:
         extra["rope_linear_factor"] = max(linear)
     if fields.get("rope_local_base_freq") or len(scalings) > 1:
         extra["rope_tables"] = 2
+    if fields.flag("alibi") or fields.text("position_embedding_type") in _NOT_ROTARY:
+        extra["no_rope"] = True
+    if fields.get("final_logit_softcapping"):
+        extra["logits_soft_cap"] = True
     tower = vision_fields(config)
     if tower:
         layers = tower.number("num_hidden_layers", "depth", "num_layers", "vt_num_hidden_layers")
@@ -48,7 +55,7 @@ def scaled_context(fields: ConfigFields) -> int | None:
         if _kind(entry) != "yarn":
             continue
         if isinstance(original, int) and isinstance(factor, (int, float)):
-            return int(original * factor)
+            return whole(original * factor)
     return None
 
 

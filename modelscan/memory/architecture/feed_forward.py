@@ -174,7 +174,8 @@ def _is_moe(fields: ConfigFields, index: int) -> bool:
 def _dense_width(fields: ConfigFields, index: int, hidden: int) -> int:
     block = fields.entry("block_configs", index)
     if block:
-        return _block_width(block.get("ffn") or {}, hidden)
+        ffn = block.get("ffn")
+        return _block_width(ffn if isinstance(ffn, Mapping) else {}, hidden)
     width = fields.at(index, *_DENSE_NAMES)
     expansion = fields.get("expansion_ratio", "ffn_expansion_ratio", "mlp_ratio")
     width = width or round(ratio(expansion, 4) * hidden)

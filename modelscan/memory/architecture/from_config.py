@@ -46,7 +46,7 @@ _TIED_BY_DEFAULT = ("gemma", "cohere", "gpt2", "bloom", "falcon", "mpt", "t5", "
 _OWN_PREDICTION_ENDS = ("deepseek_v3", "deepseek_v32")
 _CAUSAL = ("CausalLM", "ConditionalGeneration", "LMHead", "ForGeneration", "Thinker")
 MAX_SIZE = 1 << 20
-_LIMITS = {"num_hidden_layers": 2048}
+_MAX_LAYERS, _MAX_PREDICTION_LAYERS = 2048, 64
 _ATTENDING = (Attention.FULL, Attention.SLIDING, Attention.CHUNKED)
 
 
@@ -109,7 +109,7 @@ def _layer_count(fields: ConfigFields) -> int:
     if _double(fields):
         fields.settled(*names)
         names = ("num_layers", *names)
-    return _required(fields, *names, listed="layers_block_type")
+    return _required(fields, *names, listed="layers_block_type", largest=_MAX_LAYERS)
 
 
 def _double(fields: ConfigFields) -> bool:
@@ -123,11 +123,13 @@ def doubled(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return tuple(block for pair in pairs for block in pair)
 
 
-def _required(fields: ConfigFields, *names: str, listed: str | None = None) -> int:
+def _required(
+    fields: ConfigFields, *names: str, listed: str | None = None, largest: int = MAX_SIZE
+) -> int:
     value = fields.number(*names)
     if not value and listed:
         value = len(fields.items(listed))
-    if value and value > _LIMITS.get(names[0], MAX_SIZE):
+    if value and value > largest:
         raise ConfigError(f"config.json claims {value} for {names[0]}")
     if not value or value < 0:
         raise ConfigError(
@@ -160,6 +162,8 @@ def _tied(fields: ConfigFields, config: Mapping[str, Any]) -> bool:
 def _prediction_layers(fields: ConfigFields) -> int:
     """Number of stored prediction blocks; MiniMax lists modules that its checkpoints lack."""
     count = fields.number("num_nextn_predict_layers", "mtp_num_hidden_layers") or 0
+    if count > _MAX_PREDICTION_LAYERS:
+        raise ConfigError(f"config.json claims {count} prediction layers")
     return 0 if fields.number("num_mtp_modules") else count
 
 

@@ -13,6 +13,7 @@ from modelscan.memory.architecture.config_fields import (
 )
 from modelscan.memory.architecture.encoder_decoder import CROSS_LAYERS, as_decoder
 
+_CONFORMERS = ("gemma4_audio", "gemma3n_audio")
 _CLIP_LARGE = 303_507_456  # CLIP ViT-L/14-336, which Phi-3-vision refers to without its sizes
 
 
@@ -24,7 +25,11 @@ def multimodal_parameters(config: Mapping[str, Any], hidden: int) -> int:
     config = as_decoder(config)
     vision, audio = vision_fields(config), audio_fields(config)
     total = _vision(vision, config, hidden) if vision else 0
-    return total + (_encoder(audio) + _audio_ends(audio, hidden) if audio else 0)
+    if audio is None:
+        return total
+    conformer = audio.text("model_type") in _CONFORMERS
+    blocks = _conformer(audio) if conformer else _encoder(audio)
+    return total + blocks + _audio_ends(audio, hidden)
 
 
 def _width(fields: ConfigFields) -> int:
@@ -48,6 +53,17 @@ def _encoder(fields: ConfigFields) -> int:
     gated = "silu" in activation or "gemma4" in kind or "pixtral" in kind
     each = 4 * width * width + (3 if gated else 2) * width * inner + 9 * width + inner
     return depth * each
+
+
+def _conformer(fields: ConfigFields) -> int:
+    """Blocks of two feed-forwards of four widths, attention with relative keys, and a gated
+    convolution: 16 + 5 + 3 squares of the width (transformers: modeling_gemma4.py).
+    """
+    width = _width(fields)
+    kernel = fields.number("conv_kernel_size") or 5
+    return (fields.number("num_hidden_layers", "conf_num_hidden_layers") or 0) * (
+        24 * width * width + (kernel + 10) * width
+    )
 
 
 def _audio_ends(fields: ConfigFields, hidden: int) -> int:
