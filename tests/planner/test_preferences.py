@@ -316,3 +316,13 @@ def test_a_reduced_context_does_not_hide_experts_on_the_host() -> None:
     card = gpu("card", 34, "8.6")
     found = plan(decide(subject(EXPERTS_30B, ["Q8_0"]), machine(card), Workload()))
     assert found.context_tokens >= 32_768
+
+
+@pytest.mark.parametrize("task", ["text_to_speech", "image"])
+def test_a_recipe_for_another_server_is_named(task: str) -> None:
+    model = subject(DENSE_8B, ["BF16"], task=task)
+    spec = Spec("huggingface", model.candidates[0].variant.repo, "VoxBox", None)
+    known = replace(model, model=Model(id=model.id, name=model.name, specs=(spec,)))
+    found = decide(known, machine(H100), Workload()).refusal
+    assert found is not None
+    assert "its recipe is for VoxBox: deploy it from GPUStack's own catalog" in found.reasons[0]
