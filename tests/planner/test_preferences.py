@@ -326,3 +326,12 @@ def test_a_recipe_for_another_server_is_named(task: str) -> None:
     found = decide(known, machine(H100), Workload()).refusal
     assert found is not None
     assert "its recipe is for VoxBox: deploy it from GPUStack's own catalog" in found.reasons[0]
+
+
+def test_a_format_without_a_kernel_is_the_last_resort() -> None:
+    card = simulate("MI300X").gpus[0]
+    both = subject(DENSE_32B, ["NVFP4", "Q4_K_M"])
+    assert plan(decide(both, machine(card), Workload())).quantization == "Q4_K_M"
+    alone = plan(decide(subject(DENSE_32B, ["NVFP4"]), machine(card), Workload()))
+    assert alone.quantization == "NVFP4"
+    assert any("is emulated on gfx942" in reason for reason in alone.reasons)
