@@ -71,9 +71,14 @@ def violation(plan: Plan, gpus: tuple[Gpu, ...]) -> str | None:
         return "safetensors without a GPU"
     for gpu in gpus if plan.format == "safetensors" else ():
         broken = _nvidia(name, gpu) if gpu.vendor == "nvidia" else _other(name, gpu)
-        if broken:
+        if broken and not _emulated(plan):
             return f"{name}: {broken}"
     return None
+
+
+def _emulated(plan: Plan) -> bool:
+    """Whether the plan says that the format has no kernel, and is the last resort."""
+    return any("is emulated on" in reason for reason in plan.reasons)
 
 
 def _nvidia(name: str | None, gpu: Gpu) -> str | None:

@@ -31,7 +31,8 @@ class Curated:
     endings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # lab -> omissible endings
     known_repositories: tuple[str, ...] = ()
     known_repositories_of_unknown_format: tuple[str, ...] = ()
-    known_conversions: Mapping[str, str] = field(default_factory=dict)  # GGUF -> its original
+    known_conversions: Mapping[str, str] = field(default_factory=dict)  # repository -> its original
+    known_formats: Mapping[str, str] = field(default_factory=dict)  # repository -> quantization
     repositories: Mapping[str, str] = field(default_factory=dict)  # catalog id -> repository
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # catalog id -> other names
     ollama: Mapping[str, str] = field(default_factory=dict)  # Ollama's name:tag -> catalog id
@@ -76,6 +77,7 @@ def from_mapping(data: Mapping[str, Any]) -> Curated:
             data.get("known_repositories_of_unknown_format", ())
         ),
         known_conversions=dict(data.get("known_conversions", {})),
+        known_formats=dict(data.get("known_formats", {})),
         repositories={k.lower(): v for k, v in data.get("repositories", {}).items()},
         names={k: tuple(v) for k, v in data.get("names", {}).items()},
         ollama=dict(data.get("ollama", {})),

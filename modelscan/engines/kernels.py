@@ -188,7 +188,8 @@ class Kernels:
             return Support(NATIVE, f"INT8 runs on {where} (Triton kernels)")
         if facts.platform_methods("rocm") is None:
             return absent(f"{name} has no ROCm kernel")
-        return Support(WEIGHT_ONLY, f"{name} is emulated on {where}: 16-bit arithmetic")
+        text = f"{name} is emulated on {where}: converted to 16 bits at every step, slow"
+        return Support(WEIGHT_ONLY, text, emulated=True)
 
     def _intel(self, name: str | None, method: Method | None, facts: VersionFacts) -> Support:
         build = f"{self.title}'s XPU build"
@@ -232,5 +233,6 @@ def _amd_mxfp4(targets: frozenset[str], gpu: Gpu, *, emulates: bool) -> Support:
     if "gfx942" in targets:
         return Support(WEIGHT_ONLY, "MXFP4 is weight-only on gfx942")
     if emulates:
-        return Support(WEIGHT_ONLY, f"MXFP4 is emulated on {gpu.gfx_target}: slow")
+        text = f"MXFP4 is emulated on {gpu.gfx_target}: slow"
+        return Support(WEIGHT_ONLY, text, emulated=True)
     return absent(f"MXFP4 needs gfx942 or gfx950, this GPU is {gpu.gfx_target}")

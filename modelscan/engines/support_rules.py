@@ -26,13 +26,15 @@ SIXTEEN_BIT = (None, "BF16", "FP16", "FP32")
 @dataclass(frozen=True, slots=True)
 class Support:
     """``kind`` None: not supported; ``reason`` explains it, ``notes`` are further remarks.
-    ``unknown``: it is not known to be supported, and not known to be refused either.
+    ``unknown``: it is not known to be supported, and not known to be refused either. ``emulated``:
+    the weights are converted at every step, so that it runs, and slowly.
     """
 
     kind: SupportKind | None
     reason: str
     notes: tuple[str, ...] = ()
     unknown: bool = False
+    emulated: bool = False
 
     def __bool__(self) -> bool:
         return self.kind is not None

@@ -16,15 +16,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from modelscan.core.foreign import flag, mapping, rows, strings, text, whole
 from modelscan.core.model import WeightFile
+from modelscan.formats.gguf_json import from_json, to_json
 from modelscan.state.files import ensure_dir, write_atomic
 
 if TYPE_CHECKING:
+    from modelscan.formats.gguf import GgufHeader
     from modelscan.state.paths import Paths
 
 FORMAT = "modelscan.repository/1"
-Kind = Literal["files", "config", "conversions"]
+Kind = Literal["files", "config", "conversions", "header"]
 # A config.json of a release does not change; conversions appear in the first days.
-FRESH_HOURS: Mapping[Kind, float] = {"files": 24.0, "config": 24.0 * 30, "conversions": 24.0 * 7}
+FRESH_HOURS: Mapping[Kind, float] = {
+    "files": 24.0,
+    "config": 24.0 * 30,
+    "conversions": 24.0 * 7,
+    "header": 24.0,
+}  # a failed one; else as long as its commit
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,20 @@ class Conversions:
     repo: str
     retrieved_at: str
     repositories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FileHeader:
+    """The header of a GGUF file, or of all parts of a split one, at a commit of its repository.
+    ``header`` None: it could not be read. ``path``: the first file.
+    """
+
+    source: str
+    repo: str
+    retrieved_at: str
+    commit: str | None
+    path: str
+    header: GgufHeader | None = None
 
 
 class KeptAnswers:
@@ -125,6 +146,27 @@ class KeptAnswers:
             listed.source, listed.repo, "conversions", listed.retrieved_at, repositories=names
         )
 
+    def header(self, source: str, repo: str) -> FileHeader | None:
+        """The header that was read of a repository's files, however old."""
+        body = self._read(source, repo, "header")
+        if body is None:
+            return None
+        kept = body.get("header")
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            return FileHeader(
+                source, repo, str(body["retrieved_at"]), text(body.get("commit")),
+                str(body["path"]), from_json(kept) if kept is not None else None,
+            )  # fmt: skip
+        return None
+
+    def keep_header(self, read: FileHeader) -> None:
+        """Store a header in place of the last one."""
+        header = to_json(read.header) if read.header else None
+        self._write(
+            read.source, read.repo, "header", read.retrieved_at,
+            commit=read.commit, path=read.path, header=header,
+        )  # fmt: skip
+
     def _path(self, source: str, repo: str, kind: Kind) -> Path:
         name = repo.lower().replace("/", "--")
         return self.folder / f"{source}--{name}.{kind}.json"
@@ -146,11 +188,14 @@ def _file(row: Mapping[str, Any]) -> WeightFile:
     return WeightFile(str(row.get("path")), whole(row.get("size")), text(row.get("sha256")))
 
 
-def is_fresh(answer: FileList | ConfigFile | Conversions, now: datetime) -> bool:
+_KINDS: Mapping[type[object], Kind] = {
+    FileList: "files", ConfigFile: "config", Conversions: "conversions", FileHeader: "header",
+}  # fmt: skip
+
+
+def is_fresh(answer: FileList | ConfigFile | Conversions | FileHeader, now: datetime) -> bool:
     """Whether an answer is recent enough not to ask again."""
-    kind: Kind = "files" if isinstance(answer, FileList) else "config"
-    if isinstance(answer, Conversions):
-        kind = "conversions"
+    kind = _KINDS[type(answer)]
     try:
         then = datetime.fromisoformat(answer.retrieved_at.replace("Z", "+00:00"))
     except ValueError:

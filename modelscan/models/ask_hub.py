@@ -27,6 +27,7 @@ from modelscan.hub.answers_kept import (
 )
 from modelscan.hub.failed_queries import FailedQueries, FailedQuery
 from modelscan.models.expected_variants import CONVERTED_TASKS
+from modelscan.models.hub_header import file_header, small_file
 from modelscan.net.address import host_of
 from modelscan.net.errors import STOPPED, HttpError
 
@@ -125,9 +126,10 @@ class HubQueries:
         return self.failed or time.monotonic() > self._end
 
     def about(self, model: Model, *, four_bits: bool, quantization: str | None = None) -> None:
-        """Query what the catalog lacks of a model: a config.json, one list of GGUF files."""
-        if _needs_config(model):
-            self._first_of(_released(model), self._config)
+        """Query what the catalog lacks of a model: a config.json, one list of GGUF files; without
+        a config.json the header of such a file, which states the architecture as well.
+        """
+        unknown = _needs_config(model) and not self._first_of(_released(model), self._config)
 
         def has_files(source: str, repo: str) -> bool:
             listed = self._files(source, repo)
@@ -137,15 +139,19 @@ class HubQueries:
         if not repositories and model.task in CONVERTED_TASKS:
             found = (self._conversions(*original) for original in _released(model)[:1])
             repositories = [(HUGGINGFACE, repo) for repos in found for repo in repos]
-        self._first_of(repositories, has_files)
+        if self._first_of(repositories, has_files) and unknown:
+            self._first_of(repositories, lambda source, repo: self._header(source, repo))
 
     def _first_of(
         self, repositories: list[tuple[str, str]], query: Callable[[str, str], bool]
-    ) -> None:
-        """Query one repository after the other until one has the facts."""
+    ) -> bool:
+        """Query one repository after the other until one has the facts; whether one has."""
         for source, repo in repositories[:_MOST_REPOSITORIES]:
-            if query(source, repo) or self.ended:
-                return
+            if query(source, repo):
+                return True
+            if self.ended:
+                break
+        return False
 
     def _files(self, source: str, repo: str) -> FileList | None:
         """The file list of a repository as it is known now; None without one."""
@@ -186,6 +192,27 @@ class HubQueries:
             self.kept.keep_config(answer)
         readable = answer.config is not None
         self._note(source, f"{'read' if readable else 'no readable'} config.json of {repo}")
+        self.found += readable
+        return readable
+
+    def _header(self, source: str, repo: str) -> bool:
+        """Whether the header of one of a repository's GGUF files is known now, at its commit."""
+        listed, last = self.kept.files(source, repo), self.kept.header(source, repo)
+        variant = small_file(listed) if listed else None
+        if listed is None or variant is None:
+            return False
+        if last is not None and last.commit == listed.commit:
+            fresh = last.header is not None or is_fresh(last, datetime.now(timezone.utc))
+            if fresh:
+                self.found += last.header is not None
+                return last.header is not None
+        answer = self._answer(source, repo, lambda hub, ref: file_header(hub, ref, listed, variant))
+        if answer is None:
+            return False
+        with contextlib.suppress(OSError):
+            self.kept.keep_header(answer)
+        readable = answer.header is not None
+        self._note(source, f"{'read' if readable else 'no readable'} header of {answer.path}")
         self.found += readable
         return readable
 

@@ -67,7 +67,8 @@ def from_model(
             id=model.id, name=model.name, task=model.task or "chat", candidates=(), model=model,
             closed=True, alternatives=_open_models_like(model, config),
         )  # fmt: skip
-    from modelscan.models.hub_facts import searched, with_hub_facts
+    from modelscan.models.hub_facts import header_of, searched, with_hub_facts
+    from modelscan.models.hub_header import shape_of_header
 
     notes: tuple[str, ...] = ()
     if ask and not config.offline:
@@ -94,6 +95,9 @@ def from_model(
     sibling = functools.cache(lambda: sibling_of(model, config.paths))
 
     def shape(variant: Variant) -> ModelShape:
+        read_header = header_of(model, variant, config.paths)
+        if read_header is not None and read_header.header is not None:
+            return shape_of_header(read_header.header, read_header.path, variant)
         return shape_of(model, variant, read, sibling)
 
     return ResolvedModel(

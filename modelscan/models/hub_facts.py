@@ -17,7 +17,7 @@ from modelscan.hub.repo_info import RepoInfo
 
 if TYPE_CHECKING:
     from modelscan.core.model import Model
-    from modelscan.hub.answers_kept import FileList
+    from modelscan.hub.answers_kept import FileHeader, FileList
     from modelscan.state.paths import Paths
 
 
@@ -31,6 +31,15 @@ def with_hub_facts(model: Model, paths: Paths) -> Model:
         return model
     model = _with_conversions(model, kept)
     return _with_config(replace(model, variants=tuple(_variants(model, kept))), kept)
+
+
+def header_of(model: Model, variant: Variant, paths: Paths) -> FileHeader | None:
+    """The header of a file of the variant's repository, where no config.json is known."""
+    if model.architecture is not None and not model.architecture.get(PARTIAL):
+        return None
+    if variant.format != "gguf":
+        return None
+    return KeptAnswers.at(paths).header(variant.source, variant.repo)
 
 
 def searched(model: Model, paths: Paths) -> bool:

@@ -41,6 +41,7 @@ _NO_BATCHING = 0.15  # llama.cpp on such a card
 _RECIPE = -0.05  # the catalog's maintainers publish a recipe for it
 _WEIGHT_ONLY = 0.01
 _EIGHT_BITS_WEIGHT_ONLY = 0.05  # FP8 on a card without its arithmetic gains memory, not speed
+_EMULATED = 0.5  # no kernel for the format: whatever else is there is what people run
 _ONLINE = 0.05  # quantized while loading: every start reads and converts the 16-bit weights
 TIGHT_SHARE = 0.87  # of the free memory: beyond it each 1 % costs 0.01, as it leaves no room for a
 # longer context, another program or a second model
@@ -170,6 +171,8 @@ def _engine(option: Option, wishes: Workload) -> float:
         bits = bits_per_weight(option.candidate.variant.quantization)
         eight = bits is not None and 8 <= bits < 16
         value += _EIGHT_BITS_WEIGHT_ONLY if eight else _WEIGHT_ONLY
+    if option.support.emulated:
+        value += _EMULATED
     return value
 
 

@@ -59,6 +59,9 @@ def task_refusal(model: ResolvedModel, task: str) -> Refusal | None:
     if any(one.task_support(task) for one in engines()):
         return None
     reason = f"{model.id} is for {task_name(task)}, which no engine here serves"
+    recipe = next((spec.backend for spec in (model.model.specs if model.model else ())), None)
+    if recipe is not None:
+        reason += f"; its recipe is for {recipe}: deploy it from GPUStack's own catalog"
     return Refusal(
         model.id, Verdict.NOT_SUPPORTED, Verdict.NOT_SUPPORTED.value, (reason,),
         needed_bytes=None, available_bytes=None,

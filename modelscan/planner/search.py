@@ -215,7 +215,7 @@ class _Search:
         others = [spec.backend for spec in specs if spec.repo == repo]
         if not others:
             return None
-        return f"its recipe is for {others[0]}, which GPUStack runs: --target gpustack"
+        return f"its recipe is for {others[0]}: deploy it from GPUStack's own catalog"
 
     def _undivided(self, backend: str) -> Rejected | None:
         """Why ``--tensor-parallel`` cannot be honoured by an engine here; None if it can."""

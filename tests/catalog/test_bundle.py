@@ -268,3 +268,20 @@ def test_organisation_pairs_of_the_hubs(shared: Path, models: tuple[Model, ...])
     ]
     known = sum(pair in pairs for pair in named)
     assert known / len(named) > 0.97
+
+
+def test_curated_repositories_are_linked_to_their_models(models: tuple[Model, ...]) -> None:
+    """A merge may lose the lines that put what aliases.yaml lists into the bundle."""
+    known = curated()
+    by_repository = {repo: model for model in models for repo in model.repos}
+    for repo, original in known.known_conversions.items():
+        assert repo in {variant.repo for variant in by_repository[original].variants}
+    for repo, label in known.known_formats.items():
+        of_it = [v for v in by_repository[repo].variants if v.repo == repo]
+        assert label in {variant.quantization for variant in of_it}
+
+
+def test_a_size_in_trillions_is_one_of_parameters(models: tuple[Model, ...]) -> None:
+    by_id = {model.id: model for model in models}
+    assert by_id["inclusionai/ring-1t"].parameters == 10**12
+    assert (by_id["inclusionai/ling-3.0-flash-base-30t"].parameters or 0) < 10**12  # tokens

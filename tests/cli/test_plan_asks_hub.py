@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Ran
 from support.fake_hub import FakeHub
 from support.hub_content import File
+from support.tiny_gguf import write_tiny_gguf
 
 Cli = Callable[..., Ran]
 SMALL_CARD = ("--gpu", "RTX 3060 12GB")
@@ -217,3 +219,43 @@ def test_config_json_is_read_where_no_architecture_is_known(
     info = run_in_process("--offline", "catalog", "info", "ornith-1.0-9b", "--json").json
     assert info["architecture"]["num_hidden_layers"] == 36
     assert info["provenance"]["architecture"]["source"].startswith("huggingface (")
+
+
+def test_without_a_config_json_a_header_states_the_architecture(
+    run_in_process: Cli, hub: FakeHub, tmp_path: Path
+) -> None:
+    body = write_tiny_gguf(tmp_path / "tiny.gguf").read_bytes()
+    name = "bartowski/sarvamai_sarvam-30b-GGUF"
+    files = {f"sarvamai_sarvam-30b-{label}.gguf": File(body, len(body) + more)
+             for label, more in (("Q4_K_M", 0), ("Q8_0", 100_000))}  # fmt: skip
+    hub.add(name, files, tags=["base_model:quantized:sarvamai/sarvam-30b"])
+    wish = ("sarvam-30b", "--gpu", "RTX 4090", "--quantization", "Q4_K_M")
+    answer = plan_of(run_in_process, *wish)
+    assert "read header of sarvamai_sarvam-30b-Q4_K_M.gguf" in reasons(answer)
+    estimate = answer["plan"]["estimate"]
+    assert answer["plan"]["context_tokens"] == 2048
+    named = plan_of(run_in_process, f"hf:{name}", *wish[1:])["plan"]["estimate"]
+    assert named["parts"] == estimate["parts"]
+    asked = len(hub.log)
+    again = plan_of(run_in_process, *wish)
+    assert again["plan"]["estimate"] == estimate
+    other = plan_of(run_in_process, *wish[:-1], "Q8_0")["plan"]
+    assert (other["quantization"], other["context_tokens"]) == ("Q8_0", 2048)
+    assert other["estimate"]["parts"]["weights_bytes"] > estimate["parts"]["weights_bytes"]
+    assert len(hub.log) == asked
+    offline = plan_of(run_in_process, "--offline", *wish)
+    assert offline["plan"]["estimate"] == estimate
+
+
+def test_a_file_without_a_header_leaves_the_architecture_unknown(
+    run_in_process: Cli, hub: FakeHub
+) -> None:
+    name = "bartowski/sarvamai_sarvam-30b-GGUF"
+    hub.add(name, {"sarvamai_sarvam-30b-Q4_K_M.gguf": File(b"<html>", 19_500_000_000)},
+            tags=["base_model:quantized:sarvamai/sarvam-30b"])  # fmt: skip
+    answer = plan_of(run_in_process, "sarvam-30b", "--gpu", "RTX 4090")
+    assert "no readable header of" in reasons(answer)
+    assert answer["plan"]["estimate"]["basis"] == "range"
+    asked = len(hub.log)
+    plan_of(run_in_process, "sarvam-30b", "--gpu", "RTX 4090")
+    assert len(hub.log) == asked

@@ -316,3 +316,22 @@ def test_a_reduced_context_does_not_hide_experts_on_the_host() -> None:
     card = gpu("card", 34, "8.6")
     found = plan(decide(subject(EXPERTS_30B, ["Q8_0"]), machine(card), Workload()))
     assert found.context_tokens >= 32_768
+
+
+@pytest.mark.parametrize("task", ["text_to_speech", "image"])
+def test_a_recipe_for_another_server_is_named(task: str) -> None:
+    model = subject(DENSE_8B, ["BF16"], task=task)
+    spec = Spec("huggingface", model.candidates[0].variant.repo, "VoxBox", None)
+    known = replace(model, model=Model(id=model.id, name=model.name, specs=(spec,)))
+    found = decide(known, machine(H100), Workload()).refusal
+    assert found is not None
+    assert "its recipe is for VoxBox: deploy it from GPUStack's own catalog" in found.reasons[0]
+
+
+def test_a_format_without_a_kernel_is_the_last_resort() -> None:
+    card = simulate("MI300X").gpus[0]
+    both = subject(DENSE_32B, ["NVFP4", "Q4_K_M"])
+    assert plan(decide(both, machine(card), Workload())).quantization == "Q4_K_M"
+    alone = plan(decide(subject(DENSE_32B, ["NVFP4"]), machine(card), Workload()))
+    assert alone.quantization == "NVFP4"
+    assert any("is emulated on gfx942" in reason for reason in alone.reasons)

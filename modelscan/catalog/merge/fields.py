@@ -74,6 +74,7 @@ _SAME_MODEL = frozenset(
     {"canonical id", "exact", "name", "display name", "same name", "own id, not its canonical id"}
 )
 _BILLIONS = re.compile(r"(?:^|[-_])(\d+(?:\.\d+)?)b(?:$|[-_])", re.IGNORECASE)
+_TRILLIONS = re.compile(r"(?:^|[-_])(\d(?:\.\d+)?)t(?:$|[-_])", re.IGNORECASE)  # 30T: tokens
 _ACTIVE = re.compile(r"[-_]a(\d+(?:\.\d+)?)b(?:$|[-_])", re.IGNORECASE)
 _ACTIVE_OF_EXPERTS = re.compile(r"[-_](\d+(?:\.\d+)?)b[-_]\d+e(?:$|[-_])", re.IGNORECASE)
 _BRACKETED = re.compile(r"\(([^)]*)\)")
@@ -236,10 +237,11 @@ def _of_name(group: RecordGroup) -> dict[str, Any]:
     """Nominal sizes in the released repository's name (``-235B-A22B``)."""
     stated: dict[str, Any] = {}
     for repo in sorted(group.links):
-        total = _BILLIONS.findall(short(repo))
+        total = [float(text) * 1e9 for text in _BILLIONS.findall(short(repo))]
+        total = total or [float(text) * 1e12 for text in _TRILLIONS.findall(short(repo))]
         active = _ACTIVE.search(short(repo)) or _ACTIVE_OF_EXPERTS.search(short(repo))
         if len(total) == 1 and not re.search(r"\d+e(?:$|[-_])|\dx\d", short(repo), re.IGNORECASE):
-            stated.setdefault("parameters", round(float(total[0]) * 1e9))
+            stated.setdefault("parameters", round(total[0]))
         if active:
             stated.setdefault("active_parameters", round(float(active[1]) * 1e9))
     return stated
