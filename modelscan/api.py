@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,11 +36,24 @@ if TYPE_CHECKING:
     from modelscan.models.offers import ModelOffers
     from modelscan.models.pages import ModelPage
     from modelscan.models.runnable import RunnableModels
-    from modelscan.routing.answers import RouteList, RouteResolved, RouteShown
+    from modelscan.routing.answers import (
+        RouteList,
+        RouteResolved,
+        RoutesExported,
+        RouteShown,
+    )
+    from modelscan.routing.explain import RouteExplained
+    from modelscan.routing.match import RouteMatched
+    from modelscan.routing.parsed import RoutingFile
     from modelscan.routing.resolve import States
-    from modelscan.routing.schema import RoutingFile
-    from modelscan.state.config import Config, Value
+    from modelscan.routing.role_answers import RoleList, RoleShown
+    from modelscan.routing.role_format import RoleOperation
+    from modelscan.routing.table import Operation
+    from modelscan.routing.world import World
+    from modelscan.state.config import Config
+    from modelscan.state.setting_kinds import Value
     from modelscan.state.settings import SettingsShown
+    from modelscan.supervisor.engines.answers import EngineList
     from modelscan.targets.answers import TargetList
     from modelscan.targets.events import Event, Events
     from modelscan.targets.request import Request
@@ -219,11 +232,17 @@ class Workspace:
 
         return inventory(gpu, ProbeHost.from_config(self.config))
 
-    def gpu_facts(self, name: str | None = None) -> GpuFactsAnswer:
-        """The facts about all GPUs or about one; raises UsageError for an unknown name."""
-        from modelscan.gpu.known import find_facts
+    def gpu_facts(
+        self, name: str | None = None, *, text: str = "", limit: int | None = None, offset: int = 0
+    ) -> GpuFactsAnswer:
+        """The facts about one GPU, or about those that contain the words of ``text``.
 
-        return find_facts(name)
+        At most ``limit`` rows, without the first ``offset``. Raises UsageError for an unknown name
+        or if no row matches.
+        """
+        from modelscan.gpu.known import find_facts, matching_facts
+
+        return find_facts(name) if name is not None else matching_facts(text, limit, offset)
 
     # Memory, and the best way to run a model
 
@@ -416,6 +435,62 @@ class Workspace:
 
         return resolve_route(self.config.routing_file, name, self._states)
 
+    def explain(
+        self,
+        name: str | None = None,
+        body: Mapping[str, Any] | None = None,
+        *,
+        operation: Operation = "chat",
+    ) -> RouteExplained:
+        """Where a request for a name (None: the default) would go, why, and what would be sent.
+
+        ``body``: the request's body (None: a short one). Nothing is sent and nothing changes.
+        """
+        from modelscan.routing.explain import explain
+
+        file, world = self._world()
+        return explain(file, world, name, body, operation)
+
+    def match(
+        self, task: str, *, operation: RoleOperation | None = None, limit: int | None = 10
+    ) -> RouteMatched:
+        """The roles and entries for a task in words, best first."""
+        from modelscan.routing.match import match
+
+        file, world = self._world()
+        return match(file, world, task, operation, limit)
+
+    def roles(self) -> RoleList:
+        """Every role, with the entry that it would choose now."""
+        from modelscan.routing.role_answers import list_roles
+
+        return list_roles(*self._world())
+
+    def role(self, name: str) -> RoleShown:
+        """One role, and which entries pass its gates; raises UsageError for an unknown one."""
+        from modelscan.routing.role_answers import show_role
+
+        return show_role(*self._world(), name)
+
+    def export_routes(self, format: Literal["plano", "bundle"]) -> RoutesExported:
+        """The routing file for Plano, or as a bundle with its deployments' options."""
+        from modelscan.deploy.route_export import export_routes
+
+        file, world = self._world()
+        return export_routes(format, file, world, self.config, self.list)
+
+    def _world(self) -> tuple[RoutingFile, World]:
+        """The routing file, and what is known of its entries."""
+        from modelscan.deploy.route_world import route_world
+        from modelscan.routing.file import load
+
+        path = self.config.routing_file
+        file = load(path)
+        owned = any(route.deployment for route in file.routes)
+        deployments = self.list() if owned else ()
+        file = load(path) if owned else file  # the entry of one that ended was disabled meanwhile
+        return file, route_world(file, self.config, deployments)
+
     def _states(self, file: RoutingFile) -> States:
         """What the deployments behind the entries do."""
         if not any(route.deployment for route in file.routes):
@@ -431,6 +506,12 @@ class Workspace:
         return list_targets(self.config.paths)
 
     # Installation
+
+    def engines(self) -> EngineList:
+        """Every engine of this machine: version, path, devices, source, whether it is used."""
+        from modelscan.supervisor.engines.answers import engine_list
+
+        return engine_list(self.config)
 
     def settings(self) -> SettingsShown:
         """Every setting, its value and its origin."""

@@ -1,5 +1,5 @@
 """The reference pages, generated from the code: docs/reference/{cli,settings,json,exit-codes,
-files,failures}.md.
+files,failures,http,routing}.md.
 
     python -m scripts.build_docs           # write them
     python -m scripts.build_docs --check   # exit status 1 when a page is not what it would write
@@ -23,8 +23,11 @@ import click
 from modelscan.cli.app import PROGRAM, run
 from modelscan.cli.framework import Root
 from modelscan.core import errors
-from modelscan.state.config import SETTINGS, Setting
+from modelscan.state.config import SETTINGS
+from modelscan.state.setting_kinds import Setting
 from scripts.docs_files import failures_page, files_page
+from scripts.docs_http import http_page
+from scripts.docs_routing import routing_page
 from scripts.docs_schemas import json_page
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -56,6 +59,8 @@ def pages() -> dict[str, str]:
         "exit-codes.md": _GENERATED + exit_codes_page(),
         "files.md": _GENERATED + files_page(),
         "failures.md": _GENERATED + failures_page(),
+        "http.md": _GENERATED + http_page(),
+        "routing.md": _GENERATED + routing_page(),
     }
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import typing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ BODIES = {
     "adopt": "modelscan.deploy.answers:Adopted",
     "deploy": "modelscan.deploy.answers:Deployed",
     "list": "modelscan.deploy.rows:DeploymentList",
+    "connect": "modelscan.routing.clients.connect:ConnectAnswer",
+    "key.create": "modelscan.state.server.key_answers:KeyCreated",
+    "key.list": "modelscan.state.server.key_answers:KeyList",
+    "key.revoke": "modelscan.state.server.key_answers:KeyRevoked",
     "logs": "modelscan.deploy.answers:Log",
     "remove": "modelscan.deploy.answers:Removed",
     "restart": "modelscan.deploy.rows:DeploymentList",
@@ -34,6 +39,8 @@ BODIES = {
     "show": "modelscan.deploy.answers:DeploymentShown",
     "start": "modelscan.deploy.rows:DeploymentList",
     "stop": "modelscan.deploy.rows:DeploymentList",
+    "trace.list": "modelscan.traces.answers:SpanList",
+    "trace.show": "modelscan.traces.answers:SpanShown",
     "update": "modelscan.deploy.answers:Updated",
     "cache.list": "modelscan.deploy.cache_answers:CacheList",
     "cache.prune": "modelscan.deploy.cache_answers:CachePruned",
@@ -55,6 +62,10 @@ BODIES = {
     "config.show": "modelscan.state.settings:SettingsShown",
     "discover": "modelscan.deploy.answers:Discovered",
     "doctor": "modelscan.deploy.doctor:Diagnosis",
+    "engine.install": "modelscan.supervisor.engines.answers:EngineInstalled",
+    "engine.list": "modelscan.supervisor.engines.answers:EngineList",
+    "engine.remove": "modelscan.supervisor.engines.manage:EngineRemoved",
+    "engine.use": "modelscan.supervisor.engines.answers:EngineSelected",
     "explain": "modelscan.engines.explain:LogExplained",
     "error": "modelscan.core.envelope:FailureBody",
     "estimate": "modelscan.core.estimate:Estimate",
@@ -66,6 +77,28 @@ BODIES = {
     "plan.machines": "modelscan.models.plan_answer:PlannedMachines",
     "plan.body": "modelscan.deploy.plan_body:ModelBody",
     "pull": "modelscan.hub.downloads.answers:PullAnswer",
+    "route.health": "modelscan.gateway.route_health:RouteHealth",
+    "route.add": "modelscan.routing.edits:RoutingFileEdited",
+    "route.alias": "modelscan.routing.answers:RouteAliases",
+    "route.alias.set": "modelscan.routing.edits:RoutingFileEdited",
+    "route.edit": "modelscan.routing.edits:RoutingFileEdited",
+    "route.explain": "modelscan.routing.explain:RouteExplained",
+    "route.export": "modelscan.routing.answers:RoutesExported",
+    "route.history": "modelscan.routing.answers:RouteRevisions",
+    "route.import": "modelscan.routing.edits:RoutingFileEdited",
+    "route.match": "modelscan.routing.match:RouteMatched",
+    "route.mode": "modelscan.routing.modes:RoutingModeShown",
+    "route.mode.set": "modelscan.routing.edits:RoutingFileEdited",
+    "route.preset.add": "modelscan.routing.edits:RoutingFileEdited",
+    "route.preset.list": "modelscan.routing.answers:RoutePresets",
+    "route.provider.add": "modelscan.routing.edits:RoutingFileEdited",
+    "route.remove": "modelscan.routing.edits:RoutingFileEdited",
+    "route.role.add": "modelscan.routing.edits:RoutingFileEdited",
+    "route.role.edit": "modelscan.routing.edits:RoutingFileEdited",
+    "route.role.list": "modelscan.routing.role_answers:RoleList",
+    "route.role.remove": "modelscan.routing.edits:RoutingFileEdited",
+    "route.role.show": "modelscan.routing.role_answers:RoleShown",
+    "route.undo": "modelscan.routing.answers:RouteUndone",
     "route.list": "modelscan.routing.answers:RouteList",
     "route.resolve": "modelscan.routing.answers:RouteResolved",
     "route.show": "modelscan.routing.answers:RouteShown",
@@ -127,14 +160,30 @@ def file_schema(name: str) -> dict[str, Any]:
     module, _, attribute = FILES[name].partition(":")
     room = importlib.import_module(module)
     _, definitions = msgspec.json.schema_components([getattr(room, attribute)])
+    kinds = _kinds(getattr(room, attribute))
     for kind, schema in definitions.items():
         schema.pop("title", None)
         schema["description"] = " ".join(str(schema.get("description", "")).split())
         schema["additionalProperties"] = False
-        for one in dataclasses.fields(getattr(room, kind)):
+        for one in dataclasses.fields(kinds[kind]):
             texts = schema["properties"][one.name]
-            schema["properties"][one.name] = {"description": one.metadata["help"], **texts}
+            extra = {key: value for key, value in one.metadata.items() if key != "help"}
+            described = {"description": one.metadata["help"], **texts, **extra}
+            schema["properties"][one.name] = described
     return {"$schema": DRAFT, **definitions.pop(attribute), "$defs": definitions}
+
+
+def _kinds(kind: Any) -> dict[str, type[Any]]:
+    """The dataclasses that one contains, by their names, itself included."""
+    found: dict[str, type[Any]] = {}
+    waiting = [kind]
+    while waiting:
+        one = waiting.pop()
+        waiting += typing.get_args(one)
+        if isinstance(one, type) and dataclasses.is_dataclass(one) and one.__name__ not in found:
+            found[one.__name__] = one
+            waiting += typing.get_type_hints(one).values()
+    return found
 
 
 def file_text(name: str) -> str:

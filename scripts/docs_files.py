@@ -11,6 +11,7 @@ from modelscan.deploy import manifest_format
 from modelscan.engines.base import KINDS
 from modelscan.engines.failure_rules import Advice, Rule
 from modelscan.routing import format as routing_format
+from modelscan.routing import role_format
 
 _COMPUTED = "a change with the number that the engine names"
 _ENGINES = ("llamacpp", "vllm", "sglang")
@@ -18,7 +19,11 @@ _FILES = (
     ("deployment.yaml", "deployment", manifest_format,
      ("DeploymentDocument", "DeploymentFields")),
     ("The routing file", "routing", routing_format,
-     ("RoutingDocument", "RoutingFields", "DirectFields", "ProviderFields")),
+     ("RoutingDocument", "RoutingFields", "DirectFields", "ProviderFields", "ProxyFields",
+      "EmbeddedFields", "PortsFields", "LimitsFields", "BudgetFields")),
+    ("Roles and policies of the routing file", "routing", role_format,
+     ("RoleFields", "PromptFields", "PolicyFields", "SelectionFields", "AutomaticFields",
+      "RuleFields")),
 )  # fmt: skip
 
 

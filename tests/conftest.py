@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+# A second conftest.py would hide this one from ``from conftest import …``.
+pytest_plugins = ("support.gateway_fixtures",)
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED = REPOSITORY.parent / "shared"
 _KEEP = {

@@ -35,7 +35,13 @@ LAYERS = (
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 PURE_ROOMS = ("core", "formats", "memory", "engines", "planner")
 PURE_FILES = (
-    "routing/resolve.py", "routing/schema.py", "routing/edit.py",
+    "routing/resolve.py", "routing/schema.py", "routing/edit.py", "routing/policy.py",
+    "routing/prompts.py", "routing/choose.py", "routing/scoring.py", "routing/compile.py",
+    "routing/world.py", "routing/table.py", "routing/reader.py", "routing/checks.py",
+    "routing/relations.py", "routing/presets.py", "routing/facts.py", "routing/select.py",
+    "routing/effective.py", "routing/lookup.py", "routing/automatic.py",
+    "routing/automatic_rules.py", "routing/built_in.py", "routing/format.py",
+    "routing/role_format.py", "routing/parsed.py", "routing/finding.py",
     "net/address.py", "net/conditional.py", "net/errors.py", "net/exchange.py",
 )  # fmt: skip
 IMPURE = {
@@ -232,7 +238,7 @@ def test_help_and_version_import_nothing_heavy() -> None:
     code = (
         "import sys; from modelscan.cli.app import run; run(['--help']);"
         "heavy={'httpx','rich','yaml','ruamel','psutil','pynvml','xllamacpp','sqlite3','pydantic',"
-        "'huggingface_hub','aiohttp','asyncio','rich.console'};"
+        "'huggingface_hub','starlette','uvicorn','uvloop','sqlalchemy','asyncio','rich.console'};"
         "sys.stderr.write(' '.join(sorted(heavy & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelscan.catalog import sync
 from modelscan.catalog.index import publish
+from modelscan.hub.failed_queries import FailedQueries
 
 if TYPE_CHECKING:
     from modelscan.state.config import Config
@@ -60,4 +61,13 @@ def refresh(
     if not dry_run:
         progress("building the index")
         models = publish.publish(config.paths, report.snapshots).models
+        _query_again(report, config)
     return SyncAnswer(dry_run, report.sources, models, models is not None, report.warnings)
+
+
+def _query_again(report: sync.SyncReport, config: Config) -> None:
+    """Plans query the hubs that answered, even if they did not a minute ago."""
+    failures = FailedQueries.at(config.paths)
+    for outcome in report.sources:
+        if outcome.result in (sync.UPDATED, sync.UNCHANGED):
+            failures.forget(outcome.source)

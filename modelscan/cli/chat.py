@@ -93,7 +93,7 @@ def endpoint_of(context: Context, name: str) -> ChatEndpoint:
             hint=f"modelscan deploy {name}" if name == "demo" else "modelscan list",
             details=error.details,
         ) from error
-    return ChatEndpoint(route.base_url, route.served_model or route.model, route.api_key)
+    return ChatEndpoint(route.base_url, route.sent_model, route.api_key)
 
 
 def _once(context: Context, talk: Conversation, question: str) -> Document[ChatAnswer]:

@@ -74,7 +74,18 @@ COMMANDS: tuple[Entry, ...] = (
         "Find model servers that run on this machine.",
         _RUN,
     ),
-    Entry("route", "modelscan.cli.route.app:app", "Show and check the routing file.", _ROUTE),
+    Entry(
+        "route", "modelscan.cli.route.app:app", "Show, check and change the routing file.", _ROUTE
+    ),
+    Entry("serve", "modelscan.cli.serve:app", "Serve every model at one address.", _ROUTE),
+    Entry("trace", "modelscan.cli.trace:app", "List the endpoint's requests.", _ROUTE),
+    Entry(
+        "connect",
+        "modelscan.cli.connect:app",
+        "Configure an assistant or an editor to use the endpoint.",
+        _ROUTE,
+    ),
+    Entry("key", "modelscan.cli.key:app", "Create, list and revoke keys of the endpoint.", _ROUTE),
     Entry("cache", "modelscan.cli.cache:app", "List, verify and delete pulled weights.", _RUN),
     Entry(
         "updates",
@@ -83,8 +94,9 @@ COMMANDS: tuple[Entry, ...] = (
         _RUN,
         hidden=True,
     ),
+    Entry("engine", "modelscan.cli.engine.app:app", "List, install and select engines.", _RUN),
     Entry("target", "modelscan.cli.target:app", "Configure GPUStack servers to deploy to.", _ROUTE),
-    Entry("service", "modelscan.cli.service:app", "Start deployments after a reboot.", _SELF),
+    Entry("service", "modelscan.cli.service:app", "Start everything after a reboot.", _SELF),
     Entry("doctor", "modelscan.cli.doctor:app", "Check this machine and this installation.", _SELF),
     Entry("config", "modelscan.cli.config:app", "Show and change settings.", _SELF),
     Entry("completion", "modelscan.cli.completion:app", "Print a shell completion script.", _SELF),
@@ -102,11 +114,21 @@ def shown() -> tuple[Entry, ...]:
     return tuple(entry for entry in COMMANDS if not entry.hidden)
 
 
+# Commands that start nothing and decide nothing run with settings that cannot be read: such a line
+# is a warning, and its setting has its default.
+TOLERANT = frozenset({
+    "list", "show", "logs", "stop", "remove", "discover", "doctor", "uninstall", "gpu", "gpu facts",
+    "config path", "cache list", "cache verify", "updates",
+    "cache updates", "route list", "route show", "route resolve", "route validate", "route test",
+    "target list", "target remove", "target test", "service run", "service uninstall",
+    "catalog search", "catalog list", "catalog info", "catalog sources", "catalog passport",
+})  # fmt: skip
+
+
 # Words of other tools -> the command that does it here.
 ELSEWHERE = {
     "run": "deploy MODEL",
     "launch": "deploy MODEL",
-    "serve": "deploy MODEL",
     "up": "start --all",
     "down": "stop --all",
     "kill": "stop NAME",
@@ -124,7 +146,6 @@ ELSEWHERE = {
     "version": "--version",
     "config unset": "config set KEY --unset",
     "config list": "config show",
-    "route remove": "remove NAME",
     "cache clean": "cache prune",
     "cache clear": "cache prune",
 }

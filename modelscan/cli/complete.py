@@ -42,6 +42,8 @@ def complete(
 
 
 def _completer(words: tuple[str, ...], name: str) -> Completer | None:
+    if words[:1] == ("engine",) and name == "engine":
+        return _engine_ids(words)
     by_group = _BY_GROUP.get((words[0] if words else "", name))
     return by_group or _BY_NAME.get(name)
 
@@ -53,7 +55,7 @@ def _beginning(texts: Iterable[str], incomplete: str) -> list[str]:
 def _config() -> Config:
     from modelscan.state.config import load
 
-    return load({"offline": True})
+    return load({"offline": True}, tolerant=True)
 
 
 def _models(incomplete: str) -> list[str]:
@@ -115,6 +117,31 @@ def _sources(incomplete: str) -> list[str]:
         return _beginning((state.name for state in index.sources()), incomplete)
 
 
+def _installed_engines(incomplete: str) -> list[str]:
+    from modelscan.supervisor.engines.manage import removable
+
+    ids = [f"{folder.parent.name}@{folder.name}" for folder in removable(_config())]
+    return _beginning([one for one in ids if "@." not in one], incomplete)
+
+
+def _usable_engines(incomplete: str) -> list[str]:
+    """Installed and bundled ones; no program is started for a completion."""
+    from modelscan.supervisor.engines.program import BUNDLED
+
+    return [*_beginning([BUNDLED], incomplete), *_installed_engines(incomplete)]
+
+
+def _installable(incomplete: str) -> list[str]:
+    from modelscan.engines.registry import engines
+
+    return _beginning([one.name for one in engines() if not one.own_server], incomplete)
+
+
+def _engine_ids(words: tuple[str, ...]) -> Completer:
+    by_command = {"install": _installable, "remove": _installed_engines}
+    return by_command.get(words[1] if len(words) > 1 else "", _usable_engines)
+
+
 def _of(*texts: str) -> Completer:
     return lambda incomplete: _beginning(texts, incomplete)
 
@@ -147,6 +174,7 @@ _BY_NAME: dict[str, Completer] = {
     "gpu": _gpus,
     "gpus": _gpus,
     "spec": _gpus,
+    "build": _of("cuda", "rocm", "vulkan", "sycl", "metal", "cpu"),
     "shell": _of("bash", "zsh", "fish", "powershell"),
     "quantization": _of(*_COMMON_QUANTIZATIONS),
     "context": _of(*_COMMON_CONTEXTS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from modelscan.cli.output import Output
 
 if TYPE_CHECKING:
     from modelscan.api import Workspace
+    from modelscan.core.errors import ModelscanError
     from modelscan.state.config import Config
 
 
@@ -32,6 +34,8 @@ class Context:
     _output: Output | None = None
     _config: Any = None
     _workspace: Any = None
+    tolerant: bool = False  # of settings that cannot be read
+    settings_checked: bool = False  # the command itself reports them
 
     @property
     def output(self) -> Output:
@@ -42,13 +46,23 @@ class Context:
 
     @property
     def config(self) -> Config:
-        """The settings; raises UsageError where a file or a variable is broken."""
+        """The settings; raises UsageError where a file or a variable is broken, or warns of it if
+        ``tolerant``."""
         if self._config is None:
             from modelscan.state.config import load
 
-            self._config = load({"offline": True} if self.flags.offline else {})
+            flags = {"offline": True} if self.flags.offline else {}
+            self._config = load(flags, tolerant=self.tolerant)
+            if not self.settings_checked:
+                self._warn_of(self._config.problems)
         config: Config = self._config
         return config
+
+    def _warn_of(self, problems: Sequence[ModelscanError]) -> None:
+        """The first problem of the settings with its remedy; ``doctor`` lists more."""
+        for problem in problems[:1]:
+            more = f"; {len(problems) - 1} more: modelscan doctor" if len(problems) > 1 else ""
+            self.output.warn(f"{problem.message} ({problem.hint}){more}")
 
     @property
     def workspace(self) -> Workspace:

@@ -114,6 +114,8 @@ def _request(
         limits=Limits(limit, process.nice or 0),
         offline_after_download=process.offline_after_download
         or bool(options.get("offline_after_download")),
+        runtime=place.container_runtime or options.get("runtime"),
+        image=place.image or options.get("image"),
     )
 
 
@@ -281,7 +283,10 @@ def _launch_pairs(preview: Preview) -> list[tuple[str, object]]:
     values += [f"{name}=<{reference}>" for name, reference in preview.secrets.items()]
     words = [shlex.quote(word) for word in preview.argv]
     install = [("install first", preview.install)] if preview.install else []
-    return [*install, ("launch", " ".join([*values, *words]))]
+    if preview.env_file is None:
+        return [*install, ("launch", " ".join([*values, *words]))]
+    variables = [("variables", value) for value in values]
+    return [*install, ("launch", " ".join(words)), *variables]
 
 
 app = single(deploy)

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Annotated, cast
 import click
 import typer
 
+from modelscan.core.container import RUNTIMES
+
 if TYPE_CHECKING:
+    from modelscan.core.container import ContainerRuntime
     from modelscan.core.deployment_state import RestartPolicy
 
 
@@ -34,9 +37,28 @@ class Place:
         str | None,
         typer.Option("--api-key", metavar="REF", help="Require this key: env:NAME or file:PATH."),
     ] = None
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            click_type=click.Choice(RUNTIMES),
+            help="Run the engine in a container (default: as a process).",
+        ),
+    ] = None
+    image: Annotated[
+        str | None,
+        typer.Option(
+            "--image", metavar="IMAGE", help="The container's image (default: the official one)."
+        ),
+    ] = None
     no_route: Annotated[bool, typer.Option("--no-route", help="Do not write a routing entry.")] = (
         False
     )
+
+    @property
+    def container_runtime(self) -> ContainerRuntime | None:
+        """``--runtime``; Click has checked the choice."""
+        return cast("ContainerRuntime | None", self.runtime)
 
 
 @dataclass(frozen=True, slots=True)

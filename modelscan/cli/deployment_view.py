@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelscan.cli.context import current
 from modelscan.cli.document import Bar, Fields, Note, Table
 from modelscan.core.deployment_state import State
-from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.errors import UsageError
+from modelscan.core.launch import LocalLaunch
 from modelscan.core.units import format_bytes, format_tokens
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def fields(deployment: Deployment) -> Fields:
         ("gpus", _gpus(deployment)),
         ("endpoint", deployment.endpoint),
         ("route", deployment.route),
+        ("container", _container(deployment)),
         ("pid", None if deployment.pid is None else str(deployment.pid)),
         ("restart", _restart(deployment)),
         (
@@ -114,6 +116,16 @@ def fields(deployment: Deployment) -> Fields:
     if deployment.reason:
         pairs.insert(2, ("reason", deployment.reason))
     return Fields(pairs)
+
+
+def _container(deployment: Deployment) -> str | None:
+    """The runtime and the image of its container; None for a process."""
+    launch = deployment.launch
+    if not isinstance(launch, LocalLaunch) or launch.container is None:
+        return None
+    return f"{launch.container.runtime}, {launch.container.image}" + (
+        f"@{launch.container.digest}" if launch.container.digest else ""
+    )
 
 
 def _gpus(deployment: Deployment) -> str:
@@ -161,21 +173,6 @@ def memory_table(deployment: Deployment) -> Table:
     return Table(columns, rows, numeric=columns[1:])
 
 
-def selected(names: Sequence[str] | None, every: bool, verb: str) -> list[str]:
-    """The selected names: NAME… or --all; raises UsageError for both and for neither."""
-    if every and names:
-        raise UsageError("give names or --all, not both", hint=f"modelscan {verb} --all")
-    if every:
-        rows = service().list()
-        return [row.name for row in rows if verb == "remove" or row.target != FOUND]
-    if not names:
-        raise UsageError(
-            "no deployment was given: name some, or use --all",
-            hint="modelscan list   (shows their names)",
-        )
-    return list(dict.fromkeys(names))
-
-
 def confirm(question: str, yes: bool, command: str) -> None:
     """Ask for confirmation on a terminal; without one ``--yes`` is required.
 
@@ -214,21 +211,3 @@ def adopt_if_unmanaged(name: str, force: bool | None = None) -> None:
         from modelscan.deploy.unmanaged import adopt_if_unmanaged as adopt
 
         adopt(name, service(), force=force)
-
-
-def each(names: Sequence[str], act: Any) -> tuple[list[Deployment], ModelscanError | None]:
-    """Call ``act`` for every name; a failure is a warning, and the next name follows.
-
-    Returns the deployments and the first error. The error of a single name is raised.
-    """
-    deployments: list[Deployment] = []
-    first: ModelscanError | None = None
-    for name in names:
-        try:
-            deployments.append(act(name))
-        except ModelscanError as error:
-            if len(names) == 1:
-                raise
-            current().output.warn(f"{name}: {error.message}")
-            first = first or error
-    return deployments, first

@@ -109,8 +109,11 @@ def _blocks(offers: tuple[DiscoveredModel, ...]) -> list[Block]:
         )
         for offer in offers
     ]  # fmt: skip
-    table = Table(_COLUMNS, rows, numeric=("CONTEXT",),
-                  empty="no model server answers on the checked ports")  # fmt: skip
+    table = Table(
+        _COLUMNS, rows, numeric=("CONTEXT",), whole=("ENDPOINT",),
+        optional=("VERSION", "CONTEXT", "DEPLOYMENT", "ENGINE"),
+        empty="no model server answers on the checked ports",
+    )  # fmt: skip
     locked = [offer.server for offer in offers if offer.server.locked]
     notes: list[Block] = [
         Note(f"{one.endpoint} needs a key: modelscan discover --port {one.port} --api-key env:NAME")

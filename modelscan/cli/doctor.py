@@ -19,10 +19,11 @@ def doctor(
     ] = False,
 ) -> Document[Any]:
     """Check this machine and this installation. Sends nothing unless --probe is given."""
+    context.settings_checked = True
     with context.output.status("checking"):
         answer = context.workspace.doctor(probe=probe)
     rows = [(check.name, check.status, check.detail, check.hint) for check in answer.checks]
-    table = Table(("CHECK", "STATUS", "DETAIL", "HINT"), rows, folded=("DETAIL", "HINT"))
+    table = Table(("CHECK", "STATUS", "DETAIL", "HINT"), rows, folded=("DETAIL",), below=("HINT",))
     errors = f"{answer.errors} error{'' if answer.errors == 1 else 's'}"
     return Document(
         "doctor",

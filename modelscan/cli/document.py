@@ -23,7 +23,8 @@ class Table:
     Columns by header, on a terminal: ``numeric`` ones are right-aligned; they, the first and
     ``whole`` ones are never shortened; ``folded`` ones wrap, all others are cut with ``…``.
     ``optional`` ones are omitted, the last first, where the terminal is too narrow. Where the
-    rest does not fit either, each row is printed as a record, one field per line.
+    rest does not fit either, each row is printed as a record, one field per line. ``below`` ones
+    are lines of their own below the row: long texts that few rows have.
     """
 
     columns: Sequence[str]
@@ -33,6 +34,7 @@ class Table:
     optional: Sequence[str] = ()
     whole: Sequence[str] = ()
     folded: Sequence[str] = ()
+    below: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from click.shell_completion import CompletionItem
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.main import get_command
 
-from modelscan.cli.commands import COMMANDS, ELSEWHERE, find, shown
+from modelscan.cli.commands import COMMANDS, ELSEWHERE, TOLERANT, find, shown
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document
 from modelscan.cli.help import write_examples, write_options
@@ -62,7 +62,13 @@ def global_options() -> list[click.Option]:
     ]
 
 
-def check_options(of: click.Command, ctx: click.Context) -> None:
+def prepare(of: click.Command, ctx: click.Context) -> None:
+    """Before a command runs: check its options, and whether invalid settings may stop it."""
+    _check_options(of, ctx)
+    _context(ctx).tolerant = _path(ctx) in TOLERANT
+
+
+def _check_options(of: click.Command, ctx: click.Context) -> None:
     """Raises click.UsageError for empty texts, NaN and numbers beyond ``LARGEST``."""
     for parameter in of.params:
         value = ctx.params.get(parameter.name or "")
@@ -107,7 +113,7 @@ class Command(TyperCommand):
         self.params.extend(global_options())
 
     def invoke(self, ctx: click.Context) -> Any:
-        check_options(self, ctx)
+        prepare(self, ctx)
         return printed(ctx, super().invoke(ctx))
 
     def format_arguments(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -121,6 +127,15 @@ class Command(TyperCommand):
         """Examples, then the command's closing text."""
         write_examples(ctx, formatter)
         super().format_epilog(ctx, formatter)
+
+
+def _path(ctx: click.Context) -> str:
+    """``route list``: the command's own names, not aliases."""
+    names: list[str] = []
+    while ctx.parent is not None:
+        names.insert(0, ctx.command.name or "")
+        ctx = ctx.parent
+    return " ".join(names)
 
 
 def printed(ctx: click.Context, result: Any) -> Any:

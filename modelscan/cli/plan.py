@@ -14,7 +14,7 @@ from modelscan.cli.document import Bar, Block, Document, Fields, Note, Table, Te
 from modelscan.cli.framework import single
 from modelscan.cli.options import Force, ModelArgument, SharedOptions, workload_options
 from modelscan.core.errors import EXIT_NOT_DEPLOYABLE
-from modelscan.core.plan import ContextTier, Decision, Plan, Refusal, RequiredHardware
+from modelscan.core.plan import ContextTier, Decision, Missing, Plan, Refusal, RequiredHardware
 from modelscan.core.units import format_bytes, format_speed, format_tokens
 from modelscan.core.verdict import Verdict
 
@@ -203,11 +203,20 @@ def _purposes(device: DeviceEstimate) -> list[tuple[str, int]]:
 def _with_missing(decision: Decision) -> list[Block]:
     """Plans with engines that are not installed here, and the command that installs each."""
     lines = [
-        (gap.name, f"{_in_short(gap.plan)}: {gap.reason} ({gap.command})")
+        (gap.name, f"{_in_short(gap.plan)}: {_way(gap)}")
         for gap in decision.missing
         if gap.plan is not None
     ]
     return [Note("\nwith an engine that is not installed:"), Fields(lines)] if lines else []
+
+
+def _way(gap: Missing) -> str:
+    """What is missing, and the command with the download, time and disk that it takes."""
+    if gap.download_bytes is None or gap.disk_bytes is None:
+        return f"{gap.reason} ({gap.command})"
+    from modelscan.supervisor.engines.offer import effort
+
+    return f"{gap.reason} ({gap.command}: {effort(gap.download_bytes, gap.disk_bytes)})"
 
 
 def _in_short(item: Plan) -> str:
@@ -227,11 +236,7 @@ def _does_not_fit(refusal: Refusal, decision: Decision, everything: bool) -> lis
         ("needed", refusal.needed_bytes and format_bytes(refusal.needed_bytes)),
         ("free", format_bytes(refusal.available_bytes)),
         *(("because", reason) for reason in refusal.reasons),
-        *(
-            ("missing", f"{gap.reason} ({gap.command})")
-            for gap in decision.missing
-            if gap.plan is None
-        ),
+        *(("missing", _way(gap)) for gap in decision.missing if gap.plan is None),
         *(("would fit", _hardware(row)) for row in refusal.required),
         *((("open models", ", ".join(refusal.open_models)),) if refusal.open_models else ()),
     ]
@@ -271,7 +276,9 @@ def _row(item: Plan) -> tuple[object, ...]:
 
 def _rejected(decision: Decision) -> list[Block]:
     rows = [(what, why) for what, why in decision.rejected[:_SHOWN_REJECTED]]
-    return [Note("\nrejected:"), Table(("OPTION", "REASON"), rows)] if rows else []
+    return (
+        [Note("\nrejected:"), Table(("OPTION", "REASON"), rows, folded=("REASON",))] if rows else []
+    )
 
 
 def _needed(model: str, rows: tuple[RequiredHardware, ...]) -> Document:

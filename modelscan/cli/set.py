@@ -70,9 +70,10 @@ def set_(
         from modelscan.cli.update import change_cluster
 
         _require_cluster_options(row, shared, address, process)
-        return change_cluster(
+        deployment = change_cluster(
             name, cluster, shared.workload.parameters, address.drop, address.timeout
         )
+        return deployed_document(deployment, changed=True)
     if cluster != Cluster():
         raise UsageError(
             f"{name} runs on this machine: --replicas and --env are options of a cluster",

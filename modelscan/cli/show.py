@@ -10,6 +10,8 @@ from modelscan.cli import deployment_view as view
 from modelscan.cli.context import current
 from modelscan.cli.document import Block, Document, Fields
 from modelscan.cli.framework import single
+from modelscan.core.deployment import Deployment
+from modelscan.core.deployment_state import State
 from modelscan.deploy.answers import DeploymentShown, curl_line, memory_rows
 from modelscan.deploy.rows import deployment_row
 
@@ -41,7 +43,14 @@ def show(name: Name) -> Document:
     if plan and plan.reasons:
         blocks.append(Fields([("because", reason) for reason in plan.reasons]))
     blocks += view.request_notes(deployment)
-    return Document("show", body, blocks, [deployment.name])
+    return Document("show", body, blocks, [deployment.name], hint=_next(deployment))
+
+
+def _next(deployment: Deployment) -> str | None:
+    """What helps where it does not run."""
+    verb = {State.FAILED: "logs", State.STOPPED: "start", State.STOPPING: "stop"}
+    word = verb.get(deployment.state)
+    return f"modelscan {word} {deployment.name}" if word and deployment.managed else None
 
 
 app = single(show)

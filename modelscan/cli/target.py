@@ -91,6 +91,6 @@ def test(
     with context.output.status("connecting to the server"):
         answer, code = check_target(context.config, name)
     rows = [(c.name, c.status, c.detail, c.hint) for c in answer.checks]
-    table = Table(("CHECK", "STATUS", "DETAIL", "HINT"), rows, folded=("DETAIL", "HINT"))
+    table = Table(("CHECK", "STATUS", "DETAIL", "HINT"), rows, folded=("DETAIL",), below=("HINT",))
     ids = [] if code else [answer.target.name]
     return Document("target.test", answer, [table], ids, exit_code=code)

@@ -18,6 +18,7 @@ from modelscan.core.units import format_bytes
 from modelscan.engines import ollama, vllm
 
 _GAP = 2
+_PARAGRAPH = 36  # terminal cells of a folded text, for which optional columns are omitted
 _LEAST = 10  # terminal cells that a shortened column keeps: a date, a version, a short name
 
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
@@ -47,13 +48,26 @@ def draw_table(
 
     Where the columns that must stay do not fit, one record per row.
     """
-    from rich.table import Table as Grid
-    from rich.text import Text
-
     widths = column_widths(table, rows, width)
     if not widths:
         return draw_records(table.columns, rows, width, color=color)
-    grid = Grid(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    if not table.below:
+        return _grid(table, rows, widths, width, color=color)
+    parts = [_grid(table, [], widths, width, color=color)]
+    for row in rows:
+        parts.append(_grid(table, [row], widths, width, color=color, header=False))
+        parts += [_line_below(name, row[table.columns.index(name)], width) for name in table.below]
+    return "".join(parts)
+
+
+def _grid(
+    table: Table, rows: Sequence[Sequence[str]], widths: Mapping[int, int], width: int, *,
+    color: bool, header: bool = True,
+) -> str:  # fmt: skip
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_header=header)
     for index, cells in widths.items():
         name = table.columns[index]
         justify: Any = "right" if name in table.numeric else "left"
@@ -68,6 +82,15 @@ def draw_table(
             for i, fold in folded.items()
         ))  # fmt: skip
     return _drawn(grid, max(width, sum(widths.values()) + _GAP * len(widths)), color=color)
+
+
+def _line_below(name: str, value: str, width: int) -> str:
+    """``  hint: …`` with a hanging indent; empty for an unknown value."""
+    if value == "-":
+        return ""
+    label = f"  {name.lower()}: "
+    text = wrap(value, max(_LEAST, width - len(label)))
+    return label + text.replace("\n", "\n" + " " * len(label)) + "\n"
 
 
 def draw_records(
@@ -116,23 +139,31 @@ def draw_bar(bar: Bar, width: int, *, color: bool = False) -> str:
 def column_widths(table: Table, rows: Sequence[Sequence[str]], width: int) -> dict[int, int]:
     """Column index -> terminal cells, for the columns to draw; empty where they do not fit.
 
-    Columns without any value are omitted. Where the minimum widths do not fit, so are the optional
-    columns, the last first. The widest of the rest shrink until the row fits.
+    Columns without any value are omitted. Where the minimum widths do not fit, or folded texts
+    would be narrow, so are the optional columns, the last first. The widest of the rest shrink
+    until the row fits.
     """
     from rich.cells import cell_len
 
     names = list(table.columns)
-    told = [i for i in range(len(names)) if not i or any(row[i] != "-" for row in rows)]
+    told = [
+        i for i, name in enumerate(names)
+        if not i or (name not in table.below and any(row[i] != "-" for row in rows))
+    ]  # fmt: skip
     widths = {i: max((cell_len(row[i]) for row in (names, *rows)), default=0) for i in told}
     kept = {i for i, name in enumerate(names) if not i or name in (*table.numeric, *table.whole)}
     least = {
         i: size if i in kept else min(size, max(_LEAST, cell_len(names[i])))
         for i, size in widths.items()
     }
+    readable = {
+        i: max(least[i], min(size, _PARAGRAPH)) if names[i] in table.folded else least[i]
+        for i, size in widths.items()
+    }
     removable = [i for i in map(names.index, table.optional) if i in widths]
-    while removable and _row_width(least) > width:
+    while removable and _row_width(readable) > width:
         index = removable.pop()
-        del widths[index], least[index]
+        del widths[index], least[index], readable[index]
     if _row_width(least) > width:
         return {}
     while _row_width(widths) > width and widths != least:
@@ -173,18 +204,28 @@ def is_verbatim(value: str) -> bool:
 def wrap(text: str, width: int) -> str:
     """Wrap prose between words; a command, a path or an address stays on one line.
 
-    ``width`` counts terminal cells.
+    ``width`` counts terminal cells. A word that is wider stays whole, so that it can be copied; an
+    indented line's continuation has its indent.
     """
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(width=width, color_system=None)
     lines: list[str] = []
     for line in text.split("\n"):
         whole = len(line) * 2 <= width or is_verbatim(line.strip())
-        wrapped = [line] if whole else [part.plain for part in Text(line).wrap(console, width)]
-        lines += (part.rstrip() for part in wrapped)
+        lines += [line.rstrip()] if whole else _wrapped(line, width)
     return "\n".join(lines)
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    from rich.cells import cell_len
+
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    lines, current = [], indent
+    for word in line.split():
+        space = "" if current == indent else " "
+        if space and cell_len(current + space + word) > width:
+            lines.append(current)
+            current, space = indent, ""
+        current += space + word
+    return [*lines, current]
 
 
 @contextmanager

@@ -12,11 +12,13 @@ from modelscan.cli.context import current
 from modelscan.cli.document import Document
 from modelscan.cli.framework import single
 from modelscan.core.errors import UsageError
+from modelscan.core.launch import ClusterLaunch
 from modelscan.deploy.answers import Updated
 from modelscan.deploy.rows import deployment_row
 
 if TYPE_CHECKING:
     from modelscan.cli.deploy_options import Cluster
+    from modelscan.core.deployment import Deployment
 
 
 def update(
@@ -51,7 +53,10 @@ def update(
 
     view.adopt_if_unmanaged(name)
     parameters = tuple(engine_parameter(text) for text in param or ())
-    return change_cluster(name, Cluster(replicas, env), parameters, drop, timeout)
+    deployment = change_cluster(name, Cluster(replicas, env), parameters, drop, timeout)
+    launch = deployment.launch.body if isinstance(deployment.launch, ClusterLaunch) else None
+    body = Updated(deployment_row(deployment), launch)
+    return Document("update", body, [view.table([deployment]), *view.reasons([deployment])], [name])
 
 
 def change_cluster(
@@ -60,10 +65,9 @@ def change_cluster(
     parameters: tuple[tuple[str, str | None], ...],
     dropped: Sequence[str] | None,
     timeout_s: float | None,
-) -> Document:
-    """Change a cluster deployment and wait until it is ready; the document of ``update``."""
+) -> Deployment:
+    """Change a cluster deployment and wait until it is ready."""
     from modelscan.cli.interrupt import interruptible
-    from modelscan.core.launch import ClusterLaunch
     from modelscan.deploy.update import Change
 
     change = Change(
@@ -73,10 +77,7 @@ def change_cluster(
         env=variables(cluster.env or ()),
     )
     with interruptible(), current().output.status(f"updating {name}"):
-        deployment = view.service().update(name, change, timeout_s=timeout_s)
-    launch = deployment.launch.body if isinstance(deployment.launch, ClusterLaunch) else None
-    body = Updated(deployment_row(deployment), launch)
-    return Document("update", body, [view.table([deployment]), *view.reasons([deployment])], [name])
+        return view.service().update(name, change, timeout_s=timeout_s)
 
 
 def variables(texts: Sequence[str]) -> dict[str, str]:

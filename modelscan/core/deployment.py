@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modelscan.core.container import ContainerRuntime
 from modelscan.core.deployment_state import Health, RestartPolicy, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.evaluation import Evaluation
@@ -123,6 +124,8 @@ class DeployRequest:
     ttl_s: float | None = None
     limits: Limits = NO_LIMITS
     offline_after_download: bool = False
+    runtime: ContainerRuntime | None = None  # None: a process
+    image: str | None = None  # instead of the engine's official one
     cluster: Mapping[str, Any] = field(default_factory=dict)
     changed_at: str | None = None
 

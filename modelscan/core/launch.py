@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from modelscan.core.container import ContainerLaunch
 from modelscan.core.jsonform import Tagged
 from modelscan.core.limits import NO_LIMITS, Limits
 
@@ -20,9 +21,11 @@ class Launch(Tagged):
 
 @dataclass(frozen=True, slots=True)
 class LocalLaunch(Launch):
-    """A process on this machine. ``argv`` contains no secret.
+    """A process on this machine, or in a ``container``. ``argv`` contains no secret.
 
-    ``secrets`` maps an environment variable of the engine to a reference (env:, file:).
+    ``secrets`` maps an environment variable of the engine to a reference (env:, file:). In a
+    container the engine listens on every interface of the container, and ``host`` is the address
+    that its port is published on.
     """
 
     engine: str  # a name of ``supervisor.launch.registry``
@@ -35,6 +38,7 @@ class LocalLaunch(Launch):
     served_model: str
     task: str
     limits: Limits = NO_LIMITS
+    container: ContainerLaunch | None = None
     kind: Literal["local"] = "local"
 
     @property

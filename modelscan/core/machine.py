@@ -38,12 +38,19 @@ class EngineHere:
 
 @dataclass(frozen=True, slots=True)
 class MissingEngine:
-    """An engine that is not installed (in a build for these GPUs), and how to install it."""
+    """An engine that is not installed (in a build for these GPUs), and how to install it.
+
+    ``download_bytes`` and ``disk_bytes``: what the command fetches and writes, about; None where
+    that is not known. ``version``: the one that the command installs.
+    """
 
     name: Backend
     reason: str
     command: str
     code: str = ENGINE_MISSING  # or cpu_only_build
+    download_bytes: int | None = None
+    disk_bytes: int | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

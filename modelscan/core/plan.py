@@ -103,6 +103,7 @@ class ResolvedModel:
     unsearched: bool = False  # no GGUF repository is known, and no hub was queried for one
     unsized: tuple[str, ...] = ()  # repositories of which neither bytes nor parameters are known
     other_formats: tuple[str, ...] = ()  # formats of its weights that no engine loads: mlx, onnx …
+    chat_template: str | None = None  # of the repository's own files, where they are at hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,8 @@ class RequiredHardware:
 class Missing:
     """A missing engine or fact, and the command that installs or obtains it.
 
-    ``plan``: with that engine.
+    ``plan``: with that engine. ``download_bytes`` and ``disk_bytes``: what the command fetches and
+    writes, about; None where that is not known.
     """
 
     kind: MissingKind
@@ -191,6 +193,8 @@ class Missing:
     reason: str
     command: str
     plan: Plan | None = None
+    download_bytes: int | None = None
+    disk_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

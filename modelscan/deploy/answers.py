@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelscan.core.deployment import Deployment, Measured, MeasuredParts
+from modelscan.core.deployment_state import State
 from modelscan.core.estimate import Estimate
 from modelscan.core.plan import Plan
 from modelscan.core.route import Route
@@ -151,8 +152,9 @@ def _compare(part: str, estimated: int | None, measured: int | None) -> MemoryRo
 
 
 def curl_line(deployment: Deployment) -> str | None:
-    """A curl command that sends the deployment a request; None without an endpoint."""
-    if deployment.endpoint is None:
+    """A curl command that sends the deployment a request; None if nothing can answer."""
+    ended = deployment.state in (State.STOPPED, State.STOPPING, State.FAILED)
+    if deployment.endpoint is None or ended:
         return None
     path, body = _REQUESTS.get(deployment.task, _REQUESTS["chat"])
     data = json.dumps({"model": deployment.served_model or deployment.model, **body})

@@ -16,6 +16,7 @@ def command(request: Request, remedy: Remedy | None = None) -> str:
     return command_of(
         request.model, request.workload, gpu=request.gpu, name=request.name, port=request.port,
         target=None if request.target == "local" else request.target,
+        container=(request.runtime, request.image),
         change=remedy.options() if remedy else (),
     )  # fmt: skip
 
@@ -28,9 +29,13 @@ def command_of(
     name: str | None = None,
     port: int | None = None,
     target: str | None = None,
+    container: tuple[str | None, str | None] = (None, None),
     change: tuple[str, ...] = (),
 ) -> str:
-    """``modelscan deploy`` with every option that is not a default; ``change`` overrides some."""
+    """``modelscan deploy`` with every option that is not a default; ``change`` overrides some.
+
+    ``container``: the runtime and the image that the user named.
+    """
     options = [
         ("--backend", workload.backend), ("--quantization", workload.quantization),
         ("--context", workload.context_tokens), ("--parallel", workload.parallel),
@@ -46,6 +51,7 @@ def command_of(
         *(("--param", key if value is None else f"{key}={value}")
           for key, value in workload.parameters),
         ("--gpu", gpu), ("--target", target), ("--name", name), ("--port", port),
+        ("--runtime", container[0]), ("--image", container[1]),
     ]  # fmt: skip
     words = ["modelscan", "deploy", model]
     for flag, value in options:

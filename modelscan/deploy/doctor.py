@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from modelscan.core.container import RUNTIMES
 from modelscan.core.errors import ModelscanError
+from modelscan.core.machine import ENGINE_MISSING
 from modelscan.core.units import GIB, format_bytes
 from modelscan.engines import ollama, vllm
 from modelscan.state.paths import paths
@@ -30,6 +32,7 @@ TOOLS = (
     "rocm-smi",
     "xpu-smi",
     "npu-smi",
+    *RUNTIMES,
     "llama-server",
     vllm.NAME,
     ollama.NAME,
@@ -72,7 +75,9 @@ def _groups(load: Callable[[], Config], probe: bool) -> list[Callable[[], Iterat
     except ModelscanError as error:
         broken = Check("settings", "error", error.message, error.hint)
         return [_python, lambda: iter((broken,)), _folders, _extras, _tools]
-    with_config = (_store, _routing, _catalog, _gpus, _engines)
+    with_config = (
+        _store, _routing, _targets, _catalog, _gpus, _engines, _selected, _missing_engines,
+    )  # fmt: skip
     groups: list[Callable[[], Iterator[Check]]] = [
         _python, functools.partial(_settings, config), _folders, _extras,
         *(functools.partial(check, config) for check in with_config), _tools,
@@ -88,6 +93,10 @@ def _python() -> Iterator[Check]:
 
 
 def _settings(config: Config) -> Iterator[Check]:
+    for problem in config.problems:
+        yield Check("settings", "error", problem.message, problem.hint)
+    if config.problems:
+        return
     changed = [f"{key} ({origin})" for key, origin in config.origins.items() if origin != "default"]
     yield Check("settings", "ok", ", ".join(changed) or "all defaults")
 
@@ -152,6 +161,16 @@ def _routing(config: Config) -> Iterator[Check]:
         yield Check("routing file", "ok", f"{path}: {state}")
 
 
+def _targets(config: Config) -> Iterator[Check]:
+    from modelscan.state.targets import load
+
+    try:
+        names = [target.name for target in load(config.paths).items]
+        yield Check("targets", "ok", ", ".join(names) or "none besides this machine")
+    except ModelscanError as error:
+        yield Check("targets", "error", error.message, error.hint)
+
+
 def _catalog(config: Config) -> Iterator[Check]:
     from modelscan.catalog.index.current import open_index
 
@@ -201,6 +220,31 @@ def _engines(config: Config) -> Iterator[Check]:
             f", {', '.join(engine.devices) or 'the CPU only'}" if engine.devices is not None else ""
         )
         yield Check(name, "ok", f"{engine.path}, {engine.version or 'unknown version'}{devices}")
+
+
+def _selected(config: Config) -> Iterator[Check]:
+    """The engines that ``engine use`` or ``engine install`` selected are still there."""
+    from modelscan.supervisor.engines.program import BUNDLED, program_of_id
+    from modelscan.supervisor.engines.selected import selected
+
+    for name, one in selected(config).items():
+        if one != BUNDLED and program_of_id(one, name, config) is None:
+            hint = f"modelscan engine install {name}"
+            yield Check(f"engine {name}", "error", f"the selected {one} is gone", hint)
+        else:
+            yield Check(f"engine {name}", "ok", f"{one} is selected")
+
+
+def _missing_engines(config: Config) -> Iterator[Check]:
+    """The engines that this hardware could use and that are not installed."""
+    from modelscan.gpu.inventory import inventory
+    from modelscan.gpu.probe_host import ProbeHost
+    from modelscan.targets.local.engines import engines_here
+
+    _, lacking = engines_here(inventory(None, ProbeHost.from_config(config)), config)
+    for gap in lacking:
+        status: Literal["warning", "absent"] = "absent" if gap.code == ENGINE_MISSING else "warning"
+        yield Check(f"engine {gap.name}", status, gap.reason, gap.command)
 
 
 def _remote(config: Config) -> Iterator[Check]:

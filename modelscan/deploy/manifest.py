@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from modelscan.core.container import RUNTIMES
 from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
 from modelscan.core.units import parse_tokens
@@ -31,7 +32,7 @@ _TOP = tuple(one.name for one in fields(DeploymentDocument))
 KEYS = tuple(one.name for one in fields(DeploymentFields))
 _TEXT = ("model", "name", "target", "gpu", "quantization", "backend", "backend_version",
          "kv_cache", "flash_attention", "mode", "goal", "source", "api_key", "image_name",
-         "run_command", "placement_strategy", "context")  # fmt: skip
+         "run_command", "placement_strategy", "context", "runtime", "image")  # fmt: skip
 _WHOLE = ("port", "parallel", "tensor_parallel", "replicas")
 _NUMBER = ("memory_utilization", "timeout")
 _MAPPING = ("env", "worker_selector", "speculative_config", "extended_kv_cache")
@@ -41,10 +42,11 @@ _WORKLOAD = ("quantization", "backend", "backend_version", "flash_attention", "m
              "source", "parallel", "tensor_parallel", "memory_utilization",
              "embedding", "allow_unsafe")  # fmt: skip
 _REQUEST = ("name", "target", "gpu", "port", "expose", "api_key", "route", "timeout",
-            "offline_after_download")  # fmt: skip
+            "offline_after_download", "runtime", "image")  # fmt: skip
 _CHOICES = {
     "backend": BACKENDS, "goal": GOALS, "mode": MODES, "source": SOURCES,
     "placement_strategy": ("spread", "binpack"), "flash_attention": ("on", "off", "auto"),
+    "runtime": RUNTIMES,
 }  # fmt: skip
 _SWITCHES = {"true": "on", "yes": "on", "false": "off", "no": "off"}
 

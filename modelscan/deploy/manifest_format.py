@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from modelscan.core.container import ContainerRuntime
 from modelscan.core.workload import Backend
 
 # YAML reads 2070 as a number and on as true: a key that is text takes them as they are written.
@@ -91,6 +92,12 @@ class DeploymentFields:
     )
     offline_after_download: bool | None = field(
         default=None, metadata=_help("Whether the engine must not reach a hub.")
+    )
+    runtime: ContainerRuntime | None = field(
+        default=None, metadata=_help("docker or podman: run the engine in a container.")
+    )
+    image: Text | None = field(
+        default=None, metadata=_help("The image of that container; default: the official one.")
     )
     parameters: dict[str, Any] | list[str] | None = field(
         default=None,

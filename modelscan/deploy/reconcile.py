@@ -17,6 +17,7 @@ from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.nearest import nearest
 from modelscan.deploy import routes
+from modelscan.deploy.recommended import recommended_sampling
 from modelscan.state.locks import hold
 from modelscan.state.store import deployment_lock
 from modelscan.targets.base import Observation, StartFailed
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _TRY_LOCK_S = 0.0
 _VERIFY_S = 30.0
 _OBSERVERS = 16
+_MAY_BE_SLOW = (EndCause.NO_ANSWER, EndCause.TIMED_OUT)  # on a busy machine, within _VERIFY_S
 Warn = Callable[[str], None]
 
 
@@ -83,8 +85,8 @@ def refreshed(
                 return row
             current = reconcile(stored, session)
     except ModelscanError as error:
-        if error.code == "locked":
-            return _as_seen(row, seen)
+        if error.code == "locked":  # what another command starts or ends is in no state for long
+            return _as_seen(row, seen) if seen.state is row.state else row
         warn(f"{row.name}: {error.message}")
         return replace(
             row, state=seen.state, health=seen.health, reason=seen.reason, end_cause=seen.cause
@@ -106,6 +108,8 @@ def _agrees(row: Deployment, seen: Observation) -> bool:
     """Whether the row needs no change: the usual case, which needs no lock."""
     state, ready = seen.state, seen.ready
     if seen.pid not in (None, row.pid) or seen.endpoint not in (None, row.endpoint):
+        return False
+    if seen.measured is not None:
         return False
     stable = row.state in (State.RUNNING, State.STARTING, State.STOPPED, State.FAILED)
     return stable and state is row.state and not ready and _route_agrees(row)
@@ -153,8 +157,13 @@ def _after_stop(deployment: Deployment, seen: Observation, session: Session) -> 
 
 def _follow(deployment: Deployment, seen: Observation, session: Session) -> Deployment:
     """A running deployment with its new process or its new address."""
-    if seen.pid not in (None, deployment.pid):
-        deployment = replace(deployment, pid=seen.pid, pid_started_at=seen.pid_started_at)
+    if seen.pid not in (None, deployment.pid) or seen.measured is not None:
+        before, now = deployment.measured, seen.measured
+        if before is not None and now is not None:
+            now = replace(now, computed=before.computed)
+        deployment = replace(
+            deployment, pid=seen.pid, pid_started_at=seen.pid_started_at, measured=now
+        )
         session.store.put(deployment)  # its supervisor restarted the engine
     if seen.endpoint not in (None, deployment.endpoint):
         deployment = replace(deployment, endpoint=seen.endpoint, routed=False)
@@ -183,6 +192,8 @@ def _catch_up(deployment: Deployment, session: Session) -> Deployment:
     except AuthError:
         return deployment  # the key is missing here; a command that has it verifies the engine
     except ModelscanError as error:
+        if isinstance(error, StartFailed) and error.cause in _MAY_BE_SLOW:
+            return replace(deployment, reason=error.reason)  # it lives: a later command looks again
         if session.target(deployment).controls == "processes":
             return fail(deployment, session, error)
         return _recorded(deployment, session, State.FAILED, *_why(error))
@@ -194,7 +205,8 @@ def finish(deployment: Deployment, session: Session) -> Deployment:
     """Store the running deployment, then enable its routing entry, then store that."""
     session.store.put(deployment)
     target = session.target(deployment)
-    if routes.publish(session.routing_file, deployment, target.route_type):
+    sampling = functools.partial(recommended_sampling, deployment, session.config)
+    if routes.publish(session.routing_file, deployment, target.route_type, sampling):
         deployment = replace(deployment, routed=True)
         session.store.put(deployment)
     return deployment

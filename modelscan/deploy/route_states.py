@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from modelscan.routing.finding import Finding
+from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.resolve import RouteState, States, resolve
-from modelscan.routing.schema import Finding, RoutingFile
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment

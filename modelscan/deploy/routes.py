@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from modelscan.routing import file as routing_file
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
+    from modelscan.core.sampling import Sampling
 
 
 def route_of(deployment: Deployment, route_type: str) -> Route | None:
@@ -37,12 +39,20 @@ def check_free(path: Path, name: str) -> None:
     routing_file.check_addable(path, probe)
 
 
-def publish(path: Path, deployment: Deployment, route_type: str) -> bool:
-    """Write and enable the entry; False where ``route_of`` is None."""
+def publish(
+    path: Path, deployment: Deployment, route_type: str, sampling: Callable[[], Sampling | None]
+) -> bool:
+    """Write and enable the entry; False where ``route_of`` is None.
+
+    A new entry gets the recommended sampling values as defaults of request bodies; those of an
+    entry that exists are its owner's.
+    """
     route = route_of(deployment, route_type)
     if route is None:
         return False
-    routing_file.add_route(path, route)
+    known = routing_file.load(path).route(route.name) is not None
+    values = None if known else sampling()
+    routing_file.add_route(path, route, values.body() if values else {})
     return True
 
 

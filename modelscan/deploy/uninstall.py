@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 from modelscan.core.errors import ModelscanError
 from modelscan.core.units import format_bytes
-from modelscan.deploy.boot import uninstall_unit, unit_file
+from modelscan.deploy.boot import UNITS, uninstall_unit, unit_file
 from modelscan.deploy.cached import list_cached, prune
 from modelscan.deploy.deployments import Deployments
+from modelscan.supervisor.engines import folders
 
 if TYPE_CHECKING:
     from modelscan.core.deployment import Deployment
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Trace:
     """One thing that would go. ``size_bytes`` None: it is no file."""
 
-    kind: Literal["deployment", "service", "folder", "weights"]
+    kind: Literal["deployment", "engine", "service", "folder", "weights"]
     what: str
     size_bytes: int | None
 
@@ -37,15 +38,18 @@ class Uninstalled:
 
 
 def items(config: Config, *, weights: bool) -> tuple[Trace, ...]:
-    """Deployments of this machine, the boot unit, modelscan's folders, and pulled weights."""
+    """Deployments of this machine, installed engines (in one of the folders), the boot unit,
+    modelscan's folders, and pulled weights."""
     rows = [Trace("deployment", one.name, None) for one in _local(config)]
-    unit = unit_file()
-    service = [Trace("service", str(unit), unit.stat().st_size)] if unit.exists() else []
-    paths = _paths(config, weights=weights)
-    folders = [Trace("folder", str(path), _size(path)) for path in paths]
+    rows += [
+        Trace("engine", one.record.id, one.record.size_bytes) for one in folders.installed(config)
+    ]
+    units = [file for file in map(unit_file, UNITS) if file.exists()]
+    service = [Trace("service", str(file), file.stat().st_size) for file in units]
+    own = [Trace("folder", str(p), _size(p)) for p in _paths(config, weights=weights)]
     pulled = list_cached(config) if weights else ()
     files = [Trace("weights", f"{one.repo}@{one.revision[:12]}", one.size_bytes) for one in pulled]
-    return (*rows, *service, *folders, *files)
+    return (*rows, *service, *own, *files)
 
 
 def kept(config: Config, *, weights: bool) -> tuple[str, ...]:
@@ -72,7 +76,8 @@ def uninstall(config: Config, *, weights: bool) -> Uninstalled:
     service = Deployments(config)
     for one in _local(config):
         service.remove(one.name)
-    uninstall_unit()
+    for name in UNITS:
+        uninstall_unit(name)
     if weights:
         prune(config, dry_run=False)
     for path in _paths(config, weights=weights):

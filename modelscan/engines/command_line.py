@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from modelscan.engines.option_names import OptionPair
 from modelscan.engines.versions import Version
@@ -25,17 +26,49 @@ class Rename(NamedTuple):
 
 
 def parse(words: Sequence[str]) -> list[OptionPair]:
-    """``--name value``, ``--name=value`` and ``--flag`` as pairs, names with dashes."""
+    """``--name value``, ``--name=value`` and ``--flag`` as pairs, names with dashes; the keys of
+    ``--name.key`` are unchanged.
+    """
     options: list[OptionPair] = []
     for word in words:
         if word.startswith("--"):
             name, equals, value = word.removeprefix("--").partition("=")
-            options.append((name.replace("_", "-"), value if equals else None))
+            head, dot, keys = name.partition(".")
+            options.append((head.replace("_", "-") + dot + keys, value if equals else None))
         elif options and options[-1][1] is None:
             options[-1] = (options[-1][0], word)
         else:
             options.append((word, None))  # a short option: unchanged
     return options
+
+
+def folded(options: Iterable[OptionPair]) -> list[OptionPair]:
+    """``--name.key value`` as the JSON of ``--name``, which every version reads.
+
+    Added to a list (``--name.key+``) they stay as they are. As in vLLM, keys that are set singly
+    replace a JSON that is given as a whole.
+    """
+    plain: list[OptionPair] = []
+    tables: dict[str, dict[str, Any]] = {}
+    for name, value in options:
+        head, dot, keys = name.partition(".")
+        if not dot or name.startswith("-") or keys.endswith("+"):
+            plain.append((name, value))
+        else:
+            _set(tables.setdefault(head.replace("_", "-"), {}), keys.split("."), value)
+    whole = ((name, json.dumps(table, separators=(",", ":"))) for name, table in tables.items())
+    return [*((n, v) for n, v in plain if n.replace("_", "-") not in tables), *whole]
+
+
+def _set(table: dict[str, Any], keys: Sequence[str], value: str | None) -> None:
+    for key in keys[:-1]:
+        inner = table.get(key)
+        table[key] = inner if isinstance(inner, dict) else {}
+        table = table[key]
+    try:
+        table[keys[-1]] = True if value is None else json.loads(value)
+    except (ValueError, RecursionError):
+        table[keys[-1]] = value
 
 
 def render(options: Iterable[OptionPair]) -> tuple[str, ...]:

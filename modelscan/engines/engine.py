@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.support_rules import NATIVE, Drawback, Support, absent
+from modelscan.engines.thinking import template_switch
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from modelscan.core.plan import Plan
     from modelscan.core.workload import Backend, Workload
     from modelscan.engines.base import EngineFailure
+    from modelscan.engines.container import ContainerImages
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
-    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
+    from modelscan.engines.online import OnlineMethod
+    from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair, Options
     from modelscan.engines.residuals import Residuals
 
 CHAT_TASKS = ("chat", "embedding", "rerank")
@@ -37,14 +40,33 @@ def task_name(task: str) -> str:
     return _SERVED.get(task, f"{task.replace('_', ' ')} models")
 
 
+class Wheels(NamedTuple):
+    """A build of an engine on the Python package index, for the GPUs of ``vendor`` (None: the CPU).
+
+    ``download_bytes`` and ``disk_bytes`` are those of ``version`` with everything that it needs, on
+    Linux and x86-64 (``scripts/engine_sizes.py``). ``toolkit``: the CUDA version of versions from
+    ``version`` on, where no table has it. ``unneeded``: packages that it brings and that break it.
+    """
+
+    vendor: str | None
+    distribution: str
+    version: str
+    download_bytes: int
+    disk_bytes: int
+    toolkit: str | None = None
+    unneeded: tuple[str, ...] = ()
+
+
 class PythonPackage(NamedTuple):
     """Names of an engine's Python package: its server modules and distributions, preferred ones
-    first.
+    first; ``wheels`` are the builds that its index has.
     """
 
     modules: tuple[str, ...]
     distributions: tuple[str, ...]
     cpu_builds: bool = False  # whether a build for the CPU serves models
+    wheels: tuple[Wheels, ...] = ()
+    image: str = ""  # the official container image, for devices without wheels
 
 
 class SmallCache(NamedTuple):
@@ -67,6 +89,7 @@ class Engine(ABC):
     ``own_server``: a server that runs already holds the models; modelscan starts no process.
     ``recipe_tasks``: further tasks, of models that its version knows or a recipe names.
     ``needs_linux``: has no build for another operating system.
+    ``default_port``: the port that its server listens on by default.
     ``preference``: the planner's cost among engines that serve the same bytes.
     ``small_cache``: the type that halves the KV cache, with its cost in quality.
     ``program_setting``: the setting that names its program or Python.
@@ -77,6 +100,7 @@ class Engine(ABC):
     ``owned_variables``: variables with the same effect; ``abbreviates``: it accepts the beginning
     of an option's name. ``log_words``: a pattern of words that only its log has.
     ``caps_context``: it serves at most the trained context, whatever its options say.
+    ``images``: its official container images; None if there are none.
     """
 
     name: ClassVar[Backend]
@@ -84,6 +108,7 @@ class Engine(ABC):
     formats: ClassVar[tuple[str, ...]]
     option_names: ClassVar[OptionNames]
     preference: ClassVar[float]
+    default_port: ClassVar[int]
     small_cache: ClassVar[SmallCache]
     pickles: ClassVar[bool] = False
     reserves_pool: ClassVar[bool] = False
@@ -105,6 +130,7 @@ class Engine(ABC):
     switches: ClassVar[frozenset[str]] = frozenset()
     json_lists: ClassVar[frozenset[str]] = frozenset()
     comma_lists: ClassVar[frozenset[str]] = frozenset()
+    images: ClassVar[ContainerImages | None] = None
 
     @property
     def runs_gguf(self) -> bool:
@@ -117,7 +143,9 @@ class Engine(ABC):
             return absent(f"{self.name} does not serve {task_name(task)}")
         return Support(NATIVE, f"{self.name} serves {task} models")
 
-    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
+    def online_quantization(
+        self, quantization: str | None, version: str | None
+    ) -> OnlineMethod | None:
         """The method that quantizes 16-bit weights to this format while loading; None if there is
         none in that version.
         """
@@ -148,6 +176,12 @@ class Engine(ABC):
     def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
         """The published options of a model that the version has; none for engines without."""
         return RecipeOptions()
+
+    def whole_experts(self, degree: int, version: str | None) -> Options:
+        """The options with which each of ``degree`` GPUs has whole experts (expert parallelism);
+        () if the version has none.
+        """
+        return ()
 
     def longest_context(self, architecture: Architecture, workload: Workload) -> int | None:
         """The longest context in tokens that the version accepts for this configuration; None if
@@ -194,6 +228,10 @@ class Engine(ABC):
     def start_line(self, plan: Plan) -> str:
         """The command that starts the plan with the engine's own program, on any machine."""
 
+    def thinking_switch(self, family: str, on: bool) -> Mapping[str, Any] | None:
+        """The keys of a request that make a family's models think or not; None: none do."""
+        return template_switch(family, on)
+
     def reads(self, name: str, value: str | None) -> bool:
         """Whether the estimate models an option (long name with dashes), or need not."""
         return name in self.option_names.all or name in self.harmless
@@ -215,6 +253,10 @@ class Engine(ABC):
     ) -> Mapping[str, Any] | None:
         """``measured`` completed from the text of its ``/metrics``."""
         return current
+
+    def image_version(self, requested: str | None) -> str | None:
+        """The version whose image a plan is made for; None: the newest, of unknown version."""
+        return requested
 
     def failure(self, log: str) -> EngineFailure | None:
         """Why it did not start or ended, from its log; None if the log names no cause."""

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-_NO_CHAT = re.compile(r"\b(base|embedding|reranker|reward|guard|pt)\b")
+_NO_CHAT = re.compile(r"\b(base|embedding|reranker|reward|pt)\b|guard\b")
 _THINKS = re.compile(r"thinking|reason|magistral|r1\b")
 
 
@@ -83,13 +83,22 @@ _CLASSES = {
 }  # fmt: skip
 
 
+def is_no_chat(names: Iterable[str]) -> bool:
+    """Whether a name says that a model is not for chats: a base model, an embedding …"""
+    return any(_NO_CHAT.search(name) for name in _plain(names))
+
+
+def _plain(names: Iterable[str]) -> list[str]:
+    return [re.sub(r"[_ ]", "-", name.lower()) for name in names]
+
+
 def family_of(names: Iterable[str], classes: Iterable[str]) -> Family | None:
     """The family of a chat model; None if neither its names nor its classes tell.
 
     ``names``: its id and repository; those that say that it is no chat model have no family.
     """
-    plain = [re.sub(r"[_ ]", "-", name.lower()) for name in names]
-    if any(_NO_CHAT.search(name) for name in plain):
+    plain = _plain(names)
+    if is_no_chat(plain):
         return None
     for name in plain:
         for pattern, family, thinks in _PATTERNS:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from modelscan.core.workload import Backend
+from modelscan.engines.online import OnlineMethod
 from modelscan.engines.position_scaling import PositionScaling
 
 OptionPair = tuple[str, str | None]  # (long name without dashes, value); None is a bare flag
@@ -71,6 +72,6 @@ class LaunchSettings:
     memory_utilization: float | None = None
     dtype: str | None = None  # None: the engine's own choice
     pooling: str | None = None  # None: as the model's own metadata states
-    online: str | None = None  # method that quantizes 16-bit weights while loading
+    online: OnlineMethod | None = None  # method that quantizes 16-bit weights while loading
     unknown_context: bool = False  # the trained length is not known
     positions: PositionScaling | None = None  # for a context beyond the trained length

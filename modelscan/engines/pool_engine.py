@@ -8,9 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from modelscan.core.workload import REMOTE_CODE, Workload
+from modelscan.engines.command_line import parse
 from modelscan.engines.engine import Engine, PythonPackage, SmallCache
 from modelscan.engines.kernels import Kernels
 from modelscan.engines.launch_rules import (
+    REASONING_PARSER,
+    TOOL_PARSER,
     LaunchQuestion,
     architecture_rule,
     float16_rule,
@@ -21,7 +24,13 @@ from modelscan.engines.launch_rules import (
 )
 from modelscan.engines.methods import ALLOW_DEPRECATED, Method, load
 from modelscan.engines.option_values import flag
-from modelscan.engines.recipe_options import RecipeOptions, Recommendation, recommended
+from modelscan.engines.recipe_options import (
+    RecipeOptions,
+    Recommendation,
+    recommended,
+    without_drafting,
+)
+from modelscan.engines.speculation import method_of
 from modelscan.engines.support_rules import NATIVE, Support, absent
 from modelscan.memory.tensor_parallel import reject_reason
 
@@ -33,6 +42,7 @@ if TYPE_CHECKING:
     from modelscan.engines.option_names import LaunchSettings, OptionNames, OptionPair
     from modelscan.engines.parsers import Parsers
     from modelscan.engines.repository_files import RepositoryFiles
+    from modelscan.engines.speculation import SpeculativeMethods
     from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
     from modelscan.memory.split_rules import SplitRules
@@ -69,9 +79,29 @@ class PoolEngine(Engine):
 
     def recommended_options(self, published: Recommendation, workload: Workload) -> RecipeOptions:
         facts = self.kernels.facts(workload.backend_version)
-        return recommended(
+        recipe = recommended(
             published, self.option_names, self.parsers(), facts, unsafe=workload.allow_unsafe
         )
+        return self._drafting(recipe, published, facts)
+
+    def _drafting(
+        self, recipe: RecipeOptions, published: Recommendation, facts: VersionFacts
+    ) -> RecipeOptions:
+        """The recipe with its speculative decoding, where this version drafts for the model."""
+        methods, option, wanted = self.speculation, self.speculation.OPTION, published.speculation
+        value = dict(recipe.options).get(option)
+        if value is None and wanted is not None:
+            recipe = replace(recipe, options=(*recipe.options, *methods.options(wanted)))
+            method: str | None = wanted.method
+        else:
+            method = method_of(value) if value and value.startswith("{") else value
+        problem = methods.problem(method, published.classes, facts) if method else None
+        return without_drafting(recipe, option, problem) if problem else recipe
+
+    @property
+    @abstractmethod
+    def speculation(self) -> SpeculativeMethods:
+        """How the engine drafts tokens."""
 
     @abstractmethod
     def parsers(self) -> Mapping[str, Parsers]:
@@ -154,6 +184,14 @@ class PoolEngine(Engine):
     def arguments(self, plan: Plan, serving: Serving, version: Version) -> tuple[str, ...]:
         """The command line of that version, without the program."""
 
+    def image_version(self, requested: str | None) -> str | None:
+        return requested or self.kernels.facts(None).version
+
+    def container_program(self, version: str | None, *, keyed: bool) -> tuple[str, ...]:
+        """The program inside an official image, whatever the image's own entry point is."""
+        own = self.keyed_program("python3") if keyed else None
+        return own or ("python3", "-m", self.package.modules[0])
+
     def process_environment(self, plan: Plan) -> Mapping[str, str]:
         """Variables in addition to the plan's own."""
         return {}
@@ -163,6 +201,20 @@ class PoolEngine(Engine):
     ) -> Iterable[OptionPair]:
         """Options that the weights' own files need."""
         return ()
+
+    def template_options(
+        self, files: RepositoryFiles, plan: Plan, version: str | None
+    ) -> Iterable[OptionPair]:
+        """The parsers of a downloaded chat template, where the plan has none."""
+        given = {name for name, _ in parse(plan.parameters)}
+        if files.template is None or given & {TOOL_PARSER, REASONING_PARSER}:
+            return ()
+        names, classes = (plan.model, plan.repo), files.architectures
+        published = Recommendation((), (), names, classes, plan.task, template=files.template)
+        facts = self.kernels.facts(version)
+        return recommended(
+            published, self.option_names, self.parsers(), facts, unsafe=False
+        ).options
 
     def keyed_program(self, python: str) -> tuple[str, ...] | None:
         """The server's command if its key cannot come from a variable; None if it can."""

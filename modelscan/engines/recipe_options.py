@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelscan.core.workload import REMOTE_CODE
-from modelscan.engines.command_line import parse
-from modelscan.engines.families import Family, family_of
+from modelscan.engines.command_line import folded, parse
+from modelscan.engines.families import Family, family_of, is_no_chat
 from modelscan.engines.launch_rules import (
     PARSERS,
     REASONING_PARSER,
@@ -21,10 +21,12 @@ from modelscan.engines.launch_rules import (
     known_option,
     option_name,
 )
+from modelscan.engines.template_families import family_of_template
 
 if TYPE_CHECKING:
     from modelscan.engines.option_names import OptionNames, OptionPair, Options
     from modelscan.engines.parsers import Parsers
+    from modelscan.engines.speculation import Speculation
     from modelscan.engines.version_tables import VersionFacts
 
 DATA_DIR = "{data_dir}"
@@ -42,7 +44,8 @@ _SIZES = (
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """What is published for a model. ``own``: words of the recipe of this repository; ``others``:
-    of all recipes of the model, whose parsers apply as well; ``names``: its id, name, repository.
+    of all recipes of the model, whose parsers apply as well; ``names``: its id, name, repository;
+    ``speculation``: of the recipe of this repository; ``template``: its chat template, if known.
     """
 
     own: tuple[str, ...]
@@ -50,6 +53,8 @@ class Recommendation:
     names: tuple[str, ...]
     classes: tuple[str, ...]
     task: str
+    speculation: Speculation | None = None
+    template: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ def recipe_options(
     """The options of a recipe for this version. ``unsafe``: the repository's code may run."""
     kept: dict[str, str | None] = {}
     notes: list[str] = []
-    for name, value in parse(list(_words(words))):
+    for name, value in folded(parse(list(_words(words)))):
         if _sizes(name, names):
             continue
         problem = _problem(name, value, facts, unsafe=unsafe)
@@ -124,12 +129,21 @@ def recommended(
     for name, value in recipe_options(published.others, names, facts, unsafe=unsafe).options:
         if name in _PARSER_OPTIONS:
             options.setdefault(name, value)
-    family = family_of(published.names, published.classes)
+    family, notes = family_of(published.names, published.classes), recipe.notes
+    if family is None and not is_no_chat(published.names):
+        family = family_of_template(published.template)
+        notes = (*notes, f"{family.name}'s tool calls, from the chat template") if family else notes
     options |= dict(family_options(family, table, facts, options))
     for parser, switch in _SWITCHES:
         if parser in options and facts.has("flag", switch):
             options[switch] = None
-    return RecipeOptions(tuple(options.items()), recipe.notes)
+    return RecipeOptions(tuple(options.items()), notes)
+
+
+def without_drafting(recipe: RecipeOptions, name: str, problem: str) -> RecipeOptions:
+    """The recipe without its speculative decoding (option ``name``), and the reason as a note."""
+    options = tuple(pair for pair in recipe.options if not pair[0].startswith("speculative-"))
+    return RecipeOptions(options, (*recipe.notes, f"left out of the recipe: --{name}, {problem}"))
 
 
 def family_options(

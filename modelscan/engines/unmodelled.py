@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from modelscan.engines.command_line import folded
+
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
     from modelscan.engines.engine import Engine
@@ -36,7 +38,7 @@ def unmodelled(engine: Engine, workload: Workload) -> tuple[str, ...]:
     return tuple(
         dict.fromkeys(
             name
-            for name, value in workload.parameters
+            for name, value in folded(workload.parameters)
             if not engine.reads(name.replace("_", "-"), value) and not _harmless(name)
         )
     )

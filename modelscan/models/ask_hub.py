@@ -25,9 +25,10 @@ from modelscan.hub.answers_kept import (
     KeptAnswers,
     is_fresh,
 )
+from modelscan.hub.failed_queries import FailedQueries, FailedQuery
 from modelscan.models.expected_variants import CONVERTED_TASKS
 from modelscan.net.address import host_of
-from modelscan.net.errors import HttpError
+from modelscan.net.errors import STOPPED, HttpError
 
 if TYPE_CHECKING:
     from modelscan.core.model import Model, Variant
@@ -55,7 +56,8 @@ def ask(
     """
     if config.offline:
         return ()
-    with HubQueries(config, KeptAnswers.at(config.paths)) as queries:
+    failures = FailedQueries.at(config.paths)
+    with HubQueries(config, KeptAnswers.at(config.paths), failures) as queries:
         queries.about(model, four_bits=four_bits, quantization=quantization)
     return tuple(queries.notes)
 
@@ -96,11 +98,12 @@ class HubQueries:
     """Queries with at most one client and one deadline (``total_s``) for all of them.
 
     ``failed``: the hub did not answer one, so no more are sent. ``found``: answers with
-    facts, new or recent.
+    facts, new or recent. A hub in ``failures`` is not queried; None: every hub is.
     """
 
     settings: Config
     kept: KeptAnswers
+    failures: FailedQueries | None = None
     total_s: float = TOTAL_S
     notes: list[str] = field(default_factory=list)
     failed: bool = False
@@ -203,15 +206,31 @@ class HubQueries:
         self, source: str, repo: str, read: Callable[[Hub, Reference], _Answer]
     ) -> _Answer | None:
         """The hub's answer; None if it failed. A hub that does not answer ends the queries."""
-        if self.ended:
+        if self.ended or self._known_to_fail(source):
             return None
         try:
             return read(self._connected(), Reference(_KINDS[source], repo))
         except ModelscanError as error:
             self.failed = not isinstance(error, RemoteError) or isinstance(error, HttpError)
-            host = self._host(source)
-            self.notes.append(f"queried {host} about {repo}: {error.message}")
+            text = f"queried {self._host(source)} about {repo}: {error.message}"
+            failure = self._remember(source, error)
+            self.notes.append(f"{text}; {failure.advice}" if failure else text)
             return None
+
+    def _known_to_fail(self, source: str) -> bool:
+        """Whether the hub did not answer a plan of the last minutes."""
+        if self.failures is None:
+            return False
+        last = self.failures.current(source, self.settings, datetime.now(timezone.utc))
+        if last is not None:
+            self.failed = True
+            self.notes.append(f"{last.text}; {last.advice}")
+        return last is not None
+
+    def _remember(self, source: str, error: ModelscanError) -> FailedQuery | None:
+        if self.failures is None or not isinstance(error, HttpError) or error.code == STOPPED:
+            return None
+        return self.failures.keep(source, self.settings, error, datetime.now(timezone.utc))
 
     def _note(self, source: str, text: str) -> None:
         self.notes.append(f"queried {self._host(source)}: {text}")

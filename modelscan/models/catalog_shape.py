@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     NamedArchitecture = tuple[str, Architecture]
 
 PACKAGED = "configs"  # the source of configs that are not the repository's own file
+# Publishers whose FP8 repositories have scales for blocks of 128 x 128 (their own config.json
+# files): others' have one for each row.
+_FP8_BLOCKS = re.compile(r"(qwen|deepseek-ai|minimaxai|stepfun-ai)/|zai-org/glm-5", re.IGNORECASE)
+_BLOCKS = {"quant_method": "fp8", "fmt": "e4m3", "weight_block_size": [128, 128]}
 COUNTED = ("user", "huggingface", "modelscope", "llmfit")  # sources of parameters
 
 
@@ -107,11 +112,19 @@ def _with_context(shape: ModelShape, context_tokens: int | None) -> ModelShape:
 
 
 def _config_for(config: Mapping[str, Any], variant: Variant) -> Mapping[str, Any]:
-    """The bundled config, without its own quantization if this variant has another one."""
+    """The bundled config, without its own quantization if this variant has another one; with that
+    of the publisher, where it is known.
+    """
     own = canonical(quantization_method(stated_quantization(config)))
     quantization = canonical(variant.quantization)
+    if quantization == "FP8" and own != quantization and _FP8_BLOCKS.match(variant.repo):
+        return {**_unquantized(config), "quantization_config": _BLOCKS}
     if own is None or quantization is None or own == quantization:
         return config
+    return _unquantized(config)
+
+
+def _unquantized(config: Mapping[str, Any]) -> Mapping[str, Any]:
     stripped = {key: value for key, value in config.items() if key != "quantization_config"}
     inner = stripped.get("text_config")
     if isinstance(inner, Mapping) and "quantization_config" in inner:

@@ -15,6 +15,7 @@ from modelscan.memory.architecture.from_config import from_config as architectur
 from modelscan.memory.quantization_mix import dynamic_range
 from modelscan.models.catalog_shape import own_config, shape_of, stated_quantization
 from modelscan.models.expected_variants import FOUR_BIT_FLOATS, unconfirmed, with_expected
+from modelscan.models.online_formats import missing_formats
 from modelscan.models.quantization_quality import quality
 from modelscan.models.siblings import sibling_of
 
@@ -30,7 +31,6 @@ _SIMILAR = 3
 # small models may count a tied embedding twice (a fifth of Qwen3-0.6B).
 _FLOOR_SHARE, _SMALL_FLOOR_SHARE, _SMALL_PARAMETERS = 0.97, 0.75, 10**10
 _SIXTEEN = 16.0  # bits per weight
-_ONLINE_FORMAT, _ONLINE_MADE = "FP8", ("FP8", "FP8-BLOCK")  # what engines make while loading
 # Publishers of quantizations, best first, for models whose makers publish none: those with many
 # models and documented methods.
 _PUBLISHERS = (
@@ -158,21 +158,23 @@ def _online(
     original: str,
     shape: Callable[[Variant], ModelShape],
 ) -> Iterator[Candidate]:
-    """The makers' 16-bit weights, quantized by the engine while it loads them, unless they or a
-    known publisher have such a format.
+    """The makers' 16-bit weights in formats that an engine makes while it loads them, unless they
+    or a known publisher have such a format.
     """
-    weights = [v for v in variants if v.format == "safetensors" and v.source != "local_path"]
-    known = [v for v in weights if _publisher(v, model.variants) != "other"]
+    known = [v for v in variants if _publisher(v, model.variants) != "other"]
     if (bits_per_weight(original) or 0) < _SIXTEEN or model.task not in (None, "chat"):
         return
-    wide = [v for v in known if canonical(v.quantization) == canonical(original)]
-    if not wide or any(canonical(v.quantization) in _ONLINE_MADE for v in known):
-        return
-    variant = replace(wide[0], quantization=_ONLINE_FORMAT, weight_bytes=None)
-    publisher = _publisher(variant, model.variants)
-    made = _candidate(model, variant, original, shape, publisher)
-    made.online = True
-    yield made
+    wide = [
+        v for v in known
+        if v.format == "safetensors" and v.source != "local_path"
+        and canonical(v.quantization) == canonical(original)
+    ]  # fmt: skip
+    for label in missing_formats(v.quantization for v in known) if wide else ():
+        variant = replace(wide[0], quantization=label, weight_bytes=None)
+        publisher = _publisher(variant, model.variants)
+        made = _candidate(model, variant, original, shape, publisher)
+        made.online = True
+        yield made
 
 
 def _candidate(

@@ -19,7 +19,9 @@ from modelscan.formats.quantization import label as quantization_label
 from modelscan.memory.architecture.encoder_decoder import is_encoder_decoder
 from modelscan.memory.shape import from_config
 from modelscan.models.local_files import safetensors_files
+from modelscan.models.online_formats import online
 from modelscan.models.quantization_quality import quality
+from modelscan.models.templates import local_template
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture, ModelShape
@@ -143,12 +145,15 @@ def _resolved(
         files=tuple(WeightFile(file.name, file.stat().st_size) for file in files),
     )
     candidate = Candidate(variant, shape, quality(variant.quantization, variant.quantization))
+    task = config_task(config, shape.architecture, folder)
+    made = online(candidate, task, lambda label: from_config(config, quantization=label))
     return ResolvedModel(
         id=name,
         name=str(config.get("_name_or_path") or name),
-        task=config_task(config, shape.architecture, folder),
-        candidates=(candidate,),
+        task=task,
+        candidates=(candidate, *(made if files else ())),
         warnings=tuple(warnings),
+        chat_template=local_template(folder),
     )
 
 

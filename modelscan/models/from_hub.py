@@ -19,7 +19,9 @@ from modelscan.memory import weights_gguf
 from modelscan.memory.shape import from_config, from_gguf
 from modelscan.models.from_config import config_task, label
 from modelscan.models.from_local import gguf_task, projects_into
+from modelscan.models.online_formats import online
 from modelscan.models.quantization_quality import quality
+from modelscan.models.templates import hub_template
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
@@ -102,12 +104,13 @@ def _read(hub: Hub, reference: Reference, workload: Workload) -> ResolvedModel:
             code="no_weights",
         )
     stated = TASKS.get(info.task or "")
-    return ResolvedModel(
+    model = ResolvedModel(
         id=reference.value,
         name=reference.value,
         task=stated if stated and task == "chat" else task,
         candidates=tuple(candidates),
     )
+    return replace(model, chat_template=hub_template(hub, reference, model))
 
 
 def _repository(
@@ -140,7 +143,9 @@ def _repository(
     shape = replace(shape, format=variant.format)
     labelled = replace(variant, quantization=variant.quantization or label(shape))
     task = config_task(settings, shape.architecture, None)
-    return [Candidate(labelled, shape, quality(labelled.quantization, label(shape)))], task
+    published = Candidate(labelled, shape, quality(labelled.quantization, label(shape)))
+    made = online(published, task, lambda name: from_config(settings, quantization=name))
+    return [published, *made], task
 
 
 def _gguf_candidates(

@@ -13,6 +13,7 @@ from modelscan.core.errors import UsageError
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _RESERVED = "%/:@!$&'()*+,;=~?[]"  # not quoted again: the caller has quoted what needs it
+_OWN_NETWORK = (".local", ".lan", ".internal", ".home.arpa")
 _UNSPECIFIED = "0.0.0.0"  # noqa: S104 — only compared with, never bound to
 
 
@@ -37,6 +38,20 @@ def is_loopback(host: str) -> bool:
     if ":" not in name:
         return name == _UNSPECIFIED or re.fullmatch(r"127(\.\d{1,3}){1,3}", name) is not None
     return _is_loopback_v6(name)
+
+
+def in_own_network(host: str) -> bool:
+    """True for a loopback or private address (RFC 1918, RFC 4193, link-local), a name without dots
+    and one that ends in ``.local``, ``.lan``, ``.internal`` or ``.home.arpa``."""
+    import ipaddress
+
+    name = host.strip("[]").rstrip(".").lower()
+    if is_loopback(name):
+        return True
+    try:
+        return ipaddress.ip_address(name.partition("%")[0]).is_private
+    except ValueError:
+        return bool(name) and ("." not in name or name.endswith(_OWN_NETWORK))
 
 
 def _is_loopback_v6(name: str) -> bool:

@@ -13,6 +13,8 @@ from modelscan.net.address import host_of, public
 
 _CHECK_ENDPOINT = "check the endpoint: modelscan config show"
 
+STOPPED = "stopped"  # the code of a request that was cancelled
+
 FailureKind = Literal["connect", "proxy", "broken", "timeout"]
 
 
@@ -137,7 +139,7 @@ def explain(url: str, failure: TransportFailure) -> HttpError:
 
 def stopped(url: str) -> HttpError:
     """The error for a request that was cancelled (Ctrl-C)."""
-    return HttpError(f"the request to {host_of(url)} was stopped", url=url, code="stopped")
+    return HttpError(f"the request to {host_of(url)} was stopped", url=url, code=STOPPED)
 
 
 def silent(url: str, limit_s: float) -> HttpError:

@@ -21,14 +21,29 @@ from modelscan.planner.long_context import TOO_LONG
 from modelscan.planner.rank import cost, floor, order
 from modelscan.planner.recipes import with_recipe
 from modelscan.planner.search import Rejected, Rejection, options
-from modelscan.planner.starts import launch_support
+from modelscan.planner.starts import starting
 
 if TYPE_CHECKING:
     from modelscan.core.verdict import Offload
+    from modelscan.core.workload import Workload
 
 ENOUGH_TO_SHOW = 3  # the choice and two alternatives
 _BADLY_DEGRADED = 0.5  # of the perplexity's logarithm: about IQ2_XS
 _OFFLOAD_COST = 0.3  # an offloaded option can never cost less (rank._OFFLOAD)
+
+
+def contenders(
+    engines: Sequence[EngineHere], wishes: Workload
+) -> tuple[tuple[EngineHere, ...], tuple[EngineHere, ...]]:
+    """(engines that the plan may use, engines of alternatives only).
+
+    Ollama runs llama.cpp with fewer choices: it is chosen only if the user requested it or if it is
+    the only engine, and says nothing about whether a model fits.
+    """
+    others = [e for e in engines if engine(e.name).own_server and wishes.backend != e.name]
+    if len(others) == len(engines):
+        return tuple(engines), ()
+    return tuple(e for e in engines if e not in others), tuple(others)
 
 
 @dataclass
@@ -49,6 +64,7 @@ class Attempts:
     unsized: list[str] = field(default_factory=list)  # repositories
     too_long: bool = False  # the context exceeds the trained length, whatever the format
     _contenders: list[FittingOption] = field(default_factory=list)
+    _aside: tuple[tuple[str, str], ...] = ()  # left out on engines of alternatives only
     _done: dict[tuple[int, str], int] = field(default_factory=dict)
     _whole: dict[int, FittingOption | DoesNotFit] = field(default_factory=dict)  # by id(option)
 
@@ -56,7 +72,7 @@ class Attempts:
         """Estimate the options, first without and then with offload to the host; returns itself."""
         available = options(self.model, self.case, self.engines)
         self.rejected = available.rejected
-        choices = [option for option in available.options if self._interesting(option)]
+        choices = available.options
         on_gpu = [option for option in choices if option.gpus]
         on_host = [option for option in choices if not option.gpus]
         whole = replace(self.case, offload=False)
@@ -73,6 +89,11 @@ class Attempts:
             self._try(spread, replace(self.case, offload=True), "partial", contend)
             self._try(on_host, whole, "cpu", contend and not self._same_memory(on_gpu))
         return self
+
+    def add(self, other: Attempts) -> None:
+        """Count the options of other engines among the alternatives and those left out."""
+        self.fitted += other.fitted
+        self._aside = other.left_out()
 
     def ranked(self) -> list[FittingOption]:
         """The options that fit, the best first."""
@@ -94,17 +115,7 @@ class Attempts:
         """Every option that was not chosen, as (option, reason)."""
         misses = ((miss.option.label, miss.reason) for miss in self.misses)
         rejected = ((item.option, item.reason) for item in self.rejected)
-        return (*rejected, *self.unknown, *self.refused, *misses)
-
-    def _interesting(self, option: Option) -> bool:
-        """Ollama runs llama.cpp with fewer choices: it is an alternative and never the winner."""
-        return not engine(option.backend).own_server or self.explain or self._may_win(option)
-
-    def _may_win(self, option: Option) -> bool:
-        """Ollama is chosen only if the user requested it or if it is the only engine."""
-        if not engine(option.backend).own_server or self.case.wishes.backend == option.backend:
-            return True
-        return all(engine(other.name).own_server for other in self.engines)
+        return (*rejected, *self.unknown, *self.refused, *misses, *self._aside)
 
     def _worth_offloading(self) -> bool:
         if self.everything:
@@ -128,7 +139,7 @@ class Attempts:
         for least, _, option in sorted(queue, key=lambda entry: entry[:2]):
             if self._enough(least) or self._covered(option, offload):
                 continue
-            may_win = contend and self._may_win(option) and not self._cannot_win(least)
+            may_win = contend and not self._cannot_win(least)
             fitting = self._fit(option, case)
             if fitting is None or any(fitting is other for other in self.fitted):
                 continue
@@ -149,8 +160,7 @@ class Attempts:
             if miss is not None:
                 self.misses.append(miss)
                 return None
-            published = with_recipe(option, self.model, case)
-            launch = launch_support(published, case)
+            published, launch = starting(with_recipe(option, self.model, case), case)
             if not launch:
                 (self.unknown if launch.unknown else self.refused).append(
                     (option.label, launch.reason)

@@ -13,13 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.core.errors import NotDeployableError, UsageError
-from modelscan.core.machine import EngineHere, Machine
+from modelscan.core.machine import EngineHere, Machine, MissingEngine
 from modelscan.core.plan import Decision, Missing, Plan, Refusal, ResolvedModel
 from modelscan.core.verdict import Verdict
 from modelscan.engines.owned_options import check_parameters
 from modelscan.engines.registry import engine
 from modelscan.planner import describe, hardware, refuse
-from modelscan.planner.attempts import ENOUGH_TO_SHOW, Attempts
+from modelscan.planner.attempts import ENOUGH_TO_SHOW, Attempts, contenders
 from modelscan.planner.cache import with_small_cache
 from modelscan.planner.context import Estimator, PlanningContext
 from modelscan.planner.context import estimator as own_estimator
@@ -76,10 +76,13 @@ def decide(
         estimate=estimator or own_estimator(model.id, machine.history),
         stated=stated,
     )
-    run = Attempts(model, case, machine.engines, explain, everything).run()
+    engines, aside = contenders(machine.engines, wishes)
+    run = Attempts(model, case, engines, explain, everything).run()
     winner = run.winner()
     if winner is None:
         return _refusal(model, case, run, explain, brief)
+    if explain and aside:
+        run.add(Attempts(model, case, aside, explain, everything, best=run.best).run())
     count = len(run.fitted) if everything else ALTERNATIVES if explain else 0
     others = _distinct(winner, run.ranked(), count) if count else []
     winner, *others = (enlarged(fitting, case) for fitting in (winner, *others))
@@ -102,16 +105,21 @@ def _with_missing_engines(
     """For each engine that is not installed, its plan if that costs less than ``best``."""
     gaps: list[Missing] = []
     for gap in case.machine.missing:
-        engines = (EngineHere(gap.name),)
+        engines = (EngineHere(gap.name, gap.version),)
         winner = Attempts(model, case, engines, explain=False, best=best).run().winner()
         if winner is None or (winner.offload == "cpu" and gap.code == "cpu_only_build"):
             if gap.name == case.wishes.backend and not case.machine.has(gap.name):
-                gaps.append(Missing("engine", gap.name, gap.reason, gap.command))
+                gaps.append(_missing(gap, None))
             continue
         if cost(winner, case.wishes).total < best:
-            plan = describe.plan(model, winner, case, ())
-            gaps.append(Missing("engine", gap.name, gap.reason, gap.command, plan))
+            gaps.append(_missing(gap, describe.plan(model, winner, case, ())))
     return tuple(gaps)
+
+
+def _missing(gap: MissingEngine, plan: Plan | None) -> Missing:
+    return Missing(
+        "engine", gap.name, gap.reason, gap.command, plan, gap.download_bytes, gap.disk_bytes
+    )
 
 
 def _distinct(

@@ -61,7 +61,7 @@ def plan(
         parameters=render(fitting.chosen),
         env=environment(launch, wishes, option.gpus, every),
         estimate=_estimate(fitting, case),
-        reasons=(*reasons(fitting, case, misses, len(model.candidates)), *model.notes),
+        reasons=(*reasons(fitting, case, misses, _published(model)), *model.notes),
         task=case.task,
         format=variant.format,
         revision=variant.revision,
@@ -111,6 +111,11 @@ def _must_hide(fitting: FittingOption, case: PlanningContext) -> bool:
     source = case.inventory.source
     some = len(fitting.option.gpus) < len(case.inventory.gpus)
     return source == "local" or (source == "simulated" and some)
+
+
+def _published(model: ResolvedModel) -> int:
+    """The number of variants that exist as files."""
+    return sum(not candidate.online for candidate in model.candidates)
 
 
 def reasons(

@@ -17,7 +17,7 @@ from modelscan.planner.feasibility import FittingOption
 from modelscan.planner.fit import fit, least_bytes
 from modelscan.planner.recipes import with_recipe
 from modelscan.planner.search import options
-from modelscan.planner.starts import launch_support
+from modelscan.planner.starts import starting
 from modelscan.planner.user_flags import apply_user_flags
 
 if TYPE_CHECKING:
@@ -157,8 +157,8 @@ def smallest(
     for option in sorted(choices, key=_size):
         if least_bytes(option, simulated) > room:
             break
-        published = with_recipe(option, model, simulated)
-        if not launch_support(published, simulated):
+        published, launch = starting(with_recipe(option, model, simulated), simulated)
+        if not launch:
             continue
         try:
             fitting = fit(published, simulated)

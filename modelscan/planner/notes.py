@@ -39,10 +39,7 @@ def _notes(fitting: FittingOption, usual_share: float | None) -> Iterator[str]:
             f"least {format_tokens(context)}"
         )
     if launch.online:
-        yield (
-            f"--quantization {launch.online}: the 16-bit weights are quantized while they are "
-            "loaded, at every start"
-        )
+        yield launch.online.note
     if fitting.small_cache:
         yield _cache_note(fitting)
     if launch.memory_utilization is not None and launch.memory_utilization != usual_share:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelscan.engines.recipe_filters import reject
-from modelscan.engines.recipe_options import Recommendation
+from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.registry import engine
+from modelscan.engines.speculation import stated
 
 if TYPE_CHECKING:
     from modelscan.core.gpu import Gpu
@@ -30,17 +31,38 @@ def with_recipe(option: Option, model: ResolvedModel, case: PlanningContext) -> 
     specs = [s for s in (model.model.specs if model.model else ()) if _of(s, option.backend)]
     fitting = [spec for spec in specs if _applies(spec, option.gpus)]
     own = [spec for spec in fitting if spec.repo.lower() == repository.lower()]
+    chosen = _of_mode(own, case.wishes.mode)[:1]
     recipe = one.recommended_options(
         Recommendation(
-            own=_words(_of_mode(own, case.wishes.mode)[:1]),
+            own=_words(chosen),
             others=_words(fitting),
             names=(model.id, model.name, repository),
             classes=option.candidate.shape.architecture.checkpoint.classes,
             task=case.task,
+            speculation=stated(chosen[0].speculative_config) if chosen else None,
+            template=model.chat_template,
         ),
         case.wishes_on(option.engine),
     )
     return replace(option, recipe=recipe)
+
+
+def with_whole_experts(option: Option, case: PlanningContext, refusal: str) -> Option | None:
+    """The option with expert parallelism, for a model whose experts are not divided (``refusal``);
+    None where the engine has none, they do not divide by number, or the user or recipe decided.
+    """
+    experts, degree = option.candidate.shape.architecture.experts, option.tensor_parallel
+    if experts is None or degree < 2 or experts.total % degree:
+        return None
+    recipe, wishes = option.recipe, case.wishes_on(option.engine)
+    options = engine(option.backend).whole_experts(degree, wishes.backend_version)
+    given = dict(recipe.options)
+    if not options or any(name in given or wishes.parameter(name) for name, _ in options):
+        return None
+    reason = refusal.partition(";")[0]
+    note = f"expert parallel, each GPU has {experts.total // degree} whole experts: {reason}"
+    changed = RecipeOptions((*recipe.options, *options), (*recipe.notes, note))
+    return replace(option, recipe=changed)
 
 
 def _of(spec: Spec, backend: str) -> bool:

@@ -130,7 +130,8 @@ def conversion_may_fit(model: ResolvedModel, case: PlanningContext) -> bool:
     """
     if not model.unsearched or not parameters_of(model):
         return False
-    sizes = (bits_per_weight(c.variant.quantization) or 16.0 for c in model.candidates)
+    files = (c.variant for c in model.candidates if not c.online)
+    sizes = (bits_per_weight(variant.quantization) or 16.0 for variant in files)
     return min(sizes, default=16.0) > _SMALL_BITS and _gguf_may_fit(model, case, _USUAL_BITS)
 
 

@@ -10,11 +10,24 @@ from modelscan.engines import registry, support
 from modelscan.engines.launch_rules import LaunchQuestion
 from modelscan.memory import tensor_parallel
 from modelscan.planner.long_context import scaling_beyond_training
+from modelscan.planner.recipes import with_whole_experts
 
 if TYPE_CHECKING:
     from modelscan.core.workload import Workload
     from modelscan.engines.support import Support
     from modelscan.planner.context import Option, PlanningContext
+
+
+def starting(option: Option, context: PlanningContext) -> tuple[Option, Support]:
+    """The option as the engine's version starts it, or the reason why it does not: with expert
+    parallelism where the experts do not divide among the GPUs.
+    """
+    launch = launch_support(option, context)
+    if launch:
+        return option, launch
+    whole = with_whole_experts(option, context, launch.reason)
+    other = launch_support(whole, context) if whole else launch
+    return (whole, other) if whole and other else (option, launch)
 
 
 def launch_support(option: Option, context: PlanningContext) -> Support:
@@ -25,6 +38,9 @@ def launch_support(option: Option, context: PlanningContext) -> Support:
         reason = _layer_split(option)
         if reason:
             return support.absent(reason)
+    refusal = _online(option, context)
+    if refusal is not None:
+        return refusal
     wishes = context.wishes
     if wishes.force and bool(wishes.backend or wishes.quantization):
         reason = _tensor_split(option)
@@ -42,6 +58,20 @@ def launch_support(option: Option, context: PlanningContext) -> Support:
             recommended=option.recommended,
         ),
     )
+
+
+def _online(option: Option, context: PlanningContext) -> Support | None:
+    """Why the engine does not make the format of 16-bit weights; None if it does or need not."""
+    candidate, version = option.candidate, context.wishes_on(option.engine).backend_version
+    if not candidate.online:
+        return None
+    one, architecture = registry.engine(option.backend), candidate.shape.architecture
+    method = one.online_quantization(candidate.variant.quantization, version)
+    classes = architecture.checkpoint.classes
+    if method is None or method.applies(classes, architecture.experts is not None):
+        return None
+    name = next(iter(classes), "this model")
+    return support.absent(f"{option.backend} does not quantize {name} by {method.name}")
 
 
 def _with_published(wishes: Workload, option: Option) -> Workload:

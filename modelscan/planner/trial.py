@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from modelscan.core.architecture import Architecture
     from modelscan.core.estimate import Estimate
     from modelscan.core.workload import Workload
+    from modelscan.engines.online import OnlineMethod
     from modelscan.planner.context import Option, PlanningContext
 
 THROUGHPUT_SLOTS = 4  # llama.cpp's own server default
@@ -220,7 +221,7 @@ class Trial:
         stated = self.wishes.context_tokens or self.architecture.context_tokens
         return not stated and self.case.task == "chat"
 
-    def _online(self) -> str | None:
+    def _online(self) -> OnlineMethod | None:
         candidate = self.option.candidate
         if not candidate.online:
             return None

@@ -9,10 +9,13 @@ from typing import Any
 
 from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
-from modelscan.routing.file import check, load
+from modelscan.routing.file import check, load, undo
+from modelscan.routing.finding import Finding
+from modelscan.routing.history import Revision, revisions
+from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.presets import PRESETS, Preset
 from modelscan.routing.probe import RouteProbe
 from modelscan.routing.resolve import NO_STATES, States, resolve
-from modelscan.routing.schema import Finding, RoutingFile
 
 # The states of the deployments behind the entries; it reads what runs.
 StatesOf = Callable[[RoutingFile], States]
@@ -24,7 +27,7 @@ def no_states(_: RoutingFile) -> States:
 
 
 @dataclass(frozen=True, slots=True)
-class RouteEntry(Route):
+class RouteRow(Route):
     """An entry of the routing file; ``default`` is true for the default provider.
 
     ``state`` and ``reason`` are its deployment's; None for a server that modelscan did not start.
@@ -43,7 +46,7 @@ class RouteList:
     exists: bool
     mode: str
     default_provider: str | None
-    routes: tuple[RouteEntry, ...]
+    routes: tuple[RouteRow, ...]
     warnings: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
@@ -58,7 +61,7 @@ class RouteList:
 class RouteShown:
     """One entry of the routing file."""
 
-    route: RouteEntry
+    route: RouteRow
     warnings: tuple[str, ...] = ()
 
 
@@ -73,7 +76,7 @@ class RouteResolved:
     how: str
     reasons: tuple[str, ...]
     nearest: tuple[str, ...]
-    route: RouteEntry | None
+    route: RouteRow | None
     hint: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -113,6 +116,78 @@ def route_tested(route: Route, probe: RouteProbe, warnings: tuple[str, ...] = ()
     return RouteTested(route=route, **values, warnings=warnings)
 
 
+@dataclass(frozen=True, slots=True)
+class RouteAlias:
+    """Another name of an entry, a model or a role."""
+
+    name: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAliases:
+    """The aliases of the routing file."""
+
+    aliases: tuple[RouteAlias, ...]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePresets:
+    """The presets of hosted providers."""
+
+    presets: tuple[Preset, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRevisions:
+    """The kept revisions, the newest first."""
+
+    routing_file: Path
+    revisions: tuple[Revision, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesExported:
+    """The routing file in another format, as text; ``warnings``: what is left out."""
+
+    format: str
+    text: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteUndone:
+    """The revision that was restored; ``warnings``: the findings about the file as it is now."""
+
+    routing_file: Path
+    revision: Revision
+    warnings: tuple[str, ...] = ()
+
+
+def list_aliases(path: Path) -> RouteAliases:
+    """The aliases. Raises UsageError if the file is not valid YAML."""
+    file = load(path)
+    rows = tuple(RouteAlias(name, target) for name, target in file.aliases.items())
+    return RouteAliases(rows, _messages(file))
+
+
+def list_presets() -> RoutePresets:
+    """Every preset."""
+    return RoutePresets(tuple(PRESETS.values()))
+
+
+def list_revisions(path: Path) -> RouteRevisions:
+    """The kept revisions of the routing file."""
+    return RouteRevisions(path, tuple(reversed(revisions(path))))
+
+
+def undo_change(path: Path, number: int | None) -> RouteUndone:
+    """Restore a revision (None: the last). Raises UsageError where there is none."""
+    restored = undo(path, number)
+    return RouteUndone(path, restored, _messages(check(path)))
+
+
 def list_routes(path: Path, states_of: StatesOf = no_states) -> RouteList:
     """List all entries. Raises UsageError if the file is not valid YAML."""
     states = states_of(load(path))
@@ -132,7 +207,7 @@ def find_route(path: Path, name: str) -> tuple[Route, tuple[str, ...]]:
 
 
 def show_route(path: Path, name: str, states_of: StatesOf = no_states) -> RouteShown:
-    """Like ``find_route``, as a RouteEntry."""
+    """Like ``find_route``, as a RouteRow."""
     file = load(path)
     return RouteShown(_entry(_find(file, name), file, states_of(file)), _messages(file))
 
@@ -162,15 +237,15 @@ def check_routing_file(path: Path) -> tuple[RoutingFile, RoutingFileChecked]:
     """The routing file, and the findings about its format, URLs, names and keys."""
     file = check(path)
     result = RoutingFileChecked(
-        path, path.exists(), not file.errors, len(file.routes), tuple(file.findings)
+        path, path.exists(), file.valid, len(file.routes), tuple(file.findings)
     )
     return file, result
 
 
-def _entry(route: Route, file: RoutingFile, states: States) -> RouteEntry:
+def _entry(route: Route, file: RoutingFile, states: States) -> RouteRow:
     values: dict[str, Any] = {field.name: getattr(route, field.name) for field in fields(Route)}
     state = states.get(route.name)
-    return RouteEntry(
+    return RouteRow(
         **values,
         default=route.name == file.default_provider,
         state=None if state is None else state.state,

@@ -18,7 +18,7 @@ from modelscan.core.yaml_reader import YamlDocument, YamlProblem, read_yaml, yam
 from modelscan.routing import textnodes as nodes
 
 # Errors other than its own that ruamel raises for a tag with an invalid value (``!!int``).
-_RUAMEL_BUGS = (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError)
+RUAMEL_BUGS = (ValueError, IndexError, KeyError, TypeError, AttributeError, RecursionError)
 SCHEMA_NAME = "routing.schema.json"  # next to the file, for editors
 HEADER = (
     "# Where each model is served. Written by modelscan; your own entries and comments stay.\n"
@@ -84,7 +84,7 @@ def _first(text: str, fields: Mapping[str, Any]) -> str:
     rest = _without(text, yaml_nodes(text))
     edited = _joined(rest if rest.strip() else HEADER) + _fresh(fields)
     if not _reads_as(edited, _put_data({"version": 1, "routing": {"mode": "direct"}}, fields)):
-        raise _not_editable("write it again: modelscan config get routing_file")
+        raise not_editable("write it again: modelscan config get routing_file")
     return edited
 
 
@@ -123,11 +123,12 @@ def _checked(
         return edited
     edited = _round_trip(text, data_edit, fields)
     if not _reads_as(edited, expected):
-        raise _not_editable("write routing.direct.providers as a plain block list")
+        raise not_editable("write routing.direct.providers as a plain block list")
     return edited
 
 
-def _not_editable(hint: str) -> UsageError:
+def not_editable(hint: str) -> UsageError:
+    """The error for a file whose style does not allow an edit."""
     return UsageError(
         "the routing file cannot be edited without changing your own entries",
         hint=hint,
@@ -155,8 +156,8 @@ def _round_trip(text: str, edit: Callable[[Any, Mapping[str, Any]], Any], fields
         data = yaml.load(text)
         edit(data, fields)
         yaml.dump(data, stream)
-    except (YAMLError, *_RUAMEL_BUGS) as error:  # what only the other reader refuses
-        raise _not_editable("write routing.direct.providers as a plain block list") from error
+    except (YAMLError, *RUAMEL_BUGS) as error:  # what only the other reader refuses
+        raise not_editable("write routing.direct.providers as a plain block list") from error
     return stream.getvalue()
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from modelscan.core.errors import UsageError
 from modelscan.core.route import Route
 from modelscan.core.yaml_reader import MAX_CHARACTERS
+from modelscan.routing import history
 from modelscan.routing.edit import SCHEMA_NAME, drop, entry_fields, put, read_document
-from modelscan.routing.schema import Finding, RoutingFile, parse_document
+from modelscan.routing.finding import Finding
+from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.place_edit import with_defaults
+from modelscan.routing.schema import parse_document
 from modelscan.state.bundled import schemas_dir
 from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
@@ -19,7 +24,7 @@ from modelscan.state.locks import hold
 
 def load(path: Path) -> RoutingFile:
     """Read the file; a missing file has no entries. Raises UsageError if it is not valid YAML."""
-    text = _read(path)
+    text = read_text(path)
     return dataclasses.replace(_parsed(path, text or ""), exists=text is not None)
 
 
@@ -37,18 +42,25 @@ def check(path: Path) -> RoutingFile:
         return RoutingFile("direct", (), None, False, (finding,))
 
 
-def add_route(path: Path, route: Route) -> None:
-    """Add the entry of a deployment, or update it.
+def add_route(path: Path, route: Route, body_defaults: Mapping[str, Any] | None = None) -> None:
+    """Add the entry of a deployment, or update it; a new one gets ``body_defaults``.
 
     Raises UsageError if an entry of that name has no ``deployment`` or another one.
     """
 
-    _change(path, lambda text: _with_route(path, text, route))
+    def change(text: str) -> str:
+        known = _parsed(path, text).route(route.name) is not None
+        text = _with_route(path, text, route)
+        return (
+            text if known or not body_defaults else with_defaults(text, route.name, body_defaults)
+        )
+
+    change_text(path, change, f"entry {route.name}")
 
 
 def check_addable(path: Path, route: Route) -> None:
     """Raise what ``add_route`` would raise, without a change: called before an engine starts."""
-    _with_route(path, _read(path) or "", route)
+    _with_route(path, read_text(path) or "", route)
 
 
 def _with_route(path: Path, text: str, route: Route) -> str:
@@ -84,7 +96,7 @@ def remove_route(path: Path, name: str, *, deployment: str | None = None) -> boo
             return text
         return drop(text, name)
 
-    return _change(path, change)
+    return change_text(path, change, f"remove entry {name}")
 
 
 def disable_route(path: Path, name: str, *, deployment: str | None = None) -> bool:
@@ -110,21 +122,23 @@ def _set_enabled(path: Path, name: str, enabled: bool, deployment: str | None) -
             return text
         return put(text, entry_fields(dataclasses.replace(entry, enabled=enabled)))
 
-    _change(path, change)
+    change_text(path, change, f"{'enable' if enabled else 'disable'} entry {name}")
     return exists
 
 
-def _change(path: Path, change: Callable[[str], str]) -> bool:
+def change_text(path: Path, change: Callable[[str], str], label: str) -> bool:
     """Apply ``change`` under the file's lock.
 
-    True if the text changed. Keeps one backup (``.bak``); a new file gets its schema next to it.
+    True if the text changed. The replaced text is kept: as a revision, with ``label``, and next to
+    the file (``.bak``); a new file gets its schema next to it.
     """
     with hold(path.with_name(f".{path.name}.lock"), what="the routing file"):
-        old_text = _read(path)
+        old_text = read_text(path)
         new_text = change(old_text or "")
         if new_text == (old_text or ""):
             return False
         if old_text is not None:
+            history.keep(path, old_text, label)
             write_atomic(path.with_name(f"{path.name}.bak"), old_text)
         write_atomic(path, new_text)
         if old_text is None:
@@ -133,7 +147,31 @@ def _change(path: Path, change: Callable[[str], str]) -> bool:
         return True
 
 
-def _read(path: Path) -> str | None:
+def undo(path: Path, number: int | None = None) -> history.Revision:
+    """Restore a revision (default: the last one) and forget it and later ones.
+
+    The replaced text stays as ``.bak``. Raises UsageError where there is no such revision.
+    """
+    with hold(path.with_name(f".{path.name}.lock"), what="the routing file"):
+        kept = history.revisions(path)
+        chosen = next((one for one in kept if number in (None, one.number)), None)
+        chosen = kept[-1] if kept and number is None else chosen
+        text = None if chosen is None else history.text_of(path, chosen.number)
+        if chosen is None or text is None:
+            raise UsageError(
+                "there is nothing to undo" if number is None else f"revision {number} is not kept",
+                hint="modelscan route history",
+                code="no_revision",
+            )
+        old_text = read_text(path)
+        if old_text is not None:
+            write_atomic(path.with_name(f"{path.name}.bak"), old_text)
+        write_atomic(path, text)
+        history.forget_from(path, chosen.number)
+        return chosen
+
+
+def read_text(path: Path) -> str | None:
     """The file's text; None if there is no file. Raises UsageError for anything else."""
     try:
         if path.exists() and not stat.S_ISREG(path.stat().st_mode):

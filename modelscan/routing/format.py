@@ -1,45 +1,110 @@
 """The routing file's format as types: its keys, its JSON Schema and its documentation.
 
-``routing.schema`` checks a file against them and says what is wrong; values are read from there.
+``routing.reader`` reads values of these types, so that an error, the schema and the page about the
+file all come from here. The fields of roles and policies are in ``routing.role_format``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from modelscan.core.workload import Backend
+from modelscan.routing.checks import (
+    address_problems,
+    key_problems,
+    url_problems,
+    variable_problems,
+)
+from modelscan.routing.finding import Finding
+from modelscan.routing.role_format import (
+    AutomaticFields,
+    PolicyFields,
+    RoleFields,
+    RoleOperation,
+    described,
+)
+from modelscan.routing.table import Tier
 
 Mode = Literal["direct", "plano_proxy", "plano_embedded", "proxy", "embedded"]
-
-
-def _help(text: str) -> Mapping[str, str]:
-    return {"help": text}
+ProviderType = Literal["local", "gpustack", "ollama", "openai"]
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderFields:
     """An entry: a server, and the model that it serves."""
 
-    name: str = field(metadata=_help("The entry's name, unique in the file."))
-    type: Literal["local", "gpustack", "openai"] = field(
-        metadata=_help("local: a process of this machine; openai: any other OpenAI-like server.")
+    name: str = field(metadata=described("The entry's name, unique in the file."))
+    type: ProviderType = field(
+        metadata=described(
+            "local: a process of this machine; openai: any other OpenAI-like server."
+        )
     )
-    base_url: str = field(metadata=_help("The server's root, without /v1: clients add it."))
-    model: str = field(metadata=_help("The model's id in the catalog."))
+    preset: str | None = field(
+        default=None,
+        metadata=described("A hosted provider of `modelscan route preset list`: its base_url."),
+    )
+    base_url: str | None = field(
+        default=None,
+        metadata=described(
+            "The server's root, without /v1: clients add it. May be left out with a preset."
+        ),
+    )
+    unix_socket: str | None = field(
+        default=None, metadata=described("The path of a socket that the server listens on.")
+    )
+    model: str | None = field(
+        default=None,
+        metadata=described(
+            "The model's id in the catalog. A server of type openai may have none: its models are "
+            "requested as NAME/MODEL."
+        ),
+    )
     served_model: str | None = field(
-        default=None, metadata=_help("The model's name at the server, where it is another one.")
+        default=None,
+        metadata=described("The model's name at the server, where it is another one."),
     )
     api_key: str | None = field(
-        default=None, metadata=_help("A reference: env:NAME or file:PATH, never the key itself.")
+        default=None,
+        metadata=described("A reference: env:NAME or file:PATH, never the key itself."),
     )
     context_tokens: int | None = field(
-        default=None, metadata=_help("Tokens that one request may use.")
+        default=None, metadata=described("Tokens that one request may use.", minimum=1)
     )
-    tags: list[str] | None = field(default=None, metadata=_help("Words to select entries by."))
+    max_in_flight: int | None = field(
+        default=None, metadata=described("Requests that it may have at once.", minimum=1)
+    )
+    operations: list[RoleOperation] | None = field(
+        default=None, metadata=described("What it can do (default: what its model is for).")
+    )
+    engine: Backend | None = field(
+        default=None, metadata=described("The engine behind it, where modelscan cannot know.")
+    )
+    family: str | None = field(
+        default=None, metadata=described("The model's family, where the catalog does not know it.")
+    )
+    tier: Tier | None = field(
+        default=None,
+        metadata=described(
+            "Whose machine it is: local, self_hosted or third_party (default: by type and address)."
+        ),
+    )
+    request_policy: PolicyFields | None = field(
+        default=None, metadata=described("Changes to the bodies of its requests.")
+    )
+    tags: list[str] | None = field(default=None, metadata=described("Words to select entries by."))
     deployment: str | None = field(
-        default=None, metadata=_help("The deployment that this entry belongs to.")
+        default=None, metadata=described("The deployment that this entry belongs to.")
     )
-    enabled: bool = field(default=True, metadata=_help("false: the entry gets no requests."))
+    enabled: bool = field(default=True, metadata=described("false: the entry gets no requests."))
+
+    def problems(self, where: str) -> Iterator[Finding]:
+        """What is wrong with an entry whose keys have the right kinds."""
+        if self.type != "openai" and not self.model:
+            yield Finding("error", f"{where}.model", f"{where} needs model")
+        yield from address_problems(self.preset, self.base_url, self.unix_socket, where)
+        yield from key_problems(self.api_key, where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,42 +112,135 @@ class DirectFields:
     """Mode direct: clients send requests to the servers themselves."""
 
     default_provider: str | None = field(
-        default=None, metadata=_help("The entry for requests that name none.")
+        default=None, metadata=described("The entry for requests that name none.")
     )
     providers: list[ProviderFields] | None = field(
-        default=None, metadata=_help("The entries, in the order of preference.")
+        default=None, metadata=described("The entries, in the order of preference.")
     )
 
 
 @dataclass(frozen=True, slots=True)
-class RoutingFields:
-    """Where requests go. ``UNUSED`` names the keys that this release keeps but does not use."""
+class ProxyFields:
+    """Mode plano_proxy: a running Plano chooses the model."""
 
-    mode: Mode = field(default="direct", metadata=_help("Who forwards requests."))
+    base_url: str = field(metadata=described("The address of Plano."))
+    timeout: float = field(
+        default=30.0, metadata=described("Seconds to wait for an answer.", minimum=0)
+    )
+    api_key: str | None = field(
+        default=None, metadata=described("A reference: env:NAME or file:PATH.")
+    )
+
+    def problems(self, where: str) -> Iterable[Finding]:
+        """What is wrong with the address and the key."""
+        return (*url_problems(self.base_url, where), *key_problems(self.api_key, where))
+
+
+@dataclass(frozen=True, slots=True)
+class PortsFields:
+    """Ports of Plano's container, on the loopback address."""
+
+    ingress: int = field(default=10000, metadata=described("For requests to agents.", minimum=1))
+    egress: int = field(default=12000, metadata=described("For requests to models.", minimum=1))
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedFields:
+    """Mode plano_embedded: Plano in a container that you start (`modelscan route mode`)."""
+
+    config_path: str = field(
+        default="plano_config.yaml",
+        metadata=described("Plano's own file; `modelscan route export plano` writes it."),
+    )
+    image: str = field(default="katanemo/plano:0.4.0", metadata=described("The container's image."))
+    ports: PortsFields | None = field(default=None, metadata=described("Its ports."))
+    env: dict[str, str] | None = field(
+        default=None,
+        metadata=described("Variables of the container, each as a reference: ${NAME}."),
+    )
+
+    def problems(self, where: str) -> Iterator[Finding]:
+        """Values of variables that are not references."""
+        return variable_problems(self.env, where)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsFields:
+    """Limits of the gateway."""
+
+    max_body_bytes: int | None = field(
+        default=None, metadata=described("The largest body of a request.", minimum=1)
+    )
+    max_held_bytes: int | None = field(
+        default=None, metadata=described("Memory for bodies and answers in transit.", minimum=1)
+    )
+    max_connections: int | None = field(
+        default=None, metadata=described("Open connections of clients.", minimum=1)
+    )
+    queue: int | None = field(
+        default=None, metadata=described("Requests that may wait for each backend.", minimum=0)
+    )
+    queue_timeout_s: float | None = field(
+        default=None, metadata=described("Seconds that a request may wait.", minimum=0)
+    )
+    request_timeout_s: float | None = field(
+        default=None, metadata=described("Seconds for one request, its answer included.", minimum=0)
+    )
+    connect_timeout_s: float | None = field(
+        default=None, metadata=described("Seconds for a connection to a backend.", minimum=0)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFields:
+    """A budget: what a provider or a role may use in a period. One of tokens and usd is needed."""
+
+    name: str = field(metadata=described("A provider or a role."))
+    tokens: int | None = field(
+        default=None, metadata=described("Tokens, those of requests and of answers.", minimum=1)
+    )
+    usd: float | None = field(default=None, metadata=described("US dollars.", minimum=0))
+    per: Literal["hour", "day", "month"] = field(
+        default="day", metadata=described("The period; it starts in UTC.")
+    )
+
+    def problems(self, where: str) -> Iterator[Finding]:
+        """A budget without an amount."""
+        if self.tokens is None and self.usd is None:
+            yield Finding("error", where, f"{where} needs tokens or usd", "tokens: 1000000")
+
+
+@dataclass(frozen=True, slots=True)
+class RoutingFields:
+    """Where requests go."""
+
+    mode: Mode = field(default="direct", metadata=described("Who forwards requests."))
     fallback: bool = field(
-        default=False, metadata=_help("Whether another entry may answer if one fails.")
+        default=False, metadata=described("Whether another entry may answer if one fails.")
     )
-    direct: DirectFields | None = field(default=None, metadata=_help("The entries of mode direct."))
-    proxy: dict[str, Any] | None = field(default=None, metadata=_help("For mode plano_proxy."))
-    embedded: dict[str, Any] | None = field(
-        default=None, metadata=_help("For mode plano_embedded.")
+    direct: DirectFields | None = field(
+        default=None, metadata=described("The entries of mode direct.")
     )
-    aliases: dict[str, str] | None = field(default=None, metadata=_help("Other names of entries."))
-    roles: list[dict[str, Any]] | None = field(default=None, metadata=_help("Roles."))
-    limits: dict[str, Any] | None = field(default=None, metadata=_help("Limits of the gateway."))
+    proxy: ProxyFields | None = field(default=None, metadata=described("For mode plano_proxy."))
+    embedded: EmbeddedFields | None = field(
+        default=None, metadata=described("For mode plano_embedded.")
+    )
+    aliases: dict[str, str] | None = field(
+        default=None, metadata=described("Other names of entries, models or roles.")
+    )
+    roles: list[RoleFields] | None = field(
+        default=None, metadata=described("Names for a purpose: several entries may serve one.")
+    )
+    automatic: AutomaticFields | None = field(
+        default=None, metadata=described("The rules of the role auto.")
+    )
+    limits: LimitsFields | None = field(default=None, metadata=described("Limits of the gateway."))
+    budgets: list[BudgetFields] | None = field(default=None, metadata=described("Budgets."))
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingDocument:
     """The routing file: where each model is served."""
 
-    version: Literal[1] = field(metadata=_help("The version of this format."))
-    routing: RoutingFields | None = field(default=None, metadata=_help("Where requests go."))
-
-
-UNUSED = ("aliases", "roles", "limits")
-
-
-def keys_of(kind: type[Any]) -> tuple[str, ...]:
-    """The keys of one of these mappings."""
-    return tuple(one.name for one in fields(kind))
+    version: Literal[1] = field(metadata=described("The version of this format."))
+    routing: RoutingFields | None = field(default=None, metadata=described("Where requests go."))

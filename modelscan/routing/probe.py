@@ -15,7 +15,8 @@ from modelscan.net.client import Answer, HttpClient
 from modelscan.net.errors import HttpError
 from modelscan.net.exchange import HttpSettings, json_body
 from modelscan.net.transport import transport_for
-from modelscan.state.secrets import redact, resolve
+from modelscan.routing.keys import read_key
+from modelscan.state.secrets import redact
 
 _MAX_BODY_BYTES = 8 * MIB
 _EXCERPT = 200
@@ -47,7 +48,8 @@ def probe_route(route: Route, *, chat: bool, timeout_s: float, offline: bool) ->
             f"{endpoint} is not on this machine and --offline is set",
             hint=f"modelscan route test {route.name}",
         )
-    headers = {"Authorization": f"Bearer {resolve(route.api_key)}"} if route.api_key else {}
+    key = read_key(route)
+    headers = {} if key is None else {"Authorization": f"Bearer {key[1]}"}
     settings = HttpSettings(timeout_s=timeout_s, pauses_s=())
     started = time.monotonic()
     with HttpClient(settings, transport_for(endpoint, settings)) as client:
@@ -100,8 +102,10 @@ def _listed(route: Route, result: RouteProbe, answer: Answer) -> RouteProbe:
     models = _model_ids(answer)
     if models is None:
         return replace(result, detail="/models did not answer with a list of models")
-    model = route.served_model or route.model
+    model = route.sent_model
     detail = "the model is served"
+    if not model:
+        return replace(result, ok=True, models=models, detail=f"{len(models)} models are served")
     if model not in models:
         detail = f"'{model}' is not among the {len(models)} served models"
     return replace(result, ok=model in models, models=models, detail=detail)
@@ -119,7 +123,7 @@ def _model_ids(answer: Answer) -> tuple[str, ...] | None:
 
 def _question(route: Route) -> tuple[str, dict[str, Any]]:
     """Path and body of the smallest request that the model answers."""
-    model = route.served_model or route.model
+    model = route.sent_model
     if "embedding" in route.tags:
         return "embeddings", {"model": model, "input": "Hello"}
     messages = [{"role": "user", "content": "Hello"}]

@@ -58,7 +58,7 @@ def put_text(text: str, fields: Mapping[str, Any]) -> str | None:
         column = _dash_column(lines, entries.value[0])
         if column is None:
             return None
-        after = _last_line(entries) + 1
+        after = last_line(entries) + 1
         lines[after:after] = item_lines(fields, column)
         return _text(lines, text)
     return _update(text, lines, entry, fields)
@@ -88,7 +88,7 @@ def drop_text(text: str, name: str, expected: Any) -> str | None:
     for entry in matches:
         if _dash_column(text.splitlines(), entry) is None:
             return None
-        first, last = entry.start_mark.line, _last_line(entry)
+        first, last = entry.start_mark.line, last_line(entry)
         lines[first : last + 1] = [None] * (last + 1 - first)
     if len(matches) == len(entries.value) and not _empty_list(lines, direct):
         return None
@@ -128,7 +128,7 @@ def _move_default(lines: list[str | None], direct: Any, default: str | None) -> 
 def _update(text: str, lines: list[str], entry: Any, fields: Mapping[str, Any]) -> str | None:
     if entry.flow_style or _dash_column(lines, entry) is None:
         return None
-    column, end = entry.start_mark.column, _last_line(entry)
+    column, end = entry.start_mark.column, last_line(entry)
     present = {key.value: value for key, value in entry.value}
     for key, value in fields.items():
         if key in present and scalar(value) != present[key].value:
@@ -189,13 +189,13 @@ def _dash_column(lines: list[str], entry: Any) -> int | None:
     return before.index("-") if before.strip() == "-" else None
 
 
-def _last_line(node: Any) -> int:
+def last_line(node: Any) -> int:
     """The last line (0-based) of the node's own text: block nodes end before trailing comments."""
     if node.id == "scalar" or node.flow_style or not node.value:
         end = node.end_mark
         return int(end.line if end.column or end.line == node.start_mark.line else end.line - 1)
     last = node.value[-1]
-    return _last_line(last[1] if isinstance(last, tuple) else last)
+    return last_line(last[1] if isinstance(last, tuple) else last)
 
 
 def _replace(lines: list[str], node: Any, value: str) -> None:

@@ -7,45 +7,17 @@ limits, so that a misspelt name is a type error. ``SETTINGS`` is derived from it
 # ruff: noqa: RUF009 - ``_setting`` is ``dataclasses.field`` with our metadata
 from __future__ import annotations
 
-import math
 import os
-import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from modelscan.core.errors import UsageError
 from modelscan.core.nearest import nearest
-from modelscan.core.units import LARGEST
-from modelscan.state.files import write_atomic
 from modelscan.state.paths import Paths, expand, paths
-
-PROJECT_FILE = "modelscan.toml"
-Plain = str | int | float | bool | None
-Value = Plain | Path
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One setting. ``kind``: str, int, float, bool, path, secret or choice.
-
-    Numbers are from ``minimum`` to ``LARGEST``. ``testing``: only for tests and unusual machines.
-    """
-
-    key: str
-    kind: str
-    default: Value
-    help: str
-    choices: tuple[str, ...] = ()
-    minimum: float = 0
-    testing: bool = False
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that sets it."""
-        return "MODELSCAN_" + self.key.upper()
+from modelscan.state.setting_kinds import PROJECT_FILE, Setting, Value, convert, plain
+from modelscan.state.settings_layers import Problems, SettingLayer, file_layer
 
 
 def _setting(default: Any, text: str, **more: Any) -> Any:
@@ -57,12 +29,14 @@ def _setting(default: Any, text: str, **more: Any) -> Any:
 class Config:
     """All settings, resolved once per command.
 
-    ``origins``: key -> flag, ``env:NAME``, the path of a file, or ``default``.
+    ``origins``: key -> flag, ``env:NAME``, the path of a file, or ``default``. ``problems``: what
+    could not be read, if ``load`` is tolerant.
     """
 
     paths: Paths
     origins: Mapping[str, str]
-    offline: bool = _setting(False, "send no request off this machine")
+    problems: tuple[UsageError, ...] = ()
+    offline: bool = _setting(False, "send no request off this machine", unreadable=True)
     routing_file: Path = _setting(None, "the routing file (default: in the config folder)")
     target: str = _setting(
         "local", "where deploy starts models: local, auto or a configured target"
@@ -78,7 +52,9 @@ class Config:
     hf_token: str | None = _setting(
         None, "reference (env:NAME, file:PATH) to the hub's token", secret=True
     )
-    hf_offline: bool = _setting(False, "send no request to Hugging Face; use what is in its cache")
+    hf_offline: bool = _setting(
+        False, "send no request to Hugging Face; use what is in its cache", unreadable=True
+    )
     modelscope_endpoint: str = _setting("https://modelscope.cn", "ModelScope or a mirror")
     modelscope_token: str | None = _setting(None, "reference to ModelScope's token", secret=True)
     modelsdev_endpoint: str = _setting("https://models.dev", "models.dev or a mirror")
@@ -90,10 +66,21 @@ class Config:
         600.0, "time limit for an engine to become ready, seconds", minimum=0.1
     )
     llama_server: Path | None = _setting(None, "a llama-server binary to use instead of xllamacpp")
+    llamacpp_releases: str = _setting(
+        "https://api.github.com/repos/ggml-org/llama.cpp/releases",
+        "where engine install reads llama.cpp's releases, or a mirror in GitHub's format",
+    )
     vllm: Path | None = _setting(None, "the Python or vllm command of an environment with vLLM")
     sglang: Path | None = _setting(None, "the Python of an environment with SGLang")
     ollama_endpoint: str = _setting("http://127.0.0.1:11434", "address of the Ollama server")
     port_range: str = _setting("41000-41999", "range of ports for local engines")
+    serve_port: int = _setting(8900, "port of modelscan serve", minimum=0)
+    serve_hosts: str | None = _setting(
+        None, "names that clients may use for an exposed modelscan serve, separated by commas"
+    )
+    serve_origins: str | None = _setting(
+        None, "origins of web pages that may call modelscan serve (CORS), separated by commas"
+    )
     electricity_usd_per_kwh: float | None = _setting(
         None, "electricity price in US dollars per kWh, for cost comparisons"
     )
@@ -155,11 +142,6 @@ _FOREIGN = {
 }  # fmt: skip
 
 
-def plain(value: Value) -> Plain:
-    """A value as it is printed and written: a path as text."""
-    return str(value) if isinstance(value, Path) else value
-
-
 def known(key: str) -> Setting:
     """The setting with that name. Raises UsageError with the nearest names."""
     setting = _BY_KEY.get(key.replace("-", "_"))
@@ -177,21 +159,26 @@ def load(
     flags: Mapping[str, Value] | None = None,
     environ: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    *,
+    tolerant: bool = False,
 ) -> Config:
-    """Resolve all settings. Raises UsageError for an invalid file or a value of the wrong type."""
+    """Resolve all settings. Raises UsageError for an invalid file or a value of the wrong type.
+
+    ``tolerant``: such lines and values count as absent, and are in the result's ``problems``.
+    """
     env = os.environ if environ is None else environ
     where = paths(env)
-    layers: list[tuple[str, Mapping[str, Any]]] = [
-        ("flag", {key: plain(value) for key, value in (flags or {}).items()})
+    problems = Problems(tolerant)
+    layers = [SettingLayer("flag", {key: plain(value) for key, value in (flags or {}).items()})]
+    layers += [
+        SettingLayer(f"env:{name}", {key: text}) for key, name, text in _from_environment(env)
     ]
-    layers += [(f"env:{name}", {key: text}) for key, name, text in _from_environment(env)]
-    for file in _files(where, cwd):
-        layers.append((str(file), read_file(file)))
-    resolved = {setting.key: _resolve(setting, layers) for setting in SETTINGS}
+    layers += [file_layer(file, where, _BY_KEY, problems) for file in _files(where, cwd)]
+    resolved = {setting.key: _resolve(setting, layers, problems) for setting in SETTINGS}
     values: dict[str, Any] = {key: value for key, (value, _) in resolved.items()}
     values["routing_file"] = values["routing_file"] or where.routing_file
     origins = {key: origin for key, (_, origin) in resolved.items()}
-    return Config(paths=where, origins=origins, **values)
+    return Config(paths=where, origins=origins, problems=tuple(problems.errors), **values)
 
 
 def _from_environment(env: Mapping[str, str]) -> list[tuple[str, str, str]]:
@@ -215,151 +202,18 @@ def _upwards(cwd: Path | None) -> list[Path]:
     return [here, *here.parents]
 
 
-def _resolve(setting: Setting, layers: list[tuple[str, Mapping[str, Any]]]) -> tuple[Value, str]:
+def _resolve(setting: Setting, layers: list[SettingLayer], problems: Problems) -> tuple[Value, str]:
     """The value, converted to its attribute's type, and its origin."""
-    for origin, layer in layers:
-        raw = layer.get(setting.key)
-        if raw is not None:
-            value = convert(setting, raw, origin)
-            return (expand(str(value)) if setting.kind == "path" else value), origin
+    for layer in layers:
+        raw = layer.values.get(setting.key)
+        if raw is None:
+            continue
+        try:
+            value: Value = convert(setting, raw, layer.place(setting.key))
+        except UsageError as error:
+            problems.add(error)
+            if setting.unreadable is None:
+                continue
+            value = setting.unreadable
+        return (expand(str(value)) if setting.kind == "path" else value), layer.origin
     return setting.default, "default"
-
-
-def read_file(file: Path) -> dict[str, Any]:
-    """A settings file as a dictionary. Raises UsageError with the file and line of an error."""
-    data = _parse(_read(file), file)
-    for key in data:
-        if key not in _BY_KEY:
-            near = nearest(key, _BY_KEY)
-            raise UsageError(
-                f"{file}: there is no setting '{key}'",
-                hint=f"did you mean '{near[0]}'?" if near else "modelscan config show",
-            )
-    return data
-
-
-def _parse(text: str, file: Path) -> dict[str, Any]:
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
-    try:
-        data: dict[str, Any] = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # ValueError: also a number of 5,000 digits
-        raise UsageError(f"{file} is not valid TOML: {error}", hint=f"edit {file}") from error
-    return data
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")  # Windows editors write a byte order mark
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{file} is not UTF-8 text: {error}", hint=f"edit {file}") from error
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}", hint=f"ls -l {file}") from error
-
-
-def convert(setting: Setting, value: Any, origin: str) -> Plain:
-    """Convert a raw value to the setting's kind. Raises UsageError with the value's origin."""
-    try:
-        converted = _CONVERT[setting.kind](value)
-    except (ValueError, TypeError):
-        raise _refused(setting, value, origin, f"is not {_KIND[setting.kind]}") from None
-    if setting.choices and converted not in setting.choices:
-        raise _refused(setting, value, origin, f"is not one of {', '.join(setting.choices)}")
-    if isinstance(converted, (int, float)) and not setting.minimum <= converted <= LARGEST:
-        limits = f"is not between {setting.minimum:g} and {LARGEST:g}"
-        raise _refused(setting, value, origin, limits)
-    if setting.key.endswith("_endpoint") and "@" in str(converted) and origin == "config set":
-        raise UsageError(
-            "credentials in a URL are not accepted",
-            hint=f"modelscan config set {setting.key.replace('endpoint', 'token')} env:NAME",
-            code="literal_secret",
-        )
-    if setting.kind == "secret":
-        from modelscan.state.secrets import check_reference
-
-        check_reference(str(converted))
-    return converted
-
-
-def _refused(setting: Setting, value: Any, origin: str, why: str) -> UsageError:
-    """The error for a value, with the command (or variable) that corrects it."""
-    shown = repr(value) if len(repr(value)) <= 80 else repr(value)[:80] + "…"
-    variable = origin.partition(":")[2] if origin.startswith("env:") else None
-    example = setting.choices[0] if setting.choices else setting.default
-    value_text = "VALUE" if example is None else _plain(example)
-    command = f"modelscan config set {setting.key} {value_text}"
-    hint = f"unset {variable}" if variable else command
-    return UsageError(f"{origin}: {setting.key} = {shown} {why}", hint=hint)
-
-
-def _plain(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-
-
-def _bool(value: Any) -> bool:
-    word = str(value).strip().lower()
-    if word not in _TRUE + _FALSE:
-        raise ValueError(value)
-    return word in _TRUE
-
-
-def _int(value: Any) -> int:
-    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-        raise ValueError(value)
-    return int(value)
-
-
-def _float(value: Any) -> float:
-    number = float(value)
-    if isinstance(value, bool) or not math.isfinite(number):
-        raise ValueError(value)
-    return number
-
-
-def _str(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(value)
-    value.encode()  # raises a ValueError for bytes that are not text
-    return value
-
-
-_KIND = {
-    "str": "text", "path": "a path", "secret": "a reference", "choice": "text",
-    "int": "a whole number", "float": "a number", "bool": "true or false",
-}  # fmt: skip
-_CONVERT: dict[str, Callable[[Any], Plain]] = {
-    "str": _str, "path": _str, "secret": _str, "choice": _str,
-    "int": _int, "float": _float, "bool": _bool,
-}  # fmt: skip
-
-
-def set_value(file: Path, key: str, text: str | None) -> Plain:
-    """Write (None: remove) one key of a settings file; all other lines stay.
-
-    The caller must hold the lock. Raises UsageError for an unknown key, a value of the wrong kind,
-    or a file that would still be invalid.
-    """
-    setting = known(key)
-    value = None if text is None else convert(setting, text, "config set")
-    lines = _read(file).removesuffix("\n").split("\n") if file.is_file() else []
-    new_lines = [line for line in lines if not re.match(rf"\s*{re.escape(setting.key)}\s*=", line)]
-    if value is not None:
-        new_lines.append(f"{setting.key} = {_toml(value)}")
-    text = "".join(line + "\n" for line in new_lines)
-    _parse(text, file)
-    write_atomic(file, text)
-    return value
-
-
-def _toml(value: Plain) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'

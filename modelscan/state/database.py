@@ -52,7 +52,7 @@ class Database:
         still be read; every change then raises.
         """
         ensure_dir(file.parent)
-        with _explained(file):
+        with explained(file):
             try:
                 return cls(_connect(file, migrations), file)
             except sqlite3.OperationalError as error:
@@ -71,7 +71,7 @@ class Database:
 
     def rows(self, sql: str, *values: object) -> list[tuple[object, ...]]:
         """All rows of a query. Raises ModelscanError if the file is unusable."""
-        with _explained(self._file):
+        with explained(self._file):
             return self._connection.execute(sql, values).fetchall()
 
     def change(self, sql: str, *values: object) -> int:
@@ -80,7 +80,7 @@ class Database:
         sqlite3.IntegrityError is passed to the caller; raises ModelscanError if the file is
         unusable.
         """
-        with _explained(self._file):
+        with explained(self._file):
             return self._connection.execute(sql, values).rowcount
 
     def close(self) -> None:
@@ -212,7 +212,8 @@ def _initialise(connection: sqlite3.Connection, file: Path, migrations: Migratio
 
 
 @contextlib.contextmanager
-def _explained(file: Path) -> Iterator[None]:
+def explained(file: Path) -> Iterator[None]:
+    """Turn SQLite's errors about this file into a ModelscanError; IntegrityError passes."""
     try:
         yield
     except sqlite3.IntegrityError:

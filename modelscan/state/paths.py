@@ -53,6 +53,16 @@ class Paths:
         return self.state / "deployments"
 
     @property
+    def engines_dir(self) -> Path:
+        """The folder of installed engines."""
+        return self.state / "engines"
+
+    @property
+    def engine_downloads_dir(self) -> Path:
+        """The folder of downloaded engine archives and packages."""
+        return self.cache / "engines"
+
+    @property
     def catalog_dir(self) -> Path:
         """The folder of downloaded catalog data."""
         return self.cache / "catalog"

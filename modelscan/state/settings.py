@@ -9,9 +9,13 @@ from pathlib import Path
 from modelscan.core.errors import UsageError
 from modelscan.state import config as definitions
 from modelscan.state.bundled import schemas_dir
-from modelscan.state.config import Config, Plain, plain
+from modelscan.state.config import Config
+from modelscan.state.files import write_atomic
 from modelscan.state.locks import hold
 from modelscan.state.paths import Paths
+from modelscan.state.setting_kinds import PROJECT_FILE, Plain, convert, plain
+from modelscan.state.settings_layers import check_text, read_text
+from modelscan.state.settings_lines import assignment, settings_text, without_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +82,26 @@ def write_setting(
 ) -> SettingWritten:
     """Write (None: remove) a setting in the user file, or in ./modelscan.toml for ``project``.
 
-    Raises UsageError for an unknown key or a value of the wrong type.
+    Raises UsageError for an unknown key (that the file does not have either, if it is removed), a
+    value of the wrong type, or a file with another line that cannot be read.
     """
-    file = Path.cwd() / definitions.PROJECT_FILE if project else where.user_config_file
+    file = Path.cwd() / PROJECT_FILE if project else where.user_config_file
     with hold(where.locks_dir / "config.lock", what="the settings"):
-        written = definitions.set_value(file, key, value)
-    return SettingWritten(definitions.known(key).key, written, str(file))
+        old = read_text(file) if file.is_file() else ""
+        if value is None and key in settings_text(old).numbers:
+            name, written = key, None
+        else:
+            setting = definitions.known(key)
+            name = setting.key
+            written = None if value is None else convert(setting, value, "config set")
+        lines = without_key(old, name)
+        if written is not None:
+            lines.append(assignment(name, written))
+        new = "".join(line + "\n" for line in lines)
+        if value is not None:  # a removal must work with more than one bad line
+            check_text(file, new, where)
+        write_atomic(file, new)
+    return SettingWritten(name, written, str(file))
 
 
 def show_paths(config: Config) -> PathsShown:

@@ -1,8 +1,8 @@
-"""Where a Python engine (vLLM, SGLang) is installed; modelscan never installs one.
+"""Where a Python engine (vLLM, SGLang) is installed.
 
-A setting names a Python, a command or the environment's folder; without it the active environment,
-the PATH and this interpreter are searched. The package is not imported (that takes seconds): its
-own Python reads the version from the metadata.
+A setting names a Python, a command or the environment's folder, and so does an engine that was
+selected; without them the active environment, the PATH and this interpreter are searched. The
+package is not imported (that takes seconds): its own Python reads the version from the metadata.
 """
 
 from __future__ import annotations
@@ -87,8 +87,7 @@ def missing(engine: str) -> ModelscanError:
     title = registry.engine(engine).title
     return ModelscanError(
         f"{title} is not installed in the active environment or on the PATH",
-        hint=f"python3 -m venv ~/{engine} && ~/{engine}/bin/pip install {engine} && "
-        f"modelscan config set {engine} ~/{engine}/bin/python",
+        hint=f"modelscan engine install {engine}",
         code="engine_missing",
     )
 

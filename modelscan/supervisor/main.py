@@ -14,17 +14,20 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 from modelscan.core.end_cause import EndCause
+from modelscan.core.errors import ModelscanError
 from modelscan.supervisor import restarts
 from modelscan.supervisor.activity import IdleWatch
+from modelscan.supervisor.containers.handle import ContainerHandle
+from modelscan.supervisor.environment import engine_environment
 from modelscan.supervisor.logfile import RotatingLog, tail
 from modelscan.supervisor.processes import die_with_parent, identify, limit
 from modelscan.supervisor.rundir import (
-    RUN_MARK,
     Ended,
     ProcessSpec,
     Restarts,
@@ -35,9 +38,9 @@ from modelscan.supervisor.stragglers import adopt_orphans, descendants, end_desc
 
 _READ_BYTES = 1 << 16
 _PAUSE_STEP_S = 0.05
+_SIGNALLED = 128
 _LAST_WORDS = 3  # lines
 _HANDLED = {signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD}
-PATH_MARK = "MODELSCAN_ENGINE_PYTHONPATH"
 
 
 def main(arguments: list[str]) -> int:
@@ -76,7 +79,8 @@ class Supervisor:
         signal.signal(signal.SIGCHLD, self._reap)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        adopt_orphans()
+        if self._spec.container is None:
+            adopt_orphans()
         log = RotatingLog(self._rundir.log_file, self._spec.log_limit_bytes)
         while True:
             log.begin()
@@ -84,6 +88,7 @@ class Supervisor:
             began = time.monotonic()
             self._pump(reader, log)
             ended = self._ended(self._wait())
+            self._clear_container(log)
             if not self._revive(ended, time.monotonic() - began, log):
                 break
         self._rundir.write_ended(self._ended(self._wait()))
@@ -149,7 +154,9 @@ class Supervisor:
         code = 1
         try:
             os.setpgid(0, 0)
-            die_with_parent(parent)
+            # The client of a container passes SIGTERM on; killed, it would leave the container.
+            in_container = self._spec.container is not None
+            die_with_parent(parent, signal.SIGTERM if in_container else signal.SIGKILL)
             limit(self._spec.memory_limit_bytes, self._spec.nice)
             for number in (*_HANDLED, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
@@ -166,6 +173,8 @@ class Supervisor:
             os._exit(code)
 
     def _engine_main(self) -> int:
+        if self._spec.container is not None:
+            self._become_client(self._spec.container)
         environment = engine_environment(self._spec)
         if not self._spec.embedded:
             program = self._spec.argv[0]
@@ -175,6 +184,23 @@ class Supervisor:
         from modelscan.supervisor.embedded.launcher import serve
 
         return serve(self._spec.argv, self._rundir.ready_file, self._spec.run_id)
+
+    def _become_client(self, container: ContainerHandle) -> NoReturn:
+        from modelscan.supervisor.containers import supervised
+
+        variables = engine_environment(self._spec, {}, os.environ)
+        client = engine_environment(replace(self._spec, env={}, secrets={}))
+        supervised.become_client(container, self._spec, variables, client)
+
+    def _clear_container(self, log: RotatingLog) -> None:
+        if self._spec.container is None:
+            return
+        from modelscan.supervisor.containers import supervised
+
+        try:
+            supervised.clear(self._spec.container)
+        except ModelscanError as error:  # ``stop`` tries again
+            log.write(f"modelscan: {error.message}\n".encode())
 
     def _write_running(self, engine: int | None, supervisor: int | None = None) -> None:
         me = identify(supervisor or os.getpid())
@@ -192,14 +218,21 @@ class Supervisor:
                 if not data:
                     break
                 log.write(data)
-            if not self._stopping and watch.is_idle():
+            is_idle = watch.is_idle()
+            self._forget_variables()
+            if not self._stopping and is_idle:
                 self._idle = True
                 log.write(f"modelscan: no request for {self._spec.idle_s:g} s\n".encode())
                 self._stop(signal.SIGTERM, None)
         os.close(reader)
 
+    def _forget_variables(self) -> None:
+        if self._spec.container is not None and self._rundir.is_ready():
+            from modelscan.supervisor.containers import supervised
+
+            supervised.forget_variables(self._spec.container)
+
     def _key(self) -> str | None:
-        from modelscan.core.errors import ModelscanError
         from modelscan.state.secrets import resolve
 
         for reference in self._spec.secrets.values():
@@ -227,6 +260,8 @@ class Supervisor:
 
     def _gone(self, status: int) -> None:
         self._status = status
+        if self._spec.container is not None:
+            return  # the rest of it is not our child
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._engine, signal.SIGKILL)
         end_descendants(os.getpid())  # a start script may have left the group
@@ -235,6 +270,8 @@ class Supervisor:
         from modelscan.state.clock import now_text
 
         code = os.waitstatus_to_exitcode(status)
+        if self._spec.container is not None and code > _SIGNALLED:
+            code = _SIGNALLED - code  # the client says so of a container that a signal ended
         return Ended(
             run_id=self._spec.run_id,
             code=None if code < 0 else code,
@@ -262,44 +299,16 @@ class Supervisor:
     def _signal_engine(self, number: signal.Signals) -> None:
         if self._status is not None:
             return
+        if self._spec.container is not None:  # its client passes the signal on
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._engine, number)
+            return
         below = list(descendants(os.getpid()))  # also those in a session of their own
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._engine, number)
         for pid in (self._engine, *below):  # the engine may not lead its group yet
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, number)
-
-
-def engine_environment(
-    spec: ProcessSpec, environ: Mapping[str, str] | None = None
-) -> dict[str, str]:
-    """The engine's environment: the user's without credentials and without what would change its
-    address or model, plus its own variables.
-
-    Raises AuthError if a referenced secret is missing.
-    """
-    from modelscan.engines.owned_options import owned_variables
-    from modelscan.state.secrets import resolve
-
-    inherited = dict(os.environ if environ is None else environ)
-    own_path = inherited.pop(PATH_MARK, None)
-    if own_path is not None:
-        inherited["PYTHONPATH"] = own_path
-        if not own_path:
-            del inherited["PYTHONPATH"]
-    secrets = {name: resolve(reference, inherited) for name, reference in spec.secrets.items()}
-    dropped = owned_variables()
-    environment = {
-        name: value for name, value in inherited.items()
-        if not looks_secret(name) and name not in dropped
-    }  # fmt: skip
-    return {**environment, **spec.env, **secrets, RUN_MARK: spec.mark}
-
-
-def looks_secret(name: str) -> bool:
-    """Whether a variable's name suggests a credential."""
-    words = name.upper().split("_")
-    return bool({"KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIALS"} & set(words))
 
 
 if __name__ == "__main__":

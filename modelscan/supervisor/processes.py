@@ -59,13 +59,13 @@ def boot_id() -> str:
     return f"{psutil.boot_time():.0f}"
 
 
-def die_with_parent(parent: int) -> None:
-    """Linux: receive SIGKILL when the parent process dies. No effect elsewhere."""
+def die_with_parent(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Linux: receive this signal when the parent process dies. No effect elsewhere."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
 
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)  # the parent died in between
 

@@ -22,6 +22,7 @@ from modelscan.core.end_cause import EndCause
 from modelscan.core.json_reader import json_value
 from modelscan.core.jsonform import NotReadable, from_json
 from modelscan.state.files import ensure_dir, write_atomic
+from modelscan.supervisor.containers.handle import ContainerHandle
 from modelscan.supervisor.processes import Identity
 
 _POLL_S, _OBSERVED_S = 0.002, 0.02
@@ -37,7 +38,8 @@ class ProcessSpec:
 
     With ``embedded`` it is modelscan's own launcher, which the supervisor calls after a fork
     instead of starting another interpreter. ``env`` is added to the inherited environment;
-    ``secrets`` maps a variable to a *reference*.
+    ``secrets`` maps a variable to a *reference*. With ``container``, ``argv`` is the runtime's
+    command, which stays in the foreground, and the variables are the container's.
     """
 
     run_id: str
@@ -57,6 +59,7 @@ class ProcessSpec:
     port: int = 0  # 0: no port to check
     memory_limit_bytes: int | None = None
     nice: int = 0
+    container: ContainerHandle | None = None
 
     @property
     def mark(self) -> str:
@@ -259,14 +262,26 @@ def _ended(value: Mapping[str, Any]) -> Ended | None:
 
 
 def _lock(fd: int) -> bool:
-    """Lock or test. An observer holds a shared lock for an instant: one failure proves nothing."""
+    """Lock it; False while a run is alive.
+
+    An observer holds a shared lock for an instant, which is long on a busy machine: while others
+    share the lock, only observers hold it.
+    """
     deadline = time.monotonic() + _OBSERVED_S
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(_POLL_S)
-        else:
-            return True
+    while not _try(fd, fcntl.LOCK_EX):
+        shared = _try(fd, fcntl.LOCK_SH)
+        if shared:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+            deadline = max(deadline, time.monotonic() + _POLL_S)
+        elif time.monotonic() >= deadline:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def _try(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

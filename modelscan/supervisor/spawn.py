@@ -16,7 +16,7 @@ import modelscan
 from modelscan.core.errors import RemoteError
 from modelscan.state.files import open_private
 from modelscan.supervisor import stragglers
-from modelscan.supervisor.main import PATH_MARK
+from modelscan.supervisor.environment import PATH_MARK
 from modelscan.supervisor.processes import Identity, is_alive, send
 from modelscan.supervisor.rundir import RUN_MARK, ProcessSpec, RunDir
 
@@ -97,7 +97,10 @@ def stop(rundir: RunDir, grace_s: float = 5.0) -> bool:
 
 
 def _end_stragglers(rundir: RunDir) -> bool:
-    """End processes that left both the engine's group and its lock; False if there were none."""
+    """End processes that left both the engine's group and its lock, and a container that outlived
+    its supervisor; False if there were none."""
+    if end_container(rundir):
+        return True
     left = _stragglers(rundir)
     if not left:
         return False
@@ -108,10 +111,20 @@ def _end_stragglers(rundir: RunDir) -> bool:
     raise _survives(rundir)
 
 
+def end_container(rundir: RunDir) -> bool:
+    """End the deployment's container, whatever became of its supervisor; False if there is none."""
+    spec = rundir.spec()
+    if spec is None or spec.container is None:
+        return False
+    from modelscan.supervisor.containers import supervised
+
+    return supervised.clear(spec.container)
+
+
 def _stragglers(rundir: RunDir) -> tuple[Identity, ...]:
     """The processes of the run besides supervisor and engine. The embedded engine starts none."""
     spec = rundir.spec()
-    if spec is None or spec.embedded:
+    if spec is None or spec.embedded or spec.container is not None:
         return ()
     known = {who.pid for who in _identities(rundir) if who}
     everything = stragglers.of_run(f"{RUN_MARK}={spec.mark}", rundir.lock_file.resolve())

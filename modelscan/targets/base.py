@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from modelscan.core.container import ContainerLaunch
 from modelscan.core.deployment_state import Health, State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import RemoteError
@@ -17,7 +18,7 @@ from modelscan.targets.events import Events, RequestsCut, no_events
 from modelscan.targets.request import Request
 
 if TYPE_CHECKING:
-    from modelscan.core.deployment import Deployment
+    from modelscan.core.deployment import Deployment, Measured
     from modelscan.core.plan import Plan, ResolvedModel
 
 Save = Callable[["Deployment"], None]
@@ -63,6 +64,7 @@ class Observation:
     restarts: int = 0
     drift: tuple[str, ...] = ()  # fields changed at the target since our last change
     endpoint: str | None = None  # its current endpoint, for a target that may move
+    measured: Measured | None = None  # of an engine that was restarted after the row was written
 
 
 def as_recorded(deployment: Deployment) -> Observation:
@@ -87,6 +89,9 @@ class Preview(Tagged):
 class ProcessPreview(Preview):
     """The process that ``start`` would run. ``secrets``: variables and references to keys;
     ``install``: the command that installs the engine first; None if it is installed.
+
+    With ``container``, ``argv`` is the runtime's command, and the variables are in ``env_file``
+    while it starts.
     """
 
     argv: tuple[str, ...]
@@ -94,6 +99,8 @@ class ProcessPreview(Preview):
     secrets: Mapping[str, str]
     log_path: str | None
     install: str | None = None
+    container: ContainerLaunch | None = None
+    env_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,8 @@ class Running:
 class RequestsCut:
     """The engine is ended while requests run or wait, after ``waited_s`` seconds.
 
-    ``running`` and ``waiting`` are None if the engine did not say; ``connections`` are open
-    connections of clients, None where the system does not list them.
+    ``running`` and ``waiting`` are None if the engine did not say, ``unknown`` says why;
+    ``connections`` are open connections of clients, None where the system does not list them.
     """
 
     name: str
@@ -97,6 +97,7 @@ class RequestsCut:
     waiting: int | None
     connections: int | None
     waited_s: float
+    unknown: str | None = None
 
     @property
     def text(self) -> str:
@@ -104,7 +105,9 @@ class RequestsCut:
         after = f"after {self.waited_s:g} s" if self.waited_s else "without waiting"
         if self.running is None or self.waiting is None:
             links = "" if self.connections is None else f" ({self.connections} open connections)"
-            return f"{self.name} was ended {after}; whether requests were cut is unknown{links}"
+            because = f": {self.unknown}" if self.unknown else ""
+            cut = f"whether requests were cut is unknown{links}{because}"
+            return f"{self.name} was ended {after}; {cut}"
         return (
             f"{self.name} was ended {after}: {self.running} running and {self.waiting} waiting "
             "requests were cut"

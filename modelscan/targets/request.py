@@ -8,6 +8,7 @@ from dataclasses import replace as changed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelscan.core.container import ContainerRuntime
 from modelscan.core.deployment_state import RestartPolicy
 from modelscan.core.errors import UsageError
 from modelscan.core.jsonform import to_json
@@ -51,6 +52,8 @@ class Request:
     ttl_s: float | None = None  # seconds without a request after which it is unloaded
     limits: Limits = NO_LIMITS
     offline_after_download: bool = False  # the engine gets ``OFFLINE``
+    runtime: ContainerRuntime | None = None  # None: a process
+    image: str | None = None  # instead of the engine's official one
     # replicas, env, worker_selector, image_name … as ``engines.gpustack.body.Choices`` has them
     cluster: Mapping[str, Any] = field(default_factory=dict)
 
@@ -86,9 +89,16 @@ class Request:
                 hint=f"modelscan deploy {self.model} --target local --offline-after-download",
                 code="local_only",
             )
-        if self.target != "local" and (self.restart or self.ttl_s or self.limits != NO_LIMITS):
+        if self.image is not None and self.runtime is None:
             raise UsageError(
-                f"--restart, --ttl and limits apply to this machine, not to {self.target}",
+                "--image names a container's image, so it needs --runtime",
+                hint=f"modelscan deploy {self.model} --runtime podman --image {self.image}",
+            )
+        only_local = (self.restart, self.ttl_s, self.runtime)
+        if self.target != "local" and (any(only_local) or self.limits != NO_LIMITS):
+            raise UsageError(
+                "--runtime, --restart, --ttl and limits apply to this machine, not to "
+                f"{self.target}",
                 hint=f"modelscan deploy {self.model} --target local",
                 code="local_only",
             )
@@ -120,6 +130,8 @@ class Request:
             ttl_s=self.ttl_s,
             limits=self.limits,
             offline_after_download=self.offline_after_download,
+            runtime=self.runtime,
+            image=self.image,
             cluster=to_json(self.cluster),
         )
 

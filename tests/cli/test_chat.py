@@ -61,7 +61,6 @@ def test_uninstall_lists_and_then_removes_everything(demo: Run, home: Path, cli:
     ("word", "hint"),
     [
         ("run", "modelscan deploy"),
-        ("serve", "modelscan deploy"),
         ("download", "modelscan pull"),
         ("recommend", "modelscan catalog runnable"),
         ("lst", "modelscan list"),

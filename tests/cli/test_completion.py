@@ -19,7 +19,8 @@ _SETUP = {
 _LINES = [
     ("modelscan deploy mymo", "modelscan deploy mymodel.gguf"),
     ("modelscan deploy -f depl", "modelscan deploy -f deployment.yaml"),
-    ("modelscan config set llama", "modelscan config set llama_server"),
+    ("modelscan engine install vl", "modelscan engine install vllm"),
+    ("modelscan config set llama_", "modelscan config set llama_server"),
     ("modelscan completion fi", "modelscan completion fish"),
 ]
 

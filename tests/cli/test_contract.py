@@ -28,7 +28,7 @@ def test_version(cli: Callable[..., Ran]) -> None:
         (["config", "shw"], "modelscan config show"),
         (["config", "ste"], "modelscan config set"),
         (["serch", "qwen"], "modelscan catalog search"),
-        (["route", "remove", "x"], "modelscan remove"),
+        (["route", "delete", "x"], "modelscan route"),
         (["ps", "--jsn"], "--json"),
         (["config", "get", "ofline"], "modelscan config get offline"),
         (["route", "show", "nothing"], "modelscan route list"),
@@ -139,7 +139,7 @@ def test_a_broken_settings_file_is_named_with_its_line(
     file = clean_environment / "config" / "config.toml"
     file.parent.mkdir(parents=True)
     file.write_text("goal = \n")
-    ran = cli("route", "list")
+    ran = cli("config", "show")
     assert ran.code == 2
     assert str(file) in ran.err
     assert "line 1" in ran.err

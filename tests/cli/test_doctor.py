@@ -41,7 +41,8 @@ def test_a_broken_settings_file_is_not_added_to(
     file.parent.mkdir(parents=True)
     file.write_text("offline = [\n")
     ran = run_in_process("config", "set", "goal", "speed")
-    assert ran.code == 2 and "not valid TOML" in ran.err
+    assert ran.code == 2 and "line 1 cannot be read: 'offline = ['" in ran.err
+    assert "hint: modelscan config set offline --unset" in ran.err
     assert file.read_text() == "offline = [\n"
     assert run_in_process("config", "set", "offline", "true").code == 0  # the broken line itself
 

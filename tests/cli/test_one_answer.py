@@ -42,8 +42,9 @@ def test_without_an_engine_for_the_gpu(cli: Cli, h100: dict[str, str]) -> None:
     engines = {gap["name"]: gap for gap in found["missing"] if gap["kind"] == "engine"}
     assert engines["vllm"]["plan"]["quantization"] == "BF16"
     assert engines["vllm"]["plan"]["gpus"] == [0]
-    assert "pip install vllm" in engines["vllm"]["command"]
-    assert "llama_server" in engines["llama.cpp"]["command"]
+    assert engines["vllm"]["command"] == "modelscan engine install vllm"
+    assert engines["vllm"]["download_bytes"] > 1 << 30
+    assert engines["llama.cpp"]["command"] == "modelscan engine install llama.cpp"
     (download,) = [gap for gap in found["missing"] if gap["kind"] == "download"]
     assert download["command"] == "modelscan pull qwen3-8b --context 8192"
 
@@ -66,9 +67,10 @@ def test_without_an_engine_for_the_gpu(cli: Cli, h100: dict[str, str]) -> None:
     shown = cli("deploy", *asked, "--backend", "vllm", "--dry-run", env=h100).json
     (gap,) = [gap for gap in refused.json["missing"] if gap["name"] == "vllm"]
     assert shown["plan"]["parameters"] == gap["plan"]["parameters"]
-    assert "pip install vllm" in shown["launch"]["install"]
+    assert shown["launch"]["install"] == "modelscan engine install vllm"
     text = cli("plan", "qwen3-8b", "--offline", env=h100).out
-    assert "BF16 on GPU 0" in text and "pip install vllm" in text
+    assert "BF16 on GPU 0" in text and "(modelscan engine install vllm: about 3.97 GiB to" in text
+    assert "of disk)" in text
 
 
 @pytest.mark.timeout(120)

@@ -78,6 +78,43 @@ def test_a_hub_that_does_not_answer_changes_nothing_but_a_note(
     assert len(hub.log) == 1  # neither repeated nor followed by other questions
 
 
+@pytest.mark.parametrize("fault", ["503", "hang", "reset", "429"])
+def test_a_failed_query_is_not_repeated_by_the_next_plan(
+    run_in_process: Cli, hub: FakeHub, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setenv("MODELSCAN_HTTP_TIMEOUT_S", "0.2")
+    hub.fault("/api/models", fault)
+    first = plan_of(run_in_process, "gpt-oss-20b", *SMALL_CARD)
+    again = plan_of(run_in_process, "qwen3-8b", *SMALL_CARD)
+    assert len(hub.log) == 1
+    assert f"{host(hub)} could not be queried at" in reasons(again)
+    for answer in (first, again):
+        assert "queried again after" in reasons(answer)
+        assert "`modelscan catalog sync --source huggingface`" in reasons(answer)
+    info = run_in_process("catalog", "info", "gpt-oss-20b", *SMALL_CARD, "--json").json
+    assert (info["fit"]["verdict"], len(hub.log)) == ("fits", 1)
+
+
+def test_a_hub_that_failed_is_queried_again_on_request(
+    run_in_process: Cli, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.fault("/api/models", "503")
+    plan_of(run_in_process, "gpt-oss-20b", *SMALL_CARD)
+    hub.heal()
+    plan_of(run_in_process, "gpt-oss-20b", *SMALL_CARD)
+    assert len(hub.log) == 1
+    hub.add("Qwen/Qwen3-0.6B", {"config.json": b"{}"}, tags=["text-generation"], downloads=10**9)
+    assert run_in_process("catalog", "sync", "--source", "huggingface").code == 0
+    answer = plan_of(run_in_process, "gpt-oss-20b", *SMALL_CARD)
+    assert not answer["plan"]["files_expected"]
+    with FakeHub() as other:  # another endpoint is another hub
+        hub.fault("/api/models", "503")
+        plan_of(run_in_process, "ornith-1.0-9b", *SMALL_CARD)
+        monkeypatch.setenv("HF_ENDPOINT", other.url)
+        plan_of(run_in_process, "ornith-1.0-9b", *SMALL_CARD)
+        assert other.log
+
+
 def test_a_repository_that_is_gone_is_asked_for_once(run_in_process: Cli, hub: FakeHub) -> None:
     del hub.repos[GPT_OSS]
     name = "unsloth/gpt-oss-20b-GGUF"

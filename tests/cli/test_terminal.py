@@ -18,7 +18,7 @@ from conftest import REPOSITORY
 
 from modelscan.cli.document import Bar, Table
 from modelscan.cli.output import Mode, Output
-from modelscan.cli.terminal import draw_bar, draw_table, is_verbatim
+from modelscan.cli.terminal import draw_bar, draw_table, is_verbatim, wrap
 from modelscan.core.units import GIB
 
 COLUMNS = 80
@@ -165,3 +165,22 @@ def test_a_long_warning_has_a_hanging_indent() -> None:
     assert lines[0].startswith("warning: the")
     assert all(line.startswith(" " * 9) for line in lines[1:])
     assert max(map(len, lines)) <= 40
+
+
+def test_a_text_below_its_row() -> None:
+    """Texts that few rows have are lines of their own; unknown ones are no line."""
+    table = Table(("CHECK", "DETAIL", "HINT"), [], folded=("DETAIL",), below=("HINT",))
+    rows = [["gpu", "none", "-"], ["disk", "full", "free some space on /a/path, then try again"]]
+    assert draw_table(table, rows, 40).splitlines() == [
+        "CHECK  DETAIL", "gpu    none", "disk   full", "  hint: free some space on /a/path, then",
+        "        try again",
+    ]  # fmt: skip
+
+
+def test_wrapping_keeps_what_one_copies_whole() -> None:
+    path = "/srv/" + "a" * 50
+    text = f'the file {path} is gone\n    "path": "{path}", and more words than fit here'
+    assert wrap(text, 30).split("\n") == [
+        "the file", path, "is gone", '    "path":', f'    "{path}",', "    and more words than fit",
+        "    here",
+    ]  # fmt: skip

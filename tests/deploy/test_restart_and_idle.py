@@ -23,6 +23,7 @@ from modelscan.core.errors import UsageError
 from modelscan.deploy.deployments import Deployments
 from modelscan.routing.file import load as load_routes
 from modelscan.state.config import Config
+from modelscan.state.store import Store
 from modelscan.supervisor.activity import IdleWatch
 from modelscan.supervisor.rundir import ProcessSpec, RunDir
 from modelscan.targets.local import target as local
@@ -72,12 +73,19 @@ CHAT = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
 def test_a_crash_is_undone_and_told(run: Run, model_file: Path, config: Config, home: Path) -> None:
     before = deploy(run, model_file)
     assert (before["restart"], before["restarts"], before["ttl_s"]) == ("on-failure", 0, None)
+    with Store.open(config.paths.store_file) as store:  # figures that a second run cannot have
+        row = store.get("tiny")
+        assert row is not None and row.measured is not None
+        first = row.measured.total_bytes
+        store.put(replace(row, measured=replace(row.measured, total_bytes=1, load_s=-1.0)))
     os.kill(before["pid"], signal.SIGKILL)
     row = eventually(lambda: (r := only(run))["health"] == "ok" and r["restarts"] == 1 and r)
     assert row["state"] == "running" and row["port"] == before["port"]
     assert row["pid"] != before["pid"]
     assert "restart 1 of 2 was made because the engine was killed by signal 9" in row["reason"]
     assert ask(row["port"], "/v1/chat/completions", {"model": "tiny", **CHAT}) == 200
+    shown = run("show", "tiny", "--json").json["measured"]
+    assert (shown["total_bytes"], shown["load_s"] > 0) == (first, True)  # of the present run
     route = load_routes(config.routing_file).route("tiny")
     assert route is not None and route.enabled
     assert len(living(home)) == 2

@@ -16,7 +16,7 @@ import pytest
 from conftest import REPOSITORY, Ran
 from support.engine_processes import eventually, living
 
-from modelscan.deploy.boot import unit_text
+from modelscan.deploy.boot import serve_unit_text, unit_text
 from modelscan.deploy.deployments import Deployments
 from modelscan.state.config import Config
 from modelscan.supervisor.rundir import RunDir
@@ -100,6 +100,34 @@ def test_install_and_uninstall(
     found = check(run_in_process("service", "uninstall", "--json"), "service.uninstall")
     assert not found["installed"]
     assert not unit.exists()
+
+
+def test_the_unit_of_the_endpoint(
+    run_in_process: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = serve_unit_text(["--tls-cert", "/my $cert%.pem"], {"OPENAI_API_KEY": "secret-key"})
+    assert "secret-key" not in text
+    (line,) = (line for line in text.splitlines() if line.startswith("ExecStart="))
+    assert shlex.split(line)[-2:] == ["--tls-cert", "/my $$cert%%.pem"]
+    done = tmp_path / "done"
+    program = tmp_path / "bin" / "systemctl"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\necho "$@" >> {done}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    words = ("service", "install", "--serve", "--json", "--", "--port", "8901")
+    found = check(run_in_process(*words), "service.install")
+    unit = Path(found["unit"])
+    assert unit.name == "modelscan-serve.service"
+    assert unit.read_text().count('"serve" "--port" "8901"') == 1
+    assert "--user enable --now modelscan-serve.service" in done.read_text()
+    assert run_in_process("service", "install", "--serve", "--", "--prot", "1").code == 2
+    assert run_in_process("service", "install", "--", "--port", "1").code == 2
+    removed = check(
+        run_in_process("service", "uninstall", "--serve", "--json"), "service.uninstall"
+    )
+    assert not removed["installed"]
 
 
 def test_without_systemd(

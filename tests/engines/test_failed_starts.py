@@ -71,7 +71,7 @@ def test_explain_reads_a_file(run_in_process: Callable[..., Ran], tmp_path: Path
 @pytest.mark.parametrize(
     "line", ["(" + "_" * 5000, "(a" * 2500, "a." * 2500 + "Error: ", "TP0 " * 999]
 )
-@pytest.mark.parametrize("backend", ["vllm", "sglang", "llama.cpp"])
+@pytest.mark.parametrize("backend", ["vllm", "sglang", "llama.cpp", "ollama"])
 def test_a_hostile_line_is_read_at_once(backend: str, line: str) -> None:
     """Patterns that backtrack without an end would hang here."""
     engine(backend).failure(

@@ -6,7 +6,7 @@ import pytest
 
 from modelscan.core.errors import UsageError
 from modelscan.engines.owned_options import check_parameters, check_variables
-from modelscan.supervisor.main import engine_environment
+from modelscan.supervisor.environment import engine_environment
 from modelscan.supervisor.rundir import ProcessSpec
 
 

@@ -25,6 +25,7 @@ EXCEPTIONS = {
     "state/records.py": "records as earlier versions wrote them",
     "state/doubled.py": "measurements as earlier versions wrote them",
     "catalog/curated.py": "the key of a curated list of names that Ollama's users type",
+    "routing/format.py": "the type of an entry of the routing file",
     "gpu/support.py": "a room below the engines: which of them can use a device at all",
 }
 

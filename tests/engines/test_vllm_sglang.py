@@ -140,7 +140,7 @@ def test_a_build_for_the_cpu(tmp_path: Path) -> None:
 def test_an_engine_that_is_nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     launch = PythonLauncher("sglang").launch(plan(backend="sglang", gpus=(0,)), serving())
-    assert launch.argv[0].endswith("/sglang/bin/python")
+    assert "/state/engines/sglang/" in launch.argv[0]
     with pytest.raises(ModelscanError, match="SGLang is not installed") as caught:
         PythonLauncher("sglang").check(launch, (0,))
     assert caught.value.code == "engine_missing"

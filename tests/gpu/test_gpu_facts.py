@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from modelscan.core.errors import UsageError
 from modelscan.core.gpu import GpuFacts
 from modelscan.core.units import GIB, MIB
 from modelscan.gpu.facts import all_facts, lookup, suggest, variants
+from modelscan.gpu.known import matching_facts
 from modelscan.gpu.names import bracketed, parse_name
 from modelscan.gpu.support import backends_for
 from modelscan.state.bundled import bundled_dir
@@ -24,6 +26,17 @@ def test_enough_rows_of_every_vendor() -> None:
     assert len(vendors) >= 400
     for vendor, least in (("nvidia", 250), ("amd", 80), ("intel", 20), ("apple", 18)):
         assert vendors.count(vendor) >= least
+
+
+def test_rows_are_filtered_and_paged() -> None:
+    hopper = matching_facts("NVIDIA hopper")
+    assert hopper.total == len(hopper.facts) > 10
+    assert {row.architecture for row in hopper.facts} == {"Hopper"}
+    page = matching_facts("hopper", limit=3, offset=2)
+    assert (page.facts, page.total) == (hopper.facts[2:5], hopper.total)
+    assert matching_facts("h100 pcie").facts[0].name.startswith("H100 PCIe")
+    with pytest.raises(UsageError, match="contains 'voodoo'"):
+        matching_facts("voodoo")
 
 
 def test_names_are_unique_and_each_row_finds_itself() -> None:

@@ -18,6 +18,7 @@ from modelscan.core.deployment_state import State
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import RemoteError
 from modelscan.core.workload import Workload
+from modelscan.deploy import reconcile
 from modelscan.deploy.deployments import Deployments
 from modelscan.state.config import load
 from modelscan.state.store import Store
@@ -211,6 +212,21 @@ class TestFollowing:
         assert deploy("--timeout", "60").json["deployment"]["state"] == "running"
 
 
+class TestLooking:
+    def test_a_slow_answer_ends_nothing(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A look verifies what became ready; on a busy machine that takes longer than a look."""
+        monkeypatch.setattr(reconcile, "_VERIFY_S", 0.1)
+        lab.answers["/v1/chat/completions"] = (200, {})
+        assert deploy("--no-wait").json["deployment"]["state"] == "starting"
+        slow = row(run_in_process)
+        assert (slow["state"], "empty answer" in slow["reason"]) == ("starting", True)
+        assert lab.models[1]["replicas"] == 1
+        del lab.answers["/v1/chat/completions"]
+        assert (row(run_in_process)["state"], row(run_in_process)["reason"]) == ("running", None)
+
+
 class TestNeverTrustA200:
     @pytest.mark.parametrize("answer", [{"choices": []}, {}, [], "Hello"], ids=str)
     def test_an_answer_without_an_answer(
@@ -330,6 +346,15 @@ class TestRefusedStop:
 
 
 class TestUpdate:
+    def test_set_answers_as_deploy_does(
+        self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
+    ) -> None:
+        assert deploy().code == 0
+        done = run_in_process("set", "one", "--param", "max-num-seqs=3", "--json")
+        assert (done.code, done.json["schema"]) == (0, "modelscan.deploy/1")
+        assert (done.json["changed"], done.json["route"]["name"]) == (True, "one")
+        assert "--max-num-seqs=3" in lab.models[1]["backend_parameters"]
+
     def test_a_change_that_does_not_start_is_taken_back(
         self, lab: FakeGpuStack, deploy: Run, run_in_process: Run
     ) -> None:

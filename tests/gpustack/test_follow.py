@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from modelscan.core.deployment_state import State
-from modelscan.targets.gpustack.follow import Done, Fail, FollowState, Mark, Patience, Wait
+from modelscan.targets.gpustack.engine_log import Mark
+from modelscan.targets.gpustack.follow import Done, Fail, FollowState, Patience, Wait
 from modelscan.targets.gpustack.states import FAILED, RESTARTING, UNSCHEDULABLE, Status
 
 PATIENCE = Patience(look_again_s=10, unschedulable_s=6, restarted_s=25)

@@ -112,7 +112,7 @@ def repository(folder: Path, **changes: object) -> Path:
 
 def test_a_folder_with_safetensors_is_read_by_its_headers(tmp_path: Path) -> None:
     folder = repository(tmp_path / "tiny")
-    (candidate,) = subject(folder).candidates
+    (candidate, *_) = subject(folder).candidates
     data = (folder / "model.safetensors").stat().st_size
     header = 8 + struct.unpack("<Q", (folder / "model.safetensors").read_bytes()[:8])[0]
     assert candidate.variant.weight_bytes == candidate.shape.weights.total_bytes == data - header
@@ -216,7 +216,7 @@ def test_a_remote_safetensors_repository(hub: FakeHub) -> None:
         hub.add("acme/tiny", files, on=where)
     for text, source in (("hf:acme/tiny", "huggingface"), ("ms:acme/tiny", "modelscope"),
                          ("https://huggingface.co/acme/tiny", "huggingface")):  # fmt: skip
-        (candidate,) = subject(text).candidates
+        (candidate, *_) = subject(text).candidates
         assert candidate.variant.source == source
         assert candidate.variant.format == "safetensors"
         assert 0.9 < candidate.shape.weights.total_bytes / content.size <= 1.0

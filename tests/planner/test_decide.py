@@ -37,11 +37,13 @@ from modelscan.core.errors import UsageError
 from modelscan.core.machine import simulated_machine
 from modelscan.core.plan import Decision, Plan, ReservedMemory, ResolvedModel
 from modelscan.core.units import GIB
+from modelscan.core.verdict import Verdict
 from modelscan.core.workload import Workload
 from modelscan.engines import support
 from modelscan.engines.estimate import estimate
 from modelscan.engines.flags import workload_of
 from modelscan.formats.quantization import canonical
+from modelscan.planner.decide import decide as decide_on
 from modelscan.planner.hardware import needed
 
 SAFETENSORS = ("BF16", "FP8", "AWQ")
@@ -439,3 +441,13 @@ def test_more_devices_never_take_a_fit_away(name: str, device: object, wish: Wor
 def test_the_same_question_has_the_same_answer() -> None:
     here = machine(RTX_4090, RTX_4090)
     assert decide(SUBJECTS["moe"], here, Workload()) == decide(SUBJECTS["moe"], here, Workload())
+
+
+def test_an_alternative_s_engine_changes_no_verdict() -> None:
+    """Ollama's misses do not tell whether the weights of unknown size would fit vLLM."""
+    every = simulated_machine(machine(RTX_3060))
+    here = replace(every, engines=tuple(e for e in every.engines if e.name in ("vllm", "ollama")))
+    model = replace(subject(DENSE_70B, ["Q8_0"]), unsized=("acme/awq",))
+    brief = decide_on(model, here, Workload(), explain=False, brief=True)
+    full = decide_on(model, here, Workload(), explain=True)
+    assert brief.verdict is full.verdict is Verdict.UNKNOWN

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from modelscan.routing.parsed import RoutingFile
 from modelscan.routing.resolve import Resolution, RouteState, resolve
-from modelscan.routing.schema import RoutingFile, parse
+from modelscan.routing.schema import parse
 
 
 def entry(name: str, model: str, **fields: Any) -> dict[str, Any]:

@@ -80,7 +80,7 @@ def test_an_engine_that_was_asked_for_and_is_missing(tmp_path: Path) -> None:
     with pytest.raises(NotDeployableError, match="vLLM is not installed") as caught:
         planned(model, wanted)
     assert caught.value.code == "engine_missing"
-    assert "modelscan config set vllm" in str(caught.value.hint)
+    assert caught.value.hint == "modelscan engine install vllm"
     assert caught.value.details["verdict"] == "not_supported"
     (missing, *_) = caught.value.details["missing"]
     assert (missing["kind"], missing["name"]) == ("engine", "vllm")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shlex
 import signal
@@ -15,9 +16,10 @@ from support.engine_processes import eventually, living
 
 from modelscan.core.end_cause import EndCause
 from modelscan.core.errors import AuthError, RemoteError
+from modelscan.supervisor import rundir as module
 from modelscan.supervisor import spawn
+from modelscan.supervisor.environment import engine_environment, looks_secret
 from modelscan.supervisor.logfile import tail
-from modelscan.supervisor.main import engine_environment, looks_secret
 from modelscan.supervisor.processes import is_alive
 from modelscan.supervisor.rundir import Ended, ProcessSpec, RunDir
 
@@ -231,6 +233,27 @@ def test_a_start_counts_as_alive_before_its_process_exists(rundir: RunDir) -> No
         with rundir.claim(python(SLEEP)) as second:
             assert second is None
     assert not rundir.alive()
+
+
+def test_an_observer_that_is_slow_keeps_no_run_from_starting(
+    rundir: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``list`` holds the lock for an instant; on a busy machine that is longer than a try."""
+    with rundir.claim(python(SLEEP)):
+        pass
+    observer = os.open(rundir.lock_file, os.O_RDWR)
+    fcntl.flock(observer, fcntl.LOCK_SH)
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 5:
+            os.close(observer)
+
+    monkeypatch.setattr(module, "_OBSERVED_S", 0.0)
+    monkeypatch.setattr(module.time, "sleep", pause)
+    with rundir.claim(python(SLEEP)) as lock:
+        assert lock is not None and len(pauses) == 5
 
 
 def test_a_supervisor_that_cannot_start_leaves_its_last_words(

@@ -1,6 +1,6 @@
 """A real vLLM (PyPI's build for the CPU) deploys a tiny model: ``make test-vllm``.
 
-The model is written by ``support.tiny_hf``; the environment by scripts/vllm_venv.sh.
+The model is written by ``support.tiny_hf``; ``engine install`` makes the environment.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from support.tiny_hf import write_tiny_hf
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 pytest_plugins = ("support.engine_fixtures",)
 
-PYTHON = REPOSITORY / ".cache" / "vllm-venv" / "bin" / "python"
+ENGINES = REPOSITORY / ".cache" / "vllm" / "state" / "engines" / "vllm"
+PYTHON = ENGINES / "0.32.0-cpu" / "bin" / "python"
 ARGUMENTS = ("--backend", "vllm", "--force", "--context", "1024", "--parallel", "2")
 
 
 @pytest.fixture(autouse=True)
 def real_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
     if not PYTHON.exists():
-        pytest.skip("no vLLM here: sh scripts/vllm_venv.sh")
+        pytest.skip("no vLLM here: make test-vllm")
     monkeypatch.setenv("MODELSCAN_VLLM", str(PYTHON))
     monkeypatch.setenv("MODELSCAN_TEST_KEY", "a-key-of-the-test")
 

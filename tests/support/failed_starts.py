@@ -300,4 +300,76 @@ PLAIN_LLAMACPP = (
                      "CUDA runtime version"), "driver", "insufficient", "modelscan doctor"),
     FailedStart("abort", "llama.cpp", "/src/ggml.c:123: GGML_ASSERT(n > 0) failed\n", None, "GGML_ASSERT"),
 )  # fmt: skip
-FAILED_STARTS = (*VLLM, *SGLANG, *LLAMACPP, *PLAIN_LLAMACPP)
+
+_OLLAMA = (
+    'time=2025-03-05T06:58:51.002Z level=INFO source=routes.go:1297 msg="Listening on '
+    '127.0.0.1:11434 (version 0.5.13)"\n'
+    "cuda driver library failed to get device context 2time=2025-03-05T06:58:51.109Z level=WARN "
+    'source=gpu.go:434 msg="error looking up nvidia GPU memory"\n'
+    'time=2025-03-05T06:58:54.116Z level=INFO source=server.go:380 msg="starting llama server" '
+    'cmd="/usr/bin/ollama runner --model /root/.ollama/models/blobs/sha256-8c6 --ctx-size 8192"\n'
+    'time=2025-03-05T06:58:54.117Z level=INFO source=server.go:591 msg="waiting for server to become '
+    'available" status="llm server error"\n'
+)
+
+
+def _ended(error: str, *runner: str) -> str:
+    """The runner's lines, what the server says of it, and its answer."""
+    return (
+        _OLLAMA
+        + "".join(f"{line}\n" for line in runner)
+        + (
+            'time=2025-03-05T06:58:55.370Z level=ERROR source=sched.go:456 msg="error loading llama '
+            f'server" error="llama runner process has terminated: {error}"\n'
+            "[GIN] 2025/03/05 - 06:58:55 | 500 |  1.536271432s |       127.0.0.1 | POST     "
+            '"/api/generate"\n'
+        )
+    )
+
+
+_JOURNAL = "Jun 01 13:52:31 box ollama[317976]: "
+OLLAMA = (
+    FailedStart("memory of the GPU", "ollama", _ended(
+        "cudaMalloc failed: out of memory",
+        "ggml_backend_cuda_buffer_type_alloc_buffer: allocating 24000.00 MiB on device 0: cudaMalloc "
+        "failed: out of memory", "llama_model_load: error loading model: unable to allocate CUDA0 buffer",
+        "panic: unable to load model: /root/.ollama/models/blobs/sha256-8c6", "",
+        "goroutine 34 [running]:", "\tgithub.com/ollama/ollama/runner/runner.go:679 +0x3a5"),
+        "memory", "allocating 24000.00 MiB on device 0", "less --context"),
+    FailedStart("memory of the machine", "ollama",
+                "Error: model requires more system memory (164.8 GiB) than is available (13.4 GiB)\n",
+                "memory", "164.8 GiB", "less --context"),
+    FailedStart("killed", "ollama", _ended("signal: killed"), "memory", "signal: killed", "--quantization"),
+    FailedStart("architecture", "ollama", _ended(
+        "error loading model: error loading model architecture: unknown model architecture: 'new9'",
+        f"{_LOADING}error loading model architecture: unknown model architecture: 'new9'"),
+        "architecture", "unknown model architecture", "newer Ollama"),
+    FailedStart("tensors, from the journal", "ollama", "".join(_JOURNAL + line + "\n" for line in _ended(
+        "error loading model: missing tensor 'output_norm.weight'",
+        f"{_LOADING}missing tensor 'output_norm.weight'").splitlines()),
+        "build", "missing tensor", "newer Ollama"),
+    FailedStart("an older server", "ollama",
+                "pulling manifest\nError: pull model manifest: 412:\n\nThe model you are attempting to pull "
+                "requires a newer version of Ollama.\n", "build", "newer version of Ollama", "newer Ollama"),
+    FailedStart("damaged download", "ollama",
+                "Error: digest mismatch, file must be downloaded again: want sha256:c53, got sha256:311\n",
+                "files", "digest mismatch", "deploy it again"),
+    FailedStart("unknown name", "ollama", "Error: pull model manifest: file does not exist\n", "files",
+                "file does not exist", "modelscan plan"),
+    FailedStart("its port", "ollama",
+                "Error: listen tcp 127.0.0.1:11434: bind: address already in use\n", "port",
+                "address already in use", "modelscan discover"),
+    FailedStart("disk", "ollama",
+                "time=2025-06-01T13:52:31.002Z level=ERROR source=download.go:291 msg=\"download failed\" "
+                "error=\"write /m/blobs/sha256-c53-partial: no space left on device\"\n", "disk",
+                "no space left on device", "OLLAMA_MODELS"),
+    FailedStart("no rule", "ollama",
+                _ended("x").replace("llama runner process has terminated: x",
+                                    "timed out waiting for llama runner to start - progress 0.40 - "),
+                None, "timed out waiting for llama runner to start"),
+    FailedStart("the second attempt is the one that counts", "ollama",
+                _ended("x", "ggml_cuda: cudaMalloc failed: out of memory") + _ended(
+                    "error loading model: tensor 'blk.30.ffn_up.weight' data is not within the file bounds"),
+                "files", "not within the file bounds", "deploy it again"),
+)  # fmt: skip
+FAILED_STARTS = (*VLLM, *SGLANG, *OLLAMA, *LLAMACPP, *PLAIN_LLAMACPP)

@@ -1,7 +1,8 @@
 """A GPUStack of one page: enough of its API for whole commands, in the shapes of 2.3.0 and 0.7.1.
 
 What it does next is a test's to say: ``states`` are the instance states that a model goes through,
-one per look; ``answers`` replaces the answer of a path. ``seen`` holds what was asked of it.
+one per look, ``restarts`` its restart counts, ``attempts`` the log of each attempt; ``answers``
+replaces the answer of a path. ``seen`` holds what was asked of it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ class FakeGpuStack:
         self.management = "/v2" if version.lstrip("v").startswith("2") else "/v1"
         self.cards = [("one", 1, CARD)]  # worker, its cluster, its only card
         self.states = ["running"]
+        self.restarts = [0]  # of the instance, one per look
+        self.attempts = [b"the engine's last words\n"]  # the log of each attempt to start
         self.state_of: Callable[[dict[str, Any]], str] | None = None  # by the model's own fields
         self.message = ""
         self.models: dict[int, dict[str, Any]] = {}
@@ -123,7 +126,10 @@ class FakeGpuStack:
         self, method: str, words: list[str], query: Any, body: Any
     ) -> tuple[int, Any]:
         if words[-1] == "logs":
-            return 200, b"the engine's last words\n"
+            look = self.looks.get(int(words[2]), 0)
+            attempt = self.restarts[min(look, len(self.restarts) - 1)]
+            attempt -= query.get("previous") == ["true"] and attempt > 0
+            return 200, self.attempts[min(attempt, len(self.attempts) - 1)]
         return page([self._instance(m) for m in self.models.values() if m["replicas"]])
 
     def _instance(self, model: dict[str, Any]) -> dict[str, Any]:
@@ -132,8 +138,10 @@ class FakeGpuStack:
         state = self.states[min(look, len(self.states) - 1)]
         if self.state_of is not None:
             state = self.state_of(model)
+        restarts = self.restarts[min(look, len(self.restarts) - 1)]
         return {"id": number, "model_id": number, "name": f"{model['name']}-1", "state": state,
-                "state_message": self.message, "restart_count": 0, "worker_name": "one"}  # fmt: skip
+                "state_message": self.message, "restart_count": restarts,
+                "worker_name": "one"}  # fmt: skip
 
     def _workers(self, *_: Any) -> tuple[int, Any]:
         rows = []

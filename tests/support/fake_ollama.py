@@ -29,6 +29,7 @@ class State:
     calls: list[tuple[str, str, Any]] = field(default_factory=list)
     cut_pulls: int = 0  # this many pulls end in the middle
     deaf: bool = False  # unload is ignored
+    refuses: str = ""  # to load: the error
 
 
 def tagged(name: str) -> str:
@@ -148,6 +149,9 @@ class _Handler(BaseHTTPRequestHandler):
             if not self.state.deaf:
                 self.state.loaded.pop(name, None)
             self._send(200, {"model": name, "done": True, "done_reason": "unload"})
+            return
+        if self.state.refuses:
+            self._send(500, {"error": self.state.refuses})
             return
         parameters = self.state.models[name]["parameters"]
         self.state.loaded[name] = int(parameters.get("num_ctx", 4096))

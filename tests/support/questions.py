@@ -86,7 +86,8 @@ def inventory_of(cards: str) -> Inventory:
 def install(engines: str, folder: Path, patch: pytest.MonkeyPatch) -> None:
     """The engines by the settings and programs that modelscan looks at."""
     if "llama.cpp" not in engines:
-        patch.setattr("modelscan.targets.local.engines._embedded_version", lambda: None)
+        for module in ("targets.local.engines", "supervisor.engines.program"):
+            patch.setattr(f"modelscan.{module}.embedded_version", lambda: None)
     if "GPU llama.cpp" in engines:
         patch.setenv("MODELSCAN_LLAMA_SERVER", "/bin/true")
     for name, version in (("vllm", "0.28.0"), ("sglang", "0.5.23")):

@@ -140,6 +140,17 @@ def test_an_ollama_that_is_away(
     assert "no Ollama server answers at http://127.0.0.1:9" in ran.err
 
 
+def test_why_it_does_not_load_is_named(
+    run_in_process: Callable[..., Ran], server: str, state: State, model: Path
+) -> None:
+    state.refuses = "model requires more system memory (164.8 GiB) than is available (13.4 GiB)"
+    ran = run_in_process("deploy", str(model), "--target", "ollama", "--name", "m", "--json")
+    error = ran.json["error"]
+    assert (ran.code, error["details"]["kind"]) == (5, "memory")
+    assert "164.8 GiB" in error["message"] and "less --context" in error["hint"]
+    assert _state(run_in_process, "m")[0] == "failed"
+
+
 def test_one_that_does_not_let_go(
     run_in_process: Callable[..., Ran], server: str, state: State, model: Path
 ) -> None:

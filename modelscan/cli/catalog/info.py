@@ -36,7 +36,10 @@ def _blocks(model: Model, alternatives: Sequence[str], limit: int | None) -> lis
     """``limit``: rows per table on a terminal; None for a pipe, which gets all of them."""
     blocks: list[Block] = [
         Table(
-            ("FACT", "VALUE", "SOURCE", "OTHER SOURCES"), facts(model), optional=("OTHER SOURCES",)
+            ("FACT", "VALUE", "SOURCE", "OTHER SOURCES"),
+            facts(model),
+            folded=("VALUE",),
+            below=("OTHER SOURCES",),
         )
     ]
     if model.open_weights is False and not model.variants:
@@ -159,7 +162,10 @@ def _variants(model: Model, limit: int | None) -> Table:
         rows.append((repo, form, labels, size, hub, first.link_reason))
     if limit and len(grouped) > limit:
         rows.append((f"… {len(grouped) - limit} more: --json", "", "", "", "", ""))
-    return Table(("REPOSITORY", "FORMAT", "QUANTIZATION", "SIZE", "HUB", "LINKED BY"), rows)
+    return Table(
+        ("REPOSITORY", "FORMAT", "QUANTIZATION", "SIZE", "HUB", "LINKED BY"), rows,
+        optional=("SIZE", "FORMAT", "HUB", "LINKED BY"), folded=("QUANTIZATION",),
+    )  # fmt: skip
 
 
 def _specs(model: Model, limit: int | None) -> Table:
@@ -171,7 +177,7 @@ def _specs(model: Model, limit: int | None) -> Table:
     columns = ("REPOSITORY", "SOURCE", "BACKEND", "QUANTIZATION", "MODE", "GPUS")
     if limit and len(model.specs) > limit:
         rows.append((f"… {len(model.specs) - limit} more: --json", *[""] * 5))
-    return Table(columns, rows)
+    return Table(columns, rows, optional=("BACKEND", "MODE", "GPUS", "SOURCE"))
 
 
 def _offerings(model: Model, limit: int | None) -> Table:
@@ -188,7 +194,7 @@ def _offerings(model: Model, limit: int | None) -> Table:
         rest = len(model.offerings) - limit
         rows.append((f"… {rest} more: modelscan catalog offers {model.id}", "", "", "", ""))
     columns = ("OFFERING", "USD/M IN", "USD/M OUT", "CONTEXT", "STATUS")
-    return Table(columns, rows, numeric=columns[1:4])
+    return Table(columns, rows, numeric=columns[1:4], optional=columns[3:])
 
 
 def sources_document(answer: SourcesAnswer) -> Document[SourcesAnswer]:

@@ -22,6 +22,7 @@ def offers_document(context: Context, model: str, **options: Any) -> Document[Mo
         _COLUMNS,
         [_cells(offer) for offer in answer.offers],
         numeric=_COLUMNS[1:6],
+        optional=("CONTEXT", "OUTPUT", "STATUS", "CACHED IN"),
         empty=f"the catalog has no provider of {answer.model}",
     )
     own = Fields([("this machine", _own_cost(answer.own_machine))])

@@ -15,7 +15,7 @@ from modelscan.models.pages import ModelPage
 
 _COLUMNS = ("MODEL", "PARAMS", "CONTEXT", "MIN MEMORY", "RELEASED", "CAN", "LICENSE")
 _NUMERIC = ("PARAMS", "CONTEXT", "MIN MEMORY")
-_OPTIONAL = ("LICENSE", "RELEASED", "CAN")
+_OPTIONAL = ("CONTEXT", "LICENSE", "RELEASED", "CAN")
 
 
 def page_document(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated, Any
 
 import click
@@ -9,16 +10,20 @@ import typer
 
 from modelscan.cli.context import Context
 from modelscan.cli.document import Document
-from modelscan.cli.framework import Group, adapted, check_options, command, printed
+from modelscan.cli.framework import Group, adapted, command, prepare, printed
+from modelscan.cli.output import Mode
 from modelscan.cli.watch import Count, Interval, watched
+from modelscan.core.errors import UsageError
 from modelscan.core.gpu import Inventory
+
+_SCREEN_ROWS = 20
 
 
 class GpuGroup(Group):
     """A group that is also a command without a subcommand."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        check_options(self, ctx)
+        prepare(self, ctx)
         return printed(ctx, super().invoke(ctx))
 
 
@@ -74,11 +79,36 @@ app.callback()(adapted(gpu))
 def facts(
     context: Context,
     name: Annotated[str | None, typer.Argument(help="A GPU's name (default: all).")] = None,
+    filter_text: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            metavar="TEXT",
+            help="Only GPUs with these words in name, vendor or architecture.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", min=0, help="Number of rows (0: all; default: 20 on a terminal, else all)."
+        ),
+    ] = None,
+    offset: Annotated[int, typer.Option("--offset", min=0, help="Number of rows to skip.")] = 0,
 ) -> Document[Any]:
     """Look up the facts about a GPU: memory, bandwidth, generation, native formats."""
     from modelscan.cli.gpu.view import facts_document
 
-    return facts_document(context.workspace.gpu_facts(name))
+    if name is not None and filter_text is not None:
+        raise UsageError(
+            "give a name or --filter", hint=f"modelscan gpu facts --filter {shlex.quote(name)}"
+        )
+    if limit is None and context.output.mode is Mode.HUMAN:
+        limit = _SCREEN_ROWS
+    workspace = context.workspace
+    return facts_document(
+        workspace.gpu_facts(name, text=filter_text or "", limit=limit or None, offset=offset),
+        offset,
+    )
 
 
 def _cluster(context: Context, name: str, spec: str | None) -> Inventory:

@@ -111,12 +111,18 @@ def format_bandwidth(value: int | None) -> str | None:
     return f"{gigabytes / 1000:.3g} TB/s" if gigabytes >= 1000 else f"{gigabytes:.4g} GB/s"
 
 
-def facts_document(answer: GpuFactsAnswer) -> Document[GpuFactsAnswer]:
-    """The document of ``gpu facts``: every row, or one GPU and the names of its variants."""
+def facts_document(answer: GpuFactsAnswer, offset: int = 0) -> Document[GpuFactsAnswer]:
+    """The document of ``gpu facts``: rows from ``offset`` on, or one GPU and its variants."""
     ids = [row.name for row in answer.facts]
     if answer.query is None:
-        return Document("gpu.facts", answer, [_facts_table(answer.facts)], ids)
-    blocks: list[Block] = [Fields(_facts_fields(answer.facts[0]))]
+        blocks: list[Block] = [_facts_table(answer.facts)]
+        if len(answer.facts) < answer.total:
+            last = offset + len(answer.facts)
+            more = f"; more: --offset {last}" if offset < last < answer.total else ""
+            shown = f"rows {offset + 1} to {last}" if answer.facts else f"no row after {offset}"
+            blocks.append(Note(f"{shown} of {answer.total}{more}, --filter TEXT or --limit 0"))
+        return Document("gpu.facts", answer, blocks, ids)
+    blocks = [Fields(_facts_fields(answer.facts[0]))]
     if answer.variants:
         blocks.append(Note("also: " + ", ".join(answer.variants[:8])))
     return Document("gpu.facts", answer, blocks, ids)

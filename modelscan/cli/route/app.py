@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,12 +11,15 @@ import typer
 from modelscan.cli.context import Context
 from modelscan.cli.document import Block, Document, Fields, Note, Table
 from modelscan.cli.framework import command, group
+from modelscan.cli.route.health import health
 from modelscan.core.errors import EXIT_REMOTE, EXIT_USAGE
 
 if TYPE_CHECKING:
-    from modelscan.routing.schema import Finding, RoutingFile
+    from modelscan.routing.finding import Finding
+    from modelscan.routing.parsed import RoutingFile
 
-app = group("Show and check the routing file.")
+app = group("Show, check and change the routing file.")
+command(app, "health")(health)
 Name = Annotated[
     str, typer.Argument(help="A provider's name or a model it serves.", metavar="NAME")
 ]
@@ -26,11 +30,21 @@ def list_(context: Context) -> Document[Any]:
     """List every entry: name, address, model, and whether its deployment runs."""
     answer = context.workspace.routes()
     rows = [
-        (r.name, r.state, r.type, r.model, r.base_url, r.context_tokens, r.enabled, r.default)
+        (
+            r.name,
+            r.state,
+            r.tier,
+            r.type,
+            r.model,
+            r.base_url,
+            r.context_tokens,
+            r.enabled,
+            r.default,
+        )
         for r in answer.routes
     ]
     table = Table(
-        ("NAME", "STATE", "TYPE", "MODEL", "BASE_URL", "CONTEXT", "ENABLED", "DEFAULT"),
+        ("NAME", "STATE", "WHERE", "TYPE", "MODEL", "BASE_URL", "CONTEXT", "ENABLED", "DEFAULT"),
         rows,
         numeric=("CONTEXT",),
         empty="the routing file has no entries: modelscan deploy MODEL adds one",
@@ -49,28 +63,6 @@ def show(context: Context, name: Name) -> Document[Any]:
     return Document("route.show", answer, [Fields(pairs)], [answer.route.name], answer.warnings)
 
 
-@command(app, "resolve")
-def resolve(
-    context: Context,
-    name: Annotated[str | None, typer.Argument(help="A name (default: the default entry).")] = None,
-) -> Document[Any]:
-    """Show which entry a name selects, and why; one whose deployment ended is not selected."""
-    answer = context.workspace.resolve(name)
-    route = answer.route
-    pairs: list[tuple[str, object]] = [("route", route and route.name), ("how", answer.how)]
-    pairs += [("base_url", route.base_url)] if route else []
-    pairs += [("reason", reason) for reason in answer.reasons]
-    return Document(
-        "route.resolve",
-        answer,
-        [Fields(pairs)],
-        [route.name] if route else [],
-        answer.warnings,
-        exit_code=0 if route else EXIT_USAGE,
-        hint=answer.hint,
-    )
-
-
 @command(app, "validate")
 def validate(context: Context) -> Document[Any]:
     """Check the file: format, URLs, names, key references. Exit 2 on errors."""
@@ -83,7 +75,12 @@ def validate(context: Context) -> Document[Any]:
     answer = replace(answer, findings=(*answer.findings, *_seen(context, file)))
     cells = [(f.level, f.where, f.message, f.hint) for f in answer.findings]
     blocks: list[Block] = [
-        Table(("LEVEL", "WHERE", "MESSAGE", "HINT"), cells, folded=("WHERE", "MESSAGE", "HINT"))
+        Table(
+            ("LEVEL", "WHERE", "MESSAGE", "HINT"),
+            cells,
+            folded=("WHERE", "MESSAGE"),
+            below=("HINT",),
+        )
     ]
     if not cells:
         blocks = [Note(f"{path}: {answer.routes} entries, no problems")]
@@ -138,3 +135,9 @@ def test(
         warnings,
         exit_code=0 if answer.ok else EXIT_REMOTE,
     )
+
+
+for _module in ("decision", "edit", "history", "exports"):
+    import_module(f"modelscan.cli.route.{_module}").register(app)
+for _name in ("role", "preset", "provider"):
+    app.add_typer(import_module(f"modelscan.cli.route.{_name}").app, name=_name)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from modelscan.engines.container import ContainerImages
 from modelscan.engines.engine import Engine, SmallCache
 from modelscan.engines.llamacpp import NAME, flags
+from modelscan.engines.llamacpp.container import IMAGES
 from modelscan.engines.llamacpp.given import canonical
 from modelscan.engines.residuals import Residuals
 from modelscan.engines.start_lines import line, local_file
@@ -34,6 +36,7 @@ class LlamaCpp(Engine):
     """See ``engines.engine.Engine``."""
 
     name = NAME
+    default_port = 8080
     title = "llama.cpp"
     formats = ("gguf",)
     option_names = flags.NAMES
@@ -51,6 +54,7 @@ class LlamaCpp(Engine):
     owned_variables = flags.OWNED_VARIABLES
     switches = flags.SWITCHES
     comma_lists = flags.COMMA_LISTS
+    images: ClassVar[ContainerImages | None] = IMAGES
 
     def gpu_support(
         self, quantization: str | None, gpu: Gpu, *, original: bool, version: str | None = None

@@ -114,6 +114,15 @@ def _error_lines(log: str) -> Iterator[tuple[int, str]]:
             yield number, clean[:300]
 
 
+def is_error(row: str) -> bool:
+    """Whether a line without a level is an error by its words, and no setting or echo."""
+    return (
+        _ERROR_WORDS.search(row) is not None
+        and not _SETTING.match(row.strip())
+        and not _ECHO.search(row)
+    )
+
+
 _ABORT = re.compile(
     r"GGML_ASSERT|GGML_ABORT|terminate called|what\(\):|^error|shared librar|symbol lookup|"
     r"CUDA error", re.IGNORECASE

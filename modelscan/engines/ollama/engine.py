@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from modelscan.engines.llamacpp.engine import LlamaCpp
-from modelscan.engines.ollama import NAME, flags
+from modelscan.engines.ollama import NAME, failures, flags
+from modelscan.engines.ollama.container import IMAGES
 from modelscan.engines.ollama.hub_name import hub_name
 from modelscan.engines.start_lines import line, local_file
 from modelscan.engines.support_rules import NATIVE, Support, absent
+from modelscan.engines.thinking import effort_switch
 
 if TYPE_CHECKING:
     from modelscan.core.architecture import ModelShape
@@ -28,6 +30,7 @@ class Ollama(LlamaCpp):
     """See ``engines.engine.Engine``. Its runner's log is llama.cpp's."""
 
     name = NAME
+    default_port = 11434
     title = "Ollama"
     option_names = flags.NAMES
     log_words = r"source=\w+\.go:\d+|\bollama\b"
@@ -37,6 +40,7 @@ class Ollama(LlamaCpp):
     offloads_layers = False
     divides_context = False
     own_server = True
+    images = IMAGES
 
     def task_support(self, task: str) -> Support:
         if task == "rerank":
@@ -75,6 +79,10 @@ class Ollama(LlamaCpp):
 
         return memory.estimate(shape, workload, inventory, version=version)
 
+    def thinking_switch(self, family: str, on: bool) -> Mapping[str, Any] | None:
+        """It ignores ``chat_template_kwargs``."""
+        return effort_switch(family, on)
+
     def start_line(self, plan: Plan) -> str:
         """Its options belong to a request or a Modelfile, so the line has none."""
         name = hub_name(plan)
@@ -89,4 +97,4 @@ class Ollama(LlamaCpp):
         return name in self.option_names.all or name in self.harmless
 
     def failure(self, log: str) -> EngineFailure | None:
-        return None  # its server's log is not read
+        return failures.failure(log)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from modelscan.engines.engine import PythonPackage
+from modelscan.engines.engine import PythonPackage, Wheels
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.sglang import NAME, command, flags
-from modelscan.engines.sglang.support import KERNELS
+from modelscan.engines.sglang.container import IMAGES
+from modelscan.engines.sglang.support import KERNELS, online_method
 from modelscan.engines.sglang.versions import RESIDUALS
 from modelscan.engines.start_lines import MODELSCOPE, line
 from modelscan.engines.support_rules import old_kernels
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from modelscan.engines.base import EngineFailure, Serving
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
-    from modelscan.engines.option_names import LaunchSettings, OptionPair
+    from modelscan.engines.online import OnlineMethod
+    from modelscan.engines.option_names import LaunchSettings, OptionPair, Options
     from modelscan.engines.parsers import Parsers
     from modelscan.engines.residuals import Residuals
+    from modelscan.engines.speculation import SpeculativeMethods
     from modelscan.engines.support_rules import Drawback, Support
     from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
@@ -35,6 +38,7 @@ class SgLang(PoolEngine):
     """See ``engines.engine.Engine``."""
 
     name = NAME
+    default_port = 30000
     title = "SGLang"
     option_names = flags.NAMES
     log_words = r"\bsglang\b|\bSGLang\b|ServerArgs|mem[-_]fraction[-_]static"
@@ -45,8 +49,12 @@ class SgLang(PoolEngine):
     preference = 0.02
     kernels = KERNELS
     key_variable = command.KEY_VARIABLE
+    images = IMAGES
     package = PythonPackage(
-        modules=("sglang.launch_server",), distributions=("sglang", "sglang-cpu")
+        modules=("sglang.launch_server",),
+        distributions=("sglang", "sglang-cpu"),
+        wheels=(Wheels("nvidia", NAME, "0.5.23", 4_344_659_747, 9_947_721_665, toolkit="13.1"),),
+        image="lmsysorg/sglang",
     )
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
@@ -56,6 +64,11 @@ class SgLang(PoolEngine):
         hub = {"SGLANG_USE_MODELSCOPE": "true"} if plan.source == MODELSCOPE else {}
         program = ("python3", "-m", "sglang.launch_server", "--model-path", plan.repo)
         return line(program, plan, hub)
+
+    def online_quantization(
+        self, quantization: str | None, version: str | None
+    ) -> OnlineMethod | None:
+        return online_method(quantization, version)
 
     def options(self, launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         return flags.options(launch, workload)
@@ -70,6 +83,12 @@ class SgLang(PoolEngine):
 
         return longest(architecture, workload)
 
+    @property
+    def speculation(self) -> SpeculativeMethods:
+        from modelscan.engines.sglang import speculation
+
+        return speculation
+
     def parsers(self) -> Mapping[str, Parsers]:
         from modelscan.engines.sglang.parsers import PARSERS
 
@@ -80,6 +99,12 @@ class SgLang(PoolEngine):
 
         degree = question.tensor_parallel
         return split_rules(question.shape.architecture, question.workload, degree)
+
+    def whole_experts(self, degree: int, version: str | None) -> Options:
+        from modelscan.engines.sglang.shapes import EXPERT_PARALLEL
+
+        has = self.kernels.facts(version).has("flag", EXPERT_PARALLEL)
+        return ((EXPERT_PARALLEL, str(degree)),) if has else ()
 
     def estimate(
         self,

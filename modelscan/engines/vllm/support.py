@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from modelscan.engines.kernels import Kernels
+from modelscan.engines.online import OnlineMethod
 from modelscan.engines.support_rules import Drawback, gfx_targets, old_kernels
+from modelscan.engines.versions import parse_version
 from modelscan.engines.vllm import NAME
 from modelscan.engines.vllm.methods import METHODS
 from modelscan.engines.vllm.versions import DEFAULT_VERSION
@@ -36,9 +38,25 @@ _RADEON_COSTS = {"gfx10": 0.15, "gfx11": 0.15, "gfx12": 0.05}
 _LAYERWISE_SINCE: Version = (0, 14, 0)
 
 
-def online_method(quantization: str | None, version: Version) -> str | None:
-    """``--quantization`` for 16-bit weights; None if the version makes no such format."""
-    return "fp8" if quantization == "FP8" and version >= _LAYERWISE_SINCE else None
+_BNB = "bitsandbytes"
+_BNB_LOADER_SINCE: Version = (0, 8, 0)  # before, it also needed --load-format
+
+
+def online_method(quantization: str | None, version: str | None) -> OnlineMethod | None:
+    """How this version quantizes 16-bit weights to a format; None if it does not.
+
+    bitsandbytes needs the list of fused matrices that adapters need too (code:
+    bitsandbytes_loader.py), and for experts a further one that few classes have.
+    """
+    facts = KERNELS.facts(version)
+    number = parse_version(facts.version)
+    if quantization == "FP8" and number >= _LAYERWISE_SINCE:
+        return OnlineMethod("fp8")
+    loads = facts.has("method", _BNB) and number >= _BNB_LOADER_SINCE
+    if quantization == "BNB-4bit" and loads:
+        package = f"pip install {_BNB}"
+        return OnlineMethod(_BNB, package, frozenset(facts.rows("lora")), experts=False)
+    return None
 
 
 def drawback(gpu: Gpu) -> Drawback | None:

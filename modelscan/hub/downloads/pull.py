@@ -8,7 +8,6 @@ verified; the result is stored with size and modification time, so it is compute
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from modelscan.core.units import GIB, format_bytes
 from modelscan.formats.files import describe, is_projector
 from modelscan.hub import cache as hub_cache
 from modelscan.hub import checksums
-from modelscan.hub.downloads.types import Progress, Report, WeightStore
+from modelscan.hub.downloads.progress import Meter
+from modelscan.hub.downloads.types import Report, WeightStore
 from modelscan.hub.needed_files import needed
 from modelscan.hub.repository import Hub
 from modelscan.state.config import Config
@@ -103,7 +103,7 @@ def _fetch(
     missing = [file for file in files if not verified.knows(folder / file.path, file)]
     missing.sort(key=_weights_last)
     _check_space(folder, missing, plan)
-    meter = _Meter(sum(file.size_bytes or 0 for file in missing), report)
+    meter = Meter(sum(file.size_bytes or 0 for file in missing), report)
     for file in missing:
         meter.file = file.path
         before = meter.fresh
@@ -284,21 +284,3 @@ def pulled_before(reference: Reference, config: Config) -> Pulled | None:
 
 def _covers(plan: Plan, files: tuple[WeightFile, ...]) -> bool:
     return set(plan.files) <= {file.path for file in files}
-
-
-class _Meter:
-    """Counts bytes over all files; reports rate and remaining time."""
-
-    def __init__(self, total: int, report: Report | None) -> None:
-        self.total, self.done, self.fresh, self.file = total, 0, 0, ""
-        self._report, self._start = report, time.monotonic()
-
-    def moved(self, count: int, /, *, fresh: bool = True) -> None:
-        self.done += count
-        self.fresh += count if fresh else 0
-        if self._report is None:
-            return
-        elapsed = time.monotonic() - self._start
-        rate = self.fresh / elapsed if elapsed > 0.5 else None
-        left_s = max(0, self.total - self.done) / rate if rate else None
-        self._report(Progress(self.file, self.done, self.total, rate, left_s))

@@ -55,7 +55,7 @@ class LlamaCppLauncher:
             raise NotDeployableError(
                 f"the plan uses GPU {', '.join(map(str, gpus))}, but the installed llama.cpp "
                 "(xllamacpp) was built for the CPU only",
-                hint="modelscan config set llama_server PATH_OF_A_LLAMA_SERVER_WITH_GPU_SUPPORT",
+                hint=f"modelscan engine install {NAME}",
                 code="cpu_only_build",
             )
 
@@ -90,8 +90,14 @@ def _check_program(program: str) -> None:
 
 
 def _built_for_gpus() -> bool:
+    return bool(embedded_devices())
+
+
+def embedded_devices() -> tuple[str, ...]:
+    """The GPUs that the embedded engine can use."""
     import xllamacpp
 
     kinds = xllamacpp.ggml_backend_dev_type
     gpu = (kinds.GGML_BACKEND_DEVICE_TYPE_GPU, kinds.GGML_BACKEND_DEVICE_TYPE_IGPU)
-    return any(device["type"] in gpu for device in xllamacpp.get_device_info())
+    devices = xllamacpp.get_device_info()
+    return tuple(str(device["name"]) for device in devices if device["type"] in gpu)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from modelscan.core.errors import NotDeployableError
+from modelscan.core.launch import LocalLaunch
 from modelscan.core.workload import Backend
 from modelscan.engines import llamacpp, sglang, vllm
 from modelscan.supervisor.launch.launcher import Launcher
@@ -32,6 +33,18 @@ LAUNCHERS: Mapping[Backend, Callable[[], Launcher]] = {
     vllm.NAME: lambda: _python(vllm.NAME),
     sglang.NAME: lambda: _python(sglang.NAME),
 }
+
+
+def check(launch: LocalLaunch, gpus: tuple[int, ...]) -> None:
+    """Raises ModelscanError if the engine of a launch, or its container's image, is not here, or
+    was not built for these devices.
+    """
+    if launch.container is None:
+        launcher(launch.engine).check(launch, gpus)
+        return
+    from modelscan.supervisor.containers.checks import check as check_container
+
+    check_container(launch.container)
 
 
 def launcher(name: str) -> Launcher:

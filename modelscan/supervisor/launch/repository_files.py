@@ -8,6 +8,7 @@ from typing import Any
 
 from modelscan.core.json_reader import json_value
 from modelscan.engines.repository_files import RepositoryFiles
+from modelscan.models.templates import local_template
 
 
 def read(folder: Path, adapters: Sequence[str]) -> RepositoryFiles:
@@ -19,6 +20,7 @@ def read(folder: Path, adapters: Sequence[str]) -> RepositoryFiles:
         tekken_only=tekken and not (folder / "tokenizer.json").is_file(),
         architectures=tuple(_object(folder / "config.json").get("architectures") or ()),
         lora_ranks=tuple(map(_rank, adapters)),
+        template=local_template(folder),
     )
 
 

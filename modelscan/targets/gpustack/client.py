@@ -170,6 +170,13 @@ class Client:
         url = f"{'/v1' if path == 'rerank' else self.dialect.inference}/{path}"
         return self._call(method, url, what=what, body=body, timeout_s=timeout_s)
 
+    def prometheus(self, query: str) -> Any:
+        """An instant query of the server's built-in Prometheus, for administrators' keys."""
+        params = {"query": query}
+        return self._call(
+            "GET", "/prometheus/api/v1/query", what="read the request counters", params=params
+        )
+
     @contextmanager
     def stream(
         self,

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelscan.core.deployment import Deployment, Replica
 from modelscan.core.deployment_state import State
-from modelscan.core.end_cause import EndCause
-from modelscan.core.errors import ModelscanError, RemoteError, UsageError
-from modelscan.core.units import MIB
-from modelscan.engines.registry import engine
-from modelscan.state.secrets import redact
-from modelscan.targets.base import Effects, StartFailed
+from modelscan.core.errors import ModelscanError, RemoteError
+from modelscan.targets.base import Effects
 from modelscan.targets.events import AtServer
 from modelscan.targets.gpustack.client import Client
-from modelscan.targets.gpustack.logs import without_environment
+from modelscan.targets.gpustack.engine_log import LogKeeper, Mark
+from modelscan.targets.gpustack.start_failure import failure, unverified
 from modelscan.targets.gpustack.states import (
     FAILED,
     RESTARTING,
@@ -28,15 +25,7 @@ from modelscan.targets.gpustack.states import (
 from modelscan.targets.gpustack.types import RemoteInstance, parse_instance, parse_model
 from modelscan.targets.gpustack.watch import DELETE, parse_line
 
-if TYPE_CHECKING:
-    from modelscan.engines.base import EngineFailure
-
-_LOG_LINES = 40
 _FIRST_PAUSE_S, _GROWTH = 0.05, 1.5
-_LOG_S, _LOG_BYTES = 120.0, 16 * MIB
-
-Mark = tuple[Any, ...]
-"""The fields of an instance whose change requires reading it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +142,11 @@ def until_running(
     lines), RemoteError if the model no longer exists.
     """
     state, pause_s, begun = FollowState(deadline, patience), _FIRST_PAUSE_S, time.monotonic()
+    logs = LogKeeper(client, model_id, deployment.backend)
     while True:
         try:
             seen, marks = look(client, model_id)
+            logs.look(marks)
         except RemoteError as error:
             if error.code == "not_found" or time.monotonic() > deadline:
                 raise
@@ -166,7 +157,7 @@ def until_running(
         what = state.step(seen, marks, time.monotonic())
         if isinstance(what, Fail):
             waited_s = time.monotonic() - begun
-            raise failure(client, model_id, deployment, what.status, waited_s)
+            raise failure(deployment, what.status, waited_s, logs.final())
         if what.status is not None:
             _tell(effects, deployment, what.status)
         if isinstance(what, Done):
@@ -241,12 +232,12 @@ def verify(client: Client, deployment: Deployment, deadline: float, patience: Pa
             answer = client.infer(*_question(deployment), what="ask it", timeout_s=120.0)
         except RemoteError as error:
             if time.monotonic() + pause_s > deadline:
-                raise _unverified(deployment, error.message) from error
+                raise unverified(deployment, error.message) from error
         else:
             if _answered(answer, deployment.task):
                 return
             if time.monotonic() + pause_s > deadline:
-                raise _unverified(deployment, "it answered 200 with an empty answer")
+                raise unverified(deployment, "it answered 200 with an empty answer")
         time.sleep(pause_s)
         pause_s = min(patience.pause_s, pause_s * _GROWTH)
 
@@ -264,85 +255,6 @@ def _question(deployment: Deployment) -> tuple[str, dict[str, Any]]:
 def _answered(answer: Any, task: str) -> bool:
     key = {"embedding": "data", "rerank": "results"}.get(task, "choices")
     return isinstance(answer, dict) and bool(answer.get(key))
-
-
-def _unverified(deployment: Deployment, reason: str) -> StartFailed:
-    return StartFailed(
-        f"{deployment.name} runs at {deployment.target} but does not answer: {reason}",
-        cause=EndCause.NO_ANSWER, reason=reason, hint=f"modelscan logs {deployment.name}",
-        code="unverified", details={"reason": reason},
-    )  # fmt: skip
-
-
-_CAUSES = {
-    UNSCHEDULABLE: EndCause.UNSCHEDULABLE, RESTARTING: EndCause.RESTART_LOOP,
-    FAILED: EndCause.FAILED_TO_START, "timeout": EndCause.TIMED_OUT,
-}  # fmt: skip
-
-
-def cause_of(code: str | None) -> EndCause:
-    """The end cause for a status's code."""
-    return _CAUSES.get(code or "", EndCause.FAILED_TO_START)
-
-
-def failure(
-    client: Client, model_id: int, deployment: Deployment, status: Status, waited_s: float
-) -> StartFailed:
-    """The error of a failed start: what the server says, and the cause in the engine's log."""
-    reason = status.reason or "it failed"
-    code = status.code or "start_failed"
-    if not status.final:
-        because = f": {status.reason}" if status.reason else ""
-        was = "waiting for a worker" if status.state is State.PENDING else status.state.value
-        reason, code = f"it was not ready after {waited_s:.0f} s ({was}{because})", "timeout"
-    log = engine_log(client, model_id)
-    named = None if code in (UNSCHEDULABLE, "timeout") else _from_log(deployment, log)
-    if named is not None:
-        reason = f"{reason}: {named.reason}"
-    kind, remedy = (named.kind, named.remedy) if named else (None, None)
-    details = {"reason": reason, "raw": status.raw, "kind": kind, "log": log[-_LOG_LINES:]}
-    return StartFailed(
-        f"{deployment.name} did not start at {deployment.target}: {reason}",
-        cause=cause_of(code), reason=reason, kind=kind, remedy=remedy,
-        hint=(named and named.hint) or _hint(deployment, code), code=code, details=details,
-    )  # fmt: skip
-
-
-def _from_log(deployment: Deployment, log: Sequence[str]) -> EngineFailure | None:
-    """The cause that the engine itself names."""
-    try:
-        return engine(deployment.backend).failure("\n".join(log))
-    except UsageError:  # an engine that only the server has
-        return None
-
-
-def _hint(deployment: Deployment, code: str) -> str:
-    if code == UNSCHEDULABLE:
-        return f"modelscan gpu --target {deployment.target}   (what its workers have free)"
-    if code == "timeout":
-        return f"modelscan start {deployment.name} --timeout SECONDS"
-    return f"modelscan logs {deployment.name}"
-
-
-def engine_log(client: Client, model_id: int) -> list[str]:
-    """The end of the first instance's log, redacted; [] if there is none."""
-    try:
-        rows = client.list("model-instances", model_id=model_id)
-        if not rows:
-            return []
-        path = f"model-instances/{rows[0]['id']}/logs"
-        params = {"tail": 20 * _LOG_LINES, "follow": "false"}
-        with client.stream(
-            path, what="read the log", params=params, within_s=_LOG_S, max_bytes=_LOG_BYTES
-        ) as lines:
-            return [redact(line) for line in without_environment(lines)]
-    except ModelscanError:
-        return []
-
-
-def log_end(client: Client, model_id: int) -> list[str]:
-    """The last lines of ``engine_log``, as a record keeps them."""
-    return engine_log(client, model_id)[-_LOG_LINES:]
 
 
 def replica(instance: RemoteInstance) -> Replica:

@@ -26,15 +26,19 @@ from modelscan.targets.base import (
     RequestPreview,
     as_recorded,
 )
+from modelscan.targets.events import RequestsCut
 from modelscan.targets.gpustack import follow
 from modelscan.targets.gpustack import model as remote
 from modelscan.targets.gpustack import plan as planning
 from modelscan.targets.gpustack.body import resolved_env
 from modelscan.targets.gpustack.client import Client, Connection
+from modelscan.targets.gpustack.drain import drain
 from modelscan.targets.gpustack.drift import changed, describe, snapshot
+from modelscan.targets.gpustack.engine_log import LogKeeper
 from modelscan.targets.gpustack.evaluate import evaluate
 from modelscan.targets.gpustack.follow import Patience
 from modelscan.targets.gpustack.logs import without_environment
+from modelscan.targets.gpustack.start_failure import cause_of
 from modelscan.targets.gpustack.states import Status, status
 from modelscan.targets.gpustack.types import RemoteModel
 from modelscan.targets.request import Request
@@ -182,7 +186,7 @@ class GpuStackTarget:
                 )
                 follow.verify(client, deployment, deadline, patience)
             except RemoteError as error:
-                log = error.details.get("log") or follow.log_end(client, model.id)
+                log = error.details.get("log") or _log_end(client, model.id, deployment)
                 record = replace(record_of(deployment), log=tuple(log))
                 effects.save(replace(deployment, remote=record))
                 raise
@@ -230,7 +234,7 @@ class GpuStackTarget:
                 cause=EndCause.STOPPED_AT_TARGET,
             )  # fmt: skip
         if current.state is State.FAILED:
-            cause = follow.cause_of(current.code)
+            cause = cause_of(current.code)
             return Observation(State.FAILED, reason=current.reason, cause=cause)
         if deployment.state is State.STARTING:
             ready = current.state is State.RUNNING
@@ -295,15 +299,14 @@ class GpuStackTarget:
     def interrupt(self, deployment: Deployment) -> None:
         self.stop(deployment, drain_s=0)
 
-    def stop(self, deployment: Deployment, *, drain_s: float) -> None:
-        """GPUStack does not report running requests, so the full time to drain is waited."""
+    def stop(self, deployment: Deployment, *, drain_s: float) -> RequestsCut | None:
         with self.client() as client:
             model = remote.find(client, deployment.name, _marker(deployment))
             if model is None:
-                return
-            if drain_s > 0 and model.ready_replicas:
-                time.sleep(drain_s)
+                return None
+            cut = drain(client, model, drain_s) if model.ready_replicas else None
             remote.stop(client, model, self._patience.gone_s)
+            return cut
 
     def remove(self, deployment: Deployment) -> None:
         with self.client() as client:
@@ -361,6 +364,10 @@ class GpuStackTarget:
                 hint=f"modelscan start {deployment.name}", code="not_found",
             )  # fmt: skip
         return model
+
+
+def _log_end(client: Client, model_id: int, deployment: Deployment) -> list[str]:
+    return LogKeeper(client, model_id, deployment.backend).final().excerpt()
 
 
 def _stopping(deployment: Deployment, current: Status) -> Observation:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelscan.core.errors import ModelscanError
-from modelscan.core.machine import EngineHere, MissingEngine
-from modelscan.engines.registry import engine, engines
+from modelscan.core.errors import ModelscanError, UsageError
+from modelscan.core.machine import EngineHere, EngineSource, MissingEngine
+from modelscan.engines.registry import engines
+from modelscan.supervisor.engines.missing import install_command, missing_engine
+from modelscan.supervisor.engines.program import (
+    embedded_version,
+    installation_of,
+    program_of,
+)
 from modelscan.supervisor.installed import locate, missing
 from modelscan.supervisor.launch.registry import DEFAULT, launcher
 
@@ -18,7 +24,6 @@ if TYPE_CHECKING:
     from modelscan.state.config import Config
 
 _PYTHON_ENGINES = tuple(one.name for one in engines() if one.package)
-_GPU_BUILD = "modelscan config set llama_server PATH_OF_A_LLAMA_SERVER_WITH_GPU_SUPPORT"
 
 Engines = tuple[tuple[EngineHere, ...], tuple[MissingEngine, ...]]
 
@@ -35,24 +40,12 @@ def engines_here(inventory: Inventory, config: Config, requested: str | None = N
             continue
         try:
             installed = (*installed, _python_engine(name, inventory, config))
+        except UsageError as error:  # a setting that names another program
+            gap = MissingEngine(name, error.message, error.hint or "modelscan doctor")
+            lacking = (*lacking, gap)
         except ModelscanError as error:
-            lacking = (
-                *lacking,
-                MissingEngine(name, error.message, error.hint or "modelscan doctor"),
-            )
+            lacking = (*lacking, missing_engine(name, error.message, inventory))
     return installed, lacking
-
-
-def program_of(backend: str, config: Config) -> str | None:
-    """The engine's program: from its setting (a path made absolute) or from the PATH.
-
-    None: the embedded engine, or a search by ``supervisor.installed``.
-    """
-    setting = engine(backend).program_setting
-    path = config.value(setting) if setting else None
-    if not isinstance(path, Path):
-        return _found_program() if backend == DEFAULT else None
-    return str(path) if len(path.parts) == 1 and not path.exists() else str(path.absolute())
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,46 +76,37 @@ def configured_engine(key: str, value: str) -> ConfiguredEngine | None:
     return ConfiguredEngine(backend, installed.python, installed.version, None)
 
 
-def _found_program() -> str | None:
-    """A llama-server on the PATH, if the embedded engine is missing or cannot use the GPU."""
-    import shutil
-
-    from modelscan.supervisor.launch.llama_server import PROGRAM, with_gpus
-
-    program = shutil.which(PROGRAM)
-    if program is None:
-        return None
-    if _embedded_version() is None:
-        return program
-    return None if launcher(DEFAULT).uses_gpus() else with_gpus()
-
-
-def _embedded_version() -> str | None:
-    """The version of the embedded llama.cpp; None if it is not installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("xllamacpp")
-    except PackageNotFoundError:
-        return None
-
-
 def _llamacpp(inventory: Inventory, config: Config) -> Engines:
-    program, version = program_of(DEFAULT, config), _embedded_version()
+    program, version = program_of(DEFAULT, config), embedded_version()
     if program is not None:
-        return (EngineHere(DEFAULT, source="found", path=program),), ()
+        return _llama_server(program, inventory, config)
     if version is None:
         reason = "llama.cpp is not installed: neither xllamacpp nor a llama-server on the PATH"
-        return (), (MissingEngine(DEFAULT, reason, "pip install xllamacpp"),)
+        return (), (missing_engine(DEFAULT, reason, inventory),)
     if not inventory.gpus or launcher(DEFAULT).uses_gpus():
         return (EngineHere(DEFAULT, version, "bundled"),), ()
-    note = (
-        f"the installed {DEFAULT} was built for the CPU only, so the {inventory.gpus[0].name} is "
-        "not used; set llama_server to a build that can"
-    )
-    bundled = EngineHere(DEFAULT, version, "bundled", gpus=(), note=note)
+    return _cpu_build(EngineHere(DEFAULT, version, "bundled", gpus=()), inventory)
+
+
+def _llama_server(program: str, inventory: Inventory, config: Config) -> Engines:
+    """A program; of one that modelscan installed, version and devices are recorded."""
+    installation = installation_of(program, DEFAULT, config)
+    if installation is None:
+        return (EngineHere(DEFAULT, source="found", path=program),), ()
+    record = installation.record
+    here = EngineHere(DEFAULT, record.version, "installed", path=program)
+    if record.devices or not inventory.gpus:
+        return (here,), ()
+    return _cpu_build(replace(here, gpus=()), inventory)
+
+
+def _cpu_build(here: EngineHere, inventory: Inventory) -> Engines:
+    """An engine that cannot use the machine's GPU, and the one that can as missing."""
     reason = f"the installed {DEFAULT} was built for the CPU only"
-    return (bundled,), (MissingEngine(DEFAULT, reason, _GPU_BUILD, "cpu_only_build"),)
+    note = f"{reason}, so the {inventory.gpus[0].name} is not used; {install_command(DEFAULT)} "
+    note += "installs a build that can"
+    lacking = missing_engine(DEFAULT, reason, inventory, code="cpu_only_build")
+    return (replace(here, note=note),), (lacking,)
 
 
 def _python_engine(name: Backend, inventory: Inventory, config: Config) -> EngineHere:
@@ -130,9 +114,8 @@ def _python_engine(name: Backend, inventory: Inventory, config: Config) -> Engin
     installed = locate(name, program_of(name, config))
     if installed is None:
         raise missing(name)
+    source: EngineSource = "installed"
     if not installed.cpu_only:
-        return EngineHere(name, installed.version, "installed", path=installed.python)
+        return EngineHere(name, installed.version, source, path=installed.python)
     note = f"the installed {name} ({installed.version}) was built for the CPU only"
-    return EngineHere(
-        name, installed.version, "installed", gpus=(), path=installed.python, note=note
-    )
+    return EngineHere(name, installed.version, source, gpus=(), path=installed.python, note=note)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from modelscan.core.machine import Machine, simulated_machine
 
 if TYPE_CHECKING:
+    from modelscan.core.container import ContainerRuntime
     from modelscan.core.gpu import Inventory
+    from modelscan.core.workload import Workload
     from modelscan.state.config import Config
     from modelscan.state.store import Store
+    from modelscan.targets.local.engines import Engines
+
+
+class Containers(NamedTuple):
+    """Engines are to run in containers. ``image``: the one that the user named; ``assumed``: as if
+    every image were here, for a preview.
+    """
+
+    runtime: ContainerRuntime
+    wishes: Workload
+    image: str | None = None
+    assumed: bool = False
 
 
 def this_machine(
@@ -19,11 +33,13 @@ def this_machine(
     name: str | None = None,
     *,
     backend: str | None = None,
+    containers: Containers | None = None,
 ) -> Machine:
     """This machine, or the simulated one of ``gpu`` (``--gpu``).
 
     ``name`` is the deployment to plan: its own memory is not reserved against it. ``backend``: an
-    engine requested by name, searched on any hardware. Without a ``store`` nothing is reserved and
+    engine requested by name, searched on any hardware. ``containers``: the engines are those in
+    images instead of those that are installed. Without a ``store`` nothing is reserved and
     there is no history. Raises UsageError for a ``gpu`` that is not here or not known.
     """
     from modelscan.gpu.inventory import inventory
@@ -32,10 +48,9 @@ def this_machine(
     hardware = inventory(gpu, ProbeHost.from_config(config))
     if hardware.simulated:
         return simulated_machine(hardware, where=_simulated_name(hardware, gpu))
-    from modelscan.targets.local.engines import engines_here
     from modelscan.targets.local.reserved import held_bytes
 
-    installed, lacking = engines_here(hardware, config, backend)
+    installed, lacking = _engines(hardware, config, backend, containers)
     return Machine(
         inventory=hardware,
         engines=installed,
@@ -44,6 +59,18 @@ def this_machine(
         history=store.measurements() if store else (),
         selected=gpu is not None,
     )
+
+
+def _engines(
+    hardware: Inventory, config: Config, backend: str | None, containers: Containers | None
+) -> Engines:
+    if containers is not None:
+        from modelscan.targets.local.containers import container_engines
+
+        return container_engines(hardware, *containers)
+    from modelscan.targets.local.engines import engines_here
+
+    return engines_here(hardware, config, backend)
 
 
 def _simulated_name(hardware: Inventory, gpu: str | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from modelscan.core.errors import UsageError
 from modelscan.core.machine import ENGINE_MISSING, EngineHere
 from modelscan.models.decide import planned
-from modelscan.targets.local.machine import this_machine
+from modelscan.targets.local.machine import Containers, this_machine
 
 if TYPE_CHECKING:
     from modelscan.core.machine import Machine
@@ -26,7 +26,12 @@ def plan_here(
     The caller holds the ``placement`` lock.
     """
     wishes = request.workload
-    machine = this_machine(config, store, request.gpu, name, backend=wishes.backend)
+    containers = None
+    if request.runtime is not None:
+        containers = Containers(request.runtime, wishes, request.image, request.dry_run)
+    machine = this_machine(
+        config, store, request.gpu, name, backend=wishes.backend, containers=containers
+    )
     _check_real(machine, request)
     if request.dry_run:
         machine = _as_if_installed(machine, wishes.backend)
@@ -36,7 +41,7 @@ def plan_here(
 def _as_if_installed(machine: Machine, backend: str | None) -> Machine:
     """The machine with an engine that the user named, for a preview of what would start."""
     named = [g for g in machine.missing if g.name == backend and g.code == ENGINE_MISSING]
-    assumed = tuple(EngineHere(gap.name, source="simulated") for gap in named)
+    assumed = tuple(EngineHere(gap.name, gap.version, "simulated") for gap in named)
     others = tuple(gap for gap in machine.missing if gap not in named)
     return replace(machine, engines=(*machine.engines, *assumed), missing=others)
 

@@ -16,7 +16,7 @@ from modelscan.core.jsonform import from_json
 from modelscan.core.launch import LocalLaunch
 from modelscan.core.remedy import Remedy
 from modelscan.core.units import format_bytes
-from modelscan.engines.base import FailureKind
+from modelscan.engines.base import EngineFailure, FailureKind
 from modelscan.engines.registry import engine
 from modelscan.state.secrets import redact, resolve
 from modelscan.supervisor import logfile, spawn
@@ -119,6 +119,7 @@ def verified(
             cause=EndCause.NO_ANSWER, hint=f"modelscan logs {deployment.name}", code="no_answer",
         )  # fmt: skip
     who = _engine(rundir)
+    process = _engine_pid(rundir, launch)
     context = served_context(address_of(launch, with_key=True), launch.served_model)
     return replace(
         deployment,
@@ -129,7 +130,7 @@ def verified(
         context_tokens=context or deployment.context_tokens,
         pid=who.pid if who else None,
         pid_started_at=who.started_at if who else None,
-        measured=measured(rundir, launch, who.pid if who else None),
+        measured=measured(rundir, launch, process),
         started_at=now,
         updated_at=now,
     )
@@ -214,7 +215,8 @@ def why_not_started(rundir: RunDir, deployment: Deployment) -> Ending:
 
 
 def _from_log(rundir: RunDir, deployment: Deployment, ended: Ended) -> Ending:
-    failure = engine(deployment.backend).failure(logfile.current_text(rundir.log_file))
+    log = logfile.current_text(rundir.log_file)
+    failure = _of_runtime(log, deployment, ended) or engine(deployment.backend).failure(log)
     if failure is None:
         words = how(ended, _tail(rundir))
         return Ending(EndCause.FAILED_TO_START, redact(words), _end_hint(ended, deployment))
@@ -225,6 +227,21 @@ def _from_log(rundir: RunDir, deployment: Deployment, ended: Ended) -> Ending:
     if failure.kind == "memory":
         cause = EndCause.OUT_OF_MEMORY
     return Ending(cause, redact(failure.reason), failure.hint, failure.kind, failure.remedy)
+
+
+def _of_runtime(log: str, deployment: Deployment, ended: Ended) -> EngineFailure | None:
+    """Why docker or podman did not start the container."""
+    launch = deployment.launch
+    if not isinstance(launch, LocalLaunch) or launch.container is None:
+        return None
+    from modelscan.supervisor.containers.failures import RUNTIME_CODES, explain
+
+    if ended.code not in RUNTIME_CODES:
+        return None
+    failure = explain(log, launch.container.runtime, launch.container.pinned)
+    if failure is None:
+        return None
+    return EngineFailure(failure.message, failure.hint, port_taken=failure.port_taken)
 
 
 def _memory_limit(deployment: Deployment) -> int | None:
@@ -285,23 +302,51 @@ def unstarted(rundir: RunDir, deployment: Deployment) -> Observation:
     return Observation(State.FAILED, reason=ending.reason, cause=ending.cause)
 
 
-def observed(rundir: RunDir, health: Health) -> Observation:
-    """A running deployment: its current engine, and earlier crashes."""
+def observed(rundir: RunDir, health: Health, deployment: Deployment | None = None) -> Observation:
+    """A running deployment: its current engine, and earlier crashes.
+
+    ``deployment``: its row, if the engine answers; an engine that is not the row's is measured.
+    """
     who, crash = _engine(rundir), rundir.restarts()
     pid, since = (who.pid, who.started_at) if who else (None, None)
+    found = _measured_again(rundir, deployment, pid) if deployment is not None else None
     if crash is None:
-        return Observation(State.RUNNING, health, pid=pid, pid_started_at=since)
+        return Observation(State.RUNNING, health, pid=pid, pid_started_at=since, measured=found)
     number = f"{crash.count} of {crash.limit}"
     doing = f"restart {number} is due" if crash.waiting else f"restart {number} was made"
     return Observation(
         State.RUNNING, health, reason=f"{doing} because {redact(crash.reason)}", pid=pid,
-        pid_started_at=since, restarts=crash.count,
+        pid_started_at=since, restarts=crash.count, measured=found,
     )  # fmt: skip
+
+
+def _measured_again(rundir: RunDir, deployment: Deployment, pid: int | None) -> Measured | None:
+    """The figures of an engine that its supervisor has restarted; None for the row's own."""
+    launch = deployment.launch
+    if pid is None or not isinstance(launch, LocalLaunch):
+        return None
+    if pid == deployment.pid and deployment.measured is not None:
+        return None
+    try:
+        return measured(rundir, launch, pid)
+    except AuthError:  # the key is missing here
+        return None
 
 
 def _engine(rundir: RunDir) -> Identity | None:
     running = rundir.running()
     return running.engine if running else None
+
+
+def _engine_pid(rundir: RunDir, launch: LocalLaunch) -> int | None:
+    """The process that holds the memory: in a container it is not the one that we started."""
+    spec = rundir.spec()
+    if launch.container is not None and spec is not None and spec.container is not None:
+        from modelscan.supervisor.containers.runtime import main_pid
+
+        return main_pid(spec.container)
+    who = _engine(rundir)
+    return who.pid if who else None
 
 
 def _end_hint(ended: Ended, deployment: Deployment) -> str | None:

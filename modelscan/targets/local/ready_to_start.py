@@ -13,7 +13,7 @@ from modelscan.core.machine import Machine
 from modelscan.core.units import format_bytes
 from modelscan.state.secrets import resolve
 from modelscan.supervisor import ports
-from modelscan.supervisor.launch.registry import launcher
+from modelscan.supervisor.launch.registry import check as check_engine
 from modelscan.targets.local.weights import LOCAL, expected
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def check(
     deployment: Deployment, launch: LocalLaunch, config: Config, store: Store, *, runs: bool
 ) -> None:
     """Raise what a start would raise. ``runs``: its port and its memory are its own now."""
-    launcher(launch.engine).check(launch, deployment.gpus)
+    check_engine(launch, deployment.gpus)
     for reference in launch.secrets.values():
         resolve(reference)
     if deployment.plan is not None:

@@ -13,13 +13,15 @@ from modelscan.core.deployment import Deployment
 from modelscan.core.deployment_state import ACTIVE_STATES, State
 from modelscan.core.errors import AuthError, ModelscanError, UsageError
 from modelscan.core.launch import LocalLaunch
+from modelscan.core.limits import NO_LIMITS
 from modelscan.engines.base import Serving
 from modelscan.state.locks import hold
 from modelscan.state.secrets import resolve
 from modelscan.state.store import Store
 from modelscan.supervisor import ports, restarts, spawn
+from modelscan.supervisor.engines.program import program_of
 from modelscan.supervisor.health import Address, health
-from modelscan.supervisor.launch.registry import launcher
+from modelscan.supervisor.launch.registry import check, launcher
 from modelscan.supervisor.rundir import ProcessSpec, RunDir
 from modelscan.targets.base import (
     Controls,
@@ -32,7 +34,6 @@ from modelscan.targets.base import (
 from modelscan.targets.events import PortMoved, RequestsCut
 from modelscan.targets.local import adapters, readiness, ready_to_start
 from modelscan.targets.local.drain import drain
-from modelscan.targets.local.engines import program_of
 from modelscan.targets.local.launch_dry_run import start_dry_run, with_exact_estimate
 from modelscan.targets.local.plan import plan_here
 from modelscan.targets.local.recover import leave_copy
@@ -42,6 +43,7 @@ from modelscan.targets.request import OFFLINE, Request
 if TYPE_CHECKING:
     from modelscan.core.plan import Plan
     from modelscan.state.config import Config
+    from modelscan.supervisor.containers.handle import ContainerHandle
 
 
 class LocalTarget:
@@ -105,13 +107,19 @@ class LocalTarget:
             binary=program_of(plan.backend, self._config),
             mmproj_file=str(weights.projector) if weights.projector else None,
         )
-        starter = launcher(plan.backend)
-        launch = starter.launch(plan, serving)
+        launch = self._of_plan(plan, serving, request)
         offline = OFFLINE if request.offline_after_download else {}
         launch = replace(launch, env={**offline, **launch.env}, limits=request.limits)
         if not request.dry_run:
-            starter.check(launch, plan.gpus)
+            check(launch, plan.gpus)
         return launch
+
+    def _of_plan(self, plan: Plan, serving: Serving, request: Request) -> LocalLaunch:
+        if request.runtime is not None:
+            from modelscan.targets.local.containers import launch_in_container
+
+            return launch_in_container(plan, serving, request, self._config)
+        return launcher(plan.backend).launch(plan, serving)
 
     def _port(self, request: Request, store: Store, draft: Deployment) -> int:
         """The requested port, its previous one, or a free one."""
@@ -136,12 +144,15 @@ class LocalTarget:
 
     def preview(self, deployment: Deployment) -> ProcessPreview:
         launch = launch_of(deployment)
-        install = _install_step(launch)
-        return ProcessPreview(launch.argv, launch.env, launch.secrets, deployment.log_path, install)
+        command, container = command_of(launch, self.rundir(deployment.name))
+        return ProcessPreview(
+            command, launch.env, launch.secrets, deployment.log_path, _install_step(launch),
+            launch.container, container.env_file if container else None,
+        )  # fmt: skip
 
     def start(self, deployment: Deployment, effects: Effects) -> Deployment:
         launch = launch_of(deployment)
-        launcher(launch.engine).check(launch, deployment.gpus)
+        check(launch, deployment.gpus)
         for reference in launch.secrets.values():
             resolve(reference)
         run_id = spawn.new_run_id()
@@ -153,7 +164,7 @@ class LocalTarget:
         effects.save(started)
         rundir = self.rundir(started.name)
         leave_copy(rundir, started)
-        spawn.start(rundir, _spec(started, launch, run_id))
+        spawn.start(rundir, _spec(started, launch, run_id, rundir))
         return started
 
     def wait_until_ready(
@@ -226,7 +237,7 @@ class LocalTarget:
         if not alive:
             return readiness.ended(rundir, deployment)
         if health(readiness.address_of(launch_of(deployment))) == "ok":
-            return readiness.observed(rundir, "ok")
+            return readiness.observed(rundir, "ok", deployment)
         if not rundir.alive():  # it was ending at that moment
             return readiness.ended(rundir, deployment)
         return readiness.observed(rundir, "unhealthy")
@@ -253,7 +264,9 @@ class LocalTarget:
     def remove(self, deployment: Deployment) -> None:
         import shutil
 
-        folder = self.rundir(deployment.name).folder
+        rundir = self.rundir(deployment.name)
+        spawn.end_container(rundir)
+        folder = rundir.folder
         if folder.is_dir():
             shutil.rmtree(folder)
 
@@ -271,11 +284,11 @@ class LocalTarget:
 
 
 def _install_step(launch: LocalLaunch) -> str | None:
-    """The command that installs the engine of a launch; None if its program exists."""
-    if shutil.which(launch.argv[0]):
+    """The command that installs the engine of a launch; None if its program or image is here."""
+    if launch.container is None and shutil.which(launch.argv[0]):
         return None
     try:
-        launcher(launch.engine).check(launch, ())
+        check(launch, ())
     except ModelscanError as error:
         return error.hint
     return None
@@ -303,13 +316,29 @@ def endpoint_of(launch: LocalLaunch) -> str:
     return f"http://{launch.address}:{launch.port}"
 
 
-def _spec(deployment: Deployment, launch: LocalLaunch, run_id: str) -> ProcessSpec:
-    """The supervisor's task."""
+def _spec(deployment: Deployment, launch: LocalLaunch, run_id: str, rundir: RunDir) -> ProcessSpec:
+    """The supervisor's task. The limits of a container are in its command."""
+    command, container = command_of(launch, rundir)
+    limits = NO_LIMITS if container else launch.limits
     return ProcessSpec(
-        run_id, deployment.name, launch.argv, launch.embedded, launch.env, launch.secrets,
+        run_id, deployment.name, command, launch.embedded, launch.env, launch.secrets,
         restart=deployment.restart or restarts.NO, idle_s=deployment.ttl_s, host=launch.address,
-        port=launch.port, memory_limit_bytes=launch.limits.memory_bytes, nice=launch.limits.nice,
+        port=launch.port, memory_limit_bytes=limits.memory_bytes, nice=limits.nice,
+        container=container,
     )  # fmt: skip
+
+
+def command_of(
+    launch: LocalLaunch, rundir: RunDir
+) -> tuple[tuple[str, ...], ContainerHandle | None]:
+    """The command on this machine: of the engine, or of its container's runtime."""
+    if launch.container is None:
+        return launch.argv, None
+    from modelscan.supervisor.containers.command import run_command
+    from modelscan.targets.local.containers import handle_for
+
+    handle = handle_for(launch.container, rundir.folder)
+    return run_command(launch, handle), handle
 
 
 def _describe(new: NewDeployment, plan: Plan, now: str) -> Deployment:

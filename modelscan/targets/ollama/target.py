@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from modelscan.core.launch import OllamaLaunch
 from modelscan.core.plan import Plan, ResolvedModel
 from modelscan.engines.flags import parse
 from modelscan.engines.ollama import NAME
+from modelscan.engines.registry import engine
 from modelscan.models.decide import planned
 from modelscan.state.config import Config
 from modelscan.state.store import Store
@@ -122,7 +124,8 @@ class OllamaTarget:
         effects.events(Starting(name))
         loading = time.monotonic()
         left_s = max(5.0, timeout_s - (loading - begun))
-        server.load(name, left_s, embedding=deployment.task == "embedding")
+        with _explained():
+            server.load(name, left_s, embedding=deployment.task == "embedding")
         load_s = time.monotonic() - loading
         effects.events(Verifying(name))
         address = self._address(server)
@@ -149,7 +152,8 @@ class OllamaTarget:
             return deployment
         begun = replace(deployment, remote=OllamaRecord(making=launch))
         effects.save(begun)  # recorded first, so that it is found even if this process is killed
-        _make(server, begun, launch, effects.events)
+        with _explained():
+            _make(server, begun, launch, effects.events)
         created = replace(deployment, remote=OllamaRecord(made=launch))
         effects.save(created)
         return created
@@ -225,6 +229,25 @@ class OllamaTarget:
         parts = urlsplit(server.endpoint)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         return Address(str(parts.hostname), port, scheme=parts.scheme, prefix=parts.path)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """The server's errors with their kind and remedy, where they are known."""
+    try:
+        yield
+    except RemoteError as error:
+        reason = error.details.get("reason")
+        failure = engine(NAME).failure(f"Error: {reason}") if reason else None
+        if failure is None or failure.kind is None:
+            raise
+        memory = failure.kind == "memory"
+        raise StartFailed(
+            error.message, cause=EndCause.OUT_OF_MEMORY if memory else EndCause.FAILED_TO_START,
+            reason=str(reason), kind=failure.kind, remedy=failure.remedy,
+            hint=failure.hint or error.hint, code=error.code,
+            details={**error.details, "kind": failure.kind},
+        ) from error  # fmt: skip
 
 
 def launch_of(deployment: Deployment) -> OllamaLaunch:

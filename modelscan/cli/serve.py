@@ -1,0 +1,104 @@
+"""``modelscan serve``: one endpoint for every model of the routing file."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from modelscan.cli.context import Context
+from modelscan.cli.framework import single
+
+if TYPE_CHECKING:
+    from modelscan.gateway.control.listening import ServeOptions
+    from modelscan.gateway.control.serving import ServeEvent
+
+
+def serve(
+    context: Context,
+    host: Annotated[
+        str | None, typer.Option("--host", help="Address to listen on (default: 127.0.0.1).")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Port (default: 8900; 0: any free one)."),
+    ] = None,
+    expose: Annotated[
+        bool, typer.Option("--expose", help="Accept other machines; needs a key.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=64, help="Processes that forward requests.")
+    ] = 1,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", metavar="FILE", help="Certificate (PEM): https.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", metavar="FILE", help="The certificate's key (PEM).")
+    ] = None,
+    client_ca: Annotated[
+        Path | None,
+        typer.Option("--client-ca", metavar="FILE", help="Only clients with its certificates."),
+    ] = None,
+    drain: Annotated[
+        float,
+        typer.Option(
+            "--drain", min=0, metavar="SECONDS", help="Seconds for running requests to end."
+        ),
+    ] = 30.0,
+) -> int:
+    """Serve every model of the routing file at one address, until Ctrl-C."""
+    from modelscan.state.server.extra import require_extra
+
+    require_extra("modelscan serve")
+    from modelscan.gateway.control.listening import ServeOptions
+    from modelscan.gateway.control.serving import serve as run
+
+    config = context.config
+    options = ServeOptions(
+        host=host,
+        port=config.serve_port if port is None else port,
+        expose=expose,
+        workers=workers,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        client_ca=client_ca,
+        hosts=_words(config.serve_hosts),
+        origins=_words(config.serve_origins) or (),
+        drain_s=drain,
+    )
+    run(config, options, lambda event: _report(context, options, event))
+    return 0
+
+
+def _words(text: str | None) -> tuple[str, ...] | None:
+    words = tuple(word.strip() for word in (text or "").split(",") if word.strip())
+    return words or None
+
+
+def _report(context: Context, options: ServeOptions, event: ServeEvent) -> None:
+    """Events as JSON Lines with --json, else as lines with the time."""
+    output = context.output
+    if context.flags.as_json:
+        output.event(event.name, text=event.text, **event.values)
+        return
+    if event.name == "ready":
+        output.line(event.values["url"] + "/v1")
+        _introduce(context, options, event)
+        return
+    output.note(f"{datetime.now().astimezone():%H:%M:%S} {event.text}")
+
+
+def _introduce(context: Context, options: ServeOptions, event: ServeEvent) -> None:
+    note = context.output.note
+    note(event.text)
+    names = event.values["routes"]
+    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    note(f"models: {shown}" if names else "no models yet: modelscan deploy MODEL adds one")
+    if not event.values["keys"]:
+        note("other machines: modelscan key create, then modelscan serve --expose")
+    note("Ctrl-C ends it")
+
+
+app = single(serve)

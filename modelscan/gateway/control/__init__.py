@@ -1,0 +1,1 @@
+"""The serving process: workers, keys, health of backends, and the control application."""

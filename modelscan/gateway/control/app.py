@@ -1,0 +1,185 @@
+"""The control application: everything that is not inference, behind the workers.
+
+It listens on a unix socket in a private folder and trusts what the workers add: the name and the
+scopes of the key. Applications of other packages are mounted by the caller (``extra``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from modelscan.core.jsonform import to_json
+from modelscan.core.nearest import nearest
+from modelscan.gateway.control import other_lists
+from modelscan.gateway.control.gateway import Gateway
+from modelscan.gateway.control.models import ModelRow, model_list
+from modelscan.gateway.control.openapi import document
+from modelscan.gateway.control.problems import HttpProblem, problem_answer
+from modelscan.gateway.control.scopes import PATHS, PathScope, allows
+from modelscan.gateway.control.status import WorkerStatus, gateway_status, is_ready, metrics
+from modelscan.traces.writer import ReceiptWriter
+
+_OLLAMA_VERSION = "0.12.0"  # clients compare it with the release that a feature needs
+KEY_HEADER, SCOPES_HEADER = "x-modelscan-key", "x-modelscan-scopes"
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request: the key's name and scopes; None: without a key."""
+
+    key: str | None
+    scopes: frozenset[str] | None
+
+
+class ControlApp:
+    """The handlers, over the state of the serving process."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        workers: Callable[[], tuple[WorkerStatus, ...]],
+        writer: ReceiptWriter,
+    ) -> None:
+        self._gateway = gateway
+        self._workers = workers
+        self._writer = writer
+
+    def build(self, extra: Sequence[BaseRoute] = ()) -> Starlette:
+        """The application."""
+        handlers: dict[str, Handler] = {
+            "/v1/models": self._models,
+            "/v1/models/{name:path}": self._model,
+            "/api/tags": self._ollama_tags,
+            "/api/ps": self._ollama_running,
+            "/api/show": self._ollama_show,
+            "/api/version": self._ollama_version,
+            "/health": self._health,
+            "/ready": self._ready,
+            "/metrics": self._metrics,
+            "/openapi.json": self._openapi,
+        }
+        routes = [
+            Route(row.path, self._guarded(row, handlers[row.path]), methods=list(row.methods))
+            for row in PATHS
+        ]
+        return Starlette(
+            routes=[*routes, *extra],
+            exception_handlers={HTTPException: self._refused, HttpProblem: self._problem},
+        )
+
+    def caller(self, request: Request) -> Caller:
+        """Who sends it. Without any key configured, this machine's programs may do everything."""
+        if not self._gateway.locked:
+            return Caller(None, frozenset({"admin"}))
+        key = request.headers.get(KEY_HEADER)
+        scopes = request.headers.get(SCOPES_HEADER)
+        return Caller(key, None if scopes is None else frozenset(scopes.split(",")))
+
+    def _guarded(self, row: PathScope, handler: Handler) -> Handler:
+        async def guarded(request: Request) -> Response:
+            caller = self.caller(request)
+            if not allows(row, caller.scopes, loopback=self._gateway.options.loopback):
+                raise _denied(row, caller)
+            return await handler(request)
+
+        return guarded
+
+    async def _models(self, request: Request) -> Response:
+        tags = frozenset(request.query_params.getlist("tag"))
+        models = model_list(self._gateway, self._allowed(request), tags)
+        if "anthropic-version" in request.headers:
+            return JSONResponse(other_lists.anthropic_models(models.data))
+        return JSONResponse(to_json(models))
+
+    async def _model(self, request: Request) -> Response:
+        return JSONResponse(to_json(self._row(request, request.path_params["name"])))
+
+    def _rows(self, request: Request) -> tuple[ModelRow, ...]:
+        return model_list(self._gateway, self._allowed(request), frozenset()).data
+
+    def _row(self, request: Request, name: str) -> ModelRow:
+        rows = self._rows(request)
+        row = next((one for one in rows if one.id == name), None)
+        if row is None:
+            near = nearest(name, [one.id for one in rows], limit=3)
+            instead = f"; the nearest names are {', '.join(near)}" if near else ""
+            raise HttpProblem(404, "model_not_found", f"no model is named '{name}'{instead}")
+        return row
+
+    async def _ollama_tags(self, request: Request) -> Response:
+        return JSONResponse(other_lists.ollama_tags(self._rows(request)))
+
+    async def _ollama_running(self, request: Request) -> Response:
+        return JSONResponse(other_lists.ollama_running(self._rows(request)))
+
+    async def _ollama_show(self, request: Request) -> Response:
+        try:
+            asked = msgspec.json.decode(await request.body(), type=dict[str, Any])
+        except msgspec.DecodeError as error:
+            raise HttpProblem(
+                400, "malformed_request", f"the body is not an object: {error}"
+            ) from None
+        name = asked.get("model") or asked.get("name")
+        return JSONResponse(other_lists.ollama_show(self._row(request, str(name))))
+
+    async def _ollama_version(self, _: Request) -> Response:
+        return JSONResponse({"version": _OLLAMA_VERSION})
+
+    def _allowed(self, request: Request) -> tuple[str, ...] | None:
+        """The names that the caller's key may use; None: all of them."""
+        name = self.caller(request).key
+        keys = (one for one in self._gateway.loaded.keys if one.name == name)
+        key = next(keys, None)
+        return None if key is None else key.limits.models
+
+    async def _health(self, _: Request) -> Response:
+        status = gateway_status(self._gateway, self._workers(), self._writer)
+        return JSONResponse(to_json(status))
+
+    async def _ready(self, _: Request) -> Response:
+        ready = is_ready(self._gateway)
+        return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+    async def _metrics(self, _: Request) -> Response:
+        text = metrics(self._gateway, self._workers(), self._writer)
+        return PlainTextResponse(text, media_type="text/plain; version=0.0.4")
+
+    async def _openapi(self, _: Request) -> Response:
+        from modelscan import __version__
+
+        return JSONResponse(document(__version__))
+
+    async def _refused(self, request: Request, error: Exception) -> Response:
+        """Starlette's own refusals: an unknown path, a method that a path does not have."""
+        assert isinstance(error, HTTPException)
+        path = request.url.path
+        texts = {404: f"there is no path {path}", 405: f"{path} has no {request.method}"}
+        detail = texts.get(error.status_code, error.detail)
+        codes = {404: "path_not_found", 405: "method_not_allowed"}
+        problem = HttpProblem(error.status_code, codes.get(error.status_code, "refused"), detail)
+        answer = problem_answer(request, problem)
+        answer.headers.update(error.headers or {})
+        return answer
+
+    async def _problem(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HttpProblem)
+        return problem_answer(request, error)
+
+
+def _denied(row: PathScope, caller: Caller) -> HttpProblem:
+    if caller.scopes is None:
+        return HttpProblem(
+            401, "missing_api_key", "this path needs a key: Authorization: Bearer KEY"
+        )
+    needed = " or ".join(row.scopes)
+    return HttpProblem(403, "scope", f"the key '{caller.key}' has no scope {needed}")

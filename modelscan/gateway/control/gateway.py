@@ -1,0 +1,241 @@
+"""The state of the serving process: the file, keys and observations, and what workers are sent.
+
+An invalid routing file changes nothing: the last valid one stays in use, and the reason is shown.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from modelscan.core.deployment import Deployment
+from modelscan.core.errors import UsageError
+from modelscan.core.route import Route
+from modelscan.engines.ollama import NAME as OLLAMA
+from modelscan.gateway.control.failover import Health, HealthState, columns
+from modelscan.gateway.control.listening import ServeOptions
+from modelscan.gateway.control.probe import BackendProbe
+from modelscan.gateway.control.runtime import RuntimeHistory
+from modelscan.gateway.control.slots import Slots
+from modelscan.gateway.counters import Counters
+from modelscan.gateway.snapshot import Access, Key, Snapshot
+from modelscan.gateway.sources import (
+    catalog_facts,
+    recorded,
+    recorded_deployments,
+    resolved_secrets,
+)
+from modelscan.routing.compile import compile as compile_table
+from modelscan.routing.facts import Known, known_entries
+from modelscan.routing.file import check
+from modelscan.routing.finding import Finding
+from modelscan.routing.parsed import RoutingFile
+from modelscan.routing.table import Backend, RouteTable
+from modelscan.routing.world import ProviderObservation, RouteModelFacts, World
+from modelscan.state.config import Config
+from modelscan.state.server.database import ServerDatabase
+from modelscan.state.server.keys import KeyRecord, KeyStore, hash_key
+from modelscan.state.server.usage import User, UserKind, used_tokens
+
+_HEALTHY = (HealthState.UP, HealthState.HALF_OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayInputs:
+    """What was read at one time: the file, the secrets it refers to, keys and deployments."""
+
+    file: RoutingFile
+    secrets: Mapping[str, str]
+    missing: tuple[str, ...]
+    keys: tuple[KeyRecord, ...]
+    deployments: Mapping[str, Deployment]
+    models: Mapping[str, RouteModelFacts]
+    spent: frozenset[str] = frozenset()
+
+
+def read(config: Config, database: ServerDatabase) -> GatewayInputs:
+    """Read everything that a table is made from. Slow parts only: no state of the gateway."""
+    file = check(config.routing_file)
+    values, missing = resolved_secrets(file)
+    return GatewayInputs(
+        file, values, missing, tuple(KeyStore(database).list()), recorded_deployments(config),
+        catalog_facts(config, file), spent_budgets(file, database),
+    )  # fmt: skip
+
+
+def spent_budgets(file: RoutingFile, database: ServerDatabase) -> frozenset[str]:
+    """The providers and roles whose tokens of the current period are used up."""
+    if not file.budgets:
+        return frozenset()
+    with database.reading() as connection:
+        used = used_tokens(connection, time.time())
+    kinds: tuple[UserKind, ...] = ("provider", "role")
+    return frozenset(
+        budget.name
+        for budget in file.budgets
+        if budget.tokens is not None
+        and any(used.get((User(k, budget.name), budget.per), 0) >= budget.tokens for k in kinds)
+    )
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Everything that the serving process knows. Only its event loop changes it."""
+
+    config: Config
+    options: ServeOptions
+    database: ServerDatabase
+    counters: Counters
+    loaded: GatewayInputs
+    table: RouteTable = field(init=False)
+    known: dict[str, Known] = field(init=False)
+    refused: tuple[Finding, ...] = ()
+    health: dict[str, Health] = field(default_factory=dict)
+    probes: dict[str, BackendProbe] = field(default_factory=dict)
+    runtime: RuntimeHistory = field(default_factory=RuntimeHistory)
+    started_at: float = field(default_factory=time.time)
+    reloaded_at: float = field(default_factory=time.time)
+    locked: bool = False
+    _revision: int = 0
+    _hash_key: bytes = field(init=False)
+    _backend_slots: Slots = field(init=False)
+    _key_slots: Slots = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make the first table; raises UsageError for an invalid file."""
+        if self.loaded.file.errors:
+            raise invalid(self.config, self.loaded.file.errors[0])
+        self._hash_key = hash_key(self.database.file.parent)
+        self._backend_slots = Slots(self.counters.sizes.backends, "routing entries")
+        self._key_slots = Slots(self.counters.sizes.keys, "keys")
+        self.compile()
+
+    def update(self, loaded: GatewayInputs) -> bool:
+        """Take over what was read; False where the file is invalid: then only keys change."""
+        valid = not loaded.file.errors
+        self.refused = loaded.file.errors
+        file, values, missing = loaded.file, loaded.secrets, loaded.missing
+        if not valid:
+            file, values, missing = self.loaded.file, self.loaded.secrets, self.loaded.missing
+        self.loaded = replace(loaded, file=file, secrets=values, missing=missing)
+        self.reloaded_at = time.time()
+        self.compile()
+        return valid
+
+    def compile(self) -> None:
+        """Make the table again from what is known now, and the health column."""
+        self._revision += 1
+        self.locked = self.locked or bool(self.loaded.keys) or not self.options.loopback
+        file, world = self.loaded.file, self.world()
+        self.table = compile_table(file, world)
+        self.known = {one.name: one for one in known_entries(file.routes, file.providers, world)}
+        names = {backend.name for backend in self.table.backends}
+        self.health = {name: one for name, one in self.health.items() if name in names}
+        self.probes = {name: one for name, one in self.probes.items() if name in names}
+        self.show_health()
+
+    def world(self) -> World:
+        """What is observed, for the compiler."""
+        file = self.loaded.file
+        observations = {route.name: self._observation(route) for route in file.routes}
+        loaded = self.loaded
+        return World(observations, loaded.models, loaded.secrets, loaded.spent, self._revision)
+
+    def _observation(self, route: Route) -> ProviderObservation:
+        name = route.name
+        seen = self.probes.get(name)
+        state = self.state_of(name)
+        observation = recorded(
+            route, self.loaded.deployments, self.loaded.secrets, offline=self.config.offline
+        )
+        return replace(
+            observation,
+            healthy=None if state is HealthState.UNKNOWN else state in _HEALTHY,
+            served=None if seen is None else seen.served,
+            engine=observation.engine or (seen.engine if seen else None),
+            runtime=self.runtime.runtime(name, self.is_loaded(name)),
+        )
+
+    def is_loaded(self, name: str) -> bool | None:
+        """Whether a backend has its model in memory; None: not known."""
+        state = self.state_of(name)
+        seen = self.probes.get(name)
+        if state is HealthState.DOWN:
+            return False
+        if state not in _HEALTHY or seen is None or seen.engine == OLLAMA:
+            return None
+        return True
+
+    def state_of(self, name: str) -> HealthState:
+        """The state of a backend by its probes and requests."""
+        health = self.health.get(name)
+        return HealthState.UNKNOWN if health is None else health.state
+
+    def slots(self) -> tuple[int, ...]:
+        """The rows of the table's backends in the counters."""
+        rows = self._backend_slots.assign(backend.name for backend in self.table.backends)
+        return tuple(rows[backend.name] for backend in self.table.backends)
+
+    def show_health(self) -> None:
+        """Write the states of the backends where the workers read them."""
+        shown = columns(self.table, self.state_of)
+        for backend, slot in zip(self.table.backends, self.slots(), strict=True):
+            self.counters.set_state(slot, shown[backend.name])
+
+    def is_used(self, name: str) -> bool:
+        """Whether requests may be sent to an entry: enabled, and its deployment did not end."""
+        entry = self.known.get(name)
+        return entry is not None and entry.route.enabled and not entry.seen.ends
+
+    def backend(self, name: str) -> Backend | None:
+        """The backend of that name."""
+        return next((one for one in self.table.backends if one.name == name), None)
+
+    def snapshot(self) -> Snapshot:
+        """What the workers are sent."""
+        return Snapshot(self.table, self._access(), self.slots())
+
+    def _access(self) -> Access:
+        rows = self._key_slots.assign(key.name for key in self.loaded.keys)
+        keys = tuple(_key(record, rows[record.name]) for record in self.loaded.keys)
+        if not keys and self.locked:  # the last key was revoked: that opens nothing
+            keys = (Key("none", secrets.token_bytes(32), (), 0, expires_at=1.0),)
+        return Access(keys, self._hash_key, self.options.accepted_hosts, self.options.origins)
+
+
+def _key(record: KeyRecord, slot: int) -> Key:
+    limits = record.limits
+    return Key(
+        name=record.name,
+        digest=record.digest,
+        scopes=limits.scopes,
+        slot=slot,
+        models=limits.models,
+        requests_per_minute=limits.requests_per_minute,
+        max_concurrent=limits.max_concurrent,
+        expires_at=limits.expires_at,
+        default_route=limits.default_route,
+        spent_out=record.spent_out,
+    )
+
+
+def invalid(config: Config, finding: Finding) -> UsageError:
+    """The error for a routing file that cannot be used."""
+    return UsageError(
+        f"{config.routing_file}: {sentence(finding)}",
+        hint="modelscan route validate",
+        code="routing_file",
+        details={"line": finding.line, "where": finding.where},
+    )
+
+
+def sentence(finding: Finding) -> str:
+    """A finding with its line."""
+    return finding.message if finding.line is None else f"line {finding.line}: {finding.message}"
+
+
+def sentences(findings: Iterable[Finding]) -> tuple[str, ...]:
+    """Findings as sentences."""
+    return tuple(sentence(one) for one in findings)

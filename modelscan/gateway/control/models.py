@@ -1,0 +1,141 @@
+"""``/v1/models``: OpenAI's list, with what is known of each model under ``modelscan``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from modelscan.gateway.control.failover import HealthState
+from modelscan.gateway.control.gateway import Gateway
+from modelscan.gateway.control.runtime import Latency, Suitability, suitability
+from modelscan.routing.facts import ContextSource, context_window
+from modelscan.routing.table import Backend, RouteEntry, RouteKind, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class ContextFacts:
+    """Tokens that one request may use, and who states it; None: not known."""
+
+    tokens: int | None
+    source: ContextSource | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServedFacts:
+    """What a client can choose by. ``state`` is routable, or starting while no probe answered.
+
+    ``where``: the places of the backends; third_party: requests leave for a hosted provider.
+    """
+
+    kind: RouteKind
+    operation: str | None
+    state: Literal["routable", "unproven"]
+    where: tuple[Tier, ...]
+    loaded: bool | None
+    context: ContextFacts
+    latency: Latency
+    suitability: Suitability
+    model: str | None
+    tags: tuple[str, ...]
+    backends: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRow:
+    """One row of OpenAI's list."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    modelscan: ServedFacts
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRows:
+    """OpenAI's list."""
+
+    object: Literal["list"]
+    data: tuple[ModelRow, ...]
+
+
+def model_list(
+    gateway: Gateway, allowed: tuple[str, ...] | None, tags: frozenset[str]
+) -> ModelRows:
+    """The routes that a key may use and that can answer, by kind; ``tags``: with all of these.
+
+    A route without a backend that answers is left out, unless a fallback route can take over.
+    """
+    rows = (_row(gateway, entry) for entry in routable(gateway) if _allowed(entry, allowed))
+    return ModelRows("list", tuple(row for row in rows if tags <= set(row.modelscan.tags)))
+
+
+def routable(gateway: Gateway) -> Iterator[RouteEntry]:
+    """The routes that can answer: a dead endpoint is never among them."""
+    for entry in gateway.table.routes.values():
+        if _answers(gateway, entry, frozenset()):
+            yield entry
+
+
+def _answers(gateway: Gateway, entry: RouteEntry, seen: frozenset[str]) -> bool:
+    backends = gateway.table.backends if entry.automatic else _backends(gateway, entry)
+    if any(_alive(gateway, backend) for backend in backends):
+        return True
+    routes = gateway.table.routes
+    rest = [routes[name] for name in entry.fallbacks if name in routes and name not in seen]
+    return any(_answers(gateway, one, seen | {entry.name}) for one in rest)
+
+
+def _alive(gateway: Gateway, backend: Backend) -> bool:
+    return gateway.is_used(backend.name) and gateway.state_of(backend.name) is not HealthState.DOWN
+
+
+def _backends(gateway: Gateway, entry: RouteEntry) -> list[Backend]:
+    return [gateway.table.backends[one.backend] for one in entry.candidates]
+
+
+def _allowed(entry: RouteEntry, allowed: tuple[str, ...] | None) -> bool:
+    return allowed is None or entry.name in allowed
+
+
+def _row(gateway: Gateway, entry: RouteEntry) -> ModelRow:
+    backends = _backends(gateway, entry)
+    alive = [one for one in backends if _alive(gateway, one)] or backends
+    best = alive[0] if alive else None
+    latency = _fastest([gateway.runtime.latency(one.name) for one in alive])
+    loaded = _loaded([gateway.is_loaded(one.name) for one in alive])
+    proven = any(gateway.state_of(one.name) is not HealthState.UNKNOWN for one in alive)
+    facts = ServedFacts(
+        kind=entry.kind,
+        operation=entry.operation,
+        state="routable" if proven else "unproven",
+        where=tuple(dict.fromkeys(one.tier for one in alive)),
+        loaded=loaded,
+        context=_context(gateway, entry, best),
+        latency=latency,
+        suitability=suitability(loaded, latency.p50_ms),
+        model=None if best is None else best.model,
+        tags=tuple(dict.fromkeys((*entry.tags, *(tag for one in alive for tag in one.tags)))),
+        backends=len(alive),
+    )
+    owner = best.tier if best is not None else "modelscan"
+    return ModelRow(entry.name, "model", int(gateway.started_at), owner, facts)
+
+
+def _loaded(values: list[bool | None]) -> bool | None:
+    return True if True in values else (False if values and None not in values else None)
+
+
+def _fastest(values: list[Latency]) -> Latency:
+    measured = [one for one in values if one.p50_ms is not None]
+    return min(measured, key=lambda one: one.p50_ms or 0.0) if measured else Latency()
+
+
+def _context(gateway: Gateway, entry: RouteEntry, backend: Backend | None) -> ContextFacts:
+    """Of the route, with the source of the backend that would answer."""
+    known = gateway.known.get(backend.name) if backend is not None else None
+    if known is None:
+        return ContextFacts(entry.context_tokens, None)
+    window = context_window(known)
+    return ContextFacts(window.tokens, window.source)

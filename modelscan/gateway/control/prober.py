@@ -1,0 +1,132 @@
+"""Probes backends when they are due, and turns counters of failed requests into states."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from modelscan.gateway.control.failover import (
+    Health,
+    HealthState,
+    after_hosted_requests,
+    after_probe,
+    after_requests,
+)
+from modelscan.gateway.control.gateway import Gateway
+from modelscan.gateway.control.probe import BackendProbe, is_probed, probe
+from modelscan.gateway.counters import BackendRow
+from modelscan.routing.table import Backend
+
+TICK_S = 0.25
+_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class HealthChange:
+    """A backend whose state changed, or whose server lists other models than before."""
+
+    backend: str
+    before: HealthState
+    after: HealthState
+    reason: str | None
+
+
+class Prober:
+    """Owns the health of the gateway's backends; ``on_change`` is called in the event loop."""
+
+    def __init__(self, gateway: Gateway, on_change: Callable[[HealthChange], None]) -> None:
+        self._gateway = gateway
+        self._on_change = on_change
+        self._seen: dict[str, tuple[int, int]] = {}
+        self._running: set[str] = set()
+        self._pool = ThreadPoolExecutor(_THREADS, "probe")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+        try:
+            while True:
+                self.tick(time.monotonic())
+                await asyncio.sleep(TICK_S)
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def tick(self, now: float) -> None:
+        """Count requests since the last tick and start the probes that are due."""
+        gateway = self._gateway
+        for backend, slot in zip(gateway.table.backends, gateway.slots(), strict=True):
+            answered, failed = self._requests(backend.name, slot)
+            health = gateway.health.get(backend.name, Health())
+            if is_probed(backend):
+                health = after_requests(health, answered, failed, now)
+                gateway.health[backend.name] = health
+                due = now >= health.next_at and backend.name not in self._running
+                if due and gateway.is_used(backend.name):
+                    self._start(backend)
+            else:
+                after = after_hosted_requests(health, answered, failed, now, _chance())
+                self._apply(backend.name, health, after)
+
+    def _requests(self, name: str, slot: int) -> tuple[int, int]:
+        """Requests that a backend answered and failed since the last call."""
+        counters = self._gateway.counters
+        answered = self._gateway.runtime.answered[name]
+        failed = counters.total(counters.backend(slot, BackendRow.FAILURES))
+        before_answered, before_failed = self._seen.get(name, (answered, failed))
+        self._seen[name] = answered, failed
+        return answered - before_answered, failed - before_failed
+
+    def _start(self, backend: Backend) -> None:
+        self._running.add(backend.name)
+        task = asyncio.get_running_loop().create_task(self._probe(backend))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _probe(self, backend: Backend) -> None:
+        gateway = self._gateway
+        before = gateway.probes.get(backend.name)
+        identify = before is None or before.fault is not None
+        loop = asyncio.get_running_loop()
+        try:
+            result = await loop.run_in_executor(
+                self._pool, lambda: probe(backend, identify=identify)
+            )
+        finally:
+            self._running.discard(backend.name)
+        if gateway.backend(backend.name) != backend:
+            return  # the entry was changed meanwhile: this answer is of the old one
+        merged = _merged(before, result)
+        gateway.probes[backend.name] = merged
+        health = gateway.health.get(backend.name, Health())
+        after = after_probe(health, result.fault, time.monotonic(), _chance())
+        other_models = before is not None and before.served != merged.served
+        self._apply(backend.name, health, after, report=before is None or other_models)
+
+    def _apply(self, name: str, before: Health, after: Health, *, report: bool = False) -> None:
+        self._gateway.health[name] = after
+        if report or after.state is not before.state:
+            change = HealthChange(name, before.state, after.state, after.reason)
+            self._on_change(change)
+
+
+def _merged(before: BackendProbe | None, new: BackendProbe) -> BackendProbe:
+    """A later probe asks less: what the first one found out stays."""
+    if before is None or new.fault is not None:
+        return new
+    contexts = before.served or {}
+    served = new.served
+    if served is not None:
+        served = {
+            name: context if context is not None else contexts.get(name)
+            for name, context in served.items()
+        }
+    return BackendProbe(None, before.served if served is None else served,
+                       new.engine or before.engine)  # fmt: skip
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - no secret

@@ -1,0 +1,39 @@
+"""Errors of the control application in the form of the path: OpenAI's, Ollama's, problem+json."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+_OPENAI = "/v1/models"
+
+
+class HttpProblem(Exception):
+    """A request that is refused. ``code`` is for scripts."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+
+
+def problem_answer(request: Request, problem: HttpProblem) -> Response:
+    """The answer in the dialect of the path (RFC 9457 problem+json, or OpenAI's)."""
+    headers = {"WWW-Authenticate": "Bearer"} if problem.status == 401 else {}
+    if request.url.path.startswith(_OPENAI):
+        kind = "authentication_error" if problem.status == 401 else "invalid_request_error"
+        error = {"message": problem.detail, "type": kind, "param": None, "code": problem.code}
+        return JSONResponse({"error": error}, problem.status, headers)
+    if request.url.path.startswith("/api/"):  # Ollama's clients
+        return JSONResponse({"error": problem.detail}, problem.status, headers)
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.detail,
+        "code": problem.code,
+    }
+    return JSONResponse(body, problem.status, headers, media_type="application/problem+json")

@@ -1,0 +1,152 @@
+"""What ``/health`` and ``/metrics`` state about the gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from modelscan.gateway.control.failover import Health, HealthState
+from modelscan.gateway.control.gateway import Gateway, sentences
+from modelscan.gateway.control.models import routable
+from modelscan.gateway.counters import BackendRow, GlobalRow
+from modelscan.routing.table import Tier
+from modelscan.state.clock import text_of
+from modelscan.traces.writer import ReceiptWriter
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """A worker process. ``restarts``: how often it ended unexpectedly."""
+
+    worker: int
+    ready: bool
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class BackendStatus:
+    """A backend. ``state`` unknown: not probed, or not yet; ``reason``: why it is not up."""
+
+    name: str
+    state: str
+    reason: str | None
+    where: Tier
+    engine: str | None
+    in_flight: int
+    requests: int
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileStatus:
+    """The routing file. ``valid`` false: the last valid one is in use, and ``errors`` say why."""
+
+    path: str
+    valid: bool
+    revision: int
+    loaded_at: str
+    errors: tuple[str, ...]
+    missing_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptStatus:
+    """Receipts since the start. ``error``: why they cannot be written at the moment."""
+
+    written: int
+    dropped: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayStatus:
+    """The body of ``/health``: degraded where something needs attention, else ok."""
+
+    status: Literal["ok", "degraded"]
+    version: str
+    started_at: str
+    uptime_s: float
+    routing_file: FileStatus
+    routes: int
+    routable: int
+    backends: tuple[BackendStatus, ...]
+    workers: tuple[WorkerStatus, ...]
+    receipts: ReceiptStatus
+
+
+def gateway_status(
+    gateway: Gateway, workers: tuple[WorkerStatus, ...], writer: ReceiptWriter
+) -> GatewayStatus:
+    """The state of everything."""
+    from modelscan import __version__
+
+    backends = tuple(_backends(gateway))
+    down = any(one.state == "down" for one in backends)
+    fine = all(one.ready for one in workers) and not gateway.refused and not down
+    file = FileStatus(
+        str(gateway.config.routing_file), not gateway.refused, gateway.table.revision,
+        text_of(gateway.reloaded_at), sentences(gateway.refused), gateway.loaded.missing,
+    )  # fmt: skip
+    return GatewayStatus(
+        status="ok" if fine and writer.error is None else "degraded",
+        version=__version__,
+        started_at=text_of(gateway.started_at),
+        uptime_s=round(time.time() - gateway.started_at, 3),
+        routing_file=file,
+        routes=len(gateway.table.routes),
+        routable=sum(1 for _ in routable(gateway)),
+        backends=backends,
+        workers=workers,
+        receipts=ReceiptStatus(writer.written, writer.dropped, writer.error),
+    )
+
+
+def _backends(gateway: Gateway) -> Iterator[BackendStatus]:
+    counters = gateway.counters
+    for backend, slot in zip(gateway.table.backends, gateway.slots(), strict=True):
+        health = gateway.health.get(backend.name, Health())
+        seen = gateway.probes.get(backend.name)
+        rows = (BackendRow.IN_FLIGHT, BackendRow.FAILURES)
+        flying, failures = (counters.total(counters.backend(slot, row)) for row in rows)
+        requests = gateway.runtime.requests[backend.name]
+        yield BackendStatus(
+            backend.name, health.state.value, health.reason, backend.tier,
+            backend.engine or (seen.engine if seen else None), flying, requests, failures,
+        )  # fmt: skip
+
+
+def is_ready(gateway: Gateway) -> bool:
+    """Whether some route can answer."""
+    return any(True for _ in routable(gateway))
+
+
+def metrics(gateway: Gateway, workers: tuple[WorkerStatus, ...], writer: ReceiptWriter) -> str:
+    """Counters in the text form of Prometheus."""
+    counters = gateway.counters
+    backends = tuple(_backends(gateway))
+    overall = {row: counters.total(counters.overall(row)) for row in GlobalRow}
+    lines = [
+        *_single("requests_total", "counter", overall[GlobalRow.REQUESTS]),
+        *_single("requests_in_flight", "gauge", sum(one.in_flight for one in backends)),
+        *_single("connections", "gauge", overall[GlobalRow.CONNECTIONS]),
+        *_single("held_bytes", "gauge", overall[GlobalRow.HELD_BYTES]),
+        *_single("receipts_written_total", "counter", writer.written),
+        *_single("receipts_dropped_total", "counter", writer.dropped),
+        *_single("worker_restarts_total", "counter", sum(one.restarts for one in workers)),
+        *_single("routing_file_valid", "gauge", int(not gateway.refused)),
+    ]  # fmt: skip
+    for name, kind in (("requests", "counter"), ("failures", "counter"), ("in_flight", "gauge")):
+        metric = f"modelscan_backend_{name}{'_total' if kind == 'counter' else ''}"
+        lines.append(f"# TYPE {metric} {kind}")
+        lines += [f'{metric}{{backend="{one.name}"}} {getattr(one, name)}' for one in backends]
+    lines.append("# TYPE modelscan_backend_up gauge")
+    up = (HealthState.UP.value, HealthState.HALF_OPEN.value)
+    lines += [f'modelscan_backend_up{{backend="{b.name}"}} {int(b.state in up)}' for b in backends]
+    return "\n".join(lines) + "\n"
+
+
+def _single(name: str, kind: str, value: int) -> Iterator[str]:
+    yield f"# TYPE modelscan_{name} {kind}"
+    yield f"modelscan_{name} {value}"

@@ -1,0 +1,64 @@
+"""The worker's socket to the serving process: snapshots come in, receipts go out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from modelscan.gateway.snapshot import FromWorker, Snapshot
+
+_MOST_WAITING = 4 * 1024 * 1024
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Snapshot).decode
+
+
+def frame(message: Snapshot | FromWorker) -> bytes:
+    """A message with its length before it: 4 bytes, big endian."""
+    data = _encode(message)
+    return len(data).to_bytes(4, "big") + data
+
+
+class Channel(asyncio.Protocol):
+    """``apply`` gets each snapshot, ``ended`` is called when the serving process is gone."""
+
+    def __init__(self, apply: Callable[[Snapshot], None], ended: Callable[[], None]) -> None:
+        self._apply = apply
+        self._ended = ended
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is open."""
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        """Parts of snapshots."""
+        buffer = self._buffer
+        buffer += data
+        while len(buffer) >= 4:
+            end = 4 + int.from_bytes(buffer[:4], "big")
+            if len(buffer) < end:
+                return
+            message = bytes(buffer[4:end])
+            del buffer[:end]
+            self._apply(_decode(message))
+
+    def send(self, message: FromWorker) -> bool:
+        """Send a message; False: too much of it waits to be read already."""
+        if self._transport.is_closing() or self._transport.get_write_buffer_size() > _MOST_WAITING:
+            return False
+        self._transport.write(frame(message))
+        return True
+
+    async def flushed(self) -> None:
+        """Wait until what was sent is read, at most two seconds."""
+        for _ in range(100):
+            if self._transport.is_closing() or not self._transport.get_write_buffer_size():
+                return
+            await asyncio.sleep(0.02)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The serving process is gone."""
+        self._ended()

@@ -1,0 +1,46 @@
+"""One request as it is received."""
+
+from __future__ import annotations
+
+from modelscan.gateway.data.errors import RefusedError
+from modelscan.gateway.data.form import FormScanner
+from modelscan.gateway.data.head import HeadFacts
+from modelscan.gateway.data.upload import Upload
+from modelscan.routing.table import Operation
+
+CHUNKED = -1
+
+
+class ClientRequest:
+    """``length`` of the body, or CHUNKED. ``old``: HTTP/1.0. ``operation`` None: control.
+
+    ``body`` collects a JSON body; ``upload`` is there instead where the body is streamed.
+    ``refusal``: what it is answered with, when its turn comes.
+    """
+
+    __slots__ = (
+        "body", "continue_due", "facts", "held", "keep", "length", "method", "old", "operation",
+        "path", "received", "refusal", "scanner", "target", "upload",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.target = self.path = self.method = b""
+        self.body: bytes | bytearray = b""
+        self.received = self.length = self.held = 0
+        self.old = self.continue_due = False
+        self.keep = True
+        self.operation: Operation | None = None
+        self.upload: Upload | None = None
+        self.scanner: FormScanner | None = None
+        self.refusal: RefusedError | None = None
+        self.facts: HeadFacts
+
+    def add(self, data: bytes) -> None:
+        """Bytes of a JSON body."""
+        if not self.received and len(data) == self.length:
+            self.body = data  # arrived in one piece: no copy
+        elif self.received:
+            self.body += data
+        else:
+            self.body = bytearray(data)
+        self.received += len(data)

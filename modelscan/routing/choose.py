@@ -1,0 +1,101 @@
+"""The order in which a route's backends are tried, for one request. Pure.
+
+The gateway's data path and ``route explain`` call the same function; it is made once per request,
+so it must cost about a microsecond.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from modelscan.routing.scoring import live_score
+from modelscan.routing.table import Backend, RouteEntry
+
+# The states of a backend, as numbers because they are cells of shared memory.
+UP, HALF_OPEN, COOLING, DOWN = range(4)
+NONE: tuple[int, ...] = ()
+_ONLY = (0,)
+
+
+class Live(NamedTuple):
+    """What changes from request to request, by the backend's index in the table.
+
+    ``turn``: the route's counter for round robin, one higher for each request.
+    """
+
+    in_flight: Sequence[int]
+    health: Sequence[int]
+    turn: int = 0
+
+
+def choose(entry: RouteEntry, backends: Sequence[Backend], live: Live) -> tuple[int, ...]:
+    """The candidates of a route by their index in ``entry.candidates``, the best first.
+
+    A backend that is down is left out. One that cools down after errors, that is being tried again
+    or that has all the requests it may have, comes after the others: the only backend of a route
+    is never excluded for errors.
+    """
+    candidates = entry.candidates
+    if len(candidates) == 1:
+        return NONE if live.health[candidates[0].backend] == DOWN else _ONLY
+    ready: list[int] = []
+    later: list[tuple[int, int]] = []
+    for at, candidate in enumerate(candidates):
+        index = candidate.backend
+        state = live.health[index]
+        if state == DOWN:
+            continue
+        most = backends[index].max_in_flight
+        flying = live.in_flight[index]
+        free = not flying if state == HALF_OPEN else most is None or flying < most
+        if free and state != COOLING:
+            ready.append(at)
+        else:
+            later.append((state, at))
+    order = _ORDERS[entry.strategy](entry, ready, live)
+    if later:
+        later.sort()
+        order += [at for _, at in later]
+    return tuple(order)
+
+
+def _by_score(entry: RouteEntry, ready: list[int], live: Live) -> list[int]:
+    """Highest score first; among equals the one with fewer requests, then the earlier one."""
+    candidates, in_flight = entry.candidates, live.in_flight
+    if len(ready) > 1:
+        ready.sort(
+            key=lambda at: (
+                -live_score(candidates[at].score, in_flight[candidates[at].backend]),
+                in_flight[candidates[at].backend],
+            )
+        )
+    return ready
+
+
+def _in_turn(_: RouteEntry, ready: list[int], live: Live) -> list[int]:
+    if len(ready) < 2:
+        return ready
+    start = live.turn % len(ready)
+    return ready[start:] + ready[:start]
+
+
+def _least_loaded(entry: RouteEntry, ready: list[int], live: Live) -> list[int]:
+    """Fewest requests first; equals take turns."""
+    candidates, in_flight = entry.candidates, live.in_flight
+    turned = _in_turn(entry, ready, live)
+    if len(turned) > 1:
+        turned.sort(key=lambda at: in_flight[candidates[at].backend])
+    return turned
+
+
+def _as_written(_: RouteEntry, ready: list[int], __: Live) -> list[int]:
+    return ready
+
+
+_ORDERS: dict[str, Callable[[RouteEntry, list[int], Live], list[int]]] = {
+    "scored": _by_score,
+    "round_robin": _in_turn,
+    "least_loaded": _least_loaded,
+    "priority": _as_written,
+}

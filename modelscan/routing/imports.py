@@ -1,0 +1,108 @@
+"""Imports roles, aliases and entries from another file: GenieHive's roles, or a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from modelscan.core.errors import UsageError
+from modelscan.core.yaml_reader import MAX_CHARACTERS
+from modelscan.routing.edit import read_document
+from modelscan.routing.edits import Edits, RoutingFileEdited, edit
+from modelscan.routing.finding import Finding
+from modelscan.routing.reader import read_as
+from modelscan.routing.role_format import RoleFields
+
+# GenieHive's templates name the user's text so.
+_INPUTS = ("{{ user_input }}", "{{user_input}}", "{user_input}")
+
+
+def import_file(
+    path: Path, source: Path, *, replace: bool = False, dry_run: bool = False
+) -> RoutingFileEdited:
+    """Add what ``source`` has. An item whose name exists stays, unless ``replace``.
+
+    Raises UsageError for a file of another kind, with the line of what cannot be read.
+    """
+    document = read_document(_text(source), str(source))
+    value = document.value if isinstance(document.value, Mapping) else {}
+    routing = value.get("routing")
+    parts = routing if isinstance(routing, Mapping) else value
+    roles = [_role(one) for one in parts.get("roles") or () if isinstance(one, Mapping)]
+    findings: list[Finding] = []
+    base = "routing.roles" if parts is routing else "roles"
+    read_as(list[RoleFields], roles, base, findings)
+    _refuse(source, document, findings)
+    direct = parts.get("direct")
+    providers = (direct.get("providers") if isinstance(direct, Mapping) else None) or ()
+    aliases = parts.get("aliases") or {}
+    if not roles and not providers and not aliases:
+        raise UsageError(
+            f"{source} has no roles, aliases or entries",
+            hint="GenieHive's file begins with roles:, a bundle with routing:",
+        )
+
+    def edits(data: Any) -> Edits:
+        yield from _items(data, ("routing", "roles"), "role_id", roles, replace)
+        yield from _items(data, ("routing", "direct", "providers"), "name", providers, replace)
+        written = (data.get("routing") or {}).get("aliases") or {}
+        for name, target in aliases.items():
+            if replace or name not in written:
+                yield ("routing", "aliases", name), target
+
+    return edit(path, f"import {source.name}", edits, dry_run=dry_run)
+
+
+def _refuse(source: Path, document: Any, findings: Sequence[Finding]) -> None:
+    from modelscan.routing.schema import place_of
+
+    for finding in findings:
+        if finding.level == "error":
+            line = document.line(place_of(finding.where))
+            raise UsageError(
+                f"{source}, line {line}: {finding.message}",
+                hint=finding.hint,
+                code="import_file",
+                details={"line": line, "where": finding.where},
+            )
+
+
+def _role(role: Mapping[str, Any]) -> dict[str, Any]:
+    """A role with the user's text spelled as here."""
+    copied = dict(role)
+    prompt = copied.get("prompt_policy")
+    if isinstance(prompt, Mapping) and isinstance(prompt.get("user_template"), str):
+        template = prompt["user_template"]
+        for spelling in _INPUTS:
+            template = template.replace(spelling, "{input}")
+        copied["prompt_policy"] = {**prompt, "user_template": template}
+    return copied
+
+
+def _items(
+    data: Any, place: tuple[str, ...], key: str, items: Sequence[Any], replace: bool
+) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Each item at the place of its namesake, or after the last one."""
+    written: Any = data
+    for step in place:
+        written = written.get(step) if isinstance(written, Mapping) else None
+    names = [one.get(key) for one in written or () if isinstance(one, Mapping)]
+    for item in items:
+        name = item.get(key) if isinstance(item, Mapping) else None
+        if name not in names:
+            yield (*place, len(names)), item
+            names.append(name)
+        elif replace:
+            yield (*place, names.index(name)), item
+
+
+def _text(source: Path) -> str:
+    try:
+        with open(source, encoding="utf-8") as stream:
+            return stream.read(MAX_CHARACTERS + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(
+            f"cannot read {source}: {reason}", hint="modelscan route import FILE"
+        ) from error

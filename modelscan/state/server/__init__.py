@@ -1,0 +1,1 @@
+"""The server's database: keys and receipts (SQLAlchemy Core; SQLite)."""

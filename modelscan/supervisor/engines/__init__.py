@@ -1,0 +1,1 @@
+"""Engines of this machine: list, install, choose, remove."""

@@ -1,0 +1,1 @@
+"""What happened: one receipt per request, stored on this machine."""

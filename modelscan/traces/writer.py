@@ -1,0 +1,91 @@
+"""The thread that writes receipts: a stuck disk costs receipts, never requests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from modelscan.core.errors import ModelscanError
+from modelscan.core.receipt import Receipt
+from modelscan.traces.store import ReceiptStore
+
+MOST_WAITING = 50_000
+BATCH = 2_000
+_PRUNE_EVERY_S = 600.0
+_RETRY_S = 1.0
+
+
+class ReceiptWriter:
+    """Takes receipts from the event loop and writes them in its own thread."""
+
+    def __init__(self, store: ReceiptStore, most_waiting: int = MOST_WAITING) -> None:
+        self._store = store
+        self._waiting: deque[Receipt] = deque()
+        self._most = most_waiting
+        self._change = threading.Condition()
+        self._closing = False
+        self.written = 0
+        self.dropped = 0
+        self.error: str | None = None
+        self._thread = threading.Thread(target=self._run, name="receipts", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def add(self, receipts: Sequence[Receipt]) -> None:
+        """Queue receipts; the oldest ones are dropped, and counted, where too many wait."""
+        with self._change:
+            self._waiting.extend(receipts)
+            while len(self._waiting) > self._most:
+                self._waiting.popleft()
+                self.dropped += 1
+            self._change.notify()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Write what waits, for at most ``timeout_s``, and end the thread."""
+        with self._change:
+            self._closing = True
+            self._change.notify()
+        self._thread.join(timeout_s)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until nothing waits; False after ``timeout_s``."""
+        with self._change:
+            return self._change.wait_for(lambda: not self._waiting, timeout_s)
+
+    def _run(self) -> None:
+        prune_at = 0.0
+        while True:
+            batch = self._batch()
+            if not batch:
+                return
+            try:
+                self._store.write(batch)
+                if time.monotonic() >= prune_at:
+                    self._store.prune(time.time())
+                    prune_at = time.monotonic() + _PRUNE_EVERY_S
+            except ModelscanError as error:
+                self.error = error.message
+                if self._closing:
+                    return
+                time.sleep(_RETRY_S)
+            else:
+                self.error = None
+                self._written(batch)
+
+    def _batch(self) -> list[Receipt]:
+        """The oldest receipts that wait; they stay queued until they are written."""
+        with self._change:
+            self._change.wait_for(lambda: self._waiting or self._closing)
+            return [self._waiting[at] for at in range(min(BATCH, len(self._waiting)))]
+
+    def _written(self, batch: list[Receipt]) -> None:
+        with self._change:
+            for receipt in batch:  # some may have been dropped meanwhile
+                if self._waiting and self._waiting[0] is receipt:
+                    self._waiting.popleft()
+            self.written += len(batch)
+            self._change.notify_all()

@@ -1,0 +1,111 @@
+"""Every command at 80 columns: nothing is wider, and no address is cut."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from support.deployments import make
+from support.fake_gpustack import FakeGpuStack
+from support.tiny_hf import write_tiny_hf
+
+from modelscan.cli.app import run
+from modelscan.cli.commands import COMMANDS
+from modelscan.cli.context import Context
+from modelscan.cli.framework import Root
+from modelscan.cli.output import Mode, Output
+from modelscan.cli.terminal import is_verbatim
+from modelscan.core.deployment_state import State
+from modelscan.state.config import load
+from modelscan.state.store import Store
+
+COLUMNS = 80
+LONG = "a-rather-long-name-of-a-deployment"
+MODEL = "some-organization/A-Model-With-A-Long-Name-70B-Instruct-v1.5-GGUF"
+# Their output is a script, a log, or a unit of the user's own systemd.
+EXEMPT = {"completion", "logs", "service install", "service uninstall"}
+RAN = (
+    "catalog search qwen coder", "catalog list --limit 30", "catalog info qwen3-8b --gpu 24GiB",
+    "catalog info qwen3-8b gemma-3-27b-it --compare --gpu 24GiB", "catalog passport qwen3-8b",
+    "catalog sources", "catalog runnable --gpu 24GiB", "catalog offers qwen3-32b", "catalog sync",
+    "gpu", "gpu --gpu '4x H100 80GB'", "gpu facts 'RTX 4090'", "gpu facts", "gpu --target lab",
+    "estimate qwen3-32b --gpu '2x H100 80GB' --backend vllm", "estimate demo --history",
+    "plan qwen3-8b --gpu 24GiB", "plan qwen3-32b --gpu '2x H100 80GB' --all", "plan gpt-4o",
+    "pull qwen3-8b", "deploy demo --dry-run", "deploy -f missing.yaml",
+    f"deploy FOLDER --name {LONG}-2 --target lab --dry-run", "list", "list --updates",
+    f"show {LONG}", "show crashed", "show nothing", f"set {LONG} --context 4k --dry-run",
+    f"upgrade {LONG}", "chat crashed hello", "explain LOG", "start crashed --timeout 1",
+    f"stop {LONG} --drain 0", f"restart {LONG} --drain 0", f"update {LONG} --replicas 1",
+    f"adopt {LONG} --target lab", "discover", "route list", f"route show {LONG}", "route resolve",
+    f"route test {LONG}", "route validate", "cache list", "cache verify", "cache updates",
+    "cache prune", "updates", "target add second http://127.0.0.1:9/a/rather/long/path --key env:X",
+    "target list", "target use lab", "target test lab", "target test second",
+    "target remove second", "service run", "doctor", "config show", "config path",
+    "config get routing_file", "config set goal speed", "config set goal", "config set gaol 1",
+    "uninstall", "remove crashed --yes", f"remove {LONG} --drain 0",
+)  # fmt: skip
+
+
+def screen(*words: str) -> str:
+    """What a command writes to a terminal of 80 columns: data, then notes and errors."""
+    out, err = io.StringIO(), io.StringIO()
+    run(words, Context(_output=Output(Mode.HUMAN, out, err, width=COLUMNS)))
+    return out.getvalue() + err.getvalue()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Deployments on a cluster and here, with long names, one of them crashed."""
+    home = tmp_path_factory.mktemp("a-rather-long-name-of-a-folder") / "modelscan-home"
+    folder = write_tiny_hf(home.parent / "tiny", architectures=["LlamaForCausalLM"])
+    (home.parent / "engine.log").write_text("torch.OutOfMemoryError: CUDA out of memory. " * 9)
+    with pytest.MonkeyPatch.context() as patch, FakeGpuStack() as server:
+        patch.setenv("MODELSCAN_HOME", str(home))
+        patch.setenv("MODELSCAN_OFFLINE", "1")
+        patch.setenv("LAB_KEY", "gpustack_all_0123456789abcdef")
+        screen("target", "add", "lab", server.url, "--key", "env:LAB_KEY")
+        done = screen("deploy", str(folder), "--name", LONG, "--target", "lab", "--context", "1k")
+        assert "running" in done, done
+        crashed = make(
+            "crashed", model=MODEL, state=State.FAILED,
+            reason="the engine was killed by signal 9 while it loaded the weights of " + MODEL,
+        )  # fmt: skip
+        with Store.open(load().paths.store_file) as store:
+            store.put(crashed)
+        yield home
+
+
+@pytest.mark.parametrize("line", RAN)
+def test_nothing_is_wider_than_the_terminal(
+    home: Path, line: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only what one copies may be longer: a command, a path, an address."""
+    monkeypatch.setenv("MODELSCAN_HOME", str(home))
+    monkeypatch.setenv("MODELSCAN_OFFLINE", "1")
+    monkeypatch.setenv("LAB_KEY", "gpustack_all_0123456789abcdef")
+    import shlex
+
+    places = {"FOLDER": str(home.parent / "tiny"), "LOG": str(home.parent / "engine.log")}
+    text = screen(*(places.get(word, word) for word in shlex.split(line)))
+    assert text.strip()
+    for shown in text.splitlines():
+        cells = re.split(r" {2,}", shown.strip().removeprefix("hint: "))
+        copied = len(cells) <= 2 and is_verbatim(cells[-1])
+        assert len(shown) <= COLUMNS or copied, shown
+    assert not re.search(r"https?://\S*…", text), text
+
+
+def test_every_command_is_tried() -> None:
+    root = Root(name="modelscan")
+    context = click.Context(root)
+    paths: set[str] = set()
+    for entry in COMMANDS:
+        command = root.get_command(context, entry.name)
+        names = command.list_commands(context) if isinstance(command, click.Group) else []
+        paths |= {f"{entry.name} {name}" for name in names} or {entry.name}
+    tried = {path for path in paths for line in RAN if f"{line} ".startswith(f"{path} ")}
+    assert paths - tried == EXEMPT

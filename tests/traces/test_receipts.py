@@ -1,0 +1,78 @@
+"""Receipts: stored, bounded, and never a reason to wait."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from modelscan.core.errors import ModelscanError
+from modelscan.core.receipt import Receipt
+from modelscan.state.server.database import ServerDatabase
+from modelscan.traces import store as stores
+from modelscan.traces.store import ReceiptStore
+from modelscan.traces.writer import ReceiptWriter
+
+
+def receipt(number: int, at: float = 1000.0) -> Receipt:
+    return Receipt(f"{number:032x}", at, "chat", "coder", reasons=("alias", "only backend"),
+                   status=200, stream=True, ttft_s=0.5, input_tokens=3)  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ReceiptStore:
+    return ReceiptStore(ServerDatabase.open(tmp_path))
+
+
+def test_what_is_written_is_read(store: ReceiptStore) -> None:
+    store.write([receipt(1), receipt(2)])
+    assert store.newest(5) == [receipt(2), receipt(1)]
+    assert store.find(f"{1:032x}") == receipt(1)
+    assert store.find("f" * 32) is None
+
+
+def test_old_receipts_go_by_age_and_by_size(
+    store: ReceiptStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write([receipt(n, at=float(n)) for n in range(100)])
+    assert store.prune(now=stores.KEEP_S + 40) == 40
+    monkeypatch.setattr(stores, "KEEP_BYTES", 1)
+    monkeypatch.setattr(stores, "_DELETED_AT_ONCE", 50)
+    assert store.prune(now=0.0) == 50
+    assert [one.at for one in store.newest(99)] == [float(n) for n in range(99, 89, -1)]
+
+
+class StuckStore:
+    """A disk that does not answer, then one that is full, then a good one."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.failures = 1
+        self.rows: list[Receipt] = []
+
+    def write(self, batch: Sequence[Receipt]) -> None:
+        self.go.wait()
+        if self.failures:
+            self.failures -= 1
+            raise ModelscanError("no space is left")
+        self.rows += batch
+
+    def prune(self, now: float) -> int:
+        return 0
+
+
+def test_a_stuck_disk_drops_the_oldest_and_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelscan.traces.writer._RETRY_S", 0.01)
+    disk = StuckStore()
+    writer = ReceiptWriter(disk, most_waiting=10)  # type: ignore[arg-type]
+    writer.start()
+    for number in range(25):
+        writer.add([receipt(number)])
+    assert writer.dropped == 15
+    disk.go.set()
+    assert writer.flush(30)
+    writer.close()
+    assert disk.rows[-1] == receipt(24)
+    assert (writer.error, len({one.trace_id for one in disk.rows})) == (None, len(disk.rows))
