@@ -41,12 +41,12 @@ MEASURES = {
         Measure("concurrency", True, 0.01),
     ),
     "sglang": (
-        Measure("weights", True, 0.05),
+        Measure("weights", True, 0.005),
         Measure("KV bytes/token", True, 0.005),
-        Measure("KV pool", True, 0.05),
-        Measure("KV tokens", True, 0.05),
+        Measure("KV pool", True, 0.01),
+        Measure("KV tokens", True, 0.01),
         Measure("state", True, 0.05),
-        Measure("graphs", False, 0.5),
+        Measure("graphs", False, 0.25),
     ),
 }
 

@@ -304,6 +304,9 @@ def by_engine() -> None:
         mine = [one for one in found if one.row.build == name]
         _group(name, "all", mine)
         _group(name, "at 8k and deeper", [one for one in mine if one.row.deep])
+        clear = [one for one in mine if one.row.trusted]
+        if len(clear) < len(mine):
+            _group(name, "not in doubt", clear)
     print("  worst ten:")
     found.sort(key=lambda one: -abs(math.log(one.decode / one.row.decode)))
     for one in found[:10]:

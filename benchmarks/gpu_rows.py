@@ -188,7 +188,9 @@ def workload_of(row: Row) -> Workload:
         amount = row.value(column)
         if amount:
             options[option] = str(int(amount))
-    if raw["kv_dtype"] not in ("", "auto", "bf16", "bf16/fp16", "bfloat16"):
+    if raw["kv_dtype"] in ("bf16", "bfloat16"):  # the checkpoint may state another
+        options["kv-cache-dtype"] = "bfloat16"
+    elif raw["kv_dtype"] not in ("", "auto", "bf16/fp16"):
         options["kv-cache-dtype"] = raw["kv_dtype"].split()[0]
     if raw["eager"] == "1":
         options["enforce-eager"] = None

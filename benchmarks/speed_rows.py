@@ -91,7 +91,7 @@ class Row:
     def trusted(self) -> bool:
         """False for rows that their source calls ambiguous, or whose cache was on the host."""
         spilled = "Vulkan" in self.raw["engine"] and "* 2" in self.raw["gpu"] and self.deep
-        large = float(self.raw["weights_gib"] or 0) > 51
+        large = float(self.raw["weights_gib"] or 0) > 50
         unclear = "ambiguous" in self.raw["notes"] or "wall" in self.raw["notes"]
         return not (unclear or (spilled and large))
 

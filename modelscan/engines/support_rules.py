@@ -63,12 +63,15 @@ def capability(text: str | None) -> Capability | None:
 
 
 class KernelRule(NamedTuple):
-    """Native from ``native`` up to ``below``; weight-only from ``weight_only``; None: never."""
+    """Native from ``native`` up to ``below``; weight-only from ``weight_only``, with ``kernels``;
+    None: never.
+    """
 
     native: Capability | None
     weight_only: Capability | None = None
     below: Capability | None = None
     note: str | None = None
+    kernels: str = "Marlin"
 
     def judge(self, name: str, current: Capability) -> Support:
         """The support of format ``name`` at compute capability ``current``."""
@@ -82,8 +85,8 @@ class KernelRule(NamedTuple):
         if self.native is not None and current >= self.native:
             return Support(NATIVE, f"{name} is native at compute capability {here}", notes)
         if self.weight_only is not None and current >= self.weight_only:
-            text = f"{name} is weight-only at compute capability {here}: 16-bit arithmetic (Marlin)"
-            return Support(WEIGHT_ONLY, text, notes)
+            text = f"{name} is weight-only at compute capability {here}: 16-bit arithmetic"
+            return Support(WEIGHT_ONLY, f"{text} ({self.kernels})", notes)
         minima = [c for c in (self.native, self.weight_only) if c is not None]
         if not minima:
             return absent(f"{name} has no kernel on NVIDIA GPUs here")
@@ -100,6 +103,10 @@ NVIDIA_KERNELS: Mapping[str, KernelRule] = {
     "INT8": KernelRule((7, 5), below=(10, 0)),
     "W8A16": KernelRule(None, (7, 5)),
     "GPTQ-INT8": KernelRule(None, (7, 0)),
+    "TORCHAO": KernelRule(
+        None, (7, 5), note="needs the Python package torchao, which the engine does not install",
+        kernels="torchao's kernels",
+    ),
     "INT4": KernelRule(None, (7, 5)),
     "AWQ": KernelRule(None, (7, 5)),
     "GPTQ-INT4": KernelRule(None, (7, 0)),

@@ -9,6 +9,7 @@ import pytest
 from modelscan.core.architecture import (
     Architecture,
     Attention,
+    Experts,
     Latent,
     Layer,
     ModelShape,
@@ -208,3 +209,20 @@ def test_layers_that_read_another_cache_have_one_all_the_same() -> None:
     reader = replace(owner, owns_cache=False)
     found = sglang.estimate(model((owner, reader), 8.0), workload(), cards(80))
     assert found.kv_bytes_per_token == 2 * 2 * 512 * 2
+
+
+def test_loading_experts_leaves_memory_for_every_other_gpu() -> None:
+    """Kimi-K2.5, GLM-5 and DeepSeek-V4-Pro on eight GPUs: 1.6 to 2.0 GiB more than the tensors."""
+    layer = Layer(Attention.FULL, 32, 8, 128, 128, moe=True)
+    sparse = model((layer,) * 8, 100.0)
+    sparse = replace(
+        sparse, architecture=replace(sparse.architecture, experts=Experts(64, 4, 1024))
+    )
+    dense = model((replace(layer, moe=False),) * 8, 100.0)
+    eight = cards(96, count=8)
+
+    def loaded(shape: ModelShape) -> int:
+        found = sglang.estimate(shape, workload(tp_size="8"), eight, version="0.5.23")
+        return found.per_gpu[0].parts.weights_bytes
+
+    assert loaded(sparse) - loaded(dense) == pytest.approx(1.75 * GIB, rel=0.02)

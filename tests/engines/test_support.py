@@ -6,6 +6,7 @@ import pytest
 
 from modelscan.core.gpu import Gpu, Host, Inventory
 from modelscan.engines import support
+from modelscan.engines.support_rules import NVIDIA_KERNELS
 from modelscan.gpu.facts import all_facts
 from modelscan.gpu.simulate import simulate
 
@@ -121,3 +122,11 @@ def test_the_probe_and_the_planner_agree_on_every_gpu_of_the_table() -> None:
             quantization = "Q4_K_M" if file_format == "gguf" else "FP16"
             runs = bool(support.gpu_support(file_format, quantization, backend, gpu))
             assert runs == (backend in gpu.backends), (row.name, backend)
+
+
+def test_torchao_has_kernels_and_a_package_of_its_own() -> None:
+    found = NVIDIA_KERNELS["TORCHAO"].judge("TORCHAO", (9, 0))
+    assert found.kind == "weight_only"
+    assert "torchao's kernels" in found.reason
+    assert any("package" in note for note in found.notes)
+    assert not NVIDIA_KERNELS["TORCHAO"].judge("TORCHAO", (7, 0))

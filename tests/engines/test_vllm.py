@@ -242,7 +242,7 @@ def test_versions_differ_where_vllm_differs() -> None:
     graphs = by_version["0.21.0"].parts.cuda_graph_bytes
     assert pool["0.21.0"] == pytest.approx(pool["0.19.0"] - graphs + 0.02 * H100, abs=2)
     smaller = by_version["0.21.0"].parts.compute_bytes - by_version["0.32.0"].parts.compute_bytes
-    counts = 1024 * (151936 * 33 // 8)  # of every request's tokens, kept from the start
+    counts = 1024 * (151936 * 34 // 8)  # of every request's tokens, kept from the start
     assert pool["0.32.0"] == pytest.approx(pool["0.21.0"] + smaller - counts, abs=2)
 
 
@@ -380,7 +380,7 @@ def test_embedding_models_sample_nothing_and_encoders_cache_nothing() -> None:
     chat = run(dense(vocabulary=262144), workload(), cards(), "0.32.0")
     wanted = replace(workload(), embedding=True)
     embedding = run(dense(vocabulary=262144), wanted, cards(), "0.32.0")
-    counts = 1024 * (262144 * 33 // 8)  # of every request's tokens, for penalties
+    counts = 1024 * (262144 * 34 // 8)  # of every request's tokens, for penalties
     assert embedding.parts.non_torch_bytes == chat.parts.non_torch_bytes - counts
     old = run(dense(vocabulary=262144), wanted, cards(), "0.19.0")
     assert old.parts.compute_bytes < run(dense(vocabulary=262144), workload(), cards(),
@@ -411,7 +411,7 @@ def test_a_soft_cap_divides_the_logits_into_a_second_copy() -> None:
 
 def test_buffers_of_the_runner_are_charged_since_the_card_is_asked() -> None:
     """0.25 and 0.26 run dense models in the second runner, whose counts the profile missed."""
-    counts = 1024 * (262144 * 33 // 8)
+    counts = 1024 * (262144 * 34 // 8)
     before, after = (run(dense(vocabulary=262144), workload(), cards(), v)
                      for v in ("0.26.0", "0.27.0"))  # fmt: skip
     assert before.per_gpu[0].kv_pool_bytes == (after.per_gpu[0].kv_pool_bytes or 0) + counts

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 # What loading takes of the free memory in addition to the weights (library handles, the allocator's
 # rounding): 0.12, 0.14, 0.09, 0.09 and 0.0 GiB of five dense models in published logs.
 _LOADED_BYTES = round(0.09 * GIB)
+# Loading experts leaves more than their tensors, for every other GPU of the group: 1.6, 1.9 and
+# 2.0 GiB on eight (Kimi-K2.5, GLM-5 NVFP4, DeepSeek-V4-Pro), 0.5 on four (Qwen3-235B's pool).
+_EXPERTS_PEER_BYTES = round(0.25 * GIB)
 _GRAPH_BASE_BYTES = 0.08 * GIB  # 0.09 to 0.11 GiB at a batch of 8
 _GRAPH_REQUEST_BYTES = 0.0035 * GIB  # 0.42 GiB at 24 + vocabulary, 1.7 at the largest seen
 
@@ -112,6 +115,8 @@ def _stage(shape: ModelShape, settings: SglangSettings, stage: int) -> _StageByt
     weights += rope_table_bytes(architecture, 4)  # the table is kept in float32
     weights += latent_copies_bytes(architecture, counts, settings.tensor_parallel)
     weights += _wide_scales_bytes(shape, counts, settings) + _LOADED_BYTES
+    if any(layer.moe for layer, _ in counts):
+        weights += (settings.tensor_parallel - 1) * _EXPERTS_PEER_BYTES
     weights += slots_bytes(
         architecture, counts, settings.loras * settings.lora_rank, settings.tensor_parallel,
         experts=False,

@@ -65,14 +65,16 @@ def buffer_bytes(
     """What the runner keeps on one GPU from before the profile on, without the weights.
 
     Code: PenaltiesState of the second runner (v1/worker/gpu/sample/penalties.py) counts tokens in
-    32 bits for every request and vocabulary entry, and marks the prompt's in one bit;
-    GPUModelRunner, and EncoderRunner of multimodal models, hold a step's embeddings.
+    32 bits for every request and vocabulary entry, and marks the prompt's in one bit; grammars
+    (structured_outputs.py) have a bit for every token that a step may sample. GPUModelRunner, and
+    EncoderRunner of multimodal models, hold a step's embeddings.
     """
     embeddings = settings.max_num_batched_tokens * architecture.hidden * settings.dtype_bytes
     if not settings.v2_runner:
         return embeddings if facts.buffers_charged else 0
     multimodal = architecture.vision or architecture.extra.get("audio")
-    counts = settings.max_num_seqs * (architecture.vocabulary * _COUNT_BITS // 8)
+    bits = _COUNT_BITS + 1 + settings.speculative_tokens
+    counts = settings.max_num_seqs * (architecture.vocabulary * bits // 8)
     samples = stage == settings.pipeline_parallel - 1 and not settings.pooling
     return (embeddings if multimodal else 0) + (counts if samples else 0)
 
