@@ -137,6 +137,7 @@ def test_threads_share_a_workspace() -> None:
         assert decision.plan is not None
         return workspace.search(word), workspace.info("qwen3-4b", gpu="24GiB"), decision.plan
 
+    ask("qwen")  # the first question finds out that the hub cannot be reached, and says so
     alone = [ask(word) for word in words]
     with ThreadPoolExecutor(6) as pool:
         together = list(pool.map(ask, words * 2))

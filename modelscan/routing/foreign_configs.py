@@ -14,7 +14,7 @@ from modelscan.net.address import stays_here
 from modelscan.routing.built_in import BUILT_IN
 
 _PROVIDERS = {  # LiteLLM's prefixes for servers with OpenAI's interface, and their presets
-    "openai": None, "hosted_vllm": None, "vllm": None, "lm_studio": None, "openai_like": None,
+    "openai": None, "hosted_vllm": None, "lm_studio": None, "openai_like": None,
     "openrouter": "openrouter", "huggingface": "huggingface", "fireworks_ai": "fireworks",
     "nvidia_nim": "nim", "novita": "novita",
 }  # fmt: skip
