@@ -26,7 +26,7 @@ from modelscan.state.config import Config
 from modelscan.state.store import Store
 from modelscan.supervisor.activity import IdleWatch
 from modelscan.supervisor.rundir import ProcessSpec, RunDir
-from modelscan.targets.local import target as local
+from modelscan.targets.local import process_spec as local
 
 pytest_plugins = ("support.engine_fixtures",)
 
