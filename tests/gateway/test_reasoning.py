@@ -9,7 +9,7 @@ from support.gateway_client import body, one, request
 from support.gateway_rig import Gateway, access, backend, key, route, table
 from support.gateway_upstream import LAST, SSE_HEAD, Upstream, answer, chunk, sends
 
-from modelscan.gateway.data.reasoning import StrippedLines, without_reasoning
+from modelscan.gateway.data.reasoning import StrippedEvents, without_reasoning
 from modelscan.gateway.snapshot import Snapshot
 from modelscan.routing.table import AutomaticRule, BodyPolicy, RouteCandidate
 
@@ -50,7 +50,7 @@ def test_keep_and_strip(upstream: Upstream) -> None:
 
 def test_every_position() -> None:
     for at in range(len(EVENTS)):
-        lines = StrippedLines()
+        lines = StrippedEvents()
         assert lines.feed(EVENTS[:at]) + lines.feed(EVENTS[at:]) + lines.end() == STRIPPED
 
 

@@ -43,7 +43,7 @@ def _strip(choice: _Object, part: str) -> bool:
     return bool(removed)
 
 
-class StrippedLines:
+class StrippedEvents:
     """An event stream by lines: a field may be cut anywhere by the network."""
 
     __slots__ = ("_rest",)
@@ -79,7 +79,7 @@ class StrippedAnswer(RelayedAnswer):
     def __init__(self, upstream: Upstream, extra: bytes, old: bool) -> None:
         super().__init__(upstream, extra, old)
         is_stream = upstream.content_type.startswith(b"text/event-stream")
-        self._lines = StrippedLines() if is_stream else None
+        self._lines = StrippedEvents() if is_stream else None
         self._document: list[bytes] = []
         self._length = -1
         self._hold = not is_stream

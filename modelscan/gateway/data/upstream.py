@@ -196,15 +196,11 @@ class Upstream(asyncio.Protocol):
         sink = self.sink
         if sink is None:
             self._pool.forget(self)
-        elif self._until_close and error is None:
-            self.sink = None
+        elif self._begun and self.length < 0 and not self.chunked and error is None:
+            self.sink = None  # the end of the connection is the end of the answer
             sink.answer_ends(b"")
         else:
             self._fail(f"connection closed ({error})" if error else "connection closed")
-
-    @property
-    def _until_close(self) -> bool:
-        return self._begun and self.length < 0 and not self.chunked
 
     def _fail(self, reason: str) -> None:
         sink, self.sink = self.sink, None
