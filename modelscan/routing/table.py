@@ -134,7 +134,7 @@ class AutomaticRule:
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """GatewayLimits of the data path; seconds, bytes, counts."""
+    """Limits of the data path; seconds, bytes, counts."""
 
     max_body_bytes: int = 64 * 1024 * 1024
     max_held_bytes: int = 512 * 1024 * 1024
