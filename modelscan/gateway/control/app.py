@@ -99,7 +99,8 @@ class ControlApp:
         models = model_list(self._gateway, self._allowed(request), tags)
         if "anthropic-version" in request.headers:
             return JSONResponse(other_lists.anthropic_models(models.data))
-        return JSONResponse(to_json(models))
+        # Workers may repeat it for a second: clients ask for this list again and again.
+        return JSONResponse(to_json(models), headers={"cache-control": "private, max-age=1"})
 
     async def _model(self, request: Request) -> Response:
         return JSONResponse(to_json(self._row(request, request.path_params["name"])))

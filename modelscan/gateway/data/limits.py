@@ -10,6 +10,7 @@ MAX_ANSWER_HEAD = 65_536
 HOLD = 262_144
 """An answer of up to so many bytes is sent only when it is whole: until then it may become a 502
 or come from another backend. Also what is kept of a streamed upload for a second attempt."""
+MAX_CONTROL_BODY = 8 * 1024 * 1024
 SMALL_BODY = 16_384
 """Bodies up to this size are not counted as held memory."""
 MAX_ATTEMPTS = 6

@@ -11,7 +11,7 @@ from modelscan.gateway.data.errors import Cause, RefusedError
 from modelscan.gateway.data.exchange import Exchange
 from modelscan.gateway.data.form import FormError, FormScanner
 from modelscan.gateway.data.head import Header, preflight, read_head
-from modelscan.gateway.data.limits import SMALL_BODY
+from modelscan.gateway.data.limits import MAX_CONTROL_BODY, SMALL_BODY
 from modelscan.gateway.data.outgoing import JsonOutgoing, Outgoing, UploadOutgoing
 from modelscan.gateway.data.parts import ClientSide
 from modelscan.gateway.data.paths import OPERATIONS, is_safe, operation_of
@@ -38,8 +38,8 @@ def admit(
     _read_target(request)
     request.length = CHUNKED if facts.chunked else int(length or b"0")
     _check_caller(client, request)
-    if request.length > state.limits.max_body_bytes:
-        raise _too_large(state.limits.max_body_bytes)
+    if request.length > _limit(request):
+        raise _too_large(_limit(request))
     if facts.boundary is not None or request.operation is None:
         _prepare_upload(client, request)
     request.continue_due = facts.expects and request.length != 0
@@ -97,7 +97,6 @@ def _prepare_upload(client: ClientSide, request: ClientRequest) -> None:
 
 def receive_body(client: ClientSide, request: ClientRequest, data: bytes) -> None:
     """Bytes of a body. Raises RefusedError where they are too many."""
-    limits = request.facts.state.limits
     upload = request.upload
     if upload is None:
         request.add(data)
@@ -111,8 +110,8 @@ def receive_body(client: ClientSide, request: ClientRequest, data: bytes) -> Non
         _scan(client, request, data)
         if client.closing:
             return
-    if request.received > limits.max_body_bytes:
-        raise _too_large(limits.max_body_bytes)
+    if request.received > _limit(request):
+        raise _too_large(_limit(request))
     if client.active is not None and client.active.request is request:
         client.active.progress()
 
@@ -200,6 +199,12 @@ def _planned(client: ClientSide, request: ClientRequest) -> tuple[RoutePlan, Out
 def _queried_model(target: bytes) -> str | None:
     query = target.partition(b"?")[2].decode("latin-1")
     return parse_qs(query, max_num_fields=100).get("model", [None])[0] if query else None
+
+
+def _limit(request: ClientRequest) -> int:
+    """Bytes of a body: less for the control application, which holds it in memory."""
+    most = request.facts.state.limits.max_body_bytes
+    return most if request.operation is not None else min(most, MAX_CONTROL_BODY)
 
 
 def _too_large(limit: int) -> RefusedError:

@@ -16,11 +16,11 @@ _MOST = 256
 _MOST_BYTES = 1 << 20
 _MAX_AGE = re.compile(rb"cache-control:[^\r\n]*\bmax-age=(\d{1,5})\b")
 
-Identity = tuple[bytes, str | None, bytes, bytes | None]
+Identity = tuple[bytes, str | None, bytes, bytes | None, bytes]
 
 
 class ReusableAnswers:
-    """Whole answers to GET by target, key, page and host; empty again after each change."""
+    """Whole answers to GET by target, key, page and headers; empty again after each change."""
 
     __slots__ = ("_answers",)
 
@@ -54,5 +54,7 @@ class ReusableAnswers:
 
 
 def _identity(request: ClientRequest, key: LiveKey | None) -> Identity:
-    host = request.facts.known.get(b"host")
-    return request.target, None if key is None else key.key.name, request.facts.cors, host
+    """Whatever the control application could make its answer depend on."""
+    facts = request.facts
+    name = None if key is None else key.key.name
+    return request.target, name, facts.cors, facts.known.get(b"host"), facts.forward
