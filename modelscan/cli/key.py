@@ -72,7 +72,7 @@ def create(
 
     with _database(context) as database:
         from modelscan.state.server.key_answers import create_key
-        from modelscan.state.server.keys import KeyLimits
+        from modelscan.state.server.keys import STRONG_LENGTH, KeyLimits
 
         limits = KeyLimits(
             scopes=cast("tuple[Scope, ...]", tuple(dict.fromkeys(scope or ("infer",)))),
@@ -84,12 +84,16 @@ def create(
             default_route=default_route,
             expires_at=None if expires is None else time.time() + parse_seconds(expires),
         )
-        answer = create_key(database, name, limits, None if value is None else resolve(value))
+        token = None if value is None else resolve(value)
+        answer = create_key(database, name, limits, token)
     pairs = [("name", answer.name), ("key", answer.key or f"the value of {value}")]
     blocks: list[Block] = [Fields(pairs + _pairs(answer)), *_notes(answer)]
     warnings = _unknown_names(
         context, [*(model or ()), *([default_route] if default_route else ())]
     )
+    if token is not None and len(token) < STRONG_LENGTH:
+        text = f"this key has {len(token)} characters, which can be guessed"
+        warnings.append(f"{text}; one of modelscan's own is random")
     return Document("key.create", answer, blocks, [answer.key or answer.name], warnings)
 
 

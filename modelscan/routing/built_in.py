@@ -1,6 +1,6 @@
 """The roles that exist without being written: ``fast`` and ``auto``. Pure.
 
-A role of the same name in the file replaces the built-in one.
+A role, entry or alias of the same name in the file replaces the built-in one.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ BUILT_IN = (FAST, AUTO)
 
 def roles_of(file: RoutingFile) -> tuple[RoleFields, ...]:
     """The roles of the file and the built-in ones that it does not replace."""
-    own = {role.role_id for role in file.roles}
+    own = {role.role_id for role in file.roles} | {route.name for route in file.routes}
+    own |= set(file.aliases)
     return (*file.roles, *(role for role in BUILT_IN if role.role_id not in own))
 
 

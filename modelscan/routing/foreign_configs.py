@@ -11,7 +11,6 @@ from typing import Any
 
 from modelscan.core.foreign import mapping, rows, strings, text, whole
 from modelscan.net.address import stays_here
-from modelscan.routing.built_in import BUILT_IN
 
 _PROVIDERS = {  # LiteLLM's prefixes for servers with OpenAI's interface, and their presets
     "openai": None, "hosted_vllm": None, "lm_studio": None, "openai_like": None,
@@ -22,7 +21,6 @@ _STRATEGIES = {
     "least-busy": "least_loaded", "simple-shuffle": "round_robin",
     "latency-based-routing": "scored", "usage-based-routing-v2": "least_loaded",
 }  # fmt: skip
-_BUILT_IN = {role.role_id for role in BUILT_IN}
 _READ = {"model", "api_base", "api_key", "max_parallel_requests"}
 
 
@@ -70,7 +68,7 @@ def _from_litellm(values: Mapping[str, Any]) -> Converted:
 
 def _add_alias(made: Converted, alias: str, target: Any) -> None:
     """An alias, unless its name means something else here."""
-    if alias in _BUILT_IN or any(one["name"] == alias for one in made.providers):
+    if any(one["name"] == alias for one in made.providers):
         made.left_out.append(f"alias {alias}: the name is used already")
     elif isinstance(target, str):
         made.aliases[alias] = target

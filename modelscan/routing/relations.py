@@ -85,7 +85,7 @@ def _modes(file: RoutingFile, data: Any) -> Iterator[Finding]:
 
 
 def _alias_conflicts(file: RoutingFile) -> Iterator[Finding]:
-    own = {*(route.name for route in file.routes), *role_names(file)}
+    own = {*(route.name for route in file.routes), *(role.role_id for role in file.roles)}
     for alias, target in file.aliases.items():
         where = f"routing.aliases.{alias}"
         if alias in own:

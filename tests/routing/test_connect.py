@@ -161,8 +161,8 @@ class TestImport:
             "strategy": "least_loaded",
             "requires_tags": ["coder"],
         }
-        assert made.aliases == {"quick": "open"}
-        assert len(made.left_out) == 5
+        assert made.aliases == {"fast": "open", "quick": "open"}
+        assert len(made.left_out) == 4
         assert "sk-literal-key" not in str(made)
 
     def test_llama_swap(self) -> None:
@@ -188,3 +188,11 @@ class TestImport:
     def test_neither(self) -> None:
         for text in ("a: 1", "models: [a]", "models: {a: 1}", "routing: {}"):
             assert converted(read_yaml(text).value) is None
+
+
+def test_an_alias_of_the_users_own_replaces_a_built_in_role(
+    home: Path, run_in_process: Cli
+) -> None:
+    write_routing(home, routed(entry("coder"), aliases={"fast": "coder"}))
+    assert run_in_process("route", "validate").code == 0
+    assert run_in_process("route", "resolve", "fast", "--json").json["route"]["name"] == "coder"

@@ -95,7 +95,7 @@ def test_names_and_values_of_keys_are_checked(database: ServerDatabase) -> None:
     cases = [
         (("key-1", None), "already"),
         ((None, "0123456789abcdef"), "another key has this value"),
-        ((None, "short"), "5 characters"),
+        ((None, "x" * 513), "513 characters"),
         ((None, "with a space in it"), "without spaces"),
         (("../x", None), "not a name"),
     ]

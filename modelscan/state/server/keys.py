@@ -23,7 +23,7 @@ from modelscan.state.server.usage import BudgetPeriod, Used, User, forget_usage,
 
 CHANGED = "keys"
 HASH_KEY_FILE = "key-hash"
-MIN_LENGTH, MAX_LENGTH = 16, 512
+STRONG_LENGTH, MAX_LENGTH = 16, 512
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _VALUE = re.compile(r"[\x21-\x7e]+")
 
@@ -214,9 +214,9 @@ def _checked_value(value: str) -> str:
             "a key consists of printable ASCII characters without spaces",
             hint="create it without --value: modelscan then makes a random one",
         )
-    if not MIN_LENGTH <= len(value) <= MAX_LENGTH:
+    if len(value) > MAX_LENGTH:
         raise UsageError(
-            f"this key has {len(value)} characters; a key has {MIN_LENGTH} to {MAX_LENGTH}",
+            f"this key has {len(value)} characters; the most is {MAX_LENGTH}",
             hint="create it without --value: modelscan then makes a random one",
         )
     return value
