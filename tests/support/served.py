@@ -135,6 +135,10 @@ class Engine:
             self.port = probe.getsockname()[1]
         self._server: ThreadingHTTPServer | None = None
 
+    def text(self, body: dict[str, Any]) -> str:
+        """What it answers."""
+        return f"from {self.name}"
+
     def start(self) -> Engine:
         engine = self
 
@@ -155,14 +159,25 @@ class Engine:
 
             def do_POST(self) -> None:
                 length = int(self.headers.get("Content-Length") or 0)
-                engine.requests.append(json.loads(self.rfile.read(length)))
+                body = json.loads(self.rfile.read(length))
+                engine.requests.append(body)
                 engine.headers.append({k.lower(): v for k, v in self.headers.items()})
                 engine.go.wait()
-                message = {"role": "assistant", "content": f"from {engine.name}"}
+                text = engine.text(body)
+                if body.get("stream"):
+                    return self._stream(text)
+                message = {"role": "assistant", "content": text}
                 choice = {"index": 0, "message": message, "finish_reason": "stop"}
                 usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
                 self._send(200, {"id": "c", "object": "chat.completion", "model": engine.name,
                                  "choices": [choice], "usage": usage})  # fmt: skip
+
+            def _stream(self, text: str) -> None:
+                chunks = [{"choices": [{"index": 0, "delta": {"content": text}}]},
+                          {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}]  # fmt: skip
+                events = [b"data: %s\n\n" % json.dumps(one).encode() for one in chunks]
+                data = b"".join([*events, b"data: [DONE]\n\n"])
+                self._send_bytes(200, data, "text/event-stream")
 
             def _send(self, status: int, body: Any) -> None:
                 self._send_bytes(status, json.dumps(body).encode(), "application/json")
