@@ -81,4 +81,4 @@ def test_automatic(upstream: Upstream) -> None:
             "auto", "large", ("long prompts",),
         )  # fmt: skip
         gateway.send(Snapshot(table(pair, auto, revision=2), gateway.snapshot.access))
-        assert one(gateway.port, request(body(model="auto"))).status == 503
+        assert one(gateway.port, request(body(model="auto"))).status == 404

@@ -105,6 +105,8 @@ class WorkerProcess:
     def send(self, snapshot: bytes) -> None:
         """Give the worker a snapshot (msgpack); it gets the last one after a restart, too."""
         self.snapshot = snapshot
+        if self._stopping:  # a write to a closed socket would discard the last receipts in it
+            return
         if self._writer is not None and not self._writer.is_closing():
             self._writer.write(_HEADER.pack(len(snapshot)) + snapshot)
 

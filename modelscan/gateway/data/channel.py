@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import msgspec
@@ -27,6 +28,7 @@ class Channel(asyncio.Protocol):
         self._apply = apply
         self._ended = ended
         self._buffer = bytearray()
+        self._lost = asyncio.Event()
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -52,13 +54,16 @@ class Channel(asyncio.Protocol):
         self._transport.write(frame(message))
         return True
 
-    async def flushed(self) -> None:
-        """Wait until what was sent is read, at most two seconds."""
-        for _ in range(100):
-            if self._transport.is_closing() or not self._transport.get_write_buffer_size():
-                return
-            await asyncio.sleep(0.02)
+    async def close(self) -> None:
+        """End after what was sent is written, at most two seconds later.
+
+        The size of the write buffer does not tell: uvloop fills it at the end of the iteration.
+        """
+        self._transport.close()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._lost.wait(), 2.0)
 
     def connection_lost(self, error: Exception | None) -> None:
         """The serving process is gone."""
+        self._lost.set()
         self._ended()

@@ -230,7 +230,7 @@ class Worker:
             client.transport.abort()
         await asyncio.sleep(0)
         self.receipts.flush()
-        await self._channel.flushed()
+        await self._channel.close()
 
 
 def raise_descriptor_limit() -> None:
