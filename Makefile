@@ -92,7 +92,7 @@ chaos-gateway: setup ## clients and backends that misbehave, against two workers
 	CHAOS_CLIENTS=$(or $(CLIENTS),50000) CHAOS_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/gateway/test_chaos.py
 
 soak-gateway: setup ## clients for MINUTES=30 while backends die and the routing file changes
-	SOAK_MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest -s tests/gateway/test_soak.py
+	SOAK_MINUTES=$(or $(MINUTES),30) $(BIN)/python -m pytest -s tests/gateway/test_gateway_soak.py
 
 bench-gpu: setup ## the GPU probe beside llmfit, whichllm and gpustat on the same stand-in machines
 	$(BIN)/python -m benchmarks.bench_gpu
